@@ -1,0 +1,2 @@
+//! The program `dialback`.
+fn main() {}

@@ -1,0 +1,174 @@
+//! The rule: nine lines, of which the first that applies decides.
+//!
+//! One function serves the fast path and the explanation: it is generic over an [`Observer`], which is nothing on the
+//! fast path.
+
+use crate::decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step};
+use crate::history::{History, LastCall};
+use crate::number::{Caller, E164};
+use crate::plan::{AgentEntry, NumberEntry, Plan};
+use crate::slot::{AgentSlot, NumberSlot};
+use crate::time::{Lookback, Timestamp};
+
+/// Watches the rule at work. `what` is only called by an observer that keeps it.
+pub(super) trait Observer {
+    fn saw(&mut self, line: Reason, applies: bool, what: impl FnOnce() -> Saw);
+}
+
+impl Observer for () {
+    fn saw(&mut self, _: Reason, _: bool, _: impl FnOnce() -> Saw) {}
+}
+
+impl Observer for Vec<Step> {
+    fn saw(&mut self, line: Reason, applies: bool, what: impl FnOnce() -> Saw) {
+        self.push(Step { line, applies, saw: what() });
+    }
+}
+
+pub(super) fn resolve(
+    plan: &Plan,
+    history: &History,
+    dialed: E164,
+    caller: Caller,
+    now: Timestamp,
+    observer: &mut impl Observer,
+) -> Decision {
+    let decide = |route, reason, call| Decision { route, reason, call, generation: plan.generation() };
+
+    let number = plan.dialed_slot(dialed).and_then(|slot| Some((slot, plan.number_entry(slot)?)));
+    observer.saw(Reason::UnknownNumber, number.is_none(), || Saw::Number {
+        environment: number.map(|(_, entry)| plan.environment_id(entry.environment)),
+    });
+    let Some((slot, number)) = number else {
+        return decide(Route::Unrouted, Reason::UnknownNumber, None);
+    };
+    let default = |reason, call| decide(default_route(plan, number), reason, call);
+
+    let contact = caller.number();
+    observer.saw(Reason::AnonymousCaller, contact.is_none(), || Saw::Caller { is_number: contact.is_some() });
+    let Some(contact) = contact else {
+        return default(Reason::AnonymousCaller, None);
+    };
+
+    let last = last_call(plan, history, slot, contact);
+    let call = last.map(|(call, _)| call);
+    let age_millis = call.map_or(0, |call| now.millis_since(call.at));
+    observer.saw(Reason::NoHistory, last.is_none(), || Saw::History { call, age_millis });
+    let Some((placed, source)) = last else {
+        return default(Reason::NoHistory, None);
+    };
+
+    let candidates = source.callback_agents.as_slice();
+    observer.saw(Reason::NoCallbackAgent, candidates.is_empty(), || Saw::Source {
+        exists: source.exists,
+        callback_agents: candidates.iter().filter_map(|slot| plan.agent_entry(*slot)).map(|agent| agent.id).collect(),
+    });
+    if candidates.is_empty() {
+        return default(Reason::NoCallbackAgent, call);
+    }
+
+    let tried = Tried { plan, number, placed, age_millis };
+    let (reason, agent) = tried.best_of(candidates);
+    tried.show(candidates, reason, agent, observer);
+    match agent {
+        Some(agent) => decide(Route::Callback(agent.id), reason, call),
+        None => default(reason, call),
+    }
+}
+
+fn default_route(plan: &Plan, number: &NumberEntry) -> Route {
+    match number.default_agent.and_then(|slot| plan.agent_entry(slot)) {
+        Some(agent) => Route::Default(agent.id),
+        None => Route::Unrouted,
+    }
+}
+
+fn last_call<'a>(
+    plan: &'a Plan,
+    history: &History,
+    slot: NumberSlot,
+    contact: E164,
+) -> Option<(SourceCall, &'a AgentEntry)> {
+    match history.get(slot.into(), contact)?.read() {
+        LastCall::Placed { at, outcome, source } => {
+            // An agent that this plan does not know yet counts as none: the call came with a later configuration.
+            let source = plan.agent_entry(source)?;
+            Some((SourceCall { agent: source.id, at, outcome }, source))
+        }
+        LastCall::Erased { .. } => None,
+    }
+}
+
+/// Lines 5 to 8: what a candidate has to get past, in order.
+struct Tried<'a> {
+    plan: &'a Plan,
+    number: &'a NumberEntry,
+    placed: SourceCall,
+    age_millis: u64,
+}
+
+/// The lines that sort candidates out, in order, and the one for what remains.
+const LINES: [Reason; 5] = [
+    Reason::NumberNotOwned,
+    Reason::CallbackAgentUnpublished,
+    Reason::OutcomeNotEligible,
+    Reason::Expired,
+    Reason::Matched,
+];
+
+impl<'a> Tried<'a> {
+    /// The reason, and the agent where there is one: the first candidate past every line, since candidates stand with
+    /// the role that was configured last first. Without one, the line at which the last candidates dropped out.
+    fn best_of(&self, candidates: &[AgentSlot]) -> (Reason, Option<&'a AgentEntry>) {
+        let mut furthest = 0;
+        for slot in candidates {
+            let (passed, agent) = self.lines_passed(*slot);
+            if LINES[passed] == Reason::Matched {
+                return (Reason::Matched, agent);
+            }
+            furthest = furthest.max(passed);
+        }
+        (LINES[furthest], None)
+    }
+
+    /// How many of the lines the candidate gets past.
+    fn lines_passed(&self, slot: AgentSlot) -> (usize, Option<&'a AgentEntry>) {
+        let Some(agent) = self.plan.agent_entry(slot) else { return (0, None) };
+        let Some(role) = agent.callback else { return (0, None) };
+        let past = [
+            self.number.owners.contains(&slot),
+            agent.published,
+            role.outcomes.contains(self.placed.outcome),
+            self.lookback(agent).covers_millis(self.age_millis),
+        ];
+        (past.iter().take_while(|past| **past).count(), Some(agent))
+    }
+
+    fn lookback(&self, agent: &AgentEntry) -> Lookback {
+        let own = agent.callback.and_then(|role| role.lookback);
+        own.unwrap_or_else(|| self.plan.lookback(self.number.environment))
+    }
+
+    /// Shows each line that was tried with the candidates that had come so far.
+    fn show(
+        &self,
+        candidates: &[AgentSlot],
+        reason: Reason,
+        winner: Option<&AgentEntry>,
+        observer: &mut impl Observer,
+    ) {
+        for (place, line) in LINES.into_iter().enumerate().take_while(|(_, line)| *line <= reason) {
+            observer.saw(line, line == reason, || {
+                let seen =
+                    candidates.iter().map(|slot| self.lines_passed(*slot)).filter(|(passed, _)| *passed >= place);
+                let candidate = |(passed, agent): (usize, Option<&AgentEntry>)| {
+                    let agent = agent?;
+                    let wins = winner.is_some_and(|winner| winner.id == agent.id);
+                    let remains = if line == Reason::Matched { wins } else { passed > place };
+                    Some(Candidate { agent: agent.id, remains, lookback: self.lookback(agent) })
+                };
+                Saw::Candidates(seen.filter_map(candidate).collect())
+            });
+        }
+    }
+}

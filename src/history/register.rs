@@ -1,0 +1,152 @@
+//! The packed register: what is known of one (scope, contact) pair, in one word whose order is its meaning.
+
+use crate::outcome::Outcome;
+use crate::slot::AgentSlot;
+use crate::time::Timestamp;
+use std::fmt;
+use std::num::NonZeroU64;
+
+/// The last outbound call to a contact, or its erasure: time, then outcome rank, then source agent, from the top down.
+///
+/// *Merge is integer maximum.* It is commutative, associative and idempotent, so duplicates, reordering, overlapping replays
+/// and two gateways that write at once converge without coordination. An erasure is a register too: of all that happened up
+/// to its moment it is the greatest, so a late event cannot bring an erased contact back.
+///
+/// | bits | what |
+/// | --- | --- |
+/// | 63..23 | milliseconds since [`Timestamp::EARLIEST`] (41 bits: until 2089) |
+/// | 22..20 | outcome rank; 7 in an erasure |
+/// | 19..0 | source agent's slot; all ones in an erasure |
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Register(NonZeroU64);
+
+const TIME_SHIFT: u32 = 23;
+const OUTCOME_SHIFT: u32 = 20;
+const SOURCE_MASK: u64 = (1 << OUTCOME_SHIFT) - 1;
+/// The low bits of an erasure: above every call of the same millisecond, since no agent has the slot of all ones.
+const ERASED: u64 = (1 << TIME_SHIFT) - 1;
+
+impl Register {
+    /// The register of a call.
+    pub fn call(at: Timestamp, outcome: Outcome, source: AgentSlot) -> Self {
+        Self::pack(at, u64::from(outcome.rank()) << OUTCOME_SHIFT | source.index() as u64)
+    }
+
+    /// The register of "nothing up to and including this moment".
+    pub fn erasure(until: Timestamp) -> Self {
+        Self::pack(until, ERASED)
+    }
+
+    /// What the register says.
+    pub fn read(self) -> LastCall {
+        let at = Timestamp::EARLIEST.plus_millis(self.0.get() >> TIME_SHIFT);
+        let low = self.0.get() & ERASED;
+        match AgentSlot::new((low & SOURCE_MASK) as usize) {
+            Some(source) => {
+                let rank = u8::try_from(low >> OUTCOME_SHIFT).expect("three bits");
+                LastCall::Placed { at, outcome: Outcome::from_rank(rank), source }
+            }
+            None => LastCall::Erased { until: at },
+        }
+    }
+
+    /// The word.
+    pub const fn bits(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The register with these bits; `None` for zero, which is the word of a pair that nobody wrote.
+    pub const fn from_bits(bits: u64) -> Option<Self> {
+        match NonZeroU64::new(bits) {
+            Some(bits) => Some(Self(bits)),
+            None => None,
+        }
+    }
+
+    fn pack(at: Timestamp, low: u64) -> Self {
+        let time = at.clamped().millis() - Timestamp::EARLIEST.millis();
+        // The one call that would pack to zero (first millisecond, first outcome, first agent) counts as one
+        // millisecond later, so that zero stays the word of an empty register.
+        Self(NonZeroU64::new(time << TIME_SHIFT | low).unwrap_or(NonZeroU64::MIN.saturating_add(ERASED)))
+    }
+}
+
+impl fmt::Debug for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.read().fmt(f)
+    }
+}
+
+/// A register, read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LastCall {
+    /// The last outbound call to the contact.
+    Placed {
+        /// When it was placed.
+        at: Timestamp,
+        /// How it went, as far as is known.
+        outcome: Outcome,
+        /// Who placed it.
+        source: AgentSlot,
+    },
+    /// Nothing that happened up to this moment is known, or may be known again.
+    Erased {
+        /// The moment.
+        until: Timestamp,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(index: usize) -> AgentSlot {
+        AgentSlot::new(index).expect("in range")
+    }
+
+    #[test]
+    fn a_call_reads_back_as_it_was_packed() {
+        for at in [Timestamp::EARLIEST.plus_millis(1), Timestamp::from_secs(1_800_000_000), Timestamp::LATEST] {
+            for outcome in Outcome::ALL {
+                for source in [agent(0), agent(1), agent(AgentSlot::LIMIT - 1)] {
+                    assert_eq!(Register::call(at, outcome, source).read(), LastCall::Placed { at, outcome, source });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn order_is_time_then_rank_then_source() {
+        let t = Timestamp::from_secs(1_800_000_000);
+        let later = Register::call(t.plus_millis(1), Outcome::Initiated, agent(0));
+        let earlier = Register::call(t, Outcome::Voicemail, agent(AgentSlot::LIMIT - 1));
+        assert!(later > earlier);
+        assert!(Register::call(t, Outcome::Answered, agent(0)) > Register::call(t, Outcome::Ringing, agent(9)));
+    }
+
+    #[test]
+    fn an_erasure_outranks_every_call_up_to_its_moment_and_none_after() {
+        let t = Timestamp::from_secs(1_800_000_000);
+        let erasure = Register::erasure(t);
+        assert!(erasure > Register::call(t, Outcome::Voicemail, agent(AgentSlot::LIMIT - 1)));
+        assert!(erasure < Register::call(t.plus_millis(1), Outcome::Initiated, agent(0)));
+        assert_eq!(erasure.read(), LastCall::Erased { until: t });
+    }
+
+    #[test]
+    fn the_call_that_would_be_zero_is_no_empty_register() {
+        let register = Register::call(Timestamp::EARLIEST, Outcome::Initiated, agent(0));
+        assert_eq!(
+            register.read(),
+            LastCall::Placed { at: Timestamp::EARLIEST.plus_millis(1), outcome: Outcome::Initiated, source: agent(0) }
+        );
+    }
+
+    #[test]
+    fn times_outside_the_range_count_as_its_ends() {
+        let before = Register::call(Timestamp::from_millis(0), Outcome::Busy, agent(3));
+        assert_eq!(before, Register::call(Timestamp::EARLIEST, Outcome::Busy, agent(3)));
+        let after = Register::call(Timestamp::from_millis(u64::MAX), Outcome::Busy, agent(3));
+        assert_eq!(after, Register::call(Timestamp::LATEST, Outcome::Busy, agent(3)));
+    }
+}

@@ -1,0 +1,65 @@
+//! Counters, sharded by thread so that counting never makes two cores share a cache line. No exporter.
+
+use crate::decision::{Decision, Reason, Route};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use std::fmt;
+
+/// Shards. A power of two, above the worker threads of the gateways we know; more threads than that share.
+const SHARDS: usize = 64;
+
+/// Kinds of route times reasons.
+const COUNTERS: usize = 3 * Reason::ALL.len();
+
+/// Decisions by route and reason.
+///
+/// # Orderings
+/// All relaxed: a count orders nothing else, and a sum read while threads count is a sum of moments close to each other.
+pub struct Metrics {
+    shards: Box<[Shard]>,
+}
+
+/// Aligned to two cache lines, since processors fetch lines in pairs.
+#[repr(align(128))]
+struct Shard([AtomicU64; COUNTERS]);
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let shard = || Shard(std::array::from_fn(|_| AtomicU64::new(0)));
+        Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect() }
+    }
+
+    pub(crate) fn count(&self, decision: &Decision) {
+        let shard = &self.shards[shard_of_thread()];
+        shard.0[counter(decision.route, decision.reason)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many decisions there were with this route (whichever agent it names) and this reason.
+    pub fn decisions(&self, route: Route, reason: Reason) -> u64 {
+        let place = counter(route, reason);
+        self.shards.iter().map(|shard| shard.0[place].load(Ordering::Relaxed)).sum()
+    }
+}
+
+fn counter(route: Route, reason: Reason) -> usize {
+    let kind = match route {
+        Route::Callback(_) => 0,
+        Route::Default(_) => 1,
+        Route::Unrouted => 2,
+    };
+    kind * Reason::ALL.len() + reason as usize
+}
+
+fn shard_of_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        // Relaxed: the value only has to differ between threads, and does by the addition's atomicity.
+        static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    }
+    SHARD.with(|shard| *shard)
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}

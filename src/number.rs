@@ -1,0 +1,360 @@
+//! Phone numbers: one canonical form on the write side and on the read side, in one word.
+//!
+//! [`E164`] holds 1 to 15 digits ([ITU-T E.164]) below 2^50. [`E164::parse`] takes what gateways, call records and
+//! people write: `+` and prefix forms, national forms by a [`DialPlan`], separators, `tel:` ([RFC 3966]) and
+//! `sip:`/`sips:` URIs and whole From headers ([RFC 3261]). [`Caller`] adds what an inbound call may have instead of a
+//! number.
+//!
+//! Nothing here allocates, and nothing prints a whole number by accident: `Debug` and `Display` mask, and
+//! [`E164::digits`] and [`E164::to_plus_form`] are the explicit doors.
+//!
+//! ```
+//! use dialback::{Caller, DialPlan, E164};
+//!
+//! let germany = DialPlan::new("49", "0", "00")?;
+//! let number = E164::parse("030 / 901820", &germany)?;
+//! assert_eq!(number, E164::parse_international("+49 (0)30 901820")?);
+//! assert_eq!(&*number.to_plus_form(), "+4930901820");
+//! assert_eq!(number.to_string(), "+493*****20");
+//! assert_eq!(Caller::parse("<sip:anonymous@anonymous.invalid>", &germany), Caller::Withheld);
+//! # Ok::<(), dialback::NumberError>(())
+//! ```
+//!
+//! [ITU-T E.164]: https://www.itu.int/rec/T-REC-E.164
+//! [RFC 3261]: https://www.rfc-editor.org/rfc/rfc3261
+//! [RFC 3966]: https://www.rfc-editor.org/rfc/rfc3966
+
+mod address;
+mod caller;
+mod dial_plan;
+#[cfg(feature = "serde")]
+pub(crate) mod plain;
+mod scan;
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::ops::Deref;
+
+use address::Address;
+use scan::Scan;
+
+pub use caller::Caller;
+pub use dial_plan::DialPlan;
+
+/// A number of 1 to 15 digits in one word.
+///
+/// Every string of 1 to 15 digits has exactly one [`code`](E164::code), so that real E.164 numbers and short or
+/// national forms which no dial plan could bring into E.164 form are held side by side and never confused. `112` and
+/// `0112` are two numbers; `+112` and `112` are one.
+///
+/// `Debug` and `Display` mask: first three and last two digits from 8 digits on, only stars below. Equality and order
+/// are those of the code: by value, numbers with a leading zero after all others.
+///
+/// ```
+/// # use dialback::E164;
+/// let number = E164::from_digits("15551234567").unwrap();
+/// assert_eq!(format!("{number} {number:?}"), "+155******67 E164(+155******67)");
+/// assert_eq!(&*number.digits(), "15551234567");
+/// assert_eq!(size_of::<Option<E164>>(), 8);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct E164(NonZeroU64);
+
+impl E164 {
+    /// The most digits a number has (E.164, section 6).
+    pub const MAX_DIGITS: usize = 15;
+
+    /// The number with these digits; `None` unless there are 1 to 15 of them, all ASCII. No plan, no separators.
+    ///
+    /// ```
+    /// # use dialback::E164;
+    /// assert_eq!(&*E164::from_digits("0911").unwrap().digits(), "0911");
+    /// assert_eq!(E164::from_digits("+49"), None);
+    /// ```
+    pub fn from_digits(digits: &str) -> Option<E164> {
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        E164::from_ascii(digits.as_bytes()).ok()
+    }
+
+    /// The number that `text` names under `plan`.
+    ///
+    /// Shapes:
+    /// * `+15551234567`, `(555) 123-4567`, `030/901820`: digits with spaces, hyphens, dashes, dots, brackets, slashes
+    ///   and the invisible marks that copied numbers carry; `+44 (0)20 7946 0958` loses the bracketed zero, except
+    ///   where zeros belong to the number, as in Italy;
+    /// * `tel:` URIs; `;ext=` and the like are dropped, and `;phone-context=+49` is put before a local number. Behind a
+    ///   mere country code a short code stays as it is (RFC 3966, section 5.1.5: 911 in the context +1 is not +1-911)
+    ///   and a leading zero is taken for a national prefix;
+    /// * `sip:` and `sips:` URIs: the user part without its parameters and password, percent escapes undone. Without
+    ///   `@` there is only a host, so only a `+` form is taken. `user@host` without a scheme is read the same way;
+    /// * a name-addr such as `"Alice" <sip:+15551234567@host;user=phone>;tag=1`, of several the first. The display name
+    ///   is never a number.
+    ///
+    /// How digits without `+` become a number is told at [`DialPlan`].
+    ///
+    /// Cost: no allocation; one scan when `text` holds digits and separators only, a few over a URI or header.
+    ///
+    /// # Errors
+    ///
+    /// [`NumberError::Empty`] without a digit, [`NumberError::TooLong`] above 15 of them, and
+    /// [`NumberError::NotANumber`] for letters, stars, a zero behind the `+` and malformed addresses.
+    ///
+    /// ```
+    /// # use dialback::{DialPlan, E164};
+    /// let us = DialPlan::new("1", "1", "011")?;
+    /// let number = E164::from_digits("15551234567").unwrap();
+    /// for text in ["+15551234567", "(555) 123-4567", "1-555-123-4567", "tel:+1-555-123-4567;ext=9",
+    ///     "\"Alice <3\" <sip:%2B15551234567;npdi@10.0.0.1:5060;user=phone>;tag=1"] {
+    ///     assert_eq!(E164::parse(text, &us)?, number);
+    /// }
+    /// # Ok::<(), dialback::NumberError>(())
+    /// ```
+    pub fn parse(text: &str, plan: &DialPlan) -> Result<E164, NumberError> {
+        if let Some(number) = E164::clean(text.as_bytes()) {
+            return Ok(number);
+        }
+        match Scan::of(text, false) {
+            Err(NumberError::NotANumber) => Address::of(text)?.number(plan),
+            found => plan.number(&found?),
+        }
+    }
+
+    /// The number that `text` names in international form: `+`, a first digit 1 to 9, at most 15 digits, separators
+    /// allowed. No URIs, no prefixes, no plan. Cost: no allocation, one scan.
+    ///
+    /// # Errors
+    ///
+    /// As for [`E164::parse`], and [`NumberError::NotInternational`] for digits without the `+`.
+    ///
+    /// ```
+    /// # use dialback::{E164, NumberError};
+    /// assert!(E164::parse_international("+1 (555) 123-4567").is_ok());
+    /// assert_eq!(E164::parse_international("15551234567"), Err(NumberError::NotInternational));
+    /// assert_eq!(E164::parse_international("+05551234567"), Err(NumberError::NotANumber));
+    /// ```
+    pub fn parse_international(text: &str) -> Result<E164, NumberError> {
+        if let Some(number) = E164::clean(text.as_bytes()) {
+            return Ok(number);
+        }
+        let found = Scan::of(scan::trim(text), false)?;
+        if found.plus { dial_plan::international(&found, 0) } else { Err(NumberError::NotInternational) }
+    }
+
+    /// The number as an integer from 1 to below 2^50, the same on every machine and in every version.
+    ///
+    /// Without a leading zero it is the value of the digits. With one it is 10^15 + (10^k - 1) / 9 + the value of the
+    /// k digits behind the zero: forms of each length follow those that are shorter.
+    pub fn code(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The number with this [`code`](E164::code); `None` for 0 and for codes that no digit string has.
+    pub fn from_code(code: u64) -> Option<E164> {
+        if code < CODES_END { NonZeroU64::new(code).map(E164) } else { None }
+    }
+
+    /// Whether the number has no leading zero, and so can be written with a `+`. It says nothing about whether the
+    /// number is in service or its country code assigned.
+    pub fn is_international(self) -> bool {
+        self.code() < LEADING_ZERO
+    }
+
+    /// All digits, in clear: for storage, the wire and the screen of somebody who may see them.
+    pub fn digits(self) -> Digits {
+        let mut digits = Digits { bytes: [0; 16], len: 0 };
+        let code = self.code();
+        if code < LEADING_ZERO {
+            digits.push_number(code, code.ilog10() as usize + 1);
+        } else {
+            let rest = code - LEADING_ZERO;
+            let behind = REPUNITS.partition_point(|&unit| unit <= rest) - 1;
+            digits.push_number(rest - REPUNITS[behind], behind + 1);
+        }
+        digits
+    }
+
+    /// As [`digits`](E164::digits), in clear, with a `+` in front if the number
+    /// [is international](E164::is_international). [`E164::parse`] brings an international number back under every
+    /// plan.
+    pub fn to_plus_form(self) -> Digits {
+        let plain = self.digits();
+        if !self.is_international() {
+            return plain;
+        }
+        let mut digits = Digits { bytes: [b'+'; 16], len: plain.len + 1 };
+        digits.bytes[1..].copy_from_slice(&plain.bytes[..15]);
+        digits
+    }
+
+    /// The form that nearly every record and every good trunk has: `+`, digits, nothing else.
+    #[inline]
+    fn clean(text: &[u8]) -> Option<E164> {
+        let [b'+', digits @ ..] = text else { return None };
+        if digits.len() > E164::MAX_DIGITS || digits.first() == Some(&b'0') {
+            return None;
+        }
+        let mut value = 0;
+        for byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            value = value * 10 + u64::from(digit);
+        }
+        NonZeroU64::new(value).map(E164)
+    }
+
+    fn from_ascii(digits: &[u8]) -> Result<E164, NumberError> {
+        E164::joined(digits, b"")
+    }
+
+    /// The number whose digits are `head`, then `tail`. Both hold ASCII digits only.
+    fn joined(head: &[u8], tail: &[u8]) -> Result<E164, NumberError> {
+        let len = head.len() + tail.len();
+        if len > E164::MAX_DIGITS {
+            return Err(NumberError::TooLong);
+        }
+        let mut digits = head.iter().chain(tail).map(|byte| u64::from(byte - b'0')).peekable();
+        let leading_zero = digits.peek() == Some(&0);
+        let value = digits.fold(0, |value, digit| value * 10 + digit);
+        let code = if leading_zero { LEADING_ZERO + REPUNITS[len - 1] + value } else { value };
+        NonZeroU64::new(code).map(E164).ok_or(NumberError::Empty)
+    }
+}
+
+impl fmt::Debug for E164 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "E164({})", &*self.to_plus_form().masked())
+    }
+}
+
+impl fmt::Display for E164 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.to_plus_form().masked())
+    }
+}
+
+/// The digits of a number in clear, on the stack: what [`E164::digits`] and [`E164::to_plus_form`] give.
+///
+/// It is a `str` by `Deref` and `AsRef`, and `Display` writes it whole; `Debug` masks, so that a derived `Debug` around
+/// it gives nothing away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digits {
+    bytes: [u8; 16],
+    len: u8,
+}
+
+impl Digits {
+    /// Appends `value` with exactly `width` digits, zeros in front.
+    fn push_number(&mut self, mut value: u64, width: usize) {
+        for byte in self.bytes[..width].iter_mut().rev() {
+            *byte = b'0' + u8::try_from(value % 10).unwrap_or(0);
+            value /= 10;
+        }
+        self.len = u8::try_from(width).unwrap_or(0);
+    }
+
+    fn masked(mut self) -> Digits {
+        let plus = usize::from(self.starts_with('+'));
+        let digits = &mut self.bytes[plus..usize::from(self.len)];
+        let len = digits.len();
+        let hidden = if len >= 8 { 3..len - 2 } else { 0..len };
+        digits[hidden].fill(b'*');
+        self
+    }
+}
+
+impl Deref for Digits {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+impl AsRef<str> for Digits {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self)
+    }
+}
+
+impl fmt::Debug for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digits({})", &*self.masked())
+    }
+}
+
+/// Why a text is not a number, or three prefixes are not a dial plan. It never holds what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NumberError {
+    /// There is no digit, and nothing else either.
+    Empty,
+    /// More than 15 digits, prefixes not counted.
+    TooLong,
+    /// Something that no number has: letters, stars, a zero behind the `+`, an address cut short.
+    NotANumber,
+    /// Digits without the `+` where the international form is required.
+    NotInternational,
+    /// A dial plan whose country code or prefixes cannot be ones.
+    BadDialPlan,
+}
+
+impl fmt::Display for NumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NumberError::Empty => "there is no number",
+            NumberError::TooLong => "a number has at most 15 digits",
+            NumberError::NotANumber => "not a phone number",
+            NumberError::NotInternational => "a number in international form begins with + and its country code",
+            NumberError::BadDialPlan => {
+                "a dial plan has a country code of 1 to 3 digits, not beginning with 0, \
+                 and two different prefixes of at most 5 digits"
+            }
+        })
+    }
+}
+
+impl std::error::Error for NumberError {}
+
+/// Codes from here on stand for digit strings with a leading zero.
+const LEADING_ZERO: u64 = 1_000_000_000_000_000;
+
+/// `REPUNITS[k]` = (10^k - 1) / 9 = how many digit strings are shorter than k.
+const REPUNITS: [u64; 16] = {
+    let mut units = [0; 16];
+    let mut k = 1;
+    while k < 16 {
+        units[k] = units[k - 1] * 10 + 1;
+        k += 1;
+    }
+    units
+};
+
+/// The first code that no digit string has.
+const CODES_END: u64 = LEADING_ZERO + REPUNITS[15];
+
+// The history packs a number into 50 bits of its key.
+const _: () = assert!(CODES_END <= 1 << 50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_leading_zero_forms_are_dense_and_ordered_by_length() {
+        for (digits, offset) in [("0", 0), ("00", 1), ("09", 10), ("000", 11), ("099", 110), ("0000", 111)] {
+            assert_eq!(E164::from_digits(digits).unwrap().code(), LEADING_ZERO + offset);
+        }
+        assert_eq!(E164::from_digits("099999999999999").unwrap().code(), CODES_END - 1);
+        assert_eq!(E164::from_code(CODES_END), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! From a header, a URI or a plain string to the part that may be a number.
+
+use super::scan::{self, Scan};
+use super::{DialPlan, E164, NumberError};
+
+/// What a text says about one party, before any digit is looked at. All parts as they were written.
+pub(super) struct Address<'a> {
+    /// The display name without its quotes.
+    pub(super) display: &'a str,
+    /// Who, without parameters and password; `None` if the text does not say.
+    pub(super) user: Option<&'a str>,
+    /// The parameters of the user part or `tel:` URI, between semicolons.
+    params: &'a str,
+    /// The host without port, parameters and headers.
+    pub(super) host: &'a str,
+    /// Whether `%41` in the user part means `A`.
+    pub(super) escaped: bool,
+}
+
+impl<'a> Address<'a> {
+    /// Takes `text` apart: name-addr or addr-spec (RFC 3261, section 25.1). `NotANumber` for quotes or brackets that do
+    /// not close: the rest may have held the rest of the number.
+    pub(super) fn of(text: &'a str) -> Result<Address<'a>, NumberError> {
+        let text = scan::trim(text);
+        let (display, rest) = if let Some(quoted) = text.strip_prefix('"') {
+            let end = closing_quote(quoted).ok_or(NumberError::NotANumber)?;
+            let rest = scan::trim(&quoted[end + 1..]);
+            if rest.is_empty() {
+                let display = &quoted[..end];
+                let user = scan::trim(display).is_empty().then_some("");
+                return Ok(Address { display, user, params: "", host: "", escaped: false });
+            }
+            (&quoted[..end], rest.strip_prefix('<').ok_or(NumberError::NotANumber)?)
+        } else if let Some((display, rest)) = text.split_once('<') {
+            (display, rest)
+        } else {
+            return Ok(Address::of_uri(text));
+        };
+        let (uri, _) = rest.split_once('>').ok_or(NumberError::NotANumber)?;
+        Ok(Address { display, ..Address::of_uri(scan::trim(uri)) })
+    }
+
+    fn of_uri(uri: &'a str) -> Address<'a> {
+        if let Some(rest) = strip_scheme(uri, "tel:") {
+            let (user, params) = cut(cut(rest, &['?']).0, &[';']);
+            return Address { display: "", user: Some(user), params, host: "", escaped: true };
+        }
+        let sip = strip_scheme(uri, "sip:").or_else(|| strip_scheme(uri, "sips:"));
+        if let Some((user, host)) = sip.unwrap_or(uri).split_once('@') {
+            // A password may hold semicolons, user parameters no colon.
+            let (user, params) = cut(cut(user, &[':']).0, &[';']);
+            let host = cut(host, &[':', ';', '?']).0;
+            return Address { display: "", user: Some(user), params, host, escaped: true };
+        }
+        if let Some(rest) = sip {
+            let host = cut(rest, &[':', ';', '?']).0;
+            // No host begins with a plus, but many consist of digits and dots.
+            let user = scan::unescape(scan::trim(host), true).next().filter(|&c| c == '+').map(|_| host);
+            return Address { display: "", user, params: "", host, escaped: true };
+        }
+        // Parameters begin with a letter; two numbers with a semicolon between them are not one.
+        let (user, params) = match cut(uri, &[';']) {
+            (user, params) if scan::trim(params).starts_with(|c: char| c.is_ascii_alphabetic()) => (user, params),
+            _ => (uri, ""),
+        };
+        Address { display: "", user: Some(user), params, host: "", escaped: false }
+    }
+
+    /// The number in the user part.
+    pub(super) fn number(&self, plan: &DialPlan) -> Result<E164, NumberError> {
+        let user = self.user.ok_or(NumberError::NotANumber)?;
+        let found = Scan::of(scan::trim(user), self.escaped)?;
+        match self.phone_context() {
+            Some(context) if !found.plus => plan.number_in_context(&found, &context),
+            _ => plan.number(&found),
+        }
+    }
+
+    /// The digits of `;phone-context=+…`. A context that is a domain name says nothing that a plan could use.
+    fn phone_context(&self) -> Option<Scan> {
+        let value = self.params.split(';').find_map(|param| {
+            let (name, value) = param.split_once('=')?;
+            scan::trim(name).eq_ignore_ascii_case("phone-context").then_some(value)
+        })?;
+        Scan::of(scan::trim(value), true).ok().filter(|context| context.plus)
+    }
+}
+
+/// Where the quoted string that `text` continues ends (RFC 3261, section 25.1: a backslash hides the next character).
+fn closing_quote(text: &str) -> Option<usize> {
+    let mut hidden = false;
+    text.bytes().position(|byte| {
+        let closes = byte == b'"' && !hidden;
+        hidden = byte == b'\\' && !hidden;
+        closes
+    })
+}
+
+fn strip_scheme<'a>(uri: &'a str, scheme: &str) -> Option<&'a str> {
+    let (head, rest) = uri.split_at_checked(scheme.len())?;
+    head.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+/// `text` before and behind the first of `marks`.
+fn cut<'a>(text: &'a str, marks: &[char]) -> (&'a str, &'a str) {
+    text.split_once(marks).unwrap_or((text, ""))
+}

@@ -1,0 +1,47 @@
+//! Numbers and dial plans as text in serialised data. [`E164`] itself has no `Serialize`: a field that lets its number
+//! out says so with `#[serde(with = "crate::number::plain")]`.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserializer, Error, Visitor};
+use serde::ser::Serializer;
+
+use super::{E164, NumberError};
+
+/// As [`E164::to_plus_form`].
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde's `with` calls")]
+pub(crate) fn serialize<S: Serializer>(number: &E164, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&number.to_plus_form())
+}
+
+/// Exactly what [`serialize`] writes; nothing is normalised here.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<E164, D::Error> {
+    text(deserializer, "a number", |text| {
+        let number = E164::from_digits(text.strip_prefix('+').unwrap_or(text));
+        number.filter(|number| *number.to_plus_form() == *text).ok_or(NumberError::NotANumber)
+    })
+}
+
+/// Reads a string without holding on to it.
+pub(super) fn text<'de, D, T, F>(deserializer: D, what: &'static str, read: F) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    F: FnOnce(&str) -> Result<T, NumberError>,
+{
+    struct Text<T, F>(&'static str, F, PhantomData<T>);
+
+    impl<T, F: FnOnce(&str) -> Result<T, NumberError>> Visitor<'_> for Text<T, F> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{} as text", self.0)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            (self.1)(text).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Text(what, read, PhantomData))
+}

@@ -1,0 +1,113 @@
+//! How an outbound call went.
+
+use std::fmt;
+
+/// The last known status of an outbound call, ordered by rank: a later status of one call outranks an earlier one.
+///
+/// The order is what makes reports of one call converge whatever order they arrive in. The outcomes that tell most about
+/// the contact rank highest, so that a platform which closes every call with `completed` does not hide a `voicemail`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[repr(u8)]
+pub enum Outcome {
+    /// Placed; nothing heard yet.
+    Initiated = 0,
+    /// The far end rings.
+    Ringing = 1,
+    /// Somebody or something picked up.
+    Answered = 2,
+    /// Over after an answer.
+    Completed = 3,
+    /// Could not be placed, or broke.
+    Failed = 4,
+    /// Rang out.
+    NoAnswer = 5,
+    /// The contact was on another call.
+    Busy = 6,
+    /// A machine answered.
+    Voicemail = 7,
+}
+
+impl Outcome {
+    /// Every outcome, lowest rank first.
+    pub const ALL: [Self; 8] = [
+        Self::Initiated,
+        Self::Ringing,
+        Self::Answered,
+        Self::Completed,
+        Self::Failed,
+        Self::NoAnswer,
+        Self::Busy,
+        Self::Voicemail,
+    ];
+
+    /// The rank, 0 to 7.
+    pub const fn rank(self) -> u8 {
+        self as u8
+    }
+
+    /// The outcome of a rank; only the three low bits count.
+    pub const fn from_rank(rank: u8) -> Self {
+        Self::ALL[(rank & 7) as usize]
+    }
+
+    /// The name on the wire, such as `no_answer`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initiated => "initiated",
+            Self::Ringing => "ringing",
+            Self::Answered => "answered",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::NoAnswer => "no_answer",
+            Self::Busy => "busy",
+            Self::Voicemail => "voicemail",
+        }
+    }
+
+    /// The outcome with this name; `no-answer` is read like `no_answer`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        if name == "no-answer" {
+            return Some(Self::NoAnswer);
+        }
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A set of outcomes: which calls make their contact eligible for a callback.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
+pub struct OutcomeSet(u8);
+
+impl OutcomeSet {
+    /// Every outcome, the unanswered attempt included.
+    pub const EVERY: Self = Self(0xFF);
+
+    /// Whether the outcome is in the set.
+    pub const fn contains(self, outcome: Outcome) -> bool {
+        self.0 & (1 << outcome.rank()) != 0
+    }
+
+    /// The outcomes of the set, lowest rank first.
+    pub fn iter(self) -> impl Iterator<Item = Outcome> {
+        Outcome::ALL.into_iter().filter(move |&outcome| self.contains(outcome))
+    }
+}
+
+impl FromIterator<Outcome> for OutcomeSet {
+    fn from_iter<I: IntoIterator<Item = Outcome>>(outcomes: I) -> Self {
+        Self(outcomes.into_iter().fold(0, |bits, outcome| bits | 1 << outcome.rank()))
+    }
+}
+
+impl fmt::Debug for OutcomeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}

@@ -1,0 +1,69 @@
+//! What people and the control API read of a configuration; no decision does.
+
+use super::slots::Slots;
+use crate::event::{Direction, Role};
+use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
+use crate::number::{DialPlan, E164};
+use crate::outcome::OutcomeSet;
+use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot};
+use crate::time::{Lookback, Timestamp};
+
+#[derive(Clone, Debug)]
+pub(super) struct AgentCard {
+    pub(super) id: AgentId,
+    pub(super) name: String,
+    pub(super) label: Option<String>,
+    pub(super) direction: Direction,
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
+    /// The numbers it owns, in the order in which they were given.
+    pub(super) numbers: Vec<NumberSlot>,
+    pub(super) callback: Option<CallbackCard>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct CallbackCard {
+    /// In the order in which they were given.
+    pub(super) sources: Vec<AgentSlot>,
+    /// `None` where it was not set, which is not the same answer as "every one" spelled out.
+    pub(super) outcomes: Option<OutcomeSet>,
+    pub(super) lookback: Option<Lookback>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct NumberCard {
+    pub(super) id: NumberId,
+    pub(super) number: E164,
+    pub(super) environment: EnvironmentSlot,
+    /// The default agent that was named.
+    pub(super) named_default: Option<AgentSlot>,
+}
+
+#[derive(Clone)]
+pub(super) struct EnvironmentCard {
+    pub(super) id: EnvironmentId,
+    pub(super) name: String,
+    pub(super) dial_plan: DialPlan,
+    pub(super) lookback: Lookback,
+    /// Every agent it ever had, in the order of creation.
+    pub(super) agents: Slots<Option<AgentSlot>>,
+    /// Every number it ever had, in the order of addition.
+    pub(super) numbers: Slots<Option<NumberSlot>>,
+}
+
+/// A token of the control API. The token itself is kept nowhere; only its digest is.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// Its identity.
+    pub id: TokenId,
+    /// The environment it belongs to; [`EnvironmentId::SYSTEM`] for gateways and operators.
+    pub environment: EnvironmentId,
+    /// What its holder may do.
+    pub role: Role,
+    /// For people.
+    pub label: String,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// SHA-256 of the token.
+    pub digest: [u8; 32],
+}

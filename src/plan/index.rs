@@ -1,0 +1,80 @@
+//! A hash index from keys to slots whose copies share what did not change.
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// Shards of an index. A change copies one shard: at a million keys a thousand of them.
+const SHARDS: usize = 1024;
+
+/// Key → slot index. `clone` is O(1); a write to a clone copies one shard and the list of shards, unless nobody else holds
+/// them. A look-up hashes once and allocates nothing. The hash is keyed per index, against crafted keys.
+#[derive(Clone)]
+pub(super) struct Index<K> {
+    shards: Arc<Vec<Arc<HashTable<(K, u32)>>>>,
+    hasher: RandomState,
+}
+
+impl<K: Copy + Eq + Hash> Index<K> {
+    pub(super) fn get(&self, key: K) -> Option<usize> {
+        let hash = self.hasher.hash_one(key);
+        self.shards[shard_of(hash)].find(hash, |entry| entry.0 == key).map(|entry| entry.1 as usize)
+    }
+
+    /// Sets the key's slot, whatever it was before.
+    pub(super) fn set(&mut self, key: K, slot: usize) {
+        let slot = u32::try_from(slot).expect("slots have at most 24 bits");
+        let hash = self.hasher.hash_one(key);
+        let hasher = self.hasher.clone();
+        let shard = self.shard_mut(hash);
+        match shard.find_mut(hash, |entry| entry.0 == key) {
+            Some(entry) => entry.1 = slot,
+            None => {
+                shard.insert_unique(hash, (key, slot), |entry| hasher.hash_one(entry.0));
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: K) {
+        let hash = self.hasher.hash_one(key);
+        if let Ok(entry) = self.shard_mut(hash).find_entry(hash, |entry| entry.0 == key) {
+            entry.remove();
+        }
+    }
+
+    fn shard_mut(&mut self, hash: u64) -> &mut HashTable<(K, u32)> {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(hash)])
+    }
+}
+
+/// From the middle of the hash: the table takes its buckets from the low bits and its tags from the top seven.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
+}
+
+impl<K> Default for Index<K> {
+    fn default() -> Self {
+        // One empty shard stands for all until they are written.
+        Self { shards: Arc::new(vec![Arc::new(HashTable::new()); SHARDS]), hasher: RandomState::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_keeps_what_it_saw() {
+        let mut index = Index::default();
+        for key in 0..10_000_u64 {
+            index.set(key, 7);
+            index.set(key, usize::try_from(key).expect("small"));
+        }
+        let before = index.clone();
+        index.remove(17);
+        index.set(10_000, 3);
+        assert_eq!((before.get(17), before.get(10_000)), (Some(17), None));
+        assert_eq!((index.get(17), index.get(10_000), index.get(9_999)), (None, Some(3), Some(9_999)));
+    }
+}

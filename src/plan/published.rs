@@ -1,0 +1,58 @@
+//! The one place where a plan is published and loaded.
+
+use super::Plan;
+use arc_swap::{ArcSwap, Cache, Guard};
+use std::fmt;
+use std::sync::Arc;
+
+/// The plan that decisions read now.
+pub(crate) struct Published(ArcSwap<Plan>);
+
+impl Published {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self(ArcSwap::from_pointee(plan))
+    }
+
+    /// The current plan. Wait-free but for the rare reader that holds many plans at once; see the `arc_swap` manual.
+    pub(crate) fn load(&self) -> Guard<Arc<Plan>> {
+        self.0.load()
+    }
+
+    /// The current plan, to keep.
+    pub(crate) fn load_full(&self) -> Arc<Plan> {
+        self.0.load_full()
+    }
+
+    /// Makes `plan` the current one. Decisions that have begun end on the plan they began with.
+    pub(crate) fn publish(&self, plan: Plan) -> Arc<Plan> {
+        let plan = Arc::new(plan);
+        self.0.store(Arc::clone(&plan));
+        plan
+    }
+
+    /// A handle for one thread that pays a single load while the plan stays the same.
+    pub(crate) fn cached(&self) -> Cached<'_> {
+        Cached(Cache::new(&self.0))
+    }
+}
+
+/// A thread's handle to the current plan.
+pub(crate) struct Cached<'a>(Cache<&'a ArcSwap<Plan>, Arc<Plan>>);
+
+impl Cached<'_> {
+    pub(crate) fn load(&mut self) -> &Plan {
+        self.0.load()
+    }
+}
+
+impl fmt::Debug for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Published").field(&*self.load()).finish()
+    }
+}
+
+impl fmt::Debug for Cached<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,84 @@
+//! A growing array whose copies share what did not change.
+
+use std::sync::Arc;
+
+/// Entries to a chunk. A change copies the chunks it touches, so a chunk bounds the cost of a change; the list of chunks
+/// is copied too, so very small ones would cost as much again at a million entries.
+const CHUNK: usize = 256;
+
+/// An append-only array of values by slot. `clone` is O(1); a write to a clone copies one chunk of 256 values and the list of
+/// chunks, unless nobody else holds them, in which case it writes in place.
+#[derive(Clone)]
+pub(super) struct Slots<T> {
+    chunks: Arc<Vec<Arc<[T]>>>,
+    len: usize,
+}
+
+impl<T: Clone + Default> Slots<T> {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&T> {
+        // Past the end lie the defaults that fill the last chunk; nobody holds an index there.
+        self.chunks.get(index / CHUNK).map(|chunk| &chunk[index % CHUNK])
+    }
+
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        let chunk = Arc::make_mut(&mut self.chunks).get_mut(index / CHUNK)?;
+        Some(&mut Arc::make_mut(chunk)[index % CHUNK])
+    }
+
+    /// Appends and returns the index.
+    pub(super) fn push(&mut self, value: T) -> usize {
+        let index = self.len;
+        if index.is_multiple_of(CHUNK) {
+            let chunk = std::iter::repeat_with(T::default).take(CHUNK).collect();
+            Arc::make_mut(&mut self.chunks).push(chunk);
+        }
+        self.len += 1;
+        *self.get_mut(index).expect("the chunk was made room for") = value;
+        index
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).take(self.len)
+    }
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Self { chunks: Arc::default(), len: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_keeps_what_it_saw() {
+        let mut slots = Slots::default();
+        for value in 0..1000 {
+            assert_eq!(slots.push(value), value);
+        }
+        let before = slots.clone();
+        *slots.get_mut(700).expect("there") = 0;
+        slots.push(1000);
+        assert_eq!((before.len(), before.get(700)), (1000, Some(&700)));
+        assert_eq!((slots.len(), slots.get(700), slots.get(1000)), (1001, Some(&0), Some(&1000)));
+        assert!(before.iter().copied().eq(0..1000));
+    }
+
+    #[test]
+    fn a_change_shares_all_but_one_chunk() {
+        let mut slots = Slots::default();
+        (0..10 * CHUNK).for_each(|value| {
+            slots.push(value);
+        });
+        let before = slots.clone();
+        *slots.get_mut(3 * CHUNK).expect("there") += 1;
+        let shared = slots.chunks.iter().zip(before.chunks.iter()).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
+        assert_eq!(shared, 9);
+    }
+}

@@ -1,0 +1,181 @@
+//! The service: log, then apply, then acknowledge.
+//!
+//! One committer thread takes what many callers hand in, makes it durable with one sync (group commit), applies it to the
+//! engine in the same order, and only then acknowledges. Decisions never pass through here: they read the engine.
+//!
+//! What is acknowledged is durable, as far as the store is. A store that fails once is not written again: the service answers
+//! [`ServiceError::NotDurable`] from then on, and the engine goes on routing from memory.
+
+mod commit;
+mod recovery;
+
+use crate::engine::{Applied, Engine};
+use crate::event::{Change, Event};
+use crate::history::Full;
+use crate::id::EnvironmentId;
+use crate::plan::{ConfigError, Plan};
+use crate::store::{EventStore, StoreError};
+use crate::time::Timestamp;
+use commit::{Command, Committer};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+
+pub use recovery::Recovered;
+
+/// How far in the future a call may be dated when it is reported: a day, which forgives a gateway that reports local time
+/// as UTC. What is further off is refused, since it would stay the pair's last call until its date had passed.
+pub const MAX_SKEW_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
+/// An engine whose changes are durable. Share it in an [`Arc`].
+#[derive(Debug)]
+pub struct Service {
+    engine: Arc<Engine>,
+    commands: Option<mpsc::Sender<Command>>,
+    failure: Arc<Failure>,
+    committer: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Puts back what the store holds and starts to serve. Reports progress as it goes.
+    ///
+    /// # Errors
+    /// What the store cannot read, or the history cannot hold.
+    pub fn start(
+        mut store: impl EventStore,
+        engine: Engine,
+        progress: impl FnMut(Recovered),
+    ) -> Result<Self, StoreError> {
+        recovery::recover(&mut store, &engine, progress)?;
+        let engine = Arc::new(engine);
+        let failure = Arc::<Failure>::default();
+        let (commands, queue) = mpsc::channel();
+        let committer = Committer::new(Box::new(store), Arc::clone(&engine), Arc::clone(&failure));
+        let thread = thread::Builder::new().name("dialback-commit".into()).spawn(move || committer.run(&queue));
+        let thread = thread.map_err(|error| StoreError::Io { path: "dialback-commit".into(), error })?;
+        Ok(Self { engine, commands: Some(commands), failure, committer: Some(thread) })
+    }
+
+    /// The engine, for decisions.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Hands in events; `done` gets what each of them did once all of them are durable. Returns at once.
+    pub fn submit(&self, events: Vec<Event>, done: impl FnOnce(Recording) + Send + 'static) {
+        self.send(Command::Record { events, done: Box::new(done) });
+    }
+
+    /// Hands in a change of configuration: `decide` sees the plan as it is when its turn comes and says what is to change, so
+    /// that no other change can come between its look and its answer. `done` gets the plan in which the change is in force.
+    /// No change is no event. Returns at once.
+    pub fn submit_configuration(
+        &self,
+        environment: EnvironmentId,
+        at: Timestamp,
+        decide: impl FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send + 'static,
+        done: impl FnOnce(Result<Arc<Plan>, ServiceError>) + Send + 'static,
+    ) {
+        self.send(Command::Configure { environment, at, decide: Box::new(decide), done: Box::new(done) });
+    }
+
+    /// As [`submit`](Self::submit), and waits.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotDurable`]: nothing of it is in force. What each event did is in the answer.
+    pub fn record(&self, events: Vec<Event>) -> Recording {
+        wait(|done| self.submit(events, done))
+    }
+
+    /// As [`submit_configuration`](Self::submit_configuration), and waits.
+    ///
+    /// # Errors
+    /// The first change that cannot be made, or [`ServiceError::NotDurable`]; nothing is in force then.
+    pub fn configure(
+        &self,
+        environment: EnvironmentId,
+        at: Timestamp,
+        decide: impl FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send + 'static,
+    ) -> Result<Arc<Plan>, ServiceError> {
+        wait(|done| self.submit_configuration(environment, at, decide, done))
+    }
+
+    /// What made the store fail, if it has. Routing goes on all the same.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.get()
+    }
+
+    fn send(&self, command: Command) {
+        let commands = self.commands.as_ref().expect("taken only when dropped");
+        if let Err(mpsc::SendError(command)) = commands.send(command) {
+            command.refuse("the committer has ended");
+        }
+    }
+}
+
+impl Drop for Service {
+    /// Commits what was handed in before, then lets go of the store.
+    fn drop(&mut self) {
+        drop(self.commands.take());
+        if let Some(committer) = self.committer.take() {
+            // A panic of the committer has been reported by its own thread.
+            let _ = committer.join();
+        }
+    }
+}
+
+fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
+    let (done, answer) = mpsc::sync_channel(1);
+    submit(Box::new(move |value| {
+        // Nobody waits any more where the waiting thread was unwound.
+        let _ = done.send(value);
+    }));
+    answer.recv().expect("every command is answered")
+}
+
+/// The answer to recorded events: what each did, in their order.
+pub type Recording = Result<Vec<Result<Applied, ServiceError>>, ServiceError>;
+
+/// Why something was not done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The store cannot be written. Nothing is in force; what was handed in may or may not be there after a restart.
+    NotDurable(String),
+    /// The configuration is invalid.
+    Config(ConfigError),
+    /// The history is at its ceiling.
+    Full(Full),
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotDurable(what) => write!(f, "the store cannot be written: {what}"),
+            Self::Config(error) => error.fmt(f),
+            Self::Full(full) => full.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ServiceError {}
+
+impl From<ConfigError> for ServiceError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+/// What made the store fail: set once, by the committer.
+#[derive(Default, Debug)]
+struct Failure(Mutex<Option<String>>);
+
+impl Failure {
+    fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, what: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+    }
+}

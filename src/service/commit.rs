@@ -1,0 +1,203 @@
+//! The committer: the one thread that writes the store and applies to the engine.
+
+use super::{Failure, Recording, ServiceError};
+use crate::engine::{Applied, ApplyError, Engine, Write, call_write, erasure_writes};
+use crate::event::{Change, Configuration, Event};
+use crate::history::Register;
+use crate::id::EnvironmentId;
+use crate::number::E164;
+use crate::plan::{ConfigError, Plan};
+use crate::slot::Scope;
+use crate::store::{Batch, EventStore};
+use crate::time::Timestamp;
+use std::collections::HashMap;
+use std::sync::{Arc, mpsc};
+
+/// Commands that one sync may cover. Bounds how long the first of a group waits for the last, and the memory of a group.
+const MAX_GROUP: usize = 4096;
+
+type Decide = Box<dyn FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send>;
+type Done<T> = Box<dyn FnOnce(T) + Send>;
+
+/// What a caller hands in, and who is told.
+pub(super) enum Command {
+    Record { events: Vec<Event>, done: Done<Recording> },
+    Configure { environment: EnvironmentId, at: Timestamp, decide: Decide, done: Done<Result<Arc<Plan>, ServiceError>> },
+}
+
+impl Command {
+    pub(super) fn refuse(self, why: &str) {
+        let error = ServiceError::NotDurable(why.to_owned());
+        match self {
+            Self::Record { done, .. } => done(Err(error)),
+            Self::Configure { done, .. } => done(Err(error)),
+        }
+    }
+}
+
+pub(super) struct Committer {
+    store: Box<dyn EventStore>,
+    engine: Arc<Engine>,
+    failure: Arc<Failure>,
+}
+
+impl Committer {
+    pub(super) fn new(store: Box<dyn EventStore>, engine: Arc<Engine>, failure: Arc<Failure>) -> Self {
+        Self { store, engine, failure }
+    }
+
+    /// Commits group after group until nobody can hand in any more.
+    pub(super) fn run(mut self, queue: &mpsc::Receiver<Command>) {
+        while let Ok(first) = queue.recv() {
+            let group = std::iter::once(first).chain(queue.try_iter().take(MAX_GROUP - 1)).collect();
+            self.commit(group);
+        }
+    }
+
+    fn commit(&mut self, commands: Vec<Command>) {
+        if let Some(why) = self.failure.get() {
+            commands.into_iter().for_each(|command| command.refuse(&why));
+            return;
+        }
+        let mut group = Group::new(&self.engine);
+        for command in commands {
+            group.take(command);
+        }
+        let batch = group.batch();
+        if !batch.is_empty()
+            && let Err(error) = self.store.commit(&batch)
+        {
+            self.failure.set(error.to_string());
+            group.refuse(&error.to_string());
+            return;
+        }
+        group.apply();
+    }
+}
+
+/// Commands that become durable together: the plan after them, the registers they reach, and who is told what.
+struct Group<'a> {
+    engine: &'a Engine,
+    plan: Plan,
+    configurations: Vec<Configuration>,
+    registers: HashMap<(Scope, E164), Register, ahash::RandomState>,
+    waiting: Vec<Waiting>,
+}
+
+enum Waiting {
+    Recording { events: Vec<Event>, refused: Vec<Option<ConfigError>>, done: Done<Recording> },
+    Configured { done: Done<Result<Arc<Plan>, ServiceError>> },
+}
+
+impl<'a> Group<'a> {
+    fn new(engine: &'a Engine) -> Self {
+        Self {
+            engine,
+            plan: Plan::clone(&engine.plan()),
+            configurations: Vec::new(),
+            registers: HashMap::default(),
+            waiting: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Record { events, done } => {
+                let refused = events.iter().map(|event| self.log(event).err()).collect();
+                self.waiting.push(Waiting::Recording { events, refused, done });
+            }
+            Command::Configure { environment, at, decide, done } => match self.configure(environment, at, decide) {
+                Ok(()) => self.waiting.push(Waiting::Configured { done }),
+                Err(error) => done(Err(error.into())),
+            },
+        }
+    }
+
+    fn configure(&mut self, environment: EnvironmentId, at: Timestamp, decide: Decide) -> Result<(), ConfigError> {
+        let changes = decide(&self.plan)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let sequence = self.plan.generation() + 1;
+        self.follow(Configuration { sequence, environment, at, changes })
+    }
+
+    fn follow(&mut self, configuration: Configuration) -> Result<(), ConfigError> {
+        self.plan = self.plan.with(&configuration)?;
+        self.configurations.push(configuration);
+        Ok(())
+    }
+
+    fn log(&mut self, event: &Event) -> Result<(), ConfigError> {
+        match event {
+            Event::Configuration(configuration) if configuration.sequence <= self.plan.generation() => {}
+            Event::Configuration(configuration) => self.follow(configuration.clone())?,
+            Event::Call(call) => {
+                let write = call_write(&self.plan, call, |scope, contact| self.held(scope, contact));
+                write.into_iter().for_each(|write| self.raise(write));
+            }
+            Event::Erasure(erasure) => {
+                let writes = erasure_writes(&self.plan, erasure, |scope, contact| self.held(scope, contact));
+                writes.into_iter().for_each(|write| self.raise(write));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the pair's register will be when the events of this group so far have been applied.
+    fn held(&self, scope: Scope, contact: E164) -> Option<Register> {
+        self.engine.history().get(scope, contact).max(self.registers.get(&(scope, contact)).copied())
+    }
+
+    /// The store keeps one register a pair, and keeps what it was given last: so it is given the maximum. What the history
+    /// holds is durable already, since this thread applies only what it has committed.
+    fn raise(&mut self, (scope, contact, register): Write) {
+        if self.held(scope, contact) < Some(register) {
+            self.registers.insert((scope, contact), register);
+        }
+    }
+
+    fn batch(&mut self) -> Batch {
+        let registers = self.registers.drain().map(|((scope, contact), register)| (scope, contact, register)).collect();
+        Batch { configurations: std::mem::take(&mut self.configurations), registers }
+    }
+
+    fn refuse(self, why: &str) {
+        let error = ServiceError::NotDurable(why.to_owned());
+        for waiting in self.waiting {
+            match waiting {
+                Waiting::Recording { done, .. } => done(Err(error.clone())),
+                Waiting::Configured { done } => done(Err(error.clone())),
+            }
+        }
+    }
+
+    fn apply(self) {
+        let engine = self.engine;
+        let unchanged = self.plan.generation() == engine.plan().generation();
+        let plan = if unchanged { engine.plan() } else { engine.publish(self.plan) };
+        for waiting in self.waiting {
+            match waiting {
+                Waiting::Recording { events, refused, done } => {
+                    let did = |(event, refused): (&Event, Option<ConfigError>)| match refused {
+                        Some(error) => Err(error.into()),
+                        None => apply_one(engine, event),
+                    };
+                    done(Ok(events.iter().zip(refused).map(did).collect()));
+                }
+                Waiting::Configured { done } => done(Ok(Arc::clone(&plan))),
+            }
+        }
+    }
+}
+
+fn apply_one(engine: &Engine, event: &Event) -> Result<Applied, ServiceError> {
+    match event {
+        // In force with the plan of its group.
+        Event::Configuration(configuration) => Ok(Applied::Configured { generation: configuration.sequence }),
+        _ => engine.apply(event).map_err(|error| match error {
+            ApplyError::Full(full) => ServiceError::Full(full),
+            ApplyError::Config(error) => ServiceError::Config(error),
+        }),
+    }
+}

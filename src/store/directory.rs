@@ -1,0 +1,121 @@
+//! A data directory: ours, in a format that we know, and held by one process.
+//!
+//! ```text
+//! DIR/dialback.json   {"format":1}: says that the directory is ours, and written how. Written last at creation.
+//! DIR/lock            held (flock) for as long as a process uses the directory
+//! DIR/store/          the storage engine's own files
+//! ```
+
+use super::StoreError;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The format that this version writes, and the newest that it reads.
+const FORMAT: u64 = 1;
+
+/// A data directory that this process holds until the value is dropped.
+#[derive(Debug)]
+pub(super) struct DataDirectory {
+    path: PathBuf,
+    /// Unlocked by the operating system when it closes, however the process ends.
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Takes hold of the directory, and makes it where there is none (or an empty one). Changes nothing in a directory that is
+    /// not ours, of a newer format, or held by another process.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        match read_marker(path)? {
+            Some(format) if format > FORMAT => {
+                Err(StoreError::Newer { path: path.to_owned(), found: format, known: FORMAT })
+            }
+            Some(_) => {
+                let held = Self::hold(path)?;
+                if !held.engine_path().is_dir() {
+                    return Err(StoreError::Damaged { path: held.engine_path(), what: "not there".into() });
+                }
+                Ok(held)
+            }
+            None if is_empty(path)? => {
+                fs::create_dir_all(path).map_err(io_error(path))?;
+                Self::hold(path)
+            }
+            None => Err(StoreError::Foreign(path.to_owned())),
+        }
+    }
+
+    /// Where the storage engine keeps its files.
+    pub(super) fn engine_path(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    /// Says that the directory is ours and complete. To be called when the storage engine has made its files.
+    pub(super) fn mark(&self) -> Result<(), StoreError> {
+        let marker = marker_path(&self.path);
+        if marker.exists() {
+            return Ok(());
+        }
+        let unfinished = self.path.join("dialback.json.new");
+        let write = || {
+            let mut file = File::create(&unfinished)?;
+            writeln!(file, "{{\"format\":{FORMAT}}}")?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &marker)?;
+            // The rename is durable when the directory that holds the name is.
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(io_error(&marker))
+    }
+
+    fn hold(path: &Path) -> Result<Self, StoreError> {
+        let lock_path = path.join("lock");
+        let options = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = options.map_err(io_error(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(StoreError::Io { path: lock_path, error }),
+        }
+    }
+}
+
+pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |error| StoreError::Io { path, error }
+}
+
+fn marker_path(path: &Path) -> PathBuf {
+    path.join("dialback.json")
+}
+
+/// The format of our directory; `None` where it has no marker.
+fn read_marker(path: &Path) -> Result<Option<u64>, StoreError> {
+    let marker = marker_path(path);
+    let text = match fs::read_to_string(&marker) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
+        Err(error) => return Err(io_error(&marker)(error)),
+    };
+    let value: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    match value.and_then(|value| value.get("format")?.as_u64()) {
+        Some(format) => Ok(Some(format)),
+        None => Err(StoreError::Damaged { path: marker, what: "does not say which format".into() }),
+    }
+}
+
+/// Whether there is nothing in the directory, or no directory. A lock alone is nothing: whoever made it had written nothing.
+fn is_empty(path: &Path) -> Result<bool, StoreError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(io_error(path)(error)),
+    };
+    for entry in entries {
+        if entry.map_err(io_error(path))?.file_name() != "lock" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,152 @@
+//! The embedded store: a log-structured merge tree, one sync a batch.
+//!
+//! | keyspace | key | value |
+//! | --- | --- | --- |
+//! | `configurations` | sequence, 8 bytes, big-endian | [`Configuration`] as JSON |
+//! | `registers` | scope, 3 bytes, then contact, 7 bytes, big-endian | [`Register`], 8 bytes, big-endian |
+
+use super::directory::DataDirectory;
+use super::{Batch, EventStore, StoreError, Stored};
+use crate::event::Configuration;
+use crate::history::Register;
+use crate::number::E164;
+use crate::slot::Scope;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A store in a data directory of its own.
+pub struct FjallStore {
+    // Dropped in this order: the engine writes its last before the directory is let go.
+    configurations: Keyspace,
+    registers: Keyspace,
+    database: Database,
+    directory: DataDirectory,
+}
+
+impl FjallStore {
+    /// Opens the data directory, or makes one where there is nothing yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], [`StoreError::Foreign`] and [`StoreError::Newer`] leave the directory as it is. What the storage
+    /// engine finds damaged is [`StoreError::Damaged`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let directory = DataDirectory::open(path.as_ref())?;
+        let engine_path = directory.engine_path();
+        let open = || {
+            let database = Database::builder(&engine_path).open()?;
+            let configurations = database.keyspace("configurations", KeyspaceCreateOptions::default)?;
+            let registers = database.keyspace("registers", KeyspaceCreateOptions::default)?;
+            Ok((database, configurations, registers))
+        };
+        let (database, configurations, registers) = open().map_err(|error| failed(&engine_path, error))?;
+        directory.mark()?;
+        Ok(Self { configurations, registers, database, directory })
+    }
+
+    fn damaged(&self, what: impl Into<String>) -> StoreError {
+        StoreError::Damaged { path: self.directory.engine_path(), what: what.into() }
+    }
+
+    fn read_configuration(&self, item: fjall::Guard, expected: u64) -> Result<Configuration, StoreError> {
+        let (key, value) = item.into_inner().map_err(|error| failed(&self.directory.engine_path(), error))?;
+        if *key != expected.to_be_bytes() {
+            return Err(self.damaged(format!("configuration {expected} is missing")));
+        }
+        // The error of the JSON parser could quote what it read, a phone number for instance.
+        let configuration: Configuration = serde_json::from_slice(&value)
+            .map_err(|error| self.damaged(format!("configuration {expected} at column {}", error.column())))?;
+        if configuration.sequence != expected {
+            return Err(self.damaged(format!("configuration {expected} says it is another")));
+        }
+        Ok(configuration)
+    }
+
+    fn read_register(&self, item: fjall::Guard) -> Result<Stored, StoreError> {
+        let (key, value) = item.into_inner().map_err(|error| failed(&self.directory.engine_path(), error))?;
+        let stored = || {
+            let (scope, contact) = unpack_pair(key.as_ref().try_into().ok()?)?;
+            let register = Register::from_bits(u64::from_be_bytes(value.as_ref().try_into().ok()?))?;
+            Some(Stored::Register(scope, contact, register))
+        };
+        stored().ok_or_else(|| self.damaged("a register that nobody wrote"))
+    }
+}
+
+impl EventStore for FjallStore {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let engine_path = self.directory.engine_path();
+        let mut write = self.database.batch().durability(Some(PersistMode::SyncAll));
+        for configuration in &batch.configurations {
+            let value = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
+            write.insert(&self.configurations, configuration.sequence.to_be_bytes(), value);
+        }
+        for (scope, contact, register) in &batch.registers {
+            write.insert(&self.registers, pack_pair(*scope, *contact), register.bits().to_be_bytes());
+        }
+        write.commit().map_err(|error| failed(&engine_path, error))
+    }
+
+    fn recover(&mut self, see: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        for (item, expected) in self.configurations.iter().zip(1..) {
+            see(Stored::Configuration(self.read_configuration(item, expected)?))?;
+        }
+        for item in self.registers.iter() {
+            see(self.read_register(item)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for FjallStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallStore").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+/// 24 bits of scope and 50 of contact in ten bytes whose order is the pair's.
+fn pack_pair(scope: Scope, contact: E164) -> [u8; 10] {
+    let pair = u128::from(scope.bits()) << 56 | u128::from(contact.code());
+    let mut key = [0; 10];
+    key.copy_from_slice(&pair.to_be_bytes()[6..]);
+    key
+}
+
+fn unpack_pair(key: [u8; 10]) -> Option<(Scope, E164)> {
+    let mut bytes = [0; 16];
+    bytes[6..].copy_from_slice(&key);
+    let pair = u128::from_be_bytes(bytes);
+    let scope = u32::try_from(pair >> 56).ok().and_then(Scope::from_bits)?;
+    let contact = u64::try_from(pair & ((1 << 56) - 1)).ok().and_then(E164::from_code)?;
+    Some((scope, contact))
+}
+
+fn failed(path: &Path, error: fjall::Error) -> StoreError {
+    let path = PathBuf::from(path);
+    match error {
+        fjall::Error::Io(error) => StoreError::Io { path, error },
+        fjall::Error::Locked => StoreError::Locked(path),
+        fjall::Error::Poisoned => StoreError::Engine("an earlier write failed".into()),
+        // Their texts name positions, versions and checksums, never keys or values.
+        other => StoreError::Damaged { path, what: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_packs_in_order_and_reads_back() {
+        let scopes = [0, 1, 0xFF_FFFF].map(|bits| Scope::from_bits(bits).expect("24 bits"));
+        let contacts = ["1", "15551234567", "999999999999999", "0", "000000000000000"];
+        let contacts = contacts.map(|digits| E164::from_digits(digits).expect("digits"));
+        for scope in scopes {
+            for contact in contacts {
+                assert_eq!(unpack_pair(pack_pair(scope, contact)), Some((scope, contact)));
+            }
+        }
+        assert!(pack_pair(scopes[0], contacts[2]) < pack_pair(scopes[1], contacts[0]));
+        assert_eq!(unpack_pair([0xFF; 10]), None);
+    }
+}
