@@ -47,8 +47,17 @@ impl Outcome {
     }
 
     /// The outcome of a rank; only the three low bits count.
-    pub const fn from_rank(rank: u8) -> Self {
-        Self::ALL[(rank & 7) as usize]
+    pub const fn from_rank(rank: u64) -> Self {
+        match rank & 7 {
+            0 => Self::Initiated,
+            1 => Self::Ringing,
+            2 => Self::Answered,
+            3 => Self::Completed,
+            4 => Self::Failed,
+            5 => Self::NoAnswer,
+            6 => Self::Busy,
+            _ => Self::Voicemail,
+        }
     }
 
     /// The name on the wire, such as `no_answer`.
@@ -109,5 +118,27 @@ impl FromIterator<Outcome> for OutcomeSet {
 impl fmt::Debug for OutcomeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_and_names_read_back() {
+        for (rank, outcome) in (0..).zip(Outcome::ALL) {
+            assert_eq!((outcome.rank(), Outcome::from_rank(rank)), (u8::try_from(rank).expect("three bits"), outcome));
+            assert_eq!(Outcome::from_name(outcome.name()), Some(outcome));
+        }
+        assert_eq!(Outcome::from_name("no-answer"), Some(Outcome::NoAnswer));
+        assert_eq!(Outcome::from_name("NO_ANSWER"), None);
+    }
+
+    #[test]
+    fn a_set_has_what_it_was_made_of() {
+        let set = OutcomeSet::from_iter([Outcome::Busy, Outcome::Initiated]);
+        assert!(set.iter().eq([Outcome::Initiated, Outcome::Busy]));
+        assert!(OutcomeSet::EVERY.iter().eq(Outcome::ALL));
     }
 }

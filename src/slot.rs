@@ -17,7 +17,7 @@ macro_rules! slot {
 
             /// The slot at this place of its dictionary; `None` past the limit.
             pub fn new(index: usize) -> Option<Self> {
-                (index < Self::LIMIT).then(|| Self(u32::try_from(index).expect("a limit is far below 2^32")))
+                u32::try_from(index).ok().filter(|_| index < Self::LIMIT).map(Self)
             }
 
             /// The place in the dictionary.
@@ -47,6 +47,13 @@ slot! {
     EnvironmentSlot, 1 << 16
 }
 
+impl AgentSlot {
+    /// The slot with these bits; `None` past the limit.
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        usize::try_from(bits).ok().and_then(Self::new)
+    }
+}
+
 /// What a contact's register belongs to: one number of ours, or an environment (where its erasures are kept). 24 bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(u32);
@@ -55,6 +62,8 @@ impl Scope {
     /// How many scopes there can be: 2^24.
     pub const LIMIT: usize = 1 << 24;
 
+    const HIGHEST: u32 = (1 << 24) - 1;
+
     /// The 24 bits.
     pub const fn bits(self) -> u32 {
         self.0
@@ -62,7 +71,7 @@ impl Scope {
 
     /// The scope with these bits; `None` where there are more than 24.
     pub const fn from_bits(bits: u32) -> Option<Self> {
-        if (bits as usize) < Self::LIMIT { Some(Self(bits)) } else { None }
+        if bits <= Self::HIGHEST { Some(Self(bits)) } else { None }
     }
 }
 
@@ -75,7 +84,7 @@ impl From<NumberSlot> for Scope {
 impl From<EnvironmentSlot> for Scope {
     fn from(slot: EnvironmentSlot) -> Self {
         // From the top down, so that numbers stay dense from zero and the two never meet.
-        Self(u32::try_from(Self::LIMIT - 1).expect("2^24 - 1 fits") - slot.0)
+        Self(Self::HIGHEST - slot.0)
     }
 }
 

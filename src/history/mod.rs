@@ -81,7 +81,10 @@ impl History {
 
 impl fmt::Debug for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("History").field("pairs", &self.len()).field("max_pairs", &self.max_pairs).finish()
+        f.debug_struct("History")
+            .field("pairs", &self.len())
+            .field("max_pairs", &self.max_pairs)
+            .finish_non_exhaustive()
     }
 }
 

@@ -41,11 +41,8 @@ impl Register {
     pub fn read(self) -> LastCall {
         let at = Timestamp::EARLIEST.plus_millis(self.0.get() >> TIME_SHIFT);
         let low = self.0.get() & ERASED;
-        match AgentSlot::new((low & SOURCE_MASK) as usize) {
-            Some(source) => {
-                let rank = u8::try_from(low >> OUTCOME_SHIFT).expect("three bits");
-                LastCall::Placed { at, outcome: Outcome::from_rank(rank), source }
-            }
+        match AgentSlot::from_bits(low & SOURCE_MASK) {
+            Some(source) => LastCall::Placed { at, outcome: Outcome::from_rank(low >> OUTCOME_SHIFT), source },
             None => LastCall::Erased { until: at },
         }
     }

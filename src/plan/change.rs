@@ -115,7 +115,7 @@ impl Plan {
         };
         let card = self.environment_card_mut(slot);
         name.clone_into(&mut card.name);
-        card.dial_plan = dial_plan.clone();
+        card.dial_plan = *dial_plan;
         card.lookback = lookback;
         Ok(())
     }
@@ -208,7 +208,7 @@ impl Plan {
             card.updated_at = at;
             card.callback.as_mut().expect("it has the role").sources.retain(|source| *source != slot);
         }
-        self.assign_numbers(slot, Vec::new());
+        self.assign_numbers(slot, &[]);
         self.agent_entry_mut(slot).exists = false;
         *self.agent_cards.get_mut(slot.index()).expect("slots have cards") = None;
         Ok(())
@@ -229,7 +229,7 @@ impl Plan {
         card.direction = direction;
         card.updated_at = at;
         if let Some(numbers) = numbers {
-            self.assign_numbers(slot, numbers);
+            self.assign_numbers(slot, &numbers);
         }
         self.compile_defaults_of(slot);
         Ok(())
@@ -251,8 +251,8 @@ impl Plan {
     }
 
     /// Replaces the agent's numbers. Where it keeps one, it keeps its place among the owners too.
-    fn assign_numbers(&mut self, slot: AgentSlot, numbers: Vec<NumberSlot>) {
-        let before = std::mem::replace(&mut self.agent_card_mut(slot).numbers, numbers.clone());
+    fn assign_numbers(&mut self, slot: AgentSlot, numbers: &[NumberSlot]) {
+        let before = std::mem::replace(&mut self.agent_card_mut(slot).numbers, numbers.to_vec());
         for number in before.iter().filter(|number| !numbers.contains(number)) {
             self.number_entry_mut(*number).owners.retain(|owner| *owner != slot);
             self.compile_default(*number);

@@ -12,9 +12,11 @@ const SHARDS: usize = 1024;
 /// them. A look-up hashes once and allocates nothing. The hash is keyed per index, against crafted keys.
 #[derive(Clone)]
 pub(super) struct Index<K> {
-    shards: Arc<Vec<Arc<HashTable<(K, u32)>>>>,
+    shards: Arc<Vec<Shard<K>>>,
     hasher: RandomState,
 }
+
+type Shard<K> = Arc<HashTable<(K, u32)>>;
 
 impl<K: Copy + Eq + Hash> Index<K> {
     pub(super) fn get(&self, key: K) -> Option<usize> {
@@ -56,7 +58,8 @@ fn shard_of(hash: u64) -> usize {
 impl<K> Default for Index<K> {
     fn default() -> Self {
         // One empty shard stands for all until they are written.
-        Self { shards: Arc::new(vec![Arc::new(HashTable::new()); SHARDS]), hasher: RandomState::new() }
+        let empty = Shard::<K>::default();
+        Self { shards: Arc::new(vec![empty; SHARDS]), hasher: RandomState::new() }
     }
 }
 

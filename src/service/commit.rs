@@ -56,7 +56,9 @@ impl Committer {
 
     fn commit(&mut self, commands: Vec<Command>) {
         if let Some(why) = self.failure.get() {
-            commands.into_iter().for_each(|command| command.refuse(&why));
+            for command in commands {
+                command.refuse(&why);
+            }
             return;
         }
         let mut group = Group::new(&self.engine);
@@ -134,11 +136,15 @@ impl<'a> Group<'a> {
             Event::Configuration(configuration) => self.follow(configuration.clone())?,
             Event::Call(call) => {
                 let write = call_write(&self.plan, call, |scope, contact| self.held(scope, contact));
-                write.into_iter().for_each(|write| self.raise(write));
+                if let Some(write) = write {
+                    self.raise(write);
+                }
             }
             Event::Erasure(erasure) => {
                 let writes = erasure_writes(&self.plan, erasure, |scope, contact| self.held(scope, contact));
-                writes.into_iter().for_each(|write| self.raise(write));
+                for write in writes {
+                    self.raise(write);
+                }
             }
         }
         Ok(())
