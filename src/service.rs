@@ -108,7 +108,7 @@ impl Service {
     fn send(&self, command: Command) {
         let commands = self.commands.as_ref().expect("taken only when dropped");
         if let Err(mpsc::SendError(command)) = commands.send(command) {
-            command.refuse("the committer has ended");
+            command.refuse(ENDED);
         }
     }
 }
@@ -117,21 +117,28 @@ impl Drop for Service {
     /// Commits what was handed in before, then lets go of the store.
     fn drop(&mut self) {
         drop(self.commands.take());
-        if let Some(committer) = self.committer.take() {
+        // Where the last owner was an acknowledgement, this is the committer's own thread, which then ends by itself.
+        let elsewhere = |committer: &JoinHandle<()>| committer.thread().id() != thread::current().id();
+        if let Some(committer) = self.committer.take().filter(elsewhere) {
             // A panic of the committer has been reported by its own thread.
             let _ = committer.join();
         }
     }
 }
 
-fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
+type Answer<T> = Result<T, ServiceError>;
+
+fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(Answer<T>) + Send>)) -> Answer<T> {
     let (done, answer) = mpsc::sync_channel(1);
     submit(Box::new(move |value| {
         // Nobody waits any more where the waiting thread was unwound.
         let _ = done.send(value);
     }));
-    answer.recv().expect("every command is answered")
+    answer.recv().unwrap_or_else(|_| Err(ServiceError::NotDurable(ENDED.to_owned())))
 }
+
+/// What is said where nothing can be committed any more: the committer's own panic has been reported by its thread.
+const ENDED: &str = "the committer has ended";
 
 /// The answer to recorded events: what each did, in their order.
 pub type Recording = Result<Vec<Result<Applied, ServiceError>>, ServiceError>;

@@ -48,6 +48,7 @@ impl Committer {
 
     /// Commits group after group until nobody can hand in any more.
     pub(super) fn run(mut self, queue: &mpsc::Receiver<Command>) {
+        let _reported = ReportedPanic(Arc::clone(&self.failure));
         while let Ok(first) = queue.recv() {
             let group = std::iter::once(first).chain(queue.try_iter().take(MAX_GROUP - 1)).collect();
             self.commit(group);
@@ -74,6 +75,18 @@ impl Committer {
             return;
         }
         group.apply();
+    }
+}
+
+/// A caller's code runs on this thread (what decides a change, what is told). Should it panic, nothing is committed any more, and
+/// the service's health says so.
+struct ReportedPanic(Arc<Failure>);
+
+impl Drop for ReportedPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set("the committer panicked".into());
+        }
     }
 }
 
