@@ -52,15 +52,26 @@ impl Engine {
     ///
     /// A pure function of the plan, the history and its arguments. Never fails, blocks, allocates or reads a clock.
     pub fn resolve(&self, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
-        let decision = rule::resolve(&self.plan.load(), &self.history, dialed, caller, now, &mut ());
+        self.resolve_on(&self.plan.load(), dialed, caller, now)
+    }
+
+    /// The same on a plan that the caller holds, for those who read more of it than the decision. The plan is this engine's,
+    /// current or not.
+    pub fn resolve_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
+        let decision = rule::resolve(plan, &self.history, dialed, caller, now, &mut ());
         self.metrics.count(&decision);
         decision
     }
 
     /// The same decision from the same code, with every line tried and what it saw. Allocates; is not counted.
     pub fn explain(&self, dialed: E164, caller: Caller, now: Timestamp) -> Trace {
+        self.explain_on(&self.plan.load(), dialed, caller, now)
+    }
+
+    /// The same on a plan that the caller holds: this engine's, current or not, or one made from it to see what would be.
+    pub fn explain_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Trace {
         let mut steps = Vec::new();
-        let decision = rule::resolve(&self.plan.load(), &self.history, dialed, caller, now, &mut steps);
+        let decision = rule::resolve(plan, &self.history, dialed, caller, now, &mut steps);
         Trace { decision, steps }
     }
 
@@ -229,9 +240,7 @@ pub struct Reader<'a> {
 impl Reader<'_> {
     /// As [`Engine::resolve`].
     pub fn resolve(&mut self, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
-        let decision = rule::resolve(self.plan.load(), &self.engine.history, dialed, caller, now, &mut ());
-        self.engine.metrics.count(&decision);
-        decision
+        self.engine.resolve_on(self.plan.load(), dialed, caller, now)
     }
 }
 
