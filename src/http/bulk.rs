@@ -6,7 +6,7 @@ use super::error::Refusal;
 use super::form::Form;
 use super::{Api, calls, reply};
 use crate::event::Event;
-use crate::service::{Recording, ServiceError};
+use crate::service::Recording;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -126,11 +126,14 @@ impl<'a> Upload<'a> {
     /// Waits for the group that has waited longest.
     async fn settle(&mut self) -> Result<(), Refusal> {
         let Some((lines, answer)) = self.in_flight.pop_front() else { return Ok(()) };
-        let recording = within(self.api, answer).await?.map_err(|_| Refusal::internal())??;
+        let recording = within(self.api, answer).await?.map_err(|_| Refusal::internal())?;
+        let recording = recording.map_err(|error| {
+            let recorded = self.report.accepted;
+            Refusal::from(error).saying(format!("The store cannot be written; {recorded} calls were recorded before"))
+        })?;
         for (line, applied) in lines.into_iter().zip(recording) {
             match applied {
                 Ok(_) => self.report.accepted += 1,
-                Err(error @ ServiceError::NotDurable(_)) => return Err(error.into()),
                 Err(error) => self.report.reject(line, &error.into()),
             }
         }

@@ -9,6 +9,7 @@ use crate::history::LastCall;
 use crate::id::EnvironmentId;
 use crate::number::{DialPlan, E164};
 use crate::time::Timestamp;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Serialize;
@@ -21,11 +22,11 @@ struct Erased {
 pub(super) async fn erase(
     Tenant(environment): Tenant,
     State(api): State<Api>,
-    path: Option<Path<String>>,
+    path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let engine = api.service.engine();
     let dial_plan = engine.plan().environment(environment).map_or(DialPlan::NONE, |held| *held.dial_plan());
-    let contact = path.and_then(|Path(text)| E164::parse(&text, &dial_plan).ok());
+    let contact = path.ok().and_then(|Path(text)| E164::parse(&text, &dial_plan).ok());
     let contact =
         contact.ok_or_else(|| Refusal::invalid_field("number", "The number in the path must be a phone number."))?;
 

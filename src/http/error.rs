@@ -45,6 +45,11 @@ impl Refusal {
         Self::invalid(FieldErrors::from([(field.to_owned(), vec![what.into()])]))
     }
 
+    /// The same with another text.
+    pub(super) fn saying(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), ..self }
+    }
+
     /// One line that says what is wrong, for a list of such lines.
     pub(super) fn line(&self) -> String {
         let first = self.errors.values().flatten().next();
@@ -130,12 +135,12 @@ impl From<ServiceError> for Refusal {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Config(error) => error.into(),
-            // Why it cannot be written names files of this machine: for its operator, who finds it in the log.
-            ServiceError::NotDurable(_) => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "NOT_DURABLE",
-                "The store cannot be written; nothing of this request is in force",
-            ),
+            ServiceError::NotDurable(why) => {
+                // Names files of this machine: for its operator, not for clients.
+                tracing::error!(%why, "the store cannot be written");
+                let message = "The store cannot be written; nothing of this request is in force";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", message)
+            }
             ServiceError::Full(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "HISTORY_FULL",

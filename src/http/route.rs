@@ -53,7 +53,7 @@ pub(super) async fn decide(
     let dialed = form.required("dialed", |value| read::number(&Value::from(plus(value)?), &home));
     // Whatever a trunk sends, and no caller at all too: the call has to go somewhere.
     let caller = form.optional("caller", |value| plus(value).map(Cow::into_owned)).unwrap_or_default();
-    let at = form.optional("at", read::moment);
+    let at = form.optional("at", |value| read::moment(&offset(value)?));
     let explain = form.optional("explain", read::flag).unwrap_or(false);
     let dialed = form.finish(|| dialed)?;
     let at = at.unwrap_or_else(|| api.now());
@@ -119,6 +119,13 @@ fn plus(value: &Value) -> Result<Cow<'_, str>, Wrong> {
         fixed.push(if was_plus { '+' } else { char });
     }
     Ok(fixed.into())
+}
+
+/// Likewise the `+` of a time's offset.
+fn offset(value: &Value) -> Result<Value, Wrong> {
+    let text = read::text(value)?;
+    let offset = text.split_once(['T', 't']).map(|(date, time)| format!("{date}T{}", time.replace(' ', "+")));
+    Ok(offset.unwrap_or_else(|| text.to_owned()).into())
 }
 
 #[cfg(test)]
