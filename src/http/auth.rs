@@ -15,7 +15,10 @@ pub(super) struct Tenant(pub(super) EnvironmentId);
 /// The holder of an operator token.
 pub(super) struct Operator;
 
-/// Whoever may record calls and ask for routes.
+/// Whoever may ask for routes: operators too, who could make themselves a gateway's token and ask with that.
+pub(super) struct Asker(pub(super) Reach);
+
+/// Where somebody may record calls.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
     /// In this environment: a tenant.
@@ -60,6 +63,17 @@ impl FromRequestParts<Api> for Reach {
             (Role::Environment, environment) => Ok(Self::One(environment)),
             (Role::Gateway, _) => Ok(Self::Every),
             (Role::Operator, _) => Err(Refusal::forbidden("This takes the token of an environment or of a gateway")),
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Asker {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        match authenticate(parts, api)? {
+            (Role::Environment, environment) => Ok(Self(Reach::One(environment))),
+            (Role::Gateway | Role::Operator, _) => Ok(Self(Reach::Every)),
         }
     }
 }

@@ -157,7 +157,7 @@ fn tenants() -> Router<Api> {
         .route("/contacts/{number}", delete(contacts::erase))
 }
 
-/// What gateway tokens may do too.
+/// What gateway tokens may do too. An operator may ask for routes as well.
 fn gateways() -> Router<Api> {
     Router::new()
         .route("/calls", post(calls::record))

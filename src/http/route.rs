@@ -1,6 +1,6 @@
 //! `GET /route`: which agent takes this call?
 
-use super::auth::Reach;
+use super::auth::{Asker, Reach};
 use super::error::Refusal;
 use super::explain::{self, ShownStep};
 use super::form::{QueryForm, Wrong};
@@ -44,7 +44,7 @@ struct Question {
 
 /// A number that the asker may not see is answered like one that there is not.
 pub(super) async fn decide(
-    reach: Reach,
+    Asker(reach): Asker,
     State(api): State<Api>,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
