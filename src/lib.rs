@@ -33,6 +33,8 @@ mod decision;
 pub mod engine;
 mod event;
 pub mod history;
+#[cfg(feature = "http")]
+pub mod http;
 mod id;
 pub mod metrics;
 mod number;

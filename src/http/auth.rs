@@ -1,0 +1,104 @@
+//! Who asks: from the `Authorization` header to what its holder may do.
+
+use super::error::Refusal;
+use super::{Api, token};
+use crate::event::Role;
+use crate::id::EnvironmentId;
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use subtle::ConstantTimeEq;
+
+/// The holder of an environment token, within that environment.
+pub(super) struct Tenant(pub(super) EnvironmentId);
+
+/// The holder of an operator token.
+pub(super) struct Operator;
+
+/// Whoever may ask for routes: operators too, who could make themselves a gateway's token and ask with that.
+pub(super) struct Asker(pub(super) Reach);
+
+/// Where somebody may record calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// In this environment: a tenant.
+    One(EnvironmentId),
+    /// In every environment: a gateway.
+    Every,
+}
+
+impl Reach {
+    pub(super) fn covers(self, environment: EnvironmentId) -> bool {
+        self == Self::Every || self == Self::One(environment)
+    }
+}
+
+impl FromRequestParts<Api> for Tenant {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        match authenticate(parts, api)? {
+            (Role::Environment, environment) => Ok(Self(environment)),
+            _ => Err(Refusal::forbidden("This takes the token of an environment")),
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Operator {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        match authenticate(parts, api)? {
+            (Role::Operator, _) => Ok(Self),
+            _ => Err(Refusal::forbidden("This takes the token of an operator")),
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Reach {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        match authenticate(parts, api)? {
+            (Role::Environment, environment) => Ok(Self::One(environment)),
+            (Role::Gateway, _) => Ok(Self::Every),
+            (Role::Operator, _) => Err(Refusal::forbidden("This takes the token of an environment or of a gateway")),
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Asker {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        match authenticate(parts, api)? {
+            (Role::Environment, environment) => Ok(Self(Reach::One(environment))),
+            (Role::Gateway | Role::Operator, _) => Ok(Self(Reach::Every)),
+        }
+    }
+}
+
+fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refusal> {
+    let secret = bearer(parts).ok_or_else(Refusal::invalid_token)?;
+    let digest = token::digest(secret);
+    if token::is_of(Role::Operator, secret) && api.operator.is_some_and(|operator| same(&operator, &digest)) {
+        return Ok((Role::Operator, EnvironmentId::SYSTEM));
+    }
+    let plan = api.service.engine().plan();
+    // The map is searched by digest, of which nobody can choose the bits; the comparison that lets somebody in takes the
+    // same time wherever the two differ.
+    let held = plan.token(&digest).filter(|held| same(&held.digest, &digest) && token::is_of(held.role, secret));
+    held.map(|held| (held.role, held.environment)).ok_or_else(Refusal::invalid_token)
+}
+
+fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    one.ct_eq(other).into()
+}
+
+/// The one bearer token (RFC 6750, section 2.1).
+fn bearer(parts: &Parts) -> Option<&str> {
+    let mut given = parts.headers.get_all(AUTHORIZATION).iter();
+    let (Some(only), None) = (given.next(), given.next()) else { return None };
+    let (scheme, secret) = only.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim_start_matches(' '))
+}

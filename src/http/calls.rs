@@ -1,0 +1,56 @@
+//! `POST /calls`: an outbound call was placed, or its status changed.
+
+use super::auth::Reach;
+use super::error::Refusal;
+use super::form::Form;
+use super::{Api, read, reply};
+use crate::event::{Call, Direction, Event};
+use crate::id::AgentId;
+use crate::number::DialPlan;
+use crate::plan::{NumberView, Plan};
+use crate::service::MAX_SKEW_MILLIS;
+use crate::time::Timestamp;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+pub(super) async fn record(reach: Reach, State(api): State<Api>, form: Form) -> Result<Response, Refusal> {
+    let call = call(form, &api.service.engine().plan(), reach, api.now())?;
+    let recording = api.submit(vec![Event::Call(call)]).await.map_err(|_| Refusal::internal())?;
+    recording?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(reply::message(StatusCode::ACCEPTED, "Call recorded"))
+}
+
+/// Reads a call. Its environment is the one that holds the number it was placed from.
+pub(super) fn call(mut form: Form, plan: &Plan, reach: Reach, now: Timestamp) -> Result<Call, Refusal> {
+    let home = dial_plan(plan, reach);
+    let from = form.required("from", |value| read::number(value, &home));
+    let holder = from.and_then(|from| plan.dialed(from)).map(NumberView::environment);
+    let holder = holder.filter(|environment| reach.covers(*environment));
+    let there = holder.map_or(home, |environment| dial_plan(plan, Reach::One(environment)));
+    let to = form.required("to", |value| read::number(value, &there));
+    let agent = form.required("agent_id", |value| Ok(AgentId::parse(read::text(value)?)));
+    let at = form.required("started_at", |value| match read::moment(value)? {
+        at if at < Timestamp::EARLIEST => Err("must not lie before 2020".into()),
+        at if at > now.plus_millis(MAX_SKEW_MILLIS) => Err("must not lie more than a day ahead".into()),
+        at => Ok(at),
+    });
+    let outcome = form.required("status", read::outcome);
+    let (agent, from, to, at, outcome) = form.finish(|| Some((agent?, from?, to?, at?, outcome?)))?;
+
+    let environment = holder.ok_or_else(Refusal::number_not_found)?;
+    let agent = agent.and_then(|id| plan.agent(environment, id)).ok_or_else(Refusal::agent_not_found)?;
+    if agent.direction() != Direction::Outbound {
+        return Err(Refusal::not_outbound());
+    }
+    Ok(Call { environment, agent: agent.id(), from, to, at, outcome })
+}
+
+/// How numbers are read before it is known whose they are.
+pub(super) fn dial_plan(plan: &Plan, reach: Reach) -> DialPlan {
+    match reach {
+        Reach::One(environment) => plan.environment(environment).map(|environment| *environment.dial_plan()),
+        Reach::Every => None,
+    }
+    .unwrap_or(DialPlan::NONE)
+}

@@ -1,0 +1,55 @@
+//! The way to a change of configuration, for handlers that wait for it without holding a thread.
+
+use super::Api;
+use super::error::Refusal;
+use crate::event::{Change, Event};
+use crate::id::EnvironmentId;
+use crate::plan::{ConfigError, Plan};
+use crate::service::Recording;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+impl Api {
+    /// Changes the environment by what `decide` makes of the newest plan. Gives the plan in which that is in force, and what
+    /// `decide` had to say besides.
+    ///
+    /// Whoever stops waiting stops nothing: the change takes its course.
+    pub(super) async fn configure<T: Send + 'static>(
+        &self,
+        environment: EnvironmentId,
+        decide: impl FnOnce(&Plan) -> Result<(Vec<Change>, T), ConfigError> + Send + 'static,
+    ) -> Result<(Arc<Plan>, T), Refusal> {
+        let (done, answer) = oneshot::channel();
+        let (say, said) = oneshot::channel();
+        let decide = move |plan: &Plan| {
+            let (changes, besides) = decide(plan)?;
+            // Nobody listens where the client has gone; the change is made all the same.
+            let _ = say.send(besides);
+            Ok(changes)
+        };
+        self.service.submit_configuration(environment, self.now(), decide, |result| {
+            let _ = done.send(result);
+        });
+        let plan = answer.await.map_err(|_| Refusal::internal())??;
+        Ok((plan, said.await.map_err(|_| Refusal::internal())?))
+    }
+
+    /// As [`configure`](Self::configure), where there is nothing to say besides.
+    pub(super) async fn change(
+        &self,
+        environment: EnvironmentId,
+        decide: impl FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send + 'static,
+    ) -> Result<Arc<Plan>, Refusal> {
+        let (plan, ()) = self.configure(environment, |plan| Ok((decide(plan)?, ()))).await?;
+        Ok(plan)
+    }
+
+    /// Hands in events; the receiver gets what each did once they are durable.
+    pub(super) fn submit(&self, events: Vec<Event>) -> oneshot::Receiver<Recording> {
+        let (done, answer) = oneshot::channel();
+        self.service.submit(events, |recording| {
+            let _ = done.send(recording);
+        });
+        answer
+    }
+}

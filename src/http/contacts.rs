@@ -1,0 +1,54 @@
+//! `DELETE /contacts/{number}`: forget this contact everywhere in the environment.
+
+use super::auth::Tenant;
+use super::error::Refusal;
+use super::{Api, reply};
+use crate::engine::{Applied, Engine};
+use crate::event::{Erasure, Event};
+use crate::history::LastCall;
+use crate::id::EnvironmentId;
+use crate::number::{DialPlan, E164};
+use crate::time::Timestamp;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Erased {
+    pairs_erased: u64,
+}
+
+pub(super) async fn erase(
+    Tenant(environment): Tenant,
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let engine = api.service.engine();
+    let dial_plan = engine.plan().environment(environment).map_or(DialPlan::NONE, |held| *held.dial_plan());
+    let contact = path.ok().and_then(|Path(text)| E164::parse(&text, &dial_plan).ok());
+    let contact =
+        contact.ok_or_else(|| Refusal::invalid_field("number", "The number in the path must be a phone number."))?;
+
+    let until = last_call(engine, environment, contact).map_or(api.now(), |last| last.max(api.now()));
+    let event = Event::Erasure(Erasure { environment, contact, until });
+    let recording = api.submit(vec![event]).await.map_err(|_| Refusal::internal())?;
+    let mut pairs_erased = 0;
+    for applied in recording? {
+        if let Applied::Erased { pairs } = applied? {
+            pairs_erased += pairs;
+        }
+    }
+    Ok(reply::data(Erased { pairs_erased }))
+}
+
+/// A gateway whose clock is ahead may have dated a call in the future. It is to be forgotten too.
+fn last_call(engine: &Engine, environment: EnvironmentId, contact: E164) -> Option<Timestamp> {
+    let plan = engine.plan();
+    let scopes = plan.number_scopes(plan.environment_slot(environment)?);
+    let last = scopes.filter_map(|scope| match engine.history().get(scope, contact)?.read() {
+        LastCall::Placed { at, .. } => Some(at),
+        LastCall::Erased { .. } => None,
+    });
+    last.max()
+}

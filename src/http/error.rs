@@ -1,0 +1,192 @@
+//! Why a request was refused: the one place that gives errors their status, code and text.
+
+use super::reply;
+use crate::plan::ConfigError;
+use crate::service::ServiceError;
+use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// What is wrong with which field.
+pub(super) type FieldErrors = BTreeMap<String, Vec<String>>;
+
+/// A request that was not granted. Nothing has changed, unless its text says that this is not known.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: Cow<'static, str>,
+    errors: FieldErrors,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    success: bool,
+    message: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    errors: &'a FieldErrors,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), errors: FieldErrors::new() }
+    }
+
+    pub(super) fn invalid(errors: FieldErrors) -> Self {
+        let message = "The given data was invalid.";
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_ERROR", message) }
+    }
+
+    pub(super) fn invalid_field(field: &str, what: impl Into<String>) -> Self {
+        Self::invalid(FieldErrors::from([(field.to_owned(), vec![what.into()])]))
+    }
+
+    /// The same with another text.
+    pub(super) fn saying(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), ..self }
+    }
+
+    /// One line that says what is wrong, for a list of such lines.
+    pub(super) fn line(&self) -> String {
+        let first = self.errors.values().flatten().next();
+        first.map_or_else(|| self.message.clone().into_owned(), Clone::clone)
+    }
+
+    pub(super) fn invalid_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "INVALID_TOKEN", "The token is missing or not valid")
+    }
+
+    pub(super) fn forbidden(message: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+    }
+
+    pub(super) fn agent_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "AGENT_NOT_FOUND", "Agent not found")
+    }
+
+    pub(super) fn number_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NUMBER_NOT_FOUND", "Phone number not found")
+    }
+
+    pub(super) fn token_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "TOKEN_NOT_FOUND", "Token not found")
+    }
+
+    pub(super) fn not_outbound() -> Self {
+        let message = "Agent must have direction=outbound to place calls";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_AGENT_DIRECTION", message)
+    }
+
+    pub(super) fn unknown_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is nothing at this path")
+    }
+
+    pub(super) fn wrong_method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "This path does not take this method")
+    }
+
+    pub(super) fn malformed_json(message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", message)
+    }
+
+    pub(super) fn media_type(message: &'static str) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        let message = format!("The body has more than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message)
+    }
+
+    pub(super) fn cut_short() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BODY_CUT_SHORT", "The body ended before its end")
+    }
+
+    pub(super) fn too_slow() -> Self {
+        let message = "The request took too long; a change that it asked for may or may not be in force";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT", message)
+    }
+
+    /// As it is told of a panic too, whose own text goes nowhere near an answer.
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Something went wrong")
+    }
+
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope { success: false, message: &self.message, code: self.code, errors: &self.errors }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = reply::json(self.status, &self.envelope());
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<ServiceError> for Refusal {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Config(error) => error.into(),
+            ServiceError::NotDurable(why) => {
+                // Names files of this machine: for its operator, not for clients.
+                tracing::error!(%why, "the store cannot be written");
+                let message = "The store cannot be written; nothing of this request is in force";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", message)
+            }
+            ServiceError::Full(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "HISTORY_FULL",
+                "The history holds as many contacts as it may and takes no new one",
+            ),
+        }
+    }
+}
+
+impl From<ConfigError> for Refusal {
+    fn from(error: ConfigError) -> Self {
+        let conflict = |code, error: &ConfigError| Self::new(StatusCode::CONFLICT, code, error.to_string());
+        let invalid = |code, error: &ConfigError| Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string());
+        match &error {
+            ConfigError::UnknownAgent(_) => Self::agent_not_found(),
+            ConfigError::UnknownNumbers(_) => Self::number_not_found(),
+            ConfigError::UnknownToken(_) => Self::token_not_found(),
+            ConfigError::UnknownEnvironment(_) => {
+                Self::invalid_field("environment_id", "The environment_id field must name an environment.")
+            }
+            ConfigError::NotACallbackAgent(_) => {
+                let message = "Agent is not configured as a callback agent";
+                Self::new(StatusCode::NOT_FOUND, "NOT_A_CALLBACK_AGENT", message)
+            }
+
+            ConfigError::AgentExists(_) => conflict("AGENT_EXISTS", &error),
+            ConfigError::NumberExists(_) => conflict("PHONE_NUMBER_EXISTS", &error),
+            ConfigError::NumberTaken(_) => conflict("PHONE_NUMBER_TAKEN", &error),
+            ConfigError::NumberInUse { .. } => conflict("PHONE_NUMBER_IN_USE", &error),
+            ConfigError::AgentIsPublished(_) => conflict("AGENT_IS_PUBLISHED", &error),
+            ConfigError::AgentIsCallback { .. } => conflict("AGENT_IS_CALLBACK", &error),
+            ConfigError::AgentIsSource { .. } => conflict("AGENT_IS_SOURCE", &error),
+
+            ConfigError::CallbackNotInbound(_) => invalid("INVALID_AGENT_DIRECTION", &error),
+            ConfigError::InvalidSources(_) => invalid("INVALID_SOURCE_AGENT", &error),
+            ConfigError::DefaultNotInboundOwner { .. } => invalid("INVALID_DEFAULT_AGENT", &error),
+            ConfigError::NoSources | ConfigError::DuplicateSource(_) | ConfigError::TooManySources { .. } => {
+                Self::invalid_field("source_agent_ids", error.to_string())
+            }
+            ConfigError::DuplicateNumber(_) => Self::invalid_field("phone_number_ids", error.to_string()),
+
+            ConfigError::SlotsExhausted { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "LIMIT_REACHED", error.to_string())
+            }
+            // Identities that we made ourselves, and an order that the service keeps.
+            ConfigError::TokenExists(_) | ConfigError::OutOfOrder { .. } => Self::internal(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a request says, field by field: JSON objects and queries, read with every mistake collected.
+
+use super::Api;
+use super::error::{FieldErrors, Refusal};
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// The fields that have not been read yet, and what was wrong with those that have.
+///
+/// ```text
+/// let name = form.required("name", read::name);
+/// let label = form.optional("label", read::name);
+/// let (name, label) = form.finish(|| Some((name?, label)))?;
+/// ```
+pub(super) struct Form {
+    fields: Map<String, Value>,
+    errors: FieldErrors,
+}
+
+/// What is wrong with a value: how the sentence "The … field" goes on. Never quotes the value.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    /// Which item, where the value is a list.
+    item: Option<usize>,
+    what: Cow<'static, str>,
+}
+
+/// A field in which null means something.
+pub(super) enum Given<T> {
+    /// Not there, or wrong in a way that has been noted.
+    Missing,
+    Null,
+    Value(T),
+}
+
+impl Wrong {
+    pub(super) fn item(self, item: usize) -> Self {
+        Self { item: Some(item), ..self }
+    }
+}
+
+impl<T: Into<Cow<'static, str>>> From<T> for Wrong {
+    fn from(what: T) -> Self {
+        Self { item: None, what: what.into() }
+    }
+}
+
+impl Form {
+    pub(super) fn new(value: Value) -> Result<Self, Refusal> {
+        match value {
+            Value::Object(fields) => Ok(Self { fields, errors: FieldErrors::new() }),
+            _ => Err(Refusal::invalid_field("body", "The body must be a JSON object.")),
+        }
+    }
+
+    /// Reads a field that must be there.
+    pub(super) fn required<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, Wrong>) -> Option<T> {
+        let value = self.optional(field, read);
+        if value.is_none() && !self.has_error(field) {
+            self.error(field, &"is required".into());
+        }
+        value
+    }
+
+    /// Reads a field that may be missing, or null, which is the same.
+    pub(super) fn optional<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, Wrong>) -> Option<T> {
+        match self.nullable(field, read) {
+            Given::Value(value) => Some(value),
+            Given::Null | Given::Missing => None,
+        }
+    }
+
+    /// Reads a field in which null is not the same as missing.
+    pub(super) fn nullable<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, Wrong>) -> Given<T> {
+        let Some(value) = self.fields.remove(field) else { return Given::Missing };
+        if value.is_null() {
+            return Given::Null;
+        }
+        match read(&value) {
+            Ok(value) => Given::Value(value),
+            Err(wrong) => {
+                self.error(field, &wrong);
+                Given::Missing
+            }
+        }
+    }
+
+    /// Notes that a field is wrong in a way that only shows together with others.
+    pub(super) fn error(&mut self, field: &str, wrong: &Wrong) {
+        let field = wrong.item.map_or_else(|| field.to_owned(), |item| format!("{field}.{item}"));
+        let what = format!("The {field} field {}.", wrong.what);
+        self.errors.entry(field).or_default().push(what);
+    }
+
+    /// What was read, unless something was wrong with it or there were fields that nobody read. `make` may only answer
+    /// `None` where a required field is missing.
+    pub(super) fn finish<T>(mut self, make: impl FnOnce() -> Option<T>) -> Result<T, Refusal> {
+        for field in std::mem::take(&mut self.fields).into_iter().map(|(field, _)| field) {
+            // A name that nobody knows may be anything, a phone number too. It is only repeated where it cannot be one.
+            let is_name = field.len() <= 64 && field.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+            self.error(if is_name { &field } else { "body" }, &"is not known here".into());
+        }
+        match make() {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(Refusal::invalid(self.errors)),
+        }
+    }
+
+    fn has_error(&self, field: &str) -> bool {
+        let of_field =
+            |name: &String| name.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.errors.keys().any(of_field)
+    }
+}
+
+/// A query as a form. A parameter without a value counts as missing.
+pub(super) struct QueryForm(pub(super) Form);
+
+impl FromRequestParts<Api> for QueryForm {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, api).await;
+        let Ok(Query(pairs)) = pairs else {
+            return Err(Refusal::invalid_field("query", "The query cannot be read."));
+        };
+        let mut form = Form { fields: Map::new(), errors: FieldErrors::new() };
+        for (name, value) in pairs {
+            if form.fields.insert(name.clone(), Value::String(value)).is_some() {
+                form.error("query", &"names a parameter twice".into());
+            }
+        }
+        for value in form.fields.values_mut() {
+            if value.as_str() == Some("") {
+                *value = Value::Null;
+            }
+        }
+        Ok(Self(form))
+    }
+}

@@ -1,0 +1,179 @@
+//! The control API: configuration, call records and routes over HTTP.
+//!
+//! [`router`] makes an [`axum::Router`] around a [`Service`]; the caller brings the listener, the runtime and the clock.
+//! Nothing here reads a clock of its own.
+//!
+//! * **Every answer is JSON**, also those to unknown paths, wrong methods and panics: `{"success": true, "data": …}`,
+//!   `{"success": true, "message": …}` or `{"success": false, "message": …, "code": "UPPER_SNAKE"}`. Two are shorter by
+//!   contract: `GET /health` and `POST /calls/bulk`.
+//! * **Acknowledged means durable**, as far as the service's store is. A store that cannot be written is 503 `NOT_DURABLE`;
+//!   routes are answered all the same.
+//! * **Checks that depend on the configuration see the newest one**: they run where changes are put in order
+//!   ([`Service::submit_configuration`]), so two clients that edit at once cannot pass each other's checks.
+//! * **No phone number reaches a log line or an error text.** A request is logged with its method, its route's template
+//!   and its status, never with its path or query.
+//! * **What a tenant may not see does not exist for it**: foreign, unknown and malformed identities get the same bytes.
+//!
+//! What it does not do: it speaks no TLS and bounds no rate. Put it behind something that does, or on a loopback address.
+//!
+//! ```no_run
+//! use dialback::http::{Api, Token, router};
+//! use dialback::{Engine, Role, Service, Timestamp, service, store};
+//! use std::sync::Arc;
+//!
+//! # async fn serve(listener: tokio::net::TcpListener, now: fn() -> Timestamp) -> std::io::Result<()> {
+//! let service = Service::start(store::MemoryStore, Engine::new(), |_| {}).expect("nothing to read");
+//! let operator = Token::issue(Role::Operator);
+//! println!("operator token until the end of this run: {}", operator.secret);
+//! let api = Api::new(Arc::new(service), Arc::new(now)).with_operator(operator.digest);
+//! axum::serve(listener, router(api)).await
+//! # }
+//! ```
+
+mod agents;
+mod auth;
+mod body;
+mod bulk;
+mod callback;
+mod calls;
+mod configure;
+mod contacts;
+mod deadline;
+mod environments;
+mod error;
+mod explain;
+mod form;
+mod fresh;
+mod health;
+mod log;
+mod numbers;
+mod path;
+mod read;
+mod render;
+mod reply;
+mod route;
+mod time_text;
+mod token;
+mod tokens;
+
+pub use token::Token;
+
+use crate::service::Service;
+use crate::time::Timestamp;
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::IntoResponse;
+use axum::routing::{delete, get, post, put};
+use error::Refusal;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// Says what time it is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the control API stands on. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    service: Arc<Service>,
+    clock: Clock,
+    operator: Option<[u8; 32]>,
+    limits: Limits,
+}
+
+/// What a request may cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a request's body; bulk uploads have none, but for each of their lines. 1 MiB unless set.
+    pub body_bytes: usize,
+    /// How long a request may take from its head to its answer; for bulk uploads, how long one step may: the wait for more of
+    /// the body, or for the store. 30 seconds unless set.
+    pub patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body_bytes: 1 << 20, patience: Duration::from_secs(30) }
+    }
+}
+
+impl Api {
+    /// The API of a service, on a clock.
+    pub fn new(service: Arc<Service>, clock: Clock) -> Self {
+        Self { service, clock, operator: None, limits: Limits::default() }
+    }
+
+    /// Takes one more operator token, held in memory only, by its digest: what a first start needs to make tokens that
+    /// stay.
+    #[must_use]
+    pub fn with_operator(self, digest: [u8; 32]) -> Self {
+        Self { operator: Some(digest), ..self }
+    }
+
+    /// Other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// The control API as a service for HTTP requests.
+pub fn router(api: Api) -> Router {
+    let deadline = from_fn_with_state(api.clone(), deadline::watch);
+    let v1 = tenants().merge(gateways()).merge(operators()).route_layer(deadline).merge(streams());
+    Router::new()
+        .nest("/api/v1", v1)
+        .route("/health", get(health::show))
+        .fallback(async || Refusal::unknown_path())
+        .method_not_allowed_fallback(async || Refusal::wrong_method())
+        .layer(CatchPanicLayer::custom(|_| Refusal::internal().into_response()))
+        .layer(from_fn(log::requests))
+        .with_state(api)
+}
+
+/// What environment tokens configure and see.
+fn tenants() -> Router<Api> {
+    Router::new()
+        .route("/agents", get(agents::list).post(agents::create))
+        .route("/agents/{agent}", get(agents::show).delete(agents::remove))
+        .route("/agents/{agent}/calling", put(agents::set_calling))
+        .route("/agents/{agent}/publish", post(agents::publish))
+        .route("/agents/{agent}/unpublish", post(agents::unpublish))
+        .route("/agents/{agent}/callback", post(callback::create).put(callback::replace).delete(callback::remove))
+        .route("/phone-numbers", get(numbers::list).post(numbers::create))
+        .route("/phone-numbers/{number}", put(numbers::set_default_agent).delete(numbers::remove))
+        .route("/contacts/{number}", delete(contacts::erase))
+}
+
+/// What gateway tokens may do too. An operator may ask for routes as well.
+fn gateways() -> Router<Api> {
+    Router::new()
+        .route("/calls", post(calls::record))
+        .route("/route", get(route::decide))
+        .route("/health", get(health::show))
+}
+
+/// What only operators may do.
+fn operators() -> Router<Api> {
+    Router::new()
+        .route("/environments", get(environments::list).post(environments::create))
+        .route("/tokens", get(tokens::list).post(tokens::issue))
+        .route("/tokens/{token}", delete(tokens::revoke))
+}
+
+/// What takes as long as it takes.
+fn streams() -> Router<Api> {
+    Router::new().route("/calls/bulk", post(bulk::record))
+}

@@ -1,0 +1,121 @@
+//! How values of a form are read. What is wrong is said without repeating the value.
+
+use super::form::Wrong;
+use super::time_text;
+use crate::event::{Direction, Role};
+use crate::id::{AgentId, NumberId};
+use crate::number::{DialPlan, E164};
+use crate::outcome::{Outcome, OutcomeSet};
+use crate::plan::MAX_SOURCES;
+use crate::time::{Lookback, Timestamp};
+use serde_json::Value;
+use std::ops::RangeInclusive;
+
+/// The most characters of a name or label.
+const MAX_NAME: usize = 255;
+
+/// Ten years. No history is kept for longer than the longest look-back, so there has to be one.
+const MAX_LOOKBACK_DAYS: u64 = 3650;
+
+pub(super) fn text(value: &Value) -> Result<&str, Wrong> {
+    value.as_str().ok_or_else(|| "must be a string".into())
+}
+
+/// Between 1 and 255 characters, taken as they are.
+pub(super) fn name(value: &Value) -> Result<String, Wrong> {
+    let name = text(value)?;
+    match name.chars().count() {
+        1..=MAX_NAME => Ok(name.to_owned()),
+        _ => Err(format!("must have between 1 and {MAX_NAME} characters").into()),
+    }
+}
+
+pub(super) fn direction(value: &Value) -> Result<Direction, Wrong> {
+    let direction = [Direction::Inbound, Direction::Outbound].into_iter().find(|known| value == known.name());
+    direction.ok_or_else(|| "must be inbound or outbound".into())
+}
+
+pub(super) fn role(value: &Value) -> Result<Role, Wrong> {
+    let role = [Role::Environment, Role::Gateway, Role::Operator].into_iter().find(|known| value == known.name());
+    role.ok_or_else(|| "must be environment, gateway or operator".into())
+}
+
+/// A new identity that the client brings along.
+pub(super) fn uuid<T>(value: &Value, parse: fn(&str) -> Option<T>) -> Result<T, Wrong> {
+    parse(text(value)?).ok_or_else(|| "must be a UUID".into())
+}
+
+pub(super) fn source_agents(value: &Value) -> Result<Vec<AgentId>, Wrong> {
+    let items = list(value)?;
+    match items.len() {
+        1..=MAX_SOURCES => list_of(items, |item| uuid(item, AgentId::parse)),
+        _ => Err(format!("must have between 1 and {MAX_SOURCES} items").into()),
+    }
+}
+
+/// Identities of numbers that should be there already; `None` for each that cannot be one.
+pub(super) fn known_numbers(value: &Value) -> Result<Vec<Option<NumberId>>, Wrong> {
+    list_of(list(value)?, |item| text(item).map(NumberId::parse))
+}
+
+/// Which outcomes count.
+pub(super) fn outcomes(value: &Value) -> Result<OutcomeSet, Wrong> {
+    match list(value)? {
+        [] => Err("must have at least one item".into()),
+        items => Ok(list_of(items, outcome)?.into_iter().collect()),
+    }
+}
+
+pub(super) fn outcome(value: &Value) -> Result<Outcome, Wrong> {
+    value.as_str().and_then(Outcome::from_name).ok_or_else(|| {
+        "must be initiated, ringing, answered, completed, failed, busy, no_answer (or no-answer) or voicemail".into()
+    })
+}
+
+pub(super) fn lookback(value: &Value) -> Result<Lookback, Wrong> {
+    let days = value.as_u64().filter(|days| (1..=MAX_LOOKBACK_DAYS).contains(days));
+    let days = days.and_then(|days| u32::try_from(days).ok());
+    days.map(Lookback::from_days).ok_or_else(|| format!("must be an integer from 1 to {MAX_LOOKBACK_DAYS}").into())
+}
+
+/// A number in any form that the dial plan knows.
+pub(super) fn number(value: &Value, plan: &DialPlan) -> Result<E164, Wrong> {
+    E164::parse(text(value)?, plan).map_err(|_| "must be a phone number".into())
+}
+
+/// A number in international form, and nothing else.
+pub(super) fn international(value: &Value) -> Result<E164, Wrong> {
+    let number = E164::parse_international(text(value)?);
+    number.map_err(|_| "must be a phone number in E.164 form with a leading +".into())
+}
+
+pub(super) fn moment(value: &Value) -> Result<Timestamp, Wrong> {
+    let moment = value.as_str().and_then(time_text::parse);
+    moment.ok_or_else(|| "must be a time in RFC 3339 form, such as 2026-01-31T12:00:00Z".into())
+}
+
+/// An integer as a query has it.
+pub(super) fn digits(value: &Value, range: RangeInclusive<usize>) -> Result<usize, Wrong> {
+    let number = text(value)?.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| match range.end() {
+        &usize::MAX => format!("must be an integer of at least {}", range.start()).into(),
+        end => format!("must be an integer from {} to {end}", range.start()).into(),
+    })
+}
+
+/// Yes or no as a query has it.
+pub(super) fn flag(value: &Value) -> Result<bool, Wrong> {
+    match text(value)? {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("must be true or false".into()),
+    }
+}
+
+fn list(value: &Value) -> Result<&[Value], Wrong> {
+    value.as_array().map(Vec::as_slice).ok_or_else(|| "must be a list".into())
+}
+
+fn list_of<T>(items: &[Value], read: impl Fn(&Value) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {
+    items.iter().enumerate().map(|(place, item)| read(item).map_err(|wrong| wrong.item(place))).collect()
+}

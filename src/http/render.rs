@@ -1,0 +1,140 @@
+//! Configuration as the API shows it. The order of the fields is part of the contract.
+
+use super::time_text;
+use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
+use crate::plan::{self, AgentView, CallbackView, EnvironmentView, NumberView};
+use serde::Serialize;
+
+/// An agent.
+#[derive(Serialize)]
+pub(super) struct Agent<'a> {
+    id: AgentId,
+    name: &'a str,
+    label: Option<&'a str>,
+    direction: &'static str,
+    current_status: &'static str,
+    phone_numbers: Vec<OwnedNumber>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl<'a> From<AgentView<'a>> for Agent<'a> {
+    fn from(agent: AgentView<'a>) -> Self {
+        Self {
+            id: agent.id(),
+            name: agent.name(),
+            label: agent.label(),
+            direction: agent.direction().name(),
+            current_status: agent_status(agent.is_published()),
+            phone_numbers: agent.numbers().map(OwnedNumber::from).collect(),
+            created_at: time_text::render(agent.created_at()),
+            updated_at: time_text::render(agent.updated_at()),
+        }
+    }
+}
+
+/// `published` or `draft`.
+pub(super) fn agent_status(published: bool) -> &'static str {
+    if published { "published" } else { "draft" }
+}
+
+/// A number as its owner shows it.
+#[derive(Serialize)]
+pub(super) struct OwnedNumber {
+    id: NumberId,
+    number: String,
+    current_status: &'static str,
+}
+
+impl From<NumberView<'_>> for OwnedNumber {
+    fn from(number: NumberView<'_>) -> Self {
+        Self {
+            id: number.id(),
+            number: number.number().to_plus_form().to_string(),
+            current_status: if number.is_active() { "active" } else { "inactive" },
+        }
+    }
+}
+
+/// A number, with who answers it.
+#[derive(Serialize)]
+pub(super) struct Number {
+    #[serde(flatten)]
+    owned: OwnedNumber,
+    default_agent_id: Option<AgentId>,
+    agent_ids: Vec<AgentId>,
+}
+
+impl From<NumberView<'_>> for Number {
+    fn from(number: NumberView<'_>) -> Self {
+        Self { owned: number.into(), default_agent_id: number.default_agent(), agent_ids: number.owners() }
+    }
+}
+
+/// What makes an agent a callback agent. Names only what was set.
+#[derive(Serialize)]
+pub(super) struct CallbackConfig {
+    source_agent_ids: Vec<AgentId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback_trigger_statuses: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lookback_days: Option<u32>,
+}
+
+impl From<CallbackView<'_>> for CallbackConfig {
+    fn from(callback: CallbackView<'_>) -> Self {
+        let names = |outcomes: crate::OutcomeSet| outcomes.iter().map(crate::Outcome::name).collect();
+        Self {
+            source_agent_ids: callback.sources(),
+            callback_trigger_statuses: callback.outcomes().map(names),
+            lookback_days: callback.lookback().map(crate::Lookback::days),
+        }
+    }
+}
+
+/// A tenant.
+#[derive(Serialize)]
+pub(super) struct Environment<'a> {
+    id: EnvironmentId,
+    name: &'a str,
+    country_code: &'a str,
+    national_prefix: &'a str,
+    international_prefix: &'a str,
+    lookback_days: u32,
+}
+
+impl<'a> From<EnvironmentView<'a>> for Environment<'a> {
+    fn from(environment: EnvironmentView<'a>) -> Self {
+        let dial_plan = environment.dial_plan();
+        Self {
+            id: environment.id(),
+            name: environment.name(),
+            country_code: dial_plan.country_code(),
+            national_prefix: dial_plan.national_prefix(),
+            international_prefix: dial_plan.international_prefix(),
+            lookback_days: environment.lookback().days(),
+        }
+    }
+}
+
+/// A token, without its secret, which nobody has.
+#[derive(Serialize)]
+pub(super) struct Token<'a> {
+    id: TokenId,
+    role: &'static str,
+    environment_id: Option<EnvironmentId>,
+    label: &'a str,
+    issued_at: String,
+}
+
+impl<'a> From<&'a plan::Token> for Token<'a> {
+    fn from(token: &'a plan::Token) -> Self {
+        Self {
+            id: token.id,
+            role: token.role.name(),
+            environment_id: Some(token.environment).filter(|environment| *environment != EnvironmentId::SYSTEM),
+            label: &token.label,
+            issued_at: time_text::render(token.issued_at),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `GET /route`: which agent takes this call?
+
+use super::auth::{Asker, Reach};
+use super::error::Refusal;
+use super::explain::{self, ShownStep};
+use super::form::{QueryForm, Wrong};
+use super::{Api, calls, fresh, read, reply, time_text};
+use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
+use crate::id::AgentId;
+use crate::number::{Caller, E164};
+use crate::plan::{NumberView, Plan};
+use crate::time::Timestamp;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::Value;
+use std::borrow::Cow;
+use uuid::Uuid;
+
+#[derive(Serialize)]
+struct Answer {
+    decision: &'static str,
+    agent_id: Option<AgentId>,
+    reason: &'static str,
+    source_agent_id: Option<AgentId>,
+    called_at: Option<String>,
+    /// Random. What becomes of the call can be told under it once there is an endpoint for reports.
+    decision_id: Uuid,
+    #[serde(flatten)]
+    explanation: Option<Explanation>,
+}
+
+#[derive(Serialize)]
+struct Explanation {
+    steps: Vec<ShownStep>,
+    generation: u64,
+}
+
+struct Question {
+    dialed: E164,
+    caller: Caller,
+    at: Timestamp,
+}
+
+/// A number that the asker may not see is answered like one that there is not.
+pub(super) async fn decide(
+    Asker(reach): Asker,
+    State(api): State<Api>,
+    QueryForm(mut form): QueryForm,
+) -> Result<Response, Refusal> {
+    let engine = api.service.engine();
+    let home = calls::dial_plan(&engine.plan(), reach);
+    let dialed = form.required("dialed", |value| read::number(&Value::from(plus(value)?), &home));
+    // Whatever a trunk sends, and no caller at all too: the call has to go somewhere.
+    let caller = form.optional("caller", |value| plus(value).map(Cow::into_owned)).unwrap_or_default();
+    let at = form.optional("at", |value| read::moment(&offset(value)?));
+    let explain = form.optional("explain", read::flag).unwrap_or(false);
+    let dialed = form.finish(|| dialed)?;
+    let at = at.unwrap_or_else(|| api.now());
+
+    loop {
+        let plan = engine.plan();
+        let holder = plan.dialed(dialed).map(NumberView::environment);
+        let visible = holder.filter(|environment| reach.covers(*environment));
+        let there = visible.map_or(home, |environment| calls::dial_plan(&plan, Reach::One(environment)));
+        let question = Question { dialed, caller: Caller::parse(&caller, &there), at };
+        let trace = if holder == visible { ask(&api, &question, explain) } else { nobody(plan.generation()) };
+        // Decided on the plan in which the number was visible; otherwise it has changed in between, and we look again.
+        if trace.decision.generation == plan.generation() {
+            return Ok(reply::data(answer(&plan, trace, explain)));
+        }
+    }
+}
+
+fn ask(api: &Api, question: &Question, explain: bool) -> Trace {
+    let engine = api.service.engine();
+    let &Question { dialed, caller, at } = question;
+    if explain {
+        engine.explain(dialed, caller, at)
+    } else {
+        Trace { decision: engine.resolve(dialed, caller, at), steps: Vec::new() }
+    }
+}
+
+/// What the engine says of a number that is in no plan.
+fn nobody(generation: u64) -> Trace {
+    let reason = Reason::UnknownNumber;
+    let step = Step { line: reason, applies: true, saw: Saw::Number { environment: None } };
+    Trace { decision: Decision { route: Route::Unrouted, reason, call: None, generation }, steps: vec![step] }
+}
+
+fn answer(plan: &Plan, trace: Trace, explain: bool) -> Answer {
+    let Trace { decision, steps } = trace;
+    let explanation =
+        explain.then(|| Explanation { steps: explain::show(plan, steps), generation: decision.generation });
+    Answer {
+        decision: decision.route.name(),
+        agent_id: decision.route.agent(),
+        reason: decision.reason.name(),
+        source_agent_id: decision.call.map(|call| call.agent),
+        called_at: decision.call.map(|call| time_text::render(call.at)),
+        decision_id: fresh::uuid(),
+        explanation,
+    }
+}
+
+/// In a query `+` means a space, and hardly anybody who writes a number into one knows. A space in front of a digit, where a
+/// number or the user part of a URI begins, was a `+`.
+fn plus(value: &Value) -> Result<Cow<'_, str>, Wrong> {
+    let text = read::text(value)?;
+    if !text.contains(' ') {
+        return Ok(text.into());
+    }
+    let mut fixed = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(char) = rest.next() {
+        let begins = fixed.is_empty() || fixed.ends_with([':', '<']);
+        let was_plus = char == ' ' && begins && rest.peek().is_some_and(char::is_ascii_digit);
+        fixed.push(if was_plus { '+' } else { char });
+    }
+    Ok(fixed.into())
+}
+
+/// Likewise the `+` of a time's offset.
+fn offset(value: &Value) -> Result<Value, Wrong> {
+    let text = read::text(value)?;
+    let offset = text.split_once(['T', 't']).map(|(date, time)| format!("{date}T{}", time.replace(' ', "+")));
+    Ok(offset.unwrap_or_else(|| text.to_owned()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plus_that_became_a_space_is_a_plus_again() {
+        for (text, fixed) in [
+            (" 15551234567", "+15551234567"),
+            ("sip: 15551234567@host", "sip:+15551234567@host"),
+            ("\"A B\" <sip: 1555@host>", "\"A B\" <sip:+1555@host>"),
+            ("030 901820", "030 901820"),
+            (" anonymous", " anonymous"),
+            ("", ""),
+        ] {
+            assert_eq!(plus(&Value::from(text)).unwrap(), fixed);
+        }
+    }
+}

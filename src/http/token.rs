@@ -1,0 +1,93 @@
+//! The secrets that let somebody in.
+
+use crate::event::Role;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// A token that has just been made: the secret for its holder, the digest for everybody else.
+///
+/// The secret is 256 random bits, so a digest needs no salt and no stretching: nobody finds the one from the other.
+pub struct Token {
+    /// `talq_`, `gate_` or `oper_`, then 43 characters of base64url. Shown once and kept nowhere.
+    pub secret: String,
+    /// SHA-256 of the whole secret, as [`Change::TokenIssued`](crate::Change::TokenIssued) has it.
+    pub digest: [u8; 32],
+}
+
+impl Token {
+    /// Makes a token for a role. Whoever calls this makes the digest known.
+    ///
+    /// # Panics
+    /// Where the operating system has no randomness to give.
+    pub fn issue(role: Role) -> Self {
+        let mut bits = [0; 32];
+        getrandom::fill(&mut bits).expect("the operating system gives random bytes");
+        let secret = format!("{}{}", prefix(role), base64url(&bits));
+        let digest = digest(&secret);
+        Self { secret, digest }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").finish_non_exhaustive()
+    }
+}
+
+/// Whether the text has the form of a token of this role.
+pub(super) fn is_of(role: Role, secret: &str) -> bool {
+    let is_base64url = |byte: u8| BASE64URL.contains(&byte);
+    secret.strip_prefix(prefix(role)).is_some_and(|bits| bits.len() == 43 && bits.bytes().all(is_base64url))
+}
+
+pub(super) fn digest(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+fn prefix(role: Role) -> &'static str {
+    match role {
+        Role::Environment => "talq_",
+        Role::Gateway => "gate_",
+        Role::Operator => "oper_",
+    }
+}
+
+const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// RFC 4648, section 5, without padding.
+fn base64url(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let word = (0..3).fold(0, |word, place| word << 8 | usize::from(three.get(place).copied().unwrap_or(0)));
+        for place in 0..=three.len() {
+            text.push(char::from(BASE64URL[word >> (18 - 6 * place) & 63]));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64url_is_that_of_the_rfc() {
+        let vectors = [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE")];
+        for (plain, coded) in vectors {
+            assert_eq!(base64url(plain.as_bytes()), coded);
+        }
+        assert_eq!(base64url(&[0xFB, 0xFF, 0xFE]), "-__-");
+    }
+
+    #[test]
+    fn a_token_has_the_form_of_its_role_and_of_no_other() {
+        for role in [Role::Environment, Role::Gateway, Role::Operator] {
+            let token = Token::issue(role);
+            assert_eq!(token.digest, digest(&token.secret));
+            for other in [Role::Environment, Role::Gateway, Role::Operator] {
+                assert_eq!(is_of(other, &token.secret), other == role);
+            }
+            assert!(!format!("{token:?}").contains(&token.secret[5..]));
+        }
+    }
+}

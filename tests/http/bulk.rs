@@ -1,0 +1,90 @@
+use crate::server::{Desk, OURS, Server};
+use axum::body::{Body, Bytes};
+use axum::http::Method;
+use dialback::http::Limits;
+use dialback::store::MemoryStore;
+use serde_json::json;
+use std::convert::Infallible;
+use std::fmt::Write;
+
+fn line(desk: &Desk, contact: usize) -> String {
+    let mut call = desk.call("voicemail");
+    call["to"] = json!(format!("+1555{contact:07}"));
+    call.to_string()
+}
+
+#[tokio::test]
+async fn good_lines_go_in_and_bad_ones_are_told_by_their_number() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let good = |n| line(&desk, n);
+    let foreign_number = good(1).replace(OURS, "+15550009999");
+    let lines = [
+        good(1),
+        String::new(),
+        "{".into(),
+        good(2),
+        "[]".into(),
+        foreign_number,
+        good(3).replace("voicemail", "bored"),
+        format!("{}\r", good(4)),
+        "\u{FEFF}{}".into(),
+    ];
+    let answer = server.tenant().bulk(lines.join("\n")).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.text.starts_with(r#"{"accepted":3,"rejected":5,"errors":[{"line":3,"message":"#), "{}", answer.text);
+    let told: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| error["line"].clone()).collect();
+    assert_eq!(told, [3, 5, 6, 7, 9]);
+    assert!(!answer.text.contains("5550"), "{}", answer.text);
+    assert_eq!(server.service.engine().history().len(), 3);
+}
+
+#[tokio::test]
+async fn a_hundred_errors_are_told_and_the_rest_counted() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let mut text = "nonsense\n".repeat(250);
+    writeln!(text, "{}", line(&desk, 1)).unwrap();
+    let answer = server.gateway().bulk(text).await;
+    assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(1), &json!(250)));
+    assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(100));
+    assert_eq!(answer.body["errors"][99]["line"], 100);
+    assert_eq!(server.tenant().bulk("").await.text, r#"{"accepted":0,"rejected":0,"errors":[]}"#);
+}
+
+/// Far more than a body may hold, in chunks that break lines anywhere.
+#[tokio::test]
+async fn a_stream_has_no_length() {
+    let mut limits = Limits::default();
+    limits.body_bytes = 4096;
+    let server = Server::start_with(MemoryStore, limits);
+    let desk = Desk::set_up(&server.tenant()).await;
+    let mut text = String::new();
+    for n in 0..20_000 {
+        writeln!(text, "{}", line(&desk, n)).unwrap();
+        if n == 10_000 {
+            text.push_str(&"x".repeat(10_000));
+            text.push('\n');
+        }
+    }
+    let chunks: Vec<_> = text.into_bytes().chunks(777).map(Bytes::copy_from_slice).collect();
+    let body = Body::new(Chunks(chunks.into_iter()));
+    let answer = server.tenant().send(Method::POST, "/calls/bulk", Some("application/x-ndjson"), body).await;
+    assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(20_000), &json!(1)), "{}", answer.text);
+    assert_eq!(answer.body["errors"][0]["line"], 10_002);
+    assert_eq!(server.service.engine().history().len(), 20_000);
+}
+
+struct Chunks(std::vec::IntoIter<Bytes>);
+
+impl axum::body::HttpBody for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        std::task::Poll::Ready(self.0.next().map(|chunk| Ok(http_body::Frame::data(chunk))))
+    }
+}

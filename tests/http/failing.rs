@@ -1,0 +1,158 @@
+//! A store that fails, a clock that breaks, time that runs out.
+
+use crate::server::{Desk, Server};
+use axum::body::{Body, Bytes};
+use axum::http::Method;
+use dialback::Engine;
+use dialback::http::Limits;
+use dialback::store::{Batch, EventStore, MemoryStore, StoreError, Stored};
+use serde_json::json;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const ROUTE: &str = "/route?dialed=+15550001000&caller=+15557654321";
+
+/// Commits while the switch is off.
+struct FailingStore(Arc<Mutex<bool>>);
+
+impl EventStore for FailingStore {
+    fn commit(&mut self, _: &Batch) -> Result<(), StoreError> {
+        if *self.0.lock().unwrap() { Err(StoreError::Engine("/secret/path: disk full".into())) } else { Ok(()) }
+    }
+
+    fn recover(&mut self, _: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_stops_every_change_and_no_route() {
+    let fails = Arc::new(Mutex::new(false));
+    let server = Server::start_on(FailingStore(Arc::clone(&fails)));
+    let client = server.tenant();
+    let nobody = server.with_authorization(None);
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    for path in ["/health", "//health"] {
+        assert_eq!(nobody.get(path).await.text, r#"{"status":"ok"}"#);
+    }
+
+    *fails.lock().unwrap() = true;
+    let generation = server.generation();
+    let agent = json!({"name": "Late", "direction": "inbound"});
+    let mut later = desk.call("busy");
+    later["to"] = json!("+15557650000");
+    let bulk = later.to_string();
+    let Desk { source, callback, number } = &desk;
+    // Twice: the first failure, and the poisoned store after it, even when the disk has recovered.
+    for _ in 0..2 {
+        for answer in [
+            client.post("/agents", agent.clone()).await,
+            client.post("/calls", later.clone()).await,
+            client.bulk(bulk.clone()).await,
+            client.post("/phone-numbers", json!({"number": "+15550001001"})).await,
+            client.put(&format!("/phone-numbers/{number}"), json!({"default_agent_id": callback})).await,
+            client.post(&format!("/agents/{callback}/callback"), json!({"source_agent_ids": [source]})).await,
+            client.delete(&format!("/agents/{callback}/callback")).await,
+            client.post(&format!("/agents/{source}/unpublish"), json!({})).await,
+            client.delete("/contacts/+15557654321").await,
+            server.operator().post("/environments", json!({"name": "Late"})).await,
+            server.operator().post("/tokens", json!({"role": "gateway"})).await,
+        ] {
+            answer.is(503, "NOT_DURABLE");
+            assert!(!answer.text.contains("secret"), "{}", answer.text);
+        }
+        *fails.lock().unwrap() = false;
+    }
+    assert_eq!(server.generation(), generation);
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED");
+    assert_eq!(client.get("/route?dialed=+15550001000&caller=+15557650000").await.data()["reason"], "NO_HISTORY");
+    let health = nobody.get("/health").await;
+    health.is(503, "NOT_DURABLE");
+    assert_eq!(health.body["status"], "failing");
+    assert!(!health.text.contains("secret"));
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_without_detail() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    server.break_clock();
+    let answer = server.tenant().post("/calls", desk.call("busy")).await;
+    answer.is(500, "INTERNAL");
+    assert_eq!(answer.body["message"], "Something went wrong");
+    assert_eq!(server.tenant().get("/agents").await.status, 200, "and the next request goes on");
+}
+
+/// Commits when it is told to.
+struct SlowStore(mpsc::Receiver<()>);
+
+impl EventStore for SlowStore {
+    fn commit(&mut self, _: &Batch) -> Result<(), StoreError> {
+        // Whoever has let go of the other end lets everything pass.
+        let _ = self.0.recv();
+        Ok(())
+    }
+
+    fn recover(&mut self, _: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_told_so() {
+    let (go, waits) = mpsc::channel();
+    for _ in 0..6 {
+        go.send(()).unwrap();
+    }
+    let mut limits = Limits::default();
+    limits.patience = Duration::from_millis(50);
+    let server = Server::start_with(SlowStore(waits), limits);
+    let agent = json!({"name": "Slow", "direction": "inbound"});
+    server.tenant().post("/agents", agent).await.is(503, "TIMEOUT");
+    drop(go);
+}
+
+/// A body of which the rest never comes.
+struct Stalled(Option<Bytes>);
+
+impl axum::body::HttpBody for Stalled {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        match self.0.take() {
+            Some(begin) => std::task::Poll::Ready(Some(Ok(http_body::Frame::data(begin)))),
+            None => std::task::Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_not_waited_for() {
+    let mut limits = Limits::default();
+    limits.patience = Duration::from_millis(50);
+    let server = Server::start_with(MemoryStore, limits);
+    for (path, kind) in [("/agents", "application/json"), ("/calls/bulk", "application/x-ndjson")] {
+        let body = Body::new(Stalled(Some(Bytes::from_static(b"{"))));
+        server.tenant().send(Method::POST, path, Some(kind), body).await.is(503, "TIMEOUT");
+    }
+}
+
+#[tokio::test]
+async fn a_full_history_takes_no_new_contact_and_says_so() {
+    let server = Server::start_engine(Engine::with_max_pairs(1), MemoryStore, Limits::default());
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    assert_eq!(client.post("/calls", desk.call("busy")).await.status, 202);
+    let mut second = desk.call("busy");
+    second["to"] = json!("+15557650000");
+    client.post("/calls", second.clone()).await.is(503, "HISTORY_FULL");
+    let answer = client.bulk(format!("{}\n{second}\n", desk.call("voicemail"))).await;
+    assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(1), &json!(1)), "{}", answer.text);
+    assert_eq!(answer.body["errors"][0]["line"], 2);
+}

@@ -1,0 +1,19 @@
+//! The control API, through its real router: what it answers, to whom, and what it refuses.
+#![cfg(feature = "http")]
+
+#[path = "../support/server.rs"]
+mod server;
+
+mod agents;
+mod bulk;
+mod callback;
+mod calls;
+mod contacts;
+mod failing;
+mod numbers;
+mod operators;
+mod random;
+mod refusals;
+mod route;
+mod tenants;
+mod wire;

@@ -1,0 +1,81 @@
+use crate::server::{Desk, OURS, Server};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_number_belongs_to_one_environment_at_a_time() {
+    let server = Server::start();
+    let client = server.tenant();
+    let id = "6f1c2a52-7f3e-4d7e-9a44-0d7c1f2b3a4d";
+    let body = json!({"number": "+1 (555) 000-1000", "id": id});
+    let first = client.post("/phone-numbers", body.clone()).await;
+    assert_eq!(first.status, 201);
+    assert_eq!(
+        first.text,
+        format!(
+            r#"{{"success":true,"data":{{"id":"{id}","number":"{OURS}","current_status":"inactive","default_agent_id":null,"agent_ids":[]}}}}"#
+        )
+    );
+    let again = client.post("/phone-numbers", body).await;
+    assert_eq!((again.status.as_u16(), &again.text), (200, &first.text));
+    let generation = server.generation();
+    client.post("/phone-numbers", json!({"number": "+15550001001", "id": id})).await.is(409, "PHONE_NUMBER_EXISTS");
+    client.post("/phone-numbers", json!({"number": OURS})).await.is(409, "PHONE_NUMBER_TAKEN");
+    let answer = server.other().post("/phone-numbers", json!({"number": OURS, "id": id})).await;
+    answer.is(409, "PHONE_NUMBER_TAKEN");
+    assert!(!answer.text.contains("1000"), "{}", answer.text);
+    assert_eq!(server.generation(), generation);
+    assert_eq!(client.delete(&format!("/phone-numbers/{id}")).await.status, 200);
+    assert_eq!(server.other().post("/phone-numbers", json!({"number": OURS})).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_number_needs_its_plus() {
+    let server = Server::start();
+    for wrong in ["5550001000", "015550001000", "+", "", "+0", "+1234567890123456", "anonymous", "+1555x"] {
+        let answer = server.tenant().post("/phone-numbers", json!({"number": wrong})).await;
+        answer.is(422, "VALIDATION_ERROR");
+        assert!(answer.body["errors"]["number"][0].is_string(), "{wrong} {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_is_assigned_stays() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let path = format!("/phone-numbers/{}", desk.number);
+    let answer = client.delete(&path).await;
+    answer.is(409, "PHONE_NUMBER_IN_USE");
+    assert!(answer.body["message"].as_str().unwrap().contains(&desk.source));
+    let data = client.get("/phone-numbers").await.data();
+    assert_eq!(
+        data,
+        json!([{
+            "id": desk.number, "number": OURS, "current_status": "active", "default_agent_id": desk.callback,
+            "agent_ids": [desk.source, desk.callback],
+        }])
+    );
+}
+
+#[tokio::test]
+async fn the_default_agent_is_the_first_published_inbound_owner_unless_another_is_named() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let second = client.working_agent("Second", "inbound", &[&desk.number]).await;
+    let stranger = client.working_agent("Stranger", "inbound", &[]).await;
+    let path = format!("/phone-numbers/{}", desk.number);
+    for (named, default) in [(json!(second), &second), (json!(null), &desk.callback)] {
+        let data = client.put(&path, json!({"default_agent_id": named})).await.data();
+        assert_eq!(data["default_agent_id"], json!(default));
+    }
+    let generation = server.generation();
+    client.put(&path, json!({"default_agent_id": desk.source})).await.is(422, "INVALID_DEFAULT_AGENT");
+    client.put(&path, json!({"default_agent_id": stranger})).await.is(422, "INVALID_DEFAULT_AGENT");
+    client.put(&path, json!({"default_agent_id": "nobody"})).await.is(404, "AGENT_NOT_FOUND");
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    client.put(&path, json!({"default_agent_id": unknown})).await.is(404, "AGENT_NOT_FOUND");
+    client.put(&path, json!({"default_agent_id": 7})).await.is(422, "VALIDATION_ERROR");
+    client.put(&path, json!({})).await.is(422, "VALIDATION_ERROR");
+    assert_eq!(server.generation(), generation);
+}

@@ -1,0 +1,137 @@
+use crate::server::{Desk, START, Server};
+use serde_json::json;
+
+const MATCHED: &str = "/route?dialed=+15550001000&caller=+15557654321";
+
+#[tokio::test]
+async fn a_decision_has_its_fields_in_their_order() {
+    let server = Server::start();
+    let client = server.tenant();
+    let Desk { source, callback, .. } = &Desk::set_up(&client).await;
+    let answer = client.get(MATCHED).await;
+    let id = answer.body["data"]["decision_id"].as_str().unwrap();
+    assert_eq!(
+        answer.text,
+        format!(
+            r#"{{"success":true,"data":{{"decision":"default","agent_id":"{callback}","reason":"NO_HISTORY","source_agent_id":null,"called_at":null,"decision_id":"{id}"}}}}"#
+        )
+    );
+    assert_eq!(id.as_bytes()[14], b'4', "a random UUID");
+    let desk = Desk { source: source.clone(), callback: callback.clone(), number: String::new() };
+    client.post("/calls", desk.call("no_answer")).await;
+    let answer = client.get(MATCHED).await;
+    let id = answer.body["data"]["decision_id"].as_str().unwrap();
+    assert_eq!(
+        answer.text,
+        format!(
+            r#"{{"success":true,"data":{{"decision":"callback","agent_id":"{callback}","reason":"MATCHED","source_agent_id":"{source}","called_at":"2026-06-01T11:00:00.000Z","decision_id":"{id}"}}}}"#
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_caller_may_be_anything_a_trunk_sends() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    for caller in [
+        "+15557654321",
+        "%2B15557654321",
+        "15557654321",
+        "5557654321",
+        "(555)%20765-4321",
+        "sip:+15557654321@host",
+        "%22Alice%22%20%3Csip:+15557654321@10.0.0.1;user=phone%3E;tag=1",
+        "tel:%2B1-555-765-4321",
+    ] {
+        let data = client.get(&format!("/route?dialed=+15550001000&caller={caller}")).await.data();
+        assert_eq!(data["reason"], "MATCHED", "{caller}");
+    }
+    for caller in ["anonymous", "sip:anonymous@anonymous.invalid", "", "+", "%FF%FE", "%00", "alice", "%", "%zz"] {
+        let data = client.get(&format!("/route?dialed=+15550001000&caller={caller}")).await.data();
+        assert_eq!((&data["decision"], &data["reason"]), (&json!("default"), &json!("ANONYMOUS_CALLER")), "{caller}");
+    }
+    let data = client.get(&format!("/route?dialed=5550001000&caller={}", "9".repeat(5000))).await.data();
+    assert_eq!(data["reason"], "ANONYMOUS_CALLER");
+    assert_eq!(client.get("/route?dialed=+15550001000").await.data()["reason"], "ANONYMOUS_CALLER");
+    assert_eq!(client.get("/route?dialed=+15550001000&caller=112").await.data()["reason"], "NO_HISTORY");
+}
+
+#[tokio::test]
+async fn the_time_of_the_question_may_be_named() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    for (at, reason) in [
+        ("2026-07-01T11:00:00Z", "MATCHED"),
+        ("2026-07-01T11:00:00.001Z", "EXPIRED"),
+        ("2026-07-01T13:00:00%2B02:00", "MATCHED"),
+        ("2026-07-01T13:00:00+02:00", "MATCHED"),
+        ("2026-07-01T13:00:00-02:00", "EXPIRED"),
+        ("2020-01-01T00:00:00Z", "MATCHED"),
+        ("9999-12-30T00:00:00Z", "EXPIRED"),
+    ] {
+        assert_eq!(client.get(&format!("{MATCHED}&at={at}")).await.data()["reason"], reason, "{at}");
+    }
+    server.set_now(START.plus_millis(40 * 86_400_000));
+    assert_eq!(client.get(MATCHED).await.data()["reason"], "EXPIRED");
+    for (query, field) in [
+        ("?caller=+15557654321", "dialed"),
+        ("?dialed=", "dialed"),
+        ("?dialed=main", "dialed"),
+        ("?dialed=+15550001000&dialed=+15550001000", "query"),
+        ("?dialed=+15550001000&at=now", "at"),
+        ("?dialed=+15550001000&explain=maybe", "explain"),
+        ("?dialed=+15550001000&calller=1", "calller"),
+        ("?dialed=+15550001000&+15557654321=1", "body"),
+    ] {
+        let answer = client.get(&format!("/route{query}")).await;
+        answer.is(422, "VALIDATION_ERROR");
+        assert!(answer.body["errors"][field][0].is_string(), "{query} {}", answer.text);
+        assert!(!answer.text.contains("555"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn an_explanation_shows_every_line_and_names_the_agents() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    let data = client.get(&format!("{MATCHED}&explain=true")).await.data();
+    assert_eq!(data["decision"], "callback");
+    assert_eq!(data["generation"], json!(server.generation()));
+    let handler = json!({"id": desk.callback, "name": "Callback Handler", "remains": true, "lookback_days": 30});
+    let candidates = json!({"candidates": [handler]});
+    let source = json!({"id": desk.source, "name": "Reminders"});
+    let call = json!({
+        "source_agent": source, "called_at": "2026-06-01T11:00:00.000Z", "status": "busy", "age_seconds": 3600,
+    });
+    let callback_agent = json!({"id": desk.callback, "name": "Callback Handler"});
+    let step = |line, reason, saw| json!({"line": line, "reason": reason, "applies": line == 9, "saw": saw});
+    assert_eq!(
+        data["steps"],
+        json!([
+            step(1, "UNKNOWN_NUMBER", json!({"environment_id": server.environment.to_string()})),
+            step(2, "ANONYMOUS_CALLER", json!({"is_number": true})),
+            step(3, "NO_HISTORY", json!({"call": call})),
+            step(4, "NO_CALLBACK_AGENT", json!({"exists": true, "callback_agents": [callback_agent]})),
+            step(5, "NUMBER_NOT_OWNED", candidates.clone()),
+            step(6, "CALLBACK_AGENT_UNPUBLISHED", candidates.clone()),
+            step(7, "OUTCOME_NOT_ELIGIBLE", candidates.clone()),
+            step(8, "EXPIRED", candidates.clone()),
+            step(9, "MATCHED", candidates),
+        ])
+    );
+    let plain = client.get(&format!("{MATCHED}&explain=false")).await.data();
+    assert_eq!(plain.as_object().map(serde_json::Map::len), Some(6));
+
+    client.post(&format!("/agents/{}/unpublish", desk.source), json!({})).await;
+    client.delete(&format!("/agents/{}", desk.source)).await;
+    let data = client.get(&format!("{MATCHED}&explain=true")).await.data();
+    assert_eq!(data["reason"], "NO_CALLBACK_AGENT");
+    assert_eq!(data["steps"][2]["saw"]["call"]["source_agent"], json!({"id": desk.source, "name": null}));
+    assert_eq!(data["steps"][3]["saw"], json!({"exists": false, "callback_agents": []}));
+}

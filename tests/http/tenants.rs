@@ -1,0 +1,80 @@
+//! Tenants do not see each other: what is another's gets the same bytes as what is nobody's.
+
+use crate::server::{Client, Desk, OURS, Server};
+use axum::http::Method;
+use serde_json::{Value, json};
+
+const NOBODYS: [&str; 2] = ["00000000-0000-4000-8000-000000000000", "not-a-uuid"];
+
+#[tokio::test]
+async fn foreign_unknown_and_malformed_identities_get_the_same_bytes() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let other = server.other();
+    let theirs = other.agent("Theirs", "outbound").await;
+    let generation = server.generation();
+
+    let callback = json!({"source_agent_ids": [theirs]});
+    let calling = json!({"direction": "inbound"});
+    let default = json!({"default_agent_id": null});
+    for (method, path, body, id, code) in [
+        (Method::GET, "/agents/{}", json!({}), &desk.source, "AGENT_NOT_FOUND"),
+        (Method::DELETE, "/agents/{}", json!({}), &desk.source, "AGENT_NOT_FOUND"),
+        (Method::PUT, "/agents/{}/calling", calling, &desk.source, "AGENT_NOT_FOUND"),
+        (Method::POST, "/agents/{}/publish", json!({}), &desk.source, "AGENT_NOT_FOUND"),
+        (Method::POST, "/agents/{}/unpublish", json!({}), &desk.source, "AGENT_NOT_FOUND"),
+        (Method::POST, "/agents/{}/callback", callback.clone(), &desk.callback, "AGENT_NOT_FOUND"),
+        (Method::PUT, "/agents/{}/callback", callback, &desk.callback, "AGENT_NOT_FOUND"),
+        (Method::DELETE, "/agents/{}/callback", json!({}), &desk.callback, "AGENT_NOT_FOUND"),
+        (Method::PUT, "/phone-numbers/{}", default, &desk.number, "NUMBER_NOT_FOUND"),
+        (Method::DELETE, "/phone-numbers/{}", json!({}), &desk.number, "NUMBER_NOT_FOUND"),
+    ] {
+        let foreign = other.json(method.clone(), &path.replace("{}", id), body.clone()).await;
+        foreign.is(404, code);
+        for nobodys in NOBODYS.into_iter().chain(["%FF", "%20", "1"]) {
+            let unknown = other.json(method.clone(), &path.replace("{}", nobodys), body.clone()).await;
+            assert_eq!(unknown, foreign, "{method} {path} {nobodys}");
+        }
+    }
+    assert_eq!(server.generation(), generation);
+    assert_eq!(other.get("/phone-numbers").await.data(), json!([]));
+    assert_eq!(other.get("/agents").await.body["meta"]["total"], 1);
+}
+
+/// The answer without the one thing in it that is new each time.
+async fn route(client: &Client<'_>, query: &str) -> Value {
+    let mut data = client.get(&format!("/route{query}")).await.data();
+    data.as_object_mut().unwrap().remove("decision_id").expect("there");
+    data
+}
+
+#[tokio::test]
+async fn a_foreign_number_is_routed_like_an_unknown_one() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    server.tenant().post("/calls", desk.call("busy")).await;
+    for rest in ["caller=+15557654321", "caller=+15557654321&explain=true", "caller=x&at=2026-01-01T00:00:00Z"] {
+        let foreign = route(&server.other(), &format!("?dialed={OURS}&{rest}")).await;
+        let unknown = route(&server.other(), &format!("?dialed=+15550009999&{rest}")).await;
+        assert_eq!((&foreign["decision"], &foreign["reason"]), (&json!("unrouted"), &json!("UNKNOWN_NUMBER")));
+        assert_eq!(foreign, unknown);
+    }
+    let rest = "caller=+15557654321";
+    for everywhere in [server.gateway(), server.operator()] {
+        assert_eq!(route(&everywhere, &format!("?dialed={OURS}&{rest}")).await["reason"], "MATCHED");
+    }
+    assert_eq!(route(&server.gateway(), &format!("?dialed=+15550009999&{rest}")).await["reason"], "UNKNOWN_NUMBER");
+}
+
+#[tokio::test]
+async fn a_call_from_a_foreign_number_gets_the_bytes_of_an_unknown_one() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let foreign = server.other().post("/calls", desk.call("busy")).await;
+    foreign.is(404, "NUMBER_NOT_FOUND");
+    let mut unknown = desk.call("busy");
+    unknown["from"] = json!("+15550009999");
+    assert_eq!(server.other().post("/calls", unknown.clone()).await, foreign);
+    assert_eq!(server.gateway().post("/calls", unknown).await, foreign);
+    assert!(server.service.engine().history().is_empty());
+}

@@ -1,0 +1,264 @@
+//! A control API in memory, with two tenants, a gateway and an operator, and clients for each.
+//!
+//! Several test programs include this file; none uses all of it.
+#![allow(dead_code, unreachable_pub)]
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use dialback::http::{Api, Limits, Token, router};
+use dialback::store::{EventStore, MemoryStore};
+use dialback::{Change, DialPlan, Engine, EnvironmentId, Lookback, Role, Service, Timestamp, TokenId};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tower::ServiceExt;
+
+/// 2026-06-01T12:00:00Z, at which every server starts; its time stands still.
+pub const START: Timestamp = Timestamp::from_secs(1_780_315_200);
+
+/// A server and what it was started with.
+pub struct Server {
+    pub router: Router,
+    pub service: Arc<Service>,
+    /// The tenant that most tests are about. Its dial plan is that of the United States.
+    pub environment: EnvironmentId,
+    /// Another tenant, without a dial plan.
+    pub other_environment: EnvironmentId,
+    now: Arc<Mutex<Timestamp>>,
+    tokens: Tokens,
+}
+
+struct Tokens {
+    tenant: String,
+    other: String,
+    gateway: String,
+    operator: String,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::start_on(MemoryStore)
+    }
+
+    pub fn start_on(store: impl EventStore) -> Self {
+        Self::start_with(store, Limits::default())
+    }
+
+    pub fn start_with(store: impl EventStore, limits: Limits) -> Self {
+        Self::start_engine(Engine::new(), store, limits)
+    }
+
+    pub fn start_engine(engine: Engine, store: impl EventStore, limits: Limits) -> Self {
+        let service = Service::start(store, engine, |_| {}).expect("starts");
+        let service = Arc::new(service);
+        let now = Arc::new(Mutex::new(START));
+        let environment = EnvironmentId::from_u128(0xA);
+        let other_environment = EnvironmentId::from_u128(0xB);
+        let us = DialPlan::new("1", "1", "011").expect("a dial plan");
+        set_environment(&service, environment, "Ours", us);
+        set_environment(&service, other_environment, "Theirs", DialPlan::NONE);
+        let tokens = Tokens {
+            tenant: issue(&service, 1, Role::Environment, environment),
+            other: issue(&service, 2, Role::Environment, other_environment),
+            gateway: issue(&service, 3, Role::Gateway, EnvironmentId::SYSTEM),
+            operator: issue(&service, 4, Role::Operator, EnvironmentId::SYSTEM),
+        };
+        let clock = Arc::clone(&now);
+        let api = Api::new(Arc::clone(&service), Arc::new(move || *clock.lock().expect("not poisoned")));
+        Self { router: router(api.with_limits(limits)), service, environment, other_environment, now, tokens }
+    }
+
+    pub fn set_now(&self, now: Timestamp) {
+        *self.now.lock().expect("not poisoned") = now;
+    }
+
+    /// From now on whoever asks for the time panics.
+    pub fn break_clock(&self) {
+        let now = Arc::clone(&self.now);
+        let poisoned = std::thread::spawn(move || {
+            let _guard = now.lock();
+            panic!("the clock breaks");
+        });
+        assert!(poisoned.join().is_err());
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.service.engine().plan().generation()
+    }
+
+    pub fn tenant(&self) -> Client<'_> {
+        self.with_token(&self.tokens.tenant)
+    }
+
+    pub fn other(&self) -> Client<'_> {
+        self.with_token(&self.tokens.other)
+    }
+
+    pub fn gateway(&self) -> Client<'_> {
+        self.with_token(&self.tokens.gateway)
+    }
+
+    pub fn operator(&self) -> Client<'_> {
+        self.with_token(&self.tokens.operator)
+    }
+
+    pub fn with_token(&self, token: &str) -> Client<'_> {
+        Client { server: self, authorization: Some(format!("Bearer {token}")) }
+    }
+
+    pub fn with_authorization(&self, authorization: Option<&str>) -> Client<'_> {
+        Client { server: self, authorization: authorization.map(str::to_owned) }
+    }
+}
+
+fn set_environment(service: &Service, id: EnvironmentId, name: &str, dial_plan: DialPlan) {
+    let change = Change::EnvironmentSet { name: name.into(), dial_plan, lookback: Lookback::default() };
+    service.configure(id, START, |_| Ok(vec![change])).expect("an environment");
+}
+
+fn issue(service: &Service, id: u128, role: Role, environment: EnvironmentId) -> String {
+    let token = Token::issue(role);
+    let change =
+        Change::TokenIssued { id: TokenId::from_u128(id), role, label: role.name().into(), digest: token.digest };
+    service.configure(environment, START, |_| Ok(vec![change])).expect("a token");
+    token.secret
+}
+
+/// Somebody who asks.
+pub struct Client<'a> {
+    server: &'a Server,
+    authorization: Option<String>,
+}
+
+/// What the server said.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// As it came, for the order of the fields.
+    pub text: String,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// The answer's data, of a request that must have been granted.
+    pub fn data(self) -> Value {
+        assert!(self.status.is_success(), "{} {}", self.status, self.text);
+        self.body["data"].clone()
+    }
+
+    /// The identity in the answer's data.
+    pub fn id(self) -> String {
+        self.data()["id"].as_str().expect("an id").to_owned()
+    }
+
+    #[track_caller]
+    pub fn is(&self, status: u16, code: &str) {
+        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{}", self.text);
+        assert_eq!(self.body["success"], json!(false), "{}", self.text);
+        assert!(self.body["message"].is_string(), "{}", self.text);
+    }
+}
+
+impl Client<'_> {
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None, Body::empty()).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.json(Method::POST, path, body).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.json(Method::PUT, path, body).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None, Body::empty()).await
+    }
+
+    pub async fn bulk(&self, lines: impl Into<Body>) -> Answer {
+        self.send(Method::POST, "/calls/bulk", Some("application/x-ndjson"), lines.into()).await
+    }
+
+    pub async fn json(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.send(method, path, Some("application/json"), Body::from(body.to_string())).await
+    }
+
+    /// `path` is below `/api/v1`, unless it begins with two slashes.
+    pub async fn send(&self, method: Method, path: &str, content_type: Option<&str>, body: Body) -> Answer {
+        let path = match path.strip_prefix("//") {
+            Some(whole) => format!("/{whole}"),
+            None => format!("/api/v1{path}"),
+        };
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let request = request.body(body).expect("a request");
+        let response = self.server.router.clone().oneshot(request).await.expect("never fails");
+        let (head, body) = response.into_parts();
+        let text = to_bytes(body, usize::MAX).await.expect("a body");
+        let text = String::from_utf8(text.to_vec()).expect("UTF-8");
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if head.status != StatusCode::METHOD_NOT_ALLOWED || !text.is_empty() {
+            assert_eq!(head.headers["content-type"], "application/json", "{text}");
+            assert!(body.is_object(), "{text}");
+        }
+        Answer { status: head.status, headers: head.headers, text, body }
+    }
+
+    /// An agent, as a draft.
+    pub async fn agent(&self, name: &str, direction: &str) -> String {
+        self.post("/agents", json!({"name": name, "direction": direction})).await.id()
+    }
+
+    /// A published agent with these numbers.
+    pub async fn working_agent(&self, name: &str, direction: &str, numbers: &[&str]) -> String {
+        let id = self.agent(name, direction).await;
+        let calling = json!({"direction": direction, "phone_number_ids": numbers});
+        self.put(&format!("/agents/{id}/calling"), calling).await.data();
+        self.post(&format!("/agents/{id}/publish"), json!({})).await.data();
+        id
+    }
+
+    pub async fn number(&self, number: &str) -> String {
+        self.post("/phone-numbers", json!({"number": number})).await.id()
+    }
+}
+
+/// A source agent and a callback agent on one number.
+pub struct Desk {
+    pub source: String,
+    pub callback: String,
+    pub number: String,
+}
+
+pub const OURS: &str = "+15550001000";
+pub const CONTACT: &str = "+15557654321";
+
+impl Desk {
+    /// Both published; the callback agent is also the number's default agent.
+    pub async fn set_up(client: &Client<'_>) -> Self {
+        let number = client.number(OURS).await;
+        let source = client.working_agent("Reminders", "outbound", &[&number]).await;
+        let callback = client.working_agent("Callback Handler", "inbound", &[&number]).await;
+        let answer = client.post(&format!("/agents/{callback}/callback"), json!({"source_agent_ids": [source]})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        Self { source, callback, number }
+    }
+
+    pub fn call(&self, status: &str) -> Value {
+        json!({
+            "agent_id": self.source, "from": OURS, "to": CONTACT,
+            "started_at": "2026-06-01T11:00:00Z", "status": status,
+        })
+    }
+}
