@@ -1,14 +1,16 @@
 //! `dialback import` over files as gateways write them, run as people run it.
 #![cfg(feature = "daemon")]
 
+use dialback::plan::AgentView;
 use dialback::store::FjallStore;
 use dialback::{
     AgentId, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId, Outcome, Service,
     Timestamp,
 };
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -147,7 +149,7 @@ fn a_bare_dump_goes_into_an_empty_directory() {
     let [environment] = environments.as_slice() else { panic!("one environment: {environments:?}") };
     let agents: Vec<_> = environment.agents().map(|agent| (agent.name(), agent.direction())).collect();
     assert_eq!(agents, [("sales", Direction::Outbound), ("support", Direction::Outbound)]);
-    assert!(environment.agents().all(|agent| agent.is_published()));
+    assert!(environment.agents().all(AgentView::is_published));
     assert_eq!(environment.numbers().count(), 2);
     drop(environments);
     drop((plan, service));
@@ -197,6 +199,9 @@ fn rejected_lines_can_be_kept_repaired_and_imported_again() {
     let repaired = site.file(&text.replace("yesterday", "2025-06-30T12:00:00Z"));
     let done = site.import(&repaired, &["--environment", "tenant"]);
     assert_eq!((done.count("accepted"), done.count("rejected")), (1, 22));
+    let onto_itself = ["--environment", "tenant", "--reject-file", repaired.to_str().expect("UTF-8")];
+    assert_eq!(site.import(&repaired, &onto_itself).code, Some(1));
+    assert_ne!(fs::metadata(&repaired).expect("still there").len(), 0);
     site.expect(&[("+447700900004", Some((SALES, "2025-06-30T12:00:00Z", Outcome::Completed)))]);
 }
 
@@ -257,7 +262,8 @@ fn more_calls_than_fit_on_the_way_at_once() {
     let mut text = String::from("from,to,at,agent\n");
     for call in 0..40_000 {
         let from = 15_550_100_000_u64 + call / 400;
-        text.push_str(&format!("+{from},+4477{:08},{},agent-{}\n", call % 39_000, 1_751_371_200 + call, call / 4_000));
+        let (contact, at, agent) = (call % 39_000, 1_751_371_200 + call, call / 4_000);
+        writeln!(text, "+{from},+4477{contact:08},{at},agent-{agent}").expect("a string takes all");
     }
     text.push_str("+1,+1,+1,+1\n");
     let done = site.import(&site.file(&text), &["--create-missing"]);
@@ -268,6 +274,9 @@ fn more_calls_than_fit_on_the_way_at_once() {
 
 /// A data directory of its own.
 struct Site(tempfile::TempDir);
+
+/// The agent, the time and the outcome of the last call to a contact, if there is one.
+type Known = Option<(AgentId, &'static str, Outcome)>;
 
 /// What an import said.
 struct Done {
@@ -350,7 +359,7 @@ impl Site {
     }
 
     /// What is known of contacts after a restart.
-    fn expect(&self, contacts: &[(&str, Option<(AgentId, &str, Outcome)>)]) {
+    fn expect(&self, contacts: &[(&str, Known)]) {
         let service = self.service();
         for (contact, expected) in contacts {
             let caller = Caller::Number(number(contact));

@@ -111,8 +111,8 @@ impl Wanted<'_> {
         if let Some((heading, value)) = self.format.and_then(Format::only) {
             only.push((find(names, heading)?, value.to_owned()));
         }
-        let last = cells.iter().flatten().filter_map(Cell::column).chain(only.iter().map(|(at, _)| *at)).max();
-        let least = last.map_or(1, |at| at + 1).max(*columns.start());
+        let highest = cells.iter().flatten().filter_map(Cell::column).chain(only.iter().map(|(at, _)| *at)).max();
+        let least = highest.map_or(1, |at| at + 1).max(*columns.start());
         if least > *columns.end() {
             return Err(ImportError::NoSuchColumn { column: least.to_string(), headings: known(names) });
         }
@@ -135,8 +135,8 @@ impl Wanted<'_> {
                     Field::Agent => Some("agent_id"),
                     _ => None,
                 };
-                let own = std::iter::once(field.name()).chain(also);
-                Ok(own.filter_map(|name| place(names, name)).next().map(Cell::Column))
+                let mut own = std::iter::once(field.name()).chain(also);
+                Ok(own.find_map(|name| place(names, name)).map(Cell::Column))
             }
         }
     }

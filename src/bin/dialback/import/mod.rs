@@ -61,6 +61,7 @@ pub(crate) fn run(
     let (source, size) = open(&options.file)?;
     let mut report = Report::new(err, options.json, options.progress, size);
     if let Some(path) = &options.reject_file {
+        refuse_same_file(&options.file, path)?;
         report.keep_rejected(path)?;
     }
     let imported = Import::begin(options, service, now, source)?.run(&mut report);
@@ -87,6 +88,17 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), ImportError> {
     };
     let (file, size) = open().map_err(unreadable(path))?;
     Ok((Box::new(file), size))
+}
+
+/// Writing rejected lines into the file that they come from would destroy it.
+fn refuse_same_file(file: &Path, rejected: &Path) -> Result<(), ImportError> {
+    match (file.canonicalize(), rejected.canonicalize()) {
+        (Ok(file), Ok(rejected)) if file == rejected => {
+            let error = io::Error::other("it is the file to be imported");
+            Err(ImportError::Write { path: Some(rejected), error })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn unreadable(path: &Path) -> impl Fn(io::Error) -> ImportError {
@@ -131,26 +143,23 @@ impl<'a> Import<'a> {
         let layout = self.layout(report)?;
         while let Some(Line { number, bytes, broken }) = self.lines.next().map_err(unreadable(&self.options.file))? {
             self.records += 1;
-            let taken = match broken {
-                Some(rejection) => Err(rejection),
-                None => {
-                    let record = self.splitter.split(bytes);
-                    match layout.shape(record) {
-                        Ok(shape) if !shape.is_wanted(record) => {
-                            self.skipped += 1;
-                            continue;
-                        }
-                        Ok(shape) => self.reading.call(record, shape)?,
-                        Err(rejection) => Err(rejection),
-                    }
+            let taken = if let Some(rejection) = broken {
+                Err(rejection)
+            } else {
+                let record = self.splitter.split(bytes);
+                match layout.shape(record) {
+                    Ok(shape) if shape.is_wanted(record) => self.reading.call(record, shape)?.map(Some),
+                    Ok(_) => Ok(None),
+                    Err(rejection) => Err(rejection),
                 }
             };
             match taken {
-                Ok(call) if self.pipeline.push(number, call) => self.send(report)?,
-                Ok(_) => {}
+                Ok(Some(call)) if self.pipeline.push(number, call) => self.send(report)?,
+                Ok(Some(_)) => {}
+                Ok(None) => self.skipped += 1,
                 Err(rejection) => report.reject(number, bytes, &rejection)?,
             }
-            if self.records % LOOK_EVERY == 0 {
+            if self.records.is_multiple_of(LOOK_EVERY) {
                 report.progress(self.lines.position(), self.records)?;
             }
         }

@@ -24,6 +24,11 @@ pub(super) enum MomentError {
     InTheFuture,
 }
 
+/// From here on, whole numbers are milliseconds, then microseconds: as seconds they would lie in the year 5138 and beyond, and
+/// these as milliseconds.
+const MILLIS_FROM: i64 = 100_000_000_000;
+const MICROS_FROM: i64 = 1000 * MILLIS_FROM;
+
 static PARSER: DateTimeParser = DateTimeParser::new();
 
 impl Clock {
@@ -73,12 +78,12 @@ fn epoch_millis(text: &str) -> Option<i64> {
     let whole: i64 = whole.parse().ok()?;
     let Some(fraction) = fraction else {
         return Some(match whole {
-            ..100_000_000_000 => whole * 1000,
-            ..100_000_000_000_000 => whole,
+            0..MILLIS_FROM => whole * 1000,
+            MILLIS_FROM..MICROS_FROM => whole,
             _ => whole / 1000,
         });
     };
-    if fraction.contains('.') || whole >= 100_000_000_000 {
+    if fraction.contains('.') || whole >= MILLIS_FROM {
         return None;
     }
     let millis = fraction.bytes().chain(*b"000").take(3).fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));

@@ -7,42 +7,51 @@ use jiff::tz::TimeZone;
 use std::path::PathBuf;
 
 /// The part of `--help` that needs room.
-pub(crate) const LONG_HELP: &str = r#"Columns:
-  Without --map and --format the file has a header with the columns
+const LONG_HELP: &str = r#"Columns:
+  Without --map and --format the file has a header with these columns:
     from    the number of yours that the call was placed from
     to      the contact
     at      when it was placed (or `started_at`)
-    agent   the outbound agent that placed it (or `agent_id`): its id, or its name or label where only one has it
+    agent   the outbound agent that placed it (or `agent_id`): its id, or a name or label that
+            no other one has
     status  how it went; need not be there
-  --map says where they are instead: FIELD=COLUMN, where COLUMN is a heading or a number from 1. FIELD==TEXT is the same
-  text for every line, and so is FIELD="TEXT". A sixth field, `answered`, may name the time of the answer: where it is
-  empty, a call whose status is `completed` counts as `no_answer`.
+  --map says where they are instead: FIELD=COLUMN, where COLUMN is a heading or a number from 1.
+  FIELD==TEXT, or FIELD="TEXT", is the same text for every line. A sixth field, `answered`, may
+  name the time of the answer: where it is empty, a `completed` call counts as `no_answer`.
 
-Numbers are read by the dial plan of the environment: national forms need a country code there.
+Numbers:
+  Read by the environment's dial plan: national forms need a country code there.
 
-Times are RFC 3339 (2025-07-01T12:00:00Z), the same without an offset (2025-07-01 12:00:00, local to --time-zone), or
-seconds, milliseconds or microseconds since 1970. Calls from before 2020, or more than a day ahead, are rejected.
+Times:
+  RFC 3339 (2025-07-01T12:00:00Z); the same without an offset (2025-07-01 12:00:00), in the
+  zone of --time-zone; or seconds, milliseconds or microseconds since 1970. Calls from before
+  2020, or more than a day ahead, are rejected.
 
-Statuses, in any case: initiated, ringing, answered, completed, failed, no_answer, busy, voicemail; Asterisk's dispositions
-(NO ANSWER, CONGESTION, ...); FreeSWITCH's hangup causes (NORMAL_CLEARING, USER_BUSY, ...); SIP codes (200 is completed;
-486, 600 and 603 busy; 408, 480 and 487 no_answer; others from 300 failed). ANSWERED is `completed` in the records of the
-three formats, which are written when a call is over. No status means `initiated`: the call was placed, and that is all that is
-known.
+Statuses, in any case:
+  initiated, ringing, answered, completed, failed, no_answer, busy, voicemail
+  Asterisk's dispositions (NO ANSWER, CONGESTION, ...)
+  FreeSWITCH's hangup causes (NORMAL_CLEARING, USER_BUSY, ...)
+  SIP codes: 200 is completed; 486, 600 and 603 are busy; 408, 480 and 487 are no_answer;
+  others from 300 are failed
+  With --format, ANSWERED means `completed`: such records are written when a call is over.
+  No status means `initiated`: the call was placed, and that is all that is known.
 
-A line that cannot be taken is reported with its number and the reason, and the rest goes in. Phone numbers are not shown.
-Importing a file twice, or files in any order, gives the same result as importing each once.
+A line that cannot be taken is reported with its number and the reason, and the rest goes in.
+Phone numbers are never shown. Importing a file again changes nothing, and the order of lines
+and files does not matter.
 
 Examples:
   dialback import calls.csv
-  dialback import calls.csv --map from=caller,to=callee,at=3,agent==sales-bot,status==completed
+  dialback import calls.csv --map from=caller,to=callee,at=3,agent==sales-bot
   dialback import Master.csv --format asterisk --time-zone Europe/Berlin --only dcontext=outbound
-  dialback import cdr-csv/Master.csv --format freeswitch --map agent=16
+  dialback import Master.csv --format freeswitch --map agent==sales-bot
   dialback import acc.csv --format kamailio --map agent==sales-bot
   zcat calls.csv.gz | dialback import - --create-missing"#;
 
 /// Which file, what is in it, and where it goes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = LONG_HELP)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Options {
     /// The CSV file; `-` reads standard input
     pub(crate) file: PathBuf,

@@ -64,14 +64,14 @@ impl<'a> Report<'a> {
     }
 
     fn say(&mut self, number: u64, why: &dyn fmt::Display) -> Result<(), ImportError> {
-        let Self { err, json, bar, .. } = self;
-        let written = bar.suspend(|| {
-            if *json {
-                writeln!(err, "{}", serde_json::json!({ "line": number, "message": why.to_string() }))
-            } else {
-                writeln!(err, "line {number}: {why}")
-            }
-        });
+        // One write for a line: standard error is not buffered.
+        let line = if self.json {
+            format!("{}\n", serde_json::json!({ "line": number, "message": why.to_string() }))
+        } else {
+            format!("line {number}: {why}\n")
+        };
+        let Self { err, bar, .. } = self;
+        let written = bar.suspend(|| err.write_all(line.as_bytes()));
         written.map_err(|error| ImportError::Write { path: None, error })
     }
 

@@ -3,7 +3,7 @@
 use super::error::ImportError;
 use super::rejection::{Quoted, Rejection};
 use ahash::{HashMap, HashMapExt, HashSet};
-use dialback::plan::EnvironmentView;
+use dialback::plan::{AgentView, EnvironmentView, NumberView};
 use dialback::{AgentId, Change, DialPlan, Direction, E164, NumberId, Plan};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -34,30 +34,41 @@ enum Agent {
     Ambiguous,
 }
 
+impl Agent {
+    fn of(agent: AgentView<'_>) -> Self {
+        match agent.direction() {
+            Direction::Outbound => Self::Outbound(agent.id()),
+            Direction::Inbound => Self::Inbound,
+        }
+    }
+
+    /// Who is meant by a name that both have. Only an outbound agent can be: an inbound one does not make it ambiguous.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Inbound, agent) | (agent, Self::Inbound) => agent,
+            (one, other) if one == other => one,
+            _ => Self::Ambiguous,
+        }
+    }
+}
+
 impl Roster {
     pub(super) fn new(plan: &Arc<Plan>, environment: EnvironmentView<'_>, create_missing: bool) -> Self {
         let mut agents = HashMap::new();
         for agent in environment.agents() {
-            let known = match agent.direction() {
-                Direction::Outbound => Agent::Outbound(agent.id()),
-                Direction::Inbound => Agent::Inbound,
-            };
-            agents.insert(agent.id().to_string(), known);
-            for name in std::iter::once(agent.name()).chain(agent.label()) {
-                let entry = agents.entry(name.trim().to_owned()).or_insert(known);
-                // Only an outbound agent can be meant: an inbound one of the same name does not make it ambiguous.
-                *entry = match (*entry, known) {
-                    (Agent::Inbound, known) => known,
-                    (entry, Agent::Inbound) => entry,
-                    (entry, known) if entry == known => entry,
-                    _ => Agent::Ambiguous,
-                };
+            let known = Agent::of(agent);
+            let names = std::iter::once(agent.name()).chain(agent.label()).map(str::trim);
+            for name in names.filter(|name| !name.is_empty()) {
+                let entry = agents.entry(name.to_owned()).or_insert(known);
+                *entry = entry.or(known);
             }
         }
+        // Last, so that an id means its agent, also where another one has it for a name.
+        agents.extend(environment.agents().map(|agent| (agent.id().to_string(), Agent::of(agent))));
         Self {
             plan: Arc::clone(plan),
             dial_plan: *environment.dial_plan(),
-            numbers: environment.numbers().map(|number| number.number()).collect(),
+            numbers: environment.numbers().map(NumberView::number).collect(),
             agents,
             create_missing,
             additions: Vec::new(),
