@@ -401,7 +401,7 @@ fn texts(output: &Output) -> (String, String) {
 
 /// No number of the samples is shown, nor most of one.
 fn assert_no_number(text: &str) {
-    for part in ["555010", "5550100", "7700900", "447700", "900012"] {
+    for part in ["5550100", "7700900", "+155501", "+447700"] {
         assert!(!text.contains(part), "{part} in {text}");
     }
 }

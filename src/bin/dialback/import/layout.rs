@@ -187,23 +187,25 @@ fn range(columns: &RangeInclusive<usize>) -> String {
 mod tests {
     use super::*;
 
-    fn wanted<'a>(format: Option<Format>, maps: &'a [Map]) -> Wanted<'a> {
+    fn wanted(format: Option<Format>, maps: &[Map]) -> Wanted<'_> {
         Wanted { format, maps, only: &[] }
     }
 
-    fn cells(layout: &Layout, shape: usize) -> Vec<Option<Cell>> {
-        layout.shapes[shape].cells.to_vec()
-    }
-
-    fn column(at: usize) -> Option<Cell> {
-        Some(Cell::Column(at))
+    /// Where each field is; `-` where it is nowhere.
+    fn cells(layout: &Layout, shape: usize) -> Vec<String> {
+        let show = |cell: &Option<Cell>| match cell {
+            None => "-".to_owned(),
+            Some(Cell::Column(at)) => at.to_string(),
+            Some(Cell::Constant(text)) => format!("={text}"),
+        };
+        layout.shapes[shape].cells.iter().map(show).collect()
     }
 
     #[test]
     fn without_a_map_columns_are_found_by_their_own_names() {
         let header = ByteRecord::from(vec!["agent_id", "To", " from ", "started_at", "x"]);
         let layout = Layout::with_header(wanted(None, &[]), &header).unwrap();
-        assert_eq!(cells(&layout, 0), [column(2), column(1), column(3), column(0), None, None]);
+        assert_eq!(cells(&layout, 0), ["2", "1", "3", "0", "-", "-"]);
         assert_eq!(layout.shapes[0].columns, 5..=5);
     }
 
@@ -211,8 +213,7 @@ mod tests {
     fn a_map_overrides_a_format_in_part() {
         let maps: Vec<Map> = ["agent=userfield,at=11", "agent==bot"].map(|map| map.parse().unwrap()).into();
         let layout = Layout::without_header(wanted(Some(Format::Asterisk), &maps)).unwrap();
-        let bot = Some(Cell::Constant("bot".into()));
-        assert_eq!(cells(&layout, 0), [column(1), column(2), column(10), bot, column(14), None]);
+        assert_eq!(cells(&layout, 0), ["1", "2", "10", "=bot", "14", "-"]);
         assert_eq!(layout.shapes[0].columns, 16..=21);
         let layout = Layout::without_header(wanted(Some(Format::Asterisk), &maps[..1])).unwrap();
         assert_eq!(layout.shapes[0].columns, 18..=21, "a line must have the column");
@@ -221,8 +222,8 @@ mod tests {
     #[test]
     fn freeswitch_lines_are_told_apart_by_their_columns() {
         let layout = Layout::without_header(wanted(Some(Format::Freeswitch), &[])).unwrap();
-        assert_eq!(cells(&layout, 0), [column(1), column(2), column(4), column(12), column(9), column(5)]);
-        assert_eq!(cells(&layout, 1), [column(2), column(3), column(5), column(13), column(10), column(6)]);
+        assert_eq!(cells(&layout, 0), ["1", "2", "4", "12", "9", "5"]);
+        assert_eq!(cells(&layout, 1), ["2", "3", "5", "13", "10", "6"]);
         assert!(layout.shape(&ByteRecord::from(vec![""; 17])).is_err());
     }
 

@@ -126,7 +126,7 @@ fn rate(lines: u64, elapsed: Duration) -> u64 {
 
 fn style(size: Option<u64>) -> ProgressStyle {
     let template = match size {
-        Some(_) => "{bar:32} {percent:>3} % {bytes}/{total_bytes}  {msg}  {eta} left",
+        Some(_) => "{bar:24} {percent:>3} %  {msg}  {eta} left",
         None => "{spinner} {bytes}  {msg}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())

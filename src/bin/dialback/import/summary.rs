@@ -94,7 +94,7 @@ mod tests {
             rejected: 3,
             created_numbers: 1000,
             created_agents: 2,
-            elapsed: Duration::from_millis(4_000),
+            elapsed: Duration::from_secs(4),
             ..Summary::default()
         };
         let expected = "1,000,000 calls in 4.0 s, 250,000 a second
