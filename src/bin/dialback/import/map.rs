@@ -1,0 +1,167 @@
+//! `--map`: which column holds what.
+
+use std::str::FromStr;
+
+/// What an import needs to know of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Field {
+    From,
+    To,
+    At,
+    Agent,
+    Status,
+    /// When it was answered: a call that is said to be completed but was never answered was not.
+    Answered,
+}
+
+impl Field {
+    pub(super) const ALL: [Self; 6] = [Self::From, Self::To, Self::At, Self::Agent, Self::Status, Self::Answered];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::From => "from",
+            Self::To => "to",
+            Self::At => "at",
+            Self::Agent => "agent",
+            Self::Status => "status",
+            Self::Answered => "answered",
+        }
+    }
+}
+
+/// Where a field's text comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    /// The column with this heading.
+    Named(String),
+    /// The column at this place, from 1.
+    Numbered(usize),
+    /// The same text for every call.
+    Constant(String),
+}
+
+/// Some fields and where they come from: the value of one `--map`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Map(Vec<(Field, Source)>);
+
+impl Map {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Field, &Source)> {
+        self.0.iter().map(|(field, source)| (*field, source))
+    }
+}
+
+impl FromStr for Map {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut entries: Vec<(Field, Source)> = Vec::new();
+        for part in split_outside_quotes(text) {
+            let (name, source) = part
+                .split_once('=')
+                .ok_or_else(|| format!("`{part}` is not of the form FIELD=COLUMN, such as from=src"))?;
+            let field = Field::ALL.into_iter().find(|field| field.name() == name.trim());
+            let field = field.ok_or_else(|| {
+                let names = Field::ALL.map(Field::name).join(", ");
+                format!("`{}` is no field; the fields are {names}", name.trim())
+            })?;
+            if entries.iter().any(|(known, _)| *known == field) {
+                return Err(format!("`{}` is given twice", field.name()));
+            }
+            entries.push((field, source.parse()?));
+        }
+        Ok(Self(entries))
+    }
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if let Some(constant) = text.strip_prefix('=') {
+            return Ok(Self::Constant(unquote(constant).to_owned()));
+        }
+        if text.len() > 1 && unquote(text) != text {
+            return Ok(Self::Constant(unquote(text).to_owned()));
+        }
+        match text.parse() {
+            Ok(0) => Err("columns are numbered from 1".into()),
+            Ok(number) => Ok(Self::Numbered(number)),
+            Err(_) if text.is_empty() => Err("a column is missing behind the equals sign".into()),
+            Err(_) => Ok(Self::Named(text.to_owned())),
+        }
+    }
+}
+
+/// `--only`: a column that must hold a value, or the line is passed over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Only {
+    pub(super) column: Source,
+    pub(super) value: String,
+}
+
+impl FromStr for Only {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (column, value) = text
+            .split_once('=')
+            .ok_or_else(|| format!("`{text}` is not of the form COLUMN=VALUE, such as dcontext=outbound"))?;
+        match column.parse()? {
+            Source::Constant(_) => Err("a column is wanted in front of the equals sign".into()),
+            column => Ok(Self { column, value: unquote(value.trim()).to_owned() }),
+        }
+    }
+}
+
+fn split_outside_quotes(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let parts = text.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    });
+    parts.filter(|part| !part.trim().is_empty())
+}
+
+fn unquote(text: &str) -> &str {
+    text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(text: &str) -> Result<Vec<(Field, Source)>, String> {
+        text.parse::<Map>().map(|map| map.0)
+    }
+
+    #[test]
+    fn names_numbers_and_constants() {
+        let read = map(r#"from=src, to=3,at=Start Time,agent==sales-bot,status="completed, really""#);
+        let expected = vec![
+            (Field::From, Source::Named("src".into())),
+            (Field::To, Source::Numbered(3)),
+            (Field::At, Source::Named("Start Time".into())),
+            (Field::Agent, Source::Constant("sales-bot".into())),
+            (Field::Status, Source::Constant("completed, really".into())),
+        ];
+        assert_eq!(read, Ok(expected));
+        assert_eq!(map("status=="), Ok(vec![(Field::Status, Source::Constant(String::new()))]));
+        assert_eq!(map(r#"agent=="a,b""#), Ok(vec![(Field::Agent, Source::Constant("a,b".into()))]));
+    }
+
+    #[test]
+    fn what_is_no_map() {
+        for text in ["from", "who=src", "from=", "from=0", "from=src,from=dst"] {
+            assert!(map(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only() {
+        let only: Only = "dcontext=outbound".parse().unwrap();
+        assert_eq!(only, Only { column: Source::Named("dcontext".into()), value: "outbound".into() });
+        assert!("dcontext".parse::<Only>().is_err());
+        assert!("=x=y".parse::<Only>().is_err());
+    }
+}

@@ -1,0 +1,216 @@
+//! `dialback import`: call records from a CSV file.
+//!
+//! Lines are read, told apart and understood on the calling thread, handed to the service in batches, and counted when they
+//! are durable. What cannot be taken is reported by its line number; nothing here prints a phone number.
+
+mod error;
+mod format;
+mod layout;
+mod lines;
+mod map;
+mod moment;
+mod options;
+mod pipeline;
+mod reading;
+mod record;
+mod rejection;
+mod report;
+mod roster;
+mod status;
+mod summary;
+mod tenant;
+
+pub(crate) use error::ImportError;
+pub(crate) use options::Options;
+pub(crate) use summary::Summary;
+
+use dialback::{Service, Timestamp};
+use format::Format;
+use layout::{Layout, Wanted};
+use lines::{Line, Lines};
+use moment::Clock;
+use pipeline::Pipeline;
+use reading::Reading;
+use record::Splitter;
+use rejection::Rejection;
+use report::Report;
+use roster::Roster;
+use status::Vocabulary;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// Lines between two looks at how far it is.
+const LOOK_EVERY: u64 = 1024;
+
+/// Imports a file. Writes the summary to `out` and rejected lines to `err`; progress is drawn on standard error.
+///
+/// What has been accepted is durable when this returns. The same file can be imported again: what is known changes nothing.
+///
+/// # Errors
+/// What keeps the import from running to its end. Rejected lines are no error: see [`Summary::is_complete`].
+pub(crate) fn run(
+    options: &Options,
+    service: &Service,
+    now: Timestamp,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Summary, ImportError> {
+    let started = Instant::now();
+    let (source, size) = open(&options.file)?;
+    let mut report = Report::new(err, options.json, options.progress, size);
+    if let Some(path) = &options.reject_file {
+        refuse_same_file(&options.file, path)?;
+        report.keep_rejected(path)?;
+    }
+    let imported = Import::begin(options, service, now, source)?.run(&mut report);
+    // Also where it failed: the bar must go before the reason is printed.
+    report.finish()?;
+    let summary = Summary { elapsed: started.elapsed(), ..imported? };
+    let written = if options.json { writeln!(out, "{}", summary.to_json()) } else { writeln!(out, "{summary}") };
+    written.map_err(|error| ImportError::Write { path: None, error })?;
+    Ok(summary)
+}
+
+fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), ImportError> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin().lock()), None));
+    }
+    let open = || {
+        let file = File::open(path)?;
+        let about = file.metadata()?;
+        if about.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        // A pipe has no size.
+        Ok((file, about.is_file().then_some(about.len())))
+    };
+    let (file, size) = open().map_err(unreadable(path))?;
+    Ok((Box::new(file), size))
+}
+
+/// Writing rejected lines into the file that they come from would destroy it.
+fn refuse_same_file(file: &Path, rejected: &Path) -> Result<(), ImportError> {
+    match (file.canonicalize(), rejected.canonicalize()) {
+        (Ok(file), Ok(rejected)) if file == rejected => {
+            let error = io::Error::other("it is the file to be imported");
+            Err(ImportError::Write { path: Some(rejected), error })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> ImportError {
+    move |error| ImportError::Read { path: path.to_owned(), error }
+}
+
+/// An import under way.
+struct Import<'a> {
+    options: &'a Options,
+    now: Timestamp,
+    lines: Lines<Box<dyn Read>>,
+    splitter: Splitter,
+    reading: Reading,
+    pipeline: Pipeline<'a>,
+    records: u64,
+    skipped: u64,
+}
+
+impl<'a> Import<'a> {
+    fn begin(
+        options: &'a Options,
+        service: &'a Service,
+        now: Timestamp,
+        source: Box<dyn Read>,
+    ) -> Result<Self, ImportError> {
+        let lines = Lines::new(source, options.delimiter).map_err(unreadable(&options.file))?;
+        let environment = tenant::find(service, options.environment.as_deref(), options.create_missing, now)?;
+        let plan = service.engine().plan();
+        let view = plan.environment(environment).ok_or(ImportError::NoEnvironment)?;
+        let reading = Reading {
+            environment,
+            roster: Roster::new(&plan, view, options.create_missing),
+            clock: Clock::new(options.time_zone.clone(), now),
+            vocabulary: options.format.map_or(Vocabulary::Events, Format::vocabulary),
+        };
+        let splitter = Splitter::new(options.delimiter);
+        let pipeline = Pipeline::new(service);
+        Ok(Self { options, now, lines, splitter, reading, pipeline, records: 0, skipped: 0 })
+    }
+
+    fn run(mut self, report: &mut Report<'_>) -> Result<Summary, ImportError> {
+        let layout = self.layout(report)?;
+        while let Some(Line { number, bytes, broken }) = self.lines.next().map_err(unreadable(&self.options.file))? {
+            self.records += 1;
+            let taken = if let Some(rejection) = broken {
+                Err(rejection)
+            } else {
+                let record = self.splitter.split(bytes);
+                match layout.shape(record) {
+                    Ok(shape) if shape.is_wanted(record) => self.reading.call(record, shape)?.map(Some),
+                    Ok(_) => Ok(None),
+                    Err(rejection) => Err(rejection),
+                }
+            };
+            match taken {
+                Ok(Some(call)) if self.pipeline.push(number, call) => self.send(report)?,
+                Ok(Some(_)) => {}
+                Ok(None) => self.skipped += 1,
+                Err(rejection) => report.reject(number, bytes, &rejection)?,
+            }
+            if self.records.is_multiple_of(LOOK_EVERY) {
+                report.progress(self.lines.position(), self.records)?;
+            }
+        }
+        self.send(report)?;
+        self.pipeline.finish()?;
+        self.report_refused(report)?;
+        Ok(self.summary(report.rejected))
+    }
+
+    fn layout(&mut self, report: &mut Report<'_>) -> Result<Layout, ImportError> {
+        let Options { format, map, only, no_header, .. } = self.options;
+        let wanted = Wanted { format: *format, maps: map, only };
+        let headless = *no_header || format.is_some_and(|format| !format.headings().is_empty());
+        if headless {
+            return Layout::without_header(wanted);
+        }
+        match self.lines.next().map_err(unreadable(&self.options.file))? {
+            None => Err(ImportError::NoHeader("it is empty")),
+            Some(Line { broken: Some(_), .. }) => Err(ImportError::NoHeader("its first line is broken")),
+            Some(Line { bytes, broken: None, .. }) => {
+                report.keep_header(bytes)?;
+                Layout::with_header(wanted, self.splitter.split(bytes))
+            }
+        }
+    }
+
+    fn send(&mut self, report: &mut Report<'_>) -> Result<(), ImportError> {
+        let changes = self.reading.roster.additions();
+        self.pipeline.send(self.reading.environment, changes, self.now)?;
+        self.report_refused(report)
+    }
+
+    /// Lines that the service would not take. They have left this place long since, so that their text cannot be kept.
+    fn report_refused(&mut self, report: &mut Report<'_>) -> Result<(), ImportError> {
+        for (line, why) in self.pipeline.refused.drain(..) {
+            report.reject(line, &[], &Rejection::Refused(why))?;
+        }
+        Ok(())
+    }
+
+    fn summary(&self, rejected: u64) -> Summary {
+        let tally = self.pipeline.tally;
+        Summary {
+            accepted: tally.recorded + tally.unchanged + tally.erased,
+            unchanged: tally.unchanged,
+            erased: tally.erased,
+            rejected,
+            skipped: self.skipped,
+            created_numbers: self.reading.roster.created_numbers,
+            created_agents: self.reading.roster.created_agents,
+            ..Summary::default()
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What is said while an import runs: rejected lines, and how far it is.
+
+use super::error::ImportError;
+use super::rejection::Rejection;
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often a line says how far it is where no bar can be drawn.
+const EVERY: Duration = Duration::from_secs(5);
+
+pub(super) struct Report<'a> {
+    err: &'a mut dyn Write,
+    json: bool,
+    bar: ProgressBar,
+    /// Where there is no terminal to draw on, and progress is wanted all the same.
+    lines_instead: bool,
+    size: Option<u64>,
+    started: Instant,
+    said: Instant,
+    repairs: Option<Repairs>,
+    pub(super) rejected: u64,
+}
+
+/// The file that rejected lines are put into as they were.
+struct Repairs {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl<'a> Report<'a> {
+    /// A report on a file of `size` bytes, where that is known.
+    pub(super) fn new(err: &'a mut dyn Write, json: bool, progress: bool, size: Option<u64>) -> Self {
+        let bar = if progress && !json {
+            ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr_with_hz(8)).with_style(style(size))
+        } else {
+            ProgressBar::hidden()
+        };
+        let lines_instead = progress && !json && bar.is_hidden();
+        let now = Instant::now();
+        Self { err, json, bar, lines_instead, size, started: now, said: now, repairs: None, rejected: 0 }
+    }
+
+    /// Keeps rejected lines as they are in a file of their own.
+    pub(super) fn keep_rejected(&mut self, path: &Path) -> Result<(), ImportError> {
+        let file = File::create(path).map_err(|error| unwritable(path, error))?;
+        self.repairs = Some(Repairs { path: path.to_owned(), file: BufWriter::new(file) });
+        Ok(())
+    }
+
+    /// Puts a header in front of the rejected lines.
+    pub(super) fn keep_header(&mut self, line: &[u8]) -> Result<(), ImportError> {
+        self.repairs.as_mut().map_or(Ok(()), |repairs| repairs.keep(line))
+    }
+
+    /// A line was not taken.
+    pub(super) fn reject(&mut self, number: u64, bytes: &[u8], why: &Rejection) -> Result<(), ImportError> {
+        self.rejected += 1;
+        self.say(number, why)?;
+        self.repairs.as_mut().map_or(Ok(()), |repairs| repairs.keep(bytes))
+    }
+
+    fn say(&mut self, number: u64, why: &dyn fmt::Display) -> Result<(), ImportError> {
+        // One write for a line: standard error is not buffered.
+        let line = if self.json {
+            format!("{}\n", serde_json::json!({ "line": number, "message": why.to_string() }))
+        } else {
+            format!("line {number}: {why}\n")
+        };
+        let Self { err, bar, .. } = self;
+        let written = bar.suspend(|| err.write_all(line.as_bytes()));
+        written.map_err(|error| ImportError::Write { path: None, error })
+    }
+
+    /// So far has the file been read.
+    pub(super) fn progress(&mut self, position: u64, lines: u64) -> Result<(), ImportError> {
+        let rate = HumanCount(rate(lines, self.started.elapsed()));
+        if !self.lines_instead {
+            self.bar.set_position(position);
+            self.bar.set_message(format!("{} lines, {rate}/s", HumanCount(lines)));
+            return Ok(());
+        }
+        if self.said.elapsed() < EVERY {
+            return Ok(());
+        }
+        self.said = Instant::now();
+        let lines = HumanCount(lines);
+        let written = match self.size.filter(|size| *size > 0) {
+            Some(size) => writeln!(self.err, "{lines} lines ({} %), {rate}/s", position.saturating_mul(100) / size),
+            None => writeln!(self.err, "{lines} lines, {rate}/s"),
+        };
+        written.map_err(|error| ImportError::Write { path: None, error })
+    }
+
+    /// Nothing more is to be read.
+    pub(super) fn finish(&mut self) -> Result<(), ImportError> {
+        self.bar.finish_and_clear();
+        self.repairs.as_mut().map_or(Ok(()), Repairs::flush)
+    }
+}
+
+impl Repairs {
+    fn keep(&mut self, line: &[u8]) -> Result<(), ImportError> {
+        if line.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
+        written.map_err(|error| unwritable(&self.path, error))
+    }
+
+    fn flush(&mut self) -> Result<(), ImportError> {
+        self.file.flush().map_err(|error| unwritable(&self.path, error))
+    }
+}
+
+fn unwritable(path: &Path, error: std::io::Error) -> ImportError {
+    ImportError::Write { path: Some(path.to_owned()), error }
+}
+
+fn rate(lines: u64, elapsed: Duration) -> u64 {
+    u64::try_from(u128::from(lines) * 1000 / elapsed.as_millis().max(1)).unwrap_or(u64::MAX)
+}
+
+fn style(size: Option<u64>) -> ProgressStyle {
+    let template = match size {
+        Some(_) => "{bar:24} {percent:>3} %  {msg}  {eta} left",
+        None => "{spinner} {bytes}  {msg}",
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

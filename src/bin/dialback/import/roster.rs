@@ -1,0 +1,165 @@
+//! The numbers and the agents of an environment, as call records name them.
+
+use super::error::ImportError;
+use super::rejection::{Quoted, Rejection};
+use ahash::{HashMap, HashMapExt, HashSet};
+use dialback::plan::{AgentView, EnvironmentView, NumberView};
+use dialback::{AgentId, Change, DialPlan, Direction, E164, NumberId, Plan};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Below this no international number exists: it is an extension.
+const SHORTEST_NUMBER: usize = 7;
+/// Names are for people.
+const LONGEST_NAME: usize = 200;
+
+/// Who may have placed calls, and from where. With `create_missing`, what a record names and the environment does not have is
+/// noted and becomes part of it with the next [`additions`](Self::additions).
+pub(super) struct Roster {
+    plan: Arc<Plan>,
+    dial_plan: DialPlan,
+    numbers: HashSet<E164>,
+    agents: HashMap<String, Agent>,
+    create_missing: bool,
+    additions: Vec<Change>,
+    pub(super) created_numbers: u64,
+    pub(super) created_agents: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Agent {
+    Outbound(AgentId),
+    Inbound,
+    /// Several outbound agents have that name or label.
+    Ambiguous,
+}
+
+impl Agent {
+    fn of(agent: AgentView<'_>) -> Self {
+        match agent.direction() {
+            Direction::Outbound => Self::Outbound(agent.id()),
+            Direction::Inbound => Self::Inbound,
+        }
+    }
+
+    /// Who is meant by a name that both have. Only an outbound agent can be: an inbound one does not make it ambiguous.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Inbound, agent) | (agent, Self::Inbound) => agent,
+            (one, other) if one == other => one,
+            _ => Self::Ambiguous,
+        }
+    }
+}
+
+impl Roster {
+    pub(super) fn new(plan: &Arc<Plan>, environment: EnvironmentView<'_>, create_missing: bool) -> Self {
+        let mut agents = HashMap::new();
+        for agent in environment.agents() {
+            let known = Agent::of(agent);
+            let names = std::iter::once(agent.name()).chain(agent.label()).map(str::trim);
+            for name in names.filter(|name| !name.is_empty()) {
+                let entry = agents.entry(name.to_owned()).or_insert(known);
+                *entry = entry.or(known);
+            }
+        }
+        // Last, so that an id means its agent, also where another one has it for a name.
+        agents.extend(environment.agents().map(|agent| (agent.id().to_string(), Agent::of(agent))));
+        Self {
+            plan: Arc::clone(plan),
+            dial_plan: *environment.dial_plan(),
+            numbers: environment.numbers().map(NumberView::number).collect(),
+            agents,
+            create_missing,
+            additions: Vec::new(),
+            created_numbers: 0,
+            created_agents: 0,
+        }
+    }
+
+    /// How national numbers are written.
+    pub(super) fn dial_plan(&self) -> &DialPlan {
+        &self.dial_plan
+    }
+
+    /// Whether calls can be placed from this number, or could once it is added.
+    pub(super) fn check_number(&self, number: E164) -> Result<(), Rejection> {
+        if self.numbers.contains(&number) {
+            return Ok(());
+        }
+        if self.plan.dialed(number).is_some() {
+            return Err(Rejection::ForeignNumber);
+        }
+        if !self.create_missing {
+            return Err(Rejection::NotOurNumber);
+        }
+        if !number.is_international() || number.digits().len() < SHORTEST_NUMBER {
+            return Err(Rejection::NumberTooShort);
+        }
+        Ok(())
+    }
+
+    /// Notes a number that passed the check, where it is missing.
+    pub(super) fn add_number(&mut self, number: E164) -> Result<(), ImportError> {
+        if self.numbers.insert(number) {
+            self.additions.push(Change::NumberAdded { id: NumberId::from(new_uuid()?), number });
+            self.created_numbers += 1;
+        }
+        Ok(())
+    }
+
+    /// The outbound agent of this id, name or label; notes one of that name where it is missing and may be created.
+    pub(super) fn agent(&mut self, text: &str) -> Result<Result<AgentId, Rejection>, ImportError> {
+        if let Some(agent) = self.agents.get(text) {
+            return Ok(match agent {
+                Agent::Outbound(id) => Ok(*id),
+                Agent::Inbound => Err(Rejection::InboundAgent(Quoted::new(text))),
+                Agent::Ambiguous => Err(Rejection::AmbiguousAgent(Quoted::new(text))),
+            });
+        }
+        if text.is_empty() {
+            return Ok(Err(Rejection::NoAgent));
+        }
+        if let Some(id) = AgentId::parse(text) {
+            return Ok(self.agent_of_another_spelling(id, text));
+        }
+        if !self.create_missing {
+            return Ok(Err(Rejection::UnknownAgent(Quoted::new(text))));
+        }
+        if text.len() > LONGEST_NAME || text.chars().any(char::is_control) {
+            return Ok(Err(Rejection::AgentName(Quoted::new(text))));
+        }
+        let id = AgentId::from(new_uuid()?);
+        let (name, label, direction) = (text.to_owned(), None, Direction::Outbound);
+        self.additions.push(Change::AgentCreated { id, name, label, direction });
+        self.additions.push(Change::AgentPublished { id });
+        self.agents.insert(text.to_owned(), Agent::Outbound(id));
+        self.created_agents += 1;
+        Ok(Ok(id))
+    }
+
+    /// An id in capitals or without hyphens. An unknown one is never created: it promises an agent that exists.
+    fn agent_of_another_spelling(&mut self, id: AgentId, text: &str) -> Result<AgentId, Rejection> {
+        let agent = self.agents.get(&id.to_string()).copied();
+        match agent {
+            Some(Agent::Outbound(id)) => {
+                self.agents.insert(text.to_owned(), Agent::Outbound(id));
+                Ok(id)
+            }
+            Some(_) => Err(Rejection::InboundAgent(Quoted::new(text))),
+            None => Err(Rejection::UnknownAgent(Quoted::new(text))),
+        }
+    }
+
+    /// What has been noted since the last time.
+    pub(super) fn additions(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.additions)
+    }
+}
+
+/// A random UUID (RFC 9562, version 4).
+pub(super) fn new_uuid() -> Result<Uuid, ImportError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| ImportError::Random)?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
