@@ -1,50 +1,52 @@
-//! The program `dialback`, as far as an import needs it.
+//! The program `dialback`: arguments, clock, runtime and signals around the library.
 
+mod args;
+mod client;
+mod data;
+mod demo;
+mod environment;
+mod failure;
 mod import;
+mod log;
+mod resolve;
+mod serve;
+mod token;
 
+use args::{Args, Command, ImportOptions};
 use clap::Parser;
-use dialback::store::FjallStore;
-use dialback::{Engine, Service, Timestamp};
-use std::io;
-use std::path::PathBuf;
+use dialback::Timestamp;
+use failure::{Failure, in_part};
+use std::io::{stderr, stdout};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-#[derive(Parser)]
-#[command(version)]
-enum Args {
-    /// Load call records from a CSV file
-    Import {
-        #[command(flatten)]
-        options: import::Options,
-        /// The data directory; made where there is none
-        #[arg(long, value_name = "DIR", default_value = "dialback-data")]
-        data: PathBuf,
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-    },
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log::start(&args);
+    let done = match &args.command {
+        Command::Serve(options) => serve::run(options),
+        Command::Demo(options) => demo::run(options),
+        Command::Import(options) => import(options, args.output.json),
+        Command::Resolve(query) => resolve::run(query, args.output.json),
+        Command::Token(command) => token::run(command, args.output.json),
+        Command::Environment(command) => environment::run(command, args.output.json),
+    };
+    done.unwrap_or_else(|failure| {
+        failure.report(args.output.json);
+        failure.exit_code()
+    })
 }
 
-fn main() -> ExitCode {
-    let Args::Import { options, data, json } = Args::parse();
+fn import(options: &ImportOptions, json: bool) -> Result<ExitCode, Failure> {
+    let service = data::open(&options.data)?;
+    let records = import::Options { json, ..options.records.clone() };
+    let summary = import::run(&records, &service, now(), &mut stdout(), &mut stderr());
+    let summary = summary.map_err(|error| Failure::new(error.to_string()))?;
+    Ok(if summary.is_complete() { ExitCode::SUCCESS } else { in_part() })
+}
+
+/// The one clock of the program. The library is told the time; it never looks.
+fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX));
-    let options = import::Options { json, ..options };
-    let service = FjallStore::open(&data).and_then(|store| Service::start(store, Engine::new(), |_| {}));
-    let service = match service {
-        Ok(service) => service,
-        Err(error) => {
-            eprintln!("dialback: {error}");
-            return ExitCode::from(4);
-        }
-    };
-    match import::run(&options, &service, now, &mut io::stdout(), &mut io::stderr()) {
-        Ok(summary) if summary.is_complete() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(3),
-        Err(error) => {
-            eprintln!("dialback: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }

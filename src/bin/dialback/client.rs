@@ -1,0 +1,167 @@
+//! The commands' way to the control API.
+//!
+//! Commands speak the API that everybody else speaks. Where a daemon holds the data directory they speak to it, by the address
+//! and the operator token of the moment that it left there, readable by its own user only. Where none does, they open the directory
+//! and ask the same router in this process.
+
+use crate::args::DataOptions;
+use crate::data;
+use crate::failure::Failure;
+use crate::now;
+use axum::http::{Method, Request};
+use dialback::http::{self, Api, Token};
+use dialback::store::StoreError;
+use dialback::{Role, Service};
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tower::ServiceExt;
+
+/// What the daemon leaves in the data directory while it serves.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) struct Reachable {
+    url: String,
+    token: String,
+}
+
+/// The file with the daemon's address and token, removed when dropped.
+pub(crate) struct DaemonFile(PathBuf);
+
+impl DaemonFile {
+    pub(crate) fn write(data: &Path, url: String, token: &str) -> Result<Self, Failure> {
+        let path = daemon_file(data);
+        let text = serde_json::to_vec(&Reachable { url, token: token.to_owned() }).expect("two strings");
+        let write = || {
+            // A file left by a killed daemon may be there. Made anew, so that the mode is ours.
+            let _ = fs::remove_file(&path);
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(&text)
+        };
+        write().map_err(|error: std::io::Error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for DaemonFile {
+    fn drop(&mut self) {
+        // Without the daemon's lock on the directory, nobody reads a file that stays.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// How many bytes of an answer are read. Answers to these commands are far smaller.
+const MAX_ANSWER: usize = 16 << 20;
+
+pub(crate) enum Client {
+    /// A daemon holds the directory.
+    Daemon { reachable: Reachable, agent: ureq::Agent },
+    /// Nobody does: the router, in this process.
+    Here { router: axum::Router, runtime: tokio::runtime::Runtime, token: String },
+}
+
+impl Client {
+    pub(crate) fn open(options: &DataOptions) -> Result<Self, Failure> {
+        match data::open(options) {
+            Ok(service) => Self::here(service),
+            Err(StoreError::Locked(path)) => Self::daemon(&path),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.ask(&Method::GET, path, None)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.ask(&Method::POST, path, Some(body))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.ask(&Method::DELETE, path, None)
+    }
+
+    /// What the API answers, or its refusal as a failure.
+    fn ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let (status, text) = match self {
+            Self::Daemon { reachable, agent } => {
+                let request = request(method, &reachable.url, path, &reachable.token, body);
+                let answer = agent.run(request).map_err(|error| unreachable_daemon(&reachable.url, &error))?;
+                let status = answer.status();
+                let text = answer.into_body().read_to_vec();
+                (status, text.map_err(|error| unreachable_daemon(&reachable.url, &error))?)
+            }
+            Self::Here { router, runtime, token } => {
+                let request = request(method, "http://localhost", path, token, body).map(axum::body::Body::from);
+                runtime.block_on(async {
+                    let answer = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+                    let status = answer.status();
+                    let text = axum::body::to_bytes(answer.into_body(), MAX_ANSWER).await;
+                    (status, text.unwrap_or_default().to_vec())
+                })
+            }
+        };
+        let answer: Value = serde_json::from_slice(&text)
+            .map_err(|_| Failure::new(format!("the daemon answered {status} and something that is not JSON")))?;
+        if status.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
+    }
+
+    fn here(service: Service) -> Result<Self, Failure> {
+        let token = Token::issue(Role::Operator);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))?;
+        let router = http::router(Api::new(Arc::new(service), Arc::new(now)).with_operator(token.digest));
+        Ok(Self::Here { router, runtime, token: token.secret })
+    }
+
+    fn daemon(data: &Path) -> Result<Self, Failure> {
+        let path = daemon_file(data);
+        let reachable = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let reachable = reachable.ok_or_else(|| {
+            let locked = Failure::from(StoreError::Locked(data.to_owned()));
+            locked.and(&format!("and it left no readable {}", path.display()))
+        })?;
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        Ok(Self::Daemon { reachable, agent })
+    }
+}
+
+fn daemon_file(data: &Path) -> PathBuf {
+    data.join("daemon.json")
+}
+
+fn request(method: &Method, base: &str, path: &str, token: &str, body: Option<&Value>) -> Request<Vec<u8>> {
+    Request::builder()
+        .method(method)
+        .uri(format!("{base}/api/v1{path}"))
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())
+        .expect("the paths of the commands are valid")
+}
+
+fn unreachable_daemon(url: &str, error: &ureq::Error) -> Failure {
+    Failure::new(format!("the daemon at {url} holds the data directory and does not answer: {error}"))
+}
+
+/// The message of a refusal, and its field errors.
+fn refusal(answer: &Value) -> Failure {
+    let message = answer["message"].as_str().unwrap_or("refused without a word").to_owned();
+    let fields = answer["errors"].as_object().into_iter().flatten().map(|(field, texts)| {
+        let texts: Vec<_> = texts.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        format!("  {field}: {}", texts.join(" "))
+    });
+    Failure::new(std::iter::once(message).chain(fields).collect::<Vec<_>>().join("\n"))
+}
+
+/// A value in a query (RFC 3986, section 2.3: what need not be escaped).
+pub(crate) fn escape(text: &str) -> String {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    escaped.collect()
+}

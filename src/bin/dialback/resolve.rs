@@ -1,0 +1,51 @@
+//! `dialback resolve`.
+
+use crate::args::DataOptions;
+use crate::client::{Client, escape};
+use crate::failure::{Failure, in_part};
+use serde_json::Value;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ResolveOptions {
+    /// The number of yours that was dialed, such as +15550100
+    dialed: String,
+    /// The caller, as a trunk sends it: a number in any form, a SIP URI, or `anonymous`
+    caller: String,
+    /// Decide as of this moment, such as 2026-11-22T09:30:00Z; now, if absent
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Show every line of the rule that was tried, and what it saw
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    data: DataOptions,
+}
+
+pub(crate) fn run(options: &ResolveOptions, json: bool) -> Result<ExitCode, Failure> {
+    let (dialed, caller) = (escape(&options.dialed), escape(&options.caller));
+    let at = options.at.as_ref().map(|at| format!("&at={}", escape(at))).unwrap_or_default();
+    let explain = options.explain;
+    let path = format!("/route?dialed={dialed}&caller={caller}{at}&explain={explain}");
+    let answer = Client::open(&options.data)?.get(&path)?;
+    let data = &answer["data"];
+    if json {
+        println!("{data}");
+    } else {
+        show(data);
+    }
+    Ok(if data["decision"] == "unrouted" { in_part() } else { ExitCode::SUCCESS })
+}
+
+fn show(data: &Value) {
+    for field in ["decision", "reason", "agent_id", "source_agent_id", "called_at"] {
+        if let Some(text) = data[field].as_str() {
+            println!("{field:16} {text}");
+        }
+    }
+    for step in data["steps"].as_array().into_iter().flatten() {
+        let mark = if step["applies"] == true { "=>" } else { "  " };
+        let reason = step["reason"].as_str().unwrap_or_default();
+        println!("{mark} {} {reason:27} {}", step["line"], step["saw"]);
+    }
+}

@@ -1,0 +1,71 @@
+//! `dialback serve`: the daemon.
+
+use crate::args::DataOptions;
+use crate::client::DaemonFile;
+use crate::failure::Failure;
+use crate::{data, now};
+use dialback::Role;
+use dialback::http::{self, Api, Token};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeOptions {
+    /// The address to listen on; port 0 takes any free one and says which
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    data: DataOptions,
+}
+
+pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
+    let service = data::open(&options.data)?;
+    if service.engine().plan().tokens().next().is_none() {
+        warn!("there is no token yet: make one with `dialback token create`");
+    }
+    let operator = Token::issue(Role::Operator);
+    let api = Api::new(Arc::new(service), Arc::new(now)).with_operator(operator.digest);
+    runtime()?.block_on(async {
+        let (listener, url) = listen(options.listen).await?;
+        let _file = DaemonFile::write(&options.data.data, url, &operator.secret)?;
+        serve(listener, api).await
+    })
+}
+
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))
+}
+
+/// A listener and the URL under which it is reached from this machine.
+pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String), Failure> {
+    let bound = TcpListener::bind(address).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (mut local, listener) = bound.map_err(|error| Failure::new(format!("cannot listen on {address}: {error}")))?;
+    if local.ip().is_unspecified() {
+        local.set_ip(if local.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+    }
+    Ok((listener, format!("http://{local}")))
+}
+
+/// Serves until SIGINT or SIGTERM, then finishes the requests it has and commits what they handed in.
+pub(crate) async fn serve(listener: TcpListener, api: Api) -> Result<ExitCode, Failure> {
+    let address = listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
+    info!(%address, "serving");
+    let server = axum::serve(listener, http::router(api)).with_graceful_shutdown(asked_to_stop());
+    server.await.map_err(|error| Failure::new(format!("serving failed: {error}")))?;
+    info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn asked_to_stop() {
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be waited for");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    info!("stopping: finishing what has begun");
+}

@@ -1,0 +1,100 @@
+//! `dialback token`.
+
+use crate::args::DataOptions;
+use crate::client::Client;
+use crate::environment::find_or_create;
+use crate::failure::Failure;
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Create a token and show it, this once: only its digest is kept
+    Create {
+        /// What its holder may do: everything in one environment, record calls and ask for routes in all, or create
+        /// environments and tokens
+        #[arg(long, value_enum, default_value_t = TokenRole::Environment)]
+        role: TokenRole,
+        /// The environment, by name or id, for the role `environment`; without it the only one there is, and where there is
+        /// none yet, a new one called `default`
+        #[arg(long, value_name = "NAME|ID")]
+        environment: Option<String>,
+        /// For people
+        #[arg(long, default_value = "")]
+        label: String,
+        #[command(flatten)]
+        data: DataOptions,
+    },
+    /// List the tokens, without the tokens themselves
+    List {
+        #[command(flatten)]
+        data: DataOptions,
+    },
+    /// Revoke a token; it is refused from the next request on
+    Revoke {
+        /// The token's id, as `list` shows it
+        id: String,
+        #[command(flatten)]
+        data: DataOptions,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenRole {
+    Environment,
+    Gateway,
+    Operator,
+}
+
+impl TokenRole {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::Gateway => "gateway",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failure> {
+    match command {
+        TokenCommand::Create { role, environment, label, data } => {
+            let client = Client::open(data)?;
+            let mut body = json!({ "role": role.name() });
+            if !label.is_empty() {
+                body["label"] = json!(label);
+            }
+            if *role == TokenRole::Environment {
+                body["environment_id"] = find_or_create(&client, environment.as_deref())?;
+            }
+            let answer = client.post("/tokens", &body)?;
+            if json {
+                println!("{}", answer["data"]);
+            } else {
+                // Alone on standard output, for `TOKEN=$(dialback token create)`.
+                eprintln!("This token is shown once:");
+                println!("{}", answer["data"]["token"].as_str().unwrap_or_default());
+            }
+        }
+        TokenCommand::List { data } => list(&Client::open(data)?.get("/tokens")?["data"], json),
+        TokenCommand::Revoke { id, data } => {
+            let answer = Client::open(data)?.delete(&format!("/tokens/{id}"))?;
+            println!("{}", if json { answer.to_string() } else { "revoked".to_owned() });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(tokens: &Value, json: bool) {
+    if json {
+        println!("{tokens}");
+        return;
+    }
+    println!("{:36}  {:11}  {:36}  {:20}  LABEL", "ID", "ROLE", "ENVIRONMENT", "ISSUED");
+    for token in tokens.as_array().into_iter().flatten() {
+        let text = |field: &str| token[field].as_str().unwrap_or("-").to_owned();
+        let (id, role, environment) = (text("id"), text("role"), text("environment_id"));
+        println!("{id:36}  {role:11}  {environment:36}  {:20}  {}", text("issued_at"), text("label"));
+    }
+}

@@ -1,0 +1,164 @@
+//! The real program, as an operator uses it: started, asked over a socket, killed, and started again.
+
+mod support {
+    pub(crate) mod daemon;
+}
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use support::daemon::{Daemon, Tenant, dialback};
+
+const OURS: &str = "+12125550100";
+
+#[test]
+fn the_public_apis_own_request_gets_that_apis_answer_field_for_field() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    let path = format!("/agents/{}/callback", tenant.callback_agent);
+    let (status, answer) = tenant.post(&path, &json!({ "source_agent_ids": [tenant.source_agent] }));
+    let expected = json!({
+        "success": true,
+        "data": {
+            "id": tenant.callback_agent,
+            "name": "Callback Handler",
+            "direction": "inbound",
+            "callback_config": { "source_agent_ids": [tenant.source_agent] },
+        },
+    });
+    assert_eq!((status, answer), (200, expected));
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_kill() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    let contacts: Vec<String> = (100..200).map(|last| format!("+12125550{last}")).collect();
+    for (place, contact) in contacts.iter().enumerate().filter(|(place, _)| place % 3 != 0) {
+        let status = if place % 2 == 0 { "no-answer" } else { "completed" };
+        assert_eq!(tenant.record_call(contact, status).0, 202);
+    }
+    let before: Vec<Value> = contacts.iter().map(|contact| tenant.decision(contact)).collect();
+    daemon.kill();
+
+    let daemon = Daemon::start(data.path());
+    let tenant = tenant.at(&daemon);
+    let after: Vec<Value> = contacts.iter().map(|contact| tenant.decision(contact)).collect();
+    assert_eq!(before, after);
+    let matched = after.iter().filter(|decision| decision["reason"] == "MATCHED").count();
+    assert_eq!(matched, contacts.len() - contacts.len().div_ceil(3));
+}
+
+#[test]
+fn commands_speak_to_the_daemon_that_holds_the_directory_and_without_one_to_the_directory() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    let contact = "+12125550143";
+    assert_eq!(tenant.record_call(contact, "busy").0, 202);
+    let ask = || dialback(&["resolve", OURS, contact, "--json", "--data"], data.path());
+    let (code, asked_daemon, _) = ask();
+    assert_eq!(code, 0, "{asked_daemon}");
+
+    let (code, listed, _) = dialback(&["token", "list", "--json", "--data"], data.path());
+    assert_eq!(code, 0);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    assert!(!listed.to_string().contains("talq_"), "a token is shown once");
+
+    assert_eq!(daemon.stop(), 0, "SIGTERM ends it in order");
+    assert!(!data.path().join("daemon.json").exists());
+    let (code, asked_directory, _) = ask();
+    assert_eq!(code, 0);
+    let without_id = |text: &str| {
+        let mut decision: BTreeMap<String, Value> = serde_json::from_str(text).expect("JSON");
+        decision.remove("decision_id");
+        decision
+    };
+    assert_eq!(without_id(&asked_daemon), without_id(&asked_directory));
+}
+
+#[test]
+fn a_revoked_token_is_refused_at_once() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    assert_eq!(tenant.get("/agents").0, 200);
+    let (_, listed, _) = dialback(&["token", "list", "--json", "--data"], data.path());
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    let id = listed[0]["id"].as_str().expect("an id");
+    assert_eq!(dialback(&["token", "revoke", id, "--data"], data.path()).0, 0);
+    let (status, answer) = tenant.get("/agents");
+    assert_eq!((status, &answer["code"]), (401, &json!("INVALID_TOKEN")));
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_named_and_left_as_it_is() {
+    let held = tempfile::tempdir().expect("a directory");
+    let _daemon = Daemon::start(held.path());
+    let (code, _, message) = dialback(&["serve", "--listen", "127.0.0.1:0", "--data"], held.path());
+    assert_eq!(code, 4);
+    assert!(message.contains("another process holds"), "{message}");
+
+    let foreign = tempfile::tempdir().expect("a directory");
+    fs::write(foreign.path().join("thesis.tex"), "years of work").expect("written");
+    let before = contents(foreign.path());
+    for command in [&["serve", "--data"][..], &["resolve", OURS, "anonymous", "--data"], &["token", "list", "--data"]] {
+        let (code, _, message) = dialback(command, foreign.path());
+        assert_eq!(code, 4);
+        assert!(message.contains("not a data directory of dialback"), "{message}");
+    }
+    assert_eq!(contents(foreign.path()), before);
+}
+
+#[test]
+fn no_log_line_carries_a_whole_number() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start_logging(data.path(), "trace");
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    let contact = "+12125550143";
+    tenant.record_call(contact, "busy");
+    tenant.decision(contact);
+    // What is refused is logged too, if anything.
+    tenant.record_call("+12125550143999999999", "busy");
+    tenant.post("/phone-numbers", &json!({ "number": OURS }));
+    tenant.post("/phone-numbers", &json!({ "number": contact, "colour": "red" }));
+    tenant.get(&format!("/route?dialed={contact}&caller={contact}"));
+    tenant.get(&format!("/no/such/path/{contact}"));
+    let log = daemon.stop_and_read_log();
+    assert!(log.lines().count() > 10, "trace is on: {log}");
+    for digits in [OURS, contact].map(|number| &number[1..]) {
+        assert!(!log.contains(digits), "a whole number in the log");
+    }
+}
+
+#[test]
+fn the_demo_shows_every_reason() {
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let output = support::daemon::program(&["demo", "--no-serve"], nowhere.path());
+    assert_eq!(output.0, 0);
+    for reason in dialback::Reason::ALL {
+        assert!(output.1.contains(reason.name()), "{reason} is missing:\n{}", output.1);
+    }
+}
+
+#[test]
+fn help_teaches_and_wrong_usage_is_two() {
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let (code, help, _) = support::daemon::program(&["--help"], nowhere.path());
+    assert_eq!(code, 0);
+    assert!(help.contains("Exit codes:") && help.contains("dialback demo"), "{help}");
+    assert_eq!(support::daemon::program(&["no-such-command"], nowhere.path()).0, 2);
+}
+
+/// Every file below the directory with its bytes.
+fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(directory).expect("readable").map(|entry| entry.expect("an entry").path());
+    entries.map(|path| (path.display().to_string(), fs::read(&path).expect("a file"))).collect()
+}

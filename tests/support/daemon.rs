@@ -1,0 +1,215 @@
+//! A daemon of one's own for a test: started on a free port, asked over a real socket.
+
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long a daemon may take to start or to stop on a busy machine before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Daemon {
+    process: Child,
+    url: String,
+    data: PathBuf,
+    log: PathBuf,
+}
+
+impl Daemon {
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::start_logging(data, "info")
+    }
+
+    pub(crate) fn start_logging(data: &Path, filter: &str) -> Self {
+        // A killed daemon leaves its address behind.
+        let contact = data.join("daemon.json");
+        let _ = fs::remove_file(&contact);
+        let log = tempfile::NamedTempFile::new().expect("a file").into_temp_path().keep().expect("kept");
+        let process = Command::new(env!("CARGO_BIN_EXE_dialback"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", filter, "--data"])
+            .arg(data)
+            .stderr(File::create(&log).expect("a log"))
+            .spawn()
+            .expect("the program starts");
+        let mut daemon = Self { process, url: String::new(), data: data.to_owned(), log };
+        let started = Instant::now();
+        daemon.url = loop {
+            let contact = fs::read(&contact).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+            if let Some(url) = contact.and_then(|contact| contact["url"].as_str().map(str::to_owned)) {
+                break url;
+            }
+            if let Some(status) = daemon.process.try_wait().expect("our child") {
+                panic!("the daemon ended with {status}: {}", daemon.read_log());
+            }
+            assert!(started.elapsed() < PATIENCE, "the daemon does not start: {}", daemon.read_log());
+            sleep(Duration::from_millis(20));
+        };
+        daemon
+    }
+
+    /// SIGKILL: no chance to finish anything.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().expect("our child");
+        self.process.wait().expect("our child");
+    }
+
+    /// SIGTERM; the exit code.
+    pub(crate) fn stop(mut self) -> i32 {
+        self.terminate()
+    }
+
+    pub(crate) fn stop_and_read_log(mut self) -> String {
+        self.terminate();
+        self.read_log()
+    }
+
+    fn terminate(&mut self) -> i32 {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().expect("our child") {
+                return status.code().expect("it exits by itself");
+            }
+            assert!(asked.elapsed() < PATIENCE, "the daemon does not stop");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn read_log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_file(&self.log);
+    }
+}
+
+/// Runs the program with the data directory behind its arguments: exit code, standard output, standard error.
+pub(crate) fn dialback(arguments: &[&str], data: &Path) -> (i32, String, String) {
+    let data = data.to_str().expect("a plain path").to_owned();
+    let arguments: Vec<&str> = arguments.iter().copied().chain([data.as_str()]).collect();
+    program(&arguments, Path::new("."))
+}
+
+/// Runs the program in a folder: exit code, standard output, standard error.
+pub(crate) fn program(arguments: &[&str], folder: &Path) -> (i32, String, String) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_dialback"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let read = |stream: Option<&mut dyn Read>| {
+        let mut text = String::new();
+        stream.expect("piped").read_to_string(&mut text).expect("UTF-8");
+        text
+    };
+    let output = read(process.stdout.as_mut().map(|stream| stream as &mut dyn Read));
+    let errors = read(process.stderr.as_mut().map(|stream| stream as &mut dyn Read));
+    (process.wait().expect("our child").code().expect("it exits by itself"), output, errors)
+}
+
+/// An environment with a number, an outbound agent, a callback agent and a front desk.
+pub(crate) struct Tenant {
+    url: String,
+    token: String,
+    pub(crate) source_agent: String,
+    pub(crate) callback_agent: String,
+}
+
+impl Tenant {
+    pub(crate) fn with_callback_sample(daemon: &Daemon) -> Self {
+        let (code, token, errors) = dialback(&["token", "create", "--data"], &daemon.data);
+        assert_eq!(code, 0, "{errors}");
+        let mut tenant = Self {
+            url: daemon.url.clone(),
+            token: token.trim().to_owned(),
+            source_agent: String::new(),
+            callback_agent: String::new(),
+        };
+        let number = tenant.create("/phone-numbers", &json!({ "number": "+12125550100" }));
+        let agent = |name: &str, direction: &str| {
+            let id = tenant.create("/agents", &json!({ "name": name, "direction": direction }));
+            let calling = json!({ "direction": direction, "phone_number_ids": [number] });
+            assert_eq!(tenant.ask("PUT", &format!("/agents/{id}/calling"), Some(&calling)).0, 200);
+            assert_eq!(tenant.ask("POST", &format!("/agents/{id}/publish"), None).0, 200);
+            id
+        };
+        let source_agent = agent("Sales Outreach", "outbound");
+        agent("Front Desk", "inbound");
+        let callback_agent = agent("Callback Handler", "inbound");
+        tenant.source_agent = source_agent;
+        tenant.callback_agent = callback_agent;
+        tenant
+    }
+
+    /// The same tenant after a restart of the daemon.
+    pub(crate) fn at(self, daemon: &Daemon) -> Self {
+        Self { url: daemon.url.clone(), ..self }
+    }
+
+    pub(crate) fn configure_callback(&self) {
+        let path = format!("/agents/{}/callback", self.callback_agent);
+        assert_eq!(self.post(&path, &json!({ "source_agent_ids": [self.source_agent] })).0, 200);
+    }
+
+    pub(crate) fn record_call(&self, to: &str, status: &str) -> (u16, Value) {
+        let call = json!({
+            "agent_id": self.source_agent,
+            "from": "+12125550100",
+            "to": to,
+            "started_at": "2026-11-20T10:00:00Z",
+            "status": status,
+        });
+        self.post("/calls", &call)
+    }
+
+    /// The decision for a call from this contact, without what is new with every decision.
+    pub(crate) fn decision(&self, caller: &str) -> Value {
+        let at = "2026-11-21T10:00:00Z";
+        let (dialed, caller) = ("%2B12125550100", caller.replace('+', "%2B"));
+        let (status, answer) = self.get(&format!("/route?dialed={dialed}&caller={caller}&at={at}"));
+        assert_eq!(status, 200, "{answer}");
+        let mut decision = answer["data"].clone();
+        decision.as_object_mut().expect("an object").remove("decision_id").expect("every decision has one");
+        decision
+    }
+
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
+        self.ask("GET", path, None)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.ask("POST", path, Some(body))
+    }
+
+    /// Creates something; its id.
+    fn create(&self, path: &str, body: &Value) -> String {
+        let (status, answer) = self.post(path, body);
+        assert_eq!(status, 201, "{answer}");
+        answer["data"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/json")
+            .body(body.map(Value::to_string).unwrap_or_default())
+            .expect("a request");
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = agent.run(request).expect("the daemon answers");
+        let text = answer.body_mut().read_to_string().expect("UTF-8");
+        (answer.status().as_u16(), serde_json::from_str(&text).expect("JSON"))
+    }
+}
