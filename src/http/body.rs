@@ -3,10 +3,12 @@
 use super::Api;
 use super::error::Refusal;
 use super::form::Form;
-use axum::body::{Body, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use std::future::poll_fn;
+use std::pin::Pin;
 
 impl FromRequest<Api> for Form {
     type Rejection = Refusal;
@@ -25,15 +27,35 @@ impl FromRequest<Api> for Form {
     }
 }
 
-async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, Refusal> {
+async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+    // What says how long it is need not be read to be refused.
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::too_large(limit));
     }
-    to_bytes(body, limit).await.map_err(|error| {
-        let source = std::error::Error::source(&error);
-        let too_large = source.is_some_and(|source| source.to_string().contains("length limit exceeded"));
-        if too_large { Refusal::too_large(limit) } else { Refusal::cut_short() }
-    })
+    let mut read = Vec::new();
+    while let Some(chunk) = next_chunk(&mut body).await {
+        let chunk = chunk?;
+        if read.len() + chunk.len() > limit {
+            return Err(Refusal::too_large(limit));
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok(read)
+}
+
+/// The next part of a body; `None` at its end.
+pub(super) async fn next_chunk(body: &mut Body) -> Option<Result<Bytes, Refusal>> {
+    loop {
+        match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
+            Err(_) => return Some(Err(Refusal::cut_short())),
+            // Trailers are no data.
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
+        }
+    }
 }
 
 /// The media type without its parameters, in lower case.

@@ -1,20 +1,18 @@
 //! `POST /calls/bulk`: as many calls as there are, one JSON object a line, in bounded memory.
 
 use super::auth::Reach;
-use super::body::media_type;
+use super::body::{media_type, next_chunk};
 use super::error::Refusal;
 use super::form::Form;
 use super::{Api, calls, reply};
 use crate::event::Event;
 use crate::service::Recording;
-use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::Future;
 use tokio::sync::oneshot;
 
 /// Calls that are handed in together.
@@ -216,20 +214,6 @@ impl Lines {
 
     fn whole(&mut self) -> Result<&[u8], Refusal> {
         if std::mem::take(&mut self.skipping) { Err(Refusal::too_large(self.max)) } else { Ok(&self.held) }
-    }
-}
-
-async fn next_chunk(body: &mut Body) -> Option<Result<Bytes, Refusal>> {
-    loop {
-        match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
-            Err(_) => return Some(Err(Refusal::cut_short())),
-            // Trailers are no data.
-            Ok(frame) => {
-                if let Ok(data) = frame.into_data() {
-                    return Some(Ok(data));
-                }
-            }
-        }
     }
 }
 

@@ -14,6 +14,33 @@
 //!   and its status, never with its path or query.
 //! * **What a tenant may not see does not exist for it**: foreign, unknown and malformed identities get the same bytes.
 //!
+//! | request, below `/api/v1` | token | answer |
+//! | --- | --- | --- |
+//! | `GET /agents?status=&direction=&search=&per_page=&page=` | environment | 200, a page |
+//! | `POST /agents` | environment | 201, or 200 for the same again; 409 `AGENT_EXISTS` |
+//! | `GET /agents/{id}` | environment | 200; 404 `AGENT_NOT_FOUND` |
+//! | `DELETE /agents/{id}` | environment | 200; 409 `AGENT_IS_PUBLISHED` |
+//! | `PUT /agents/{id}/calling` | environment | 200; 409 `AGENT_IS_CALLBACK`, `AGENT_IS_SOURCE`; 404 `NUMBER_NOT_FOUND` |
+//! | `POST /agents/{id}/publish`, `…/unpublish` | environment | 200 |
+//! | `POST /agents/{id}/callback` | environment | 200; 422 `INVALID_AGENT_DIRECTION`, `INVALID_SOURCE_AGENT` |
+//! | `PUT /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT`; 422 as above |
+//! | `DELETE /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT` |
+//! | `GET /phone-numbers` | environment | 200 |
+//! | `POST /phone-numbers` | environment | 201, or 200 for the same again; 409 `PHONE_NUMBER_TAKEN`, `PHONE_NUMBER_EXISTS` |
+//! | `PUT /phone-numbers/{id}` | environment | 200; 422 `INVALID_DEFAULT_AGENT` |
+//! | `DELETE /phone-numbers/{id}` | environment | 200; 409 `PHONE_NUMBER_IN_USE` |
+//! | `DELETE /contacts/{number}` | environment | 200 |
+//! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 503 `HISTORY_FULL` |
+//! | `POST /calls/bulk` | environment, gateway | 200, lines accepted and rejected |
+//! | `GET /route?dialed=&caller=&at=&explain=` | any | 200 |
+//! | `GET /environments`, `POST /environments` | operator | 200, 201 |
+//! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
+//! | `GET /health` (also without the base path) | none | 200; 503 `NOT_DURABLE` |
+//!
+//! Any of them may answer 401 `INVALID_TOKEN`, 403 `FORBIDDEN`, 422 `VALIDATION_ERROR` with what is wrong field by field, 503
+//! `NOT_DURABLE` or `TIMEOUT`; those with a body 400 `MALFORMED_JSON` or `BODY_CUT_SHORT`, 413 `BODY_TOO_LARGE` and 415
+//! `UNSUPPORTED_MEDIA_TYPE`. Unknown fields and query parameters are refused, not ignored.
+//!
 //! What it does not do: it speaks no TLS and bounds no rate. Put it behind something that does, or on a loopback address.
 //!
 //! ```no_run

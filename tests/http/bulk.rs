@@ -1,10 +1,9 @@
+use crate::bodies::{End, chunks};
 use crate::server::{Desk, OURS, Server};
-use axum::body::{Body, Bytes};
 use axum::http::Method;
 use dialback::http::Limits;
 use dialback::store::MemoryStore;
 use serde_json::json;
-use std::convert::Infallible;
 use std::fmt::Write;
 
 fn line(desk: &Desk, contact: usize) -> String {
@@ -67,24 +66,22 @@ async fn a_stream_has_no_length() {
             text.push('\n');
         }
     }
-    let chunks: Vec<_> = text.into_bytes().chunks(777).map(Bytes::copy_from_slice).collect();
-    let body = Body::new(Chunks(chunks.into_iter()));
+    let body = chunks(text.as_bytes(), 777, End::Properly);
     let answer = server.tenant().send(Method::POST, "/calls/bulk", Some("application/x-ndjson"), body).await;
     assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(20_000), &json!(1)), "{}", answer.text);
     assert_eq!(answer.body["errors"][0]["line"], 10_002);
     assert_eq!(server.service.engine().history().len(), 20_000);
 }
 
-struct Chunks(std::vec::IntoIter<Bytes>);
-
-impl axum::body::HttpBody for Chunks {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
-        std::task::Poll::Ready(self.0.next().map(|chunk| Ok(http_body::Frame::data(chunk))))
-    }
+#[tokio::test]
+async fn what_came_before_a_body_broke_off_may_be_sent_again() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let text = format!("{}\n{}", line(&desk, 1), line(&desk, 2));
+    let broken = chunks(text.as_bytes(), 100, End::BrokenOff);
+    let kind = Some("application/x-ndjson");
+    server.tenant().send(Method::POST, "/calls/bulk", kind, broken).await.is(400, "BODY_CUT_SHORT");
+    let answer = server.tenant().bulk(text).await;
+    assert_eq!(answer.text, r#"{"accepted":2,"rejected":0,"errors":[]}"#);
+    assert_eq!(server.service.engine().history().len(), 2);
 }

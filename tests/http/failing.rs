@@ -1,7 +1,7 @@
 //! A store that fails, a clock that breaks, time that runs out.
 
+use crate::bodies::{End, chunks};
 use crate::server::{Desk, Server};
-use axum::body::{Body, Bytes};
 use axum::http::Method;
 use dialback::Engine;
 use dialback::http::Limits;
@@ -114,31 +114,13 @@ async fn a_request_that_takes_too_long_is_told_so() {
     drop(go);
 }
 
-/// A body of which the rest never comes.
-struct Stalled(Option<Bytes>);
-
-impl axum::body::HttpBody for Stalled {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        match self.0.take() {
-            Some(begin) => std::task::Poll::Ready(Some(Ok(http_body::Frame::data(begin)))),
-            None => std::task::Poll::Pending,
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_body_that_stalls_is_not_waited_for() {
     let mut limits = Limits::default();
     limits.patience = Duration::from_millis(50);
     let server = Server::start_with(MemoryStore, limits);
     for (path, kind) in [("/agents", "application/json"), ("/calls/bulk", "application/x-ndjson")] {
-        let body = Body::new(Stalled(Some(Bytes::from_static(b"{"))));
+        let body = chunks(b"{", 1, End::Never);
         server.tenant().send(Method::POST, path, Some(kind), body).await.is(503, "TIMEOUT");
     }
 }

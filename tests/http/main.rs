@@ -5,6 +5,7 @@
 mod server;
 
 mod agents;
+mod bodies;
 mod bulk;
 mod callback;
 mod calls;

@@ -1,5 +1,6 @@
 //! Every endpoint against everything that it must refuse: never a 500, never a change.
 
+use crate::bodies::{End, chunks};
 use crate::server::{Answer, Client, Desk, Server};
 use axum::body::Body;
 use axum::http::Method;
@@ -155,6 +156,11 @@ async fn a_body_that_is_no_body_changes_nothing() {
             answer.is(status, code);
         }
     }
+    // Of no declared length, and of one that never comes.
+    let body = chunks(large.as_bytes(), 10_000, End::Properly);
+    server.tenant().send(Method::POST, "/agents", json, body).await.is(413, "BODY_TOO_LARGE");
+    let body = chunks(b"{\"name\":", 3, End::BrokenOff);
+    server.tenant().send(Method::POST, "/agents", json, body).await.is(400, "BODY_CUT_SHORT");
     server
         .tenant()
         .send(Method::POST, "/calls/bulk", Some("text/csv"), "".into())
