@@ -1,4 +1,5 @@
 //! Dialback: the call-routing engine for callbacks.
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod decision;
@@ -15,6 +16,9 @@ pub mod service;
 mod slot;
 pub mod store;
 mod sync;
+#[cfg(feature = "__testing")]
+#[doc(hidden)]
+pub mod testing;
 mod time;
 
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
