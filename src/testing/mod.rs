@@ -6,10 +6,12 @@
 //! * [`Driver`](driver::Driver) puts the two side by side and panics at the first difference.
 //! * [`RecordingStore`](recording::RecordingStore) is restarted without a disk, [`FailingStore`](failing::FailingStore) fails
 //!   when it is told to.
+//! * [`scenario`] reads the files of `tests/data` and runs them through any door.
 
 pub mod driver;
 pub mod failing;
 pub mod model;
 pub mod op;
 pub mod recording;
+pub mod scenario;
 pub mod universe;
