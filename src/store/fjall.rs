@@ -15,6 +15,24 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// The storage engine's own mark; without it, it would begin anew.
+const ENGINE_FILE: &str = "version";
+
+const KEYSPACES: [&str; 2] = ["configurations", "registers"];
+
+/// Why the storage engine does not open.
+enum Failed {
+    Engine(fjall::Error),
+    /// A keyspace that was there is not.
+    Missing(&'static str),
+}
+
+impl From<fjall::Error> for Failed {
+    fn from(error: fjall::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
 /// A store in a data directory of its own.
 pub struct FjallStore {
     // Dropped in this order: the engine writes its last before the directory is let go.
@@ -31,15 +49,24 @@ impl FjallStore {
     /// [`StoreError::Locked`], [`StoreError::Foreign`] and [`StoreError::Newer`] leave the directory as it is. What the storage
     /// engine finds damaged is [`StoreError::Damaged`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let directory = DataDirectory::open(path.as_ref())?;
+        let directory = DataDirectory::open(path.as_ref(), ENGINE_FILE)?;
         let engine_path = directory.engine_path();
         let open = || {
             let database = Database::builder(&engine_path).open()?;
-            let configurations = database.keyspace("configurations", KeyspaceCreateOptions::default)?;
-            let registers = database.keyspace("registers", KeyspaceCreateOptions::default)?;
-            Ok((database, configurations, registers))
+            if directory.is_marked() {
+                let missing = KEYSPACES.into_iter().find(|name| !database.keyspace_exists(name));
+                missing.map_or(Ok(()), |name| Err(Failed::Missing(name)))?;
+            }
+            let [configurations, registers] =
+                KEYSPACES.map(|name| database.keyspace(name, KeyspaceCreateOptions::default));
+            Ok((configurations?, registers?, database))
         };
-        let (database, configurations, registers) = open().map_err(|error| failed(&engine_path, error))?;
+        let (configurations, registers, database) = open().map_err(|error: Failed| match error {
+            Failed::Engine(error) => failed(&engine_path, error),
+            Failed::Missing(name) => {
+                StoreError::Damaged { path: engine_path.clone(), what: format!("keyspace {name} is missing") }
+            }
+        })?;
         directory.mark()?;
         Ok(Self { configurations, registers, database, directory })
     }
