@@ -81,6 +81,9 @@ struct Group<'a> {
     plan: Plan,
     configurations: Vec<Configuration>,
     registers: HashMap<(Scope, E164), Register, ahash::RandomState>,
+    /// How many pairs more the history will take. What it would refuse must not be stored either: a store that holds more
+    /// than the history may could not be started again.
+    room: usize,
     waiting: Vec<Waiting>,
 }
 
@@ -107,6 +110,7 @@ impl<'a> Group<'a> {
             plan: Plan::clone(&engine.plan()),
             configurations: Vec::new(),
             registers: HashMap::default(),
+            room: engine.history().room(),
             waiting: Vec::new(),
         }
     }
@@ -150,18 +154,23 @@ impl<'a> Group<'a> {
                 Err(error) => Logged::Refused(error.into()),
             },
             Event::Call(call) => {
-                match call_write(&self.plan, call, |scope, contact| self.held(scope, contact)) {
-                    Some(write) => self.raise(write),
-                    None => return Logged::Did(Applied::Ignored),
+                match call_write(&self.plan, call, |scope, contact| self.held(scope, contact))
+                    .map(|write| self.raise(write))
+                {
+                    Some(true) => Logged::Apply,
+                    Some(false) => Logged::Refused(ServiceError::Full(self.engine.history().full())),
+                    None => Logged::Did(Applied::Ignored),
                 }
-                Logged::Apply
             }
             Event::Erasure(erasure) => {
                 let writes = erasure_writes(&self.plan, erasure, |scope, contact| self.held(scope, contact));
                 if writes.is_empty() {
                     return Logged::Did(Applied::Ignored);
                 }
-                writes.into_iter().for_each(|write| self.raise(write));
+                // Where there is no room to remember the erasure, what is there goes all the same, and the engine says so.
+                writes.into_iter().for_each(|write| {
+                    self.raise(write);
+                });
                 Logged::Apply
             }
         }
@@ -172,12 +181,18 @@ impl<'a> Group<'a> {
         self.engine.history().get(scope, contact).max(self.registers.get(&(scope, contact)).copied())
     }
 
-    /// The store keeps one register a pair, and keeps what it was given last: so it is given the maximum. What the history
-    /// holds is durable already, since this thread applies only what it has committed.
-    fn raise(&mut self, (scope, contact, register): Write) {
-        if self.held(scope, contact) < Some(register) {
+    /// Whether there is room for the register. The store keeps one a pair, and keeps what it was given last: so it is given
+    /// the maximum. What the history holds is durable already, since this thread applies only what it has committed.
+    fn raise(&mut self, (scope, contact, register): Write) -> bool {
+        let held = self.held(scope, contact);
+        if held.is_none() {
+            let Some(room) = self.room.checked_sub(1) else { return false };
+            self.room = room;
+        }
+        if held < Some(register) {
             self.registers.insert((scope, contact), register);
         }
+        true
     }
 
     fn batch(&mut self) -> Batch {
