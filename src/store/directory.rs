@@ -26,19 +26,16 @@ impl DataDirectory {
     /// Takes hold of the directory, and makes it where there is none (or an empty one). Changes nothing in a directory that is
     /// not ours, of a newer format, or held by another process.
     ///
-    /// `engine_file` is a file that the storage engine's directory always has: an engine that does not find its files makes
-    /// new ones, and everything would seem forgotten.
-    pub(super) fn open(path: &Path, engine_file: &str) -> Result<Self, StoreError> {
+    /// `check` looks whether the storage engine's files are there, of a directory that is said to be complete: an engine that
+    /// does not find its files makes new ones, and everything would seem forgotten.
+    pub(super) fn open(path: &Path, check: impl FnOnce(&Path) -> Result<(), StoreError>) -> Result<Self, StoreError> {
         match read_marker(path)? {
             Some(format) if format > FORMAT => {
                 Err(StoreError::Newer { path: path.to_owned(), found: format, known: FORMAT })
             }
             Some(_) => {
                 // Before the lock is taken, which makes its file where there is none.
-                let engine_file = engine_path(path).join(engine_file);
-                if !engine_file.is_file() {
-                    return Err(StoreError::Damaged { path: engine_file, what: "not there".into() });
-                }
+                check(&engine_path(path))?;
                 Self::hold(path)
             }
             None if is_empty(path)? => {
