@@ -168,9 +168,9 @@ impl<'a> Group<'a> {
                     return Logged::Did(Applied::Ignored);
                 }
                 // Where there is no room to remember the erasure, what is there goes all the same, and the engine says so.
-                writes.into_iter().for_each(|write| {
+                for write in writes {
                     self.raise(write);
-                });
+                }
                 Logged::Apply
             }
         }

@@ -5,6 +5,7 @@ use super::op::{Edit, Op};
 use super::recording::RecordingStore;
 use super::universe::{Agent, Contact, Dialed, Moment, Number, START, Tenant};
 use crate::engine::{Applied, ApplyError};
+use crate::plan::{AgentView, CallbackView, NumberView};
 use crate::{
     Call, Caller, Configuration, Decision, E164, Engine, Erasure, Event, Reason, Service, ServiceError, Timestamp,
 };
@@ -182,7 +183,9 @@ impl<S: Subject> Driver<S> {
             }
             Op::Again(place) => {
                 let again = self.events.get(usize::from(*place) % self.events.len().max(1)).cloned();
-                again.into_iter().for_each(|event| self.hand_in(event, None));
+                if let Some(event) = again {
+                    self.hand_in(event, None);
+                }
             }
             Op::Query { dialed, caller, at } => {
                 self.flush();
@@ -263,15 +266,15 @@ impl<S: Subject> Driver<S> {
             for number in (0..Number::COUNT).map(|number| Number(number).id()) {
                 let view = plan.number(environment, number);
                 let expected = self.model.default_agent(environment, number);
-                assert_eq!(view.and_then(|view| view.default_agent()), expected, "the default agent of {number}");
-                let owners = view.map(|view| view.owners()).unwrap_or_default();
+                assert_eq!(view.and_then(NumberView::default_agent), expected, "the default agent of {number}");
+                let owners = view.map(NumberView::owners).unwrap_or_default();
                 assert_eq!(owners, self.model.owners(environment, number), "the owners of {number}");
             }
             for agent in (0..Agent::COUNT).map(|agent| Agent(agent).id()) {
                 let view = plan.agent(environment, agent);
-                let callback_agents = view.map(|view| view.callback_agents()).unwrap_or_default();
+                let callback_agents = view.map(AgentView::callback_agents).unwrap_or_default();
                 assert_eq!(callback_agents, self.model.callback_agents(environment, agent), "who takes {agent}'s");
-                let sources = view.and_then(|view| view.callback()).map(|role| role.sources());
+                let sources = view.and_then(AgentView::callback).map(CallbackView::sources);
                 assert_eq!(sources, self.model.sources(environment, agent), "whose {agent} takes");
             }
         }

@@ -2,6 +2,7 @@
 
 use super::door::{Action, Answer, Door, Refusal, Report};
 use crate::engine::Applied;
+use crate::plan::NumberView;
 use crate::testing::driver::check_trace;
 use crate::testing::recording::RecordingStore;
 use crate::testing::universe::START;
@@ -171,7 +172,7 @@ fn dial_plan(plan: &Plan, environment: EnvironmentId) -> DialPlan {
 fn route(engine: &Engine, dialed: &str, caller: &str, at: Timestamp) -> Answer {
     let plan = engine.plan();
     let dialed = E164::parse_international(dialed).expect("dialed numbers come with their +");
-    let home = plan.dialed(dialed).map(|number| number.environment());
+    let home = plan.dialed(dialed).map(NumberView::environment);
     let caller = Caller::parse(caller, &home.map_or(DialPlan::NONE, |home| dial_plan(&plan, home)));
     let decision = engine.resolve(dialed, caller, at);
     check_trace(engine, dialed, caller, at, &decision);
