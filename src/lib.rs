@@ -28,6 +28,7 @@
 //!
 //! # Features
 //! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `http`, `daemon`.
+#![forbid(unsafe_code)]
 
 mod decision;
 pub mod engine;
@@ -45,6 +46,9 @@ pub mod service;
 mod slot;
 pub mod store;
 mod sync;
+#[cfg(feature = "__testing")]
+#[doc(hidden)]
+pub mod testing;
 mod time;
 
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};

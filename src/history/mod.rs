@@ -53,12 +53,22 @@ impl History {
                 held.insert(before.max(register));
                 Ok(Some(before))
             }
-            Entry::Vacant(_) if full => Err(Full { max_pairs: self.max_pairs }),
+            Entry::Vacant(_) if full => Err(self.full()),
             Entry::Vacant(free) => {
                 free.insert(register);
                 Ok(None)
             }
         }
+    }
+
+    /// How many new pairs there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.max_pairs.saturating_sub(self.registers.len())
+    }
+
+    /// What a new pair is answered where there is no room.
+    pub(crate) fn full(&self) -> Full {
+        Full { max_pairs: self.max_pairs }
     }
 
     /// How many pairs there are, erased ones included.

@@ -41,7 +41,22 @@ where
         fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
             (self.1)(text).map_err(E::custom)
         }
+
+        // Serde's own refusals of these would quote them, and they may be a number whose quotes were forgotten. JSON shows
+        // them only where any type is asked for.
+
+        fn visit_u64<E: Error>(self, _: u64) -> Result<T, E> {
+            Err(E::custom(NumberError::NotANumber))
+        }
+
+        fn visit_i64<E: Error>(self, _: i64) -> Result<T, E> {
+            Err(E::custom(NumberError::NotANumber))
+        }
+
+        fn visit_f64<E: Error>(self, _: f64) -> Result<T, E> {
+            Err(E::custom(NumberError::NotANumber))
+        }
     }
 
-    deserializer.deserialize_str(Text(what, read, PhantomData))
+    deserializer.deserialize_any(Text(what, read, PhantomData))
 }

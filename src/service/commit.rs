@@ -96,11 +96,25 @@ struct Group<'a> {
     plan: Plan,
     configurations: Vec<Configuration>,
     registers: HashMap<(Scope, E164), Register, ahash::RandomState>,
+    /// How many pairs more the history will take. What it would refuse must not be stored either: a store that holds more
+    /// than the history may could not be started again.
+    room: usize,
     waiting: Vec<Waiting>,
 }
 
+/// What became of an event when its turn came. The engine is asked only about what was logged: by the time it applies, the
+/// whole group's plan is in force, and would take a call that came before its agent, which no store keeps.
+enum Logged {
+    /// Its registers are in the batch.
+    Apply,
+    /// It is done, or there is nothing to do.
+    Did(Applied),
+    /// It cannot be done.
+    Refused(ServiceError),
+}
+
 enum Waiting {
-    Recording { events: Vec<Event>, refused: Vec<Option<ConfigError>>, done: Done<Recording> },
+    Recording { events: Vec<Event>, logged: Vec<Logged>, done: Done<Recording> },
     Configured { done: Done<Result<Arc<Plan>, ServiceError>> },
 }
 
@@ -111,6 +125,7 @@ impl<'a> Group<'a> {
             plan: Plan::clone(&engine.plan()),
             configurations: Vec::new(),
             registers: HashMap::default(),
+            room: engine.history().room(),
             waiting: Vec::new(),
         }
     }
@@ -118,8 +133,8 @@ impl<'a> Group<'a> {
     fn take(&mut self, command: Command) {
         match command {
             Command::Record { events, done } => {
-                let refused = events.iter().map(|event| self.log(event).err()).collect();
-                self.waiting.push(Waiting::Recording { events, refused, done });
+                let logged = events.iter().map(|event| self.log(event)).collect();
+                self.waiting.push(Waiting::Recording { events, logged, done });
             }
             Command::Configure { environment, at, decide, done } => match self.configure(environment, at, decide) {
                 Ok(()) => self.waiting.push(Waiting::Configured { done }),
@@ -143,24 +158,37 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn log(&mut self, event: &Event) -> Result<(), ConfigError> {
+    fn log(&mut self, event: &Event) -> Logged {
         match event {
-            Event::Configuration(configuration) if configuration.sequence <= self.plan.generation() => {}
-            Event::Configuration(configuration) => self.follow(configuration.clone())?,
+            Event::Configuration(configuration) if configuration.sequence <= self.plan.generation() => {
+                Logged::Did(Applied::Unchanged)
+            }
+            Event::Configuration(configuration) => match self.follow(configuration.clone()) {
+                // In force with the plan of its group.
+                Ok(()) => Logged::Did(Applied::Configured { generation: configuration.sequence }),
+                Err(error) => Logged::Refused(error.into()),
+            },
             Event::Call(call) => {
-                let write = call_write(&self.plan, call, |scope, contact| self.held(scope, contact));
-                if let Some(write) = write {
-                    self.raise(write);
+                match call_write(&self.plan, call, |scope, contact| self.held(scope, contact))
+                    .map(|write| self.raise(write))
+                {
+                    Some(true) => Logged::Apply,
+                    Some(false) => Logged::Refused(ServiceError::Full(self.engine.history().full())),
+                    None => Logged::Did(Applied::Ignored),
                 }
             }
             Event::Erasure(erasure) => {
                 let writes = erasure_writes(&self.plan, erasure, |scope, contact| self.held(scope, contact));
+                if writes.is_empty() {
+                    return Logged::Did(Applied::Ignored);
+                }
+                // Where there is no room to remember the erasure, what is there goes all the same, and the engine says so.
                 for write in writes {
                     self.raise(write);
                 }
+                Logged::Apply
             }
         }
-        Ok(())
     }
 
     /// What the pair's register will be when the events of this group so far have been applied.
@@ -168,12 +196,18 @@ impl<'a> Group<'a> {
         self.engine.history().get(scope, contact).max(self.registers.get(&(scope, contact)).copied())
     }
 
-    /// The store keeps one register a pair, and keeps what it was given last: so it is given the maximum. What the history
-    /// holds is durable already, since this thread applies only what it has committed.
-    fn raise(&mut self, (scope, contact, register): Write) {
-        if self.held(scope, contact) < Some(register) {
+    /// Whether there is room for the register. The store keeps one a pair, and keeps what it was given last: so it is given
+    /// the maximum. What the history holds is durable already, since this thread applies only what it has committed.
+    fn raise(&mut self, (scope, contact, register): Write) -> bool {
+        let held = self.held(scope, contact);
+        if held.is_none() {
+            let Some(room) = self.room.checked_sub(1) else { return false };
+            self.room = room;
+        }
+        if held < Some(register) {
             self.registers.insert((scope, contact), register);
         }
+        true
     }
 
     fn batch(&mut self) -> Batch {
@@ -197,12 +231,13 @@ impl<'a> Group<'a> {
         let plan = if unchanged { engine.plan() } else { engine.publish(self.plan) };
         for waiting in self.waiting {
             match waiting {
-                Waiting::Recording { events, refused, done } => {
-                    let did = |(event, refused): (&Event, Option<ConfigError>)| match refused {
-                        Some(error) => Err(error.into()),
-                        None => apply_one(engine, event),
+                Waiting::Recording { events, logged, done } => {
+                    let did = |(event, logged): (&Event, Logged)| match logged {
+                        Logged::Apply => apply_one(engine, event),
+                        Logged::Did(applied) => Ok(applied),
+                        Logged::Refused(error) => Err(error),
                     };
-                    done(Ok(events.iter().zip(refused).map(did).collect()));
+                    done(Ok(events.iter().zip(logged).map(did).collect()));
                 }
                 Waiting::Configured { done } => done(Ok(Arc::clone(&plan))),
             }
@@ -211,12 +246,8 @@ impl<'a> Group<'a> {
 }
 
 fn apply_one(engine: &Engine, event: &Event) -> Result<Applied, ServiceError> {
-    match event {
-        // In force with the plan of its group.
-        Event::Configuration(configuration) => Ok(Applied::Configured { generation: configuration.sequence }),
-        _ => engine.apply(event).map_err(|error| match error {
-            ApplyError::Full(full) => ServiceError::Full(full),
-            ApplyError::Config(error) => ServiceError::Config(error),
-        }),
-    }
+    engine.apply(event).map_err(|error| match error {
+        ApplyError::Full(full) => ServiceError::Full(full),
+        ApplyError::Config(error) => ServiceError::Config(error),
+    })
 }

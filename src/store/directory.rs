@@ -25,17 +25,18 @@ pub(super) struct DataDirectory {
 impl DataDirectory {
     /// Takes hold of the directory, and makes it where there is none (or an empty one). Changes nothing in a directory that is
     /// not ours, of a newer format, or held by another process.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    ///
+    /// `check` looks whether the storage engine's files are there, of a directory that is said to be complete: an engine that
+    /// does not find its files makes new ones, and everything would seem forgotten.
+    pub(super) fn open(path: &Path, check: impl FnOnce(&Path) -> Result<(), StoreError>) -> Result<Self, StoreError> {
         match read_marker(path)? {
             Some(format) if format > FORMAT => {
                 Err(StoreError::Newer { path: path.to_owned(), found: format, known: FORMAT })
             }
             Some(_) => {
-                let held = Self::hold(path)?;
-                if !held.engine_path().is_dir() {
-                    return Err(StoreError::Damaged { path: held.engine_path(), what: "not there".into() });
-                }
-                Ok(held)
+                // Before the lock is taken, which makes its file where there is none.
+                check(&engine_path(path))?;
+                Self::hold(path)
             }
             None if is_empty(path)? => {
                 fs::create_dir_all(path).map_err(io_error(path))?;
@@ -47,15 +48,20 @@ impl DataDirectory {
 
     /// Where the storage engine keeps its files.
     pub(super) fn engine_path(&self) -> PathBuf {
-        self.path.join("store")
+        engine_path(&self.path)
+    }
+
+    /// Whether the directory was complete when it was opened: not one that is being made.
+    pub(super) fn is_marked(&self) -> bool {
+        marker_path(&self.path).exists()
     }
 
     /// Says that the directory is ours and complete. To be called when the storage engine has made its files.
     pub(super) fn mark(&self) -> Result<(), StoreError> {
-        let marker = marker_path(&self.path);
-        if marker.exists() {
+        if self.is_marked() {
             return Ok(());
         }
+        let marker = marker_path(&self.path);
         let unfinished = self.path.join("dialback.json.new");
         let write = || {
             let mut file = File::create(&unfinished)?;
@@ -83,6 +89,10 @@ impl DataDirectory {
 pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |error| StoreError::Io { path, error }
+}
+
+fn engine_path(path: &Path) -> PathBuf {
+    path.join("store")
 }
 
 fn marker_path(path: &Path) -> PathBuf {

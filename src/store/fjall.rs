@@ -5,7 +5,7 @@
 //! | `configurations` | sequence, 8 bytes, big-endian | [`Configuration`] as JSON |
 //! | `registers` | scope, 3 bytes, then contact, 7 bytes, big-endian | [`Register`], 8 bytes, big-endian |
 
-use super::directory::DataDirectory;
+use super::directory::{DataDirectory, io_error};
 use super::{Batch, EventStore, StoreError, Stored};
 use crate::event::Configuration;
 use crate::history::Register;
@@ -13,7 +13,27 @@ use crate::number::E164;
 use crate::slot::Scope;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::fmt;
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+
+const KEYSPACES: [&str; 2] = ["configurations", "registers"];
+
+/// Why the storage engine does not open.
+enum Failed {
+    Engine(fjall::Error),
+    /// A keyspace that was there is not.
+    Missing(&'static str),
+    /// It came upon something that it takes for impossible.
+    Panicked,
+}
+
+impl From<fjall::Error> for Failed {
+    fn from(error: fjall::Error) -> Self {
+        Self::Engine(error)
+    }
+}
 
 /// A store in a data directory of its own.
 pub struct FjallStore {
@@ -31,15 +51,26 @@ impl FjallStore {
     /// [`StoreError::Locked`], [`StoreError::Foreign`] and [`StoreError::Newer`] leave the directory as it is. What the storage
     /// engine finds damaged is [`StoreError::Damaged`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let directory = DataDirectory::open(path.as_ref())?;
+        let directory = DataDirectory::open(path.as_ref(), check_files)?;
         let engine_path = directory.engine_path();
         let open = || {
             let database = Database::builder(&engine_path).open()?;
-            let configurations = database.keyspace("configurations", KeyspaceCreateOptions::default)?;
-            let registers = database.keyspace("registers", KeyspaceCreateOptions::default)?;
-            Ok((database, configurations, registers))
+            if directory.is_marked() {
+                let missing = KEYSPACES.into_iter().find(|name| !database.keyspace_exists(name));
+                missing.map_or(Ok(()), |name| Err(Failed::Missing(name)))?;
+            }
+            let [configurations, registers] =
+                KEYSPACES.map(|name| database.keyspace(name, KeyspaceCreateOptions::default));
+            Ok((configurations?, registers?, database))
         };
-        let (database, configurations, registers) = open().map_err(|error| failed(&engine_path, error))?;
+        // The engine asserts some of what it reads. Nothing of it is left where it panics while it opens.
+        let opened = catch_unwind(AssertUnwindSafe(open)).unwrap_or(Err(Failed::Panicked));
+        let damaged = |what| StoreError::Damaged { path: engine_path.clone(), what };
+        let (configurations, registers, database) = opened.map_err(|error| match error {
+            Failed::Engine(error) => failed(&engine_path, error),
+            Failed::Missing(name) => damaged(format!("keyspace {name} is missing")),
+            Failed::Panicked => damaged("the storage engine cannot make sense of it".into()),
+        })?;
         directory.mark()?;
         Ok(Self { configurations, registers, database, directory })
     }
@@ -119,6 +150,19 @@ fn unpack_pair(key: [u8; 10]) -> Option<(Scope, E164)> {
     let scope = u32::try_from(pair >> 56).ok().and_then(Scope::from_bits)?;
     let contact = u64::try_from(pair & ((1 << 56) - 1)).ok().and_then(E164::from_code)?;
     Some((scope, contact))
+}
+
+/// The engine's own mark and its journal, without either of which it would begin anew.
+fn check_files(engine_path: &Path) -> Result<(), StoreError> {
+    let missing = |what: &str| Err(StoreError::Damaged { path: engine_path.join(what), what: "not there".into() });
+    if !engine_path.join("version").is_file() {
+        return missing("version");
+    }
+    let entries = fs::read_dir(engine_path).map_err(io_error(engine_path))?;
+    let is_journal = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "jnl"))
+    };
+    if entries.into_iter().any(is_journal) { Ok(()) } else { missing("*.jnl") }
 }
 
 fn failed(path: &Path, error: fjall::Error) -> StoreError {

@@ -1,0 +1,43 @@
+//! A store that fails when it is told to.
+
+use crate::store::{Batch, EventStore, StoreError, Stored};
+use std::io;
+
+/// Passes everything on to another store, until the commit that is to fail; and fails every one after it, as a disk that is
+/// full or gone does.
+#[derive(Debug)]
+pub struct FailingStore<S> {
+    store: S,
+    commits_left: usize,
+    /// Whether the batch of the commit that failed first reached the store all the same. After a failed sync, nobody knows.
+    reaches_store: bool,
+}
+
+impl<S> FailingStore<S> {
+    /// Fails at the commit with this number, counted from zero, without a trace of its batch.
+    pub fn at_commit(commit: usize, store: S) -> Self {
+        Self { store, commits_left: commit, reaches_store: false }
+    }
+
+    /// The same, but the batch of that commit reached the store.
+    pub fn after_writing(commit: usize, store: S) -> Self {
+        Self { reaches_store: true, ..Self::at_commit(commit, store) }
+    }
+}
+
+impl<S: EventStore> EventStore for FailingStore<S> {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if let Some(left) = self.commits_left.checked_sub(1) {
+            self.commits_left = left;
+            return self.store.commit(batch);
+        }
+        if std::mem::take(&mut self.reaches_store) {
+            self.store.commit(batch)?;
+        }
+        Err(StoreError::Io { path: "store".into(), error: io::Error::other("the disk is gone") })
+    }
+
+    fn recover(&mut self, see: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.store.recover(see)
+    }
+}

@@ -1,0 +1,65 @@
+//! A store in memory that keeps what was committed, so that a restart needs no disk.
+
+use crate::history::Register;
+use crate::store::{Batch, EventStore, StoreError, Stored};
+use crate::{Configuration, E164, Scope};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Keeps what was committed as a real store does: configurations in order, one register a pair, the one given last. Clones
+/// share what is kept: one goes into a service, another starts the next service.
+#[derive(Clone, Default, Debug)]
+pub struct RecordingStore(Arc<Mutex<Kept>>);
+
+#[derive(Default, Debug)]
+struct Kept {
+    configurations: Vec<Configuration>,
+    registers: BTreeMap<(Scope, E164), Register>,
+    commits: usize,
+}
+
+impl RecordingStore {
+    /// A store with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many batches have been committed.
+    pub fn commits(&self) -> usize {
+        self.kept(|kept| kept.commits)
+    }
+
+    /// How many pairs are kept.
+    pub fn pairs(&self) -> usize {
+        self.kept(|kept| kept.registers.len())
+    }
+
+    fn kept<T>(&self, look: impl FnOnce(&mut Kept) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl EventStore for RecordingStore {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.kept(|kept| {
+            kept.commits += 1;
+            for configuration in &batch.configurations {
+                assert_eq!(configuration.sequence, kept.configurations.len() as u64 + 1, "configurations have no gaps");
+                kept.configurations.push(configuration.clone());
+            }
+            for (scope, contact, register) in &batch.registers {
+                let before = kept.registers.insert((*scope, *contact), *register);
+                assert!(before < Some(*register), "a store is given a pair's register only where it is higher");
+            }
+        });
+        Ok(())
+    }
+
+    fn recover(&mut self, see: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let (configurations, registers) = self.kept(|kept| (kept.configurations.clone(), kept.registers.clone()));
+        configurations.into_iter().try_for_each(|configuration| see(Stored::Configuration(configuration)))?;
+        registers
+            .into_iter()
+            .try_for_each(|((scope, contact), register)| see(Stored::Register(scope, contact, register)))
+    }
+}

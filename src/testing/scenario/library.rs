@@ -1,0 +1,185 @@
+//! The library's own doors: the engine, and a service that starts again before every question.
+
+use super::door::{Action, Answer, Door, Refusal, Report};
+use crate::engine::Applied;
+use crate::plan::NumberView;
+use crate::testing::driver::check_trace;
+use crate::testing::recording::RecordingStore;
+use crate::testing::universe::START;
+use crate::{
+    Call, Caller, Change, ConfigError, DialPlan, E164, Engine, EnvironmentId, Erasure, Event, Lookback, Plan, Service,
+    ServiceError, Timestamp,
+};
+
+/// The engine, as an embedder without a store uses it.
+#[derive(Default, Debug)]
+pub struct EngineDoor(Engine);
+
+impl Door for EngineDoor {
+    fn now(&mut self) -> Timestamp {
+        START
+    }
+
+    fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
+        match self.0.configure(environment, START, vec![change(action)]) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(refusal(&error)),
+        }
+    }
+
+    fn call(&mut self, report: &Report) {
+        let event = event(&self.0.plan(), report);
+        self.0.apply(&event).expect("a call is applied");
+    }
+
+    fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64 {
+        let event = erasure(&self.0.plan(), environment, contact);
+        pairs(self.0.apply(&event).expect("an erasure is applied"))
+    }
+
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+        route(&self.0, dialed, caller, at)
+    }
+}
+
+/// A service over a store in memory, which ends and starts again before every question: what an answer rests on has been
+/// through the store.
+#[derive(Debug)]
+pub struct ServiceDoor {
+    store: RecordingStore,
+    service: Service,
+}
+
+impl ServiceDoor {
+    /// A new service over a new store.
+    pub fn new() -> Self {
+        let store = RecordingStore::new();
+        Self { service: start(&store), store }
+    }
+
+    fn record(&self, event: Event) -> Applied {
+        let did = self.service.record(vec![event]).expect("a store in memory does not fail");
+        did.into_iter().next().expect("an answer for every event").expect("it is applied")
+    }
+}
+
+impl Default for ServiceDoor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn start(store: &RecordingStore) -> Service {
+    Service::start(store.clone(), Engine::new(), |_| {}).expect("what was stored comes back")
+}
+
+impl Door for ServiceDoor {
+    fn now(&mut self) -> Timestamp {
+        START
+    }
+
+    fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
+        let change = change(action);
+        match self.service.configure(environment, START, move |_| Ok(vec![change])) {
+            Ok(_) => Ok(()),
+            Err(ServiceError::Config(error)) => Err(refusal(&error)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn call(&mut self, report: &Report) {
+        self.record(event(&self.service.engine().plan(), report));
+    }
+
+    fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64 {
+        pairs(self.record(erasure(&self.service.engine().plan(), environment, contact)))
+    }
+
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+        self.service = start(&self.store);
+        route(self.service.engine(), dialed, caller, at)
+    }
+}
+
+fn change(action: &Action) -> Change {
+    match action.clone() {
+        Action::SetEnvironment { name, dial_plan, lookback } => Change::EnvironmentSet { name, dial_plan, lookback },
+        Action::AddNumber { id, number } => {
+            Change::NumberAdded { id, number: E164::parse_international(&number).expect("a number with its +") }
+        }
+        Action::ReleaseNumber(id) => Change::NumberReleased { id },
+        Action::NameDefault { number, agent } => Change::DefaultAgentSet { number, agent },
+        Action::CreateAgent { id, name, direction } => Change::AgentCreated { id, name, label: None, direction },
+        Action::SetCalling { id, direction, numbers } => Change::CallingSet { id, direction, numbers },
+        Action::Publish(id) => Change::AgentPublished { id },
+        Action::Unpublish(id) => Change::AgentUnpublished { id },
+        Action::DeleteAgent(id) => Change::AgentDeleted { id },
+        Action::SetCallback { id, sources, statuses, lookback_days } => {
+            Change::CallbackSet { id, sources, outcomes: statuses, lookback: lookback_days.map(Lookback::from_days) }
+        }
+        Action::RemoveCallback(id) => Change::CallbackRemoved { id },
+    }
+}
+
+/// The control API's code for what the library says.
+fn refusal(error: &ConfigError) -> Refusal {
+    let code = match error {
+        ConfigError::UnknownAgent(_) => "AGENT_NOT_FOUND",
+        ConfigError::UnknownNumbers(_) => "NUMBER_NOT_FOUND",
+        ConfigError::AgentExists(_) => "AGENT_EXISTS",
+        ConfigError::NumberTaken(_) => "PHONE_NUMBER_TAKEN",
+        ConfigError::NumberInUse { .. } => "PHONE_NUMBER_IN_USE",
+        ConfigError::AgentIsPublished(_) => "AGENT_IS_PUBLISHED",
+        ConfigError::AgentIsCallback { .. } => "AGENT_IS_CALLBACK",
+        ConfigError::AgentIsSource { .. } => "AGENT_IS_SOURCE",
+        ConfigError::CallbackNotInbound(_) => "INVALID_AGENT_DIRECTION",
+        ConfigError::InvalidSources(_) => "INVALID_SOURCE_AGENT",
+        ConfigError::NotACallbackAgent(_) => "NOT_A_CALLBACK_AGENT",
+        other => panic!("no scenario has been refused like this yet: {other}"),
+    };
+    Refusal(code.to_owned())
+}
+
+fn event(plan: &Plan, report: &Report) -> Event {
+    let dial_plan = dial_plan(plan, report.environment);
+    let number = |text: &str| E164::parse(text, &dial_plan).expect("a number");
+    Event::Call(Call {
+        environment: report.environment,
+        agent: report.agent,
+        from: number(&report.from),
+        to: number(&report.to),
+        at: report.at,
+        outcome: report.outcome,
+    })
+}
+
+fn erasure(plan: &Plan, environment: EnvironmentId, contact: &str) -> Event {
+    let contact = E164::parse(contact, &dial_plan(plan, environment)).expect("a number");
+    Event::Erasure(Erasure { environment, contact, until: START })
+}
+
+fn pairs(applied: Applied) -> u64 {
+    match applied {
+        Applied::Erased { pairs } => pairs,
+        other => panic!("an erasure erases: {other:?}"),
+    }
+}
+
+fn dial_plan(plan: &Plan, environment: EnvironmentId) -> DialPlan {
+    plan.environment(environment).map_or(DialPlan::NONE, |environment| *environment.dial_plan())
+}
+
+fn route(engine: &Engine, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+    let plan = engine.plan();
+    let dialed = E164::parse_international(dialed).expect("dialed numbers come with their +");
+    let home = plan.dialed(dialed).map(NumberView::environment);
+    let caller = Caller::parse(caller, &home.map_or(DialPlan::NONE, |home| dial_plan(&plan, home)));
+    let decision = engine.resolve(dialed, caller, at);
+    check_trace(engine, dialed, caller, at, &decision);
+    Answer {
+        route: decision.route,
+        reason: decision.reason,
+        source: decision.call.map(|call| call.agent),
+        called_at: decision.call.map(|call| call.at),
+    }
+}

@@ -1,0 +1,164 @@
+//! A world small enough that random operations meet: a few tenants, agents, numbers, contacts and moments.
+//!
+//! Each name is one byte, taken modulo what there is, so that every byte means something to a fuzzer.
+
+use crate::{AgentId, E164, EnvironmentId, Lookback, NumberId, Outcome, OutcomeSet, Timestamp, TokenId};
+use arbitrary::Arbitrary;
+
+/// The moment at which every run begins: 2026-03-01T12:00:00Z.
+pub const START: Timestamp = Timestamp::from_millis(1_772_366_400_000);
+
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
+
+/// Two tenants and, rarely, the installation itself, which can hold nothing.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tenant(pub u8);
+
+impl Tenant {
+    /// Its identity.
+    pub fn id(self) -> EnvironmentId {
+        match self.0 % 8 {
+            7 => EnvironmentId::SYSTEM,
+            other => EnvironmentId::from_u128(0xE0 + u128::from(other % 2)),
+        }
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $id:ident, $base:expr, $count:expr) => {
+        $(#[$doc])*
+        #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+        pub struct $name(pub u8);
+
+        impl $name {
+            /// How many there are.
+            pub const COUNT: u8 = $count;
+
+            /// Its identity. Both tenants use the same ones: identities must not collide across tenants.
+            pub fn id(self) -> $id {
+                $id::from_u128($base + u128::from(self.0 % Self::COUNT))
+            }
+        }
+    };
+}
+
+name! {
+    /// Six agents.
+    Agent, AgentId, 0xA0, 6
+}
+name! {
+    /// Four identities of numbers.
+    Number, NumberId, 0xD0, 4
+}
+name! {
+    /// Four tokens.
+    Token, TokenId, 0xF0, 4
+}
+
+/// Six numbers of ours.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dialed(pub u8);
+
+impl Dialed {
+    /// How many there are.
+    pub const COUNT: u8 = 6;
+
+    /// The number.
+    pub fn number(self) -> E164 {
+        E164::from_code(15_550_100 + u64::from(self.0 % Self::COUNT)).expect("a code")
+    }
+}
+
+/// Four contacts; the last is a number of ours.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Contact(pub u8);
+
+impl Contact {
+    /// How many there are.
+    pub const COUNT: u8 = 4;
+
+    /// The number.
+    pub fn number(self) -> E164 {
+        match self.0 % Self::COUNT {
+            3 => Dialed(0).number(),
+            // With a leading zero: held as it is, and in another range of codes.
+            2 => E164::from_digits("0911123").expect("digits"),
+            other => E164::from_code(49_301_234_567 + u64::from(other)).expect("a code"),
+        }
+    }
+}
+
+/// A moment as seen from the driver's present.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment(pub u8);
+
+impl Moment {
+    /// How many there are.
+    pub const COUNT: u8 = 14;
+
+    /// The moment: around now, around the edges of the look-backs, and at and past the ends of what can be held.
+    pub fn at(self, now: Timestamp) -> Timestamp {
+        let ago = |millis| Timestamp::from_millis(now.millis() - millis);
+        match self.0 % Self::COUNT {
+            0 => now,
+            1 => ago(1),
+            2 => ago(HOUR),
+            3 => ago(HOUR - 1),
+            4 => ago(DAY),
+            5 => ago(DAY + 1),
+            6 => ago(3 * DAY),
+            7 => ago(30 * DAY),
+            8 => ago(30 * DAY + 1),
+            9 => now.plus_millis(1),
+            10 => now.plus_millis(HOUR),
+            11 => Timestamp::EARLIEST,
+            12 => Timestamp::from_millis(0),
+            _ => Timestamp::from_millis(u64::MAX),
+        }
+    }
+}
+
+/// How far time goes on.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span(pub u8);
+
+impl Span {
+    /// Milliseconds.
+    pub fn millis(self) -> u64 {
+        [1, HOUR - 1, HOUR, DAY, 29 * DAY][usize::from(self.0 % 5)]
+    }
+}
+
+/// A look-back: none at all, an hour, a day, thirty days, or for ever.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Back(pub u8);
+
+impl Back {
+    /// The look-back.
+    pub fn lookback(self) -> Lookback {
+        [0, 3600, 86_400, 30 * 86_400, u32::MAX].map(Lookback::from_secs)[usize::from(self.0 % 5)]
+    }
+}
+
+/// How a call went.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Went(pub u8);
+
+impl Went {
+    /// The outcome.
+    pub fn outcome(self) -> Outcome {
+        Outcome::from_rank(self.0)
+    }
+}
+
+/// A set of outcomes, a bit each.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wents(pub u8);
+
+impl Wents {
+    /// The set.
+    pub fn outcomes(self) -> OutcomeSet {
+        Outcome::ALL.into_iter().filter(|outcome| self.0 & (1 << outcome.rank()) != 0).collect()
+    }
+}

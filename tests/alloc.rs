@@ -1,0 +1,201 @@
+//! A decision allocates nothing, whichever line of the rule decides; nor does reading a caller.
+//!
+//! The allocator of this test binary counts. It is the only test here: another one on another thread would be counted too,
+//! were the count not kept by thread; and a test harness allocates when it likes.
+#![expect(unsafe_code, reason = "an allocator is unsafe to implement; this one passes everything on to the system's")]
+
+use dialback::{
+    AgentId, Call, Caller, Change, Decision, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
+    NumberId, Outcome, Reason, Timestamp,
+};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that is ending has no count any more, and nobody asks for it.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is passed on to the system's allocator as it came; counting touches no memory that was allocated.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // Giving back counts too: what is freed on the way had been allocated before it.
+        count();
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What `work` gave, and how often it went to the allocator.
+fn counted<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = ALLOCATIONS.get();
+    let result = black_box(work());
+    (result, ALLOCATIONS.get() - before)
+}
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const DAY: u64 = 86_400_000;
+
+fn number(digits: &str) -> E164 {
+    E164::from_digits(digits).expect("digits")
+}
+
+/// A contact for each line of the rule from the third on, and the question that hits the line.
+fn questions() -> [(Reason, E164, Caller); 9] {
+    let ours = number("15550100");
+    let contact = |last: &str| Caller::Number(number(&format!("4930123456{last}")));
+    [
+        (Reason::UnknownNumber, number("15559999"), contact("9")),
+        (Reason::AnonymousCaller, ours, Caller::Withheld),
+        (Reason::NoHistory, ours, contact("0")),
+        (Reason::NoCallbackAgent, ours, contact("4")),
+        (Reason::NumberNotOwned, ours, contact("5")),
+        (Reason::CallbackAgentUnpublished, ours, contact("6")),
+        (Reason::OutcomeNotEligible, ours, contact("7")),
+        (Reason::Expired, ours, contact("8")),
+        (Reason::Matched, ours, contact("9")),
+    ]
+}
+
+/// Source agent n was the last to call contact n, and feeds one callback agent that drops out at line n of the rule. The
+/// last source feeds more callback agents than an entry holds in place, all of which own the number.
+fn engine() -> Engine {
+    let engine = Engine::new();
+    let environment = EnvironmentId::from_u128(1);
+    let id = NumberId::from_u128(1);
+    let mut changes = vec![
+        Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() },
+        Change::NumberAdded { id, number: number("15550100") },
+    ];
+    let mut agent = |agent: AgentId, direction, numbers: Vec<NumberId>, published| {
+        changes.push(Change::AgentCreated { id: agent, name: "agent".into(), label: None, direction });
+        changes.push(Change::CallingSet { id: agent, direction, numbers: Some(numbers) });
+        if published {
+            changes.push(Change::AgentPublished { id: agent });
+        }
+    };
+    for line in 4..=9 {
+        agent(source(line), Direction::Outbound, vec![id], true);
+        agent(callback(line), Direction::Inbound, if line == 5 { vec![] } else { vec![id] }, line != 6);
+    }
+    (10..30).for_each(|more| agent(callback(more), Direction::Inbound, vec![id], true));
+    changes.extend((5..=9).map(|line| Change::CallbackSet {
+        id: callback(line),
+        sources: vec![source(line)],
+        outcomes: (line == 7).then(|| std::iter::once(Outcome::Voicemail).collect()),
+        lookback: (line == 8).then(|| Lookback::from_days(1)),
+    }));
+    changes.extend((10..30).map(|more| Change::CallbackSet {
+        id: callback(more),
+        sources: vec![source(9)],
+        outcomes: Some(std::iter::once(Outcome::Failed).collect()),
+        lookback: None,
+    }));
+    engine.configure(environment, NOW, changes).expect("it is valid");
+    for line in 4..=9 {
+        let call = Call {
+            environment,
+            agent: source(line),
+            from: number("15550100"),
+            to: number(&format!("4930123456{line}")),
+            at: Timestamp::from_millis(NOW.millis() - 2 * DAY),
+            outcome: Outcome::Busy,
+        };
+        engine.apply(&Event::Call(call)).expect("there is room");
+    }
+    engine
+}
+
+fn source(line: u128) -> AgentId {
+    AgentId::from_u128(0x100 + line)
+}
+
+fn callback(line: u128) -> AgentId {
+    AgentId::from_u128(0x200 + line)
+}
+
+#[test]
+fn a_decision_allocates_nothing() {
+    let (_, canary) = counted(|| drop(black_box(Box::new(1))));
+    assert_eq!(canary, 2, "the counter counts");
+
+    let engine = engine();
+    let questions = questions();
+    assert_eq!(questions.map(|(reason, ..)| reason), Reason::ALL, "every line of the rule");
+
+    // A thread's first decision may set up what belongs to the thread: its shard of the counters, its debts at the plan.
+    engine.resolve(questions[8].1, questions[8].2, NOW);
+    let decides = |mut resolve: Box<dyn FnMut(E164, Caller) -> Decision + '_>, which: &str| {
+        for (reason, dialed, caller) in questions {
+            let (decision, allocations) = counted(|| resolve(dialed, caller));
+            assert_eq!(decision.reason, reason, "{which}");
+            assert_eq!(allocations, 0, "{which}: {reason}");
+        }
+    };
+    decides(Box::new(|dialed, caller| engine.resolve(dialed, caller, NOW)), "engine");
+    let mut reader = engine.reader();
+    decides(Box::new(move |dialed, caller| reader.resolve(dialed, caller, NOW)), "reader");
+
+    // Also right after the plan has changed under the reader.
+    let mut reader = engine.reader();
+    reader.resolve(questions[8].1, questions[8].2, NOW);
+    let publish = Change::AgentPublished { id: callback(9) };
+    engine.configure(EnvironmentId::from_u128(1), NOW, vec![publish]).expect("it is valid");
+    let (decision, allocations) = counted(|| engine.resolve(questions[8].1, questions[8].2, NOW));
+    assert_eq!((decision.generation, allocations), (2, 0));
+    assert_eq!(reader.resolve(questions[8].1, questions[8].2, NOW), decision);
+
+    reading_a_caller_allocates_nothing();
+}
+
+fn reading_a_caller_allocates_nothing() {
+    let germany = DialPlan::new("49", "0", "00").expect("a dial plan");
+    let texts = [
+        "+4930123456",
+        "+49 (0)30 12-34.56",
+        "030/123456",
+        "00 49 30 123456",
+        "tel:+49-30-123456;ext=9",
+        "\"Ann, of sales\" <sip:%2B4930123456;npdi@10.0.0.1:5060;user=phone>;tag=1",
+        "",
+        "anonymous",
+        "\"Anonymous\" <sip:anonymous@anonymous.invalid>",
+        "sip:alice@example.com",
+        "123456789012345678901234567890",
+        "<sip:",
+    ];
+    for text in texts {
+        for plan in [DialPlan::NONE, germany] {
+            let (_, allocations) = counted(|| Caller::parse(black_box(text), &plan));
+            assert_eq!(allocations, 0, "{text:?}");
+        }
+    }
+}

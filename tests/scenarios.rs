@@ -1,0 +1,98 @@
+//! The scenarios of `tests/data`, through the library's doors.
+
+use dialback::Reason;
+use dialback::testing::scenario::{Door, EngineDoor, File, ServiceDoor, Step, run};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn files() -> Vec<(PathBuf, File)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let entries = std::fs::read_dir(directory).expect("there are scenarios");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable directory").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    let parse = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        let file = File::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, file)
+    };
+    paths.into_iter().map(parse).collect()
+}
+
+fn run_all<D: Door>(door: impl Fn() -> D) {
+    for (_, file) in files() {
+        for scenario in &file.scenario {
+            run(&file, scenario, &mut door());
+        }
+    }
+}
+
+#[test]
+fn every_scenario_holds_in_the_engine() {
+    run_all(EngineDoor::default);
+}
+
+#[test]
+fn every_scenario_holds_in_a_service_that_starts_again_before_every_question() {
+    run_all(ServiceDoor::new);
+}
+
+#[test]
+fn there_are_enough_of_them_with_names_of_their_own() {
+    let files = files();
+    let names: Vec<&str> =
+        files.iter().flat_map(|(_, file)| &file.scenario).map(|scenario| scenario.name.as_str()).collect();
+    println!("{} scenarios", names.len());
+    assert!(names.len() >= 60, "{}", names.len());
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "each is named after a behaviour of its own");
+}
+
+/// The reason of each question, with the pair that its scenario tells apart.
+fn reasons() -> Vec<(Option<[u8; 2]>, Reason)> {
+    let mut reasons = Vec::new();
+    for (_, file) in files() {
+        for scenario in &file.scenario {
+            for step in file.steps(scenario) {
+                if let Step::Route(route) = step {
+                    let reason = Reason::from_name(&route.reason).expect("a reason");
+                    reasons.push((scenario.pair, reason));
+                }
+            }
+        }
+    }
+    reasons
+}
+
+#[test]
+fn every_reason_occurs() {
+    let seen: BTreeSet<Reason> = reasons().into_iter().map(|(_, reason)| reason).collect();
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), Reason::ALL);
+}
+
+#[test]
+fn every_pair_of_neighbouring_lines_is_told_apart_on_both_sides() {
+    let reasons = reasons();
+    for neighbours in Reason::ALL.windows(2) {
+        let pair = [neighbours[0].line(), neighbours[1].line()];
+        let told: BTreeSet<Reason> =
+            reasons.iter().filter(|(of, _)| *of == Some(pair)).map(|(_, reason)| *reason).collect();
+        assert!(neighbours.iter().all(|line| told.contains(line)), "{pair:?}: {told:?}");
+    }
+    for (pair, reason) in reasons.iter().filter_map(|(pair, reason)| Some(((*pair)?, reason))) {
+        assert!(pair.contains(&reason.line()), "a scenario of {pair:?} asks what gives {reason}");
+    }
+}
+
+/// The runner must be able to fail.
+#[test]
+#[should_panic(expected = "NO_HISTORY")]
+fn a_scenario_that_does_not_hold_is_found_out() {
+    let file = r#"
+        numbers = { main = "+15550100" }
+        [[scenario]]
+        name = "wrong"
+        steps = [{ route = { dialed = "main", caller = "+1555", reason = "NO_HISTORY" } }]
+    "#;
+    let file = File::parse(file).expect("it parses");
+    run(&file, &file.scenario[0], &mut EngineDoor::default());
+}

@@ -1,0 +1,91 @@
+//! Data directories that are not ours, not whole or not free.
+
+use super::*;
+
+/// A data directory that has been used and closed.
+pub(super) fn used() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    let service = open(directory.path());
+    configure(&service, changes()).expect("it is valid");
+    let events = (0..300).map(|contact| call_to(contact, Moment(2), Outcome::Busy)).collect();
+    service.record(events).expect("it is durable");
+    drop(service);
+    directory
+}
+
+/// Opening says this, and changes nothing.
+fn refused(path: &Path, expected: impl FnOnce(&StoreError) -> bool) {
+    let before = contents(path);
+    let error = FjallStore::open(path).expect_err("it must not open");
+    assert!(expected(&error), "{error:?}");
+    assert!(error.to_string().contains(&path.display().to_string()), "it says where: {error}");
+    assert!(contents(path) == before, "the directory was touched");
+}
+
+#[test]
+fn a_directory_that_another_holds_is_locked() {
+    let directory = used();
+    let held = FjallStore::open(directory.path()).expect("it opens");
+    refused(directory.path(), |error| matches!(error, StoreError::Locked(_)));
+    drop(held);
+    FjallStore::open(directory.path()).expect("it is free again");
+}
+
+#[test]
+fn a_directory_with_something_else_in_it_is_foreign() {
+    for name in ["notes.txt", "lock.bak", ".hidden", "store"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::write(directory.path().join(name), "keep me").expect("written");
+        refused(directory.path(), |error| matches!(error, StoreError::Foreign(_)));
+    }
+}
+
+#[test]
+fn a_directory_of_a_newer_format_is_newer() {
+    for lock in [true, false] {
+        let directory = used();
+        fs::write(directory.path().join("dialback.json"), "{\"format\":2}").expect("written");
+        if !lock {
+            fs::remove_file(directory.path().join("lock")).expect("removed");
+        }
+        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 2, known: 1, .. }));
+    }
+}
+
+#[test]
+fn a_damaged_marker_is_damage() {
+    for marker in [&b""[..], b"{}", b"{\"format\":-1}", b"{\"format\":\"1\"}", b"\xFF\xFE", b"[1]"] {
+        let directory = used();
+        fs::write(directory.path().join("dialback.json"), marker).expect("written");
+        refused(directory.path(), |error| matches!(error, StoreError::Damaged { .. }));
+    }
+}
+
+#[test]
+fn a_directory_without_its_store_is_damaged() {
+    for lock in [true, false] {
+        let directory = used();
+        fs::remove_dir_all(directory.path().join("store")).expect("removed");
+        if !lock {
+            fs::remove_file(directory.path().join("lock")).expect("removed");
+        }
+        refused(directory.path(), |error| matches!(error, StoreError::Damaged { .. }));
+    }
+}
+
+#[test]
+fn a_directory_whose_store_has_been_emptied_is_damaged() {
+    let directory = used();
+    fs::remove_dir_all(directory.path().join("store")).expect("removed");
+    fs::create_dir(directory.path().join("store")).expect("made");
+    refused(directory.path(), |error| matches!(error, StoreError::Damaged { .. }));
+}
+
+#[test]
+fn a_file_is_no_directory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("file");
+    fs::write(&path, "keep me").expect("written");
+    FjallStore::open(&path).expect_err("it must not open");
+    assert_eq!(fs::read(&path).expect("there"), b"keep me");
+}

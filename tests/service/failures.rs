@@ -1,0 +1,54 @@
+//! A store that fails.
+
+use super::*;
+
+fn not_durable<T: std::fmt::Debug>(did: &Result<T, ServiceError>) -> bool {
+    matches!(did, Err(ServiceError::NotDurable(_)))
+}
+
+#[test]
+fn after_a_failed_commit_nothing_more_is_taken_and_routing_goes_on() {
+    let store = RecordingStore::new();
+    let service = start(FailingStore::at_commit(2, store.clone()));
+    configure(&service, changes()).expect("it is valid");
+    service.record(vec![call_to(1, Moment(2), Outcome::Busy)]).expect("it is durable");
+    let before = ask_all(&service);
+    assert_eq!((service.failure(), before[1].reason), (None, Reason::Matched));
+
+    assert!(not_durable(&service.record(vec![call_to(2, Moment(2), Outcome::Busy)])));
+    assert!(not_durable(&service.record(vec![erase(1, Moment(0))])));
+    assert!(not_durable(&configure(&service, vec![Change::AgentUnpublished { id: Agent(3).id() }])));
+    assert!(not_durable(&service.record(vec![])), "not even nothing is acknowledged");
+    assert!(service.failure().is_some());
+    assert_eq!(ask_all(&service), before, "nothing of it is in force");
+    drop(service);
+    assert_eq!((store.commits(), ask_all(&start(store))), (2, before));
+}
+
+#[test]
+fn a_batch_that_reached_the_disk_before_its_sync_failed_may_be_there_after_a_restart() {
+    let store = RecordingStore::new();
+    let service = start(FailingStore::after_writing(1, store.clone()));
+    configure(&service, changes()).expect("it is valid");
+    assert!(not_durable(&service.record(vec![call_to(2, Moment(2), Outcome::Busy)])));
+    assert_eq!(ask(&service, 2).reason, Reason::NoHistory);
+    drop(service);
+    assert_eq!(ask(&start(store), 2).reason, Reason::Matched);
+}
+
+#[test]
+fn every_commit_may_be_the_one_that_fails() {
+    let events: Vec<Event> = (0..12).map(|contact| call_to(contact % 5, Moment(2), Outcome::from_rank(2))).collect();
+    for fails_at in 0..8 {
+        let store = RecordingStore::new();
+        let service = start(FailingStore::at_commit(fails_at, store.clone()));
+        let configured = configure(&service, changes()).is_ok();
+        assert_eq!(configured, fails_at > 0);
+        for event in &events {
+            let _ = service.record(vec![event.clone()]);
+        }
+        let before = ask_all(&service);
+        drop(service);
+        assert_eq!(ask_all(&start(store)), before, "failed at {fails_at}");
+    }
+}
