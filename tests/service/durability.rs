@@ -20,7 +20,9 @@ fn what_is_acknowledged_is_there_after_a_restart() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
     let did = service.record(vec![erase(7, Moment(0)), call_to(8, Moment(10), Outcome::Voicemail)]);
     assert_eq!(did, Ok(vec![Ok(Applied::Erased { pairs: 1 }), Ok(Applied::Recorded)]));
 
