@@ -152,7 +152,7 @@ fn every_permutation_of_up_to_seven_events_comes_to_the_same() {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let call =
-        (0..9_u64, 0..3_u128, 0..8_u8).prop_map(|(days, agent, rank)| call(days, agent, Outcome::from_rank(rank)));
+        (0..9_u64, 0..3_u128, 0..8_u64).prop_map(|(days, agent, rank)| call(days, agent, Outcome::from_rank(rank)));
     prop_oneof![4 => call, 1 => (0..9_u64).prop_map(erasure)]
 }
 

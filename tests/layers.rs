@@ -177,8 +177,7 @@ fn follows_path(tokens: &[String], place: usize) -> bool {
 /// Reads `a::b::{c, d::*}` from `place` on: the paths of its leaves.
 fn use_tree(tokens: &[String], place: &mut usize, before: &[String], leaves: &mut Vec<Vec<String>>) {
     let mut path = before.to_vec();
-    loop {
-        let Some(token) = tokens.get(*place) else { break };
+    while let Some(token) = tokens.get(*place) {
         if token == "{" {
             *place += 1;
             while tokens.get(*place).is_some_and(|token| token != "}") {

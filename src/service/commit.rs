@@ -114,8 +114,19 @@ enum Logged {
 }
 
 enum Waiting {
-    Recording { events: Vec<Event>, logged: Vec<Logged>, done: Done<Recording> },
-    Configured { done: Done<Result<Arc<Plan>, ServiceError>> },
+    Recording {
+        events: Vec<Event>,
+        logged: Vec<Logged>,
+        done: Done<Recording>,
+    },
+    Configured {
+        done: Done<Result<Arc<Plan>, ServiceError>>,
+    },
+    /// Refused in view of the group's plan, which is only true once the group is durable.
+    NotConfigured {
+        error: ConfigError,
+        done: Done<Result<Arc<Plan>, ServiceError>>,
+    },
 }
 
 impl<'a> Group<'a> {
@@ -136,10 +147,13 @@ impl<'a> Group<'a> {
                 let logged = events.iter().map(|event| self.log(event)).collect();
                 self.waiting.push(Waiting::Recording { events, logged, done });
             }
-            Command::Configure { environment, at, decide, done } => match self.configure(environment, at, decide) {
-                Ok(()) => self.waiting.push(Waiting::Configured { done }),
-                Err(error) => done(Err(error.into())),
-            },
+            Command::Configure { environment, at, decide, done } => {
+                let waiting = match self.configure(environment, at, decide) {
+                    Ok(()) => Waiting::Configured { done },
+                    Err(error) => Waiting::NotConfigured { error, done },
+                };
+                self.waiting.push(waiting);
+            }
         }
     }
 
@@ -220,7 +234,7 @@ impl<'a> Group<'a> {
         for waiting in self.waiting {
             match waiting {
                 Waiting::Recording { done, .. } => done(Err(error.clone())),
-                Waiting::Configured { done } => done(Err(error.clone())),
+                Waiting::Configured { done } | Waiting::NotConfigured { done, .. } => done(Err(error.clone())),
             }
         }
     }
@@ -240,6 +254,7 @@ impl<'a> Group<'a> {
                     done(Ok(events.iter().zip(logged).map(did).collect()));
                 }
                 Waiting::Configured { done } => done(Ok(Arc::clone(&plan))),
+                Waiting::NotConfigured { error, done } => done(Err(error.into())),
             }
         }
     }

@@ -148,7 +148,7 @@ pub struct Went(pub u8);
 impl Went {
     /// The outcome.
     pub fn outcome(self) -> Outcome {
-        Outcome::from_rank(self.0)
+        Outcome::from_rank(u64::from(self.0))
     }
 }
 
