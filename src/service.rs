@@ -9,10 +9,13 @@
 mod commit;
 mod recovery;
 
-use crate::engine::{Applied, Engine};
+use crate::decision::{Decision, Trace};
+use crate::engine::{Applied, Engine, Reader};
 use crate::event::{Change, Event};
-use crate::history::Full;
+use crate::history::{Full, History};
 use crate::id::EnvironmentId;
+use crate::metrics::Metrics;
+use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
 use crate::store::{EventStore, StoreError};
 use crate::time::Timestamp;
@@ -56,8 +59,49 @@ impl Service {
         Ok(Self { engine, commands: Some(commands), failure, committer: Some(thread) })
     }
 
-    /// The engine, for decisions.
-    pub fn engine(&self) -> &Arc<Engine> {
+    /// As [`Engine::resolve`]: from memory, whatever the store does.
+    pub fn resolve(&self, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
+        self.engine.resolve(dialed, caller, now)
+    }
+
+    /// As [`Engine::resolve_on`].
+    pub fn resolve_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
+        self.engine.resolve_on(plan, dialed, caller, now)
+    }
+
+    /// As [`Engine::explain_on`].
+    pub fn explain_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Trace {
+        self.engine.explain_on(plan, dialed, caller, now)
+    }
+
+    /// As [`Engine::explain`].
+    pub fn explain(&self, dialed: E164, caller: Caller, now: Timestamp) -> Trace {
+        self.engine.explain(dialed, caller, now)
+    }
+
+    /// As [`Engine::reader`].
+    pub fn reader(&self) -> Reader<'_> {
+        self.engine.reader()
+    }
+
+    /// The plan that decisions read now.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.engine.plan()
+    }
+
+    /// The history that decisions read.
+    pub fn history(&self) -> &History {
+        self.engine.history()
+    }
+
+    /// What has been counted so far.
+    pub fn metrics(&self) -> &Metrics {
+        self.engine.metrics()
+    }
+
+    /// Not for users: what is applied to the engine past the service is not durable.
+    #[cfg(feature = "__testing")]
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 

@@ -144,7 +144,7 @@ fn a_bare_dump_goes_into_an_empty_directory() {
     assert_eq!((done.code, done.lines()), (Some(3), vec![7]));
     assert_eq!((done.count("accepted"), done.count("created_numbers"), done.count("created_agents")), (5, 2, 2));
     let service = site.service();
-    let plan = service.engine().plan();
+    let plan = service.plan();
     let environments: Vec<_> = plan.environments().collect();
     let [environment] = environments.as_slice() else { panic!("one environment: {environments:?}") };
     let agents: Vec<_> = environment.agents().map(|agent| (agent.name(), agent.direction())).collect();
@@ -173,7 +173,7 @@ fn nothing_is_created_for_a_line_that_is_rejected() {
     assert_eq!(done.lines(), [2, 3, 4]);
     assert_eq!((done.count("created_numbers"), done.count("created_agents")), (1, 1));
     let service = site.service();
-    let names: Vec<_> = service.engine().plan().environments().map(|one| one.name().to_owned()).collect();
+    let names: Vec<_> = service.plan().environments().map(|one| one.name().to_owned()).collect();
     assert_eq!(names, ["acme"]);
 }
 
@@ -269,7 +269,7 @@ fn more_calls_than_fit_on_the_way_at_once() {
     let done = site.import(&site.file(&text), &["--create-missing"]);
     assert_eq!((done.count("accepted"), done.lines()), (40_000, vec![40_002]));
     assert_eq!((done.count("created_numbers"), done.count("created_agents")), (100, 10));
-    assert_eq!(site.service().engine().history().len(), 40_000);
+    assert_eq!(site.service().history().len(), 40_000);
 }
 
 /// A data directory of its own.
@@ -363,7 +363,7 @@ impl Site {
         let service = self.service();
         for (contact, expected) in contacts {
             let caller = Caller::Number(number(contact));
-            let known = service.engine().resolve(number(OURS), caller, NOW).call;
+            let known = service.resolve(number(OURS), caller, NOW).call;
             let known = known.map(|call| (call.agent, call.at, call.outcome));
             let expected = expected.map(|(agent, at, outcome)| (agent, moment(at), outcome));
             assert_eq!(known, expected, "{contact}");

@@ -33,7 +33,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("http", ADAPTER),
     ("sip", ADAPTER),
     ("capi", ADAPTER),
-    ("import", ADAPTER),
     ("testing", EVERYTHING),
     ("bin", EVERYTHING),
     ("lib", EVERYTHING),

@@ -48,7 +48,7 @@ pub(super) async fn list(
     };
     let per_page = per_page.unwrap_or(DEFAULT_PER_PAGE);
     let page = page.unwrap_or(1);
-    let plan = api.service.engine().plan();
+    let plan = api.service.plan();
     let agents = plan.environment(environment).into_iter().flat_map(EnvironmentView::agents);
     let first = (page - 1).saturating_mul(per_page);
     let mut total = 0;
@@ -68,7 +68,7 @@ pub(super) async fn show(
     Named(id): Named<AgentId>,
     State(api): State<Api>,
 ) -> Result<Response, Refusal> {
-    show_agent(&api.service.engine().plan(), environment, id)
+    show_agent(&api.service.plan(), environment, id)
 }
 
 /// Makes a draft. A client may bring the identity along, and may then ask as often as it likes.

@@ -105,7 +105,7 @@ impl<'a> Upload<'a> {
             return Ok(None);
         }
         let value = serde_json::from_slice(line).map_err(|_| Refusal::malformed_json("The line is not valid JSON"))?;
-        let plan = self.api.service.engine().plan();
+        let plan = self.api.service.plan();
         let call = calls::call(Form::new(value)?, &plan, self.reach, self.api.now())?;
         Ok(Some(Event::Call(call)))
     }

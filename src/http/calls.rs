@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 pub(super) async fn record(reach: Reach, State(api): State<Api>, form: Form) -> Result<Response, Refusal> {
-    let call = call(form, &api.service.engine().plan(), reach, api.now())?;
+    let call = call(form, &api.service.plan(), reach, api.now())?;
     let recording = api.submit(vec![Event::Call(call)]).await.map_err(|_| Refusal::internal())?;
     recording?.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(reply::message(StatusCode::ACCEPTED, "Call recorded"))

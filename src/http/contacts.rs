@@ -3,11 +3,12 @@
 use super::auth::Tenant;
 use super::error::Refusal;
 use super::{Api, reply};
-use crate::engine::{Applied, Engine};
+use crate::engine::Applied;
 use crate::event::{Erasure, Event};
 use crate::history::LastCall;
 use crate::id::EnvironmentId;
 use crate::number::{DialPlan, E164};
+use crate::service::Service;
 use crate::time::Timestamp;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -24,13 +25,13 @@ pub(super) async fn erase(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let engine = api.service.engine();
-    let dial_plan = engine.plan().environment(environment).map_or(DialPlan::NONE, |held| *held.dial_plan());
+    let service = &api.service;
+    let dial_plan = service.plan().environment(environment).map_or(DialPlan::NONE, |held| *held.dial_plan());
     let contact = path.ok().and_then(|Path(text)| E164::parse(&text, &dial_plan).ok());
     let contact =
         contact.ok_or_else(|| Refusal::invalid_field("number", "The number in the path must be a phone number."))?;
 
-    let until = last_call(engine, environment, contact).map_or(api.now(), |last| last.max(api.now()));
+    let until = last_call(service, environment, contact).map_or(api.now(), |last| last.max(api.now()));
     let event = Event::Erasure(Erasure { environment, contact, until });
     let recording = api.submit(vec![event]).await.map_err(|_| Refusal::internal())?;
     let mut pairs_erased = 0;
@@ -43,10 +44,10 @@ pub(super) async fn erase(
 }
 
 /// A gateway whose clock is ahead may have dated a call in the future. It is to be forgotten too.
-fn last_call(engine: &Engine, environment: EnvironmentId, contact: E164) -> Option<Timestamp> {
-    let plan = engine.plan();
+fn last_call(service: &Service, environment: EnvironmentId, contact: E164) -> Option<Timestamp> {
+    let plan = service.plan();
     let scopes = plan.number_scopes(plan.environment_slot(environment)?);
-    let last = scopes.filter_map(|scope| match engine.history().get(scope, contact)?.read() {
+    let last = scopes.filter_map(|scope| match service.history().get(scope, contact)?.read() {
         LastCall::Placed { at, .. } => Some(at),
         LastCall::Erased { .. } => None,
     });

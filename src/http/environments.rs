@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 pub(super) async fn list(_: Operator, State(api): State<Api>) -> Response {
-    let plan = api.service.engine().plan();
+    let plan = api.service.plan();
     reply::data(plan.environments().map(render::Environment::from).collect::<Vec<_>>())
 }
 

@@ -14,7 +14,7 @@ use axum::response::Response;
 
 /// All of them: an environment has few enough.
 pub(super) async fn list(Tenant(environment): Tenant, State(api): State<Api>) -> Response {
-    let plan = api.service.engine().plan();
+    let plan = api.service.plan();
     let numbers = plan.environment(environment).into_iter().flat_map(EnvironmentView::numbers);
     reply::data(numbers.map(render::Number::from).collect::<Vec<_>>())
 }

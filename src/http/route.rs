@@ -48,8 +48,9 @@ pub(super) async fn decide(
     State(api): State<Api>,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
-    let engine = api.service.engine();
-    let home = calls::dial_plan(&engine.plan(), reach);
+    // One plan says who may see the number, how the caller's is written, and where the call goes.
+    let plan = api.service.plan();
+    let home = calls::dial_plan(&plan, reach);
     let dialed = form.required("dialed", |value| read::number(&Value::from(plus(value)?), &home));
     // Whatever a trunk sends, and no caller at all too: the call has to go somewhere.
     let caller = form.optional("caller", |value| plus(value).map(Cow::into_owned)).unwrap_or_default();
@@ -58,27 +59,20 @@ pub(super) async fn decide(
     let dialed = form.finish(|| dialed)?;
     let at = at.unwrap_or_else(|| api.now());
 
-    loop {
-        let plan = engine.plan();
-        let holder = plan.dialed(dialed).map(NumberView::environment);
-        let visible = holder.filter(|environment| reach.covers(*environment));
-        let there = visible.map_or(home, |environment| calls::dial_plan(&plan, Reach::One(environment)));
-        let question = Question { dialed, caller: Caller::parse(&caller, &there), at };
-        let trace = if holder == visible { ask(&api, &question, explain) } else { nobody(plan.generation()) };
-        // Decided on the plan in which the number was visible; otherwise it has changed in between, and we look again.
-        if trace.decision.generation == plan.generation() {
-            return Ok(reply::data(answer(&plan, trace, explain)));
-        }
-    }
+    let holder = plan.dialed(dialed).map(NumberView::environment);
+    let visible = holder.filter(|environment| reach.covers(*environment));
+    let there = visible.map_or(home, |environment| calls::dial_plan(&plan, Reach::One(environment)));
+    let question = Question { dialed, caller: Caller::parse(&caller, &there), at };
+    let trace = if holder == visible { ask(&api, &plan, &question, explain) } else { nobody(plan.generation()) };
+    Ok(reply::data(answer(&plan, trace, explain)))
 }
 
-fn ask(api: &Api, question: &Question, explain: bool) -> Trace {
-    let engine = api.service.engine();
+fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
     let &Question { dialed, caller, at } = question;
     if explain {
-        engine.explain(dialed, caller, at)
+        api.service.explain_on(plan, dialed, caller, at)
     } else {
-        Trace { decision: engine.resolve(dialed, caller, at), steps: Vec::new() }
+        Trace { decision: api.service.resolve_on(plan, dialed, caller, at), steps: Vec::new() }
     }
 }
 

@@ -21,7 +21,7 @@ struct Issued<'a> {
 }
 
 pub(super) async fn list(_: Operator, State(api): State<Api>) -> Response {
-    let plan = api.service.engine().plan();
+    let plan = api.service.plan();
     let mut tokens: Vec<_> = plan.tokens().collect();
     tokens.sort_by_key(|token| (token.issued_at, token.id));
     reply::data(tokens.into_iter().map(render::Token::from).collect::<Vec<_>>())
@@ -54,7 +54,7 @@ pub(super) async fn revoke(
     Named(id): Named<TokenId>,
     State(api): State<Api>,
 ) -> Result<Response, Refusal> {
-    let plan = api.service.engine().plan();
+    let plan = api.service.plan();
     let token = plan.tokens().find(|token| token.id == id).ok_or_else(Refusal::token_not_found)?;
     api.change(token.environment, move |_| Ok(vec![Change::TokenRevoked { id }])).await?;
     Ok(reply::message(StatusCode::OK, "Token revoked"))

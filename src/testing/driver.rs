@@ -59,6 +59,11 @@ impl Default for Stored {
     }
 }
 
+/// A service's engine, which users do not get to see.
+pub fn engine_of(service: &Service) -> Arc<Engine> {
+    Arc::clone(service.engine())
+}
+
 fn start(store: &RecordingStore) -> Service {
     Service::start(store.clone(), Engine::new(), |_| {}).expect("a store in memory has nothing that does not fit")
 }
@@ -75,7 +80,7 @@ impl Subject for Stored {
     }
 
     fn engine(&self) -> Arc<Engine> {
-        Arc::clone(self.service.engine())
+        engine_of(&self.service)
     }
 
     fn restart(&mut self) {

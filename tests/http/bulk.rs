@@ -35,7 +35,7 @@ async fn good_lines_go_in_and_bad_ones_are_told_by_their_number() {
     let told: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| error["line"].clone()).collect();
     assert_eq!(told, [3, 5, 6, 7, 9]);
     assert!(!answer.text.contains("5550"), "{}", answer.text);
-    assert_eq!(server.service.engine().history().len(), 3);
+    assert_eq!(server.service.history().len(), 3);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_stream_has_no_length() {
     let answer = server.tenant().send(Method::POST, "/calls/bulk", Some("application/x-ndjson"), body).await;
     assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(20_000), &json!(1)), "{}", answer.text);
     assert_eq!(answer.body["errors"][0]["line"], 10_002);
-    assert_eq!(server.service.engine().history().len(), 20_000);
+    assert_eq!(server.service.history().len(), 20_000);
 }
 
 #[tokio::test]
@@ -83,5 +83,5 @@ async fn what_came_before_a_body_broke_off_may_be_sent_again() {
     server.tenant().send(Method::POST, "/calls/bulk", kind, broken).await.is(400, "BODY_CUT_SHORT");
     let answer = server.tenant().bulk(text).await;
     assert_eq!(answer.text, r#"{"accepted":2,"rejected":0,"errors":[]}"#);
-    assert_eq!(server.service.engine().history().len(), 2);
+    assert_eq!(server.service.history().len(), 2);
 }

@@ -71,7 +71,7 @@ async fn a_call_that_cannot_be_is_refused() {
             assert!(answer.body["errors"][field][0].is_string(), "{field} {value} {}", answer.text);
         }
     }
-    assert!(server.service.engine().history().is_empty(), "nothing was recorded");
+    assert!(server.service.history().is_empty(), "nothing was recorded");
 
     let mut latest = desk.call("busy");
     latest["started_at"] = json!("2026-06-02T14:00:00+02:00");

@@ -76,5 +76,5 @@ async fn a_call_from_a_foreign_number_gets_the_bytes_of_an_unknown_one() {
     unknown["from"] = json!("+15550009999");
     assert_eq!(server.other().post("/calls", unknown.clone()).await, foreign);
     assert_eq!(server.gateway().post("/calls", unknown).await, foreign);
-    assert!(server.service.engine().history().is_empty());
+    assert!(server.service.history().is_empty());
 }

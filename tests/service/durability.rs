@@ -81,7 +81,7 @@ fn the_whole_world_of_the_driver_comes_back_from_disk() {
             did.into_iter().map(Result::ok).collect()
         }
         fn engine(&self) -> Arc<Engine> {
-            Arc::clone(self.0.as_ref().expect("running").engine())
+            dialback::testing::driver::engine_of(self.0.as_ref().expect("running"))
         }
         fn restart(&mut self) {
             drop(self.0.take());

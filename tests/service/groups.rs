@@ -92,7 +92,7 @@ fn a_refused_change_leaves_the_others_of_its_group_alone() {
     let taken = ServiceError::Config(ConfigError::NumberExists(Number(0).id()));
     assert_eq!(answers.iter().filter(|answer| **answer == Err(taken.clone())).count(), 1);
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 2);
-    assert_eq!(service.engine().plan().generation(), 3);
+    assert_eq!(service.plan().generation(), 3);
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn erase(contact: u64, until: Moment) -> Event {
 
 fn ask(service: &Service, contact: u64) -> Decision {
     let caller = Caller::Number(dialback::E164::from_code(49_000 + contact).expect("a code"));
-    service.engine().resolve(Dialed(0).number(), caller, START)
+    service.resolve(Dialed(0).number(), caller, START)
 }
 
 fn ask_all(service: &Service) -> Vec<Decision> {

@@ -83,7 +83,7 @@ impl Server {
     }
 
     pub fn generation(&self) -> u64 {
-        self.service.engine().plan().generation()
+        self.service.plan().generation()
     }
 
     pub fn tenant(&self) -> Client<'_> {

@@ -53,11 +53,11 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
 }
 
 fn show_decisions(service: &Service, now: Timestamp) {
-    let plan = service.engine().plan();
+    let plan = service.plan();
     println!("{:38} {:14} {:9} {:22} {:27} BECAUSE", "CALLER", "DIALED", "DECISION", "AGENT", "REASON");
     for call in sample::inbound_calls() {
         let (dialed, caller) = call.read();
-        let decision = service.engine().resolve(dialed, caller, now);
+        let decision = service.resolve(dialed, caller, now);
         let agent = decision.route.agent().map_or("-", |agent| name(&plan, agent));
         let InboundCall { caller, dialed } = call;
         let (route, reason) = (decision.route.name(), decision.reason.name());

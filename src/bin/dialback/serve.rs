@@ -24,7 +24,7 @@ pub(crate) struct ServeOptions {
 
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let service = data::open(&options.data)?;
-    if service.engine().plan().tokens().next().is_none() {
+    if service.plan().tokens().next().is_none() {
         warn!("there is no token yet: make one with `dialback token create`");
     }
     let operator = Token::issue(Role::Operator);

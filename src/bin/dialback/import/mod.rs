@@ -126,7 +126,7 @@ impl<'a> Import<'a> {
     ) -> Result<Self, ImportError> {
         let lines = Lines::new(source, options.delimiter).map_err(unreadable(&options.file))?;
         let environment = tenant::find(service, options.environment.as_deref(), options.create_missing, now)?;
-        let plan = service.engine().plan();
+        let plan = service.plan();
         let view = plan.environment(environment).ok_or(ImportError::NoEnvironment)?;
         let reading = Reading {
             environment,

@@ -14,7 +14,7 @@ pub(super) fn find(
     create_missing: bool,
     now: Timestamp,
 ) -> Result<EnvironmentId, ImportError> {
-    let plan = service.engine().plan();
+    let plan = service.plan();
     let Some(wanted) = wanted else {
         let all: Vec<_> = plan.environments().collect();
         return match all.as_slice() {
