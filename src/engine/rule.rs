@@ -172,3 +172,36 @@ impl<'a> Tried<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::event::{Call, Change, Direction, Event};
+    use crate::number::{Caller, DialPlan, E164};
+    use crate::outcome::Outcome;
+    use crate::time::{Lookback, Timestamp};
+    use crate::{AgentId, Engine, EnvironmentId, NumberId, Reason};
+
+    #[test]
+    fn a_call_of_an_agent_that_the_plan_does_not_know_yet_is_no_history() {
+        let number = |digits| E164::from_digits(digits).expect("digits");
+        let (ours, contact, at) = (number("12125550100"), number("12125550143"), Timestamp::from_secs(1_800_000_000));
+        let (environment, agent) = (EnvironmentId::from_u128(1), AgentId::from_u128(1));
+        let (name, direction) = (String::new(), Direction::Outbound);
+        let engine = Engine::new();
+        let settings =
+            Change::EnvironmentSet { name: name.clone(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
+        let added = Change::NumberAdded { id: NumberId::from_u128(1), number: ours };
+        let created = |id| Change::AgentCreated { id, name: name.clone(), label: None, direction };
+        let first = vec![settings, added, created(AgentId::from_u128(2))];
+        engine.configure(environment, at, first).expect("a configuration");
+        let before = engine.plan();
+
+        engine.configure(environment, at, vec![created(agent)]).expect("a configuration");
+        let call = Call { environment, agent, from: ours, to: contact, at, outcome: Outcome::Busy };
+        engine.apply(&Event::Call(call)).expect("there is room");
+        let ask = |plan: &crate::Plan| engine.resolve_on(plan, ours, Caller::Number(contact), at);
+        assert_eq!(ask(&engine.plan()).reason, Reason::NoCallbackAgent);
+        let decision = ask(&before);
+        assert_eq!((decision.reason, decision.call), (Reason::NoHistory, None));
+    }
+}

@@ -20,8 +20,9 @@ impl<T: Clone + Default> Slots<T> {
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&T> {
-        // Past the end lie the defaults that fill the last chunk; nobody holds an index there.
-        self.chunks.get(index / CHUNK).map(|chunk| &chunk[index % CHUNK])
+        // Past the end lie the defaults that fill the last chunk. An index there is one that a later copy gave out.
+        let chunk = self.chunks.get(index / CHUNK).filter(|_| index < self.len)?;
+        Some(&chunk[index % CHUNK])
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
@@ -65,7 +66,7 @@ mod tests {
         let before = slots.clone();
         *slots.get_mut(700).expect("there") = 0;
         slots.push(1000);
-        assert_eq!((before.len(), before.get(700)), (1000, Some(&700)));
+        assert_eq!((before.len(), before.get(700), before.get(1000)), (1000, Some(&700), None));
         assert_eq!((slots.len(), slots.get(700), slots.get(1000)), (1001, Some(&0), Some(&1000)));
         assert!(before.iter().copied().eq(0..1000));
     }
