@@ -111,7 +111,7 @@ impl Service {
     }
 
     /// Hands in a change of configuration: `decide` sees the plan as it is when its turn comes and says what is to change, so
-    /// that no other change can come between its look and its answer. `done` gets the plan in which the change is in force.
+    /// that no other change can come between its look and its answer. `done` gets the plan right after the change, which is in force.
     /// No change is no event. Returns at once.
     pub fn submit_configuration(
         &self,

@@ -130,9 +130,9 @@ impl Engine {
 /// What a service does besides: it validates and logs before it applies.
 impl Engine {
     /// Replaces the plan by one that was made from it.
-    pub(crate) fn publish(&self, plan: Plan) -> Arc<Plan> {
+    pub(crate) fn publish(&self, plan: impl Into<Arc<Plan>>) {
         let _one_at_a_time = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
-        self.plan.publish(plan)
+        self.plan.publish(plan);
     }
 
     /// Puts back what an earlier run had.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 impl Api {
-    /// Changes the environment by what `decide` makes of the newest plan. Gives the plan in which that is in force, and what
+    /// Changes the environment by what `decide` makes of the newest plan. Gives the plan right after that, and what
     /// `decide` had to say besides.
     ///
     /// Whoever stops waiting stops nothing: the change takes its course.

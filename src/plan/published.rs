@@ -24,10 +24,8 @@ impl Published {
     }
 
     /// Makes `plan` the current one. Decisions that have begun end on the plan they began with.
-    pub(crate) fn publish(&self, plan: Plan) -> Arc<Plan> {
-        let plan = Arc::new(plan);
-        self.0.store(Arc::clone(&plan));
-        plan
+    pub(crate) fn publish(&self, plan: impl Into<Arc<Plan>>) {
+        self.0.store(plan.into());
     }
 
     /// A handle for one thread that pays a single load while the plan stays the same.

@@ -93,7 +93,7 @@ impl Drop for ReportedPanic {
 /// Commands that become durable together: the plan after them, the registers they reach, and who is told what.
 struct Group<'a> {
     engine: &'a Engine,
-    plan: Plan,
+    plan: Arc<Plan>,
     configurations: Vec<Configuration>,
     registers: HashMap<(Scope, E164), Register, ahash::RandomState>,
     /// How many pairs more the history will take. What it would refuse must not be stored either: a store that holds more
@@ -119,7 +119,9 @@ enum Waiting {
         logged: Vec<Logged>,
         done: Done<Recording>,
     },
+    /// Answered with the plan right after it: one of later in the group could say that it was never made.
     Configured {
+        plan: Arc<Plan>,
         done: Done<Result<Arc<Plan>, ServiceError>>,
     },
     /// Refused in view of the group's plan, which is only true once the group is durable.
@@ -133,7 +135,7 @@ impl<'a> Group<'a> {
     fn new(engine: &'a Engine) -> Self {
         Self {
             engine,
-            plan: Plan::clone(&engine.plan()),
+            plan: engine.plan(),
             configurations: Vec::new(),
             registers: HashMap::default(),
             room: engine.history().room(),
@@ -149,7 +151,7 @@ impl<'a> Group<'a> {
             }
             Command::Configure { environment, at, decide, done } => {
                 let waiting = match self.configure(environment, at, decide) {
-                    Ok(()) => Waiting::Configured { done },
+                    Ok(()) => Waiting::Configured { plan: Arc::clone(&self.plan), done },
                     Err(error) => Waiting::NotConfigured { error, done },
                 };
                 self.waiting.push(waiting);
@@ -167,7 +169,7 @@ impl<'a> Group<'a> {
     }
 
     fn follow(&mut self, configuration: Configuration) -> Result<(), ConfigError> {
-        self.plan = self.plan.with(&configuration)?;
+        self.plan = Arc::new(self.plan.with(&configuration)?);
         self.configurations.push(configuration);
         Ok(())
     }
@@ -234,15 +236,16 @@ impl<'a> Group<'a> {
         for waiting in self.waiting {
             match waiting {
                 Waiting::Recording { done, .. } => done(Err(error.clone())),
-                Waiting::Configured { done } | Waiting::NotConfigured { done, .. } => done(Err(error.clone())),
+                Waiting::Configured { done, .. } | Waiting::NotConfigured { done, .. } => done(Err(error.clone())),
             }
         }
     }
 
     fn apply(self) {
         let engine = self.engine;
-        let unchanged = self.plan.generation() == engine.plan().generation();
-        let plan = if unchanged { engine.plan() } else { engine.publish(self.plan) };
+        if self.plan.generation() != engine.plan().generation() {
+            engine.publish(self.plan);
+        }
         for waiting in self.waiting {
             match waiting {
                 Waiting::Recording { events, logged, done } => {
@@ -253,7 +256,7 @@ impl<'a> Group<'a> {
                     };
                     done(Ok(events.iter().zip(logged).map(did).collect()));
                 }
-                Waiting::Configured { done } => done(Ok(Arc::clone(&plan))),
+                Waiting::Configured { plan, done } => done(Ok(plan)),
                 Waiting::NotConfigured { error, done } => done(Err(error.into())),
             }
         }

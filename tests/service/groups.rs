@@ -96,6 +96,26 @@ fn a_refused_change_leaves_the_others_of_its_group_alone() {
 }
 
 #[test]
+fn a_change_is_answered_with_the_plan_that_it_made_not_with_that_of_its_group() {
+    let (_, service, go_on) = busy();
+    let (done, answers) = mpsc::channel();
+    let id = Agent(3).id();
+    let deleted = vec![Change::AgentUnpublished { id }, Change::AgentDeleted { id }];
+    for changes in [changes(), vec![], deleted, vec![]] {
+        let done = done.clone();
+        let answer = move |plan: Result<_, _>| done.send(plan.expect("it can be made")).expect("the test waits");
+        service.submit_configuration(Tenant(0).id(), START, |_| Ok(changes), answer);
+    }
+    go_on.send(()).expect("the store waits");
+    go_on.send(()).expect("the store waits");
+    let plans: Vec<Arc<dialback::Plan>> = answers.iter().take(4).collect();
+    assert_eq!(plans.iter().map(|plan| plan.generation()).collect::<Vec<_>>(), [2, 2, 3, 3]);
+    let exists = |plan: &Arc<dialback::Plan>| plan.agent(Tenant(0).id(), id).is_some();
+    assert_eq!(plans.iter().map(exists).collect::<Vec<_>>(), [true, true, false, false]);
+    assert_eq!(service.plan().generation(), 3);
+}
+
+#[test]
 fn no_change_is_no_event() {
     let store = RecordingStore::new();
     let service = start(store.clone());
