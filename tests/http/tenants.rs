@@ -41,6 +41,29 @@ async fn foreign_unknown_and_malformed_identities_get_the_same_bytes() {
     assert_eq!(other.get("/agents").await.body["meta"]["total"], 1);
 }
 
+#[tokio::test]
+async fn nor_does_a_wrong_body_tell_them_apart() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let other = server.other();
+    for (method, path, id) in [
+        (Method::PUT, "/agents/{}/calling", &desk.source),
+        (Method::POST, "/agents/{}/callback", &desk.callback),
+        (Method::PUT, "/agents/{}/callback", &desk.callback),
+        (Method::PUT, "/phone-numbers/{}", &desk.number),
+    ] {
+        for (content_type, body) in [(Some("application/json"), "{}"), (Some("application/json"), "{"), (None, "{}")] {
+            let ask =
+                async |id: &str| other.send(method.clone(), &path.replace("{}", id), content_type, body.into()).await;
+            let foreign = ask(id).await;
+            assert!(foreign.status.is_client_error());
+            for nobodys in NOBODYS.into_iter().chain(["%FF", "%20", "1"]) {
+                assert_eq!(ask(nobodys).await, foreign, "{method} {path} {nobodys}");
+            }
+        }
+    }
+}
+
 /// The answer without the one thing in it that is new each time.
 async fn route(client: &Client<'_>, query: &str) -> Value {
     let mut data = client.get(&format!("/route{query}")).await.data();
