@@ -7,7 +7,7 @@
 //! ```
 
 use super::StoreError;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ impl DataDirectory {
                 Self::hold(path)
             }
             None if is_empty(path)? => {
-                fs::create_dir_all(path).map_err(io_error(path))?;
+                make(path).map_err(io_error(path))?;
                 Self::hold(path)
             }
             None => Err(StoreError::Foreign(path.to_owned())),
@@ -97,6 +97,17 @@ fn engine_path(path: &Path) -> PathBuf {
 
 fn marker_path(path: &Path) -> PathBuf {
     path.join("dialback.json")
+}
+
+/// Makes the directory where there is none. Phone numbers will be in it, so it is for its own user only.
+fn make(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
 }
 
 /// The format of our directory; `None` where it has no marker.

@@ -22,6 +22,17 @@ fn refused(path: &Path, expected: impl FnOnce(&StoreError) -> bool) {
     assert!(contents(path) == before, "the directory was touched");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_new_directory_is_for_its_own_user_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("not/there/yet");
+    drop(open(&path));
+    let mode = fs::metadata(&path).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "phone numbers are in it");
+}
+
 #[test]
 fn a_directory_that_another_holds_is_locked() {
     let directory = used();
