@@ -139,6 +139,20 @@ fn no_log_line_carries_a_whole_number() {
 }
 
 #[test]
+fn nor_does_what_a_command_logs_about_its_request_nor_the_daemons_token() {
+    let data = tempfile::tempdir().expect("a directory");
+    let _daemon = Daemon::start(data.path());
+    let contact = "+12125550143";
+    for filter in ["trace", "debug", "ureq=trace,ureq_proto=trace"] {
+        let (code, _, log) = dialback(&["resolve", OURS, contact, "--log", filter, "--data"], data.path());
+        assert_eq!(code, 3, "{log}");
+        for private in [&OURS[1..], &contact[1..], "oper_"] {
+            assert!(!log.contains(private), "{filter}: {log}");
+        }
+    }
+}
+
+#[test]
 fn the_demo_shows_every_reason() {
     let nowhere = tempfile::tempdir().expect("a directory");
     let output = support::daemon::program(&["demo", "--no-serve"], nowhere.path());
