@@ -153,6 +153,15 @@ fn nor_does_what_a_command_logs_about_its_request_nor_the_daemons_token() {
 }
 
 #[test]
+fn a_token_that_no_path_can_name_is_not_found() {
+    let data = tempfile::tempdir().expect("a directory");
+    for id in ["two words", "ü", "a/b", "a?b", "%"] {
+        let (code, _, message) = dialback(&["token", "revoke", id, "--data"], data.path());
+        assert_eq!((code, message.as_str()), (1, "dialback: Token not found\n"), "{id}");
+    }
+}
+
+#[test]
 fn the_demo_shows_every_reason() {
     let nowhere = tempfile::tempdir().expect("a directory");
     let output = support::daemon::program(&["demo", "--no-serve"], nowhere.path());

@@ -156,7 +156,7 @@ fn refusal(answer: &Value) -> Failure {
     Failure::new(std::iter::once(message).chain(fields).collect::<Vec<_>>().join("\n"))
 }
 
-/// A value in a query (RFC 3986, section 2.3: what need not be escaped).
+/// A value in a path or a query (RFC 3986, section 2.3: what need not be escaped).
 pub(crate) fn escape(text: &str) -> String {
     let escaped = text.bytes().map(|byte| match byte {
         b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),

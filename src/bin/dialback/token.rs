@@ -1,7 +1,7 @@
 //! `dialback token`.
 
 use crate::args::DataOptions;
-use crate::client::Client;
+use crate::client::{Client, escape};
 use crate::environment::find_or_create;
 use crate::failure::Failure;
 use clap::{Subcommand, ValueEnum};
@@ -79,7 +79,7 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
         }
         TokenCommand::List { data } => list(&Client::open(data)?.get("/tokens")?["data"], json),
         TokenCommand::Revoke { id, data } => {
-            let answer = Client::open(data)?.delete(&format!("/tokens/{id}"))?;
+            let answer = Client::open(data)?.delete(&format!("/tokens/{}", escape(id)))?;
             println!("{}", if json { answer.to_string() } else { "revoked".to_owned() });
         }
     }
