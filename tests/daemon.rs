@@ -7,6 +7,8 @@ mod support {
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use support::daemon::{Daemon, Tenant, dialback};
 
@@ -150,6 +152,15 @@ fn nor_does_what_a_command_logs_about_its_request_nor_the_daemons_token() {
             assert!(!log.contains(private), "{filter}: {log}");
         }
     }
+}
+
+#[test]
+fn a_client_that_never_finishes_its_request_does_not_keep_the_daemon_from_ending() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let mut client = TcpStream::connect(daemon.address()).expect("it listens");
+    client.write_all(b"GET /health HTTP/1.1\r\nHost:").expect("it reads");
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

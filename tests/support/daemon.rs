@@ -50,6 +50,11 @@ impl Daemon {
         daemon
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        self.url.strip_prefix("http://").expect("an HTTP URL")
+    }
+
     /// SIGKILL: no chance to finish anything.
     pub(crate) fn kill(mut self) {
         self.process.kill().expect("our child");

@@ -9,9 +9,15 @@ use dialback::http::{self, Api, Token};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
+
+/// How long the requests that have begun may take once the daemon is asked to stop: below the patience of what supervises
+/// daemons. A client that never finishes its request must not keep one from ending.
+const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeOptions {
@@ -51,21 +57,42 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String),
     Ok((listener, format!("http://{local}")))
 }
 
-/// Serves until SIGINT or SIGTERM, then finishes the requests it has and commits what they handed in.
+/// Serves until SIGINT or SIGTERM, then finishes the requests it has and commits what they handed in. Does not wait for them
+/// longer than a while, nor past a second signal.
 pub(crate) async fn serve(listener: TcpListener, api: Api) -> Result<ExitCode, Failure> {
     let address = listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
     info!(%address, "serving");
-    let server = axum::serve(listener, http::router(api)).with_graceful_shutdown(asked_to_stop());
-    server.await.map_err(|error| Failure::new(format!("serving failed: {error}")))?;
+    let (stop, stopping) = oneshot::channel();
+    let asked_to_stop = async {
+        interrupted().await;
+        info!("stopping: finishing what has begun");
+        // Nobody listens where the server has failed.
+        let _ = stop.send(());
+    };
+    let server = axum::serve(listener, http::router(api)).with_graceful_shutdown(asked_to_stop);
+    tokio::select! {
+        ended = server.into_future() => ended.map_err(|error| Failure::new(format!("serving failed: {error}")))?,
+        () = waited_enough(stopping) => warn!("not everything that had begun was finished"),
+    }
     info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
-async fn asked_to_stop() {
+/// Until the grace is over, or a second signal comes.
+async fn waited_enough(stopping: oneshot::Receiver<()>) {
+    if stopping.await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::select! {
+        () = tokio::time::sleep(GRACE) => {}
+        () = interrupted() => {}
+    }
+}
+
+async fn interrupted() {
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be waited for");
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-    info!("stopping: finishing what has begun");
 }
