@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use support::daemon::{Daemon, Tenant, dialback};
 
 const OURS: &str = "+12125550100";
@@ -161,6 +162,34 @@ fn a_client_that_never_finishes_its_request_does_not_keep_the_daemon_from_ending
     let mut client = TcpStream::connect(daemon.address()).expect("it listens");
     client.write_all(b"GET /health HTTP/1.1\r\nHost:").expect("it reads");
     assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn the_address_of_a_killed_daemon_is_not_asked_while_somebody_else_holds_the_directory() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    Tenant::with_callback_sample(&daemon);
+    daemon.kill();
+    assert!(data.path().join("daemon.json").exists());
+    let rejected = data.path().with_extension("rejected");
+    let mut import = Command::new(env!("CARGO_BIN_EXE_dialback"))
+        .args(["import", "-", "--reject-file"])
+        .arg(&rejected)
+        .arg("--data")
+        .arg(data.path())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    while import.try_wait().expect("our child").is_none() && !rejected.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let (code, _, message) = dialback(&["token", "list", "--data"], data.path());
+    drop(import.stdin.take());
+    import.wait().expect("our child");
+    fs::remove_file(rejected).expect("it was made");
+    assert_eq!(code, 4, "{message}");
+    assert!(message.contains("another process holds"), "{message}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! and ask the same router in this process.
 
 use crate::args::DataOptions;
-use crate::data;
+use crate::data::{self, daemon_file};
 use crate::failure::Failure;
 use crate::now;
 use axum::http::{Method, Request};
@@ -35,8 +35,7 @@ impl DaemonFile {
         let path = daemon_file(data);
         let text = serde_json::to_vec(&Reachable { url, token: token.to_owned() }).expect("two strings");
         let write = || {
-            // A file left by a killed daemon may be there. Made anew, so that the mode is ours.
-            let _ = fs::remove_file(&path);
+            // Made anew, so that the mode is ours.
             let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(&text)
         };
@@ -47,7 +46,7 @@ impl DaemonFile {
 
 impl Drop for DaemonFile {
     fn drop(&mut self) {
-        // Without the daemon's lock on the directory, nobody reads a file that stays.
+        // A file that stays is removed by whoever holds the directory next.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -126,10 +125,6 @@ impl Client {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         Ok(Self::Daemon { reachable, agent })
     }
-}
-
-fn daemon_file(data: &Path) -> PathBuf {
-    data.join("daemon.json")
 }
 
 fn request(method: &Method, base: &str, path: &str, token: &str, body: Option<&Value>) -> Request<Vec<u8>> {

@@ -4,11 +4,16 @@ use crate::args::DataOptions;
 use dialback::service::Recovered;
 use dialback::store::{FjallStore, StoreError};
 use dialback::{Engine, Service};
+use std::fs;
+use std::path::{Path, PathBuf};
 use tracing::info;
 
 /// Opens the directory and puts back what it holds.
 pub(crate) fn open(options: &DataOptions) -> Result<Service, StoreError> {
     let store = FjallStore::open(&options.data)?;
+    // Left by a daemon that was killed. While this process holds the directory, the commands would take that address for
+    // ours, and whoever listens there today would be shown an operator token.
+    let _ = fs::remove_file(daemon_file(&options.data));
     Service::start(store, Engine::with_max_pairs(options.max_pairs), report)
 }
 
@@ -19,4 +24,9 @@ fn report(recovered: Recovered) {
     } else {
         info!(configurations, pairs, "loading");
     }
+}
+
+/// Where a daemon says how it is reached.
+pub(crate) fn daemon_file(data: &Path) -> PathBuf {
+    data.join("daemon.json")
 }

@@ -34,7 +34,9 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         warn!("there is no token yet: make one with `dialback token create`");
     }
     let operator = Token::issue(Role::Operator);
-    let api = Api::new(Arc::new(service), Arc::new(now)).with_operator(operator.digest);
+    // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
+    let service = Arc::new(service);
+    let api = Api::new(Arc::clone(&service), Arc::new(now)).with_operator(operator.digest);
     runtime()?.block_on(async {
         let (listener, url) = listen(options.listen).await?;
         let _file = DaemonFile::write(&options.data.data, url, &operator.secret)?;
