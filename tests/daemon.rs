@@ -193,6 +193,33 @@ fn the_address_of_a_killed_daemon_is_not_asked_while_somebody_else_holds_the_dir
 }
 
 #[test]
+fn an_output_that_nobody_reads_is_a_failure_and_a_log_that_nobody_reads_is_none() {
+    let data = tempfile::tempdir().expect("a directory");
+    assert_eq!(dialback(&["environment", "create", "acme", "--data"], data.path()).0, 0);
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
+        command.args(arguments).env("DIALBACK_DATA", data.path()).stdout(Stdio::null());
+        command
+    };
+    for arguments in [
+        &["environment", "list"][..],
+        &["token", "list", "--json"],
+        &["token", "create"],
+        &["resolve", OURS, "anonymous"],
+        &["demo", "--no-serve"],
+    ] {
+        let output = command(arguments).stdout(unread_pipe()).output().expect("it runs");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+        assert!(message.contains("cannot write the output"), "{arguments:?}: {message}");
+    }
+    let logging = command(&["token", "list", "--log", "info"]).stderr(unread_pipe()).status();
+    assert_eq!(logging.expect("it runs").code(), Some(0));
+    let refused = command(&["token", "revoke", "unknown"]).stderr(unread_pipe()).status();
+    assert_eq!(refused.expect("it runs").code(), Some(1));
+}
+
+#[test]
 fn a_token_that_no_path_can_name_is_not_found() {
     let data = tempfile::tempdir().expect("a directory");
     for id in ["two words", "ü", "a/b", "a?b", "%"] {
@@ -218,6 +245,11 @@ fn help_teaches_and_wrong_usage_is_two() {
     assert_eq!(code, 0);
     assert!(help.contains("Exit codes:") && help.contains("dialback demo"), "{help}");
     assert_eq!(support::daemon::program(&["no-such-command"], nowhere.path()).0, 2);
+}
+
+/// A pipe whose other end has been closed, as `head` does.
+fn unread_pipe() -> std::io::PipeWriter {
+    std::io::pipe().expect("a pipe").1
 }
 
 /// Every file below the directory with its bytes.

@@ -3,8 +3,8 @@
 mod sample;
 
 use crate::failure::Failure;
-use crate::now;
 use crate::serve::{listen, runtime, serve};
+use crate::{now, out};
 use dialback::http::{Api, Token};
 use dialback::store::MemoryStore;
 use dialback::{AgentId, Change, Decision, Engine, Plan, Role, Service, Timestamp, TokenId};
@@ -30,7 +30,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
         service.configure(ENVIRONMENT, now, |_| Ok(changes))?;
     }
     service.record(sample::outbound_calls(now))?;
-    show_decisions(&service, now);
+    show_decisions(&service, now)?;
     if options.no_serve {
         return Ok(ExitCode::SUCCESS);
     }
@@ -47,23 +47,26 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
                 Err(_) => listen(([127, 0, 0, 1], 0).into()).await?,
             },
         };
-        show_requests(&url, &token.secret);
+        show_requests(&url, &token.secret)?;
         serve(listener, Api::new(Arc::new(service), Arc::new(crate::now))).await
     })
 }
 
-fn show_decisions(service: &Service, now: Timestamp) {
+fn show_decisions(service: &Service, now: Timestamp) -> Result<(), Failure> {
     let plan = service.plan();
-    println!("{:38} {:14} {:9} {:22} {:27} BECAUSE", "CALLER", "DIALED", "DECISION", "AGENT", "REASON");
+    out::line(format_args!("{:38} {:14} {:9} {:22} {:27} BECAUSE", "CALLER", "DIALED", "DECISION", "AGENT", "REASON"))?;
     for call in sample::inbound_calls() {
         let (dialed, caller) = call.read();
         let decision = service.resolve(dialed, caller, now);
         let agent = decision.route.agent().map_or("-", |agent| name(&plan, agent));
         let InboundCall { caller, dialed } = call;
         let (route, reason) = (decision.route.name(), decision.reason.name());
-        println!("{caller:38} {dialed:14} {route:9} {agent:22} {reason:27} {}", because(&plan, &decision, now));
+        out::line(format_args!(
+            "{caller:38} {dialed:14} {route:9} {agent:22} {reason:27} {}",
+            because(&plan, &decision, now)
+        ))?;
     }
-    println!();
+    out::line(format_args!(""))
 }
 
 fn because(plan: &Plan, decision: &Decision, now: Timestamp) -> String {
@@ -78,11 +81,11 @@ fn name(plan: &Plan, agent: AgentId) -> &str {
 }
 
 /// Requests to copy: first the public API's own.
-fn show_requests(url: &str, token: &str) {
+fn show_requests(url: &str, token: &str) -> Result<(), Failure> {
     let (callback, source) = (sample::RENEWALS_DESK, sample::RENEWAL_REMINDERS);
     let (dialed, caller) = sample::UNCLAIMED;
     let (dialed, caller) = (dialed.replace('+', "%2B"), caller.replace('+', "%2B"));
-    println!(
+    out::line(format_args!(
         "\
 Make the Renewals Desk the callback agent of the Renewal Reminders (the public API's own request):
 
@@ -105,5 +108,5 @@ curl -H 'Authorization: Bearer {token}' {url}/api/v1/agents
 curl -H 'Authorization: Bearer {token}' {url}/api/v1/phone-numbers
 
 Serving until Ctrl-C; nothing is kept."
-    );
+    ))
 }

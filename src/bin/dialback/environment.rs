@@ -3,6 +3,7 @@
 use crate::args::DataOptions;
 use crate::client::Client;
 use crate::failure::Failure;
+use crate::out;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -58,9 +59,9 @@ pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, 
                 }
             }
             let answer = Client::open(data)?.post("/environments", &body)?;
-            list(&json!([answer["data"]]), json);
+            list(&json!([answer["data"]]), json)?;
         }
-        EnvironmentCommand::List { data } => list(&Client::open(data)?.get("/environments")?["data"], json),
+        EnvironmentCommand::List { data } => list(&Client::open(data)?.get("/environments")?["data"], json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -89,14 +90,14 @@ pub(crate) fn find_or_create(client: &Client, wanted: Option<&str>) -> Result<Va
     }
 }
 
-fn list(environments: &Value, json: bool) {
+fn list(environments: &Value, json: bool) -> Result<(), Failure> {
     if json {
-        println!("{environments}");
-        return;
+        return out::line(format_args!("{environments}"));
     }
-    println!("{:36}  NAME", "ID");
+    out::line(format_args!("{:36}  NAME", "ID"))?;
     for environment in environments.as_array().into_iter().flatten() {
         let text = |field: &str| environment[field].as_str().unwrap_or("-").to_owned();
-        println!("{:36}  {}", text("id"), text("name"));
+        out::line(format_args!("{:36}  {}", text("id"), text("name")))?;
     }
+    Ok(())
 }

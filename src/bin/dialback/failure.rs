@@ -2,6 +2,7 @@
 
 use dialback::{ServiceError, store::StoreError};
 use std::fmt;
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 /// What the exit codes mean, as `--help` says it.
@@ -40,11 +41,13 @@ impl Failure {
 
     /// On standard error, as a line for people or as JSON for machines.
     pub(crate) fn report(&self, json: bool) {
-        if json {
-            eprintln!("{}", serde_json::json!({ "success": false, "message": self.message }));
+        let line = if json {
+            serde_json::json!({ "success": false, "message": self.message }).to_string()
         } else {
-            eprintln!("dialback: {}", self.message);
-        }
+            format!("dialback: {}", self.message)
+        };
+        // Where nobody reads it, the exit code still says so.
+        let _ = writeln!(stderr(), "{line}");
     }
 }
 

@@ -12,5 +12,7 @@ pub(crate) fn start(args: &Args) {
     let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{asked},ureq=warn,ureq_proto=warn"));
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(usual));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
+    // It would be reported on standard error, and panic where nobody reads that: in the middle of a request.
+    let lines = lines.log_internal_errors(false);
     if args.output.json { lines.json().init() } else { lines.with_target(false).init() }
 }

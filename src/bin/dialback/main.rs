@@ -8,6 +8,7 @@ mod environment;
 mod failure;
 mod import;
 mod log;
+mod out;
 mod resolve;
 mod serve;
 mod token;

@@ -3,6 +3,7 @@
 use crate::args::DataOptions;
 use crate::client::{Client, escape};
 use crate::failure::{Failure, in_part};
+use crate::out;
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -30,22 +31,23 @@ pub(crate) fn run(options: &ResolveOptions, json: bool) -> Result<ExitCode, Fail
     let answer = Client::open(&options.data)?.get(&path)?;
     let data = &answer["data"];
     if json {
-        println!("{data}");
+        out::line(format_args!("{data}"))?;
     } else {
-        show(data);
+        show(data)?;
     }
     Ok(if data["decision"] == "unrouted" { in_part() } else { ExitCode::SUCCESS })
 }
 
-fn show(data: &Value) {
+fn show(data: &Value) -> Result<(), Failure> {
     for field in ["decision", "reason", "agent_id", "source_agent_id", "called_at"] {
         if let Some(text) = data[field].as_str() {
-            println!("{field:16} {text}");
+            out::line(format_args!("{field:16} {text}"))?;
         }
     }
     for step in data["steps"].as_array().into_iter().flatten() {
         let mark = if step["applies"] == true { "=>" } else { "  " };
         let reason = step["reason"].as_str().unwrap_or_default();
-        println!("{mark} {} {reason:27} {}", step["line"], step["saw"]);
+        out::line(format_args!("{mark} {} {reason:27} {}", step["line"], step["saw"]))?;
     }
+    Ok(())
 }

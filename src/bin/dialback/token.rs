@@ -4,6 +4,7 @@ use crate::args::DataOptions;
 use crate::client::{Client, escape};
 use crate::environment::find_or_create;
 use crate::failure::Failure;
+use crate::out;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -70,31 +71,31 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
             }
             let answer = client.post("/tokens", &body)?;
             if json {
-                println!("{}", answer["data"]);
+                out::line(format_args!("{}", answer["data"]))?;
             } else {
                 // Alone on standard output, for `TOKEN=$(dialback token create)`.
                 eprintln!("This token is shown once:");
-                println!("{}", answer["data"]["token"].as_str().unwrap_or_default());
+                out::line(format_args!("{}", answer["data"]["token"].as_str().unwrap_or_default()))?;
             }
         }
-        TokenCommand::List { data } => list(&Client::open(data)?.get("/tokens")?["data"], json),
+        TokenCommand::List { data } => list(&Client::open(data)?.get("/tokens")?["data"], json)?,
         TokenCommand::Revoke { id, data } => {
             let answer = Client::open(data)?.delete(&format!("/tokens/{}", escape(id)))?;
-            println!("{}", if json { answer.to_string() } else { "revoked".to_owned() });
+            out::line(format_args!("{}", if json { answer.to_string() } else { "revoked".to_owned() }))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(tokens: &Value, json: bool) {
+fn list(tokens: &Value, json: bool) -> Result<(), Failure> {
     if json {
-        println!("{tokens}");
-        return;
+        return out::line(format_args!("{tokens}"));
     }
-    println!("{:36}  {:11}  {:36}  {:20}  LABEL", "ID", "ROLE", "ENVIRONMENT", "ISSUED");
+    out::line(format_args!("{:36}  {:11}  {:36}  {:20}  LABEL", "ID", "ROLE", "ENVIRONMENT", "ISSUED"))?;
     for token in tokens.as_array().into_iter().flatten() {
         let text = |field: &str| token[field].as_str().unwrap_or("-").to_owned();
         let (id, role, environment) = (text("id"), text("role"), text("environment_id"));
-        println!("{id:36}  {role:11}  {environment:36}  {:20}  {}", text("issued_at"), text("label"));
+        out::line(format_args!("{id:36}  {role:11}  {environment:36}  {:20}  {}", text("issued_at"), text("label")))?;
     }
+    Ok(())
 }
