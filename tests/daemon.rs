@@ -193,6 +193,19 @@ fn the_address_of_a_killed_daemon_is_not_asked_while_somebody_else_holds_the_dir
 }
 
 #[test]
+fn no_proxy_stands_between_a_command_and_its_daemon() {
+    let data = tempfile::tempdir().expect("a directory");
+    let _daemon = Daemon::start(data.path());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
+    // Nobody listens there.
+    for proxy in ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"] {
+        command.env(proxy, "http://127.0.0.1:1");
+    }
+    let output = command.args(["token", "list", "--data"]).arg(data.path()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn an_output_that_nobody_reads_is_a_failure_and_a_log_that_nobody_reads_is_none() {
     let data = tempfile::tempdir().expect("a directory");
     assert_eq!(dialback(&["environment", "create", "acme", "--data"], data.path()).0, 0);

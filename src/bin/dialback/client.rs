@@ -18,6 +18,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tower::ServiceExt;
 
 /// What the daemon leaves in the data directory while it serves.
@@ -53,6 +54,9 @@ impl Drop for DaemonFile {
 
 /// How many bytes of an answer are read. Answers to these commands are far smaller.
 const MAX_ANSWER: usize = 16 << 20;
+
+/// How long a command waits for the daemon, which itself gives up on a request after half of it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) enum Client {
     /// A daemon holds the directory.
@@ -122,7 +126,9 @@ impl Client {
             let locked = Failure::from(StoreError::Locked(data.to_owned()));
             locked.and(&format!("and it left no readable {}", path.display()))
         })?;
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        // The daemon is on this machine, and what it is asked with an operator token is nothing for a proxy.
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent = config.timeout_global(Some(PATIENCE)).build().into();
         Ok(Self::Daemon { reachable, agent })
     }
 }
