@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -196,6 +197,8 @@ fn rejected_lines_can_be_kept_repaired_and_imported_again() {
     site.import(&sample("bad-lines.csv"), &options);
     let text = String::from_utf8_lossy(&fs::read(&kept).expect("kept")).into_owned();
     assert!(text.starts_with("from,to,at,agent,status\n+15550100100,+447700900002\n"), "{text}");
+    let mode = fs::metadata(&kept).expect("kept").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it holds whole phone numbers");
     let repaired = site.file(&text.replace("yesterday", "2025-06-30T12:00:00Z"));
     let done = site.import(&repaired, &["--environment", "tenant"]);
     assert_eq!((done.count("accepted"), done.count("rejected")), (1, 22));

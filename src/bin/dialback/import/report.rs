@@ -4,8 +4,9 @@ use super::error::ImportError;
 use super::rejection::Rejection;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -44,9 +45,11 @@ impl<'a> Report<'a> {
         Self { err, json, bar, lines_instead, size, started: now, said: now, repairs: None, rejected: 0 }
     }
 
-    /// Keeps rejected lines as they are in a file of their own.
+    /// Keeps rejected lines as they are in a file of their own, for its user only: they hold whole phone numbers.
     pub(super) fn keep_rejected(&mut self, path: &Path) -> Result<(), ImportError> {
-        let file = File::create(path).map_err(|error| unwritable(path, error))?;
+        let mut new = OpenOptions::new();
+        new.write(true).create(true).truncate(true).mode(0o600);
+        let file = new.open(path).map_err(|error| unwritable(path, error))?;
         self.repairs = Some(Repairs { path: path.to_owned(), file: BufWriter::new(file) });
         Ok(())
     }
