@@ -99,7 +99,7 @@ fn answer(plan: &Plan, trace: Trace, explain: bool) -> Answer {
 }
 
 /// In a query `+` means a space, and hardly anybody who writes a number into one knows. A space in front of a digit, where a
-/// number or the user part of a URI begins, was a `+`.
+/// number or the user part of a URI begins, was a `+`; but in front of a zero it was a space, since no country code is one.
 fn plus(value: &Value) -> Result<Cow<'_, str>, Wrong> {
     let text = read::text(value)?;
     if !text.contains(' ') {
@@ -109,7 +109,7 @@ fn plus(value: &Value) -> Result<Cow<'_, str>, Wrong> {
     let mut rest = text.chars().peekable();
     while let Some(char) = rest.next() {
         let begins = fixed.is_empty() || fixed.ends_with([':', '<']);
-        let was_plus = char == ' ' && begins && rest.peek().is_some_and(char::is_ascii_digit);
+        let was_plus = char == ' ' && begins && matches!(rest.peek(), Some('1'..='9'));
         fixed.push(if was_plus { '+' } else { char });
     }
     Ok(fixed.into())
@@ -133,6 +133,8 @@ mod tests {
             ("sip: 15551234567@host", "sip:+15551234567@host"),
             ("\"A B\" <sip: 1555@host>", "\"A B\" <sip:+1555@host>"),
             ("030 901820", "030 901820"),
+            (" 030 901820", " 030 901820"),
+            ("sip: 0049301@host", "sip: 0049301@host"),
             (" anonymous", " anonymous"),
             ("", ""),
         ] {
