@@ -20,7 +20,8 @@ use super::{E164, NumberError};
 ///    prefix, national numbers begin with the country code's digits too, and enough are 9 in Italy (`39`), 6
 ///    behind three-digit codes, 8 elsewhere;
 /// 5. a leading zero in a plan that has a national prefix: nothing the plan knows, held as it is;
-/// 6. anything else: country code, then the digits. Without a national prefix leading zeros belong to the number, as in
+/// 6. in the zones 1 and 7, more than 10 digits: an international number without its `+`, as in line 4;
+/// 7. anything else: country code, then the digits. Without a national prefix leading zeros belong to the number, as in
 ///    Italy.
 ///
 /// Behind the prefix of line 2 or 3 a further zero is an error, as it is behind `+`. A plan has no carrier selection
@@ -125,6 +126,9 @@ impl DialPlan {
         if leading_zero && !national.is_empty() {
             return E164::from_ascii(digits);
         }
+        if country.len() == 1 && digits.len() > NATIONAL_DIGITS_OF_ONE_DIGIT_ZONES && !leading_zero {
+            return international(found, 0);
+        }
         E164::joined(country, digits)
     }
 
@@ -175,7 +179,7 @@ impl DialPlan {
 
     fn enough_behind_country_code(&self) -> usize {
         match (self.country_code.digits(), self.national_prefix.digits()) {
-            ([_], _) => 10,
+            ([_], _) => NATIONAL_DIGITS_OF_ONE_DIGIT_ZONES,
             (_, [_, ..]) => 1,
             (b"39", []) => 9,
             ([_, _, _], []) => 6,
@@ -218,6 +222,9 @@ fn country_code_len(digits: &[u8]) -> usize {
 fn keeps_zero(country_code: &[u8]) -> bool {
     matches!(country_code, b"39" | b"225" | b"242" | b"378")
 }
+
+/// In the zones 1 and 7 all national numbers are of one length.
+const NATIONAL_DIGITS_OF_ONE_DIGIT_ZONES: usize = 10;
 
 fn longest_short_code(country_code: &[u8]) -> usize {
     if country_code.len() == 3 { 4 } else { 6 }
