@@ -102,6 +102,10 @@ impl fmt::Display for ConfigError {
                 write!(f, "phone number {number} is assigned to {}", List(owners))
             }
             Self::AgentIsPublished(id) => write!(f, "agent {id} is published"),
+            // Its sources may have been deleted since.
+            Self::AgentIsCallback { agent, sources } if sources.is_empty() => {
+                write!(f, "agent {agent} is a callback agent, of no source agents at present")
+            }
             Self::AgentIsCallback { agent, sources } => {
                 write!(f, "agent {agent} takes the callbacks of {}", List(sources))
             }

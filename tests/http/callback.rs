@@ -171,6 +171,14 @@ async fn neither_end_of_a_callback_may_turn_round() {
     answer.is(409, "AGENT_IS_SOURCE");
     assert!(answer.body["message"].as_str().unwrap().contains(callback));
 
+    // A role without sources stands too, and the refusal names what is left to name.
+    client.post(&format!("/agents/{source}/unpublish"), json!({})).await;
+    assert_eq!(client.delete(&format!("/agents/{source}")).await.status, 200);
+    let answer = client.put(&format!("/agents/{callback}/calling"), json!({"direction": "outbound"})).await;
+    answer.is(409, "AGENT_IS_CALLBACK");
+    let message = format!("agent {callback} is a callback agent, of no source agents at present");
+    assert_eq!(answer.body["message"], message);
+
     client.delete(&format!("/agents/{callback}/callback")).await;
     let data = client.put(&format!("/agents/{callback}/calling"), json!({"direction": "outbound"})).await.data();
     assert_eq!(data["direction"], "outbound");
