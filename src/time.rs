@@ -17,9 +17,15 @@ impl Timestamp {
         Self(millis)
     }
 
-    /// The moment this many seconds after the Unix epoch.
+    /// The moment this many seconds after the Unix epoch; the last one that there is where that is further off.
+    ///
+    /// ```
+    /// # use dialback::Timestamp;
+    /// assert_eq!(Timestamp::from_secs(1), Timestamp::from_millis(1000));
+    /// assert_eq!(Timestamp::from_secs(u64::MAX), Timestamp::from_millis(u64::MAX));
+    /// ```
     pub const fn from_secs(secs: u64) -> Self {
-        Self(secs * 1000)
+        Self(secs.saturating_mul(1000))
     }
 
     /// Milliseconds since the Unix epoch.
