@@ -1,7 +1,8 @@
 //! A data directory: ours, in a format that we know, and held by one process.
 //!
 //! ```text
-//! DIR/dialback.json   {"format":1}: says that the directory is ours, and written how. Written last at creation.
+//! DIR/dialback.json   {"format":1}: says that the directory is ours, and written how. Named `dialback.json.new` while the
+//!                     directory is being made.
 //! DIR/lock            held (flock) for as long as a process uses the directory
 //! DIR/store/          the storage engine's own files
 //! ```
@@ -14,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// The format that this version writes, and the newest that it reads.
 const FORMAT: u64 = 1;
 
+/// The marker while the directory is being made.
+const UNFINISHED: &str = "dialback.json.new";
+
 /// A data directory that this process holds until the value is dropped.
 #[derive(Debug)]
 pub(super) struct DataDirectory {
@@ -23,8 +27,8 @@ pub(super) struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Takes hold of the directory, and makes it where there is none (or an empty one). Changes nothing in a directory that is
-    /// not ours, of a newer format, or held by another process.
+    /// Takes hold of the directory, and makes it where there is none (or an empty one, or one whose making was cut short).
+    /// Changes nothing in a directory that is not ours, of a newer format, or held by another process.
     ///
     /// `check` looks whether the storage engine's files are there, of a directory that is said to be complete: an engine that
     /// does not find its files makes new ones, and everything would seem forgotten.
@@ -38,9 +42,11 @@ impl DataDirectory {
                 check(&engine_path(path))?;
                 Self::hold(path)
             }
-            None if is_empty(path)? => {
+            None if is_unfinished(path)? => {
                 make(path).map_err(io_error(path))?;
-                Self::hold(path)
+                let directory = Self::hold(path)?;
+                directory.begin().map_err(io_error(path))?;
+                Ok(directory)
             }
             None => Err(StoreError::Foreign(path.to_owned())),
         }
@@ -62,16 +68,28 @@ impl DataDirectory {
             return Ok(());
         }
         let marker = marker_path(&self.path);
-        let unfinished = self.path.join("dialback.json.new");
         let write = || {
-            let mut file = File::create(&unfinished)?;
-            writeln!(file, "{{\"format\":{FORMAT}}}")?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &marker)?;
+            fs::rename(self.path.join(UNFINISHED), &marker)?;
             // The rename is durable when the directory that holds the name is.
             File::open(&self.path)?.sync_all()
         };
         write().map_err(io_error(&marker))
+    }
+
+    /// Begins to make the directory. What an earlier attempt left of a store goes: nothing in it was ever acknowledged.
+    fn begin(&self) -> io::Result<()> {
+        // Another process may have finished it before this one held the lock.
+        if self.is_marked() {
+            return Ok(());
+        }
+        let store = self.engine_path();
+        if store.exists() {
+            fs::remove_dir_all(store)?;
+        }
+        let mut file = File::create(self.path.join(UNFINISHED))?;
+        file.write_all(marker_text().as_bytes())?;
+        file.sync_all()?;
+        File::open(&self.path)?.sync_all()
     }
 
     fn hold(path: &Path) -> Result<Self, StoreError> {
@@ -126,17 +144,32 @@ fn read_marker(path: &Path) -> Result<Option<u64>, StoreError> {
     }
 }
 
-/// Whether there is nothing in the directory, or no directory. A lock alone is nothing: whoever made it had written nothing.
-fn is_empty(path: &Path) -> Result<bool, StoreError> {
+/// Whether there is nothing in the directory, or no directory, or no more than an attempt to make one that was cut short: its
+/// marker says so, and only without a store may that be half written. A lock alone is nothing.
+fn is_unfinished(path: &Path) -> Result<bool, StoreError> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(io_error(path)(error)),
     };
+    let (mut is_begun, mut has_store) = (false, false);
     for entry in entries {
-        if entry.map_err(io_error(path))?.file_name() != "lock" {
-            return Ok(false);
+        match entry.map_err(io_error(path))?.file_name().to_str() {
+            Some("lock") => {}
+            Some("store") => has_store = true,
+            Some(UNFINISHED) => is_begun = true,
+            _ => return Ok(false),
         }
     }
-    Ok(true)
+    if !is_begun {
+        return Ok(!has_store);
+    }
+    let text = fs::read(path.join(UNFINISHED)).map_err(io_error(path))?;
+    let text_is_ours =
+        if has_store { text == marker_text().as_bytes() } else { marker_text().as_bytes().starts_with(&text) };
+    Ok(text_is_ours)
+}
+
+fn marker_text() -> String {
+    format!("{{\"format\":{FORMAT}}}\n")
 }

@@ -49,11 +49,9 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked(path) => write!(f, "{}: another process holds this data directory", path.display()),
-            Self::Foreign(path) => write!(
-                f,
-                "{}: not empty, and not a data directory of dialback (or one whose creation was cut short); left as it is",
-                path.display()
-            ),
+            Self::Foreign(path) => {
+                write!(f, "{}: not empty, and not a data directory of dialback; left as it is", path.display())
+            }
             Self::Newer { path, found, known } => write!(
                 f,
                 "{}: format {found}, written by a newer version; this one knows formats up to {known}",

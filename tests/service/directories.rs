@@ -52,6 +52,38 @@ fn a_directory_with_something_else_in_it_is_foreign() {
 }
 
 #[test]
+fn a_directory_whose_making_was_cut_short_is_made_again() {
+    for (marker, store) in [("{\"format\":1}\n", true), ("{\"format\":1}\n", false), ("{\"for", false), ("", false)] {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::write(directory.path().join("dialback.json.new"), marker).expect("written");
+        fs::write(directory.path().join("lock"), "").expect("written");
+        if store {
+            fs::create_dir(directory.path().join("store")).expect("made");
+            fs::write(directory.path().join("store/version"), "FJL").expect("written");
+        }
+        let service = open(directory.path());
+        configure(&service, changes()).expect("it is valid");
+        let before = ask_all(&service);
+        drop(service);
+        assert_eq!(ask_all(&open(directory.path())), before);
+    }
+}
+
+#[test]
+fn a_store_without_our_marker_is_not_taken_for_an_attempt_of_ours() {
+    // One that was finished once, whose marker is gone; and what else may be called so.
+    let directory = used();
+    fs::remove_file(directory.path().join("dialback.json")).expect("removed");
+    refused(directory.path(), |error| matches!(error, StoreError::Foreign(_)));
+    for (marker, name) in [("{\"for", "store"), ("{}", "lock"), ("{\"format\":1}\n", "notes.txt")] {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::write(directory.path().join("dialback.json.new"), marker).expect("written");
+        fs::write(directory.path().join(name), "keep me").expect("written");
+        refused(directory.path(), |error| matches!(error, StoreError::Foreign(_)));
+    }
+}
+
+#[test]
 fn a_directory_of_a_newer_format_is_newer() {
     for lock in [true, false] {
         let directory = used();
