@@ -146,7 +146,9 @@ fn nor_does_what_a_command_logs_about_its_request_nor_the_daemons_token() {
     let data = tempfile::tempdir().expect("a directory");
     let _daemon = Daemon::start(data.path());
     let contact = "+12125550143";
-    for filter in ["trace", "debug", "ureq=trace,ureq_proto=trace"] {
+    for filter in
+        ["trace", "debug", "ureq=trace,ureq_proto=trace", "ureq::unversioned::transport=trace,ureq_proto::util=trace"]
+    {
         let (code, _, log) = dialback(&["resolve", OURS, contact, "--log", filter, "--data"], data.path());
         assert_eq!(code, 3, "{log}");
         for private in [&OURS[1..], &contact[1..], "oper_"] {
