@@ -158,6 +158,16 @@ fn nor_does_what_a_command_logs_about_its_request_nor_the_daemons_token() {
 }
 
 #[test]
+fn a_daemon_that_has_only_just_begun_ends_in_order_too() {
+    for _ in 0..20 {
+        let data = tempfile::tempdir().expect("a directory");
+        // Asked as soon as its file is there.
+        assert_eq!(Daemon::start(data.path()).stop(), 0);
+        assert!(!data.path().join("daemon.json").exists());
+    }
+}
+
+#[test]
 fn a_client_that_never_finishes_its_request_does_not_keep_the_daemon_from_ending() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());

@@ -3,7 +3,7 @@
 mod sample;
 
 use crate::failure::Failure;
-use crate::serve::{listen, runtime, serve};
+use crate::serve::{Stop, listen, runtime, serve};
 use crate::{now, out};
 use dialback::http::{Api, Token};
 use dialback::store::MemoryStore;
@@ -40,6 +40,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
     let issued = Change::TokenIssued { id, role: Role::Environment, label: "demo".into(), digest };
     service.configure(ENVIRONMENT, now, move |_| Ok(vec![issued]))?;
     runtime()?.block_on(async {
+        let stop = Stop::listen()?;
         let (listener, url) = match options.listen {
             Some(address) => listen(address).await?,
             None => match listen(([127, 0, 0, 1], 8080).into()).await {
@@ -48,7 +49,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
             },
         };
         show_requests(&url, &token.secret)?;
-        serve(listener, Api::new(Arc::new(service), Arc::new(crate::now))).await
+        serve(listener, Api::new(Arc::new(service), Arc::new(crate::now)), stop).await
     })
 }
 

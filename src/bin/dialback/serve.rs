@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -38,9 +38,10 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let service = Arc::new(service);
     let api = Api::new(Arc::clone(&service), Arc::new(now)).with_operator(operator.digest);
     runtime()?.block_on(async {
+        let stop = Stop::listen()?;
         let (listener, url) = listen(options.listen).await?;
         let _file = DaemonFile::write(&options.data.data, url, &operator.secret)?;
-        serve(listener, api).await
+        serve(listener, api, stop).await
     })
 }
 
@@ -61,15 +62,15 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String),
 
 /// Serves until SIGINT or SIGTERM, then finishes the requests it has and commits what they handed in. Does not wait for them
 /// longer than a while, nor past a second signal.
-pub(crate) async fn serve(listener: TcpListener, api: Api) -> Result<ExitCode, Failure> {
+pub(crate) async fn serve(listener: TcpListener, api: Api, mut stop: Stop) -> Result<ExitCode, Failure> {
     let address = listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
     info!(%address, "serving");
-    let (stop, stopping) = oneshot::channel();
+    let (asked, stopping) = oneshot::channel();
     let asked_to_stop = async {
-        interrupted().await;
+        stop.asked().await;
         info!("stopping: finishing what has begun");
         // Nobody listens where the server has failed.
-        let _ = stop.send(());
+        let _ = asked.send(stop);
     };
     let server = axum::serve(listener, http::router(api)).with_graceful_shutdown(asked_to_stop);
     tokio::select! {
@@ -81,20 +82,31 @@ pub(crate) async fn serve(listener: TcpListener, api: Api) -> Result<ExitCode, F
 }
 
 /// Until the grace is over, or a second signal comes.
-async fn waited_enough(stopping: oneshot::Receiver<()>) {
-    if stopping.await.is_err() {
-        std::future::pending::<()>().await;
-    }
+async fn waited_enough(stopping: oneshot::Receiver<Stop>) {
+    let Ok(mut stop) = stopping.await else { return std::future::pending().await };
     tokio::select! {
         () = tokio::time::sleep(GRACE) => {}
-        () = interrupted() => {}
+        () = stop.asked() => {}
     }
 }
 
-async fn interrupted() {
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be waited for");
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// The signals that ask the daemon to stop.
+pub(crate) struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    /// To be called before anybody is told of the daemon: from here on a signal ends it in order.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::new(format!("no signals: {error}")));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
