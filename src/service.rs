@@ -12,7 +12,7 @@ mod recovery;
 use crate::decision::{Decision, Trace};
 use crate::engine::{Applied, Engine, Reader};
 use crate::event::{Change, Event};
-use crate::history::{Full, History};
+use crate::history::{Full, History, Keeper};
 use crate::id::EnvironmentId;
 use crate::metrics::Metrics;
 use crate::number::{Caller, E164};
@@ -37,6 +37,8 @@ pub struct Service {
     commands: Option<mpsc::Sender<Command>>,
     failure: Arc<Failure>,
     committer: Option<JoinHandle<()>>,
+    /// Grows the history off the committer's path.
+    _keeper: Option<Keeper>,
 }
 
 impl Service {
@@ -49,14 +51,16 @@ impl Service {
         engine: Engine,
         progress: impl FnMut(Recovered),
     ) -> Result<Self, StoreError> {
+        let no_thread = |error| StoreError::Io { path: "a thread".into(), error };
+        let keeper = engine.keeper().map_err(no_thread)?;
         recovery::recover(&mut store, &engine, progress)?;
         let engine = Arc::new(engine);
         let failure = Arc::<Failure>::default();
         let (commands, queue) = mpsc::channel();
         let committer = Committer::new(Box::new(store), Arc::clone(&engine), Arc::clone(&failure));
         let thread = thread::Builder::new().name("dialback-commit".into()).spawn(move || committer.run(&queue));
-        let thread = thread.map_err(|error| StoreError::Io { path: "dialback-commit".into(), error })?;
-        Ok(Self { engine, commands: Some(commands), failure, committer: Some(thread) })
+        let thread = thread.map_err(no_thread)?;
+        Ok(Self { engine, commands: Some(commands), failure, committer: Some(thread), _keeper: keeper })
     }
 
     /// As [`Engine::resolve`]: from memory, whatever the store does.

@@ -9,8 +9,9 @@ impl Timestamp {
     /// The first moment that the history can hold: 2020-01-01T00:00:00Z. What is earlier counts as this.
     pub const EARLIEST: Self = Self(1_577_836_800_000);
 
-    /// The last moment that the history can hold, in 2089: 2^41 - 1 ms after [`EARLIEST`](Self::EARLIEST).
-    pub const LATEST: Self = Self(Self::EARLIEST.0 + (1 << 41) - 1);
+    /// The last moment that the history can hold, in 2089: 2^41 - 2 ms after [`EARLIEST`](Self::EARLIEST). The words of the
+    /// millisecond behind it are the history's own.
+    pub const LATEST: Self = Self(Self::EARLIEST.0 + (1 << 41) - 2);
 
     /// The moment this many milliseconds after the Unix epoch.
     pub const fn from_millis(millis: u64) -> Self {

@@ -164,6 +164,14 @@ fn a_decision_allocates_nothing() {
     let mut reader = engine.reader();
     decides(Box::new(move |dialed, caller| reader.resolve(dialed, caller, NOW)), "reader");
 
+    // Many at once, more than are under way at a time: the same answers.
+    let calls: Vec<_> = questions.iter().cycle().take(100).map(|(_, dialed, caller)| (*dialed, *caller)).collect();
+    let mut decisions = vec![engine.resolve(questions[0].1, questions[0].2, NOW); calls.len()];
+    let allocations = counted(|| engine.resolve_batch(&calls, NOW, &mut decisions)).1;
+    assert_eq!(allocations, 0, "batch");
+    let one_by_one = calls.iter().map(|(dialed, caller)| engine.resolve(*dialed, *caller, NOW));
+    assert!(decisions.iter().copied().eq(one_by_one));
+
     // Also right after the plan has changed under the reader.
     let mut reader = engine.reader();
     reader.resolve(questions[8].1, questions[8].2, NOW);

@@ -4,7 +4,7 @@ mod rule;
 
 use crate::decision::{Decision, Trace};
 use crate::event::{Call, Change, Configuration, Erasure, Event};
-use crate::history::{Full, History, LastCall, Register};
+use crate::history::{Full, History, Keeper, LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::Metrics;
 use crate::number::{Caller, E164};
@@ -13,10 +13,14 @@ use crate::slot::Scope;
 use crate::sync::{Ordering, fence};
 use crate::time::Timestamp;
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Pairs that an engine takes unless told otherwise: a hundred million.
 pub const DEFAULT_MAX_PAIRS: usize = 100_000_000;
+
+/// Lines under way at a time in a batch: as many misses as a core can have open, and some.
+const BATCH: usize = 32;
 
 /// Decides which agent takes an inbound call. Share it by reference or in an [`Arc`]; every method takes `&self`.
 ///
@@ -26,7 +30,7 @@ pub const DEFAULT_MAX_PAIRS: usize = 100_000_000;
 #[derive(Debug)]
 pub struct Engine {
     plan: Published,
-    history: History,
+    history: Arc<History>,
     metrics: Metrics,
     /// Configurations are applied one after another. Decisions never touch this.
     configuring: Mutex<()>,
@@ -42,7 +46,7 @@ impl Engine {
     pub fn with_max_pairs(max_pairs: usize) -> Self {
         Self {
             plan: Published::new(Plan::new()),
-            history: History::new(max_pairs),
+            history: Arc::new(History::new(max_pairs)),
             metrics: Metrics::new(),
             configuring: Mutex::new(()),
         }
@@ -107,8 +111,35 @@ impl Engine {
         let _one_at_a_time = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = self.plan.load_full();
         let configuration = Configuration { sequence: plan.generation() + 1, environment, at, changes };
-        self.plan.publish(plan.with(&configuration)?);
+        self.replace(&plan, plan.with(&configuration)?);
         Ok(configuration)
+    }
+
+    /// Decides many calls at once: their pairs' lines are all on their way before the first is decided. All at the same
+    /// moment and on the same plan. Allocates nothing.
+    ///
+    /// # Panics
+    /// If the slices differ in length.
+    pub fn resolve_batch(&self, calls: &[(E164, Caller)], now: Timestamp, decisions: &mut [Decision]) {
+        assert_eq!(calls.len(), decisions.len(), "a decision for each call");
+        let plan = self.plan.load();
+        for (calls, decisions) in calls.chunks(BATCH).zip(decisions.chunks_mut(BATCH)) {
+            for (dialed, caller) in calls {
+                rule::prefetch(&self.history, *dialed, *caller);
+            }
+            for ((dialed, caller), decision) in calls.iter().zip(decisions) {
+                *decision = self.resolve_on(&plan, *dialed, *caller, now);
+            }
+        }
+    }
+
+    /// Starts the thread that grows the history so that its writers need not; `None` where there is one already. Without
+    /// one, writers do all of that in small steps. Ends when dropped. Start it after a fork, not before.
+    ///
+    /// # Errors
+    /// Where the system does not give a thread.
+    pub fn keeper(&self) -> io::Result<Option<Keeper>> {
+        Keeper::start(&self.history)
     }
 
     /// The plan that decisions read now.
@@ -132,7 +163,7 @@ impl Engine {
     /// Replaces the plan by one that was made from it.
     pub(crate) fn publish(&self, plan: impl Into<Arc<Plan>>) {
         let _one_at_a_time = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
-        self.plan.publish(plan);
+        self.replace(&self.plan.load_full(), plan);
     }
 
     /// Puts back what an earlier run had.
@@ -142,6 +173,17 @@ impl Engine {
 }
 
 impl Engine {
+    /// Puts `plan` in the place of `before`. The history is told of new numbers first: decisions on the new plan look for
+    /// their pairs where the dialed number says.
+    fn replace(&self, before: &Plan, plan: impl Into<Arc<Plan>>) {
+        let plan = plan.into();
+        for (slot, number) in plan.numbers_since(before) {
+            let assigned = self.history.assign(slot.into(), number);
+            debug_assert!(assigned, "nothing is written under a slot before it is given");
+        }
+        self.plan.publish(plan);
+    }
+
     fn record(&self, call: &Call) -> Result<Applied, Full> {
         let plan = self.plan.load();
         let held = |scope, contact| self.history.get(scope, contact);
@@ -190,7 +232,7 @@ impl Engine {
         if configuration.sequence <= plan.generation() {
             return Ok(Applied::Unchanged);
         }
-        self.plan.publish(plan.with(configuration)?);
+        self.replace(&plan, plan.with(configuration)?);
         Ok(Applied::Configured { generation: configuration.sequence })
     }
 }

@@ -4,7 +4,7 @@
 //! fast path.
 
 use crate::decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step};
-use crate::history::{History, LastCall};
+use crate::history::{History, LastCall, Spot};
 use crate::number::{Caller, E164};
 use crate::plan::{AgentEntry, NumberEntry, Plan};
 use crate::slot::{AgentSlot, NumberSlot};
@@ -35,6 +35,9 @@ pub(super) fn resolve(
 ) -> Decision {
     let decide = |route, reason, call| Decision { route, reason, call, generation: plan.generation() };
 
+    // Where the pair lies follows from the two numbers alone: its line is on its way while the plan is read.
+    let contact = prefetch(history, dialed, caller);
+
     let number = plan.dialed_slot(dialed).and_then(|slot| Some((slot, plan.number_entry(slot)?)));
     observer.saw(Reason::UnknownNumber, number.is_none(), || Saw::Number {
         environment: number.map(|(_, entry)| plan.environment_id(entry.environment)),
@@ -44,7 +47,6 @@ pub(super) fn resolve(
     };
     let default = |reason, call| decide(default_route(plan, number), reason, call);
 
-    let contact = caller.number();
     observer.saw(Reason::AnonymousCaller, contact.is_none(), || Saw::Caller { is_number: contact.is_some() });
     let Some(contact) = contact else {
         return default(Reason::AnonymousCaller, None);
@@ -76,6 +78,13 @@ pub(super) fn resolve(
     }
 }
 
+/// Brings near what the history knows of the two numbers; where that is. `None`: the caller is no number.
+pub(super) fn prefetch(history: &History, dialed: E164, caller: Caller) -> Option<Spot> {
+    let spot = history.spot(dialed, caller.number()?);
+    history.prefetch(spot);
+    Some(spot)
+}
+
 fn default_route(plan: &Plan, number: &NumberEntry) -> Route {
     match number.default_agent.and_then(|slot| plan.agent_entry(slot)) {
         Some(agent) => Route::Default(agent.id),
@@ -87,9 +96,9 @@ fn last_call<'a>(
     plan: &'a Plan,
     history: &History,
     slot: NumberSlot,
-    contact: E164,
+    contact: Spot,
 ) -> Option<(SourceCall, &'a AgentEntry)> {
-    match history.get(slot.into(), contact)?.read() {
+    match history.get_at(slot.into(), contact)?.read() {
         LastCall::Placed { at, outcome, source } => {
             // An agent that this plan does not know yet counts as none: the call came with a later configuration.
             let source = plan.agent_entry(source)?;

@@ -37,6 +37,11 @@ impl Register {
         Self::pack(until, ERASED)
     }
 
+    /// The lowest register of this moment: what is below it is of an earlier one.
+    pub fn floor(at: Timestamp) -> Self {
+        Self::pack(at, 0)
+    }
+
     /// What the register says.
     pub fn read(self) -> LastCall {
         let at = Timestamp::EARLIEST.plus_millis(self.0.get() >> TIME_SHIFT);

@@ -279,7 +279,8 @@ impl Plan {
             // A number that another environment held gets a new slot: nobody inherits somebody else's contacts.
             None => self.new_number(tenant, number)?,
         };
-        *self.number_entry_mut(slot) = NumberEntry { environment: tenant, ..NumberEntry::default() };
+        *self.number_entry_mut(slot) =
+            NumberEntry { number: Some(number), environment: tenant, ..NumberEntry::default() };
         let card = NumberCard { id, number, environment: tenant, named_default: None };
         *self.number_cards.get_mut(slot.index()).expect("slots have cards") = Some(Arc::new(card));
         self.number_ids.set((tenant, id), slot.index());

@@ -1,6 +1,7 @@
 //! What a decision reads: small, flat, by slot.
 
 use crate::id::AgentId;
+use crate::number::E164;
 use crate::outcome::OutcomeSet;
 use crate::slot::{AgentSlot, EnvironmentSlot};
 use crate::time::Lookback;
@@ -9,6 +10,8 @@ use smallvec::SmallVec;
 /// A number as the rule sees it.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct NumberEntry {
+    /// The number itself, also after its release: what the slot's contacts are kept under. Every slot that was given has one.
+    pub(crate) number: Option<E164>,
     /// The agents that own it, in the order of their assignment.
     pub(crate) owners: SmallVec<[AgentSlot; 4]>,
     /// Who answers when nobody else is to: named, else the published inbound owner assigned first.

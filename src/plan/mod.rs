@@ -130,6 +130,12 @@ impl Plan {
         self.environment_slots.get(id).and_then(EnvironmentSlot::new)
     }
 
+    /// The slots that were given since `before`, an earlier plan, and their numbers.
+    pub(crate) fn numbers_since(&self, before: &Plan) -> impl Iterator<Item = (NumberSlot, E164)> {
+        let given = (before.numbers.len()..self.numbers.len()).filter_map(NumberSlot::new);
+        given.filter_map(|slot| Some((slot, self.number_entry(slot)?.number?)))
+    }
+
     /// Where a call belongs, also of an agent that has been deleted and from a number that has been released since: a late
     /// report is about a call that did happen.
     pub(crate) fn call_slots(&self, call: &Call) -> Option<(EnvironmentSlot, NumberSlot, AgentSlot)> {

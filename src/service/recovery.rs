@@ -18,21 +18,26 @@ pub struct Recovered {
     pub complete: bool,
 }
 
-/// Folds all that is stored into the engine. Its plan is published once, at the end: nobody decides before.
+/// Folds all that is stored into the engine. Configurations come first, and the history is told of their numbers before any
+/// pair is put back. Nobody decides before this returns.
 pub(super) fn recover(
     store: &mut impl EventStore,
     engine: &Engine,
     mut progress: impl FnMut(Recovered),
 ) -> Result<(), StoreError> {
-    let mut plan = Plan::new();
+    let mut plan = Some(Plan::new());
     let mut so_far = Recovered::default();
     store.recover(&mut |stored| {
         match stored {
             Stored::Configuration(configuration) => {
+                let plan = plan.as_mut().ok_or(StoreError::Disorder)?;
                 plan.advance(&configuration)?;
                 so_far.configurations += 1;
             }
             Stored::Register(scope, contact, register) => {
+                if let Some(plan) = plan.take() {
+                    engine.publish(plan);
+                }
                 engine.restore(scope, contact, register)?;
                 so_far.pairs += 1;
             }
@@ -42,7 +47,9 @@ pub(super) fn recover(
         }
         Ok(())
     })?;
-    engine.publish(plan);
+    if let Some(plan) = plan {
+        engine.publish(plan);
+    }
     progress(Recovered { complete: true, ..so_far });
     Ok(())
 }

@@ -41,6 +41,8 @@ pub enum StoreError {
     Engine(String),
     /// A stored configuration does not fit those before it.
     Configuration(ConfigError),
+    /// The store showed a configuration behind a register.
+    Disorder,
     /// More pairs are stored than the history may hold.
     Full(Full),
 }
@@ -61,6 +63,7 @@ impl fmt::Display for StoreError {
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Engine(what) => write!(f, "the storage engine failed: {what}"),
             Self::Configuration(error) => write!(f, "a stored configuration does not fit those before it: {error}"),
+            Self::Disorder => f.write_str("the store showed a configuration behind a register"),
             Self::Full(full) => write!(f, "more pairs are stored than may be held: {full}"),
         }
     }

@@ -1,0 +1,457 @@
+//! How a segment's table is followed by another: in steps that anybody may take, each of which may be taken twice.
+//!
+//! 1. *Begin.* A table is made ready aside and put in as the current one's successor, by compare-and-swap: of several
+//!    makers one wins, the others give their memory back.
+//! 2. *Move*, block by block. A slot that nobody claimed is sealed. The register of a claimed one is merged into the
+//!    next table and then, unless it rose meanwhile, replaced by *moved*. Whoever meets a seal or *moved* goes on in
+//!    the next table. Blocks are taken off a counter; one that was taken and not finished is done again by others.
+//! 3. *Finish.* When every block is done the segment's version word is exchanged. The old table is given back as soon
+//!    as no writer sits that may know it.
+//!
+//! A thread that stops forever at any point of this keeps nobody from going on. It may keep memory: what it had taken
+//! out of the pool, and while it sits, the old tables of one segment.
+//!
+//! # Orderings
+//! `next` is exchanged with release and loaded with acquire: a successor's directory and header come before its word.
+//! The version word is exchanged (`SeqCst`, see [`super::seat`]) after all done marks were seen with acquire: who
+//! reads the new version sees every copy. Ends and seals are [`super::line`]'s.
+
+use super::index::{Index, Raised};
+use super::line::{DROPPED, MOVED, SEALED};
+use super::memory::prefetch;
+use super::seat::Seated;
+use super::shape::{BLOCK_LINES, CHUNK_BLOCKS, CHUNK_LINES, SEGMENTS, SLOTS, Version};
+use super::step::{Step, step};
+use crate::sync::{Ordering, canary, order};
+
+/// Why a table should be followed by another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Trigger {
+    /// It is as full as it should become. There is time.
+    Load,
+    /// A pair found no room within reach.
+    NoRoom,
+    /// Something in it can be left behind, and the history is full.
+    Reclaim,
+}
+
+/// Chunks that a growth with time clears itself rather than wait for clean ones: bounds a single write.
+const CLEARINGS: usize = 16;
+/// The load at which a table should grow, in hundredths. In models tables fill up, so that lines overflow.
+const FULL: usize = if cfg!(loom) { 100 } else { 76 };
+/// Blocks that a claim moves where there is no keeper: so many that few segments grow at the same time.
+const STEPS: usize = if cfg!(loom) { 1 } else { 3 };
+/// Lines looked at to learn how much of a table would be left behind.
+const SAMPLE: usize = 64;
+
+impl Index {
+    /// The claimed slots at which a table should be followed by a larger one.
+    pub(super) fn load_limit(version: Version) -> usize {
+        (version.chunks() * CHUNK_LINES * SLOTS * FULL / 100).max(1)
+    }
+
+    /// The size after `chunks`: a fifth more. Segments go through different sizes, spread evenly over the factor, so that
+    /// they do not all grow at once and the whole keeps between full and empty at every count of pairs.
+    fn size_after(segment: usize, chunks: usize) -> usize {
+        const EVEN_FROM: f64 = 6.0;
+        const FACTOR: f64 = 1.2;
+        if (chunks as f64) < EVEN_FROM {
+            return chunks + 1;
+        }
+        let phase = f64::from((segment as u32).reverse_bits()) / f64::from(u32::MAX) * 0.999;
+        let grown = (chunks as f64 / EVEN_FROM).ln() / FACTOR.ln();
+        let mut turn = (grown - phase).floor().max(0.0);
+        loop {
+            let size = (EVEN_FROM * FACTOR.powf(turn + phase)).round() as usize;
+            if size > chunks {
+                return size;
+            }
+            turn += 1.0;
+        }
+    }
+
+    /// The successor of `table`, made if there is none and room is needed; `None` if it cannot be.
+    pub(super) fn next_or_grow(&self, segment: usize, table: Version) -> Option<Version> {
+        let next = self.next(table);
+        if next.is_some() { Some(next) } else { self.grow(segment, table, Trigger::NoRoom) }
+    }
+
+    pub(super) fn next(&self, table: Version) -> Version {
+        // Acquire: the successor's directory and header come with its word.
+        Version::from_bits(self.tables.get(table).next.load(order!(Acquire, "next load")))
+    }
+
+    /// Gives the table a successor, unless it has one; its version. The caller sits on the segment.
+    pub(super) fn grow(&self, segment: usize, table: Version, trigger: Trigger) -> Option<Version> {
+        let floor = self.floor.load(Ordering::Relaxed);
+        let chunks = self.size_for(segment, table, trigger, floor)?;
+        step(Step::Sized);
+        let next = self.build(segment, table, chunks, trigger, floor)?;
+        step(Step::Built);
+        let link = &self.tables.get(table).next;
+        // Release: all that `build` wrote comes with the word. Acquire: so does what another built.
+        match link.compare_exchange(0, next.bits(), order!(AcqRel, "link"), Ordering::Acquire) {
+            Ok(_) => {
+                step(Step::Linked);
+                self.keeper.ring();
+                Some(next)
+            }
+            Err(other) => {
+                self.unbuild(next);
+                Some(Version::from_bits(other))
+            }
+        }
+    }
+
+    /// How many chunks the successor should have.
+    fn size_for(&self, segment: usize, table: Version, trigger: Trigger, floor: u64) -> Option<usize> {
+        let here = table.chunks();
+        let larger = Self::size_after(segment, here).min(self.tables.max_chunks());
+        let kept = if floor > 0 || self.retired.any() { self.kept_share(table, floor) } else { 1.0 };
+        let claimed = self.tables.get(table).claimed.load(Ordering::Relaxed);
+        let pairs = (claimed as f64 * kept * 1.1) as usize;
+        let full = Self::load_limit(table);
+        let wanted = match trigger {
+            _ if kept > 0.95 && trigger != Trigger::Reclaim => larger,
+            // Room for a fifth more than is left, and never less than half: the share is only a sample.
+            _ => (here * pairs * 6 / 5 / full.max(1) + 1).clamp(here.div_ceil(2), larger.max(here)),
+        };
+        if wanted > here && trigger != Trigger::Reclaim {
+            // As much again stays, so that a segment can still be rewritten to reclaim what has expired.
+            if wanted > here && self.pool.available() < 2 * wanted {
+                return (kept < 0.99 && trigger == Trigger::NoRoom).then_some(here);
+            }
+            return (larger > here).then_some(wanted);
+        }
+        Some(wanted.min(here))
+    }
+
+    /// The share of a table that would be kept, from a sample of its lines.
+    fn kept_share(&self, table: Version, floor: u64) -> f64 {
+        let lines = table.lines();
+        let (mut all, mut kept) = (0u32, 0u32);
+        for sample in 0..SAMPLE as u64 {
+            let line = lines * sample / SAMPLE as u64;
+            for slot in 0..SLOTS {
+                let (key, register) = self.line(table, line).slot(slot);
+                if key != 0 && key != SEALED && register < DROPPED {
+                    all += 1;
+                    kept += u32::from(self.keeps(table.unpack(line, key).0, register, floor));
+                }
+            }
+        }
+        if all == 0 { 1.0 } else { f64::from(kept) / f64::from(all) }
+    }
+
+    /// Whether a growth takes this register along.
+    fn keeps(&self, scope: u32, register: u64, floor: u64) -> bool {
+        register != 0 && register >= floor && !self.retired.contains(scope)
+    }
+
+    /// A table of `chunks`, all zero, that nobody knows yet.
+    fn build(&self, segment: usize, table: Version, chunks: usize, trigger: Trigger, floor: u64) -> Option<Version> {
+        let mut clearings = if trigger == Trigger::Load { CLEARINGS } else { usize::MAX };
+        if !self.pool.has(chunks, clearings) {
+            return None;
+        }
+        let id = self.tables.take()?;
+        let next = Version::new(table.next_generation(), id, chunks);
+        self.tables.begin(segment, next, floor);
+        for at in 0..chunks {
+            let Some(chunk) = self.pool.take(&mut clearings) else {
+                for taken in 0..at {
+                    self.pool.give_clean(self.tables.chunk(next, taken));
+                }
+                self.tables.give(id);
+                return None;
+            };
+            self.tables.set_chunk(id, at, chunk);
+            step(Step::Building);
+        }
+        Some(next)
+    }
+
+    /// Gives back a table that was built in vain.
+    fn unbuild(&self, table: Version) {
+        for at in 0..table.chunks() {
+            self.pool.give_clean(self.tables.chunk(table, at));
+        }
+        self.tables.give(table.table());
+    }
+
+    /// The very first tables, one chunk each.
+    pub(super) fn settle(&self) {
+        for segment in 0..SEGMENTS {
+            let before = Version::NONE;
+            let table = self.build(segment, before, 1, Trigger::NoRoom, 0).expect("the least memory there may be");
+            self.now[segment].store(table.bits(), Ordering::Release);
+        }
+    }
+
+    /// What a writer does after it claimed a slot: begins the growth that this made due, or does its share of one.
+    #[inline]
+    pub(super) fn after_claim(&self, seat: &Seated<'_>, segment: usize, version: Version, table: Version) {
+        let claimed = self.tables.get(table).claimed.fetch_add(1, Ordering::Relaxed) + 1;
+        if table != version || self.next(version).is_some() {
+            // The keeper does most of it where there is one.
+            let steps = if self.kept.load(Ordering::Relaxed) { usize::from(claimed.is_multiple_of(8)) } else { STEPS };
+            for _ in 0..steps {
+                self.help_on(seat, segment, version);
+            }
+        } else if claimed >= Self::load_limit(version) {
+            self.grow(segment, version, Trigger::Load);
+        }
+        if self.pool.dirty() > 0 && !self.kept.load(Ordering::Relaxed) {
+            self.pool.clear_one();
+        }
+    }
+
+    /// One step of the segment's growth, if there is one. The caller sits on the segment.
+    #[inline(never)]
+    pub(super) fn help_on(&self, seat: &Seated<'_>, segment: usize, version: Version) -> bool {
+        if !self.next(version).is_some() {
+            return false;
+        }
+        let table = self.tables.get(version);
+        let blocks = version.chunks() * CHUNK_BLOCKS;
+        // Relaxed: who gets which block says nothing; that each is done, is in the marks.
+        let taken = table.cursor.fetch_add(1, Ordering::Relaxed);
+        step(Step::Taken);
+        let block = if taken < blocks { Some(taken) } else { self.tables.not_done(version, taken) };
+        if let Some(block) = block {
+            if !self.move_block(seat, segment, version, block) {
+                return false;
+            }
+            step(Step::Moved);
+            self.tables.set_done(version, block);
+            step(Step::Marked);
+            if taken + 1 < blocks {
+                return true;
+            }
+        }
+        if self.tables.not_done(version, taken).is_none() {
+            self.finish(segment, version);
+        }
+        true
+    }
+
+    /// Moves the block's pairs to the tables behind; whether all found room.
+    pub(super) fn move_block(&self, seat: &Seated<'_>, segment: usize, version: Version, block: usize) -> bool {
+        let next = self.next(version);
+        let floor = self.tables.get(next).floor.load(Ordering::Relaxed);
+        self.prefetch_block(version, next, (block * BLOCK_LINES) as u64);
+        let mut claimed = 0;
+        let mut reclaimed = 0;
+        let mut complete = true;
+        'block: for line in block * BLOCK_LINES..(block + 1) * BLOCK_LINES {
+            let line = line as u64;
+            let words = self.line(version, line);
+            // From the last slot down: a line with any seal has one in its last slot.
+            for slot in (0..SLOTS).rev() {
+                let (mut key, mut register) = words.slot(slot);
+                if key == 0 {
+                    if canary("sealing") {
+                        continue;
+                    }
+                    step(Step::Sealing);
+                    let Some(found) = words.seal(slot) else { continue };
+                    key = found;
+                    register = words.register(slot);
+                }
+                if key == SEALED {
+                    continue;
+                }
+                let (scope, within) = version.unpack(line, key);
+                // Whether this thread made the pair's slot in the next table, where the pair is counted by then.
+                let mut made = false;
+                while register < DROPPED {
+                    let ended = if made || self.keeps(scope, register, floor) {
+                        if let Some((table, new)) = self.copy(segment, next, scope, within, register) {
+                            made |= new;
+                            if new && table == next {
+                                claimed += 1;
+                            } else if new {
+                                self.tables.get(table).claimed.fetch_add(1, Ordering::Relaxed);
+                            }
+                        } else {
+                            complete = false;
+                            break 'block;
+                        }
+                        step(Step::Copied);
+                        words.end(slot, register, MOVED)
+                    } else {
+                        let ended = words.end(slot, register, DROPPED);
+                        if ended.is_ok() {
+                            self.give_credit(seat);
+                            reclaimed += u64::from(register != 0);
+                        }
+                        ended
+                    };
+                    match ended {
+                        Ok(()) => break,
+                        Err(now) => {
+                            // Another left the pair behind and counted it out, but here it lives on.
+                            if now == DROPPED && made {
+                                self.granted.fetch_add(1, Ordering::Relaxed);
+                            }
+                            register = now;
+                        }
+                    }
+                }
+            }
+        }
+        if claimed > 0 {
+            self.tables.get(next).claimed.fetch_add(claimed, Ordering::Relaxed);
+        }
+        if reclaimed > 0 {
+            self.counts.reclaimed.fetch_add(reclaimed, Ordering::Relaxed);
+        }
+        complete
+    }
+
+    /// Brings a block's lines near, and those that its pairs go to: it is the first visit to either for long.
+    fn prefetch_block(&self, version: Version, next: Version, first: u64) {
+        for line in first..first + BLOCK_LINES as u64 {
+            prefetch(self.line(version, line));
+        }
+        let target = next.seek(0, version.place_of(first)).line;
+        for line in target..next.lines().min(target + BLOCK_LINES as u64 * 5 / 4 + 2) {
+            prefetch(self.line(next, line));
+        }
+    }
+
+    /// Merges a register into the first table from `table` on that has room; where, and whether it is new there.
+    fn copy(
+        &self,
+        segment: usize,
+        mut table: Version,
+        scope: u32,
+        within: u64,
+        register: u64,
+    ) -> Option<(Version, bool)> {
+        loop {
+            match self.raise(None, table, scope, within, register) {
+                Raised::Before { claimed, .. } => return Some((table, claimed)),
+                _ => table = self.next_or_grow(segment, table)?,
+            }
+        }
+    }
+
+    /// Exchanges the version, once, and retires the old table.
+    fn finish(&self, segment: usize, version: Version) {
+        let next = self.next(version);
+        step(Step::Finishing);
+        // SeqCst: before the look at the seats, see `Seats::sit`. Release: with every copy, seen through the marks.
+        let now = &self.now[segment];
+        if now.compare_exchange(version.bits(), next.bits(), order!(SeqCst, "finish"), Ordering::Relaxed).is_ok() {
+            step(Step::Finished);
+            self.counts.growths.fetch_add(1, Ordering::Relaxed);
+            self.tables.retire(version);
+            self.give_back();
+        }
+    }
+
+    /// Gives back retired tables that nobody may be writing to; whether there was one.
+    pub(super) fn give_back(&self) -> bool {
+        const AT_ONCE: usize = 8;
+        let mut held = [None; AT_ONCE];
+        let mut given = false;
+        for held in &mut held {
+            let Some((segment, version)) = self.tables.pop_retired() else { break };
+            step(Step::GivingBack);
+            if self.seats.is_held(segment, version) && !canary("seats") {
+                *held = Some(version);
+                continue;
+            }
+            for at in 0..version.chunks() {
+                self.pool.give(self.tables.chunk(version, at));
+            }
+            self.tables.give(version.table());
+            given = true;
+        }
+        for version in held.into_iter().flatten() {
+            self.tables.retire(version);
+        }
+        given
+    }
+
+    /// Makes room for a pair at the ceiling; whether some was made. `first` is where the search begins.
+    pub(super) fn reclaim(&self, first: usize) -> bool {
+        let collected = self.seats.collect_credit() as usize;
+        if collected > 0 {
+            self.granted.fetch_sub(collected, Ordering::Relaxed);
+            return true;
+        }
+        Self::segments().any(|offset| self.reclaim_in((first + offset) % SEGMENTS))
+    }
+
+    /// Rewrites the segment if enough in it can be left behind; whether anything was. Searches once for each change of
+    /// what can be.
+    pub(super) fn reclaim_in(&self, segment: usize) -> bool {
+        let reclaimable = self.reclaimable.load(Ordering::Relaxed);
+        if self.searched[segment].load(Ordering::Relaxed) == reclaimable {
+            return false;
+        }
+        let seat = self.seats.sit(segment, self.version(segment));
+        let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
+        let before = self.counts.reclaimed.load(Ordering::Relaxed);
+        if !self.next(version).is_some() {
+            self.searched[segment].store(reclaimable, Ordering::Relaxed);
+            let enough = (self.tables.get(version).claimed.load(Ordering::Relaxed) / 256).max(1);
+            if self.count_reclaimable(version) < enough || self.grow(segment, version, Trigger::Reclaim).is_none() {
+                return false;
+            }
+        }
+        while self.now[segment].load(Ordering::Relaxed) == version.bits() && self.help_on(&seat, segment, version) {}
+        self.counts.reclaimed.load(Ordering::Relaxed) != before
+    }
+
+    fn count_reclaimable(&self, table: Version) -> usize {
+        let floor = self.floor.load(Ordering::Relaxed);
+        (0..table.lines())
+            .flat_map(|line| (0..SLOTS).map(move |slot| (line, slot)))
+            .filter(|&(line, slot)| {
+                let (key, register) = self.line(table, line).slot(slot);
+                key != 0
+                    && key != SEALED
+                    && register < DROPPED
+                    && !self.keeps(table.unpack(line, key).0, register, floor)
+            })
+            .count()
+    }
+
+    /// A little of everything that is due; whether more may be.
+    pub(super) fn tend(&self) -> bool {
+        let mut busy = false;
+        let mut largest = 0;
+        for segment in Self::segments() {
+            let seen = self.version(segment);
+            let table = self.tables.get(seen);
+            largest = largest.max(seen.chunks());
+            let growing = table.next.load(Ordering::Relaxed) != 0;
+            if !growing && table.claimed.load(Ordering::Relaxed) < Self::load_limit(seen) {
+                continue;
+            }
+            let seat = self.seats.sit(segment, seen);
+            let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
+            if growing {
+                for _ in 0..CHUNK_BLOCKS {
+                    busy |= self.help_on(&seat, segment, version);
+                }
+            } else {
+                busy |= self.grow(segment, version, Trigger::Load).is_some();
+            }
+        }
+        busy |= self.tables.retired() > 0 && self.give_back();
+        busy |= self.pool.clear_one();
+        // What the next growth of the largest segment takes, and a little.
+        for _ in 0..4 {
+            busy |= self.pool.warm_one(largest * 5 / 4 + 4);
+        }
+        if self.granted.load(Ordering::Relaxed) > self.max_pairs - self.max_pairs / 16 {
+            // Nearly full: one segment's share of what may have expired.
+            busy |= Self::segments().any(|segment| self.reclaim_in(segment));
+        }
+        busy
+    }
+}

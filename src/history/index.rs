@@ -1,0 +1,435 @@
+//! The index itself, over bare words: places and scopes in, registers out. Reading and writing; growth is next door.
+//!
+//! A pair is looked for in its segment's table from its home line on, and where a slot has ended or the reach of the
+//! table is used up, in the next table. [`super`] says why this is right.
+
+use super::bell::Bell;
+use super::limits::{Full, Limits, Stats};
+use super::line::{DROPPED, Found, Line, Wrote};
+use super::memory::prefetch;
+use super::pool::CHUNK_BYTES;
+use super::pool::Pool;
+use super::scopes::ScopeSet;
+use super::seat::{Seated, Seats};
+use super::shape::{CHUNK_BITS, MAX_CHUNKS, SEGMENTS, Seek, TABLES, Version, segment_of, within};
+use super::table::Tables;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, canary, fence, order};
+use std::io;
+
+/// A version word on its own pair of cache lines would be a miss of its own; eight on one are written seldom enough.
+pub(crate) struct Index {
+    pub(super) now: [AtomicU64; SEGMENTS],
+    pub(super) tables: Tables,
+    pub(super) pool: Pool,
+    pub(super) seats: Seats,
+    /// Pairs granted to seats: those there are plus the seats' credit.
+    pub(super) granted: AtomicUsize,
+    pub(super) max_pairs: usize,
+    pub(super) floor: AtomicU64,
+    pub(super) retired: ScopeSet,
+    /// Bumped whenever more may have become reclaimable; and per segment, when it was last searched in vain.
+    pub(super) reclaimable: AtomicU64,
+    pub(super) searched: [AtomicU64; SEGMENTS],
+    /// Whether a keeper does the growing.
+    pub(super) kept: AtomicBool,
+    pub(super) keeper: Bell,
+    pub(super) counts: Counts,
+}
+
+/// What happened so far.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) growths: AtomicU64,
+    pub(super) reclaimed: AtomicU64,
+    pub(super) rejected: AtomicU64,
+}
+
+/// Where a pair lies in a table, or would.
+enum At {
+    Register(u64),
+    Nowhere,
+    NextTable,
+}
+
+impl Index {
+    /// An empty index.
+    ///
+    /// # Errors
+    /// Where the system does not give the address space.
+    pub(crate) fn new(limits: Limits) -> io::Result<Index> {
+        let chunks = limits.chunks();
+        // Segments differ in size by the growth factor, and places are only random.
+        let largest = (chunks * 2 / SEGMENTS + 4).min(MAX_CHUNKS);
+        let words = || std::array::from_fn(|_| AtomicU64::new(0));
+        let index = Index {
+            now: words(),
+            tables: Tables::new(TABLES, largest)?,
+            pool: Pool::new(chunks)?,
+            seats: Seats::new(),
+            granted: AtomicUsize::new(0),
+            max_pairs: limits.max_pairs,
+            floor: AtomicU64::new(0),
+            retired: ScopeSet::new()?,
+            reclaimable: AtomicU64::new(0),
+            searched: words(),
+            kept: AtomicBool::new(false),
+            keeper: Bell::default(),
+            counts: Counts::default(),
+        };
+        index.settle();
+        Ok(index)
+    }
+
+    #[inline(always)]
+    pub(super) fn line(&self, version: Version, line: u64) -> &Line {
+        self.pool.line(self.tables.chunk(version, (line >> CHUNK_BITS) as usize), line)
+    }
+
+    /// Acquire: what was written into the table before it was published comes before all that is read in it.
+    #[inline(always)]
+    pub(super) fn version(&self, segment: usize) -> Version {
+        Version::from_bits(self.now[segment].load(order!(Acquire, "version load")))
+    }
+
+    /// Whether the segment still is at `version`, asked behind everything that was read so far.
+    #[inline(always)]
+    pub(super) fn is_still(&self, segment: usize, version: Version) -> bool {
+        // Acquire fence: if any word read before it was written after the version ended, the load below sees that
+        // it did. This is what makes a late reader find out (b in `line`).
+        if !canary("re-check fence") {
+            fence(Ordering::Acquire);
+        }
+        canary("re-check") || self.now[segment].load(Ordering::Relaxed) == version.bits()
+    }
+
+    /// Brings the home line of a place near.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, place: u64) {
+        let version = self.version(segment_of(place));
+        prefetch(self.line(version, version.seek(0, within(place)).line));
+    }
+
+    /// The pair's register; zero where there is none.
+    #[inline(always)]
+    pub(crate) fn get(&self, scope: u32, place: u64) -> u64 {
+        let version = self.version(segment_of(place));
+        self.get_begun(scope, place, version, version.seek(scope, within(place)))
+    }
+
+    #[inline(always)]
+    fn get_begun(&self, scope: u32, place: u64, version: Version, seek: Seek) -> u64 {
+        let segment = segment_of(place);
+        match self.line(version, seek.line).find(seek.key, seek.mark()) {
+            // A register that ended is not below the sentinels.
+            Found::Register(register) if register < DROPPED && self.is_still(segment, version) => register,
+            Found::Nowhere if self.is_still(segment, version) => 0,
+            _ => self.get_far(segment, scope, within(place)),
+        }
+    }
+
+    /// Every other case: further lines, a segment that is growing, a reader that is late.
+    #[inline(never)]
+    fn get_far(&self, segment: usize, scope: u32, within: u64) -> u64 {
+        let version = self.version(segment);
+        if let Some(register) = self.get_chain(segment, version, scope, within) {
+            return register;
+        }
+        // The segment finished a growth meanwhile, and perhaps the memory is in use for something else. Sitting down
+        // keeps what is current now, so that this is the last attempt: no growth can make a reader wait.
+        let _seat = self.seats.sit(segment, version);
+        // SeqCst: see `Seats::sit`. The current table and those after it stay: they are of the seat's generation or
+        // later.
+        self.get_held(Version::from_bits(self.now[segment].load(Ordering::SeqCst)), scope, within)
+    }
+
+    /// Reads the chain of tables from `version` on; `None` if the segment moved on meanwhile.
+    #[inline]
+    fn get_chain(&self, segment: usize, version: Version, scope: u32, within: u64) -> Option<u64> {
+        let mut table = version;
+        loop {
+            let at = self.find(table, scope, within);
+            // Nothing read may be believed, nor a successor followed, unless the version still stands.
+            if !self.is_still(segment, version) {
+                return None;
+            }
+            match at {
+                At::Register(register) => return Some(register),
+                At::Nowhere => return Some(0),
+                At::NextTable => {
+                    let next = Version::from_bits(self.tables.get(table).next.load(order!(Acquire, "next load")));
+                    if !self.is_still(segment, version) {
+                        return None;
+                    }
+                    if !next.is_some() {
+                        return Some(0);
+                    }
+                    table = next;
+                }
+            }
+        }
+    }
+
+    /// The same where the caller sits.
+    fn get_held(&self, version: Version, scope: u32, within: u64) -> u64 {
+        let mut table = version;
+        loop {
+            match self.find(table, scope, within) {
+                At::Register(register) => return register,
+                At::Nowhere => return 0,
+                At::NextTable => {
+                    // Acquire fence: the end of a slot comes after the successor it points to (a in `line`).
+                    fence(Ordering::Acquire);
+                    let next = Version::from_bits(self.tables.get(table).next.load(order!(Acquire, "next load")));
+                    if !next.is_some() {
+                        return 0;
+                    }
+                    table = next;
+                }
+            }
+        }
+    }
+
+    /// Looks through the lines of one table.
+    #[inline]
+    fn find(&self, version: Version, scope: u32, within: u64) -> At {
+        let mut seek = version.seek(scope, within);
+        let mark = seek.mark();
+        for _ in 0..=version.reach() {
+            let line = self.line(version, seek.line);
+            match line.find(seek.key, mark) {
+                Found::Register(register) if register >= DROPPED => return At::NextTable,
+                Found::Register(register) => return At::Register(register),
+                Found::Nowhere => return At::Nowhere,
+                Found::Elsewhere if line.is_sealed() => return At::NextTable,
+                Found::Elsewhere => seek = version.step(seek),
+            }
+        }
+        At::NextTable
+    }
+
+    /// Several pairs at once: all lines of a group are on their way before the first is looked at.
+    #[inline]
+    pub(crate) fn get_batch(&self, mut pairs: impl Iterator<Item = (u32, u64)>, mut see: impl FnMut(usize, u64)) {
+        const GROUP: usize = 32;
+        let mut begun = [(0, 0, Version::NONE, Seek { line: 0, key: 0 }); GROUP];
+        let mut first = 0;
+        loop {
+            let mut count = 0;
+            // In this order, so that no pair is taken that there is no room for.
+            for (begun, (scope, place)) in begun.iter_mut().zip(pairs.by_ref()) {
+                let version = self.version(segment_of(place));
+                let seek = version.seek(scope, within(place));
+                prefetch(self.line(version, seek.line));
+                *begun = (scope, place, version, seek);
+                count += 1;
+            }
+            if count == 0 {
+                return;
+            }
+            // Those that are not in their home line wait until all others are done, and their next lines are here.
+            let mut later = [0; GROUP];
+            let mut waiting = 0;
+            for (at, &(_, place, version, seek)) in begun[..count].iter().enumerate() {
+                let register = match self.line(version, seek.line).find(seek.key, seek.mark()) {
+                    Found::Register(register) => register,
+                    Found::Nowhere => 0,
+                    Found::Elsewhere => DROPPED,
+                };
+                if register < DROPPED && self.is_still(segment_of(place), version) {
+                    see(first + at, register);
+                } else {
+                    prefetch(self.line(version, version.step(seek).line));
+                    later[waiting] = at;
+                    waiting += 1;
+                }
+            }
+            for &at in &later[..waiting] {
+                let (scope, place, ..) = begun[at];
+                see(first + at, self.get_far(segment_of(place), scope, within(place)));
+            }
+            first += count;
+        }
+    }
+
+    /// Raises the pair's register to at least `value`; the register before, zero where there was none.
+    #[inline]
+    pub(crate) fn merge(&self, scope: u32, place: u64, value: u64) -> Result<u64, Full> {
+        debug_assert!(value != 0 && value < DROPPED);
+        let segment = segment_of(place);
+        let version = self.version(segment);
+        // On its way while the seat is taken.
+        prefetch(self.line(version, version.seek(0, within(place)).line));
+        let seat = self.seats.sit(segment, version);
+        // SeqCst: see `Seats::sit`. This version, or one that came later, and all after it: held.
+        let mut version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
+        let mut table = version;
+        loop {
+            match self.raise(Some(&seat), table, scope, within(place), value) {
+                Raised::Before { old, claimed } => {
+                    if claimed {
+                        self.after_claim(&seat, segment, version, table);
+                    } else if table != version {
+                        self.help_on(&seat, segment, version);
+                    }
+                    return Ok(old);
+                }
+                Raised::NextTable => match self.next_or_grow(segment, table) {
+                    Some(next) => table = next,
+                    None => return Err(self.full()),
+                },
+                Raised::NoCredit => {
+                    if !self.reclaim(segment) {
+                        return Err(self.full());
+                    }
+                    // The segment may have moved on; what is current now is of the seat's generation or later.
+                    version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
+                    table = version;
+                }
+            }
+        }
+    }
+
+    /// One table's part of a merge. A new pair takes its right to be one from the seat; a copy, without a seat, has it.
+    #[inline]
+    pub(super) fn raise(
+        &self,
+        seat: Option<&Seated<'_>>,
+        version: Version,
+        scope: u32,
+        within: u64,
+        value: u64,
+    ) -> Raised {
+        let mut seek = version.seek(scope, within);
+        let mark = seek.mark();
+        for _ in 0..=version.reach() {
+            let line = self.line(version, seek.line);
+            let mut wrote = line.raise(seek.key, mark, value, seat.is_none());
+            if let (Wrote::Free, Some(seat)) = (&wrote, seat) {
+                if !self.take_credit(seat) {
+                    return Raised::NoCredit;
+                }
+                wrote = line.raise(seek.key, mark, value, true);
+                if !matches!(wrote, Wrote::Before { claimed: true, .. } | Wrote::Ended { claimed: true }) {
+                    self.give_credit(seat);
+                }
+            }
+            match wrote {
+                Wrote::Before { old, claimed } => return Raised::Before { old, claimed },
+                Wrote::Ended { .. } => return Raised::NextTable,
+                Wrote::Full | Wrote::Free => seek = version.step(seek),
+            }
+        }
+        Raised::NextTable
+    }
+
+    /// The right to one more pair, out of the seat's credit.
+    fn take_credit(&self, seat: &Seated<'_>) -> bool {
+        let Some(credit) = seat.credit() else { return self.grant(1) == 1 };
+        // Relaxed: only who sits touches the credit, and the seat itself passes it on.
+        let mut has = credit.load(Ordering::Relaxed);
+        if has == 0 {
+            has = self.grant(self.credit_step()) as u64;
+            if has == 0 {
+                return false;
+            }
+        }
+        credit.store(has - 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Gives back the right to a pair.
+    pub(super) fn give_credit(&self, seat: &Seated<'_>) {
+        let Some(credit) = seat.credit() else {
+            self.granted.fetch_sub(1, Ordering::Relaxed);
+            return;
+        };
+        let has = credit.load(Ordering::Relaxed) + 1;
+        let step = self.credit_step() as u64;
+        if has > 2 * step {
+            self.granted.fetch_sub(step as usize, Ordering::Relaxed);
+            credit.store(has - step, Ordering::Relaxed);
+        } else {
+            credit.store(has, Ordering::Relaxed);
+        }
+    }
+
+    /// Small against the ceiling, so that what lies unused in seats does not matter.
+    fn credit_step(&self) -> usize {
+        (self.max_pairs / 16384).clamp(1, 64)
+    }
+
+    /// Up to `wanted` pairs of the ceiling.
+    fn grant(&self, wanted: usize) -> usize {
+        // Relaxed: a count.
+        let mut granted = self.granted.load(Ordering::Relaxed);
+        loop {
+            let got = wanted.min(self.max_pairs.saturating_sub(granted));
+            if got == 0 {
+                return 0;
+            }
+            match self.granted.compare_exchange_weak(granted, granted + got, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return got,
+                Err(now) => granted = now,
+            }
+        }
+    }
+
+    pub(crate) fn max_pairs(&self) -> usize {
+        self.max_pairs
+    }
+
+    /// Pairs there are; while others write, pairs there were at some moment, nearly.
+    pub(crate) fn len(&self) -> usize {
+        let credit = self.seats.credit() as usize;
+        self.granted.load(Ordering::Relaxed).saturating_sub(credit)
+    }
+
+    /// Resident bytes: lines and what is beside them.
+    pub(crate) fn bytes(&self) -> usize {
+        let largest = Self::segments().map(|segment| self.version(segment).chunks()).max().unwrap_or(0);
+        self.pool.touched() * CHUNK_BYTES + self.tables.bytes(largest) + self.pool.touched() * 4
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let growing = Self::segments().filter(|&segment| self.next(self.version(segment)).is_some()).count();
+        Stats {
+            pairs: self.len(),
+            bytes: self.bytes(),
+            growths: self.counts.growths.load(Ordering::Relaxed),
+            reclaimed: self.counts.reclaimed.load(Ordering::Relaxed),
+            rejected: self.counts.rejected.load(Ordering::Relaxed),
+            growing,
+        }
+    }
+
+    /// Registers below `floor` may be left behind from now on.
+    pub(crate) fn expire_before(&self, floor: u64) {
+        if self.floor.fetch_max(floor, Ordering::Relaxed) < floor {
+            self.reclaimable.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// All pairs of `scope` may be left behind from now on.
+    pub(crate) fn retire(&self, scope: u32) {
+        if self.retired.insert(scope) {
+            self.reclaimable.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[cold]
+    fn full(&self) -> Full {
+        self.counts.rejected.fetch_add(1, Ordering::Relaxed);
+        Full::new(self.len(), self.max_pairs)
+    }
+
+    pub(super) fn segments() -> std::ops::Range<usize> {
+        0..SEGMENTS
+    }
+}
+
+/// What a write did in one table.
+pub(super) enum Raised {
+    Before { old: u64, claimed: bool },
+    NextTable,
+    NoCredit,
+}

@@ -1,0 +1,139 @@
+//! The memory of the lines: handed out in chunks, taken back, cleared, handed out again. It is address space first and
+//! becomes memory chunk by chunk; it goes back to the system with the history.
+
+use super::line::Line;
+use super::memory::Region;
+use super::shape::{CHUNK_BITS, CHUNK_LINES};
+use super::stack::{Links, Stack};
+use crate::sync::{AtomicUsize, Ordering, canary, fence};
+use std::io;
+
+pub(crate) struct Pool {
+    lines: Region<Line>,
+    links: Links,
+    /// Zeroed and in memory.
+    clean: Stack,
+    /// Given back, as they were.
+    dirty: Stack,
+    /// The first chunk that was never handed out.
+    fresh: AtomicUsize,
+    /// The first chunk that the system has not found memory for yet.
+    cold: AtomicUsize,
+    chunks: usize,
+}
+
+/// The size of a line's chunk in bytes.
+pub(crate) const CHUNK_BYTES: usize = CHUNK_LINES * size_of::<Line>();
+
+impl Pool {
+    pub(crate) fn new(chunks: usize) -> io::Result<Pool> {
+        Ok(Pool {
+            lines: Region::new(chunks * CHUNK_LINES, true)?,
+            links: Links::new(chunks, false)?,
+            clean: Stack::new(),
+            dirty: Stack::new(),
+            fresh: AtomicUsize::new(0),
+            cold: AtomicUsize::new(0),
+            chunks,
+        })
+    }
+
+    /// A line of a chunk. Any chunk number that a directory ever held will do.
+    #[inline(always)]
+    pub(crate) fn line(&self, chunk: usize, line: u64) -> &Line {
+        &self.lines[chunk << CHUNK_BITS | (line as usize & (CHUNK_LINES - 1))]
+    }
+
+    /// A zeroed chunk. Clears at most `*clearings` used ones for it.
+    pub(crate) fn take(&self, clearings: &mut usize) -> Option<usize> {
+        if let Some(chunk) = self.clean.pop(&self.links) {
+            return Some(chunk);
+        }
+        if *clearings > 0
+            && let Some(chunk) = self.dirty.pop(&self.links)
+        {
+            *clearings -= 1;
+            self.clear(chunk);
+            return Some(chunk);
+        }
+        // Relaxed: chunks that were never used are zero as the system gave them.
+        let mut fresh = self.fresh.load(Ordering::Relaxed);
+        while fresh < self.chunks {
+            match self.fresh.compare_exchange_weak(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Some(fresh),
+                Err(now) => fresh = now,
+            }
+        }
+        None
+    }
+
+    /// Takes back a chunk that was not written to.
+    pub(crate) fn give_clean(&self, chunk: usize) {
+        self.clean.push(&self.links, chunk);
+    }
+
+    /// Takes back a chunk that nobody writes to any more; late readers there may be.
+    pub(crate) fn give(&self, chunk: usize) {
+        self.dirty.push(&self.links, chunk);
+    }
+
+    /// Clears one chunk that was given back. Whether there was one.
+    pub(crate) fn clear_one(&self) -> bool {
+        let Some(chunk) = self.dirty.pop(&self.links) else { return false };
+        self.clear(chunk);
+        self.clean.push(&self.links, chunk);
+        true
+    }
+
+    fn clear(&self, chunk: usize) {
+        // Release: a late reader that meets one of these zeros, and fences, sees what came before: the end of the
+        // version that it believes in.
+        if !canary("clear fence") {
+            fence(Ordering::Release);
+        }
+        for line in &self.lines[chunk << CHUNK_BITS..][..CHUNK_LINES] {
+            line.clear();
+        }
+    }
+
+    /// Whether so many chunks are to be had by clearing at most `clearings`, as far as one look can tell.
+    pub(crate) fn has(&self, chunks: usize, clearings: usize) -> bool {
+        let fresh = self.chunks.saturating_sub(self.fresh.load(Ordering::Relaxed));
+        self.clean.len() + self.dirty.len().min(clearings) + fresh >= chunks
+    }
+
+    /// Chunks that can be had: used ones and those that are address space so far.
+    pub(crate) fn available(&self) -> usize {
+        self.ready() + self.chunks.saturating_sub(self.fresh.load(Ordering::Relaxed))
+    }
+
+    /// Chunks that were used and are not.
+    pub(crate) fn ready(&self) -> usize {
+        self.clean.len() + self.dirty.len()
+    }
+
+    pub(crate) fn dirty(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// Finds memory for one more chunk if fewer than `ahead` are ready. Whether it did.
+    pub(crate) fn warm_one(&self, ahead: usize) -> bool {
+        let fresh = self.fresh.load(Ordering::Relaxed);
+        let cold = self.cold.load(Ordering::Relaxed).max(fresh);
+        if cold >= self.chunks || cold - fresh + self.ready() >= ahead {
+            return false;
+        }
+        // One line of each page of the smallest size that there is.
+        for line in (0..CHUNK_LINES).step_by((4096 / size_of::<Line>()).max(1)) {
+            self.lines[cold << CHUNK_BITS | line].touch();
+        }
+        // Two who warm the same chunk do no harm, nor does one who is late.
+        self.cold.fetch_max(cold + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Chunks that are memory, used or not.
+    pub(crate) fn touched(&self) -> usize {
+        self.cold.load(Ordering::Relaxed).max(self.fresh.load(Ordering::Relaxed)).min(self.chunks)
+    }
+}

@@ -1,0 +1,296 @@
+//! The shape of a table: how a place in the key space becomes a line and a key word, and back.
+//!
+//! A *place* is a number of [`SPACE_BITS`] bits, held at the top of a word. Its first [`SEGMENT_BITS`] bits name the
+//! segment. The rest, taken as a fraction, times the number of lines gives the home line; what the multiplication
+//! leaves over, less the bits that cannot differ within a line, is the *quotient*. Line and quotient give the place
+//! back, so the key word needs to hold only
+//!
+//! ```text
+//! 63 ..    | ..              | 26..24 | 23..0
+//! quotient | displacement+1  | marks  | scope
+//! ```
+//!
+//! The more lines a table has, the shorter is the quotient and the wider the displacement below it. Lines follow places in
+//! order, so that a copy into a table of another size reads and writes both from front to back.
+
+#[cfg(not(loom))]
+mod size {
+    pub(crate) const SPACE_BITS: u32 = 50;
+    pub(crate) const SEGMENT_BITS: u32 = 6;
+    pub(crate) const CHUNK_BITS: u32 = 10;
+    pub(crate) const BLOCK_BITS: u32 = 4;
+    pub(crate) const SLOTS: usize = 4;
+    pub(crate) const SEATS: usize = 128;
+    pub(crate) const TABLES: usize = 512;
+}
+
+/// Small enough for a model checker to see growth happen, in a space where every place can be named.
+#[cfg(loom)]
+mod size {
+    pub(crate) const SPACE_BITS: u32 = 8;
+    pub(crate) const SEGMENT_BITS: u32 = 0;
+    pub(crate) const CHUNK_BITS: u32 = 0;
+    pub(crate) const BLOCK_BITS: u32 = 0;
+    pub(crate) const SLOTS: usize = 1;
+    pub(crate) const SEATS: usize = 3;
+    pub(crate) const TABLES: usize = 3;
+}
+
+pub(crate) use size::*;
+
+/// Whether a search goes to the other line of a pair first: processors tend to fetch lines in pairs. Needs an even
+/// number of lines.
+const PAIRED: bool = CHUNK_BITS > 0;
+
+/// How many segments the space is cut into; each grows by itself.
+pub(crate) const SEGMENTS: usize = 1 << SEGMENT_BITS;
+/// Lines in a chunk, the unit in which memory is handed out (64 KiB).
+pub(crate) const CHUNK_LINES: usize = 1 << CHUNK_BITS;
+/// Lines that one step of a growth moves.
+pub(crate) const BLOCK_LINES: usize = 1 << BLOCK_BITS;
+/// Steps in a chunk.
+pub(crate) const CHUNK_BLOCKS: usize = CHUNK_LINES / BLOCK_LINES;
+
+/// Overflow marks per key word.
+pub(crate) const MARK_BITS: u32 = 3;
+const SCOPE_BITS: u32 = 24;
+/// Where a key word's marks are; not at an end, so that the mask without them is a short immediate.
+pub(crate) const MARK_AT: u32 = SCOPE_BITS;
+/// One line further from home, in a key word.
+const UNIT: u64 = 1 << (MARK_AT + MARK_BITS);
+/// All of a key word but its marks.
+pub(crate) const UNMARKED: u64 = !(((1 << MARK_BITS) - 1) << MARK_AT);
+/// Bits of a place that are left behind its segment.
+const WITHIN_BITS: u32 = SPACE_BITS - SEGMENT_BITS;
+/// The mask of a place: the top [`SPACE_BITS`] bits. Kept at the top because a mask of the low 50 bits compiles to
+/// `bzhi` where the processor has it, with a false dependency on the register it writes.
+pub(crate) const SPACE_MASK: u64 = !(u64::MAX >> SPACE_BITS);
+
+const CHUNKS_AT: u32 = 10;
+const TABLE_AT: u32 = 26;
+const GENERATION_AT: u32 = 38;
+const CHUNKS_MASK: u64 = 0xFFFF << CHUNKS_AT;
+
+/// The most chunks that one table may have.
+pub(crate) const MAX_CHUNKS: usize = 0xFFFF;
+
+const _: () = assert!(TABLES <= 1 << (GENERATION_AT - TABLE_AT), "table ids fit their field");
+const _: () = assert!(CHUNK_BITS <= CHUNKS_AT, "lines come out of the word by one mask and one shift");
+const _: () = assert!(CHUNK_BLOCKS <= 64, "one word of done marks per chunk");
+
+/// One version of a segment's table in one word: everything a reader needs to know before it touches the line.
+///
+/// From the top: generation 26 bits, table 12 bits, chunks 16 bits, four unused, shift 6 bits. Zero is no version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Version(u64);
+
+impl Version {
+    /// No version: the word of a table that has no successor.
+    pub(crate) const NONE: Version = Version(0);
+
+    pub(crate) fn new(generation: u32, table: usize, chunks: usize) -> Version {
+        debug_assert!((1..=MAX_CHUNKS).contains(&chunks) && table < TABLES);
+        let lines = (chunks as u64) << CHUNK_BITS;
+        let shift = 64 - WITHIN_BITS + lines.ilog2();
+        Version(
+            u64::from(generation) << GENERATION_AT
+                | (table as u64) << TABLE_AT
+                | (chunks as u64) << CHUNKS_AT
+                | u64::from(shift),
+        )
+    }
+
+    #[inline(always)]
+    pub(crate) const fn from_bits(bits: u64) -> Version {
+        Version(bits)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    #[inline(always)]
+    pub(crate) const fn generation(self) -> u32 {
+        (self.0 >> GENERATION_AT) as u32
+    }
+
+    #[inline(always)]
+    pub(crate) const fn table(self) -> usize {
+        (self.0 >> TABLE_AT) as usize & ((1 << (GENERATION_AT - TABLE_AT)) - 1)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn chunks(self) -> usize {
+        ((self.0 & CHUNKS_MASK) >> CHUNKS_AT) as usize
+    }
+
+    #[inline(always)]
+    pub(crate) const fn lines(self) -> u64 {
+        (self.0 & CHUNKS_MASK) >> (CHUNKS_AT - CHUNK_BITS)
+    }
+
+    #[inline(always)]
+    const fn shift(self) -> u32 {
+        self.0 as u32 & 63
+    }
+
+    /// Whether this version is `other` or came before it. Generations wrap.
+    pub(crate) const fn is_up_to(self, other: u32) -> bool {
+        let wrap = 1 << (64 - GENERATION_AT);
+        (other.wrapping_sub(self.generation()) & (wrap - 1)) < wrap / 2
+    }
+
+    /// The generation after this one; never zero, so that no version is [`Version::NONE`].
+    pub(crate) const fn next_generation(self) -> u32 {
+        (self.generation() + 1) & ((1 << (64 - GENERATION_AT)) - 1)
+    }
+
+    /// The most lines that a pair can lie behind its home.
+    pub(crate) const fn span(self) -> u64 {
+        self.reach() + 1
+    }
+
+    /// The furthest from home that a pair may lie: what the displacement field holds, less than once around.
+    #[inline(always)]
+    pub(crate) const fn reach(self) -> u64 {
+        let field = (1u64 << (self.shift() - MARK_AT - MARK_BITS)) - 2;
+        let lines = self.lines() - 1;
+        if field < lines { field } else { lines }
+    }
+
+    /// Where the search for a pair begins.
+    #[inline(always)]
+    pub(crate) fn seek(self, scope: u32, within: u64) -> Seek {
+        let product = u128::from(within) * u128::from(self.lines());
+        let quotient = product as u64 >> self.shift() << self.shift();
+        Seek { line: (product >> 64) as u64, key: quotient | (u64::from(scope) + UNIT) }
+    }
+
+    /// The next line to look at, and the key as it would be written there.
+    #[inline(always)]
+    pub(crate) fn step(self, seek: Seek) -> Seek {
+        let line = if !PAIRED {
+            seek.line + 1
+        } else if seek.key & UNIT != 0 {
+            // The displacement field is one more than the displacement: at home, or an even way from it.
+            seek.line ^ 1
+        } else {
+            (seek.line ^ 1) + 2
+        };
+        Seek { line: if line >= self.lines() { line - self.lines() } else { line }, key: seek.key + UNIT }
+    }
+
+    /// How far from home a key word lies.
+    pub(crate) fn displacement(self, key: u64) -> u64 {
+        (key & !(u64::MAX << self.shift())) / UNIT - 1
+    }
+
+    /// The scope and the place within the segment of a key word found in `line`.
+    pub(crate) fn unpack(self, line: u64, key: u64) -> (u32, u64) {
+        let lines = self.lines();
+        let displacement = self.displacement(key);
+        let (away, side) = if PAIRED { (displacement & !1, displacement & 1) } else { (displacement, 0) };
+        let home = (if away > line { line + lines - away } else { line - away }) ^ side;
+        let quotient = key >> self.shift();
+        // Places within a line are `lines` apart in what the multiplication left over, and the quotient only dropped
+        // less than that: the place is the first whose product is not below the one kept.
+        let floor = home << (WITHIN_BITS - CHUNK_BITS) | quotient << (self.shift() - (64 - WITHIN_BITS) - CHUNK_BITS);
+        let within = floor.div_ceil(self.chunks() as u64);
+        ((key & ((1 << SCOPE_BITS) - 1)) as u32, within << (64 - WITHIN_BITS))
+    }
+
+    /// The first place whose home is `line` or behind it.
+    pub(crate) fn place_of(self, line: u64) -> u64 {
+        if line == 0 { 0 } else { ((u128::from(line) << 64).div_ceil(u128::from(self.lines()))) as u64 }
+    }
+}
+
+/// A line, and the key word that a pair has if it lies there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seek {
+    pub(crate) line: u64,
+    pub(crate) key: u64,
+}
+
+impl Seek {
+    /// Which of a line's overflow marks stands for this pair: it depends on nothing that changes from line to line.
+    #[inline(always)]
+    pub(crate) const fn mark(self) -> u32 {
+        // The top of the quotient: where between two lines the place is.
+        ((self.key >> 56) as u32 * (SLOTS as u32 * MARK_BITS)) >> 8
+    }
+}
+
+/// The segment that a place belongs to.
+#[inline(always)]
+pub(crate) const fn segment_of(place: u64) -> usize {
+    // Two shifts: with a single segment one by 64 would overflow.
+    (place >> 1 >> (63 - SEGMENT_BITS)) as usize % SEGMENTS
+}
+
+/// The place within its segment, at the top of the word.
+#[inline(always)]
+pub(crate) const fn within(place: u64) -> u64 {
+    place << SEGMENT_BITS
+}
+
+/// The place again, from its segment and the place within.
+pub(crate) const fn place_in(segment: usize, within: u64) -> u64 {
+    (segment as u64) << 1 << (63 - SEGMENT_BITS) | within >> SEGMENT_BITS
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_key_word_gives_its_pair_back(
+            chunks in prop_oneof![1..=64usize, 1..=MAX_CHUNKS],
+            scope in 0..1u32 << 24,
+            place in any::<u64>(),
+            steps in 0..6u64,
+        ) {
+            let version = Version::new(7, 3, chunks);
+            let place = place & SPACE_MASK;
+            let mut seek = version.seek(scope, within(place));
+            for _ in 0..steps.min(version.reach()) {
+                seek = version.step(seek);
+            }
+            prop_assert!(seek.line < version.lines());
+            prop_assert_eq!(seek.key & !UNMARKED, 0);
+            prop_assert_eq!(version.displacement(seek.key), steps);
+            let (found, inside) = version.unpack(seek.line, seek.key);
+            prop_assert_eq!((found, place_in(segment_of(place), inside)), (scope, place));
+        }
+
+        #[test]
+        fn lines_follow_places_in_order(chunks in 1..=MAX_CHUNKS, a in any::<u64>(), b in any::<u64>()) {
+            let version = Version::new(0, 0, chunks);
+            let (a, b) = (a.min(b), a.max(b));
+            prop_assert!(version.seek(0, a).line <= version.seek(0, b).line);
+            let line = version.seek(0, a).line;
+            prop_assert_eq!(version.seek(0, version.place_of(line)).line, line);
+        }
+
+        #[test]
+        fn a_version_says_what_it_was_made_of(generation in 0..1u32 << 26, table in 0..TABLES, chunks in 1..=MAX_CHUNKS) {
+            let version = Version::new(generation, table, chunks);
+            prop_assert_eq!((version.generation(), version.table(), version.chunks()), (generation, table, chunks));
+            prop_assert_eq!(version.lines(), chunks as u64 * 1024);
+        }
+    }
+
+    #[test]
+    fn the_smallest_table_still_holds_displacements() {
+        assert_eq!(Version::new(0, 0, 1).reach(), 6);
+        assert_eq!(Version::new(0, 0, 64).reach(), 510);
+    }
+}

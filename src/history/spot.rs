@@ -1,0 +1,165 @@
+//! Where a pair lies in the key space, known before the scope is.
+
+use super::shape::SPACE_MASK;
+use std::hash::{BuildHasher, RandomState};
+
+/// Where a pair lies in the key space: its owner's keyed hash plus its contact's keyed mix.
+///
+/// Made from the dialed number and the contact alone, so that the line can be prefetched before the dialed number has
+/// been looked up in the plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Spot(u64);
+
+impl Spot {
+    pub(crate) const fn from_place(place: u64) -> Spot {
+        Spot(place)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn place(self) -> u64 {
+        self.0
+    }
+}
+
+/// A keyed, reversible mix of 50-bit contacts, and a keyed hash of their owners.
+///
+/// Reversible, so that a table may keep only what the line's position does not say. Keyed per process, so that nobody
+/// outside can choose contacts that meet in one line.
+pub(crate) struct Mix {
+    flip: u64,
+    factors: [u64; 3],
+    undone: [u64; 3],
+    owner_flip: u64,
+    owner_factor: u64,
+}
+
+const CONTACT_BITS: u32 = 50;
+const BELOW: u32 = 64 - CONTACT_BITS;
+const HALF: u32 = CONTACT_BITS / 2;
+
+impl Mix {
+    /// A mix with keys of this process's own.
+    pub(crate) fn random() -> Mix {
+        // The standard library's keys come from the system's random source, so no further dependency does.
+        let state = RandomState::new();
+        Mix::new([0, 1, 2, 3, 4, 5].map(|word: u64| state.hash_one(word)))
+    }
+
+    pub(crate) fn new(keys: [u64; 6]) -> Mix {
+        let factors = [keys[1] | 1, keys[2] | 1, keys[3] | 1];
+        Mix {
+            flip: keys[0] & SPACE_MASK,
+            factors,
+            undone: factors.map(inverse),
+            owner_flip: keys[4],
+            owner_factor: keys[5] | 1,
+        }
+    }
+
+    /// Every contact at its own code, every owner at the beginning: for models, which must know what meets where.
+    #[cfg(loom)]
+    pub(crate) fn none() -> Mix {
+        Mix { flip: 0, factors: [1; 3], undone: [1; 3], owner_flip: 0, owner_factor: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn spot(&self, owner: u64, contact: u64) -> Spot {
+        Spot(self.home(owner).wrapping_add(self.scatter(contact)))
+    }
+
+    /// The contact at `spot` of `owner`.
+    pub(crate) fn contact(&self, owner: u64, spot: Spot) -> u64 {
+        let mixed = spot.0.wrapping_sub(self.home(owner));
+        let [first, second, third] = self.undone;
+        let code = fold(fold(mixed.wrapping_mul(third)).wrapping_mul(second)).wrapping_mul(first);
+        (code ^ self.flip) >> BELOW
+    }
+
+    /// Multiply and fold, three times, all at the top of the word, where the product drops what 50 bits cannot hold by
+    /// itself and the bits that choose the line are those that depend on everything. With one round less, contacts that
+    /// differ in their upper digits only fall unevenly.
+    #[inline(always)]
+    fn scatter(&self, contact: u64) -> u64 {
+        let [first, second, third] = self.factors;
+        let code = (contact << BELOW) ^ self.flip;
+        fold(fold(code.wrapping_mul(first)).wrapping_mul(second)).wrapping_mul(third)
+    }
+
+    #[inline(always)]
+    fn home(&self, owner: u64) -> u64 {
+        let product = u128::from(owner ^ self.owner_flip) * u128::from(self.owner_factor);
+        ((product >> 64) as u64 ^ product as u64) & SPACE_MASK
+    }
+}
+
+/// The upper half, put onto the lower one: undoes itself.
+#[inline(always)]
+const fn fold(code: u64) -> u64 {
+    code ^ (code >> HALF & SPACE_MASK)
+}
+
+/// The factor that undoes an odd one, modulo 2^64.
+const fn inverse(odd: u64) -> u64 {
+    // Newton's step doubles the right bits: 5 bits hold at the start.
+    let mut undone = odd.wrapping_mul(3) ^ 2;
+    let mut round = 0;
+    while round < 4 {
+        undone = undone.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(undone)));
+        round += 1;
+    }
+    undone
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_contact_comes_back(keys in any::<[u64; 6]>(), owner in any::<u64>(), contact in 1..1u64 << 50) {
+            let mix = Mix::new(keys);
+            let spot = mix.spot(owner, contact);
+            prop_assert_eq!(spot.place() & !SPACE_MASK, 0);
+            prop_assert_eq!(mix.contact(owner, spot), contact);
+        }
+    }
+
+    /// Pairs per line, as far from a random fill as chi squared says, in standard deviations.
+    fn unevenness(spots: impl Iterator<Item = u64>) -> f64 {
+        let mut lines = vec![0u32; 1 << 16];
+        let mut pairs = 0f64;
+        for place in spots {
+            lines[(place >> 48) as usize] += 1;
+            pairs += 1.0;
+        }
+        let expected = pairs / lines.len() as f64;
+        let chi: f64 = lines.iter().map(|&n| (f64::from(n) - expected).powi(2) / expected).sum();
+        (chi - (lines.len() - 1) as f64) / (2.0 * (lines.len() - 1) as f64).sqrt()
+    }
+
+    #[test]
+    fn crafted_contacts_spread_like_random_ones() {
+        for round in 0..4u64 {
+            let mix = Mix::random();
+            let at = |contact: u64| mix.spot(15_551_234_567, contact).place();
+            let n = 1u64 << 18;
+            let sets: [(&str, f64); 4] = [
+                ("consecutive", unevenness((1..=n).map(|i| at(4_915_100_000_000 + i)))),
+                ("same low bits", unevenness((1..=n).map(|i| at(i << 30 | 0x1234_5678)))),
+                ("hundreds", unevenness((1..=n).map(|i| at(i * 1_000_000)))),
+                (
+                    "numbers by contacts",
+                    unevenness((0..n).map(|i| mix.spot(4_930_000_000 + i / 64, 1 + i % 64).place())),
+                ),
+            ];
+            for (what, deviations) in sets {
+                // Evener than random does no harm; the last set has few independent parts, hence the room.
+                assert!(
+                    deviations < if what == "numbers by contacts" { 60.0 } else { 8.0 },
+                    "{what}, round {round}: {deviations}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a table is beside its lines: its directory of chunks, its successor, and how far a growth has come.
+
+use super::memory::Region;
+use super::shape::{CHUNK_BLOCKS, Version};
+use super::stack::{Links, Stack};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, order};
+use std::io;
+
+/// One table. The same few are used again and again; the version word says in which life.
+pub(crate) struct Table {
+    /// The segment and version of this life, for whoever gives the table back.
+    pub(crate) segment: AtomicUsize,
+    pub(crate) version: AtomicU64,
+    /// The version that follows; zero until there is one, then fixed for this life.
+    pub(crate) next: AtomicU64,
+    /// The next block to move.
+    pub(crate) cursor: AtomicUsize,
+    /// Slots claimed here, by writers and movers alike.
+    pub(crate) claimed: AtomicUsize,
+    /// The floor that the growth into this table uses, the same for all who take part.
+    pub(crate) floor: AtomicU64,
+}
+
+/// All tables of one history, with their directories.
+#[allow(clippy::struct_field_names, reason = "the tables of the tables")]
+pub(crate) struct Tables {
+    tables: Box<[Table]>,
+    /// `stride` chunk numbers per table.
+    directory: Region<crate::sync::AtomicU32>,
+    /// `stride` words per table: a bit per block that has been moved.
+    done: Region<AtomicU64>,
+    stride: usize,
+    links: Links,
+    free: Stack,
+    /// Out of use, but perhaps still written to.
+    retired: Stack,
+}
+
+impl Tables {
+    pub(crate) fn new(tables: usize, stride: usize) -> io::Result<Tables> {
+        let links = Links::new(tables, false)?;
+        let free = Stack::new();
+        for table in (0..tables).rev() {
+            free.push(&links, table);
+        }
+        Ok(Tables {
+            tables: (0..tables)
+                .map(|_| Table {
+                    segment: AtomicUsize::new(0),
+                    version: AtomicU64::new(0),
+                    next: AtomicU64::new(0),
+                    cursor: AtomicUsize::new(0),
+                    claimed: AtomicUsize::new(0),
+                    floor: AtomicU64::new(0),
+                })
+                .collect(),
+            directory: Region::new(tables * stride, false)?,
+            done: Region::new(tables * stride, false)?,
+            stride,
+            links,
+            free,
+            retired: Stack::new(),
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, version: Version) -> &Table {
+        &self.tables[version.table()]
+    }
+
+    /// The most chunks a table may have.
+    pub(crate) fn max_chunks(&self) -> usize {
+        self.stride
+    }
+
+    /// A table nobody uses.
+    pub(crate) fn take(&self) -> Option<usize> {
+        self.free.pop(&self.links)
+    }
+
+    pub(crate) fn give(&self, table: usize) {
+        self.free.push(&self.links, table);
+    }
+
+    /// Begins the life of a table under `version`. Only its owner sees it yet.
+    pub(crate) fn begin(&self, segment: usize, version: Version, floor: u64) {
+        let table = self.get(version);
+        // Relaxed: published with the version word.
+        table.segment.store(segment, Ordering::Relaxed);
+        table.version.store(version.bits(), Ordering::Relaxed);
+        table.next.store(0, Ordering::Relaxed);
+        table.cursor.store(0, Ordering::Relaxed);
+        table.claimed.store(0, Ordering::Relaxed);
+        table.floor.store(floor, Ordering::Relaxed);
+        for chunk in 0..version.chunks() {
+            self.done[version.table() * self.stride + chunk].store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn set_chunk(&self, table: usize, at: usize, chunk: usize) {
+        // Relaxed: published with the version word.
+        self.directory[table * self.stride + at].store(chunk as u32, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn chunk(&self, version: Version, at: usize) -> usize {
+        // Relaxed: written before the version word was published. A late reader may get a later life's number: a chunk
+        // all the same, and its version check fails.
+        self.directory[version.table() * self.stride + at].load(Ordering::Relaxed) as usize
+    }
+
+    /// Notes that a block has been moved, by whoever finished it, first or not.
+    pub(crate) fn set_done(&self, version: Version, block: usize) {
+        let word = &self.done[version.table() * self.stride + block / CHUNK_BLOCKS];
+        // Release: whoever sees the table done sees every copy that was made. Acquire is `not_done`'s.
+        word.fetch_or(1 << (block % CHUNK_BLOCKS), order!(Release, "done"));
+    }
+
+    /// A block that is not known to have been moved, looked for from `from` on, around.
+    pub(crate) fn not_done(&self, version: Version, from: usize) -> Option<usize> {
+        let all = u64::MAX >> (64 - CHUNK_BLOCKS);
+        let chunks = version.chunks();
+        (0..chunks).map(|offset| (from + offset) % chunks).find_map(|chunk| {
+            // Acquire: see `set_done`.
+            let word = self.done[version.table() * self.stride + chunk].load(order!(Acquire, "done look"));
+            (word != all).then(|| chunk * CHUNK_BLOCKS + (!word).trailing_zeros() as usize)
+        })
+    }
+
+    pub(crate) fn retire(&self, version: Version) {
+        self.retired.push(&self.links, version.table());
+    }
+
+    /// A table that is out of use, to be given back or retired again.
+    pub(crate) fn pop_retired(&self) -> Option<(usize, Version)> {
+        let table = self.retired.pop(&self.links)?;
+        let table = &self.tables[table];
+        Some((table.segment.load(Ordering::Relaxed), Version::from_bits(table.version.load(Ordering::Relaxed))))
+    }
+
+    pub(crate) fn retired(&self) -> usize {
+        self.retired.len()
+    }
+
+    /// What the tables take beside their lines, as far as it has been touched.
+    pub(crate) fn bytes(&self, chunks_a_table: usize) -> usize {
+        let pages = |bytes: usize| bytes.next_multiple_of(4096);
+        self.tables.len() * (size_of::<Table>() + 4)
+            + 2 * super::shape::SEGMENTS * (pages(chunks_a_table * 4) + pages(chunks_a_table * 8))
+    }
+}

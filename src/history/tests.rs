@@ -1,0 +1,510 @@
+//! What the history must do, with real threads: against a model, at the ceiling, while it grows, with a thread stopped.
+
+use super::index::Index;
+use super::limits::Limits;
+use super::shape::{SEGMENT_BITS, SPACE_MASK};
+use super::step::{Step, on_step};
+use super::*;
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::time::Timestamp;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+fn scope(index: u32) -> Scope {
+    Scope::from_bits(index).expect("in range")
+}
+
+fn contact(index: u64) -> E164 {
+    E164::from_code(index).expect("in range")
+}
+
+fn register(bits: u64) -> Register {
+    Register::from_bits(bits).expect("not zero")
+}
+
+/// A number that looks random.
+fn scatter(n: u64) -> u64 {
+    let n = (n ^ n >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (n ^ n >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+}
+
+#[test]
+fn a_pair_reads_back_what_was_merged_last_by_order() {
+    let history = History::new(1000);
+    assert_eq!(history.get(scope(1), contact(2)), None);
+    assert_eq!(history.merge(scope(1), contact(2), register(5)), Ok(None));
+    assert_eq!(history.merge(scope(1), contact(2), register(9)), Ok(Some(register(5))));
+    assert_eq!(history.merge(scope(1), contact(2), register(7)), Ok(Some(register(9))));
+    assert_eq!(history.get(scope(1), contact(2)), Some(register(9)));
+    assert_eq!(history.get(scope(2), contact(2)), None);
+    assert_eq!(history.get(scope(1), contact(3)), None);
+    assert_eq!(history.len(), 1);
+}
+
+#[test]
+fn every_erasure_can_be_held() {
+    let history = History::new(10);
+    let last = Register::erasure(Timestamp::LATEST);
+    history.merge(scope(0), contact(1), last).expect("room");
+    assert_eq!(history.get(scope(0), contact(1)), Some(last));
+    assert!(matches!(last.read(), LastCall::Erased { .. }));
+}
+
+#[test]
+fn an_assigned_scope_is_found_by_its_owner() {
+    let history = History::new(1000);
+    let dialed = contact(4_930_901_820);
+    assert!(history.assign(scope(7), dialed));
+    history.merge(scope(7), contact(99), register(3)).expect("room");
+    let spot = history.spot(dialed, contact(99));
+    history.prefetch(spot);
+    assert_eq!(history.get_at(scope(7), spot), Some(register(3)));
+    assert_eq!(spot, history.spot_in(scope(7), contact(99)));
+    assert!(history.assign(scope(7), dialed), "the same again changes nothing");
+    assert!(!history.assign(scope(7), contact(5)));
+    history.merge(scope(8), contact(99), register(3)).expect("room");
+    assert!(!history.assign(scope(8), dialed), "a scope that has pairs stays where it is");
+}
+
+#[test]
+fn a_batch_reads_what_single_reads_do() {
+    let history = History::new(10_000);
+    for i in 1..=1000 {
+        history.merge(scope(0), contact(i), register(i)).expect("room");
+    }
+    for len in [0, 1, 31, 32, 33, 64, 100] {
+        let pairs: Vec<_> =
+            (0..len).map(|i| (scope(0), history.spot_in(scope(0), contact(i * 37 % 1500 + 1)))).collect();
+        let mut registers = vec![None; pairs.len()];
+        history.get_batch(&pairs, &mut registers);
+        for (&(scope, spot), got) in pairs.iter().zip(registers) {
+            assert_eq!(got, history.get_at(scope, spot));
+        }
+    }
+}
+
+/// One thing done to a history and to its model.
+#[derive(Clone, Debug)]
+enum Op {
+    Merge(u32, u64, u64),
+    Get(u32, u64),
+    Floor(u64),
+    Tend,
+    Walk,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let pair = (0..9u32, 1..400u64);
+    prop_oneof![
+        400 => (pair.clone(), 1..1000u64).prop_map(|((s, c), r)| Op::Merge(s, c, r)),
+        100 => pair.prop_map(|(s, c)| Op::Get(s, c)),
+        1 => (1..300u64).prop_map(Op::Floor),
+        10 => Just(Op::Tend),
+        2 => Just(Op::Walk),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #[test]
+    fn it_behaves_like_a_map_of_maxima(ops in prop::collection::vec(op(), 1..6000)) {
+        // All contacts in one segment, and nine pairs at each place, so that lines overflow and the table grows.
+        let index = Index::new(Limits::pairs(100_000)).expect("memory");
+        let place = |contact: u64| (contact << 55 >> SEGMENT_BITS) & SPACE_MASK;
+        let mut model = BTreeMap::new();
+        let mut floor = 0;
+        for op in ops {
+            match op {
+                Op::Merge(s, c, r) => {
+                    let before = index.merge(s, place(c), r).expect("room");
+                    let held = model.entry((s, c)).or_insert(0);
+                    // What is below the floor may have been left behind.
+                    prop_assert!(before == *held || before == 0 && *held < floor);
+                    *held = r.max(before);
+                }
+                Op::Get(s, c) => {
+                    let (got, held) = (index.get(s, place(c)), model.get(&(s, c)).copied().unwrap_or(0));
+                    prop_assert!(got == held || got == 0 && held < floor);
+                }
+                Op::Floor(f) => {
+                    floor = floor.max(f);
+                    index.expire_before(f);
+                }
+                Op::Tend => {
+                    index.tend();
+                }
+                Op::Walk => {
+                    let mut seen = BTreeMap::new();
+                    index.walk(|s, p, r| { seen.insert((s, p), r); });
+                    for (&(s, c), &held) in &model {
+                        let got = seen.remove(&(s, place(c))).unwrap_or(0);
+                        prop_assert!(got == held || got == 0 && held < floor);
+                    }
+                    prop_assert!(seen.is_empty());
+                }
+            }
+        }
+        let live = model.iter().filter(|&(&(s, c), _)| index.get(s, place(c)) != 0).count();
+        prop_assert_eq!(index.len(), live);
+    }
+}
+
+#[test]
+fn nothing_is_lost_while_it_grows() {
+    let history = History::new(2_000_000);
+    let pairs = 600_000;
+    for i in 0..pairs {
+        history.merge(scope((i % 1000) as u32), contact(1 + scatter(i) % (1 << 49)), register(i + 1)).expect("room");
+    }
+    assert!(history.stats().growths > 64, "it has grown");
+    for i in 0..pairs {
+        let got = history.get(scope((i % 1000) as u32), contact(1 + scatter(i) % (1 << 49)));
+        assert_eq!(got, Some(register(i + 1)), "pair {i}");
+    }
+    assert_eq!(history.len(), pairs as usize);
+    let mut seen = 0;
+    history.for_each(|_, _, register| seen += register.bits());
+    while history.tend() {}
+    assert_eq!(history.stats().growing, 0);
+    let mut again = 0;
+    history.for_each(|_, _, register| again += register.bits());
+    assert_eq!(again, pairs * (pairs + 1) / 2);
+    assert!(seen >= again);
+}
+
+#[test]
+fn many_writers_one_pair_each_other_and_a_keeper() {
+    let history = Arc::new(History::new(1_000_000));
+    let keeper = Keeper::start(&history).expect("a thread").expect("the first");
+    assert!(Keeper::start(&history).expect("no thread needed").is_none(), "one keeper at a time");
+    let per_thread = 100_000;
+    thread::scope(|threads| {
+        for t in 0..4u64 {
+            let history = &history;
+            threads.spawn(move || {
+                for i in 0..per_thread {
+                    // Every pair is written by two threads.
+                    let pair = (i + t / 2 * per_thread) + 1;
+                    history.merge(scope(3), contact(pair), register(pair * 4 + t % 2 + 1)).expect("room");
+                }
+            });
+        }
+        threads.spawn(|| {
+            let mut newest = vec![0; 1000];
+            for round in 0..200_000u64 {
+                let pair = scatter(round) % 1000 + 1;
+                let got = history.get(scope(3), contact(pair)).map_or(0, Register::bits);
+                assert!(got >= newest[pair as usize - 1], "a register went back");
+                newest[pair as usize - 1] = got;
+            }
+        });
+    });
+    drop(keeper);
+    assert_eq!(history.len(), 2 * per_thread as usize);
+    for pair in 1..=2 * per_thread {
+        assert_eq!(history.get(scope(3), contact(pair)), Some(register(pair * 4 + 2)));
+    }
+}
+
+use std::sync::Arc;
+
+#[test]
+fn the_ceiling_is_exact_where_it_is_small_and_a_held_pair_can_still_be_raised() {
+    let history = History::new(1000);
+    for i in 1..=1000 {
+        history.merge(scope(0), contact(i), register(100 + i)).expect("room");
+    }
+    let full = history.merge(scope(0), contact(5000), register(1)).expect_err("full");
+    assert_eq!((full.pairs, full.max_pairs), (1000, 1000));
+    assert_eq!(history.get(scope(0), contact(5000)), None, "a refused write changes nothing");
+    assert_eq!(history.merge(scope(0), contact(7), register(9000)), Ok(Some(register(107))));
+    assert_eq!((history.len(), history.stats().rejected), (1000, 1));
+}
+
+#[test]
+fn at_the_ceiling_what_expired_makes_room() {
+    let history = History::new(50_000);
+    for i in 1..=50_000 {
+        history.merge(scope(0), contact(i), register(i)).expect("room");
+    }
+    history.merge(scope(0), contact(60_000), register(60_000)).expect_err("nothing has expired");
+    history.expire_before(register(25_001));
+    for i in 60_000..84_000 {
+        history.merge(scope(0), contact(i), register(i)).expect("half has expired");
+    }
+    assert!((24_000..=25_000).contains(&history.stats().reclaimed), "{:?}", history.stats());
+    assert!(history.get(scope(0), contact(1)).is_none());
+    for i in 25_001..=50_000 {
+        assert_eq!(history.get(scope(0), contact(i)), Some(register(i)), "what has not expired stays");
+    }
+    assert!(history.len() <= 50_000);
+}
+
+#[test]
+fn at_the_ceiling_a_retired_scope_makes_room() {
+    let history = History::new(10_000);
+    for i in 1..=10_000 {
+        history.merge(scope((i % 2) as u32), contact(i), register(i)).expect("room");
+    }
+    history.retire(scope(1));
+    for i in 20_000..24_900 {
+        history.merge(scope(2), contact(i), register(i)).expect("half was retired");
+    }
+    assert_eq!(history.get(scope(1), contact(1)), None);
+    assert_eq!(history.get(scope(0), contact(2)), Some(register(2)));
+}
+
+#[test]
+fn the_ceiling_in_bytes_refuses_and_loses_nothing() {
+    let history = History::try_new(Limits { max_pairs: usize::MAX, max_bytes: 12 << 20 }).expect("memory");
+    let mut taken = 0u64;
+    while history.merge(scope(0), contact(taken + 1), register(taken + 1)).is_ok() {
+        taken += 1;
+    }
+    assert!(history.bytes() < 14 << 20, "{}", history.bytes());
+    assert!(taken > 300_000, "{taken} pairs in 12 MiB");
+    for i in 1..=taken {
+        assert_eq!(history.get(scope(0), contact(i)), Some(register(i)));
+    }
+    history.expire_before(register(taken));
+    for i in 1..1000 {
+        history.merge(scope(1), contact(i), register(taken + i)).expect("nearly all has expired");
+    }
+}
+
+#[test]
+fn a_table_full_of_expired_pairs_is_rewritten_and_does_not_grow() {
+    let history = History::new(10_000_000);
+    let mut most = 0;
+    for i in 1..=3_000_000u64 {
+        // A window of 200,000 pairs counts.
+        history.merge(scope(0), contact(i), register(i)).expect("room");
+        if i % 10_000 == 0 {
+            history.expire_before(register(i.saturating_sub(200_000) + 1));
+        }
+        if i == 500_000 {
+            most = history.bytes();
+        }
+    }
+    assert!(history.bytes() <= most * 5 / 4, "{} after {most}", history.bytes());
+    assert!(history.len() < 600_000, "{}", history.len());
+    for i in 2_800_001..=3_000_000 {
+        assert_eq!(history.get(scope(0), contact(i)), Some(register(i)));
+    }
+}
+
+#[test]
+fn iteration_shows_every_pair_that_was_there_while_others_come() {
+    let history = History::new(2_000_000);
+    for i in 1..=100_000 {
+        history.merge(scope(1), contact(i), register(i)).expect("room");
+    }
+    let done = AtomicBool::new(false);
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            let mut i = 100_000;
+            while !done.load(Ordering::Relaxed) && i < 1_500_000 {
+                i += 1;
+                history.merge(scope(1), contact(i), register(i)).expect("room");
+            }
+        });
+        for _ in 0..20 {
+            let mut seen = vec![false; 100_001];
+            history.for_each(|_, contact, register| {
+                assert_eq!(contact.code(), register.bits());
+                if let Some(seen) = seen.get_mut(contact.code() as usize) {
+                    *seen = true;
+                }
+            });
+            assert_eq!(seen.iter().filter(|&&seen| seen).count(), 100_000);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A thread is stopped at every kind of step of a growth; others read and write on, through further growths, and what
+/// was acknowledged stays; then the thread goes on, late as it is, and still nothing is lost.
+#[test]
+fn readers_and_writers_go_on_while_a_thread_is_stopped_anywhere_in_a_growth() {
+    for stop in Step::ALL {
+        for skip in [0, 3, 40] {
+            let history = History::new(4_000_000);
+            let (stopped, was_stopped) = mpsc::channel();
+            let (go_on, may_go_on) = mpsc::channel::<()>();
+            thread::scope(|threads| {
+                let history = &history;
+                let frozen = threads.spawn(move || {
+                    let mut left = Some(skip);
+                    on_step(move |step| {
+                        if step == stop {
+                            match left {
+                                Some(0) => {
+                                    left = None;
+                                    stopped.send(()).expect("somebody waits");
+                                    let _ = may_go_on.recv();
+                                }
+                                Some(n) => left = Some(n - 1),
+                                None => {}
+                            }
+                        }
+                    });
+                    for i in 1..=400_000u64 {
+                        history.merge(scope(1), contact(i), register(i)).expect("room");
+                    }
+                });
+                was_stopped
+                    .recv_timeout(Duration::from_secs(60))
+                    .unwrap_or_else(|_| panic!("never came to {stop:?} for the {skip}th time"));
+                let before = history.stats().growths;
+                for i in 1..=400_000u64 {
+                    history.merge(scope(2), contact(i), register(i)).expect("room");
+                    if i % 16 == 0 {
+                        let earlier = scatter(i) % i + 1;
+                        assert_eq!(history.get(scope(2), contact(earlier)), Some(register(earlier)), "{stop:?}");
+                    }
+                }
+                assert!(history.stats().growths > before + 64, "growth went on: {stop:?}");
+                go_on.send(()).expect("it waits");
+                frozen.join().expect("it ends");
+            });
+            for i in 1..=400_000u64 {
+                assert_eq!(history.get(scope(1), contact(i)), Some(register(i)), "{stop:?} {skip}");
+                assert_eq!(history.get(scope(2), contact(i)), Some(register(i)), "{stop:?} {skip}");
+            }
+            while history.tend() {}
+            assert_eq!((history.len(), history.stats().growing), (800_000, 0), "{stop:?} {skip}");
+        }
+    }
+}
+
+/// Writers that sit for ever keep memory, not progress; a reader that is late by any number of growths finds out.
+#[test]
+fn a_seat_keeps_the_tables_of_its_segment_only() {
+    let history = History::new(2_000_000);
+    let segment = super::shape::segment_of(history.spot_in(scope(1), contact(1)).place());
+    let seat = history.index.seats.sit(segment, history.index.version(segment));
+    for i in 1..=500_000u64 {
+        history.merge(scope(1), contact(i), register(i)).expect("room");
+    }
+    while history.tend() {}
+    assert!(history.index.tables.retired() > 0, "kept while it sits");
+    drop(seat);
+    while history.tend() {}
+    assert_eq!(history.index.tables.retired(), 0, "given back when it left");
+}
+
+#[test]
+fn more_writers_than_seats_can_write() {
+    let history = History::new(1000);
+    let version = history.index.version(0);
+    let seats: Vec<_> = (0..super::shape::SEATS + 10).map(|_| history.index.seats.sit(0, version)).collect();
+    for i in 1..=1000 {
+        history.merge(scope(0), contact(i), register(i)).expect("room");
+    }
+    drop(seats);
+    assert_eq!(history.len(), 1000);
+    history.merge(scope(0), contact(1001), register(1)).expect_err("full");
+}
+
+/// Recorded histories of real threads on one pair, of which a linearizable register of maxima must be able to have been
+/// the cause.
+mod linearizable {
+    use super::*;
+    use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
+
+    #[derive(Clone, Default, Debug, PartialEq, Hash)]
+    struct Maximum(u64);
+
+    #[derive(Clone, Debug, PartialEq, Hash)]
+    enum Asked {
+        Merge(u64),
+        Get,
+    }
+
+    impl SequentialSpec for Maximum {
+        type Op = Asked;
+        type Ret = u64;
+        fn invoke(&mut self, op: &Asked) -> u64 {
+            let before = self.0;
+            if let Asked::Merge(value) = op {
+                self.0 = before.max(*value);
+            }
+            before
+        }
+    }
+
+    type Event = (u64, usize, Result<Asked, u64>);
+
+    fn verdict(mut events: Vec<Event>) -> bool {
+        events.sort_by_key(|event| event.0);
+        let mut tester = LinearizabilityTester::new(Maximum::default());
+        for (_, thread, what) in events {
+            match what {
+                Ok(asked) => tester.on_invoke(thread, asked).expect("one at a time"),
+                Err(got) => tester.on_return(thread, got).expect("after its invocation"),
+            };
+        }
+        tester.is_consistent()
+    }
+
+    /// Three threads merge and read one pair while a fourth makes its segment grow.
+    fn record(round: u64) -> Vec<Event> {
+        let index = Index::new(Limits::pairs(100_000)).expect("memory");
+        let place = |contact: u64| (contact << 40 >> SEGMENT_BITS) & SPACE_MASK;
+        // Near the growth, so that the threads below live through it.
+        for i in 0..2900 {
+            index.merge(1, place(scatter(i) >> 44), 1).expect("room");
+        }
+        let clock = AtomicU64::new(0);
+        let (index, clock) = (&index, &clock);
+        thread::scope(|threads| {
+            threads.spawn(move || {
+                for i in 2900..4200 {
+                    index.merge(1, place(scatter(i) >> 44), 1).expect("room");
+                }
+            });
+            let recorders: Vec<_> = (0..3)
+                .map(|thread| {
+                    threads.spawn(move || {
+                        let mut events = Vec::new();
+                        for step in 0..6u64 {
+                            let asked = if scatter(round * 64 + step * 3 + thread as u64) >> 63 == 0 {
+                                Asked::Get
+                            } else {
+                                Asked::Merge(2 + scatter(round ^ step << 8 ^ (thread as u64) << 16) % 9)
+                            };
+                            events.push((clock.fetch_add(1, Ordering::SeqCst), thread, Ok(asked.clone())));
+                            let got = match asked {
+                                Asked::Get => index.get(7, place(12_345)),
+                                Asked::Merge(value) => index.merge(7, place(12_345), value).expect("room"),
+                            };
+                            events.push((clock.fetch_add(1, Ordering::SeqCst), thread, Err(got)));
+                        }
+                        events
+                    })
+                })
+                .collect();
+            recorders.into_iter().flat_map(|recorder| recorder.join().expect("no panic")).collect()
+        })
+    }
+
+    #[test]
+    fn recorded_histories_are() {
+        for round in 0..300 {
+            let events = record(round);
+            assert!(verdict(events.clone()), "round {round}: {events:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_write_and_a_read_that_goes_back_are_not() {
+        let merged = |at, value, before| vec![(at, 0, Ok(Asked::Merge(value))), (at + 1, 0, Err(before))];
+        let read = |at, got| vec![(at, 1, Ok(Asked::Get)), (at + 1, 1, Err(got))];
+        assert!(verdict([merged(0, 5, 0), read(2, 5)].concat()));
+        assert!(!verdict([merged(0, 5, 0), read(2, 0)].concat()), "lost");
+        assert!(!verdict([merged(0, 5, 0), merged(2, 7, 5), read(4, 7), read(6, 5)].concat()), "back");
+    }
+}
