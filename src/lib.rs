@@ -41,7 +41,6 @@ pub mod metrics;
 mod number;
 mod outcome;
 pub mod plan;
-
 pub mod service;
 mod slot;
 pub mod store;

@@ -1,5 +1,6 @@
 //! What the program is asked to do.
 
+use crate::data::DataOptions;
 use crate::demo::DemoOptions;
 use crate::environment::EnvironmentCommand;
 use crate::failure::EXIT_CODES;
@@ -8,7 +9,6 @@ use crate::resolve::ResolveOptions;
 use crate::serve::ServeOptions;
 use crate::token::TokenCommand;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
 
 /// Routes callbacks: a contact calls one of your numbers back; which agent should answer?
 ///
@@ -70,15 +70,4 @@ pub(crate) struct ImportOptions {
     pub(crate) records: import::Options,
     #[command(flatten)]
     pub(crate) data: DataOptions,
-}
-
-/// Where the data is.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct DataOptions {
-    /// The data directory; made where there is none
-    #[arg(long, value_name = "DIR", env = "DIALBACK_DATA", default_value = "dialback-data")]
-    pub(crate) data: PathBuf,
-    /// How many (number, contact) pairs may be held in memory
-    #[arg(long, value_name = "PAIRS", default_value_t = dialback::engine::DEFAULT_MAX_PAIRS)]
-    pub(crate) max_pairs: usize,
 }

@@ -4,7 +4,7 @@
 //! and the operator token of the moment that it left there, readable by its own user only. Where none does, they open the directory
 //! and ask the same router in this process.
 
-use crate::args::DataOptions;
+use crate::data::DataOptions;
 use crate::data::{self, daemon_file};
 use crate::failure::Failure;
 use crate::now;

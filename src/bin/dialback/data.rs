@@ -1,12 +1,22 @@
 //! Opening a data directory.
 
-use crate::args::DataOptions;
 use dialback::service::Recovered;
 use dialback::store::{FjallStore, StoreError};
 use dialback::{Engine, Service};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tracing::info;
+
+/// Where the data is.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DataOptions {
+    /// The data directory; made where there is none
+    #[arg(long, value_name = "DIR", env = "DIALBACK_DATA", default_value = "dialback-data")]
+    pub(crate) data: PathBuf,
+    /// How many (number, contact) pairs may be held in memory
+    #[arg(long, value_name = "PAIRS", default_value_t = dialback::engine::DEFAULT_MAX_PAIRS)]
+    pub(crate) max_pairs: usize,
+}
 
 /// Opens the directory and puts back what it holds.
 pub(crate) fn open(options: &DataOptions) -> Result<Service, StoreError> {

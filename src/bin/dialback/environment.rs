@@ -1,7 +1,7 @@
 //! `dialback environment`.
 
-use crate::args::DataOptions;
 use crate::client::Client;
+use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::out;
 use clap::Subcommand;

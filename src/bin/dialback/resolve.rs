@@ -1,7 +1,7 @@
 //! `dialback resolve`.
 
-use crate::args::DataOptions;
 use crate::client::{Client, escape};
+use crate::data::DataOptions;
 use crate::failure::{Failure, in_part};
 use crate::out;
 use serde_json::Value;

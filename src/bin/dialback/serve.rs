@@ -1,7 +1,7 @@
 //! `dialback serve`: the daemon.
 
-use crate::args::DataOptions;
 use crate::client::DaemonFile;
+use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::{data, now};
 use dialback::Role;

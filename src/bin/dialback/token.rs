@@ -1,7 +1,7 @@
 //! `dialback token`.
 
-use crate::args::DataOptions;
 use crate::client::{Client, escape};
+use crate::data::DataOptions;
 use crate::environment::find_or_create;
 use crate::failure::Failure;
 use crate::out;
