@@ -120,6 +120,21 @@ fn a_directory_that_cannot_be_used_is_named_and_left_as_it_is() {
 }
 
 #[test]
+fn a_command_that_only_looks_makes_no_directory() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let mistyped = folder.path().join("dialbakc-data");
+    for command in [&["resolve", OURS, "anonymous", "--data"][..], &["token", "list", "--data"]] {
+        let (code, _, message) = dialback(command, &mistyped);
+        assert_eq!(code, 4);
+        assert!(message.contains("no such data directory"), "{message}");
+    }
+    let (code, _, message) =
+        dialback(&["token", "create", "--role", "gateway", "--environment", "a", "--data"], &mistyped);
+    assert_eq!(code, 1, "{message}");
+    assert!(!mistyped.exists());
+}
+
+#[test]
 fn no_log_line_carries_a_whole_number() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start_logging(data.path(), "trace");

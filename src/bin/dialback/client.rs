@@ -74,6 +74,11 @@ impl Client {
         }
     }
 
+    /// The same for commands that only look: they make no directory where a path was mistyped.
+    pub(crate) fn open_existing(options: &DataOptions) -> Result<Self, Failure> {
+        if options.data.exists() { Self::open(options) } else { Err(Failure::no_directory(&options.data)) }
+    }
+
     pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
         self.ask(&Method::GET, path, None)
     }

@@ -61,7 +61,7 @@ pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, 
             let answer = Client::open(data)?.post("/environments", &body)?;
             list(&json!([answer["data"]]), json)?;
         }
-        EnvironmentCommand::List { data } => list(&Client::open(data)?.get("/environments")?["data"], json)?,
+        EnvironmentCommand::List { data } => list(&Client::open_existing(data)?.get("/environments")?["data"], json)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use dialback::{ServiceError, store::StoreError};
 use std::fmt;
 use std::io::{Write, stderr};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What the exit codes mean, as `--help` says it.
@@ -12,7 +13,8 @@ Exit codes:
   1  could not be done; the message says why
   2  wrong usage
   3  done in part: an import rejected lines, or `resolve` found the call unrouted
-  4  the data directory cannot be used: held by another process, not ours, of a newer version, or damaged";
+  4  the data directory cannot be used: not there, held by another process, not ours, of a newer
+     version, or damaged";
 
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -28,6 +30,10 @@ pub(crate) fn in_part() -> ExitCode {
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { code: 1, message: message.into() }
+    }
+
+    pub(crate) fn no_directory(path: &Path) -> Self {
+        Self { code: 4, message: format!("{}: there is no such data directory", path.display()) }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

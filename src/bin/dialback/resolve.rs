@@ -28,7 +28,7 @@ pub(crate) fn run(options: &ResolveOptions, json: bool) -> Result<ExitCode, Fail
     let at = options.at.as_ref().map(|at| format!("&at={}", escape(at))).unwrap_or_default();
     let explain = options.explain;
     let path = format!("/route?dialed={dialed}&caller={caller}{at}&explain={explain}");
-    let answer = Client::open(&options.data)?.get(&path)?;
+    let answer = Client::open_existing(&options.data)?.get(&path)?;
     let data = &answer["data"];
     if json {
         out::line(format_args!("{data}"))?;

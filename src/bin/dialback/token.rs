@@ -61,6 +61,9 @@ impl TokenRole {
 pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failure> {
     match command {
         TokenCommand::Create { role, environment, label, data } => {
+            if let (Some(_), TokenRole::Gateway | TokenRole::Operator) = (environment, role) {
+                return Err(Failure::new("a gateway's or an operator's token belongs to no environment"));
+            }
             let client = Client::open(data)?;
             let mut body = json!({ "role": role.name() });
             if !label.is_empty() {
@@ -78,9 +81,9 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
                 out::line(format_args!("{}", answer["data"]["token"].as_str().unwrap_or_default()))?;
             }
         }
-        TokenCommand::List { data } => list(&Client::open(data)?.get("/tokens")?["data"], json)?,
+        TokenCommand::List { data } => list(&Client::open_existing(data)?.get("/tokens")?["data"], json)?,
         TokenCommand::Revoke { id, data } => {
-            let answer = Client::open(data)?.delete(&format!("/tokens/{}", escape(id)))?;
+            let answer = Client::open_existing(data)?.delete(&format!("/tokens/{}", escape(id)))?;
             out::line(format_args!("{}", if json { answer.to_string() } else { "revoked".to_owned() }))?;
         }
     }
