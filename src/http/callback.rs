@@ -7,9 +7,9 @@ use super::path::Named;
 use super::render::CallbackConfig;
 use super::{Api, read, reply};
 use crate::event::Change;
-use crate::id::AgentId;
+use crate::id::{AgentId, EnvironmentId};
 use crate::outcome::OutcomeSet;
-use crate::plan::{ConfigError, Plan};
+use crate::plan::{AgentView, CallbackView, ConfigError, Plan};
 use crate::time::Lookback;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -59,8 +59,7 @@ pub(super) async fn create(
 ) -> Result<Response, Refusal> {
     let role = Role::read(form)?;
     let plan = api.change(environment, move |_| Ok(vec![role.set_on(id)])).await?;
-    let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
-    let callback = agent.callback().ok_or(ConfigError::NotACallbackAgent(id))?;
+    let (agent, callback) = callback_agent(&plan, environment, id)?;
     let (name, direction) = (agent.name(), agent.direction().name());
     Ok(reply::data(Created { id, name, direction, callback_config: callback.into() }))
 }
@@ -74,13 +73,11 @@ pub(super) async fn replace(
 ) -> Result<Response, Refusal> {
     let role = Role::read(form)?;
     let decide = move |plan: &Plan| {
-        let agent = plan.agent(environment, id).ok_or(ConfigError::UnknownAgent(id))?;
-        agent.callback().ok_or(ConfigError::NotACallbackAgent(id))?;
+        callback_agent(plan, environment, id)?;
         Ok(vec![role.set_on(id)])
     };
     let plan = api.change(environment, decide).await?;
-    let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
-    let callback = agent.callback().ok_or(ConfigError::NotACallbackAgent(id))?;
+    let (_, callback) = callback_agent(&plan, environment, id)?;
     Ok(reply::data(Replaced { id, callback_config: callback.into() }))
 }
 
@@ -91,4 +88,15 @@ pub(super) async fn remove(
 ) -> Result<Response, Refusal> {
     api.change(environment, move |_| Ok(vec![Change::CallbackRemoved { id }])).await?;
     Ok(reply::message(StatusCode::OK, "Callback role removed"))
+}
+
+/// The agent, which must be there and have the role.
+fn callback_agent(
+    plan: &Plan,
+    environment: EnvironmentId,
+    id: AgentId,
+) -> Result<(AgentView<'_>, CallbackView<'_>), ConfigError> {
+    let agent = plan.agent(environment, id).ok_or(ConfigError::UnknownAgent(id))?;
+    let callback = agent.callback().ok_or(ConfigError::NotACallbackAgent(id))?;
+    Ok((agent, callback))
 }
