@@ -1,4 +1,12 @@
-//! Counters, sharded by thread so that counting never makes two cores share a cache line. No exporter.
+//! Counters and histograms, sharded by thread so that counting never makes two cores share a cache line. No exporter.
+
+mod commits;
+mod histogram;
+mod stopwatch;
+
+pub use commits::Commits;
+pub use histogram::{Histogram, Snapshot};
+pub(crate) use stopwatch::Stopwatch;
 
 use crate::decision::{Decision, Reason, Route};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};

@@ -14,12 +14,12 @@ use crate::engine::{Applied, Engine, Reader};
 use crate::event::{Change, Event};
 use crate::history::{Full, History, Keeper};
 use crate::id::EnvironmentId;
-use crate::metrics::Metrics;
+use crate::metrics::{Commits, Metrics};
 use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
-use crate::store::{EventStore, StoreError};
+use crate::store::{Durability, EventStore, StoreError};
 use crate::time::Timestamp;
-use commit::{Command, Committer};
+use commit::{Command, Committer, Submitted};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -34,7 +34,9 @@ pub const MAX_SKEW_MILLIS: u64 = 24 * 60 * 60 * 1000;
 #[derive(Debug)]
 pub struct Service {
     engine: Arc<Engine>,
-    commands: Option<mpsc::Sender<Command>>,
+    commands: Option<mpsc::Sender<Submitted>>,
+    durability: Durability,
+    commits: Arc<Commits>,
     failure: Arc<Failure>,
     committer: Option<JoinHandle<()>>,
     /// Grows the history off the committer's path.
@@ -57,10 +59,14 @@ impl Service {
         let engine = Arc::new(engine);
         let failure = Arc::<Failure>::default();
         let (commands, queue) = mpsc::channel();
-        let committer = Committer::new(Box::new(store), Arc::clone(&engine), Arc::clone(&failure));
+        let commits = Arc::<Commits>::default();
+        let durability = store.durability();
+        let counted = Arc::clone(&commits);
+        let committer = Committer::new(Box::new(store), Arc::clone(&engine), Arc::clone(&failure), counted);
         let thread = thread::Builder::new().name("dialback-commit".into()).spawn(move || committer.run(&queue));
         let thread = thread.map_err(no_thread)?;
-        Ok(Self { engine, commands: Some(commands), failure, committer: Some(thread), _keeper: keeper })
+        let (commands, committer) = (Some(commands), Some(thread));
+        Ok(Self { engine, commands, durability, commits, failure, committer, _keeper: keeper })
     }
 
     /// As [`Engine::resolve`]: from memory, whatever the store does.
@@ -148,6 +154,16 @@ impl Service {
         wait(|done| self.submit_configuration(environment, at, decide, done))
     }
 
+    /// How what is handed in becomes durable, in numbers.
+    pub fn commits(&self) -> &Commits {
+        &self.commits
+    }
+
+    /// What an acknowledgement means.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
     /// What made the store fail, if it has. Routing goes on all the same.
     pub fn failure(&self) -> Option<String> {
         self.failure.get()
@@ -155,7 +171,9 @@ impl Service {
 
     fn send(&self, command: Command) {
         let commands = self.commands.as_ref().expect("taken only when dropped");
-        if let Err(mpsc::SendError(command)) = commands.send(command) {
+        self.commits.submit(command.len());
+        if let Err(mpsc::SendError(Submitted { command, .. })) = commands.send(Submitted::new(command)) {
+            self.commits.refuse(command.len());
             command.refuse(ENDED);
         }
     }

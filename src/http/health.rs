@@ -1,6 +1,7 @@
 //! Whether everything works. Takes no token, so it names nothing.
 
 use super::{Api, reply};
+use crate::store::Durability;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -9,6 +10,9 @@ use serde::Serialize;
 #[derive(Serialize)]
 struct Well {
     status: &'static str,
+    /// Named where it is less than everybody expects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    durability: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -21,7 +25,8 @@ struct Unwell {
 
 pub(super) async fn show(State(api): State<Api>) -> Response {
     if api.service.failure().is_none() {
-        return reply::json(StatusCode::OK, &Well { status: "ok" });
+        let durability = Some(api.service.durability()).filter(|durability| *durability != Durability::Synced);
+        return reply::json(StatusCode::OK, &Well { status: "ok", durability: durability.map(Durability::name) });
     }
     let unwell = Unwell {
         status: "failing",

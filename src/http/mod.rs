@@ -5,7 +5,7 @@
 //!
 //! * **Every answer is JSON**, also those to unknown paths, wrong methods and panics: `{"success": true, "data": …}`,
 //!   `{"success": true, "message": …}` or `{"success": false, "message": …, "code": "UPPER_SNAKE"}`. Two are shorter by
-//!   contract: `GET /health` and `POST /calls/bulk`.
+//!   contract: `GET /health` and `POST /calls/bulk`. `GET /metrics` is not JSON at all.
 //! * **Acknowledged means durable**, as far as the service's store is. A store that cannot be written is 503 `NOT_DURABLE`;
 //!   routes are answered all the same.
 //! * **Checks that depend on the configuration see the newest one**: they run where changes are put in order
@@ -36,6 +36,7 @@
 //! | `GET /environments`, `POST /environments` | operator | 200, 201 |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `GET /health` (also without the base path) | none | 200; 503 `NOT_DURABLE` |
+//! | `GET /metrics` | none | 200, Prometheus text or OpenMetrics |
 //!
 //! Any of them may answer 401 `INVALID_TOKEN`, 403 `FORBIDDEN`, 422 `VALIDATION_ERROR` with what is wrong field by field, 503
 //! `NOT_DURABLE` or `TIMEOUT`; those with a body 400 `MALFORMED_JSON` or `BODY_CUT_SHORT`, 413 `BODY_TOO_LARGE` and 415
@@ -69,6 +70,7 @@ mod deadline;
 mod environments;
 mod error;
 mod explain;
+mod exposition;
 mod form;
 mod fresh;
 mod health;
@@ -78,6 +80,7 @@ mod path;
 mod read;
 mod render;
 mod reply;
+mod requests;
 mod route;
 mod time_text;
 mod token;
@@ -88,10 +91,11 @@ pub use token::Token;
 use crate::service::Service;
 use crate::time::Timestamp;
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 use error::Refusal;
+use requests::Requests;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +111,7 @@ pub struct Api {
     clock: Clock,
     operator: Option<[u8; 32]>,
     limits: Limits,
+    requests: Arc<Requests>,
 }
 
 /// What a request may cost.
@@ -129,7 +134,7 @@ impl Default for Limits {
 impl Api {
     /// The API of a service, on a clock.
     pub fn new(service: Arc<Service>, clock: Clock) -> Self {
-        Self { service, clock, operator: None, limits: Limits::default() }
+        Self { service, clock, operator: None, limits: Limits::default(), requests: Arc::default() }
     }
 
     /// Takes one more operator token, held in memory only, by its digest: what a first start needs to make tokens that
@@ -163,10 +168,11 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .nest("/api/v1", v1)
         .route("/health", get(health::show))
+        .route("/metrics", get(exposition::show))
         .fallback(async || Refusal::unknown_path())
         .method_not_allowed_fallback(async || Refusal::wrong_method())
         .layer(CatchPanicLayer::custom(|_| Refusal::internal().into_response()))
-        .layer(from_fn(log::requests))
+        .layer(from_fn_with_state(api.clone(), log::requests))
         .with_state(api)
 }
 

@@ -7,6 +7,7 @@ use super::form::{QueryForm, Wrong};
 use super::{Api, calls, fresh, read, reply, time_text};
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
 use crate::id::AgentId;
+use crate::metrics::Stopwatch;
 use crate::number::{Caller, E164};
 use crate::plan::{NumberView, Plan};
 use crate::time::Timestamp;
@@ -72,7 +73,10 @@ fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
     if explain {
         api.service.explain_on(plan, dialed, caller, at)
     } else {
-        Trace { decision: api.service.resolve_on(plan, dialed, caller, at), steps: Vec::new() }
+        let begun = Stopwatch::start();
+        let decision = api.service.resolve_on(plan, dialed, caller, at);
+        api.requests.decisions.record(begun.nanos());
+        Trace { decision, steps: Vec::new() }
     }
 }
 

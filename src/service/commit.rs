@@ -5,16 +5,22 @@ use crate::engine::{Applied, ApplyError, Engine, Write, call_write, erasure_writ
 use crate::event::{Change, Configuration, Event};
 use crate::history::Register;
 use crate::id::EnvironmentId;
+use crate::metrics::{Commits, Stopwatch};
 use crate::number::E164;
 use crate::plan::{ConfigError, Plan};
 use crate::slot::Scope;
-use crate::store::{Batch, EventStore};
+use crate::store::{Batch, Durability, EventStore, StoreError};
 use crate::time::Timestamp;
 use std::collections::HashMap;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 /// Commands that one sync may cover. Bounds how long the first of a group waits for the last, and the memory of a group.
 const MAX_GROUP: usize = 4096;
+
+/// How long what is [`Durability::Buffered`] stays unsynced: what a power failure may cost.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 type Decide = Box<dyn FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send>;
 type Done<T> = Box<dyn FnOnce(T) + Send>;
@@ -25,7 +31,27 @@ pub(super) enum Command {
     Configure { environment: EnvironmentId, at: Timestamp, decide: Decide, done: Done<Result<Arc<Plan>, ServiceError>> },
 }
 
+/// A command on its way.
+pub(super) struct Submitted {
+    pub(super) command: Command,
+    pub(super) since: Stopwatch,
+}
+
+impl Submitted {
+    pub(super) fn new(command: Command) -> Self {
+        Self { command, since: Stopwatch::start() }
+    }
+}
+
 impl Command {
+    /// Events, or the one configuration.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Record { events, .. } => events.len(),
+            Self::Configure { .. } => 1,
+        }
+    }
+
     pub(super) fn refuse(self, why: &str) {
         let error = ServiceError::NotDurable(why.to_owned());
         match self {
@@ -39,42 +65,101 @@ pub(super) struct Committer {
     store: Box<dyn EventStore>,
     engine: Arc<Engine>,
     failure: Arc<Failure>,
+    commits: Arc<Commits>,
+    /// Since when something has been acknowledged that is not synced. Only where less than that was asked for.
+    unsynced: Option<Stopwatch>,
 }
 
 impl Committer {
-    pub(super) fn new(store: Box<dyn EventStore>, engine: Arc<Engine>, failure: Arc<Failure>) -> Self {
-        Self { store, engine, failure }
+    pub(super) fn new(
+        store: Box<dyn EventStore>,
+        engine: Arc<Engine>,
+        failure: Arc<Failure>,
+        commits: Arc<Commits>,
+    ) -> Self {
+        Self { store, engine, failure, commits, unsynced: None }
     }
 
     /// Commits group after group until nobody can hand in any more.
-    pub(super) fn run(mut self, queue: &mpsc::Receiver<Command>) {
+    pub(super) fn run(mut self, queue: &Receiver<Submitted>) {
         let _reported = ReportedPanic(Arc::clone(&self.failure));
-        while let Ok(first) = queue.recv() {
-            let group = std::iter::once(first).chain(queue.try_iter().take(MAX_GROUP - 1)).collect();
-            self.commit(group);
+        loop {
+            match self.next(queue) {
+                Ok(first) => {
+                    let group = std::iter::once(first).chain(queue.try_iter().take(MAX_GROUP - 1)).collect();
+                    self.commit(group);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.sync_is_due().is_zero() {
+                self.sync();
+            }
+        }
+        if self.unsynced.is_some() {
+            self.sync();
         }
     }
 
-    fn commit(&mut self, commands: Vec<Command>) {
+    /// The next command. Does not wait for it past the time at which something has to be synced.
+    fn next(&self, queue: &Receiver<Submitted>) -> Result<Submitted, RecvTimeoutError> {
+        match self.sync_is_due() {
+            Duration::MAX => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            due => queue.recv_timeout(due),
+        }
+    }
+
+    /// In how long.
+    fn sync_is_due(&self) -> Duration {
+        let since = |unsynced: Stopwatch| SYNC_EVERY.saturating_sub(Duration::from_nanos(unsynced.nanos()));
+        self.unsynced.map_or(Duration::MAX, since)
+    }
+
+    fn sync(&mut self) {
+        self.unsynced = None;
+        if self.failure.get().is_none()
+            && let Err(error) = self.store.sync()
+        {
+            self.failure.set(error.to_string());
+        }
+    }
+
+    fn commit(&mut self, commands: Vec<Submitted>) {
+        let events = commands.iter().map(|submitted| submitted.command.len()).sum();
         if let Some(why) = self.failure.get() {
-            for command in commands {
-                command.refuse(&why);
+            self.commits.refuse(events);
+            for submitted in commands {
+                submitted.command.refuse(&why);
             }
             return;
         }
-        let mut group = Group::new(&self.engine);
-        for command in commands {
-            group.take(command);
+        let (engine, commits) = (Arc::clone(&self.engine), Arc::clone(&self.commits));
+        let mut group = Group::new(&engine, &commits);
+        for submitted in commands {
+            group.take(submitted);
         }
         let batch = group.batch();
-        if !batch.is_empty()
-            && let Err(error) = self.store.commit(&batch)
-        {
-            self.failure.set(error.to_string());
-            group.refuse(&error.to_string());
-            return;
+        if batch.is_empty() {
+            return group.apply();
         }
-        group.apply();
+        match self.write(&batch, events) {
+            Ok(()) => group.apply(),
+            Err(error) => {
+                self.failure.set(error.to_string());
+                self.commits.refuse(events);
+                group.refuse(&error.to_string());
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &Batch, events: usize) -> Result<(), StoreError> {
+        let began = Stopwatch::start();
+        self.store.commit(batch)?;
+        self.commits.commit(began, events);
+        if self.store.durability() == Durability::Buffered {
+            self.unsynced.get_or_insert(began);
+        }
+        Ok(())
     }
 }
 
@@ -93,13 +178,14 @@ impl Drop for ReportedPanic {
 /// Commands that become durable together: the plan after them, the registers they reach, and who is told what.
 struct Group<'a> {
     engine: &'a Engine,
+    commits: &'a Commits,
     plan: Arc<Plan>,
     configurations: Vec<Configuration>,
     registers: HashMap<(Scope, E164), Register, ahash::RandomState>,
     /// How many pairs more the history will take. What it would refuse must not be stored either: a store that holds more
     /// than the history may could not be started again.
     room: usize,
-    waiting: Vec<Waiting>,
+    waiting: Vec<(Waiting, Stopwatch)>,
 }
 
 /// What became of an event when its turn came. The engine is asked only about what was logged: by the time it applies, the
@@ -132,9 +218,10 @@ enum Waiting {
 }
 
 impl<'a> Group<'a> {
-    fn new(engine: &'a Engine) -> Self {
+    fn new(engine: &'a Engine, commits: &'a Commits) -> Self {
         Self {
             engine,
+            commits,
             plan: engine.plan(),
             configurations: Vec::new(),
             registers: HashMap::default(),
@@ -143,20 +230,18 @@ impl<'a> Group<'a> {
         }
     }
 
-    fn take(&mut self, command: Command) {
-        match command {
+    fn take(&mut self, submitted: Submitted) {
+        let waiting = match submitted.command {
             Command::Record { events, done } => {
                 let logged = events.iter().map(|event| self.log(event)).collect();
-                self.waiting.push(Waiting::Recording { events, logged, done });
+                Waiting::Recording { events, logged, done }
             }
-            Command::Configure { environment, at, decide, done } => {
-                let waiting = match self.configure(environment, at, decide) {
-                    Ok(()) => Waiting::Configured { plan: Arc::clone(&self.plan), done },
-                    Err(error) => Waiting::NotConfigured { error, done },
-                };
-                self.waiting.push(waiting);
-            }
-        }
+            Command::Configure { environment, at, decide, done } => match self.configure(environment, at, decide) {
+                Ok(()) => Waiting::Configured { plan: Arc::clone(&self.plan), done },
+                Err(error) => Waiting::NotConfigured { error, done },
+            },
+        };
+        self.waiting.push((waiting, submitted.since));
     }
 
     fn configure(&mut self, environment: EnvironmentId, at: Timestamp, decide: Decide) -> Result<(), ConfigError> {
@@ -233,7 +318,7 @@ impl<'a> Group<'a> {
 
     fn refuse(self, why: &str) {
         let error = ServiceError::NotDurable(why.to_owned());
-        for waiting in self.waiting {
+        for (waiting, _) in self.waiting {
             match waiting {
                 Waiting::Recording { done, .. } => done(Err(error.clone())),
                 Waiting::Configured { done, .. } | Waiting::NotConfigured { done, .. } => done(Err(error.clone())),
@@ -246,7 +331,7 @@ impl<'a> Group<'a> {
         if self.plan.generation() != engine.plan().generation() {
             engine.publish(self.plan);
         }
-        for waiting in self.waiting {
+        for (waiting, since) in self.waiting {
             match waiting {
                 Waiting::Recording { events, logged, done } => {
                     let did = |(event, logged): (&Event, Logged)| match logged {
@@ -254,10 +339,18 @@ impl<'a> Group<'a> {
                         Logged::Did(applied) => Ok(applied),
                         Logged::Refused(error) => Err(error),
                     };
-                    done(Ok(events.iter().zip(logged).map(did).collect()));
+                    let did = events.iter().zip(logged).map(did).collect();
+                    self.commits.acknowledge(since, events.len());
+                    done(Ok(did));
                 }
-                Waiting::Configured { plan, done } => done(Ok(plan)),
-                Waiting::NotConfigured { error, done } => done(Err(error.into())),
+                Waiting::Configured { plan, done } => {
+                    self.commits.acknowledge(since, 1);
+                    done(Ok(plan));
+                }
+                Waiting::NotConfigured { error, done } => {
+                    self.commits.acknowledge(since, 1);
+                    done(Err(error.into()));
+                }
             }
         }
     }

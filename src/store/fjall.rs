@@ -1,4 +1,4 @@
-//! The embedded store: a log-structured merge tree, one sync a batch.
+//! The embedded store: a log-structured merge tree, one sync a batch unless less is asked for.
 //!
 //! | keyspace | key | value |
 //! | --- | --- | --- |
@@ -6,7 +6,7 @@
 //! | `registers` | scope, 3 bytes, then contact, 7 bytes, big-endian | [`Register`], 8 bytes, big-endian |
 
 use super::directory::{DataDirectory, io_error};
-use super::{Batch, EventStore, StoreError, Stored};
+use super::{Batch, Durability, EventStore, StoreError, Stored};
 use crate::event::Configuration;
 use crate::history::Register;
 use crate::number::E164;
@@ -42,6 +42,7 @@ pub struct FjallStore {
     registers: Keyspace,
     database: Database,
     directory: DataDirectory,
+    durability: Durability,
 }
 
 impl FjallStore {
@@ -72,7 +73,13 @@ impl FjallStore {
             Failed::Panicked => damaged("the storage engine cannot make sense of it".into()),
         })?;
         directory.mark()?;
-        Ok(Self { configurations, registers, database, directory })
+        Ok(Self { configurations, registers, database, directory, durability: Durability::Synced })
+    }
+
+    /// The same store, which from now on promises this of what it commits.
+    #[must_use]
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
     }
 
     fn damaged(&self, what: impl Into<String>) -> StoreError {
@@ -106,8 +113,13 @@ impl FjallStore {
 
 impl EventStore for FjallStore {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mode = match self.durability {
+            Durability::Synced => PersistMode::SyncAll,
+            Durability::Buffered => PersistMode::Buffer,
+            Durability::Memory => return Ok(()),
+        };
         let engine_path = self.directory.engine_path();
-        let mut write = self.database.batch().durability(Some(PersistMode::SyncAll));
+        let mut write = self.database.batch().durability(Some(mode));
         for configuration in &batch.configurations {
             let value = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
             write.insert(&self.configurations, configuration.sequence.to_be_bytes(), value);
@@ -126,6 +138,15 @@ impl EventStore for FjallStore {
             see(self.read_register(item)?)?;
         }
         Ok(())
+    }
+
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        let synced = self.database.persist(PersistMode::SyncAll);
+        synced.map_err(|error| failed(&self.directory.engine_path(), error))
     }
 }
 

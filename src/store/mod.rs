@@ -2,12 +2,14 @@
 
 #[cfg(feature = "store")]
 mod directory;
+mod durability;
 mod error;
 #[cfg(feature = "store")]
 mod fjall;
 
 #[cfg(feature = "store")]
 pub use self::fjall::FjallStore;
+pub use durability::Durability;
 pub use error::StoreError;
 
 use crate::event::Configuration;
@@ -21,7 +23,8 @@ use crate::slot::Scope;
 /// since merging is maximum, the last call is the fold of all. Slots are given in the order of configurations, so a register
 /// means the same after every restart.
 pub trait EventStore: Send + 'static {
-    /// Makes the batch durable: whole, or not at all. When this returns `Ok` it survives a power failure.
+    /// Makes the batch durable: whole, or not at all. When this returns `Ok` it survives what
+    /// [`durability`](Self::durability) says.
     ///
     /// # Errors
     /// After an error it is unknown whether the batch will be there after a restart. The caller must commit nothing more: an
@@ -33,6 +36,20 @@ pub trait EventStore: Send + 'static {
     /// # Errors
     /// What cannot be read is an error; nothing is passed over.
     fn recover(&mut self, see: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError>;
+
+    /// What a committed batch survives. [`Durability::Synced`] unless the store says otherwise.
+    fn durability(&self) -> Durability {
+        Durability::Synced
+    }
+
+    /// Makes all that was committed survive a power failure. For stores that are not [`Durability::Synced`], which are asked
+    /// about once a second while there is something to sync, and before they are dropped.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    fn sync(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// What becomes durable together.
@@ -65,6 +82,10 @@ pub enum Stored {
 pub struct MemoryStore;
 
 impl EventStore for MemoryStore {
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+
     fn commit(&mut self, _: &Batch) -> Result<(), StoreError> {
         Ok(())
     }

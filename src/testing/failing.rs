@@ -1,6 +1,6 @@
 //! A store that fails when it is told to.
 
-use crate::store::{Batch, EventStore, StoreError, Stored};
+use crate::store::{Batch, Durability, EventStore, StoreError, Stored};
 use std::io;
 
 /// Passes everything on to another store, until the commit that is to fail; and fails every one after it, as a disk that is
@@ -39,5 +39,13 @@ impl<S: EventStore> EventStore for FailingStore<S> {
 
     fn recover(&mut self, see: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.store.recover(see)
+    }
+
+    fn durability(&self) -> Durability {
+        self.store.durability()
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.store.sync()
     }
 }

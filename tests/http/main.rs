@@ -1,6 +1,8 @@
 //! The control API, through its real router: what it answers, to whom, and what it refuses.
 #![cfg(feature = "http")]
 
+#[path = "../support/exposition.rs"]
+mod exposition;
 #[path = "../support/server.rs"]
 mod server;
 
@@ -11,6 +13,7 @@ mod callback;
 mod calls;
 mod contacts;
 mod failing;
+mod metrics;
 mod numbers;
 mod operators;
 mod random;

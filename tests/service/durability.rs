@@ -64,6 +64,109 @@ fn calls_and_erasures_in_any_mix_come_back_as_they_were_in_memory() {
     assert_eq!(ask_all(&open(&path)), before);
 }
 
+/// A copy of what is on the disk (in the system's cache, to be exact), as it stands when a process is killed.
+fn killed(path: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a directory");
+    for (name, bytes) in contents(path) {
+        let to = copy.path().join(name);
+        match bytes {
+            Some(bytes) => fs::write(to, bytes).expect("written"),
+            None => fs::create_dir_all(to).expect("made"),
+        }
+    }
+    copy
+}
+
+#[test]
+fn what_an_acknowledgement_survives_is_what_was_asked_for() {
+    for (durability, survives_a_kill) in
+        [(Durability::Synced, true), (Durability::Buffered, true), (Durability::Memory, false)]
+    {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("data");
+        let service = open(&path);
+        configure(&service, changes()).expect("it is valid");
+        service.record(vec![call_to(1, Moment(2), Outcome::Busy)]).expect("it is durable");
+        drop(service);
+
+        let service = start(FjallStore::open(&path).expect("it opens").with_durability(durability));
+        assert_eq!(service.durability(), durability);
+        service.record(vec![call_to(2, Moment(2), Outcome::Busy)]).expect("it is acknowledged");
+        assert_eq!(
+            configure(
+                &service,
+                vec![Change::AgentCreated {
+                    id: Agent(5).id(),
+                    name: "agent".into(),
+                    label: None,
+                    direction: Direction::Inbound,
+                }]
+            ),
+            Ok(2)
+        );
+        assert_eq!(ask(&service, 2).reason, Reason::Matched, "{durability}: it is in force");
+        let after_a_kill = open(killed(&path).path());
+        assert_eq!(ask(&after_a_kill, 1).reason, Reason::Matched, "{durability}: what was there before stays");
+        let expected = if survives_a_kill { (Reason::Matched, 2) } else { (Reason::NoHistory, 1) };
+        assert_eq!((ask(&after_a_kill, 2).reason, after_a_kill.plan().generation()), expected, "{durability}");
+        drop(service);
+        let after_the_end = open(&path);
+        assert_eq!((ask(&after_the_end, 2).reason, after_the_end.plan().generation()), expected, "{durability}");
+    }
+}
+
+/// Says what it was asked.
+struct Asked(Durability, mpsc::Sender<&'static str>, bool);
+
+impl EventStore for Asked {
+    fn commit(&mut self, _: &Batch) -> Result<(), StoreError> {
+        self.1.send("commit").expect("the test listens");
+        Ok(())
+    }
+
+    fn recover(&mut self, _: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn durability(&self) -> Durability {
+        self.0
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.1.send("sync").expect("the test listens");
+        if self.2 { Err(StoreError::Engine("the disk is gone".into())) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn what_is_buffered_is_synced_soon_and_at_the_end() {
+    let (asked, answers) = mpsc::channel();
+    let service = start(Asked(Durability::Buffered, asked, false));
+    configure(&service, changes()).expect("it is valid");
+    // Nobody hands in anything more, and still: this waits until the sync comes.
+    assert_eq!((answers.recv(), answers.recv()), (Ok("commit"), Ok("sync")));
+    service.record(vec![call_to(1, Moment(2), Outcome::Busy)]).expect("it is acknowledged");
+    drop(service);
+    assert_eq!(answers.iter().collect::<Vec<_>>(), ["commit", "sync"]);
+
+    let (asked, answers) = mpsc::channel();
+    let service = start(Asked(Durability::Synced, asked, false));
+    configure(&service, changes()).expect("it is valid");
+    drop(service);
+    assert_eq!(answers.iter().collect::<Vec<_>>(), ["commit"], "the commit was the sync");
+}
+
+#[test]
+fn a_late_sync_that_fails_stops_the_store_too() {
+    let (asked, answers) = mpsc::channel();
+    let service = start(Asked(Durability::Buffered, asked, true));
+    configure(&service, changes()).expect("it is valid");
+    assert_eq!((answers.recv(), answers.recv()), (Ok("commit"), Ok("sync")));
+    let did = service.record(vec![call_to(1, Moment(2), Outcome::Busy)]);
+    assert!(matches!(did, Err(ServiceError::NotDurable(_))), "{did:?}");
+    assert!(service.failure().is_some());
+}
+
 #[test]
 fn a_data_directory_is_free_again_when_its_service_is_gone() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -9,7 +9,7 @@ mod failures;
 mod groups;
 
 use dialback::history::Full;
-use dialback::store::{Batch, EventStore, FjallStore, StoreError, Stored};
+use dialback::store::{Batch, Durability, EventStore, FjallStore, StoreError, Stored};
 use dialback::testing::driver::Driver;
 use dialback::testing::failing::FailingStore;
 use dialback::testing::op::furnished;

@@ -1,7 +1,7 @@
 //! Opening a data directory.
 
 use dialback::service::Recovered;
-use dialback::store::{FjallStore, StoreError};
+use dialback::store::{Durability, FjallStore, StoreError};
 use dialback::{Engine, Service};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,12 @@ pub(crate) struct DataOptions {
 
 /// Opens the directory and puts back what it holds.
 pub(crate) fn open(options: &DataOptions) -> Result<Service, StoreError> {
-    let store = FjallStore::open(&options.data)?;
+    open_as(options, Durability::Synced)
+}
+
+/// The same, where an acknowledgement shall mean this.
+pub(crate) fn open_as(options: &DataOptions, durability: Durability) -> Result<Service, StoreError> {
+    let store = FjallStore::open(&options.data)?.with_durability(durability);
     // Left by a daemon that was killed. While this process holds the directory, the commands would take that address for
     // ours, and whoever listens there today would be shown an operator token.
     let _ = fs::remove_file(daemon_file(&options.data));

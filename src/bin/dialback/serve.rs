@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::{data, now};
 use dialback::Role;
 use dialback::http::{self, Api, Token};
+use dialback::store::Durability;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,12 +25,21 @@ pub(crate) struct ServeOptions {
     /// The address to listen on; port 0 takes any free one and says which
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    /// What an acknowledgement means. synced: on the disk, nothing is ever lost. buffered: with the operating system; a
+    /// killed daemon loses nothing, a power failure up to about the last second. memory: nowhere; all since the start is
+    /// lost when the daemon ends
+    #[arg(long, value_name = "DURABILITY", env = "DIALBACK_DURABILITY", default_value_t = Durability::Synced)]
+    #[arg(value_parser = durability)]
+    durability: Durability,
     #[command(flatten)]
     data: DataOptions,
 }
 
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
-    let service = data::open(&options.data)?;
+    let service = data::open_as(&options.data, options.durability)?;
+    if options.durability != Durability::Synced {
+        warn!(durability = %options.durability, "what is acknowledged can be lost");
+    }
     if service.plan().tokens().next().is_none() {
         warn!("there is no token yet: make one with `dialback token create`");
     }
@@ -43,6 +53,10 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         let _file = DaemonFile::write(&options.data.data, url, &operator.secret)?;
         serve(listener, api, stop).await
     })
+}
+
+fn durability(name: &str) -> Result<Durability, String> {
+    Durability::from_name(name).ok_or_else(|| "synced, buffered or memory".into())
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -1,0 +1,157 @@
+//! `GET /metrics`.
+
+use crate::exposition::Page;
+use crate::server::{CONTACT, Desk, OURS, Server};
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use dialback::Engine;
+use dialback::http::Limits;
+use dialback::store::{Batch, EventStore, MemoryStore, StoreError, Stored};
+use serde_json::json;
+use tower::ServiceExt;
+
+/// Content type and text.
+async fn page(server: &Server, accept: &str) -> (String, String) {
+    let request = Request::builder().uri("/metrics").header("accept", accept).body(Body::empty()).unwrap();
+    let response = server.router.clone().oneshot(request).await.expect("never fails");
+    assert_eq!(response.status(), 200);
+    let kind = response.headers()["content-type"].to_str().expect("text").to_owned();
+    let text = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+    (kind, String::from_utf8(text.to_vec()).expect("UTF-8"))
+}
+
+async fn read(server: &Server) -> Page {
+    let (kind, text) = page(server, "*/*").await;
+    assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+    Page::read(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"))
+}
+
+#[tokio::test]
+async fn what_happened_is_counted_and_nothing_else() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let before = read(&server).await;
+    let zero = [("decision", "callback"), ("reason", "MATCHED")];
+    assert_eq!(before.value("dialback_decisions_total", &zero), Some(0.0), "a series is there before its first");
+
+    assert_eq!(client.post("/calls", desk.call("busy")).await.status, 202);
+    let bulk = format!("{}\n{}\n", desk.call("voicemail"), desk.call("completed"));
+    assert_eq!(client.bulk(bulk).await.status, 200);
+    for _ in 0..3 {
+        client.get(&format!("/route?dialed={OURS}&caller={CONTACT}")).await.data();
+    }
+    client.get(&format!("/route?dialed={OURS}&caller={CONTACT}&explain=true")).await.data();
+    client.get(&format!("/route?dialed={OURS}&caller=anonymous")).await.data();
+    client.get("/route?dialed=+15559999999&caller=anonymous").await.data();
+    client.get(&format!("/agents/{CONTACT}")).await.is(404, "AGENT_NOT_FOUND");
+    client.get(&format!("/{CONTACT}")).await;
+
+    let page = read(&server).await;
+    let grown = |name: &str, labels: &[(&str, &str)]| {
+        page.value(name, labels).unwrap_or(0.0) - before.value(name, labels).unwrap_or(0.0)
+    };
+    let decided = |decision, reason| grown("dialback_decisions_total", &[("decision", decision), ("reason", reason)]);
+    assert_eq!(decided("callback", "MATCHED"), 3.0, "what is explained is not counted");
+    assert_eq!(decided("default", "ANONYMOUS_CALLER"), 1.0);
+    assert_eq!(decided("unrouted", "UNKNOWN_NUMBER"), 1.0);
+    assert_eq!(grown("dialback_decision_duration_seconds_count", &[]), 5.0);
+    let asked = |method, route, status| {
+        let labels = [("method", method), ("route", route), ("status", status)];
+        grown("dialback_http_requests_total", &labels)
+    };
+    assert_eq!(asked("GET", "/api/v1/route", "200"), 6.0);
+    assert_eq!(asked("POST", "/api/v1/calls", "202"), 1.0);
+    assert_eq!(asked("GET", "/api/v1/agents/{agent}", "404"), 1.0);
+    assert_eq!(asked("GET", "-", "404"), 1.0);
+    let route = [("method", "GET"), ("route", "/api/v1/route")];
+    assert_eq!(grown("dialback_http_request_duration_seconds_count", &route), 6.0);
+    assert_eq!(grown("dialback_commit_group_size_sum", &[]), 3.0, "three calls");
+    assert_eq!(grown("dialback_commit_group_size_count", &[]), 2.0, "in two groups");
+    assert_eq!(grown("dialback_commit_duration_seconds_count", &[]), 2.0);
+    assert_eq!(grown("dialback_acknowledgement_duration_seconds_count", &[]), 2.0);
+    assert_eq!(page.value("dialback_journal_lag", &[]), Some(0.0));
+    assert_eq!(page.value("dialback_pairs", &[]), Some(1.0));
+    assert!(page.value("dialback_history_bytes", &[]).is_some_and(|bytes| bytes > 0.0));
+    #[allow(clippy::cast_precision_loss, reason = "a small number")]
+    let generation = server.generation() as f64;
+    assert_eq!(page.value("dialback_plan_generation", &[]), Some(generation));
+    assert_eq!(page.value("dialback_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), Some(1.0));
+    let durability = |name| page.value("dialback_durability", &[("durability", name)]);
+    assert_eq!((durability("synced"), durability("buffered"), durability("memory")), (Some(0.0), Some(0.0), Some(1.0)));
+}
+
+#[tokio::test]
+async fn no_number_agent_or_tenant_is_in_it() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    client.get(&format!("/route?dialed={OURS}&caller={CONTACT}")).await;
+    client.get(&format!("/{CONTACT}/{OURS}")).await;
+    client.delete(&format!("/contacts/{CONTACT}")).await;
+    let invented = axum::http::Method::from_bytes(CONTACT.replace('+', "X").as_bytes()).expect("a token");
+    client.send(invented, "/agents", None, Body::empty()).await;
+    let (_, text) = page(&server, "*/*").await;
+    for word in [&OURS[1..], &CONTACT[1..], &desk.source, &desk.callback, "Reminders", &server.environment.to_string()]
+    {
+        assert!(!text.contains(word), "{word} is in\n{text}");
+    }
+    let other = [("method", "other"), ("route", "/api/v1/agents"), ("status", "405")];
+    assert_eq!(read(&server).await.value("dialback_http_requests_total", &other), Some(1.0));
+}
+
+#[tokio::test]
+async fn both_formats_say_the_same() {
+    let server = Server::start();
+    let (kind, open) = page(&server, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5").await;
+    assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(open.ends_with("\n# EOF\n"));
+    let samples = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with('#') && !line.contains("http_re")).map(str::to_owned).collect()
+    };
+    let (_, plain) = page(&server, "text/plain").await;
+    assert_eq!(samples(&open), samples(&plain));
+    assert!(open.contains("# UNIT dialback_commit_duration_seconds seconds\n") && !plain.contains("# UNIT"));
+}
+
+/// Fails always.
+struct Broken;
+
+impl EventStore for Broken {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.registers.is_empty() { Ok(()) } else { Err(StoreError::Engine("broken".into())) }
+    }
+
+    fn recover(&mut self, _: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_failed_store_shows() {
+    let server = Server::start_on(Broken);
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let page = read(&server).await;
+    assert_eq!(page.value("dialback_store_failed", &[]), Some(0.0));
+    assert_eq!(page.value("dialback_durability", &[("durability", "synced")]), Some(1.0));
+    client.post("/calls", desk.call("busy")).await.is(503, "NOT_DURABLE");
+    client.bulk(format!("{}\n{}\n", desk.call("busy"), desk.call("busy"))).await.is(503, "NOT_DURABLE");
+    let page = read(&server).await;
+    assert_eq!(page.value("dialback_store_failed", &[]), Some(1.0));
+    assert_eq!(page.value("dialback_not_durable_total", &[]), Some(3.0));
+    assert_eq!(page.value("dialback_journal_lag", &[]), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_full_history_shows() {
+    let server = Server::start_engine(Engine::with_max_pairs(1), MemoryStore, Limits::default());
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    assert_eq!(client.post("/calls", desk.call("busy")).await.status, 202);
+    let mut second = desk.call("busy");
+    second["to"] = json!("+15557650000");
+    client.post("/calls", second).await.is(503, "HISTORY_FULL");
+    assert_eq!(read(&server).await.value("dialback_pairs", &[]), Some(1.0));
+}
