@@ -1,5 +1,7 @@
 //! `GET /metrics`.
 
+#![allow(clippy::float_cmp, reason = "counts are whole, also as floats")]
+
 use crate::exposition::Page;
 use crate::server::{CONTACT, Desk, OURS, Server};
 use axum::body::{Body, to_bytes};

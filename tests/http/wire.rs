@@ -20,7 +20,11 @@ async fn a_client_on_the_network_is_answered() {
     let serve = tokio::spawn(axum::serve(listener, server.router.clone()).into_future());
 
     let answer = say(address, b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n{\"status\":\"ok\",\"durability\":\"memory\"}"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n")
+            && answer.ends_with("\r\n\r\n{\"status\":\"ok\",\"durability\":\"memory\"}"),
+        "{answer}"
+    );
     let answer = say(address, b"GET /api/v1/agents HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("\"INVALID_TOKEN\""), "{answer}");
     serve.abort();
