@@ -2,6 +2,7 @@
 
 use super::auth::Tenant;
 use super::error::Refusal;
+use super::etag::{Conditions, tagged};
 use super::form::Form;
 use super::path::Named;
 use super::render::CallbackConfig;
@@ -55,13 +56,20 @@ pub(super) async fn create(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,
     State(api): State<Api>,
+    conditions: Conditions,
     form: Form,
 ) -> Result<Response, Refusal> {
     let role = Role::read(form)?;
-    let plan = api.change(environment, move |_| Ok(vec![role.set_on(id)])).await?;
+    let decide = move |plan: &Plan| {
+        let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
+        conditions.allow(agent.callback().map(CallbackView::revision))?;
+        Ok(vec![role.set_on(id)])
+    };
+    let plan = api.change(environment, decide).await?;
     let (agent, callback) = callback_agent(&plan, environment, id)?;
     let (name, direction) = (agent.name(), agent.direction().name());
-    Ok(reply::data(Created { id, name, direction, callback_config: callback.into() }))
+    let created = Created { id, name, direction, callback_config: callback.into() };
+    Ok(tagged(callback.revision(), reply::data(created)))
 }
 
 /// Replaces the sources of an agent that has the role.
@@ -69,24 +77,44 @@ pub(super) async fn replace(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,
     State(api): State<Api>,
+    conditions: Conditions,
     form: Form,
 ) -> Result<Response, Refusal> {
     let role = Role::read(form)?;
     let decide = move |plan: &Plan| {
-        callback_agent(plan, environment, id)?;
+        let (_, callback) = callback_agent(plan, environment, id)?;
+        conditions.allow(Some(callback.revision()))?;
         Ok(vec![role.set_on(id)])
     };
     let plan = api.change(environment, decide).await?;
     let (_, callback) = callback_agent(&plan, environment, id)?;
-    Ok(reply::data(Replaced { id, callback_config: callback.into() }))
+    Ok(tagged(callback.revision(), reply::data(Replaced { id, callback_config: callback.into() })))
+}
+
+/// Shows what [`replace`] would replace, for its tag.
+pub(super) async fn show(
+    Tenant(environment): Tenant,
+    Named(id): Named<AgentId>,
+    State(api): State<Api>,
+    conditions: Conditions,
+) -> Result<Response, Refusal> {
+    let plan = api.service.plan();
+    let (_, callback) = callback_agent(&plan, environment, id)?;
+    conditions.show(callback.revision(), || reply::data(Replaced { id, callback_config: callback.into() }))
 }
 
 pub(super) async fn remove(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,
     State(api): State<Api>,
+    conditions: Conditions,
 ) -> Result<Response, Refusal> {
-    api.change(environment, move |_| Ok(vec![Change::CallbackRemoved { id }])).await?;
+    let decide = move |plan: &Plan| {
+        let (_, callback) = callback_agent(plan, environment, id)?;
+        conditions.allow(Some(callback.revision()))?;
+        Ok(vec![Change::CallbackRemoved { id }])
+    };
+    api.change(environment, decide).await?;
     Ok(reply::message(StatusCode::OK, "Callback role removed"))
 }
 

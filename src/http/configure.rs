@@ -4,25 +4,28 @@ use super::Api;
 use super::error::Refusal;
 use crate::event::{Change, Event};
 use crate::id::EnvironmentId;
-use crate::plan::{ConfigError, Plan};
+use crate::plan::Plan;
 use crate::service::Recording;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 impl Api {
     /// Changes the environment by what `decide` makes of the newest plan. Gives the plan right after that, and what
-    /// `decide` had to say besides.
+    /// `decide` had to say besides. Where it refuses, nothing changes.
     ///
     /// Whoever stops waiting stops nothing: the change takes its course.
     pub(super) async fn configure<T: Send + 'static>(
         &self,
         environment: EnvironmentId,
-        decide: impl FnOnce(&Plan) -> Result<(Vec<Change>, T), ConfigError> + Send + 'static,
+        decide: impl FnOnce(&Plan) -> Result<(Vec<Change>, T), Refusal> + Send + 'static,
     ) -> Result<(Arc<Plan>, T), Refusal> {
         let (done, answer) = oneshot::channel();
         let (say, said) = oneshot::channel();
         let decide = move |plan: &Plan| {
-            let (changes, besides) = decide(plan)?;
+            let (changes, besides) = match decide(plan) {
+                Ok((changes, besides)) => (changes, Ok(besides)),
+                Err(refusal) => (Vec::new(), Err(refusal)),
+            };
             // Nobody listens where the client has gone; the change is made all the same.
             let _ = say.send(besides);
             Ok(changes)
@@ -31,14 +34,14 @@ impl Api {
             let _ = done.send(result);
         });
         let plan = answer.await.map_err(|_| Refusal::internal())??;
-        Ok((plan, said.await.map_err(|_| Refusal::internal())?))
+        Ok((plan, said.await.map_err(|_| Refusal::internal())??))
     }
 
     /// As [`configure`](Self::configure), where there is nothing to say besides.
     pub(super) async fn change(
         &self,
         environment: EnvironmentId,
-        decide: impl FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send + 'static,
+        decide: impl FnOnce(&Plan) -> Result<Vec<Change>, Refusal> + Send + 'static,
     ) -> Result<Arc<Plan>, Refusal> {
         let (plan, ()) = self.configure(environment, |plan| Ok((decide(plan)?, ()))).await?;
         Ok(plan)

@@ -81,6 +81,12 @@ impl Refusal {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_AGENT_DIRECTION", message)
     }
 
+    /// What the client would replace is not what it has seen.
+    pub(super) fn stale() -> Self {
+        let message = "This is not the version that the request is about; read it again";
+        Self::new(StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED", message)
+    }
+
     pub(super) fn unknown_path() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is nothing at this path")
     }

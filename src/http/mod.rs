@@ -22,10 +22,12 @@
 //! | `DELETE /agents/{id}` | environment | 200; 409 `AGENT_IS_PUBLISHED` |
 //! | `PUT /agents/{id}/calling` | environment | 200; 409 `AGENT_IS_CALLBACK`, `AGENT_IS_SOURCE`; 404 `NUMBER_NOT_FOUND` |
 //! | `POST /agents/{id}/publish`, `…/unpublish` | environment | 200 |
+//! | `GET /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT` |
 //! | `POST /agents/{id}/callback` | environment | 200; 422 `INVALID_AGENT_DIRECTION`, `INVALID_SOURCE_AGENT` |
 //! | `PUT /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT`; 422 as above |
 //! | `DELETE /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT` |
-//! | `GET /phone-numbers` | environment | 200 |
+//! | `GET /phone-numbers?per_page=&page=` | environment | 200, a page; all where none is asked for |
+//! | `GET /phone-numbers/{id}` | environment | 200; 404 `NUMBER_NOT_FOUND` |
 //! | `POST /phone-numbers` | environment | 201, or 200 for the same again; 409 `PHONE_NUMBER_TAKEN`, `PHONE_NUMBER_EXISTS` |
 //! | `PUT /phone-numbers/{id}` | environment | 200; 422 `INVALID_DEFAULT_AGENT` |
 //! | `DELETE /phone-numbers/{id}` | environment | 200; 409 `PHONE_NUMBER_IN_USE` |
@@ -69,6 +71,7 @@ mod contacts;
 mod deadline;
 mod environments;
 mod error;
+mod etag;
 mod explain;
 mod exposition;
 mod form;
@@ -76,7 +79,9 @@ mod fresh;
 mod health;
 mod log;
 mod numbers;
+mod page;
 mod path;
+mod plain;
 mod read;
 mod render;
 mod reply;
@@ -178,15 +183,16 @@ pub fn router(api: Api) -> Router {
 
 /// What environment tokens configure and see.
 fn tenants() -> Router<Api> {
+    let callback = get(callback::show).post(callback::create).put(callback::replace).delete(callback::remove);
     Router::new()
         .route("/agents", get(agents::list).post(agents::create))
         .route("/agents/{agent}", get(agents::show).delete(agents::remove))
         .route("/agents/{agent}/calling", put(agents::set_calling))
         .route("/agents/{agent}/publish", post(agents::publish))
         .route("/agents/{agent}/unpublish", post(agents::unpublish))
-        .route("/agents/{agent}/callback", post(callback::create).put(callback::replace).delete(callback::remove))
+        .route("/agents/{agent}/callback", callback)
         .route("/phone-numbers", get(numbers::list).post(numbers::create))
-        .route("/phone-numbers/{number}", put(numbers::set_default_agent).delete(numbers::remove))
+        .route("/phone-numbers/{number}", get(numbers::show).put(numbers::set_default_agent).delete(numbers::remove))
         .route("/contacts/{number}", delete(contacts::erase))
 }
 

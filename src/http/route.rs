@@ -4,14 +4,15 @@ use super::auth::{Asker, Reach};
 use super::error::Refusal;
 use super::explain::{self, ShownStep};
 use super::form::{QueryForm, Wrong};
-use super::{Api, calls, fresh, read, reply, time_text};
+use super::{Api, calls, fresh, plain, read, reply, time_text};
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
 use crate::id::AgentId;
 use crate::metrics::Stopwatch;
 use crate::number::{Caller, E164};
-use crate::plan::{NumberView, Plan};
+use crate::plan::{EnvironmentView, NumberView, Plan};
 use crate::time::Timestamp;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
@@ -47,6 +48,7 @@ struct Question {
 pub(super) async fn decide(
     Asker(reach): Asker,
     State(api): State<Api>,
+    headers: HeaderMap,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
     // One plan says who may see the number, how the caller's is written, and where the call goes.
@@ -64,8 +66,12 @@ pub(super) async fn decide(
     let visible = holder.filter(|environment| reach.covers(*environment));
     let there = visible.map_or(home, |environment| calls::dial_plan(&plan, Reach::One(environment)));
     let question = Question { dialed, caller: Caller::parse(&caller, &there), at };
-    let trace = if holder == visible { ask(&api, &plan, &question, explain) } else { nobody(plan.generation()) };
-    Ok(reply::data(answer(&plan, trace, explain)))
+    let mut trace = if holder == visible { ask(&api, &plan, &question, explain) } else { nobody(plan.generation()) };
+    trace.decision.generation = generation(&plan, reach);
+    if plain::is_preferred(&headers) {
+        return Ok(plain::text(trace.decision.route.agent().map(|agent| agent.to_string()).unwrap_or_default()));
+    }
+    Ok(plain::varying(reply::data(answer(&plan, trace, explain))))
 }
 
 fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
@@ -77,6 +83,14 @@ fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
         let decision = api.service.resolve_on(plan, dialed, caller, at);
         api.requests.decisions.record(begun.nanos());
         Trace { decision, steps: Vec::new() }
+    }
+}
+
+/// Which configuration decided, in the asker's count: how many all environments had is nothing for one of them.
+fn generation(plan: &Plan, reach: Reach) -> u64 {
+    match reach {
+        Reach::One(environment) => plan.environment(environment).map_or(0, EnvironmentView::revision),
+        Reach::Every => plan.generation(),
     }
 }
 

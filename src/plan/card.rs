@@ -16,6 +16,8 @@ pub(super) struct AgentCard {
     pub(super) direction: Direction,
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
+    /// Its environment's revision when what people see of it last changed.
+    pub(super) revision: u64,
     /// The numbers it owns, in the order in which they were given.
     pub(super) numbers: Vec<NumberSlot>,
     pub(super) callback: Option<CallbackCard>,
@@ -23,6 +25,8 @@ pub(super) struct AgentCard {
 
 #[derive(Clone, Debug)]
 pub(super) struct CallbackCard {
+    /// As of an agent.
+    pub(super) revision: u64,
     /// In the order in which they were given.
     pub(super) sources: Vec<AgentSlot>,
     /// `None` where it was not set, which is not the same answer as "every one" spelled out.
@@ -35,6 +39,8 @@ pub(super) struct NumberCard {
     pub(super) id: NumberId,
     pub(super) number: E164,
     pub(super) environment: EnvironmentSlot,
+    /// As of an agent.
+    pub(super) revision: u64,
     /// The default agent that was named.
     pub(super) named_default: Option<AgentSlot>,
 }
@@ -45,6 +51,8 @@ pub(super) struct EnvironmentCard {
     pub(super) name: String,
     pub(super) dial_plan: DialPlan,
     pub(super) lookback: Lookback,
+    /// How many configurations it has had since it was created.
+    pub(super) revision: u64,
     /// Every agent it ever had, in the order of creation.
     pub(super) agents: Slots<Option<AgentSlot>>,
     /// Every number it ever had, in the order of addition.

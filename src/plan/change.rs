@@ -33,6 +33,9 @@ impl Plan {
         if configuration.sequence != expected {
             return Err(ConfigError::OutOfOrder { expected, found: configuration.sequence });
         }
+        if let Some(slot) = self.environment_slot(configuration.environment) {
+            self.environment_card_mut(slot).revision += 1;
+        }
         for change in &configuration.changes {
             self.change(configuration.environment, configuration.at, change)?;
         }
@@ -71,6 +74,7 @@ impl Plan {
                     direction: *direction,
                     created_at: at,
                     updated_at: at,
+                    revision: self.environment_card(tenant).revision,
                     numbers: Vec::new(),
                     callback: None,
                 };
@@ -128,6 +132,7 @@ impl Plan {
             name: String::new(),
             dial_plan: DialPlan::default(),
             lookback: Lookback::default(),
+            revision: 0,
             agents: Slots::default(),
             numbers: Slots::default(),
         })));
@@ -192,7 +197,7 @@ impl Plan {
     ) -> Result<(), ConfigError> {
         let slot = self.existing_agent(tenant, id)?;
         self.agent_entry_mut(slot).published = published;
-        self.agent_card_mut(slot).updated_at = at;
+        self.touch_agent(tenant, slot, at);
         self.compile_defaults_of(slot);
         Ok(())
     }
@@ -204,9 +209,10 @@ impl Plan {
         }
         self.withdraw_callback(slot);
         for callback_agent in std::mem::take(&mut self.agent_entry_mut(slot).callback_agents) {
-            let card = self.agent_card_mut(callback_agent);
-            card.updated_at = at;
-            card.callback.as_mut().expect("it has the role").sources.retain(|source| *source != slot);
+            let revision = self.touch_agent(tenant, callback_agent, at);
+            let role = self.agent_card_mut(callback_agent).callback.as_mut().expect("it has the role");
+            role.revision = revision;
+            role.sources.retain(|source| *source != slot);
         }
         self.assign_numbers(slot, &[]);
         self.agent_entry_mut(slot).exists = false;
@@ -225,9 +231,8 @@ impl Plan {
         let slot = self.existing_agent(tenant, id)?;
         self.check_direction(slot, direction)?;
         let numbers = numbers.map(|ids| self.existing_numbers(tenant, ids)).transpose()?;
-        let card = self.agent_card_mut(slot);
-        card.direction = direction;
-        card.updated_at = at;
+        self.touch_agent(tenant, slot, at);
+        self.agent_card_mut(slot).direction = direction;
         if let Some(numbers) = numbers {
             self.assign_numbers(slot, &numbers);
         }
@@ -253,14 +258,26 @@ impl Plan {
     /// Replaces the agent's numbers. Where it keeps one, it keeps its place among the owners too.
     fn assign_numbers(&mut self, slot: AgentSlot, numbers: &[NumberSlot]) {
         let before = std::mem::replace(&mut self.agent_card_mut(slot).numbers, numbers.to_vec());
-        for number in before.iter().filter(|number| !numbers.contains(number)) {
+        let (had, has): (HashSet<_>, HashSet<_>) = (before.iter().collect(), numbers.iter().collect());
+        for number in before.iter().filter(|number| !has.contains(number)) {
             self.number_entry_mut(*number).owners.retain(|owner| *owner != slot);
+            self.touch_number(*number);
             self.compile_default(*number);
         }
-        for number in numbers.iter().filter(|number| !before.contains(number)) {
+        for number in numbers.iter().filter(|number| !had.contains(number)) {
             self.number_entry_mut(*number).owners.push(slot);
+            self.touch_number(*number);
             self.compile_default(*number);
         }
+    }
+
+    /// Notes that what people see of the agent changes; at which revision.
+    fn touch_agent(&mut self, tenant: EnvironmentSlot, slot: AgentSlot, at: Timestamp) -> u64 {
+        let revision = self.environment_card(tenant).revision;
+        let card = self.agent_card_mut(slot);
+        card.updated_at = at;
+        card.revision = revision;
+        revision
     }
 }
 
@@ -281,7 +298,8 @@ impl Plan {
         };
         *self.number_entry_mut(slot) =
             NumberEntry { number: Some(number), environment: tenant, ..NumberEntry::default() };
-        let card = NumberCard { id, number, environment: tenant, named_default: None };
+        let revision = self.environment_card(tenant).revision;
+        let card = NumberCard { id, number, environment: tenant, revision, named_default: None };
         *self.number_cards.get_mut(slot.index()).expect("slots have cards") = Some(Arc::new(card));
         self.number_ids.set((tenant, id), slot.index());
         self.dialed.set(number, slot.index());
@@ -323,6 +341,9 @@ impl Plan {
             let agent = self.agent_entry_mut(named).id;
             return Err(ConfigError::DefaultNotInboundOwner { number, agent });
         }
+        if self.number_card_mut(slot).named_default != named {
+            self.touch_number(slot);
+        }
         self.number_card_mut(slot).named_default = named;
         self.compile_default(slot);
         Ok(())
@@ -346,7 +367,16 @@ impl Plan {
         };
         let owners = self.number_entry(slot).into_iter().flat_map(|entry| entry.owners.iter().copied());
         let default_agent = named.into_iter().chain(owners).find(answers);
-        self.number_entry_mut(slot).default_agent = default_agent;
+        if self.number_entry_mut(slot).default_agent != default_agent {
+            self.number_entry_mut(slot).default_agent = default_agent;
+            self.touch_number(slot);
+        }
+    }
+
+    /// Notes that what people see of the number changes.
+    fn touch_number(&mut self, slot: NumberSlot) {
+        let tenant = self.number_card_mut(slot).environment;
+        self.number_card_mut(slot).revision = self.environment_card(tenant).revision;
     }
 
     fn is_inbound_owner(&self, agent: AgentSlot, number: NumberSlot) -> bool {
@@ -372,9 +402,9 @@ impl Plan {
         }
         let sources = self.existing_sources(tenant, id, sources)?;
         self.withdraw_callback(slot);
-        let card = self.agent_card_mut(slot);
-        card.callback = Some(CallbackCard { sources: sources.clone(), outcomes, lookback });
-        card.updated_at = at;
+        let revision = self.touch_agent(tenant, slot, at);
+        self.agent_card_mut(slot).callback =
+            Some(CallbackCard { revision, sources: sources.clone(), outcomes, lookback });
         let outcomes = outcomes.unwrap_or(OutcomeSet::EVERY);
         self.agent_entry_mut(slot).callback = Some(CallbackEntry { outcomes, lookback });
         for source in sources {
@@ -390,7 +420,7 @@ impl Plan {
             return Err(ConfigError::NotACallbackAgent(id));
         }
         self.withdraw_callback(slot);
-        self.agent_card_mut(slot).updated_at = at;
+        self.touch_agent(tenant, slot, at);
         Ok(())
     }
 

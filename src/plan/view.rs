@@ -38,6 +38,11 @@ impl<'a> EnvironmentView<'a> {
         self.card.lookback
     }
 
+    /// How many configurations it has had since it was created; says nothing of other environments.
+    pub fn revision(self) -> u64 {
+        self.card.revision
+    }
+
     /// Its agents, in the order of creation.
     pub fn agents(self) -> impl Iterator<Item = AgentView<'a>> {
         self.card.agents.iter().flatten().filter_map(move |slot| self.plan.agent_view(*slot))
@@ -93,6 +98,12 @@ impl<'a> AgentView<'a> {
         self.card.updated_at
     }
 
+    /// Its version: how many configurations the environment had had when what is seen here last changed. Never falls, not
+    /// even where the same identity is used again; says nothing of other environments.
+    pub fn revision(self) -> u64 {
+        self.card.revision
+    }
+
     /// The numbers it owns, in the order in which they were given.
     pub fn numbers(self) -> impl Iterator<Item = NumberView<'a>> {
         self.card.numbers.iter().filter_map(move |slot| self.plan.number_view(*slot))
@@ -131,6 +142,11 @@ impl CallbackView<'_> {
     pub fn lookback(self) -> Option<Lookback> {
         self.card.lookback
     }
+
+    /// Its version, as [`AgentView::revision`].
+    pub fn revision(self) -> u64 {
+        self.card.revision
+    }
 }
 
 /// A number of a plan.
@@ -155,6 +171,11 @@ impl NumberView<'_> {
     /// Whose it is.
     pub fn environment(self) -> EnvironmentId {
         self.plan.environment_id(self.card.environment)
+    }
+
+    /// Its version, as [`AgentView::revision`].
+    pub fn revision(self) -> u64 {
+        self.card.revision
     }
 
     /// Whether an agent owns it.

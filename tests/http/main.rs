@@ -12,6 +12,7 @@ mod bulk;
 mod callback;
 mod calls;
 mod contacts;
+mod etags;
 mod failing;
 mod metrics;
 mod numbers;

@@ -79,3 +79,35 @@ async fn the_default_agent_is_the_first_published_inbound_owner_unless_another_i
     client.put(&path, json!({})).await.is(422, "VALIDATION_ERROR");
     assert_eq!(server.generation(), generation);
 }
+
+#[tokio::test]
+async fn numbers_come_in_pages_where_pages_are_asked_for_and_all_at_once_where_not() {
+    let server = Server::start();
+    let client = server.tenant();
+    server.other().number("+4930901820").await;
+    for last in 0..25 {
+        client.number(&format!("+155500010{last:02}")).await;
+    }
+    for (query, shown, meta) in [
+        ("", 25, (1, 25, 25, 1)),
+        ("?page=&per_page=", 25, (1, 25, 25, 1)),
+        ("?page=1", 20, (1, 20, 25, 2)),
+        ("?page=2", 5, (2, 20, 25, 2)),
+        ("?page=3", 0, (3, 20, 25, 2)),
+        ("?per_page=10&page=3", 5, (3, 10, 25, 3)),
+        ("?per_page=100", 25, (1, 100, 25, 1)),
+    ] {
+        let answer = client.get(&format!("/phone-numbers{query}")).await;
+        let (current_page, per_page, total, last_page) = meta;
+        let meta = json!({"current_page": current_page, "per_page": per_page, "total": total, "last_page": last_page});
+        assert_eq!(answer.body["meta"], meta, "{query}");
+        assert_eq!(answer.body["data"].as_array().map(Vec::len), Some(shown), "{query}");
+    }
+    assert_eq!(client.get("/phone-numbers?per_page=1&page=3").await.data()[0]["number"], "+15550001002");
+    for query in ["?page=0", "?per_page=101", "?per_page=x", "?search=1"] {
+        client.get(&format!("/phone-numbers{query}")).await.is(422, "VALIDATION_ERROR");
+    }
+    let nobodys = Server::start();
+    let nobodys = nobodys.tenant().get("/phone-numbers").await;
+    assert_eq!(nobodys.body["meta"], json!({"current_page": 1, "per_page": 1, "total": 0, "last_page": 1}));
+}

@@ -1,4 +1,5 @@
-use crate::server::{Desk, START, Server};
+use crate::server::{CONTACT, Desk, OURS, START, Server};
+use axum::http::Method;
 use serde_json::json;
 
 const MATCHED: &str = "/route?dialed=+15550001000&caller=+15557654321";
@@ -102,7 +103,11 @@ async fn an_explanation_shows_every_line_and_names_the_agents() {
     client.post("/calls", desk.call("busy")).await;
     let data = client.get(&format!("{MATCHED}&explain=true")).await.data();
     assert_eq!(data["decision"], "callback");
-    assert_eq!(data["generation"], json!(server.generation()));
+    let newest = server.service.plan();
+    let own = newest.environment(server.environment).expect("ours").revision();
+    assert_eq!(data["generation"], own, "how many the others had is nothing for a tenant");
+    let everywhere = server.gateway().get(&format!("{MATCHED}&explain=true")).await.data();
+    assert_eq!(everywhere["generation"], newest.generation());
     let handler = json!({"id": desk.callback, "name": "Callback Handler", "remains": true, "lookback_days": 30});
     let candidates = json!({"candidates": [handler]});
     let source = json!({"id": desk.source, "name": "Reminders"});
@@ -134,4 +139,33 @@ async fn an_explanation_shows_every_line_and_names_the_agents() {
     assert_eq!(data["reason"], "NO_CALLBACK_AGENT");
     assert_eq!(data["steps"][2]["saw"]["call"]["source_agent"], json!({"id": desk.source, "name": null}));
     assert_eq!(data["steps"][3]["saw"], json!({"exists": false, "callback_agents": []}));
+}
+
+#[tokio::test]
+async fn who_asks_for_plain_text_gets_the_agent_alone() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    let ask = async |accept: &str, query: &str| {
+        client.given(("accept", accept), Method::GET, &format!("/route?{query}"), None).await
+    };
+    let known = format!("dialed={OURS}&caller={CONTACT}");
+    for (query, text) in [
+        (known.clone(), &*desk.callback),
+        (format!("{known}&explain=true"), &desk.callback),
+        (format!("dialed={OURS}&caller=anonymous"), &desk.callback),
+        ("dialed=+15550009999".into(), ""),
+    ] {
+        let answer = ask("text/plain", &query).await;
+        assert_eq!((answer.status.as_u16(), &*answer.text), (200, text), "{query}");
+        assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(answer.headers["vary"], "accept");
+    }
+    for accept in ["*/*", "application/json", "text/html", "application/json, text/plain"] {
+        let answer = ask(accept, &known).await;
+        assert_eq!(answer.body["data"]["agent_id"], json!(desk.callback), "{accept}");
+        assert_eq!(answer.headers["vary"], "accept");
+    }
+    ask("text/plain", "caller=1").await.is(422, "VALIDATION_ERROR");
 }

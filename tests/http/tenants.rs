@@ -1,6 +1,6 @@
 //! Tenants do not see each other: what is another's gets the same bytes as what is nobody's.
 
-use crate::server::{Client, Desk, OURS, Server};
+use crate::server::{Answer, CONTACT, Client, Desk, OURS, Server};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -100,4 +100,79 @@ async fn a_call_from_a_foreign_number_gets_the_bytes_of_an_unknown_one() {
     assert_eq!(server.other().post("/calls", unknown.clone()).await, foreign);
     assert_eq!(server.gateway().post("/calls", unknown).await, foreign);
     assert!(server.service.history().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_tenant_sees_is_the_same_with_and_without_the_traffic_of_another() {
+    let (quiet, busy) = (Server::start(), Server::start());
+    for _ in 0..2 {
+        let theirs = Desk::set_up_on(&busy.other(), "+15550002000").await;
+        let call = json!({
+            "agent_id": theirs.source, "from": "+15550002000", "to": CONTACT, "started_at": "2026-06-01T11:30:00Z",
+            "status": "busy",
+        });
+        assert_eq!(busy.other().post("/calls", call).await.status, 202);
+        busy.operator().post("/environments", json!({"name": "Third"})).await.data();
+        for agent in [&theirs.source, &theirs.callback] {
+            let nothing = json!({"direction": if *agent == theirs.source { "outbound" } else { "inbound" }, "phone_number_ids": []});
+            busy.other().put(&format!("/agents/{agent}/calling"), nothing).await.data();
+        }
+        assert_eq!(busy.other().delete(&format!("/phone-numbers/{}", theirs.number)).await.status, 200);
+    }
+    let (one, two) = (observations(&quiet).await, observations(&busy).await);
+    for (one, two) in one.iter().zip(&two) {
+        assert_eq!(one, two);
+    }
+    assert_eq!(one.len(), two.len());
+    assert!(one.iter().any(|seen| seen.contains("MATCHED")), "there is something to see");
+}
+
+/// Everything that a tenant can read after the same steps: status, headers and bytes.
+async fn observations(server: &Server) -> Vec<String> {
+    let client = server.tenant();
+    let id = |last: u32| format!("00000000-0000-4000-8000-{last:012}");
+    let (number, source, callback) = (id(1), id(2), id(3));
+    let mut seen = Vec::new();
+    let mut see = |answer: Answer| {
+        // The one thing that is random by design.
+        let text = answer.body["data"]["decision_id"]
+            .as_str()
+            .map(|id| answer.text.replace(id, ""))
+            .unwrap_or(answer.text.clone());
+        seen.push(format!(
+            "{} {:?} {text}",
+            answer.status,
+            answer.headers.iter().filter(|(name, _)| *name != "content-length").collect::<Vec<_>>()
+        ));
+    };
+    see(client.post("/phone-numbers", json!({"number": OURS, "id": number})).await);
+    for (agent, direction) in [(&source, "outbound"), (&callback, "inbound")] {
+        see(client.post("/agents", json!({"name": "A", "direction": direction, "id": agent})).await);
+        let calling = json!({"direction": direction, "phone_number_ids": [number]});
+        see(client.put(&format!("/agents/{agent}/calling"), calling).await);
+        see(client.post(&format!("/agents/{agent}/publish"), json!({})).await);
+    }
+    let path = format!("/agents/{callback}/callback");
+    see(client.post(&path, json!({"source_agent_ids": [source]})).await);
+    let call = json!({
+        "agent_id": source, "from": OURS, "to": CONTACT, "started_at": "2026-06-01T11:00:00Z", "status": "busy",
+    });
+    see(client.post("/calls", call.clone()).await);
+    see(client.bulk(call.to_string()).await);
+    for path in [
+        "/agents".to_owned(),
+        format!("/agents/{source}"),
+        path,
+        "/phone-numbers".into(),
+        format!("/phone-numbers/{number}"),
+        format!("/route?dialed={OURS}&caller={CONTACT}"),
+        format!("/route?dialed={OURS}&caller={CONTACT}&explain=true"),
+        format!("/route?dialed=+15550009999&caller={CONTACT}&explain=true"),
+        "/health".into(),
+    ] {
+        see(client.get(&path).await);
+    }
+    see(client.delete(&format!("/contacts/{CONTACT}")).await);
+    see(client.delete("/contacts/+15557650000").await);
+    seen
 }

@@ -1,0 +1,61 @@
+//! Long lists, page by page.
+
+use super::form::Form;
+use super::{read, reply};
+use axum::response::Response;
+use serde::Serialize;
+
+const DEFAULT_PER_PAGE: usize = 20;
+const MAX_PER_PAGE: usize = 100;
+
+/// Which part of a list is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Page {
+    number: usize,
+    per_page: usize,
+}
+
+#[derive(Serialize)]
+struct Meta {
+    current_page: usize,
+    per_page: usize,
+    total: usize,
+    last_page: usize,
+}
+
+impl Page {
+    /// As the query has it; `None` where it says nothing of pages.
+    pub(super) fn read(form: &mut Form) -> Option<Self> {
+        let per_page = form.optional("per_page", |value| read::digits(value, 1..=MAX_PER_PAGE));
+        let number = form.optional("page", |value| read::digits(value, 1..=usize::MAX));
+        let asked = per_page.is_some() || number.is_some();
+        asked.then(|| Self { number: number.unwrap_or(1), per_page: per_page.unwrap_or(DEFAULT_PER_PAGE) })
+    }
+
+    /// The first page of the usual size.
+    pub(super) fn first() -> Self {
+        Self { number: 1, per_page: DEFAULT_PER_PAGE }
+    }
+
+    /// All of it, which then says how much that is.
+    pub(super) fn whole() -> Self {
+        Self { number: 1, per_page: usize::MAX }
+    }
+
+    /// The page with its place in the whole. Only what is shown is rendered.
+    pub(super) fn of<T, S: Serialize>(self, items: impl Iterator<Item = T>, render: impl Fn(T) -> S) -> Response {
+        let Self { number, per_page } = self;
+        let first = (number - 1).saturating_mul(per_page);
+        let mut total = 0;
+        let mut shown = Vec::new();
+        for item in items {
+            if total >= first && shown.len() < per_page {
+                shown.push(render(item));
+            }
+            total += 1;
+        }
+        let per_page = if per_page == usize::MAX { total.max(1) } else { per_page };
+        let last_page = total.div_ceil(per_page).max(1);
+        reply::page(shown, Meta { current_page: number, per_page, total, last_page })
+    }
+}

@@ -1,0 +1,86 @@
+//! Answers for what reads no JSON: a dial plan's own HTTP client, for instance.
+
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+
+const PLAIN: &str = "text/plain";
+const JSON: &str = "application/json";
+
+/// Whether the client would rather have plain text (RFC 9110, section 12.5.1). Who does not care gets JSON.
+pub(super) fn is_preferred(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(ACCEPT);
+    let accept: Vec<_> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
+    let accept = accept.join(",");
+    quality(&accept, PLAIN) > quality(&accept, JSON)
+}
+
+/// The text alone.
+pub(super) fn text(text: String) -> Response {
+    let mut response = Response::new(text.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    varying(response)
+}
+
+/// The answer, which would be another for another `Accept`.
+pub(super) fn varying(mut response: Response) -> Response {
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+/// How much the media type is wanted, in thousandths: as its most precise mention says.
+fn quality(accept: &str, wanted: &str) -> u16 {
+    let family = wanted.split('/').next().unwrap_or_default();
+    let mut best = (0, 0);
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let precision = match name.split_once('/') {
+            _ if name.eq_ignore_ascii_case(wanted) => 3,
+            Some((of, "*")) if of.eq_ignore_ascii_case(family) => 2,
+            Some(("*", "*")) => 1,
+            _ => continue,
+        };
+        let given = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        if precision > best.0 {
+            best = (precision, given.map_or(1000, thousandths));
+        }
+    }
+    best.1
+}
+
+fn thousandths(quality: &str) -> u16 {
+    let (whole, part) = quality.trim().split_once('.').unwrap_or((quality.trim(), ""));
+    if whole == "1" { 1000 } else { format!("{part:0<3.3}").parse().unwrap_or(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_for_who_asks_for_it() {
+        for (accept, plain) in [
+            (&["text/plain"][..], true),
+            (&["Text/Plain; charset=utf-8"], true),
+            (&["text/*"], true),
+            (&["text/plain, */*;q=0.1"], true),
+            (&["text/plain", "application/json;q=0.5"], true),
+            (&["text/plain;q=0.05, application/json;q=0.1"], false),
+            (&["application/json, text/plain"], false),
+            (&["application/json, text/plain, */*"], false),
+            (&["text/html, */*"], false),
+            (&["*/*"], false),
+            (&["text/plain;q=0"], false),
+            (&["text/plainer"], false),
+            (&[""], false),
+            (&[], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for accept in accept {
+                headers.append(ACCEPT, accept.parse().expect("a header"));
+            }
+            assert_eq!(is_preferred(&headers), plain, "{accept:?}");
+        }
+    }
+}
