@@ -1,11 +1,14 @@
 //! A data directory: ours, in a format that we know, and held by one process.
 //!
 //! ```text
-//! DIR/dialback.json   {"format":1}: says that the directory is ours, and written how. Named `dialback.json.new` while the
+//! DIR/dialback.json   {"format":2}: says that the directory is ours, and written how. Named `dialback.json.new` while the
 //!                     directory is being made.
 //! DIR/lock            held (flock) for as long as a process uses the directory
+//! DIR/watermark       the highest commit that was durable for certain when this was written; see `watermark.rs`
 //! DIR/store/          the storage engine's own files
 //! ```
+//!
+//! Format 1 had no watermark and no keyspace of commits; it is made one of format 2 when it is opened.
 
 use super::StoreError;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -13,7 +16,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The format that this version writes, and the newest that it reads.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// The marker while the directory is being made.
 const UNFINISHED: &str = "dialback.json.new";
@@ -57,21 +60,34 @@ impl DataDirectory {
         engine_path(&self.path)
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the directory was complete when it was opened: not one that is being made.
     pub(super) fn is_marked(&self) -> bool {
         marker_path(&self.path).exists()
     }
 
-    /// Says that the directory is ours and complete. To be called when the storage engine has made its files.
+    /// Whether the directory is complete, and in the format that this version writes.
+    pub(super) fn is_current(&self) -> Result<bool, StoreError> {
+        Ok(read_marker(&self.path)? == Some(FORMAT))
+    }
+
+    /// Says that the directory is ours, complete and in this version's format. To be called when the storage engine has made
+    /// its files.
     pub(super) fn mark(&self) -> Result<(), StoreError> {
-        if self.is_marked() {
+        if self.is_current()? {
             return Ok(());
         }
         let marker = marker_path(&self.path);
         let write = || {
+            // The engine does not sync each directory in which it makes another.
+            sync_directories(&self.engine_path())?;
+            self.write_unfinished()?;
             fs::rename(self.path.join(UNFINISHED), &marker)?;
             // The rename is durable when the directory that holds the name is.
-            File::open(&self.path)?.sync_all()
+            sync_directory(&self.path)
         };
         write().map_err(io_error(&marker))
     }
@@ -86,10 +102,14 @@ impl DataDirectory {
         if store.exists() {
             fs::remove_dir_all(store)?;
         }
+        self.write_unfinished()?;
+        sync_directory(&self.path)
+    }
+
+    fn write_unfinished(&self) -> io::Result<()> {
         let mut file = File::create(self.path.join(UNFINISHED))?;
-        file.write_all(marker_text().as_bytes())?;
-        file.sync_all()?;
-        File::open(&self.path)?.sync_all()
+        file.write_all(marker_text(FORMAT).as_bytes())?;
+        file.sync_all()
     }
 
     fn hold(path: &Path) -> Result<Self, StoreError> {
@@ -119,13 +139,36 @@ fn marker_path(path: &Path) -> PathBuf {
 
 /// Makes the directory where there is none. Phone numbers will be in it, so it is for its own user only.
 fn make(path: &Path) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let there = path.ancestors().find(|ancestor| ancestor.exists()).map(Path::to_owned);
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path)
+    builder.recursive(true).create(&path)?;
+    // A directory is there after a power failure when the one above is synced, up to the one that was there before.
+    for made in path.ancestors().take_while(|ancestor| Some(*ancestor) != there.as_deref()) {
+        made.parent().map_or(Ok(()), sync_directory)?;
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory durable.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// As [`sync_directory`], with all directories below.
+fn sync_directories(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_directories(&entry.path())?;
+        }
+    }
+    sync_directory(path)
 }
 
 /// The format of our directory; `None` where it has no marker.
@@ -139,8 +182,9 @@ fn read_marker(path: &Path) -> Result<Option<u64>, StoreError> {
     };
     let value: Option<serde_json::Value> = serde_json::from_str(&text).ok();
     match value.and_then(|value| value.get("format")?.as_u64()) {
-        Some(format) => Ok(Some(format)),
-        None => Err(StoreError::Damaged { path: marker, what: "does not say which format".into() }),
+        // Nobody has ever written 0.
+        Some(format) if format > 0 => Ok(Some(format)),
+        _ => Err(StoreError::Damaged { path: marker, what: "does not say which format".into() }),
     }
 }
 
@@ -165,11 +209,12 @@ fn is_unfinished(path: &Path) -> Result<bool, StoreError> {
         return Ok(!has_store);
     }
     let text = fs::read(path.join(UNFINISHED)).map_err(io_error(path))?;
-    let text_is_ours =
-        if has_store { text == marker_text().as_bytes() } else { marker_text().as_bytes().starts_with(&text) };
-    Ok(text_is_ours)
+    Ok((1..=FORMAT).map(marker_text).any(|whole| {
+        let whole = whole.as_bytes();
+        if has_store { text == whole } else { whole.starts_with(&text) }
+    }))
 }
 
-fn marker_text() -> String {
-    format!("{{\"format\":{FORMAT}}}\n")
+fn marker_text(format: u64) -> String {
+    format!("{{\"format\":{format}}}\n")
 }

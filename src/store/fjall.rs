@@ -4,21 +4,28 @@
 //! | --- | --- | --- |
 //! | `configurations` | sequence, 8 bytes, big-endian | [`Configuration`] as JSON |
 //! | `registers` | scope, 3 bytes, then contact, 7 bytes, big-endian | [`Register`], 8 bytes, big-endian |
+//! | `commits` | `commit` | the [`CommitMark`] of the last batch: a part of each batch |
 
+use super::commit_mark::{self, CommitMark};
 use super::directory::{DataDirectory, io_error};
+use super::journal::Journals;
+use super::manifest;
+use super::watermark::Watermark;
 use super::{Batch, Durability, EventStore, StoreError, Stored};
 use crate::event::Configuration;
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-const KEYSPACES: [&str; 2] = ["configurations", "registers"];
+const KEYSPACES: [&str; 3] = ["configurations", "registers", "commits"];
+/// What format 1 had of them.
+const FIRST_KEYSPACES: usize = 2;
 
 /// Why the storage engine does not open.
 enum Failed {
@@ -40,7 +47,13 @@ pub struct FjallStore {
     // Dropped in this order: the engine writes its last before the directory is let go.
     configurations: Keyspace,
     registers: Keyspace,
+    commits: Keyspace,
     database: Database,
+    /// The last batch.
+    mark: CommitMark,
+    /// The number of the last batch that is durable for certain.
+    synced: u64,
+    watermark: Watermark,
     directory: DataDirectory,
     durability: Durability,
 }
@@ -50,36 +63,70 @@ impl FjallStore {
     ///
     /// # Errors
     /// [`StoreError::Locked`], [`StoreError::Foreign`] and [`StoreError::Newer`] leave the directory as it is. What the storage
-    /// engine finds damaged is [`StoreError::Damaged`].
+    /// engine or the look at its files before finds damaged is [`StoreError::Damaged`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let directory = DataDirectory::open(path.as_ref(), check_files)?;
         let engine_path = directory.engine_path();
+        let expected = if directory.is_marked() { Expected::read(&directory)? } else { Expected::default() };
+        let must_be_there = match (directory.is_current()?, directory.is_marked()) {
+            (true, _) => KEYSPACES.len(),
+            (false, true) => FIRST_KEYSPACES,
+            (false, false) => 0,
+        };
         let open = || {
             let database = Database::builder(&engine_path).open()?;
-            if directory.is_marked() {
-                let missing = KEYSPACES.into_iter().find(|name| !database.keyspace_exists(name));
-                missing.map_or(Ok(()), |name| Err(Failed::Missing(name)))?;
-            }
-            let [configurations, registers] =
+            let missing = KEYSPACES[..must_be_there].iter().find(|name| !database.keyspace_exists(name));
+            missing.map_or(Ok(()), |name| Err(Failed::Missing(name)))?;
+            let [configurations, registers, commits] =
                 KEYSPACES.map(|name| database.keyspace(name, KeyspaceCreateOptions::default));
-            Ok((configurations?, registers?, database))
+            let commits = commits?;
+            let mark = commits.get(commit_mark::KEY)?;
+            Ok((configurations?, registers?, commits, mark, database))
         };
         // The engine asserts some of what it reads. Nothing of it is left where it panics while it opens.
         let opened = catch_unwind(AssertUnwindSafe(open)).unwrap_or(Err(Failed::Panicked));
         let damaged = |what| StoreError::Damaged { path: engine_path.clone(), what };
-        let (configurations, registers, database) = opened.map_err(|error| match error {
+        let (configurations, registers, commits, mark, database) = opened.map_err(|error| match error {
             Failed::Engine(error) => failed(&engine_path, error),
             Failed::Missing(name) => damaged(format!("keyspace {name} is missing")),
             Failed::Panicked => damaged("the storage engine cannot make sense of it".into()),
         })?;
+        let mark = match mark {
+            None => CommitMark::default(),
+            Some(mark) => CommitMark::from_bytes(&mark).ok_or_else(|| damaged("a commit that nobody made".into()))?,
+        };
+        expected.check(mark, &engine_path)?;
         directory.mark()?;
-        Ok(Self { configurations, registers, database, directory, durability: Durability::Synced })
+        let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
+        let durability = Durability::Synced;
+        // The engine has synced what it read.
+        let synced = mark.number;
+        Ok(Self { configurations, registers, commits, database, mark, synced, watermark, directory, durability })
     }
 
     /// The same store, which from now on promises this of what it commits.
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
+    }
+
+    /// Commits a batch, with its mark.
+    fn write(&mut self, mut batch: OwnedWriteBatch) -> Result<(), StoreError> {
+        let mark = CommitMark { number: self.mark.number + 1, synced: self.synced };
+        batch.insert(&self.commits, commit_mark::KEY, mark.to_bytes());
+        batch.commit().map_err(|error| failed(&self.directory.engine_path(), error))?;
+        self.mark = mark;
+        if self.durability == Durability::Synced {
+            self.raise_watermark();
+        }
+        Ok(())
+    }
+
+    /// All that was committed is durable.
+    fn raise_watermark(&mut self) {
+        self.synced = self.mark.number;
+        // A mark that cannot be raised claims less.
+        let _ = self.watermark.write(self.synced);
     }
 
     fn damaged(&self, what: impl Into<String>) -> StoreError {
@@ -111,6 +158,39 @@ impl FjallStore {
     }
 }
 
+/// What must be there when the engine has opened its files.
+#[derive(Default)]
+struct Expected {
+    journals: Journals,
+    watermark: u64,
+}
+
+impl Expected {
+    /// Looks at the files before the engine does, and cuts off what a crash left unfinished. What is damaged stays as it is.
+    fn read(directory: &DataDirectory) -> Result<Self, StoreError> {
+        manifest::tables(&directory.engine_path())?;
+        let journals = Journals::read(&directory.engine_path())?;
+        let watermark = Watermark::read(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
+        let expected = Self { journals, watermark: watermark.unwrap_or_default() };
+        if let Some(last) = expected.journals.last {
+            expected.check(last, &directory.engine_path())?;
+        }
+        expected.journals.cut()?;
+        Ok(expected)
+    }
+
+    /// Whether this last commit is the last one.
+    fn check(&self, last: CommitMark, engine_path: &Path) -> Result<(), StoreError> {
+        let expected = self.journals.last.map_or(0, |last| last.number).max(self.watermark);
+        if last.number >= expected {
+            return Ok(());
+        }
+        let path = self.journals.active.clone().unwrap_or_else(|| engine_path.to_owned());
+        let what = format!("ends with commit {}, and commit {expected} was durable", last.number);
+        Err(StoreError::Damaged { path, what })
+    }
+}
+
 impl EventStore for FjallStore {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mode = match self.durability {
@@ -118,7 +198,6 @@ impl EventStore for FjallStore {
             Durability::Buffered => PersistMode::Buffer,
             Durability::Memory => return Ok(()),
         };
-        let engine_path = self.directory.engine_path();
         let mut write = self.database.batch().durability(Some(mode));
         for configuration in &batch.configurations {
             let value = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
@@ -127,7 +206,7 @@ impl EventStore for FjallStore {
         for (scope, contact, register) in &batch.registers {
             write.insert(&self.registers, pack_pair(*scope, *contact), register.bits().to_be_bytes());
         }
-        write.commit().map_err(|error| failed(&engine_path, error))
+        self.write(write)
     }
 
     fn recover(&mut self, see: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
@@ -146,7 +225,9 @@ impl EventStore for FjallStore {
 
     fn sync(&mut self) -> Result<(), StoreError> {
         let synced = self.database.persist(PersistMode::SyncAll);
-        synced.map_err(|error| failed(&self.directory.engine_path(), error))
+        synced.map_err(|error| failed(&self.directory.engine_path(), error))?;
+        self.raise_watermark();
+        Ok(())
     }
 }
 

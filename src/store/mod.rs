@@ -1,11 +1,21 @@
 //! The durable side of a service: what has been acknowledged is in here.
 
 #[cfg(feature = "store")]
+mod commit_mark;
+#[cfg(feature = "store")]
+mod data_end;
+#[cfg(feature = "store")]
 mod directory;
 mod durability;
 mod error;
 #[cfg(feature = "store")]
 mod fjall;
+#[cfg(feature = "store")]
+mod journal;
+#[cfg(feature = "store")]
+mod manifest;
+#[cfg(feature = "store")]
+mod watermark;
 
 #[cfg(feature = "store")]
 pub use self::fjall::FjallStore;

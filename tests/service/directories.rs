@@ -87,17 +87,51 @@ fn a_store_without_our_marker_is_not_taken_for_an_attempt_of_ours() {
 fn a_directory_of_a_newer_format_is_newer() {
     for lock in [true, false] {
         let directory = used();
-        fs::write(directory.path().join("dialback.json"), "{\"format\":2}").expect("written");
+        fs::write(directory.path().join("dialback.json"), "{\"format\":3}").expect("written");
         if !lock {
             fs::remove_file(directory.path().join("lock")).expect("removed");
         }
-        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 2, known: 1, .. }));
+        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 3, known: 2, .. }));
     }
+}
+
+/// What is in a data directory, as the first format had it: without commits, their keyspace and their mark.
+fn of_format_1(path: &Path) -> tempfile::TempDir {
+    use fjall::{Database, KeyspaceCreateOptions as Options};
+    let directory = tempfile::tempdir().expect("a directory");
+    let from = Database::builder(path.join("store")).open().expect("it opens");
+    let to = Database::builder(directory.path().join("store")).open().expect("it opens");
+    for name in ["configurations", "registers"] {
+        let from = from.keyspace(name, Options::default).expect("it is there");
+        let to = to.keyspace(name, Options::default).expect("it is made");
+        for item in from.iter() {
+            let (key, value) = item.into_inner().expect("readable");
+            to.insert(key, value).expect("written");
+        }
+    }
+    fs::write(directory.path().join("dialback.json"), "{\"format\":1}\n").expect("written");
+    directory
+}
+
+#[test]
+fn a_directory_of_format_1_becomes_one_of_this_format() {
+    let original = used();
+    let before = ask_all(&open(original.path()));
+    let directory = of_format_1(original.path());
+    let path = directory.path();
+    let service = open(path);
+    assert_eq!(ask_all(&service), before);
+    service.record(vec![call_to(700, Moment(2), Outcome::Busy)]).expect("it is durable");
+    drop(service);
+    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("readable"), "{\"format\":2}\n");
+    let service = open(path);
+    assert_eq!(ask_all(&service), before);
+    assert_eq!(ask(&service, 700).reason, Reason::Matched);
 }
 
 #[test]
 fn a_damaged_marker_is_damage() {
-    for marker in [&b""[..], b"{}", b"{\"format\":-1}", b"{\"format\":\"1\"}", b"\xFF\xFE", b"[1]"] {
+    for marker in [&b""[..], b"{}", b"{\"format\":-1}", b"{\"format\":0}", b"{\"format\":\"1\"}", b"\xFF\xFE", b"[1]"] {
         let directory = used();
         fs::write(directory.path().join("dialback.json"), marker).expect("written");
         refused(directory.path(), |error| matches!(error, StoreError::Damaged { .. }));

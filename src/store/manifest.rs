@@ -1,0 +1,133 @@
+//! The storage engine's lists of its tables, read before the engine reads them.
+//!
+//! `keyspaces/N/current` names the list in force, `keyspaces/N/vM`, with its checksum; the list has each table's, and keyspace
+//! 0 the names of the others. The engine looks at neither of these two checksums, and removes what it does not find named: tables
+//! not listed, keyspaces without a list or a name. So we look first.
+
+use super::StoreError;
+use super::directory::io_error;
+use std::fs;
+use std::io::{self, BufRead, Read};
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
+
+/// A table as its list has it.
+pub(super) struct Table {
+    pub(super) path: PathBuf,
+    checksum: u128,
+}
+
+impl Table {
+    /// Reads it whole, and says how many bytes it has.
+    pub(super) fn check(&self) -> Result<u64, StoreError> {
+        let (checksum, len) = checksum(&self.path).map_err(io_error(&self.path))?;
+        if checksum == self.checksum { Ok(len) } else { Err(damaged(&self.path, "not what its list says was written")) }
+    }
+}
+
+/// The tables in force of all keyspaces. Reads the lists, and the tables only of the engine's own keyspace.
+pub(super) fn tables(engine_path: &Path) -> Result<Vec<Table>, StoreError> {
+    let keyspaces = engine_path.join("keyspaces");
+    if !keyspaces.join("0").join("current").is_file() {
+        return Err(damaged(&keyspaces.join("0").join("current"), "not there"));
+    }
+    let mut all = Vec::new();
+    for entry in fs::read_dir(&keyspaces).map_err(io_error(&keyspaces))? {
+        let path = entry.map_err(io_error(&keyspaces))?.path();
+        if !path.is_dir() {
+            continue;
+        }
+        let tables = tables_of(&path)?;
+        if path.ends_with("0") {
+            // What it says decides what is removed.
+            tables.iter().try_for_each(|table| table.check().map(|_| ()))?;
+        }
+        all.extend(tables);
+    }
+    Ok(all)
+}
+
+fn tables_of(keyspace: &Path) -> Result<Vec<Table>, StoreError> {
+    let current = keyspace.join("current");
+    let bytes = match fs::read(&current) {
+        Ok(bytes) => bytes,
+        // One whose making was cut short: the engine removes it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && has_no_tables(keyspace) => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged(&current, "not there")),
+        Err(error) => return Err(io_error(&current)(error)),
+    };
+    let (version, expected) = parse_current(&bytes).ok_or_else(|| damaged(&current, "not what was written"))?;
+    let list = keyspace.join(format!("v{version}"));
+    let bytes = match fs::read(&list) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(damaged(&current, format!("names v{version}, which is not there")));
+        }
+        Err(error) => return Err(io_error(&list)(error)),
+    };
+    if xxh3_128(&bytes) != expected {
+        return Err(damaged(&list, "not what its checksum in `current` says was written"));
+    }
+    let tables = parse_list(&list).map_err(|error| damaged(&list, error.to_string()))?;
+    let folder = keyspace.join("tables");
+    let tables = tables.into_iter().map(|(id, checksum)| Table { path: folder.join(id.to_string()), checksum });
+    let missing = |table: Table| if table.path.is_file() { Ok(table) } else { Err(damaged(&table.path, "not there")) };
+    tables.map(missing).collect()
+}
+
+fn has_no_tables(keyspace: &Path) -> bool {
+    fs::read_dir(keyspace.join("tables")).map_or(true, |mut tables| tables.next().is_none())
+}
+
+/// Version (u64), checksum of its file (u128), kind of the checksum: 0.
+fn parse_current(bytes: &[u8]) -> Option<(u64, u128)> {
+    let (version, rest) = bytes.split_first_chunk()?;
+    let (checksum, rest) = rest.split_first_chunk()?;
+    (rest == [0]).then_some((u64::from_le_bytes(*version), u128::from_le_bytes(*checksum)))
+}
+
+/// Levels (u8), of each: runs (u8), of each: tables (u32), of each: id (u64), kind of its checksum (u8), checksum (u128),
+/// sequence (u64).
+fn parse_list(path: &Path) -> io::Result<Vec<(u64, u128)>> {
+    let reader = sfa::Reader::new(path).map_err(|error| io::Error::other(error.to_string()))?;
+    let section = reader.toc().section(b"tables").ok_or_else(|| io::Error::other("there are no tables in it"))?;
+    let mut bytes = section.buf_reader(path)?;
+    let mut tables = Vec::new();
+    for _level in 0..u8::from_le_bytes(array(&mut bytes)?) {
+        for _run in 0..u8::from_le_bytes(array(&mut bytes)?) {
+            for _table in 0..u32::from_le_bytes(array(&mut bytes)?) {
+                let id = u64::from_le_bytes(array(&mut bytes)?);
+                let _kind: [u8; 1] = array(&mut bytes)?;
+                let checksum = u128::from_le_bytes(array(&mut bytes)?);
+                let _sequence: [u8; 8] = array(&mut bytes)?;
+                tables.push((id, checksum));
+            }
+        }
+    }
+    Ok(tables)
+}
+
+fn array<const N: usize>(bytes: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut array = [0; N];
+    bytes.read_exact(&mut array)?;
+    Ok(array)
+}
+
+fn checksum(path: &Path) -> io::Result<(u128, u64)> {
+    let mut file = io::BufReader::with_capacity(1 << 18, fs::File::open(path)?);
+    let (mut hasher, mut len) = (Xxh3Default::new(), 0);
+    loop {
+        let bytes = file.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok((hasher.digest128(), len));
+        }
+        hasher.update(bytes);
+        let read = bytes.len();
+        len += read as u64;
+        file.consume(read);
+    }
+}
+
+fn damaged(path: &Path, what: impl Into<String>) -> StoreError {
+    StoreError::Damaged { path: path.to_owned(), what: what.into() }
+}
