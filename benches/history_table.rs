@@ -55,13 +55,18 @@ fn pick(state: u64, pairs: u64) -> u64 {
 }
 
 trait Map: Sync {
-    fn insert(&self, pair: (u32, u64), value: u64);
-    fn get(&self, pair: (u32, u64)) -> u64;
-    fn upsert(&self, pair: (u32, u64), value: u64);
+    /// A pair as the map takes it: made beforehand, so that nobody's check of an argument is measured.
+    type Key: Copy;
+    fn key(pair: (u32, u64)) -> Self::Key;
+    fn insert(&self, key: Self::Key, value: u64) {
+        self.upsert(key, value);
+    }
+    fn get(&self, key: Self::Key) -> u64;
+    fn upsert(&self, key: Self::Key, value: u64);
     /// Whatever is left to do once nothing is written.
     fn settle(&self) {}
-    fn batch(&self, pairs: &[(u32, u64)]) -> u64 {
-        pairs.iter().fold(0, |sum, &pair| sum.wrapping_add(self.get(pair)))
+    fn batch(&self, keys: &[Self::Key]) -> u64 {
+        keys.iter().fold(0, |sum, &key| sum.wrapping_add(self.get(key)))
     }
 }
 
@@ -80,30 +85,27 @@ fn contact(code: u64) -> E164 {
     E164::from_code(code).unwrap()
 }
 impl Map for Ours {
+    /// As a decision has them: the dialed number and the contact are known, and the scope from the plan.
+    type Key = (Scope, E164, E164);
     #[inline(always)]
-    fn insert(&self, pair: (u32, u64), value: u64) {
-        self.upsert(pair, value);
+    fn key((scope, code): (u32, u64)) -> Self::Key {
+        (Scope::from_bits(scope).unwrap(), dialed(scope), contact(code))
     }
     #[inline(always)]
-    fn get(&self, (scope, code): (u32, u64)) -> u64 {
-        // As a decision does: the dialed number and the contact are known.
-        let spot = self.0.spot(dialed(scope), contact(code));
-        self.0.get_at(Scope::from_bits(scope).unwrap(), spot).map_or(0, Register::bits)
+    fn get(&self, (scope, dialed, contact): Self::Key) -> u64 {
+        self.0.get_at(scope, self.0.spot(dialed, contact)).map_or(0, Register::bits)
     }
     #[inline(always)]
-    fn upsert(&self, (scope, code): (u32, u64), value: u64) {
-        let spot = self.0.spot(dialed(scope), contact(code));
-        self.0.merge_at(Scope::from_bits(scope).unwrap(), spot, Register::from_bits(value).unwrap()).unwrap();
+    fn upsert(&self, (scope, dialed, contact): Self::Key, value: u64) {
+        let spot = self.0.spot(dialed, contact);
+        self.0.merge_at(scope, spot, Register::from_bits(value).unwrap()).unwrap();
     }
     fn settle(&self) {
         while self.0.tend() {}
     }
     #[inline(always)]
-    fn batch(&self, pairs: &[(u32, u64)]) -> u64 {
-        let spots: [_; 32] = std::array::from_fn(|at| {
-            let (scope, code) = pairs[at];
-            (Scope::from_bits(scope).unwrap(), self.0.spot(dialed(scope), contact(code)))
-        });
+    fn batch(&self, keys: &[Self::Key]) -> u64 {
+        let spots: [_; 32] = std::array::from_fn(|at| (keys[at].0, self.0.spot(keys[at].1, keys[at].2)));
         let mut registers = [None; 32];
         self.0.get_batch(&spots, &mut registers);
         registers.iter().fold(0, |sum, register| sum.wrapping_add(register.map_or(0, Register::bits)))
@@ -153,22 +155,23 @@ fn told(decision: &Decision) -> u64 {
 }
 
 impl Map for Decide {
-    fn insert(&self, pair: (u32, u64), value: u64) {
-        self.upsert(pair, value);
+    type Key = (u32, E164, E164);
+    #[inline(always)]
+    fn key((scope, code): (u32, u64)) -> Self::Key {
+        (scope, dialed(scope), contact(code))
     }
     #[inline(always)]
-    fn get(&self, (scope, code): (u32, u64)) -> u64 {
-        told(&self.0.resolve(dialed(scope), Caller::Number(contact(code)), NOW))
+    fn get(&self, (_, dialed, contact): Self::Key) -> u64 {
+        told(&self.0.resolve(dialed, Caller::Number(contact), NOW))
     }
-    fn upsert(&self, (scope, code): (u32, u64), _: u64) {
-        let (agent, from, to) = (source(u64::from(scope)), dialed(scope), contact(code));
+    fn upsert(&self, (scope, from, to): Self::Key, _: u64) {
+        let agent = source(u64::from(scope));
         let call = Call { environment: ENVIRONMENT, agent, from, to, at: NOW, outcome: Outcome::Busy };
         self.0.apply(&Event::Call(call)).expect("room");
     }
     #[inline(always)]
-    fn batch(&self, pairs: &[(u32, u64)]) -> u64 {
-        let call = |&(scope, code): &(u32, u64)| (dialed(scope), Caller::Number(contact(code)));
-        let calls: [_; 32] = std::array::from_fn(|at| call(&pairs[at]));
+    fn batch(&self, keys: &[Self::Key]) -> u64 {
+        let calls: [_; 32] = std::array::from_fn(|at| (keys[at].1, Caller::Number(keys[at].2)));
         let nothing = Decision { route: Route::Unrouted, reason: Reason::UnknownNumber, call: None, generation: 0 };
         let mut decisions = [nothing; 32];
         self.0.resolve_batch(&calls, NOW, &mut decisions);
@@ -178,6 +181,11 @@ impl Map for Decide {
 
 struct Dash(dashmap::DashMap<(u32, u64), u64, ahash::RandomState>);
 impl Map for Dash {
+    type Key = (u32, u64);
+    #[inline(always)]
+    fn key(pair: (u32, u64)) -> Self::Key {
+        pair
+    }
     fn insert(&self, pair: (u32, u64), value: u64) {
         self.0.insert(pair, value);
     }
@@ -193,6 +201,11 @@ impl Map for Dash {
 
 struct Papaya(papaya::HashMap<(u32, u64), u64, ahash::RandomState>);
 impl Map for Papaya {
+    type Key = (u32, u64);
+    #[inline(always)]
+    fn key(pair: (u32, u64)) -> Self::Key {
+        pair
+    }
     fn insert(&self, pair: (u32, u64), value: u64) {
         self.0.pin().insert(pair, value);
     }
@@ -208,6 +221,11 @@ impl Map for Papaya {
 
 struct Scc(scc::HashIndex<(u32, u64), u64, ahash::RandomState>);
 impl Map for Scc {
+    type Key = (u32, u64);
+    #[inline(always)]
+    fn key(pair: (u32, u64)) -> Self::Key {
+        pair
+    }
     fn insert(&self, pair: (u32, u64), value: u64) {
         let _ = self.0.insert_sync(pair, value);
     }
@@ -231,6 +249,11 @@ impl Map for Scc {
 
 struct Leap(leapfrog::LeapMap<(u32, u64), u64, std::hash::BuildHasherDefault<ahash::AHasher>>);
 impl Map for Leap {
+    type Key = (u32, u64);
+    #[inline(always)]
+    fn key(pair: (u32, u64)) -> Self::Key {
+        pair
+    }
     fn insert(&self, pair: (u32, u64), value: u64) {
         self.0.insert(pair, value);
     }
@@ -246,6 +269,11 @@ impl Map for Leap {
 
 struct Horde(horde::SyncTable<(u32, u64), u64, ahash::RandomState>);
 impl Map for Horde {
+    type Key = (u32, u64);
+    #[inline(always)]
+    fn key(pair: (u32, u64)) -> Self::Key {
+        pair
+    }
     fn insert(&self, pair: (u32, u64), value: u64) {
         self.0.lock().write().insert_new(pair, value, None);
         horde::collect::collect();
@@ -269,6 +297,11 @@ impl Map for Horde {
 
 struct Locked(std::sync::RwLock<hashbrown::HashMap<(u32, u64), u64, ahash::RandomState>>);
 impl Map for Locked {
+    type Key = (u32, u64);
+    #[inline(always)]
+    fn key(pair: (u32, u64)) -> Self::Key {
+        pair
+    }
     fn insert(&self, pair: (u32, u64), value: u64) {
         self.0.write().unwrap().insert(pair, value);
     }
@@ -285,6 +318,11 @@ impl Map for Locked {
 /// Random lines of as many bytes as ours takes: what the memory itself gives.
 struct Lines(Vec<[u64; 8]>);
 impl Map for Lines {
+    type Key = (u32, u64);
+    #[inline(always)]
+    fn key(pair: (u32, u64)) -> Self::Key {
+        pair
+    }
     fn insert(&self, _: (u32, u64), _: u64) {}
     #[inline(always)]
     fn get(&self, (scope, contact): (u32, u64)) -> u64 {
@@ -316,7 +354,7 @@ fn dependent<M: Map>(map: &M, pairs: u64, ops: u64, seed: u64) -> f64 {
     let start = Instant::now();
     let mut state = seed;
     for _ in 0..ops {
-        let value = map.get(pair(pick(state, pairs)));
+        let value = map.get(M::key(pair(pick(state, pairs))));
         // The top bit of a register is never set, which the compiler does not know.
         state = mix(state ^ (value >> 63)).wrapping_add(seed);
     }
@@ -325,34 +363,34 @@ fn dependent<M: Map>(map: &M, pairs: u64, ops: u64, seed: u64) -> f64 {
 }
 
 #[inline(never)]
-fn independent<M: Map>(map: &M, queries: &[(u32, u64)]) -> f64 {
+fn independent<M: Map>(map: &M, keys: &[M::Key]) -> f64 {
     let start = Instant::now();
     let mut sum = 0u64;
-    for &pair in queries {
-        sum = sum.wrapping_add(map.get(pair));
+    for &key in keys {
+        sum = sum.wrapping_add(map.get(key));
     }
     black_box(sum);
-    start.elapsed().as_nanos() as f64 / queries.len() as f64
+    start.elapsed().as_nanos() as f64 / keys.len() as f64
 }
 
 #[inline(never)]
-fn batch<M: Map>(map: &M, queries: &[(u32, u64)]) -> f64 {
+fn batch<M: Map>(map: &M, keys: &[M::Key]) -> f64 {
     let start = Instant::now();
     let mut sum = 0u64;
-    for group in queries.chunks_exact(32) {
+    for group in keys.chunks_exact(32) {
         sum = sum.wrapping_add(map.batch(group));
     }
     black_box(sum);
-    start.elapsed().as_nanos() as f64 / queries.len() as f64
+    start.elapsed().as_nanos() as f64 / keys.len() as f64
 }
 
 #[inline(never)]
-fn upsert<M: Map>(map: &M, queries: &[(u32, u64)], round: u64) -> f64 {
+fn upsert<M: Map>(map: &M, keys: &[M::Key], round: u64) -> f64 {
     let start = Instant::now();
-    for &pair in queries {
-        map.upsert(pair, 1 << 61 | round << 20);
+    for &key in keys {
+        map.upsert(key, 1 << 61 | round << 20);
     }
-    start.elapsed().as_nanos() as f64 / queries.len() as f64
+    start.elapsed().as_nanos() as f64 / keys.len() as f64
 }
 
 fn resident() -> f64 {
@@ -391,7 +429,7 @@ impl<M: Map> Contender for Entry<M> {
         let mut slow = Vec::new();
         let mut last = start;
         for i in 0..pairs {
-            self.map.insert(pair(i), register(i));
+            self.map.insert(M::key(pair(i)), register(i));
             let now = Instant::now();
             let took = (now - last).as_nanos() as u64;
             last = now;
@@ -410,12 +448,13 @@ impl<M: Map> Contender for Entry<M> {
     fn run(&mut self, test: usize, pairs: u64, queries: &Queries, round: u64) {
         let seed = mix(round + 77);
         let map = &self.map;
+        let keys = |pairs: &[(u32, u64)]| pairs.iter().copied().map(M::key).collect::<Vec<_>>();
         let took = match test {
             0 => dependent(map, pairs, queries.held.len() as u64 / 4, seed),
-            1 => independent(map, &queries.held),
-            2 => independent(map, &queries.strange),
-            3 => batch(map, &queries.held),
-            _ => upsert(map, &queries.held, round),
+            1 => independent(map, &keys(&queries.held)),
+            2 => independent(map, &keys(&queries.strange)),
+            3 => batch(map, &keys(&queries.held)),
+            _ => upsert(map, &keys(&queries.held), round),
         };
         self.figures.rounds[test].push(took);
     }

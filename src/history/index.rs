@@ -6,7 +6,7 @@
 use super::bell::Bell;
 use super::limits::{Full, Limits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
-use super::memory::prefetch;
+use super::memory::{Compare, prefetch};
 use super::pool::CHUNK_BYTES;
 use super::pool::Pool;
 use super::scopes::ScopeSet;
@@ -21,6 +21,7 @@ pub(crate) struct Index {
     pub(super) now: [AtomicU64; SEGMENTS],
     pub(super) tables: Tables,
     pub(super) pool: Pool,
+    compare: Compare,
     pub(super) seats: Seats,
     /// Pairs granted to seats: those there are plus the seats' credit.
     pub(super) granted: AtomicUsize,
@@ -65,6 +66,7 @@ impl Index {
             now: words(),
             tables: Tables::new(TABLES, largest)?,
             pool: Pool::new(chunks)?,
+            compare: Compare::detect(),
             seats: Seats::new(),
             granted: AtomicUsize::new(0),
             max_pairs: limits.max_pairs,
@@ -119,7 +121,7 @@ impl Index {
     #[inline(always)]
     fn get_begun(&self, scope: u32, place: u64, version: Version, seek: Seek) -> u64 {
         let segment = segment_of(place);
-        match self.line(version, seek.line).find(seek.key, seek.mark()) {
+        match self.line(version, seek.line).find(self.compare, seek.key, seek.mark()) {
             // A register that ended is not below the sentinels.
             Found::Register(register) if register < DROPPED && self.is_still(segment, version) => register,
             Found::Nowhere if self.is_still(segment, version) => 0,
@@ -196,7 +198,7 @@ impl Index {
         let mark = seek.mark();
         for _ in 0..=version.reach() {
             let line = self.line(version, seek.line);
-            match line.find(seek.key, mark) {
+            match line.find(self.compare, seek.key, mark) {
                 Found::Register(register) if register >= DROPPED => return At::NextTable,
                 Found::Register(register) => return At::Register(register),
                 Found::Nowhere => return At::Nowhere,
@@ -230,7 +232,7 @@ impl Index {
             let mut later = [0; GROUP];
             let mut waiting = 0;
             for (at, &(_, place, version, seek)) in begun[..count].iter().enumerate() {
-                let register = match self.line(version, seek.line).find(seek.key, seek.mark()) {
+                let register = match self.line(version, seek.line).find(self.compare, seek.key, seek.mark()) {
                     Found::Register(register) => register,
                     Found::Nowhere => 0,
                     Found::Elsewhere => DROPPED,
@@ -303,12 +305,12 @@ impl Index {
         let mark = seek.mark();
         for _ in 0..=version.reach() {
             let line = self.line(version, seek.line);
-            let mut wrote = line.raise(seek.key, mark, value, seat.is_none());
+            let mut wrote = line.raise(self.compare, seek.key, mark, value, seat.is_none());
             if let (Wrote::Free, Some(seat)) = (&wrote, seat) {
                 if !self.take_credit(seat) {
                     return Raised::NoCredit;
                 }
-                wrote = line.raise(seek.key, mark, value, true);
+                wrote = line.raise(self.compare, seek.key, mark, value, true);
                 if !matches!(wrote, Wrote::Before { claimed: true, .. } | Wrote::Ended { claimed: true }) {
                     self.give_credit(seat);
                 }

@@ -10,7 +10,7 @@
 //! with it (a); a reader that is late may read a line that is in use for something else by now, and must then see that
 //! its version ended (b); a mover must copy what the last writer wrote (coherence again, through compare-and-swap).
 
-use super::memory::hits;
+use super::memory::Compare;
 use super::shape::{MARK_AT, SLOTS, UNMARKED};
 use crate::sync::{AtomicU64, Ordering, canary, order};
 
@@ -59,8 +59,8 @@ impl Line {
 
     /// Looks for the key. Relaxed throughout: the caller fences before it believes or follows anything (a, b).
     #[inline(always)]
-    pub(crate) fn find(&self, key: u64, mark: u32) -> Found {
-        let hits = hits(&self.keys, key, UNMARKED);
+    pub(crate) fn find(&self, compare: Compare, key: u64, mark: u32) -> Found {
+        let hits = compare.hits(&self.keys, key, UNMARKED);
         if hits != 0 {
             // One pair has one slot, so there is one hit.
             return Found::Register(self.registers[first(hits)].load(Ordering::Relaxed));
@@ -78,15 +78,15 @@ impl Line {
 
     /// Raises the pair's register to `value`, claiming a slot for it if `claim`.
     #[inline]
-    pub(crate) fn raise(&self, key: u64, mark: u32, value: u64, claim: bool) -> Wrote {
-        let found = hits(&self.keys, key, UNMARKED);
+    pub(crate) fn raise(&self, compare: Compare, key: u64, mark: u32, value: u64, claim: bool) -> Wrote {
+        let found = compare.hits(&self.keys, key, UNMARKED);
         if found != 0 {
             return self.raise_slot(first(found), value, false);
         }
         // The slots before the first free one are taken for good; but only a look *after* the one for it tells that they
         // are all others'. (The other way round, the pair could be claimed in between, and then claimed again.)
-        let free = hits(&self.keys, 0, u64::MAX);
-        let found = if canary("claim look") { 0 } else { hits(&self.keys, key, UNMARKED) };
+        let free = compare.hits(&self.keys, 0, u64::MAX);
+        let found = if canary("claim look") { 0 } else { compare.hits(&self.keys, key, UNMARKED) };
         if found != 0 {
             return self.raise_slot(first(found), value, false);
         }

@@ -3,10 +3,10 @@
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
-pub(crate) use real::{Region, hits, prefetch};
+pub(crate) use real::{Compare, Region, prefetch};
 
 #[cfg(loom)]
-pub(crate) use model::{Region, hits, prefetch};
+pub(crate) use model::{Compare, Region, prefetch};
 
 use super::line::Line;
 use super::shape::SLOTS;
@@ -106,49 +106,67 @@ mod real {
     // SAFETY: as above.
     unsafe impl<T: Zeroed> Sync for Region<T> {}
 
-    /// A bit for each of the words that is `key` where `mask` has ones. Every word is loaded once, relaxed.
-    ///
-    /// No branch that depends on *which* word it is: it would be guessed wrong every other time, and a wrong guess on a
-    /// word that is still on its way costs a whole memory read. And few instructions that wait for the words: they,
-    /// not the memory, limit how many lookups are under way at once.
-    #[inline(always)]
-    pub(crate) fn hits(words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
+    /// How the key words of a line are compared: what the processor can was asked once, not at each lookup.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Compare {
+        /// Whether there is AVX.
         #[cfg(all(target_arch = "x86_64", not(scalar)))]
-        if std::arch::is_x86_feature_detected!("avx") {
-            use std::arch::x86_64::{__m128i, _mm_set1_epi64x};
-            const { assert!(SLOTS == 4 && align_of::<Line>() == 64) };
-            // SAFETY: SSE2 is part of every x86-64.
-            let (key, mask): (__m128i, __m128i) =
-                unsafe { (_mm_set1_epi64x(key as i64), _mm_set1_epi64x(mask as i64)) };
-            let hits: u32;
-            // SAFETY: the instructions exist (AVX was detected) and only read the 32 bytes behind the reference, which
-            // begin a line, so both loads are aligned. Other threads may write the words meanwhile: that is no data
-            // race, because processors with AVX do aligned 16-byte loads in one piece (Intel SDM 3A, 9.1.1; AMD64 APM 2,
-            // 7.3.2), so each word is what a relaxed atomic load of it would give. Nothing here needs two words to be
-            // of one moment.
-            unsafe {
-                std::arch::asm!(
-                    "vpand {low}, {mask}, xmmword ptr [{words}]",
-                    "vpand {high}, {mask}, xmmword ptr [{words} + 16]",
-                    "vpcmpeqq {low}, {low}, {key}",
-                    "vpcmpeqq {high}, {high}, {key}",
-                    "vpackssdw {low}, {low}, {high}",
-                    "vmovmskps {hits:e}, {low}",
-                    words = in(reg) words.as_ptr(),
-                    mask = in(xmm_reg) mask,
-                    key = in(xmm_reg) key,
-                    low = out(xmm_reg) _,
-                    high = out(xmm_reg) _,
-                    hits = out(reg) hits,
-                    options(nostack, readonly, preserves_flags),
-                );
+        wide: bool,
+    }
+
+    impl Compare {
+        pub(crate) fn detect() -> Compare {
+            Compare {
+                #[cfg(all(target_arch = "x86_64", not(scalar)))]
+                wide: std::arch::is_x86_feature_detected!("avx"),
             }
-            return hits;
         }
-        let hits = (0..SLOTS)
-            .fold(0, |hits, slot| hits | u32::from((words[slot].load(Ordering::Relaxed) ^ key) & mask == 0) << slot);
-        // Hidden from the compiler, which would make branches of it.
-        std::hint::black_box(hits)
+
+        /// A bit for each of the words that is `key` where `mask` has ones. Every word is loaded once, relaxed.
+        ///
+        /// No branch that depends on *which* word it is: it would be guessed wrong every other time, and a wrong guess on a
+        /// word that is still on its way costs a whole memory read. And few instructions that wait for the words: they,
+        /// not the memory, limit how many lookups are under way at once.
+        #[inline(always)]
+        pub(crate) fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
+            #[cfg(all(target_arch = "x86_64", not(scalar)))]
+            if self.wide {
+                use std::arch::x86_64::{__m128i, _mm_set1_epi64x};
+                const { assert!(SLOTS == 4 && align_of::<Line>() == 64) };
+                // SAFETY: SSE2 is part of every x86-64.
+                let (key, mask): (__m128i, __m128i) =
+                    unsafe { (_mm_set1_epi64x(key as i64), _mm_set1_epi64x(mask as i64)) };
+                let hits: u32;
+                // SAFETY: the instructions exist (`wide` is private to this module and only `detect` sets it) and only read the 32 bytes behind the reference, which
+                // begin a line, so both loads are aligned. Other threads may write the words meanwhile: that is no data
+                // race, because processors with AVX do aligned 16-byte loads in one piece (Intel SDM 3A, 9.1.1; AMD64 APM 2,
+                // 7.3.2), so each word is what a relaxed atomic load of it would give. Nothing here needs two words to be
+                // of one moment.
+                unsafe {
+                    std::arch::asm!(
+                        "vpand {low}, {mask}, xmmword ptr [{words}]",
+                        "vpand {high}, {mask}, xmmword ptr [{words} + 16]",
+                        "vpcmpeqq {low}, {low}, {key}",
+                        "vpcmpeqq {high}, {high}, {key}",
+                        "vpackssdw {low}, {low}, {high}",
+                        "vmovmskps {hits:e}, {low}",
+                        words = in(reg) words.as_ptr(),
+                        mask = in(xmm_reg) mask,
+                        key = in(xmm_reg) key,
+                        low = out(xmm_reg) _,
+                        high = out(xmm_reg) _,
+                        hits = out(reg) hits,
+                        options(nostack, readonly, preserves_flags),
+                    );
+                }
+                return hits;
+            }
+            let hits = (0..SLOTS).fold(0, |hits, slot| {
+                hits | u32::from((words[slot].load(Ordering::Relaxed) ^ key) & mask == 0) << slot
+            });
+            // Hidden from the compiler, which would make branches of it.
+            std::hint::black_box(hits)
+        }
     }
 
     /// Asks for the line to be brought near. Changes nothing that a program can see.
@@ -193,8 +211,17 @@ mod model {
 
     pub(crate) fn prefetch(_: &Line) {}
 
-    pub(crate) fn hits(words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
-        (0..SLOTS)
-            .fold(0, |hits, slot| hits | u32::from((words[slot].load(Ordering::Relaxed) ^ key) & mask == 0) << slot)
+    #[derive(Clone, Copy)]
+    pub(crate) struct Compare;
+
+    impl Compare {
+        pub(crate) fn detect() -> Compare {
+            Compare
+        }
+
+        pub(crate) fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
+            (0..SLOTS)
+                .fold(0, |hits, slot| hits | u32::from((words[slot].load(Ordering::Relaxed) ^ key) & mask == 0) << slot)
+        }
     }
 }

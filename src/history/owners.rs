@@ -16,8 +16,9 @@ const SCOPES: usize = 1 << 24;
 #[cfg(loom)]
 const SCOPES: usize = 64;
 
-/// A scope that was written to before anybody said whose it is: it is its own. Above every number's code.
-const OWN: u64 = 1 << 63;
+/// A scope that was written to before anybody said whose it is: it is its own. Above every number's code, and not zero within
+/// the bits of one, which are those that choose the place.
+const OWN: u64 = 1 << 63 | 1 << 49;
 
 impl Owners {
     pub(crate) fn new() -> io::Result<Owners> {
