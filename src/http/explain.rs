@@ -1,17 +1,35 @@
-//! The steps of a decision as the API shows them: agents by identity and name, and no number.
+//! Why a call went where it went, as the API shows it: agents by identity and name, and no number.
 
+use super::narrative::Narrative;
 use super::time_text;
-use crate::decision::{Candidate, Saw, SourceCall, Step};
+use crate::decision::{Candidate, Saw, SourceCall, Step, Trace};
 use crate::id::{AgentId, EnvironmentId};
 use crate::plan::Plan;
+use crate::time::Timestamp;
 use serde::Serialize;
+
+/// What led to a decision.
+#[derive(Serialize)]
+pub(super) struct Explanation {
+    /// For whoever has to know at once: where the call goes, and why.
+    summary: String,
+    /// Who takes the call.
+    agent: Option<ShownAgent>,
+    /// The moment that the decision is about.
+    at: String,
+    steps: Vec<ShownStep>,
+    /// Of the plan that was read.
+    generation: u64,
+}
 
 /// A line of the rule that was tried.
 #[derive(Serialize)]
-pub(super) struct ShownStep {
+struct ShownStep {
     line: u8,
     reason: &'static str,
     applies: bool,
+    /// What the line saw, in a sentence.
+    text: String,
     saw: Shown,
 }
 
@@ -48,20 +66,29 @@ struct ShownCandidate {
     lookback_days: u32,
 }
 
-/// The steps, with the names that their agents have in the plan.
-pub(super) fn show(plan: &Plan, steps: Vec<Step>) -> Vec<ShownStep> {
+/// What led to a decision, with the names that its agents have in the plan.
+pub(super) fn explanation(plan: &Plan, trace: Trace, at: Timestamp) -> Explanation {
+    let Trace { decision, steps } = trace;
     let environment = steps.iter().find_map(|step| match step.saw {
         Saw::Number { environment } => environment,
         _ => None,
     });
     let agents = Agents { plan, environment };
+    let narrative = Narrative::new(plan, environment, at);
     let show = |step: Step| ShownStep {
         line: step.line.line(),
         reason: step.line.name(),
         applies: step.applies,
+        text: narrative.step(&step),
         saw: agents.saw(step.saw),
     };
-    steps.into_iter().map(show).collect()
+    Explanation {
+        summary: narrative.summary(&decision),
+        agent: decision.route.agent().map(|agent| agents.agent(agent)),
+        at: time_text::render(at),
+        steps: steps.into_iter().map(show).collect(),
+        generation: decision.generation,
+    }
 }
 
 struct Agents<'a> {

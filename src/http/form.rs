@@ -6,6 +6,7 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 /// The fields that have not been read yet, and what was wrong with those that have.
 ///
@@ -17,6 +18,8 @@ use std::borrow::Cow;
 pub(super) struct Form {
     fields: Map<String, Value>,
     errors: FieldErrors,
+    /// Stands before the names of the fields where they are told: where in a greater form this one lies.
+    within: String,
 }
 
 /// What is wrong with a value: how the sentence "The … field" goes on. Never quotes the value.
@@ -50,9 +53,13 @@ impl<T: Into<Cow<'static, str>>> From<T> for Wrong {
 impl Form {
     pub(super) fn new(value: Value) -> Result<Self, Refusal> {
         match value {
-            Value::Object(fields) => Ok(Self { fields, errors: FieldErrors::new() }),
+            Value::Object(fields) => Ok(Self::of(fields, String::new())),
             _ => Err(Refusal::invalid_field("body", "The body must be a JSON object.")),
         }
+    }
+
+    fn of(fields: Map<String, Value>, within: String) -> Self {
+        Self { fields, errors: FieldErrors::new(), within }
     }
 
     /// Reads a field that must be there.
@@ -87,9 +94,47 @@ impl Form {
         }
     }
 
+    /// Whether the field is there and null.
+    pub(super) fn is_null(&mut self, field: &str) -> bool {
+        let is_null = self.fields.get(field).is_some_and(Value::is_null);
+        if is_null {
+            self.fields.remove(field);
+        }
+        is_null
+    }
+
+    /// Reads a list of objects that must be there, each as a form of its own. `read` may only answer `None` where it noted
+    /// something wrong.
+    pub(super) fn objects<T>(
+        &mut self,
+        field: &str,
+        sizes: RangeInclusive<usize>,
+        read: impl Fn(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let (least, most) = (*sizes.start(), *sizes.end());
+        let items = self.required(field, |value| match value {
+            Value::Array(items) if sizes.contains(&items.len()) => Ok(items.clone()),
+            Value::Array(_) => Err(format!("must have between {least} and {most} items").into()),
+            _ => Err("must be a list".into()),
+        })?;
+        let mut all = Vec::with_capacity(items.len());
+        for (place, item) in items.into_iter().enumerate() {
+            let Value::Object(fields) = item else {
+                self.error(field, &Wrong::from("must be an object").item(place));
+                continue;
+            };
+            let mut form = Self::of(fields, format!("{}{field}.{place}.", self.within));
+            all.extend(read(&mut form));
+            form.refuse_unread();
+            self.errors.append(&mut form.errors);
+        }
+        Some(all)
+    }
+
     /// Notes that a field is wrong in a way that only shows together with others.
     pub(super) fn error(&mut self, field: &str, wrong: &Wrong) {
-        let field = wrong.item.map_or_else(|| field.to_owned(), |item| format!("{field}.{item}"));
+        let field = format!("{}{field}", self.within);
+        let field = wrong.item.map_or_else(|| field.clone(), |item| format!("{field}.{item}"));
         let what = format!("The {field} field {}.", wrong.what);
         self.errors.entry(field).or_default().push(what);
     }
@@ -97,18 +142,23 @@ impl Form {
     /// What was read, unless something was wrong with it or there were fields that nobody read. `make` may only answer
     /// `None` where a required field is missing.
     pub(super) fn finish<T>(mut self, make: impl FnOnce() -> Option<T>) -> Result<T, Refusal> {
-        for field in std::mem::take(&mut self.fields).into_iter().map(|(field, _)| field) {
-            // A name that nobody knows may be anything, a phone number too. It is only repeated where it cannot be one.
-            let is_name = field.len() <= 64 && field.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-            self.error(if is_name { &field } else { "body" }, &"is not known here".into());
-        }
+        self.refuse_unread();
         match make() {
             Some(value) if self.errors.is_empty() => Ok(value),
             _ => Err(Refusal::invalid(self.errors)),
         }
     }
 
+    fn refuse_unread(&mut self) {
+        for field in std::mem::take(&mut self.fields).into_iter().map(|(field, _)| field) {
+            // A name that nobody knows may be anything, a phone number too. It is only repeated where it cannot be one.
+            let is_name = field.len() <= 64 && field.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+            self.error(if is_name { &field } else { "body" }, &"is not known here".into());
+        }
+    }
+
     fn has_error(&self, field: &str) -> bool {
+        let field = &*format!("{}{field}", self.within);
         let of_field =
             |name: &String| name.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         self.errors.keys().any(of_field)
@@ -126,7 +176,7 @@ impl FromRequestParts<Api> for QueryForm {
         let Ok(Query(pairs)) = pairs else {
             return Err(Refusal::invalid_field("query", "The query cannot be read."));
         };
-        let mut form = Form { fields: Map::new(), errors: FieldErrors::new() };
+        let mut form = Form::of(Map::new(), String::new());
         for (name, value) in pairs {
             if form.fields.insert(name.clone(), Value::String(value)).is_some() {
                 form.error("query", &"names a parameter twice".into());

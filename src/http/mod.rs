@@ -28,6 +28,8 @@
 //! | `DELETE /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT` |
 //! | `GET /phone-numbers?per_page=&page=` | environment | 200, a page; all where none is asked for |
 //! | `GET /phone-numbers/{id}` | environment | 200; 404 `NUMBER_NOT_FOUND` |
+//! | `GET /callback-agents`, `GET /callback-agents/source-agents` | environment | 200 |
+//! | `POST /callback-agents/{id}/check-constraints` | environment | 200; 422 `INVALID_CONFIGURATION` |
 //! | `POST /phone-numbers` | environment | 201, or 200 for the same again; 409 `PHONE_NUMBER_TAKEN`, `PHONE_NUMBER_EXISTS` |
 //! | `PUT /phone-numbers/{id}` | environment | 200; 422 `INVALID_DEFAULT_AGENT` |
 //! | `DELETE /phone-numbers/{id}` | environment | 200; 409 `PHONE_NUMBER_IN_USE` |
@@ -35,6 +37,7 @@
 //! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 503 `HISTORY_FULL` |
 //! | `POST /calls/bulk` | environment, gateway | 200, lines accepted and rejected |
 //! | `GET /route?dialed=&caller=&at=&explain=` | any | 200 |
+//! | `POST /route/what-if` | environment | 200; refusals as of the callback role |
 //! | `GET /environments`, `POST /environments` | operator | 200, 201 |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `GET /health` (also without the base path) | none | 200; 503 `NOT_DURABLE` |
@@ -65,8 +68,10 @@ mod auth;
 mod body;
 mod bulk;
 mod callback;
+mod callback_agents;
 mod calls;
 mod configure;
+mod constraints;
 mod contacts;
 mod deadline;
 mod environments;
@@ -78,6 +83,7 @@ mod form;
 mod fresh;
 mod health;
 mod log;
+mod narrative;
 mod numbers;
 mod page;
 mod path;
@@ -90,6 +96,7 @@ mod route;
 mod time_text;
 mod token;
 mod tokens;
+mod what_if;
 
 pub use token::Token;
 
@@ -191,9 +198,13 @@ fn tenants() -> Router<Api> {
         .route("/agents/{agent}/publish", post(agents::publish))
         .route("/agents/{agent}/unpublish", post(agents::unpublish))
         .route("/agents/{agent}/callback", callback)
+        .route("/callback-agents", get(callback_agents::list))
+        .route("/callback-agents/source-agents", get(callback_agents::list_sources))
+        .route("/callback-agents/{agent}/check-constraints", post(constraints::check))
         .route("/phone-numbers", get(numbers::list).post(numbers::create))
         .route("/phone-numbers/{number}", get(numbers::show).put(numbers::set_default_agent).delete(numbers::remove))
         .route("/contacts/{number}", delete(contacts::erase))
+        .route("/route/what-if", post(what_if::compare))
 }
 
 /// What gateway tokens may do too. An operator may ask for routes as well.

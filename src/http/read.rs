@@ -53,6 +53,14 @@ pub(super) fn source_agents(value: &Value) -> Result<Vec<AgentId>, Wrong> {
     }
 }
 
+/// Identities of agents, none or many.
+pub(super) fn agents(value: &Value) -> Result<Vec<AgentId>, Wrong> {
+    match list(value)? {
+        items if items.len() > MAX_SOURCES => Err(format!("must have at most {MAX_SOURCES} items").into()),
+        items => list_of(items, |item| uuid(item, AgentId::parse)),
+    }
+}
+
 /// Identities of numbers that should be there already; `None` for each that cannot be one.
 pub(super) fn known_numbers(value: &Value) -> Result<Vec<Option<NumberId>>, Wrong> {
     list_of(list(value)?, |item| text(item).map(NumberId::parse))
@@ -101,6 +109,11 @@ pub(super) fn digits(value: &Value, range: RangeInclusive<usize>) -> Result<usiz
         &usize::MAX => format!("must be an integer of at least {}", range.start()).into(),
         end => format!("must be an integer from {} to {end}", range.start()).into(),
     })
+}
+
+/// Yes or no.
+pub(super) fn boolean(value: &Value) -> Result<bool, Wrong> {
+    value.as_bool().ok_or_else(|| "must be true or false".into())
 }
 
 /// Yes or no as a query has it.

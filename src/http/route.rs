@@ -2,7 +2,7 @@
 
 use super::auth::{Asker, Reach};
 use super::error::Refusal;
-use super::explain::{self, ShownStep};
+use super::explain::{Explanation, explanation};
 use super::form::{QueryForm, Wrong};
 use super::{Api, calls, fresh, plain, read, reply, time_text};
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
@@ -19,29 +19,31 @@ use serde_json::Value;
 use std::borrow::Cow;
 use uuid::Uuid;
 
+/// A decision as the API shows it.
 #[derive(Serialize)]
-struct Answer {
+pub(super) struct Decided {
     decision: &'static str,
     agent_id: Option<AgentId>,
     reason: &'static str,
     source_agent_id: Option<AgentId>,
     called_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    decided: Decided,
     /// Random. What becomes of the call can be told under it once there is an endpoint for reports.
     decision_id: Uuid,
     #[serde(flatten)]
     explanation: Option<Explanation>,
 }
 
-#[derive(Serialize)]
-struct Explanation {
-    steps: Vec<ShownStep>,
-    generation: u64,
-}
-
-struct Question {
-    dialed: E164,
-    caller: Caller,
-    at: Timestamp,
+/// Who calls whom, and when.
+pub(super) struct Question {
+    pub(super) dialed: E164,
+    pub(super) caller: Caller,
+    pub(super) at: Timestamp,
 }
 
 /// A number that the asker may not see is answered like one that there is not.
@@ -71,13 +73,15 @@ pub(super) async fn decide(
     if plain::is_preferred(&headers) {
         return Ok(plain::text(trace.decision.route.agent().map(|agent| agent.to_string()).unwrap_or_default()));
     }
-    Ok(plain::varying(reply::data(answer(&plan, trace, explain))))
+    let decided = trace.decision.into();
+    let explanation = explain.then(|| explanation(&plan, trace, at));
+    Ok(plain::varying(reply::data(Answer { decided, decision_id: fresh::uuid(), explanation })))
 }
 
 fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
     let &Question { dialed, caller, at } = question;
     if explain {
-        api.service.explain_on(plan, dialed, caller, at)
+        explain_on(api, plan, question)
     } else {
         let begun = Stopwatch::start();
         let decision = api.service.resolve_on(plan, dialed, caller, at);
@@ -87,32 +91,34 @@ fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
 }
 
 /// Which configuration decided, in the asker's count: how many all environments had is nothing for one of them.
-fn generation(plan: &Plan, reach: Reach) -> u64 {
+pub(super) fn generation(plan: &Plan, reach: Reach) -> u64 {
     match reach {
         Reach::One(environment) => plan.environment(environment).map_or(0, EnvironmentView::revision),
         Reach::Every => plan.generation(),
     }
 }
 
+/// The decision on this plan, with what led to it.
+pub(super) fn explain_on(api: &Api, plan: &Plan, question: &Question) -> Trace {
+    api.service.explain_on(plan, question.dialed, question.caller, question.at)
+}
+
 /// What the engine says of a number that is in no plan.
-fn nobody(generation: u64) -> Trace {
+pub(super) fn nobody(generation: u64) -> Trace {
     let reason = Reason::UnknownNumber;
     let step = Step { line: reason, applies: true, saw: Saw::Number { environment: None } };
     Trace { decision: Decision { route: Route::Unrouted, reason, call: None, generation }, steps: vec![step] }
 }
 
-fn answer(plan: &Plan, trace: Trace, explain: bool) -> Answer {
-    let Trace { decision, steps } = trace;
-    let explanation =
-        explain.then(|| Explanation { steps: explain::show(plan, steps), generation: decision.generation });
-    Answer {
-        decision: decision.route.name(),
-        agent_id: decision.route.agent(),
-        reason: decision.reason.name(),
-        source_agent_id: decision.call.map(|call| call.agent),
-        called_at: decision.call.map(|call| time_text::render(call.at)),
-        decision_id: fresh::uuid(),
-        explanation,
+impl From<Decision> for Decided {
+    fn from(decision: Decision) -> Self {
+        Self {
+            decision: decision.route.name(),
+            agent_id: decision.route.agent(),
+            reason: decision.reason.name(),
+            source_agent_id: decision.call.map(|call| call.agent),
+            called_at: decision.call.map(|call| time_text::render(call.at)),
+        }
     }
 }
 

@@ -115,19 +115,31 @@ async fn an_explanation_shows_every_line_and_names_the_agents() {
         "source_agent": source, "called_at": "2026-06-01T11:00:00.000Z", "status": "busy", "age_seconds": 3600,
     });
     let callback_agent = json!({"id": desk.callback, "name": "Callback Handler"});
-    let step = |line, reason, saw| json!({"line": line, "reason": reason, "applies": line == 9, "saw": saw});
+    assert_eq!(data["agent"], callback_agent);
+    assert_eq!(data["at"], "2026-06-01T12:00:00.000Z");
+    let said = "Reminders placed the last call 1 h 0 min before: busy.";
+    let summary = "Callback Handler takes the callback: it is configured for the agent that called this contact last.";
+    assert_eq!(data["summary"], format!("{summary} {said}"));
+    let step = |line, reason, text: &str, saw| json!({"line": line, "reason": reason, "applies": line == 9, "text": text, "saw": saw});
+    let source = json!({"exists": true, "callback_agents": [callback_agent]});
+    let names = |what: &str| format!("Callback Handler: {what}.");
     assert_eq!(
         data["steps"],
         json!([
-            step(1, "UNKNOWN_NUMBER", json!({"environment_id": server.environment.to_string()})),
-            step(2, "ANONYMOUS_CALLER", json!({"is_number": true})),
-            step(3, "NO_HISTORY", json!({"call": call})),
-            step(4, "NO_CALLBACK_AGENT", json!({"exists": true, "callback_agents": [callback_agent]})),
-            step(5, "NUMBER_NOT_OWNED", candidates.clone()),
-            step(6, "CALLBACK_AGENT_UNPUBLISHED", candidates.clone()),
-            step(7, "OUTCOME_NOT_ELIGIBLE", candidates.clone()),
-            step(8, "EXPIRED", candidates.clone()),
-            step(9, "MATCHED", candidates),
+            step(
+                1,
+                "UNKNOWN_NUMBER",
+                "The dialed number is known.",
+                json!({"environment_id": server.environment.to_string()})
+            ),
+            step(2, "ANONYMOUS_CALLER", "The caller shows a number.", json!({"is_number": true})),
+            step(3, "NO_HISTORY", said, json!({"call": call})),
+            step(4, "NO_CALLBACK_AGENT", "Its callbacks are for Callback Handler.", source),
+            step(5, "NUMBER_NOT_OWNED", &names("owns the dialed number"), candidates.clone()),
+            step(6, "CALLBACK_AGENT_UNPUBLISHED", &names("published"), candidates.clone()),
+            step(7, "OUTCOME_NOT_ELIGIBLE", &names("takes this outcome"), candidates.clone()),
+            step(8, "EXPIRED", &names("the call lies within the look-back"), candidates.clone()),
+            step(9, "MATCHED", "Callback Handler remains.", candidates),
         ])
     );
     let plain = client.get(&format!("{MATCHED}&explain=false")).await.data();
@@ -139,6 +151,57 @@ async fn an_explanation_shows_every_line_and_names_the_agents() {
     assert_eq!(data["reason"], "NO_CALLBACK_AGENT");
     assert_eq!(data["steps"][2]["saw"]["call"]["source_agent"], json!({"id": desk.source, "name": null}));
     assert_eq!(data["steps"][3]["saw"], json!({"exists": false, "callback_agents": []}));
+    assert_eq!(data["steps"][3]["text"], "The agent that placed it has been deleted.");
+}
+
+/// The reason, the summary and the last step's text, each time as somebody would read them at night.
+#[tokio::test]
+async fn an_explanation_says_why_in_words_also_of_a_moment_in_the_past() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let told = async |query: &str| {
+        let data = client.get(&format!("/route?{query}&explain=true")).await.data();
+        let last = data["steps"].as_array().and_then(|steps| steps.last().cloned()).expect("a step");
+        let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+        assert!(!data["summary"].as_str().expect("a text").contains("555"), "{data}");
+        (text(&data["reason"]), text(&data["summary"]), text(&last["text"]), text(&data["at"]))
+    };
+    let ours = "dialed=+15550001000&caller=+15557654321";
+    let default = "Callback Handler, the number's default agent, takes the call:";
+
+    let (reason, summary, text, _) = told("dialed=+15550009999&caller=+15557654321").await;
+    assert_eq!((&*reason, &*text), ("UNKNOWN_NUMBER", "The dialed number is nobody's."));
+    assert_eq!(summary, "Nobody takes the call: the dialed number is nobody's.");
+    let (reason, summary, text, _) = told("dialed=+15550001000&caller=anonymous").await;
+    assert_eq!((&*reason, &*text), ("ANONYMOUS_CALLER", "The caller shows no number."));
+    assert_eq!(summary, format!("{default} the caller shows no number."));
+    let (reason, _, text, _) = told(ours).await;
+    assert_eq!(reason, "NO_HISTORY");
+    assert_eq!(text, "No outbound call from the dialed number to this caller is known.");
+
+    client.post("/calls", desk.call("busy")).await;
+    let (reason, summary, _, at) = told(&format!("{ours}&at=2026-06-01T11:00:07Z")).await;
+    assert_eq!((&*reason, &*at), ("MATCHED", "2026-06-01T11:00:07.000Z"));
+    assert!(summary.ends_with("Reminders placed the last call 7 s before: busy."), "{summary}");
+    // The history keeps the last call alone, and says so of a moment that lies before it.
+    let (reason, summary, ..) = told(&format!("{ours}&at=2026-06-01T10:00:00Z")).await;
+    assert_eq!(reason, "MATCHED");
+    let after = "Reminders placed the last call 1 h 0 min after this moment, which counts as just made: busy.";
+    assert!(summary.ends_with(after), "{summary}");
+    let (reason, _, text, _) = told(&format!("{ours}&at=2026-07-10T11:00:00Z")).await;
+    assert_eq!(reason, "EXPIRED");
+    assert_eq!(text, "Callback Handler: the call is older than the look-back.");
+
+    let rival = client.working_agent("Night Desk", "inbound", &[]).await;
+    client.post(&format!("/agents/{rival}/callback"), json!({"source_agent_ids": [desk.source]})).await.data();
+    let data = client.get(&format!("/route?{ours}&explain=true")).await.data();
+    let owner = "Night Desk: not an owner of the dialed number. Callback Handler: owns the dialed number.";
+    assert_eq!(data["steps"][4]["text"], owner);
+    let calling = json!({"direction": "inbound", "phone_number_ids": [desk.number]});
+    client.put(&format!("/agents/{rival}/calling"), calling).await.data();
+    let data = client.get(&format!("/route?{ours}&explain=true")).await.data();
+    assert_eq!(data["steps"][8]["text"], "Night Desk remains, its role configured last.");
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ async fn foreign_unknown_and_malformed_identities_get_the_same_bytes() {
         (Method::POST, "/agents/{}/callback", callback.clone(), &desk.callback, "AGENT_NOT_FOUND"),
         (Method::PUT, "/agents/{}/callback", callback, &desk.callback, "AGENT_NOT_FOUND"),
         (Method::DELETE, "/agents/{}/callback", json!({}), &desk.callback, "AGENT_NOT_FOUND"),
+        (Method::POST, "/callback-agents/{}/check-constraints", json!({}), &desk.callback, "AGENT_NOT_FOUND"),
         (Method::PUT, "/phone-numbers/{}", default, &desk.number, "NUMBER_NOT_FOUND"),
         (Method::DELETE, "/phone-numbers/{}", json!({}), &desk.number, "NUMBER_NOT_FOUND"),
     ] {
@@ -50,6 +51,7 @@ async fn nor_does_a_wrong_body_tell_them_apart() {
         (Method::PUT, "/agents/{}/calling", &desk.source),
         (Method::POST, "/agents/{}/callback", &desk.callback),
         (Method::PUT, "/agents/{}/callback", &desk.callback),
+        (Method::POST, "/callback-agents/{}/check-constraints", &desk.callback),
         (Method::PUT, "/phone-numbers/{}", &desk.number),
     ] {
         for (content_type, body) in [(Some("application/json"), "{}"), (Some("application/json"), "{"), (None, "{}")] {

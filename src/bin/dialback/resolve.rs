@@ -44,10 +44,13 @@ fn show(data: &Value) -> Result<(), Failure> {
             out::line(format_args!("{field:16} {text}"))?;
         }
     }
+    if let Some(summary) = data["summary"].as_str() {
+        out::line(format_args!("{summary}"))?;
+    }
     for step in data["steps"].as_array().into_iter().flatten() {
         let mark = if step["applies"] == true { "=>" } else { "  " };
-        let reason = step["reason"].as_str().unwrap_or_default();
-        out::line(format_args!("{mark} {} {reason:27} {}", step["line"], step["saw"]))?;
+        let text = |field: &str| step[field].as_str().unwrap_or_default();
+        out::line(format_args!("{mark} {} {:27} {}", step["line"], text("reason"), text("text")))?;
     }
     Ok(())
 }

@@ -1,0 +1,164 @@
+//! `POST /callback-agents/{id}/check-constraints`: what would be wrong with a callback role. Nothing is stored.
+
+use super::auth::Tenant;
+use super::error::Refusal;
+use super::form::Form;
+use super::path::Named;
+use super::{Api, read, reply};
+use crate::event::Direction;
+use crate::id::{AgentId, EnvironmentId, NumberId};
+use crate::plan::{AgentView, CallbackView, NumberView, Plan};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use std::collections::HashSet;
+
+/// What the request says; what it leaves out is as it stands.
+struct Proposal {
+    is_callback_agent: Option<bool>,
+    sources: Option<Vec<AgentId>>,
+}
+
+#[derive(Serialize)]
+struct Valid {
+    success: bool,
+    message: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Invalid {
+    success: bool,
+    message: &'static str,
+    code: &'static str,
+    errors: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+pub(super) async fn check(
+    Tenant(environment): Tenant,
+    Named(id): Named<AgentId>,
+    State(api): State<Api>,
+    mut form: Form,
+) -> Result<Response, Refusal> {
+    let is_callback_agent = form.optional("is_callback_agent", read::boolean);
+    let sources = form.optional("callback_source_agents", read::agents);
+    // Any of the statuses may be set: there is nothing to check but that they are some.
+    form.optional("callback_trigger_statuses", read::outcomes);
+    let proposal = form.finish(|| Some(Proposal { is_callback_agent, sources }))?;
+
+    let plan = api.service.plan();
+    let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
+    let Findings { errors, warnings } = Findings::of(&plan, environment, agent, &proposal);
+    Ok(if errors.is_empty() {
+        reply::json(StatusCode::OK, &Valid { success: true, message: "Configuration is valid", warnings })
+    } else {
+        let (message, code) = ("Configuration has errors", "INVALID_CONFIGURATION");
+        reply::json(StatusCode::UNPROCESSABLE_ENTITY, &Invalid { success: false, message, code, errors, warnings })
+    })
+}
+
+/// Errors would keep the role from being given, or from ever taking a call; warnings are for a second look.
+#[derive(Default)]
+struct Findings {
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Findings {
+    fn of(plan: &Plan, environment: EnvironmentId, agent: AgentView<'_>, proposal: &Proposal) -> Self {
+        let mut findings = Self::default();
+        let held = agent.callback().map(CallbackView::sources);
+        // Whoever asks about a callback agent means it to be one, unless they say otherwise.
+        if proposal.is_callback_agent == Some(false) {
+            if held.is_some() {
+                findings
+                    .warn("Callbacks that the agent takes now will follow the default routing of the dialed number");
+            }
+            return findings;
+        }
+        findings.check_agent(agent);
+        match proposal.sources.as_ref().or(held.as_ref()) {
+            None => findings.warn("No source agents are named yet"),
+            Some(sources) => findings.check_sources(plan, environment, agent, sources),
+        }
+        findings
+    }
+
+    fn check_agent(&mut self, agent: AgentView<'_>) {
+        if agent.direction() != Direction::Inbound {
+            self.error("Agent must be inbound to serve as a callback agent");
+        }
+        if !agent.is_published() {
+            self.warn("Agent is not published; routing skips it until it is");
+        }
+        if agent.numbers().next().is_none() {
+            self.warn("Agent owns no phone number");
+        }
+    }
+
+    fn check_sources(&mut self, plan: &Plan, environment: EnvironmentId, agent: AgentView<'_>, sources: &[AgentId]) {
+        if sources.is_empty() {
+            self.error("At least one source agent is required");
+        }
+        let owned: HashSet<NumberId> = agent.numbers().map(NumberView::id).collect();
+        let mut seen = HashSet::new();
+        for id in sources {
+            if !seen.insert(*id) {
+                self.error(format!("Source agent {id} is named more than once"));
+                continue;
+            }
+            match plan.agent(environment, *id) {
+                _ if *id == agent.id() => self.error(format!("Source agent {id} is the agent itself")),
+                None => self.error(format!("Source agent {id} does not exist")),
+                Some(source) => {
+                    self.check_source(source);
+                    self.check_numbers(plan, environment, agent, source, &owned);
+                }
+            }
+        }
+    }
+
+    fn check_source(&mut self, source: AgentView<'_>) {
+        let id = source.id();
+        if source.direction() != Direction::Outbound {
+            self.error(format!("Source agent {id} is not outbound"));
+        }
+        if !source.is_published() {
+            self.error(format!("Source agent {id} is not published"));
+        }
+    }
+
+    /// Callbacks come back to the number that was called from: the agent has to own it, and whoever else takes them there
+    /// competes.
+    fn check_numbers(
+        &mut self,
+        plan: &Plan,
+        environment: EnvironmentId,
+        agent: AgentView<'_>,
+        source: AgentView<'_>,
+        owned: &HashSet<NumberId>,
+    ) {
+        let shares = |other: AgentView<'_>| other.numbers().any(|number| owned.contains(&number.id()));
+        let id = source.id();
+        if !owned.is_empty() && !shares(source) {
+            self.warn(format!("Source agent {id} calls from no number that the agent owns"));
+        }
+        for other in source.callback_agents().into_iter().filter(|other| *other != agent.id()) {
+            if plan.agent(environment, other).is_some_and(shares) {
+                self.warn(format!("Callback agent {other} on the same number takes the callbacks of {id} too"));
+            }
+        }
+    }
+
+    fn error(&mut self, what: impl Into<String>) {
+        self.errors.push(what.into());
+    }
+
+    fn warn(&mut self, what: impl Into<String>) {
+        self.warnings.push(what.into());
+    }
+}

@@ -1,0 +1,150 @@
+//! A decision in sentences, for an operator who is woken up by it. Agents by name; no number.
+
+use crate::decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step};
+use crate::id::{AgentId, EnvironmentId};
+use crate::plan::Plan;
+use crate::time::Timestamp;
+use std::fmt::Write as _;
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+pub(super) struct Narrative<'a> {
+    plan: &'a Plan,
+    environment: Option<EnvironmentId>,
+    at: Timestamp,
+}
+
+impl<'a> Narrative<'a> {
+    pub(super) fn new(plan: &'a Plan, environment: Option<EnvironmentId>, at: Timestamp) -> Self {
+        Self { plan, environment, at }
+    }
+
+    /// Where the call goes, and why.
+    pub(super) fn summary(&self, decision: &Decision) -> String {
+        let mut text = match decision.route {
+            Route::Callback(agent) => format!("{} takes the callback: ", self.name(agent)),
+            Route::Default(agent) => format!("{}, the number's default agent, takes the call: ", self.name(agent)),
+            Route::Unrouted if decision.reason == Reason::UnknownNumber => "Nobody takes the call: ".into(),
+            Route::Unrouted => "Nobody takes the call, since the number has no default agent: ".into(),
+        };
+        text += match decision.reason {
+            Reason::UnknownNumber => "the dialed number is nobody's.",
+            Reason::AnonymousCaller => "the caller shows no number.",
+            Reason::NoHistory => "no outbound call from the dialed number to this caller is known.",
+            Reason::NoCallbackAgent => "nobody takes callbacks of the agent that called this contact last.",
+            Reason::NumberNotOwned => "no agent that takes its callbacks owns the dialed number.",
+            Reason::CallbackAgentUnpublished => "the agents that take its callbacks here are not published.",
+            Reason::OutcomeNotEligible => {
+                "the agents that take its callbacks here do not take those of such an outcome."
+            }
+            Reason::Expired => "the call lies further back than the look-back.",
+            Reason::Matched => "it is configured for the agent that called this contact last.",
+        };
+        if let Some(call) = &decision.call {
+            let _ = write!(text, " {}", self.call(call));
+        }
+        text
+    }
+
+    /// What the line of the rule saw.
+    pub(super) fn step(&self, step: &Step) -> String {
+        match &step.saw {
+            Saw::Number { environment: None } => "The dialed number is nobody's.".into(),
+            Saw::Number { environment: Some(_) } => "The dialed number is known.".into(),
+            Saw::Caller { is_number: true } => "The caller shows a number.".into(),
+            Saw::Caller { is_number: false } => "The caller shows no number.".into(),
+            Saw::History { call: None, .. } => {
+                "No outbound call from the dialed number to this caller is known.".into()
+            }
+            Saw::History { call: Some(call), .. } => self.call(call),
+            Saw::Source { exists: false, .. } => "The agent that placed it has been deleted.".into(),
+            Saw::Source { callback_agents, .. } if callback_agents.is_empty() => "Nobody takes its callbacks.".into(),
+            Saw::Source { callback_agents, .. } => format!("Its callbacks are for {}.", self.names(callback_agents)),
+            Saw::Candidates(candidates) => self.candidates(step.line, candidates),
+        }
+    }
+
+    /// The last call, and how old it was at the moment in question.
+    fn call(&self, call: &SourceCall) -> String {
+        let (name, outcome) = (self.name(call.agent), call.outcome.name());
+        let age = duration(self.at.millis_since(call.at));
+        if call.at > self.at {
+            let ahead = duration(call.at.millis_since(self.at));
+            // The history holds the last call alone: what it held before that one came is not known any more.
+            return format!(
+                "{name} placed the last call {ahead} after this moment, which counts as just made: {outcome}."
+            );
+        }
+        format!("{name} placed the last call {age} before: {outcome}.")
+    }
+
+    fn candidates(&self, line: Reason, candidates: &[Candidate]) -> String {
+        let pick = |remains: bool| {
+            let picked = candidates.iter().filter(|candidate| candidate.remains == remains);
+            picked.map(|candidate| candidate.agent).collect::<Vec<_>>()
+        };
+        let (out, left) = (pick(false), pick(true));
+        let mut text = String::new();
+        if line == Reason::Matched {
+            let _ = write!(text, "{} remains", self.names(&left));
+            text += if out.is_empty() { "." } else { ", its role configured last." };
+            return text;
+        }
+        let (fails, passes) = match line {
+            Reason::NumberNotOwned => ("not an owner of the dialed number", "owns the dialed number"),
+            Reason::CallbackAgentUnpublished => ("not published", "published"),
+            Reason::OutcomeNotEligible => ("does not take this outcome", "takes this outcome"),
+            _ => ("the call is older than the look-back", "the call lies within the look-back"),
+        };
+        for (names, what) in [(&out, fails), (&left, passes)] {
+            if !names.is_empty() {
+                let space = if text.is_empty() { "" } else { " " };
+                let _ = write!(text, "{space}{}: {what}.", self.names(names));
+            }
+        }
+        text
+    }
+
+    fn names(&self, agents: &[AgentId]) -> String {
+        agents.iter().map(|agent| self.name(*agent)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn name(&self, id: AgentId) -> String {
+        let agent = self.environment.and_then(|environment| self.plan.agent(environment, id));
+        agent.map_or_else(|| format!("a deleted agent ({id})"), |agent| agent.name().to_owned())
+    }
+}
+
+/// The two greatest units that matter.
+fn duration(millis: u64) -> String {
+    let (days, hours) = (millis / DAY, millis % DAY / HOUR);
+    let (minutes, seconds) = (millis % HOUR / MINUTE, millis % MINUTE / SECOND);
+    match () {
+        () if days > 0 => format!("{days} d {hours} h"),
+        () if hours > 0 => format!("{hours} h {minutes} min"),
+        () if minutes > 0 => format!("{minutes} min {seconds} s"),
+        () => format!("{seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_told_in_two_units() {
+        for (millis, text) in [
+            (0, "0 s"),
+            (59_999, "59 s"),
+            (60_000, "1 min 0 s"),
+            (3_600_000, "1 h 0 min"),
+            (86_399_999, "23 h 59 min"),
+            (30 * 86_400_000 + 1, "30 d 0 h"),
+        ] {
+            assert_eq!(duration(millis), text);
+        }
+    }
+}

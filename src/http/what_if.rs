@@ -1,0 +1,116 @@
+//! `POST /route/what-if`: today's decisions beside those of a configuration that is not in force. Nothing is stored and
+//! nothing is counted.
+
+use super::auth::{Reach, Tenant};
+use super::error::Refusal;
+use super::explain::{Explanation, explanation};
+use super::form::Form;
+use super::route::{self, Decided, Question};
+use super::{Api, calls, fresh, read, reply, time_text};
+use crate::decision::{Decision, Trace};
+use crate::event::{Change, Configuration};
+use crate::id::{AgentId, EnvironmentId};
+use crate::number::{Caller, DialPlan};
+use crate::plan::Plan;
+use crate::time::Timestamp;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+
+/// Changes in one request.
+const MAX_CHANGES: usize = 100;
+
+/// Calls in one request.
+const MAX_CALLS: usize = 1000;
+
+#[derive(Serialize)]
+struct Answer {
+    at: String,
+    /// Of the plan that is in force.
+    generation: u64,
+    /// How many of the decisions would differ.
+    differing: usize,
+    decisions: Vec<Pair>,
+}
+
+#[derive(Serialize)]
+struct Pair {
+    differs: bool,
+    current: Shown,
+    proposed: Shown,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    decided: Decided,
+    #[serde(flatten)]
+    explanation: Option<Explanation>,
+}
+
+pub(super) async fn compare(
+    Tenant(environment): Tenant,
+    State(api): State<Api>,
+    mut form: Form,
+) -> Result<Response, Refusal> {
+    let plan = api.service.plan();
+    let home = calls::dial_plan(&plan, Reach::One(environment));
+    let at = form.optional("at", read::moment).unwrap_or_else(|| api.now());
+    let explain = form.optional("explain", read::boolean).unwrap_or(false);
+    let changes = form.objects("changes", 1..=MAX_CHANGES, change);
+    let questions = form.objects("calls", 1..=MAX_CALLS, |call| question(call, &home, at));
+    let (changes, questions) = form.finish(|| changes.zip(questions))?;
+
+    let proposed = proposal(&plan, environment, api.now(), changes)?;
+    let ask = |plan: &Plan, question: &Question| {
+        let is_own = plan.dialed(question.dialed).is_some_and(|number| number.environment() == environment);
+        let mut trace = if is_own { route::explain_on(&api, plan, question) } else { route::nobody(0) };
+        trace.decision.generation = route::generation(plan, Reach::One(environment));
+        trace
+    };
+    let show = |plan: &Plan, trace: Trace| Shown {
+        decided: trace.decision.into(),
+        explanation: explain.then(|| explanation(plan, trace, at)),
+    };
+    let pair = |question: &Question| {
+        let (today, then) = (ask(&plan, question), ask(&proposed, question));
+        let differs = !same(&today.decision, &then.decision);
+        Pair { differs, current: show(&plan, today), proposed: show(&proposed, then) }
+    };
+    let decisions: Vec<_> = questions.iter().map(pair).collect();
+    let differing = decisions.iter().filter(|pair| pair.differs).count();
+    let generation = route::generation(&plan, Reach::One(environment));
+    Ok(reply::data(Answer { at: time_text::render(at), generation, differing, decisions }))
+}
+
+/// A callback role as the requests that set it have it; null sources take it away.
+fn change(form: &mut Form) -> Option<Change> {
+    // What cannot be an identity is nobody's, like an identity that is not known.
+    let agent = |text: &str| AgentId::parse(text).unwrap_or_else(|| fresh::uuid().into());
+    let id = form.required("agent_id", |value| read::text(value).map(agent));
+    let is_removed = form.is_null("source_agent_ids");
+    let outcomes = form.optional("callback_trigger_statuses", read::outcomes);
+    let lookback = form.optional("lookback_days", read::lookback);
+    if is_removed {
+        return Some(Change::CallbackRemoved { id: id? });
+    }
+    let sources = form.required("source_agent_ids", read::source_agents);
+    Some(Change::CallbackSet { id: id?, sources: sources?, outcomes, lookback })
+}
+
+fn question(form: &mut Form, home: &DialPlan, at: Timestamp) -> Option<Question> {
+    let dialed = form.required("dialed", |value| read::number(value, home));
+    let caller = form.optional("caller", |value| Ok(read::text(value)?.to_owned())).unwrap_or_default();
+    Some(Question { dialed: dialed?, caller: Caller::parse(&caller, home), at })
+}
+
+/// The plan as it would be after these changes.
+fn proposal(plan: &Plan, environment: EnvironmentId, at: Timestamp, changes: Vec<Change>) -> Result<Plan, Refusal> {
+    let sequence = plan.generation() + 1;
+    Ok(plan.with(&Configuration { sequence, environment, at, changes })?)
+}
+
+/// Whether two plans decided alike.
+fn same(one: &Decision, other: &Decision) -> bool {
+    (one.route, one.reason, one.call) == (other.route, other.reason, other.call)
+}
