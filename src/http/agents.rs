@@ -2,10 +2,12 @@
 
 use super::auth::Tenant;
 use super::error::Refusal;
-use super::etag::{Conditions, tagged};
+use super::etag::{Conditions, Versions, tagged};
 use super::form::{Form, QueryForm};
-use super::page::Page;
+use super::openapi::{example, schema};
+use super::page::{Asked, Meta, Page};
 use super::path::Named;
+use super::reply::{Data, Listed, Message};
 use super::{Api, fresh, read, render, reply};
 use crate::event::{Change, Direction};
 use crate::id::{AgentId, EnvironmentId};
@@ -13,7 +15,38 @@ use crate::plan::{AgentView, ConfigError, NumberView, Plan};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use utoipa::{IntoParams, ToSchema};
 
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+struct Filter {
+    #[param(schema_with = schema::agent_status)]
+    status: Option<String>,
+    #[param(schema_with = schema::direction)]
+    direction: Option<String>,
+    /// A part of the name or of the label, in any case.
+    search: Option<String>,
+}
+
+/// The agents, in the order of their creation.
+#[utoipa::path(
+    get, path = "/agents", tag = "agents", operation_id = "listAgents", params(Filter, Asked, Versions),
+    responses((
+        status = 200, description = "A page of agents", body = Listed<Vec<render::Agent<'static>>, Meta>,
+        example = json!({
+            "success": true,
+            "data": [{
+                "id": example::SOURCE, "name": "Reminders", "label": null, "direction": "outbound",
+                "current_status": "published",
+                "phone_numbers": [{"id": example::NUMBER, "number": example::DIALED, "current_status": "active"}],
+                "created_at": example::CREATED_AT, "updated_at": example::CREATED_AT,
+            }],
+            "meta": {"current_page": 1, "per_page": 20, "total": 1, "last_page": 1},
+        }),
+    )),
+    security(("environment" = [])),
+)]
 pub(super) async fn list(
     Tenant(environment): Tenant,
     State(api): State<Api>,
@@ -41,6 +74,18 @@ pub(super) async fn list(
     conditions.show(tenant.revision(), || page.of(tenant.agents().filter(wanted), render::Agent::from))
 }
 
+/// One agent.
+#[utoipa::path(
+    get, path = "/agents/{agent}", tag = "agents", operation_id = "showAgent",
+    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions),
+    responses(
+        (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
+            {"success": true, "data": example::agent()}
+        )),
+        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn show(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,
@@ -52,7 +97,40 @@ pub(super) async fn show(
     conditions.show(agent.revision(), || reply::data(render::Agent::from(agent)))
 }
 
+/// A new agent.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct NewAgent {
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+    #[schema(schema_with = schema::direction)]
+    direction: String,
+    #[schema(min_length = 1, max_length = 255)]
+    label: Option<String>,
+    /// The identity, where the client brings it along.
+    #[schema(value_type = Option<Uuid>)]
+    id: Option<AgentId>,
+}
+
 /// Makes a draft. A client may bring the identity along, and may then ask as often as it likes.
+#[utoipa::path(
+    post, path = "/agents", tag = "agents", operation_id = "createAgent",
+    request_body(content = NewAgent, examples(
+        ("minimal" = (value = json!({"name": "Callback Handler", "direction": "inbound"}))),
+        ("mirrored" = (value = json!(
+            {"name": "Winback", "direction": "outbound", "label": "EMEA", "id": example::NEW_AGENT}
+        ))),
+    )),
+    responses(
+        (status = 201, description = "Made", body = Data<render::Agent<'static>>, example = json!(
+            {"success": true, "data": example::new_agent()}
+        )),
+        (status = 200, description = "It was there, and the same", body = Data<render::Agent<'static>>),
+        (status = 409, description = "`AGENT_EXISTS`: there is another agent with this identity"),
+        (status = 503, description = "`LIMIT_REACHED`: no more agents can ever be made here"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn create(
     Tenant(environment): Tenant,
     State(api): State<Api>,
@@ -78,7 +156,35 @@ pub(super) async fn create(
     Ok(tagged(agent.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
 }
 
+/// What an agent does on the phone.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct Calling {
+    #[schema(schema_with = schema::direction)]
+    direction: String,
+    /// All the numbers that the agent owns from now on; without it they stay.
+    #[schema(value_type = Option<Vec<Uuid>>)]
+    phone_number_ids: Option<Vec<AgentId>>,
+}
+
 /// Sets the direction and, where they are given, all numbers.
+#[utoipa::path(
+    put, path = "/agents/{agent}/calling", tag = "agents", operation_id = "setCalling",
+    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions),
+    request_body(content = Calling, examples(
+        ("direction" = (value = json!({"direction": "outbound"}))),
+        ("numbers" = (value = json!({"direction": "outbound", "phone_number_ids": [example::NUMBER]}))),
+    )),
+    responses(
+        (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
+            {"success": true, "data": example::agent()}
+        )),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NUMBER_NOT_FOUND`: one of the numbers"),
+        (status = 409, description = "`AGENT_IS_CALLBACK`: a callback agent cannot place calls; `AGENT_IS_SOURCE`: a source agent \
+            cannot take them"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn set_calling(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,
@@ -111,6 +217,18 @@ fn changes_nothing(agent: AgentView<'_>, direction: Direction, numbers: Option<&
     agent.direction() == direction && numbers.is_none_or(same_numbers)
 }
 
+/// From now on the agent takes new calls.
+#[utoipa::path(
+    post, path = "/agents/{agent}/publish", tag = "agents", operation_id = "publishAgent",
+    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions),
+    responses(
+        (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
+            {"success": true, "data": example::agent()}
+        )),
+        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn publish(
     tenant: Tenant,
     agent: Named<AgentId>,
@@ -120,6 +238,18 @@ pub(super) async fn publish(
     set_published(tenant, agent, api, conditions, true).await
 }
 
+/// From now on the agent takes no new calls; its configuration stays.
+#[utoipa::path(
+    post, path = "/agents/{agent}/unpublish", tag = "agents", operation_id = "unpublishAgent",
+    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions),
+    responses(
+        (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
+            {"success": true, "data": example::agent()}
+        )),
+        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn unpublish(
     tenant: Tenant,
     agent: Named<AgentId>,
@@ -149,6 +279,19 @@ async fn set_published(
     show_agent(&plan, environment, id)
 }
 
+/// Deletes a draft. It leaves every callback configuration it was in.
+#[utoipa::path(
+    delete, path = "/agents/{agent}", tag = "agents", operation_id = "deleteAgent",
+    params(("agent" = Uuid, Path, description = "Which", example = json!(example::DRAFT)), Versions),
+    responses(
+        (status = 200, description = "Gone", body = Message<'static>, example = json!(
+            {"success": true, "message": "Agent deleted"}
+        )),
+        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+        (status = 409, description = "`AGENT_IS_PUBLISHED`: only a draft can be deleted"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn remove(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,

@@ -4,6 +4,7 @@ use super::auth::Reach;
 use super::body::{media_type, next_chunk};
 use super::error::Refusal;
 use super::form::Form;
+use super::openapi::example;
 use super::{Api, calls, reply};
 use crate::event::Event;
 use crate::service::Recording;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use std::collections::VecDeque;
 use std::future::Future;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 /// Calls that are handed in together.
 const GROUP: usize = 1000;
@@ -24,21 +26,38 @@ const IN_FLIGHT: usize = 4;
 /// Errors that are told; the rest is only counted.
 const MAX_ERRORS: usize = 100;
 
-#[derive(Default, Serialize)]
-struct Report {
+/// What became of the lines.
+#[derive(Default, Serialize, ToSchema)]
+pub(super) struct Report {
     accepted: u64,
     rejected: u64,
+    /// The first hundred.
+    #[schema(max_items = 100)]
     errors: Vec<LineError>,
 }
 
-#[derive(Serialize)]
+/// A line that was refused.
+#[derive(Serialize, ToSchema)]
 struct LineError {
+    /// From 1.
+    #[schema(minimum = 1)]
     line: u64,
     message: String,
 }
 
 /// Each line stands for itself: a bad one is counted and told, the others go in. Where the store fails or the body breaks off,
 /// what was durable by then stays recorded, and sending all of it again changes nothing.
+#[utoipa::path(
+    post, path = "/calls/bulk", tag = "calls", operation_id = "recordCalls",
+    request_body(
+        description = "Calls as `POST /calls` takes them, one JSON object a line; any number of lines",
+        content((String = "application/x-ndjson", example = json!(example::bulk()))),
+    ),
+    responses((status = 200, description = "What became of the lines", body = Report, example = json!(
+        {"accepted": 1, "rejected": 1, "errors": [{"line": 2, "message": "The line is not valid JSON"}]}
+    ))),
+    security(("environment" = []), ("gateway" = [])),
+)]
 pub(super) async fn record(reach: Reach, State(api): State<Api>, request: Request) -> Result<Response, Refusal> {
     let known = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"];
     if !media_type(request.headers()).is_some_and(|found| known.contains(&found.as_str())) {

@@ -2,10 +2,12 @@
 
 use super::auth::Tenant;
 use super::error::Refusal;
-use super::etag::{Conditions, tagged};
+use super::etag::{Conditions, Versions, tagged};
 use super::form::Form;
+use super::openapi::{example, schema};
 use super::path::Named;
 use super::render::CallbackConfig;
+use super::reply::{Data, Message};
 use super::{Api, read, reply};
 use crate::event::Change;
 use crate::id::{AgentId, EnvironmentId};
@@ -16,6 +18,22 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Whose callbacks an agent takes.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct Config {
+    /// Outbound agents, none twice.
+    #[schema(min_items = 1, max_items = 1000, value_type = Vec<Uuid>)]
+    source_agent_ids: Vec<AgentId>,
+    /// Which outcomes of the source's call make the contact eligible; without it every one.
+    #[schema(schema_with = schema::any_outcomes, required = false)]
+    callback_trigger_statuses: Option<Vec<String>>,
+    /// For how long after the call; without it as long as the environment says.
+    #[schema(minimum = 1, maximum = 3650)]
+    lookback_days: Option<u32>,
+}
 
 /// What both requests that set the role say.
 struct Role {
@@ -37,21 +55,49 @@ impl Role {
     }
 }
 
-#[derive(Serialize)]
-struct Created<'a> {
+/// An agent that has just got the role.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Created<'a> {
+    #[schema(value_type = Uuid)]
     id: AgentId,
     name: &'a str,
+    #[schema(schema_with = schema::direction)]
     direction: &'static str,
     callback_config: CallbackConfig,
 }
 
-#[derive(Serialize)]
-struct Replaced {
+/// An agent whose sources have just been replaced.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Replaced {
+    #[schema(value_type = Uuid)]
     id: AgentId,
     callback_config: CallbackConfig,
 }
 
 /// Gives the role; on an agent that has it, replaces its sources.
+#[utoipa::path(
+    post, path = "/agents/{agent}/callback", tag = "callbacks", operation_id = "createCallback",
+    params(("agent" = Uuid, Path, description = "An inbound agent", example = json!(example::CALLBACK)), Versions),
+    request_body(content = Config, examples(
+        ("plain" = (value = json!({"source_agent_ids": [example::SOURCE]}))),
+        ("limited" = (value = json!(example::limited_config()))),
+    )),
+    responses(
+        (status = 200, description = "The agent has the role", body = Data<Created<'static>>, examples(
+            ("plain" = (value = json!({"success": true, "data": {
+                "id": example::CALLBACK, "name": "Callback Handler", "direction": "inbound",
+                "callback_config": {"source_agent_ids": [example::SOURCE]},
+            }}))),
+            ("limited" = (value = json!({"success": true, "data": {
+                "id": example::CALLBACK, "name": "Callback Handler", "direction": "inbound",
+                "callback_config": example::limited_config(),
+            }}))),
+        )),
+        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+        (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no inbound agent; `INVALID_SOURCE_AGENT`: names each that is unknown, inbound or the agent itself"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn create(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,
@@ -73,6 +119,27 @@ pub(super) async fn create(
 }
 
 /// Replaces the sources of an agent that has the role.
+#[utoipa::path(
+    put, path = "/agents/{agent}/callback", tag = "callbacks", operation_id = "replaceCallback",
+    params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK)), Versions),
+    request_body(content = Config, examples(
+        ("plain" = (value = json!({"source_agent_ids": [example::SOURCE]}))),
+        ("limited" = (value = json!(example::limited_config()))),
+    )),
+    responses(
+        (status = 200, description = "The sources are these", body = Data<Replaced>, examples(
+            ("plain" = (value = json!({"success": true, "data": {
+                "id": example::CALLBACK, "callback_config": {"source_agent_ids": [example::SOURCE]},
+            }}))),
+            ("limited" = (value = json!({"success": true, "data": {
+                "id": example::CALLBACK, "callback_config": example::limited_config(),
+            }}))),
+        )),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has not the role"),
+        (status = 422, description = "`INVALID_SOURCE_AGENT`: names each that is unknown, inbound or the agent itself"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn replace(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,
@@ -91,7 +158,19 @@ pub(super) async fn replace(
     Ok(tagged(callback.revision(), reply::data(Replaced { id, callback_config: callback.into() })))
 }
 
-/// Shows what [`replace`] would replace, for its tag.
+/// Shows what `PUT` would replace, for its tag.
+#[utoipa::path(
+    get, path = "/agents/{agent}/callback", tag = "callbacks", operation_id = "showCallback",
+    params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK)), Versions),
+    responses(
+        (status = 200, description = "The sources", body = Data<Replaced>, example = json!({
+            "success": true,
+            "data": {"id": example::CALLBACK, "callback_config": {"source_agent_ids": [example::SOURCE]}},
+        })),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has not the role"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn show(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,
@@ -103,6 +182,18 @@ pub(super) async fn show(
     conditions.show(callback.revision(), || reply::data(Replaced { id, callback_config: callback.into() }))
 }
 
+/// Takes the role away. The agent goes on taking normal inbound calls.
+#[utoipa::path(
+    delete, path = "/agents/{agent}/callback", tag = "callbacks", operation_id = "removeCallback",
+    params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK)), Versions),
+    responses(
+        (status = 200, description = "The role is gone", body = Message<'static>, example = json!(
+            {"success": true, "message": "Callback role removed"}
+        )),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has not the role"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn remove(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,

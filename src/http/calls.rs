@@ -3,6 +3,8 @@
 use super::auth::Reach;
 use super::error::Refusal;
 use super::form::Form;
+use super::openapi::{example, schema};
+use super::reply::Message;
 use super::{Api, read, reply};
 use crate::event::{Call, Direction, Event};
 use crate::id::AgentId;
@@ -13,7 +15,45 @@ use crate::time::Timestamp;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use utoipa::ToSchema;
 
+/// A report about an outbound call.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct NewCall {
+    /// The outbound agent that placed it.
+    #[schema(value_type = Uuid)]
+    agent_id: AgentId,
+    /// A number of ours.
+    #[schema(schema_with = schema::number)]
+    from: String,
+    /// The contact.
+    #[schema(schema_with = schema::number)]
+    to: String,
+    /// When it was placed: from 2020 on, and at most a day ahead.
+    #[schema(schema_with = schema::moment)]
+    started_at: String,
+    #[schema(schema_with = schema::any_outcome)]
+    status: String,
+}
+
+/// An outbound call was placed, or its status changed. Safe to send twice and in any order.
+#[utoipa::path(
+    post, path = "/calls", tag = "calls", operation_id = "recordCall",
+    request_body(content = NewCall, example = json!({
+        "agent_id": example::SOURCE, "from": example::DIALED, "to": example::CONTACT,
+        "started_at": "2026-06-01T11:00:00Z", "status": "no-answer",
+    })),
+    responses(
+        (status = 202, description = "Durable", body = Message<'static>, example = json!(
+            {"success": true, "message": "Call recorded"}
+        )),
+        (status = 404, description = "`NUMBER_NOT_FOUND`: `from` is none of ours; `AGENT_NOT_FOUND`"),
+        (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no outbound agent"),
+        (status = 503, description = "`HISTORY_FULL`: no new contact can be held"),
+    ),
+    security(("environment" = []), ("gateway" = [])),
+)]
 pub(super) async fn record(reach: Reach, State(api): State<Api>, form: Form) -> Result<Response, Refusal> {
     let call = call(form, &api.service.plan(), reach, api.now())?;
     let recording = api.submit(vec![Event::Call(call)]).await.map_err(|_| Refusal::internal())?;

@@ -3,6 +3,7 @@
 use super::auth::Tenant;
 use super::error::Refusal;
 use super::form::Form;
+use super::openapi::{example, schema};
 use super::path::Named;
 use super::{Api, read, reply};
 use crate::event::Direction;
@@ -13,6 +14,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use std::collections::HashSet;
+use utoipa::ToSchema;
+
+/// A role to look at; what it leaves out is as it stands.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct Proposed {
+    is_callback_agent: Option<bool>,
+    #[schema(max_items = 1000, value_type = Option<Vec<Uuid>>)]
+    callback_source_agents: Option<Vec<AgentId>>,
+    #[schema(schema_with = schema::any_outcomes, required = false)]
+    callback_trigger_statuses: Option<Vec<String>>,
+}
 
 /// What the request says; what it leaves out is as it stands.
 struct Proposal {
@@ -20,24 +33,57 @@ struct Proposal {
     sources: Option<Vec<AgentId>>,
 }
 
-#[derive(Serialize)]
-struct Valid {
+/// A role that can be given.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Valid {
+    #[schema(schema_with = schema::yes)]
     success: bool,
     message: &'static str,
+    /// For a second look.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     warnings: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct Invalid {
+/// A role that cannot be given, or a body that is none.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Invalid {
+    #[schema(schema_with = schema::no)]
     success: bool,
     message: &'static str,
+    #[schema(schema_with = schema::code)]
     code: &'static str,
+    /// What is wrong; by field where the code is `VALIDATION_ERROR`.
+    #[schema(schema_with = schema::errors)]
     errors: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     warnings: Vec<String>,
 }
 
+/// Says what would be wrong with a callback role. Nothing is stored.
+#[utoipa::path(
+    post, path = "/callback-agents/{agent}/check-constraints", tag = "callbacks", operation_id = "checkConstraints",
+    params(("agent" = Uuid, Path, description = "Which", example = json!(example::CALLBACK))),
+    request_body(content = Proposed, examples(
+        ("nothing" = (value = json!({}))),
+        ("all" = (value = json!({
+            "is_callback_agent": true, "callback_source_agents": [example::SOURCE],
+            "callback_trigger_statuses": ["no_answer", "voicemail", "busy"],
+        }))),
+    )),
+    responses(
+        (status = 200, description = "Nothing would be", body = Valid, example = json!(
+            {"success": true, "message": "Configuration is valid"}
+        )),
+        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+        (status = 422, description = "`INVALID_CONFIGURATION`: these would be", body = Invalid, example = json!({
+            "success": false, "message": "Configuration has errors", "code": "INVALID_CONFIGURATION",
+            "errors": ["Agent must be inbound to serve as a callback agent"],
+        })),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn check(
     Tenant(environment): Tenant,
     Named(id): Named<AgentId>,

@@ -2,6 +2,8 @@
 
 use super::auth::Tenant;
 use super::error::Refusal;
+use super::openapi::example;
+use super::reply::Data;
 use super::{Api, reply};
 use crate::engine::Applied;
 use crate::event::{Erasure, Event};
@@ -14,12 +16,28 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct Erased {
+/// What was forgotten.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Erased {
     pairs_erased: u64,
 }
 
+/// Forgets this contact everywhere in the environment, for good.
+#[utoipa::path(
+    delete, path = "/contacts/{number}", tag = "calls", operation_id = "eraseContact",
+    params(
+        ("number" = String, Path, description = "The contact", example = json!(example::CONTACT), pattern = r"^\+[1-9][0-9]{0,14}$"),
+    ),
+    responses(
+        (status = 200, description = "Forgotten, durably", body = Data<Erased>, example = json!(
+            {"success": true, "data": {"pairs_erased": 1}}
+        )),
+        (status = 422, description = "`VALIDATION_ERROR`: not a phone number"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn erase(
     Tenant(environment): Tenant,
     State(api): State<Api>,

@@ -3,18 +3,65 @@
 use super::auth::Operator;
 use super::error::Refusal;
 use super::form::Form;
+use super::openapi::example;
+use super::reply::Data;
 use super::{Api, fresh, read, render, reply};
 use crate::event::Change;
 use crate::id::EnvironmentId;
 use crate::number::DialPlan;
 use axum::extract::State;
 use axum::response::Response;
+use utoipa::ToSchema;
 
+/// Every environment, in the order of creation.
+#[utoipa::path(
+    get, path = "/environments", tag = "operators", operation_id = "listEnvironments",
+    responses((status = 200, description = "All of them", body = Data<Vec<render::Environment<'static>>>, example = json!(
+        {"success": true, "data": [example::environment()]}
+    ))),
+    security(("operator" = [])),
+)]
 pub(super) async fn list(_: Operator, State(api): State<Api>) -> Response {
     let plan = api.service.plan();
     reply::data(plan.environments().map(render::Environment::from).collect::<Vec<_>>())
 }
 
+/// A new tenant.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct NewEnvironment {
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+    /// With the two prefixes: how national numbers are written.
+    #[schema(pattern = "^([1-9][0-9]{0,2})?$")]
+    country_code: Option<String>,
+    #[schema(pattern = "^[0-9]{0,5}$")]
+    national_prefix: Option<String>,
+    #[schema(pattern = "^[0-9]{0,5}$")]
+    international_prefix: Option<String>,
+    /// For callback agents without one of their own.
+    #[schema(minimum = 1, maximum = 3650, default = 30)]
+    lookback_days: Option<u32>,
+}
+
+/// Makes a tenant.
+#[utoipa::path(
+    post, path = "/environments", tag = "operators", operation_id = "createEnvironment",
+    request_body(content = NewEnvironment, examples(
+        ("minimal" = (value = json!({"name": "Acme"}))),
+        ("american" = (value = json!({
+            "name": "Acme", "country_code": "1", "national_prefix": "1", "international_prefix": "011",
+            "lookback_days": 14,
+        }))),
+    )),
+    responses(
+        (status = 201, description = "Made", body = Data<render::Environment<'static>>, example = json!(
+            {"success": true, "data": example::environment()}
+        )),
+        (status = 503, description = "`LIMIT_REACHED`: no more environments can ever be made here"),
+    ),
+    security(("operator" = [])),
+)]
 pub(super) async fn create(_: Operator, State(api): State<Api>, mut form: Form) -> Result<Response, Refusal> {
     let name = form.required("name", read::name);
     let dial_plan = dial_plan(&mut form);

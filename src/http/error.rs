@@ -1,5 +1,6 @@
 //! Why a request was refused: the one place that gives errors their status, code and text.
 
+use super::openapi::schema;
 use super::reply;
 use crate::plan::ConfigError;
 use crate::service::ServiceError;
@@ -9,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// What is wrong with which field.
 pub(super) type FieldErrors = BTreeMap<String, Vec<String>>;
@@ -22,12 +24,20 @@ pub(super) struct Refusal {
     errors: FieldErrors,
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
+/// A request that was not granted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refused)]
+pub(super) struct Envelope<'a> {
+    #[schema(schema_with = schema::no)]
     success: bool,
+    /// For people.
     message: &'a str,
+    /// For programs.
+    #[schema(schema_with = schema::code)]
     code: &'a str,
+    /// What is wrong with which field; only with the code `VALIDATION_ERROR`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false, value_type = BTreeMap<String, Vec<String>>)]
     errors: &'a FieldErrors,
 }
 

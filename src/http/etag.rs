@@ -12,6 +12,20 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use std::convert::Infallible;
+use utoipa::IntoParams;
+
+/// How a client says it. An operation that takes these answers with tags, and refuses what is stale: `openapi/refusal.rs`.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only described: headers are read by `Conditions`")]
+pub(super) struct Versions {
+    /// Go on only where it is one of these versions.
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+    /// Go on only where it is none of these versions.
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
+}
 
 /// What the client says about the version that it knows.
 pub(super) struct Conditions {

@@ -1,31 +1,40 @@
 //! Why a call went where it went, as the API shows it: agents by identity and name, and no number.
 
 use super::narrative::Narrative;
+use super::openapi::schema;
 use super::time_text;
 use crate::decision::{Candidate, Saw, SourceCall, Step, Trace};
 use crate::id::{AgentId, EnvironmentId};
 use crate::plan::Plan;
 use crate::time::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-/// What led to a decision.
-#[derive(Serialize)]
+/// What led to a decision; only where it is asked for.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Explanation {
     /// For whoever has to know at once: where the call goes, and why.
+    #[schema(required = false)]
     summary: String,
     /// Who takes the call.
     agent: Option<ShownAgent>,
     /// The moment that the decision is about.
+    #[schema(schema_with = schema::moment, required = false)]
     at: String,
+    /// The lines of the rule that were tried, in order.
+    #[schema(required = false)]
     steps: Vec<ShownStep>,
     /// Of the plan that was read.
+    #[schema(required = false)]
     generation: u64,
 }
 
 /// A line of the rule that was tried.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ShownStep {
+    #[schema(minimum = 1, maximum = 9)]
     line: u8,
+    #[schema(schema_with = schema::reason)]
     reason: &'static str,
     applies: bool,
     /// What the line saw, in a sentence.
@@ -33,32 +42,53 @@ struct ShownStep {
     saw: Shown,
 }
 
-#[derive(Serialize)]
+/// What a line saw.
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Shown {
-    Number { environment_id: Option<EnvironmentId> },
-    Caller { is_number: bool },
-    History { call: Option<ShownCall> },
-    Source { exists: bool, callback_agents: Vec<ShownAgent> },
-    Candidates { candidates: Vec<ShownCandidate> },
+    Number {
+        #[schema(required, value_type = Option<Uuid>)]
+        environment_id: Option<EnvironmentId>,
+    },
+    Caller {
+        is_number: bool,
+    },
+    History {
+        #[schema(required)]
+        call: Option<ShownCall>,
+    },
+    Source {
+        exists: bool,
+        callback_agents: Vec<ShownAgent>,
+    },
+    Candidates {
+        candidates: Vec<ShownCandidate>,
+    },
 }
 
-#[derive(Serialize)]
+/// The last outbound call to the caller.
+#[derive(Serialize, ToSchema)]
 struct ShownCall {
     source_agent: ShownAgent,
+    #[schema(schema_with = schema::moment)]
     called_at: String,
+    #[schema(schema_with = schema::outcome)]
     status: &'static str,
     age_seconds: u64,
 }
 
-#[derive(Serialize)]
+/// An agent, by identity and name.
+#[derive(Serialize, ToSchema)]
 struct ShownAgent {
+    #[schema(value_type = Uuid)]
     id: AgentId,
-    /// `None`: deleted since.
+    /// Null: deleted since.
+    #[schema(required)]
     name: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A callback agent that might have taken the call.
+#[derive(Serialize, ToSchema)]
 struct ShownCandidate {
     #[serde(flatten)]
     agent: ShownAgent,

@@ -22,7 +22,15 @@ const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
+/// Everything that is counted.
+///
 /// In the format that is asked for: OpenMetrics where it is named, else the older one, which everybody reads.
+#[utoipa::path(
+    get, path = "/metrics", tag = "service", operation_id = "metrics",
+    responses((status = 200, description = "Prometheus' text", content(
+        (String = "text/plain"), (String = "application/openmetrics-text"),
+    ))),
+)]
 pub(super) async fn show(State(api): State<Api>, headers: HeaderMap) -> Response {
     let mut registry = Registry::with_prefix("dialback");
     registry.register_collector(Box::new(Everything(api)));

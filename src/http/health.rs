@@ -1,28 +1,43 @@
 //! Whether everything works. Takes no token, so it names nothing.
 
+use super::openapi::schema;
 use super::{Api, reply};
 use crate::store::Durability;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct Well {
+/// Everything works.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Well {
     status: &'static str,
     /// Named where it is less than everybody expects.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::durability, required = false)]
     durability: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Unwell {
+/// Something does not.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Unwell {
     status: &'static str,
+    #[schema(schema_with = schema::no)]
     success: bool,
     message: &'static str,
+    #[schema(schema_with = schema::code)]
     code: &'static str,
 }
 
+/// Whether everything works.
+#[utoipa::path(
+    get, path = "/health", tag = "service", operation_id = "health",
+    responses(
+        (status = 200, description = "It does", body = Well, example = json!({"status": "ok"})),
+        (status = 503, description = "`NOT_DURABLE`: the store cannot be written", body = Unwell),
+    ),
+)]
 pub(super) async fn show(State(api): State<Api>) -> Response {
     if api.service.failure().is_none() {
         let durability = Some(api.service.durability()).filter(|durability| *durability != Durability::Synced);

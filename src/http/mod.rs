@@ -40,6 +40,7 @@
 //! | `POST /route/what-if` | environment | 200; refusals as of the callback role |
 //! | `GET /environments`, `POST /environments` | operator | 200, 201 |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
+//! | `GET /openapi.json` | none | 200, what all of this is |
 //! | `GET /health` (also without the base path) | none | 200; 503 `NOT_DURABLE` |
 //! | `GET /metrics` | none | 200, Prometheus text or OpenMetrics |
 //!
@@ -85,6 +86,7 @@ mod health;
 mod log;
 mod narrative;
 mod numbers;
+mod openapi;
 mod page;
 mod path;
 mod plain;
@@ -102,16 +104,17 @@ pub use token::Token;
 
 use crate::service::Service;
 use crate::time::Timestamp;
-use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, post, put};
+use axum::{Extension, Router};
 use error::Refusal;
 use requests::Requests;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// Says what time it is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -175,12 +178,9 @@ impl fmt::Debug for Api {
 
 /// The control API as a service for HTTP requests.
 pub fn router(api: Api) -> Router {
-    let deadline = from_fn_with_state(api.clone(), deadline::watch);
-    let v1 = tenants().merge(gateways()).merge(operators()).route_layer(deadline).merge(streams());
-    Router::new()
-        .nest("/api/v1", v1)
-        .route("/health", get(health::show))
-        .route("/metrics", get(exposition::show))
+    let (routes, described) = described(&api).split_for_parts();
+    routes
+        .layer(Extension(openapi::Document::new(&described)))
         .fallback(async || Refusal::unknown_path())
         .method_not_allowed_fallback(async || Refusal::wrong_method())
         .layer(CatchPanicLayer::custom(|_| Refusal::internal().into_response()))
@@ -188,42 +188,55 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
+/// Every route there is, each with its description.
+fn described(api: &Api) -> OpenApiRouter<Api> {
+    let deadline = from_fn_with_state(api.clone(), deadline::watch);
+    let v1 = tenants().merge(gateways()).merge(operators()).merge(service()).route_layer(deadline).merge(streams());
+    OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", v1).merge(outside())
+}
+
 /// What environment tokens configure and see.
-fn tenants() -> Router<Api> {
-    let callback = get(callback::show).post(callback::create).put(callback::replace).delete(callback::remove);
-    Router::new()
-        .route("/agents", get(agents::list).post(agents::create))
-        .route("/agents/{agent}", get(agents::show).delete(agents::remove))
-        .route("/agents/{agent}/calling", put(agents::set_calling))
-        .route("/agents/{agent}/publish", post(agents::publish))
-        .route("/agents/{agent}/unpublish", post(agents::unpublish))
-        .route("/agents/{agent}/callback", callback)
-        .route("/callback-agents", get(callback_agents::list))
-        .route("/callback-agents/source-agents", get(callback_agents::list_sources))
-        .route("/callback-agents/{agent}/check-constraints", post(constraints::check))
-        .route("/phone-numbers", get(numbers::list).post(numbers::create))
-        .route("/phone-numbers/{number}", get(numbers::show).put(numbers::set_default_agent).delete(numbers::remove))
-        .route("/contacts/{number}", delete(contacts::erase))
-        .route("/route/what-if", post(what_if::compare))
+fn tenants() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(agents::list, agents::create))
+        .routes(routes!(agents::show, agents::remove))
+        .routes(routes!(agents::set_calling))
+        .routes(routes!(agents::publish))
+        .routes(routes!(agents::unpublish))
+        .routes(routes!(callback::show, callback::create, callback::replace, callback::remove))
+        .routes(routes!(callback_agents::list))
+        .routes(routes!(callback_agents::list_sources))
+        .routes(routes!(constraints::check))
+        .routes(routes!(numbers::list, numbers::create))
+        .routes(routes!(numbers::show, numbers::set_default_agent, numbers::remove))
+        .routes(routes!(contacts::erase))
+        .routes(routes!(what_if::compare))
 }
 
 /// What gateway tokens may do too. An operator may ask for routes as well.
-fn gateways() -> Router<Api> {
-    Router::new()
-        .route("/calls", post(calls::record))
-        .route("/route", get(route::decide))
-        .route("/health", get(health::show))
+fn gateways() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(calls::record)).routes(routes!(route::decide))
 }
 
 /// What only operators may do.
-fn operators() -> Router<Api> {
-    Router::new()
-        .route("/environments", get(environments::list).post(environments::create))
-        .route("/tokens", get(tokens::list).post(tokens::issue))
-        .route("/tokens/{token}", delete(tokens::revoke))
+fn operators() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(environments::list, environments::create))
+        .routes(routes!(tokens::list, tokens::issue))
+        .routes(routes!(tokens::revoke))
+}
+
+/// What takes no token.
+fn service() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(health::show)).routes(routes!(openapi::show))
+}
+
+/// What is not below the base path.
+fn outside() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(health::show)).routes(routes!(exposition::show))
 }
 
 /// What takes as long as it takes.
-fn streams() -> Router<Api> {
-    Router::new().route("/calls/bulk", post(bulk::record))
+fn streams() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(bulk::record))
 }

@@ -2,10 +2,12 @@
 
 use super::auth::Tenant;
 use super::error::Refusal;
-use super::etag::{Conditions, tagged};
+use super::etag::{Conditions, Versions, tagged};
 use super::form::{Form, Given, QueryForm};
-use super::page::Page;
+use super::openapi::{example, schema};
+use super::page::{Asked, Meta, Page};
 use super::path::Named;
+use super::reply::{Data, Listed, Message};
 use super::{Api, fresh, read, render, reply};
 use crate::event::Change;
 use crate::id::{AgentId, NumberId};
@@ -13,8 +15,20 @@ use crate::plan::{ConfigError, Plan};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use utoipa::ToSchema;
 
 /// A page of them, or all where no page is asked for: the public API's clients know of none here.
+#[utoipa::path(
+    get, path = "/phone-numbers", tag = "numbers", operation_id = "listNumbers", params(Asked, Versions),
+    responses((
+        status = 200, description = "The numbers", body = Listed<Vec<render::Number>, Meta>,
+        example = json!({
+            "success": true, "data": [example::number()],
+            "meta": {"current_page": 1, "per_page": 2, "total": 2, "last_page": 1},
+        }),
+    )),
+    security(("environment" = [])),
+)]
 pub(super) async fn list(
     Tenant(environment): Tenant,
     State(api): State<Api>,
@@ -28,6 +42,18 @@ pub(super) async fn list(
     conditions.show(tenant.revision(), || page.of(tenant.numbers(), render::Number::from))
 }
 
+/// One number.
+#[utoipa::path(
+    get, path = "/phone-numbers/{number}", tag = "numbers", operation_id = "showNumber",
+    params(("number" = Uuid, Path, description = "Which", example = json!(example::NUMBER)), Versions),
+    responses(
+        (status = 200, description = "The number", body = Data<render::Number>, example = json!(
+            {"success": true, "data": example::number()}
+        )),
+        (status = 404, description = "`NUMBER_NOT_FOUND`: malformed, unknown, or another environment's"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn show(
     Tenant(environment): Tenant,
     Named(id): Named<NumberId>,
@@ -39,7 +65,35 @@ pub(super) async fn show(
     conditions.show(number.revision(), || reply::data(render::Number::from(number)))
 }
 
+/// A number of ours.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct NewNumber {
+    #[schema(schema_with = schema::number)]
+    number: String,
+    /// The identity, where the client brings it along.
+    #[schema(value_type = Option<Uuid>)]
+    id: Option<NumberId>,
+}
+
 /// Takes a number into the environment. As with agents, a client may bring the identity along.
+#[utoipa::path(
+    post, path = "/phone-numbers", tag = "numbers", operation_id = "createNumber",
+    request_body(content = NewNumber, examples(
+        ("minimal" = (value = json!({"number": "+15551230001"}))),
+        ("mirrored" = (value = json!({"number": "+15551230002", "id": example::NEW_NUMBER}))),
+    )),
+    responses(
+        (status = 201, description = "Taken in", body = Data<render::Number>, example = json!(
+            {"success": true, "data": example::unused_number()}
+        )),
+        (status = 200, description = "It was there, and the same", body = Data<render::Number>),
+        (status = 409, description = "`PHONE_NUMBER_TAKEN`: an environment holds it; `PHONE_NUMBER_EXISTS`: the identity is \
+            another number's"),
+        (status = 503, description = "`LIMIT_REACHED`: no more numbers can ever be held here"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn create(
     Tenant(environment): Tenant,
     State(api): State<Api>,
@@ -61,7 +115,32 @@ pub(super) async fn create(
     Ok(tagged(number.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
 }
 
+/// Who answers a number.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct DefaultAgent {
+    /// An inbound agent that owns the number; null for the published one that was assigned first.
+    #[schema(required, value_type = Option<Uuid>)]
+    default_agent_id: Option<AgentId>,
+}
+
 /// Names the number's default agent, or nobody.
+#[utoipa::path(
+    put, path = "/phone-numbers/{number}", tag = "numbers", operation_id = "setDefaultAgent",
+    params(("number" = Uuid, Path, description = "Which", example = json!(example::NUMBER)), Versions),
+    request_body(content = DefaultAgent, examples(
+        ("named" = (value = json!({"default_agent_id": example::CALLBACK}))),
+        ("first" = (value = json!({"default_agent_id": null}))),
+    )),
+    responses(
+        (status = 200, description = "The number", body = Data<render::Number>, example = json!(
+            {"success": true, "data": example::number()}
+        )),
+        (status = 404, description = "`NUMBER_NOT_FOUND`; `AGENT_NOT_FOUND`"),
+        (status = 422, description = "`INVALID_DEFAULT_AGENT`: not an inbound agent that owns the number"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn set_default_agent(
     Tenant(environment): Tenant,
     Named(id): Named<NumberId>,
@@ -91,6 +170,19 @@ pub(super) async fn set_default_agent(
     Ok(tagged(number.revision(), reply::data(render::Number::from(number))))
 }
 
+/// Gives a number up.
+#[utoipa::path(
+    delete, path = "/phone-numbers/{number}", tag = "numbers", operation_id = "deleteNumber",
+    params(("number" = Uuid, Path, description = "Which", example = json!(example::UNUSED_NUMBER)), Versions),
+    responses(
+        (status = 200, description = "Gone", body = Message<'static>, example = json!(
+            {"success": true, "message": "Phone number deleted"}
+        )),
+        (status = 404, description = "`NUMBER_NOT_FOUND`: malformed, unknown, or another environment's"),
+        (status = 409, description = "`PHONE_NUMBER_IN_USE`: an agent owns it"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn remove(
     Tenant(environment): Tenant,
     Named(id): Named<NumberId>,

@@ -4,9 +4,22 @@ use super::form::Form;
 use super::{read, reply};
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
 const DEFAULT_PER_PAGE: usize = 20;
 const MAX_PER_PAGE: usize = 100;
+const MAX_PAGE: usize = 1_000_000_000;
+
+/// A page, as a query has it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct Asked {
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    per_page: Option<u32>,
+    #[param(minimum = 1, maximum = 1_000_000_000, default = 1)]
+    page: Option<u32>,
+}
 
 /// Which part of a list is asked for.
 #[derive(Clone, Copy)]
@@ -15,8 +28,9 @@ pub(super) struct Page {
     per_page: usize,
 }
 
-#[derive(Serialize)]
-struct Meta {
+/// Where in the list a page is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Meta {
     current_page: usize,
     per_page: usize,
     total: usize,
@@ -27,7 +41,7 @@ impl Page {
     /// As the query has it; `None` where it says nothing of pages.
     pub(super) fn read(form: &mut Form) -> Option<Self> {
         let per_page = form.optional("per_page", |value| read::digits(value, 1..=MAX_PER_PAGE));
-        let number = form.optional("page", |value| read::digits(value, 1..=usize::MAX));
+        let number = form.optional("page", |value| read::digits(value, 1..=MAX_PAGE));
         let asked = per_page.is_some() || number.is_some();
         asked.then(|| Self { number: number.unwrap_or(1), per_page: per_page.unwrap_or(DEFAULT_PER_PAGE) })
     }

@@ -1,20 +1,28 @@
 //! Configuration as the API shows it. The order of the fields is part of the contract.
 
+use super::openapi::schema;
 use super::time_text;
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::plan::{self, AgentView, CallbackView, EnvironmentView, NumberView};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An agent.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Agent<'a> {
+    #[schema(value_type = Uuid)]
     id: AgentId,
     name: &'a str,
+    #[schema(required)]
     label: Option<&'a str>,
+    #[schema(schema_with = schema::direction)]
     direction: &'static str,
+    #[schema(schema_with = schema::agent_status)]
     current_status: &'static str,
     phone_numbers: Vec<OwnedNumber>,
+    #[schema(schema_with = schema::moment)]
     created_at: String,
+    #[schema(schema_with = schema::moment)]
     updated_at: String,
 }
 
@@ -39,10 +47,13 @@ pub(super) fn agent_status(published: bool) -> &'static str {
 }
 
 /// A number as its owner shows it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct OwnedNumber {
+    #[schema(value_type = Uuid)]
     id: NumberId,
+    #[schema(schema_with = schema::number)]
     number: String,
+    #[schema(schema_with = schema::number_status)]
     current_status: &'static str,
 }
 
@@ -57,11 +68,15 @@ impl From<NumberView<'_>> for OwnedNumber {
 }
 
 /// A number, with who answers it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Number {
     #[serde(flatten)]
     owned: OwnedNumber,
+    /// Who answers when nobody else is to.
+    #[schema(required, value_type = Option<Uuid>)]
     default_agent_id: Option<AgentId>,
+    /// Its owners, in the order of their assignment.
+    #[schema(value_type = Vec<Uuid>)]
     agent_ids: Vec<AgentId>,
 }
 
@@ -72,10 +87,12 @@ impl From<NumberView<'_>> for Number {
 }
 
 /// What makes an agent a callback agent. Names only what was set.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct CallbackConfig {
+    #[schema(value_type = Vec<Uuid>)]
     source_agent_ids: Vec<AgentId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::outcomes, required = false)]
     callback_trigger_statuses: Option<Vec<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lookback_days: Option<u32>,
@@ -93,8 +110,9 @@ impl From<CallbackView<'_>> for CallbackConfig {
 }
 
 /// A tenant.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Environment<'a> {
+    #[schema(value_type = Uuid)]
     id: EnvironmentId,
     name: &'a str,
     country_code: &'a str,
@@ -118,12 +136,17 @@ impl<'a> From<EnvironmentView<'a>> for Environment<'a> {
 }
 
 /// A token, without its secret, which nobody has.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Token<'a> {
+    #[schema(value_type = Uuid)]
     id: TokenId,
+    #[schema(schema_with = schema::role)]
     role: &'static str,
+    /// Of an environment's token; null of the others.
+    #[schema(required, value_type = Option<Uuid>)]
     environment_id: Option<EnvironmentId>,
     label: &'a str,
+    #[schema(schema_with = schema::moment)]
     issued_at: String,
 }
 

@@ -1,28 +1,36 @@
 //! Answers: the envelopes.
 
+use super::openapi::schema;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-#[derive(Serialize)]
-struct Data<T> {
+/// An answer with data.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Data<T> {
+    #[schema(schema_with = schema::yes)]
     success: bool,
     data: T,
 }
 
-#[derive(Serialize)]
-struct Page<T, M> {
+/// A part of a list.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Listed<T, M> {
+    #[schema(schema_with = schema::yes)]
     success: bool,
     data: T,
     meta: M,
 }
 
-#[derive(Serialize)]
-struct Message<'a> {
+/// An action that has no data to show.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Message<'a> {
+    #[schema(schema_with = schema::yes)]
     success: bool,
     message: &'a str,
 }
@@ -39,7 +47,7 @@ pub(super) fn created(data: impl Serialize) -> Response {
 
 /// 200 with a page of data.
 pub(super) fn page(data: impl Serialize, meta: impl Serialize) -> Response {
-    json(StatusCode::OK, &Page { success: true, data, meta })
+    json(StatusCode::OK, &Listed { success: true, data, meta })
 }
 
 /// An action that has no data to show.

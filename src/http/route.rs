@@ -4,6 +4,8 @@ use super::auth::{Asker, Reach};
 use super::error::Refusal;
 use super::explain::{Explanation, explanation};
 use super::form::{QueryForm, Wrong};
+use super::openapi::{example, schema};
+use super::reply::Data;
 use super::{Api, calls, fresh, plain, read, reply, time_text};
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
 use crate::id::AgentId;
@@ -17,25 +19,36 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// A decision as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Decided {
+    #[schema(schema_with = schema::decision)]
     decision: &'static str,
+    /// Who takes the call; null where nobody does.
+    #[schema(required, value_type = Option<Uuid>)]
     agent_id: Option<AgentId>,
+    #[schema(schema_with = schema::reason)]
     reason: &'static str,
+    /// Who placed the last call to this contact, where there is one.
+    #[schema(required, value_type = Option<Uuid>)]
     source_agent_id: Option<AgentId>,
+    /// When that was.
+    #[schema(required, format = DateTime)]
     called_at: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Answer {
+/// A decision, under which what becomes of the call can be told.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Answer {
     #[serde(flatten)]
     decided: Decided,
     /// Random. What becomes of the call can be told under it once there is an endpoint for reports.
     decision_id: Uuid,
     #[serde(flatten)]
+    #[schema(value_type = Explanation)]
     explanation: Option<Explanation>,
 }
 
@@ -46,7 +59,46 @@ pub(super) struct Question {
     pub(super) at: Timestamp,
 }
 
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+struct Asked {
+    /// The number of ours that was called.
+    #[param(pattern = r"^\+[1-9][0-9]{0,14}$", example = json!(example::DIALED))]
+    dialed: String,
+    /// Whatever the trunk says of the caller.
+    #[param(example = json!(example::CONTACT))]
+    caller: Option<String>,
+    /// The moment to decide for; without it now.
+    #[param(format = DateTime)]
+    at: Option<String>,
+    /// Whether to say which lines of the rule were tried, and what each saw.
+    #[param(default = false)]
+    explain: Option<bool>,
+}
+
+/// Where does this call go?
+///
 /// A number that the asker may not see is answered like one that there is not.
+#[utoipa::path(
+    get, path = "/route", tag = "calls", operation_id = "route", params(Asked),
+    responses((
+        status = 200,
+        description = "The decision; as plain text, where that is preferred, the agent's id alone",
+        content(
+            (Data<Answer> = "application/json", example = json!({
+                "success": true,
+                "data": {
+                    "decision": "callback", "agent_id": example::CALLBACK, "reason": "MATCHED",
+                    "source_agent_id": example::SOURCE, "called_at": example::CALLED_AT,
+                    "decision_id": "2f1e0d9c-8b7a-4695-a483-72615f4e3d2c",
+                },
+            })),
+            (String = "text/plain"),
+        ),
+    )),
+    security(("environment" = []), ("gateway" = []), ("operator" = [])),
+)]
 pub(super) async fn decide(
     Asker(reach): Asker,
     State(api): State<Api>,

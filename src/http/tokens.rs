@@ -3,7 +3,9 @@
 use super::auth::Operator;
 use super::error::Refusal;
 use super::form::Form;
+use super::openapi::{example, schema};
 use super::path::Named;
+use super::reply::{Data, Message};
 use super::token::Token;
 use super::{Api, fresh, read, render, reply};
 use crate::event::{Change, Role};
@@ -12,14 +14,26 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct Issued<'a> {
+/// A token that has just been made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Issued<'a> {
     #[serde(flatten)]
     shown: render::Token<'a>,
+    /// The token itself.
+    #[schema(pattern = "^(talq|gate|oper)_[A-Za-z0-9_-]{43}$")]
     token: String,
 }
 
+/// Every token, oldest first, without the tokens themselves.
+#[utoipa::path(
+    get, path = "/tokens", tag = "operators", operation_id = "listTokens",
+    responses((status = 200, description = "All of them", body = Data<Vec<render::Token<'static>>>, example = json!(
+        {"success": true, "data": [example::token()]}
+    ))),
+    security(("operator" = [])),
+)]
 pub(super) async fn list(_: Operator, State(api): State<Api>) -> Response {
     let plan = api.service.plan();
     let mut tokens: Vec<_> = plan.tokens().collect();
@@ -27,7 +41,33 @@ pub(super) async fn list(_: Operator, State(api): State<Api>) -> Response {
     reply::data(tokens.into_iter().map(render::Token::from).collect::<Vec<_>>())
 }
 
+/// A new token.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct NewToken {
+    #[schema(schema_with = schema::role)]
+    role: String,
+    /// For the role `environment`, and only for it.
+    #[schema(value_type = Option<Uuid>)]
+    environment_id: Option<EnvironmentId>,
+    #[schema(min_length = 1, max_length = 255)]
+    label: Option<String>,
+}
+
 /// Makes a token. The answer is the only place where it ever stands.
+#[utoipa::path(
+    post, path = "/tokens", tag = "operators", operation_id = "issueToken",
+    request_body(content = NewToken, examples(
+        ("environment" = (value = json!(
+            {"role": "environment", "environment_id": example::ENVIRONMENT, "label": "CRM"}
+        ))),
+        ("gateway" = (value = json!({"role": "gateway"}))),
+    )),
+    responses((status = 201, description = "Made", body = Data<Issued<'static>>, example = json!(
+        {"success": true, "data": example::issued()}
+    ))),
+    security(("operator" = [])),
+)]
 pub(super) async fn issue(_: Operator, State(api): State<Api>, mut form: Form) -> Result<Response, Refusal> {
     let role = form.required("role", read::role);
     let environment = form.optional("environment_id", |value| read::uuid(value, EnvironmentId::parse));
@@ -49,6 +89,18 @@ pub(super) async fn issue(_: Operator, State(api): State<Api>, mut form: Form) -
     Ok(reply::created(Issued { shown: issued.into(), token: secret }))
 }
 
+/// Revokes a token: the next request with it is refused.
+#[utoipa::path(
+    delete, path = "/tokens/{token}", tag = "operators", operation_id = "revokeToken",
+    params(("token" = Uuid, Path, description = "Which", example = json!(example::TOKEN))),
+    responses(
+        (status = 200, description = "Gone", body = Message<'static>, example = json!(
+            {"success": true, "message": "Token revoked"}
+        )),
+        (status = 404, description = "`TOKEN_NOT_FOUND`: malformed or unknown"),
+    ),
+    security(("operator" = [])),
+)]
 pub(super) async fn revoke(
     _: Operator,
     Named(id): Named<TokenId>,

@@ -5,6 +5,8 @@ use super::auth::{Reach, Tenant};
 use super::error::Refusal;
 use super::explain::{Explanation, explanation};
 use super::form::Form;
+use super::openapi::{example, schema};
+use super::reply::Data;
 use super::route::{self, Decided, Question};
 use super::{Api, calls, fresh, read, reply, time_text};
 use crate::decision::{Decision, Trace};
@@ -16,6 +18,7 @@ use crate::time::Timestamp;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Changes in one request.
 const MAX_CHANGES: usize = 100;
@@ -23,8 +26,50 @@ const MAX_CHANGES: usize = 100;
 /// Calls in one request.
 const MAX_CALLS: usize = 1000;
 
-#[derive(Serialize)]
-struct Answer {
+/// Changes to imagine, and calls to decide on with and without them.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(super) struct WhatIf {
+    #[schema(min_items = 1, max_items = 100)]
+    changes: Vec<RoleChange>,
+    #[schema(min_items = 1, max_items = 1000)]
+    calls: Vec<InboundCall>,
+    /// The moment to decide for; without it now.
+    #[schema(format = DateTime)]
+    at: Option<String>,
+    /// Whether to say how each decision came about.
+    explain: Option<bool>,
+}
+
+/// A callback role as the requests that set it have it, or its end.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+struct RoleChange {
+    #[schema(value_type = Uuid)]
+    agent_id: AgentId,
+    /// Null takes the role away.
+    #[schema(required, min_items = 1, max_items = 1000, value_type = Option<Vec<Uuid>>)]
+    source_agent_ids: Option<Vec<AgentId>>,
+    #[schema(schema_with = schema::any_outcomes, required = false)]
+    callback_trigger_statuses: Option<Vec<String>>,
+    #[schema(minimum = 1, maximum = 3650)]
+    lookback_days: Option<u32>,
+}
+
+/// Who calls whom.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+struct InboundCall {
+    #[schema(schema_with = schema::number)]
+    dialed: String,
+    /// Whatever the trunk says of the caller.
+    caller: Option<String>,
+}
+
+/// Decisions side by side.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Comparison {
+    #[schema(schema_with = schema::moment)]
     at: String,
     /// Of the plan that is in force.
     generation: u64,
@@ -33,21 +78,56 @@ struct Answer {
     decisions: Vec<Pair>,
 }
 
-#[derive(Serialize)]
+/// A call, decided twice.
+#[derive(Serialize, ToSchema)]
 struct Pair {
     differs: bool,
-    current: Shown,
-    proposed: Shown,
+    current: Imagined,
+    proposed: Imagined,
 }
 
-#[derive(Serialize)]
-struct Shown {
+/// A decision that nobody carries out.
+#[derive(Serialize, ToSchema)]
+struct Imagined {
     #[serde(flatten)]
     decided: Decided,
     #[serde(flatten)]
+    #[schema(value_type = Explanation)]
     explanation: Option<Explanation>,
 }
 
+/// Answers today's decisions beside those that there would be after some changes. Nothing is stored and nothing is counted.
+#[utoipa::path(
+    post, path = "/route/what-if", tag = "calls", operation_id = "whatIf",
+    request_body(content = WhatIf, example = json!({
+        "changes": [{"agent_id": example::CALLBACK, "source_agent_ids": [example::SOURCE], "lookback_days": 7}],
+        "calls": [{"dialed": example::DIALED, "caller": example::CONTACT}],
+        "at": "2026-06-20T12:00:00Z",
+    })),
+    responses(
+        (status = 200, description = "The decisions, in the order of the calls", body = Data<Comparison>, example = json!({
+            "success": true,
+            "data": {
+                "at": "2026-06-20T12:00:00.000Z", "generation": 12, "differing": 1,
+                "decisions": [{
+                    "differs": true,
+                    "current": {
+                        "decision": "callback", "agent_id": example::CALLBACK, "reason": "MATCHED",
+                        "source_agent_id": example::SOURCE, "called_at": example::CALLED_AT,
+                    },
+                    "proposed": {
+                        "decision": "default", "agent_id": example::CALLBACK, "reason": "EXPIRED",
+                        "source_agent_id": example::SOURCE, "called_at": example::CALLED_AT,
+                    },
+                }],
+            },
+        })),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has no role to take away"),
+        (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no inbound agent; `INVALID_SOURCE_AGENT`: names each that is \
+            unknown, inbound or the agent itself"),
+    ),
+    security(("environment" = [])),
+)]
 pub(super) async fn compare(
     Tenant(environment): Tenant,
     State(api): State<Api>,
@@ -68,7 +148,7 @@ pub(super) async fn compare(
         trace.decision.generation = route::generation(plan, Reach::One(environment));
         trace
     };
-    let show = |plan: &Plan, trace: Trace| Shown {
+    let show = |plan: &Plan, trace: Trace| Imagined {
         decided: trace.decision.into(),
         explanation: explain.then(|| explanation(plan, trace, at)),
     };
@@ -80,7 +160,7 @@ pub(super) async fn compare(
     let decisions: Vec<_> = questions.iter().map(pair).collect();
     let differing = decisions.iter().filter(|pair| pair.differs).count();
     let generation = route::generation(&plan, Reach::One(environment));
-    Ok(reply::data(Answer { at: time_text::render(at), generation, differing, decisions }))
+    Ok(reply::data(Comparison { at: time_text::render(at), generation, differing, decisions }))
 }
 
 /// A callback role as the requests that set it have it; null sources take it away.

@@ -18,6 +18,7 @@ mod etags;
 mod failing;
 mod metrics;
 mod numbers;
+mod openapi;
 mod operators;
 mod random;
 mod refusals;

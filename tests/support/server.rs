@@ -3,6 +3,9 @@
 //! Several test programs include this file; none uses all of it.
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "described.rs"]
+pub mod described;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -213,7 +216,7 @@ impl Client<'_> {
             Some(whole) => format!("/{whole}"),
             None => format!("/api/v1{path}"),
         };
-        let mut request = Request::builder().method(method).uri(path);
+        let mut request = Request::builder().method(method.clone()).uri(&path);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
@@ -236,6 +239,11 @@ impl Client<'_> {
                 assert!(body.is_object(), "{text}");
             }
         }
+        let kind = head.headers.get("content-type").map_or("", |kind| kind.to_str().expect("text"));
+        let kind = kind.split(';').next().unwrap_or_default();
+        let described = described::described(&self.server.router).await;
+        let wrong = described.wrong(&method, &path, head.status.as_u16(), kind, &body);
+        assert_eq!(wrong, None, "every answer is as described");
         Answer { status: head.status, headers: head.headers, text, body }
     }
 

@@ -1,0 +1,97 @@
+//! `GET /openapi.json`: the description of the API, made from the handlers' own descriptions.
+//!
+//! Each handler says what it takes and what it answers (`#[utoipa::path(…)]`), and the router takes only handlers that do. What
+//! any handler of a kind may answer is added here, once: who has a token may be refused, who sends a body may send a
+//! wrong one.
+
+pub(super) mod example;
+mod refusal;
+pub(super) mod schema;
+
+use super::reply;
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use axum::{Extension, body::Bytes};
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+/// The description, as it is sent.
+#[derive(Clone)]
+pub(super) struct Document(Bytes);
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Dialback control API",
+        description = "Routes callbacks: which inbound agent takes the call of a contact that one of our outbound agents called.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    components(schemas(super::error::Envelope)),
+    tags(
+        (name = "callbacks", description = "Which agents take whose callbacks"),
+        (name = "agents", description = "What talks on calls"),
+        (name = "numbers", description = "The environment's phone numbers"),
+        (name = "calls", description = "Outbound calls, and where inbound ones go"),
+        (name = "operators", description = "Tenants and tokens"),
+        (name = "service", description = "The service itself"),
+    ),
+)]
+struct Frame;
+
+/// What the description begins with, before the handlers'.
+pub(super) fn frame() -> utoipa::openapi::OpenApi {
+    Frame::openapi()
+}
+
+/// This description.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "service", operation_id = "describe",
+    responses((status = 200, description = "An OpenAPI document", body = Object)),
+)]
+pub(super) async fn show(Extension(document): Extension<Document>) -> Response {
+    let mut response = Response::new(Body::from(document.0));
+    response.headers_mut().insert(CONTENT_TYPE, reply::JSON);
+    response
+}
+
+impl Document {
+    /// Completes what the handlers say.
+    pub(super) fn new(described: &utoipa::openapi::OpenApi) -> Self {
+        let mut document = serde_json::to_value(described).expect("a description is JSON");
+        document["components"]["securitySchemes"] = security_schemes();
+        let mut bodies = Vec::new();
+        for operations in objects(&mut document["paths"]) {
+            for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+                refusal::complete(method, operation);
+                bodies.extend(body_schema(operation));
+            }
+        }
+        for name in bodies {
+            // What nobody reads is refused, not ignored.
+            document["components"]["schemas"][name]["additionalProperties"] = json!(false);
+        }
+        Self(reply::json_bytes(&document))
+    }
+}
+
+fn security_schemes() -> Value {
+    let bearer = |description| json!({"type": "http", "scheme": "bearer", "description": description});
+    json!({
+        "environment": bearer("The token of an environment (`talq_…`): everything in it, and nothing outside"),
+        "gateway": bearer("A gateway's token (`gate_…`): records calls and asks for routes in every environment"),
+        "operator": bearer("An operator's token (`oper_…`): environments and tokens; may ask for routes"),
+    })
+}
+
+/// The name of the schema that the operation's body must have.
+fn body_schema(operation: &Value) -> Option<String> {
+    let reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str()?;
+    reference.strip_prefix("#/components/schemas/").map(str::to_owned)
+}
+
+/// The objects among an object's values.
+fn objects(value: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let fields: Option<&mut Map<_, _>> = value.as_object_mut();
+    fields.into_iter().flat_map(Map::values_mut).filter(|value| value.is_object())
+}

@@ -1,0 +1,101 @@
+//! Schemas of the words that requests and answers have in common, made from the words themselves.
+
+use crate::decision::Reason;
+use crate::event::{Direction, Role};
+use crate::outcome::Outcome;
+use crate::store::Durability;
+use serde_json::{Value, json};
+use utoipa::openapi::schema::{
+    ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
+use utoipa::openapi::{Array, Object};
+
+/// A number with a leading `+`.
+const E164: &str = r"^\+[1-9][0-9]{0,14}$";
+
+/// `true` in every answer that is no refusal.
+pub(in crate::http) fn yes() -> Object {
+    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).build()
+}
+
+/// `false`.
+pub(in crate::http) fn no() -> Object {
+    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([false])).build()
+}
+
+pub(in crate::http) fn code() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Z]+(_[A-Z]+)*$")).build()
+}
+
+pub(in crate::http) fn direction() -> Object {
+    one_of([Direction::Inbound, Direction::Outbound].map(Direction::name))
+}
+
+pub(in crate::http) fn agent_status() -> Object {
+    one_of(["draft", "published"])
+}
+
+pub(in crate::http) fn number_status() -> Object {
+    one_of(["active", "inactive"])
+}
+
+pub(in crate::http) fn role() -> Object {
+    one_of([Role::Environment, Role::Gateway, Role::Operator].map(Role::name))
+}
+
+pub(in crate::http) fn decision() -> Object {
+    one_of(["callback", "default", "unrouted"])
+}
+
+pub(in crate::http) fn reason() -> Object {
+    one_of(Reason::ALL.map(Reason::name))
+}
+
+/// An outcome as answers have it.
+pub(in crate::http) fn outcome() -> Object {
+    one_of(Outcome::ALL.map(Outcome::name))
+}
+
+/// An outcome as requests may have it.
+pub(in crate::http) fn any_outcome() -> Object {
+    one_of(Outcome::ALL.map(Outcome::name).into_iter().chain(["no-answer"]))
+}
+
+/// Outcomes as answers have them.
+pub(in crate::http) fn outcomes() -> Array {
+    ArrayBuilder::new().items(outcome()).build()
+}
+
+/// Outcomes as requests may have them; null is the same as nothing.
+pub(in crate::http) fn any_outcomes() -> Array {
+    let or_null = SchemaType::from_iter([Type::Array, Type::Null]);
+    ArrayBuilder::new().schema_type(or_null).items(any_outcome()).min_items(Some(1)).build()
+}
+
+/// A phone number in E.164 form.
+pub(in crate::http) fn number() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(E164)).build()
+}
+
+/// A moment.
+pub(in crate::http) fn moment() -> Object {
+    let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+}
+
+/// What is wrong: in sentences, or in sentences by field.
+pub(in crate::http) fn errors() -> Schema {
+    let texts = || ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String));
+    let by_field = ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(texts()));
+    OneOfBuilder::new().item(texts()).item(by_field).into()
+}
+
+/// What an acknowledgement means, where it is less than everybody expects.
+pub(in crate::http) fn durability() -> Object {
+    one_of([Durability::Buffered, Durability::Memory].map(Durability::name))
+}
+
+fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
+    let words: Vec<Value> = words.into_iter().map(|word| json!(word)).collect();
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
+}
