@@ -1,4 +1,7 @@
 //! A daemon of one's own for a test: started on a free port, asked over a real socket.
+//!
+//! Several test programs include this file; none uses all of it.
+#![allow(dead_code)]
 
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -24,13 +27,18 @@ impl Daemon {
     }
 
     pub(crate) fn start_logging(data: &Path, filter: &str) -> Self {
+        Self::start_with(data, &["--log", filter])
+    }
+
+    pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
         // A killed daemon leaves its address behind.
         let contact = data.join("daemon.json");
         let _ = fs::remove_file(&contact);
         let log = tempfile::NamedTempFile::new().expect("a file").into_temp_path().keep().expect("kept");
         let process = Command::new(env!("CARGO_BIN_EXE_dialback"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", filter, "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .args(arguments)
             .stderr(File::create(&log).expect("a log"))
             .spawn()
             .expect("the program starts");
@@ -48,6 +56,27 @@ impl Daemon {
             sleep(Duration::from_millis(20));
         };
         daemon
+    }
+
+    /// Kills it while it starts, or soon after.
+    pub(crate) fn start_and_kill(data: &Path, after: Duration) {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_dialback"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        sleep(after);
+        process.kill().expect("our child");
+        process.wait().expect("our child");
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Where it listens.

@@ -1,0 +1,528 @@
+//! Clients that change a daemon's state at random, remember what was acknowledged, and know what has to be there later.
+//!
+//! Each client has a number, agents and contacts of its own and does one thing at a time. What was acknowledged is certain.
+//! What was not (the daemon was killed, or could not write) may be in force after a restart or not: from then on there are
+//! several states that the daemon may be in, until an answer tells which.
+
+#![allow(dead_code, unreachable_pub)]
+
+use dialback::Outcome;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread::sleep;
+use std::time::Duration;
+use ureq::http::Request;
+
+const CONTACTS: usize = 40;
+/// Never called, and never to be found in the history.
+const STRANGERS: usize = 5;
+const MORE_AGENTS: usize = 40;
+
+/// One client and what it knows.
+pub struct Ledger {
+    url: String,
+    token: String,
+    agent: ureq::Agent,
+    name: usize,
+    random: Random,
+    number: String,
+    sources: [String; 2],
+    callback: String,
+    desk: String,
+    contacts: Vec<Vec<Contact>>,
+    roles: Vec<Role>,
+    /// Of each agent that was ever asked for, whether it is there: what it may be.
+    more_agents: BTreeMap<String, BTreeSet<bool>>,
+    sent: Vec<(usize, Placed)>,
+    clock: i64,
+    pub tally: Tally,
+    wrong: Vec<String>,
+}
+
+/// What became of requests.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Changes that were acknowledged: calls (each line of a bulk is one), erasures, configurations.
+    pub acknowledged: u64,
+    /// Changes without an answer.
+    pub unanswered: u64,
+    /// Changes that were answered 503.
+    pub refused: u64,
+    /// Answers that were compared with what has to be there.
+    pub compared: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.acknowledged += other.acknowledged;
+        self.unanswered += other.unanswered;
+        self.refused += other.refused;
+        self.compared += other.compared;
+    }
+}
+
+/// A call: when, how it went, by which of the two sources. In the order in which the latest wins.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Placed {
+    at: i64,
+    outcome: Outcome,
+    source: usize,
+}
+
+/// What is known of a contact.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+struct Contact {
+    last: Option<Placed>,
+    /// Calls up to here are forgotten.
+    erased: i64,
+}
+
+/// The callback agent's configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Role {
+    sources: BTreeSet<usize>,
+    voicemail_only: bool,
+    lookback_days: u64,
+    published: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Calls(Vec<(usize, Placed)>),
+    Erasure(usize, i64),
+    Role(Role),
+    Published(bool),
+    Agent(String, bool),
+}
+
+/// What the daemon did with a request.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Done {
+    Acknowledged,
+    /// No answer.
+    Unanswered,
+    /// 503.
+    Refused,
+}
+
+impl Ledger {
+    /// A client with everything set up, on a daemon that works.
+    pub fn new(url: &str, token: &str, name: usize, seed: u64) -> Self {
+        let mut ledger = Self {
+            url: url.to_owned(),
+            token: token.to_owned(),
+            agent: patient_agent(),
+            name,
+            random: Random(seed ^ (name as u64) << 32),
+            number: format!("+1212555{name:04}"),
+            sources: [String::new(), String::new()],
+            callback: String::new(),
+            desk: String::new(),
+            contacts: vec![vec![Contact::default()]; CONTACTS + STRANGERS],
+            roles: Vec::new(),
+            more_agents: BTreeMap::new(),
+            sent: Vec::new(),
+            clock: now() - 3_600_000,
+            tally: Tally::default(),
+            wrong: Vec::new(),
+        };
+        let number = json!({ "number": ledger.number });
+        let number = ledger.must("POST", "/phone-numbers", Some(&number))["data"]["id"].clone();
+        let agent = |name: String, direction: &str| {
+            let body = json!({ "name": name, "direction": direction });
+            let id = ledger.must("POST", "/agents", Some(&body))["data"]["id"].as_str().expect("an id").to_owned();
+            let calling = json!({ "direction": direction, "phone_number_ids": [number] });
+            ledger.must("PUT", &format!("/agents/{id}/calling"), Some(&calling));
+            ledger.must("POST", &format!("/agents/{id}/publish"), None);
+            id
+        };
+        let desk = agent(format!("desk {name}"), "inbound");
+        let callback = agent(format!("callback {name}"), "inbound");
+        let sources = [0, 1].map(|which| agent(format!("source {which} of {name}"), "outbound"));
+        (ledger.desk, ledger.callback, ledger.sources) = (desk, callback, sources);
+        let role = Role { sources: [0].into(), voicemail_only: false, lookback_days: 30, published: true };
+        ledger.must("POST", &ledger.role_path(), Some(&ledger.role_body(&role)));
+        ledger.roles = vec![role];
+        ledger
+    }
+
+    /// The same client after the daemon has come back.
+    pub fn moved_to(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+        self.agent = patient_agent();
+    }
+
+    /// Changes something, at random.
+    pub fn step(&mut self) -> Done {
+        let change = self.think();
+        let done = self.ask_for(&change);
+        let count = if let Change::Calls(calls) = &change { calls.len() as u64 } else { 1 };
+        match done {
+            Done::Acknowledged => self.tally.acknowledged += count,
+            Done::Unanswered => self.tally.unanswered += count,
+            Done::Refused => self.tally.refused += count,
+        }
+        self.note(&change, done == Done::Acknowledged);
+        done
+    }
+
+    fn think(&mut self) -> Change {
+        match self.random.below(100) {
+            0..64 => Change::Calls(vec![self.call()]),
+            64..72 => Change::Calls((0..=self.random.below(30)).map(|_| self.call()).collect()),
+            72..80 => {
+                // No call may be dated between the moment of the request and that of the answer, which alone are known.
+                while now() <= self.clock {
+                    sleep(Duration::from_millis(1));
+                }
+                let until = now();
+                self.clock = until;
+                Change::Erasure(self.random.below(CONTACTS), until)
+            }
+            80..92 => {
+                let mut role = self.roles[self.random.below(self.roles.len())].clone();
+                if self.random.below(3) == 0 {
+                    return Change::Published(!role.published);
+                }
+                let sources: [&[usize]; 3] = [&[0], &[1], &[0, 1]];
+                role.sources = sources[self.random.below(3)].iter().copied().collect();
+                role.voicemail_only = self.random.below(2) == 0;
+                role.lookback_days = 1 + self.random.below(3000) as u64;
+                Change::Role(role)
+            }
+            _ => {
+                let is_there = |(_, states): &(&String, &BTreeSet<bool>)| **states == [true].into();
+                let there: Vec<String> = self.more_agents.iter().filter(is_there).map(|(id, _)| id.clone()).collect();
+                if there.len() >= MORE_AGENTS || (!there.is_empty() && self.random.below(4) == 0) {
+                    return Change::Agent(there[self.random.below(there.len())].clone(), false);
+                }
+                let id = uuid::Uuid::from_u64_pair(self.random.next(), self.random.next());
+                Change::Agent(id.to_string(), true)
+            }
+        }
+    }
+
+    /// A new call, a later status of an old one, or an old one again.
+    fn call(&mut self) -> (usize, Placed) {
+        if !self.sent.is_empty() && self.random.below(4) == 0 {
+            let (contact, mut placed) = self.sent[self.random.below(self.sent.len())];
+            if self.random.below(2) == 0 {
+                placed.outcome = Outcome::from_rank(self.random.next());
+            }
+            return (contact, placed);
+        }
+        self.clock += 1;
+        let outcome = Outcome::from_rank(self.random.next());
+        let placed = Placed { at: self.clock, outcome, source: self.random.below(2) };
+        let call = (self.random.below(CONTACTS), placed);
+        self.sent.push(call);
+        call
+    }
+
+    fn ask_for(&mut self, change: &Change) -> Done {
+        let answer = match change {
+            Change::Calls(calls) if calls.len() == 1 => {
+                self.ask("POST", "/calls", Some(self.call_body(&calls[0]).to_string()))
+            }
+            Change::Calls(calls) => {
+                let lines: Vec<String> = calls.iter().map(|call| self.call_body(call).to_string()).collect();
+                let answer = self.ask("POST", "/calls/bulk", Some(lines.join("\n")));
+                if let Some((200, body)) = &answer {
+                    assert_eq!(body["accepted"], json!(calls.len()), "{body}");
+                }
+                answer
+            }
+            Change::Erasure(contact, _) => {
+                let path = format!("/contacts/{}", self.contact(*contact));
+                let answer = self.ask("DELETE", &path, None);
+                self.clock = self.clock.max(now());
+                answer
+            }
+            Change::Published(published) => {
+                let what = if *published { "publish" } else { "unpublish" };
+                self.ask("POST", &format!("/agents/{}/{what}", self.callback), None)
+            }
+            Change::Role(role) => {
+                let body = self.role_body(role).to_string();
+                let method = if self.random.below(2) == 0 { "POST" } else { "PUT" };
+                self.ask(method, &self.role_path(), Some(body))
+            }
+            Change::Agent(id, true) => {
+                let body = json!({ "id": id, "name": format!("of {}", self.name), "direction": "inbound" });
+                self.ask("POST", "/agents", Some(body.to_string()))
+            }
+            Change::Agent(id, false) => self.ask("DELETE", &format!("/agents/{id}"), None),
+        };
+        match answer {
+            None => Done::Unanswered,
+            Some((200..=202, _)) => Done::Acknowledged,
+            Some((503, body)) => {
+                assert_eq!(body["code"], "NOT_DURABLE", "{body}");
+                Done::Refused
+            }
+            Some((status, body)) => panic!("{change:?}: {status} {body}"),
+        }
+    }
+
+    /// What there may be after the change.
+    fn note(&mut self, change: &Change, is_certain: bool) {
+        match change {
+            Change::Calls(calls) => {
+                for (contact, placed) in calls {
+                    advance(&mut self.contacts[*contact], is_certain, |state| state.call(*placed));
+                }
+            }
+            Change::Erasure(contact, until) => {
+                advance(&mut self.contacts[*contact], is_certain, |state| state.erase(*until));
+            }
+            // A role leaves what was published as it was, and the other way about.
+            Change::Role(role) => {
+                advance(&mut self.roles, is_certain, |before| Role { published: before.published, ..role.clone() });
+            }
+            Change::Published(published) => {
+                advance(&mut self.roles, is_certain, |before| Role { published: *published, ..before.clone() });
+            }
+            Change::Agent(id, there) => {
+                let states = self.more_agents.entry(id.clone()).or_insert_with(|| [!there].into());
+                if is_certain {
+                    states.clear();
+                }
+                states.insert(*there);
+            }
+        }
+    }
+
+    /// Compares all that the daemon answers with what has to be there, and takes up which of the possible states it is.
+    /// What does not fit is in the answer.
+    pub fn compare(&mut self) -> Vec<String> {
+        self.compare_role();
+        self.compare_agents();
+        for contact in 0..self.contacts.len() {
+            self.compare_contact(contact);
+        }
+        std::mem::take(&mut self.wrong)
+    }
+
+    fn compare_role(&mut self) {
+        let shown = self.must("GET", &format!("/agents/{}", self.callback), None);
+        let published = shown["data"]["current_status"] == "published";
+        // The role itself is shown by what its change answers, and by what its routes are; its line in the explanation says it.
+        let before = self.roles.clone();
+        self.roles.retain(|role| role.published == published);
+        self.tally.compared += 1;
+        if self.roles.is_empty() {
+            self.wrong.push(format!("client {}: published is {published}, of {before:?}", self.name));
+            self.roles = before;
+        }
+    }
+
+    fn compare_agents(&mut self) {
+        let shown = self.must("GET", "/agents?per_page=100&direction=inbound", None);
+        let pages = shown["meta"]["last_page"].as_u64().expect("pages");
+        let mut there = BTreeSet::new();
+        for page in 1..=pages {
+            let shown = self.must("GET", &format!("/agents?per_page=100&direction=inbound&page={page}"), None);
+            let mine = |agent: &&Value| agent["name"] == format!("of {}", self.name);
+            let agents = shown["data"].as_array().expect("agents").iter().filter(mine);
+            there.extend(agents.map(|agent| agent["id"].as_str().expect("an id").to_owned()));
+        }
+        for (id, states) in &mut self.more_agents {
+            let is_there = there.remove(id);
+            self.tally.compared += 1;
+            if !states.contains(&is_there) {
+                let what = if is_there { "invented" } else { "lost" };
+                self.wrong.push(format!("client {}: agent {id} is {what}", self.name));
+            }
+            *states = [is_there].into();
+        }
+        for id in there {
+            self.wrong.push(format!("client {}: agent {id} is invented", self.name));
+        }
+    }
+
+    fn compare_contact(&mut self, contact: usize) {
+        let path =
+            format!("/route?dialed={}&caller={}&explain=true", escape(&self.number), escape(&self.contact(contact)));
+        let data = self.must("GET", &path, None)["data"].clone();
+        let shown = (&data["decision"], &data["agent_id"], &data["reason"], &data["source_agent_id"]);
+        let at = data["called_at"].as_str().map(|text| text.parse::<Timestamp>().expect("a time").as_millisecond());
+        // The explanation comes from the same code, and shows what the answer alone does not: outcome and look-back.
+        let saw = |what: &str| {
+            let steps = data["steps"].as_array().expect("steps");
+            steps.iter().map(|step| &step["saw"][what]).find(|saw| !saw.is_null()).cloned().unwrap_or_default()
+        };
+        let (seen, candidates) = (saw("call"), saw("candidates"));
+        self.tally.compared += 1;
+        let (desk, callback, sources) = (json!(self.desk), json!(self.callback), json!(self.sources));
+        let fits = |role: &Role, state: &Contact| {
+            let (decision, agent, reason) = match state.last {
+                None => ("default", &desk, "NO_HISTORY"),
+                Some(placed) if !role.sources.contains(&placed.source) => ("default", &desk, "NO_CALLBACK_AGENT"),
+                Some(_) if !role.published => ("default", &desk, "CALLBACK_AGENT_UNPUBLISHED"),
+                Some(placed) if role.voicemail_only && placed.outcome != Outcome::Voicemail => {
+                    ("default", &desk, "OUTCOME_NOT_ELIGIBLE")
+                }
+                Some(_) => ("callback", &callback, "MATCHED"),
+            };
+            let source = state.last.map_or(Value::Null, |placed| sources[placed.source].clone());
+            let outcome = state.last.map_or(Value::Null, |placed| json!(placed.outcome.name()));
+            shown == (&json!(decision), agent, &json!(reason), &source)
+                && at == state.last.map(|placed| placed.at)
+                && seen["status"] == outcome
+                && (candidates.is_null() || candidates[0]["lookback_days"] == json!(role.lookback_days))
+        };
+        let roles: Vec<Role> = self
+            .roles
+            .iter()
+            .filter(|role| self.contacts[contact].iter().any(|state| fits(role, state)))
+            .cloned()
+            .collect();
+        if roles.is_empty() {
+            let states = &self.contacts[contact];
+            self.wrong
+                .push(format!("client {}, contact {contact}: {data}, of {states:?} under {:?}", self.name, self.roles));
+            return;
+        }
+        self.contacts[contact].retain(|state| roles.iter().any(|role| fits(role, state)));
+        self.roles = roles;
+    }
+
+    fn call_body(&self, (contact, placed): &(usize, Placed)) -> Value {
+        json!({
+            "agent_id": self.sources[placed.source],
+            "from": self.number,
+            "to": self.contact(*contact),
+            "started_at": Timestamp::from_millisecond(placed.at).expect("a time").to_string(),
+            "status": placed.outcome.name(),
+        })
+    }
+
+    fn role_path(&self) -> String {
+        format!("/agents/{}/callback", self.callback)
+    }
+
+    fn role_body(&self, role: &Role) -> Value {
+        let sources: Vec<&String> = role.sources.iter().map(|source| &self.sources[*source]).collect();
+        let mut body = json!({ "source_agent_ids": sources, "lookback_days": role.lookback_days });
+        if role.voicemail_only {
+            body["callback_trigger_statuses"] = json!(["voicemail"]);
+        }
+        body
+    }
+
+    fn contact(&self, contact: usize) -> String {
+        format!("+1415{:03}{contact:04}", 200 + self.name)
+    }
+
+    /// The answer to a request that has to succeed.
+    fn must(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let (status, answer) = self.ask(method, path, body.map(Value::to_string)).expect("the daemon answers");
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    /// Status and body, or that there is no answer.
+    fn ask(&self, method: &str, path: &str, body: Option<String>) -> Option<(u16, Value)> {
+        let kind = if path.ends_with("/bulk") { "application/x-ndjson" } else { "application/json" };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", kind)
+            .body(body.unwrap_or_default())
+            .expect("a request");
+        let mut answer = self.agent.run(request).ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        Some((answer.status().as_u16(), serde_json::from_str(&text).expect("JSON")))
+    }
+}
+
+/// What the states may be after a change: changed, where it is certain; else changed or not.
+fn advance<T: Clone + PartialEq>(states: &mut Vec<T>, is_certain: bool, change: impl Fn(&T) -> T) {
+    let changed: Vec<T> = states.iter().map(change).collect();
+    if is_certain {
+        states.clear();
+    }
+    for state in changed {
+        if !states.contains(&state) {
+            states.push(state);
+        }
+    }
+}
+
+impl Contact {
+    fn call(self, placed: Placed) -> Self {
+        let last = if placed.at > self.erased { self.last.max(Some(placed)) } else { self.last };
+        Self { last, ..self }
+    }
+
+    fn erase(self, until: i64) -> Self {
+        Self { last: self.last.filter(|last| last.at > until), erased: self.erased.max(until) }
+    }
+}
+
+/// Works on every client at once until all of them have met something else than an acknowledgement.
+pub fn work(clients: &mut [Ledger]) {
+    std::thread::scope(|scope| {
+        for client in clients {
+            scope.spawn(|| while client.step() == Done::Acknowledged {});
+        }
+    });
+}
+
+/// What does not fit, over all clients.
+pub fn compare(clients: &mut [Ledger], url: &str) -> Vec<String> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = clients
+            .iter_mut()
+            .map(|client| {
+                scope.spawn(|| {
+                    client.moved_to(url);
+                    client.compare()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+    })
+}
+
+/// What all clients did together.
+pub fn tally(clients: &[Ledger]) -> Tally {
+    let mut sum = Tally::default();
+    for client in clients {
+        sum += client.tally;
+    }
+    sum
+}
+
+fn patient_agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+    config.timeout_global(Some(Duration::from_secs(60))).build().into()
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+fn escape(number: &str) -> String {
+    number.replace('+', "%2B")
+}
+
+/// Splitmix64: a run is the same again from the same seed, as far as the machine lets it.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "below a small bound")]
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}
