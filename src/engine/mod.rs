@@ -1,5 +1,6 @@
 //! The engine: the plan and the history, joined by the rule.
 
+mod known;
 mod rule;
 
 use crate::decision::{Decision, Trace};
@@ -12,15 +13,13 @@ use crate::plan::{Cached, ConfigError, Plan, Published};
 use crate::slot::Scope;
 use crate::sync::{Ordering, fence};
 use crate::time::Timestamp;
+use known::{BATCH, Known};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Pairs that an engine takes unless told otherwise: a hundred million.
 pub const DEFAULT_MAX_PAIRS: usize = 100_000_000;
-
-/// Lines under way at a time in a batch: as many misses as a core can have open, and some.
-const BATCH: usize = 32;
 
 /// Decides which agent takes an inbound call. Share it by reference or in an [`Arc`]; every method takes `&self`.
 ///
@@ -62,9 +61,7 @@ impl Engine {
     /// The same on a plan that the caller holds, for those who read more of it than the decision. The plan is this engine's,
     /// current or not.
     pub fn resolve_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
-        let decision = rule::resolve(plan, &self.history, dialed, caller, now, &mut ());
-        self.metrics.count(&decision);
-        decision
+        self.decide(plan, &Known::of(plan, &self.history, dialed, caller), now)
     }
 
     /// The same decision from the same code, with every line tried and what it saw. Allocates; is not counted.
@@ -75,7 +72,7 @@ impl Engine {
     /// The same on a plan that the caller holds: this engine's, current or not, or one made from it to see what would be.
     pub fn explain_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Trace {
         let mut steps = Vec::new();
-        let decision = rule::resolve(plan, &self.history, dialed, caller, now, &mut steps);
+        let decision = rule::decide(plan, &Known::of(plan, &self.history, dialed, caller), now, &mut steps);
         Trace { decision, steps }
     }
 
@@ -124,11 +121,8 @@ impl Engine {
         assert_eq!(calls.len(), decisions.len(), "a decision for each call");
         let plan = self.plan.load();
         for (calls, decisions) in calls.chunks(BATCH).zip(decisions.chunks_mut(BATCH)) {
-            for (dialed, caller) in calls {
-                rule::prefetch(&self.history, *dialed, *caller);
-            }
-            for ((dialed, caller), decision) in calls.iter().zip(decisions) {
-                *decision = self.resolve_on(&plan, *dialed, *caller, now);
+            for (known, decision) in Known::of_each(&plan, &self.history, calls).iter().zip(decisions) {
+                *decision = self.decide(&plan, known, now);
             }
         }
     }
@@ -173,6 +167,12 @@ impl Engine {
 }
 
 impl Engine {
+    fn decide(&self, plan: &Plan, known: &Known<'_>, now: Timestamp) -> Decision {
+        let decision = rule::decide(plan, known, now, &mut ());
+        self.metrics.count(&decision);
+        decision
+    }
+
     /// Puts `plan` in the place of `before`. The history is told of new numbers first: decisions on the new plan look for
     /// their pairs where the dialed number says.
     fn replace(&self, before: &Plan, plan: impl Into<Arc<Plan>>) {

@@ -3,11 +3,10 @@
 //! One function serves the fast path and the explanation: it is generic over an [`Observer`], which is nothing on the
 //! fast path.
 
+use super::known::{Known, KnownNumber, LastKnown};
 use crate::decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step};
-use crate::history::{History, LastCall, Spot};
-use crate::number::{Caller, E164};
 use crate::plan::{AgentEntry, NumberEntry, Plan};
-use crate::slot::{AgentSlot, NumberSlot};
+use crate::slot::AgentSlot;
 use crate::time::{Lookback, Timestamp};
 
 /// Watches the rule at work. `what` is only called by an observer that keeps it.
@@ -25,38 +24,28 @@ impl Observer for Vec<Step> {
     }
 }
 
-pub(super) fn resolve(
-    plan: &Plan,
-    history: &History,
-    dialed: E164,
-    caller: Caller,
-    now: Timestamp,
-    observer: &mut impl Observer,
-) -> Decision {
+pub(super) fn decide(plan: &Plan, known: &Known<'_>, now: Timestamp, observer: &mut impl Observer) -> Decision {
     let decide = |route, reason, call| Decision { route, reason, call, generation: plan.generation() };
 
-    // Where the pair lies follows from the two numbers alone: its line is on its way while the plan is read.
-    let contact = prefetch(history, dialed, caller);
-
-    let number = plan.dialed_slot(dialed).and_then(|slot| Some((slot, plan.number_entry(slot)?)));
+    let number = known.number;
     observer.saw(Reason::UnknownNumber, number.is_none(), || Saw::Number {
-        environment: number.map(|(_, entry)| plan.environment_id(entry.environment)),
+        environment: number.map(|number| plan.environment_id(number.entry.environment)),
     });
-    let Some((slot, number)) = number else {
+    let Some(number) = number else {
         return decide(Route::Unrouted, Reason::UnknownNumber, None);
     };
-    let default = |reason, call| decide(default_route(plan, number), reason, call);
+    let default = |reason, call| decide(default_route(plan, number.entry), reason, call);
 
-    observer.saw(Reason::AnonymousCaller, contact.is_none(), || Saw::Caller { is_number: contact.is_some() });
-    let Some(contact) = contact else {
+    let is_number = known.contact.is_some();
+    observer.saw(Reason::AnonymousCaller, !is_number, || Saw::Caller { is_number });
+    if !is_number {
         return default(Reason::AnonymousCaller, None);
-    };
+    }
 
-    let last = last_call(plan, history, slot, contact);
-    let call = last.map(|(call, _)| call);
+    let call = known.last.map(|last| last.call);
     let age_millis = call.map_or(0, |call| now.millis_since(call.at));
-    observer.saw(Reason::NoHistory, last.is_none(), || Saw::History { call, age_millis });
-    let Some((placed, source)) = last else {
+    observer.saw(Reason::NoHistory, call.is_none(), || Saw::History { call, age_millis });
+    let Some(LastKnown { call: placed, source }) = known.last else {
         return default(Reason::NoHistory, None);
     };
 
@@ -78,13 +67,6 @@ pub(super) fn resolve(
     }
 }
 
-/// Brings near what the history knows of the two numbers; where that is. `None`: the caller is no number.
-pub(super) fn prefetch(history: &History, dialed: E164, caller: Caller) -> Option<Spot> {
-    let spot = history.spot(dialed, caller.number()?);
-    history.prefetch(spot);
-    Some(spot)
-}
-
 fn default_route(plan: &Plan, number: &NumberEntry) -> Route {
     match number.default_agent.and_then(|slot| plan.agent_entry(slot)) {
         Some(agent) => Route::Default(agent.id),
@@ -92,26 +74,10 @@ fn default_route(plan: &Plan, number: &NumberEntry) -> Route {
     }
 }
 
-fn last_call<'a>(
-    plan: &'a Plan,
-    history: &History,
-    slot: NumberSlot,
-    contact: Spot,
-) -> Option<(SourceCall, &'a AgentEntry)> {
-    match history.get_at(slot.into(), contact)?.read() {
-        LastCall::Placed { at, outcome, source } => {
-            // An agent that this plan does not know yet counts as none: the call came with a later configuration.
-            let source = plan.agent_entry(source)?;
-            Some((SourceCall { agent: source.id, at, outcome }, source))
-        }
-        LastCall::Erased { .. } => None,
-    }
-}
-
 /// Lines 5 to 8: what a candidate has to get past, in order.
 struct Tried<'a> {
     plan: &'a Plan,
-    number: &'a NumberEntry,
+    number: KnownNumber<'a>,
     placed: SourceCall,
     age_millis: u64,
 }
@@ -145,7 +111,7 @@ impl<'a> Tried<'a> {
         let Some(agent) = self.plan.agent_entry(slot) else { return (0, None) };
         let Some(role) = agent.callback else { return (0, None) };
         let past = [
-            self.number.owners.contains(&slot),
+            self.number.entry.owners.contains(&slot),
             agent.published,
             role.outcomes.contains(self.placed.outcome),
             self.lookback(agent).covers_millis(self.age_millis),
@@ -155,7 +121,7 @@ impl<'a> Tried<'a> {
 
     fn lookback(&self, agent: &AgentEntry) -> Lookback {
         let own = agent.callback.and_then(|role| role.lookback);
-        own.unwrap_or_else(|| self.plan.lookback(self.number.environment))
+        own.unwrap_or(self.number.lookback)
     }
 
     /// Shows each line that was tried with the candidates that had come so far.

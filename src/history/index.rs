@@ -45,6 +45,16 @@ pub(super) struct Counts {
     pub(super) rejected: AtomicU64,
 }
 
+/// A look-up whose home line is known.
+#[derive(Clone, Copy)]
+struct Begun<'a> {
+    scope: u32,
+    place: u64,
+    version: Version,
+    seek: Seek,
+    line: &'a Line,
+}
+
 /// Where a pair lies in a table, or would.
 enum At {
     Register(u64),
@@ -115,17 +125,11 @@ impl Index {
     #[inline(always)]
     pub(crate) fn get(&self, scope: u32, place: u64) -> u64 {
         let version = self.version(segment_of(place));
-        self.get_begun(scope, place, version, version.seek(scope, within(place)))
-    }
-
-    #[inline(always)]
-    fn get_begun(&self, scope: u32, place: u64, version: Version, seek: Seek) -> u64 {
-        let segment = segment_of(place);
-        match self.line(version, seek.line).find(self.compare, seek.key, seek.mark()) {
-            // A register that ended is not below the sentinels.
-            Found::Register(register) if register < DROPPED && self.is_still(segment, version) => register,
-            Found::Nowhere if self.is_still(segment, version) => 0,
-            _ => self.get_far(segment, scope, within(place)),
+        let seek = version.seek(scope, within(place));
+        let begun = Begun { scope, place, version, seek, line: self.line(version, seek.line) };
+        match self.end(&begun) {
+            Some(register) => register,
+            None => self.get_far(segment_of(place), scope, within(place)),
         }
     }
 
@@ -213,16 +217,13 @@ impl Index {
     #[inline]
     pub(crate) fn get_batch(&self, mut pairs: impl Iterator<Item = (u32, u64)>, mut see: impl FnMut(usize, u64)) {
         const GROUP: usize = 32;
-        let mut begun = [(0, 0, Version::NONE, Seek { line: 0, key: 0 }); GROUP];
+        let mut begun = [None; GROUP];
         let mut first = 0;
         loop {
             let mut count = 0;
             // In this order, so that no pair is taken that there is no room for.
             for (begun, (scope, place)) in begun.iter_mut().zip(pairs.by_ref()) {
-                let version = self.version(segment_of(place));
-                let seek = version.seek(scope, within(place));
-                prefetch(self.line(version, seek.line));
-                *begun = (scope, place, version, seek);
+                *begun = Some(self.begin(scope, place));
                 count += 1;
             }
             if count == 0 {
@@ -231,26 +232,44 @@ impl Index {
             // Those that are not in their home line wait until all others are done, and their next lines are here.
             let mut later = [0; GROUP];
             let mut waiting = 0;
-            for (at, &(_, place, version, seek)) in begun[..count].iter().enumerate() {
-                let register = match self.line(version, seek.line).find(self.compare, seek.key, seek.mark()) {
-                    Found::Register(register) => register,
-                    Found::Nowhere => 0,
-                    Found::Elsewhere => DROPPED,
-                };
-                if register < DROPPED && self.is_still(segment_of(place), version) {
+            for (at, begun) in begun[..count].iter().enumerate() {
+                let Some(begun) = begun else { continue };
+                if let Some(register) = self.end(begun) {
                     see(first + at, register);
                 } else {
-                    prefetch(self.line(version, version.step(seek).line));
+                    prefetch(self.line(begun.version, begun.version.step(begun.seek).line));
                     later[waiting] = at;
                     waiting += 1;
                 }
             }
             for &at in &later[..waiting] {
-                let (scope, place, ..) = begun[at];
-                see(first + at, self.get_far(segment_of(place), scope, within(place)));
+                let Some(begun) = &begun[at] else { continue };
+                see(first + at, self.get_far(segment_of(begun.place), begun.scope, within(begun.place)));
             }
             first += count;
         }
+    }
+
+    /// The first half of a look-up: where to look. The line is on its way when this returns.
+    #[inline(always)]
+    fn begin(&self, scope: u32, place: u64) -> Begun<'_> {
+        let version = self.version(segment_of(place));
+        let seek = version.seek(scope, within(place));
+        let line = self.line(version, seek.line);
+        prefetch(line);
+        Begun { scope, place, version, seek, line }
+    }
+
+    /// The other half: the register, zero where there is none, if the home line and the version say so for sure.
+    #[inline(always)]
+    fn end(&self, begun: &Begun<'_>) -> Option<u64> {
+        let register = match begun.line.find(self.compare, begun.seek.key, begun.seek.mark()) {
+            // A register that ended is not below the sentinels.
+            Found::Register(register) if register < DROPPED => register,
+            Found::Nowhere => 0,
+            _ => return None,
+        };
+        self.is_still(segment_of(begun.place), begun.version).then_some(register)
     }
 
     /// Raises the pair's register to at least `value`; the register before, zero where there was none.

@@ -7,7 +7,8 @@ use super::universe::{Agent, Contact, Dialed, Moment, Number, START, Tenant};
 use crate::engine::{Applied, ApplyError};
 use crate::plan::{AgentView, CallbackView, NumberView};
 use crate::{
-    Call, Caller, Configuration, Decision, E164, Engine, Erasure, Event, Reason, Service, ServiceError, Timestamp,
+    AgentId, Call, Caller, Configuration, Decision, E164, Engine, Erasure, Event, Reason, Route, Service, ServiceError,
+    Timestamp,
 };
 use std::sync::Arc;
 
@@ -262,7 +263,20 @@ impl<S: Subject> Driver<S> {
                 }
             }
         }
+        self.compare_batch();
         self.compare_views();
+    }
+
+    /// Every question of one moment, asked at once: more than one group of a batch, and no whole number of groups.
+    fn compare_batch(&self) {
+        let engine = self.subject.engine();
+        let callers = |dialed| (0..=Contact::COUNT).map(move |caller| (dialed_number(dialed), caller_of(caller)));
+        let calls: Vec<_> = (0..=Dialed::COUNT).flat_map(callers).collect();
+        let one_by_one: Vec<_> =
+            calls.iter().map(|(dialed, caller)| engine.resolve(*dialed, *caller, self.now)).collect();
+        let mut decisions = vec![UNDECIDED; calls.len()];
+        engine.resolve_batch(&calls, self.now, &mut decisions);
+        assert_eq!(decisions, one_by_one, "a batch decides as single calls do");
     }
 
     fn compare_views(&self) {
@@ -285,6 +299,14 @@ impl<S: Subject> Driver<S> {
         }
     }
 }
+
+/// What no engine decides: a default route for a number that is not there.
+const UNDECIDED: Decision = Decision {
+    route: Route::Default(AgentId::from_u128(0)),
+    reason: Reason::UnknownNumber,
+    call: None,
+    generation: u64::MAX,
+};
 
 /// The explanation decides alike, tries the lines in order, and ends at the one that decided.
 ///

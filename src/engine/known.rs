@@ -1,0 +1,101 @@
+//! What is looked up by number before the rule is asked: the one part of a decision that waits for memory.
+
+use crate::decision::SourceCall;
+use crate::history::{History, LastCall, Register, Spot};
+use crate::number::{Caller, E164};
+use crate::plan::{AgentEntry, NumberEntry, Plan};
+use crate::slot::NumberSlot;
+use crate::time::Lookback;
+use smallvec::SmallVec;
+
+/// Calls that are looked up together: as many misses as a core can have open, and some.
+pub(super) const BATCH: usize = 32;
+
+/// What is known of a call.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known<'a> {
+    /// The dialed number, if it is ours.
+    pub(super) number: Option<KnownNumber<'a>>,
+    /// Where the pair lies; `None`: the caller is no number.
+    pub(super) contact: Option<Spot>,
+    /// The pair's last call, if it is one that counts.
+    pub(super) last: Option<LastKnown<'a>>,
+}
+
+/// A number of ours.
+#[derive(Clone, Copy)]
+pub(super) struct KnownNumber<'a> {
+    slot: NumberSlot,
+    pub(super) entry: &'a NumberEntry,
+    /// Its environment's.
+    pub(super) lookback: Lookback,
+}
+
+/// A last call, and the agent that placed it.
+#[derive(Clone, Copy)]
+pub(super) struct LastKnown<'a> {
+    pub(super) call: SourceCall,
+    pub(super) source: &'a AgentEntry,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn of(plan: &'a Plan, history: &History, dialed: E164, caller: Caller) -> Self {
+        // Where the pair lies follows from the two numbers alone: its line is on its way while the plan is read.
+        let contact = prefetch(history, dialed, caller);
+        let number = KnownNumber::of(plan, dialed);
+        let register = number.zip(contact).and_then(|(number, contact)| history.get_at(number.slot.into(), contact));
+        Self { number, contact, last: register.and_then(|register| LastKnown::of(plan, register)) }
+    }
+
+    /// The same of up to [`BATCH`] calls, one kind of look-up after the other: each kind is on its way for all of them
+    /// before the first is waited for.
+    pub(super) fn of_each(plan: &'a Plan, history: &History, calls: &[(E164, Caller)]) -> [Self; BATCH] {
+        let mut known = [Self::default(); BATCH];
+        for (known, (dialed, caller)) in known.iter_mut().zip(calls) {
+            known.contact = prefetch(history, *dialed, *caller);
+        }
+        let mut whose = SmallVec::<[usize; BATCH]>::new();
+        let mut pairs = SmallVec::<[_; BATCH]>::new();
+        for (at, (known, (dialed, _))) in known.iter_mut().zip(calls).enumerate() {
+            known.number = KnownNumber::of(plan, *dialed);
+            if let Some((number, contact)) = known.number.zip(known.contact) {
+                whose.push(at);
+                pairs.push((number.slot.into(), contact));
+            }
+        }
+        let mut registers = [None; BATCH];
+        history.get_batch(&pairs, &mut registers[..pairs.len()]);
+        for (at, register) in whose.into_iter().zip(registers) {
+            known[at].last = register.and_then(|register| LastKnown::of(plan, register));
+        }
+        known
+    }
+}
+
+impl<'a> KnownNumber<'a> {
+    fn of(plan: &'a Plan, dialed: E164) -> Option<Self> {
+        let slot = plan.dialed_slot(dialed)?;
+        let entry = plan.number_entry(slot)?;
+        Some(Self { slot, entry, lookback: plan.lookback(entry.environment) })
+    }
+}
+
+impl<'a> LastKnown<'a> {
+    fn of(plan: &'a Plan, register: Register) -> Option<Self> {
+        match register.read() {
+            LastCall::Placed { at, outcome, source } => {
+                // An agent that this plan does not know yet counts as none: the call came with a later configuration.
+                let source = plan.agent_entry(source)?;
+                Some(Self { call: SourceCall { agent: source.id, at, outcome }, source })
+            }
+            LastCall::Erased { .. } => None,
+        }
+    }
+}
+
+/// Brings near what the history knows of the two numbers; where that is. `None`: the caller is no number.
+fn prefetch(history: &History, dialed: E164, caller: Caller) -> Option<Spot> {
+    let spot = history.spot(dialed, caller.number()?);
+    history.prefetch(spot);
+    Some(spot)
+}
