@@ -51,7 +51,7 @@ impl Service {
     pub fn start(
         mut store: impl EventStore,
         engine: Engine,
-        progress: impl FnMut(Recovered),
+        progress: impl FnMut(Recovered) + Send,
     ) -> Result<Self, StoreError> {
         let no_thread = |error| StoreError::Io { path: "a thread".into(), error };
         let keeper = engine.keeper().map_err(no_thread)?;

@@ -73,6 +73,12 @@ impl Scope {
     pub const fn from_bits(bits: u32) -> Option<Self> {
         if bits <= Self::HIGHEST { Some(Self(bits)) } else { None }
     }
+
+    /// The environment that this is the scope of; `None` where it is a number's.
+    #[cfg(feature = "store")]
+    pub(crate) fn environment(self) -> Option<EnvironmentSlot> {
+        EnvironmentSlot::new((Self::HIGHEST - self.0) as usize)
+    }
 }
 
 impl From<NumberSlot> for Scope {
@@ -91,5 +97,22 @@ impl From<EnvironmentSlot> for Scope {
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Scope#{}", self.0)
+    }
+}
+
+#[cfg(all(test, feature = "store"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_a_numbers_or_an_environments() {
+        let numbers = [0, 1, NumberSlot::LIMIT - 1].map(|index| NumberSlot::new(index).expect("a slot"));
+        for slot in numbers {
+            assert_eq!(Scope::from(slot).environment(), None);
+        }
+        let environments = [0, 1, EnvironmentSlot::LIMIT - 1].map(|index| EnvironmentSlot::new(index).expect("a slot"));
+        for slot in environments {
+            assert_eq!(Scope::from(slot).environment(), Some(slot));
+        }
     }
 }

@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("plan", &["number", "id", "time", "outcome", "slot", "event"]),
     ("metrics", &["sync", "decision"]),
     ("engine", &["number", "id", "time", "outcome", "slot", "sync", "event", "decision", "history", "plan", "metrics"]),
-    ("store", &["number", "id", "time", "slot", "event", "history", "plan"]),
+    ("store", &["number", "id", "time", "slot", "sync", "event", "history", "plan"]),
     (
         "service",
         &["number", "id", "time", "slot", "event", "decision", "history", "plan", "metrics", "engine", "store"],

@@ -180,7 +180,7 @@ fn the_service_and_what_it_stores_mask() {
     let scope = Scope::from(NumberSlot::new(0).expect("the first"));
     let register = Register::call(NOW, Outcome::Busy, AgentSlot::new(0).expect("the first"));
     texts.debug(Batch { configurations: vec![configuration()], registers: vec![(scope, contact(), register)] });
-    texts.debug([Stored::Configuration(configuration()), Stored::Register(scope, contact(), register)]);
+    texts.debug([Stored::Configuration(configuration()), Stored::Registers(vec![(scope, contact(), register)])]);
     texts.debug(LastCall::Erased { until: NOW });
     texts.check();
 }

@@ -52,6 +52,11 @@ impl Register {
         }
     }
 
+    /// Whether it is an erasure.
+    pub const fn is_erasure(self) -> bool {
+        self.0.get() & SOURCE_MASK == SOURCE_MASK
+    }
+
     /// The word.
     pub const fn bits(self) -> u64 {
         self.0.get()

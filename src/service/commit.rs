@@ -136,7 +136,7 @@ impl Committer {
         let (engine, commits) = (Arc::clone(&self.engine), Arc::clone(&self.commits));
         let mut group = Group::new(&engine, &commits);
         for submitted in commands {
-            group.take(submitted);
+            group.take(submitted, &*self.store);
         }
         let batch = group.batch();
         if batch.is_empty() {
@@ -230,10 +230,10 @@ impl<'a> Group<'a> {
         }
     }
 
-    fn take(&mut self, submitted: Submitted) {
+    fn take(&mut self, submitted: Submitted, store: &dyn EventStore) {
         let waiting = match submitted.command {
             Command::Record { events, done } => {
-                let logged = events.iter().map(|event| self.log(event)).collect();
+                let logged = events.iter().map(|event| self.log(event, store)).collect();
                 Waiting::Recording { events, logged, done }
             }
             Command::Configure { environment, at, decide, done } => match self.configure(environment, at, decide) {
@@ -259,7 +259,12 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn log(&mut self, event: &Event) -> Logged {
+    fn log(&mut self, event: &Event, store: &dyn EventStore) -> Logged {
+        // What the store remembers of the contact's erasure, and the history need not know.
+        let erased = match self.erased(event, store) {
+            Ok(erased) => erased,
+            Err(error) => return Logged::Refused(ServiceError::NotDurable(error.to_string())),
+        };
         match event {
             Event::Configuration(configuration) if configuration.sequence <= self.plan.generation() => {
                 Logged::Did(Applied::Unchanged)
@@ -270,9 +275,11 @@ impl<'a> Group<'a> {
                 Err(error) => Logged::Refused(error.into()),
             },
             Event::Call(call) => {
-                match call_write(&self.plan, call, |scope, contact| self.held(scope, contact))
-                    .map(|write| self.raise(write))
-                {
+                let held = |scope: Scope, contact| match erased {
+                    Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
+                    _ => self.held(scope, contact),
+                };
+                match call_write(&self.plan, call, held).map(|write| self.raise(write)) {
                     Some(true) => Logged::Apply,
                     Some(false) => Logged::Refused(ServiceError::Full(self.engine.history().full())),
                     None => Logged::Did(Applied::Ignored),
@@ -285,11 +292,26 @@ impl<'a> Group<'a> {
                 }
                 // Where there is no room to remember the erasure, what is there goes all the same, and the engine says so.
                 for write in writes {
-                    self.raise(write);
+                    let known = erased.and_then(|(environment, erasure)| erasure.filter(|_| write.0 == environment));
+                    if known < Some(write.2) {
+                        self.raise(write);
+                    }
                 }
                 Logged::Apply
             }
         }
+    }
+
+    /// The environment of the event's contact, and until when the contact has been erased there as the store has it.
+    fn erased(&self, event: &Event, store: &dyn EventStore) -> Result<Option<(Scope, Option<Register>)>, StoreError> {
+        let (environment, contact) = match event {
+            Event::Call(call) => (call.environment, call.to),
+            Event::Erasure(erasure) => (erasure.environment, erasure.contact),
+            Event::Configuration(_) => return Ok(None),
+        };
+        let Some(slot) = self.plan.environment_slot(environment) else { return Ok(None) };
+        let scope = Scope::from(slot);
+        Ok(Some((scope, store.erasure(scope, contact)?)))
     }
 
     /// What the pair's register will be when the events of this group so far have been applied.

@@ -1,8 +1,10 @@
 //! From a store back to an engine.
 
 use crate::engine::Engine;
+use crate::event::Configuration;
 use crate::plan::Plan;
 use crate::store::{EventStore, StoreError, Stored};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How often progress is reported, in things that came back.
 const EVERY: u64 = 100_000;
@@ -23,33 +25,57 @@ pub struct Recovered {
 pub(super) fn recover(
     store: &mut impl EventStore,
     engine: &Engine,
-    mut progress: impl FnMut(Recovered),
+    progress: impl FnMut(Recovered) + Send,
 ) -> Result<(), StoreError> {
-    let mut plan = Some(Plan::new());
-    let mut so_far = Recovered::default();
-    store.recover(&mut |stored| {
-        match stored {
-            Stored::Configuration(configuration) => {
-                let plan = plan.as_mut().ok_or(StoreError::Disorder)?;
-                plan.advance(&configuration)?;
-                so_far.configurations += 1;
+    let recovery = Mutex::new(Recovery { plan: Some(Plan::new()), so_far: Recovered::default(), progress });
+    store.recover(&|stored| match stored {
+        Stored::Configuration(configuration) => lock(&recovery).follow(&configuration),
+        Stored::Registers(registers) => {
+            lock(&recovery).publish(engine);
+            for (scope, contact, register) in &registers {
+                engine.restore(*scope, *contact, *register)?;
             }
-            Stored::Register(scope, contact, register) => {
-                if let Some(plan) = plan.take() {
-                    engine.publish(plan);
-                }
-                engine.restore(scope, contact, register)?;
-                so_far.pairs += 1;
-            }
+            lock(&recovery).count(0, registers.len() as u64);
+            Ok(())
         }
-        if (so_far.configurations + so_far.pairs).is_multiple_of(EVERY) {
-            progress(so_far);
-        }
-        Ok(())
     })?;
-    if let Some(plan) = plan {
-        engine.publish(plan);
-    }
-    progress(Recovered { complete: true, ..so_far });
+    let mut recovery = recovery.into_inner().unwrap_or_else(PoisonError::into_inner);
+    recovery.publish(engine);
+    (recovery.progress)(Recovered { complete: true, ..recovery.so_far });
     Ok(())
+}
+
+fn lock<T>(recovery: &Mutex<T>) -> MutexGuard<'_, T> {
+    recovery.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What those who put back have in common.
+struct Recovery<P> {
+    /// The plan so far; gone when the engine has it.
+    plan: Option<Plan>,
+    so_far: Recovered,
+    progress: P,
+}
+
+impl<P: FnMut(Recovered)> Recovery<P> {
+    fn follow(&mut self, configuration: &Configuration) -> Result<(), StoreError> {
+        self.plan.as_mut().ok_or(StoreError::Disorder)?.advance(configuration)?;
+        self.count(1, 0);
+        Ok(())
+    }
+
+    fn publish(&mut self, engine: &Engine) {
+        if let Some(plan) = self.plan.take() {
+            engine.publish(plan);
+        }
+    }
+
+    fn count(&mut self, configurations: u64, pairs: u64) {
+        let before = (self.so_far.configurations + self.so_far.pairs) / EVERY;
+        self.so_far.configurations += configurations;
+        self.so_far.pairs += pairs;
+        if (self.so_far.configurations + self.so_far.pairs) / EVERY > before {
+            (self.progress)(self.so_far);
+        }
+    }
 }

@@ -1,14 +1,14 @@
 //! A data directory: ours, in a format that we know, and held by one process.
 //!
 //! ```text
-//! DIR/dialback.json   {"format":2}: says that the directory is ours, and written how. Named `dialback.json.new` while the
+//! DIR/dialback.json   {"format":3}: says that the directory is ours, and written how. Named `dialback.json.new` while the
 //!                     directory is being made.
 //! DIR/lock            held (flock) for as long as a process uses the directory
 //! DIR/watermark       the highest commit that was durable for certain when this was written; see `watermark.rs`
 //! DIR/store/          the storage engine's own files
 //! ```
 //!
-//! Format 1 had no watermark and no keyspace of commits; it is made one of format 2 when it is opened.
+//! A directory of an older format is made one of this when it is opened.
 
 use super::StoreError;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -16,7 +16,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The format that this version writes, and the newest that it reads.
-const FORMAT: u64 = 2;
+///
+/// 1. Configurations and registers, erasures among them.
+/// 2. A watermark, and each batch with a mark.
+/// 3. Erasures apart from the registers, under pseudonyms; the pairs that they reached are there no longer.
+pub(super) const FORMAT: u64 = 3;
 
 /// The marker while the directory is being made.
 const UNFINISHED: &str = "dialback.json.new";
@@ -69,9 +73,14 @@ impl DataDirectory {
         marker_path(&self.path).exists()
     }
 
+    /// The format in which the directory is; `None` where it is not complete.
+    pub(super) fn format(&self) -> Result<Option<u64>, StoreError> {
+        read_marker(&self.path)
+    }
+
     /// Whether the directory is complete, and in the format that this version writes.
     pub(super) fn is_current(&self) -> Result<bool, StoreError> {
-        Ok(read_marker(&self.path)? == Some(FORMAT))
+        Ok(self.format()? == Some(FORMAT))
     }
 
     /// Says that the directory is ours, complete and in this version's format. To be called when the storage engine has made

@@ -9,11 +9,27 @@ mod directory;
 mod durability;
 mod error;
 #[cfg(feature = "store")]
+mod expected;
+#[cfg(feature = "store")]
+mod expiry;
+#[cfg(feature = "store")]
 mod fjall;
 #[cfg(feature = "store")]
 mod journal;
 #[cfg(feature = "store")]
+mod keys;
+#[cfg(feature = "store")]
+mod keyspaces;
+#[cfg(feature = "store")]
 mod manifest;
+#[cfg(feature = "store")]
+mod migrate;
+#[cfg(feature = "store")]
+mod pseudonym;
+#[cfg(feature = "store")]
+mod purge;
+#[cfg(feature = "store")]
+mod scan;
 #[cfg(feature = "store")]
 mod watermark;
 
@@ -21,6 +37,8 @@ mod watermark;
 pub use self::fjall::FjallStore;
 pub use durability::Durability;
 pub use error::StoreError;
+#[cfg(feature = "store")]
+pub use purge::Upkeep;
 
 use crate::event::Configuration;
 use crate::history::Register;
@@ -41,11 +59,12 @@ pub trait EventStore: Send + 'static {
     /// operating system may forget what it failed to write, so that a retry which succeeds proves nothing.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
-    /// Shows all that is stored: every configuration in the order of its sequence, then every register in no order.
+    /// Shows all that is stored: every configuration in the order of its sequence, then every register in no order, perhaps
+    /// from several threads at once.
     ///
     /// # Errors
     /// What cannot be read is an error; nothing is passed over.
-    fn recover(&mut self, see: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError>;
+    fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError>;
 
     /// What a committed batch survives. [`Durability::Synced`] unless the store says otherwise.
     fn durability(&self) -> Durability {
@@ -60,6 +79,17 @@ pub trait EventStore: Send + 'static {
     fn sync(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Until when this contact was erased in the environment of this scope, where the store knows that and does not show it: one
+    /// that does not keep erased numbers can only be asked about a number that somebody else brings. Asked before every call is
+    /// recorded, so it should cost little where the answer is no.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
+        let _ = (environment, contact);
+        Ok(None)
+    }
 }
 
 /// What becomes durable together.
@@ -67,7 +97,8 @@ pub trait EventStore: Send + 'static {
 pub struct Batch {
     /// Each with the sequence after the one before.
     pub configurations: Vec<Configuration>,
-    /// At most one register a pair: the highest so far.
+    /// At most one register a pair: the highest so far. One that is an [erasure](Register::is_erasure) says, under the scope
+    /// of a number, that the pair is to be forgotten, and under that of an environment, until when.
     pub registers: Vec<(Scope, E164, Register)>,
 }
 
@@ -83,8 +114,8 @@ impl Batch {
 pub enum Stored {
     /// A configuration.
     Configuration(Configuration),
-    /// A pair's register.
-    Register(Scope, E164, Register),
+    /// Pairs and their registers: as many as are at hand.
+    Registers(Vec<(Scope, E164, Register)>),
 }
 
 /// The store that keeps nothing: for embedders and tests that need no durability.
@@ -100,7 +131,7 @@ impl EventStore for MemoryStore {
         Ok(())
     }
 
-    fn recover(&mut self, _: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn recover(&mut self, _: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
         Ok(())
     }
 }

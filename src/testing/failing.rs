@@ -1,5 +1,8 @@
 //! A store that fails when it is told to.
 
+use crate::history::Register;
+use crate::number::E164;
+use crate::slot::Scope;
 use crate::store::{Batch, Durability, EventStore, StoreError, Stored};
 use std::io;
 
@@ -37,7 +40,7 @@ impl<S: EventStore> EventStore for FailingStore<S> {
         Err(StoreError::Io { path: "store".into(), error: io::Error::other("the disk is gone") })
     }
 
-    fn recover(&mut self, see: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
         self.store.recover(see)
     }
 
@@ -47,5 +50,9 @@ impl<S: EventStore> EventStore for FailingStore<S> {
 
     fn sync(&mut self) -> Result<(), StoreError> {
         self.store.sync()
+    }
+
+    fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
+        self.store.erasure(environment, contact)
     }
 }

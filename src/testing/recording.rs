@@ -55,11 +55,11 @@ impl EventStore for RecordingStore {
         Ok(())
     }
 
-    fn recover(&mut self, see: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
         let (configurations, registers) = self.kept(|kept| (kept.configurations.clone(), kept.registers.clone()));
         configurations.into_iter().try_for_each(|configuration| see(Stored::Configuration(configuration)))?;
-        registers
-            .into_iter()
-            .try_for_each(|((scope, contact), register)| see(Stored::Register(scope, contact, register)))
+        see(Stored::Registers(
+            registers.into_iter().map(|((scope, contact), register)| (scope, contact, register)).collect(),
+        ))
     }
 }

@@ -21,7 +21,7 @@ impl EventStore for FailingStore {
         if *self.0.lock().unwrap() { Err(StoreError::Engine("/secret/path: disk full".into())) } else { Ok(()) }
     }
 
-    fn recover(&mut self, _: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn recover(&mut self, _: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -95,7 +95,7 @@ impl EventStore for SlowStore {
         Ok(())
     }
 
-    fn recover(&mut self, _: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn recover(&mut self, _: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
         Ok(())
     }
 }

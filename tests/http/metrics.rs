@@ -125,7 +125,7 @@ impl EventStore for Broken {
         if batch.registers.is_empty() { Ok(()) } else { Err(StoreError::Engine("broken".into())) }
     }
 
-    fn recover(&mut self, _: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn recover(&mut self, _: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -124,7 +124,7 @@ impl EventStore for Asked {
         Ok(())
     }
 
-    fn recover(&mut self, _: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn recover(&mut self, _: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
         Ok(())
     }
 

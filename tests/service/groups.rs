@@ -11,7 +11,7 @@ impl EventStore for Gated {
         self.0.commit(batch)
     }
 
-    fn recover(&mut self, see: &mut dyn FnMut(Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
         self.0.recover(see)
     }
 }

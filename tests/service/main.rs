@@ -6,7 +6,9 @@ mod damage;
 mod directories;
 mod durability;
 mod failures;
+mod formats;
 mod groups;
+mod retention;
 
 use dialback::history::Full;
 use dialback::store::{Batch, Durability, EventStore, FjallStore, StoreError, Stored};

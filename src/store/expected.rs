@@ -1,0 +1,42 @@
+//! What must be there when the engine has opened its files.
+
+use super::StoreError;
+use super::commit_mark::CommitMark;
+use super::directory::{DataDirectory, io_error};
+use super::journal::Journals;
+use super::manifest;
+use super::watermark::Watermark;
+use std::path::Path;
+
+/// What must be there when the engine has opened its files.
+#[derive(Default)]
+pub(super) struct Expected {
+    journals: Journals,
+    watermark: u64,
+}
+
+impl Expected {
+    /// Looks at the files before the engine does, and cuts off what a crash left unfinished. What is damaged stays as it is.
+    pub(super) fn read(directory: &DataDirectory) -> Result<Self, StoreError> {
+        manifest::tables(&directory.engine_path())?;
+        let journals = Journals::read(&directory.engine_path())?;
+        let watermark = Watermark::read(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
+        let expected = Self { journals, watermark: watermark.unwrap_or_default() };
+        if let Some(last) = expected.journals.last {
+            expected.check(last, &directory.engine_path())?;
+        }
+        expected.journals.cut()?;
+        Ok(expected)
+    }
+
+    /// Whether this last commit is the last one.
+    pub(super) fn check(&self, last: CommitMark, engine_path: &Path) -> Result<(), StoreError> {
+        let expected = self.journals.last.map_or(0, |last| last.number).max(self.watermark);
+        if last.number >= expected {
+            return Ok(());
+        }
+        let path = self.journals.active.clone().unwrap_or_else(|| engine_path.to_owned());
+        let what = format!("ends with commit {}, and commit {expected} was durable", last.number);
+        Err(StoreError::Damaged { path, what })
+    }
+}

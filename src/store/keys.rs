@@ -1,0 +1,71 @@
+//! Pairs as keys of the embedded store.
+
+use crate::number::E164;
+use crate::slot::Scope;
+
+/// 24 bits of scope and 50 of contact in ten bytes whose order is the pair's.
+pub(super) fn pack_pair(scope: Scope, contact: E164) -> [u8; 10] {
+    let pair = u128::from(scope.bits()) << 56 | u128::from(contact.code());
+    let mut key = [0; 10];
+    key.copy_from_slice(&pair.to_be_bytes()[6..]);
+    key
+}
+
+pub(super) fn unpack_pair(key: [u8; 10]) -> Option<(Scope, E164)> {
+    let mut bytes = [0; 16];
+    bytes[6..].copy_from_slice(&key);
+    let pair = u128::from_be_bytes(bytes);
+    let scope = u32::try_from(pair >> 56).ok().and_then(Scope::from_bits)?;
+    let contact = u64::try_from(pair & ((1 << 56) - 1)).ok().and_then(E164::from_code)?;
+    Some((scope, contact))
+}
+
+/// The first three bytes of a key of this scope.
+pub(super) fn pack_scope(scope: Scope) -> [u8; 3] {
+    let [_, bytes @ ..] = scope.bits().to_be_bytes();
+    bytes
+}
+
+/// The key half way between two, which may be the lower one.
+pub(super) fn between(low: [u8; 10], high: [u8; 10]) -> [u8; 10] {
+    let number = |key: [u8; 10]| {
+        let mut bytes = [0; 16];
+        bytes[6..].copy_from_slice(&key);
+        u128::from_be_bytes(bytes)
+    };
+    let (low, high) = (number(low), number(high));
+    let mut key = [0; 10];
+    key.copy_from_slice(&(low + high.saturating_sub(low) / 2).to_be_bytes()[6..]);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_packs_in_order_and_reads_back() {
+        let scopes = [0, 1, 0xFF_FFFF].map(|bits| Scope::from_bits(bits).expect("24 bits"));
+        let contacts = ["1", "15551234567", "999999999999999", "0", "000000000000000"];
+        let contacts = contacts.map(|digits| E164::from_digits(digits).expect("digits"));
+        for scope in scopes {
+            for contact in contacts {
+                let key = pack_pair(scope, contact);
+                assert_eq!(unpack_pair(key), Some((scope, contact)));
+                assert_eq!(key[..3], pack_scope(scope));
+            }
+        }
+        assert!(pack_pair(scopes[0], contacts[2]) < pack_pair(scopes[1], contacts[0]));
+        assert_eq!(unpack_pair([0xFF; 10]), None);
+    }
+
+    #[test]
+    fn what_is_between_is_between() {
+        let keys = [[0; 10], [0, 0, 0, 0, 0, 0, 0, 0, 0, 9], [0, 0, 1, 0, 0, 0, 0, 0, 0, 0], [0xFF; 10]];
+        for (low, high) in keys.iter().zip(&keys[1..]) {
+            let middle = between(*low, *high);
+            assert!(*low < middle && middle < *high);
+        }
+        assert_eq!(between([7; 10], [7; 10]), [7; 10]);
+    }
+}

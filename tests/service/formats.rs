@@ -1,0 +1,126 @@
+//! Data directories of an older format.
+
+use super::*;
+use dialback::history::Register;
+use dialback::{E164, Timestamp};
+use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+
+/// The number's and the environment's first slots.
+const NUMBER: u32 = 0;
+const ENVIRONMENT: u32 = 0xFF_FFFF;
+
+fn contact(number: u64) -> E164 {
+    E164::from_code(49_000 + number).expect("a code")
+}
+
+/// What they wrote: `configurations` by sequence, and every register, erasures too, under scope and contact; from format 2 on
+/// `commits` with the last batch's number, and a watermark, which may be behind.
+fn write(format: u64, path: &Path, configurations: &[Vec<Change>], registers: &[(u32, E164, Register)]) {
+    fs::create_dir_all(path).expect("made");
+    fs::write(path.join("lock"), "").expect("written");
+    let database = Database::builder(path.join("store")).open().expect("it opens");
+    let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default).expect("made");
+    let (plans, pairs) = (keyspace("configurations"), keyspace("registers"));
+    let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
+    for (changes, sequence) in configurations.iter().zip(1u64..) {
+        let (environment, changes) = (Tenant(0).id(), changes.clone());
+        let configuration = dialback::Configuration { sequence, environment, at: START, changes };
+        batch.insert(&plans, sequence.to_be_bytes(), serde_json::to_vec(&configuration).expect("JSON"));
+    }
+    for (scope, contact, register) in registers {
+        let key = [&scope.to_be_bytes()[1..], &contact.code().to_be_bytes()[1..]].concat();
+        batch.insert(&pairs, key, register.bits().to_be_bytes());
+    }
+    if format > 1 {
+        let mark = [7u64.to_be_bytes(), 6u64.to_be_bytes()].concat();
+        batch.insert(&keyspace("commits"), "commit", mark);
+    }
+    batch.commit().expect("written");
+    mark(path, format);
+}
+
+fn mark(path: &Path, format: u64) {
+    fs::write(path.join("dialback.json"), format!("{{\"format\":{format}}}\n")).expect("written");
+}
+
+fn slot() -> dialback::AgentSlot {
+    dialback::AgentSlot::new(0).expect("a slot")
+}
+
+fn ago(hours: u64) -> Timestamp {
+    Timestamp::from_millis(START.millis() - hours * 3_600_000)
+}
+
+/// So many calls; the first half of them has been erased.
+fn registers(pairs: u64) -> Vec<(u32, E164, Register)> {
+    let call = Register::call(ago(2), Outcome::Busy, slot());
+    let erasure = Register::erasure(ago(1));
+    let erased = (0..pairs / 2).flat_map(|n| [NUMBER, ENVIRONMENT].map(|scope| (scope, contact(n), erasure)));
+    erased.chain((pairs / 2..pairs).map(|n| (NUMBER, contact(n), call))).collect()
+}
+
+fn check(path: &Path, pairs: u64) {
+    let service = open(path);
+    let late = (0..pairs).map(|n| call_to(n, Moment(2), Outcome::Initiated));
+    let did = service.record(late.collect()).expect("it is durable");
+    for (n, did) in (0..pairs).zip(did) {
+        // An hour ago: just erased, or one hour later than the call that is known.
+        let (expected, reason) =
+            if n < pairs / 2 { (Applied::Ignored, Reason::NoHistory) } else { (Applied::Recorded, Reason::Matched) };
+        assert_eq!(did, Ok(expected), "{n}");
+        let caller = Caller::Number(contact(n));
+        assert_eq!(service.resolve(Dialed(0).number(), caller, START).reason, reason, "{n}");
+    }
+}
+
+#[test]
+fn a_directory_of_an_older_format_becomes_one_of_this() {
+    for format in [1, 2] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("data");
+        write(format, &path, &[changes()], &registers(10_000));
+        check(&path, 10_000);
+        let marker = fs::read_to_string(path.join("dialback.json")).expect("there");
+        assert_eq!(marker, "{\"format\":3}\n");
+        // And it is one: nothing is converted again, and the erasures are still there.
+        let service = open(&path);
+        assert_eq!(service.record(vec![call_to(0, Moment(2), Outcome::Busy)]), Ok(vec![Ok(Applied::Ignored)]));
+        assert_eq!(ask(&service, 299).reason, Reason::NoHistory);
+    }
+}
+
+#[test]
+fn a_conversion_that_was_cut_short_is_gone_on_with() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("data");
+    write(1, &path, &[changes()], &registers(6000));
+    drop(open(&path));
+    // As far as that it had moved some, and not said that it was done: the rest is in the old place.
+    let database = Database::builder(path.join("store")).open().expect("it opens");
+    let pairs = database.keyspace("registers", KeyspaceCreateOptions::default).expect("there");
+    for (scope, contact, register) in &registers(6000)[2000..6000] {
+        let key = [&scope.to_be_bytes()[1..], &contact.code().to_be_bytes()[1..]].concat();
+        pairs.insert(key, register.bits().to_be_bytes()).expect("written");
+    }
+    drop((pairs, database));
+    mark(&path, 1);
+    check(&path, 6000);
+}
+
+#[test]
+fn an_erasure_where_only_calls_may_be_is_damage() {
+    for (scope, contact, register) in &registers(10)[..2] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("data");
+        write(1, &path, &[changes()], &registers(10));
+        drop(open(&path));
+        let database = Database::builder(path.join("store")).open().expect("it opens");
+        let pairs = database.keyspace("registers", KeyspaceCreateOptions::default).expect("there");
+        let key = [&scope.to_be_bytes()[1..], &contact.code().to_be_bytes()[1..]].concat();
+        pairs.insert(key, register.bits().to_be_bytes()).expect("written");
+        drop((pairs, database));
+        let store = FjallStore::open(&path).expect("it opens");
+        let error = Service::start(store, Engine::new(), |_| {}).expect_err("damaged");
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    }
+}

@@ -1,0 +1,167 @@
+//! What was erased, and what has expired, leaves the disk: every file of the data directory is searched for the number, in every
+//! encoding that is used anywhere.
+
+use super::*;
+use dialback::history::Register;
+use dialback::{E164, Timestamp};
+
+const HOUR: u64 = 3_600_000;
+
+fn contact(digits: &str) -> E164 {
+    E164::from_digits(digits).expect("digits")
+}
+
+fn call(digits: &str, at: Timestamp) -> Event {
+    let (environment, agent, from) = (Tenant(0).id(), Agent(0).id(), Dialed(0).number());
+    Event::Call(Call { environment, agent, from, to: contact(digits), at, outcome: Outcome::Busy })
+}
+
+fn forget(digits: &str, until: Timestamp) -> Event {
+    Event::Erasure(Erasure { environment: Tenant(0).id(), contact: contact(digits), until })
+}
+
+fn before(hours: u64) -> Timestamp {
+    Timestamp::from_millis(START.millis() - hours * HOUR)
+}
+
+fn reason(service: &Service, digits: &str) -> Reason {
+    service.resolve(Dialed(0).number(), Caller::Number(contact(digits)), START).reason
+}
+
+/// The number as text (as it is in JSON, and behind a plus), and its code as the bytes of an integer, from either end and without
+/// the zeros in front, which any length of integer would have.
+fn encodings(digits: &str) -> Vec<Vec<u8>> {
+    let code = contact(digits).code().to_be_bytes();
+    let big_endian: Vec<u8> = code.into_iter().skip_while(|byte| *byte == 0).collect();
+    assert!(big_endian.len() >= 5, "shorter ones are found anywhere");
+    let little_endian = big_endian.iter().rev().copied().collect();
+    let wide = digits.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    vec![digits.as_bytes().to_vec(), big_endian, little_endian, wide]
+}
+
+/// The files that hold the number.
+fn files_with(path: &Path, digits: &str) -> Vec<String> {
+    let encodings = encodings(digits);
+    let holds = |bytes: &[u8]| {
+        encodings.iter().any(|encoding| bytes.windows(encoding.len()).any(|window| window == &encoding[..]))
+    };
+    // A journal is as long as it may become, and zero from its end on.
+    let written = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let files = contents(path).into_iter().filter_map(|(name, bytes)| Some((name, bytes?)));
+    files.filter(|(_, bytes)| holds(&bytes[..written(bytes)])).map(|(name, _)| name).collect()
+}
+
+/// The first and the last key of a table are in its description, as they are.
+const FIRST: &str = "12025550101";
+const LAST: &str = "998901234567890";
+const MIDDLE: &str = "493012345678";
+
+fn used(path: &Path) -> (Service, dialback::store::Upkeep) {
+    let store = FjallStore::open(path).expect("it opens");
+    let upkeep = store.upkeep();
+    let service = start(store);
+    configure(&service, changes()).expect("it is valid");
+    let others = (0..1000u64).map(|other| call(&format!("4420{:08}", other * 7919), before(2)));
+    service.record(others.collect()).expect("it is durable");
+    let those = [FIRST, MIDDLE, LAST].map(|digits| call(digits, before(2)));
+    service.record(those.to_vec()).expect("it is durable");
+    (service, upkeep)
+}
+
+#[test]
+fn an_erased_number_is_in_no_file_after_the_purge_and_stays_forgotten() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("data");
+    let (service, upkeep) = used(&path);
+    // The search finds what is there: in the journal, and in the tables once the journal has gone.
+    for digits in [FIRST, MIDDLE, LAST] {
+        assert!(files_with(&path, digits).iter().any(|name| name.contains(".jnl")), "{digits} in the journal");
+    }
+    upkeep.purge(None, START).expect("it is written");
+    for digits in [FIRST, LAST] {
+        let found = files_with(&path, digits);
+        assert!(!found.is_empty() && found.iter().all(|name| name.contains("/tables/")), "{digits}: {found:?}");
+        assert_eq!(reason(&service, digits), Reason::Matched);
+    }
+
+    let forgotten = [FIRST, MIDDLE, LAST].map(|digits| forget(digits, before(1)));
+    let did = service.record(forgotten.to_vec()).expect("it is durable");
+    assert!(did.iter().all(|did| *did == Ok(Applied::Erased { pairs: 1 })), "{did:?}");
+    assert!(!files_with(&path, FIRST).is_empty(), "nothing has been purged yet");
+    upkeep.purge(None, START).expect("it is written");
+    for digits in [FIRST, MIDDLE, LAST] {
+        assert_eq!(files_with(&path, digits), Vec::<String>::new(), "{digits}");
+    }
+    assert_eq!(upkeep.purged_at().expect("readable"), Some(START));
+
+    // Late reports are refused, now and after a restart, and bring nothing back; later calls begin anew.
+    let late = || vec![call(FIRST, before(1)), call(MIDDLE, before(3)), forget(FIRST, before(5))];
+    let ignored = |did: Vec<Result<Applied, ServiceError>>| did[..2].iter().all(|did| *did == Ok(Applied::Ignored));
+    assert!(ignored(service.record(late()).expect("it is durable")));
+    drop(service);
+    let service = open(&path);
+    assert!(ignored(service.record(late()).expect("it is durable")));
+    for digits in [FIRST, MIDDLE, LAST] {
+        assert_eq!(reason(&service, digits), Reason::NoHistory);
+        assert_eq!(files_with(&path, digits), Vec::<String>::new(), "{digits} after late reports");
+    }
+    assert_eq!(service.record(vec![call(LAST, before(0))]), Ok(vec![Ok(Applied::Recorded)]));
+    assert_eq!(reason(&service, LAST), Reason::Matched);
+    assert_eq!(reason(&service, "442000000000"), Reason::Matched, "others are untouched");
+    drop(service);
+    assert_eq!(reason(&open(&path), LAST), Reason::Matched);
+}
+
+#[test]
+fn a_purge_beside_commits_loses_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("data");
+    let (service, upkeep) = used(&path);
+    let number = |round: u64, other: u64| format!("3361{:08}", round * 1000 + other);
+    let purging = std::thread::spawn(move || (0..3).try_for_each(|_| upkeep.purge(None, START)));
+    let mut rounds = 0;
+    while !purging.is_finished() || rounds < 3 {
+        let calls = (0..100).map(|other| call(&number(rounds, other), before(1)));
+        let erased = (0..50).map(|other| forget(&number(rounds, other), before(0)));
+        service.record(calls.chain(erased).collect()).expect("it is durable");
+        rounds += 1;
+    }
+    purging.join().expect("no panic").expect("it is written");
+    drop(service);
+    let service = open(&path);
+    for round in 0..rounds {
+        for other in 0..100 {
+            let expected = if other < 50 { Reason::NoHistory } else { Reason::Matched };
+            assert_eq!(reason(&service, &number(round, other)), expected, "{round} {other}");
+        }
+    }
+    assert_eq!(reason(&service, FIRST), Reason::Matched);
+}
+
+#[test]
+fn what_is_below_the_floor_leaves_the_disk_and_what_is_not_stays() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("data");
+    let (service, upkeep) = used(&path);
+    let (old, edge) = ("12025550100", "998901234567891");
+    // An expired call, an expired erasure, and a call of the first moment that has not.
+    service.record(vec![call(old, before(11)), call(edge, before(10))]).expect("it is durable");
+    service.record(vec![call(MIDDLE, before(12)), forget(MIDDLE, before(11))]).expect("it is durable");
+    upkeep.purge(Some(Register::floor(before(10))), START).expect("it is written");
+    assert_eq!(files_with(&path, old), Vec::<String>::new());
+    assert!(!files_with(&path, edge).is_empty());
+    drop(service);
+    let service = open(&path);
+    assert_eq!((reason(&service, old), reason(&service, edge)), (Reason::NoHistory, Reason::Matched));
+    assert_eq!((reason(&service, FIRST), reason(&service, MIDDLE)), (Reason::Matched, Reason::Matched));
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_kept_by_its_upkeep() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (service, upkeep) = used(directory.path());
+    drop(service);
+    upkeep.purge(None, START).expect("there is nothing to do");
+    assert_eq!(upkeep.purged_at().expect("nothing is read"), None);
+    drop(open(directory.path()));
+}
