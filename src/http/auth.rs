@@ -88,7 +88,9 @@ fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refus
     // The map is searched by digest, of which nobody can choose the bits; the comparison that lets somebody in takes the
     // same time wherever the two differ.
     let held = plan.token(&digest).filter(|held| same(&held.digest, &digest) && token::is_of(held.role, secret));
-    held.map(|held| (held.role, held.environment)).ok_or_else(Refusal::invalid_token)
+    let held = held.ok_or_else(Refusal::invalid_token)?;
+    api.pace.admit(held)?;
+    Ok((held.role, held.environment))
 }
 
 fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {

@@ -5,11 +5,12 @@ use super::reply;
 use crate::plan::ConfigError;
 use crate::service::ServiceError;
 use axum::http::StatusCode;
-use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// What is wrong with which field.
@@ -22,6 +23,8 @@ pub(super) struct Refusal {
     code: &'static str,
     message: Cow<'static, str>,
     errors: FieldErrors,
+    /// When it may be worth while to ask again.
+    retry_after: Option<Duration>,
 }
 
 /// A request that was not granted.
@@ -43,7 +46,7 @@ pub(super) struct Envelope<'a> {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), errors: FieldErrors::new() }
+        Self { status, code, message: message.into(), errors: FieldErrors::new(), retry_after: None }
     }
 
     pub(super) fn invalid(errors: FieldErrors) -> Self {
@@ -89,6 +92,12 @@ impl Refusal {
     pub(super) fn not_outbound() -> Self {
         let message = "Agent must have direction=outbound to place calls";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_AGENT_DIRECTION", message)
+    }
+
+    pub(super) fn rate_limited(wait: Duration) -> Self {
+        let message = "Too many requests with this token";
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", message);
+        Self { retry_after: Some(wait), ..refusal }
     }
 
     /// What the client would replace is not what it has seen.
@@ -142,6 +151,11 @@ impl IntoResponse for Refusal {
         let mut response = reply::json(self.status, &self.envelope());
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, not less than there are.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response
     }

@@ -48,7 +48,8 @@
 //! `NOT_DURABLE` or `TIMEOUT`; those with a body 400 `MALFORMED_JSON` or `BODY_CUT_SHORT`, 413 `BODY_TOO_LARGE` and 415
 //! `UNSUPPORTED_MEDIA_TYPE`. Unknown fields and query parameters are refused, not ignored.
 //!
-//! What it does not do: it speaks no TLS and bounds no rate. Put it behind something that does, or on a loopback address.
+//! [`Api::with_rates`] bounds how often the holder of a token may ask: 429 `RATE_LIMITED` with `Retry-After`. What it does not do:
+//! it knows nothing of connections and TLS, which are for whoever listens.
 //!
 //! ```no_run
 //! use dialback::http::{Api, Token, router};
@@ -87,6 +88,7 @@ mod log;
 mod narrative;
 mod numbers;
 mod openapi;
+mod pace;
 mod page;
 mod path;
 mod plain;
@@ -100,6 +102,7 @@ mod token;
 mod tokens;
 mod what_if;
 
+pub use pace::{Rates, SteadyClock};
 pub use token::Token;
 
 use crate::service::Service;
@@ -108,6 +111,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::{Extension, Router};
 use error::Refusal;
+use pace::Pace;
 use requests::Requests;
 use std::fmt;
 use std::sync::Arc;
@@ -126,6 +130,7 @@ pub struct Api {
     clock: Clock,
     operator: Option<[u8; 32]>,
     limits: Limits,
+    pace: Arc<Pace>,
     requests: Arc<Requests>,
 }
 
@@ -149,7 +154,14 @@ impl Default for Limits {
 impl Api {
     /// The API of a service, on a clock.
     pub fn new(service: Arc<Service>, clock: Clock) -> Self {
-        Self { service, clock, operator: None, limits: Limits::default(), requests: Arc::default() }
+        Self {
+            service,
+            clock,
+            operator: None,
+            limits: Limits::default(),
+            pace: Arc::default(),
+            requests: Arc::default(),
+        }
     }
 
     /// Takes one more operator token, held in memory only, by its digest: what a first start needs to make tokens that
@@ -157,6 +169,19 @@ impl Api {
     #[must_use]
     pub fn with_operator(self, digest: [u8; 32]) -> Self {
         Self { operator: Some(digest), ..self }
+    }
+
+    /// The same for everybody but the operator of [`with_operator`](Self::with_operator). Clones count together with it.
+    #[must_use]
+    pub fn without_operator(self) -> Self {
+        Self { operator: None, ..self }
+    }
+
+    /// Bounds how often the holder of a token may ask, measured with this clock. Whoever is held in memory only may ask as often
+    /// as it likes.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates, clock: &SteadyClock) -> Self {
+        Self { pace: Arc::new(Pace::new(rates, clock)), ..self }
     }
 
     /// Other limits.

@@ -109,5 +109,6 @@ pub(super) async fn revoke(
     let plan = api.service.plan();
     let token = plan.tokens().find(|token| token.id == id).ok_or_else(Refusal::token_not_found)?;
     api.change(token.environment, move |_| Ok(vec![Change::TokenRevoked { id }])).await?;
+    api.pace.tidy();
     Ok(reply::message(StatusCode::OK, "Token revoked"))
 }

@@ -20,6 +20,7 @@ mod metrics;
 mod numbers;
 mod openapi;
 mod operators;
+mod pace;
 mod random;
 mod refusals;
 mod route;

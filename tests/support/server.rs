@@ -52,6 +52,10 @@ impl Server {
     }
 
     pub fn start_engine(engine: Engine, store: impl EventStore, limits: Limits) -> Self {
+        Self::start_api(engine, store, |api| api.with_limits(limits))
+    }
+
+    pub fn start_api(engine: Engine, store: impl EventStore, set_up: impl FnOnce(Api) -> Api) -> Self {
         let service = Service::start(store, engine, |_| {}).expect("starts");
         let service = Arc::new(service);
         let now = Arc::new(Mutex::new(START));
@@ -68,7 +72,7 @@ impl Server {
         };
         let clock = Arc::clone(&now);
         let api = Api::new(Arc::clone(&service), Arc::new(move || *clock.lock().expect("not poisoned")));
-        Self { router: router(api.with_limits(limits)), service, environment, other_environment, now, tokens }
+        Self { router: router(set_up(api)), service, environment, other_environment, now, tokens }
     }
 
     pub fn set_now(&self, now: Timestamp) {

@@ -25,6 +25,8 @@ use tower::ServiceExt;
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(crate) struct Reachable {
     url: String,
+    /// Where everybody else asks.
+    public_url: String,
     token: String,
 }
 
@@ -32,9 +34,10 @@ pub(crate) struct Reachable {
 pub(crate) struct DaemonFile(PathBuf);
 
 impl DaemonFile {
-    pub(crate) fn write(data: &Path, url: String, token: &str) -> Result<Self, Failure> {
+    pub(crate) fn write(data: &Path, url: &str, public_url: &str, token: &str) -> Result<Self, Failure> {
         let path = daemon_file(data);
-        let text = serde_json::to_vec(&Reachable { url, token: token.to_owned() }).expect("two strings");
+        let [url, public_url, token] = [url, public_url, token].map(str::to_owned);
+        let text = serde_json::to_vec(&Reachable { url, public_url, token }).expect("three strings");
         let write = || {
             // Made anew, so that the mode is ours.
             let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;

@@ -2,10 +2,12 @@
 
 mod sample;
 
+use crate::connections::Door;
 use crate::failure::Failure;
+use crate::limits::ConnectionLimits;
 use crate::serve::{Stop, listen, runtime, serve};
 use crate::{now, out};
-use dialback::http::{Api, Token};
+use dialback::http::{self, Api, Token};
 use dialback::store::MemoryStore;
 use dialback::{AgentId, Change, Decision, Engine, Plan, Role, Service, Timestamp, TokenId};
 use sample::{ENVIRONMENT, InboundCall};
@@ -49,7 +51,8 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
             },
         };
         show_requests(&url, &token.secret)?;
-        serve(listener, Api::new(Arc::new(service), Arc::new(crate::now)), stop).await
+        let router = http::router(Api::new(Arc::new(service), Arc::new(crate::now)));
+        serve(vec![Door { listener, tls: None, router }], ConnectionLimits::default(), stop).await
     })
 }
 

@@ -2,15 +2,18 @@
 
 mod args;
 mod client;
+mod connections;
 mod data;
 mod demo;
 mod environment;
 mod failure;
 mod import;
+mod limits;
 mod log;
 mod out;
 mod resolve;
 mod serve;
+mod tls;
 mod token;
 
 use args::{Args, Command, ImportOptions};

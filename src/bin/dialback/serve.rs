@@ -1,8 +1,11 @@
 //! `dialback serve`: the daemon.
 
 use crate::client::DaemonFile;
+use crate::connections::{self, Door};
 use crate::data::DataOptions;
 use crate::failure::Failure;
+use crate::limits::{ConnectionLimits, LimitOptions};
+use crate::tls::TlsOptions;
 use crate::{data, now};
 use dialback::Role;
 use dialback::http::{self, Api, Token};
@@ -32,10 +35,15 @@ pub(crate) struct ServeOptions {
     #[arg(value_parser = durability)]
     durability: Durability,
     #[command(flatten)]
+    tls: TlsOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
+    #[command(flatten)]
     data: DataOptions,
 }
 
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
+    let tls = options.tls.acceptor()?;
     let service = data::open_as(&options.data, options.durability)?;
     if options.durability != Durability::Synced {
         warn!(durability = %options.durability, "what is acknowledged can be lost");
@@ -46,12 +54,23 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let operator = Token::issue(Role::Operator);
     // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
     let service = Arc::new(service);
-    let api = Api::new(Arc::clone(&service), Arc::new(now)).with_operator(operator.digest);
+    let api = options.limits.bound(Api::new(Arc::clone(&service), Arc::new(now))).with_operator(operator.digest);
+    let limits = options.limits.of_connections();
     runtime()?.block_on(async {
         let stop = Stop::listen()?;
         let (listener, url) = listen(options.listen).await?;
-        let _file = DaemonFile::write(&options.data.data, url, &operator.secret)?;
-        serve(listener, api, stop).await
+        let Some(tls) = tls else {
+            let _file = DaemonFile::write(&options.data.data, &url, &url, &operator.secret)?;
+            return serve(vec![Door { listener, tls: None, router: http::router(api) }], limits, stop).await;
+        };
+        // The commands would have to know whom the certificate names and who signed it. They come in on loopback instead, and
+        // the operator token of the moment is good for nothing elsewhere.
+        let (side, side_url) = listen(([127, 0, 0, 1], 0).into()).await?;
+        let url = url.replacen("http:", "https:", 1);
+        let _file = DaemonFile::write(&options.data.data, &side_url, &url, &operator.secret)?;
+        let front = Door { listener, tls: Some(tls), router: http::router(api.clone().without_operator()) };
+        let side = Door { listener: side, tls: None, router: http::router(api) };
+        serve(vec![front, side], limits, stop).await
     })
 }
 
@@ -76,9 +95,11 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String),
 
 /// Serves until SIGINT or SIGTERM, then finishes the requests it has and commits what they handed in. Does not wait for them
 /// longer than a while, nor past a second signal.
-pub(crate) async fn serve(listener: TcpListener, api: Api, mut stop: Stop) -> Result<ExitCode, Failure> {
-    let address = listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
-    info!(%address, "serving");
+pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, mut stop: Stop) -> Result<ExitCode, Failure> {
+    for door in &doors {
+        let address = door.listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
+        info!(%address, tls = door.tls.is_some(), "serving");
+    }
     let (asked, stopping) = oneshot::channel();
     let asked_to_stop = async {
         stop.asked().await;
@@ -86,9 +107,8 @@ pub(crate) async fn serve(listener: TcpListener, api: Api, mut stop: Stop) -> Re
         // Nobody listens where the server has failed.
         let _ = asked.send(stop);
     };
-    let server = axum::serve(listener, http::router(api)).with_graceful_shutdown(asked_to_stop);
     tokio::select! {
-        ended = server.into_future() => ended.map_err(|error| Failure::new(format!("serving failed: {error}")))?,
+        () = connections::serve(doors, limits, asked_to_stop) => {}
         () = waited_enough(stopping) => warn!("not everything that had begun was finished"),
     }
     info!("stopped");

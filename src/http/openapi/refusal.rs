@@ -34,6 +34,7 @@ fn common(method: &str, operation: &Value) -> Told {
     let kinds = operation["security"].as_array().map_or(0, Vec::len);
     if kinds > 0 {
         tell("401", "`INVALID_TOKEN`: no token, or one that is not valid");
+        tell("429", "`RATE_LIMITED`: too many requests with this token");
         tell("503", "`TIMEOUT`: it took too long; a change that was asked for may or may not be in force");
     }
     if kinds > 0 && method != "get" {
@@ -95,6 +96,10 @@ fn pin(status: &str, response: &mut Value) {
     if status == "401" {
         let bearer = json!({"schema": {"type": "string", "const": "Bearer"}, "required": true});
         response["headers"] = json!({"WWW-Authenticate": bearer});
+    }
+    if status == "429" {
+        let seconds = json!({"schema": {"type": "integer", "minimum": 1}, "required": true});
+        response["headers"] = json!({"Retry-After": seconds});
     }
 }
 

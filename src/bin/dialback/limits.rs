@@ -1,0 +1,73 @@
+//! What anybody may ask of the daemon, as its operator sets it.
+
+use dialback::http::{Api, Limits, Rates, SteadyClock};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitOptions {
+    /// Requests a second with one token of an environment or of an operator, as many of them at once; 0: no limit
+    #[arg(long, value_name = "REQUESTS", env = "DIALBACK_RATE_LIMIT", default_value_t = 1000)]
+    rate_limit: u32,
+    /// The same for a gateway, which asks for each call that comes in
+    #[arg(long, value_name = "REQUESTS", default_value_t = 0)]
+    gateway_rate_limit: u32,
+    /// The longest body of a request, and the longest line of a bulk upload
+    #[arg(long, value_name = "BYTES", default_value = "1048576")]
+    body_limit: NonZeroUsize,
+    /// How long a request may take, or one step of a bulk upload
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    request_timeout: NonZeroU32,
+    /// How long a client may take for the head of a request, for a TLS handshake, and to ask again on the same connection
+    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    header_timeout: NonZeroU32,
+    /// Connections at a time; others wait. Each takes a file descriptor, and so does the store
+    #[arg(long, value_name = "CONNECTIONS", default_value = "512")]
+    max_connections: NonZeroU32,
+}
+
+/// What one connection may cost, and all of them together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionLimits {
+    /// How long a client may take for the head of a request.
+    pub(crate) header_timeout: Duration,
+    /// How long a client may leave an answer unread.
+    pub(crate) write_timeout: Duration,
+    /// Connections at a time.
+    pub(crate) connections: usize,
+}
+
+impl LimitOptions {
+    /// The API within these limits.
+    pub(crate) fn bound(&self, api: Api) -> Api {
+        let mut limits = Limits::default();
+        limits.body_bytes = self.body_limit.get();
+        limits.patience = seconds(self.request_timeout);
+        let rates =
+            Rates { environment: NonZeroU32::new(self.rate_limit), gateway: NonZeroU32::new(self.gateway_rate_limit) };
+        let begun = Instant::now();
+        let clock: SteadyClock = Arc::new(move || begun.elapsed());
+        api.with_limits(limits).with_rates(rates, &clock)
+    }
+
+    pub(crate) fn of_connections(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            header_timeout: seconds(self.header_timeout),
+            write_timeout: seconds(self.request_timeout),
+            connections: usize::try_from(self.max_connections.get()).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        let (header_timeout, write_timeout) = (Duration::from_secs(10), Duration::from_secs(30));
+        Self { header_timeout, write_timeout, connections: 512 }
+    }
+}
+
+fn seconds(seconds: NonZeroU32) -> Duration {
+    Duration::from_secs(seconds.get().into())
+}

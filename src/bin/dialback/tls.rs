@@ -1,0 +1,52 @@
+//! TLS, where the operator has a certificate.
+
+use crate::failure::Failure;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ServerConfig};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct TlsOptions {
+    /// Serve over TLS 1.2 and 1.3 with this certificate: a PEM file, the chain behind it
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "DIALBACK_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key: a PEM file, which only the daemon's user should be able to read
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "DIALBACK_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+}
+
+impl TlsOptions {
+    /// Who shakes hands; `None` where TLS is not wanted. Both files are read once, here.
+    pub(crate) fn acceptor(&self) -> Result<Option<TlsAcceptor>, Failure> {
+        let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let chain: Vec<_> = chain.map_err(|error| unreadable(cert, &error))?;
+        if chain.is_empty() {
+            return Err(unusable(cert, "no certificate in it"));
+        }
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
+        let mut config = config.map_err(|error: rustls::Error| unusable(key, error.to_string()))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Some(TlsAcceptor::from(Arc::new(config))))
+    }
+}
+
+/// Says what is wrong with the file, never what is in it.
+fn unreadable(path: &Path, error: &pem::Error) -> Failure {
+    match error {
+        pem::Error::Io(error) => unusable(path, error.to_string()),
+        pem::Error::NoItemsFound => unusable(path, "not the PEM that is wanted here"),
+        _ => unusable(path, "not PEM, or damaged"),
+    }
+}
+
+fn unusable(path: &Path, what: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("{}: {what}", path.display()))
+}
