@@ -163,7 +163,7 @@ pub(super) struct Calling {
     #[schema(schema_with = schema::direction)]
     direction: String,
     /// All the numbers that the agent owns from now on; without it they stay.
-    #[schema(value_type = Option<Vec<Uuid>>)]
+    #[schema(schema_with = schema::identities, required = false)]
     phone_number_ids: Option<Vec<AgentId>>,
 }
 

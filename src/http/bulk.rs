@@ -51,7 +51,7 @@ struct LineError {
     post, path = "/calls/bulk", tag = "calls", operation_id = "recordCalls",
     request_body(
         description = "Calls as `POST /calls` takes them, one JSON object a line; any number of lines",
-        content((String = "application/x-ndjson", example = json!(example::bulk()))),
+        content((serde_json::Value = "application/x-ndjson", example = json!(example::bulk()))),
     ),
     responses((status = 200, description = "What became of the lines", body = Report, example = json!(
         {"accepted": 1, "rejected": 1, "errors": [{"line": 2, "message": "The line is not valid JSON"}]}

@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(super) struct Config {
     /// Outbound agents, none twice.
-    #[schema(min_items = 1, max_items = 1000, value_type = Vec<Uuid>)]
+    #[schema(schema_with = schema::sources)]
     source_agent_ids: Vec<AgentId>,
     /// Which outcomes of the source's call make the contact eligible; without it every one.
     #[schema(schema_with = schema::any_outcomes, required = false)]

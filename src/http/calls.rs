@@ -25,10 +25,10 @@ pub(super) struct NewCall {
     #[schema(value_type = Uuid)]
     agent_id: AgentId,
     /// A number of ours.
-    #[schema(schema_with = schema::number)]
+    #[schema(schema_with = schema::any_number)]
     from: String,
     /// The contact.
-    #[schema(schema_with = schema::number)]
+    #[schema(schema_with = schema::any_number)]
     to: String,
     /// When it was placed: from 2020 on, and at most a day ahead.
     #[schema(schema_with = schema::moment)]

@@ -28,7 +28,7 @@ pub(super) struct Erased {
 #[utoipa::path(
     delete, path = "/contacts/{number}", tag = "calls", operation_id = "eraseContact",
     params(
-        ("number" = String, Path, description = "The contact", example = json!(example::CONTACT), pattern = r"^\+[1-9][0-9]{0,14}$"),
+        ("number" = String, Path, description = "The contact", example = json!(example::CONTACT), format = "phone-number"),
     ),
     responses(
         (status = 200, description = "Forgotten, durably", body = Data<Erased>, example = json!(

@@ -5,6 +5,7 @@
 //! wrong one.
 
 pub(super) mod example;
+mod link;
 mod refusal;
 pub(super) mod schema;
 
@@ -67,9 +68,13 @@ impl Document {
                 bodies.extend(body_schema(operation));
             }
         }
-        for name in bodies {
+        link::complete(&mut document["paths"]);
+        while let Some(name) = bodies.pop() {
+            let schema = &mut document["components"]["schemas"][name];
             // What nobody reads is refused, not ignored.
-            document["components"]["schemas"][name]["additionalProperties"] = json!(false);
+            schema["additionalProperties"] = json!(false);
+            let items = objects(&mut schema["properties"]).map(|field| &field["items"]);
+            bodies.extend(items.filter_map(name_of));
         }
         Self(reply::json_bytes(&document))
     }
@@ -86,8 +91,12 @@ fn security_schemes() -> Value {
 
 /// The name of the schema that the operation's body must have.
 fn body_schema(operation: &Value) -> Option<String> {
-    let reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str()?;
-    reference.strip_prefix("#/components/schemas/").map(str::to_owned)
+    name_of(&operation["requestBody"]["content"]["application/json"]["schema"])
+}
+
+/// The name of the schema that is referred to.
+fn name_of(schema: &Value) -> Option<String> {
+    schema["$ref"].as_str()?.strip_prefix("#/components/schemas/").map(str::to_owned)
 }
 
 /// The objects among an object's values.

@@ -81,7 +81,9 @@ pub(super) fn outcome(value: &Value) -> Result<Outcome, Wrong> {
 }
 
 pub(super) fn lookback(value: &Value) -> Result<Lookback, Wrong> {
-    let days = value.as_u64().filter(|days| (1..=MAX_LOOKBACK_DAYS).contains(days));
+    // JSON has no integers: 7.0 is 7, and is written like it.
+    let whole = || value.as_f64()?.to_string().parse().ok();
+    let days = value.as_u64().or_else(whole).filter(|days| (1..=MAX_LOOKBACK_DAYS).contains(days));
     let days = days.and_then(|days| u32::try_from(days).ok());
     days.map(Lookback::from_days).ok_or_else(|| format!("must be an integer from 1 to {MAX_LOOKBACK_DAYS}").into())
 }

@@ -64,7 +64,7 @@ pub(super) struct Question {
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct Asked {
     /// The number of ours that was called.
-    #[param(pattern = r"^\+[1-9][0-9]{0,14}$", example = json!(example::DIALED))]
+    #[param(format = "phone-number", example = json!(example::DIALED))]
     dialed: String,
     /// Whatever the trunk says of the caller.
     #[param(example = json!(example::CONTACT))]

@@ -48,7 +48,7 @@ struct RoleChange {
     #[schema(value_type = Uuid)]
     agent_id: AgentId,
     /// Null takes the role away.
-    #[schema(required, min_items = 1, max_items = 1000, value_type = Option<Vec<Uuid>>)]
+    #[schema(schema_with = schema::sources_or_null, required = true)]
     source_agent_ids: Option<Vec<AgentId>>,
     #[schema(schema_with = schema::any_outcomes, required = false)]
     callback_trigger_statuses: Option<Vec<String>>,
@@ -60,7 +60,7 @@ struct RoleChange {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct InboundCall {
-    #[schema(schema_with = schema::number)]
+    #[schema(schema_with = schema::any_number)]
     dialed: String,
     /// Whatever the trunk says of the caller.
     caller: Option<String>,

@@ -78,6 +78,8 @@ async fn the_two_more_settings_come_back_only_where_they_were_set() {
         "source_agent_ids": [source], "callback_trigger_statuses": ["no_answer", "busy", "voicemail"], "lookback_days": 7,
     });
     assert_eq!(data["callback_config"], config);
+    let whole = json!({"source_agent_ids": [source], "lookback_days": 7.0});
+    assert_eq!(client.put(&path, whole).await.data()["callback_config"]["lookback_days"], json!(7));
     let nulls = json!({"source_agent_ids": [source], "callback_trigger_statuses": null, "lookback_days": null});
     let data = client.put(&path, nulls).await.data();
     assert_eq!(data["callback_config"], json!({"source_agent_ids": [source]}));

@@ -3,6 +3,7 @@
 use crate::decision::Reason;
 use crate::event::{Direction, Role};
 use crate::outcome::Outcome;
+use crate::plan::MAX_SOURCES;
 use crate::store::Durability;
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{
@@ -68,13 +69,46 @@ pub(in crate::http) fn outcomes() -> Array {
 
 /// Outcomes as requests may have them; null is the same as nothing.
 pub(in crate::http) fn any_outcomes() -> Array {
-    let or_null = SchemaType::from_iter([Type::Array, Type::Null]);
-    ArrayBuilder::new().schema_type(or_null).items(any_outcome()).min_items(Some(1)).build()
+    ArrayBuilder::new().schema_type(or_null(Type::Array)).items(any_outcome()).min_items(Some(1)).build()
 }
 
 /// A phone number in E.164 form.
 pub(in crate::http) fn number() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(E164)).build()
+}
+
+/// Source agents: at least one, none twice.
+pub(in crate::http) fn sources() -> Array {
+    some_sources().build()
+}
+
+/// The same; null stands for none.
+pub(in crate::http) fn sources_or_null() -> Array {
+    some_sources().schema_type(or_null(Type::Array)).build()
+}
+
+fn some_sources() -> ArrayBuilder {
+    ArrayBuilder::new().items(uuid()).min_items(Some(1)).max_items(Some(MAX_SOURCES)).unique_items(true)
+}
+
+/// Identities, none twice; null is the same as nothing.
+pub(in crate::http) fn identities() -> Array {
+    ArrayBuilder::new().schema_type(or_null(Type::Array)).items(uuid()).unique_items(true).build()
+}
+
+fn uuid() -> Object {
+    let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+}
+
+fn or_null(schema_type: Type) -> SchemaType {
+    SchemaType::from_iter([schema_type, Type::Null])
+}
+
+/// A phone number in any form that the environment's dial plan knows.
+pub(in crate::http) fn any_number() -> Object {
+    let format = SchemaFormat::Custom("phone-number".into());
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
 }
 
 /// A moment.

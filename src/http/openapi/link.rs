@@ -1,0 +1,38 @@
+//! From an answer that names something new to the operations that take its name.
+
+use serde_json::{Value, json};
+
+/// Operations that make something, and the path parameter in which others name it.
+const MAKERS: &[(&str, &str)] = &[("createAgent", "agent"), ("createNumber", "number"), ("issueToken", "token")];
+
+/// Adds links to the answers of those that make something.
+pub(super) fn complete(paths: &mut Value) {
+    for (maker, parameter) in MAKERS {
+        let links = links(paths, parameter);
+        for operation in operations(paths).filter(|operation| operation["operationId"] == *maker) {
+            for status in ["200", "201"] {
+                if let Some(response) = operation["responses"].get_mut(status) {
+                    response["links"] = links.clone();
+                }
+            }
+        }
+    }
+}
+
+fn links(paths: &mut Value, parameter: &str) -> Value {
+    let takes = |operation: &&mut Value| {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        // A contact is named by a number too, but not by an identity.
+        parameters.into_iter().any(|one| one["name"] == parameter && one["schema"]["format"] == "uuid")
+    };
+    let link = |operation: &mut Value| {
+        let name = operation["operationId"].as_str()?.to_owned();
+        let link = json!({"operationId": name, "parameters": {parameter: "$response.body#/data/id"}});
+        Some((name, link))
+    };
+    Value::Object(operations(paths).filter(takes).filter_map(link).collect())
+}
+
+fn operations(paths: &mut Value) -> impl Iterator<Item = &mut Value> {
+    super::objects(paths).flat_map(super::objects)
+}
