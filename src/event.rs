@@ -6,6 +6,10 @@
 //! * [`Call`] and [`Erasure`] converge whatever their order.
 //! * [`Configuration`] is ordered by its sequence and validated before it becomes an event.
 
+mod answer;
+
+pub use answer::{Answer, AnswerBody};
+
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::{DialPlan, E164};
 use crate::outcome::{Outcome, OutcomeSet};
@@ -164,6 +168,13 @@ pub enum Change {
     TokenRevoked {
         /// Which.
         id: TokenId,
+    },
+    /// What these changes were asked for with a key has been answered like this.
+    AnswerGiven {
+        /// Whose key it is: the environment's own, or [`EnvironmentId::SYSTEM`] for operators.
+        scope: EnvironmentId,
+        /// The answer, remembered for a day.
+        answer: Answer,
     },
 }
 

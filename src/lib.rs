@@ -52,7 +52,7 @@ mod time;
 
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 pub use engine::{Applied, ApplyError, Engine, Reader};
-pub use event::{Call, Change, Configuration, Direction, Erasure, Event, Role};
+pub use event::{Answer, AnswerBody, Call, Change, Configuration, Direction, Erasure, Event, Role};
 pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};
 pub use number::{Caller, DialPlan, Digits, E164, NumberError};

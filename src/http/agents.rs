@@ -4,6 +4,7 @@ use super::auth::Tenant;
 use super::error::Refusal;
 use super::etag::{Conditions, Versions, tagged};
 use super::form::{Form, QueryForm};
+use super::idempotency::{Key, Repeatable};
 use super::openapi::{example, schema};
 use super::page::{Asked, Meta, Page};
 use super::path::Named;
@@ -114,7 +115,7 @@ pub(super) struct NewAgent {
 
 /// Makes a draft. A client may bring the identity along, and may then ask as often as it likes.
 #[utoipa::path(
-    post, path = "/agents", tag = "agents", operation_id = "createAgent",
+    post, path = "/agents", tag = "agents", operation_id = "createAgent", params(Repeatable),
     request_body(content = NewAgent, examples(
         ("minimal" = (value = json!({"name": "Callback Handler", "direction": "inbound"}))),
         ("mirrored" = (value = json!(
@@ -134,8 +135,10 @@ pub(super) struct NewAgent {
 pub(super) async fn create(
     Tenant(environment): Tenant,
     State(api): State<Api>,
+    key: Key,
     mut form: Form,
 ) -> Result<Response, Refusal> {
+    let keyed = key.of(environment, &form);
     let name = form.required("name", read::name);
     let direction = form.required("direction", read::direction);
     let label = form.optional("label", read::name);
@@ -150,10 +153,12 @@ pub(super) async fn create(
         Some(_) => Err(ConfigError::AgentExists(id).into()),
         None => Ok((vec![Change::AgentCreated { id, name, label, direction }], true)),
     };
-    let (plan, is_new) = api.configure(environment, decide).await?;
-    let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
-    let shown = render::Agent::from(agent);
-    Ok(tagged(agent.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
+    let render = move |plan: &Plan, is_new| {
+        let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
+        let shown = render::Agent::from(agent);
+        Ok(tagged(agent.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
+    };
+    api.answer(environment, keyed, decide, render).await
 }
 
 /// What an agent does on the phone.
@@ -220,7 +225,7 @@ fn changes_nothing(agent: AgentView<'_>, direction: Direction, numbers: Option<&
 /// From now on the agent takes new calls.
 #[utoipa::path(
     post, path = "/agents/{agent}/publish", tag = "agents", operation_id = "publishAgent",
-    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions),
+    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions, Repeatable),
     responses(
         (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
             {"success": true, "data": example::agent()}
@@ -234,14 +239,15 @@ pub(super) async fn publish(
     agent: Named<AgentId>,
     api: State<Api>,
     conditions: Conditions,
+    key: Key,
 ) -> Result<Response, Refusal> {
-    set_published(tenant, agent, api, conditions, true).await
+    set_published(tenant, agent, api, conditions, key, true).await
 }
 
 /// From now on the agent takes no new calls; its configuration stays.
 #[utoipa::path(
     post, path = "/agents/{agent}/unpublish", tag = "agents", operation_id = "unpublishAgent",
-    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions),
+    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions, Repeatable),
     responses(
         (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
             {"success": true, "data": example::agent()}
@@ -255,8 +261,9 @@ pub(super) async fn unpublish(
     agent: Named<AgentId>,
     api: State<Api>,
     conditions: Conditions,
+    key: Key,
 ) -> Result<Response, Refusal> {
-    set_published(tenant, agent, api, conditions, false).await
+    set_published(tenant, agent, api, conditions, key, false).await
 }
 
 async fn set_published(
@@ -264,19 +271,21 @@ async fn set_published(
     Named(id): Named<AgentId>,
     State(api): State<Api>,
     conditions: Conditions,
+    key: Key,
     published: bool,
 ) -> Result<Response, Refusal> {
     let decide = move |plan: &Plan| {
         let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
         conditions.allow(Some(agent.revision()))?;
-        Ok(match published {
+        let changes = match published {
             _ if agent.is_published() == published => Vec::new(),
             true => vec![Change::AgentPublished { id }],
             false => vec![Change::AgentUnpublished { id }],
-        })
+        };
+        Ok((changes, ()))
     };
-    let plan = api.change(environment, decide).await?;
-    show_agent(&plan, environment, id)
+    let render = move |plan: &Plan, ()| show_agent(plan, environment, id);
+    api.answer(environment, key.alone(environment), decide, render).await
 }
 
 /// Deletes a draft. It leaves every callback configuration it was in.

@@ -1,8 +1,8 @@
 //! From a request's body to a form.
 
-use super::Api;
 use super::error::Refusal;
 use super::form::Form;
+use super::{Api, idempotency};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
@@ -20,10 +20,11 @@ impl FromRequest<Api> for Form {
         if !is_json {
             return Err(Refusal::media_type("The body must be application/json"));
         }
-        let body = read(request.into_body(), api.limits.body_bytes).await?;
+        let (head, body) = request.into_parts();
+        let body = read(body, api.limits.body_bytes).await?;
         // What was wrong where would quote the body, which may hold a phone number.
         let value = serde_json::from_slice(&body).map_err(|_| Refusal::malformed_json("The body is not valid JSON"))?;
-        Self::new(value)
+        Ok(Self::new(value)?.with_digest(idempotency::digest(&head.headers, &body)))
     }
 }
 

@@ -4,6 +4,7 @@ use super::auth::Tenant;
 use super::error::Refusal;
 use super::etag::{Conditions, Versions, tagged};
 use super::form::Form;
+use super::idempotency::{Key, Repeatable};
 use super::openapi::{example, schema};
 use super::path::Named;
 use super::render::CallbackConfig;
@@ -77,7 +78,7 @@ pub(super) struct Replaced {
 /// Gives the role; on an agent that has it, replaces its sources.
 #[utoipa::path(
     post, path = "/agents/{agent}/callback", tag = "callbacks", operation_id = "createCallback",
-    params(("agent" = Uuid, Path, description = "An inbound agent", example = json!(example::CALLBACK)), Versions),
+    params(("agent" = Uuid, Path, description = "An inbound agent", example = json!(example::CALLBACK)), Versions, Repeatable),
     request_body(content = Config, examples(
         ("plain" = (value = json!({"source_agent_ids": [example::SOURCE]}))),
         ("limited" = (value = json!(example::limited_config()))),
@@ -103,19 +104,23 @@ pub(super) async fn create(
     Named(id): Named<AgentId>,
     State(api): State<Api>,
     conditions: Conditions,
+    key: Key,
     form: Form,
 ) -> Result<Response, Refusal> {
+    let keyed = key.of(environment, &form);
     let role = Role::read(form)?;
     let decide = move |plan: &Plan| {
         let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
         conditions.allow(agent.callback().map(CallbackView::revision))?;
-        Ok(vec![role.set_on(id)])
+        Ok((vec![role.set_on(id)], ()))
     };
-    let plan = api.change(environment, decide).await?;
-    let (agent, callback) = callback_agent(&plan, environment, id)?;
-    let (name, direction) = (agent.name(), agent.direction().name());
-    let created = Created { id, name, direction, callback_config: callback.into() };
-    Ok(tagged(callback.revision(), reply::data(created)))
+    let render = move |plan: &Plan, ()| {
+        let (agent, callback) = callback_agent(plan, environment, id)?;
+        let (name, direction) = (agent.name(), agent.direction().name());
+        let created = Created { id, name, direction, callback_config: callback.into() };
+        Ok(tagged(callback.revision(), reply::data(created)))
+    };
+    api.answer(environment, keyed, decide, render).await
 }
 
 /// Replaces the sources of an agent that has the role.

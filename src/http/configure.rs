@@ -6,6 +6,7 @@ use crate::event::{Change, Event};
 use crate::id::EnvironmentId;
 use crate::plan::Plan;
 use crate::service::Recording;
+use crate::time::Timestamp;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -19,6 +20,16 @@ impl Api {
         environment: EnvironmentId,
         decide: impl FnOnce(&Plan) -> Result<(Vec<Change>, T), Refusal> + Send + 'static,
     ) -> Result<(Arc<Plan>, T), Refusal> {
+        self.configure_at(environment, self.now(), decide).await
+    }
+
+    /// The same at a moment that is known.
+    pub(super) async fn configure_at<T: Send + 'static>(
+        &self,
+        environment: EnvironmentId,
+        at: Timestamp,
+        decide: impl FnOnce(&Plan) -> Result<(Vec<Change>, T), Refusal> + Send + 'static,
+    ) -> Result<(Arc<Plan>, T), Refusal> {
         let (done, answer) = oneshot::channel();
         let (say, said) = oneshot::channel();
         let decide = move |plan: &Plan| {
@@ -30,7 +41,7 @@ impl Api {
             let _ = say.send(besides);
             Ok(changes)
         };
-        self.service.submit_configuration(environment, self.now(), decide, |result| {
+        self.service.submit_configuration(environment, at, decide, |result| {
             let _ = done.send(result);
         });
         let plan = answer.await.map_err(|_| Refusal::internal())??;

@@ -3,12 +3,14 @@
 use super::auth::Operator;
 use super::error::Refusal;
 use super::form::Form;
+use super::idempotency::{Key, Repeatable};
 use super::openapi::example;
 use super::reply::Data;
 use super::{Api, fresh, read, render, reply};
 use crate::event::Change;
 use crate::id::EnvironmentId;
 use crate::number::DialPlan;
+use crate::plan::Plan;
 use axum::extract::State;
 use axum::response::Response;
 use utoipa::ToSchema;
@@ -46,7 +48,7 @@ pub(super) struct NewEnvironment {
 
 /// Makes a tenant.
 #[utoipa::path(
-    post, path = "/environments", tag = "operators", operation_id = "createEnvironment",
+    post, path = "/environments", tag = "operators", operation_id = "createEnvironment", params(Repeatable),
     request_body(content = NewEnvironment, examples(
         ("minimal" = (value = json!({"name": "Acme"}))),
         ("american" = (value = json!({
@@ -62,16 +64,20 @@ pub(super) struct NewEnvironment {
     ),
     security(("operator" = [])),
 )]
-pub(super) async fn create(_: Operator, State(api): State<Api>, mut form: Form) -> Result<Response, Refusal> {
+pub(super) async fn create(_: Operator, State(api): State<Api>, key: Key, mut form: Form) -> Result<Response, Refusal> {
+    let keyed = key.of(EnvironmentId::SYSTEM, &form);
     let name = form.required("name", read::name);
     let dial_plan = dial_plan(&mut form);
     let lookback = form.optional("lookback_days", read::lookback).unwrap_or_default();
     let name = form.finish(|| name)?;
 
     let id = EnvironmentId::from(fresh::uuid());
-    let plan = api.change(id, move |_| Ok(vec![Change::EnvironmentSet { name, dial_plan, lookback }])).await?;
-    let environment = plan.environment(id).ok_or_else(Refusal::internal)?;
-    Ok(reply::created(render::Environment::from(environment)))
+    let decide = move |_: &Plan| Ok((vec![Change::EnvironmentSet { name, dial_plan, lookback }], ()));
+    let render = move |plan: &Plan, ()| {
+        let environment = plan.environment(id).ok_or_else(Refusal::internal)?;
+        Ok(reply::created(render::Environment::from(environment)))
+    };
+    api.answer(id, keyed, decide, render).await
 }
 
 fn dial_plan(form: &mut Form) -> DialPlan {

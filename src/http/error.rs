@@ -100,6 +100,18 @@ impl Refusal {
         Self { retry_after: Some(wait), ..refusal }
     }
 
+    /// The key was used for something else.
+    pub(super) fn key_reused() -> Self {
+        let message = "This Idempotency-Key was used for another request";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", message)
+    }
+
+    /// It was done, and its answer is nothing that we keep.
+    pub(super) fn shown_once() -> Self {
+        let message = "This was done, and its answer is shown once; whoever lost it revokes what was made and asks with another key";
+        Self::new(StatusCode::CONFLICT, "SHOWN_ONCE", message)
+    }
+
     /// What the client would replace is not what it has seen.
     pub(super) fn stale() -> Self {
         let message = "This is not the version that the request is about; read it again";

@@ -20,6 +20,8 @@ pub(super) struct Form {
     errors: FieldErrors,
     /// Stands before the names of the fields where they are told: where in a greater form this one lies.
     within: String,
+    /// Of the body that this was read from, where somebody wants to know.
+    digest: Vec<u8>,
 }
 
 /// What is wrong with a value: how the sentence "The … field" goes on. Never quotes the value.
@@ -58,8 +60,18 @@ impl Form {
         }
     }
 
+    /// The same, which says what the body was whose digest this is.
+    pub(super) fn with_digest(self, digest: Vec<u8>) -> Self {
+        Self { digest, ..self }
+    }
+
+    /// The digest of the body; empty where nobody wanted to know.
+    pub(super) fn digest(&self) -> &[u8] {
+        &self.digest
+    }
+
     fn of(fields: Map<String, Value>, within: String) -> Self {
-        Self { fields, errors: FieldErrors::new(), within }
+        Self { fields, errors: FieldErrors::new(), within, digest: Vec::new() }
     }
 
     /// Reads a field that must be there.

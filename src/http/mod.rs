@@ -84,6 +84,7 @@ mod exposition;
 mod form;
 mod fresh;
 mod health;
+mod idempotency;
 mod log;
 mod narrative;
 mod numbers;

@@ -4,6 +4,7 @@ use super::auth::Tenant;
 use super::error::Refusal;
 use super::etag::{Conditions, Versions, tagged};
 use super::form::{Form, Given, QueryForm};
+use super::idempotency::{Key, Repeatable};
 use super::openapi::{example, schema};
 use super::page::{Asked, Meta, Page};
 use super::path::Named;
@@ -78,7 +79,7 @@ pub(super) struct NewNumber {
 
 /// Takes a number into the environment. As with agents, a client may bring the identity along.
 #[utoipa::path(
-    post, path = "/phone-numbers", tag = "numbers", operation_id = "createNumber",
+    post, path = "/phone-numbers", tag = "numbers", operation_id = "createNumber", params(Repeatable),
     request_body(content = NewNumber, examples(
         ("minimal" = (value = json!({"number": "+15551230001"}))),
         ("mirrored" = (value = json!({"number": "+15551230002", "id": example::NEW_NUMBER}))),
@@ -97,8 +98,10 @@ pub(super) struct NewNumber {
 pub(super) async fn create(
     Tenant(environment): Tenant,
     State(api): State<Api>,
+    key: Key,
     mut form: Form,
 ) -> Result<Response, Refusal> {
+    let keyed = key.of(environment, &form);
     let number = form.required("number", read::international);
     let id = form.optional("id", |value| read::uuid(value, NumberId::parse));
     let number = form.finish(|| number)?;
@@ -109,10 +112,12 @@ pub(super) async fn create(
         Some(_) => Err(ConfigError::NumberExists(id).into()),
         None => Ok((vec![Change::NumberAdded { id, number }], true)),
     };
-    let (plan, is_new) = api.configure(environment, decide).await?;
-    let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
-    let shown = render::Number::from(number);
-    Ok(tagged(number.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
+    let render = move |plan: &Plan, is_new| {
+        let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
+        let shown = render::Number::from(number);
+        Ok(tagged(number.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
+    };
+    api.answer(environment, keyed, decide, render).await
 }
 
 /// Who answers a number.

@@ -56,7 +56,12 @@ pub(super) fn message(status: StatusCode, message: &str) -> Response {
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let mut response = Response::new(Body::from(json_bytes(body)));
+    json_text(status, json_bytes(body))
+}
+
+/// JSON that has been written already.
+pub(super) fn json_text(status: StatusCode, text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response

@@ -3,6 +3,7 @@
 use super::auth::Operator;
 use super::error::Refusal;
 use super::form::Form;
+use super::idempotency::{Key, Repeatable};
 use super::openapi::{example, schema};
 use super::path::Named;
 use super::reply::{Data, Message};
@@ -10,6 +11,7 @@ use super::token::Token;
 use super::{Api, fresh, read, render, reply};
 use crate::event::{Change, Role};
 use crate::id::{EnvironmentId, TokenId};
+use crate::plan::Plan;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -56,19 +58,23 @@ pub(super) struct NewToken {
 
 /// Makes a token. The answer is the only place where it ever stands.
 #[utoipa::path(
-    post, path = "/tokens", tag = "operators", operation_id = "issueToken",
+    post, path = "/tokens", tag = "operators", operation_id = "issueToken", params(Repeatable),
     request_body(content = NewToken, examples(
         ("environment" = (value = json!(
             {"role": "environment", "environment_id": example::ENVIRONMENT, "label": "CRM"}
         ))),
         ("gateway" = (value = json!({"role": "gateway"}))),
     )),
-    responses((status = 201, description = "Made", body = Data<Issued<'static>>, example = json!(
-        {"success": true, "data": example::issued()}
-    ))),
+    responses(
+        (status = 201, description = "Made", body = Data<Issued<'static>>, example = json!(
+            {"success": true, "data": example::issued()}
+        )),
+        (status = 409, description = "`SHOWN_ONCE`: this was done for the same key, and a token is shown once"),
+    ),
     security(("operator" = [])),
 )]
-pub(super) async fn issue(_: Operator, State(api): State<Api>, mut form: Form) -> Result<Response, Refusal> {
+pub(super) async fn issue(_: Operator, State(api): State<Api>, key: Key, mut form: Form) -> Result<Response, Refusal> {
+    let keyed = key.of(EnvironmentId::SYSTEM, &form).shown_once();
     let role = form.required("role", read::role);
     let environment = form.optional("environment_id", |value| read::uuid(value, EnvironmentId::parse));
     let label = form.optional("label", read::name).unwrap_or_default();
@@ -84,9 +90,12 @@ pub(super) async fn issue(_: Operator, State(api): State<Api>, mut form: Form) -
 
     let id = TokenId::from(fresh::uuid());
     let Token { secret, digest } = Token::issue(role);
-    let plan = api.change(environment, move |_| Ok(vec![Change::TokenIssued { id, role, label, digest }])).await?;
-    let issued = plan.token(&digest).ok_or_else(Refusal::internal)?;
-    Ok(reply::created(Issued { shown: issued.into(), token: secret }))
+    let decide = move |_: &Plan| Ok((vec![Change::TokenIssued { id, role, label, digest }], ()));
+    let render = move |plan: &Plan, ()| {
+        let issued = plan.token(&digest).ok_or_else(Refusal::internal)?;
+        Ok(reply::created(Issued { shown: issued.into(), token: secret }))
+    };
+    api.answer(environment, keyed, decide, render).await
 }
 
 /// Revokes a token: the next request with it is refused.

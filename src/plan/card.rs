@@ -1,5 +1,6 @@
 //! What people and the control API read of a configuration; no decision does.
 
+use super::answers::Answers;
 use super::slots::Slots;
 use crate::event::{Direction, Role};
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
@@ -57,6 +58,8 @@ pub(super) struct EnvironmentCard {
     pub(super) agents: Slots<Option<AgentSlot>>,
     /// Every number it ever had, in the order of addition.
     pub(super) numbers: Slots<Option<NumberSlot>>,
+    /// What its requests with a key were answered.
+    pub(super) answers: Answers,
 }
 
 /// A token of the control API. The token itself is kept nowhere; only its digest is.

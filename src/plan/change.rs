@@ -1,5 +1,6 @@
 //! From one plan to the next: each change, validated and compiled.
 
+use super::answers::Answers;
 use super::card::{AgentCard, CallbackCard, EnvironmentCard, NumberCard, Token};
 use super::entry::{AgentEntry, CallbackEntry, NumberEntry};
 use super::slots::Slots;
@@ -57,6 +58,10 @@ impl Plan {
                 digest: *digest,
             }),
             Change::TokenRevoked { id } => self.revoke_token(environment, *id),
+            Change::AnswerGiven { scope, answer } if [environment, EnvironmentId::SYSTEM].contains(scope) => {
+                self.remember(*scope, at, answer)
+            }
+            Change::AnswerGiven { scope, .. } => Err(ConfigError::UnknownEnvironment(*scope)),
             _ => {
                 let tenant = self.environment_slot(environment).ok_or(ConfigError::UnknownEnvironment(environment))?;
                 self.change_tenant(tenant, at, change)
@@ -93,7 +98,10 @@ impl Plan {
                 self.set_callback(tenant, *id, sources, *outcomes, *lookback, at)
             }
             Change::CallbackRemoved { id } => self.remove_callback(tenant, *id, at),
-            Change::EnvironmentSet { .. } | Change::TokenIssued { .. } | Change::TokenRevoked { .. } => {
+            Change::EnvironmentSet { .. }
+            | Change::TokenIssued { .. }
+            | Change::TokenRevoked { .. }
+            | Change::AnswerGiven { .. } => {
                 unreachable!("belongs to no tenant's part")
             }
         }
@@ -135,6 +143,7 @@ impl Plan {
             revision: 0,
             agents: Slots::default(),
             numbers: Slots::default(),
+            answers: Answers::default(),
         })));
         self.environment_slots.set(id, slot.index());
         Ok(slot)
@@ -483,7 +492,7 @@ impl Plan {
         }
     }
 
-    fn environment_card_mut(&mut self, slot: EnvironmentSlot) -> &mut EnvironmentCard {
+    pub(super) fn environment_card_mut(&mut self, slot: EnvironmentSlot) -> &mut EnvironmentCard {
         let card = self.environments.get_mut(slot.index()).and_then(Option::as_mut);
         Arc::make_mut(card.expect("environments are never removed"))
     }

@@ -4,6 +4,7 @@
 //! did not change, so that a change costs the same in a small and in a large configuration: a few chunks of 256 entries and
 //! their lists. The engine publishes it with one swap.
 
+mod answers;
 mod card;
 mod change;
 mod entry;
@@ -13,6 +14,7 @@ mod published;
 mod slots;
 mod view;
 
+pub use answers::{ANSWER_MILLIS, MAX_ANSWER_BYTES, MAX_ANSWERS};
 pub use card::Token;
 pub use change::MAX_SOURCES;
 pub use error::ConfigError;
@@ -26,6 +28,7 @@ use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::E164;
 use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope};
 use crate::time::Lookback;
+use answers::Answers;
 use card::{AgentCard, EnvironmentCard, NumberCard};
 use index::Index;
 use slots::Slots;
@@ -48,12 +51,14 @@ pub struct Plan {
     agent_cards: Slots<Option<Arc<AgentCard>>>,
     number_cards: Slots<Option<Arc<NumberCard>>>,
     tokens: Arc<HashMap<[u8; 32], Token>>,
+    system_answers: Answers,
 
     // Dictionaries. Slots are keyed by environment too, so that no tenant can tell what another one has.
     environment_slots: Index<EnvironmentId>,
     agent_slots: Index<(EnvironmentSlot, AgentId)>,
     number_slots: Index<(EnvironmentSlot, E164)>,
     number_ids: Index<(EnvironmentSlot, NumberId)>,
+    answer_places: Index<(EnvironmentId, [u8; 16])>,
 }
 
 impl Plan {

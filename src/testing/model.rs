@@ -308,6 +308,8 @@ impl Model {
                 require(self.tokens.iter().all(|token| token.1 != *id && token.2 != *digest))?;
                 self.tokens.push((environment, *id, *digest));
             }
+            // Says what somebody was told; no decision knows it.
+            Change::AnswerGiven { scope, .. } => require([environment, EnvironmentId::SYSTEM].contains(scope))?,
             Change::TokenRevoked { id } => {
                 let before = self.tokens.len();
                 self.tokens.retain(|token| (token.0, token.1) != (environment, *id));
@@ -370,7 +372,10 @@ impl Model {
                 self.roles.retain(|role| (role.environment, role.agent) != (environment, *id));
                 Ok(())
             }
-            Change::EnvironmentSet { .. } | Change::TokenIssued { .. } | Change::TokenRevoked { .. } => {
+            Change::EnvironmentSet { .. }
+            | Change::TokenIssued { .. }
+            | Change::TokenRevoked { .. }
+            | Change::AnswerGiven { .. } => {
                 unreachable!("handled before")
             }
         }

@@ -75,6 +75,14 @@ impl Server {
         Self { router: router(set_up(api)), service, environment, other_environment, now, tokens }
     }
 
+    /// The same with another service, which holds what this one's held.
+    pub fn restarted_on(self, service: Service) -> Self {
+        let service = Arc::new(service);
+        let clock = Arc::clone(&self.now);
+        let api = Api::new(Arc::clone(&service), Arc::new(move || *clock.lock().expect("not poisoned")));
+        Self { router: router(api), service, ..self }
+    }
+
     pub fn set_now(&self, now: Timestamp) {
         *self.now.lock().expect("not poisoned") = now;
     }

@@ -30,7 +30,12 @@ pub(super) fn complete(method: &str, operation: &mut Value) {
 /// What every operation with these properties may be refused with.
 fn common(method: &str, operation: &Value) -> Told {
     let mut told = Told::new();
-    let mut tell = |status, text| told.entry(status).or_default().push(text);
+    let mut tell = |status, text| {
+        let all: &mut Vec<_> = told.entry(status).or_default();
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    };
     let kinds = operation["security"].as_array().map_or(0, Vec::len);
     if kinds > 0 {
         tell("401", "`INVALID_TOKEN`: no token, or one that is not valid");
@@ -52,6 +57,10 @@ fn common(method: &str, operation: &Value) -> Told {
         tell("413", "`BODY_TOO_LARGE`: more bytes than are read");
         tell("422", "`VALIDATION_ERROR`: with what is wrong, field by field");
     }
+    if has_parameter(operation, "Idempotency-Key") {
+        tell("422", "`VALIDATION_ERROR`: with what is wrong, field by field");
+        tell("422", "`IDEMPOTENCY_KEY_REUSED`: the key was used for another request");
+    }
     if is_versioned(operation) {
         tell("412", "`PRECONDITION_FAILED`: it is another version");
     }
@@ -64,7 +73,11 @@ fn common(method: &str, operation: &Value) -> Told {
 
 /// Whether the operation is about a version of something.
 fn is_versioned(operation: &Value) -> bool {
-    operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["name"] == "If-Match"))
+    has_parameter(operation, "If-Match")
+}
+
+fn has_parameter(operation: &Value, name: &str) -> bool {
+    operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["name"] == name))
 }
 
 /// Answers about something that has versions say which.

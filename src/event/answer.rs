@@ -1,0 +1,32 @@
+//! Answers that are remembered for their keys.
+
+use std::fmt;
+
+/// What a request was answered that brought a key along (`Idempotency-Key`), so that the same request again gets the same answer.
+///
+/// Neither key nor request is kept, only digests: they may say anything.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Answer {
+    /// The first half of the key's SHA-256.
+    pub key: [u8; 16],
+    /// The same of what the request was: two with the same digest are the same.
+    pub request: [u8; 16],
+    /// The status of the answer.
+    pub status: u16,
+    /// Which version it shows, where that has versions.
+    pub revision: Option<u64>,
+    /// The answer itself; `None` where it is shown once only.
+    pub body: Option<AnswerBody>,
+}
+
+/// The text of an answer. It may hold phone numbers, so it is shown by its length.
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
+pub struct AnswerBody(pub String);
+
+impl fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AnswerBody({} bytes)", self.0.len())
+    }
+}
