@@ -7,6 +7,7 @@
 #[path = "support/server.rs"]
 mod server;
 
+use dialback::store::{Batch, EventStore, StoreError, Stored};
 use serde_json::json;
 use server::{CONTACT, Desk, OURS, Server};
 use std::fmt::{Debug, Write};
@@ -45,6 +46,19 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
+/// Takes configurations, and no call.
+struct Broken;
+
+impl EventStore for Broken {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.registers.is_empty() { Ok(()) } else { Err(StoreError::Engine("the disk is gone".into())) }
+    }
+
+    fn recover(&mut self, _: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn the_request_log_has_the_template_and_never_the_path() {
     let lines = Lines::default();
@@ -64,8 +78,30 @@ async fn the_request_log_has_the_template_and_never_the_path() {
     client.post("/phone-numbers", json!({"number": OURS})).await;
 
     let log = lines.0.lock().unwrap().clone();
-    assert!(log.contains("method=DELETE route=\"/api/v1/contacts/{number}\" status=200"), "{log}");
-    assert!(log.contains("route=\"-\" status=404"), "{log}");
+    let answered = |route: &str, status: &str| {
+        let head = format!("route=\"{route}\" id=");
+        let rest = log.split(&head).skip(1).filter_map(|rest| rest.split_once('\n'));
+        rest.into_iter().any(|(line, _)| line[16..].starts_with(&format!(" message=answered status={status} latency=")))
+    };
+    assert!(log.contains("method=DELETE route=\"/api/v1/contacts/{number}\" id="), "{log}");
+    assert!(answered("/api/v1/contacts/{number}", "200") && answered("-", "404"), "{log}");
+    let named = client.named(&format!("/agents?search={CONTACT}"), CONTACT).await;
+    let log = lines.0.lock().unwrap().clone();
+    assert!(log.contains(&format!("id={named} ")), "the answer has the name that the log has: {log}");
+
+    // A store that has failed is told of, and not once a request.
+    let failing = Server::start_on(Broken);
+    let tenant = failing.tenant();
+    let lost = Desk::set_up(&tenant).await;
+    for _ in 0..100 {
+        tenant.post("/calls", lost.call("busy")).await.is(503, "NOT_DURABLE");
+        tenant.send(axum::http::Method::GET, "//health", None, axum::body::Body::empty()).await.is(503, "NOT_DURABLE");
+    }
+    let log = lines.0.lock().unwrap().clone();
+    let told: Vec<&str> = log.split("refused=").skip(1).map(|rest| rest.split_once(' ').unwrap().0).collect();
+    assert_eq!(told, ["1", "2", "4", "8", "16", "32", "64"]);
+    assert!(log.contains("why=the storage engine failed: the disk is gone"), "{log}");
+
     for number in [OURS, CONTACT] {
         assert!(!log.contains(&number[5..]), "{log}");
     }

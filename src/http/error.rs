@@ -177,9 +177,8 @@ impl From<ServiceError> for Refusal {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Config(error) => error.into(),
-            ServiceError::NotDurable(why) => {
-                // Names files of this machine: for its operator, not for clients.
-                tracing::error!(%why, "the store cannot be written");
+            // Why names files of this machine: the log says it, to its operator.
+            ServiceError::NotDurable(_) => {
                 let message = "The store cannot be written; nothing of this request is in force";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", message)
             }

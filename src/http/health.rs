@@ -30,6 +30,25 @@ pub(super) struct Unwell {
     code: &'static str,
 }
 
+/// Whether the daemon runs: not so, it is to be started again.
+#[utoipa::path(
+    get, path = "/health/live", tag = "service", operation_id = "live",
+    responses((status = 200, description = "It does", body = Well, example = json!({"status": "ok"}))),
+)]
+pub(super) async fn live() -> Response {
+    reply::json(StatusCode::OK, &Well { status: "ok", durability: None })
+}
+
+/// Whether calls should be routed here. A store that has failed is no reason to send them elsewhere: they are routed from
+/// memory.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "service", operation_id = "ready",
+    responses((status = 200, description = "They should", body = Well, example = json!({"status": "ok"}))),
+)]
+pub(super) async fn ready() -> Response {
+    reply::json(StatusCode::OK, &Well { status: "ok", durability: None })
+}
+
 /// Whether everything works.
 #[utoipa::path(
     get, path = "/health", tag = "service", operation_id = "health",

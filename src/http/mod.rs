@@ -42,6 +42,7 @@
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `GET /openapi.json` | none | 200, what all of this is |
 //! | `GET /health` (also without the base path) | none | 200; 503 `NOT_DURABLE` |
+//! | `GET /health/live`, `GET /health/ready` | none | 200: the daemon runs; calls should be routed here |
 //! | `GET /metrics` | none | 200, Prometheus text or OpenMetrics |
 //!
 //! Any of them may answer 401 `INVALID_TOKEN`, 403 `FORBIDDEN`, 422 `VALIDATION_ERROR` with what is wrong field by field, 503
@@ -133,6 +134,7 @@ pub struct Api {
     limits: Limits,
     pace: Arc<Pace>,
     requests: Arc<Requests>,
+    metrics_elsewhere: bool,
 }
 
 /// What a request may cost.
@@ -162,7 +164,15 @@ impl Api {
             limits: Limits::default(),
             pace: Arc::default(),
             requests: Arc::default(),
+            metrics_elsewhere: false,
         }
+    }
+
+    /// Leaves `GET /metrics` out of [`router`]: it is served on an address of its own, by [`operations`]. What is counted there
+    /// is all tenants' together, which is nothing for one of them.
+    #[must_use]
+    pub fn with_metrics_elsewhere(self) -> Self {
+        Self { metrics_elsewhere: true, ..self }
     }
 
     /// Takes one more operator token, held in memory only, by its digest: what a first start needs to make tokens that
@@ -205,8 +215,17 @@ impl fmt::Debug for Api {
 /// The control API as a service for HTTP requests.
 pub fn router(api: Api) -> Router {
     let (routes, described) = described(&api).split_for_parts();
+    finished(routes.layer(Extension(openapi::Document::new(&described))), api)
+}
+
+/// What an operator's tools ask, and takes no token: `GET /metrics` and the three of `GET /health`. For an address that only they
+/// reach.
+pub fn operations(api: Api) -> Router {
+    finished(health().merge(metrics()).into(), api)
+}
+
+fn finished(routes: Router<Api>, api: Api) -> Router {
     routes
-        .layer(Extension(openapi::Document::new(&described)))
         .fallback(async || Refusal::unknown_path())
         .method_not_allowed_fallback(async || Refusal::wrong_method())
         .layer(CatchPanicLayer::custom(|_| Refusal::internal().into_response()))
@@ -218,7 +237,8 @@ pub fn router(api: Api) -> Router {
 fn described(api: &Api) -> OpenApiRouter<Api> {
     let deadline = from_fn_with_state(api.clone(), deadline::watch);
     let v1 = tenants().merge(gateways()).merge(operators()).merge(service()).route_layer(deadline).merge(streams());
-    OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", v1).merge(outside())
+    let metrics = if api.metrics_elsewhere { OpenApiRouter::new() } else { metrics() };
+    OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", v1).merge(health()).merge(metrics)
 }
 
 /// What environment tokens configure and see.
@@ -258,8 +278,12 @@ fn service() -> OpenApiRouter<Api> {
 }
 
 /// What is not below the base path.
-fn outside() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(health::show)).routes(routes!(exposition::show))
+fn health() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(health::show)).routes(routes!(health::live)).routes(routes!(health::ready))
+}
+
+fn metrics() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(exposition::show))
 }
 
 /// What takes as long as it takes.

@@ -1,9 +1,11 @@
 //! What is asked, in numbers: by method and route template, never by path, in which a phone number may stand.
 
+use super::fresh;
 use crate::metrics::Histogram;
 use crate::sync::{AtomicU64, Ordering};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 const MICRO: u64 = 1_000;
@@ -45,7 +47,16 @@ pub(super) struct Requests {
     routes: RwLock<HashMap<Route, Arc<Counts>, ahash::RandomState>>,
     /// How long decisions took, without what is around them.
     pub(super) decisions: Histogram,
+    /// Requests that were given a name.
+    named: AtomicU64,
+    /// What makes the names those of this process.
+    process: u64,
+    /// Requests that were refused because the store has failed.
+    refused: AtomicU64,
 }
+
+/// What a request is called in the log and in its answer: sixteen hexadecimal digits, no two alike.
+pub(super) struct Name([u8; 16]);
 
 /// Method and route template.
 pub(super) type Route = (&'static str, Box<str>);
@@ -59,11 +70,48 @@ pub(super) struct Counts {
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { routes: RwLock::default(), decisions: Histogram::new(DECISION) }
+        let zero = || AtomicU64::new(0);
+        let (process, _) = fresh::uuid().as_u64_pair();
+        Self { routes: RwLock::default(), decisions: Histogram::new(DECISION), named: zero(), process, refused: zero() }
+    }
+}
+
+impl Name {
+    fn new(number: u64) -> Self {
+        let text = format!("{number:016x}");
+        Self(std::array::from_fn(|place| text.as_bytes()[place]))
+    }
+
+    pub(super) fn header(&self) -> HeaderValue {
+        HeaderValue::from_str(self.as_ref()).expect("hexadecimal digits")
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits")
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_ref())
     }
 }
 
 impl Requests {
+    /// A name for one more request.
+    pub(super) fn name(&self) -> Name {
+        // An odd multiplier keeps numbers apart, and names that follow each other look apart too.
+        let number = self.named.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Name::new(self.process ^ number)
+    }
+
+    /// Counts a request that was refused because the store has failed: how many there are now.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     pub(super) fn count(&self, method: &Method, template: &str, status: StatusCode, nanos: u64) {
         let method = METHODS.into_iter().find(|known| method == known).unwrap_or("other");
         let counts = self.of(method, template);

@@ -52,6 +52,13 @@ impl Command {
         }
     }
 
+    fn events(&self) -> &[Event] {
+        match self {
+            Self::Record { events, .. } => events,
+            Self::Configure { .. } => &[],
+        }
+    }
+
     pub(super) fn refuse(self, why: &str) {
         let error = ServiceError::NotDurable(why.to_owned());
         match self {
@@ -135,6 +142,9 @@ impl Committer {
         }
         let (engine, commits) = (Arc::clone(&self.engine), Arc::clone(&self.commits));
         let mut group = Group::new(&engine, &commits);
+        for event in commands.iter().flat_map(|submitted| submitted.command.events()) {
+            group.prefetch(event);
+        }
         for submitted in commands {
             group.take(submitted, &*self.store);
         }
@@ -191,8 +201,10 @@ struct Group<'a> {
 /// What became of an event when its turn came. The engine is asked only about what was logged: by the time it applies, the
 /// whole group's plan is in force, and would take a call that came before its agent, which no store keeps.
 enum Logged {
+    /// Its register is in the batch.
+    Call(Write),
     /// Its registers are in the batch.
-    Apply,
+    Erasure,
     /// It is done, or there is nothing to do.
     Did(Applied),
     /// It cannot be done.
@@ -227,6 +239,14 @@ impl<'a> Group<'a> {
             registers: HashMap::default(),
             room: engine.history().room(),
             waiting: Vec::new(),
+        }
+    }
+
+    /// Brings near what will be looked at when the event's turn comes.
+    fn prefetch(&self, event: &Event) {
+        if let Event::Call(call) = event {
+            let history = self.engine.history();
+            history.prefetch(history.spot(call.from, call.to));
         }
     }
 
@@ -279,9 +299,9 @@ impl<'a> Group<'a> {
                     Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
                     _ => self.held(scope, contact),
                 };
-                match call_write(&self.plan, call, held).map(|write| self.raise(write)) {
-                    Some(true) => Logged::Apply,
-                    Some(false) => Logged::Refused(ServiceError::Full(self.engine.history().full())),
+                match call_write(&self.plan, call, held).map(|write| (write, self.raise(write))) {
+                    Some((write, true)) => Logged::Call(write),
+                    Some((_, false)) => Logged::Refused(ServiceError::Full(self.engine.history().full())),
                     None => Logged::Did(Applied::Ignored),
                 }
             }
@@ -297,7 +317,7 @@ impl<'a> Group<'a> {
                         self.raise(write);
                     }
                 }
-                Logged::Apply
+                Logged::Erasure
             }
         }
     }
@@ -357,7 +377,8 @@ impl<'a> Group<'a> {
             match waiting {
                 Waiting::Recording { events, logged, done } => {
                     let did = |(event, logged): (&Event, Logged)| match logged {
-                        Logged::Apply => apply_one(engine, event),
+                        Logged::Call(write) => apply_call(engine, write),
+                        Logged::Erasure => apply_erasure(engine, event),
                         Logged::Did(applied) => Ok(applied),
                         Logged::Refused(error) => Err(error),
                     };
@@ -378,7 +399,13 @@ impl<'a> Group<'a> {
     }
 }
 
-fn apply_one(engine: &Engine, event: &Event) -> Result<Applied, ServiceError> {
+/// Only this thread writes the history, so what its erasures and its plan said of the call when it was logged is so still.
+fn apply_call(engine: &Engine, (scope, contact, register): Write) -> Result<Applied, ServiceError> {
+    let before = engine.history().merge(scope, contact, register).map_err(ServiceError::Full)?;
+    Ok(if before >= Some(register) { Applied::Unchanged } else { Applied::Recorded })
+}
+
+fn apply_erasure(engine: &Engine, event: &Event) -> Result<Applied, ServiceError> {
     engine.apply(event).map_err(|error| match error {
         ApplyError::Full(full) => ServiceError::Full(full),
         ApplyError::Config(error) => ServiceError::Config(error),

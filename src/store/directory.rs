@@ -40,21 +40,24 @@ impl DataDirectory {
     /// `check` looks whether the storage engine's files are there, of a directory that is said to be complete: an engine that
     /// does not find its files makes new ones, and everything would seem forgotten.
     pub(super) fn open(path: &Path, check: impl FnOnce(&Path) -> Result<(), StoreError>) -> Result<Self, StoreError> {
+        // Before the lock is taken, which makes its file where there is none.
+        if Self::look(path, check)? {
+            return Self::hold(path);
+        }
+        make(path).map_err(io_error(path))?;
+        let directory = Self::hold(path)?;
+        directory.begin().map_err(io_error(path))?;
+        Ok(directory)
+    }
+
+    /// Whether there is a directory, and not only a place for one; changes nothing.
+    pub(super) fn look(path: &Path, check: impl FnOnce(&Path) -> Result<(), StoreError>) -> Result<bool, StoreError> {
         match read_marker(path)? {
             Some(format) if format > FORMAT => {
                 Err(StoreError::Newer { path: path.to_owned(), found: format, known: FORMAT })
             }
-            Some(_) => {
-                // Before the lock is taken, which makes its file where there is none.
-                check(&engine_path(path))?;
-                Self::hold(path)
-            }
-            None if is_unfinished(path)? => {
-                make(path).map_err(io_error(path))?;
-                let directory = Self::hold(path)?;
-                directory.begin().map_err(io_error(path))?;
-                Ok(directory)
-            }
+            Some(_) => check(&engine_path(path)).map(|()| true),
+            None if is_unfinished(path)? => Ok(false),
             None => Err(StoreError::Foreign(path.to_owned())),
         }
     }

@@ -78,6 +78,15 @@ impl FjallStore {
         Ok(store)
     }
 
+    /// Whether there is a data directory that [`open`](Self::open) would begin to read, or `false` where it would make one. Takes
+    /// no hold of it and changes nothing; another process may be using it.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`], [`StoreError::Newer`], and [`StoreError::Damaged`] where files are missing. What is in them is not looked at.
+    pub fn look(path: impl AsRef<Path>) -> Result<bool, StoreError> {
+        DataDirectory::look(path.as_ref(), check_files)
+    }
+
     /// The same store, which from now on promises this of what it commits.
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {

@@ -3,13 +3,18 @@
 #![allow(clippy::float_cmp, reason = "counts are whole, also as floats")]
 
 use crate::exposition::Page;
-use crate::server::{CONTACT, Desk, OURS, Server};
+use crate::server::{CONTACT, Desk, OURS, START, Server};
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use dialback::Engine;
-use dialback::http::Limits;
+use dialback::http::{Api, Limits, operations, router};
 use dialback::store::{Batch, EventStore, MemoryStore, StoreError, Stored};
+use dialback::{Engine, Service};
 use serde_json::json;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 use tower::ServiceExt;
 
 /// Content type and text.
@@ -117,6 +122,66 @@ async fn both_formats_say_the_same() {
     assert!(open.contains("# UNIT dialback_commit_duration_seconds seconds\n") && !plain.contains("# UNIT"));
 }
 
+/// The names of ours in a text, as a query language has them.
+fn names(text: &str) -> BTreeSet<&str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c| !is_part(c)).filter(|word| word.starts_with("dialback_")).collect()
+}
+
+#[tokio::test]
+async fn what_the_examples_ask_for_is_there() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    client.get(&format!("/route?dialed={OURS}&caller={CONTACT}")).await.data();
+    let page = read(&server).await;
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let dashboard = fs::read_to_string(examples.join("grafana/dialback.json")).expect("a dashboard");
+    let parsed: serde_json::Value = serde_json::from_str(&dashboard).expect("JSON");
+    let panels = parsed["panels"].as_array().expect("panels");
+    let mut places = BTreeSet::new();
+    for panel in panels {
+        let queries = panel["targets"].as_array().expect("queries");
+        assert!(!queries.is_empty() && places.insert(panel["gridPos"].to_string()), "{panel}");
+        for query in queries {
+            let asked = names(query["expr"].as_str().expect("a query"));
+            let missing: Vec<_> = asked.difference(&page.names()).copied().collect();
+            assert!(!asked.is_empty() && missing.is_empty(), "{missing:?} of {query}");
+        }
+    }
+    let rules = fs::read_to_string(examples.join("prometheus/alerts.yml")).expect("rules");
+    let missing: Vec<_> = names(&rules).difference(&page.names()).copied().collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    // And what there is, somebody looks at, or the page of operations says.
+    let operations = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let operations = fs::read_to_string(operations).expect("a page");
+    let silent: Vec<_> = page.types.keys().filter(|name| !names(&operations).contains(name.as_str())).collect();
+    assert!(silent.is_empty(), "docs/operations.md does not say what {silent:?} are");
+}
+
+#[tokio::test]
+async fn metrics_can_be_on_an_address_of_their_own() {
+    let service = Arc::new(Service::start(MemoryStore, Engine::new(), |_| {}).expect("nothing to read"));
+    let api = Api::new(service, Arc::new(|| START)).with_metrics_elsewhere();
+    let ask = async |router: &Router, path: &str| {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.expect("never fails").status().as_u16()
+    };
+    let (control, operations) = (router(api.clone()), operations(api));
+    for (path, in_control, in_operations) in [
+        ("/metrics", 404, 200),
+        ("/health", 200, 200),
+        ("/health/live", 200, 200),
+        ("/health/ready", 200, 200),
+        ("/api/v1/health", 200, 404),
+        ("/api/v1/agents", 401, 404),
+        ("/openapi.json", 404, 404),
+    ] {
+        assert_eq!((ask(&control, path).await, ask(&operations, path).await), (in_control, in_operations), "{path}");
+    }
+}
+
 /// Fails always.
 struct Broken;
 
@@ -144,6 +209,11 @@ async fn a_failed_store_shows() {
     assert_eq!(page.value("dialback_store_failed", &[]), Some(1.0));
     assert_eq!(page.value("dialback_not_durable_total", &[]), Some(3.0));
     assert_eq!(page.value("dialback_journal_lag", &[]), Some(0.0));
+    let nobody = server.with_authorization(None);
+    nobody.get("//health").await.is(503, "NOT_DURABLE");
+    for path in ["//health/live", "//health/ready"] {
+        assert_eq!(nobody.get(path).await.status, 200, "routes are answered from memory");
+    }
 }
 
 #[tokio::test]

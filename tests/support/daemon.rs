@@ -32,14 +32,20 @@ impl Daemon {
 
     /// With more arguments.
     pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_dialback"));
+        program.args(["serve"]).args(arguments);
+        Self::start_by(data, program).unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
+    /// The same by a command that ends in `serve` and options; what it logged where it ends instead.
+    pub(crate) fn start_by(data: &Path, mut program: Command) -> Result<Self, String> {
         // A killed daemon leaves its address behind.
         let contact = data.join("daemon.json");
         let _ = fs::remove_file(&contact);
         let log = tempfile::NamedTempFile::new().expect("a file").into_temp_path().keep().expect("kept");
-        let process = Command::new(env!("CARGO_BIN_EXE_dialback"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        let process = program
+            .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
-            .args(arguments)
             // Tests ask in a hurry.
             .env("DIALBACK_RATE_LIMIT", "0")
             .stderr(File::create(&log).expect("a log"))
@@ -53,12 +59,12 @@ impl Daemon {
                 break url;
             }
             if let Some(status) = daemon.process.try_wait().expect("our child") {
-                panic!("the daemon ended with {status}: {}", daemon.read_log());
+                return Err(format!("the daemon ended with {status}: {}", daemon.read_log()));
             }
             assert!(started.elapsed() < PATIENCE, "the daemon does not start: {}", daemon.read_log());
             sleep(Duration::from_millis(20));
         };
-        daemon
+        Ok(daemon)
     }
 
     /// Kills it while it starts, or soon after.
@@ -121,7 +127,7 @@ impl Daemon {
         }
     }
 
-    fn read_log(&self) -> String {
+    pub(crate) fn read_log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 }

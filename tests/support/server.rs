@@ -186,6 +186,13 @@ impl Answer {
 }
 
 impl Client<'_> {
+    /// What the answer says that the request is called, whatever its client calls it.
+    pub async fn named(&self, path: &str, name: &str) -> String {
+        let request = Request::builder().uri(format!("/api/v1{path}")).header("x-request-id", name);
+        let response = self.server.router.clone().oneshot(request.body(Body::empty()).expect("a request")).await;
+        response.expect("never fails").headers()["x-request-id"].to_str().expect("ASCII").to_owned()
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, None, Body::empty()).await
     }
@@ -237,7 +244,10 @@ impl Client<'_> {
         }
         let request = request.body(body).expect("a request");
         let response = self.server.router.clone().oneshot(request).await.expect("never fails");
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
+        // No two answers have the same.
+        let name = head.headers.remove("x-request-id").expect("every request has a name");
+        assert!(name.len() == 16 && name.as_bytes().iter().all(u8::is_ascii_hexdigit), "{name:?}");
         let text = to_bytes(body, usize::MAX).await.expect("a body");
         let text = String::from_utf8(text.to_vec()).expect("UTF-8");
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);

@@ -1,5 +1,6 @@
 //! Opening a data directory.
 
+use crate::supervisor;
 use dialback::service::Recovered;
 use dialback::store::{Durability, FjallStore, StoreError};
 use dialback::{Engine, Service};
@@ -38,6 +39,7 @@ fn report(recovered: Recovered) {
         info!(configurations, pairs, "ready");
     } else {
         info!(configurations, pairs, "loading");
+        supervisor::loading(pairs);
     }
 }
 

@@ -13,6 +13,7 @@ mod log;
 mod out;
 mod resolve;
 mod serve;
+mod supervisor;
 mod tls;
 mod token;
 

@@ -6,10 +6,10 @@ use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::limits::{ConnectionLimits, LimitOptions};
 use crate::tls::TlsOptions;
-use crate::{data, now};
+use crate::{data, now, out, supervisor};
 use dialback::Role;
 use dialback::http::{self, Api, Token};
-use dialback::store::Durability;
+use dialback::store::{Durability, FjallStore};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,6 +34,14 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "DURABILITY", env = "DIALBACK_DURABILITY", default_value_t = Durability::Synced)]
     #[arg(value_parser = durability)]
     durability: Durability,
+    /// Serve /metrics, and /health beside it, on an address of their own, without TLS, and /metrics nowhere else: it takes no
+    /// token, and shows what all tenants do together
+    #[arg(long, value_name = "ADDRESS:PORT", env = "DIALBACK_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
+    /// Say whether the daemon could start like this: options, certificate and data directory; changes nothing, and may be
+    /// asked while a daemon runs
+    #[arg(long)]
+    check_config: bool,
     #[command(flatten)]
     tls: TlsOptions,
     #[command(flatten)]
@@ -44,6 +52,9 @@ pub(crate) struct ServeOptions {
 
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let tls = options.tls.acceptor()?;
+    if options.check_config {
+        return check_directory(&options.data);
+    }
     let service = data::open_as(&options.data, options.durability)?;
     if options.durability != Durability::Synced {
         warn!(durability = %options.durability, "what is acknowledged can be lost");
@@ -59,9 +70,17 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     runtime()?.block_on(async {
         let stop = Stop::listen()?;
         let (listener, url) = listen(options.listen).await?;
+        let mut doors = Vec::new();
+        let mut api = api;
+        if let Some(address) = options.metrics_listen {
+            let (listener, _) = listen(address).await?;
+            doors.push(Door { listener, tls: None, router: http::operations(api.clone()) });
+            api = api.with_metrics_elsewhere();
+        }
         let Some(tls) = tls else {
             let _file = DaemonFile::write(&options.data.data, &url, &url, &operator.secret)?;
-            return serve(vec![Door { listener, tls: None, router: http::router(api) }], limits, stop).await;
+            doors.push(Door { listener, tls: None, router: http::router(api) });
+            return serve(doors, limits, stop).await;
         };
         // The commands would have to know whom the certificate names and who signed it. They come in on loopback instead, and
         // the operator token of the moment is good for nothing elsewhere.
@@ -70,8 +89,19 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         let _file = DaemonFile::write(&options.data.data, &side_url, &url, &operator.secret)?;
         let front = Door { listener, tls: Some(tls), router: http::router(api.clone().without_operator()) };
         let side = Door { listener: side, tls: None, router: http::router(api) };
-        serve(vec![front, side], limits, stop).await
+        doors.extend([front, side]);
+        serve(doors, limits, stop).await
     })
+}
+
+fn check_directory(options: &DataOptions) -> Result<ExitCode, Failure> {
+    let path = options.data.display();
+    if FjallStore::look(&options.data)? {
+        out::line(format_args!("the configuration is valid; {path} is a data directory"))?;
+    } else {
+        out::line(format_args!("the configuration is valid; {path} would be made a data directory"))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn durability(name: &str) -> Result<Durability, String> {
@@ -100,15 +130,18 @@ pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, mut stop: 
         let address = door.listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
         info!(%address, tls = door.tls.is_some(), "serving");
     }
+    supervisor::ready();
     let (asked, stopping) = oneshot::channel();
     let asked_to_stop = async {
         stop.asked().await;
+        supervisor::stopping();
         info!("stopping: finishing what has begun");
         // Nobody listens where the server has failed.
         let _ = asked.send(stop);
     };
     tokio::select! {
         () = connections::serve(doors, limits, asked_to_stop) => {}
+        () = supervisor::stay_alive() => {}
         () = waited_enough(stopping) => warn!("not everything that had begun was finished"),
     }
     info!("stopped");
