@@ -12,7 +12,7 @@ use super::reply::{Data, Listed, Message};
 use super::{Api, fresh, read, render, reply};
 use crate::event::{Change, Direction};
 use crate::id::{AgentId, EnvironmentId};
-use crate::plan::{AgentView, ConfigError, NumberView, Plan};
+use crate::plan::{AgentView, ConfigError, EnvironmentView, NumberView, Plan};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -127,7 +127,8 @@ pub(super) struct NewAgent {
             {"success": true, "data": example::new_agent()}
         )),
         (status = 200, description = "It was there, and the same", body = Data<render::Agent<'static>>),
-        (status = 409, description = "`AGENT_EXISTS`: there is another agent with this identity"),
+        (status = 409, description = "`AGENT_EXISTS`: there is another agent with this identity; `QUOTA_EXCEEDED`: the environment may have \
+            no more, those that are deleted included"),
         (status = 503, description = "`LIMIT_REACHED`: no more agents can ever be made here"),
     ),
     security(("environment" = [])),
@@ -145,12 +146,14 @@ pub(super) async fn create(
     let id = form.optional("id", |value| read::uuid(value, AgentId::parse));
     let (name, direction) = form.finish(|| name.zip(direction))?;
     let id = id.unwrap_or_else(|| fresh::uuid().into());
+    let limit = api.limits.agents;
 
     let decide = move |plan: &Plan| match plan.agent(environment, id) {
         Some(held) if held.name() == name && held.label() == label.as_deref() && held.direction() == direction => {
             Ok((Vec::new(), false))
         }
         Some(_) => Err(ConfigError::AgentExists(id).into()),
+        None if has_no_slot(plan, environment, id, limit) => Err(Refusal::quota("agents", limit)),
         None => Ok((vec![Change::AgentCreated { id, name, label, direction }], true)),
     };
     let render = move |plan: &Plan, is_new| {
@@ -159,6 +162,12 @@ pub(super) async fn create(
         Ok(tagged(agent.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
     };
     api.answer(environment, keyed, decide, render).await
+}
+
+/// Whether the agent would need a slot where the environment has used up its own.
+fn has_no_slot(plan: &Plan, environment: EnvironmentId, id: AgentId, limit: usize) -> bool {
+    let is_short = |tenant: EnvironmentView<'_>| tenant.agent_slots() >= limit && !tenant.has_had_agent(id);
+    plan.environment(environment).is_some_and(is_short)
 }
 
 /// What an agent does on the phone.

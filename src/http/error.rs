@@ -100,6 +100,13 @@ impl Refusal {
         Self { retry_after: Some(wait), ..refusal }
     }
 
+    /// The environment has used up its share of something that is given once.
+    pub(super) fn quota(kind: &str, limit: usize) -> Self {
+        let message =
+            format!("This environment has had {limit} {kind}, and may have no more: those that are gone count");
+        Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", message)
+    }
+
     /// The key was used for something else.
     pub(super) fn key_reused() -> Self {
         let message = "This Idempotency-Key was used for another request";

@@ -146,11 +146,17 @@ pub struct Limits {
     /// How long a request may take from its head to its answer; for bulk uploads, how long one step may: the wait for more of
     /// the body, or for the store. 30 seconds unless set.
     pub patience: Duration,
+    /// How many agents an environment may ever have, deleted ones included: no more than 2^20 - 1 can ever be created in the
+    /// installation. 131,072 unless set.
+    pub agents: usize,
+    /// The same for numbers, of which there can be about 2^24. 2,097,152 unless set.
+    pub numbers: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: 1 << 20, patience: Duration::from_secs(30) }
+        // An eighth of what there is of each: so many can use up theirs without taking anything from another.
+        Self { body_bytes: 1 << 20, patience: Duration::from_secs(30), agents: 1 << 17, numbers: 1 << 21 }
     }
 }
 

@@ -11,8 +11,9 @@ use super::path::Named;
 use super::reply::{Data, Listed, Message};
 use super::{Api, fresh, read, render, reply};
 use crate::event::Change;
-use crate::id::{AgentId, NumberId};
-use crate::plan::{ConfigError, Plan};
+use crate::id::{AgentId, EnvironmentId, NumberId};
+use crate::number::E164;
+use crate::plan::{ConfigError, EnvironmentView, Plan};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -90,7 +91,7 @@ pub(super) struct NewNumber {
         )),
         (status = 200, description = "It was there, and the same", body = Data<render::Number>),
         (status = 409, description = "`PHONE_NUMBER_TAKEN`: an environment holds it; `PHONE_NUMBER_EXISTS`: the identity is \
-            another number's"),
+            another number's; `QUOTA_EXCEEDED`: the environment may have no more, those that it has released included"),
         (status = 503, description = "`LIMIT_REACHED`: no more numbers can ever be held here"),
     ),
     security(("environment" = [])),
@@ -106,10 +107,12 @@ pub(super) async fn create(
     let id = form.optional("id", |value| read::uuid(value, NumberId::parse));
     let number = form.finish(|| number)?;
     let id = id.unwrap_or_else(|| fresh::uuid().into());
+    let limit = api.limits.numbers;
 
     let decide = move |plan: &Plan| match plan.number(environment, id) {
         Some(held) if held.number() == number => Ok((Vec::new(), false)),
         Some(_) => Err(ConfigError::NumberExists(id).into()),
+        None if has_no_slot(plan, environment, number, limit) => Err(Refusal::quota("phone numbers", limit)),
         None => Ok((vec![Change::NumberAdded { id, number }], true)),
     };
     let render = move |plan: &Plan, is_new| {
@@ -118,6 +121,12 @@ pub(super) async fn create(
         Ok(tagged(number.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
     };
     api.answer(environment, keyed, decide, render).await
+}
+
+/// Whether the number would need a slot where the environment has used up its own.
+fn has_no_slot(plan: &Plan, environment: EnvironmentId, number: E164, limit: usize) -> bool {
+    let is_short = |tenant: EnvironmentView<'_>| tenant.number_slots() >= limit && !tenant.has_had_number(number);
+    plan.environment(environment).is_some_and(is_short)
 }
 
 /// Who answers a number.

@@ -43,6 +43,27 @@ impl<'a> EnvironmentView<'a> {
         self.card.revision
     }
 
+    /// How many slots its agents have taken, which are not given again: also those of agents that are deleted.
+    pub fn agent_slots(self) -> usize {
+        self.card.agents.len()
+    }
+
+    /// The same for its numbers, also those that it has released.
+    pub fn number_slots(self) -> usize {
+        self.card.numbers.len()
+    }
+
+    /// Whether an agent of this identity has a slot: it is there, or was.
+    pub fn has_had_agent(self, id: AgentId) -> bool {
+        self.plan.environment_slot(self.card.id).is_some_and(|slot| self.plan.agent_slot(slot, id).is_some())
+    }
+
+    /// Whether this number has a slot: the environment holds it, or did.
+    pub fn has_had_number(self, number: E164) -> bool {
+        let slot = self.plan.environment_slot(self.card.id);
+        slot.is_some_and(|slot| self.plan.number_slots.get((slot, number)).is_some())
+    }
+
     /// Its agents, in the order of creation.
     pub fn agents(self) -> impl Iterator<Item = AgentView<'a>> {
         self.card.agents.iter().flatten().filter_map(move |slot| self.plan.agent_view(*slot))

@@ -22,6 +22,7 @@ mod numbers;
 mod openapi;
 mod operators;
 mod pace;
+mod quota;
 mod random;
 mod refusals;
 mod route;

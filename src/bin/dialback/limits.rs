@@ -14,6 +14,12 @@ pub(crate) struct LimitOptions {
     /// The same for a gateway, which asks for each call that comes in
     #[arg(long, value_name = "REQUESTS", default_value_t = 0)]
     gateway_rate_limit: u32,
+    /// Agents that one environment may ever have; those that are deleted count, since their places are not given again
+    #[arg(long, value_name = "AGENTS", default_value_t = Limits::default().agents)]
+    max_agents: usize,
+    /// Phone numbers that one environment may ever have; those that it has released count
+    #[arg(long, value_name = "NUMBERS", default_value_t = Limits::default().numbers)]
+    max_numbers: usize,
     /// The longest body of a request, and the longest line of a bulk upload
     #[arg(long, value_name = "BYTES", default_value = "1048576")]
     body_limit: NonZeroUsize,
@@ -44,6 +50,8 @@ impl LimitOptions {
     pub(crate) fn bound(&self, api: Api) -> Api {
         let mut limits = Limits::default();
         limits.body_bytes = self.body_limit.get();
+        limits.agents = self.max_agents;
+        limits.numbers = self.max_numbers;
         limits.patience = seconds(self.request_timeout);
         let rates =
             Rates { environment: NonZeroU32::new(self.rate_limit), gateway: NonZeroU32::new(self.gateway_rate_limit) };
