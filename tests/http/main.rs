@@ -16,6 +16,7 @@ mod constraints;
 mod contacts;
 mod etags;
 mod failing;
+mod hostile;
 mod idempotency;
 mod metrics;
 mod numbers;

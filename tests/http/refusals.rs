@@ -10,22 +10,23 @@ use serde_json::{Value, json};
 
 /// Who may ask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum For {
+pub(crate) enum For {
     Tenants,
     TenantsAndGateways,
     Everybody,
     Operators,
 }
 
-struct Endpoint {
-    method: Method,
-    path: String,
-    who: For,
+pub(crate) struct Endpoint {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) who: For,
     /// A body that would be taken, where the endpoint takes one.
-    body: Option<Value>,
+    pub(crate) body: Option<Value>,
 }
 
-async fn endpoints(server: &Server) -> Vec<Endpoint> {
+/// Every endpoint, with a request that would be granted. `hostile.rs` says which have none here.
+pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     let desk = Desk::set_up(&server.tenant()).await;
     let Desk { source, callback, number } = &desk;
     let mut all = Vec::new();
@@ -40,6 +41,7 @@ async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Tenants, Method::PUT, &format!("/agents/{source}/calling"), Some(json!({"direction": "outbound"})));
     add(For::Tenants, Method::POST, &format!("/agents/{source}/publish"), None);
     add(For::Tenants, Method::POST, &format!("/agents/{source}/unpublish"), None);
+    add(For::Tenants, Method::GET, &format!("/agents/{callback}/callback"), None);
     add(For::Tenants, Method::POST, &format!("/agents/{callback}/callback"), Some(sources.clone()));
     add(For::Tenants, Method::PUT, &format!("/agents/{callback}/callback"), Some(sources));
     add(For::Tenants, Method::DELETE, &format!("/agents/{callback}/callback"), None);
@@ -55,6 +57,7 @@ async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Tenants, Method::POST, "/route/what-if", Some(what_if));
     add(For::Tenants, Method::GET, "/phone-numbers", None);
     add(For::Tenants, Method::POST, "/phone-numbers", Some(json!({"number": "+15550001001"})));
+    add(For::Tenants, Method::GET, &format!("/phone-numbers/{number}"), None);
     add(For::Tenants, Method::PUT, &format!("/phone-numbers/{number}"), Some(json!({"default_agent_id": null})));
     add(For::Tenants, Method::DELETE, &format!("/phone-numbers/{number}"), None);
     add(For::Tenants, Method::DELETE, "/contacts/+15557654321", None);
@@ -68,11 +71,11 @@ async fn endpoints(server: &Server) -> Vec<Endpoint> {
     all
 }
 
-fn allowed(server: &Server, who: For) -> Client<'_> {
+pub(crate) fn allowed(server: &Server, who: For) -> Client<'_> {
     if who == For::Operators { server.operator() } else { server.tenant() }
 }
 
-async fn ask(client: Client<'_>, endpoint: &Endpoint) -> Answer {
+pub(crate) async fn ask(client: Client<'_>, endpoint: &Endpoint) -> Answer {
     let Endpoint { method, path, body, .. } = endpoint;
     let content_type = body.as_ref().map(|_| "application/json");
     let body = body.as_ref().map_or_else(Body::empty, |body| Body::from(body.to_string()));
