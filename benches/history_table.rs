@@ -1,9 +1,15 @@
-//! The history beside its rivals and beside the memory itself, in one interleaved run, as a table.
+//! The history beside its rivals and beside the memory itself, interleaved: tables, what was asked and what is reached, and
+//! the plot.
 //!
-//! `cargo bench --bench history_table -- [--pairs N] [--only a,b,c] [--rounds R] [--ops N]`
+//! * `cargo bench --bench history_table -- --sweep [--sizes 1e4,1e7] [--only a,b] [--gib 16] [--out DIR] [--record]`: every
+//!   size, each run a process of its own with as many contenders as fit
+//! * `… -- --compare [--sizes 1e4,1e6]`: the tracked ratios against the last recorded ones
+//! * `… -- --capacity [--pairs N | --gib 20] [--only kept]`: as many pairs as the memory holds, ours alone
+//! * `… -- --draw A.csv [--beside B.csv --names a,b] [--svg FILE]`: figures that were written before, again
+//! * `… -- [--pairs N] [--only a,b,c]`: one run at one size; `--threads`: what takes more than one thread
 //!
-//! Every figure is the median of rounds in which the contenders take turns. Huge pages for all: ours asks for them, and
-//! for the rivals the program starts itself again with glibc told to.
+//! `--rounds R` and `--ops N` (lookups a round) go with each. Every figure is the median of rounds in which the contenders
+//! take turns. Huge pages for all: ours asks for them, and for the rivals the program starts itself again with glibc told to.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -14,22 +20,23 @@
     reason = "figures for people, from counts that are far below 2^52"
 )]
 
+mod figures;
+
 use dialback::history::{History, Keeper, Register};
 use dialback::{
     AgentId, Call, Caller, Change, Decision, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
     NumberId, Outcome, Reason, Route, Scope, Timestamp,
 };
+use figures::args::{Args, grouped};
+use figures::memory::{self, Samples};
+use figures::records::Records;
+use figures::stalls::Stalls;
+use figures::{checks, median, mix, sweep, table, threads};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const NUMBERS: u64 = 100_000;
-
-fn mix(x: u64) -> u64 {
-    let x = (x ^ x >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    let x = (x ^ x >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    x ^ x >> 32
-}
 
 /// The pair with this index: scope and contact.
 #[inline(always)]
@@ -57,6 +64,8 @@ fn pick(state: u64, pairs: u64) -> u64 {
 trait Map: Sync {
     /// A pair as the map takes it: made beforehand, so that nobody's check of an argument is measured.
     type Key: Copy;
+    /// Whether pairs are put into it one by one.
+    const FILLS: bool = true;
     fn key(pair: (u32, u64)) -> Self::Key;
     fn insert(&self, key: Self::Key, value: u64) {
         self.upsert(key, value);
@@ -319,6 +328,7 @@ impl Map for Locked {
 struct Lines(Vec<[u64; 8]>);
 impl Map for Lines {
     type Key = (u32, u64);
+    const FILLS: bool = false;
     #[inline(always)]
     fn key(pair: (u32, u64)) -> Self::Key {
         pair
@@ -335,16 +345,6 @@ impl Map for Lines {
     fn batch(&self, pairs: &[(u32, u64)]) -> u64 {
         pairs.iter().fold(0, |sum, &pair| sum.wrapping_add(self.get(pair)))
     }
-}
-
-#[derive(Default)]
-struct Figures {
-    name: &'static str,
-    fill: f64,
-    bytes: f64,
-    longest: f64,
-    p999: f64,
-    rounds: [Vec<f64>; 5],
 }
 
 const TESTS: [&str; 5] = ["dependent", "independent", "miss", "batch32", "upsert"];
@@ -393,11 +393,6 @@ fn upsert<M: Map>(map: &M, keys: &[M::Key], round: u64) -> f64 {
     start.elapsed().as_nanos() as f64 / keys.len() as f64
 }
 
-fn resident() -> f64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4096.0
-}
-
 /// The pairs of a round: the same for all, made beforehand, so that making them costs no contender anything.
 struct Queries {
     held: Vec<(u32, u64)>,
@@ -412,146 +407,220 @@ impl Queries {
 }
 
 trait Contender {
+    /// Makes the map and puts the pairs in.
     fn fill(&mut self, pairs: u64);
     fn run(&mut self, test: usize, pairs: u64, queries: &Queries, round: u64);
-    fn figures(&mut self) -> &mut Figures;
+    fn record(&self, records: &mut Records, run: u32, pairs: u64);
 }
 
 struct Entry<M: Map> {
-    map: M,
-    figures: Figures,
+    name: &'static str,
+    make: Option<Box<dyn FnOnce() -> M>>,
+    /// From `fill` on.
+    map: Option<M>,
+    /// Bytes a pair: at the end, the least and the most.
+    bytes: [f64; 3],
+    stalls: Stalls,
+    rounds: [Vec<f64>; TESTS.len()],
 }
 
 impl<M: Map> Contender for Entry<M> {
     fn fill(&mut self, pairs: u64) {
-        let before = resident();
-        let start = Instant::now();
-        let mut slow = Vec::new();
-        let mut last = start;
-        for i in 0..pairs {
-            self.map.insert(M::key(pair(i)), register(i));
-            let now = Instant::now();
-            let took = (now - last).as_nanos() as u64;
-            last = now;
-            if took > 2_000 {
-                slow.push(took);
+        let mut samples = Samples::new(memory::resident());
+        let map = self.make.take().expect("filled once")();
+        let mut stalls = Stalls::begin();
+        let mut next_word = A_WORD;
+        for i in 0..if M::FILLS { pairs } else { 0 } {
+            map.insert(M::key(pair(i)), register(i));
+            stalls.note(i);
+            if i + 1 == samples.next {
+                samples.look(i + 1);
+                if i >= next_word {
+                    eprintln!("{}: {} pairs", self.name, grouped(i + 1));
+                    next_word += A_WORD;
+                }
+                stalls.resume();
             }
         }
-        self.figures.fill = start.elapsed().as_nanos() as f64 / pairs as f64;
-        self.map.settle();
-        self.figures.bytes = (resident() - before) / pairs as f64;
-        slow.sort_unstable();
-        self.figures.longest = slow.last().copied().unwrap_or(0) as f64 / 1e6;
-        let rank = (pairs / 1000) as usize;
-        self.figures.p999 = if slow.len() > rank { slow[slow.len() - rank] as f64 / 1e3 } else { 0.0 };
+        map.settle();
+        self.bytes = [samples.bytes(pairs), samples.least, samples.most];
+        self.stalls = stalls;
+        self.map = Some(map);
     }
     fn run(&mut self, test: usize, pairs: u64, queries: &Queries, round: u64) {
         let seed = mix(round + 77);
-        let map = &self.map;
+        let map = self.map.as_ref().expect("filled");
         let keys = |pairs: &[(u32, u64)]| pairs.iter().copied().map(M::key).collect::<Vec<_>>();
         let took = match test {
             0 => dependent(map, pairs, queries.held.len() as u64 / 4, seed),
             1 => independent(map, &keys(&queries.held)),
             2 => independent(map, &keys(&queries.strange)),
             3 => batch(map, &keys(&queries.held)),
+            _ if !M::FILLS => return,
             _ => upsert(map, &keys(&queries.held), round),
         };
-        self.figures.rounds[test].push(took);
+        self.rounds[test].push(took);
     }
-    fn figures(&mut self) -> &mut Figures {
-        &mut self.figures
+    fn record(&self, records: &mut Records, run: u32, pairs: u64) {
+        let mut add = |figure: &str, value: f64| records.add(run, pairs, self.name, figure, value);
+        for (test, rounds) in TESTS.iter().zip(&self.rounds).filter(|(_, rounds)| !rounds.is_empty()) {
+            add(test, median(rounds));
+        }
+        let [bytes, least, most] = self.bytes;
+        add("bytes", bytes);
+        if !M::FILLS {
+            return;
+        }
+        if most > 0.0 {
+            add("bytes least", least);
+            add("bytes most", most);
+        }
+        add("fill", self.stalls.latencies.total() as f64 / pairs as f64);
+        self.stalls.record(records, run, pairs, self.name);
+        if OURS.contains(&self.name) {
+            self.stalls.tell(&format!("{}, inserts while growing to {} pairs", self.name, grouped(pairs)), 10);
+            // As long with nothing to do: what of the slowest is the machine's.
+            let clock = Stalls::of_the_clock(Duration::from_nanos(self.stalls.latencies.total()));
+            clock.tell("the clock alone, as long", 3);
+            clock.record(records, run, pairs, "clock");
+        }
     }
 }
 
-fn entry<M: Map + 'static>(name: &'static str, map: M) -> Box<dyn Contender> {
-    Box::new(Entry { map, figures: Figures { name, ..Figures::default() } })
+/// A long fill says how far it is after so many pairs.
+const A_WORD: u64 = 100_000_000;
+
+/// Those whose slow inserts are looked into.
+const OURS: [&str; 2] = ["ours", "kept"];
+
+fn entry<M: Map + 'static>(name: &'static str, make: impl FnOnce() -> M + 'static) -> Box<dyn Contender> {
+    let (make, rounds): (Box<dyn FnOnce() -> M>, _) = (Box::new(make), std::array::from_fn(|_| Vec::new()));
+    Box::new(Entry { name, make: Some(make), map: None, bytes: [0.0; 3], stalls: Stalls::begin(), rounds })
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let value = |name: &str| args.iter().position(|a| a == name).map(|at| args[at + 1].clone());
-    #[cfg(target_os = "linux")]
-    if std::env::var_os("GLIBC_TUNABLES").is_none() {
-        use std::os::unix::process::CommandExt;
-        let error = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(&args[1..])
-            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-            .exec();
-        panic!("{error}");
-    }
-    // `cargo bench` says so; without it this is a test that the program runs.
-    let measuring = args.iter().any(|arg| arg == "--bench");
-    let pairs: u64 =
-        value("--pairs").map_or(if measuring { 1_000_000 } else { 10_000 }, |n| n.replace('_', "").parse().unwrap());
-    let rounds: u64 = value("--rounds").map_or(5, |n| n.parse().unwrap());
-    let ops: u64 = value("--ops").map_or(if measuring { 1 << 20 } else { 1 << 10 }, |n| n.parse().unwrap());
-    let only = value("--only");
-    let wanted = |name: &str| only.as_ref().is_none_or(|only| only.split(',').any(|o| o == name));
+/// The contender of this name.
+fn contender(name: &str, pairs: u64) -> Box<dyn Contender> {
+    use std::hash::BuildHasherDefault;
     let hasher = ahash::RandomState::new;
+    match name {
+        "ours" => entry("ours", move || Ours::new(pairs, false)),
+        "kept" => entry("kept", move || Ours::new(pairs, true)),
+        "decisions" => entry("decisions", move || Decide::new(pairs)),
+        "lines" => entry("lines", move || Lines(vec![[1; 8]; (pairs * 24 / 64) as usize])),
+        "dashmap" => entry("dashmap", move || Dash(dashmap::DashMap::with_hasher(hasher()))),
+        "horde" => entry("horde", move || Horde(horde::SyncTable::new_with(hasher(), 0))),
+        "papaya" => entry("papaya", move || Papaya(papaya::HashMap::with_hasher(hasher()))),
+        "scc" => entry("scc", move || Scc(scc::HashIndex::with_hasher(hasher()))),
+        "leapfrog" => {
+            entry("leapfrog", || Leap(leapfrog::LeapMap::with_capacity_and_hasher(8, BuildHasherDefault::default())))
+        }
+        "rwlock" => entry("rwlock", move || Locked(std::sync::RwLock::new(hashbrown::HashMap::with_hasher(hasher())))),
+        _ => panic!("no contender is named {name}"),
+    }
+}
 
-    let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
-    if wanted("ours") {
-        contenders.push(entry("ours", Ours::new(pairs, false)));
-    }
-    if only.as_ref().is_some_and(|only| only.contains("kept")) {
-        contenders.push(entry("kept", Ours::new(pairs, true)));
-    }
-    if wanted("decisions") {
-        contenders.push(entry("decisions", Decide::new(pairs)));
-    }
-    if wanted("lines") {
-        contenders.push(entry("lines", Lines(vec![[1; 8]; (pairs * 24 / 64) as usize])));
-    }
-    if wanted("dashmap") {
-        contenders.push(entry("dashmap", Dash(dashmap::DashMap::with_hasher(hasher()))));
-    }
-    if wanted("horde") {
-        contenders.push(entry("horde", Horde(horde::SyncTable::new_with(hasher(), 0))));
-    }
-    if wanted("papaya") {
-        contenders.push(entry("papaya", Papaya(papaya::HashMap::with_hasher(hasher()))));
-    }
-    if wanted("scc") {
-        contenders.push(entry("scc", Scc(scc::HashIndex::with_hasher(hasher()))));
-    }
-    if wanted("leapfrog") {
-        contenders.push(entry(
-            "leapfrog",
-            Leap(leapfrog::LeapMap::with_capacity_and_hasher(8, std::hash::BuildHasherDefault::default())),
-        ));
-    }
-    if wanted("rwlock") {
-        contenders.push(entry("rwlock", Locked(std::sync::RwLock::new(hashbrown::HashMap::with_hasher(hasher())))));
-    }
+/// One run: the contenders by turns, at one size.
+fn measure(args: &Args, names: &[&str], pairs: u64, run: u32) -> Records {
+    let rounds: u64 = args.value("--rounds").unwrap_or(if args.measuring() { 5 } else { 1 });
+    let mut contenders: Vec<_> = names.iter().map(|name| contender(name, pairs)).collect();
     for contender in &mut contenders {
         contender.fill(pairs);
     }
     for round in 0..rounds {
-        let queries = Queries::new(pairs, ops, round);
+        let queries = Queries::new(pairs, ops(args), round);
         for test in 0..TESTS.len() {
             for contender in &mut contenders {
                 contender.run(test, pairs, &queries, round);
             }
         }
     }
-    println!("{pairs} pairs, ns, medians of {rounds} rounds");
-    print!("{:10}", "");
-    for test in TESTS {
-        print!("{test:>12}");
+    let mut records = Records::default();
+    for contender in &contenders {
+        contender.record(&mut records, run, pairs);
     }
-    println!("{:>10}{:>10}{:>14}{:>12}", "fill", "bytes", "longest ms", "p99.9 µs");
-    for contender in &mut contenders {
-        let figures = contender.figures();
-        print!("{:10}", figures.name);
-        for test in &figures.rounds {
-            print!("{:12.1}", median(test));
+    records.add(run, pairs, "all", "peak GiB", memory::peak() / (1u64 << 30) as f64);
+    records
+}
+
+/// Lookups in a round.
+fn ops(args: &Args) -> u64 {
+    args.count("--ops").unwrap_or(if args.measuring() { 1 << 20 } else { 1 << 10 })
+}
+
+/// As many pairs as the memory holds: random lines over as many bytes first, which are given back, then ours alone.
+fn capacity(args: &Args) {
+    const BYTES_A_PAIR: f64 = 26.5;
+    let many = if args.measuring() { (sweep::budget(args, 20.0) / BYTES_A_PAIR) as u64 } else { 100_000 };
+    let pairs = args.count("--pairs").unwrap_or(many);
+    let name = args.text("--only").unwrap_or("ours");
+    println!(
+        "{} pairs, {name} alone; the lines were measured before it, over 24 bytes a pair, and given back",
+        grouped(pairs)
+    );
+    let start = Instant::now();
+    let mut records = measure(args, &["lines"], pairs, 1);
+    println!("the lines took {:.0} s", start.elapsed().as_secs_f64());
+    let start = Instant::now();
+    records.append(measure(args, &[name], pairs, 1));
+    println!("{name} took {:.0} s with everything", start.elapsed().as_secs_f64());
+    if let Some(fill) = records.first(pairs, name, "fill") {
+        println!("filled in {:.1} s", fill * pairs as f64 / 1e9);
+    }
+    println!("at most {:.2} GiB resident\n\n{}", memory::peak() / (1u64 << 30) as f64, table::of(&records, pairs));
+    for test in &TESTS[..4] {
+        if let Some(ratio) = records.ratio(pairs, (name, test), ("lines", test)) {
+            println!("{test}: {ratio:.2} x random lines");
         }
-        println!("{:10.1}{:10.1}{:14.3}{:12.1}", figures.fill, figures.bytes, figures.longest, figures.p999);
+    }
+    if let Some(file) = args.text("--csv") {
+        records.write(file.as_ref()).expect("a file for the figures");
+    }
+}
+
+/// One size, in this process.
+fn one_size(args: &Args) {
+    let pairs = args.count("--pairs").unwrap_or(if args.measuring() { 1_000_000 } else { 10_000 });
+    let run = args.value("--run").unwrap_or(1);
+    let mut records = Records::default();
+    if args.has("--threads") {
+        println!("\n{} pairs, more than one thread", grouped(pairs));
+        threads::measure(&mut records, run, pairs, ops(args) / 2);
+    } else {
+        let all: Vec<_> = sweep::BYTES.iter().map(|(name, _)| *name).collect();
+        let names = args.text("--only").map_or(all, |only| only.split(',').collect());
+        records.append(measure(args, &names, pairs, run));
+    }
+    match args.text("--csv") {
+        Some(file) => records.write(file.as_ref()).expect("a file for the figures"),
+        None => println!("\n{}\n{}", table::of(&records, pairs), checks::tell(&records)),
+    }
+}
+
+fn main() {
+    let args = Args::of_the_program();
+    #[cfg(target_os = "linux")]
+    if std::env::var_os("GLIBC_TUNABLES").is_none() {
+        use std::os::unix::process::CommandExt;
+        let error = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(args.all())
+            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+            .exec();
+        panic!("{error}");
+    }
+    if args.has("--sweep") {
+        sweep::sweep(&args);
+    } else if args.has("--compare") {
+        sweep::compare(&args);
+    } else if args.has("--capacity") {
+        capacity(&args);
+    } else if let Some(file) = args.text("--draw") {
+        sweep::draw(&args, file);
+    } else if args.measuring() || args.has("--csv") {
+        one_size(&args);
+    } else {
+        // As a test: all of it, small.
+        sweep::sweep(&args);
+        sweep::compare(&args);
+        capacity(&args);
     }
 }

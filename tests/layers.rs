@@ -55,6 +55,8 @@ const RESERVED: &[(&str, &[&str], &[&str])] = &[
     ("an atomic", &["atomic", "loom::sync", "loom::thread"], &["sync.rs"]),
     ("arc_swap", &["arc_swap"], &["plan/published.rs"]),
     ("unsafe", &["unsafe"], &["history/memory.rs"]),
+    // 64-bit ARM and RISC-V are to be equals.
+    ("a 128-bit atomic", &["AtomicU128", "AtomicI128", "portable_atomic", "cmpxchg16b"], &[]),
 ];
 
 #[test]
@@ -65,6 +67,20 @@ fn the_sources_hold_to_the_table() {
     assert!(sources.len() > 30, "the sources are read");
     let violations = check(&sources);
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+/// Assembly is text to the check above.
+#[test]
+fn no_assembly_names_a_128_bit_exchange() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = BTreeMap::new();
+    collect(&root, &root, &mut sources);
+    assert!(sources["history/memory.rs"].contains("vpcmpeqq"), "assembly is looked through");
+    for (file, source) in sources {
+        for word in ["cmpxchg16b", "ldxp", "ldaxp", "stxp", "stlxp", "casp"] {
+            assert!(!source.split(|c: char| !c.is_alphanumeric()).any(|held| held == word), "{file}: {word}");
+        }
+    }
 }
 
 fn collect(root: &Path, directory: &Path, sources: &mut BTreeMap<String, String>) {
@@ -328,6 +344,9 @@ mod canary {
             ("engine/mod.rs", "use std::sync::atomic::AtomicU64;", "an atomic (atomic)"),
             ("engine/mod.rs", "use arc_swap::ArcSwap;", "arc_swap (arc_swap)"),
             ("history/table.rs", "unsafe { read(p) }", "unsafe (unsafe)"),
+            ("sync.rs", "pub(crate) use std::sync::atomic::AtomicU128;", "a 128-bit atomic (AtomicU128)"),
+            ("history/line.rs", "use portable_atomic::AtomicU64;", "a 128-bit atomic (portable_atomic)"),
+            ("history/memory.rs", "core::arch::x86_64::cmpxchg16b(p, 0, 1, o, o);", "a 128-bit atomic (cmpxchg16b)"),
         ] {
             let found = planted(file, source);
             assert!(found.iter().any(|found| found.contains(expected)), "{file}: {source}: {found:?}");

@@ -1,0 +1,282 @@
+//! How long each of many operations took, and for the slow ones, whose doing it was.
+//!
+//! A shared virtual machine takes the processor away for milliseconds. So beside each slow operation stands what the
+//! system says of the thread meanwhile: how often it was preempted, how long it waited for a processor, how many pages
+//! were found for it. The system is asked after slow operations, and after every few thousand, so that the others pay
+//! nothing but the clock. What the host does to the whole machine it does not see: for that the same loop runs once
+//! more over nothing but the clock.
+
+use super::args::grouped;
+use super::records::Records;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+/// Counts of durations, to three percent: thirty-two to each doubling.
+pub(crate) struct Latencies {
+    counts: Vec<u64>,
+    many: u64,
+    total: u64,
+    max: u64,
+}
+
+const FINE: u32 = 5;
+
+impl Latencies {
+    pub(crate) fn new() -> Latencies {
+        Latencies { counts: vec![0; 60 << FINE], many: 0, total: 0, max: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn add(&mut self, nanos: u64) {
+        self.counts[Self::place(nanos)] += 1;
+        self.many += 1;
+        self.total += nanos;
+        self.max = self.max.max(nanos);
+    }
+
+    #[inline(always)]
+    fn place(nanos: u64) -> usize {
+        let doublings = (nanos | 1 << FINE).ilog2() - FINE;
+        (u64::from(doublings) << FINE) as usize + (nanos >> doublings) as usize
+    }
+
+    /// The longest that counts at this place.
+    fn end_of(place: usize) -> u64 {
+        let doublings = (place >> FINE).saturating_sub(1);
+        let first = (place - (doublings << FINE)) as u64;
+        ((first + 1) << doublings) - 1
+    }
+
+    /// Not exceeded by this share of all; at most three percent too long, never above the maximum.
+    pub(crate) fn percentile(&self, share: f64) -> u64 {
+        let rank = ((self.many as f64 * share).ceil() as u64).max(1);
+        let mut seen = 0;
+        for (place, count) in self.counts.iter().enumerate() {
+            seen += count;
+            if seen >= rank {
+                return Self::end_of(place).min(self.max);
+            }
+        }
+        self.max
+    }
+
+    pub(crate) fn max(&self) -> u64 {
+        self.max
+    }
+
+    /// The longest below `nanos`, at most three percent too long.
+    fn longest_below(&self, nanos: u64) -> u64 {
+        let places = (0..Self::place(nanos)).rev();
+        places.filter(|&place| self.counts[place] > 0).map(Self::end_of).next().unwrap_or(0).min(self.max)
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// p50, p99, p99.9 and the maximum, in nanoseconds, under their own names.
+    pub(crate) fn record(&self, records: &mut Records, run: u32, pairs: u64, contender: &str, what: &str) {
+        for (name, nanos) in self.named() {
+            records.add(run, pairs, contender, &format!("{what} {name}"), nanos as f64);
+        }
+    }
+
+    pub(crate) fn named(&self) -> [(&'static str, u64); 4] {
+        let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| self.percentile(share));
+        [("p50", p50), ("p99", p99), ("p99.9", p999), ("max", self.max)]
+    }
+}
+
+/// What the system says of a thread so far.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(crate) struct Reading {
+    /// How often the processor was taken from it.
+    pub(crate) preempted: u64,
+    /// Nanoseconds during which it could have run and had no processor.
+    pub(crate) waited: u64,
+    /// Pages that were found for it.
+    pub(crate) faults: u64,
+}
+
+/// The thread's own files in `/proc`, held open: only for the thread that opened them.
+struct Thread {
+    status: Option<File>,
+    schedstat: Option<File>,
+    stat: Option<File>,
+}
+
+impl Thread {
+    fn this() -> Thread {
+        let open = |name| File::open(format!("/proc/thread-self/{name}")).ok();
+        Thread { status: open("status"), schedstat: open("schedstat"), stat: open("stat") }
+    }
+
+    fn read(&self) -> Reading {
+        let mut bytes = [0; 4096];
+        let mut text = |file: &Option<File>| {
+            let read = file.as_ref().and_then(|file| file.read_at(&mut bytes, 0).ok()).unwrap_or(0);
+            String::from_utf8_lossy(&bytes[..read]).into_owned()
+        };
+        let number = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let (status, schedstat, stat) = (text(&self.status), text(&self.schedstat), text(&self.stat));
+        Reading {
+            preempted: number(status.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"))),
+            waited: number(schedstat.split(' ').nth(1)),
+            // Behind the name, which may have blanks: state is the first field, minor faults the eighth.
+            faults: number(stat.rsplit(')').next().and_then(|fields| fields.split(' ').nth(8))),
+        }
+    }
+}
+
+/// One slow operation.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Slow {
+    /// Which one.
+    pub(crate) at: u64,
+    pub(crate) nanos: u64,
+    /// What the system did since the last look, which was at most [`EVERY`] operations before.
+    pub(crate) system: Reading,
+}
+
+impl Slow {
+    /// Whether the thread had its processor all the while, as far as the system knows. Pages that were found meanwhile do
+    /// not excuse: new memory is to be found off the write path.
+    pub(crate) fn own(&self) -> bool {
+        self.system.preempted == 0 && self.system.waited < self.nanos / 10
+    }
+}
+
+/// From here on an operation is slow.
+const SLOW: u64 = 50_000;
+/// The system is asked after so many operations anyway, so that a slow one answers for few others.
+pub(crate) const EVERY: u32 = 4096;
+const MILLI: u64 = 1_000_000;
+
+/// Times operations one after another.
+pub(crate) struct Stalls {
+    pub(crate) latencies: Latencies,
+    slow: Vec<Slow>,
+    thread: Thread,
+    before: Reading,
+    since: u32,
+    last: Instant,
+}
+
+impl Stalls {
+    /// The first operation begins now.
+    pub(crate) fn begin() -> Stalls {
+        let thread = Thread::this();
+        let before = thread.read();
+        Stalls { latencies: Latencies::new(), slow: Vec::new(), thread, before, since: 0, last: Instant::now() }
+    }
+
+    /// An operation has ended, and the next begins.
+    #[inline(always)]
+    pub(crate) fn note(&mut self, at: u64) {
+        let now = Instant::now();
+        let nanos = (now - self.last).as_nanos() as u64;
+        self.last = now;
+        self.latencies.add(nanos);
+        self.since += 1;
+        if nanos >= SLOW || self.since == EVERY {
+            self.look(at, nanos);
+        }
+    }
+
+    #[cold]
+    fn look(&mut self, at: u64, nanos: u64) {
+        let now = self.thread.read();
+        let before = std::mem::replace(&mut self.before, now);
+        if nanos >= SLOW {
+            let system = Reading {
+                preempted: now.preempted - before.preempted,
+                waited: now.waited - before.waited,
+                faults: now.faults - before.faults,
+            };
+            self.slow.push(Slow { at, nanos, system });
+        }
+        self.since = 0;
+        self.last = Instant::now();
+    }
+
+    /// Something else was done; the next operation begins now.
+    pub(crate) fn resume(&mut self) {
+        self.before = self.thread.read();
+        self.since = 0;
+        self.last = Instant::now();
+    }
+
+    /// The clock, read for so long and nothing else: what this machine takes from whoever wants nothing.
+    pub(crate) fn of_the_clock(duration: Duration) -> Stalls {
+        let mut stalls = Stalls::begin();
+        let start = stalls.last;
+        let mut at = 0;
+        while stalls.last - start < duration {
+            at += 1;
+            stalls.note(at);
+        }
+        stalls
+    }
+
+    /// The slowest first.
+    pub(crate) fn slowest(&self) -> Vec<Slow> {
+        let mut slow = self.slow.clone();
+        slow.sort_by_key(|slow| std::cmp::Reverse(slow.nanos));
+        slow
+    }
+
+    /// The longest during which the thread had its processor; what is not slow counts as that.
+    pub(crate) fn longest_own(&self) -> u64 {
+        self.longest(Slow::own)
+    }
+
+    /// The longest of those in which no page was found either.
+    pub(crate) fn longest_own_without_faults(&self) -> u64 {
+        self.longest(|slow| slow.own() && slow.system.faults == 0)
+    }
+
+    fn longest(&self, of: impl Fn(&Slow) -> bool) -> u64 {
+        let slow = self.slow.iter().filter(|slow| of(slow)).map(|slow| slow.nanos).max();
+        slow.unwrap_or_else(|| self.latencies.longest_below(SLOW))
+    }
+
+    /// How many took a millisecond or longer, and during how many of those the thread had its processor.
+    pub(crate) fn of_a_milli(&self) -> (usize, usize) {
+        let long: Vec<_> = self.slow.iter().filter(|slow| slow.nanos >= MILLI).collect();
+        (long.len(), long.iter().filter(|slow| slow.own()).count())
+    }
+
+    pub(crate) fn record(&self, records: &mut Records, run: u32, pairs: u64, contender: &str) {
+        self.latencies.record(records, run, pairs, contender, "insert");
+        let (long, own) = self.of_a_milli();
+        records.add(run, pairs, contender, "insert max not preempted", self.longest_own() as f64);
+        let without_faults = self.longest_own_without_faults() as f64;
+        records.add(run, pairs, contender, "insert max not preempted nor faulting", without_faults);
+        records.add(run, pairs, contender, "inserts of 1 ms", long as f64);
+        records.add(run, pairs, contender, "inserts of 1 ms not preempted", own as f64);
+    }
+
+    /// The slowest with their evidence, for people.
+    pub(crate) fn tell(&self, name: &str, most: usize) {
+        let seconds = self.latencies.total() as f64 / 1e9;
+        let (long, own) = self.of_a_milli();
+        print!("\n{name}: {seconds:.2} s;");
+        for (name, nanos) in self.latencies.named() {
+            print!(" {name} {} ns;", grouped(nanos));
+        }
+        println!(
+            " longest not preempted {} ns, without page faults {} ns; of 1 ms or longer {long}, not preempted {own}",
+            grouped(self.longest_own()),
+            grouped(self.longest_own_without_faults())
+        );
+        for Slow { at, nanos, system: Reading { preempted, waited, faults } } in self.slowest().into_iter().take(most) {
+            println!(
+                "  {:9.3} ms at {:>13}: preempted {preempted} times, waited {:.3} ms for a processor, {faults} page faults",
+                nanos as f64 / 1e6,
+                grouped(at),
+                waited as f64 / 1e6
+            );
+        }
+    }
+}
