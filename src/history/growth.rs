@@ -38,9 +38,9 @@ pub(super) enum Trigger {
 /// Chunks that a growth with time clears itself rather than wait for clean ones: bounds a single write.
 const CLEARINGS: usize = 16;
 /// The load at which a table should grow, in hundredths. In models tables fill up, so that lines overflow.
-const FULL: usize = if cfg!(loom) { 100 } else { 76 };
+const FULL: usize = if cfg!(loom) { 100 } else { 80 };
 /// Blocks that a claim moves where there is no keeper: so many that few segments grow at the same time.
-const STEPS: usize = if cfg!(loom) { 1 } else { 3 };
+const STEPS: usize = if cfg!(loom) { 1 } else { 4 };
 /// Lines looked at to learn how much of a table would be left behind.
 const SAMPLE: usize = 64;
 
@@ -50,11 +50,11 @@ impl Index {
         (version.chunks() * CHUNK_LINES * SLOTS * FULL / 100).max(1)
     }
 
-    /// The size after `chunks`: a fifth more. Segments go through different sizes, spread evenly over the factor, so that
+    /// The size after `chunks`: nearly a fifth more. Segments go through different sizes, spread evenly over the factor, so that
     /// they do not all grow at once and the whole keeps between full and empty at every count of pairs.
     fn size_after(segment: usize, chunks: usize) -> usize {
         const EVEN_FROM: f64 = 6.0;
-        const FACTOR: f64 = 1.2;
+        const FACTOR: f64 = 1.18;
         if (chunks as f64) < EVEN_FROM {
             return chunks + 1;
         }

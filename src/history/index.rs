@@ -45,7 +45,17 @@ pub(super) struct Counts {
     pub(super) rejected: AtomicU64,
 }
 
-/// A look-up whose home line is known.
+/// What a look into one line gave.
+enum Looked {
+    /// The register, zero where there is none.
+    Sure(u64),
+    /// The next line may have it.
+    Further,
+    /// A growth has been here.
+    Unsure,
+}
+
+/// A look-up on its way: the line it has come to, and the key word that the pair would have there.
 #[derive(Clone, Copy)]
 struct Begun<'a> {
     scope: u32,
@@ -53,6 +63,13 @@ struct Begun<'a> {
     version: Version,
     seek: Seek,
     line: &'a Line,
+}
+
+impl Begun<'_> {
+    #[inline(always)]
+    fn segment(&self) -> usize {
+        segment_of(self.place)
+    }
 }
 
 /// Where a pair lies in a table, or would.
@@ -127,10 +144,46 @@ impl Index {
         let version = self.version(segment_of(place));
         let seek = version.seek(scope, within(place));
         let begun = Begun { scope, place, version, seek, line: self.line(version, seek.line) };
-        match self.end(&begun) {
-            Some(register) => register,
-            None => self.get_far(segment_of(place), scope, within(place)),
+        match self.look(&begun) {
+            Looked::Sure(register) => register,
+            Looked::Further => self.get_next(begun),
+            Looked::Unsure => self.get_far(begun.segment(), scope, within(place)),
         }
+    }
+
+    /// One line further: nearly all that are not at home are there.
+    #[inline(never)]
+    fn get_next(&self, begun: Begun<'_>) -> u64 {
+        self.get_begun(&self.next_line(begun))
+    }
+
+    /// The register, if the line that the look-up has come to is the last.
+    #[inline(always)]
+    fn get_begun(&self, begun: &Begun<'_>) -> u64 {
+        match self.look(begun) {
+            Looked::Sure(register) => register,
+            _ => self.get_far(begun.segment(), begun.scope, within(begun.place)),
+        }
+    }
+
+    #[inline(always)]
+    fn next_line<'a>(&'a self, begun: Begun<'a>) -> Begun<'a> {
+        let seek = begun.version.step(begun.seek);
+        Begun { seek, line: self.line(begun.version, seek.line), ..begun }
+    }
+
+    /// Looks into the line that a look-up has come to.
+    #[inline(always)]
+    fn look(&self, begun: &Begun<'_>) -> Looked {
+        let register = match begun.line.find(self.compare, begun.seek.key, begun.seek.mark()) {
+            // A register that ended is not below the sentinels.
+            Found::Register(register) if register < DROPPED => register,
+            Found::Nowhere => 0,
+            // The mark is only followed, not believed: whoever looks there asks for the version behind that look.
+            Found::Further if begun.version.has_next_line() => return Looked::Further,
+            _ => return Looked::Unsure,
+        };
+        if self.is_still(begun.segment(), begun.version) { Looked::Sure(register) } else { Looked::Unsure }
     }
 
     /// Every other case: further lines, a segment that is growing, a reader that is late.
@@ -206,8 +259,8 @@ impl Index {
                 Found::Register(register) if register >= DROPPED => return At::NextTable,
                 Found::Register(register) => return At::Register(register),
                 Found::Nowhere => return At::Nowhere,
-                Found::Elsewhere if line.is_sealed() => return At::NextTable,
-                Found::Elsewhere => seek = version.step(seek),
+                Found::Sealed => return At::NextTable,
+                Found::Further => seek = version.step(seek),
             }
         }
         At::NextTable
@@ -232,19 +285,22 @@ impl Index {
             // Those that are not in their home line wait until all others are done, and their next lines are here.
             let mut later = [0; GROUP];
             let mut waiting = 0;
-            for (at, begun) in begun[..count].iter().enumerate() {
+            for (at, begun) in begun[..count].iter_mut().enumerate() {
                 let Some(begun) = begun else { continue };
-                if let Some(register) = self.end(begun) {
-                    see(first + at, register);
-                } else {
-                    prefetch(self.line(begun.version, begun.version.step(begun.seek).line));
-                    later[waiting] = at;
-                    waiting += 1;
+                match self.look(begun) {
+                    Looked::Sure(register) => see(first + at, register),
+                    Looked::Further => {
+                        *begun = self.next_line(*begun);
+                        prefetch(begun.line);
+                        later[waiting] = at;
+                        waiting += 1;
+                    }
+                    Looked::Unsure => see(first + at, self.get_far(begun.segment(), begun.scope, within(begun.place))),
                 }
             }
             for &at in &later[..waiting] {
                 let Some(begun) = &begun[at] else { continue };
-                see(first + at, self.get_far(segment_of(begun.place), begun.scope, within(begun.place)));
+                see(first + at, self.get_begun(begun));
             }
             first += count;
         }
@@ -258,18 +314,6 @@ impl Index {
         let line = self.line(version, seek.line);
         prefetch(line);
         Begun { scope, place, version, seek, line }
-    }
-
-    /// The other half: the register, zero where there is none, if the home line and the version say so for sure.
-    #[inline(always)]
-    fn end(&self, begun: &Begun<'_>) -> Option<u64> {
-        let register = match begun.line.find(self.compare, begun.seek.key, begun.seek.mark()) {
-            // A register that ended is not below the sentinels.
-            Found::Register(register) if register < DROPPED => register,
-            Found::Nowhere => 0,
-            _ => return None,
-        };
-        self.is_still(segment_of(begun.place), begun.version).then_some(register)
     }
 
     /// Raises the pair's register to at least `value`; the register before, zero where there was none.

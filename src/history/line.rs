@@ -34,8 +34,10 @@ pub(crate) enum Found {
     Register(u64),
     /// Not here and not further on.
     Nowhere,
-    /// Not here; perhaps in the next line, or in the next table.
-    Elsewhere,
+    /// Not here; perhaps in the next line.
+    Further,
+    /// Not here, nor further on in this table: the line was sealed before the pair came. Perhaps in the next table.
+    Sealed,
 }
 
 /// What a write did in one line.
@@ -66,13 +68,14 @@ impl Line {
             return Found::Register(self.registers[first(hits)].load(Ordering::Relaxed));
         }
         // Slots are sealed from the last one down, so one look tells whether any is.
-        let sealed = self.keys[SLOTS - 1].load(Ordering::Relaxed) == SEALED;
-        if sealed || self.has_mark(mark) { Found::Elsewhere } else { Found::Nowhere }
+        if self.is_sealed() {
+            return Found::Sealed;
+        }
+        if self.has_mark(mark) { Found::Further } else { Found::Nowhere }
     }
 
-    /// Whether a line that sent a search elsewhere did so because it is sealed: then the next table has it.
-    #[inline]
-    pub(crate) fn is_sealed(&self) -> bool {
+    #[inline(always)]
+    fn is_sealed(&self) -> bool {
         self.keys[SLOTS - 1].load(Ordering::Relaxed) == SEALED
     }
 

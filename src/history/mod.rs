@@ -1,13 +1,13 @@
 //! The history: (scope, contact) → [`Register`]. Knows no agent, no plan and no clock.
 //!
 //! # What it promises
-//! * **Reads** are wait-free and allocate nothing. A pair costs one cache line, in one of ten cases two. A reader writes
+//! * **Reads** are wait-free and allocate nothing. A pair costs one cache line, in one of eight cases two. A reader writes
 //!   nothing that others see, and no growth, writer or stopped thread makes it wait.
 //! * **Writes** are lock-free. A merge raises the pair's register to at least what it is given: when it has returned, every
 //!   read that begins sees that or more, and no two reads, one after the other, see a register go back.
 //! * **Growth** is done one segment at a time, in steps that any thread may take; a thread that is stopped anywhere in it
 //!   keeps nobody from going on.
-//! * **Memory** is 16 bytes a pair over a load that stays between 0.63 and 0.76, with growths one after
+//! * **Memory** is 16 bytes a pair over a load that stays between 0.68 and 0.8, with growths one after
 //!   another rather than all at once. It is address space first, memory as it is used, and goes back with the history.
 //! * **The ceiling** is refused with [`Full`] and counted, after what may be left behind has been.
 //!

@@ -164,6 +164,12 @@ impl Version {
         if field < lines { field } else { lines }
     }
 
+    /// Whether a search may go on from its home line. Always, but for a model's table of one line.
+    #[inline(always)]
+    pub(crate) const fn has_next_line(self) -> bool {
+        PAIRED || self.reach() > 0
+    }
+
     /// Where the search for a pair begins.
     #[inline(always)]
     pub(crate) fn seek(self, scope: u32, within: u64) -> Seek {

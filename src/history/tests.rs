@@ -258,6 +258,24 @@ fn at_the_ceiling_a_retired_scope_makes_room() {
 }
 
 #[test]
+fn memory_stays_in_a_narrow_band_while_it_grows() {
+    let history = History::new(1_600_000);
+    let register = Register::from_bits(1 << 60 | 1).expect("a register");
+    let (mut most, mut least) = (0.0f64, f64::MAX);
+    for i in 0..1_500_000_u64 {
+        let scope = Scope::from_bits((i % 10_000) as u32).expect("24 bits");
+        let contact = E164::from_code(1 + (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 15)).expect("a code");
+        history.merge(scope, contact, register).expect("room");
+        if i >= 1_000_000 && i % 5_000 == 0 {
+            let bytes = history.bytes() as f64 / i as f64;
+            (most, least) = (most.max(bytes), least.min(bytes));
+        }
+    }
+    // A growth's own copy included: it is one segment's, of which there are 64.
+    assert!(most <= 32.0 && least <= 26.0, "{least} to {most} bytes a pair");
+}
+
+#[test]
 fn the_ceiling_in_bytes_refuses_and_loses_nothing() {
     let history = History::try_new(Limits { max_pairs: usize::MAX, max_bytes: 12 << 20 }).expect("memory");
     let mut taken = 0u64;
