@@ -12,6 +12,7 @@ use crate::slot::Scope;
 use crate::store::{Batch, Durability, EventStore, StoreError};
 use crate::time::Timestamp;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -164,7 +165,9 @@ impl Committer {
 
     fn write(&mut self, batch: &Batch, events: usize) -> Result<(), StoreError> {
         let began = Stopwatch::start();
-        self.store.commit(batch)?;
+        // A storage engine may take for impossible what a bad disk does. Whoever waits is told then as after any failure.
+        let committed = catch_unwind(AssertUnwindSafe(|| self.store.commit(batch)));
+        committed.unwrap_or_else(|_| Err(StoreError::Engine("it came upon something impossible".into())))?;
         self.commits.commit(began, events);
         if self.store.durability() == Durability::Buffered {
             self.unsynced.get_or_insert(began);

@@ -25,6 +25,28 @@ fn after_a_failed_commit_nothing_more_is_taken_and_routing_goes_on() {
     assert_eq!((store.commits(), ask_all(&start(store))), (2, before));
 }
 
+/// Panics, as an engine may that finds something impossible.
+struct Panicking;
+
+impl EventStore for Panicking {
+    fn commit(&mut self, _: &Batch) -> Result<(), StoreError> {
+        panic!("a write of more bytes than there were");
+    }
+
+    fn recover(&mut self, _: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_store_that_panics_has_failed_like_any_other() {
+    let service = start(Panicking);
+    assert!(not_durable(&configure(&service, changes())), "the one that waits is told");
+    assert!(not_durable(&service.record(vec![call_to(2, Moment(2), Outcome::Busy)])), "and those who come later");
+    assert!(service.failure().is_some_and(|why| why.contains("the storage engine failed")));
+    assert_eq!(ask(&service, 2).reason, Reason::UnknownNumber, "nothing of it is in force");
+}
+
 #[test]
 fn a_batch_that_reached_the_disk_before_its_sync_failed_may_be_there_after_a_restart() {
     let store = RecordingStore::new();

@@ -36,6 +36,8 @@ pub struct Ledger {
     more_agents: BTreeMap<String, BTreeSet<bool>>,
     sent: Vec<(usize, Placed)>,
     clock: i64,
+    /// Changes that were refused: not in force now, and after a restart perhaps.
+    refused: Vec<Change>,
     pub tally: Tally,
     wrong: Vec<String>,
 }
@@ -124,6 +126,7 @@ impl Ledger {
             more_agents: BTreeMap::new(),
             sent: Vec::new(),
             clock: now() - 3_600_000,
+            refused: Vec::new(),
             tally: Tally::default(),
             wrong: Vec::new(),
         };
@@ -163,8 +166,24 @@ impl Ledger {
             Done::Unanswered => self.tally.unanswered += count,
             Done::Refused => self.tally.refused += count,
         }
-        self.note(&change, done == Done::Acknowledged);
+        match done {
+            Done::Refused => self.refused.push(change),
+            _ => self.note(&change, done == Done::Acknowledged),
+        }
         done
+    }
+
+    /// The daemon has gone, and with it the certainty that what was refused is not there.
+    pub fn doubt_refused(&mut self) {
+        for change in std::mem::take(&mut self.refused) {
+            self.note(&change, false);
+        }
+    }
+
+    /// Status and text of something outside the API.
+    pub fn look(&self, path: &str) -> (u16, String) {
+        let mut answer = self.agent.get(format!("{}{path}", self.url)).call().expect("the daemon answers");
+        (answer.status().as_u16(), answer.body_mut().read_to_string().expect("UTF-8"))
     }
 
     fn think(&mut self) -> Change {
@@ -467,6 +486,15 @@ pub fn work(clients: &mut [Ledger]) {
     std::thread::scope(|scope| {
         for client in clients {
             scope.spawn(|| while client.step() == Done::Acknowledged {});
+        }
+    });
+}
+
+/// The same, for so many steps each at most.
+pub fn work_for(clients: &mut [Ledger], steps: usize) {
+    std::thread::scope(|scope| {
+        for client in clients {
+            scope.spawn(move || (0..steps).all(|_| client.step() == Done::Acknowledged));
         }
     });
 }
