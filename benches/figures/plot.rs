@@ -106,7 +106,7 @@ fn legend(svg: &mut String, records: &Records) {
         line(svg, [x, 46.0, x + 22.0, 46.0], &style);
         let text = if *name == "lines" { "random 64-byte lines" } else { name };
         label(svg, x + 27.0, 50.0, "start", text);
-        x += 44.0 + 7.0 * text.len() as f64;
+        x += 40.0 + 6.8 * text.len() as f64;
     }
 }
 
