@@ -11,6 +11,7 @@
 //! A directory of an older format is made one of this when it is opened.
 
 use super::StoreError;
+use super::watermark::Watermark;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -71,6 +72,12 @@ impl DataDirectory {
         &self.path
     }
 
+    /// Makes the engine's directories durable: it does not sync each one in which it makes another. To be called when it has made
+    /// them, and before anything is written that must be there.
+    pub(super) fn sync_engine(&self) -> Result<(), StoreError> {
+        sync_directories(&self.engine_path()).map_err(io_error(&self.engine_path()))
+    }
+
     /// Whether the directory was complete when it was opened: not one that is being made.
     pub(super) fn is_marked(&self) -> bool {
         marker_path(&self.path).exists()
@@ -94,8 +101,6 @@ impl DataDirectory {
         }
         let marker = marker_path(&self.path);
         let write = || {
-            // The engine does not sync each directory in which it makes another.
-            sync_directories(&self.engine_path())?;
             self.write_unfinished()?;
             fs::rename(self.path.join(UNFINISHED), &marker)?;
             // The rename is durable when the directory that holds the name is.
@@ -114,11 +119,21 @@ impl DataDirectory {
         if store.exists() {
             fs::remove_dir_all(store)?;
         }
+        match fs::remove_file(Watermark::path(&self.path)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // It must have gone for certain when the marker is not whole for a moment.
+        sync_directory(&self.path)?;
         self.write_unfinished()?;
         sync_directory(&self.path)
     }
 
     fn write_unfinished(&self) -> io::Result<()> {
+        let is_whole = |text: Vec<u8>| text == marker_text(FORMAT).as_bytes();
+        if fs::read(self.path.join(UNFINISHED)).is_ok_and(is_whole) {
+            return Ok(());
+        }
         let mut file = File::create(self.path.join(UNFINISHED))?;
         file.write_all(marker_text(FORMAT).as_bytes())?;
         file.sync_all()
@@ -211,7 +226,7 @@ fn is_unfinished(path: &Path) -> Result<bool, StoreError> {
     let (mut is_begun, mut has_store) = (false, false);
     for entry in entries {
         match entry.map_err(io_error(path))?.file_name().to_str() {
-            Some("lock") => {}
+            Some("lock" | "watermark") => {}
             Some("store") => has_store = true,
             Some(UNFINISHED) => is_begun = true,
             _ => return Ok(false),
@@ -223,7 +238,9 @@ fn is_unfinished(path: &Path) -> Result<bool, StoreError> {
     let text = fs::read(path.join(UNFINISHED)).map_err(io_error(path))?;
     Ok((1..=FORMAT).map(marker_text).any(|whole| {
         let whole = whole.as_bytes();
-        if has_store { text == whole } else { whole.starts_with(&text) }
+        // What of it did not reach the disk can be missing or zero.
+        let is_part = text.len() <= whole.len() && text.iter().zip(whole).all(|(byte, ours)| [0, *ours].contains(byte));
+        if has_store { text == whole } else { is_part }
     }))
 }
 

@@ -4,7 +4,7 @@ use super::commit_mark::{self, CommitMark};
 use super::directory::{DataDirectory, FORMAT, io_error};
 use super::expected::Expected;
 use super::keys::{pack_pair, pack_scope, unpack_pair};
-use super::keyspaces::{Keyspaces, Setting, read_register};
+use super::keyspaces::{Keyspaces, Setting, Tables, read_register};
 use super::migrate;
 use super::pseudonym::PseudonymKey;
 use super::purge::Upkeep;
@@ -48,11 +48,28 @@ impl FjallStore {
     /// [`StoreError::Locked`], [`StoreError::Foreign`] and [`StoreError::Newer`] leave the directory as it is. What the storage
     /// engine or the look at its files before finds damaged is [`StoreError::Damaged`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let directory = DataDirectory::open(path.as_ref(), check_files)?;
+        Self::open_with(path.as_ref(), Tables::Usual)
+    }
+
+    /// A store that flushes and compacts all the time. The size stays that of a directory that is made with it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(feature = "__testing")]
+    #[doc(hidden)]
+    pub fn open_with_small_tables(path: impl AsRef<Path>, bytes: u64) -> Result<Self, StoreError> {
+        Self::open_with(path.as_ref(), Tables::Small(bytes))
+    }
+
+    fn open_with(path: &Path, tables: Tables) -> Result<Self, StoreError> {
+        let directory = DataDirectory::open(path, check_files)?;
         let engine_path = directory.engine_path();
         let format = directory.format()?;
         let expected = if format.is_some() { Expected::read(&directory)? } else { Expected::default() };
-        let keyspaces = Keyspaces::open(&engine_path, format)?;
+        let keyspaces = Keyspaces::open(&engine_path, format, tables)?;
+        if format != Some(FORMAT) {
+            directory.sync_engine()?;
+        }
         let mark = keyspaces.last_commit()?;
         expected.check(mark, &engine_path)?;
         let key = match keyspaces.setting(Setting::PseudonymKey)? {

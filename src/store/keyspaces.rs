@@ -13,7 +13,7 @@ use super::StoreError;
 use super::commit_mark::{self, CommitMark};
 use super::expiry::{Expiry, Floor};
 use crate::history::Register;
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{CompressionType, Database, DatabaseBuilder, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +21,34 @@ use std::sync::Arc;
 /// Each with the format that it came with.
 const KEYSPACES: [(&str, u64); 6] =
     [("configurations", 1), ("registers", 1), ("commits", 2), ("erasures", 3), ("settings", 3), ("padding", 3)];
+
+/// How large the engine's tables are.
+#[derive(Clone, Copy)]
+pub(super) enum Tables {
+    Usual,
+    /// Of so many bytes, for tests.
+    #[cfg(feature = "__testing")]
+    Small(u64),
+}
+
+impl Tables {
+    fn of_database(self, builder: DatabaseBuilder<Database>) -> DatabaseBuilder<Database> {
+        match self {
+            Self::Usual => builder,
+            // With more than one thread the engine turns round and round while it compacts.
+            #[cfg(feature = "__testing")]
+            Self::Small(_) => builder.worker_threads(1),
+        }
+    }
+
+    fn of_keyspace(self) -> KeyspaceCreateOptions {
+        match self {
+            Self::Usual => KeyspaceCreateOptions::default(),
+            #[cfg(feature = "__testing")]
+            Self::Small(bytes) => KeyspaceCreateOptions::default().max_memtable_size(bytes),
+        }
+    }
+}
 
 /// Something kept once a directory. No name is as long as the key of a commit's mark.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,9 +106,9 @@ impl From<fjall::Error> for Failed {
 impl Keyspaces {
     /// Opens the engine's files at `path`. `format` is what its keyspaces are said to be complete for; `None` where they are to be
     /// made.
-    pub(super) fn open(path: &Path, format: Option<u64>) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, format: Option<u64>, tables: Tables) -> Result<Self, StoreError> {
         // The engine asserts some of what it reads. Nothing of it is left where it panics while it opens.
-        let opened = catch_unwind(AssertUnwindSafe(|| Self::try_open(path, format)));
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::try_open(path, format, tables)));
         opened.unwrap_or(Err(Failed::Panicked)).map_err(|failed| match failed {
             Failed::Engine(error) => super::fjall::failed(path, error),
             Failed::Missing(name) => damaged(path, format!("keyspace {name} is missing")),
@@ -88,20 +116,20 @@ impl Keyspaces {
         })
     }
 
-    fn try_open(path: &Path, format: Option<u64>) -> Result<Self, Failed> {
+    fn try_open(path: &Path, format: Option<u64>, tables: Tables) -> Result<Self, Failed> {
         let floor = Floor::default();
         let expiry = Expiry::new(floor.clone());
-        let database = Database::builder(path)
+        let builder = Database::builder(path)
             // What is compressed could not be padded to a length.
             .journal_compression(CompressionType::None)
-            .with_compaction_filter_factories(Arc::new(move |name| expiry.filter(name)))
-            .open()?;
+            .with_compaction_filter_factories(Arc::new(move |name| expiry.filter(name)));
+        let database = tables.of_database(builder).open()?;
         let mut expected = KEYSPACES.iter().filter(|(_, since)| format >= Some(*since));
         if let Some((missing, _)) = expected.find(|(name, _)| !database.keyspace_exists(name)) {
             return Err(Failed::Missing(missing));
         }
         let [configurations, registers, commits, erasures, settings, padding] =
-            KEYSPACES.map(|(name, _)| database.keyspace(name, KeyspaceCreateOptions::default));
+            KEYSPACES.map(|(name, _)| database.keyspace(name, || tables.of_keyspace()));
         Ok(Self {
             configurations: configurations?,
             registers: registers?,

@@ -1,0 +1,137 @@
+//! Crash tests that own the crash: the store on a disk that keeps written and synced apart.
+//!
+//! A process of its own runs the store, the engine's real code, and records each call that changes a file, and when what was
+//! acknowledged (`recorder.c`, `workload.rs`). The record is played on a simulated disk (`disk.rs`). At every point of it the power
+//! fails: of what was not synced any part may have reached the disk, in any order, torn (`crash.rs`). What is left is written into
+//! a directory and opened by the real store (`verdict.rs`). It must open, and hold exactly the first n batches, of which none that
+//! was acknowledged is missing and none that was not begun is there.
+//!
+//! `CRASH_SEEDS` and `CRASH_CHOICES` (how many ways to lose at each point) make longer runs, as `scripts/crash-tests` does.
+#![cfg(target_os = "linux")]
+
+mod crash;
+mod disk;
+mod plant;
+mod random;
+mod record;
+mod verdict;
+mod workload;
+
+use crash::{Crashes, Found};
+use disk::Disk;
+use plant::Bug;
+use record::Record;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use workload::Workload;
+
+/// A place for files that need no disk.
+fn memory() -> tempfile::TempDir {
+    let shared = Path::new("/dev/shm");
+    let parent = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
+    tempfile::Builder::new().prefix("dialback-crash-").tempdir_in(parent).expect("a directory")
+}
+
+fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |value| value.parse().expect("a number"))
+}
+
+fn recorder() -> PathBuf {
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recorder-{}.so", std::process::id()));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/recorder.c");
+    let mut compiler = Command::new("cc");
+    let compiled =
+        compiler.args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
+    assert!(compiled.expect("a C compiler").success());
+    library
+}
+
+/// Runs the workload in a process of its own, in a directory that holds `before`, and brings back what it did.
+fn run(recorder: &Path, workload: &Workload, before: &Disk) -> Record {
+    let place = memory();
+    let root = place.path().join("root");
+    before.everything().write(&root);
+    let file = place.path().join("record");
+    let mut process = Command::new(std::env::current_exe().expect("this program"));
+    process.args(["--exact", "workload::run_in_this_process", "--ignored", "--nocapture", "--test-threads=1"]);
+    process.env("LD_PRELOAD", recorder).env("DIALBACK_RECORD_ROOT", &root).env("DIALBACK_RECORD_FILE", &file);
+    process.env("DIALBACK_RECORD_SEAL", "1").env(workload::VARIABLE, workload.to_text());
+    let output = process.output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let record = Record::read(&file, &root);
+    // What the recorder did not see would show here.
+    let mut disk = before.clone();
+    record.steps.iter().for_each(|step| disk.apply(step));
+    disk.everything().expect_at(&root);
+    record
+}
+
+struct Totals {
+    tried: u64,
+    distinct: u64,
+    recoveries: u64,
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tried, distinct, recoveries } = self;
+        write!(
+            f,
+            "{tried} crash points tried, {distinct} distinct states opened, {recoveries} recoveries crashed, losses: 0"
+        )
+    }
+}
+
+/// Records a workload of that seed and crashes it everywhere; then crashes the recoveries of some of what is left.
+fn crash_everywhere(recorder: &Path, seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> Result<Totals, Found> {
+    let empty = Disk::default();
+    let workload = Workload { seed, first: 1, batches, reopen_every: 25 };
+    let mut record = run(recorder, &workload, &empty);
+    match bug {
+        Some(bug) => bug.plant(&mut record),
+        None => record.expect_rotations(),
+    }
+    let first = Crashes { record: &record, before: &empty, base: 0, workload: &workload, choices, seed }.check()?;
+    let mut totals = Totals { tried: first.tried, distinct: first.distinct, recoveries: 0 };
+    if bug.is_none() {
+        for (number, state) in first.sample {
+            let before = state.to_disk();
+            let workload = Workload { seed, first: number + 1, batches: 5, reopen_every: 3 };
+            let record = run(recorder, &workload, &before);
+            let again = Crashes { record: &record, before: &before, base: number, workload: &workload, choices, seed };
+            let again = again.check()?;
+            totals.tried += again.tried;
+            totals.distinct += again.distinct;
+            totals.recoveries += 1;
+        }
+    }
+    Ok(totals)
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_invented_wherever_the_power_fails() {
+    let recorder = recorder();
+    let (choices, seeds) = (setting("CRASH_CHOICES", 3), setting("CRASH_SEEDS", 1));
+    let mut all = Totals { tried: 0, distinct: 0, recoveries: 0 };
+    for seed in 1..=seeds {
+        let totals =
+            crash_everywhere(&recorder, seed, choices, 70, None).unwrap_or_else(|found| panic!("seed {seed}: {found}"));
+        all.tried += totals.tried;
+        all.distinct += totals.distinct;
+        all.recoveries += totals.recoveries;
+        println!("after seed {seed}: {all}");
+    }
+    assert!(all.tried >= setting("CRASH_AT_LEAST", 5_000), "too few: {all}");
+}
+
+#[test]
+fn a_planted_bug_is_found() {
+    let recorder = recorder();
+    for bug in Bug::ALL {
+        let found = crash_everywhere(&recorder, 7, 6, 15, Some(bug));
+        let found = found.err().unwrap_or_else(|| panic!("{bug:?} was not found"));
+        assert!(bug.shows_as(&found), "{bug:?} shows as {found}");
+        println!("{bug:?}: {found}");
+    }
+}

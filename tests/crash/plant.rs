@@ -1,0 +1,86 @@
+//! Bugs that the tests must find, planted into a record as if the store had been written so.
+
+use super::crash::Found;
+use super::record::{Record, Step};
+use super::verdict::Problem;
+use std::collections::HashMap;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bug {
+    /// A batch is acknowledged when it is handed in.
+    AcknowledgedBeforeSync,
+    /// Journals are never synced.
+    NoSync,
+    /// No directory is ever synced.
+    NoDirectorySync,
+    /// The high-water mark is raised before the batch that it speaks of is synced.
+    MarkBeforeSync,
+}
+
+impl Bug {
+    pub(super) const ALL: [Self; 4] =
+        [Self::AcknowledgedBeforeSync, Self::NoSync, Self::NoDirectorySync, Self::MarkBeforeSync];
+
+    pub(super) fn shows_as(self, found: &Found) -> bool {
+        match self {
+            Self::AcknowledgedBeforeSync => matches!(found.problem, Problem::Lost { .. }),
+            Self::NoSync | Self::NoDirectorySync => true,
+            Self::MarkBeforeSync => matches!(found.problem, Problem::Refused(_)),
+        }
+    }
+
+    pub(super) fn plant(self, record: &mut Record) {
+        let names = names(record);
+        let is = |file: &usize, end: &str| names.get(file).is_some_and(|name| name.ends_with(end));
+        let steps = &mut record.steps;
+        match self {
+            Self::AcknowledgedBeforeSync => {
+                steps.retain(|step| !matches!(step, Step::Acknowledged(_)));
+                let begun = std::mem::take(steps);
+                for step in begun {
+                    let acknowledged =
+                        if let Step::Begun(number) = step { Some(Step::Acknowledged(number)) } else { None };
+                    steps.push(step);
+                    steps.extend(acknowledged);
+                }
+            }
+            Self::NoSync => steps.retain(|step| !matches!(step, Step::Sync { file } if is(file, ".jnl"))),
+            Self::NoDirectorySync => {
+                steps.retain(|step| !matches!(step, Step::Sync { file } if !names.contains_key(file)));
+            }
+            Self::MarkBeforeSync => {
+                let mut at = 0;
+                for i in 0..steps.len() {
+                    match &steps[i] {
+                        Step::Begun(_) => at = i + 1,
+                        Step::Write { file, .. } if is(file, "watermark") => steps[at..=i].rotate_right(1),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Of the files that are written.
+fn names(record: &Record) -> HashMap<usize, String> {
+    let mut names = HashMap::new();
+    let written: Vec<usize> = record
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Write { file, .. } | Step::Truncate { file, .. } => Some(*file),
+            _ => None,
+        })
+        .collect();
+    for step in &record.steps {
+        match step {
+            Step::Create { file, name } => drop(names.insert(*file, name.clone())),
+            Step::Open { file, name } if written.contains(file) || name.ends_with(".jnl") => {
+                names.insert(*file, name.clone());
+            }
+            _ => {}
+        }
+    }
+    names
+}

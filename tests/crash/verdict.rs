@@ -1,0 +1,123 @@
+//! What the real store makes of what a crash left.
+
+use super::disk::State;
+use super::workload::{self, Print, Workload};
+use dialback::NumberSlot;
+use dialback::store::{EventStore, FjallStore};
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+#[derive(Clone, Debug)]
+pub(super) enum Problem {
+    /// The store does not open, or cannot be read.
+    Refused(String),
+    /// What it holds is not the first so many batches.
+    NoPrefix,
+    Lost {
+        held: u64,
+        acknowledged: u64,
+    },
+    Invented {
+        held: u64,
+        begun: u64,
+    },
+    /// It opened, and what was committed then was not there the next time.
+    NotContinued(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) => write!(f, "the store is refused: {why}"),
+            Self::NoPrefix => f.write_str("the store holds something other than the first so many batches"),
+            Self::Lost { held, acknowledged } => {
+                write!(f, "lost: batch {acknowledged} was acknowledged, and the store holds {held}")
+            }
+            Self::Invented { held, begun } => {
+                write!(f, "invented: {begun} batches were begun, and the store holds {held}")
+            }
+            Self::NotContinued(why) => write!(f, "the store does not go on: {why}"),
+        }
+    }
+}
+
+fn is_of_a_number(scope: dialback::Scope) -> bool {
+    NumberSlot::new(scope.bits() as usize).is_some()
+}
+
+pub(super) struct Verdict {
+    seed: u64,
+    /// How many batches a store holds that shows this.
+    prefixes: HashMap<u128, u64>,
+}
+
+impl Verdict {
+    pub(super) fn new(workload: &Workload) -> Self {
+        let mut prefixes = HashMap::from([(0, 0)]);
+        let mut registers = HashMap::new();
+        let mut print = Print::default();
+        for number in 1..=workload.last() {
+            let batch = workload::batch(workload.seed, number);
+            batch.configurations.iter().for_each(|configuration| print.add_configuration(configuration));
+            for (scope, contact, register) in batch.registers {
+                let forgotten = register.is_erasure() && is_of_a_number(scope);
+                let pair = (scope.bits(), contact.code());
+                let old = if forgotten { registers.remove(&pair) } else { registers.insert(pair, register) };
+                if let Some(old) = old {
+                    print.remove(scope, contact, old);
+                }
+                if !forgotten {
+                    print.add(scope, contact, register);
+                }
+            }
+            prefixes.insert(print.0, number);
+        }
+        Self { seed: workload.seed, prefixes }
+    }
+
+    /// How many batches the store holds after the crash.
+    pub(super) fn of(&self, state: &State, place: &Path, hash: u128) -> Result<u64, Problem> {
+        let root = place.join("root");
+        state.write(&root);
+        let found = self.open(&root.join("data"), hash);
+        fs::remove_dir_all(&root).expect("removed");
+        found
+    }
+
+    fn open(&self, path: &Path, hash: u128) -> Result<u64, Problem> {
+        let held = self.held(path, |_| Ok(()))?;
+        // Some go on, and are opened again: what recovery did must hold, too.
+        if hash % 16 == 0 {
+            let number = held + 1;
+            if self.prefixes.values().any(|last| *last == number) {
+                let commit = |store: &mut FjallStore| {
+                    let committed = store.commit(&workload::batch(self.seed, number));
+                    committed.map_err(|error| Problem::NotContinued(error.to_string()))
+                };
+                self.held(path, commit)?;
+                let now = self.held(path, |_| Ok(()))?;
+                if now != number {
+                    return Err(Problem::NotContinued(format!("batch {number} was committed, and {now} is the last")));
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    /// Opens the store, does that with it, and says what it held before.
+    fn held(&self, path: &Path, and: impl FnOnce(&mut FjallStore) -> Result<(), Problem>) -> Result<u64, Problem> {
+        let open = || {
+            let mut store = workload::open(path)?;
+            let print = Print::of(&mut store)?.0;
+            Ok::<_, dialback::store::StoreError>((store, print))
+        };
+        let opened = catch_unwind(AssertUnwindSafe(open)).map_err(|_| Problem::Refused("it panicked".into()))?;
+        let (mut store, print) = opened.map_err(|error| Problem::Refused(error.to_string()))?;
+        let held = self.prefixes.get(&print).copied().ok_or(Problem::NoPrefix)?;
+        and(&mut store)?;
+        Ok(held)
+    }
+}

@@ -1,0 +1,187 @@
+//! What the store is made to do, the same for the same seed: small batches and such as span many sectors, new pairs and old ones,
+//! configurations, and now and then a restart. The engine's tables are small, so that it flushes and compacts all the time.
+
+use super::random::Random;
+use super::record::DIARY;
+use dialback::history::Register;
+use dialback::store::{Batch, EventStore, FjallStore, StoreError, Stored};
+use dialback::{
+    AgentSlot, Change, Configuration, DialPlan, E164, EnvironmentId, EnvironmentSlot, Lookback, Outcome, Scope,
+    Timestamp,
+};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+use xxhash_rust::xxh3::xxh3_128;
+
+pub(super) const VARIABLE: &str = "DIALBACK_CRASH_WORKLOAD";
+
+#[derive(Clone)]
+pub(super) struct Workload {
+    pub(super) seed: u64,
+    /// The number of the first batch.
+    pub(super) first: u64,
+    pub(super) batches: u64,
+    /// The store is closed and opened again after so many.
+    pub(super) reopen_every: u64,
+}
+
+impl Workload {
+    pub(super) fn to_text(&self) -> String {
+        format!("{} {} {} {}", self.seed, self.first, self.batches, self.reopen_every)
+    }
+
+    fn from_text(text: &str) -> Self {
+        let numbers: Vec<u64> = text.split(' ').map(|number| number.parse().expect("a number")).collect();
+        let [seed, first, batches, reopen_every] = numbers[..] else { panic!("four numbers") };
+        Self { seed, first, batches, reopen_every }
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        self.first + self.batches - 1
+    }
+}
+
+/// The batch of this number. Each has something that no earlier one has.
+pub(super) fn batch(seed: u64, number: u64) -> Batch {
+    let mut random = Random::new(seed, number);
+    let mut batch = Batch::default();
+    if is_configuration(number) {
+        batch.configurations.push(configuration(&mut random, number / CONFIGURATION_EVERY + 1));
+    }
+    let pairs = match random.below(12) {
+        0 if random.is_one_in(2) => 200,
+        0..3 => 8 + random.below(30),
+        _ => 1 + random.below(4),
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..pairs {
+        let (scope, index) = (random.below(2), random.below(150));
+        if seen.insert((scope, index)) {
+            let scope = Scope::from_bits(u32::try_from(scope).expect("small")).expect("a scope");
+            let contact = contact(index);
+            let at = Timestamp::from_secs(1_700_000_000 + number);
+            let source = AgentSlot::new(random.below(1000)).expect("a slot");
+            batch.registers.push((scope, contact, Register::call(at, Outcome::Busy, source)));
+        }
+    }
+    if number.is_multiple_of(5) {
+        erase(&mut random, number, &mut batch);
+    }
+    batch
+}
+
+/// Forgets a contact, as the service does: in the environment and with each number.
+fn erase(random: &mut Random, number: u64, batch: &mut Batch) {
+    let contact = contact(random.below(ERASED));
+    let until = Register::erasure(Timestamp::from_secs(1_700_000_000 + number));
+    batch.registers.retain(|(_, other, _)| *other != contact);
+    batch.registers.push((environment(), contact, until));
+    batch.registers.extend((0..2).map(|scope| (Scope::from_bits(scope).expect("a scope"), contact, until)));
+}
+
+fn contact(index: usize) -> E164 {
+    E164::from_code(49_000 + index as u64).expect("a code")
+}
+
+fn environment() -> Scope {
+    EnvironmentSlot::new(0).expect("a slot").into()
+}
+
+/// Contacts that may be forgotten.
+const ERASED: usize = 12;
+
+const CONFIGURATION_EVERY: u64 = 9;
+
+fn is_configuration(number: u64) -> bool {
+    number == 1 || number.is_multiple_of(CONFIGURATION_EVERY)
+}
+
+/// With a name that is now and then longer than what the engine compresses.
+fn configuration(random: &mut Random, sequence: u64) -> Configuration {
+    let len = if random.is_one_in(4) { 3000 + random.below(6000) } else { random.below(700) };
+    let letter = |random: &mut Random| char::from(b'a' + u8::try_from(random.below(26)).expect("small"));
+    let name: String = (0..len).map(|_| letter(random)).collect();
+    let change = Change::EnvironmentSet { name: name.into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
+    let at = Timestamp::from_secs(1_700_000_000 + sequence);
+    Configuration { sequence, environment: EnvironmentId::from_u128(1), at, changes: vec![change] }
+}
+
+/// What a store holds, as one number that does not depend on the order of the pairs.
+#[derive(Default)]
+pub(super) struct Print(pub(super) u128);
+
+impl Print {
+    pub(super) fn add_configuration(&mut self, configuration: &Configuration) {
+        self.0 = self.0.wrapping_add(xxh3_128(&serde_json::to_vec(configuration).expect("text")));
+    }
+
+    pub(super) fn add(&mut self, scope: Scope, contact: E164, register: Register) {
+        self.0 = self.0.wrapping_add(mix(scope, contact, register));
+    }
+
+    pub(super) fn remove(&mut self, scope: Scope, contact: E164, register: Register) {
+        self.0 = self.0.wrapping_sub(mix(scope, contact, register));
+    }
+
+    /// Of all that a store shows.
+    pub(super) fn of(store: &mut FjallStore) -> Result<Self, StoreError> {
+        let print = Mutex::new(Self::default());
+        store.recover(&|stored| {
+            let mut print = print.lock().expect("no panic");
+            match stored {
+                Stored::Configuration(configuration) => print.add_configuration(&configuration),
+                Stored::Registers(pairs) => {
+                    pairs.into_iter().for_each(|(scope, contact, register)| print.add(scope, contact, register));
+                }
+            }
+            Ok(())
+        })?;
+        let mut print = print.into_inner().expect("no panic");
+        for contact in (0..ERASED).map(contact) {
+            if let Some(until) = store.erasure(environment(), contact)? {
+                print.add(environment(), contact, until);
+            }
+        }
+        Ok(print)
+    }
+}
+
+fn mix(scope: Scope, contact: E164, register: Register) -> u128 {
+    let pair = u128::from(scope.bits()) << 64 | u128::from(contact.code());
+    let mixed = pair.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) ^ u128::from(register.bits());
+    let mixed = mixed.wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645);
+    (mixed ^ (mixed >> 64)).wrapping_mul(0xD1B5_4A32_D192_ED03_94D0_49BB_1331_11EB)
+}
+
+pub(super) fn open(path: &Path) -> Result<FjallStore, StoreError> {
+    FjallStore::open_with_small_tables(path, 3000)
+}
+
+/// Not a test: the process that is recorded.
+#[test]
+#[ignore = "run by the others, in a process of its own"]
+fn run_in_this_process() {
+    let Ok(text) = std::env::var(VARIABLE) else { return };
+    let root = std::env::var("DIALBACK_RECORD_ROOT").expect("a root");
+    let workload = Workload::from_text(&text);
+    let path = Path::new(&root).join("data");
+    let mut store = open(&path).expect("it opens");
+    let mut diary = File::create(Path::new(&root).join(DIARY)).expect("made");
+    for number in workload.first..=workload.last() {
+        let batch = batch(workload.seed, number);
+        diary.write_all(format!("B{number}\n").as_bytes()).expect("written");
+        store.commit(&batch).expect("it is durable");
+        diary.write_all(format!("A{number}\n").as_bytes()).expect("written");
+        if number.is_multiple_of(7) {
+            // Gives the engine's own threads a turn.
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        if number.is_multiple_of(workload.reopen_every) {
+            drop(store);
+            store = open(&path).expect("it opens");
+        }
+    }
+    drop(store);
+}
