@@ -63,6 +63,19 @@ impl DataDirectory {
         }
     }
 
+    /// Takes hold of a directory that is complete, to look at it.
+    pub(super) fn open_complete(path: &Path) -> Result<Self, StoreError> {
+        let Some(format) = read_marker(path)? else { return Err(StoreError::Foreign(path.to_owned())) };
+        if format > FORMAT {
+            return Err(StoreError::Newer { path: path.to_owned(), found: format, known: FORMAT });
+        }
+        let marker = marker_path(path);
+        if fs::read(&marker).map_err(io_error(&marker))? != marker_text(format).as_bytes() {
+            return Err(StoreError::Damaged { path: marker, what: "not what was written".into() });
+        }
+        Self::hold(path)
+    }
+
     /// Where the storage engine keeps its files.
     pub(super) fn engine_path(&self) -> PathBuf {
         engine_path(&self.path)

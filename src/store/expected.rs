@@ -18,15 +18,26 @@ pub(super) struct Expected {
 impl Expected {
     /// Looks at the files before the engine does, and cuts off what a crash left unfinished. What is damaged stays as it is.
     pub(super) fn read(directory: &DataDirectory) -> Result<Self, StoreError> {
-        manifest::tables(&directory.engine_path())?;
+        manifest::check(&directory.engine_path())?;
+        let expected = Self::look(directory)?;
+        expected.journals.cut()?;
+        Ok(expected)
+    }
+
+    /// Looks at the journals and the mark, and changes nothing.
+    pub(super) fn look(directory: &DataDirectory) -> Result<Self, StoreError> {
         let journals = Journals::read(&directory.engine_path())?;
         let watermark = Watermark::read(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
         let expected = Self { journals, watermark: watermark.unwrap_or_default() };
         if let Some(last) = expected.journals.last {
             expected.check(last, &directory.engine_path())?;
         }
-        expected.journals.cut()?;
         Ok(expected)
+    }
+
+    /// Batches in the journals.
+    pub(super) fn batches(&self) -> u64 {
+        self.journals.batches
     }
 
     /// Whether this last commit is the last one.
@@ -35,7 +46,8 @@ impl Expected {
         if last.number >= expected {
             return Ok(());
         }
-        let path = self.journals.active.clone().unwrap_or_else(|| engine_path.to_owned());
+        let torn = self.journals.torn.last().map(|(path, _)| path);
+        let path = torn.or(self.journals.active.as_ref()).map_or_else(|| engine_path.to_owned(), Clone::clone);
         let what = format!("ends with commit {}, and commit {expected} was durable", last.number);
         Err(StoreError::Damaged { path, what })
     }

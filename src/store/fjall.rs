@@ -244,6 +244,9 @@ pub(super) fn failed(path: &Path, error: fjall::Error) -> StoreError {
     match error {
         fjall::Error::Io(error) => StoreError::Io { path, error },
         fjall::Error::Locked => StoreError::Locked(path),
+        fjall::Error::InvalidVersion(_) => {
+            StoreError::Damaged { path: path.join("version"), what: "not the storage engine's version 3".into() }
+        }
         fjall::Error::Poisoned => StoreError::Engine("an earlier write failed".into()),
         // Their texts name positions, versions and checksums, never keys or values.
         other => StoreError::Damaged { path, what: other.to_string() },

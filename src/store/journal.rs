@@ -61,7 +61,7 @@ impl Journals {
         let bytes = read_to_data_end(&path).map_err(io_error(&path))?;
         let mut rest = bytes.as_slice();
         while let Some((batch, behind)) = Batch::parse(rest) {
-            self.follow(&batch).map_err(|what| StoreError::Damaged { path: path.clone(), what })?;
+            self.follow(&batch).map_err(|what| self.damage(&path, &what))?;
             rest = behind;
         }
         if rest.iter().any(|byte| *byte != 0) {
@@ -74,6 +74,17 @@ impl Journals {
         }
         self.active = Some(path);
         Ok(())
+    }
+
+    /// Of a batch that does not follow: the file that it is in, or the one before, if that ended in the middle of a batch.
+    fn damage(&self, path: &Path, what: &str) -> StoreError {
+        if let Some((torn, at)) = self.torn.last() {
+            let what = format!("not readable at byte {at}, and {what} behind it");
+            return StoreError::Damaged { path: torn.clone(), what };
+        }
+        let name = self.active.as_ref().filter(|active| *active != path).and_then(|active| active.file_name());
+        let or = name.map_or_else(String::new, |name| format!(", or the last one in `{}`", name.display()));
+        StoreError::Damaged { path: path.to_owned(), what: format!("{what}{or}") }
     }
 
     /// Takes a batch for the next one, or says why it cannot be.

@@ -25,29 +25,36 @@ impl Table {
     }
 }
 
-/// The tables in force of all keyspaces. Reads the lists, and the tables only of the engine's own keyspace.
-pub(super) fn tables(engine_path: &Path) -> Result<Vec<Table>, StoreError> {
-    let keyspaces = engine_path.join("keyspaces");
-    if !keyspaces.join("0").join("current").is_file() {
-        return Err(damaged(&keyspaces.join("0").join("current"), "not there"));
-    }
-    let mut all = Vec::new();
-    for entry in fs::read_dir(&keyspaces).map_err(io_error(&keyspaces))? {
-        let path = entry.map_err(io_error(&keyspaces))?.path();
-        if !path.is_dir() {
-            continue;
-        }
-        let tables = tables_of(&path)?;
-        if path.ends_with("0") {
-            // What it says decides what is removed.
+/// Looks at what the engine goes by when it removes something: the lists of all keyspaces, and the tables of its own.
+pub(super) fn check(engine_path: &Path) -> Result<(), StoreError> {
+    for keyspace in keyspaces(engine_path)? {
+        let tables = tables_of(&keyspace)?;
+        if keyspace.ends_with("0") {
             tables.iter().try_for_each(|table| table.check().map(|_| ()))?;
         }
-        all.extend(tables);
     }
-    Ok(all)
+    Ok(())
 }
 
-fn tables_of(keyspace: &Path) -> Result<Vec<Table>, StoreError> {
+/// The directories of the keyspaces.
+pub(super) fn keyspaces(engine_path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let path = engine_path.join("keyspaces");
+    let current = path.join("0").join("current");
+    if !current.is_file() {
+        return Err(damaged(&current, "not there"));
+    }
+    let mut keyspaces = Vec::new();
+    for entry in fs::read_dir(&path).map_err(io_error(&path))? {
+        let path = entry.map_err(io_error(&path))?.path();
+        if path.is_dir() {
+            keyspaces.push(path);
+        }
+    }
+    Ok(keyspaces)
+}
+
+/// The tables in force of a keyspace.
+pub(super) fn tables_of(keyspace: &Path) -> Result<Vec<Table>, StoreError> {
     let current = keyspace.join("current");
     let bytes = match fs::read(&current) {
         Ok(bytes) => bytes,
@@ -66,7 +73,7 @@ fn tables_of(keyspace: &Path) -> Result<Vec<Table>, StoreError> {
         Err(error) => return Err(io_error(&list)(error)),
     };
     if xxh3_128(&bytes) != expected {
-        return Err(damaged(&list, "not what its checksum in `current` says was written"));
+        return Err(damaged(&list, "not what `current` beside it says was written: one of the two"));
     }
     let tables = parse_list(&list).map_err(|error| damaged(&list, error.to_string()))?;
     let folder = keyspace.join("tables");

@@ -31,6 +31,8 @@ mod purge;
 #[cfg(feature = "store")]
 mod scan;
 #[cfg(feature = "store")]
+mod verify;
+#[cfg(feature = "store")]
 mod watermark;
 
 #[cfg(feature = "store")]
@@ -39,6 +41,8 @@ pub use durability::Durability;
 pub use error::StoreError;
 #[cfg(feature = "store")]
 pub use purge::Upkeep;
+#[cfg(feature = "store")]
+pub use verify::{Verified, verify};
 
 use crate::event::Configuration;
 use crate::history::Register;

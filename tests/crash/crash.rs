@@ -105,7 +105,7 @@ impl Crashes<'_> {
                 Ok(_) => continue,
                 Err(problem) => (problem.clone(), lowest),
             };
-            let step = self.record.steps.get(point).map_or_else(String::new, |step| describe(step));
+            let step = self.record.steps.get(point).map_or_else(String::new, describe);
             return Err(Found { problem, point, step, how });
         }
         let sample =

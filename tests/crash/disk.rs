@@ -193,7 +193,9 @@ impl Disk {
             Node::Directory { synced, changes } => {
                 let mut names = synced.clone();
                 let survivors = if changes.is_empty() { 0 } else { fate.names(changes.len()) };
-                changes[..survivors].iter().for_each(|change| change.apply(&mut names));
+                for change in &changes[..survivors] {
+                    change.apply(&mut names);
+                }
                 if !name.is_empty() {
                     state.directories.push(name.to_owned());
                 }
@@ -220,7 +222,9 @@ impl Disk {
 
 pub(super) fn with_all(synced: &Content, changes: &[Change]) -> Content {
     let mut content = synced.clone();
-    changes.iter().for_each(|change| content.apply(change));
+    for change in changes {
+        content.apply(change);
+    }
     content
 }
 
@@ -282,6 +286,28 @@ impl State {
         hasher.digest128()
     }
 
+    /// Each file's name, how many of its bytes were written, and its length.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = (String, usize, usize)> {
+        self.files.iter().map(|(name, (content, _))| {
+            let written = content.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            (name.clone(), written, content.len)
+        })
+    }
+
+    pub(super) fn bytes(&self, name: &str) -> &[u8] {
+        &self.files[name].0.bytes
+    }
+
+    /// The same with those bits of one byte flipped.
+    pub(super) fn flipped(&self, name: &str, at: usize, mask: u8) -> Self {
+        let mut state = self.clone();
+        let (content, _) = state.files.get_mut(name).expect("a file");
+        let content = Arc::make_mut(content);
+        let byte = content.bytes.get(at).copied().unwrap_or(0) ^ mask;
+        content.write(at, &[byte]);
+        state
+    }
+
     /// Makes the directory, with what is in it.
     pub(super) fn write(&self, root: &Path) {
         fs::create_dir(root).expect("made");
@@ -306,7 +332,9 @@ impl State {
         for (name, (content, _)) in &self.files {
             disk.add(name, Node::file(Content::clone(content)));
         }
-        disk.nodes.iter_mut().for_each(Node::sync);
+        for node in &mut disk.nodes {
+            node.sync();
+        }
         disk
     }
 

@@ -8,12 +8,14 @@
 //!
 //! `CRASH_SEEDS` and `CRASH_CHOICES` (how many ways to lose at each point) make longer runs, as `scripts/crash-tests` does.
 #![cfg(target_os = "linux")]
+#![allow(clippy::case_sensitive_file_extension_comparisons)]
 
 mod crash;
 mod disk;
 mod plant;
 mod random;
 mod record;
+mod rot;
 mod verdict;
 mod workload;
 
@@ -41,9 +43,9 @@ fn recorder() -> PathBuf {
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recorder-{}.so", std::process::id()));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/recorder.c");
     let mut compiler = Command::new("cc");
-    let compiled =
+    let status =
         compiler.args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
-    assert!(compiled.expect("a C compiler").success());
+    assert!(status.expect("a C compiler").success());
     library
 }
 
@@ -62,7 +64,9 @@ fn run(recorder: &Path, workload: &Workload, before: &Disk) -> Record {
     let record = Record::read(&file, &root);
     // What the recorder did not see would show here.
     let mut disk = before.clone();
-    record.steps.iter().for_each(|step| disk.apply(step));
+    for step in &record.steps {
+        disk.apply(step);
+    }
     disk.everything().expect_at(&root);
     record
 }

@@ -8,24 +8,24 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Bug {
     /// A batch is acknowledged when it is handed in.
-    AcknowledgedBeforeSync,
+    AcknowledgedUnsynced,
     /// Journals are never synced.
-    NoSync,
+    JournalUnsynced,
     /// No directory is ever synced.
-    NoDirectorySync,
+    DirectoriesUnsynced,
     /// The high-water mark is raised before the batch that it speaks of is synced.
-    MarkBeforeSync,
+    MarkTooEarly,
 }
 
 impl Bug {
     pub(super) const ALL: [Self; 4] =
-        [Self::AcknowledgedBeforeSync, Self::NoSync, Self::NoDirectorySync, Self::MarkBeforeSync];
+        [Self::AcknowledgedUnsynced, Self::JournalUnsynced, Self::DirectoriesUnsynced, Self::MarkTooEarly];
 
     pub(super) fn shows_as(self, found: &Found) -> bool {
         match self {
-            Self::AcknowledgedBeforeSync => matches!(found.problem, Problem::Lost { .. }),
-            Self::NoSync | Self::NoDirectorySync => true,
-            Self::MarkBeforeSync => matches!(found.problem, Problem::Refused(_)),
+            Self::AcknowledgedUnsynced => matches!(found.problem, Problem::Lost { .. }),
+            Self::JournalUnsynced | Self::DirectoriesUnsynced => true,
+            Self::MarkTooEarly => matches!(found.problem, Problem::Refused(_)),
         }
     }
 
@@ -34,7 +34,7 @@ impl Bug {
         let is = |file: &usize, end: &str| names.get(file).is_some_and(|name| name.ends_with(end));
         let steps = &mut record.steps;
         match self {
-            Self::AcknowledgedBeforeSync => {
+            Self::AcknowledgedUnsynced => {
                 steps.retain(|step| !matches!(step, Step::Acknowledged(_)));
                 let begun = std::mem::take(steps);
                 for step in begun {
@@ -44,11 +44,11 @@ impl Bug {
                     steps.extend(acknowledged);
                 }
             }
-            Self::NoSync => steps.retain(|step| !matches!(step, Step::Sync { file } if is(file, ".jnl"))),
-            Self::NoDirectorySync => {
+            Self::JournalUnsynced => steps.retain(|step| !matches!(step, Step::Sync { file } if is(file, ".jnl"))),
+            Self::DirectoriesUnsynced => {
                 steps.retain(|step| !matches!(step, Step::Sync { file } if !names.contains_key(file)));
             }
-            Self::MarkBeforeSync => {
+            Self::MarkTooEarly => {
                 let mut at = 0;
                 for i in 0..steps.len() {
                     match &steps[i] {

@@ -60,7 +60,7 @@ impl Record {
         let tables = count(&|step| matches!(step, Step::Create { name, .. } if name.contains("/tables/")));
         let merged = count(&|step| matches!(step, Step::Remove { name } if name.contains("/tables/")));
         let seen = [journals, old_journals, tables, merged];
-        assert!(seen.iter().all(|count| *count > 1), "journals, removed, tables, removed: {seen:?}");
+        assert!(seen.iter().all(|count| *count > 0), "journals, removed, tables, removed: {seen:?}");
     }
 
     pub(super) fn read(file: &Path, root: &Path) -> Self {

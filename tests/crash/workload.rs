@@ -55,10 +55,10 @@ pub(super) fn batch(seed: u64, number: u64) -> Batch {
         0..3 => 8 + random.below(30),
         _ => 1 + random.below(4),
     };
-    let mut seen = std::collections::BTreeSet::new();
+    let mut taken = std::collections::BTreeSet::new();
     for _ in 0..pairs {
         let (scope, index) = (random.below(2), random.below(150));
-        if seen.insert((scope, index)) {
+        if taken.insert((scope, index)) {
             let scope = Scope::from_bits(u32::try_from(scope).expect("small")).expect("a scope");
             let contact = contact(index);
             let at = Timestamp::from_secs(1_700_000_000 + number);
@@ -103,7 +103,7 @@ fn configuration(random: &mut Random, sequence: u64) -> Configuration {
     let len = if random.is_one_in(4) { 3000 + random.below(6000) } else { random.below(700) };
     let letter = |random: &mut Random| char::from(b'a' + u8::try_from(random.below(26)).expect("small"));
     let name: String = (0..len).map(|_| letter(random)).collect();
-    let change = Change::EnvironmentSet { name: name.into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
+    let change = Change::EnvironmentSet { name, dial_plan: DialPlan::NONE, lookback: Lookback::default() };
     let at = Timestamp::from_secs(1_700_000_000 + sequence);
     Configuration { sequence, environment: EnvironmentId::from_u128(1), at, changes: vec![change] }
 }
@@ -133,7 +133,9 @@ impl Print {
             match stored {
                 Stored::Configuration(configuration) => print.add_configuration(&configuration),
                 Stored::Registers(pairs) => {
-                    pairs.into_iter().for_each(|(scope, contact, register)| print.add(scope, contact, register));
+                    for (scope, contact, register) in pairs {
+                        print.add(scope, contact, register);
+                    }
                 }
             }
             Ok(())
@@ -174,9 +176,9 @@ fn run_in_this_process() {
         diary.write_all(format!("B{number}\n").as_bytes()).expect("written");
         store.commit(&batch).expect("it is durable");
         diary.write_all(format!("A{number}\n").as_bytes()).expect("written");
-        if number.is_multiple_of(7) {
+        if number.is_multiple_of(5) {
             // Gives the engine's own threads a turn.
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            std::thread::sleep(std::time::Duration::from_millis(5));
         }
         if number.is_multiple_of(workload.reopen_every) {
             drop(store);

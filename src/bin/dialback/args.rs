@@ -8,6 +8,7 @@ use crate::import;
 use crate::resolve::ResolveOptions;
 use crate::serve::ServeOptions;
 use crate::token::TokenCommand;
+use crate::verify::VerifyOptions;
 use clap::{Parser, Subcommand};
 
 /// Routes callbacks: a contact calls one of your numbers back; which agent should answer?
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Import(Box<ImportOptions>),
     /// Say where a call would go, and why
     Resolve(ResolveOptions),
+    /// Read a data directory whole, for damage
+    Verify(VerifyOptions),
     /// Create, list and revoke the tokens of the control API
     #[command(subcommand)]
     Token(TokenCommand),

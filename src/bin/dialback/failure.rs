@@ -27,6 +27,11 @@ pub(crate) fn in_part() -> ExitCode {
     ExitCode::from(3)
 }
 
+/// The exit code for a data directory that is damaged, where that was said already.
+pub(crate) fn damaged() -> ExitCode {
+    ExitCode::from(4)
+}
+
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { code: 1, message: message.into() }

@@ -16,6 +16,7 @@ mod serve;
 mod supervisor;
 mod tls;
 mod token;
+mod verify;
 
 use args::{Args, Command, ImportOptions};
 use clap::Parser;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Import(options) => import(options, args.output.json),
         Command::Resolve(query) => resolve::run(query, args.output.json),
         Command::Token(command) => token::run(command, args.output.json),
+        Command::Verify(options) => verify::run(options, args.output.json),
         Command::Environment(command) => environment::run(command, args.output.json),
     };
     done.unwrap_or_else(|failure| {

@@ -1,0 +1,63 @@
+//! `dialback verify`, the program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn dialback(data: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
+    command.args(arguments).arg("--data").arg(data);
+    command.env_remove("DIALBACK_LOG").output().expect("it runs")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ends by itself")
+}
+
+fn answer(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn journal(data: &Path) -> PathBuf {
+    let files = fs::read_dir(data.join("store")).expect("a store").map(|entry| entry.expect("readable").path());
+    files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "jnl")).expect("a journal")
+}
+
+#[test]
+fn it_finds_a_directory_good_or_names_what_is_damaged() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    assert_eq!(code(&dialback(&data, &["verify"])), 4, "there is none");
+    assert!(!data.exists(), "and none is made");
+    assert_eq!(code(&dialback(&data, &["token", "create"])), 0);
+
+    let good = dialback(&data, &["verify", "--json"]);
+    assert_eq!(code(&good), 0, "{}", String::from_utf8_lossy(&good.stderr));
+    let text = answer(&good);
+    assert_eq!((&text["good"], &text["damages"]), (&serde_json::json!(true), &serde_json::json!([])));
+    assert!(text["configurations"].as_u64().expect("a number") > 0);
+    assert!(text["batches"].as_u64().expect("a number") > 0);
+
+    let journal = journal(&data);
+    let mut bytes = fs::read(&journal).expect("readable");
+    bytes[40] ^= 4;
+    fs::write(&journal, &bytes).expect("written");
+    let damaged = dialback(&data, &["verify", "--json"]);
+    assert_eq!(code(&damaged), 4);
+    let named = answer(&damaged)["damages"].clone();
+    assert_eq!(named[0]["path"], journal.display().to_string());
+    let damaged = dialback(&data, &["verify"]);
+    assert_eq!(code(&damaged), 4);
+    assert!(String::from_utf8_lossy(&damaged.stdout).contains(&format!("{}: damaged: ", journal.display())));
+    assert_eq!(fs::read(&journal).expect("readable"), bytes, "what is damaged stays as it is");
+}
+
+#[test]
+fn a_directory_that_is_not_ours_is_left_alone() {
+    let place = tempfile::tempdir().expect("a directory");
+    fs::write(place.path().join("notes"), "keep me").expect("written");
+    let output = dialback(place.path(), &["verify"]);
+    assert_eq!(code(&output), 4);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not a data directory of dialback"));
+    assert_eq!(fs::read_dir(place.path()).expect("there").count(), 1);
+}
