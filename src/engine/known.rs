@@ -39,6 +39,7 @@ pub(super) struct LastKnown<'a> {
 }
 
 impl<'a> Known<'a> {
+    #[inline(always)]
     pub(super) fn of(plan: &'a Plan, history: &History, dialed: E164, caller: Caller) -> Self {
         // Where the pair lies follows from the two numbers alone: its line is on its way while the plan is read.
         let contact = prefetch(history, dialed, caller);
@@ -73,6 +74,7 @@ impl<'a> Known<'a> {
 }
 
 impl<'a> KnownNumber<'a> {
+    #[inline(always)]
     fn of(plan: &'a Plan, dialed: E164) -> Option<Self> {
         let slot = plan.dialed_slot(dialed)?;
         let entry = plan.number_entry(slot)?;
@@ -81,6 +83,7 @@ impl<'a> KnownNumber<'a> {
 }
 
 impl<'a> LastKnown<'a> {
+    #[inline(always)]
     fn of(plan: &'a Plan, register: Register) -> Option<Self> {
         match register.read() {
             LastCall::Placed { at, outcome, source } => {

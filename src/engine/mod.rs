@@ -1,5 +1,10 @@
 //! The engine: the plan and the history, joined by the rule.
 
+#![allow(
+    clippy::inline_always,
+    reason = "measured: what is known of a call stays in registers, and a decision takes a tenth fewer instructions"
+)]
+
 mod known;
 mod rule;
 
@@ -61,7 +66,9 @@ impl Engine {
     /// The same on a plan that the caller holds, for those who read more of it than the decision. The plan is this engine's,
     /// current or not.
     pub fn resolve_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
-        self.decide(plan, &Known::of(plan, &self.history, dialed, caller), now)
+        let decision = rule::decide(plan, &Known::of(plan, &self.history, dialed, caller), now, &mut ());
+        self.metrics.count(&decision);
+        decision
     }
 
     /// The same decision from the same code, with every line tried and what it saw. Allocates; is not counted.
@@ -122,7 +129,8 @@ impl Engine {
         let plan = self.plan.load();
         for (calls, decisions) in calls.chunks(BATCH).zip(decisions.chunks_mut(BATCH)) {
             for (known, decision) in Known::of_each(&plan, &self.history, calls).iter().zip(decisions) {
-                *decision = self.decide(&plan, known, now);
+                *decision = rule::decide(&plan, known, now, &mut ());
+                self.metrics.count(decision);
             }
         }
     }
@@ -167,12 +175,6 @@ impl Engine {
 }
 
 impl Engine {
-    fn decide(&self, plan: &Plan, known: &Known<'_>, now: Timestamp) -> Decision {
-        let decision = rule::decide(plan, known, now, &mut ());
-        self.metrics.count(&decision);
-        decision
-    }
-
     /// Puts `plan` in the place of `before`. The history is told of new numbers first: decisions on the new plan look for
     /// their pairs where the dialed number says.
     fn replace(&self, before: &Plan, plan: impl Into<Arc<Plan>>) {

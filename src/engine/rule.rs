@@ -24,6 +24,7 @@ impl Observer for Vec<Step> {
     }
 }
 
+#[inline(always)]
 pub(super) fn decide(plan: &Plan, known: &Known<'_>, now: Timestamp, observer: &mut impl Observer) -> Decision {
     let decide = |route, reason, call| Decision { route, reason, call, generation: plan.generation() };
 
