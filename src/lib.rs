@@ -45,22 +45,23 @@ pub mod service;
 mod slot;
 pub mod store;
 mod sync;
+pub mod tally;
 #[cfg(feature = "__testing")]
 #[doc(hidden)]
 pub mod testing;
 mod time;
 
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
-pub use engine::{Applied, ApplyError, Engine, Reader};
+pub use engine::{Applied, ApplyError, Engine, Reader, Routed};
 pub use event::{Answer, AnswerBody, Call, Change, Configuration, Direction, Erasure, Event, Role};
 pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};
 pub use number::{Caller, DialPlan, Digits, E164, NumberError};
 pub use outcome::{Outcome, OutcomeSet};
 pub use plan::{ConfigError, Plan};
-pub use service::{Service, ServiceError};
-pub use slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope};
-pub use time::{Lookback, Timestamp};
+pub use service::{Service, ServiceError, Statistics};
+pub use slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope, TallySlot};
+pub use time::{Day, Lookback, Timestamp};
 
 /// The examples of the README are tested.
 #[cfg(doctest)]

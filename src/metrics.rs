@@ -57,7 +57,8 @@ fn counter(route: Route, reason: Reason) -> usize {
     kind * Reason::ALL.len() + reason as usize
 }
 
-fn shard_of_thread() -> usize {
+/// A number of this thread's, below [`SHARDS`].
+pub(crate) fn shard_of_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         // Relaxed: the value only has to differ between threads, and does by the addition's atomicity.

@@ -6,8 +6,11 @@
 //! What is acknowledged is durable, as far as the store is. A store that fails once is not written again: the service answers
 //! [`ServiceError::NotDurable`] from then on, and the engine goes on routing from memory.
 
+mod carrier;
 mod commit;
+mod reckoning;
 mod recovery;
+mod statistics;
 
 use crate::decision::{Decision, Trace};
 use crate::engine::{Applied, Engine, Reader};
@@ -18,13 +21,17 @@ use crate::metrics::{Commits, Metrics};
 use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
 use crate::store::{Durability, EventStore, StoreError};
+use crate::tally::Book;
 use crate::time::Timestamp;
+use carrier::Carrier;
 use commit::{Command, Committer, Submitted};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 
+pub use reckoning::{ANSWERABLE_DAYS, Report};
 pub use recovery::Recovered;
+pub use statistics::{Callbacks, Statistics};
 
 /// How far in the future a call may be dated when it is reported: a day, which forgives a gateway that reports local time
 /// as UTC. What is further off is refused, since it would stay the pair's last call until its date had passed.
@@ -39,6 +46,9 @@ pub struct Service {
     commits: Arc<Commits>,
     failure: Arc<Failure>,
     committer: Option<JoinHandle<()>>,
+    carrier: Option<Carrier>,
+    book: Arc<RwLock<Book>>,
+    secret: Option<[u8; 16]>,
     /// Grows the history off the committer's path.
     _keeper: Option<Keeper>,
 }
@@ -55,18 +65,23 @@ impl Service {
     ) -> Result<Self, StoreError> {
         let no_thread = |error| StoreError::Io { path: "a thread".into(), error };
         let keeper = engine.keeper().map_err(no_thread)?;
-        recovery::recover(&mut store, &engine, progress)?;
+        let mut book = Book::default();
+        recovery::recover(&mut store, &engine, &mut book, progress)?;
+        let book = Arc::new(RwLock::new(book));
+        let secret = store.secret();
         let engine = Arc::new(engine);
         let failure = Arc::<Failure>::default();
         let (commands, queue) = mpsc::channel();
         let commits = Arc::<Commits>::default();
         let durability = store.durability();
         let counted = Arc::clone(&commits);
-        let committer = Committer::new(Box::new(store), Arc::clone(&engine), Arc::clone(&failure), counted);
+        let (shared, totals) = (Arc::clone(&engine), Arc::clone(&book));
+        let committer = Committer::new(Box::new(store), shared, Arc::clone(&failure), counted, totals);
         let thread = thread::Builder::new().name("dialback-commit".into()).spawn(move || committer.run(&queue));
         let thread = thread.map_err(no_thread)?;
-        let (commands, committer) = (Some(commands), Some(thread));
-        Ok(Self { engine, commands, durability, commits, failure, committer, _keeper: keeper })
+        let carrier = Carrier::start(Arc::clone(&engine), commands.clone()).map_err(no_thread)?;
+        let (commands, committer, carrier) = (Some(commands), Some(thread), Some(carrier));
+        Ok(Self { engine, commands, durability, commits, failure, committer, carrier, book, secret, _keeper: keeper })
     }
 
     /// As [`Engine::resolve`]: from memory, whatever the store does.
@@ -182,6 +197,8 @@ impl Service {
 impl Drop for Service {
     /// Commits what was handed in before, then lets go of the store.
     fn drop(&mut self) {
+        // Its last load goes before the end.
+        drop(self.carrier.take());
         drop(self.commands.take());
         // Where the last owner was an acknowledgement, this is the committer's own thread, which then ends by itself.
         let elsewhere = |committer: &JoinHandle<()>| committer.thread().id() != thread::current().id();

@@ -47,6 +47,19 @@ slot! {
     EnvironmentSlot, 1 << 16
 }
 
+slot! {
+    /// The slot of a tally: something that is counted by day.
+    TallySlot, (1 << 24) - 1
+}
+
+impl TallySlot {
+    /// The lowest.
+    pub const FIRST: Self = Self(0);
+
+    /// The highest.
+    pub const LAST: Self = Self((1 << 24) - 2);
+}
+
 impl AgentSlot {
     /// The slot with these bits; `None` past the limit.
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {

@@ -45,10 +45,57 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// The day, in UTC, on which it lies.
+    ///
+    /// ```
+    /// # use dialback::{Day, Timestamp};
+    /// assert_eq!(Timestamp::from_secs(86_399).day(), Day::from_index(0));
+    /// assert_eq!(Timestamp::from_secs(86_400).day(), Day::from_index(1));
+    /// ```
+    pub const fn day(self) -> Day {
+        let index = self.0 / (24 * 60 * 60 * 1000);
+        #[expect(clippy::cast_possible_truncation, reason = "what is more is the last day that there is")]
+        Day(if index > u32::MAX as u64 { u32::MAX } else { index as u32 })
+    }
+
     /// The nearest moment that the history can hold.
     #[must_use]
     pub fn clamped(self) -> Self {
         self.clamp(Self::EARLIEST, Self::LATEST)
+    }
+}
+
+/// A day in UTC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct Day(u32);
+
+impl Day {
+    /// 1970-01-01.
+    pub const FIRST: Self = Self(0);
+
+    /// The last day that there is.
+    pub const LAST: Self = Self(u32::MAX);
+
+    /// The day so many days after 1970-01-01.
+    pub const fn from_index(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// How many days after 1970-01-01.
+    pub const fn index(self) -> u32 {
+        self.0
+    }
+
+    /// So many days later.
+    #[must_use]
+    pub const fn plus(self, days: u32) -> Self {
+        Self(self.0.saturating_add(days))
+    }
+
+    /// So many days earlier.
+    #[must_use]
+    pub const fn minus(self, days: u32) -> Self {
+        Self(self.0.saturating_sub(days))
     }
 }
 

@@ -4,9 +4,10 @@
 //! were the count not kept by thread; and a test harness allocates when it likes.
 #![expect(unsafe_code, reason = "an allocator is unsafe to implement; this one passes everything on to the system's")]
 
+use dialback::store::MemoryStore;
 use dialback::{
     AgentId, Call, Caller, Change, Decision, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
-    NumberId, Outcome, Reason, Timestamp,
+    NumberId, Outcome, Reason, Service, Timestamp,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -89,7 +90,14 @@ fn questions() -> [(Reason, E164, Caller); 9] {
 /// last source feeds more callback agents than an entry holds in place, all of which own the number.
 fn engine() -> Engine {
     let engine = Engine::new();
-    let environment = EnvironmentId::from_u128(1);
+    engine.configure(EnvironmentId::from_u128(1), NOW, changes()).expect("it is valid");
+    for call in calls() {
+        engine.apply(&call).expect("there is room");
+    }
+    engine
+}
+
+fn changes() -> Vec<Change> {
     let id = NumberId::from_u128(1);
     let mut changes = vec![
         Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() },
@@ -119,19 +127,21 @@ fn engine() -> Engine {
         outcomes: Some(std::iter::once(Outcome::Failed).collect()),
         lookback: None,
     }));
-    engine.configure(environment, NOW, changes).expect("it is valid");
-    for line in 4..=9 {
-        let call = Call {
-            environment,
+    changes
+}
+
+fn calls() -> Vec<Event> {
+    let call = |line| {
+        Event::Call(Call {
+            environment: EnvironmentId::from_u128(1),
             agent: source(line),
             from: number("15550100"),
             to: number(&format!("4930123456{line}")),
             at: Timestamp::from_millis(NOW.millis() - 2 * DAY),
             outcome: Outcome::Busy,
-        };
-        engine.apply(&Event::Call(call)).expect("there is room");
-    }
-    engine
+        })
+    };
+    (4..=9).map(call).collect()
 }
 
 fn source(line: u128) -> AgentId {
@@ -182,6 +192,19 @@ fn a_decision_allocates_nothing() {
     assert_eq!(reader.resolve(questions[8].1, questions[8].2, NOW), decision);
 
     reading_a_caller_allocates_nothing();
+    nor_does_routing_a_call_that_is_counted();
+}
+
+fn nor_does_routing_a_call_that_is_counted() {
+    // Each of its threads has a count of allocations of its own.
+    let service = Service::start(MemoryStore, Engine::new(), |_| {}).expect("nothing to read");
+    let plan = service.configure(EnvironmentId::from_u128(1), NOW, |_| Ok(changes())).expect("it is valid");
+    service.record(calls()).expect("it is durable");
+    for (reason, dialed, caller) in questions() {
+        let (routed, allocations) = counted(|| service.route_on(&plan, dialed, caller, NOW));
+        assert_eq!((routed.decision.reason, allocations), (reason, 0));
+        assert_eq!(routed.tally.is_some(), reason != Reason::UnknownNumber, "{reason} is counted");
+    }
 }
 
 fn reading_a_caller_allocates_nothing() {

@@ -87,6 +87,54 @@ fn commands_speak_to_the_daemon_that_holds_the_directory_and_without_one_to_the_
 }
 
 #[test]
+fn statistics_that_were_told_survive_a_kill_and_an_orderly_end_loses_none() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    let contact = "+12125550143";
+    let call = json!({
+        "agent_id": tenant.source_agent, "from": OURS, "to": contact, "started_at": jiff::Timestamp::now().to_string(),
+        "status": "busy",
+    });
+    assert_eq!(tenant.post("/calls", &call).0, 202);
+    let route = |tenant: &Tenant, caller: &str| {
+        let path = format!("/route?dialed=%2B12125550100&caller={}", caller.replace('+', "%2B"));
+        tenant.get(&path).1["data"]["decision_id"].as_str().expect("an id").to_owned()
+    };
+    let counts = |tenant: &Tenant| {
+        let stats = tenant.get("/callback-agents/stats").1["data"].clone();
+        let fields = ["total_callbacks_received", "callbacks_answered", "callbacks_unmatched"];
+        fields.map(|field| stats[field].as_u64().unwrap_or_else(|| panic!("{stats}")))
+    };
+    let report = |tenant: &Tenant, id: &str| tenant.post(&format!("/routes/{id}/answered"), &json!({})).0;
+    let ids: Vec<String> = (0..5).map(|_| route(&tenant, contact)).collect();
+    route(&tenant, "anonymous");
+    assert_eq!((report(&tenant, &ids[0]), report(&tenant, &ids[1])), (200, 200));
+    assert_eq!(counts(&tenant), [5, 2, 1]);
+    daemon.kill();
+
+    let daemon = Daemon::start(data.path());
+    let tenant = tenant.at(&daemon);
+    assert_eq!(counts(&tenant), [5, 2, 1]);
+    // Reported before, and not before.
+    assert_eq!((report(&tenant, &ids[0]), report(&tenant, &ids[2])), (200, 200));
+    assert_eq!(counts(&tenant), [5, 3, 1]);
+    (0..7).for_each(|_| drop(route(&tenant, contact)));
+    assert_eq!(daemon.stop(), 0);
+
+    let daemon = Daemon::start(data.path());
+    let tenant = tenant.at(&daemon);
+    assert_eq!(counts(&tenant), [12, 3, 1]);
+    // Nobody asked, and a second went by.
+    route(&tenant, "anonymous");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    daemon.kill();
+    let daemon = Daemon::start(data.path());
+    assert_eq!(counts(&tenant.at(&daemon)), [12, 3, 2]);
+}
+
+#[test]
 fn a_revoked_token_is_refused_at_once() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());

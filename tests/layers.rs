@@ -23,11 +23,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("history", &["number", "time", "outcome", "slot", "sync"]),
     ("plan", &["number", "id", "time", "outcome", "slot", "event"]),
     ("metrics", &["sync", "decision"]),
-    ("engine", &["number", "id", "time", "outcome", "slot", "sync", "event", "decision", "history", "plan", "metrics"]),
-    ("store", &["number", "id", "time", "slot", "sync", "event", "history", "plan"]),
+    ("tally", &["time", "slot", "sync", "metrics"]),
+    (
+        "engine",
+        &[
+            "number", "id", "time", "outcome", "slot", "sync", "event", "decision", "history", "plan", "metrics",
+            "tally",
+        ],
+    ),
+    ("store", &["number", "id", "time", "slot", "sync", "event", "history", "plan", "tally"]),
     (
         "service",
-        &["number", "id", "time", "slot", "event", "decision", "history", "plan", "metrics", "engine", "store"],
+        &[
+            "number", "id", "time", "slot", "event", "decision", "history", "plan", "metrics", "tally", "engine",
+            "store",
+        ],
     ),
     ("fleet", ADAPTER),
     ("http", ADAPTER),
@@ -40,8 +50,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Adapters see the library and never each other.
 const ADAPTER: &[&str] = &[
-    "number", "id", "time", "outcome", "slot", "sync", "event", "decision", "history", "plan", "metrics", "engine",
-    "store", "service",
+    "number", "id", "time", "outcome", "slot", "sync", "event", "decision", "history", "plan", "metrics", "tally",
+    "engine", "store", "service",
 ];
 
 const EVERYTHING: &[&str] = &["*"];

@@ -182,7 +182,11 @@ fn the_service_and_what_it_stores_mask() {
     texts.debug((MemoryStore, Recovered::default()));
     let scope = Scope::from(NumberSlot::new(0).expect("the first"));
     let register = Register::call(NOW, Outcome::Busy, AgentSlot::new(0).expect("the first"));
-    texts.debug(Batch { configurations: vec![configuration()], registers: vec![(scope, contact(), register)] });
+    texts.debug(Batch {
+        configurations: vec![configuration()],
+        registers: vec![(scope, contact(), register)],
+        ..Batch::default()
+    });
     texts.debug([Stored::Configuration(configuration()), Stored::Registers(vec![(scope, contact(), register)])]);
     texts.debug(LastCall::Erased { until: NOW });
     texts.check();
@@ -217,7 +221,11 @@ fn the_embedded_store_masks() {
     texts.debug(&store);
     let register = Register::call(NOW, Outcome::Busy, AgentSlot::new(0).expect("the first"));
     let scope = Scope::from(NumberSlot::new(0).expect("the first"));
-    let mut batch = Batch { configurations: vec![configuration()], registers: vec![(scope, contact(), register)] };
+    let mut batch = Batch {
+        configurations: vec![configuration()],
+        registers: vec![(scope, contact(), register)],
+        ..Batch::default()
+    };
     batch.configurations[0].sequence = 3;
     dialback::store::EventStore::commit(&mut store, &batch).expect("it is written");
     let error = Service::start(store, Engine::new(), |_| {}).expect_err("the first configuration is missing");

@@ -15,8 +15,9 @@ use crate::id::EnvironmentId;
 use crate::metrics::Metrics;
 use crate::number::{Caller, E164};
 use crate::plan::{Cached, ConfigError, Plan, Published};
-use crate::slot::Scope;
+use crate::slot::{Scope, TallySlot};
 use crate::sync::{Ordering, fence};
+use crate::tally::Tallies;
 use crate::time::Timestamp;
 use known::{BATCH, Known};
 use std::fmt;
@@ -36,6 +37,7 @@ pub struct Engine {
     plan: Published,
     history: Arc<History>,
     metrics: Metrics,
+    tallies: Tallies,
     /// Configurations are applied one after another. Decisions never touch this.
     configuring: Mutex<()>,
 }
@@ -52,6 +54,7 @@ impl Engine {
             plan: Published::new(Plan::new()),
             history: Arc::new(History::new(max_pairs)),
             metrics: Metrics::new(),
+            tallies: Tallies::new(),
             configuring: Mutex::new(()),
         }
     }
@@ -160,6 +163,26 @@ impl Engine {
     }
 }
 
+/// Decisions that are part of the statistics.
+impl Engine {
+    /// As [`resolve_on`](Self::resolve_on), of a call that is there to be routed and not only asked about: it is counted.
+    pub(crate) fn route_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Routed {
+        let mut tally = None;
+        let known = Known::of(plan, &self.history, dialed, caller);
+        let decision = rule::decide(plan, &known, now, &mut tally);
+        self.metrics.count(&decision);
+        if let Some(slot) = tally {
+            self.tallies.count(slot, now.day());
+        }
+        Routed { decision, tally }
+    }
+
+    /// What has been counted and not carried over yet.
+    pub(crate) fn tallies(&self) -> &Tallies {
+        &self.tallies
+    }
+}
+
 /// What a service does besides: it validates and logs before it applies.
 impl Engine {
     /// Replaces the plan by one that was made from it.
@@ -183,6 +206,7 @@ impl Engine {
             let assigned = self.history.assign(slot.into(), number);
             debug_assert!(assigned, "nothing is written under a slot before it is given");
         }
+        self.tallies.make_room(plan.tally_count());
         self.plan.publish(plan);
     }
 
@@ -272,6 +296,15 @@ impl Default for Engine {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A decision that was counted, and where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Routed {
+    /// Where the call goes.
+    pub decision: Decision,
+    /// What it counts for; `None` where the dialed number is no callback agent's.
+    pub tally: Option<TallySlot>,
 }
 
 /// One worker thread's way to decisions.

@@ -5,13 +5,16 @@
 
 use super::known::{Known, KnownNumber, LastKnown};
 use crate::decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step};
-use crate::plan::{AgentEntry, NumberEntry, Plan};
-use crate::slot::AgentSlot;
+use crate::plan::{AgentEntry, Feed, NumberEntry, Plan};
+use crate::slot::{AgentSlot, TallySlot};
 use crate::time::{Lookback, Timestamp};
 
 /// Watches the rule at work. `what` is only called by an observer that keeps it.
 pub(super) trait Observer {
     fn saw(&mut self, line: Reason, applies: bool, what: impl FnOnce() -> Saw);
+
+    /// Where the call counts, as far as it is known; the last word holds.
+    fn counts(&mut self, _tally: impl FnOnce() -> Option<TallySlot>) {}
 }
 
 impl Observer for () {
@@ -21,6 +24,15 @@ impl Observer for () {
 impl Observer for Vec<Step> {
     fn saw(&mut self, line: Reason, applies: bool, what: impl FnOnce() -> Saw) {
         self.push(Step { line, applies, saw: what() });
+    }
+}
+
+/// Notes where the call counts, and nothing else.
+impl Observer for Option<TallySlot> {
+    fn saw(&mut self, _: Reason, _: bool, _: impl FnOnce() -> Saw) {}
+
+    fn counts(&mut self, tally: impl FnOnce() -> Option<TallySlot>) {
+        *self = tally();
     }
 }
 
@@ -35,6 +47,7 @@ pub(super) fn decide(plan: &Plan, known: &Known<'_>, now: Timestamp, observer: &
     let Some(number) = number else {
         return decide(Route::Unrouted, Reason::UnknownNumber, None);
     };
+    observer.counts(|| number.entry.unmatched);
     let default = |reason, call| decide(default_route(plan, number.entry), reason, call);
 
     let is_number = known.contact.is_some();
@@ -53,17 +66,24 @@ pub(super) fn decide(plan: &Plan, known: &Known<'_>, now: Timestamp, observer: &
     let candidates = source.callback_agents.as_slice();
     observer.saw(Reason::NoCallbackAgent, candidates.is_empty(), || Saw::Source {
         exists: source.exists,
-        callback_agents: candidates.iter().filter_map(|slot| plan.agent_entry(*slot)).map(|agent| agent.id).collect(),
+        callback_agents: candidates
+            .iter()
+            .filter_map(|feed| plan.agent_entry(feed.agent))
+            .map(|agent| agent.id)
+            .collect(),
     });
     if candidates.is_empty() {
         return default(Reason::NoCallbackAgent, call);
     }
 
     let tried = Tried { plan, number, placed, age_millis };
-    let (reason, agent) = tried.best_of(candidates);
-    tried.show(candidates, reason, agent, observer);
-    match agent {
-        Some(agent) => decide(Route::Callback(agent.id), reason, call),
+    let (reason, best) = tried.best_of(candidates);
+    tried.show(candidates, reason, best.map(|(agent, _)| agent), observer);
+    match best {
+        Some((agent, tally)) => {
+            observer.counts(|| Some(tally));
+            decide(Route::Callback(agent.id), reason, call)
+        }
         None => default(reason, call),
     }
 }
@@ -95,12 +115,12 @@ const LINES: [Reason; 5] = [
 impl<'a> Tried<'a> {
     /// The reason, and the agent where there is one: the first candidate past every line, since candidates stand with
     /// the role that was configured last first. Without one, the line at which the last candidates dropped out.
-    fn best_of(&self, candidates: &[AgentSlot]) -> (Reason, Option<&'a AgentEntry>) {
+    fn best_of(&self, candidates: &[Feed]) -> (Reason, Option<(&'a AgentEntry, TallySlot)>) {
         let mut furthest = 0;
-        for slot in candidates {
-            let (passed, agent) = self.lines_passed(*slot);
+        for feed in candidates {
+            let (passed, agent) = self.lines_passed(feed.agent);
             if LINES[passed] == Reason::Matched {
-                return (Reason::Matched, agent);
+                return (Reason::Matched, agent.map(|agent| (agent, feed.tally)));
             }
             furthest = furthest.max(passed);
         }
@@ -126,17 +146,11 @@ impl<'a> Tried<'a> {
     }
 
     /// Shows each line that was tried with the candidates that had come so far.
-    fn show(
-        &self,
-        candidates: &[AgentSlot],
-        reason: Reason,
-        winner: Option<&AgentEntry>,
-        observer: &mut impl Observer,
-    ) {
+    fn show(&self, candidates: &[Feed], reason: Reason, winner: Option<&AgentEntry>, observer: &mut impl Observer) {
         for (place, line) in LINES.into_iter().enumerate().take_while(|(_, line)| *line <= reason) {
             observer.saw(line, line == reason, || {
-                let seen =
-                    candidates.iter().map(|slot| self.lines_passed(*slot)).filter(|(passed, _)| *passed >= place);
+                let passed = candidates.iter().map(|feed| self.lines_passed(feed.agent));
+                let seen = passed.filter(|(passed, _)| *passed >= place);
                 let candidate = |(passed, agent): (usize, Option<&AgentEntry>)| {
                     let agent = agent?;
                     let wins = winner.is_some_and(|winner| winner.id == agent.id);

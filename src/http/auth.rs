@@ -16,7 +16,11 @@ pub(super) struct Tenant(pub(super) EnvironmentId);
 pub(super) struct Operator;
 
 /// Whoever may ask for routes: operators too, who could make themselves a gateway's token and ask with that.
-pub(super) struct Asker(pub(super) Reach);
+pub(super) struct Asker {
+    pub(super) reach: Reach,
+    /// Who operates asks what would be; nobody is on the line.
+    pub(super) is_operator: bool,
+}
 
 /// Where somebody may record calls.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,14 @@ pub(super) enum Reach {
 impl Reach {
     pub(super) fn covers(self, environment: EnvironmentId) -> bool {
         self == Self::Every || self == Self::One(environment)
+    }
+
+    /// The one environment that it is, if it is one.
+    pub(super) fn environment(self) -> Option<EnvironmentId> {
+        match self {
+            Self::One(environment) => Some(environment),
+            Self::Every => None,
+        }
     }
 }
 
@@ -71,10 +83,9 @@ impl FromRequestParts<Api> for Asker {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
-        match authenticate(parts, api)? {
-            (Role::Environment, environment) => Ok(Self(Reach::One(environment))),
-            (Role::Gateway | Role::Operator, _) => Ok(Self(Reach::Every)),
-        }
+        let (role, environment) = authenticate(parts, api)?;
+        let reach = if role == Role::Environment { Reach::One(environment) } else { Reach::Every };
+        Ok(Self { reach, is_operator: role == Role::Operator })
     }
 }
 

@@ -215,7 +215,7 @@ pub(super) async fn remove(
 }
 
 /// The agent, which must be there and have the role.
-fn callback_agent(
+pub(super) fn callback_agent(
     plan: &Plan,
     environment: EnvironmentId,
     id: AgentId,

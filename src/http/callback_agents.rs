@@ -1,13 +1,17 @@
 //! `/callback-agents`: who has the role, and who may be a source.
 
 use super::auth::Tenant;
+use super::error::Refusal;
 use super::openapi::{example, schema};
+use super::path::Named;
 use super::render::{CallbackConfig, agent_status};
 use super::reply::Data;
-use super::{Api, reply};
+use super::{Api, callback, reply};
 use crate::event::Direction;
 use crate::id::AgentId;
 use crate::plan::EnvironmentView;
+use crate::tally::Count;
+use crate::time::Day;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -38,6 +42,41 @@ pub(super) struct SourceAgent<'a> {
     direction: &'static str,
     #[schema(schema_with = schema::agent_status)]
     current_status: &'static str,
+}
+
+/// A callback agent, its sources, and what it has taken.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Detail<'a> {
+    agent: DetailAgent<'a>,
+    source_agents: Vec<DetailSource<'a>>,
+    stats: Stats,
+}
+
+/// A callback agent.
+#[derive(Serialize, ToSchema)]
+struct DetailAgent<'a> {
+    #[schema(value_type = Uuid)]
+    id: AgentId,
+    name: &'a str,
+    #[schema(schema_with = schema::direction)]
+    direction: &'static str,
+    #[schema(schema_with = schema::agent_status)]
+    current_status: &'static str,
+}
+
+/// A source of a callback agent.
+#[derive(Serialize, ToSchema)]
+struct DetailSource<'a> {
+    #[schema(value_type = Uuid)]
+    id: AgentId,
+    name: &'a str,
+}
+
+/// Of all days.
+#[derive(Serialize, ToSchema)]
+struct Stats {
+    total_callbacks_received: u64,
+    callbacks_answered: u64,
 }
 
 /// The agents that have the role, drafts too, in the order of their creation.
@@ -88,4 +127,49 @@ pub(super) async fn list_sources(Tenant(environment): Tenant, State(api): State<
         current_status: agent_status(agent.is_published()),
     });
     reply::data(shown.collect::<Vec<_>>())
+}
+
+/// One of them, with its sources and what it has taken since statistics are kept.
+#[utoipa::path(
+    get, path = "/callback-agents/{agent}", tag = "callbacks", operation_id = "showCallbackAgent",
+    params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK))),
+    responses(
+        (status = 200, description = "The callback agent", body = Data<Detail<'static>>, example = json!({
+            "success": true,
+            "data": {
+                "agent": {
+                    "id": example::CALLBACK, "name": "Callback Handler", "direction": "inbound",
+                    "current_status": "published",
+                },
+                "source_agents": [{"id": example::SOURCE, "name": "Reminders"}],
+                "stats": {"total_callbacks_received": 134, "callbacks_answered": 121},
+            },
+        })),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has not the role"),
+    ),
+    security(("environment" = [])),
+)]
+pub(super) async fn show(
+    Tenant(environment): Tenant,
+    Named(id): Named<AgentId>,
+    State(api): State<Api>,
+) -> Result<Response, Refusal> {
+    callback::callback_agent(&api.service.plan(), environment, id)?;
+    let statistics = api.statistics(environment, &(Day::FIRST..=Day::LAST)).await?;
+    let own = statistics.callbacks.iter().filter(|callbacks| callbacks.agent == id);
+    let count = own.fold(Count::default(), |sum, callbacks| sum.plus(callbacks.count));
+
+    let plan = api.service.plan();
+    let (agent, callback) = callback::callback_agent(&plan, environment, id)?;
+    let source = |id| plan.agent(environment, id).map(|source| DetailSource { id, name: source.name() });
+    Ok(reply::data(Detail {
+        agent: DetailAgent {
+            id,
+            name: agent.name(),
+            direction: agent.direction().name(),
+            current_status: agent_status(agent.is_published()),
+        },
+        source_agents: callback.sources().into_iter().filter_map(source).collect(),
+        stats: Stats { total_callbacks_received: count.received, callbacks_answered: count.answered },
+    }))
 }

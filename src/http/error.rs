@@ -85,6 +85,10 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "NUMBER_NOT_FOUND", "Phone number not found")
     }
 
+    pub(super) fn decision_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "DECISION_NOT_FOUND", "Decision not found")
+    }
+
     pub(super) fn token_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "TOKEN_NOT_FOUND", "Token not found")
     }

@@ -29,6 +29,8 @@
 //! | `GET /phone-numbers?per_page=&page=` | environment | 200, a page; all where none is asked for |
 //! | `GET /phone-numbers/{id}` | environment | 200; 404 `NUMBER_NOT_FOUND` |
 //! | `GET /callback-agents`, `GET /callback-agents/source-agents` | environment | 200 |
+//! | `GET /callback-agents/stats?start_date=&end_date=` | environment | 200 |
+//! | `GET /callback-agents/{id}` | environment | 200; 404 `NOT_A_CALLBACK_AGENT` |
 //! | `POST /callback-agents/{id}/check-constraints` | environment | 200; 422 `INVALID_CONFIGURATION` |
 //! | `POST /phone-numbers` | environment | 201, or 200 for the same again; 409 `PHONE_NUMBER_TAKEN`, `PHONE_NUMBER_EXISTS` |
 //! | `PUT /phone-numbers/{id}` | environment | 200; 422 `INVALID_DEFAULT_AGENT` |
@@ -37,6 +39,7 @@
 //! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 503 `HISTORY_FULL` |
 //! | `POST /calls/bulk` | environment, gateway | 200, lines accepted and rejected |
 //! | `GET /route?dialed=&caller=&at=&explain=` | any | 200 |
+//! | `POST /routes/{decision_id}/answered` | environment, gateway | 200; 404 `DECISION_NOT_FOUND` |
 //! | `POST /route/what-if` | environment | 200; refusals as of the callback role |
 //! | `GET /environments`, `POST /environments` | operator | 200, 201 |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
@@ -67,6 +70,7 @@
 //! ```
 
 mod agents;
+mod answered;
 mod auth;
 mod body;
 mod bulk;
@@ -77,6 +81,7 @@ mod configure;
 mod constraints;
 mod contacts;
 mod deadline;
+mod decision_id;
 mod environments;
 mod error;
 mod etag;
@@ -99,6 +104,7 @@ mod render;
 mod reply;
 mod requests;
 mod route;
+mod statistics;
 mod time_text;
 mod token;
 mod tokens;
@@ -112,6 +118,7 @@ use crate::time::Timestamp;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::{Extension, Router};
+use decision_id::DecisionIds;
 use error::Refusal;
 use pace::Pace;
 use requests::Requests;
@@ -135,6 +142,7 @@ pub struct Api {
     pace: Arc<Pace>,
     requests: Arc<Requests>,
     metrics_elsewhere: bool,
+    decisions: Arc<DecisionIds>,
 }
 
 /// What a request may cost.
@@ -162,7 +170,11 @@ impl Default for Limits {
 
 impl Api {
     /// The API of a service, on a clock.
+    ///
+    /// # Panics
+    /// Where the operating system has no randomness to give.
     pub fn new(service: Arc<Service>, clock: Clock) -> Self {
+        let decisions = Arc::new(DecisionIds::new(service.secret()));
         Self {
             service,
             clock,
@@ -171,6 +183,7 @@ impl Api {
             pace: Arc::default(),
             requests: Arc::default(),
             metrics_elsewhere: false,
+            decisions,
         }
     }
 
@@ -258,6 +271,8 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(callback::show, callback::create, callback::replace, callback::remove))
         .routes(routes!(callback_agents::list))
         .routes(routes!(callback_agents::list_sources))
+        .routes(routes!(callback_agents::show))
+        .routes(routes!(statistics::show))
         .routes(routes!(constraints::check))
         .routes(routes!(numbers::list, numbers::create))
         .routes(routes!(numbers::show, numbers::set_default_agent, numbers::remove))
@@ -267,7 +282,7 @@ fn tenants() -> OpenApiRouter<Api> {
 
 /// What gateway tokens may do too. An operator may ask for routes as well.
 fn gateways() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(calls::record)).routes(routes!(route::decide))
+    OpenApiRouter::new().routes(routes!(calls::record)).routes(routes!(route::decide)).routes(routes!(answered::report))
 }
 
 /// What only operators may do.

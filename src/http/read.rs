@@ -7,7 +7,7 @@ use crate::id::{AgentId, NumberId};
 use crate::number::{DialPlan, E164};
 use crate::outcome::{Outcome, OutcomeSet};
 use crate::plan::MAX_SOURCES;
-use crate::time::{Lookback, Timestamp};
+use crate::time::{Day, Lookback, Timestamp};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -102,6 +102,12 @@ pub(super) fn international(value: &Value) -> Result<E164, Wrong> {
 pub(super) fn moment(value: &Value) -> Result<Timestamp, Wrong> {
     let moment = value.as_str().and_then(time_text::parse);
     moment.ok_or_else(|| "must be a time in RFC 3339 form, such as 2026-01-31T12:00:00Z".into())
+}
+
+/// A day as a query has it.
+pub(super) fn day(value: &Value) -> Result<Day, Wrong> {
+    let day = value.as_str().and_then(time_text::parse_day);
+    day.ok_or_else(|| "must be a date such as 2026-01-31".into())
 }
 
 /// An integer as a query has it.

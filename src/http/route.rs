@@ -1,17 +1,20 @@
 //! `GET /route`: which agent takes this call?
 
 use super::auth::{Asker, Reach};
+use super::decision_id::Sealed;
 use super::error::Refusal;
 use super::explain::{Explanation, explanation};
 use super::form::{QueryForm, Wrong};
 use super::openapi::{example, schema};
 use super::reply::Data;
-use super::{Api, calls, fresh, plain, read, reply, time_text};
+use super::{Api, calls, plain, read, reply, time_text};
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
+use crate::engine::Routed;
 use crate::id::AgentId;
 use crate::metrics::Stopwatch;
 use crate::number::{Caller, E164};
 use crate::plan::{EnvironmentView, NumberView, Plan};
+use crate::slot::TallySlot;
 use crate::time::Timestamp;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -45,7 +48,7 @@ pub(super) struct Decided {
 pub(super) struct Answer {
     #[serde(flatten)]
     decided: Decided,
-    /// Random. What becomes of the call can be told under it once there is an endpoint for reports.
+    /// Under which it is told that the call connected.
     decision_id: Uuid,
     #[serde(flatten)]
     #[schema(value_type = Explanation)]
@@ -91,7 +94,7 @@ struct Asked {
                 "data": {
                     "decision": "callback", "agent_id": example::CALLBACK, "reason": "MATCHED",
                     "source_agent_id": example::SOURCE, "called_at": example::CALLED_AT,
-                    "decision_id": "2f1e0d9c-8b7a-4695-a483-72615f4e3d2c",
+                    "decision_id": example::DECISION,
                 },
             })),
             (String = "text/plain"),
@@ -100,7 +103,7 @@ struct Asked {
     security(("environment" = []), ("gateway" = []), ("operator" = [])),
 )]
 pub(super) async fn decide(
-    Asker(reach): Asker,
+    Asker { reach, is_operator }: Asker,
     State(api): State<Api>,
     headers: HeaderMap,
     QueryForm(mut form): QueryForm,
@@ -114,20 +117,33 @@ pub(super) async fn decide(
     let at = form.optional("at", |value| read::moment(&offset(value)?));
     let explain = form.optional("explain", read::flag).unwrap_or(false);
     let dialed = form.finish(|| dialed)?;
-    let at = at.unwrap_or_else(|| api.now());
+    let now = api.now();
+    // Who explains, asks about another time or operates has a question; who does not has a call.
+    let is_call = !explain && at.is_none() && !is_operator;
+    let at = at.unwrap_or(now);
 
     let holder = plan.dialed(dialed).map(NumberView::environment);
     let visible = holder.filter(|environment| reach.covers(*environment));
     let there = visible.map_or(home, |environment| calls::dial_plan(&plan, Reach::One(environment)));
     let question = Question { dialed, caller: Caller::parse(&caller, &there), at };
-    let mut trace = if holder == visible { ask(&api, &plan, &question, explain) } else { nobody(plan.generation()) };
+    let (mut trace, tally) = match () {
+        () if holder != visible => (nobody(plan.generation()), None),
+        () if is_call => route(&api, &plan, &question),
+        () => (ask(&api, &plan, &question, explain), None),
+    };
+    let environment = visible.or(reach.environment());
+    let decision_id = api.decisions.seal(&Sealed {
+        day: now.day(),
+        tally: tally.or_else(|| plan.unmatched_tally(environment?)),
+        is_counted: tally.is_some(),
+    });
     trace.decision.generation = generation(&plan, reach);
     if plain::is_preferred(&headers) {
         return Ok(plain::text(trace.decision.route.agent().map(|agent| agent.to_string()).unwrap_or_default()));
     }
     let decided = trace.decision.into();
     let explanation = explain.then(|| explanation(&plan, trace, at));
-    Ok(plain::varying(reply::data(Answer { decided, decision_id: fresh::uuid(), explanation })))
+    Ok(plain::varying(reply::data(Answer { decided, decision_id, explanation })))
 }
 
 fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
@@ -140,6 +156,15 @@ fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
         api.requests.decisions.record(begun.nanos());
         Trace { decision, steps: Vec::new() }
     }
+}
+
+/// The decision of a call that is there to be routed, and where it was counted.
+fn route(api: &Api, plan: &Plan, question: &Question) -> (Trace, Option<TallySlot>) {
+    let &Question { dialed, caller, at } = question;
+    let begun = Stopwatch::start();
+    let Routed { decision, tally } = api.service.route_on(plan, dialed, caller, at);
+    api.requests.decisions.record(begun.nanos());
+    (Trace { decision, steps: Vec::new() }, tally)
 }
 
 /// Which configuration decided, in the asker's count: how many all environments had is nothing for one of them.

@@ -1,6 +1,6 @@
 //! Moments as RFC 3339 text.
 
-use crate::time::Timestamp;
+use crate::time::{Day, Timestamp};
 
 /// A moment in RFC 3339 form, with any offset; `None` for what is none, and for years before 1970.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
@@ -16,6 +16,22 @@ pub(super) fn render(moment: Timestamp) -> String {
     format!("{moment:.3}")
 }
 
+/// A day in the form `2026-01-31`; `None` for what is none, and for years before 1970.
+pub(super) fn parse_day(text: &str) -> Option<Day> {
+    // Exactly so: other forms of a date would be read as well.
+    let date: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
+    let index = date.since((jiff::Unit::Day, EPOCH)).ok()?.get_days();
+    u32::try_from(index).ok().map(Day::from_index)
+}
+
+/// `2026-01-31`.
+pub(super) fn render_day(day: Day) -> String {
+    let date = jiff::Span::new().try_days(day.index()).and_then(|days| EPOCH.checked_add(days));
+    date.unwrap_or(jiff::civil::Date::MAX).to_string()
+}
+
+const EPOCH: jiff::civil::Date = jiff::civil::Date::constant(1970, 1, 1);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +46,22 @@ mod tests {
             assert_eq!(parse(text).map(render).as_deref(), Some(rendered), "{text}");
         }
         assert_eq!(render(Timestamp::LATEST), "2089-09-06T15:47:35.550Z");
+    }
+
+    #[test]
+    fn days_come_back_as_they_were() {
+        for (text, index) in
+            [("1970-01-01", 0), ("2000-02-29", 11_016), ("2026-06-01", 20_605), ("9999-12-31", 2_932_896)]
+        {
+            assert_eq!(parse_day(text), Some(Day::from_index(index)), "{text}");
+            assert_eq!(render_day(Day::from_index(index)), text);
+        }
+        assert_eq!(render_day(Day::from_index(u32::MAX)), "9999-12-31");
+        for text in
+            ["", "2026", "2026-02-30", "20260601", "2026-06-01T00:00:00", "26-06-01", "1969-12-31", "-026-06-01"]
+        {
+            assert_eq!(parse_day(text), None, "{text}");
+        }
     }
 
     #[test]

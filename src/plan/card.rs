@@ -6,7 +6,7 @@ use crate::event::{Direction, Role};
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::{DialPlan, E164};
 use crate::outcome::OutcomeSet;
-use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot};
+use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, TallySlot};
 use crate::time::{Lookback, Timestamp};
 
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub(super) struct EnvironmentCard {
     pub(super) lookback: Lookback,
     /// How many configurations it has had since it was created.
     pub(super) revision: u64,
+    /// Where its unmatched calls count.
+    pub(super) unmatched: TallySlot,
     /// Every agent it ever had, in the order of creation.
     pub(super) agents: Slots<Option<AgentSlot>>,
     /// Every number it ever had, in the order of addition.

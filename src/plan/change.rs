@@ -2,7 +2,7 @@
 
 use super::answers::Answers;
 use super::card::{AgentCard, CallbackCard, EnvironmentCard, NumberCard, Token};
-use super::entry::{AgentEntry, CallbackEntry, NumberEntry};
+use super::entry::{AgentEntry, CallbackEntry, Feed, NumberEntry};
 use super::slots::Slots;
 use super::{ConfigError, Plan};
 use crate::event::{Change, Configuration, Direction, Role};
@@ -135,12 +135,14 @@ impl Plan {
     fn new_environment(&mut self, id: EnvironmentId) -> Result<EnvironmentSlot, ConfigError> {
         let slot = EnvironmentSlot::new(self.environments.len())
             .ok_or(ConfigError::SlotsExhausted { kind: "environments", limit: EnvironmentSlot::LIMIT })?;
+        let unmatched = self.tally_of_unmatched(slot)?;
         self.environments.push(Some(Arc::new(EnvironmentCard {
             id,
             name: String::new(),
             dial_plan: DialPlan::default(),
             lookback: Lookback::default(),
             revision: 0,
+            unmatched,
             agents: Slots::default(),
             numbers: Slots::default(),
             answers: Answers::default(),
@@ -217,9 +219,9 @@ impl Plan {
             return Err(ConfigError::AgentIsPublished(id));
         }
         self.withdraw_callback(slot);
-        for callback_agent in std::mem::take(&mut self.agent_entry_mut(slot).callback_agents) {
-            let revision = self.touch_agent(tenant, callback_agent, at);
-            let role = self.agent_card_mut(callback_agent).callback.as_mut().expect("it has the role");
+        for Feed { agent, .. } in std::mem::take(&mut self.agent_entry_mut(slot).callback_agents) {
+            let revision = self.touch_agent(tenant, agent, at);
+            let role = self.agent_card_mut(agent).callback.as_mut().expect("it has the role");
             role.revision = revision;
             role.sources.retain(|source| *source != slot);
         }
@@ -272,11 +274,13 @@ impl Plan {
             self.number_entry_mut(*number).owners.retain(|owner| *owner != slot);
             self.touch_number(*number);
             self.compile_default(*number);
+            self.compile_unmatched(*number);
         }
         for number in numbers.iter().filter(|number| !had.contains(number)) {
             self.number_entry_mut(*number).owners.push(slot);
             self.touch_number(*number);
             self.compile_default(*number);
+            self.compile_unmatched(*number);
         }
     }
 
@@ -388,6 +392,24 @@ impl Plan {
         self.number_card_mut(slot).revision = self.environment_card(tenant).revision;
     }
 
+    fn compile_unmatched_of(&mut self, agent: AgentSlot) {
+        for number in self.agent_card_mut(agent).numbers.clone() {
+            self.compile_unmatched(number);
+        }
+    }
+
+    /// Where a call to the number counts that no callback agent takes.
+    fn compile_unmatched(&mut self, slot: NumberSlot) {
+        let Some(entry) = self.number_entry(slot) else { return };
+        let has_role = |owner: &AgentSlot| self.agent_entry(*owner).is_some_and(|agent| agent.callback.is_some());
+        let is_watched = entry.owners.iter().any(has_role);
+        let unmatched = is_watched.then(|| self.environment_card(entry.environment).unmatched);
+        // What stays as it is need not be copied.
+        if entry.unmatched != unmatched {
+            self.number_entry_mut(slot).unmatched = unmatched;
+        }
+    }
+
     fn is_inbound_owner(&self, agent: AgentSlot, number: NumberSlot) -> bool {
         self.agent_view(agent).is_some_and(|view| view.direction() == Direction::Inbound)
             && self.number_entry(number).is_some_and(|entry| entry.owners.contains(&agent))
@@ -417,9 +439,11 @@ impl Plan {
         let outcomes = outcomes.unwrap_or(OutcomeSet::EVERY);
         self.agent_entry_mut(slot).callback = Some(CallbackEntry { outcomes, lookback });
         for source in sources {
+            let tally = self.tally_of_callbacks(tenant, slot, source)?;
             // Configured last, so first: the rule takes the first candidate that remains.
-            self.agent_entry_mut(source).callback_agents.insert(0, slot);
+            self.agent_entry_mut(source).callback_agents.insert(0, Feed { agent: slot, tally });
         }
+        self.compile_unmatched_of(slot);
         Ok(())
     }
 
@@ -429,6 +453,7 @@ impl Plan {
             return Err(ConfigError::NotACallbackAgent(id));
         }
         self.withdraw_callback(slot);
+        self.compile_unmatched_of(slot);
         self.touch_agent(tenant, slot, at);
         Ok(())
     }
@@ -438,7 +463,7 @@ impl Plan {
         self.agent_entry_mut(slot).callback = None;
         let Some(role) = self.agent_card_mut(slot).callback.take() else { return };
         for source in role.sources {
-            self.agent_entry_mut(source).callback_agents.retain(|callback_agent| *callback_agent != slot);
+            self.agent_entry_mut(source).callback_agents.retain(|feed| feed.agent != slot);
         }
     }
 

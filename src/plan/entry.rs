@@ -3,7 +3,7 @@
 use crate::id::AgentId;
 use crate::number::E164;
 use crate::outcome::OutcomeSet;
-use crate::slot::{AgentSlot, EnvironmentSlot};
+use crate::slot::{AgentSlot, EnvironmentSlot, TallySlot};
 use crate::time::Lookback;
 use smallvec::SmallVec;
 
@@ -18,6 +18,18 @@ pub(crate) struct NumberEntry {
     pub(crate) default_agent: Option<AgentSlot>,
     /// Whose it is.
     pub(crate) environment: EnvironmentSlot,
+    /// Where a call to it counts that no callback agent takes: among the environment's unmatched calls, if a callback agent
+    /// owns the number.
+    pub(crate) unmatched: Option<TallySlot>,
+}
+
+/// A callback agent of a source agent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Feed {
+    /// The callback agent.
+    pub(crate) agent: AgentSlot,
+    /// Where the calls that it takes for the source count.
+    pub(crate) tally: TallySlot,
 }
 
 /// An agent as the rule sees it. One cache line.
@@ -26,7 +38,7 @@ pub(crate) struct AgentEntry {
     /// Its identity, for the answer.
     pub(crate) id: AgentId,
     /// The callback agents that take this source's callbacks, the one whose role was configured last first.
-    pub(crate) callback_agents: SmallVec<[AgentSlot; 4]>,
+    pub(crate) callback_agents: SmallVec<[Feed; 2]>,
     /// Its own part as a callback agent.
     pub(crate) callback: Option<CallbackEntry>,
     /// Deleted agents keep their slot, and nothing else.

@@ -12,15 +12,17 @@ mod error;
 mod index;
 mod published;
 mod slots;
+mod tally;
 mod view;
 
 pub use answers::{ANSWER_MILLIS, MAX_ANSWER_BYTES, MAX_ANSWERS};
 pub use card::Token;
 pub use change::MAX_SOURCES;
 pub use error::ConfigError;
+pub use tally::Tallied;
 pub use view::{AgentView, CallbackView, EnvironmentView, NumberView};
 
-pub(crate) use entry::{AgentEntry, NumberEntry};
+pub(crate) use entry::{AgentEntry, Feed, NumberEntry};
 pub(crate) use published::{Cached, Published};
 
 use crate::event::Call;
@@ -35,6 +37,7 @@ use slots::Slots;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use tally::TallyEntry;
 
 /// The whole configuration: environments, agents, numbers, callback roles and tokens. Cheap to clone.
 #[derive(Clone, Default)]
@@ -52,6 +55,7 @@ pub struct Plan {
     number_cards: Slots<Option<Arc<NumberCard>>>,
     tokens: Arc<HashMap<[u8; 32], Token>>,
     system_answers: Answers,
+    tallies: Slots<TallyEntry>,
 
     // Dictionaries. Slots are keyed by environment too, so that no tenant can tell what another one has.
     environment_slots: Index<EnvironmentId>,
@@ -59,6 +63,7 @@ pub struct Plan {
     number_slots: Index<(EnvironmentSlot, E164)>,
     number_ids: Index<(EnvironmentSlot, NumberId)>,
     answer_places: Index<(EnvironmentId, [u8; 16])>,
+    tally_slots: Index<(AgentSlot, AgentSlot)>,
 }
 
 impl Plan {

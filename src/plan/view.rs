@@ -137,7 +137,7 @@ impl<'a> AgentView<'a> {
 
     /// The callback agents that take its callbacks, the one whose role was configured last first.
     pub fn callback_agents(self) -> Vec<AgentId> {
-        self.plan.agent_ids(&self.entry.callback_agents)
+        self.plan.agent_ids(self.entry.callback_agents.iter().map(|feed| &feed.agent))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The committer: the one thread that writes the store and applies to the engine.
 
+use super::reckoning::{Reckoning, Report};
 use super::{Failure, Recording, ServiceError};
 use crate::engine::{Applied, ApplyError, Engine, Write, call_write, erasure_writes};
 use crate::event::{Change, Configuration, Event};
@@ -10,11 +11,12 @@ use crate::number::E164;
 use crate::plan::{ConfigError, Plan};
 use crate::slot::Scope;
 use crate::store::{Batch, Durability, EventStore, StoreError};
+use crate::tally::{Book, Delta};
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 /// Commands that one sync may cover. Bounds how long the first of a group waits for the last, and the memory of a group.
@@ -28,8 +30,26 @@ type Done<T> = Box<dyn FnOnce(T) + Send>;
 
 /// What a caller hands in, and who is told.
 pub(super) enum Command {
-    Record { events: Vec<Event>, done: Done<Recording> },
-    Configure { environment: EnvironmentId, at: Timestamp, decide: Decide, done: Done<Result<Arc<Plan>, ServiceError>> },
+    Record {
+        events: Vec<Event>,
+        done: Done<Recording>,
+    },
+    Configure {
+        environment: EnvironmentId,
+        at: Timestamp,
+        decide: Decide,
+        done: Done<Result<Arc<Plan>, ServiceError>>,
+    },
+    /// What was counted, to be carried into the book.
+    Carry {
+        deltas: Vec<Delta>,
+        done: Done<Result<(), ServiceError>>,
+    },
+    /// A decision was reported answered.
+    Answer {
+        report: Report,
+        done: Done<Result<(), ServiceError>>,
+    },
 }
 
 /// A command on its way.
@@ -49,14 +69,16 @@ impl Command {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Record { events, .. } => events.len(),
-            Self::Configure { .. } => 1,
+            Self::Configure { .. } | Self::Answer { .. } => 1,
+            // Counted before, and acknowledged to nobody.
+            Self::Carry { .. } => 0,
         }
     }
 
     fn events(&self) -> &[Event] {
         match self {
             Self::Record { events, .. } => events,
-            Self::Configure { .. } => &[],
+            Self::Configure { .. } | Self::Carry { .. } | Self::Answer { .. } => &[],
         }
     }
 
@@ -65,6 +87,7 @@ impl Command {
         match self {
             Self::Record { done, .. } => done(Err(error)),
             Self::Configure { done, .. } => done(Err(error)),
+            Self::Carry { done, .. } | Self::Answer { done, .. } => done(Err(error)),
         }
     }
 }
@@ -74,6 +97,7 @@ pub(super) struct Committer {
     engine: Arc<Engine>,
     failure: Arc<Failure>,
     commits: Arc<Commits>,
+    book: Arc<RwLock<Book>>,
     /// Since when something has been acknowledged that is not synced. Only where less than that was asked for.
     unsynced: Option<Stopwatch>,
 }
@@ -84,8 +108,9 @@ impl Committer {
         engine: Arc<Engine>,
         failure: Arc<Failure>,
         commits: Arc<Commits>,
+        book: Arc<RwLock<Book>>,
     ) -> Self {
-        Self { store, engine, failure, commits, unsynced: None }
+        Self { store, engine, failure, commits, book, unsynced: None }
     }
 
     /// Commits group after group until nobody can hand in any more.
@@ -142,7 +167,8 @@ impl Committer {
             return;
         }
         let (engine, commits) = (Arc::clone(&self.engine), Arc::clone(&self.commits));
-        let mut group = Group::new(&engine, &commits);
+        let book = Arc::clone(&self.book);
+        let mut group = Group::new(&engine, &commits, &book);
         for event in commands.iter().flat_map(|submitted| submitted.command.events()) {
             group.prefetch(event);
         }
@@ -198,6 +224,7 @@ struct Group<'a> {
     /// How many pairs more the history will take. What it would refuse must not be stored either: a store that holds more
     /// than the history may could not be started again.
     room: usize,
+    reckoning: Reckoning<'a>,
     waiting: Vec<(Waiting, Stopwatch)>,
 }
 
@@ -230,10 +257,15 @@ enum Waiting {
         error: ConfigError,
         done: Done<Result<Arc<Plan>, ServiceError>>,
     },
+    /// In the book once the group is durable.
+    Reckoned {
+        count: usize,
+        done: Done<Result<(), ServiceError>>,
+    },
 }
 
 impl<'a> Group<'a> {
-    fn new(engine: &'a Engine, commits: &'a Commits) -> Self {
+    fn new(engine: &'a Engine, commits: &'a Commits, book: &'a RwLock<Book>) -> Self {
         Self {
             engine,
             commits,
@@ -241,6 +273,7 @@ impl<'a> Group<'a> {
             configurations: Vec::new(),
             registers: HashMap::default(),
             room: engine.history().room(),
+            reckoning: Reckoning::new(book),
             waiting: Vec::new(),
         }
     }
@@ -263,6 +296,14 @@ impl<'a> Group<'a> {
                 Ok(()) => Waiting::Configured { plan: Arc::clone(&self.plan), done },
                 Err(error) => Waiting::NotConfigured { error, done },
             },
+            Command::Carry { deltas, done } => {
+                self.reckoning.carry(&self.plan, &deltas);
+                Waiting::Reckoned { count: 0, done }
+            }
+            Command::Answer { report, done } => {
+                self.reckoning.answer(&self.plan, &report);
+                Waiting::Reckoned { count: 1, done }
+            }
         };
         self.waiting.push((waiting, submitted.since));
     }
@@ -358,7 +399,9 @@ impl<'a> Group<'a> {
 
     fn batch(&mut self) -> Batch {
         let registers = self.registers.drain().map(|((scope, contact), register)| (scope, contact, register)).collect();
-        Batch { configurations: std::mem::take(&mut self.configurations), registers }
+        let configurations = std::mem::take(&mut self.configurations);
+        let (tallies, answered, forgotten) = self.reckoning.entries();
+        Batch { configurations, registers, tallies, answered, forgotten }
     }
 
     fn refuse(self, why: &str) {
@@ -367,6 +410,7 @@ impl<'a> Group<'a> {
             match waiting {
                 Waiting::Recording { done, .. } => done(Err(error.clone())),
                 Waiting::Configured { done, .. } | Waiting::NotConfigured { done, .. } => done(Err(error.clone())),
+                Waiting::Reckoned { done, .. } => done(Err(error.clone())),
             }
         }
     }
@@ -376,6 +420,7 @@ impl<'a> Group<'a> {
         if self.plan.generation() != engine.plan().generation() {
             engine.publish(self.plan);
         }
+        self.reckoning.apply();
         for (waiting, since) in self.waiting {
             match waiting {
                 Waiting::Recording { events, logged, done } => {
@@ -396,6 +441,10 @@ impl<'a> Group<'a> {
                 Waiting::NotConfigured { error, done } => {
                     self.commits.acknowledge(since, 1);
                     done(Err(error.into()));
+                }
+                Waiting::Reckoned { count, done } => {
+                    self.commits.acknowledge(since, count);
+                    done(Ok(()));
                 }
             }
         }

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::event::Configuration;
 use crate::plan::Plan;
 use crate::store::{EventStore, StoreError, Stored};
+use crate::tally::Book;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How often progress is reported, in things that came back.
@@ -25,9 +26,10 @@ pub struct Recovered {
 pub(super) fn recover(
     store: &mut impl EventStore,
     engine: &Engine,
+    book: &mut Book,
     progress: impl FnMut(Recovered) + Send,
 ) -> Result<(), StoreError> {
-    let recovery = Mutex::new(Recovery { plan: Some(Plan::new()), so_far: Recovered::default(), progress });
+    let recovery = Mutex::new(Recovery { plan: Some(Plan::new()), so_far: Recovered::default(), book, progress });
     store.recover(&|stored| match stored {
         Stored::Configuration(configuration) => lock(&recovery).follow(&configuration),
         Stored::Registers(registers) => {
@@ -36,6 +38,14 @@ pub(super) fn recover(
                 engine.restore(*scope, *contact, *register)?;
             }
             lock(&recovery).count(0, registers.len() as u64);
+            Ok(())
+        }
+        Stored::Tally(tally) => {
+            lock(&recovery).book.set(tally);
+            Ok(())
+        }
+        Stored::Answered(answered) => {
+            lock(&recovery).book.add_answered(answered);
             Ok(())
         }
     })?;
@@ -50,14 +60,15 @@ fn lock<T>(recovery: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What those who put back have in common.
-struct Recovery<P> {
+struct Recovery<'a, P> {
     /// The plan so far; gone when the engine has it.
     plan: Option<Plan>,
     so_far: Recovered,
+    book: &'a mut Book,
     progress: P,
 }
 
-impl<P: FnMut(Recovered)> Recovery<P> {
+impl<P: FnMut(Recovered)> Recovery<'_, P> {
     fn follow(&mut self, configuration: &Configuration) -> Result<(), StoreError> {
         self.plan.as_mut().ok_or(StoreError::Disorder)?.advance(configuration)?;
         self.count(1, 0);

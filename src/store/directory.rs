@@ -1,7 +1,7 @@
 //! A data directory: ours, in a format that we know, and held by one process.
 //!
 //! ```text
-//! DIR/dialback.json   {"format":3}: says that the directory is ours, and written how. Named `dialback.json.new` while the
+//! DIR/dialback.json   {"format":4}: says that the directory is ours, and written how. Named `dialback.json.new` while the
 //!                     directory is being made.
 //! DIR/lock            held (flock) for as long as a process uses the directory
 //! DIR/watermark       the highest commit that was durable for certain when this was written; see `watermark.rs`
@@ -21,7 +21,10 @@ use std::path::{Path, PathBuf};
 /// 1. Configurations and registers, erasures among them.
 /// 2. A watermark, and each batch with a mark.
 /// 3. Erasures apart from the registers, under pseudonyms; the pairs that they reached are there no longer.
-pub(super) const FORMAT: u64 = 3;
+/// 4. Statistics.
+pub(super) const FORMAT: u64 = 4;
+/// The one that moved the erasures.
+pub(super) const FORMAT_OF_ERASURES: u64 = 3;
 
 /// The marker while the directory is being made.
 const UNFINISHED: &str = "dialback.json.new";

@@ -1,7 +1,7 @@
 //! The embedded store: a log-structured merge tree, one sync a batch unless less is asked for. [`keyspaces`](super::keyspaces) says what is in it.
 
 use super::commit_mark::{self, CommitMark};
-use super::directory::{DataDirectory, FORMAT, io_error};
+use super::directory::{DataDirectory, FORMAT, FORMAT_OF_ERASURES, io_error};
 use super::expected::Expected;
 use super::keys::{pack_pair, pack_scope, unpack_pair};
 use super::keyspaces::{Keyspaces, Setting, Tables, read_register};
@@ -10,7 +10,7 @@ use super::pseudonym::PseudonymKey;
 use super::purge::Upkeep;
 use super::scan::scan;
 use super::watermark::Watermark;
-use super::{Batch, Durability, EventStore, StoreError, Stored};
+use super::{Batch, Durability, EventStore, StoreError, Stored, tally_key};
 use crate::event::Configuration;
 use crate::history::Register;
 use crate::number::E164;
@@ -38,6 +38,8 @@ pub(super) struct Shared {
     // Dropped in this order: the engine writes its last before the directory is let go.
     pub(super) keyspaces: Keyspaces,
     pub(super) key: PseudonymKey,
+    /// The key of the identities of decisions.
+    secret: [u8; 16],
     pub(super) directory: DataDirectory,
 }
 
@@ -77,18 +79,30 @@ impl FjallStore {
                 let key = key.try_into().map_err(|_| keyspaces.damaged("the key of the pseudonyms"))?;
                 PseudonymKey::from_bytes(key)
             }
-            None if format == Some(FORMAT) => return Err(keyspaces.damaged("the key of the pseudonyms is missing")),
+            None if format >= Some(FORMAT_OF_ERASURES) => {
+                return Err(keyspaces.damaged("the key of the pseudonyms is missing"));
+            }
             None => {
                 let key = PseudonymKey::random();
                 keyspaces.set(Setting::PseudonymKey, key.bytes())?;
                 key
             }
         };
+        let secret = match keyspaces.setting(Setting::DecisionKey)? {
+            Some(key) => key.try_into().map_err(|_| keyspaces.damaged("the key of the decisions"))?,
+            None if format == Some(FORMAT) => return Err(keyspaces.damaged("the key of the decisions is missing")),
+            None => {
+                let mut key = [0; 16];
+                getrandom::fill(&mut key).map_err(|error| StoreError::Engine(format!("no random bytes: {error}")))?;
+                keyspaces.set(Setting::DecisionKey, &key)?;
+                key
+            }
+        };
         let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
-        let shared = Arc::new(Shared { keyspaces, key, directory });
+        let shared = Arc::new(Shared { keyspaces, key, secret, directory });
         // The engine has synced what it read.
         let mut store = Self { mark, synced: mark.number, watermark, durability: Durability::Synced, shared };
-        if format.is_some_and(|format| format < FORMAT) {
+        if format.is_some_and(|format| format < FORMAT_OF_ERASURES) {
             migrate::erasures(&mut store)?;
         }
         store.shared.directory.mark()?;
@@ -189,6 +203,15 @@ impl EventStore for FjallStore {
                 (None, false) => write.insert(&keyspaces.registers, pack_pair(*scope, *contact), value),
             }
         }
+        for tally in &batch.tallies {
+            write.insert(&keyspaces.statistics, tally_key::of_tally(tally), tally_key::value(tally.count));
+        }
+        for answered in &batch.answered {
+            write.insert(&keyspaces.statistics, tally_key::of_answered(*answered), []);
+        }
+        for answered in &batch.forgotten {
+            write.remove(&keyspaces.statistics, tally_key::of_answered(*answered));
+        }
         self.write(write)
     }
 
@@ -197,7 +220,15 @@ impl EventStore for FjallStore {
         for (item, expected) in keyspaces.configurations.iter().zip(1..) {
             see(Stored::Configuration(self.read_configuration(item, expected)?))?;
         }
+        for item in keyspaces.statistics.iter() {
+            let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
+            see(tally_key::read(&key, &value).ok_or_else(|| keyspaces.damaged("a count that nobody wrote"))?)?;
+        }
         scan(keyspaces, &|registers| see(Stored::Registers(registers)))
+    }
+
+    fn secret(&self) -> Option<[u8; 16]> {
+        Some(self.shared.secret)
     }
 
     fn durability(&self) -> Durability {

@@ -7,6 +7,7 @@
 //! | `commits` | `commit` | the [`CommitMark`] of the last batch: a part of each batch |
 //! | `erasures` | scope of an environment, 3 bytes, then [`Pseudonym`](super::pseudonym::Pseudonym) | [`Register`], 8 bytes, big-endian |
 //! | `settings` | a name | see [`Setting`] |
+//! | `statistics` | see [`tally_key`](super::tally_key) | what was counted, and what was reported answered |
 //! | `padding` | | nothing, see [`purge`](super::purge) |
 
 use super::StoreError;
@@ -19,8 +20,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Each with the format that it came with.
-const KEYSPACES: [(&str, u64); 6] =
-    [("configurations", 1), ("registers", 1), ("commits", 2), ("erasures", 3), ("settings", 3), ("padding", 3)];
+const KEYSPACES: [(&str, u64); 7] = [
+    ("configurations", 1),
+    ("registers", 1),
+    ("commits", 2),
+    ("erasures", 3),
+    ("settings", 3),
+    ("padding", 3),
+    ("statistics", 4),
+];
 
 /// How large the engine's tables are.
 #[derive(Clone, Copy)]
@@ -57,6 +65,8 @@ pub(super) enum Setting {
     PseudonymKey,
     /// When what was erased or expired last left the disk: milliseconds since 1970, 8 bytes, big-endian.
     PurgedAt,
+    /// The key of the identities of decisions, 16 bytes.
+    DecisionKey,
 }
 
 impl Setting {
@@ -64,6 +74,7 @@ impl Setting {
         match self {
             Self::PseudonymKey => "pseudonym_key",
             Self::PurgedAt => "purged_at",
+            Self::DecisionKey => "decision_key",
         }
     }
 }
@@ -76,6 +87,7 @@ pub(super) struct Keyspaces {
     pub(super) erasures: Keyspace,
     pub(super) settings: Keyspace,
     pub(super) padding: Keyspace,
+    pub(super) statistics: Keyspace,
     pub(super) database: Database,
     pub(super) floor: Floor,
     path: PathBuf,
@@ -83,8 +95,8 @@ pub(super) struct Keyspaces {
 
 impl Keyspaces {
     /// Every one that ours may be in; not the padding, which has nothing in it.
-    pub(super) fn all(&self) -> [&Keyspace; 5] {
-        [&self.configurations, &self.registers, &self.commits, &self.erasures, &self.settings]
+    pub(super) fn all(&self) -> [&Keyspace; 6] {
+        [&self.configurations, &self.registers, &self.commits, &self.erasures, &self.settings, &self.statistics]
     }
 }
 
@@ -128,7 +140,7 @@ impl Keyspaces {
         if let Some((missing, _)) = expected.find(|(name, _)| !database.keyspace_exists(name)) {
             return Err(Failed::Missing(missing));
         }
-        let [configurations, registers, commits, erasures, settings, padding] =
+        let [configurations, registers, commits, erasures, settings, padding, statistics] =
             KEYSPACES.map(|(name, _)| database.keyspace(name, || tables.of_keyspace()));
         Ok(Self {
             configurations: configurations?,
@@ -137,6 +149,7 @@ impl Keyspaces {
             erasures: erasures?,
             settings: settings?,
             padding: padding?,
+            statistics: statistics?,
             database,
             floor,
             path: path.to_owned(),

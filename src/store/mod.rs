@@ -31,6 +31,8 @@ mod purge;
 #[cfg(feature = "store")]
 mod scan;
 #[cfg(feature = "store")]
+mod tally_key;
+#[cfg(feature = "store")]
 mod verify;
 #[cfg(feature = "store")]
 mod watermark;
@@ -48,6 +50,7 @@ use crate::event::Configuration;
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
+use crate::tally::{Answered, Tally};
 
 /// Where a service logs before it applies.
 ///
@@ -63,12 +66,18 @@ pub trait EventStore: Send + 'static {
     /// operating system may forget what it failed to write, so that a retry which succeeds proves nothing.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
-    /// Shows all that is stored: every configuration in the order of its sequence, then every register in no order, perhaps
+    /// Shows all that is stored: every configuration in the order of its sequence, then the rest in no order, perhaps
     /// from several threads at once.
     ///
     /// # Errors
     /// What cannot be read is an error; nothing is passed over.
     fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError>;
+
+    /// Random bits that are kept with the data and shown to nobody: with them the identities of decisions are sealed, and can be
+    /// opened after a restart. `None` where nothing outlasts the process.
+    fn secret(&self) -> Option<[u8; 16]> {
+        None
+    }
 
     /// What a committed batch survives. [`Durability::Synced`] unless the store says otherwise.
     fn durability(&self) -> Durability {
@@ -104,12 +113,23 @@ pub struct Batch {
     /// At most one register a pair: the highest so far. One that is an [erasure](Register::is_erasure) says, under the scope
     /// of a number, that the pair is to be forgotten, and under that of an environment, until when.
     pub registers: Vec<(Scope, E164, Register)>,
+    /// At most one a tally and day: all that was counted so far.
+    pub tallies: Vec<Tally>,
+    /// Decisions that were reported answered.
+    pub answered: Vec<Answered>,
+    /// Those of them that nobody can report any more.
+    pub forgotten: Vec<Answered>,
 }
 
 impl Batch {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.configurations.is_empty() && self.registers.is_empty()
+        let Self { configurations, registers, tallies, answered, forgotten } = self;
+        configurations.is_empty()
+            && registers.is_empty()
+            && tallies.is_empty()
+            && answered.is_empty()
+            && forgotten.is_empty()
     }
 }
 
@@ -120,6 +140,10 @@ pub enum Stored {
     Configuration(Configuration),
     /// Pairs and their registers: as many as are at hand.
     Registers(Vec<(Scope, E164, Register)>),
+    /// What was counted on a day.
+    Tally(Tally),
+    /// A decision that was reported answered.
+    Answered(Answered),
 }
 
 /// The store that keeps nothing: for embedders and tests that need no durability.

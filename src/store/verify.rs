@@ -89,6 +89,7 @@ fn count_records(path: &Path) -> Result<(u64, u64), StoreError> {
         match stored {
             Stored::Configuration(_) => counts.0 += 1,
             Stored::Registers(registers) => counts.1 += registers.len() as u64,
+            Stored::Tally(_) | Stored::Answered(_) => {}
         }
         Ok(())
     })?;

@@ -44,6 +44,10 @@ impl<S: EventStore> EventStore for FailingStore<S> {
         self.store.recover(see)
     }
 
+    fn secret(&self) -> Option<[u8; 16]> {
+        self.store.secret()
+    }
+
     fn durability(&self) -> Durability {
         self.store.durability()
     }

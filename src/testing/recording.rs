@@ -1,9 +1,11 @@
 //! A store in memory that keeps what was committed, so that a restart needs no disk.
 
 use crate::history::Register;
+use crate::slot::{EnvironmentSlot, TallySlot};
 use crate::store::{Batch, EventStore, StoreError, Stored};
-use crate::{Configuration, E164, Scope};
-use std::collections::BTreeMap;
+use crate::tally::{Answered, Tally};
+use crate::{Configuration, Day, E164, Scope};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keeps what was committed as a real store does: configurations in order, one register a pair, the one given last. Clones
@@ -15,6 +17,8 @@ pub struct RecordingStore(Arc<Mutex<Kept>>);
 struct Kept {
     configurations: Vec<Configuration>,
     registers: BTreeMap<(Scope, E164), Register>,
+    tallies: BTreeMap<(EnvironmentSlot, Day, TallySlot), Tally>,
+    answered: BTreeSet<Answered>,
     commits: usize,
 }
 
@@ -51,6 +55,15 @@ impl EventStore for RecordingStore {
                 let before = kept.registers.insert((*scope, *contact), *register);
                 assert!(before < Some(*register), "a store is given a pair's register only where it is higher");
             }
+            for tally in &batch.tallies {
+                let before = kept.tallies.insert((tally.environment, tally.day, tally.slot), *tally);
+                let falls = |before: Tally| {
+                    before.count.received > tally.count.received || before.count.answered > tally.count.answered
+                };
+                assert!(!before.is_some_and(falls), "an acknowledged total never goes back");
+            }
+            kept.answered.extend(&batch.answered);
+            kept.answered.retain(|answered| !batch.forgotten.contains(answered));
         });
         Ok(())
     }
@@ -60,6 +73,13 @@ impl EventStore for RecordingStore {
         configurations.into_iter().try_for_each(|configuration| see(Stored::Configuration(configuration)))?;
         see(Stored::Registers(
             registers.into_iter().map(|((scope, contact), register)| (scope, contact, register)).collect(),
-        ))
+        ))?;
+        let (tallies, answered) = self.kept(|kept| (kept.tallies.clone(), kept.answered.clone()));
+        tallies.into_values().try_for_each(|tally| see(Stored::Tally(tally)))?;
+        answered.into_iter().try_for_each(|answered| see(Stored::Answered(answered)))
+    }
+
+    fn secret(&self) -> Option<[u8; 16]> {
+        Some([7; 16])
     }
 }

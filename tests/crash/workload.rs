@@ -137,6 +137,8 @@ impl Print {
                         print.add(scope, contact, register);
                     }
                 }
+                // Nothing of this workload counts.
+                Stored::Tally(_) | Stored::Answered(_) => {}
             }
             Ok(())
         })?;

@@ -7,6 +7,7 @@ mod exposition;
 mod server;
 
 mod agents;
+mod answered;
 mod bodies;
 mod bulk;
 mod callback;
@@ -27,6 +28,7 @@ mod quota;
 mod random;
 mod refusals;
 mod route;
+mod statistics;
 mod tenants;
 mod what_if;
 mod wire;

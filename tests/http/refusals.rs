@@ -47,6 +47,8 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Tenants, Method::DELETE, &format!("/agents/{callback}/callback"), None);
     add(For::Tenants, Method::GET, "/callback-agents", None);
     add(For::Tenants, Method::GET, "/callback-agents/source-agents", None);
+    add(For::Tenants, Method::GET, "/callback-agents/stats", None);
+    add(For::Tenants, Method::GET, &format!("/callback-agents/{callback}"), None);
     let proposal = json!({"is_callback_agent": true, "callback_source_agents": [source]});
     let path = format!("/callback-agents/{callback}/check-constraints");
     add(For::Tenants, Method::POST, &path, Some(proposal));
@@ -62,6 +64,8 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Tenants, Method::DELETE, &format!("/phone-numbers/{number}"), None);
     add(For::Tenants, Method::DELETE, "/contacts/+15557654321", None);
     add(For::TenantsAndGateways, Method::POST, "/calls", Some(desk.call("busy")));
+    let decision = "00000000-0000-4000-8000-000000000000";
+    add(For::TenantsAndGateways, Method::POST, &format!("/routes/{decision}/answered"), None);
     add(For::Everybody, Method::GET, "/route?dialed=+15550001000", None);
     add(For::Operators, Method::GET, "/environments", None);
     add(For::Operators, Method::POST, "/environments", Some(json!({"name": "New"})));

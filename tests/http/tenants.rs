@@ -26,6 +26,7 @@ async fn foreign_unknown_and_malformed_identities_get_the_same_bytes() {
         (Method::POST, "/agents/{}/callback", callback.clone(), &desk.callback, "AGENT_NOT_FOUND"),
         (Method::PUT, "/agents/{}/callback", callback, &desk.callback, "AGENT_NOT_FOUND"),
         (Method::DELETE, "/agents/{}/callback", json!({}), &desk.callback, "AGENT_NOT_FOUND"),
+        (Method::GET, "/callback-agents/{}", json!({}), &desk.callback, "AGENT_NOT_FOUND"),
         (Method::POST, "/callback-agents/{}/check-constraints", json!({}), &desk.callback, "AGENT_NOT_FOUND"),
         (Method::PUT, "/phone-numbers/{}", default, &desk.number, "NUMBER_NOT_FOUND"),
         (Method::DELETE, "/phone-numbers/{}", json!({}), &desk.number, "NUMBER_NOT_FOUND"),

@@ -81,7 +81,7 @@ fn a_directory_of_an_older_format_becomes_one_of_this() {
         write(format, &path, &[changes()], &registers(10_000));
         check(&path, 10_000);
         let marker = fs::read_to_string(path.join("dialback.json")).expect("there");
-        assert_eq!(marker, "{\"format\":3}\n");
+        assert_eq!(marker, "{\"format\":4}\n");
         // And it is one: nothing is converted again, and the erasures are still there.
         let service = open(&path);
         assert_eq!(service.record(vec![call_to(0, Moment(2), Outcome::Busy)]), Ok(vec![Ok(Applied::Ignored)]));
@@ -123,4 +123,39 @@ fn an_erasure_where_only_calls_may_be_is_damage() {
         let error = Service::start(store, Engine::new(), |_| {}).expect_err("damaged");
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     }
+}
+
+#[test]
+fn a_directory_without_statistics_gets_them_and_one_that_lost_them_is_damaged() {
+    let directory = directories::used();
+    let before = ask_all(&open(directory.path()));
+    // What format 3 had of it.
+    let older = tempfile::tempdir().expect("a directory");
+    let path = older.path();
+    let databases =
+        [directory.path(), path].map(|path| Database::builder(path.join("store")).open().expect("it opens"));
+    for name in ["configurations", "registers", "commits", "erasures", "settings", "padding"] {
+        let [from, to] = databases
+            .each_ref()
+            .map(|database| database.keyspace(name, KeyspaceCreateOptions::default).expect("there"));
+        for item in from.iter() {
+            let (key, value) = item.into_inner().expect("readable");
+            if *key != *b"decision_key" {
+                to.insert(key, value).expect("written");
+            }
+        }
+    }
+    drop(databases);
+    fs::write(path.join("lock"), "").expect("written");
+
+    mark(path, 4);
+    let error = FjallStore::open(path).expect_err("this format has them");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    mark(path, 3);
+    let service = open(path);
+    assert_eq!(ask_all(&service), before);
+    let secret = service.secret().expect("a key");
+    drop(service);
+    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("there"), "{\"format\":4}\n");
+    assert_eq!(open(path).secret(), Some(secret), "made once");
 }

@@ -29,6 +29,9 @@ pub(in crate::http) const DIALED: &str = "+15551234567";
 /// Whom [`SOURCE`] called an hour before, without an answer.
 pub(in crate::http) const CONTACT: &str = "+15557654321";
 
+/// A decision.
+pub(in crate::http) const DECISION: &str = "2f1e0d9c-8b7a-4695-a483-72615f4e3d2c";
+
 /// The tenant.
 pub(in crate::http) const ENVIRONMENT: &str = "00000000-0000-0000-0000-00000000000a";
 

@@ -1,0 +1,64 @@
+//! `POST /routes/{decision_id}/answered`: the routed call connected.
+
+use super::auth::Reach;
+use super::error::Refusal;
+use super::openapi::example;
+use super::{Api, reply};
+use crate::plan::Tallied;
+use crate::service::{ANSWERABLE_DAYS, Report};
+use crate::tally::Answered;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// The routed call connected.
+///
+/// Counts once, however often it is told. An identity that was never given, that was given in another environment or that is
+/// too old gets the same answer.
+#[utoipa::path(
+    post, path = "/routes/{decision}/answered", tag = "calls", operation_id = "reportAnswered",
+    params(("decision" = Uuid, Path, description = "The `decision_id`", example = json!(example::DECISION))),
+    responses(
+        (status = 200, description = "Known, durably", body = reply::Message<'static>, example = json!(
+            {"success": true, "message": "Answer recorded"}
+        )),
+        (status = 404, description = "`DECISION_NOT_FOUND`: malformed, made up, another environment's, or more than two days old"),
+    ),
+    security(("environment" = []), ("gateway" = [])),
+)]
+pub(super) async fn report(
+    reach: Reach,
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let today = api.now().day();
+    let id = path.ok().and_then(|Path(text)| Uuid::try_parse(&text).ok()).ok_or_else(Refusal::decision_not_found)?;
+    let opened = api.decisions.open(id).filter(|opened| {
+        let last = opened.sealed.day.plus(ANSWERABLE_DAYS);
+        // A clock may have been set back since.
+        last >= today && opened.sealed.day <= today.plus(1)
+    });
+    let opened = opened.ok_or_else(Refusal::decision_not_found)?;
+    let plan = api.service.plan();
+    let tallied = opened.sealed.tally.and_then(|tally| Some((tally, plan.tally(tally)?)));
+    let is_visible = match tallied {
+        Some((_, (environment, _))) => reach.covers(environment),
+        None => reach == Reach::Every,
+    };
+    if !is_visible {
+        return Err(Refusal::decision_not_found());
+    }
+    // Of calls that took their default route nobody counts which connected, and a question was no call.
+    if let Some((tally, (_, Tallied::Callbacks { .. }))) = tallied.filter(|_| opened.sealed.is_counted) {
+        let (done, answer) = oneshot::channel();
+        let answered = Answered { day: opened.sealed.day, number: opened.number };
+        api.service.submit_answer(Report { answered, tally, today }, |result| {
+            let _ = done.send(result);
+        });
+        answer.await.map_err(|_| Refusal::internal())??;
+    }
+    Ok(reply::message(StatusCode::OK, "Answer recorded"))
+}

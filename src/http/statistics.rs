@@ -1,0 +1,129 @@
+//! `GET /callback-agents/stats`: how many calls came back, to whom, and how many of them were taken.
+
+use super::auth::Tenant;
+use super::error::Refusal;
+use super::form::QueryForm;
+use super::reply::Data;
+use super::{Api, read, reply, time_text};
+use crate::id::{AgentId, EnvironmentId};
+use crate::service::Statistics;
+use crate::tally::Count;
+use crate::time::Day;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use tokio::sync::oneshot;
+use utoipa::{IntoParams, ToSchema};
+
+/// Days that are shown where none are named: today and those before it.
+const DEFAULT_DAYS: u32 = 30;
+
+/// Of how many calls came back, and what became of them.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CallbackStatistics {
+    period: Period,
+    total_callbacks_received: u64,
+    callbacks_answered: u64,
+    callbacks_unmatched: u64,
+    callbacks_by_source_agent: Vec<OfSource>,
+}
+
+/// Days in UTC, both included.
+#[derive(Serialize, ToSchema)]
+struct Period {
+    #[schema(format = Date)]
+    start: String,
+    #[schema(format = Date)]
+    end: String,
+}
+
+/// The callbacks of one source agent.
+#[derive(Serialize, ToSchema)]
+struct OfSource {
+    #[schema(value_type = Uuid)]
+    source_agent_id: AgentId,
+    /// `None`: deleted since.
+    name: Option<String>,
+    count: u64,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+struct Asked {
+    /// The first day, in UTC; without it thirty days up to the last.
+    #[param(format = Date, example = "2026-06-01")]
+    start_date: Option<String>,
+    /// The last day, in UTC; without it today.
+    #[param(format = Date, example = "2026-06-01")]
+    end_date: Option<String>,
+}
+
+/// How many calls came back, to whom, and how many of them were taken.
+#[utoipa::path(
+    get, path = "/callback-agents/stats", tag = "callbacks", operation_id = "callbackStatistics", params(Asked),
+    responses((
+        status = 200, description = "What was counted on these days", body = Data<CallbackStatistics>,
+        example = json!({"success": true, "data": {
+            "period": {"start": "2026-06-01", "end": "2026-06-01"},
+            "total_callbacks_received": 0, "callbacks_answered": 0, "callbacks_unmatched": 0,
+            "callbacks_by_source_agent": [],
+        }}),
+    )),
+    security(("environment" = [])),
+)]
+pub(super) async fn show(
+    Tenant(environment): Tenant,
+    State(api): State<Api>,
+    QueryForm(mut form): QueryForm,
+) -> Result<Response, Refusal> {
+    let start = form.optional("start_date", read::day);
+    let end = form.optional("end_date", read::day);
+    let end = end.unwrap_or_else(|| api.now().day().max(start.unwrap_or_default()));
+    let start = start.unwrap_or_else(|| end.minus(DEFAULT_DAYS - 1));
+    if start > end {
+        form.error("end_date", &"must not lie before the start_date".into());
+    }
+    form.finish(|| Some(()))?;
+
+    let Statistics { callbacks, unmatched } = api.statistics(environment, &(start..=end)).await?;
+    let mut by_source = BTreeMap::<_, Count>::new();
+    for callbacks in callbacks {
+        let sum = by_source.entry(callbacks.source).or_default();
+        *sum = sum.plus(callbacks.count);
+    }
+    let total = by_source.values().fold(Count::default(), |sum, count| sum.plus(*count));
+    let plan = api.service.plan();
+    let name = |id| plan.agent(environment, id).map(|agent| agent.name().to_owned());
+    let of_source =
+        |(id, count): (AgentId, Count)| OfSource { source_agent_id: id, name: name(id), count: count.received };
+    let mut by_source: Vec<_> = by_source.into_iter().map(of_source).filter(|source| source.count > 0).collect();
+    by_source.sort_by_key(|source| Reverse(source.count));
+    Ok(reply::data(CallbackStatistics {
+        period: Period { start: time_text::render_day(start), end: time_text::render_day(end) },
+        total_callbacks_received: total.received,
+        callbacks_answered: total.answered,
+        callbacks_unmatched: unmatched,
+        callbacks_by_source_agent: by_source,
+    }))
+}
+
+impl Api {
+    /// The environment's statistics, with every call that was routed before this was asked for. What is told is durable; a store that
+    /// cannot be written has those that it had.
+    pub(super) async fn statistics(
+        &self,
+        environment: EnvironmentId,
+        days: &RangeInclusive<Day>,
+    ) -> Result<Statistics, Refusal> {
+        let (done, answer) = oneshot::channel();
+        self.service.submit_counts(|result| {
+            let _ = done.send(result);
+        });
+        let _ = answer.await.map_err(|_| Refusal::internal())?;
+        Ok(self.service.statistics(environment, days))
+    }
+}

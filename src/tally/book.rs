@@ -1,0 +1,57 @@
+//! What has become durable, as it is read.
+
+use super::{Answered, Count, Tally};
+use crate::slot::{EnvironmentSlot, TallySlot};
+use crate::time::Day;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+/// The durable totals by environment, day and tally, and the decisions that were reported answered and may be reported again.
+///
+/// # Cost
+/// About 50 bytes for each tally and day on which something was counted, and as much for each answer of the last three days.
+#[derive(Default, Debug)]
+pub struct Book {
+    totals: BTreeMap<(EnvironmentSlot, Day, TallySlot), Count>,
+    answered: BTreeSet<Answered>,
+}
+
+impl Book {
+    /// What is in the book for a tally on a day.
+    pub fn count(&self, environment: EnvironmentSlot, day: Day, slot: TallySlot) -> Count {
+        self.totals.get(&(environment, day, slot)).copied().unwrap_or_default()
+    }
+
+    /// The environment's tallies on these days, in the order of the days.
+    pub fn tallies(
+        &self,
+        environment: EnvironmentSlot,
+        days: &RangeInclusive<Day>,
+    ) -> impl Iterator<Item = (TallySlot, Count)> {
+        let all = (environment, *days.start(), TallySlot::FIRST)..=(environment, *days.end(), TallySlot::LAST);
+        let range = (days.start() <= days.end()).then(|| self.totals.range(all));
+        range.into_iter().flatten().map(|((_, _, slot), count)| (*slot, *count))
+    }
+
+    /// Whether the decision has been reported answered.
+    pub fn is_answered(&self, answered: Answered) -> bool {
+        self.answered.contains(&answered)
+    }
+
+    /// Up to so many of the answers to decisions of days before this one.
+    pub fn answered_before(&self, day: Day, most: usize) -> Vec<Answered> {
+        self.answered.range(..Answered { day, number: 0 }).take(most).copied().collect()
+    }
+
+    pub(crate) fn set(&mut self, tally: Tally) {
+        self.totals.insert((tally.environment, tally.day, tally.slot), tally.count);
+    }
+
+    pub(crate) fn add_answered(&mut self, answered: Answered) {
+        self.answered.insert(answered);
+    }
+
+    pub(crate) fn forget(&mut self, answered: Answered) {
+        self.answered.remove(&answered);
+    }
+}
