@@ -6,7 +6,8 @@
 //! a directory and opened by the real store (`verdict.rs`). It must open, and hold exactly the first n batches, of which none that
 //! was acknowledged is missing and none that was not begun is there.
 //!
-//! `CRASH_SEEDS` and `CRASH_CHOICES` (how many ways to lose at each point) make longer runs, as `scripts/crash-tests` does.
+//! `CRASH_SEEDS` (from `CRASH_FIRST_SEED` on) and `CRASH_CHOICES` (how many ways to lose at each point) make longer runs, as
+//! `scripts/crash-tests` does.
 #![cfg(target_os = "linux")]
 #![allow(clippy::case_sensitive_file_extension_comparisons)]
 
@@ -118,7 +119,8 @@ fn nothing_acknowledged_is_lost_and_nothing_is_invented_wherever_the_power_fails
     let recorder = recorder();
     let (choices, seeds) = (setting("CRASH_CHOICES", 3), setting("CRASH_SEEDS", 1));
     let mut all = Totals { tried: 0, distinct: 0, recoveries: 0 };
-    for seed in 1..=seeds {
+    let first = setting("CRASH_FIRST_SEED", 1);
+    for seed in first..first + seeds {
         let totals =
             crash_everywhere(&recorder, seed, choices, 70, None).unwrap_or_else(|found| panic!("seed {seed}: {found}"));
         all.tried += totals.tried;
