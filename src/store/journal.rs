@@ -89,19 +89,20 @@ impl Journals {
 
     /// Takes a batch for the next one, or says why it cannot be.
     fn follow(&mut self, batch: &Batch) -> Result<(), String> {
+        self.batches += 1;
+        // What the engine's keepers write carries no mark: nothing of it is acknowledged. What of it is cleared again may also have
+        // sequences that the engine gives a second time after a restart.
+        let Some(mark) = batch.mark else { return Ok(()) };
         // The engine's sequence decides which of two values is the newer one, and nothing else protects it.
         if self.sequence.is_some_and(|last| batch.sequence <= last) {
             return Err("a batch is not in its order".into());
         }
         self.sequence = Some(batch.sequence);
-        self.batches += 1;
-        if let Some(mark) = batch.mark {
-            let last = self.last.map(|last| last.number);
-            if let Some(last) = last.filter(|last| last + 1 != mark.number) {
-                return Err(format!("commit {} follows commit {last}", mark.number));
-            }
-            self.last = Some(mark);
+        let last = self.last.map(|last| last.number);
+        if let Some(last) = last.filter(|last| last + 1 != mark.number) {
+            return Err(format!("commit {} follows commit {last}", mark.number));
         }
+        self.last = Some(mark);
         Ok(())
     }
 

@@ -65,3 +65,24 @@ fn damage_is_an_error_or_does_not_matter() {
     }
     assert!(errors > 50, "{errors} damages were found");
 }
+
+/// What a purge writes into the journal and is killed behind: the engine then gives its sequences a second time.
+#[test]
+fn a_purge_that_was_cut_short_is_no_damage() {
+    let directory = directories::used();
+    let path = directory.path();
+    let database = fjall::Database::builder(path.join("store")).open().expect("it opens");
+    let padding = database.keyspace("padding", fjall::KeyspaceCreateOptions::default).expect("it is there");
+    for _ in 0..5 {
+        padding.insert([0], [0; 100]).expect("written");
+    }
+    padding.clear().expect("cleared");
+    drop((padding, database));
+    for contact in 700..703 {
+        let service = open(path);
+        service.record(vec![call_to(contact, Moment(2), Outcome::Busy)]).expect("it is durable");
+        drop(service);
+    }
+    let service = open(path);
+    assert!((700..703).all(|contact| ask(&service, contact).reason == Reason::Matched));
+}
