@@ -74,6 +74,27 @@ fn clients_that_never_finish_the_head_of_a_request_lock_nobody_out() {
 }
 
 #[test]
+fn a_client_that_asks_and_never_listens_loses_its_place() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start_with(data.path(), &["--max-connections", "1", "--request-timeout", "1"]);
+    let mut deaf = TcpStream::connect(daemon.address()).expect("it listens");
+    let asks = thread::spawn(move || {
+        let many = "GET /health HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1000);
+        // Until the answers fill what lies between the two, and nobody reads on; and then until it is thrown out.
+        let mut asked = 0;
+        while deaf.write_all(many.as_bytes()).is_ok() {
+            asked += 1000;
+        }
+        asked
+    });
+    let stream = TcpStream::connect(daemon.address()).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    let answer = say(stream, HEALTH);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+    assert!(asks.join().expect("no panic") > 0);
+}
+
+#[test]
 fn who_is_asked_to_stop_under_load_finishes_what_was_acknowledged() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
