@@ -14,7 +14,7 @@ use crate::history::{Full, History, Keeper, LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::Metrics;
 use crate::number::{Caller, E164};
-use crate::plan::{Cached, ConfigError, Plan, Published};
+use crate::plan::{Cached, ConfigError, Plan, Published, Retired};
 use crate::slot::{Scope, TallySlot};
 use crate::sync::{Ordering, fence};
 use crate::tally::Tallies;
@@ -39,7 +39,7 @@ pub struct Engine {
     metrics: Metrics,
     tallies: Tallies,
     /// Configurations are applied one after another. Decisions never touch this.
-    configuring: Mutex<()>,
+    configuring: Mutex<Retired>,
 }
 
 impl Engine {
@@ -55,7 +55,7 @@ impl Engine {
             history: Arc::new(History::new(max_pairs)),
             metrics: Metrics::new(),
             tallies: Tallies::new(),
-            configuring: Mutex::new(()),
+            configuring: Mutex::default(),
         }
     }
 
@@ -115,10 +115,11 @@ impl Engine {
         at: Timestamp,
         changes: Vec<Change>,
     ) -> Result<Configuration, ConfigError> {
-        let _one_at_a_time = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut retired = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = self.plan.load_full();
         let configuration = Configuration { sequence: plan.generation() + 1, environment, at, changes };
-        self.replace(&plan, plan.with(&configuration)?);
+        let next = plan.with(&configuration)?;
+        self.replace(&mut retired, plan, next);
         Ok(configuration)
     }
 
@@ -187,8 +188,8 @@ impl Engine {
 impl Engine {
     /// Replaces the plan by one that was made from it.
     pub(crate) fn publish(&self, plan: impl Into<Arc<Plan>>) {
-        let _one_at_a_time = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
-        self.replace(&self.plan.load_full(), plan);
+        let mut retired = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace(&mut retired, self.plan.load_full(), plan);
     }
 
     /// Puts back what an earlier run had.
@@ -200,14 +201,15 @@ impl Engine {
 impl Engine {
     /// Puts `plan` in the place of `before`. The history is told of new numbers first: decisions on the new plan look for
     /// their pairs where the dialed number says.
-    fn replace(&self, before: &Plan, plan: impl Into<Arc<Plan>>) {
+    fn replace(&self, retired: &mut Retired, before: Arc<Plan>, plan: impl Into<Arc<Plan>>) {
         let plan = plan.into();
-        for (slot, number) in plan.numbers_since(before) {
+        for (slot, number) in plan.numbers_since(&before) {
             let assigned = self.history.assign(slot.into(), number);
             debug_assert!(assigned, "nothing is written under a slot before it is given");
         }
         self.tallies.make_room(plan.tally_count());
         self.plan.publish(plan);
+        retired.keep(before);
     }
 
     fn record(&self, call: &Call) -> Result<Applied, Full> {
@@ -253,12 +255,13 @@ impl Engine {
     }
 
     fn follow(&self, configuration: &Configuration) -> Result<Applied, ConfigError> {
-        let _one_at_a_time = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut retired = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = self.plan.load_full();
         if configuration.sequence <= plan.generation() {
             return Ok(Applied::Unchanged);
         }
-        self.replace(&plan, plan.with(configuration)?);
+        let next = plan.with(configuration)?;
+        self.replace(&mut retired, plan, next);
         Ok(Applied::Configured { generation: configuration.sequence })
     }
 }

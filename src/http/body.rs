@@ -28,20 +28,36 @@ impl FromRequest<Api> for Form {
     }
 }
 
+/// How many times what is taken is still read of a body that is too long. A client that has not sent all of it when the connection closes
+/// does not see why.
+const PATIENCE: usize = 8;
+
 async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
-    // What says how long it is need not be read to be refused.
+    // What says how long it is need not be kept to be refused.
     if body.size_hint().lower() > limit as u64 {
-        return Err(Refusal::too_large(limit));
+        return Err(refuse(body, limit).await);
     }
     let mut read = Vec::new();
     while let Some(chunk) = next_chunk(&mut body).await {
         let chunk = chunk?;
         if read.len() + chunk.len() > limit {
-            return Err(Refusal::too_large(limit));
+            return Err(refuse(body, limit).await);
         }
         read.extend_from_slice(&chunk);
     }
     Ok(read)
+}
+
+/// Lets the client send the rest, within limits, so that it reads the answer.
+async fn refuse(mut body: Body, limit: usize) -> Refusal {
+    let mut left = limit.saturating_mul(PATIENCE);
+    while let Some(Ok(chunk)) = next_chunk(&mut body).await {
+        left = left.saturating_sub(chunk.len());
+        if left == 0 {
+            break;
+        }
+    }
+    Refusal::too_large(limit)
 }
 
 /// The next part of a body; `None` at its end.

@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod index;
 mod published;
+mod retired;
 mod slots;
 mod tally;
 mod view;
@@ -24,6 +25,7 @@ pub use view::{AgentView, CallbackView, EnvironmentView, NumberView};
 
 pub(crate) use entry::{AgentEntry, Feed, NumberEntry};
 pub(crate) use published::{Cached, Published};
+pub(crate) use retired::Retired;
 
 use crate::event::Call;
 use crate::id::{AgentId, EnvironmentId, NumberId};

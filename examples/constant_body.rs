@@ -1,0 +1,47 @@
+//! What the daemon's server answers with nothing behind it: the rival of `scripts/route-speed`.
+//!
+//! The same connections as the daemon's (its own source file), the same runtime and the same axum router, with one route that answers
+//! the same bytes to everybody: as many as an answer of `GET /route` has, with its content type. No layers, no token, no query.
+//! Prints where it listens, and serves until it is ended.
+
+#[path = "../src/bin/dialback/connections.rs"]
+mod connections;
+
+/// The daemon's, unless it is told otherwise.
+mod limits {
+    use std::time::Duration;
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct ConnectionLimits {
+        pub(crate) header_timeout: Duration,
+        pub(crate) write_timeout: Duration,
+        pub(crate) connections: usize,
+    }
+
+    pub(crate) const USUAL: ConnectionLimits = ConnectionLimits {
+        header_timeout: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(30),
+        connections: 512,
+    };
+}
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use connections::Door;
+
+const BODY: &str = concat!(
+    r#"{"success":true,"data":{"decision":"callback","agent_id":"c7d2a8f4-91b3-4e0a-8f57-2b6c9d1e0f83","#,
+    r#""reason":"MATCHED","source_agent_id":"5b1f0c9e-2a64-4d5e-9a3b-6f0d1c2e3a41","#,
+    r#""called_at":"2026-06-01T11:00:00.000Z","decision_id":"2f1e0d9c-8b7a-4695-a483-72615f4e3d2c"}}"#
+);
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        println!("http://{}", listener.local_addr().expect("an address"));
+        let router = Router::new().route("/api/v1/route", get(async || ([(CONTENT_TYPE, "application/json")], BODY)));
+        connections::serve(vec![Door { listener, tls: None, router }], limits::USUAL, std::future::pending()).await;
+    });
+}
