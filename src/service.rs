@@ -8,6 +8,7 @@
 
 mod carrier;
 mod commit;
+mod loading;
 mod reckoning;
 mod recovery;
 mod statistics;
@@ -20,11 +21,12 @@ use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Metrics};
 use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
-use crate::store::{Durability, EventStore, StoreError};
+use crate::store::{Durability, EventStore, Export, StoreError};
 use crate::tally::Book;
 use crate::time::Timestamp;
 use carrier::Carrier;
 use commit::{Command, Committer, Submitted};
+use loading::Loading;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
@@ -45,6 +47,8 @@ pub struct Service {
     durability: Durability,
     commits: Arc<Commits>,
     failure: Arc<Failure>,
+    loading: Arc<Loading>,
+    export: Exports,
     committer: Option<JoinHandle<()>>,
     carrier: Option<Carrier>,
     book: Arc<RwLock<Book>>,
@@ -63,25 +67,92 @@ impl Service {
         engine: Engine,
         progress: impl FnMut(Recovered) + Send,
     ) -> Result<Self, StoreError> {
-        let no_thread = |error| StoreError::Io { path: "a thread".into(), error };
         let keeper = engine.keeper().map_err(no_thread)?;
         let mut book = Book::default();
-        recovery::recover(&mut store, &engine, &mut book, progress)?;
-        let book = Arc::new(RwLock::new(book));
-        let secret = store.secret();
-        let engine = Arc::new(engine);
+        recovery::recover(&mut store, &engine, &mut book, progress, &|| true)?;
+        Self::begin(store, engine, keeper, book, Loading::default(), |_, _, _, _| true)
+    }
+
+    /// The same, and returns at once: what is stored is put back by another thread. Until that is [done](Self::loading) decisions
+    /// are made from what is there, and whatever is handed in is refused with [`ServiceError::Loading`]. `loaded` is told how it ended;
+    /// where it failed, nothing is taken any more.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn load(
+        store: impl EventStore,
+        engine: Engine,
+        mut progress: impl FnMut(Recovered) + Send + 'static,
+        loaded: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        let keeper = engine.keeper().map_err(no_thread)?;
+        Self::begin(store, engine, keeper, Book::default(), Loading::begun(), move |store, engine, book, loading| {
+            let report = |recovered| {
+                loading.advance(recovered);
+                progress(recovered);
+            };
+            let mut stored = Book::default();
+            let recovered = recovery::recover(store, engine, &mut stored, report, &|| !loading.is_given_up());
+            *book.write().unwrap_or_else(PoisonError::into_inner) = stored;
+            let is_loaded = recovered.is_ok();
+            if is_loaded {
+                loading.end();
+            }
+            loaded(recovered);
+            is_loaded
+        })
+    }
+
+    /// Starts the committer's thread, which first does what `load` does, and ends if that says so.
+    fn begin<S: EventStore>(
+        mut store: S,
+        engine: Engine,
+        keeper: Option<Keeper>,
+        book: Book,
+        loading: Loading,
+        load: impl FnOnce(&mut S, &Engine, &RwLock<Book>, &Loading) -> bool + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        let (engine, loading) = (Arc::new(engine), Arc::new(loading));
         let failure = Arc::<Failure>::default();
         let (commands, queue) = mpsc::channel();
         let commits = Arc::<Commits>::default();
-        let durability = store.durability();
-        let counted = Arc::clone(&commits);
-        let (shared, totals) = (Arc::clone(&engine), Arc::clone(&book));
-        let committer = Committer::new(Box::new(store), shared, Arc::clone(&failure), counted, totals);
-        let thread = thread::Builder::new().name("dialback-commit".into()).spawn(move || committer.run(&queue));
-        let thread = thread.map_err(no_thread)?;
+        let (durability, secret, export) = (store.durability(), store.secret(), Exports(store.export()));
+        let book = Arc::new(RwLock::new(book));
+        let (engine_there, loading_there) = (Arc::clone(&engine), Arc::clone(&loading));
+        let (failure_there, counted, totals) = (Arc::clone(&failure), Arc::clone(&commits), Arc::clone(&book));
+        let work = move || {
+            if load(&mut store, &engine_there, &totals, &loading_there) {
+                Committer::new(Box::new(store), engine_there, failure_there, counted, totals).run(&queue);
+            }
+        };
+        let thread = thread::Builder::new().name("dialback-commit".into()).spawn(work).map_err(no_thread)?;
         let carrier = Carrier::start(Arc::clone(&engine), commands.clone()).map_err(no_thread)?;
         let (commands, committer, carrier) = (Some(commands), Some(thread), Some(carrier));
-        Ok(Self { engine, commands, durability, commits, failure, committer, carrier, book, secret, _keeper: keeper })
+        Ok(Self {
+            engine,
+            commands,
+            durability,
+            commits,
+            failure,
+            loading,
+            export,
+            committer,
+            carrier,
+            book,
+            secret,
+            _keeper: keeper,
+        })
+    }
+
+    /// How far [loading](Self::load) has come; `None` when everything is there. The plan is the stored one from the first pair on;
+    /// its generation is 0 before.
+    pub fn loading(&self) -> Option<Recovered> {
+        self.loading.so_far()
+    }
+
+    /// What exports the store from another thread, as of one commit, where the store can be.
+    pub fn export(&self) -> Option<Arc<Export>> {
+        self.export.0.clone()
     }
 
     /// As [`Engine::resolve`]: from memory, whatever the store does.
@@ -185,11 +256,14 @@ impl Service {
     }
 
     fn send(&self, command: Command) {
+        if self.loading.so_far().is_some() {
+            return command.refuse(ServiceError::Loading);
+        }
         let commands = self.commands.as_ref().expect("taken only when dropped");
         self.commits.submit(command.len());
         if let Err(mpsc::SendError(Submitted { command, .. })) = commands.send(Submitted::new(command)) {
             self.commits.refuse(command.len());
-            command.refuse(ENDED);
+            command.refuse(ServiceError::NotDurable(ENDED.to_owned()));
         }
     }
 }
@@ -200,12 +274,26 @@ impl Drop for Service {
         // Its last load goes before the end.
         drop(self.carrier.take());
         drop(self.commands.take());
+        self.loading.give_up();
         // Where the last owner was an acknowledgement, this is the committer's own thread, which then ends by itself.
         let elsewhere = |committer: &JoinHandle<()>| committer.thread().id() != thread::current().id();
         if let Some(committer) = self.committer.take().filter(elsewhere) {
             // A panic of the committer has been reported by its own thread.
             let _ = committer.join();
         }
+    }
+}
+
+fn no_thread(error: std::io::Error) -> StoreError {
+    StoreError::Io { path: "a thread".into(), error }
+}
+
+/// What exports the store.
+struct Exports(Option<Arc<Export>>);
+
+impl fmt::Debug for Exports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Exports").field(&self.0.is_some()).finish()
     }
 }
 
@@ -236,6 +324,8 @@ pub enum ServiceError {
     Config(ConfigError),
     /// The history is at its ceiling.
     Full(Full),
+    /// What is stored is still being put back.
+    Loading,
 }
 
 impl fmt::Display for ServiceError {
@@ -244,6 +334,7 @@ impl fmt::Display for ServiceError {
             Self::NotDurable(what) => write!(f, "the store cannot be written: {what}"),
             Self::Config(error) => error.fmt(f),
             Self::Full(full) => full.fmt(f),
+            Self::Loading => f.write_str("what is stored is still being loaded"),
         }
     }
 }

@@ -87,6 +87,12 @@ impl Scope {
         if bits <= Self::HIGHEST { Some(Self(bits)) } else { None }
     }
 
+    /// The number that this is the scope of; `None` where it is an environment's.
+    #[cfg(feature = "store")]
+    pub(crate) fn number(self) -> Option<NumberSlot> {
+        NumberSlot::new(self.0 as usize)
+    }
+
     /// The environment that this is the scope of; `None` where it is a number's.
     #[cfg(feature = "store")]
     pub(crate) fn environment(self) -> Option<EnvironmentSlot> {
@@ -121,11 +127,11 @@ mod tests {
     fn a_scope_is_a_numbers_or_an_environments() {
         let numbers = [0, 1, NumberSlot::LIMIT - 1].map(|index| NumberSlot::new(index).expect("a slot"));
         for slot in numbers {
-            assert_eq!(Scope::from(slot).environment(), None);
+            assert_eq!((Scope::from(slot).number(), Scope::from(slot).environment()), (Some(slot), None));
         }
         let environments = [0, 1, EnvironmentSlot::LIMIT - 1].map(|index| EnvironmentSlot::new(index).expect("a slot"));
         for slot in environments {
-            assert_eq!(Scope::from(slot).environment(), Some(slot));
+            assert_eq!((Scope::from(slot).number(), Scope::from(slot).environment()), (None, Some(slot)));
         }
     }
 }

@@ -256,6 +256,8 @@ fn the_address_of_a_killed_daemon_is_not_asked_while_somebody_else_holds_the_dir
         .stderr(Stdio::null())
         .spawn()
         .expect("the program starts");
+    // It looks at how the input begins before it opens the directory.
+    import.stdin.as_mut().expect("piped").write_all(b"from,to,at,agent\n").expect("it reads");
     while import.try_wait().expect("our child").is_none() && !rejected.exists() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }

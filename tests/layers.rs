@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "tally",
         ],
     ),
-    ("store", &["number", "id", "time", "slot", "sync", "event", "history", "plan", "tally"]),
+    ("store", &["number", "id", "time", "outcome", "slot", "sync", "event", "history", "plan", "tally"]),
     (
         "service",
         &[

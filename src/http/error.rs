@@ -129,6 +129,15 @@ impl Refusal {
         Self::new(StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED", message)
     }
 
+    pub(super) fn not_stored() -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", "This service keeps nothing that could be exported")
+    }
+
+    pub(super) fn loading() -> Self {
+        let message = "What is stored is still being loaded; try again soon";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "LOADING", message)
+    }
+
     pub(super) fn unknown_path() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is nothing at this path")
     }
@@ -193,6 +202,7 @@ impl From<ServiceError> for Refusal {
                 let message = "The store cannot be written; nothing of this request is in force";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", message)
             }
+            ServiceError::Loading => Self::loading(),
             ServiceError::Full(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "HISTORY_FULL",

@@ -1,7 +1,8 @@
 //! Whether everything works. Takes no token, so it names nothing.
 
 use super::openapi::schema;
-use super::{Api, reply};
+use super::{Api, loading, reply};
+use crate::service::Recovered;
 use crate::store::Durability;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -28,6 +29,17 @@ pub(super) struct Unwell {
     message: &'static str,
     #[schema(schema_with = schema::code)]
     code: &'static str,
+    /// How far loading has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    progress: Option<Progress>,
+}
+
+/// What is there already of what is stored.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Progress {
+    configurations: u64,
+    pairs: u64,
 }
 
 /// Whether the daemon runs: not so, it is to be started again.
@@ -40,12 +52,18 @@ pub(super) async fn live() -> Response {
 }
 
 /// Whether calls should be routed here. A store that has failed is no reason to send them elsewhere: they are routed from
-/// memory.
+/// memory. Nor is one that is still being loaded, where routes are answered meanwhile.
 #[utoipa::path(
     get, path = "/health/ready", tag = "service", operation_id = "ready",
-    responses((status = 200, description = "They should", body = Well, example = json!({"status": "ok"}))),
+    responses(
+        (status = 200, description = "They should", body = Well, example = json!({"status": "ok"})),
+        (status = 503, description = "`LOADING`: what is stored is still being loaded", body = Unwell),
+    ),
 )]
-pub(super) async fn ready() -> Response {
+pub(super) async fn ready(State(api): State<Api>) -> Response {
+    if let Some(so_far) = api.service.loading().filter(|_| !loading::routes_are_answered(&api)) {
+        return still_loading(so_far);
+    }
     reply::json(StatusCode::OK, &Well { status: "ok", durability: None })
 }
 
@@ -54,10 +72,14 @@ pub(super) async fn ready() -> Response {
     get, path = "/health", tag = "service", operation_id = "health",
     responses(
         (status = 200, description = "It does", body = Well, example = json!({"status": "ok"})),
-        (status = 503, description = "`NOT_DURABLE`: the store cannot be written", body = Unwell),
+        (status = 503, description = "`NOT_DURABLE`: the store cannot be written. `LOADING`: what is stored is still being \
+                                      loaded", body = Unwell),
     ),
 )]
 pub(super) async fn show(State(api): State<Api>) -> Response {
+    if let Some(so_far) = api.service.loading() {
+        return still_loading(so_far);
+    }
     if api.service.failure().is_none() {
         let durability = Some(api.service.durability()).filter(|durability| *durability != Durability::Synced);
         return reply::json(StatusCode::OK, &Well { status: "ok", durability: durability.map(Durability::name) });
@@ -67,6 +89,18 @@ pub(super) async fn show(State(api): State<Api>) -> Response {
         success: false,
         message: "The store cannot be written; routes are answered from memory",
         code: "NOT_DURABLE",
+        progress: None,
     };
     reply::json(StatusCode::SERVICE_UNAVAILABLE, &unwell)
+}
+
+fn still_loading(so_far: Recovered) -> Response {
+    let unwell = Unwell {
+        status: "loading",
+        success: false,
+        message: "What is stored is still being loaded",
+        code: "LOADING",
+        progress: Some(Progress { configurations: so_far.configurations, pairs: so_far.pairs }),
+    };
+    loading::later(reply::json(StatusCode::SERVICE_UNAVAILABLE, &unwell))
 }

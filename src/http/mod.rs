@@ -86,11 +86,13 @@ mod environments;
 mod error;
 mod etag;
 mod explain;
+mod export;
 mod exposition;
 mod form;
 mod fresh;
 mod health;
 mod idempotency;
+mod loading;
 mod log;
 mod narrative;
 mod numbers;
@@ -140,6 +142,7 @@ pub struct Api {
     operator: Option<[u8; 32]>,
     limits: Limits,
     pace: Arc<Pace>,
+    serves_while_loading: bool,
     requests: Arc<Requests>,
     metrics_elsewhere: bool,
     decisions: Arc<DecisionIds>,
@@ -180,6 +183,7 @@ impl Api {
             clock,
             operator: None,
             limits: Limits::default(),
+            serves_while_loading: false,
             pace: Arc::default(),
             requests: Arc::default(),
             metrics_elsewhere: false,
@@ -220,6 +224,13 @@ impl Api {
         Self { limits, ..self }
     }
 
+    /// Routes are answered from what is there while the service is still [loading](Service::load): a contact whose call has not been
+    /// loaded yet goes to the default agent. Without this they are refused until everything is there.
+    #[must_use]
+    pub fn serving_while_loading(self, yes: bool) -> Self {
+        Self { serves_while_loading: yes, ..self }
+    }
+
     fn now(&self) -> Timestamp {
         (self.clock)()
     }
@@ -255,7 +266,9 @@ fn finished(routes: Router<Api>, api: Api) -> Router {
 /// Every route there is, each with its description.
 fn described(api: &Api) -> OpenApiRouter<Api> {
     let deadline = from_fn_with_state(api.clone(), deadline::watch);
-    let v1 = tenants().merge(gateways()).merge(operators()).merge(service()).route_layer(deadline).merge(streams());
+    let gate = from_fn_with_state(api.clone(), loading::gate);
+    let v1 = tenants().merge(gateways()).merge(operators()).route_layer(gate.clone());
+    let v1 = v1.merge(service()).route_layer(deadline).merge(streams().route_layer(gate));
     let metrics = if api.metrics_elsewhere { OpenApiRouter::new() } else { metrics() };
     OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", v1).merge(health()).merge(metrics)
 }
@@ -309,5 +322,5 @@ fn metrics() -> OpenApiRouter<Api> {
 
 /// What takes as long as it takes.
 fn streams() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(bulk::record))
+    OpenApiRouter::new().routes(routes!(bulk::record)).routes(routes!(export::show))
 }

@@ -138,6 +138,12 @@ impl Plan {
         self.environment_card(slot).id
     }
 
+    /// The same of a slot that may never have been given.
+    #[cfg(feature = "store")]
+    pub(crate) fn environment_id_of(&self, slot: EnvironmentSlot) -> Option<EnvironmentId> {
+        self.environments.get(slot.index())?.as_ref().map(|card| card.id)
+    }
+
     pub(crate) fn environment_slot(&self, id: EnvironmentId) -> Option<EnvironmentSlot> {
         self.environment_slots.get(id).and_then(EnvironmentSlot::new)
     }

@@ -61,7 +61,7 @@ fn run(engine: &Engine, commands: &Sender<Submitted>, queue: &Receiver<Done>) {
             let tell = |result: Result<(), ServiceError>| waiting.into_iter().for_each(|done| done(result.clone()));
             let submitted = Submitted::new(Command::Carry { deltas, done: Box::new(tell) });
             if let Err(mpsc::SendError(submitted)) = commands.send(submitted) {
-                submitted.command.refuse(super::ENDED);
+                submitted.command.refuse(ServiceError::NotDurable(super::ENDED.to_owned()));
             }
         }
         if is_last {

@@ -82,8 +82,7 @@ impl Command {
         }
     }
 
-    pub(super) fn refuse(self, why: &str) {
-        let error = ServiceError::NotDurable(why.to_owned());
+    pub(super) fn refuse(self, error: ServiceError) {
         match self {
             Self::Record { done, .. } => done(Err(error)),
             Self::Configure { done, .. } => done(Err(error)),
@@ -162,7 +161,7 @@ impl Committer {
         if let Some(why) = self.failure.get() {
             self.commits.refuse(events);
             for submitted in commands {
-                submitted.command.refuse(&why);
+                submitted.command.refuse(ServiceError::NotDurable(why.clone()));
             }
             return;
         }

@@ -22,18 +22,22 @@ pub struct Recovered {
 }
 
 /// Folds all that is stored into the engine. Configurations come first, and the history is told of their numbers before any
-/// pair is put back. Nobody decides before this returns.
+/// pair is put back. `go_on` is asked now and then.
 pub(super) fn recover(
     store: &mut impl EventStore,
     engine: &Engine,
     book: &mut Book,
     progress: impl FnMut(Recovered) + Send,
+    go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), StoreError> {
     let recovery = Mutex::new(Recovery { plan: Some(Plan::new()), so_far: Recovered::default(), book, progress });
     store.recover(&|stored| match stored {
         Stored::Configuration(configuration) => lock(&recovery).follow(&configuration),
         Stored::Registers(registers) => {
             lock(&recovery).publish(engine);
+            if !go_on() {
+                return Err(StoreError::GivenUp);
+            }
             for (scope, contact, register) in &registers {
                 engine.restore(*scope, *contact, *register)?;
             }

@@ -11,7 +11,7 @@
 //! A directory of an older format is made one of this when it is opened.
 
 use super::StoreError;
-use super::watermark::Watermark;
+use super::watermark::{self, Watermark};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -239,17 +239,19 @@ fn is_unfinished(path: &Path) -> Result<bool, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(io_error(path)(error)),
     };
-    let (mut is_begun, mut has_store) = (false, false);
+    let (mut is_begun, mut has_data) = (false, false);
+    let mut has_store = false;
     for entry in entries {
         match entry.map_err(io_error(path))?.file_name().to_str() {
-            Some("lock" | "watermark") => {}
-            Some("store") => has_store = true,
+            Some("lock") => {}
+            Some("store") => (has_data, has_store) = (true, true),
+            Some(watermark::NAME) => has_data = true,
             Some(UNFINISHED) => is_begun = true,
             _ => return Ok(false),
         }
     }
     if !is_begun {
-        return Ok(!has_store);
+        return Ok(!has_data);
     }
     let text = fs::read(path.join(UNFINISHED)).map_err(io_error(path))?;
     Ok((1..=FORMAT).map(marker_text).any(|whole| {

@@ -14,6 +14,8 @@ pub enum StoreError {
     Locked(PathBuf),
     /// The directory has something in it, and it is not ours.
     Foreign(PathBuf),
+    /// There is a data directory already where one was to be made.
+    Exists(PathBuf),
     /// Written by a newer version.
     Newer {
         /// Which directory.
@@ -43,6 +45,8 @@ pub enum StoreError {
     Configuration(ConfigError),
     /// The store showed a configuration behind a register.
     Disorder,
+    /// Nobody wants it any more.
+    GivenUp,
     /// More pairs are stored than the history may hold.
     Full(Full),
 }
@@ -54,6 +58,9 @@ impl fmt::Display for StoreError {
             Self::Foreign(path) => {
                 write!(f, "{}: not empty, and not a data directory of dialback; left as it is", path.display())
             }
+            Self::Exists(path) => {
+                write!(f, "{}: a data directory already; an export is imported into a new one", path.display())
+            }
             Self::Newer { path, found, known } => write!(
                 f,
                 "{}: format {found}, written by a newer version; this one knows formats up to {known}",
@@ -63,6 +70,7 @@ impl fmt::Display for StoreError {
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Engine(what) => write!(f, "the storage engine failed: {what}"),
             Self::Configuration(error) => write!(f, "a stored configuration does not fit those before it: {error}"),
+            Self::GivenUp => f.write_str("given up before its end"),
             Self::Disorder => f.write_str("the store showed a configuration behind a register"),
             Self::Full(full) => write!(f, "more pairs are stored than may be held: {full}"),
         }

@@ -3,6 +3,7 @@
 use super::commit_mark::{self, CommitMark};
 use super::directory::{DataDirectory, FORMAT, FORMAT_OF_ERASURES, io_error};
 use super::expected::Expected;
+use super::export::Exporter;
 use super::keys::{pack_pair, pack_scope, unpack_pair};
 use super::keyspaces::{Keyspaces, Setting, Tables, read_register};
 use super::migrate;
@@ -10,8 +11,7 @@ use super::pseudonym::PseudonymKey;
 use super::purge::Upkeep;
 use super::scan::scan;
 use super::watermark::Watermark;
-use super::{Batch, Durability, EventStore, StoreError, Stored, tally_key};
-use crate::event::Configuration;
+use super::{Batch, Durability, EventStore, Export, StoreError, Stored, tally_key};
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
@@ -20,7 +20,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 /// A store in a data directory of its own.
 pub struct FjallStore {
@@ -40,6 +40,8 @@ pub(super) struct Shared {
     pub(super) key: PseudonymKey,
     /// The key of the identities of decisions.
     secret: [u8; 16],
+    /// Held alone by a purge, together by those who look at an earlier state, which a purge would have to leave there.
+    pub(super) purging: RwLock<()>,
     pub(super) directory: DataDirectory,
 }
 
@@ -65,8 +67,32 @@ impl FjallStore {
 
     fn open_with(path: &Path, tables: Tables) -> Result<Self, StoreError> {
         let directory = DataDirectory::open(path, check_files)?;
-        let engine_path = directory.engine_path();
         let format = directory.format()?;
+        let mut store = Self::begin(directory, format, tables, PseudonymKey::random)?;
+        if format.is_some_and(|format| format < FORMAT_OF_ERASURES) {
+            migrate::erasures(&mut store)?;
+        }
+        store.shared.directory.mark()?;
+        Ok(store)
+    }
+
+    /// Makes a data directory whose pseudonyms have this key, where there is nothing yet. It is none before it is
+    /// [marked](DataDirectory::mark).
+    pub(super) fn make(path: &Path, key: PseudonymKey) -> Result<Self, StoreError> {
+        let directory = DataDirectory::open(path, check_files)?;
+        if directory.is_marked() {
+            return Err(StoreError::Exists(path.to_owned()));
+        }
+        Self::begin(directory, None, Tables::Usual, || key)
+    }
+
+    fn begin(
+        directory: DataDirectory,
+        format: Option<u64>,
+        tables: Tables,
+        new_key: impl FnOnce() -> PseudonymKey,
+    ) -> Result<Self, StoreError> {
+        let engine_path = directory.engine_path();
         let expected = if format.is_some() { Expected::read(&directory)? } else { Expected::default() };
         let keyspaces = Keyspaces::open(&engine_path, format, tables)?;
         if format != Some(FORMAT) {
@@ -83,7 +109,7 @@ impl FjallStore {
                 return Err(keyspaces.damaged("the key of the pseudonyms is missing"));
             }
             None => {
-                let key = PseudonymKey::random();
+                let key = new_key();
                 keyspaces.set(Setting::PseudonymKey, key.bytes())?;
                 key
             }
@@ -99,14 +125,9 @@ impl FjallStore {
             }
         };
         let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
-        let shared = Arc::new(Shared { keyspaces, key, secret, directory });
+        let shared = Arc::new(Shared { keyspaces, key, secret, purging: RwLock::default(), directory });
         // The engine has synced what it read.
-        let mut store = Self { mark, synced: mark.number, watermark, durability: Durability::Synced, shared };
-        if format.is_some_and(|format| format < FORMAT_OF_ERASURES) {
-            migrate::erasures(&mut store)?;
-        }
-        store.shared.directory.mark()?;
-        Ok(store)
+        Ok(Self { mark, synced: mark.number, watermark, durability: Durability::Synced, shared })
     }
 
     /// Whether there is a data directory that [`open`](Self::open) would begin to read, or `false` where it would make one. Takes
@@ -148,24 +169,14 @@ impl FjallStore {
         &self.shared
     }
 
+    /// What exports the store, from another thread.
+    pub fn exporter(&self) -> Exporter {
+        Exporter::new(&self.shared)
+    }
+
     /// What keeps the store's files clean, from a thread of its own.
     pub fn upkeep(&self) -> Upkeep {
         Upkeep::new(&self.shared)
-    }
-
-    fn read_configuration(&self, item: fjall::Guard, expected: u64) -> Result<Configuration, StoreError> {
-        let keyspaces = &self.shared.keyspaces;
-        let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
-        if *key != expected.to_be_bytes() {
-            return Err(keyspaces.damaged(format!("configuration {expected} is missing")));
-        }
-        // The error of the JSON parser could quote what it read, a phone number for instance.
-        let configuration: Configuration = serde_json::from_slice(&value)
-            .map_err(|error| keyspaces.damaged(format!("configuration {expected} at column {}", error.column())))?;
-        if configuration.sequence != expected {
-            return Err(keyspaces.damaged(format!("configuration {expected} says it is another")));
-        }
-        Ok(configuration)
     }
 }
 
@@ -218,7 +229,7 @@ impl EventStore for FjallStore {
     fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
         let keyspaces = &self.shared.keyspaces;
         for (item, expected) in keyspaces.configurations.iter().zip(1..) {
-            see(Stored::Configuration(self.read_configuration(item, expected)?))?;
+            see(Stored::Configuration(keyspaces.read_configuration(item, expected)?))?;
         }
         for item in keyspaces.statistics.iter() {
             let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
@@ -240,6 +251,11 @@ impl EventStore for FjallStore {
         keyspaces.database.persist(PersistMode::SyncAll).map_err(|error| keyspaces.failed(error))?;
         self.raise_watermark();
         Ok(())
+    }
+
+    fn export(&self) -> Option<Arc<Export>> {
+        let exporter = self.exporter();
+        Some(Arc::new(move |out| exporter.export(out, false).map(|_| ())))
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {

@@ -26,6 +26,11 @@ pub(super) fn pack_scope(scope: Scope) -> [u8; 3] {
     bytes
 }
 
+pub(super) fn unpack_scope(bytes: [u8; 3]) -> Option<Scope> {
+    let [a, b, c] = bytes;
+    Scope::from_bits(u32::from_be_bytes([0, a, b, c]))
+}
+
 /// The key half way between two, which may be the lower one.
 pub(super) fn between(low: [u8; 10], high: [u8; 10]) -> [u8; 10] {
     let number = |key: [u8; 10]| {
@@ -49,6 +54,7 @@ mod tests {
         let contacts = ["1", "15551234567", "999999999999999", "0", "000000000000000"];
         let contacts = contacts.map(|digits| E164::from_digits(digits).expect("digits"));
         for scope in scopes {
+            assert_eq!(unpack_scope(pack_scope(scope)), Some(scope));
             for contact in contacts {
                 let key = pack_pair(scope, contact);
                 assert_eq!(unpack_pair(key), Some((scope, contact)));

@@ -2,7 +2,7 @@
 //!
 //! | keyspace | key | value |
 //! | --- | --- | --- |
-//! | `configurations` | sequence, 8 bytes, big-endian | [`Configuration`](crate::Configuration) as JSON |
+//! | `configurations` | sequence, 8 bytes, big-endian | [`Configuration`] as JSON |
 //! | `registers` | scope of a number, 3 bytes, then contact, 7 bytes, big-endian | [`Register`], 8 bytes, big-endian |
 //! | `commits` | `commit` | the [`CommitMark`] of the last batch: a part of each batch |
 //! | `erasures` | scope of an environment, 3 bytes, then [`Pseudonym`](super::pseudonym::Pseudonym) | [`Register`], 8 bytes, big-endian |
@@ -13,6 +13,7 @@
 use super::StoreError;
 use super::commit_mark::{self, CommitMark};
 use super::expiry::{Expiry, Floor};
+use crate::event::Configuration;
 use crate::history::Register;
 use fjall::{CompressionType, Database, DatabaseBuilder, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -162,6 +163,20 @@ impl Keyspaces {
             None => Ok(CommitMark::default()),
             Some(mark) => CommitMark::from_bytes(&mark).ok_or_else(|| self.damaged("a commit that nobody made")),
         }
+    }
+
+    pub(super) fn read_configuration(&self, item: fjall::Guard, expected: u64) -> Result<Configuration, StoreError> {
+        let (key, value) = item.into_inner().map_err(|error| self.failed(error))?;
+        if *key != expected.to_be_bytes() {
+            return Err(self.damaged(format!("configuration {expected} is missing")));
+        }
+        // The error of the JSON parser could quote what it read, a phone number for instance.
+        let configuration: Configuration = serde_json::from_slice(&value)
+            .map_err(|error| self.damaged(format!("configuration {expected} at column {}", error.column())))?;
+        if configuration.sequence != expected {
+            return Err(self.damaged(format!("configuration {expected} says it is another")));
+        }
+        Ok(configuration)
     }
 
     pub(super) fn setting(&self, setting: Setting) -> Result<Option<Vec<u8>>, StoreError> {

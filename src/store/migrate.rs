@@ -9,6 +9,8 @@
 use super::StoreError;
 use super::fjall::{FjallStore, Shared, erasure_key, read_pair};
 use super::keys::pack_pair;
+use super::purge::set_purged_at;
+use crate::time::Timestamp;
 use fjall::PersistMode;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ const AT_ONCE: usize = 4096;
 pub(super) fn erasures(store: &mut FjallStore) -> Result<(), StoreError> {
     let shared = Arc::clone(store.shared());
     let Shared { keyspaces, key, .. } = &*shared;
+    // The erased numbers are in the files until the first purge, which is due at once.
+    set_purged_at(keyspaces, Timestamp::from_millis(0))?;
     let begin = || keyspaces.database.batch().durability(Some(PersistMode::SyncAll));
     let mut write = begin();
     for item in keyspaces.registers.iter() {

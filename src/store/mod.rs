@@ -13,6 +13,8 @@ mod expected;
 #[cfg(feature = "store")]
 mod expiry;
 #[cfg(feature = "store")]
+mod export;
+#[cfg(feature = "store")]
 mod fjall;
 #[cfg(feature = "store")]
 mod journal;
@@ -29,6 +31,10 @@ mod pseudonym;
 #[cfg(feature = "store")]
 mod purge;
 #[cfg(feature = "store")]
+mod restore;
+#[cfg(feature = "store")]
+mod salvage;
+#[cfg(feature = "store")]
 mod scan;
 #[cfg(feature = "store")]
 mod tally_key;
@@ -42,7 +48,11 @@ pub use self::fjall::FjallStore;
 pub use durability::Durability;
 pub use error::StoreError;
 #[cfg(feature = "store")]
+pub use export::{Exported, Exporter};
+#[cfg(feature = "store")]
 pub use purge::Upkeep;
+#[cfg(feature = "store")]
+pub use restore::restore;
 #[cfg(feature = "store")]
 pub use verify::{Verified, verify};
 
@@ -51,6 +61,8 @@ use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
 use crate::tally::{Answered, Tally};
+use std::io;
+use std::sync::Arc;
 
 /// Where a service logs before it applies.
 ///
@@ -93,6 +105,11 @@ pub trait EventStore: Send + 'static {
         Ok(())
     }
 
+    /// What exports the store from another thread, where it can be.
+    fn export(&self) -> Option<Arc<Export>> {
+        None
+    }
+
     /// Until when this contact was erased in the environment of this scope, where the store knows that and does not show it: one
     /// that does not keep erased numbers can only be asked about a number that somebody else brings. Asked before every call is
     /// recorded, so it should cost little where the answer is no.
@@ -104,6 +121,9 @@ pub trait EventStore: Send + 'static {
         Ok(None)
     }
 }
+
+/// Writes all that is stored as of one commit, as lines of JSON, while others go on committing.
+pub type Export = dyn Fn(&mut dyn io::Write) -> Result<(), StoreError> + Send + Sync;
 
 /// What becomes durable together.
 #[derive(Clone, Default, Debug)]

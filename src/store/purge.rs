@@ -19,7 +19,7 @@ use super::keyspaces::{Keyspaces, Setting};
 use crate::history::Register;
 use crate::time::Timestamp;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -41,24 +41,25 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct Upkeep {
     store: Weak<Shared>,
-    one_at_a_time: Arc<Mutex<()>>,
 }
 
 impl Upkeep {
     pub(super) fn new(store: &Arc<Shared>) -> Self {
-        Self { store: Arc::downgrade(store), one_at_a_time: Arc::default() }
+        Self { store: Arc::downgrade(store) }
     }
 
-    /// When the last purge ended, by the clock of whoever asked for it; `None` before the first.
+    /// When the last purge ended, by the clock of whoever asked for it. Where there has been none, that is `now`, from now on.
     ///
     /// # Errors
-    /// What cannot be read.
-    pub fn purged_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let Some(store) = self.store.upgrade() else { return Ok(None) };
-        let value = store.keyspaces.setting(Setting::PurgedAt)?;
-        let millis = value.map(|value| value.try_into().map(u64::from_be_bytes)).transpose();
-        let millis = millis.map_err(|_| store.keyspaces.damaged("the time of the last purge"))?;
-        Ok(millis.map(Timestamp::from_millis))
+    /// What cannot be read or written.
+    pub fn purged_at(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let Some(store) = self.store.upgrade() else { return Ok(now) };
+        let keyspaces = &store.keyspaces;
+        let Some(value) = keyspaces.setting(Setting::PurgedAt)? else {
+            return set_purged_at(keyspaces, now).map(|()| now);
+        };
+        let millis = value.try_into().map_err(|_| keyspaces.damaged("the time of the last purge"))?;
+        Ok(Timestamp::from_millis(u64::from_be_bytes(millis)))
     }
 
     /// When this has returned, nothing is in the store's files of what was erased before it was called, nor of what is below
@@ -67,8 +68,8 @@ impl Upkeep {
     /// # Errors
     /// What the engine cannot write. What should have gone may be there still, and the next purge gets it.
     pub fn purge(&self, floor: Option<Register>, now: Timestamp) -> Result<(), StoreError> {
-        let _one_at_a_time = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(store) = self.store.upgrade() else { return Ok(()) };
+        let _alone = store.purging.write().unwrap_or_else(PoisonError::into_inner);
         let keyspaces = &store.keyspaces;
         if let Some(floor) = floor {
             keyspaces.floor.raise(floor);
@@ -77,7 +78,7 @@ impl Upkeep {
         for keyspace in keyspaces.all() {
             keyspace.major_compact().map_err(|error| keyspaces.failed(error))?;
         }
-        keyspaces.set(Setting::PurgedAt, &now.millis().to_be_bytes())?;
+        set_purged_at(keyspaces, now)?;
         flush(keyspaces)
     }
 }
@@ -86,6 +87,10 @@ impl fmt::Debug for Upkeep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upkeep").finish_non_exhaustive()
     }
+}
+
+pub(super) fn set_purged_at(keyspaces: &Keyspaces, at: Timestamp) -> Result<(), StoreError> {
+    keyspaces.set(Setting::PurgedAt, &at.millis().to_be_bytes())
 }
 
 /// Makes the engine delete every journal that there is now.

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
-const NAME: &str = "watermark";
+pub(super) const NAME: &str = "watermark";
 
 /// The mark's file, held open.
 #[derive(Debug)]

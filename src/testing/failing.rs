@@ -3,8 +3,9 @@
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
-use crate::store::{Batch, Durability, EventStore, StoreError, Stored};
+use crate::store::{Batch, Durability, EventStore, Export, StoreError, Stored};
 use std::io;
+use std::sync::Arc;
 
 /// Passes everything on to another store, until the commit that is to fail; and fails every one after it, as a disk that is
 /// full or gone does.
@@ -54,6 +55,10 @@ impl<S: EventStore> EventStore for FailingStore<S> {
 
     fn sync(&mut self) -> Result<(), StoreError> {
         self.store.sync()
+    }
+
+    fn export(&self) -> Option<Arc<Export>> {
+        self.store.export()
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {

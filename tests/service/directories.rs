@@ -44,7 +44,7 @@ fn a_directory_that_another_holds_is_locked() {
 
 #[test]
 fn a_directory_with_something_else_in_it_is_foreign() {
-    for name in ["notes.txt", "lock.bak", ".hidden", "store"] {
+    for name in ["notes.txt", "lock.bak", ".hidden", "store", "watermark"] {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join(name), "keep me").expect("written");
         refused(directory.path(), |error| matches!(error, StoreError::Foreign(_)));
@@ -60,6 +60,7 @@ fn a_directory_whose_making_was_cut_short_is_made_again() {
         if store {
             fs::create_dir(directory.path().join("store")).expect("made");
             fs::write(directory.path().join("store/version"), "FJL").expect("written");
+            fs::write(directory.path().join("watermark"), "of what is gone").expect("written");
         }
         let service = open(directory.path());
         configure(&service, changes()).expect("it is valid");

@@ -5,6 +5,7 @@ mod ceiling;
 mod damage;
 mod directories;
 mod durability;
+mod exports;
 mod failures;
 mod formats;
 mod groups;

@@ -77,7 +77,9 @@ fn an_erased_number_is_in_no_file_after_the_purge_and_stays_forgotten() {
     for digits in [FIRST, MIDDLE, LAST] {
         assert!(files_with(&path, digits).iter().any(|name| name.contains(".jnl")), "{digits} in the journal");
     }
-    upkeep.purge(None, START).expect("it is written");
+    assert_eq!(upkeep.purged_at(before(9)).expect("writable"), before(9), "the first who asks");
+    upkeep.purge(None, before(8)).expect("it is written");
+    assert_eq!(upkeep.purged_at(START).expect("readable"), before(8));
     for digits in [FIRST, LAST] {
         let found = files_with(&path, digits);
         assert!(!found.is_empty() && found.iter().all(|name| name.contains("/tables/")), "{digits}: {found:?}");
@@ -92,7 +94,7 @@ fn an_erased_number_is_in_no_file_after_the_purge_and_stays_forgotten() {
     for digits in [FIRST, MIDDLE, LAST] {
         assert_eq!(files_with(&path, digits), Vec::<String>::new(), "{digits}");
     }
-    assert_eq!(upkeep.purged_at().expect("readable"), Some(START));
+    assert_eq!(upkeep.purged_at(before(0)).expect("readable"), START);
 
     // Late reports are refused, now and after a restart, and bring nothing back; later calls begin anew.
     let late = || vec![call(FIRST, before(1)), call(MIDDLE, before(3)), forget(FIRST, before(5))];
@@ -162,6 +164,6 @@ fn a_store_that_is_gone_is_not_kept_by_its_upkeep() {
     let (service, upkeep) = used(directory.path());
     drop(service);
     upkeep.purge(None, START).expect("there is nothing to do");
-    assert_eq!(upkeep.purged_at().expect("nothing is read"), None);
+    assert_eq!(upkeep.purged_at(START).expect("nothing is read"), START);
     drop(open(directory.path()));
 }

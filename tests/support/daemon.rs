@@ -259,6 +259,10 @@ impl Tenant {
         self.ask("POST", path, Some(body))
     }
 
+    pub(crate) fn delete(&self, path: &str) -> (u16, Value) {
+        self.ask("DELETE", path, None)
+    }
+
     /// Creates something; its id.
     fn create(&self, path: &str, body: &Value) -> String {
         let (status, answer) = self.post(path, body);

@@ -3,6 +3,7 @@
 use crate::data::DataOptions;
 use crate::demo::DemoOptions;
 use crate::environment::EnvironmentCommand;
+use crate::export::ExportOptions;
 use crate::failure::EXIT_CODES;
 use crate::import;
 use crate::resolve::ResolveOptions;
@@ -42,8 +43,10 @@ pub(crate) enum Command {
     Serve(ServeOptions),
     /// Load a small sample, route a dozen calls, show why, and keep serving
     Demo(DemoOptions),
-    /// Load call records from a CSV file
+    /// Load call records from a CSV file, or make a data directory of an export
     Import(Box<ImportOptions>),
+    /// Write everything that is stored to a file, also while the daemon runs: a backup
+    Export(ExportOptions),
     /// Say where a call would go, and why
     Resolve(ResolveOptions),
     /// Read a data directory whole, for damage

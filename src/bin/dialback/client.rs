@@ -119,6 +119,23 @@ impl Client {
         if status.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
     }
 
+    /// Writes what the daemon answers, as it comes and however long that takes.
+    pub(crate) fn stream(data: &Path, path: &str, out: &mut dyn Write) -> Result<(), Failure> {
+        let Self::Daemon { reachable, .. } = Self::daemon(data)? else { unreachable!("it is one") };
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent: ureq::Agent =
+            config.timeout_connect(Some(PATIENCE)).timeout_recv_response(Some(PATIENCE)).build().into();
+        let lost = |error: &ureq::Error| unreachable_daemon(&reachable.url, error);
+        let request = request(&Method::GET, &reachable.url, path, &reachable.token, None);
+        let answer = agent.run(request).map_err(|error| lost(&error))?;
+        if !answer.status().is_success() {
+            let text = answer.into_body().read_to_vec().map_err(|error| lost(&error))?;
+            return Err(refusal(&serde_json::from_slice(&text).unwrap_or_default()));
+        }
+        let copied = std::io::copy(&mut answer.into_body().into_reader(), out);
+        copied.map(|_| ()).map_err(|error| Failure::new(format!("the export broke off: {error}")))
+    }
+
     fn here(service: Service) -> Result<Self, Failure> {
         let token = Token::issue(Role::Operator);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -2,7 +2,7 @@
 
 use crate::supervisor;
 use dialback::service::Recovered;
-use dialback::store::{Durability, FjallStore, StoreError};
+use dialback::store::{FjallStore, StoreError};
 use dialback::{Engine, Service};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,19 +21,19 @@ pub(crate) struct DataOptions {
 
 /// Opens the directory and puts back what it holds.
 pub(crate) fn open(options: &DataOptions) -> Result<Service, StoreError> {
-    open_as(options, Durability::Synced)
+    Service::start(open_store(&options.data)?, Engine::with_max_pairs(options.max_pairs), report)
 }
 
-/// The same, where an acknowledgement shall mean this.
-pub(crate) fn open_as(options: &DataOptions, durability: Durability) -> Result<Service, StoreError> {
-    let store = FjallStore::open(&options.data)?.with_durability(durability);
+/// Opens the directory.
+pub(crate) fn open_store(data: &Path) -> Result<FjallStore, StoreError> {
+    let store = FjallStore::open(data)?;
     // Left by a daemon that was killed. While this process holds the directory, the commands would take that address for
     // ours, and whoever listens there today would be shown an operator token.
-    let _ = fs::remove_file(daemon_file(&options.data));
-    Service::start(store, Engine::with_max_pairs(options.max_pairs), report)
+    let _ = fs::remove_file(daemon_file(data));
+    Ok(store)
 }
 
-fn report(recovered: Recovered) {
+pub(crate) fn report(recovered: Recovered) {
     let Recovered { configurations, pairs, complete } = recovered;
     if complete {
         info!(configurations, pairs, "ready");

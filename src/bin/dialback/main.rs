@@ -6,12 +6,14 @@ mod connections;
 mod data;
 mod demo;
 mod environment;
+mod export;
 mod failure;
 mod import;
 mod limits;
 mod log;
 mod out;
 mod resolve;
+mod retention;
 mod serve;
 mod supervisor;
 mod tls;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Import(options) => import(options, args.output.json),
+        Command::Export(options) => export::run(options, args.output.json),
         Command::Resolve(query) => resolve::run(query, args.output.json),
         Command::Token(command) => token::run(command, args.output.json),
         Command::Verify(options) => verify::run(options, args.output.json),
@@ -45,10 +48,14 @@ fn main() -> ExitCode {
 }
 
 fn import(options: &ImportOptions, json: bool) -> Result<ExitCode, Failure> {
+    let failed = |error: import::ImportError| Failure::new(error.to_string());
+    let mut source = import::Source::open(&options.records.file).map_err(failed)?;
+    if source.is_export(&options.records.file).map_err(failed)? {
+        return export::restore(&options.data.data, source.into_reader(), json);
+    }
     let service = data::open(&options.data)?;
     let records = import::Options { json, ..options.records.clone() };
-    let summary = import::run(&records, &service, now(), &mut stdout(), &mut stderr());
-    let summary = summary.map_err(|error| Failure::new(error.to_string()))?;
+    let summary = import::run(&records, source, &service, now(), &mut stdout(), &mut stderr()).map_err(failed)?;
     Ok(if summary.is_complete() { ExitCode::SUCCESS } else { in_part() })
 }
 

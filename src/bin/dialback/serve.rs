@@ -6,10 +6,10 @@ use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::limits::{ConnectionLimits, LimitOptions};
 use crate::tls::TlsOptions;
-use crate::{data, now, out, supervisor};
-use dialback::Role;
+use crate::{data, now, out, retention, supervisor};
 use dialback::http::{self, Api, Token};
 use dialback::store::{Durability, FjallStore};
+use dialback::{Engine, Role, Service};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,6 +42,14 @@ pub(crate) struct ServeOptions {
     /// asked while a daemon runs
     #[arg(long)]
     check_config: bool,
+    /// Answer routes while what is stored is still being loaded, from what is there already: a contact who is not there yet
+    /// goes to the default agent. Without this, routes are refused (503) until everything is there
+    #[arg(long, env = "DIALBACK_SERVE_WHILE_LOADING")]
+    serve_while_loading: bool,
+    /// How often what was erased, and what is older than the longest look-back, is removed from the files of the data
+    /// directory: an erased number is in none of them this long after it was erased, and the time that rewriting them takes
+    #[arg(long, value_name = "SPAN", env = "DIALBACK_PURGE_EVERY", default_value = "24h", value_parser = retention::span)]
+    purge_every: Duration,
     #[command(flatten)]
     tls: TlsOptions,
     #[command(flatten)]
@@ -55,21 +63,26 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     if options.check_config {
         return check_directory(&options.data);
     }
-    let service = data::open_as(&options.data, options.durability)?;
+    let store = data::open_store(&options.data.data)?.with_durability(options.durability);
     if options.durability != Durability::Synced {
         warn!(durability = %options.durability, "what is acknowledged can be lost");
     }
-    if service.plan().tokens().next().is_none() {
-        warn!("there is no token yet: make one with `dialback token create`");
-    }
+    let upkeep = store.upkeep();
+    let (loaded, is_loaded) = oneshot::channel();
+    let tell = |recovered| {
+        // Nobody listens any more where the daemon was stopped meanwhile.
+        let _ = loaded.send(recovered);
+    };
+    let service = Service::load(store, Engine::with_max_pairs(options.data.max_pairs), data::report, tell)?;
     let operator = Token::issue(Role::Operator);
     // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
     let service = Arc::new(service);
     let api = options.limits.bound(Api::new(Arc::clone(&service), Arc::new(now))).with_operator(operator.digest);
+    let api = api.serving_while_loading(options.serve_while_loading);
     let limits = options.limits.of_connections();
     runtime()?.block_on(async {
         let stop = Stop::listen()?;
-        let (listener, url) = listen(options.listen).await?;
+        let (listener, front_url) = listen(options.listen).await?;
         let mut doors = Vec::new();
         let mut api = api;
         if let Some(address) = options.metrics_listen {
@@ -77,20 +90,43 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
             doors.push(Door { listener, tls: None, router: http::operations(api.clone()) });
             api = api.with_metrics_elsewhere();
         }
-        let Some(tls) = tls else {
-            let _file = DaemonFile::write(&options.data.data, &url, &url, &operator.secret)?;
-            doors.push(Door { listener, tls: None, router: http::router(api) });
-            return serve(doors, limits, stop).await;
+        let (side_url, url) = match tls {
+            None => {
+                doors.push(Door { listener, tls: None, router: http::router(api) });
+                (front_url.clone(), front_url)
+            }
+            // The commands would have to know whom the certificate names and who signed it. They come in on loopback instead,
+            // and the operator token of the moment is good for nothing elsewhere.
+            Some(tls) => {
+                let (side, side_url) = listen(([127, 0, 0, 1], 0).into()).await?;
+                let url = front_url.replacen("http:", "https:", 1);
+                let front = Door { listener, tls: Some(tls), router: http::router(api.clone().without_operator()) };
+                let side = Door { listener: side, tls: None, router: http::router(api) };
+                doors.extend([front, side]);
+                (side_url, url)
+            }
         };
-        // The commands would have to know whom the certificate names and who signed it. They come in on loopback instead, and
-        // the operator token of the moment is good for nothing elsewhere.
-        let (side, side_url) = listen(([127, 0, 0, 1], 0).into()).await?;
-        let url = url.replacen("http:", "https:", 1);
-        let _file = DaemonFile::write(&options.data.data, &side_url, &url, &operator.secret)?;
-        let front = Door { listener, tls: Some(tls), router: http::router(api.clone().without_operator()) };
-        let side = Door { listener: side, tls: None, router: http::router(api) };
-        doors.extend([front, side]);
-        serve(doors, limits, stop).await
+        let ready = async {
+            is_loaded.await.map_err(|_| Failure::new("loading ended without a word"))??;
+            if service.plan().tokens().next().is_none() {
+                warn!("there is no token yet: make one with `dialback token create`");
+            }
+            // Under `memory` the directory is never written.
+            if options.durability != Durability::Memory {
+                retention::start(upkeep, &service, options.purge_every)?;
+            }
+            // Commands that find this file may ask for anything.
+            let file = DaemonFile::write(&options.data.data, &side_url, &url, &operator.secret)?;
+            supervisor::ready();
+            Ok::<_, Failure>(file)
+        };
+        let serving = serve(doors, limits, stop);
+        tokio::pin!(serving);
+        let _file = tokio::select! {
+            ended = &mut serving => return ended,
+            file = ready => file?,
+        };
+        serving.await
     })
 }
 
@@ -130,7 +166,6 @@ pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, mut stop: 
         let address = door.listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
         info!(%address, tls = door.tls.is_some(), "serving");
     }
-    supervisor::ready();
     let (asked, stopping) = oneshot::channel();
     let asked_to_stop = async {
         stop.asked().await;

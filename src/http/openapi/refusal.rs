@@ -40,6 +40,7 @@ fn common(method: &str, operation: &Value) -> Told {
     if kinds > 0 {
         tell("401", "`INVALID_TOKEN`: no token, or one that is not valid");
         tell("429", "`RATE_LIMITED`: too many requests with this token");
+        tell("503", "`LOADING`: what is stored is still being loaded");
         tell("503", "`TIMEOUT`: it took too long; a change that was asked for may or may not be in force");
     }
     if kinds > 0 && method != "get" {

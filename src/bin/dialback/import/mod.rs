@@ -1,4 +1,4 @@
-//! `dialback import`: call records from a CSV file.
+//! `dialback import`: call records from a CSV file. An export is told apart here, and read by the library.
 //!
 //! Lines are read, told apart and understood on the calling thread, handed to the service in batches, and counted when they
 //! are durable. What cannot be taken is reported by its line number; nothing here prints a phone number.
@@ -37,7 +37,7 @@ use report::Report;
 use roster::Roster;
 use status::Vocabulary;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -52,19 +52,20 @@ const LOOK_EVERY: u64 = 1024;
 /// What keeps the import from running to its end. Rejected lines are no error: see [`Summary::is_complete`].
 pub(crate) fn run(
     options: &Options,
+    source: Source,
     service: &Service,
     now: Timestamp,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Summary, ImportError> {
     let started = Instant::now();
-    let (source, size) = open(&options.file)?;
+    let Source { reader, size } = source;
     let mut report = Report::new(err, options.json, options.progress, size);
     if let Some(path) = &options.reject_file {
         refuse_same_file(&options.file, path)?;
         report.keep_rejected(path)?;
     }
-    let imported = Import::begin(options, service, now, source)?.run(&mut report);
+    let imported = Import::begin(options, service, now, Box::new(reader))?.run(&mut report);
     // Also where it failed: the bar must go before the reason is printed.
     report.finish()?;
     let summary = Summary { elapsed: started.elapsed(), ..imported? };
@@ -73,22 +74,43 @@ pub(crate) fn run(
     Ok(summary)
 }
 
-fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), ImportError> {
-    if path == Path::new("-") {
-        return Ok((Box::new(io::stdin().lock()), None));
-    }
-    let open = || {
-        let file = File::open(path)?;
-        let about = file.metadata()?;
-        if about.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
-        }
-        // A pipe has no size.
-        Ok((file, about.is_file().then_some(about.len())))
-    };
-    let (file, size) = open().map_err(unreadable(path))?;
-    Ok((Box::new(file), size))
+/// What is to be imported.
+pub(crate) struct Source {
+    reader: BufReader<Box<dyn Read>>,
+    /// Bytes, where that is known: a pipe has no size.
+    size: Option<u64>,
 }
+
+impl Source {
+    pub(crate) fn open(path: &Path) -> Result<Self, ImportError> {
+        let of = |reader, size| Self { reader: BufReader::new(reader), size };
+        if path == Path::new("-") {
+            return Ok(of(Box::new(io::stdin()), None));
+        }
+        let open = || {
+            let file = File::open(path)?;
+            let about = file.metadata()?;
+            if about.is_dir() {
+                return Err(io::Error::from(io::ErrorKind::IsADirectory));
+            }
+            Ok((file, about.is_file().then_some(about.len())))
+        };
+        let (file, size) = open().map_err(unreadable(path))?;
+        Ok(of(Box::new(file), size))
+    }
+
+    /// Whether it is an export of a data directory: its first line says so, and no other file's begins like that.
+    pub(crate) fn is_export(&mut self, path: &Path) -> Result<bool, ImportError> {
+        Ok(self.reader.fill_buf().map_err(unreadable(path))?.starts_with(EXPORT))
+    }
+
+    pub(crate) fn into_reader(self) -> BufReader<Box<dyn Read>> {
+        self.reader
+    }
+}
+
+/// How an export begins.
+const EXPORT: &[u8] = b"{\"dialback_export\":";
 
 /// Writing rejected lines into the file that they come from would destroy it.
 fn refuse_same_file(file: &Path, rejected: &Path) -> Result<(), ImportError> {

@@ -36,6 +36,10 @@ Statuses, in any case:
   With --format, ANSWERED means `completed`: such records are written when a call is over.
   No status means `initiated`: the call was placed, and that is all that is known.
 
+Exports:
+  A file that `dialback export` wrote is recognised by its first line. It makes a new data
+  directory; the other options are for call records.
+
 A line that cannot be taken is reported with its number and the reason, and the rest goes in.
 Phone numbers are never shown. Importing a file again changes nothing, and the order of lines
 and files does not matter.
@@ -46,14 +50,15 @@ Examples:
   dialback import Master.csv --format asterisk --time-zone Europe/Berlin --only dcontext=outbound
   dialback import Master.csv --format freeswitch --map agent==sales-bot
   dialback import acc.csv --format kamailio --map agent==sales-bot
-  zcat calls.csv.gz | dialback import - --create-missing"#;
+  zcat calls.csv.gz | dialback import - --create-missing
+  dialback import backup.ndjson --data new-directory"#;
 
 /// Which file, what is in it, and where it goes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = LONG_HELP)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Options {
-    /// The CSV file; `-` reads standard input
+    /// The CSV file, or an export; `-` reads standard input
     pub(crate) file: PathBuf,
 
     /// Who wrote the file: sets the header, the columns and the words for how calls went; --map overrides columns

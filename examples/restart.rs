@@ -1,0 +1,112 @@
+//! How long a restart takes, beside the bare storage engine: opening it and reading every pair once.
+//!
+//! `cargo run --release --features store --example restart -- [PAIRS] [ROUNDS] [DIRECTORY]`
+//!
+//! Makes a data directory of so many pairs (ten million unless said) over a thousand numbers, unless there is one, then takes both
+//! times in turn and says the medians and their ratio. Each round reads the files from the page cache where they fit there, and from
+//! the disk where this may drop it (as root).
+
+use dialback::history::Register;
+use dialback::store::{Batch, Durability, EventStore, FjallStore};
+use dialback::{
+    AgentId, AgentSlot, Change, Configuration, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId,
+    NumberSlot, Outcome, Service, Timestamp,
+};
+use fjall::{Database, KeyspaceCreateOptions};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const NUMBERS: u64 = 1000;
+const START: u64 = 1_800_000_000_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let pairs: u64 = arguments.next().map_or(Ok(10_000_000), |pairs| pairs.parse())?;
+    let rounds: usize = arguments.next().map_or(Ok(5), |rounds| rounds.parse())?;
+    let directory = tempfile::tempdir()?;
+    let path = arguments.next().map_or_else(|| directory.path().join("data"), PathBuf::from);
+    if !path.exists() {
+        let began = Instant::now();
+        fill(&path, pairs)?;
+        println!("{pairs} pairs stored in {:.1} s", began.elapsed().as_secs_f64());
+    }
+    let cold = drop_caches();
+    println!("{}", if cold { "from the disk" } else { "from the page cache" });
+    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        drop_caches();
+        bare.push(read_bare(&path, pairs)?);
+        drop_caches();
+        ours.push(start(&path, pairs)?);
+        println!("round {round}: bare {:.2} s, restart {:.2} s", bare[round].as_secs_f64(), ours[round].as_secs_f64());
+    }
+    let (bare, ours) = (median(bare), median(ours));
+    println!("bare open and scan  {:6.2} s", bare.as_secs_f64());
+    println!("restart to ready    {:6.2} s", ours.as_secs_f64());
+    println!("ratio               {:6.2}", ours.as_secs_f64() / bare.as_secs_f64());
+    Ok(())
+}
+
+/// The bare storage engine: opened, and each key and value taken once.
+fn read_bare(path: &Path, pairs: u64) -> Result<Duration, Box<dyn Error>> {
+    let began = Instant::now();
+    let database = Database::builder(path.join("store")).open()?;
+    let registers = database.keyspace("registers", KeyspaceCreateOptions::default)?;
+    let (mut seen, mut sum) = (0, 0u64);
+    for item in registers.iter() {
+        let (key, value) = item.into_inner()?;
+        sum = sum.wrapping_add(u64::from(key[9]) + u64::from(value[7]));
+        seen += 1;
+    }
+    let took = began.elapsed();
+    assert_eq!(seen, pairs, "all of them ({sum})");
+    Ok(took)
+}
+
+/// A service that is ready.
+fn start(path: &Path, pairs: u64) -> Result<Duration, Box<dyn Error>> {
+    let began = Instant::now();
+    let service = Service::start(FjallStore::open(path)?, Engine::new(), |_| {})?;
+    let took = began.elapsed();
+    assert_eq!(service.history().len() as u64, pairs, "all of them");
+    Ok(took)
+}
+
+fn fill(path: &Path, pairs: u64) -> Result<(), Box<dyn Error>> {
+    let mut store = FjallStore::open(path)?.with_durability(Durability::Buffered);
+    let (environment, at) = (EnvironmentId::from_u128(1), Timestamp::from_millis(START));
+    let mut changes =
+        vec![Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() }];
+    changes.extend((0..NUMBERS).map(|n| Change::NumberAdded {
+        id: NumberId::from_u128(u128::from(n) + 1),
+        number: E164::from_code(12_125_550_000 + n).expect("a code"),
+    }));
+    let (id, name) = (AgentId::from_u128(1), "agent".into());
+    changes.push(Change::AgentCreated { id, name, label: None, direction: Direction::Outbound });
+    let configurations = vec![Configuration { sequence: 1, environment, at, changes }];
+    store.commit(&Batch { configurations, ..Batch::default() })?;
+    let all: Vec<u64> = (0..pairs).collect();
+    for some in all.chunks(10_000) {
+        // In no order, as calls come.
+        let register = |n: &u64| {
+            let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let scope = NumberSlot::new(usize::try_from(mixed % NUMBERS).expect("small")).expect("a slot");
+            let contact = E164::from_code(1_000_000_000 + n.wrapping_mul(7919) % 97_000_000_000).expect("a code");
+            let at = Timestamp::from_millis(START + (mixed >> 40));
+            (scope.into(), contact, Register::call(at, Outcome::NoAnswer, AgentSlot::new(0).expect("a slot")))
+        };
+        store.commit(&Batch { registers: some.iter().map(register).collect(), ..Batch::default() })?;
+    }
+    Ok(store.sync()?)
+}
+
+/// Whether the next read comes from the disk.
+fn drop_caches() -> bool {
+    std::fs::write("/proc/sys/vm/drop_caches", "1").is_ok()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}

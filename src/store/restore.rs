@@ -1,0 +1,159 @@
+//! From an export to a data directory.
+
+use super::export::{Exported, ExportedCall, ExportedErasure, Line, VERSION, hex, read_call, unhex};
+use super::fjall::FjallStore;
+use super::keys::pack_scope;
+use super::pseudonym::PseudonymKey;
+use super::{Batch, Durability, EventStore, StoreError};
+use crate::event::Call;
+use crate::history::Register;
+use crate::plan::Plan;
+use crate::slot::Scope;
+use fjall::PersistMode;
+use sha2::{Digest, Sha256};
+use std::io::BufRead;
+use std::path::Path;
+
+/// Records that are written together.
+const AT_ONCE: usize = 4096;
+
+/// Makes a data directory of an export, where there is none (or an empty one). Where this fails there is none afterwards either: what
+/// has been made of it is made anew by whoever opens it next.
+///
+/// # Errors
+/// [`StoreError::Exists`] where there is one; what is wrong with the export, by its line.
+pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Exported, StoreError> {
+    let mut reading = Reading::default();
+    let key = match reading.next(&mut source)? {
+        Some(Line::Header { dialback_export, .. }) if dialback_export > VERSION => {
+            return Err(StoreError::Newer { path: "the export".into(), found: dialback_export, known: VERSION });
+        }
+        Some(Line::Header { pseudonym_key, .. }) => unhex(&pseudonym_key).ok_or_else(|| reading.wrong("no key"))?,
+        _ => return Err(reading.wrong("not the first line of an export")),
+    };
+    let store = FjallStore::make(path.as_ref(), PseudonymKey::from_bytes(key))?;
+    // Synced once, before the directory is said to be one.
+    let mut restoring = Restoring {
+        store: store.with_durability(Durability::Buffered),
+        plan: Plan::new(),
+        batch: Batch::default(),
+        erasures: Vec::new(),
+        restored: Exported::default(),
+    };
+    loop {
+        let before = hex(&reading.digest.clone().finalize());
+        match reading.next(&mut source)?.ok_or_else(|| reading.wrong("the export ends here, and it is not whole"))? {
+            Line::Header { .. } => return Err(reading.wrong("a second first line")),
+            Line::End { end } => {
+                let restored = Exported { passed_over: end.exported.passed_over, ..restoring.restored };
+                if end.sha256 != before || end.exported != restored || reading.next(&mut source)?.is_some() {
+                    return Err(reading.wrong("the lines before are not those that were exported"));
+                }
+                restoring.finish()?;
+                return Ok(restored);
+            }
+            line => restoring.take(line, &reading)?,
+        }
+    }
+}
+
+/// The lines of an export, counted and hashed.
+#[derive(Default)]
+struct Reading {
+    number: u64,
+    line: Vec<u8>,
+    digest: Sha256,
+}
+
+impl Reading {
+    fn next(&mut self, source: &mut impl BufRead) -> Result<Option<Line>, StoreError> {
+        self.number += 1;
+        self.line.clear();
+        let read = source.read_until(b'\n', &mut self.line);
+        let read = read.map_err(|error| StoreError::Io { path: "the export".into(), error })?;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.digest.update(&self.line);
+        // What the parser says could quote what it read.
+        serde_json::from_slice(&self.line).map(Some).map_err(|_| self.wrong("not a line of an export"))
+    }
+
+    fn wrong(&self, what: &str) -> StoreError {
+        StoreError::Damaged { path: "the export".into(), what: format!("line {}: {what}", self.number) }
+    }
+}
+
+struct Restoring {
+    store: FjallStore,
+    plan: Plan,
+    batch: Batch,
+    /// Keys and values, as they are stored.
+    erasures: Vec<(Vec<u8>, Register)>,
+    restored: Exported,
+}
+
+impl Restoring {
+    fn take(&mut self, line: Line, reading: &Reading) -> Result<(), StoreError> {
+        match line {
+            Line::Configuration { configuration } => {
+                if self.restored.calls + self.restored.erasures > 0 {
+                    return Err(StoreError::Disorder);
+                }
+                self.plan.advance(&configuration)?;
+                self.batch.configurations.push(configuration);
+                self.restored.configurations += 1;
+            }
+            Line::Call { call } => {
+                self.call(&call).ok_or_else(|| reading.wrong("a call of an agent or a number that there is not"))?;
+                self.restored.calls += 1;
+            }
+            Line::Erasure { erasure } => {
+                self.erasure(&erasure)
+                    .ok_or_else(|| reading.wrong("an erasure in an environment that there is not"))?;
+                self.restored.erasures += 1;
+            }
+            Line::Header { .. } | Line::End { .. } => return Err(reading.wrong("not in its place")),
+        }
+        let waiting = self.batch.configurations.len() + self.batch.registers.len() + self.erasures.len();
+        if waiting < AT_ONCE { Ok(()) } else { self.write() }
+    }
+
+    fn call(&mut self, call: &ExportedCall) -> Option<()> {
+        let ExportedCall { environment, number, contact, at, outcome, agent } = *call;
+        let call = Call { environment, agent, from: number, to: contact, at, outcome };
+        let (scope, register) = read_call(&self.plan, &call)?;
+        self.batch.registers.push((scope, contact, register));
+        Some(())
+    }
+
+    fn erasure(&mut self, erasure: &ExportedErasure) -> Option<()> {
+        let environment = Scope::from(self.plan.environment_slot(erasure.environment)?);
+        let pseudonym: [u8; 16] = unhex(&erasure.pseudonym)?;
+        let key = [&pack_scope(environment)[..], &pseudonym].concat();
+        self.erasures.push((key, Register::erasure(erasure.until)));
+        Some(())
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        let batch = std::mem::take(&mut self.batch);
+        if !batch.is_empty() {
+            self.store.commit(&batch)?;
+        }
+        if self.erasures.is_empty() {
+            return Ok(());
+        }
+        let keyspaces = &self.store.shared().keyspaces;
+        let mut write = keyspaces.database.batch().durability(Some(PersistMode::Buffer));
+        for (key, register) in self.erasures.drain(..) {
+            write.insert(&keyspaces.erasures, key, register.bits().to_be_bytes());
+        }
+        self.store.write(write)
+    }
+
+    fn finish(mut self) -> Result<(), StoreError> {
+        self.write()?;
+        self.store.sync()?;
+        self.store.shared().directory.mark()
+    }
+}

@@ -1,0 +1,245 @@
+//! What is answered while what is stored is still being loaded.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
+use dialback::http::{Api, Token, router};
+use dialback::store::{Batch, EventStore, StoreError, Stored};
+use dialback::{
+    AgentId, Call, Caller, Change, Configuration, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
+    NumberId, Outcome, Reason, Role, Service, ServiceError, Timestamp, TokenId,
+};
+use serde_json::Value;
+use std::sync::{Arc, Mutex, mpsc};
+use tower::ServiceExt;
+
+const NOW: Timestamp = Timestamp::from_secs(1_780_315_200);
+const ENVIRONMENT: EnvironmentId = EnvironmentId::from_u128(0xA);
+const SOURCE: AgentId = AgentId::from_u128(1);
+const HANDLER: AgentId = AgentId::from_u128(2);
+
+/// Keeps what is committed. Shows it group by group, each when it is told to.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<(Vec<Configuration>, Vec<Batch>)>>);
+
+struct Gated(Kept, mpsc::Receiver<Result<(), StoreError>>);
+
+impl EventStore for Kept {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mut kept = self.0.lock().unwrap();
+        kept.0.extend(batch.configurations.clone());
+        kept.1.push(batch.clone());
+        Ok(())
+    }
+
+    fn recover(&mut self, _: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl EventStore for Gated {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.0.commit(batch)
+    }
+
+    fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
+        let (configurations, batches) = self.0.0.lock().unwrap().clone();
+        self.1.recv().expect("the test goes on")?;
+        for configuration in configurations {
+            see(Stored::Configuration(configuration))?;
+        }
+        for batch in batches.into_iter().filter(|batch| !batch.registers.is_empty()) {
+            see(Stored::Registers(batch.registers))?;
+            self.1.recv().expect("the test goes on")?;
+        }
+        Ok(())
+    }
+}
+
+fn number(digits: &str) -> E164 {
+    E164::from_digits(digits).expect("digits")
+}
+
+fn call(to: &str) -> Event {
+    let at = Timestamp::from_millis(NOW.millis() - 1000);
+    let (from, to) = (number("15550001000"), number(to));
+    Event::Call(Call { environment: ENVIRONMENT, agent: SOURCE, from, to, at, outcome: Outcome::Busy })
+}
+
+/// A store with a callback agent and two calls, each in a batch of its own, and its tenant's token.
+fn filled() -> (Kept, String) {
+    let (store, token, line) = (Kept::default(), Token::issue(Role::Environment), NumberId::from_u128(1));
+    let service = Service::start(store.clone(), Engine::new(), |_| {}).expect("starts");
+    let mut changes = vec![
+        Change::EnvironmentSet { name: "Ours".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() },
+        Change::NumberAdded { id: line, number: number("15550001000") },
+    ];
+    for (id, direction) in [(SOURCE, Direction::Outbound), (HANDLER, Direction::Inbound)] {
+        changes.push(Change::AgentCreated { id, name: "agent".into(), label: None, direction });
+        changes.push(Change::CallingSet { id, direction, numbers: Some(vec![line]) });
+        changes.push(Change::AgentPublished { id });
+    }
+    changes.push(Change::CallbackSet { id: HANDLER, sources: vec![SOURCE], outcomes: None, lookback: None });
+    let (id, digest) = (TokenId::from_u128(1), token.digest);
+    changes.push(Change::TokenIssued { id, role: Role::Environment, label: String::new(), digest });
+    service.configure(ENVIRONMENT, NOW, |_| Ok(changes)).expect("valid");
+    service.record(vec![call("15557650001")]).expect("durable");
+    service.record(vec![call("15557650002")]).expect("durable");
+    (store, token.secret)
+}
+
+/// A service that is loading, and what lets it go on.
+struct Loading {
+    service: Arc<Service>,
+    go_on: mpsc::Sender<Result<(), StoreError>>,
+    ended: mpsc::Receiver<Result<(), StoreError>>,
+    router: Router,
+    token: String,
+}
+
+impl Loading {
+    fn begin(serves: bool) -> Self {
+        let (store, token) = filled();
+        let (go_on, gate) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let loaded = move |how| end.send(how).expect("the test waits");
+        let service = Service::load(Gated(store, gate), Engine::new(), |_| {}, loaded).expect("a thread");
+        let service = Arc::new(service);
+        let api = Api::new(Arc::clone(&service), Arc::new(|| NOW)).serving_while_loading(serves);
+        Self { service, go_on, ended, router: router(api), token }
+    }
+
+    /// Lets the next group be shown, and waits until so many pairs are there.
+    fn show(&self, pairs: usize) {
+        self.go_on.send(Ok(())).expect("it waits");
+        let is_there = |caller: &&str| {
+            let caller = Caller::Number(number(caller));
+            self.service.resolve(number("15550001000"), caller, NOW).reason == Reason::Matched
+        };
+        while ["15557650001", "15557650002"].into_iter().filter(is_there).count() < pairs {
+            std::thread::yield_now();
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: &str) -> (StatusCode, Value, bool) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_owned()))
+            .expect("a request");
+        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        let (status, again) = (answer.status(), answer.headers().contains_key("retry-after"));
+        let text = to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
+        (status, serde_json::from_slice(&text).expect("JSON"), again)
+    }
+
+    /// What a load balancer hears.
+    async fn ready(&self) -> StatusCode {
+        let request = Request::builder().uri("/health/ready").body(Body::empty()).expect("a request");
+        self.router.clone().oneshot(request).await.expect("an answer").status()
+    }
+
+    async fn route(&self, caller: &str) -> (StatusCode, Value) {
+        let path = format!("/route?dialed=%2B15550001000&caller=%2B{caller}");
+        let (status, answer, _) = self.ask(Method::GET, &path, "").await;
+        (status, if status == StatusCode::OK { answer["data"]["reason"].clone() } else { answer["code"].clone() })
+    }
+
+    async fn changes_are_refused(&self) {
+        let agent = r#"{"name": "Late", "direction": "inbound"}"#;
+        let call = format!(
+            r#"{{"agent_id": "{SOURCE}", "from": "+15550001000", "to": "+15557650003", "started_at": "2026-06-01T11:00:00Z", "status": "busy"}}"#
+        );
+        for (method, path, body) in [
+            (Method::POST, "/agents", agent),
+            (Method::POST, "/calls", &call),
+            (Method::POST, "/calls/bulk", &call),
+            (Method::DELETE, "/contacts/+15557650001", ""),
+            (Method::GET, "/agents", ""),
+        ] {
+            let (status, answer, again) = self.ask(method.clone(), path, body).await;
+            assert_eq!(
+                (status, &answer["code"]),
+                (StatusCode::SERVICE_UNAVAILABLE, &"LOADING".into()),
+                "{method} {path}"
+            );
+            assert!(again, "{method} {path}");
+        }
+        assert_eq!(self.service.record(vec![call_event()]), Err(ServiceError::Loading));
+    }
+}
+
+fn call_event() -> Event {
+    call("15557650009")
+}
+
+const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+#[tokio::test]
+async fn until_everything_is_there_nothing_is_answered_but_how_far_it_is() {
+    let loading = Loading::begin(false);
+    for pairs in [0, 1, 2] {
+        let (status, health, again) = loading.ask(Method::GET, "/health", "").await;
+        assert_eq!((status, &health["status"], again), (UNAVAILABLE, &"loading".into(), true), "{health}");
+        assert!(health["progress"]["pairs"].as_u64() <= Some(pairs), "{health}");
+        assert_eq!(loading.ready().await, UNAVAILABLE);
+        assert_eq!(loading.route("15557650001").await, (UNAVAILABLE, "LOADING".into()));
+        loading.changes_are_refused().await;
+        if pairs < 2 {
+            loading.show(usize::try_from(pairs).expect("small") + 1);
+        }
+    }
+    loading.go_on.send(Ok(())).expect("it waits");
+    loading.ended.recv().expect("it ends").expect("all is well");
+    assert_eq!(loading.service.loading(), None);
+    let (status, health, _) = loading.ask(Method::GET, "/health", "").await;
+    assert_eq!((status, &health["status"]), (StatusCode::OK, &"ok".into()));
+    for caller in ["15557650001", "15557650002"] {
+        assert_eq!(loading.route(caller).await, (StatusCode::OK, "MATCHED".into()));
+    }
+    assert!(loading.service.record(vec![call_event()]).is_ok());
+}
+
+#[tokio::test]
+async fn routes_are_answered_from_what_is_there_where_that_is_wished() {
+    let loading = Loading::begin(true);
+    // Not before the configuration is there: nobody's token is known.
+    assert_eq!(loading.route("15557650001").await, (UNAVAILABLE, "LOADING".into()));
+    assert_eq!(loading.ready().await, UNAVAILABLE);
+    loading.show(1);
+    assert_eq!(loading.ready().await, StatusCode::OK);
+    let there = [loading.route("15557650001").await.1, loading.route("15557650002").await.1];
+    assert!(there.contains(&"MATCHED".into()) && there.contains(&"NO_HISTORY".into()), "{there:?}");
+    loading.changes_are_refused().await;
+    loading.show(2);
+    loading.go_on.send(Ok(())).expect("it waits");
+    loading.ended.recv().expect("it ends").expect("all is well");
+    assert_eq!(loading.route("15557650002").await, (StatusCode::OK, "MATCHED".into()));
+}
+
+#[tokio::test]
+async fn a_load_that_fails_is_told_and_nothing_is_taken_after_it() {
+    let loading = Loading::begin(true);
+    loading.show(1);
+    let damaged = || StoreError::Damaged { path: "store".into(), what: "a flipped bit".into() };
+    loading.go_on.send(Err(damaged())).expect("it waits");
+    assert!(matches!(loading.ended.recv().expect("it ends"), Err(StoreError::Damaged { .. })));
+    assert_eq!(loading.service.record(vec![call_event()]), Err(ServiceError::Loading));
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_wants_stops_loading() {
+    let loading = Loading::begin(true);
+    loading.show(1);
+    let Loading { service, go_on, ended, router, .. } = loading;
+    drop(router);
+    let dropping = std::thread::spawn(move || drop(service));
+    // The next group is the last: it is not taken any more, or had been already.
+    let _ = go_on.send(Ok(()));
+    let _ = go_on.send(Ok(()));
+    let how = ended.recv().expect("it ends");
+    assert!(matches!(how, Ok(()) | Err(StoreError::GivenUp)), "{how:?}");
+    dropping.join().expect("no panic");
+}
