@@ -16,6 +16,12 @@ schemathesis.openapi.format(
 )
 
 
+@schemathesis.hook
+def filter_case(context, case):
+    # A parameter without a value counts as missing, so an empty one is taken whatever its format.
+    return "" not in (case.query or {}).values()
+
+
 @schemathesis.serializer("application/x-ndjson")
 def lines(context, value):
     return value if isinstance(value, (bytes, str)) else str(value)
@@ -23,6 +29,7 @@ def lines(context, value):
 
 # Refusals of a form that is as described, since no schema can say what they are about.
 BEYOND_SCHEMAS = {
+    ("GET", "/api/v1/callback-agents/stats"): {"end_date"},  # not before the other one
     ("POST", "/api/v1/environments"): {"country_code"},  # the three parts of a dial plan go together or not
     ("POST", "/api/v1/tokens"): {"environment_id"},  # depends on the role, and on the environments that there are
 }
