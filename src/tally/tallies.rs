@@ -38,7 +38,7 @@ const CLOSING: u64 = u64::MAX;
 /// # Orderings
 /// All relaxed. A count orders nothing else, and no count is lost: each is in the counter until a look takes it out, or was taken
 /// out by one. To which day it belongs is the place's owner to say, and that stays for as long as there is something to count
-/// and [`IDLE_LOOKS`] more.
+/// and `IDLE_LOOKS` more.
 pub struct Tallies {
     chunks: [OnceLock<Chunk>; CHUNKS],
     /// The day that each place counts, plus one; zero for none.
