@@ -31,6 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         fill(&path, pairs)?;
         println!("{pairs} pairs stored in {:.1} s", began.elapsed().as_secs_f64());
     }
+    let began = Instant::now();
+    let mut store = FjallStore::open(&path)?;
+    println!("opened in {:.2} s", began.elapsed().as_secs_f64());
+    let began = Instant::now();
+    store.recover(&|_| Ok(()))?;
+    println!("read by all processors in {:.2} s", began.elapsed().as_secs_f64());
+    drop(store);
     let cold = drop_caches();
     println!("{}", if cold { "from the disk" } else { "from the page cache" });
     let (mut bare, mut ours) = (Vec::new(), Vec::new());

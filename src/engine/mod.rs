@@ -192,6 +192,19 @@ impl Engine {
         self.replace(&mut retired, self.plan.load_full(), plan);
     }
 
+    /// Puts back many of what an earlier run had: their lines are on their way before the first is written.
+    pub(crate) fn restore_all(&self, registers: &[Write]) -> Result<(), Full> {
+        for some in registers.chunks(BATCH) {
+            for (scope, contact, _) in some {
+                self.history.prefetch(self.history.spot_in(*scope, *contact));
+            }
+            for (scope, contact, register) in some {
+                self.restore(*scope, *contact, *register)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts back what an earlier run had.
     pub(crate) fn restore(&self, scope: Scope, contact: E164, register: Register) -> Result<(), Full> {
         self.history.merge(scope, contact, register).map(|_| ())

@@ -38,9 +38,7 @@ pub(super) fn recover(
             if !go_on() {
                 return Err(StoreError::GivenUp);
             }
-            for (scope, contact, register) in &registers {
-                engine.restore(*scope, *contact, *register)?;
-            }
+            engine.restore_all(&registers)?;
             lock(&recovery).count(0, registers.len() as u64);
             Ok(())
         }
