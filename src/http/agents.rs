@@ -32,7 +32,7 @@ struct Filter {
 
 /// The agents, in the order of their creation.
 #[utoipa::path(
-    get, path = "/agents", tag = "agents", operation_id = "listAgents", params(Filter, Asked, Versions),
+    get, path = "/api/v1/agents", tag = "agents", operation_id = "listAgents", params(Filter, Asked, Versions),
     responses((
         status = 200, description = "A page of agents", body = Listed<Vec<render::Agent<'static>>, Meta>,
         example = json!({
@@ -77,7 +77,7 @@ pub(super) async fn list(
 
 /// One agent.
 #[utoipa::path(
-    get, path = "/agents/{agent}", tag = "agents", operation_id = "showAgent",
+    get, path = "/api/v1/agents/{agent}", tag = "agents", operation_id = "showAgent",
     params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions),
     responses(
         (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
@@ -115,7 +115,7 @@ pub(super) struct NewAgent {
 
 /// Makes a draft. A client may bring the identity along, and may then ask as often as it likes.
 #[utoipa::path(
-    post, path = "/agents", tag = "agents", operation_id = "createAgent", params(Repeatable),
+    post, path = "/api/v1/agents", tag = "agents", operation_id = "createAgent", params(Repeatable),
     request_body(content = NewAgent, examples(
         ("minimal" = (value = json!({"name": "Callback Handler", "direction": "inbound"}))),
         ("mirrored" = (value = json!(
@@ -183,7 +183,7 @@ pub(super) struct Calling {
 
 /// Sets the direction and, where they are given, all numbers.
 #[utoipa::path(
-    put, path = "/agents/{agent}/calling", tag = "agents", operation_id = "setCalling",
+    put, path = "/api/v1/agents/{agent}/calling", tag = "agents", operation_id = "setCalling",
     params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions),
     request_body(content = Calling, examples(
         ("direction" = (value = json!({"direction": "outbound"}))),
@@ -233,7 +233,7 @@ fn changes_nothing(agent: AgentView<'_>, direction: Direction, numbers: Option<&
 
 /// From now on the agent takes new calls.
 #[utoipa::path(
-    post, path = "/agents/{agent}/publish", tag = "agents", operation_id = "publishAgent",
+    post, path = "/api/v1/agents/{agent}/publish", tag = "agents", operation_id = "publishAgent",
     params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions, Repeatable),
     responses(
         (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
@@ -255,7 +255,7 @@ pub(super) async fn publish(
 
 /// From now on the agent takes no new calls; its configuration stays.
 #[utoipa::path(
-    post, path = "/agents/{agent}/unpublish", tag = "agents", operation_id = "unpublishAgent",
+    post, path = "/api/v1/agents/{agent}/unpublish", tag = "agents", operation_id = "unpublishAgent",
     params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions, Repeatable),
     responses(
         (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
@@ -299,7 +299,7 @@ async fn set_published(
 
 /// Deletes a draft. It leaves every callback configuration it was in.
 #[utoipa::path(
-    delete, path = "/agents/{agent}", tag = "agents", operation_id = "deleteAgent",
+    delete, path = "/api/v1/agents/{agent}", tag = "agents", operation_id = "deleteAgent",
     params(("agent" = Uuid, Path, description = "Which", example = json!(example::DRAFT)), Versions),
     responses(
         (status = 200, description = "Gone", body = Message<'static>, example = json!(

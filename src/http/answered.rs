@@ -19,7 +19,7 @@ use uuid::Uuid;
 /// Counts once, however often it is told. An identity that was never given, that was given in another environment or that is
 /// too old gets the same answer.
 #[utoipa::path(
-    post, path = "/routes/{decision}/answered", tag = "calls", operation_id = "reportAnswered",
+    post, path = "/api/v1/routes/{decision}/answered", tag = "calls", operation_id = "reportAnswered",
     params(("decision" = Uuid, Path, description = "The `decision_id`", example = json!(example::DECISION))),
     responses(
         (status = 200, description = "Known, durably", body = reply::Message<'static>, example = json!(

@@ -48,7 +48,7 @@ struct LineError {
 /// Each line stands for itself: a bad one is counted and told, the others go in. Where the store fails or the body breaks off,
 /// what was durable by then stays recorded, and sending all of it again changes nothing.
 #[utoipa::path(
-    post, path = "/calls/bulk", tag = "calls", operation_id = "recordCalls",
+    post, path = "/api/v1/calls/bulk", tag = "calls", operation_id = "recordCalls",
     request_body(
         description = "Calls as `POST /calls` takes them, one JSON object a line; any number of lines",
         content((serde_json::Value = "application/x-ndjson", example = json!(example::bulk()))),

@@ -77,7 +77,7 @@ pub(super) struct Replaced {
 
 /// Gives the role; on an agent that has it, replaces its sources.
 #[utoipa::path(
-    post, path = "/agents/{agent}/callback", tag = "callbacks", operation_id = "createCallback",
+    post, path = "/api/v1/agents/{agent}/callback", tag = "callbacks", operation_id = "createCallback",
     params(("agent" = Uuid, Path, description = "An inbound agent", example = json!(example::CALLBACK)), Versions, Repeatable),
     request_body(content = Config, examples(
         ("plain" = (value = json!({"source_agent_ids": [example::SOURCE]}))),
@@ -125,7 +125,7 @@ pub(super) async fn create(
 
 /// Replaces the sources of an agent that has the role.
 #[utoipa::path(
-    put, path = "/agents/{agent}/callback", tag = "callbacks", operation_id = "replaceCallback",
+    put, path = "/api/v1/agents/{agent}/callback", tag = "callbacks", operation_id = "replaceCallback",
     params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK)), Versions),
     request_body(content = Config, examples(
         ("plain" = (value = json!({"source_agent_ids": [example::SOURCE]}))),
@@ -165,7 +165,7 @@ pub(super) async fn replace(
 
 /// Shows what `PUT` would replace, for its tag.
 #[utoipa::path(
-    get, path = "/agents/{agent}/callback", tag = "callbacks", operation_id = "showCallback",
+    get, path = "/api/v1/agents/{agent}/callback", tag = "callbacks", operation_id = "showCallback",
     params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK)), Versions),
     responses(
         (status = 200, description = "The sources", body = Data<Replaced>, example = json!({
@@ -189,7 +189,7 @@ pub(super) async fn show(
 
 /// Takes the role away. The agent goes on taking normal inbound calls.
 #[utoipa::path(
-    delete, path = "/agents/{agent}/callback", tag = "callbacks", operation_id = "removeCallback",
+    delete, path = "/api/v1/agents/{agent}/callback", tag = "callbacks", operation_id = "removeCallback",
     params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK)), Versions),
     responses(
         (status = 200, description = "The role is gone", body = Message<'static>, example = json!(

@@ -81,7 +81,7 @@ struct Stats {
 
 /// The agents that have the role, drafts too, in the order of their creation.
 #[utoipa::path(
-    get, path = "/callback-agents", tag = "callbacks", operation_id = "listCallbackAgents",
+    get, path = "/api/v1/callback-agents", tag = "callbacks", operation_id = "listCallbackAgents",
     responses((status = 200, description = "All of them", body = Data<Vec<CallbackAgent<'static>>>, example = json!({
         "success": true,
         "data": [{
@@ -109,7 +109,7 @@ pub(super) async fn list(Tenant(environment): Tenant, State(api): State<Api>) ->
 
 /// The agents whose callbacks somebody may take: published, outbound.
 #[utoipa::path(
-    get, path = "/callback-agents/source-agents", tag = "callbacks", operation_id = "listSourceAgents",
+    get, path = "/api/v1/callback-agents/source-agents", tag = "callbacks", operation_id = "listSourceAgents",
     responses((status = 200, description = "All of them", body = Data<Vec<SourceAgent<'static>>>, example = json!({
         "success": true,
         "data": [{"id": example::SOURCE, "name": "Reminders", "direction": "outbound", "current_status": "published"}],
@@ -131,7 +131,7 @@ pub(super) async fn list_sources(Tenant(environment): Tenant, State(api): State<
 
 /// One of them, with its sources and what it has taken since statistics are kept.
 #[utoipa::path(
-    get, path = "/callback-agents/{agent}", tag = "callbacks", operation_id = "showCallbackAgent",
+    get, path = "/api/v1/callback-agents/{agent}", tag = "callbacks", operation_id = "showCallbackAgent",
     params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK))),
     responses(
         (status = 200, description = "The callback agent", body = Data<Detail<'static>>, example = json!({

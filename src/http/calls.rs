@@ -39,7 +39,7 @@ pub(super) struct NewCall {
 
 /// An outbound call was placed, or its status changed. Safe to send twice and in any order.
 #[utoipa::path(
-    post, path = "/calls", tag = "calls", operation_id = "recordCall",
+    post, path = "/api/v1/calls", tag = "calls", operation_id = "recordCall",
     request_body(content = NewCall, example = json!({
         "agent_id": example::SOURCE, "from": example::DIALED, "to": example::CONTACT,
         "started_at": "2026-06-01T11:00:00Z", "status": "no-answer",

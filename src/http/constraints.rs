@@ -63,7 +63,7 @@ pub(super) struct Invalid {
 
 /// Says what would be wrong with a callback role. Nothing is stored.
 #[utoipa::path(
-    post, path = "/callback-agents/{agent}/check-constraints", tag = "callbacks", operation_id = "checkConstraints",
+    post, path = "/api/v1/callback-agents/{agent}/check-constraints", tag = "callbacks", operation_id = "checkConstraints",
     params(("agent" = Uuid, Path, description = "Which", example = json!(example::CALLBACK))),
     request_body(content = Proposed, examples(
         ("nothing" = (value = json!({}))),

@@ -26,7 +26,7 @@ pub(super) struct Erased {
 
 /// Forgets this contact everywhere in the environment, for good.
 #[utoipa::path(
-    delete, path = "/contacts/{number}", tag = "calls", operation_id = "eraseContact",
+    delete, path = "/api/v1/contacts/{number}", tag = "calls", operation_id = "eraseContact",
     params(
         ("number" = String, Path, description = "The contact", example = json!(example::CONTACT), format = "phone-number"),
     ),

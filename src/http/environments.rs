@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 /// Every environment, in the order of creation.
 #[utoipa::path(
-    get, path = "/environments", tag = "operators", operation_id = "listEnvironments",
+    get, path = "/api/v1/environments", tag = "operators", operation_id = "listEnvironments",
     responses((status = 200, description = "All of them", body = Data<Vec<render::Environment<'static>>>, example = json!(
         {"success": true, "data": [example::environment()]}
     ))),
@@ -48,7 +48,7 @@ pub(super) struct NewEnvironment {
 
 /// Makes a tenant.
 #[utoipa::path(
-    post, path = "/environments", tag = "operators", operation_id = "createEnvironment", params(Repeatable),
+    post, path = "/api/v1/environments", tag = "operators", operation_id = "createEnvironment", params(Repeatable),
     request_body(content = NewEnvironment, examples(
         ("minimal" = (value = json!({"name": "Acme"}))),
         ("american" = (value = json!({

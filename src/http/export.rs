@@ -23,7 +23,7 @@ const AHEAD: usize = 16;
 ///
 /// An export is whole when its last line begins with `{"end":`. It has every phone number in it, and none of what was erased.
 #[utoipa::path(
-    get, path = "/export", tag = "operators", operation_id = "export", security(("operator" = [])),
+    get, path = "/api/v1/export", tag = "operators", operation_id = "export", security(("operator" = [])),
     responses(
         (status = 200, description = "The lines", content((String = "application/x-ndjson"))),
         (status = 501, description = "`NOT_STORED`: this service keeps nothing"),

@@ -258,19 +258,23 @@ fn finished(routes: Router<Api>, api: Api) -> Router {
     routes
         .fallback(async || Refusal::unknown_path())
         .method_not_allowed_fallback(async || Refusal::wrong_method())
-        .layer(CatchPanicLayer::custom(|_| Refusal::internal().into_response()))
-        .layer(from_fn_with_state(api.clone(), log::requests))
+        .layer((
+            from_fn_with_state(api.clone(), log::requests),
+            CatchPanicLayer::custom(|_| Refusal::internal().into_response()),
+        ))
         .with_state(api)
 }
 
 /// Every route there is, each with its description.
 fn described(api: &Api) -> OpenApiRouter<Api> {
-    let deadline = from_fn_with_state(api.clone(), deadline::watch);
-    let gate = from_fn_with_state(api.clone(), loading::gate);
-    let v1 = tenants().merge(gateways()).merge(operators()).route_layer(gate.clone());
-    let v1 = v1.merge(service()).route_layer(deadline).merge(streams().route_layer(gate));
+    // Each layer of a route clones all those inside it for each request, so that there is one of them and not one for each matter;
+    // and each route has its whole path, since a prefix would be taken off and the path written anew.
+    let watched = from_fn_with_state(api.clone(), deadline::watch_behind_gate);
+    let open = service().route_layer(from_fn_with_state(api.clone(), deadline::watch));
+    let streamed = streams().route_layer(from_fn_with_state(api.clone(), loading::gate));
+    let v1 = tenants().merge(gateways()).merge(operators()).route_layer(watched).merge(open).merge(streamed);
     let metrics = if api.metrics_elsewhere { OpenApiRouter::new() } else { metrics() };
-    OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", v1).merge(health()).merge(metrics)
+    OpenApiRouter::with_openapi(openapi::frame()).merge(v1).merge(health()).merge(metrics)
 }
 
 /// What environment tokens configure and see.
@@ -308,10 +312,11 @@ fn operators() -> OpenApiRouter<Api> {
 
 /// What takes no token.
 fn service() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(health::show)).routes(routes!(openapi::show))
+    let health = OpenApiRouter::new().routes(routes!(health::show));
+    OpenApiRouter::new().routes(routes!(openapi::show)).nest("/api/v1", health)
 }
 
-/// What is not below the base path.
+/// What is not below the base path; the first is there too.
 fn health() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(health::show)).routes(routes!(health::live)).routes(routes!(health::ready))
 }

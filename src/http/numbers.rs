@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 /// A page of them, or all where no page is asked for: the public API's clients know of none here.
 #[utoipa::path(
-    get, path = "/phone-numbers", tag = "numbers", operation_id = "listNumbers", params(Asked, Versions),
+    get, path = "/api/v1/phone-numbers", tag = "numbers", operation_id = "listNumbers", params(Asked, Versions),
     responses((
         status = 200, description = "The numbers", body = Listed<Vec<render::Number>, Meta>,
         example = json!({
@@ -46,7 +46,7 @@ pub(super) async fn list(
 
 /// One number.
 #[utoipa::path(
-    get, path = "/phone-numbers/{number}", tag = "numbers", operation_id = "showNumber",
+    get, path = "/api/v1/phone-numbers/{number}", tag = "numbers", operation_id = "showNumber",
     params(("number" = Uuid, Path, description = "Which", example = json!(example::NUMBER)), Versions),
     responses(
         (status = 200, description = "The number", body = Data<render::Number>, example = json!(
@@ -80,7 +80,7 @@ pub(super) struct NewNumber {
 
 /// Takes a number into the environment. As with agents, a client may bring the identity along.
 #[utoipa::path(
-    post, path = "/phone-numbers", tag = "numbers", operation_id = "createNumber", params(Repeatable),
+    post, path = "/api/v1/phone-numbers", tag = "numbers", operation_id = "createNumber", params(Repeatable),
     request_body(content = NewNumber, examples(
         ("minimal" = (value = json!({"number": "+15551230001"}))),
         ("mirrored" = (value = json!({"number": "+15551230002", "id": example::NEW_NUMBER}))),
@@ -140,7 +140,7 @@ pub(super) struct DefaultAgent {
 
 /// Names the number's default agent, or nobody.
 #[utoipa::path(
-    put, path = "/phone-numbers/{number}", tag = "numbers", operation_id = "setDefaultAgent",
+    put, path = "/api/v1/phone-numbers/{number}", tag = "numbers", operation_id = "setDefaultAgent",
     params(("number" = Uuid, Path, description = "Which", example = json!(example::NUMBER)), Versions),
     request_body(content = DefaultAgent, examples(
         ("named" = (value = json!({"default_agent_id": example::CALLBACK}))),
@@ -186,7 +186,7 @@ pub(super) async fn set_default_agent(
 
 /// Gives a number up.
 #[utoipa::path(
-    delete, path = "/phone-numbers/{number}", tag = "numbers", operation_id = "deleteNumber",
+    delete, path = "/api/v1/phone-numbers/{number}", tag = "numbers", operation_id = "deleteNumber",
     params(("number" = Uuid, Path, description = "Which", example = json!(example::UNUSED_NUMBER)), Versions),
     responses(
         (status = 200, description = "Gone", body = Message<'static>, example = json!(

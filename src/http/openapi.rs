@@ -47,7 +47,7 @@ pub(super) fn frame() -> utoipa::openapi::OpenApi {
 
 /// This description.
 #[utoipa::path(
-    get, path = "/openapi.json", tag = "service", operation_id = "describe",
+    get, path = "/api/v1/openapi.json", tag = "service", operation_id = "describe",
     responses((status = 200, description = "An OpenAPI document", body = Object)),
 )]
 pub(super) async fn show(Extension(document): Extension<Document>) -> Response {

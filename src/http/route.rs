@@ -84,7 +84,7 @@ struct Asked {
 ///
 /// A number that the asker may not see is answered like one that there is not.
 #[utoipa::path(
-    get, path = "/route", tag = "calls", operation_id = "route", params(Asked),
+    get, path = "/api/v1/route", tag = "calls", operation_id = "route", params(Asked),
     responses((
         status = 200,
         description = "The decision; as plain text, where that is preferred, the agent's id alone",

@@ -64,7 +64,7 @@ struct Asked {
 
 /// How many calls came back, to whom, and how many of them were taken.
 #[utoipa::path(
-    get, path = "/callback-agents/stats", tag = "callbacks", operation_id = "callbackStatistics", params(Asked),
+    get, path = "/api/v1/callback-agents/stats", tag = "callbacks", operation_id = "callbackStatistics", params(Asked),
     responses((
         status = 200, description = "What was counted on these days", body = Data<CallbackStatistics>,
         example = json!({"success": true, "data": {

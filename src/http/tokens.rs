@@ -30,7 +30,7 @@ pub(super) struct Issued<'a> {
 
 /// Every token, oldest first, without the tokens themselves.
 #[utoipa::path(
-    get, path = "/tokens", tag = "operators", operation_id = "listTokens",
+    get, path = "/api/v1/tokens", tag = "operators", operation_id = "listTokens",
     responses((status = 200, description = "All of them", body = Data<Vec<render::Token<'static>>>, example = json!(
         {"success": true, "data": [example::token()]}
     ))),
@@ -58,7 +58,7 @@ pub(super) struct NewToken {
 
 /// Makes a token. The answer is the only place where it ever stands.
 #[utoipa::path(
-    post, path = "/tokens", tag = "operators", operation_id = "issueToken", params(Repeatable),
+    post, path = "/api/v1/tokens", tag = "operators", operation_id = "issueToken", params(Repeatable),
     request_body(content = NewToken, examples(
         ("environment" = (value = json!(
             {"role": "environment", "environment_id": example::ENVIRONMENT, "label": "CRM"}
@@ -100,7 +100,7 @@ pub(super) async fn issue(_: Operator, State(api): State<Api>, key: Key, mut for
 
 /// Revokes a token: the next request with it is refused.
 #[utoipa::path(
-    delete, path = "/tokens/{token}", tag = "operators", operation_id = "revokeToken",
+    delete, path = "/api/v1/tokens/{token}", tag = "operators", operation_id = "revokeToken",
     params(("token" = Uuid, Path, description = "Which", example = json!(example::TOKEN))),
     responses(
         (status = 200, description = "Gone", body = Message<'static>, example = json!(

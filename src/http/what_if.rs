@@ -98,7 +98,7 @@ struct Imagined {
 
 /// Answers today's decisions beside those that there would be after some changes. Nothing is stored and nothing is counted.
 #[utoipa::path(
-    post, path = "/route/what-if", tag = "calls", operation_id = "whatIf",
+    post, path = "/api/v1/route/what-if", tag = "calls", operation_id = "whatIf",
     request_body(content = WhatIf, example = json!({
         "changes": [{"agent_id": example::CALLBACK, "source_agent_ids": [example::SOURCE], "lookback_days": 7}],
         "calls": [{"dialed": example::DIALED, "caller": example::CONTACT}],
