@@ -33,8 +33,17 @@ const UNFINISHED: &str = "dialback.json.new";
 #[derive(Debug)]
 pub(super) struct DataDirectory {
     path: PathBuf,
-    /// Unlocked by the operating system when it closes, however the process ends.
-    _lock: File,
+    /// Unlocked by the operating system when the process ends, however it does.
+    lock: File,
+}
+
+impl Drop for DataDirectory {
+    /// Unlocks, which closing alone need not do: a child that another thread is starting has a copy of the descriptor until it
+    /// executes its program, and would hold the directory for that long.
+    fn drop(&mut self) {
+        // Where it fails, closing is what is left.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl DataDirectory {
@@ -160,7 +169,7 @@ impl DataDirectory {
         let options = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = options.map_err(io_error(&lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(StoreError::Io { path: lock_path, error }),
         }
@@ -264,4 +273,21 @@ fn is_unfinished(path: &Path) -> Result<bool, StoreError> {
 
 fn marker_text(format: u64) -> String {
     format!("{{\"format\":{format}}}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As between a thread that starts a program and that program, for a moment: seen as a directory that nobody held and that
+    /// was refused.
+    #[test]
+    fn a_directory_is_free_when_it_is_dropped_though_a_child_has_a_copy_of_the_descriptor() {
+        let place = tempfile::tempdir().expect("a directory");
+        let directory = DataDirectory::open(place.path(), |_| Ok(())).expect("it opens");
+        let copy = directory.lock.try_clone().expect("a copy");
+        drop(directory);
+        DataDirectory::open(place.path(), |_| Ok(())).expect("it is free");
+        drop(copy);
+    }
 }
