@@ -33,6 +33,8 @@
 mod decision;
 pub mod engine;
 mod event;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 pub mod history;
 #[cfg(feature = "http")]
 pub mod http;
