@@ -190,13 +190,9 @@ impl FromRequestParts<Api> for QueryForm {
         };
         let mut form = Form::of(Map::new(), String::new());
         for (name, value) in pairs {
-            if form.fields.insert(name.clone(), Value::String(value)).is_some() {
+            let value = if value.is_empty() { Value::Null } else { Value::String(value) };
+            if form.fields.insert(name, value).is_some() {
                 form.error("query", &"names a parameter twice".into());
-            }
-        }
-        for value in form.fields.values_mut() {
-            if value.as_str() == Some("") {
-                *value = Value::Null;
             }
         }
         Ok(Self(form))

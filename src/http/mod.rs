@@ -99,6 +99,7 @@ mod numbers;
 mod openapi;
 mod pace;
 mod page;
+mod parts;
 mod path;
 mod plain;
 mod read;
@@ -123,7 +124,7 @@ use axum::{Extension, Router};
 use decision_id::DecisionIds;
 use error::Refusal;
 use pace::Pace;
-use requests::Requests;
+use parts::Parts;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,19 +135,10 @@ use utoipa_axum::routes;
 /// Says what time it is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// What the control API stands on. Cheap to clone.
+/// What the control API stands on. Cheap to clone: a request does so for each layer around it, and counters that all processors
+/// share are what that costs, so there is one of them.
 #[derive(Clone)]
-pub struct Api {
-    service: Arc<Service>,
-    clock: Clock,
-    operator: Option<[u8; 32]>,
-    limits: Limits,
-    pace: Arc<Pace>,
-    serves_while_loading: bool,
-    requests: Arc<Requests>,
-    metrics_elsewhere: bool,
-    decisions: Arc<DecisionIds>,
-}
+pub struct Api(Arc<Parts>);
 
 /// What a request may cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -178,7 +170,7 @@ impl Api {
     /// Where the operating system has no randomness to give.
     pub fn new(service: Arc<Service>, clock: Clock) -> Self {
         let decisions = Arc::new(DecisionIds::new(service.secret()));
-        Self {
+        Self(Arc::new(Parts {
             service,
             clock,
             operator: None,
@@ -188,47 +180,52 @@ impl Api {
             requests: Arc::default(),
             metrics_elsewhere: false,
             decisions,
-        }
+        }))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Parts)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 
     /// Leaves `GET /metrics` out of [`router`]: it is served on an address of its own, by [`operations`]. What is counted there
     /// is all tenants' together, which is nothing for one of them.
     #[must_use]
     pub fn with_metrics_elsewhere(self) -> Self {
-        Self { metrics_elsewhere: true, ..self }
+        self.with(|parts| parts.metrics_elsewhere = true)
     }
 
     /// Takes one more operator token, held in memory only, by its digest: what a first start needs to make tokens that
     /// stay.
     #[must_use]
     pub fn with_operator(self, digest: [u8; 32]) -> Self {
-        Self { operator: Some(digest), ..self }
+        self.with(|parts| parts.operator = Some(digest))
     }
 
     /// The same for everybody but the operator of [`with_operator`](Self::with_operator). Clones count together with it.
     #[must_use]
     pub fn without_operator(self) -> Self {
-        Self { operator: None, ..self }
+        self.with(|parts| parts.operator = None)
     }
 
     /// Bounds how often the holder of a token may ask, measured with this clock. Whoever is held in memory only may ask as often
     /// as it likes.
     #[must_use]
     pub fn with_rates(self, rates: Rates, clock: &SteadyClock) -> Self {
-        Self { pace: Arc::new(Pace::new(rates, clock)), ..self }
+        self.with(|parts| parts.pace = Arc::new(Pace::new(rates, clock)))
     }
 
     /// Other limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
-        Self { limits, ..self }
+        self.with(|parts| parts.limits = limits)
     }
 
     /// Routes are answered from what is there while the service is still [loading](Service::load): a contact whose call has not been
     /// loaded yet goes to the default agent. Without this they are refused until everything is there.
     #[must_use]
     pub fn serving_while_loading(self, yes: bool) -> Self {
-        Self { serves_while_loading: yes, ..self }
+        self.with(|parts| parts.serves_while_loading = yes)
     }
 
     fn now(&self) -> Timestamp {

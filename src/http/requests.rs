@@ -36,15 +36,16 @@ const LATENCY: &[u64] = &[
 const DECISION: &[u64] =
     &[125, 250, 500, MICRO, 2 * MICRO, 4 * MICRO, 8 * MICRO, 16 * MICRO, 64 * MICRO, 256 * MICRO, MILLI, 10 * MILLI];
 
-/// Methods that there are routes for. What somebody makes up is counted as another one: it must not become a label.
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "HEAD"];
+/// Methods that there are routes for, and the one for what somebody makes up: it must not become a label.
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "HEAD", "other"];
 
 const STATUSES: usize = 600;
 
 /// All requests so far.
 #[derive(Debug)]
 pub(super) struct Requests {
-    routes: RwLock<HashMap<Route, Arc<Counts>, ahash::RandomState>>,
+    /// By the place of the method, then by template.
+    routes: RwLock<[Templates; METHODS.len()]>,
     /// How long decisions took, without what is around them.
     pub(super) decisions: Histogram,
     /// Requests that were given a name.
@@ -60,6 +61,8 @@ pub(super) struct Name([u8; 16]);
 
 /// Method and route template.
 pub(super) type Route = (&'static str, Box<str>);
+
+type Templates = HashMap<Box<str>, Arc<Counts>, ahash::RandomState>;
 
 /// The requests of one route.
 #[derive(Debug)]
@@ -78,8 +81,9 @@ impl Default for Requests {
 
 impl Name {
     fn new(number: u64) -> Self {
-        let text = format!("{number:016x}");
-        Self(std::array::from_fn(|place| text.as_bytes()[place]))
+        let bytes = number.to_be_bytes();
+        let digit = |place: usize| bytes[place / 2] >> (4 * (1 - place % 2)) & 15;
+        Self(std::array::from_fn(|place| b"0123456789abcdef"[usize::from(digit(place))]))
     }
 
     pub(super) fn header(&self) -> HeaderValue {
@@ -113,27 +117,24 @@ impl Requests {
     }
 
     pub(super) fn count(&self, method: &Method, template: &str, status: StatusCode, nanos: u64) {
-        let method = METHODS.into_iter().find(|known| method == known).unwrap_or("other");
-        let counts = self.of(method, template);
-        counts.latency.record(nanos);
-        if let Some(count) = counts.statuses.get(usize::from(status.as_u16())) {
-            count.fetch_add(1, Ordering::Relaxed);
+        let other = METHODS.len() - 1;
+        let method = METHODS[..other].iter().position(|known| method == known).unwrap_or(other);
+        if let Some(counts) = self.routes.read().unwrap_or_else(PoisonError::into_inner)[method].get(template) {
+            return counts.add(status, nanos);
         }
-    }
-
-    fn of(&self, method: &'static str, template: &str) -> Arc<Counts> {
-        let route: Route = (method, template.into());
-        let known = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(&route).cloned();
-        known.unwrap_or_else(|| {
-            let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(routes.entry(route).or_default())
-        })
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        routes[method].entry(template.into()).or_default().add(status, nanos);
     }
 
     /// By route, sorted.
     pub(super) fn all(&self) -> Vec<(Route, Arc<Counts>)> {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = routes.iter().map(|(route, counts)| (route.clone(), Arc::clone(counts))).collect();
+        let by_method = METHODS.into_iter().zip(&*routes);
+        let mut all: Vec<_> = by_method
+            .flat_map(|(method, templates)| {
+                templates.iter().map(move |(template, counts)| ((method, template.clone()), Arc::clone(counts)))
+            })
+            .collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all
     }
@@ -147,9 +148,28 @@ impl Default for Counts {
 }
 
 impl Counts {
+    fn add(&self, status: StatusCode, nanos: u64) {
+        self.latency.record(nanos);
+        if let Some(count) = self.statuses.get(usize::from(status.as_u16())) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// The statuses that were answered, and how often.
     pub(super) fn statuses(&self) -> impl Iterator<Item = (usize, u64)> {
         let counts = self.statuses.iter().map(|count| count.load(Ordering::Relaxed)).enumerate();
         counts.filter(|(_, count)| *count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_its_number_in_hexadecimal() {
+        for number in [0, 1, 0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210, u64::MAX] {
+            assert_eq!(Name::new(number).as_ref(), format!("{number:016x}"));
+        }
     }
 }

@@ -1,0 +1,31 @@
+//! What is in an [`Api`].
+
+use super::decision_id::DecisionIds;
+use super::pace::Pace;
+use super::requests::Requests;
+use super::{Api, Clock, Limits};
+use crate::service::Service;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// What all clones of an [`Api`] share.
+#[derive(Clone)]
+pub struct Parts {
+    pub(super) service: Arc<Service>,
+    pub(super) clock: Clock,
+    pub(super) operator: Option<[u8; 32]>,
+    pub(super) limits: Limits,
+    pub(super) pace: Arc<Pace>,
+    pub(super) serves_while_loading: bool,
+    pub(super) requests: Arc<Requests>,
+    pub(super) metrics_elsewhere: bool,
+    pub(super) decisions: Arc<DecisionIds>,
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
