@@ -2,10 +2,11 @@
 
 use super::Api;
 use super::error::{FieldErrors, Refusal};
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::ops::RangeInclusive;
 
 /// The fields that have not been read yet, and what was wrong with those that have.
@@ -181,17 +182,14 @@ impl Form {
 pub(super) struct QueryForm(pub(super) Form);
 
 impl FromRequestParts<Api> for QueryForm {
-    type Rejection = Refusal;
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
-        let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, api).await;
-        let Ok(Query(pairs)) = pairs else {
-            return Err(Refusal::invalid_field("query", "The query cannot be read."));
-        };
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
         let mut form = Form::of(Map::new(), String::new());
-        for (name, value) in pairs {
-            let value = if value.is_empty() { Value::Null } else { Value::String(value) };
-            if form.fields.insert(name, value).is_some() {
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let value = if value.is_empty() { Value::Null } else { Value::String(value.into_owned()) };
+            if form.fields.insert(name.into_owned(), value).is_some() {
                 form.error("query", &"names a parameter twice".into());
             }
         }

@@ -2,18 +2,30 @@
 
 use super::Api;
 use super::error::Refusal;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{HeaderValue, RETRY_AFTER};
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Answers 503 until everything is there. Routes are answered from what is there as soon as the configuration is, where that is wished.
+/// Answers 503 until everything is there.
 pub(super) async fn gate(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let is_answered = api.service.loading().is_none() || (is_route(&request) && routes_are_answered(&api));
-    if is_answered {
-        return next.run(request).await;
+    match api.service.loading() {
+        None => next.run(request).await,
+        Some(_) => later(Refusal::loading().into_response()),
     }
-    later(Refusal::loading().into_response())
+}
+
+/// The same for decisions, which may be answered from what is there: the first thing that such a handler takes.
+pub(super) struct Routing;
+
+impl FromRequestParts<Api> for Routing {
+    type Rejection = Response;
+
+    async fn from_request_parts(_: &mut Parts, api: &Api) -> Result<Self, Response> {
+        let is_answered = api.service.loading().is_none() || routes_are_answered(api);
+        if is_answered { Ok(Self) } else { Err(later(Refusal::loading().into_response())) }
+    }
 }
 
 /// Whether routes are answered also while the rest is loading: there is nobody whose token would be known without the configuration.
@@ -25,8 +37,4 @@ pub(super) fn routes_are_answered(api: &Api) -> bool {
 pub(super) fn later(mut answer: Response) -> Response {
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     answer
-}
-
-fn is_route(request: &Request) -> bool {
-    request.uri().path().ends_with("/route")
 }

@@ -118,9 +118,9 @@ pub use token::Token;
 
 use crate::service::Service;
 use crate::time::Timestamp;
+use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::{Extension, Router};
 use decision_id::DecisionIds;
 use error::Refusal;
 use pace::Pace;
@@ -180,6 +180,7 @@ impl Api {
             requests: Arc::default(),
             metrics_elsewhere: false,
             decisions,
+            document: Arc::default(),
         }))
     }
 
@@ -192,7 +193,11 @@ impl Api {
     /// is all tenants' together, which is nothing for one of them.
     #[must_use]
     pub fn with_metrics_elsewhere(self) -> Self {
-        self.with(|parts| parts.metrics_elsewhere = true)
+        self.with(|parts| {
+            parts.metrics_elsewhere = true;
+            // That of before has one route more.
+            parts.document = Arc::default();
+        })
     }
 
     /// Takes one more operator token, held in memory only, by its digest: what a first start needs to make tokens that
@@ -241,8 +246,7 @@ impl fmt::Debug for Api {
 
 /// The control API as a service for HTTP requests.
 pub fn router(api: Api) -> Router {
-    let (routes, described) = described(&api).split_for_parts();
-    finished(routes.layer(Extension(openapi::Document::new(&described))), api)
+    finished(described(&api).into(), api)
 }
 
 /// What an operator's tools ask, and takes no token: `GET /metrics` and the three of `GET /health`. For an address that only they
@@ -264,12 +268,14 @@ fn finished(routes: Router<Api>, api: Api) -> Router {
 
 /// Every route there is, each with its description.
 fn described(api: &Api) -> OpenApiRouter<Api> {
-    // Each layer of a route clones all those inside it for each request, so that there is one of them and not one for each matter;
-    // and each route has its whole path, since a prefix would be taken off and the path written anew.
+    // Each layer of a route clones all those inside it for each request, so that there is one of them and not one for each matter,
+    // and none around decisions, which wait for nothing; and each route has its whole path, since a prefix would be taken off and
+    // the path written anew.
     let watched = from_fn_with_state(api.clone(), deadline::watch_behind_gate);
     let open = service().route_layer(from_fn_with_state(api.clone(), deadline::watch));
     let streamed = streams().route_layer(from_fn_with_state(api.clone(), loading::gate));
     let v1 = tenants().merge(gateways()).merge(operators()).route_layer(watched).merge(open).merge(streamed);
+    let v1 = v1.routes(routes!(route::decide));
     let metrics = if api.metrics_elsewhere { OpenApiRouter::new() } else { metrics() };
     OpenApiRouter::with_openapi(openapi::frame()).merge(v1).merge(health()).merge(metrics)
 }
@@ -294,9 +300,9 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(what_if::compare))
 }
 
-/// What gateway tokens may do too. An operator may ask for routes as well.
+/// What gateway tokens may do too, beside asking for routes.
 fn gateways() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(calls::record)).routes(routes!(route::decide)).routes(routes!(answered::report))
+    OpenApiRouter::new().routes(routes!(calls::record)).routes(routes!(answered::report))
 }
 
 /// What only operators may do.

@@ -9,17 +9,18 @@ mod link;
 mod refusal;
 pub(super) mod schema;
 
-use super::reply;
-use axum::body::Body;
+use super::{Api, reply};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
-use axum::{Extension, body::Bytes};
 use serde_json::{Map, Value, json};
+use std::sync::OnceLock;
 use utoipa::OpenApi;
 
-/// The description, as it is sent.
-#[derive(Clone)]
-pub(super) struct Document(Bytes);
+/// The description, as it is sent. Made when it is asked for the first time, from the routes of the API that it is in.
+#[derive(Default)]
+pub(super) struct Document(OnceLock<Bytes>);
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,34 +51,33 @@ pub(super) fn frame() -> utoipa::openapi::OpenApi {
     get, path = "/api/v1/openapi.json", tag = "service", operation_id = "describe",
     responses((status = 200, description = "An OpenAPI document", body = Object)),
 )]
-pub(super) async fn show(Extension(document): Extension<Document>) -> Response {
-    let mut response = Response::new(Body::from(document.0));
+pub(super) async fn show(State(api): State<Api>) -> Response {
+    let made = || completed(&super::described(&api).split_for_parts().1);
+    let mut response = Response::new(Body::from(api.document.0.get_or_init(made).clone()));
     response.headers_mut().insert(CONTENT_TYPE, reply::JSON);
     response
 }
 
-impl Document {
-    /// Completes what the handlers say.
-    pub(super) fn new(described: &utoipa::openapi::OpenApi) -> Self {
-        let mut document = serde_json::to_value(described).expect("a description is JSON");
-        document["components"]["securitySchemes"] = security_schemes();
-        let mut bodies = Vec::new();
-        for operations in objects(&mut document["paths"]) {
-            for (method, operation) in operations.as_object_mut().into_iter().flatten() {
-                refusal::complete(method, operation);
-                bodies.extend(body_schema(operation));
-            }
+/// What the handlers say, completed.
+fn completed(described: &utoipa::openapi::OpenApi) -> Bytes {
+    let mut document = serde_json::to_value(described).expect("a description is JSON");
+    document["components"]["securitySchemes"] = security_schemes();
+    let mut bodies = Vec::new();
+    for operations in objects(&mut document["paths"]) {
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            refusal::complete(method, operation);
+            bodies.extend(body_schema(operation));
         }
-        link::complete(&mut document["paths"]);
-        while let Some(name) = bodies.pop() {
-            let schema = &mut document["components"]["schemas"][name];
-            // What nobody reads is refused, not ignored.
-            schema["additionalProperties"] = json!(false);
-            let items = objects(&mut schema["properties"]).map(|field| &field["items"]);
-            bodies.extend(items.filter_map(name_of));
-        }
-        Self(reply::json_bytes(&document))
     }
+    link::complete(&mut document["paths"]);
+    while let Some(name) = bodies.pop() {
+        let schema = &mut document["components"]["schemas"][name];
+        // What nobody reads is refused, not ignored.
+        schema["additionalProperties"] = json!(false);
+        let items = objects(&mut schema["properties"]).map(|field| &field["items"]);
+        bodies.extend(items.filter_map(name_of));
+    }
+    reply::json_bytes(&document)
 }
 
 fn security_schemes() -> Value {

@@ -1,6 +1,7 @@
 //! What is in an [`Api`].
 
 use super::decision_id::DecisionIds;
+use super::openapi::Document;
 use super::pace::Pace;
 use super::requests::Requests;
 use super::{Api, Clock, Limits};
@@ -20,6 +21,7 @@ pub struct Parts {
     pub(super) requests: Arc<Requests>,
     pub(super) metrics_elsewhere: bool,
     pub(super) decisions: Arc<DecisionIds>,
+    pub(super) document: Arc<Document>,
 }
 
 impl Deref for Api {

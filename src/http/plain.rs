@@ -1,14 +1,29 @@
 //! Answers for what reads no JSON: a dial plan's own HTTP client, for instance.
 
+use super::Api;
+use axum::extract::FromRequestParts;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
+use std::convert::Infallible;
 
 const PLAIN: &str = "text/plain";
 const JSON: &str = "application/json";
 
-/// Whether the client would rather have plain text (RFC 9110, section 12.5.1). Who does not care gets JSON.
-pub(super) fn is_preferred(headers: &HeaderMap) -> bool {
+/// Whether the client would rather have plain text.
+pub(super) struct IsPreferred(pub(super) bool);
+
+impl FromRequestParts<Api> for IsPreferred {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Infallible> {
+        Ok(Self(is_preferred(&parts.headers)))
+    }
+}
+
+/// As RFC 9110, section 12.5.1, has it. Who does not care gets JSON.
+fn is_preferred(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(ACCEPT);
     let accept: Vec<_> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
     let accept = accept.join(",");

@@ -5,6 +5,7 @@ use super::decision_id::Sealed;
 use super::error::Refusal;
 use super::explain::{Explanation, explanation};
 use super::form::{QueryForm, Wrong};
+use super::loading::Routing;
 use super::openapi::{example, schema};
 use super::reply::Data;
 use super::{Api, calls, plain, read, reply, time_text};
@@ -17,7 +18,6 @@ use crate::plan::{EnvironmentView, NumberView, Plan};
 use crate::slot::TallySlot;
 use crate::time::Timestamp;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
@@ -103,9 +103,10 @@ struct Asked {
     security(("environment" = []), ("gateway" = []), ("operator" = [])),
 )]
 pub(super) async fn decide(
+    _: Routing,
     Asker { reach, is_operator }: Asker,
     State(api): State<Api>,
-    headers: HeaderMap,
+    plain::IsPreferred(is_plain): plain::IsPreferred,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
     // One plan says who may see the number, how the caller's is written, and where the call goes.
@@ -138,7 +139,7 @@ pub(super) async fn decide(
         is_counted: tally.is_some(),
     });
     trace.decision.generation = generation(&plan, reach);
-    if plain::is_preferred(&headers) {
+    if is_plain {
         return Ok(plain::text(trace.decision.route.agent().map(|agent| agent.to_string()).unwrap_or_default()));
     }
     let decided = trace.decision.into();

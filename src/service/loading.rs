@@ -1,27 +1,42 @@
 //! How far the loading of what is stored has come.
 
 use super::Recovered;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Written by the thread that loads, read by everybody.
-#[derive(Default, Debug)]
-pub(super) struct Loading(Mutex<State>);
+/// Written by the thread that loads, read by everybody: every request asks, and once everything is there nobody waits for a lock.
+#[derive(Debug)]
+pub(super) struct Loading {
+    is_over: OnceLock<()>,
+    state: Mutex<State>,
+}
 
 #[derive(Default, Debug)]
 struct State {
-    /// How far; `None` once everything is there.
-    so_far: Option<Recovered>,
+    so_far: Recovered,
     /// Nobody waits for it any more.
     is_given_up: bool,
 }
 
+impl Default for Loading {
+    /// Nothing to load.
+    fn default() -> Self {
+        let loading = Self::begun();
+        loading.end();
+        loading
+    }
+}
+
 impl Loading {
     pub(super) fn begun() -> Self {
-        Self(Mutex::new(State { so_far: Some(Recovered::default()), is_given_up: false }))
+        Self { is_over: OnceLock::new(), state: Mutex::default() }
     }
 
+    /// How far; `None` once everything is there.
     pub(super) fn so_far(&self) -> Option<Recovered> {
-        self.state().so_far
+        match self.is_over.get() {
+            Some(()) => None,
+            None => Some(self.state().so_far),
+        }
     }
 
     pub(super) fn is_given_up(&self) -> bool {
@@ -29,11 +44,11 @@ impl Loading {
     }
 
     pub(super) fn advance(&self, recovered: Recovered) {
-        self.state().so_far = Some(recovered);
+        self.state().so_far = recovered;
     }
 
     pub(super) fn end(&self) {
-        self.state().so_far = None;
+        self.is_over.get_or_init(|| ());
     }
 
     pub(super) fn give_up(&self) {
@@ -41,6 +56,6 @@ impl Loading {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
