@@ -190,7 +190,7 @@ impl E164 {
 
     /// The form that nearly every record and every good trunk has: `+`, digits, nothing else.
     #[inline]
-    fn clean(text: &[u8]) -> Option<E164> {
+    pub(crate) fn clean(text: &[u8]) -> Option<E164> {
         let [b'+', digits @ ..] = text else { return None };
         if digits.len() > E164::MAX_DIGITS || digits.first() == Some(&b'0') {
             return None;
