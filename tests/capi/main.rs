@@ -4,4 +4,5 @@
 
 mod c;
 mod door;
+mod edge;
 mod header;
