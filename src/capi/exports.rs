@@ -103,7 +103,7 @@ pub unsafe extern "C" fn dialback_record(
             instance.record(read.collect::<Result<_, _>>()?, now_ms)
         })?;
         if let Some(out) = &mut out {
-            out.put(0, &done);
+            out.put(0, done);
         }
         Ok(())
     })
@@ -171,8 +171,10 @@ unsafe fn decide(
     // SAFETY: as this function's.
     let (mut out, dialed, caller) =
         unsafe { (Out::one(decision)?, bytes(dialed.0, dialed.1)?, bytes(caller.0, caller.1)?) };
-    out.put(0, &with(handle, |instance| instance.resolve(dialed, caller, now_ms, counts))?);
-    Ok(())
+    with(handle, |instance| {
+        out.put(0, (&instance.resolve(dialed, caller, now_ms, counts)?).into());
+        Ok(())
+    })
 }
 
 /// As `dialback_resolve`, with all that led to the decision, as JSON with a NUL at its end, in the caller's buffer. `needed`, which may be
@@ -201,7 +203,7 @@ pub unsafe extern "C" fn dialback_explain(
         };
         let (decided, explanation) = with(handle, |instance| instance.explain(dialed, caller, now_ms))?;
         if let Some(out) = &mut out {
-            out.put(0, &decided);
+            out.put(0, decided);
         }
         // SAFETY: as above.
         unsafe { put_text(&explanation, buffer, capacity, needed) }
@@ -282,7 +284,7 @@ pub unsafe extern "C" fn dialback_statistics(
     guard(|| {
         // SAFETY: what the caller of every function here promises.
         let (mut out, environment) = unsafe { (Out::one(statistics)?, bytes(environment, environment_len)?) };
-        out.put(0, &with(handle, |instance| instance.statistics(environment, from_ms, to_ms))?);
+        out.put(0, with(handle, |instance| instance.statistics(environment, from_ms, to_ms))?);
         Ok(())
     })
 }

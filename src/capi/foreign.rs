@@ -146,6 +146,8 @@ pub(super) struct Out<'a, T> {
     first: *mut T,
     count: usize,
     stride: usize,
+    /// The same, as it is written into each.
+    size: u32,
     _lent: PhantomData<&'a mut T>,
 }
 
@@ -158,7 +160,7 @@ impl<T: Sized32> Out<'_, T> {
     pub(super) unsafe fn one(structure: *mut T) -> Result<Self, Failure> {
         // SAFETY: as this function's.
         let stride = unsafe { size(structure)? };
-        Ok(Self { first: structure, count: 1, stride, _lent: PhantomData })
+        Ok(Self::new(structure, 1, stride))
     }
 
     /// So many, one behind the other as far as the first's size says.
@@ -170,28 +172,29 @@ impl<T: Sized32> Out<'_, T> {
         // SAFETY: as this function's.
         let stride = if count == 0 { 0 } else { unsafe { size(first)? } };
         check_extent(stride, count)?;
-        Ok(Self { first, count, stride, _lent: PhantomData })
+        Ok(Self::new(first, count, stride))
     }
 
-    /// Writes one of them: all of it but its size, and zeros where it is larger than this version knows.
+    #[inline]
+    fn new(first: *mut T, count: usize, stride: usize) -> Self {
+        Self { first, count, stride, size: u32::try_from(stride).unwrap_or(0), _lent: PhantomData }
+    }
+
+    /// Writes one of them, and zeros where it is larger than this version knows.
     ///
     /// # Panics
     /// Beyond the last.
     #[inline]
-    pub(super) fn put(&mut self, index: usize, value: &T) {
+    pub(super) fn put(&mut self, index: usize, value: T) {
         assert!(index < self.count, "there is a place for it");
-        // SAFETY: within the `count` structures of `stride` bytes, each at least as large as `T`, that the maker of this
-        // promised; `value` is no part of them, since Rust lent it. Bytes are copied, whatever they are.
+        // SAFETY: within the `count` structures of `stride` bytes, each at least as large as `T` and as aligned (`size` has
+        // looked at the first, and `stride` is a multiple of the alignment), that the maker of this promised.
         unsafe {
-            let place = self.first.byte_add(index * self.stride).cast::<u8>();
-            let (known, from) = (size_of::<T>(), ptr::from_ref(value).cast::<u8>());
-            let of_size = size_of::<u32>();
-            if index > 0 {
-                place.cast::<[u8; 4]>().write(u32::try_from(self.stride).unwrap_or(0).to_ne_bytes());
-            }
-            ptr::copy_nonoverlapping(from.add(of_size), place.add(of_size), known - of_size);
-            if self.stride > known {
-                place.add(known).write_bytes(0, self.stride - known);
+            let place = self.first.byte_add(index * self.stride);
+            place.write(value);
+            place.cast::<u32>().write(self.size);
+            if self.stride > size_of::<T>() {
+                place.cast::<u8>().add(size_of::<T>()).write_bytes(0, self.stride - size_of::<T>());
             }
         }
     }

@@ -125,16 +125,15 @@ impl Instance {
 
     /// Where the call goes. With `counts`, it is a call and not only a question.
     #[inline]
-    pub(super) fn resolve(&self, dialed: &[u8], caller: &[u8], now: u64, counts: bool) -> Result<DecisionOut, Failure> {
+    pub(super) fn resolve(&self, dialed: &[u8], caller: &[u8], now: u64, counts: bool) -> Result<Decision, Failure> {
         let plan = self.service.read_plan();
         let (dialed, caller) = asked(&plan, dialed, caller)?;
         let now = Timestamp::from_millis(now);
-        let decision = if counts {
+        Ok(if counts {
             self.service.route_on(&plan, dialed, caller, now).decision
         } else {
             self.service.resolve_on(&plan, dialed, caller, now)
-        };
-        Ok((&decision).into())
+        })
     }
 
     /// As [`resolve`](Self::resolve), with all that led to it, as JSON.
@@ -151,7 +150,7 @@ impl Instance {
         questions: &[Question],
         text: impl Fn(&Question) -> Result<(&'a [u8], &'a [u8]), Failure>,
         now: u64,
-        mut put: impl FnMut(usize, &DecisionOut),
+        mut put: impl FnMut(usize, DecisionOut),
     ) -> Result<(), Failure> {
         let plan = self.service.read_plan();
         let now = Timestamp::from_millis(now);
@@ -175,7 +174,7 @@ impl Instance {
             self.service.resolve_batch_on(&plan, &calls[..count], now, &mut decisions[..count]);
             for (index, (decision, status)) in decisions.iter().zip(statuses).take(count).enumerate() {
                 let out = if status == Status::Ok { decision.into() } else { DecisionOut::none(status as i32) };
-                put(chunk * BATCH + index, &out);
+                put(chunk * BATCH + index, out);
             }
         }
         wrong.map_or(Ok(()), Err)

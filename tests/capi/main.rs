@@ -6,3 +6,4 @@ mod c;
 mod door;
 mod edge;
 mod header;
+mod program;
