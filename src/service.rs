@@ -190,6 +190,12 @@ impl Service {
         self.engine.plan()
     }
 
+    /// A thread's own way to the plan.
+    #[cfg(feature = "capi")]
+    pub(crate) fn keep_plan(&self) -> crate::engine::KeptPlan {
+        crate::engine::KeptPlan::new(Arc::clone(&self.engine))
+    }
+
     /// As [`Engine::read_plan`].
     #[cfg(feature = "capi")]
     pub(crate) fn read_plan(&self) -> impl std::ops::Deref<Target = Arc<Plan>> + '_ {

@@ -5,7 +5,7 @@
 use super::foreign::{Out, bytes, put, put_text, questions, read, read_all, text};
 use super::instance::{self, Instance, Told};
 use super::message::{guard, last};
-use super::registry::{close, open, with};
+use super::registry::{close, open, with, with_plan};
 use super::status::{Failure, Status};
 use super::types::{CallReport, DecisionOut, Handle, Options, Question, Recorded, StatisticsOut, outcome};
 use crate::decision::Reason;
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn dialback_open(options: *const Options, handle: *mut Han
             let directory = std::str::from_utf8(directory).map_err(|_| Failure::from(Status::InvalidUtf8));
             Instance::open(directory?, options.survives, options.max_pairs)?
         };
-        let opened = open(Box::new(opened))?;
+        let opened = open(opened)?;
         // SAFETY: as above.
         unsafe { put(handle, opened) };
         Ok(())
@@ -171,8 +171,8 @@ unsafe fn decide(
     // SAFETY: as this function's.
     let (mut out, dialed, caller) =
         unsafe { (Out::one(decision)?, bytes(dialed.0, dialed.1)?, bytes(caller.0, caller.1)?) };
-    with(handle, |instance| {
-        out.put(0, (&instance.resolve(dialed, caller, now_ms, counts)?).into());
+    with_plan(handle, |instance, plan| {
+        out.put(0, (&instance.resolve(plan, dialed, caller, now_ms, counts)?).into());
         Ok(())
     })
 }
@@ -229,8 +229,8 @@ pub unsafe extern "C" fn dialback_resolve_batch(
         let (questions, mut out) = unsafe { (questions(first_question, count)?, Out::all(first_decision, count)?) };
         // SAFETY: as above.
         let texts = |question: &Question| unsafe { Ok((text(question.dialed)?, text(question.caller)?)) };
-        with(handle, |instance| {
-            instance.resolve_batch(questions, texts, now_ms, |index, decision| out.put(index, decision))
+        with_plan(handle, |instance, plan| {
+            instance.resolve_batch(plan, questions, texts, now_ms, |index, decision| out.put(index, decision))
         })
     })
 }

@@ -4,7 +4,7 @@ use super::explain::explanation;
 use super::status::{Failure, Status};
 use super::types::{DecisionOut, Question, Recorded, StatisticsOut, Survives};
 use crate::decision::{Decision, Reason, Route};
-use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine};
+use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine, KeptPlan};
 use crate::event::{Call, Change, Erasure, Event};
 use crate::history::Register;
 use crate::id::EnvironmentId;
@@ -13,8 +13,9 @@ use crate::plan::{NumberView, Plan};
 use crate::service::{Service, ServiceError};
 use crate::store::{Durability, FjallStore, MemoryStore, Upkeep};
 use crate::time::Timestamp;
+use std::ops::Deref;
 use std::process;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 /// How much longer than the longest look-back a call is kept, as the daemon keeps it.
 const GRACE_MILLIS: u64 = 24 * 60 * 60 * 1000;
@@ -52,6 +53,16 @@ impl Instance {
             (Service::start(store, engine, |_| {})?, Some(upkeep))
         };
         Ok(Self { service, upkeep, process: process::id() })
+    }
+
+    /// The plan that decisions read now.
+    pub(super) fn plan(&self) -> impl Deref<Target = Arc<Plan>> + '_ {
+        self.service.read_plan()
+    }
+
+    /// A thread's own way to it.
+    pub(super) fn keep_plan(&self) -> KeptPlan {
+        self.service.keep_plan()
     }
 
     /// What hands something in waits for a thread, which a fork leaves behind: it would wait for ever.
@@ -125,14 +136,20 @@ impl Instance {
 
     /// Where the call goes. With `counts`, it is a call and not only a question.
     #[inline]
-    pub(super) fn resolve(&self, dialed: &[u8], caller: &[u8], now: u64, counts: bool) -> Result<Decision, Failure> {
-        let plan = self.service.read_plan();
-        let (dialed, caller) = asked(&plan, dialed, caller)?;
+    pub(super) fn resolve(
+        &self,
+        plan: &Plan,
+        dialed: &[u8],
+        caller: &[u8],
+        now: u64,
+        counts: bool,
+    ) -> Result<Decision, Failure> {
+        let (dialed, caller) = asked(plan, dialed, caller)?;
         let now = Timestamp::from_millis(now);
         Ok(if counts {
-            self.service.route_on(&plan, dialed, caller, now).decision
+            self.service.route_on(plan, dialed, caller, now).decision
         } else {
-            self.service.resolve_on(&plan, dialed, caller, now)
+            self.service.resolve_on(plan, dialed, caller, now)
         })
     }
 
@@ -147,12 +164,12 @@ impl Instance {
     /// Decides many calls on one plan. A question that is none gets its status, and the answer is the first of those.
     pub(super) fn resolve_batch<'a>(
         &self,
+        plan: &Plan,
         questions: &[Question],
         text: impl Fn(&Question) -> Result<(&'a [u8], &'a [u8]), Failure>,
         now: u64,
         mut put: impl FnMut(usize, DecisionOut),
     ) -> Result<(), Failure> {
-        let plan = self.service.read_plan();
         let now = Timestamp::from_millis(now);
         let mut wrong = None;
         for (chunk, some) in questions.chunks(BATCH).enumerate() {
@@ -161,7 +178,7 @@ impl Instance {
             let mut calls = [nobody; BATCH];
             let mut statuses = [Status::Ok; BATCH];
             for (index, question) in some.iter().enumerate() {
-                match text(question).and_then(|(dialed, caller)| asked(&plan, dialed, caller)) {
+                match text(question).and_then(|(dialed, caller)| asked(plan, dialed, caller)) {
                     Ok(call) => calls[index] = call,
                     Err(failure) => {
                         statuses[index] = failure.status;
@@ -171,7 +188,7 @@ impl Instance {
             }
             let mut decisions = [NONE; BATCH];
             let count = some.len();
-            self.service.resolve_batch_on(&plan, &calls[..count], now, &mut decisions[..count]);
+            self.service.resolve_batch_on(plan, &calls[..count], now, &mut decisions[..count]);
             for (index, (decision, status)) in decisions.iter().zip(statuses).take(count).enumerate() {
                 let out = if status == Status::Ok { decision.into() } else { DecisionOut::none(status as i32) };
                 put(chunk * BATCH + index, out);

@@ -127,6 +127,14 @@ pub(super) struct Pin<'a> {
     gate: &'a Gate,
 }
 
+impl Pin<'_> {
+    /// Whether it is the seat that holds the handle, and not the crowd's count.
+    #[inline]
+    pub(super) fn is_seated(&self) -> bool {
+        self.seat.is_some()
+    }
+}
+
 impl Drop for Pin<'_> {
     #[inline]
     fn drop(&mut self) {

@@ -14,6 +14,8 @@ use crate::history::{Full, History, Keeper, LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::Metrics;
 use crate::number::{Caller, E164};
+#[cfg(feature = "capi")]
+use crate::plan::CachedBy;
 use crate::plan::{Cached, ConfigError, Plan, Published, Retired};
 use crate::slot::{Scope, TallySlot};
 use crate::sync::{Ordering, fence};
@@ -349,6 +351,35 @@ impl Reader<'_> {
     /// As [`Engine::resolve`].
     pub fn resolve(&mut self, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
         self.engine.resolve_on(self.plan.load(), dialed, caller, now)
+    }
+}
+
+/// A thread's way to the plan, which keeps the engine alive.
+#[cfg(feature = "capi")]
+pub(crate) struct KeptPlan(CachedBy<PublishedOf>);
+
+#[cfg(feature = "capi")]
+struct PublishedOf(Arc<Engine>);
+
+#[cfg(feature = "capi")]
+impl Deref for PublishedOf {
+    type Target = Published;
+
+    fn deref(&self) -> &Published {
+        &self.0.plan
+    }
+}
+
+#[cfg(feature = "capi")]
+impl KeptPlan {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self(CachedBy::new(PublishedOf(engine)))
+    }
+
+    /// The plan that decisions read now. The one that was read last stays in memory until this is asked again.
+    #[inline]
+    pub(crate) fn load(&mut self) -> &Plan {
+        self.0.load()
     }
 }
 

@@ -73,6 +73,26 @@ fn the_program_runs_with_the_static_library_in_memory_and_compiles_as_cpp() {
     }
 }
 
+#[test]
+fn the_page_s_twenty_lines_run() {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/c.md")).expect("a page");
+    let program = page.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program");
+    let scratch = tempfile::tempdir().expect("a directory");
+    let data = scratch.path().join("data").display().to_string();
+    // A clock and a place that are there.
+    let clock = "#include <stdint.h>\nstatic uint64_t now_ms(void) { return 1800000000000u; }\n";
+    assert!(program.contains("/var/lib/gateway/dialback"));
+    let program = format!("{clock}{}", program.replace("/var/lib/gateway/dialback", &data));
+    let (source, binary) = (scratch.path().join("page.c"), scratch.path().join("page"));
+    std::fs::write(&source, program).expect("written");
+    let mut command = Command::new("cc");
+    command.args(["-Wall", "-Werror", "-std=c99", "-pedantic"]).args(pkg_config(&["--cflags"])).arg(&source);
+    output(command.arg("-o").arg(&binary).args(pkg_config(&["--libs"])));
+    // Nothing is configured there, so nobody takes the call.
+    let mut command = Command::new(binary);
+    assert_eq!(output(command.env("LD_LIBRARY_PATH", installed().join("opt/dialback/lib"))), "");
+}
+
 /// A program that goes wrong must be seen.
 #[test]
 #[should_panic(expected = "dialback_open(&options, &engine)) == DIALBACK_STATUS_OK (last error: /dev/null/data")]
