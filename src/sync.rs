@@ -7,7 +7,7 @@
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 #[cfg(all(feature = "capi", not(loom)))]
-pub(crate) use std::sync::atomic::AtomicPtr;
+pub(crate) use std::sync::atomic::{AtomicPtr, compiler_fence};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};

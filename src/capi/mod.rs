@@ -7,6 +7,7 @@
 //! Unsafe code is in three files: [`foreign`] reads and writes the caller's memory, [`registry`] follows a handle, and [`exports`] has the
 //! functions themselves, which are unsafe to call by their nature.
 
+mod barrier;
 mod explain;
 mod exports;
 mod foreign;

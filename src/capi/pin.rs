@@ -6,14 +6,18 @@
 //!
 //! # Orderings
 //! * **Store, then look**, on both sides: the write of the seat before the look at the gate, the write of the gate before the look at
-//!   the seats. All four are `SeqCst`, so they are in one total order, and whichever write comes first is seen by the other
-//!   side's look: the thread finds the handle closed, or the close finds the thread inside.
+//!   the seats. Whichever write comes first is seen by the other side's look: the thread finds the handle closed, or the close
+//!   finds the thread inside. Either all four are `SeqCst` and so in one total order; or ([`barrier`]) the thread only keeps the
+//!   compiler from changing the order, and who closes has every thread run a full barrier between its write and its look: a thread
+//!   that was before its look at the gate then sees it shut, and one that was past it has made its write of the seat visible.
 //! * **What is behind the gate** is published by the gate's release store and acquired by the look at it.
 //! * **Leaving** is a release store that the close's look at the seat acquires: all that was done inside happens before
 //!   what is behind the gate goes. A seat that names another handle by then was written after it left, by the same
-//!   thread and with release too.
+//!   thread, and what is seen of a later write of a thread is not older than an earlier one: on the machines that there are, the
+//!   barrier, or else the `SeqCst` store, which releases too, makes it so.
 
-use crate::sync::{AtomicBool, AtomicU64, Ordering, order, store_then_look};
+use super::barrier;
+use crate::sync::{AtomicBool, AtomicU64, Ordering, compiler_fence};
 
 /// No handle: a seat that nobody sits in, a gate that nothing is behind.
 const NOTHING: u64 = 0;
@@ -38,13 +42,7 @@ pub(super) struct Gate {
 }
 
 impl Seat {
-    #[cfg(not(loom))]
     pub(super) const fn new() -> Self {
-        Self { taken: AtomicBool::new(false), inside: AtomicU64::new(NOTHING) }
-    }
-
-    #[cfg(loom)]
-    pub(super) fn new() -> Self {
         Self { taken: AtomicBool::new(false), inside: AtomicU64::new(NOTHING) }
     }
 
@@ -61,13 +59,7 @@ impl Seat {
 }
 
 impl Gate {
-    #[cfg(not(loom))]
     pub(super) const fn new() -> Self {
-        Self { open: AtomicU64::new(NOTHING), crowd: AtomicU64::new(0) }
-    }
-
-    #[cfg(loom)]
-    pub(super) fn new() -> Self {
         Self { open: AtomicU64::new(NOTHING), crowd: AtomicU64::new(0) }
     }
 
@@ -87,31 +79,31 @@ impl Gate {
     pub(super) fn enter<'a>(&'a self, seat: Option<&'a Seat>, handle: u64) -> Option<Pin<'a>> {
         // Inside one handle already: then the other is held by the crowd's count.
         let seat = seat.filter(|seat| seat.inside.load(Ordering::Relaxed) == NOTHING);
-        if let Some(seat) = seat {
-            seat.inside.store(handle, order!(SeqCst, "pin seat"));
-        } else {
-            self.crowd.fetch_add(1, Ordering::SeqCst);
+        match seat {
+            Some(seat) if barrier::is_there() => {
+                seat.inside.store(handle, Ordering::Release);
+                compiler_fence(Ordering::SeqCst);
+            }
+            Some(seat) => seat.inside.store(handle, Ordering::SeqCst),
+            None => {
+                self.crowd.fetch_add(1, Ordering::SeqCst);
+            }
         }
         let pin = Pin { seat, gate: self };
-        if !crate::sync::canary("pin fence") {
-            store_then_look();
-        }
-        let is_open = crate::sync::canary("pin look") || self.open.load(Ordering::SeqCst) == handle;
-        is_open.then_some(pin)
+        (self.open.load(Ordering::SeqCst) == handle).then_some(pin)
     }
 
     /// Takes the handle away: nobody comes in any more. `false`: it was not open, or somebody else did it.
     pub(super) fn shut(&self, handle: u64) -> bool {
         let is_mine = self.open.compare_exchange(handle, CLOSING, Ordering::SeqCst, Ordering::Relaxed).is_ok();
-        store_then_look();
+        if is_mine && barrier::is_there() {
+            barrier::run();
+        }
         is_mine
     }
 
     /// Whether nobody is inside the handle, which has been [`shut`](Self::shut).
     pub(super) fn is_empty(&self, mut seats: impl Iterator<Item: std::ops::Deref<Target = Seat>>, handle: u64) -> bool {
-        if crate::sync::canary("pin wait") {
-            return true;
-        }
         self.crowd.load(Ordering::SeqCst) == 0 && seats.all(|seat| seat.inside.load(Ordering::SeqCst) != handle)
     }
 
@@ -139,7 +131,7 @@ impl Drop for Pin<'_> {
     #[inline]
     fn drop(&mut self) {
         match self.seat {
-            Some(seat) => seat.inside.store(NOTHING, order!(Release, "pin leave")),
+            Some(seat) => seat.inside.store(NOTHING, Ordering::Release),
             None => {
                 self.gate.crowd.fetch_sub(1, Ordering::Release);
             }

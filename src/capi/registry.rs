@@ -2,6 +2,7 @@
 //! was made up, is found out instead of followed.
 #![allow(unsafe_code)]
 
+use super::barrier;
 use super::instance::Instance;
 use super::pin::{Gate, Seat};
 use super::status::{Failure, Status};
@@ -56,6 +57,7 @@ static OPENED: Mutex<u64> = Mutex::new(0);
 /// Opens a handle to the instance.
 pub(super) fn open(instance: Instance) -> Result<u64, Failure> {
     let mut count = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    barrier::prepare();
     let free = TABLE.iter().enumerate().find(|(_, place)| place.gate.is_free());
     let (index, place) = free.ok_or(Status::TooManyHandles)?;
     *count += 1;
