@@ -1,11 +1,11 @@
 //! The C interface: `include/dialback.h`, which is made from this module. See `docs/c.md`.
 //!
 //! Nothing here trusts what it is given but for what C cannot be asked: that a pointer which is not null is good for what its length or size
-//! field says. A handle is a number in a [table](registry), so that a closed one is a status; a panic is a status; nothing unwinds across
+//! field says. A handle is a number in a table (`registry.rs`), so that a closed one is a status; a panic is a status; nothing unwinds across
 //! the edge.
 //!
-//! Unsafe code is in three files: [`foreign`] reads and writes the caller's memory, [`registry`] follows a handle, and [`exports`] has the
-//! functions themselves, which are unsafe to call by their nature.
+//! Unsafe code is in three files: `foreign.rs` reads and writes the caller's memory, `registry.rs` follows a handle, and `exports.rs` has the
+//! functions themselves, which are unsafe to call by their nature. "The head of this file" in their safety sections is that of the header.
 
 mod barrier;
 mod explain;

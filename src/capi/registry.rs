@@ -82,13 +82,18 @@ pub(super) fn with_plan<R>(
     work: impl FnOnce(&Instance, &Plan) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
     inside(handle, |opened, seat| {
-        let Some(plan) = seat.and_then(|seat| opened.plans.get(seat)) else {
-            return work(&opened.instance, &opened.instance.plan());
+        let afresh;
+        let plan = if let Some(plan) = seat.and_then(|seat| opened.plans.get(seat)) {
+            // SAFETY: the seat is this thread's alone, and it is inside by it: a call within this one would be given none
+            // (`enter`). Who had the seat before has given it back, and who takes it has seen that (`Seat::take`).
+            let plan = unsafe { &mut *plan.get() };
+            plan.get_or_insert_with(|| opened.instance.keep_plan()).load()
+        } else {
+            afresh = opened.instance.plan();
+            &afresh
         };
-        // SAFETY: the seat is this thread's alone, and it is inside by it: a call within this one would be given none (`enter`).
-        // Who had the seat before has given it back, and who takes it has seen that (`Seat::take`).
-        let plan = unsafe { &mut *plan.get() };
-        work(&opened.instance, plan.get_or_insert_with(|| opened.instance.keep_plan()).load())
+        // One call, so that it can be one piece of code with this.
+        work(&opened.instance, plan)
     })
 }
 
