@@ -72,7 +72,7 @@ fn work(engine: &Engine, ours: E164, worker: u64, landed: &Landed, changing: &At
         assert_eq!(decision.call.map(|call| call.agent), Some(SALES));
         // Every second configuration is the night's; the decision says which it is from.
         let (desk, count) =
-            if decision.generation % 2 == 0 { (NIGHT_DESK, &landed.night) } else { (DAY_DESK, &landed.day) };
+            if decision.generation.is_multiple_of(2) { (NIGHT_DESK, &landed.night) } else { (DAY_DESK, &landed.day) };
         assert_eq!(decision.route, Route::Callback(desk));
         count.fetch_add(1, Ordering::Relaxed);
 
