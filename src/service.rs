@@ -165,6 +165,11 @@ impl Service {
         self.engine.resolve_on(plan, dialed, caller, now)
     }
 
+    /// As [`Engine::resolve_batch_on`].
+    pub fn resolve_batch_on(&self, plan: &Plan, calls: &[(E164, Caller)], now: Timestamp, decisions: &mut [Decision]) {
+        self.engine.resolve_batch_on(plan, calls, now, decisions);
+    }
+
     /// As [`Engine::explain_on`].
     pub fn explain_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Trace {
         self.engine.explain_on(plan, dialed, caller, now)
@@ -183,6 +188,18 @@ impl Service {
     /// The plan that decisions read now.
     pub fn plan(&self) -> Arc<Plan> {
         self.engine.plan()
+    }
+
+    /// A thread's own way to the plan.
+    #[cfg(feature = "capi")]
+    pub(crate) fn keep_plan(&self) -> crate::engine::KeptPlan {
+        crate::engine::KeptPlan::new(Arc::clone(&self.engine))
+    }
+
+    /// As [`Engine::read_plan`].
+    #[cfg(feature = "capi")]
+    pub(crate) fn read_plan(&self) -> impl std::ops::Deref<Target = Arc<Plan>> + '_ {
+        self.engine.read_plan()
     }
 
     /// The history that decisions read.

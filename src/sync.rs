@@ -6,6 +6,9 @@
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
+#[cfg(all(feature = "capi", not(loom)))]
+pub(crate) use std::sync::atomic::{AtomicPtr, compiler_fence};
+
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 

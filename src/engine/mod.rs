@@ -14,6 +14,8 @@ use crate::history::{Full, History, Keeper, LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::Metrics;
 use crate::number::{Caller, E164};
+#[cfg(feature = "capi")]
+use crate::plan::CachedBy;
 use crate::plan::{Cached, ConfigError, Plan, Published, Retired};
 use crate::slot::{Scope, TallySlot};
 use crate::sync::{Ordering, fence};
@@ -22,6 +24,8 @@ use crate::time::Timestamp;
 use known::{BATCH, Known};
 use std::fmt;
 use std::io;
+#[cfg(feature = "capi")]
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Pairs that an engine takes unless told otherwise: a hundred million.
@@ -129,11 +133,18 @@ impl Engine {
     /// # Panics
     /// If the slices differ in length.
     pub fn resolve_batch(&self, calls: &[(E164, Caller)], now: Timestamp, decisions: &mut [Decision]) {
+        self.resolve_batch_on(&self.plan.load(), calls, now, decisions);
+    }
+
+    /// The same on a plan that the caller holds, as [`resolve_on`](Self::resolve_on).
+    ///
+    /// # Panics
+    /// If the slices differ in length.
+    pub fn resolve_batch_on(&self, plan: &Plan, calls: &[(E164, Caller)], now: Timestamp, decisions: &mut [Decision]) {
         assert_eq!(calls.len(), decisions.len(), "a decision for each call");
-        let plan = self.plan.load();
         for (calls, decisions) in calls.chunks(BATCH).zip(decisions.chunks_mut(BATCH)) {
-            for (known, decision) in Known::of_each(&plan, &self.history, calls).iter().zip(decisions) {
-                *decision = rule::decide(&plan, known, now, &mut ());
+            for (known, decision) in Known::of_each(plan, &self.history, calls).iter().zip(decisions) {
+                *decision = rule::decide(plan, known, now, &mut ());
                 self.metrics.count(decision);
             }
         }
@@ -151,6 +162,12 @@ impl Engine {
     /// The plan that decisions read now.
     pub fn plan(&self) -> Arc<Plan> {
         self.plan.load_full()
+    }
+
+    /// The same for a moment: as cheap as a decision's own load.
+    #[cfg(feature = "capi")]
+    pub(crate) fn read_plan(&self) -> impl Deref<Target = Arc<Plan>> + '_ {
+        self.plan.load()
     }
 
     /// The history that decisions read.
@@ -334,6 +351,35 @@ impl Reader<'_> {
     /// As [`Engine::resolve`].
     pub fn resolve(&mut self, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
         self.engine.resolve_on(self.plan.load(), dialed, caller, now)
+    }
+}
+
+/// A thread's way to the plan, which keeps the engine alive.
+#[cfg(feature = "capi")]
+pub(crate) struct KeptPlan(CachedBy<PublishedOf>);
+
+#[cfg(feature = "capi")]
+struct PublishedOf(Arc<Engine>);
+
+#[cfg(feature = "capi")]
+impl Deref for PublishedOf {
+    type Target = Published;
+
+    fn deref(&self) -> &Published {
+        &self.0.plan
+    }
+}
+
+#[cfg(feature = "capi")]
+impl KeptPlan {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self(CachedBy::new(PublishedOf(engine)))
+    }
+
+    /// The plan that decisions read now. The one that was read last stays in memory until this is asked again.
+    #[inline]
+    pub(crate) fn load(&mut self) -> &Plan {
+        self.0.load()
     }
 }
 

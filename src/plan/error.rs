@@ -88,6 +88,36 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The control API's name for it, such as `AGENT_IS_PUBLISHED`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownEnvironment(_) => "ENVIRONMENT_NOT_FOUND",
+            Self::UnknownAgent(_) => "AGENT_NOT_FOUND",
+            Self::UnknownNumbers(_) => "NUMBER_NOT_FOUND",
+            Self::AgentExists(_) => "AGENT_EXISTS",
+            Self::NumberExists(_) => "PHONE_NUMBER_EXISTS",
+            Self::NumberTaken(_) => "PHONE_NUMBER_TAKEN",
+            Self::NumberInUse { .. } => "PHONE_NUMBER_IN_USE",
+            Self::AgentIsPublished(_) => "AGENT_IS_PUBLISHED",
+            Self::AgentIsCallback { .. } => "AGENT_IS_CALLBACK",
+            Self::AgentIsSource { .. } => "AGENT_IS_SOURCE",
+            Self::CallbackNotInbound(_) => "INVALID_AGENT_DIRECTION",
+            Self::NoSources
+            | Self::DuplicateSource(_)
+            | Self::TooManySources { .. }
+            | Self::DuplicateNumber(_)
+            | Self::OutOfOrder { .. } => "VALIDATION_ERROR",
+            Self::InvalidSources(_) => "INVALID_SOURCE_AGENT",
+            Self::NotACallbackAgent(_) => "NOT_A_CALLBACK_AGENT",
+            Self::DefaultNotInboundOwner { .. } => "INVALID_DEFAULT_AGENT",
+            Self::UnknownToken(_) => "TOKEN_NOT_FOUND",
+            Self::TokenExists(_) => "TOKEN_EXISTS",
+            Self::SlotsExhausted { .. } => "LIMIT_REACHED",
+        }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -24,6 +24,8 @@ pub use tally::Tallied;
 pub use view::{AgentView, CallbackView, EnvironmentView, NumberView};
 
 pub(crate) use entry::{AgentEntry, Feed, NumberEntry};
+#[cfg(feature = "capi")]
+pub(crate) use published::CachedBy;
 pub(crate) use published::{Cached, Published};
 pub(crate) use retired::Retired;
 

@@ -3,6 +3,8 @@
 use super::Plan;
 use arc_swap::{ArcSwap, Cache, Guard};
 use std::fmt;
+#[cfg(feature = "capi")]
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// The plan that decisions read now.
@@ -40,6 +42,35 @@ pub(crate) struct Cached<'a>(Cache<&'a ArcSwap<Plan>, Arc<Plan>>);
 impl Cached<'_> {
     pub(crate) fn load(&mut self) -> &Plan {
         self.0.load()
+    }
+}
+
+/// As [`Cached`], for those that keep what they read from alive themselves.
+#[cfg(feature = "capi")]
+pub(crate) struct CachedBy<P: Deref<Target = Published>>(Cache<Way<P>, Arc<Plan>>);
+
+#[cfg(feature = "capi")]
+impl<P: Deref<Target = Published>> CachedBy<P> {
+    pub(crate) fn new(published: P) -> Self {
+        Self(Cache::new(Way(published)))
+    }
+
+    #[inline]
+    pub(crate) fn load(&mut self) -> &Plan {
+        self.0.load()
+    }
+}
+
+/// What the cache goes through to what is published.
+#[cfg(feature = "capi")]
+struct Way<P>(P);
+
+#[cfg(feature = "capi")]
+impl<P: Deref<Target = Published>> Deref for Way<P> {
+    type Target = ArcSwap<Plan>;
+
+    fn deref(&self) -> &ArcSwap<Plan> {
+        &self.0.0
     }
 }
 

@@ -1,0 +1,310 @@
+//! What is behind a handle: a service, and the texts that C asks it with.
+
+use super::explain::explanation;
+use super::status::{Failure, Status};
+use super::types::{DecisionOut, Question, Recorded, StatisticsOut, Survives};
+use crate::decision::{Decision, Reason, Route};
+use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine, KeptPlan};
+use crate::event::{Call, Change, Erasure, Event};
+use crate::history::Register;
+use crate::id::EnvironmentId;
+use crate::number::{Caller, DialPlan, E164};
+use crate::plan::{NumberView, Plan};
+use crate::service::{Service, ServiceError};
+use crate::store::{Durability, FjallStore, MemoryStore, Upkeep};
+use crate::time::Timestamp;
+use std::ops::Deref;
+use std::process;
+use std::sync::{Arc, mpsc};
+
+/// How much longer than the longest look-back a call is kept, as the daemon keeps it.
+const GRACE_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
+/// Calls of a batch that are read together.
+const BATCH: usize = 32;
+
+/// An open engine.
+pub(super) struct Instance {
+    service: Service,
+    upkeep: Option<Upkeep>,
+    /// The process that has its threads.
+    process: u32,
+}
+
+impl Instance {
+    /// In memory, or with what the data directory holds.
+    pub(super) fn open(data_directory: &str, survives: u32, max_pairs: u64) -> Result<Self, Failure> {
+        let durability = match survives {
+            held if held == Survives::PowerFailure as u32 => Durability::Synced,
+            held if held == Survives::Kill as u32 => Durability::Buffered,
+            _ => return Err(Failure::new(Status::InvalidArgument, "survives: no such durability")),
+        };
+        let max_pairs = match usize::try_from(max_pairs) {
+            Ok(0) => DEFAULT_MAX_PAIRS,
+            Ok(pairs) => pairs,
+            Err(_) => return Err(Failure::new(Status::InvalidArgument, "max_pairs: more than there can be")),
+        };
+        let engine = Engine::with_max_pairs(max_pairs);
+        let (service, upkeep) = if data_directory.is_empty() {
+            (Service::start(MemoryStore, engine, |_| {})?, None)
+        } else {
+            let store = FjallStore::open(data_directory)?.with_durability(durability);
+            let upkeep = store.upkeep();
+            (Service::start(store, engine, |_| {})?, Some(upkeep))
+        };
+        Ok(Self { service, upkeep, process: process::id() })
+    }
+
+    /// The plan that decisions read now.
+    pub(super) fn plan(&self) -> impl Deref<Target = Arc<Plan>> + '_ {
+        self.service.read_plan()
+    }
+
+    /// A thread's own way to it.
+    pub(super) fn keep_plan(&self) -> KeptPlan {
+        self.service.keep_plan()
+    }
+
+    /// What hands something in waits for a thread, which a fork leaves behind: it would wait for ever.
+    pub(super) fn is_of_this_process(&self) -> Result<(), Failure> {
+        if self.process == process::id() { Ok(()) } else { Err(Status::Forked.into()) }
+    }
+
+    /// Makes the changes, together.
+    pub(super) fn configure(&self, environment: &[u8], now: u64, json: &[u8]) -> Result<u64, Failure> {
+        self.is_of_this_process()?;
+        let environment = environment_id(environment)?;
+        let changes: Vec<Change> =
+            serde_json::from_str(utf8(json).map_err(|error| error.about("json"))?).map_err(|error| bad_json(&error))?;
+        let plan = self.service.configure(environment, Timestamp::from_millis(now), move |_| Ok(changes))?;
+        Ok(plan.generation())
+    }
+
+    /// Records calls, together.
+    pub(super) fn record(&self, calls: Vec<Call>, now: u64) -> Result<Recorded, Failure> {
+        self.is_of_this_process()?;
+        let latest = Timestamp::from_millis(now).plus_millis(crate::service::MAX_SKEW_MILLIS);
+        if let Some(index) = calls.iter().position(|call| call.at > latest) {
+            let what = format!("call {index}: at_ms: more than a day in the future");
+            return Err(Failure::new(Status::InvalidArgument, what));
+        }
+        let mut recorded = Recorded { size: 0, reserved: 0, recorded: 0, unchanged: 0, ignored: 0 };
+        let mut failed = None;
+        for applied in self.service.record(calls.into_iter().map(Event::Call).collect())? {
+            match applied {
+                Ok(Applied::Recorded) => recorded.recorded += 1,
+                Ok(Applied::Unchanged) => recorded.unchanged += 1,
+                Ok(_) => recorded.ignored += 1,
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(recorded), |error: ServiceError| Err(error.into()))
+    }
+
+    /// A call as C tells it, its numbers as they are written in its environment.
+    pub(super) fn call(&self, told: &Told) -> Result<Call, Failure> {
+        let environment = environment_id(told.environment)?;
+        let agent = id(told.agent).map_err(|error| error.about("agent"))?;
+        let plan = self.service.read_plan();
+        let dial_plan = dial_plan(&plan, environment);
+        let number = |name, text| number(text, &dial_plan).map_err(|error| error.about(name));
+        Ok(Call {
+            environment,
+            agent: agent.into(),
+            from: number("from", told.from)?,
+            to: number("to", told.to)?,
+            at: Timestamp::from_millis(told.at_ms),
+            outcome: told.outcome,
+        })
+    }
+
+    /// Forgets a contact up to a moment; how many pairs that were.
+    pub(super) fn erase(&self, environment: &[u8], contact: &[u8], until: u64) -> Result<u64, Failure> {
+        self.is_of_this_process()?;
+        let environment = environment_id(environment)?;
+        let dial_plan = dial_plan(&self.service.read_plan(), environment);
+        let contact = number(contact, &dial_plan).map_err(|error| error.about("contact"))?;
+        let erasure = Erasure { environment, contact, until: Timestamp::from_millis(until) };
+        let mut erased = 0;
+        for applied in self.service.record(vec![Event::Erasure(erasure)])? {
+            if let Applied::Erased { pairs } = applied? {
+                erased += pairs;
+            }
+        }
+        Ok(erased)
+    }
+
+    /// Where the call goes. With `counts`, it is a call and not only a question.
+    #[inline]
+    pub(super) fn resolve(
+        &self,
+        plan: &Plan,
+        dialed: &[u8],
+        caller: &[u8],
+        now: u64,
+        counts: bool,
+    ) -> Result<Decision, Failure> {
+        let (dialed, caller) = asked(plan, dialed, caller)?;
+        let now = Timestamp::from_millis(now);
+        Ok(if counts {
+            self.service.route_on(plan, dialed, caller, now).decision
+        } else {
+            self.service.resolve_on(plan, dialed, caller, now)
+        })
+    }
+
+    /// As [`resolve`](Self::resolve), with all that led to it, as JSON.
+    pub(super) fn explain(&self, dialed: &[u8], caller: &[u8], now: u64) -> Result<(DecisionOut, String), Failure> {
+        let plan = self.service.read_plan();
+        let (dialed, caller) = asked(&plan, dialed, caller)?;
+        let trace = self.service.explain_on(&plan, dialed, caller, Timestamp::from_millis(now));
+        Ok(((&trace.decision).into(), explanation(&plan, &trace).to_string()))
+    }
+
+    /// Decides many calls on one plan. A question that is none gets its status, and the answer is the first of those.
+    pub(super) fn resolve_batch<'a>(
+        &self,
+        plan: &Plan,
+        questions: &[Question],
+        text: impl Fn(&Question) -> Result<(&'a [u8], &'a [u8]), Failure>,
+        now: u64,
+        mut put: impl FnMut(usize, DecisionOut),
+    ) -> Result<(), Failure> {
+        let now = Timestamp::from_millis(now);
+        let mut wrong = None;
+        for (chunk, some) in questions.chunks(BATCH).enumerate() {
+            // What is no question asks about the least number there is, and its answer goes nowhere.
+            let nobody = (E164::from_code(1).expect("a number"), Caller::Withheld);
+            let mut calls = [nobody; BATCH];
+            let mut statuses = [Status::Ok; BATCH];
+            for (index, question) in some.iter().enumerate() {
+                match text(question).and_then(|(dialed, caller)| asked(plan, dialed, caller)) {
+                    Ok(call) => calls[index] = call,
+                    Err(failure) => {
+                        statuses[index] = failure.status;
+                        wrong.get_or_insert_with(|| failure.about(&format!("question {}", chunk * BATCH + index)));
+                    }
+                }
+            }
+            let mut decisions = [NONE; BATCH];
+            let count = some.len();
+            self.service.resolve_batch_on(plan, &calls[..count], now, &mut decisions[..count]);
+            for (index, (decision, status)) in decisions.iter().zip(statuses).take(count).enumerate() {
+                let out = if status == Status::Ok { decision.into() } else { DecisionOut::none(status as i32) };
+                put(chunk * BATCH + index, out);
+            }
+        }
+        wrong.map_or(Ok(()), Err)
+    }
+
+    /// An environment's statistics over the days from the one moment to the other, both included; all that was counted so far.
+    pub(super) fn statistics(&self, environment: &[u8], from: u64, to: u64) -> Result<StatisticsOut, Failure> {
+        self.is_of_this_process()?;
+        let environment = environment_id(environment)?;
+        let (done, carried) = mpsc::sync_channel(1);
+        self.service.submit_counts(move |result| {
+            // Nobody waits any more where the waiting thread was unwound.
+            let _ = done.send(result);
+        });
+        carried.recv().map_err(|_| Failure::from(Status::NotDurable))??;
+        let days = Timestamp::from_millis(from).day()..=Timestamp::from_millis(to).day();
+        let statistics = self.service.statistics(environment, &days);
+        Ok(StatisticsOut {
+            size: 0,
+            reserved: 0,
+            callbacks: statistics.callbacks.iter().map(|one| one.count.received).sum(),
+            unmatched: statistics.unmatched,
+            pairs: self.service.history().len() as u64,
+            generation: self.service.read_plan().generation(),
+        })
+    }
+
+    /// Removes what was erased, and what is older than the longest look-back and a day, from memory and disk.
+    pub(super) fn purge(&self, now: u64) -> Result<(), Failure> {
+        self.is_of_this_process()?;
+        let now = Timestamp::from_millis(now);
+        let floor = floor(&self.service.read_plan(), now);
+        self.service.history().expire_before(floor);
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.purge(Some(floor), now)?;
+        }
+        Ok(())
+    }
+}
+
+/// A call, as C tells it.
+pub(super) struct Told<'a> {
+    pub(super) environment: &'a [u8],
+    pub(super) agent: &'a [u8],
+    pub(super) from: &'a [u8],
+    pub(super) to: &'a [u8],
+    pub(super) at_ms: u64,
+    pub(super) outcome: crate::outcome::Outcome,
+}
+
+/// What is overwritten.
+const NONE: Decision = Decision { route: Route::Unrouted, reason: Reason::UnknownNumber, call: None, generation: 0 };
+
+/// The two numbers of a call. The caller's is read as it is written where the dialed number is.
+#[inline]
+fn asked(plan: &Plan, dialed: &[u8], caller: &[u8]) -> Result<(E164, Caller), Failure> {
+    let dialed = match E164::clean(dialed) {
+        Some(dialed) => dialed,
+        None => number(dialed, &DialPlan::NONE).map_err(|error| error.about("dialed"))?,
+    };
+    // What nearly every trunk sends needs neither a dial plan nor a look at the bytes for UTF-8: it is digits.
+    let caller = match E164::clean(caller) {
+        Some(caller) => Caller::Number(caller),
+        None => written(plan, dialed, caller)?,
+    };
+    Ok((dialed, caller))
+}
+
+fn written(plan: &Plan, dialed: E164, caller: &[u8]) -> Result<Caller, Failure> {
+    let home = plan.dialed(dialed).map(NumberView::environment);
+    let dial_plan = home.map_or(DialPlan::NONE, |home| dial_plan(plan, home));
+    Ok(Caller::parse(utf8(caller).map_err(|error| error.about("caller"))?, &dial_plan))
+}
+
+fn dial_plan(plan: &Plan, environment: EnvironmentId) -> DialPlan {
+    plan.environment(environment).map_or(DialPlan::NONE, |environment| *environment.dial_plan())
+}
+
+fn number(text: &[u8], dial_plan: &DialPlan) -> Result<E164, Failure> {
+    Ok(E164::parse(utf8(text)?, dial_plan)?)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Failure> {
+    std::str::from_utf8(bytes).map_err(|_| Status::InvalidUtf8.into())
+}
+
+fn environment_id(text: &[u8]) -> Result<EnvironmentId, Failure> {
+    id(text).map(EnvironmentId::from).map_err(|error| error.about("environment"))
+}
+
+/// The identity that the text is.
+pub(super) fn id(text: &[u8]) -> Result<uuid::Uuid, Failure> {
+    uuid::Uuid::try_parse(utf8(text)?).map_err(|_| Failure::new(Status::InvalidArgument, "not a UUID"))
+}
+
+/// What is below this counts for no decision any more.
+fn floor(plan: &Plan, now: Timestamp) -> Register {
+    let own = |environment: crate::plan::EnvironmentView<'_>| {
+        let agents = environment.agents().filter_map(|agent| agent.callback()?.lookback());
+        agents.fold(environment.lookback(), Ord::max)
+    };
+    let longest = plan.environments().map(own).max().unwrap_or_default();
+    let kept = u64::from(longest.secs()) * 1000 + GRACE_MILLIS;
+    Register::floor(Timestamp::from_millis(now.millis().saturating_sub(kept)))
+}
+
+/// Where the JSON is wrong; how, only where that cannot show a number that stands in the wrong place.
+fn bad_json(error: &serde_json::Error) -> Failure {
+    let (line, column) = (error.line(), error.column());
+    let place = format!("line {line} column {column}");
+    let how = error.to_string();
+    let how = how.strip_suffix(&format!(" at {place}")).unwrap_or(&how);
+    let shows_a_number = how.bytes().filter(u8::is_ascii_digit).count() > 2;
+    let what = if shows_a_number { place } else { format!("{place}: {how}") };
+    Failure::new(Status::InvalidJson, what)
+}

@@ -1,0 +1,133 @@
+//! The functions that C calls, with Rust's texts: no more than a C program does.
+
+use dialback::capi::*;
+use std::ffi::{CStr, c_char};
+use std::ptr;
+
+pub(crate) fn parts(text: &str) -> (*const c_char, usize) {
+    (text.as_ptr().cast(), text.len())
+}
+
+pub(crate) fn text(text: &str) -> Text {
+    Text { bytes: text.as_ptr().cast(), len: text.len() }
+}
+
+pub(crate) fn path(directory: &tempfile::TempDir) -> &str {
+    directory.path().to_str().expect("UTF-8")
+}
+
+pub(crate) fn options(directory: &str) -> Options {
+    let size = u32::try_from(size_of::<Options>()).expect("small");
+    Options { size, survives: 0, max_pairs: 100_000, data_directory: text(directory) }
+}
+
+/// An engine on this directory; in memory where there is none.
+pub(crate) fn open(directory: &str) -> Handle {
+    let mut handle = 0;
+    // SAFETY: both live while the call runs.
+    let status = unsafe { dialback_open(&options(directory), &mut handle) };
+    assert_eq!(status, Status::Ok, "{}", last_error());
+    handle
+}
+
+pub(crate) fn configure(handle: Handle, environment: &str, changes: &str, now: u64) -> Status {
+    let ((environment, environment_len), (changes, changes_len)) = (parts(environment), parts(changes));
+    // SAFETY: the texts live while the call runs.
+    unsafe { dialback_configure(handle, environment, environment_len, changes, changes_len, now, ptr::null_mut()) }
+}
+
+/// With noise in it, so that what is not written is seen.
+pub(crate) fn decision() -> DecisionOut {
+    // SAFETY: numbers only; any bytes are some.
+    let mut decision: DecisionOut = unsafe { std::mem::transmute([0xA5_u8; size_of::<DecisionOut>()]) };
+    decision.size = u32::try_from(size_of::<DecisionOut>()).expect("small");
+    decision
+}
+
+pub(crate) fn resolve(handle: Handle, dialed: &[u8], caller: &[u8], now: u64) -> (Status, DecisionOut) {
+    let mut out = decision();
+    let (dialed, dialed_len) = (dialed.as_ptr().cast(), dialed.len());
+    let (caller, caller_len) = (caller.as_ptr().cast(), caller.len());
+    // SAFETY: texts and structure live while the call runs.
+    let status = unsafe { dialback_resolve(handle, dialed, dialed_len, caller, caller_len, now, &mut out) };
+    (status, out)
+}
+
+pub(crate) fn route(handle: Handle, dialed: &str, caller: &str, now: u64) -> DecisionOut {
+    let mut out = decision();
+    let ((dialed, dialed_len), (caller, caller_len)) = (parts(dialed), parts(caller));
+    // SAFETY: as above.
+    let status = unsafe { dialback_route(handle, dialed, dialed_len, caller, caller_len, now, &mut out) };
+    assert_eq!(status, Status::Ok, "{}", last_error());
+    out
+}
+
+pub(crate) fn resolve_batch<const N: usize>(handle: Handle, calls: [(&str, &str); N], now: u64) -> [DecisionOut; N] {
+    let questions = calls.map(|(dialed, caller)| Question { dialed: text(dialed), caller: text(caller) });
+    let mut out = [decision(); N];
+    // SAFETY: as above.
+    let status = unsafe { dialback_resolve_batch(handle, questions.as_ptr(), N, now, out.as_mut_ptr()) };
+    assert_eq!(status, Status::Ok, "{}", last_error());
+    out
+}
+
+/// Asks twice: once for the length.
+pub(crate) fn explain(handle: Handle, dialed: &str, caller: &str, now: u64) -> (DecisionOut, String) {
+    let mut out = decision();
+    let ((dialed, dialed_len), (caller, caller_len)) = (parts(dialed), parts(caller));
+    let mut needed = 0;
+    let mut ask = |buffer: &mut [u8]| {
+        let (start, capacity) = (buffer.as_mut_ptr().cast(), buffer.len());
+        // SAFETY: as above, and the buffer is as long as is said.
+        unsafe {
+            dialback_explain(
+                handle,
+                dialed,
+                dialed_len,
+                caller,
+                caller_len,
+                now,
+                &mut out,
+                start,
+                capacity,
+                &mut needed,
+            )
+        }
+    };
+    let mut short = [0xA5; 4];
+    assert_eq!((ask(&mut short), short), (Status::ShortBuffer, [0xA5; 4]));
+    let mut buffer = vec![0xA5; needed];
+    let mut ask = |buffer: &mut [u8]| {
+        let (start, capacity) = (buffer.as_mut_ptr().cast(), buffer.len());
+        // SAFETY: as above.
+        unsafe {
+            dialback_explain(
+                handle,
+                dialed,
+                dialed_len,
+                caller,
+                caller_len,
+                now,
+                &mut out,
+                start,
+                capacity,
+                &mut needed,
+            )
+        }
+    };
+    assert_eq!(ask(&mut buffer), Status::Ok);
+    (out, CStr::from_bytes_with_nul(&buffer).expect("all of it, and a NUL").to_str().expect("UTF-8").to_owned())
+}
+
+pub(crate) fn last_error() -> String {
+    let mut buffer = [0xA5_u8; 1000];
+    // SAFETY: the buffer is as long as is said.
+    let status = unsafe { dialback_last_error(buffer.as_mut_ptr().cast(), buffer.len(), ptr::null_mut()) };
+    assert_eq!(status, Status::Ok);
+    CStr::from_bytes_until_nul(&buffer).expect("a NUL").to_str().expect("UTF-8").to_owned()
+}
+
+/// All of a decision, to compare.
+pub(crate) fn read(decision: &DecisionOut) -> String {
+    format!("{decision:?}")
+}

@@ -1,0 +1,176 @@
+//! The scenarios of `tests/data` through the functions that C calls, called as C calls them.
+
+use crate::c;
+use dialback::capi::*;
+use dialback::testing::scenario::{Action, Answer, Door, File, Refusal, Report, run};
+use dialback::{AgentId, Change, E164, EnvironmentId, Lookback, Outcome, Reason, Route, Timestamp};
+use std::path::Path;
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// An engine behind a handle: in memory, or on a data directory that is closed and opened again before every question.
+struct CDoor {
+    handle: Handle,
+    directory: Option<tempfile::TempDir>,
+}
+
+impl CDoor {
+    fn in_memory() -> Self {
+        Self { handle: c::open(""), directory: None }
+    }
+
+    fn durable() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        Self { handle: c::open(c::path(&directory)), directory: Some(directory) }
+    }
+}
+
+impl Drop for CDoor {
+    fn drop(&mut self) {
+        assert_eq!(dialback_close(self.handle), Status::Ok);
+    }
+}
+
+impl Door for CDoor {
+    fn now(&mut self) -> Timestamp {
+        NOW
+    }
+
+    fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
+        let changes = serde_json::to_string(&[change(action)]).expect("JSON");
+        match c::configure(self.handle, &environment.to_string(), &changes, NOW.millis()) {
+            Status::Ok => Ok(()),
+            Status::Refused => {
+                let message = c::last_error();
+                Err(Refusal(message.split(':').next().expect("a code").to_owned()))
+            }
+            other => panic!("{other:?}: {}", c::last_error()),
+        }
+    }
+
+    fn call(&mut self, report: &Report) {
+        let (environment, agent) = (report.environment.to_string(), report.agent.to_string());
+        let call = CallReport {
+            size: size_of::<CallReport>() as u32,
+            outcome: u32::from(report.outcome.rank()) + 1,
+            at_ms: report.at.millis(),
+            environment: c::text(&environment),
+            agent: c::text(&agent),
+            from: c::text(&report.from),
+            to: c::text(&report.to),
+        };
+        // SAFETY: the structures and texts outlive the call.
+        let status = unsafe { dialback_record(self.handle, &call, 1, NOW.millis(), std::ptr::null_mut()) };
+        assert_eq!(status, Status::Ok, "{}", c::last_error());
+    }
+
+    fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64 {
+        let environment = environment.to_string();
+        let mut pairs = 0;
+        let ((environment, environment_len), (contact, contact_len)) = (c::parts(&environment), c::parts(contact));
+        // SAFETY: as above.
+        let status = unsafe {
+            dialback_erase(self.handle, environment, environment_len, contact, contact_len, NOW.millis(), &mut pairs)
+        };
+        assert_eq!(status, Status::Ok, "{}", c::last_error());
+        pairs
+    }
+
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+        if let Some(directory) = &self.directory {
+            assert_eq!(dialback_close(self.handle), Status::Ok);
+            self.handle = c::open(c::path(directory));
+        }
+        let (status, decision) = c::resolve(self.handle, dialed.as_bytes(), caller.as_bytes(), at.millis());
+        assert_eq!(status, Status::Ok, "{}", c::last_error());
+        let routed = c::route(self.handle, dialed, caller, at.millis());
+        let [batched, _] = c::resolve_batch(self.handle, [(dialed, caller), (dialed, "anonymous")], at.millis());
+        let (explained, _) = c::explain(self.handle, dialed, caller, at.millis());
+        for other in [routed, batched, explained] {
+            assert_eq!(c::read(&other), c::read(&decision), "all ways to ask answer the same");
+        }
+        answer(&decision)
+    }
+}
+
+fn answer(decision: &DecisionOut) -> Answer {
+    let id = |bytes: [u8; 16]| AgentId::from_u128(u128::from_be_bytes(bytes));
+    let route = match decision.route {
+        0 => Route::Unrouted,
+        1 => Route::Default(id(decision.agent)),
+        2 => Route::Callback(id(decision.agent)),
+        other => panic!("no such route: {other}"),
+    };
+    assert!((decision.outcome == 0) == (decision.called_at_ms == 0) && decision.outcome <= Outcome::ALL.len() as u32);
+    Answer {
+        route,
+        reason: Reason::ALL[decision.reason as usize - 1],
+        source: (decision.outcome != 0).then(|| id(decision.source_agent)),
+        called_at: (decision.outcome != 0).then(|| Timestamp::from_millis(decision.called_at_ms)),
+    }
+}
+
+fn change(action: &Action) -> Change {
+    match action.clone() {
+        Action::SetEnvironment { name, dial_plan, lookback } => Change::EnvironmentSet { name, dial_plan, lookback },
+        Action::AddNumber { id, number } => {
+            Change::NumberAdded { id, number: E164::parse_international(&number).expect("a number") }
+        }
+        Action::ReleaseNumber(id) => Change::NumberReleased { id },
+        Action::NameDefault { number, agent } => Change::DefaultAgentSet { number, agent },
+        Action::CreateAgent { id, name, direction } => Change::AgentCreated { id, name, label: None, direction },
+        Action::SetCalling { id, direction, numbers } => Change::CallingSet { id, direction, numbers },
+        Action::Publish(id) => Change::AgentPublished { id },
+        Action::Unpublish(id) => Change::AgentUnpublished { id },
+        Action::DeleteAgent(id) => Change::AgentDeleted { id },
+        Action::SetCallback { id, sources, statuses, lookback_days } => {
+            Change::CallbackSet { id, sources, outcomes: statuses, lookback: lookback_days.map(Lookback::from_days) }
+        }
+        Action::RemoveCallback(id) => Change::CallbackRemoved { id },
+    }
+}
+
+fn run_all(every: usize, door: impl Fn() -> CDoor) -> usize {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut scenarios = 0;
+    for entry in std::fs::read_dir(directory).expect("there are scenarios") {
+        let path = entry.expect("a readable directory").path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        let file = File::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for scenario in file.scenario.iter().step_by(every) {
+            run(&file, scenario, &mut door());
+            scenarios += 1;
+        }
+    }
+    scenarios
+}
+
+#[test]
+fn every_scenario_holds_through_c() {
+    let scenarios = run_all(1, CDoor::in_memory);
+    assert!(scenarios >= 60, "{scenarios}");
+}
+
+/// Opening a directory takes a few syncs each time, hence not all of them.
+#[test]
+fn every_fifth_scenario_holds_through_c_on_a_directory_that_is_opened_again_before_every_question() {
+    let scenarios = run_all(5, CDoor::durable);
+    assert!(scenarios >= 12, "{scenarios}");
+}
+
+/// The runner must be able to fail.
+#[test]
+#[should_panic(expected = "NO_HISTORY")]
+fn a_scenario_that_does_not_hold_is_found_out() {
+    let file = r#"
+        numbers = { main = "+15550100" }
+        [[scenario]]
+        name = "wrong"
+        steps = [{ route = { dialed = "main", caller = "+1555", reason = "NO_HISTORY" } }]
+    "#;
+    let file = File::parse(file).expect("it parses");
+    run(&file, &file.scenario[0], &mut CDoor::in_memory());
+}
