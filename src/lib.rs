@@ -30,6 +30,7 @@
 //! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `http`, `daemon`.
 #![deny(unsafe_code)]
 
+mod address;
 mod decision;
 pub mod engine;
 mod event;
@@ -53,6 +54,7 @@ pub mod tally;
 pub mod testing;
 mod time;
 
+pub use address::{AddressError, AddressTemplate, AgentAddresses, TemplateError};
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 pub use engine::{Applied, ApplyError, Engine, Reader, Routed};
 pub use event::{Answer, AnswerBody, Call, Change, Configuration, Direction, Erasure, Event, Role};

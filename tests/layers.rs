@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("number", &[]),
     ("id", &[]),
+    ("address", &["id"]),
     ("time", &[]),
     ("outcome", &[]),
     ("slot", &[]),
@@ -50,8 +51,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Adapters see the library and never each other.
 const ADAPTER: &[&str] = &[
-    "number", "id", "time", "outcome", "slot", "sync", "event", "decision", "history", "plan", "metrics", "tally",
-    "engine", "store", "service",
+    "number", "id", "address", "time", "outcome", "slot", "sync", "event", "decision", "history", "plan", "metrics",
+    "tally", "engine", "store", "service",
 ];
 
 const EVERYTHING: &[&str] = &["*"];

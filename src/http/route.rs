@@ -48,6 +48,9 @@ pub(super) struct Decided {
 pub(super) struct Answer {
     #[serde(flatten)]
     decided: Decided,
+    /// Where that agent is reached, where the daemon was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_address: Option<String>,
     /// Under which it is told that the call connected.
     decision_id: Uuid,
     #[serde(flatten)]
@@ -87,7 +90,8 @@ struct Asked {
     get, path = "/api/v1/route", tag = "calls", operation_id = "route", params(Asked),
     responses((
         status = 200,
-        description = "The decision; as plain text, where that is preferred, the agent's id alone",
+        description = "The decision; as plain text, where that is preferred, the agent's address alone: its id where it has none, nothing \
+            where the call is unrouted",
         content(
             (Data<Answer> = "application/json", example = json!({
                 "success": true,
@@ -138,12 +142,14 @@ pub(super) async fn decide(
         is_counted: tally.is_some(),
     });
     trace.decision.generation = generation(&plan, reach);
+    let agent = trace.decision.route.agent();
+    let agent_address = visible.zip(agent).and_then(|(environment, agent)| api.addresses.of(environment, agent));
     if plain::is_preferred(&headers) {
-        return Ok(plain::text(trace.decision.route.agent().map(|agent| agent.to_string()).unwrap_or_default()));
+        return Ok(plain::text(agent_address.or(agent.map(|agent| agent.to_string())).unwrap_or_default()));
     }
     let decided = trace.decision.into();
     let explanation = explain.then(|| explanation(&plan, trace, at));
-    Ok(plain::varying(reply::data(Answer { decided, decision_id, explanation })))
+    Ok(plain::varying(reply::data(Answer { decided, agent_address, decision_id, explanation })))
 }
 
 fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {

@@ -1,5 +1,6 @@
 //! The program `dialback`: arguments, clock, runtime and signals around the library.
 
+mod addresses;
 mod args;
 mod client;
 mod connections;

@@ -1,5 +1,6 @@
 //! `dialback serve`: the daemon.
 
+use crate::addresses::AddressOptions;
 use crate::client::DaemonFile;
 use crate::connections::{self, Door};
 use crate::data::DataOptions;
@@ -51,6 +52,8 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "SPAN", env = "DIALBACK_PURGE_EVERY", default_value = "24h", value_parser = retention::span)]
     purge_every: Duration,
     #[command(flatten)]
+    addresses: AddressOptions,
+    #[command(flatten)]
     tls: TlsOptions,
     #[command(flatten)]
     limits: LimitOptions,
@@ -60,6 +63,7 @@ pub(crate) struct ServeOptions {
 
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let tls = options.tls.acceptor()?;
+    let addresses = options.addresses.read()?;
     if options.check_config {
         return check_directory(&options.data);
     }
@@ -78,7 +82,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
     let service = Arc::new(service);
     let api = options.limits.bound(Api::new(Arc::clone(&service), Arc::new(now))).with_operator(operator.digest);
-    let api = api.serving_while_loading(options.serve_while_loading);
+    let api = api.serving_while_loading(options.serve_while_loading).with_addresses(addresses);
     let limits = options.limits.of_connections();
     runtime()?.block_on(async {
         let stop = Stop::listen()?;
