@@ -30,3 +30,6 @@ class Kamailio:
 
     def end(self):
         processes.end(self.process, patience=10)
+        said = open(self.log).read()
+        for bad in ["Dialback refused", "CRITICAL:", "BUG:"]:
+            assert bad not in said, [line for line in said.splitlines() if bad in line][:3]

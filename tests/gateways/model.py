@@ -40,7 +40,7 @@ class World:
             Role(d[0], [s[0], s[1]]),
             Role(d[1], [s[1], s[2]], ["no_answer", "busy"]),
             Role(d[2], [s[3]]),
-            Role(d[3], [s[0], s[4]]),
+            Role(d[3], [s[0], s[4]], ["answered", "failed"]),
             Role(d[4], [s[5], s[0]]),
         ]
         self.last = {}
