@@ -12,6 +12,7 @@
 //! | decisions inside your own gateway, state from elsewhere | [`Engine`]: [`configure`](Engine::configure), [`apply`](Engine::apply), [`resolve`](Engine::resolve) |
 //! | the same, durable | [`Service`] over a [`store`] (feature `store`) |
 //! | the control API inside your own program | `http::router` (feature `http`) |
+//! | the SIP redirect door inside your own program | `sip::Door` (feature `sip`) |
 //! | a daemon | the program `dialback` (feature `daemon`) |
 //!
 //! # Guarantees
@@ -27,10 +28,13 @@
 //! about 25 bytes of memory. See [`history`] for how, and `benches/README.md` for figures beside others'.
 //!
 //! # Features
-//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `http`, `daemon`.
+//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `http`, `sip`, `daemon`.
 #![deny(unsafe_code)]
 
 mod decision;
+#[cfg(any(feature = "http", feature = "sip"))]
+#[cfg_attr(not(all(feature = "http", feature = "sip")), allow(dead_code, reason = "each door has its own use of it"))]
+mod decision_id;
 pub mod engine;
 mod event;
 #[cfg(feature = "fleet")]
@@ -44,6 +48,8 @@ mod number;
 mod outcome;
 pub mod plan;
 pub mod service;
+#[cfg(feature = "sip")]
+pub mod sip;
 mod slot;
 pub mod store;
 mod sync;

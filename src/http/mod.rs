@@ -81,7 +81,6 @@ mod configure;
 mod constraints;
 mod contacts;
 mod deadline;
-mod decision_id;
 mod environments;
 mod error;
 mod etag;
@@ -115,12 +114,13 @@ mod what_if;
 pub use pace::{Rates, SteadyClock};
 pub use token::Token;
 
+use crate::decision_id::DecisionIds;
+use crate::metrics::SipCounts;
 use crate::service::Service;
 use crate::time::Timestamp;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::{Extension, Router};
-use decision_id::DecisionIds;
 use error::Refusal;
 use pace::Pace;
 use requests::Requests;
@@ -146,6 +146,7 @@ pub struct Api {
     requests: Arc<Requests>,
     metrics_elsewhere: bool,
     decisions: Arc<DecisionIds>,
+    sip: Option<Arc<SipCounts>>,
 }
 
 /// What a request may cost.
@@ -188,6 +189,7 @@ impl Api {
             requests: Arc::default(),
             metrics_elsewhere: false,
             decisions,
+            sip: None,
         }
     }
 
@@ -196,6 +198,12 @@ impl Api {
     #[must_use]
     pub fn with_metrics_elsewhere(self) -> Self {
         Self { metrics_elsewhere: true, ..self }
+    }
+
+    /// Shows in `GET /metrics` what comes in at a SIP door too.
+    #[must_use]
+    pub fn with_sip(self, counts: Arc<SipCounts>) -> Self {
+        Self { sip: Some(counts), ..self }
     }
 
     /// Takes one more operator token, held in memory only, by its digest: what a first start needs to make tokens that

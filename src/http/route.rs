@@ -1,7 +1,6 @@
 //! `GET /route`: which agent takes this call?
 
 use super::auth::{Asker, Reach};
-use super::decision_id::Sealed;
 use super::error::Refusal;
 use super::explain::{Explanation, explanation};
 use super::form::{QueryForm, Wrong};
@@ -9,6 +8,7 @@ use super::openapi::{example, schema};
 use super::reply::Data;
 use super::{Api, calls, plain, read, reply, time_text};
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
+use crate::decision_id::Sealed;
 use crate::engine::Routed;
 use crate::id::AgentId;
 use crate::metrics::Stopwatch;
