@@ -12,6 +12,7 @@
 //! | decisions inside your own gateway, state from elsewhere | [`Engine`]: [`configure`](Engine::configure), [`apply`](Engine::apply), [`resolve`](Engine::resolve) |
 //! | the same, durable | [`Service`] over a [`store`] (feature `store`) |
 //! | the control API inside your own program | `http::router` (feature `http`) |
+//! | the SIP redirect door inside your own program | `sip::Door` (feature `sip`) |
 //! | a daemon | the program `dialback` (feature `daemon`) |
 //!
 //! # Guarantees
@@ -27,11 +28,14 @@
 //! about 25 bytes of memory. See [`history`] for how, and `benches/README.md` for figures beside others'.
 //!
 //! # Features
-//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `http`, `daemon`.
+//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `http`, `sip`, `daemon`.
 #![deny(unsafe_code)]
 
 mod address;
 mod decision;
+#[cfg(any(feature = "http", feature = "sip"))]
+#[cfg_attr(not(all(feature = "http", feature = "sip")), allow(dead_code, reason = "each door has its own use of it"))]
+mod decision_id;
 pub mod engine;
 mod event;
 #[cfg(feature = "fleet")]
@@ -45,6 +49,8 @@ mod number;
 mod outcome;
 pub mod plan;
 pub mod service;
+#[cfg(feature = "sip")]
+pub mod sip;
 mod slot;
 pub mod store;
 mod sync;
@@ -54,7 +60,7 @@ pub mod tally;
 pub mod testing;
 mod time;
 
-pub use address::{AddressError, AddressTemplate, AgentAddresses, TemplateError};
+pub use address::{AddressTemplate, AgentAddresses, Destination, TemplateError};
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 pub use engine::{Applied, ApplyError, Engine, Reader, Routed};
 pub use event::{Answer, AnswerBody, Call, Change, Configuration, Direction, Erasure, Event, Role};

@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("number", &[]),
     ("id", &[]),
-    ("address", &["id"]),
+    ("address", &["number", "id"]),
     ("time", &[]),
     ("outcome", &[]),
     ("slot", &[]),
     ("sync", &[]),
     ("event", &["number", "id", "time", "outcome"]),
     ("decision", &["id", "time", "outcome"]),
+    // The identities of decisions, which each door gives and one of them is asked about.
+    ("decision_id", &["slot", "sync", "time"]),
     ("history", &["number", "time", "outcome", "slot", "sync"]),
     ("plan", &["number", "id", "time", "outcome", "slot", "event"]),
     ("metrics", &["sync", "decision"]),
@@ -51,8 +53,23 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Adapters see the library and never each other.
 const ADAPTER: &[&str] = &[
-    "number", "id", "address", "time", "outcome", "slot", "sync", "event", "decision", "history", "plan", "metrics",
-    "tally", "engine", "store", "service",
+    "number",
+    "id",
+    "address",
+    "time",
+    "outcome",
+    "slot",
+    "sync",
+    "event",
+    "decision",
+    "decision_id",
+    "history",
+    "plan",
+    "metrics",
+    "tally",
+    "engine",
+    "store",
+    "service",
 ];
 
 const EVERYTHING: &[&str] = &["*"];

@@ -1,10 +1,12 @@
 //! An address with places for who it is about.
 
-use crate::id::{AgentId, EnvironmentId};
+use super::Destination;
 use std::fmt;
+use std::str::FromStr;
 
-/// An address in which `{agent_id}` and `{environment_id}` stand for the agent's: `sip:{agent_id}@agents.example.com`. What kind of address
-/// it is, is for who dials it: a SIP URI, a dial string.
+/// An address with places for `{agent_id}`, `{environment_id}` and `{dialed}`, such as `sip:{agent_id}@agents.example.com`. What is put in is an
+/// identity or a number in its `+` form, so that no call can change the address in any other way. What kind of address it
+/// is, is for who dials it: a SIP URI, a dial string.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AddressTemplate(Vec<Part>);
 
@@ -13,15 +15,31 @@ enum Part {
     Text(Box<str>),
     Agent,
     Environment,
+    Dialed,
 }
 
 impl AddressTemplate {
-    /// Reads a template.
-    ///
-    /// # Errors
-    /// [`TemplateError`] where it is empty, names what it may not, or has what would break out of a header or a dial string: white space,
-    /// control characters, quotes, angle brackets, anything beyond ASCII.
-    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+    /// The address of this destination.
+    pub fn fill(&self, destination: &Destination) -> String {
+        let mut address = String::with_capacity(64);
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => address.push_str(text),
+                Part::Agent => address.push_str(&destination.agent.to_string()),
+                Part::Environment => address.push_str(&destination.environment.to_string()),
+                Part::Dialed => address.push_str(&destination.dialed.to_plus_form()),
+            }
+        }
+        address
+    }
+}
+
+impl FromStr for AddressTemplate {
+    type Err = TemplateError;
+
+    /// Refuses what is empty, names a place that there is not, or has what would break out of a header or a dial string: white space, control
+    /// characters, quotes, angle brackets, anything beyond ASCII.
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
         if text.is_empty() {
             return Err(TemplateError::Empty);
         }
@@ -36,25 +54,16 @@ impl AddressTemplate {
             parts.push(match name {
                 "agent_id" => Part::Agent,
                 "environment_id" => Part::Environment,
+                "dialed" => Part::Dialed,
                 _ => return Err(TemplateError::Name(name.into())),
             });
             rest = behind;
         }
+        if rest.contains('}') {
+            return Err(TemplateError::Unclosed);
+        }
         parts.push(Part::Text(rest.into()));
         Ok(Self(parts))
-    }
-
-    /// The address of this agent.
-    pub fn fill(&self, environment: EnvironmentId, agent: AgentId) -> String {
-        let mut address = String::with_capacity(64);
-        for part in &self.0 {
-            match part {
-                Part::Text(text) => address.push_str(text),
-                Part::Agent => address.push_str(&agent.to_string()),
-                Part::Environment => address.push_str(&environment.to_string()),
-            }
-        }
-        address
     }
 }
 
@@ -66,7 +75,7 @@ pub enum TemplateError {
     Empty,
     /// A character that no address may have.
     Character(char),
-    /// A `{` without its `}`.
+    /// A brace without the other.
     Unclosed,
     /// A place for something that is not known.
     Name(String),
@@ -77,8 +86,8 @@ impl fmt::Display for TemplateError {
         match self {
             Self::Empty => f.write_str("an address cannot be empty"),
             Self::Character(bad) => write!(f, "an address cannot have {bad:?}"),
-            Self::Unclosed => f.write_str("a { without its }"),
-            Self::Name(name) => write!(f, "{{{name}}} is not {{agent_id}} or {{environment_id}}"),
+            Self::Unclosed => f.write_str("a brace without the other"),
+            Self::Name(name) => write!(f, "{{{name}}} is no place of an address"),
         }
     }
 }
@@ -88,18 +97,21 @@ impl std::error::Error for TemplateError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{AgentId, EnvironmentId};
+    use crate::number::E164;
 
     #[test]
     fn places_are_filled_and_the_rest_is_left_as_it_is() {
         let (environment, agent) = (EnvironmentId::from_u128(1), AgentId::from_u128(2));
+        let dialed = E164::parse_international("+12125550100").unwrap();
         for (template, address) in [
             ("sip:desk@10.0.0.1:5070;transport=tls", "sip:desk@10.0.0.1:5070;transport=tls".into()),
             ("sip:{agent_id}@a", format!("sip:{agent}@a")),
             ("sips:{agent_id}@{environment_id}.a", format!("sips:{agent}@{environment}.a")),
-            ("{agent_id}{agent_id}", format!("{agent}{agent}")),
-            ("a}b", "a}b".into()),
+            ("{agent_id}{dialed}", format!("{agent}+12125550100")),
         ] {
-            assert_eq!(AddressTemplate::parse(template).unwrap().fill(environment, agent), address, "{template}");
+            let template: AddressTemplate = template.parse().unwrap();
+            assert_eq!(template.fill(&Destination { environment, agent, dialed }), address);
         }
     }
 
@@ -112,9 +124,10 @@ mod tests {
             ("<sip:a@b>", TemplateError::Character('<')),
             ("sip:ä@b", TemplateError::Character('ä')),
             ("sip:{agent_id@b", TemplateError::Unclosed),
+            ("sip:a}@b", TemplateError::Unclosed),
             ("sip:{caller}@b", TemplateError::Name("caller".into())),
         ] {
-            assert_eq!(AddressTemplate::parse(template), Err(error), "{template}");
+            assert_eq!(template.parse::<AddressTemplate>(), Err(error), "{template}");
         }
     }
 }

@@ -81,7 +81,6 @@ mod configure;
 mod constraints;
 mod contacts;
 mod deadline;
-mod decision_id;
 mod environments;
 mod error;
 mod etag;
@@ -116,12 +115,13 @@ pub use pace::{Rates, SteadyClock};
 pub use token::Token;
 
 use crate::address::AgentAddresses;
+use crate::decision_id::DecisionIds;
+use crate::metrics::SipCounts;
 use crate::service::Service;
 use crate::time::Timestamp;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::{Extension, Router};
-use decision_id::DecisionIds;
 use error::Refusal;
 use pace::Pace;
 use requests::Requests;
@@ -148,6 +148,7 @@ pub struct Api {
     metrics_elsewhere: bool,
     decisions: Arc<DecisionIds>,
     addresses: Arc<AgentAddresses>,
+    sip: Option<Arc<SipCounts>>,
 }
 
 /// What a request may cost.
@@ -191,6 +192,7 @@ impl Api {
             metrics_elsewhere: false,
             decisions,
             addresses: Arc::default(),
+            sip: None,
         }
     }
 
@@ -199,6 +201,12 @@ impl Api {
     #[must_use]
     pub fn with_metrics_elsewhere(self) -> Self {
         Self { metrics_elsewhere: true, ..self }
+    }
+
+    /// Shows in `GET /metrics` what comes in at a SIP door too.
+    #[must_use]
+    pub fn with_sip(self, counts: Arc<SipCounts>) -> Self {
+        Self { sip: Some(counts), ..self }
     }
 
     /// Takes one more operator token, held in memory only, by its digest: what a first start needs to make tokens that

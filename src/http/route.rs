@@ -1,14 +1,15 @@
 //! `GET /route`: which agent takes this call?
 
 use super::auth::{Asker, Reach};
-use super::decision_id::Sealed;
 use super::error::Refusal;
 use super::explain::{Explanation, explanation};
 use super::form::{QueryForm, Wrong};
 use super::openapi::{example, schema};
 use super::reply::Data;
 use super::{Api, calls, plain, read, reply, time_text};
+use crate::address::Destination;
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
+use crate::decision_id::Sealed;
 use crate::engine::Routed;
 use crate::id::AgentId;
 use crate::metrics::Stopwatch;
@@ -143,7 +144,8 @@ pub(super) async fn decide(
     });
     trace.decision.generation = generation(&plan, reach);
     let agent = trace.decision.route.agent();
-    let agent_address = visible.zip(agent).and_then(|(environment, agent)| api.addresses.of(environment, agent));
+    let destination = visible.zip(agent).map(|(environment, agent)| Destination { environment, agent, dialed });
+    let agent_address = destination.and_then(|destination| api.addresses.of(&destination));
     if plain::is_preferred(&headers) {
         return Ok(plain::text(agent_address.or(agent.map(|agent| agent.to_string())).unwrap_or_default()));
     }

@@ -26,8 +26,8 @@ class Campaign:
         for answering, agent in zip(self.agents, self.world.inbound):
             answering.name = agent.name
         self.addresses = {answering.name: f"sip:agent@127.0.0.1:{answering.port}" for answering in self.agents}
-        self.inside, self.outside, api = ports.take(), ports.take(), ports.take()
-        self.daemon = Daemon(program, folder, api)
+        self.inside, self.outside, api, sip = (ports.take() for _ in range(4))
+        self.daemon = Daemon(program, folder, api, ["--sip-listen", f"127.0.0.1:{sip}"])
         self.daemon.set_up(self.world, self.addresses)
         site = {
             "OUTSIDE": f"udp:127.0.0.1:{self.outside}",
@@ -35,6 +35,7 @@ class Campaign:
             "INSIDE_PORT": str(self.inside),
             "TRUNK": f'"sip:127.0.0.1:{self.trunk.port}"',
             "DEFAULT_ROUTE": f'"sip:reception@127.0.0.1:{self.default.port}"',
+            "DIALBACK_SIP": f'"sip:127.0.0.1:{sip}"',
             "DIALBACK_API": f'"http://127.0.0.1:{api}/api/v1"',
             "DIALBACK_TOKEN": f'"{self.daemon.gateway}"',
         }

@@ -12,9 +12,9 @@ import processes
 class Daemon:
     def __init__(self, program, folder, port, options=()):
         self.program, self.folder, self.port, self.options = program, folder, port, list(options)
-        self.data, self.addresses = f"{folder}/data", f"{folder}/addresses"
+        self.data, self.addresses = f"{folder}/data", f"{folder}/addresses.json"
         self.process = None
-        open(self.addresses, "a").close()
+        self.write_addresses({})
 
     def start(self):
         command = [self.program, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.data, "--log", "warn"]
@@ -78,6 +78,9 @@ class Daemon:
         if self.process.poll() is None:
             self.kill()
         if addresses:
-            with open(self.addresses, "w") as file:
-                file.writelines(f"agent {id} {address}\n" for id, address in addresses.items())
+            self.write_addresses(addresses)
         self.start()
+
+    def write_addresses(self, addresses):
+        with open(self.addresses, "w") as file:
+            json.dump({"agents": addresses, "default": "sip:{agent_id}@127.0.0.1:9"}, file)

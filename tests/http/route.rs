@@ -1,7 +1,7 @@
 use crate::server::{CONTACT, Desk, OURS, START, Server};
 use axum::http::Method;
 use dialback::store::MemoryStore;
-use dialback::{AddressTemplate, AgentAddresses, Engine};
+use dialback::{AgentAddresses, Engine};
 use serde_json::json;
 
 const MATCHED: &str = "/route?dialed=+15550001000&caller=+15557654321";
@@ -240,7 +240,7 @@ async fn the_agent_is_answered_by_its_address_where_it_has_one() {
     let client_of = |addresses: AgentAddresses| {
         Server::start_api(Engine::new(), MemoryStore, |api| api.with_addresses(addresses.clone()))
     };
-    let everyone = AddressTemplate::parse("sip:{agent_id}@{environment_id}.example.com").unwrap();
+    let everyone = "sip:{agent_id}@{environment_id}.example.com".parse().unwrap();
     let server = client_of(AgentAddresses::by_template(everyone));
     let (client, environment) = (server.tenant(), server.environment);
     let desk = Desk::set_up(&client).await;
@@ -257,8 +257,9 @@ async fn the_agent_is_answered_by_its_address_where_it_has_one() {
     // What another tenant may not see has no address either.
     assert_eq!(server.other().given(("accept", "text/plain"), Method::GET, MATCHED, None).await.text, "");
 
-    let list = "environment 0190b5a4-8c2e-7c70-9d41-0123456789ab sip:{agent_id}@elsewhere.example.com";
-    let server = client_of(AgentAddresses::default().with_list(list).unwrap());
+    let elsewhere =
+        r#"{"environments": {"0190b5a4-8c2e-7c70-9d41-0123456789ab": "sip:{agent_id}@elsewhere.example.com"}}"#;
+    let server = client_of(AgentAddresses::from_json(elsewhere).unwrap());
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
     let answer = client.given(("accept", "text/plain"), Method::GET, MATCHED, None).await;

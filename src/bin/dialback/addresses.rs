@@ -6,23 +6,32 @@ use std::fs;
 use std::path::PathBuf;
 
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "as the help is written")]
 pub(crate) struct AddressOptions {
-    /// Where agents are reached, with `{agent_id}` and `{environment_id}` for theirs, such as
-    /// `sip:{agent_id}@agents.example.com`: what `GET /route` answers
-    #[arg(long, value_name = "TEMPLATE", env = "DIALBACK_AGENT_ADDRESS", value_parser = AddressTemplate::parse)]
+    /// Where agents are reached, for `GET /route` and for SIP: an address with places for {agent_id}, {environment_id} and {dialed}, such as
+    /// sip:{agent_id}@agents.example.com;transport=tls
+    #[arg(long, alias = "sip-contact", value_name = "TEMPLATE", env = "DIALBACK_AGENT_ADDRESS")]
     agent_address: Option<AddressTemplate>,
-    /// Agents and environments whose agents are reached elsewhere: a file of lines `agent UUID ADDRESS` and `environment UUID
-    /// TEMPLATE`, read once
-    #[arg(long, value_name = "FILE", env = "DIALBACK_AGENT_ADDRESSES")]
+    /// The same for single agents and environments: a JSON file {"agents": {"ID": "TEMPLATE"}, "environments": {"ID":
+    /// "TEMPLATE"}, "default": "TEMPLATE"}, each part optional
+    #[arg(long, alias = "sip-contacts", value_name = "FILE", env = "DIALBACK_AGENT_ADDRESSES")]
     agent_addresses: Option<PathBuf>,
 }
 
 impl AddressOptions {
+    /// The file is read once, here.
     pub(crate) fn read(&self) -> Result<AgentAddresses, Failure> {
-        let addresses = self.agent_address.clone().map(AgentAddresses::by_template).unwrap_or_default();
-        let Some(path) = &self.agent_addresses else { return Ok(addresses) };
-        let wrong = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", path.display()));
-        let list = fs::read_to_string(path).map_err(|error| wrong(&error))?;
-        addresses.with_list(&list).map_err(|error| wrong(&error))
+        let addresses = match &self.agent_addresses {
+            None => AgentAddresses::default(),
+            Some(path) => {
+                let wrong = |what: String| Failure::new(format!("{}: {what}", path.display()));
+                let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+                AgentAddresses::from_json(&text).map_err(wrong)?
+            }
+        };
+        Ok(match &self.agent_address {
+            None => addresses,
+            Some(template) => addresses.with_template(template.clone()),
+        })
     }
 }

@@ -16,6 +16,7 @@ mod out;
 mod resolve;
 mod retention;
 mod serve;
+mod sip;
 mod supervisor;
 mod tls;
 mod token;

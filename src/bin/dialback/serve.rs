@@ -6,6 +6,7 @@ use crate::connections::{self, Door};
 use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::limits::{ConnectionLimits, LimitOptions};
+use crate::sip::SipOptions;
 use crate::tls::TlsOptions;
 use crate::{data, now, out, retention, supervisor};
 use dialback::http::{self, Api, Token};
@@ -56,6 +57,8 @@ pub(crate) struct ServeOptions {
     #[command(flatten)]
     tls: TlsOptions,
     #[command(flatten)]
+    sip: SipOptions,
+    #[command(flatten)]
     limits: LimitOptions,
     #[command(flatten)]
     data: DataOptions,
@@ -64,6 +67,7 @@ pub(crate) struct ServeOptions {
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let tls = options.tls.acceptor()?;
     let addresses = options.addresses.read()?;
+    let sip = options.sip.settings(options.serve_while_loading, &addresses)?;
     if options.check_config {
         return check_directory(&options.data);
     }
@@ -89,6 +93,15 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         let (listener, front_url) = listen(options.listen).await?;
         let mut doors = Vec::new();
         let mut api = api;
+        // Open until this is dropped.
+        let _sip = match sip {
+            Some(settings) => {
+                let open = options.sip.open(&service, settings).await?;
+                api = api.with_sip(open.counts());
+                Some(open)
+            }
+            None => None,
+        };
         if let Some(address) = options.metrics_listen {
             let (listener, _) = listen(address).await?;
             doors.push(Door { listener, tls: None, router: http::operations(api.clone()) });

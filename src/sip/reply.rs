@@ -1,0 +1,119 @@
+//! Responses: what is copied from the request, and where it goes.
+
+use super::message::Request;
+use super::party::{Party, split};
+use ezk_sip_types::Name;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+/// What is answered, before it is bytes. A field's value has no line end: whoever adds one makes it of checked parts.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    fields: Vec<(&'static str, String)>,
+}
+
+/// An answer as it goes out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outgoing {
+    /// The message.
+    pub bytes: Vec<u8>,
+    /// Where to, over UDP: never another address than the one the request came from (RFC 3261, section 18.2.2, and RFC 3581).
+    /// Over TCP it goes back on the same connection.
+    pub to: SocketAddr,
+}
+
+impl Reply {
+    pub(super) const fn new(status: u16) -> Self {
+        Self { status, fields: Vec::new() }
+    }
+
+    /// Adds a header field.
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        let value = value.into();
+        debug_assert!(!value.contains(['\r', '\n']), "{name} is on one line");
+        self.fields.push((name, value));
+        self
+    }
+
+    /// The answer to this request, which came from there (section 8.2.6).
+    pub(super) fn to(&self, request: &Request<'_>, from: SocketAddr, tag: u64) -> Option<Outgoing> {
+        let (via, length) = request.top_via()?;
+        let via_port = via.sent_by.port.unwrap_or(5060);
+        let asks_for_port = via.params.get("rport").is_some() || has_rport(request, length);
+        let port = if asks_for_port { from.port() } else { via_port };
+        let mut text = format!("SIP/2.0 {} {}\r\n", self.status, phrase(self.status));
+        let mut vias = request.all(&Name::VIA);
+        if let Some(first) = vias.next() {
+            let (top, rest) = first.split_at_checked(length)?;
+            let _ = write!(text, "Via: {}{rest}\r\n", stamped(top, from));
+        }
+        for via in vias {
+            let _ = write!(text, "Via: {via}\r\n");
+        }
+        for (name, word) in [(Name::FROM, "From"), (Name::CALL_ID, "Call-ID"), (Name::CSEQ, "CSeq")] {
+            if let Some(value) = request.first(&name) {
+                let _ = write!(text, "{word}: {value}\r\n");
+            }
+        }
+        if let Some(to) = request.first(&Name::TO) {
+            let is_tagged = Party::of(to).is_none_or(|party| party.param("tag").is_some());
+            let tag = if is_tagged { String::new() } else { format!(";tag={tag:016x}") };
+            let _ = write!(text, "To: {to}{tag}\r\n");
+        }
+        for (name, value) in &self.fields {
+            let _ = write!(text, "{name}: {value}\r\n");
+        }
+        text.push_str("Content-Length: 0\r\n\r\n");
+        Some(Outgoing { bytes: text.into_bytes(), to: SocketAddr::new(from.ip(), port) })
+    }
+}
+
+fn has_rport(request: &Request<'_>, length: usize) -> bool {
+    let top = request.first(&Name::VIA).and_then(|value| value.get(..length)).unwrap_or_default();
+    split(top, ';').skip(1).any(is_rport)
+}
+
+fn is_rport(param: &str) -> bool {
+    param.split_once('=').map_or(param, |(key, _)| key).trim().eq_ignore_ascii_case("rport")
+}
+
+fn is_received(param: &str) -> bool {
+    param.split_once('=').is_some_and(|(key, _)| key.trim().eq_ignore_ascii_case("received"))
+}
+
+/// The topmost hop with the address that the packet came from, whatever it said of that itself (sections 18.2.1, and RFC 3581,
+/// section 4).
+fn stamped(via: &str, from: SocketAddr) -> String {
+    let mut text = String::with_capacity(via.len() + 48);
+    for (place, param) in split(via, ';').enumerate() {
+        match place {
+            0 => text.push_str(param.trim_end()),
+            _ if is_received(param) => {}
+            _ if is_rport(param) => {
+                let _ = write!(text, ";rport={}", from.port());
+            }
+            _ => {
+                let _ = write!(text, ";{}", param.trim());
+            }
+        }
+    }
+    let _ = write!(text, ";received={}", from.ip().to_canonical());
+    text
+}
+
+const fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        302 => "Moved Temporarily",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        416 => "Unsupported URI Scheme",
+        420 => "Bad Extension",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        503 => "Service Unavailable",
+        505 => "Version Not Supported",
+        _ => "Answered",
+    }
+}
