@@ -118,7 +118,7 @@ class Campaign:
 
     def kill(self):
         """The daemon is killed in mid-run, calls are placed while it is away, and it starts again."""
-        calls = self.traffic.inbound(700)
+        calls = self.traffic.inbound(900)
         calling = Calling(self.ports, self.folder, self.outside, calls, RATE)
         time.sleep(1.2)
         killing = time.time()
@@ -126,6 +126,7 @@ class Campaign:
         killed = time.time()
         meanwhile = self.traffic.outbound_to_others(60)
         self.send(self.inside, meanwhile)
+        time.sleep(0.7)
         starting = time.time()
         self.daemon.start()
         started = time.time() + WARY
