@@ -36,9 +36,12 @@ class Daemon:
         processes.end(self.process, signal.SIGKILL)
 
     def send(self, method, path, body=None, token=None, base="/api/v1"):
+        return self.send_text(method, path, body and json.dumps(body), token, base)
+
+    def send_text(self, method, path, body, token, base="/api/v1"):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        connection.request(method, base + path, body and json.dumps(body), headers)
+        connection.request(method, base + path, body, headers)
         answer = connection.getresponse()
         text = answer.read().decode()
         connection.close()

@@ -11,7 +11,7 @@ DEFINE = re.compile(r"^#!define (\w+) (.*)$", re.M)
 
 
 class Kamailio:
-    def __init__(self, config, folder, site, children=4):
+    def __init__(self, config, folder, site, children=4, memory=64):
         self.folder, self.log = folder, f"{folder}/kamailio.log"
         os.makedirs(folder, exist_ok=True)
         text = open(f"{EXAMPLES}/site.cfg").read()
@@ -20,7 +20,7 @@ class Kamailio:
         with open(f"{folder}/site.cfg", "w") as file:
             file.write(DEFINE.sub(lambda found: f"#!define {found[1]} {site.get(found[1], found[2])}", text))
         # What it includes is looked for in the working directory first.
-        self.command = ["kamailio", "-f", os.path.join(EXAMPLES, config), "-w", folder, "-Y", folder, "-m", "64", "-M", "8"]
+        self.command = ["kamailio", "-f", os.path.join(EXAMPLES, config), "-w", folder, "-Y", folder, "-m", str(memory), "-M", "8"]
         checked = subprocess.run(self.command + ["-c"], cwd=folder, capture_output=True, text=True)
         assert checked.returncode == 0 and "CRITICAL" not in checked.stderr, checked.stderr
         self.process = processes.start(self.command + ["-DD", "-E", "-n", str(children)], self.log, cwd=folder)

@@ -52,6 +52,15 @@ def is_bound(port, kind=socket.SOCK_DGRAM):
     return False
 
 
+def cpu(pid):
+    """Processor time of a process and of its children so far, in seconds."""
+    seconds = 0
+    with open(f"/proc/{pid}/stat") as file:
+        seconds += sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return seconds + sum(cpu(int(child)) for child in file.read().split())
+
+
 class Ports:
     """One free port after another, from a given one on."""
 

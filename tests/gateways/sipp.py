@@ -32,18 +32,19 @@ class Call:
     landings: list = field(default_factory=list)
 
 
-def options(ports, folder, name, port):
-    files = ["-trace_logs", "-log_file", f"{folder}/{name}.calls", "-trace_err", "-error_file", f"{folder}/{name}.errors"]
+def options(ports, folder, name, port, logs=True):
+    files = ["-trace_logs", "-log_file", f"{folder}/{name}.calls"] if logs else []
+    files += ["-trace_err", "-error_file", f"{folder}/{name}.errors"]
     return ["-i", "127.0.0.1", "-p", str(port), "-mp", str(ports.take()), "-nostdin", "-buff_size", "4194304", *files]
 
 
 class Answering:
     """Somebody who takes calls, on a port of its own."""
 
-    def __init__(self, ports, folder, name):
+    def __init__(self, ports, folder, name, logs=True):
         self.name, self.port = name, ports.take()
         self.log = f"{folder}/{name}.calls"
-        command = ["sipp", "-sf", f"{SCENARIOS}/agent.xml", *options(ports, folder, name, self.port)]
+        command = ["sipp", "-sf", f"{SCENARIOS}/agent.xml", *options(ports, folder, name, self.port, logs)]
         self.process = processes.start(command, f"{folder}/{name}.out")
         self.read, self.got = 0, {}
         processes.until(lambda: processes.is_bound(self.port), f"SIPp on {self.port}")
