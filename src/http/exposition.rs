@@ -165,7 +165,7 @@ impl Page<'_> {
     }
 
     fn sip(&mut self, counts: &SipCounts) -> fmt::Result {
-        let help = "SIP requests by method and the status that they were answered with; an ACK never is";
+        let help = "SIP requests by method and the status that they were answered with";
         let mut family = self.family("sip_requests", help, None, MetricType::Counter)?;
         for method in SIP_METHODS {
             for status in SIP_STATUSES {

@@ -4,7 +4,7 @@ use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 
 /// Methods that are told apart; whatever else there is counts as the last.
-pub const SIP_METHODS: [&str; 5] = ["INVITE", "ACK", "CANCEL", "OPTIONS", "other"];
+pub const SIP_METHODS: [&str; 4] = ["INVITE", "CANCEL", "OPTIONS", "other"];
 
 /// Every status that the door answers with.
 pub const SIP_STATUSES: [u16; 11] = [200, 302, 400, 404, 405, 416, 420, 480, 481, 503, 505];
@@ -34,6 +34,8 @@ events! {
     Stranger = "stranger",
     /// What is no request of SIP, or says of no way back: nothing was answered.
     Unreadable = "unreadable",
+    /// An ACK, which nothing is ever answered to.
+    Ack = "ack",
     /// A response: the door asks nobody, so that it belongs to nobody here.
     Response = "response",
     /// More bytes than a message may have: the connection was closed.

@@ -15,7 +15,15 @@ const MAX_FIELDS: usize = 256;
 pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     pub(super) uri: &'a str,
-    fields: Vec<(Name, String)>,
+    fields: Vec<Field>,
+}
+
+/// A header field, on one line.
+struct Field {
+    name: Name,
+    value: String,
+    /// The value as it came, where that is no UTF-8: names in Latin-1 are met, and an answer tells them again as they were.
+    raw: Option<Vec<u8>>,
 }
 
 /// Why a request is not one that could be carried out.
@@ -56,7 +64,7 @@ impl<'a> Packet<'a> {
                 is_whole = false;
                 break;
             };
-            match field(line) {
+            match Field::read(line) {
                 Some(field) if fields.len() < MAX_FIELDS => fields.push(field),
                 _ => fault = fault.and(Err(Fault::Malformed)),
             }
@@ -89,8 +97,8 @@ impl Head {
             return None;
         }
         let length = lines.head_end();
-        let fields = PullParser::new(bytes, 0).skip(1).filter_map(|line| field(line.ok()?));
-        let fields = fields.filter(|(name, _)| *name == Name::CONTENT_LENGTH).collect();
+        let fields = PullParser::new(bytes, 0).skip(1).filter_map(|line| Field::read(line.ok()?));
+        let fields = fields.filter(|field| field.name == Name::CONTENT_LENGTH).collect();
         let body = Request { method: "", uri: "", fields }.content_length();
         Some(Head { length, body })
     }
@@ -102,33 +110,38 @@ fn start_line(line: &str) -> (&str, &str, Result<(), Fault>) {
     let method = words.next().unwrap_or_default();
     let uri = words.next().unwrap_or_default();
     let version = words.next().unwrap_or_default();
-    let is_three = words.next().is_none() && is_token(method) && !uri.is_empty();
-    // What is read of a longer line is not to be told in an answer.
+    let is_three = words.next().is_none() && is_token(method);
+    // A URI goes into answers. It has no header fields here (section 19.1.1); in front of the host a question mark is the user's.
     let is_plain = uri.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"'));
-    let fault = match version.get(..4) {
-        _ if !is_three => Err(Fault::Malformed),
-        _ if version.eq_ignore_ascii_case("SIP/2.0") => {
-            if is_plain {
-                Ok(())
-            } else {
-                Err(Fault::Malformed)
-            }
-        }
-        Some(name) if name.eq_ignore_ascii_case("SIP/") => Err(Fault::Version),
-        _ => Err(Fault::Malformed),
+    let is_sound =
+        is_three && is_plain && !uri.is_empty() && !uri.rsplit('@').next().is_some_and(|host| host.contains('?'));
+    let is_sip = version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("SIP/"));
+    let fault = match () {
+        () if !is_sound || !is_sip => Err(Fault::Malformed),
+        () if version.eq_ignore_ascii_case("SIP/2.0") => Ok(()),
+        () => Err(Fault::Version),
     };
     (method, uri, fault)
 }
 
-/// Name and value of a header field, on one line. A field that is not text is none.
-fn field(line: &[u8]) -> Option<(Name, String)> {
-    let text = String::from_utf8(line.to_vec()).ok()?;
-    // A fold is as good as a space (section 7.3.1), and none may get into an answer.
-    let text = if text.contains(['\r', '\n']) { text.replace(['\r', '\n'], " ") } else { text };
-    let source = Bytes::from(text);
-    let text = str::from_utf8(&source).ok()?;
-    let (_, Line { name, value }) = Line::parse(&source, text).ok()?;
-    (!name.as_print_str().is_empty()).then(|| (name, value.trim().to_owned()))
+impl Field {
+    /// `None` for a line that is no field.
+    fn read(line: &[u8]) -> Option<Field> {
+        // A fold is as good as a space (section 7.3.1), and none may get into an answer.
+        let line: Vec<u8> = line.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect();
+        let source = Bytes::from(String::from_utf8_lossy(&line).into_owned());
+        let (_, Line { name, value }) = Line::parse(&source, str::from_utf8(&source).ok()?).ok()?;
+        let value = value.trim().to_owned();
+        let raw = str::from_utf8(&line).is_err().then(|| {
+            let colon = line.iter().position(|byte| *byte == b':').unwrap_or_default();
+            line[colon + 1..].trim_ascii().to_vec()
+        });
+        (!name.as_print_str().is_empty()).then_some(Field { name, value, raw })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.raw.as_deref().unwrap_or(self.value.as_bytes())
+    }
 }
 
 pub(super) fn is_token(text: &str) -> bool {
@@ -139,7 +152,12 @@ pub(super) fn is_token(text: &str) -> bool {
 impl Request<'_> {
     /// The values of all fields of this name, in their order.
     pub(super) fn all(&self, name: &Name) -> impl Iterator<Item = &str> {
-        self.fields.iter().filter(move |(there, _)| there == name).map(|(_, value)| value.as_str())
+        self.fields.iter().filter(move |field| field.name == *name).map(|field| field.value.as_str())
+    }
+
+    /// The same, byte for byte but for folds.
+    pub(super) fn bytes(&self, name: &Name) -> impl Iterator<Item = &[u8]> {
+        self.fields.iter().filter(move |field| field.name == *name).map(Field::bytes)
     }
 
     /// The value of the first field of this name.

@@ -164,7 +164,7 @@ impl Door {
         };
         // An ACK is never answered, whatever it is like (RFC 3261, section 17.1.1.3 and 17.2.1).
         if request.method == "ACK" {
-            self.counts.answer("ACK", 200);
+            self.counts.count(SipEvent::Ack);
             return None;
         }
         let transaction = self.transaction(&request, from.ip());

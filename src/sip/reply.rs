@@ -35,42 +35,47 @@ impl Reply {
         self
     }
 
-    /// The answer to this request, which came from there (section 8.2.6).
+    /// The answer to this request, which came from there (section 8.2.6). `None` where nothing says by which way it came.
     pub(super) fn to(&self, request: &Request<'_>, from: SocketAddr, tag: u64) -> Option<Outgoing> {
-        let (via, length) = request.top_via()?;
-        let via_port = via.sent_by.port.unwrap_or(5060);
-        let asks_for_port = via.params.get("rport").is_some() || has_rport(request, length);
-        let port = if asks_for_port { from.port() } else { via_port };
-        let mut text = format!("SIP/2.0 {} {}\r\n", self.status, phrase(self.status));
-        let mut vias = request.all(&Name::VIA);
-        if let Some(first) = vias.next() {
-            let (top, rest) = first.split_at_checked(length)?;
-            let _ = write!(text, "Via: {}{rest}\r\n", stamped(top, from));
-        }
-        for via in vias {
-            let _ = write!(text, "Via: {via}\r\n");
-        }
-        for (name, word) in [(Name::FROM, "From"), (Name::CALL_ID, "Call-ID"), (Name::CSEQ, "CSeq")] {
-            if let Some(value) = request.first(&name) {
-                let _ = write!(text, "{word}: {value}\r\n");
+        let mut bytes = format!("SIP/2.0 {} {}\r\n", self.status, phrase(self.status)).into_bytes();
+        let mut add = |name: &str, parts: [&[u8]; 2]| {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            for part in parts {
+                bytes.extend_from_slice(part);
             }
+            bytes.extend_from_slice(b"\r\n");
+        };
+        let mut vias = request.bytes(&Name::VIA);
+        let first = vias.next()?;
+        let mut to = from;
+        match request.first(&Name::VIA).zip(request.top_via()) {
+            Some((value, (via, length))) => {
+                let (top, rest) = value.split_at_checked(length)?;
+                if !split(top, ';').skip(1).any(is_rport) {
+                    to.set_port(via.sent_by.port.unwrap_or(5060));
+                }
+                add("Via", [stamped(top, from).as_bytes(), rest.as_bytes()]);
+            }
+            // It is told that it is malformed where it came from.
+            None => add("Via", [first, b""]),
         }
-        if let Some(to) = request.first(&Name::TO) {
-            let is_tagged = Party::of(to).is_none_or(|party| party.param("tag").is_some());
+        vias.for_each(|via| add("Via", [via, b""]));
+        for (name, word) in [(Name::FROM, "From"), (Name::CALL_ID, "Call-ID"), (Name::CSEQ, "CSeq")] {
+            request.bytes(&name).take(1).for_each(|value| add(word, [value, b""]));
+        }
+        if let (Some(value), Some(text)) = (request.bytes(&Name::TO).next(), request.first(&Name::TO)) {
+            let is_tagged = Party::of(text).is_none_or(|party| party.param("tag").is_some());
             let tag = if is_tagged { String::new() } else { format!(";tag={tag:016x}") };
-            let _ = write!(text, "To: {to}{tag}\r\n");
+            add("To", [value, tag.as_bytes()]);
         }
         for (name, value) in &self.fields {
-            let _ = write!(text, "{name}: {value}\r\n");
+            add(name, [value.as_bytes(), b""]);
         }
-        text.push_str("Content-Length: 0\r\n\r\n");
-        Some(Outgoing { bytes: text.into_bytes(), to: SocketAddr::new(from.ip(), port) })
+        add("Content-Length", [b"0", b""]);
+        bytes.extend_from_slice(b"\r\n");
+        Some(Outgoing { bytes, to })
     }
-}
-
-fn has_rport(request: &Request<'_>, length: usize) -> bool {
-    let top = request.first(&Name::VIA).and_then(|value| value.get(..length)).unwrap_or_default();
-    split(top, ';').skip(1).any(is_rport)
 }
 
 fn is_rport(param: &str) -> bool {
