@@ -58,4 +58,9 @@ impl AgentAddresses {
         let template = own.or_else(|| self.environments.get(&destination.environment)).or(self.everybody.as_ref());
         Some(template?.fill(destination))
     }
+
+    /// The same, or the agent's id where it has no address: for gateways that make one of it.
+    pub fn of_or_id(&self, destination: &Destination) -> String {
+        self.of(destination).unwrap_or_else(|| destination.agent.to_string())
+    }
 }

@@ -143,12 +143,15 @@ pub(super) async fn decide(
         is_counted: tally.is_some(),
     });
     trace.decision.generation = generation(&plan, reach);
-    let agent = trace.decision.route.agent();
-    let destination = visible.zip(agent).map(|(environment, agent)| Destination { environment, agent, dialed });
-    let agent_address = destination.and_then(|destination| api.addresses.of(&destination));
+    let destination = visible.zip(trace.decision.route.agent()).map(|(environment, agent)| Destination {
+        environment,
+        agent,
+        dialed,
+    });
     if plain::is_preferred(&headers) {
-        return Ok(plain::text(agent_address.or(agent.map(|agent| agent.to_string())).unwrap_or_default()));
+        return Ok(plain::text(destination.map(|to| api.addresses.of_or_id(&to)).unwrap_or_default()));
     }
+    let agent_address = destination.and_then(|to| api.addresses.of(&to));
     let decided = trace.decision.into();
     let explanation = explain.then(|| explanation(&plan, trace, at));
     Ok(plain::varying(reply::data(Answer { decided, agent_address, decision_id, explanation })))

@@ -27,14 +27,13 @@ mod caller;
 mod listen;
 mod message;
 mod party;
-mod peers;
 mod recent;
 mod reply;
 mod stream;
 mod trail;
 
+pub use crate::peers::Peers;
 pub use listen::{Ears, Limits};
-pub use peers::Peers;
 pub use reply::Outgoing;
 
 use crate::address::{AgentAddresses, Destination};
