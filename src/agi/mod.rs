@@ -72,9 +72,9 @@ impl Door {
 
     /// The variables that answer the request; none where there is no answer yet.
     fn answer(&self, request: &Request) -> Option<[(&'static str, String); 4]> {
-        let is_loaded = self.service.loading().is_none();
         let plan = self.service.plan();
-        if !is_loaded && !(self.settings.serves_while_loading && plan.generation() > 0) {
+        let is_good_enough = self.settings.serves_while_loading && plan.generation() > 0;
+        if self.service.loading().is_some() && !is_good_enough {
             return None;
         }
         let Ok(dialed) = E164::parse(request.dialed(), &DialPlan::NONE) else { return Some(nobody()) };

@@ -6,12 +6,14 @@ from urllib.parse import quote
 import twists
 from daemon import Daemon
 from kamailio import Kamailio
-from model import OUTCOMES, Role, World
+from model import Role, World
 from sipp import Answering, Calling, collect
 from verdict import between, hold, must_find, name
 from traffic import Traffic
 
 RATE = 120
+# How a call ended that the trunk ended with this status.
+OUTCOMES = {200: "answered", 486: "busy", 480: "no_answer", 603: "failed"}
 # How long a gateway that asked in vain may go on without asking (http.cfg), and a little more.
 WARY = 2.5
 
@@ -57,7 +59,7 @@ class Campaign:
         self.send(self.inside, calls)
         hold("outbound", calls, lambda call: {"trunk"} if call.status == 200 else {"refused after ['trunk']"})
         for call in calls:
-            self.world.placed(call.number_of_ours, call.number, call.source, call.sent, call.status)
+            self.world.placed(call.number_of_ours, call.number, call.source, call.sent, OUTCOMES[call.status])
         self.await_records(calls[-1])
 
     def send(self, port, calls):
@@ -144,7 +146,7 @@ class Campaign:
         what = f"the daemon killed in mid-run: {len(before)} before, {len(away)} to the default route, {len(again)} after the restart"
         hold(what, calls, allowed)
         for call in meanwhile:
-            self.world.placed(call.number_of_ours, call.number, call.source, call.sent, call.status)
+            self.world.placed(call.number_of_ours, call.number, call.source, call.sent, OUTCOMES[call.status])
         self.await_records(meanwhile[-1])
         back = self.traffic.answers_to(meanwhile)
         self.send(self.outside, back)

@@ -4,8 +4,6 @@ import random
 from dataclasses import dataclass, field
 
 LOOKBACK = 30 * 86400
-# How a call that the trunk ended with this status ended for Dialback.
-OUTCOMES = {200: "answered", 486: "busy", 480: "no_answer", 603: "failed"}
 
 
 @dataclass
@@ -56,10 +54,10 @@ class World:
         """A role is new, or another than before: it counts as configured last."""
         self.roles = [kept for kept in self.roles if kept.agent is not role.agent] + [role]
 
-    def placed(self, number, contact, source, at, status):
+    def placed(self, number, contact, source, at, outcome):
         held = self.last.get((number, contact))
         if held is None or held[0] < at:
-            self.last[number, contact] = (at, source, OUTCOMES[status])
+            self.last[number, contact] = (at, source, outcome)
         else:
             assert held[0] > at, "two calls of one pair in one second: the model does not say which is the last"
 
