@@ -124,7 +124,11 @@ fn a_door_that_could_not_be_opened_is_told_before() {
     ] {
         let data = place.path().join("data");
         let data = data.to_str().expect("a plain path");
-        let (code, output, wrong) = program(&[&["serve", "--check-config", "--data", data], arguments].concat(), Path::new("."));
-        assert!(code == expected && (output.contains(said) || wrong.contains(said)), "{arguments:?}: {code} {output}{wrong}");
+        let (code, output, wrong) =
+            program(&[&["serve", "--check-config", "--data", data], arguments].concat(), Path::new("."));
+        assert!(
+            code == expected && (output.contains(said) || wrong.contains(said)),
+            "{arguments:?}: {code} {output}{wrong}"
+        );
     }
 }
