@@ -88,7 +88,10 @@ mod tests {
         let twice = ANN.to_string().to_uppercase();
         for (text, error) in [
             (r#"{"agents": {"ann": "sip:a@b"}}"#.into(), "ann: not an id".to_owned()),
-            (r#"{"default": "sip:{name}@b"}"#.into(), "default: {name} is no place of an address".into()),
+            (
+                r#"{"default": "sip:{name}@b"}"#.into(),
+                "default: {name} is not {agent_id}, {environment_id} or {dialed}".into(),
+            ),
             (format!(r#"{{"agents": {{"{ANN}": ""}}}}"#), format!("{ANN}: an address cannot be empty")),
             (format!(r#"{{"environments": {{"{ACME}": "a b"}}}}"#), format!("{ACME}: an address cannot have ' '")),
         ] {

@@ -87,7 +87,7 @@ impl fmt::Display for TemplateError {
             Self::Empty => f.write_str("an address cannot be empty"),
             Self::Character(bad) => write!(f, "an address cannot have {bad:?}"),
             Self::Unclosed => f.write_str("a brace without the other"),
-            Self::Name(name) => write!(f, "{{{name}}} is no place of an address"),
+            Self::Name(name) => write!(f, "{{{name}}} is not {{agent_id}}, {{environment_id}} or {{dialed}}"),
         }
     }
 }

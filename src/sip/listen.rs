@@ -16,6 +16,9 @@ use tracing::{debug, warn};
 /// How long nobody is let in where the system has no more descriptors, or no memory.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
+/// Room for the next read: most messages come whole in one, and an idle connection keeps no more.
+const READ: usize = 2048;
+
 /// How often a free port is tried that must be free for both.
 const TRIES: u32 = 20;
 
@@ -70,7 +73,7 @@ impl Ears {
         self.tcp.local_addr()
     }
 
-    /// Answers until `stop` changes or its sender is gone; then what has come in is answered and connections are closed.
+    /// Answers until `stop` changes or its sender is gone; then connections are closed.
     pub async fn serve(self, door: Arc<Door>, limits: Limits, stop: watch::Receiver<()>) {
         let places = Arc::new(Semaphore::new(limits.connections));
         tokio::join!(
@@ -188,12 +191,14 @@ impl Connection {
 
     /// Reads until there is something whole. What is begun must be finished in time, however it trickles.
     async fn read(&self, stream: &mut TcpStream, received: &mut Vec<u8>, seen: &mut usize) -> Result<(), End> {
+        received.reserve(READ);
         if received.is_empty() {
             let first = timeout(self.limits.idle, stream.read_buf(received)).await;
             read(&first.map_err(|_| End::Counted(SipEvent::Idle))?)?;
         }
         let rest = async {
             while Frame::of(received, seen) == Frame::Partial {
+                received.reserve(READ);
                 read(&stream.read_buf(received).await)?;
             }
             Ok(())
@@ -234,8 +239,7 @@ impl Connection {
             *seen = 0;
         }
         received.drain(..done);
-        // An idle connection keeps no more than a message's room.
-        received.shrink_to(2048);
+        received.shrink_to(READ);
         if !answers.is_empty() {
             match timeout(self.limits.patience, stream.write_all(&answers)).await {
                 Ok(Ok(())) => {}

@@ -28,6 +28,7 @@ impl<'a> Party<'a> {
             _ if value != behind_name => return None,
             _ => behind_name.find([';', '?']).map_or((behind_name, ""), |end| behind_name.split_at(end)),
         };
+        let uri = uri.trim_end();
         let is_sound = has_scheme(uri) && (params.is_empty() || params.starts_with([';', '?']));
         is_sound.then_some(Party { uri, params })
     }

@@ -24,6 +24,9 @@ struct Made {
     routed: Routed,
 }
 
+// What the door's documentation says of memory.
+const _: () = assert!(PLACES * size_of::<Option<Made>>() <= 8 << 20);
+
 pub(super) struct Recent(Box<[Mutex<Vec<Option<Made>>>]>);
 
 impl Recent {

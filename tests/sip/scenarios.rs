@@ -61,8 +61,8 @@ impl Door for SipDoor {
         let dialed = E164::parse_international(dialed).expect("a number");
         let home = there.dialed(dialed).and_then(|number| there.environment(number.environment()));
         let plan = home.map(|environment| *environment.dial_plan()).unwrap_or_default();
-        let called = service.resolve(dialed, Caller::parse(caller, &plan), at).call;
-        Answer { route, reason, source, called_at: called.map(|call| call.at) }
+        let behind = service.resolve(dialed, Caller::parse(caller, &plan), at).call;
+        Answer { route, reason, source, called_at: behind.map(|call| call.at) }
     }
 }
 

@@ -10,11 +10,11 @@ use std::path::PathBuf;
 pub(crate) struct AddressOptions {
     /// Where agents are reached, for `GET /route` and for SIP: an address with places for {agent_id}, {environment_id} and {dialed}, such as
     /// sip:{agent_id}@agents.example.com;transport=tls
-    #[arg(long, alias = "sip-contact", value_name = "TEMPLATE", env = "DIALBACK_AGENT_ADDRESS")]
+    #[arg(long, value_name = "TEMPLATE", env = "DIALBACK_AGENT_ADDRESS")]
     agent_address: Option<AddressTemplate>,
     /// The same for single agents and environments: a JSON file {"agents": {"ID": "TEMPLATE"}, "environments": {"ID":
     /// "TEMPLATE"}, "default": "TEMPLATE"}, each part optional
-    #[arg(long, alias = "sip-contacts", value_name = "FILE", env = "DIALBACK_AGENT_ADDRESSES")]
+    #[arg(long, value_name = "FILE", env = "DIALBACK_AGENT_ADDRESSES")]
     agent_addresses: Option<PathBuf>,
 }
 
