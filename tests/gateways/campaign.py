@@ -1,5 +1,6 @@
 """One gateway's configuration, from the first outbound call to the restart of a daemon that was killed."""
 
+import signal
 import time
 from urllib.parse import quote
 
@@ -51,7 +52,9 @@ class Campaign:
         self.come_back()
         self.change()
         self.kill()
+        self.hang()
         self.swap()
+        self.leave()
         self.kamailio.end()
 
     def place(self, calls):
@@ -152,9 +155,37 @@ class Campaign:
         self.send(self.outside, back)
         hold("those who were called while it was away", back, lambda call: {self.expected(call)})
 
+    def hang(self):
+        """The daemon is there and does not answer."""
+        self.daemon.process.send_signal(signal.SIGSTOP)
+        calls = self.traffic.inbound(150)
+        self.send(self.outside, calls)
+        self.daemon.process.send_signal(signal.SIGCONT)
+        hold("while the daemon hangs", calls, lambda call: {"default"})
+        time.sleep(WARY)
+        calls = self.traffic.inbound(60)
+        self.send(self.outside, calls)
+        hold("once it goes on", calls, lambda call: {self.expected(call)})
+
+    def leave(self):
+        """An agent is gone: its calls go to the default route."""
+        self.daemon.restart(self.by_id())
+        gone = self.agents[self.world.inbound.index(self.world.fronts[0])]
+        gone.leave()
+        time.sleep(WARY)
+        calls = self.traffic.inbound(60)
+        self.send(self.outside, calls)
+        meant = [call for call in calls if self.expected(call) == gone.name]
+        assert len(meant) > 5, "too few calls for the agent that is gone"
+        what = f"an agent that is gone, for {len(meant)} calls"
+        hold(what, calls, lambda call: {"default"} if call in meant else {self.expected(call)})
+
+    def by_id(self):
+        return {agent.id: self.addresses[agent.name] for agent in self.world.inbound}
+
     def swap(self):
         """Two agents are where the other one should be: that must be found."""
-        swapped = {agent.id: self.addresses[agent.name] for agent in self.world.inbound}
+        swapped = self.by_id()
         one, other = (agent.id for agent in [self.world.fronts[0], self.world.desks[2]])
         swapped[one], swapped[other] = swapped[other], swapped[one]
         self.daemon.restart(swapped)
