@@ -1,7 +1,7 @@
 //! Bytes that nobody honest sends: nothing breaks, nothing grows, everything is counted.
 
 use crate::listening::{PATIENCE, listen, next, over_udp};
-use crate::shop::{Shop, invite, peer, request, status};
+use crate::shop::{START, Shop, invite, peer, request, status};
 use dialback::metrics::SipEvent;
 use dialback::sip::Limits;
 use std::time::Duration;
@@ -92,6 +92,17 @@ fn random_bytes_and_messages_with_random_faults_are_answered_well_or_not_at_all(
     }
     assert!(answered > 20_000 && silent > 1_000, "{answered} {silent}");
     assert_eq!(shop.door.counts().happened(SipEvent::Panic), 0);
+}
+
+/// A parser that breaks is played by a clock that does.
+#[test]
+fn what_breaks_on_one_message_does_not_end_the_door() {
+    let shop = Shop::open();
+    shop.break_clock();
+    assert_eq!(shop.ask(&invite("")), None);
+    assert_eq!(shop.door.counts().happened(SipEvent::Panic), 1);
+    shop.set_now(START);
+    assert_eq!(shop.ask(&invite("")).as_deref().map(status), Some(302));
 }
 
 #[tokio::test]
