@@ -28,11 +28,14 @@
 //! about 25 bytes of memory. See [`history`] for how, and `benches/README.md` for figures beside others'.
 //!
 //! # Features
-//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `http`, `sip`, `daemon`.
+//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `http`, `sip`, `agi`, `daemon`.
 #![deny(unsafe_code)]
 
+mod address;
+#[cfg(feature = "agi")]
+pub mod agi;
 mod decision;
-#[cfg(any(feature = "http", feature = "sip"))]
+#[cfg(any(feature = "agi", feature = "http", feature = "sip"))]
 #[cfg_attr(not(all(feature = "http", feature = "sip")), allow(dead_code, reason = "each door has its own use of it"))]
 mod decision_id;
 pub mod engine;
@@ -46,6 +49,8 @@ mod id;
 pub mod metrics;
 mod number;
 mod outcome;
+#[cfg(any(feature = "agi", feature = "sip"))]
+mod peers;
 pub mod plan;
 pub mod service;
 #[cfg(feature = "sip")]
@@ -59,6 +64,7 @@ pub mod tally;
 pub mod testing;
 mod time;
 
+pub use address::{AddressTemplate, AgentAddresses, Destination, TemplateError};
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 pub use engine::{Applied, ApplyError, Engine, Reader, Routed};
 pub use event::{Answer, AnswerBody, Call, Change, Configuration, Direction, Erasure, Event, Role};
@@ -66,6 +72,8 @@ pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};
 pub use number::{Caller, DialPlan, Digits, E164, NumberError};
 pub use outcome::{Outcome, OutcomeSet};
+#[cfg(any(feature = "agi", feature = "sip"))]
+pub use peers::Peers;
 pub use plan::{ConfigError, Plan};
 pub use service::{Service, ServiceError, Statistics};
 pub use slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope, TallySlot};

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("number", &[]),
     ("id", &[]),
+    ("address", &["number", "id"]),
+    ("peers", &[]),
     ("time", &[]),
     ("outcome", &[]),
     ("slot", &[]),
@@ -44,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fleet", ADAPTER),
     ("http", ADAPTER),
     ("sip", ADAPTER),
+    ("agi", ADAPTER),
     ("capi", ADAPTER),
     ("testing", EVERYTHING),
     ("bin", EVERYTHING),
@@ -54,6 +57,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 const ADAPTER: &[&str] = &[
     "number",
     "id",
+    "address",
+    "peers",
     "time",
     "outcome",
     "slot",

@@ -52,7 +52,7 @@ fn a_contact_that_calls_back_is_redirected_counted_and_reported_and_in_no_log() 
     let contacts = place.path().join("contacts.json");
     fs::write(&contacts, r#"{"default": "sip:{agent_id}@127.0.0.1:5090"}"#).expect("written");
     let contacts = contacts.to_str().expect("a plain path");
-    let arguments = ["--sip-listen", "127.0.0.1:0", "--sip-contacts", contacts, "--log", "trace"];
+    let arguments = ["--sip-listen", "127.0.0.1:0", "--agent-addresses", contacts, "--log", "trace"];
     let daemon = Daemon::start_with(&place.path().join("data"), &arguments);
     let tenant = Tenant::with_callback_sample(&daemon);
     tenant.configure_callback();
@@ -111,14 +111,14 @@ fn a_door_that_could_not_be_opened_is_told_before() {
     let bad = place.path().join("bad.json");
     fs::write(&bad, r#"{"agents": {"nobody": "sip:a@b"}}"#).expect("written");
     let bad = bad.to_str().expect("a plain path");
-    let (listen, contact) = (["--sip-listen", "127.0.0.1:0"], ["--sip-contact", "sip:{agent_id}@agents.example.com"]);
+    let (listen, contact) = (["--sip-listen", "127.0.0.1:0"], ["--agent-address", "sip:{agent_id}@agents.example.com"]);
     for (arguments, expected, said) in [
         (&[&listen[..], &contact].concat()[..], 0, "valid"),
-        (&listen, 1, "--sip-contact"),
-        (&contact, 2, "--sip-listen"),
-        (&[&listen[..], &["--sip-contact", "sip:{agent}@x"]].concat(), 2, "{agent_id}"),
-        (&[&listen[..], &["--sip-contacts", "/nowhere/contacts.json"]].concat(), 1, "/nowhere/contacts.json"),
-        (&[&listen[..], &["--sip-contacts", bad]].concat(), 1, "nobody: not an id"),
+        (&listen, 1, "--agent-address"),
+        (&contact, 0, "valid"),
+        (&[&listen[..], &["--agent-address", "sip:{agent}@x"]].concat(), 2, "{agent_id}"),
+        (&[&listen[..], &["--agent-addresses", "/nowhere/contacts.json"]].concat(), 1, "/nowhere/contacts.json"),
+        (&[&listen[..], &["--agent-addresses", bad]].concat(), 1, "nobody: not an id"),
         (&[&listen[..], &contact, &["--sip-trust", "gateway"]].concat(), 2, "192.0.2.0/24"),
         (&[&listen[..], &contact, &["--sip-unrouted", "603"]].concat(), 2, "404 or 480"),
     ] {

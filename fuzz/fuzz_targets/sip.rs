@@ -2,9 +2,9 @@
 #![no_main]
 
 use dialback::metrics::SipEvent;
-use dialback::sip::{Contacts, Door, Peers, Settings, Unrouted};
+use dialback::sip::{Door, Peers, Settings, Unrouted};
 use dialback::store::MemoryStore;
-use dialback::{AgentId, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId};
+use dialback::{AgentAddresses, AgentId, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId};
 use dialback::{Service, Timestamp};
 use libfuzzer_sys::fuzz_target;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ fn door() -> &'static Door {
         service.configure(EnvironmentId::from_u128(1), NOW, |_| Ok(changes)).expect("valid");
         let settings = Settings {
             trust: Peers::LOOPBACK.to_vec(),
-            contacts: Contacts::everybody("sip:{agent_id}@agents.example.com".parse().expect("a contact")),
+            contacts: AgentAddresses::by_template("sip:{agent_id}@agents.example.com".parse().expect("a contact")),
             unrouted: Unrouted::NotFound,
             serves_while_loading: false,
         };

@@ -114,6 +114,7 @@ mod what_if;
 pub use pace::{Rates, SteadyClock};
 pub use token::Token;
 
+use crate::address::AgentAddresses;
 use crate::decision_id::DecisionIds;
 use crate::metrics::SipCounts;
 use crate::service::Service;
@@ -146,6 +147,7 @@ pub struct Api {
     requests: Arc<Requests>,
     metrics_elsewhere: bool,
     decisions: Arc<DecisionIds>,
+    addresses: Arc<AgentAddresses>,
     sip: Option<Arc<SipCounts>>,
 }
 
@@ -189,6 +191,7 @@ impl Api {
             requests: Arc::default(),
             metrics_elsewhere: false,
             decisions,
+            addresses: Arc::default(),
             sip: None,
         }
     }
@@ -224,6 +227,12 @@ impl Api {
     #[must_use]
     pub fn with_rates(self, rates: Rates, clock: &SteadyClock) -> Self {
         Self { pace: Arc::new(Pace::new(rates, clock)), ..self }
+    }
+
+    /// Where agents are reached: `GET /route` names the address of the one who takes the call.
+    #[must_use]
+    pub fn with_addresses(self, addresses: AgentAddresses) -> Self {
+        Self { addresses: Arc::new(addresses), ..self }
     }
 
     /// Other limits.

@@ -7,6 +7,7 @@ use super::form::{QueryForm, Wrong};
 use super::openapi::{example, schema};
 use super::reply::Data;
 use super::{Api, calls, plain, read, reply, time_text};
+use crate::address::Destination;
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
 use crate::decision_id::Sealed;
 use crate::engine::Routed;
@@ -48,6 +49,9 @@ pub(super) struct Decided {
 pub(super) struct Answer {
     #[serde(flatten)]
     decided: Decided,
+    /// Where that agent is reached, where the daemon was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_address: Option<String>,
     /// Under which it is told that the call connected.
     decision_id: Uuid,
     #[serde(flatten)]
@@ -87,7 +91,8 @@ struct Asked {
     get, path = "/api/v1/route", tag = "calls", operation_id = "route", params(Asked),
     responses((
         status = 200,
-        description = "The decision; as plain text, where that is preferred, the agent's id alone",
+        description = "The decision; as plain text, where that is preferred, the agent's address alone: its id where it has none, nothing \
+            where the call is unrouted",
         content(
             (Data<Answer> = "application/json", example = json!({
                 "success": true,
@@ -138,12 +143,18 @@ pub(super) async fn decide(
         is_counted: tally.is_some(),
     });
     trace.decision.generation = generation(&plan, reach);
+    let destination = visible.zip(trace.decision.route.agent()).map(|(environment, agent)| Destination {
+        environment,
+        agent,
+        dialed,
+    });
     if plain::is_preferred(&headers) {
-        return Ok(plain::text(trace.decision.route.agent().map(|agent| agent.to_string()).unwrap_or_default()));
+        return Ok(plain::text(destination.map(|to| api.addresses.of_or_id(&to)).unwrap_or_default()));
     }
+    let agent_address = destination.and_then(|to| api.addresses.of(&to));
     let decided = trace.decision.into();
     let explanation = explain.then(|| explanation(&plan, trace, at));
-    Ok(plain::varying(reply::data(Answer { decided, decision_id, explanation })))
+    Ok(plain::varying(reply::data(Answer { decided, agent_address, decision_id, explanation })))
 }
 
 fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {

@@ -25,23 +25,21 @@
 
 mod caller;
 mod connection;
-mod contact;
 mod listen;
 mod message;
 mod party;
-mod peers;
 mod recent;
 mod reply;
 mod settings;
 mod stream;
 mod trail;
 
-pub use contact::{Contact, Contacts};
+pub use crate::peers::Peers;
 pub use listen::{Ears, Limits};
-pub use peers::Peers;
 pub use reply::Outgoing;
 pub use settings::{Clock, Settings, Unrouted};
 
+use crate::address::Destination;
 use crate::decision_id::{DecisionIds, Sealed};
 use crate::engine::Routed;
 use crate::metrics::{SipCounts, SipEvent};
@@ -49,7 +47,6 @@ use crate::number::{DialPlan, E164};
 use crate::plan::{NumberView, Plan};
 use crate::service::Service;
 use crate::time::Timestamp;
-use contact::Target;
 use ezk_sip_types::Name;
 use message::{Fault, Packet, Request};
 use party::Party;
@@ -188,8 +185,8 @@ impl Door {
         let decision = routed.decision;
         let environment = plan.dialed(dialed).map(NumberView::environment);
         let target = decision.route.agent().zip(environment);
-        let target = target.map(|(agent, environment)| Target { agent, environment, dialed });
-        let contact = target.map(|target| self.settings.contacts.of(&target).map(|contact| contact.fill(&target)));
+        let target = target.map(|(agent, environment)| Destination { environment, agent, dialed });
+        let contact = target.map(|target| self.settings.contacts.of(&target));
         let mut reply = match contact {
             Some(Some(contact)) => trail::with_trail(Reply::new(302), request, &contact),
             Some(None) => {

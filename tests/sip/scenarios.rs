@@ -1,6 +1,6 @@
 //! The scenarios of `tests/data`, through the SIP door. They are configured as the library is; each question is an INVITE.
 
-use dialback::sip::{Contacts, Door as SipServer, Settings, Unrouted};
+use dialback::sip::{Door as SipServer, Settings, Unrouted};
 use dialback::testing::scenario::{Action, Answer, Door, File, Refusal, Report, ServiceDoor, run};
 use dialback::{AgentId, Caller, E164, EnvironmentId, Reason, Route, Timestamp};
 use std::path::Path;
@@ -29,7 +29,7 @@ impl Door for SipDoor {
         let contact = "sip:{agent_id}@agents.example.com".parse().expect("a contact");
         let settings = Settings {
             trust: Vec::new(),
-            contacts: Contacts::everybody(contact),
+            contacts: dialback::AgentAddresses::by_template(contact),
             unrouted: Unrouted::NotFound,
             serves_while_loading: false,
         };

@@ -1,8 +1,10 @@
 //! A tenant with a number, an outbound agent, a callback agent, a default agent and a call behind it.
 
-use dialback::sip::{Contacts, Door, Outgoing, Peers, Settings, Unrouted};
+use dialback::sip::{Door, Outgoing, Peers, Settings, Unrouted};
 use dialback::store::MemoryStore;
-use dialback::{AgentId, Call, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId};
+use dialback::{
+    AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId,
+};
 use dialback::{Outcome, Service, Timestamp};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,7 +46,7 @@ impl Shop {
         let service = Arc::new(service);
         let now = Arc::new(AtomicU64::new(START.millis()));
         let contacts =
-            Contacts::everybody("sip:{agent_id}@agents.example.com;transport=tls".parse().expect("a contact"));
+            AgentAddresses::by_template("sip:{agent_id}@agents.example.com;transport=tls".parse().expect("a template"));
         let settings = Settings {
             trust: Peers::LOOPBACK.to_vec(),
             contacts,

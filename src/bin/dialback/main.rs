@@ -1,5 +1,7 @@
 //! The program `dialback`: arguments, clock, runtime and signals around the library.
 
+mod addresses;
+mod agi;
 mod args;
 mod client;
 mod connections;

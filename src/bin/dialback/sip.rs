@@ -2,12 +2,10 @@
 
 use crate::failure::Failure;
 use crate::now;
-use dialback::Service;
 use dialback::metrics::SipCounts;
-use dialback::sip::{Contact, Contacts, Door, Ears, Limits, Peers, Settings, Unrouted};
-use std::fs;
+use dialback::sip::{Door, Ears, Limits, Peers, Settings, Unrouted};
+use dialback::{AgentAddresses, Service};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::info;
@@ -34,43 +32,30 @@ pub(crate) struct SipOptions {
         requires = "sip_listen"
     )]
     sip_trust: Vec<Peers>,
-    /// Where agents are reached: an address with places for {agent_id}, {environment_id} and {dialed}, such as
-    /// sip:{agent_id}@agents.example.com;transport=tls
-    #[arg(long, value_name = "TEMPLATE", env = "DIALBACK_SIP_CONTACT", requires = "sip_listen")]
-    sip_contact: Option<Contact>,
-    /// The same for single agents and environments: a JSON file {"agents": {"ID": "TEMPLATE"}, "environments": {"ID":
-    /// "TEMPLATE"}, "default": "TEMPLATE"}, each part optional
-    #[arg(long, value_name = "FILE", env = "DIALBACK_SIP_CONTACTS", requires = "sip_listen")]
-    sip_contacts: Option<PathBuf>,
     /// What a call is answered with that goes to nobody
     #[arg(long, value_name = "404|480", default_value = "404", value_parser = unrouted)]
     sip_unrouted: Unrouted,
 }
 
 impl SipOptions {
-    /// What the door is to be like; `None` where there is to be none. The file is read once, here.
-    pub(crate) fn settings(&self, serves_while_loading: bool) -> Result<Option<Settings>, Failure> {
+    /// What the door is to be like; `None` where there is to be none.
+    pub(crate) fn settings(
+        &self,
+        serves_while_loading: bool,
+        contacts: &AgentAddresses,
+    ) -> Result<Option<Settings>, Failure> {
         if self.sip_listen.is_empty() {
             return Ok(None);
         }
-        let mut contacts = match &self.sip_contacts {
-            None => Contacts::default(),
-            Some(path) => {
-                let wrong = |what: String| Failure::new(format!("{}: {what}", path.display()));
-                let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-                Contacts::from_json(&text).map_err(wrong)?
-            }
-        };
-        if let Some(contact) = &self.sip_contact {
-            contacts = contacts.with_default(contact.clone());
-        }
         if contacts.is_empty() {
-            return Err(Failure::new(
-                "--sip-listen wants to know where agents are reached: --sip-contact or --sip-contacts",
-            ));
+            let wanted = "--sip-listen wants to know where agents are reached: --agent-address or --agent-addresses";
+            return Err(Failure::new(wanted));
+        }
+        if !Settings::are_addresses(contacts) {
+            return Err(Failure::new("not every address of agents is one such as sip:{agent_id}@agents.example.com"));
         }
         let trust = if self.sip_trust.is_empty() { Peers::LOOPBACK.to_vec() } else { self.sip_trust.clone() };
-        Ok(Some(Settings { trust, contacts, unrouted: self.sip_unrouted, serves_while_loading }))
+        Ok(Some(Settings { trust, contacts: contacts.clone(), unrouted: self.sip_unrouted, serves_while_loading }))
     }
 
     /// Opens the door on each address.
