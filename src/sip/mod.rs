@@ -24,29 +24,30 @@
 //! in 8 MiB at the most. A connection takes about as many bytes as its longest message.
 
 mod caller;
+mod connection;
 mod listen;
 mod message;
 mod party;
 mod recent;
 mod reply;
+mod settings;
 mod stream;
 mod trail;
 
 pub use crate::peers::Peers;
 pub use listen::{Ears, Limits};
 pub use reply::Outgoing;
+pub use settings::{Clock, Settings, Unrouted};
 
-use crate::address::{AgentAddresses, Destination};
+use crate::address::Destination;
 use crate::decision_id::{DecisionIds, Sealed};
 use crate::engine::Routed;
-use crate::id::{AgentId, EnvironmentId};
 use crate::metrics::{SipCounts, SipEvent};
 use crate::number::{DialPlan, E164};
 use crate::plan::{NumberView, Plan};
 use crate::service::Service;
 use crate::time::Timestamp;
 use ezk_sip_types::Name;
-use ezk_sip_types::uri::SipUri;
 use message::{Fault, Packet, Request};
 use party::Party;
 use recent::Recent;
@@ -56,51 +57,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-/// Says what time it is.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// What an operator sets.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Who is listened to.
-    pub trust: Vec<Peers>,
-    /// Where agents are reached: SIP addresses.
-    pub contacts: AgentAddresses,
-    /// What a call that goes to nobody is answered with.
-    pub unrouted: Unrouted,
-    /// Calls are answered from what is there while the service is still loading.
-    pub serves_while_loading: bool,
-}
-
-impl Settings {
-    /// Whether each of these is a SIP address once it is filled in.
-    pub fn are_addresses(contacts: &AgentAddresses) -> bool {
-        let (environment, agent) = (EnvironmentId::from_u128(0), AgentId::from_u128(0));
-        let Ok(dialed) = E164::parse_international("+12125550100") else { return false };
-        let example = Destination { environment, agent, dialed };
-        contacts.templates().all(|template| template.fill(&example).parse::<SipUri>().is_ok())
-    }
-}
-
-/// What a call that goes to nobody is answered with.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Unrouted {
-    /// 404: there is nobody of this number.
-    #[default]
-    NotFound,
-    /// 480: there is nobody now.
-    Unavailable,
-}
-
-impl Unrouted {
-    const fn status(self) -> u16 {
-        match self {
-            Self::NotFound => 404,
-            Self::Unavailable => 480,
-        }
-    }
-}
 
 /// A redirect server over a service. Share it in an [`Arc`].
 pub struct Door {
@@ -120,6 +76,8 @@ const UNDERSTOOD: [&str; 3] = ["100rel", "histinfo", "timer"];
 const ALLOWED: &str = "INVITE, ACK, CANCEL, OPTIONS";
 
 impl Door {
+    /// A door that nobody has come to.
+    ///
     /// # Panics
     /// Where the operating system has no randomness to give.
     pub fn new(service: Arc<Service>, clock: Clock, settings: Settings) -> Self {
@@ -220,38 +178,33 @@ impl Door {
 
     /// Where the call goes.
     fn redirect(&self, request: &Request<'_>, transaction: u64) -> Reply {
-        let plan = self.service.plan();
         let unrouted = Reply::new(self.settings.unrouted.status());
         let Ok(dialed) = E164::parse(request.uri, &DialPlan::NONE) else { return unrouted };
-        let environment = plan.dialed(dialed).map(NumberView::environment);
+        let plan = self.service.plan();
         let (routed, at) = self.route(&plan, request, dialed, transaction);
         let decision = routed.decision;
-        let id = self.decisions.seal_as(
-            &Sealed {
-                day: at.day(),
-                tally: routed.tally.or_else(|| plan.unmatched_tally(environment?)),
-                is_counted: routed.tally.is_some(),
-            },
-            self.key.hash_one(("decision", transaction)),
-        );
-        let target = decision.route.agent().zip(environment).map(|(agent, environment)| Destination {
-            environment,
-            agent,
-            dialed,
-        });
-        let contact = target.and_then(|target| self.settings.contacts.of(&target));
-        let mut reply = match (target, contact) {
-            (_, Some(contact)) => trail::with_trail(Reply::new(302), request, &contact),
-            (Some(_), None) => {
+        let environment = plan.dialed(dialed).map(NumberView::environment);
+        let target = decision.route.agent().zip(environment);
+        let target = target.map(|(agent, environment)| Destination { environment, agent, dialed });
+        let contact = target.map(|target| self.settings.contacts.of(&target));
+        let mut reply = match contact {
+            Some(Some(contact)) => trail::with_trail(Reply::new(302), request, &contact),
+            Some(None) => {
                 self.counts.count(SipEvent::NoContact);
                 Reply::new(480)
             }
-            (None, None) => unrouted,
+            None => unrouted,
         };
         reply = reply.with("X-Dialback-Reason", decision.reason.name());
         if let Some(call) = decision.call {
             reply = reply.with("X-Dialback-Source-Agent", call.agent.to_string());
         }
+        let sealed = Sealed {
+            day: at.day(),
+            tally: routed.tally.or_else(|| plan.unmatched_tally(environment?)),
+            is_counted: routed.tally.is_some(),
+        };
+        let id = self.decisions.seal_as(&sealed, self.key.hash_one(("decision", transaction)));
         reply.with("X-Dialback-Decision", id.to_string())
     }
 

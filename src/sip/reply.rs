@@ -3,7 +3,7 @@
 use super::message::Request;
 use super::party::{Party, split};
 use ezk_sip_types::Name;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
 /// What is answered, before it is bytes. A field's value has no line end: whoever adds one makes it of checked parts.
@@ -12,14 +12,20 @@ pub(super) struct Reply {
     fields: Vec<(&'static str, String)>,
 }
 
-/// An answer as it goes out.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// An answer as it goes out. `Debug` leaves its text out: there are numbers in it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// The message.
     pub bytes: Vec<u8>,
     /// Where to, over UDP: never another address than the one the request came from (RFC 3261, section 18.2.2, and RFC 3581).
     /// Over TCP it goes back on the same connection.
     pub to: SocketAddr,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("bytes", &self.bytes.len()).field("to", &self.to).finish()
+    }
 }
 
 impl Reply {

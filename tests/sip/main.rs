@@ -3,6 +3,7 @@
 mod calls;
 mod hostile;
 mod listening;
+mod loading;
 mod scenarios;
 mod shop;
 mod torture;

@@ -20,6 +20,9 @@ pub(crate) const START: Timestamp = Timestamp::from_secs(1_780_315_200);
 pub(crate) const DIALED: &str = "+12125550100";
 pub(crate) const CONTACT: &str = "+12125550143";
 
+/// What no clock says.
+const BROKEN: u64 = u64::MAX;
+
 /// A door to that tenant, on a clock that stands still until it is set.
 pub(crate) struct Shop {
     pub(crate) door: Arc<Door>,
@@ -35,6 +38,11 @@ impl Shop {
     pub(crate) fn with(set: impl FnOnce(Settings) -> Settings) -> Self {
         let service = Service::start(MemoryStore, Engine::new(), |_| {}).expect("nothing to read");
         fill(&service);
+        Self::of(service, set)
+    }
+
+    /// A door to that service.
+    pub(crate) fn of(service: Service, set: impl FnOnce(Settings) -> Settings) -> Self {
         let service = Arc::new(service);
         let now = Arc::new(AtomicU64::new(START.millis()));
         let contacts =
@@ -46,12 +54,20 @@ impl Shop {
             serves_while_loading: false,
         };
         let clock = Arc::clone(&now);
-        let clock = Arc::new(move || Timestamp::from_millis(clock.load(Ordering::Relaxed)));
+        let clock = Arc::new(move || match clock.load(Ordering::Relaxed) {
+            BROKEN => panic!("the clock breaks"),
+            now => Timestamp::from_millis(now),
+        });
         Self { door: Arc::new(Door::new(Arc::clone(&service), clock, set(settings))), service, now }
     }
 
     pub(crate) fn set_now(&self, now: Timestamp) {
         self.now.store(now.millis(), Ordering::Relaxed);
+    }
+
+    /// From now on, until it is set, whoever asks for the time panics.
+    pub(crate) fn break_clock(&self) {
+        self.now.store(BROKEN, Ordering::Relaxed);
     }
 
     /// What the door answers, as text; `None` where it keeps silent.
@@ -70,6 +86,16 @@ pub(crate) fn peer() -> SocketAddr {
 }
 
 fn fill(service: &Service) {
+    let changes = changes();
+    service.configure(SHOP, START, |_| Ok(changes)).expect("valid");
+    let number = |text| E164::parse_international(text).expect("a number");
+    let (from, to) = (number(DIALED), number(CONTACT));
+    let call = Call { environment: SHOP, agent: SALES, from, to, at: START, outcome: Outcome::NoAnswer };
+    service.record(vec![Event::Call(call)]).expect("a store in memory does not fail");
+}
+
+/// How the shop is configured.
+pub(crate) fn changes() -> Vec<Change> {
     let number = E164::parse_international(DIALED).expect("a number");
     let mut changes = vec![
         Change::EnvironmentSet {
@@ -86,10 +112,7 @@ fn fill(service: &Service) {
     }
     changes.push(Change::CallbackSet { id: DESK, sources: vec![SALES], outcomes: None, lookback: None });
     changes.push(Change::DefaultAgentSet { number: LINE, agent: Some(FRONT) });
-    service.configure(SHOP, START, |_| Ok(changes)).expect("valid");
-    let to = E164::parse_international(CONTACT).expect("a number");
-    let call = Call { environment: SHOP, agent: SALES, from: number, to, at: START, outcome: Outcome::NoAnswer };
-    service.record(vec![Event::Call(call)]).expect("a store in memory does not fail");
+    changes
 }
 
 /// An INVITE to the shop's number from its contact, with more header fields.
