@@ -13,6 +13,7 @@
 //! | the same, durable | [`Service`] over a [`store`] (feature `store`) |
 //! | the control API inside your own program | `http::router` (feature `http`) |
 //! | the same from C | `capi` (feature `capi`), `include/dialback.h` |
+//! | the SIP redirect door inside your own program | `sip::Door` (feature `sip`) |
 //! | a daemon | the program `dialback` (feature `daemon`) |
 //!
 //! # Guarantees
@@ -28,12 +29,18 @@
 //! about 25 bytes of memory. See [`history`] for how, and `benches/README.md` for figures beside others'.
 //!
 //! # Features
-//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `capi`, `http`, `daemon`.
+//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `capi`, `http`, `sip`, `agi`, `daemon`.
 #![deny(unsafe_code)]
 
+mod address;
+#[cfg(feature = "agi")]
+pub mod agi;
 #[cfg(feature = "capi")]
 pub mod capi;
 mod decision;
+#[cfg(any(feature = "agi", feature = "http", feature = "sip"))]
+#[cfg_attr(not(all(feature = "http", feature = "sip")), allow(dead_code, reason = "each door has its own use of it"))]
+mod decision_id;
 pub mod engine;
 mod event;
 #[cfg(feature = "fleet")]
@@ -45,8 +52,12 @@ mod id;
 pub mod metrics;
 mod number;
 mod outcome;
+#[cfg(any(feature = "agi", feature = "sip"))]
+mod peers;
 pub mod plan;
 pub mod service;
+#[cfg(feature = "sip")]
+pub mod sip;
 mod slot;
 pub mod store;
 mod sync;
@@ -56,6 +67,7 @@ pub mod tally;
 pub mod testing;
 mod time;
 
+pub use address::{AddressTemplate, AgentAddresses, Destination, TemplateError};
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 pub use engine::{Applied, ApplyError, Engine, Reader, Routed};
 pub use event::{Answer, AnswerBody, Call, Change, Configuration, Direction, Erasure, Event, Role};
@@ -63,6 +75,8 @@ pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};
 pub use number::{Caller, DialPlan, Digits, E164, NumberError};
 pub use outcome::{Outcome, OutcomeSet};
+#[cfg(any(feature = "agi", feature = "sip"))]
+pub use peers::Peers;
 pub use plan::{ConfigError, Plan};
 pub use service::{Service, ServiceError, Statistics};
 pub use slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope, TallySlot};

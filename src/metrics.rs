@@ -2,10 +2,14 @@
 
 mod commits;
 mod histogram;
+#[cfg(any(feature = "http", feature = "sip"))]
+mod sip;
 mod stopwatch;
 
 pub use commits::Commits;
 pub use histogram::{Histogram, Snapshot};
+#[cfg(any(feature = "http", feature = "sip"))]
+pub use sip::{SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent};
 pub(crate) use stopwatch::Stopwatch;
 
 use crate::decision::{Decision, Reason, Route};

@@ -14,12 +14,16 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("number", &[]),
     ("id", &[]),
+    ("address", &["number", "id"]),
+    ("peers", &[]),
     ("time", &[]),
     ("outcome", &[]),
     ("slot", &[]),
     ("sync", &[]),
     ("event", &["number", "id", "time", "outcome"]),
     ("decision", &["id", "time", "outcome"]),
+    // The identities of decisions, which each door gives and one of them is asked about.
+    ("decision_id", &["slot", "sync", "time"]),
     ("history", &["number", "time", "outcome", "slot", "sync"]),
     ("plan", &["number", "id", "time", "outcome", "slot", "event"]),
     ("metrics", &["sync", "decision"]),
@@ -42,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fleet", ADAPTER),
     ("http", ADAPTER),
     ("sip", ADAPTER),
+    ("agi", ADAPTER),
     ("capi", ADAPTER),
     ("testing", EVERYTHING),
     ("bin", EVERYTHING),
@@ -50,8 +55,24 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Adapters see the library and never each other.
 const ADAPTER: &[&str] = &[
-    "number", "id", "time", "outcome", "slot", "sync", "event", "decision", "history", "plan", "metrics", "tally",
-    "engine", "store", "service",
+    "number",
+    "id",
+    "address",
+    "peers",
+    "time",
+    "outcome",
+    "slot",
+    "sync",
+    "event",
+    "decision",
+    "decision_id",
+    "history",
+    "plan",
+    "metrics",
+    "tally",
+    "engine",
+    "store",
+    "service",
 ];
 
 const EVERYTHING: &[&str] = &["*"];

@@ -6,7 +6,7 @@ use super::requests::Requests;
 use crate::decision::{Reason, Route};
 use crate::history::Stats;
 use crate::id::AgentId;
-use crate::metrics::Histogram;
+use crate::metrics::{Histogram, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent};
 use crate::store::Durability;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -74,7 +74,8 @@ impl Collector for Everything {
         page.decisions(api)?;
         page.requests(&api.requests)?;
         page.commits(api)?;
-        page.history(&api.service.history().stats())
+        page.history(&api.service.history().stats())?;
+        api.sip.as_ref().map_or(Ok(()), |counts| page.sip(counts))
     }
 }
 
@@ -161,6 +162,27 @@ impl Page<'_> {
         let help = "Pairs that were left behind, being expired or of a number that is gone";
         self.counter("pairs_reclaimed", help, stats.reclaimed)?;
         self.counter("pairs_rejected", "Pairs that were refused because the history was full", stats.rejected)
+    }
+
+    fn sip(&mut self, counts: &SipCounts) -> fmt::Result {
+        let help = "SIP requests by method and the status that they were answered with";
+        let mut family = self.family("sip_requests", help, None, MetricType::Counter)?;
+        for method in SIP_METHODS {
+            for status in SIP_STATUSES {
+                let count = counts.answered(method, status);
+                if count > 0 {
+                    let status = status.to_string();
+                    let labels = [("method", method), ("status", &*status)];
+                    counter(&mut family.encode_family(&labels)?, count)?;
+                }
+            }
+        }
+        let help = "What else happened at the SIP door";
+        let mut family = self.family("sip_events", help, None, MetricType::Counter)?;
+        for event in SipEvent::ALL {
+            counter(&mut family.encode_family(&[("event", event.name())])?, counts.happened(event))?;
+        }
+        self.gauge("sip_connections", "SIP connections that are open", None, counts.connections())
     }
 
     fn family<'a>(

@@ -38,7 +38,7 @@
 //! | `DELETE /contacts/{number}` | environment | 200 |
 //! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 503 `HISTORY_FULL` |
 //! | `POST /calls/bulk` | environment, gateway | 200, lines accepted and rejected |
-//! | `GET /route?dialed=&caller=&at=&explain=` | any | 200 |
+//! | `GET /route?dialed=&caller=&at=&explain=&format=` | any | 200 |
 //! | `POST /routes/{decision_id}/answered` | environment, gateway | 200; 404 `DECISION_NOT_FOUND` |
 //! | `POST /route/what-if` | environment | 200; refusals as of the callback role |
 //! | `GET /environments`, `POST /environments` | operator | 200, 201 |
@@ -81,7 +81,6 @@ mod configure;
 mod constraints;
 mod contacts;
 mod deadline;
-mod decision_id;
 mod environments;
 mod error;
 mod etag;
@@ -116,12 +115,14 @@ mod what_if;
 pub use pace::{Rates, SteadyClock};
 pub use token::Token;
 
+use crate::address::AgentAddresses;
+use crate::decision_id::DecisionIds;
+use crate::metrics::SipCounts;
 use crate::service::Service;
 use crate::time::Timestamp;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use decision_id::DecisionIds;
 use error::Refusal;
 use pace::Pace;
 use parts::Parts;
@@ -181,6 +182,8 @@ impl Api {
             metrics_elsewhere: false,
             decisions,
             document: Arc::default(),
+            addresses: Arc::default(),
+            sip: None,
         }))
     }
 
@@ -198,6 +201,12 @@ impl Api {
             // That of before has one route more.
             parts.document = Arc::default();
         })
+    }
+
+    /// Shows in `GET /metrics` what comes in at a SIP door too.
+    #[must_use]
+    pub fn with_sip(self, counts: Arc<SipCounts>) -> Self {
+        self.with(|parts| parts.sip = Some(counts))
     }
 
     /// Takes one more operator token, held in memory only, by its digest: what a first start needs to make tokens that
@@ -218,6 +227,12 @@ impl Api {
     #[must_use]
     pub fn with_rates(self, rates: Rates, clock: &SteadyClock) -> Self {
         self.with(|parts| parts.pace = Arc::new(Pace::new(rates, clock)))
+    }
+
+    /// Where agents are reached: `GET /route` names the address of the one who takes the call.
+    #[must_use]
+    pub fn with_addresses(self, addresses: AgentAddresses) -> Self {
+        self.with(|parts| parts.addresses = Arc::new(addresses))
     }
 
     /// Other limits.

@@ -1,10 +1,12 @@
 //! What is in an [`Api`].
 
-use super::decision_id::DecisionIds;
 use super::openapi::Document;
 use super::pace::Pace;
 use super::requests::Requests;
 use super::{Api, Clock, Limits};
+use crate::address::AgentAddresses;
+use crate::decision_id::DecisionIds;
+use crate::metrics::SipCounts;
 use crate::service::Service;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub struct Parts {
     pub(super) metrics_elsewhere: bool,
     pub(super) decisions: Arc<DecisionIds>,
     pub(super) document: Arc<Document>,
+    pub(super) addresses: Arc<AgentAddresses>,
+    pub(super) sip: Option<Arc<SipCounts>>,
 }
 
 impl Deref for Api {

@@ -1,7 +1,6 @@
 //! `GET /route`: which agent takes this call?
 
 use super::auth::{Asker, Reach};
-use super::decision_id::Sealed;
 use super::error::Refusal;
 use super::explain::{Explanation, explanation};
 use super::form::{QueryForm, Wrong};
@@ -9,7 +8,9 @@ use super::loading::Routing;
 use super::openapi::{example, schema};
 use super::reply::Data;
 use super::{Api, calls, plain, read, reply, time_text};
+use crate::address::Destination;
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
+use crate::decision_id::Sealed;
 use crate::engine::Routed;
 use crate::id::AgentId;
 use crate::metrics::Stopwatch;
@@ -48,6 +49,9 @@ pub(super) struct Decided {
 pub(super) struct Answer {
     #[serde(flatten)]
     decided: Decided,
+    /// Where that agent is reached, where the daemon was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_address: Option<String>,
     /// Under which it is told that the call connected.
     decision_id: Uuid,
     #[serde(flatten)]
@@ -78,6 +82,9 @@ struct Asked {
     /// Whether to say which lines of the rule were tried, and what each saw.
     #[param(default = false)]
     explain: Option<bool>,
+    /// JSON or plain text, for clients that cannot set `Accept`.
+    #[param(schema_with = schema::format)]
+    format: Option<String>,
 }
 
 /// Where does this call go?
@@ -87,7 +94,8 @@ struct Asked {
     get, path = "/api/v1/route", tag = "calls", operation_id = "route", params(Asked),
     responses((
         status = 200,
-        description = "The decision; as plain text, where that is preferred, the agent's id alone",
+        description = "The decision; as plain text, where that is preferred, the agent's address alone: its id where it has none, nothing \
+            where the call is unrouted",
         content(
             (Data<Answer> = "application/json", example = json!({
                 "success": true,
@@ -117,6 +125,7 @@ pub(super) async fn decide(
     let caller = form.optional("caller", |value| plus(value).map(Cow::into_owned)).unwrap_or_default();
     let at = form.optional("at", |value| read::moment(&offset(value)?));
     let explain = form.optional("explain", read::flag).unwrap_or(false);
+    let is_text = form.optional("format", read::is_text);
     let dialed = form.finish(|| dialed)?;
     let now = api.now();
     // Who explains, asks about another time or operates has a question; who does not has a call.
@@ -139,12 +148,18 @@ pub(super) async fn decide(
         is_counted: tally.is_some(),
     });
     trace.decision.generation = generation(&plan, reach);
-    if is_plain {
-        return Ok(plain::text(trace.decision.route.agent().map(|agent| agent.to_string()).unwrap_or_default()));
+    let destination = visible.zip(trace.decision.route.agent()).map(|(environment, agent)| Destination {
+        environment,
+        agent,
+        dialed,
+    });
+    if is_text.unwrap_or(is_plain) {
+        return Ok(plain::text(destination.map(|to| api.addresses.of_or_id(&to)).unwrap_or_default()));
     }
+    let agent_address = destination.and_then(|to| api.addresses.of(&to));
     let decided = trace.decision.into();
     let explanation = explain.then(|| explanation(&plan, trace, at));
-    Ok(plain::varying(reply::data(Answer { decided, decision_id, explanation })))
+    Ok(plain::varying(reply::data(Answer { decided, agent_address, decision_id, explanation })))
 }
 
 fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {

@@ -1,5 +1,7 @@
 use crate::server::{CONTACT, Desk, OURS, START, Server};
 use axum::http::Method;
+use dialback::store::MemoryStore;
+use dialback::{AgentAddresses, Engine};
 use serde_json::json;
 
 const MATCHED: &str = "/route?dialed=+15550001000&caller=+15557654321";
@@ -230,5 +232,44 @@ async fn who_asks_for_plain_text_gets_the_agent_alone() {
         assert_eq!(answer.body["data"]["agent_id"], json!(desk.callback), "{accept}");
         assert_eq!(answer.headers["vary"], "accept");
     }
+    for (accept, format, is_text) in
+        [("*/*", "text", true), ("text/plain", "json", false), ("application/json", "text", true)]
+    {
+        let answer = ask(accept, &format!("{known}&format={format}")).await;
+        assert_eq!(answer.text == desk.callback, is_text, "{accept} {format}");
+    }
+    ask("*/*", &format!("{known}&format=xml")).await.is(422, "VALIDATION_ERROR");
     ask("text/plain", "caller=1").await.is(422, "VALIDATION_ERROR");
+}
+
+#[tokio::test]
+async fn the_agent_is_answered_by_its_address_where_it_has_one() {
+    let client_of = |addresses: AgentAddresses| {
+        Server::start_api(Engine::new(), MemoryStore, |api| api.with_addresses(addresses.clone()))
+    };
+    let everyone = "sip:{agent_id}@{environment_id}.example.com".parse().unwrap();
+    let server = client_of(AgentAddresses::by_template(everyone));
+    let (client, environment) = (server.tenant(), server.environment);
+    let desk = Desk::set_up(&client).await;
+    let address = format!("sip:{}@{environment}.example.com", desk.callback);
+    for client in [&client, &server.gateway()] {
+        let answer = client.given(("accept", "text/plain"), Method::GET, MATCHED, None).await;
+        assert_eq!(answer.text, address);
+        assert_eq!(client.get(MATCHED).await.data()["agent_address"], json!(address));
+    }
+    for unrouted in ["/route?dialed=+15550009999", "/route?dialed=+15550009999&explain=true"] {
+        assert_eq!(client.given(("accept", "text/plain"), Method::GET, unrouted, None).await.text, "");
+        assert_eq!(client.get(unrouted).await.data().get("agent_address"), None);
+    }
+    // What another tenant may not see has no address either.
+    assert_eq!(server.other().given(("accept", "text/plain"), Method::GET, MATCHED, None).await.text, "");
+
+    let elsewhere =
+        r#"{"environments": {"0190b5a4-8c2e-7c70-9d41-0123456789ab": "sip:{agent_id}@elsewhere.example.com"}}"#;
+    let server = client_of(AgentAddresses::from_json(elsewhere).unwrap());
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let answer = client.given(("accept", "text/plain"), Method::GET, MATCHED, None).await;
+    assert_eq!(answer.text, desk.callback, "the id of an agent that has no address");
+    assert_eq!(client.get(MATCHED).await.data().get("agent_address"), None);
 }

@@ -1,5 +1,7 @@
 //! The program `dialback`: arguments, clock, runtime and signals around the library.
 
+mod addresses;
+mod agi;
 mod args;
 mod client;
 mod connections;
@@ -15,6 +17,7 @@ mod out;
 mod resolve;
 mod retention;
 mod serve;
+mod sip;
 mod supervisor;
 mod tls;
 mod token;

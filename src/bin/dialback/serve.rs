@@ -1,10 +1,13 @@
 //! `dialback serve`: the daemon.
 
+use crate::addresses::AddressOptions;
+use crate::agi::AgiOptions;
 use crate::client::DaemonFile;
 use crate::connections::{self, Door};
 use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::limits::{ConnectionLimits, LimitOptions};
+use crate::sip::SipOptions;
 use crate::tls::TlsOptions;
 use crate::{data, now, out, retention, supervisor};
 use dialback::http::{self, Api, Token};
@@ -51,7 +54,13 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "SPAN", env = "DIALBACK_PURGE_EVERY", default_value = "24h", value_parser = retention::span)]
     purge_every: Duration,
     #[command(flatten)]
+    addresses: AddressOptions,
+    #[command(flatten)]
     tls: TlsOptions,
+    #[command(flatten)]
+    sip: SipOptions,
+    #[command(flatten)]
+    agi: AgiOptions,
     #[command(flatten)]
     limits: LimitOptions,
     #[command(flatten)]
@@ -60,6 +69,8 @@ pub(crate) struct ServeOptions {
 
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let tls = options.tls.acceptor()?;
+    let addresses = options.addresses.read()?;
+    let sip = options.sip.settings(options.serve_while_loading, &addresses)?;
     if options.check_config {
         return check_directory(&options.data);
     }
@@ -78,13 +89,23 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
     let service = Arc::new(service);
     let api = options.limits.bound(Api::new(Arc::clone(&service), Arc::new(now))).with_operator(operator.digest);
-    let api = api.serving_while_loading(options.serve_while_loading);
+    let api = api.serving_while_loading(options.serve_while_loading).with_addresses(addresses.clone());
     let limits = options.limits.of_connections();
     runtime()?.block_on(async {
         let stop = Stop::listen()?;
         let (listener, front_url) = listen(options.listen).await?;
         let mut doors = Vec::new();
         let mut api = api;
+        // Both are open until they are dropped.
+        let _agi = options.agi.open(&service, &addresses, options.serve_while_loading).await?;
+        let _sip = match sip {
+            Some(settings) => {
+                let open = options.sip.open(&service, settings).await?;
+                api = api.with_sip(open.counts());
+                Some(open)
+            }
+            None => None,
+        };
         if let Some(address) = options.metrics_listen {
             let (listener, _) = listen(address).await?;
             doors.push(Door { listener, tls: None, router: http::operations(api.clone()) });

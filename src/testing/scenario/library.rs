@@ -57,6 +57,11 @@ impl ServiceDoor {
         Self { service: start(&store), store }
     }
 
+    /// A service of what was stored so far, for a door of another kind.
+    pub fn again(&self) -> Service {
+        start(&self.store)
+    }
+
     fn record(&self, event: Event) -> Applied {
         let did = self.service.record(vec![event]).expect("a store in memory does not fail");
         did.into_iter().next().expect("an answer for every event").expect("it is applied")

@@ -14,25 +14,25 @@ use uuid::Uuid;
 
 /// What an identity says of its decision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Sealed {
+pub(crate) struct Sealed {
     /// When it was made.
-    pub(super) day: Day,
+    pub(crate) day: Day,
     /// What it counts for, or else the unmatched calls of the environment that it was made in. `None`: in none.
-    pub(super) tally: Option<TallySlot>,
+    pub(crate) tally: Option<TallySlot>,
     /// Whether it is part of the statistics.
-    pub(super) is_counted: bool,
+    pub(crate) is_counted: bool,
 }
 
 /// An identity that was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Opened {
-    pub(super) sealed: Sealed,
+pub(crate) struct Opened {
+    pub(crate) sealed: Sealed,
     /// Tells the decision from all others.
-    pub(super) number: u64,
+    pub(crate) number: u64,
 }
 
 /// Seals and opens identities.
-pub(super) struct DecisionIds {
+pub(crate) struct DecisionIds {
     cipher: Aes128,
     /// Counts decisions, from a random number on: those of two runs would have to begin within one another's reach among 2^48
     /// to have one in common.
@@ -47,14 +47,18 @@ const NO_TALLY: u128 = (1 << TALLY_BITS) - 1;
 
 impl DecisionIds {
     /// With this key, or with one that is gone with the process.
-    pub(super) fn new(key: Option<[u8; 16]>) -> Self {
+    pub(crate) fn new(key: Option<[u8; 16]>) -> Self {
         let key = key.unwrap_or_else(random);
         Self { cipher: Aes128::new(&key.into()), next: AtomicU64::new(u64::from_be_bytes(random())) }
     }
 
-    pub(super) fn seal(&self, sealed: &Sealed) -> Uuid {
+    pub(crate) fn seal(&self, sealed: &Sealed) -> Uuid {
         // Relaxed: that each gets another is all that matters.
         let number = self.next.fetch_add(1, Ordering::Relaxed) & ((1 << NUMBER_BITS) - 1);
+        self.seal_numbered(sealed, number)
+    }
+
+    fn seal_numbered(&self, sealed: &Sealed, number: u64) -> Uuid {
         let mut word = u128::from(sealed.day.index()) & 0xFFFF;
         word = word << TALLY_BITS | sealed.tally.map_or(NO_TALLY, |tally| tally.index() as u128);
         word = word << 1 | u128::from(sealed.is_counted);
@@ -64,8 +68,14 @@ impl DecisionIds {
         Uuid::from_bytes(block.into())
     }
 
+    /// The same under a number that the caller brings, so that the same decision has the same identity however often it is told.
+    /// Numbers must look random: two that are the same on one day, of two decisions, would be told apart by nothing.
+    pub(crate) fn seal_as(&self, sealed: &Sealed, number: u64) -> Uuid {
+        self.seal_numbered(sealed, number & ((1 << NUMBER_BITS) - 1))
+    }
+
     /// What the identity says; `None` for one that was made up, or sealed with another key.
-    pub(super) fn open(&self, id: Uuid) -> Option<Opened> {
+    pub(crate) fn open(&self, id: Uuid) -> Option<Opened> {
         let mut block = id.into_bytes().into();
         self.cipher.decrypt_block(&mut block);
         let word = u128::from_be_bytes(block.into());

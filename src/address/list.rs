@@ -1,0 +1,109 @@
+//! Addresses as they are written down.
+
+use super::{AddressTemplate, AgentAddresses};
+use crate::id::{AgentId, EnvironmentId};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    agents: HashMap<String, String>,
+    #[serde(default)]
+    environments: HashMap<String, String>,
+    default: Option<String>,
+}
+
+impl AgentAddresses {
+    /// Reads JSON: `{"default": "sip:…", "environments": {"<id>": "sip:…"}, "agents": {"<id>": "sip:…"}}`, each of the three
+    /// optional.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let written: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Ok(Self {
+            agents: keyed(written.agents, AgentId::parse)?,
+            environments: keyed(written.environments, EnvironmentId::parse)?,
+            everybody: written.default.map(|text| template("default", &text)).transpose()?,
+        })
+    }
+}
+
+fn keyed<I: Eq + Hash>(
+    written: HashMap<String, String>,
+    parse: fn(&str) -> Option<I>,
+) -> Result<HashMap<I, AddressTemplate>, String> {
+    let mut found = HashMap::new();
+    for (key, text) in written {
+        let id = parse(&key).ok_or_else(|| format!("{key}: not an id"))?;
+        if found.insert(id, template(&key, &text)?).is_some() {
+            return Err(format!("{key}: has an address already"));
+        }
+    }
+    Ok(found)
+}
+
+fn template(key: &str, text: &str) -> Result<AddressTemplate, String> {
+    text.parse().map_err(|error| format!("{key}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Destination;
+    use crate::number::E164;
+
+    const ACME: EnvironmentId = EnvironmentId::from_u128(1);
+    const OTHER: EnvironmentId = EnvironmentId::from_u128(2);
+    const ANN: AgentId = AgentId::from_u128(3);
+    const BEN: AgentId = AgentId::from_u128(4);
+
+    fn of(addresses: &AgentAddresses, environment: EnvironmentId, agent: AgentId) -> Option<String> {
+        let dialed = E164::parse_international("+12125550100").unwrap();
+        addresses.of(&Destination { environment, agent, dialed })
+    }
+
+    #[test]
+    fn the_most_particular_address_counts() {
+        let text = format!(
+            r#"{{"agents": {{"{ANN}": "sip:1001@10.0.0.5"}}, "environments": {{"{ACME}": "sip:{{agent_id}}@acme"}}}}"#
+        );
+        let addresses = AgentAddresses::from_json(&text).unwrap();
+        assert_eq!(of(&addresses, ACME, ANN).unwrap(), "sip:1001@10.0.0.5");
+        assert_eq!(of(&addresses, ACME, BEN).unwrap(), format!("sip:{BEN}@acme"));
+        assert_eq!(of(&addresses, OTHER, BEN), None);
+        let addresses = addresses.with_template("PJSIP/{dialed}".parse().unwrap());
+        assert_eq!(of(&addresses, OTHER, ANN).unwrap(), "sip:1001@10.0.0.5");
+        assert_eq!(of(&addresses, OTHER, BEN).unwrap(), "PJSIP/+12125550100");
+        assert_eq!(addresses.templates().count(), 3);
+        assert_eq!(AgentAddresses::from_json("{}"), Ok(AgentAddresses::default()));
+        assert!(AgentAddresses::default().is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let twice = ANN.to_string().to_uppercase();
+        for (text, error) in [
+            (r#"{"agents": {"ann": "sip:a@b"}}"#.into(), "ann: not an id".to_owned()),
+            (
+                r#"{"default": "sip:{name}@b"}"#.into(),
+                "default: {name} is not {agent_id}, {environment_id} or {dialed}".into(),
+            ),
+            (format!(r#"{{"agents": {{"{ANN}": ""}}}}"#), format!("{ANN}: an address cannot be empty")),
+            (format!(r#"{{"environments": {{"{ACME}": "a b"}}}}"#), format!("{ACME}: an address cannot have ' '")),
+        ] {
+            assert_eq!(AgentAddresses::from_json(&text), Err(error), "{text}");
+        }
+        assert!(
+            AgentAddresses::from_json(&format!(
+                r#"{{"agents": {{"{ANN}": "sip:a@b", "{}": "sip:c@d"}}}}"#,
+                twice.replace('-', "")
+            ))
+            .is_err()
+        );
+        assert!(AgentAddresses::from_json(r#"{"agent": {}}"#).is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! Connections: one call each, bounded in number, size and time.
+
+use super::Door;
+use super::request::{MAX_BYTES, Request};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+/// How long nobody is let in where the system has no more descriptors, or no memory.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// What connections may cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Connections at a time; others wait. 1,024 unless set.
+    pub connections: usize,
+    /// How long a connection may take from its first byte to the end. Five seconds unless set.
+    pub patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 1024, patience: Duration::from_secs(5) }
+    }
+}
+
+/// A listener.
+#[derive(Debug)]
+pub struct Ears(TcpListener);
+
+impl Ears {
+    /// # Errors
+    /// What the operating system says.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(Self)
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Answers until `stop` changes or its sender is gone. Calls that are being answered then have their answer.
+    ///
+    /// # Panics
+    /// Never: places are not closed.
+    pub async fn serve(self, door: Arc<Door>, limits: Limits, mut stop: watch::Receiver<()>) {
+        let places = Arc::new(Semaphore::new(limits.connections));
+        loop {
+            let next = async {
+                let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
+                (self.0.accept().await, place)
+            };
+            let (accepted, place) = tokio::select! {
+                next = next => next,
+                _ = stop.changed() => return,
+            };
+            match accepted {
+                Ok((_, from)) if !door.trusts(from.ip()) => debug!("an AGI connection from a stranger"),
+                Ok((stream, _)) => {
+                    let door = Arc::clone(&door);
+                    tokio::spawn(async move {
+                        match timeout(limits.patience, talk(&door, stream)).await {
+                            Ok(Ok(())) => {}
+                            Ok(Err(error)) => debug!(%error, "an AGI connection ended early"),
+                            Err(_) => debug!("an AGI connection took too long"),
+                        }
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, "cannot take an AGI connection");
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+            }
+        }
+    }
+}
+
+/// One call: its variables, an empty line, then a command of ours and a line of theirs in turns.
+async fn talk(door: &Door, mut stream: TcpStream) -> io::Result<()> {
+    // A command is written whole: there is nothing to wait for.
+    let _ = stream.set_nodelay(true);
+    let (read, mut write) = stream.split();
+    let mut read = BufReader::new(read.take(MAX_BYTES as u64));
+    let mut head = String::new();
+    loop {
+        // A caller's name comes in whatever encoding the caller has.
+        let mut line = Vec::new();
+        if read.read_until(b'\n', &mut line).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']) {
+            "" => break,
+            line => {
+                head.push_str(line);
+                head.push('\n');
+            }
+        }
+    }
+    let request = Request::read(&head).ok_or(io::ErrorKind::InvalidData)?;
+    let Some(variables) = door.answer(&request) else { return Ok(()) };
+    for (name, value) in variables {
+        // None of the values can hold a quote, a backslash or a line's end: see AddressTemplate, and the rest are names and identities.
+        write.write_all(format!("SET VARIABLE {name} \"{value}\"\n").as_bytes()).await?;
+        let mut answer = String::new();
+        read.read_line(&mut answer).await?;
+        // Anything else is a channel that was hung up, or one that does not know the command.
+        if !answer.starts_with("200 result=1") {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! What Asterisk says first: variables of the call, a line each, and an empty line.
+
+use std::collections::HashMap;
+use std::fmt;
+
+/// The most bytes of all lines together. Asterisk's own are some hundred; arguments and a caller's name come on top.
+pub(super) const MAX_BYTES: usize = 16_384;
+
+/// The variables of one call. Holds phone numbers: shows none.
+pub(super) struct Request(HashMap<String, String>);
+
+impl Request {
+    /// Reads `agi_name: value` lines. `None` where a line is none, or the script that is asked for is not `route`.
+    pub(super) fn read(head: &str) -> Option<Self> {
+        let lines = head.lines().map(|line| line.split_once(':'));
+        let variables = lines.map(|line| line.map(|(name, value)| (name.to_owned(), value.trim().to_owned())));
+        let request = Self(variables.collect::<Option<_>>()?);
+        let script = request.get("agi_network_script").unwrap_or_default().trim_start_matches('/');
+        matches!(script, "" | "route").then_some(request)
+    }
+
+    pub(super) fn dialed(&self) -> &str {
+        self.get("agi_arg_1").or_else(|| self.get("agi_extension")).unwrap_or_default()
+    }
+
+    /// `None` where the caller does not want to be known, or is not.
+    pub(super) fn caller(&self) -> Option<&str> {
+        if let Some(caller) = self.get("agi_arg_2") {
+            return Some(caller);
+        }
+        // The two bits of the presentation (ITU-T Q.951): 0 allowed, 1 restricted, 2 not available.
+        let presentation: u32 = self.get("agi_callingpres").and_then(|number| number.parse().ok()).unwrap_or(0);
+        let is_shown = presentation & 0x60 == 0;
+        self.get("agi_callerid").filter(|caller| is_shown && *caller != "unknown")
+    }
+
+    /// A variable that says something.
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Option<Request> {
+        Request::read(&lines.join("\n"))
+    }
+
+    #[test]
+    fn arguments_come_before_what_the_channel_says() {
+        let own = ["agi_network: yes", "agi_extension: +12125550100", "agi_callerid: 2125550143", "agi_callingpres: 0"];
+        let request = read(&own).expect("a request");
+        assert_eq!((request.dialed(), request.caller()), ("+12125550100", Some("2125550143")));
+        let request = read(&[&own[..], &["agi_arg_1: +12125550101", "agi_arg_2: sip:+49@x"]].concat()).expect("one");
+        assert_eq!((request.dialed(), request.caller()), ("+12125550101", Some("sip:+49@x")));
+        let request = read(&[&own[..], &["agi_arg_1:", "agi_arg_2: "]].concat()).expect("a request");
+        assert_eq!((request.dialed(), request.caller()), ("+12125550100", Some("2125550143")));
+    }
+
+    #[test]
+    fn a_caller_that_is_not_shown_is_none() {
+        for (presentation, is_shown) in
+            [("0", true), ("3", true), ("32", false), ("35", false), ("67", false), ("x", true)]
+        {
+            let request = read(&["agi_callerid: 2125550143", &format!("agi_callingpres: {presentation}")]);
+            assert_eq!(request.expect("a request").caller().is_some(), is_shown, "{presentation}");
+        }
+        assert_eq!(read(&["agi_callerid: unknown"]).expect("a request").caller(), None);
+        assert_eq!(read(&[]).expect("a request").caller(), None);
+    }
+
+    #[test]
+    fn another_script_and_what_is_no_variable_are_refused() {
+        for script in ["", "route", "/route"] {
+            assert!(read(&[&format!("agi_network_script: {script}")]).is_some(), "{script}");
+        }
+        assert!(read(&["agi_network_script: placed"]).is_none());
+        assert!(read(&["GET / HTTP/1.1"]).is_none());
+    }
+}

@@ -1,0 +1,91 @@
+//! The SIP door, where the operator wants one.
+
+use crate::failure::Failure;
+use crate::now;
+use dialback::metrics::SipCounts;
+use dialback::sip::{Door, Ears, Limits, Peers, Settings, Unrouted};
+use dialback::{AgentAddresses, Service};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tracing::info;
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "SIP redirect server")]
+#[expect(clippy::struct_field_names, reason = "as the flags are named")]
+pub(crate) struct SipOptions {
+    /// Answer INVITEs with redirects on this address, over UDP and TCP; may be given several times. Port 0 takes any free one
+    /// and says which
+    #[arg(long, value_name = "ADDRESS:PORT", env = "DIALBACK_SIP_LISTEN", value_delimiter = ',')]
+    sip_listen: Vec<SocketAddr>,
+    /// Who is listened to, and believed about callers; may be given several times. Without it this machine alone. Nobody else is
+    /// answered at all
+    #[arg(
+        long,
+        value_name = "ADDRESS[/PREFIX]",
+        env = "DIALBACK_SIP_TRUST",
+        value_delimiter = ',',
+        requires = "sip_listen"
+    )]
+    sip_trust: Vec<Peers>,
+    /// What a call is answered with that goes to nobody
+    #[arg(long, value_name = "404|480", default_value = "404", value_parser = unrouted)]
+    sip_unrouted: Unrouted,
+}
+
+impl SipOptions {
+    /// What the door is to be like; `None` where there is to be none.
+    pub(crate) fn settings(
+        &self,
+        serves_while_loading: bool,
+        contacts: &AgentAddresses,
+    ) -> Result<Option<Settings>, Failure> {
+        if self.sip_listen.is_empty() {
+            return Ok(None);
+        }
+        if contacts.is_empty() {
+            let wanted = "--sip-listen wants to know where agents are reached: --agent-address or --agent-addresses";
+            return Err(Failure::new(wanted));
+        }
+        if !Settings::are_addresses(contacts) {
+            return Err(Failure::new("not every address of agents is one such as sip:{agent_id}@agents.example.com"));
+        }
+        let trust = if self.sip_trust.is_empty() { Peers::LOOPBACK.to_vec() } else { self.sip_trust.clone() };
+        Ok(Some(Settings { trust, contacts: contacts.clone(), unrouted: self.sip_unrouted, serves_while_loading }))
+    }
+
+    /// Opens the door on each address.
+    pub(crate) async fn open(&self, service: &Arc<Service>, settings: Settings) -> Result<Open, Failure> {
+        let door = Arc::new(Door::new(Arc::clone(service), Arc::new(now), settings));
+        let (stop, stopped) = watch::channel(());
+        for &wanted in &self.sip_listen {
+            let cannot = |error| Failure::new(format!("cannot listen on {wanted} for SIP: {error}"));
+            let ears = Ears::bind(wanted).await.map_err(cannot)?;
+            let address = ears.address().map_err(cannot)?;
+            info!(%address, "serving SIP");
+            tokio::spawn(ears.serve(Arc::clone(&door), Limits::default(), stopped.clone()));
+        }
+        Ok(Open { door, _stop: stop })
+    }
+}
+
+/// A door that is open until this is dropped.
+pub(crate) struct Open {
+    door: Arc<Door>,
+    _stop: watch::Sender<()>,
+}
+
+impl Open {
+    /// What comes in.
+    pub(crate) fn counts(&self) -> Arc<SipCounts> {
+        Arc::clone(self.door.counts())
+    }
+}
+
+fn unrouted(status: &str) -> Result<Unrouted, String> {
+    match status {
+        "404" => Ok(Unrouted::NotFound),
+        "480" => Ok(Unrouted::Unavailable),
+        _ => Err("404 or 480".into()),
+    }
+}

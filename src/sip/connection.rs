@@ -1,0 +1,166 @@
+//! Connections: taken, bounded in number and in time, and answered message by message.
+
+use super::stream::Frame;
+use super::{Door, Limits};
+use crate::metrics::SipEvent;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+use tracing::warn;
+
+/// How long nobody is let in where the system has no more descriptors, or no memory.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Room for the next read: most messages come whole in one, and an idle connection keeps no more.
+const READ: usize = 2048;
+
+/// Lets peers in until `stop` changes.
+pub(super) async fn take(listener: TcpListener, door: &Arc<Door>, limits: Limits, mut stop: watch::Receiver<()>) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            next = next => next,
+            _ = stop.changed() => return,
+        };
+        match accepted {
+            Ok((_, from)) if !door.trusts(from.ip()) => door.counts().count(SipEvent::Stranger),
+            Ok((stream, from)) => {
+                let connection = Connection { door: Arc::clone(door), from, limits };
+                tokio::spawn(connection.run(stream, place, stop.clone()));
+            }
+            Err(error) => {
+                warn!(%error, "cannot take a SIP connection");
+                tokio::time::sleep(EXHAUSTED).await;
+            }
+        }
+    }
+}
+
+struct Connection {
+    door: Arc<Door>,
+    from: SocketAddr,
+    limits: Limits,
+}
+
+/// Why a connection ends.
+enum End {
+    /// The other side has closed it, or it broke.
+    Gone,
+    /// For this.
+    Counted(SipEvent),
+    /// The message before was the last that can be made out.
+    Lost,
+}
+
+impl Connection {
+    async fn run(self, mut stream: TcpStream, place: OwnedSemaphorePermit, mut stop: watch::Receiver<()>) {
+        let _ = stream.set_nodelay(true);
+        self.door.counts().count(SipEvent::Connected);
+        self.door.counts().open();
+        let end = tokio::select! {
+            end = self.talk(&mut stream) => end,
+            _ = stop.changed() => End::Lost,
+        };
+        if let End::Counted(event) = end {
+            self.door.counts().count(event);
+        }
+        self.door.counts().close();
+        drop(place);
+    }
+
+    async fn talk(&self, stream: &mut TcpStream) -> End {
+        let (mut received, mut seen) = (Vec::new(), 0);
+        loop {
+            let end = self.answer_all(stream, &mut received, &mut seen).await;
+            if let Some(end) = end {
+                return end;
+            }
+            if let Err(end) = self.read(stream, &mut received, &mut seen).await {
+                return end;
+            }
+        }
+    }
+
+    /// Reads until there is something whole. What is begun must be finished in time, however it trickles.
+    async fn read(&self, stream: &mut TcpStream, received: &mut Vec<u8>, seen: &mut usize) -> Result<(), End> {
+        received.reserve(READ);
+        if received.is_empty() {
+            let first = timeout(self.limits.idle, stream.read_buf(received)).await;
+            read(&first.map_err(|_| End::Counted(SipEvent::Idle))?)?;
+        }
+        let rest = async {
+            while Frame::of(received, seen) == Frame::Partial {
+                received.reserve(READ);
+                read(&stream.read_buf(received).await)?;
+            }
+            Ok(())
+        };
+        timeout(self.limits.patience, rest).await.unwrap_or(Err(End::Counted(SipEvent::Slow)))
+    }
+
+    /// Answers every message that is there whole, and leaves the rest.
+    async fn answer_all(&self, stream: &mut TcpStream, received: &mut Vec<u8>, seen: &mut usize) -> Option<End> {
+        let mut done = 0;
+        let mut answers = Vec::new();
+        let mut end = None;
+        while end.is_none() {
+            let rest = &received[done..];
+            let length = match Frame::of(rest, seen) {
+                Frame::Partial => break,
+                Frame::Blank(length) => length,
+                Frame::Ping => {
+                    self.door.counts().count(SipEvent::KeepAlive);
+                    answers.extend_from_slice(b"\r\n");
+                    4
+                }
+                Frame::Message(length) => {
+                    self.answer(&rest[..length], &mut answers);
+                    length
+                }
+                Frame::Lost(length) => {
+                    self.answer(&rest[..length], &mut answers);
+                    end = Some(End::Lost);
+                    length
+                }
+                Frame::TooLarge => {
+                    end = Some(End::Counted(SipEvent::TooLarge));
+                    0
+                }
+            };
+            done += length;
+            *seen = 0;
+        }
+        received.drain(..done);
+        received.shrink_to(READ);
+        if !answers.is_empty() {
+            match timeout(self.limits.patience, stream.write_all(&answers)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Some(End::Gone),
+                Err(_) => return Some(End::Counted(SipEvent::Slow)),
+            }
+        }
+        end
+    }
+
+    fn answer(&self, message: &[u8], answers: &mut Vec<u8>) {
+        if let Some(answer) = self.door.answer(message, self.from) {
+            answers.extend_from_slice(&answer.bytes);
+        }
+    }
+}
+
+fn read(result: &io::Result<usize>) -> Result<(), End> {
+    match result {
+        Ok(1..) => Ok(()),
+        Ok(0) | Err(_) => Err(End::Gone),
+    }
+}

@@ -1,0 +1,243 @@
+//! A request, read: its start line and its header fields. Lines, folds and names are the library's to find; what a field
+//! means is read where it is needed.
+
+use super::party::Party;
+use bytes::Bytes;
+use ezk_sip_types::Name;
+use ezk_sip_types::header::HeaderParse;
+use ezk_sip_types::header::typed::Via;
+use ezk_sip_types::msg::{Line, PullParser};
+
+/// Header fields of one message. Honest ones have a few dozen.
+const MAX_FIELDS: usize = 256;
+
+/// A SIP request as it came in.
+pub(super) struct Request<'a> {
+    pub(super) method: &'a str,
+    pub(super) uri: &'a str,
+    fields: Vec<Field>,
+}
+
+/// A header field, on one line.
+struct Field {
+    name: Name,
+    value: String,
+    /// The value as it came, where that is no UTF-8: names in Latin-1 are met, and an answer tells them again as they were.
+    raw: Option<Vec<u8>>,
+}
+
+/// Why a request is not one that could be carried out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    /// It is malformed.
+    Malformed,
+    /// It is of another version of SIP.
+    Version,
+}
+
+/// What a packet holds.
+pub(super) enum Packet<'a> {
+    /// A request, with what is wrong with it, if anything. As much was read of it as could be.
+    Request(Request<'a>, Result<(), Fault>),
+    Response,
+    /// Nothing that an answer could be made to.
+    Unreadable,
+}
+
+impl<'a> Packet<'a> {
+    /// Reads a packet. What is behind the message's end is left alone (RFC 3261, section 18.3).
+    pub(super) fn read(packet: &'a [u8]) -> Packet<'a> {
+        // Line ends in front of a message are keep-alives, or nothing (section 7.5).
+        let blank = packet.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let packet = &packet[blank..];
+        let mut lines = PullParser::new(packet, 0);
+        let Some(Ok(start)) = lines.next() else { return Packet::Unreadable };
+        if start.starts_with(b"SIP/") {
+            return Packet::Response;
+        }
+        let Ok(start) = str::from_utf8(start) else { return Packet::Unreadable };
+        let (method, uri, mut fault) = start_line(start);
+        let mut fields = Vec::new();
+        let mut is_whole = true;
+        for line in lines.by_ref() {
+            let Ok(line) = line else {
+                is_whole = false;
+                break;
+            };
+            match Field::read(line) {
+                Some(field) if fields.len() < MAX_FIELDS => fields.push(field),
+                _ => fault = fault.and(Err(Fault::Malformed)),
+            }
+        }
+        let request = Request { method, uri, fields };
+        if is_whole {
+            let body = packet.len() - lines.head_end();
+            fault = fault.and(request.check(body));
+        } else {
+            fault = Err(Fault::Malformed);
+        }
+        Packet::Request(request, fault)
+    }
+}
+
+/// The end of a message's head, and what it says of the body.
+pub(super) struct Head {
+    pub(super) length: usize,
+    /// As [`Request::content_length`].
+    pub(super) body: Result<Option<usize>, Fault>,
+}
+
+impl Head {
+    /// `None` while its end has not come in. Lines before `seen` are whole and not looked for again.
+    pub(super) fn find(bytes: &[u8], seen: &mut usize) -> Option<Head> {
+        let mut lines = PullParser::new(bytes, *seen);
+        let is_whole = lines.check_complete().is_ok();
+        *seen = lines.progress();
+        if !is_whole {
+            return None;
+        }
+        let length = lines.head_end();
+        let fields = PullParser::new(bytes, 0).skip(1).filter_map(|line| Field::read(line.ok()?));
+        let fields = fields.filter(|field| field.name == Name::CONTENT_LENGTH).collect();
+        let body = Request { method: "", uri: "", fields }.content_length();
+        Some(Head { length, body })
+    }
+}
+
+/// Method, URI and what is wrong with the line. One space stands between its three words, and none elsewhere.
+fn start_line(line: &str) -> (&str, &str, Result<(), Fault>) {
+    let mut words = line.split(' ');
+    let method = words.next().unwrap_or_default();
+    let uri = words.next().unwrap_or_default();
+    let version = words.next().unwrap_or_default();
+    let is_three = words.next().is_none() && is_token(method);
+    // A URI goes into answers. It has no header fields here (section 19.1.1); in front of the host a question mark is the user's.
+    let is_plain = uri.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"'));
+    let is_sound =
+        is_three && is_plain && !uri.is_empty() && !uri.rsplit('@').next().is_some_and(|host| host.contains('?'));
+    let is_sip = version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("SIP/"));
+    let fault = match () {
+        () if !is_sound || !is_sip => Err(Fault::Malformed),
+        () if version.eq_ignore_ascii_case("SIP/2.0") => Ok(()),
+        () => Err(Fault::Version),
+    };
+    (method, uri, fault)
+}
+
+impl Field {
+    /// `None` for a line that is no field.
+    fn read(line: &[u8]) -> Option<Field> {
+        // A fold is as good as a space (section 7.3.1), and none may get into an answer.
+        let line: Vec<u8> = line.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect();
+        let source = Bytes::from(String::from_utf8_lossy(&line).into_owned());
+        let (_, Line { name, value }) = Line::parse(&source, str::from_utf8(&source).ok()?).ok()?;
+        let value = value.trim().to_owned();
+        let raw = str::from_utf8(&line).is_err().then(|| {
+            let colon = line.iter().position(|byte| *byte == b':').unwrap_or_default();
+            line[colon + 1..].trim_ascii().to_vec()
+        });
+        (!name.as_print_str().is_empty()).then_some(Field { name, value, raw })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.raw.as_deref().unwrap_or(self.value.as_bytes())
+    }
+}
+
+pub(super) fn is_token(text: &str) -> bool {
+    let is_sign = |byte| b"-.!%*_+`'~".contains(&byte);
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || is_sign(byte))
+}
+
+impl Request<'_> {
+    /// The values of all fields of this name, in their order.
+    pub(super) fn all(&self, name: &Name) -> impl Iterator<Item = &str> {
+        self.fields.iter().filter(move |field| field.name == *name).map(|field| field.value.as_str())
+    }
+
+    /// The same, byte for byte but for folds.
+    pub(super) fn bytes(&self, name: &Name) -> impl Iterator<Item = &[u8]> {
+        self.fields.iter().filter(move |field| field.name == *name).map(Field::bytes)
+    }
+
+    /// The value of the first field of this name.
+    pub(super) fn first(&self, name: &Name) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// The topmost hop, and how much of its field's value it takes. `None` without one, or where it is malformed.
+    pub(super) fn top_via(&self) -> Option<(Via, usize)> {
+        let source = Bytes::copy_from_slice(self.first(&Name::VIA)?.as_bytes());
+        let text = str::from_utf8(&source).ok()?;
+        let (rest, via) = Via::parse(&source, text).ok()?;
+        let ends = rest.trim_start();
+        (ends.is_empty() || ends.starts_with(',')).then(|| (via, text.len() - rest.len()))
+    }
+
+    /// The number of the `CSeq`.
+    pub(super) fn sequence(&self) -> Option<(u32, &str)> {
+        let (number, method) = self.first(&Name::CSEQ)?.split_once([' ', '\t'])?;
+        let number = digits(number)?.parse().ok().filter(|number| *number <= i32::MAX.cast_unsigned())?;
+        Some((number, method.trim()))
+    }
+
+    /// What makes a message whole (sections 8.1.1, 18.3 and 20).
+    fn check(&self, body: usize) -> Result<(), Fault> {
+        let once = [Name::FROM, Name::TO, Name::CALL_ID, Name::CSEQ];
+        let is_once = once.iter().all(|name| self.all(name).count() == 1);
+        let parties =
+            [Name::FROM, Name::TO].iter().all(|name| self.first(name).is_some_and(|value| Party::of(value).is_some()));
+        let is_ours = self.sequence().is_some_and(|(_, method)| method == self.method);
+        let hops =
+            self.all(&Name::MAX_FORWARDS).all(|value| digits(value).is_some_and(|hops| hops.parse::<u8>().is_ok()));
+        let vias = self.hops_are_sound();
+        let is_whole = self.content_length().is_ok_and(|length| length.is_none_or(|length| length <= body));
+        let sound = is_once && parties && is_ours && hops && vias && is_whole && self.first(&Name::CALL_ID) != Some("");
+        if sound { Ok(()) } else { Err(Fault::Malformed) }
+    }
+
+    /// The length of the body; `None` where it is not said. An error where it is said twice, or is no length.
+    pub(super) fn content_length(&self) -> Result<Option<usize>, Fault> {
+        let mut lengths = self.all(&Name::CONTENT_LENGTH);
+        let Some(length) = lengths.next() else { return Ok(None) };
+        let length = digits(length).and_then(|length| length.parse().ok()).ok_or(Fault::Malformed)?;
+        if lengths.next().is_some() { Err(Fault::Malformed) } else { Ok(Some(length)) }
+    }
+
+    /// Whether every hop can be read: the answer goes along all of them.
+    fn hops_are_sound(&self) -> bool {
+        self.all(&Name::VIA).all(|value| {
+            let source = Bytes::copy_from_slice(value.as_bytes());
+            let mut rest = str::from_utf8(&source).unwrap_or_default();
+            loop {
+                let Ok((after, via)) = Via::parse(&source, rest) else { return false };
+                if via.transport.is_empty() || has_blank_param(&rest[..rest.len() - after.len()]) {
+                    return false;
+                }
+                match after.trim_start() {
+                    "" => return true,
+                    more => match more.strip_prefix(',') {
+                        Some(next) => rest = next,
+                        None => return false,
+                    },
+                }
+            }
+        })
+    }
+
+    /// Whether the address that is asked for is of a kind that has numbers.
+    pub(super) fn is_dialable(&self) -> bool {
+        let scheme = self.uri.split_once(':').map_or("", |(scheme, _)| scheme);
+        ["sip", "sips", "tel"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
+    }
+}
+
+/// Semicolons with nothing between them, which the library reads as a parameter without a name.
+fn has_blank_param(via: &str) -> bool {
+    via.split(';').skip(1).any(|param| param.trim().is_empty())
+}
+
+fn digits(text: &str) -> Option<&str> {
+    let text = text.trim();
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
+}

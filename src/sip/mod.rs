@@ -1,0 +1,254 @@
+//! The SIP door: a redirect server. A gateway sends its INVITE here, gets `302 Moved Temporarily` with the address of the agent
+//! that takes the call, and follows it.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `INVITE` | 302 with `Contact`, or 404 (480 where that is wished) where the call goes to nobody; 481 inside a dialog |
+//! | `OPTIONS` | 200 |
+//! | `CANCEL` | 200 for an INVITE that was answered, else 481 |
+//! | `ACK` | none |
+//! | any other | 405 |
+//! | malformed, of another version, of another scheme, with an extension that is required | 400, 505, 416, 420 |
+//!
+//! While the stored history is loading, 503 to INVITE and OPTIONS, so that gateways pass the door by.
+//!
+//! The server is *stateless* (RFC 3261, section 8.2.7): it keeps nothing of a request, and sends each answer once. A request that comes
+//! again gets the same answer, since all in it comes from the request by a keyed hash. [`Door::answer`] is all of that, and takes bytes:
+//! [`Ears`] bring them.
+//!
+//! Only [`Peers`] that are trusted are listened to; nothing from anybody else is read or answered. What a peer says of the
+//! caller is believed (RFC 3325).
+//!
+//! # Costs
+//! An answer takes some microseconds and some kilobytes, all of which are given back; the decisions of the last half minute are held
+//! in 8 MiB at the most. A connection takes about as many bytes as its longest message.
+
+mod caller;
+mod connection;
+mod listen;
+mod message;
+mod party;
+mod recent;
+mod reply;
+mod settings;
+mod stream;
+mod trail;
+
+pub use crate::peers::Peers;
+pub use listen::{Ears, Limits};
+pub use reply::Outgoing;
+pub use settings::{Clock, Settings, Unrouted};
+
+use crate::address::Destination;
+use crate::decision_id::{DecisionIds, Sealed};
+use crate::engine::Routed;
+use crate::metrics::{SipCounts, SipEvent};
+use crate::number::{DialPlan, E164};
+use crate::plan::{NumberView, Plan};
+use crate::service::Service;
+use crate::time::Timestamp;
+use ezk_sip_types::Name;
+use message::{Fault, Packet, Request};
+use party::Party;
+use recent::Recent;
+use reply::Reply;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// A redirect server over a service. Share it in an [`Arc`].
+pub struct Door {
+    service: Arc<Service>,
+    clock: Clock,
+    settings: Settings,
+    decisions: DecisionIds,
+    counts: Arc<SipCounts>,
+    recent: Recent,
+    key: RandomState,
+}
+
+/// What an extension asks of us that we need not do anything about: nothing but a final answer is ever sent (RFC 3262, RFC 4028,
+/// RFC 7044).
+const UNDERSTOOD: [&str; 3] = ["100rel", "histinfo", "timer"];
+
+const ALLOWED: &str = "INVITE, ACK, CANCEL, OPTIONS";
+
+impl Door {
+    /// A door that nobody has come to.
+    ///
+    /// # Panics
+    /// Where the operating system has no randomness to give.
+    pub fn new(service: Arc<Service>, clock: Clock, settings: Settings) -> Self {
+        let decisions = DecisionIds::new(service.secret());
+        let (counts, recent, key) = (Arc::default(), Recent::new(), RandomState::new());
+        Self { service, clock, settings, decisions, counts, recent, key }
+    }
+
+    /// What has come in so far.
+    pub fn counts(&self) -> &Arc<SipCounts> {
+        &self.counts
+    }
+
+    /// Whether this address is listened to.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.settings.trust.iter().any(|peers| peers.include(address))
+    }
+
+    /// What a message from a trusted address is answered with: one packet, from its first byte to the end of the message or beyond.
+    /// Never fails and never panics.
+    pub fn answer(&self, packet: &[u8], from: SocketAddr) -> Option<Outgoing> {
+        // The parser is others', and one message must not end the door.
+        let answered = catch_unwind(AssertUnwindSafe(|| self.answer_packet(packet, from)));
+        answered.unwrap_or_else(|_| {
+            self.counts.count(SipEvent::Panic);
+            None
+        })
+    }
+
+    fn answer_packet(&self, packet: &[u8], from: SocketAddr) -> Option<Outgoing> {
+        let (request, fault) = match Packet::read(packet) {
+            Packet::Request(request, fault) => (request, fault),
+            Packet::Response => {
+                self.counts.count(SipEvent::Response);
+                return None;
+            }
+            Packet::Unreadable => {
+                self.counts.count(SipEvent::Unreadable);
+                return None;
+            }
+        };
+        // An ACK is never answered, whatever it is like (RFC 3261, section 17.1.1.3 and 17.2.1).
+        if request.method == "ACK" {
+            self.counts.count(SipEvent::Ack);
+            return None;
+        }
+        let transaction = self.transaction(&request, from.ip());
+        let reply = match fault {
+            Err(Fault::Version) => Reply::new(505),
+            Err(Fault::Malformed) => Reply::new(400),
+            Ok(()) => self.reply(&request, transaction),
+        };
+        let answer = reply.to(&request, from, self.key.hash_one(("tag", transaction)));
+        match &answer {
+            Some(_) => self.counts.answer(request.method, reply.status),
+            None => self.counts.count(SipEvent::Unreadable),
+        }
+        answer
+    }
+
+    /// What names the transaction: the same for an INVITE, its retransmissions and its CANCEL.
+    fn transaction(&self, request: &Request<'_>, from: IpAddr) -> u64 {
+        let via = request
+            .top_via()
+            .map(|(via, _)| (via.sent_by.clone(), via.params.get_val("branch").map(ToString::to_string)));
+        let tag = request.first(&Name::FROM).and_then(|from| Party::of(from)?.param("tag"));
+        let sequence = request.sequence().map(|(number, _)| number);
+        self.key.hash_one((via, tag, sequence, request.first(&Name::CALL_ID), request.uri, from))
+    }
+
+    fn reply(&self, request: &Request<'_>, transaction: u64) -> Reply {
+        match request.method {
+            "INVITE" | "OPTIONS" => {}
+            "CANCEL" => {
+                let is_known = self.recent.get(transaction, self.now()).is_some();
+                return Reply::new(if is_known { 200 } else { 481 });
+            }
+            _ => return Reply::new(405).with("Allow", ALLOWED),
+        }
+        let is_in_dialog = request.first(&Name::TO).and_then(|to| Party::of(to)?.param("tag")).is_some();
+        if request.method == "INVITE" && is_in_dialog {
+            return Reply::new(481);
+        }
+        if !request.is_dialable() {
+            return Reply::new(416);
+        }
+        if let Some(missing) = missing_extensions(request) {
+            return Reply::new(420).with("Unsupported", missing);
+        }
+        if !self.is_there() {
+            return Reply::new(503).with("Retry-After", "1");
+        }
+        match request.method {
+            "OPTIONS" => capabilities(),
+            _ => self.redirect(request, transaction),
+        }
+    }
+
+    /// Where the call goes.
+    fn redirect(&self, request: &Request<'_>, transaction: u64) -> Reply {
+        let unrouted = Reply::new(self.settings.unrouted.status());
+        let Ok(dialed) = E164::parse(request.uri, &DialPlan::NONE) else { return unrouted };
+        let plan = self.service.plan();
+        let (routed, at) = self.route(&plan, request, dialed, transaction);
+        let decision = routed.decision;
+        let environment = plan.dialed(dialed).map(NumberView::environment);
+        let target = decision.route.agent().zip(environment);
+        let target = target.map(|(agent, environment)| Destination { environment, agent, dialed });
+        let contact = target.map(|target| self.settings.contacts.of(&target));
+        let mut reply = match contact {
+            Some(Some(contact)) => trail::with_trail(Reply::new(302), request, &contact),
+            Some(None) => {
+                self.counts.count(SipEvent::NoContact);
+                Reply::new(480)
+            }
+            None => unrouted,
+        };
+        reply = reply.with("X-Dialback-Reason", decision.reason.name());
+        if let Some(call) = decision.call {
+            reply = reply.with("X-Dialback-Source-Agent", call.agent.to_string());
+        }
+        let sealed = Sealed {
+            day: at.day(),
+            tally: routed.tally.or_else(|| plan.unmatched_tally(environment?)),
+            is_counted: routed.tally.is_some(),
+        };
+        let id = self.decisions.seal_as(&sealed, self.key.hash_one(("decision", transaction)));
+        reply.with("X-Dialback-Decision", id.to_string())
+    }
+
+    /// Decides and counts, once in a transaction.
+    fn route(&self, plan: &Plan, request: &Request<'_>, dialed: E164, transaction: u64) -> (Routed, Timestamp) {
+        let now = self.now();
+        if let Some(decided) = self.recent.get(transaction, now) {
+            self.counts.count(SipEvent::Retransmission);
+            return decided;
+        }
+        let there = plan.dialed(dialed).and_then(|number| plan.environment(number.environment()));
+        let home = there.map_or(DialPlan::NONE, |environment| *environment.dial_plan());
+        let routed = self.service.route_on(plan, dialed, caller::caller(request, &home), now);
+        self.recent.put(transaction, now, routed);
+        (routed, now)
+    }
+
+    /// Whether calls are answered: everything is loaded, or what is there is good enough.
+    fn is_there(&self) -> bool {
+        let is_loaded = self.service.loading().is_none();
+        is_loaded || (self.settings.serves_while_loading && self.service.plan().generation() > 0)
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
+
+fn capabilities() -> Reply {
+    let reply = Reply::new(200).with("Allow", ALLOWED);
+    reply.with("Accept", "application/sdp").with("Supported", UNDERSTOOD.join(", "))
+}
+
+/// The extensions that are required of us and that we do not know. Words that are none are not told again.
+fn missing_extensions(request: &Request<'_>) -> Option<String> {
+    let tags = request.all(&Name::REQUIRE).flat_map(|value| value.split(',')).map(str::trim);
+    let missing: Vec<&str> =
+        tags.filter(|tag| !tag.is_empty() && !UNDERSTOOD.iter().any(|known| known.eq_ignore_ascii_case(tag))).collect();
+    (!missing.is_empty())
+        .then(|| missing.into_iter().filter(|tag| message::is_token(tag)).collect::<Vec<_>>().join(", "))
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,27 @@
+"""Calls through gateways that nobody here wrote: where each of them lands is compared with a model of the rule.
+
+run.py DIALBACK FIRST_PORT KAMAILIO_CONFIG…
+"""
+
+import sys
+import tempfile
+import time
+
+import processes
+from campaign import Campaign
+
+
+def main():
+    program, first_port, *configs = sys.argv[1:]
+    begun = time.monotonic()
+    for config in configs:
+        with tempfile.TemporaryDirectory(prefix="dialback-gateways-") as folder:
+            try:
+                Campaign(program, folder, processes.Ports(int(first_port)), config).run()
+            finally:
+                processes.end_all()
+    print(f"every call landed where the model says, with {', '.join(configs)} ({time.monotonic() - begun:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()

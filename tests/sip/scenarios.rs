@@ -1,0 +1,86 @@
+//! The scenarios of `tests/data`, through the SIP door. They are configured as the library is; each question is an INVITE.
+
+use dialback::sip::{Door as SipServer, Settings, Unrouted};
+use dialback::testing::scenario::{Action, Answer, Door, File, Refusal, Report, ServiceDoor, run};
+use dialback::{AgentId, Caller, E164, EnvironmentId, Reason, Route, Timestamp};
+use std::path::Path;
+use std::sync::Arc;
+
+struct SipDoor(ServiceDoor);
+
+impl Door for SipDoor {
+    fn now(&mut self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
+        self.0.configure(environment, action)
+    }
+
+    fn call(&mut self, report: &Report) {
+        self.0.call(report);
+    }
+
+    fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64 {
+        self.0.erase(environment, contact)
+    }
+
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+        let contact = "sip:{agent_id}@agents.example.com".parse().expect("a contact");
+        let settings = Settings {
+            trust: Vec::new(),
+            contacts: dialback::AgentAddresses::by_template(contact),
+            unrouted: Unrouted::NotFound,
+            serves_while_loading: false,
+        };
+        let service = Arc::new(self.0.again());
+        let server = SipServer::new(Arc::clone(&service), Arc::new(move || at), settings);
+        let invite = crate::shop::request_from(
+            "INVITE",
+            &format!("sip:{dialed}@gw.example.com"),
+            "<sip:trunk.example.com>;tag=1",
+            &format!("P-Asserted-Identity: {caller}\r\n"),
+        );
+        let answer = server.answer(invite.as_bytes(), crate::shop::peer()).expect("an answer").bytes;
+        let answer = String::from_utf8(answer).expect("text");
+        let field = |name| crate::shop::field(&answer, name);
+        let reason = field("X-Dialback-Reason").and_then(Reason::from_name).expect("a reason");
+        let agent = field("Contact").map(|contact| {
+            let id = contact.strip_prefix("<sip:").and_then(|rest| rest.split('@').next()).expect("our template");
+            AgentId::parse(id).expect("an id")
+        });
+        let route = match (crate::shop::status(&answer), agent) {
+            (302, Some(agent)) if reason == Reason::Matched => Route::Callback(agent),
+            (302, Some(agent)) => Route::Default(agent),
+            (404, None) => Route::Unrouted,
+            _ => panic!("{answer}"),
+        };
+        let source = field("X-Dialback-Source-Agent").map(|id| AgentId::parse(id).expect("an id"));
+        // When the call was made is nothing that an INVITE is told: asked of the library, as the model of the rest is.
+        let there = service.plan();
+        let dialed = E164::parse_international(dialed).expect("a number");
+        let home = there.dialed(dialed).and_then(|number| there.environment(number.environment()));
+        let plan = home.map(|environment| *environment.dial_plan()).unwrap_or_default();
+        let behind = service.resolve(dialed, Caller::parse(caller, &plan), at).call;
+        Answer { route, reason, source, called_at: behind.map(|call| call.at) }
+    }
+}
+
+#[test]
+fn every_scenario_holds_over_sip() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut scenarios = 0;
+    for entry in std::fs::read_dir(directory).expect("there are scenarios") {
+        let path = entry.expect("a readable directory").path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        let file = File::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for scenario in &file.scenario {
+            run(&file, scenario, &mut SipDoor(ServiceDoor::new()));
+            scenarios += 1;
+        }
+    }
+    assert!(scenarios >= 60, "{scenarios}");
+}
