@@ -70,9 +70,9 @@ fn a_contact_that_calls_back_is_redirected_counted_and_reported_and_in_no_log() 
     let mut stream = TcpStream::connect(&address).expect("connected");
     stream.set_read_timeout(PATIENCE).expect("set");
     stream.write_all(invite("+12125550144").as_bytes()).expect("written");
-    let mut status = [0; 12];
-    stream.read_exact(&mut status).expect("an answer");
-    assert_eq!(&status, b"SIP/2.0 302 ".as_slice(), "to the default agent");
+    let mut begins = [0; 12];
+    stream.read_exact(&mut begins).expect("an answer");
+    assert_eq!(&begins, b"SIP/2.0 302 ".as_slice(), "to the default agent");
 
     // What the SIP door decided, the control API knows.
     let decision = field(&answer, "X-Dialback-Decision").expect("an id");

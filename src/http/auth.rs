@@ -7,6 +7,9 @@ use crate::id::EnvironmentId;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+use std::borrow::Cow;
 use subtle::ConstantTimeEq;
 
 /// The holder of an environment token, within that environment.
@@ -90,7 +93,7 @@ impl FromRequestParts<Api> for Asker {
 }
 
 fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refusal> {
-    let secret = bearer(parts).ok_or_else(Refusal::invalid_token)?;
+    let secret = &*secret(parts).ok_or_else(Refusal::invalid_token)?;
     let digest = token::digest(secret);
     if token::is_of(Role::Operator, secret) && api.operator.is_some_and(|operator| same(&operator, &digest)) {
         return Ok((Role::Operator, EnvironmentId::SYSTEM));
@@ -108,10 +111,21 @@ fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.ct_eq(other).into()
 }
 
-/// The one bearer token (RFC 6750, section 2.1).
-fn bearer(parts: &Parts) -> Option<&str> {
+/// The one token: as such (RFC 6750, section 2.1), or as the password of whoever (RFC 7617), for gateways whose HTTP client knows nothing else.
+fn secret(parts: &Parts) -> Option<Cow<'_, str>> {
     let mut given = parts.headers.get_all(AUTHORIZATION).iter();
     let (Some(only), None) = (given.next(), given.next()) else { return None };
     let (scheme, secret) = only.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim_start_matches(' '))
+    let secret = secret.trim_start_matches(' ');
+    match () {
+        () if scheme.eq_ignore_ascii_case("bearer") => Some(secret.into()),
+        () if scheme.eq_ignore_ascii_case("basic") => password(secret).map(Cow::Owned),
+        () => None,
+    }
+}
+
+fn password(credentials: &str) -> Option<String> {
+    let mut decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    let colon = decoded.find(':')?;
+    Some(decoded.split_off(colon + 1))
 }

@@ -38,7 +38,7 @@
 //! | `DELETE /contacts/{number}` | environment | 200 |
 //! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 503 `HISTORY_FULL` |
 //! | `POST /calls/bulk` | environment, gateway | 200, lines accepted and rejected |
-//! | `GET /route?dialed=&caller=&at=&explain=` | any | 200 |
+//! | `GET /route?dialed=&caller=&at=&explain=&format=` | any | 200 |
 //! | `POST /routes/{decision_id}/answered` | environment, gateway | 200; 404 `DECISION_NOT_FOUND` |
 //! | `POST /route/what-if` | environment | 200; refusals as of the callback role |
 //! | `GET /environments`, `POST /environments` | operator | 200, 201 |

@@ -81,7 +81,10 @@ impl Document {
 }
 
 fn security_schemes() -> Value {
-    let bearer = |description| json!({"type": "http", "scheme": "bearer", "description": description});
+    let bearer = |what: &str| {
+        let description = format!("{what}. Taken as the password of `Basic` too, with whatever name");
+        json!({"type": "http", "scheme": "bearer", "description": description})
+    };
     json!({
         "environment": bearer("The token of an environment (`talq_…`): everything in it, and nothing outside"),
         "gateway": bearer("A gateway's token (`gate_…`): records calls and asks for routes in every environment"),

@@ -133,6 +133,15 @@ pub(super) fn flag(value: &Value) -> Result<bool, Wrong> {
     }
 }
 
+/// Whether plain text is asked for by name.
+pub(super) fn is_text(value: &Value) -> Result<bool, Wrong> {
+    match text(value)? {
+        "text" => Ok(true),
+        "json" => Ok(false),
+        _ => Err("must be json or text".into()),
+    }
+}
+
 fn list(value: &Value) -> Result<&[Value], Wrong> {
     value.as_array().map(Vec::as_slice).ok_or_else(|| "must be a list".into())
 }

@@ -82,6 +82,9 @@ struct Asked {
     /// Whether to say which lines of the rule were tried, and what each saw.
     #[param(default = false)]
     explain: Option<bool>,
+    /// JSON or plain text, for clients that cannot set `Accept`.
+    #[param(schema_with = schema::format)]
+    format: Option<String>,
 }
 
 /// Where does this call go?
@@ -121,6 +124,7 @@ pub(super) async fn decide(
     let caller = form.optional("caller", |value| plus(value).map(Cow::into_owned)).unwrap_or_default();
     let at = form.optional("at", |value| read::moment(&offset(value)?));
     let explain = form.optional("explain", read::flag).unwrap_or(false);
+    let is_text = form.optional("format", read::is_text);
     let dialed = form.finish(|| dialed)?;
     let now = api.now();
     // Who explains, asks about another time or operates has a question; who does not has a call.
@@ -148,7 +152,7 @@ pub(super) async fn decide(
         agent,
         dialed,
     });
-    if plain::is_preferred(&headers) {
+    if is_text.unwrap_or_else(|| plain::is_preferred(&headers)) {
         return Ok(plain::text(destination.map(|to| api.addresses.of_or_id(&to)).unwrap_or_default()));
     }
     let agent_address = destination.and_then(|to| api.addresses.of(&to));

@@ -41,6 +41,7 @@ class Bench:
                 "DEFAULT_ROUTE": f'"sip:reception@127.0.0.1:{agent.port}"',
                 "DIALBACK_SIP": f'"sip:127.0.0.1:{sip}"',
                 "DIALBACK_API": f'"http://127.0.0.1:{api}/api/v1"',
+                "DIALBACK_CONNECTION": f'"dialback=>http://gateway:{self.daemon.gateway}@127.0.0.1:{api}/api/v1"',
                 "DIALBACK_TOKEN": f'"{self.daemon.gateway}"',
             }
             # Transactions stay for seconds after their end: at thousands a second that is memory.

@@ -40,6 +40,7 @@ class Campaign:
             "DEFAULT_ROUTE": f'"sip:reception@127.0.0.1:{self.default.port}"',
             "DIALBACK_SIP": f'"sip:127.0.0.1:{sip}"',
             "DIALBACK_API": f'"http://127.0.0.1:{api}/api/v1"',
+            "DIALBACK_CONNECTION": f'"dialback=>http://gateway:{self.daemon.gateway}@127.0.0.1:{api}/api/v1"',
             "DIALBACK_TOKEN": f'"{self.daemon.gateway}"',
         }
         self.kamailio = Kamailio(config, f"{folder}/kamailio", site)

@@ -4,6 +4,8 @@ use crate::bodies::{End, chunks};
 use crate::server::{Answer, Client, Desk, Server};
 use axum::body::Body;
 use axum::http::Method;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use dialback::Role;
 use dialback::http::Token;
 use serde_json::{Value, json};
@@ -107,6 +109,9 @@ async fn nobody_gets_in_without_a_token() {
             Some("Bearer talq_".into()),
             Some(format!("Bearer {unknown}")),
             Some(format!("Basic {unknown}")),
+            Some(basic(&format!("gateway:{unknown}"))),
+            Some(basic(&unknown)),
+            Some("Basic Z2F0ZXdheTr/".into()),
             Some(unknown.clone()),
             Some(format!("Bearer {}", "x".repeat(5000))),
         ] {
@@ -117,6 +122,23 @@ async fn nobody_gets_in_without_a_token() {
     }
     assert_eq!(server.generation(), generation);
     assert!(server.service.history().is_empty());
+}
+
+fn basic(credentials: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(credentials))
+}
+
+/// For gateways whose HTTP client knows nothing else.
+#[tokio::test]
+async fn a_token_is_taken_as_a_password_too() {
+    let server = Server::start();
+    for (name, status) in [("gateway", 200), ("", 200), ("a b", 200)] {
+        let authorization = basic(&format!("{name}:{}", server.gateway_token()));
+        let client = server.with_authorization(Some(&authorization));
+        let answer = client.get("/route?dialed=+15550001000&format=text").await;
+        assert_eq!((answer.status.as_u16(), &*answer.text), (status, ""), "{name}");
+        client.get("/agents").await.is(403, "FORBIDDEN");
+    }
 }
 
 #[tokio::test]

@@ -232,6 +232,13 @@ async fn who_asks_for_plain_text_gets_the_agent_alone() {
         assert_eq!(answer.body["data"]["agent_id"], json!(desk.callback), "{accept}");
         assert_eq!(answer.headers["vary"], "accept");
     }
+    for (accept, format, is_text) in
+        [("*/*", "text", true), ("text/plain", "json", false), ("application/json", "text", true)]
+    {
+        let answer = ask(accept, &format!("{known}&format={format}")).await;
+        assert_eq!(answer.text == desk.callback, is_text, "{accept} {format}");
+    }
+    ask("*/*", &format!("{known}&format=xml")).await.is(422, "VALIDATION_ERROR");
     ask("text/plain", "caller=1").await.is(422, "VALIDATION_ERROR");
 }
 

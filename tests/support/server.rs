@@ -113,6 +113,10 @@ impl Server {
         self.with_token(&self.tokens.gateway)
     }
 
+    pub fn gateway_token(&self) -> &str {
+        &self.tokens.gateway
+    }
+
     pub fn operator(&self) -> Client<'_> {
         self.with_token(&self.tokens.operator)
     }

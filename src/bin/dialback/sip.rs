@@ -12,11 +12,7 @@ use tracing::info;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "SIP redirect server")]
-#[expect(
-    clippy::struct_field_names,
-    clippy::doc_markdown,
-    reason = "as the flags are named, and their help is written"
-)]
+#[expect(clippy::struct_field_names, reason = "as the flags are named")]
 pub(crate) struct SipOptions {
     /// Answer INVITEs with redirects on this address, over UDP and TCP; may be given several times. Port 0 takes any free one
     /// and says which

@@ -44,6 +44,10 @@ pub(in crate::http) fn role() -> Object {
     one_of([Role::Environment, Role::Gateway, Role::Operator].map(Role::name))
 }
 
+pub(in crate::http) fn format() -> Object {
+    one_of(["json", "text"])
+}
+
 pub(in crate::http) fn decision() -> Object {
     one_of(["callback", "default", "unrouted"])
 }
