@@ -192,9 +192,11 @@ impl Line {
         }
     }
 
-    /// Makes the system find memory for the page that the line lies in, without changing it.
+    /// Makes the system find memory for the page that the line lies in. Only where nobody else knows the line.
+    ///
+    /// A store: what changes nothing, as an addition of zero would, is compiled to a load.
     pub(crate) fn touch(&self) {
-        self.keys[0].fetch_or(0, Ordering::Relaxed);
+        self.keys[0].store(0, Ordering::Relaxed);
     }
 }
 
