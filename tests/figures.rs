@@ -84,7 +84,9 @@ fn a_figure_that_gets_worse_is_told() {
         let mut records = Records::default();
         for other in good.all() {
             let worse = if less { 0.9 } else { 1.1 };
-            let value = if other == record { other.value * worse } else { other.value };
+            // One more of what there should be none of.
+            let worsened = if other.value == 0.0 { 1.0 } else { other.value * worse };
+            let value = if other == record { worsened } else { other.value };
             records.add(other.run, other.pairs, &other.contender, &other.figure, value);
         }
         let told = checks::tell(&records);
