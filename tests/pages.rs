@@ -44,7 +44,7 @@ fn insert(history: &History, at: u64) {
 /// Fills a history and counts the pages that were missing, the first few pairs aside. With a keeper, it gets to do what is
 /// due every now and then, as it does in time to spare.
 fn missing_pages(kept: bool) -> u64 {
-    let history = Arc::new(History::new(2 * PAIRS as usize));
+    let history = Arc::new(History::new(usize::try_from(2 * PAIRS).expect("small")));
     let keeper = kept.then(|| Keeper::start(&history).expect("a thread").expect("the first"));
     let faults = Faults::of_this_thread();
     let mut missing = 0;

@@ -79,6 +79,19 @@ impl Line {
         self.keys[SLOTS - 1].load(Ordering::Relaxed) == SEALED
     }
 
+    /// Raises the register of a pair that has a slot here, unless it ended; the register before.
+    #[inline(always)]
+    pub(crate) fn raise_held(&self, compare: Compare, key: u64, value: u64) -> Option<u64> {
+        let found = compare.hits(&self.keys, key, UNMARKED);
+        if found == 0 {
+            return None;
+        }
+        match self.raise_slot(first(found), value, false) {
+            Wrote::Before { old, .. } => Some(old),
+            _ => None,
+        }
+    }
+
     /// Raises the pair's register to `value`, claiming a slot for it if `claim`.
     #[inline]
     pub(crate) fn raise(&self, compare: Compare, key: u64, mark: u32, value: u64, claim: bool) -> Wrote {

@@ -159,7 +159,7 @@ impl History {
     }
 
     /// The register of the pair of `scope` at this spot, which must be of the scope's owner: else there is none.
-    #[inline]
+    #[inline(always)]
     pub fn get_at(&self, scope: Scope, spot: Spot) -> Option<Register> {
         Register::from_bits(self.index.get(scope.bits(), spot.place()))
     }
