@@ -43,9 +43,6 @@ impl<'a> Known<'a> {
         // Where the pair lies follows from the two numbers alone: its line is on its way while the plan is read.
         let contact = prefetch(history, dialed, caller);
         let number = plan.dialed_slot(dialed).and_then(|slot| KnownNumber::of(plan, slot));
-        if let Some(number) = number {
-            number.bring_agent(plan);
-        }
         let register = number.zip(contact).and_then(|(number, contact)| history.get_at(number.slot.into(), contact));
         Self { number, contact, last: register.and_then(|register| LastKnown::of(plan, register)) }
     }
@@ -91,8 +88,8 @@ impl<'a> KnownNumber<'a> {
         Some(Self { slot, entry, lookback: plan.lookback(entry.environment) })
     }
 
-    /// Reads of the agent that will answer, most likely, while the history's line is still on its way: whoever takes a
-    /// callback owns the number, and so does who answers when nobody else is to.
+    /// Reads of the agent that will answer, most likely, so that it is near when it is asked for: whoever takes a callback
+    /// owns the number. In a batch only; for a single call it costs as much as it saves.
     #[inline(always)]
     fn bring_agent(self, plan: &Plan) {
         if let Some(&slot) = self.entry.owners.first() {
