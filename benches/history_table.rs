@@ -426,14 +426,17 @@ struct Entry<M: Map> {
 
 impl<M: Map> Contender for Entry<M> {
     fn fill(&mut self, pairs: u64) {
+        // Before what is resident is looked at, so that its own memory is nobody's.
+        let mut stalls = Stalls::begin();
         let mut samples = Samples::new(memory::resident());
         let map = self.make.take().expect("filled once")();
-        let mut stalls = Stalls::begin();
+        stalls.resume();
         let mut next_word = A_WORD;
         for i in 0..if M::FILLS { pairs } else { 0 } {
             map.insert(M::key(pair(i)), register(i));
             stalls.note(i);
             if i + 1 == samples.next {
+                stalls.pause();
                 samples.look(i + 1);
                 if i >= next_word {
                     eprintln!("{}: {} pairs", self.name, grouped(i + 1));
@@ -442,6 +445,7 @@ impl<M: Map> Contender for Entry<M> {
                 stalls.resume();
             }
         }
+        stalls.pause();
         map.settle();
         self.bytes = [samples.bytes(pairs), samples.least, samples.most];
         self.stalls = stalls;

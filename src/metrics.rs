@@ -45,6 +45,18 @@ impl Metrics {
         shard.0[counter(decision.route, decision.reason)].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Each kind is added once: an addition that others may make too waits for all that came before it.
+    pub(crate) fn count_all(&self, decisions: &[Decision]) {
+        let mut counts = [0; COUNTERS];
+        for decision in decisions {
+            counts[counter(decision.route, decision.reason)] += 1;
+        }
+        let shard = &self.shards[shard_of_thread()];
+        for (total, count) in shard.0.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            total.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
     /// How many decisions there were with this route (whichever agent it names) and this reason.
     pub fn decisions(&self, route: Route, reason: Reason) -> u64 {
         let place = counter(route, reason);

@@ -238,6 +238,12 @@ pub(crate) const CHECKS: &[Check] = &[
         value: amount!("kept" "insert max not preempted", MILLI),
     },
     Check {
+        name: "page faults of the writer while growing, kept",
+        bar: Bar::AtMost(0.0),
+        at: large,
+        value: amount!("kept" "insert page faults", 1.0),
+    },
+    Check {
         name: "crafted pairs, the worst set, of random ones",
         bar: Bar::AtMost(2.0),
         at: |pairs| pairs == 10_000_000,

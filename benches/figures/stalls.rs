@@ -159,16 +159,23 @@ pub(crate) struct Stalls {
     slow: Vec<Slow>,
     thread: Thread,
     before: Reading,
+    /// Pages that were found for the thread, all in all.
+    faults: u64,
     since: u32,
     last: Instant,
 }
+
+/// Slow operations that there is room for without finding memory: this is not to be among what it measures.
+const ROOM: usize = 1 << 13;
 
 impl Stalls {
     /// The first operation begins now.
     pub(crate) fn begin() -> Stalls {
         let thread = Thread::this();
+        let mut slow = vec![Slow { at: 1, nanos: 1, system: Reading::default() }; ROOM];
+        slow.clear();
         let before = thread.read();
-        Stalls { latencies: Latencies::new(), slow: Vec::new(), thread, before, since: 0, last: Instant::now() }
+        Stalls { latencies: Latencies::new(), slow, thread, before, faults: 0, since: 0, last: Instant::now() }
     }
 
     /// An operation has ended, and the next begins.
@@ -188,6 +195,7 @@ impl Stalls {
     fn look(&mut self, at: u64, nanos: u64) {
         let now = self.thread.read();
         let before = std::mem::replace(&mut self.before, now);
+        self.faults += now.faults - before.faults;
         if nanos >= SLOW {
             let system = Reading {
                 preempted: now.preempted - before.preempted,
@@ -198,6 +206,11 @@ impl Stalls {
         }
         self.since = 0;
         self.last = Instant::now();
+    }
+
+    /// Something else comes; what the system did for the operations so far is noted.
+    pub(crate) fn pause(&mut self) {
+        self.look(0, 0);
     }
 
     /// Something else was done; the next operation begins now.
@@ -253,6 +266,7 @@ impl Stalls {
         records.add(run, pairs, contender, "insert max not preempted", self.longest_own() as f64);
         let without_faults = self.longest_own_without_faults() as f64;
         records.add(run, pairs, contender, "insert max not preempted nor faulting", without_faults);
+        records.add(run, pairs, contender, "insert page faults", self.faults as f64);
         records.add(run, pairs, contender, "inserts of 1 ms", long as f64);
         records.add(run, pairs, contender, "inserts of 1 ms not preempted", own as f64);
     }
@@ -266,9 +280,10 @@ impl Stalls {
             print!(" {name} {} ns;", grouped(nanos));
         }
         println!(
-            " longest not preempted {} ns, without page faults {} ns; of 1 ms or longer {long}, not preempted {own}",
+            " longest not preempted {} ns, without page faults {} ns; of 1 ms or longer {long}, not preempted {own}; {} page faults",
             grouped(self.longest_own()),
-            grouped(self.longest_own_without_faults())
+            grouped(self.longest_own_without_faults()),
+            grouped(self.faults)
         );
         for Slow { at, nanos, system: Reading { preempted, waited, faults } } in self.slowest().into_iter().take(most) {
             println!(

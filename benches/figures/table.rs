@@ -22,6 +22,7 @@ const COLUMNS: &[Column] = &[
     ("p99.9, µs", "insert p99.9", 1e3),
     ("max, ms", "insert max", 1e6),
     ("max not preempted, ms", "insert max not preempted", 1e6),
+    ("page faults", "insert page faults", 1.0),
     ("nor faulting, ms", "insert max not preempted nor faulting", 1e6),
 ];
 

@@ -145,9 +145,9 @@ impl Engine {
         for (calls, decisions) in calls.chunks(BATCH).zip(decisions.chunks_mut(BATCH)) {
             for (known, decision) in Known::of_each(plan, &self.history, calls).iter().zip(decisions) {
                 *decision = rule::decide(plan, known, now, &mut ());
-                self.metrics.count(decision);
             }
         }
+        self.metrics.count_all(decisions);
     }
 
     /// Starts the thread that grows the history so that its writers need not; `None` where there is one already. Without

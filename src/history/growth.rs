@@ -36,38 +36,53 @@ pub(super) enum Trigger {
 }
 
 /// Chunks that a growth with time clears itself rather than wait for clean ones: bounds a single write.
-const CLEARINGS: usize = 16;
+const CLEARINGS: usize = 64;
 /// The load at which a table should grow, in hundredths. In models tables fill up, so that lines overflow.
 const FULL: usize = if cfg!(loom) { 100 } else { 80 };
+/// The load at which a writer no longer waits for the keeper to begin a growth. Above what rounding makes of the other.
+const LATE: usize = if cfg!(loom) { 100 } else { 92 };
 /// Blocks that a claim moves where there is no keeper: so many that few segments grow at the same time.
 const STEPS: usize = if cfg!(loom) { 1 } else { 4 };
+/// Chunks from which on segments differ in size. With fewer, one more is so much that some grow early.
+const EVEN_FROM: usize = 5;
 /// Lines looked at to learn how much of a table would be left behind.
 const SAMPLE: usize = 64;
 
 impl Index {
-    /// The claimed slots at which a table should be followed by a larger one.
-    pub(super) fn load_limit(version: Version) -> usize {
-        (version.chunks() * CHUNK_LINES * SLOTS * FULL / 100).max(1)
+    /// So many hundredths of a table's slots.
+    fn slots_at(version: Version, hundredths: usize) -> usize {
+        (version.chunks() * CHUNK_LINES * SLOTS * hundredths / 100).max(1)
     }
 
-    /// The size after `chunks`: nearly a fifth more. Segments go through different sizes, spread evenly over the factor, so that
-    /// they do not all grow at once and the whole keeps between full and empty at every count of pairs.
-    fn size_after(segment: usize, chunks: usize) -> usize {
-        const EVEN_FROM: f64 = 6.0;
+    /// Sizes in chunks that a segment's tables go through, and for which count of pairs: nearly a fifth more each time. Segments
+    /// differ, spread evenly over that factor, so that they do not all grow at once and the whole keeps between full and
+    /// empty at every count of pairs. The count is that of the size before it was rounded to chunks: were it the rounded
+    /// one's, all that are rounded to one size would grow at once.
+    fn sizes(segment: usize) -> impl Iterator<Item = (usize, f64)> {
         const FACTOR: f64 = 1.18;
-        if (chunks as f64) < EVEN_FROM {
-            return chunks + 1;
-        }
         let phase = f64::from((segment as u32).reverse_bits()) / f64::from(u32::MAX) * 0.999;
-        let grown = (chunks as f64 / EVEN_FROM).ln() / FACTOR.ln();
-        let mut turn = (grown - phase).floor().max(0.0);
-        loop {
-            let size = (EVEN_FROM * FACTOR.powf(turn + phase)).round() as usize;
-            if size > chunks {
-                return size;
-            }
-            turn += 1.0;
-        }
+        let few =
+            (1..EVEN_FROM).map(move |chunks| (chunks, chunks as f64 / (chunks + 1) as f64 * (chunks as f64 + phase)));
+        let many = (0..).map(move |turn| {
+            let size = EVEN_FROM as f64 * FACTOR.powf(f64::from(turn) + phase);
+            (size.round() as usize, size)
+        });
+        few.chain(many)
+    }
+
+    /// The size after so many chunks.
+    fn size_after(segment: usize, chunks: usize) -> usize {
+        Self::sizes(segment).map(|(size, _)| size).find(|&size| size > chunks).unwrap_or(chunks)
+    }
+
+    /// The claimed slots at which a table should be followed by a larger one.
+    fn limit_of(segment: usize, version: Version) -> usize {
+        let chunks = version.chunks();
+        let passed = Self::sizes(segment).take_while(|&(size, _)| size <= chunks);
+        let full = passed.filter(|&(size, _)| size == chunks).map(|(_, full)| full).last();
+        // A table that was made to reclaim may be of any size.
+        let share = if cfg!(loom) { 1.0 } else { full.unwrap_or(chunks as f64) / chunks as f64 };
+        (Self::slots_at(version, FULL) as f64 * share) as usize
     }
 
     /// The successor of `table`, made if there is none and room is needed; `None` if it cannot be.
@@ -110,7 +125,7 @@ impl Index {
         let kept = if floor > 0 || self.retired.any() { self.kept_share(table, floor) } else { 1.0 };
         let claimed = self.tables.get(table).claimed.load(Ordering::Relaxed);
         let pairs = (claimed as f64 * kept * 1.1) as usize;
-        let full = Self::load_limit(table);
+        let full = Self::slots_at(table, FULL);
         let wanted = match trigger {
             _ if kept > 0.95 && trigger != Trigger::Reclaim => larger,
             // Room for a fifth more than is left, and never less than half: the share is only a sample.
@@ -156,7 +171,7 @@ impl Index {
         }
         let id = self.tables.take()?;
         let next = Version::new(table.next_generation(), id, chunks);
-        self.tables.begin(segment, next, floor);
+        self.tables.begin(segment, next, floor, Self::limit_of(segment, next));
         for at in 0..chunks {
             let Some(chunk) = self.pool.take(&mut clearings) else {
                 for taken in 0..at {
@@ -191,19 +206,32 @@ impl Index {
     /// What a writer does after it claimed a slot: begins the growth that this made due, or does its share of one.
     #[inline]
     pub(super) fn after_claim(&self, seat: &Seated<'_>, segment: usize, version: Version, table: Version) {
-        let claimed = self.tables.get(table).claimed.fetch_add(1, Ordering::Relaxed) + 1;
+        let header = self.tables.get(table);
+        let claimed = header.claimed.fetch_add(1, Ordering::Relaxed) + 1;
+        let full = header.full.load(Ordering::Relaxed);
+        let kept = self.kept.load(Ordering::Relaxed);
         if table != version || self.next(version).is_some() {
             // The keeper does most of it where there is one.
-            let steps = if self.kept.load(Ordering::Relaxed) { usize::from(claimed.is_multiple_of(8)) } else { STEPS };
+            let steps = if kept { usize::from(claimed.is_multiple_of(8)) } else { STEPS };
             for _ in 0..steps {
                 self.help_on(seat, segment, version);
             }
-        } else if claimed >= Self::load_limit(version) {
+        } else if claimed >= if kept { Self::slots_at(version, LATE) } else { full } {
             self.grow(segment, version, Trigger::Load);
+        } else if kept && claimed >= full {
+            self.keeper.ring();
+        } else if !kept && claimed >= full - full / 16 {
+            // A chunk at a time, rather than all that the growth takes at once.
+            self.pool.find_one(Self::ahead(version.chunks()));
         }
-        if self.pool.dirty() > 0 && !self.kept.load(Ordering::Relaxed) {
+        if !kept && self.pool.dirty() > 0 {
             self.pool.clear_one();
         }
+    }
+
+    /// Chunks that should be ready where the largest table has so many: what its growth takes, and a little.
+    fn ahead(largest: usize) -> usize {
+        largest * 5 / 4 + 4
     }
 
     /// One step of the segment's growth, if there is one. The caller sits on the segment.
@@ -420,38 +448,39 @@ impl Index {
             .count()
     }
 
-    /// A little of everything that is due; whether more may be.
+    /// A little of everything that is due; whether more may be. Memory before growths, since only it makes a writer wait;
+    /// and one growth at a time, since each takes memory until it is done.
     pub(super) fn tend(&self) -> bool {
-        let mut busy = false;
-        let mut largest = 0;
-        for segment in Self::segments() {
-            let seen = self.version(segment);
-            let table = self.tables.get(seen);
-            largest = largest.max(seen.chunks());
-            let growing = table.next.load(Ordering::Relaxed) != 0;
-            if !growing && table.claimed.load(Ordering::Relaxed) < Self::load_limit(seen) {
-                continue;
-            }
-            let seat = self.seats.sit(segment, seen);
-            let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
-            if growing {
-                for _ in 0..CHUNK_BLOCKS {
-                    busy |= self.help_on(&seat, segment, version);
-                }
-            } else {
-                busy |= self.grow(segment, version, Trigger::Load).is_some();
-            }
-        }
-        busy |= self.tables.retired() > 0 && self.give_back();
-        busy |= self.pool.clear_one();
-        // What the next growth of the largest segment takes, and a little.
+        let mut busy = self.tables.retired() > 0 && self.give_back();
+        let largest = Self::segments().map(|segment| self.version(segment).chunks()).max().unwrap_or(0);
         for _ in 0..4 {
-            busy |= self.pool.warm_one(largest * 5 / 4 + 4);
+            busy |= self.pool.clear_one() || self.pool.find_one(Self::ahead(largest));
         }
+        let growing = |segment: &usize| self.next(self.version(*segment)).is_some();
+        let due = |segment: &usize| self.is_full(self.version(*segment));
+        // The first that gets on: one that lacks memory may have to wait for the others.
+        busy |= Self::segments().filter(growing).any(|segment| self.tend_in(segment))
+            || Self::segments().filter(due).any(|segment| self.tend_in(segment));
         if self.granted.load(Ordering::Relaxed) > self.max_pairs - self.max_pairs / 16 {
             // Nearly full: one segment's share of what may have expired.
             busy |= Self::segments().any(|segment| self.reclaim_in(segment));
         }
         busy
+    }
+
+    /// A chunk's part of the segment's growth, or the beginning of one; whether there was something to do.
+    fn tend_in(&self, segment: usize) -> bool {
+        let seat = self.seats.sit(segment, self.version(segment));
+        let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
+        if self.next(version).is_some() {
+            return (0..CHUNK_BLOCKS).filter(|_| self.help_on(&seat, segment, version)).count() > 0;
+        }
+        self.is_full(version) && self.grow(segment, version, Trigger::Load).is_some()
+    }
+
+    /// Whether the table should be followed by a larger one.
+    fn is_full(&self, version: Version) -> bool {
+        let table = self.tables.get(version);
+        table.claimed.load(Ordering::Relaxed) >= table.full.load(Ordering::Relaxed)
     }
 }

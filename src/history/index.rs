@@ -320,21 +320,39 @@ impl Index {
     #[inline]
     pub(crate) fn merge(&self, scope: u32, place: u64, value: u64) -> Result<u64, Full> {
         debug_assert!(value != 0 && value < DROPPED);
-        let segment = segment_of(place);
-        let version = self.version(segment);
         // On its way while the seat is taken.
-        prefetch(self.line(version, version.seek(0, within(place)).line));
-        let seat = self.seats.sit(segment, version);
+        let begun = self.begin(scope, place);
+        let seat = self.seats.sit(begun.segment(), begun.version);
         // SeqCst: see `Seats::sit`. This version, or one that came later, and all after it: held.
-        let mut version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
+        let version = Version::from_bits(self.now[begun.segment()].load(Ordering::SeqCst));
+        // Nearly always, what was worked out before holds, and the pair is at home.
+        if version == begun.version
+            && let Some(old) = begun.line.raise_held(self.compare, begun.seek.key, value)
+        {
+            return Ok(old);
+        }
+        self.merge_far(&seat, version, scope, place, value)
+    }
+
+    /// Every other merge: new pairs, further lines, a segment that is growing.
+    #[inline(never)]
+    fn merge_far(
+        &self,
+        seat: &Seated<'_>,
+        mut version: Version,
+        scope: u32,
+        place: u64,
+        value: u64,
+    ) -> Result<u64, Full> {
+        let segment = segment_of(place);
         let mut table = version;
         loop {
-            match self.raise(Some(&seat), table, scope, within(place), value) {
+            match self.raise(Some(seat), table, scope, within(place), value) {
                 Raised::Before { old, claimed } => {
                     if claimed {
-                        self.after_claim(&seat, segment, version, table);
+                        self.after_claim(seat, segment, version, table);
                     } else if table != version {
-                        self.help_on(&seat, segment, version);
+                        self.help_on(seat, segment, version);
                     }
                     return Ok(old);
                 }

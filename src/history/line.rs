@@ -79,6 +79,19 @@ impl Line {
         self.keys[SLOTS - 1].load(Ordering::Relaxed) == SEALED
     }
 
+    /// Raises the register of a pair that has a slot here, unless it ended; the register before.
+    #[inline(always)]
+    pub(crate) fn raise_held(&self, compare: Compare, key: u64, value: u64) -> Option<u64> {
+        let found = compare.hits(&self.keys, key, UNMARKED);
+        if found == 0 {
+            return None;
+        }
+        match self.raise_slot(first(found), value, false) {
+            Wrote::Before { old, .. } => Some(old),
+            _ => None,
+        }
+    }
+
     /// Raises the pair's register to `value`, claiming a slot for it if `claim`.
     #[inline]
     pub(crate) fn raise(&self, compare: Compare, key: u64, mark: u32, value: u64, claim: bool) -> Wrote {
@@ -192,9 +205,11 @@ impl Line {
         }
     }
 
-    /// Makes the system find memory for the page that the line lies in, without changing it.
+    /// Makes the system find memory for the page that the line lies in. Only where nobody else knows the line.
+    ///
+    /// A store: what changes nothing, as an addition of zero would, is compiled to a load.
     pub(crate) fn touch(&self) {
-        self.keys[0].fetch_or(0, Ordering::Relaxed);
+        self.keys[0].store(0, Ordering::Relaxed);
     }
 }
 

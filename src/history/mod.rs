@@ -8,7 +8,9 @@
 //! * **Growth** is done one segment at a time, in steps that any thread may take; a thread that is stopped anywhere in it
 //!   keeps nobody from going on.
 //! * **Memory** is 16 bytes a pair over a load that stays between 0.68 and 0.8, with growths one after
-//!   another rather than all at once. It is address space first, memory as it is used, and goes back with the history.
+//!   another rather than all at once. It is address space first, memory as it is used (4 MiB at least), and goes back with the
+//!   history. No table has a page that is missing: whoever makes one has its pages found, which is the keeper where there is
+//!   one and it is in time.
 //! * **The ceiling** is refused with [`Full`] and counted, after what may be left behind has been.
 //!
 //! What it does not promise: [`History::for_each`] is no snapshot of one moment; pairs below the
@@ -157,7 +159,7 @@ impl History {
     }
 
     /// The register of the pair of `scope` at this spot, which must be of the scope's owner: else there is none.
-    #[inline]
+    #[inline(always)]
     pub fn get_at(&self, scope: Scope, spot: Spot) -> Option<Register> {
         Register::from_bits(self.index.get(scope.bits(), spot.place()))
     }

@@ -1,5 +1,9 @@
 //! The memory of the lines: handed out in chunks, taken back, cleared, handed out again. It is address space first and
 //! becomes memory chunk by chunk; it goes back to the system with the history.
+//!
+//! Whoever takes a chunk that is only address space so far has the system find memory for it there and then, so that no
+//! page of a table is missing once others know the table. That may take milliseconds, so a keeper [finds](Pool::find_one)
+//! chunks ahead.
 
 use super::line::Line;
 use super::memory::Region;
@@ -15,10 +19,8 @@ pub(crate) struct Pool {
     clean: Stack,
     /// Given back, as they were.
     dirty: Stack,
-    /// The first chunk that was never handed out.
+    /// The first chunk that is only address space.
     fresh: AtomicUsize,
-    /// The first chunk that the system has not found memory for yet.
-    cold: AtomicUsize,
     chunks: usize,
 }
 
@@ -33,7 +35,6 @@ impl Pool {
             clean: Stack::new(),
             dirty: Stack::new(),
             fresh: AtomicUsize::new(0),
-            cold: AtomicUsize::new(0),
             chunks,
         })
     }
@@ -44,7 +45,7 @@ impl Pool {
         &self.lines[chunk << CHUNK_BITS | (line as usize & (CHUNK_LINES - 1))]
     }
 
-    /// A zeroed chunk. Clears at most `*clearings` used ones for it.
+    /// A zeroed chunk that is in memory. Clears at most `*clearings` used ones for it, and then has new memory found.
     pub(crate) fn take(&self, clearings: &mut usize) -> Option<usize> {
         if let Some(chunk) = self.clean.pop(&self.links) {
             return Some(chunk);
@@ -56,15 +57,37 @@ impl Pool {
             self.clear(chunk);
             return Some(chunk);
         }
-        // Relaxed: chunks that were never used are zero as the system gave them.
+        self.find()
+    }
+
+    /// A chunk that was never used. Zero, as the system gives it.
+    fn find(&self) -> Option<usize> {
+        // Relaxed: nothing is in it that another has to see.
         let mut fresh = self.fresh.load(Ordering::Relaxed);
         while fresh < self.chunks {
             match self.fresh.compare_exchange_weak(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Some(fresh),
+                Ok(_) => {
+                    // One line of each page of the smallest size that there is. By a write: a read would get the
+                    // system's page of zeros, and the first write would find a page missing once more.
+                    for line in (0..CHUNK_LINES).step_by((4096 / size_of::<Line>()).max(1)) {
+                        self.lines[fresh << CHUNK_BITS | line].touch();
+                    }
+                    return Some(fresh);
+                }
                 Err(now) => fresh = now,
             }
         }
         None
+    }
+
+    /// Has memory found for one more chunk if fewer than `ahead` are ready. Whether it did.
+    pub(crate) fn find_one(&self, ahead: usize) -> bool {
+        if self.ready() >= ahead {
+            return false;
+        }
+        let Some(chunk) = self.find() else { return false };
+        self.clean.push(&self.links, chunk);
+        true
     }
 
     /// Takes back a chunk that was not written to.
@@ -116,24 +139,8 @@ impl Pool {
         self.dirty.len()
     }
 
-    /// Finds memory for one more chunk if fewer than `ahead` are ready. Whether it did.
-    pub(crate) fn warm_one(&self, ahead: usize) -> bool {
-        let fresh = self.fresh.load(Ordering::Relaxed);
-        let cold = self.cold.load(Ordering::Relaxed).max(fresh);
-        if cold >= self.chunks || cold - fresh + self.ready() >= ahead {
-            return false;
-        }
-        // One line of each page of the smallest size that there is.
-        for line in (0..CHUNK_LINES).step_by((4096 / size_of::<Line>()).max(1)) {
-            self.lines[cold << CHUNK_BITS | line].touch();
-        }
-        // Two who warm the same chunk do no harm, nor does one who is late.
-        self.cold.fetch_max(cold + 1, Ordering::Relaxed);
-        true
-    }
-
     /// Chunks that are memory, used or not.
     pub(crate) fn touched(&self) -> usize {
-        self.cold.load(Ordering::Relaxed).max(self.fresh.load(Ordering::Relaxed)).min(self.chunks)
+        self.fresh.load(Ordering::Relaxed).min(self.chunks)
     }
 }

@@ -25,6 +25,21 @@ struct Seat {
     credit: AtomicU64,
 }
 
+impl Seat {
+    /// Takes the seat if it is free.
+    #[inline(always)]
+    fn is_taken_by(&self, hold: Hold) -> bool {
+        // Acquire: the credit that the one before left. SeqCst: taking the seat comes before the next look at the
+        // segment's version, in the one order that `is_held` is part of too.
+        let taken = self.hold.load(Ordering::Relaxed) == 0
+            && self.hold.compare_exchange(0, hold.0, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        if taken {
+            store_then_look();
+        }
+        taken
+    }
+}
+
 #[repr(align(128))]
 struct Standing(AtomicU32);
 
@@ -56,22 +71,25 @@ impl Seats {
     #[inline]
     pub(crate) fn sit(&self, segment: usize, version: Version) -> Seated<'_> {
         let hold = Hold::new(segment, version);
-        let first = whose();
-        for offset in 0..SEATS {
-            let seat = &self.seats[(first + offset) % SEATS];
-            // Acquire: the credit that the one before left. SeqCst: taking the seat comes before the next look at the
-            // segment's version, in the one order that `is_held` is part of too.
-            if seat.hold.load(Ordering::Relaxed) == 0
-                && seat.hold.compare_exchange(0, hold.0, Ordering::SeqCst, Ordering::Relaxed).is_ok()
-            {
-                store_then_look();
-                return Seated { seats: self, seat: Some(seat), segment };
-            }
+        let seat = &self.seats[whose() % SEATS];
+        if seat.is_taken_by(hold) {
+            return Seated { seats: self, seat: Some(seat), segment };
         }
-        // SeqCst: as above.
-        self.standing[segment].0.fetch_add(1, Ordering::SeqCst);
-        store_then_look();
-        Seated { seats: self, seat: None, segment }
+        self.sit_elsewhere(segment, hold)
+    }
+
+    /// The same where another sits in the first place.
+    #[cold]
+    fn sit_elsewhere(&self, segment: usize, hold: Hold) -> Seated<'_> {
+        let first = whose();
+        let others = (1..SEATS).map(|offset| &self.seats[(first + offset) % SEATS]);
+        let seat = others.into_iter().find(|seat| seat.is_taken_by(hold));
+        if seat.is_none() {
+            // SeqCst: as for a seat.
+            self.standing[segment].0.fetch_add(1, Ordering::SeqCst);
+            store_then_look();
+        }
+        Seated { seats: self, seat, segment }
     }
 
     /// Whether somebody may still be writing to this version of the segment. Asked after the segment moved on.

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 ///
 /// Made from the dialed number and the contact alone, so that the line can be prefetched before the dialed number has
 /// been looked up in the plan.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Spot(u64);
 
 impl Spot {

@@ -17,6 +17,8 @@ pub(crate) struct Table {
     pub(crate) cursor: AtomicUsize,
     /// Slots claimed here, by writers and movers alike.
     pub(crate) claimed: AtomicUsize,
+    /// The claimed slots at which it should be followed by another.
+    pub(crate) full: AtomicUsize,
     /// The floor that the growth into this table uses, the same for all who take part.
     pub(crate) floor: AtomicU64,
 }
@@ -51,6 +53,7 @@ impl Tables {
                     next: AtomicU64::new(0),
                     cursor: AtomicUsize::new(0),
                     claimed: AtomicUsize::new(0),
+                    full: AtomicUsize::new(0),
                     floor: AtomicU64::new(0),
                 })
                 .collect(),
@@ -83,7 +86,7 @@ impl Tables {
     }
 
     /// Begins the life of a table under `version`. Only its owner sees it yet.
-    pub(crate) fn begin(&self, segment: usize, version: Version, floor: u64) {
+    pub(crate) fn begin(&self, segment: usize, version: Version, floor: u64, full: usize) {
         let table = self.get(version);
         // Relaxed: published with the version word.
         table.segment.store(segment, Ordering::Relaxed);
@@ -91,6 +94,7 @@ impl Tables {
         table.next.store(0, Ordering::Relaxed);
         table.cursor.store(0, Ordering::Relaxed);
         table.claimed.store(0, Ordering::Relaxed);
+        table.full.store(full, Ordering::Relaxed);
         table.floor.store(floor, Ordering::Relaxed);
         for chunk in 0..version.chunks() {
             self.done[version.table() * self.stride + chunk].store(0, Ordering::Relaxed);
