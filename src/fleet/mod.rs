@@ -3,6 +3,8 @@
 //! The network is never on the path of a decision. Calls and erasures converge whatever their order, so nodes only publish and
 //! consume them; configurations have one order, the stream's.
 
+#[cfg(feature = "nats")]
+pub mod nats;
 mod stream;
 
 pub use stream::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};
