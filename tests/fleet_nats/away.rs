@@ -20,7 +20,7 @@ fn a_server_that_is_away_is_said_to_be_and_waited_for() {
     server.kill();
     let stream = open(NatsOptions { patience: Duration::from_secs(1), ..NatsOptions::new(url) });
     let asked = Instant::now();
-    assert!(is_away(&stream.publish(Subject::Calls(0), &messages(0..1))));
+    assert!(is_away(&stream.publish(&messages(0, 0..1))));
     assert!(is_away(&stream.publish_after(Subject::Configuration, b"x", Position::START)));
     assert!(is_away(&stream.bounds()));
     assert!(is_away(&stream.truncate(Position(1))));
@@ -29,7 +29,7 @@ fn a_server_that_is_away_is_said_to_be_and_waited_for() {
     assert!(is_away(&stream.read_snapshot()));
     assert!(asked.elapsed() < LONG, "each call has a bound");
     server.restart();
-    let published = until(|| stream.publish(Subject::Calls(0), &messages(0..1)));
+    let published = until(|| stream.publish(&messages(0, 0..1)));
     assert_eq!(published, Position(1));
 }
 
@@ -37,29 +37,36 @@ fn a_server_that_is_away_is_said_to_be_and_waited_for() {
 #[test]
 fn what_was_acknowledged_outlives_a_server_that_is_killed() {
     let mut server = NatsServer::start();
-    let stream = open(NatsOptions { patience: Duration::from_secs(2), ..options(&server) });
+    let stream = open(NatsOptions { patience: Duration::from_secs(5), ..options(&server) });
+    let (counted, counting) = std::sync::mpsc::channel();
     let mut acknowledged = Vec::new();
     let mut failed = 0;
-    let done = std::sync::Mutex::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for pause in [150, 80, 250, 30] {
+        // Killed whenever some more were acknowledged, in the middle of the next.
+        let killer = scope.spawn(move || {
+            for pause in [3, 0, 11, 1, 5] {
+                for _ in 0..8 {
+                    counting.recv().expect("the publisher goes on");
+                }
                 sleep(Duration::from_millis(pause));
                 server.kill();
-                sleep(Duration::from_millis(pause / 2));
                 server.restart();
             }
-            *done.lock().expect("no panic") = true;
+            server
         });
         let mut next = 0;
-        while !*done.lock().expect("no panic") {
-            let some = messages(next..next + 50);
+        while !killer.is_finished() {
+            let some = messages(1, next..next + 50);
             next += 50;
-            match stream.publish(Subject::Calls(1), &some) {
-                Ok(_) => acknowledged.extend(some),
+            match stream.publish(&some) {
+                Ok(_) => {
+                    acknowledged.extend(some.into_iter().map(|(_, payload)| payload));
+                    let _ = counted.send(());
+                }
                 Err(_) => failed += 1,
             }
         }
+        server = killer.join().expect("no panic");
     });
     let last = until(|| stream.bounds()).last;
     let there = read(&stream, Position::START, usize::try_from(last.0).expect("small"));
@@ -86,12 +93,17 @@ fn number(message: &Vec<u8>) -> u64 {
 fn a_reader_outlives_a_server_that_is_killed() {
     let mut server = NatsServer::start();
     let (writer, reader) = (open(options(&server)), open(options(&server)));
-    writer.publish(Subject::Calls(1), &messages(0..10)).expect("published");
+    writer.publish(&messages(1, 0..10)).expect("published");
     assert_eq!(read(&reader, Position::START, 10).len(), 10);
+    reader.bounds().expect("there");
     server.kill();
     assert!(is_away(&reader.consume(Position(10), 1, SHORT)));
     server.restart();
-    assert_eq!(until(|| writer.publish(Subject::Calls(1), &messages(10..20))), Position(20));
+    // The stream may lack its end now: who reads is told, and looks.
+    assert!(is_away(&reader.consume(Position(10), 1, LONG)), "a new connection shows");
+    assert!(is_away(&reader.bounds()), "and to those who ask for bounds");
+    assert_eq!(until(|| reader.bounds()).last, Position(10));
+    assert_eq!(until(|| writer.publish(&messages(1, 10..20))), Position(20));
     let more = until(|| reader.consume(Position(10), usize::MAX, LONG));
     assert_eq!(more[0].position, Position(11));
     assert_eq!(more[0].payload, b"message 10");
@@ -105,7 +117,7 @@ fn many_threads_publish_many_messages() {
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let stream = &stream;
-            scope.spawn(move || stream.publish(Subject::Calls(thread), &messages(0..7000)).expect("published"));
+            scope.spawn(move || stream.publish(&messages(thread, 0..7000)).expect("published"));
         }
     });
     assert_eq!(stream.bounds().expect("there").last, Position(56_000));
@@ -116,7 +128,7 @@ fn many_threads_publish_many_messages() {
 fn a_stream_that_was_deleted_is_another() {
     let server = NatsServer::start();
     let stream = open(options(&server));
-    stream.publish(Subject::Calls(1), &messages(0..3)).expect("published");
+    stream.publish(&messages(1, 0..3)).expect("published");
     stream.write_snapshot(Position(3), &mut &b"all"[..]).expect("written");
     let before = stream.bounds().expect("there");
     delete(&server, "DIALBACK");

@@ -9,7 +9,7 @@ use dialback::fleet::{Stream, StreamError, Subject};
 use std::time::Duration;
 
 fn refused(stream: &NatsStream) -> String {
-    match stream.publish(Subject::Calls(0), &messages(0..1)) {
+    match stream.publish(&messages(0, 0..1)) {
         Err(StreamError::Engine(what)) => what,
         other => panic!("{other:?}"),
     }
@@ -44,7 +44,7 @@ fn nodes_that_disagree_on_the_partitions_are_found_out() {
 fn a_server_without_jetstream_is_said_to_be_away() {
     let server = NatsServer::start_with("");
     let stream = open(NatsOptions { patience: Duration::from_secs(1), ..options(&server) });
-    let done = stream.publish(Subject::Calls(0), &messages(0..1));
+    let done = stream.publish(&messages(0, 0..1));
     assert!(matches!(done, Err(StreamError::Away(_))), "{done:?}");
 }
 
@@ -68,7 +68,7 @@ fn options_that_cannot_be_are_refused_and_show_no_password() {
 fn a_message_that_is_too_large_is_refused_at_once() {
     let server = NatsServer::start();
     let stream = open(options(&server));
-    let done = stream.publish(Subject::Calls(0), &[vec![0; 2 << 20]]);
+    let done = stream.publish(&[(Subject::Calls(0), vec![0; 2 << 20])]);
     assert!(matches!(done, Err(StreamError::Engine(_))), "{done:?}");
-    stream.publish(Subject::Calls(0), &[vec![0; 1 << 20]]).expect("the largest");
+    stream.publish(&[(Subject::Calls(0), vec![0; 1 << 20])]).expect("the largest");
 }

@@ -12,7 +12,7 @@ fn a_share_is_its_partitions_and_every_configuration() {
     let all = open(options(&server));
     let some = open(NatsOptions { share: Some(vec![3, 5]), ..options(&server) });
     for partition in [3, 4, 5, 6, 3] {
-        all.publish(Subject::Calls(partition), &messages(0..2)).expect("published");
+        all.publish(&messages(partition, 0..2)).expect("published");
     }
     all.publish_after(Subject::Configuration, b"c", Position::START).expect("published");
     let mut got = Vec::new();

@@ -7,10 +7,11 @@
 use super::core::Core;
 use super::error::{away, getting, purging, reading};
 use super::setup;
-use crate::fleet::{Bounds, Position, StreamError, Subject};
+use crate::fleet::{Bounds, Position, StreamError};
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
 
 pub(super) async fn bounds(core: &Core) -> Result<Bounds, StreamError> {
+    core.shown_in_bounds.check(core.prepared().await?.generation)?;
     let stream = ask(core).await?;
     let info = stream.cached_info();
     Ok(Bounds {
@@ -79,8 +80,7 @@ fn behind_holes(info: &Info) -> Option<Position> {
 }
 
 async fn last_configuration(core: &Core, stream: &Stream) -> Result<Position, StreamError> {
-    let name = core.subjects.name(Subject::Configuration);
-    match stream.get_last_raw_message_by_subject(&name).await {
+    match stream.get_last_raw_message_by_subject(core.subjects.configuration()).await {
         Ok(message) => Ok(Position(message.sequence)),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(Position::START),
         Err(error) => Err(reading(&error)),

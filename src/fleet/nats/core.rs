@@ -10,7 +10,7 @@ use crate::fleet::StreamError;
 use async_nats::jetstream::context::{Context, ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Semaphore, watch};
@@ -34,6 +34,21 @@ pub(super) struct Link {
     is_up: bool,
 }
 
+/// The last connection that somebody knows of. Behind a new one the stream may be another, or lack its end, so that it shows
+/// as an error once.
+#[derive(Default)]
+pub(super) struct Shown(std::sync::Mutex<Option<u64>>);
+
+impl Shown {
+    pub(super) fn check(&self, generation: u64) -> Result<(), StreamError> {
+        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(generation);
+        match before {
+            Some(before) if before != generation => Err(away("the connection was lost, and is there again")),
+            _ => Ok(()),
+        }
+    }
+}
+
 pub(super) struct Core {
     /// Taken when this is dropped.
     runtime: Option<Runtime>,
@@ -44,6 +59,9 @@ pub(super) struct Core {
     link: watch::Receiver<Link>,
     pub(super) permits: Semaphore,
     pub(super) cursor: Mutex<Option<Cursor>>,
+    /// Which connections were told of, to those who read and to those who ask for bounds.
+    pub(super) shown_to_readers: Shown,
+    pub(super) shown_in_bounds: Shown,
     prepared: Mutex<Option<Arc<Prepared>>>,
 }
 
@@ -87,13 +105,15 @@ impl Core {
         drop(inside);
         Ok(Self {
             runtime: Some(runtime),
-            subjects: Subjects::below(&options.prefix),
+            subjects: Subjects::below(&options.prefix, options.partitions),
             options,
             context,
             client,
             link,
             permits: Semaphore::new(IN_FLIGHT),
             cursor: Mutex::new(None),
+            shown_to_readers: Shown::default(),
+            shown_in_bounds: Shown::default(),
             prepared: Mutex::new(None),
         })
     }
@@ -109,6 +129,18 @@ impl Core {
         let up = timeout(at_most, link.wait_for(|link| link.is_up)).await;
         let up = up.map_err(|_| away("there is no connection to the server"))?;
         up.map(|link| link.generation).map_err(|_| away("the client has ended"))
+    }
+
+    /// Ends when that connection has ended.
+    pub(super) async fn lost(&self, generation: u64) {
+        let mut link = self.link.clone();
+        // The client has ended where this fails.
+        let _ = link.wait_for(|link| !link.is_up || link.generation != generation).await;
+    }
+
+    pub(super) fn is_lost(&self, generation: u64) -> bool {
+        let link = *self.link.borrow();
+        !link.is_up || link.generation != generation
     }
 
     /// What the stream was when this connection began, or since it was last doubted.

@@ -55,6 +55,7 @@ pub(super) async fn consume(
     wait: Duration,
 ) -> Result<Vec<Delivery>, StreamError> {
     let generation = core.connected(wait).await?;
+    core.shown_to_readers.check(generation)?;
     let mut held = core.cursor.lock().await;
     let fits = |cursor: &Cursor| cursor.after == after && cursor.generation == generation;
     let mut cursor = match held.take().filter(fits) {
@@ -62,6 +63,9 @@ pub(super) async fn consume(
         None => open(core, after, generation).await?,
     };
     let mut batch = cursor.read(&core.subjects, limit, wait).await?;
+    if core.is_lost(generation) {
+        return Err(away("the connection was lost"));
+    }
     // Between two of ours there may be others', or something that was taken away before it was read.
     if let Some(before) = batch.before_gap {
         let first = bounds::first(&bounds::ask(core).await?).await?;

@@ -62,8 +62,8 @@ impl NatsStream {
 }
 
 impl Stream for NatsStream {
-    fn publish(&self, subject: Subject, messages: &[Vec<u8>]) -> Result<Position, StreamError> {
-        self.core.run(publish::publish(&self.core, subject, messages))
+    fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
+        self.core.run(publish::publish(&self.core, messages))
     }
 
     fn publish_after(&self, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError> {

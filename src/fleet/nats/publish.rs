@@ -1,5 +1,6 @@
 //! Messages on their way to the server: many under way at once, never more than the client can hold.
 
+use super::bounds;
 use super::core::{Core, IN_FLIGHT};
 use super::error::{away, engine, publishing};
 use crate::fleet::{Position, StreamError, Subject};
@@ -7,36 +8,41 @@ use async_nats::HeaderMap;
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::jetstream::context::PublishAckFuture;
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use std::collections::VecDeque;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
 use tokio::time::timeout;
 
 /// How many one call has under way. Some calls can be under way at once, and none holds a part of what another waits for.
 const WINDOW: usize = IN_FLIGHT / 4;
 
-pub(super) async fn publish(core: &Core, subject: Subject, messages: &[Vec<u8>]) -> Result<Position, StreamError> {
-    let sent = send(core, subject, messages).await;
-    settle(core, sent).await
+pub(super) async fn publish(core: &Core, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
+    if messages.is_empty() {
+        return Ok(bounds::bounds(core).await?.last);
+    }
+    settle(core, send(core, messages).await).await
 }
 
-async fn send(core: &Core, subject: Subject, messages: &[Vec<u8>]) -> Result<Position, StreamError> {
-    core.prepared().await?;
-    let name = async_nats::Subject::from(core.subjects.name(subject));
-    let window = messages.len().clamp(1, WINDOW);
+async fn send(core: &Core, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
+    let generation = core.prepared().await?.generation;
+    let window = messages.len().min(WINDOW);
     // All that this call will ever hold, at once: calls that each held some and waited for more would wait for ever.
     let permits = core.permits.acquire_many(u32::try_from(window).expect("a small bound"));
     let permits = timeout(core.options.patience, permits).await;
     let _permits = permits.map_err(|_| away("too much is under way"))?;
-    let mut under_way = VecDeque::with_capacity(window);
+    let mut under_way =
+        UnderWay { core, waiting: VecDeque::with_capacity(window), lost: Box::pin(core.lost(generation)) };
     let mut last = Position::START;
-    for message in messages {
-        if under_way.len() == window {
-            last = last.max(acknowledged(core, &mut under_way).await?);
+    for (subject, message) in messages {
+        if under_way.waiting.len() == window {
+            last = last.max(under_way.acknowledged().await?);
         }
-        let sent = core.context.publish(name.clone(), Bytes::copy_from_slice(message)).await;
-        under_way.push_back(sent.map_err(|error| publishing(&error))?);
+        let sent = core.context.publish(name(core, *subject)?, Bytes::copy_from_slice(message)).await;
+        under_way.waiting.push_back(sent.map_err(|error| publishing(&error))?);
     }
-    while !under_way.is_empty() {
-        last = last.max(acknowledged(core, &mut under_way).await?);
+    while !under_way.waiting.is_empty() {
+        last = last.max(under_way.acknowledged().await?);
     }
     Ok(last)
 }
@@ -47,26 +53,43 @@ pub(super) async fn publish_after(
     message: &[u8],
     last: Position,
 ) -> Result<Position, StreamError> {
-    let sent = send_after(core, subject, message, last).await;
-    settle(core, sent).await
+    settle(core, send_after(core, subject, message, last).await).await
 }
 
 async fn send_after(core: &Core, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError> {
-    core.prepared().await?;
+    let generation = core.prepared().await?.generation;
     let mut headers = HeaderMap::new();
     headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
     let payload = Bytes::copy_from_slice(message);
-    let sent = core.context.publish_with_headers(core.subjects.name(subject), headers, payload).await;
-    acknowledged(core, &mut VecDeque::from([sent.map_err(|error| publishing(&error))?])).await
+    let sent = core.context.publish_with_headers(name(core, subject)?, headers, payload).await;
+    let waiting = VecDeque::from([sent.map_err(|error| publishing(&error))?]);
+    UnderWay { core, waiting, lost: Box::pin(core.lost(generation)) }.acknowledged().await
 }
 
-async fn acknowledged(core: &Core, under_way: &mut VecDeque<PublishAckFuture>) -> Result<Position, StreamError> {
-    let Some(oldest) = under_way.pop_front() else { return Ok(Position::START) };
-    let acknowledgement = oldest.await.map_err(|error| publishing(&error))?;
-    if acknowledgement.stream != core.options.stream {
-        return Err(engine(format_args!("the stream {} takes our subjects", acknowledgement.stream)));
+fn name(core: &Core, subject: Subject) -> Result<async_nats::Subject, StreamError> {
+    core.subjects.name(subject).ok_or_else(|| engine("there are not that many partitions"))
+}
+
+/// What was sent and not acknowledged, oldest first.
+struct UnderWay<'a, Lost> {
+    core: &'a Core,
+    waiting: VecDeque<PublishAckFuture>,
+    /// Ends with the connection: an acknowledgement that was on its way then never comes.
+    lost: Pin<Box<Lost>>,
+}
+
+impl<Lost: Future<Output = ()>> UnderWay<'_, Lost> {
+    async fn acknowledged(&mut self) -> Result<Position, StreamError> {
+        let Some(oldest) = self.waiting.pop_front() else { return Ok(Position::START) };
+        let acknowledgement = match select(oldest.into_future(), self.lost.as_mut()).await {
+            Either::Left((acknowledgement, _)) => acknowledgement.map_err(|error| publishing(&error))?,
+            Either::Right(_) => return Err(away("the connection was lost before the server had acknowledged")),
+        };
+        if acknowledgement.stream != self.core.options.stream {
+            return Err(engine(format_args!("the stream {} takes our subjects", acknowledgement.stream)));
+        }
+        Ok(Position(acknowledgement.sequence))
     }
-    Ok(Position(acknowledgement.sequence))
 }
 
 /// Nobody answers for a subject whose stream was deleted: it is looked for the next time.

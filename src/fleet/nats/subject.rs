@@ -7,18 +7,27 @@ use crate::fleet::Subject;
 pub(super) struct Subjects {
     configuration: String,
     calls: String,
+    /// Of every partition, ready to be sent.
+    partitions: Vec<async_nats::Subject>,
 }
 
 impl Subjects {
-    pub(super) fn below(prefix: &str) -> Self {
-        Self { configuration: format!("{prefix}.config"), calls: format!("{prefix}.calls.") }
+    pub(super) fn below(prefix: &str, partitions: u16) -> Self {
+        let calls = format!("{prefix}.calls.");
+        let partitions = (0..partitions).map(|partition| format!("{calls}{partition}").into()).collect();
+        Self { configuration: format!("{prefix}.config"), calls, partitions }
     }
 
-    pub(super) fn name(&self, subject: Subject) -> String {
+    /// Nothing for a partition that there is not.
+    pub(super) fn name(&self, subject: Subject) -> Option<async_nats::Subject> {
         match subject {
-            Subject::Configuration => self.configuration.clone(),
-            Subject::Calls(partition) => format!("{}{partition}", self.calls),
+            Subject::Configuration => Some(self.configuration.as_str().into()),
+            Subject::Calls(partition) => self.partitions.get(usize::from(partition)).cloned(),
         }
+    }
+
+    pub(super) fn configuration(&self) -> &str {
+        &self.configuration
     }
 
     /// Nothing where it is the name of none.
@@ -26,7 +35,8 @@ impl Subjects {
         if name == self.configuration {
             return Some(Subject::Configuration);
         }
-        name.strip_prefix(&self.calls)?.parse().ok().map(Subject::Calls)
+        let partition: u16 = name.strip_prefix(&self.calls)?.parse().ok()?;
+        (usize::from(partition) < self.partitions.len()).then_some(Subject::Calls(partition))
     }
 
     /// All calls.
@@ -42,7 +52,7 @@ impl Subjects {
     /// What a node takes.
     pub(super) fn share(&self, partitions: Option<&[u16]>) -> Vec<String> {
         let Some(partitions) = partitions else { return self.all() };
-        let calls = partitions.iter().map(|partition| self.name(Subject::Calls(*partition)));
+        let calls = partitions.iter().map(|partition| format!("{}{partition}", self.calls));
         std::iter::once(self.configuration.clone()).chain(calls).collect()
     }
 }
@@ -53,12 +63,14 @@ mod tests {
 
     #[test]
     fn what_is_named_is_read() {
-        let subjects = Subjects::below("a.b");
-        for subject in [Subject::Configuration, Subject::Calls(0), Subject::Calls(u16::MAX)] {
-            assert_eq!(subjects.read(&subjects.name(subject)), Some(subject));
+        let subjects = Subjects::below("a.b", 10);
+        for subject in [Subject::Configuration, Subject::Calls(0), Subject::Calls(9)] {
+            let name = subjects.name(subject).expect("there is one");
+            assert_eq!(subjects.read(&name), Some(subject));
         }
+        assert_eq!(subjects.name(Subject::Calls(10)), None);
         for foreign in
-            ["", "a.b", "a.b.config.1", "a.b.calls.", "a.b.calls.x", "a.b.calls.65536", "a.b.calls.1.2", "b.config"]
+            ["", "a.b", "a.b.config.1", "a.b.calls.", "a.b.calls.x", "a.b.calls.10", "a.b.calls.1.2", "b.config"]
         {
             assert_eq!(subjects.read(foreign), None, "{foreign}");
         }
