@@ -41,7 +41,7 @@ fn what_was_acknowledged_outlives_a_server_that_is_killed() {
     let (counted, counting) = std::sync::mpsc::channel();
     let mut acknowledged = Vec::new();
     let mut failed = 0;
-    std::thread::scope(|scope| {
+    let _server = std::thread::scope(|scope| {
         // Killed whenever some more were acknowledged, in the middle of the next.
         let killer = scope.spawn(move || {
             for pause in [3, 0, 11, 1, 5] {
@@ -66,7 +66,7 @@ fn what_was_acknowledged_outlives_a_server_that_is_killed() {
                 Err(_) => failed += 1,
             }
         }
-        server = killer.join().expect("no panic");
+        killer.join().expect("no panic")
     });
     let last = until(|| stream.bounds()).last;
     let there = read(&stream, Position::START, usize::try_from(last.0).expect("small"));

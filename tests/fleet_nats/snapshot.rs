@@ -3,7 +3,7 @@
 use super::nats::NatsServer;
 use super::{open, options};
 use async_nats::jetstream;
-use dialback::fleet::nats::NatsOptions;
+use dialback::fleet::nats::{NatsOptions, NatsStream};
 use dialback::fleet::{Position, Stream};
 use std::io::Read;
 use std::time::Duration;
@@ -33,6 +33,21 @@ fn only_one_snapshot_is_kept() {
         stream.write_snapshot(Position(at), &mut &vec![1; 3 << 20][..]).expect("written");
     }
     let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let orphan = |stream: &NatsStream, at: u64| {
+        runtime.block_on(async {
+            let context = jetstream::new(async_nats::connect(server.url()).await.expect("there"));
+            let chunk = context.publish("$O.DIALBACK_SNAPSHOTS.C.orphan", vec![1; 1 << 20].into()).await;
+            chunk.expect("sent").await.expect("acknowledged");
+        });
+        stream.write_snapshot(Position(at), &mut &vec![1; 3 << 20][..]).expect("written");
+        runtime.block_on(async {
+            let context = jetstream::new(async_nats::connect(server.url()).await.expect("there"));
+            context.get_stream(BUCKET).await.expect("there").cached_info().state.bytes >> 20
+        })
+    };
+    assert_eq!(orphan(&stream, 5), 4, "it could still go on");
+    assert_eq!(orphan(&stream, 6), 5, "it did go on");
+    stream.write_snapshot(Position(7), &mut &vec![1; 3 << 20][..]).expect("written");
     let bytes = runtime.block_on(async {
         let context = jetstream::new(async_nats::connect(server.url()).await.expect("there"));
         context.get_stream(BUCKET).await.expect("there").cached_info().state.bytes

@@ -1,9 +1,11 @@
 //! Snapshots in the object store: in chunks, with a digest, the old one gone once the new one is whole.
 
 use super::core::Core;
-use super::error::{away, engine};
+use super::error::{away, engine, getting, purging, reading};
 use crate::fleet::{Position, Snapshot, StreamError};
 use async_nats::jetstream::object_store::{GetErrorKind, Object, ObjectMetadata, PutErrorKind};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io::{self, BufReader, Read};
@@ -26,11 +28,50 @@ pub(super) async fn write(core: &Core, at: Position, content: &mut dyn Read) -> 
         (INCARNATION.to_owned(), prepared.incarnation.to_string()),
     ]);
     let object = ObjectMetadata { name: NAME.into(), chunk_size: Some(CHUNK), metadata, ..ObjectMetadata::default() };
+    let before = last_written(core).await?;
     let put = prepared.bucket.put(object, &mut Blocking(content)).await;
-    put.map(drop).map_err(|error| match error.kind() {
+    let put = put.map_err(|error| match error.kind() {
         PutErrorKind::ReadChunks | PutErrorKind::InvalidName => engine(error),
         _ => away(error),
-    })
+    })?;
+    drop_orphans(core, before, &put.nuid).await
+}
+
+/// Where in the bucket's own stream the snapshot before was complete.
+async fn last_written(core: &Core) -> Result<u64, StreamError> {
+    let bucket = bucket(core).await?;
+    match bucket.get_last_raw_message_by_subject(&format!("$O.{}.M.*", core.options.bucket())).await {
+        Ok(message) => Ok(message.sequence),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(0),
+        Err(error) => Err(reading(&error)),
+    }
+}
+
+/// Removes the chunks of writers that never came to an end. One that has added nothing since the snapshot before was complete
+/// never will.
+async fn drop_orphans(core: &Core, before: u64, own: &str) -> Result<(), StreamError> {
+    let bucket = bucket(core).await?;
+    let chunks = format!("$O.{}.C.", core.options.bucket());
+    let mut subjects = bucket.info_with_subjects(format!("{chunks}>")).await.map_err(away)?;
+    while let Some(subject) = subjects.next().await {
+        let (subject, _) = subject.map_err(away)?;
+        if subject.strip_prefix(&chunks) == Some(own) {
+            continue;
+        }
+        match bucket.get_last_raw_message_by_subject(&subject).await {
+            Ok(last) if last.sequence > before => {}
+            Ok(_) => drop(bucket.purge().filter(subject).await.map_err(|error| purging(&error))?),
+            // Another removed it meanwhile.
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
+            Err(error) => return Err(reading(&error)),
+        }
+    }
+    Ok(())
+}
+
+async fn bucket(core: &Core) -> Result<Stream, StreamError> {
+    let stream = core.context.get_stream(format!("OBJ_{}", core.options.bucket())).await;
+    stream.map_err(|error| getting(&error))
 }
 
 pub(super) async fn read(core: &Arc<Core>) -> Result<Option<Snapshot>, StreamError> {
