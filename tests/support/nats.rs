@@ -20,9 +20,10 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
-    /// One that syncs before it acknowledges.
+    /// One that syncs before it acknowledges, if it can.
     pub fn start() -> Self {
-        Self::start_with("jetstream { store_dir: \"STORE\", sync_interval: always }")
+        let sync = if is_old() { "" } else { ", sync_interval: always" };
+        Self::start_with(&format!("jetstream {{ store_dir: \"STORE\"{sync} }}"))
     }
 
     /// With more in its configuration; `STORE` stands for where its files are.
@@ -93,6 +94,12 @@ impl Drop for NatsServer {
 /// Free a moment ago: a server that is to come back needs a port that it can have again.
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).expect("a free port").local_addr().expect("bound").port()
+}
+
+/// Whether it knows neither `sync_interval` nor several subjects of a consumer.
+pub fn is_old() -> bool {
+    let version = Command::new(program()).arg("--version").output().expect("the program runs").stdout;
+    String::from_utf8_lossy(&version).contains(": v2.9.")
 }
 
 /// Where the program is; the script installs it.

@@ -4,7 +4,6 @@
 use super::bounds;
 use super::core::Core;
 use super::error::{away, following};
-use super::subject::Subjects;
 use crate::fleet::{Delivery, Position, StreamError};
 use async_nats::jetstream::consumer::pull::{self, MessagesErrorKind};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy};
@@ -62,7 +61,7 @@ pub(super) async fn consume(
         Some(cursor) => cursor,
         None => open(core, after, generation).await?,
     };
-    let mut batch = cursor.read(&core.subjects, limit, wait).await?;
+    let mut batch = cursor.read(core, limit, wait).await?;
     if core.is_lost(generation) {
         return Err(away("the connection was lost"));
     }
@@ -117,7 +116,7 @@ async fn open(core: &Core, after: Position, generation: u64) -> Result<Cursor, S
 
 impl Cursor {
     /// Waits for the first, and takes what is there already behind it.
-    async fn read(&mut self, subjects: &Subjects, limit: usize, wait: Duration) -> Result<Batch, StreamError> {
+    async fn read(&mut self, core: &Core, limit: usize, wait: Duration) -> Result<Batch, StreamError> {
         let mut batch = Batch::default();
         let mut bytes = 0;
         let Ok(mut next) = timeout(wait, self.messages.next()).await else { return Ok(batch) };
@@ -148,7 +147,9 @@ impl Cursor {
                 batch.gap = before;
             }
             before = position;
-            match subjects.read(&message.subject) {
+            match core.subjects.read(&message.subject) {
+                // A server before 2.10 knows one subject for a consumer, and sends everything.
+                Some(subject) if !core.options.takes(subject) => {}
                 Some(subject) => {
                     bytes += message.payload.len();
                     batch.deliveries.push(Delivery { position, subject, payload: message.payload.to_vec() });

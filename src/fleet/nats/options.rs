@@ -1,7 +1,7 @@
 //! Where the server is, and what of it is ours.
 
 use super::Syncing;
-use crate::fleet::StreamError;
+use crate::fleet::{StreamError, Subject};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +50,14 @@ impl NatsOptions {
     /// The bucket of the snapshots.
     pub(super) fn bucket(&self) -> String {
         format!("{}_SNAPSHOTS", self.stream)
+    }
+
+    /// Whether this node takes it.
+    pub(super) fn takes(&self, subject: Subject) -> bool {
+        match (subject, &self.share) {
+            (Subject::Calls(partition), Some(share)) => share.contains(&partition),
+            _ => true,
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), StreamError> {
