@@ -1,10 +1,12 @@
 //! Counters and histograms, sharded by thread so that counting never makes two cores share a cache line. No exporter.
 
 mod commits;
+mod fleet;
 mod histogram;
 mod stopwatch;
 
 pub use commits::Commits;
+pub use fleet::{Fleet, FleetState};
 pub use histogram::{Histogram, Snapshot};
 pub(crate) use stopwatch::Stopwatch;
 
