@@ -8,7 +8,7 @@ use super::setup::{self, Prepared};
 use super::subject::Subjects;
 use crate::fleet::StreamError;
 use async_nats::jetstream::context::{Context, ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectOptions, Event};
 use std::future::Future;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -74,10 +74,7 @@ impl Core {
             .enable_all()
             .build()
             .map_err(|error| engine(format_args!("no threads: {error}")))?;
-        let servers: Result<Vec<ServerAddr>, _> =
-            options.servers.split(',').map(|server| server.trim().parse()).collect();
-        // The text of the error would show a password.
-        let servers = servers.map_err(|_| engine("a server's address is not host:port or a URL"))?;
+        let servers = options.addresses()?;
         let (changed, link) = watch::channel(Link { generation: 0, is_up: false });
         let changed = Arc::new(changed);
         let mut connecting = ConnectOptions::new()

@@ -1,7 +1,9 @@
 //! Where the server is, and what of it is ours.
 
 use super::Syncing;
+use super::error::engine;
 use crate::fleet::{StreamError, Subject};
+use async_nats::ServerAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,7 +62,11 @@ impl NatsOptions {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), StreamError> {
+    /// Whether they can be, without a word to the server.
+    ///
+    /// # Errors
+    /// [`StreamError::Engine`]: what cannot be.
+    pub fn check(&self) -> Result<(), StreamError> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let wrong = if self.stream.is_empty() || !self.stream.chars().all(is_plain) {
             "the stream's name has letters, digits, - and _"
@@ -75,8 +81,14 @@ impl NatsOptions {
         } else if !(1..=5).contains(&self.replicas) {
             "JetStream keeps 1 to 5 replicas"
         } else {
-            return Ok(());
+            return self.addresses().map(drop);
         };
-        Err(StreamError::Engine(wrong.into()))
+        Err(engine(wrong))
+    }
+
+    pub(super) fn addresses(&self) -> Result<Vec<ServerAddr>, StreamError> {
+        let addresses = self.servers.split(',').map(|server| server.trim().parse());
+        // The text of the error would show a password.
+        addresses.collect::<Result<_, _>>().map_err(|_| engine("a server's address is no host:port and no URL"))
     }
 }

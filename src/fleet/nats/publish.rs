@@ -12,10 +12,14 @@ use futures_util::future::{Either, select};
 use std::collections::VecDeque;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// How many one call has under way. Some calls can be under way at once, and none holds a part of what another waits for.
 const WINDOW: usize = IN_FLIGHT / 4;
+
+/// How long the server may take to order one message: everything that a node commits waits behind it.
+const ORDERING: Duration = Duration::from_secs(2);
 
 pub(super) async fn publish(core: &Core, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
     if messages.is_empty() {
@@ -63,7 +67,9 @@ async fn send_after(core: &Core, subject: Subject, message: &[u8], last: Positio
     let payload = Bytes::copy_from_slice(message);
     let sent = core.context.publish_with_headers(name(core, subject)?, headers, payload).await;
     let waiting = VecDeque::from([sent.map_err(|error| publishing(&error))?]);
-    UnderWay { core, waiting, lost: Box::pin(core.lost(generation)) }.acknowledged().await
+    let mut under_way = UnderWay { core, waiting, lost: Box::pin(core.lost(generation)) };
+    let answer = timeout(ORDERING.min(core.options.patience), under_way.acknowledged()).await;
+    answer.unwrap_or_else(|_| Err(away("the server does not answer")))
 }
 
 fn name(core: &Core, subject: Subject) -> Result<async_nats::Subject, StreamError> {
