@@ -99,6 +99,12 @@ impl Daemon {
         self.process.wait().expect("our child");
     }
 
+    /// SIGSTOP or SIGCONT, by their names.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// SIGTERM; the exit code.
     pub(crate) fn stop(mut self) -> i32 {
         self.terminate()

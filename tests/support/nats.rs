@@ -60,6 +60,13 @@ impl NatsServer {
         }
     }
 
+    /// SIGSTOP or SIGCONT, by their names.
+    pub fn signal(&self, name: &str) {
+        let process = self.process.as_ref().expect("it runs");
+        let sent = Command::new("kill").args([name, &process.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// Starts it again where it was, and waits until it listens.
     pub fn restart(&mut self) {
         self.kill();

@@ -40,7 +40,7 @@ pub(crate) struct OutputOptions {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the control API and routing decisions over HTTP
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Load a small sample, route a dozen calls, show why, and keep serving
     Demo(DemoOptions),
     /// Load call records from a CSV file, or make a data directory of an export

@@ -18,7 +18,7 @@ const MONITOR_PATIENCE: Duration = Duration::from_secs(2);
 #[command(next_help_heading = "Fleet")]
 pub(crate) struct FleetOptions {
     /// Share calls and configurations with the other nodes of a fleet through NATS JetStream: the URLs of its servers, with
-    /// commas between them, such as nats://host:4222 or tls://user:password@host:4222
+    /// commas between them, such as `nats://host:4222` or `tls://user:password@host:4222`
     #[arg(long, value_name = "URLS", env = "DIALBACK_FLEET_NATS", hide_env_values = true)]
     fleet_nats: Option<String>,
     /// What this node calls itself to the server
@@ -46,7 +46,7 @@ pub(crate) struct FleetOptions {
     #[arg(value_parser = retention::span, requires = "fleet_nats")]
     fleet_snapshot_every: Duration,
     /// Where the servers say when they sync, which they tell no client: the URLs of their monitoring ports, with commas between
-    /// them, such as http://host:8222
+    /// them, such as `http://host:8222`
     #[arg(long, value_name = "URLS", env = "DIALBACK_FLEET_MONITOR", requires = "fleet_nats")]
     fleet_monitor: Option<String>,
     /// A PEM file of the authorities that sign the servers' certificates, besides those of the system
