@@ -173,6 +173,7 @@ pub(crate) fn program(arguments: &[&str], folder: &Path) -> (i32, String, String
 }
 
 /// An environment with a number, an outbound agent, a callback agent and a front desk.
+#[derive(Clone)]
 pub(crate) struct Tenant {
     url: String,
     token: String,
