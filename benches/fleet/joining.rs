@@ -3,9 +3,8 @@
 use crate::support::nats::NatsServer;
 use crate::{median, verdict};
 use dialback::fleet::nats::{NatsOptions, NatsStream};
-use dialback::fleet::{Link, Node, Settings};
+use dialback::fleet::{Link, Node, Settings, Stream};
 use dialback::history::Register;
-use dialback::metrics::FleetState;
 use dialback::store::{Batch, Durability, EventStore, FjallStore};
 use dialback::{
     AgentId, AgentSlot, Change, Configuration, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId,
@@ -59,8 +58,6 @@ pub(crate) fn run(rounds: usize, pairs: u64) {
     );
 }
 
-use dialback::fleet::Stream as _;
-
 fn stream(server: &NatsServer) -> NatsStream {
     NatsStream::new(NatsOptions { partitions: settings().partitions, ..NatsOptions::new(server.url()) })
         .expect("they can be")
@@ -81,10 +78,9 @@ fn join(server: &NatsServer, data: &Path, snapshot_every: Duration) -> (Arc<Serv
     (service, node)
 }
 
+/// Whether it has taken what follows the snapshot, too. Changes of the configuration wait some seconds longer.
 fn is_following(service: &Service) -> bool {
-    service.fleet().is_some_and(|fleet| {
-        fleet.state() != FleetState::Joining && fleet.position() > 0 && fleet.position() >= fleet.last()
-    })
+    service.fleet().is_some_and(|fleet| fleet.position() > 0 && fleet.position() >= fleet.last())
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
