@@ -7,6 +7,7 @@ use super::message::{self, Body, Message, NodeId, Unreadable};
 use super::place::Place;
 use super::publisher::Did;
 use super::restore::Restored;
+use super::settings::Planted;
 use super::stream::{Bounds, Delivery, Position, StreamError};
 use crate::engine::Applied;
 use crate::event::{Configuration, Event};
@@ -22,7 +23,7 @@ const AT_ONCE: usize = 1 << 20;
 /// How often the stream is asked where it ends.
 const ASK_EVERY: u64 = 1_000;
 /// For how long a message that is known to be there is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// Beats of other nodes after which they are no peers any more.
 const MISSED_BEATS: u32 = 6;
 
@@ -42,6 +43,8 @@ pub(super) struct Consumer {
     back_at: Timestamp,
     asked_at: Option<Timestamp>,
     last: Position,
+    /// Whether it has seen every configuration that the stream had up to its place.
+    is_whole: bool,
     /// Own messages that came by and whose acknowledgement has not been looked for.
     own: VecDeque<(Position, u64)>,
     peers: HashMap<NodeId, Timestamp>,
@@ -84,6 +87,7 @@ impl Consumer {
             back_at,
             asked_at: None,
             last: Position::START,
+            is_whole: false,
             own: VecDeque::new(),
             peers: HashMap::new(),
             storing: None,
@@ -119,9 +123,10 @@ impl Consumer {
         let did = if deliveries.is_empty() { Did::Nothing } else { Did::Some };
         match self.take(deliveries) {
             // What the stream has forgotten may be in a snapshot.
-            Err(StepError::Missing { .. }) if self.place.position.0 > 0 => {
+            Err(StepError::Missing { sequence }) if self.place.position.0 > 0 => {
                 let bounds = self.link.stream.bounds()?;
                 self.start_over(&bounds)?;
+                return Err(StepError::Missing { sequence });
             }
             taken => taken?,
         }
@@ -177,7 +182,7 @@ impl Consumer {
         }
         self.has_joined = true;
         self.committed = self.place;
-        self.tell_place();
+        self.tell_place()?;
         Ok(())
     }
 
@@ -185,16 +190,29 @@ impl Consumer {
         self.service.plan().generation() > 0 || !self.service.history().is_empty()
     }
 
-    fn tell_place(&self) {
+    fn tell_place(&mut self) -> Result<(), StepError> {
+        self.is_whole = self.place.position == Position::START || self.place.sequence > 0;
+        let (digest, parent) = (self.digest(self.place.sequence)?, self.digest(self.place.sequence.saturating_sub(1))?);
         let mut state = self.link.state();
         (state.configuration, state.sequence) = (self.place.configuration, self.place.sequence);
+        (state.digest, state.parent) = (digest, parent);
         state.republish = self.place.republish;
+        Ok(())
+    }
+
+    /// Of one of the node's own configurations; 0 where there is none.
+    fn digest(&self, sequence: u64) -> Result<u64, StepError> {
+        Ok(self.aside.configuration(sequence)?.as_ref().map_or(0, digest))
     }
 
     /// Whether the message at the place is the one that was there.
     fn has_witness(&self, bounds: &Bounds) -> Result<bool, StepError> {
         let Place { position, witness, .. } = self.place;
-        Ok(position == Position::START || bounds.first > position || self.fingerprint_at(position)? == Some(witness))
+        let is_blind = self.link.settings.is_planted(Planted::NoWitness);
+        Ok(is_blind
+            || position == Position::START
+            || bounds.first > position
+            || self.fingerprint_at(position)? == Some(witness))
     }
 
     fn fingerprint_at(&self, position: Position) -> Result<Option<u64>, StepError> {
@@ -212,7 +230,7 @@ impl Consumer {
 
     /// The stream has lost something, or is another one: all that it has is taken again, and it gets all that the node has.
     fn roll_back(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        let has_something = self.has_something() && !self.link.settings.is_planted(super::Planted::NoRepublish);
+        let has_something = self.has_something() && !self.link.settings.is_planted(Planted::NoRepublish);
         self.begin_again(bounds, has_something)
     }
 
@@ -237,7 +255,7 @@ impl Consumer {
             state.consumed = Position::START;
         }
         self.committed = self.place;
-        self.tell_place();
+        self.tell_place()?;
         self.link.stand(Standing::Unsettled);
         (self.target, self.back_at) = (bounds.last, self.link.now());
         Ok(())
@@ -351,11 +369,11 @@ impl Consumer {
                 }
                 Ok(())
             }
-            Body::Configuration(configuration) => {
-                if !is_own && configuration.sequence < self.generation(load) + 1 {
+            Body::Configuration { parent, configuration } => {
+                if !is_own && configuration.sequence == self.place.sequence {
                     self.link.state().snapshot_at = Some(message.sent_at);
                 }
-                self.take_configuration(configuration, position, is_own, load)
+                self.take_configuration(configuration, parent, position, load)
             }
             Body::Pseudonyms { keys, erasures } if !is_own => {
                 self.hand_in(std::mem::take(load))?;
@@ -370,11 +388,13 @@ impl Consumer {
         self.service.plan().generation() + load.configurations
     }
 
+    /// A configuration counts where it follows the last one that did: every node sees the same ones follow. What was ordered after
+    /// something that the stream has lost since does not, and is passed over by all.
     fn take_configuration(
         &mut self,
         configuration: Configuration,
+        parent: u64,
         position: Position,
-        is_own: bool,
         load: &mut Load,
     ) -> Result<(), StepError> {
         if self.is_in_conflict() {
@@ -382,28 +402,46 @@ impl Consumer {
         }
         let sequence = configuration.sequence;
         let known = self.generation(load);
+        let of_stream = self.place.sequence..=self.place.sequence + 1;
+        if self.is_whole && !of_stream.contains(&sequence) {
+            self.pass_over(position);
+            return Ok(());
+        }
         if sequence > known + 1 {
             return Err(StepError::Missing { sequence: known + 1 });
         }
-        if sequence == known + 1 {
-            load.configurations += 1;
-            load.others += 1;
-            load.events.push(Event::Configuration(configuration));
-        } else {
+        // What it is to be compared with has to be in the store.
+        if load.configurations > 0 {
             self.hand_in(std::mem::take(load))?;
-            let held = self.aside.configuration(sequence)?;
-            // One's own may still be on its way into the store.
-            let is_same = held.is_some_and(|held| digest(&held) == digest(&configuration));
-            if !is_same && !is_own {
-                return self.conflict(format!("the stream has another configuration {sequence} than this node"));
+        }
+        let follows = parent == self.digest(sequence - 1)?;
+        let held = if sequence > known { None } else { self.aside.configuration(sequence)? };
+        match held {
+            // One's own, on its way into the store, or whose outcome was not known.
+            None if follows => {
+                load.configurations += 1;
+                load.others += 1;
+                load.events.push(Event::Configuration(configuration.clone()));
             }
+            Some(held) if digest(&held) == digest(&configuration) => {}
+            held if self.is_whole && (held.is_none() || sequence == self.place.sequence || !follows) => {
+                self.pass_over(position);
+                return Ok(());
+            }
+            _ => return self.conflict(format!("the stream has another configuration {sequence} than this node")),
         }
+        self.is_whole = true;
         (self.place.configuration, self.place.sequence) = (position, sequence);
-        let mut state = self.link.state();
-        if position > state.configuration {
-            (state.configuration, state.sequence) = (position, sequence);
-        }
+        self.link.state().note(position, &configuration, parent);
         Ok(())
+    }
+
+    /// It is the last one of its subject all the same.
+    fn pass_over(&mut self, position: Position) {
+        self.link.metrics.count_refused(1);
+        self.place.configuration = position;
+        let mut state = self.link.state();
+        state.configuration = state.configuration.max(position);
     }
 
     /// Commits what was taken, the place with it, and that the outbox is rid of what the stream has brought back.
@@ -422,12 +460,16 @@ impl Consumer {
             return Ok(());
         }
         let place = is_stored.then(|| self.place.to_bytes());
-        let published = published.filter(|_| is_stored);
+        let mut published = published.filter(|_| is_stored);
+        if self.link.settings.is_planted(Planted::ForgetsEarly) {
+            published = Some(self.link.acked_entry());
+        }
         let consumed = Consumed { events: load.events.clone(), place, published, ..Consumed::default() };
         let did = commit(&self.service, consumed)?;
         self.link.metrics.count_consumed(load.others);
         self.count(&load.events, &did)?;
         self.committed = self.place;
+        self.link.metrics.stand(self.place.position.0, self.last.max(self.place.position).0);
         let mut state = self.link.state();
         state.consumed = self.place.position;
         state.republish = self.place.republish;

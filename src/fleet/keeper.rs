@@ -5,11 +5,12 @@
 //! that it may stay when all before it goes.
 
 use super::StepError;
+use super::consumer::PATIENCE;
 use super::link::{Link, Standing};
 use super::message;
 use super::publisher::Did;
 use super::snapshot::{Head, RECORDS, Section, write_erasure, write_pair};
-use super::stream::{Position, StreamError, Subject};
+use super::stream::{Position, StreamError};
 use crate::history::LastCall;
 use crate::plan::Plan;
 use crate::service::Service;
@@ -80,22 +81,17 @@ impl Keeper {
     }
 
     fn begin(&mut self) -> Result<Did, StepError> {
-        let (sequence, last, epoch) = {
+        let (sequence, epoch) = {
             let state = self.link.state();
-            (state.sequence, state.configuration, state.epoch)
+            (state.sequence, state.epoch)
         };
         let taken_at = self.link.now();
         // Without a configuration there is nothing; and one that is on its way to this node comes first.
         let Some(configuration) = self.aside.configuration(sequence)? else { return Ok(Did::Nothing) };
-        let payload = self.link.writer().configuration(taken_at, &configuration);
-        match self.link.stream.publish_after(Subject::Configuration, &payload, last) {
-            Ok(at) => {
-                let mut state = self.link.state();
-                if at > state.configuration {
-                    (state.configuration, state.sequence) = (at, sequence);
-                }
-                state.snapshot_at = Some(taken_at);
-                self.due = Some((Head { at, witness: message::fingerprint(&payload), sequence, taken_at }, epoch));
+        match self.link.publish_configuration(&configuration) {
+            Ok((at, witness)) => {
+                self.link.state().snapshot_at = Some(taken_at);
+                self.due = Some((Head { at, witness, sequence, taken_at }, epoch));
                 Ok(Did::Some)
             }
             Err(StreamError::Superseded) => Ok(Did::Nothing),
@@ -108,8 +104,15 @@ impl Keeper {
 
     fn write(&self, head: Head) -> Result<(), StepError> {
         write(&self.link, &self.service, &self.aside, head)?;
-        if head.at > Position(1) {
-            self.link.stream.truncate(Position(head.at.0 - 1))?;
+        // Of a stream that has been rolled back meanwhile, nothing may go: what is there now may be in no snapshot.
+        let before = Position(head.at.0 - 1);
+        let there = self.link.stream.consume(before, 1, PATIENCE)?;
+        let witness = there.first().filter(|there| there.position == head.at);
+        if witness.is_none_or(|there| message::fingerprint(&there.payload) != head.witness) {
+            return Err(StepError::Lost(head.at));
+        }
+        if before > Position::START {
+            self.link.stream.truncate(before)?;
         }
         Ok(())
     }
