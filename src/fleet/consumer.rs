@@ -8,6 +8,7 @@ use super::place::Place;
 use super::publisher::Did;
 use super::restore::Restored;
 use super::settings::Planted;
+use super::snapshot::Head;
 use super::stream::{Bounds, Delivery, Position, StreamError};
 use crate::engine::Applied;
 use crate::event::{Configuration, Event};
@@ -174,10 +175,7 @@ impl Consumer {
             None => {
                 // What it had before it came to this fleet, the others do not have.
                 let republish = self.has_something();
-                self.place = Place { incarnation: bounds.incarnation, republish, ..Place::default() };
-                if bounds.first > Position(1) {
-                    self.begin_again(bounds, republish)?;
-                }
+                self.begin_again(bounds, republish)?;
             }
         }
         self.has_joined = true;
@@ -240,33 +238,43 @@ impl Consumer {
         self.begin_again(bounds, has_something)
     }
 
+    /// Nothing of the node's place is changed before there is a new one.
     fn begin_again(&mut self, bounds: &Bounds, republish: bool) -> Result<(), StepError> {
-        let republish = republish || self.place.republish;
+        let old = self.place;
         let position = Position(bounds.first.0.saturating_sub(1));
-        self.place = Place { incarnation: bounds.incarnation, position, republish, ..Place::default() };
-        self.own.clear();
+        let republish = republish || old.republish;
+        let mut place = Place { incarnation: bounds.incarnation, position, republish, ..Place::default() };
         if position > Position::START {
-            self.take_snapshot(bounds)?;
+            // A node that had taken what the stream has forgotten since can do without.
+            let had_it = old.incarnation == bounds.incarnation && old.position >= position;
+            match self.take_snapshot()? {
+                Some(head) if head.at >= position => self.go_behind(&head, bounds, &mut place)?,
+                Some(head) if !had_it => return Err(StepError::TooOld(head.at)),
+                None if !had_it && !self.is_in_conflict() => return Err(StepError::TooOld(Position::START)),
+                _ => {}
+            }
         }
+        self.place = place;
+        self.committed = place;
+        self.own.clear();
         {
             let mut state = self.link.state();
             state.acked.clear();
             state.epoch += 1;
             state.consumed = Position::START;
         }
-        self.committed = self.place;
         self.tell_place()?;
         self.link.stand(Standing::Unsettled);
         (self.target, self.back_at) = (bounds.last, self.link.now());
         Ok(())
     }
 
-    /// Takes the newest snapshot in, and goes on behind it where it is of this stream as it is now.
-    fn take_snapshot(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        let Some(snapshot) = self.link.stream.read_snapshot()? else { return Ok(()) };
+    /// Takes the newest snapshot in. `None` where there is none, or none that fits.
+    fn take_snapshot(&mut self) -> Result<Option<Head>, StepError> {
+        let Some(snapshot) = self.link.stream.read_snapshot()? else { return Ok(None) };
         let restored = match Restored::read(snapshot, &self.service, &self.aside)? {
             Ok(restored) => restored,
-            Err(conflict) => return self.conflict(conflict),
+            Err(conflict) => return self.conflict(conflict).map(|()| None),
         };
         let (stored, storing) = mpsc::sync_channel(1);
         let head = restored.merge(&self.service, &self.aside, move |result| {
@@ -274,13 +282,18 @@ impl Consumer {
             let _ = stored.send(result);
         })?;
         self.storing = Some(storing);
-        let is_there = bounds.first <= head.at && head.at <= bounds.last;
-        if is_there && self.fingerprint_at(head.at)? == Some(head.witness) {
-            (self.place.position, self.place.witness) = (head.at, head.witness);
-            (self.place.configuration, self.place.sequence) = (head.at, head.sequence);
-        }
         self.link.state().snapshot_at = Some(head.taken_at);
         self.is_stored()?;
+        Ok(Some(head))
+    }
+
+    /// Goes on behind the snapshot where it is of this stream as it is now.
+    fn go_behind(&self, head: &Head, bounds: &Bounds, place: &mut Place) -> Result<(), StepError> {
+        let is_there = bounds.first <= head.at && head.at <= bounds.last;
+        if is_there && self.fingerprint_at(head.at)? == Some(head.witness) {
+            (place.position, place.witness) = (head.at, head.witness);
+            (place.configuration, place.sequence) = (head.at, head.sequence);
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::link::{Link, Standing};
 use super::message;
 use super::publisher::Did;
 use super::snapshot::{Head, RECORDS, Section, write_erasure, write_pair};
-use super::stream::{Position, StreamError};
+use super::stream::{Delivery, Position, StreamError};
 use crate::history::LastCall;
 use crate::plan::Plan;
 use crate::service::Service;
@@ -102,19 +102,27 @@ impl Keeper {
         }
     }
 
+    /// Only of a stream in which the message is that the snapshot is taken at: of one that has been rolled back meanwhile, nothing may
+    /// go, since what is there now may be in no snapshot; and where it has gone, another node's snapshot is newer than this.
     fn write(&self, head: Head) -> Result<(), StepError> {
+        self.check(head)?;
         write(&self.link, &self.service, &self.aside, head)?;
-        // Of a stream that has been rolled back meanwhile, nothing may go: what is there now may be in no snapshot.
-        let before = Position(head.at.0 - 1);
-        let there = self.link.stream.consume(before, 1, PATIENCE)?;
-        let witness = there.first().filter(|there| there.position == head.at);
-        if witness.is_none_or(|there| message::fingerprint(&there.payload) != head.witness) {
-            return Err(StepError::Lost(head.at));
+        if let Err(error) = self.check(head) {
+            // It may have taken the place of a better one: the next is due at once.
+            self.link.state().snapshot_at = None;
+            return Err(error);
         }
-        if before > Position::START {
-            self.link.stream.truncate(before)?;
+        if head.at > Position(1) {
+            self.link.stream.truncate(Position(head.at.0 - 1))?;
         }
         Ok(())
+    }
+
+    fn check(&self, head: Head) -> Result<(), StepError> {
+        let there = self.link.stream.consume(Position(head.at.0 - 1), 1, PATIENCE)?;
+        let is_witness =
+            |there: &&Delivery| there.position == head.at && message::fingerprint(&there.payload) == head.witness;
+        there.first().filter(is_witness).map(|_| ()).ok_or(StepError::Lost(head.at))
     }
 }
 

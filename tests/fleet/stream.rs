@@ -118,7 +118,6 @@ impl SimServer {
     pub fn first(&self) -> u64 {
         self.lock().held.first
     }
-
 }
 
 impl Server {
