@@ -7,6 +7,8 @@ use super::message::{self, Body, Message, NodeId, Unreadable};
 use super::place::Place;
 use super::publisher::Did;
 use super::restore::Restored;
+use super::settings::Planted;
+use super::snapshot::Head;
 use super::stream::{Bounds, Delivery, Position, StreamError};
 use crate::engine::Applied;
 use crate::event::{Configuration, Event};
@@ -22,7 +24,7 @@ const AT_ONCE: usize = 1 << 20;
 /// How often the stream is asked where it ends.
 const ASK_EVERY: u64 = 1_000;
 /// For how long a message that is known to be there is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// Beats of other nodes after which they are no peers any more.
 const MISSED_BEATS: u32 = 6;
 
@@ -42,6 +44,8 @@ pub(super) struct Consumer {
     back_at: Timestamp,
     asked_at: Option<Timestamp>,
     last: Position,
+    /// Whether it has seen every configuration that the stream had up to its place.
+    is_whole: bool,
     /// Own messages that came by and whose acknowledgement has not been looked for.
     own: VecDeque<(Position, u64)>,
     peers: HashMap<NodeId, Timestamp>,
@@ -84,6 +88,7 @@ impl Consumer {
             back_at,
             asked_at: None,
             last: Position::START,
+            is_whole: false,
             own: VecDeque::new(),
             peers: HashMap::new(),
             storing: None,
@@ -119,9 +124,10 @@ impl Consumer {
         let did = if deliveries.is_empty() { Did::Nothing } else { Did::Some };
         match self.take(deliveries) {
             // What the stream has forgotten may be in a snapshot.
-            Err(StepError::Missing { .. }) if self.place.position.0 > 0 => {
+            Err(StepError::Missing { sequence }) if self.place.position.0 > 0 => {
                 let bounds = self.link.stream.bounds()?;
                 self.start_over(&bounds)?;
+                return Err(StepError::Missing { sequence });
             }
             taken => taken?,
         }
@@ -169,15 +175,12 @@ impl Consumer {
             None => {
                 // What it had before it came to this fleet, the others do not have.
                 let republish = self.has_something();
-                self.place = Place { incarnation: bounds.incarnation, republish, ..Place::default() };
-                if bounds.first > Position(1) {
-                    self.begin_again(bounds, republish)?;
-                }
+                self.begin_again(bounds, republish)?;
             }
         }
         self.has_joined = true;
         self.committed = self.place;
-        self.tell_place();
+        self.tell_place()?;
         Ok(())
     }
 
@@ -185,16 +188,29 @@ impl Consumer {
         self.service.plan().generation() > 0 || !self.service.history().is_empty()
     }
 
-    fn tell_place(&self) {
+    fn tell_place(&mut self) -> Result<(), StepError> {
+        self.is_whole = self.place.position == Position::START || self.place.sequence > 0;
+        let (digest, parent) = (self.digest(self.place.sequence)?, self.digest(self.place.sequence.saturating_sub(1))?);
         let mut state = self.link.state();
         (state.configuration, state.sequence) = (self.place.configuration, self.place.sequence);
+        (state.digest, state.parent) = (digest, parent);
         state.republish = self.place.republish;
+        Ok(())
+    }
+
+    /// Of one of the node's own configurations; 0 where there is none.
+    fn digest(&self, sequence: u64) -> Result<u64, StepError> {
+        Ok(self.aside.configuration(sequence)?.as_ref().map_or(0, digest))
     }
 
     /// Whether the message at the place is the one that was there.
     fn has_witness(&self, bounds: &Bounds) -> Result<bool, StepError> {
         let Place { position, witness, .. } = self.place;
-        Ok(position == Position::START || bounds.first > position || self.fingerprint_at(position)? == Some(witness))
+        let is_blind = self.link.settings.is_planted(Planted::NoWitness);
+        Ok(is_blind
+            || position == Position::START
+            || bounds.first > position
+            || self.fingerprint_at(position)? == Some(witness))
     }
 
     fn fingerprint_at(&self, position: Position) -> Result<Option<u64>, StepError> {
@@ -212,7 +228,7 @@ impl Consumer {
 
     /// The stream has lost something, or is another one: all that it has is taken again, and it gets all that the node has.
     fn roll_back(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        let has_something = self.has_something() && !self.link.settings.is_planted(super::Planted::NoRepublish);
+        let has_something = self.has_something() && !self.link.settings.is_planted(Planted::NoRepublish);
         self.begin_again(bounds, has_something)
     }
 
@@ -222,33 +238,43 @@ impl Consumer {
         self.begin_again(bounds, has_something)
     }
 
+    /// Nothing of the node's place is changed before there is a new one.
     fn begin_again(&mut self, bounds: &Bounds, republish: bool) -> Result<(), StepError> {
-        let republish = republish || self.place.republish;
+        let old = self.place;
         let position = Position(bounds.first.0.saturating_sub(1));
-        self.place = Place { incarnation: bounds.incarnation, position, republish, ..Place::default() };
-        self.own.clear();
+        let republish = republish || old.republish;
+        let mut place = Place { incarnation: bounds.incarnation, position, republish, ..Place::default() };
         if position > Position::START {
-            self.take_snapshot(bounds)?;
+            // A node that had taken what the stream has forgotten since can do without.
+            let had_it = old.incarnation == bounds.incarnation && old.position >= position;
+            match self.take_snapshot()? {
+                Some(head) if head.at >= position => self.go_behind(&head, bounds, &mut place)?,
+                Some(head) if !had_it => return Err(StepError::TooOld(head.at)),
+                None if !had_it && !self.is_in_conflict() => return Err(StepError::TooOld(Position::START)),
+                _ => {}
+            }
         }
+        self.place = place;
+        self.committed = place;
+        self.own.clear();
         {
             let mut state = self.link.state();
             state.acked.clear();
             state.epoch += 1;
             state.consumed = Position::START;
         }
-        self.committed = self.place;
-        self.tell_place();
+        self.tell_place()?;
         self.link.stand(Standing::Unsettled);
         (self.target, self.back_at) = (bounds.last, self.link.now());
         Ok(())
     }
 
-    /// Takes the newest snapshot in, and goes on behind it where it is of this stream as it is now.
-    fn take_snapshot(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        let Some(snapshot) = self.link.stream.read_snapshot()? else { return Ok(()) };
+    /// Takes the newest snapshot in. `None` where there is none, or none that fits.
+    fn take_snapshot(&mut self) -> Result<Option<Head>, StepError> {
+        let Some(snapshot) = self.link.stream.read_snapshot()? else { return Ok(None) };
         let restored = match Restored::read(snapshot, &self.service, &self.aside)? {
             Ok(restored) => restored,
-            Err(conflict) => return self.conflict(conflict),
+            Err(conflict) => return self.conflict(conflict).map(|()| None),
         };
         let (stored, storing) = mpsc::sync_channel(1);
         let head = restored.merge(&self.service, &self.aside, move |result| {
@@ -256,13 +282,18 @@ impl Consumer {
             let _ = stored.send(result);
         })?;
         self.storing = Some(storing);
-        let is_there = bounds.first <= head.at && head.at <= bounds.last;
-        if is_there && self.fingerprint_at(head.at)? == Some(head.witness) {
-            (self.place.position, self.place.witness) = (head.at, head.witness);
-            (self.place.configuration, self.place.sequence) = (head.at, head.sequence);
-        }
         self.link.state().snapshot_at = Some(head.taken_at);
         self.is_stored()?;
+        Ok(Some(head))
+    }
+
+    /// Goes on behind the snapshot where it is of this stream as it is now.
+    fn go_behind(&self, head: &Head, bounds: &Bounds, place: &mut Place) -> Result<(), StepError> {
+        let is_there = bounds.first <= head.at && head.at <= bounds.last;
+        if is_there && self.fingerprint_at(head.at)? == Some(head.witness) {
+            (place.position, place.witness) = (head.at, head.witness);
+            (place.configuration, place.sequence) = (head.at, head.sequence);
+        }
         Ok(())
     }
 
@@ -351,11 +382,11 @@ impl Consumer {
                 }
                 Ok(())
             }
-            Body::Configuration(configuration) => {
-                if !is_own && configuration.sequence < self.generation(load) + 1 {
+            Body::Configuration { parent, configuration } => {
+                if !is_own && configuration.sequence == self.place.sequence {
                     self.link.state().snapshot_at = Some(message.sent_at);
                 }
-                self.take_configuration(configuration, position, is_own, load)
+                self.take_configuration(configuration, parent, position, load)
             }
             Body::Pseudonyms { keys, erasures } if !is_own => {
                 self.hand_in(std::mem::take(load))?;
@@ -370,11 +401,13 @@ impl Consumer {
         self.service.plan().generation() + load.configurations
     }
 
+    /// A configuration counts where it follows the last one that did: every node sees the same ones follow. What was ordered after
+    /// something that the stream has lost since does not, and is passed over by all.
     fn take_configuration(
         &mut self,
         configuration: Configuration,
+        parent: u64,
         position: Position,
-        is_own: bool,
         load: &mut Load,
     ) -> Result<(), StepError> {
         if self.is_in_conflict() {
@@ -382,28 +415,46 @@ impl Consumer {
         }
         let sequence = configuration.sequence;
         let known = self.generation(load);
+        let of_stream = self.place.sequence..=self.place.sequence + 1;
+        if self.is_whole && !of_stream.contains(&sequence) {
+            self.pass_over(position);
+            return Ok(());
+        }
         if sequence > known + 1 {
             return Err(StepError::Missing { sequence: known + 1 });
         }
-        if sequence == known + 1 {
-            load.configurations += 1;
-            load.others += 1;
-            load.events.push(Event::Configuration(configuration));
-        } else {
+        // What it is to be compared with has to be in the store.
+        if load.configurations > 0 {
             self.hand_in(std::mem::take(load))?;
-            let held = self.aside.configuration(sequence)?;
-            // One's own may still be on its way into the store.
-            let is_same = held.is_some_and(|held| digest(&held) == digest(&configuration));
-            if !is_same && !is_own {
-                return self.conflict(format!("the stream has another configuration {sequence} than this node"));
+        }
+        let follows = parent == self.digest(sequence - 1)?;
+        let held = if sequence > known { None } else { self.aside.configuration(sequence)? };
+        match held {
+            // One's own, on its way into the store, or whose outcome was not known.
+            None if follows => {
+                load.configurations += 1;
+                load.others += 1;
+                load.events.push(Event::Configuration(configuration.clone()));
             }
+            Some(held) if digest(&held) == digest(&configuration) => {}
+            held if self.is_whole && (held.is_none() || sequence == self.place.sequence || !follows) => {
+                self.pass_over(position);
+                return Ok(());
+            }
+            _ => return self.conflict(format!("the stream has another configuration {sequence} than this node")),
         }
+        self.is_whole = true;
         (self.place.configuration, self.place.sequence) = (position, sequence);
-        let mut state = self.link.state();
-        if position > state.configuration {
-            (state.configuration, state.sequence) = (position, sequence);
-        }
+        self.link.state().note(position, &configuration, parent);
         Ok(())
+    }
+
+    /// It is the last one of its subject all the same.
+    fn pass_over(&mut self, position: Position) {
+        self.link.metrics.count_refused(1);
+        self.place.configuration = position;
+        let mut state = self.link.state();
+        state.configuration = state.configuration.max(position);
     }
 
     /// Commits what was taken, the place with it, and that the outbox is rid of what the stream has brought back.
@@ -422,12 +473,16 @@ impl Consumer {
             return Ok(());
         }
         let place = is_stored.then(|| self.place.to_bytes());
-        let published = published.filter(|_| is_stored);
+        let mut published = published.filter(|_| is_stored);
+        if self.link.settings.is_planted(Planted::ForgetsEarly) {
+            published = Some(self.link.acked_entry());
+        }
         let consumed = Consumed { events: load.events.clone(), place, published, ..Consumed::default() };
         let did = commit(&self.service, consumed)?;
         self.link.metrics.count_consumed(load.others);
         self.count(&load.events, &did)?;
         self.committed = self.place;
+        self.link.metrics.stand(self.place.position.0, self.last.max(self.place.position).0);
         let mut state = self.link.state();
         state.consumed = self.place.position;
         state.republish = self.place.republish;

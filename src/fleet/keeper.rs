@@ -5,11 +5,12 @@
 //! that it may stay when all before it goes.
 
 use super::StepError;
+use super::consumer::PATIENCE;
 use super::link::{Link, Standing};
 use super::message;
 use super::publisher::Did;
 use super::snapshot::{Head, RECORDS, Section, write_erasure, write_pair};
-use super::stream::{Position, StreamError, Subject};
+use super::stream::{Delivery, Position, StreamError};
 use crate::history::LastCall;
 use crate::plan::Plan;
 use crate::service::Service;
@@ -80,22 +81,17 @@ impl Keeper {
     }
 
     fn begin(&mut self) -> Result<Did, StepError> {
-        let (sequence, last, epoch) = {
+        let (sequence, epoch) = {
             let state = self.link.state();
-            (state.sequence, state.configuration, state.epoch)
+            (state.sequence, state.epoch)
         };
         let taken_at = self.link.now();
         // Without a configuration there is nothing; and one that is on its way to this node comes first.
         let Some(configuration) = self.aside.configuration(sequence)? else { return Ok(Did::Nothing) };
-        let payload = self.link.writer().configuration(taken_at, &configuration);
-        match self.link.stream.publish_after(Subject::Configuration, &payload, last) {
-            Ok(at) => {
-                let mut state = self.link.state();
-                if at > state.configuration {
-                    (state.configuration, state.sequence) = (at, sequence);
-                }
-                state.snapshot_at = Some(taken_at);
-                self.due = Some((Head { at, witness: message::fingerprint(&payload), sequence, taken_at }, epoch));
+        match self.link.publish_configuration(&configuration) {
+            Ok((at, witness)) => {
+                self.link.state().snapshot_at = Some(taken_at);
+                self.due = Some((Head { at, witness, sequence, taken_at }, epoch));
                 Ok(Did::Some)
             }
             Err(StreamError::Superseded) => Ok(Did::Nothing),
@@ -106,12 +102,27 @@ impl Keeper {
         }
     }
 
+    /// Only of a stream in which the message is that the snapshot is taken at: of one that has been rolled back meanwhile, nothing may
+    /// go, since what is there now may be in no snapshot; and where it has gone, another node's snapshot is newer than this.
     fn write(&self, head: Head) -> Result<(), StepError> {
+        self.check(head)?;
         write(&self.link, &self.service, &self.aside, head)?;
+        if let Err(error) = self.check(head) {
+            // It may have taken the place of a better one: the next is due at once.
+            self.link.state().snapshot_at = None;
+            return Err(error);
+        }
         if head.at > Position(1) {
             self.link.stream.truncate(Position(head.at.0 - 1))?;
         }
         Ok(())
+    }
+
+    fn check(&self, head: Head) -> Result<(), StepError> {
+        let there = self.link.stream.consume(Position(head.at.0 - 1), 1, PATIENCE)?;
+        let is_witness =
+            |there: &&Delivery| there.position == head.at && message::fingerprint(&there.payload) == head.witness;
+        there.first().filter(is_witness).map(|_| ()).ok_or(StepError::Lost(head.at))
     }
 }
 

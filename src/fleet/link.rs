@@ -52,6 +52,9 @@ pub(super) struct State {
     /// The last message about configurations that is known to be in the stream, and its sequence.
     pub(super) configuration: Position,
     pub(super) sequence: u64,
+    /// The digests of the configuration of that sequence, and of the one before.
+    pub(super) digest: u64,
+    pub(super) parent: u64,
     pub(super) acked: VecDeque<Acked>,
     /// Rises when the stream turns out to have lost something: what was published before counts no more.
     pub(super) epoch: u64,
@@ -79,6 +82,8 @@ impl Link {
             away: None,
             configuration: Position::START,
             sequence: 0,
+            digest: 0,
+            parent: 0,
             acked: VecDeque::new(),
             epoch: 0,
             consumed: Position::START,
@@ -99,6 +104,13 @@ impl Link {
         &self.metrics
     }
 
+    /// Whether all that the node has is still to be published again.
+    #[cfg(feature = "__testing")]
+    #[doc(hidden)]
+    pub fn is_republishing(&self) -> bool {
+        self.state().republish
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         (self.settings.now)()
     }
@@ -111,17 +123,17 @@ impl Link {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes a configuration as the one after the last that is known. The position it got.
-    pub(super) fn publish_configuration(&self, configuration: &Configuration) -> Result<Position, StreamError> {
-        let last = self.state().configuration;
-        let payload = self.writer().configuration(self.now(), configuration);
+    /// Publishes a configuration: the one after the last that is known, or that one again. The position it got, and its fingerprint.
+    pub(super) fn publish_configuration(&self, configuration: &Configuration) -> Result<(Position, u64), StreamError> {
+        let (last, parent) = {
+            let state = self.state();
+            let is_again = configuration.sequence == state.sequence;
+            (state.configuration, if is_again { state.parent } else { state.digest })
+        };
+        let payload = self.writer().configuration(self.now(), parent, configuration);
         let position = self.stream.publish_after(Subject::Configuration, &payload, last)?;
-        let mut state = self.state();
-        if position > state.configuration {
-            state.configuration = position;
-            state.sequence = configuration.sequence;
-        }
-        Ok(position)
+        self.state().note(position, configuration, parent);
+        Ok((position, message::fingerprint(&payload)))
     }
 
     /// Notes that the stream cannot be reached, and whatever else that says.
@@ -176,6 +188,11 @@ impl Link {
         done.into_iter().for_each(|(_, _, done)| done(Ok(())));
     }
 
+    /// The last entry of the outbox that the stream has acknowledged.
+    pub(super) fn acked_entry(&self) -> u64 {
+        self.state().acked_entry
+    }
+
     /// Tells those who have waited long enough.
     pub(super) fn expire(&self) {
         let now = self.now();
@@ -211,6 +228,16 @@ impl Link {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.state().is_stopping
+    }
+}
+
+impl State {
+    /// This configuration is in the stream at this position, and the last one as far as is known.
+    pub(super) fn note(&mut self, position: Position, configuration: &Configuration, parent: u64) {
+        if position > self.configuration {
+            self.configuration = position;
+            (self.sequence, self.digest, self.parent) = (configuration.sequence, digest(configuration), parent);
+        }
     }
 }
 

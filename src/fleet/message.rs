@@ -10,7 +10,8 @@
 //! | | the body |
 //! | 8 | XXH3 of all before |
 //!
-//! `E`: events, one behind the other; none at all is a sign of life. `C`: one [`Configuration`] as JSON. `P`: how many keys (2), each
+//! `E`: events, one behind the other; none at all is a sign of life. `C`: the digest of the configuration before (8), and
+//! one [`Configuration`] as JSON. `P`: how many keys (2), each
 //! 32 bytes, then environment (16), pseudonym (16) and until when (8) of each erasure. All is big-endian. No two messages are equal, so a
 //! message's fingerprint tells whether the one at a position is still the one that was there.
 
@@ -46,7 +47,12 @@ pub enum Body {
     /// Calls and erasures.
     Events(Vec<Event>),
     /// A configuration.
-    Configuration(Configuration),
+    Configuration {
+        /// The digest of the one that it follows; 0 for the first.
+        parent: u64,
+        /// It.
+        configuration: Configuration,
+    },
     /// Erasures under pseudonyms, and the keys that they may have been made under.
     Pseudonyms {
         /// The keys.
@@ -60,7 +66,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Events(events) => write!(f, "Events({})", events.len()),
-            Self::Configuration(configuration) => write!(f, "Configuration({})", configuration.sequence),
+            Self::Configuration { configuration, .. } => write!(f, "Configuration({})", configuration.sequence),
             Self::Pseudonyms { erasures, .. } => write!(f, "Pseudonyms({})", erasures.len()),
         }
     }
@@ -97,9 +103,9 @@ impl Writer {
         self.message(b'E', now, events)
     }
 
-    pub(super) fn configuration(&mut self, now: Timestamp, configuration: &Configuration) -> Vec<u8> {
-        let body = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
-        self.message(b'C', now, &body)
+    pub(super) fn configuration(&mut self, now: Timestamp, parent: u64, configuration: &Configuration) -> Vec<u8> {
+        let text = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
+        self.message(b'C', now, &[&parent.to_be_bytes()[..], &text].concat())
     }
 
     pub(super) fn pseudonyms(
@@ -153,7 +159,11 @@ pub fn read(payload: &[u8]) -> Result<Message, Unreadable> {
     let body = match kind {
         b'E' => read_events(rest).map(Body::Events).ok_or(Unreadable::Damaged)?,
         // It has the right sum, so what wrote it knows how to.
-        b'C' => serde_json::from_slice(rest).map(Body::Configuration).map_err(|_| Unreadable::Newer)?,
+        b'C' => {
+            let parent = take(&mut rest).map(u64::from_be_bytes).ok_or(Unreadable::Damaged)?;
+            let configuration = serde_json::from_slice(rest).map_err(|_| Unreadable::Newer)?;
+            Body::Configuration { parent, configuration }
+        }
         b'P' => read_pseudonyms(rest).ok_or(Unreadable::Damaged)?,
         _ => return Err(Unreadable::Newer),
     };
@@ -228,7 +238,7 @@ mod tests {
         [
             (writer.events(NOW, &[]), Body::Events(Vec::new())),
             (writer.events(NOW, &events), Body::Events(vec![call()])),
-            (writer.configuration(NOW, &configuration), Body::Configuration(configuration)),
+            (writer.configuration(NOW, 4, &configuration), Body::Configuration { parent: 4, configuration }),
             (writer.pseudonyms(NOW, &keys, &erasures), Body::Pseudonyms { keys, erasures }),
         ]
     }
@@ -274,6 +284,6 @@ mod tests {
         assert_eq!(read(&sealed(beat.clone(), 3, 2)), Err(Unreadable::Newer));
         assert_eq!(read(&sealed(beat, 4, b'Z')), Err(Unreadable::Newer));
         assert_eq!(read(&sealed(events, 37, 0x70)), Err(Unreadable::Damaged));
-        assert_eq!(read(&sealed(configuration, 37, b'[')), Err(Unreadable::Newer));
+        assert_eq!(read(&sealed(configuration, 45, b'[')), Err(Unreadable::Newer));
     }
 }

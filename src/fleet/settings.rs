@@ -44,8 +44,6 @@ pub enum Planted {
     NoRepublish,
     /// The outbox is rid of what was published before the stream has brought it back.
     ForgetsEarly,
-    /// A configuration is ordered after whatever is the last one.
-    NoOrder,
     /// No message is compared with the one that was there.
     NoWitness,
 }

@@ -27,6 +27,8 @@ pub enum StepError {
     },
     /// A snapshot cannot be read or written.
     Snapshot(io::Error),
+    /// The stream begins behind what the newest snapshot is of: the next one is waited for.
+    TooOld(Position),
     /// A snapshot does not fit in.
     NotLoaded(String),
     /// Something of the node's own is not as it was written.
@@ -45,6 +47,7 @@ impl fmt::Display for StepError {
                 write!(f, "configuration {sequence} is neither in the stream nor in a snapshot")
             }
             Self::Snapshot(error) => write!(f, "the snapshot: {error}"),
+            Self::TooOld(at) => write!(f, "the newest snapshot is of {at}, and the stream begins later"),
             Self::NotLoaded(what) => write!(f, "the snapshot does not fit in: {what}"),
             Self::Damaged(what) => write!(f, "{what}: not as it was written"),
         }
