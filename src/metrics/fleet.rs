@@ -36,6 +36,9 @@ pub enum FleetState {
 }
 
 impl FleetState {
+    /// Every word there is for one.
+    pub const NAMES: [&'static str; 4] = ["joining", "following", "away", "stopped"];
+
     /// A word for it.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -93,46 +96,55 @@ impl Fleet {
 }
 
 /// What the node says.
-#[cfg(feature = "fleet")]
 impl Fleet {
-    pub(crate) fn set_state(&self, state: FleetState) {
+    /// What it is doing.
+    pub fn set_state(&self, state: FleetState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    pub(crate) fn set_lag_limit(&self, millis: u64) {
+    /// How far it may be behind before that is said.
+    pub fn set_lag_limit(&self, millis: u64) {
         self.lag_limit_millis.store(millis, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "fleet")]
     pub(crate) fn stand(&self, position: u64, last: u64) {
         self.position.store(position, Ordering::Relaxed);
         self.last.store(last, Ordering::Relaxed);
     }
 
-    pub(crate) fn set_lag(&self, events: u64, millis: u64) {
+    /// How far it is behind.
+    pub fn set_lag(&self, events: u64, millis: u64) {
         self.lag_events.store(events, Ordering::Relaxed);
         self.lag_millis.store(millis, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "fleet")]
     pub(crate) fn set_peers(&self, peers: usize) {
         self.peers.store(peers as u64, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "fleet")]
     pub(crate) fn count_published(&self, events: u64) {
         self.published.fetch_add(events, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "fleet")]
     pub(crate) fn count_consumed(&self, events: u64) {
         self.consumed.fetch_add(events, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "fleet")]
     pub(crate) fn count_republished(&self, events: u64) {
         self.republished.fetch_add(events, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "fleet")]
     pub(crate) fn count_refused(&self, events: u64) {
         self.refused.fetch_add(events, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "fleet")]
     pub(crate) fn count_unknown(&self, events: u64) {
         self.unknown.fetch_add(events, Ordering::Relaxed);
     }
