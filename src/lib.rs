@@ -27,7 +27,7 @@
 //! about 25 bytes of memory. See [`history`] for how, and `benches/README.md` for figures beside others'.
 //!
 //! # Features
-//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `http`, `daemon`.
+//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `http`, `fleet`, `nats`, `daemon`.
 #![deny(unsafe_code)]
 
 mod decision;

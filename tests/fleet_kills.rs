@@ -1,7 +1,7 @@
 //! Three daemons and a NATS server as processes, killed, stopped and set back at random under load. At the end all of them say the
 //! same, and what the clients' own logs of acknowledgements say.
 //!
-//! `DIALBACK_FLEET_SECONDS=600 cargo test --release --features daemon,nats --test fleet_kills -- --nocapture` is the recorded run.
+//! `DIALBACK_FLEET_SECONDS=600 cargo test --features daemon,nats --test fleet_kills -- --nocapture` is the recorded run.
 
 #[allow(dead_code)]
 mod support {

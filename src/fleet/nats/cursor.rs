@@ -6,7 +6,7 @@ use super::core::Core;
 use super::error::{away, following};
 use crate::fleet::{Delivery, Position, StreamError};
 use async_nats::jetstream::consumer::pull::{self, MessagesErrorKind};
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -93,7 +93,6 @@ async fn open(core: &Core, after: Position, generation: u64) -> Result<Cursor, S
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.0 + 1 },
         ack_policy: AckPolicy::None,
-        replay_policy: ReplayPolicy::Instant,
         filter_subjects: core.subjects.share(core.options.share.as_deref()),
         // What it has delivered is known here: nothing of it has to outlive the server.
         memory_storage: true,
