@@ -5,12 +5,15 @@ use crate::bare::Bare;
 use crate::support::daemon::{Daemon, Tenant, dialback};
 use crate::support::nats::NatsServer;
 use crate::verdict;
+use dialback::fleet::nats::{NatsOptions, NatsStream};
+use dialback::fleet::{Position, Stream, Subject};
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(calls: u64) {
+    adapter(calls);
     println!("| NATS syncs | daemons | | round trip, ms | call to route, ms | asked, ms | |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for (sync, said) in [("", "every 2 min"), (", sync_interval: always", "always")] {
@@ -18,6 +21,38 @@ pub(crate) fn run(calls: u64) {
             let server = NatsServer::start_with(&format!("jetstream {{ store_dir: \"STORE\"{sync} }}"));
             of_a_kind(&server, calls, said, durability);
         }
+    }
+}
+
+/// What of it is the client's and ours: from a message's publication on one connection to its arrival at another.
+fn adapter(messages: u64) {
+    let server = NatsServer::start_with("jetstream { store_dir: \"STORE\" }");
+    let [here, there] = [(); 2].map(|()| NatsStream::new(NatsOptions::new(server.url())).expect("they can be"));
+    here.server().expect("there");
+    let bare = Bare::connect(&server.url());
+    bare.make("BARE", "bare.0");
+    let mut trips = bare.round_trips("bare.0", messages);
+    let (arrived, arrivals) = std::sync::mpsc::sync_channel(0);
+    let mut waits = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for message in 0..messages {
+                let there = there.consume(Position(message), 1, Duration::from_secs(20)).expect("read");
+                assert_eq!(there.len(), 1);
+                arrived.send(Instant::now()).expect("somebody waits");
+            }
+        });
+        let one = |n: u64| {
+            let began = Instant::now();
+            here.publish(&[(Subject::Calls(0), n.to_be_bytes().repeat(8))]).expect("published");
+            arrivals.recv().expect("it arrives") - began
+        };
+        (0..messages).map(one).collect::<Vec<_>>()
+    });
+    waits.sort_unstable();
+    trips.sort_unstable();
+    for (name, of_a_hundred) in [("p50", 50), ("p99", 99)] {
+        let at = |times: &[Duration]| times[(times.len() - 1) * of_a_hundred / 100].as_secs_f64() * 1e3;
+        println!("| every 2 min | none, the adapter alone | {name} | {:.2} | {:.2} | | |", at(&trips), at(&waits));
     }
 }
 
