@@ -278,7 +278,14 @@ impl Tenant {
     }
 
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        self.try_ask(method, path, body).expect("the daemon answers")
+        loop {
+            let (status, answer) = self.try_ask(method, path, body).expect("the daemon answers");
+            // Of a fleet: nothing was done, and it is to be repeated.
+            if answer["code"] != "CONFIGURATION_SUPERSEDED" {
+                return (status, answer);
+            }
+            sleep(Duration::from_millis(20));
+        }
     }
 
     fn try_ask(&self, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {

@@ -483,9 +483,16 @@ impl Ledger {
 
     /// The answer to a request that has to succeed.
     fn must(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let (status, answer) = self.ask(method, path, body.map(Value::to_string)).expect("the daemon answers");
-        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
-        answer
+        loop {
+            let (status, answer) = self.ask(method, path, body.map(Value::to_string)).expect("the daemon answers");
+            // Of a fleet: nothing was done, and it is to be repeated.
+            if status == 409 && answer["code"] == "CONFIGURATION_SUPERSEDED" {
+                sleep(Duration::from_millis(20));
+                continue;
+            }
+            assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+            return answer;
+        }
     }
 
     /// Status and body, or that there is no answer.
