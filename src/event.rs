@@ -7,6 +7,8 @@
 //! * [`Configuration`] is ordered by its sequence and validated before it becomes an event.
 
 mod answer;
+#[cfg(feature = "store")]
+pub(crate) mod wire;
 
 pub use answer::{Answer, AnswerBody};
 

@@ -29,7 +29,8 @@
 //! about 25 bytes of memory. See [`history`] for how, and `benches/README.md` for figures beside others'.
 //!
 //! # Features
-//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `capi`, `http`, `sip`, `agi`, `daemon`.
+//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `capi`, `http`, `sip`, `agi`, `fleet`, `nats`,
+//! `daemon`.
 #![deny(unsafe_code)]
 
 mod address;

@@ -1,12 +1,14 @@
 //! Counters and histograms, sharded by thread so that counting never makes two cores share a cache line. No exporter.
 
 mod commits;
+mod fleet;
 mod histogram;
 #[cfg(any(feature = "http", feature = "sip"))]
 mod sip;
 mod stopwatch;
 
 pub use commits::Commits;
+pub use fleet::{Fleet, FleetState};
 pub use histogram::{Histogram, Snapshot};
 #[cfg(any(feature = "http", feature = "sip"))]
 pub use sip::{SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent};

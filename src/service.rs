@@ -9,8 +9,11 @@
 mod carrier;
 mod commit;
 mod loading;
+mod merging;
+mod outbox;
 mod reckoning;
 mod recovery;
+mod sequencer;
 mod statistics;
 
 use crate::decision::{Decision, Trace};
@@ -18,10 +21,10 @@ use crate::engine::{Applied, Engine, Reader};
 use crate::event::{Change, Event};
 use crate::history::{Full, History, Keeper};
 use crate::id::EnvironmentId;
-use crate::metrics::{Commits, Metrics};
+use crate::metrics::{Commits, Fleet, Metrics};
 use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
-use crate::store::{Durability, EventStore, Export, StoreError};
+use crate::store::{Aside, Durability, EventStore, Export, StoreError};
 use crate::tally::Book;
 use crate::time::Timestamp;
 use carrier::Carrier;
@@ -31,8 +34,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 
+pub use merging::{Load, Merge, Pair};
 pub use reckoning::{ANSWERABLE_DAYS, Report};
 pub use recovery::Recovered;
+pub use sequencer::{Acknowledge, Alone, Consumed, Sequencer};
 pub use statistics::{Callbacks, Statistics};
 
 /// How far in the future a call may be dated when it is reported: a day, which forgives a gateway that reports local time
@@ -53,6 +58,8 @@ pub struct Service {
     carrier: Option<Carrier>,
     book: Arc<RwLock<Book>>,
     secret: Option<[u8; 16]>,
+    sequencer: Shared<dyn Sequencer>,
+    aside: Shared<dyn Aside>,
     /// Grows the history off the committer's path.
     _keeper: Option<Keeper>,
 }
@@ -63,6 +70,19 @@ impl Service {
     /// # Errors
     /// What the store cannot read, or the history cannot hold.
     pub fn start(
+        store: impl EventStore,
+        engine: Engine,
+        progress: impl FnMut(Recovered) + Send,
+    ) -> Result<Self, StoreError> {
+        Self::start_with(Arc::new(Alone), store, engine, progress)
+    }
+
+    /// The same, with others that have to do with what is committed.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(
+        sequencer: Arc<dyn Sequencer>,
         mut store: impl EventStore,
         engine: Engine,
         progress: impl FnMut(Recovered) + Send,
@@ -70,7 +90,7 @@ impl Service {
         let keeper = engine.keeper().map_err(no_thread)?;
         let mut book = Book::default();
         recovery::recover(&mut store, &engine, &mut book, progress, &|| true)?;
-        Self::begin(store, engine, keeper, book, Loading::default(), |_, _, _, _| true)
+        Self::begin(sequencer, store, engine, keeper, book, Loading::default(), |_, _, _, _| true)
     }
 
     /// The same, and returns at once: what is stored is put back by another thread. Until that is [done](Self::loading) decisions
@@ -82,29 +102,52 @@ impl Service {
     pub fn load(
         store: impl EventStore,
         engine: Engine,
+        progress: impl FnMut(Recovered) + Send + 'static,
+        loaded: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        Self::load_with(Arc::new(Alone), store, engine, progress, loaded)
+    }
+
+    /// The same, with others that have to do with what is committed.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with(
+        sequencer: Arc<dyn Sequencer>,
+        store: impl EventStore,
+        engine: Engine,
         mut progress: impl FnMut(Recovered) + Send + 'static,
         loaded: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) -> Result<Self, StoreError> {
         let keeper = engine.keeper().map_err(no_thread)?;
-        Self::begin(store, engine, keeper, Book::default(), Loading::begun(), move |store, engine, book, loading| {
-            let report = |recovered| {
-                loading.advance(recovered);
-                progress(recovered);
-            };
-            let mut stored = Book::default();
-            let recovered = recovery::recover(store, engine, &mut stored, report, &|| !loading.is_given_up());
-            *book.write().unwrap_or_else(PoisonError::into_inner) = stored;
-            let is_loaded = recovered.is_ok();
-            if is_loaded {
-                loading.end();
-            }
-            loaded(recovered);
-            is_loaded
-        })
+        Self::begin(
+            sequencer,
+            store,
+            engine,
+            keeper,
+            Book::default(),
+            Loading::begun(),
+            move |store, engine, book, loading| {
+                let report = |recovered| {
+                    loading.advance(recovered);
+                    progress(recovered);
+                };
+                let mut stored = Book::default();
+                let recovered = recovery::recover(store, engine, &mut stored, report, &|| !loading.is_given_up());
+                *book.write().unwrap_or_else(PoisonError::into_inner) = stored;
+                let is_loaded = recovered.is_ok();
+                if is_loaded {
+                    loading.end();
+                }
+                loaded(recovered);
+                is_loaded
+            },
+        )
     }
 
     /// Starts the committer's thread, which first does what `load` does, and ends if that says so.
     fn begin<S: EventStore>(
+        sequencer: Arc<dyn Sequencer>,
         mut store: S,
         engine: Engine,
         keeper: Option<Keeper>,
@@ -117,12 +160,16 @@ impl Service {
         let (commands, queue) = mpsc::channel();
         let commits = Arc::<Commits>::default();
         let (durability, secret, export) = (store.durability(), store.secret(), Exports(store.export()));
+        let aside = store.aside();
+        let last_entry = aside.as_ref().map_or(Ok(0), |aside| aside.last_entry())?;
         let book = Arc::new(RwLock::new(book));
+        let ordering = Arc::clone(&sequencer);
         let (engine_there, loading_there) = (Arc::clone(&engine), Arc::clone(&loading));
         let (failure_there, counted, totals) = (Arc::clone(&failure), Arc::clone(&commits), Arc::clone(&book));
         let work = move || {
             if load(&mut store, &engine_there, &totals, &loading_there) {
-                Committer::new(Box::new(store), engine_there, failure_there, counted, totals).run(&queue);
+                let store = Box::new(store);
+                Committer::new(store, engine_there, failure_there, counted, totals, ordering, last_entry).run(&queue);
             }
         };
         let thread = thread::Builder::new().name("dialback-commit".into()).spawn(work).map_err(no_thread)?;
@@ -140,6 +187,8 @@ impl Service {
             carrier,
             book,
             secret,
+            sequencer: Shared(Some(sequencer)),
+            aside: Shared(aside),
             _keeper: keeper,
         })
     }
@@ -257,6 +306,33 @@ impl Service {
         wait(|done| self.submit_configuration(environment, at, decide, done))
     }
 
+    /// Hands in what a fleet's stream brought; `done` gets what each event did once all of it is durable. Returns at once.
+    pub fn submit_consumed(&self, consumed: Consumed, done: impl FnOnce(Recording) + Send + 'static) {
+        self.send(Command::Consume { consumed, done: Box::new(done) });
+    }
+
+    /// Hands in a snapshot, by the slots of the plan in force: `load` puts it into memory, on the thread that commits, so that nothing is
+    /// committed meanwhile. `loaded` is told then, and `stored` when the store has it, too, while others commit in between. What is
+    /// acknowledged in between is durable all the same. Returns at once.
+    pub fn submit_merge(
+        &self,
+        load: Load,
+        loaded: impl FnOnce(Result<(), String>) + Send + 'static,
+        stored: impl FnOnce(Result<(), ServiceError>) + Send + 'static,
+    ) {
+        self.send(Command::Merge { load, loaded: Box::new(loaded), stored: Box::new(stored) });
+    }
+
+    /// What the store keeps for a fleet, if it can.
+    pub fn aside(&self) -> Option<Arc<dyn Aside>> {
+        self.aside.0.clone()
+    }
+
+    /// What is counted of the fleet, where there is one.
+    pub fn fleet(&self) -> Option<&Arc<Fleet>> {
+        self.sequencer.0.as_ref()?.metrics()
+    }
+
     /// How what is handed in becomes durable, in numbers.
     pub fn commits(&self) -> &Commits {
         &self.commits
@@ -298,6 +374,15 @@ impl Drop for Service {
             // A panic of the committer has been reported by its own thread.
             let _ = committer.join();
         }
+    }
+}
+
+/// Something of which is shown whether it is there.
+struct Shared<T: ?Sized>(Option<Arc<T>>);
+
+impl<T: ?Sized> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Shared").field(&self.0.is_some()).finish()
     }
 }
 
@@ -343,6 +428,14 @@ pub enum ServiceError {
     Full(Full),
     /// What is stored is still being put back.
     Loading,
+    /// Another node's change of the configuration came first. Nothing is in force.
+    Superseded,
+    /// The fleet's stream cannot order a change now. Nothing is in force.
+    StreamAway(String),
+    /// The stream did not say whether it took a change. It is not in force; if the stream took it, it will be, soon after.
+    OutcomeUnknown(String),
+    /// It is durable here and in force, and the stream has not acknowledged it in time. It will be told the others later.
+    NotReplicated,
 }
 
 impl fmt::Display for ServiceError {
@@ -352,6 +445,10 @@ impl fmt::Display for ServiceError {
             Self::Config(error) => error.fmt(f),
             Self::Full(full) => full.fmt(f),
             Self::Loading => f.write_str("what is stored is still being loaded"),
+            Self::Superseded => f.write_str("another node's change came first"),
+            Self::StreamAway(what) => write!(f, "the fleet's stream cannot order a change now: {what}"),
+            Self::OutcomeUnknown(what) => write!(f, "whether the fleet's stream took the change is not known: {what}"),
+            Self::NotReplicated => f.write_str("durable here, and not acknowledged by the fleet's stream in time"),
         }
     }
 }

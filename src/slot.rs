@@ -94,7 +94,6 @@ impl Scope {
     }
 
     /// The environment that this is the scope of; `None` where it is a number's.
-    #[cfg(feature = "store")]
     pub(crate) fn environment(self) -> Option<EnvironmentSlot> {
         EnvironmentSlot::new((Self::HIGHEST - self.0) as usize)
     }

@@ -3,13 +3,15 @@
 //! `DIALBACK_KILLS=200 cargo test --release --features daemon --test kills -- --nocapture` is the recorded run.
 
 mod support {
+    #[allow(dead_code)]
+    pub(crate) mod copy;
     pub(crate) mod daemon;
     pub(crate) mod ledger;
 }
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use support::copy::copy;
 use support::daemon::{Daemon, dialback};
 use support::ledger::{Ledger, Random, compare, tally, work};
 
@@ -107,19 +109,6 @@ fn a_directory_of_a_moment_ago_is_found_out() {
     println!("planted: 300 ms lost, found: {}", wrong.len());
     assert!(!wrong.is_empty());
     daemon.kill();
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            fs::create_dir(&to).expect("made");
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).expect("copied");
-        }
-    }
 }
 
 /// What is buffered is with the operating system, which a killed process leaves alive.

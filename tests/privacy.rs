@@ -1,8 +1,8 @@
 //! Phone numbers are personal data: no `Debug` and no `Display` of a public type lets a whole one out.
 
 use dialback::history::{LastCall, Register};
-use dialback::service::Recovered;
-use dialback::store::{Batch, MemoryStore, StoreError, Stored};
+use dialback::service::{Consumed, Recovered};
+use dialback::store::{Batch, Entry, MemoryStore, StoreError, Stored};
 use dialback::{
     AgentId, AgentSlot, Answer, AnswerBody, ApplyError, Call, Caller, Change, ConfigError, Configuration, DialPlan,
     Direction, E164, Engine, EnvironmentId, Erasure, Event, Lookback, NumberError, NumberId, NumberSlot, Outcome, Role,
@@ -185,8 +185,10 @@ fn the_service_and_what_it_stores_mask() {
     texts.debug(Batch {
         configurations: vec![configuration()],
         registers: vec![(scope, contact(), register)],
+        outbox: vec![Entry { number: 1, events: contact().to_plus_form().as_bytes().to_vec() }],
         ..Batch::default()
     });
+    texts.debug(Consumed { events: vec![Event::Call(call())], ..Consumed::default() });
     texts.debug([Stored::Configuration(configuration()), Stored::Registers(vec![(scope, contact(), register)])]);
     texts.debug(LastCall::Erased { until: NOW });
     texts.check();

@@ -8,13 +8,18 @@ use std::time::Duration;
 ///
 /// Calls block the thread that makes them, never longer than a bound that the implementation states. They may be made from
 /// several threads at once.
+///
+/// A stream that crashed may have lost its end, and others may have appended since. A node looks for that where it was told
+/// [`StreamError::Away`] before: so a connection that was lost and is there again shows as that error at least once, in
+/// [`consume`](Self::consume) or [`bounds`](Self::bounds).
 pub trait Stream: Send + Sync + 'static {
-    /// Appends messages to a subject, in this order, and returns when the stream has acknowledged all of them: the position of
-    /// the last. What an acknowledgement is worth is the engine's: no node treats the stream as the only copy.
+    /// Appends messages, each to its subject, in this order, and returns when the stream has acknowledged all of them: the position
+    /// of the last. They are on their way together: one wait for all. Nothing is appended of none, and `bounds().last` is the answer.
+    /// What an acknowledgement is worth is the engine's: no node treats the stream as the only copy.
     ///
     /// # Errors
     /// After an error any of them may be in the stream, also twice after a repetition.
-    fn publish(&self, subject: Subject, messages: &[Vec<u8>]) -> Result<Position, StreamError>;
+    fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError>;
 
     /// Appends one message if the last one of that subject is at `last` ([`Position::START`]: if there is none), else nothing.
     ///
@@ -35,7 +40,8 @@ pub trait Stream: Send + Sync + 'static {
     /// Where it cannot be asked.
     fn bounds(&self) -> Result<Bounds, StreamError>;
 
-    /// Removes every message up to and including a position, for good.
+    /// Removes every message up to and including a position, for good. The last message about configurations is never among
+    /// them: what [`publish_after`](Self::publish_after) goes by stays.
     ///
     /// # Errors
     /// Where it cannot be asked.
@@ -80,7 +86,7 @@ pub enum Subject {
 }
 
 /// A message of the stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// Where it is.
     pub position: Position,
@@ -88,6 +94,13 @@ pub struct Delivery {
     pub subject: Subject,
     /// What was published.
     pub payload: Vec<u8>,
+}
+
+/// There may be whole phone numbers in a message, so it is shown by its length.
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Delivery({}, {:?}, {} bytes)", self.position, self.subject, self.payload.len())
+    }
 }
 
 /// What a stream holds.

@@ -203,6 +203,25 @@ impl From<ServiceError> for Refusal {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", message)
             }
             ServiceError::Loading => Self::loading(),
+            ServiceError::Superseded => {
+                let message = "Another node's change came first; read again and repeat";
+                Self::new(StatusCode::CONFLICT, "CONFIGURATION_SUPERSEDED", message)
+            }
+            // Why names machines: the log says it, and the health by a word.
+            ServiceError::StreamAway(_) => {
+                let message =
+                    "The fleet's stream cannot order a change of the configuration now; nothing of this is in force";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "STREAM_AWAY", message)
+            }
+            ServiceError::OutcomeUnknown(_) => {
+                let message =
+                    "The fleet's stream did not answer; the change is not in force, and may be soon. Read again";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "OUTCOME_UNKNOWN", message)
+            }
+            ServiceError::NotReplicated => {
+                let message = "Durable here, and not acknowledged by the fleet's stream in time; it will be told the others later";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_REPLICATED", message)
+            }
             ServiceError::Full(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "HISTORY_FULL",

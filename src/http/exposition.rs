@@ -6,7 +6,7 @@ use super::requests::Requests;
 use crate::decision::{Reason, Route};
 use crate::history::Stats;
 use crate::id::AgentId;
-use crate::metrics::{Histogram, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent};
+use crate::metrics::{Fleet, FleetState, Histogram, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent};
 use crate::store::Durability;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -75,7 +75,8 @@ impl Collector for Everything {
         page.requests(&api.requests)?;
         page.commits(api)?;
         page.history(&api.service.history().stats())?;
-        api.sip.as_ref().map_or(Ok(()), |counts| page.sip(counts))
+        api.sip.as_ref().map_or(Ok(()), |counts| page.sip(counts))?;
+        api.service.fleet().map_or(Ok(()), |fleet| page.fleet(fleet))
     }
 }
 
@@ -183,6 +184,35 @@ impl Page<'_> {
             counter(&mut family.encode_family(&[("event", event.name())])?, counts.happened(event))?;
         }
         self.gauge("sip_connections", "SIP connections that are open", None, counts.connections())
+    }
+
+    /// Only of a node of a fleet.
+    fn fleet(&mut self, fleet: &Fleet) -> fmt::Result {
+        let help = "Where the node stands in its fleet's stream, in messages";
+        self.gauge("fleet_position", help, None, fleet.position())?;
+        self.gauge("fleet_stream_end", "Where that ended when it was last asked", None, fleet.last())?;
+        let help = "About how many events the node is behind: messages by the events that those before had each";
+        self.gauge("fleet_lag_events", help, None, fleet.lag_events())?;
+        let help = "How old what the node took last is, where there is more to take; else 0";
+        let mut family = self.family("fleet_lag", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        family.encode_gauge(&seconds(fleet.lag_millis().saturating_mul(1_000_000)))?;
+        self.gauge("fleet_peers", "Other nodes that were heard lately", None, fleet.peers())?;
+        let help = "Events of this node that the stream has acknowledged";
+        self.counter("fleet_published", help, fleet.published())?;
+        self.counter("fleet_consumed", "Events of other nodes that were taken", fleet.consumed())?;
+        let help = "Events and configurations that were published again, since the stream had lost them or might have";
+        self.counter("fleet_republished", help, fleet.republished())?;
+        let help = "Messages that could not be read or count for nothing, and events that could not be applied";
+        self.counter("fleet_refused", help, fleet.refused())?;
+        let help = "Calls of agents or numbers that this node has no configuration of";
+        self.counter("fleet_unknown", help, fleet.unknown())?;
+        let help = "What the node is doing: 1 for what it is";
+        let mut family = self.family("fleet_state", help, None, MetricType::Gauge)?;
+        let state = fleet.state().name();
+        for name in FleetState::NAMES {
+            gauge(&mut family.encode_family(&[("state", name)])?, u64::from(name == state))?;
+        }
+        Ok(())
     }
 
     fn family<'a>(

@@ -18,6 +18,21 @@ pub(super) struct Well {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schema::durability, required = false)]
     durability: Option<&'static str>,
+    /// How a node stands to its fleet: `joining`, `following`, `away` (the stream cannot be reached; it goes on with what it has) or
+    /// `stopped` (it has another configuration than the others: the log says which). Only of a node of a fleet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    fleet: Option<&'static str>,
+    /// By how many seconds the node is behind, where that is more than it may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    lag_seconds: Option<u64>,
+}
+
+impl Well {
+    const fn ok() -> Self {
+        Self { status: "ok", durability: None, fleet: None, lag_seconds: None }
+    }
 }
 
 /// Something does not.
@@ -48,7 +63,7 @@ pub(super) struct Progress {
     responses((status = 200, description = "It does", body = Well, example = json!({"status": "ok"}))),
 )]
 pub(super) async fn live() -> Response {
-    reply::json(StatusCode::OK, &Well { status: "ok", durability: None })
+    reply::json(StatusCode::OK, &Well::ok())
 }
 
 /// Whether calls should be routed here. A store that has failed is no reason to send them elsewhere: they are routed from
@@ -64,10 +79,10 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
     if let Some(so_far) = api.service.loading().filter(|_| !loading::routes_are_answered(&api)) {
         return still_loading(so_far);
     }
-    reply::json(StatusCode::OK, &Well { status: "ok", durability: None })
+    reply::json(StatusCode::OK, &Well::ok())
 }
 
-/// Whether everything works.
+/// Whether everything works. A node of a fleet that is behind or cut off works, and is named.
 #[utoipa::path(
     get, path = "/health", tag = "service", operation_id = "health",
     responses(
@@ -82,7 +97,14 @@ pub(super) async fn show(State(api): State<Api>) -> Response {
     }
     if api.service.failure().is_none() {
         let durability = Some(api.service.durability()).filter(|durability| *durability != Durability::Synced);
-        return reply::json(StatusCode::OK, &Well { status: "ok", durability: durability.map(Durability::name) });
+        let fleet = api.service.fleet();
+        let well = Well {
+            status: "ok",
+            durability: durability.map(Durability::name),
+            fleet: fleet.map(|fleet| fleet.state().name()),
+            lag_seconds: fleet.filter(|fleet| fleet.is_lagging()).map(|fleet| fleet.lag_millis() / 1000),
+        };
+        return reply::json(StatusCode::OK, &well);
     }
     let unwell = Unwell {
         status: "failing",

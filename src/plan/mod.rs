@@ -146,6 +146,30 @@ impl Plan {
         self.environments.get(slot.index())?.as_ref().map(|card| card.id)
     }
 
+    /// The number that this is the scope of, where it is one's, and its environment.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn number_of_scope(&self, scope: Scope) -> Option<(EnvironmentId, E164)> {
+        let entry = self.number_entry(scope.number()?)?;
+        Some((self.environment_id(entry.environment), entry.number?))
+    }
+
+    /// The same of its environment's slot.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn environment_of_number(&self, scope: Scope) -> Option<EnvironmentSlot> {
+        Some(self.number_entry(scope.number()?)?.environment)
+    }
+
+    /// The agent of a slot that may never have been given.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn agent_id(&self, slot: AgentSlot) -> Option<AgentId> {
+        Some(self.agent_entry(slot)?.id)
+    }
+
+    /// The environment that this is the scope of, where it is one's.
+    pub(crate) fn environment_of_scope(&self, scope: Scope) -> Option<EnvironmentId> {
+        self.environments.get(scope.environment()?.index())?.as_ref().map(|card| card.id)
+    }
+
     pub(crate) fn environment_slot(&self, id: EnvironmentId) -> Option<EnvironmentSlot> {
         self.environment_slots.get(id).and_then(EnvironmentSlot::new)
     }

@@ -1,6 +1,9 @@
 //! The committer: the one thread that writes the store and applies to the engine.
 
+use super::merging::{Load, Merge, Unstored, erase_again};
+use super::outbox::Outbox;
 use super::reckoning::{Reckoning, Report};
+use super::sequencer::{Consumed, Sequencer};
 use super::{Failure, Recording, ServiceError};
 use crate::engine::{Applied, ApplyError, Engine, Write, call_write, erasure_writes};
 use crate::event::{Change, Configuration, Event};
@@ -10,7 +13,7 @@ use crate::metrics::{Commits, Stopwatch};
 use crate::number::E164;
 use crate::plan::{ConfigError, Plan};
 use crate::slot::Scope;
-use crate::store::{Batch, Durability, EventStore, StoreError};
+use crate::store::{Batch, Durability, EventStore, Pseudonyms, StoreError};
 use crate::tally::{Book, Delta};
 use crate::time::Timestamp;
 use std::collections::HashMap;
@@ -50,6 +53,19 @@ pub(super) enum Command {
         report: Report,
         done: Done<Result<(), ServiceError>>,
     },
+    /// What a fleet's stream brought.
+    Consume {
+        consumed: Consumed,
+        done: Done<Recording>,
+    },
+    /// A snapshot is to be loaded.
+    Merge {
+        load: Load,
+        /// Told when it is in memory, with what the loading said.
+        loaded: Done<Result<(), String>>,
+        /// Told when it is in the store, too.
+        stored: Done<Result<(), ServiceError>>,
+    },
 }
 
 /// A command on its way.
@@ -69,22 +85,28 @@ impl Command {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Record { events, .. } => events.len(),
+            Self::Consume { consumed, .. } => consumed.events.len(),
             Self::Configure { .. } | Self::Answer { .. } => 1,
             // Counted before, and acknowledged to nobody.
-            Self::Carry { .. } => 0,
+            Self::Carry { .. } | Self::Merge { .. } => 0,
         }
     }
 
     fn events(&self) -> &[Event] {
         match self {
             Self::Record { events, .. } => events,
-            Self::Configure { .. } | Self::Carry { .. } | Self::Answer { .. } => &[],
+            Self::Consume { consumed, .. } => &consumed.events,
+            Self::Configure { .. } | Self::Carry { .. } | Self::Answer { .. } | Self::Merge { .. } => &[],
         }
     }
 
     pub(super) fn refuse(self, error: ServiceError) {
         match self {
-            Self::Record { done, .. } => done(Err(error)),
+            Self::Record { done, .. } | Self::Consume { done, .. } => done(Err(error)),
+            Self::Merge { loaded, stored, .. } => {
+                loaded(Err(error.to_string()));
+                stored(Err(error));
+            }
             Self::Configure { done, .. } => done(Err(error)),
             Self::Carry { done, .. } | Self::Answer { done, .. } => done(Err(error)),
         }
@@ -99,6 +121,12 @@ pub(super) struct Committer {
     book: Arc<RwLock<Book>>,
     /// Since when something has been acknowledged that is not synced. Only where less than that was asked for.
     unsynced: Option<Stopwatch>,
+    sequencer: Arc<dyn Sequencer>,
+    /// The number of the last entry of the outbox.
+    last_entry: u64,
+    /// What a snapshot brought and the store does not have yet; and who is told when it does.
+    unstored: Unstored,
+    storing: Vec<Done<Result<(), ServiceError>>>,
 }
 
 impl Committer {
@@ -108,8 +136,11 @@ impl Committer {
         failure: Arc<Failure>,
         commits: Arc<Commits>,
         book: Arc<RwLock<Book>>,
+        sequencer: Arc<dyn Sequencer>,
+        last_entry: u64,
     ) -> Self {
-        Self { store, engine, failure, commits, book, unsynced: None }
+        let (unstored, storing) = (Unstored::default(), Vec::new());
+        Self { store, engine, failure, commits, book, unsynced: None, sequencer, last_entry, unstored, storing }
     }
 
     /// Commits group after group until nobody can hand in any more.
@@ -124,6 +155,7 @@ impl Committer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.store_some();
             if self.sync_is_due().is_zero() {
                 self.sync();
             }
@@ -136,6 +168,7 @@ impl Committer {
     /// The next command. Does not wait for it past the time at which something has to be synced.
     fn next(&self, queue: &Receiver<Submitted>) -> Result<Submitted, RecvTimeoutError> {
         match self.sync_is_due() {
+            _ if !self.unstored.is_empty() => queue.recv_timeout(Duration::ZERO),
             Duration::MAX => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             due => queue.recv_timeout(due),
         }
@@ -166,15 +199,28 @@ impl Committer {
             return;
         }
         let (engine, commits) = (Arc::clone(&self.engine), Arc::clone(&self.commits));
-        let book = Arc::clone(&self.book);
-        let mut group = Group::new(&engine, &commits, &book);
+        let (book, sequencer) = (Arc::clone(&self.book), Arc::clone(&self.sequencer));
+        let mut group = Group::new(&engine, &commits, &book, &*sequencer, self.last_entry, !self.unstored.is_empty());
         for event in commands.iter().flat_map(|submitted| submitted.command.events()) {
             group.prefetch(event);
         }
+        let mut merges = Vec::new();
         for submitted in commands {
-            group.take(submitted, &*self.store);
+            match submitted.command {
+                // What was handed in before it comes before it, and what comes behind it in a group may as well.
+                Command::Merge { load, loaded, stored } => merges.push((load, loaded, stored)),
+                _ => group.take(submitted, &*self.store),
+            }
         }
+        self.commit_group(group, events);
+        for (load, loaded, stored) in merges {
+            self.merge(load, loaded, stored);
+        }
+    }
+
+    fn commit_group(&mut self, mut group: Group<'_>, events: usize) {
         let batch = group.batch();
+        self.last_entry = group.outbox.last();
         if batch.is_empty() {
             return group.apply();
         }
@@ -185,6 +231,37 @@ impl Committer {
                 self.commits.refuse(events);
                 group.refuse(&error.to_string());
             }
+        }
+    }
+
+    /// Loads a snapshot. Nothing is committed meanwhile, and so nothing erased behind its back.
+    fn merge(&mut self, load: Load, loaded: Done<Result<(), String>>, stored: Done<Result<(), ServiceError>>) {
+        let sections = load(&Merge(&self.engine))
+            .and_then(|sections| erase_again(&self.engine).map(|()| sections).map_err(|full| full.to_string()));
+        match sections {
+            Ok(sections) => {
+                self.unstored.add(sections);
+                self.storing.push(stored);
+                loaded(Ok(()));
+            }
+            Err(why) => loaded(Err(why)),
+        }
+    }
+
+    /// Stores a piece of what a snapshot brought.
+    fn store_some(&mut self) {
+        if self.failure.get().is_none()
+            && let Some(batch) = self.unstored.next(&Arc::clone(&self.engine))
+            && !batch.is_empty()
+            && let Err(error) = self.write(&batch, 0)
+        {
+            self.failure.set(error.to_string());
+        }
+        if let Some(why) = self.failure.get() {
+            self.unstored = Unstored::default();
+            self.storing.drain(..).for_each(|stored| stored(Err(ServiceError::NotDurable(why.clone()))));
+        } else if self.unstored.is_empty() {
+            self.storing.drain(..).for_each(|stored| stored(Ok(())));
         }
     }
 
@@ -224,7 +301,34 @@ struct Group<'a> {
     /// than the history may could not be started again.
     room: usize,
     reckoning: Reckoning<'a>,
+    sequencer: &'a dyn Sequencer,
+    outbox: Outbox,
+    /// Whether memory holds what the store does not: then nothing is passed over because memory has it.
+    is_unstored: bool,
+    pseudonyms: Pseudonyms,
+    published: Option<u64>,
+    place: Option<Vec<u8>>,
     waiting: Vec<(Waiting, Stopwatch)>,
+}
+
+/// Where something was handed in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The others have to be told.
+    Here,
+    /// They know.
+    Stream,
+}
+
+/// What became of a pair's register.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Raised {
+    /// It is higher than any before.
+    Anew,
+    /// There is one at least as high.
+    Held,
+    /// The pair is new, and the history is full.
+    NoRoom,
 }
 
 /// What became of an event when its turn came. The engine is asked only about what was logged: by the time it applies, the
@@ -244,27 +348,27 @@ enum Waiting {
     Recording {
         events: Vec<Event>,
         logged: Vec<Logged>,
+        /// Whether the fleet has a say in the acknowledgement.
+        is_told: bool,
         done: Done<Recording>,
     },
     /// Answered with the plan right after it: one of later in the group could say that it was never made.
-    Configured {
-        plan: Arc<Plan>,
-        done: Done<Result<Arc<Plan>, ServiceError>>,
-    },
+    Configured { plan: Arc<Plan>, done: Done<Result<Arc<Plan>, ServiceError>> },
     /// Refused in view of the group's plan, which is only true once the group is durable.
-    NotConfigured {
-        error: ConfigError,
-        done: Done<Result<Arc<Plan>, ServiceError>>,
-    },
+    NotConfigured { error: ServiceError, done: Done<Result<Arc<Plan>, ServiceError>> },
     /// In the book once the group is durable.
-    Reckoned {
-        count: usize,
-        done: Done<Result<(), ServiceError>>,
-    },
+    Reckoned { count: usize, done: Done<Result<(), ServiceError>> },
 }
 
 impl<'a> Group<'a> {
-    fn new(engine: &'a Engine, commits: &'a Commits, book: &'a RwLock<Book>) -> Self {
+    fn new(
+        engine: &'a Engine,
+        commits: &'a Commits,
+        book: &'a RwLock<Book>,
+        sequencer: &'a dyn Sequencer,
+        last_entry: u64,
+        is_unstored: bool,
+    ) -> Self {
         Self {
             engine,
             commits,
@@ -273,6 +377,12 @@ impl<'a> Group<'a> {
             registers: HashMap::default(),
             room: engine.history().room(),
             reckoning: Reckoning::new(book),
+            sequencer,
+            outbox: Outbox::new(last_entry, sequencer.has_outbox()),
+            is_unstored,
+            pseudonyms: Pseudonyms::default(),
+            published: None,
+            place: None,
             waiting: Vec::new(),
         }
     }
@@ -288,9 +398,20 @@ impl<'a> Group<'a> {
     fn take(&mut self, submitted: Submitted, store: &dyn EventStore) {
         let waiting = match submitted.command {
             Command::Record { events, done } => {
-                let logged = events.iter().map(|event| self.log(event, store)).collect();
-                Waiting::Recording { events, logged, done }
+                let logged = events.iter().map(|event| self.log(event, store, Origin::Here)).collect();
+                Waiting::Recording { events, logged, is_told: true, done }
             }
+            Command::Consume { consumed, done } => {
+                let Consumed { events, pseudonyms, published, place } = consumed;
+                let logged = events.iter().map(|event| self.log(event, store, Origin::Stream)).collect();
+                self.pseudonyms.keys.extend(pseudonyms.keys);
+                self.pseudonyms.erasures.extend(pseudonyms.erasures);
+                self.published = self.published.max(published);
+                self.place = place.or(self.place.take());
+                Waiting::Recording { events, logged, is_told: false, done }
+            }
+            // Taken out before.
+            Command::Merge { .. } => return,
             Command::Configure { environment, at, decide, done } => match self.configure(environment, at, decide) {
                 Ok(()) => Waiting::Configured { plan: Arc::clone(&self.plan), done },
                 Err(error) => Waiting::NotConfigured { error, done },
@@ -307,22 +428,26 @@ impl<'a> Group<'a> {
         self.waiting.push((waiting, submitted.since));
     }
 
-    fn configure(&mut self, environment: EnvironmentId, at: Timestamp, decide: Decide) -> Result<(), ConfigError> {
+    fn configure(&mut self, environment: EnvironmentId, at: Timestamp, decide: Decide) -> Result<(), ServiceError> {
         let changes = decide(&self.plan)?;
         if changes.is_empty() {
             return Ok(());
         }
         let sequence = self.plan.generation() + 1;
-        self.follow(Configuration { sequence, environment, at, changes })
+        self.follow(Configuration { sequence, environment, at, changes }, Origin::Here)
     }
 
-    fn follow(&mut self, configuration: Configuration) -> Result<(), ConfigError> {
-        self.plan = Arc::new(self.plan.with(&configuration)?);
+    fn follow(&mut self, configuration: Configuration, origin: Origin) -> Result<(), ServiceError> {
+        let plan = self.plan.with(&configuration)?;
+        if origin == Origin::Here {
+            self.sequencer.order(&configuration)?;
+        }
+        self.plan = Arc::new(plan);
         self.configurations.push(configuration);
         Ok(())
     }
 
-    fn log(&mut self, event: &Event, store: &dyn EventStore) -> Logged {
+    fn log(&mut self, event: &Event, store: &dyn EventStore, origin: Origin) -> Logged {
         // What the store remembers of the contact's erasure, and the history need not know.
         let erased = match self.erased(event, store) {
             Ok(erased) => erased,
@@ -332,19 +457,24 @@ impl<'a> Group<'a> {
             Event::Configuration(configuration) if configuration.sequence <= self.plan.generation() => {
                 Logged::Did(Applied::Unchanged)
             }
-            Event::Configuration(configuration) => match self.follow(configuration.clone()) {
+            Event::Configuration(configuration) => match self.follow(configuration.clone(), origin) {
                 // In force with the plan of its group.
                 Ok(()) => Logged::Did(Applied::Configured { generation: configuration.sequence }),
-                Err(error) => Logged::Refused(error.into()),
+                Err(error) => Logged::Refused(error),
             },
             Event::Call(call) => {
                 let held = |scope: Scope, contact| match erased {
                     Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
                     _ => self.held(scope, contact),
                 };
-                match call_write(&self.plan, call, held).map(|write| (write, self.raise(write))) {
-                    Some((write, true)) => Logged::Call(write),
-                    Some((_, false)) => Logged::Refused(ServiceError::Full(self.engine.history().full())),
+                let write = call_write(&self.plan, call, held);
+                let raised = write.map(|write| (write, self.raise(write)));
+                if origin == Origin::Here && matches!(raised, Some((_, Raised::Anew))) {
+                    self.outbox.add(event);
+                }
+                match raised {
+                    Some((_, Raised::NoRoom)) => Logged::Refused(ServiceError::Full(self.engine.history().full())),
+                    Some((write, _)) => Logged::Call(write),
                     None => Logged::Did(Applied::Ignored),
                 }
             }
@@ -352,6 +482,9 @@ impl<'a> Group<'a> {
                 let writes = erasure_writes(&self.plan, erasure, |scope, contact| self.held(scope, contact));
                 if writes.is_empty() {
                     return Logged::Did(Applied::Ignored);
+                }
+                if origin == Origin::Here {
+                    self.outbox.add(event);
                 }
                 // Where there is no room to remember the erasure, what is there goes all the same, and the engine says so.
                 for write in writes {
@@ -382,18 +515,26 @@ impl<'a> Group<'a> {
         self.engine.history().get(scope, contact).max(self.registers.get(&(scope, contact)).copied())
     }
 
-    /// Whether there is room for the register. The store keeps one a pair, and keeps what it was given last: so it is given
+    /// Notes what the pair's register has to be. The store keeps one a pair, and keeps what it was given last: so it is given
     /// the maximum. What the history holds is durable already, since this thread applies only what it has committed.
-    fn raise(&mut self, (scope, contact, register): Write) -> bool {
+    fn raise(&mut self, (scope, contact, register): Write) -> Raised {
         let held = self.held(scope, contact);
         if held.is_none() {
-            let Some(room) = self.room.checked_sub(1) else { return false };
+            let Some(room) = self.room.checked_sub(1) else { return Raised::NoRoom };
             self.room = room;
         }
-        if held < Some(register) {
-            self.registers.insert((scope, contact), register);
+        match held.filter(|held| *held >= register) {
+            None => {
+                self.registers.insert((scope, contact), register);
+                Raised::Anew
+            }
+            Some(held) => {
+                if self.is_unstored {
+                    self.registers.insert((scope, contact), held);
+                }
+                Raised::Held
+            }
         }
-        true
     }
 
     fn batch(&mut self) -> Batch {
@@ -403,7 +544,9 @@ impl<'a> Group<'a> {
         registers.sort_unstable_by_key(|(scope, contact, _)| (*scope, *contact));
         let configurations = std::mem::take(&mut self.configurations);
         let (tallies, answered, forgotten) = self.reckoning.entries();
-        Batch { configurations, registers, tallies, answered, forgotten }
+        let (outbox, pseudonyms) = (self.outbox.take(), std::mem::take(&mut self.pseudonyms));
+        let (published, place) = (self.published.take(), self.place.take());
+        Batch { configurations, registers, tallies, answered, forgotten, outbox, published, place, pseudonyms }
     }
 
     fn refuse(self, why: &str) {
@@ -425,7 +568,7 @@ impl<'a> Group<'a> {
         self.reckoning.apply();
         for (waiting, since) in self.waiting {
             match waiting {
-                Waiting::Recording { events, logged, done } => {
+                Waiting::Recording { events, logged, is_told, done } => {
                     let did = |(event, logged): (&Event, Logged)| match logged {
                         Logged::Call(write) => apply_call(engine, write),
                         Logged::Erasure => apply_erasure(engine, event),
@@ -434,7 +577,12 @@ impl<'a> Group<'a> {
                     };
                     let did = events.iter().zip(logged).map(did).collect();
                     self.commits.acknowledge(since, events.len());
-                    done(Ok(did));
+                    if is_told {
+                        let entry = self.outbox.last();
+                        self.sequencer.acknowledge(entry, Box::new(move |enough| done(enough.map(|()| did))));
+                    } else {
+                        done(Ok(did));
+                    }
                 }
                 Waiting::Configured { plan, done } => {
                     self.commits.acknowledge(since, 1);
@@ -442,7 +590,7 @@ impl<'a> Group<'a> {
                 }
                 Waiting::NotConfigured { error, done } => {
                     self.commits.acknowledge(since, 1);
-                    done(Err(error.into()));
+                    done(Err(error));
                 }
                 Waiting::Reckoned { count, done } => {
                     self.commits.acknowledge(since, count);

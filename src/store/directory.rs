@@ -1,7 +1,7 @@
 //! A data directory: ours, in a format that we know, and held by one process.
 //!
 //! ```text
-//! DIR/dialback.json   {"format":4}: says that the directory is ours, and written how. Named `dialback.json.new` while the
+//! DIR/dialback.json   {"format":5}: says that the directory is ours, and written how. Named `dialback.json.new` while the
 //!                     directory is being made.
 //! DIR/lock            held (flock) for as long as a process uses the directory
 //! DIR/watermark       the highest commit that was durable for certain when this was written; see `watermark.rs`
@@ -22,9 +22,12 @@ use std::path::{Path, PathBuf};
 /// 2. A watermark, and each batch with a mark.
 /// 3. Erasures apart from the registers, under pseudonyms; the pairs that they reached are there no longer.
 /// 4. Statistics.
-pub(super) const FORMAT: u64 = 4;
+/// 5. An outbox, for fleets.
+pub(super) const FORMAT: u64 = 5;
 /// The one that moved the erasures.
 pub(super) const FORMAT_OF_ERASURES: u64 = 3;
+/// The one that brought the key of the decisions.
+pub(super) const FORMAT_OF_STATISTICS: u64 = 4;
 
 /// The marker while the directory is being made.
 const UNFINISHED: &str = "dialback.json.new";

@@ -11,7 +11,8 @@
 //! Every configuration comes first, in the order of their sequence: the last calls behind them name environments, numbers and agents,
 //! never slots, and the configurations give each the slot that it had. Then the last call of every pair, in the order of their slots
 //! and contacts; then the erasures, with the key that their pseudonyms were made under. Times are milliseconds since 1970. The last
-//! line has the SHA-256 of all before it: an export without one, or with another, is not whole.
+//! line has the SHA-256 of all before it: an export without one, or with another, is not whole. A node of a fleet names the keys of the
+//! other nodes' pseudonyms that it has, too (`"foreign_keys":["…"]`); neither its outbox nor its place in the stream is exported.
 //!
 //! One state has one export, byte for byte, and an export makes the state that it was taken of.
 
@@ -42,11 +43,25 @@ pub(super) const VERSION: u64 = 1;
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub(super) enum Line {
-    Header { dialback_export: u64, pseudonym_key: String },
-    Configuration { configuration: Configuration },
-    Call { call: ExportedCall },
-    Erasure { erasure: ExportedErasure },
-    End { end: End },
+    Header {
+        dialback_export: u64,
+        pseudonym_key: String,
+        /// Of other nodes of a fleet, under which some of the pseudonyms were made.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        foreign_keys: Vec<String>,
+    },
+    Configuration {
+        configuration: Configuration,
+    },
+    Call {
+        call: ExportedCall,
+    },
+    Erasure {
+        erasure: ExportedErasure,
+    },
+    End {
+        end: End,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -133,7 +148,10 @@ struct Export<'a> {
 impl<'a> Export<'a> {
     fn begin(store: &'a Shared, out: &'a mut dyn Write, salvage: bool) -> Result<Self, StoreError> {
         let mut out = Lines { out: io::BufWriter::with_capacity(1 << 16, out), digest: Sha256::new() };
-        out.write(&Line::Header { dialback_export: VERSION, pseudonym_key: hex(store.key.bytes()) })?;
+        let foreign = store.foreign_keys.read().unwrap_or_else(PoisonError::into_inner);
+        let foreign_keys = foreign.iter().map(|key| hex(key.bytes())).collect();
+        drop(foreign);
+        out.write(&Line::Header { dialback_export: VERSION, pseudonym_key: hex(store.key.bytes()), foreign_keys })?;
         let snapshot = store.keyspaces.database.snapshot();
         Ok(Self { store, snapshot, out, plan: Plan::new(), exported: Exported::default(), salvage })
     }

@@ -1,17 +1,18 @@
 //! The embedded store: a log-structured merge tree, one sync a batch unless less is asked for. [`keyspaces`](super::keyspaces) says what is in it.
 
+use super::aside_of_fjall as aside;
 use super::commit_mark::{self, CommitMark};
-use super::directory::{DataDirectory, FORMAT, FORMAT_OF_ERASURES, io_error};
+use super::directory::{DataDirectory, FORMAT, FORMAT_OF_ERASURES, FORMAT_OF_STATISTICS, io_error};
 use super::expected::Expected;
 use super::export::Exporter;
-use super::keys::{pack_pair, pack_scope, unpack_pair};
+use super::keys::{pack_pair, pack_scope, unpack_pair, unpack_scope};
 use super::keyspaces::{Keyspaces, Setting, Tables, read_register};
 use super::migrate;
-use super::pseudonym::PseudonymKey;
+use super::pseudonym::{Pseudonym, PseudonymKey};
 use super::purge::Upkeep;
 use super::scan::scan;
 use super::watermark::Watermark;
-use super::{Batch, Durability, EventStore, Export, StoreError, Stored, tally_key};
+use super::{Aside, Batch, Durability, EventStore, Export, StoreError, Stored, tally_key};
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
@@ -20,7 +21,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// A store in a data directory of its own.
 pub struct FjallStore {
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     // Dropped in this order: the engine writes its last before the directory is let go.
     pub(super) keyspaces: Keyspaces,
     pub(super) key: PseudonymKey,
+    /// Under which other nodes made pseudonyms that are kept here.
+    pub(super) foreign_keys: RwLock<Vec<PseudonymKey>>,
     /// The key of the identities of decisions.
     secret: [u8; 16],
     /// Held alone by a purge, together by those who look at an earlier state, which a purge would have to leave there.
@@ -116,7 +119,9 @@ impl FjallStore {
         };
         let secret = match keyspaces.setting(Setting::DecisionKey)? {
             Some(key) => key.try_into().map_err(|_| keyspaces.damaged("the key of the decisions"))?,
-            None if format == Some(FORMAT) => return Err(keyspaces.damaged("the key of the decisions is missing")),
+            None if format >= Some(FORMAT_OF_STATISTICS) => {
+                return Err(keyspaces.damaged("the key of the decisions is missing"));
+            }
             None => {
                 let mut key = [0; 16];
                 getrandom::fill(&mut key).map_err(|error| StoreError::Engine(format!("no random bytes: {error}")))?;
@@ -125,7 +130,8 @@ impl FjallStore {
             }
         };
         let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
-        let shared = Arc::new(Shared { keyspaces, key, secret, purging: RwLock::default(), directory });
+        let foreign_keys = RwLock::new(aside::foreign_keys(&keyspaces)?);
+        let shared = Arc::new(Shared { keyspaces, key, foreign_keys, secret, purging: RwLock::default(), directory });
         // The engine has synced what it read.
         Ok(Self { mark, synced: mark.number, watermark, durability: Durability::Synced, shared })
     }
@@ -180,6 +186,16 @@ impl FjallStore {
     }
 }
 
+impl Shared {
+    /// What is kept under the key of an erasure.
+    pub(super) fn erasure(&self, key: &[u8]) -> Result<Option<Register>, StoreError> {
+        let held = self.keyspaces.erasures.get(key);
+        let Some(value) = held.map_err(|error| self.keyspaces.failed(error))? else { return Ok(None) };
+        let register = read_register(&value).ok_or_else(|| self.keyspaces.damaged("an erasure that nobody wrote"))?;
+        Ok(Some(register))
+    }
+}
+
 /// A register and its key, as they are stored.
 pub(super) fn read_pair(key: &[u8], value: &[u8]) -> Option<(Scope, E164, Register)> {
     let (scope, contact) = unpack_pair(key.try_into().ok()?)?;
@@ -189,6 +205,14 @@ pub(super) fn read_pair(key: &[u8], value: &[u8]) -> Option<(Scope, E164, Regist
 /// The key of an erasure.
 pub(super) fn erasure_key(key: &PseudonymKey, environment: Scope, contact: E164) -> Vec<u8> {
     [&pack_scope(environment)[..], &key.of(environment, contact)].concat()
+}
+
+/// The environment and the pseudonym of an erasure's key.
+pub(super) fn read_pseudonym(key: &[u8]) -> Option<(Scope, Pseudonym)> {
+    let (scope, pseudonym) = key.split_first_chunk()?;
+    let scope = unpack_scope(*scope)?;
+    scope.environment()?;
+    Some((scope, pseudonym.try_into().ok()?))
 }
 
 impl EventStore for FjallStore {
@@ -223,6 +247,7 @@ impl EventStore for FjallStore {
         for answered in &batch.forgotten {
             write.remove(&keyspaces.statistics, tally_key::of_answered(*answered));
         }
+        aside::write(&self.shared, batch, &mut write)?;
         self.write(write)
     }
 
@@ -258,12 +283,16 @@ impl EventStore for FjallStore {
         Some(Arc::new(move |out| exporter.export(out, false).map(|_| ())))
     }
 
+    fn aside(&self) -> Option<Arc<dyn Aside>> {
+        Some(Arc::new(aside::Besides::new(&self.shared)))
+    }
+
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
-        let Shared { keyspaces, key, .. } = &*self.shared;
-        let held = keyspaces.erasures.get(erasure_key(key, environment, contact));
-        let Some(value) = held.map_err(|error| keyspaces.failed(error))? else { return Ok(None) };
-        let register = read_register(&value).ok_or_else(|| keyspaces.damaged("an erasure that nobody wrote"))?;
-        Ok(Some(register))
+        let own = self.shared.erasure(&erasure_key(&self.shared.key, environment, contact))?;
+        let foreign = self.shared.foreign_keys.read().unwrap_or_else(PoisonError::into_inner);
+        foreign.iter().try_fold(own, |latest, key| {
+            Ok(latest.max(self.shared.erasure(&erasure_key(key, environment, contact))?))
+        })
     }
 }
 

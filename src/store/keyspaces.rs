@@ -8,6 +8,7 @@
 //! | `erasures` | scope of an environment, 3 bytes, then [`Pseudonym`](super::pseudonym::Pseudonym) | [`Register`], 8 bytes, big-endian |
 //! | `settings` | a name | see [`Setting`] |
 //! | `statistics` | see [`tally_key`](super::tally_key) | what was counted, and what was reported answered |
+//! | `outbox` | number of the entry, 8 bytes, big-endian | calls and erasures that a fleet has not been told for certain, as messages have them |
 //! | `padding` | | nothing, see [`purge`](super::purge) |
 
 use super::StoreError;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Each with the format that it came with.
-const KEYSPACES: [(&str, u64); 7] = [
+const KEYSPACES: [(&str, u64); 8] = [
     ("configurations", 1),
     ("registers", 1),
     ("commits", 2),
@@ -29,6 +30,7 @@ const KEYSPACES: [(&str, u64); 7] = [
     ("settings", 3),
     ("padding", 3),
     ("statistics", 4),
+    ("outbox", 5),
 ];
 
 /// How large the engine's tables are.
@@ -68,14 +70,20 @@ pub(super) enum Setting {
     PurgedAt,
     /// The key of the identities of decisions, 16 bytes.
     DecisionKey,
+    /// Keys of pseudonyms that other nodes made, 32 bytes each. Not there where there are none.
+    ForeignKeys,
+    /// Where the node stands in its fleet's stream. Not there where there is no fleet.
+    Place,
 }
 
 impl Setting {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::PseudonymKey => "pseudonym_key",
             Self::PurgedAt => "purged_at",
             Self::DecisionKey => "decision_key",
+            Self::ForeignKeys => "foreign_keys",
+            Self::Place => "place",
         }
     }
 }
@@ -89,6 +97,7 @@ pub(super) struct Keyspaces {
     pub(super) settings: Keyspace,
     pub(super) padding: Keyspace,
     pub(super) statistics: Keyspace,
+    pub(super) outbox: Keyspace,
     pub(super) database: Database,
     pub(super) floor: Floor,
     path: PathBuf,
@@ -96,8 +105,9 @@ pub(super) struct Keyspaces {
 
 impl Keyspaces {
     /// Every one that ours may be in; not the padding, which has nothing in it.
-    pub(super) fn all(&self) -> [&Keyspace; 6] {
-        [&self.configurations, &self.registers, &self.commits, &self.erasures, &self.settings, &self.statistics]
+    pub(super) fn all(&self) -> [&Keyspace; 7] {
+        let Self { configurations, registers, commits, erasures, settings, statistics, outbox, .. } = self;
+        [configurations, registers, commits, erasures, settings, statistics, outbox]
     }
 }
 
@@ -141,7 +151,7 @@ impl Keyspaces {
         if let Some((missing, _)) = expected.find(|(name, _)| !database.keyspace_exists(name)) {
             return Err(Failed::Missing(missing));
         }
-        let [configurations, registers, commits, erasures, settings, padding, statistics] =
+        let [configurations, registers, commits, erasures, settings, padding, statistics, outbox] =
             KEYSPACES.map(|(name, _)| database.keyspace(name, || tables.of_keyspace()));
         Ok(Self {
             configurations: configurations?,
@@ -151,6 +161,7 @@ impl Keyspaces {
             settings: settings?,
             padding: padding?,
             statistics: statistics?,
+            outbox: outbox?,
             database,
             floor,
             path: path.to_owned(),

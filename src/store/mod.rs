@@ -1,5 +1,8 @@
 //! The durable side of a service: what has been acknowledged is in here.
 
+mod aside;
+#[cfg(feature = "store")]
+mod aside_of_fjall;
 #[cfg(feature = "store")]
 mod commit_mark;
 #[cfg(feature = "store")]
@@ -45,10 +48,13 @@ mod watermark;
 
 #[cfg(feature = "store")]
 pub use self::fjall::FjallStore;
+pub use aside::{Aside, Entry, Pseudonyms};
 pub use durability::Durability;
 pub use error::StoreError;
 #[cfg(feature = "store")]
 pub use export::{Exported, Exporter};
+#[cfg(feature = "store")]
+pub use pseudonym::pseudonym_of;
 #[cfg(feature = "store")]
 pub use purge::Upkeep;
 #[cfg(feature = "store")]
@@ -110,6 +116,11 @@ pub trait EventStore: Send + 'static {
         None
     }
 
+    /// What a node of a fleet keeps besides, where the store can keep that.
+    fn aside(&self) -> Option<Arc<dyn Aside>> {
+        None
+    }
+
     /// Until when this contact was erased in the environment of this scope, where the store knows that and does not show it: one
     /// that does not keep erased numbers can only be asked about a number that somebody else brings. Asked before every call is
     /// recorded, so it should cost little where the answer is no.
@@ -139,13 +150,24 @@ pub struct Batch {
     pub answered: Vec<Answered>,
     /// Those of them that nobody can report any more.
     pub forgotten: Vec<Answered>,
+    /// What a fleet has to be told, with numbers that rise from batch to batch. Empty where there is no fleet, as the rest is.
+    pub outbox: Vec<Entry>,
+    /// Entries of the outbox up to this one are needed no more.
+    pub published: Option<u64>,
+    /// Where the node stands in the fleet's stream.
+    pub place: Option<Vec<u8>>,
+    /// Erasures that are known by their pseudonyms only. Of one that is there already the later stays.
+    pub pseudonyms: Pseudonyms,
 }
 
 impl Batch {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        let Self { configurations, registers, tallies, answered, forgotten } = self;
-        configurations.is_empty()
+        let Self { configurations, registers, tallies, answered, forgotten, .. } = self;
+        let is_fleet_empty = self.outbox.is_empty() && self.published.is_none() && self.place.is_none();
+        is_fleet_empty
+            && self.pseudonyms.is_empty()
+            && configurations.is_empty()
             && registers.is_empty()
             && tallies.is_empty()
             && answered.is_empty()

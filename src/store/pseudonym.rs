@@ -44,6 +44,11 @@ impl PseudonymKey {
     }
 }
 
+/// What stands for an erased contact, under this key.
+pub fn pseudonym_of(key: &[u8; 32], environment: Scope, contact: E164) -> [u8; 16] {
+    PseudonymKey(*key).of(environment, contact)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

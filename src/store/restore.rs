@@ -4,7 +4,7 @@ use super::export::{Exported, ExportedCall, ExportedErasure, Line, VERSION, hex,
 use super::fjall::FjallStore;
 use super::keys::pack_scope;
 use super::pseudonym::PseudonymKey;
-use super::{Batch, Durability, EventStore, StoreError};
+use super::{Batch, Durability, EventStore, Pseudonyms, StoreError};
 use crate::event::Call;
 use crate::history::Register;
 use crate::plan::Plan;
@@ -24,11 +24,14 @@ const AT_ONCE: usize = 4096;
 /// [`StoreError::Exists`] where there is one; what is wrong with the export, by its line.
 pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Exported, StoreError> {
     let mut reading = Reading::default();
-    let key = match reading.next(&mut source)? {
+    let (key, foreign_keys) = match reading.next(&mut source)? {
         Some(Line::Header { dialback_export, .. }) if dialback_export > VERSION => {
             return Err(StoreError::Newer { path: "the export".into(), found: dialback_export, known: VERSION });
         }
-        Some(Line::Header { pseudonym_key, .. }) => unhex(&pseudonym_key).ok_or_else(|| reading.wrong("no key"))?,
+        Some(Line::Header { pseudonym_key, foreign_keys, .. }) => {
+            let foreign: Option<Vec<_>> = foreign_keys.iter().map(|key| unhex(key)).collect();
+            unhex(&pseudonym_key).zip(foreign).ok_or_else(|| reading.wrong("no key"))?
+        }
         _ => return Err(reading.wrong("not the first line of an export")),
     };
     let store = FjallStore::make(path.as_ref(), PseudonymKey::from_bytes(key))?;
@@ -36,7 +39,7 @@ pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Expor
     let mut restoring = Restoring {
         store: store.with_durability(Durability::Buffered),
         plan: Plan::new(),
-        batch: Batch::default(),
+        batch: Batch { pseudonyms: Pseudonyms { keys: foreign_keys, erasures: Vec::new() }, ..Batch::default() },
         erasures: Vec::new(),
         restored: Exported::default(),
     };

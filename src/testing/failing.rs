@@ -3,7 +3,7 @@
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
-use crate::store::{Batch, Durability, EventStore, Export, StoreError, Stored};
+use crate::store::{Aside, Batch, Durability, EventStore, Export, StoreError, Stored};
 use std::io;
 use std::sync::Arc;
 
@@ -59,6 +59,10 @@ impl<S: EventStore> EventStore for FailingStore<S> {
 
     fn export(&self) -> Option<Arc<Export>> {
         self.store.export()
+    }
+
+    fn aside(&self) -> Option<Arc<dyn Aside>> {
+        self.store.aside()
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {

@@ -5,11 +5,13 @@
 //! * [`Model`](model::Model) answers the same questions as the engine, from lists, naively, with no code in common.
 //! * [`Driver`](driver::Driver) puts the two side by side and panics at the first difference.
 //! * [`RecordingStore`](recording::RecordingStore) is restarted without a disk, [`FailingStore`](failing::FailingStore) fails
-//!   when it is told to.
+//!   when it is told to. `LastingStore` (with the feature `fleet`) keeps what a node needs.
 //! * [`scenario`] reads the files of `tests/data` and runs them through any door.
 
 pub mod driver;
 pub mod failing;
+#[cfg(feature = "fleet")]
+pub mod lasting;
 pub mod model;
 pub mod op;
 pub mod recording;

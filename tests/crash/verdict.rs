@@ -3,8 +3,8 @@
 use super::disk::State;
 use super::workload::{self, Print, Workload};
 use dialback::NumberSlot;
-use dialback::store::{EventStore, FjallStore};
-use std::collections::HashMap;
+use dialback::store::{Entry, EventStore, FjallStore};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,6 +48,44 @@ fn is_of_a_number(scope: dialback::Scope) -> bool {
     NumberSlot::new(scope.bits() as usize).is_some()
 }
 
+/// What is kept for a fleet.
+#[derive(Default)]
+struct Aside {
+    outbox: BTreeMap<u64, Vec<u8>>,
+    place: Option<Vec<u8>>,
+    keys: Vec<[u8; 32]>,
+}
+
+impl Aside {
+    fn add(
+        &mut self,
+        outbox: Vec<Entry>,
+        published: Option<u64>,
+        place: Option<Vec<u8>>,
+        keys: Vec<[u8; 32]>,
+        print: &mut Print,
+    ) {
+        for Entry { number, events } in outbox {
+            print.add_bytes(b'O', number, &events);
+            self.outbox.insert(number, events);
+        }
+        let rest = self.outbox.split_off(&published.map_or(0, |published| published + 1));
+        for (number, events) in std::mem::replace(&mut self.outbox, rest) {
+            print.remove_bytes(b'O', number, &events);
+        }
+        if let Some(place) = place {
+            if let Some(old) = self.place.replace(place.clone()) {
+                print.remove_bytes(b'P', 0, &old);
+            }
+            print.add_bytes(b'P', 0, &place);
+        }
+        for key in keys.into_iter().filter(|key| !self.keys.contains(key)).collect::<Vec<_>>() {
+            print.add_bytes(b'K', 0, &key);
+            self.keys.push(key);
+        }
+    }
+}
+
 pub(super) struct Verdict {
     seed: u64,
     /// How many batches a store holds that shows this.
@@ -59,6 +97,7 @@ impl Verdict {
         let mut prefixes = HashMap::from([(0, 0)]);
         let mut registers = HashMap::new();
         let mut print = Print::default();
+        let mut aside = Aside::default();
         for number in 1..=workload.last() {
             let batch = workload::batch(workload.seed, number);
             batch.configurations.iter().for_each(|configuration| print.add_configuration(configuration));
@@ -73,6 +112,7 @@ impl Verdict {
                     print.add(scope, contact, register);
                 }
             }
+            aside.add(batch.outbox, batch.published, batch.place, batch.pseudonyms.keys, &mut print);
             prefixes.insert(print.0, number);
         }
         Self { seed: workload.seed, prefixes }

@@ -4,7 +4,7 @@
 use super::random::Random;
 use super::record::DIARY;
 use dialback::history::Register;
-use dialback::store::{Batch, EventStore, FjallStore, StoreError, Stored};
+use dialback::store::{Batch, Entry, EventStore, FjallStore, StoreError, Stored};
 use dialback::{
     AgentSlot, Change, Configuration, DialPlan, E164, EnvironmentId, EnvironmentSlot, Lookback, Outcome, Scope,
     Timestamp,
@@ -69,7 +69,19 @@ pub(super) fn batch(seed: u64, number: u64) -> Batch {
     if number.is_multiple_of(5) {
         erase(&mut random, number, &mut batch);
     }
+    tell(&mut random, number, &mut batch);
     batch
+}
+
+/// Tells a fleet of it, as the service does, and where the node stands.
+fn tell(random: &mut Random, number: u64, batch: &mut Batch) {
+    let len = if random.is_one_in(8) { 2000 } else { random.below(200) };
+    batch.outbox.push(Entry { number, events: vec![u8::try_from(number % 251).expect("small"); len] });
+    batch.published = number.checked_sub(4).filter(|_| number.is_multiple_of(3));
+    batch.place = Some(number.to_be_bytes().to_vec()).filter(|_| !number.is_multiple_of(4));
+    if number.is_multiple_of(10) {
+        batch.pseudonyms.keys.push([u8::try_from(number / 10 % 3).expect("small"); 32]);
+    }
 }
 
 /// Forgets a contact, as the service does: in the environment and with each number.
@@ -125,6 +137,27 @@ impl Print {
         self.0 = self.0.wrapping_sub(mix(scope, contact, register));
     }
 
+    pub(super) fn add_bytes(&mut self, what: u8, number: u64, bytes: &[u8]) {
+        self.0 = self.0.wrapping_add(mix_bytes(what, number, bytes));
+    }
+
+    pub(super) fn remove_bytes(&mut self, what: u8, number: u64, bytes: &[u8]) {
+        self.0 = self.0.wrapping_sub(mix_bytes(what, number, bytes));
+    }
+
+    /// Of what it keeps for a fleet. The directory's own key of pseudonyms is nobody's business.
+    fn add_aside(&mut self, store: &FjallStore) -> Result<(), StoreError> {
+        let aside = store.aside().expect("this store keeps it");
+        for Entry { number, events } in aside.outbox(0, usize::MAX)? {
+            self.add_bytes(b'O', number, &events);
+        }
+        if let Some(place) = aside.place()? {
+            self.add_bytes(b'P', 0, &place);
+        }
+        aside.erasures()?.keys[1..].iter().for_each(|key| self.add_bytes(b'K', 0, key));
+        Ok(())
+    }
+
     /// Of all that a store shows.
     pub(super) fn of(store: &mut FjallStore) -> Result<Self, StoreError> {
         let print = Mutex::new(Self::default());
@@ -148,8 +181,13 @@ impl Print {
                 print.add(environment(), contact, until);
             }
         }
+        print.add_aside(store)?;
         Ok(print)
     }
+}
+
+fn mix_bytes(what: u8, number: u64, bytes: &[u8]) -> u128 {
+    xxh3_128(&[&[what][..], &number.to_be_bytes(), bytes].concat())
 }
 
 fn mix(scope: Scope, contact: E164, register: Register) -> u128 {

@@ -18,6 +18,7 @@ mod contacts;
 mod etags;
 mod export;
 mod failing;
+mod fleet;
 mod hostile;
 mod idempotency;
 mod loading;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tower::ServiceExt;
 
 /// Content type and text.
-async fn page(server: &Server, accept: &str) -> (String, String) {
+pub(super) async fn page(server: &Server, accept: &str) -> (String, String) {
     let request = Request::builder().uri("/metrics").header("accept", accept).body(Body::empty()).unwrap();
     let response = server.router.clone().oneshot(request).await.expect("never fails");
     assert_eq!(response.status(), 200);

@@ -88,11 +88,11 @@ fn a_store_without_our_marker_is_not_taken_for_an_attempt_of_ours() {
 fn a_directory_of_a_newer_format_is_newer() {
     for lock in [true, false] {
         let directory = used();
-        fs::write(directory.path().join("dialback.json"), "{\"format\":5}").expect("written");
+        fs::write(directory.path().join("dialback.json"), "{\"format\":6}").expect("written");
         if !lock {
             fs::remove_file(directory.path().join("lock")).expect("removed");
         }
-        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 5, known: 4, .. }));
+        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 6, known: 5, .. }));
     }
 }
 
@@ -124,7 +124,7 @@ fn a_directory_of_format_1_becomes_one_of_this_format() {
     assert_eq!(ask_all(&service), before);
     service.record(vec![call_to(700, Moment(2), Outcome::Busy)]).expect("it is durable");
     drop(service);
-    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("readable"), "{\"format\":4}\n");
+    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("readable"), "{\"format\":5}\n");
     let service = open(path);
     assert_eq!(ask_all(&service), before);
     assert_eq!(ask(&service, 700).reason, Reason::Matched);

@@ -81,7 +81,7 @@ fn a_directory_of_an_older_format_becomes_one_of_this() {
         write(format, &path, &[changes()], &registers(10_000));
         check(&path, 10_000);
         let marker = fs::read_to_string(path.join("dialback.json")).expect("there");
-        assert_eq!(marker, "{\"format\":4}\n");
+        assert_eq!(marker, "{\"format\":5}\n");
         // And it is one: nothing is converted again, and the erasures are still there.
         let service = open(&path);
         assert_eq!(service.record(vec![call_to(0, Moment(2), Outcome::Busy)]), Ok(vec![Ok(Applied::Ignored)]));
@@ -156,6 +156,15 @@ fn a_directory_without_statistics_gets_them_and_one_that_lost_them_is_damaged() 
     assert_eq!(ask_all(&service), before);
     let secret = service.secret().expect("a key");
     drop(service);
-    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("there"), "{\"format\":4}\n");
+    // And one without an outbox, which format 4 had not.
+    let database = Database::builder(path.join("store")).open().expect("it opens");
+    let outbox = database.keyspace("outbox", KeyspaceCreateOptions::default).expect("there");
+    database.delete_keyspace(outbox).expect("gone");
+    drop(database);
+    let error = FjallStore::open(path).expect_err("this format has one");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    mark(path, 4);
+    assert_eq!(ask_all(&open(path)), before);
+    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("there"), "{\"format\":5}\n");
     assert_eq!(open(path).secret(), Some(secret), "made once");
 }

@@ -99,6 +99,12 @@ impl Daemon {
         self.process.wait().expect("our child");
     }
 
+    /// SIGSTOP or SIGCONT, by their names.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// SIGTERM; the exit code.
     pub(crate) fn stop(mut self) -> i32 {
         self.terminate()
@@ -167,6 +173,7 @@ pub(crate) fn program(arguments: &[&str], folder: &Path) -> (i32, String, String
 }
 
 /// An environment with a number, an outbound agent, a callback agent and a front desk.
+#[derive(Clone)]
 pub(crate) struct Tenant {
     url: String,
     token: String,
@@ -271,7 +278,14 @@ impl Tenant {
     }
 
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        self.try_ask(method, path, body).expect("the daemon answers")
+        loop {
+            let (status, answer) = self.try_ask(method, path, body).expect("the daemon answers");
+            // Of a fleet: nothing was done, and it is to be repeated.
+            if answer["code"] != "CONFIGURATION_SUPERSEDED" {
+                return (status, answer);
+            }
+            sleep(Duration::from_millis(20));
+        }
     }
 
     fn try_ask(&self, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {

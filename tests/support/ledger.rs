@@ -51,6 +51,8 @@ pub struct Tally {
     pub unanswered: u64,
     /// Changes that were answered 503.
     pub refused: u64,
+    /// Changes of which it was answered that nothing of them is in force, nor will be.
+    pub rejected: u64,
     /// Answers that were compared with what has to be there.
     pub compared: u64,
 }
@@ -60,6 +62,7 @@ impl std::ops::AddAssign for Tally {
         self.acknowledged += other.acknowledged;
         self.unanswered += other.unanswered;
         self.refused += other.refused;
+        self.rejected += other.rejected;
         self.compared += other.compared;
     }
 }
@@ -106,6 +109,8 @@ pub enum Done {
     Unanswered,
     /// 503.
     Refused,
+    /// Nothing of it is in force, nor will be: another node's change came first, or the fleet cannot order any now.
+    Rejected,
 }
 
 impl Ledger {
@@ -165,9 +170,11 @@ impl Ledger {
             Done::Acknowledged => self.tally.acknowledged += count,
             Done::Unanswered => self.tally.unanswered += count,
             Done::Refused => self.tally.refused += count,
+            Done::Rejected => self.tally.rejected += count,
         }
         match done {
             Done::Refused => self.refused.push(change),
+            Done::Rejected => {}
             _ => self.note(&change, done == Done::Acknowledged),
         }
         done
@@ -184,6 +191,42 @@ impl Ledger {
     pub fn look(&self, path: &str) -> (u16, String) {
         let mut answer = self.agent.get(format!("{}{path}", self.url)).call().expect("the daemon answers");
         (answer.status().as_u16(), answer.body_mut().read_to_string().expect("UTF-8"))
+    }
+
+    /// What this client's contacts and agents look like, to be compared with what another daemon says of them; nothing where it
+    /// does not answer.
+    pub fn view(&self, url: &str) -> Option<Vec<String>> {
+        let mut other = self.reading_at(url);
+        let mut view = Vec::new();
+        // The same for all, since an answer tells when it was given.
+        let at = Timestamp::from_millisecond(self.clock + 60_000).expect("a time");
+        for contact in 0..self.contacts.len() {
+            let path = format!(
+                "/route?dialed={}&caller={}&explain=true&at={at}",
+                escape(&self.number),
+                escape(&self.contact(contact))
+            );
+            let (_, mut answer) = other("GET", &path)?;
+            // New with every decision, and counted by each daemon for itself.
+            let data = answer["data"].as_object_mut();
+            data.map(|data| data.remove("decision_id"));
+            view.push(answer.to_string());
+        }
+        for path in [format!("/agents/{}", self.callback), "/agents?per_page=100&direction=inbound".into()] {
+            view.push(other("GET", &path)?.1.to_string());
+        }
+        Some(view)
+    }
+
+    fn reading_at(&self, url: &str) -> impl FnMut(&str, &str) -> Option<(u16, Value)> {
+        let (agent, token, url) = (patient_agent(), self.token.clone(), url.to_owned());
+        move |method, path| {
+            let request = Request::builder().method(method).uri(format!("{url}/api/v1{path}"));
+            let request = request.header("authorization", format!("Bearer {token}")).body(String::new());
+            let mut answer = agent.run(request.expect("a request")).ok()?;
+            let text = answer.body_mut().read_to_string().ok()?;
+            Some((answer.status().as_u16(), serde_json::from_str(&text).expect("JSON")))
+        }
     }
 
     fn think(&mut self) -> Change {
@@ -276,10 +319,14 @@ impl Ledger {
         match answer {
             None => Done::Unanswered,
             Some((200..=202, _)) => Done::Acknowledged,
-            Some((503, body)) => {
-                assert_eq!(body["code"], "NOT_DURABLE", "{body}");
-                Done::Refused
-            }
+            Some((409, body)) if body["code"] == "CONFIGURATION_SUPERSEDED" => Done::Rejected,
+            Some((503, body)) => match body["code"].as_str() {
+                Some("NOT_DURABLE") => Done::Refused,
+                Some("STREAM_AWAY") => Done::Rejected,
+                // Of a fleet: it is there, or may be soon.
+                Some("OUTCOME_UNKNOWN" | "NOT_REPLICATED") => Done::Unanswered,
+                _ => panic!("{change:?}: 503 {body}"),
+            },
             Some((status, body)) => panic!("{change:?}: {status} {body}"),
         }
     }
@@ -436,9 +483,16 @@ impl Ledger {
 
     /// The answer to a request that has to succeed.
     fn must(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let (status, answer) = self.ask(method, path, body.map(Value::to_string)).expect("the daemon answers");
-        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
-        answer
+        loop {
+            let (status, answer) = self.ask(method, path, body.map(Value::to_string)).expect("the daemon answers");
+            // Of a fleet: nothing was done, and it is to be repeated.
+            if status == 409 && answer["code"] == "CONFIGURATION_SUPERSEDED" {
+                sleep(Duration::from_millis(20));
+                continue;
+            }
+            assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+            return answer;
+        }
     }
 
     /// Status and body, or that there is no answer.

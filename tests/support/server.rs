@@ -56,7 +56,10 @@ impl Server {
     }
 
     pub fn start_api(engine: Engine, store: impl EventStore, set_up: impl FnOnce(Api) -> Api) -> Self {
-        let service = Service::start(store, engine, |_| {}).expect("starts");
+        Self::start_service(Service::start(store, engine, |_| {}).expect("starts"), set_up)
+    }
+
+    pub fn start_service(service: Service, set_up: impl FnOnce(Api) -> Api) -> Self {
         let service = Arc::new(service);
         let now = Arc::new(Mutex::new(START));
         let environment = EnvironmentId::from_u128(0xA);

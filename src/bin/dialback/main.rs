@@ -10,6 +10,11 @@ mod demo;
 mod environment;
 mod export;
 mod failure;
+#[cfg(feature = "nats")]
+mod fleet;
+#[cfg(not(feature = "nats"))]
+#[path = "no_fleet.rs"]
+mod fleet;
 mod import;
 mod limits;
 mod log;

@@ -6,6 +6,7 @@ use crate::client::DaemonFile;
 use crate::connections::{self, Door};
 use crate::data::DataOptions;
 use crate::failure::Failure;
+use crate::fleet::FleetOptions;
 use crate::limits::{ConnectionLimits, LimitOptions};
 use crate::sip::SipOptions;
 use crate::tls::TlsOptions;
@@ -62,6 +63,8 @@ pub(crate) struct ServeOptions {
     #[command(flatten)]
     agi: AgiOptions,
     #[command(flatten)]
+    fleet: FleetOptions,
+    #[command(flatten)]
     limits: LimitOptions,
     #[command(flatten)]
     data: DataOptions,
@@ -71,6 +74,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let tls = options.tls.acceptor()?;
     let addresses = options.addresses.read()?;
     let sip = options.sip.settings(options.serve_while_loading, &addresses)?;
+    options.fleet.check()?;
     if options.check_config {
         return check_directory(&options.data);
     }
@@ -84,10 +88,13 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         // Nobody listens any more where the daemon was stopped meanwhile.
         let _ = loaded.send(recovered);
     };
-    let service = Service::load(store, Engine::with_max_pairs(options.data.max_pairs), data::report, tell)?;
+    let fleet = options.fleet.join()?;
+    let engine = Engine::with_max_pairs(options.data.max_pairs);
+    let service = Service::load_with(fleet.sequencer(), store, engine, data::report, tell)?;
     let operator = Token::issue(Role::Operator);
     // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
     let service = Arc::new(service);
+    let _node = fleet.start(&service)?;
     let api = options.limits.bound(Api::new(Arc::clone(&service), Arc::new(now))).with_operator(operator.digest);
     let api = api.serving_while_loading(options.serve_while_loading).with_addresses(addresses.clone());
     let limits = options.limits.of_connections();

@@ -46,6 +46,14 @@ fn common(method: &str, operation: &Value) -> Told {
     if kinds > 0 && method != "get" {
         tell("503", "`NOT_DURABLE`: the store cannot be written; nothing of this is in force");
     }
+    if kinds > 0 && method != "get" && operation["tags"][0] != "calls" {
+        tell("409", "`CONFIGURATION_SUPERSEDED`: another node's change came first; read again and repeat");
+        tell("503", "`STREAM_AWAY`: the fleet's stream cannot order a change now; nothing of this is in force");
+        tell("503", "`OUTCOME_UNKNOWN`: the fleet's stream did not answer; this is not in force, and may be soon");
+    }
+    if kinds > 0 && method != "get" && operation["tags"][0] == "calls" {
+        tell("503", "`NOT_REPLICATED`: durable here, and not acknowledged by the fleet's stream in time");
+    }
     if (1..3).contains(&kinds) {
         tell("403", "`FORBIDDEN`: the token of another kind");
     }

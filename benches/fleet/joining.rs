@@ -1,0 +1,126 @@
+//! A new node, ready from a snapshot, beside a restart of one that has it all on its disk.
+
+use crate::support::nats::NatsServer;
+use crate::{median, verdict};
+use dialback::fleet::nats::{NatsOptions, NatsStream};
+use dialback::fleet::{Link, Node, Settings, Stream};
+use dialback::history::Register;
+use dialback::store::{Batch, Durability, EventStore, FjallStore};
+use dialback::{
+    AgentId, AgentSlot, Change, Configuration, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId,
+    NumberSlot, Outcome, Service, Timestamp,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const NUMBERS: u64 = 1000;
+const LONG: Duration = Duration::from_secs(900);
+
+pub(crate) fn run(rounds: usize, pairs: u64) {
+    let server = NatsServer::start_with("jetstream { store_dir: \"STORE\" }");
+    let old = tempfile::tempdir().expect("a directory");
+    fill(&old.path().join("data"), pairs);
+    // Publishes all that it has, then a snapshot of it.
+    let (service, node) = join(&server, &old.path().join("data"), Duration::from_secs(1));
+    until("a snapshot", || stream(&server).read_snapshot().ok().flatten().is_some());
+    drop((node, service));
+    let (mut restarts, mut joins) = (Vec::new(), Vec::new());
+    for round in 0..rounds.min(3) {
+        let began = Instant::now();
+        let service = Service::start(open(&old.path().join("data")), Engine::new(), |_| {}).expect("started");
+        restarts.push(began.elapsed());
+        assert_eq!(service.history().len() as u64, pairs, "all of them");
+        drop(service);
+        let new = tempfile::tempdir().expect("a directory");
+        let began = Instant::now();
+        let (service, node) = join(&server, &new.path().join("data"), Duration::from_secs(86_400));
+        let is_there = || service.history().len() as u64 == pairs && is_following(&service);
+        until("the node is there", is_there);
+        joins.push(began.elapsed());
+        println!(
+            "round {round}: restart {:.2} s, new node {:.2} s",
+            restarts[round].as_secs_f64(),
+            joins[round].as_secs_f64()
+        );
+        drop((node, service));
+    }
+    let (restart, joined) = (median(restarts), median(joins));
+    let ratio = joined.as_secs_f64() / restart.as_secs_f64();
+    println!("| pairs | restart, s | new node from a snapshot, s | ratio | asked | |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| {pairs} | {:.2} | {:.2} | {ratio:.2} | <= 2 | {} |",
+        restart.as_secs_f64(),
+        joined.as_secs_f64(),
+        verdict(ratio <= 2.0)
+    );
+}
+
+fn stream(server: &NatsServer) -> NatsStream {
+    NatsStream::new(NatsOptions { partitions: settings().partitions, ..NatsOptions::new(server.url()) })
+        .expect("they can be")
+}
+
+fn settings() -> Settings {
+    Settings::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(since.as_millis()).expect("some years are left"))
+    })
+}
+
+fn join(server: &NatsServer, data: &Path, snapshot_every: Duration) -> (Arc<Service>, Node) {
+    let link = Link::new(Settings { snapshot_every, ..settings() }, Arc::new(stream(server)));
+    let service = Service::start_with(Arc::clone(&link) as _, open(data), Engine::new(), |_| {}).expect("started");
+    let service = Arc::new(service);
+    let node = Node::start(link, Arc::clone(&service), Arc::new(|what| println!("{what}"))).expect("threads");
+    (service, node)
+}
+
+/// Whether it has taken what follows the snapshot, too. Changes of the configuration wait some seconds longer.
+fn is_following(service: &Service) -> bool {
+    service.fleet().is_some_and(|fleet| fleet.position() > 0 && fleet.position() >= fleet.last())
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LONG, "{what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn open(data: &Path) -> FjallStore {
+    FjallStore::open(data).expect("opened").with_durability(Durability::Buffered)
+}
+
+/// As in `examples/restart.rs`.
+fn fill(path: &Path, pairs: u64) {
+    let mut store = open(path);
+    let start = settings();
+    let now = (start.now)();
+    let mut changes =
+        vec![Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() }];
+    changes.extend((0..NUMBERS).map(|n| Change::NumberAdded {
+        id: NumberId::from_u128(u128::from(n) + 1),
+        number: E164::from_code(12_125_550_000 + n).expect("a code"),
+    }));
+    let (id, name) = (AgentId::from_u128(1), "agent".into());
+    changes.push(Change::AgentCreated { id, name, label: None, direction: Direction::Outbound });
+    let configurations =
+        vec![Configuration { sequence: 1, environment: EnvironmentId::from_u128(1), at: now, changes }];
+    store.commit(&Batch { configurations, ..Batch::default() }).expect("stored");
+    let all: Vec<u64> = (0..pairs).collect();
+    for some in all.chunks(10_000) {
+        let register = |n: &u64| {
+            let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let scope = NumberSlot::new(usize::try_from(mixed % NUMBERS).expect("small")).expect("a slot");
+            let contact = E164::from_code(1_000_000_000 + n.wrapping_mul(7919) % 97_000_000_000).expect("a code");
+            let at = Timestamp::from_millis(now.millis() - (mixed >> 40));
+            (scope.into(), contact, Register::call(at, Outcome::NoAnswer, AgentSlot::new(0).expect("a slot")))
+        };
+        store.commit(&Batch { registers: some.iter().map(register).collect(), ..Batch::default() }).expect("stored");
+    }
+    store.sync().expect("synced");
+}

@@ -1,0 +1,53 @@
+//! A fleet over NATS beside the bare client, in one run.
+//!
+//! `cargo bench --bench fleet --features daemon,nats -- [--only throughput|latency|joining] [--rounds R] [--messages N] [--calls N]
+//! [--pairs N]`
+//!
+//! Every part has a server of its own on loopback. Rounds are interleaved, figures are medians, and only ratios are worth something
+//! on a machine that does anything else.
+
+#![allow(clippy::cast_precision_loss, reason = "figures for people")]
+#![allow(dead_code, reason = "what is shared with others, who use more of it")]
+
+#[path = "../figures/args.rs"]
+mod args;
+mod bare;
+mod joining;
+mod latency;
+mod throughput;
+#[path = "../../tests/support"]
+mod support {
+    pub(crate) mod daemon;
+    pub(crate) mod nats;
+}
+
+use args::Args;
+use std::time::Duration;
+
+fn main() {
+    let args = Args::of_the_program();
+    let wants = |part: &str| args.text("--only").is_none_or(|only| only == part);
+    let rounds = args.value("--rounds").unwrap_or(if args.measuring() { 5 } else { 1 });
+    let small = |name: &str, measured: u64, tested: u64| {
+        args.count(name).unwrap_or(if args.measuring() { measured } else { tested })
+    };
+    if wants("throughput") {
+        throughput::run(rounds, small("--messages", 200_000, 2_000));
+    }
+    if wants("latency") {
+        latency::run(small("--calls", 1_000, 20));
+    }
+    if wants("joining") {
+        joining::run(rounds, small("--pairs", 1_000_000, 10_000));
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// Whether a figure is what was asked.
+fn verdict(reached: bool) -> &'static str {
+    if reached { "reached" } else { "NOT REACHED" }
+}

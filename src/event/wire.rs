@@ -1,0 +1,125 @@
+//! Calls and erasures as bytes: what a fleet's outbox and its messages are made of.
+//!
+//! | bytes | a call | an erasure |
+//! | --- | --- | --- |
+//! | 1 | outcome's rank | `0x80` |
+//! | 16 | environment | environment |
+//! | 16 | agent | |
+//! | 7 | from | |
+//! | 7 | to | contact |
+//! | 6 | at | until |
+//!
+//! UUIDs and numbers, never slots. All is big-endian; times are milliseconds since 1970. One event has one form, and what is no event's
+//! form is read as none.
+
+use super::{Call, Erasure, Event};
+use crate::id::{AgentId, EnvironmentId};
+use crate::number::E164;
+use crate::outcome::Outcome;
+use crate::time::Timestamp;
+
+/// The first byte of an erasure; a call's is below.
+const ERASURE: u8 = 0x80;
+
+/// Bytes of the longer one, a call.
+pub(crate) const LONGEST: usize = 53;
+
+/// Appends a call or an erasure. Configurations have no such form: they are text.
+pub(crate) fn write(event: &Event, out: &mut Vec<u8>) {
+    match event {
+        Event::Call(call) => write_call(call, out),
+        Event::Erasure(Erasure { environment, contact, until }) => {
+            out.push(ERASURE);
+            out.extend(environment.as_u128().to_be_bytes());
+            write_tail(*contact, *until, out);
+        }
+        Event::Configuration(_) => {}
+    }
+}
+
+/// The same of a call.
+pub(crate) fn write_call(call: &Call, out: &mut Vec<u8>) {
+    out.push(call.outcome.rank());
+    out.extend(call.environment.as_u128().to_be_bytes());
+    out.extend(call.agent.as_u128().to_be_bytes());
+    out.extend(&call.from.code().to_be_bytes()[1..]);
+    write_tail(call.to, call.at, out);
+}
+
+fn write_tail(contact: E164, moment: Timestamp, out: &mut Vec<u8>) {
+    out.extend(&contact.code().to_be_bytes()[1..]);
+    // What is later than these six bytes can say is later than a register can.
+    out.extend(&moment.clamped().millis().to_be_bytes()[2..]);
+}
+
+/// Takes the first event off the bytes; `None` where they begin with none.
+pub(crate) fn read(bytes: &mut &[u8]) -> Option<Event> {
+    let [kind] = take(bytes)?;
+    let environment = EnvironmentId::from_u128(u128::from_be_bytes(take(bytes)?));
+    if kind == ERASURE {
+        let (contact, until) = read_tail(bytes)?;
+        return Some(Event::Erasure(Erasure { environment, contact, until }));
+    }
+    let outcome = *Outcome::ALL.iter().find(|outcome| outcome.rank() == kind)?;
+    let agent = AgentId::from_u128(u128::from_be_bytes(take(bytes)?));
+    let from = read_number(bytes)?;
+    let (to, at) = read_tail(bytes)?;
+    Some(Event::Call(Call { environment, agent, from, to, at, outcome }))
+}
+
+fn read_tail(bytes: &mut &[u8]) -> Option<(E164, Timestamp)> {
+    let contact = read_number(bytes)?;
+    let mut millis = [0; 8];
+    millis[2..].copy_from_slice(&take::<6>(bytes)?);
+    let moment = Timestamp::from_millis(u64::from_be_bytes(millis));
+    (moment == moment.clamped()).then_some((contact, moment))
+}
+
+fn read_number(bytes: &mut &[u8]) -> Option<E164> {
+    let mut code = [0; 8];
+    code[1..].copy_from_slice(&take::<7>(bytes)?);
+    E164::from_code(u64::from_be_bytes(code))
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events() -> [Event; 2] {
+        let environment = EnvironmentId::from_u128(u128::MAX - 7);
+        let number = |digits| E164::from_digits(digits).expect("digits");
+        let (from, to) = (number("15551234567"), number("000000000000000"));
+        let at = Timestamp::from_secs(1_800_000_000);
+        let agent = AgentId::from_u128(9);
+        [
+            Event::Call(Call { environment, agent, from, to, at, outcome: Outcome::Voicemail }),
+            Event::Erasure(Erasure { environment, contact: to, until: Timestamp::LATEST }),
+        ]
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_what_is_cut_short_is_not() {
+        let mut bytes = Vec::new();
+        events().iter().for_each(|event| write(event, &mut bytes));
+        assert_eq!(bytes.len(), LONGEST + 30);
+        let mut rest = bytes.as_slice();
+        for event in events() {
+            assert_eq!(read(&mut rest), Some(event));
+        }
+        assert!(rest.is_empty());
+        for len in 0..LONGEST {
+            assert_eq!(read(&mut &bytes[..len]), None, "{len}");
+        }
+        for (at, byte) in [(0, 9), (0, 0x81), (33, 0xFF), (40, 0xFF)] {
+            let mut wrong = bytes.clone();
+            wrong[at] = byte;
+            assert_eq!(read(&mut wrong.as_slice()), None, "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Messages as bytes.
+//!
+//! | bytes | what |
+//! | --- | --- |
+//! | 4 | `DBF` and the version, 1 |
+//! | 1 | `E`: calls and erasures; `C`: a configuration; `P`: erasures under pseudonyms |
+//! | 16 | the node that published it, in this life of it |
+//! | 8 | how many it had made before |
+//! | 8 | when, milliseconds since 1970, by its clock |
+//! | | the body |
+//! | 8 | XXH3 of all before |
+//!
+//! `E`: events, one behind the other; none at all is a sign of life. `C`: the digest of the configuration before (8), and
+//! one [`Configuration`] as JSON. `P`: how many keys (2), each
+//! 32 bytes, then environment (16), pseudonym (16) and until when (8) of each erasure. All is big-endian. No two messages are equal, so a
+//! message's fingerprint tells whether the one at a position is still the one that was there.
+
+use crate::event::{Configuration, Event, wire};
+use crate::id::EnvironmentId;
+use crate::time::Timestamp;
+use std::fmt;
+use xxhash_rust::xxh3::xxh3_64;
+
+const MAGIC: [u8; 3] = *b"DBF";
+const VERSION: u8 = 1;
+const SUM: usize = 8;
+/// Bytes of a message without its body.
+const FRAME: usize = 4 + 1 + 16 + 8 + 8 + SUM;
+
+/// A node, from one start to the next: drawn at random.
+pub type NodeId = [u8; 16];
+
+/// A message, read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// Who published it.
+    pub node: NodeId,
+    /// When.
+    pub sent_at: Timestamp,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What a message says.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Calls and erasures.
+    Events(Vec<Event>),
+    /// A configuration.
+    Configuration {
+        /// The digest of the one that it follows; 0 for the first.
+        parent: u64,
+        /// It.
+        configuration: Configuration,
+    },
+    /// Erasures under pseudonyms, and the keys that they may have been made under.
+    Pseudonyms {
+        /// The keys.
+        keys: Vec<[u8; 32]>,
+        /// Environment, pseudonym, until when.
+        erasures: Vec<(EnvironmentId, [u8; 16], Timestamp)>,
+    },
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Events(events) => write!(f, "Events({})", events.len()),
+            Self::Configuration { configuration, .. } => write!(f, "Configuration({})", configuration.sequence),
+            Self::Pseudonyms { erasures, .. } => write!(f, "Pseudonyms({})", erasures.len()),
+        }
+    }
+}
+
+/// Why bytes are no message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unreadable {
+    /// A newer version wrote it, or one that knows more changes of the configuration.
+    Newer,
+    /// Nobody wrote it.
+    Damaged,
+}
+
+/// What tells one message from all others.
+pub(super) fn fingerprint(payload: &[u8]) -> u64 {
+    xxh3_64(payload)
+}
+
+/// What makes the messages of one life of a node.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) node: NodeId,
+    written: u64,
+}
+
+impl Writer {
+    pub(super) fn new(node: NodeId) -> Self {
+        Self { node, written: 0 }
+    }
+
+    /// Of events as bytes.
+    pub(super) fn events(&mut self, now: Timestamp, events: &[u8]) -> Vec<u8> {
+        self.message(b'E', now, events)
+    }
+
+    pub(super) fn configuration(&mut self, now: Timestamp, parent: u64, configuration: &Configuration) -> Vec<u8> {
+        let text = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
+        self.message(b'C', now, &[&parent.to_be_bytes()[..], &text].concat())
+    }
+
+    pub(super) fn pseudonyms(
+        &mut self,
+        now: Timestamp,
+        keys: &[[u8; 32]],
+        erasures: &[(EnvironmentId, [u8; 16], Timestamp)],
+    ) -> Vec<u8> {
+        let mut body = Vec::with_capacity(2 + keys.len() * 32 + erasures.len() * 40);
+        body.extend(u16::try_from(keys.len()).unwrap_or(u16::MAX).to_be_bytes());
+        body.extend(keys.iter().take(usize::from(u16::MAX)).flatten());
+        for (environment, pseudonym, until) in erasures {
+            body.extend(environment.as_u128().to_be_bytes());
+            body.extend(pseudonym);
+            body.extend(until.millis().to_be_bytes());
+        }
+        self.message(b'P', now, &body)
+    }
+
+    fn message(&mut self, kind: u8, now: Timestamp, body: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(FRAME + body.len());
+        bytes.extend(MAGIC);
+        bytes.extend([VERSION, kind]);
+        bytes.extend(self.node);
+        bytes.extend(self.written.to_be_bytes());
+        bytes.extend(now.millis().to_be_bytes());
+        bytes.extend(body);
+        bytes.extend(xxh3_64(&bytes).to_be_bytes());
+        self.written += 1;
+        bytes
+    }
+}
+
+/// Reads a message: whole, with the right sum, and nothing in it that nobody writes.
+///
+/// # Errors
+/// Why it is none.
+pub fn read(payload: &[u8]) -> Result<Message, Unreadable> {
+    let (bytes, sum) = payload.split_last_chunk::<SUM>().ok_or(Unreadable::Damaged)?;
+    let mut rest = bytes;
+    if xxh3_64(bytes).to_be_bytes() != *sum || take(&mut rest) != Some(MAGIC) {
+        return Err(Unreadable::Damaged);
+    }
+    match take(&mut rest) {
+        Some([VERSION]) => {}
+        Some([newer]) if newer > VERSION => return Err(Unreadable::Newer),
+        _ => return Err(Unreadable::Damaged),
+    }
+    let head = read_head(&mut rest).ok_or(Unreadable::Damaged)?;
+    let (kind, node, sent_at) = head;
+    let body = match kind {
+        b'E' => read_events(rest).map(Body::Events).ok_or(Unreadable::Damaged)?,
+        // It has the right sum, so what wrote it knows how to.
+        b'C' => {
+            let parent = take(&mut rest).map(u64::from_be_bytes).ok_or(Unreadable::Damaged)?;
+            let configuration = serde_json::from_slice(rest).map_err(|_| Unreadable::Newer)?;
+            Body::Configuration { parent, configuration }
+        }
+        b'P' => read_pseudonyms(rest).ok_or(Unreadable::Damaged)?,
+        _ => return Err(Unreadable::Newer),
+    };
+    Ok(Message { node, sent_at, body })
+}
+
+fn read_head(rest: &mut &[u8]) -> Option<(u8, NodeId, Timestamp)> {
+    let [kind] = take(rest)?;
+    let node = take(rest)?;
+    let _written: [u8; 8] = take(rest)?;
+    Some((kind, node, Timestamp::from_millis(u64::from_be_bytes(take(rest)?))))
+}
+
+/// Events one behind the other, and nothing else.
+pub(super) fn read_events(mut bytes: &[u8]) -> Option<Vec<Event>> {
+    let mut events = Vec::with_capacity(bytes.len() / wire::LONGEST + 1);
+    while !bytes.is_empty() {
+        events.push(wire::read(&mut bytes)?);
+    }
+    Some(events)
+}
+
+fn read_pseudonyms(mut rest: &[u8]) -> Option<Body> {
+    let keys = u16::from_be_bytes(take(&mut rest)?);
+    let keys = (0..keys).map(|_| take(&mut rest)).collect::<Option<Vec<_>>>()?;
+    let mut erasures = Vec::with_capacity(rest.len() / 40);
+    while !rest.is_empty() {
+        let environment = EnvironmentId::from_u128(u128::from_be_bytes(take(&mut rest)?));
+        let pseudonym = take(&mut rest)?;
+        let until = Timestamp::from_millis(u64::from_be_bytes(take(&mut rest)?));
+        erasures.push((environment, pseudonym, until));
+    }
+    Some(Body::Pseudonyms { keys, erasures })
+}
+
+pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Call, Change};
+    use crate::id::AgentId;
+    use crate::number::E164;
+    use crate::outcome::Outcome;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn call() -> Event {
+        let number = |digits| E164::from_digits(digits).expect("digits");
+        Event::Call(Call {
+            environment: EnvironmentId::from_u128(1),
+            agent: AgentId::from_u128(2),
+            from: number("15551234567"),
+            to: number("15557654321"),
+            at: NOW,
+            outcome: Outcome::Busy,
+        })
+    }
+
+    fn messages() -> [(Vec<u8>, Body); 4] {
+        let mut writer = Writer::new([5; 16]);
+        let mut events = Vec::new();
+        wire::write(&call(), &mut events);
+        let environment = EnvironmentId::from_u128(1);
+        let changes = vec![Change::AgentDeleted { id: AgentId::from_u128(9) }];
+        let configuration = Configuration { sequence: 3, environment, at: NOW, changes };
+        let (keys, erasures) = (vec![[7; 32]], vec![(environment, [8; 16], NOW)]);
+        [
+            (writer.events(NOW, &[]), Body::Events(Vec::new())),
+            (writer.events(NOW, &events), Body::Events(vec![call()])),
+            (writer.configuration(NOW, 4, &configuration), Body::Configuration { parent: 4, configuration }),
+            (writer.pseudonyms(NOW, &keys, &erasures), Body::Pseudonyms { keys, erasures }),
+        ]
+    }
+
+    #[test]
+    fn a_message_is_read_as_it_was_written_and_no_two_are_equal() {
+        let mut prints = Vec::new();
+        for (bytes, body) in messages() {
+            let message = read(&bytes).expect("a message");
+            assert_eq!((message.node, message.sent_at), ([5; 16], NOW));
+            assert!(message.body == body);
+            prints.push(fingerprint(&bytes));
+        }
+        let mut writer = Writer::new([5; 16]);
+        assert_ne!(writer.events(NOW, &[]), writer.events(NOW, &[]));
+        prints.dedup();
+        assert_eq!(prints.len(), 4);
+    }
+
+    #[test]
+    fn no_flipped_bit_and_no_cut_passes() {
+        for (bytes, _) in messages() {
+            for bit in 0..bytes.len() * 8 {
+                let mut flipped = bytes.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(read(&flipped), Err(Unreadable::Damaged), "bit {bit}");
+            }
+            for len in 0..bytes.len() {
+                assert_eq!(read(&bytes[..len]), Err(Unreadable::Damaged), "{len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_not_taken_for_damage() {
+        let sealed = |mut bytes: Vec<u8>, at: usize, byte: u8| {
+            bytes.truncate(bytes.len() - SUM);
+            bytes[at] = byte;
+            bytes.extend(xxh3_64(&bytes).to_be_bytes());
+            bytes
+        };
+        let [(beat, _), (events, _), (configuration, _), _] = messages();
+        assert_eq!(read(&sealed(beat.clone(), 3, 2)), Err(Unreadable::Newer));
+        assert_eq!(read(&sealed(beat, 4, b'Z')), Err(Unreadable::Newer));
+        assert_eq!(read(&sealed(events, 37, 0x70)), Err(Unreadable::Damaged));
+        assert_eq!(read(&sealed(configuration, 45, b'[')), Err(Unreadable::Newer));
+    }
+}

@@ -1,0 +1,88 @@
+//! What the stream holds, and what is taken from it.
+//!
+//! The server compares what [`publish_after`](crate::fleet::Stream::publish_after) expects with the last message of the subject
+//! that is *there*. So the last configuration stays when all before it and around it goes, and the stream may begin with it and
+//! a hole. Where the part without holes begins is what counts as its beginning.
+
+use super::core::Core;
+use super::error::{away, getting, purging, reading};
+use super::setup;
+use crate::fleet::{Bounds, Position, StreamError};
+use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
+
+pub(super) async fn bounds(core: &Core) -> Result<Bounds, StreamError> {
+    core.shown_in_bounds.check(core.prepared().await?.generation)?;
+    let stream = ask(core).await?;
+    let info = stream.cached_info();
+    Ok(Bounds {
+        incarnation: setup::incarnation(info),
+        first: first(&stream).await?,
+        last: Position(info.state.last_sequence),
+        last_configuration: last_configuration(core, &stream).await?,
+    })
+}
+
+pub(super) async fn truncate(core: &Core, up_to: Position) -> Result<(), StreamError> {
+    let stream = ask(core).await?;
+    // Purged past its end, a stream would go on counting from there.
+    let up_to = up_to.0.min(stream.cached_info().state.last_sequence);
+    let configuration = last_configuration(core, &stream).await?.0;
+    // Exclusive; the server takes 0 for everything, and has nothing before 1.
+    let all_before = if (1..=up_to).contains(&configuration) { configuration } else { up_to + 1 };
+    if all_before > 1 {
+        stream.purge().sequence(all_before).await.map_err(|error| purging(&error))?;
+    }
+    if all_before <= up_to {
+        let calls = stream.purge().filter(core.subjects.calls()).sequence(up_to + 1);
+        calls.await.map_err(|error| purging(&error))?;
+    }
+    Ok(())
+}
+
+/// The stream with what it holds at this moment.
+pub(super) async fn ask(core: &Core) -> Result<Stream, StreamError> {
+    core.prepared().await?;
+    match core.context.get_stream(&core.options.stream).await {
+        Ok(stream) => Ok(stream),
+        Err(error) => {
+            core.doubt().await;
+            Err(getting(&error))
+        }
+    }
+}
+
+/// Where the part without holes begins.
+pub(super) async fn first(stream: &Stream) -> Result<Position, StreamError> {
+    let state = &stream.cached_info().state;
+    let behind_last = Position(state.last_sequence + 1);
+    if state.messages == 0 {
+        return Ok(behind_last);
+    }
+    let missing = state.deleted_count.unwrap_or_default();
+    if missing == 0 {
+        return Ok(Position(state.first_sequence));
+    }
+    let next = match stream.get_first_raw_message_by_subject(">", state.first_sequence + 1).await {
+        Ok(next) => next.sequence,
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(behind_last),
+        Err(error) => return Err(reading(&error)),
+    };
+    if next - state.first_sequence - 1 == missing {
+        return Ok(Position(next));
+    }
+    // Holes that nobody cut: of a damaged file, or of an operator.
+    let info = stream.info_builder().with_deleted(true).fetch().await.map_err(away)?;
+    Ok(behind_holes(&info.info).unwrap_or(Position(next)))
+}
+
+fn behind_holes(info: &Info) -> Option<Position> {
+    info.state.deleted.as_ref()?.iter().max().map(|last| Position(last + 1))
+}
+
+async fn last_configuration(core: &Core, stream: &Stream) -> Result<Position, StreamError> {
+    match stream.get_last_raw_message_by_subject(core.subjects.configuration()).await {
+        Ok(message) => Ok(Position(message.sequence)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(Position::START),
+        Err(error) => Err(reading(&error)),
+    }
+}

@@ -1,0 +1,127 @@
+//! Snapshots in the object store: in chunks, with a digest, the old one gone once the new one is whole.
+
+use super::core::Core;
+use super::error::{away, engine, getting, purging, reading};
+use crate::fleet::{Position, Snapshot, StreamError};
+use async_nats::jetstream::object_store::{GetErrorKind, Object, ObjectMetadata, PutErrorKind};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use futures_util::StreamExt;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io::{self, BufReader, Read};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::timeout;
+
+const NAME: &str = "snapshot";
+/// Of what is acknowledged at once; below the largest message that a server takes.
+const CHUNK: usize = 256 << 10;
+const POSITION: &str = "position";
+const INCARNATION: &str = "incarnation";
+
+pub(super) async fn write(core: &Core, at: Position, content: &mut dyn Read) -> Result<(), StreamError> {
+    let prepared = core.prepared().await?;
+    let metadata = HashMap::from([
+        (POSITION.to_owned(), at.to_string()),
+        (INCARNATION.to_owned(), prepared.incarnation.to_string()),
+    ]);
+    let object = ObjectMetadata { name: NAME.into(), chunk_size: Some(CHUNK), metadata, ..ObjectMetadata::default() };
+    let before = last_written(core).await?;
+    let put = prepared.bucket.put(object, &mut Blocking(content)).await;
+    let put = put.map_err(|error| match error.kind() {
+        PutErrorKind::ReadChunks | PutErrorKind::InvalidName => engine(error),
+        _ => away(error),
+    })?;
+    drop_orphans(core, before, &put.nuid).await
+}
+
+/// Where in the bucket's own stream the snapshot before was complete.
+async fn last_written(core: &Core) -> Result<u64, StreamError> {
+    let bucket = bucket(core).await?;
+    match bucket.get_last_raw_message_by_subject(&format!("$O.{}.M.*", core.options.bucket())).await {
+        Ok(message) => Ok(message.sequence),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(0),
+        Err(error) => Err(reading(&error)),
+    }
+}
+
+/// Removes the chunks of writers that never came to an end. One that has added nothing since the snapshot before was complete
+/// never will.
+async fn drop_orphans(core: &Core, before: u64, own: &str) -> Result<(), StreamError> {
+    let bucket = bucket(core).await?;
+    let chunks = format!("$O.{}.C.", core.options.bucket());
+    let mut subjects = bucket.info_with_subjects(format!("{chunks}>")).await.map_err(away)?;
+    while let Some(subject) = subjects.next().await {
+        let (subject, _) = subject.map_err(away)?;
+        if subject.strip_prefix(&chunks) == Some(own) {
+            continue;
+        }
+        match bucket.get_last_raw_message_by_subject(&subject).await {
+            Ok(last) if last.sequence > before => {}
+            Ok(_) => drop(bucket.purge().filter(subject).await.map_err(|error| purging(&error))?),
+            // Another removed it meanwhile.
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
+            Err(error) => return Err(reading(&error)),
+        }
+    }
+    Ok(())
+}
+
+async fn bucket(core: &Core) -> Result<Stream, StreamError> {
+    let stream = core.context.get_stream(format!("OBJ_{}", core.options.bucket())).await;
+    stream.map_err(|error| getting(&error))
+}
+
+pub(super) async fn read(core: &Arc<Core>) -> Result<Option<Snapshot>, StreamError> {
+    let prepared = core.prepared().await?;
+    let object = match prepared.bucket.get(NAME).await {
+        Ok(object) => object,
+        Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(away(error)),
+    };
+    let said = |key: &str| object.info.metadata.get(key).and_then(|text| text.parse::<u64>().ok());
+    // One of a stream that was deleted says nothing of this one's positions.
+    if said(INCARNATION) != Some(prepared.incarnation) {
+        return Ok(None);
+    }
+    let at = said(POSITION).ok_or_else(|| engine("a snapshot without a position"))?;
+    let reader = Reader { core: Arc::clone(core), object, has_failed: false };
+    Ok(Some(Snapshot { at: Position(at), content: Box::new(BufReader::with_capacity(CHUNK, reader)) }))
+}
+
+/// Blocks the thread that drives it, which is the caller's.
+struct Blocking<'a>(&'a mut dyn Read);
+
+impl AsyncRead for Blocking<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = self.0.read(into.initialize_unfilled())?;
+        into.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct Reader {
+    core: Arc<Core>,
+    object: Object,
+    has_failed: bool,
+}
+
+impl Read for Reader {
+    /// Fails at the end where the digest is another, and where the next part does not come in time: chunks of an object that
+    /// another has replaced never do.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        // The object would begin from its beginning.
+        if self.has_failed {
+            return Err(io::Error::other("the snapshot was cut short"));
+        }
+        let mut into = ReadBuf::new(into);
+        let object = &mut self.object;
+        let reading = poll_fn(|cx| Pin::new(&mut *object).poll_read(cx, &mut into));
+        let done = self.core.run(async { timeout(self.core.options.patience, reading).await });
+        let done = done.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the snapshot does not go on")));
+        self.has_failed = done.is_err();
+        done.map(|()| into.filled().len())
+    }
+}

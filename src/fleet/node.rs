@@ -1,0 +1,172 @@
+//! A node of a fleet: the threads between its service and the stream.
+
+use super::StepError;
+use super::consumer::Consumer;
+use super::keeper::Keeper;
+use super::link::Link;
+use super::publisher::{Did, Publisher};
+use crate::service::Service;
+use crate::store::Aside;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long the stream is waited on for a message, and how soon an end is noticed.
+const WAIT: Duration = Duration::from_millis(500);
+/// How long after a failure the next attempt is made.
+const LATER: Duration = Duration::from_millis(500);
+/// How often it is looked whether a snapshot is due.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// A node at work: it publishes what its service commits, and hands its service what others published. Ends when dropped; what was
+/// committed by then and not published is published after the next start.
+pub struct Node {
+    link: Arc<Link>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Told what goes wrong, for a log. It names no contact.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
+impl Node {
+    /// Starts it for a service that was made with this link, which may still be loading. The service must have a store that can keep an
+    /// outbox.
+    ///
+    /// # Errors
+    /// Where the store cannot, or the system gives no threads.
+    pub fn start(link: Arc<Link>, service: Arc<Service>, log: Log) -> io::Result<Self> {
+        let parts = Parts::new(&link, &service, false)?;
+        let Parts { publisher, consumer, keeper } = parts;
+        let mut node = Self { link: Arc::clone(&link), threads: Vec::new() };
+        node.spawn("dialback-fleet-in", &service, log.clone(), consumer, |consumer, _| match consumer.step(WAIT) {
+            Ok(_) => Ok(Duration::ZERO),
+            Err(error) => Err(error),
+        })?;
+        node.spawn("dialback-fleet-out", &service, log.clone(), publisher, |publisher, link| {
+            if publisher.step()? == Did::Nothing {
+                link.wait(publisher.cursor(), WAIT);
+                // Nothing may be published now: then the wait was none.
+                return Ok(if link.may_publish() { Duration::ZERO } else { LATER / 10 });
+            }
+            Ok(Duration::ZERO)
+        })?;
+        node.spawn("dialback-fleet-keep", &service, log, keeper, |keeper, _| keeper.step().map(|_| UPKEEP))?;
+        Ok(node)
+    }
+
+    fn spawn<T: Send + 'static>(
+        &mut self,
+        name: &str,
+        service: &Arc<Service>,
+        log: Log,
+        mut part: T,
+        step: impl Fn(&mut T, &Link) -> Result<Duration, StepError> + Send + 'static,
+    ) -> io::Result<()> {
+        let (link, service) = (Arc::clone(&self.link), Arc::clone(service));
+        let run = move || {
+            let mut said = None;
+            while !link.is_stopping() {
+                if service.loading().is_some() {
+                    link.pause(LATER / 10);
+                    continue;
+                }
+                match step(&mut part, &link) {
+                    Ok(pause) => {
+                        said = None;
+                        if !pause.is_zero() {
+                            link.pause(pause);
+                        }
+                    }
+                    Err(error) => {
+                        let text = error.to_string();
+                        // Not once for each attempt.
+                        if said.as_ref() != Some(&text) {
+                            log(&text);
+                        }
+                        said = Some(text);
+                        link.pause(LATER);
+                    }
+                }
+            }
+        };
+        self.threads.push(thread::Builder::new().name(name.into()).spawn(run)?);
+        Ok(())
+    }
+
+    /// How the node is doing.
+    pub fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.link.stop();
+        for thread in self.threads.drain(..) {
+            // A panic has been reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+/// What works, each in its thread, or one step after another.
+struct Parts {
+    publisher: Publisher,
+    consumer: Consumer,
+    keeper: Keeper,
+}
+
+impl Parts {
+    fn new(link: &Arc<Link>, service: &Arc<Service>, waits: bool) -> io::Result<Self> {
+        let aside: Arc<dyn Aside> =
+            service.aside().ok_or_else(|| io::Error::other("this store keeps no outbox, which a fleet needs"))?;
+        let publisher = Publisher::new(Arc::clone(link), Arc::clone(service), Arc::clone(&aside));
+        let consumer = Consumer::new(Arc::clone(link), Arc::clone(service), Arc::clone(&aside), waits);
+        let keeper = Keeper::new(Arc::clone(link), Arc::clone(service), aside);
+        Ok(Self { publisher, consumer, keeper })
+    }
+}
+
+/// A node that does one thing at a time, when it is told to: for simulations.
+#[cfg(feature = "__testing")]
+#[doc(hidden)]
+pub struct Stepper(Parts);
+
+#[cfg(feature = "__testing")]
+#[allow(missing_docs)]
+impl Stepper {
+    /// As [`Node::start`], without a thread.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new(link: &Arc<Link>, service: &Arc<Service>) -> io::Result<Self> {
+        Parts::new(link, service, true).map(Self)
+    }
+
+    pub fn publish(&mut self) -> Result<bool, StepError> {
+        self.0.publisher.step().map(|did| did == Did::Some)
+    }
+
+    pub fn consume(&mut self) -> Result<bool, StepError> {
+        self.0.consumer.step(Duration::ZERO).map(|did| did == Did::Some)
+    }
+
+    pub fn keep(&mut self) -> Result<bool, StepError> {
+        self.0.keeper.step().map(|did| did == Did::Some)
+    }
+}
+
+#[cfg(feature = "__testing")]
+impl fmt::Debug for Stepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stepper").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,66 @@
+//! Where a node stands in its stream.
+
+use super::message::take;
+use super::stream::Position;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Where a node stands in its stream: stored in the same commit as what it took up to there.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Place {
+    /// In which stream.
+    pub(super) incarnation: u64,
+    /// Up to where it was taken.
+    pub(super) position: Position,
+    /// The fingerprint of the message there: a stream that was rolled back has another one. 0 where there is none.
+    pub(super) witness: u64,
+    /// The last message about configurations up to there, and the sequence it had.
+    pub(super) configuration: Position,
+    pub(super) sequence: u64,
+    /// Whether all that the node has is still to be published again.
+    pub(super) republish: bool,
+}
+
+impl Place {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let Self { incarnation, position, witness, configuration, sequence, republish } = self;
+        let words = [incarnation, position.0, witness, configuration.0, sequence, u64::from(republish)];
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        bytes.extend(xxh3_64(&bytes).to_be_bytes());
+        bytes
+    }
+
+    /// `None` for what nobody wrote.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (words, sum) = bytes.split_last_chunk::<8>()?;
+        let mut rest = words;
+        let mut word = || take(&mut rest).map(u64::from_be_bytes);
+        let place = Self {
+            incarnation: word()?,
+            position: Position(word()?),
+            witness: word()?,
+            configuration: Position(word()?),
+            sequence: word()?,
+            republish: word()? != 0,
+        };
+        (rest.is_empty() && xxh3_64(words).to_be_bytes() == *sum).then_some(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_was_written() {
+        let (position, configuration) = (Position(8), Position(5));
+        let place = Place { incarnation: 1, position, witness: 3, configuration, sequence: 4, republish: true };
+        let bytes = place.to_bytes();
+        assert_eq!(Place::from_bytes(&bytes), Some(place));
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Place::from_bytes(&flipped), None, "bit {bit}");
+        }
+        assert_eq!(Place::from_bytes(&bytes[..bytes.len() - 1]), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! A store in memory that keeps what a fleet's node needs, and outlasts its service.
+
+use crate::event::Configuration;
+use crate::history::Register;
+use crate::number::E164;
+use crate::slot::Scope;
+use crate::store::{Aside, Batch, Entry, EventStore, Pseudonyms, StoreError, Stored, pseudonym_of};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Keeps what was committed as the embedded store does, erasures under pseudonyms too. Clones share what is kept: one goes into a
+/// service, another starts the next one.
+#[derive(Clone, Debug)]
+pub struct LastingStore(Arc<Mutex<Kept>>);
+
+#[derive(Default, Debug)]
+struct Kept {
+    configurations: Vec<Configuration>,
+    registers: BTreeMap<(Scope, E164), Register>,
+    erasures: BTreeMap<(Scope, [u8; 16]), Register>,
+    keys: Vec<[u8; 32]>,
+    outbox: BTreeMap<u64, Vec<u8>>,
+    place: Option<Vec<u8>>,
+    /// Whether the outbox is left out of what is committed: a bug.
+    loses_outbox: bool,
+}
+
+impl LastingStore {
+    /// An empty store whose pseudonyms have this key.
+    pub fn new(key: [u8; 32]) -> Self {
+        Self(Arc::new(Mutex::new(Kept { keys: vec![key], ..Kept::default() })))
+    }
+
+    /// One that acknowledges what it has not put into the outbox, as a bug to be found.
+    #[must_use]
+    pub fn that_loses_its_outbox(self) -> Self {
+        self.kept(|kept| kept.loses_outbox = true);
+        self
+    }
+
+    /// Entries that are waiting.
+    pub fn waiting(&self) -> usize {
+        self.kept(|kept| kept.outbox.len())
+    }
+
+    /// Every configuration.
+    pub fn configurations(&self) -> Vec<Configuration> {
+        self.kept(|kept| kept.configurations.clone())
+    }
+
+    fn kept<T>(&self, look: impl FnOnce(&mut Kept) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl EventStore for LastingStore {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.kept(|kept| {
+            for configuration in &batch.configurations {
+                assert_eq!(configuration.sequence, kept.configurations.len() as u64 + 1, "configurations have no gaps");
+                kept.configurations.push(configuration.clone());
+            }
+            let own = kept.keys[0];
+            for (scope, contact, register) in &batch.registers {
+                if scope.environment().is_some() {
+                    kept.erasures.insert((*scope, pseudonym_of(&own, *scope, *contact)), *register);
+                } else if register.is_erasure() {
+                    kept.registers.remove(&(*scope, *contact));
+                } else {
+                    kept.registers.insert((*scope, *contact), *register);
+                }
+            }
+            for (scope, name, register) in &batch.pseudonyms.erasures {
+                let held = kept.erasures.entry((*scope, *name)).or_insert(*register);
+                *held = (*held).max(*register);
+            }
+            for key in &batch.pseudonyms.keys {
+                if !kept.keys.contains(key) {
+                    kept.keys.push(*key);
+                }
+            }
+            if !kept.loses_outbox {
+                kept.outbox.extend(batch.outbox.iter().map(|entry| (entry.number, entry.events.clone())));
+            }
+            if let Some(published) = batch.published {
+                kept.outbox.retain(|number, _| *number > published);
+            }
+            kept.place = batch.place.clone().or(kept.place.take());
+        });
+        Ok(())
+    }
+
+    fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
+        let (configurations, registers) = self.kept(|kept| (kept.configurations.clone(), kept.registers.clone()));
+        configurations.into_iter().try_for_each(|configuration| see(Stored::Configuration(configuration)))?;
+        let pairs = registers.into_iter().map(|((scope, contact), register)| (scope, contact, register));
+        see(Stored::Registers(pairs.collect()))
+    }
+
+    fn aside(&self) -> Option<Arc<dyn Aside>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
+        Ok(self.kept(|kept| {
+            let name = |key: &[u8; 32]| (environment, pseudonym_of(key, environment, contact));
+            kept.keys.iter().filter_map(|key| kept.erasures.get(&name(key)).copied()).max()
+        }))
+    }
+}
+
+impl Aside for LastingStore {
+    fn outbox(&self, after: u64, bytes: usize) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.kept(|kept| {
+            let (mut entries, mut len) = (Vec::new(), 0);
+            for (number, events) in kept.outbox.range(after + 1..) {
+                len += events.len();
+                entries.push(Entry { number: *number, events: events.clone() });
+                if len >= bytes {
+                    break;
+                }
+            }
+            entries
+        }))
+    }
+
+    fn last_entry(&self) -> Result<u64, StoreError> {
+        Ok(self.kept(|kept| kept.outbox.last_key_value().map_or(0, |(number, _)| *number)))
+    }
+
+    fn place(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.kept(|kept| kept.place.clone()))
+    }
+
+    fn configuration(&self, sequence: u64) -> Result<Option<Configuration>, StoreError> {
+        let index = usize::try_from(sequence).ok().and_then(|sequence| sequence.checked_sub(1));
+        Ok(self.kept(|kept| kept.configurations.get(index?).cloned()))
+    }
+
+    fn erasures(&self) -> Result<Pseudonyms, StoreError> {
+        Ok(self.kept(|kept| {
+            let erasures = kept.erasures.iter().map(|((scope, name), register)| (*scope, *name, *register));
+            Pseudonyms { keys: kept.keys.clone(), erasures: erasures.collect() }
+        }))
+    }
+}

@@ -1,0 +1,107 @@
+//! A fleet under a scheduler of our own: three to seven real services over stores in memory, and a stream that does what it likes. One
+//! seed is one run, step by step, the same every time.
+//!
+//! `DIALBACK_FLEET_SEEDS=100000` runs so many, `DIALBACK_FLEET_SEED=7` one, and tells its story.
+
+mod stream;
+mod verdict;
+mod world;
+
+#[path = "../crash/random.rs"]
+mod random;
+
+use dialback::fleet::Planted;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::thread;
+use world::{Bug, Counts, World};
+
+/// Things that happen before everybody comes to rest.
+const ACTS: usize = 300;
+
+fn run(seed: u64, bug: Option<Bug>) -> (Result<(), String>, Vec<String>, Counts) {
+    let mut world = World::new(seed, bug);
+    let judged = catch_unwind(AssertUnwindSafe(|| {
+        for _ in 0..ACTS {
+            world.act();
+        }
+        verdict::judge(&mut world)
+    }));
+    (judged.unwrap_or_else(|_| Err("a panic".into())), world.story, world.counts)
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
+/// Runs seeds on all processors until one is wrong; that one, or what happened in all of them.
+fn run_all(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Result<Counts, (u64, String, Vec<String>)> {
+    let (next, end) = (Mutex::new(seeds.clone()), seeds.end);
+    let found = Mutex::new(Ok(Counts::default()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let Some(seed) = next.lock().expect("no panic").next() else { return };
+                    let (verdict, story, counts) = run(seed, bug);
+                    let mut found = found.lock().expect("no panic");
+                    match (verdict, &mut *found) {
+                        (Ok(()), Ok(sum)) => *sum += counts,
+                        (Err(why), Ok(_)) => {
+                            *found = Err((seed, why, story));
+                            *next.lock().expect("no panic") = end..end;
+                        }
+                        (_, Err(_)) => {}
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().expect("no panic")
+}
+
+#[test]
+fn all_nodes_end_with_what_was_acknowledged_and_nothing_else() {
+    if let Some(seed) = variable("DIALBACK_FLEET_SEED") {
+        let (verdict, story, counts) = run(seed, None);
+        println!("{}\n{counts:?}", story.join("\n"));
+        verdict.expect("a good end");
+        return;
+    }
+    let seeds = variable("DIALBACK_FLEET_SEEDS").unwrap_or(500);
+    let counts = match run_all(0..seeds, None) {
+        Ok(counts) => counts,
+        Err((seed, why, story)) => panic!("seed {seed}: {why}\n{}", story.join("\n")),
+    };
+    println!("{seeds} seeds: {counts:?}");
+    // A run in which nothing happens shows nothing.
+    let Counts { calls, erasures, configurations, superseded, refused_away, unknown_outcomes, .. } = counts;
+    let Counts { restarts, partitions, rollbacks, recreations, truncations, joins, .. } = counts;
+    let happened = [calls, erasures, configurations, superseded, refused_away, unknown_outcomes];
+    let befell = [restarts, partitions, rollbacks, recreations, truncations, joins];
+    assert!(happened.iter().chain(&befell).all(|count| *count > 0), "{counts:?}");
+}
+
+#[test]
+fn a_seed_replays() {
+    for seed in 0..5 {
+        let (first, second) = (run(seed, None), run(seed, None));
+        assert_eq!(first.1, second.1, "seed {seed}");
+        assert_eq!((first.0, first.2), (second.0, second.2), "seed {seed}");
+    }
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    let bugs = [
+        Bug::NoOutbox,
+        Bug::AnyOrder,
+        Bug::Node(Planted::NoRepublish),
+        Bug::Node(Planted::ForgetsEarly),
+        Bug::Node(Planted::NoWitness),
+    ];
+    for bug in bugs {
+        let (seed, why, _) = run_all(0..5_000, Some(bug)).expect_err("it is found");
+        println!("{bug:?}: seed {seed}: {why}");
+    }
+}

@@ -1,0 +1,124 @@
+//! What has to be so in the end.
+
+#![allow(unreachable_pub)]
+
+use crate::world::World;
+use dialback::history::LastCall;
+use dialback::metrics::FleetState;
+use dialback::{Configuration, E164, Engine, Event, Scope};
+use std::collections::BTreeMap;
+
+type Registers = BTreeMap<(Scope, E164), u64>;
+
+/// Rounds after which everybody has to be at rest: some minutes of the fleet's time.
+const ROUNDS: usize = 400;
+
+/// Lets everybody reach everybody, and come to rest. What is wrong then, if anything.
+pub fn judge(world: &mut World) -> Result<(), String> {
+    world.server.heal();
+    for node in 0..world.nodes.len() {
+        if world.nodes[node].running.is_none() {
+            world.start(node);
+        }
+    }
+    rest(world)?;
+    // Nodes that have another configuration than the stream say so, and somebody gives them an empty disk.
+    for node in 0..world.nodes.len() {
+        if let Some(FleetState::Stopped(why)) = world.state(node) {
+            world.counts.conflicts += 1;
+            world.story.push(format!("{node} is in conflict: {why}"));
+            world.wipe(node);
+        }
+    }
+    if world.counts.conflicts > 0 && world.counts.rollbacks + world.counts.recreations == 0 {
+        return Err("a conflict, and the stream has lost nothing".into());
+    }
+    rest(world)?;
+    compare(world, "in the end")?;
+    for node in 0..world.nodes.len() {
+        world.stop(node);
+        world.start(node);
+    }
+    compare(world, "after a restart")
+}
+
+fn rest(world: &mut World) -> Result<(), String> {
+    for _ in 0..ROUNDS {
+        world.pass(500);
+        for node in 0..world.nodes.len() {
+            world.publish(node);
+            while world.consume(node) {}
+            world.keep(node);
+        }
+        (0..world.nodes.len()).for_each(|node| while world.consume(node) {});
+        if (0..world.nodes.len()).all(|node| is_at_rest(world, node)) {
+            return Ok(());
+        }
+    }
+    let states: Vec<_> =
+        (0..world.nodes.len()).map(|node| (world.state(node), world.nodes[node].store.waiting())).collect();
+    Err(format!("no rest: {states:?}, the stream ends at {}", world.server.last()))
+}
+
+fn is_at_rest(world: &World, node: usize) -> bool {
+    let Some(running) = &world.nodes[node].running else { return false };
+    let metrics = running.link.metrics();
+    matches!(metrics.state(), FleetState::Following | FleetState::Stopped(_))
+        && metrics.position() == world.server.last()
+        && world.nodes[node].store.waiting() == 0
+        && !running.link.is_republishing()
+}
+
+fn compare(world: &World, when: &str) -> Result<(), String> {
+    let configurations = world.nodes[0].store.configurations();
+    let expected = expected(&configurations, &world.acknowledged.events);
+    for (node, place) in world.nodes.iter().enumerate() {
+        if place.store.configurations() != configurations {
+            return Err(format!("{node} and 0 have other configurations {when}"));
+        }
+        let running = place.running.as_ref().expect("all run");
+        if running.service.plan().generation() != configurations.len() as u64 {
+            return Err(format!("{node} has another plan than its store {when}"));
+        }
+        let held = registers(running.service.history());
+        if held != expected {
+            let missing: Vec<_> = expected.iter().filter(|(pair, register)| held.get(pair) != Some(register)).collect();
+            let invented: Vec<_> =
+                held.iter().filter(|(pair, register)| expected.get(pair) != Some(register)).collect();
+            return Err(format!("{node} {when}: missing {missing:?}, instead {invented:?}"));
+        }
+    }
+    // What was acknowledged of the configuration is there, unless a stream lost it while its node was cut off, and that was said.
+    if world.counts.conflicts == 0 {
+        for (sequence, environment, changes) in &world.acknowledged.configurations {
+            let there = usize::try_from(*sequence).ok().and_then(|sequence| configurations.get(sequence - 1));
+            if there.is_none_or(|there| there.environment != *environment || there.changes != *changes) {
+                return Err(format!("configuration {sequence} was acknowledged and is not there {when}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What all that was acknowledged comes to, whatever its order.
+fn expected(configurations: &[Configuration], events: &[Event]) -> Registers {
+    let engine = Engine::with_max_pairs(10_000);
+    for configuration in configurations {
+        engine.apply(&Event::Configuration(configuration.clone())).expect("it followed before");
+    }
+    for event in events {
+        engine.apply(event).expect("there is room");
+    }
+    registers(engine.history())
+}
+
+/// Every pair with a call.
+fn registers(history: &dialback::History) -> Registers {
+    let mut registers = Registers::new();
+    history.for_each(|scope, contact, register| {
+        if matches!(register.read(), LastCall::Placed { .. }) {
+            registers.insert((scope, contact), register.bits());
+        }
+    });
+    registers
+}

@@ -1,0 +1,159 @@
+//! Servers that are not there, or not all the time.
+
+use super::nats::NatsServer;
+use super::stream::{LONG, SHORT, messages, read};
+use super::{open, options};
+use dialback::fleet::nats::NatsOptions;
+use dialback::fleet::{Position, Stream, StreamError, Subject};
+use std::collections::HashSet;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+fn is_away<T>(done: &Result<T, StreamError>) -> bool {
+    matches!(done, Err(StreamError::Away(_)))
+}
+
+#[test]
+fn a_server_that_is_away_is_said_to_be_and_waited_for() {
+    let mut server = NatsServer::start();
+    let url = server.url();
+    server.kill();
+    let stream = open(NatsOptions { patience: Duration::from_secs(1), ..NatsOptions::new(url) });
+    let asked = Instant::now();
+    assert!(is_away(&stream.publish(&messages(0, 0..1))));
+    assert!(is_away(&stream.publish_after(Subject::Configuration, b"x", Position::START)));
+    assert!(is_away(&stream.bounds()));
+    assert!(is_away(&stream.truncate(Position(1))));
+    assert!(is_away(&stream.consume(Position::START, 1, SHORT)));
+    assert!(is_away(&stream.write_snapshot(Position(1), &mut &b"x"[..])));
+    assert!(is_away(&stream.read_snapshot()));
+    assert!(asked.elapsed() < LONG, "each call has a bound");
+    server.restart();
+    let published = until(|| stream.publish(&messages(0, 0..1)));
+    assert_eq!(published, Position(1));
+}
+
+/// What nobody answered may be there or not; what was acknowledged is, in its order, whatever happens to the server.
+#[test]
+fn what_was_acknowledged_outlives_a_server_that_is_killed() {
+    let mut server = NatsServer::start();
+    let stream = open(NatsOptions { patience: Duration::from_secs(5), ..options(&server) });
+    let (counted, counting) = std::sync::mpsc::channel();
+    let mut acknowledged = Vec::new();
+    let mut failed = 0;
+    let _server = std::thread::scope(|scope| {
+        // Killed whenever some more were acknowledged, in the middle of the next.
+        let killer = scope.spawn(move || {
+            for pause in [3, 0, 11, 1, 5] {
+                for _ in 0..8 {
+                    counting.recv().expect("the publisher goes on");
+                }
+                sleep(Duration::from_millis(pause));
+                server.kill();
+                server.restart();
+            }
+            server
+        });
+        let mut next = 0;
+        while !killer.is_finished() {
+            let some = messages(1, next..next + 50);
+            next += 50;
+            match stream.publish(&some) {
+                Ok(_) => {
+                    acknowledged.extend(some.into_iter().map(|(_, payload)| payload));
+                    let _ = counted.send(());
+                }
+                Err(_) => failed += 1,
+            }
+        }
+        killer.join().expect("no panic")
+    });
+    let last = until(|| stream.bounds()).last;
+    let there = read(&stream, Position::START, usize::try_from(last.0).expect("small"));
+    let positions: Vec<u64> = there.iter().map(|delivery| delivery.position.0).collect();
+    assert!(positions.iter().copied().eq(1..=last.0), "every position once");
+    let held: HashSet<&Vec<u8>> = there.iter().map(|delivery| &delivery.payload).collect();
+    let lost = acknowledged.iter().filter(|message| !held.contains(message)).count();
+    println!("acknowledged {}, failed {failed}, lost {lost}", acknowledged.len());
+    assert_eq!(lost, 0);
+    assert!(acknowledged.len() > 500 && failed > 0, "{} and {failed}", acknowledged.len());
+    let order = |delivery: &&Vec<u8>| acknowledged.binary_search_by_key(&number(delivery), number).is_ok();
+    let kept: Vec<u64> =
+        there.iter().map(|delivery| &delivery.payload).filter(order).map(|payload| number(payload)).collect();
+    assert!(kept.is_sorted(), "in the order in which they were published");
+}
+
+fn number(message: &Vec<u8>) -> u64 {
+    let text = std::str::from_utf8(message).expect("text");
+    text.strip_prefix("message ").expect("one of ours").parse().expect("a number")
+}
+
+/// A reader goes on where it was when the server comes back, whatever the server has forgotten of it.
+#[test]
+fn a_reader_outlives_a_server_that_is_killed() {
+    let mut server = NatsServer::start();
+    let (writer, reader) = (open(options(&server)), open(options(&server)));
+    writer.publish(&messages(1, 0..10)).expect("published");
+    assert_eq!(read(&reader, Position::START, 10).len(), 10);
+    reader.bounds().expect("there");
+    server.kill();
+    assert!(is_away(&reader.consume(Position(10), 1, SHORT)));
+    server.restart();
+    // The stream may lack its end now: who reads is told, and looks.
+    assert!(is_away(&reader.consume(Position(10), 1, LONG)), "a new connection shows");
+    assert!(is_away(&reader.bounds()), "and to those who ask for bounds");
+    assert_eq!(until(|| reader.bounds()).last, Position(10));
+    assert_eq!(until(|| writer.publish(&messages(1, 10..20))), Position(20));
+    let more = until(|| reader.consume(Position(10), usize::MAX, LONG));
+    assert_eq!(more[0].position, Position(11));
+    assert_eq!(more[0].payload, b"message 10");
+}
+
+/// The client hangs without a word at 5,000 messages that nobody awaits.
+#[test]
+fn many_threads_publish_many_messages() {
+    let server = NatsServer::start_with("jetstream { store_dir: \"STORE\" }");
+    let stream = open(options(&server));
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let stream = &stream;
+            scope.spawn(move || stream.publish(&messages(thread, 0..7000)).expect("published"));
+        }
+    });
+    assert_eq!(stream.bounds().expect("there").last, Position(56_000));
+}
+
+/// A stream that was deleted is made again, and is another one.
+#[test]
+fn a_stream_that_was_deleted_is_another() {
+    let server = NatsServer::start();
+    let stream = open(options(&server));
+    stream.publish(&messages(1, 0..3)).expect("published");
+    stream.write_snapshot(Position(3), &mut &b"all"[..]).expect("written");
+    let before = stream.bounds().expect("there");
+    delete(&server, "DIALBACK");
+    let after = until(|| stream.bounds());
+    assert_ne!(after.incarnation, before.incarnation);
+    assert_eq!(after.last, Position::START);
+    assert!(stream.read_snapshot().expect("there").is_none(), "a snapshot of another stream is none of this one");
+}
+
+fn delete(server: &NatsServer, stream: &str) {
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    runtime.block_on(async {
+        let client = async_nats::connect(server.url()).await.expect("there");
+        async_nats::jetstream::new(client).delete_stream(stream).await.expect("deleted");
+    });
+}
+
+/// Once the server is back.
+fn until<T>(mut ask: impl FnMut() -> Result<T, StreamError>) -> T {
+    let asked = Instant::now();
+    loop {
+        match ask() {
+            Ok(done) => return done,
+            Err(StreamError::Away(_)) if asked.elapsed() < LONG => sleep(Duration::from_millis(20)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Servers and streams that are not ours.
+
+use super::nats::NatsServer;
+use super::stream::messages;
+use super::{open, options};
+use async_nats::jetstream::{self, stream::Config};
+use dialback::fleet::nats::{NatsOptions, NatsStream};
+use dialback::fleet::{Stream, StreamError, Subject};
+use std::time::Duration;
+
+fn refused(stream: &NatsStream) -> String {
+    match stream.publish(&messages(0, 0..1)) {
+        Err(StreamError::Engine(what)) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_stream_of_somebody_else_is_left_alone() {
+    let server = NatsServer::start();
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    runtime.block_on(async {
+        let context = jetstream::new(async_nats::connect(server.url()).await.expect("there"));
+        let theirs = Config { name: "THEIRS".into(), subjects: vec!["theirs.*".into()], ..Config::default() };
+        context.create_stream(theirs).await.expect("made");
+    });
+    let stream = open(NatsOptions { stream: "THEIRS".into(), ..options(&server) });
+    assert!(refused(&stream).contains("not this fleet's"), "{}", refused(&stream));
+    let stream = open(NatsOptions { prefix: "theirs".into(), ..options(&server) });
+    assert!(refused(&stream).contains("cannot be made"), "{}", refused(&stream));
+}
+
+#[test]
+fn nodes_that_disagree_on_the_partitions_are_found_out() {
+    let server = NatsServer::start();
+    open(options(&server)).bounds().expect("made");
+    let stream = open(NatsOptions { partitions: 128, ..options(&server) });
+    assert!(refused(&stream).contains("partitions 64"), "{}", refused(&stream));
+    let stream = open(NatsOptions { prefix: "other".into(), ..options(&server) });
+    assert!(refused(&stream).contains("it takes dialback.calls.*"), "{}", refused(&stream));
+}
+
+#[test]
+fn a_server_without_jetstream_is_said_to_be_away() {
+    let server = NatsServer::start_with("");
+    let stream = open(NatsOptions { patience: Duration::from_secs(1), ..options(&server) });
+    let done = stream.publish(&messages(0, 0..1));
+    assert!(matches!(done, Err(StreamError::Away(_))), "{done:?}");
+}
+
+#[test]
+fn options_that_cannot_be_are_refused_and_show_no_password() {
+    let is_refused = |options: NatsOptions| match NatsStream::new(options) {
+        Err(StreamError::Engine(what)) => assert!(!what.contains("secret"), "{what}"),
+        other => panic!("{}", other.is_ok()),
+    };
+    let fine = || NatsOptions::new("nats://127.0.0.1:1");
+    is_refused(NatsOptions { servers: "nats://me:secret@[x".into(), ..fine() });
+    is_refused(NatsOptions { stream: "a.b".into(), ..fine() });
+    is_refused(NatsOptions { prefix: "a..b".into(), ..fine() });
+    is_refused(NatsOptions { prefix: "a.*".into(), ..fine() });
+    is_refused(NatsOptions { partitions: 0, ..fine() });
+    is_refused(NatsOptions { share: Some(vec![64]), ..fine() });
+    is_refused(NatsOptions { replicas: 6, ..fine() });
+}
+
+#[test]
+fn a_message_that_is_too_large_is_refused_at_once() {
+    let server = NatsServer::start();
+    let stream = open(options(&server));
+    let done = stream.publish(&[(Subject::Calls(0), vec![0; 2 << 20])]);
+    assert!(matches!(done, Err(StreamError::Engine(_))), "{done:?}");
+    stream.publish(&[(Subject::Calls(0), vec![0; 1 << 20])]).expect("the largest");
+}
