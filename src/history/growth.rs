@@ -54,16 +54,17 @@ impl Index {
         (version.chunks() * CHUNK_LINES * SLOTS * hundredths / 100).max(1)
     }
 
-    /// Sizes in chunks that a segment's tables go through, and for which count of pairs: nearly a fifth more each time. Segments
-    /// differ, spread evenly over that factor, so that they do not all grow at once and the whole keeps between full and
-    /// empty at every count of pairs. The count is that of the size before it was rounded to chunks: were it the rounded
-    /// one's, all that are rounded to one size would grow at once.
-    fn sizes(segment: usize) -> impl Iterator<Item = (usize, f64)> {
+    /// Sizes in chunks that a segment's tables go through, from about `from` on, and for how many chunks' worth of pairs each is.
+    /// Nearly a fifth more each time; segments differ, spread evenly over that factor, so that they do not all grow at once and the
+    /// whole keeps between full and empty at every count of pairs. The worth is the size before it was rounded to chunks:
+    /// were it the rounded one, all that are rounded to one size would grow at once.
+    fn sizes(segment: usize, from: usize) -> impl Iterator<Item = (usize, f64)> {
         const FACTOR: f64 = 1.18;
         let phase = f64::from((segment as u32).reverse_bits()) / f64::from(u32::MAX) * 0.999;
-        let few =
-            (1..EVEN_FROM).map(move |chunks| (chunks, chunks as f64 / (chunks + 1) as f64 * (chunks as f64 + phase)));
-        let many = (0..).map(move |turn| {
+        let few = (from..EVEN_FROM).map(move |size| (size, size as f64 * (size as f64 + phase) / (size + 1) as f64));
+        // From less than was asked for: a size may have been rounded up to it.
+        let turns = ((from.saturating_sub(1).max(1)) as f64 / EVEN_FROM as f64).ln() / FACTOR.ln() - phase;
+        let many = (turns.floor().max(0.0) as i32..).map(move |turn| {
             let size = EVEN_FROM as f64 * FACTOR.powf(f64::from(turn) + phase);
             (size.round() as usize, size)
         });
@@ -71,17 +72,17 @@ impl Index {
     }
 
     /// The size after so many chunks.
-    fn size_after(segment: usize, chunks: usize) -> usize {
-        Self::sizes(segment).map(|(size, _)| size).find(|&size| size > chunks).unwrap_or(chunks)
+    pub(super) fn size_after(segment: usize, chunks: usize) -> usize {
+        Self::sizes(segment, chunks).map(|(size, _)| size).find(|&size| size > chunks).unwrap_or(chunks)
     }
 
     /// The claimed slots at which a table should be followed by a larger one.
-    fn limit_of(segment: usize, version: Version) -> usize {
+    pub(super) fn limit_of(segment: usize, version: Version) -> usize {
         let chunks = version.chunks();
-        let passed = Self::sizes(segment).take_while(|&(size, _)| size <= chunks);
-        let full = passed.filter(|&(size, _)| size == chunks).map(|(_, full)| full).last();
+        let sizes = Self::sizes(segment, chunks).take_while(|&(size, _)| size <= chunks);
+        let worth = sizes.filter(|&(size, _)| size == chunks).map(|(_, worth)| worth).last();
         // A table that was made to reclaim may be of any size.
-        let share = if cfg!(loom) { 1.0 } else { full.unwrap_or(chunks as f64) / chunks as f64 };
+        let share = if cfg!(loom) { 1.0 } else { worth.unwrap_or(chunks as f64) / chunks as f64 };
         (Self::slots_at(version, FULL) as f64 * share) as usize
     }
 

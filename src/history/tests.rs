@@ -2,7 +2,7 @@
 
 use super::index::Index;
 use super::limits::Limits;
-use super::shape::{SEGMENT_BITS, SPACE_MASK};
+use super::shape::{SEGMENT_BITS, SLOTS, SPACE_MASK, Version};
 use super::step::{Step, on_step};
 use super::*;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
@@ -273,6 +273,35 @@ fn memory_stays_in_a_narrow_band_while_it_grows() {
     }
     // A growth's own copy included: it is one segment's, of which there are 64.
     assert!(most <= 32.0 && least <= 26.0, "{least} to {most} bytes a pair");
+}
+
+#[test]
+fn segments_grow_one_after_another_at_every_count_of_pairs() {
+    let mut moments = Vec::new();
+    for segment in Index::segments() {
+        let mut chunks = 1;
+        while chunks < 2000 {
+            let version = Version::new(0, 0, chunks);
+            let (limit, slots) = (Index::limit_of(segment, version), version.lines() * SLOTS as u64);
+            let load = limit as f64 / slots as f64;
+            // A tiny table doubles, so some grow early; none is late before it is due.
+            let least = if chunks < 5 { 0.39 } else { 0.72 };
+            assert!((least..=0.89).contains(&load), "{chunks} chunks in segment {segment}: {load}");
+            moments.push(limit);
+            let after = Index::size_after(segment, chunks);
+            assert!(
+                after > chunks && (after - chunks <= 1 || after as f64 <= chunks as f64 * 1.5),
+                "{chunks}, {after}"
+            );
+            chunks = after;
+        }
+    }
+    moments.sort_unstable();
+    // From a chunk each on: between any count of pairs and a hundredth more, one segment in eight at most is due.
+    for (at, &first) in moments.iter().enumerate() {
+        let together = moments[at..].iter().take_while(|&&moment| moment as f64 <= first as f64 * 1.01).count();
+        assert!(together <= 64 / 8, "{together} of 64 segments grow at {first} to a hundredth more pairs each");
+    }
 }
 
 #[test]
