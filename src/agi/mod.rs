@@ -9,7 +9,7 @@
 //!
 //! The number that was called is `agi_extension`, and the caller `agi_callerid`, withheld where the caller's presentation is restricted;
 //! arguments of the dial plan (`AGI(agi://host/route,${DID},${CALLER})`) come before either. One request a connection, which is how
-//! Asterisk does it. Only [`Peers`](crate::Peers) that are trusted are listened to, since Asterisk shows no token: what they say of the caller is
+//! Asterisk does it. Only [`Peers`] that are trusted are listened to, since Asterisk shows no token: what they say of the caller is
 //! believed, and they may ask about the numbers of every environment, as a gateway's token may.
 //!
 //! # Costs

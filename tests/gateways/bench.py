@@ -30,7 +30,7 @@ class Bench:
         api, sip = ports.take(), ports.take()
         self.daemon = Daemon(program, folder, api, ["--sip-listen", f"127.0.0.1:{sip}"])
         self.daemon.set_up(world, {one.name: f"sip:agent@127.0.0.1:{agent.port}" for one in world.inbound})
-        self.kamailios, self.outside = {}, {}
+        self.kamailios, self.outside, self.answered = {}, {}, dict.fromkeys(VARIANTS, 0)
         for variant, config in VARIANTS.items():
             inside, self.outside[variant] = ports.take(), ports.take()
             site = {
@@ -80,6 +80,7 @@ class Bench:
         elapsed = sum(float(part) * unit for part, unit in zip(last["ElapsedTime(C)"].split(":"), [3600, 60, 1]))
         clean = code == 0 and int(last["FailedCall(C)"]) == 0 and int(last["Retransmissions(C)"]) == 0
         # A call takes some 50 ms; what comes much later was not kept up with.
+        self.answered[variant] += int(last["SuccessfulCall(C)"])
         clean = clean and int(last["SuccessfulCall(C)"]) == count and elapsed < self.seconds * 1.1 + 0.5
         used = {who: (now - cpu[who]) * 1e6 / count for who, now in self.cpu(variant).items()}
         return clean, used
@@ -110,7 +111,8 @@ class Bench:
         for variant, rate in best.items():
             ratio = f"{rate / best['static']:.2f}" if best["static"] else "-"
             print(f"{variant:>8}: {rate} calls/s, {ratio} of the static route")
-        assert all(best.values()), "not even the lowest rate is sustained"
+        # A rate is never a reason to fail: a machine may be too busy for any.
+        assert all(self.answered.values()), "a variant answers no calls"
 
 
 def main():

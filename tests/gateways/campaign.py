@@ -4,6 +4,7 @@ import signal
 import time
 from urllib.parse import quote
 
+import processes
 import twists
 from daemon import Daemon
 from kamailio import Kamailio
@@ -70,6 +71,18 @@ class Campaign:
         calling = Calling(self.ports, self.folder, port, calls, RATE)
         self.finish(calling)
 
+    def await_landings(self, count, who=None):
+        """Until so many more calls have come to somebody, or to the one."""
+        everybody = [who] if who else self.agents
+
+        def came():
+            for one in everybody:
+                one.listen()
+            return sum(len(one.got) for one in everybody)
+
+        first = came()
+        processes.until(lambda: came() >= first + count, f"{count} calls")
+
     def finish(self, calling):
         calling.finish()
         collect(self.agents + [self.trunk, self.default], list(calling.calls.values()))
@@ -102,15 +115,19 @@ class Campaign:
     def change(self):
         """The control API changes a callback in mid-run."""
         calls = self.traffic.inbound(400)
-        before = {call.label: name(self.world.takes(call.number, call.shown, time.time())) for call in calls}
+        later = self.traffic.inbound(100)
+        before = {call.label: name(self.world.takes(call.number, call.shown, time.time())) for call in calls + later}
         calling = Calling(self.ports, self.folder, self.outside, calls, RATE)
-        time.sleep(1.5)
+        self.await_landings(150)
         role = Role(self.world.desks[2], [self.world.sources[n] for n in [0, 1, 3, 6]])
         begun = time.time()
         self.daemon.configure(role)
         done = time.time()
         self.world.configure(role)
         self.finish(calling)
+        # However long the change took, there are calls after it.
+        self.send(self.outside, later)
+        calls += later
         moved = [call for call in calls if before[call.label] != self.expected(call)]
         early = [call for call in moved if call.landings and call.landings[0][1] < begun]
         late = [call for call in moved if call.sent > done]
@@ -126,17 +143,22 @@ class Campaign:
         """The daemon is killed in mid-run, calls are placed while it is away, and it starts again."""
         calls = self.traffic.inbound(900)
         calling = Calling(self.ports, self.folder, self.outside, calls, RATE)
-        time.sleep(1.2)
+        self.await_landings(100)
         killing = time.time()
         self.daemon.kill()
         killed = time.time()
         meanwhile = self.traffic.outbound_to_others(60)
         self.send(self.inside, meanwhile)
-        time.sleep(0.7)
+        self.await_landings(50, self.default)
         starting = time.time()
         self.daemon.start()
         started = time.time() + WARY
         self.finish(calling)
+        # However long the restart took, there are calls after it.
+        time.sleep(max(0, started - time.time()))
+        later = self.traffic.inbound(60)
+        self.send(self.outside, later)
+        calls += later
         before = [call for call in calls if call.landings and call.landings[0][1] < killing]
         away = [call for call in calls if call.sent > killed and call.landings and call.landings[0][1] < starting]
         again = [call for call in calls if call.sent > started]
