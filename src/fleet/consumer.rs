@@ -228,7 +228,7 @@ impl Consumer {
 
     /// The stream has lost something, or is another one: all that it has is taken again, and it gets all that the node has.
     fn roll_back(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        let has_something = self.has_something() && !self.link.settings.is_planted(Planted::NoRepublish);
+        let has_something = self.has_something();
         self.begin_again(bounds, has_something)
     }
 
@@ -242,7 +242,7 @@ impl Consumer {
     fn begin_again(&mut self, bounds: &Bounds, republish: bool) -> Result<(), StepError> {
         let old = self.place;
         let position = Position(bounds.first.0.saturating_sub(1));
-        let republish = republish || old.republish;
+        let republish = (republish || old.republish) && !self.link.settings.is_planted(Planted::NoRepublish);
         let mut place = Place { incarnation: bounds.incarnation, position, republish, ..Place::default() };
         if position > Position::START {
             // A node that had taken what the stream has forgotten since can do without.
