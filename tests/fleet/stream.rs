@@ -213,6 +213,7 @@ impl Stream for Port {
         Ok(position)
     }
 
+    #[allow(clippy::only_used_in_recursion, reason = "it says all that it has")]
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
         const MILLI: Duration = Duration::from_millis(1);
         let deliveries = self.look(after)?;
@@ -220,7 +221,7 @@ impl Stream for Port {
             return Ok(deliveries);
         }
         std::thread::sleep(MILLI);
-        self.consume(after, limit, wait - MILLI)
+        self.consume(after, limit, wait.saturating_sub(MILLI))
     }
 
     fn bounds(&self) -> Result<Bounds, StreamError> {
