@@ -267,7 +267,7 @@ impl Consumer {
         }
     }
 
-    fn count(&self, events: &[Event], did: &[Result<Applied, ServiceError>]) {
+    fn count(&mut self, events: &[Event], did: &[Result<Applied, ServiceError>]) {
         let plan = self.service.plan();
         for (event, did) in events.iter().zip(did) {
             match (event, did) {

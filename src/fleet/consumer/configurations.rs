@@ -7,7 +7,8 @@ use super::{Consumer, Load};
 use crate::event::{Configuration, Event};
 
 impl Consumer {
-    pub(super) fn conflict(&self, what: String) {
+    pub(super) fn conflict(&mut self, what: String) {
+        self.place.is_in_conflict = true;
         self.link.stand(Standing::Conflict(what));
     }
 
