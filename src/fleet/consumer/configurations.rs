@@ -115,4 +115,12 @@ impl Consumer {
         }
         Ok(())
     }
+
+    /// Where the stream acknowledged a configuration of the node's and has another one by now, or none that counts.
+    pub(super) fn lost_configuration(&self) -> Option<Position> {
+        let state = self.link.state();
+        let is_known = (state.configuration, state.sequence) == (self.place.configuration, self.place.sequence);
+        let is_lost = !is_known && state.configuration <= self.place.position;
+        (is_lost && !matches!(state.standing, Standing::Conflict(_))).then_some(state.configuration)
+    }
 }
