@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 seconds="${1:-10}"
 
 cargo +nightly fuzz build
-for target in ops number bodies; do
+for target in ops number bodies fleet; do
     cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -use_value_profile=1
 done
 

@@ -139,8 +139,8 @@ fn write(link: &Link, service: &Service, aside: &Arc<dyn Aside>, head: Head) -> 
             // The end of what is read.
             drop(sender);
         };
-        let made = thread::Builder::new().name("dialback-snapshot".into()).spawn_scoped(scope, make);
-        made.map_err(StepError::Snapshot)?;
+        let thread = thread::Builder::new().name("dialback-snapshot".into()).spawn_scoped(scope, make);
+        thread.map_err(StepError::Snapshot)?;
         let mut content = Content { sections, section: Vec::new(), at: 0, failed: &failed };
         let written = link.stream.write_snapshot(head.at, &mut content);
         // Whoever makes it must not wait for somebody who reads no more.

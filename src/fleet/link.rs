@@ -185,7 +185,9 @@ impl Link {
         let reached = state.acked_entry;
         let done = take_while(&mut state.waiting, |(entry, _, _)| *entry <= reached);
         drop(state);
-        done.into_iter().for_each(|(_, _, done)| done(Ok(())));
+        for (_, _, done) in done {
+            done(Ok(()));
+        }
     }
 
     /// The last entry of the outbox that the stream has acknowledged.
@@ -200,7 +202,9 @@ impl Link {
         let mut state = self.state();
         let done = take_while(&mut state.waiting, |(_, since, _)| now.millis_since(*since) >= wait);
         drop(state);
-        done.into_iter().for_each(|(_, _, done)| done(Err(ServiceError::NotReplicated)));
+        for (_, _, done) in done {
+            done(Err(ServiceError::NotReplicated));
+        }
     }
 
     /// Waits until there may be something to publish, or for that long.
@@ -223,7 +227,9 @@ impl Link {
         let done: Vec<_> = state.waiting.drain(..).collect();
         drop(state);
         self.changed.notify_all();
-        done.into_iter().for_each(|(_, _, done)| done(Err(ServiceError::NotReplicated)));
+        for (_, _, done) in done {
+            done(Err(ServiceError::NotReplicated));
+        }
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -170,6 +170,13 @@ pub fn read(payload: &[u8]) -> Result<Message, Unreadable> {
     Ok(Message { node, sent_at, body })
 }
 
+/// The same bytes with a sum behind them, for fuzzers.
+#[cfg(feature = "__testing")]
+#[doc(hidden)]
+pub fn seal(bytes: &[u8]) -> Vec<u8> {
+    [bytes, &xxh3_64(bytes).to_be_bytes()].concat()
+}
+
 fn read_head(rest: &mut &[u8]) -> Option<(u8, NodeId, Timestamp)> {
     let [kind] = take(rest)?;
     let node = take(rest)?;

@@ -30,6 +30,8 @@ mod step;
 mod stream;
 
 pub use link::Link;
+#[cfg(feature = "__testing")]
+pub use message::seal;
 pub use message::{Body, Message, NodeId, Unreadable, read};
 #[cfg(feature = "__testing")]
 pub use node::Stepper;

@@ -36,6 +36,7 @@ impl Node {
     ///
     /// # Errors
     /// Where the store cannot, or the system gives no threads.
+    #[allow(clippy::needless_pass_by_value, reason = "the node is their owner")]
     pub fn start(link: Arc<Link>, service: Arc<Service>, log: Log) -> io::Result<Self> {
         let parts = Parts::new(&link, &service, false)?;
         let Parts { publisher, consumer, keeper } = parts;
@@ -141,7 +142,7 @@ impl Parts {
 pub struct Stepper(Parts);
 
 #[cfg(feature = "__testing")]
-#[allow(missing_docs)]
+#[allow(missing_docs, clippy::missing_errors_doc)]
 impl Stepper {
     /// As [`Node::start`], without a thread.
     ///

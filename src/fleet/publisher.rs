@@ -72,7 +72,9 @@ impl Publisher {
         }
         let count = events.len() as u64;
         let mut parcels = Parcels::new(self.link.settings.partitions, self.link.settings.batch);
-        events.iter().for_each(|event| parcels.add(event));
+        for event in &events {
+            parcels.add(event);
+        }
         self.publish(parcels.finish(), last)?;
         self.cursor = last;
         self.link.metrics.count_published(count);

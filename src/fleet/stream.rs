@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// A log that all nodes of a fleet share. JetStream is one; Kafka or Redis Streams would be another implementation of this.
+/// A log that all nodes of a fleet share. `JetStream` is one; Kafka or Redis Streams would be another implementation of this.
 ///
 /// Calls block the thread that makes them, never longer than a bound that the implementation states. They may be made from
 /// several threads at once.

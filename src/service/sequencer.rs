@@ -67,6 +67,9 @@ pub struct Consumed {
 
 impl fmt::Debug for Consumed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumed").field("events", &self.events.len()).field("published", &self.published).finish()
+        f.debug_struct("Consumed")
+            .field("events", &self.events.len())
+            .field("published", &self.published)
+            .finish_non_exhaustive()
     }
 }

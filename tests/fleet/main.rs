@@ -4,6 +4,7 @@
 //! `DIALBACK_FLEET_SEEDS=100000` runs so many, `DIALBACK_FLEET_SEED=7` one, and tells its story.
 
 mod stream;
+mod threads;
 mod verdict;
 mod world;
 

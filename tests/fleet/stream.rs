@@ -160,6 +160,25 @@ impl Port {
     }
 }
 
+impl Port {
+    fn look(&self, after: Position) -> Result<Vec<Delivery>, StreamError> {
+        let mut server = self.reach(true)?;
+        if after.0 + 1 < server.held.first {
+            return Err(StreamError::Gone);
+        }
+        let behind = server.held.messages.partition_point(|message| message.position <= after);
+        let rest = server.held.messages.len() - behind;
+        let shown = if rest > 0 && server.fails(2) { 1 + server.random.below(rest) } else { rest };
+        let mut deliveries = server.held.messages[behind..behind + shown].to_vec();
+        // Some come twice.
+        if shown > 1 && server.fails(5) {
+            let which = server.random.below(shown);
+            deliveries.push(deliveries[which].clone());
+        }
+        Ok(deliveries)
+    }
+}
+
 impl Stream for Port {
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
         let mut server = self.reach(false)?;
@@ -194,21 +213,15 @@ impl Stream for Port {
         Ok(position)
     }
 
-    fn consume(&self, after: Position, _: usize, _: Duration) -> Result<Vec<Delivery>, StreamError> {
-        let mut server = self.reach(true)?;
-        if after.0 + 1 < server.held.first {
-            return Err(StreamError::Gone);
+    #[allow(clippy::only_used_in_recursion, reason = "it says all that it has")]
+    fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
+        const MILLI: Duration = Duration::from_millis(1);
+        let deliveries = self.look(after)?;
+        if !deliveries.is_empty() || wait < MILLI {
+            return Ok(deliveries);
         }
-        let behind = server.held.messages.partition_point(|message| message.position <= after);
-        let rest = server.held.messages.len() - behind;
-        let shown = if rest > 0 && server.fails(2) { 1 + server.random.below(rest) } else { rest };
-        let mut deliveries = server.held.messages[behind..behind + shown].to_vec();
-        // Some come twice.
-        if shown > 1 && server.fails(5) {
-            let which = server.random.below(shown);
-            deliveries.push(deliveries[which].clone());
-        }
-        Ok(deliveries)
+        std::thread::sleep(MILLI);
+        self.consume(after, limit, wait.saturating_sub(MILLI))
     }
 
     fn bounds(&self) -> Result<Bounds, StreamError> {

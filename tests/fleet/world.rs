@@ -228,7 +228,7 @@ impl World {
                 self.counts.partitions += u64::from(is_cut);
                 self.server.cut(node, is_cut);
             }
-            95..98 => self.server.sync(),
+            95..97 => self.server.sync(),
             _ if !self.rolls_back => {}
             _ if self.recreates && self.random.is_one_in(3) => {
                 self.say("the stream is made again");
@@ -239,6 +239,17 @@ impl World {
                 let lost = self.server.crash();
                 self.say(format!("the server crashes and loses {lost}"));
                 self.counts.rollbacks += u64::from(lost > 0);
+                // Now and then it is the power of a whole site.
+                if self.random.is_one_in(2) {
+                    for node in 0..self.nodes.len() {
+                        if self.random.is_one_in(2) && self.nodes[node].running.is_some() {
+                            self.say(format!("{node} restarts with it"));
+                            self.counts.restarts += 1;
+                            self.stop(node);
+                            self.start(node);
+                        }
+                    }
+                }
             }
         }
     }

@@ -1,0 +1,26 @@
+//! Whatever bytes a stream brings, a message is read or refused, never a panic; what is read was written so: a changed byte is refused.
+#![no_main]
+
+use dialback::fleet::{Unreadable, read, seal};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    check(input);
+    // The sum keeps what is behind it from being looked at: once more with a right one.
+    let sealed = seal(input);
+    check(&sealed);
+    if read(&sealed).is_ok() {
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 0x10;
+            assert_eq!(read(&changed), Err(Unreadable::Damaged), "byte {at}");
+        }
+    }
+});
+
+fn check(bytes: &[u8]) {
+    if let Ok(message) = read(bytes) {
+        let shown = format!("{message:?}");
+        assert!(!shown.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() > 15), "{shown}");
+    }
+}

@@ -1,0 +1,117 @@
+//! Configurations: which of them count, and which the stream lacks.
+
+use super::super::StepError;
+use super::super::link::{Standing, digest};
+use super::super::stream::{Position, StreamError};
+use super::{Consumer, Load};
+use crate::event::{Configuration, Event};
+
+impl Consumer {
+    pub(super) fn conflict(&self, what: String) {
+        self.link.stand(Standing::Conflict(what));
+    }
+
+    pub(super) fn is_in_conflict(&self) -> bool {
+        matches!(self.link.state().standing, Standing::Conflict(_))
+    }
+
+    /// How many configurations there are with those that are on their way.
+    pub(super) fn generation(&self, load: &Load) -> u64 {
+        self.service.plan().generation() + load.configurations
+    }
+
+    /// Of one of the node's own configurations; 0 where there is none.
+    pub(super) fn digest(&self, sequence: u64) -> Result<u64, StepError> {
+        Ok(self.aside.configuration(sequence)?.as_ref().map_or(0, digest))
+    }
+
+    /// A configuration counts where it follows the last one that did: every node sees the same ones follow. What was ordered after
+    /// something that the stream has lost since does not, and is passed over by all.
+    pub(super) fn take_configuration(
+        &mut self,
+        configuration: &Configuration,
+        parent: u64,
+        position: Position,
+        load: &mut Load,
+    ) -> Result<(), StepError> {
+        if self.is_in_conflict() {
+            return Ok(());
+        }
+        let sequence = configuration.sequence;
+        let known = self.generation(load);
+        let of_stream = self.place.sequence..=self.place.sequence + 1;
+        if self.is_whole && !of_stream.contains(&sequence) {
+            self.pass_over(position);
+            return Ok(());
+        }
+        if sequence > known + 1 {
+            return Err(StepError::Missing { sequence: known + 1 });
+        }
+        // What it is to be compared with has to be in the store.
+        if load.configurations > 0 {
+            self.hand_in(std::mem::take(load))?;
+        }
+        let follows = parent == self.digest(sequence - 1)?;
+        let held = if sequence > known { None } else { self.aside.configuration(sequence)? };
+        match held {
+            // One's own, on its way into the store, or whose outcome was not known.
+            None if follows => {
+                load.configurations += 1;
+                load.others += 1;
+                load.events.push(Event::Configuration(configuration.clone()));
+            }
+            Some(held) if digest(&held) == digest(configuration) => {}
+            held if self.is_whole && (held.is_none() || sequence == self.place.sequence || !follows) => {
+                self.pass_over(position);
+                return Ok(());
+            }
+            _ => {
+                self.conflict(format!("the stream has another configuration {sequence} than this node"));
+                return Ok(());
+            }
+        }
+        self.is_whole = true;
+        (self.place.configuration, self.place.sequence) = (position, sequence);
+        self.link.state().note(position, configuration, parent);
+        Ok(())
+    }
+
+    /// It is the last one of its subject all the same.
+    pub(super) fn pass_over(&mut self, position: Position) {
+        self.link.metrics.count_refused(1);
+        self.place.configuration = position;
+        let mut state = self.link.state();
+        state.configuration = state.configuration.max(position);
+    }
+
+    /// Once the node has taken what was there when the stream came back: publishes configurations that the stream has lost or
+    /// never had, then lets calls be published, then, after a while, changes of the configuration be made.
+    pub(super) fn settle(&mut self) -> Result<(), StepError> {
+        if self.is_in_conflict() || self.place.position < self.target || !self.has_joined {
+            return Ok(());
+        }
+        let standing = self.link.state().standing.clone();
+        if standing == Standing::Unsettled {
+            let generation = self.service.plan().generation();
+            let sequence = self.link.state().sequence;
+            for sequence in sequence + 1..=generation {
+                let configuration = self.aside.configuration(sequence)?.ok_or(StepError::Missing { sequence })?;
+                match self.link.publish_configuration(&configuration) {
+                    Ok(_) => self.link.metrics.count_republished(1),
+                    // Another node is at it: its are taken first.
+                    Err(StreamError::Superseded) => {
+                        self.target = self.link.stream.bounds()?.last;
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            self.link.stand(Standing::Settling);
+        }
+        let settle = u64::try_from(self.link.settings.settle.as_millis()).unwrap_or(u64::MAX);
+        if standing == Standing::Settling && self.link.now().millis_since(self.back_at) >= settle {
+            self.link.stand(Standing::Settled);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! Nodes with threads of their own, over the embedded store and a stream that behaves.
+
+use crate::random::Random;
+use crate::stream::SimServer;
+use dialback::fleet::{Link, Node, Settings};
+use dialback::metrics::FleetState;
+use dialback::store::FjallStore;
+use dialback::testing::universe::START;
+use dialback::{
+    AgentId, Applied, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Erasure, Event, Lookback,
+    NumberId, Outcome, Reason, Service, ServiceError,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const TENANT: EnvironmentId = EnvironmentId::from_u128(0xE0);
+const SOURCE: AgentId = AgentId::from_u128(0xA1);
+
+struct Place {
+    node: Node,
+    service: Arc<Service>,
+}
+
+fn start(server: &SimServer, which: usize, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
+    let mut settings = Settings::new(|| START);
+    settings.settle = Duration::ZERO;
+    set_up(&mut settings);
+    let link = Link::new(settings, server.port(which));
+    let store = FjallStore::open(path).expect("it opens");
+    let service = Service::start_with(Arc::clone(&link) as _, store, Engine::with_max_pairs(100_000), |_| {});
+    let service = Arc::new(service.expect("it starts"));
+    let node = Node::start(link, Arc::clone(&service), Arc::new(|_| {})).expect("threads");
+    Place { node, service }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+fn ours() -> E164 {
+    E164::from_code(15_550_000).expect("a code")
+}
+
+fn contact(index: u64) -> E164 {
+    E164::from_code(49_000 + index).expect("a code")
+}
+
+fn configure(place: &Place) {
+    until("it follows", || place.node.link().metrics().state() == FleetState::Following);
+    let lookback = Lookback::default();
+    let mut changes = vec![
+        Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback },
+        Change::NumberAdded { id: NumberId::from_u128(1), number: ours() },
+    ];
+    let callback = AgentId::from_u128(0xA2);
+    for (id, direction) in [(SOURCE, Direction::Outbound), (callback, Direction::Inbound)] {
+        let numbers = Some(vec![NumberId::from_u128(1)]);
+        changes.push(Change::AgentCreated { id, name: "agent".into(), label: None, direction });
+        changes.push(Change::CallingSet { id, direction, numbers });
+        changes.push(Change::AgentPublished { id });
+    }
+    changes.push(Change::CallbackSet { id: callback, sources: vec![SOURCE], outcomes: None, lookback: None });
+    place.service.configure(TENANT, START, move |_| Ok(changes)).expect("ordered and in force");
+}
+
+fn call(index: u64) -> Event {
+    let (from, to) = (ours(), contact(index));
+    Event::Call(Call { environment: TENANT, agent: SOURCE, from, to, at: START, outcome: Outcome::Busy })
+}
+
+fn reason(place: &Place, index: u64) -> Reason {
+    place.service.resolve(ours(), Caller::Number(contact(index)), START).reason
+}
+
+#[test]
+fn what_is_recorded_here_is_routed_there_and_survives_both() {
+    let server = SimServer::new(Random::new(1, 1), 3);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let first = start(&server, 0, &path("first"), |_| {});
+    configure(&first);
+    let calls = (0..5000).map(call).collect();
+    let did = first.service.record(calls).expect("it is durable");
+    assert!(did.iter().all(|did| *did == Ok(Applied::Recorded)));
+    let second = start(&server, 1, &path("second"), |_| {});
+    until("all of them come", || second.service.history().len() == 5000);
+    assert_eq!(reason(&second, 4999), Reason::Matched);
+
+    // The other way round, and an erasure.
+    second.service.record(vec![call(5000)]).expect("it is durable");
+    let erasure = Erasure { environment: TENANT, contact: contact(7), until: START };
+    second.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
+    until("it is erased there", || reason(&first, 7) == Reason::NoHistory);
+    until("it is known there", || reason(&first, 5000) == Reason::Matched);
+
+    // What is taken while nobody listens is told later, by another life of the node.
+    server.cut(0, true);
+    first.service.record(vec![call(5001)]).expect("it is durable here");
+    drop(first);
+    server.cut(0, false);
+    assert_eq!(reason(&second, 5001), Reason::NoHistory);
+    let first = start(&server, 0, &path("first"), |_| {});
+    until("it is told", || reason(&second, 5001) == Reason::Matched);
+    let aside = first.service.aside().expect("it has an outbox");
+    until("the outbox is empty", || aside.outbox(0, 1).expect("readable").is_empty());
+    assert_eq!(reason(&first, 7), Reason::NoHistory);
+}
+
+#[test]
+fn replicated_means_that_the_stream_has_it() {
+    let server = SimServer::new(Random::new(1, 1), 1);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = start(&server, 0, directory.path(), |settings| {
+        settings.replicated = true;
+        settings.replicated_wait = Duration::ZERO;
+    });
+    configure(&place);
+    // With no time to wait at all, it is there, in force, and said not to be known to be replicated.
+    server.cut(0, true);
+    assert_eq!(place.service.record(vec![call(1)]), Err(ServiceError::NotReplicated));
+    assert_eq!(reason(&place, 1), Reason::Matched);
+    drop(place);
+    server.cut(0, false);
+    let place = start(&server, 0, directory.path(), |settings| settings.replicated = true);
+    until("it follows", || place.node.link().metrics().state() == FleetState::Following);
+    let before = server.last();
+    assert_eq!(place.service.record(vec![call(2)]), Ok(vec![Ok(Applied::Recorded)]));
+    assert!(server.last() > before, "the stream had it when that was said");
+    let aside = place.service.aside().expect("it has an outbox");
+    until("the first one was told, too", || aside.outbox(0, 1).expect("readable").is_empty());
+}
+
+#[test]
+fn a_new_node_takes_a_snapshot_and_keeps_it() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let first = start(&server, 0, &path("first"), |settings| settings.snapshot_every = Duration::ZERO);
+    configure(&first);
+    first.service.record((0..40_000).map(call).collect()).expect("it is durable");
+    let erasure = Erasure { environment: TENANT, contact: contact(7), until: START };
+    first.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
+    let aside = first.service.aside().expect("it has an outbox");
+    until("they are told", || aside.outbox(0, 1).expect("readable").is_empty());
+    let last = server.last();
+    until("the stream has forgotten them", || server.first() > last);
+    drop(first);
+    let second = start(&server, 1, &path("second"), |_| {});
+    until("it is ready", || second.node.link().metrics().state() == FleetState::Following);
+    assert_eq!(second.service.history().len(), 39_999);
+    // The late report of a contact that was erased before this node was there.
+    assert_eq!(second.service.record(vec![call(7)]), Ok(vec![Ok(Applied::Ignored)]));
+    let aside = second.service.aside().expect("it has an outbox");
+    until("it is stored", || aside.place().expect("readable").is_some());
+    drop(second);
+    let second = start(&server, 1, &path("second"), |_| {});
+    assert_eq!(second.service.history().len(), 39_999);
+    assert_eq!(second.service.record(vec![call(7)]), Ok(vec![Ok(Applied::Ignored)]));
+}
