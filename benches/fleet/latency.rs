@@ -82,7 +82,8 @@ fn of_a_kind(server: &NatsServer, calls: u64, said: &str, durability: &str) {
         }
         // The first ones find the other daemon still taking the configuration.
         if call >= 20 {
-            (waits.push(began.elapsed()), trips.push(trip));
+            waits.push(began.elapsed());
+            trips.push(trip);
         }
     }
     waits.sort_unstable();

@@ -6,7 +6,12 @@
 //! Every part has a server of its own on loopback. Rounds are interleaved, figures are medians, and only ratios are worth something
 //! on a machine that does anything else.
 
-#![allow(clippy::cast_precision_loss, reason = "figures for people")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people"
+)]
 #![allow(dead_code, reason = "what is shared with others, who use more of it")]
 
 #[path = "../figures/args.rs"]

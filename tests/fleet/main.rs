@@ -8,6 +8,8 @@ mod threads;
 mod verdict;
 mod world;
 
+#[path = "../support/stream.rs"]
+mod conformance;
 #[path = "../crash/random.rs"]
 mod random;
 
@@ -105,4 +107,14 @@ fn planted_bugs_are_found() {
         let (seed, why, _) = run_all(0..5_000, Some(bug)).expect_err("it is found");
         println!("{bug:?}: seed {seed}: {why}");
     }
+}
+
+/// What is simulated has to be a stream: it never waits and knows no limits, so all but that.
+#[test]
+fn without_faults_it_does_what_every_stream_does() {
+    conformance::conforms_in(&["empty", "order", "expectations", "snapshots"], || {
+        let server = stream::SimServer::new(random::Random::new(1, 0), 2);
+        server.heal();
+        Box::new(move || server.port(0))
+    });
 }

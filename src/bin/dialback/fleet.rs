@@ -16,6 +16,7 @@ const MONITOR_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Fleet")]
+#[allow(clippy::struct_field_names, reason = "they are the options' names")]
 pub(crate) struct FleetOptions {
     /// Share calls and configurations with the other nodes of a fleet through NATS JetStream: the URLs of its servers, with
     /// commas between them, such as `nats://host:4222` or `tls://user:password@host:4222`
