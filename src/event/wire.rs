@@ -106,7 +106,9 @@ mod tests {
     #[test]
     fn what_was_written_is_read_and_what_is_cut_short_is_not() {
         let mut bytes = Vec::new();
-        events().iter().for_each(|event| write(event, &mut bytes));
+        for event in &events() {
+            write(event, &mut bytes);
+        }
         assert_eq!(bytes.len(), LONGEST + 30);
         let mut rest = bytes.as_slice();
         for event in events() {

@@ -162,7 +162,9 @@ mod tests {
         let scope = Scope::from_bits(5).expect("a scope");
         let mut content = Vec::new();
         let pairs = vec![(scope, contact, register()), (scope, E164::from_digits("1").expect("digits"), register())];
-        pairs.iter().for_each(|pair| write_pair(*pair, &mut content));
+        for pair in &pairs {
+            write_pair(*pair, &mut content);
+        }
         assert_eq!(content.len(), 36);
         let mut bytes = head.to_bytes();
         bytes.extend(Section { kind: b'P', content }.to_bytes());
