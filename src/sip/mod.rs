@@ -20,7 +20,7 @@
 //! caller is believed (RFC 3325).
 //!
 //! # Costs
-//! An answer takes some microseconds and some kilobytes, all of which are given back; the decisions of the last half minute are held
+//! An answer takes tens of microseconds at the most and some kilobytes, all of which are given back; the decisions of the last half minute are held
 //! in 8 MiB at the most. A connection takes about as many bytes as its longest message.
 
 mod caller;
