@@ -117,11 +117,10 @@ fn secret(parts: &Parts) -> Option<Cow<'_, str>> {
     let (Some(only), None) = (given.next(), given.next()) else { return None };
     let (scheme, secret) = only.to_str().ok()?.split_once(' ')?;
     let secret = secret.trim_start_matches(' ');
-    match () {
-        () if scheme.eq_ignore_ascii_case("bearer") => Some(secret.into()),
-        () if scheme.eq_ignore_ascii_case("basic") => password(secret).map(Cow::Owned),
-        () => None,
+    if scheme.eq_ignore_ascii_case("basic") {
+        return password(secret).map(Cow::Owned);
     }
+    scheme.eq_ignore_ascii_case("bearer").then_some(Cow::Borrowed(secret))
 }
 
 fn password(credentials: &str) -> Option<String> {
