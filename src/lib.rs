@@ -14,6 +14,7 @@
 //! | the control API inside your own program | `http::router` (feature `http`) |
 //! | the same from C | `capi` (feature `capi`), `include/dialback.h` |
 //! | the SIP redirect door inside your own program | `sip::Door` (feature `sip`) |
+//! | several nodes that share one history | `fleet::Node` (feature `fleet`), `docs/fleet.md` |
 //! | a daemon | the program `dialback` (feature `daemon`) |
 //!
 //! # Guarantees

@@ -167,3 +167,50 @@ fn a_store_that_is_gone_is_not_kept_by_its_upkeep() {
     assert_eq!(upkeep.purged_at(START).expect("nothing is read"), START);
     drop(open(directory.path()));
 }
+
+/// Puts everything into the outbox, and has no stream.
+struct Apart;
+
+impl dialback::service::Sequencer for Apart {
+    fn has_outbox(&self) -> bool {
+        true
+    }
+
+    fn order(&self, _: &dialback::Configuration) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    fn acknowledge(&self, _: u64, done: dialback::service::Acknowledge) {
+        done(Ok(()));
+    }
+}
+
+#[test]
+fn what_a_fleet_has_been_told_leaves_the_outbox_and_the_disk() {
+    use dialback::service::Consumed;
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = FjallStore::open(directory.path()).expect("it opens");
+    let upkeep = store.upkeep();
+    let service = Service::start_with(Arc::new(Apart), store, Engine::new(), |_| {}).expect("it starts");
+    configure(&service, changes()).expect("it is valid");
+    service.record(vec![call(MIDDLE, before(2))]).expect("it is durable");
+    service.record(vec![forget(MIDDLE, before(1))]).expect("it is durable");
+    let aside = service.aside().expect("it has an outbox");
+    let entries = aside.outbox(0, usize::MAX).expect("readable");
+    assert_eq!(entries.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(aside.last_entry().expect("readable"), 2);
+    // Until the others know, the number has to be there.
+    upkeep.purge(None, START).expect("purged");
+    assert!(!files_with(directory.path(), MIDDLE).is_empty(), "the check can fail");
+    let (done, answer) = mpsc::channel();
+    let told = Consumed { published: Some(2), place: Some(b"here".to_vec()), ..Consumed::default() };
+    service.submit_consumed(told, move |did| done.send(did).expect("it is waited for"));
+    answer.recv().expect("an answer").expect("it is durable");
+    assert_eq!(aside.outbox(0, 1).expect("readable"), []);
+    assert_eq!(aside.last_entry().expect("readable"), 0);
+    upkeep.purge(None, START).expect("purged");
+    assert_eq!(files_with(directory.path(), MIDDLE), Vec::<String>::new());
+    drop(service);
+    let store = FjallStore::open(directory.path()).expect("it opens");
+    assert_eq!(store.aside().expect("there").place().expect("readable").as_deref(), Some(&b"here"[..]));
+}
