@@ -251,6 +251,11 @@ impl Consumer {
     /// Own messages that the stream has acknowledged must come by where it said. The last entry of the outbox among them.
     fn look_for_own(&mut self) -> Result<Option<u64>, StepError> {
         let mut published = None;
+        if let Some(lost) = self.lost_configuration() {
+            let bounds = self.link.stream.bounds()?;
+            self.roll_back(&bounds)?;
+            return Err(StepError::Lost(lost));
+        }
         loop {
             let acked = match self.link.state().acked.front() {
                 Some(acked) if acked.position <= self.place.position => *acked,
@@ -267,7 +272,7 @@ impl Consumer {
         }
     }
 
-    fn count(&self, events: &[Event], did: &[Result<Applied, ServiceError>]) {
+    fn count(&mut self, events: &[Event], did: &[Result<Applied, ServiceError>]) {
         let plan = self.service.plan();
         for (event, did) in events.iter().zip(did) {
             match (event, did) {

@@ -147,6 +147,15 @@ impl Link {
         self.show();
     }
 
+    /// The stream is taken from its beginning: what was known of it is not known any more.
+    pub(super) fn begin_again(&self) {
+        let mut state = self.state();
+        state.standing = Standing::Unsettled;
+        state.acked.clear();
+        state.epoch += 1;
+        state.consumed = Position::START;
+    }
+
     /// Notes how the node stands.
     pub(super) fn stand(&self, standing: Standing) {
         let mut state = self.state();

@@ -18,12 +18,15 @@ pub(super) struct Place {
     pub(super) sequence: u64,
     /// Whether all that the node has is still to be published again.
     pub(super) republish: bool,
+    /// Whether the stream has another configuration than the node: it takes and gives no more of them.
+    pub(super) is_in_conflict: bool,
 }
 
 impl Place {
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let Self { incarnation, position, witness, configuration, sequence, republish } = self;
-        let words = [incarnation, position.0, witness, configuration.0, sequence, u64::from(republish)];
+        let Self { incarnation, position, witness, configuration, sequence, republish, is_in_conflict } = self;
+        let flags = u64::from(republish) | u64::from(is_in_conflict) << 1;
+        let words = [incarnation, position.0, witness, configuration.0, sequence, flags];
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
         bytes.extend(xxh3_64(&bytes).to_be_bytes());
         bytes
@@ -34,14 +37,16 @@ impl Place {
         let (words, sum) = bytes.split_last_chunk::<8>()?;
         let mut rest = words;
         let mut word = || take(&mut rest).map(u64::from_be_bytes);
-        let place = Self {
+        let mut place = Self {
             incarnation: word()?,
             position: Position(word()?),
             witness: word()?,
             configuration: Position(word()?),
             sequence: word()?,
-            republish: word()? != 0,
+            ..Self::default()
         };
+        let flags = word()?;
+        (place.republish, place.is_in_conflict) = (flags & 1 != 0, flags & 2 != 0);
         (rest.is_empty() && xxh3_64(words).to_be_bytes() == *sum).then_some(place)
     }
 }
@@ -53,7 +58,11 @@ mod tests {
     #[test]
     fn a_place_is_read_as_it_was_written() {
         let (position, configuration) = (Position(8), Position(5));
-        let place = Place { incarnation: 1, position, witness: 3, configuration, sequence: 4, republish: true };
+        let place = Place { incarnation: 1, position, witness: 3, configuration, sequence: 4, ..Place::default() };
+        for (republish, is_in_conflict) in [(true, false), (false, true)] {
+            let flagged = Place { republish, is_in_conflict, ..place };
+            assert_eq!(Place::from_bytes(&flagged.to_bytes()), Some(flagged));
+        }
         let bytes = place.to_bytes();
         assert_eq!(Place::from_bytes(&bytes), Some(place));
         for bit in 0..bytes.len() * 8 {

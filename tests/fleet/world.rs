@@ -213,7 +213,14 @@ impl World {
             55..61 => self.keep(node),
             61..82 => self.call(node),
             82..85 => self.erase(node),
-            85..91 => self.configure(node),
+            // Mostly where it can be done.
+            85..91 => {
+                let follows = |node: &usize| self.state(*node) == Some(FleetState::Following);
+                let can = (0..self.nodes.len()).filter(follows).collect::<Vec<_>>();
+                let is_any = can.is_empty() || self.random.is_one_in(4);
+                let node = if is_any { node } else { can[self.random.below(can.len())] };
+                self.configure(node);
+            }
             91..92 => {
                 self.say(format!("{node} restarts"));
                 self.counts.restarts += 1;
@@ -355,12 +362,14 @@ impl World {
         let kind = self.random.below(4);
         let decide = move |plan: &dialback::Plan| {
             let mut changes = Vec::new();
+            let add_number = Change::NumberAdded { id: number, number: digits };
             if plan.environment(environment).is_none() {
                 let lookback = Lookback::default();
                 changes.push(Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback });
+                changes.extend(Some(add_number.clone()).filter(|_| kind > 1));
             }
             changes.push(match kind {
-                0 => Change::NumberAdded { id: number, number: digits },
+                0 => add_number,
                 1 => Change::EnvironmentSet {
                     name: format!("acme {made}"),
                     dial_plan: DialPlan::NONE,
@@ -391,9 +400,10 @@ impl World {
             Err(error) => panic!("{error}"),
         }
         // It may be in force somewhere, sooner or later.
-        if kind == 0 {
+        if kind != 1 {
             self.numbers.push((environment, digits));
-        } else if kind > 1 {
+        }
+        if kind > 1 {
             self.agents.push((environment, agent));
         }
     }

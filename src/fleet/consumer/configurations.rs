@@ -7,7 +7,8 @@ use super::{Consumer, Load};
 use crate::event::{Configuration, Event};
 
 impl Consumer {
-    pub(super) fn conflict(&self, what: String) {
+    pub(super) fn conflict(&mut self, what: String) {
+        self.place.is_in_conflict = true;
         self.link.stand(Standing::Conflict(what));
     }
 
@@ -113,5 +114,13 @@ impl Consumer {
             self.link.stand(Standing::Settled);
         }
         Ok(())
+    }
+
+    /// Where the stream acknowledged a configuration of the node's and has another one by now, or none that counts.
+    pub(super) fn lost_configuration(&self) -> Option<Position> {
+        let state = self.link.state();
+        let is_known = (state.configuration, state.sequence) == (self.place.configuration, self.place.sequence);
+        let is_lost = !is_known && state.configuration <= self.place.position;
+        (is_lost && !matches!(state.standing, Standing::Conflict(_))).then_some(state.configuration)
     }
 }

@@ -53,6 +53,9 @@ impl Consumer {
             self.begin_again(bounds, republish)?;
         }
         self.has_joined = true;
+        if self.place.is_in_conflict {
+            self.conflict("the stream has other configurations than this node, since before it was started".into());
+        }
         self.committed = self.place;
         self.tell_place()?;
         Ok(())
@@ -113,6 +116,8 @@ impl Consumer {
         let position = Position(bounds.first.0.saturating_sub(1));
         let republish = (republish || old.republish) && !self.link.settings.is_planted(Planted::NoRepublish);
         let mut place = Place { incarnation: bounds.incarnation, position, republish, ..Place::default() };
+        // Whether that is so still, is to be seen.
+        self.link.begin_again();
         if position > Position::START {
             // A node that had taken what the stream has forgotten since can do without.
             let had_it = old.incarnation == bounds.incarnation && old.position >= position;
@@ -123,15 +128,10 @@ impl Consumer {
                 _ => {}
             }
         }
+        place.is_in_conflict = self.is_in_conflict();
         self.place = place;
         self.committed = place;
         self.own.clear();
-        {
-            let mut state = self.link.state();
-            state.acked.clear();
-            state.epoch += 1;
-            state.consumed = Position::START;
-        }
         self.tell_place()?;
         self.link.stand(Standing::Unsettled);
         (self.target, self.back_at) = (bounds.last, self.link.now());
