@@ -486,7 +486,7 @@ impl Ledger {
         loop {
             let (status, answer) = self.ask(method, path, body.map(Value::to_string)).expect("the daemon answers");
             // Of a fleet: nothing was done, and it is to be repeated.
-            if status == 409 && answer["code"] == "CONFIGURATION_SUPERSEDED" {
+            if answer["code"] == "CONFIGURATION_SUPERSEDED" || answer["code"] == "STREAM_AWAY" {
                 sleep(Duration::from_millis(20));
                 continue;
             }
