@@ -12,6 +12,7 @@
 //! | decisions inside your own gateway, state from elsewhere | [`Engine`]: [`configure`](Engine::configure), [`apply`](Engine::apply), [`resolve`](Engine::resolve) |
 //! | the same, durable | [`Service`] over a [`store`] (feature `store`) |
 //! | the control API inside your own program | `http::router` (feature `http`) |
+//! | several nodes that share one history | `fleet::Node` (feature `fleet`), `docs/fleet.md` |
 //! | a daemon | the program `dialback` (feature `daemon`) |
 //!
 //! # Guarantees

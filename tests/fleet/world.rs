@@ -294,7 +294,8 @@ impl World {
         let did = self.step(node, "consumes", Stepper::consume);
         let now = self.server.last();
         if now > last {
-            self.say(format!("{node} publishes configurations up to {now}"));
+            let state = self.state(node);
+            self.say(format!("{node} publishes configurations up to {now}, {state:?}"));
         }
         did
     }

@@ -75,14 +75,14 @@ impl Consumer {
         Ok(())
     }
 
-    /// Whether the message at the place is the one that was there.
+    /// Whether the message at the place is the one that was there. One that the stream has forgotten says nothing: what is behind it
+    /// may be behind another.
     pub(super) fn has_witness(&self, bounds: &Bounds) -> Result<bool, StepError> {
         let Place { position, witness, .. } = self.place;
-        let is_blind = self.link.settings.is_planted(Planted::NoWitness);
-        Ok(is_blind
-            || position == Position::START
-            || bounds.first > position
-            || self.fingerprint_at(position)? == Some(witness))
+        if position == Position::START || self.link.settings.is_planted(Planted::NoWitness) {
+            return Ok(bounds.first.0 <= position.0 + 1);
+        }
+        Ok(bounds.first <= position && self.fingerprint_at(position)? == Some(witness))
     }
 
     pub(super) fn fingerprint_at(&self, position: Position) -> Result<Option<u64>, StepError> {
