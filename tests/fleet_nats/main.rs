@@ -8,6 +8,7 @@ mod stream;
 
 mod away;
 mod foreign;
+mod overtaken;
 mod share;
 mod snapshot;
 

@@ -483,10 +483,13 @@ impl Ledger {
 
     /// The answer to a request that has to succeed.
     fn must(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let mut tries = 0;
         loop {
             let (status, answer) = self.ask(method, path, body.map(Value::to_string)).expect("the daemon answers");
+            tries += 1;
             // Of a fleet: nothing was done, and it is to be repeated.
-            if status == 409 && answer["code"] == "CONFIGURATION_SUPERSEDED" {
+            let is_undone = answer["code"] == "CONFIGURATION_SUPERSEDED" || answer["code"] == "STREAM_AWAY";
+            if is_undone && tries < 3000 {
                 sleep(Duration::from_millis(20));
                 continue;
             }

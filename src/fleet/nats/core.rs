@@ -142,7 +142,9 @@ impl Core {
 
     /// What the stream was when this connection began, or since it was last doubted.
     pub(super) async fn prepared(&self) -> Result<Arc<Prepared>, StreamError> {
-        let generation = self.connected(GRACE).await?;
+        // One that has never been there may take a while.
+        let at_most = if self.link.borrow().generation == 0 { self.options.patience } else { GRACE };
+        let generation = self.connected(at_most).await?;
         let mut held = self.prepared.lock().await;
         if let Some(prepared) = held.as_ref().filter(|prepared| prepared.generation == generation) {
             return Ok(Arc::clone(prepared));

@@ -37,7 +37,7 @@ use std::time::Duration;
 ///
 /// Brings two threads. Calls block: from a thread of an async runtime, make them where that may be blocked. None waits longer
 /// than [`NatsOptions::patience`] for the server to do the next thing ([`Stream::consume`]: that and what it was told to wait);
-/// while there is no connection they fail after a fifth of a second.
+/// while there is no connection any more they fail after a fifth of a second.
 #[derive(Clone)]
 pub struct NatsStream {
     core: Arc<Core>,
