@@ -8,7 +8,7 @@
 
 mod answer;
 #[cfg(feature = "store")]
-#[cfg_attr(not(feature = "fleet"), allow(dead_code, reason = "only nodes of a fleet read them"))]
+#[cfg_attr(not(feature = "fleet"), allow(dead_code, reason = "a store only keeps what a fleet reads"))]
 pub(crate) mod wire;
 
 pub use answer::{Answer, AnswerBody};
