@@ -20,7 +20,8 @@ fuzz_target!(|input: &[u8]| {
 
 fn check(bytes: &[u8]) {
     if let Ok(message) = read(bytes) {
-        let shown = format!("{message:?}");
-        assert!(!shown.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() > 15), "{shown}");
+        // However many contacts are in it, it shows none of them.
+        let shown = format!("{:?}", message.body);
+        assert!(shown.len() < 40, "{shown}");
     }
 }
