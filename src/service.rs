@@ -7,7 +7,9 @@
 //! [`ServiceError::NotDurable`] from then on, and the engine goes on routing from memory.
 
 mod carrier;
+mod command;
 mod commit;
+mod group;
 mod loading;
 mod merging;
 mod outbox;
@@ -28,7 +30,8 @@ use crate::store::{Aside, Durability, EventStore, Export, StoreError};
 use crate::tally::Book;
 use crate::time::Timestamp;
 use carrier::Carrier;
-use commit::{Command, Committer, Submitted};
+use command::{Command, Submitted};
+use commit::Committer;
 use loading::Loading;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};

@@ -1,7 +1,7 @@
 //! Carries what was counted over into the book, once a second and whenever somebody asks.
 
 use super::ServiceError;
-use super::commit::{Command, Submitted};
+use super::command::{Command, Submitted};
 use crate::engine::Engine;
 use std::io;
 use std::sync::Arc;

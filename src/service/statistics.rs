@@ -1,7 +1,7 @@
 //! How many calls came back, and how many of them were taken: counting, reading and reporting.
 
 use super::carrier::Done;
-use super::commit::Command;
+use super::command::Command;
 use super::{Report, Service, ServiceError};
 use crate::engine::Routed;
 use crate::id::{AgentId, EnvironmentId};
