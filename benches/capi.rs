@@ -1,8 +1,9 @@
 //! What C pays over Rust for a decision: `cargo bench --bench capi --features capi`.
 //!
-//! Two services with the same world (1,000 numbers, 100,000 pairs, asked in random order), one asked from Rust, one through
-//! its handle as C asks it: by the function's address, with texts. They take turns, 128 decisions each; each figure is the median
-//! of the turns, and each difference the median of the differences between neighbouring turns, which a busy machine moves little.
+//! Each figure has a service of its own with the same world (1,000 numbers, 100,000 pairs, asked in random order), so that none finds
+//! in the caches what another has brought there. C's are asked through a handle as C does it: by the function's address, with texts.
+//! They take turns, 128 decisions each; each figure is the median of the turns, and each difference the median of the differences
+//! between neighbouring turns, which a busy machine moves little.
 #![allow(unsafe_code, reason = "what C calls is unsafe to call")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small numbers")]
 
@@ -169,21 +170,23 @@ fn main() {
             caller_text: contact(index).to_plus_form(),
         })
         .collect();
-    let (service, handle, order) = (service(), handle(&pairs), shuffled());
+    let services: [Service; 4] = std::array::from_fn(|_| service());
+    let [single, read, from_texts, batched] = &services;
+    let (handle, handle_of_batches, order) = (handle(&pairs), handle(&pairs), shuffled());
     let (resolve, resolve_batch) =
         (black_box(dialback_resolve as ResolveFn), black_box(dialback_resolve_batch as BatchFn));
-    let mut reader = service.reader();
+    let mut reader = read.reader();
     let mut out = decision();
     let mut outs = [decision(); BATCH];
-    let mut decisions: Vec<Decision> = vec![service.resolve(pairs[0].dialed, pairs[0].caller, NOW); BATCH];
+    let mut decisions: Vec<Decision> = vec![single.resolve(pairs[0].dialed, pairs[0].caller, NOW); BATCH];
     let mut figures = vec![Vec::new(); 6];
     let chunks: Vec<&[usize]> = order.chunks_exact(NEAR).collect();
     for round in 0..rounds * chunks.len() {
-        // None asks about pairs that another has just brought near.
+        // Nor does any ask about pairs whose texts another has just brought near.
         let some = |which: usize| chunks[(round + which * chunks.len() / 6) % chunks.len()];
         figures[0].push(timed(&pairs, some(0), |near| {
             for pair in near {
-                black_box(service.resolve(pair.dialed, pair.caller, NOW));
+                black_box(single.resolve(pair.dialed, pair.caller, NOW));
             }
         }));
         figures[1].push(timed(&pairs, some(1), |near| {
@@ -195,7 +198,7 @@ fn main() {
             for pair in near {
                 let dialed = E164::parse(pair.dialed_text, &DialPlan::NONE).expect("a number");
                 let caller = Caller::parse(pair.caller_text, &DialPlan::NONE);
-                black_box(service.resolve(dialed, caller, NOW));
+                black_box(from_texts.resolve(dialed, caller, NOW));
             }
         }));
         figures[3].push(timed(&pairs, some(3), |near| {
@@ -211,7 +214,7 @@ fn main() {
         figures[4].push(timed(&pairs, some(4), |near| {
             for some in near.chunks_exact(BATCH) {
                 let calls: [_; BATCH] = std::array::from_fn(|at| (some[at].dialed, some[at].caller));
-                service.resolve_batch_on(&service.plan(), &calls, NOW, &mut decisions);
+                batched.resolve_batch_on(&batched.plan(), &calls, NOW, &mut decisions);
                 black_box(&decisions);
             }
         }));
@@ -220,8 +223,9 @@ fn main() {
                 let ask = |pair: &Asked| Question { dialed: text(pair.dialed_text), caller: text(pair.caller_text) };
                 let questions: [_; BATCH] = std::array::from_fn(|at| ask(&some[at]));
                 // SAFETY: as above.
-                let status =
-                    unsafe { resolve_batch(handle, questions.as_ptr(), BATCH, NOW.millis(), outs.as_mut_ptr()) };
+                let status = unsafe {
+                    resolve_batch(handle_of_batches, questions.as_ptr(), BATCH, NOW.millis(), outs.as_mut_ptr())
+                };
                 assert!(status == Status::Ok && outs[BATCH - 1].reason == 9);
             }
         }));
@@ -240,7 +244,7 @@ fn main() {
         let over = figures[c].iter().zip(&figures[which]).map(|(c, rust)| c - rust).collect();
         println!("{name:34} {:>12.1} {:>+24.1}", median(figures[which].clone()), median(over));
     }
-    assert_eq!(dialback_close(handle), Status::Ok);
+    assert_eq!([handle, handle_of_batches].map(|handle| dialback_close(handle)), [Status::Ok; 2]);
 }
 
 type ResolveFn = unsafe extern "C" fn(
