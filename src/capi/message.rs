@@ -33,8 +33,11 @@ fn keep(failure: Failure) -> Status {
 
 #[cold]
 fn panicked(payload: Box<dyn std::any::Any + Send>) -> Status {
-    // Its own drop may panic. The panic has been reported where it came up, and what it says is not ours to show.
-    std::mem::forget(payload);
+    // The panic has been reported where it came up, and what it says is not ours to show. To drop it may panic as well, with
+    // something that nobody drops.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
     keep(Status::Panicked.into())
 }
 
