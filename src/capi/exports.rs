@@ -159,7 +159,8 @@ pub unsafe extern "C" fn dialback_route(
 
 /// # Safety
 /// As for [`dialback_resolve`].
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "one piece of code for each of the two functions that C calls for every call")]
 unsafe fn decide(
     handle: Handle,
     dialed: (*const c_char, usize),
