@@ -137,7 +137,7 @@ pub(super) async fn decide(
     let there = visible.map_or(home, |environment| calls::dial_plan(&plan, Reach::One(environment)));
     let question = Question { dialed, caller: Caller::parse(&caller, &there), at };
     let (mut trace, tally) = match () {
-        () if holder != visible => (nobody(plan.generation()), None),
+        () if visible.is_none() => (nowhere(&api, &plan, explain), None),
         () if is_call => route(&api, &plan, &question),
         () => (ask(&api, &plan, &question, explain), None),
     };
@@ -172,6 +172,18 @@ fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
         api.requests.decisions.record(begun.nanos());
         Trace { decision, steps: Vec::new() }
     }
+}
+
+/// The decision about a number that the asker does not see. One way for those that there are and those that there are not, so that
+/// the time tells no more than the answer: foreign numbers took a quarter of a microsecond less.
+fn nowhere(api: &Api, plan: &Plan, explain: bool) -> Trace {
+    let begun = Stopwatch::start();
+    let trace = nobody(plan.generation());
+    if !explain {
+        api.service.metrics().count(&trace.decision);
+        api.requests.decisions.record(begun.nanos());
+    }
+    trace
 }
 
 /// The decision of a call that is there to be routed, and where it was counted.
