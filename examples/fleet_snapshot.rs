@@ -8,13 +8,9 @@
 //! process, which it publishes everything to, and write a snapshot. Then a second node with an empty directory takes that.
 
 use dialback::fleet::{Bounds, Delivery, Link, Node, Position, Settings, Snapshot, Stream, StreamError, Subject};
-use dialback::history::Register;
 use dialback::metrics::FleetState;
-use dialback::store::{Batch, Durability, EventStore, FjallStore};
-use dialback::{
-    AgentId, AgentSlot, Change, Configuration, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId,
-    NumberSlot, Outcome, Service, Timestamp,
-};
+use dialback::store::FjallStore;
+use dialback::{Engine, Service, Timestamp};
 use std::error::Error;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -22,8 +18,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const NUMBERS: u64 = 1000;
-const START: u64 = 1_800_000_000_000;
+#[path = "support/filled.rs"]
+mod filled;
+
+use filled::fill;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let pairs: u64 = std::env::args().nth(1).map_or(Ok(10_000_000), |pairs| pairs.parse())?;
@@ -82,34 +80,6 @@ fn start(path: &Path, stream: &Arc<InProcess>) -> Result<(Arc<Link>, Arc<Service
     let link = Link::new(settings, Arc::clone(stream) as _);
     let service = Service::start_with(Arc::clone(&link) as _, FjallStore::open(path)?, Engine::new(), |_| {})?;
     Ok((link, Arc::new(service)))
-}
-
-fn fill(path: &Path, pairs: u64) -> Result<(), Box<dyn Error>> {
-    let mut store = FjallStore::open(path)?.with_durability(Durability::Buffered);
-    let (environment, at) = (EnvironmentId::from_u128(1), Timestamp::from_millis(START));
-    let mut changes =
-        vec![Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() }];
-    changes.extend((0..NUMBERS).map(|n| Change::NumberAdded {
-        id: NumberId::from_u128(u128::from(n) + 1),
-        number: E164::from_code(12_125_550_000 + n).expect("a code"),
-    }));
-    let (id, name) = (AgentId::from_u128(1), "agent".into());
-    changes.push(Change::AgentCreated { id, name, label: None, direction: Direction::Outbound });
-    let configurations = vec![Configuration { sequence: 1, environment, at, changes }];
-    store.commit(&Batch { configurations, ..Batch::default() })?;
-    let all: Vec<u64> = (0..pairs).collect();
-    for some in all.chunks(10_000) {
-        // In no order, as calls come.
-        let register = |n: &u64| {
-            let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let scope = NumberSlot::new(usize::try_from(mixed % NUMBERS).expect("small")).expect("a slot");
-            let contact = E164::from_code(1_000_000_000 + n.wrapping_mul(7919) % 97_000_000_000).expect("a code");
-            let at = Timestamp::from_millis(START + (mixed >> 40));
-            (scope.into(), contact, Register::call(at, Outcome::NoAnswer, AgentSlot::new(0).expect("a slot")))
-        };
-        store.commit(&Batch { registers: some.iter().map(register).collect(), ..Batch::default() })?;
-    }
-    Ok(store.sync()?)
 }
 
 /// A stream in memory.

@@ -81,7 +81,8 @@ fn read_number(bytes: &mut &[u8]) -> Option<E164> {
     E164::from_code(u64::from_be_bytes(code))
 }
 
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+/// Takes so many bytes off; `None` where there are fewer.
+pub(crate) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*taken)

@@ -15,7 +15,8 @@
 //! 32 bytes, then environment (16), pseudonym (16) and until when (8) of each erasure. All is big-endian. No two messages are equal, so a
 //! message's fingerprint tells whether the one at a position is still the one that was there.
 
-use crate::event::{Configuration, Event, wire};
+use crate::event::wire::{self, take};
+use crate::event::{Configuration, Event};
 use crate::id::EnvironmentId;
 use crate::time::Timestamp;
 use std::fmt;
@@ -204,12 +205,6 @@ fn read_pseudonyms(mut rest: &[u8]) -> Option<Body> {
         erasures.push((environment, pseudonym, until));
     }
     Some(Body::Pseudonyms { keys, erasures })
-}
-
-pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(*taken)
 }
 
 #[cfg(test)]

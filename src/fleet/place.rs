@@ -1,7 +1,7 @@
 //! Where a node stands in its stream.
 
-use super::message::take;
 use super::stream::Position;
+use crate::event::wire::take;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Where a node stands in its stream: stored in the same commit as what it took up to there.

@@ -132,8 +132,7 @@ pub(super) async fn decide(
     let is_call = !explain && at.is_none() && !is_operator;
     let at = at.unwrap_or(now);
 
-    let holder = plan.dialed(dialed).map(NumberView::environment);
-    let visible = holder.filter(|environment| reach.covers(*environment));
+    let visible = plan.dialed(dialed).map(NumberView::environment).filter(|environment| reach.covers(*environment));
     let there = visible.map_or(home, |environment| calls::dial_plan(&plan, Reach::One(environment)));
     let question = Question { dialed, caller: Caller::parse(&caller, &there), at };
     let (mut trace, tally) = match () {

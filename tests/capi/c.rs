@@ -75,11 +75,11 @@ pub(crate) fn resolve_batch<const N: usize>(handle: Handle, calls: [(&str, &str)
 pub(crate) fn explain(handle: Handle, dialed: &str, caller: &str, now: u64) -> (DecisionOut, String) {
     let mut out = decision();
     let ((dialed, dialed_len), (caller, caller_len)) = (parts(dialed), parts(caller));
-    let mut needed = 0;
     let mut ask = |buffer: &mut [u8]| {
+        let mut needed = 0;
         let (start, capacity) = (buffer.as_mut_ptr().cast(), buffer.len());
         // SAFETY: as above, and the buffer is as long as is said.
-        unsafe {
+        let status = unsafe {
             dialback_explain(
                 handle,
                 dialed,
@@ -92,30 +92,14 @@ pub(crate) fn explain(handle: Handle, dialed: &str, caller: &str, now: u64) -> (
                 capacity,
                 &mut needed,
             )
-        }
+        };
+        (status, needed)
     };
     let mut short = [0xA5; 4];
-    assert_eq!((ask(&mut short), short), (Status::ShortBuffer, [0xA5; 4]));
+    let (status, needed) = ask(&mut short);
+    assert_eq!((status, short), (Status::ShortBuffer, [0xA5; 4]));
     let mut buffer = vec![0xA5; needed];
-    let mut ask = |buffer: &mut [u8]| {
-        let (start, capacity) = (buffer.as_mut_ptr().cast(), buffer.len());
-        // SAFETY: as above.
-        unsafe {
-            dialback_explain(
-                handle,
-                dialed,
-                dialed_len,
-                caller,
-                caller_len,
-                now,
-                &mut out,
-                start,
-                capacity,
-                &mut needed,
-            )
-        }
-    };
-    assert_eq!(ask(&mut buffer), Status::Ok);
+    assert_eq!(ask(&mut buffer).0, Status::Ok);
     (out, CStr::from_bytes_with_nul(&buffer).expect("all of it, and a NUL").to_str().expect("UTF-8").to_owned())
 }
 

@@ -3,7 +3,7 @@
 use crate::c;
 use dialback::capi::*;
 use dialback::testing::scenario::{Action, Answer, Door, File, Refusal, Report, run};
-use dialback::{AgentId, Change, E164, EnvironmentId, Lookback, Outcome, Reason, Route, Timestamp};
+use dialback::{AgentId, EnvironmentId, Outcome, Reason, Route, Timestamp};
 use std::path::Path;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -37,7 +37,7 @@ impl Door for CDoor {
     }
 
     fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
-        let changes = serde_json::to_string(&[change(action)]).expect("JSON");
+        let changes = serde_json::to_string(&[action.to_change()]).expect("JSON");
         match c::configure(self.handle, &environment.to_string(), &changes, NOW.millis()) {
             Status::Ok => Ok(()),
             Status::Refused => {
@@ -107,26 +107,6 @@ fn answer(decision: &DecisionOut) -> Answer {
         reason: Reason::ALL[decision.reason as usize - 1],
         source: (decision.outcome != 0).then(|| id(decision.source_agent)),
         called_at: (decision.outcome != 0).then(|| Timestamp::from_millis(decision.called_at_ms)),
-    }
-}
-
-fn change(action: &Action) -> Change {
-    match action.clone() {
-        Action::SetEnvironment { name, dial_plan, lookback } => Change::EnvironmentSet { name, dial_plan, lookback },
-        Action::AddNumber { id, number } => {
-            Change::NumberAdded { id, number: E164::parse_international(&number).expect("a number") }
-        }
-        Action::ReleaseNumber(id) => Change::NumberReleased { id },
-        Action::NameDefault { number, agent } => Change::DefaultAgentSet { number, agent },
-        Action::CreateAgent { id, name, direction } => Change::AgentCreated { id, name, label: None, direction },
-        Action::SetCalling { id, direction, numbers } => Change::CallingSet { id, direction, numbers },
-        Action::Publish(id) => Change::AgentPublished { id },
-        Action::Unpublish(id) => Change::AgentUnpublished { id },
-        Action::DeleteAgent(id) => Change::AgentDeleted { id },
-        Action::SetCallback { id, sources, statuses, lookback_days } => {
-            Change::CallbackSet { id, sources, outcomes: statuses, lookback: lookback_days.map(Lookback::from_days) }
-        }
-        Action::RemoveCallback(id) => Change::CallbackRemoved { id },
     }
 }
 

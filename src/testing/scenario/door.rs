@@ -1,7 +1,8 @@
 //! What a scenario asks of a door: the library, HTTP, and what comes later.
 
 use crate::{
-    AgentId, DialPlan, Direction, EnvironmentId, Lookback, NumberId, Outcome, OutcomeSet, Reason, Route, Timestamp,
+    AgentId, Change, DialPlan, Direction, E164, EnvironmentId, Lookback, NumberId, Outcome, OutcomeSet, Reason, Route,
+    Timestamp,
 };
 
 /// A way into a new and empty installation. Everything that a door cannot do is a failed test: it panics.
@@ -94,6 +95,32 @@ pub enum Action {
     },
     /// `DELETE /agents/{id}/callback`
     RemoveCallback(AgentId),
+}
+
+impl Action {
+    /// What it changes, for doors that take changes.
+    pub fn to_change(&self) -> Change {
+        match self.clone() {
+            Self::SetEnvironment { name, dial_plan, lookback } => Change::EnvironmentSet { name, dial_plan, lookback },
+            Self::AddNumber { id, number } => {
+                Change::NumberAdded { id, number: E164::parse_international(&number).expect("a number with its +") }
+            }
+            Self::ReleaseNumber(id) => Change::NumberReleased { id },
+            Self::NameDefault { number, agent } => Change::DefaultAgentSet { number, agent },
+            Self::CreateAgent { id, name, direction } => Change::AgentCreated { id, name, label: None, direction },
+            Self::SetCalling { id, direction, numbers } => Change::CallingSet { id, direction, numbers },
+            Self::Publish(id) => Change::AgentPublished { id },
+            Self::Unpublish(id) => Change::AgentUnpublished { id },
+            Self::DeleteAgent(id) => Change::AgentDeleted { id },
+            Self::SetCallback { id, sources, statuses, lookback_days } => Change::CallbackSet {
+                id,
+                sources,
+                outcomes: statuses,
+                lookback: lookback_days.map(Lookback::from_days),
+            },
+            Self::RemoveCallback(id) => Change::CallbackRemoved { id },
+        }
+    }
 }
 
 /// `POST /calls`

@@ -7,8 +7,8 @@ use crate::testing::driver::check_trace;
 use crate::testing::recording::RecordingStore;
 use crate::testing::universe::START;
 use crate::{
-    Call, Caller, Change, ConfigError, DialPlan, E164, Engine, EnvironmentId, Erasure, Event, Lookback, Plan, Service,
-    ServiceError, Timestamp,
+    Call, Caller, ConfigError, DialPlan, E164, Engine, EnvironmentId, Erasure, Event, Plan, Service, ServiceError,
+    Timestamp,
 };
 
 /// The engine, as an embedder without a store uses it.
@@ -21,7 +21,7 @@ impl Door for EngineDoor {
     }
 
     fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
-        match self.0.configure(environment, START, vec![change(action)]) {
+        match self.0.configure(environment, START, vec![action.to_change()]) {
             Ok(_) => Ok(()),
             Err(error) => Err(refusal(&error)),
         }
@@ -84,7 +84,7 @@ impl Door for ServiceDoor {
     }
 
     fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
-        let change = change(action);
+        let change = action.to_change();
         match self.service.configure(environment, START, move |_| Ok(vec![change])) {
             Ok(_) => Ok(()),
             Err(ServiceError::Config(error)) => Err(refusal(&error)),
@@ -103,26 +103,6 @@ impl Door for ServiceDoor {
     fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer {
         self.service = start(&self.store);
         route(self.service.engine(), dialed, caller, at)
-    }
-}
-
-fn change(action: &Action) -> Change {
-    match action.clone() {
-        Action::SetEnvironment { name, dial_plan, lookback } => Change::EnvironmentSet { name, dial_plan, lookback },
-        Action::AddNumber { id, number } => {
-            Change::NumberAdded { id, number: E164::parse_international(&number).expect("a number with its +") }
-        }
-        Action::ReleaseNumber(id) => Change::NumberReleased { id },
-        Action::NameDefault { number, agent } => Change::DefaultAgentSet { number, agent },
-        Action::CreateAgent { id, name, direction } => Change::AgentCreated { id, name, label: None, direction },
-        Action::SetCalling { id, direction, numbers } => Change::CallingSet { id, direction, numbers },
-        Action::Publish(id) => Change::AgentPublished { id },
-        Action::Unpublish(id) => Change::AgentUnpublished { id },
-        Action::DeleteAgent(id) => Change::AgentDeleted { id },
-        Action::SetCallback { id, sources, statuses, lookback_days } => {
-            Change::CallbackSet { id, sources, outcomes: statuses, lookback: lookback_days.map(Lookback::from_days) }
-        }
-        Action::RemoveCallback(id) => Change::CallbackRemoved { id },
     }
 }
 
