@@ -309,7 +309,10 @@ impl Service {
         wait(|done| self.submit_configuration(environment, at, decide, done))
     }
 
-    /// Hands in what a fleet's stream brought; `done` gets what each event did once all of it is durable. Returns at once.
+    /// Hands in what a fleet's stream brought; `done` gets what each event did once all of it is committed and in force. Returns at once.
+    ///
+    /// Unless there are configurations in it, it is synced about a second later, or with the next change that is acknowledged: a
+    /// power failure takes it together with the place behind it, and the stream brings it again.
     pub fn submit_consumed(&self, consumed: Consumed, done: impl FnOnce(Recording) + Send + 'static) {
         self.send(Command::Consume { consumed, done: Box::new(done) });
     }

@@ -17,7 +17,8 @@ use std::time::Duration;
 /// Commands that one sync may cover. Bounds how long the first of a group waits for the last, and the memory of a group.
 const MAX_GROUP: usize = 4096;
 
-/// How long what is [`Durability::Buffered`] stays unsynced: what a power failure may cost.
+/// How long what is [`Durability::Buffered`] stays unsynced, which is what a power failure may cost; and what can wait, which a
+/// power failure costs nothing, but a node has to take from the stream again.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Committer {
@@ -26,7 +27,7 @@ pub(super) struct Committer {
     failure: Arc<Failure>,
     commits: Arc<Commits>,
     book: Arc<RwLock<Book>>,
-    /// Since when something has been acknowledged that is not synced. Only where less than that was asked for.
+    /// Since when something has been committed that is not synced: where less than that was asked for, and what can wait.
     unsynced: Option<Stopwatch>,
     sequencer: Arc<dyn Sequencer>,
     /// The number of the last entry of the outbox.
@@ -128,7 +129,9 @@ impl Committer {
     fn commit_group(&mut self, mut group: Group<'_>, events: usize) {
         let batch = group.batch();
         self.last_entry = group.outbox.last();
-        if batch.is_empty() {
+        // What is acknowledged because the history holds it must be as durable as if it had been stored for that.
+        let is_owed = self.unsynced.is_some() && self.store.durability() == Durability::Synced && !batch.can_wait;
+        if batch.is_empty() && !is_owed {
             return group.apply();
         }
         match self.write(&batch, events) {
@@ -178,8 +181,10 @@ impl Committer {
         let committed = catch_unwind(AssertUnwindSafe(|| self.store.commit(batch)));
         committed.unwrap_or_else(|_| Err(StoreError::Engine("it came upon something impossible".into())))?;
         self.commits.commit(began, events);
-        if self.store.durability() == Durability::Buffered {
-            self.unsynced.get_or_insert(began);
+        match self.store.durability() {
+            Durability::Synced if !batch.can_wait => self.unsynced = None,
+            Durability::Synced | Durability::Buffered => _ = self.unsynced.get_or_insert(began),
+            Durability::Memory => {}
         }
         Ok(())
     }

@@ -37,6 +37,8 @@ pub(super) struct Group<'a> {
     pseudonyms: Pseudonyms,
     published: Option<u64>,
     place: Option<Vec<u8>>,
+    /// Whether somebody is told that something is durable who may be the only one that has it.
+    is_awaited: bool,
     waiting: Vec<(Waiting, Stopwatch)>,
 }
 
@@ -112,6 +114,7 @@ impl<'a> Group<'a> {
             pseudonyms: Pseudonyms::default(),
             published: None,
             place: None,
+            is_awaited: false,
             waiting: Vec::new(),
         }
     }
@@ -125,6 +128,7 @@ impl<'a> Group<'a> {
     }
 
     pub(super) fn take(&mut self, submitted: Submitted, store: &dyn EventStore) {
+        self.is_awaited |= !matches!(submitted.command, Command::Consume { .. });
         let waiting = match submitted.command {
             Command::Record { events, done } => {
                 let logged = events.iter().map(|event| self.log(event, store, Origin::Here)).collect();
@@ -245,7 +249,7 @@ impl<'a> Group<'a> {
     }
 
     /// Notes what the pair's register has to be. The store keeps one a pair, and keeps what it was given last: so it is given
-    /// the maximum. What the history holds is durable already, since this thread applies only what it has committed.
+    /// the maximum. What the history holds is committed already, since this thread applies nothing else.
     fn raise(&mut self, (scope, contact, register): Write) -> Raised {
         let held = self.held(scope, contact);
         if held.is_none() {
@@ -275,7 +279,20 @@ impl<'a> Group<'a> {
         let (tallies, answered, forgotten) = self.reckoning.entries();
         let (outbox, pseudonyms) = (self.outbox.take(), std::mem::take(&mut self.pseudonyms));
         let (published, place) = (self.published.take(), self.place.take());
-        Batch { configurations, registers, tallies, answered, forgotten, outbox, published, place, pseudonyms }
+        // Configurations are seldom, and of those that a stream forgets whole fleets have to be told.
+        let can_wait = !self.is_awaited && configurations.is_empty();
+        Batch {
+            configurations,
+            registers,
+            tallies,
+            answered,
+            forgotten,
+            outbox,
+            published,
+            place,
+            pseudonyms,
+            can_wait,
+        }
     }
 
     pub(super) fn refuse(self, why: &str) {

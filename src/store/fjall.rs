@@ -151,14 +151,14 @@ impl FjallStore {
         Self { durability, ..self }
     }
 
-    /// Commits a batch, with its mark.
-    pub(super) fn write(&mut self, mut batch: OwnedWriteBatch) -> Result<(), StoreError> {
+    /// Commits a batch, with its mark. Under [`Durability::Synced`] the batch has to be a synced one, unless it `can_wait`.
+    pub(super) fn write(&mut self, mut batch: OwnedWriteBatch, can_wait: bool) -> Result<(), StoreError> {
         let mark = CommitMark { number: self.mark.number + 1, synced: self.synced };
         let keyspaces = &self.shared.keyspaces;
         batch.insert(&keyspaces.commits, commit_mark::KEY, mark.to_bytes());
         batch.commit().map_err(|error| keyspaces.failed(error))?;
         self.mark = mark;
-        if self.durability == Durability::Synced {
+        if self.durability == Durability::Synced && !can_wait {
             self.raise_watermark();
         }
         Ok(())
@@ -218,8 +218,8 @@ pub(super) fn read_pseudonym(key: &[u8]) -> Option<(Scope, Pseudonym)> {
 impl EventStore for FjallStore {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mode = match self.durability {
-            Durability::Synced => PersistMode::SyncAll,
-            Durability::Buffered => PersistMode::Buffer,
+            Durability::Synced if !batch.can_wait => PersistMode::SyncAll,
+            Durability::Synced | Durability::Buffered => PersistMode::Buffer,
             Durability::Memory => return Ok(()),
         };
         let Shared { keyspaces, key, .. } = &*self.shared;
@@ -248,7 +248,7 @@ impl EventStore for FjallStore {
             write.remove(&keyspaces.statistics, tally_key::of_answered(*answered));
         }
         aside::write(&self.shared, batch, &mut write)?;
-        self.write(write)
+        self.write(write, batch.can_wait)
     }
 
     fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {

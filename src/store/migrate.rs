@@ -36,8 +36,8 @@ pub(super) fn erasures(store: &mut FjallStore) -> Result<(), StoreError> {
         }
         write.remove(&keyspaces.registers, pack_pair(scope, contact));
         if write.len() >= AT_ONCE {
-            store.write(std::mem::replace(&mut write, begin()))?;
+            store.write(std::mem::replace(&mut write, begin()), false)?;
         }
     }
-    if write.is_empty() { Ok(()) } else { store.write(write) }
+    if write.is_empty() { Ok(()) } else { store.write(write, false) }
 }

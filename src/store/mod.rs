@@ -77,7 +77,8 @@ use std::sync::Arc;
 /// means the same after every restart.
 pub trait EventStore: Send + 'static {
     /// Makes the batch durable: whole, or not at all. When this returns `Ok` it survives what
-    /// [`durability`](Self::durability) says.
+    /// [`durability`](Self::durability) says, or, if it [can wait](Batch::can_wait), does so with the next one that cannot, or
+    /// after the next [`sync`](Self::sync).
     ///
     /// # Errors
     /// After an error it is unknown whether the batch will be there after a restart. The caller must commit nothing more: an
@@ -102,8 +103,8 @@ pub trait EventStore: Send + 'static {
         Durability::Synced
     }
 
-    /// Makes all that was committed survive a power failure. For stores that are not [`Durability::Synced`], which are asked
-    /// about once a second while there is something to sync, and before they are dropped.
+    /// Makes all that was committed survive a power failure. For what is not [`Durability::Synced`] or can wait: a store is asked
+    /// about once a second while there is something to sync, and before it is dropped.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit).
@@ -158,6 +159,9 @@ pub struct Batch {
     pub place: Option<Vec<u8>>,
     /// Erasures that are known by their pseudonyms only. Of one that is there already the later stays.
     pub pseudonyms: Pseudonyms,
+    /// Whether nobody is told that it is durable, because somebody else has it: what a stream brought, together with the place
+    /// behind it, comes again if a power failure takes both.
+    pub can_wait: bool,
 }
 
 impl Batch {

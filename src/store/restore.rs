@@ -151,7 +151,7 @@ impl Restoring {
         for (key, register) in self.erasures.drain(..) {
             write.insert(&keyspaces.erasures, key, register.bits().to_be_bytes());
         }
-        self.store.write(write)
+        self.store.write(write, false)
     }
 
     fn finish(mut self) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Debug)]
 pub struct LastingStore(Arc<Mutex<Kept>>);
 
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 struct Kept {
     configurations: Vec<Configuration>,
     registers: BTreeMap<(Scope, E164), Register>,
@@ -23,6 +23,10 @@ struct Kept {
     place: Option<Vec<u8>>,
     /// Whether the outbox is left out of what is committed: a bug.
     loses_outbox: bool,
+    /// Whether everything waits: a bug.
+    is_slack: bool,
+    /// What was there before the first batch that has waited ever since.
+    synced: Option<Box<Kept>>,
 }
 
 impl LastingStore {
@@ -38,6 +42,13 @@ impl LastingStore {
         self
     }
 
+    /// One that makes everything wait, as a bug to be found.
+    #[must_use]
+    pub fn that_syncs_nothing(self) -> Self {
+        self.kept(|kept| kept.is_slack = true);
+        self
+    }
+
     /// Entries that are waiting.
     pub fn waiting(&self) -> usize {
         self.kept(|kept| kept.outbox.len())
@@ -48,6 +59,13 @@ impl LastingStore {
         self.kept(|kept| kept.configurations.clone())
     }
 
+    /// What a power failure leaves of it, at worst: what could wait has waited to the last. For a store of its own.
+    #[must_use]
+    pub fn after_a_power_failure(&self) -> Self {
+        let left = self.kept(|kept| kept.synced.as_deref().unwrap_or(kept).clone());
+        Self(Arc::new(Mutex::new(left)))
+    }
+
     fn kept<T>(&self, look: impl FnOnce(&mut Kept) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -56,6 +74,9 @@ impl LastingStore {
 impl EventStore for LastingStore {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.kept(|kept| {
+            let synced = kept.synced.take();
+            let can_wait = batch.can_wait || kept.is_slack;
+            kept.synced = can_wait.then(|| synced.unwrap_or_else(|| Box::new(kept.clone())));
             for configuration in &batch.configurations {
                 assert_eq!(configuration.sequence, kept.configurations.len() as u64 + 1, "configurations have no gaps");
                 kept.configurations.push(configuration.clone());

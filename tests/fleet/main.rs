@@ -81,9 +81,9 @@ fn all_nodes_end_with_what_was_acknowledged_and_nothing_else() {
     println!("{seeds} seeds: {counts:?}");
     // A run in which nothing happens shows nothing.
     let Counts { calls, erasures, configurations, superseded, refused_away, unknown_outcomes, .. } = counts;
-    let Counts { restarts, partitions, rollbacks, recreations, truncations, joins, .. } = counts;
+    let Counts { restarts, power_failures, partitions, rollbacks, recreations, truncations, joins, .. } = counts;
     let happened = [calls, erasures, configurations, superseded, refused_away, unknown_outcomes];
-    let befell = [restarts, partitions, rollbacks, recreations, truncations, joins];
+    let befell = [restarts, power_failures, partitions, rollbacks, recreations, truncations, joins];
     assert!(happened.iter().chain(&befell).all(|count| *count > 0), "{counts:?}");
 }
 
@@ -100,6 +100,7 @@ fn a_seed_replays() {
 fn planted_bugs_are_found() {
     let bugs = [
         Bug::NoOutbox,
+        Bug::NoSync,
         Bug::AnyOrder,
         Bug::Node(Planted::NoRepublish),
         Bug::Node(Planted::ForgetsEarly),

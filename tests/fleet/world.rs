@@ -24,6 +24,8 @@ const MINUTE: u64 = 60_000;
 pub enum Bug {
     /// What is acknowledged is not in the outbox.
     NoOutbox,
+    /// What is acknowledged is not synced.
+    NoSync,
     /// One of the node's own.
     Node(Planted),
     /// The stream takes configurations in any order.
@@ -64,6 +66,7 @@ pub struct Counts {
     pub refused_away: u64,
     pub unknown_outcomes: u64,
     pub restarts: u64,
+    pub power_failures: u64,
     pub partitions: u64,
     pub rollbacks: u64,
     pub recreations: u64,
@@ -81,6 +84,7 @@ impl std::ops::AddAssign for Counts {
         self.refused_away += other.refused_away;
         self.unknown_outcomes += other.unknown_outcomes;
         self.restarts += other.restarts;
+        self.power_failures += other.power_failures;
         self.partitions += other.partitions;
         self.rollbacks += other.rollbacks;
         self.recreations += other.recreations;
@@ -130,8 +134,10 @@ impl World {
         for node in 0..count {
             let key = [u8::try_from(node).expect("few"); 32];
             let mut store = LastingStore::new(key);
-            if bug == Some(Bug::NoOutbox) {
-                store = store.that_loses_its_outbox();
+            match bug {
+                Some(Bug::NoOutbox) => store = store.that_loses_its_outbox(),
+                Some(Bug::NoSync) => store = store.that_syncs_nothing(),
+                _ => {}
             }
             let skew = world.random.below(20) as u64 * MINUTE;
             world.nodes.push(Node { store, life: 0, skew, running: None });
@@ -171,6 +177,20 @@ impl World {
 
     pub fn stop(&mut self, node: usize) {
         self.nodes[node].running = None;
+    }
+
+    /// Its process ends, or its power fails: what it has not synced is gone then.
+    fn end(&mut self, node: usize) {
+        let left = self.nodes[node].store.after_a_power_failure();
+        self.stop(node);
+        if self.random.is_one_in(2) {
+            self.say(format!("{node} loses its power"));
+            self.counts.power_failures += 1;
+            self.nodes[node].store = left;
+        } else {
+            self.say(format!("{node} ends"));
+            self.counts.restarts += 1;
+        }
     }
 
     /// The disk of a node is gone, too.
@@ -222,9 +242,7 @@ impl World {
                 self.configure(node);
             }
             91..92 => {
-                self.say(format!("{node} restarts"));
-                self.counts.restarts += 1;
-                self.stop(node);
+                self.end(node);
                 if self.random.is_one_in(2) {
                     self.start(node);
                 }
@@ -250,9 +268,7 @@ impl World {
                 if self.random.is_one_in(2) {
                     for node in 0..self.nodes.len() {
                         if self.random.is_one_in(2) && self.nodes[node].running.is_some() {
-                            self.say(format!("{node} restarts with it"));
-                            self.counts.restarts += 1;
-                            self.stop(node);
+                            self.end(node);
                             self.start(node);
                         }
                     }

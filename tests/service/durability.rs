@@ -1,6 +1,8 @@
 //! What is acknowledged is there again.
 
 use super::*;
+use dialback::Configuration;
+use dialback::service::Consumed;
 
 #[test]
 fn what_is_acknowledged_is_there_after_a_restart() {
@@ -119,8 +121,8 @@ fn what_an_acknowledgement_survives_is_what_was_asked_for() {
 struct Asked(Durability, mpsc::Sender<&'static str>, bool);
 
 impl EventStore for Asked {
-    fn commit(&mut self, _: &Batch) -> Result<(), StoreError> {
-        self.1.send("commit").expect("the test listens");
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.1.send(if batch.can_wait { "commit that can wait" } else { "commit" }).expect("the test listens");
         Ok(())
     }
 
@@ -154,6 +156,34 @@ fn what_is_buffered_is_synced_soon_and_at_the_end() {
     configure(&service, changes()).expect("it is valid");
     drop(service);
     assert_eq!(answers.iter().collect::<Vec<_>>(), ["commit"], "the commit was the sync");
+}
+
+/// Hands in what a stream would have brought.
+fn consume(service: &Service, events: Vec<Event>) {
+    let (told, answer) = mpsc::channel();
+    service.submit_consumed(Consumed { events, ..Consumed::default() }, move |did| told.send(did).expect("waited for"));
+    answer.recv().expect("an answer").expect("it is committed");
+}
+
+#[test]
+fn what_a_stream_brought_waits_for_a_sync_but_nothing_that_is_acknowledged_does() {
+    let call = || call_to(1, Moment(2), Outcome::Busy);
+    let (asked, answers) = mpsc::channel();
+    let service = start(Asked(Durability::Synced, asked, false));
+    configure(&service, changes()).expect("it is valid");
+    consume(&service, vec![call()]);
+    // The history has it, so there is nothing to store; but whoever is told that it is durable may be the only one that has it.
+    service.record(vec![call()]).expect("it is acknowledged");
+    assert_eq!(answers.try_iter().collect::<Vec<_>>(), ["commit", "commit that can wait", "commit"]);
+    // That synced both; of the next, nobody is told.
+    consume(&service, vec![call_to(2, Moment(2), Outcome::Busy)]);
+    assert_eq!((answers.recv(), answers.recv()), (Ok("commit that can wait"), Ok("sync")));
+    service.record(vec![call_to(2, Moment(2), Outcome::Busy)]).expect("it is acknowledged");
+    let changes = vec![Change::AgentUnpublished { id: Agent(3).id() }];
+    let configuration = Configuration { sequence: 2, environment: Tenant(0).id(), at: START, changes };
+    consume(&service, vec![Event::Configuration(configuration)]);
+    drop(service);
+    assert_eq!(answers.iter().collect::<Vec<_>>(), ["commit"], "what was synced already, and a configuration");
 }
 
 #[test]
