@@ -77,9 +77,11 @@ fn missing_pages(kept: bool) -> u64 {
 
 #[test]
 fn with_a_keeper_a_writer_finds_every_page_in_place() {
-    // Without one the writer has the pages found, which shows that they are counted, and that the program's own pages
-    // are there.
+    // Without one the writer has the pages found, which shows that they are counted.
     let alone = missing_pages(false);
     assert!(alone > 0, "nothing was counted");
-    assert_eq!(missing_pages(true), 0, "{alone} without a keeper");
+    // The first finds pages of the program's own, too, whose code nobody has run yet; and the system may take a page away to
+    // put it elsewhere. What is missing for want of a keeper is missing every time.
+    let kept = [(); 3].map(|()| missing_pages(true));
+    assert!(kept.contains(&0), "{kept:?}, {alone} without a keeper");
 }

@@ -45,6 +45,9 @@ const LATE: usize = if cfg!(loom) { 100 } else { 92 };
 const STEPS: usize = if cfg!(loom) { 1 } else { 4 };
 /// Chunks from which on segments differ in size. With fewer, one more is so much that some grow early.
 const EVEN_FROM: usize = 5;
+/// Chunks that a keeper has ready at least. Small tables have so little reach that a pair may find no room in them before they are
+/// full, and then it is the writer who has to begin the growth, from what is ready: a few of them at a time.
+const BURST: usize = if cfg!(loom) { 0 } else { 32 };
 /// Lines looked at to learn how much of a table would be left behind.
 const SAMPLE: usize = 64;
 
@@ -455,7 +458,7 @@ impl Index {
         let mut busy = self.tables.retired() > 0 && self.give_back();
         let largest = Self::segments().map(|segment| self.version(segment).chunks()).max().unwrap_or(0);
         for _ in 0..4 {
-            busy |= self.pool.clear_one() || self.pool.find_one(Self::ahead(largest));
+            busy |= self.pool.clear_one() || self.pool.find_one(Self::ahead(largest).max(BURST));
         }
         let growing = |segment: &usize| self.next(self.version(*segment)).is_some();
         let due = |segment: &usize| self.is_full(self.version(*segment));

@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 
 /// A thread that does a history's growing off the write path: moves pairs, clears memory, finds new memory ahead.
 ///
-/// With one, a writer neither begins a growth nor meets a page that the system has yet to find, unless the keeper has not had a
-/// processor for so long that a table is nearly full; then the writer does what is due itself.
+/// With one, a writer meets no page that the system has yet to find, and begins a growth only where a small table has no room
+/// nearby for a pair; unless the keeper has not had a processor for so long that a table is nearly full, or what it had
+/// ready is used up: then the writer does what is due itself.
 ///
 /// Without one, writers do all of that in small steps, and a write that needs memory the system has yet to find waits
 /// for it. Ends when dropped. Start it after a fork, not before.

@@ -72,6 +72,8 @@ impl Pool {
                     for line in (0..CHUNK_LINES).step_by((4096 / size_of::<Line>()).max(1)) {
                         self.lines[fresh << CHUNK_BITS | line].touch();
                     }
+                    // And the page of its link, for whoever gives the chunk back.
+                    self.links[fresh].store(0, Ordering::Relaxed);
                     return Some(fresh);
                 }
                 Err(now) => fresh = now,

@@ -1,7 +1,7 @@
 //! What a table is beside its lines: its directory of chunks, its successor, and how far a growth has come.
 
 use super::memory::Region;
-use super::shape::{CHUNK_BLOCKS, Version};
+use super::shape::{CHUNK_BLOCKS, SEGMENTS, Version};
 use super::stack::{Links, Stack};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, order};
 use std::io;
@@ -45,7 +45,7 @@ impl Tables {
         for table in (0..tables).rev() {
             free.push(&links, table);
         }
-        Ok(Tables {
+        let made = Tables {
             tables: (0..tables)
                 .map(|_| Table {
                     segment: AtomicUsize::new(0),
@@ -63,7 +63,13 @@ impl Tables {
             links,
             free,
             retired: Stack::new(),
-        })
+        };
+        // As many as there may be while each segment grows: whoever begins a growth finds their pages in place.
+        for table in 0..tables.min(2 * SEGMENTS) {
+            made.set_chunk(table, 0, 0);
+            made.done[table * stride].store(0, Ordering::Relaxed);
+        }
+        Ok(made)
     }
 
     #[inline(always)]
@@ -150,6 +156,6 @@ impl Tables {
     pub(crate) fn bytes(&self, chunks_a_table: usize) -> usize {
         let pages = |bytes: usize| bytes.next_multiple_of(4096);
         self.tables.len() * (size_of::<Table>() + 4)
-            + 2 * super::shape::SEGMENTS * (pages(chunks_a_table * 4) + pages(chunks_a_table * 8))
+            + 2 * SEGMENTS * (pages(chunks_a_table * 4) + pages(chunks_a_table * 8))
     }
 }
