@@ -10,7 +10,7 @@ use super::message::{self, Body, Message, NodeId, Unreadable};
 use super::place::Place;
 use super::publisher::Did;
 use super::settings::Planted;
-use super::stream::{Delivery, Position, StreamError};
+use super::stream::{Delivery, Position, StreamError, Subject};
 use crate::engine::Applied;
 use crate::event::Event;
 use crate::service::{Consumed, Recording, Service, ServiceError};
@@ -151,7 +151,7 @@ impl Consumer {
     fn try_take(&mut self, deliveries: Vec<Delivery>) -> Result<(), StepError> {
         let mut load = Load::default();
         let now = self.link.now();
-        for Delivery { position, payload, .. } in deliveries {
+        for Delivery { position, subject, payload } in deliveries {
             // Delivered twice.
             if position <= self.place.position {
                 continue;
@@ -159,7 +159,7 @@ impl Consumer {
             let print = message::fingerprint(&payload);
             match message::read(&payload) {
                 Ok(message) => {
-                    if let Err(error) = self.take_message(message, position, print, now, &mut load) {
+                    if let Err(error) = self.take_message(message, subject, position, print, now, &mut load) {
                         // Those before it need not come again.
                         self.hand_in(load)?;
                         return Err(error);
@@ -180,6 +180,7 @@ impl Consumer {
     fn take_message(
         &mut self,
         message: Message,
+        subject: Subject,
         position: Position,
         print: u64,
         now: Timestamp,
@@ -196,7 +197,7 @@ impl Consumer {
             Body::Events(events) => {
                 self.pace.events += events.len() as u64;
                 // It has been committed here before it was published.
-                if !is_own {
+                if !is_own && self.keeps(subject) {
                     load.others += events.len() as u64;
                     load.events.extend(events);
                 }
@@ -213,6 +214,14 @@ impl Consumer {
                 Sweep::of_message(&self.service.plan(), keys, &erasures).apply(&self.service, &self.aside)
             }
             Body::Pseudonyms { .. } => Ok(()),
+        }
+    }
+
+    /// Whether calls of this subject are this node's to keep. An erasure is in each, and so among those.
+    fn keeps(&self, subject: Subject) -> bool {
+        match subject {
+            Subject::Calls(partition) => self.link.settings.share.takes(partition),
+            Subject::Configuration => true,
         }
     }
 

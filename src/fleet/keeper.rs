@@ -1,6 +1,6 @@
 //! Snapshots, and what the stream may forget because of them.
 //!
-//! Whoever finds a snapshot due publishes the last configuration again. Only one of several can: whoever is second is told that another
+//! Whoever has all calls and finds a snapshot due publishes the last configuration again. Only one of several can: whoever is second is told that another
 //! came first. The message is what the snapshot is taken at, so its fingerprint can be compared later, and it names no contact, so
 //! that it may stay when all before it goes.
 
@@ -73,7 +73,8 @@ impl Keeper {
         // Up to a tenth later, so that nodes which started together do not all try at once.
         let jitter = xxh3_64(&self.link.settings.node) % (every / 10 + 1);
         let is_old = |at: Timestamp| now.millis_since(at) >= every.saturating_add(jitter);
-        state.standing == Standing::Settled
+        self.link.settings.share.is_all()
+            && state.standing == Standing::Settled
             && state.away.is_none()
             && self.has_looked
             && !state.republish

@@ -20,12 +20,14 @@ pub(super) struct Place {
     pub(super) republish: bool,
     /// Whether the stream has another configuration than the node: it takes and gives no more of them.
     pub(super) is_in_conflict: bool,
+    /// Which [share](super::Share) of it was taken.
+    pub(super) share: u32,
 }
 
 impl Place {
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let Self { incarnation, position, witness, configuration, sequence, republish, is_in_conflict } = self;
-        let flags = u64::from(republish) | u64::from(is_in_conflict) << 1;
+        let Self { incarnation, position, witness, configuration, sequence, republish, is_in_conflict, share } = self;
+        let flags = u64::from(republish) | u64::from(is_in_conflict) << 1 | u64::from(share) << 32;
         let words = [incarnation, position.0, witness, configuration.0, sequence, flags];
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
         bytes.extend(xxh3_64(&bytes).to_be_bytes());
@@ -47,6 +49,7 @@ impl Place {
         };
         let flags = word()?;
         (place.republish, place.is_in_conflict) = (flags & 1 != 0, flags & 2 != 0);
+        place.share = u32::try_from(flags >> 32).ok()?;
         (rest.is_empty() && xxh3_64(words).to_be_bytes() == *sum).then_some(place)
     }
 }
@@ -58,7 +61,8 @@ mod tests {
     #[test]
     fn a_place_is_read_as_it_was_written() {
         let (position, configuration) = (Position(8), Position(5));
-        let place = Place { incarnation: 1, position, witness: 3, configuration, sequence: 4, ..Place::default() };
+        let start = Place { incarnation: 1, position, witness: 3, ..Place::default() };
+        let place = Place { configuration, sequence: 4, share: u32::MAX, ..start };
         for (republish, is_in_conflict) in [(true, false), (false, true)] {
             let flagged = Place { republish, is_in_conflict, ..place };
             assert_eq!(Place::from_bytes(&flagged.to_bytes()), Some(flagged));

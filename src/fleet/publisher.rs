@@ -3,10 +3,10 @@
 use super::StepError;
 use super::link::{Acked, Link};
 use super::message::{self, NodeId};
+use super::share::{partition, partition_of};
 use super::stream::Subject;
 use crate::event::{Call, Event, wire};
 use crate::history::LastCall;
-use crate::number::E164;
 use crate::service::Service;
 use crate::store::Aside;
 use crate::time::Timestamp;
@@ -185,15 +185,6 @@ impl Publisher {
 
 fn partition_of_node(node: NodeId, partitions: u16) -> u16 {
     partition(xxh3_64(&node), partitions)
-}
-
-/// The partition of a number of ours: the same on every node.
-fn partition_of(number: E164, partitions: u16) -> u16 {
-    partition(xxh3_64(&number.code().to_be_bytes()), partitions)
-}
-
-fn partition(hash: u64, partitions: u16) -> u16 {
-    u16::try_from(hash % u64::from(partitions.max(1))).unwrap_or(0)
 }
 
 /// Events by subject, in messages of so many.

@@ -4,10 +4,14 @@ use super::StepError;
 use super::consumer::commit;
 use super::erasures::{Sweep, sweep};
 use super::link::digest;
+use super::settings::Settings;
+use super::share::partition_of;
 use super::snapshot::{Head, Section, read_erasures, read_pairs, wrong};
 use super::stream::Snapshot;
 use crate::event::{Configuration, Event};
+use crate::plan::Plan;
 use crate::service::{Consumed, Pair, Service, ServiceError};
+use crate::slot::Scope;
 use crate::store::{Aside, Pseudonyms};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -31,12 +35,14 @@ impl Restored {
         snapshot: Snapshot,
         service: &Service,
         aside: &Arc<dyn Aside>,
+        settings: &Settings,
     ) -> Result<Result<Self, String>, StepError> {
         let mut source = snapshot.content;
         let head = Head::read(&mut source)?;
         let (configurations, pseudonyms, sections) = (Vec::new(), Pseudonyms::default(), Vec::new());
         let mut restored = Self { head, configurations, pseudonyms, sections };
         let generation = service.plan().generation();
+        let mut plan = Plan::clone(&service.plan());
         let mut counts = [0u64; 3];
         loop {
             let Section { kind, content } = Section::read(&mut source)?;
@@ -48,6 +54,7 @@ impl Restored {
                             return Err(wrong("its configurations have a gap"));
                         }
                         if counts[0] > generation {
+                            plan.advance(&configuration).map_err(|_| wrong("its configurations do not follow"))?;
                             restored.configurations.push(configuration);
                         } else if aside
                             .configuration(counts[0])?
@@ -67,8 +74,11 @@ impl Restored {
                     restored.pseudonyms.erasures.extend(erasures);
                 }
                 b'P' => {
-                    let pairs = read_pairs(&content).ok_or_else(|| wrong("a pair is none"))?;
+                    let mut pairs = read_pairs(&content).ok_or_else(|| wrong("a pair is none"))?;
                     counts[2] += pairs.len() as u64;
+                    if !settings.share.is_all() {
+                        pairs.retain(|(scope, ..)| keeps(settings, &plan, *scope));
+                    }
                     restored.sections.push(pairs);
                 }
                 b'Z' if content == counts.map(u64::to_be_bytes).concat() && counts[0] == head.sequence => break,
@@ -113,6 +123,12 @@ impl Restored {
         }
         Ok(self.head)
     }
+}
+
+/// Whether the calls of this number are the node's to keep.
+fn keeps(settings: &Settings, plan: &Plan, scope: Scope) -> bool {
+    let number = plan.number_of_scope(scope);
+    number.is_some_and(|(_, number)| settings.share.takes(partition_of(number, settings.partitions)))
 }
 
 fn read_configurations(mut content: &[u8]) -> Result<Vec<Configuration>, StepError> {

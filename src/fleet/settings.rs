@@ -1,6 +1,7 @@
 //! How a node takes part in its fleet.
 
 use super::message::NodeId;
+use super::share::Share;
 use crate::time::Timestamp;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,9 @@ pub struct Settings {
     pub node: NodeId,
     /// In how many subjects calls are published, by the number that they were placed from. The same on every node.
     pub partitions: u16,
+    /// Those of them that this node keeps the calls of. At least one node of a fleet has to keep all, since only such a node writes
+    /// snapshots; where all are gone, what no share had is.
+    pub share: Share,
     /// Events in a message, at most. More take longer to be told and less time each.
     pub batch: usize,
     /// Whether a call or an erasure is acknowledged only when the stream has acknowledged it, too.
@@ -52,6 +56,9 @@ pub enum Planted {
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 impl Settings {
+    /// In how many subjects calls are published unless somebody says otherwise.
+    pub const PARTITIONS: u16 = 16;
+
     /// The usual ones, with this clock.
     ///
     /// # Panics
@@ -61,7 +68,8 @@ impl Settings {
         getrandom::fill(&mut node).expect("the system gives random bytes");
         Self {
             node,
-            partitions: 16,
+            partitions: Self::PARTITIONS,
+            share: Share::ALL,
             batch: 500,
             replicated: false,
             replicated_wait: Duration::from_secs(5),
@@ -91,6 +99,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("partitions", &self.partitions)
+            .field("share", &self.share)
             .field("batch", &self.batch)
             .field("replicated", &self.replicated)
             .field("snapshot_every", &self.snapshot_every)

@@ -27,7 +27,7 @@ pub trait Stream: Send + Sync + 'static {
     /// [`StreamError::Superseded`]: another came first, and nothing was appended. After any other it may be in the stream.
     fn publish_after(&self, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError>;
 
-    /// The next messages behind a position, in their order, of the subjects that this node takes: at least one, or none after
+    /// The next messages behind a position, in their order: at least one, or none after
     /// waiting that long. At most about `limit` bytes of payload, but always a whole message.
     ///
     /// # Errors

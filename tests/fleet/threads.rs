@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 use crate::stream::SimServer;
-use dialback::fleet::{Link, Node, Settings};
+use dialback::fleet::{Link, Node, Settings, Share, partition_of};
 use dialback::metrics::FleetState;
 use dialback::store::FjallStore;
 use dialback::testing::universe::START;
@@ -165,4 +165,47 @@ fn a_new_node_takes_a_snapshot_and_keeps_it() {
     let second = start(&server, 1, &path("second"), |_| {});
     assert_eq!(second.service.history().len(), 39_999);
     assert_eq!(second.service.record(vec![call(7)]), Ok(vec![Ok(Applied::Ignored)]));
+}
+
+#[test]
+fn a_share_leaves_out_the_calls_of_others_until_it_is_all() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let partition = partition_of(ours(), Settings::PARTITIONS);
+    let has_all = |place: &Place| place.node.link().metrics().position() >= server.last();
+    let first = start(&server, 0, &path("first"), |_| {});
+    configure(&first);
+    first.service.record((0..100).map(call).collect()).expect("it is durable");
+    let aside = first.service.aside().expect("it has an outbox");
+    until("they are told", || aside.outbox(0, 1).expect("readable").is_empty());
+
+    let without = |settings: &mut Settings| settings.share = Share::of((0..16).filter(|other| *other != partition));
+    let second = start(&server, 1, &path("second"), without);
+    until("it has seen all of them", || has_all(&second));
+    assert_eq!((reason(&second, 1), second.service.history().len()), (Reason::NoHistory, 0));
+    // What is recorded at itself it has, and tells.
+    second.service.record(vec![call(100)]).expect("it is durable");
+    assert_eq!(reason(&second, 100), Reason::Matched);
+    until("it is told", || reason(&first, 100) == Reason::Matched);
+    drop(second);
+
+    // From a snapshot it takes no more than from the stream.
+    drop((first, aside));
+    let last = server.last();
+    let first = start(&server, 0, &path("first"), |settings| settings.snapshot_every = Duration::ZERO);
+    until("the stream has forgotten them", || server.first() > last);
+    let third = start(&server, 1, &path("third"), without);
+    until("it is ready", || third.node.link().metrics().state() == FleetState::Following && has_all(&third));
+    assert_eq!((reason(&third, 1), third.service.history().len()), (Reason::NoHistory, 0));
+    drop((first, third));
+    // Nor does it believe that it has what it had left out.
+    let third = start(&server, 1, &path("third"), |_| {});
+    until("it has all", || third.service.history().len() == 101);
+    drop(third);
+    // And what it has it keeps, where it keeps less from now on.
+    let third = start(&server, 1, &path("third"), without);
+    until("it is ready", || third.node.link().metrics().state() == FleetState::Following);
+    assert_eq!(third.service.history().len(), 101);
 }

@@ -2,7 +2,8 @@
 
 #![allow(unreachable_pub)]
 
-use crate::world::World;
+use crate::world::{PARTITIONS, World};
+use dialback::fleet::{Share, partition_of};
 use dialback::history::LastCall;
 use dialback::metrics::FleetState;
 use dialback::{Call, Change, Configuration, E164, Engine, Event, Scope};
@@ -71,10 +72,17 @@ fn is_at_rest(world: &World, node: usize) -> bool {
 
 fn compare(world: &World, when: &str) -> Result<(), String> {
     let configurations = world.nodes[0].store.configurations();
-    let expected = expected(&configurations, &world.acknowledged.events);
+    let expected = expected(&configurations, world.acknowledged.events.iter());
     // Where a conflict has cost nothing, nothing is excused.
     let mut lost = if world.counts.conflicts == 0 { Registers::new() } else { of_lost_agents(world, &configurations) };
     lost.retain(|pair, register| expected.get(pair).is_some_and(|expected| expected < register));
+    let kept = |share: &Share| {
+        let is_kept = |event: &&Event| match event {
+            Event::Call(call) => share.takes(partition_of(call.from, PARTITIONS)),
+            _ => true,
+        };
+        self::expected(&configurations, world.acknowledged.events.iter().filter(is_kept))
+    };
     for (node, place) in world.nodes.iter().enumerate() {
         if place.store.configurations() != configurations {
             return Err(format!("{node} and 0 have other configurations {when}"));
@@ -84,8 +92,10 @@ fn compare(world: &World, when: &str) -> Result<(), String> {
             return Err(format!("{node} has another plan than its store {when}"));
         }
         let mut held = registers(running.service.history());
-        for pair in lost.keys() {
-            // What is there must have been called for; but it may be all.
+        let kept = kept(&place.share);
+        let others = expected.keys().filter(|pair| !kept.contains_key(pair));
+        for pair in lost.keys().chain(others) {
+            // What is there must have been called for; but it need not be all, or any.
             if held.get(pair) < expected.get(pair) {
                 held.insert(*pair, expected[pair]);
             }
@@ -110,7 +120,7 @@ fn compare(world: &World, when: &str) -> Result<(), String> {
 }
 
 /// What all that was acknowledged comes to, whatever its order.
-fn expected(configurations: &[Configuration], events: &[Event]) -> Registers {
+fn expected<'a>(configurations: &[Configuration], events: impl Iterator<Item = &'a Event>) -> Registers {
     let engine = Engine::with_max_pairs(10_000);
     for configuration in configurations {
         engine.apply(&Event::Configuration(configuration.clone())).expect("it followed before");
@@ -141,7 +151,7 @@ fn of_lost_agents(world: &World, configurations: &[Configuration]) -> Registers 
         let (_, agent) = *there.iter().find(|(environment, _)| *environment == call.environment)?;
         Some(Event::Call(Call { agent, ..*call }))
     });
-    expected(configurations, &by_others.collect::<Vec<_>>())
+    expected(configurations, by_others.collect::<Vec<_>>().iter())
 }
 
 /// Every pair with a call.

@@ -4,7 +4,7 @@
 
 use crate::random::Random;
 use crate::stream::SimServer;
-use dialback::fleet::{Link, Planted, Settings, Stepper};
+use dialback::fleet::{Link, Planted, Settings, Share, Stepper};
 use dialback::metrics::FleetState;
 use dialback::testing::lasting::LastingStore;
 use dialback::testing::universe::START;
@@ -17,6 +17,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 const CONTACTS: usize = 8;
+/// Few, so that each has something in it.
+pub const PARTITIONS: u16 = 3;
 const MINUTE: u64 = 60_000;
 
 /// A bug that is put in.
@@ -96,6 +98,8 @@ impl std::ops::AddAssign for Counts {
 
 pub struct Node {
     pub store: LastingStore,
+    /// Which calls it keeps.
+    pub share: Share,
     life: u8,
     skew: u64,
     pub running: Option<Running>,
@@ -140,7 +144,10 @@ impl World {
                 _ => {}
             }
             let skew = world.random.below(20) as u64 * MINUTE;
-            world.nodes.push(Node { store, life: 0, skew, running: None });
+            // In every other run the last one keeps less than all.
+            let has_less = seed % 2 == 1 && node == count - 1;
+            let share = if has_less { Share::of([0, 2]) } else { Share::ALL };
+            world.nodes.push(Node { store, share, life: 0, skew, running: None });
         }
         // The last one comes later.
         (0..count - 1).for_each(|node| world.start(node));
@@ -158,7 +165,8 @@ impl World {
         let mut settings = Settings::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst) + skew));
         settings.node = [u8::try_from(node).expect("few"); 16];
         settings.node[1] = place.life;
-        settings.partitions = 3;
+        settings.partitions = PARTITIONS;
+        settings.share = place.share.clone();
         settings.batch = 50;
         settings.settle = Duration::from_secs(2);
         settings.beat_every = Duration::from_secs(20);

@@ -60,7 +60,6 @@ fn options_that_cannot_be_are_refused_and_show_no_password() {
     is_refused(NatsOptions { prefix: "a..b".into(), ..fine() });
     is_refused(NatsOptions { prefix: "a.*".into(), ..fine() });
     is_refused(NatsOptions { partitions: 0, ..fine() });
-    is_refused(NatsOptions { share: Some(vec![64]), ..fine() });
     is_refused(NatsOptions { replicas: 6, ..fine() });
 }
 

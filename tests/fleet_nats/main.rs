@@ -9,7 +9,6 @@ mod stream;
 mod away;
 mod foreign;
 mod overtaken;
-mod share;
 mod snapshot;
 
 use dialback::fleet::Stream;

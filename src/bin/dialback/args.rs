@@ -6,6 +6,8 @@ use crate::environment::EnvironmentCommand;
 use crate::export::ExportOptions;
 use crate::failure::EXIT_CODES;
 use crate::import;
+#[cfg(feature = "nats")]
+use crate::partition::PartitionOptions;
 use crate::resolve::ResolveOptions;
 use crate::serve::ServeOptions;
 use crate::token::TokenCommand;
@@ -49,6 +51,9 @@ pub(crate) enum Command {
     Export(ExportOptions),
     /// Say where a call would go, and why
     Resolve(ResolveOptions),
+    /// Say in which of a fleet's partitions a number is
+    #[cfg(feature = "nats")]
+    Partition(PartitionOptions),
     /// Read a data directory whole, for damage
     Verify(VerifyOptions),
     /// Create, list and revoke the tokens of the control API

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::{now, retention};
 use dialback::Service;
 use dialback::fleet::nats::{NatsOptions, NatsStream, Syncing};
-use dialback::fleet::{Link, Node, Settings};
+use dialback::fleet::{Link, Node, Settings, Share};
 use dialback::service::{Alone, Sequencer};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +34,10 @@ pub(crate) struct FleetOptions {
         requires = "fleet_nats"
     )]
     fleet_stream: String,
+    /// Keep only the calls of some of the 16 partitions that numbers are in: `0-3,8`. At least one node of a fleet has to keep all,
+    /// which is what a node does unless it is told otherwise
+    #[arg(long, value_name = "PARTITIONS", env = "DIALBACK_FLEET_SHARE", requires = "fleet_nats", value_parser = share)]
+    fleet_share: Option<Share>,
     /// What an acknowledgement of a call or an erasure means besides --durability. local: nothing, the others are told soon.
     /// stream: NATS has acknowledged it, too
     #[arg(long, value_name = "WHEN", env = "DIALBACK_FLEET_ACK", default_value = "local", requires = "fleet_nats")]
@@ -73,6 +77,7 @@ impl FleetOptions {
         let mut settings = Settings::new(now);
         settings.replicated = self.fleet_ack == Acknowledged::Stream;
         settings.snapshot_every = self.fleet_snapshot_every;
+        settings.share = self.fleet_share.clone().unwrap_or(Share::ALL);
         let options = NatsOptions { partitions: settings.partitions, ..options };
         let stream = NatsStream::new(options).map_err(failed)?;
         Ok(Fleet(Some(Link::new(settings, Arc::new(stream)))))
@@ -129,6 +134,22 @@ impl Fleet {
         let start = |link| Node::start(link, Arc::clone(service), log);
         self.0.map(start).transpose().map_err(|error| Failure::new(format!("the fleet: {error}")))
     }
+}
+
+/// Partitions and ranges of them, with commas in between.
+fn share(text: &str) -> Result<Share, String> {
+    let partitions = Settings::PARTITIONS;
+    let number = |text: &str| {
+        let number = text.trim().parse().ok().filter(|number| *number < partitions);
+        number.ok_or_else(|| format!("partitions are 0 to {}, such as 0-3,8", partitions - 1))
+    };
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (number(first)?, number(last)?);
+        if first <= last { Ok(first..=last) } else { Err(format!("{first}-{last} has nothing in it")) }
+    };
+    let ranges: Vec<_> = text.split(',').map(range).collect::<Result<_, String>>()?;
+    Ok(Share::of(ranges.into_iter().flatten()))
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {

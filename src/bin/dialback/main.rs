@@ -19,6 +19,8 @@ mod import;
 mod limits;
 mod log;
 mod out;
+#[cfg(feature = "nats")]
+mod partition;
 mod resolve;
 mod retention;
 mod serve;
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         Command::Resolve(query) => resolve::run(query, args.output.json),
         Command::Token(command) => token::run(command, args.output.json),
         Command::Verify(options) => verify::run(options, args.output.json),
+        #[cfg(feature = "nats")]
+        Command::Partition(options) => partition::run(options, args.output.json),
         Command::Environment(command) => environment::run(command, args.output.json),
     };
     done.unwrap_or_else(|failure| {

@@ -45,8 +45,12 @@ impl Consumer {
     }
 
     pub(super) fn join(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        if let Some(place) = self.aside.place()? {
-            self.place = Place::from_bytes(&place).ok_or(StepError::Damaged("the node's place in its stream"))?;
+        let read =
+            |place: Vec<u8>| Place::from_bytes(&place).ok_or(StepError::Damaged("the node's place in its stream"));
+        let place = self.aside.place()?.map(read).transpose()?;
+        // Of what another share had left out, nobody knows where it is.
+        if let Some(place) = place.filter(|place| place.share == self.link.settings.share.mark()) {
+            self.place = place;
         } else {
             // What it had before it came to this fleet, the others do not have.
             let republish = self.has_something();
@@ -115,7 +119,8 @@ impl Consumer {
         let old = self.place;
         let position = Position(bounds.first.0.saturating_sub(1));
         let republish = (republish || old.republish) && !self.link.settings.is_planted(Planted::NoRepublish);
-        let mut place = Place { incarnation: bounds.incarnation, position, republish, ..Place::default() };
+        let share = self.link.settings.share.mark();
+        let mut place = Place { incarnation: bounds.incarnation, position, republish, share, ..Place::default() };
         // Whether that is so still, is to be seen.
         self.link.begin_again();
         if position > Position::START {
@@ -141,7 +146,7 @@ impl Consumer {
     /// Takes the newest snapshot in. `None` where there is none, or none that fits.
     pub(super) fn take_snapshot(&mut self) -> Result<Option<Head>, StepError> {
         let Some(snapshot) = self.link.stream.read_snapshot()? else { return Ok(None) };
-        let restored = match Restored::read(snapshot, &self.service, &self.aside)? {
+        let restored = match Restored::read(snapshot, &self.service, &self.aside, &self.link.settings)? {
             Ok(restored) => restored,
             Err(conflict) => {
                 self.conflict(conflict);

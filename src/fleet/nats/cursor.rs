@@ -93,7 +93,6 @@ async fn open(core: &Core, after: Position, generation: u64) -> Result<Cursor, S
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.0 + 1 },
         ack_policy: AckPolicy::None,
-        filter_subjects: core.subjects.share(core.options.share.as_deref()),
         // What it has delivered is known here: nothing of it has to outlive the server.
         memory_storage: true,
         num_replicas: 1,
@@ -146,14 +145,11 @@ impl Cursor {
                 batch.gap = before;
             }
             before = position;
-            match core.subjects.read(&message.subject) {
-                // A server before 2.10 knows one subject for a consumer, and sends everything.
-                Some(subject) if !core.options.takes(subject) => {}
-                Some(subject) => {
-                    bytes += message.payload.len();
-                    batch.deliveries.push(Delivery { position, subject, payload: message.payload.to_vec() });
-                }
-                None => warn!(%position, "a message of the fleet's stream is in no partition"),
+            if let Some(subject) = core.subjects.read(&message.subject) {
+                bytes += message.payload.len();
+                batch.deliveries.push(Delivery { position, subject, payload: message.payload.to_vec() });
+            } else {
+                warn!(%position, "a message of the fleet's stream is in no partition");
             }
             if bytes >= limit {
                 return Ok(batch);

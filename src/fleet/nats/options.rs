@@ -2,7 +2,7 @@
 
 use super::Syncing;
 use super::error::engine;
-use crate::fleet::{StreamError, Subject};
+use crate::fleet::StreamError;
 use async_nats::ServerAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,8 +20,6 @@ pub struct NatsOptions {
     pub prefix: String,
     /// How many partitions there are, fewer than 32,768.
     pub partitions: u16,
-    /// Those that this node takes; all where nothing is said. A node publishes to any.
-    pub share: Option<Vec<u16>>,
     /// How many servers of a cluster keep the stream, where this node makes it.
     pub replicas: usize,
     /// How long the server may take for one thing.
@@ -33,7 +31,7 @@ pub struct NatsOptions {
 }
 
 impl NatsOptions {
-    /// One stream of 64 partitions, taken whole, on one server.
+    /// One stream of 64 partitions, on one server.
     pub fn new(servers: impl Into<String>) -> Self {
         Self {
             servers: servers.into(),
@@ -41,7 +39,6 @@ impl NatsOptions {
             stream: "DIALBACK".into(),
             prefix: "dialback".into(),
             partitions: 64,
-            share: None,
             replicas: 1,
             patience: Duration::from_secs(5),
             syncing: Syncing::Unknown,
@@ -52,14 +49,6 @@ impl NatsOptions {
     /// The bucket of the snapshots.
     pub(super) fn bucket(&self) -> String {
         format!("{}_SNAPSHOTS", self.stream)
-    }
-
-    /// Whether this node takes it.
-    pub(super) fn takes(&self, subject: Subject) -> bool {
-        match (subject, &self.share) {
-            (Subject::Calls(partition), Some(share)) => share.contains(&partition),
-            _ => true,
-        }
     }
 
     /// Whether they can be, without a word to the server.
@@ -76,8 +65,6 @@ impl NatsOptions {
             "the prefix has letters, digits, - and _, with dots between them"
         } else if self.partitions == 0 || self.partitions > 1 << 15 {
             "there are 1 to 32,768 partitions"
-        } else if self.share.as_ref().is_some_and(|share| share.iter().any(|one| *one >= self.partitions)) {
-            "the share names a partition that there is not"
         } else if !(1..=5).contains(&self.replicas) {
             "JetStream keeps 1 to 5 replicas"
         } else {

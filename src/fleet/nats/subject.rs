@@ -48,13 +48,6 @@ impl Subjects {
     pub(super) fn all(&self) -> Vec<String> {
         vec![self.configuration.clone(), self.calls()]
     }
-
-    /// What a server has to look for where a node takes these partitions; nothing where it takes all.
-    pub(super) fn share(&self, partitions: Option<&[u16]>) -> Vec<String> {
-        let Some(partitions) = partitions else { return Vec::new() };
-        let calls = partitions.iter().map(|partition| format!("{}{partition}", self.calls));
-        std::iter::once(self.configuration.clone()).chain(calls).collect()
-    }
 }
 
 #[cfg(test)]
@@ -74,7 +67,5 @@ mod tests {
         {
             assert_eq!(subjects.read(foreign), None, "{foreign}");
         }
-        assert_eq!(subjects.share(None), [""; 0]);
-        assert_eq!(subjects.share(Some(&[7, 9])), ["a.b.config", "a.b.calls.7", "a.b.calls.9"]);
     }
 }
