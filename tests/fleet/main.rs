@@ -99,15 +99,16 @@ fn a_seed_replays() {
 #[test]
 fn planted_bugs_are_found() {
     let bugs = [
-        Bug::NoOutbox,
-        Bug::NoSync,
-        Bug::AnyOrder,
-        Bug::Node(Planted::NoRepublish),
-        Bug::Node(Planted::ForgetsEarly),
-        Bug::Node(Planted::NoWitness),
+        (Bug::NoOutbox, 0),
+        (Bug::NoSync, 0),
+        (Bug::AnyOrder, 0),
+        (Bug::Node(Planted::NoRepublish), 0),
+        // Seldom seen: the first seed that shows it is 726.
+        (Bug::Node(Planted::ForgetsEarly), 700),
+        (Bug::Node(Planted::NoWitness), 0),
     ];
-    for bug in bugs {
-        let (seed, why, _) = run_all(0..5_000, Some(bug)).expect_err("it is found");
+    for (bug, from) in bugs {
+        let (seed, why, _) = run_all(from..5_000, Some(bug)).expect_err("it is found");
         println!("{bug:?}: seed {seed}: {why}");
     }
 }
