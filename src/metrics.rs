@@ -55,8 +55,8 @@ impl Metrics {
             counts[counter(decision.route, decision.reason)] += 1;
         }
         let shard = &self.shards[shard_of_thread()];
-        for (total, count) in shard.0.iter().zip(counts).filter(|(_, count)| *count > 0) {
-            total.fetch_add(count, Ordering::Relaxed);
+        for (total, count) in shard.0.iter().zip(&counts).filter(|(_, count)| **count > 0) {
+            total.fetch_add(*count, Ordering::Relaxed);
         }
     }
 
