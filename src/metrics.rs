@@ -16,6 +16,7 @@ pub(crate) use stopwatch::Stopwatch;
 
 use crate::decision::{Decision, Reason, Route};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use std::cell::Cell;
 use std::fmt;
 
 /// Shards. A power of two, above the worker threads of the gateways we know; more threads than that share.
@@ -29,7 +30,7 @@ const COUNTERS: usize = 3 * Reason::ALL.len();
 /// # Orderings
 /// All relaxed: a count orders nothing else, and a sum read while threads count is a sum of moments close to each other.
 pub struct Metrics {
-    shards: Box<[Shard]>,
+    shards: Box<[Shard; SHARDS]>,
 }
 
 /// Aligned to two cache lines, since processors fetch lines in pairs.
@@ -39,7 +40,7 @@ struct Shard([AtomicU64; COUNTERS]);
 impl Metrics {
     pub(crate) fn new() -> Self {
         let shard = || Shard(std::array::from_fn(|_| AtomicU64::new(0)));
-        Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect() }
+        Self { shards: Box::new(std::array::from_fn(|_| shard())) }
     }
 
     pub(crate) fn count(&self, decision: &Decision) {
@@ -54,8 +55,8 @@ impl Metrics {
             counts[counter(decision.route, decision.reason)] += 1;
         }
         let shard = &self.shards[shard_of_thread()];
-        for (total, count) in shard.0.iter().zip(counts).filter(|(_, count)| *count > 0) {
-            total.fetch_add(count, Ordering::Relaxed);
+        for (total, count) in shard.0.iter().zip(&counts).filter(|(_, count)| **count > 0) {
+            total.fetch_add(*count, Ordering::Relaxed);
         }
     }
 
@@ -76,13 +77,20 @@ fn counter(route: Route, reason: Reason) -> usize {
 }
 
 /// A number of this thread's, below [`SHARDS`].
+#[inline]
 pub(crate) fn shard_of_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        // Relaxed: the value only has to differ between threads, and does by the addition's atomicity.
-        static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        // Nothing that the compiler would have to make when it is first asked for: reading it is one load.
+        static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
     }
-    SHARD.with(|shard| *shard)
+    let shard = SHARD.get().unwrap_or_else(|| {
+        // Relaxed: the value only has to differ between threads, and does by the addition's atomicity.
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        SHARD.set(Some(next));
+        next
+    });
+    shard % SHARDS
 }
 
 impl fmt::Debug for Metrics {

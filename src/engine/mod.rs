@@ -21,7 +21,7 @@ use crate::slot::{Scope, TallySlot};
 use crate::sync::{Ordering, fence};
 use crate::tally::Tallies;
 use crate::time::Timestamp;
-use known::{BATCH, Known};
+use known::{BATCH, Known, decide_each};
 use std::fmt;
 use std::io;
 #[cfg(feature = "capi")]
@@ -143,9 +143,7 @@ impl Engine {
     pub fn resolve_batch_on(&self, plan: &Plan, calls: &[(E164, Caller)], now: Timestamp, decisions: &mut [Decision]) {
         assert_eq!(calls.len(), decisions.len(), "a decision for each call");
         for (calls, decisions) in calls.chunks(BATCH).zip(decisions.chunks_mut(BATCH)) {
-            for (known, decision) in Known::of_each(plan, &self.history, calls).iter().zip(decisions) {
-                *decision = rule::decide(plan, known, now, &mut ());
-            }
+            decide_each(plan, &self.history, calls, decisions, |known| rule::decide(plan, known, now, &mut ()));
         }
         self.metrics.count_all(decisions);
     }

@@ -3,10 +3,11 @@
 //! One function serves the fast path and the explanation: it is generic over an [`Observer`], which is nothing on the
 //! fast path.
 
-use super::known::{Known, KnownNumber, LastKnown};
-use crate::decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step};
-use crate::plan::{AgentEntry, Feed, NumberEntry, Plan};
-use crate::slot::{AgentSlot, TallySlot};
+use super::known::{Known, LastKnown};
+use crate::decision::{Candidate, Decision, Reason, Route, Saw, Step};
+use crate::outcome::Outcome;
+use crate::plan::{AgentEntry, Feed, Feeds, NumberEntry, Plan};
+use crate::slot::TallySlot;
 use crate::time::{Lookback, Timestamp};
 
 /// Watches the rule at work. `what` is only called by an observer that keeps it.
@@ -38,68 +39,70 @@ impl Observer for Option<TallySlot> {
 
 #[inline(always)]
 pub(super) fn decide(plan: &Plan, known: &Known<'_>, now: Timestamp, observer: &mut impl Observer) -> Decision {
-    let decide = |route, reason, call| Decision { route, reason, call, generation: plan.generation() };
+    let decide = |route, reason, last: Option<LastKnown<'_>>| Decision {
+        route,
+        reason,
+        call: last.map(LastKnown::call),
+        generation: plan.generation(),
+    };
 
     let number = known.number;
     observer.saw(Reason::UnknownNumber, number.is_none(), || Saw::Number {
-        environment: number.map(|number| plan.environment_id(number.entry.environment)),
+        environment: number.map(|number| plan.environment_id(number.environment)),
     });
     let Some(number) = number else {
         return decide(Route::Unrouted, Reason::UnknownNumber, None);
     };
-    observer.counts(|| number.entry.unmatched);
-    let default = |reason, call| decide(default_route(plan, number.entry), reason, call);
+    observer.counts(|| number.unmatched);
+    let default = |reason, last| decide(default_route(plan, number), reason, last);
 
-    let is_number = known.contact.is_some();
+    let is_number = known.is_number;
     observer.saw(Reason::AnonymousCaller, !is_number, || Saw::Caller { is_number });
     if !is_number {
         return default(Reason::AnonymousCaller, None);
     }
 
-    let call = known.last.map(|last| last.call);
-    let age_millis = call.map_or(0, |call| now.millis_since(call.at));
-    observer.saw(Reason::NoHistory, call.is_none(), || Saw::History { call, age_millis });
-    let Some(LastKnown { call: placed, source }) = known.last else {
+    let age_millis = known.last.map_or(0, |last| now.millis_since(last.at));
+    observer.saw(Reason::NoHistory, known.last.is_none(), || Saw::History {
+        call: known.last.map(LastKnown::call),
+        age_millis,
+    });
+    let Some(last) = known.last else {
         return default(Reason::NoHistory, None);
     };
 
-    let candidates = source.callback_agents.as_slice();
-    observer.saw(Reason::NoCallbackAgent, candidates.is_empty(), || Saw::Source {
-        exists: source.exists,
-        callback_agents: candidates
-            .iter()
-            .filter_map(|feed| plan.agent_entry(feed.agent))
-            .map(|agent| agent.id)
-            .collect(),
+    let candidates = &last.source.callback_agents;
+    observer.saw(Reason::NoCallbackAgent, candidates.first.is_none(), || Saw::Source {
+        exists: last.source.exists,
+        callback_agents: candidates.iter().map(|feed| plan.named_agent(feed.agent).id).collect(),
     });
-    if candidates.is_empty() {
-        return default(Reason::NoCallbackAgent, call);
-    }
+    let Some(first) = candidates.first else {
+        return default(Reason::NoCallbackAgent, Some(last));
+    };
 
-    let tried = Tried { plan, number, placed, age_millis };
-    let (reason, best) = tried.best_of(candidates);
-    tried.show(candidates, reason, best.map(|(agent, _)| agent), observer);
-    match best {
+    let tried = Tried { plan, number, outcome: last.outcome, age_millis };
+    let (reason, taker) = tried.best_of(first, &candidates.others);
+    tried.show(candidates, reason, taker.map(|(agent, _)| agent), observer);
+    match taker {
         Some((agent, tally)) => {
             observer.counts(|| Some(tally));
-            decide(Route::Callback(agent.id), reason, call)
+            decide(Route::Callback(agent.id), reason, Some(last))
         }
-        None => default(reason, call),
+        None => default(reason, Some(last)),
     }
 }
 
+#[inline(always)]
 fn default_route(plan: &Plan, number: &NumberEntry) -> Route {
-    match number.default_agent.and_then(|slot| plan.agent_entry(slot)) {
-        Some(agent) => Route::Default(agent.id),
-        None => Route::Unrouted,
-    }
+    number.default_agent.map_or(Route::Unrouted, |slot| Route::Default(plan.named_agent(slot).id))
 }
 
 /// Lines 5 to 8: what a candidate has to get past, in order.
+#[derive(Clone, Copy)]
 struct Tried<'a> {
     plan: &'a Plan,
-    number: KnownNumber<'a>,
-    placed: SourceCall,
+    number: &'a NumberEntry,
+    outcome: Outcome,
     age_millis: u64,
 }
 
@@ -115,53 +118,68 @@ const LINES: [Reason; 5] = [
 impl<'a> Tried<'a> {
     /// The reason, and the agent where there is one: the first candidate past every line, since candidates stand with
     /// the role that was configured last first. Without one, the line at which the last candidates dropped out.
-    fn best_of(&self, candidates: &[Feed]) -> (Reason, Option<(&'a AgentEntry, TallySlot)>) {
-        let mut furthest = 0;
-        for feed in candidates {
-            let (passed, agent) = self.lines_passed(feed.agent);
-            if LINES[passed] == Reason::Matched {
-                return (Reason::Matched, agent.map(|agent| (agent, feed.tally)));
-            }
-            furthest = furthest.max(passed);
+    #[inline(always)]
+    fn best_of(&self, first: Feed, others: &[Feed]) -> (Reason, Option<Taker<'a>>) {
+        match self.try_one(first) {
+            (Reason::Matched, agent) => (Reason::Matched, Some((agent, first.tally))),
+            (line, _) if others.is_empty() => (line, None),
+            (line, _) => self.best_of_others(line, others),
         }
-        (LINES[furthest], None)
     }
 
-    /// How many of the lines the candidate gets past.
-    fn lines_passed(&self, slot: AgentSlot) -> (usize, Option<&'a AgentEntry>) {
-        let Some(agent) = self.plan.agent_entry(slot) else { return (0, None) };
-        let Some(role) = agent.callback else { return (0, None) };
-        let past = [
-            self.number.entry.owners.contains(&slot),
-            agent.published,
-            role.outcomes.contains(self.placed.outcome),
-            self.lookback(agent).covers_millis(self.age_millis),
-        ];
-        (past.iter().take_while(|past| **past).count(), Some(agent))
+    /// The same from the second candidate on, which few sources have.
+    #[inline(never)]
+    fn best_of_others(self, mut furthest: Reason, others: &[Feed]) -> (Reason, Option<Taker<'a>>) {
+        for feed in others {
+            let (line, agent) = self.try_one(*feed);
+            if line == Reason::Matched {
+                return (line, Some((agent, feed.tally)));
+            }
+            furthest = furthest.max(line);
+        }
+        (furthest, None)
     }
 
+    /// The candidate, and the line at which it drops out; [`Reason::Matched`] if it remains.
+    #[inline(always)]
+    fn try_one(&self, feed: Feed) -> (Reason, &'a AgentEntry) {
+        let agent = self.plan.named_agent(feed.agent);
+        let line = match agent.callback {
+            Some(_) if !self.number.owners.contains(&feed.agent) => Reason::NumberNotOwned,
+            Some(_) if !agent.published => Reason::CallbackAgentUnpublished,
+            Some(role) if !role.outcomes.contains(self.outcome) => Reason::OutcomeNotEligible,
+            Some(_) if !self.lookback(agent).covers_millis(self.age_millis) => Reason::Expired,
+            Some(_) => Reason::Matched,
+            None => Reason::NumberNotOwned,
+        };
+        (line, agent)
+    }
+
+    #[inline(always)]
     fn lookback(&self, agent: &AgentEntry) -> Lookback {
         let own = agent.callback.and_then(|role| role.lookback);
-        own.unwrap_or(self.number.lookback)
+        own.unwrap_or_else(|| self.plan.lookback(self.number.environment))
     }
 
     /// Shows each line that was tried with the candidates that had come so far.
-    fn show(&self, candidates: &[Feed], reason: Reason, winner: Option<&AgentEntry>, observer: &mut impl Observer) {
-        for (place, line) in LINES.into_iter().enumerate().take_while(|(_, line)| *line <= reason) {
+    #[inline(always)]
+    fn show(&self, candidates: &Feeds, reason: Reason, winner: Option<&AgentEntry>, observer: &mut impl Observer) {
+        for line in LINES.into_iter().take_while(|line| *line <= reason) {
             observer.saw(line, line == reason, || {
-                let passed = candidates.iter().map(|feed| self.lines_passed(feed.agent));
-                let seen = passed.filter(|(passed, _)| *passed >= place);
-                let candidate = |(passed, agent): (usize, Option<&AgentEntry>)| {
-                    let agent = agent?;
+                let tried = candidates.iter().map(|feed| self.try_one(*feed));
+                let candidate = |(reached, agent): (Reason, &AgentEntry)| {
                     let wins = winner.is_some_and(|winner| winner.id == agent.id);
-                    let remains = if line == Reason::Matched { wins } else { passed > place };
-                    Some(Candidate { agent: agent.id, remains, lookback: self.lookback(agent) })
+                    let remains = if line == Reason::Matched { wins } else { reached > line };
+                    Candidate { agent: agent.id, remains, lookback: self.lookback(agent) }
                 };
-                Saw::Candidates(seen.filter_map(candidate).collect())
+                Saw::Candidates(tried.filter(|(reached, _)| *reached >= line).map(candidate).collect())
             });
         }
     }
 }
+
+/// An agent that takes a callback, and where that counts.
+type Taker<'a> = (&'a AgentEntry, TallySlot);
 
 #[cfg(test)]
 mod tests {

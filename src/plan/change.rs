@@ -129,6 +129,7 @@ impl Plan {
         name.clone_into(&mut card.name);
         card.dial_plan = *dial_plan;
         card.lookback = lookback;
+        Arc::make_mut(&mut self.lookbacks)[slot.index()] = lookback;
         Ok(())
     }
 
@@ -136,6 +137,7 @@ impl Plan {
         let slot = EnvironmentSlot::new(self.environments.len())
             .ok_or(ConfigError::SlotsExhausted { kind: "environments", limit: EnvironmentSlot::LIMIT })?;
         let unmatched = self.tally_of_unmatched(slot)?;
+        Arc::make_mut(&mut self.lookbacks).push(Lookback::default());
         self.environments.push(Some(Arc::new(EnvironmentCard {
             id,
             name: String::new(),
@@ -219,7 +221,7 @@ impl Plan {
             return Err(ConfigError::AgentIsPublished(id));
         }
         self.withdraw_callback(slot);
-        for Feed { agent, .. } in std::mem::take(&mut self.agent_entry_mut(slot).callback_agents) {
+        for Feed { agent, .. } in std::mem::take(&mut self.agent_entry_mut(slot).callback_agents).iter().copied() {
             let revision = self.touch_agent(tenant, agent, at);
             let role = self.agent_card_mut(agent).callback.as_mut().expect("it has the role");
             role.revision = revision;
@@ -310,12 +312,12 @@ impl Plan {
             None => self.new_number(tenant, number)?,
         };
         *self.number_entry_mut(slot) =
-            NumberEntry { number: Some(number), environment: tenant, ..NumberEntry::default() };
+            NumberEntry { number: Some(number), slot, environment: tenant, ..NumberEntry::default() };
         let revision = self.environment_card(tenant).revision;
         let card = NumberCard { id, number, environment: tenant, revision, named_default: None };
         *self.number_cards.get_mut(slot.index()).expect("slots have cards") = Some(Arc::new(card));
         self.number_ids.set((tenant, id), slot.index());
-        self.dialed.set(number, slot.index());
+        self.dialed.insert(&self.numbers, number, slot);
         Ok(())
     }
 
@@ -336,7 +338,7 @@ impl Plan {
             return Err(ConfigError::NumberInUse { number: id, owners: view.owners() });
         }
         let number = view.number();
-        self.dialed.remove(number);
+        self.dialed.remove(&self.numbers, number);
         self.number_ids.remove((tenant, id));
         *self.number_cards.get_mut(slot.index()).expect("slots have cards") = None;
         Ok(())
@@ -441,7 +443,7 @@ impl Plan {
         for source in sources {
             let tally = self.tally_of_callbacks(tenant, slot, source)?;
             // Configured last, so first: the rule takes the first candidate that remains.
-            self.agent_entry_mut(source).callback_agents.insert(0, Feed { agent: slot, tally });
+            self.agent_entry_mut(source).callback_agents.put_first(Feed { agent: slot, tally });
         }
         self.compile_unmatched_of(slot);
         Ok(())
@@ -463,7 +465,7 @@ impl Plan {
         self.agent_entry_mut(slot).callback = None;
         let Some(role) = self.agent_card_mut(slot).callback.take() else { return };
         for source in role.sources {
-            self.agent_entry_mut(source).callback_agents.retain(|feed| feed.agent != slot);
+            self.agent_entry_mut(source).callback_agents.remove(slot);
         }
     }
 

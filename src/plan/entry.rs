@@ -3,15 +3,18 @@
 use crate::id::AgentId;
 use crate::number::E164;
 use crate::outcome::OutcomeSet;
-use crate::slot::{AgentSlot, EnvironmentSlot, TallySlot};
+use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, TallySlot};
 use crate::time::Lookback;
 use smallvec::SmallVec;
 
-/// A number as the rule sees it.
+/// A number as the rule sees it. One cache line, and no part of another.
 #[derive(Clone, Default, Debug)]
+#[repr(align(64))]
 pub(crate) struct NumberEntry {
     /// The number itself, also after its release: what the slot's contacts are kept under. Every slot that was given has one.
     pub(crate) number: Option<E164>,
+    /// Its slot.
+    pub(crate) slot: NumberSlot,
     /// The agents that own it, in the order of their assignment.
     pub(crate) owners: SmallVec<[AgentSlot; 4]>,
     /// Who answers when nobody else is to: named, else the published inbound owner assigned first.
@@ -32,13 +35,44 @@ pub(crate) struct Feed {
     pub(crate) tally: TallySlot,
 }
 
-/// An agent as the rule sees it. One cache line.
+/// The callback agents of a source agent, the one whose role was configured last first. Nearly always there is one, and it
+/// is found without a look at how many there are.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Feeds {
+    pub(crate) first: Option<Feed>,
+    pub(crate) others: Box<[Feed]>,
+}
+
+impl Feeds {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Feed> {
+        self.first.iter().chain(&self.others)
+    }
+
+    /// Puts it before all others.
+    pub(super) fn put_first(&mut self, feed: Feed) {
+        *self = Self { others: self.iter().copied().collect(), first: Some(feed) };
+    }
+
+    pub(super) fn remove(&mut self, agent: AgentSlot) {
+        let mut rest = self.iter().copied().filter(|feed| feed.agent != agent);
+        *self = Self { first: rest.next(), others: rest.collect() };
+    }
+}
+
+/// An agent as the rule sees it. One cache line, and no part of another.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(crate) struct AgentEntry {
     /// Its identity, for the answer.
     pub(crate) id: AgentId,
     /// The callback agents that take this source's callbacks, the one whose role was configured last first.
-    pub(crate) callback_agents: SmallVec<[Feed; 2]>,
+    pub(crate) callback_agents: Feeds,
     /// Its own part as a callback agent.
     pub(crate) callback: Option<CallbackEntry>,
     /// Deleted agents keep their slot, and nothing else.
@@ -60,7 +94,7 @@ impl Default for AgentEntry {
     fn default() -> Self {
         Self {
             id: AgentId::from_u128(0),
-            callback_agents: SmallVec::new(),
+            callback_agents: Feeds::default(),
             callback: None,
             exists: false,
             published: false,
@@ -74,7 +108,7 @@ mod tests {
 
     #[test]
     fn entries_fit_a_cache_line() {
-        assert!(size_of::<AgentEntry>() <= 64, "{}", size_of::<AgentEntry>());
-        assert!(size_of::<NumberEntry>() <= 64, "{}", size_of::<NumberEntry>());
+        assert_eq!(size_of::<AgentEntry>(), 64);
+        assert_eq!(size_of::<NumberEntry>(), 64);
     }
 }

@@ -7,6 +7,7 @@
 mod answers;
 mod card;
 mod change;
+mod dialed;
 mod entry;
 mod error;
 mod index;
@@ -23,7 +24,7 @@ pub use error::ConfigError;
 pub use tally::Tallied;
 pub use view::{AgentView, CallbackView, EnvironmentView, NumberView};
 
-pub(crate) use entry::{AgentEntry, Feed, NumberEntry};
+pub(crate) use entry::{AgentEntry, Feed, Feeds, NumberEntry};
 #[cfg(feature = "capi")]
 pub(crate) use published::CachedBy;
 pub(crate) use published::{Cached, Published};
@@ -36,6 +37,7 @@ use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope};
 use crate::time::Lookback;
 use answers::Answers;
 use card::{AgentCard, EnvironmentCard, NumberCard};
+use dialed::Dialed;
 use index::Index;
 use slots::Slots;
 use std::collections::HashMap;
@@ -49,9 +51,11 @@ pub struct Plan {
     generation: u64,
 
     // What decisions read.
-    dialed: Index<E164>,
+    dialed: Dialed,
     numbers: Slots<NumberEntry>,
     agents: Slots<AgentEntry>,
+    /// By environment.
+    lookbacks: Arc<Vec<Lookback>>,
 
     // What everybody else reads. A card is `None` where the slot's holder is gone.
     environments: Slots<Option<Arc<EnvironmentCard>>>,
@@ -121,7 +125,12 @@ impl Plan {
 /// What the engine reads.
 impl Plan {
     pub(crate) fn dialed_slot(&self, number: E164) -> Option<NumberSlot> {
-        self.dialed.get(number).and_then(NumberSlot::new)
+        self.dialed_entry(number).map(|entry| entry.slot)
+    }
+
+    #[inline]
+    pub(crate) fn dialed_entry(&self, number: E164) -> Option<&NumberEntry> {
+        self.dialed.get(&self.numbers, number)
     }
 
     pub(crate) fn number_entry(&self, slot: NumberSlot) -> Option<&NumberEntry> {
@@ -132,8 +141,15 @@ impl Plan {
         self.agents.get(slot.index())
     }
 
+    /// The agent of a slot that this plan has given: what its other entries name.
+    #[inline]
+    pub(crate) fn named_agent(&self, slot: AgentSlot) -> &AgentEntry {
+        self.agents.near(slot.index()).expect("slots have entries")
+    }
+
+    #[inline]
     pub(crate) fn lookback(&self, slot: EnvironmentSlot) -> Lookback {
-        self.environment_card(slot).lookback
+        self.lookbacks[slot.index()]
     }
 
     pub(crate) fn environment_id(&self, slot: EnvironmentSlot) -> EnvironmentId {

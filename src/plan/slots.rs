@@ -10,7 +10,9 @@ const CHUNK: usize = 256;
 /// chunks, unless nobody else holds them, in which case it writes in place.
 #[derive(Clone)]
 pub(super) struct Slots<T> {
-    chunks: Arc<Vec<Arc<[T]>>>,
+    /// Past the last chunk that has been written to, one chunk of defaults stands in every place that is free: the list
+    /// grows by doubling.
+    chunks: Arc<[Arc<[T; CHUNK]>]>,
     len: usize,
 }
 
@@ -19,10 +21,16 @@ impl<T: Clone + Default> Slots<T> {
         self.len
     }
 
+    /// The value, if this copy has given the index out; a later one may have.
+    #[inline]
     pub(super) fn get(&self, index: usize) -> Option<&T> {
-        // Past the end lie the defaults that fill the last chunk. An index there is one that a later copy gave out.
-        let chunk = self.chunks.get(index / CHUNK).filter(|_| index < self.len)?;
-        Some(&chunk[index % CHUNK])
+        self.near(index).filter(|_| index < self.len)
+    }
+
+    /// The same for less where it does not matter that there are defaults past the end.
+    #[inline]
+    pub(super) fn near(&self, index: usize) -> Option<&T> {
+        Some(&self.chunks.get(index / CHUNK)?[index % CHUNK])
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
@@ -33,12 +41,12 @@ impl<T: Clone + Default> Slots<T> {
     /// Appends and returns the index.
     pub(super) fn push(&mut self, value: T) -> usize {
         let index = self.len;
-        if index.is_multiple_of(CHUNK) {
-            let chunk = std::iter::repeat_with(T::default).take(CHUNK).collect();
-            Arc::make_mut(&mut self.chunks).push(chunk);
+        if index == self.chunks.len() * CHUNK {
+            let free = std::iter::repeat_n(Arc::new(std::array::from_fn(|_| T::default())), self.chunks.len().max(1));
+            self.chunks = self.chunks.iter().cloned().chain(free).collect();
         }
         self.len += 1;
-        *self.get_mut(index).expect("the chunk was made room for") = value;
+        *self.get_mut(index).expect("the list has room") = value;
         index
     }
 
@@ -80,6 +88,6 @@ mod tests {
         let before = slots.clone();
         *slots.get_mut(3 * CHUNK).expect("there") += 1;
         let shared = slots.chunks.iter().zip(before.chunks.iter()).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
-        assert_eq!(shared, 9);
+        assert_eq!(shared, slots.chunks.len() - 1);
     }
 }
