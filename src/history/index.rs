@@ -111,7 +111,7 @@ impl Index {
 
     #[inline(always)]
     pub(super) fn line(&self, version: Version, line: u64) -> &Line {
-        self.pool.line(self.tables.chunk(version, (line >> CHUNK_BITS) as usize), line)
+        self.pool.line(self.tables.first_line(version, (line >> CHUNK_BITS) as usize), line)
     }
 
     /// Acquire: what was written into the table before it was published comes before all that is read in it.

@@ -45,6 +45,17 @@ unsafe impl Zeroed for Line {
     }
 }
 
+/// What is at `at`, which is in the slice. Unlike plain indexing it keeps the length in no register for a message.
+#[inline(always)]
+pub(crate) fn within<T>(slice: &[T], at: usize) -> &T {
+    #[cold]
+    #[inline(never)]
+    fn outside() -> ! {
+        panic!("outside of a region");
+    }
+    slice.get(at).unwrap_or_else(|| outside())
+}
+
 #[cfg(not(loom))]
 mod real {
     use super::{Line, SLOTS, Zeroed};
