@@ -126,6 +126,16 @@ mod real {
     }
 
     impl Compare {
+        /// The first of the words that is `key` where `mask` has ones, looked for as by [`hits`](Self::hits).
+        #[inline(always)]
+        pub(crate) fn first(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> Option<usize> {
+            let hits = self.hits(words, key, mask);
+            let slot = hits.trailing_zeros() as usize;
+            // SAFETY: `hits` has no bit but those of the slots, by its construction, so the lowest is a slot's.
+            unsafe { std::hint::assert_unchecked(hits == 0 || slot < SLOTS) };
+            (hits != 0).then_some(slot)
+        }
+
         pub(crate) fn detect() -> Compare {
             Compare {
                 #[cfg(all(target_arch = "x86_64", not(scalar)))]
@@ -139,7 +149,7 @@ mod real {
         /// word that is still on its way costs a whole memory read. And few instructions that wait for the words: they,
         /// not the memory, limit how many lookups are under way at once.
         #[inline(always)]
-        pub(crate) fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
+        fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
             #[cfg(all(target_arch = "x86_64", not(scalar)))]
             if self.wide {
                 use std::arch::x86_64::{__m128i, _mm_set1_epi64x};
@@ -230,9 +240,8 @@ mod model {
             Compare
         }
 
-        pub(crate) fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
-            (0..SLOTS)
-                .fold(0, |hits, slot| hits | u32::from((words[slot].load(Ordering::Relaxed) ^ key) & mask == 0) << slot)
+        pub(crate) fn first(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> Option<usize> {
+            (0..SLOTS).find(|&slot| (words[slot].load(Ordering::Relaxed) ^ key) & mask == 0)
         }
     }
 }

@@ -71,6 +71,7 @@ pub(crate) const UNMARKED: u64 = !(((1 << MARK_BITS) - 1) << MARK_AT);
 const WITHIN_BITS: u32 = SPACE_BITS - SEGMENT_BITS;
 /// The mask of a place: the top [`SPACE_BITS`] bits. Kept at the top because a mask of the low 50 bits compiles to
 /// `bzhi` where the processor has it, with a false dependency on the register it writes.
+#[cfg(test)]
 pub(crate) const SPACE_MASK: u64 = !(u64::MAX >> SPACE_BITS);
 
 const GENERATION_AT: u32 = 16;
@@ -238,13 +239,14 @@ pub(crate) struct Seek {
     pub(crate) key: u64,
 }
 
-impl Seek {
-    /// Which of a line's overflow marks stands for this pair: it depends on nothing that changes from line to line.
-    #[inline(always)]
-    pub(crate) const fn mark(self) -> u32 {
-        // The top of the quotient: where between two lines the place is.
-        ((self.key >> 56) as u32 * (SLOTS as u32 * MARK_BITS)) >> 8
-    }
+/// Which of a line's overflow marks stands for the pair of this key word: the slot of the key word that has it, and its bit
+/// there. It depends on nothing that changes from line to line.
+#[inline(always)]
+pub(crate) const fn mark(key: u64) -> (usize, u32) {
+    // The top of the quotient: where between two lines the place is.
+    // One more, which changes little, keeps the compiler from taking the addition apart.
+    let bits = (key >> 56) as u32 * MARK_BITS + (MARK_AT << 8) + 1;
+    ((bits >> 6) as usize % SLOTS, bits >> 8)
 }
 
 /// The segment that a place belongs to.
