@@ -6,7 +6,7 @@
 use super::bell::Bell;
 use super::limits::{Full, Limits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
-use super::memory::{Compare, prefetch};
+use super::memory::{Compare, prefetch, prefetch_other};
 use super::pool::CHUNK_BYTES;
 use super::pool::Pool;
 use super::scopes::ScopeSet;
@@ -142,7 +142,11 @@ impl Index {
     #[inline(always)]
     pub(crate) fn get(&self, scope: u32, place: u64) -> u64 {
         let version = self.version(segment_of(place));
-        match self.look(&self.home(version, scope, place)) {
+        let begun = self.home(version, scope, place);
+        // One in eight needs the other line too. Waiting for it then, with nothing else under way that is not here yet, costs
+        // all others more than asking for it now.
+        prefetch_other(begun.line);
+        match self.look(&begun) {
             Looked::Sure(register) => register,
             Looked::Further => self.get_next(version, scope, place),
             Looked::Unsure => self.get_far(scope, place),
@@ -155,6 +159,10 @@ impl Index {
         let mut seek = version.seek(scope, within(place));
         for _ in 0..version.reach() {
             seek = version.step(seek);
+            // The pair of lines after this one is needed nearly every other time.
+            let after = self.line(version, version.step(seek).line);
+            prefetch(after);
+            prefetch_other(after);
             match self.look(&Begun { scope, place, version, key: seek.key, line: self.line(version, seek.line) }) {
                 Looked::Sure(register) => return register,
                 Looked::Further => {}

@@ -3,10 +3,10 @@
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
-pub(crate) use real::{Compare, Region, prefetch};
+pub(crate) use real::{Compare, Region, prefetch, prefetch_other};
 
 #[cfg(loom)]
-pub(crate) use model::{Compare, Region, prefetch};
+pub(crate) use model::{Compare, Region, prefetch, prefetch_other};
 
 use super::line::Line;
 use super::shape::SLOTS;
@@ -190,19 +190,30 @@ mod real {
         }
     }
 
+    /// Asks for the other line of the line's pair.
+    #[inline(always)]
+    pub(crate) fn prefetch_other(line: &Line) {
+        prefetch_at(std::ptr::from_ref(line).map_addr(|address| address ^ size_of::<Line>()));
+    }
+
     /// Asks for the line to be brought near. Changes nothing that a program can see.
     #[inline(always)]
     pub(crate) fn prefetch(line: &Line) {
+        prefetch_at(line);
+    }
+
+    #[inline(always)]
+    fn prefetch_at(line: *const Line) {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch of any address is allowed; this one is even valid.
+        // SAFETY: a prefetch of any address is allowed.
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast());
+            _mm_prefetch::<_MM_HINT_T0>(line.cast());
         }
         #[cfg(target_arch = "aarch64")]
         // SAFETY: `prfm` is a hint without effect on memory or registers.
         unsafe {
-            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) std::ptr::from_ref(line), options(nostack, readonly, preserves_flags));
+            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) line, options(nostack, readonly, preserves_flags));
         }
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let _ = line;
@@ -231,6 +242,8 @@ mod model {
     }
 
     pub(crate) fn prefetch(_: &Line) {}
+
+    pub(crate) fn prefetch_other(_: &Line) {}
 
     #[derive(Clone, Copy)]
     pub(crate) struct Compare;
