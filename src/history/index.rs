@@ -6,7 +6,7 @@
 use super::bell::Bell;
 use super::limits::{Full, Limits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
-use super::memory::{Compare, prefetch};
+use super::memory::{Compare, prefetch, prefetch_other};
 use super::pool::CHUNK_BYTES;
 use super::pool::Pool;
 use super::scopes::ScopeSet;
@@ -61,7 +61,7 @@ struct Begun<'a> {
     scope: u32,
     place: u64,
     version: Version,
-    seek: Seek,
+    key: u64,
     line: &'a Line,
 }
 
@@ -111,7 +111,7 @@ impl Index {
 
     #[inline(always)]
     pub(super) fn line(&self, version: Version, line: u64) -> &Line {
-        self.pool.line(self.tables.chunk(version, (line >> CHUNK_BITS) as usize), line)
+        self.pool.line(self.tables.first_line(version, (line >> CHUNK_BITS) as usize), line)
     }
 
     /// Acquire: what was written into the table before it was published comes before all that is read in it.
@@ -142,19 +142,34 @@ impl Index {
     #[inline(always)]
     pub(crate) fn get(&self, scope: u32, place: u64) -> u64 {
         let version = self.version(segment_of(place));
-        let seek = version.seek(scope, within(place));
-        let begun = Begun { scope, place, version, seek, line: self.line(version, seek.line) };
+        let begun = self.home(version, scope, place);
+        // One in eight needs the other line too. Waiting for it then, with nothing else under way that is not here yet, costs
+        // all others more than asking for it now.
+        prefetch_other(begun.line);
         match self.look(&begun) {
             Looked::Sure(register) => register,
-            Looked::Further => self.get_next(begun),
-            Looked::Unsure => self.get_far(begun.segment(), scope, within(place)),
+            Looked::Further => self.get_next(version, scope, place),
+            Looked::Unsure => self.get_far(scope, place),
         }
     }
 
-    /// One line further: nearly all that are not at home are there.
+    /// The lines behind the home line. Worked out anew, so that a look-up that ends at home keeps nothing for it.
     #[inline(never)]
-    fn get_next(&self, begun: Begun<'_>) -> u64 {
-        self.get_begun(&self.next_line(begun))
+    fn get_next(&self, version: Version, scope: u32, place: u64) -> u64 {
+        let mut seek = version.seek(scope, within(place));
+        for _ in 0..version.reach() {
+            seek = version.step(seek);
+            // The pair of lines after this one is needed nearly every other time.
+            let after = self.line(version, version.step(seek).line);
+            prefetch(after);
+            prefetch_other(after);
+            match self.look(&Begun { scope, place, version, key: seek.key, line: self.line(version, seek.line) }) {
+                Looked::Sure(register) => return register,
+                Looked::Further => {}
+                Looked::Unsure => break,
+            }
+        }
+        self.get_far(scope, place)
     }
 
     /// The register, if the line that the look-up has come to is the last.
@@ -162,20 +177,26 @@ impl Index {
     fn get_begun(&self, begun: &Begun<'_>) -> u64 {
         match self.look(begun) {
             Looked::Sure(register) => register,
-            _ => self.get_far(begun.segment(), begun.scope, within(begun.place)),
+            _ => self.get_far(begun.scope, begun.place),
         }
     }
 
     #[inline(always)]
-    fn next_line<'a>(&'a self, begun: Begun<'a>) -> Begun<'a> {
-        let seek = begun.version.step(begun.seek);
-        Begun { seek, line: self.line(begun.version, seek.line), ..begun }
+    fn home(&self, version: Version, scope: u32, place: u64) -> Begun<'_> {
+        let Seek { line, key } = version.seek(scope, within(place));
+        Begun { scope, place, version, key, line: self.line(version, line) }
+    }
+
+    #[inline(always)]
+    fn next_line(&self, version: Version, scope: u32, place: u64) -> Begun<'_> {
+        let Seek { line, key } = version.step(version.seek(scope, within(place)));
+        Begun { scope, place, version, key, line: self.line(version, line) }
     }
 
     /// Looks into the line that a look-up has come to.
     #[inline(always)]
     fn look(&self, begun: &Begun<'_>) -> Looked {
-        let register = match begun.line.find(self.compare, begun.seek.key, begun.seek.mark()) {
+        let register = match begun.line.find(self.compare, begun.key) {
             // A register that ended is not below the sentinels.
             Found::Register(register) if register < DROPPED => register,
             Found::Nowhere => 0,
@@ -187,8 +208,10 @@ impl Index {
     }
 
     /// Every other case: further lines, a segment that is growing, a reader that is late.
+    #[cold]
     #[inline(never)]
-    fn get_far(&self, segment: usize, scope: u32, within: u64) -> u64 {
+    fn get_far(&self, scope: u32, place: u64) -> u64 {
+        let (segment, within) = (segment_of(place), within(place));
         let version = self.version(segment);
         if let Some(register) = self.get_chain(segment, version, scope, within) {
             return register;
@@ -252,10 +275,9 @@ impl Index {
     #[inline]
     fn find(&self, version: Version, scope: u32, within: u64) -> At {
         let mut seek = version.seek(scope, within);
-        let mark = seek.mark();
         for _ in 0..=version.reach() {
             let line = self.line(version, seek.line);
-            match line.find(self.compare, seek.key, mark) {
+            match line.find(self.compare, seek.key) {
                 Found::Register(register) if register >= DROPPED => return At::NextTable,
                 Found::Register(register) => return At::Register(register),
                 Found::Nowhere => return At::Nowhere,
@@ -290,12 +312,12 @@ impl Index {
                 match self.look(begun) {
                     Looked::Sure(register) => see(first + at, register),
                     Looked::Further => {
-                        *begun = self.next_line(*begun);
+                        *begun = self.next_line(begun.version, begun.scope, begun.place);
                         prefetch(begun.line);
                         later[waiting] = at;
                         waiting += 1;
                     }
-                    Looked::Unsure => see(first + at, self.get_far(begun.segment(), begun.scope, within(begun.place))),
+                    Looked::Unsure => see(first + at, self.get_far(begun.scope, begun.place)),
                 }
             }
             for &at in &later[..waiting] {
@@ -309,11 +331,9 @@ impl Index {
     /// The first half of a look-up: where to look. The line is on its way when this returns.
     #[inline(always)]
     fn begin(&self, scope: u32, place: u64) -> Begun<'_> {
-        let version = self.version(segment_of(place));
-        let seek = version.seek(scope, within(place));
-        let line = self.line(version, seek.line);
-        prefetch(line);
-        Begun { scope, place, version, seek, line }
+        let begun = self.home(self.version(segment_of(place)), scope, place);
+        prefetch(begun.line);
+        begun
     }
 
     /// Raises the pair's register to at least `value`; the register before, zero where there was none.
@@ -327,7 +347,7 @@ impl Index {
         let version = Version::from_bits(self.now[begun.segment()].load(Ordering::SeqCst));
         // Nearly always, what was worked out before holds, and the pair is at home.
         if version == begun.version
-            && let Some(old) = begun.line.raise_held(self.compare, begun.seek.key, value)
+            && let Some(old) = begun.line.raise_held(self.compare, begun.key, value)
         {
             return Ok(old);
         }
@@ -383,15 +403,14 @@ impl Index {
         value: u64,
     ) -> Raised {
         let mut seek = version.seek(scope, within);
-        let mark = seek.mark();
         for _ in 0..=version.reach() {
             let line = self.line(version, seek.line);
-            let mut wrote = line.raise(self.compare, seek.key, mark, value, seat.is_none());
+            let mut wrote = line.raise(self.compare, seek.key, value, seat.is_none());
             if let (Wrote::Free, Some(seat)) = (&wrote, seat) {
                 if !self.take_credit(seat) {
                     return Raised::NoCredit;
                 }
-                wrote = line.raise(self.compare, seek.key, mark, value, true);
+                wrote = line.raise(self.compare, seek.key, value, true);
                 if !matches!(wrote, Wrote::Before { claimed: true, .. } | Wrote::Ended { claimed: true }) {
                     self.give_credit(seat);
                 }

@@ -1,7 +1,7 @@
 //! How large a history may become, and what it says when it is.
 
 use super::pool::CHUNK_BYTES;
-use super::shape::SEGMENTS;
+use super::shape::{CHUNK_BITS, SEGMENTS};
 use std::fmt;
 
 /// The ceilings of a history.
@@ -9,10 +9,12 @@ use std::fmt;
 pub struct Limits {
     /// The most pairs.
     pub max_pairs: usize,
-    /// The most bytes of lines; address space that is taken at once, memory only as it is used.
+    /// The most bytes of lines, 256 GiB at most; address space that is taken at once, memory only as it is used.
     pub max_bytes: usize,
 }
 
+/// A directory names a chunk by its first line, in 32 bits: 256 GiB.
+const MOST_CHUNKS: usize = 1 << (32 - CHUNK_BITS);
 /// What a table of each segment takes, and a growth of each.
 const LEAST_BYTES: usize = 4 * SEGMENTS * CHUNK_BYTES;
 
@@ -23,7 +25,7 @@ impl Limits {
     }
 
     pub(crate) fn chunks(self) -> usize {
-        self.max_bytes.max(LEAST_BYTES / 2) / CHUNK_BYTES
+        (self.max_bytes.max(LEAST_BYTES / 2) / CHUNK_BYTES).min(MOST_CHUNKS)
     }
 }
 

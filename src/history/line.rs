@@ -11,7 +11,7 @@
 //! its version ended (b); a mover must copy what the last writer wrote (coherence again, through compare-and-swap).
 
 use super::memory::Compare;
-use super::shape::{MARK_AT, SLOTS, UNMARKED};
+use super::shape::{SLOTS, UNMARKED, mark};
 use crate::sync::{AtomicU64, Ordering, canary, order};
 
 /// A key word that nobody claimed before its line was moved, and nobody can claim any more. No pair has it: its
@@ -61,17 +61,16 @@ impl Line {
 
     /// Looks for the key. Relaxed throughout: the caller fences before it believes or follows anything (a, b).
     #[inline(always)]
-    pub(crate) fn find(&self, compare: Compare, key: u64, mark: u32) -> Found {
-        let hits = compare.hits(&self.keys, key, UNMARKED);
-        if hits != 0 {
-            // One pair has one slot, so there is one hit.
-            return Found::Register(self.registers[first(hits)].load(Ordering::Relaxed));
+    pub(crate) fn find(&self, compare: Compare, key: u64) -> Found {
+        // One pair has one slot, so there is one hit.
+        if let Some(slot) = compare.first(&self.keys, key, UNMARKED) {
+            return Found::Register(self.registers[slot].load(Ordering::Relaxed));
         }
         // Slots are sealed from the last one down, so one look tells whether any is.
         if self.is_sealed() {
             return Found::Sealed;
         }
-        if self.has_mark(mark) { Found::Further } else { Found::Nowhere }
+        if self.has_mark(key) { Found::Further } else { Found::Nowhere }
     }
 
     #[inline(always)]
@@ -82,11 +81,7 @@ impl Line {
     /// Raises the register of a pair that has a slot here, unless it ended; the register before.
     #[inline(always)]
     pub(crate) fn raise_held(&self, compare: Compare, key: u64, value: u64) -> Option<u64> {
-        let found = compare.hits(&self.keys, key, UNMARKED);
-        if found == 0 {
-            return None;
-        }
-        match self.raise_slot(first(found), value, false) {
+        match self.raise_slot(compare.first(&self.keys, key, UNMARKED)?, value, false) {
             Wrote::Before { old, .. } => Some(old),
             _ => None,
         }
@@ -94,23 +89,22 @@ impl Line {
 
     /// Raises the pair's register to `value`, claiming a slot for it if `claim`.
     #[inline]
-    pub(crate) fn raise(&self, compare: Compare, key: u64, mark: u32, value: u64, claim: bool) -> Wrote {
-        let found = compare.hits(&self.keys, key, UNMARKED);
-        if found != 0 {
-            return self.raise_slot(first(found), value, false);
+    pub(crate) fn raise(&self, compare: Compare, key: u64, value: u64, claim: bool) -> Wrote {
+        if let Some(slot) = compare.first(&self.keys, key, UNMARKED) {
+            return self.raise_slot(slot, value, false);
         }
         // The slots before the first free one are taken for good; but only a look *after* the one for it tells that they
         // are all others'. (The other way round, the pair could be claimed in between, and then claimed again.)
-        let free = compare.hits(&self.keys, 0, u64::MAX);
-        let found = if canary("claim look") { 0 } else { compare.hits(&self.keys, key, UNMARKED) };
-        if found != 0 {
-            return self.raise_slot(first(found), value, false);
+        let free = compare.first(&self.keys, 0, u64::MAX);
+        if !canary("claim look")
+            && let Some(slot) = compare.first(&self.keys, key, UNMARKED)
+        {
+            return self.raise_slot(slot, value, false);
         }
-        if free == 0 && self.is_sealed() && !canary("sealed look") {
+        if free.is_none() && self.is_sealed() && !canary("sealed look") {
             return Wrote::Ended { claimed: false };
         }
-        let begin = if free == 0 { SLOTS } else { first(free) };
-        for slot in begin..SLOTS {
+        for slot in free.unwrap_or(SLOTS)..SLOTS {
             let mut word = self.keys[slot].load(Ordering::Relaxed);
             if word == 0 {
                 if !claim {
@@ -130,7 +124,7 @@ impl Line {
                 return Wrote::Ended { claimed: false };
             }
         }
-        self.leave_mark(mark);
+        self.leave_mark(key);
         Wrote::Full
     }
 
@@ -150,19 +144,20 @@ impl Line {
         if old >= DROPPED { Wrote::Ended { claimed } } else { Wrote::Before { old, claimed } }
     }
 
-    /// Tells searches for pairs of this mark to go on to the next line. Before the pair's slot there is claimed, so
+    /// Tells searches for pairs of this one's mark to go on to the next line. Before the pair's slot there is claimed, so
     /// that who was told of the pair is also told to look there.
-    fn leave_mark(&self, mark: u32) {
-        if !self.has_mark(mark) && !canary("mark") {
+    fn leave_mark(&self, key: u64) {
+        if !self.has_mark(key) && !canary("mark") {
+            let (slot, bit) = mark(key);
             // Release: as for a claim (b).
-            self.keys[mark as usize % SLOTS].fetch_or(1 << (MARK_AT + mark / SLOTS as u32), Ordering::Release);
+            self.keys[slot].fetch_or(1 << bit, Ordering::Release);
         }
     }
 
     #[inline(always)]
-    fn has_mark(&self, mark: u32) -> bool {
-        let word = self.keys[mark as usize % SLOTS].load(Ordering::Relaxed);
-        word >> (MARK_AT + mark / SLOTS as u32) & 1 != 0
+    fn has_mark(&self, key: u64) -> bool {
+        let (slot, bit) = mark(key);
+        self.keys[slot].load(Ordering::Relaxed) >> bit & 1 != 0
     }
 
     /// One slot as it is: key word and register.
@@ -211,12 +206,6 @@ impl Line {
     pub(crate) fn touch(&self) {
         self.keys[0].store(0, Ordering::Relaxed);
     }
-}
-
-/// The first slot of some.
-#[inline(always)]
-fn first(slots: u32) -> usize {
-    slots.trailing_zeros() as usize % SLOTS
 }
 
 /// Whether two key words are of one pair, in the same line: their marks do not matter.

@@ -3,10 +3,10 @@
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
-pub(crate) use real::{Compare, Region, prefetch};
+pub(crate) use real::{Compare, Region, prefetch, prefetch_other};
 
 #[cfg(loom)]
-pub(crate) use model::{Compare, Region, prefetch};
+pub(crate) use model::{Compare, Region, prefetch, prefetch_other};
 
 use super::line::Line;
 use super::shape::SLOTS;
@@ -43,6 +43,17 @@ unsafe impl Zeroed for Line {
     fn zeroed() -> Self {
         Line::new()
     }
+}
+
+/// What is at `at`, which is in the slice. Unlike plain indexing it keeps the length in no register for a message.
+#[inline(always)]
+pub(crate) fn within<T>(slice: &[T], at: usize) -> &T {
+    #[cold]
+    #[inline(never)]
+    fn outside() -> ! {
+        panic!("outside of a region");
+    }
+    slice.get(at).unwrap_or_else(|| outside())
 }
 
 #[cfg(not(loom))]
@@ -115,6 +126,16 @@ mod real {
     }
 
     impl Compare {
+        /// The first of the words that is `key` where `mask` has ones, looked for as by [`hits`](Self::hits).
+        #[inline(always)]
+        pub(crate) fn first(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> Option<usize> {
+            let hits = self.hits(words, key, mask);
+            let slot = hits.trailing_zeros() as usize;
+            // SAFETY: `hits` has no bit but those of the slots, by its construction, so the lowest is a slot's.
+            unsafe { std::hint::assert_unchecked(hits == 0 || slot < SLOTS) };
+            (hits != 0).then_some(slot)
+        }
+
         pub(crate) fn detect() -> Compare {
             Compare {
                 #[cfg(all(target_arch = "x86_64", not(scalar)))]
@@ -128,7 +149,7 @@ mod real {
         /// word that is still on its way costs a whole memory read. And few instructions that wait for the words: they,
         /// not the memory, limit how many lookups are under way at once.
         #[inline(always)]
-        pub(crate) fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
+        fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
             #[cfg(all(target_arch = "x86_64", not(scalar)))]
             if self.wide {
                 use std::arch::x86_64::{__m128i, _mm_set1_epi64x};
@@ -169,19 +190,30 @@ mod real {
         }
     }
 
+    /// Asks for the other line of the line's pair.
+    #[inline(always)]
+    pub(crate) fn prefetch_other(line: &Line) {
+        prefetch_at(std::ptr::from_ref(line).map_addr(|address| address ^ size_of::<Line>()));
+    }
+
     /// Asks for the line to be brought near. Changes nothing that a program can see.
     #[inline(always)]
     pub(crate) fn prefetch(line: &Line) {
+        prefetch_at(line);
+    }
+
+    #[inline(always)]
+    fn prefetch_at(line: *const Line) {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch of any address is allowed; this one is even valid.
+        // SAFETY: a prefetch of any address is allowed.
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast());
+            _mm_prefetch::<_MM_HINT_T0>(line.cast());
         }
         #[cfg(target_arch = "aarch64")]
         // SAFETY: `prfm` is a hint without effect on memory or registers.
         unsafe {
-            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) std::ptr::from_ref(line), options(nostack, readonly, preserves_flags));
+            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) line, options(nostack, readonly, preserves_flags));
         }
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let _ = line;
@@ -211,6 +243,8 @@ mod model {
 
     pub(crate) fn prefetch(_: &Line) {}
 
+    pub(crate) fn prefetch_other(_: &Line) {}
+
     #[derive(Clone, Copy)]
     pub(crate) struct Compare;
 
@@ -219,9 +253,8 @@ mod model {
             Compare
         }
 
-        pub(crate) fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
-            (0..SLOTS)
-                .fold(0, |hits, slot| hits | u32::from((words[slot].load(Ordering::Relaxed) ^ key) & mask == 0) << slot)
+        pub(crate) fn first(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> Option<usize> {
+            (0..SLOTS).find(|&slot| (words[slot].load(Ordering::Relaxed) ^ key) & mask == 0)
         }
     }
 }

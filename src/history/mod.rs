@@ -1,8 +1,8 @@
 //! The history: (scope, contact) → [`Register`]. Knows no agent, no plan and no clock.
 //!
 //! # What it promises
-//! * **Reads** are wait-free and allocate nothing. A pair costs one cache line, in one of eight cases two. A reader writes
-//!   nothing that others see, and no growth, writer or stopped thread makes it wait.
+//! * **Reads** are wait-free and allocate nothing. A pair costs one cache line, in one of eight cases more; the second comes
+//!   along with the first. A reader writes nothing that others see, and no growth, writer or stopped thread makes it wait.
 //! * **Writes** are lock-free. A merge raises the pair's register to at least what it is given: when it has returned, every
 //!   read that begins sees that or more, and no two reads, one after the other, see a register go back.
 //! * **Growth** is done one segment at a time, in steps that any thread may take; a thread that is stopped anywhere in it

@@ -1,7 +1,7 @@
 //! What a table is beside its lines: its directory of chunks, its successor, and how far a growth has come.
 
-use super::memory::Region;
-use super::shape::{CHUNK_BLOCKS, SEGMENTS, Version};
+use super::memory::{Region, within};
+use super::shape::{CHUNK_BITS, CHUNK_BLOCKS, SEGMENTS, Version};
 use super::stack::{Links, Stack};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, order};
 use std::io;
@@ -23,15 +23,17 @@ pub(crate) struct Table {
     pub(crate) floor: AtomicU64,
 }
 
-/// All tables of one history, with their directories.
+/// All tables of one history, with their directories. A table is named by where its directory begins.
 #[allow(clippy::struct_field_names, reason = "the tables of the tables")]
 pub(crate) struct Tables {
     tables: Box<[Table]>,
-    /// `stride` chunk numbers per table.
+    /// The first line of each chunk of a table.
     directory: Region<crate::sync::AtomicU32>,
-    /// `stride` words per table: a bit per block that has been moved.
+    /// A word per chunk of a table: a bit per block that has been moved.
     done: Region<AtomicU64>,
-    stride: usize,
+    /// The most chunks of a table. Their directories are further apart, by a power of two.
+    max_chunks: usize,
+    stride_bits: u32,
     links: Links,
     free: Stack,
     /// Out of use, but perhaps still written to.
@@ -39,7 +41,8 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    pub(crate) fn new(tables: usize, stride: usize) -> io::Result<Tables> {
+    pub(crate) fn new(tables: usize, max_chunks: usize) -> io::Result<Tables> {
+        let stride_bits = max_chunks.next_power_of_two().trailing_zeros();
         let links = Links::new(tables, false)?;
         let free = Stack::new();
         for table in (0..tables).rev() {
@@ -57,38 +60,39 @@ impl Tables {
                     floor: AtomicU64::new(0),
                 })
                 .collect(),
-            directory: Region::new(tables * stride, false)?,
-            done: Region::new(tables * stride, false)?,
-            stride,
+            directory: Region::new(tables << stride_bits, false)?,
+            done: Region::new(tables << stride_bits, false)?,
+            max_chunks,
+            stride_bits,
             links,
             free,
             retired: Stack::new(),
         };
         // As many as there may be while each segment grows: whoever begins a growth finds their pages in place.
         for table in 0..tables.min(2 * SEGMENTS) {
-            made.set_chunk(table, 0, 0);
-            made.done[table * stride].store(0, Ordering::Relaxed);
+            made.set_chunk(table << stride_bits, 0, 0);
+            made.done[table << stride_bits].store(0, Ordering::Relaxed);
         }
         Ok(made)
     }
 
     #[inline(always)]
     pub(crate) fn get(&self, version: Version) -> &Table {
-        &self.tables[version.table()]
+        &self.tables[version.table() >> self.stride_bits]
     }
 
     /// The most chunks a table may have.
     pub(crate) fn max_chunks(&self) -> usize {
-        self.stride
+        self.max_chunks
     }
 
     /// A table nobody uses.
     pub(crate) fn take(&self) -> Option<usize> {
-        self.free.pop(&self.links)
+        Some(self.free.pop(&self.links)? << self.stride_bits)
     }
 
     pub(crate) fn give(&self, table: usize) {
-        self.free.push(&self.links, table);
+        self.free.push(&self.links, table >> self.stride_bits);
     }
 
     /// Begins the life of a table under `version`. Only its owner sees it yet.
@@ -103,25 +107,30 @@ impl Tables {
         table.full.store(full, Ordering::Relaxed);
         table.floor.store(floor, Ordering::Relaxed);
         for chunk in 0..version.chunks() {
-            self.done[version.table() * self.stride + chunk].store(0, Ordering::Relaxed);
+            self.done[version.table() + chunk].store(0, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn set_chunk(&self, table: usize, at: usize, chunk: usize) {
         // Relaxed: published with the version word.
-        self.directory[table * self.stride + at].store(chunk as u32, Ordering::Relaxed);
+        self.directory[table + at].store((chunk << CHUNK_BITS) as u32, Ordering::Relaxed);
     }
 
-    #[inline(always)]
     pub(crate) fn chunk(&self, version: Version, at: usize) -> usize {
+        self.first_line(version, at) >> CHUNK_BITS
+    }
+
+    /// The first line of a chunk, out of all there are.
+    #[inline(always)]
+    pub(crate) fn first_line(&self, version: Version, at: usize) -> usize {
         // Relaxed: written before the version word was published. A late reader may get a later life's number: a chunk
         // all the same, and its version check fails.
-        self.directory[version.table() * self.stride + at].load(Ordering::Relaxed) as usize
+        within(&self.directory, version.table() + at).load(Ordering::Relaxed) as usize
     }
 
     /// Notes that a block has been moved, by whoever finished it, first or not.
     pub(crate) fn set_done(&self, version: Version, block: usize) {
-        let word = &self.done[version.table() * self.stride + block / CHUNK_BLOCKS];
+        let word = &self.done[version.table() + block / CHUNK_BLOCKS];
         // Release: whoever sees the table done sees every copy that was made. Acquire is `not_done`'s.
         word.fetch_or(1 << (block % CHUNK_BLOCKS), order!(Release, "done"));
     }
@@ -132,13 +141,13 @@ impl Tables {
         let chunks = version.chunks();
         (0..chunks).map(|offset| (from + offset) % chunks).find_map(|chunk| {
             // Acquire: see `set_done`.
-            let word = self.done[version.table() * self.stride + chunk].load(order!(Acquire, "done look"));
+            let word = self.done[version.table() + chunk].load(order!(Acquire, "done look"));
             (word != all).then(|| chunk * CHUNK_BLOCKS + (!word).trailing_zeros() as usize)
         })
     }
 
     pub(crate) fn retire(&self, version: Version) {
-        self.retired.push(&self.links, version.table());
+        self.retired.push(&self.links, version.table() >> self.stride_bits);
     }
 
     /// A table that is out of use, to be given back or retired again.
