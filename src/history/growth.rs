@@ -37,8 +37,10 @@ pub(super) enum Trigger {
 
 /// Chunks that a growth with time clears itself rather than wait for clean ones: bounds a single write.
 const CLEARINGS: usize = 64;
-/// The load at which a table should grow, in hundredths. In models tables fill up, so that lines overflow.
-const FULL: usize = if cfg!(loom) { 100 } else { 80 };
+/// The load at which a table should grow, in hundredths, by the powers of two of its chunks. The smaller it is, the less far from
+/// home a pair may lie, and the sooner one finds no room: at these loads in a few tables of a hundred. In models tables fill up, so that
+/// lines overflow.
+const FULL: [usize; 5] = if cfg!(loom) { [100; 5] } else { [46, 58, 69, 76, 80] };
 /// The load at which a writer no longer waits for the keeper to begin a growth. Above what rounding makes of the other.
 const LATE: usize = if cfg!(loom) { 100 } else { 92 };
 /// Blocks that a claim moves where there is no keeper: so many that few segments grow at the same time.
@@ -47,7 +49,7 @@ const STEPS: usize = if cfg!(loom) { 1 } else { 4 };
 const EVEN_FROM: usize = 5;
 /// Chunks that a keeper has ready at least. Small tables have so little reach that a pair may find no room in them before they are
 /// full, and then it is the writer who has to begin the growth, from what is ready: a few of them at a time.
-const BURST: usize = if cfg!(loom) { 0 } else { 32 };
+const BURST: usize = if cfg!(loom) { 0 } else { 36 };
 /// Lines looked at to learn how much of a table would be left behind.
 const SAMPLE: usize = 64;
 
@@ -55,6 +57,12 @@ impl Index {
     /// So many hundredths of a table's slots.
     fn slots_at(version: Version, hundredths: usize) -> usize {
         (version.chunks() * CHUNK_LINES * SLOTS * hundredths / 100).max(1)
+    }
+
+    /// The claimed slots at which a table of this size should grow.
+    pub(super) fn slots_when_full(version: Version) -> usize {
+        let powers = version.chunks().ilog2() as usize;
+        Self::slots_at(version, FULL[powers.min(FULL.len() - 1)])
     }
 
     /// Sizes in chunks that a segment's tables go through, from about `from` on, and for how many chunks' worth of pairs each is.
@@ -86,7 +94,7 @@ impl Index {
         let worth = sizes.filter(|&(size, _)| size == chunks).map(|(_, worth)| worth).last();
         // A table that was made to reclaim may be of any size.
         let share = if cfg!(loom) { 1.0 } else { worth.unwrap_or(chunks as f64) / chunks as f64 };
-        (Self::slots_at(version, FULL) as f64 * share) as usize
+        (Self::slots_when_full(version) as f64 * share) as usize
     }
 
     /// The successor of `table`, made if there is none and room is needed; `None` if it cannot be.
@@ -129,7 +137,7 @@ impl Index {
         let kept = if floor > 0 || self.retired.any() { self.kept_share(table, floor) } else { 1.0 };
         let claimed = self.tables.get(table).claimed.load(Ordering::Relaxed);
         let pairs = (claimed as f64 * kept * 1.1) as usize;
-        let full = Self::slots_at(table, FULL);
+        let full = Self::slots_when_full(table);
         let wanted = match trigger {
             _ if kept > 0.95 && trigger != Trigger::Reclaim => larger,
             // Room for a fifth more than is left, and never less than half: the share is only a sample.

@@ -7,7 +7,7 @@
 //!   read that begins sees that or more, and no two reads, one after the other, see a register go back.
 //! * **Growth** is done one segment at a time, in steps that any thread may take; a thread that is stopped anywhere in it
 //!   keeps nobody from going on.
-//! * **Memory** is 16 bytes a pair over a load that stays between 0.68 and 0.8, with growths one after
+//! * **Memory** is 16 bytes a pair over a load that stays between 0.68 and 0.8, in small tables less, with growths one after
 //!   another rather than all at once. It is address space first, memory as it is used (4 MiB at least), and goes back with the
 //!   history. No table has a page that is missing: whoever makes one has its pages found, which is the keeper where there is
 //!   one and it is in time.
