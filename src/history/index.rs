@@ -340,8 +340,9 @@ impl Index {
     #[inline]
     pub(crate) fn merge(&self, scope: u32, place: u64, value: u64) -> Result<u64, Full> {
         debug_assert!(value != 0 && value < DROPPED);
-        // On its way while the seat is taken.
+        // On its way while the seat is taken, and the other line of the pair as for a look-up.
         let begun = self.begin(scope, place);
+        prefetch_other(begun.line);
         let seat = self.seats.sit(begun.segment(), begun.version);
         // SeqCst: see `Seats::sit`. This version, or one that came later, and all after it: held.
         let version = Version::from_bits(self.now[begun.segment()].load(Ordering::SeqCst));
