@@ -105,7 +105,9 @@ impl Consumer {
             self.is_checked = false;
         }
         let did = self.try_step(wait);
-        if let Err(StepError::Stream(error @ (StreamError::Away(_) | StreamError::Engine(_)))) = &did {
+        if let Err(StepError::Stream(error @ (StreamError::Away(_) | StreamError::Unseen | StreamError::Engine(_)))) =
+            &did
+        {
             self.is_checked = false;
             self.link.away(error);
         }

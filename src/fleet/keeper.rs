@@ -42,6 +42,17 @@ impl Keeper {
 
     /// Does what is due.
     pub(super) fn step(&mut self) -> Result<Did, StepError> {
+        let did = self.try_step();
+        // Told here, a lost connection is told nowhere else.
+        if let Err(StepError::Stream(error @ (StreamError::Away(_) | StreamError::Unseen | StreamError::Engine(_)))) =
+            &did
+        {
+            self.link.away(error);
+        }
+        did
+    }
+
+    fn try_step(&mut self) -> Result<Did, StepError> {
         if let Some((head, epoch)) = self.due {
             let (consumed, now_epoch) = {
                 let state = self.link.state();
@@ -96,10 +107,7 @@ impl Keeper {
                 Ok(Did::Some)
             }
             Err(StreamError::Superseded) => Ok(Did::Nothing),
-            Err(error) => {
-                self.link.away(&error);
-                Err(error.into())
-            }
+            Err(error) => Err(error.into()),
         }
     }
 

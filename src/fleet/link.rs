@@ -283,6 +283,10 @@ impl Sequencer for Link {
         match self.publish_configuration(configuration) {
             Ok(_) => Ok(()),
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
+            Err(error @ StreamError::Unseen) => {
+                self.away(&error);
+                Err(ServiceError::StreamAway(error.to_string()))
+            }
             Err(error) => {
                 self.away(&error);
                 Err(ServiceError::OutcomeUnknown(error.to_string()))

@@ -23,8 +23,12 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Appends one message if the last one of that subject is at `last` ([`Position::START`]: if there is none), else nothing.
     ///
+    /// Where a connection was lost, nothing is appended before [`bounds`](Self::bounds) has succeeded again: a stream that lost its
+    /// end may have another message at `last` by now, and who does not know that yet must not go on behind it.
+    ///
     /// # Errors
-    /// [`StreamError::Superseded`]: another came first, and nothing was appended. After any other it may be in the stream.
+    /// [`StreamError::Superseded`]: another came first; [`StreamError::Unseen`]: as above; nothing was appended. After any other it
+    /// may be in the stream.
     fn publish_after(&self, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError>;
 
     /// The next messages behind a position, in their order: at least one, or none after
@@ -136,6 +140,8 @@ impl fmt::Debug for Snapshot {
 pub enum StreamError {
     /// It cannot be reached, or did not answer in time.
     Away(String),
+    /// A connection was lost, and nobody has looked since at what the stream holds: nothing was appended.
+    Unseen,
     /// Another message of the subject came first.
     Superseded,
     /// What was asked for has left the stream.
@@ -148,6 +154,7 @@ impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Away(what) => write!(f, "the stream is away: {what}"),
+            Self::Unseen => f.write_str("the stream is being looked at, after a connection was lost"),
             Self::Superseded => f.write_str("another message came first"),
             Self::Gone => f.write_str("what follows is not in the stream any more"),
             Self::Engine(what) => write!(f, "the stream: {what}"),

@@ -35,6 +35,14 @@ struct PortState {
     is_cut: bool,
     /// A connection was lost, and nobody has been told.
     was_lost: bool,
+    /// Nobody has asked for bounds since one was lost.
+    is_unseen: bool,
+}
+
+impl PortState {
+    fn lose(&mut self) {
+        (self.was_lost, self.is_unseen) = (true, true);
+    }
 }
 
 /// The server, shared by the ports of all nodes.
@@ -64,7 +72,7 @@ impl SimServer {
     pub fn cut(&self, node: usize, is_cut: bool) {
         let mut server = self.lock();
         server.ports[node].is_cut = is_cut;
-        server.ports[node].was_lost = true;
+        server.ports[node].lose();
     }
 
     pub fn is_cut(&self, node: usize) -> bool {
@@ -76,7 +84,9 @@ impl SimServer {
         let mut server = self.lock();
         server.faults = false;
         for port in &mut server.ports {
-            (port.was_lost, port.is_cut) = (port.was_lost || port.is_cut, false);
+            if std::mem::take(&mut port.is_cut) {
+                port.lose();
+            }
         }
     }
 
@@ -97,7 +107,7 @@ impl SimServer {
         if keeps_snapshot {
             server.held.snapshot = snapshot;
         }
-        server.ports.iter_mut().for_each(|port| port.was_lost = true);
+        server.ports.iter_mut().for_each(PortState::lose);
         lost
     }
 
@@ -108,7 +118,7 @@ impl SimServer {
         let snapshot = server.held.snapshot.clone().filter(|_| server.random.is_one_in(2));
         server.held = Held { incarnation, first: 1, snapshot, ..Held::default() };
         server.synced = server.held.clone();
-        server.ports.iter_mut().for_each(|port| port.was_lost = true);
+        server.ports.iter_mut().for_each(PortState::lose);
     }
 
     pub fn last(&self) -> u64 {
@@ -150,7 +160,7 @@ impl Port {
     fn reach(&self, tells: bool) -> Result<MutexGuard<'_, Server>, StreamError> {
         let mut server = self.server.lock();
         if server.ports[self.node].is_cut || server.fails(60) {
-            server.ports[self.node].was_lost = true;
+            server.ports[self.node].lose();
             return away();
         }
         if tells && std::mem::take(&mut server.ports[self.node].was_lost) {
@@ -196,18 +206,21 @@ impl Stream for Port {
         if is_acknowledged {
             return Ok(last);
         }
-        server.ports[self.node].was_lost = true;
+        server.ports[self.node].lose();
         away()
     }
 
     fn publish_after(&self, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError> {
         let mut server = self.reach(false)?;
+        if server.ports[self.node].is_unseen {
+            return Err(StreamError::Unseen);
+        }
         if server.held.last_configuration != last.0 && !server.takes_any_order {
             return Err(StreamError::Superseded);
         }
         let position = server.append(subject, message);
         if server.fails(10) {
-            server.ports[self.node].was_lost = true;
+            server.ports[self.node].lose();
             return away();
         }
         Ok(position)
@@ -225,7 +238,8 @@ impl Stream for Port {
     }
 
     fn bounds(&self) -> Result<Bounds, StreamError> {
-        let server = self.reach(true)?;
+        let mut server = self.reach(true)?;
+        server.ports[self.node].is_unseen = false;
         let Held { incarnation, first, last, last_configuration, .. } = server.held;
         Ok(Bounds {
             incarnation,

@@ -92,8 +92,8 @@ fn compare(world: &World, when: &str) -> Result<(), String> {
             return Err(format!("{node} has another plan than its store {when}"));
         }
         let mut held = registers(running.service.history());
-        let kept = kept(&place.share);
-        let others = expected.keys().filter(|pair| !kept.contains_key(pair));
+        let kept = (!place.share.is_all()).then(|| kept(&place.share));
+        let others = expected.keys().filter(|pair| kept.as_ref().is_some_and(|kept| !kept.contains_key(pair)));
         for pair in lost.keys().chain(others) {
             // What is there must have been called for; but it need not be all, or any.
             if held.get(pair) < expected.get(pair) {

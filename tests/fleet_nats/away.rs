@@ -109,6 +109,23 @@ fn a_reader_outlives_a_server_that_is_killed() {
     assert_eq!(more[0].payload, b"message 10");
 }
 
+/// A stream that lost its end may have another message where the last one was.
+#[test]
+fn nothing_is_ordered_over_a_new_connection_before_somebody_has_looked() {
+    let mut server = NatsServer::start();
+    let stream = open(options(&server));
+    let last = stream.publish_after(Subject::Configuration, b"one", Position::START).expect("the first");
+    server.kill();
+    server.restart();
+    until(|| stream.publish(&messages(1, 0..1)));
+    for _ in 0..3 {
+        let ordered = stream.publish_after(Subject::Configuration, b"two", last);
+        assert!(matches!(ordered, Err(StreamError::Unseen)), "{ordered:?}");
+    }
+    assert_eq!(until(|| stream.bounds()).last_configuration, last);
+    stream.publish_after(Subject::Configuration, b"two", last).expect("the second");
+}
+
 /// The client hangs without a word at 5,000 messages that nobody awaits.
 #[test]
 fn many_threads_publish_many_messages() {

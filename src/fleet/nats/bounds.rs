@@ -9,17 +9,22 @@ use super::error::{away, getting, purging, reading};
 use super::setup;
 use crate::fleet::{Bounds, Position, StreamError};
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
+use std::sync::atomic::Ordering;
 
 pub(super) async fn bounds(core: &Core) -> Result<Bounds, StreamError> {
-    core.shown_in_bounds.check(core.prepared().await?.generation)?;
+    let generation = core.prepared().await?.generation;
+    core.shown_in_bounds.check(generation)?;
     let stream = ask(core).await?;
     let info = stream.cached_info();
-    Ok(Bounds {
+    let bounds = Bounds {
         incarnation: setup::incarnation(info),
         first: first(&stream).await?,
         last: Position(info.state.last_sequence),
         last_configuration: last_configuration(core, &stream).await?,
-    })
+    };
+    // Relaxed: whoever goes by it has been told of the lost connection before, by the error.
+    core.seen.store(generation, Ordering::Relaxed);
+    Ok(bounds)
 }
 
 pub(super) async fn truncate(core: &Core, up_to: Position) -> Result<(), StreamError> {

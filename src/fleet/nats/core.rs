@@ -10,6 +10,7 @@ use crate::fleet::StreamError;
 use async_nats::jetstream::context::{Context, ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
 use std::future::Future;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -62,6 +63,8 @@ pub(super) struct Core {
     /// Which connections were told of, to those who read and to those who ask for bounds.
     pub(super) shown_to_readers: Shown,
     pub(super) shown_in_bounds: Shown,
+    /// The last connection over which somebody has seen what the stream holds; the first has nothing to hide.
+    pub(super) seen: AtomicU64,
     prepared: Mutex<Option<Arc<Prepared>>>,
 }
 
@@ -111,6 +114,7 @@ impl Core {
             cursor: Mutex::new(None),
             shown_to_readers: Shown::default(),
             shown_in_bounds: Shown::default(),
+            seen: AtomicU64::new(1),
             prepared: Mutex::new(None),
         })
     }

@@ -12,6 +12,7 @@ use futures_util::future::{Either, select};
 use std::collections::VecDeque;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -62,6 +63,9 @@ pub(super) async fn publish_after(
 
 async fn send_after(core: &Core, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError> {
     let generation = core.prepared().await?.generation;
+    if generation != core.seen.load(Ordering::Relaxed) {
+        return Err(StreamError::Unseen);
+    }
     let mut headers = HeaderMap::new();
     headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
     let payload = Bytes::copy_from_slice(message);
