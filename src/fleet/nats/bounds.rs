@@ -8,8 +8,8 @@ use super::core::Core;
 use super::error::{away, getting, purging, reading};
 use super::setup;
 use crate::fleet::{Bounds, Position, StreamError};
+use crate::sync::Ordering;
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
-use std::sync::atomic::Ordering;
 
 pub(super) async fn bounds(core: &Core) -> Result<Bounds, StreamError> {
     let generation = core.prepared().await?.generation;

@@ -4,6 +4,7 @@ use super::bounds;
 use super::core::{Core, IN_FLIGHT};
 use super::error::{away, engine, publishing};
 use crate::fleet::{Position, StreamError, Subject};
+use crate::sync::Ordering;
 use async_nats::HeaderMap;
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::jetstream::context::PublishAckFuture;
@@ -12,7 +13,6 @@ use futures_util::future::{Either, select};
 use std::collections::VecDeque;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::timeout;
 
