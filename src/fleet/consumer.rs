@@ -232,7 +232,9 @@ impl Consumer {
         let published = self.look_for_own()?;
         let republished = {
             let state = self.link.state();
-            self.place.republish && state.republished == Some(state.epoch)
+            // Acknowledged is not enough: what has not come by may be lost, and after a restart nobody would know.
+            let is_back = |(epoch, last)| epoch == state.epoch && last <= self.place.position;
+            self.place.republish && state.republished.is_some_and(is_back)
         };
         if republished {
             self.place.republish = false;

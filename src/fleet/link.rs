@@ -60,9 +60,9 @@ pub(super) struct State {
     pub(super) epoch: u64,
     /// Up to where the node has consumed, and in force what it brought.
     pub(super) consumed: Position,
-    /// Whether all has to be published again; the epoch in which it has been.
+    /// Whether all has to be published again; the epoch in which it has been, and where the last of it is.
     pub(super) republish: bool,
-    pub(super) republished: Option<u64>,
+    pub(super) republished: Option<(u64, Position)>,
     /// When a node last began a snapshot, as far as was heard.
     pub(super) snapshot_at: Option<Timestamp>,
     /// The last entry of the outbox there is, and the last one that the stream has acknowledged.
@@ -178,6 +178,14 @@ impl Link {
         };
         drop(state);
         self.metrics.set_state(shown);
+    }
+
+    /// Notes that all has been published again in this epoch. The last of it that has not come by is the last that was acknowledged:
+    /// nobody else publishes calls.
+    pub(super) fn republished(&self, epoch: u64) {
+        let mut state = self.state();
+        let last = state.acked.back().map_or(Position::START, |acked| acked.position);
+        state.republished = Some((epoch, last));
     }
 
     /// Whether calls may be published: not before the configurations that they need.

@@ -55,7 +55,7 @@ impl Publisher {
         }
         let (epoch, republish) = {
             let state = self.link.state();
-            (state.epoch, state.republish && state.republished != Some(state.epoch))
+            (state.epoch, state.republish && state.republished.is_none_or(|(epoch, _)| epoch != state.epoch))
         };
         if self.epoch != epoch {
             (self.epoch, self.cursor) = (epoch, 0);
@@ -146,7 +146,7 @@ impl Publisher {
         }
         self.publish_again(parcels)?;
         self.republish_erasures()?;
-        self.link.state().republished = Some(epoch);
+        self.link.republished(epoch);
         Ok(())
     }
 
