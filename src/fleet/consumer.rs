@@ -105,9 +105,7 @@ impl Consumer {
             self.is_checked = false;
         }
         let did = self.try_step(wait);
-        if let Err(StepError::Stream(error @ (StreamError::Away(_) | StreamError::Unseen | StreamError::Engine(_)))) =
-            &did
-        {
+        if let Some(error) = did.as_ref().err().and_then(StepError::away) {
             self.is_checked = false;
             self.link.away(error);
         }

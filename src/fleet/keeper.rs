@@ -1,7 +1,7 @@
 //! Snapshots, and what the stream may forget because of them.
 //!
-//! Whoever has all calls and finds a snapshot due publishes the last configuration again. Only one of several can: whoever is second is told that another
-//! came first. The message is what the snapshot is taken at, so its fingerprint can be compared later, and it names no contact, so
+//! Whoever has all calls and finds a snapshot due publishes the last configuration again. Only one of several can: whoever is
+//! second is told that another came first. The message is what the snapshot is taken at, so its fingerprint can be compared later, and it names no contact, so
 //! that it may stay when all before it goes.
 
 use super::StepError;
@@ -44,9 +44,7 @@ impl Keeper {
     pub(super) fn step(&mut self) -> Result<Did, StepError> {
         let did = self.try_step();
         // Told here, a lost connection is told nowhere else.
-        if let Err(StepError::Stream(error @ (StreamError::Away(_) | StreamError::Unseen | StreamError::Engine(_)))) =
-            &did
-        {
+        if let Some(error) = did.as_ref().err().and_then(StepError::away) {
             self.link.away(error);
         }
         did

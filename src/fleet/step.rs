@@ -35,6 +35,16 @@ pub enum StepError {
     Damaged(&'static str),
 }
 
+impl StepError {
+    /// Why the stream cannot be reached, or is not what it was, if that is why.
+    pub(super) fn away(&self) -> Option<&StreamError> {
+        match self {
+            Self::Stream(error @ (StreamError::Away(_) | StreamError::Unseen | StreamError::Engine(_))) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
