@@ -21,13 +21,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[path = "support/filled.rs"]
 mod filled;
 
-use filled::fill;
+use filled::{START, fill};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let pairs: u64 = std::env::args().nth(1).map_or(Ok(10_000_000), |pairs| pairs.parse())?;
     let directory = tempfile::tempdir()?;
     let (first, second) = (directory.path().join("first"), directory.path().join("second"));
-    fill(&first, pairs)?;
+    fill(&first, pairs, START)?;
     let stream = Arc::new(InProcess::default());
 
     // The engine sorts for a while what was put in at once; a node that restarts has done that.

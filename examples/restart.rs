@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 #[path = "support/filled.rs"]
 mod filled;
 
-use filled::fill;
+use filled::{START, fill};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = arguments.next().map_or_else(|| directory.path().join("data"), PathBuf::from);
     if !path.exists() {
         let began = Instant::now();
-        fill(&path, pairs)?;
+        fill(&path, pairs, START)?;
         println!("{pairs} pairs stored in {:.1} s", began.elapsed().as_secs_f64());
     }
     let began = Instant::now();

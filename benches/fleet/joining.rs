@@ -1,28 +1,25 @@
 //! A new node, ready from a snapshot, beside a restart of one that has it all on its disk. Ready is: every pair in memory, and
 //! what follows the snapshot too; its own disk has them later.
 
+use crate::filled::fill;
 use crate::support::nats::NatsServer;
 use crate::{median, verdict};
 use dialback::fleet::nats::{NatsOptions, NatsStream};
 use dialback::fleet::{Link, Node, Settings, Stream};
-use dialback::history::Register;
-use dialback::store::{Batch, Durability, EventStore, FjallStore};
-use dialback::{
-    AgentId, AgentSlot, Change, Configuration, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId,
-    NumberSlot, Outcome, Service, Timestamp,
-};
+use dialback::store::{Durability, FjallStore};
+use dialback::{Engine, Service, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const NUMBERS: u64 = 1000;
 const LONG: Duration = Duration::from_secs(900);
 
 pub(crate) fn run(rounds: usize, pairs: u64) {
     let server = NatsServer::start_with("jetstream { store_dir: \"STORE\" }");
     let old = tempfile::tempdir().expect("a directory");
-    fill(&old.path().join("data"), pairs);
+    let first = Timestamp::from_millis((settings().now)().millis() - (1 << 24));
+    fill(&old.path().join("data"), pairs, first).expect("filled");
     let mut restarts = Vec::new();
     for _ in 0..rounds.min(3) {
         let began = Instant::now();
@@ -96,34 +93,4 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 fn open(data: &Path) -> FjallStore {
     FjallStore::open(data).expect("opened").with_durability(Durability::Buffered)
-}
-
-/// As in `examples/restart.rs`.
-fn fill(path: &Path, pairs: u64) {
-    let mut store = open(path);
-    let start = settings();
-    let now = (start.now)();
-    let mut changes =
-        vec![Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() }];
-    changes.extend((0..NUMBERS).map(|n| Change::NumberAdded {
-        id: NumberId::from_u128(u128::from(n) + 1),
-        number: E164::from_code(12_125_550_000 + n).expect("a code"),
-    }));
-    let (id, name) = (AgentId::from_u128(1), "agent".into());
-    changes.push(Change::AgentCreated { id, name, label: None, direction: Direction::Outbound });
-    let configurations =
-        vec![Configuration { sequence: 1, environment: EnvironmentId::from_u128(1), at: now, changes }];
-    store.commit(&Batch { configurations, ..Batch::default() }).expect("stored");
-    let all: Vec<u64> = (0..pairs).collect();
-    for some in all.chunks(10_000) {
-        let register = |n: &u64| {
-            let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let scope = NumberSlot::new(usize::try_from(mixed % NUMBERS).expect("small")).expect("a slot");
-            let contact = E164::from_code(1_000_000_000 + n.wrapping_mul(7919) % 97_000_000_000).expect("a code");
-            let at = Timestamp::from_millis(now.millis() - (mixed >> 40));
-            (scope.into(), contact, Register::call(at, Outcome::NoAnswer, AgentSlot::new(0).expect("a slot")))
-        };
-        store.commit(&Batch { registers: some.iter().map(register).collect(), ..Batch::default() }).expect("stored");
-    }
-    store.sync().expect("synced");
 }

@@ -17,6 +17,8 @@
 #[path = "../figures/args.rs"]
 mod args;
 mod bare;
+#[path = "../../examples/support/filled.rs"]
+mod filled;
 mod joining;
 mod latency;
 mod throughput;

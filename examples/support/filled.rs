@@ -10,12 +10,13 @@ use std::error::Error;
 use std::path::Path;
 
 const NUMBERS: u64 = 1000;
-const START: u64 = 1_800_000_000_000;
+/// When the pairs of an example are called first.
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-/// Makes one, with so many pairs over a thousand numbers.
-pub(crate) fn fill(path: &Path, pairs: u64) -> Result<(), Box<dyn Error>> {
+/// Makes one, with so many pairs over a thousand numbers, called within four hours and forty minutes from `first` on.
+pub(crate) fn fill(path: &Path, pairs: u64, first: Timestamp) -> Result<(), Box<dyn Error>> {
     let mut store = FjallStore::open(path)?.with_durability(Durability::Buffered);
-    let (environment, at) = (EnvironmentId::from_u128(1), Timestamp::from_millis(START));
+    let (environment, at) = (EnvironmentId::from_u128(1), first);
     let mut changes =
         vec![Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() }];
     changes.extend((0..NUMBERS).map(|n| Change::NumberAdded {
@@ -33,7 +34,7 @@ pub(crate) fn fill(path: &Path, pairs: u64) -> Result<(), Box<dyn Error>> {
             let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let scope = NumberSlot::new(usize::try_from(mixed % NUMBERS).expect("small")).expect("a slot");
             let contact = E164::from_code(1_000_000_000 + n.wrapping_mul(7919) % 97_000_000_000).expect("a code");
-            let at = Timestamp::from_millis(START + (mixed >> 40));
+            let at = first.plus_millis(mixed >> 40);
             (scope.into(), contact, Register::call(at, Outcome::NoAnswer, AgentSlot::new(0).expect("a slot")))
         };
         store.commit(&Batch { registers: some.iter().map(register).collect(), ..Batch::default() })?;
