@@ -425,6 +425,31 @@ impl Index {
         Self::segments().any(|offset| self.reclaim_in((first + offset) % SEGMENTS))
     }
 
+    /// Brings the growths of all other segments to their ends, since their old tables are memory; whether any ended. Where
+    /// memory is what a growth lacks, it may be that others hold it which their own writers would end only much later.
+    #[cold]
+    pub(super) fn end_others(&self, segment: usize) -> bool {
+        let others = Self::segments().filter(|&other| other != segment);
+        others.filter(|&other| self.end_in(other)).count() > 0
+    }
+
+    /// Brings the segment's growth to its end, if there is one; whether there was, and it came there.
+    fn end_in(&self, segment: usize) -> bool {
+        let version = self.version(segment);
+        if !self.next(version).is_some() {
+            return false;
+        }
+        let seat = self.seats.sit(segment, version);
+        let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
+        self.help_through(&seat, segment, version);
+        self.now[segment].load(Ordering::Relaxed) != version.bits()
+    }
+
+    /// All steps of the segment's growth that there are, while they can be taken.
+    fn help_through(&self, seat: &Seated<'_>, segment: usize, version: Version) {
+        while self.now[segment].load(Ordering::Relaxed) == version.bits() && self.help_on(seat, segment, version) {}
+    }
+
     /// Rewrites the segment if enough in it can be left behind; whether anything was. Searches once for each change of
     /// what can be.
     pub(super) fn reclaim_in(&self, segment: usize) -> bool {
@@ -442,7 +467,7 @@ impl Index {
                 return false;
             }
         }
-        while self.now[segment].load(Ordering::Relaxed) == version.bits() && self.help_on(&seat, segment, version) {}
+        self.help_through(&seat, segment, version);
         self.counts.reclaimed.load(Ordering::Relaxed) != before
     }
 

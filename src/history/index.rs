@@ -378,18 +378,19 @@ impl Index {
                     return Ok(old);
                 }
                 Raised::NextTable => match self.next_or_grow(segment, table) {
-                    Some(next) => table = next,
+                    Some(next) => {
+                        table = next;
+                        continue;
+                    }
+                    None if self.end_others(segment) => {}
                     None => return Err(self.full()),
                 },
-                Raised::NoCredit => {
-                    if !self.reclaim(segment) {
-                        return Err(self.full());
-                    }
-                    // The segment may have moved on; what is current now is of the seat's generation or later.
-                    version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
-                    table = version;
-                }
+                Raised::NoCredit if self.reclaim(segment) => {}
+                Raised::NoCredit => return Err(self.full()),
             }
+            // The segment may have moved on; what is current now is of the seat's generation or later.
+            version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
+            table = version;
         }
     }
 
