@@ -371,17 +371,24 @@ impl World {
     }
 
     fn erase(&mut self, node: usize) {
-        let Some((environment, _)) = self.agents.first().copied() else { return };
+        let Some((environment, _)) = self.agents.last().copied() else { return };
         let contact = self.contact();
         let until = self.now_at(node);
         self.counts.erasures += 1;
         self.record(node, Event::Erasure(Erasure { environment, contact, until }));
     }
 
+    /// The one of two that the node's plan has. Two nodes that make it without knowing of each other make two, as those who ask
+    /// the control API do: no identity is given twice.
+    fn environment_of(&self, node: usize, which: u128) -> Option<EnvironmentId> {
+        self.service(node).plan().environments().map(|environment| environment.id()).find(|id| id.as_u128() % 2 == which)
+    }
+
     fn configure(&mut self, node: usize) {
-        let environment = EnvironmentId::from_u128(0xE0 + self.random.below(2) as u128);
+        let which = self.random.below(2) as u128;
         self.made += 1;
         let made = self.made;
+        let environment = self.environment_of(node, which).unwrap_or(EnvironmentId::from_u128(0xE0 + made * 2 + which));
         let (agent, number) = (AgentId::from_u128(0xA00 + made), NumberId::from_u128(0xD00 + made));
         let digits = E164::from_code(15_550_000 + u64::try_from(made % 4).expect("few")).expect("a code");
         let kind = self.random.below(4);
