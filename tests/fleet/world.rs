@@ -6,6 +6,7 @@ use crate::random::Random;
 use crate::stream::SimServer;
 use dialback::fleet::{Link, Planted, Settings, Share, Stepper};
 use dialback::metrics::FleetState;
+use dialback::plan::EnvironmentView;
 use dialback::testing::lasting::LastingStore;
 use dialback::testing::universe::START;
 use dialback::{
@@ -381,7 +382,9 @@ impl World {
     /// The one of two that the node's plan has. Two nodes that make it without knowing of each other make two, as those who ask
     /// the control API do: no identity is given twice.
     fn environment_of(&self, node: usize, which: u128) -> Option<EnvironmentId> {
-        self.service(node).plan().environments().map(|environment| environment.id()).find(|id| id.as_u128() % 2 == which)
+        let plan = self.service(node).plan();
+        let mut ids = plan.environments().map(EnvironmentView::id);
+        ids.find(|id| id.as_u128() % 2 == which)
     }
 
     fn configure(&mut self, node: usize) {
