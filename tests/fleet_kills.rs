@@ -287,7 +287,8 @@ fn nothing_acknowledged_is_lost_and_all_nodes_agree() {
     }
     let tally = tally(&clients);
     println!("{befallen:?}, {tally:?}, rounds compared: {rounds}, lost: 0, invented: 0");
-    assert!(tally.acknowledged > 20 * seconds && tally.unanswered > 0, "{tally:?}");
+    // In a few seconds it may be that no kill meets a request.
+    assert!(tally.acknowledged > 20 * seconds && (seconds < 60 || tally.unanswered > 0), "{tally:?}");
 }
 
 /// The check must be able to fail: here a node and the stream are both set back, so that nobody has what the node acknowledged last.
