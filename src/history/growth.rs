@@ -108,6 +108,11 @@ impl Index {
         Version::from_bits(self.tables.get(table).next.load(order!(Acquire, "next load")))
     }
 
+    /// Whether the segment's table has a successor, to which its pairs move.
+    pub(super) fn is_growing(&self, segment: usize) -> bool {
+        self.next(self.version(segment)).is_some()
+    }
+
     /// Gives the table a successor, unless it has one; its version. The caller sits on the segment.
     pub(super) fn grow(&self, segment: usize, table: Version, trigger: Trigger) -> Option<Version> {
         let floor = self.floor.load(Ordering::Relaxed);
@@ -429,25 +434,25 @@ impl Index {
     /// memory is what a growth lacks, it may be that others hold it which their own writers would end only much later.
     #[cold]
     pub(super) fn end_others(&self, segment: usize) -> bool {
-        let others = Self::segments().filter(|&other| other != segment);
-        others.filter(|&other| self.end_in(other)).count() > 0
+        let ended = |&other: &usize| {
+            let (seat, version) = self.sit_in(other);
+            self.help_through(&seat, other, version)
+        };
+        Self::segments().filter(|&other| other != segment && self.is_growing(other)).filter(ended).count() > 0
     }
 
-    /// Brings the segment's growth to its end, if there is one; whether there was, and it came there.
-    fn end_in(&self, segment: usize) -> bool {
-        let version = self.version(segment);
-        if !self.next(version).is_some() {
-            return false;
-        }
-        let seat = self.seats.sit(segment, version);
-        let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
-        self.help_through(&seat, segment, version);
-        self.now[segment].load(Ordering::Relaxed) != version.bits()
+    /// A seat on the segment, and its current version.
+    fn sit_in(&self, segment: usize) -> (Seated<'_>, Version) {
+        let seat = self.seats.sit(segment, self.version(segment));
+        // SeqCst: see `Seats::sit`.
+        (seat, Version::from_bits(self.now[segment].load(Ordering::SeqCst)))
     }
 
-    /// All steps of the segment's growth that there are, while they can be taken.
-    fn help_through(&self, seat: &Seated<'_>, segment: usize, version: Version) {
-        while self.now[segment].load(Ordering::Relaxed) == version.bits() && self.help_on(seat, segment, version) {}
+    /// All steps of the segment's growth that there are, while they can be taken; whether it came to its end.
+    fn help_through(&self, seat: &Seated<'_>, segment: usize, version: Version) -> bool {
+        let is_over = || self.now[segment].load(Ordering::Relaxed) != version.bits();
+        while !is_over() && self.help_on(seat, segment, version) {}
+        is_over()
     }
 
     /// Rewrites the segment if enough in it can be left behind; whether anything was. Searches once for each change of
@@ -457,8 +462,7 @@ impl Index {
         if self.searched[segment].load(Ordering::Relaxed) == reclaimable {
             return false;
         }
-        let seat = self.seats.sit(segment, self.version(segment));
-        let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
+        let (seat, version) = self.sit_in(segment);
         let before = self.counts.reclaimed.load(Ordering::Relaxed);
         if !self.next(version).is_some() {
             self.searched[segment].store(reclaimable, Ordering::Relaxed);
@@ -493,10 +497,9 @@ impl Index {
         for _ in 0..4 {
             busy |= self.pool.clear_one() || self.pool.find_one(Self::ahead(largest).max(BURST));
         }
-        let growing = |segment: &usize| self.next(self.version(*segment)).is_some();
         let due = |segment: &usize| self.is_full(self.version(*segment));
         // The first that gets on: one that lacks memory may have to wait for the others.
-        busy |= Self::segments().filter(growing).any(|segment| self.tend_in(segment))
+        busy |= Self::segments().filter(|&segment| self.is_growing(segment)).any(|segment| self.tend_in(segment))
             || Self::segments().filter(due).any(|segment| self.tend_in(segment));
         if self.granted.load(Ordering::Relaxed) > self.max_pairs - self.max_pairs / 16 {
             // Nearly full: one segment's share of what may have expired.
@@ -507,8 +510,7 @@ impl Index {
 
     /// A chunk's part of the segment's growth, or the beginning of one; whether there was something to do.
     fn tend_in(&self, segment: usize) -> bool {
-        let seat = self.seats.sit(segment, self.version(segment));
-        let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
+        let (seat, version) = self.sit_in(segment);
         if self.next(version).is_some() {
             return (0..CHUNK_BLOCKS).filter(|_| self.help_on(&seat, segment, version)).count() > 0;
         }

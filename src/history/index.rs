@@ -368,7 +368,7 @@ impl Index {
         let segment = segment_of(place);
         let mut table = version;
         loop {
-            match self.raise(Some(seat), table, scope, within(place), value) {
+            let made_room = match self.raise(Some(seat), table, scope, within(place), value) {
                 Raised::Before { old, claimed } => {
                     if claimed {
                         self.after_claim(seat, segment, version, table);
@@ -382,11 +382,12 @@ impl Index {
                         table = next;
                         continue;
                     }
-                    None if self.end_others(segment) => {}
-                    None => return Err(self.full()),
+                    None => self.end_others(segment),
                 },
-                Raised::NoCredit if self.reclaim(segment) => {}
-                Raised::NoCredit => return Err(self.full()),
+                Raised::NoCredit => self.reclaim(segment),
+            };
+            if !made_room {
+                return Err(self.full());
             }
             // The segment may have moved on; what is current now is of the seat's generation or later.
             version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
@@ -495,7 +496,7 @@ impl Index {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let growing = Self::segments().filter(|&segment| self.next(self.version(segment)).is_some()).count();
+        let growing = Self::segments().filter(|&segment| self.is_growing(segment)).count();
         Stats {
             pairs: self.len(),
             bytes: self.bytes(),
