@@ -27,6 +27,7 @@ use record::Record;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use workload::Workload;
 
 /// A place for files that need no disk.
@@ -40,7 +41,8 @@ fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |value| value.parse().expect("a number"))
 }
 
-fn recorder() -> PathBuf {
+/// Compiled once: a loader that meets the library half written goes on without it, and the workload leaves no record.
+static RECORDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recorder-{}.so", std::process::id()));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/recorder.c");
     let mut compiler = Command::new("cc");
@@ -48,17 +50,17 @@ fn recorder() -> PathBuf {
         compiler.args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
     assert!(status.expect("a C compiler").success());
     library
-}
+});
 
 /// Runs the workload in a process of its own, in a directory that holds `before`, and brings back what it did.
-fn run(recorder: &Path, workload: &Workload, before: &Disk) -> Record {
+fn run(workload: &Workload, before: &Disk) -> Record {
     let place = memory();
     let root = place.path().join("root");
     before.everything().write(&root);
     let file = place.path().join("record");
     let mut process = Command::new(std::env::current_exe().expect("this program"));
     process.args(["--exact", "workload::run_in_this_process", "--ignored", "--nocapture", "--test-threads=1"]);
-    process.env("LD_PRELOAD", recorder).env("DIALBACK_RECORD_ROOT", &root).env("DIALBACK_RECORD_FILE", &file);
+    process.env("LD_PRELOAD", &*RECORDER).env("DIALBACK_RECORD_ROOT", &root).env("DIALBACK_RECORD_FILE", &file);
     process.env("DIALBACK_RECORD_SEAL", "1").env(workload::VARIABLE, workload.to_text());
     let output = process.output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -89,10 +91,10 @@ impl fmt::Display for Totals {
 }
 
 /// Records a workload of that seed and crashes it everywhere; then crashes the recoveries of some of what is left.
-fn crash_everywhere(recorder: &Path, seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> Result<Totals, Found> {
+fn crash_everywhere(seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> Result<Totals, Found> {
     let empty = Disk::default();
     let workload = Workload { seed, first: 1, batches, reopen_every: 25 };
-    let mut record = run(recorder, &workload, &empty);
+    let mut record = run(&workload, &empty);
     match bug {
         Some(bug) => bug.plant(&mut record),
         None => record.expect_rotations(),
@@ -103,7 +105,7 @@ fn crash_everywhere(recorder: &Path, seed: u64, choices: u64, batches: u64, bug:
         for (number, state) in first.sample {
             let before = state.to_disk();
             let workload = Workload { seed, first: number + 1, batches: 5, reopen_every: 3 };
-            let record = run(recorder, &workload, &before);
+            let record = run(&workload, &before);
             let again = Crashes { record: &record, before: &before, base: number, workload: &workload, choices, seed };
             let again = again.check()?;
             totals.tried += again.tried;
@@ -116,13 +118,11 @@ fn crash_everywhere(recorder: &Path, seed: u64, choices: u64, batches: u64, bug:
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_invented_wherever_the_power_fails() {
-    let recorder = recorder();
     let (choices, seeds) = (setting("CRASH_CHOICES", 3), setting("CRASH_SEEDS", 1));
     let mut all = Totals { tried: 0, distinct: 0, recoveries: 0 };
     let first = setting("CRASH_FIRST_SEED", 1);
     for seed in first..first + seeds {
-        let totals =
-            crash_everywhere(&recorder, seed, choices, 70, None).unwrap_or_else(|found| panic!("seed {seed}: {found}"));
+        let totals = crash_everywhere(seed, choices, 70, None).unwrap_or_else(|found| panic!("seed {seed}: {found}"));
         all.tried += totals.tried;
         all.distinct += totals.distinct;
         all.recoveries += totals.recoveries;
@@ -133,9 +133,8 @@ fn nothing_acknowledged_is_lost_and_nothing_is_invented_wherever_the_power_fails
 
 #[test]
 fn a_planted_bug_is_found() {
-    let recorder = recorder();
     for bug in Bug::ALL {
-        let found = crash_everywhere(&recorder, 7, 6, 15, Some(bug));
+        let found = crash_everywhere(7, 6, 15, Some(bug));
         let found = found.err().unwrap_or_else(|| panic!("{bug:?} was not found"));
         assert!(bug.shows_as(&found), "{bug:?} shows as {found}");
         println!("{bug:?}: {found}");

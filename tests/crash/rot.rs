@@ -8,7 +8,7 @@
 use super::disk::{Disk, State};
 use super::random::Random;
 use super::workload::{self, Print, Workload};
-use super::{memory, recorder, run, setting};
+use super::{memory, run, setting};
 use dialback::store::{self, StoreError};
 use std::collections::BTreeMap;
 use std::fs;
@@ -96,7 +96,7 @@ fn places(written: usize, len: usize, every: usize) -> Vec<usize> {
 fn a_flipped_byte_is_found_and_named_or_does_not_matter() {
     let every = usize::try_from(setting("ROT_EVERY", 101)).expect("small");
     let workload = Workload { seed: 11, first: 1, batches: 75, reopen_every: 60 };
-    let record = run(&recorder(), &workload, &Disk::default());
+    let record = run(&workload, &Disk::default());
     record.expect_rotations();
     let mut disk = Disk::default();
     for step in &record.steps {
