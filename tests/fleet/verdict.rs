@@ -6,7 +6,7 @@ use crate::world::{PARTITIONS, World};
 use dialback::fleet::{Share, partition_of};
 use dialback::history::LastCall;
 use dialback::metrics::FleetState;
-use dialback::{Call, Change, Configuration, E164, Engine, Event, Scope};
+use dialback::{Call, Change, Configuration, E164, Engine, EnvironmentId, Event, Scope};
 use std::collections::BTreeMap;
 
 type Registers = BTreeMap<(Scope, E164), u64>;
@@ -74,8 +74,8 @@ fn compare(world: &World, when: &str) -> Result<(), String> {
     let configurations = world.nodes[0].store.configurations();
     let expected = expected(&configurations, world.acknowledged.events.iter());
     // Where a conflict has cost nothing, nothing is excused.
-    let mut lost = if world.counts.conflicts == 0 { Registers::new() } else { of_lost_agents(world, &configurations) };
-    lost.retain(|pair, register| expected.get(pair).is_some_and(|expected| expected < register));
+    let mut lost = if world.counts.conflicts == 0 { Registers::new() } else { of_lost(world, &configurations) };
+    lost.retain(|pair, register| expected.get(pair).is_some_and(|expected| expected <= register));
     let kept = |share: &Share| {
         let is_kept = |event: &&Event| match event {
             Event::Call(call) => share.takes(partition_of(call.from, PARTITIONS)),
@@ -131,27 +131,30 @@ fn expected<'a>(configurations: &[Configuration], events: impl Iterator<Item = &
     registers(engine.history())
 }
 
-/// Calls that were acknowledged by agents who went with a lost configuration, as if others of their environment had made them. A
-/// node that had such a call had nothing older of its pair to tell.
-fn of_lost_agents(world: &World, configurations: &[Configuration]) -> Registers {
-    let created = |configuration: &Configuration| {
-        let environment = configuration.environment;
-        let agents = configuration.changes.iter().filter_map(|change| match change {
-            Change::AgentCreated { id, .. } => Some((environment, *id)),
-            _ => None,
-        });
-        agents.collect::<Vec<_>>()
-    };
-    let there: Vec<_> = configurations.iter().flat_map(created).collect();
-    let calls = world.acknowledged.events.iter().filter_map(|event| match event {
-        Event::Call(call) if !there.contains(&(call.environment, call.agent)) => Some(call),
+/// Calls that were acknowledged by an agent or from a number that went with a lost configuration, the former as if others of their
+/// environment had made them. A node that had such a call had nothing older of its pair to tell. Of a number others have taken
+/// none, until it was added again, as another.
+fn of_lost(world: &World, configurations: &[Configuration]) -> Registers {
+    let changes =
+        || configurations.iter().flat_map(|made| made.changes.iter().map(|change| (made.environment, change)));
+    let created = |(environment, change): (EnvironmentId, &Change)| match change {
+        Change::AgentCreated { id, .. } => Some((environment, *id)),
         _ => None,
+    };
+    let added = |(_, change): (EnvironmentId, &Change)| match change {
+        Change::NumberAdded { id, .. } => Some(*id),
+        _ => None,
+    };
+    let agents: Vec<_> = changes().filter_map(created).collect();
+    let numbers: Vec<_> = changes().filter_map(added).collect();
+    let there = |call: &Call| agents.contains(&(call.environment, call.agent));
+    let lost = world.acknowledged.calls.iter().filter(|(call, number)| !there(call) || !numbers.contains(number));
+    let counted = lost.filter_map(|(call, _)| {
+        let other = || agents.iter().find(|(environment, _)| *environment == call.environment).map(|(_, agent)| *agent);
+        let agent = if there(call) { Some(call.agent) } else { other() };
+        Some(Event::Call(Call { agent: agent?, ..*call }))
     });
-    let by_others = calls.filter_map(|call| {
-        let (_, agent) = *there.iter().find(|(environment, _)| *environment == call.environment)?;
-        Some(Event::Call(Call { agent, ..*call }))
-    });
-    expected(configurations, by_others.collect::<Vec<_>>().iter())
+    expected(configurations, counted.collect::<Vec<_>>().iter())
 }
 
 /// Every pair with a call.

@@ -56,6 +56,8 @@ pub struct World {
 #[derive(Default)]
 pub struct Acknowledged {
     pub events: Vec<Event>,
+    /// The calls of these, each with the number that it was placed from at the node that took it.
+    pub calls: Vec<(Call, NumberId)>,
     pub configurations: Vec<(u64, EnvironmentId, Vec<Change>)>,
 }
 
@@ -348,6 +350,11 @@ impl World {
             Ok(Applied::Ignored) => {}
             Ok(did) => {
                 self.say(format!("{node} records {event:?}: {did:?}"));
+                if let Event::Call(call) = event {
+                    let plan = self.service(node).plan();
+                    let number = plan.dialed(call.from).expect("a call that counts is from a number that is there");
+                    self.acknowledged.calls.push((call, number.id()));
+                }
                 self.acknowledged.events.push(event);
             }
             Err(error) => panic!("there is room: {error}"),
