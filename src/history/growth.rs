@@ -18,7 +18,7 @@
 
 use super::index::{Index, Raised};
 use super::line::{DROPPED, MOVED, SEALED};
-use super::memory::prefetch;
+use super::memory::{prefetch_keys, prefetch_registers};
 use super::seat::Seated;
 use super::shape::{BLOCK_LINES, CHUNK_BLOCKS, CHUNK_LINES, SEGMENTS, SLOTS, Version};
 use super::step::{Step, step};
@@ -38,9 +38,9 @@ pub(super) enum Trigger {
 /// Chunks that a growth with time clears itself rather than wait for clean ones: bounds a single write.
 const CLEARINGS: usize = 64;
 /// The load at which a table should grow, in hundredths, by the powers of two of its chunks. The smaller it is, the less far from
-/// home a pair may lie, and the sooner one finds no room: at these loads in a few tables of a hundred. In models tables fill up, so that
-/// lines overflow.
-const FULL: [usize; 5] = if cfg!(loom) { [100; 5] } else { [46, 58, 69, 76, 80] };
+/// home a pair may lie, and the sooner one finds no room: at these loads in one table of a hundred at most. In models tables fill up,
+/// so that lines overflow.
+const FULL: [usize; 5] = if cfg!(loom) { [100; 5] } else { [60, 70, 78, 80, 80] };
 /// The load at which a writer no longer waits for the keeper to begin a growth. Above what rounding makes of the other.
 const LATE: usize = if cfg!(loom) { 100 } else { 92 };
 /// Blocks that a claim moves where there is no keeper: so many that few segments grow at the same time.
@@ -357,11 +357,13 @@ impl Index {
     /// Brings a block's lines near, and those that its pairs go to: it is the first visit to either for long.
     fn prefetch_block(&self, version: Version, next: Version, first: u64) {
         for line in first..first + BLOCK_LINES as u64 {
-            prefetch(self.line(version, line));
+            prefetch_keys(self.line(version, line));
+            prefetch_registers(self.line(version, line));
         }
         let target = next.seek(0, version.place_of(first)).line;
         for line in target..next.lines().min(target + BLOCK_LINES as u64 * 5 / 4 + 2) {
-            prefetch(self.line(next, line));
+            prefetch_keys(self.line(next, line));
+            prefetch_registers(self.line(next, line));
         }
     }
 

@@ -6,7 +6,7 @@
 use super::bell::Bell;
 use super::limits::{Full, Limits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
-use super::memory::{Compare, prefetch, prefetch_other};
+use super::memory::{Compare, prefetch_keys, prefetch_registers};
 use super::pool::CHUNK_BYTES;
 use super::pool::Pool;
 use super::scopes::ScopeSet;
@@ -135,7 +135,9 @@ impl Index {
     #[inline(always)]
     pub(crate) fn prefetch(&self, place: u64) {
         let version = self.version(segment_of(place));
-        prefetch(self.line(version, version.seek(0, within(place)).line));
+        let line = self.line(version, version.seek(0, within(place)).line);
+        prefetch_keys(line);
+        prefetch_registers(line);
     }
 
     /// The pair's register; zero where there is none.
@@ -143,9 +145,8 @@ impl Index {
     pub(crate) fn get(&self, scope: u32, place: u64) -> u64 {
         let version = self.version(segment_of(place));
         let begun = self.home(version, scope, place);
-        // One in eight needs the other line too. Waiting for it then, with nothing else under way that is not here yet, costs
-        // all others more than asking for it now.
-        prefetch_other(begun.line);
+        // The key words are loaded at once. Were the register asked for only when its slot is known, it would be a second wait.
+        prefetch_registers(begun.line);
         match self.look(&begun) {
             Looked::Sure(register) => register,
             Looked::Further => self.get_next(version, scope, place),
@@ -159,11 +160,9 @@ impl Index {
         let mut seek = version.seek(scope, within(place));
         for _ in 0..version.reach() {
             seek = version.step(seek);
-            // The pair of lines after this one is needed nearly every other time.
-            let after = self.line(version, version.step(seek).line);
-            prefetch(after);
-            prefetch_other(after);
-            match self.look(&Begun { scope, place, version, key: seek.key, line: self.line(version, seek.line) }) {
+            let line = self.line(version, seek.line);
+            prefetch_registers(line);
+            match self.look(&Begun { scope, place, version, key: seek.key, line }) {
                 Looked::Sure(register) => return register,
                 Looked::Further => {}
                 Looked::Unsure => break,
@@ -313,7 +312,8 @@ impl Index {
                     Looked::Sure(register) => see(first + at, register),
                     Looked::Further => {
                         *begun = self.next_line(begun.version, begun.scope, begun.place);
-                        prefetch(begun.line);
+                        prefetch_keys(begun.line);
+                        prefetch_registers(begun.line);
                         later[waiting] = at;
                         waiting += 1;
                     }
@@ -332,7 +332,8 @@ impl Index {
     #[inline(always)]
     fn begin(&self, scope: u32, place: u64) -> Begun<'_> {
         let begun = self.home(self.version(segment_of(place)), scope, place);
-        prefetch(begun.line);
+        prefetch_keys(begun.line);
+        prefetch_registers(begun.line);
         begun
     }
 
@@ -340,9 +341,8 @@ impl Index {
     #[inline]
     pub(crate) fn merge(&self, scope: u32, place: u64, value: u64) -> Result<u64, Full> {
         debug_assert!(value != 0 && value < DROPPED);
-        // On its way while the seat is taken, and the other line of the pair as for a look-up.
+        // On its way while the seat is taken.
         let begun = self.begin(scope, place);
-        prefetch_other(begun.line);
         let seat = self.seats.sit(begun.segment(), begun.version);
         // SeqCst: see `Seats::sit`. This version, or one that came later, and all after it: held.
         let version = Version::from_bits(self.now[begun.segment()].load(Ordering::SeqCst));

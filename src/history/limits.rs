@@ -9,11 +9,11 @@ use std::fmt;
 pub struct Limits {
     /// The most pairs.
     pub max_pairs: usize,
-    /// The most bytes of lines, 256 GiB at most; address space that is taken at once, memory only as it is used.
+    /// The most bytes of lines, 512 GiB at most; address space that is taken at once, memory only as it is used.
     pub max_bytes: usize,
 }
 
-/// A directory names a chunk by its first line, in 32 bits: 256 GiB.
+/// A directory names a chunk by its first line, in 32 bits: 512 GiB.
 const MOST_CHUNKS: usize = 1 << (32 - CHUNK_BITS);
 /// What a table of each segment takes, and a growth of each.
 const LEAST_BYTES: usize = 4 * SEGMENTS * CHUNK_BYTES;

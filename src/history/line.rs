@@ -1,4 +1,4 @@
-//! One cache line of slots: key words, then registers.
+//! Eight slots: a cache line of key words, then one of registers.
 //!
 //! A slot goes one way: *empty* → *claimed* by a pair, for good → its register rises → it is *moved* or *dropped*. Or
 //! *empty* → *sealed*. Its last state stays until the whole table is given back, when nobody can be writing to it.
@@ -22,7 +22,8 @@ pub(crate) const MOVED: u64 = u64::MAX;
 /// A register that a growth left behind: expired, of a retired scope, or claimed and never written.
 pub(crate) const DROPPED: u64 = u64::MAX - 1;
 
-#[repr(C, align(64))]
+/// Aligned to two cache lines: one for the key words, one for the registers.
+#[repr(C, align(128))]
 pub(crate) struct Line {
     keys: [AtomicU64; SLOTS],
     registers: [AtomicU64; SLOTS],
@@ -49,7 +50,7 @@ pub(crate) enum Wrote {
     Ended { claimed: bool },
     /// A slot is free, but the caller did not allow a claim.
     Free,
-    /// Four others are here, and the line is marked for this pair.
+    /// All slots are others', and the line is marked for this pair.
     Full,
 }
 
@@ -57,6 +58,18 @@ impl Line {
     #[cfg(loom)]
     pub(crate) fn new() -> Line {
         Line { keys: std::array::from_fn(|_| AtomicU64::new(0)), registers: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
+    /// The key words: a cache line.
+    #[inline(always)]
+    pub(super) fn keys(&self) -> &[AtomicU64; SLOTS] {
+        &self.keys
+    }
+
+    /// The registers: a cache line.
+    #[inline(always)]
+    pub(super) fn registers(&self) -> &[AtomicU64; SLOTS] {
+        &self.registers
     }
 
     /// Looks for the key. Relaxed throughout: the caller fences before it believes or follows anything (a, b).

@@ -3,10 +3,10 @@
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
-pub(crate) use real::{Compare, Region, prefetch, prefetch_other};
+pub(crate) use real::{Compare, Region, prefetch_keys, prefetch_registers};
 
 #[cfg(loom)]
-pub(crate) use model::{Compare, Region, prefetch, prefetch_other};
+pub(crate) use model::{Compare, Region, prefetch_keys, prefetch_registers};
 
 use super::line::Line;
 use super::shape::SLOTS;
@@ -63,6 +63,7 @@ mod real {
     use memmap2::{MmapMut, MmapOptions};
     use std::io;
     use std::marker::PhantomData;
+    use std::num::NonZeroU16;
     use std::ops::Deref;
     use std::ptr::NonNull;
 
@@ -117,6 +118,10 @@ mod real {
     // SAFETY: as above.
     unsafe impl<T: Zeroed> Sync for Region<T> {}
 
+    /// Bits that a comparison gives for each word: so many come out of the fewest instructions. Of two bytes of them each
+    /// bit is a slot's.
+    const HIT_BITS: u32 = u16::BITS / SLOTS as u32;
+
     /// How the key words of a line are compared: what the processor can was asked once, not at each lookup.
     #[derive(Clone, Copy)]
     pub(crate) struct Compare {
@@ -129,11 +134,8 @@ mod real {
         /// The first of the words that is `key` where `mask` has ones, looked for as by [`hits`](Self::hits).
         #[inline(always)]
         pub(crate) fn first(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> Option<usize> {
-            let hits = self.hits(words, key, mask);
-            let slot = hits.trailing_zeros() as usize;
-            // SAFETY: `hits` has no bit but those of the slots, by its construction, so the lowest is a slot's.
-            unsafe { std::hint::assert_unchecked(hits == 0 || slot < SLOTS) };
-            (hits != 0).then_some(slot)
+            let hits = NonZeroU16::new(self.hits(words, key, mask))?;
+            Some((hits.trailing_zeros() / HIT_BITS) as usize)
         }
 
         pub(crate) fn detect() -> Compare {
@@ -143,67 +145,76 @@ mod real {
             }
         }
 
-        /// A bit for each of the words that is `key` where `mask` has ones. Every word is loaded once, relaxed.
+        /// [`HIT_BITS`] bits for each of the words that is `key` where `mask` has ones. Every word is loaded once, relaxed.
         ///
         /// No branch that depends on *which* word it is: it would be guessed wrong every other time, and a wrong guess on a
         /// word that is still on its way costs a whole memory read. And few instructions that wait for the words: they,
         /// not the memory, limit how many lookups are under way at once.
         #[inline(always)]
-        fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u32 {
+        fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u16 {
             #[cfg(all(target_arch = "x86_64", not(scalar)))]
             if self.wide {
                 use std::arch::x86_64::{__m128i, _mm_set1_epi64x};
-                const { assert!(SLOTS == 4 && align_of::<Line>() == 64) };
+                const { assert!(SLOTS == 8 && align_of::<Line>() >= 64) };
                 // SAFETY: SSE2 is part of every x86-64.
                 let (key, mask): (__m128i, __m128i) =
                     unsafe { (_mm_set1_epi64x(key as i64), _mm_set1_epi64x(mask as i64)) };
                 let hits: u32;
-                // SAFETY: the instructions exist (`wide` is private to this module and only `detect` sets it) and only read the 32 bytes behind the reference, which
-                // begin a line, so both loads are aligned. Other threads may write the words meanwhile: that is no data
-                // race, because processors with AVX do aligned 16-byte loads in one piece (Intel SDM 3A, 9.1.1; AMD64 APM 2,
-                // 7.3.2), so each word is what a relaxed atomic load of it would give. Nothing here needs two words to be
-                // of one moment.
+                // SAFETY: the instructions exist (`wide` is private to this module and only `detect` sets it) and only read the
+                // 64 bytes behind the reference, which begin a line, so all loads are aligned. Other threads may write the
+                // words meanwhile: that is no data race, because processors with AVX do aligned 16-byte loads in one piece
+                // (Intel SDM 3A, 9.1.1; AMD64 APM 2, 7.3.2), so each word is what a relaxed atomic load of it would give.
+                // Nothing here needs two words to be of one moment.
                 unsafe {
                     std::arch::asm!(
-                        "vpand {low}, {mask}, xmmword ptr [{words}]",
-                        "vpand {high}, {mask}, xmmword ptr [{words} + 16]",
-                        "vpcmpeqq {low}, {low}, {key}",
-                        "vpcmpeqq {high}, {high}, {key}",
-                        "vpackssdw {low}, {low}, {high}",
-                        "vmovmskps {hits:e}, {low}",
+                        "vpand {a}, {mask}, xmmword ptr [{words}]",
+                        "vpand {b}, {mask}, xmmword ptr [{words} + 16]",
+                        "vpand {c}, {mask}, xmmword ptr [{words} + 32]",
+                        "vpand {d}, {mask}, xmmword ptr [{words} + 48]",
+                        "vpcmpeqq {a}, {a}, {key}",
+                        "vpcmpeqq {b}, {b}, {key}",
+                        "vpcmpeqq {c}, {c}, {key}",
+                        "vpcmpeqq {d}, {d}, {key}",
+                        "vpackssdw {a}, {a}, {b}",
+                        "vpackssdw {c}, {c}, {d}",
+                        "vpacksswb {a}, {a}, {c}",
+                        "vpmovmskb {hits:e}, {a}",
                         words = in(reg) words.as_ptr(),
                         mask = in(xmm_reg) mask,
                         key = in(xmm_reg) key,
-                        low = out(xmm_reg) _,
-                        high = out(xmm_reg) _,
+                        a = out(xmm_reg) _,
+                        b = out(xmm_reg) _,
+                        c = out(xmm_reg) _,
+                        d = out(xmm_reg) _,
                         hits = out(reg) hits,
                         options(nostack, readonly, preserves_flags),
                     );
                 }
-                return hits;
+                return hits as u16;
             }
             let hits = (0..SLOTS).fold(0, |hits, slot| {
-                hits | u32::from((words[slot].load(Ordering::Relaxed) ^ key) & mask == 0) << slot
+                hits | u16::from((words[slot].load(Ordering::Relaxed) ^ key) & mask == 0) << (slot as u32 * HIT_BITS)
             });
             // Hidden from the compiler, which would make branches of it.
             std::hint::black_box(hits)
         }
     }
 
-    /// Asks for the other line of the line's pair.
+    /// Asks for the cache line of the line's registers to be brought near.
     #[inline(always)]
-    pub(crate) fn prefetch_other(line: &Line) {
-        prefetch_at(std::ptr::from_ref(line).map_addr(|address| address ^ size_of::<Line>()));
+    pub(crate) fn prefetch_registers(line: &Line) {
+        prefetch_at(line.registers());
     }
 
-    /// Asks for the line to be brought near. Changes nothing that a program can see.
+    /// Asks for the cache line of the line's key words to be brought near.
     #[inline(always)]
-    pub(crate) fn prefetch(line: &Line) {
-        prefetch_at(line);
+    pub(crate) fn prefetch_keys(line: &Line) {
+        prefetch_at(line.keys());
     }
 
+    /// Changes nothing that a program can see.
     #[inline(always)]
-    fn prefetch_at(line: *const Line) {
+    fn prefetch_at(line: *const [AtomicU64; SLOTS]) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a prefetch of any address is allowed.
         unsafe {
@@ -241,9 +252,9 @@ mod model {
         }
     }
 
-    pub(crate) fn prefetch(_: &Line) {}
+    pub(crate) fn prefetch_keys(_: &Line) {}
 
-    pub(crate) fn prefetch_other(_: &Line) {}
+    pub(crate) fn prefetch_registers(_: &Line) {}
 
     #[derive(Clone, Copy)]
     pub(crate) struct Compare;

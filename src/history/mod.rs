@@ -1,8 +1,9 @@
 //! The history: (scope, contact) → [`Register`]. Knows no agent, no plan and no clock.
 //!
 //! # What it promises
-//! * **Reads** are wait-free and allocate nothing. A pair costs one cache line, in one of eight cases more; the second comes
-//!   along with the first. A reader writes nothing that others see, and no growth, writer or stopped thread makes it wait.
+//! * **Reads** are wait-free and allocate nothing. A pair costs two cache lines that are on their way at the same time, in
+//!   one of twenty cases two more. A reader writes nothing that others see, and no growth, writer or stopped thread makes it
+//!   wait.
 //! * **Writes** are lock-free. A merge raises the pair's register to at least what it is given: when it has returned, every
 //!   read that begins sees that or more, and no two reads, one after the other, see a register go back.
 //! * **Growth** is done one segment at a time, in steps that any thread may take; a thread that is stopped anywhere in it
@@ -18,11 +19,12 @@
 //! before; memory does not shrink.
 //!
 //! # The layout
-//! The space of pairs is cut into 64 segments. A segment's *version*, one word, names its current table: how many lines
-//! of 64 bytes, and where its directory is. A line is four key words and four registers. A pair's place in the space, a
-//! keyed mix of its contact plus a keyed hash of its scope's owner, names segment and home line, and what is left of it
-//! is in the key word along with the scope and the distance from home: nothing is lost, no two pairs have one key word.
-//! A full line sends pairs on to the next and is marked, with one of twelve marks, so that most strangers end there.
+//! The space of pairs is cut into 64 segments. A segment's *version*, one word, names its current table: how many lines,
+//! and where its directory is. A line is eight key words, which are one cache line, and eight registers, which are the
+//! next: twice as many pairs as one cache line of both would hold, so that a search seldom goes on. A pair's place in the
+//! space, a keyed mix of its contact plus a keyed hash of its scope's owner, names segment and home line, and what is left
+//! of it is in the key word along with the scope and the distance from home: nothing is lost, no two pairs have one key word.
+//! A full line sends pairs on to the next and is marked, with one of sixteen marks, so that most strangers end there.
 //!
 //! # Invariants
 //! Within one table's life, from the moment its version is published to the moment its memory is given back:

@@ -5,7 +5,7 @@
 //! leaves over is the *quotient*. Line and quotient give the place back, so the key word needs to hold only
 //!
 //! ```text
-//! 63..30   | 29..27         | 26..24 | 23..0
+//! 63..29   | 28..26         | 25..24 | 23..0
 //! quotient | displacement+1 | marks  | scope
 //! ```
 //!
@@ -17,9 +17,9 @@
 mod size {
     pub(crate) const SPACE_BITS: u32 = 50;
     pub(crate) const SEGMENT_BITS: u32 = 6;
-    pub(crate) const CHUNK_BITS: u32 = 10;
-    pub(crate) const BLOCK_BITS: u32 = 4;
-    pub(crate) const SLOTS: usize = 4;
+    pub(crate) const CHUNK_BITS: u32 = 9;
+    pub(crate) const BLOCK_BITS: u32 = 3;
+    pub(crate) const SLOTS: usize = 8;
     pub(crate) const SEATS: usize = 128;
     pub(crate) const TABLES: usize = 512;
 }
@@ -38,10 +38,6 @@ mod size {
 
 pub(crate) use size::*;
 
-/// Whether a search goes to the other line of a pair first: processors tend to fetch lines in pairs. Needs an even
-/// number of lines.
-const PAIRED: bool = CHUNK_BITS > 0;
-
 /// How many segments the space is cut into; each grows by itself.
 pub(crate) const SEGMENTS: usize = 1 << SEGMENT_BITS;
 /// Lines in a chunk, the unit in which memory is handed out (64 KiB).
@@ -52,7 +48,7 @@ pub(crate) const BLOCK_LINES: usize = 1 << BLOCK_BITS;
 pub(crate) const CHUNK_BLOCKS: usize = CHUNK_LINES / BLOCK_LINES;
 
 /// Overflow marks per key word.
-pub(crate) const MARK_BITS: u32 = 3;
+pub(crate) const MARK_BITS: u32 = 2;
 const SCOPE_BITS: u32 = 24;
 /// Where a key word's marks are; not at an end, so that the mask without them is a short immediate.
 pub(crate) const MARK_AT: u32 = SCOPE_BITS;
@@ -60,7 +56,7 @@ pub(crate) const MARK_AT: u32 = SCOPE_BITS;
 const UNIT: u64 = 1 << (MARK_AT + MARK_BITS);
 /// The field of the displacement: one for a pair at home, from two on for others, so that the two differ; and never zero.
 const AWAY: u64 = 7 * UNIT;
-/// As many displacements as the field holds away from home. Even: a side of two paired lines follows from the field alone.
+/// As many displacements as the field holds away from home.
 const SIXES: u64 = 6;
 /// The lowest bit of a quotient; away from home, six lines further.
 const QUOTIENT: u64 = 1 << QUOTIENT_AT;
@@ -170,7 +166,7 @@ impl Version {
     /// Whether a search may go on from its home line. Always, but for a model's table of one line.
     #[inline(always)]
     pub(crate) const fn has_next_line(self) -> bool {
-        PAIRED || self.reach() > 0
+        CHUNK_BITS > 0 || self.reach() > 0
     }
 
     /// Where the search for a pair begins.
@@ -187,20 +183,13 @@ impl Version {
     /// The next line to look at, and the key as it would be written there.
     #[inline(always)]
     pub(crate) fn step(self, seek: Seek) -> Seek {
-        let line = if !PAIRED {
-            seek.line + 1
-        } else if seek.key & UNIT != 0 {
-            // The displacement field is one more than the displacement: at home, or an even way from it.
-            seek.line ^ 1
-        } else {
-            (seek.line ^ 1) + 2
-        };
+        let line = seek.line + 1;
         let key = match seek.key & AWAY {
             UNIT => (seek.key & !self.low_quotient()) + UNIT,
             AWAY => seek.key + QUOTIENT - (SIXES - 1) * UNIT,
             _ => seek.key + UNIT,
         };
-        Seek { line: if line >= self.lines() { line - self.lines() } else { line }, key }
+        Seek { line: if line == self.lines() { 0 } else { line }, key }
     }
 
     /// How far from home a key word lies, and its quotient.
@@ -217,8 +206,7 @@ impl Version {
     pub(crate) fn unpack(self, line: u64, key: u64) -> (u32, u64) {
         let lines = self.lines();
         let (displacement, quotient) = self.read(key);
-        let (away, side) = if PAIRED { (displacement & !1, displacement & 1) } else { (displacement, 0) };
-        let home = (if away > line { line + lines - away } else { line - away }) ^ side;
+        let home = if displacement > line { line + lines - displacement } else { line - displacement };
         // A quotient lacks at most less than what lies between two places: the place is the first whose product is not
         // below the one kept.
         let floor = home << (WITHIN_BITS - CHUNK_BITS) | quotient >> QUOTIENT_AT;
@@ -246,7 +234,7 @@ pub(crate) const fn mark(key: u64) -> (usize, u32) {
     // The top of the quotient: where between two lines the place is.
     // One more, which changes little, keeps the compiler from taking the addition apart.
     let bits = (key >> 56) as u32 * MARK_BITS + (MARK_AT << 8) + 1;
-    ((bits >> 6) as usize % SLOTS, bits >> 8)
+    ((bits >> (8 - SLOTS.ilog2())) as usize % SLOTS, bits >> 8)
 }
 
 /// The segment that a place belongs to.
@@ -307,7 +295,7 @@ mod tests {
         fn a_version_says_what_it_was_made_of(generation in 0..1u32 << 23, table in 0..1usize << 25, chunks in 1..=MAX_CHUNKS) {
             let version = Version::new(generation, table, chunks);
             prop_assert_eq!((version.generation(), version.table(), version.chunks()), (generation, table, chunks));
-            prop_assert_eq!(version.lines(), chunks as u64 * 1024);
+            prop_assert_eq!(version.lines(), chunks as u64 * 512);
         }
     }
 
