@@ -163,8 +163,9 @@ mod real {
                 // SAFETY: the instructions exist (`wide` is private to this module and only `detect` sets it) and only read the
                 // 64 bytes behind the reference, which begin a line, so all loads are aligned. Other threads may write the
                 // words meanwhile: that is no data race, because processors with AVX do aligned 16-byte loads in one piece
-                // (Intel SDM 3A, 9.1.1; AMD64 APM 2, 7.3.2), so each word is what a relaxed atomic load of it would give.
-                // Nothing here needs two words to be of one moment.
+                // (AMD64 APM 2, 7.3.2; Intel SDM 3A, 9.1.1, promises it of moves, and an operand in memory is loaded as a
+                // move loads it), so each word is what a relaxed atomic load of it would give. Nothing here needs two words
+                // to be of one moment.
                 unsafe {
                     std::arch::asm!(
                         "vpand {a}, {mask}, xmmword ptr [{words}]",
