@@ -18,7 +18,7 @@
 
 use super::index::{Index, Raised};
 use super::line::{DROPPED, MOVED, SEALED};
-use super::memory::{prefetch_keys, prefetch_registers};
+use super::memory::prefetch;
 use super::seat::Seated;
 use super::shape::{BLOCK_LINES, CHUNK_BLOCKS, CHUNK_LINES, SEGMENTS, SLOTS, Version};
 use super::step::{Step, step};
@@ -357,13 +357,11 @@ impl Index {
     /// Brings a block's lines near, and those that its pairs go to: it is the first visit to either for long.
     fn prefetch_block(&self, version: Version, next: Version, first: u64) {
         for line in first..first + BLOCK_LINES as u64 {
-            prefetch_keys(self.line(version, line));
-            prefetch_registers(self.line(version, line));
+            prefetch(self.line(version, line));
         }
         let target = next.seek(0, version.place_of(first)).line;
         for line in target..next.lines().min(target + BLOCK_LINES as u64 * 5 / 4 + 2) {
-            prefetch_keys(self.line(next, line));
-            prefetch_registers(self.line(next, line));
+            prefetch(self.line(next, line));
         }
     }
 

@@ -6,7 +6,7 @@
 use super::bell::Bell;
 use super::limits::{Full, Limits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
-use super::memory::{Compare, prefetch_keys, prefetch_registers};
+use super::memory::{Compare, prefetch, prefetch_registers};
 use super::pool::CHUNK_BYTES;
 use super::pool::Pool;
 use super::scopes::ScopeSet;
@@ -135,9 +135,7 @@ impl Index {
     #[inline(always)]
     pub(crate) fn prefetch(&self, place: u64) {
         let version = self.version(segment_of(place));
-        let line = self.line(version, version.seek(0, within(place)).line);
-        prefetch_keys(line);
-        prefetch_registers(line);
+        prefetch(self.line(version, version.seek(0, within(place)).line));
     }
 
     /// The pair's register; zero where there is none.
@@ -312,8 +310,7 @@ impl Index {
                     Looked::Sure(register) => see(first + at, register),
                     Looked::Further => {
                         *begun = self.next_line(begun.version, begun.scope, begun.place);
-                        prefetch_keys(begun.line);
-                        prefetch_registers(begun.line);
+                        prefetch(begun.line);
                         later[waiting] = at;
                         waiting += 1;
                     }
@@ -332,8 +329,7 @@ impl Index {
     #[inline(always)]
     fn begin(&self, scope: u32, place: u64) -> Begun<'_> {
         let begun = self.home(self.version(segment_of(place)), scope, place);
-        prefetch_keys(begun.line);
-        prefetch_registers(begun.line);
+        prefetch(begun.line);
         begun
     }
 

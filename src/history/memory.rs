@@ -3,10 +3,10 @@
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
-pub(crate) use real::{Compare, Region, prefetch_keys, prefetch_registers};
+pub(crate) use real::{Compare, Region, prefetch, prefetch_registers};
 
 #[cfg(loom)]
-pub(crate) use model::{Compare, Region, prefetch_keys, prefetch_registers};
+pub(crate) use model::{Compare, Region, prefetch, prefetch_registers};
 
 use super::line::Line;
 use super::shape::SLOTS;
@@ -201,16 +201,17 @@ mod real {
         }
     }
 
-    /// Asks for the cache line of the line's registers to be brought near.
+    /// Asks for both cache lines of the line to be brought near.
     #[inline(always)]
-    pub(crate) fn prefetch_registers(line: &Line) {
+    pub(crate) fn prefetch(line: &Line) {
+        prefetch_at(line.keys());
         prefetch_at(line.registers());
     }
 
-    /// Asks for the cache line of the line's key words to be brought near.
+    /// The same for its registers alone, where the key words are loaded at once.
     #[inline(always)]
-    pub(crate) fn prefetch_keys(line: &Line) {
-        prefetch_at(line.keys());
+    pub(crate) fn prefetch_registers(line: &Line) {
+        prefetch_at(line.registers());
     }
 
     /// Changes nothing that a program can see.
@@ -253,7 +254,7 @@ mod model {
         }
     }
 
-    pub(crate) fn prefetch_keys(_: &Line) {}
+    pub(crate) fn prefetch(_: &Line) {}
 
     pub(crate) fn prefetch_registers(_: &Line) {}
 
