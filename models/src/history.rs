@@ -2,6 +2,8 @@
 
 #[path = "../../src/history/bell.rs"]
 mod bell;
+#[path = "../../src/history/compare.rs"]
+mod compare;
 #[path = "../../src/history/growth.rs"]
 mod growth;
 #[path = "../../src/history/index.rs"]

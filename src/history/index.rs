@@ -4,14 +4,15 @@
 //! table is used up, in the next table. [`super`] says why this is right.
 
 use super::bell::Bell;
+use super::compare::{Compare, Whole, Wide, Words};
 use super::limits::{Full, Limits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
-use super::memory::{Compare, prefetch, prefetch_registers};
+use super::memory::{prefetch, prefetch_registers};
 use super::pool::CHUNK_BYTES;
 use super::pool::Pool;
 use super::scopes::ScopeSet;
 use super::seat::{Seated, Seats};
-use super::shape::{CHUNK_BITS, MAX_CHUNKS, SEGMENTS, Seek, TABLES, Version, segment_of, within};
+use super::shape::{CHUNK_BITS, Key, MAX_CHUNKS, SEGMENTS, Seek, TABLES, Version, segment_of, within};
 use super::table::Tables;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, canary, fence, order};
 use std::io;
@@ -21,7 +22,9 @@ pub(crate) struct Index {
     pub(super) now: [AtomicU64; SEGMENTS],
     pub(super) tables: Tables,
     pub(super) pool: Pool,
-    compare: Compare,
+    /// What the processor can compare at once: asked once, not at each lookup.
+    whole: Option<Whole>,
+    wide: Option<Wide>,
     pub(super) seats: Seats,
     /// Pairs granted to seats: those there are plus the seats' credit.
     pub(super) granted: AtomicUsize,
@@ -58,18 +61,9 @@ enum Looked {
 /// A look-up on its way: the line it has come to, and the key word that the pair would have there.
 #[derive(Clone, Copy)]
 struct Begun<'a> {
-    scope: u32,
-    place: u64,
     version: Version,
-    key: u64,
+    key: Key,
     line: &'a Line,
-}
-
-impl Begun<'_> {
-    #[inline(always)]
-    fn segment(&self) -> usize {
-        segment_of(self.place)
-    }
 }
 
 /// Where a pair lies in a table, or would.
@@ -93,7 +87,8 @@ impl Index {
             now: words(),
             tables: Tables::new(TABLES, largest)?,
             pool: Pool::new(chunks)?,
-            compare: Compare::detect(),
+            whole: Whole::detect(),
+            wide: Wide::detect(),
             seats: Seats::new(),
             granted: AtomicUsize::new(0),
             max_pairs: limits.max_pairs,
@@ -141,11 +136,28 @@ impl Index {
     /// The pair's register; zero where there is none.
     #[inline(always)]
     pub(crate) fn get(&self, scope: u32, place: u64) -> u64 {
+        if let Some(whole) = self.whole {
+            self.get_by(whole, scope, place)
+        } else if let Some(wide) = self.wide {
+            self.get_by(wide, scope, place)
+        } else {
+            self.get_by_words(scope, place)
+        }
+    }
+
+    /// Aside where it is only for the oldest processors: it would take registers from the others.
+    #[cfg_attr(target_arch = "x86_64", inline(never))]
+    fn get_by_words(&self, scope: u32, place: u64) -> u64 {
+        self.get_by(Words, scope, place)
+    }
+
+    #[inline(always)]
+    fn get_by(&self, compare: impl Compare, scope: u32, place: u64) -> u64 {
         let version = self.version(segment_of(place));
         let begun = self.home(version, scope, place);
         // The key words are loaded at once. Were the register asked for only when its slot is known, it would be a second wait.
         prefetch_registers(begun.line);
-        match self.look(&begun) {
+        match self.look(compare, segment_of(place), &begun) {
             Looked::Sure(register) => register,
             Looked::Further => self.get_next(version, scope, place),
             Looked::Unsure => self.get_far(scope, place),
@@ -160,7 +172,7 @@ impl Index {
             seek = version.step(seek);
             let line = self.line(version, seek.line);
             prefetch_registers(line);
-            match self.look(&Begun { scope, place, version, key: seek.key, line }) {
+            match self.look(self.wide, segment_of(place), &Begun { version, key: seek.key, line }) {
                 Looked::Sure(register) => return register,
                 Looked::Further => {}
                 Looked::Unsure => break,
@@ -169,31 +181,16 @@ impl Index {
         self.get_far(scope, place)
     }
 
-    /// The register, if the line that the look-up has come to is the last.
-    #[inline(always)]
-    fn get_begun(&self, begun: &Begun<'_>) -> u64 {
-        match self.look(begun) {
-            Looked::Sure(register) => register,
-            _ => self.get_far(begun.scope, begun.place),
-        }
-    }
-
     #[inline(always)]
     fn home(&self, version: Version, scope: u32, place: u64) -> Begun<'_> {
         let Seek { line, key } = version.seek(scope, within(place));
-        Begun { scope, place, version, key, line: self.line(version, line) }
-    }
-
-    #[inline(always)]
-    fn next_line(&self, version: Version, scope: u32, place: u64) -> Begun<'_> {
-        let Seek { line, key } = version.step(version.seek(scope, within(place)));
-        Begun { scope, place, version, key, line: self.line(version, line) }
+        Begun { version, key, line: self.line(version, line) }
     }
 
     /// Looks into the line that a look-up has come to.
     #[inline(always)]
-    fn look(&self, begun: &Begun<'_>) -> Looked {
-        let register = match begun.line.find(self.compare, begun.key) {
+    fn look(&self, compare: impl Compare, segment: usize, begun: &Begun<'_>) -> Looked {
+        let register = match begun.line.find(compare, begun.key) {
             // A register that ended is not below the sentinels.
             Found::Register(register) if register < DROPPED => register,
             Found::Nowhere => 0,
@@ -201,7 +198,7 @@ impl Index {
             Found::Further if begun.version.has_next_line() => return Looked::Further,
             _ => return Looked::Unsure,
         };
-        if self.is_still(begun.segment(), begun.version) { Looked::Sure(register) } else { Looked::Unsure }
+        if self.is_still(segment, begun.version) { Looked::Sure(register) } else { Looked::Unsure }
     }
 
     /// Every other case: further lines, a segment that is growing, a reader that is late.
@@ -274,7 +271,7 @@ impl Index {
         let mut seek = version.seek(scope, within);
         for _ in 0..=version.reach() {
             let line = self.line(version, seek.line);
-            match line.find(self.compare, seek.key) {
+            match line.find(self.wide, seek.key) {
                 Found::Register(register) if register >= DROPPED => return At::NextTable,
                 Found::Register(register) => return At::Register(register),
                 Found::Nowhere => return At::Nowhere,
@@ -287,41 +284,49 @@ impl Index {
 
     /// Several pairs at once: all lines of a group are on their way before the first is looked at.
     #[inline]
-    pub(crate) fn get_batch(&self, mut pairs: impl Iterator<Item = (u32, u64)>, mut see: impl FnMut(usize, u64)) {
+    pub(crate) fn get_batch(&self, count: usize, pair: impl Fn(usize) -> (u32, u64), see: impl FnMut(usize, u64)) {
+        match self.whole {
+            Some(whole) => self.get_batch_by(whole, count, pair, see),
+            None => self.get_batch_by(self.wide, count, pair, see),
+        }
+    }
+
+    #[inline(always)]
+    fn get_batch_by(
+        &self,
+        compare: impl Compare,
+        count: usize,
+        pair: impl Fn(usize) -> (u32, u64),
+        mut see: impl FnMut(usize, u64),
+    ) {
         const GROUP: usize = 32;
-        let mut begun = [None; GROUP];
-        let mut first = 0;
-        loop {
-            let mut count = 0;
-            // In this order, so that no pair is taken that there is no room for.
-            for (begun, (scope, place)) in begun.iter_mut().zip(pairs.by_ref()) {
-                *begun = Some(self.begin(scope, place));
-                count += 1;
-            }
-            if count == 0 {
-                return;
+        let mut begun = [Begun { version: Version::NONE, key: Key::EMPTY, line: self.pool.line(0, 0) }; GROUP];
+        for first in (0..count).step_by(GROUP) {
+            let group = first..count.min(first + GROUP);
+            for (begun, at) in begun.iter_mut().zip(group.clone()) {
+                let (scope, place) = pair(at);
+                *begun = self.begin(scope, place);
             }
             // Those that are not in their home line wait until all others are done, and their next lines are here.
-            let mut later = [0; GROUP];
+            let mut later = [(Version::NONE, 0); GROUP];
             let mut waiting = 0;
-            for (at, begun) in begun[..count].iter_mut().enumerate() {
-                let Some(begun) = begun else { continue };
-                match self.look(begun) {
-                    Looked::Sure(register) => see(first + at, register),
+            for (begun, at) in begun.iter().zip(group) {
+                let (scope, place) = pair(at);
+                match self.look(compare, segment_of(place), begun) {
+                    Looked::Sure(register) => see(at, register),
                     Looked::Further => {
-                        *begun = self.next_line(begun.version, begun.scope, begun.place);
-                        prefetch(begun.line);
-                        later[waiting] = at;
+                        let next = begun.version.step(begun.version.seek(scope, within(place)));
+                        prefetch(self.line(begun.version, next.line));
+                        later[waiting] = (begun.version, at);
                         waiting += 1;
                     }
-                    Looked::Unsure => see(first + at, self.get_far(begun.scope, begun.place)),
+                    Looked::Unsure => see(at, self.get_far(scope, place)),
                 }
             }
-            for &at in &later[..waiting] {
-                let Some(begun) = &begun[at] else { continue };
-                see(first + at, self.get_begun(begun));
+            for &(version, at) in &later[..waiting] {
+                let (scope, place) = pair(at);
+                see(at, self.get_next(version, scope, place));
             }
-            first += count;
         }
     }
 
@@ -338,13 +343,14 @@ impl Index {
     pub(crate) fn merge(&self, scope: u32, place: u64, value: u64) -> Result<u64, Full> {
         debug_assert!(value != 0 && value < DROPPED);
         // On its way while the seat is taken.
+        let segment = segment_of(place);
         let begun = self.begin(scope, place);
-        let seat = self.seats.sit(begun.segment(), begun.version);
+        let seat = self.seats.sit(segment, begun.version);
         // SeqCst: see `Seats::sit`. This version, or one that came later, and all after it: held.
-        let version = Version::from_bits(self.now[begun.segment()].load(Ordering::SeqCst));
+        let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
         // Nearly always, what was worked out before holds, and the pair is at home.
         if version == begun.version
-            && let Some(old) = begun.line.raise_held(self.compare, begun.key, value)
+            && let Some(old) = begun.line.raise_held(self.wide, begun.key, value)
         {
             return Ok(old);
         }
@@ -404,12 +410,12 @@ impl Index {
         let mut seek = version.seek(scope, within);
         for _ in 0..=version.reach() {
             let line = self.line(version, seek.line);
-            let mut wrote = line.raise(self.compare, seek.key, value, seat.is_none());
+            let mut wrote = line.raise(self.wide, seek.key, value, seat.is_none());
             if let (Wrote::Free, Some(seat)) = (&wrote, seat) {
                 if !self.take_credit(seat) {
                     return Raised::NoCredit;
                 }
-                wrote = line.raise(self.compare, seek.key, value, true);
+                wrote = line.raise(self.wide, seek.key, value, true);
                 if !matches!(wrote, Wrote::Before { claimed: true, .. } | Wrote::Ended { claimed: true }) {
                     self.give_credit(seat);
                 }

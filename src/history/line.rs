@@ -10,8 +10,9 @@
 //! with it (a); a reader that is late may read a line that is in use for something else by now, and must then see that
 //! its version ended (b); a mover must copy what the last writer wrote (coherence again, through compare-and-swap).
 
-use super::memory::Compare;
-use super::shape::{SLOTS, UNMARKED, mark};
+use super::compare::{Compare, Words};
+use super::memory::settled;
+use super::shape::{Key, SLOTS, UNMARKED, mark};
 use crate::sync::{AtomicU64, Ordering, canary, order};
 
 /// A key word that nobody claimed before its line was moved, and nobody can claim any more. No pair has it: its
@@ -60,6 +61,12 @@ impl Line {
         Line { keys: std::array::from_fn(|_| AtomicU64::new(0)), registers: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
+    /// A line with these key words.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn of(words: [u64; SLOTS]) -> Line {
+        Line { keys: words.map(AtomicU64::new), registers: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
     /// The key words: a cache line.
     #[inline(always)]
     pub(super) fn keys(&self) -> &[AtomicU64; SLOTS] {
@@ -74,16 +81,16 @@ impl Line {
 
     /// Looks for the key. Relaxed throughout: the caller fences before it believes or follows anything (a, b).
     #[inline(always)]
-    pub(crate) fn find(&self, compare: Compare, key: u64) -> Found {
+    pub(crate) fn find(&self, compare: impl Compare, key: Key) -> Found {
         // One pair has one slot, so there is one hit.
-        if let Some(slot) = compare.first(&self.keys, key, UNMARKED) {
-            return Found::Register(self.registers[slot].load(Ordering::Relaxed));
+        if let Some(slot) = compare.first(&self.keys, key) {
+            return Found::Register(settled(self).registers[slot].load(Ordering::Relaxed));
         }
         // Slots are sealed from the last one down, so one look tells whether any is.
         if self.is_sealed() {
             return Found::Sealed;
         }
-        if self.has_mark(key) { Found::Further } else { Found::Nowhere }
+        if compare.has_mark(&self.keys, key) { Found::Further } else { Found::Nowhere }
     }
 
     #[inline(always)]
@@ -93,8 +100,8 @@ impl Line {
 
     /// Raises the register of a pair that has a slot here, unless it ended; the register before.
     #[inline(always)]
-    pub(crate) fn raise_held(&self, compare: Compare, key: u64, value: u64) -> Option<u64> {
-        match self.raise_slot(compare.first(&self.keys, key, UNMARKED)?, value, false) {
+    pub(crate) fn raise_held(&self, compare: impl Compare, key: Key, value: u64) -> Option<u64> {
+        match self.raise_slot(compare.first(&self.keys, key)?, value, false) {
             Wrote::Before { old, .. } => Some(old),
             _ => None,
         }
@@ -102,38 +109,39 @@ impl Line {
 
     /// Raises the pair's register to `value`, claiming a slot for it if `claim`.
     #[inline]
-    pub(crate) fn raise(&self, compare: Compare, key: u64, value: u64, claim: bool) -> Wrote {
-        if let Some(slot) = compare.first(&self.keys, key, UNMARKED) {
+    pub(crate) fn raise(&self, compare: impl Compare, key: Key, value: u64, claim: bool) -> Wrote {
+        if let Some(slot) = compare.first(&self.keys, key) {
             return self.raise_slot(slot, value, false);
         }
         // The slots before the first free one are taken for good; but only a look *after* the one for it tells that they
         // are all others'. (The other way round, the pair could be claimed in between, and then claimed again.)
-        let free = compare.first(&self.keys, 0, u64::MAX);
+        let free = compare.first(&self.keys, Key::EMPTY);
         if !canary("claim look")
-            && let Some(slot) = compare.first(&self.keys, key, UNMARKED)
+            && let Some(slot) = compare.first(&self.keys, key)
         {
             return self.raise_slot(slot, value, false);
         }
         if free.is_none() && self.is_sealed() && !canary("sealed look") {
             return Wrote::Ended { claimed: false };
         }
+        let word = key.word();
         for slot in free.unwrap_or(SLOTS)..SLOTS {
-            let mut word = self.keys[slot].load(Ordering::Relaxed);
-            if word == 0 {
+            let mut found = self.keys[slot].load(Ordering::Relaxed);
+            if found == 0 {
                 if !claim {
                     return Wrote::Free;
                 }
                 // Release: a late reader that meets this key in a line of an older table sees that its version
                 // ended (b). Relaxed on failure: another's key says nothing but that it is there.
-                match self.keys[slot].compare_exchange(0, key, order!(Release, "claim"), Ordering::Relaxed) {
+                match self.keys[slot].compare_exchange(0, word, order!(Release, "claim"), Ordering::Relaxed) {
                     Ok(_) => return self.raise_slot(slot, value, true),
-                    Err(now) => word = now,
+                    Err(now) => found = now,
                 }
             }
-            if same(word, key) {
+            if same(found, word) {
                 return self.raise_slot(slot, value, false);
             }
-            if word == SEALED {
+            if found == SEALED {
                 return Wrote::Ended { claimed: false };
             }
         }
@@ -159,18 +167,12 @@ impl Line {
 
     /// Tells searches for pairs of this one's mark to go on to the next line. Before the pair's slot there is claimed, so
     /// that who was told of the pair is also told to look there.
-    fn leave_mark(&self, key: u64) {
-        if !self.has_mark(key) && !canary("mark") {
+    fn leave_mark(&self, key: Key) {
+        if !Words.has_mark(&self.keys, key) && !canary("mark") {
             let (slot, bit) = mark(key);
             // Release: as for a claim (b).
             self.keys[slot].fetch_or(1 << bit, Ordering::Release);
         }
-    }
-
-    #[inline(always)]
-    fn has_mark(&self, key: u64) -> bool {
-        let (slot, bit) = mark(key);
-        self.keys[slot].load(Ordering::Relaxed) >> bit & 1 != 0
     }
 
     /// One slot as it is: key word and register.

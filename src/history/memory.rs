@@ -1,12 +1,12 @@
-//! The only file of the crate with unsafe code: zeroed memory that appears as it is touched, and the prefetch hint.
+//! Unsafe code for memory: zeroed, and there as it is touched; and hints to the processor and to the compiler.
 
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
-pub(crate) use real::{Compare, Region, prefetch, prefetch_registers};
+pub(crate) use real::{Array, Region, prefetch, prefetch_registers, settled};
 
 #[cfg(loom)]
-pub(crate) use model::{Compare, Region, prefetch, prefetch_registers};
+pub(crate) use model::{Array, Region, prefetch, prefetch_registers, settled};
 
 use super::line::Line;
 use super::shape::SLOTS;
@@ -59,11 +59,10 @@ pub(crate) fn within<T>(slice: &[T], at: usize) -> &T {
 #[cfg(not(loom))]
 mod real {
     use super::{Line, SLOTS, Zeroed};
-    use crate::sync::{AtomicU64, Ordering};
+    use crate::sync::AtomicU64;
     use memmap2::{MmapMut, MmapOptions};
     use std::io;
     use std::marker::PhantomData;
-    use std::num::NonZeroU16;
     use std::ops::Deref;
     use std::ptr::NonNull;
 
@@ -113,93 +112,31 @@ mod real {
         }
     }
 
+    /// A region whose length is known when this is compiled, so that what lies in it for sure needs no check.
+    pub(crate) struct Array<T, const N: usize>(Region<T>);
+
+    impl<T: Zeroed, const N: usize> Array<T, N> {
+        /// Address space for `N` values, of which the first `used` may come into use.
+        pub(crate) fn new(used: usize) -> io::Result<Array<T, N>> {
+            debug_assert!(used <= N);
+            Ok(Array(Region::new(N, false)?))
+        }
+    }
+
+    impl<T, const N: usize> Deref for Array<T, N> {
+        type Target = [T; N];
+
+        #[inline(always)]
+        fn deref(&self) -> &[T; N] {
+            // SAFETY: as for the region, which was made for `N` values by `new`, the only constructor.
+            unsafe { &*self.0.start.as_ptr().cast() }
+        }
+    }
+
     // SAFETY: a region owns its memory and gives out only `&[T]`; `T: Zeroed` is `Send + Sync`.
     unsafe impl<T: Zeroed> Send for Region<T> {}
     // SAFETY: as above.
     unsafe impl<T: Zeroed> Sync for Region<T> {}
-
-    /// Bits that a comparison gives for each word: so many come out of the fewest instructions. Of two bytes of them each
-    /// bit is a slot's.
-    const HIT_BITS: u32 = u16::BITS / SLOTS as u32;
-
-    /// How the key words of a line are compared: what the processor can was asked once, not at each lookup.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Compare {
-        /// Whether there is AVX.
-        #[cfg(all(target_arch = "x86_64", not(scalar)))]
-        wide: bool,
-    }
-
-    impl Compare {
-        /// The first of the words that is `key` where `mask` has ones, looked for as by [`hits`](Self::hits).
-        #[inline(always)]
-        pub(crate) fn first(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> Option<usize> {
-            let hits = NonZeroU16::new(self.hits(words, key, mask))?;
-            Some((hits.trailing_zeros() / HIT_BITS) as usize)
-        }
-
-        pub(crate) fn detect() -> Compare {
-            Compare {
-                #[cfg(all(target_arch = "x86_64", not(scalar)))]
-                wide: std::arch::is_x86_feature_detected!("avx"),
-            }
-        }
-
-        /// [`HIT_BITS`] bits for each of the words that is `key` where `mask` has ones. Every word is loaded once, relaxed.
-        ///
-        /// No branch that depends on *which* word it is: it would be guessed wrong every other time, and a wrong guess on a
-        /// word that is still on its way costs a whole memory read. And few instructions that wait for the words: they,
-        /// not the memory, limit how many lookups are under way at once.
-        #[inline(always)]
-        fn hits(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> u16 {
-            #[cfg(all(target_arch = "x86_64", not(scalar)))]
-            if self.wide {
-                use std::arch::x86_64::{__m128i, _mm_set1_epi64x};
-                const { assert!(SLOTS == 8 && align_of::<Line>() >= 64) };
-                // SAFETY: SSE2 is part of every x86-64.
-                let (key, mask): (__m128i, __m128i) =
-                    unsafe { (_mm_set1_epi64x(key as i64), _mm_set1_epi64x(mask as i64)) };
-                let hits: u32;
-                // SAFETY: the instructions exist (`wide` is private to this module and only `detect` sets it) and only read the
-                // 64 bytes behind the reference, which begin a line, so all loads are aligned. Other threads may write the
-                // words meanwhile: that is no data race, because processors with AVX do aligned 16-byte loads in one piece
-                // (AMD64 APM 2, 7.3.2; Intel SDM 3A, 9.1.1, promises it of moves, and an operand in memory is loaded as a
-                // move loads it), so each word is what a relaxed atomic load of it would give. Nothing here needs two words
-                // to be of one moment.
-                unsafe {
-                    std::arch::asm!(
-                        "vpand {a}, {mask}, xmmword ptr [{words}]",
-                        "vpand {b}, {mask}, xmmword ptr [{words} + 16]",
-                        "vpand {c}, {mask}, xmmword ptr [{words} + 32]",
-                        "vpand {d}, {mask}, xmmword ptr [{words} + 48]",
-                        "vpcmpeqq {a}, {a}, {key}",
-                        "vpcmpeqq {b}, {b}, {key}",
-                        "vpcmpeqq {c}, {c}, {key}",
-                        "vpcmpeqq {d}, {d}, {key}",
-                        "vpackssdw {a}, {a}, {b}",
-                        "vpackssdw {c}, {c}, {d}",
-                        "vpacksswb {a}, {a}, {c}",
-                        "vpmovmskb {hits:e}, {a}",
-                        words = in(reg) words.as_ptr(),
-                        mask = in(xmm_reg) mask,
-                        key = in(xmm_reg) key,
-                        a = out(xmm_reg) _,
-                        b = out(xmm_reg) _,
-                        c = out(xmm_reg) _,
-                        d = out(xmm_reg) _,
-                        hits = out(reg) hits,
-                        options(nostack, readonly, preserves_flags),
-                    );
-                }
-                return hits as u16;
-            }
-            let hits = (0..SLOTS).fold(0, |hits, slot| {
-                hits | u16::from((words[slot].load(Ordering::Relaxed) ^ key) & mask == 0) << (slot as u32 * HIT_BITS)
-            });
-            // Hidden from the compiler, which would make branches of it.
-            std::hint::black_box(hits)
-        }
-    }
 
     /// Asks for both cache lines of the line to be brought near.
     #[inline(always)]
@@ -212,6 +149,26 @@ mod real {
     #[inline(always)]
     pub(crate) fn prefetch_registers(line: &Line) {
         prefetch_at(line.registers());
+    }
+
+    /// The same line, at an address that the compiler takes as given. It would add it up anew for each use, and each sum is one
+    /// more register (`benches/window.rs`).
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    #[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is behind it for the block, which is empty")]
+    pub(crate) fn settled(line: &Line) -> &Line {
+        let mut at: *const Line = line;
+        // SAFETY: no instruction. What comes out is the pointer that went in, made from a reference that lives as long.
+        unsafe {
+            std::arch::asm!("/* {at} */", at = inout(reg) at, options(pure, nomem, nostack, preserves_flags));
+            &*at
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline(always)]
+    pub(crate) fn settled(line: &Line) -> &Line {
+        line
     }
 
     /// Changes nothing that a program can see.
@@ -254,20 +211,26 @@ mod model {
         }
     }
 
+    pub(crate) struct Array<T, const N: usize>(Region<T>);
+
+    impl<T: Zeroed, const N: usize> Array<T, N> {
+        pub(crate) fn new(used: usize) -> io::Result<Array<T, N>> {
+            Ok(Array(Region::new(used, false)?))
+        }
+    }
+
+    impl<T, const N: usize> std::ops::Deref for Array<T, N> {
+        type Target = [T];
+        fn deref(&self) -> &[T] {
+            &self.0
+        }
+    }
+
+    pub(crate) fn settled(line: &Line) -> &Line {
+        line
+    }
+
     pub(crate) fn prefetch(_: &Line) {}
 
     pub(crate) fn prefetch_registers(_: &Line) {}
-
-    #[derive(Clone, Copy)]
-    pub(crate) struct Compare;
-
-    impl Compare {
-        pub(crate) fn detect() -> Compare {
-            Compare
-        }
-
-        pub(crate) fn first(self, words: &[AtomicU64; SLOTS], key: u64, mask: u64) -> Option<usize> {
-            (0..SLOTS).find(|&slot| (words[slot].load(Ordering::Relaxed) ^ key) & mask == 0)
-        }
-    }
 }

@@ -6,7 +6,7 @@
 //! chunks ahead.
 
 use super::line::Line;
-use super::memory::{Region, within};
+use super::memory::{Region, settled, within};
 use super::shape::{CHUNK_BITS, CHUNK_LINES};
 use super::stack::{Links, Stack};
 use crate::sync::{AtomicUsize, Ordering, canary, fence};
@@ -42,7 +42,7 @@ impl Pool {
     /// A line of the chunk that begins with the line `first`. Any that a directory ever held will do.
     #[inline(always)]
     pub(crate) fn line(&self, first: usize, line: u64) -> &Line {
-        within(&self.lines, first | (line as usize & (CHUNK_LINES - 1)))
+        settled(within(&self.lines, first | (line as usize & (CHUNK_LINES - 1))))
     }
 
     /// A zeroed chunk that is in memory. Clears at most `*clearings` used ones for it, and then has new memory found.

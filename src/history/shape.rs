@@ -53,7 +53,7 @@ const SCOPE_BITS: u32 = 24;
 /// Where a key word's marks are; not at an end, so that the mask without them is a short immediate.
 pub(crate) const MARK_AT: u32 = SCOPE_BITS;
 /// One line further from home, in a key word.
-const UNIT: u64 = 1 << (MARK_AT + MARK_BITS);
+pub(crate) const UNIT: u64 = 1 << (MARK_AT + MARK_BITS);
 /// The field of the displacement: one for a pair at home, from two on for others, so that the two differ; and never zero.
 const AWAY: u64 = 7 * UNIT;
 /// As many displacements as the field holds away from home.
@@ -73,6 +73,9 @@ pub(crate) const SPACE_MASK: u64 = !(u64::MAX >> SPACE_BITS);
 const GENERATION_AT: u32 = 16;
 const GENERATION_MASK: u32 = (1 << (TABLE_AT - GENERATION_AT)) - 1;
 const TABLE_AT: u32 = 39;
+
+/// Entries of all directories: whatever a version word says, a chunk's entry is within.
+pub(crate) const DIRECTORY: usize = (1 << (64 - TABLE_AT)) + MAX_CHUNKS;
 
 /// The most chunks that one table may have.
 pub(crate) const MAX_CHUNKS: usize = 0xFFFF;
@@ -176,20 +179,20 @@ impl Version {
         // Chunk by chunk, the line in the chunk being the top of what is left: so a chunk number needs no shift.
         let (chunk, left) = ((product >> 64) as u64, product as u64);
         let line = chunk << CHUNK_BITS | left >> 1 >> (63 - CHUNK_BITS);
-        // An addition: with an exclusive or for it, the compiler takes one instruction more.
-        Seek { line, key: (left << CHUNK_BITS).wrapping_add(u64::from(scope) + UNIT) }
+        Seek { line, key: Key { left, rest: u64::from(scope) } }
     }
 
     /// The next line to look at, and the key as it would be written there.
     #[inline(always)]
     pub(crate) fn step(self, seek: Seek) -> Seek {
         let line = seek.line + 1;
-        let key = match seek.key & AWAY {
-            UNIT => (seek.key & !self.low_quotient()) + UNIT,
-            AWAY => seek.key + QUOTIENT - (SIXES - 1) * UNIT,
-            _ => seek.key + UNIT,
+        let word = seek.key.word();
+        let word = match word & AWAY {
+            UNIT => (word & !self.low_quotient()) + UNIT,
+            AWAY => word + QUOTIENT - (SIXES - 1) * UNIT,
+            _ => word + UNIT,
         };
-        Seek { line: if line == self.lines() { 0 } else { line }, key }
+        Seek { line: if line == self.lines() { 0 } else { line }, key: Key::of(word) }
     }
 
     /// How far from home a key word lies, and its quotient.
@@ -224,17 +227,45 @@ impl Version {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seek {
     pub(crate) line: u64,
-    pub(crate) key: u64,
+    pub(crate) key: Key,
 }
 
-/// Which of a line's overflow marks stands for the pair of this key word: the slot of the key word that has it, and its bit
-/// there. It depends on nothing that changes from line to line.
+/// A key word in two parts: whoever compares it adds them up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// Shifted up by [`CHUNK_BITS`]: what the multiplication left over.
+    pub(crate) left: u64,
+    /// With one [`UNIT`] more: the scope.
+    pub(crate) rest: u64,
+}
+
+impl Key {
+    /// The key word of a slot that nobody claimed.
+    pub(crate) const EMPTY: Key = Key::of(0);
+
+    #[inline(always)]
+    const fn of(word: u64) -> Key {
+        Key { left: word >> CHUNK_BITS, rest: (word & ((1 << CHUNK_BITS) - 1)).wrapping_sub(UNIT) }
+    }
+
+    #[inline(always)]
+    pub(crate) const fn word(self) -> u64 {
+        (self.left << CHUNK_BITS).wrapping_add(self.rest).wrapping_add(UNIT)
+    }
+}
+
+/// Which of a line's overflow marks stands for the pair of this key: the slot of the key word that has it, and its bit there.
+/// The top of the quotient says so, which is where between two lines the place is, and the same from line to line.
 #[inline(always)]
-pub(crate) const fn mark(key: u64) -> (usize, u32) {
-    // The top of the quotient: where between two lines the place is.
-    // One more, which changes little, keeps the compiler from taking the addition apart.
-    let bits = (key >> 56) as u32 * MARK_BITS + (MARK_AT << 8) + 1;
-    ((bits >> (8 - SLOTS.ilog2())) as usize % SLOTS, bits >> 8)
+pub(crate) const fn mark(key: Key) -> (usize, u32) {
+    let mark = mark_number(key) as usize;
+    (mark % SLOTS, MARK_AT + (mark / SLOTS) as u32 % MARK_BITS)
+}
+
+/// The same as a number, of which no more bits count than it takes.
+#[inline(always)]
+pub(crate) const fn mark_number(key: Key) -> u64 {
+    key.left >> (u64::BITS - CHUNK_BITS - MARK_BITS.ilog2() - SLOTS.ilog2())
 }
 
 /// The segment that a place belongs to.
@@ -276,9 +307,10 @@ mod tests {
                 seek = version.step(seek);
             }
             prop_assert!(seek.line < version.lines());
-            prop_assert_eq!(seek.key & !UNMARKED, 0);
-            prop_assert_eq!(version.read(seek.key).0, steps);
-            let (found, inside) = version.unpack(seek.line, seek.key);
+            let key = seek.key.word();
+            prop_assert_eq!(key & !UNMARKED, 0);
+            prop_assert_eq!(version.read(key).0, steps);
+            let (found, inside) = version.unpack(seek.line, key);
             prop_assert_eq!((found, place_in(segment_of(place), inside)), (scope, place));
         }
 

@@ -1,9 +1,9 @@
 //! What a table is beside its lines: its directory of chunks, its successor, and how far a growth has come.
 
-use super::memory::{Region, within};
-use super::shape::{CHUNK_BITS, CHUNK_BLOCKS, SEGMENTS, Version};
+use super::memory::{Array, Region};
+use super::shape::{CHUNK_BITS, CHUNK_BLOCKS, DIRECTORY, SEGMENTS, Version};
 use super::stack::{Links, Stack};
-use crate::sync::{AtomicU64, AtomicUsize, Ordering, order};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, order};
 use std::io;
 
 /// One table. The same few are used again and again; the version word says in which life.
@@ -28,7 +28,7 @@ pub(crate) struct Table {
 pub(crate) struct Tables {
     tables: Box<[Table]>,
     /// The first line of each chunk of a table.
-    directory: Region<crate::sync::AtomicU32>,
+    directory: Array<AtomicU32, DIRECTORY>,
     /// A word per chunk of a table: a bit per block that has been moved.
     done: Region<AtomicU64>,
     /// The most chunks of a table. Their directories are further apart, by a power of two.
@@ -60,7 +60,7 @@ impl Tables {
                     floor: AtomicU64::new(0),
                 })
                 .collect(),
-            directory: Region::new(tables << stride_bits, false)?,
+            directory: Array::new(tables << stride_bits)?,
             done: Region::new(tables << stride_bits, false)?,
             max_chunks,
             stride_bits,
@@ -125,7 +125,7 @@ impl Tables {
     pub(crate) fn first_line(&self, version: Version, at: usize) -> usize {
         // Relaxed: written before the version word was published. A late reader may get a later life's number: a chunk
         // all the same, and its version check fails.
-        within(&self.directory, version.table() + at).load(Ordering::Relaxed) as usize
+        self.directory[version.table() + at].load(Ordering::Relaxed) as usize
     }
 
     /// Notes that a block has been moved, by whoever finished it, first or not.

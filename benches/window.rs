@@ -1,0 +1,96 @@
+//! What keeps a processor from having more memory reads under way: `cargo bench --bench window`.
+//!
+//! A loop reads one word out of random cache lines, with 64 instructions more in each round that have nothing to do with it: some
+//! that only take their place in the order of instructions, and some that each write a register. Where the latter are
+//! slower, it is the registers that run out first while reads are waited for, and a lookup pays for each that it writes;
+//! whole-number and vector registers run out separately. The history's lookups are built by what this shows.
+
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "counts far below 2^52")]
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod window {
+    use std::arch::asm;
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    /// 256 MiB: far more than the caches that a core has for itself.
+    const LINES: usize = 1 << 22;
+    const ROUNDS: usize = 7;
+    const READS: u64 = 1 << 20;
+
+    /// Nanoseconds a read, the median of the rounds.
+    fn measure(lines: &[[u8; 64]], reads: u64, pad: impl Fn()) -> f64 {
+        let mut rounds: Vec<_> = (0..ROUNDS as u64)
+            .map(|round| {
+                let start = Instant::now();
+                let mut sum = 0u64;
+                for i in 0..reads {
+                    let at = (i + (round << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                    let at = (at ^ at >> 29).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+                    pad();
+                    sum = sum.wrapping_add(u64::from(lines[(at >> 42) as usize % lines.len()][0]));
+                }
+                black_box(sum);
+                start.elapsed().as_nanos() as f64 / reads as f64
+            })
+            .collect();
+        rounds.sort_by(f64::total_cmp);
+        rounds[ROUNDS / 2]
+    }
+
+    pub(crate) fn run(measuring: bool) {
+        let (lines, reads) = if measuring { (LINES, READS) } else { (LINES >> 10, 1 << 10) };
+        let mut memory = memmap2::MmapOptions::new().len(lines * 64).map_anon().expect("memory");
+        // Only a hint, and only there on Linux.
+        #[cfg(target_os = "linux")]
+        let _ = memory.advise(memmap2::Advice::HugePage);
+        // A page that nobody wrote to is the system's page of zeros, which is always near.
+        memory.fill(1);
+        let lines = memory.as_chunks::<64>().0;
+        println!("| in each round | ns a read |\n| --- | --- |");
+        let say = |what: &str, took: f64| println!("| {what} | {took:.1} |");
+        say("nothing more", measure(lines, reads, || ()));
+        // SAFETY: here and below, instructions that do nothing, or write only registers that are said to be written.
+        let nothing = || unsafe {
+            asm!(".rept 64", "nop", ".endr", options(nomem, nostack, preserves_flags));
+        };
+        say("64 that write nothing", measure(lines, reads, nothing));
+        // SAFETY: as above.
+        let half = || unsafe {
+            asm!(".rept 32", "nop", "mov eax, 1", ".endr", out("eax") _, options(nomem, nostack, preserves_flags));
+        };
+        say("32 that write nothing, 32 that write a register", measure(lines, reads, half));
+        // SAFETY: as above.
+        let all = || unsafe {
+            asm!(".rept 64", "mov eax, 1", ".endr", out("eax") _, options(nomem, nostack, preserves_flags));
+        };
+        say("64 that write a register", measure(lines, reads, all));
+        // SAFETY: as above.
+        let flags = || unsafe {
+            asm!(".rept 64", "cmp rsp, 77", ".endr", options(nomem, nostack));
+        };
+        say("64 that write the flags", measure(lines, reads, flags));
+        // SAFETY: as above; SSE2 is part of every x86-64.
+        let vectors = || unsafe {
+            asm!(".rept 64", "paddq xmm1, xmm2", ".endr", out("xmm1") _, options(nomem, nostack, preserves_flags));
+        };
+        say("64 that write a vector", measure(lines, reads, vectors));
+        // SAFETY: as above.
+        let both = || unsafe {
+            asm!(
+                ".rept 32", "mov eax, 1", "paddq xmm1, xmm2", ".endr",
+                out("eax") _, out("xmm1") _, options(nomem, nostack, preserves_flags)
+            );
+        };
+        say("32 that write a register, 32 that write a vector", measure(lines, reads, both));
+    }
+}
+
+fn main() {
+    // As criterion's benches: `cargo bench` says `--bench`, `cargo test --benches` does not.
+    #[cfg(target_arch = "x86_64")]
+    window::run(std::env::args().any(|argument| argument == "--bench"));
+    #[cfg(not(target_arch = "x86_64"))]
+    println!("only for x86-64");
+}
