@@ -11,6 +11,7 @@ pub(crate) use vectors::{Whole, Wide};
 #[cfg(not(all(target_arch = "x86_64", not(any(loom, scalar)))))]
 pub(crate) use words::{Whole, Wide};
 
+use super::line::SEALED;
 use super::shape::{Key, SLOTS, UNMARKED, mark};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -22,12 +23,24 @@ pub(crate) trait Compare: Copy {
     /// word that is still on its way costs a whole memory read.
     fn first(self, words: &[AtomicU64; SLOTS], key: Key) -> Option<usize>;
 
-    /// Whether the words have the overflow mark of this key.
+    /// Whether a search for the key that is not here has to go on: the words have its overflow mark, or are sealed.
     #[inline(always)]
-    fn has_mark(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
-        let (slot, bit) = mark(key);
-        words[slot].load(Ordering::Relaxed) >> bit & 1 != 0
+    fn goes_on(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
+        is_sealed(words) || has_mark(words, key)
     }
+}
+
+/// Whether any word is sealed: from the last one down they are, so one look tells.
+#[inline(always)]
+pub(crate) fn is_sealed(words: &[AtomicU64; SLOTS]) -> bool {
+    words[SLOTS - 1].load(Ordering::Relaxed) == SEALED
+}
+
+/// Whether the words have the overflow mark of this key.
+#[inline(always)]
+pub(crate) fn has_mark(words: &[AtomicU64; SLOTS], key: Key) -> bool {
+    let (slot, bit) = mark(key);
+    words[slot].load(Ordering::Relaxed) >> bit & 1 != 0
 }
 
 /// One word after the other.
@@ -61,7 +74,7 @@ impl Compare for Option<Wide> {
 #[cfg(all(target_arch = "x86_64", not(any(loom, scalar))))]
 mod vectors {
     use super::{AtomicU64, Compare, Key, SLOTS, UNMARKED};
-    use crate::history::line::Line;
+    use crate::history::line::{Line, SEALED};
     use crate::history::shape::{CHUNK_BITS, MARK_AT, UNIT, mark_number};
     use std::arch::asm;
     use std::arch::x86_64::{__m128i, _mm_cvtsi64_si128, _mm_set1_epi64x};
@@ -119,9 +132,9 @@ mod vectors {
             unsafe {
                 asm!(
                     "vpsllq {key}, {left}, {bits}",
-                    "vpaddq {key}, {key}, {rest}",
+                    "vpxor {key}, {key}, {rest}",
                     "vpunpcklqdq {key}, {key}, {key}",
-                    "vpaddq {key}, {key}, {unit}",
+                    "vpxor {key}, {key}, {unit}",
                     "vpand {a}, {mask}, xmmword ptr [{words}]",
                     "vpand {b}, {mask}, xmmword ptr [{words} + 16]",
                     "vpand {c}, {mask}, xmmword ptr [{words} + 32]",
@@ -177,11 +190,10 @@ mod vectors {
                     "vpbroadcastq zmm16, {left}",
                     "vpsllq zmm16, zmm16, {bits}",
                     "vpbroadcastq zmm17, {rest}",
-                    "vpaddq zmm16, zmm16, zmm17",
-                    "vpaddq zmm16, zmm16, qword ptr [rip + {unit}]{{1to8}}",
-                    "vmovdqa64 zmm17, zmmword ptr [{words}]",
-                    "vpandq zmm17, zmm17, qword ptr [rip + {mask}]{{1to8}}",
-                    "vpcmpeqq k1, zmm16, zmm17",
+                    // Exclusive or of all three, which is the key; then what differs from it, and where nothing does.
+                    "vpternlogq zmm16, zmm17, qword ptr [rip + {unit}]{{1to8}}, 0x96",
+                    "vpxorq zmm16, zmm16, zmmword ptr [{words}]",
+                    "vptestnmq k1, zmm16, qword ptr [rip + {mask}]{{1to8}}",
                     "kmovb {hits:e}, k1",
                     bits = const CHUNK_BITS,
                     words = in(reg) words.as_ptr(),
@@ -206,24 +218,33 @@ mod vectors {
         }
 
         #[inline(always)]
-        fn has_mark(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
+        fn goes_on(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
             let marks: u32;
-            // SAFETY: as for `first`; a mark is one bit, which cannot be torn.
+            // SAFETY: as for `first`; a mark is one bit, which cannot be torn, and the last word is loaded by itself.
             unsafe {
                 asm!(
                     "vmovdqa64 zmm16, zmmword ptr [{words}]",
                     "vptestmq k1, zmm16, qword ptr [rip + {first}]{{1to8}}",
                     "vptestmq k2, zmm16, qword ptr [rip + {second}]{{1to8}}",
+                    // The last word eight times: where it is sealed, all marks are as good as there.
+                    "vpbroadcastq zmm17, qword ptr [{words} + {last}]",
+                    "vpcmpeqq k3, zmm17, qword ptr [rip + {sealed}]{{1to8}}",
+                    "korb k1, k1, k3",
+                    "korb k2, k2, k3",
                     "kunpckbw k1, k2, k1",
                     "kunpckwd k1, k1, k1",
                     "kmovd {marks:e}, k1",
                     words = in(reg) words.as_ptr(),
+                    last = const (SLOTS - 1) * 8,
                     first = sym FIRST_MARK,
                     second = sym SECOND_MARK,
+                    sealed = sym SEALEDS,
                     marks = out(reg) marks,
                     out("zmm16") _,
+                    out("zmm17") _,
                     out("k1") _,
                     out("k2") _,
+                    out("k3") _,
                     options(nostack, readonly, preserves_flags),
                 );
             }
@@ -234,6 +255,7 @@ mod vectors {
     // What a vector is made of as it is used, without a register of its own.
     static FIRST_MARK: u64 = 1 << MARK_AT;
     static SECOND_MARK: u64 = 2 << MARK_AT;
+    static SEALEDS: u64 = SEALED;
     static UNITS: u64 = UNIT;
     static UNMARKEDS: u64 = UNMARKED;
 }
@@ -286,6 +308,7 @@ mod tests {
             1 => key.word(),
             2 => key.word() | (word & 3) << MARK_AT,
             3 => key.word() ^ 1 << (word % 64),
+            4 => SEALED,
             _ => word,
         }))
     }
@@ -311,7 +334,7 @@ mod tests {
                 prop_assert_eq!(Wide::detect().first(line.keys(), key), expected);
                 if let Some(whole) = Whole::detect() {
                     prop_assert_eq!(whole.first(line.keys(), key), expected);
-                    prop_assert_eq!(whole.has_mark(line.keys(), key), Words.has_mark(line.keys(), key));
+                    prop_assert_eq!(whole.goes_on(line.keys(), key), Words.goes_on(line.keys(), key));
                 }
             }
         }

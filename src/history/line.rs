@@ -10,7 +10,7 @@
 //! with it (a); a reader that is late may read a line that is in use for something else by now, and must then see that
 //! its version ended (b); a mover must copy what the last writer wrote (coherence again, through compare-and-swap).
 
-use super::compare::{Compare, Words};
+use super::compare::{Compare, has_mark, is_sealed};
 use super::memory::settled;
 use super::shape::{Key, SLOTS, UNMARKED, mark};
 use crate::sync::{AtomicU64, Ordering, canary, order};
@@ -86,16 +86,14 @@ impl Line {
         if let Some(slot) = compare.first(&self.keys, key) {
             return Found::Register(settled(self).registers[slot].load(Ordering::Relaxed));
         }
-        // Slots are sealed from the last one down, so one look tells whether any is.
-        if self.is_sealed() {
-            return Found::Sealed;
+        if !compare.goes_on(&self.keys, key) {
+            Found::Nowhere
+        } else if is_sealed(&self.keys) {
+            // For good, and not marked as well: a line that was full has nothing to seal.
+            Found::Sealed
+        } else {
+            Found::Further
         }
-        if compare.has_mark(&self.keys, key) { Found::Further } else { Found::Nowhere }
-    }
-
-    #[inline(always)]
-    fn is_sealed(&self) -> bool {
-        self.keys[SLOTS - 1].load(Ordering::Relaxed) == SEALED
     }
 
     /// Raises the register of a pair that has a slot here, unless it ended; the register before.
@@ -121,7 +119,7 @@ impl Line {
         {
             return self.raise_slot(slot, value, false);
         }
-        if free.is_none() && self.is_sealed() && !canary("sealed look") {
+        if free.is_none() && is_sealed(&self.keys) && !canary("sealed look") {
             return Wrote::Ended { claimed: false };
         }
         let word = key.word();
@@ -168,7 +166,7 @@ impl Line {
     /// Tells searches for pairs of this one's mark to go on to the next line. Before the pair's slot there is claimed, so
     /// that who was told of the pair is also told to look there.
     fn leave_mark(&self, key: Key) {
-        if !Words.has_mark(&self.keys, key) && !canary("mark") {
+        if !has_mark(&self.keys, key) && !canary("mark") {
             let (slot, bit) = mark(key);
             // Release: as for a claim (b).
             self.keys[slot].fetch_or(1 << bit, Ordering::Release);

@@ -230,12 +230,12 @@ pub(crate) struct Seek {
     pub(crate) key: Key,
 }
 
-/// A key word in two parts: whoever compares it adds them up.
+/// A key word in two parts: whoever compares it puts them together, by exclusive or.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     /// Shifted up by [`CHUNK_BITS`]: what the multiplication left over.
     pub(crate) left: u64,
-    /// With one [`UNIT`] more: the scope.
+    /// Without the one [`UNIT`] that a pair at home has: the scope.
     pub(crate) rest: u64,
 }
 
@@ -245,12 +245,12 @@ impl Key {
 
     #[inline(always)]
     const fn of(word: u64) -> Key {
-        Key { left: word >> CHUNK_BITS, rest: (word & ((1 << CHUNK_BITS) - 1)).wrapping_sub(UNIT) }
+        Key { left: word >> CHUNK_BITS, rest: word & ((1 << CHUNK_BITS) - 1) ^ UNIT }
     }
 
     #[inline(always)]
     pub(crate) const fn word(self) -> u64 {
-        (self.left << CHUNK_BITS).wrapping_add(self.rest).wrapping_add(UNIT)
+        self.left << CHUNK_BITS ^ self.rest ^ UNIT
     }
 }
 
