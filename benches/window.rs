@@ -8,20 +8,23 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "counts far below 2^52")]
 #![allow(unsafe_code)]
 
+mod figures;
+
 #[cfg(target_arch = "x86_64")]
 mod window {
+    use crate::figures::median;
     use std::arch::asm;
     use std::hint::black_box;
     use std::time::Instant;
 
     /// 256 MiB: far more than the caches that a core has for itself.
     const LINES: usize = 1 << 22;
-    const ROUNDS: usize = 7;
+    const ROUNDS: u64 = 7;
     const READS: u64 = 1 << 20;
 
     /// Nanoseconds a read, the median of the rounds.
     fn measure(lines: &[[u8; 64]], reads: u64, pad: impl Fn()) -> f64 {
-        let mut rounds: Vec<_> = (0..ROUNDS as u64)
+        let rounds: Vec<_> = (0..ROUNDS)
             .map(|round| {
                 let start = Instant::now();
                 let mut sum = 0u64;
@@ -35,8 +38,7 @@ mod window {
                 start.elapsed().as_nanos() as f64 / reads as f64
             })
             .collect();
-        rounds.sort_by(f64::total_cmp);
-        rounds[ROUNDS / 2]
+        median(&rounds)
     }
 
     pub(crate) fn run(measuring: bool) {

@@ -9,7 +9,7 @@
 #[cfg(all(target_arch = "x86_64", not(any(loom, scalar))))]
 pub(crate) use vectors::{Whole, Wide};
 #[cfg(not(all(target_arch = "x86_64", not(any(loom, scalar)))))]
-pub(crate) use words::{Whole, Wide};
+pub(crate) use words::{Absent as Whole, Absent as Wide};
 
 use super::line::SEALED;
 use super::shape::{Key, SLOTS, UNMARKED, mark};
@@ -260,35 +260,21 @@ mod vectors {
     static UNMARKEDS: u64 = UNMARKED;
 }
 
-/// No processor has these.
+/// No processor has it.
 #[cfg(not(all(target_arch = "x86_64", not(any(loom, scalar)))))]
 mod words {
     use super::{AtomicU64, Compare, Key, SLOTS};
 
     #[derive(Clone, Copy)]
-    pub(crate) enum Wide {}
-    #[derive(Clone, Copy)]
-    pub(crate) enum Whole {}
+    pub(crate) enum Absent {}
 
-    impl Wide {
-        pub(crate) fn detect() -> Option<Wide> {
+    impl Absent {
+        pub(crate) fn detect() -> Option<Absent> {
             None
         }
     }
 
-    impl Whole {
-        pub(crate) fn detect() -> Option<Whole> {
-            None
-        }
-    }
-
-    impl Compare for Wide {
-        fn first(self, _: &[AtomicU64; SLOTS], _: Key) -> Option<usize> {
-            match self {}
-        }
-    }
-
-    impl Compare for Whole {
+    impl Compare for Absent {
         fn first(self, _: &[AtomicU64; SLOTS], _: Key) -> Option<usize> {
             match self {}
         }

@@ -308,7 +308,7 @@ impl Index {
                 *begun = self.begin(scope, place);
             }
             // Those that are not in their home line wait until all others are done, and their next lines are here.
-            let mut later = [(Version::NONE, 0); GROUP];
+            let mut later = [0; GROUP];
             let mut waiting = 0;
             for (begun, at) in begun.iter().zip(group) {
                 let (scope, place) = pair(at);
@@ -317,15 +317,15 @@ impl Index {
                     Looked::Further => {
                         let next = begun.version.step(begun.version.seek(scope, within(place)));
                         prefetch(self.line(begun.version, next.line));
-                        later[waiting] = (begun.version, at);
+                        later[waiting] = at;
                         waiting += 1;
                     }
                     Looked::Unsure => see(at, self.get_far(scope, place)),
                 }
             }
-            for &(version, at) in &later[..waiting] {
+            for &at in &later[..waiting] {
                 let (scope, place) = pair(at);
-                see(at, self.get_next(version, scope, place));
+                see(at, self.get_next(begun[at - first].version, scope, place));
             }
         }
     }
@@ -342,8 +342,8 @@ impl Index {
     #[inline]
     pub(crate) fn merge(&self, scope: u32, place: u64, value: u64) -> Result<u64, Full> {
         debug_assert!(value != 0 && value < DROPPED);
-        // On its way while the seat is taken.
         let segment = segment_of(place);
+        // On its way while the seat is taken.
         let begun = self.begin(scope, place);
         let seat = self.seats.sit(segment, begun.version);
         // SeqCst: see `Seats::sit`. This version, or one that came later, and all after it: held.
