@@ -192,12 +192,12 @@ impl Index {
         for at in 0..chunks {
             let Some(chunk) = self.pool.take(&mut clearings) else {
                 for taken in 0..at {
-                    self.pool.give_clean(self.tables.chunk(next, taken));
+                    self.pool.give_clean(self.pool.chunk(next, taken));
                 }
                 self.tables.give(id);
                 return None;
             };
-            self.tables.set_chunk(id, at, chunk);
+            self.pool.set_chunk(id, at, chunk);
             step(Step::Building);
         }
         Some(next)
@@ -206,7 +206,7 @@ impl Index {
     /// Gives back a table that was built in vain.
     fn unbuild(&self, table: Version) {
         for at in 0..table.chunks() {
-            self.pool.give_clean(self.tables.chunk(table, at));
+            self.pool.give_clean(self.pool.chunk(table, at));
         }
         self.tables.give(table.table());
     }
@@ -409,7 +409,7 @@ impl Index {
                 continue;
             }
             for at in 0..version.chunks() {
-                self.pool.give(self.tables.chunk(version, at));
+                self.pool.give(self.pool.chunk(version, at));
             }
             self.tables.give(version.table());
             given = true;

@@ -12,7 +12,7 @@ use super::pool::CHUNK_BYTES;
 use super::pool::Pool;
 use super::scopes::ScopeSet;
 use super::seat::{Seated, Seats};
-use super::shape::{CHUNK_BITS, Key, MAX_CHUNKS, SEGMENTS, Seek, TABLES, Version, segment_of, within};
+use super::shape::{Key, MAX_CHUNKS, SEGMENTS, Seek, TABLES, Version, segment_of, within};
 use super::table::Tables;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, canary, fence, order};
 use std::io;
@@ -83,10 +83,11 @@ impl Index {
         // Segments differ in size by the growth factor, and places are only random.
         let largest = (chunks * 2 / SEGMENTS + 4).min(MAX_CHUNKS);
         let words = || std::array::from_fn(|_| AtomicU64::new(0));
+        let tables = Tables::new(TABLES, largest)?;
         let index = Index {
             now: words(),
-            tables: Tables::new(TABLES, largest)?,
-            pool: Pool::new(chunks)?,
+            pool: Pool::new(chunks, &tables)?,
+            tables,
             whole: Whole::detect(),
             wide: Wide::detect(),
             seats: Seats::new(),
@@ -106,7 +107,7 @@ impl Index {
 
     #[inline(always)]
     pub(super) fn line(&self, version: Version, line: u64) -> &Line {
-        self.pool.line(self.tables.first_line(version, (line >> CHUNK_BITS) as usize), line)
+        self.pool.line(version, line)
     }
 
     /// Acquire: what was written into the table before it was published comes before all that is read in it.
@@ -300,7 +301,7 @@ impl Index {
         mut see: impl FnMut(usize, u64),
     ) {
         const GROUP: usize = 32;
-        let mut begun = [Begun { version: Version::NONE, key: Key::EMPTY, line: self.pool.line(0, 0) }; GROUP];
+        let mut begun = [Begun { version: Version::NONE, key: Key::EMPTY, line: self.line(Version::NONE, 0) }; GROUP];
         for first in (0..count).step_by(GROUP) {
             let group = first..count.min(first + GROUP);
             for (begun, at) in begun.iter_mut().zip(group.clone()) {

@@ -3,13 +3,12 @@
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
-pub(crate) use real::{Array, Region, prefetch, prefetch_registers, settled};
+pub(crate) use real::{Chunks, Region, prefetch, prefetch_registers, settled};
 
 #[cfg(loom)]
-pub(crate) use model::{Array, Region, prefetch, prefetch_registers, settled};
+pub(crate) use model::{Chunks, Region, prefetch, prefetch_registers, settled};
 
 use super::line::Line;
-use super::shape::SLOTS;
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// What a [`Region`] may be made of.
@@ -45,21 +44,11 @@ unsafe impl Zeroed for Line {
     }
 }
 
-/// What is at `at`, which is in the slice. Unlike plain indexing it keeps the length in no register for a message.
-#[inline(always)]
-pub(crate) fn within<T>(slice: &[T], at: usize) -> &T {
-    #[cold]
-    #[inline(never)]
-    fn outside() -> ! {
-        panic!("outside of a region");
-    }
-    slice.get(at).unwrap_or_else(|| outside())
-}
-
 #[cfg(not(loom))]
 mod real {
-    use super::{Line, SLOTS, Zeroed};
-    use crate::sync::AtomicU64;
+    use super::super::shape::{CHUNK_LINES, DIRECTORY, SLOTS};
+    use super::{Line, Zeroed};
+    use crate::sync::{AtomicU64, Ordering};
     use memmap2::{MmapMut, MmapOptions};
     use std::io;
     use std::marker::PhantomData;
@@ -112,25 +101,82 @@ mod real {
         }
     }
 
-    /// A region whose length is known when this is compiled, so that what lies in it for sure needs no check.
-    pub(crate) struct Array<T, const N: usize>(Region<T>);
+    /// The lines, in chunks, and the directories of all tables: entries that each say where a chunk begins. Both in one type,
+    /// because what is checked where an entry is written makes it right to check nothing where a line is looked up.
+    pub(crate) struct Chunks {
+        lines: Region<Line>,
+        /// How many bytes behind the first line a chunk begins. Zero, a chunk too, where nothing was written.
+        directory: Region<AtomicU64>,
+    }
 
-    impl<T: Zeroed, const N: usize> Array<T, N> {
-        /// Address space for `N` values, of which the first `used` may come into use.
-        pub(crate) fn new(used: usize) -> io::Result<Array<T, N>> {
-            debug_assert!(used <= N);
-            Ok(Array(Region::new(N, false)?))
+    const CHUNK_BYTES: usize = CHUNK_LINES * size_of::<Line>();
+
+    impl Chunks {
+        /// Address space for `chunks` of them, at least one, and for all directories.
+        pub(crate) fn new(chunks: usize, _entries: usize) -> io::Result<Chunks> {
+            assert!(chunks > 0, "an entry that was never written names a chunk");
+            Ok(Chunks { lines: Region::new(chunks * CHUNK_LINES, true)?, directory: Region::new(DIRECTORY, false)? })
+        }
+
+        /// The lines of a chunk.
+        pub(crate) fn lines(&self, chunk: usize) -> &[Line] {
+            &self.lines[chunk * CHUNK_LINES..][..CHUNK_LINES]
+        }
+
+        /// Has an entry name the chunk.
+        pub(crate) fn put(&self, entry: usize, chunk: usize) {
+            assert!(chunk < self.lines.len() / CHUNK_LINES, "a chunk that there is");
+            // Relaxed: published with the version word.
+            self.directory[entry].store((chunk * CHUNK_BYTES) as u64, Ordering::Relaxed);
+        }
+
+        /// The chunk that an entry names.
+        pub(crate) fn at(&self, entry: usize) -> usize {
+            self.directory[entry].load(Ordering::Relaxed) as usize / CHUNK_BYTES
+        }
+
+        /// A line of the chunk that an entry names: the one that `line` says, modulo those that a chunk has.
+        #[inline(always)]
+        pub(crate) fn line(&self, entry: usize, line: u64) -> &Line {
+            // No check is left of this: what makes an entry of a version cannot be more.
+            assert!(entry < DIRECTORY);
+            let within = (line as usize % CHUNK_LINES) * size_of::<Line>();
+            // SAFETY: the entry is in the directory. What it holds is zero or was written by `put`, so a chunk's beginning and
+            // what lies within a chunk are, in bytes, the place of a line among the lines, which live as long as `self`.
+            unsafe {
+                let at = plus_relaxed(within, self.directory.start.as_ptr(), entry);
+                settled(self.lines.start.byte_add(at).as_ref())
+            }
         }
     }
 
-    impl<T, const N: usize> Deref for Array<T, N> {
-        type Target = [T; N];
-
-        #[inline(always)]
-        fn deref(&self) -> &[T; N] {
-            // SAFETY: as for the region, which was made for `N` values by `new`, the only constructor.
-            unsafe { &*self.0.start.as_ptr().cast() }
+    /// The sum of both, the word loaded as by relaxed ordering. In one instruction, which the compiler makes of no atomic load: that
+    /// is a register less (`benches/window.rs`).
+    ///
+    /// # Safety
+    /// There must be a word at `entry`.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn plus_relaxed(within: usize, words: *const AtomicU64, entry: usize) -> usize {
+        let mut sum = within;
+        // SAFETY: reads eight aligned bytes, which the caller says are there, in one piece, as a relaxed load does.
+        unsafe {
+            std::arch::asm!(
+                "add {sum}, qword ptr [{words} + {entry} * 8]",
+                sum = inout(reg) sum,
+                words = in(reg) words,
+                entry = in(reg) entry,
+                options(nostack, readonly),
+            );
         }
+        sum
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline(always)]
+    unsafe fn plus_relaxed(within: usize, words: *const AtomicU64, entry: usize) -> usize {
+        // SAFETY: the caller says that it is there.
+        within + unsafe { &*words.add(entry) }.load(Ordering::Relaxed) as usize
     }
 
     // SAFETY: a region owns its memory and gives out only `&[T]`; `T: Zeroed` is `Send + Sync`.
@@ -192,7 +238,8 @@ mod real {
 
 #[cfg(loom)]
 mod model {
-    use super::{Line, SLOTS, Zeroed};
+    use super::super::shape::CHUNK_LINES;
+    use super::{Line, Zeroed};
     use crate::sync::{AtomicU64, Ordering};
     use std::io;
 
@@ -211,18 +258,30 @@ mod model {
         }
     }
 
-    pub(crate) struct Array<T, const N: usize>(Region<T>);
-
-    impl<T: Zeroed, const N: usize> Array<T, N> {
-        pub(crate) fn new(used: usize) -> io::Result<Array<T, N>> {
-            Ok(Array(Region::new(used, false)?))
-        }
+    pub(crate) struct Chunks {
+        lines: Region<Line>,
+        directory: Region<AtomicU64>,
     }
 
-    impl<T, const N: usize> std::ops::Deref for Array<T, N> {
-        type Target = [T];
-        fn deref(&self) -> &[T] {
-            &self.0
+    impl Chunks {
+        pub(crate) fn new(chunks: usize, entries: usize) -> io::Result<Chunks> {
+            Ok(Chunks { lines: Region::new(chunks * CHUNK_LINES, true)?, directory: Region::new(entries, false)? })
+        }
+
+        pub(crate) fn lines(&self, chunk: usize) -> &[Line] {
+            &self.lines[chunk * CHUNK_LINES..][..CHUNK_LINES]
+        }
+
+        pub(crate) fn put(&self, entry: usize, chunk: usize) {
+            self.directory[entry].store(chunk as u64, Ordering::Relaxed);
+        }
+
+        pub(crate) fn at(&self, entry: usize) -> usize {
+            self.directory[entry].load(Ordering::Relaxed) as usize
+        }
+
+        pub(crate) fn line(&self, entry: usize, line: u64) -> &Line {
+            &self.lines(self.at(entry))[line as usize % CHUNK_LINES]
         }
     }
 

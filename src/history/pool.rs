@@ -1,4 +1,4 @@
-//! The memory of the lines: handed out in chunks, taken back, cleared, handed out again. It is address space first and
+//! The memory of the lines: handed out in chunks, taken back, cleared, handed out again; and which chunks a table has. It is address space first and
 //! becomes memory chunk by chunk; it goes back to the system with the history.
 //!
 //! Whoever takes a chunk that is only address space so far has the system find memory for it there and then, so that no
@@ -6,14 +6,15 @@
 //! chunks ahead.
 
 use super::line::Line;
-use super::memory::{Region, settled, within};
-use super::shape::{CHUNK_BITS, CHUNK_LINES};
+use super::memory::Chunks;
+use super::shape::{CHUNK_BITS, CHUNK_LINES, Version};
 use super::stack::{Links, Stack};
+use super::table::Tables;
 use crate::sync::{AtomicUsize, Ordering, canary, fence};
 use std::io;
 
 pub(crate) struct Pool {
-    lines: Region<Line>,
+    memory: Chunks,
     links: Links,
     /// Zeroed and in memory.
     clean: Stack,
@@ -28,21 +29,37 @@ pub(crate) struct Pool {
 pub(crate) const CHUNK_BYTES: usize = CHUNK_LINES * size_of::<Line>();
 
 impl Pool {
-    pub(crate) fn new(chunks: usize) -> io::Result<Pool> {
-        Ok(Pool {
-            lines: Region::new(chunks * CHUNK_LINES, true)?,
+    pub(crate) fn new(chunks: usize, tables: &Tables) -> io::Result<Pool> {
+        let pool = Pool {
+            memory: Chunks::new(chunks, tables.entries())?,
             links: Links::new(chunks, false)?,
             clean: Stack::new(),
             dirty: Stack::new(),
             fresh: AtomicUsize::new(0),
             chunks,
-        })
+        };
+        // Whoever begins a growth finds the page of its table's directory in place.
+        for table in tables.likely() {
+            pool.set_chunk(table, 0, 0);
+        }
+        Ok(pool)
     }
 
-    /// A line of the chunk that begins with the line `first`. Any that a directory ever held will do.
+    /// A line of a table.
     #[inline(always)]
-    pub(crate) fn line(&self, first: usize, line: u64) -> &Line {
-        settled(within(&self.lines, first | (line as usize & (CHUNK_LINES - 1))))
+    pub(crate) fn line(&self, version: Version, line: u64) -> &Line {
+        // A late reader may get a chunk of the table's later life: a chunk all the same, and its version check fails.
+        self.memory.line(version.table() + (line >> CHUNK_BITS) as usize, line)
+    }
+
+    /// Gives a table its chunk number `at`. Only its maker sees it yet.
+    pub(crate) fn set_chunk(&self, table: usize, at: usize, chunk: usize) {
+        self.memory.put(table + at, chunk);
+    }
+
+    /// A table's chunk number `at`.
+    pub(crate) fn chunk(&self, version: Version, at: usize) -> usize {
+        self.memory.at(version.table() + at)
     }
 
     /// A zeroed chunk that is in memory. Clears at most `*clearings` used ones for it, and then has new memory found.
@@ -70,7 +87,7 @@ impl Pool {
                     // One line of each page of the smallest size that there is. By a write: a read would get the
                     // system's page of zeros, and the first write would find a page missing once more.
                     for line in (0..CHUNK_LINES).step_by((4096 / size_of::<Line>()).max(1)) {
-                        self.lines[fresh << CHUNK_BITS | line].touch();
+                        self.memory.lines(fresh)[line].touch();
                     }
                     // And the page of its link, for whoever gives the chunk back.
                     self.links[fresh].store(0, Ordering::Relaxed);
@@ -116,7 +133,7 @@ impl Pool {
         if !canary("clear fence") {
             fence(Ordering::Release);
         }
-        for line in &self.lines[chunk << CHUNK_BITS..][..CHUNK_LINES] {
+        for line in self.memory.lines(chunk) {
             line.clear();
         }
     }

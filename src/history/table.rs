@@ -1,9 +1,9 @@
-//! What a table is beside its lines: its directory of chunks, its successor, and how far a growth has come.
+//! What a table is beside its lines: its successor, and how far a growth has come.
 
-use super::memory::{Array, Region};
-use super::shape::{CHUNK_BITS, CHUNK_BLOCKS, DIRECTORY, SEGMENTS, Version};
+use super::memory::Region;
+use super::shape::{CHUNK_BLOCKS, SEGMENTS, Version};
 use super::stack::{Links, Stack};
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, order};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, order};
 use std::io;
 
 /// One table. The same few are used again and again; the version word says in which life.
@@ -23,12 +23,10 @@ pub(crate) struct Table {
     pub(crate) floor: AtomicU64,
 }
 
-/// All tables of one history, with their directories. A table is named by where its directory begins.
+/// All tables of one history. A table is named by where its directory begins.
 #[allow(clippy::struct_field_names, reason = "the tables of the tables")]
 pub(crate) struct Tables {
     tables: Box<[Table]>,
-    /// The first line of each chunk of a table.
-    directory: Array<AtomicU32, DIRECTORY>,
     /// A word per chunk of a table: a bit per block that has been moved.
     done: Region<AtomicU64>,
     /// The most chunks of a table. Their directories are further apart, by a power of two.
@@ -60,7 +58,6 @@ impl Tables {
                     floor: AtomicU64::new(0),
                 })
                 .collect(),
-            directory: Array::new(tables << stride_bits)?,
             done: Region::new(tables << stride_bits, false)?,
             max_chunks,
             stride_bits,
@@ -68,10 +65,9 @@ impl Tables {
             free,
             retired: Stack::new(),
         };
-        // As many as there may be while each segment grows: whoever begins a growth finds their pages in place.
-        for table in 0..tables.min(2 * SEGMENTS) {
-            made.set_chunk(table << stride_bits, 0, 0);
-            made.done[table << stride_bits].store(0, Ordering::Relaxed);
+        // Whoever begins a growth finds their pages in place.
+        for table in made.likely() {
+            made.done[table].store(0, Ordering::Relaxed);
         }
         Ok(made)
     }
@@ -111,21 +107,15 @@ impl Tables {
         }
     }
 
-    pub(crate) fn set_chunk(&self, table: usize, at: usize, chunk: usize) {
-        // Relaxed: published with the version word.
-        self.directory[table + at].store((chunk << CHUNK_BITS) as u32, Ordering::Relaxed);
+    /// How many entries the directories of all tables have.
+    pub(crate) fn entries(&self) -> usize {
+        self.tables.len() << self.stride_bits
     }
 
-    pub(crate) fn chunk(&self, version: Version, at: usize) -> usize {
-        self.first_line(version, at) >> CHUNK_BITS
-    }
-
-    /// The first line of a chunk, out of all there are.
-    #[inline(always)]
-    pub(crate) fn first_line(&self, version: Version, at: usize) -> usize {
-        // Relaxed: written before the version word was published. A late reader may get a later life's number: a chunk
-        // all the same, and its version check fails.
-        self.directory[version.table() + at].load(Ordering::Relaxed) as usize
+    /// As many tables as there may be while each segment grows, those that are taken first.
+    pub(crate) fn likely(&self) -> impl Iterator<Item = usize> {
+        let stride_bits = self.stride_bits;
+        (0..self.tables.len().min(2 * SEGMENTS)).map(move |table| table << stride_bits)
     }
 
     /// Notes that a block has been moved, by whoever finished it, first or not.
@@ -164,7 +154,6 @@ impl Tables {
     /// What the tables take beside their lines, as far as it has been touched.
     pub(crate) fn bytes(&self, chunks_a_table: usize) -> usize {
         let pages = |bytes: usize| bytes.next_multiple_of(4096);
-        self.tables.len() * (size_of::<Table>() + 4)
-            + 2 * SEGMENTS * (pages(chunks_a_table * 4) + pages(chunks_a_table * 8))
+        self.tables.len() * (size_of::<Table>() + 4) + 2 * SEGMENTS * 2 * pages(chunks_a_table * 8)
     }
 }
