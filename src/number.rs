@@ -58,7 +58,10 @@ pub use dial_plan::DialPlan;
 /// assert_eq!(size_of::<Option<E164>>(), 8);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct E164(NonZeroU64);
+pub struct E164(
+    /// The code, at the top of the word.
+    NonZeroU64,
+);
 
 impl E164 {
     /// The most digits a number has (E.164, section 6).
@@ -147,12 +150,28 @@ impl E164 {
     /// Without a leading zero it is the value of the digits. With one it is 10^15 + (10^k - 1) / 9 + the value of the
     /// k digits behind the zero: forms of each length follow those that are shorter.
     pub fn code(self) -> u64 {
-        self.0.get()
+        self.0.get() >> E164::FREE_BITS
     }
 
     /// The number with this [`code`](E164::code); `None` for 0 and for codes that no digit string has.
     pub fn from_code(code: u64) -> Option<E164> {
-        if code < CODES_END { NonZeroU64::new(code).map(E164) } else { None }
+        if code < CODES_END { E164::of(code) } else { None }
+    }
+
+    /// The bits of a word that a code leaves free.
+    pub(crate) const FREE_BITS: u32 = 64 - CODE_BITS;
+
+    /// The code above the [free bits](E164::FREE_BITS), which is how it is held: a product of it keeps to 50 bits by itself, and the
+    /// history, which makes one for each lookup, saves the shift.
+    #[inline]
+    pub(crate) const fn word(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The number with a code below [`CODES_END`]; `None` for zero.
+    #[inline]
+    fn of(code: u64) -> Option<E164> {
+        NonZeroU64::new(code << E164::FREE_BITS).map(E164)
     }
 
     /// Whether the number has no leading zero, and so can be written with a `+`. It says nothing about whether the
@@ -207,7 +226,7 @@ impl E164 {
                 (digit <= 9).then(|| value * 10 + u64::from(digit))
             })?,
         };
-        NonZeroU64::new(value).map(E164)
+        E164::of(value)
     }
 
     fn from_ascii(digits: &[u8]) -> Result<E164, NumberError> {
@@ -224,7 +243,7 @@ impl E164 {
         let leading_zero = digits.peek() == Some(&0);
         let value = digits.fold(0, |value, digit| value * 10 + digit);
         let code = if leading_zero { LEADING_ZERO + REPUNITS[len - 1] + value } else { value };
-        NonZeroU64::new(code).map(E164).ok_or(NumberError::Empty)
+        E164::of(code).ok_or(NumberError::Empty)
     }
 }
 
@@ -348,6 +367,9 @@ fn value_of_eight(digits: u64) -> u64 {
 }
 
 /// Codes from here on stand for digit strings with a leading zero.
+/// The bits of a code.
+pub(crate) const CODE_BITS: u32 = 50;
+
 const LEADING_ZERO: u64 = 1_000_000_000_000_000;
 
 /// `REPUNITS[k]` = (10^k - 1) / 9 = how many digit strings are shorter than k.
@@ -362,10 +384,10 @@ const REPUNITS: [u64; 16] = {
 };
 
 /// The first code that no digit string has.
-const CODES_END: u64 = LEADING_ZERO + REPUNITS[15];
+pub(crate) const CODES_END: u64 = LEADING_ZERO + REPUNITS[15];
 
 // The history packs a number into 50 bits of its key.
-const _: () = assert!(CODES_END <= 1 << 50);
+const _: () = assert!(CODES_END <= 1 << CODE_BITS);
 
 #[cfg(test)]
 mod tests {

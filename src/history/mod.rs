@@ -133,20 +133,20 @@ impl History {
     ///
     /// A scope that nobody says this of works just as well; only its spots cannot be known before the scope is.
     pub fn assign(&self, scope: Scope, owner: E164) -> bool {
-        self.owners.assign(scope.bits(), owner.code())
+        self.owners.assign(scope.bits(), owner.word())
     }
 
     /// Where the pair of a dialed number and a contact lies, for [`prefetch`](Self::prefetch) and
     /// [`get_at`](Self::get_at): computed, nothing is looked up.
     #[inline]
     pub fn spot(&self, owner: E164, contact: E164) -> Spot {
-        self.mix.spot(owner.code(), contact.code())
+        self.mix.spot(owner.word(), contact.word())
     }
 
     /// Where the pair lies.
     #[inline]
     pub fn spot_in(&self, scope: Scope, contact: E164) -> Spot {
-        self.mix.spot(self.owners.of(scope.bits()), contact.code())
+        self.mix.spot(self.owners.of(scope.bits()), contact.word())
     }
 
     /// Brings the line of a spot near, while something else is looked up.
@@ -185,7 +185,7 @@ impl History {
     #[inline]
     pub fn merge(&self, scope: Scope, contact: E164, register: Register) -> Result<Option<Register>, Full> {
         let owner = self.owners.settled(scope.bits());
-        let spot = self.mix.spot(owner, contact.code());
+        let spot = self.mix.spot(owner, contact.word());
         self.index.merge(scope.bits(), spot.place(), register.bits()).map(Register::from_bits)
     }
 

@@ -1,6 +1,7 @@
 //! Whose hash the places of a scope begin with.
 
 use super::memory::Region;
+use crate::number::{CODE_BITS, CODES_END, E164};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use std::io;
 
@@ -16,9 +17,12 @@ const SCOPES: usize = 1 << 24;
 #[cfg(loom)]
 const SCOPES: usize = 64;
 
-/// A scope that was written to before anybody said whose it is: it is its own. Above every number's code, and not zero within
-/// the bits of one, which are those that choose the place.
-const OWN: u64 = 1 << 63 | 1 << 49;
+/// A scope that was written to before anybody said whose it is, is its own: a word as of a number, and of none that there is.
+const fn own(scope: u32) -> u64 {
+    (CODES_END + scope as u64) << E164::FREE_BITS
+}
+
+const _: () = assert!(CODES_END + (SCOPES as u64) < 1 << CODE_BITS, "there are codes that are no number's");
 
 impl Owners {
     pub(crate) fn new() -> io::Result<Owners> {
@@ -45,7 +49,7 @@ impl Owners {
         if owner != 0 {
             return owner;
         }
-        self.settle(scope, OWN | u64::from(scope))
+        self.settle(scope, own(scope))
     }
 
     /// The owner from now on: `owner`, unless there is one.

@@ -1,5 +1,6 @@
 //! Where a pair lies in the key space, known before the scope is.
 
+use crate::number::{CODE_BITS, E164};
 use std::hash::{BuildHasher, RandomState};
 
 /// Where a pair lies in the key space: a keyed mix of its contact and its owner, reversible where the owner is known.
@@ -25,16 +26,16 @@ impl Spot {
 /// Reversible, so that a table may keep only what the line's position does not say. Keyed per process, so that nobody
 /// outside can choose contacts that meet in one line.
 pub(crate) struct Mix {
-    /// Odd factors at the top of the word: a product keeps to the top bits by itself.
+    /// Odd factors. That of the owners is used as it is, since their codes come at the top of the word; the others are there
+    /// themselves. Either way a product keeps to the top bits.
     home: u64,
     factors: [u64; 2],
     /// Those that undo the other two, at the bottom.
     undone: [u64; 2],
 }
 
-const CONTACT_BITS: u32 = 50;
-const BELOW: u32 = 64 - CONTACT_BITS;
-const HALF: u32 = CONTACT_BITS / 2;
+const BELOW: u32 = E164::FREE_BITS;
+const HALF: u32 = CODE_BITS / 2;
 
 impl Mix {
     /// A mix with keys of this process's own.
@@ -46,9 +47,11 @@ impl Mix {
 
     pub(crate) fn new(keys: [u64; 3]) -> Mix {
         let factors = [keys[1] | 1, keys[2] | 1];
-        Mix { home: (keys[0] | 1) << BELOW, factors: factors.map(|odd| odd << BELOW), undone: factors.map(inverse) }
+        Mix { home: keys[0] | 1, factors: factors.map(|odd| odd << BELOW), undone: factors.map(inverse) }
     }
 
+    /// The spot of an owner's and a contact's [words](E164::word).
+    ///
     /// Fold and multiply, twice. A product is at the top of the word, where it drops what 50 bits cannot hold by itself and
     /// the bits that choose the line are those that depend on everything; a fold brings it down again. The owner comes in by an addition before the
     /// first fold, whose carries nobody outside can foresee: with an exclusive or instead, contacts can be crafted that
@@ -56,11 +59,11 @@ impl Mix {
     #[inline(always)]
     pub(crate) fn spot(&self, owner: u64, contact: u64) -> Spot {
         let [first, second] = self.factors;
-        let code = (contact << BELOW).wrapping_add(self.home(owner));
+        let code = contact.wrapping_add(self.home(owner));
         Spot(fold(fold(code).wrapping_mul(first)).wrapping_mul(second))
     }
 
-    /// The contact at `spot` of `owner`.
+    /// The code of the contact at `spot` of `owner`.
     pub(crate) fn contact(&self, owner: u64, spot: Spot) -> u64 {
         let [first, second] = self.undone;
         let unfold = |code| fold(code) << BELOW;
@@ -101,9 +104,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_contact_comes_back(keys in any::<[u64; 3]>(), owner in any::<u64>(), contact in 1..1u64 << 50) {
+        fn the_contact_comes_back(keys in any::<[u64; 3]>(), owner in 1..1u64 << 50, contact in 1..1u64 << 50) {
             let mix = Mix::new(keys);
-            let spot = mix.spot(owner, contact);
+            let owner = owner << BELOW;
+            let spot = mix.spot(owner, contact << BELOW);
             prop_assert_eq!(spot.place() & !SPACE_MASK, 0);
             prop_assert_eq!(mix.contact(owner, spot), contact);
         }
@@ -126,7 +130,8 @@ mod tests {
     fn crafted_contacts_spread_like_random_ones() {
         for round in 0..4u64 {
             let mix = Mix::random();
-            let at = |contact: u64| mix.spot(15_551_234_567, contact).place();
+            let pair = |owner: u64, contact: u64| mix.spot(owner << BELOW, contact << BELOW).place();
+            let at = |contact| pair(15_551_234_567, contact);
             let n = 1u64 << 18;
             // The codes that the first fold would turn into these, were it not for the addition before it.
             let unfolded = |code: u64| at(fold(code << BELOW));
@@ -136,10 +141,7 @@ mod tests {
                 ("hundreds", unevenness((1..=n).map(|i| at(i * 1_000_000)))),
                 ("upper digits behind the fold", unevenness((1..=n).map(|i| unfolded(i << 30)))),
                 ("few upper digits behind the fold", unevenness((1..=n).map(|i| unfolded(i << 32)))),
-                (
-                    "numbers by contacts",
-                    unevenness((0..n).map(|i| mix.spot(4_930_000_000 + i / 64, 1 + i % 64).place())),
-                ),
+                ("numbers by contacts", unevenness((0..n).map(|i| pair(4_930_000_000 + i / 64, 1 + i % 64)))),
             ];
             for (what, deviations) in sets {
                 // Evener than random does no harm; the last set has few independent parts, hence the room. With an
