@@ -11,7 +11,6 @@ pub(crate) use vectors::{Whole, Wide};
 #[cfg(not(all(target_arch = "x86_64", not(any(loom, scalar)))))]
 pub(crate) use words::{Absent as Whole, Absent as Wide};
 
-use super::line::SEALED;
 use super::shape::{Key, SLOTS, UNMARKED, mark};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -23,24 +22,12 @@ pub(crate) trait Compare: Copy {
     /// word that is still on its way costs a whole memory read.
     fn first(self, words: &[AtomicU64; SLOTS], key: Key) -> Option<usize>;
 
-    /// Whether a search for the key that is not here has to go on: the words have its overflow mark, or are sealed.
+    /// Whether the words have the overflow mark of this key.
     #[inline(always)]
-    fn goes_on(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
-        is_sealed(words) || has_mark(words, key)
+    fn is_marked(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
+        let (slot, bit) = mark(key);
+        words[slot].load(Ordering::Relaxed) >> bit & 1 != 0
     }
-}
-
-/// Whether any word is sealed: from the last one down they are, so one look tells.
-#[inline(always)]
-pub(crate) fn is_sealed(words: &[AtomicU64; SLOTS]) -> bool {
-    words[SLOTS - 1].load(Ordering::Relaxed) == SEALED
-}
-
-/// Whether the words have the overflow mark of this key.
-#[inline(always)]
-pub(crate) fn has_mark(words: &[AtomicU64; SLOTS], key: Key) -> bool {
-    let (slot, bit) = mark(key);
-    words[slot].load(Ordering::Relaxed) >> bit & 1 != 0
 }
 
 /// One word after the other.
@@ -74,7 +61,7 @@ impl Compare for Option<Wide> {
 #[cfg(all(target_arch = "x86_64", not(any(loom, scalar))))]
 mod vectors {
     use super::{AtomicU64, Compare, Key, SLOTS, UNMARKED};
-    use crate::history::line::{Line, SEALED};
+    use crate::history::line::Line;
     use crate::history::shape::{CHUNK_BITS, MARK_AT, UNIT, mark_number};
     use std::arch::asm;
     use std::arch::x86_64::{__m128i, _mm_cvtsi64_si128, _mm_set1_epi64x};
@@ -218,33 +205,25 @@ mod vectors {
         }
 
         #[inline(always)]
-        fn goes_on(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
+        fn is_marked(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
             let marks: u32;
-            // SAFETY: as for `first`; a mark is one bit, which cannot be torn, and the last word is loaded by itself.
+            // SAFETY: as for `first`; a mark is one bit, which cannot be torn.
             unsafe {
                 asm!(
                     "vmovdqa64 zmm16, zmmword ptr [{words}]",
                     "vptestmq k1, zmm16, qword ptr [rip + {first}]{{1to8}}",
                     "vptestmq k2, zmm16, qword ptr [rip + {second}]{{1to8}}",
-                    // The last word eight times: where it is sealed, all marks are as good as there.
-                    "vpbroadcastq zmm17, qword ptr [{words} + {last}]",
-                    "vpcmpeqq k3, zmm17, qword ptr [rip + {sealed}]{{1to8}}",
-                    "korb k1, k1, k3",
-                    "korb k2, k2, k3",
                     "kunpckbw k1, k2, k1",
+                    // Twice, so that the number may have one bit more than counts.
                     "kunpckwd k1, k1, k1",
                     "kmovd {marks:e}, k1",
                     words = in(reg) words.as_ptr(),
-                    last = const (SLOTS - 1) * 8,
                     first = sym FIRST_MARK,
                     second = sym SECOND_MARK,
-                    sealed = sym SEALEDS,
                     marks = out(reg) marks,
                     out("zmm16") _,
-                    out("zmm17") _,
                     out("k1") _,
                     out("k2") _,
-                    out("k3") _,
                     options(nostack, readonly, preserves_flags),
                 );
             }
@@ -255,7 +234,6 @@ mod vectors {
     // What a vector is made of as it is used, without a register of its own.
     static FIRST_MARK: u64 = 1 << MARK_AT;
     static SECOND_MARK: u64 = 2 << MARK_AT;
-    static SEALEDS: u64 = SEALED;
     static UNITS: u64 = UNIT;
     static UNMARKEDS: u64 = UNMARKED;
 }
@@ -283,6 +261,7 @@ mod words {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::line::SEALED;
     use super::super::shape::{MARK_AT, MAX_CHUNKS, SPACE_MASK, Version, within};
     use super::*;
     use proptest::prelude::*;
@@ -320,7 +299,7 @@ mod tests {
                 prop_assert_eq!(Wide::detect().first(line.keys(), key), expected);
                 if let Some(whole) = Whole::detect() {
                     prop_assert_eq!(whole.first(line.keys(), key), expected);
-                    prop_assert_eq!(whole.goes_on(line.keys(), key), Words.goes_on(line.keys(), key));
+                    prop_assert_eq!(whole.is_marked(line.keys(), key), Words.is_marked(line.keys(), key));
                 }
             }
         }

@@ -2,11 +2,12 @@
 //!
 //! 1. *Begin.* A table is made ready aside and put in as the current one's successor, by compare-and-swap: of several
 //!    makers one wins, the others give their memory back.
-//! 2. *Move*, block by block. A slot that nobody claimed is sealed. The register of a claimed one is merged into the
-//!    next table and then, unless it rose meanwhile, replaced by *moved*. Whoever meets a seal or *moved* goes on in
-//!    the next table. Blocks are taken off a counter; one that was taken and not finished is done again by others.
-//! 3. *Finish.* When every block is done the segment's version word is exchanged. The old table is given back as soon
-//!    as no writer sits that may know it.
+//! 2. *Move*, block by block, once the segment was said to be no longer calm. A slot that nobody claimed is sealed. The
+//!    register of a claimed one is merged into the next table and then, unless it rose meanwhile, replaced by *moved*.
+//!    Whoever meets a seal or *moved* goes on in the next table. Blocks are taken off a counter; one that was taken and
+//!    not finished is done again by others.
+//! 3. *Finish.* When every block is done the next version is said to be calm, and the segment's version word is exchanged.
+//!    The old table is given back as soon as no writer sits that may know it.
 //!
 //! A thread that stops forever at any point of this keeps nobody from going on. It may keep memory: what it had taken
 //! out of the pool, and while it sits, the old tables of one segment.
@@ -216,6 +217,7 @@ impl Index {
         for segment in 0..SEGMENTS {
             let before = Version::NONE;
             let table = self.build(segment, before, 1, Trigger::NoRoom, 0).expect("the least memory there may be");
+            self.calm[segment].store(table.bits(), Ordering::Relaxed);
             self.now[segment].store(table.bits(), Ordering::Release);
         }
     }
@@ -282,6 +284,7 @@ impl Index {
 
     /// Moves the block's pairs to the tables behind; whether all found room.
     pub(super) fn move_block(&self, seat: &Seated<'_>, segment: usize, version: Version, block: usize) -> bool {
+        self.disturb(segment, version);
         let next = self.next(version);
         let floor = self.tables.get(next).floor.load(Ordering::Relaxed);
         self.prefetch_block(version, next, (block * BLOCK_LINES) as u64);
@@ -386,6 +389,8 @@ impl Index {
     fn finish(&self, segment: usize, version: Version) {
         let next = self.next(version);
         step(Step::Finishing);
+        self.calm_down(segment, version, next);
+        step(Step::Calmed);
         // SeqCst: before the look at the seats, see `Seats::sit`. Release: with every copy, seen through the marks.
         let now = &self.now[segment];
         if now.compare_exchange(version.bits(), next.bits(), order!(SeqCst, "finish"), Ordering::Relaxed).is_ok() {

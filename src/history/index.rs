@@ -7,7 +7,7 @@ use super::bell::Bell;
 use super::compare::{Compare, Whole, Wide, Words};
 use super::limits::{Full, Limits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
-use super::memory::{prefetch, prefetch_registers};
+use super::memory::{holds, prefetch, prefetch_of_many, prefetch_registers};
 use super::pool::CHUNK_BYTES;
 use super::pool::Pool;
 use super::scopes::ScopeSet;
@@ -20,6 +20,8 @@ use std::io;
 /// A version word on its own pair of cache lines would be a miss of its own; eight on one are written seldom enough.
 pub(crate) struct Index {
     pub(super) now: [AtomicU64; SEGMENTS],
+    /// The same while no slot of the current table has ended: who finds here what it began with need look for no end.
+    pub(super) calm: [AtomicU64; SEGMENTS],
     pub(super) tables: Tables,
     pub(super) pool: Pool,
     /// What the processor can compare at once: asked once, not at each lookup.
@@ -54,7 +56,7 @@ enum Looked {
     Sure(u64),
     /// The next line may have it.
     Further,
-    /// A growth has been here.
+    /// A growth is under way, or has been here.
     Unsure,
 }
 
@@ -86,6 +88,7 @@ impl Index {
         let tables = Tables::new(TABLES, largest)?;
         let index = Index {
             now: words(),
+            calm: words(),
             pool: Pool::new(chunks, &tables)?,
             tables,
             whole: Whole::detect(),
@@ -125,6 +128,34 @@ impl Index {
             fence(Ordering::Acquire);
         }
         canary("re-check") || self.now[segment].load(Ordering::Relaxed) == version.bits()
+    }
+
+    /// Whether no slot of the version's table had ended when what was read so far was read.
+    #[inline(always)]
+    fn is_calm(&self, segment: usize, version: Version) -> bool {
+        // Acquire fence: as in `is_still`, since a version is no longer calm before it ends; and if any word read before was the
+        // end of a slot, the load below sees that this had been announced.
+        if !canary("calm fence") {
+            fence(Ordering::Acquire);
+        }
+        canary("calm look") || holds(&self.calm, segment, version.bits())
+    }
+
+    /// Says that slots of the current version's table may end from now on, before this thread ends one.
+    pub(super) fn disturb(&self, segment: usize, version: Version) {
+        let calm = &self.calm[segment];
+        // Relaxed: who knows the version as the current one knows that it was said to be calm, or later; and the end of a slot
+        // carries on what is said here.
+        if calm.load(Ordering::Relaxed) == version.bits() && !canary("disturb") {
+            let _ = calm.compare_exchange(version.bits(), version.disturbed(), Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Says that the version after `version` is calm, before it becomes the current one, which is before a slot of it ends.
+    pub(super) fn calm_down(&self, segment: usize, version: Version, next: Version) {
+        // Relaxed: carried on by the version. Who comes late finds another word, since no version comes twice.
+        let _ =
+            self.calm[segment].compare_exchange(version.disturbed(), next.bits(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Brings the home line of a place near.
@@ -182,6 +213,7 @@ impl Index {
         self.get_far(scope, place)
     }
 
+    /// Where a look-up begins.
     #[inline(always)]
     fn home(&self, version: Version, scope: u32, place: u64) -> Begun<'_> {
         let Seek { line, key } = version.seek(scope, within(place));
@@ -191,21 +223,18 @@ impl Index {
     /// Looks into the line that a look-up has come to.
     #[inline(always)]
     fn look(&self, compare: impl Compare, segment: usize, begun: &Begun<'_>) -> Looked {
-        let register = match begun.line.find(compare, begun.key) {
-            // A register that ended is not below the sentinels.
-            Found::Register(register) if register < DROPPED => register,
-            Found::Nowhere => 0,
+        match begun.line.find_calm(compare, begun.key) {
+            Some(register) if self.is_calm(segment, begun.version) => Looked::Sure(register),
             // The mark is only followed, not believed: whoever looks there asks for the version behind that look.
-            Found::Further if begun.version.has_next_line() => return Looked::Further,
-            _ => return Looked::Unsure,
-        };
-        if self.is_still(segment, begun.version) { Looked::Sure(register) } else { Looked::Unsure }
+            None if begun.version.has_next_line() => Looked::Further,
+            _ => Looked::Unsure,
+        }
     }
 
     /// Every other case: further lines, a segment that is growing, a reader that is late.
     #[cold]
     #[inline(never)]
-    fn get_far(&self, scope: u32, place: u64) -> u64 {
+    pub(super) fn get_far(&self, scope: u32, place: u64) -> u64 {
         let (segment, within) = (segment_of(place), within(place));
         let version = self.version(segment);
         if let Some(register) = self.get_chain(segment, version, scope, within) {
@@ -306,7 +335,8 @@ impl Index {
             let group = first..count.min(first + GROUP);
             for (begun, at) in begun.iter_mut().zip(group.clone()) {
                 let (scope, place) = pair(at);
-                *begun = self.begin(scope, place);
+                *begun = self.home(self.version(segment_of(place)), scope, place);
+                prefetch_of_many(begun.line);
             }
             // Those that are not in their home line wait until all others are done, and their next lines are here.
             let mut later = [0; GROUP];
@@ -331,21 +361,14 @@ impl Index {
         }
     }
 
-    /// The first half of a look-up: where to look. The line is on its way when this returns.
-    #[inline(always)]
-    fn begin(&self, scope: u32, place: u64) -> Begun<'_> {
-        let begun = self.home(self.version(segment_of(place)), scope, place);
-        prefetch(begun.line);
-        begun
-    }
-
     /// Raises the pair's register to at least `value`; the register before, zero where there was none.
     #[inline]
     pub(crate) fn merge(&self, scope: u32, place: u64, value: u64) -> Result<u64, Full> {
         debug_assert!(value != 0 && value < DROPPED);
         let segment = segment_of(place);
+        let begun = self.home(self.version(segment), scope, place);
         // On its way while the seat is taken.
-        let begun = self.begin(scope, place);
+        prefetch(begun.line);
         let seat = self.seats.sit(segment, begun.version);
         // SeqCst: see `Seats::sit`. This version, or one that came later, and all after it: held.
         let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));

@@ -10,7 +10,7 @@
 //! with it (a); a reader that is late may read a line that is in use for something else by now, and must then see that
 //! its version ended (b); a mover must copy what the last writer wrote (coherence again, through compare-and-swap).
 
-use super::compare::{Compare, has_mark, is_sealed};
+use super::compare::{Compare, Words};
 use super::memory::settled;
 use super::shape::{Key, SLOTS, UNMARKED, mark};
 use crate::sync::{AtomicU64, Ordering, canary, order};
@@ -79,20 +79,29 @@ impl Line {
         &self.registers
     }
 
+    /// The register of the key where no slot of the line has ended, zero where there is none; `None` where the next line may have it.
+    /// Whoever believes it has to know that, behind this look.
+    #[inline(always)]
+    pub(crate) fn find_calm(&self, compare: impl Compare, key: Key) -> Option<u64> {
+        match compare.first(&self.keys, key) {
+            // One pair has one slot, so there is one hit.
+            Some(slot) => Some(settled(self).registers[slot].load(Ordering::Relaxed)),
+            None => (!compare.is_marked(&self.keys, key)).then_some(0),
+        }
+    }
+
     /// Looks for the key. Relaxed throughout: the caller fences before it believes or follows anything (a, b).
     #[inline(always)]
     pub(crate) fn find(&self, compare: impl Compare, key: Key) -> Found {
-        // One pair has one slot, so there is one hit.
         if let Some(slot) = compare.first(&self.keys, key) {
-            return Found::Register(settled(self).registers[slot].load(Ordering::Relaxed));
-        }
-        if !compare.goes_on(&self.keys, key) {
-            Found::Nowhere
-        } else if is_sealed(&self.keys) {
+            Found::Register(self.registers[slot].load(Ordering::Relaxed))
+        } else if self.is_sealed() {
             // For good, and not marked as well: a line that was full has nothing to seal.
             Found::Sealed
-        } else {
+        } else if compare.is_marked(&self.keys, key) {
             Found::Further
+        } else {
+            Found::Nowhere
         }
     }
 
@@ -119,7 +128,7 @@ impl Line {
         {
             return self.raise_slot(slot, value, false);
         }
-        if free.is_none() && is_sealed(&self.keys) && !canary("sealed look") {
+        if free.is_none() && self.is_sealed() && !canary("sealed look") {
             return Wrote::Ended { claimed: false };
         }
         let word = key.word();
@@ -147,6 +156,12 @@ impl Line {
         Wrote::Full
     }
 
+    /// Whether any slot is sealed: from the last one down they are, so one look tells.
+    #[inline(always)]
+    fn is_sealed(&self) -> bool {
+        self.keys[SLOTS - 1].load(Ordering::Relaxed) == SEALED
+    }
+
     #[inline(always)]
     fn raise_slot(&self, slot: usize, value: u64, claimed: bool) -> Wrote {
         let register = &self.registers[slot];
@@ -166,7 +181,7 @@ impl Line {
     /// Tells searches for pairs of this one's mark to go on to the next line. Before the pair's slot there is claimed, so
     /// that who was told of the pair is also told to look there.
     fn leave_mark(&self, key: Key) {
-        if !has_mark(&self.keys, key) && !canary("mark") {
+        if !Words.is_marked(&self.keys, key) && !canary("mark") {
             let (slot, bit) = mark(key);
             // Release: as for a claim (b).
             self.keys[slot].fetch_or(1 << bit, Ordering::Release);

@@ -42,6 +42,10 @@
 //!    have known it has left its seat. A late reader finds out, because the version comes before the new use in the
 //!    order of writes and after the old use in its own order of reads.
 //!
+//! 7. A version is *calm* from before it is the current one until before the first slot of its table ends. *So who finds it
+//!    calm, behind a look, has seen no end in that look*, nor memory that is in use for something else: nearly every read,
+//!    which then asks nothing more. All others find their way by 4 and 6.
+//!
 //! From 1, 2 and 4: registers never go back. From 2, 4 and 5: no acknowledged register is lost. A pair that is dropped
 //! is below the floor of that growth, or its scope is retired, or it was claimed and not yet written; then its writer
 //! meets the end and writes again in the next table.

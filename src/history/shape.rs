@@ -137,6 +137,11 @@ impl Version {
         (self.chunks() as u64) << CHUNK_BITS
     }
 
+    /// A word of the segment at this version that is no version: one has chunks.
+    pub(crate) const fn disturbed(self) -> u64 {
+        self.0 & !(MAX_CHUNKS as u64)
+    }
+
     /// Whether this version is `other` or came before it. Generations wrap.
     pub(crate) const fn is_up_to(self, other: u32) -> bool {
         (other.wrapping_sub(self.generation()) & GENERATION_MASK) <= GENERATION_MASK / 2

@@ -23,6 +23,8 @@ pub enum Step {
     Marked,
     /// All blocks are noted.
     Finishing,
+    /// The next version is said to be calm, and is not the current one yet.
+    Calmed,
     /// The version was exchanged, the old table not retired.
     Finished,
     /// A retired table is in hand.
@@ -31,7 +33,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, in the order of a growth.
-    pub const ALL: [Step; 12] = [
+    pub const ALL: [Step; 13] = [
         Step::Sized,
         Step::Building,
         Step::Built,
@@ -42,6 +44,7 @@ impl Step {
         Step::Moved,
         Step::Marked,
         Step::Finishing,
+        Step::Calmed,
         Step::Finished,
         Step::GivingBack,
     ];
