@@ -22,7 +22,7 @@ const LEFT: u64 = 0x20 << 56;
 const RIGHT: u64 = 0xA0 << 56;
 /// Two more in the first half, of different marks: they have to go past `LEFT`'s line.
 const BESIDE: u64 = 0x30 << 56;
-const OTHER: u64 = 0x70 << 56;
+const OTHER: u64 = 0x48 << 56;
 
 /// Runs the model and compares what it saw with what there is to see.
 fn explore<T: Ord + Debug + Send + 'static>(

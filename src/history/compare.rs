@@ -11,7 +11,7 @@ pub(crate) use vectors::{Whole, Wide};
 #[cfg(not(all(target_arch = "x86_64", not(any(loom, scalar)))))]
 pub(crate) use words::{Absent as Whole, Absent as Wide};
 
-use super::shape::{Key, SLOTS, UNMARKED, mark};
+use super::shape::{Key, SLOTS, UNMARKED, marks};
 use crate::sync::{AtomicU64, Ordering};
 
 /// A way to compare.
@@ -22,11 +22,10 @@ pub(crate) trait Compare: Copy {
     /// word that is still on its way costs a whole memory read.
     fn first(self, words: &[AtomicU64; SLOTS], key: Key) -> Option<usize>;
 
-    /// Whether the words have the overflow mark of this key.
+    /// Whether the words have both overflow marks of this key.
     #[inline(always)]
     fn is_marked(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
-        let (slot, bit) = mark(key);
-        words[slot].load(Ordering::Relaxed) >> bit & 1 != 0
+        marks(key).into_iter().all(|(slot, bit)| words[slot].load(Ordering::Relaxed) >> bit & 1 != 0)
     }
 }
 
@@ -62,7 +61,7 @@ impl Compare for Option<Wide> {
 mod vectors {
     use super::{AtomicU64, Compare, Key, SLOTS, UNMARKED};
     use crate::history::line::Line;
-    use crate::history::shape::{CHUNK_BITS, MARK_AT, UNIT, mark_number};
+    use crate::history::shape::{CHUNK_BITS, MARK_AT, UNIT, mark_numbers};
     use std::arch::asm;
     use std::arch::x86_64::{__m128i, _mm_cvtsi64_si128, _mm_set1_epi64x};
     use std::hint::assert_unchecked;
@@ -89,6 +88,7 @@ mod vectors {
             let has = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bitalg")
                 // Nothing here needs it; the first did not have it.
                 && is_x86_feature_detected!("avx512vbmi2");
             has.then_some(Whole(()))
@@ -206,34 +206,36 @@ mod vectors {
 
         #[inline(always)]
         fn is_marked(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
-            let marks: u32;
+            let marks: u64;
             // SAFETY: as for `first`; a mark is one bit, which cannot be torn.
             unsafe {
                 asm!(
                     "vmovdqa64 zmm16, zmmword ptr [{words}]",
-                    "vptestmq k1, zmm16, qword ptr [rip + {first}]{{1to8}}",
-                    "vptestmq k2, zmm16, qword ptr [rip + {second}]{{1to8}}",
-                    "kunpckbw k1, k2, k1",
-                    // Twice, so that the number may have one bit more than counts.
-                    "kunpckwd k1, k1, k1",
-                    "kmovd {marks:e}, k1",
+                    "vpshufbitqmb k1, zmm16, zmmword ptr [rip + {numbers}]",
+                    "kmovq {marks}, k1",
                     words = in(reg) words.as_ptr(),
-                    first = sym FIRST_MARK,
-                    second = sym SECOND_MARK,
+                    numbers = sym NUMBERED,
                     marks = out(reg) marks,
                     out("zmm16") _,
                     out("k1") _,
-                    out("k2") _,
                     options(nostack, readonly, preserves_flags),
                 );
             }
-            marks.wrapping_shr(mark_number(key) as u32) & 1 != 0
+            // The second is seldom asked for: few lines have a stranger's first.
+            mark_numbers(key).into_iter().all(|number| marks.wrapping_shr(number as u32) & 1 != 0)
         }
     }
 
+    /// For each number of a mark, word by word, the bit that it is. Read by the instruction alone.
+    #[repr(align(64))]
+    struct Numbered(#[allow(dead_code)] [[u8; 8]; SLOTS]);
+
+    static NUMBERED: Numbered = {
+        let (first, second) = (MARK_AT as u8, MARK_AT as u8 + 1);
+        Numbered([[first, first, first, first, second, second, second, second]; SLOTS])
+    };
+
     // What a vector is made of as it is used, without a register of its own.
-    static FIRST_MARK: u64 = 1 << MARK_AT;
-    static SECOND_MARK: u64 = 2 << MARK_AT;
     static UNITS: u64 = UNIT;
     static UNMARKEDS: u64 = UNMARKED;
 }

@@ -330,24 +330,26 @@ impl Index {
         mut see: impl FnMut(usize, u64),
     ) {
         const GROUP: usize = 32;
-        let mut begun = [Begun { version: Version::NONE, key: Key::EMPTY, line: self.line(Version::NONE, 0) }; GROUP];
+        let mut begun = [(Version::NONE, 0, self.line(Version::NONE, 0)); GROUP];
         for first in (0..count).step_by(GROUP) {
             let group = first..count.min(first + GROUP);
             for (begun, at) in begun.iter_mut().zip(group.clone()) {
                 let (scope, place) = pair(at);
-                *begun = self.home(self.version(segment_of(place)), scope, place);
-                prefetch_of_many(begun.line);
+                let Begun { version, key, line } = self.home(self.version(segment_of(place)), scope, place);
+                prefetch_of_many(line);
+                *begun = (version, key.left, line);
             }
             // Those that are not in their home line wait until all others are done, and their next lines are here.
             let mut later = [0; GROUP];
             let mut waiting = 0;
-            for (begun, at) in begun.iter().zip(group) {
+            for (&(version, left, line), at) in begun.iter().zip(group) {
                 let (scope, place) = pair(at);
-                match self.look(compare, segment_of(place), begun) {
+                let key = Key { left, rest: u64::from(scope) };
+                match self.look(compare, segment_of(place), &Begun { version, key, line }) {
                     Looked::Sure(register) => see(at, register),
                     Looked::Further => {
-                        let next = begun.version.step(begun.version.seek(scope, within(place)));
-                        prefetch(self.line(begun.version, next.line));
+                        let next = version.step(version.seek(scope, within(place)));
+                        prefetch(self.line(version, next.line));
                         later[waiting] = at;
                         waiting += 1;
                     }
@@ -356,7 +358,7 @@ impl Index {
             }
             for &at in &later[..waiting] {
                 let (scope, place) = pair(at);
-                see(at, self.get_next(begun[at - first].version, scope, place));
+                see(at, self.get_next(begun[at - first].0, scope, place));
             }
         }
     }

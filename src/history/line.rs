@@ -10,9 +10,9 @@
 //! with it (a); a reader that is late may read a line that is in use for something else by now, and must then see that
 //! its version ended (b); a mover must copy what the last writer wrote (coherence again, through compare-and-swap).
 
-use super::compare::{Compare, Words};
+use super::compare::Compare;
 use super::memory::settled;
-use super::shape::{Key, SLOTS, UNMARKED, mark};
+use super::shape::{Key, SLOTS, UNMARKED, marks};
 use crate::sync::{AtomicU64, Ordering, canary, order};
 
 /// A key word that nobody claimed before its line was moved, and nobody can claim any more. No pair has it: its
@@ -79,8 +79,8 @@ impl Line {
         &self.registers
     }
 
-    /// The register of the key where no slot of the line has ended, zero where there is none; `None` where the next line may have it.
-    /// Whoever believes it has to know that, behind this look.
+    /// The register of the key where no slot of the line has ended, zero where there is none; `None` where the next line
+    /// may have it. Whoever believes it has to know that, behind this look.
     #[inline(always)]
     pub(crate) fn find_calm(&self, compare: impl Compare, key: Key) -> Option<u64> {
         match compare.first(&self.keys, key) {
@@ -152,7 +152,7 @@ impl Line {
                 return Wrote::Ended { claimed: false };
             }
         }
-        self.leave_mark(key);
+        self.leave_marks(key);
         Wrote::Full
     }
 
@@ -178,13 +178,17 @@ impl Line {
         if old >= DROPPED { Wrote::Ended { claimed } } else { Wrote::Before { old, claimed } }
     }
 
-    /// Tells searches for pairs of this one's mark to go on to the next line. Before the pair's slot there is claimed, so
+    /// Tells searches for pairs of this one's marks to go on to the next line. Before the pair's slot there is claimed, so
     /// that who was told of the pair is also told to look there.
-    fn leave_mark(&self, key: Key) {
-        if !Words.is_marked(&self.keys, key) && !canary("mark") {
-            let (slot, bit) = mark(key);
-            // Release: as for a claim (b).
-            self.keys[slot].fetch_or(1 << bit, Ordering::Release);
+    fn leave_marks(&self, key: Key) {
+        if canary("mark") {
+            return;
+        }
+        for (slot, bit) in marks(key) {
+            if self.keys[slot].load(Ordering::Relaxed) >> bit & 1 == 0 {
+                // Release: as for a claim (b).
+                self.keys[slot].fetch_or(1 << bit, Ordering::Release);
+            }
         }
     }
 

@@ -24,7 +24,7 @@
 //! next: twice as many pairs as one cache line of both would hold, so that a search seldom goes on. A pair's place in the
 //! space, a keyed mix of its contact plus a keyed hash of its scope's owner, names segment and home line, and what is left
 //! of it is in the key word along with the scope and the distance from home: nothing is lost, no two pairs have one key word.
-//! A full line sends pairs on to the next and is marked, with one of sixteen marks, so that most strangers end there.
+//! A full line sends pairs on to the next and is marked, with two of sixteen marks, so that nearly all strangers end there.
 //!
 //! # Invariants
 //! Within one table's life, from the moment its version is published to the moment its memory is given back:

@@ -82,7 +82,11 @@ pub(crate) const MAX_CHUNKS: usize = 0xFFFF;
 
 const _: () = assert!(TABLES * (MAX_CHUNKS + 1) <= 1 << (64 - TABLE_AT), "where a directory begins fits its field");
 const _: () = assert!(QUOTIENT_AT >= MARK_AT + MARK_BITS + 3, "a quotient lies above the displacement");
-const _: () = assert!(QUOTIENT_AT + MAX_CHUNKS.ilog2() <= 56 || cfg!(loom), "what says the mark is in every key");
+const _: () = assert!(
+    QUOTIENT_AT + MAX_CHUNKS.ilog2() <= 64 - 2 * NUMBER_BITS || cfg!(loom),
+    "what says the marks is in every key"
+);
+const _: () = assert!(MARK_BITS == 2, "one bit of a number says which");
 const _: () = assert!(CHUNK_BLOCKS <= 64, "one word of done marks per chunk");
 
 /// One version of a segment's table in one word: everything a reader needs to know before it touches the line.
@@ -259,19 +263,26 @@ impl Key {
     }
 }
 
-/// Which of a line's overflow marks stands for the pair of this key: the slot of the key word that has it, and its bit there.
-/// The top of the quotient says so, which is where between two lines the place is, and the same from line to line.
+/// Which of a line's overflow marks stand for the pair of this key: two, or one twice, each as the slot of the key word that has it
+/// and its bit there. A line of which one pair went on has a stranger's two once in 64 times; one mark for each would be met once
+/// in 16.
 #[inline(always)]
-pub(crate) const fn mark(key: Key) -> (usize, u32) {
-    let mark = mark_number(key) as usize;
-    (mark % SLOTS, MARK_AT + (mark / SLOTS) as u32 % MARK_BITS)
+pub(crate) fn marks(key: Key) -> [(usize, u32); 2] {
+    mark_numbers(key).map(|number| {
+        let number = number as usize;
+        (number >> 3 & (SLOTS - 1), MARK_AT + (number >> 2 & 1) as u32)
+    })
 }
 
-/// The same as a number, of which no more bits count than it takes.
+/// The same as numbers, of which only the last [`NUMBER_BITS`] count: a slot, a bit, and two that say nothing. They are the top of
+/// the quotient, which says where between two lines the place is, and is the same from line to line.
 #[inline(always)]
-pub(crate) const fn mark_number(key: Key) -> u64 {
-    key.left >> (u64::BITS - CHUNK_BITS - MARK_BITS.ilog2() - SLOTS.ilog2())
+pub(crate) const fn mark_numbers(key: Key) -> [u64; 2] {
+    let first = u64::BITS - CHUNK_BITS - NUMBER_BITS;
+    [key.left >> first, key.left >> (first - NUMBER_BITS)]
 }
+
+const NUMBER_BITS: u32 = SLOTS.ilog2() + 3;
 
 /// The segment that a place belongs to.
 #[inline(always)]
