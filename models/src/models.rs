@@ -244,8 +244,16 @@ fn overflow_while_growing() {
 #[test]
 fn sealed_while_reading() {
     fn raise_in_next(index: &Index) -> (u64, u64) {
-        grow_once(index);
-        raise(index)
+        // So that the writer does not finish the growth itself.
+        index.kept.store(true, Ordering::Relaxed);
+        let version = begin(index);
+        let seat = index.seats.sit(0, version);
+        assert!(index.move_block(&seat, 0, version, 0));
+        drop(seat);
+        let before = index.merge(1, LEFT, 5).unwrap();
+        assert_eq!(index.get(1, LEFT), 5, "an acknowledged register is there");
+        move_all(index, version);
+        (before, 5)
     }
     explore(BOUND, [(0, 0), (0, 5), (5, 5)], || {
         let index = index(12);
