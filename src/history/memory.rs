@@ -112,9 +112,10 @@ mod real {
     const CHUNK_BYTES: usize = CHUNK_LINES * size_of::<Line>();
 
     impl Chunks {
-        /// Address space for `chunks` of them, at least one, and for all directories.
-        pub(crate) fn new(chunks: usize, _entries: usize) -> io::Result<Chunks> {
+        /// Address space for `chunks` of them, at least one, and for all directories, of which so many entries may come into use.
+        pub(crate) fn new(chunks: usize, entries: usize) -> io::Result<Chunks> {
             assert!(chunks > 0, "an entry that was never written names a chunk");
+            debug_assert!(entries <= DIRECTORY);
             Ok(Chunks { lines: Region::new(chunks * CHUNK_LINES, true)?, directory: Region::new(DIRECTORY, false)? })
         }
 
