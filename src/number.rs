@@ -67,6 +67,9 @@ impl E164 {
     /// The most digits a number has (E.164, section 6).
     pub const MAX_DIGITS: usize = 15;
 
+    /// The bits of a word that a code leaves free.
+    pub(crate) const FREE_BITS: u32 = 64 - CODE_BITS;
+
     /// The number with these digits; `None` unless there are 1 to 15 of them, all ASCII. No plan, no separators.
     ///
     /// ```
@@ -157,9 +160,6 @@ impl E164 {
     pub fn from_code(code: u64) -> Option<E164> {
         if code < CODES_END { E164::of(code) } else { None }
     }
-
-    /// The bits of a word that a code leaves free.
-    pub(crate) const FREE_BITS: u32 = 64 - CODE_BITS;
 
     /// The code above the [free bits](E164::FREE_BITS), which is how it is held: a product of it keeps to 50 bits by itself, and the
     /// history, which makes one for each lookup, saves the shift.
@@ -366,10 +366,10 @@ fn value_of_eight(digits: u64) -> u64 {
     even.wrapping_add(odd) >> 32
 }
 
-/// Codes from here on stand for digit strings with a leading zero.
 /// The bits of a code.
 pub(crate) const CODE_BITS: u32 = 50;
 
+/// Codes from here on stand for digit strings with a leading zero.
 const LEADING_ZERO: u64 = 1_000_000_000_000_000;
 
 /// `REPUNITS[k]` = (10^k - 1) / 9 = how many digit strings are shorter than k.

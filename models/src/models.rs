@@ -6,7 +6,7 @@
 
 use super::index::Index;
 use super::limits::Limits;
-use super::pool::CHUNK_BYTES;
+use super::memory::CHUNK_BYTES;
 use super::shape::Version;
 use crate::sync::Ordering;
 use loom::thread;
@@ -157,17 +157,17 @@ fn one_pair() -> Arc<Index> {
 
 /// Two reads, one after the other.
 fn read_twice(index: &Index) -> (u64, u64) {
-    let first = index.get(1, LEFT);
-    let second = index.get(1, LEFT);
-    assert!(first <= second, "a register went back");
-    (first, second)
+    twice(|| index.get(1, LEFT))
 }
 
 /// The same where the reader never finds the segment calm. What a read at home adds to that is in models of its own: both at once
 /// are too much to explore where there are three threads, or two growths.
 fn read_uncalm_twice(index: &Index) -> (u64, u64) {
-    let first = index.get_far(1, LEFT);
-    let second = index.get_far(1, LEFT);
+    twice(|| index.get_far(1, LEFT))
+}
+
+fn twice(read: impl Fn() -> u64) -> (u64, u64) {
+    let (first, second) = (read(), read());
     assert!(first <= second, "a register went back");
     (first, second)
 }

@@ -7,8 +7,7 @@ use super::bell::Bell;
 use super::compare::{Compare, Whole, Wide, Words};
 use super::limits::{Full, Limits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
-use super::memory::{holds, prefetch, prefetch_of_many, prefetch_registers};
-use super::pool::CHUNK_BYTES;
+use super::memory::{CHUNK_BYTES, prefetch, prefetch_of_many, prefetch_registers};
 use super::pool::Pool;
 use super::scopes::ScopeSet;
 use super::seat::{Seated, Seats};
@@ -138,7 +137,7 @@ impl Index {
         if !canary("calm fence") {
             fence(Ordering::Acquire);
         }
-        canary("calm look") || holds(&self.calm, segment, version.bits())
+        canary("calm look") || self.calm[segment].load(Ordering::Relaxed) == version.bits()
     }
 
     /// Says that slots of the current version's table may end from now on, before this thread ends one.

@@ -1,6 +1,6 @@
 //! How large a history may become, and what it says when it is.
 
-use super::pool::CHUNK_BYTES;
+use super::memory::CHUNK_BYTES;
 use super::shape::{CHUNK_BITS, SEGMENTS};
 use std::fmt;
 

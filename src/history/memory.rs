@@ -3,13 +3,15 @@
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
-pub(crate) use real::{Chunks, Region, holds, prefetch, prefetch_of_many, prefetch_registers, settled};
+pub(crate) use real::{Region, prefetch, prefetch_of_many, prefetch_registers, settled};
 
 #[cfg(loom)]
-pub(crate) use model::{Chunks, Region, holds, prefetch, prefetch_of_many, prefetch_registers, settled};
+pub(crate) use model::{Region, prefetch, prefetch_of_many, prefetch_registers, settled};
 
 use super::line::Line;
-use crate::sync::{AtomicU32, AtomicU64};
+use super::shape::{CHUNK_LINES, DIRECTORY};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use std::io;
 
 /// What a [`Region`] may be made of.
 ///
@@ -44,11 +46,69 @@ unsafe impl Zeroed for Line {
     }
 }
 
+/// The size of a chunk of lines in bytes.
+pub(crate) const CHUNK_BYTES: usize = CHUNK_LINES * size_of::<Line>();
+
+/// The lines, in chunks, and the directories of all tables: entries that each say where a chunk begins. Both in one type,
+/// because what is checked where an entry is written makes it right to check nothing where a line is looked up.
+pub(crate) struct Chunks {
+    lines: Region<Line>,
+    /// How many bytes behind the first line a chunk begins. Zero, a chunk too, where nothing was written.
+    directory: Region<AtomicU64>,
+}
+
+impl Chunks {
+    /// Address space for `chunks` of them, at least one, and for all directories, of which so many entries may come into use.
+    pub(crate) fn new(chunks: usize, entries: usize) -> io::Result<Chunks> {
+        assert!(chunks > 0, "an entry that was never written names a chunk");
+        debug_assert!(entries <= DIRECTORY);
+        // As many as a version can name, so that no bound is left to check; a model's memory is there at once.
+        let entries = if cfg!(loom) { entries } else { DIRECTORY };
+        Ok(Chunks { lines: Region::new(chunks * CHUNK_LINES, true)?, directory: Region::new(entries, false)? })
+    }
+
+    /// The lines of a chunk.
+    pub(crate) fn lines(&self, chunk: usize) -> &[Line] {
+        &self.lines[chunk * CHUNK_LINES..][..CHUNK_LINES]
+    }
+
+    /// Has an entry name the chunk.
+    pub(crate) fn put(&self, entry: usize, chunk: usize) {
+        assert!(chunk < self.lines.len() / CHUNK_LINES, "a chunk that there is");
+        // Relaxed: published with the version word.
+        self.directory[entry].store((chunk * CHUNK_BYTES) as u64, Ordering::Relaxed);
+    }
+
+    /// The chunk that an entry names.
+    pub(crate) fn at(&self, entry: usize) -> usize {
+        self.directory[entry].load(Ordering::Relaxed) as usize / CHUNK_BYTES
+    }
+
+    /// A line of the chunk that an entry names: the one that `line` says, modulo those that a chunk has.
+    #[inline(always)]
+    #[cfg(not(loom))]
+    pub(crate) fn line(&self, entry: usize, line: u64) -> &Line {
+        // No check is left of this: what makes an entry of a version cannot be more.
+        assert!(entry < DIRECTORY);
+        let within = (line as usize % CHUNK_LINES) * size_of::<Line>();
+        // SAFETY: the directory was made with so many entries.
+        let chunk = unsafe { self.directory.get_unchecked(entry) }.load(Ordering::Relaxed) as usize;
+        // SAFETY: what an entry holds is zero or was written by `put`, so a chunk's beginning and what lies within a chunk are, in
+        // bytes, the place of a line among the lines, which live as long as `self`.
+        settled(unsafe { &*self.lines.as_ptr().byte_add(chunk + within) })
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn line(&self, entry: usize, line: u64) -> &Line {
+        &self.lines(self.at(entry))[line as usize % CHUNK_LINES]
+    }
+}
+
 #[cfg(not(loom))]
 mod real {
-    use super::super::shape::{CHUNK_LINES, DIRECTORY, SLOTS};
+    use super::super::shape::SLOTS;
     use super::{Line, Zeroed};
-    use crate::sync::{AtomicU64, Ordering};
+    use crate::sync::AtomicU64;
     use memmap2::{MmapMut, MmapOptions};
     use std::io;
     use std::marker::PhantomData;
@@ -101,115 +161,10 @@ mod real {
         }
     }
 
-    /// The lines, in chunks, and the directories of all tables: entries that each say where a chunk begins. Both in one type,
-    /// because what is checked where an entry is written makes it right to check nothing where a line is looked up.
-    pub(crate) struct Chunks {
-        lines: Region<Line>,
-        /// How many bytes behind the first line a chunk begins. Zero, a chunk too, where nothing was written.
-        directory: Region<AtomicU64>,
-    }
-
-    const CHUNK_BYTES: usize = CHUNK_LINES * size_of::<Line>();
-
-    impl Chunks {
-        /// Address space for `chunks` of them, at least one, and for all directories, of which so many entries may come into use.
-        pub(crate) fn new(chunks: usize, entries: usize) -> io::Result<Chunks> {
-            assert!(chunks > 0, "an entry that was never written names a chunk");
-            debug_assert!(entries <= DIRECTORY);
-            Ok(Chunks { lines: Region::new(chunks * CHUNK_LINES, true)?, directory: Region::new(DIRECTORY, false)? })
-        }
-
-        /// The lines of a chunk.
-        pub(crate) fn lines(&self, chunk: usize) -> &[Line] {
-            &self.lines[chunk * CHUNK_LINES..][..CHUNK_LINES]
-        }
-
-        /// Has an entry name the chunk.
-        pub(crate) fn put(&self, entry: usize, chunk: usize) {
-            assert!(chunk < self.lines.len() / CHUNK_LINES, "a chunk that there is");
-            // Relaxed: published with the version word.
-            self.directory[entry].store((chunk * CHUNK_BYTES) as u64, Ordering::Relaxed);
-        }
-
-        /// The chunk that an entry names.
-        pub(crate) fn at(&self, entry: usize) -> usize {
-            self.directory[entry].load(Ordering::Relaxed) as usize / CHUNK_BYTES
-        }
-
-        /// A line of the chunk that an entry names: the one that `line` says, modulo those that a chunk has.
-        #[inline(always)]
-        pub(crate) fn line(&self, entry: usize, line: u64) -> &Line {
-            // No check is left of this: what makes an entry of a version cannot be more.
-            assert!(entry < DIRECTORY);
-            let within = (line as usize % CHUNK_LINES) * size_of::<Line>();
-            // SAFETY: the entry is in the directory. What it holds is zero or was written by `put`, so a chunk's beginning and
-            // what lies within a chunk are, in bytes, the place of a line among the lines, which live as long as `self`.
-            unsafe {
-                let at = plus_relaxed(within, self.directory.start.as_ptr(), entry);
-                settled(self.lines.start.byte_add(at).as_ref())
-            }
-        }
-    }
-
-    /// The sum of both, the word loaded as by relaxed ordering. In one instruction, which the compiler makes of no atomic load: that
-    /// is a register less (`benches/window.rs`).
-    ///
-    /// # Safety
-    /// There must be a word at `entry`.
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    unsafe fn plus_relaxed(within: usize, words: *const AtomicU64, entry: usize) -> usize {
-        let mut sum = within;
-        // SAFETY: reads eight aligned bytes, which the caller says are there, in one piece, as a relaxed load does.
-        unsafe {
-            std::arch::asm!(
-                "add {sum}, qword ptr [{words} + {entry} * 8]",
-                sum = inout(reg) sum,
-                words = in(reg) words,
-                entry = in(reg) entry,
-                options(nostack, readonly),
-            );
-        }
-        sum
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    #[inline(always)]
-    unsafe fn plus_relaxed(within: usize, words: *const AtomicU64, entry: usize) -> usize {
-        // SAFETY: the caller says that it is there.
-        within + unsafe { &*words.add(entry) }.load(Ordering::Relaxed) as usize
-    }
-
     // SAFETY: a region owns its memory and gives out only `&[T]`; `T: Zeroed` is `Send + Sync`.
     unsafe impl<T: Zeroed> Send for Region<T> {}
     // SAFETY: as above.
     unsafe impl<T: Zeroed> Sync for Region<T> {}
-
-    /// Whether the word at `at` has this value, loaded as by relaxed ordering. In one instruction, as [`plus_relaxed`].
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    pub(crate) fn holds<const N: usize>(words: &[AtomicU64; N], at: usize, value: u64) -> bool {
-        assert!(at < N);
-        // SAFETY: reads eight aligned bytes, which are there by the check above, in one piece, as a relaxed load does.
-        unsafe {
-            std::arch::asm!(
-                "cmp {value}, qword ptr [{words} + {at} * 8]",
-                "jne {differs}",
-                value = in(reg) value,
-                words = in(reg) words.as_ptr(),
-                at = in(reg) at,
-                differs = label { return false },
-                options(nostack, readonly),
-            );
-        }
-        true
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    #[inline(always)]
-    pub(crate) fn holds<const N: usize>(words: &[AtomicU64; N], at: usize, value: u64) -> bool {
-        words[at].load(Ordering::Relaxed) == value
-    }
 
     /// Asks for both cache lines of the line to be brought near.
     #[inline(always)]
@@ -277,9 +232,7 @@ mod real {
 
 #[cfg(loom)]
 mod model {
-    use super::super::shape::CHUNK_LINES;
     use super::{Line, Zeroed};
-    use crate::sync::{AtomicU64, Ordering};
     use std::io;
 
     pub(crate) struct Region<T>(Vec<T>);
@@ -297,39 +250,8 @@ mod model {
         }
     }
 
-    pub(crate) struct Chunks {
-        lines: Region<Line>,
-        directory: Region<AtomicU64>,
-    }
-
-    impl Chunks {
-        pub(crate) fn new(chunks: usize, entries: usize) -> io::Result<Chunks> {
-            Ok(Chunks { lines: Region::new(chunks * CHUNK_LINES, true)?, directory: Region::new(entries, false)? })
-        }
-
-        pub(crate) fn lines(&self, chunk: usize) -> &[Line] {
-            &self.lines[chunk * CHUNK_LINES..][..CHUNK_LINES]
-        }
-
-        pub(crate) fn put(&self, entry: usize, chunk: usize) {
-            self.directory[entry].store(chunk as u64, Ordering::Relaxed);
-        }
-
-        pub(crate) fn at(&self, entry: usize) -> usize {
-            self.directory[entry].load(Ordering::Relaxed) as usize
-        }
-
-        pub(crate) fn line(&self, entry: usize, line: u64) -> &Line {
-            &self.lines(self.at(entry))[line as usize % CHUNK_LINES]
-        }
-    }
-
     pub(crate) fn settled(line: &Line) -> &Line {
         line
-    }
-
-    pub(crate) fn holds<const N: usize>(words: &[AtomicU64; N], at: usize, value: u64) -> bool {
-        words[at].load(Ordering::Relaxed) == value
     }
 
     pub(crate) fn prefetch(_: &Line) {}

@@ -41,7 +41,6 @@
 //! 6. A table's memory is used for something else only after its version was exchanged, and after every writer that may
 //!    have known it has left its seat. A late reader finds out, because the version comes before the new use in the
 //!    order of writes and after the old use in its own order of reads.
-//!
 //! 7. A version is *calm* from before it is the current one until before the first slot of its table ends. *So who finds it
 //!    calm, behind a look, has seen no end in that look*, nor memory that is in use for something else: nearly every read,
 //!    which then asks nothing more. All others find their way by 4 and 6.

@@ -1,5 +1,5 @@
-//! The memory of the lines: handed out in chunks, taken back, cleared, handed out again; and which chunks a table has. It is address space first and
-//! becomes memory chunk by chunk; it goes back to the system with the history.
+//! The memory of the lines: handed out in chunks, taken back, cleared, handed out again; and which chunks a table has.
+//! It is address space first and becomes memory chunk by chunk; it goes back to the system with the history.
 //!
 //! Whoever takes a chunk that is only address space so far has the system find memory for it there and then, so that no
 //! page of a table is missing once others know the table. That may take milliseconds, so a keeper [finds](Pool::find_one)
@@ -24,9 +24,6 @@ pub(crate) struct Pool {
     fresh: AtomicUsize,
     chunks: usize,
 }
-
-/// The size of a line's chunk in bytes.
-pub(crate) const CHUNK_BYTES: usize = CHUNK_LINES * size_of::<Line>();
 
 impl Pool {
     pub(crate) fn new(chunks: usize, tables: &Tables) -> io::Result<Pool> {
