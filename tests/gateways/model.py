@@ -1,4 +1,4 @@
-"""The rule once more, from the README's table and from nothing else: what the calls that were placed mean for those that come in."""
+"""The rule once more, from the table of docs/rule.md and from nothing else: what the calls that were placed mean for those that come in."""
 
 import random
 from dataclasses import dataclass, field
