@@ -27,7 +27,7 @@ fn a_stream_of_somebody_else_is_left_alone() {
     let stream = open(NatsOptions { stream: "THEIRS".into(), ..options(&server) });
     assert!(refused(&stream).contains("not this fleet's"), "{}", refused(&stream));
     let stream = open(NatsOptions { prefix: "theirs".into(), ..options(&server) });
-    assert!(refused(&stream).contains("cannot be made"), "{}", refused(&stream));
+    assert!(refused(&stream).contains("cannot create the stream"), "{}", refused(&stream));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn nodes_that_disagree_on_the_partitions_are_found_out() {
     let stream = open(NatsOptions { partitions: 128, ..options(&server) });
     assert!(refused(&stream).contains("partitions 64"), "{}", refused(&stream));
     let stream = open(NatsOptions { prefix: "other".into(), ..options(&server) });
-    assert!(refused(&stream).contains("it takes dialback.calls.*"), "{}", refused(&stream));
+    assert!(refused(&stream).contains("its subjects are dialback.calls.*"), "{}", refused(&stream));
 }
 
 #[test]
