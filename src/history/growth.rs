@@ -138,7 +138,7 @@ impl Index {
         match link.compare_exchange(0, next.bits(), order!(AcqRel, "link"), Ordering::Acquire) {
             Ok(_) => {
                 step(Step::Linked);
-                self.keeper.ring();
+                self.keeper.wake();
                 Some(next)
             }
             Err(other) => {
@@ -230,7 +230,7 @@ impl Index {
         for segment in 0..SEGMENTS {
             let before = Version::NONE;
             let table = self.build(segment, before, 1, Trigger::NoRoom, 0).expect("the least memory there may be");
-            self.calm[segment].store(table.bits(), Ordering::Relaxed);
+            self.intact[segment].store(table.bits(), Ordering::Relaxed);
             self.now[segment].store(table.bits(), Ordering::Release);
         }
     }
@@ -251,7 +251,7 @@ impl Index {
         } else if claimed >= if kept { Self::slots_at(version, LATE) } else { full } {
             self.grow(segment, version, Trigger::Load);
         } else if kept && claimed >= full {
-            self.keeper.ring();
+            self.keeper.wake();
         } else if !kept && claimed >= full - full / 16 {
             // Prepare one chunk now, rather than all that the growth needs at once.
             self.pool.find_one(Self::ahead(version.chunks()));
@@ -299,7 +299,7 @@ impl Index {
 
     /// Moves the block's pairs to the following tables. Returns whether all of them found room.
     pub(super) fn move_block(&self, seat: &Seated<'_>, segment: usize, version: Version, block: usize) -> bool {
-        self.disturb(segment, version);
+        self.announce_ends(segment, version);
         let next = self.next(version);
         let floor = self.tables.get(next).floor.load(Ordering::Relaxed);
         self.prefetch_block(version, next, (block * BLOCK_LINES) as u64);
@@ -406,8 +406,8 @@ impl Index {
     fn finish(&self, segment: usize, version: Version) {
         let next = self.next(version);
         step(Step::Finishing);
-        self.calm_down(segment, version, next);
-        step(Step::Calmed);
+        self.mark_intact(segment, version, next);
+        step(Step::MarkedIntact);
         // SeqCst: precedes the check of the seats, see `Seats::sit`. Release: publishes every copy, which this thread
         // has seen through the done marks.
         let now = &self.now[segment];

@@ -4,7 +4,6 @@
 //! A pair is searched in its segment's table, from its home line on. If a slot has ended, or the reach of the table is
 //! used up, the search continues in the next table. [`super`] explains why this is correct.
 
-use super::bell::Bell;
 use super::compare::{Compare, Whole, Wide, Words};
 use super::limits::{Full, Limits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
@@ -14,6 +13,7 @@ use super::scopes::ScopeSet;
 use super::seat::{Seated, Seats};
 use super::shape::{Key, MAX_CHUNKS, SEGMENTS, Seek, TABLES, Version, segment_of, within};
 use super::table::Tables;
+use super::waker::Waker;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, canary, fence, order};
 use std::io;
 
@@ -24,7 +24,7 @@ pub(crate) struct Index {
     pub(super) now: [AtomicU64; SEGMENTS],
     /// The version of each segment's current table while that table is intact, which means that no slot of it has
     /// ended. A reader that finds here the version that it began with has seen no end.
-    pub(super) calm: [AtomicU64; SEGMENTS],
+    pub(super) intact: [AtomicU64; SEGMENTS],
     pub(super) tables: Tables,
     pub(super) pool: Pool,
     /// The vector comparisons of this processor. They are detected once, not at each lookup.
@@ -42,7 +42,7 @@ pub(crate) struct Index {
     pub(super) searched: [AtomicU64; SEGMENTS],
     /// Whether a keeper does the growing.
     pub(super) kept: AtomicBool,
-    pub(super) keeper: Bell,
+    pub(super) keeper: Waker,
     pub(super) counts: Counts,
 }
 
@@ -92,7 +92,7 @@ impl Index {
         let tables = Tables::new(TABLES, largest)?;
         let index = Index {
             now: words(),
-            calm: words(),
+            intact: words(),
             pool: Pool::new(chunks, &tables)?,
             tables,
             whole: Whole::detect(),
@@ -105,7 +105,7 @@ impl Index {
             reclaimable: AtomicU64::new(0),
             searched: words(),
             kept: AtomicBool::new(false),
-            keeper: Bell::default(),
+            keeper: Waker::default(),
             counts: Counts::default(),
         };
         index.settle();
@@ -137,33 +137,33 @@ impl Index {
 
     /// Returns whether no slot of the version's table had ended when the reads so far were done.
     #[inline(always)]
-    fn is_calm(&self, segment: usize, version: Version) -> bool {
+    fn is_intact(&self, segment: usize, version: Version) -> bool {
         // Acquire fence: as in `is_still`, because a version is no longer intact before it ends. Moreover, if any word
         // read before was the end of a slot, the load below sees that ends had been announced.
-        if !canary("calm fence") {
+        if !canary("intact fence") {
             fence(Ordering::Acquire);
         }
-        canary("calm look") || self.calm[segment].load(Ordering::Relaxed) == version.bits()
+        canary("intact look") || self.intact[segment].load(Ordering::Relaxed) == version.bits()
     }
 
     /// Announces that slots of the current version's table may end from now on. The caller does this before it ends
     /// one.
-    pub(super) fn disturb(&self, segment: usize, version: Version) {
-        let calm = &self.calm[segment];
+    pub(super) fn announce_ends(&self, segment: usize, version: Version) {
+        let intact = &self.intact[segment];
         // Relaxed: a thread that knows the version as the current one also sees that it was marked as intact, or a
         // later word. The end of a slot, which is a release, publishes the announcement.
-        if calm.load(Ordering::Relaxed) == version.bits() && !canary("disturb") {
-            let _ = calm.compare_exchange(version.bits(), version.disturbed(), Ordering::Relaxed, Ordering::Relaxed);
+        if intact.load(Ordering::Relaxed) == version.bits() && !canary("announce") {
+            let _ = intact.compare_exchange(version.bits(), version.ending(), Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
     /// Marks the version after `version` as intact, before it becomes the current one, and so before any slot of it
     /// ends.
-    pub(super) fn calm_down(&self, segment: usize, version: Version, next: Version) {
+    pub(super) fn mark_intact(&self, segment: usize, version: Version, next: Version) {
         // Relaxed: the exchange of the version publishes it. A late thread finds another word, because no version comes
         // twice.
         let _ =
-            self.calm[segment].compare_exchange(version.disturbed(), next.bits(), Ordering::Relaxed, Ordering::Relaxed);
+            self.intact[segment].compare_exchange(version.ending(), next.bits(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Prefetches the home line of a place.
@@ -234,8 +234,8 @@ impl Index {
     /// Looks up the pair in the line that the lookup has reached.
     #[inline(always)]
     fn look(&self, compare: impl Compare, segment: usize, begun: &Begun<'_>) -> Looked {
-        match begun.line.find_calm(compare, begun.key) {
-            Some(register) if self.is_calm(segment, begun.version) => Looked::Sure(register),
+        match begun.line.find_intact(compare, begun.key) {
+            Some(register) if self.is_intact(segment, begun.version) => Looked::Sure(register),
             // The mark only leads to the next line. The lookup there checks the version after its own reads.
             None if begun.version.has_next_line() => Looked::Further,
             _ => Looked::Unsure,

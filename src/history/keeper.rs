@@ -35,7 +35,7 @@ impl Keeper {
         }
         let kept = Arc::clone(&history);
         let spawned = std::thread::Builder::new().name("dialback-history".into()).spawn(move || {
-            if history.index.keeper.answer() {
+            if history.index.keeper.register() {
                 while !stopped.load(Ordering::Relaxed) {
                     if !history.index.tend() {
                         history.index.keeper.sleep_unless(|| history.index.tend());

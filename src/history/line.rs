@@ -89,7 +89,7 @@ impl Line {
     /// the next line may have the key. Before it uses the result, the caller must check, after this call, that no slot
     /// had ended.
     #[inline(always)]
-    pub(crate) fn find_calm(&self, compare: impl Compare, key: Key) -> Option<u64> {
+    pub(crate) fn find_intact(&self, compare: impl Compare, key: Key) -> Option<u64> {
         match compare.first(&self.keys, key) {
             // A pair has one slot, so there is one hit at most.
             Some(slot) => Some(settled(self).registers[slot].load(Ordering::Relaxed)),

@@ -67,7 +67,6 @@
     reason = "measured: a read is some seventy instructions, and a call in between costs a tenth"
 )]
 
-mod bell;
 mod compare;
 mod growth;
 mod index;
@@ -88,6 +87,7 @@ pub mod step;
 mod table;
 #[cfg(test)]
 mod tests;
+mod waker;
 mod walk;
 
 pub use keeper::Keeper;

@@ -75,7 +75,7 @@ impl Seats {
     #[inline]
     pub(crate) fn sit(&self, segment: usize, version: Version) -> Seated<'_> {
         let hold = Hold::new(segment, version);
-        let seat = &self.seats[whose() % SEATS];
+        let seat = &self.seats[preferred() % SEATS];
         if seat.is_taken_by(hold) {
             return Seated { seats: self, seat: Some(seat), segment };
         }
@@ -86,7 +86,7 @@ impl Seats {
     /// seat.
     #[cold]
     fn sit_elsewhere(&self, segment: usize, hold: Hold) -> Seated<'_> {
-        let first = whose();
+        let first = preferred();
         let others = (1..SEATS).map(|offset| &self.seats[(first + offset) % SEATS]);
         let seat = others.into_iter().find(|seat| seat.is_taken_by(hold));
         if seat.is_none() {
@@ -161,7 +161,7 @@ impl Drop for Seated<'_> {
 /// Returns a number that stays the same in one thread, and usually differs between threads.
 #[inline(always)]
 #[cfg(not(loom))]
-fn whose() -> usize {
+fn preferred() -> usize {
     thread_local!(static HERE: u8 = const { 0 });
     // Thread-local blocks lie some pages apart. Mix the address, so that neighbours do not share a seat.
     let address = HERE.with(|here| std::ptr::from_ref(here).addr());
@@ -169,6 +169,6 @@ fn whose() -> usize {
 }
 
 #[cfg(loom)]
-fn whose() -> usize {
+fn preferred() -> usize {
     0
 }

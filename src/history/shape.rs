@@ -144,7 +144,7 @@ impl Version {
     }
 
     /// Returns the word of a segment whose version is no longer intact. It is no version, because it has no chunks.
-    pub(crate) const fn disturbed(self) -> u64 {
+    pub(crate) const fn ending(self) -> u64 {
         self.0 & !(MAX_CHUNKS as u64)
     }
 

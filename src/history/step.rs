@@ -24,7 +24,7 @@ pub enum Step {
     /// All blocks are marked as done.
     Finishing,
     /// The next version is marked as intact, and is not the current one yet.
-    Calmed,
+    MarkedIntact,
     /// The version was exchanged, and the old table is not retired yet.
     Finished,
     /// A retired table was taken from the stack, to be given back.
@@ -44,7 +44,7 @@ impl Step {
         Step::Moved,
         Step::Marked,
         Step::Finishing,
-        Step::Calmed,
+        Step::MarkedIntact,
         Step::Finished,
         Step::GivingBack,
     ];

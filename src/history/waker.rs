@@ -6,14 +6,14 @@ use std::thread::Thread;
 
 /// Wakes the keeper thread of a history.
 #[derive(Default)]
-pub(crate) struct Bell {
+pub(crate) struct Waker {
     asleep: AtomicBool,
     keeper: OnceLock<Thread>,
 }
 
-impl Bell {
+impl Waker {
     /// Wakes the keeper, if there is one and it sleeps.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn wake(&self) {
         // SeqCst here and in `sleep_unless`: either the keeper sees the work, or this load sees that the keeper sleeps.
         // If both fail all the same, the keeper wakes after its timeout.
         if self.asleep.load(Ordering::SeqCst)
@@ -26,7 +26,7 @@ impl Bell {
 
     /// Makes this thread the keeper, unless there was one before. Returns whether this thread is the keeper now.
     #[cfg(not(loom))]
-    pub(crate) fn answer(&self) -> bool {
+    pub(crate) fn register(&self) -> bool {
         self.keeper.set(std::thread::current()).is_ok()
     }
 
