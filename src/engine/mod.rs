@@ -235,7 +235,7 @@ impl Engine {
 
 impl Engine {
     /// Replaces the plan `before` with `plan`. First tells the history about new numbers, because decisions on the new
-    /// plan look for a pair at the place that the dialed number gives.
+    /// plan look for a pair at the place that is computed from the dialed number.
     fn replace(&self, retired: &mut Retired, before: Arc<Plan>, plan: impl Into<Arc<Plan>>) {
         let plan = plan.into();
         for (slot, number) in plan.numbers_since(&before) {
@@ -314,8 +314,8 @@ pub(crate) fn call_write(plan: &Plan, call: &Call, held: impl Fn(Scope, E164) ->
     (!erased).then(|| (number.into(), call.to, register))
 }
 
-/// Returns the writes that an erasure causes, given the registers that are `held` so far: the erasure itself, under the
-/// environment's scope, then one for each pair that it erases.
+/// Returns the writes that an erasure causes, given the registers that are `held` so far. The first is the erasure
+/// itself, under the environment's scope. One follows for each pair that it erases.
 pub(crate) fn erasure_writes(
     plan: &Plan,
     erasure: &Erasure,

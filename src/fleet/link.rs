@@ -23,7 +23,7 @@ pub struct Link {
     changed: Condvar,
 }
 
-/// The node's relation to its stream, which says what the node may publish.
+/// How far the node has settled with its stream. This decides what it may publish.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Standing {
     /// The content of the stream is not known yet, or the stream may lack configurations of the node.

@@ -115,8 +115,8 @@ mod vectors {
             // SAFETY: the instructions exist, because only `detect` makes a `Wide`. They only read the 64 bytes behind
             // the reference, which begin a line, so all loads are aligned. Other threads may write the words at the
             // same time. That is no data race: processors with AVX do aligned 16-byte loads atomically (AMD64 APM 2,
-            // 7.3.2; Intel SDM 3A, 9.1.1, which promises it for moves, and a memory operand is loaded as a move loads
-            // it). Each word is therefore the result of a relaxed atomic load. No two words need to be of the same
+            // 7.3.2; Intel SDM 3A, 9.1.1). Intel promises it for moves, and a memory operand is loaded as a move loads
+            // it. Each word is therefore the result of a relaxed atomic load. No two words need to be of the same
             // moment.
             unsafe {
                 asm!(

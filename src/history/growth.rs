@@ -33,7 +33,7 @@ pub(super) enum Trigger {
     Load,
     /// A pair found no room within reach.
     NoRoom,
-    /// The history is full, and something in the table can be left behind.
+    /// The history is full, and the table has pairs that can be dropped.
     Reclaim,
 }
 
@@ -57,7 +57,7 @@ const EVEN_FROM: usize = 5;
 /// room before the table is full. The writer must then begin the growth itself, from the chunks that are ready. This
 /// can happen to a few tables at a time.
 const BURST: usize = if cfg!(loom) { 0 } else { 36 };
-/// The number of lines that are sampled to estimate how much of a table would be left behind.
+/// The number of lines that are sampled to estimate how much of a table would be dropped.
 const SAMPLE: usize = 64;
 
 impl Index {
@@ -353,8 +353,8 @@ impl Index {
                     match ended {
                         Ok(()) => break,
                         Err(now) => {
-                            // Another thread left the pair behind and subtracted it from the count, but it lives on in
-                            // the next table.
+                            // Another thread dropped the pair and subtracted it from the count, but it lives on in the
+                            // next table.
                             if now == DROPPED && made {
                                 self.granted.fetch_add(1, Ordering::Relaxed);
                             }
@@ -480,8 +480,8 @@ impl Index {
         is_over()
     }
 
-    /// Rewrites the segment if enough in it can be left behind. Returns whether anything was. After a search in vain,
-    /// it searches again only when more can be left behind.
+    /// Rewrites the segment if enough of its pairs can be dropped. Returns whether any were. After a search in vain, it
+    /// searches again only when more can be dropped.
     pub(super) fn reclaim_in(&self, segment: usize) -> bool {
         let reclaimable = self.reclaimable.load(Ordering::Relaxed);
         if self.searched[segment].load(Ordering::Relaxed) == reclaimable {

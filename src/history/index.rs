@@ -550,14 +550,14 @@ impl Index {
         }
     }
 
-    /// Permits growths to leave registers below `floor` behind, from now on.
+    /// Permits growths to drop registers below `floor`, from now on.
     pub(crate) fn expire_before(&self, floor: u64) {
         if self.floor.fetch_max(floor, Ordering::Relaxed) < floor {
             self.reclaimable.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Permits growths to leave all pairs of `scope` behind, from now on.
+    /// Permits growths to drop all pairs of `scope`, from now on.
     pub(crate) fn retire(&self, scope: u32) {
         if self.retired.insert(scope) {
             self.reclaimable.fetch_add(1, Ordering::Relaxed);

@@ -79,7 +79,7 @@ pub struct Stats {
     pub bytes: usize,
     /// The number of rewritten segments, to grow or to reclaim.
     pub growths: u64,
-    /// The number of pairs that were left behind: expired, or of a retired scope.
+    /// The number of pairs that growths dropped: expired, or of a retired scope.
     pub reclaimed: u64,
     /// The number of writes that were rejected because the history was full.
     pub rejected: u64,

@@ -24,7 +24,7 @@ use crate::sync::{AtomicU64, Ordering, canary, order};
 pub(crate) const SEALED: u64 = 1;
 /// The register of a pair that lives on in the next table.
 pub(crate) const MOVED: u64 = u64::MAX;
-/// The register of a pair that a growth left behind: expired, of a retired scope, or claimed and never written.
+/// The register of a pair that a growth dropped: expired, of a retired scope, or claimed and never written.
 pub(crate) const DROPPED: u64 = u64::MAX - 1;
 
 /// Aligned to two cache lines: one for the key words, one for the registers.

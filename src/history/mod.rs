@@ -5,8 +5,8 @@
 //!   two more in one of twenty cases. A reader writes nothing that other threads see. No growth, writer or stopped
 //!   thread makes it wait.
 //! * **Writes** are lock-free. A merge raises the pair's register to at least the given one. After it has returned,
-//!   every read that begins returns that register or a higher one. Of two reads, the later one never returns a lower
-//!   register.
+//!   every read that begins returns that register or a higher one. A later read never returns a lower register than
+//!   an earlier one.
 //! * **Growth** is done one segment at a time, in steps that any thread may take. A thread that is stopped at any point
 //!   of it blocks no other thread.
 //! * **Memory** is 16 bytes a pair, divided by a load that stays between 0.68 and 0.8, and lower in small tables.
@@ -14,8 +14,8 @@
 //!   needed (4 MiB at least). It goes back to the system when the history is dropped. No table has a page that the
 //!   system still has to provide: the thread that builds a table has its pages provided. That thread is the keeper, if
 //!   there is one and it is in time.
-//! * **At its maximum size**, the history first reclaims what may be left behind. Then it rejects new pairs with
-//!   [`Full`], and counts the rejections.
+//! * **At its maximum size**, the history first reclaims expired pairs and those of retired scopes. Then it rejects new
+//!   pairs with [`Full`], and counts the rejections.
 //!
 //! # Limits of these guarantees
 //! * [`History::for_each`] is not a snapshot of one moment.
@@ -212,13 +212,13 @@ impl History {
         self.index.merge(scope.bits(), spot.place(), register.bits()).map(Register::from_bits)
     }
 
-    /// Permits growths to leave registers below `floor` behind. They vanish when their segment is rewritten. Floors
-    /// only rise. A program with a clock sets the floor to the time before which no call counts any more.
+    /// Permits growths to drop registers below `floor`. They vanish when their segment is rewritten. Floors only rise.
+    /// A program with a clock sets the floor to the time before which no call counts any more.
     pub fn expire_before(&self, floor: Register) {
         self.index.expire_before(floor.bits());
     }
 
-    /// Permits growths to leave all pairs of `scope` behind.
+    /// Permits growths to drop all pairs of `scope`.
     pub fn retire(&self, scope: Scope) {
         self.index.retire(scope.bits());
     }
@@ -230,8 +230,8 @@ impl History {
         self.index.tend()
     }
 
-    /// Returns the number of new pairs below the maximum number. If there is no room, first reclaims what may be left
-    /// behind.
+    /// Returns the number of new pairs below the maximum number. If there is no room, first reclaims expired pairs and
+    /// those of retired scopes.
     pub(crate) fn room(&self) -> usize {
         let room = || self.index.max_pairs().saturating_sub(self.len());
         while room() == 0 && self.index.tend() {}

@@ -1,4 +1,4 @@
-//! The set of scopes whose pairs a growth leaves behind.
+//! The set of retired scopes, whose pairs a growth drops.
 
 use super::memory::Region;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};

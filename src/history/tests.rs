@@ -121,7 +121,7 @@ proptest! {
                 Op::Merge(s, c, r) => {
                     let before = index.merge(s, place(c), r).expect("room");
                     let held = model.entry((s, c)).or_insert(0);
-                    // A growth may have left a register below the floor behind.
+                    // A growth may have dropped a register below the floor.
                     prop_assert!(before == *held || before == 0 && *held < floor);
                     *held = r.max(before);
                 }

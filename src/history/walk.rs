@@ -6,8 +6,8 @@ use super::shape::{BLOCK_LINES, SLOTS, Version, place_in};
 
 impl Index {
     /// Shows the scope, the place and the register of every pair. A pair that existed at the beginning is shown at
-    /// least once, with a register no older than it had then, unless a growth leaves it behind meanwhile. A pair that
-    /// is written during the iteration may or may not be shown.
+    /// least once, with a register no older than it had then, unless a growth drops it meanwhile. A pair that is
+    /// written during the iteration may or may not be shown.
     ///
     /// This function takes no seat. It copies a block at a time, and uses the copy only if the segment is still at the
     /// version that it began with.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 const SHARDS: usize = 1024;
 
 /// A map from numbers to slots. It needs a third of the instructions and of the memory of an
-/// [`Index`](super::index::Index): a place takes four bytes, and the number is compared in the slot's entry, which a
+/// [`Index`](super::index::Index). A place takes four bytes. The number is compared in the slot's entry, which a
 /// decision reads next anyway. The caller passes the entries.
 #[derive(Clone)]
 pub(super) struct Dialed {
