@@ -5,7 +5,7 @@
 //! used up, the search continues in the next table. [`super`] explains why this is correct.
 
 use super::compare::{Compare, Whole, Wide, Words};
-use super::limits::{Full, Limits, Stats};
+use super::limits::{Full, HistoryLimits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
 use super::memory::{CHUNK_BYTES, prefetch, prefetch_of_many, prefetch_registers};
 use super::pool::Pool;
@@ -84,7 +84,7 @@ impl Index {
     ///
     /// # Errors
     /// Returns an error if the system does not provide the address space.
-    pub(crate) fn new(limits: Limits) -> io::Result<Index> {
+    pub(crate) fn new(limits: HistoryLimits) -> io::Result<Index> {
         let chunks = limits.chunks();
         // Segments differ in size by the growth factor, and places are random.
         let largest = (chunks * 2 / SEGMENTS + 4).min(MAX_CHUNKS);

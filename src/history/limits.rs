@@ -6,7 +6,7 @@ use std::fmt;
 
 /// The maximum size of a history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub struct HistoryLimits {
     /// The maximum number of pairs.
     pub max_pairs: usize,
     /// The maximum number of bytes of lines, up to 512 GiB. The address space is reserved at once, and memory is used
@@ -20,10 +20,10 @@ const MOST_CHUNKS: usize = 1 << (32 - CHUNK_BITS);
 /// The bytes of one table for each segment, and of a growth of each.
 const LEAST_BYTES: usize = 4 * SEGMENTS * CHUNK_BYTES;
 
-impl Limits {
+impl HistoryLimits {
     /// Returns limits of `max_pairs` and of the bytes that so many pairs can need (32 for each pair, and 16 MiB).
-    pub const fn pairs(max_pairs: usize) -> Limits {
-        Limits { max_pairs, max_bytes: max_pairs.saturating_mul(32).saturating_add(LEAST_BYTES) }
+    pub const fn pairs(max_pairs: usize) -> HistoryLimits {
+        HistoryLimits { max_pairs, max_bytes: max_pairs.saturating_mul(32).saturating_add(LEAST_BYTES) }
     }
 
     pub(crate) fn chunks(self) -> usize {
@@ -31,16 +31,16 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
+impl Default for HistoryLimits {
     /// Returns limits of a hundred million pairs and 3.2 GB.
     fn default() -> Self {
-        Limits::pairs(100_000_000)
+        HistoryLimits::pairs(100_000_000)
     }
 }
 
-impl From<usize> for Limits {
-    fn from(max_pairs: usize) -> Limits {
-        Limits::pairs(max_pairs)
+impl From<usize> for HistoryLimits {
+    fn from(max_pairs: usize) -> HistoryLimits {
+        HistoryLimits::pairs(max_pairs)
     }
 }
 

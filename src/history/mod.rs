@@ -100,7 +100,7 @@ mod waker;
 mod walk;
 
 pub use keeper::Keeper;
-pub use limits::{Full, Limits, Stats};
+pub use limits::{Full, HistoryLimits, Stats};
 pub use register::{LastCall, Register};
 pub use spot::Spot;
 
@@ -127,7 +127,7 @@ impl History {
     ///
     /// # Panics
     /// Panics if the system does not provide the address space. See [`try_new`](Self::try_new).
-    pub fn new(limits: impl Into<Limits>) -> Self {
+    pub fn new(limits: impl Into<HistoryLimits>) -> Self {
         Self::try_new(limits.into()).expect("address space for the history")
     }
 
@@ -135,7 +135,7 @@ impl History {
     ///
     /// # Errors
     /// Returns an error if the system does not provide the address space.
-    pub fn try_new(limits: Limits) -> io::Result<Self> {
+    pub fn try_new(limits: HistoryLimits) -> io::Result<Self> {
         Ok(Self { mix: Mix::random(), owners: Owners::new()?, index: Index::new(limits)? })
     }
 

@@ -1,7 +1,7 @@
 //! Tests of the history with real threads: against a model, when it is full, while it grows, and with a thread stopped.
 
 use super::index::Index;
-use super::limits::Limits;
+use super::limits::HistoryLimits;
 use super::shape::{SEGMENT_BITS, SPACE_MASK, Version};
 use super::step::{Step, on_step};
 use super::*;
@@ -112,7 +112,7 @@ proptest! {
     #[test]
     fn it_behaves_like_a_map_of_maxima(ops in prop::collection::vec(op(), 1..6000)) {
         // All contacts are in one segment, with nine pairs at each place, so that lines overflow and the table grows.
-        let index = Index::new(Limits::pairs(100_000)).expect("memory");
+        let index = Index::new(HistoryLimits::pairs(100_000)).expect("memory");
         let place = |contact: u64| (contact << 55 >> SEGMENT_BITS) & SPACE_MASK;
         let mut model = BTreeMap::new();
         let mut floor = 0;
@@ -313,7 +313,7 @@ fn segments_grow_one_after_another_at_every_count_of_pairs() {
 
 #[test]
 fn a_history_at_its_byte_limit_rejects_new_pairs_and_loses_nothing() {
-    let history = History::try_new(Limits { max_pairs: usize::MAX, max_bytes: 12 << 20 }).expect("memory");
+    let history = History::try_new(HistoryLimits { max_pairs: usize::MAX, max_bytes: 12 << 20 }).expect("memory");
     let mut taken = 0u64;
     while history.merge(scope(0), contact(taken + 1), register(taken + 1)).is_ok() {
         taken += 1;
@@ -508,7 +508,7 @@ mod linearizable {
 
     /// Three threads merge and read one pair, while a fourth thread makes its segment grow.
     fn record(round: u64) -> Vec<Event> {
-        let index = Index::new(Limits::pairs(100_000)).expect("memory");
+        let index = Index::new(HistoryLimits::pairs(100_000)).expect("memory");
         let place = |contact: u64| (contact << 40 >> SEGMENT_BITS) & SPACE_MASK;
         // Begin close to a growth, so that it happens during the threads' work.
         for i in 0..2900 {
