@@ -32,7 +32,8 @@ struct Shard {
 const FREE: u32 = 0;
 /// The bits of a word with its tag: bits of the number's hash.
 const TAG: u32 = 0xFF00_0000;
-/// The word of a removed number: a tag without a slot. Each other used word has its slot's index plus one below the tag.
+/// The word of a removed number: a tag without a slot. In each other used word, the bits below the tag are the slot's
+/// index plus one.
 const REMOVED: u32 = 0x0100_0000;
 
 impl Dialed {
@@ -120,8 +121,8 @@ impl Default for Dialed {
     }
 }
 
-/// Returns the shard of a hash, from its top bits, which are a product's best. Places come from bit 32 upwards, and tags
-/// from the eight bits below.
+/// Returns the shard of a hash, from its top bits, which are a product's best. Places come from bit 32 upwards, and
+/// tags from the eight bits below.
 fn shard_of(hash: u64) -> usize {
     (hash >> 54) as usize % SHARDS
 }
