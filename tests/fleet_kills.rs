@@ -1,7 +1,8 @@
-//! Three daemons and a NATS server as processes, killed, stopped and set back at random under load. At the end all of them say the
-//! same, and what the clients' own logs of acknowledgements say.
+//! Three daemons and a NATS server run as processes under load. They are killed, stopped and rolled back at random. At
+//! the end all nodes must give the same answers, which must agree with the clients' own logs of acknowledgements.
 //!
-//! `DIALBACK_FLEET_SECONDS=600 cargo test --features daemon,nats --test fleet_kills -- --nocapture` is the recorded run.
+//! The recorded run is `DIALBACK_FLEET_SECONDS=600 cargo test --features daemon,nats --test fleet_kills --
+//! --nocapture`.
 
 #[allow(dead_code)]
 mod support {
@@ -24,19 +25,19 @@ use tempfile::TempDir;
 
 const NODES: usize = 3;
 const CLIENTS: usize = 6;
-/// Of a run that nobody asked more of.
+/// The default length of the run.
 const SECONDS: u64 = 15;
-/// What nodes wait for each other once a stream is there again, and what a busy machine takes besides.
+/// The time in which nodes wait for each other after the stream is reachable again, plus a margin for a busy machine.
 const SETTLE: Duration = Duration::from_secs(8);
-/// How long they may take to agree once nobody disturbs them any more.
+/// How long the nodes may take to agree after the last disturbance.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The fleet as it stands: nodes that are down have no daemon.
+/// The processes of the fleet. A node that is down has no daemon.
 struct Fleet {
     server: NatsServer,
     data: Vec<TempDir>,
     nodes: Vec<Option<Daemon>>,
-    /// Where clients find their node.
+    /// The URLs at which clients find their nodes.
     urls: Arc<Mutex<Vec<Option<String>>>>,
 }
 
@@ -57,7 +58,7 @@ impl Fleet {
     }
 
     fn start_node_with(&mut self, node: usize, more: &[&str]) {
-        // One of them acknowledges what the stream has acknowledged.
+        // One node acknowledges only what the stream has acknowledged.
         let ack = if node == NODES - 1 { "stream" } else { "local" };
         let (url, name) = (self.server.url(), format!("node{node}"));
         let mut program = Command::new(env!("CARGO_BIN_EXE_dialback"));
@@ -85,7 +86,7 @@ impl Fleet {
         self.nodes[node].as_ref().expect("it runs").url().to_owned()
     }
 
-    /// Everything that is down is up again.
+    /// Starts everything that is down.
     fn heal(&mut self) {
         self.server.restart();
         for node in 0..NODES {
@@ -95,7 +96,7 @@ impl Fleet {
         }
     }
 
-    /// Clients that were set up at one node, and are at home at another each.
+    /// Creates the clients through the first node, then assigns one node to each client.
     fn clients(&self, seed: u64) -> Vec<Ledger> {
         let token = until("a token", || {
             let (code, token, _) = dialback(&["token", "create", "--data"], self.data(0));
@@ -107,11 +108,12 @@ impl Fleet {
         clients
     }
 
-    /// Waits until all nodes say the same of everything.
+    /// Waits until all nodes give the same answers to all questions.
     fn agree(&self, clients: &[Ledger]) {
         let urls: Vec<String> = (0..NODES).map(|node| self.url(node)).collect();
         let (mut steady, began) = (0, Instant::now());
-        // What a node has and has not told anybody yet shows at that node; what nobody has taken yet shows soon.
+        // A change that is not published yet makes the nodes differ. A change that is published and not consumed soon
+        // does.
         while steady < 3 {
             let differing = clients.iter().find_map(|client| {
                 let views: Vec<_> = urls.iter().map(|url| client.view(url).unwrap_or_default()).collect();
@@ -128,14 +130,14 @@ impl Fleet {
         }
     }
 
-    /// Waits until all agree, and says where that is not what the clients know.
+    /// Waits until all nodes agree. Returns the differences from what the clients know.
     fn compare(&self, clients: &mut [Ledger]) -> Vec<String> {
         self.agree(clients);
         compare(clients, &self.url(0))
     }
 }
 
-/// Asks until there is an answer.
+/// Repeats a request until there is an answer.
 fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
@@ -147,7 +149,7 @@ fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Each client at its node, until it is told to stop; a node that is down is waited for.
+/// Runs each client against its node until the end, and waits for a node that is down.
 fn work(clients: &mut [Ledger], urls: &Mutex<Vec<Option<String>>>, is_over: &(impl Fn() -> bool + Sync)) {
     scope(|scope| {
         for (name, client) in clients.iter_mut().enumerate() {
@@ -166,7 +168,7 @@ fn work(clients: &mut [Ledger], urls: &Mutex<Vec<Option<String>>>, is_over: &(im
                     match client.step() {
                         Done::Acknowledged => {}
                         Done::Rejected => sleep(Duration::from_millis(20)),
-                        // Each of them doubles what may be the case.
+                        // Each unanswered request doubles the number of possible states.
                         Done::Unanswered | Done::Refused => sleep(Duration::from_millis(200)),
                     }
                 }
@@ -175,13 +177,13 @@ fn work(clients: &mut [Ledger], urls: &Mutex<Vec<Option<String>>>, is_over: &(im
     });
 }
 
-/// Works for so long while nothing happens.
+/// Runs the clients for this time, without disturbances.
 fn work_for(clients: &mut [Ledger], fleet: &Fleet, span: Duration) {
     let began = Instant::now();
     work(clients, &fleet.urls, &|| began.elapsed() > span);
 }
 
-/// What befalls a fleet.
+/// How often each disturbance happened.
 #[derive(Clone, Copy, Default, Debug)]
 struct Befallen {
     nodes_killed: u32,
@@ -190,7 +192,7 @@ struct Befallen {
     stopped: u32,
 }
 
-/// One misfortune, and what is there for it to be mended, or not yet.
+/// Disturbs the fleet once, at random.
 fn disturb(fleet: &mut Fleet, random: &mut Random, old: &Path, befallen: &mut Befallen) {
     let pause = Duration::from_millis(random.below(800) as u64);
     let node = random.below(NODES);
@@ -208,7 +210,7 @@ fn disturb(fleet: &mut Fleet, random: &mut Random, old: &Path, befallen: &mut Be
             fleet.server.restart();
         }
         6 => {
-            // Both at once, the node back first: it works by itself.
+            // Kill both, and start the node first: it must work without the stream.
             fleet.server.kill();
             fleet.kill_node(node);
             (befallen.server_killed, befallen.nodes_killed) = (befallen.server_killed + 1, befallen.nodes_killed + 1);
@@ -217,13 +219,13 @@ fn disturb(fleet: &mut Fleet, random: &mut Random, old: &Path, befallen: &mut Be
             fleet.server.restart();
         }
         7 => {
-            // As after a power failure, or a restored backup: the stream is what it was a while ago.
+            // As after a power failure or a restored backup, the stream has an earlier state.
             fleet.server.kill();
             replace(old, &fleet.server.store());
             befallen.set_back += 1;
             fleet.server.restart();
-            // Nodes that know more of the configuration give it back now, and nobody may change it; one that is not there then, and
-            // alone knew of a change, stops with it: `docs/fleet.md`.
+            // Nodes with newer configurations publish them again now, and changes are rejected meanwhile. A node that
+            // is down during that time, and alone knew of a change, stops: see `docs/fleet.md`.
             sleep(SETTLE);
         }
         8 => {
@@ -240,7 +242,7 @@ fn disturb(fleet: &mut Fleet, random: &mut Random, old: &Path, befallen: &mut Be
             daemon.signal("-CONT");
         }
     }
-    // A backup of the stream, now and then.
+    // Sometimes, take a backup of the stream.
     if random.below(4) == 0 {
         fleet.server.kill();
         replace(&fleet.server.store(), old);
@@ -269,9 +271,9 @@ fn nothing_acknowledged_is_lost_and_all_nodes_agree() {
     let mut rounds = 0;
     let began = Instant::now();
     let is_short_of = |long: u64| began.elapsed().as_secs() < long;
-    // In a few seconds it may be that no kill meets a request: then it goes on until one has, for a while.
+    // In a few seconds, perhaps no kill meets a request. The run then continues until one does, up to a limit.
     while is_short_of(seconds) || (tally(&clients).unanswered == 0 && is_short_of(8 * seconds)) {
-        // Bounded, so that what may be the case stays little.
+        // Short rounds keep the number of possible states small.
         let until = Instant::now() + Duration::from_secs(20.min(seconds));
         let urls = Arc::clone(&fleet.urls);
         let is_over = move || Instant::now() > until;
@@ -292,9 +294,10 @@ fn nothing_acknowledged_is_lost_and_all_nodes_agree() {
     assert!(tally.acknowledged > 20 * seconds && tally.unanswered > 0, "{tally:?}");
 }
 
-/// The check must be able to fail: here a node and the stream are both set back, so that nobody has what the node acknowledged last.
+/// The check must be able to fail. Here a node and the stream are both rolled back, so the node's last acknowledged
+/// changes are lost.
 #[test]
-fn a_node_and_its_stream_of_a_moment_ago_are_found_out() {
+fn rolling_back_a_node_and_the_stream_is_detected() {
     let mut fleet = Fleet::start();
     let mut clients = fleet.clients(1);
     work_for(&mut clients, &fleet, Duration::from_secs(1));
@@ -315,9 +318,9 @@ fn a_node_and_its_stream_of_a_moment_ago_are_found_out() {
     assert!(!wrong.is_empty());
 }
 
-/// And here it never had it on its disk.
+/// The check must be able to fail. Here the node never stored its changes on its disk.
 #[test]
-fn a_node_that_keeps_nothing_is_found_out() {
+fn a_node_without_durability_is_detected() {
     let mut fleet = Fleet::start();
     let mut clients = fleet.clients(2);
     fleet.server.kill();

@@ -1,7 +1,5 @@
 //! The modules under test.
 
-#[path = "../../src/history/bell.rs"]
-mod bell;
 #[path = "../../src/history/compare.rs"]
 mod compare;
 #[path = "../../src/history/growth.rs"]
@@ -28,6 +26,8 @@ mod stack;
 mod step;
 #[path = "../../src/history/table.rs"]
 mod table;
+#[path = "../../src/history/waker.rs"]
+mod waker;
 #[path = "../../src/history/walk.rs"]
 mod walk;
 

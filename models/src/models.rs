@@ -5,7 +5,7 @@
 //! be seen, and the *set* of what it saw: a checker that explored nothing would pass the first and fail the second.
 
 use super::index::Index;
-use super::limits::Limits;
+use super::limits::HistoryLimits;
 use super::memory::CHUNK_BYTES;
 use super::shape::Version;
 use crate::sync::Ordering;
@@ -65,7 +65,7 @@ fn together<const N: usize>(index: &Arc<Index>, parts: [fn(&Index) -> (u64, u64)
 }
 
 fn index(chunks: usize) -> Arc<Index> {
-    Arc::new(Index::new(Limits { max_pairs: 100, max_bytes: chunks * CHUNK_BYTES }).unwrap())
+    Arc::new(Index::new(HistoryLimits { max_pairs: 100, max_bytes: chunks * CHUNK_BYTES }).unwrap())
 }
 
 /// Without memory for a second table, so that nothing grows.

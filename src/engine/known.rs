@@ -1,4 +1,4 @@
-//! What is looked up by number before the rule is asked: the one part of a decision that waits for memory.
+//! The lookups before the rule is evaluated. They are the only part of a decision that waits for memory.
 
 use crate::decision::{Decision, SourceCall};
 use crate::history::{History, LastCall, Register, Spot};
@@ -8,17 +8,18 @@ use crate::plan::{AgentEntry, NumberEntry, Plan};
 use crate::slot::{NumberSlot, Scope};
 use crate::time::Timestamp;
 
-/// Calls that are looked up together: as many misses as a core can have open, and some.
+/// The number of calls that are looked up together: somewhat more than the cache misses that a core can have
+/// outstanding.
 pub(super) const BATCH: usize = 32;
 
-/// What is known of a call.
+/// The facts about a call that the rule reads.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
-    /// The dialed number, if it is ours.
+    /// The dialed number's entry, if the number is in the plan.
     pub(super) number: Option<&'a NumberEntry>,
     /// Whether the caller is a number.
     pub(super) is_number: bool,
-    /// The pair's last call, if it is one that counts.
+    /// The last call to the caller from the dialed number. `None` if there is none, or if it was erased.
     pub(super) last: Option<LastKnown<'a>>,
 }
 
@@ -33,7 +34,7 @@ pub(super) struct LastKnown<'a> {
 impl<'a> Known<'a> {
     #[inline(always)]
     pub(super) fn of(plan: &'a Plan, history: &History, dialed: E164, caller: Caller) -> Self {
-        // Where the pair lies follows from the two numbers alone: its line is on its way while the plan is read.
+        // The pair's place follows from the two numbers alone, so its line is loaded while the plan is read.
         let contact = prefetch(history, dialed, caller);
         let number = plan.dialed_entry(dialed);
         let register = register(history, number, contact);
@@ -42,8 +43,9 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Decides up to [`BATCH`] calls. One kind of look-up follows the other, each on its way for all calls before the first is waited
-/// for: loops this short have many rounds under way at once, without being told to.
+/// Decides up to [`BATCH`] calls. The lookups are done one kind after another, each for all calls before the first
+/// result is used. These loops are so short that the processor overlaps many of their iterations without explicit
+/// prefetches.
 #[inline(always)]
 pub(super) fn decide_each<'a>(
     plan: &'a Plan,
@@ -56,7 +58,7 @@ pub(super) fn decide_each<'a>(
     for (number, (dialed, _)) in numbers.iter_mut().zip(calls) {
         *number = plan.dialed_entry(*dialed);
     }
-    // Where there is no pair, nobody looks at what is found instead: a line of the rule before that decides.
+    // Calls without a pair look up a default one. An earlier line of the rule decides them, so the result is not used.
     let mut pairs = [(Scope::from(NumberSlot::default()), Spot::default()); BATCH];
     for (pair, ((dialed, caller), number)) in pairs.iter_mut().zip(calls.iter().zip(&numbers)) {
         if let (Some(number), Some(caller)) = (number, caller.number()) {
@@ -82,7 +84,7 @@ impl<'a> LastKnown<'a> {
     fn of(plan: &'a Plan, register: Register) -> Option<Self> {
         match register.read() {
             LastCall::Placed { at, outcome, source } => {
-                // An agent that this plan does not know yet counts as none: the call came with a later configuration.
+                // An agent that this plan does not know counts as no history: the call came with a later configuration.
                 let source = plan.agent_entry(source)?;
                 Some(Self { at, outcome, source })
             }
@@ -91,7 +93,7 @@ impl<'a> LastKnown<'a> {
     }
 }
 
-/// Brings near what the history knows of the two numbers; where that is. `None`: the caller is no number.
+/// Prefetches the pair's line. Returns the pair's place, or `None` if the caller is not a number.
 #[inline(always)]
 fn prefetch(history: &History, dialed: E164, caller: Caller) -> Option<Spot> {
     let spot = history.spot(dialed, caller.number()?);

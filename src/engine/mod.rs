@@ -1,8 +1,8 @@
-//! The engine: the plan and the history, joined by the rule.
+//! The engine: applies the rule to the plan and the history.
 
 #![allow(
     clippy::inline_always,
-    reason = "measured: what is known of a call stays in registers, and a decision takes a tenth fewer instructions"
+    reason = "measured: the facts about a call stay in registers, and a decision takes a tenth fewer instructions"
 )]
 
 mod known;
@@ -28,31 +28,31 @@ use std::io;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Pairs that an engine takes unless told otherwise: a hundred million.
+/// The default maximum number of pairs of an engine: a hundred million.
 pub const DEFAULT_MAX_PAIRS: usize = 100_000_000;
 
-/// Decides which agent takes an inbound call. Share it by reference or in an [`Arc`]; every method takes `&self`.
+/// Decides which agent answers an inbound call. Share it by reference or in an [`Arc`]: every method takes `&self`.
 ///
 /// # Cost
-/// [`resolve`](Self::resolve) allocates nothing, reads no clock and takes no lock on the plan.
-/// [`apply`](Self::apply) of a call is one write to the history; of a configuration it copies a few chunks of the plan.
+/// [`resolve`](Self::resolve) does not allocate, read a clock or lock the plan. For a call, [`apply`](Self::apply)
+/// writes once to the history. For a configuration, it copies a few chunks of the plan.
 #[derive(Debug)]
 pub struct Engine {
     plan: Published,
     history: Arc<History>,
     metrics: Metrics,
     tallies: Tallies,
-    /// Configurations are applied one after another. Decisions never touch this.
+    /// Serialises changes of the configuration. Decisions never use it.
     configuring: Mutex<Retired>,
 }
 
 impl Engine {
-    /// An engine with an empty plan and an empty history of up to [`DEFAULT_MAX_PAIRS`].
+    /// Returns an engine with an empty plan, and an empty history for up to [`DEFAULT_MAX_PAIRS`] pairs.
     pub fn new() -> Self {
         Self::with_max_pairs(DEFAULT_MAX_PAIRS)
     }
 
-    /// An engine whose history takes up to `max_pairs` pairs.
+    /// Returns an engine whose history holds up to `max_pairs` pairs.
     pub fn with_max_pairs(max_pairs: usize) -> Self {
         Self {
             plan: Published::new(Plan::new()),
@@ -65,41 +65,46 @@ impl Engine {
 
     /// Decides where a call from `caller` to `dialed` goes: the first line of the rule that applies.
     ///
-    /// A pure function of the plan, the history and its arguments. Never fails, blocks, allocates or reads a clock.
+    /// The result depends only on the plan, the history and the arguments. This function never fails, blocks, allocates
+    /// or reads a clock.
     pub fn resolve(&self, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
         self.resolve_on(&self.plan.load(), dialed, caller, now)
     }
 
-    /// The same on a plan that the caller holds, for those who read more of it than the decision. The plan is this engine's,
-    /// current or not.
+    /// Decides a call as [`resolve`](Self::resolve) does, on a plan that the caller already holds. Use it to read more
+    /// from that plan than the decision. The plan must be a current or earlier plan of this engine.
     pub fn resolve_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
         let decision = rule::decide(plan, &Known::of(plan, &self.history, dialed, caller), now, &mut ());
         self.metrics.count(&decision);
         decision
     }
 
-    /// The same decision from the same code, with every line tried and what it saw. Allocates; is not counted.
+    /// Decides a call as [`resolve`](Self::resolve) does, and returns each line that was tried and the facts it
+    /// compared. Runs the code of `resolve`, but allocates, and does not count the decision in the metrics.
     pub fn explain(&self, dialed: E164, caller: Caller, now: Timestamp) -> Trace {
         self.explain_on(&self.plan.load(), dialed, caller, now)
     }
 
-    /// The same on a plan that the caller holds: this engine's, current or not, or one made from it to see what would be.
+    /// Explains a decision on a plan that the caller already holds. It may be a current or earlier plan of this engine,
+    /// or one derived from it, to see the effect of a change.
     pub fn explain_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Trace {
         let mut steps = Vec::new();
         let decision = rule::decide(plan, &Known::of(plan, &self.history, dialed, caller), now, &mut steps);
         Trace { decision, steps }
     }
 
-    /// A handle for one worker thread, which pays a single load for the plan while it stays the same.
+    /// Returns a handle for one worker thread. While the plan stays the same, a decision through the handle loads it
+    /// with one atomic load.
     pub fn reader(&self) -> Reader<'_> {
         Reader { plan: self.plan.cached(), engine: self }
     }
 
-    /// Applies an event. A replayed event changes nothing; calls and erasures converge whatever their order.
+    /// Applies an event. An event that is applied twice changes nothing the second time. Calls and erasures converge in
+    /// any order.
     ///
     /// # Errors
-    /// [`ApplyError::Config`] for a configuration that is invalid or does not follow the last one,
-    /// [`ApplyError::Full`] at the history's ceiling.
+    /// Returns [`ApplyError::Config`] if a configuration is invalid or does not follow the last one, and
+    /// [`ApplyError::Full`] if the history has reached its maximum size.
     pub fn apply(&self, event: &Event) -> Result<Applied, ApplyError> {
         match event {
             Event::Call(call) => Ok(self.record(call)?),
@@ -108,11 +113,11 @@ impl Engine {
         }
     }
 
-    /// Makes the next configuration of these changes and applies it: for embedders without a store. They take effect
-    /// together, for every decision that begins after this returns.
+    /// Builds the next configuration from these changes and applies it, for programs that use no store. All changes
+    /// take effect together, for each decision that begins after this function has returned.
     ///
     /// # Errors
-    /// The first change that cannot be made; then none is.
+    /// Returns the error of the first invalid change. Then none of the changes is made.
     pub fn configure(
         &self,
         environment: EnvironmentId,
@@ -127,19 +132,20 @@ impl Engine {
         Ok(configuration)
     }
 
-    /// Decides many calls at once: their pairs' lines are all on their way before the first is decided. All at the same
-    /// moment and on the same plan. Allocates nothing.
+    /// Decides many calls at the same moment and on the same plan, without allocating. The memory accesses of the calls
+    /// overlap, which makes a batch faster than single decisions.
     ///
     /// # Panics
-    /// If the slices differ in length.
+    /// Panics if the slices have different lengths.
     pub fn resolve_batch(&self, calls: &[(E164, Caller)], now: Timestamp, decisions: &mut [Decision]) {
         self.resolve_batch_on(&self.plan.load(), calls, now, decisions);
     }
 
-    /// The same on a plan that the caller holds, as [`resolve_on`](Self::resolve_on).
+    /// Decides many calls as [`resolve_batch`](Self::resolve_batch) does, on a plan that the caller already holds. See
+    /// [`resolve_on`](Self::resolve_on) for the plan.
     ///
     /// # Panics
-    /// If the slices differ in length.
+    /// Panics if the slices have different lengths.
     pub fn resolve_batch_on(&self, plan: &Plan, calls: &[(E164, Caller)], now: Timestamp, decisions: &mut [Decision]) {
         assert_eq!(calls.len(), decisions.len(), "a decision for each call");
         for (calls, decisions) in calls.chunks(BATCH).zip(decisions.chunks_mut(BATCH)) {
@@ -148,40 +154,41 @@ impl Engine {
         self.metrics.count_all(decisions);
     }
 
-    /// Starts the thread that grows the history so that its writers need not; `None` where there is one already. Without
-    /// one, writers do all of that in small steps. Ends when dropped. Start it after a fork, not before.
+    /// Starts the thread that grows the history, so that writers need not. Returns `None` if there is already one.
+    /// Without this thread, writers grow the history in small steps. The thread ends when the handle is dropped. In a
+    /// process that forks, start it after the fork.
     ///
     /// # Errors
-    /// Where the system does not give a thread.
+    /// Returns an error if the system cannot create the thread.
     pub fn keeper(&self) -> io::Result<Option<Keeper>> {
         Keeper::start(&self.history)
     }
 
-    /// The plan that decisions read now.
+    /// Returns the plan that decisions read.
     pub fn plan(&self) -> Arc<Plan> {
         self.plan.load_full()
     }
 
-    /// The same for a moment: as cheap as a decision's own load.
+    /// Returns the plan that decisions read, for a short time: this costs as little as a decision's own load.
     #[cfg(feature = "capi")]
     pub(crate) fn read_plan(&self) -> impl Deref<Target = Arc<Plan>> + '_ {
         self.plan.load()
     }
 
-    /// The history that decisions read.
+    /// Returns the history that decisions read.
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// What has been counted so far.
+    /// Returns the metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 }
 
-/// Decisions that are part of the statistics.
+/// Decisions that count in the statistics.
 impl Engine {
-    /// As [`resolve_on`](Self::resolve_on), of a call that is there to be routed and not only asked about: it is counted.
+    /// Decides a call that is really routed, as [`resolve_on`](Self::resolve_on) does, and counts it in the statistics.
     pub(crate) fn route_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Routed {
         let mut tally = None;
         let known = Known::of(plan, &self.history, dialed, caller);
@@ -193,21 +200,21 @@ impl Engine {
         Routed { decision, tally }
     }
 
-    /// What has been counted and not carried over yet.
+    /// Returns the counts that were not yet copied to the store.
     pub(crate) fn tallies(&self) -> &Tallies {
         &self.tallies
     }
 }
 
-/// What a service does besides: it validates and logs before it applies.
+/// Functions for a service, which validates and logs a change before it applies it.
 impl Engine {
-    /// Replaces the plan by one that was made from it.
+    /// Replaces the plan with one that was derived from it.
     pub(crate) fn publish(&self, plan: impl Into<Arc<Plan>>) {
         let mut retired = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
         self.replace(&mut retired, self.plan.load_full(), plan);
     }
 
-    /// Puts back many of what an earlier run had: their lines are on their way before the first is written.
+    /// Restores many pairs of an earlier run. Their lines are prefetched before the first one is written.
     pub(crate) fn restore_all(&self, registers: &[Write]) -> Result<(), Full> {
         for some in registers.chunks(BATCH) {
             for (scope, contact, _) in some {
@@ -220,15 +227,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts back what an earlier run had.
+    /// Restores a pair of an earlier run.
     pub(crate) fn restore(&self, scope: Scope, contact: E164, register: Register) -> Result<(), Full> {
         self.history.merge(scope, contact, register).map(|_| ())
     }
 }
 
 impl Engine {
-    /// Puts `plan` in the place of `before`. The history is told of new numbers first: decisions on the new plan look for
-    /// their pairs where the dialed number says.
+    /// Replaces the plan `before` with `plan`. First tells the history about new numbers, because decisions on the new
+    /// plan look for a pair at the place that is computed from the dialed number.
     fn replace(&self, retired: &mut Retired, before: Arc<Plan>, plan: impl Into<Arc<Plan>>) {
         let plan = plan.into();
         for (slot, number) in plan.numbers_since(&before) {
@@ -251,9 +258,10 @@ impl Engine {
         Ok(if before >= Some(register) { Applied::Unchanged } else { Applied::Recorded })
     }
 
-    /// An erasure may have passed between the look at it and the write of the call. It publishes itself before it looks
-    /// for pairs, the call publishes its pair before it looks for an erasure, and a fence stands between the two on either
-    /// side: at least one of them sees the other.
+    /// Erases the call again if an erasure was applied between the lookup of erasures and the write of the call.
+    ///
+    /// The erasure is published before it searches for pairs. The call publishes its pair before it looks for an
+    /// erasure. Between the two steps, each side has a `SeqCst` fence. At least one side therefore sees the other.
     fn erase_again(&self, plan: &Plan, call: &Call, scope: Scope, register: Register) -> Result<(), Full> {
         fence(Ordering::SeqCst);
         let environment = plan.environment_slot(call.environment).map(Scope::from);
@@ -269,7 +277,7 @@ impl Engine {
             return Ok(Applied::Ignored);
         };
         let register = Register::erasure(erasure.until);
-        // Even where there is no room to remember the erasure, what is there goes.
+        // If there is no room to store the erasure, existing pairs are erased all the same.
         let remembered = self.history.merge(environment.into(), erasure.contact, register);
         fence(Ordering::SeqCst);
         let mut pairs = 0;
@@ -297,8 +305,8 @@ impl Engine {
 /// A pair and the register that it must reach.
 pub(crate) type Write = (Scope, E164, Register);
 
-/// What a call writes, given what is `held` so far: nothing where its agent or number was never ours, or where it has been
-/// erased already.
+/// Returns the write that a call causes, given the registers that are `held` so far. Returns `None` if the plan never
+/// had the agent or the number, or if the call is already erased.
 pub(crate) fn call_write(plan: &Plan, call: &Call, held: impl Fn(Scope, E164) -> Option<Register>) -> Option<Write> {
     let (environment, number, agent) = plan.call_slots(call)?;
     let register = Register::call(call.at, call.outcome, agent);
@@ -306,7 +314,8 @@ pub(crate) fn call_write(plan: &Plan, call: &Call, held: impl Fn(Scope, E164) ->
     (!erased).then(|| (number.into(), call.to, register))
 }
 
-/// What an erasure writes, given what is `held` so far: itself, kept under the environment, then every pair it reaches.
+/// Returns the writes that an erasure causes, given the registers that are `held` so far. The first is the erasure
+/// itself, under the environment's scope. One follows for each pair that it erases.
 pub(crate) fn erasure_writes(
     plan: &Plan,
     erasure: &Erasure,
@@ -329,16 +338,16 @@ impl Default for Engine {
     }
 }
 
-/// A decision that was counted, and where.
+/// A decision that was counted, and the tally that counted it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Routed {
     /// Where the call goes.
     pub decision: Decision,
-    /// What it counts for; `None` where the dialed number is no callback agent's.
+    /// The tally of this decision, or `None` if no callback agent owns the dialed number.
     pub tally: Option<TallySlot>,
 }
 
-/// One worker thread's way to decisions.
+/// A handle for decisions on one worker thread.
 #[derive(Debug)]
 pub struct Reader<'a> {
     plan: Cached<'a>,
@@ -346,13 +355,13 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// As [`Engine::resolve`].
+    /// Decides where a call goes, as [`Engine::resolve`] does.
     pub fn resolve(&mut self, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
         self.engine.resolve_on(self.plan.load(), dialed, caller, now)
     }
 }
 
-/// A thread's way to the plan, which keeps the engine alive.
+/// A thread's handle to the plan, which keeps the engine alive.
 #[cfg(feature = "capi")]
 pub(crate) struct KeptPlan(CachedBy<PublishedOf>);
 
@@ -374,41 +383,41 @@ impl KeptPlan {
         Self(CachedBy::new(PublishedOf(engine)))
     }
 
-    /// The plan that decisions read now. The one that was read last stays in memory until this is asked again.
+    /// Returns the plan that decisions read. That plan stays in memory until the next call of this function.
     #[inline]
     pub(crate) fn load(&mut self) -> &Plan {
         self.0.load()
     }
 }
 
-/// What an event did.
+/// The effect of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Applied {
-    /// The call is the pair's last one now, or its outcome is.
+    /// The call, or its outcome, is now the last one of the pair.
     Recorded,
-    /// It was known already, or something later was.
+    /// The event was known already, or the history has a later one.
     Unchanged,
-    /// It belongs to no agent and number of the plan, or to what has been erased.
+    /// The agent or the number is not in the plan, or the call was already erased.
     Ignored,
-    /// So many pairs were forgotten.
+    /// The erasure removed pairs.
     Erased {
-        /// How many.
+        /// The number of pairs that were removed.
         pairs: u64,
     },
     /// The configuration is in force.
     Configured {
-        /// The plan's generation from now on.
+        /// The new generation of the plan.
         generation: u64,
     },
 }
 
-/// Why an event was not applied.
+/// The reason why an event was not applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ApplyError {
     /// The configuration is invalid, or does not follow the last one.
     Config(ConfigError),
-    /// The history is at its ceiling.
+    /// The history has reached its maximum size.
     Full(Full),
 }
 

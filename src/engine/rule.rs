@@ -1,7 +1,7 @@
-//! The rule: nine lines, of which the first that applies decides.
+//! The rule: nine lines. The first line that applies decides.
 //!
-//! One function serves the fast path and the explanation: it is generic over an [`Observer`], which is nothing on the
-//! fast path.
+//! One function serves both decisions and explanations: it is generic over an [`Observer`], which does nothing in a
+//! decision.
 
 use super::known::{Known, LastKnown};
 use crate::decision::{Candidate, Decision, Reason, Route, Saw, Step};
@@ -10,11 +10,11 @@ use crate::plan::{AgentEntry, Feed, Feeds, NumberEntry, Plan};
 use crate::slot::TallySlot;
 use crate::time::{Lookback, Timestamp};
 
-/// Watches the rule at work. `what` is only called by an observer that keeps it.
+/// Observes the evaluation of the rule. Only an observer that keeps the facts calls `what`.
 pub(super) trait Observer {
     fn saw(&mut self, line: Reason, applies: bool, what: impl FnOnce() -> Saw);
 
-    /// Where the call counts, as far as it is known; the last word holds.
+    /// Sets the tally that counts the call. A later call of this function replaces the tally.
     fn counts(&mut self, _tally: impl FnOnce() -> Option<TallySlot>) {}
 }
 
@@ -28,7 +28,7 @@ impl Observer for Vec<Step> {
     }
 }
 
-/// Notes where the call counts, and nothing else.
+/// Keeps the tally that counts the call, and nothing else.
 impl Observer for Option<TallySlot> {
     fn saw(&mut self, _: Reason, _: bool, _: impl FnOnce() -> Saw) {}
 
@@ -97,7 +97,7 @@ fn default_route(plan: &Plan, number: &NumberEntry) -> Route {
     number.default_agent.map_or(Route::Unrouted, |slot| Route::Default(plan.named_agent(slot).id))
 }
 
-/// Lines 5 to 8: what a candidate has to get past, in order.
+/// The facts that lines 5 to 8 compare with each candidate.
 #[derive(Clone, Copy)]
 struct Tried<'a> {
     plan: &'a Plan,
@@ -106,7 +106,7 @@ struct Tried<'a> {
     age_millis: u64,
 }
 
-/// The lines that sort candidates out, in order, and the one for what remains.
+/// The lines that reject candidates, in order, and the line for a candidate that remains.
 const LINES: [Reason; 5] = [
     Reason::NumberNotOwned,
     Reason::CallbackAgentUnpublished,
@@ -116,8 +116,8 @@ const LINES: [Reason; 5] = [
 ];
 
 impl<'a> Tried<'a> {
-    /// The reason, and the agent where there is one: the first candidate past every line, since candidates stand with
-    /// the role that was configured last first. Without one, the line at which the last candidates dropped out.
+    /// Returns the first candidate that passes every line. The candidates are in the order of their configuration, the
+    /// last one first. If no candidate passes, returns the line that rejected the last remaining candidates.
     #[inline(always)]
     fn best_of(&self, first: Feed, others: &[Feed]) -> (Reason, Option<Taker<'a>>) {
         match self.try_one(first) {
@@ -127,7 +127,7 @@ impl<'a> Tried<'a> {
         }
     }
 
-    /// The same from the second candidate on, which few sources have.
+    /// Continues with the second candidate, which few sources have.
     #[inline(never)]
     fn best_of_others(self, mut furthest: Reason, others: &[Feed]) -> (Reason, Option<Taker<'a>>) {
         for feed in others {
@@ -140,7 +140,7 @@ impl<'a> Tried<'a> {
         (furthest, None)
     }
 
-    /// The candidate, and the line at which it drops out; [`Reason::Matched`] if it remains.
+    /// Returns the candidate, and the line that rejects it, or [`Reason::Matched`] if none does.
     #[inline(always)]
     fn try_one(&self, feed: Feed) -> (Reason, &'a AgentEntry) {
         let agent = self.plan.named_agent(feed.agent);
@@ -161,7 +161,7 @@ impl<'a> Tried<'a> {
         own.unwrap_or_else(|| self.plan.lookback(self.number.environment))
     }
 
-    /// Shows each line that was tried with the candidates that had come so far.
+    /// Reports each line that was tried, with the candidates that had passed the lines before it.
     #[inline(always)]
     fn show(&self, candidates: &Feeds, reason: Reason, winner: Option<&AgentEntry>, observer: &mut impl Observer) {
         for line in LINES.into_iter().take_while(|line| *line <= reason) {
@@ -178,7 +178,7 @@ impl<'a> Tried<'a> {
     }
 }
 
-/// An agent that takes a callback, and where that counts.
+/// The agent that gets a callback, and the tally that counts it.
 type Taker<'a> = (&'a AgentEntry, TallySlot);
 
 #[cfg(test)]
@@ -190,7 +190,7 @@ mod tests {
     use crate::{AgentId, Engine, EnvironmentId, NumberId, Reason};
 
     #[test]
-    fn a_call_of_an_agent_that_the_plan_does_not_know_yet_is_no_history() {
+    fn a_call_by_an_agent_of_a_later_plan_counts_as_no_history() {
         let number = |digits| E164::from_digits(digits).expect("digits");
         let (ours, contact, at) = (number("12125550100"), number("12125550143"), Timestamp::from_secs(1_800_000_000));
         let (environment, agent) = (EnvironmentId::from_u128(1), AgentId::from_u128(1));

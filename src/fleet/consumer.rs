@@ -1,4 +1,4 @@
-//! From the stream to the service.
+//! Consumes the stream: passes its messages to the service.
 
 mod configurations;
 mod place;
@@ -20,58 +20,59 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-/// Bytes of payload that are committed together.
+/// The approximate number of payload bytes that are consumed together.
 const AT_ONCE: usize = 1 << 20;
-/// How often the stream is asked where it ends.
+/// The time between two requests for the stream's bounds, in milliseconds.
 const ASK_EVERY: u64 = 1_000;
-/// For how long a message that is known to be there is waited for.
+/// How long to wait for a message that the stream is known to hold.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-/// Beats of other nodes after which they are no peers any more.
+/// The number of heartbeat intervals without a message after which a node is no longer counted as a peer.
 const MISSED_BEATS: u32 = 6;
 
-/// Takes what the stream has behind the node's place, hands it to the service, and stores the place with it.
-#[allow(clippy::struct_excessive_bools, reason = "each is of something else")]
+/// Consumes the messages after the node's place, passes them to the service, and stores the place in the same commit.
+#[allow(clippy::struct_excessive_bools, reason = "the flags are independent")]
 pub(super) struct Consumer {
     link: Arc<Link>,
     service: Arc<Service>,
     aside: Arc<dyn Aside>,
-    /// As far as it was taken, and as far as it was committed.
+    /// The place after the last message read, and the place that was last committed.
     place: Place,
     committed: Place,
     has_joined: bool,
-    /// Whether the stream is known to be the one that the place is of, since it was last away.
+    /// Whether the stream was checked, since the connection was last lost, to be the one that `place` refers to.
     is_checked: bool,
-    /// Where the stream ended when it was there again, and when that was.
+    /// The stream's end when it was last reachable again, and the time of that.
     target: Position,
     back_at: Timestamp,
     asked_at: Option<Timestamp>,
     last: Position,
-    /// Whether it has seen every configuration that the stream had up to its place.
+    /// Whether the node has seen every configuration that the stream held up to the place.
     is_whole: bool,
-    /// Own messages that came by and whose acknowledgement has not been looked for.
+    /// Own messages that were delivered and not yet matched with their acknowledgements.
     own: VecDeque<(Position, u64)>,
     peers: HashMap<NodeId, Timestamp>,
-    /// A snapshot that is on its way into the store: until then no place is stored.
+    /// The result of writing a snapshot to the store. No place is stored while it is pending.
     storing: Option<mpsc::Receiver<Result<(), ServiceError>>>,
-    /// Whether to wait for it, so that one step after another is the same every time.
+    /// Whether to block until the snapshot is stored, so that a simulation is deterministic.
     waits: bool,
-    pace: Pace,
+    progress: Progress,
 }
 
-/// What is read of the messages, for how far behind the node is.
+/// Counts of what was read, to estimate how far the node is behind.
 #[derive(Default)]
-struct Pace {
+struct Progress {
     messages: u64,
     events: u64,
     sent_at: Option<Timestamp>,
 }
 
-/// What is handed in together.
+/// Events that are committed together.
 #[derive(Default)]
 struct Load {
     events: Vec<Event>,
-    /// Configurations among them.
+    /// The number of configurations among the events.
     configurations: u64,
+    /// The number of events that count as consumed from other nodes.
     others: u64,
 }
 
@@ -95,11 +96,11 @@ impl Consumer {
             peers: HashMap::new(),
             storing: None,
             waits,
-            pace: Pace::default(),
+            progress: Progress::default(),
         }
     }
 
-    /// Takes what comes next; waits that long for it where there is nothing.
+    /// Consumes the next messages. If there are none, waits up to `wait` for the first.
     pub(super) fn step(&mut self, wait: Duration) -> Result<Did, StepError> {
         if self.link.state().away.is_some() {
             self.is_checked = false;
@@ -125,7 +126,7 @@ impl Consumer {
         };
         let did = if deliveries.is_empty() { Did::Nothing } else { Did::Some };
         match self.take(deliveries) {
-            // What the stream has forgotten may be in a snapshot.
+            // A snapshot may hold the configuration that the stream no longer has.
             Err(StepError::Missing { sequence }) if self.place.position.0 > 0 => {
                 let bounds = self.link.stream.bounds()?;
                 self.start_over(&bounds)?;
@@ -140,7 +141,7 @@ impl Consumer {
     fn take(&mut self, deliveries: Vec<Delivery>) -> Result<(), StepError> {
         let taken = self.try_take(deliveries);
         if taken.is_err() {
-            // What was taken and not committed comes again.
+            // The stream delivers the uncommitted messages again.
             self.place = self.committed;
             let committed = self.committed.position;
             self.own.retain(|(position, _)| *position <= committed);
@@ -152,7 +153,7 @@ impl Consumer {
         let mut load = Load::default();
         let now = self.link.now();
         for Delivery { position, subject, payload } in deliveries {
-            // Delivered twice.
+            // The message was delivered twice.
             if position <= self.place.position {
                 continue;
             }
@@ -160,7 +161,7 @@ impl Consumer {
             match message::read(&payload) {
                 Ok(message) => {
                     if let Err(error) = self.take_message(message, subject, position, print, now, &mut load) {
-                        // Those before it need not come again.
+                        // Commit the messages before this one, so that they are not consumed again.
                         self.hand_in(load)?;
                         return Err(error);
                     }
@@ -172,7 +173,7 @@ impl Consumer {
                 Err(Unreadable::Damaged) => self.link.metrics.count_refused(1),
             }
             (self.place.position, self.place.witness) = (position, print);
-            self.pace.messages += 1;
+            self.progress.messages += 1;
         }
         self.hand_in(load)
     }
@@ -192,11 +193,11 @@ impl Consumer {
         } else {
             self.peers.insert(message.node, now);
         }
-        self.pace.sent_at = Some(message.sent_at);
+        self.progress.sent_at = Some(message.sent_at);
         match message.body {
             Body::Events(events) => {
-                self.pace.events += events.len() as u64;
-                // It has been committed here before it was published.
+                self.progress.events += events.len() as u64;
+                // The node committed its own events before it published them.
                 if !is_own && self.keeps(subject) {
                     load.others += events.len() as u64;
                     load.events.extend(events);
@@ -217,7 +218,8 @@ impl Consumer {
         }
     }
 
-    /// Whether calls of this subject are this node's to keep. An erasure is in each, and so among those.
+    /// Returns whether this node keeps the calls of this subject. Each erasure is published in every partition, so a
+    /// node with a share receives it as well.
     fn keeps(&self, subject: Subject) -> bool {
         match subject {
             Subject::Calls(partition) => self.link.settings.share.takes(partition),
@@ -225,12 +227,13 @@ impl Consumer {
         }
     }
 
-    /// Commits what was taken, the place with it, and that the outbox is rid of what the stream has brought back.
+    /// Commits the events and the place, and removes the outbox entries whose messages the stream has delivered back.
     fn hand_in(&mut self, Load { events, others, .. }: Load) -> Result<(), StepError> {
         let published = self.look_for_own()?;
         let republished = {
             let state = self.link.state();
-            // Acknowledged is not enough: what has not come by may be lost, and after a restart nobody would know.
+            // An acknowledgement is not enough: a message that was not delivered back may be lost, and a restarted node
+            // would not know.
             let is_back = |(epoch, last)| epoch == state.epoch && last <= self.place.position;
             self.place.republish && state.republished.is_some_and(is_back)
         };
@@ -259,7 +262,10 @@ impl Consumer {
         Ok(())
     }
 
-    /// Own messages that the stream has acknowledged must come by where it said. The last entry of the outbox among them.
+    /// Matches acknowledgements with the own messages that were delivered. Returns the last outbox entry among them.
+    ///
+    /// # Errors
+    /// Begins again and returns [`StepError::Lost`] if a message is not at the position that the stream acknowledged.
     fn look_for_own(&mut self) -> Result<Option<u64>, StepError> {
         let mut published = None;
         if let Some(lost) = self.lost_configuration() {
@@ -293,7 +299,9 @@ impl Consumer {
                 (Event::Configuration(configuration), Err(error)) => {
                     self.link.metrics.count_refused(1);
                     let sequence = configuration.sequence;
-                    self.conflict(format!("configuration {sequence} does not follow this node's: {error}"));
+                    self.conflict(format!(
+                        "configuration {sequence} of the stream does not fit this node's configuration: {error}"
+                    ));
                 }
                 (_, Err(_)) => self.link.metrics.count_refused(1),
                 (_, Ok(_)) => {}
@@ -308,19 +316,20 @@ impl Consumer {
         metrics.set_peers(self.peers.len());
         metrics.stand(self.place.position.0, self.last.0);
         let behind = self.last.0.saturating_sub(self.place.position.0);
-        let events = (behind * self.pace.events).checked_div(self.pace.messages).unwrap_or(behind);
-        let late = self.pace.sent_at.filter(|_| behind > 0).map_or(0, |sent_at| now.millis_since(sent_at));
+        let events = (behind * self.progress.events).checked_div(self.progress.messages).unwrap_or(behind);
+        let late = self.progress.sent_at.filter(|_| behind > 0).map_or(0, |sent_at| now.millis_since(sent_at));
         metrics.set_lag(events, late);
     }
 }
 
-/// Hands in, and waits.
+/// Submits the changes, and waits until they are committed.
 pub(super) fn commit(service: &Service, consumed: Consumed) -> Result<Vec<Result<Applied, ServiceError>>, StepError> {
     let (done, answer) = mpsc::sync_channel::<Recording>(1);
     service.submit_consumed(consumed, move |recording| {
-        // Whoever waits is there until it is told.
+        // The receiver below waits for this result, so sending cannot fail.
         let _ = done.send(recording);
     });
-    let recording = answer.recv().map_err(|_| StepError::Damaged("the committer has ended"))?;
+    let recording =
+        answer.recv().map_err(|_| StepError::from(ServiceError::NotDurable("the commit thread has stopped".into())))?;
     Ok(recording?)
 }

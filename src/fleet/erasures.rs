@@ -1,7 +1,7 @@
-//! Erasures of contacts that nobody names any more.
+//! Erasures of contacts whose numbers are no longer stored.
 //!
-//! Who erased a contact keeps a pseudonym of it. Another node that takes the pseudonym in finds out whether it holds the contact by
-//! making the pseudonym of each contact that it holds.
+//! The node that erased a contact keeps only a pseudonym of it. A node that receives the pseudonym computes the
+//! pseudonym of each contact that it holds, and erases the contacts that match.
 
 use super::StepError;
 use super::consumer::commit;
@@ -16,11 +16,11 @@ use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Erasures to be remembered, and applied to what is there.
+/// Erasures under pseudonyms that are to be stored and applied.
 pub(super) struct Sweep(pub(super) Pseudonyms);
 
 impl Sweep {
-    /// Of environments that there are.
+    /// Keeps the erasures whose environments are in the plan.
     pub(super) fn of_message(
         plan: &Plan,
         keys: Vec<[u8; 32]>,
@@ -33,7 +33,8 @@ impl Sweep {
         Self(Pseudonyms { keys, erasures: erasures.iter().filter_map(slot).collect() })
     }
 
-    /// Remembers them first, so that no call comes in between, then forgets the contacts that are there.
+    /// Stores the erasures, then erases the matching contacts. This order ensures that calls which are recorded in
+    /// between are covered as well.
     pub(super) fn apply(self, service: &Service, aside: &Arc<dyn Aside>) -> Result<(), StepError> {
         let held = aside.erasures()?;
         let held: HashMap<_, _> =
@@ -49,7 +50,10 @@ impl Sweep {
     }
 }
 
-/// Forgets the contacts of these erasures. Costs a hash for each key and pair.
+/// Erases the contacts that these erasures match.
+///
+/// # Cost
+/// One hash for each key and pair.
 pub(super) fn sweep(service: &Service, pseudonyms: &Pseudonyms) -> Result<(), StepError> {
     let plan = service.plan();
     let mut by_name: HashMap<_, Register> = HashMap::new();

@@ -1,8 +1,9 @@
-//! Snapshots, and what the stream may forget because of them.
+//! Writes snapshots, and removes the messages that they cover from the stream.
 //!
-//! Whoever has all calls and finds a snapshot due publishes the last configuration again. Only one of several can: whoever is
-//! second is told that another came first. The message is what the snapshot is taken at, so its fingerprint can be compared later, and it names no contact, so
-//! that it may stay when all before it goes.
+//! A node that keeps all calls and finds a snapshot due publishes the last configuration again. If several nodes do so
+//! at once, the stream accepts one message and rejects the others. The snapshot is taken at the position of the
+//! accepted message, so the message's fingerprint can be compared later. The message names no contact, so it can stay
+//! when all messages before it are removed.
 
 use super::StepError;
 use super::consumer::PATIENCE;
@@ -22,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Sections that are ready before anybody reads them.
+/// The number of sections that are prepared before they are read.
 const READY: usize = 4;
 
 /// Writes a snapshot when one is due.
@@ -30,8 +31,10 @@ pub(super) struct Keeper {
     link: Arc<Link>,
     service: Arc<Service>,
     aside: Arc<dyn Aside>,
+    /// Whether the time of the newest snapshot was looked up.
     has_looked: bool,
-    /// A snapshot that is to be written when the node is there.
+    /// A snapshot to write once the node has consumed the stream up to its position, and the epoch in which it was
+    /// begun.
     due: Option<(Head, u64)>,
 }
 
@@ -40,10 +43,10 @@ impl Keeper {
         Self { link, service, aside, has_looked: false, due: None }
     }
 
-    /// Does what is due.
+    /// Begins or writes a snapshot if one is due.
     pub(super) fn step(&mut self) -> Result<Did, StepError> {
         let did = self.try_step();
-        // Told here, a lost connection is told nowhere else.
+        // The stream reports a lost connection only once: pass it on.
         if let Some(error) = did.as_ref().err().and_then(StepError::away) {
             self.link.away(error);
         }
@@ -79,7 +82,7 @@ impl Keeper {
     fn is_due(&self, now: Timestamp) -> bool {
         let state = self.link.state();
         let every = u64::try_from(self.link.settings.snapshot_every.as_millis()).unwrap_or(u64::MAX);
-        // Up to a tenth later, so that nodes which started together do not all try at once.
+        // A delay of up to a tenth, so that nodes that started together do not all try at once.
         let jitter = xxh3_64(&self.link.settings.node) % (every / 10 + 1);
         let is_old = |at: Timestamp| now.millis_since(at) >= every.saturating_add(jitter);
         self.link.settings.share.is_all()
@@ -96,7 +99,7 @@ impl Keeper {
             (state.sequence, state.epoch)
         };
         let taken_at = self.link.now();
-        // Without a configuration there is nothing; and one that is on its way to this node comes first.
+        // There is no configuration yet, or the last one has not reached this node's store.
         let Some(configuration) = self.aside.configuration(sequence)? else { return Ok(Did::Nothing) };
         match self.link.publish_configuration(&configuration) {
             Ok((at, witness)) => {
@@ -109,13 +112,16 @@ impl Keeper {
         }
     }
 
-    /// Only of a stream in which the message is that the snapshot is taken at: of one that has been rolled back meanwhile, nothing may
-    /// go, since what is there now may be in no snapshot; and where it has gone, another node's snapshot is newer than this.
+    /// Writes the snapshot and removes the messages that it covers, if the stream still holds the message at the
+    /// snapshot's position.
+    ///
+    /// If the stream was rolled back meanwhile, nothing may be removed, because its present messages may be in no
+    /// snapshot. If the message was removed, another node's snapshot is newer than this one.
     fn write(&self, head: Head) -> Result<(), StepError> {
         self.check(head)?;
         write(&self.link, &self.service, &self.aside, head)?;
         if let Err(error) = self.check(head) {
-            // It may have taken the place of a better one: the next is due at once.
+            // This snapshot may have replaced a better one, so the next one is due at once.
             self.link.state().snapshot_at = None;
             return Err(error);
         }
@@ -133,7 +139,8 @@ impl Keeper {
     }
 }
 
-/// Writes the state of a node that has consumed up to `head.at`, or further: what is newer than the snapshot says comes again.
+/// Writes the state of a node that has consumed the stream up to `head.at` or further. The stream delivers everything
+/// newer than `head.at` again.
 fn write(link: &Link, service: &Service, aside: &Arc<dyn Aside>, head: Head) -> Result<(), StepError> {
     let (sender, sections) = sync_channel::<Vec<u8>>(READY);
     let failed = Mutex::new(None);
@@ -143,21 +150,21 @@ fn write(link: &Link, service: &Service, aside: &Arc<dyn Aside>, head: Head) -> 
             if let Err(error) = produce(service, aside, head, &mut send) {
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
-            // The end of what is read.
+            // The reader sees the end of the content.
             drop(sender);
         };
         let thread = thread::Builder::new().name("dialback-snapshot".into()).spawn_scoped(scope, make);
         thread.map_err(StepError::Snapshot)?;
         let mut content = Content { sections, section: Vec::new(), at: 0, failed: &failed };
         let written = link.stream.write_snapshot(head.at, &mut content);
-        // Whoever makes it must not wait for somebody who reads no more.
+        // The producer must not wait for a reader that has stopped.
         drop(content);
         written.map_err(StepError::from)
     })?;
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-/// What the engine reads.
+/// The content of a snapshot, as the stream's engine reads it.
 struct Content<'a> {
     sections: Receiver<Vec<u8>>,
     section: Vec<u8>,
@@ -171,7 +178,7 @@ impl Read for Content<'_> {
             match self.sections.recv() {
                 Ok(section) => (self.section, self.at) = (section, 0),
                 Err(_) if self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() => {
-                    return Err(io::Error::other("the node could not be read"));
+                    return Err(io::Error::other("the node's state could not be read"));
                 }
                 Err(_) => return Ok(0),
             }
@@ -183,7 +190,7 @@ impl Read for Content<'_> {
     }
 }
 
-/// Makes one section after another; `send` says whether anybody wants more.
+/// Produces the sections in order. `send` returns whether more sections are wanted.
 fn produce(
     service: &Service,
     aside: &Arc<dyn Aside>,
@@ -198,13 +205,14 @@ fn produce(
         let text = serde_json::to_vec(&configuration).expect("a configuration has only text and integers");
         section.extend(u32::try_from(text.len()).expect("a configuration is far shorter").to_be_bytes());
         section.extend(text);
-        plan.advance(&configuration).map_err(|_| StepError::Damaged("the configurations"))?;
+        plan.advance(&configuration).map_err(|_| StepError::Damaged("a configuration"))?;
         if section.len() > RECORDS * 8 {
             is_wanted &= send(Section { kind: b'C', content: std::mem::take(&mut section) }.to_bytes());
         }
     }
     is_wanted &= send(Section { kind: b'C', content: section }.to_bytes());
-    // Before the pairs: one that is erased later is erased again by what follows the snapshot.
+    // Read the erasures before the pairs: a pair that is erased in between is erased again by a message after the
+    // snapshot.
     let kept = aside.erasures()?;
     is_wanted &= send(Section { kind: b'K', content: kept.keys.concat() }.to_bytes());
     let mut erasures = 0;
@@ -219,7 +227,7 @@ fn produce(
     let (mut pairs, mut content) = (0u64, Vec::new());
     service.history().for_each(|scope, contact, register| {
         let LastCall::Placed { source, .. } = register.read() else { return };
-        // What newer configurations brought comes again with them.
+        // Pairs of numbers and agents that newer configurations added follow the snapshot in the stream.
         if !is_wanted || plan.number_of_scope(scope).is_none() || plan.agent_id(source).is_none() {
             return;
         }

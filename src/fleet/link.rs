@@ -1,4 +1,4 @@
-//! What a node's threads and its service have in common.
+//! The state that a node's threads and its service share.
 
 use super::message::{self, Writer};
 use super::settings::Settings;
@@ -12,7 +12,8 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A node's connection to its fleet: the [`Sequencer`] of its service, and what a [`Node`](super::Node) works on.
+/// A node's connection to its fleet. It is the [`Sequencer`] of the node's service, and [`Node`](super::Node) works
+/// with it.
 pub struct Link {
     pub(super) settings: Settings,
     pub(super) stream: Arc<dyn Stream>,
@@ -22,50 +23,52 @@ pub struct Link {
     changed: Condvar,
 }
 
-/// How the node stands to its stream.
+/// How far the node has settled with its stream. This decides what it may publish.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Standing {
-    /// What the stream has is not known yet, or the node has configurations that the stream may lack.
+    /// The content of the stream is not known yet, or the stream may lack configurations of the node.
     Unsettled,
-    /// The stream has all configurations of the node. Whether others have more is waited for.
+    /// The stream has all configurations of the node. The node waits for nodes that may have more.
     Settling,
     /// Configurations can be changed.
     Settled,
-    /// The stream has other configurations than the node: it takes and gives no more of them.
+    /// The stream has other configurations than the node. The node neither accepts nor publishes configurations.
     Conflict(String),
 }
 
-/// What the stream acknowledged and has not brought back yet.
+/// A group of messages that the stream has acknowledged and not yet delivered back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Acked {
-    /// The last message of some that were published together.
+    /// The position of the last message in the group.
     pub(super) position: Position,
+    /// The fingerprint of that message.
     pub(super) fingerprint: u64,
-    /// The last entry of the outbox in them.
+    /// The last outbox entry in the group, or 0 if the messages are from no entry.
     pub(super) entry: u64,
 }
 
 pub(super) struct State {
     pub(super) standing: Standing,
-    /// Why the stream cannot be reached.
+    /// The reason why the stream is unreachable, or `None` if it is reachable.
     pub(super) away: Option<String>,
-    /// The last message about configurations that is known to be in the stream, and its sequence.
+    /// The last configuration message that is known to be in the stream, and its sequence.
     pub(super) configuration: Position,
     pub(super) sequence: u64,
-    /// The digests of the configuration of that sequence, and of the one before.
+    /// The digest of the configuration with that sequence, and the digest of the one before it.
     pub(super) digest: u64,
     pub(super) parent: u64,
     pub(super) acked: VecDeque<Acked>,
-    /// Rises when the stream turns out to have lost something: what was published before counts no more.
+    /// Increases when the node begins again. Messages published in an earlier epoch no longer count as published.
     pub(super) epoch: u64,
-    /// Up to where the node has consumed, and in force what it brought.
+    /// The position up to which the node has consumed the stream. The content of those messages is in force.
     pub(super) consumed: Position,
-    /// Whether all has to be published again; the epoch in which it has been, and where the last of it is.
+    /// Whether all data has to be published again.
     pub(super) republish: bool,
+    /// The epoch in which all data was published again, and the position of its last message.
     pub(super) republished: Option<(u64, Position)>,
-    /// When a node last began a snapshot, as far as was heard.
+    /// The time at which a node last began a snapshot, as far as this node knows.
     pub(super) snapshot_at: Option<Timestamp>,
-    /// The last entry of the outbox there is, and the last one that the stream has acknowledged.
+    /// The last outbox entry that exists, and the last one that the stream has acknowledged.
     last_entry: u64,
     acked_entry: u64,
     waiting: VecDeque<(u64, Timestamp, Acknowledge)>,
@@ -73,7 +76,7 @@ pub(super) struct State {
 }
 
 impl Link {
-    /// A connection to be.
+    /// Creates a link. [`Node::start`](super::Node::start) starts the work on it.
     pub fn new(settings: Settings, stream: Arc<dyn Stream>) -> Arc<Self> {
         let metrics = Arc::new(Fleet::default());
         metrics.set_lag_limit(u64::try_from(settings.lag_limit.as_millis()).unwrap_or(u64::MAX));
@@ -99,12 +102,12 @@ impl Link {
         Arc::new(Self { settings, stream, metrics, writer, state: Mutex::new(state), changed: Condvar::new() })
     }
 
-    /// What is counted.
+    /// Returns the fleet's metrics.
     pub fn metrics(&self) -> &Arc<Fleet> {
         &self.metrics
     }
 
-    /// Whether all that the node has is still to be published again.
+    /// Returns whether the node still has to publish all its data again.
     #[cfg(feature = "__testing")]
     #[doc(hidden)]
     pub fn is_republishing(&self) -> bool {
@@ -123,7 +126,8 @@ impl Link {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes a configuration: the one after the last that is known, or that one again. The position it got, and its fingerprint.
+    /// Publishes a configuration: the one after the last known one, or the last known one again. Returns its position
+    /// and fingerprint.
     pub(super) fn publish_configuration(&self, configuration: &Configuration) -> Result<(Position, u64), StreamError> {
         let (last, parent) = {
             let state = self.state();
@@ -136,7 +140,7 @@ impl Link {
         Ok((position, message::fingerprint(&payload)))
     }
 
-    /// Notes that the stream cannot be reached, and whatever else that says.
+    /// Records that the stream is unreachable. The node is unsettled from then on, unless it is in conflict.
     pub(super) fn away(&self, error: &StreamError) {
         let mut state = self.state();
         state.away = Some(error.to_string());
@@ -147,7 +151,7 @@ impl Link {
         self.show();
     }
 
-    /// The stream is taken from its beginning: what was known of it is not known any more.
+    /// Forgets what was known about the stream, because the node consumes it from the beginning again.
     pub(super) fn begin_again(&self) {
         let mut state = self.state();
         state.standing = Standing::Unsettled;
@@ -156,7 +160,7 @@ impl Link {
         state.consumed = Position::START;
     }
 
-    /// Notes how the node stands.
+    /// Records that the stream is reachable, and the node's standing, unless the node is in conflict.
     pub(super) fn stand(&self, standing: Standing) {
         let mut state = self.state();
         state.away = None;
@@ -180,21 +184,21 @@ impl Link {
         self.metrics.set_state(shown);
     }
 
-    /// Notes that all has been published again in this epoch. The last of it that has not come by is the last that was acknowledged:
-    /// nobody else publishes calls.
+    /// Records that all data was published again in this epoch. Only the publisher publishes calls, so the last
+    /// acknowledged message is the last one of them.
     pub(super) fn republished(&self, epoch: u64) {
         let mut state = self.state();
         let last = state.acked.back().map_or(Position::START, |acked| acked.position);
         state.republished = Some((epoch, last));
     }
 
-    /// Whether calls may be published: not before the configurations that they need.
+    /// Returns whether calls may be published. The configurations that they refer to come first.
     pub(super) fn may_publish(&self) -> bool {
         let state = self.state();
         state.away.is_none() && state.standing != Standing::Unsettled
     }
 
-    /// Notes what the stream has acknowledged, and tells those who wait for it.
+    /// Records an acknowledgement of the stream, and completes the requests that waited for it.
     pub(super) fn acknowledged(&self, acked: Acked) {
         let mut state = self.state();
         state.acked.push_back(acked);
@@ -207,12 +211,12 @@ impl Link {
         }
     }
 
-    /// The last entry of the outbox that the stream has acknowledged.
+    /// Returns the last outbox entry that the stream has acknowledged.
     pub(super) fn acked_entry(&self) -> u64 {
         self.state().acked_entry
     }
 
-    /// Tells those who have waited long enough.
+    /// Completes the requests that have waited for `replicated_wait` with an error.
     pub(super) fn expire(&self) {
         let now = self.now();
         let wait = u64::try_from(self.settings.replicated_wait.as_millis()).unwrap_or(u64::MAX);
@@ -224,14 +228,14 @@ impl Link {
         }
     }
 
-    /// Waits until there may be something to publish, or for that long.
+    /// Waits until there is an entry after `published` or the node stops, for at most `long`.
     pub(super) fn wait(&self, published: u64, long: Duration) {
         let state = self.state();
         let idle = |state: &mut State| !state.is_stopping && state.last_entry <= published;
         drop(self.changed.wait_timeout_while(state, long, idle).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Sleeps, unless the node stops.
+    /// Sleeps for `long`, or until the node stops.
     pub(super) fn pause(&self, long: Duration) {
         let state = self.state();
         let goes_on = |state: &mut State| !state.is_stopping;
@@ -255,7 +259,7 @@ impl Link {
 }
 
 impl State {
-    /// This configuration is in the stream at this position, and the last one as far as is known.
+    /// Records the position of a configuration in the stream, unless a later one is known.
     pub(super) fn note(&mut self, position: Position, configuration: &Configuration, parent: u64) {
         if position > self.configuration {
             self.configuration = position;
@@ -280,10 +284,10 @@ impl Sequencer for Link {
         match (&state.away, &state.standing) {
             (_, Standing::Conflict(what)) => return away(what),
             (Some(why), _) => return away(why),
-            (None, Standing::Unsettled | Standing::Settling) => return away("it is being looked at what it holds"),
+            (None, Standing::Unsettled | Standing::Settling) => return away("still checking what the stream holds"),
             (None, Standing::Settled) => {}
         }
-        // Another node's is on its way to this service.
+        // Another node's configuration has not reached this service yet.
         if configuration.sequence != state.sequence + 1 {
             return Err(ServiceError::Superseded);
         }
@@ -328,7 +332,7 @@ impl Sequencer for Link {
     }
 }
 
-/// The digest of a configuration: two nodes have the same one at a sequence, or they are of different fleets.
+/// Returns the digest of a configuration. All nodes of a fleet have the same digest for the same sequence.
 pub(super) fn digest(configuration: &Configuration) -> u64 {
     message::fingerprint(&serde_json::to_vec(configuration).expect("a configuration has only text and integers"))
 }

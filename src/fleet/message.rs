@@ -1,19 +1,22 @@
-//! Messages as bytes.
+//! The byte format of a message.
 //!
 //! | bytes | what |
 //! | --- | --- |
 //! | 4 | `DBF` and the version, 1 |
 //! | 1 | `E`: calls and erasures; `C`: a configuration; `P`: erasures under pseudonyms |
-//! | 16 | the node that published it, in this life of it |
-//! | 8 | how many it had made before |
-//! | 8 | when, milliseconds since 1970, by its clock |
+//! | 16 | the publishing node's id, which is new at each start |
+//! | 8 | the number of messages that the node had written before |
+//! | 8 | the node's clock, in milliseconds since 1970 |
 //! | | the body |
-//! | 8 | XXH3 of all before |
+//! | 8 | XXH3 of all preceding bytes |
 //!
-//! `E`: events, one behind the other; none at all is a sign of life. `C`: the digest of the configuration before (8), and
-//! one [`Configuration`] as JSON. `P`: how many keys (2), each
-//! 32 bytes, then environment (16), pseudonym (16) and until when (8) of each erasure. All is big-endian. No two messages are equal, so a
-//! message's fingerprint tells whether the one at a position is still the one that was there.
+//! `E`: events, one after another. A message without events is a heartbeat. `C`: the digest of the preceding
+//! configuration (8 bytes), then one [`Configuration`] as JSON. `P`: the number of keys (2 bytes), the keys (32 bytes
+//! each), then the environment (16), the pseudonym (16) and the end time (8) of each erasure. All integers are
+//! big-endian.
+//!
+//! No two messages are equal. A message's fingerprint therefore shows whether the message at a position is still the
+//! one that was there before.
 
 use crate::event::wire::{self, take};
 use crate::event::{Configuration, Event};
@@ -24,41 +27,42 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: [u8; 3] = *b"DBF";
 const VERSION: u8 = 1;
+/// Bytes of the checksum.
 const SUM: usize = 8;
-/// Bytes of a message without its body.
+/// Bytes of a message with an empty body.
 const FRAME: usize = 4 + 1 + 16 + 8 + 8 + SUM;
 
-/// A node, from one start to the next: drawn at random.
+/// The identity of a node from one start to the next: random bytes.
 pub type NodeId = [u8; 16];
 
-/// A message, read.
+/// A message that was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
-    /// Who published it.
+    /// The node that published it.
     pub node: NodeId,
-    /// When.
+    /// The time of publication, by that node's clock.
     pub sent_at: Timestamp,
-    /// What it says.
+    /// The content.
     pub body: Body,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Body {
     /// Calls and erasures.
     Events(Vec<Event>),
     /// A configuration.
     Configuration {
-        /// The digest of the one that it follows; 0 for the first.
+        /// The digest of the preceding configuration; 0 for the first one.
         parent: u64,
-        /// It.
+        /// The configuration.
         configuration: Configuration,
     },
-    /// Erasures under pseudonyms, and the keys that they may have been made under.
+    /// Erasures under pseudonyms, and the keys that the pseudonyms may have been made with.
     Pseudonyms {
         /// The keys.
         keys: Vec<[u8; 32]>,
-        /// Environment, pseudonym, until when.
+        /// The environment, the pseudonym and the end time of each erasure.
         erasures: Vec<(EnvironmentId, [u8; 16], Timestamp)>,
     },
 }
@@ -73,21 +77,21 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Why bytes are no message.
+/// The reason why bytes could not be read as a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unreadable {
-    /// A newer version wrote it, or one that knows more changes of the configuration.
+    /// A newer version wrote the message: its format version, its kind or its configuration is not known here.
     Newer,
-    /// Nobody wrote it.
+    /// The bytes are corrupt.
     Damaged,
 }
 
-/// What tells one message from all others.
+/// Returns the hash that identifies a message.
 pub(super) fn fingerprint(payload: &[u8]) -> u64 {
     xxh3_64(payload)
 }
 
-/// What makes the messages of one life of a node.
+/// Writes the messages of a node from one start to the next.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) node: NodeId,
@@ -99,7 +103,7 @@ impl Writer {
         Self { node, written: 0 }
     }
 
-    /// Of events as bytes.
+    /// Writes a message of events, which are already encoded.
     pub(super) fn events(&mut self, now: Timestamp, events: &[u8]) -> Vec<u8> {
         self.message(b'E', now, events)
     }
@@ -140,10 +144,10 @@ impl Writer {
     }
 }
 
-/// Reads a message: whole, with the right sum, and nothing in it that nobody writes.
+/// Reads a message, and checks its checksum, its version and each field.
 ///
 /// # Errors
-/// Why it is none.
+/// Returns [`Unreadable`] if the bytes are corrupt or a newer version wrote them.
 pub fn read(payload: &[u8]) -> Result<Message, Unreadable> {
     let (bytes, sum) = payload.split_last_chunk::<SUM>().ok_or(Unreadable::Damaged)?;
     let mut rest = bytes;
@@ -159,7 +163,7 @@ pub fn read(payload: &[u8]) -> Result<Message, Unreadable> {
     let (kind, node, sent_at) = head;
     let body = match kind {
         b'E' => read_events(rest).map(Body::Events).ok_or(Unreadable::Damaged)?,
-        // It has the right sum, so what wrote it knows how to.
+        // The checksum is right, so the text is as it was written. If it cannot be parsed, a newer version wrote it.
         b'C' => {
             let parent = take(&mut rest).map(u64::from_be_bytes).ok_or(Unreadable::Damaged)?;
             let configuration = serde_json::from_slice(rest).map_err(|_| Unreadable::Newer)?;
@@ -171,7 +175,7 @@ pub fn read(payload: &[u8]) -> Result<Message, Unreadable> {
     Ok(Message { node, sent_at, body })
 }
 
-/// The same bytes with a sum behind them, for fuzzers.
+/// Appends a checksum to the bytes, so that a fuzzer passes the first check.
 #[cfg(feature = "__testing")]
 #[doc(hidden)]
 pub fn seal(bytes: &[u8]) -> Vec<u8> {
@@ -185,7 +189,7 @@ fn read_head(rest: &mut &[u8]) -> Option<(u8, NodeId, Timestamp)> {
     Some((kind, node, Timestamp::from_millis(u64::from_be_bytes(take(rest)?))))
 }
 
-/// Events one behind the other, and nothing else.
+/// Reads encoded events up to the end of the bytes. Returns `None` if the bytes contain anything else.
 pub(super) fn read_events(mut bytes: &[u8]) -> Option<Vec<Event>> {
     let mut events = Vec::with_capacity(bytes.len() / wire::LONGEST + 1);
     while !bytes.is_empty() {
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_read_as_it_was_written_and_no_two_are_equal() {
+    fn messages_round_trip_and_no_two_are_equal() {
         let mut prints = Vec::new();
         for (bytes, body) in messages() {
             let message = read(&bytes).expect("a message");
@@ -261,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flipped_bit_and_no_cut_passes() {
+    fn a_flipped_bit_or_a_truncation_is_rejected_as_damaged() {
         for (bytes, _) in messages() {
             for bit in 0..bytes.len() * 8 {
                 let mut flipped = bytes.clone();
@@ -275,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_version_wrote_is_not_taken_for_damage() {
+    fn content_of_a_newer_version_is_rejected_as_newer() {
         let sealed = |mut bytes: Vec<u8>, at: usize, byte: u8| {
             bytes.truncate(bytes.len() - SUM);
             bytes[at] = byte;

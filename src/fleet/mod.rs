@@ -1,17 +1,23 @@
-//! Several gateways, one history: events go through a stream that all nodes share, and each node resolves from its own memory.
+//! A fleet: several gateways that share one history.
 //!
-//! The network is never on the path of a decision. Calls and erasures converge whatever their order, so nodes only publish and
-//! consume them; configurations have one order, the stream's. `docs/fleet.md` says what an acknowledgement means and what it takes.
+//! Each node publishes its events to a stream that all nodes share, and decides from its own memory. The network is
+//! never on the path of a decision. Calls and erasures converge in any order, so nodes only publish and consume them.
+//! Configurations have one order: the order of the stream. `docs/fleet.md` describes what an acknowledgement means and
+//! what a fleet needs.
 //!
-//! # What is where
-//! * A call or an erasure is committed together with its entry in the *outbox*. The publisher publishes entries in their order; an
-//!   entry goes when the stream has brought its messages back to this node, in the commit that stores the node's place behind them.
-//! * The consumer takes messages in the stream's order and commits them together with the node's place. So the place says what the
-//!   node has, and what it has published is in front of it: nothing else needs to be remembered.
-//! * A configuration is published while it is being committed, after the last one that the node knows. The stream takes one of
-//!   several, and the others are refused.
-//! * A stream that was rolled back shows: by its end, by what it is, or by another message at a place that the node knows. Then the node
-//!   takes all that the stream has, publishes the configurations that it lacks, and everything else again.
+//! # How it works
+//! * **Outbox.** A call or an erasure is committed together with its entry in the *outbox*. The publisher publishes the
+//!   entries in order. An entry is removed after the stream has delivered its messages back to this node, in the commit
+//!   that stores the node's place after them.
+//! * **Place.** The consumer reads messages in the stream's order and commits them together with the node's place. The
+//!   place therefore says what the node has consumed, and which of its own messages the stream holds. The node needs no
+//!   other record.
+//! * **Configurations.** A node publishes a configuration while it commits it, with the last configuration message that
+//!   it knows as the required predecessor. If several nodes publish at once, the stream accepts one message and rejects
+//!   the others.
+//! * **Rollback.** A node detects that a stream was rolled back by the stream's end, by its incarnation, or by another
+//!   message at a position that the node knows. The node then consumes the whole stream, publishes the configurations
+//!   that the stream lacks, and publishes all its other data again.
 
 mod consumer;
 mod erasures;
@@ -37,7 +43,7 @@ pub use message::{Body, Message, NodeId, Unreadable, read};
 #[cfg(feature = "__testing")]
 pub use node::Stepper;
 pub use node::{Log, Node};
-pub use settings::{Clock, Planted, Settings};
+pub use settings::{NodeClock, Planted, Settings};
 pub use share::{Share, partition_of};
 pub use step::StepError;
 pub use stream::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};

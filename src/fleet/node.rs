@@ -13,29 +13,30 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long the stream is waited on for a message, and how soon an end is noticed.
+/// How long a thread waits for a message or an outbox entry, and so how long a stop can take.
 const WAIT: Duration = Duration::from_millis(500);
-/// How long after a failure the next attempt is made.
+/// The pause between a failure and the next attempt.
 const LATER: Duration = Duration::from_millis(500);
-/// How often it is looked whether a snapshot is due.
+/// The time between two checks whether a snapshot is due.
 const UPKEEP: Duration = Duration::from_secs(1);
 
-/// A node at work: it publishes what its service commits, and hands its service what others published. Ends when dropped; what was
-/// committed by then and not published is published after the next start.
+/// A running node: publishes the commits of its service, and passes the messages of other nodes to its service.
+///
+/// Dropping the node stops its threads. Commits that were not published by then are published after the next start.
 pub struct Node {
     link: Arc<Link>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Told what goes wrong, for a log. It names no contact.
+/// A callback that receives error texts for a log. The texts contain no contact.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Node {
-    /// Starts it for a service that was made with this link, which may still be loading. The service must have a store that can keep an
-    /// outbox.
+    /// Starts the node's threads for a service that was created with this link. The service may still be loading. Its
+    /// store must be able to keep an outbox.
     ///
     /// # Errors
-    /// Where the store cannot, or the system gives no threads.
+    /// Returns an error if the store cannot keep an outbox, or if the system cannot create the threads.
     #[allow(clippy::needless_pass_by_value, reason = "the node is their owner")]
     pub fn start(link: Arc<Link>, service: Arc<Service>, log: Log) -> io::Result<Self> {
         let parts = Parts::new(&link, &service, false)?;
@@ -48,7 +49,7 @@ impl Node {
         node.spawn("dialback-fleet-out", &service, log.clone(), publisher, |publisher, link| {
             if publisher.step()? == Did::Nothing {
                 link.wait(publisher.cursor(), WAIT);
-                // Nothing may be published now: then the wait was none.
+                // While nothing may be published, `wait` can return at once.
                 return Ok(if link.may_publish() { Duration::ZERO } else { LATER / 10 });
             }
             Ok(Duration::ZERO)
@@ -82,7 +83,7 @@ impl Node {
                     }
                     Err(error) => {
                         let text = error.to_string();
-                        // Not once for each attempt.
+                        // A repeated error is logged once.
                         if said.as_ref() != Some(&text) {
                             log(&text);
                         }
@@ -96,7 +97,7 @@ impl Node {
         Ok(())
     }
 
-    /// How the node is doing.
+    /// Returns the node's link, which has its metrics.
     pub fn link(&self) -> &Arc<Link> {
         &self.link
     }
@@ -106,7 +107,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.link.stop();
         for thread in self.threads.drain(..) {
-            // A panic has been reported by the thread itself.
+            // The thread itself has reported a panic.
             let _ = thread.join();
         }
     }
@@ -118,7 +119,7 @@ impl fmt::Debug for Node {
     }
 }
 
-/// What works, each in its thread, or one step after another.
+/// The parts of a node. Each runs in its own thread, or step by step in a simulation.
 struct Parts {
     publisher: Publisher,
     consumer: Consumer,
@@ -127,8 +128,9 @@ struct Parts {
 
 impl Parts {
     fn new(link: &Arc<Link>, service: &Arc<Service>, waits: bool) -> io::Result<Self> {
-        let aside: Arc<dyn Aside> =
-            service.aside().ok_or_else(|| io::Error::other("this store keeps no outbox, which a fleet needs"))?;
+        let aside: Arc<dyn Aside> = service
+            .aside()
+            .ok_or_else(|| io::Error::other("this store keeps no outbox: a node of a fleet needs a store with one"))?;
         let publisher = Publisher::new(Arc::clone(link), Arc::clone(service), Arc::clone(&aside));
         let consumer = Consumer::new(Arc::clone(link), Arc::clone(service), Arc::clone(&aside), waits);
         let keeper = Keeper::new(Arc::clone(link), Arc::clone(service), aside);
@@ -136,7 +138,7 @@ impl Parts {
     }
 }
 
-/// A node that does one thing at a time, when it is told to: for simulations.
+/// A node that does one step at a time on request, for simulations.
 #[cfg(feature = "__testing")]
 #[doc(hidden)]
 pub struct Stepper(Parts);
@@ -144,10 +146,10 @@ pub struct Stepper(Parts);
 #[cfg(feature = "__testing")]
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Stepper {
-    /// As [`Node::start`], without a thread.
+    /// Creates a node without threads.
     ///
     /// # Errors
-    /// As there.
+    /// Returns an error if the store cannot keep an outbox.
     pub fn new(link: &Arc<Link>, service: &Arc<Service>) -> io::Result<Self> {
         Parts::new(link, service, true).map(Self)
     }

@@ -1,26 +1,29 @@
-//! Where a node stands in its stream.
+//! A node's place in its stream.
 
 use super::stream::Position;
 use crate::event::wire::take;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Where a node stands in its stream: stored in the same commit as what it took up to there.
+/// A node's place in its stream. It is stored in the same commit as the messages that the node consumed up to there.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Place {
-    /// In which stream.
+    /// The incarnation of the stream.
     pub(super) incarnation: u64,
-    /// Up to where it was taken.
+    /// The position of the last message that was consumed.
     pub(super) position: Position,
-    /// The fingerprint of the message there: a stream that was rolled back has another one. 0 where there is none.
+    /// The fingerprint of the message at `position`, or 0 if there is none. A stream that was rolled back has another
+    /// message there.
     pub(super) witness: u64,
-    /// The last message about configurations up to there, and the sequence it had.
+    /// The position of the last configuration message up to there.
     pub(super) configuration: Position,
+    /// The sequence of the last configuration that the node accepted.
     pub(super) sequence: u64,
-    /// Whether all that the node has is still to be published again.
+    /// Whether the node still has to publish all its data again.
     pub(super) republish: bool,
-    /// Whether the stream has another configuration than the node: it takes and gives no more of them.
+    /// Whether the stream has another configuration than the node. The node then neither accepts nor publishes
+    /// configurations.
     pub(super) is_in_conflict: bool,
-    /// Which [share](super::Share) of it was taken.
+    /// The mark of the [share](super::Share) that was consumed.
     pub(super) share: u32,
 }
 
@@ -34,7 +37,7 @@ impl Place {
         bytes
     }
 
-    /// `None` for what nobody wrote.
+    /// Reads a place. Returns `None` if the bytes are corrupt.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (words, sum) = bytes.split_last_chunk::<8>()?;
         let mut rest = words;
@@ -59,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_read_as_it_was_written() {
+    fn a_place_round_trips_and_corrupt_bytes_are_rejected() {
         let (position, configuration) = (Position(8), Position(5));
         let start = Place { incarnation: 1, position, witness: 3, ..Place::default() };
         let place = Place { configuration, sequence: 4, share: u32::MAX, ..start };

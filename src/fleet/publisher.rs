@@ -1,4 +1,4 @@
-//! From the outbox to the stream.
+//! Publishes the outbox to the stream.
 
 use super::StepError;
 use super::link::{Acked, Link};
@@ -14,10 +14,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Bytes of events that are on their way together.
+/// The approximate number of event bytes that are published together.
 const AT_ONCE: usize = 1 << 20;
 
-/// Takes entries of the outbox, in their order, and publishes them. They stay in the outbox until the stream has brought them back.
+/// Reads entries of the outbox in order, and publishes them. An entry stays in the outbox until the stream has
+/// delivered its messages back.
 pub(super) struct Publisher {
     link: Arc<Link>,
     service: Arc<Service>,
@@ -25,29 +26,30 @@ pub(super) struct Publisher {
     /// The last entry that the stream has acknowledged in this epoch.
     cursor: u64,
     epoch: u64,
-    said_at: Option<Timestamp>,
+    /// The time at which the node last published a message.
+    published_at: Option<Timestamp>,
 }
 
-/// What a step did.
+/// The result of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Did {
-    /// Something; there may be more.
+    /// The step did something, and there may be more to do.
     Some,
-    /// Nothing.
+    /// There was nothing to do.
     Nothing,
 }
 
 impl Publisher {
     pub(super) fn new(link: Arc<Link>, service: Arc<Service>, aside: Arc<dyn Aside>) -> Self {
-        Self { link, service, aside, cursor: 0, epoch: 0, said_at: None }
+        Self { link, service, aside, cursor: 0, epoch: 0, published_at: None }
     }
 
-    /// The last entry that has been published.
+    /// Returns the last entry that was published.
     pub(super) fn cursor(&self) -> u64 {
         self.cursor
     }
 
-    /// Publishes some of what there is.
+    /// Publishes the next part of the outbox, or all data again if that is due.
     pub(super) fn step(&mut self) -> Result<Did, StepError> {
         self.link.expire();
         if !self.link.may_publish() {
@@ -65,7 +67,7 @@ impl Publisher {
             return Ok(Did::Some);
         }
         let entries = self.aside.outbox(self.cursor, AT_ONCE)?;
-        let Some(last) = entries.last().map(|entry| entry.number) else { return self.say_something() };
+        let Some(last) = entries.last().map(|entry| entry.number) else { return self.beat() };
         let mut events = Vec::new();
         for entry in &entries {
             events.extend(message::read_events(&entry.events).ok_or(StepError::Damaged("an entry of the outbox"))?);
@@ -87,7 +89,7 @@ impl Publisher {
             let mut writer = self.link.writer();
             parcels.into_iter().map(|(subject, events)| (subject, writer.events(now, &events))).collect()
         };
-        self.said_at = Some(now);
+        self.published_at = Some(now);
         self.publish_messages(&messages, entry)
     }
 
@@ -105,11 +107,12 @@ impl Publisher {
         }
     }
 
-    /// A message without events, where there has been none for a while: that the node is there, and how late it is.
-    fn say_something(&mut self) -> Result<Did, StepError> {
+    /// Publishes a heartbeat if no message was published for `beat_every`. It shows the other nodes that this node
+    /// runs, and how late its messages arrive.
+    fn beat(&mut self) -> Result<Did, StepError> {
         let now = self.link.now();
         let every = u64::try_from(self.link.settings.beat_every.as_millis()).unwrap_or(u64::MAX);
-        if self.said_at.is_some_and(|said_at| now.millis_since(said_at) < every) {
+        if self.published_at.is_some_and(|published_at| now.millis_since(published_at) < every) {
             return Ok(Did::Nothing);
         }
         let settings = &self.link.settings;
@@ -118,14 +121,15 @@ impl Publisher {
         Ok(Did::Nothing)
     }
 
-    /// Publishes everything that the node has, by its names. Calls converge, so what the others have already is harmless.
+    /// Publishes all data of the node again, with UUIDs and numbers in place of slots. Calls converge, so data that the
+    /// other nodes have already is harmless.
     fn republish(&mut self, epoch: u64) -> Result<(), StepError> {
         let plan = self.service.plan();
         let settings = &self.link.settings;
         let mut parcels = Parcels::new(settings.partitions, settings.batch);
         let mut failed = None;
         let mut ready = Vec::new();
-        // All of it waits for the slowest in memory only by the piece.
+        // Publish in parts, so that only one part at a time is in memory.
         self.service.history().for_each(|scope, contact, register| {
             let LastCall::Placed { at, outcome, source } = register.read() else { return };
             let Some((environment, from)) = plan.number_of_scope(scope) else { return };
@@ -162,7 +166,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// The numbers are not known any more, only their pseudonyms.
+    /// Publishes the erasures again under their pseudonyms, because their numbers are no longer stored.
     fn republish_erasures(&self) -> Result<(), StepError> {
         let plan = self.service.plan();
         let kept = self.aside.erasures()?;
@@ -187,11 +191,11 @@ fn partition_of_node(node: NodeId, partitions: u16) -> u16 {
     partition(xxh3_64(&node), partitions)
 }
 
-/// Events by subject, in messages of so many.
+/// Events that are grouped by subject into messages of at most `batch` events.
 struct Parcels {
     partitions: u16,
     batch: usize,
-    /// Under way, by partition: how many events, and they as bytes.
+    /// The unfinished message of each partition: the number of its events, and the encoded events.
     open: BTreeMap<u16, (usize, Vec<u8>)>,
     full: Vec<(Subject, Vec<u8>)>,
     bytes: usize,
@@ -211,7 +215,7 @@ impl Parcels {
         self.events += 1;
         match event {
             Event::Call(call) => self.put(partition_of(call.from, self.partitions), event),
-            // Any number of the environment's may have a pair with the contact.
+            // Any number of the environment may have called the contact, so each partition gets the erasure.
             Event::Erasure(_) => (0..self.partitions.max(1)).for_each(|partition| self.put(partition, event)),
             Event::Configuration(_) => {}
         }

@@ -1,4 +1,4 @@
-//! From a snapshot to a node.
+//! Loads a snapshot into a node.
 
 use super::StepError;
 use super::consumer::commit;
@@ -17,20 +17,21 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
-/// Configurations that are committed together.
+/// The number of configurations that are committed together.
 const AT_ONCE: usize = 256;
 
-/// A snapshot that was read whole.
+/// A snapshot that was read completely.
 pub(super) struct Restored {
     head: Head,
-    /// Those that the node has not.
+    /// The configurations that the node lacks.
     configurations: Vec<Configuration>,
     pseudonyms: Pseudonyms,
     sections: Vec<Vec<Pair>>,
 }
 
 impl Restored {
-    /// Reads it whole and compares its configurations with the node's, before anything is changed. The inner error says where they differ.
+    /// Reads the whole snapshot and compares its configurations with the node's, before anything is changed. The inner
+    /// error says which configuration differs.
     pub(super) fn read(
         snapshot: Snapshot,
         service: &Service,
@@ -51,10 +52,10 @@ impl Restored {
                     for configuration in read_configurations(&content)? {
                         counts[0] += 1;
                         if configuration.sequence != counts[0] {
-                            return Err(wrong("its configurations have a gap"));
+                            return Err(wrong("its configurations are not consecutive"));
                         }
                         if counts[0] > generation {
-                            plan.advance(&configuration).map_err(|_| wrong("its configurations do not follow"))?;
+                            plan.advance(&configuration).map_err(|_| wrong("one of its configurations is invalid"))?;
                             restored.configurations.push(configuration);
                         } else if aside
                             .configuration(counts[0])?
@@ -62,19 +63,19 @@ impl Restored {
                         {
                             let sequence = counts[0];
                             return Ok(Err(format!(
-                                "the snapshot has another configuration {sequence} than this node"
+                                "configuration {sequence} of the snapshot differs from this node's"
                             )));
                         }
                     }
                 }
                 b'K' => restored.pseudonyms.keys.extend(content.as_chunks().0),
                 b'E' => {
-                    let erasures = read_erasures(&content).ok_or_else(|| wrong("an erasure is none"))?;
+                    let erasures = read_erasures(&content).ok_or_else(|| wrong("one of its erasures is invalid"))?;
                     counts[1] += erasures.len() as u64;
                     restored.pseudonyms.erasures.extend(erasures);
                 }
                 b'P' => {
-                    let mut pairs = read_pairs(&content).ok_or_else(|| wrong("a pair is none"))?;
+                    let mut pairs = read_pairs(&content).ok_or_else(|| wrong("one of its pairs is invalid"))?;
                     counts[2] += pairs.len() as u64;
                     if !settings.share.is_all() {
                         pairs.retain(|(scope, ..)| keeps(settings, &plan, *scope));
@@ -82,13 +83,14 @@ impl Restored {
                     restored.sections.push(pairs);
                 }
                 b'Z' if content == counts.map(u64::to_be_bytes).concat() && counts[0] == head.sequence => break,
-                _ => return Err(wrong("it ends otherwise than it was written")),
+                _ => return Err(wrong("its counts are wrong, or a section is of an unknown kind")),
             }
         }
         Ok(Ok(restored))
     }
 
-    /// Puts it into a service that has more or less already. It is in memory when this returns; `stored` is told when the store has it.
+    /// Merges the snapshot into a service, which may hold other data. The data is in memory when this function returns.
+    /// Calls `stored` when the store has it.
     pub(super) fn merge(
         self,
         service: &Service,
@@ -111,21 +113,24 @@ impl Restored {
                 in_parallel(&sections, |pairs| merge.pairs(pairs).map_err(|full| full.to_string())).map(|()| sections)
             }),
             move |result| {
-                // Whoever waits is there until it is told.
+                // The receiver below waits for this result, so sending cannot fail.
                 let _ = loaded.send(result);
             },
             stored,
         );
-        answer.recv().map_err(|_| StepError::Damaged("the committer has ended"))?.map_err(StepError::NotLoaded)?;
+        answer
+            .recv()
+            .map_err(|_| StepError::from(ServiceError::NotDurable("the commit thread has stopped".into())))?
+            .map_err(StepError::NotLoaded)?;
         if had_something {
-            // What the node erased and the snapshot does not know of.
+            // Apply the node's erasures that the snapshot does not have.
             sweep(service, &aside.erasures()?)?;
         }
         Ok(self.head)
     }
 }
 
-/// Whether the calls of this number are the node's to keep.
+/// Returns whether the node keeps the calls of this number.
 fn keeps(settings: &Settings, plan: &Plan, scope: Scope) -> bool {
     let number = plan.number_of_scope(scope);
     number.is_some_and(|(_, number)| settings.share.takes(partition_of(number, settings.partitions)))
@@ -136,16 +141,18 @@ fn read_configurations(mut content: &[u8]) -> Result<Vec<Configuration>, StepErr
     while let Some((len, rest)) = content.split_first_chunk() {
         let (text, rest) = rest
             .split_at_checked(u32::from_be_bytes(*len) as usize)
-            .ok_or_else(|| wrong("a configuration is cut short"))?;
-        // What the parser says could quote what it read.
-        configurations
-            .push(serde_json::from_slice(text).map_err(|_| wrong("a configuration that this version does not know"))?);
+            .ok_or_else(|| wrong("one of its configurations is truncated"))?;
+        // The parser's error could quote the text that it read.
+        configurations.push(
+            serde_json::from_slice(text)
+                .map_err(|_| wrong("a newer version wrote one of its configurations: update this node"))?,
+        );
         content = rest;
     }
-    if content.is_empty() { Ok(configurations) } else { Err(wrong("a configuration is cut short")) }
+    if content.is_empty() { Ok(configurations) } else { Err(wrong("one of its configurations is truncated")) }
 }
 
-/// Works on all sections, on all processors. The first error.
+/// Processes all sections on all processors. Returns the first error.
 fn in_parallel(sections: &[Vec<Pair>], work: impl Fn(&[Pair]) -> Result<(), String> + Sync) -> Result<(), String> {
     let (next, failed) = (Mutex::new(sections.iter()), Mutex::new(None));
     let take_part = || {
@@ -159,7 +166,7 @@ fn in_parallel(sections: &[Vec<Pair>], work: impl Fn(&[Pair]) -> Result<(), Stri
     thread::scope(|scope| {
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(sections.len());
         for _ in 1..threads {
-            // Where the system gives no more threads, those that there are do it.
+            // If the system cannot create a thread, the other threads do its work.
             let _ = thread::Builder::new().spawn_scoped(scope, take_part);
         }
         take_part();

@@ -1,4 +1,4 @@
-//! How a node takes part in its fleet.
+//! The settings of a node.
 
 use super::message::NodeId;
 use super::share::Share;
@@ -7,62 +7,67 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a node takes part in its fleet. [`new`](Self::new) has values that suit most.
+/// The settings of a node. [`new`](Self::new) returns values that suit most fleets.
 #[derive(Clone)]
 pub struct Settings {
-    /// Which node it is, in this life of it: drawn at random.
+    /// The identity of the node until it stops: random bytes.
     pub node: NodeId,
-    /// In how many subjects calls are published, by the number that they were placed from. The same on every node.
+    /// The number of partitions of the calls, each with its own subject. The number that placed a call selects the
+    /// partition. All nodes need the same value.
     pub partitions: u16,
-    /// Those of them that this node keeps the calls of. At least one node of a fleet has to keep all, since only such a node writes
-    /// snapshots; where all are gone, what no share had is.
+    /// The partitions whose calls this node keeps. At least one node of a fleet has to keep all partitions, because
+    /// only such a node writes snapshots. If all such nodes are lost, the fleet loses the calls of the partitions that
+    /// no other node keeps.
     pub share: Share,
-    /// Events in a message, at most. More take longer to be told and less time each.
+    /// The maximum number of events in a message. Larger messages take less time for each event, but arrive later.
     pub batch: usize,
-    /// Whether a call or an erasure is acknowledged only when the stream has acknowledged it, too.
+    /// Whether calls and erasures are acknowledged only after the stream has acknowledged them.
     pub replicated: bool,
-    /// For how long that is waited for. Afterwards it is [`NotReplicated`](crate::ServiceError::NotReplicated): there, and told later.
+    /// How long a request waits for the stream's acknowledgement. After that the request fails with
+    /// [`NotReplicated`](crate::ServiceError::NotReplicated): its events are in force on this node, and are published
+    /// later.
     pub replicated_wait: Duration,
-    /// How often one of the nodes writes a snapshot and has the stream forget what is in it.
+    /// The time between two snapshots of the fleet. The node that writes one removes the messages that it covers from
+    /// the stream.
     pub snapshot_every: Duration,
-    /// For how long changes of the configuration are refused when the stream is there again after it was away: nodes that know more of
-    /// the configuration than a stream that was rolled back publish it meanwhile.
+    /// How long changes of the configuration are rejected after the stream is reachable again. If the stream was rolled
+    /// back, nodes publish the configurations that it lacks during this time.
     pub settle: Duration,
-    /// How often a node says that it is there, where it has nothing else to say.
+    /// How long a node publishes nothing before it publishes a heartbeat.
     pub beat_every: Duration,
-    /// How far a node may be behind before its health says so.
+    /// How far a node may be behind the stream before its health check reports it.
     pub lag_limit: Duration,
-    /// The time. Nothing is decided by it between nodes.
-    pub now: Clock,
-    /// What is done wrong on purpose, to see that it is found out.
+    /// Returns the current time. Nodes do not rely on each other's clocks.
+    pub now: NodeClock,
+    /// A bug that a test plants, to show that it is found.
     #[cfg(feature = "__testing")]
     #[doc(hidden)]
     pub planted: Option<Planted>,
 }
 
-/// What can be done wrong on purpose.
+/// A bug that a test can plant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[doc(hidden)]
 pub enum Planted {
-    /// A stream that lost something gets nothing again.
+    /// The node publishes nothing again after the stream lost messages.
     NoRepublish,
-    /// The outbox is rid of what was published before the stream has brought it back.
+    /// An outbox entry is removed before the stream has delivered its messages back.
     ForgetsEarly,
-    /// No message is compared with the one that was there.
+    /// The node does not compare the message at its place with the one that was there.
     NoWitness,
 }
 
-/// What tells the time.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// A function that returns the current time.
+pub type NodeClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 impl Settings {
-    /// In how many subjects calls are published unless somebody says otherwise.
+    /// The default number of partitions.
     pub const PARTITIONS: u16 = 16;
 
-    /// The usual ones, with this clock.
+    /// Returns the default settings with this clock.
     ///
     /// # Panics
-    /// Where the system gives no random bytes.
+    /// Panics if the system provides no random bytes.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let mut node = NodeId::default();
         getrandom::fill(&mut node).expect("the system gives random bytes");
@@ -89,7 +94,7 @@ impl Settings {
     }
 
     #[cfg(not(feature = "__testing"))]
-    #[allow(clippy::unused_self, reason = "the other one looks")]
+    #[allow(clippy::unused_self, reason = "the variant with planted bugs needs it")]
     pub(super) const fn is_planted(&self, _: Planted) -> bool {
         false
     }

@@ -1,13 +1,15 @@
-//! Which of the numbers a node keeps the calls of.
+//! The partitions whose calls a node keeps.
 
 use crate::number::E164;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The partitions whose calls a node keeps: all, unless it says which. A number is in one partition, the same on every node.
+/// The partitions whose calls a node keeps: all of them, unless it lists some. Each number is in one partition, the
+/// same on every node.
 ///
-/// A node with less than all routes only what was called from its own numbers, and takes part in everything else: it publishes what
-/// is recorded at it, whoever keeps that, and has every configuration and every erasure.
+/// A node with a part of the partitions can route only callbacks to the numbers in them. In everything else it takes
+/// part like the others: it publishes what is recorded on it, for any partition, and keeps every configuration and
+/// every erasure.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Share(Option<Arc<[u16]>>);
 
@@ -15,8 +17,9 @@ impl Share {
     /// All partitions.
     pub const ALL: Self = Self(None);
 
-    /// These partitions.
+    /// Returns the share with these partitions.
     ///
+    /// # Examples
     /// ```
     /// use dialback::fleet::Share;
     ///
@@ -31,17 +34,18 @@ impl Share {
         Self(Some(partitions.into()))
     }
 
-    /// Whether calls of this partition are kept.
+    /// Returns whether calls of this partition are kept.
     pub fn takes(&self, partition: u16) -> bool {
         self.0.as_ref().is_none_or(|partitions| partitions.binary_search(&partition).is_ok())
     }
 
-    /// Whether there is nothing that it does not take.
+    /// Returns whether all partitions are kept.
     pub const fn is_all(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Tells one share from another: 0 for all. A node whose share has changed lacks what it did not take before.
+    /// Returns a value that distinguishes shares, and is 0 for all partitions. A node whose share has changed lacks the
+    /// calls that it did not keep before.
     pub(super) fn mark(&self) -> u32 {
         self.0.as_ref().map_or(0, |partitions| {
             let bytes: Vec<u8> = partitions.iter().flat_map(|partition| partition.to_be_bytes()).collect();
@@ -50,8 +54,9 @@ impl Share {
     }
 }
 
-/// The partition of one of our numbers, of so many: the same on every node.
+/// Returns the partition of one of our numbers. All nodes with this number of partitions compute the same one.
 ///
+/// # Examples
 /// ```
 /// use dialback::E164;
 /// use dialback::fleet::{Settings, partition_of};

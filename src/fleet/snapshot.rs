@@ -1,17 +1,18 @@
-//! The state of a node as bytes, by the slots that the configurations in front of it give.
+//! The byte format of a snapshot: the state of a node, with the slots that its configurations define.
 //!
 //! ```text
 //! "DBSNAP" 0 1                                                       8 bytes
-//! position, the fingerprint of the message there, how many configurations there are, when: 8 bytes each, XXH3 of them
+//! position, fingerprint of the message there, number of configurations, time: 8 bytes each; XXH3 of all before (8)
 //! then sections: kind (1), length (4), XXH3 of kind, length and content (8), content
 //!   'C'  configurations in their order, each with its length (4) in front, as JSON
 //!   'K'  keys of pseudonyms, 32 bytes each
 //!   'E'  erasures: environment's scope (3), pseudonym (16), register (8)
 //!   'P'  pairs: number's scope (3), contact (7), register (8)
-//!   'Z'  how many configurations, erasures and pairs there were (8 each): the end
+//!   'Z'  the numbers of configurations, erasures and pairs (8 each): the end
 //! ```
 //!
-//! All is big-endian. Records have one length, so that a section of thousands is read without a look at each; a pair takes 18 bytes.
+//! All integers are big-endian. Records of a kind have a fixed length, so a section is split without reading each
+//! record. A pair takes 18 bytes.
 
 use super::StepError;
 use super::stream::Position;
@@ -24,13 +25,14 @@ use std::io::{self, Read};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub(super) const MAGIC: [u8; 8] = *b"DBSNAP\0\x01";
-/// Records in a section, about; and how long one may be that is read.
+/// The approximate number of records in a section.
 pub(super) const RECORDS: usize = 1 << 16;
+/// The largest accepted length of a section, in bytes.
 const LONGEST: usize = 1 << 26;
 const PAIR: usize = 18;
 const ERASURE: usize = 27;
 
-/// What is in front.
+/// The header of a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Head {
     pub(super) at: Position,
@@ -54,7 +56,7 @@ impl Head {
         source.read_exact(&mut bytes).map_err(StepError::Snapshot)?;
         let (words, sum) = bytes.split_at(40);
         if xxh3_64(words).to_be_bytes() != sum || words[..8] != MAGIC {
-            return Err(wrong("its beginning is not one's"));
+            return Err(wrong("its header is corrupt"));
         }
         let word = |at: usize| u64::from_be_bytes(words[at..at + 8].try_into().expect("eight bytes"));
         let (at, taken_at) = (Position(word(8)), Timestamp::from_millis(word(32)));
@@ -79,7 +81,7 @@ impl Section {
         bytes
     }
 
-    /// The sums of the two, so that the content is not copied for it.
+    /// Combines the hashes of the content and of the header, so that the content need not be copied.
     fn sum(&self) -> u64 {
         xxh3_64(&self.content) ^ xxh3_64(&[&[self.kind][..], &(self.content.len() as u64).to_be_bytes()].concat())
     }
@@ -90,15 +92,16 @@ impl Section {
         let [kind, a, b, c, d, sum @ ..] = head;
         let len = u32::from_be_bytes([a, b, c, d]) as usize;
         if len > LONGEST {
-            return Err(wrong("a section is longer than any is"));
+            return Err(wrong("a section is too long"));
         }
         let mut content = vec![0; len];
         source.read_exact(&mut content).map_err(StepError::Snapshot)?;
         let section = Self { kind, content };
-        if section.sum().to_be_bytes() == sum { Ok(section) } else { Err(wrong("a section is not what was written")) }
+        if section.sum().to_be_bytes() == sum { Ok(section) } else { Err(wrong("the checksum of a section is wrong")) }
     }
 }
 
+/// Returns the error for a snapshot with invalid content.
 pub(super) fn wrong(what: &'static str) -> StepError {
     StepError::Snapshot(io::Error::new(io::ErrorKind::InvalidData, what))
 }
@@ -115,7 +118,7 @@ pub(super) fn write_erasure((scope, name, register): (Scope, [u8; 16], Register)
     out.extend(register.bits().to_be_bytes());
 }
 
-/// Every pair of a section; `None` where one is none.
+/// Reads the pairs of a section. Returns `None` if one of them is invalid.
 pub(super) fn read_pairs(content: &[u8]) -> Option<Vec<Pair>> {
     let (records, rest) = content.as_chunks::<PAIR>();
     let read = |record: &[u8; PAIR]| {
@@ -140,7 +143,7 @@ fn read_scope(record: &[u8]) -> Option<Scope> {
     Scope::from_bits(u32::try_from(word(&record[..3])?).ok()?)
 }
 
-/// Up to eight bytes as a number.
+/// Reads up to eight bytes as a big-endian integer.
 fn word(bytes: &[u8]) -> Option<u64> {
     let mut word = [0; 8];
     word.get_mut(8 - bytes.len()..)?.copy_from_slice(bytes);
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_no_flipped_bit_passes() {
+    fn a_snapshot_round_trips_and_a_flipped_bit_or_a_truncation_is_rejected() {
         let head = Head { at: Position(7), witness: 8, sequence: 9, taken_at: Timestamp::from_secs(1_800_000_000) };
         let contact = E164::from_digits("000000000000000").expect("digits");
         let scope = Scope::from_bits(5).expect("a scope");
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_erasure_is_of_an_environment_and_says_so() {
+    fn an_erasure_outside_an_environments_scope_is_rejected() {
         let environment = Scope::from_bits(0xFF_FFFF).expect("a scope");
         let erasure = Register::erasure(Timestamp::from_secs(1_800_000_000));
         let mut content = Vec::new();

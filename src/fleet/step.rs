@@ -1,4 +1,4 @@
-//! Why a step of a node's work was not done.
+//! The reasons why a step of a node's work fails.
 
 use super::stream::{Position, StreamError};
 use crate::service::ServiceError;
@@ -6,37 +6,37 @@ use crate::store::StoreError;
 use std::fmt;
 use std::io;
 
-/// Why a step of a node's work was not done. It is tried again.
+/// The reason why a step of a node's work failed. The node tries the step again.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StepError {
-    /// The stream.
+    /// The stream failed.
     Stream(StreamError),
-    /// The store.
+    /// The store failed.
     Store(StoreError),
-    /// The service does not take it.
+    /// The service rejected a change.
     Service(ServiceError),
-    /// The message there is of a newer version: this node can go on when it has that, too.
+    /// A newer version wrote the message at this position. The node can continue when it has that version too.
     Newer(Position),
-    /// The stream has lost what it acknowledged at this position.
+    /// The stream no longer holds the message that it acknowledged at this position.
     Lost(Position),
-    /// Neither the stream nor a snapshot has a configuration that is needed.
+    /// A required configuration is neither in the stream nor in a snapshot.
     Missing {
-        /// Which.
+        /// The sequence of the configuration.
         sequence: u64,
     },
-    /// A snapshot cannot be read or written.
+    /// A snapshot could not be read or written.
     Snapshot(io::Error),
-    /// The stream begins behind what the newest snapshot is of: the next one is waited for.
+    /// The stream begins after the position of the newest snapshot. The node waits for a newer one.
     TooOld(Position),
-    /// A snapshot does not fit in.
+    /// A snapshot could not be loaded.
     NotLoaded(String),
-    /// Something of the node's own is not as it was written.
+    /// Data in the node's own store is corrupt.
     Damaged(&'static str),
 }
 
 impl StepError {
-    /// Why the stream cannot be reached, or is not what it was, if that is why.
+    /// Returns the stream's error if it says that the stream is unreachable, unchecked or failing.
     pub(super) fn away(&self) -> Option<&StreamError> {
         match self {
             Self::Stream(error @ (StreamError::Away(_) | StreamError::Unseen | StreamError::Engine(_))) => Some(error),
@@ -51,15 +51,32 @@ impl fmt::Display for StepError {
             Self::Stream(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Service(error) => error.fmt(f),
-            Self::Newer(at) => write!(f, "the message at {at} is of a newer version: nothing behind it is taken"),
-            Self::Lost(at) => write!(f, "the stream has lost what it acknowledged at {at}; it gets it again"),
-            Self::Missing { sequence } => {
-                write!(f, "configuration {sequence} is neither in the stream nor in a snapshot")
+            Self::Newer(at) => {
+                write!(f, "a newer version wrote the message at position {at}: update this node to continue")
             }
-            Self::Snapshot(error) => write!(f, "the snapshot: {error}"),
-            Self::TooOld(at) => write!(f, "the newest snapshot is of {at}, and the stream begins later"),
-            Self::NotLoaded(what) => write!(f, "the snapshot does not fit in: {what}"),
-            Self::Damaged(what) => write!(f, "{what}: not as it was written"),
+            Self::Lost(at) => write!(
+                f,
+                "the stream no longer holds the message that it acknowledged at position {at}: \
+                 nodes publish lost messages again"
+            ),
+            Self::Missing { sequence } => {
+                write!(
+                    f,
+                    "configuration {sequence} is neither in the stream nor in a snapshot: start a node that has it"
+                )
+            }
+            Self::Snapshot(error) => write!(f, "cannot read or write the snapshot: {error}"),
+            Self::TooOld(Position::START) => {
+                f.write_str("the stream no longer holds its first messages, and there is no snapshot: waiting for one")
+            }
+            Self::TooOld(at) => write!(
+                f,
+                "the stream begins after the newest snapshot, which is of position {at}: waiting for a newer one"
+            ),
+            Self::NotLoaded(what) => write!(f, "cannot load the snapshot: {what}"),
+            Self::Damaged(what) => {
+                write!(f, "{what} is corrupt in this node's store: check the data directory with `dialback verify`")
+            }
         }
     }
 }

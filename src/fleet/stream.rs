@@ -1,76 +1,85 @@
-//! What a fleet asks of the engine between its nodes: an ordered log with few subjects, and a place for snapshots.
+//! The interface of the engine between a fleet's nodes: an ordered log with few subjects, and a place for snapshots.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// A log that all nodes of a fleet share. `JetStream` is one; Kafka or Redis Streams would be another implementation of this.
+/// A log that all nodes of a fleet share. NATS `JetStream` is one implementation. Kafka or Redis Streams could be
+/// others.
 ///
-/// Calls block the thread that makes them, never longer than a bound that the implementation states. They may be made from
-/// several threads at once.
+/// Each call blocks its thread, but never longer than a bound that the implementation documents. Several threads may
+/// make calls at once.
 ///
-/// A stream that crashed may have lost its end, and others may have appended since. A node looks for that where it was told
-/// [`StreamError::Away`] before: so a connection that was lost and is there again shows as that error at least once, in
-/// [`consume`](Self::consume) or [`bounds`](Self::bounds).
+/// A stream that crashed may have lost its last messages, and other nodes may have appended messages since. A node
+/// checks for that after it got [`StreamError::Away`]. A connection that was lost and restored must therefore be
+/// reported by this error at least once, in [`consume`](Self::consume) or in [`bounds`](Self::bounds).
 pub trait Stream: Send + Sync + 'static {
-    /// Appends messages, each to its subject, in this order, and returns when the stream has acknowledged all of them: the position
-    /// of the last. They are on their way together: one wait for all. Nothing is appended of none, and `bounds().last` is the answer.
-    /// What an acknowledgement is worth is the engine's: no node treats the stream as the only copy.
+    /// Appends the messages in order, each to its subject, and waits until the stream has acknowledged all of them.
+    /// Returns the position of the last message.
+    ///
+    /// All messages are sent before the first acknowledgement is awaited, as far as the engine permits. If there are no
+    /// messages, appends nothing and returns `bounds().last`. The engine decides how durable an acknowledged message
+    /// is: no node treats the stream as the only copy.
     ///
     /// # Errors
-    /// After an error any of them may be in the stream, also twice after a repetition.
+    /// After an error, any of the messages may be in the stream. If the call is repeated, they may be in the stream
+    /// twice.
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError>;
 
-    /// Appends one message if the last one of that subject is at `last` ([`Position::START`]: if there is none), else nothing.
+    /// Appends one message if the last message of its subject is at `last`, or if there is none and `last` is
+    /// [`Position::START`]. Otherwise appends nothing.
     ///
-    /// Where a connection was lost, nothing is appended before [`bounds`](Self::bounds) has succeeded again: a stream that lost its
-    /// end may have another message at `last` by now, and who does not know that yet must not go on behind it.
+    /// After a connection was lost, appends nothing until [`bounds`](Self::bounds) has succeeded again. A stream that
+    /// lost its last messages may have another message at `last`. A node that has not checked this must not append
+    /// after that message.
     ///
     /// # Errors
-    /// [`StreamError::Superseded`]: another came first; [`StreamError::Unseen`]: as above; nothing was appended. After any other it
-    /// may be in the stream.
+    /// Returns [`StreamError::Superseded`] if another message came first, and [`StreamError::Unseen`] if `bounds` has
+    /// not succeeded since the connection was lost. In both cases nothing was appended. After any other error, the
+    /// message may be in the stream.
     fn publish_after(&self, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError>;
 
-    /// The next messages behind a position, in their order: at least one, or none after
-    /// waiting that long. At most about `limit` bytes of payload, but always a whole message.
+    /// Returns the next messages after a position, in order. Waits up to `wait` for the first one, and returns none if
+    /// none arrived. Returns about `limit` bytes of payload at most, but at least one whole message.
     ///
     /// # Errors
-    /// [`StreamError::Gone`]: what follows that position is not in the stream any more. A snapshot is needed.
+    /// Returns [`StreamError::Gone`] if the stream no longer holds the message that follows the position. The node then
+    /// needs a snapshot.
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError>;
 
-    /// What the stream holds now.
+    /// Returns the range of messages that the stream holds now.
     ///
     /// # Errors
-    /// Where it cannot be asked.
+    /// Returns an error if the stream is unreachable or cannot answer.
     fn bounds(&self) -> Result<Bounds, StreamError>;
 
-    /// Removes every message up to and including a position, for good. The last message about configurations is never among
-    /// them: what [`publish_after`](Self::publish_after) goes by stays.
+    /// Removes all messages up to and including `up_to` permanently. The last message about configurations stays,
+    /// because [`publish_after`](Self::publish_after) compares positions with it.
     ///
     /// # Errors
-    /// Where it cannot be asked.
+    /// Returns an error if the stream is unreachable or cannot answer.
     fn truncate(&self, up_to: Position) -> Result<(), StreamError>;
 
-    /// Stores a snapshot in the place of the one before, whole or not at all.
+    /// Stores a snapshot, which replaces the previous one. The snapshot is stored completely or not at all.
     ///
     /// # Errors
-    /// What the engine or `content` says.
+    /// Returns the error of the engine, or of reading `content`.
     fn write_snapshot(&self, at: Position, content: &mut dyn io::Read) -> Result<(), StreamError>;
 
-    /// The newest snapshot, if there is one.
+    /// Returns the newest snapshot, if there is one.
     ///
     /// # Errors
-    /// Where it cannot be asked. What fails later shows as an error of the reader, at its end at the latest: a snapshot that was
-    /// cut short is never taken for a whole one.
+    /// Returns an error if the stream is unreachable or cannot answer. A later failure is an error of the snapshot's
+    /// reader, at the end of the content at the latest: a truncated snapshot never looks complete.
     fn read_snapshot(&self) -> Result<Option<Snapshot>, StreamError>;
 }
 
-/// Where a message is in the stream: the first is at 1, all subjects share one count.
+/// The position of a message in the stream. The first message is at 1, and all subjects share one sequence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct Position(pub u64);
 
 impl Position {
-    /// Before the first message.
+    /// The position before the first message.
     pub const START: Self = Self(0);
 }
 
@@ -80,51 +89,51 @@ impl fmt::Display for Position {
     }
 }
 
-/// What a message is about. Few, since an engine may keep an index entry in memory for each.
+/// The subject of a message. There are few subjects, because an engine may keep an index entry in memory for each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Subject {
-    /// Configurations, which every node takes.
+    /// Configurations, which every node consumes.
     Configuration,
-    /// Calls and erasures of the numbers in this partition.
+    /// Calls of the numbers in this partition, and erasures.
     Calls(u16),
 }
 
 /// A message of the stream.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Where it is.
+    /// The position of the message.
     pub position: Position,
-    /// What it is about.
+    /// The subject of the message.
     pub subject: Subject,
-    /// What was published.
+    /// The published bytes.
     pub payload: Vec<u8>,
 }
 
-/// There may be whole phone numbers in a message, so it is shown by its length.
+/// Shows the payload's length only, because a payload can contain phone numbers.
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Delivery({}, {:?}, {} bytes)", self.position, self.subject, self.payload.len())
     }
 }
 
-/// What a stream holds.
+/// The range of messages that a stream holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
-    /// Which stream it is: another one after it was deleted and made again.
+    /// The identity of the stream, which changes if the stream is deleted and created again.
     pub incarnation: u64,
-    /// The first message that is still there; one past `last` where none is.
+    /// The first message that the stream still holds, or one past `last` if it holds none.
     pub first: Position,
     /// The last message that was ever appended, as far as the stream remembers.
     pub last: Position,
-    /// The last message about configurations that was ever appended; [`Position::START`] where there is none.
+    /// The last message about configurations that was ever appended, or [`Position::START`] if there was none.
     pub last_configuration: Position,
 }
 
 /// A snapshot: the state of a node that had consumed everything up to a position.
 pub struct Snapshot {
-    /// Up to where.
+    /// The position up to which that node had consumed.
     pub at: Position,
-    /// What was written.
+    /// The bytes of the snapshot.
     pub content: Box<dyn io::Read + Send>,
 }
 
@@ -134,30 +143,30 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// Why the stream did not do what was asked.
+/// The reason why the stream did not do what was requested.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// It cannot be reached, or did not answer in time.
+    /// The stream is unreachable, or did not answer in time.
     Away(String),
-    /// A connection was lost, and nobody has looked since at what the stream holds: nothing was appended.
+    /// The connection was lost, and [`Stream::bounds`] has not succeeded since. Nothing was appended.
     Unseen,
     /// Another message of the subject came first.
     Superseded,
-    /// What was asked for has left the stream.
+    /// The stream no longer holds the requested messages.
     Gone,
-    /// It answered with something that nobody expected.
+    /// The engine rejected the request, or gave an unexpected answer.
     Engine(String),
 }
 
 impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Away(what) => write!(f, "the stream is away: {what}"),
-            Self::Unseen => f.write_str("the stream is being looked at, after a connection was lost"),
-            Self::Superseded => f.write_str("another message came first"),
-            Self::Gone => f.write_str("what follows is not in the stream any more"),
-            Self::Engine(what) => write!(f, "the stream: {what}"),
+            Self::Away(what) => write!(f, "the stream is unreachable: {what}"),
+            Self::Unseen => f.write_str("the connection was lost, and the stream is not checked yet: try again"),
+            Self::Superseded => f.write_str("another message of the subject came first: read it and try again"),
+            Self::Gone => f.write_str("the stream no longer holds the messages after this position"),
+            Self::Engine(what) => write!(f, "the stream's engine reports: {what}"),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! How the key words of a line are compared with the one that is sought, a vector of them at a time.
+//! Compares the key words of a line with the sought key, several words with one vector instruction.
 //!
-//! Unsafe code, because these instructions have no safe names. What limits how many lookups are under way at once is how many
-//! whole-number registers each of them writes (`benches/window.rs`); vectors have registers of their own. So a [`Key`] comes in
-//! parts and is put together where it is compared.
+//! The code is unsafe because these instructions have no safe interface. The number of lookups that overlap is limited
+//! by the number of general-purpose registers that each of them writes (`benches/window.rs`). Vectors have registers of
+//! their own. A [`Key`] therefore consists of parts, which are combined where they are compared.
 
 #![allow(unsafe_code)]
 
@@ -14,22 +14,23 @@ pub(crate) use words::{Absent as Whole, Absent as Wide};
 use super::shape::{Key, SLOTS, UNMARKED, marks};
 use crate::sync::{AtomicU64, Ordering};
 
-/// A way to compare.
+/// A way to compare the words of a line.
 pub(crate) trait Compare: Copy {
-    /// The first of the words that is the key where [`UNMARKED`] has ones. Every word is loaded once, relaxed.
+    /// Returns the slot of the first word that equals the key in the bits of [`UNMARKED`]. Loads each word once,
+    /// relaxed.
     ///
-    /// No branch that depends on *which* word it is: it would be guessed wrong every other time, and a wrong guess on a
-    /// word that is still on its way costs a whole memory read.
+    /// Does not branch on *which* word it is. The processor would predict such a branch wrongly half of the time. A
+    /// wrong prediction on a word that is still being loaded costs a whole memory access.
     fn first(self, words: &[AtomicU64; SLOTS], key: Key) -> Option<usize>;
 
-    /// Whether the words have both overflow marks of this key.
+    /// Returns whether the words have both overflow marks of this key.
     #[inline(always)]
     fn is_marked(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
         marks(key).into_iter().all(|(slot, bit)| words[slot].load(Ordering::Relaxed) >> bit & 1 != 0)
     }
 }
 
-/// One word after the other.
+/// Compares one word after another.
 #[derive(Clone, Copy)]
 pub(crate) struct Words;
 
@@ -40,13 +41,13 @@ impl Compare for Words {
         let hits = (0..SLOTS).fold(0, |hits, slot| {
             hits | u32::from((words[slot].load(Ordering::Relaxed) ^ key) & UNMARKED == 0) << slot
         });
-        // Hidden from the compiler, which would make branches of it.
+        // Hidden from the compiler, which would turn this into branches.
         let hits = std::hint::black_box(hits);
         (hits != 0).then(|| hits.trailing_zeros() as usize % SLOTS)
     }
 }
 
-/// As wide as loads are promised to be in one piece: 16 bytes where the processor has AVX, a word everywhere else.
+/// Compares as many bytes as a load reads atomically: 16 bytes if the processor has AVX, otherwise one word.
 impl Compare for Option<Wide> {
     #[inline(always)]
     fn first(self, words: &[AtomicU64; SLOTS], key: Key) -> Option<usize> {
@@ -68,12 +69,12 @@ mod vectors {
 
     const _: () = assert!(SLOTS == 8 && align_of::<Line>() >= 64, "a line's key words are a cache line");
 
-    /// 16 bytes at a time. Only made where the processor has AVX.
+    /// Compares 16 bytes at a time. Exists only if the processor has AVX.
     #[derive(Clone, Copy)]
     pub(crate) struct Wide(());
 
-    /// All eight words at once, for reads. Only made where the processor has AVX-512, and a newer one: the first lowered their
-    /// clocks for it.
+    /// Compares all eight words at once, for reads. Exists only if the processor has AVX-512 and is not one of the
+    /// first with it, which lowered their clock for such instructions.
     #[derive(Clone, Copy)]
     pub(crate) struct Whole(());
 
@@ -89,7 +90,7 @@ mod vectors {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512bitalg")
-                // Nothing here needs it; the first did not have it.
+                // Not used here. Requiring it excludes the first AVX-512 processors, which lower their clock.
                 && is_x86_feature_detected!("avx512vbmi2");
             has.then_some(Whole(()))
         }
@@ -103,7 +104,7 @@ mod vectors {
 
     #[inline(always)]
     fn twice(word: u64) -> __m128i {
-        // SAFETY: as above.
+        // SAFETY: SSE2 is part of every x86-64.
         unsafe { _mm_set1_epi64x(word as i64) }
     }
 
@@ -111,11 +112,12 @@ mod vectors {
         #[inline(always)]
         fn first(self, words: &[AtomicU64; SLOTS], key: Key) -> Option<usize> {
             let hits: u32;
-            // SAFETY: the instructions exist (nobody but `detect` makes a `Wide`) and only read the 64 bytes behind the reference, which
-            // begin a line, so all loads are aligned. Other threads may write the words meanwhile: that is no data race, because
-            // processors with AVX do aligned 16-byte loads in one piece (AMD64 APM 2, 7.3.2; Intel SDM 3A, 9.1.1, promises it
-            // of moves, and an operand in memory is loaded as a move loads it), so each word is what a relaxed atomic load of it would
-            // give. Nothing here needs two words to be of one moment.
+            // SAFETY: the instructions exist, because only `detect` makes a `Wide`. They only read the 64 bytes behind
+            // the reference, which begin a line, so all loads are aligned. Other threads may write the words at the
+            // same time. That is no data race: processors with AVX do aligned 16-byte loads atomically (AMD64 APM 2,
+            // 7.3.2; Intel SDM 3A, 9.1.1). Intel promises it for moves, and a memory operand is loaded as a move loads
+            // it. Each word is therefore the result of a relaxed atomic load. No two words need to be of the same
+            // moment.
             unsafe {
                 asm!(
                     "vpsllq {key}, {left}, {bits}",
@@ -152,9 +154,10 @@ mod vectors {
             if hits == 0 {
                 return None;
             }
-            // Two bits a slot: so many come out of the fewest instructions.
+            // Two bits for each slot, because this form takes the fewest instructions.
             let bits = hits.trailing_zeros();
-            // SAFETY: each byte of the vector is all ones or all zeros, two bytes are a word's, and there are sixteen.
+            // SAFETY: each byte of the vector is all ones or all zeros, a word has two bytes, and there are sixteen
+            // bytes.
             unsafe { assert_unchecked(bits.is_multiple_of(2) && bits < 16) };
             Some(bits as usize / 2)
         }
@@ -164,20 +167,21 @@ mod vectors {
         #[inline(always)]
         fn first(self, words: &[AtomicU64; SLOTS], key: Key) -> Option<usize> {
             let hits: u32;
-            // SAFETY: the instructions exist (nobody but `detect` makes a `Whole`) and only read the 64 bytes behind the reference,
-            // which are a cache line. Other threads may write the words meanwhile, and no vendor promises that a load of over 16
-            // bytes takes each aligned word in one piece. That it does, runtimes of other languages rely on: they copy arrays of
-            // references so, which must not be torn. Here a torn word would hardly matter. In a table's life a word becomes a
-            // key, from zero, or gets marks, which are masked out; so it could only be taken for a key that has zeros in
-            // place of some bytes of the one being claimed. Of any two pairs that share a line, one is such a key of the other
-            // with a chance of less than 2^-27, by a mix that nobody outside knows. A write, whose mistake would stay,
-            // compares 16 bytes at a time.
+            // SAFETY: the instructions exist, because only `detect` makes a `Whole`. They only read the 64 bytes behind
+            // the reference, which are a cache line. Other threads may write the words at the same time, and no vendor
+            // promises that a load of more than 16 bytes reads each aligned word atomically. The runtimes of other
+            // languages rely on it: they copy arrays of references this way, and a reference must not be torn. Here a
+            // torn word would hardly matter. During a table's life, a word changes from zero to a key, or gets marks,
+            // which are masked out. A torn word could therefore only look like a key that has zeros in place of some
+            // bytes of the key being written. Of any two pairs that share a line, one is such a key of the other with a
+            // probability below 2^-27, because the mix that makes the keys is secret. A write, whose mistake would be
+            // permanent, compares 16 bytes at a time.
             unsafe {
                 asm!(
                     "vpbroadcastq zmm16, {left}",
                     "vpsllq zmm16, zmm16, {bits}",
                     "vpbroadcastq zmm17, {rest}",
-                    // Exclusive or of all three, which is the key; then what differs from it, and where nothing does.
+                    // Combine the three parts into the key. Then find the differing bits, and the words that have none.
                     "vpternlogq zmm16, zmm17, qword ptr [rip + {unit}]{{1to8}}, 0x96",
                     "vpxorq zmm16, zmm16, zmmword ptr [{words}]",
                     "vptestnmq k1, zmm16, qword ptr [rip + {mask}]{{1to8}}",
@@ -199,7 +203,7 @@ mod vectors {
                 return None;
             }
             let slot = hits.trailing_zeros();
-            // SAFETY: a bit for each of eight words.
+            // SAFETY: `hits` has one bit for each of the eight words.
             unsafe { assert_unchecked(slot < 8) };
             Some(slot as usize)
         }
@@ -207,7 +211,8 @@ mod vectors {
         #[inline(always)]
         fn is_marked(self, words: &[AtomicU64; SLOTS], key: Key) -> bool {
             let marks: u64;
-            // SAFETY: as for `first`; a mark is one bit, which cannot be torn.
+            // SAFETY: the instructions exist and read only the line, as in `first`. A mark is one bit, which cannot be
+            // torn.
             unsafe {
                 asm!(
                     "vmovdqa64 zmm16, zmmword ptr [{words}]",
@@ -221,12 +226,12 @@ mod vectors {
                     options(nostack, readonly, preserves_flags),
                 );
             }
-            // The second is seldom asked for: few lines have a stranger's first.
+            // The second mark is rarely tested: few lines have another pair's first mark.
             mark_numbers(key).into_iter().all(|number| marks.wrapping_shr(number as u32) & 1 != 0)
         }
     }
 
-    /// For each number of a mark, word by word, the bit that it is. Read by the instruction alone.
+    /// For each number of a mark, word by word, the bit that it stands for. Only the instruction reads it.
     #[repr(align(64))]
     struct Numbered(#[allow(dead_code)] [[u8; 8]; SLOTS]);
 
@@ -235,12 +240,12 @@ mod vectors {
         Numbered([[first, first, first, first, second, second, second, second]; SLOTS])
     };
 
-    // What a vector is made of as it is used, without a register of its own.
+    // Constants that the instructions broadcast from memory, so that they occupy no registers.
     static UNITS: u64 = UNIT;
     static UNMARKEDS: u64 = UNMARKED;
 }
 
-/// No processor has it.
+/// No vector comparison exists for this target.
 #[cfg(not(all(target_arch = "x86_64", not(any(loom, scalar)))))]
 mod words {
     use super::{AtomicU64, Compare, Key, SLOTS};
@@ -268,7 +273,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Key words as a line has them, of which some are near to the key that is sought.
+    /// Key words as a line can have them. Some of them are close to the sought key.
     fn line(key: Key, words: [(u64, u8); SLOTS]) -> super::super::line::Line {
         super::super::line::Line::of(words.map(|(word, kind)| match kind {
             0 => 0,
@@ -282,7 +287,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_ways_agree(
+        fn vector_and_word_comparisons_agree(
             place in any::<u64>(),
             scope in 0..1u32 << 24,
             chunks in 1..=MAX_CHUNKS,

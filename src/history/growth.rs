@@ -1,21 +1,22 @@
-//! How a segment's table is followed by another: in steps that anybody may take, each of which may be taken twice.
+//! Growth: replaces a segment's table by a successor, in steps that any thread may take and repeat.
 //!
-//! 1. *Begin.* A table is made ready aside and put in as the current one's successor, by compare-and-swap: of several
-//!    makers one wins, the others give their memory back.
-//! 2. *Move*, block by block, once the segment was said to be no longer calm. A slot that nobody claimed is sealed. The
-//!    register of a claimed one is merged into the next table and then, unless it rose meanwhile, replaced by *moved*.
-//!    Whoever meets a seal or *moved* goes on in the next table. Blocks are taken off a counter; one that was taken and
-//!    not finished is done again by others.
-//! 3. *Finish.* When every block is done the next version is said to be calm, and the segment's version word is exchanged.
-//!    The old table is given back as soon as no writer sits that may know it.
+//! 1. *Begin.* A thread builds a table and links it as the current table's successor by compare-and-swap. If several
+//!    threads build one, one of them succeeds. The others give their memory back.
+//! 2. *Move.* The blocks are moved one by one, after the segment was marked as no longer intact. A slot that no pair
+//!    has claimed is sealed. The register of a claimed slot is merged into the next table. Then it is replaced by
+//!    *moved*, unless it rose in between. A thread that meets a seal or *moved* continues in the next table. A counter
+//!    assigns the blocks. A block that was assigned and not finished is moved again by other threads.
+//! 3. *Finish.* When every block is moved, the next version is marked as intact, and the segment's version word is
+//!    exchanged. The old table is given back as soon as no writer that holds a seat can know it.
 //!
-//! A thread that stops forever at any point of this keeps nobody from going on. It may keep memory: what it had taken
-//! out of the pool, and while it sits, the old tables of one segment.
+//! A thread that stops forever at any point of a growth blocks no other thread. It can keep memory: what it took from
+//! the pool and, while it holds a seat, the old tables of one segment.
 //!
 //! # Orderings
-//! `next` is exchanged with release and loaded with acquire: a successor's directory and header come before its word.
-//! The version word is exchanged (`SeqCst`, see [`super::seat`]) after all done marks were seen with acquire: who
-//! reads the new version sees every copy. Ends and seals are [`super::line`]'s.
+//! `next` is exchanged with release and loaded with acquire: a successor's directory and header are visible before its
+//! word. The version word is exchanged with `SeqCst` (see [`super::seat`]), after all done marks were read with
+//! acquire: a thread that reads the new version sees every copy. The orderings of ends and seals are in
+//! [`super::line`].
 
 use super::index::{Index, Raised};
 use super::line::{DROPPED, MOVED, SEALED};
@@ -25,56 +26,64 @@ use super::shape::{BLOCK_LINES, CHUNK_BLOCKS, CHUNK_LINES, SEGMENTS, SLOTS, Vers
 use super::step::{Step, step};
 use crate::sync::{Ordering, canary, order};
 
-/// Why a table should be followed by another.
+/// The reason why a table needs a successor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Trigger {
-    /// It is as full as it should become. There is time.
+    /// The table has reached its intended load. The growth is not urgent.
     Load,
     /// A pair found no room within reach.
     NoRoom,
-    /// Something in it can be left behind, and the history is full.
+    /// The history is full, and the table has pairs that can be dropped.
     Reclaim,
 }
 
-/// Chunks that a growth with time clears itself rather than wait for clean ones: bounds a single write.
+/// The number of used chunks that a growth which is not urgent clears itself, without waiting for clean ones. It bounds
+/// the time of a single write.
 const CLEARINGS: usize = 64;
-/// The load at which a table should grow, in hundredths, by the powers of two of its chunks. The smaller it is, the less far from
-/// home a pair may lie, and the sooner one finds no room: at these loads in one table of a hundred at most. In models tables fill up,
-/// so that lines overflow.
+/// The load at which a table should grow, in hundredths, by the power of two of its chunks. In a smaller table, a pair
+/// can lie less far from home and finds no room sooner. At these loads, that happens in at most one of a hundred
+/// tables. In models, tables fill up completely, so that lines overflow.
 const FULL: [usize; 5] = if cfg!(loom) { [100; 5] } else { [60, 70, 78, 80, 80] };
-/// The load at which a writer no longer waits for the keeper to begin a growth. Above what rounding makes of the other.
+/// The load at which a writer no longer waits for the keeper to begin a growth. It is above the other one after any
+/// rounding.
 const LATE: usize = if cfg!(loom) { 100 } else { 92 };
-/// Blocks that a claim moves where there is no keeper: so many that few segments grow at the same time.
+/// The number of blocks that a claim moves if there is no keeper. It is so large that few segments grow at the same
+/// time.
 const STEPS: usize = if cfg!(loom) { 1 } else { 4 };
-/// Chunks from which on segments differ in size. With fewer, one more is so much that some grow early.
+/// The number of chunks from which on the sizes of segments differ evenly. With fewer chunks, one more is so much that
+/// some segments grow early.
 const EVEN_FROM: usize = 5;
-/// Chunks that a keeper has ready at least. Small tables have so little reach that a pair may find no room in them before they are
-/// full, and then it is the writer who has to begin the growth, from what is ready: a few of them at a time.
+/// The minimum number of chunks that a keeper keeps ready. A small table has so little reach that a pair may find no
+/// room before the table is full. The writer must then begin the growth itself, from the chunks that are ready. This
+/// can happen to a few tables at a time.
 const BURST: usize = if cfg!(loom) { 0 } else { 36 };
-/// Lines looked at to learn how much of a table would be left behind.
+/// The number of lines that are sampled to estimate how much of a table would be dropped.
 const SAMPLE: usize = 64;
 
 impl Index {
-    /// So many hundredths of a table's slots.
+    /// Returns so many hundredths of the number of a table's slots.
     fn slots_at(version: Version, hundredths: usize) -> usize {
         (version.chunks() * CHUNK_LINES * SLOTS * hundredths / 100).max(1)
     }
 
-    /// The claimed slots at which a table of this size should grow.
+    /// Returns the number of claimed slots at which a table of this size should grow.
     pub(super) fn slots_when_full(version: Version) -> usize {
         let powers = version.chunks().ilog2() as usize;
         Self::slots_at(version, FULL[powers.min(FULL.len() - 1)])
     }
 
-    /// Sizes in chunks that a segment's tables go through, from about `from` on, and for how many chunks' worth of pairs each is.
-    /// Nearly a fifth more each time; segments differ, spread evenly over that factor, so that they do not all grow at once and the
-    /// whole keeps between full and empty at every count of pairs. The worth is the size before it was rounded to chunks:
-    /// were it the rounded one, all that are rounded to one size would grow at once.
+    /// Returns the successive sizes of a segment's tables, in chunks, from about `from` on. Each comes with its
+    /// capacity, in chunks' worth of pairs.
+    ///
+    /// Each size is nearly a fifth larger than the one before. The sizes of the segments are spread evenly over that
+    /// factor. The segments therefore do not all grow at once, and the whole index stays between full and empty at
+    /// every number of pairs. The capacity is the size before it was rounded to chunks. With rounded capacities, all
+    /// segments with the same rounded size would grow at once.
     fn sizes(segment: usize, from: usize) -> impl Iterator<Item = (usize, f64)> {
         const FACTOR: f64 = 1.18;
         let phase = f64::from((segment as u32).reverse_bits()) / f64::from(u32::MAX) * 0.999;
         let few = (from..EVEN_FROM).map(move |size| (size, size as f64 * (size as f64 + phase) / (size + 1) as f64));
-        // From less than was asked for: a size may have been rounded up to it.
+        // Begin below the requested size, because a smaller size may have been rounded up to it.
         let turns = ((from.saturating_sub(1).max(1)) as f64 / EVEN_FROM as f64).ln() / FACTOR.ln() - phase;
         let many = (turns.floor().max(0.0) as i32..).map(move |turn| {
             let size = EVEN_FROM as f64 * FACTOR.powf(f64::from(turn) + phase);
@@ -83,38 +92,40 @@ impl Index {
         few.chain(many)
     }
 
-    /// The size after so many chunks.
+    /// Returns the size after a size of `chunks`.
     pub(super) fn size_after(segment: usize, chunks: usize) -> usize {
         Self::sizes(segment, chunks).map(|(size, _)| size).find(|&size| size > chunks).unwrap_or(chunks)
     }
 
-    /// The claimed slots at which a table should be followed by a larger one.
+    /// Returns the number of claimed slots at which a table should get a larger successor.
     pub(super) fn limit_of(segment: usize, version: Version) -> usize {
         let chunks = version.chunks();
         let sizes = Self::sizes(segment, chunks).take_while(|&(size, _)| size <= chunks);
         let worth = sizes.filter(|&(size, _)| size == chunks).map(|(_, worth)| worth).last();
-        // A table that was made to reclaim may be of any size.
+        // A table that was built to reclaim pairs may have any size.
         let share = if cfg!(loom) { 1.0 } else { worth.unwrap_or(chunks as f64) / chunks as f64 };
         (Self::slots_when_full(version) as f64 * share) as usize
     }
 
-    /// The successor of `table`, made if there is none and room is needed; `None` if it cannot be.
+    /// Returns the successor of `table`. Creates it if there is none and room is needed. Returns `None` if it cannot be
+    /// created.
     pub(super) fn next_or_grow(&self, segment: usize, table: Version) -> Option<Version> {
         let next = self.next(table);
         if next.is_some() { Some(next) } else { self.grow(segment, table, Trigger::NoRoom) }
     }
 
     pub(super) fn next(&self, table: Version) -> Version {
-        // Acquire: the successor's directory and header come with its word.
+        // Acquire: the successor's directory and header are visible with its word.
         Version::from_bits(self.tables.get(table).next.load(order!(Acquire, "next load")))
     }
 
-    /// Whether the segment's table has a successor, to which its pairs move.
+    /// Returns whether the segment's table has a successor, to which its pairs are being moved.
     pub(super) fn is_growing(&self, segment: usize) -> bool {
         self.next(self.version(segment)).is_some()
     }
 
-    /// Gives the table a successor, unless it has one; its version. The caller sits on the segment.
+    /// Gives the table a successor, unless it has one. Returns the successor's version. The caller must hold a seat on
+    /// the segment.
     pub(super) fn grow(&self, segment: usize, table: Version, trigger: Trigger) -> Option<Version> {
         let floor = self.floor.load(Ordering::Relaxed);
         let chunks = self.size_for(segment, table, trigger, floor)?;
@@ -122,11 +133,12 @@ impl Index {
         let next = self.build(segment, table, chunks, trigger, floor)?;
         step(Step::Built);
         let link = &self.tables.get(table).next;
-        // Release: all that `build` wrote comes with the word. Acquire: so does what another built.
+        // Release: everything that `build` wrote is visible with the word. Acquire: so is everything that another
+        // thread built.
         match link.compare_exchange(0, next.bits(), order!(AcqRel, "link"), Ordering::Acquire) {
             Ok(_) => {
                 step(Step::Linked);
-                self.keeper.ring();
+                self.keeper.wake();
                 Some(next)
             }
             Err(other) => {
@@ -136,7 +148,7 @@ impl Index {
         }
     }
 
-    /// How many chunks the successor should have.
+    /// Returns the number of chunks that the successor should have, or `None` if no successor can be built.
     fn size_for(&self, segment: usize, table: Version, trigger: Trigger, floor: u64) -> Option<usize> {
         let here = table.chunks();
         let larger = Self::size_after(segment, here).min(self.tables.max_chunks());
@@ -146,11 +158,12 @@ impl Index {
         let full = Self::slots_when_full(table);
         let wanted = match trigger {
             _ if kept > 0.95 && trigger != Trigger::Reclaim => larger,
-            // Room for a fifth more than is left, and never less than half: the share is only a sample.
+            // Room for a fifth more pairs than remain, and at least half of the size, because the share is only a
+            // sample.
             _ => (here * pairs * 6 / 5 / full.max(1) + 1).clamp(here.div_ceil(2), larger.max(here)),
         };
         if wanted > here && trigger != Trigger::Reclaim {
-            // As much again stays, so that a segment can still be rewritten to reclaim what has expired.
+            // As many chunks again stay available, so that a segment can still be rewritten to reclaim expired pairs.
             if wanted > here && self.pool.available() < 2 * wanted {
                 return (kept < 0.99 && trigger == Trigger::NoRoom).then_some(here);
             }
@@ -159,7 +172,7 @@ impl Index {
         Some(wanted.min(here))
     }
 
-    /// The share of a table that would be kept, from a sample of its lines.
+    /// Returns the share of a table's pairs that would be kept, from a sample of its lines.
     fn kept_share(&self, table: Version, floor: u64) -> f64 {
         let lines = table.lines();
         let (mut all, mut kept) = (0u32, 0u32);
@@ -176,12 +189,12 @@ impl Index {
         if all == 0 { 1.0 } else { f64::from(kept) / f64::from(all) }
     }
 
-    /// Whether a growth takes this register along.
+    /// Returns whether a growth keeps this register.
     fn keeps(&self, scope: u32, register: u64, floor: u64) -> bool {
         register != 0 && register >= floor && !self.retired.contains(scope)
     }
 
-    /// A table of `chunks`, all zero, that nobody knows yet.
+    /// Builds a table of `chunks`, all zero, which no other thread knows yet.
     fn build(&self, segment: usize, table: Version, chunks: usize, trigger: Trigger, floor: u64) -> Option<Version> {
         let mut clearings = if trigger == Trigger::Load { CLEARINGS } else { usize::MAX };
         if !self.pool.has(chunks, clearings) {
@@ -204,7 +217,7 @@ impl Index {
         Some(next)
     }
 
-    /// Gives back a table that was built in vain.
+    /// Gives back a table that was built and not linked.
     fn unbuild(&self, table: Version) {
         for at in 0..table.chunks() {
             self.pool.give_clean(self.pool.chunk(table, at));
@@ -212,17 +225,17 @@ impl Index {
         self.tables.give(table.table());
     }
 
-    /// The very first tables, one chunk each.
+    /// Creates the first tables, with one chunk each.
     pub(super) fn settle(&self) {
         for segment in 0..SEGMENTS {
             let before = Version::NONE;
             let table = self.build(segment, before, 1, Trigger::NoRoom, 0).expect("the least memory there may be");
-            self.calm[segment].store(table.bits(), Ordering::Relaxed);
+            self.intact[segment].store(table.bits(), Ordering::Relaxed);
             self.now[segment].store(table.bits(), Ordering::Release);
         }
     }
 
-    /// What a writer does after it claimed a slot: begins the growth that this made due, or does its share of one.
+    /// Begins the growth that a claim has made due, or does the writer's share of one.
     #[inline]
     pub(super) fn after_claim(&self, seat: &Seated<'_>, segment: usize, version: Version, table: Version) {
         let header = self.tables.get(table);
@@ -230,7 +243,7 @@ impl Index {
         let full = header.full.load(Ordering::Relaxed);
         let kept = self.kept.load(Ordering::Relaxed);
         if table != version || self.next(version).is_some() {
-            // The keeper does most of it where there is one.
+            // If there is a keeper, it does most of the work.
             let steps = if kept { usize::from(claimed.is_multiple_of(8)) } else { STEPS };
             for _ in 0..steps {
                 self.help_on(seat, segment, version);
@@ -238,9 +251,9 @@ impl Index {
         } else if claimed >= if kept { Self::slots_at(version, LATE) } else { full } {
             self.grow(segment, version, Trigger::Load);
         } else if kept && claimed >= full {
-            self.keeper.ring();
+            self.keeper.wake();
         } else if !kept && claimed >= full - full / 16 {
-            // A chunk at a time, rather than all that the growth takes at once.
+            // Prepare one chunk now, rather than all that the growth needs at once.
             self.pool.find_one(Self::ahead(version.chunks()));
         }
         if !kept && self.pool.dirty() > 0 {
@@ -248,12 +261,14 @@ impl Index {
         }
     }
 
-    /// Chunks that should be ready where the largest table has so many: what its growth takes, and a little.
+    /// Returns the number of chunks that should be ready if the largest table has `largest`: enough for its growth, and
+    /// a few more.
     fn ahead(largest: usize) -> usize {
         largest * 5 / 4 + 4
     }
 
-    /// One step of the segment's growth, if there is one. The caller sits on the segment.
+    /// Takes one step of the segment's growth, if there is one. Returns whether it took one. The caller must hold a
+    /// seat on the segment.
     #[inline(never)]
     pub(super) fn help_on(&self, seat: &Seated<'_>, segment: usize, version: Version) -> bool {
         if !self.next(version).is_some() {
@@ -261,7 +276,7 @@ impl Index {
         }
         let table = self.tables.get(version);
         let blocks = version.chunks() * CHUNK_BLOCKS;
-        // Relaxed: who gets which block says nothing; that each is done, is in the marks.
+        // Relaxed: the counter only assigns blocks. The done marks say which blocks are moved.
         let taken = table.cursor.fetch_add(1, Ordering::Relaxed);
         step(Step::Taken);
         let block = if taken < blocks { Some(taken) } else { self.tables.not_done(version, taken) };
@@ -282,9 +297,9 @@ impl Index {
         true
     }
 
-    /// Moves the block's pairs to the tables behind; whether all found room.
+    /// Moves the block's pairs to the following tables. Returns whether all of them found room.
     pub(super) fn move_block(&self, seat: &Seated<'_>, segment: usize, version: Version, block: usize) -> bool {
-        self.disturb(segment, version);
+        self.announce_ends(segment, version);
         let next = self.next(version);
         let floor = self.tables.get(next).floor.load(Ordering::Relaxed);
         self.prefetch_block(version, next, (block * BLOCK_LINES) as u64);
@@ -310,7 +325,7 @@ impl Index {
                     continue;
                 }
                 let (scope, within) = version.unpack(line, key);
-                // Whether this thread made the pair's slot in the next table, where the pair is counted by then.
+                // Whether this thread created the pair's slot in the next table, where the pair counts from then on.
                 let mut made = false;
                 while register < DROPPED {
                     let ended = if made || self.keeps(scope, register, floor) {
@@ -338,7 +353,8 @@ impl Index {
                     match ended {
                         Ok(()) => break,
                         Err(now) => {
-                            // Another left the pair behind and counted it out, but here it lives on.
+                            // Another thread dropped the pair and subtracted it from the count, but it lives on in the
+                            // next table.
                             if now == DROPPED && made {
                                 self.granted.fetch_add(1, Ordering::Relaxed);
                             }
@@ -357,7 +373,7 @@ impl Index {
         complete
     }
 
-    /// Brings a block's lines near, and those that its pairs go to: it is the first visit to either for long.
+    /// Prefetches a block's lines and the lines that its pairs go to. Neither was accessed for long.
     fn prefetch_block(&self, version: Version, next: Version, first: u64) {
         for line in first..first + BLOCK_LINES as u64 {
             prefetch(self.line(version, line));
@@ -368,7 +384,8 @@ impl Index {
         }
     }
 
-    /// Merges a register into the first table from `table` on that has room; where, and whether it is new there.
+    /// Merges a register into the first table with room, from `table` on. Returns that table, and whether the pair is
+    /// new there.
     fn copy(
         &self,
         segment: usize,
@@ -385,13 +402,14 @@ impl Index {
         }
     }
 
-    /// Exchanges the version, once, and retires the old table.
+    /// Exchanges the segment's version, once, and retires the old table.
     fn finish(&self, segment: usize, version: Version) {
         let next = self.next(version);
         step(Step::Finishing);
-        self.calm_down(segment, version, next);
-        step(Step::Calmed);
-        // SeqCst: before the look at the seats, see `Seats::sit`. Release: with every copy, seen through the marks.
+        self.mark_intact(segment, version, next);
+        step(Step::MarkedIntact);
+        // SeqCst: precedes the check of the seats, see `Seats::sit`. Release: publishes every copy, which this thread
+        // has seen through the done marks.
         let now = &self.now[segment];
         if now.compare_exchange(version.bits(), next.bits(), order!(SeqCst, "finish"), Ordering::Relaxed).is_ok() {
             step(Step::Finished);
@@ -401,7 +419,7 @@ impl Index {
         }
     }
 
-    /// Gives back retired tables that nobody may be writing to; whether there was one.
+    /// Gives back retired tables that no thread can be writing to. Returns whether there was one.
     pub(super) fn give_back(&self) -> bool {
         const AT_ONCE: usize = 8;
         let mut held = [None; AT_ONCE];
@@ -425,7 +443,8 @@ impl Index {
         given
     }
 
-    /// Makes room for a pair at the ceiling; whether some was made. `first` is where the search begins.
+    /// Makes room for a pair when the history is full. Returns whether it made room. The search begins at segment
+    /// `first`.
     pub(super) fn reclaim(&self, first: usize) -> bool {
         let collected = self.seats.collect_credit() as usize;
         if collected > 0 {
@@ -435,8 +454,9 @@ impl Index {
         Self::segments().any(|offset| self.reclaim_in((first + offset) % SEGMENTS))
     }
 
-    /// Brings the growths of all other segments to their ends, since their old tables are memory; whether any ended. Where
-    /// memory is what a growth lacks, it may be that others hold it which their own writers would end only much later.
+    /// Completes the growths of all other segments, because their old tables hold memory. Returns whether any growth
+    /// was completed. A growth that lacks memory may depend on this: the writers of the other segments might complete
+    /// theirs only much later.
     #[cold]
     pub(super) fn end_others(&self, segment: usize) -> bool {
         let ended = |&other: &usize| {
@@ -446,22 +466,22 @@ impl Index {
         Self::segments().filter(|&other| other != segment && self.is_growing(other)).filter(ended).count() > 0
     }
 
-    /// A seat on the segment, and its current version.
+    /// Takes a seat on the segment. Returns the seat and the current version.
     fn sit_in(&self, segment: usize) -> (Seated<'_>, Version) {
         let seat = self.seats.sit(segment, self.version(segment));
         // SeqCst: see `Seats::sit`.
         (seat, Version::from_bits(self.now[segment].load(Ordering::SeqCst)))
     }
 
-    /// All steps of the segment's growth that there are, while they can be taken; whether it came to its end.
+    /// Takes all possible steps of the segment's growth. Returns whether the growth is complete.
     fn help_through(&self, seat: &Seated<'_>, segment: usize, version: Version) -> bool {
         let is_over = || self.now[segment].load(Ordering::Relaxed) != version.bits();
         while !is_over() && self.help_on(seat, segment, version) {}
         is_over()
     }
 
-    /// Rewrites the segment if enough in it can be left behind; whether anything was. Searches once for each change of
-    /// what can be.
+    /// Rewrites the segment if enough of its pairs can be dropped. Returns whether any were. After a search in vain, it
+    /// searches again only when more can be dropped.
     pub(super) fn reclaim_in(&self, segment: usize) -> bool {
         let reclaimable = self.reclaimable.load(Ordering::Relaxed);
         if self.searched[segment].load(Ordering::Relaxed) == reclaimable {
@@ -494,8 +514,9 @@ impl Index {
             .count()
     }
 
-    /// A little of everything that is due; whether more may be. Memory before growths, since only it makes a writer wait;
-    /// and one growth at a time, since each takes memory until it is done.
+    /// Does a small part of all work that is due. Returns whether there may be more. Memory comes before growths,
+    /// because only missing memory makes a writer wait. Growths are done one at a time, because each holds memory until
+    /// it is complete.
     pub(super) fn tend(&self) -> bool {
         let mut busy = self.tables.retired() > 0 && self.give_back();
         let largest = Self::segments().map(|segment| self.version(segment).chunks()).max().unwrap_or(0);
@@ -503,17 +524,17 @@ impl Index {
             busy |= self.pool.clear_one() || self.pool.find_one(Self::ahead(largest).max(BURST));
         }
         let due = |segment: &usize| self.is_full(self.version(*segment));
-        // The first that gets on: one that lacks memory may have to wait for the others.
+        // Only the first that makes progress: a growth that lacks memory may have to wait for the others.
         busy |= Self::segments().filter(|&segment| self.is_growing(segment)).any(|segment| self.tend_in(segment))
             || Self::segments().filter(due).any(|segment| self.tend_in(segment));
         if self.granted.load(Ordering::Relaxed) > self.max_pairs - self.max_pairs / 16 {
-            // Nearly full: one segment's share of what may have expired.
+            // Nearly full: reclaim what may have expired in one segment.
             busy |= Self::segments().any(|segment| self.reclaim_in(segment));
         }
         busy
     }
 
-    /// A chunk's part of the segment's growth, or the beginning of one; whether there was something to do.
+    /// Moves a chunk's blocks in the segment's growth, or begins a growth. Returns whether there was something to do.
     fn tend_in(&self, segment: usize) -> bool {
         let (seat, version) = self.sit_in(segment);
         if self.next(version).is_some() {
@@ -522,7 +543,7 @@ impl Index {
         self.is_full(version) && self.grow(segment, version, Trigger::Load).is_some()
     }
 
-    /// Whether the table should be followed by a larger one.
+    /// Returns whether the table should get a larger successor.
     fn is_full(&self, version: Version) -> bool {
         let table = self.tables.get(version);
         table.claimed.load(Ordering::Relaxed) >= table.full.load(Ordering::Relaxed)

@@ -1,11 +1,11 @@
-//! The index itself, over bare words: places and scopes in, registers out. Reading and writing; growth is next door.
+//! The index, over plain words: it maps scopes and places to registers. This file reads and writes; `growth` replaces
+//! tables.
 //!
-//! A pair is looked for in its segment's table from its home line on, and where a slot has ended or the reach of the
-//! table is used up, in the next table. [`super`] says why this is right.
+//! A pair is searched in its segment's table, from its home line on. If a slot has ended, or the reach of the table is
+//! used up, the search continues in the next table. [`super`] explains why this is correct.
 
-use super::bell::Bell;
 use super::compare::{Compare, Whole, Wide, Words};
-use super::limits::{Full, Limits, Stats};
+use super::limits::{Full, HistoryLimits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
 use super::memory::{CHUNK_BYTES, prefetch, prefetch_of_many, prefetch_registers};
 use super::pool::Pool;
@@ -13,35 +13,40 @@ use super::scopes::ScopeSet;
 use super::seat::{Seated, Seats};
 use super::shape::{Key, MAX_CHUNKS, SEGMENTS, Seek, TABLES, Version, segment_of, within};
 use super::table::Tables;
+use super::waker::Waker;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, canary, fence, order};
 use std::io;
 
-/// A version word on its own pair of cache lines would be a miss of its own; eight on one are written seldom enough.
+/// The tables of all segments, their memory, and the state that growths and writers share.
 pub(crate) struct Index {
+    /// The version of each segment's current table. Eight words share a cache line. Versions change seldom, so a reader
+    /// rarely misses because of a neighbour.
     pub(super) now: [AtomicU64; SEGMENTS],
-    /// The same while no slot of the current table has ended: who finds here what it began with need look for no end.
-    pub(super) calm: [AtomicU64; SEGMENTS],
+    /// The version of each segment's current table while that table is intact, which means that no slot of it has
+    /// ended. A reader that finds here the version that it began with has seen no end.
+    pub(super) intact: [AtomicU64; SEGMENTS],
     pub(super) tables: Tables,
     pub(super) pool: Pool,
-    /// What the processor can compare at once: asked once, not at each lookup.
+    /// The vector comparisons of this processor. They are detected once, not at each lookup.
     whole: Option<Whole>,
     wide: Option<Wide>,
     pub(super) seats: Seats,
-    /// Pairs granted to seats: those there are plus the seats' credit.
+    /// The number of pairs that are granted to seats: existing pairs, and the seats' unused credit.
     pub(super) granted: AtomicUsize,
     pub(super) max_pairs: usize,
     pub(super) floor: AtomicU64,
     pub(super) retired: ScopeSet,
-    /// Bumped whenever more may have become reclaimable; and per segment, when it was last searched in vain.
+    /// Increases whenever more may have become reclaimable. `searched` has its value at the last search in vain, for
+    /// each segment.
     pub(super) reclaimable: AtomicU64,
     pub(super) searched: [AtomicU64; SEGMENTS],
     /// Whether a keeper does the growing.
     pub(super) kept: AtomicBool,
-    pub(super) keeper: Bell,
+    pub(super) keeper: Waker,
     pub(super) counts: Counts,
 }
 
-/// What happened so far.
+/// The counts of what happened so far.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) growths: AtomicU64,
@@ -49,17 +54,17 @@ pub(super) struct Counts {
     pub(super) rejected: AtomicU64,
 }
 
-/// What a look into one line gave.
+/// The result of a lookup in one line.
 enum Looked {
-    /// The register, zero where there is none.
+    /// The register, or zero if there is none.
     Sure(u64),
-    /// The next line may have it.
+    /// The next line may have the pair.
     Further,
-    /// A growth is under way, or has been here.
+    /// The segment is growing, or has grown meanwhile.
     Unsure,
 }
 
-/// A look-up on its way: the line it has come to, and the key word that the pair would have there.
+/// A lookup in progress: the line that it has reached, and the key of the pair there.
 #[derive(Clone, Copy)]
 struct Begun<'a> {
     version: Version,
@@ -67,7 +72,7 @@ struct Begun<'a> {
     line: &'a Line,
 }
 
-/// Where a pair lies in a table, or would.
+/// The result of a search in one table.
 enum At {
     Register(u64),
     Nowhere,
@@ -75,19 +80,19 @@ enum At {
 }
 
 impl Index {
-    /// An empty index.
+    /// Returns an empty index.
     ///
     /// # Errors
-    /// Where the system does not give the address space.
-    pub(crate) fn new(limits: Limits) -> io::Result<Index> {
+    /// Returns an error if the system does not provide the address space.
+    pub(crate) fn new(limits: HistoryLimits) -> io::Result<Index> {
         let chunks = limits.chunks();
-        // Segments differ in size by the growth factor, and places are only random.
+        // Segments differ in size by the growth factor, and places are random.
         let largest = (chunks * 2 / SEGMENTS + 4).min(MAX_CHUNKS);
         let words = || std::array::from_fn(|_| AtomicU64::new(0));
         let tables = Tables::new(TABLES, largest)?;
         let index = Index {
             now: words(),
-            calm: words(),
+            intact: words(),
             pool: Pool::new(chunks, &tables)?,
             tables,
             whole: Whole::detect(),
@@ -100,7 +105,7 @@ impl Index {
             reclaimable: AtomicU64::new(0),
             searched: words(),
             kept: AtomicBool::new(false),
-            keeper: Bell::default(),
+            keeper: Waker::default(),
             counts: Counts::default(),
         };
         index.settle();
@@ -112,59 +117,63 @@ impl Index {
         self.pool.line(version, line)
     }
 
-    /// Acquire: what was written into the table before it was published comes before all that is read in it.
+    /// Returns the segment's current version. Acquire: everything that was written into the table before it was
+    /// published is visible to later reads in it.
     #[inline(always)]
     pub(super) fn version(&self, segment: usize) -> Version {
         Version::from_bits(self.now[segment].load(order!(Acquire, "version load")))
     }
 
-    /// Whether the segment still is at `version`, asked behind everything that was read so far.
+    /// Returns whether the segment is still at `version`. The check comes after everything that was read so far.
     #[inline(always)]
     pub(super) fn is_still(&self, segment: usize, version: Version) -> bool {
-        // Acquire fence: if any word read before it was written after the version ended, the load below sees that
-        // it did. This is what makes a late reader find out (b in `line`).
+        // Acquire fence: if any word read before it was written after the version ended, the load below sees that the
+        // version ended. This is how a late reader finds out (b in `line`).
         if !canary("re-check fence") {
             fence(Ordering::Acquire);
         }
         canary("re-check") || self.now[segment].load(Ordering::Relaxed) == version.bits()
     }
 
-    /// Whether no slot of the version's table had ended when what was read so far was read.
+    /// Returns whether no slot of the version's table had ended when the reads so far were done.
     #[inline(always)]
-    fn is_calm(&self, segment: usize, version: Version) -> bool {
-        // Acquire fence: as in `is_still`, since a version is no longer calm before it ends; and if any word read before was the
-        // end of a slot, the load below sees that this had been announced.
-        if !canary("calm fence") {
+    fn is_intact(&self, segment: usize, version: Version) -> bool {
+        // Acquire fence: as in `is_still`, because a version is no longer intact before it ends. Moreover, if any word
+        // read before was the end of a slot, the load below sees that ends had been announced.
+        if !canary("intact fence") {
             fence(Ordering::Acquire);
         }
-        canary("calm look") || self.calm[segment].load(Ordering::Relaxed) == version.bits()
+        canary("intact look") || self.intact[segment].load(Ordering::Relaxed) == version.bits()
     }
 
-    /// Says that slots of the current version's table may end from now on, before this thread ends one.
-    pub(super) fn disturb(&self, segment: usize, version: Version) {
-        let calm = &self.calm[segment];
-        // Relaxed: who knows the version as the current one knows that it was said to be calm, or later; and the end of a slot
-        // carries on what is said here.
-        if calm.load(Ordering::Relaxed) == version.bits() && !canary("disturb") {
-            let _ = calm.compare_exchange(version.bits(), version.disturbed(), Ordering::Relaxed, Ordering::Relaxed);
+    /// Announces that slots of the current version's table may end from now on. The caller does this before it ends
+    /// one.
+    pub(super) fn announce_ends(&self, segment: usize, version: Version) {
+        let intact = &self.intact[segment];
+        // Relaxed: a thread that knows the version as the current one also sees that it was marked as intact, or a
+        // later word. The end of a slot, which is a release, publishes the announcement.
+        if intact.load(Ordering::Relaxed) == version.bits() && !canary("announce") {
+            let _ = intact.compare_exchange(version.bits(), version.ending(), Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
-    /// Says that the version after `version` is calm, before it becomes the current one, which is before a slot of it ends.
-    pub(super) fn calm_down(&self, segment: usize, version: Version, next: Version) {
-        // Relaxed: carried on by the version. Who comes late finds another word, since no version comes twice.
+    /// Marks the version after `version` as intact, before it becomes the current one, and so before any slot of it
+    /// ends.
+    pub(super) fn mark_intact(&self, segment: usize, version: Version, next: Version) {
+        // Relaxed: the exchange of the version publishes it. A late thread finds another word, because no version comes
+        // twice.
         let _ =
-            self.calm[segment].compare_exchange(version.disturbed(), next.bits(), Ordering::Relaxed, Ordering::Relaxed);
+            self.intact[segment].compare_exchange(version.ending(), next.bits(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Brings the home line of a place near.
+    /// Prefetches the home line of a place.
     #[inline(always)]
     pub(crate) fn prefetch(&self, place: u64) {
         let version = self.version(segment_of(place));
         prefetch(self.line(version, version.seek(0, within(place)).line));
     }
 
-    /// The pair's register; zero where there is none.
+    /// Returns the pair's register, or zero if there is none.
     #[inline(always)]
     pub(crate) fn get(&self, scope: u32, place: u64) -> u64 {
         if let Some(whole) = self.whole {
@@ -176,7 +185,8 @@ impl Index {
         }
     }
 
-    /// Aside where it is only for the oldest processors: it would take registers from the others.
+    /// A separate function, because only the oldest processors need it. Inlined, it would occupy registers of the other
+    /// variants.
     #[cfg_attr(target_arch = "x86_64", inline(never))]
     fn get_by_words(&self, scope: u32, place: u64) -> u64 {
         self.get_by(Words, scope, place)
@@ -186,7 +196,8 @@ impl Index {
     fn get_by(&self, compare: impl Compare, scope: u32, place: u64) -> u64 {
         let version = self.version(segment_of(place));
         let begun = self.home(version, scope, place);
-        // The key words are loaded at once. Were the register asked for only when its slot is known, it would be a second wait.
+        // The key words are loaded at once. A register that is requested only after its slot is known would cost a
+        // second wait.
         prefetch_registers(begun.line);
         match self.look(compare, segment_of(place), &begun) {
             Looked::Sure(register) => register,
@@ -195,7 +206,8 @@ impl Index {
         }
     }
 
-    /// The lines behind the home line. Worked out anew, so that a look-up that ends at home keeps nothing for it.
+    /// Searches the lines after the home line. Computes the search anew, so that a lookup that ends at home keeps
+    /// nothing for it.
     #[inline(never)]
     fn get_next(&self, version: Version, scope: u32, place: u64) -> u64 {
         let mut seek = version.seek(scope, within(place));
@@ -212,25 +224,25 @@ impl Index {
         self.get_far(scope, place)
     }
 
-    /// Where a look-up begins.
+    /// Begins a lookup at the home line.
     #[inline(always)]
     fn home(&self, version: Version, scope: u32, place: u64) -> Begun<'_> {
         let Seek { line, key } = version.seek(scope, within(place));
         Begun { version, key, line: self.line(version, line) }
     }
 
-    /// Looks into the line that a look-up has come to.
+    /// Looks up the pair in the line that the lookup has reached.
     #[inline(always)]
     fn look(&self, compare: impl Compare, segment: usize, begun: &Begun<'_>) -> Looked {
-        match begun.line.find_calm(compare, begun.key) {
-            Some(register) if self.is_calm(segment, begun.version) => Looked::Sure(register),
-            // The mark is only followed, not believed: whoever looks there asks for the version behind that look.
+        match begun.line.find_intact(compare, begun.key) {
+            Some(register) if self.is_intact(segment, begun.version) => Looked::Sure(register),
+            // The mark only leads to the next line. The lookup there checks the version after its own reads.
             None if begun.version.has_next_line() => Looked::Further,
             _ => Looked::Unsure,
         }
     }
 
-    /// Every other case: further lines, a segment that is growing, a reader that is late.
+    /// Handles all other cases: further lines, a growing segment, a late reader.
     #[cold]
     #[inline(never)]
     pub(super) fn get_far(&self, scope: u32, place: u64) -> u64 {
@@ -239,21 +251,21 @@ impl Index {
         if let Some(register) = self.get_chain(segment, version, scope, within) {
             return register;
         }
-        // The segment finished a growth meanwhile, and perhaps the memory is in use for something else. Sitting down
-        // keeps what is current now, so that this is the last attempt: no growth can make a reader wait.
+        // The segment has completed a growth meanwhile, and the memory may be in use for something else. A seat keeps
+        // the current tables, so this attempt is the last: no growth can make a reader wait.
         let _seat = self.seats.sit(segment, version);
-        // SeqCst: see `Seats::sit`. The current table and those after it stay: they are of the seat's generation or
-        // later.
+        // SeqCst: see `Seats::sit`. The current table and those after it stay, because they are of the seat's
+        // generation or later.
         self.get_held(Version::from_bits(self.now[segment].load(Ordering::SeqCst)), scope, within)
     }
 
-    /// Reads the chain of tables from `version` on; `None` if the segment moved on meanwhile.
+    /// Searches the chain of tables from `version` on. Returns `None` if the segment has moved on meanwhile.
     #[inline]
     fn get_chain(&self, segment: usize, version: Version, scope: u32, within: u64) -> Option<u64> {
         let mut table = version;
         loop {
             let at = self.find(table, scope, within);
-            // Nothing read may be believed, nor a successor followed, unless the version still stands.
+            // Use no word that was read, and follow no successor, unless the version is still current.
             if !self.is_still(segment, version) {
                 return None;
             }
@@ -274,7 +286,7 @@ impl Index {
         }
     }
 
-    /// The same where the caller sits.
+    /// Searches the chain of tables from `version` on, for a caller that holds a seat.
     fn get_held(&self, version: Version, scope: u32, within: u64) -> u64 {
         let mut table = version;
         loop {
@@ -282,7 +294,7 @@ impl Index {
                 At::Register(register) => return register,
                 At::Nowhere => return 0,
                 At::NextTable => {
-                    // Acquire fence: the end of a slot comes after the successor it points to (a in `line`).
+                    // Acquire fence: the successor is visible before the end of a slot that points to it (a in `line`).
                     fence(Ordering::Acquire);
                     let next = Version::from_bits(self.tables.get(table).next.load(order!(Acquire, "next load")));
                     if !next.is_some() {
@@ -294,7 +306,7 @@ impl Index {
         }
     }
 
-    /// Looks through the lines of one table.
+    /// Searches the lines of one table.
     #[inline]
     fn find(&self, version: Version, scope: u32, within: u64) -> At {
         let mut seek = version.seek(scope, within);
@@ -311,7 +323,7 @@ impl Index {
         At::NextTable
     }
 
-    /// Several pairs at once: all lines of a group are on their way before the first is looked at.
+    /// Looks up several pairs. All lines of a group are requested before the first one is read.
     #[inline]
     pub(crate) fn get_batch(&self, count: usize, pair: impl Fn(usize) -> (u32, u64), see: impl FnMut(usize, u64)) {
         match self.whole {
@@ -338,7 +350,8 @@ impl Index {
                 prefetch_of_many(line);
                 *begun = (version, key.left, line);
             }
-            // Those that are not in their home line wait until all others are done, and their next lines are here.
+            // Pairs that are not in their home lines are looked up after all others, when their next lines have
+            // arrived.
             let mut later = [0; GROUP];
             let mut waiting = 0;
             for (&(version, left, line), at) in begun.iter().zip(group) {
@@ -362,18 +375,19 @@ impl Index {
         }
     }
 
-    /// Raises the pair's register to at least `value`; the register before, zero where there was none.
+    /// Raises the pair's register to at least `value`. Returns the previous register, or zero if there was none.
     #[inline]
     pub(crate) fn merge(&self, scope: u32, place: u64, value: u64) -> Result<u64, Full> {
         debug_assert!(value != 0 && value < DROPPED);
         let segment = segment_of(place);
         let begun = self.home(self.version(segment), scope, place);
-        // On its way while the seat is taken.
+        // The line is loaded while the seat is taken.
         prefetch(begun.line);
         let seat = self.seats.sit(segment, begun.version);
-        // SeqCst: see `Seats::sit`. This version, or one that came later, and all after it: held.
+        // SeqCst: see `Seats::sit`. The seat holds this version, which may be later than the first one, and all
+        // versions after it.
         let version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
-        // Nearly always, what was worked out before holds, and the pair is at home.
+        // Nearly always the version has not changed, and the pair is at home.
         if version == begun.version
             && let Some(old) = begun.line.raise_held(self.wide, begun.key, value)
         {
@@ -382,7 +396,7 @@ impl Index {
         self.merge_far(&seat, version, scope, place, value)
     }
 
-    /// Every other merge: new pairs, further lines, a segment that is growing.
+    /// Handles all other merges: new pairs, further lines, a growing segment.
     #[inline(never)]
     fn merge_far(
         &self,
@@ -416,13 +430,14 @@ impl Index {
             if !made_room {
                 return Err(self.full());
             }
-            // The segment may have moved on; what is current now is of the seat's generation or later.
+            // The segment may have moved on. Its current version is of the seat's generation or later.
             version = Version::from_bits(self.now[segment].load(Ordering::SeqCst));
             table = version;
         }
     }
 
-    /// One table's part of a merge. A new pair takes its right to be one from the seat; a copy, without a seat, has it.
+    /// Merges into one table. A new pair needs credit from the seat. A copy comes without a seat, because its pair is
+    /// counted already.
     #[inline]
     pub(super) fn raise(
         &self,
@@ -454,10 +469,10 @@ impl Index {
         Raised::NextTable
     }
 
-    /// The right to one more pair, out of the seat's credit.
+    /// Takes the right to one more pair from the seat's credit. Returns whether there was one.
     fn take_credit(&self, seat: &Seated<'_>) -> bool {
         let Some(credit) = seat.credit() else { return self.grant(1) == 1 };
-        // Relaxed: only who sits touches the credit, and the seat itself passes it on.
+        // Relaxed: only the holder of the seat changes the credit, and the seat's own orderings pass it on.
         let mut has = credit.load(Ordering::Relaxed);
         if has == 0 {
             has = self.grant(self.credit_step()) as u64;
@@ -485,14 +500,15 @@ impl Index {
         }
     }
 
-    /// Small against the ceiling, so that what lies unused in seats does not matter.
+    /// Returns the credit that a seat is granted at a time. It is small compared with the maximum, so unused credit
+    /// does not matter.
     fn credit_step(&self) -> usize {
         (self.max_pairs / 16384).clamp(1, 64)
     }
 
-    /// Up to `wanted` pairs of the ceiling.
+    /// Grants up to `wanted` pairs below the maximum. Returns the number of granted pairs.
     fn grant(&self, wanted: usize) -> usize {
-        // Relaxed: a count.
+        // Relaxed: it is only a count.
         let mut granted = self.granted.load(Ordering::Relaxed);
         loop {
             let got = wanted.min(self.max_pairs.saturating_sub(granted));
@@ -510,13 +526,13 @@ impl Index {
         self.max_pairs
     }
 
-    /// Pairs there are; while others write, pairs there were at some moment, nearly.
+    /// Returns the number of pairs. While other threads write, it is close to the number at some moment.
     pub(crate) fn len(&self) -> usize {
         let credit = self.seats.credit() as usize;
         self.granted.load(Ordering::Relaxed).saturating_sub(credit)
     }
 
-    /// Resident bytes: lines and what is beside them.
+    /// Returns the resident bytes of the lines and of the data beside them.
     pub(crate) fn bytes(&self) -> usize {
         let largest = Self::segments().map(|segment| self.version(segment).chunks()).max().unwrap_or(0);
         self.pool.touched() * CHUNK_BYTES + self.tables.bytes(largest) + self.pool.touched() * 4
@@ -534,14 +550,14 @@ impl Index {
         }
     }
 
-    /// Registers below `floor` may be left behind from now on.
+    /// Permits growths to drop registers below `floor`, from now on.
     pub(crate) fn expire_before(&self, floor: u64) {
         if self.floor.fetch_max(floor, Ordering::Relaxed) < floor {
             self.reclaimable.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// All pairs of `scope` may be left behind from now on.
+    /// Permits growths to drop all pairs of `scope`, from now on.
     pub(crate) fn retire(&self, scope: u32) {
         if self.retired.insert(scope) {
             self.reclaimable.fetch_add(1, Ordering::Relaxed);
@@ -559,7 +575,7 @@ impl Index {
     }
 }
 
-/// What a write did in one table.
+/// The result of a write in one table.
 pub(super) enum Raised {
     Before { old: u64, claimed: bool },
     NextTable,

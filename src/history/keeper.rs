@@ -1,4 +1,4 @@
-//! The thread that grows a history so that its writers need not.
+//! The thread that grows a history, so that writers need not.
 
 use super::History;
 use crate::sync::{AtomicBool, Ordering};
@@ -7,24 +7,26 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// A thread that does a history's growing off the write path: moves pairs, clears memory, finds new memory ahead.
+/// A thread that grows a history outside the write path: it moves pairs, clears memory, and prepares new memory ahead
+/// of need.
 ///
-/// With one, a writer meets no page that the system has yet to find, and begins a growth only where a small table has no room
-/// nearby for a pair; unless the keeper has not had a processor for so long that a table is nearly full, or what it had
-/// ready is used up: then the writer does what is due itself.
+/// With a keeper, a writer meets no page that the system still has to provide. It begins a growth only if a small table
+/// has no room near a pair's home. The exception is a keeper that got no processor for so long that a table is nearly
+/// full, or that its prepared memory is used up. The writer then does the work that is due.
 ///
-/// Without one, writers do all of that in small steps, and a write that needs memory the system has yet to find waits
-/// for it. Ends when dropped. Start it after a fork, not before.
+/// Without a keeper, writers do all of this in small steps, and a write that needs new memory waits for the system. The
+/// thread ends when the handle is dropped. In a process that forks, start it after the fork.
 pub struct Keeper {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
-    /// Starts the thread; `None` if the history has had one already.
+    /// Starts the thread. Returns `None` if the history has a keeper. Only the first keeper of a history does work: one
+    /// that is started after it has ended ends at once.
     ///
     /// # Errors
-    /// Where the system does not give a thread.
+    /// Returns an error if the system cannot create the thread.
     pub fn start(history: &Arc<History>) -> io::Result<Option<Keeper>> {
         let stop = Arc::new(AtomicBool::new(false));
         let (history, stopped) = (Arc::clone(history), Arc::clone(&stop));
@@ -33,7 +35,7 @@ impl Keeper {
         }
         let kept = Arc::clone(&history);
         let spawned = std::thread::Builder::new().name("dialback-history".into()).spawn(move || {
-            if history.index.keeper.answer() {
+            if history.index.keeper.register() {
                 while !stopped.load(Ordering::Relaxed) {
                     if !history.index.tend() {
                         history.index.keeper.sleep_unless(|| history.index.tend());
@@ -57,7 +59,7 @@ impl Drop for Keeper {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A keeper that panicked has been reported by the panic.
+            // The panic of a keeper has been reported by the thread itself.
             let _ = thread.join();
         }
     }

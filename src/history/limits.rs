@@ -1,27 +1,29 @@
-//! How large a history may become, and what it says when it is.
+//! The maximum size of a history, and the error when it is reached.
 
 use super::memory::CHUNK_BYTES;
 use super::shape::{CHUNK_BITS, SEGMENTS};
 use std::fmt;
 
-/// The ceilings of a history.
+/// The maximum size of a history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    /// The most pairs.
+pub struct HistoryLimits {
+    /// The maximum number of pairs.
     pub max_pairs: usize,
-    /// The most bytes of lines, 512 GiB at most; address space that is taken at once, memory only as it is used.
+    /// The maximum number of bytes of lines, up to 512 GiB. The address space is reserved at once, and memory is used
+    /// as needed.
     pub max_bytes: usize,
 }
 
-/// A directory names a chunk by its first line, in 32 bits: 512 GiB.
+/// 512 GiB of lines, which is what the largest tables of all segments and their successors need. Directory entries are
+/// byte offsets in 64 bits and would permit more.
 const MOST_CHUNKS: usize = 1 << (32 - CHUNK_BITS);
-/// What a table of each segment takes, and a growth of each.
+/// The bytes of one table for each segment, and of a growth of each.
 const LEAST_BYTES: usize = 4 * SEGMENTS * CHUNK_BYTES;
 
-impl Limits {
-    /// Up to `max_pairs`, and as many bytes as they can need (32 a pair, and 16 MiB).
-    pub const fn pairs(max_pairs: usize) -> Limits {
-        Limits { max_pairs, max_bytes: max_pairs.saturating_mul(32).saturating_add(LEAST_BYTES) }
+impl HistoryLimits {
+    /// Returns limits of `max_pairs` and of the bytes that so many pairs can need (32 for each pair, and 16 MiB).
+    pub const fn pairs(max_pairs: usize) -> HistoryLimits {
+        HistoryLimits { max_pairs, max_bytes: max_pairs.saturating_mul(32).saturating_add(LEAST_BYTES) }
     }
 
     pub(crate) fn chunks(self) -> usize {
@@ -29,26 +31,26 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
-    /// A hundred million pairs, 3.2 GB.
+impl Default for HistoryLimits {
+    /// Returns limits of a hundred million pairs and 3.2 GB.
     fn default() -> Self {
-        Limits::pairs(100_000_000)
+        HistoryLimits::pairs(100_000_000)
     }
 }
 
-impl From<usize> for Limits {
-    fn from(max_pairs: usize) -> Limits {
-        Limits::pairs(max_pairs)
+impl From<usize> for HistoryLimits {
+    fn from(max_pairs: usize) -> HistoryLimits {
+        HistoryLimits::pairs(max_pairs)
     }
 }
 
-/// The history is full, and nothing in it can be reclaimed; the write was not taken.
+/// The history is full, and nothing in it can be reclaimed. The write was rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Full {
-    /// The pairs there were.
+    /// The number of pairs in the history.
     pub pairs: usize,
-    /// The ceiling in pairs. Where `pairs` is below it, the ceiling in bytes was reached.
+    /// The maximum number of pairs. If `pairs` is below it, the maximum number of bytes was reached.
     pub max_pairs: usize,
 }
 
@@ -61,26 +63,26 @@ impl Full {
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Full { pairs, max_pairs } = self;
-        write!(f, "the history holds {pairs} pairs of {max_pairs} and has no room for a new one")
+        write!(f, "the history is full ({pairs} pairs of at most {max_pairs}): raise its limits")
     }
 }
 
 impl std::error::Error for Full {}
 
-/// What a history holds and what happened to it.
+/// The size of a history, and counts of what happened to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Pairs, erased and expired ones that were not reclaimed yet included.
+    /// The number of pairs, including erased and expired ones that are not reclaimed yet.
     pub pairs: usize,
-    /// Resident bytes.
+    /// The number of resident bytes.
     pub bytes: usize,
-    /// Segments that were rewritten, to grow or to reclaim.
+    /// The number of rewritten segments, to grow or to reclaim.
     pub growths: u64,
-    /// Pairs that were left behind: expired, or of a retired scope.
+    /// The number of pairs that growths dropped: expired, or of a retired scope.
     pub reclaimed: u64,
-    /// Writes that were refused because the history was full.
+    /// The number of writes that were rejected because the history was full.
     pub rejected: u64,
-    /// Segments that are being rewritten now.
+    /// The number of segments that are being rewritten now.
     pub growing: usize,
 }

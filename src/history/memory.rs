@@ -1,4 +1,5 @@
-//! Unsafe code for memory: zeroed, and there as it is touched; and hints to the processor and to the compiler.
+//! Unsafe code for zeroed memory that the system provides on first access, and for hints to the processor and the
+//! compiler.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +14,7 @@ use super::shape::{CHUNK_LINES, DIRECTORY};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::io;
 
-/// What a [`Region`] may be made of.
+/// A type that a [`Region`] may contain.
 ///
 /// # Safety
 /// All bits zero must be a valid value, and the type must have no destructor and be shareable between threads.
@@ -30,7 +31,7 @@ unsafe impl Zeroed for AtomicU32 {
     }
 }
 
-// SAFETY: as above.
+// SAFETY: an atomic integer has the layout of its integer, for which zero is a value; it has no destructor.
 unsafe impl Zeroed for AtomicU64 {
     #[cfg(loom)]
     fn zeroed() -> Self {
@@ -49,52 +50,56 @@ unsafe impl Zeroed for Line {
 /// The size of a chunk of lines in bytes.
 pub(crate) const CHUNK_BYTES: usize = CHUNK_LINES * size_of::<Line>();
 
-/// The lines, in chunks, and the directories of all tables: entries that each say where a chunk begins. Both in one type,
-/// because what is checked where an entry is written makes it right to check nothing where a line is looked up.
+/// The lines, in chunks, and the directories of all tables, whose entries say where chunks begin. Both are in one type,
+/// because the check at the write of an entry makes an unchecked lookup of a line sound.
 pub(crate) struct Chunks {
     lines: Region<Line>,
-    /// How many bytes behind the first line a chunk begins. Zero, a chunk too, where nothing was written.
+    /// For each entry, the number of bytes from the first line to its chunk. An entry that was never written is zero,
+    /// which is a chunk too.
     directory: Region<AtomicU64>,
 }
 
 impl Chunks {
-    /// Address space for `chunks` of them, at least one, and for all directories, of which so many entries may come into use.
+    /// Reserves address space for `chunks` chunks, at least one, and for all directories. `entries` of their entries
+    /// may come into use.
     pub(crate) fn new(chunks: usize, entries: usize) -> io::Result<Chunks> {
         assert!(chunks > 0, "an entry that was never written names a chunk");
         debug_assert!(entries <= DIRECTORY);
-        // As many as a version can name, so that no bound is left to check; a model's memory is there at once.
+        // As many entries as a version can name, so that a lookup needs no bounds check. A model's memory is allocated
+        // at once.
         let entries = if cfg!(loom) { entries } else { DIRECTORY };
         Ok(Chunks { lines: Region::new(chunks * CHUNK_LINES, true)?, directory: Region::new(entries, false)? })
     }
 
-    /// The lines of a chunk.
+    /// Returns the lines of a chunk.
     pub(crate) fn lines(&self, chunk: usize) -> &[Line] {
         &self.lines[chunk * CHUNK_LINES..][..CHUNK_LINES]
     }
 
-    /// Has an entry name the chunk.
+    /// Makes an entry refer to the chunk.
     pub(crate) fn put(&self, entry: usize, chunk: usize) {
         assert!(chunk < self.lines.len() / CHUNK_LINES, "a chunk that there is");
         // Relaxed: published with the version word.
         self.directory[entry].store((chunk * CHUNK_BYTES) as u64, Ordering::Relaxed);
     }
 
-    /// The chunk that an entry names.
+    /// Returns the chunk that an entry refers to.
     pub(crate) fn at(&self, entry: usize) -> usize {
         self.directory[entry].load(Ordering::Relaxed) as usize / CHUNK_BYTES
     }
 
-    /// A line of the chunk that an entry names: the one that `line` says, modulo those that a chunk has.
+    /// Returns a line of the chunk that an entry refers to. Its number in the chunk is `line` modulo the lines of a
+    /// chunk.
     #[inline(always)]
     #[cfg(not(loom))]
     pub(crate) fn line(&self, entry: usize, line: u64) -> &Line {
-        // No check is left of this: what makes an entry of a version cannot be more.
+        // The compiler removes this check: a version's entry is always below the bound.
         assert!(entry < DIRECTORY);
         let within = (line as usize % CHUNK_LINES) * size_of::<Line>();
-        // SAFETY: the directory was made with so many entries.
+        // SAFETY: the directory was created with `DIRECTORY` entries.
         let chunk = unsafe { self.directory.get_unchecked(entry) }.load(Ordering::Relaxed) as usize;
-        // SAFETY: what an entry holds is zero or was written by `put`, so a chunk's beginning and what lies within a chunk are, in
-        // bytes, the place of a line among the lines, which live as long as `self`.
+        // SAFETY: an entry is zero or was written by `put`. The beginning of a chunk plus an offset within a chunk is
+        // therefore, in bytes, the place of a line among the lines, which live as long as `self`.
         settled(unsafe { &*self.lines.as_ptr().byte_add(chunk + within) })
     }
 
@@ -115,31 +120,32 @@ mod real {
     use std::ops::Deref;
     use std::ptr::NonNull;
 
-    /// Zeroed memory whose pages appear when they are first touched.
+    /// Zeroed memory whose pages the system provides on first access.
     pub(crate) struct Region<T> {
         start: NonNull<T>,
         len: usize,
-        // Unmapped when the region goes.
+        // Unmapped when the region is dropped.
         _map: MmapMut,
         _owns: PhantomData<T>,
     }
 
-    /// The size of a huge page here, and the alignment of a region that wants them.
+    /// The size of a huge page, and the alignment of a region that requests huge pages.
     const HUGE: usize = 2 << 20;
 
     impl<T: Zeroed> Region<T> {
-        /// Memory for `len` values. Takes address space only; with `huge`, asks for huge pages where the system has them.
+        /// Reserves memory for `len` values, as address space only. With `huge`, requests huge pages if the system has
+        /// them.
         pub(crate) fn new(len: usize, huge: bool) -> io::Result<Region<T>> {
             let align = if huge { HUGE } else { align_of::<T>() };
             let bytes = len
                 .checked_mul(size_of::<T>())
                 .and_then(|bytes| bytes.checked_add(align))
                 .ok_or(io::ErrorKind::OutOfMemory)?;
-            // `no_reserve_swap`: the ceiling is address space, not a promise; memory is counted as it is touched.
+            // `no_reserve_swap`: the maximum is address space and not a promise. Memory is counted when it is accessed.
             let mut map = MmapOptions::new().len(bytes).no_reserve_swap().map_anon()?;
             #[cfg(target_os = "linux")]
             if huge {
-                // Only a hint: without huge pages everything works, a little slower.
+                // A hint only: without huge pages everything works, but a little slower.
                 let _ = map.advise(memmap2::Advice::HugePage);
             }
             let skipped = map.as_mut_ptr().align_offset(align);
@@ -156,45 +162,47 @@ mod real {
             // SAFETY: `start` is aligned for `T` and begins `len` of them inside the map, by the slicing in `new`, the
             // only constructor. The map lives as long as `self`, is never resized or handed out, and its address does
             // not change when `self` moves. The bytes are zero or were written through `&T`, so they are valid `T`s
-            // (`T: Zeroed`, asked for by `new`). All access is through shared references.
+            // (`T: Zeroed`, which `new` requires). All access is through shared references.
             unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
         }
     }
 
     // SAFETY: a region owns its memory and gives out only `&[T]`; `T: Zeroed` is `Send + Sync`.
     unsafe impl<T: Zeroed> Send for Region<T> {}
-    // SAFETY: as above.
+    // SAFETY: a region owns its memory and gives out only `&[T]`; `T: Zeroed` is `Send + Sync`.
     unsafe impl<T: Zeroed> Sync for Region<T> {}
 
-    /// Asks for both cache lines of the line to be brought near.
+    /// Prefetches both cache lines of the line.
     #[inline(always)]
     pub(crate) fn prefetch(line: &Line) {
         prefetch_at::<true>(line.keys());
         prefetch_at::<true>(line.registers());
     }
 
-    /// The same for its registers alone, where the key words are loaded at once.
+    /// Prefetches the registers of the line, for a caller that loads the key words at once.
     #[inline(always)]
     pub(crate) fn prefetch_registers(line: &Line) {
         prefetch_at::<true>(line.registers());
     }
 
-    /// Asks for both cache lines of one line of many to be brought into the second cache: more of them are under way at once than
-    /// into the first (a batch of ten million pairs takes a twelfth less so).
+    /// Prefetches both cache lines of the line into the second-level cache, for a caller that requests many lines. More
+    /// such prefetches can be outstanding than into the first-level cache. A batch over ten million pairs takes a
+    /// twelfth less time with them.
     #[inline(always)]
     pub(crate) fn prefetch_of_many(line: &Line) {
         prefetch_at::<false>(line.keys());
         prefetch_at::<false>(line.registers());
     }
 
-    /// The same line, at an address that the compiler takes as given. It would add it up anew for each use, and each sum is one
-    /// more register (`benches/window.rs`).
+    /// Returns the line unchanged, at an address that the compiler treats as given. Otherwise the compiler would
+    /// compute the address anew for each use, and each computation takes one more register (`benches/window.rs`).
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     #[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is behind it for the block, which is empty")]
     pub(crate) fn settled(line: &Line) -> &Line {
         let mut at: *const Line = line;
-        // SAFETY: no instruction. What comes out is the pointer that went in, made from a reference that lives as long.
+        // SAFETY: the assembly has no instruction. The pointer that comes out is the one that went in, made from a
+        // reference that lives as long.
         unsafe {
             std::arch::asm!("/* {at} */", at = inout(reg) at, options(pure, nomem, nostack, preserves_flags));
             &*at
@@ -207,7 +215,7 @@ mod real {
         line
     }
 
-    /// Into the first cache or the second. Changes nothing that a program can see.
+    /// Prefetches into the first-level or the second-level cache. Has no effect that a program can observe.
     #[inline(always)]
     fn prefetch_at<const FIRST: bool>(line: *const [AtomicU64; SLOTS]) {
         #[cfg(target_arch = "x86_64")]

@@ -1,14 +1,14 @@
-//! Whose hash the places of a scope begin with.
+//! The owner of each scope, which is a part of the place of the scope's pairs.
 
 use super::memory::Region;
 use crate::number::{CODE_BITS, CODES_END, E164};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use std::io;
 
-/// The owner of every scope. Once a pair may lie by it, it never changes.
+/// The owner of each scope. Once a pair may have been placed with an owner, it never changes.
 pub(crate) struct Owners {
     owners: Region<AtomicU64>,
-    /// How many scopes have one.
+    /// The number of scopes with an owner.
     settled: AtomicUsize,
 }
 
@@ -17,7 +17,8 @@ const SCOPES: usize = 1 << 24;
 #[cfg(loom)]
 const SCOPES: usize = 64;
 
-/// A scope that was written to before anybody said whose it is, is its own: a word as of a number, and of none that there is.
+/// The owner of a scope that was written to before an owner was assigned: the scope itself, as the word of a number
+/// that cannot exist.
 const fn own(scope: u32) -> u64 {
     (CODES_END + scope as u64) << E164::FREE_BITS
 }
@@ -29,19 +30,20 @@ impl Owners {
         Ok(Owners { owners: Region::new(SCOPES, false)?, settled: AtomicUsize::new(0) })
     }
 
-    /// Whether the scope is `owner`'s now.
+    /// Makes `owner` the scope's owner, unless it has another. Returns whether `owner` is the scope's owner now.
     pub(crate) fn assign(&self, scope: u32, owner: u64) -> bool {
         self.settle(scope, owner) == owner
     }
 
-    /// The owner, for a read: a scope without one has no pairs, wherever they are looked for.
+    /// Returns the owner, for a read. A scope without an owner has no pairs, at any place.
     #[inline]
     pub(crate) fn of(&self, scope: u32) -> u64 {
-        // Relaxed: one word, and whoever knows of a pair of the scope knows of the word that it was written by.
+        // Relaxed: it is one word, and a thread that knows of a pair of the scope knows of the owner that the pair was
+        // written with.
         self.owners[scope as usize].load(Ordering::Relaxed)
     }
 
-    /// The owner, for a write: settled for good.
+    /// Returns the owner, for a write. From now on the owner is fixed.
     #[inline]
     pub(crate) fn settled(&self, scope: u32) -> u64 {
         let word = &self.owners[scope as usize];
@@ -52,9 +54,9 @@ impl Owners {
         self.settle(scope, own(scope))
     }
 
-    /// The owner from now on: `owner`, unless there is one.
+    /// Sets the owner, unless there is one. Returns the scope's owner.
     fn settle(&self, scope: u32, owner: u64) -> u64 {
-        // Relaxed: one word. Who knows of a pair of the scope knows of it through that pair's own line.
+        // Relaxed: it is one word. A thread that knows of a pair of the scope knows of it through that pair's own line.
         match self.owners[scope as usize].compare_exchange(0, owner, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => {
                 self.settled.fetch_add(1, Ordering::Relaxed);
@@ -64,7 +66,7 @@ impl Owners {
         }
     }
 
-    /// Resident bytes, to a page at either end: scopes are given without gaps, from both ends.
+    /// Returns the resident bytes, except for a page at either end: scopes are assigned without gaps, from both ends.
     pub(crate) fn bytes(&self) -> usize {
         self.settled.load(Ordering::Relaxed) * size_of::<AtomicU64>()
     }

@@ -1,9 +1,10 @@
-//! The memory of the lines: handed out in chunks, taken back, cleared, handed out again; and which chunks a table has.
-//! It is address space first and becomes memory chunk by chunk; it goes back to the system with the history.
+//! The memory of the lines, in chunks: handed out, taken back, cleared and handed out again. It also records which
+//! chunks a table has. The memory is address space at first. The system provides it chunk by chunk, and gets it back
+//! when the history is dropped.
 //!
-//! Whoever takes a chunk that is only address space so far has the system find memory for it there and then, so that no
-//! page of a table is missing once others know the table. That may take milliseconds, so a keeper [finds](Pool::find_one)
-//! chunks ahead.
+//! A thread that takes a chunk of mere address space makes the system provide its memory at once. No page of a table is
+//! therefore missing when other threads learn of the table. This may take milliseconds, so a keeper
+//! [prepares](Pool::find_one) chunks ahead of need.
 
 use super::line::Line;
 use super::memory::Chunks;
@@ -16,11 +17,11 @@ use std::io;
 pub(crate) struct Pool {
     memory: Chunks,
     links: Links,
-    /// Zeroed and in memory.
+    /// Chunks that are zeroed and in memory.
     clean: Stack,
-    /// Given back, as they were.
+    /// Chunks that were given back and not cleared.
     dirty: Stack,
-    /// The first chunk that is only address space.
+    /// The first chunk that is still mere address space.
     fresh: AtomicUsize,
     chunks: usize,
 }
@@ -35,31 +36,33 @@ impl Pool {
             fresh: AtomicUsize::new(0),
             chunks,
         };
-        // Whoever begins a growth finds the page of its table's directory in place.
+        // A thread that begins a growth then finds the page of its table's directory in memory.
         for table in tables.likely() {
             pool.set_chunk(table, 0, 0);
         }
         Ok(pool)
     }
 
-    /// A line of a table.
+    /// Returns a line of a table.
     #[inline(always)]
     pub(crate) fn line(&self, version: Version, line: u64) -> &Line {
-        // A late reader may get a chunk of the table's later life: a chunk all the same, and its version check fails.
+        // A late reader may get a chunk of the table's next life. It is a valid chunk, and the reader's check of the
+        // version fails.
         self.memory.line(version.table() + (line >> CHUNK_BITS) as usize, line)
     }
 
-    /// Gives a table its chunk number `at`. Only its maker sees it yet.
+    /// Sets chunk number `at` of a table. Only the thread that builds the table knows it yet.
     pub(crate) fn set_chunk(&self, table: usize, at: usize, chunk: usize) {
         self.memory.put(table + at, chunk);
     }
 
-    /// A table's chunk number `at`.
+    /// Returns chunk number `at` of a table.
     pub(crate) fn chunk(&self, version: Version, at: usize) -> usize {
         self.memory.at(version.table() + at)
     }
 
-    /// A zeroed chunk that is in memory. Clears at most `*clearings` used ones for it, and then has new memory found.
+    /// Takes a zeroed chunk that is in memory. Clears at most `*clearings` used ones for it. If that is not enough,
+    /// makes the system provide memory.
     pub(crate) fn take(&self, clearings: &mut usize) -> Option<usize> {
         if let Some(chunk) = self.clean.pop(&self.links) {
             return Some(chunk);
@@ -74,19 +77,19 @@ impl Pool {
         self.find()
     }
 
-    /// A chunk that was never used. Zero, as the system gives it.
+    /// Takes a chunk that was never used. It is zero, as the system provides it.
     fn find(&self) -> Option<usize> {
-        // Relaxed: nothing is in it that another has to see.
+        // Relaxed: the chunk contains nothing that another thread has to see.
         let mut fresh = self.fresh.load(Ordering::Relaxed);
         while fresh < self.chunks {
             match self.fresh.compare_exchange_weak(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
-                    // One line of each page of the smallest size that there is. By a write: a read would get the
-                    // system's page of zeros, and the first write would find a page missing once more.
+                    // Write to one line of each page, of the smallest page size that exists. A read would get the
+                    // system's page of zeros, and the first write would find the page missing again.
                     for line in (0..CHUNK_LINES).step_by((4096 / size_of::<Line>()).max(1)) {
                         self.memory.lines(fresh)[line].touch();
                     }
-                    // And the page of its link, for whoever gives the chunk back.
+                    // This also provides the page of its link, for the thread that gives the chunk back.
                     self.links[fresh].store(0, Ordering::Relaxed);
                     return Some(fresh);
                 }
@@ -96,7 +99,7 @@ impl Pool {
         None
     }
 
-    /// Has memory found for one more chunk if fewer than `ahead` are ready. Whether it did.
+    /// Makes the system provide memory for one more chunk if fewer than `ahead` are ready. Returns whether it did.
     pub(crate) fn find_one(&self, ahead: usize) -> bool {
         if self.ready() >= ahead {
             return false;
@@ -111,12 +114,12 @@ impl Pool {
         self.clean.push(&self.links, chunk);
     }
 
-    /// Takes back a chunk that nobody writes to any more; late readers there may be.
+    /// Takes back a chunk that no thread writes to any more. Late readers may still read it.
     pub(crate) fn give(&self, chunk: usize) {
         self.dirty.push(&self.links, chunk);
     }
 
-    /// Clears one chunk that was given back. Whether there was one.
+    /// Clears one chunk that was given back. Returns whether there was one.
     pub(crate) fn clear_one(&self) -> bool {
         let Some(chunk) = self.dirty.pop(&self.links) else { return false };
         self.clear(chunk);
@@ -125,8 +128,8 @@ impl Pool {
     }
 
     fn clear(&self, chunk: usize) {
-        // Release: a late reader that meets one of these zeros, and fences, sees what came before: the end of the
-        // version that it believes in.
+        // Release: a late reader that reads one of these zeros, and fences, sees what came before, including the end of
+        // the version that it relies on.
         if !canary("clear fence") {
             fence(Ordering::Release);
         }
@@ -135,18 +138,18 @@ impl Pool {
         }
     }
 
-    /// Whether so many chunks are to be had by clearing at most `clearings`, as far as one look can tell.
+    /// Returns whether `chunks` chunks can be taken while at most `clearings` are cleared, as far as one look shows.
     pub(crate) fn has(&self, chunks: usize, clearings: usize) -> bool {
         let fresh = self.chunks.saturating_sub(self.fresh.load(Ordering::Relaxed));
         self.clean.len() + self.dirty.len().min(clearings) + fresh >= chunks
     }
 
-    /// Chunks that can be had: used ones and those that are address space so far.
+    /// Returns the number of chunks that can be taken: the ready ones, and those that are mere address space.
     pub(crate) fn available(&self) -> usize {
         self.ready() + self.chunks.saturating_sub(self.fresh.load(Ordering::Relaxed))
     }
 
-    /// Chunks that were used and are not.
+    /// Returns the number of chunks that are in memory and not in use.
     pub(crate) fn ready(&self) -> usize {
         self.clean.len() + self.dirty.len()
     }
@@ -155,7 +158,7 @@ impl Pool {
         self.dirty.len()
     }
 
-    /// Chunks that are memory, used or not.
+    /// Returns the number of chunks that are in memory, in use or not.
     pub(crate) fn touched(&self) -> usize {
         self.fresh.load(Ordering::Relaxed).min(self.chunks)
     }

@@ -1,4 +1,4 @@
-//! The packed register: what is known of one (scope, contact) pair, in one word whose order is its meaning.
+//! The packed register: the state of one (scope, contact) pair, in one word whose order is the order of events.
 
 use crate::outcome::Outcome;
 use crate::slot::AgentSlot;
@@ -6,11 +6,12 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::num::NonZeroU64;
 
-/// The last outbound call to a contact, or its erasure: time, then outcome rank, then source agent, from the top down.
+/// The last outbound call to a contact, or the erasure of the contact. From the top bits down: time, outcome rank,
+/// source agent.
 ///
-/// *Merge is integer maximum.* It is commutative, associative and idempotent, so duplicates, reordering, overlapping replays
-/// and two gateways that write at once converge without coordination. An erasure is a register too: of all that happened up
-/// to its moment it is the greatest, so a late event cannot bring an erased contact back.
+/// *A merge is the integer maximum.* It is commutative, associative and idempotent. Duplicates, reordering, overlapping
+/// replays and concurrent writes of two gateways therefore converge without coordination. An erasure is a register too.
+/// It is greater than every call up to its moment, so a late event cannot bring an erased contact back.
 ///
 /// | bits | what |
 /// | --- | --- |
@@ -23,26 +24,27 @@ pub struct Register(NonZeroU64);
 const TIME_SHIFT: u32 = 23;
 const OUTCOME_SHIFT: u32 = 20;
 const SOURCE_MASK: u64 = (1 << OUTCOME_SHIFT) - 1;
-/// The low bits of an erasure: above every call of the same millisecond, since no agent has the slot of all ones.
+/// The low bits of an erasure. They are above those of every call in the same millisecond, because no agent has the
+/// slot of all ones.
 const ERASED: u64 = (1 << TIME_SHIFT) - 1;
 
 impl Register {
-    /// The register of a call.
+    /// Returns the register of a call.
     pub fn call(at: Timestamp, outcome: Outcome, source: AgentSlot) -> Self {
         Self::pack(at, u64::from(outcome.rank()) << OUTCOME_SHIFT | source.index() as u64)
     }
 
-    /// The register of "nothing up to and including this moment".
+    /// Returns the register of an erasure of everything up to and including this moment.
     pub fn erasure(until: Timestamp) -> Self {
         Self::pack(until, ERASED)
     }
 
-    /// The lowest register of this moment: what is below it is of an earlier one.
+    /// Returns the lowest register of this moment. All registers below it are of an earlier moment.
     pub fn floor(at: Timestamp) -> Self {
         Self::pack(at, 0)
     }
 
-    /// What the register says.
+    /// Unpacks the register.
     pub fn read(self) -> LastCall {
         let at = Timestamp::EARLIEST.plus_millis(self.0.get() >> TIME_SHIFT);
         let low = self.0.get() & ERASED;
@@ -52,17 +54,18 @@ impl Register {
         }
     }
 
-    /// Whether it is an erasure.
+    /// Returns whether the register is an erasure.
     pub const fn is_erasure(self) -> bool {
         self.0.get() & SOURCE_MASK == SOURCE_MASK
     }
 
-    /// The word.
+    /// Returns the register as a word.
     pub const fn bits(self) -> u64 {
         self.0.get()
     }
 
-    /// The register with these bits; `None` for zero, which is the word of a pair that nobody wrote.
+    /// Returns the register with these bits. Returns `None` for zero, which is the word of a pair that was never
+    /// written.
     pub const fn from_bits(bits: u64) -> Option<Self> {
         match NonZeroU64::new(bits) {
             Some(bits) => Some(Self(bits)),
@@ -72,8 +75,8 @@ impl Register {
 
     fn pack(at: Timestamp, low: u64) -> Self {
         let time = at.clamped().millis() - Timestamp::EARLIEST.millis();
-        // The one call that would pack to zero (first millisecond, first outcome, first agent) counts as one
-        // millisecond later, so that zero stays the word of an empty register.
+        // The one call that would pack to zero (first millisecond, first outcome, first agent) is dated one millisecond
+        // later. Zero stays the word of an empty register.
         Self(NonZeroU64::new(time << TIME_SHIFT | low).unwrap_or(NonZeroU64::MIN.saturating_add(ERASED)))
     }
 }
@@ -84,21 +87,21 @@ impl fmt::Debug for Register {
     }
 }
 
-/// A register, read.
+/// An unpacked register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LastCall {
     /// The last outbound call to the contact.
     Placed {
-        /// When it was placed.
+        /// The time at which the call was placed.
         at: Timestamp,
-        /// How it went, as far as is known.
+        /// The outcome of the call, as far as it is known.
         outcome: Outcome,
-        /// Who placed it.
+        /// The agent that placed the call.
         source: AgentSlot,
     },
-    /// Nothing that happened up to this moment is known, or may be known again.
+    /// Everything up to this moment was erased. Late reports of it do not count.
     Erased {
-        /// The moment.
+        /// The last moment that was erased.
         until: Timestamp,
     },
 }
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_call_that_would_be_zero_is_no_empty_register() {
+    fn a_call_that_would_pack_to_zero_is_dated_one_millisecond_later() {
         let register = Register::call(Timestamp::EARLIEST, Outcome::Initiated, agent(0));
         assert_eq!(
             register.read(),
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn times_outside_the_range_count_as_its_ends() {
+    fn times_outside_the_range_are_clamped_to_its_ends() {
         let before = Register::call(Timestamp::from_millis(0), Outcome::Busy, agent(3));
         assert_eq!(before, Register::call(Timestamp::EARLIEST, Outcome::Busy, agent(3)));
         let after = Register::call(Timestamp::from_millis(u64::MAX), Outcome::Busy, agent(3));

@@ -1,4 +1,4 @@
-//! The scopes whose pairs a growth leaves behind.
+//! The set of retired scopes, whose pairs a growth drops.
 
 use super::memory::Region;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
@@ -20,9 +20,9 @@ impl ScopeSet {
         Ok(ScopeSet { bits: Region::new(SCOPES / 64, false)?, any: AtomicBool::new(false) })
     }
 
-    /// Whether the scope was not there before.
+    /// Adds a scope. Returns whether it is new.
     pub(crate) fn insert(&self, scope: u32) -> bool {
-        // Relaxed: nothing hangs on when a growth learns of it.
+        // Relaxed: nothing depends on when a growth learns of the scope.
         self.any.store(true, Ordering::Relaxed);
         let bit = 1 << (scope % 64);
         self.bits[scope as usize / 64].fetch_or(bit, Ordering::Relaxed) & bit == 0

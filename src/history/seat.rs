@@ -1,15 +1,16 @@
-//! Where writers sit while they write: what keeps a table's memory from being used for something else under them.
+//! The seats of writers: while a writer holds a seat, the memory of its tables is not used for anything else.
 //!
-//! A reader that is late merely reads rubbish and finds out. A writer that is late would write it. So a writer says,
-//! before it looks at a table, which segment and generation it found, and no table of that segment from that
-//! generation on is given back while it sits. One that is frozen keeps one segment's old tables, and nothing else.
+//! A late reader only reads wrong data, and notices. A late writer would write wrong data. Before it reads a table, a
+//! writer therefore announces which segment and generation it found. While it holds the seat, no table of that segment
+//! from that generation on is given back. A writer that is frozen keeps one segment's old tables in memory, and nothing
+//! else.
 //!
-//! A seat also carries a small credit of pairs, so that the count of all pairs is touched once in many claims.
+//! A seat also has a small credit of pairs, so that many claims touch the count of all pairs only once.
 
 use super::shape::{SEATS, SEGMENTS, Version};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, order, store_then_look};
 
-/// A claim in a word: generation and segment plus one; zero in a free seat.
+/// The announcement of a writer in one word: the generation, and the segment plus one. Zero in a free seat.
 #[derive(Clone, Copy)]
 pub(crate) struct Hold(u64);
 
@@ -26,11 +27,11 @@ struct Seat {
 }
 
 impl Seat {
-    /// Takes the seat if it is free.
+    /// Takes the seat if it is free. Returns whether it did.
     #[inline(always)]
     fn is_taken_by(&self, hold: Hold) -> bool {
-        // Acquire: the credit that the one before left. SeqCst: taking the seat comes before the next look at the
-        // segment's version, in the one order that `is_held` is part of too.
+        // Acquire: the credit that the previous holder left. SeqCst: taking the seat precedes the next load of the
+        // segment's version, in the single order that `is_held` takes part in, too.
         let taken = self.hold.load(Ordering::Relaxed) == 0
             && self.hold.compare_exchange(0, hold.0, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         if taken {
@@ -46,11 +47,12 @@ struct Standing(AtomicU32);
 /// All seats of one history.
 pub(crate) struct Seats {
     seats: Box<[Seat]>,
-    /// Writers that found no seat, per segment: they keep all its tables. So there is no limit to writers.
+    /// The number of writers without a seat, for each segment. They keep all its tables. The number of writers is
+    /// therefore not limited.
     standing: Box<[Standing]>,
 }
 
-/// A seat, taken. Left when dropped.
+/// A seat that is held. Dropping it frees the seat.
 pub(crate) struct Seated<'a> {
     seats: &'a Seats,
     seat: Option<&'a Seat>,
@@ -65,37 +67,42 @@ impl Seats {
         }
     }
 
-    /// Takes a seat. What the caller loads of the segment from now on stays, if it is of `hold`'s generation or later:
-    /// whoever gives a table back does so after the segment moved on and then looks at the seats; so either it sees
-    /// this seat, or the caller's load sees that the segment moved on.
+    /// Takes a seat. Tables of the segment that the caller loads from now on stay, if they are of `hold`'s generation
+    /// or later.
+    ///
+    /// A thread that gives a table back first moves the segment on, and then checks the seats. Either that thread sees
+    /// this seat, or the caller's load sees that the segment has moved on.
     #[inline]
     pub(crate) fn sit(&self, segment: usize, version: Version) -> Seated<'_> {
         let hold = Hold::new(segment, version);
-        let seat = &self.seats[whose() % SEATS];
+        let seat = &self.seats[preferred() % SEATS];
         if seat.is_taken_by(hold) {
             return Seated { seats: self, seat: Some(seat), segment };
         }
         self.sit_elsewhere(segment, hold)
     }
 
-    /// The same where another sits in the first place.
+    /// Takes another seat, because the first choice is taken. If all are taken, counts the writer as one without a
+    /// seat.
     #[cold]
     fn sit_elsewhere(&self, segment: usize, hold: Hold) -> Seated<'_> {
-        let first = whose();
+        let first = preferred();
         let others = (1..SEATS).map(|offset| &self.seats[(first + offset) % SEATS]);
         let seat = others.into_iter().find(|seat| seat.is_taken_by(hold));
         if seat.is_none() {
-            // SeqCst: as for a seat.
+            // SeqCst: the announcement precedes the next load of the segment's version, as it does for a seat.
             self.standing[segment].0.fetch_add(1, Ordering::SeqCst);
             store_then_look();
         }
         Seated { seats: self, seat, segment }
     }
 
-    /// Whether somebody may still be writing to this version of the segment. Asked after the segment moved on.
+    /// Returns whether a thread may still be writing to this version of the segment. Call it after the segment has
+    /// moved on.
     pub(crate) fn is_held(&self, segment: usize, version: Version) -> bool {
         store_then_look();
-        // SeqCst: see `sit`. It also acquires what a writer did before it left: nothing of it comes later.
+        // SeqCst: see `sit`. The loads also acquire what a writer did before it left, so that none of its writes comes
+        // later.
         self.standing[segment].0.load(Ordering::SeqCst) != 0
             || self.seats.iter().any(|seat| {
                 let hold = seat.hold.load(Ordering::SeqCst);
@@ -103,16 +110,16 @@ impl Seats {
             })
     }
 
-    /// The pairs that writers were granted and have not used.
+    /// Returns the number of pairs that were granted to seats and are not used.
     pub(crate) fn credit(&self) -> u64 {
         self.seats.iter().map(|seat| seat.credit.load(Ordering::Relaxed)).sum()
     }
 
-    /// Takes every unused credit of the seats that are free just now.
+    /// Takes the unused credit of all seats that are free at this moment. Returns the sum.
     pub(crate) fn collect_credit(&self) -> u64 {
         let mut collected = 0;
         for seat in &self.seats {
-            // Acquire and release as for any other who sits: the hold names a segment that does not exist.
+            // Acquire and release, as for any other holder. The announcement names a segment that does not exist.
             if seat.credit.load(Ordering::Relaxed) != 0
                 && seat.hold.compare_exchange(0, u64::from(u32::MAX), Ordering::Acquire, Ordering::Relaxed).is_ok()
             {
@@ -125,13 +132,13 @@ impl Seats {
     }
 }
 
-/// Whether `version` came before `generation`.
+/// Returns whether `version` came before `generation`.
 fn version_before(version: Version, generation: u32) -> bool {
     version.is_up_to(generation) && version.generation() != generation
 }
 
 impl Seated<'_> {
-    /// The credit of pairs that goes with the seat; none without one. Only who sits touches it.
+    /// Returns the seat's credit of pairs, or `None` for a writer without a seat. Only the holder changes the credit.
     pub(crate) fn credit(&self) -> Option<&AtomicU64> {
         self.seat.map(|seat| &seat.credit)
     }
@@ -140,8 +147,8 @@ impl Seated<'_> {
 impl Drop for Seated<'_> {
     #[inline]
     fn drop(&mut self) {
-        // Release: all that was written while sitting comes before whatever is done with the memory later, and before
-        // what the next one here does with the credit.
+        // Release: everything that was written while the seat was held precedes any later use of the memory. It also
+        // precedes what the next holder does with the credit.
         match self.seat {
             Some(seat) => seat.hold.store(0, order!(Release, "leave")),
             None => {
@@ -151,17 +158,17 @@ impl Drop for Seated<'_> {
     }
 }
 
-/// A number that differs between threads, mostly, and stays the same in one.
+/// Returns a number that stays the same in one thread, and usually differs between threads.
 #[inline(always)]
 #[cfg(not(loom))]
-fn whose() -> usize {
+fn preferred() -> usize {
     thread_local!(static HERE: u8 = const { 0 });
-    // Thread-local blocks lie some pages apart: mix, so that neighbours do not share a seat.
+    // Thread-local blocks lie some pages apart. Mix the address, so that neighbours do not share a seat.
     let address = HERE.with(|here| std::ptr::from_ref(here).addr());
     (address >> 6).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48
 }
 
 #[cfg(loom)]
-fn whose() -> usize {
+fn preferred() -> usize {
     0
 }

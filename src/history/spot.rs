@@ -1,12 +1,12 @@
-//! Where a pair lies in the key space, known before the scope is.
+//! The place of a pair in the key space, known before its scope is.
 
 use crate::number::{CODE_BITS, E164};
 use std::hash::{BuildHasher, RandomState};
 
-/// Where a pair lies in the key space: a keyed mix of its contact and its owner, reversible where the owner is known.
+/// The place of a pair in the key space: a keyed mix of its contact and its owner. With the owner, it can be reversed.
 ///
-/// Made from the dialed number and the contact alone, so that the line can be prefetched before the dialed number has
-/// been looked up in the plan.
+/// It is computed from the dialed number and the contact alone, so the line can be prefetched before the dialed number
+/// has been looked up in the plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Spot(u64);
 
@@ -23,14 +23,14 @@ impl Spot {
 
 /// A keyed, reversible mix of 50-bit contacts, one for each owner.
 ///
-/// Reversible, so that a table may keep only what the line's position does not say. Keyed per process, so that nobody
-/// outside can choose contacts that meet in one line.
+/// The mix is reversible, so a table keeps only what the position of a line does not say. It is keyed for each process,
+/// so an attacker cannot choose contacts that collide in one line.
 pub(crate) struct Mix {
-    /// Odd factors. That of the owners is used as it is, since their codes come at the top of the word; the others are there
-    /// themselves. Either way a product keeps to the top bits.
+    /// Odd factors. The owners' factor is used as it is, because owners' codes are at the top of a word. The other two
+    /// are themselves shifted to the top. Either way, a product stays in the top bits.
     home: u64,
     factors: [u64; 2],
-    /// Those that undo the other two, at the bottom.
+    /// The inverses of the other two factors, at the bottom of a word.
     undone: [u64; 2],
 }
 
@@ -38,9 +38,9 @@ const BELOW: u32 = E164::FREE_BITS;
 const HALF: u32 = CODE_BITS / 2;
 
 impl Mix {
-    /// A mix with keys of this process's own.
+    /// Returns a mix with keys of this process.
     pub(crate) fn random() -> Mix {
-        // The standard library's keys come from the system's random source, so no further dependency does.
+        // The standard library's keys come from the system's random source, so no further dependency is needed.
         let state = RandomState::new();
         Mix::new([0, 1, 2].map(|word: u64| state.hash_one(word)))
     }
@@ -50,12 +50,13 @@ impl Mix {
         Mix { home: keys[0] | 1, factors: factors.map(|odd| odd << BELOW), undone: factors.map(inverse) }
     }
 
-    /// The spot of an owner's and a contact's [words](E164::word).
+    /// Returns the spot of an owner and a contact, which are given as [words](E164::word).
     ///
-    /// Fold and multiply, twice. A product is at the top of the word, where it drops what 50 bits cannot hold by itself and
-    /// the bits that choose the line are those that depend on everything; a fold brings it down again. The owner comes in by an addition before the
-    /// first fold, whose carries nobody outside can foresee: with an exclusive or instead, contacts can be crafted that
-    /// the fold leaves zero below, and two products are not enough for those.
+    /// Folds and multiplies, twice. A product is at the top of the word. There it drops by itself what 50 bits cannot
+    /// hold, and the bits that select the line depend on all other bits. A fold brings it down again. The owner is
+    /// added before the first fold, with carries that an attacker cannot predict. With an exclusive or instead,
+    /// contacts could be crafted whose folds have zeros in the lower half, and two products would not suffice for
+    /// those.
     #[inline(always)]
     pub(crate) fn spot(&self, owner: u64, contact: u64) -> Spot {
         let [first, second] = self.factors;
@@ -63,7 +64,7 @@ impl Mix {
         Spot(fold(fold(code).wrapping_mul(first)).wrapping_mul(second))
     }
 
-    /// The code of the contact at `spot` of `owner`.
+    /// Returns the code of the contact at `spot` of `owner`.
     pub(crate) fn contact(&self, owner: u64, spot: Spot) -> u64 {
         let [first, second] = self.undone;
         let unfold = |code| fold(code) << BELOW;
@@ -77,16 +78,16 @@ impl Mix {
     }
 }
 
-/// The upper half of what is at the top, put onto the lower one, at the bottom: undoes itself but for that. Two shifts take
-/// an instruction less than one and a mask.
+/// Combines the upper half of the code at the top of a word with its lower half, by exclusive or, at the bottom. A
+/// second fold undoes it, except for the position. Two shifts take one instruction less than a shift and a mask.
 #[inline(always)]
 const fn fold(code: u64) -> u64 {
     code >> BELOW ^ code >> (BELOW + HALF)
 }
 
-/// The factor that undoes an odd one, modulo 2^64.
+/// Returns the inverse of an odd factor, modulo 2^64.
 const fn inverse(odd: u64) -> u64 {
-    // Newton's step doubles the right bits: 5 bits hold at the start.
+    // Newton's step doubles the number of correct bits, which is 5 at the start.
     let mut undone = odd.wrapping_mul(3) ^ 2;
     let mut round = 0;
     while round < 4 {
@@ -104,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_contact_comes_back(keys in any::<[u64; 3]>(), owner in 1..1u64 << 50, contact in 1..1u64 << 50) {
+        fn a_spot_and_its_owner_give_the_contact_back(keys in any::<[u64; 3]>(), owner in 1..1u64 << 50, contact in 1..1u64 << 50) {
             let mix = Mix::new(keys);
             let owner = owner << BELOW;
             let spot = mix.spot(owner, contact << BELOW);
@@ -113,7 +114,8 @@ mod tests {
         }
     }
 
-    /// Pairs per line, as far from a random fill as chi squared says, in standard deviations.
+    /// Returns how far the numbers of pairs per line are from a random distribution: chi squared, in standard
+    /// deviations.
     fn unevenness(spots: impl Iterator<Item = u64>) -> f64 {
         let mut lines = vec![0u32; 1 << 16];
         let mut pairs = 0f64;
@@ -133,7 +135,7 @@ mod tests {
             let pair = |owner: u64, contact: u64| mix.spot(owner << BELOW, contact << BELOW).place();
             let at = |contact| pair(15_551_234_567, contact);
             let n = 1u64 << 18;
-            // The codes that the first fold would turn into these, were it not for the addition before it.
+            // The codes that the first fold would turn into these, without the addition before it.
             let unfolded = |code: u64| at(fold(code << BELOW));
             let sets: [(&str, f64); 6] = [
                 ("consecutive", unevenness((1..=n).map(|i| at(4_915_100_000_000 + i)))),
@@ -144,8 +146,9 @@ mod tests {
                 ("numbers by contacts", unevenness((0..n).map(|i| pair(4_930_000_000 + i / 64, 1 + i % 64)))),
             ];
             for (what, deviations) in sets {
-                // Evener than random does no harm; the last set has few independent parts, hence the room. With an
-                // exclusive or for the addition, those before it get beyond 500 in every third process.
+                // A distribution that is more even than a random one does no harm. The last set has few independent
+                // parts, so its bound is wider. With an exclusive or in place of the addition, the sets before it
+                // exceed 500 in every third process.
                 let most = if what == "numbers by contacts" || what.ends_with("fold") { 60.0 } else { 8.0 };
                 assert!(deviations < most, "{what}, round {round}: {deviations}");
             }

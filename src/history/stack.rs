@@ -1,17 +1,17 @@
-//! A lock-free stack of small numbers: which chunks, or tables, are to be had.
+//! A lock-free stack of small numbers, which stand for available chunks or tables.
 
 use super::memory::Region;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, order};
 
-/// The top of a stack. Several may share their links, as long as a number is in one of them at a time.
+/// The top of a stack. Several stacks may share their links, as long as each number is in only one of them at a time.
 pub(crate) struct Stack {
-    /// A count of changes in the upper half, so that a top that went and came back is not taken for one that stayed;
-    /// the number plus one in the lower half, zero for an empty stack.
+    /// The upper half counts changes, so that a top which was removed and pushed again is not taken for an unchanged
+    /// one. The lower half is the number plus one, or zero for an empty stack.
     top: AtomicU64,
     len: AtomicU32,
 }
 
-/// What lies under each number.
+/// For each number, the one below it.
 pub(crate) type Links = Region<AtomicU32>;
 
 impl Stack {
@@ -22,10 +22,10 @@ impl Stack {
     pub(crate) fn push(&self, links: &Links, number: usize) {
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
-            // Relaxed: published by the exchange below.
+            // Relaxed: the exchange below publishes it.
             links[number].store(top as u32, Ordering::Relaxed);
             let new = (top >> 32).wrapping_add(1) << 32 | (number as u64 + 1);
-            // Release: whoever pops the number sees its link and all that was done to what it stands for.
+            // Release: a thread that pops the number sees its link, and everything that was done to what it stands for.
             match self.top.compare_exchange_weak(top, new, order!(Release, "push"), Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => top = now,
@@ -39,11 +39,13 @@ impl Stack {
         let mut top = self.top.load(order!(Acquire, "pop"));
         loop {
             let number = (top as u32).checked_sub(1)? as usize;
-            // May be of a later push if the number went meanwhile; then the exchange fails by the count.
+            // If the number was popped meanwhile, this may be the link of a later push. Then the exchange fails because
+            // of the count.
             let under = links[number].load(Ordering::Relaxed);
             let new = (top >> 32).wrapping_add(1) << 32 | u64::from(under);
-            // Release: so that this exchange, which a later pop reads instead of the push of `under`, does not hide
-            // that push (a read-modify-write continues its release sequence anyway; said for the reader).
+            // Release: a later pop may read this exchange instead of the push of `under`, and must still see that push.
+            // (A read-modify-write continues the release sequence of that push anyway. The ordering is stated for the
+            // reader.)
             match self.top.compare_exchange_weak(top, new, order!(AcqRel, "pop"), order!(Acquire, "pop")) {
                 Ok(_) => {
                     self.len.fetch_sub(1, Ordering::Relaxed);
@@ -54,9 +56,9 @@ impl Stack {
         }
     }
 
-    /// How many there are, or were a moment ago.
+    /// Returns the number of entries, which may be slightly out of date.
     pub(crate) fn len(&self) -> usize {
-        // A pop may be counted before its push is.
+        // A pop may be counted before its push.
         (self.len.load(Ordering::Relaxed) as i32).max(0) as usize
     }
 }

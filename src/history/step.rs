@@ -1,38 +1,38 @@
-//! Names for the places where a growth can be stopped, so that tests can stop it there.
+//! Names of the points at which a growth can be stopped, so that tests can stop it there.
 
-/// A place in a growth.
+/// A point in a growth.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Step {
-    /// The successor's size is known.
+    /// The successor's size is computed.
     Sized,
     /// The successor has one more chunk.
     Building,
-    /// The successor is ready, and nobody else knows it.
+    /// The successor is built, and no other thread knows it.
     Built,
-    /// The successor is known.
+    /// The successor is linked.
     Linked,
-    /// A block is taken and not begun.
+    /// A block is assigned and not begun.
     Taken,
     /// An empty slot is about to be sealed.
     Sealing,
     /// A register is in the next table and has not ended in this one.
     Copied,
-    /// All of a block is moved, and not noted.
+    /// A block is moved completely, and not marked as done.
     Moved,
-    /// All of a block is moved, and noted.
+    /// A block is moved completely, and marked as done.
     Marked,
-    /// All blocks are noted.
+    /// All blocks are marked as done.
     Finishing,
-    /// The next version is said to be calm, and is not the current one yet.
-    Calmed,
-    /// The version was exchanged, the old table not retired.
+    /// The next version is marked as intact, and is not the current one yet.
+    MarkedIntact,
+    /// The version was exchanged, and the old table is not retired yet.
     Finished,
-    /// A retired table is in hand.
+    /// A retired table was taken from the stack, to be given back.
     GivingBack,
 }
 
 impl Step {
-    /// All of them, in the order of a growth.
+    /// All steps, in the order of a growth.
     pub const ALL: [Step; 13] = [
         Step::Sized,
         Step::Building,
@@ -44,7 +44,7 @@ impl Step {
         Step::Moved,
         Step::Marked,
         Step::Finishing,
-        Step::Calmed,
+        Step::MarkedIntact,
         Step::Finished,
         Step::GivingBack,
     ];
@@ -59,7 +59,7 @@ mod hook {
 
     thread_local!(static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) });
 
-    /// Has this thread call `hook` at every step of a growth that it takes.
+    /// Makes this thread call `hook` at every step of a growth that it takes.
     pub fn on_step(hook: impl FnMut(Step) + 'static) {
         HOOK.with(|slot| *slot.borrow_mut() = Some(Box::new(hook)));
     }

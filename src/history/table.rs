@@ -1,4 +1,4 @@
-//! What a table is beside its lines: its successor, and how far a growth has come.
+//! The header of a table: its successor, and the progress of its growth.
 
 use super::memory::Region;
 use super::shape::{CHUNK_BLOCKS, SEGMENTS, Version};
@@ -6,35 +6,35 @@ use super::stack::{Links, Stack};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, order};
 use std::io;
 
-/// One table. The same few are used again and again; the version word says in which life.
+/// One table. A small number of tables is used again and again. The version word distinguishes their lives.
 pub(crate) struct Table {
-    /// The segment and version of this life, for whoever gives the table back.
+    /// The segment and the version of this life, for the thread that gives the table back.
     pub(crate) segment: AtomicUsize,
     pub(crate) version: AtomicU64,
-    /// The version that follows; zero until there is one, then fixed for this life.
+    /// The version of the successor. Zero until there is one, then fixed for this life.
     pub(crate) next: AtomicU64,
     /// The next block to move.
     pub(crate) cursor: AtomicUsize,
-    /// Slots claimed here, by writers and movers alike.
+    /// The number of slots that writers and movers have claimed here.
     pub(crate) claimed: AtomicUsize,
-    /// The claimed slots at which it should be followed by another.
+    /// The number of claimed slots at which the table should get a successor.
     pub(crate) full: AtomicUsize,
-    /// The floor that the growth into this table uses, the same for all who take part.
+    /// The floor of the growth into this table. All threads that take part use it.
     pub(crate) floor: AtomicU64,
 }
 
-/// All tables of one history. A table is named by where its directory begins.
+/// All tables of one history. A table is named by the beginning of its directory.
 #[allow(clippy::struct_field_names, reason = "the tables of the tables")]
 pub(crate) struct Tables {
     tables: Box<[Table]>,
-    /// A word per chunk of a table: a bit per block that has been moved.
+    /// A word for each chunk of a table, with a bit for each block that was moved.
     done: Region<AtomicU64>,
-    /// The most chunks of a table. Their directories are further apart, by a power of two.
+    /// The maximum number of chunks in a table. The directories are further apart, by a power of two.
     max_chunks: usize,
     stride_bits: u32,
     links: Links,
     free: Stack,
-    /// Out of use, but perhaps still written to.
+    /// Tables that are out of use and may still be written to.
     retired: Stack,
 }
 
@@ -65,7 +65,7 @@ impl Tables {
             free,
             retired: Stack::new(),
         };
-        // Whoever begins a growth finds their pages in place.
+        // A thread that begins a growth then finds their pages in memory.
         for table in made.likely() {
             made.done[table].store(0, Ordering::Relaxed);
         }
@@ -77,12 +77,12 @@ impl Tables {
         &self.tables[version.table() >> self.stride_bits]
     }
 
-    /// The most chunks a table may have.
+    /// Returns the maximum number of chunks in a table.
     pub(crate) fn max_chunks(&self) -> usize {
         self.max_chunks
     }
 
-    /// A table nobody uses.
+    /// Takes a table that is not in use.
     pub(crate) fn take(&self) -> Option<usize> {
         Some(self.free.pop(&self.links)? << self.stride_bits)
     }
@@ -91,7 +91,7 @@ impl Tables {
         self.free.push(&self.links, table >> self.stride_bits);
     }
 
-    /// Begins the life of a table under `version`. Only its owner sees it yet.
+    /// Begins the life of a table under `version`. Only the thread that builds it knows it yet.
     pub(crate) fn begin(&self, segment: usize, version: Version, floor: u64, full: usize) {
         let table = self.get(version);
         // Relaxed: published with the version word.
@@ -107,25 +107,25 @@ impl Tables {
         }
     }
 
-    /// How many entries the directories of all tables have.
+    /// Returns the number of entries in the directories of all tables.
     pub(crate) fn entries(&self) -> usize {
         self.tables.len() << self.stride_bits
     }
 
-    /// As many tables as there may be while each segment grows, those that are taken first.
+    /// Returns the tables that exist while each segment grows, because these are taken first.
     pub(crate) fn likely(&self) -> impl Iterator<Item = usize> {
         let stride_bits = self.stride_bits;
         (0..self.tables.len().min(2 * SEGMENTS)).map(move |table| table << stride_bits)
     }
 
-    /// Notes that a block has been moved, by whoever finished it, first or not.
+    /// Marks a block as moved. Several threads may have moved it.
     pub(crate) fn set_done(&self, version: Version, block: usize) {
         let word = &self.done[version.table() + block / CHUNK_BLOCKS];
-        // Release: whoever sees the table done sees every copy that was made. Acquire is `not_done`'s.
+        // Release: a thread that sees all blocks done sees every copy that was made. The acquire is in `not_done`.
         word.fetch_or(1 << (block % CHUNK_BLOCKS), order!(Release, "done"));
     }
 
-    /// A block that is not known to have been moved, looked for from `from` on, around.
+    /// Returns a block that is not marked as moved. The search begins at `from` and wraps around.
     pub(crate) fn not_done(&self, version: Version, from: usize) -> Option<usize> {
         let all = u64::MAX >> (64 - CHUNK_BLOCKS);
         let chunks = version.chunks();
@@ -140,7 +140,7 @@ impl Tables {
         self.retired.push(&self.links, version.table() >> self.stride_bits);
     }
 
-    /// A table that is out of use, to be given back or retired again.
+    /// Takes a table that is out of use, to be given back or retired again.
     pub(crate) fn pop_retired(&self) -> Option<(usize, Version)> {
         let table = self.retired.pop(&self.links)?;
         let table = &self.tables[table];
@@ -151,7 +151,7 @@ impl Tables {
         self.retired.len()
     }
 
-    /// What the tables take beside their lines, as far as it has been touched.
+    /// Returns the resident bytes of the tables without their lines, as far as they were accessed.
     pub(crate) fn bytes(&self, chunks_a_table: usize) -> usize {
         let pages = |bytes: usize| bytes.next_multiple_of(4096);
         self.tables.len() * (size_of::<Table>() + 4) + 2 * SEGMENTS * 2 * pages(chunks_a_table * 8)

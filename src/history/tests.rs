@@ -1,7 +1,7 @@
-//! What the history must do, with real threads: against a model, at the ceiling, while it grows, with a thread stopped.
+//! Tests of the history with real threads: against a model, when it is full, while it grows, and with a thread stopped.
 
 use super::index::Index;
-use super::limits::Limits;
+use super::limits::HistoryLimits;
 use super::shape::{SEGMENT_BITS, SPACE_MASK, Version};
 use super::step::{Step, on_step};
 use super::*;
@@ -25,14 +25,14 @@ fn register(bits: u64) -> Register {
     Register::from_bits(bits).expect("not zero")
 }
 
-/// A number that looks random.
+/// Returns a number that looks random.
 fn scatter(n: u64) -> u64 {
     let n = (n ^ n >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (n ^ n >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9)
 }
 
 #[test]
-fn a_pair_reads_back_what_was_merged_last_by_order() {
+fn a_pair_has_the_greatest_merged_register() {
     let history = History::new(1000);
     assert_eq!(history.get(scope(1), contact(2)), None);
     assert_eq!(history.merge(scope(1), contact(2), register(5)), Ok(None));
@@ -45,7 +45,7 @@ fn a_pair_reads_back_what_was_merged_last_by_order() {
 }
 
 #[test]
-fn every_erasure_can_be_held() {
+fn the_latest_erasure_can_be_stored() {
     let history = History::new(10);
     let last = Register::erasure(Timestamp::LATEST);
     history.merge(scope(0), contact(1), last).expect("room");
@@ -70,7 +70,7 @@ fn an_assigned_scope_is_found_by_its_owner() {
 }
 
 #[test]
-fn a_batch_reads_what_single_reads_do() {
+fn a_batch_reads_the_same_as_single_reads() {
     let history = History::new(10_000);
     for i in 1..=1000 {
         history.merge(scope(0), contact(i), register(i)).expect("room");
@@ -86,7 +86,7 @@ fn a_batch_reads_what_single_reads_do() {
     }
 }
 
-/// One thing done to a history and to its model.
+/// An operation on a history and on its model.
 #[derive(Clone, Debug)]
 enum Op {
     Merge(u32, u64, u64),
@@ -111,8 +111,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
     #[test]
     fn it_behaves_like_a_map_of_maxima(ops in prop::collection::vec(op(), 1..6000)) {
-        // All contacts in one segment, and nine pairs at each place, so that lines overflow and the table grows.
-        let index = Index::new(Limits::pairs(100_000)).expect("memory");
+        // All contacts are in one segment, with nine pairs at each place, so that lines overflow and the table grows.
+        let index = Index::new(HistoryLimits::pairs(100_000)).expect("memory");
         let place = |contact: u64| (contact << 55 >> SEGMENT_BITS) & SPACE_MASK;
         let mut model = BTreeMap::new();
         let mut floor = 0;
@@ -121,7 +121,7 @@ proptest! {
                 Op::Merge(s, c, r) => {
                     let before = index.merge(s, place(c), r).expect("room");
                     let held = model.entry((s, c)).or_insert(0);
-                    // What is below the floor may have been left behind.
+                    // A growth may have dropped a register below the floor.
                     prop_assert!(before == *held || before == 0 && *held < floor);
                     *held = r.max(before);
                 }
@@ -176,7 +176,7 @@ fn nothing_is_lost_while_it_grows() {
 }
 
 #[test]
-fn many_writers_one_pair_each_other_and_a_keeper() {
+fn four_writers_on_common_pairs_and_a_keeper_lose_nothing() {
     let history = Arc::new(History::new(1_000_000));
     let keeper = Keeper::start(&history).expect("a thread").expect("the first");
     assert!(Keeper::start(&history).expect("no thread needed").is_none(), "one keeper at a time");
@@ -186,7 +186,7 @@ fn many_writers_one_pair_each_other_and_a_keeper() {
             let history = &history;
             threads.spawn(move || {
                 for i in 0..per_thread {
-                    // Every pair is written by two threads.
+                    // Two threads write each pair.
                     let pair = (i + t / 2 * per_thread) + 1;
                     history.merge(scope(3), contact(pair), register(pair * 4 + t % 2 + 1)).expect("room");
                 }
@@ -212,7 +212,7 @@ fn many_writers_one_pair_each_other_and_a_keeper() {
 use std::sync::Arc;
 
 #[test]
-fn the_ceiling_is_exact_where_it_is_small_and_a_held_pair_can_still_be_raised() {
+fn a_full_small_history_holds_exactly_its_maximum_and_accepts_known_pairs() {
     let history = History::new(1000);
     for i in 1..=1000 {
         history.merge(scope(0), contact(i), register(100 + i)).expect("room");
@@ -225,7 +225,7 @@ fn the_ceiling_is_exact_where_it_is_small_and_a_held_pair_can_still_be_raised() 
 }
 
 #[test]
-fn at_the_ceiling_what_expired_makes_room() {
+fn in_a_full_history_expired_pairs_make_room() {
     let history = History::new(50_000);
     for i in 1..=50_000 {
         history.merge(scope(0), contact(i), register(i)).expect("room");
@@ -244,7 +244,7 @@ fn at_the_ceiling_what_expired_makes_room() {
 }
 
 #[test]
-fn at_the_ceiling_a_retired_scope_makes_room() {
+fn in_a_full_history_a_retired_scope_makes_room() {
     let history = History::new(10_000);
     for i in 1..=10_000 {
         history.merge(scope((i % 2) as u32), contact(i), register(i)).expect("room");
@@ -253,7 +253,7 @@ fn at_the_ceiling_a_retired_scope_makes_room() {
     for i in 20_000..24_900 {
         history.merge(scope(2), contact(i), register(i)).expect("half was retired");
     }
-    // Segment by segment, as room is asked for: the last ones may still have theirs.
+    // Segments are rewritten one by one, as room is needed. The last ones may still have retired pairs.
     let retired = (1..=10_000).step_by(2).filter(|&i| history.get(scope(1), contact(i)).is_some()).count();
     assert_eq!(retired as u64 + history.stats().reclaimed, 5_000);
     assert!(retired <= 100, "{retired} are left of 5,000 in whose place 4,900 came");
@@ -276,8 +276,8 @@ fn memory_stays_in_a_narrow_band_while_it_grows() {
             (most, least) = (most.max(bytes), least.min(bytes));
         }
     }
-    // A growth's own copy included: it is one segment's, of which there are 64. At this size a chunk more or less in each, which is
-    // luck, is a sixth: once in six runs the least was 26.03.
+    // The bytes include the copy of a growth, which is of one segment in 64. At this size, one chunk more or less in
+    // each segment is a sixth of the bytes, and random: in one of six runs, the least was 26.03.
     assert!(most <= 32.0 && least <= 26.5, "{least} to {most} bytes a pair");
 }
 
@@ -290,7 +290,7 @@ fn segments_grow_one_after_another_at_every_count_of_pairs() {
             let version = Version::new(0, 0, chunks);
             let limit = Index::limit_of(segment, version);
             let of_full = limit as f64 / Index::slots_when_full(version) as f64;
-            // A tiny table doubles, so some grow early; none is late before it is due.
+            // A very small table doubles, so some tables grow early. None grows late.
             let least = if chunks < 5 { 0.49 } else { 0.9 };
             assert!((least..=1.11).contains(&of_full), "{chunks} chunks in segment {segment}: {of_full}");
             moments.push(limit);
@@ -303,7 +303,8 @@ fn segments_grow_one_after_another_at_every_count_of_pairs() {
         }
     }
     moments.sort_unstable();
-    // From a chunk each on: between any count of pairs and a hundredth more, one segment in eight at most is due.
+    // From one chunk in each segment on, at most one segment in eight is due between any number of pairs and a
+    // hundredth more.
     for (at, &first) in moments.iter().enumerate() {
         let together = moments[at..].iter().take_while(|&&moment| moment as f64 <= first as f64 * 1.01).count();
         assert!(together <= 64 / 8, "{together} of 64 segments grow at {first} to a hundredth more pairs each");
@@ -311,15 +312,15 @@ fn segments_grow_one_after_another_at_every_count_of_pairs() {
 }
 
 #[test]
-fn the_ceiling_in_bytes_refuses_and_loses_nothing() {
-    let history = History::try_new(Limits { max_pairs: usize::MAX, max_bytes: 12 << 20 }).expect("memory");
+fn a_history_at_its_byte_limit_rejects_new_pairs_and_loses_nothing() {
+    let history = History::try_new(HistoryLimits { max_pairs: usize::MAX, max_bytes: 12 << 20 }).expect("memory");
     let mut taken = 0u64;
     while history.merge(scope(0), contact(taken + 1), register(taken + 1)).is_ok() {
         taken += 1;
     }
     assert!(history.bytes() < 14 << 20, "{}", history.bytes());
-    // The first refusal comes where one of 64 tables of three chunks has no room within reach, which is luck: 342,000 pairs,
-    // give or take 18,000, in sixty runs.
+    // The first rejection comes when one of 64 tables of three chunks has no room within reach. The moment is random:
+    // 342,000 pairs, give or take 18,000, in sixty runs.
     assert!(taken > 250_000, "{taken} pairs in 12 MiB");
     for i in 1..=taken {
         assert_eq!(history.get(scope(0), contact(i)), Some(register(i)));
@@ -335,7 +336,7 @@ fn a_table_full_of_expired_pairs_is_rewritten_and_does_not_grow() {
     let history = History::new(10_000_000);
     let mut most = 0;
     for i in 1..=3_000_000u64 {
-        // A window of 200,000 pairs counts.
+        // The last 200,000 pairs have not expired.
         history.merge(scope(0), contact(i), register(i)).expect("room");
         if i % 10_000 == 0 {
             history.expire_before(register(i.saturating_sub(200_000) + 1));
@@ -352,7 +353,7 @@ fn a_table_full_of_expired_pairs_is_rewritten_and_does_not_grow() {
 }
 
 #[test]
-fn iteration_shows_every_pair_that_was_there_while_others_come() {
+fn iteration_during_writes_shows_every_earlier_pair() {
     let history = History::new(2_000_000);
     for i in 1..=100_000 {
         history.merge(scope(1), contact(i), register(i)).expect("room");
@@ -380,8 +381,8 @@ fn iteration_shows_every_pair_that_was_there_while_others_come() {
     });
 }
 
-/// A thread is stopped at every kind of step of a growth; others read and write on, through further growths, and what
-/// was acknowledged stays; then the thread goes on, late as it is, and still nothing is lost.
+/// Stops a thread at every kind of step of a growth. Other threads read and write meanwhile, through further growths,
+/// and no acknowledged pair is lost. Then the late thread continues, and still nothing is lost.
 #[test]
 fn readers_and_writers_go_on_while_a_thread_is_stopped_anywhere_in_a_growth() {
     for stop in Step::ALL {
@@ -435,9 +436,10 @@ fn readers_and_writers_go_on_while_a_thread_is_stopped_anywhere_in_a_growth() {
     }
 }
 
-/// Writers that sit for ever keep memory, not progress; a reader that is late by any number of growths finds out.
+/// Writers that hold a seat forever keep memory, but do not stop progress. A reader that is late by any number of
+/// growths notices.
 #[test]
-fn a_seat_keeps_the_tables_of_its_segment_only() {
+fn a_held_seat_keeps_old_tables_until_it_is_dropped() {
     let history = History::new(2_000_000);
     let segment = super::shape::segment_of(history.spot_in(scope(1), contact(1)).place());
     let seat = history.index.seats.sit(segment, history.index.version(segment));
@@ -452,7 +454,7 @@ fn a_seat_keeps_the_tables_of_its_segment_only() {
 }
 
 #[test]
-fn more_writers_than_seats_can_write() {
+fn more_writers_than_seats_can_hold_a_segment_and_write() {
     let history = History::new(1000);
     let version = history.index.version(0);
     let seats: Vec<_> = (0..super::shape::SEATS + 10).map(|_| history.index.seats.sit(0, version)).collect();
@@ -464,8 +466,7 @@ fn more_writers_than_seats_can_write() {
     history.merge(scope(0), contact(1001), register(1)).expect_err("full");
 }
 
-/// Recorded histories of real threads on one pair, of which a linearizable register of maxima must be able to have been
-/// the cause.
+/// Records what real threads did with one pair, and checks the records against a linearizable register of maxima.
 mod linearizable {
     use super::*;
     use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
@@ -505,11 +506,11 @@ mod linearizable {
         tester.is_consistent()
     }
 
-    /// Three threads merge and read one pair while a fourth makes its segment grow.
+    /// Three threads merge and read one pair, while a fourth thread makes its segment grow.
     fn record(round: u64) -> Vec<Event> {
-        let index = Index::new(Limits::pairs(100_000)).expect("memory");
+        let index = Index::new(HistoryLimits::pairs(100_000)).expect("memory");
         let place = |contact: u64| (contact << 40 >> SEGMENT_BITS) & SPACE_MASK;
-        // Near the growth, so that the threads below live through it.
+        // Begin close to a growth, so that it happens during the threads' work.
         for i in 0..2900 {
             index.merge(1, place(scatter(i) >> 44), 1).expect("room");
         }
@@ -547,7 +548,7 @@ mod linearizable {
     }
 
     #[test]
-    fn recorded_histories_are() {
+    fn recorded_histories_are_linearizable() {
         for round in 0..300 {
             let events = record(round);
             assert!(verdict(events.clone()), "round {round}: {events:?}");
@@ -555,7 +556,7 @@ mod linearizable {
     }
 
     #[test]
-    fn a_lost_write_and_a_read_that_goes_back_are_not() {
+    fn a_lost_write_and_a_read_of_an_older_value_are_not_linearizable() {
         let merged = |at, value, before| vec![(at, 0, Ok(Asked::Merge(value))), (at + 1, 0, Err(before))];
         let read = |at, got| vec![(at, 1, Ok(Asked::Get)), (at + 1, 1, Err(got))];
         assert!(verdict([merged(0, 5, 0), read(2, 5)].concat()));

@@ -1,36 +1,38 @@
-//! Seeing every pair while others write and the tables grow.
+//! The iteration over all pairs, while other threads write and tables grow.
 
 use super::index::Index;
 use super::line::{DROPPED, SEALED};
 use super::shape::{BLOCK_LINES, SLOTS, Version, place_in};
 
 impl Index {
-    /// Shows every pair: scope, place, register. A pair that was there at the beginning is shown at least once, with a
-    /// register no older than it had then, unless it is left behind meanwhile; one that comes while this runs may or
-    /// may not be.
+    /// Shows the scope, the place and the register of every pair. A pair that existed at the beginning is shown at
+    /// least once, with a register no older than it had then, unless a growth drops it meanwhile. A pair that is
+    /// written during the iteration may or may not be shown.
     ///
-    /// Takes no seat: what is shown is copied a block at a time and believed if the segment is still where it was.
+    /// This function takes no seat. It copies a block at a time, and uses the copy only if the segment is still at the
+    /// version that it began with.
     pub(crate) fn walk(&self, mut see: impl FnMut(u32, u64, u64)) {
         for segment in Self::segments() {
             let mut from = 0;
             let mut wrapped = false;
             loop {
                 let version = self.version(segment);
-                // Pairs may be in the successor alone. Those who came there before now are found by walking it too:
-                // it stays until the segment has moved on from it.
+                // Pairs may be in the successor alone. Those that were written there before now are found by walking it
+                // too: it stays until the segment has moved on from it.
                 let growing = self.next(version).is_some();
                 match self.walk_table(segment, version, from, wrapped, &mut see) {
                     Ok(()) if growing => {
                         let next = self.next(version);
-                        // While the segment stands at either, the successor is whole; else begin again behind it.
+                        // While the segment is at either version, the successor is complete. Otherwise begin the
+                        // segment again.
                         if self.walk_successor(segment, version, next, &mut see) {
                             break;
                         }
                         from = 0;
                     }
                     Ok(()) => break,
-                    // What the table had from there on is in a later one; what it had sent to its successor may be
-                    // anywhere in that.
+                    // The pairs that the table had from that place on are in a later table. The pairs that it had sent
+                    // to its successor may be anywhere in that table, so begin the segment again.
                     Err(_) if growing => from = 0,
                     Err(place) => from = from.max(place),
                 }
@@ -39,7 +41,8 @@ impl Index {
         }
     }
 
-    /// Shows the table's pairs from the place `from` on; the place up to which it did if the segment moved on.
+    /// Shows the table's pairs from the place `from` on. If the segment has moved on, returns the place up to which the
+    /// pairs were shown.
     fn walk_table(
         &self,
         segment: usize,
@@ -69,7 +72,8 @@ impl Index {
         Ok(())
     }
 
-    /// Shows the successor's pairs; whether it stood to the end.
+    /// Shows the successor's pairs. Returns whether these are all pairs of the segment's later tables, and the segment
+    /// has not moved on.
     fn walk_successor(
         &self,
         segment: usize,
@@ -91,7 +95,7 @@ impl Index {
                 }
             }
         }
-        // The successor's own successor, if the memory ran so short that there is one, is walked the same way.
+        // If memory ran so short that the successor has a successor as well, begin the segment again.
         let further = self.next(next);
         if !self.is_still(segment, version) && !self.is_still(segment, next) {
             return false;

@@ -1,4 +1,4 @@
-//! Answers to requests with a key: the last ones of each environment, for a day.
+//! The answers to requests with an idempotency key: the last ones of each environment, for a day.
 
 use super::slots::Slots;
 use super::{ConfigError, Plan};
@@ -7,25 +7,29 @@ use crate::id::EnvironmentId;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
-/// How long an answer is remembered: a day.
+/// How long an answer is kept: a day, in milliseconds.
 pub const ANSWER_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
-/// How many answers are remembered for one environment; past that the oldest is forgotten before its day is over.
+/// The maximum number of answers that are kept for one environment. Beyond it, the oldest answer is removed before its
+/// day is over.
 pub const MAX_ANSWERS: usize = 1 << 14;
 
-/// How many bytes of answers are remembered for one environment; likewise.
+/// The maximum number of answer bytes that are kept for one environment. Beyond it, the oldest answers are removed
+/// before their day is over.
 pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 
-/// A ring of answers, the oldest first. Copies share what did not change.
+/// A ring of answers, oldest first. Copies share unchanged parts.
 #[derive(Clone, Default)]
 pub(super) struct Answers {
     ring: Slots<Option<Arc<Given>>>,
-    /// How many have ever been forgotten, and given.
+    /// The number of answers that were ever removed.
     forgotten: usize,
+    /// The number of answers that were ever added.
     given: usize,
     bytes: usize,
 }
 
+/// An answer, and the time at which it was given.
 struct Given {
     at: Timestamp,
     answer: Answer,
@@ -36,7 +40,7 @@ impl Answers {
         self.ring.get(self.forgotten % MAX_ANSWERS)?.as_ref()
     }
 
-    /// Whether the oldest has to go for so many bytes more.
+    /// Returns whether the oldest answer must be removed, because it is too old or to make room for `bytes` more.
     fn is_full_for(&self, bytes: usize, at: Timestamp) -> bool {
         self.oldest().is_some_and(|oldest| {
             self.given - self.forgotten >= MAX_ANSWERS
@@ -45,7 +49,7 @@ impl Answers {
         })
     }
 
-    /// Forgets the oldest: its place, and what it was.
+    /// Removes the oldest answer. Returns its place in the ring, and the answer.
     fn forget(&mut self) -> Option<(usize, Arc<Given>)> {
         let place = self.forgotten % MAX_ANSWERS;
         let given = self.ring.get_mut(place)?.take()?;
@@ -54,7 +58,7 @@ impl Answers {
         Some((place, given))
     }
 
-    /// Takes one more; its place.
+    /// Adds an answer. Returns its place in the ring.
     fn push(&mut self, given: Given) -> usize {
         let place = self.given % MAX_ANSWERS;
         self.given += 1;
@@ -72,8 +76,8 @@ fn len(answer: &Answer) -> usize {
 }
 
 impl Plan {
-    /// What a request with this key was answered, if that was less than a day ago. The scope is an environment, or
-    /// [`EnvironmentId::SYSTEM`] for operators; keys of one are nothing in another.
+    /// Returns the answer to an earlier request with this key, if it is less than a day old. The scope is an
+    /// environment, or [`EnvironmentId::SYSTEM`] for operators. Each scope has its own keys.
     pub fn answer(&self, scope: EnvironmentId, key: [u8; 16], now: Timestamp) -> Option<&Answer> {
         let place = self.answer_places.get((scope, key))?;
         let given = self.answers(scope)?.ring.get(place)?.as_ref()?;
@@ -85,7 +89,7 @@ impl Plan {
         if scope == EnvironmentId::SYSTEM {
             return Some(&self.system_answers);
         }
-        Some(&self.environment_card(self.environment_slot(scope)?).answers)
+        Some(&self.environment_details(self.environment_slot(scope)?).answers)
     }
 
     fn answers_mut(&mut self, scope: EnvironmentId) -> Result<&mut Answers, ConfigError> {
@@ -93,15 +97,15 @@ impl Plan {
             return Ok(&mut self.system_answers);
         }
         let slot = self.environment_slot(scope).ok_or(ConfigError::UnknownEnvironment(scope))?;
-        Ok(&mut self.environment_card_mut(slot).answers)
+        Ok(&mut self.environment_details_mut(slot).answers)
     }
 
-    /// Remembers the answer, and forgets those that are too old or too many.
+    /// Stores the answer, and removes answers that are too old or too many.
     pub(super) fn remember(&mut self, scope: EnvironmentId, at: Timestamp, answer: &Answer) -> Result<(), ConfigError> {
         while self.answers_mut(scope)?.is_full_for(len(answer), at) {
             let Some((place, forgotten)) = self.answers_mut(scope)?.forget() else { break };
             let named = (scope, forgotten.answer.key);
-            // A key that came again after its day stands for its newer answer.
+            // If the key was used again after its day, it refers to a newer answer, which stays.
             if self.answer_places.get(named) == Some(place) {
                 self.answer_places.remove(named);
             }
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_answers_of_each_scope_are_held_and_no_more() {
+    fn each_scope_keeps_its_last_answers_up_to_the_limits() {
         let mut plan = two_tenants();
         let more = u32::try_from(MAX_ANSWERS).expect("small") + 100;
         plan.remember(THEIRS, START, &answer(7, 1)).expect("there");
@@ -162,7 +166,7 @@ mod tests {
                 && plan.answer(OURS, answer(100, 0).key, START).is_some()
         );
         for other in [THEIRS, EnvironmentId::SYSTEM] {
-            assert_eq!(held(&plan, other, more, START), 1, "what one has remembered costs no other anything");
+            assert_eq!(held(&plan, other, more, START), 1, "one scope's answers do not displace another's");
         }
         let large = 1 << 20;
         for key in 0..40 {
@@ -174,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_forgotten_after_its_day_and_its_key_may_come_again() {
+    fn an_answer_expires_after_a_day_and_its_key_can_be_used_again() {
         let mut plan = two_tenants();
         let later = |millis| START.plus_millis(millis);
         plan.remember(OURS, START, &answer(1, 1)).expect("there");
@@ -184,8 +188,12 @@ mod tests {
         plan.remember(OURS, later(ANSWER_MILLIS), &answer(1, 2)).expect("there");
         assert_eq!(plan.answer(OURS, answer(1, 0).key, later(ANSWER_MILLIS)), Some(&answer(1, 2)));
         assert_eq!(plan.answers(OURS).map(|answers| (answers.bytes, answers.given - answers.forgotten)), Some((2, 1)));
-        assert_eq!(before.answer(OURS, answer(1, 0).key, START), Some(&answer(1, 1)), "a plan keeps what it has seen");
-        let nobody = EnvironmentId::from_u128(9);
-        assert_eq!(plan.remember(nobody, START, &answer(1, 1)), Err(ConfigError::UnknownEnvironment(nobody)));
+        assert_eq!(
+            before.answer(OURS, answer(1, 0).key, START),
+            Some(&answer(1, 1)),
+            "an older plan keeps its answers"
+        );
+        let unknown = EnvironmentId::from_u128(9);
+        assert_eq!(plan.remember(unknown, START, &answer(1, 1)), Err(ConfigError::UnknownEnvironment(unknown)));
     }
 }

@@ -1,7 +1,7 @@
-//! From one plan to the next: each change, validated and compiled.
+//! Compiles the next plan: each change is validated and applied.
 
 use super::answers::Answers;
-use super::card::{AgentCard, CallbackCard, EnvironmentCard, NumberCard, Token};
+use super::details::{AgentDetails, CallbackDetails, EnvironmentDetails, NumberDetails, Token};
 use super::entry::{AgentEntry, CallbackEntry, Feed, NumberEntry};
 use super::slots::Slots;
 use super::{ConfigError, Plan};
@@ -14,28 +14,28 @@ use crate::time::{Lookback, Timestamp};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// How many source agents one callback agent may have.
+/// The maximum number of source agents of one callback agent.
 pub const MAX_SOURCES: usize = 1000;
 
 impl Plan {
-    /// The plan after this configuration. This plan stays as it is; the two share what did not change.
+    /// Returns the plan after this configuration. This plan does not change; the two share all unchanged parts.
     ///
     /// # Errors
-    /// The first change that cannot be made; then none is.
+    /// Returns the error of the first invalid change. Then none of the changes is made.
     pub fn with(&self, configuration: &Configuration) -> Result<Self, ConfigError> {
         let mut next = self.clone();
         next.advance(configuration)?;
         Ok(next)
     }
 
-    /// The same in place. After an error the plan is half changed and must be thrown away.
+    /// Applies a configuration to this plan. After an error the plan is partly changed and must be dropped.
     pub(crate) fn advance(&mut self, configuration: &Configuration) -> Result<(), ConfigError> {
         let expected = self.generation + 1;
         if configuration.sequence != expected {
             return Err(ConfigError::OutOfOrder { expected, found: configuration.sequence });
         }
         if let Some(slot) = self.environment_slot(configuration.environment) {
-            self.environment_card_mut(slot).revision += 1;
+            self.environment_details_mut(slot).revision += 1;
         }
         for change in &configuration.changes {
             self.change(configuration.environment, configuration.at, change)?;
@@ -72,18 +72,18 @@ impl Plan {
     fn change_tenant(&mut self, tenant: EnvironmentSlot, at: Timestamp, change: &Change) -> Result<(), ConfigError> {
         match change {
             Change::AgentCreated { id, name, label, direction } => {
-                let card = AgentCard {
+                let details = AgentDetails {
                     id: *id,
                     name: name.clone(),
                     label: label.clone(),
                     direction: *direction,
                     created_at: at,
                     updated_at: at,
-                    revision: self.environment_card(tenant).revision,
+                    revision: self.environment_details(tenant).revision,
                     numbers: Vec::new(),
                     callback: None,
                 };
-                self.create_agent(tenant, card)
+                self.create_agent(tenant, details)
             }
             Change::AgentPublished { id } => self.set_published(tenant, *id, true, at),
             Change::AgentUnpublished { id } => self.set_published(tenant, *id, false, at),
@@ -102,7 +102,7 @@ impl Plan {
             | Change::TokenIssued { .. }
             | Change::TokenRevoked { .. }
             | Change::AnswerGiven { .. } => {
-                unreachable!("belongs to no tenant's part")
+                unreachable!("handled by `change`")
             }
         }
     }
@@ -125,10 +125,10 @@ impl Plan {
             Some(slot) => slot,
             None => self.new_environment(id)?,
         };
-        let card = self.environment_card_mut(slot);
-        name.clone_into(&mut card.name);
-        card.dial_plan = *dial_plan;
-        card.lookback = lookback;
+        let details = self.environment_details_mut(slot);
+        name.clone_into(&mut details.name);
+        details.dial_plan = *dial_plan;
+        details.lookback = lookback;
         Arc::make_mut(&mut self.lookbacks)[slot.index()] = lookback;
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Plan {
             .ok_or(ConfigError::SlotsExhausted { kind: "environments", limit: EnvironmentSlot::LIMIT })?;
         let unmatched = self.tally_of_unmatched(slot)?;
         Arc::make_mut(&mut self.lookbacks).push(Lookback::default());
-        self.environments.push(Some(Arc::new(EnvironmentCard {
+        self.environments.push(Some(Arc::new(EnvironmentDetails {
             id,
             name: String::new(),
             dial_plan: DialPlan::default(),
@@ -154,7 +154,7 @@ impl Plan {
     }
 
     fn issue_token(&mut self, token: Token) -> Result<(), ConfigError> {
-        // A tenant's token belongs to a tenant; the two other kinds belong to the installation.
+        // An environment's token belongs to that environment. The other two roles belong to the installation.
         let belongs = match token.role {
             Role::Environment => self.environment_slot(token.environment).is_some(),
             Role::Gateway | Role::Operator => token.environment == EnvironmentId::SYSTEM,
@@ -179,25 +179,25 @@ impl Plan {
 
 /// Agents.
 impl Plan {
-    fn create_agent(&mut self, tenant: EnvironmentSlot, card: AgentCard) -> Result<(), ConfigError> {
-        let id = card.id;
+    fn create_agent(&mut self, tenant: EnvironmentSlot, details: AgentDetails) -> Result<(), ConfigError> {
+        let id = details.id;
         let entry = AgentEntry { id, exists: true, ..AgentEntry::default() };
         let known = self.agent_slot(tenant, id);
         if known.is_some_and(|slot| self.agent_entry(slot).is_some_and(|entry| entry.exists)) {
             return Err(ConfigError::AgentExists(id));
         }
         if let Some(slot) = known {
-            // The same identity comes back: its calls are still its own.
+            // An agent is created again with its former identity: its calls still belong to it.
             *self.agent_entry_mut(slot) = entry;
-            *self.agent_cards.get_mut(slot.index()).expect("slots have cards") = Some(Arc::new(card));
+            *self.agent_details.get_mut(slot.index()).expect("slots have details") = Some(Arc::new(details));
             return Ok(());
         }
         let slot = AgentSlot::new(self.agents.len())
             .ok_or(ConfigError::SlotsExhausted { kind: "agents", limit: AgentSlot::LIMIT })?;
         self.agents.push(entry);
-        self.agent_cards.push(Some(Arc::new(card)));
+        self.agent_details.push(Some(Arc::new(details)));
         self.agent_slots.set((tenant, id), slot.index());
-        self.environment_card_mut(tenant).agents.push(Some(slot));
+        self.environment_details_mut(tenant).agents.push(Some(slot));
         Ok(())
     }
 
@@ -223,13 +223,13 @@ impl Plan {
         self.withdraw_callback(slot);
         for Feed { agent, .. } in std::mem::take(&mut self.agent_entry_mut(slot).callback_agents).iter().copied() {
             let revision = self.touch_agent(tenant, agent, at);
-            let role = self.agent_card_mut(agent).callback.as_mut().expect("it has the role");
+            let role = self.agent_details_mut(agent).callback.as_mut().expect("it has the role");
             role.revision = revision;
             role.sources.retain(|source| *source != slot);
         }
         self.assign_numbers(slot, &[]);
         self.agent_entry_mut(slot).exists = false;
-        *self.agent_cards.get_mut(slot.index()).expect("slots have cards") = None;
+        *self.agent_details.get_mut(slot.index()).expect("slots have details") = None;
         Ok(())
     }
 
@@ -245,7 +245,7 @@ impl Plan {
         self.check_direction(slot, direction)?;
         let numbers = numbers.map(|ids| self.existing_numbers(tenant, ids)).transpose()?;
         self.touch_agent(tenant, slot, at);
-        self.agent_card_mut(slot).direction = direction;
+        self.agent_details_mut(slot).direction = direction;
         if let Some(numbers) = numbers {
             self.assign_numbers(slot, &numbers);
         }
@@ -253,7 +253,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Neither end of a callback configuration may turn round while it stands.
+    /// Checks that an agent with a callback role stays inbound, and that a source agent stays outbound.
     fn check_direction(&self, slot: AgentSlot, direction: Direction) -> Result<(), ConfigError> {
         let view = self.agent_view(slot).expect("it exists");
         match direction {
@@ -268,9 +268,9 @@ impl Plan {
         }
     }
 
-    /// Replaces the agent's numbers. Where it keeps one, it keeps its place among the owners too.
+    /// Replaces the agent's numbers. For numbers that it keeps, its place in the order of owners does not change.
     fn assign_numbers(&mut self, slot: AgentSlot, numbers: &[NumberSlot]) {
-        let before = std::mem::replace(&mut self.agent_card_mut(slot).numbers, numbers.to_vec());
+        let before = std::mem::replace(&mut self.agent_details_mut(slot).numbers, numbers.to_vec());
         let (had, has): (HashSet<_>, HashSet<_>) = (before.iter().collect(), numbers.iter().collect());
         for number in before.iter().filter(|number| !has.contains(number)) {
             self.number_entry_mut(*number).owners.retain(|owner| *owner != slot);
@@ -286,12 +286,12 @@ impl Plan {
         }
     }
 
-    /// Notes that what people see of the agent changes; at which revision.
+    /// Updates the agent's revision and time of change. Returns the revision.
     fn touch_agent(&mut self, tenant: EnvironmentSlot, slot: AgentSlot, at: Timestamp) -> u64 {
-        let revision = self.environment_card(tenant).revision;
-        let card = self.agent_card_mut(slot);
-        card.updated_at = at;
-        card.revision = revision;
+        let revision = self.environment_details(tenant).revision;
+        let details = self.agent_details_mut(slot);
+        details.updated_at = at;
+        details.revision = revision;
         revision
     }
 }
@@ -306,16 +306,16 @@ impl Plan {
             return Err(ConfigError::NumberTaken(id));
         }
         let slot = match self.number_slots.get((tenant, number)).and_then(NumberSlot::new) {
-            // This environment held the number before: its contacts are still its own.
+            // This environment held the number before: its call history still belongs to it.
             Some(slot) => slot,
-            // A number that another environment held gets a new slot: nobody inherits somebody else's contacts.
+            // A number of another environment gets a new slot, so that its call history stays with that environment.
             None => self.new_number(tenant, number)?,
         };
         *self.number_entry_mut(slot) =
             NumberEntry { number: Some(number), slot, environment: tenant, ..NumberEntry::default() };
-        let revision = self.environment_card(tenant).revision;
-        let card = NumberCard { id, number, environment: tenant, revision, named_default: None };
-        *self.number_cards.get_mut(slot.index()).expect("slots have cards") = Some(Arc::new(card));
+        let revision = self.environment_details(tenant).revision;
+        let details = NumberDetails { id, number, environment: tenant, revision, named_default: None };
+        *self.number_details.get_mut(slot.index()).expect("slots have details") = Some(Arc::new(details));
         self.number_ids.set((tenant, id), slot.index());
         self.dialed.insert(&self.numbers, number, slot);
         Ok(())
@@ -325,9 +325,9 @@ impl Plan {
         let slot = NumberSlot::new(self.numbers.len())
             .ok_or(ConfigError::SlotsExhausted { kind: "numbers", limit: NumberSlot::LIMIT })?;
         self.numbers.push(NumberEntry::default());
-        self.number_cards.push(None);
+        self.number_details.push(None);
         self.number_slots.set((tenant, number), slot.index());
-        self.environment_card_mut(tenant).numbers.push(Some(slot));
+        self.environment_details_mut(tenant).numbers.push(Some(slot));
         Ok(slot)
     }
 
@@ -340,7 +340,7 @@ impl Plan {
         let number = view.number();
         self.dialed.remove(&self.numbers, number);
         self.number_ids.remove((tenant, id));
-        *self.number_cards.get_mut(slot.index()).expect("slots have cards") = None;
+        *self.number_details.get_mut(slot.index()).expect("slots have details") = None;
         Ok(())
     }
 
@@ -356,27 +356,28 @@ impl Plan {
             let agent = self.agent_entry_mut(named).id;
             return Err(ConfigError::DefaultNotInboundOwner { number, agent });
         }
-        if self.number_card_mut(slot).named_default != named {
+        if self.number_details_mut(slot).named_default != named {
             self.touch_number(slot);
         }
-        self.number_card_mut(slot).named_default = named;
+        self.number_details_mut(slot).named_default = named;
         self.compile_default(slot);
         Ok(())
     }
 
     fn compile_defaults_of(&mut self, agent: AgentSlot) {
-        for number in self.agent_card_mut(agent).numbers.clone() {
+        for number in self.agent_details_mut(agent).numbers.clone() {
             self.compile_default(number);
         }
     }
 
-    /// The default agent: the one that was named, else the published inbound owner assigned first. One that was named but is a
-    /// draft stands aside until it is published; one that is no inbound owner any more is no longer named.
+    /// Updates the number's default agent: the named agent if it is published, else the published inbound owner that
+    /// was assigned first. A named agent that is a draft is skipped until it is published. A named agent that is no
+    /// longer an inbound owner is no longer named.
     fn compile_default(&mut self, slot: NumberSlot) {
-        let card = self.number_card_mut(slot);
-        let named = card.named_default;
+        let details = self.number_details_mut(slot);
+        let named = details.named_default;
         let named = named.filter(|agent| self.is_inbound_owner(*agent, slot));
-        self.number_card_mut(slot).named_default = named;
+        self.number_details_mut(slot).named_default = named;
         let answers = |agent: &AgentSlot| {
             self.is_inbound_owner(*agent, slot) && self.agent_entry(*agent).is_some_and(|entry| entry.published)
         };
@@ -388,25 +389,25 @@ impl Plan {
         }
     }
 
-    /// Notes that what people see of the number changes.
+    /// Updates the number's revision.
     fn touch_number(&mut self, slot: NumberSlot) {
-        let tenant = self.number_card_mut(slot).environment;
-        self.number_card_mut(slot).revision = self.environment_card(tenant).revision;
+        let tenant = self.number_details_mut(slot).environment;
+        self.number_details_mut(slot).revision = self.environment_details(tenant).revision;
     }
 
     fn compile_unmatched_of(&mut self, agent: AgentSlot) {
-        for number in self.agent_card_mut(agent).numbers.clone() {
+        for number in self.agent_details_mut(agent).numbers.clone() {
             self.compile_unmatched(number);
         }
     }
 
-    /// Where a call to the number counts that no callback agent takes.
+    /// Updates the tally for calls to this number that no callback agent gets.
     fn compile_unmatched(&mut self, slot: NumberSlot) {
         let Some(entry) = self.number_entry(slot) else { return };
         let has_role = |owner: &AgentSlot| self.agent_entry(*owner).is_some_and(|agent| agent.callback.is_some());
         let is_watched = entry.owners.iter().any(has_role);
-        let unmatched = is_watched.then(|| self.environment_card(entry.environment).unmatched);
-        // What stays as it is need not be copied.
+        let unmatched = is_watched.then(|| self.environment_details(entry.environment).unmatched);
+        // Write only on a change, because a write copies the entry's chunk.
         if entry.unmatched != unmatched {
             self.number_entry_mut(slot).unmatched = unmatched;
         }
@@ -436,13 +437,13 @@ impl Plan {
         let sources = self.existing_sources(tenant, id, sources)?;
         self.withdraw_callback(slot);
         let revision = self.touch_agent(tenant, slot, at);
-        self.agent_card_mut(slot).callback =
-            Some(CallbackCard { revision, sources: sources.clone(), outcomes, lookback });
+        self.agent_details_mut(slot).callback =
+            Some(CallbackDetails { revision, sources: sources.clone(), outcomes, lookback });
         let outcomes = outcomes.unwrap_or(OutcomeSet::EVERY);
         self.agent_entry_mut(slot).callback = Some(CallbackEntry { outcomes, lookback });
         for source in sources {
             let tally = self.tally_of_callbacks(tenant, slot, source)?;
-            // Configured last, so first: the rule takes the first candidate that remains.
+            // The role that was configured last comes first: the rule picks the first remaining candidate.
             self.agent_entry_mut(source).callback_agents.put_first(Feed { agent: slot, tally });
         }
         self.compile_unmatched_of(slot);
@@ -460,10 +461,10 @@ impl Plan {
         Ok(())
     }
 
-    /// Takes the agent's role away, if it has one, from it and from its sources.
+    /// Removes the agent's callback role, if it has one, from the agent and from its source agents.
     fn withdraw_callback(&mut self, slot: AgentSlot) {
         self.agent_entry_mut(slot).callback = None;
-        let Some(role) = self.agent_card_mut(slot).callback.take() else { return };
+        let Some(role) = self.agent_details_mut(slot).callback.take() else { return };
         for source in role.sources {
             self.agent_entry_mut(source).callback_agents.remove(slot);
         }
@@ -500,7 +501,7 @@ impl Plan {
     }
 }
 
-/// Look-ups that must succeed.
+/// Lookups that return an error if there is no result.
 impl Plan {
     fn existing_agent(&self, tenant: EnvironmentSlot, id: AgentId) -> Result<AgentSlot, ConfigError> {
         let slot = self.agent_slot(tenant, id).filter(|slot| self.agent_entry(*slot).is_some_and(|entry| entry.exists));
@@ -519,17 +520,17 @@ impl Plan {
         }
     }
 
-    pub(super) fn environment_card_mut(&mut self, slot: EnvironmentSlot) -> &mut EnvironmentCard {
-        let card = self.environments.get_mut(slot.index()).and_then(Option::as_mut);
-        Arc::make_mut(card.expect("environments are never removed"))
+    pub(super) fn environment_details_mut(&mut self, slot: EnvironmentSlot) -> &mut EnvironmentDetails {
+        let details = self.environments.get_mut(slot.index()).and_then(Option::as_mut);
+        Arc::make_mut(details.expect("environments are never removed"))
     }
 
-    fn agent_card_mut(&mut self, slot: AgentSlot) -> &mut AgentCard {
-        Arc::make_mut(self.agent_cards.get_mut(slot.index()).and_then(Option::as_mut).expect("it exists"))
+    fn agent_details_mut(&mut self, slot: AgentSlot) -> &mut AgentDetails {
+        Arc::make_mut(self.agent_details.get_mut(slot.index()).and_then(Option::as_mut).expect("it exists"))
     }
 
-    fn number_card_mut(&mut self, slot: NumberSlot) -> &mut NumberCard {
-        Arc::make_mut(self.number_cards.get_mut(slot.index()).and_then(Option::as_mut).expect("it is held"))
+    fn number_details_mut(&mut self, slot: NumberSlot) -> &mut NumberDetails {
+        Arc::make_mut(self.number_details.get_mut(slot.index()).and_then(Option::as_mut).expect("it is held"))
     }
 
     fn agent_entry_mut(&mut self, slot: AgentSlot) -> &mut AgentEntry {

@@ -1,4 +1,4 @@
-//! From a dialed number to its slot: what every decision begins with.
+//! The index from a dialed number to its slot, which each decision begins with.
 
 use super::entry::NumberEntry;
 use super::slots::Slots;
@@ -7,20 +7,20 @@ use crate::slot::NumberSlot;
 use ahash::RandomState;
 use std::sync::Arc;
 
-/// As of an [`Index`](super::index::Index).
+/// The number of shards. A change copies one shard.
 const SHARDS: usize = 1024;
 
-/// Number → slot, as an [`Index`](super::index::Index) would have it, in a third of the instructions and of the memory: a
-/// place takes four bytes, and the number is compared in the slot's entry, which a decision reads next anyway. Whoever asks
-/// brings the entries along.
+/// A map from numbers to slots. It needs a third of the instructions and of the memory of an
+/// [`Index`](super::index::Index). A place takes four bytes. The number is compared in the slot's entry, which a
+/// decision reads next anyway. The caller passes the entries.
 #[derive(Clone)]
 pub(super) struct Dialed {
     shards: Arc<[Shard; SHARDS]>,
-    /// Of the hash: nobody outside can choose numbers that meet.
+    /// The keys of the hash, so that an attacker cannot choose colliding numbers.
     keys: [u64; 2],
 }
 
-/// An open table, at most half full. Its length is a power of two.
+/// An open-addressing table, at most half full. Its length is a power of two.
 #[derive(Clone)]
 struct Shard {
     words: Arc<[u32]>,
@@ -28,15 +28,16 @@ struct Shard {
     used: usize,
 }
 
-/// The word of a place where nothing is, and nothing has been: a search ends there.
+/// The word of a place that was never used. A search ends at it.
 const FREE: u32 = 0;
-/// A word's tag: bits of its number's hash.
+/// The bits of a word with its tag: bits of the number's hash.
 const TAG: u32 = 0xFF00_0000;
-/// A tag without a slot: the number has been removed. Below a tag stands the slot's index and one.
+/// The word of a removed number: a tag without a slot. In each other used word, the bits below the tag are the slot's
+/// index plus one.
 const REMOVED: u32 = 0x0100_0000;
 
 impl Dialed {
-    /// The number's entry among `numbers`.
+    /// Returns the entry of a number from `numbers`.
     #[inline]
     pub(super) fn get<'a>(&self, numbers: &'a Slots<NumberEntry>, number: E164) -> Option<&'a NumberEntry> {
         let hash = self.hash(number);
@@ -52,7 +53,7 @@ impl Dialed {
         None
     }
 
-    /// Takes in the number of a slot of `numbers`; it is not held yet.
+    /// Inserts a number that the index does not hold yet. `numbers` must have the entry of its slot.
     pub(super) fn insert(&mut self, numbers: &Slots<NumberEntry>, number: E164, slot: NumberSlot) {
         debug_assert!(self.get(numbers, number).is_none());
         let hash = self.hash(number);
@@ -67,11 +68,11 @@ impl Dialed {
         let Some(slot) = self.get(numbers, number).map(|entry| entry.slot) else { return };
         let hash = self.hash(number);
         let words = Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(hash)].words);
-        // A slot is in one place only.
+        // Each slot is in one place only.
         words.iter_mut().filter(|word| **word == word_of(hash, slot)).for_each(|word| *word = REMOVED);
     }
 
-    /// The shard again with room for more, without what has been removed.
+    /// Returns a copy of the shard with room for more numbers and without removed ones.
     fn grown(&self, numbers: &Slots<NumberEntry>, shard: usize) -> Shard {
         let words = self.shards[shard].words.iter().copied();
         let numbers = words.filter_map(|word| Some((word, entry(numbers, word & !TAG)?.number?)));
@@ -83,7 +84,8 @@ impl Dialed {
         grown
     }
 
-    /// A product of 128 bits, folded, and multiplied once more: without that, numbers in steps of a power of two meet.
+    /// Returns the keyed hash of a number: a product of 128 bits, folded and multiplied again. Without the second
+    /// product, numbers in steps of a power of two would collide.
     fn hash(&self, number: E164) -> u64 {
         let product = u128::from(number.code() ^ self.keys[0]) * u128::from(self.keys[1]);
         #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
@@ -113,13 +115,14 @@ impl Default for Dialed {
     fn default() -> Self {
         let empty = Shard::of_len(1);
         let random = RandomState::new();
-        // Odd, so that no factor is zero.
+        // Odd, and so never zero.
         let keys = [random.hash_one(0), random.hash_one(1) | 1];
         Self { shards: Arc::new(std::array::from_fn(|_| empty.clone())), keys }
     }
 }
 
-/// From the top of the hash, where a product is best; places are taken from below, and tags from what is left.
+/// Returns the shard of a hash, from its top bits, which are a product's best. Places come from bit 32 upwards, and
+/// tags from the eight bits below.
 fn shard_of(hash: u64) -> usize {
     (hash >> 54) as usize % SHARDS
 }
@@ -133,13 +136,14 @@ fn word_of(hash: u64, slot: NumberSlot) -> u32 {
     tag_of(hash) | u32::try_from(slot.index() + 1).expect("slots have at most 24 bits")
 }
 
-/// The entry of a word without its tag. Where that leaves another tag, or no slot, there is no slot so high.
+/// Returns the entry that a word without its tag refers to. If another tag or no slot remains, the index is higher than
+/// any slot's, and there is no entry.
 #[inline]
 fn entry(numbers: &Slots<NumberEntry>, word: u32) -> Option<&NumberEntry> {
     numbers.near(word.wrapping_sub(1) as usize)
 }
 
-/// The places of a table in the order in which a hash tries them.
+/// Returns the places of a table in the order in which a search for this hash visits them.
 #[inline]
 fn places(hash: u64, len: usize) -> impl Iterator<Item = usize> {
     let first = (hash >> 32) as usize;
@@ -150,7 +154,7 @@ fn places(hash: u64, len: usize) -> impl Iterator<Item = usize> {
 mod tests {
     use super::*;
 
-    /// A dictionary as a plan has it: numbers by slot, and the index of those that are held.
+    /// Numbers by slot, and the index of the numbers that are held, as in a plan.
     #[derive(Clone, Default)]
     struct Numbers {
         dialed: Dialed,
@@ -179,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_keeps_what_it_saw() {
+    fn a_clone_is_not_changed_by_later_writes() {
         let mut numbers = Numbers::default();
         for code in 1..=10_000 {
             assert_eq!(numbers.get(code), None);
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_and_goes_takes_no_room() {
+    fn adding_and_removing_numbers_repeatedly_does_not_grow_the_table() {
         let mut numbers = Numbers::default();
         for code in 1..=100 {
             numbers.add(code);
@@ -211,7 +215,7 @@ mod tests {
         assert!(places(&numbers) < before + 8 * SHARDS, "{} places, {before} before", places(&numbers));
     }
 
-    /// How many words a look-up reads, on average, over numbers that are held.
+    /// Returns the average number of words that a lookup of a held number reads.
     fn words_read(codes: impl Iterator<Item = u64> + Clone) -> f64 {
         let mut numbers = Numbers::default();
         for code in codes.clone() {
@@ -229,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_in_rows_are_found_as_fast_as_any() {
+    fn numbers_in_regular_steps_need_few_probes() {
         for step in [1, 10, 64, 100, 1_000, 1_024, 1_000_000, 1 << 20, 1 << 30] {
             let mean = words_read((1..=100_000).map(|at| 4_930_000_000 + at * step));
             assert!(mean < 1.5, "in steps of {step}: {mean}");

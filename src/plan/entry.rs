@@ -1,4 +1,4 @@
-//! What a decision reads: small, flat, by slot.
+//! The entries that a decision reads: small, flat, and addressed by slot.
 
 use crate::id::AgentId;
 use crate::number::E164;
@@ -7,22 +7,24 @@ use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, TallySlot};
 use crate::time::Lookback;
 use smallvec::SmallVec;
 
-/// A number as the rule sees it. One cache line, and no part of another.
+/// A number, as the rule reads it. It fills one cache line of its own.
 #[derive(Clone, Default, Debug)]
 #[repr(align(64))]
 pub(crate) struct NumberEntry {
-    /// The number itself, also after its release: what the slot's contacts are kept under. Every slot that was given has one.
+    /// The number itself, also after its release, because the slot's call history is kept under it. Each assigned slot
+    /// has one.
     pub(crate) number: Option<E164>,
-    /// Its slot.
+    /// The slot of this entry.
     pub(crate) slot: NumberSlot,
     /// The agents that own it, in the order of their assignment.
     pub(crate) owners: SmallVec<[AgentSlot; 4]>,
-    /// Who answers when nobody else is to: named, else the published inbound owner assigned first.
+    /// The default agent, which answers if no callback agent does: the named agent, else the published inbound owner
+    /// that was assigned first.
     pub(crate) default_agent: Option<AgentSlot>,
-    /// Whose it is.
+    /// The environment that the number belongs to.
     pub(crate) environment: EnvironmentSlot,
-    /// Where a call to it counts that no callback agent takes: among the environment's unmatched calls, if a callback agent
-    /// owns the number.
+    /// The tally for calls that no callback agent gets: the environment's unmatched calls, if a callback agent owns the
+    /// number.
     pub(crate) unmatched: Option<TallySlot>,
 }
 
@@ -31,12 +33,12 @@ pub(crate) struct NumberEntry {
 pub(crate) struct Feed {
     /// The callback agent.
     pub(crate) agent: AgentSlot,
-    /// Where the calls that it takes for the source count.
+    /// The tally for the calls that this agent gets from the source agent's contacts.
     pub(crate) tally: TallySlot,
 }
 
-/// The callback agents of a source agent, the one whose role was configured last first. Nearly always there is one, and it
-/// is found without a look at how many there are.
+/// The callback agents of a source agent. The one whose role was configured last comes first. Most sources have one
+/// callback agent, which is found without reading a length.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Feeds {
     pub(crate) first: Option<Feed>,
@@ -54,7 +56,7 @@ impl Feeds {
         self.first.iter().chain(&self.others)
     }
 
-    /// Puts it before all others.
+    /// Inserts a callback agent before all others.
     pub(super) fn put_first(&mut self, feed: Feed) {
         *self = Self { others: self.iter().copied().collect(), first: Some(feed) };
     }
@@ -65,28 +67,28 @@ impl Feeds {
     }
 }
 
-/// An agent as the rule sees it. One cache line, and no part of another.
+/// An agent, as the rule reads it. It fills one cache line of its own.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub(crate) struct AgentEntry {
-    /// Its identity, for the answer.
+    /// The agent's identity, which a decision returns.
     pub(crate) id: AgentId,
-    /// The callback agents that take this source's callbacks, the one whose role was configured last first.
+    /// The callback agents of this source agent. The one whose role was configured last comes first.
     pub(crate) callback_agents: Feeds,
-    /// Its own part as a callback agent.
+    /// The agent's own callback role, if it has one.
     pub(crate) callback: Option<CallbackEntry>,
-    /// Deleted agents keep their slot, and nothing else.
+    /// Whether the agent exists. A deleted agent keeps only its slot.
     pub(crate) exists: bool,
-    /// Whether it takes new calls.
+    /// Whether the agent is published: it can get new calls.
     pub(crate) published: bool,
 }
 
-/// A callback agent's role as the rule sees it.
+/// A callback agent's role, as the rule reads it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallbackEntry {
-    /// Which outcomes of the source's call count.
+    /// The outcomes of the source agent's call that count.
     pub(crate) outcomes: OutcomeSet,
-    /// Its own look-back; `None`: the environment's.
+    /// The agent's own look-back, or `None` to use the environment's.
     pub(crate) lookback: Option<Lookback>,
 }
 
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_fit_a_cache_line() {
+    fn each_entry_fills_exactly_one_cache_line() {
         assert_eq!(size_of::<AgentEntry>(), 64);
         assert_eq!(size_of::<NumberEntry>(), 64);
     }

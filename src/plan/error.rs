@@ -1,63 +1,64 @@
-//! Why a change was refused.
+//! The reasons why a change is rejected.
 
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use std::fmt;
 
-/// A change that cannot be made. Nothing of its batch was. Carries what an operator needs to see; never a phone number.
+/// The reason why a change was rejected. Then no change of the same configuration was made. The error contains what an
+/// operator needs to see, and never a phone number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// There is no such environment.
+    /// The environment does not exist.
     UnknownEnvironment(EnvironmentId),
-    /// The environment has no such agent.
+    /// The agent does not exist in the environment.
     UnknownAgent(AgentId),
-    /// The environment has no such numbers.
+    /// These numbers do not exist in the environment.
     UnknownNumbers(Vec<NumberId>),
-    /// The environment has an agent of that identity, which is not the same.
+    /// The environment has another agent with this identity.
     AgentExists(AgentId),
-    /// The environment has a number of that identity.
+    /// The environment already has a number with this identity.
     NumberExists(NumberId),
-    /// An environment holds that number already, this one or another.
+    /// This environment or another one already holds the phone number.
     NumberTaken(NumberId),
-    /// A number is named more than once.
+    /// A number is listed more than once.
     DuplicateNumber(NumberId),
-    /// Agents own the number.
+    /// The number is assigned to agents.
     NumberInUse {
         /// The number.
         number: NumberId,
-        /// Its owners.
+        /// The agents that own it.
         owners: Vec<AgentId>,
     },
-    /// The agent must be unpublished first.
+    /// The agent is published and must be unpublished first.
     AgentIsPublished(AgentId),
-    /// A callback agent cannot place calls.
+    /// A callback agent must stay inbound.
     AgentIsCallback {
         /// The callback agent.
         agent: AgentId,
-        /// The source agents whose callbacks it takes.
+        /// The source agents whose callbacks it gets.
         sources: Vec<AgentId>,
     },
-    /// A source agent cannot take calls.
+    /// A source agent must stay outbound.
     AgentIsSource {
         /// The source agent.
         agent: AgentId,
-        /// The callback agents that take its callbacks.
+        /// The callback agents that get its callbacks.
         callback_agents: Vec<AgentId>,
     },
     /// Only an inbound agent can serve as a callback agent.
     CallbackNotInbound(AgentId),
     /// A callback agent needs at least one source.
     NoSources,
-    /// A source is named more than once.
+    /// A source agent is listed more than once.
     DuplicateSource(AgentId),
-    /// More sources than a callback agent may have.
+    /// The list has more source agents than a callback agent may have.
     TooManySources {
-        /// How many were named.
+        /// The number of source agents in the list.
         named: usize,
-        /// How many there may be.
+        /// The maximum number.
         limit: usize,
     },
-    /// These are unknown, inbound, or the agent itself.
+    /// These source agents are unknown, inbound, or the callback agent itself.
     InvalidSources(Vec<AgentId>),
     /// The agent has no callback role.
     NotACallbackAgent(AgentId),
@@ -65,31 +66,31 @@ pub enum ConfigError {
     DefaultNotInboundOwner {
         /// The number.
         number: NumberId,
-        /// Who was named.
+        /// The agent that was named as the default.
         agent: AgentId,
     },
-    /// There is no such token.
+    /// The token does not exist.
     UnknownToken(TokenId),
-    /// A token of that identity or digest exists.
+    /// A token with this identity or digest already exists.
     TokenExists(TokenId),
-    /// All slots of this kind have been given out.
+    /// All slots of this kind are used.
     SlotsExhausted {
         /// `agents`, `numbers` or `environments`.
         kind: &'static str,
-        /// How many there can ever be.
+        /// The number of slots of this kind.
         limit: usize,
     },
-    /// The event does not follow the last one that was applied.
+    /// The configuration does not follow the last one that was applied.
     OutOfOrder {
-        /// The sequence that may come next.
+        /// The sequence that must come next.
         expected: u64,
-        /// The sequence that came.
+        /// The sequence of the rejected configuration.
         found: u64,
     },
 }
 
 impl ConfigError {
-    /// The control API's name for it, such as `AGENT_IS_PUBLISHED`.
+    /// Returns the control API's error code, such as `AGENT_IS_PUBLISHED`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownEnvironment(_) => "ENVIRONMENT_NOT_FOUND",
@@ -124,40 +125,50 @@ impl fmt::Display for ConfigError {
             Self::UnknownEnvironment(id) => write!(f, "there is no environment {id}"),
             Self::UnknownAgent(id) => write!(f, "there is no agent {id}"),
             Self::UnknownNumbers(ids) => write!(f, "there is no phone number {}", List(ids)),
-            Self::AgentExists(id) => write!(f, "agent {id} exists and is not the same"),
-            Self::NumberExists(id) => write!(f, "phone number {id} exists"),
-            Self::NumberTaken(_) => f.write_str("the phone number is taken"),
-            Self::DuplicateNumber(id) => write!(f, "phone number {id} is named more than once"),
+            Self::AgentExists(id) => write!(f, "agent {id} already exists with other properties"),
+            Self::NumberExists(id) => write!(f, "phone number {id} already exists"),
+            Self::NumberTaken(_) => f.write_str("the phone number is already in use"),
+            Self::DuplicateNumber(id) => write!(f, "phone number {id} is listed more than once"),
             Self::NumberInUse { number, owners } => {
-                write!(f, "phone number {number} is assigned to {}", List(owners))
+                write!(f, "phone number {number} is assigned to {}: take it from these agents first", List(owners))
             }
-            Self::AgentIsPublished(id) => write!(f, "agent {id} is published"),
-            // Its sources may have been deleted since.
+            Self::AgentIsPublished(id) => write!(f, "agent {id} is published: unpublish it first"),
+            // Its source agents may have been deleted since the role was configured.
             Self::AgentIsCallback { agent, sources } if sources.is_empty() => {
                 write!(f, "agent {agent} is a callback agent, of no source agents at present")
             }
             Self::AgentIsCallback { agent, sources } => {
-                write!(f, "agent {agent} takes the callbacks of {}", List(sources))
+                write!(f, "agent {agent} gets the callbacks of {}: remove its callback role first", List(sources))
             }
             Self::AgentIsSource { agent, callback_agents } => {
-                write!(f, "the callbacks of agent {agent} are taken by {}", List(callback_agents))
+                write!(
+                    f,
+                    "the callbacks of agent {agent} go to {}: remove it from their source agents first",
+                    List(callback_agents)
+                )
             }
             Self::CallbackNotInbound(_) => f.write_str("Agent must have direction=inbound to serve as a callback"),
             Self::NoSources => f.write_str("a callback agent needs at least one source agent"),
-            Self::DuplicateSource(id) => write!(f, "source agent {id} is named more than once"),
-            Self::TooManySources { named, limit } => write!(f, "{named} source agents, at most {limit} may be named"),
+            Self::DuplicateSource(id) => write!(f, "source agent {id} is listed more than once"),
+            Self::TooManySources { named, limit } => {
+                write!(f, "{named} source agents are listed, but at most {limit} are allowed")
+            }
             Self::InvalidSources(ids) => {
-                write!(f, "not another outbound agent of this environment: {}", List(ids))
+                write!(
+                    f,
+                    "each source must be another outbound agent of this environment, which these are not: {}",
+                    List(ids)
+                )
             }
             Self::NotACallbackAgent(id) => write!(f, "agent {id} is not a callback agent"),
             Self::DefaultNotInboundOwner { number, agent } => {
                 write!(f, "agent {agent} is not an inbound agent that owns phone number {number}")
             }
             Self::UnknownToken(id) => write!(f, "there is no token {id}"),
-            Self::TokenExists(id) => write!(f, "token {id} exists"),
-            Self::SlotsExhausted { kind, limit } => write!(f, "all {limit} {kind} that there can ever be are used up"),
+            Self::TokenExists(id) => write!(f, "token {id} already exists"),
+            Self::SlotsExhausted { kind, limit } => write!(f, "cannot create more {kind}: all {limit} slots are used"),
             Self::OutOfOrder { expected, found } => {
-                write!(f, "configuration {found} does not follow the last one; {expected} may come next")
+                write!(f, "configuration {found} is out of order: configuration {expected} must come next")
             }
         }
     }

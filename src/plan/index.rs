@@ -1,15 +1,16 @@
-//! A hash index from keys to slots whose copies share what did not change.
+//! A hash index from keys to slots. Copies share unchanged parts.
 
 use ahash::RandomState;
 use hashbrown::HashTable;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// Shards of an index. A change copies one shard: at a million keys a thousand of them.
+/// The number of shards. A change copies one shard: at a million keys, about a thousand entries.
 const SHARDS: usize = 1024;
 
-/// Key → slot index. `clone` is O(1); a write to a clone copies one shard and the list of shards, unless nobody else holds
-/// them. A look-up hashes once and allocates nothing. The hash is keyed per index, against crafted keys.
+/// A map from keys to slot indexes. `clone` is O(1). A write to a clone copies one shard and the list of shards, unless
+/// no other clone shares them. A lookup hashes once and does not allocate. Each index has its own hash keys, so that an
+/// attacker cannot craft colliding keys.
 #[derive(Clone)]
 pub(super) struct Index<K> {
     shards: Arc<Vec<Shard<K>>>,
@@ -24,7 +25,7 @@ impl<K: Copy + Eq + Hash> Index<K> {
         self.shards[shard_of(hash)].find(hash, |entry| entry.0 == key).map(|entry| entry.1 as usize)
     }
 
-    /// Sets the key's slot, whatever it was before.
+    /// Sets the slot of a key, and replaces the previous one.
     pub(super) fn set(&mut self, key: K, slot: usize) {
         let slot = u32::try_from(slot).expect("slots have at most 24 bits");
         let hash = self.hasher.hash_one(key);
@@ -50,14 +51,15 @@ impl<K: Copy + Eq + Hash> Index<K> {
     }
 }
 
-/// From the middle of the hash: the table takes its buckets from the low bits and its tags from the top seven.
+/// Returns the shard of a hash, from its middle bits. The table uses the low bits for buckets and the top seven for
+/// tags.
 fn shard_of(hash: u64) -> usize {
     (hash >> 32) as usize % SHARDS
 }
 
 impl<K> Default for Index<K> {
     fn default() -> Self {
-        // One empty shard stands for all until they are written.
+        // All shards share one empty table until they are written.
         let empty = Shard::<K>::default();
         Self { shards: Arc::new(vec![empty; SHARDS]), hasher: RandomState::new() }
     }
@@ -68,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clone_keeps_what_it_saw() {
+    fn a_clone_is_not_changed_by_later_writes() {
         let mut index = Index::default();
         for key in 0..10_000_u64 {
             index.set(key, 7);

@@ -1,12 +1,12 @@
 //! The plan: the compiled, immutable configuration that one decision reads from beginning to end.
 //!
-//! A [`Plan`] is a value. [`Plan::with`] makes the next one aside, validates it whole, and shares with this one everything that
-//! did not change, so that a change costs the same in a small and in a large configuration: a few chunks of 256 entries and
-//! their lists. The engine publishes it with one swap.
+//! A [`Plan`] is a value. [`Plan::with`] builds the next plan, validates it, and shares all unchanged parts with this
+//! one. A change therefore costs the same in a small and in a large configuration: a few chunks of 256 entries and
+//! their lists. The engine publishes the new plan with one atomic swap.
 
 mod answers;
-mod card;
 mod change;
+mod details;
 mod dialed;
 mod entry;
 mod error;
@@ -18,8 +18,8 @@ mod tally;
 mod view;
 
 pub use answers::{ANSWER_MILLIS, MAX_ANSWER_BYTES, MAX_ANSWERS};
-pub use card::Token;
 pub use change::MAX_SOURCES;
+pub use details::Token;
 pub use error::ConfigError;
 pub use tally::Tallied;
 pub use view::{AgentView, CallbackView, EnvironmentView, NumberView};
@@ -36,7 +36,7 @@ use crate::number::E164;
 use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope};
 use crate::time::Lookback;
 use answers::Answers;
-use card::{AgentCard, EnvironmentCard, NumberCard};
+use details::{AgentDetails, EnvironmentDetails, NumberDetails};
 use dialed::Dialed;
 use index::Index;
 use slots::Slots;
@@ -50,22 +50,22 @@ use tally::TallyEntry;
 pub struct Plan {
     generation: u64,
 
-    // What decisions read.
+    // Read by decisions.
     dialed: Dialed,
     numbers: Slots<NumberEntry>,
     agents: Slots<AgentEntry>,
-    /// By environment.
+    /// By environment slot.
     lookbacks: Arc<Vec<Lookback>>,
 
-    // What everybody else reads. A card is `None` where the slot's holder is gone.
-    environments: Slots<Option<Arc<EnvironmentCard>>>,
-    agent_cards: Slots<Option<Arc<AgentCard>>>,
-    number_cards: Slots<Option<Arc<NumberCard>>>,
+    // Read by the control API, not by decisions. Details are `None` if the slot's agent or number was deleted.
+    environments: Slots<Option<Arc<EnvironmentDetails>>>,
+    agent_details: Slots<Option<Arc<AgentDetails>>>,
+    number_details: Slots<Option<Arc<NumberDetails>>>,
     tokens: Arc<HashMap<[u8; 32], Token>>,
     system_answers: Answers,
     tallies: Slots<TallyEntry>,
 
-    // Dictionaries. Slots are keyed by environment too, so that no tenant can tell what another one has.
+    // Dictionaries. Their keys contain the environment, so that a tenant cannot find out what another one has.
     environment_slots: Index<EnvironmentId>,
     agent_slots: Index<(EnvironmentSlot, AgentId)>,
     number_slots: Index<(EnvironmentSlot, E164)>,
@@ -75,54 +75,56 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a new installation: nothing.
+    /// Returns the empty plan of a new installation.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many configurations have been applied; the last one's sequence.
+    /// Returns the number of applied configurations, which is also the sequence of the last one.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// The environment, if there is one.
+    /// Returns the environment with this identity.
     pub fn environment(&self, id: EnvironmentId) -> Option<EnvironmentView<'_>> {
         let slot = self.environment_slot(id)?;
-        Some(EnvironmentView { plan: self, card: self.environment_card(slot) })
+        Some(EnvironmentView { plan: self, details: self.environment_details(slot) })
     }
 
-    /// Every environment, in the order of creation.
+    /// Returns all environments, in the order of creation.
     pub fn environments(&self) -> impl Iterator<Item = EnvironmentView<'_>> {
-        self.environments.iter().flatten().map(|card| EnvironmentView { plan: self, card })
+        self.environments.iter().flatten().map(|details| EnvironmentView { plan: self, details })
     }
 
-    /// The environment's agent of this identity. Unknown and foreign identities answer alike.
+    /// Returns the environment's agent with this identity. Another environment's agent gives `None`, like a nonexistent
+    /// one.
     pub fn agent(&self, environment: EnvironmentId, id: AgentId) -> Option<AgentView<'_>> {
         self.agent_view(self.agent_slot(self.environment_slot(environment)?, id)?)
     }
 
-    /// The environment's number of this identity. Unknown and foreign identities answer alike.
+    /// Returns the environment's number with this identity. Another environment's number gives `None`, like a
+    /// nonexistent one.
     pub fn number(&self, environment: EnvironmentId, id: NumberId) -> Option<NumberView<'_>> {
         self.number_view(self.held_number(self.environment_slot(environment)?, id)?)
     }
 
-    /// The number of ours that was dialed, whoever holds it.
+    /// Returns the number that was dialed, of any environment.
     pub fn dialed(&self, number: E164) -> Option<NumberView<'_>> {
         self.number_view(self.dialed_slot(number)?)
     }
 
-    /// The token with this SHA-256 digest.
+    /// Returns the token with this SHA-256 digest.
     pub fn token(&self, digest: &[u8; 32]) -> Option<&Token> {
         self.tokens.get(digest)
     }
 
-    /// Every token, in no order.
+    /// Returns all tokens, in no particular order.
     pub fn tokens(&self) -> impl Iterator<Item = &Token> {
         self.tokens.values()
     }
 }
 
-/// What the engine reads.
+/// Functions for the engine, the store and the fleet.
 impl Plan {
     pub(crate) fn dialed_slot(&self, number: E164) -> Option<NumberSlot> {
         self.dialed_entry(number).map(|entry| entry.slot)
@@ -141,7 +143,10 @@ impl Plan {
         self.agents.get(slot.index())
     }
 
-    /// The agent of a slot that this plan has given: what its other entries name.
+    /// Returns the agent in a slot that another entry of this plan refers to.
+    ///
+    /// # Panics
+    /// Panics if the slot has no entry.
     #[inline]
     pub(crate) fn named_agent(&self, slot: AgentSlot) -> &AgentEntry {
         self.agents.near(slot.index()).expect("slots have entries")
@@ -153,51 +158,51 @@ impl Plan {
     }
 
     pub(crate) fn environment_id(&self, slot: EnvironmentSlot) -> EnvironmentId {
-        self.environment_card(slot).id
+        self.environment_details(slot).id
     }
 
-    /// The same of a slot that may never have been given.
+    /// Returns the environment in a slot, or `None` if the slot was never assigned.
     #[cfg(feature = "store")]
     pub(crate) fn environment_id_of(&self, slot: EnvironmentSlot) -> Option<EnvironmentId> {
-        self.environments.get(slot.index())?.as_ref().map(|card| card.id)
+        self.environments.get(slot.index())?.as_ref().map(|details| details.id)
     }
 
-    /// The number that this is the scope of, where it is one's, and its environment.
+    /// Returns the environment and the number with this scope, or `None` if it is no number's scope.
     #[cfg(feature = "fleet")]
     pub(crate) fn number_of_scope(&self, scope: Scope) -> Option<(EnvironmentId, E164)> {
         let entry = self.number_entry(scope.number()?)?;
         Some((self.environment_id(entry.environment), entry.number?))
     }
 
-    /// The same of its environment's slot.
+    /// Returns the slot of the environment that has the number with this scope, or `None` if it is no number's scope.
     #[cfg(feature = "fleet")]
     pub(crate) fn environment_of_number(&self, scope: Scope) -> Option<EnvironmentSlot> {
         Some(self.number_entry(scope.number()?)?.environment)
     }
 
-    /// The agent of a slot that may never have been given.
+    /// Returns the agent in a slot, or `None` if the slot was never assigned.
     #[cfg(feature = "fleet")]
     pub(crate) fn agent_id(&self, slot: AgentSlot) -> Option<AgentId> {
         Some(self.agent_entry(slot)?.id)
     }
 
-    /// The environment that this is the scope of, where it is one's.
+    /// Returns the environment with this scope, or `None` if it is no environment's scope.
     pub(crate) fn environment_of_scope(&self, scope: Scope) -> Option<EnvironmentId> {
-        self.environments.get(scope.environment()?.index())?.as_ref().map(|card| card.id)
+        self.environments.get(scope.environment()?.index())?.as_ref().map(|details| details.id)
     }
 
     pub(crate) fn environment_slot(&self, id: EnvironmentId) -> Option<EnvironmentSlot> {
         self.environment_slots.get(id).and_then(EnvironmentSlot::new)
     }
 
-    /// The slots that were given since `before`, an earlier plan, and their numbers.
+    /// Returns the number slots that were assigned after the earlier plan `before`, and their numbers.
     pub(crate) fn numbers_since(&self, before: &Plan) -> impl Iterator<Item = (NumberSlot, E164)> {
         let given = (before.numbers.len()..self.numbers.len()).filter_map(NumberSlot::new);
         given.filter_map(|slot| Some((slot, self.number_entry(slot)?.number?)))
     }
 
-    /// Where a call belongs, also of an agent that has been deleted and from a number that has been released since: a late
-    /// report is about a call that did happen.
+    /// Returns the slots that a call refers to. They are also found for a deleted agent and a released number, because
+    /// a late report is about a call that did happen.
     pub(crate) fn call_slots(&self, call: &Call) -> Option<(EnvironmentSlot, NumberSlot, AgentSlot)> {
         let environment = self.environment_slot(call.environment)?;
         let agent = self.agent_slot(environment, call.agent)?;
@@ -205,14 +210,14 @@ impl Plan {
         Some((environment, number, agent))
     }
 
-    /// The scopes of every number that the environment ever had.
+    /// Returns the scopes of all numbers that the environment has or had.
     pub(crate) fn number_scopes(&self, environment: EnvironmentSlot) -> impl Iterator<Item = Scope> {
-        self.environment_card(environment).numbers.iter().flatten().copied().map(Scope::from)
+        self.environment_details(environment).numbers.iter().flatten().copied().map(Scope::from)
     }
 }
 
 impl Plan {
-    fn environment_card(&self, slot: EnvironmentSlot) -> &EnvironmentCard {
+    fn environment_details(&self, slot: EnvironmentSlot) -> &EnvironmentDetails {
         self.environments.get(slot.index()).and_then(Option::as_ref).expect("environments are never removed")
     }
 
@@ -225,13 +230,13 @@ impl Plan {
     }
 
     fn agent_view(&self, slot: AgentSlot) -> Option<AgentView<'_>> {
-        let card = self.agent_cards.get(slot.index())?.as_ref()?;
-        Some(AgentView { plan: self, card, entry: self.agents.get(slot.index())? })
+        let details = self.agent_details.get(slot.index())?.as_ref()?;
+        Some(AgentView { plan: self, details, entry: self.agents.get(slot.index())? })
     }
 
     fn number_view(&self, slot: NumberSlot) -> Option<NumberView<'_>> {
-        let card = self.number_cards.get(slot.index())?.as_ref()?;
-        Some(NumberView { plan: self, card, entry: self.numbers.get(slot.index())? })
+        let details = self.number_details.get(slot.index())?.as_ref()?;
+        Some(NumberView { plan: self, details, entry: self.numbers.get(slot.index())? })
     }
 
     fn agent_ids<'a>(&'a self, slots: impl IntoIterator<Item = &'a AgentSlot>) -> Vec<AgentId> {

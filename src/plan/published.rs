@@ -1,4 +1,4 @@
-//! The one place where a plan is published and loaded.
+//! Publishes and loads the current plan. No other module does.
 
 use super::Plan;
 use arc_swap::{ArcSwap, Cache, Guard};
@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The plan that decisions read now.
+/// The plan that decisions read.
 pub(crate) struct Published(ArcSwap<Plan>);
 
 impl Published {
@@ -15,22 +15,23 @@ impl Published {
         Self(ArcSwap::from_pointee(plan))
     }
 
-    /// The current plan. Wait-free but for the rare reader that holds many plans at once; see the `arc_swap` manual.
+    /// Returns the current plan. Wait-free, except for a reader that holds many plans at once: see the `arc_swap`
+    /// manual.
     pub(crate) fn load(&self) -> Guard<Arc<Plan>> {
         self.0.load()
     }
 
-    /// The current plan, to keep.
+    /// Returns the current plan, to keep it for longer.
     pub(crate) fn load_full(&self) -> Arc<Plan> {
         self.0.load_full()
     }
 
-    /// Makes `plan` the current one. Decisions that have begun end on the plan they began with.
+    /// Makes `plan` the current plan. Decisions that have begun finish with the plan that they loaded.
     pub(crate) fn publish(&self, plan: impl Into<Arc<Plan>>) {
         self.0.store(plan.into());
     }
 
-    /// A handle for one thread that pays a single load while the plan stays the same.
+    /// Returns a handle for one thread. While the plan stays the same, a load through the handle costs one atomic load.
     pub(crate) fn cached(&self) -> Cached<'_> {
         Cached(Cache::new(&self.0))
     }
@@ -45,7 +46,7 @@ impl Cached<'_> {
     }
 }
 
-/// As [`Cached`], for those that keep what they read from alive themselves.
+/// A thread's handle to the current plan, which also owns the reference to the [`Published`] that it reads from.
 #[cfg(feature = "capi")]
 pub(crate) struct CachedBy<P: Deref<Target = Published>>(Cache<Way<P>, Arc<Plan>>);
 
@@ -61,7 +62,7 @@ impl<P: Deref<Target = Published>> CachedBy<P> {
     }
 }
 
-/// What the cache goes through to what is published.
+/// Adapts a reference to [`Published`] to the dereference that the cache needs.
 #[cfg(feature = "capi")]
 struct Way<P>(P);
 

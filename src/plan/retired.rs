@@ -3,13 +3,14 @@
 use super::Plan;
 use std::sync::Arc;
 
-/// Plans that somebody may still be reading, kept by whoever changes the plan: a reader that lets go of one is never the last to hold
-/// it, so none pays for freeing thousands of chunks in the middle of a call. One plan stays here until the next change.
+/// Replaced plans that readers may still hold. The thread that changes the plan keeps them, so that a reader which
+/// drops its plan is never the last owner. No reader therefore pays for freeing thousands of chunks during a call. The
+/// last replaced plan stays here until the next change.
 #[derive(Default, Debug)]
 pub(crate) struct Retired(Vec<Arc<Plan>>);
 
 impl Retired {
-    /// Takes a plan that has just been replaced, and frees those that nobody reads any more.
+    /// Adds the plan that was just replaced, and frees the plans that no reader holds.
     pub(crate) fn keep(&mut self, plan: Arc<Plan>) {
         self.0.retain(|held| Arc::strong_count(held) > 1);
         self.0.push(plan);
@@ -21,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_is_freed_by_a_later_change_and_never_by_its_reader() {
+    fn a_retired_plan_is_freed_by_a_later_change_and_not_by_its_reader() {
         let mut retired = Retired::default();
         let reader = Arc::new(Plan::new());
         let plan = Arc::downgrade(&reader);

@@ -40,7 +40,7 @@ impl Plan {
 
     /// The tally of the environment's unmatched calls.
     pub fn unmatched_tally(&self, environment: EnvironmentId) -> Option<TallySlot> {
-        Some(self.environment_card(self.environment_slot(environment)?).unmatched)
+        Some(self.environment_details(self.environment_slot(environment)?).unmatched)
     }
 
     /// How many there are.

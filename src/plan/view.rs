@@ -1,7 +1,7 @@
-//! A configuration, read: what the control API and people see of a plan.
+//! Read-only views of a plan, for the control API.
 
 use super::Plan;
-use super::card::{AgentCard, CallbackCard, EnvironmentCard, NumberCard};
+use super::details::{AgentDetails, CallbackDetails, EnvironmentDetails, NumberDetails};
 use super::entry::{AgentEntry, NumberEntry};
 use crate::event::Direction;
 use crate::id::{AgentId, EnvironmentId, NumberId};
@@ -14,64 +14,65 @@ use std::fmt;
 #[derive(Clone, Copy)]
 pub struct EnvironmentView<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) card: &'a EnvironmentCard,
+    pub(super) details: &'a EnvironmentDetails,
 }
 
 impl<'a> EnvironmentView<'a> {
-    /// Its identity.
+    /// Returns the environment's identity.
     pub fn id(self) -> EnvironmentId {
-        self.card.id
+        self.details.id
     }
 
-    /// For people.
+    /// Returns the name, which is for people.
     pub fn name(self) -> &'a str {
-        &self.card.name
+        &self.details.name
     }
 
-    /// How its national numbers are written.
+    /// Returns the dial plan: the format of national numbers.
     pub fn dial_plan(self) -> &'a DialPlan {
-        &self.card.dial_plan
+        &self.details.dial_plan
     }
 
-    /// For callback agents without one of their own.
+    /// Returns the look-back of callback agents that have none of their own.
     pub fn lookback(self) -> Lookback {
-        self.card.lookback
+        self.details.lookback
     }
 
-    /// How many configurations it has had since it was created; says nothing of other environments.
+    /// Returns the number of configurations since the environment was created. It reveals nothing about other
+    /// environments.
     pub fn revision(self) -> u64 {
-        self.card.revision
+        self.details.revision
     }
 
-    /// How many slots its agents have taken, which are not given again: also those of agents that are deleted.
+    /// Returns the number of slots that the environment's agents use. Deleted agents keep their slots.
     pub fn agent_slots(self) -> usize {
-        self.card.agents.len()
+        self.details.agents.len()
     }
 
-    /// The same for its numbers, also those that it has released.
+    /// Returns the number of slots that the environment's numbers use. Released numbers keep their slots.
     pub fn number_slots(self) -> usize {
-        self.card.numbers.len()
+        self.details.numbers.len()
     }
 
-    /// Whether an agent of this identity has a slot: it is there, or was.
+    /// Returns whether the environment has or had an agent with this identity.
     pub fn has_had_agent(self, id: AgentId) -> bool {
-        self.plan.environment_slot(self.card.id).is_some_and(|slot| self.plan.agent_slot(slot, id).is_some())
+        self.plan.environment_slot(self.details.id).is_some_and(|slot| self.plan.agent_slot(slot, id).is_some())
     }
 
-    /// Whether this number has a slot: the environment holds it, or did.
+    /// Returns whether the environment holds or held this number.
     pub fn has_had_number(self, number: E164) -> bool {
-        let slot = self.plan.environment_slot(self.card.id);
+        let slot = self.plan.environment_slot(self.details.id);
         slot.is_some_and(|slot| self.plan.number_slots.get((slot, number)).is_some())
     }
 
-    /// Its agents, in the order of creation.
+    /// Returns the environment's agents, in the order of creation.
     pub fn agents(self) -> impl Iterator<Item = AgentView<'a>> {
-        self.card.agents.iter().flatten().filter_map(move |slot| self.plan.agent_view(*slot))
+        self.details.agents.iter().flatten().filter_map(move |slot| self.plan.agent_view(*slot))
     }
 
-    /// Its numbers, in the order of addition.
+    /// Returns the environment's numbers, in the order of addition.
     pub fn numbers(self) -> impl Iterator<Item = NumberView<'a>> {
-        self.card.numbers.iter().flatten().filter_map(move |slot| self.plan.number_view(*slot))
+        self.details.numbers.iter().flatten().filter_map(move |slot| self.plan.number_view(*slot))
     }
 }
 
@@ -79,94 +80,94 @@ impl<'a> EnvironmentView<'a> {
 #[derive(Clone, Copy)]
 pub struct AgentView<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) card: &'a AgentCard,
+    pub(super) details: &'a AgentDetails,
     pub(super) entry: &'a AgentEntry,
 }
 
 impl<'a> AgentView<'a> {
-    /// Its identity.
+    /// Returns the agent's identity.
     pub fn id(self) -> AgentId {
-        self.card.id
+        self.details.id
     }
 
-    /// For people.
+    /// Returns the name, which is for people.
     pub fn name(self) -> &'a str {
-        &self.card.name
+        &self.details.name
     }
 
-    /// For people, optional.
+    /// Returns the label, which is for people.
     pub fn label(self) -> Option<&'a str> {
-        self.card.label.as_deref()
+        self.details.label.as_deref()
     }
 
-    /// What it is for.
+    /// Returns whether the agent places calls or answers them.
     pub fn direction(self) -> Direction {
-        self.card.direction
+        self.details.direction
     }
 
-    /// Whether it takes new calls.
+    /// Returns whether the agent is published: it can get new calls.
     pub fn is_published(self) -> bool {
         self.entry.published
     }
 
-    /// When it was created.
+    /// Returns the time of the agent's creation.
     pub fn created_at(self) -> Timestamp {
-        self.card.created_at
+        self.details.created_at
     }
 
-    /// When it last changed.
+    /// Returns the time of the agent's last change.
     pub fn updated_at(self) -> Timestamp {
-        self.card.updated_at
+        self.details.updated_at
     }
 
-    /// Its version: how many configurations the environment had had when what is seen here last changed. Never falls, not
-    /// even where the same identity is used again; says nothing of other environments.
+    /// Returns the agent's version: the environment's revision when the agent's visible details last changed. It never
+    /// decreases, even if the identity is used again after a deletion. It reveals nothing about other environments.
     pub fn revision(self) -> u64 {
-        self.card.revision
+        self.details.revision
     }
 
-    /// The numbers it owns, in the order in which they were given.
+    /// Returns the numbers that the agent owns, in the order in which they were assigned.
     pub fn numbers(self) -> impl Iterator<Item = NumberView<'a>> {
-        self.card.numbers.iter().filter_map(move |slot| self.plan.number_view(*slot))
+        self.details.numbers.iter().filter_map(move |slot| self.plan.number_view(*slot))
     }
 
-    /// Its part as a callback agent, if it has one.
+    /// Returns the callback role, if the agent has one.
     pub fn callback(self) -> Option<CallbackView<'a>> {
-        Some(CallbackView { plan: self.plan, card: self.card.callback.as_ref()? })
+        Some(CallbackView { plan: self.plan, details: self.details.callback.as_ref()? })
     }
 
-    /// The callback agents that take its callbacks, the one whose role was configured last first.
+    /// Returns the callback agents of this source agent. The one whose role was configured last comes first.
     pub fn callback_agents(self) -> Vec<AgentId> {
         self.plan.agent_ids(self.entry.callback_agents.iter().map(|feed| &feed.agent))
     }
 }
 
-/// A callback agent's part.
+/// The role of a callback agent.
 #[derive(Clone, Copy)]
 pub struct CallbackView<'a> {
     plan: &'a Plan,
-    card: &'a CallbackCard,
+    details: &'a CallbackDetails,
 }
 
 impl CallbackView<'_> {
-    /// Whose callbacks it takes, in the order in which they were given.
+    /// Returns the source agents whose callbacks the agent gets, in the order in which they were configured.
     pub fn sources(self) -> Vec<AgentId> {
-        self.plan.agent_ids(&self.card.sources)
+        self.plan.agent_ids(&self.details.sources)
     }
 
-    /// Which outcomes make a contact eligible; `None` where it was not set: every one.
+    /// Returns the outcomes that make a contact eligible, or `None` if they were not set: every outcome counts then.
     pub fn outcomes(self) -> Option<OutcomeSet> {
-        self.card.outcomes
+        self.details.outcomes
     }
 
-    /// Its own look-back, where it was set.
+    /// Returns the agent's own look-back, if it was set.
     pub fn lookback(self) -> Option<Lookback> {
-        self.card.lookback
+        self.details.lookback
     }
 
-    /// Its version, as [`AgentView::revision`].
+    /// Returns the version of the role: the environment's revision when the role last changed.
     pub fn revision(self) -> u64 {
-        self.card.revision
+        self.details.revision
     }
 }
 
@@ -174,42 +175,42 @@ impl CallbackView<'_> {
 #[derive(Clone, Copy)]
 pub struct NumberView<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) card: &'a NumberCard,
+    pub(super) details: &'a NumberDetails,
     pub(super) entry: &'a NumberEntry,
 }
 
 impl NumberView<'_> {
-    /// Its identity.
+    /// Returns the number's identity.
     pub fn id(self) -> NumberId {
-        self.card.id
+        self.details.id
     }
 
-    /// The number.
+    /// Returns the phone number.
     pub fn number(self) -> E164 {
-        self.card.number
+        self.details.number
     }
 
-    /// Whose it is.
+    /// Returns the environment that the number belongs to.
     pub fn environment(self) -> EnvironmentId {
-        self.plan.environment_id(self.card.environment)
+        self.plan.environment_id(self.details.environment)
     }
 
-    /// Its version, as [`AgentView::revision`].
+    /// Returns the number's version: the environment's revision when the number's visible details last changed.
     pub fn revision(self) -> u64 {
-        self.card.revision
+        self.details.revision
     }
 
-    /// Whether an agent owns it.
+    /// Returns whether an agent owns the number.
     pub fn is_active(self) -> bool {
         !self.entry.owners.is_empty()
     }
 
-    /// The agents that own it, in the order of their assignment.
+    /// Returns the agents that own the number, in the order of their assignment.
     pub fn owners(self) -> Vec<AgentId> {
         self.plan.agent_ids(&self.entry.owners)
     }
 
-    /// Who answers when nobody else is to.
+    /// Returns the default agent, which answers if no callback agent does.
     pub fn default_agent(self) -> Option<AgentId> {
         self.plan.agent_ids(&self.entry.default_agent).pop()
     }
@@ -219,7 +220,7 @@ macro_rules! debug_as_identity {
     ($($view:ident)*) => {$(
         impl fmt::Debug for $view<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($view)).field(&self.card.id).finish()
+                f.debug_tuple(stringify!($view)).field(&self.details.id).finish()
             }
         }
     )*};

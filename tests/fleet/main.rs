@@ -1,8 +1,9 @@
-//! A fleet under a scheduler of our own: three to seven real services over stores in memory, and a stream that does what it likes. One
-//! seed is one run, step by step, the same every time.
+//! A simulated fleet: three to seven real services over stores in memory, and a stream with faults, under a scheduler
+//! of this test. One seed gives one run, which is the same each time.
 //!
-//! `DIALBACK_FLEET_SEEDS=100000` runs so many, from `DIALBACK_FLEET_FROM` on; `DIALBACK_FLEET_SEED=7` runs one, and tells its story.
-//! `scripts/fleet-simulation` does the former with an optimised library.
+//! `DIALBACK_FLEET_SEEDS=100000` sets the number of seeds, and `DIALBACK_FLEET_FROM` the first one.
+//! `scripts/fleet-simulation` runs these with an optimised library. `DIALBACK_FLEET_SEED=7` runs one seed and prints
+//! its story.
 
 mod stream;
 mod threads;
@@ -20,7 +21,7 @@ use std::sync::Mutex;
 use std::thread;
 use world::{Bug, Counts, World};
 
-/// Things that happen before everybody comes to rest.
+/// The number of random actions before the fleet comes to rest.
 const ACTS: usize = 300;
 
 fn run(seed: u64, bug: Option<Bug>) -> (Result<(), String>, Vec<String>, Counts) {
@@ -38,7 +39,8 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
 
-/// Runs seeds on all processors until one is wrong; that one, or what happened in all of them.
+/// Runs the seeds on all processors until one fails. Returns the failed seed, or the sum of what happened in all of
+/// them.
 fn run_all(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Result<Counts, (u64, String, Vec<String>)> {
     let (next, end) = (Mutex::new(seeds.clone()), seeds.end);
     let found = Mutex::new(Ok(Counts::default()));
@@ -65,7 +67,7 @@ fn run_all(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Result<Counts, (u64
 }
 
 #[test]
-fn all_nodes_end_with_what_was_acknowledged_and_nothing_else() {
+fn after_faults_all_nodes_hold_exactly_what_was_acknowledged() {
     if let Some(seed) = variable("DIALBACK_FLEET_SEED") {
         let (verdict, story, counts) = run(seed, None);
         println!("{}\n{counts:?}", story.join("\n"));
@@ -79,7 +81,7 @@ fn all_nodes_end_with_what_was_acknowledged_and_nothing_else() {
         Err((seed, why, story)) => panic!("seed {seed}: {why}\n{}", story.join("\n")),
     };
     println!("{seeds} seeds: {counts:?}");
-    // A run in which nothing happens shows nothing.
+    // A run in which nothing happened would prove nothing.
     let Counts { calls, erasures, configurations, superseded, refused_away, unknown_outcomes, .. } = counts;
     let Counts { restarts, power_failures, partitions, rollbacks, recreations, truncations, joins, .. } = counts;
     let happened = [calls, erasures, configurations, superseded, refused_away, unknown_outcomes];
@@ -88,7 +90,7 @@ fn all_nodes_end_with_what_was_acknowledged_and_nothing_else() {
 }
 
 #[test]
-fn a_seed_replays() {
+fn a_seed_gives_the_same_run_twice() {
     for seed in 0..5 {
         let (first, second) = (run(seed, None), run(seed, None));
         assert_eq!(first.1, second.1, "seed {seed}");
@@ -97,13 +99,13 @@ fn a_seed_replays() {
 }
 
 #[test]
-fn planted_bugs_are_found() {
+fn each_planted_bug_is_found() {
     let bugs = [
         (Bug::NoOutbox, 0),
         (Bug::NoSync, 0),
         (Bug::AnyOrder, 0),
         (Bug::Node(Planted::NoRepublish), 0),
-        // Seldom seen: the first seed that shows it is 726.
+        // This bug shows rarely: seed 726 is the first that finds it.
         (Bug::Node(Planted::ForgetsEarly), 700),
         (Bug::Node(Planted::NoWitness), 0),
     ];
@@ -113,9 +115,9 @@ fn planted_bugs_are_found() {
     }
 }
 
-/// What is simulated has to be a stream: it never waits and knows no limits, so all but that.
+/// The simulated stream must conform too, except for waiting and limits, which it does not have.
 #[test]
-fn without_faults_it_does_what_every_stream_does() {
+fn without_faults_the_simulated_stream_conforms() {
     conformance::conforms_in(&["empty", "order", "expectations", "snapshots"], || {
         let server = stream::SimServer::new(random::Random::new(1, 0), 2);
         server.heal();

@@ -1,4 +1,4 @@
-//! A stream in memory that does everything a stream may do to its users, by the numbers of one seed.
+//! A stream in memory that does everything a stream may do to its users, as random numbers of one seed decide.
 
 #![allow(unreachable_pub)]
 
@@ -8,7 +8,7 @@ use std::io::{Cursor, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What the server holds.
+/// The content of the server.
 #[derive(Clone, Default)]
 struct Held {
     incarnation: u64,
@@ -21,11 +21,11 @@ struct Held {
 
 struct Server {
     held: Held,
-    /// What a power failure leaves.
+    /// The content that survives a power failure.
     synced: Held,
     random: Random,
     faults: bool,
-    /// Whether the server appends a configuration whatever it was to come after: a bug.
+    /// A planted bug: whether the server appends a configuration whatever position it was to follow.
     takes_any_order: bool,
     ports: Vec<PortState>,
 }
@@ -33,9 +33,9 @@ struct Server {
 #[derive(Clone, Copy, Default)]
 struct PortState {
     is_cut: bool,
-    /// A connection was lost, and nobody has been told.
+    /// A connection was lost, and the loss is not reported yet.
     was_lost: bool,
-    /// Nobody has asked for bounds since one was lost.
+    /// The bounds were not read since a connection was lost.
     is_unseen: bool,
 }
 
@@ -45,7 +45,7 @@ impl PortState {
     }
 }
 
-/// The server, shared by the ports of all nodes.
+/// The server, which the ports of all nodes share.
 #[derive(Clone)]
 pub struct SimServer(Arc<Mutex<Server>>);
 
@@ -79,7 +79,7 @@ impl SimServer {
         self.lock().ports[node].is_cut
     }
 
-    /// No more faults: everybody reaches the server from now on.
+    /// Ends all faults: each node reaches the server from now on.
     pub fn heal(&self) {
         let mut server = self.lock();
         server.faults = false;
@@ -90,17 +90,17 @@ impl SimServer {
         }
     }
 
-    /// What is there now survives a power failure.
+    /// Makes the present content survive a power failure.
     pub fn sync(&self) {
         let mut server = self.lock();
         server.synced = server.held.clone();
     }
 
-    /// The power fails: what was not synced is lost. How many messages that was.
+    /// Simulates a power failure, which loses what was not synced. Returns the number of lost messages.
     pub fn crash(&self) -> u64 {
         let mut server = self.lock();
         let lost = server.held.last - server.synced.last.min(server.held.last);
-        // The snapshots are in another file: older or not.
+        // Snapshots are in another file, which may or may not be older.
         let keeps_snapshot = server.random.is_one_in(2);
         let snapshot = server.held.snapshot.clone();
         server.held = server.synced.clone();
@@ -111,7 +111,7 @@ impl SimServer {
         lost
     }
 
-    /// Somebody deletes the stream and makes it again.
+    /// Deletes the stream and creates it again.
     pub fn recreate(&self) {
         let mut server = self.lock();
         let incarnation = server.held.incarnation + 1;
@@ -156,7 +156,7 @@ fn away<T>() -> Result<T, StreamError> {
 }
 
 impl Port {
-    /// The server, where it is reached. `tells` says whether a lost connection is told of here.
+    /// Returns the server if the node reaches it. `tells` says whether a lost connection is reported here.
     fn reach(&self, tells: bool) -> Result<MutexGuard<'_, Server>, StreamError> {
         let mut server = self.server.lock();
         if server.ports[self.node].is_cut || server.fails(60) {
@@ -180,7 +180,7 @@ impl Port {
         let rest = server.held.messages.len() - behind;
         let shown = if rest > 0 && server.fails(2) { 1 + server.random.below(rest) } else { rest };
         let mut deliveries = server.held.messages[behind..behind + shown].to_vec();
-        // Some come twice.
+        // Deliver a message twice.
         if shown > 1 && server.fails(5) {
             let which = server.random.below(shown);
             deliveries.push(deliveries[which].clone());
@@ -198,7 +198,7 @@ impl Stream for Port {
             last = server.append(*subject, payload);
         }
         let is_acknowledged = taken == messages.len() && !server.fails(40);
-        // A repetition of the network's, which comes late.
+        // The network repeats a message, which arrives late.
         if server.fails(20) && !messages.is_empty() {
             let which = server.random.below(messages.len());
             server.append(messages[which].0, &messages[which].1);
@@ -226,7 +226,7 @@ impl Stream for Port {
         Ok(position)
     }
 
-    #[allow(clippy::only_used_in_recursion, reason = "it says all that it has")]
+    #[allow(clippy::only_used_in_recursion, reason = "it delivers everything that it has")]
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
         const MILLI: Duration = Duration::from_millis(1);
         let deliveries = self.look(after)?;

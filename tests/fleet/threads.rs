@@ -1,4 +1,4 @@
-//! Nodes with threads of their own, over the embedded store and a stream that behaves.
+//! Nodes with their own threads, over the embedded store and a stream without faults.
 
 use crate::random::Random;
 use crate::stream::SimServer;
@@ -52,7 +52,7 @@ fn contact(index: u64) -> E164 {
 }
 
 fn configure(place: &Place) {
-    until("it follows", || place.node.link().metrics().state() == FleetState::Following);
+    until("the node follows the stream", || place.node.link().metrics().state() == FleetState::Following);
     let lookback = Lookback::default();
     let mut changes = vec![
         Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback },
@@ -79,7 +79,7 @@ fn reason(place: &Place, index: u64) -> Reason {
 }
 
 #[test]
-fn what_is_recorded_here_is_routed_there_and_survives_both() {
+fn a_call_recorded_on_one_node_is_routed_on_another_and_survives_restarts() {
     let server = SimServer::new(Random::new(1, 1), 3);
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
@@ -90,31 +90,31 @@ fn what_is_recorded_here_is_routed_there_and_survives_both() {
     let did = first.service.record(calls).expect("it is durable");
     assert!(did.iter().all(|did| *did == Ok(Applied::Recorded)));
     let second = start(&server, 1, &path("second"), |_| {});
-    until("all of them come", || second.service.history().len() == 5000);
+    until("all calls arrive", || second.service.history().len() == 5000);
     assert_eq!(reason(&second, 4999), Reason::Matched);
 
-    // The other way round, and an erasure.
+    // The opposite direction, and an erasure.
     second.service.record(vec![call(5000)]).expect("it is durable");
     let erasure = Erasure { environment: TENANT, contact: contact(7), until: START };
     second.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
-    until("it is erased there", || reason(&first, 7) == Reason::NoHistory);
-    until("it is known there", || reason(&first, 5000) == Reason::Matched);
+    until("the first node erases the contact", || reason(&first, 7) == Reason::NoHistory);
+    until("the first node has the call", || reason(&first, 5000) == Reason::Matched);
 
-    // What is taken while nobody listens is told later, by another life of the node.
+    // A node that is cut off records a call, stops, and publishes the call after its restart.
     server.cut(0, true);
     first.service.record(vec![call(5001)]).expect("it is durable here");
     drop(first);
     server.cut(0, false);
     assert_eq!(reason(&second, 5001), Reason::NoHistory);
     let first = start(&server, 0, &path("first"), |_| {});
-    until("it is told", || reason(&second, 5001) == Reason::Matched);
+    until("the call is published", || reason(&second, 5001) == Reason::Matched);
     let aside = first.service.aside().expect("it has an outbox");
     until("the outbox is empty", || aside.outbox(0, 1).expect("readable").is_empty());
     assert_eq!(reason(&first, 7), Reason::NoHistory);
 }
 
 #[test]
-fn replicated_means_that_the_stream_has_it() {
+fn a_replicated_call_is_acknowledged_after_the_stream_has_it() {
     let server = SimServer::new(Random::new(1, 1), 1);
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
@@ -123,23 +123,23 @@ fn replicated_means_that_the_stream_has_it() {
         settings.replicated_wait = Duration::ZERO;
     });
     configure(&place);
-    // With no time to wait at all, it is there, in force, and said not to be known to be replicated.
+    // Without time to wait, the call is durable and in force, but reported as not replicated.
     server.cut(0, true);
     assert_eq!(place.service.record(vec![call(1)]), Err(ServiceError::NotReplicated));
     assert_eq!(reason(&place, 1), Reason::Matched);
     drop(place);
     server.cut(0, false);
     let place = start(&server, 0, directory.path(), |settings| settings.replicated = true);
-    until("it follows", || place.node.link().metrics().state() == FleetState::Following);
+    until("the node follows the stream", || place.node.link().metrics().state() == FleetState::Following);
     let before = server.last();
     assert_eq!(place.service.record(vec![call(2)]), Ok(vec![Ok(Applied::Recorded)]));
-    assert!(server.last() > before, "the stream had it when that was said");
+    assert!(server.last() > before, "the stream has the call when it is acknowledged");
     let aside = place.service.aside().expect("it has an outbox");
-    until("the first one was told, too", || aside.outbox(0, 1).expect("readable").is_empty());
+    until("the first call is published, too", || aside.outbox(0, 1).expect("readable").is_empty());
 }
 
 #[test]
-fn a_new_node_takes_a_snapshot_and_keeps_it() {
+fn a_new_node_loads_a_snapshot_and_keeps_it_after_a_restart() {
     let server = SimServer::new(Random::new(1, 1), 2);
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
@@ -150,17 +150,17 @@ fn a_new_node_takes_a_snapshot_and_keeps_it() {
     let erasure = Erasure { environment: TENANT, contact: contact(7), until: START };
     first.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
     let aside = first.service.aside().expect("it has an outbox");
-    until("they are told", || aside.outbox(0, 1).expect("readable").is_empty());
+    until("the calls are published", || aside.outbox(0, 1).expect("readable").is_empty());
     let last = server.last();
-    until("the stream has forgotten them", || server.first() > last);
+    until("the stream no longer holds the calls", || server.first() > last);
     drop(first);
     let second = start(&server, 1, &path("second"), |_| {});
-    until("it is ready", || second.node.link().metrics().state() == FleetState::Following);
+    until("the node is ready", || second.node.link().metrics().state() == FleetState::Following);
     assert_eq!(second.service.history().len(), 39_999);
-    // The late report of a contact that was erased before this node was there.
+    // A late report of a contact that was erased before this node existed.
     assert_eq!(second.service.record(vec![call(7)]), Ok(vec![Ok(Applied::Ignored)]));
     let aside = second.service.aside().expect("it has an outbox");
-    until("it is stored", || aside.place().expect("readable").is_some());
+    until("the place is stored", || aside.place().expect("readable").is_some());
     drop(second);
     let second = start(&server, 1, &path("second"), |_| {});
     assert_eq!(second.service.history().len(), 39_999);
@@ -168,7 +168,7 @@ fn a_new_node_takes_a_snapshot_and_keeps_it() {
 }
 
 #[test]
-fn a_share_leaves_out_the_calls_of_others_until_it_is_all() {
+fn a_node_with_a_share_keeps_only_the_calls_of_its_partitions() {
     let server = SimServer::new(Random::new(1, 1), 2);
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
@@ -179,33 +179,33 @@ fn a_share_leaves_out_the_calls_of_others_until_it_is_all() {
     configure(&first);
     first.service.record((0..100).map(call).collect()).expect("it is durable");
     let aside = first.service.aside().expect("it has an outbox");
-    until("they are told", || aside.outbox(0, 1).expect("readable").is_empty());
+    until("the calls are published", || aside.outbox(0, 1).expect("readable").is_empty());
 
     let without = |settings: &mut Settings| settings.share = Share::of((0..16).filter(|other| *other != partition));
     let second = start(&server, 1, &path("second"), without);
-    until("it has seen all of them", || has_all(&second));
+    until("the node has consumed all messages", || has_all(&second));
     assert_eq!((reason(&second, 1), second.service.history().len()), (Reason::NoHistory, 0));
-    // What is recorded at itself it has, and tells.
+    // The node keeps and publishes what is recorded on it, even outside its share.
     second.service.record(vec![call(100)]).expect("it is durable");
     assert_eq!(reason(&second, 100), Reason::Matched);
-    until("it is told", || reason(&first, 100) == Reason::Matched);
+    until("the call is published", || reason(&first, 100) == Reason::Matched);
     drop(second);
 
-    // From a snapshot it takes no more than from the stream.
+    // From a snapshot, the node keeps no more than from the stream.
     drop((first, aside));
     let last = server.last();
     let first = start(&server, 0, &path("first"), |settings| settings.snapshot_every = Duration::ZERO);
-    until("the stream has forgotten them", || server.first() > last);
+    until("the stream no longer holds the calls", || server.first() > last);
     let third = start(&server, 1, &path("third"), without);
-    until("it is ready", || third.node.link().metrics().state() == FleetState::Following && has_all(&third));
+    until("the node is ready", || third.node.link().metrics().state() == FleetState::Following && has_all(&third));
     assert_eq!((reason(&third, 1), third.service.history().len()), (Reason::NoHistory, 0));
     drop((first, third));
-    // Nor does it believe that it has what it had left out.
+    // A node whose share grows gets the calls that it had left out.
     let third = start(&server, 1, &path("third"), |_| {});
-    until("it has all", || third.service.history().len() == 101);
+    until("the node has all calls", || third.service.history().len() == 101);
     drop(third);
-    // And what it has it keeps, where it keeps less from now on.
+    // A node whose share shrinks keeps the calls that it has.
     let third = start(&server, 1, &path("third"), without);
-    until("it is ready", || third.node.link().metrics().state() == FleetState::Following);
+    until("the node is ready", || third.node.link().metrics().state() == FleetState::Following);
     assert_eq!(third.service.history().len(), 101);
 }

@@ -1,4 +1,4 @@
-//! What has to be so in the end.
+//! The checks at the end of a run.
 
 #![allow(unreachable_pub)]
 
@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 
 type Registers = BTreeMap<(Scope, E164), u64>;
 
-/// Rounds after which everybody has to be at rest: some minutes of the fleet's time.
+/// The number of rounds after which all nodes must be at rest: some minutes of simulated time.
 const ROUNDS: usize = 400;
 
-/// Lets everybody reach everybody, and come to rest. What is wrong then, if anything.
+/// Removes all faults and waits until the nodes are at rest. Returns the first violation that it finds.
 pub fn judge(world: &mut World) -> Result<(), String> {
     world.server.heal();
     for node in 0..world.nodes.len() {
@@ -23,16 +23,16 @@ pub fn judge(world: &mut World) -> Result<(), String> {
         }
     }
     rest(world)?;
-    // Nodes that have another configuration than the stream say so, and somebody gives them an empty disk.
+    // Nodes whose configuration conflicts with the stream's say so, and their operator gives them an empty disk.
     for node in 0..world.nodes.len() {
         if let Some(FleetState::Stopped(why)) = world.state(node) {
             world.counts.conflicts += 1;
-            world.story.push(format!("{node} is in conflict: {why}"));
+            world.story.push(format!("{node} has a conflict: {why}"));
             world.wipe(node);
         }
     }
     if world.counts.conflicts > 0 && world.counts.rollbacks + world.counts.recreations == 0 {
-        return Err("a conflict, and the stream has lost nothing".into());
+        return Err("a conflict, although the stream has lost nothing".into());
     }
     rest(world)?;
     compare(world, "in the end")?;
@@ -58,7 +58,7 @@ fn rest(world: &mut World) -> Result<(), String> {
     }
     let states: Vec<_> =
         (0..world.nodes.len()).map(|node| (world.state(node), world.nodes[node].store.waiting())).collect();
-    Err(format!("no rest: {states:?}, the stream ends at {}", world.server.last()))
+    Err(format!("the nodes did not come to rest: {states:?}, the stream ends at {}", world.server.last()))
 }
 
 fn is_at_rest(world: &World, node: usize) -> bool {
@@ -73,7 +73,7 @@ fn is_at_rest(world: &World, node: usize) -> bool {
 fn compare(world: &World, when: &str) -> Result<(), String> {
     let configurations = world.nodes[0].store.configurations();
     let expected = expected(&configurations, world.acknowledged.events.iter());
-    // Where a conflict has cost nothing, nothing is excused.
+    // Only a conflict can excuse missing or additional registers.
     let mut lost = if world.counts.conflicts == 0 { Registers::new() } else { of_lost(world, &configurations) };
     lost.retain(|pair, register| expected.get(pair).is_some_and(|expected| expected <= register));
     let kept = |share: &Share| {
@@ -85,17 +85,17 @@ fn compare(world: &World, when: &str) -> Result<(), String> {
     };
     for (node, place) in world.nodes.iter().enumerate() {
         if place.store.configurations() != configurations {
-            return Err(format!("{node} and 0 have other configurations {when}"));
+            return Err(format!("{node} and 0 have different configurations {when}"));
         }
         let running = place.running.as_ref().expect("all run");
         if running.service.plan().generation() != configurations.len() as u64 {
-            return Err(format!("{node} has another plan than its store {when}"));
+            return Err(format!("{node} has a plan that differs from its store {when}"));
         }
         let mut held = registers(running.service.history());
         let kept = (!place.share.is_all()).then(|| kept(&place.share));
         let others = expected.keys().filter(|pair| kept.as_ref().is_some_and(|kept| !kept.contains_key(pair)));
         for pair in lost.keys().chain(others) {
-            // What is there must have been called for; but it need not be all, or any.
+            // For these pairs, a node may hold a lower register than expected, or none, but not a higher one.
             if held.get(pair) < expected.get(pair) {
                 held.insert(*pair, expected[pair]);
             }
@@ -107,19 +107,20 @@ fn compare(world: &World, when: &str) -> Result<(), String> {
             return Err(format!("{node} {when}: missing {missing:?}, instead {invented:?}"));
         }
     }
-    // What was acknowledged of the configuration is there, unless a stream lost it while its node was cut off, and that was said.
+    // Acknowledged configurations exist, unless the stream lost one while its node was cut off. That node has then
+    // reported a conflict.
     if world.counts.conflicts == 0 {
         for (sequence, environment, changes) in &world.acknowledged.configurations {
             let there = usize::try_from(*sequence).ok().and_then(|sequence| configurations.get(sequence - 1));
             if there.is_none_or(|there| there.environment != *environment || there.changes != *changes) {
-                return Err(format!("configuration {sequence} was acknowledged and is not there {when}"));
+                return Err(format!("configuration {sequence} was acknowledged and is missing {when}"));
             }
         }
     }
     Ok(())
 }
 
-/// What all that was acknowledged comes to, whatever its order.
+/// Returns the registers that the acknowledged events lead to, in any order.
 fn expected<'a>(configurations: &[Configuration], events: impl Iterator<Item = &'a Event>) -> Registers {
     let engine = Engine::with_max_pairs(10_000);
     for configuration in configurations {
@@ -131,9 +132,12 @@ fn expected<'a>(configurations: &[Configuration], events: impl Iterator<Item = &
     registers(engine.history())
 }
 
-/// Calls that were acknowledged by an agent or from a number that went with a lost configuration, the former as if others of their
-/// environment had made them. A node that had such a call had nothing older of its pair to tell. Of a number others have taken
-/// none, until it was added again, as another.
+/// Returns the registers of calls that a lost configuration took along.
+///
+/// These calls were acknowledged, but their agent or their number was created by a configuration that the fleet lost. A
+/// node that held such a call publishes nothing older of its pair. For a lost agent, the call counts as if another
+/// agent of its environment had made it. For a lost number, other nodes accepted the calls only after the number was
+/// added again, with another identity.
 fn of_lost(world: &World, configurations: &[Configuration]) -> Registers {
     let changes =
         || configurations.iter().flat_map(|made| made.changes.iter().map(|change| (made.environment, change)));
@@ -157,7 +161,7 @@ fn of_lost(world: &World, configurations: &[Configuration]) -> Registers {
     expected(configurations, counted.collect::<Vec<_>>().iter())
 }
 
-/// Every pair with a call.
+/// Returns every pair with a call.
 fn registers(history: &dialback::History) -> Registers {
     let mut registers = Registers::new();
     history.for_each(|scope, contact, register| {

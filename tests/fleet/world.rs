@@ -1,4 +1,4 @@
-//! Nodes, what happens to them, and what was acknowledged.
+//! The nodes, the events that happen to them, and what was acknowledged.
 
 #![allow(unreachable_pub)]
 
@@ -18,24 +18,24 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 const CONTACTS: usize = 8;
-/// Few, so that each has something in it.
+/// Few partitions, so that each contains something.
 pub const PARTITIONS: u16 = 3;
 const MINUTE: u64 = 60_000;
 
-/// A bug that is put in.
+/// A planted bug.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bug {
-    /// What is acknowledged is not in the outbox.
+    /// Acknowledged events are not in the outbox.
     NoOutbox,
-    /// What is acknowledged is not synced.
+    /// Acknowledged events are not synced.
     NoSync,
-    /// One of the node's own.
+    /// A bug in the node.
     Node(Planted),
-    /// The stream takes configurations in any order.
+    /// The stream accepts configurations in any order.
     AnyOrder,
 }
 
-/// Everything there is.
+/// The whole simulation.
 pub struct World {
     pub server: SimServer,
     pub nodes: Vec<Node>,
@@ -52,16 +52,16 @@ pub struct World {
     pub counts: Counts,
 }
 
-/// What was said to be done.
+/// The events and configurations that were acknowledged.
 #[derive(Default)]
 pub struct Acknowledged {
     pub events: Vec<Event>,
-    /// The calls of these, each with the number that it was placed from at the node that took it.
+    /// The calls among the events, each with the number that it was placed from, as the recording node knew it.
     pub calls: Vec<(Call, NumberId)>,
     pub configurations: Vec<(u64, EnvironmentId, Vec<Change>)>,
 }
 
-/// How often what happened, so that a run shows that it did.
+/// How often each kind of thing happened, so that a run shows that it did.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Counts {
     pub calls: u64,
@@ -101,7 +101,7 @@ impl std::ops::AddAssign for Counts {
 
 pub struct Node {
     pub store: LastingStore,
-    /// Which calls it keeps.
+    /// The partitions whose calls the node keeps.
     pub share: Share,
     life: u8,
     skew: u64,
@@ -147,12 +147,12 @@ impl World {
                 _ => {}
             }
             let skew = world.random.below(20) as u64 * MINUTE;
-            // In every other run the last one keeps less than all.
+            // In every second run, the last node keeps a part of the partitions.
             let has_less = seed % 2 == 1 && node == count - 1;
             let share = if has_less { Share::of([0, 2]) } else { Share::ALL };
             world.nodes.push(Node { store, share, life: 0, skew, running: None });
         }
-        // The last one comes later.
+        // The last node joins later.
         (0..count - 1).for_each(|node| world.start(node));
         world
     }
@@ -190,12 +190,12 @@ impl World {
         self.nodes[node].running = None;
     }
 
-    /// Its process ends, or its power fails: what it has not synced is gone then.
+    /// Ends the node's process or its power. A power failure loses what was not synced.
     fn end(&mut self, node: usize) {
         let left = self.nodes[node].store.after_a_power_failure();
         self.stop(node);
         if self.random.is_one_in(2) {
-            self.say(format!("{node} loses its power"));
+            self.say(format!("{node} loses power"));
             self.counts.power_failures += 1;
             self.nodes[node].store = left;
         } else {
@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    /// The disk of a node is gone, too.
+    /// Replaces the node's disk with an empty one, and starts the node again.
     pub fn wipe(&mut self, node: usize) {
         self.stop(node);
         self.nodes[node].store = LastingStore::new([0x80 | u8::try_from(node).expect("few"); 32]);
@@ -223,7 +223,7 @@ impl World {
         self.nodes[node].running.as_ref().map(|running| running.link.metrics().state())
     }
 
-    /// One thing happens.
+    /// Lets one random thing happen.
     pub fn act(&mut self) {
         let millis = self.random.below(3000) as u64;
         self.pass(millis);
@@ -244,7 +244,7 @@ impl World {
             55..61 => self.keep(node),
             61..82 => self.call(node),
             82..85 => self.erase(node),
-            // Mostly where it can be done.
+            // Mostly on a node that can change the configuration.
             85..91 => {
                 let follows = |node: &usize| self.state(*node) == Some(FleetState::Following);
                 let can = (0..self.nodes.len()).filter(follows).collect::<Vec<_>>();
@@ -260,14 +260,14 @@ impl World {
             }
             92..95 => {
                 let is_cut = !self.server.is_cut(node);
-                self.say(format!("{node} is {}", if is_cut { "cut off" } else { "there again" }));
+                self.say(format!("{node} is {}", if is_cut { "cut off" } else { "reconnected" }));
                 self.counts.partitions += u64::from(is_cut);
                 self.server.cut(node, is_cut);
             }
             95..97 => self.server.sync(),
             _ if !self.rolls_back => {}
             _ if self.recreates && self.random.is_one_in(3) => {
-                self.say("the stream is made again");
+                self.say("the stream is deleted and created again");
                 self.counts.recreations += 1;
                 self.server.recreate();
             }
@@ -275,7 +275,7 @@ impl World {
                 let lost = self.server.crash();
                 self.say(format!("the server crashes and loses {lost}"));
                 self.counts.rollbacks += u64::from(lost > 0);
-                // Now and then it is the power of a whole site.
+                // Sometimes the power of a whole site fails.
                 if self.random.is_one_in(2) {
                     for node in 0..self.nodes.len() {
                         if self.random.is_one_in(2) && self.nodes[node].running.is_some() {
@@ -344,7 +344,7 @@ impl World {
     fn record(&mut self, node: usize, event: Event) {
         let (done, answer) = mpsc::channel();
         self.service(node)
-            .submit(vec![event.clone()], move |recording| done.send(recording).expect("it is waited for"));
+            .submit(vec![event.clone()], move |recording| done.send(recording).expect("the receiver waits"));
         let did = answer.recv().expect("an answer").expect("the store works");
         match &did[0] {
             Ok(Applied::Ignored) => {}
@@ -386,8 +386,8 @@ impl World {
         self.record(node, Event::Erasure(Erasure { environment, contact, until }));
     }
 
-    /// The one of two that the node's plan has. Two nodes that make it without knowing of each other make two, as those who ask
-    /// the control API do: no identity is given twice.
+    /// Returns the one of two environments that the node's plan has. Two nodes that create it independently create two
+    /// environments, as clients of the control API do, because no identity is used twice.
     fn environment_of(&self, node: usize, which: u128) -> Option<EnvironmentId> {
         let plan = self.service(node).plan();
         let mut ids = plan.environments().map(EnvironmentView::id);
@@ -441,7 +441,7 @@ impl World {
             Err(ServiceError::Config(_)) => {}
             Err(error) => panic!("{error}"),
         }
-        // It may be in force somewhere, sooner or later.
+        // The configuration may still come into force, whatever the result was.
         if kind != 1 {
             self.numbers.push((environment, digits));
         }

@@ -1,4 +1,4 @@
-//! Servers that are not there, or not all the time.
+//! Servers that are unreachable, or that are killed.
 
 use super::nats::NatsServer;
 use super::stream::{LONG, SHORT, messages, read};
@@ -14,7 +14,7 @@ fn is_away<T>(done: &Result<T, StreamError>) -> bool {
 }
 
 #[test]
-fn a_server_that_is_away_is_said_to_be_and_waited_for() {
+fn calls_to_an_unreachable_server_fail_in_time_and_succeed_after_its_restart() {
     let mut server = NatsServer::start();
     let url = server.url();
     server.kill();
@@ -33,16 +33,17 @@ fn a_server_that_is_away_is_said_to_be_and_waited_for() {
     assert_eq!(published, Position(1));
 }
 
-/// What nobody answered may be there or not; what was acknowledged is, in its order, whatever happens to the server.
+/// A message without an acknowledgement may be missing. Acknowledged messages are there and in order, whatever happens
+/// to the server.
 #[test]
-fn what_was_acknowledged_outlives_a_server_that_is_killed() {
+fn acknowledged_messages_survive_killing_the_server() {
     let mut server = NatsServer::start();
     let stream = open(NatsOptions { patience: Duration::from_secs(5), ..options(&server) });
     let (counted, counting) = std::sync::mpsc::channel();
     let mut acknowledged = Vec::new();
     let mut failed = 0;
     let _server = std::thread::scope(|scope| {
-        // Killed whenever some more were acknowledged, in the middle of the next.
+        // Kill the server after some more acknowledgements, in the middle of a publication.
         let killer = scope.spawn(move || {
             for pause in [3, 0, 11, 1, 5] {
                 for _ in 0..8 {
@@ -82,15 +83,15 @@ fn what_was_acknowledged_outlives_a_server_that_is_killed() {
     assert!(kept.is_sorted(), "in the order in which they were published");
 }
 
-#[allow(clippy::ptr_arg, reason = "for what takes a function of an element")]
+#[allow(clippy::ptr_arg, reason = "`binary_search_by_key` passes a reference to an element")]
 fn number(message: &Vec<u8>) -> u64 {
     let text = std::str::from_utf8(message).expect("text");
     text.strip_prefix("message ").expect("one of ours").parse().expect("a number")
 }
 
-/// A reader goes on where it was when the server comes back, whatever the server has forgotten of it.
+/// After a restart of the server, a reader continues at its position, whatever the server has lost of it.
 #[test]
-fn a_reader_outlives_a_server_that_is_killed() {
+fn a_reader_continues_after_the_server_was_killed() {
     let mut server = NatsServer::start();
     let (writer, reader) = (open(options(&server)), open(options(&server)));
     writer.publish(&messages(1, 0..10)).expect("published");
@@ -99,9 +100,9 @@ fn a_reader_outlives_a_server_that_is_killed() {
     server.kill();
     assert!(is_away(&reader.consume(Position(10), 1, SHORT)));
     server.restart();
-    // The stream may lack its end now: who reads is told, and looks.
-    assert!(is_away(&reader.consume(Position(10), 1, LONG)), "a new connection shows");
-    assert!(is_away(&reader.bounds()), "and to those who ask for bounds");
+    // The stream may lack its last messages now, so the reader and the caller of `bounds` must be told.
+    assert!(is_away(&reader.consume(Position(10), 1, LONG)), "a new connection is reported to the reader");
+    assert!(is_away(&reader.bounds()), "a new connection is reported by `bounds`");
     assert_eq!(until(|| reader.bounds()).last, Position(10));
     assert_eq!(until(|| writer.publish(&messages(1, 10..20))), Position(20));
     let more = until(|| reader.consume(Position(10), usize::MAX, LONG));
@@ -109,9 +110,9 @@ fn a_reader_outlives_a_server_that_is_killed() {
     assert_eq!(more[0].payload, b"message 10");
 }
 
-/// A stream that lost its end may have another message where the last one was.
+/// A stream that lost its end may have another message at the position of the last one.
 #[test]
-fn nothing_is_ordered_over_a_new_connection_before_somebody_has_looked() {
+fn publish_after_fails_on_a_new_connection_until_bounds_succeeds() {
     let mut server = NatsServer::start();
     let stream = open(options(&server));
     let last = stream.publish_after(Subject::Configuration, b"one", Position::START).expect("the first");
@@ -126,9 +127,9 @@ fn nothing_is_ordered_over_a_new_connection_before_somebody_has_looked() {
     stream.publish_after(Subject::Configuration, b"two", last).expect("the second");
 }
 
-/// The client hangs without a word at 5,000 messages that nobody awaits.
+/// The client blocks without an error when 5,000 acknowledgements are not awaited.
 #[test]
-fn many_threads_publish_many_messages() {
+fn eight_threads_publish_more_than_the_client_can_hold() {
     let server = NatsServer::start_with("jetstream { store_dir: \"STORE\" }");
     let stream = open(options(&server));
     std::thread::scope(|scope| {
@@ -140,9 +141,9 @@ fn many_threads_publish_many_messages() {
     assert_eq!(stream.bounds().expect("there").last, Position(56_000));
 }
 
-/// A stream that was deleted is made again, and is another one.
+/// A deleted stream is created again, with another incarnation.
 #[test]
-fn a_stream_that_was_deleted_is_another() {
+fn a_recreated_stream_has_another_incarnation_and_no_snapshot() {
     let server = NatsServer::start();
     let stream = open(options(&server));
     stream.publish(&messages(1, 0..3)).expect("published");
@@ -152,7 +153,7 @@ fn a_stream_that_was_deleted_is_another() {
     let after = until(|| stream.bounds());
     assert_ne!(after.incarnation, before.incarnation);
     assert_eq!(after.last, Position::START);
-    assert!(stream.read_snapshot().expect("there").is_none(), "a snapshot of another stream is none of this one");
+    assert!(stream.read_snapshot().expect("there").is_none(), "a snapshot of the deleted stream does not count");
 }
 
 fn delete(server: &NatsServer, stream: &str) {
@@ -163,7 +164,7 @@ fn delete(server: &NatsServer, stream: &str) {
     });
 }
 
-/// Once the server is back.
+/// Repeats a call until the server is reachable again.
 fn until<T>(mut ask: impl FnMut() -> Result<T, StreamError>) -> T {
     let asked = Instant::now();
     loop {

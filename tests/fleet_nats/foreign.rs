@@ -1,4 +1,4 @@
-//! Servers and streams that are not ours.
+//! Servers and streams that are not this fleet's, and invalid options.
 
 use super::nats::NatsServer;
 use super::stream::messages;
@@ -16,7 +16,7 @@ fn refused(stream: &NatsStream) -> String {
 }
 
 #[test]
-fn a_stream_of_somebody_else_is_left_alone() {
+fn a_foreign_stream_is_rejected() {
     let server = NatsServer::start();
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     runtime.block_on(async {
@@ -27,21 +27,21 @@ fn a_stream_of_somebody_else_is_left_alone() {
     let stream = open(NatsOptions { stream: "THEIRS".into(), ..options(&server) });
     assert!(refused(&stream).contains("not this fleet's"), "{}", refused(&stream));
     let stream = open(NatsOptions { prefix: "theirs".into(), ..options(&server) });
-    assert!(refused(&stream).contains("cannot be made"), "{}", refused(&stream));
+    assert!(refused(&stream).contains("cannot create the stream"), "{}", refused(&stream));
 }
 
 #[test]
-fn nodes_that_disagree_on_the_partitions_are_found_out() {
+fn a_node_with_other_partitions_or_another_prefix_is_rejected() {
     let server = NatsServer::start();
     open(options(&server)).bounds().expect("made");
     let stream = open(NatsOptions { partitions: 128, ..options(&server) });
     assert!(refused(&stream).contains("partitions 64"), "{}", refused(&stream));
     let stream = open(NatsOptions { prefix: "other".into(), ..options(&server) });
-    assert!(refused(&stream).contains("it takes dialback.calls.*"), "{}", refused(&stream));
+    assert!(refused(&stream).contains("its subjects are dialback.calls.*"), "{}", refused(&stream));
 }
 
 #[test]
-fn a_server_without_jetstream_is_said_to_be_away() {
+fn a_server_without_jetstream_counts_as_unreachable() {
     let server = NatsServer::start_with("");
     let stream = open(NatsOptions { patience: Duration::from_secs(1), ..options(&server) });
     let done = stream.publish(&messages(0, 0..1));
@@ -49,7 +49,7 @@ fn a_server_without_jetstream_is_said_to_be_away() {
 }
 
 #[test]
-fn options_that_cannot_be_are_refused_and_show_no_password() {
+fn invalid_options_are_rejected_without_showing_a_password() {
     let is_refused = |options: NatsOptions| match NatsStream::new(options) {
         Err(StreamError::Engine(what)) => assert!(!what.contains("secret"), "{what}"),
         other => panic!("{}", other.is_ok()),
@@ -64,7 +64,7 @@ fn options_that_cannot_be_are_refused_and_show_no_password() {
 }
 
 #[test]
-fn a_message_that_is_too_large_is_refused_at_once() {
+fn a_message_over_the_servers_limit_is_rejected_at_once() {
     let server = NatsServer::start();
     let stream = open(options(&server));
     let done = stream.publish(&[(Subject::Calls(0), vec![0; 2 << 20])]);

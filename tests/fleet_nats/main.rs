@@ -1,5 +1,5 @@
-//! NATS as the stream of a fleet, against a real server: that it does what every stream has to do, and what a server that is
-//! killed, away or another's makes of it.
+//! NATS as the stream of a fleet, tested against a real server: conformance, unreachable and killed servers, and
+//! streams that are not this fleet's.
 
 #[path = "../support/nats.rs"]
 mod nats;
@@ -21,11 +21,11 @@ fn options(server: &NatsServer) -> NatsOptions {
 }
 
 fn open(options: NatsOptions) -> NatsStream {
-    NatsStream::new(options).expect("options that can be")
+    NatsStream::new(options).expect("valid options")
 }
 
 #[test]
-fn it_does_what_every_stream_does() {
+fn the_nats_stream_conforms() {
     let server = NatsServer::start();
     let mut streams = 0;
     stream::conforms(|| {
@@ -37,7 +37,7 @@ fn it_does_what_every_stream_does() {
 }
 
 #[test]
-fn a_server_says_what_it_is() {
+fn a_servers_facts_and_sync_setting_are_read() {
     let server = NatsServer::start();
     let stream = open(options(&server));
     let facts = stream.server().expect("there");

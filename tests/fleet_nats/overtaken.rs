@@ -1,15 +1,15 @@
-//! A reader that is slower than what is taken away.
+//! A reader that is slower than the truncation of the stream.
 
 use super::nats::NatsServer;
 use super::stream::{LONG, messages, read};
 use super::{open, options};
 use dialback::fleet::{Position, Stream, StreamError};
 
-/// More than the server sends before it is asked for more.
+/// More messages than the server sends ahead of a request.
 const MANY: u64 = 15_000;
 
 #[test]
-fn a_reader_that_is_overtaken_is_told() {
+fn a_reader_behind_a_truncation_gets_gone() {
     let server = NatsServer::start_with("jetstream { store_dir: \"STORE\" }");
     let (writer, reader) = (open(options(&server)), open(options(&server)));
     writer.publish(&messages(0, 0..1)).expect("published");
@@ -21,7 +21,7 @@ fn a_reader_that_is_overtaken_is_told() {
         match reader.consume(after, usize::MAX, LONG) {
             Ok(some) => {
                 for delivery in some {
-                    assert_eq!(delivery.position.0, after.0 + 1, "nothing is left out without a word");
+                    assert_eq!(delivery.position.0, after.0 + 1, "no message is skipped silently");
                     after = delivery.position;
                 }
             }

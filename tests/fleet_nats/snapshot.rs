@@ -1,4 +1,4 @@
-//! Snapshots that are replaced or damaged while somebody reads them.
+//! Snapshots that are replaced or damaged while they are read.
 
 use super::nats::NatsServer;
 use super::{open, options};
@@ -11,22 +11,22 @@ use std::time::Duration;
 const BUCKET: &str = "OBJ_DIALBACK_SNAPSHOTS";
 
 #[test]
-fn a_snapshot_that_another_replaces_is_never_taken_for_whole() {
+fn reading_a_snapshot_that_is_replaced_meanwhile_fails() {
     let server = NatsServer::start();
     let stream = open(NatsOptions { patience: Duration::from_secs(1), ..options(&server) });
-    // More than what the server sends before it is asked for more.
+    // More bytes than the server sends ahead of a request.
     let (old, new) = (vec![1; 64 << 20], vec![2; 1000]);
     stream.write_snapshot(Position(1), &mut &old[..]).expect("written");
     let mut reading = stream.read_snapshot().expect("there").expect("one").content;
     stream.write_snapshot(Position(2), &mut &new[..]).expect("written");
     let mut got = Vec::new();
     assert!(reading.read_to_end(&mut got).is_err(), "{} bytes", got.len());
-    assert!(reading.read(&mut [0; 10]).is_err(), "and no read succeeds after that");
+    assert!(reading.read(&mut [0; 10]).is_err(), "reads fail after the first error");
 }
 
-/// Writers that were killed leave chunks that nothing names.
+/// Writers that were killed leave chunks that belong to no object.
 #[test]
-fn only_one_snapshot_is_kept() {
+fn old_snapshots_and_chunks_of_dead_writers_are_removed() {
     let server = NatsServer::start();
     let stream = open(options(&server));
     for at in 1..5 {
@@ -45,8 +45,8 @@ fn only_one_snapshot_is_kept() {
             context.get_stream(BUCKET).await.expect("there").cached_info().state.bytes >> 20
         })
     };
-    assert_eq!(orphan(&stream, 5), 4, "it could still go on");
-    assert_eq!(orphan(&stream, 6), 5, "it did go on");
+    assert_eq!(orphan(&stream, 5), 4, "the writer of the orphan may still be alive");
+    assert_eq!(orphan(&stream, 6), 5, "the writer of the orphan has written since");
     stream.write_snapshot(Position(7), &mut &vec![1; 3 << 20][..]).expect("written");
     let bytes = runtime.block_on(async {
         let context = jetstream::new(async_nats::connect(server.url()).await.expect("there"));
@@ -56,13 +56,13 @@ fn only_one_snapshot_is_kept() {
 }
 
 #[test]
-fn a_changed_byte_is_found() {
+fn reading_a_snapshot_with_a_changed_byte_fails() {
     let server = NatsServer::start();
     let stream = open(NatsOptions { patience: Duration::from_secs(1), ..options(&server) });
     stream.write_snapshot(Position(1), &mut &vec![1; 2 << 20][..]).expect("written");
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     runtime.block_on(async {
-        // One chunk in the place of another: the server's own checksums are content.
+        // Replace a chunk through the server, so that the server's own checksums are right.
         let context = jetstream::new(async_nats::connect(server.url()).await.expect("there"));
         let bucket = context.get_stream(BUCKET).await.expect("there");
         let last = bucket.get_last_raw_message_by_subject("$O.DIALBACK_SNAPSHOTS.C.>").await.expect("a chunk");

@@ -1,4 +1,4 @@
-//! Configurations: which of them count, and which the stream lacks.
+//! Configurations: which ones the node accepts, and which ones the stream lacks.
 
 use super::super::StepError;
 use super::super::link::{Standing, digest};
@@ -7,6 +7,7 @@ use super::{Consumer, Load};
 use crate::event::{Configuration, Event};
 
 impl Consumer {
+    /// Stops the exchange of configurations, for the given reason.
     pub(super) fn conflict(&mut self, what: String) {
         self.place.is_in_conflict = true;
         self.link.stand(Standing::Conflict(what));
@@ -16,18 +17,19 @@ impl Consumer {
         matches!(self.link.state().standing, Standing::Conflict(_))
     }
 
-    /// How many configurations there are with those that are on their way.
+    /// Returns the number of configurations, including those in `load`.
     pub(super) fn generation(&self, load: &Load) -> u64 {
         self.service.plan().generation() + load.configurations
     }
 
-    /// Of one of the node's own configurations; 0 where there is none.
+    /// Returns the digest of one of the node's own configurations, or 0 if there is none with this sequence.
     pub(super) fn digest(&self, sequence: u64) -> Result<u64, StepError> {
         Ok(self.aside.configuration(sequence)?.as_ref().map_or(0, digest))
     }
 
-    /// A configuration counts where it follows the last one that did: every node sees the same ones follow. What was ordered after
-    /// something that the stream has lost since does not, and is passed over by all.
+    /// Accepts a configuration if it follows the last accepted one. All nodes read the same order, so all accept the
+    /// same configurations. A configuration that was ordered after a message which the stream has since lost follows
+    /// nothing, and each node skips it.
     pub(super) fn take_configuration(
         &mut self,
         configuration: &Configuration,
@@ -48,14 +50,14 @@ impl Consumer {
         if sequence > known + 1 {
             return Err(StepError::Missing { sequence: known + 1 });
         }
-        // What it is to be compared with has to be in the store.
+        // Commit the pending configurations first: the comparison below reads the store.
         if load.configurations > 0 {
             self.hand_in(std::mem::take(load))?;
         }
         let follows = parent == self.digest(sequence - 1)?;
         let held = if sequence > known { None } else { self.aside.configuration(sequence)? };
         match held {
-            // One's own, on its way into the store, or whose outcome was not known.
+            // It may be the node's own: on its way into the store, or published with an unknown outcome.
             None if follows => {
                 load.configurations += 1;
                 load.others += 1;
@@ -67,7 +69,7 @@ impl Consumer {
                 return Ok(());
             }
             _ => {
-                self.conflict(format!("the stream has another configuration {sequence} than this node"));
+                self.conflict(format!("configuration {sequence} of the stream differs from this node's"));
                 return Ok(());
             }
         }
@@ -77,7 +79,7 @@ impl Consumer {
         Ok(())
     }
 
-    /// It is the last one of its subject all the same.
+    /// Skips a configuration. Its message is the last one of its subject all the same.
     pub(super) fn pass_over(&mut self, position: Position) {
         self.link.metrics.count_refused(1);
         self.place.configuration = position;
@@ -85,8 +87,10 @@ impl Consumer {
         state.configuration = state.configuration.max(position);
     }
 
-    /// Once the node has taken what was there when the stream came back: publishes configurations that the stream has lost or
-    /// never had, then lets calls be published, then, after a while, changes of the configuration be made.
+    /// Permits publications and changes, once the node has consumed what the stream held when it became reachable.
+    ///
+    /// First publishes the configurations that the stream lost or never had. Then permits calls to be published. After
+    /// the `settle` time, permits changes of the configuration.
     pub(super) fn settle(&mut self) -> Result<(), StepError> {
         if self.is_in_conflict() || self.place.position < self.target || !self.has_joined {
             return Ok(());
@@ -99,7 +103,7 @@ impl Consumer {
                 let configuration = self.aside.configuration(sequence)?.ok_or(StepError::Missing { sequence })?;
                 match self.link.publish_configuration(&configuration) {
                     Ok(_) => self.link.metrics.count_republished(1),
-                    // Another node is at it: its are taken first.
+                    // Another node is publishing them: consume its messages first.
                     Err(StreamError::Superseded) => {
                         self.target = self.link.stream.bounds()?.last;
                         return Ok(());
@@ -116,7 +120,8 @@ impl Consumer {
         Ok(())
     }
 
-    /// Where the stream acknowledged a configuration of the node's and has another one by now, or none that counts.
+    /// Returns the position of a configuration that the stream acknowledged to this node and has lost since. The node
+    /// has then read past the position and found another configuration there, or none that it accepts.
     pub(super) fn lost_configuration(&self) -> Option<Position> {
         let state = self.link.state();
         let is_known = (state.configuration, state.sequence) == (self.place.configuration, self.place.sequence);

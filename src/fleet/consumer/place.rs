@@ -1,4 +1,4 @@
-//! Whether the stream is still the one that the node's place is of, and what to do where it is not.
+//! Checks whether the stream is still the one that the node's place refers to, and begins again if it is not.
 
 use super::super::StepError;
 use super::super::link::Standing;
@@ -12,7 +12,7 @@ use super::{ASK_EVERY, Consumer, PATIENCE};
 use std::sync::mpsc;
 
 impl Consumer {
-    /// Looks now and then whether the stream is still the one that the place is of.
+    /// Checks from time to time that the stream is still the one that the place refers to.
     pub(super) fn look(&mut self) -> Result<(), StepError> {
         let now = self.link.now();
         let is_due = self.asked_at.is_none_or(|asked_at| now.millis_since(asked_at) >= ASK_EVERY || asked_at > now);
@@ -39,26 +39,29 @@ impl Consumer {
         Ok(())
     }
 
-    /// The last configuration that is known to be in the stream.
+    /// Returns the position of the last configuration that is known to be in the stream.
     pub(super) fn known(&self) -> Position {
         self.link.state().configuration
     }
 
+    /// Reads the node's place from the store, or begins again if there is none for this share.
     pub(super) fn join(&mut self, bounds: &Bounds) -> Result<(), StepError> {
         let read =
             |place: Vec<u8>| Place::from_bytes(&place).ok_or(StepError::Damaged("the node's place in its stream"));
         let place = self.aside.place()?.map(read).transpose()?;
-        // Of what another share had left out, nobody knows where it is.
+        // A place of another share says nothing: the node left out messages whose positions it does not know.
         if let Some(place) = place.filter(|place| place.share == self.link.settings.share.mark()) {
             self.place = place;
         } else {
-            // What it had before it came to this fleet, the others do not have.
+            // The other nodes lack what this node held before it joined the fleet.
             let republish = self.has_something();
             self.begin_again(bounds, republish)?;
         }
         self.has_joined = true;
         if self.place.is_in_conflict {
-            self.conflict("the stream has other configurations than this node, since before it was started".into());
+            self.conflict(
+                "this node's configurations have differed from the stream's since before its last start".into(),
+            );
         }
         self.committed = self.place;
         self.tell_place()?;
@@ -69,6 +72,7 @@ impl Consumer {
         self.service.plan().generation() > 0 || !self.service.history().is_empty()
     }
 
+    /// Copies what the place says about configurations to the link.
     pub(super) fn tell_place(&mut self) -> Result<(), StepError> {
         self.is_whole = self.place.position == Position::START || self.place.sequence > 0;
         let (digest, parent) = (self.digest(self.place.sequence)?, self.digest(self.place.sequence.saturating_sub(1))?);
@@ -79,8 +83,8 @@ impl Consumer {
         Ok(())
     }
 
-    /// Whether the message at the place is the one that was there. One that the stream has forgotten says nothing: what is behind it
-    /// may be behind another.
+    /// Returns whether the message at the place is the one that the node consumed there. Returns false if the stream no
+    /// longer holds the message, because the messages after it may follow another one.
     pub(super) fn has_witness(&self, bounds: &Bounds) -> Result<bool, StepError> {
         let Place { position, witness, .. } = self.place;
         if position == Position::START || self.link.settings.is_planted(Planted::NoWitness) {
@@ -89,11 +93,12 @@ impl Consumer {
         Ok(bounds.first <= position && self.fingerprint_at(position)? == Some(witness))
     }
 
+    /// Returns the fingerprint of the message at a position, or `None` if the stream has no message there.
     pub(super) fn fingerprint_at(&self, position: Position) -> Result<Option<u64>, StepError> {
         let before = Position(position.0 - 1);
         match self.link.stream.consume(before, 1, PATIENCE) {
             Ok(deliveries) => match deliveries.first() {
-                None => Err(StreamError::Away("it does not show a message that it has".into()).into()),
+                None => Err(StreamError::Away("it did not deliver a message that it holds".into()).into()),
                 Some(there) if there.position == position => Ok(Some(message::fingerprint(&there.payload))),
                 Some(_) => Ok(None),
             },
@@ -102,29 +107,32 @@ impl Consumer {
         }
     }
 
-    /// The stream has lost something, or is another one: all that it has is taken again, and it gets all that the node has.
+    /// Begins again because the stream lost messages or is another one. The node consumes all that the stream holds,
+    /// and publishes all that it has.
     pub(super) fn roll_back(&mut self, bounds: &Bounds) -> Result<(), StepError> {
         let has_something = self.has_something();
         self.begin_again(bounds, has_something)
     }
 
-    /// The node was away for longer than the stream remembers. Whatever was lost in between, it cannot see any more, so it gets all as well.
+    /// Begins again because the stream no longer holds the messages after the node's place. Losses in between are not
+    /// visible to the node, so it publishes all that it has.
     pub(super) fn start_over(&mut self, bounds: &Bounds) -> Result<(), StepError> {
         let has_something = self.has_something();
         self.begin_again(bounds, has_something)
     }
 
-    /// Nothing of the node's place is changed before there is a new one.
+    /// Begins again at the stream's first message or at a newer snapshot. The node's place does not change until the
+    /// new one is complete.
     pub(super) fn begin_again(&mut self, bounds: &Bounds, republish: bool) -> Result<(), StepError> {
         let old = self.place;
         let position = Position(bounds.first.0.saturating_sub(1));
         let republish = (republish || old.republish) && !self.link.settings.is_planted(Planted::NoRepublish);
         let share = self.link.settings.share.mark();
         let mut place = Place { incarnation: bounds.incarnation, position, republish, share, ..Place::default() };
-        // Whether that is so still, is to be seen.
+        // The link's knowledge of the stream may be out of date.
         self.link.begin_again();
         if position > Position::START {
-            // A node that had taken what the stream has forgotten since can do without.
+            // A node that has consumed the removed messages can continue without a snapshot.
             let had_it = old.incarnation == bounds.incarnation && old.position >= position;
             match self.take_snapshot()? {
                 Some(head) if head.at >= position => self.go_behind(&head, bounds, &mut place)?,
@@ -143,7 +151,8 @@ impl Consumer {
         Ok(())
     }
 
-    /// Takes the newest snapshot in. `None` where there is none, or none that fits.
+    /// Merges the newest snapshot into the service. Returns `None` if there is none, or if it conflicts with this
+    /// node's configurations.
     pub(super) fn take_snapshot(&mut self) -> Result<Option<Head>, StepError> {
         let Some(snapshot) = self.link.stream.read_snapshot()? else { return Ok(None) };
         let restored = match Restored::read(snapshot, &self.service, &self.aside, &self.link.settings)? {
@@ -155,7 +164,7 @@ impl Consumer {
         };
         let (stored, storing) = mpsc::sync_channel(1);
         let head = restored.merge(&self.service, &self.aside, move |result| {
-            // Nobody waits any more where the node has stopped.
+            // The receiver is gone if the node has stopped.
             let _ = stored.send(result);
         })?;
         self.storing = Some(storing);
@@ -164,7 +173,7 @@ impl Consumer {
         Ok(Some(head))
     }
 
-    /// Goes on behind the snapshot where it is of this stream as it is now.
+    /// Sets the place to the snapshot's position, if the snapshot belongs to this stream in its present state.
     pub(super) fn go_behind(&self, head: &Head, bounds: &Bounds, place: &mut Place) -> Result<(), StepError> {
         let is_there = bounds.first <= head.at && head.at <= bounds.last;
         if is_there && self.fingerprint_at(head.at)? == Some(head.witness) {
@@ -174,7 +183,7 @@ impl Consumer {
         Ok(())
     }
 
-    /// Whether a place can be stored.
+    /// Returns whether a place can be stored: no snapshot is being written to the store.
     pub(super) fn is_stored(&mut self) -> Result<bool, StepError> {
         let Some(storing) = &self.storing else { return Ok(true) };
         let stored = if self.waits { storing.recv().ok() } else { storing.try_recv().ok() };

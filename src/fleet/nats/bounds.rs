@@ -1,8 +1,9 @@
-//! What the stream holds, and what is taken from it.
+//! Reads the stream's bounds, and truncates it.
 //!
-//! The server compares what [`publish_after`](crate::fleet::Stream::publish_after) expects with the last message of the subject
-//! that is *there*. So the last configuration stays when all before it and around it goes, and the stream may begin with it and
-//! a hole. Where the part without holes begins is what counts as its beginning.
+//! The server compares the position that [`publish_after`](crate::fleet::Stream::publish_after) expects with the last
+//! message of the subject that it still *holds*. Truncation therefore keeps the last configuration, even if it removes
+//! the messages before and after it. The stream can then begin with that configuration and a gap. The end of the last
+//! gap counts as the stream's beginning.
 
 use super::core::Core;
 use super::error::{away, getting, purging, reading};
@@ -22,17 +23,17 @@ pub(super) async fn bounds(core: &Core) -> Result<Bounds, StreamError> {
         last: Position(info.state.last_sequence),
         last_configuration: last_configuration(core, &stream).await?,
     };
-    // Relaxed: whoever goes by it has been told of the lost connection before, by the error.
+    // Relaxed: each caller that relies on the value has already received the error of the lost connection.
     core.seen.store(generation, Ordering::Relaxed);
     Ok(bounds)
 }
 
 pub(super) async fn truncate(core: &Core, up_to: Position) -> Result<(), StreamError> {
     let stream = ask(core).await?;
-    // Purged past its end, a stream would go on counting from there.
+    // After a purge past its end, a stream would continue to count from there.
     let up_to = up_to.0.min(stream.cached_info().state.last_sequence);
     let configuration = last_configuration(core, &stream).await?.0;
-    // Exclusive; the server takes 0 for everything, and has nothing before 1.
+    // The purge excludes this position. The server takes 0 for everything, and has no message before 1.
     let all_before = if (1..=up_to).contains(&configuration) { configuration } else { up_to + 1 };
     if all_before > 1 {
         stream.purge().sequence(all_before).await.map_err(|error| purging(&error))?;
@@ -44,7 +45,7 @@ pub(super) async fn truncate(core: &Core, up_to: Position) -> Result<(), StreamE
     Ok(())
 }
 
-/// The stream with what it holds at this moment.
+/// Returns the stream with its present state.
 pub(super) async fn ask(core: &Core) -> Result<Stream, StreamError> {
     core.prepared().await?;
     match core.context.get_stream(&core.options.stream).await {
@@ -56,7 +57,7 @@ pub(super) async fn ask(core: &Core) -> Result<Stream, StreamError> {
     }
 }
 
-/// Where the part without holes begins.
+/// Returns the position at which the part without gaps begins.
 pub(super) async fn first(stream: &Stream) -> Result<Position, StreamError> {
     let state = &stream.cached_info().state;
     let behind_last = Position(state.last_sequence + 1);
@@ -75,7 +76,7 @@ pub(super) async fn first(stream: &Stream) -> Result<Position, StreamError> {
     if next - state.first_sequence - 1 == missing {
         return Ok(Position(next));
     }
-    // Holes that nobody cut: of a damaged file, or of an operator.
+    // Gaps that no truncation made: of a damaged file, or of an operator.
     let info = stream.info_builder().with_deleted(true).fetch().await.map_err(away)?;
     Ok(behind_holes(&info.info).unwrap_or(Position(next)))
 }

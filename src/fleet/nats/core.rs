@@ -1,4 +1,4 @@
-//! The connection, the threads behind it, and what is known to be at its other end.
+//! The connection, its threads, and what is known about the server.
 
 use super::cursor::Cursor;
 use super::error::{away, engine};
@@ -18,25 +18,25 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-/// How many messages may be published and not acknowledged, over all calls. The client hangs, silently, at 5,000 that nobody
-/// awaits.
+/// The maximum number of messages without an acknowledgement, over all calls. The client blocks without an error when
+/// 5,000 acknowledgements are not awaited.
 pub(super) const IN_FLIGHT: usize = 4096;
 
-/// How long a call waits for a connection that is not there: about as long as it takes to come back where the server is.
+/// How long a call waits for a lost connection: about as long as reconnecting to a running server takes.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// Between attempts to connect: at once, then ever more seldom.
+/// The pauses between attempts to connect, in milliseconds. The last one repeats.
 const PAUSES: [u64; 6] = [0, 20, 50, 100, 200, 500];
 
-/// A connection in its life: each has a number of its own.
+/// The state of the connection. Each connection has its own generation.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Link {
+pub(super) struct Connection {
     pub(super) generation: u64,
     is_up: bool,
 }
 
-/// The last connection that somebody knows of. Behind a new one the stream may be another, or lack its end, so that it shows
-/// as an error once.
+/// The last connection that was reported. After a reconnection the stream may be another one or lack its last messages,
+/// so each new connection is reported as an error once.
 #[derive(Default)]
 pub(super) struct Shown(std::sync::Mutex<Option<u64>>);
 
@@ -44,7 +44,7 @@ impl Shown {
     pub(super) fn check(&self, generation: u64) -> Result<(), StreamError> {
         let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(generation);
         match before {
-            Some(before) if before != generation => Err(away("the connection was lost, and is there again")),
+            Some(before) if before != generation => Err(away("the connection was lost and restored")),
             _ => Ok(()),
         }
     }
@@ -57,13 +57,14 @@ pub(super) struct Core {
     pub(super) subjects: Subjects,
     pub(super) context: Context,
     client: Client,
-    link: watch::Receiver<Link>,
+    link: watch::Receiver<Connection>,
     pub(super) permits: Semaphore,
     pub(super) cursor: Mutex<Option<Cursor>>,
-    /// Which connections were told of, to those who read and to those who ask for bounds.
+    /// The connections that were reported to readers, and to callers of `bounds`.
     pub(super) shown_to_readers: Shown,
     pub(super) shown_in_bounds: Shown,
-    /// The last connection over which somebody has seen what the stream holds; the first has nothing to hide.
+    /// The last connection over which `bounds` succeeded. The first connection has nothing to report, so this begins
+    /// with 1.
     pub(super) seen: AtomicU64,
     prepared: Mutex<Option<Arc<Prepared>>>,
 }
@@ -76,9 +77,9 @@ impl Core {
             .thread_name("dialback-nats")
             .enable_all()
             .build()
-            .map_err(|error| engine(format_args!("no threads: {error}")))?;
+            .map_err(|error| engine(format_args!("cannot create threads: {error}")))?;
         let servers = options.addresses()?;
-        let (changed, link) = watch::channel(Link { generation: 0, is_up: false });
+        let (changed, link) = watch::channel(Connection { generation: 0, is_up: false });
         let changed = Arc::new(changed);
         let mut connecting = ConnectOptions::new()
             .name(&options.name)
@@ -95,7 +96,7 @@ impl Core {
             connecting = connecting.add_root_certificates(file.clone());
         }
         let client = runtime.block_on(connecting.connect(servers)).map_err(engine)?;
-        // Builds what runs beside it.
+        // The context starts tasks, which need the runtime.
         let inside = runtime.enter();
         let context = ContextBuilder::new()
             .timeout(options.patience)
@@ -119,23 +120,23 @@ impl Core {
         })
     }
 
-    /// Drives it on the calling thread.
+    /// Runs the future on the calling thread.
     pub(super) fn run<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.as_ref().expect("taken by drop alone").block_on(future)
     }
 
-    /// The number of the connection that is up.
+    /// Returns the generation of the connection, and waits up to `at_most` for one.
     pub(super) async fn connected(&self, at_most: Duration) -> Result<u64, StreamError> {
         let mut link = self.link.clone();
         let up = timeout(at_most, link.wait_for(|link| link.is_up)).await;
-        let up = up.map_err(|_| away("there is no connection to the server"))?;
-        up.map(|link| link.generation).map_err(|_| away("the client has ended"))
+        let up = up.map_err(|_| away("no connection to the server"))?;
+        up.map(|link| link.generation).map_err(|_| away("the client has stopped"))
     }
 
-    /// Ends when that connection has ended.
+    /// Waits until the connection with this generation is lost.
     pub(super) async fn lost(&self, generation: u64) {
         let mut link = self.link.clone();
-        // The client has ended where this fails.
+        // An error means that the client has stopped.
         let _ = link.wait_for(|link| !link.is_up || link.generation != generation).await;
     }
 
@@ -144,9 +145,9 @@ impl Core {
         !link.is_up || link.generation != generation
     }
 
-    /// What the stream was when this connection began, or since it was last doubted.
+    /// Returns what was found on the server, looked up once a connection and again after [`doubt`](Self::doubt).
     pub(super) async fn prepared(&self) -> Result<Arc<Prepared>, StreamError> {
-        // One that has never been there may take a while.
+        // The first connection may take longer than a reconnection.
         let at_most = if self.link.borrow().generation == 0 { self.options.patience } else { GRACE };
         let generation = self.connected(at_most).await?;
         let mut held = self.prepared.lock().await;
@@ -158,7 +159,7 @@ impl Core {
         let prepared = Arc::new(setup::prepare(self, generation).await?);
         if is_first {
             let facts = self.facts(&prepared);
-            info!(version = %facts.version, replicas = facts.replicas, incarnation = prepared.incarnation, "the fleet's stream");
+            info!(version = %facts.version, replicas = facts.replicas, incarnation = prepared.incarnation, "found the fleet's stream");
             for warning in facts.warnings() {
                 warn!("{warning}");
             }
@@ -167,7 +168,7 @@ impl Core {
         Ok(prepared)
     }
 
-    /// The stream may not be there any more.
+    /// Makes the next call look up the stream again, because it may have been deleted.
     pub(super) async fn doubt(&self) {
         *self.prepared.lock().await = None;
     }
@@ -183,7 +184,7 @@ impl Core {
 }
 
 impl Drop for Core {
-    /// Does not wait, which a runtime that is dropped on another's thread would panic about.
+    /// Shuts the runtime down in the background. A runtime that is dropped on a thread of another runtime would panic.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -191,16 +192,16 @@ impl Drop for Core {
     }
 }
 
-fn note(changed: &watch::Sender<Link>, event: &Event) {
+fn note(changed: &watch::Sender<Connection>, event: &Event) {
     match event {
         Event::Connected => {
-            changed.send_modify(|link| *link = Link { generation: link.generation + 1, is_up: true });
+            changed.send_modify(|link| *link = Connection { generation: link.generation + 1, is_up: true });
             info!("connected to NATS");
         }
         Event::Disconnected => {
             changed.send_modify(|link| link.is_up = false);
-            warn!("the connection to NATS is gone");
+            warn!("lost the connection to NATS: reconnecting");
         }
-        event => warn!(%event, "NATS"),
+        event => warn!(%event, "the NATS client reports an event"),
     }
 }

@@ -1,5 +1,5 @@
-//! Reading on from a position: a consumer on the server that is kept from call to call, and made anew whenever anything about it
-//! is in doubt.
+//! Reads messages after a position. The consumer on the server is kept from call to call, and created again whenever
+//! its state is in doubt.
 
 use super::bounds;
 use super::core::Core;
@@ -12,38 +12,38 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::warn;
 
-/// What is asked of the server in one request, and lies here unread at most: twice that. More than the largest message that a
-/// server takes unless it is set up for more, else it would never come.
+/// The limits of one request to the server. The client buffers up to twice as much. The byte limit exceeds the largest
+/// message that a server accepts by default, because a larger message would never arrive.
 const AHEAD_MESSAGES: usize = 4096;
 const AHEAD_BYTES: usize = 16 << 20;
 
-/// A server that says nothing for two of these is taken for dead.
+/// The interval of the server's heartbeats. After two missing heartbeats the server counts as dead.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
-/// How long a request for messages stands.
+/// How long a request for messages stays open.
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// How long a consumer that nobody asks stays on the server.
+/// How long the server keeps a consumer without requests.
 const ORPHAN: Duration = Duration::from_secs(60);
 
-/// A consumer that has delivered everything up to a position.
+/// A consumer that has delivered all messages up to a position.
 pub(super) struct Cursor {
     after: Position,
     generation: u64,
-    /// How many it has delivered.
+    /// The number of messages that it has delivered.
     delivered: u64,
     messages: pull::Stream,
 }
 
-/// What a consumer delivered at once.
+/// The messages of one read.
 #[derive(Default)]
-struct Batch {
+struct Received {
     deliveries: Vec<Delivery>,
-    /// How many were delivered before the first that does not follow the one before it.
+    /// The number of deliveries before the first gap between two positions.
     before_gap: Option<usize>,
-    /// Where that one is.
+    /// The position before that gap.
     gap: Position,
-    /// Something went wrong behind what is here.
+    /// Whether reading failed after these messages.
     is_broken: bool,
 }
 
@@ -65,7 +65,8 @@ pub(super) async fn consume(
     if core.is_lost(generation) {
         return Err(away("the connection was lost"));
     }
-    // Between two of ours there may be others', or something that was taken away before it was read.
+    // A gap is an error only if the part of the stream without gaps begins after it: then messages were removed before
+    // they were read.
     if let Some(before) = batch.before_gap {
         let first = bounds::first(&bounds::ask(core).await?).await?;
         if first.0 > batch.gap.0 + 1 {
@@ -93,7 +94,7 @@ async fn open(core: &Core, after: Position, generation: u64) -> Result<Cursor, S
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.0 + 1 },
         ack_policy: AckPolicy::None,
-        // What it has delivered is known here: nothing of it has to outlive the server.
+        // The position is kept here, so the consumer need not survive the server.
         memory_storage: true,
         num_replicas: 1,
         inactive_threshold: ORPHAN,
@@ -113,9 +114,9 @@ async fn open(core: &Core, after: Position, generation: u64) -> Result<Cursor, S
 }
 
 impl Cursor {
-    /// Waits for the first, and takes what is there already behind it.
-    async fn read(&mut self, core: &Core, limit: usize, wait: Duration) -> Result<Batch, StreamError> {
-        let mut batch = Batch::default();
+    /// Waits for the first message, and takes the messages that are already buffered after it.
+    async fn read(&mut self, core: &Core, limit: usize, wait: Duration) -> Result<Received, StreamError> {
+        let mut batch = Received::default();
         let mut bytes = 0;
         let Ok(mut next) = timeout(wait, self.messages.next()).await else { return Ok(batch) };
         let mut before = self.after;
@@ -128,13 +129,15 @@ impl Cursor {
                     return Ok(batch);
                 }
             };
-            let Ok(info) = message.info() else { return Err(away("a message without a place in the stream")) };
+            let Ok(info) = message.info() else {
+                return Err(away("the server sent a message without its position in the stream"));
+            };
             let position = Position(info.stream_sequence);
-            // One of the consumer's own messages was lost on its way here.
+            // A message was lost between the server and this client.
             if info.consumer_sequence != self.delivered + 1 {
                 batch.is_broken = true;
                 return if batch.deliveries.is_empty() {
-                    Err(away("a message was lost on its way"))
+                    Err(away("a message was lost between the server and this client"))
                 } else {
                     Ok(batch)
                 };
@@ -149,12 +152,12 @@ impl Cursor {
                 bytes += message.payload.len();
                 batch.deliveries.push(Delivery { position, subject, payload: message.payload.to_vec() });
             } else {
-                warn!(%position, "a message of the fleet's stream is in no partition");
+                warn!(%position, "ignored a message of the fleet's stream, because its subject is in no partition");
             }
             if bytes >= limit {
                 return Ok(batch);
             }
-            // Without the runtime's budget, after which everything seems to be empty.
+            // Unconstrained: once the runtime's budget is used up, the stream would always seem empty.
             match tokio::task::unconstrained(self.messages.next()).now_or_never() {
                 Some(there) => next = there,
                 None => return Ok(batch),
@@ -164,5 +167,5 @@ impl Cursor {
 }
 
 fn ended(error: Option<async_nats::error::Error<MessagesErrorKind>>) -> StreamError {
-    error.map_or_else(|| away("the consumer ended"), away)
+    error.map_or_else(|| away("the server ended the consumer"), away)
 }

@@ -1,4 +1,4 @@
-//! What the client says, in the words of a stream.
+//! Converts errors of the NATS client to [`StreamError`].
 
 use crate::fleet::StreamError;
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind};
@@ -16,7 +16,8 @@ pub(super) fn engine(what: impl Display) -> StreamError {
     StreamError::Engine(what.to_string())
 }
 
-/// What JetStream answered. Whether it is there now, and has a leader, changes; so does a stream that will be made again.
+/// Converts an error that `JetStream` answered. Conditions that pass count as unreachable: a missing leader,
+/// `JetStream` not running yet, or a missing stream, which is created again.
 pub(super) fn answered(error: &ApiError) -> StreamError {
     let passes = error.code() == 503
         || matches!(

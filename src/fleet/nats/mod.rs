@@ -1,4 +1,4 @@
-//! NATS JetStream as the stream of a fleet.
+//! NATS `JetStream` as the stream of a fleet.
 //!
 //! ```text
 //! <prefix>.config        configurations                      \ one JetStream stream,
@@ -6,12 +6,13 @@
 //! <STREAM>_SNAPSHOTS     an object store's bucket with one object, `snapshot`
 //! ```
 //!
-//! The stream is made where it is not, and looked at again with each new connection: another one of that name, or one made for
-//! another number of partitions, is refused. Messages leave it by [`Stream::truncate`] alone; its last configuration stays, since
-//! the server compares with it what [`Stream::publish_after`] expects.
+//! The stream is created if it does not exist, and checked again with each new connection. A stream with that name is
+//! rejected if it is not a fleet's, or has another number of partitions. Only [`Stream::truncate`] removes messages. It
+//! keeps the last configuration, because the server compares with it what [`Stream::publish_after`] expects.
 //!
-//! JetStream acknowledges before it syncs, unless the server has `sync_interval: always`, so an acknowledgement is not worth
-//! more than the server's power supply: see [`Syncing`]. What a restored or rolled-back server has lost, nodes publish again.
+//! `JetStream` acknowledges before it syncs, unless the server has `sync_interval: always`. A power failure of the
+//! server can then lose acknowledged messages: see [`Syncing`]. Nodes publish again what a restored or rolled-back
+//! server has lost.
 
 mod bounds;
 mod core;
@@ -33,29 +34,29 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A connection to a NATS server, or to a cluster of them, that comes back by itself.
+/// A connection to a NATS server or cluster, which reconnects automatically.
 ///
-/// Brings two threads. Calls block: from a thread of an async runtime, make them where that may be blocked. None waits longer
-/// than [`NatsOptions::patience`] for the server to do the next thing ([`Stream::consume`]: that and what it was told to wait);
-/// while there is no connection any more they fail after a fifth of a second.
+/// It runs two threads. Calls block, so an async program must make them on threads that may block. No call waits longer
+/// than [`NatsOptions::patience`] for one answer of the server; [`Stream::consume`] also waits for its own `wait`.
+/// While a lost connection is not restored, calls fail after a fifth of a second.
 #[derive(Clone)]
 pub struct NatsStream {
     core: Arc<Core>,
 }
 
 impl NatsStream {
-    /// Begins to connect. A server that is away is not an error: it is tried for until it is there.
+    /// Starts to connect. An unreachable server is not an error: the client tries again until it is reachable.
     ///
     /// # Errors
-    /// [`StreamError::Engine`]: the options cannot be.
+    /// Returns [`StreamError::Engine`] if the options are invalid.
     pub fn new(options: NatsOptions) -> Result<Self, StreamError> {
         Ok(Self { core: Arc::new(Core::start(options)?) })
     }
 
-    /// What the server says of itself, and makes the stream where there is none.
+    /// Returns what the server reports about itself. Creates the stream if it does not exist.
     ///
     /// # Errors
-    /// It is away, or its stream is not ours.
+    /// Returns an error if the server is unreachable, or if its stream is not this fleet's.
     pub fn server(&self) -> Result<ServerFacts, StreamError> {
         self.core.run(self.core.server())
     }

@@ -1,4 +1,4 @@
-//! Where the server is, and what of it is ours.
+//! The options of a connection to NATS.
 
 use super::Syncing;
 use super::error::engine;
@@ -10,28 +10,28 @@ use std::time::Duration;
 /// How a node reaches the stream. All nodes of a fleet must agree on `stream`, `prefix` and `partitions`.
 #[derive(Clone)]
 pub struct NatsOptions {
-    /// URLs, with commas between them: `nats://host:4222`, `tls://user:password@host:4222`.
+    /// The URLs of the servers, separated by commas: `nats://host:4222`, `tls://user:password@host:4222`.
     pub servers: String,
-    /// What this node calls itself to the server.
+    /// The node's name, as the server shows it.
     pub name: String,
-    /// The name of the stream; that of the bucket is this and `_SNAPSHOTS`.
+    /// The name of the stream. The bucket of the snapshots has this name, followed by `_SNAPSHOTS`.
     pub stream: String,
-    /// What all subjects begin with.
+    /// The prefix of all subjects.
     pub prefix: String,
-    /// How many partitions there are, fewer than 32,768.
+    /// The number of partitions, from 1 to 32,768.
     pub partitions: u16,
-    /// How many servers of a cluster keep the stream, where this node makes it.
+    /// The number of servers in a cluster that keep the stream, if this node creates it.
     pub replicas: usize,
-    /// How long the server may take for one thing.
+    /// How long the server may take for one answer.
     pub patience: Duration,
-    /// What is known of when the server syncs.
+    /// When the server syncs, as far as it is known.
     pub syncing: Syncing,
-    /// A file of the authorities that sign the server's certificate, besides those of the system.
+    /// A file of certificate authorities for the server's certificate, in addition to those of the system.
     pub authorities: Option<PathBuf>,
 }
 
 impl NatsOptions {
-    /// One stream of 64 partitions, on one server.
+    /// Returns the options for one stream of 64 partitions, on one server.
     pub fn new(servers: impl Into<String>) -> Self {
         Self {
             servers: servers.into(),
@@ -46,27 +46,27 @@ impl NatsOptions {
         }
     }
 
-    /// The bucket of the snapshots.
+    /// Returns the name of the bucket for snapshots.
     pub(super) fn bucket(&self) -> String {
         format!("{}_SNAPSHOTS", self.stream)
     }
 
-    /// Whether they can be, without a word to the server.
+    /// Checks the options without contacting the server.
     ///
     /// # Errors
-    /// [`StreamError::Engine`]: what cannot be.
+    /// Returns [`StreamError::Engine`] with the first invalid option.
     pub fn check(&self) -> Result<(), StreamError> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let wrong = if self.stream.is_empty() || !self.stream.chars().all(is_plain) {
-            "the stream's name has letters, digits, - and _"
+            "invalid stream name: use letters, digits, - and _"
         } else if self.prefix.is_empty()
             || !self.prefix.split('.').all(|part| !part.is_empty() && part.chars().all(is_plain))
         {
-            "the prefix has letters, digits, - and _, with dots between them"
+            "invalid prefix: use letters, digits, - and _, separated by dots"
         } else if self.partitions == 0 || self.partitions > 1 << 15 {
-            "there are 1 to 32,768 partitions"
+            "invalid number of partitions: use 1 to 32768"
         } else if !(1..=5).contains(&self.replicas) {
-            "JetStream keeps 1 to 5 replicas"
+            "invalid number of replicas: use 1 to 5"
         } else {
             return self.addresses().map(drop);
         };
@@ -75,7 +75,7 @@ impl NatsOptions {
 
     pub(super) fn addresses(&self) -> Result<Vec<ServerAddr>, StreamError> {
         let addresses = self.servers.split(',').map(|server| server.trim().parse());
-        // The text of the error would show a password.
-        addresses.collect::<Result<_, _>>().map_err(|_| engine("a server's address is no host:port and no URL"))
+        // The parser's error could quote a password.
+        addresses.collect::<Result<_, _>>().map_err(|_| engine("invalid server address: use host:port or a URL"))
     }
 }

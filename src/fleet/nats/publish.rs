@@ -1,4 +1,4 @@
-//! Messages on their way to the server: many under way at once, never more than the client can hold.
+//! Publishes messages: many at once, but never more than the client can hold.
 
 use super::bounds;
 use super::core::{Core, IN_FLIGHT};
@@ -16,10 +16,11 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How many one call has under way. Some calls can be under way at once, and none holds a part of what another waits for.
+/// The maximum number of unacknowledged messages of one call. Several calls can run at once, and none waits for permits
+/// while it holds others.
 const WINDOW: usize = IN_FLIGHT / 4;
 
-/// How long the server may take to order one message: everything that a node commits waits behind it.
+/// How long the server may take to acknowledge a configuration. All commits of the node wait for it.
 const ORDERING: Duration = Duration::from_secs(2);
 
 pub(super) async fn publish(core: &Core, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
@@ -32,10 +33,10 @@ pub(super) async fn publish(core: &Core, messages: &[(Subject, Vec<u8>)]) -> Res
 async fn send(core: &Core, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
     let generation = core.prepared().await?.generation;
     let window = messages.len().min(WINDOW);
-    // All that this call will ever hold, at once: calls that each held some and waited for more would wait for ever.
+    // All permits of the call at once. Calls that each held some and waited for more would deadlock.
     let permits = core.permits.acquire_many(u32::try_from(window).expect("a small bound"));
     let permits = timeout(core.options.patience, permits).await;
-    let _permits = permits.map_err(|_| away("too much is under way"))?;
+    let _permits = permits.map_err(|_| away("too many messages are waiting for an acknowledgement"))?;
     let mut under_way =
         UnderWay { core, waiting: VecDeque::with_capacity(window), lost: Box::pin(core.lost(generation)) };
     let mut last = Position::START;
@@ -73,18 +74,20 @@ async fn send_after(core: &Core, subject: Subject, message: &[u8], last: Positio
     let waiting = VecDeque::from([sent.map_err(|error| publishing(&error))?]);
     let mut under_way = UnderWay { core, waiting, lost: Box::pin(core.lost(generation)) };
     let answer = timeout(ORDERING.min(core.options.patience), under_way.acknowledged()).await;
-    answer.unwrap_or_else(|_| Err(away("the server does not answer")))
+    answer.unwrap_or_else(|_| Err(away("the server did not acknowledge in time")))
 }
 
 fn name(core: &Core, subject: Subject) -> Result<async_nats::Subject, StreamError> {
-    core.subjects.name(subject).ok_or_else(|| engine("there are not that many partitions"))
+    core.subjects
+        .name(subject)
+        .ok_or_else(|| engine("the partition does not exist: use the same number of partitions on all nodes"))
 }
 
-/// What was sent and not acknowledged, oldest first.
+/// Messages that were sent and not yet acknowledged, oldest first.
 struct UnderWay<'a, Lost> {
     core: &'a Core,
     waiting: VecDeque<PublishAckFuture>,
-    /// Ends with the connection: an acknowledgement that was on its way then never comes.
+    /// Completes when the connection is lost: outstanding acknowledgements then never arrive.
     lost: Pin<Box<Lost>>,
 }
 
@@ -93,16 +96,19 @@ impl<Lost: Future<Output = ()>> UnderWay<'_, Lost> {
         let Some(oldest) = self.waiting.pop_front() else { return Ok(Position::START) };
         let acknowledgement = match select(oldest.into_future(), self.lost.as_mut()).await {
             Either::Left((acknowledgement, _)) => acknowledgement.map_err(|error| publishing(&error))?,
-            Either::Right(_) => return Err(away("the connection was lost before the server had acknowledged")),
+            Either::Right(_) => return Err(away("the connection was lost before the server acknowledged")),
         };
         if acknowledgement.stream != self.core.options.stream {
-            return Err(engine(format_args!("the stream {} takes our subjects", acknowledgement.stream)));
+            return Err(engine(format_args!(
+                "another stream, {}, receives this fleet's subjects: choose another prefix",
+                acknowledgement.stream
+            )));
         }
         Ok(Position(acknowledgement.sequence))
     }
 }
 
-/// Nobody answers for a subject whose stream was deleted: it is looked for the next time.
+/// Looks up the stream again next time if the call failed: a deleted stream's subjects get no answer.
 async fn settle(core: &Core, done: Result<Position, StreamError>) -> Result<Position, StreamError> {
     if matches!(done, Err(StreamError::Away(_))) {
         core.doubt().await;

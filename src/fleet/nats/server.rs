@@ -1,21 +1,22 @@
-//! What a server says of itself, and what that means for an acknowledgement.
+//! The facts that a NATS server reports about itself, and their meaning for its acknowledgements.
 
 use serde_json::Value;
 use std::time::Duration;
 
-/// When a server syncs what it acknowledged. It tells that on its monitoring port (`/varz`), and to no client.
+/// When a server syncs acknowledged messages. The server reports it on its monitoring port (`/varz`), but not to
+/// clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Syncing {
-    /// Nobody asked.
+    /// It is not known.
     Unknown,
     /// Before it acknowledges.
     Always,
-    /// Up to this long afterwards.
+    /// Up to this long after it acknowledges.
     Within(Duration),
 }
 
 impl Syncing {
-    /// Reads what a server's `/varz` says. [`Unknown`](Self::Unknown) where it says nothing.
+    /// Reads the setting from a server's `/varz` page. Returns [`Unknown`](Self::Unknown) if the page does not have it.
     pub fn from_varz(text: &str) -> Self {
         let Ok(page) = serde_json::from_str::<Value>(text) else { return Self::Unknown };
         let config = &page["jetstream"]["config"];
@@ -27,43 +28,48 @@ impl Syncing {
     }
 }
 
-/// What a server says of itself.
+/// The facts that a server reports about itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerFacts {
-    /// Its version.
+    /// The server's version.
     pub version: String,
-    /// How many servers keep the stream.
+    /// The number of servers that keep the stream.
     pub replicas: usize,
-    /// What the operator asked it besides.
+    /// When the server syncs, as the node's options say.
     pub syncing: Syncing,
 }
 
 impl ServerFacts {
-    /// What its operator should know, in sentences.
+    /// Returns warnings for the server's operator.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let loses =
-            "a power failure there loses acknowledged messages; nodes publish theirs again from their own stores";
+        let loses = "a power failure of the server loses acknowledged messages, \
+                     which the nodes publish again from their own stores";
         if self.syncing != Syncing::Always && self.is_before(2, 10) {
             warnings.push(format!(
-                "NATS {} cannot sync before it acknowledges (`sync_interval`, from 2.10 on): {loses}",
+                "NATS {} cannot sync before it acknowledges: {loses}. \
+                 Update it to 2.10 or later, and set `sync_interval: always`",
                 self.version
             ));
         } else {
             match self.syncing {
                 Syncing::Always => {}
                 Syncing::Within(interval) => warnings.push(format!(
-                    "NATS syncs up to {} s after it acknowledged: {loses}. Set `sync_interval: always` in its block `jetstream`",
+                    "NATS syncs up to {} s after it acknowledged: {loses}. \
+                     Set `sync_interval: always` in the server's block `jetstream`",
                     interval.as_secs_f64()
                 )),
                 Syncing::Unknown => warnings.push(format!(
-                    "NATS acknowledges before it syncs unless `sync_interval: always` is set, and tells that on its monitoring \
-                     port only: without it {loses}"
+                    "NATS acknowledges before it syncs unless `sync_interval: always` is set, \
+                     and reports the setting on its monitoring port only. Without the setting, {loses}"
                 )),
             }
         }
         if self.replicas < 2 {
-            warnings.push("one server keeps the stream: while it is away, configurations are refused".into());
+            warnings.push(
+                "only one server keeps the stream: while it is unreachable, changes of the configuration are rejected"
+                    .into(),
+            );
         }
         warnings
     }
@@ -86,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_may_lose_what_it_acknowledged_is_warned_of() {
+    fn a_server_that_can_lose_acknowledged_messages_gets_a_warning() {
         assert_eq!(warnings("2.14.6", 3, Syncing::Always), "");
         assert!(warnings("2.14.6", 1, Syncing::Always).contains("one server"));
         assert!(warnings("2.14.6", 3, Syncing::Within(Duration::from_secs(120))).contains("up to 120 s"));
@@ -96,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_monitoring_page_is_read() {
+    fn the_sync_setting_is_read_from_the_monitoring_page() {
         let page =
             |config: &str| Syncing::from_varz(&format!(r#"{{"version":"2.14.6","jetstream":{{"config":{config}}}}}"#));
         assert_eq!(page(r#"{"sync_interval":120000000000,"sync_always":true}"#), Syncing::Always);

@@ -1,4 +1,4 @@
-//! Our stream and our bucket on a server: made where they are not, refused where they are another's.
+//! The fleet's stream and bucket on a server: created if they do not exist, rejected if they are not this fleet's.
 
 use super::core::Core;
 use super::error::{away, engine, getting};
@@ -8,10 +8,10 @@ use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, G
 use async_nats::jetstream::object_store::{self, ObjectStore};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 
-/// How far the layout of subjects and messages has come. Another one is another stream.
+/// The version of the layout of subjects and messages. A stream has one version.
 const FORMAT: u32 = 1;
 
-/// What was found at the other end of a connection.
+/// The stream and the bucket that a connection's server has.
 pub(super) struct Prepared {
     pub(super) generation: u64,
     pub(super) bucket: ObjectStore,
@@ -37,7 +37,8 @@ pub(super) async fn prepare(core: &Core, generation: u64) -> Result<Prepared, St
     Ok(Prepared { generation, bucket, incarnation, replicas })
 }
 
-/// Which stream it is: when it was made, in nanoseconds, which survives the server's restart and a cluster's change of leader.
+/// Returns the identity of the stream: its creation time in nanoseconds. It survives a restart of the server and a
+/// change of the cluster's leader.
 pub(super) fn incarnation(info: &Info) -> u64 {
     u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or_default()
 }
@@ -46,10 +47,10 @@ fn wanted(core: &Core) -> Config {
     Config {
         name: core.options.stream.clone(),
         subjects: core.subjects.all(),
-        // Metadata would say it better, and servers before 2.10 do not keep any.
+        // Metadata would suit better, but servers before 2.10 do not keep it.
         description: Some(format!("dialback fleet, format {FORMAT}, partitions {}", core.options.partitions)),
         retention: RetentionPolicy::Limits,
-        // What is full refuses: a message that made room for another would be gone without a word.
+        // A full stream rejects new messages, instead of removing old ones unnoticed.
         discard: DiscardPolicy::New,
         storage: StorageType::File,
         num_replicas: core.options.replicas,
@@ -57,32 +58,36 @@ fn wanted(core: &Core) -> Config {
     }
 }
 
-/// What keeps a stream that is there from being ours. An operator may have changed what is not in here, such as replicas.
+/// Returns the reason why a stream cannot be this fleet's. Settings that are not compared here, such as replicas, may
+/// be changed by an operator.
 fn wrong(found: &Config, wanted: &Config) -> Option<String> {
     if found.description != wanted.description {
         let found = found.description.as_deref().unwrap_or("nothing");
-        return Some(format!("it says {found}, not {}", wanted.description.as_deref().unwrap_or_default()));
+        return Some(format!(
+            "its description is `{found}`, not `{}`",
+            wanted.description.as_deref().unwrap_or_default()
+        ));
     }
     let mut subjects = found.subjects.clone();
     subjects.sort_unstable();
     let mut own = wanted.subjects.clone();
     own.sort_unstable();
     if subjects != own {
-        return Some(format!("it takes {}", subjects.join(", ")));
+        return Some(format!("its subjects are {}", subjects.join(", ")));
     }
     if found.retention != RetentionPolicy::Limits || found.max_messages_per_subject > 0 || !found.max_age.is_zero() {
-        return Some("it forgets messages by itself".into());
+        return Some("its settings remove messages (retention, max_age or max_msgs_per_subject)".into());
     }
     if found.discard != DiscardPolicy::New && (found.max_bytes > 0 || found.max_messages > 0) {
-        return Some("it drops the oldest messages where it is full".into());
+        return Some("it removes its oldest messages when it is full (set discard to new)".into());
     }
     (found.no_ack || found.sealed || found.deny_purge || found.mirror.is_some())
-        .then(|| "it acknowledges nothing, is sealed or a mirror, or cannot be purged".into())
+        .then(|| "it does not acknowledge, is sealed, is a mirror, or denies purges".into())
 }
 
 async fn bucket(core: &Core) -> Result<ObjectStore, StreamError> {
     let name = core.options.bucket();
-    // Asked for as the stream that it is: the error for a bucket hides whether there is none or no answer.
+    // Look up the bucket's stream: the error for a bucket does not distinguish a missing bucket from a missing answer.
     match core.context.get_stream(format!("OBJ_{name}")).await {
         Ok(_) => core.context.get_object_store(&name).await.map_err(away),
         Err(error) if is_missing(&error) => {
@@ -102,12 +107,13 @@ fn is_missing(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-/// Of two nodes that make it at once both succeed, unless they want different ones.
+/// Converts the error of creating the stream. If two nodes create it at once, both succeed unless they request
+/// different settings.
 fn making(error: &CreateStreamError) -> StreamError {
     match error.kind() {
         CreateStreamErrorKind::TimedOut
         | CreateStreamErrorKind::Response
         | CreateStreamErrorKind::JetStreamUnavailable => away(error),
-        _ => engine(format_args!("the stream cannot be made: {error}")),
+        _ => engine(format_args!("cannot create the stream: {error}")),
     }
 }

@@ -1,4 +1,5 @@
-//! Snapshots in the object store: in chunks, with a digest, the old one gone once the new one is whole.
+//! Snapshots in the object store: written in chunks with a digest. The old one is removed after the new one is
+//! complete.
 
 use super::core::Core;
 use super::error::{away, engine, getting, purging, reading};
@@ -16,7 +17,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::timeout;
 
 const NAME: &str = "snapshot";
-/// Of what is acknowledged at once; below the largest message that a server takes.
+/// The size of a chunk, which the server acknowledges as one message. It is below the largest message that a server
+/// accepts.
 const CHUNK: usize = 256 << 10;
 const POSITION: &str = "position";
 const INCARNATION: &str = "incarnation";
@@ -37,7 +39,7 @@ pub(super) async fn write(core: &Core, at: Position, content: &mut dyn Read) -> 
     drop_orphans(core, before, &put.nuid).await
 }
 
-/// Where in the bucket's own stream the snapshot before was complete.
+/// Returns the position, in the bucket's own stream, at which the previous snapshot was complete; 0 if there is none.
 async fn last_written(core: &Core) -> Result<u64, StreamError> {
     let bucket = bucket(core).await?;
     match bucket.get_last_raw_message_by_subject(&format!("$O.{}.M.*", core.options.bucket())).await {
@@ -47,8 +49,8 @@ async fn last_written(core: &Core) -> Result<u64, StreamError> {
     }
 }
 
-/// Removes the chunks of writers that never came to an end. One that has added nothing since the snapshot before was complete
-/// never will.
+/// Removes the chunks of writers that did not finish. A writer that has added nothing since the previous snapshot was
+/// complete counts as dead.
 async fn drop_orphans(core: &Core, before: u64, own: &str) -> Result<(), StreamError> {
     let bucket = bucket(core).await?;
     let chunks = format!("$O.{}.C.", core.options.bucket());
@@ -61,7 +63,7 @@ async fn drop_orphans(core: &Core, before: u64, own: &str) -> Result<(), StreamE
         match bucket.get_last_raw_message_by_subject(&subject).await {
             Ok(last) if last.sequence > before => {}
             Ok(_) => drop(bucket.purge().filter(subject).await.map_err(|error| purging(&error))?),
-            // Another removed it meanwhile.
+            // Another node removed it meanwhile.
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
             Err(error) => return Err(reading(&error)),
         }
@@ -82,16 +84,16 @@ pub(super) async fn read(core: &Arc<Core>) -> Result<Option<Snapshot>, StreamErr
         Err(error) => return Err(away(error)),
     };
     let said = |key: &str| object.info.metadata.get(key).and_then(|text| text.parse::<u64>().ok());
-    // One of a stream that was deleted says nothing of this one's positions.
+    // The positions of a deleted stream say nothing about this stream.
     if said(INCARNATION) != Some(prepared.incarnation) {
         return Ok(None);
     }
-    let at = said(POSITION).ok_or_else(|| engine("a snapshot without a position"))?;
+    let at = said(POSITION).ok_or_else(|| engine("the snapshot has no position"))?;
     let reader = Reader { core: Arc::clone(core), object, has_failed: false };
     Ok(Some(Snapshot { at: Position(at), content: Box::new(BufReader::with_capacity(CHUNK, reader)) }))
 }
 
-/// Blocks the thread that drives it, which is the caller's.
+/// Reads from a blocking source, on the caller's thread.
 struct Blocking<'a>(&'a mut dyn Read);
 
 impl AsyncRead for Blocking<'_> {
@@ -109,18 +111,20 @@ struct Reader {
 }
 
 impl Read for Reader {
-    /// Fails at the end where the digest is another, and where the next part does not come in time: chunks of an object that
-    /// another has replaced never do.
+    /// Fails at the end if the digest is wrong, and earlier if the next part does not arrive in time. The chunks of a
+    /// replaced snapshot never arrive.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        // The object would begin from its beginning.
+        // After a failure, the object would read from its beginning again.
         if self.has_failed {
-            return Err(io::Error::other("the snapshot was cut short"));
+            return Err(io::Error::other("the snapshot is truncated: read it again"));
         }
         let mut into = ReadBuf::new(into);
         let object = &mut self.object;
         let reading = poll_fn(|cx| Pin::new(&mut *object).poll_read(cx, &mut into));
         let done = self.core.run(async { timeout(self.core.options.patience, reading).await });
-        let done = done.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the snapshot does not go on")));
+        let done = done.unwrap_or_else(|_| {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the next part of the snapshot did not arrive in time"))
+        });
         self.has_failed = done.is_err();
         done.map(|()| into.filled().len())
     }

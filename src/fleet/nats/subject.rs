@@ -1,13 +1,13 @@
-//! The names of subjects.
+//! The names of the stream's subjects.
 
 use crate::fleet::Subject;
 
-/// Names and reads the subjects below one prefix.
+/// Writes and parses the names of subjects with one prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Subjects {
     configuration: String,
     calls: String,
-    /// Of every partition, ready to be sent.
+    /// The name of each partition's subject, ready to be sent.
     partitions: Vec<async_nats::Subject>,
 }
 
@@ -18,7 +18,7 @@ impl Subjects {
         Self { configuration: format!("{prefix}.config"), calls, partitions }
     }
 
-    /// Nothing for a partition that there is not.
+    /// Returns the name of a subject, or `None` if its partition does not exist.
     pub(super) fn name(&self, subject: Subject) -> Option<async_nats::Subject> {
         match subject {
             Subject::Configuration => Some(self.configuration.as_str().into()),
@@ -30,7 +30,7 @@ impl Subjects {
         &self.configuration
     }
 
-    /// Nothing where it is the name of none.
+    /// Parses the name of a subject. Returns `None` if it is none of this fleet's.
     pub(super) fn read(&self, name: &str) -> Option<Subject> {
         if name == self.configuration {
             return Some(Subject::Configuration);
@@ -39,12 +39,12 @@ impl Subjects {
         (usize::from(partition) < self.partitions.len()).then_some(Subject::Calls(partition))
     }
 
-    /// All calls.
+    /// Returns the pattern that matches the subjects of all partitions.
     pub(super) fn calls(&self) -> String {
         format!("{}*", self.calls)
     }
 
-    /// What the stream takes.
+    /// Returns the subjects that the stream receives.
     pub(super) fn all(&self) -> Vec<String> {
         vec![self.configuration.clone(), self.calls()]
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_named_is_read() {
+    fn subject_names_round_trip_and_foreign_names_are_rejected() {
         let subjects = Subjects::below("a.b", 10);
         for subject in [Subject::Configuration, Subject::Calls(0), Subject::Calls(9)] {
             let name = subjects.name(subject).expect("there is one");

@@ -1,20 +1,21 @@
-//! How a writer wakes the keeper: a flag, and a system call only when the keeper sleeps.
+//! Wakes the keeper from a writer: a flag, and a system call only if the keeper sleeps.
 
 use crate::sync::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 use std::thread::Thread;
 
+/// Wakes the keeper thread of a history.
 #[derive(Default)]
-pub(crate) struct Bell {
+pub(crate) struct Waker {
     asleep: AtomicBool,
     keeper: OnceLock<Thread>,
 }
 
-impl Bell {
+impl Waker {
     /// Wakes the keeper, if there is one and it sleeps.
-    pub(crate) fn ring(&self) {
-        // SeqCst here and in `sleep_unless`: either the keeper sees the work, or this sees that it sleeps. Should both
-        // be missed after all, the keeper wakes by itself before long.
+    pub(crate) fn wake(&self) {
+        // SeqCst here and in `sleep_unless`: either the keeper sees the work, or this load sees that the keeper sleeps.
+        // If both fail all the same, the keeper wakes after its timeout.
         if self.asleep.load(Ordering::SeqCst)
             && self.asleep.swap(false, Ordering::SeqCst)
             && let Some(keeper) = self.keeper.get()
@@ -23,13 +24,13 @@ impl Bell {
         }
     }
 
-    /// Makes this thread the keeper; whether it became it.
+    /// Makes this thread the keeper, unless there was one before. Returns whether this thread is the keeper now.
     #[cfg(not(loom))]
-    pub(crate) fn answer(&self) -> bool {
+    pub(crate) fn register(&self) -> bool {
         self.keeper.set(std::thread::current()).is_ok()
     }
 
-    /// Sleeps until the bell rings, or a while; not at all if there is `work`.
+    /// Sleeps until `wake` is called or a timeout passes. Does not sleep if there is `work`.
     #[cfg(not(loom))]
     pub(crate) fn sleep_unless(&self, work: impl FnOnce() -> bool) {
         self.asleep.store(true, Ordering::SeqCst);

@@ -1,0 +1,86 @@
+//! The parts of a configuration that the control API reads and decisions do not.
+
+use super::answers::Answers;
+use super::slots::Slots;
+use crate::event::{Direction, Role};
+use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
+use crate::number::{DialPlan, E164};
+use crate::outcome::OutcomeSet;
+use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, TallySlot};
+use crate::time::{Lookback, Timestamp};
+
+/// An agent.
+#[derive(Clone, Debug)]
+pub(super) struct AgentDetails {
+    pub(super) id: AgentId,
+    pub(super) name: String,
+    pub(super) label: Option<String>,
+    pub(super) direction: Direction,
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
+    /// The environment's revision when the agent's visible details last changed.
+    pub(super) revision: u64,
+    /// The numbers that the agent owns, in the order in which they were assigned.
+    pub(super) numbers: Vec<NumberSlot>,
+    pub(super) callback: Option<CallbackDetails>,
+}
+
+/// The callback role of an agent.
+#[derive(Clone, Debug)]
+pub(super) struct CallbackDetails {
+    /// The environment's revision when the role last changed.
+    pub(super) revision: u64,
+    /// The source agents, in the order in which they were configured.
+    pub(super) sources: Vec<AgentSlot>,
+    /// `None` if the outcomes were not set. The API distinguishes that from a list of all outcomes.
+    pub(super) outcomes: Option<OutcomeSet>,
+    pub(super) lookback: Option<Lookback>,
+}
+
+/// A number.
+#[derive(Clone, Debug)]
+pub(super) struct NumberDetails {
+    pub(super) id: NumberId,
+    pub(super) number: E164,
+    pub(super) environment: EnvironmentSlot,
+    /// The environment's revision when the number's visible details last changed.
+    pub(super) revision: u64,
+    /// The default agent that the environment named for this number.
+    pub(super) named_default: Option<AgentSlot>,
+}
+
+/// An environment.
+#[derive(Clone)]
+pub(super) struct EnvironmentDetails {
+    pub(super) id: EnvironmentId,
+    pub(super) name: String,
+    pub(super) dial_plan: DialPlan,
+    pub(super) lookback: Lookback,
+    /// The number of configurations since the environment was created.
+    pub(super) revision: u64,
+    /// The tally that counts the environment's unmatched calls.
+    pub(super) unmatched: TallySlot,
+    /// All agents that the environment has or had, in the order of creation.
+    pub(super) agents: Slots<Option<AgentSlot>>,
+    /// All numbers that the environment has or had, in the order of addition.
+    pub(super) numbers: Slots<Option<NumberSlot>>,
+    /// The answers to the environment's requests with an idempotency key.
+    pub(super) answers: Answers,
+}
+
+/// A token of the control API. Only the token's digest is stored, never the token itself.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// The identity of the token.
+    pub id: TokenId,
+    /// The environment that the token belongs to, or [`EnvironmentId::SYSTEM`] for gateways and operators.
+    pub environment: EnvironmentId,
+    /// The role, which says what a client with this token may do.
+    pub role: Role,
+    /// A description for people.
+    pub label: String,
+    /// The time at which the token was issued.
+    pub issued_at: Timestamp,
+    /// The SHA-256 digest of the token.
+    pub digest: [u8; 32],
+}
