@@ -99,7 +99,7 @@ impl Landed {
     }
 }
 
-/// Returns a number owned by the reception, both callback agents and an outbound agent.
+/// Returns changes that create a number, a default agent, two callback agents and an outbound agent.
 fn shop(ours: E164) -> Vec<Change> {
     let (dial_plan, lookback) = (DialPlan::NONE, Lookback::from_days(30));
     let mut changes = vec![

@@ -126,7 +126,7 @@ pub enum Change {
         /// Its id, which must not be in use in this environment.
         id: NumberId,
         /// The phone number. No other environment may hold it.
-        #[cfg_attr(feature = "serde", serde(with = "crate::number::plain"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number::serde_text"))]
         number: E164,
     },
     /// A number is removed from the environment.

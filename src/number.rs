@@ -28,7 +28,7 @@ mod address;
 mod caller;
 mod dial_plan;
 #[cfg(feature = "serde")]
-pub(crate) mod plain;
+pub(crate) mod serde_text;
 mod scan;
 
 use std::fmt;

@@ -286,7 +286,7 @@ impl serde::Serialize for Prefix {
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for Prefix {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Prefix, D::Error> {
-        super::plain::text(deserializer, "a prefix", Prefix::new)
+        super::serde_text::text(deserializer, "a prefix", Prefix::new)
     }
 }
 

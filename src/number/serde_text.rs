@@ -1,5 +1,5 @@
 //! Serializes phone numbers and dial plans as text. [`E164`] itself does not implement `Serialize`: each field that
-//! may reveal its number says so with `#[serde(with = "crate::number::plain")]`.
+//! may reveal its number says so with `#[serde(with = "crate::number::serde_text")]`.
 
 use std::fmt;
 use std::marker::PhantomData;
