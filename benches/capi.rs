@@ -1,9 +1,11 @@
-//! What C pays over Rust for a decision: `cargo bench --bench capi --features capi`.
+//! The extra cost of a decision through the C interface, compared with Rust: `cargo bench --bench capi --features
+//! capi`.
 //!
-//! Each figure has a service of its own with the same world (1,000 numbers, 100,000 pairs, asked in random order), so that none finds
-//! in the caches what another has brought there. C's are asked through a handle as C does it: by the function's address, with texts.
-//! They take turns, 128 decisions each; each figure is the median of the turns, and each difference the median of the differences
-//! between neighbouring turns, which a busy machine moves little.
+//! Each figure has its own service with equal contents (1,000 numbers, 100,000 pairs, asked in random order), so that
+//! no figure profits from cache lines that another loaded. The C functions are called by address, with a handle and
+//! texts, as C code calls them. The variants take turns of 128 decisions. Each figure is the median of the turns.
+//! Each difference is the median of the differences between neighbouring turns, which other load on the machine
+//! changes little.
 #![allow(unsafe_code, reason = "what C calls is unsafe to call")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small numbers")]
 
@@ -27,7 +29,7 @@ const PAIRS: u64 = 100_000;
 const ROUNDS: usize = 100;
 const BATCH: usize = 32;
 
-/// A pair, in all the forms that somebody asks with. A text is near, as one is that was just read from a trunk.
+/// A pair in each form that a variant passes. Its text is in the cache, like a text that was just read from a trunk.
 #[derive(Clone, Copy)]
 struct Pair {
     dialed: E164,
@@ -36,7 +38,7 @@ struct Pair {
     caller_text: Digits,
 }
 
-/// A pair that is brought near.
+/// A pair whose texts have been loaded into the cache.
 struct Asked<'a> {
     dialed: E164,
     caller: Caller,
@@ -108,7 +110,7 @@ fn handle(pairs: &[Pair]) -> Handle {
     };
     let calls: Vec<CallReport> = pairs.iter().enumerate().map(call).collect();
     let (environment, changes) = (text(&environment), text(&changes));
-    // SAFETY: all of it lives while the calls run.
+    // SAFETY: all arguments are valid during the calls.
     unsafe {
         assert_eq!(dialback_open(std::ptr::null::<Options>(), &raw mut handle), Status::Ok);
         let (bytes, len) = (environment.bytes, environment.len);
@@ -121,7 +123,7 @@ fn handle(pairs: &[Pair]) -> Handle {
     handle
 }
 
-/// Indices of pairs in an order that no cache foresees.
+/// Returns indices of pairs in an order that no cache can predict.
 fn shuffled() -> Vec<usize> {
     let mut at = 1_u64;
     let mut next = || {
@@ -131,13 +133,14 @@ fn shuffled() -> Vec<usize> {
     (0..1 << 14).map(|_| next()).collect()
 }
 
-/// Pairs that are brought near before they are asked about, together: what they take fits the nearest cache.
+/// The number of pairs whose texts are loaded together before they are asked about. They fit into the first-level
+/// cache.
 const NEAR: usize = 128;
 
-/// Nanoseconds a decision, of asking about each of these pairs.
+/// Returns the nanoseconds per decision for these pairs.
 fn timed(pairs: &[Pair], some: &[usize], ask: impl FnOnce(&[Asked])) -> f64 {
     let near: [Pair; NEAR] = black_box(std::array::from_fn(|at| pairs[some[at]]));
-    // `Digits` looks at its bytes whenever it is taken for a text. That is not what is measured.
+    // `Digits` validates its bytes each time it is read as text. This must not be measured.
     let near: [Asked; NEAR] = black_box(std::array::from_fn(|at| {
         let Pair { dialed, caller, dialed_text, caller_text } = &near[at];
         Asked { dialed: *dialed, caller: *caller, dialed_text, caller_text }
@@ -153,7 +156,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 fn decision() -> DecisionOut {
-    // SAFETY: numbers only.
+    // SAFETY: the structure holds numbers only.
     let mut out: DecisionOut = unsafe { std::mem::zeroed() };
     out.size = size_of::<DecisionOut>() as u32;
     out
@@ -182,7 +185,7 @@ fn main() {
     let mut figures = vec![Vec::new(); 6];
     let chunks: Vec<&[usize]> = order.chunks_exact(NEAR).collect();
     for round in 0..rounds * chunks.len() {
-        // Nor does any ask about pairs whose texts another has just brought near.
+        // No variant asks about pairs whose texts another variant has just loaded.
         let some = |which: usize| chunks[(round + which * chunks.len() / 6) % chunks.len()];
         figures[0].push(timed(&pairs, some(0), |near| {
             for pair in near {
@@ -204,7 +207,7 @@ fn main() {
         figures[3].push(timed(&pairs, some(3), |near| {
             for pair in near {
                 let (dialed, caller) = (text(pair.dialed_text), text(pair.caller_text));
-                // SAFETY: all of it lives while the call runs.
+                // SAFETY: all arguments are valid during the call.
                 let status = unsafe {
                     resolve(handle, dialed.bytes, dialed.len, caller.bytes, caller.len, NOW.millis(), &raw mut out)
                 };
@@ -222,7 +225,7 @@ fn main() {
             for some in near.chunks_exact(BATCH) {
                 let ask = |pair: &Asked| Question { dialed: text(pair.dialed_text), caller: text(pair.caller_text) };
                 let questions: [_; BATCH] = std::array::from_fn(|at| ask(&some[at]));
-                // SAFETY: as above.
+                // SAFETY: all arguments are valid during the call.
                 let status = unsafe {
                     resolve_batch(handle_of_batches, questions.as_ptr(), BATCH, NOW.millis(), outs.as_mut_ptr())
                 };

@@ -1,11 +1,12 @@
-//! Durable calls a second: the service beside the bare store, at the same size of groups.
+//! Durable calls a second: the service compared with the bare storage engine, at equal sizes of groups.
 //!
 //! `cargo bench --bench commit --features store -- [--calls N] [--rounds R]`
 //!
-//! *bare* is the storage engine alone: batches of pairs, one sync each, from one thread. *ours* is the service: calls handed
-//! in one by one, each with an acknowledgement of its own, so many at a time that groups of about that size form; the bare
-//! store then gets batches of just the size that came about. Both are on the same disk, once as it is and once where every
-//! sync takes 10 ms more. Rounds are interleaved, figures are medians.
+//! *bare* is the storage engine alone: one thread writes batches of pairs, with one sync each. *ours* is the service:
+//! calls are submitted one by one, each with its own acknowledgement. The number of pending calls is bounded so that
+//! groups of about the intended size form. The bare engine then gets batches of exactly the size that formed. Both
+//! use one disk, first as it is and then with 10 ms added to each sync. Rounds are interleaved, and figures are
+//! medians.
 
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -26,7 +27,7 @@ const AGENT: AgentId = AgentId::from_u128(1);
 const LINE: NumberId = NumberId::from_u128(1);
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// A store on a disk that takes longer to sync.
+/// A store on a disk whose syncs take longer.
 struct Slow(FjallStore, Duration);
 
 impl EventStore for Slow {
@@ -49,14 +50,14 @@ impl EventStore for Slow {
     }
 }
 
-/// Bounds how many calls are under way. Costs little, so that what is measured is the service.
+/// Bounds the number of pending calls. It is cheap, so that the service dominates the measurement.
 struct Window {
     inside: AtomicUsize,
     waiter: Thread,
 }
 
 impl Window {
-    /// For the one thread that hands in.
+    /// Used only by the thread that submits calls.
     fn new() -> Self {
         Self { inside: AtomicUsize::new(0), waiter: thread::current() }
     }
@@ -68,7 +69,7 @@ impl Window {
 
     fn leave(&self, most: usize) {
         let left = self.inside.fetch_sub(1, Ordering::SeqCst) - 1;
-        // Whoever waits is woken for a good part of a group, not for each call.
+        // The waiting thread is woken once for a large part of a group, not for each call.
         if left == most / 2 || left == 0 {
             self.waiter.unpark();
         }
@@ -84,7 +85,7 @@ impl Window {
 struct Ours {
     calls_a_second: f64,
     group: usize,
-    /// Nanoseconds from handing in to acknowledgement, on average.
+    /// The average nanoseconds from submission to acknowledgement.
     wait: u64,
 }
 
@@ -149,7 +150,7 @@ fn bare(calls: usize, group: usize, sync: Duration) -> f64 {
     calls as f64 / began.elapsed().as_secs_f64()
 }
 
-/// Contacts in no order.
+/// Returns contacts in no particular order.
 fn spread(call: usize) -> u64 {
     1 + (call as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) % 899_999_999_999
 }

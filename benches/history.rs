@@ -1,5 +1,5 @@
-//! The history's operations one by one, under criterion: the small set to track. `history_table` is the wide comparison,
-//! `history_threads` what takes more than one thread.
+//! The history's operations one by one, under criterion: the small set for tracking. `history_table` is the wide
+//! comparison, and `history_threads` measures several threads.
 
 #![allow(
     clippy::cast_possible_truncation,

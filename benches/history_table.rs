@@ -1,15 +1,16 @@
-//! The history beside its rivals and beside the memory itself, interleaved: tables, what was asked and what is reached, and
-//! the plot.
+//! Compares the history with rival maps and with plain memory reads, interleaved. Prints tables and the comparison
+//! with the bars, and draws the plot.
 //!
-//! * `cargo bench --bench history_table -- --sweep [--sizes 1e4,1e7] [--only a,b] [--gib 16] [--out DIR] [--record]`: every
-//!   size, each run a process of its own with as many contenders as fit
-//! * `… -- --compare [--sizes 1e4,1e6]`: the tracked ratios against the last recorded ones
-//! * `… -- --capacity [--pairs N | --gib 20] [--only kept]`: as many pairs as the memory holds, ours alone
-//! * `… -- --draw A.csv [--beside B.csv --names a,b] [--svg FILE]`: figures that were written before, again
-//! * `… -- [--pairs N] [--only a,b,c]`: one run at one size; `--threads`: what takes more than one thread
+//! * `cargo bench --bench history_table -- --sweep [--sizes 1e4,1e7] [--only a,b] [--gib 16] [--out DIR] [--record]`:
+//!   all sizes, each run as a separate process with as many contenders as fit
+//! * `… -- --compare [--sizes 1e4,1e6]`: the tracked ratios compared with the last recorded ones
+//! * `… -- --capacity [--pairs N | --gib 20] [--only kept]`: as many pairs as the memory holds, only ours
+//! * `… -- --draw A.csv [--beside B.csv --names a,b] [--svg FILE]`: stored figures again
+//! * `… -- [--pairs N] [--only a,b,c]`: one run at one size; `--threads`: the figures that need several threads
 //!
-//! `--rounds R` and `--ops N` (lookups a round) go with each. Every figure is the median of rounds in which the contenders
-//! take turns. Huge pages for all: ours asks for them, and for the rivals the program starts itself again with glibc told to.
+//! `--rounds R` and `--ops N` (lookups a round) apply to each. Each figure is the median of rounds in which the
+//! contenders take turns. All contenders use huge pages: ours requests them, and for the rivals the program restarts
+//! itself with a glibc setting.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -38,7 +39,7 @@ use std::time::{Duration, Instant};
 
 const NUMBERS: u64 = 100_000;
 
-/// The pair with this index: scope and contact.
+/// Returns the pair with this index: scope and contact.
 #[inline(always)]
 fn pair(i: u64) -> (u32, u64) {
     let x = mix(i + 1);
@@ -46,7 +47,7 @@ fn pair(i: u64) -> (u32, u64) {
     (scope as u32, 1 + (x.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 15))
 }
 
-/// The dialed number behind a scope.
+/// Returns the dialed number of a scope.
 #[inline(always)]
 fn dialed(scope: u32) -> E164 {
     E164::from_code(4_930_000_000 + u64::from(scope)).unwrap()
@@ -62,9 +63,9 @@ fn pick(state: u64, pairs: u64) -> u64 {
 }
 
 trait Map: Sync {
-    /// A pair as the map takes it: made beforehand, so that nobody's check of an argument is measured.
+    /// A pair as the map takes it. It is created in advance, so that the check of its arguments is not measured.
     type Key: Copy;
-    /// Whether pairs are put into it one by one.
+    /// Whether pairs are inserted one by one.
     const FILLS: bool = true;
     fn key(pair: (u32, u64)) -> Self::Key;
     fn insert(&self, key: Self::Key, value: u64) {
@@ -72,7 +73,7 @@ trait Map: Sync {
     }
     fn get(&self, key: Self::Key) -> u64;
     fn upsert(&self, key: Self::Key, value: u64);
-    /// Whatever is left to do once nothing is written.
+    /// Completes all pending work after the last write.
     fn settle(&self) {}
     fn batch(&self, keys: &[Self::Key]) -> u64 {
         keys.iter().fold(0, |sum, &key| sum.wrapping_add(self.get(key)))
@@ -94,7 +95,8 @@ fn contact(code: u64) -> E164 {
     E164::from_code(code).unwrap()
 }
 impl Map for Ours {
-    /// As a decision has them: the dialed number and the contact are known, and the scope from the plan.
+    /// The arguments as a decision has them: the dialed number and contact are known, and the scope comes from the
+    /// plan.
     type Key = (Scope, E164, E164);
     #[inline(always)]
     fn key((scope, code): (u32, u64)) -> Self::Key {
@@ -121,8 +123,8 @@ impl Map for Ours {
     }
 }
 
-/// Whole decisions: a plan of 100,000 numbers and 10,000 agents, half of them sources, half of them callback agents that own
-/// twenty numbers each; every pair is matched.
+/// Whole decisions: a plan of 100,000 numbers and 10,000 agents. Half of the agents are sources, and half are
+/// callback agents that own twenty numbers each. All pairs are matched.
 struct Decide(Engine);
 
 const ENVIRONMENT: EnvironmentId = EnvironmentId::from_u128(1);
@@ -293,8 +295,8 @@ impl Map for Horde {
     }
     #[inline(always)]
     fn upsert(&self, pair: (u32, u64), value: u64) {
-        // Registers cannot be changed in place through a shared reader; the value would be an atomic in real use. The
-        // closest to an upsert: find it under the writers' lock and write through an atomic at its address.
+        // A shared reader cannot change registers in place; in real use the value would be an atomic. The closest to
+        // an upsert is to find it under the writers' lock and write through an atomic at its address.
         let mut write = self.0.lock();
         if let Some((_, v)) = write.read().get(&pair, None) {
             black_box((*v).max(value));
@@ -324,7 +326,7 @@ impl Map for Locked {
     }
 }
 
-/// Random lines of as many bytes as ours takes: what the memory itself gives.
+/// Random cache lines in as many bytes as our map takes: the limit that memory itself sets.
 struct Lines(Vec<[u64; 8]>);
 impl Map for Lines {
     type Key = (u32, u64);
@@ -337,7 +339,7 @@ impl Map for Lines {
     #[inline(always)]
     fn get(&self, (scope, contact): (u32, u64)) -> u64 {
         let at = pick((contact ^ u64::from(scope)).wrapping_mul(0x9E37_79B9_7F4A_7C15), self.0.len() as u64);
-        // SAFETY-free: plain indexing, one word of the line.
+        // No unsafe code is needed: plain indexing reads one word of the line.
         self.0[at as usize][contact as usize & 7]
     }
     fn upsert(&self, _: (u32, u64), _: u64) {}
@@ -355,7 +357,7 @@ fn dependent<M: Map>(map: &M, pairs: u64, ops: u64, seed: u64) -> f64 {
     let mut state = seed;
     for _ in 0..ops {
         let value = map.get(M::key(pair(pick(state, pairs))));
-        // The top bit of a register is never set, which the compiler does not know.
+        // The top bit of a register is never set, but the compiler does not know that.
         state = mix(state ^ (value >> 63)).wrapping_add(seed);
     }
     black_box(state);
@@ -393,7 +395,7 @@ fn upsert<M: Map>(map: &M, keys: &[M::Key], round: u64) -> f64 {
     start.elapsed().as_nanos() as f64 / keys.len() as f64
 }
 
-/// The pairs of a round: the same for all, made beforehand, so that making them costs no contender anything.
+/// The pairs of a round. All contenders use the same ones, created in advance, so that creating them is not measured.
 struct Queries {
     held: Vec<(u32, u64)>,
     strange: Vec<(u32, u64)>,
@@ -407,7 +409,7 @@ impl Queries {
 }
 
 trait Contender {
-    /// Makes the map and puts the pairs in.
+    /// Creates the map and inserts the pairs.
     fn fill(&mut self, pairs: u64);
     fn run(&mut self, test: usize, pairs: u64, queries: &Queries, round: u64);
     fn record(&self, records: &mut Records, run: u32, pairs: u64);
@@ -416,9 +418,9 @@ trait Contender {
 struct Entry<M: Map> {
     name: &'static str,
     make: Option<Box<dyn FnOnce() -> M>>,
-    /// From `fill` on.
+    /// The nanoseconds from `fill` on.
     map: Option<M>,
-    /// Bytes a pair: at the end, the least and the most.
+    /// The bytes a pair: at the end, minimum and maximum.
     bytes: [f64; 3],
     stalls: Stalls,
     rounds: [Vec<f64>; TESTS.len()],
@@ -426,7 +428,7 @@ struct Entry<M: Map> {
 
 impl<M: Map> Contender for Entry<M> {
     fn fill(&mut self, pairs: u64) {
-        // Before what is resident is looked at, so that its own memory is nobody's.
+        // This comes before the resident memory is read, so that its own memory is not attributed to a contender.
         let mut stalls = Stalls::begin();
         let mut samples = Samples::new(memory::resident());
         let map = self.make.take().expect("filled once")();
@@ -483,7 +485,8 @@ impl<M: Map> Contender for Entry<M> {
         self.stalls.record(records, run, pairs, self.name);
         if OURS.contains(&self.name) {
             self.stalls.tell(&format!("{}, inserts while growing to {} pairs", self.name, grouped(pairs)), 10);
-            // As long with nothing to do, a minute at most: what of the slowest is the machine's.
+            // Runs for the same time without work, at most a minute, to find which of the slowest operations the
+            // machine causes.
             let long = Duration::from_nanos(self.stalls.latencies.total()).min(Duration::from_secs(60));
             let clock = Stalls::of_the_clock(long);
             clock.tell("the clock alone", 3);
@@ -492,10 +495,10 @@ impl<M: Map> Contender for Entry<M> {
     }
 }
 
-/// A long fill says how far it is after so many pairs.
+/// The number of pairs after which a long fill prints its progress.
 const A_WORD: u64 = 100_000_000;
 
-/// Those whose slow inserts are looked into.
+/// The contenders whose slow inserts are analysed.
 const OURS: [&str; 2] = ["ours", "kept"];
 
 fn entry<M: Map + 'static>(name: &'static str, make: impl FnOnce() -> M + 'static) -> Box<dyn Contender> {
@@ -503,7 +506,7 @@ fn entry<M: Map + 'static>(name: &'static str, make: impl FnOnce() -> M + 'stati
     Box::new(Entry { name, make: Some(make), map: None, bytes: [0.0; 3], stalls: Stalls::begin(), rounds })
 }
 
-/// The contender of this name.
+/// Returns the contender with this name.
 fn contender(name: &str, pairs: u64) -> Box<dyn Contender> {
     use std::hash::BuildHasherDefault;
     let hasher = ahash::RandomState::new;
@@ -524,7 +527,7 @@ fn contender(name: &str, pairs: u64) -> Box<dyn Contender> {
     }
 }
 
-/// One run: the contenders by turns, at one size.
+/// Runs the contenders in turns at one size.
 fn measure(args: &Args, names: &[&str], pairs: u64, run: u32) -> Records {
     let rounds: u64 = args.value("--rounds").unwrap_or(if args.measuring() { 5 } else { 1 });
     let mut contenders: Vec<_> = names.iter().map(|name| contender(name, pairs)).collect();
@@ -547,12 +550,13 @@ fn measure(args: &Args, names: &[&str], pairs: u64, run: u32) -> Records {
     records
 }
 
-/// Lookups in a round.
+/// The number of lookups in a round.
 fn ops(args: &Args) -> u64 {
     args.count("--ops").unwrap_or(if args.measuring() { 1 << 20 } else { 1 << 10 })
 }
 
-/// As many pairs as the memory holds: random lines over as many bytes first, which are given back, then ours alone.
+/// Measures as many pairs as the memory holds. First reads random lines over as many bytes, which are freed, and then
+/// only our map.
 fn capacity(args: &Args) {
     const BYTES_A_PAIR: f64 = 26.5;
     let many = if args.measuring() { (sweep::budget(args, 20.0) / BYTES_A_PAIR) as u64 } else { 100_000 };
@@ -582,7 +586,7 @@ fn capacity(args: &Args) {
     }
 }
 
-/// One size, in this process.
+/// Measures one size in this process.
 fn one_size(args: &Args) {
     let pairs = args.count("--pairs").unwrap_or(if args.measuring() { 1_000_000 } else { 10_000 });
     let run = args.value("--run").unwrap_or(1);
@@ -623,7 +627,7 @@ fn main() {
     } else if args.measuring() || args.has("--csv") {
         one_size(&args);
     } else {
-        // As a test: all of it, small.
+        // As a test: everything at a small size.
         sweep::sweep(&args);
         sweep::compare(&args);
         capacity(&args);

@@ -1,8 +1,8 @@
-//! What only more than one thread, or crafted pairs, can show of the history; ratios within one run.
+//! Figures of the history that need several threads or crafted pairs, as ratios within one run.
 //!
-//! `cargo bench --bench history_threads -- [--pairs N] [--ops N]`: two reading threads against one; a reader's percentiles
-//! without and with a writer at full speed; crafted pairs against random ones. `history_table -- --sweep` has it too, and the
-//! inserts while growing.
+//! `cargo bench --bench history_threads -- [--pairs N] [--ops N]` measures two reading threads against one, a
+//! reader's percentiles without and with a writer at full speed, and crafted pairs against random ones.
+//! `history_table -- --sweep` includes these figures, and also inserts during growth.
 
 mod figures;
 

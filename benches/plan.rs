@@ -1,16 +1,17 @@
-//! The plan at size: what it costs to load, when a change is seen, and what readers feel of changes.
+//! A large plan: the time to load it, the time until a change is visible, and the effect of changes on readers.
 //!
 //! `cargo bench --bench plan --features store -- [--agents N] [--numbers N] [--roles N] [--rounds N]`
 //!
-//! One environment; each callback agent takes the callbacks of one source agent and owns its numbers with it. 100,000 agents, a
-//! million numbers and 50,000 roles unless said otherwise.
+//! There is one environment. Each callback agent takes the callbacks of one source agent and owns that agent's
+//! numbers. The default is 100,000 agents, a million numbers and 50,000 roles.
 //!
-//! * **load**: an engine fed with configurations of 10,000 changes; with the feature `store`, a service that makes each of them
-//!   durable, and its restart from the disk;
-//! * **seen**: from the call that changes a role to the first decision, on another thread, that is made by it;
-//! * **readers**: the latency of single decisions of a thread that does nothing else, in rounds without and with a hundred
-//!   changes a second, interleaved; each round's p99.9, and the ratio of their medians. A third kind of round has a thread
-//!   that wakes as often and changes nothing: what the machine does to a reader by itself.
+//! * **load**: an engine receives configurations of 10,000 changes. With the feature `store`, a service makes each of
+//!   them durable, and then restarts from the disk.
+//! * **seen**: the time from the call that changes a role to the first decision on another thread that uses the
+//!   change.
+//! * **readers**: the latency of single decisions of a thread that does nothing else, in interleaved rounds without
+//!   and with a hundred changes a second. Printed are each round's p99.9 and the ratio of their medians. A third kind
+//!   of round has a thread that wakes as often and changes nothing, which shows the effect of the machine itself.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -31,13 +32,13 @@ use std::time::{Duration, Instant};
 const ENVIRONMENT: EnvironmentId = EnvironmentId::from_u128(1);
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// Changes in one configuration while loading.
+/// The number of changes in one configuration during loading.
 const BATCH: usize = 10_000;
 
-/// What is told of latencies.
+/// The percentiles that are printed.
 const SHARES: [f64; 5] = [0.5, 0.99, 0.999, 0.9999, 1.0];
 
-/// Changes a second while readers are watched.
+/// The number of changes a second while readers are measured.
 const PACE: Duration = Duration::from_millis(10);
 
 struct Size {
@@ -45,14 +46,14 @@ struct Size {
     numbers: u64,
     roles: u64,
     rounds: usize,
-    /// How long a round lasts.
+    /// The duration of a round.
     round: Duration,
 }
 
 impl Size {
     fn read() -> Self {
         let args: Vec<String> = std::env::args().collect();
-        // `cargo bench` says so; without it this is a test that the program runs.
+        // `cargo bench` passes a flag; without it, the program only checks that it runs.
         let measuring = args.iter().any(|arg| arg == "--bench");
         let given = |name: &str, usual: [u64; 2]| {
             let at = args.iter().position(|arg| arg == name).map(|at| args[at + 1].replace('_', ""));
@@ -71,7 +72,7 @@ impl Size {
         (role..self.numbers).step_by(self.roles as usize)
     }
 
-    /// All of it, as changes in an order that can be made.
+    /// Returns the whole configuration as changes in a valid order.
     fn changes(&self) -> Vec<Change> {
         let set =
             Change::EnvironmentSet { name: "bench".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
@@ -176,7 +177,7 @@ fn durable(size: &Size) {
     drop(service);
 }
 
-/// Gives each of some sources to another callback agent of its number, while a reader waits for it.
+/// Moves some source agents to another callback agent of their number, while a reader waits for the change.
 fn seen(engine: &Engine, size: &Size) {
     let begun = Instant::now();
     let asked = AtomicU64::new(u64::MAX);
@@ -196,7 +197,7 @@ fn seen(engine: &Engine, size: &Size) {
                     continue;
                 }
                 let decision = reader.resolve(number(role), Caller::Number(contact(role)), NOW);
-                // The callback agent is the number's default agent too.
+                // The callback agent is also the number's default agent.
                 if decision.route != Route::Callback(callback(role)) {
                     last = role;
                     answered.store(begun.elapsed().as_nanos() as u64, Ordering::Release);
@@ -224,11 +225,11 @@ fn seen(engine: &Engine, size: &Size) {
     tell("seen: one change, by a decision of another thread", &shares(took));
 }
 
-/// What happens beside the reader.
+/// The activity next to the reader.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Beside {
     Nothing,
-    /// A thread that wakes as often as one that changes.
+    /// A thread that wakes as often as one that changes the plan, and does nothing.
     Wakes,
     Changes,
 }
@@ -246,7 +247,7 @@ fn readers(engine: &Engine, size: &Size) {
             rounds.push(shares(round(engine, size, *kind, &mut change)));
         }
     }
-    // Of each share the median over the rounds: a round in which the machine did something else counts for one.
+    // For each percentile, the median over the rounds, so that a disturbed round counts as one only.
     let medians = rounds.map(|rounds| std::array::from_fn(|share| middle(rounds.iter().map(|round| round[share]))));
     for ((_, name), shares) in kinds.iter().zip(&medians) {
         tell(name, shares);
@@ -265,7 +266,7 @@ fn round(engine: &Engine, size: &Size, beside: Beside, change: &mut u64) -> Vec<
             while beside != Beside::Nothing && !done.load(Ordering::Relaxed) {
                 let next = Instant::now() + PACE;
                 if beside == Beside::Changes {
-                    // A large stride, so that no change finds in the cache what the one before left there.
+                    // A large stride, so that no change finds cache lines that the previous one loaded.
                     *change += 1;
                     let role = *change * 7_919 % size.roles;
                     engine.configure(ENVIRONMENT, NOW, vec![role_of(callback(role), source(role))]).expect("a change");
@@ -293,8 +294,8 @@ fn at(sorted: &[u64], share: f64) -> u64 {
     sorted[((sorted.len() - 1) as f64 * share) as usize]
 }
 
-/// How long something takes, by the clock and in processor time of all threads of this process: what it takes where nobody else wants
-/// the processors.
+/// Measures elapsed time, and processor time of all threads of this process. The latter is the duration on an idle
+/// machine.
 struct Timer(Instant, f64);
 
 impl Timer {
@@ -309,7 +310,7 @@ impl std::fmt::Display for Timer {
     }
 }
 
-/// User and system time so far, where the system says so.
+/// Returns the user and system time so far, if the system reports it.
 fn processor_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let behind_name = stat.rsplit(')').next().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! What a decision costs: `cargo bench --bench resolve`.
+//! The cost of a decision: `cargo bench --bench resolve`.
 //!
-//! A plan of 1,000 numbers, 10 source agents and 10 callback agents; a history of 100,000 pairs, asked in random order. The
-//! bare map at the end holds the same pairs: it is the floor under a design with a map behind it.
+//! The plan has 1,000 numbers, 10 source agents and 10 callback agents. The history has 100,000 pairs, asked in
+//! random order. The bare map at the end holds the same pairs: it is the lower limit for any design based on a map.
 
 use ahash::RandomState;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -71,7 +71,7 @@ fn engine() -> Engine {
     engine
 }
 
-/// Indices of pairs in an order that no cache foresees: a full-period congruence.
+/// Returns indices of pairs in an order that no cache can predict: a congruence with full period.
 fn shuffled() -> impl FnMut() -> u64 {
     let mut at = 1;
     move || {

@@ -1,12 +1,12 @@
-//! What keeps a processor from having more memory reads under way: `cargo bench --bench window`.
+//! Measures what limits the number of memory reads that a processor has in flight: `cargo bench --bench window`.
 //!
-//! A loop reads one word out of random cache lines, with 64 instructions more in each round that have nothing to do with it: some
-//! that only take their place in the order of instructions, and some that each write a register. Where the latter are
-//! slower, it is the registers that run out first while reads are waited for, and a lookup pays for each that it writes;
-//! whole-number and vector registers run out separately. The history's lookups are built by what this shows.
+//! A loop reads one word from random cache lines. Each round has 64 additional unrelated instructions: some only
+//! occupy a place in the reorder buffer, others also write a register. If the latter are slower, registers run out
+//! first while reads are pending, and each register that a lookup writes has a cost. General-purpose and vector
+//! registers run out separately. The history's lookups are designed by these results.
 //!
-//! Then the least that a batch of 32 can take: lines, or neighbouring two of them, asked for before the first is read, and all
-//! waited for before the next 32, with nothing else to do.
+//! The second part measures the minimum for a batch of 32: single lines, or pairs of neighbouring lines, are
+//! requested before the first is read. All are awaited before the next 32, with no other work.
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "counts far below 2^52")]
 #![allow(unsafe_code)]
@@ -21,12 +21,12 @@ mod window {
     use std::hint::black_box;
     use std::time::Instant;
 
-    /// 256 MiB: far more than the caches that a core has for itself.
+    /// 256 MiB, far more than the private caches of a core.
     const LINES: usize = 1 << 22;
     const ROUNDS: u64 = 7;
     const READS: u64 = 1 << 20;
 
-    /// Nanoseconds a read, the median of the rounds, each of which `reads` so many and returns a sum.
+    /// Returns the nanoseconds a read, the median of the rounds. Each round does `reads` reads and returns a sum.
     fn timed(reads: u64, round: impl Fn(u64) -> u64) -> f64 {
         let rounds: Vec<_> = (0..ROUNDS)
             .map(|number| {
@@ -38,7 +38,7 @@ mod window {
         median(&rounds)
     }
 
-    /// A place among the lines, another for each round and read.
+    /// Returns a line index that differs for each round and read.
     fn place(lines: &[[u8; 64]], round: u64, read: u64) -> usize {
         let at = (read + (round << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let at = (at ^ at >> 29).wrapping_mul(0xD6E8_FEB8_6659_FD93);
@@ -55,7 +55,7 @@ mod window {
         })
     }
 
-    /// Reads 32 lines at a time, or as many twos of neighbours.
+    /// Reads 32 lines at a time, or 32 pairs of neighbours.
     fn batches<const NEIGHBOURS: usize>(lines: &[[u8; 64]], reads: u64, ask: impl Fn(&[u8; 64])) -> f64 {
         timed(reads, |round| {
             (0..reads / 32).fold(0, |mut sum, batch| {
@@ -67,7 +67,7 @@ mod window {
                 for at in places {
                     sum += lines[at..][..NEIGHBOURS].iter().map(|line| u64::from(line[0])).sum::<u64>();
                 }
-                // SAFETY: SSE2 is part of every x86-64. It waits for all reads before it.
+                // SAFETY: SSE2 is part of each x86-64 processor. The fence waits for all earlier reads.
                 unsafe { std::arch::x86_64::_mm_lfence() };
                 sum
             })
@@ -77,41 +77,42 @@ mod window {
     pub(crate) fn run(measuring: bool) {
         let (lines, reads) = if measuring { (LINES, READS) } else { (LINES >> 10, 1 << 10) };
         let mut memory = memmap2::MmapOptions::new().len(lines * 64).map_anon().expect("memory");
-        // Only a hint, and only there on Linux.
+        // This is only a hint, and exists on Linux only.
         #[cfg(target_os = "linux")]
         let _ = memory.advise(memmap2::Advice::HugePage);
-        // A page that nobody wrote to is the system's page of zeros, which is always near.
+        // A page that was never written maps to the system's zero page, which is always cached.
         memory.fill(1);
         let lines = memory.as_chunks::<64>().0;
         println!("| in each round | ns a read |\n| --- | --- |");
         let say = |what: &str, took: f64| println!("| {what} | {took:.1} |");
         say("nothing more", measure(lines, reads, || ()));
-        // SAFETY: here and below, instructions that do nothing, or write only registers that are said to be written.
+        // SAFETY: these instructions do nothing, or write only registers that are declared as written. This holds for
+        // all `asm!` blocks of this function.
         let nothing = || unsafe {
             asm!(".rept 64", "nop", ".endr", options(nomem, nostack, preserves_flags));
         };
         say("64 that write nothing", measure(lines, reads, nothing));
-        // SAFETY: as above.
+        // SAFETY: the instruction is one of those described above.
         let half = || unsafe {
             asm!(".rept 32", "nop", "mov eax, 1", ".endr", out("eax") _, options(nomem, nostack, preserves_flags));
         };
         say("32 that write nothing, 32 that write a register", measure(lines, reads, half));
-        // SAFETY: as above.
+        // SAFETY: the instruction is one of those described above.
         let all = || unsafe {
             asm!(".rept 64", "mov eax, 1", ".endr", out("eax") _, options(nomem, nostack, preserves_flags));
         };
         say("64 that write a register", measure(lines, reads, all));
-        // SAFETY: as above.
+        // SAFETY: the instruction is one of those described above.
         let flags = || unsafe {
             asm!(".rept 64", "cmp rsp, 77", ".endr", options(nomem, nostack));
         };
         say("64 that write the flags", measure(lines, reads, flags));
-        // SAFETY: as above; SSE2 is part of every x86-64.
+        // SAFETY: the instruction is one of those described above; SSE2 is part of each x86-64 processor.
         let vectors = || unsafe {
             asm!(".rept 64", "paddq xmm1, xmm2", ".endr", out("xmm1") _, options(nomem, nostack, preserves_flags));
         };
         say("64 that write a vector", measure(lines, reads, vectors));
-        // SAFETY: as above.
+        // SAFETY: the instruction is one of those described above.
         let both = || unsafe {
             asm!(
                 ".rept 32", "mov eax, 1", "paddq xmm1, xmm2", ".endr",
@@ -121,9 +122,9 @@ mod window {
         say("32 that write a register, 32 that write a vector", measure(lines, reads, both));
 
         println!("\n| in batches of 32, all waited for | ns a read |\n| --- | --- |");
-        // SAFETY: here and below, a prefetch of any address is allowed.
+        // SAFETY: a prefetch is allowed at any address.
         let first = |line: &[u8; 64]| unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-        // SAFETY: as above.
+        // SAFETY: a prefetch is allowed at any address.
         let second = |line: &[u8; 64]| unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
         say("a line, into the first cache", batches::<1>(lines, reads, first));
         say("a line, into the second cache", batches::<1>(lines, reads, second));
@@ -133,7 +134,7 @@ mod window {
 }
 
 fn main() {
-    // As criterion's benches: `cargo bench` says `--bench`, `cargo test --benches` does not.
+    // `cargo bench` passes `--bench`, as for criterion's benches; `cargo test --benches` does not.
     #[cfg(target_arch = "x86_64")]
     window::run(std::env::args().any(|argument| argument == "--bench"));
     #[cfg(not(target_arch = "x86_64"))]

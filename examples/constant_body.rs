@@ -1,13 +1,13 @@
-//! What the daemon's server answers with nothing behind it: the rival of `scripts/route-speed`.
+//! A server that returns a constant body, with the daemon's server stack: the comparison for `scripts/route-speed`.
 //!
-//! The same connections as the daemon's (its own source file), the same runtime and the same axum router, with one route that answers
-//! the same bytes to everybody: as many as an answer of `GET /route` has, with its content type. No layers, no token, no query.
-//! Prints where it listens, and serves until it is ended.
+//! It uses the daemon's connection code (the same source file), the same runtime and the same axum router. Its only
+//! route returns as many bytes as an answer of `GET /route`, with the same content type. It has no middleware, no
+//! tokens and no query parsing. It prints its address and serves until it is terminated.
 
 #[path = "../src/bin/dialback/connections.rs"]
 mod connections;
 
-/// The daemon's, unless it is told otherwise.
+/// The daemon's default limits.
 mod limits {
     use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! A gateway in miniature: `cargo run --example embed`.
+//! A small gateway: `cargo run --example embed`.
 //!
-//! Two threads take inbound calls while the main thread records outbound ones and changes the configuration under them.
+//! Two threads handle inbound calls while the main thread records outbound calls and changes the configuration.
 
 use dialback::{
     AgentId, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId,
@@ -26,13 +26,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let stop = AtomicBool::new(false);
     let routed = thread::scope(|scope| -> Result<_, Box<dyn Error>> {
         let workers: Vec<_> = (0..2).map(|_| scope.spawn(|| take_calls(&engine, ours, &stop))).collect();
-        // The gateway's outbound side: report each call as it is placed.
+        // The outbound side of the gateway: reports each call when it is placed.
         for last in 0..100 {
             let to = contact(last)?;
             let call = Call { environment: ACME, agent: SALES, from: ours, to, at: now(), outcome: Outcome::NoAnswer };
             engine.apply(&Event::Call(call))?;
         }
-        // From the next decision on, those contacts reach the callback agent. No call waits for this.
+        // From the next decision on, those contacts reach the callback agent. No call waits for this change.
         let role = Change::CallbackSet { id: CALLBACKS, sources: vec![SALES], outcomes: None, lookback: None };
         engine.configure(ACME, now(), vec![role])?;
         thread::sleep(std::time::Duration::from_millis(50));
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a worker thread does all day: a reader of its own, one decision a call.
+/// The loop of a worker thread, with its own reader and one decision for each call.
 fn take_calls(engine: &Engine, ours: E164, stop: &AtomicBool) -> BTreeMap<&'static str, u64> {
     let mut reader = engine.reader();
     let mut reasons = BTreeMap::new();

@@ -1,11 +1,13 @@
-//! How soon a new node of a fleet is ready, beside a restart of one that has everything on its disk.
+//! Measures when a new node of a fleet is ready, compared with a restart of a node that has all data on its disk.
 //!
 //! `cargo run --release --features fleet --example fleet_snapshot -- [PAIRS]`
 //!
-//! The restart reads from the page cache, and the stream is in this process: what its engine takes to bring the snapshot comes on top.
+//! The restart reads from the page cache. The stream is in this process, so the transfer time of a real stream comes
+//! on top.
 //!
-//! Makes a data directory of so many pairs (ten million unless said), starts a service on it, lets it join a fleet whose stream is in this
-//! process, which it publishes everything to, and write a snapshot. Then a second node with an empty directory takes that.
+//! The program creates a data directory with PAIRS pairs (ten million by default) and starts a service on it. The
+//! service joins a fleet whose stream is in this process, publishes everything to it, and writes a snapshot. Then a
+//! second node with an empty directory reads the snapshot.
 
 use dialback::fleet::{Bounds, Delivery, Link, Node, Position, Settings, Snapshot, Stream, StreamError, Subject};
 use dialback::metrics::FleetState;
@@ -30,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fill(&first, pairs, START)?;
     let stream = Arc::new(InProcess::default());
 
-    // The engine sorts for a while what was put in at once; a node that restarts has done that.
+    // After a bulk load the engine sorts its data for a while. A node that restarts has already finished that.
     drop(start(&first, &stream)?);
     sleep(Duration::from_secs(10));
     let began = Instant::now();

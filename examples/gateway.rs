@@ -1,7 +1,7 @@
 //! A gateway with several worker threads that embeds the library: `cargo run --release --example gateway`.
 //!
-//! Agents call out, the contacts call back on all workers at once, and meanwhile the operator moves the callbacks from one desk
-//! to another and back. No call waits for that and none is lost; every call is checked to have landed where it had to.
+//! Agents place calls, and the contacts call back on all workers. Meanwhile an operator moves the callbacks between
+//! two agents. No call waits for that and none is lost. The program checks that each call reaches the right agent.
 
 use dialback::{
     AgentId, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId,
@@ -17,7 +17,7 @@ const SALES: AgentId = AgentId::from_u128(1);
 const RECEPTION: AgentId = AgentId::from_u128(2);
 const DAY_DESK: AgentId = AgentId::from_u128(3);
 const NIGHT_DESK: AgentId = AgentId::from_u128(4);
-/// A gateway asks its clock.
+/// Returns the time of the gateway's clock.
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const WORKERS: u64 = 4;
 const CALLS: u64 = 10_000;
@@ -36,10 +36,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         for change in 1..=CHANGES {
             let (from, to) = if change % 2 == 0 { (NIGHT_DESK, DAY_DESK) } else { (DAY_DESK, NIGHT_DESK) };
-            // Both in one change: no call sees none of the two, or both.
+            // Both roles change in one configuration, so no decision sees none or both of them.
             let moved = vec![Change::CallbackRemoved { id: from }, takes_callbacks(to)];
             engine.configure(ACME, NOW, moved).expect("a valid change");
-            // Not before some calls have seen it.
+            // Waits until some calls have used the configuration.
             landed.wait_for_more(100);
         }
         changing.store(false, Ordering::Relaxed);
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A worker's day: a reader of its own; call somebody, and be called back, and be called by a stranger.
+/// The loop of a worker, with its own reader: an outbound call, its return call, and a call from an unknown contact.
 fn work(engine: &Engine, ours: E164, worker: u64, landed: &Landed, changing: &AtomicBool) {
     let mut reader = engine.reader();
     let mut call = 0;
@@ -65,12 +65,12 @@ fn work(engine: &Engine, ours: E164, worker: u64, landed: &Landed, changing: &At
         let placed = Call { environment: ACME, agent, from: ours, to: contact, at: NOW, outcome };
         engine.apply(&Event::Call(placed)).expect("room for it");
 
-        // What is at the gateway's trunk is a text.
+        // The trunk passes numbers as text.
         let from = format!("\"Ann\" <sip:{}@trunk.example>;tag=1", &*contact.to_plus_form());
         let decision = reader.resolve(ours, Caller::parse(&from, &DialPlan::NONE), NOW);
         assert_eq!(decision.reason, Reason::Matched);
         assert_eq!(decision.call.map(|call| call.agent), Some(SALES));
-        // Every second configuration is the night's; the decision says which it is from.
+        // Each second configuration is the night's. The decision names the configuration that it used.
         let (desk, count) =
             if decision.generation.is_multiple_of(2) { (NIGHT_DESK, &landed.night) } else { (DAY_DESK, &landed.day) };
         assert_eq!(decision.route, Route::Callback(desk));
@@ -99,7 +99,7 @@ impl Landed {
     }
 }
 
-/// A line that the reception and both desks answer, and an agent that calls from it.
+/// Returns changes that create a number, a default agent, two callback agents and an outbound agent.
 fn shop(ours: E164) -> Vec<Change> {
     let (dial_plan, lookback) = (DialPlan::NONE, Lookback::from_days(30));
     let mut changes = vec![

@@ -1,6 +1,6 @@
-//! Operations to count the instructions of: `history_instructions OPERATION`, under `scripts/instructions`.
+//! Operations whose instructions are counted: `history_instructions OPERATION`, run by `scripts/instructions`.
 //!
-//! Each operation is a function of its own, not inlined, so that the counter can be told to count only in there.
+//! Each operation is a function that is not inlined, so that the counter can be limited to it.
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use dialback::history::{History, Register, Spot};
@@ -13,7 +13,7 @@ use std::hint::black_box;
 const PAIRS: u64 = 100_000;
 const NUMBERS: u64 = 1_000;
 const AGENTS: u64 = 100;
-/// What one operation is divided by.
+/// The number by which the count of an operation is divided.
 const OPS: u64 = 32_000;
 const ENVIRONMENT: EnvironmentId = EnvironmentId::from_u128(1);
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -80,7 +80,7 @@ fn measured_upsert(history: &History, keys: &[Key]) {
     }
 }
 
-/// A lookup, and eight instructions more: the gate has to notice.
+/// A lookup with eight additional instructions, which the gate must notice.
 #[inline(never)]
 fn measured_canary(history: &History, keys: &[Key]) -> u64 {
     let mut sum = 0u64;
@@ -149,7 +149,7 @@ fn main() {
     let operation = std::env::args().nth(1).unwrap_or_default();
     let held: Vec<_> = (0..OPS).map(|at| key(mix(at) % PAIRS)).collect();
     let strange: Vec<_> = (0..OPS).map(|at| key(1 << 40 | at)).collect();
-    // What came out is looked at: an operation that found nothing would be cheap.
+    // The result is checked, because an operation that finds nothing would be cheap.
     match operation.as_str() {
         "hit" => assert!(black_box(measured_lookup(&history(), &held)) > OPS),
         "miss" => assert_eq!(black_box(measured_lookup(&history(), &strange)), 0),

@@ -1,7 +1,7 @@
-//! Writers, readers, iteration, expiry and growth on one history for some seconds, everything checked that can be.
-//! Made to be run under `ThreadSanitizer`; see `scripts/tsan`.
+//! Writers, readers, iteration, expiry and growth on one history for some seconds, with all possible checks. It is
+//! meant for `ThreadSanitizer`; see `scripts/tsan`.
 //!
-//! `history_stress [SECONDS] [--plant]`: with `--plant`, a data race of its own, so that one can see the checker bite.
+//! `history_stress [SECONDS] [--plant]`: `--plant` adds a data race, to show that the checker reports it.
 #![allow(unsafe_code, clippy::cast_possible_truncation)]
 
 use dialback::E164;
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 const CONTACTS: u64 = 300_000;
 
 struct Planted(UnsafeCell<u64>);
-// SAFETY: not sound, on purpose; only touched with `--plant`.
+// SAFETY: intentionally unsound; accessed only with `--plant`.
 unsafe impl Sync for Planted {}
 static PLANTED: Planted = Planted(UnsafeCell::new(0));
 
 fn plant() {
-    // SAFETY: none. A data race, to see that it is reported.
+    // SAFETY: none. This is the planted data race.
     unsafe { *PLANTED.0.get() += 1 };
 }
 
@@ -46,7 +46,7 @@ fn main() {
     let keeper = Keeper::start(&history).expect("a thread");
     let until = Instant::now() + Duration::from_secs(seconds);
     let stop = AtomicBool::new(false);
-    // What has been acknowledged for each contact of the third scope, which never expires nor comes twice.
+    // The acknowledged register of each contact in the third scope, which never expires and has no duplicates.
     let acknowledged: Vec<AtomicU64> = (0..CONTACTS).map(|_| AtomicU64::new(0)).collect();
     let (writes, reads, walks) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|threads| {
@@ -63,7 +63,7 @@ fn main() {
                     if planted {
                         plant();
                     }
-                    // Ever new pairs too, so that it grows, and expires.
+                    // New pairs are added too, so that the history grows and expires pairs.
                     let new = E164::from_code(1 << 40 | n << 1 | t).expect("in range");
                     history.merge(Scope::from_bits(9).expect("in range"), new, register(n + 1)).expect("room");
                     writes.fetch_add(2, Ordering::Relaxed);
@@ -120,7 +120,7 @@ fn main() {
     );
 }
 
-/// Contacts and scopes go together by the same remainder, so a word per contact is enough.
+/// Contacts and scopes are selected by the same remainder, so one word a contact is enough.
 fn acknowledged_at(acknowledged: &[AtomicU64], _: Scope, contact: E164) -> &AtomicU64 {
     &acknowledged[contact.code() as usize - 1]
 }

@@ -1,19 +1,20 @@
-//! Writes made-up call records as CSV to standard output, for `dialback import`.
+//! Writes invented call records as CSV to standard output, for `dialback import`.
 //!
 //! ```text
 //! cargo run --release --example make_calls -- 1000000 1000 > calls.csv
 //! dialback import calls.csv --create-missing
 //! ```
 //!
-//! The first argument is how many calls, the second from how many numbers. The same arguments give the same file.
+//! The first argument is the number of calls, the second the number of numbers they come from. Equal arguments give
+//! equal files.
 
 use std::io::{self, BufWriter, Write};
 
-/// 2025-01-01T00:00:00Z. The calls are spread over the ninety days behind it.
+/// 2025-01-01T00:00:00Z. The calls are spread over the ninety days after it.
 const BEGIN: u64 = 1_735_689_600;
 const DAYS: u64 = 90;
 const AGENTS: u64 = 20;
-/// Each outcome as often as it stands here.
+/// The frequency of each outcome.
 const STATUSES: [&str; 8] =
     ["completed", "completed", "no_answer", "completed", "busy", "no_answer", "voicemail", "failed"];
 
@@ -25,7 +26,7 @@ fn main() -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     writeln!(out, "from,to,at,agent,status")?;
     for _ in 0..calls {
-        // Numbers that no carrier gives to anybody: area code 555 for ours, an unassigned country code for the contacts.
+        // Numbers that are never assigned: area code 555 for ours, and an unassigned country code for contacts.
         let from = 15_550_000_000 + random.below(numbers);
         let contact = 999_000_000_000 + random.below(1_000_000_000);
         let at = BEGIN + random.below(DAYS * 86_400);
@@ -36,13 +37,13 @@ fn main() -> io::Result<()> {
     out.flush()
 }
 
-/// Seconds since 1970 in RFC 3339.
+/// Formats seconds since 1970 as RFC 3339.
 struct Written(u64);
 
 impl std::fmt::Display for Written {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (days, time) = (self.0 / 86_400, self.0 % 86_400);
-        // Enough of a calendar for the ninety days from 1 January 2025.
+        // This calendar is sufficient for the ninety days from 1 January 2025.
         let day = days - BEGIN / 86_400;
         let (month, day) = match day {
             0..31 => (1, day + 1),
@@ -53,7 +54,7 @@ impl std::fmt::Display for Written {
     }
 }
 
-/// A xorshift generator: the same file everywhere, without a dependency.
+/// A xorshift generator: it gives the same file on all machines and needs no dependency.
 struct Random(u64);
 
 impl Random {

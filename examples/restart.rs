@@ -1,10 +1,10 @@
-//! How long a restart takes, beside the bare storage engine: opening it and reading every pair once.
+//! Measures the time of a restart, compared with opening the bare storage engine and reading each pair once.
 //!
 //! `cargo run --release --features store --example restart -- [PAIRS] [ROUNDS] [DIRECTORY]`
 //!
-//! Makes a data directory of so many pairs (ten million unless said) over a thousand numbers, unless there is one, then takes both
-//! times in turn and says the medians and their ratio. Each round reads the files from the page cache where they fit there, and from
-//! the disk where this may drop it (as root).
+//! The program creates a data directory with PAIRS pairs (ten million by default) over a thousand numbers, unless it
+//! exists. It then measures both in turn and prints the medians and their ratio. Each round reads the files from the
+//! page cache if they fit there, or from the disk if the program may drop the cache (as root).
 
 use dialback::store::{EventStore, FjallStore};
 use dialback::{Engine, Service};
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The bare storage engine: opened, and each key and value taken once.
+/// Opens the bare storage engine and reads each key and value once.
 fn read_bare(path: &Path, pairs: u64) -> Result<Duration, Box<dyn Error>> {
     let began = Instant::now();
     let database = Database::builder(path.join("store")).open()?;
@@ -69,7 +69,7 @@ fn read_bare(path: &Path, pairs: u64) -> Result<Duration, Box<dyn Error>> {
     Ok(took)
 }
 
-/// A service that is ready.
+/// Starts a service until it is ready.
 fn start(path: &Path, pairs: u64) -> Result<Duration, Box<dyn Error>> {
     let began = Instant::now();
     let service = Service::start(FjallStore::open(path)?, Engine::new(), |_| {})?;
@@ -78,7 +78,7 @@ fn start(path: &Path, pairs: u64) -> Result<Duration, Box<dyn Error>> {
     Ok(took)
 }
 
-/// Whether the next read comes from the disk.
+/// Returns whether the next read comes from the disk.
 fn drop_caches() -> bool {
     std::fs::write("/proc/sys/vm/drop_caches", "1").is_ok()
 }

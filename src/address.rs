@@ -1,4 +1,4 @@
-//! Where agents are reached: what a gateway dials once it has been decided who takes the call.
+//! The addresses at which agents are reached. A gateway dials the address of the agent that a decision names.
 
 #[cfg(feature = "serde")]
 mod list;
@@ -10,56 +10,57 @@ use crate::id::{AgentId, EnvironmentId};
 use crate::number::E164;
 use std::collections::HashMap;
 
-/// Whom an address is for, and who was called.
+/// The agent to reach, and the number that was called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Destination {
-    /// Where the agent belongs.
+    /// The environment of the agent.
     pub environment: EnvironmentId,
-    /// Who takes the call.
+    /// The agent that the call is routed to.
     pub agent: AgentId,
-    /// The number of ours that was called.
+    /// The dialed number.
     pub dialed: E164,
 }
 
-/// The addresses of agents: one template for all of them, others for those of an environment, and for single agents. The most
-/// particular one counts. An agent that none of them covers has no address.
+/// The addresses of agents. There can be a template for all agents, one for each environment, and one for each agent.
+/// The most specific one applies. An agent without any of them has no address.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct AgentAddresses {
-    everybody: Option<AddressTemplate>,
+    default: Option<AddressTemplate>,
     environments: HashMap<EnvironmentId, AddressTemplate>,
     agents: HashMap<AgentId, AddressTemplate>,
 }
 
 impl AgentAddresses {
-    /// All agents by this template.
+    /// Creates addresses with one template for all agents.
     pub fn by_template(template: AddressTemplate) -> Self {
         Self::default().with_template(template)
     }
 
-    /// The same with this template for whoever has no other.
+    /// Sets the template for agents that have no more specific one.
     #[must_use]
     pub fn with_template(self, template: AddressTemplate) -> Self {
-        Self { everybody: Some(template), ..self }
+        Self { default: Some(template), ..self }
     }
 
-    /// Whether no agent has an address.
+    /// Returns whether no agent has an address.
     pub fn is_empty(&self) -> bool {
         self.templates().next().is_none()
     }
 
-    /// Every template there is, in no order: for who wants more of an address than this does, such as that it is a SIP URI.
+    /// Returns all templates in no particular order, for example to check that each is a SIP URI.
     pub fn templates(&self) -> impl Iterator<Item = &AddressTemplate> {
-        self.everybody.iter().chain(self.environments.values()).chain(self.agents.values())
+        self.default.iter().chain(self.environments.values()).chain(self.agents.values())
     }
 
-    /// Where the call is to go.
+    /// Returns the address of the destination, or `None` if the agent has none.
     pub fn of(&self, destination: &Destination) -> Option<String> {
         let own = self.agents.get(&destination.agent);
-        let template = own.or_else(|| self.environments.get(&destination.environment)).or(self.everybody.as_ref());
+        let template = own.or_else(|| self.environments.get(&destination.environment)).or(self.default.as_ref());
         Some(template?.fill(destination))
     }
 
-    /// The same, or the agent's id where it has no address: for gateways that make one of it.
+    /// Returns the address of the destination, or the agent's id if it has no address. For gateways that can build an
+    /// address from the id.
     pub fn of_or_id(&self, destination: &Destination) -> String {
         self.of(destination).unwrap_or_else(|| destination.agent.to_string())
     }

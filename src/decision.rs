@@ -1,36 +1,36 @@
-//! What the rule answers, and why.
+//! Decisions: the route of a call, and the reason for it.
 
 use crate::id::{AgentId, EnvironmentId};
 use crate::outcome::Outcome;
 use crate::time::{Lookback, Timestamp};
 use std::fmt;
 
-/// Which agent takes an inbound call.
+/// The result of applying the rule to an inbound call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Decision {
-    /// Where the call goes.
+    /// The agent to route the call to.
     pub route: Route,
-    /// Which line of the rule decided.
+    /// The line of the rule that decided.
     pub reason: Reason,
-    /// The outbound call behind it, wherever the rule got as far as finding one.
+    /// The last outbound call to the caller, if the rule got far enough to find one.
     pub call: Option<SourceCall>,
-    /// The generation of the one plan that was read from beginning to end.
+    /// The generation of the plan that the decision was made with. A decision reads one plan only.
     pub generation: u64,
 }
 
-/// Where a call goes.
+/// The route of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Route {
     /// To the callback agent of the source agent.
     Callback(AgentId),
     /// To the dialed number's default agent.
     Default(AgentId),
-    /// Nowhere: there is no such number, or it has no default agent.
+    /// To no agent: the dialed number is unknown, or it has no default agent.
     Unrouted,
 }
 
 impl Route {
-    /// The agent, if there is one.
+    /// Returns the agent, if there is one.
     pub const fn agent(self) -> Option<AgentId> {
         match self {
             Self::Callback(agent) | Self::Default(agent) => Some(agent),
@@ -38,7 +38,7 @@ impl Route {
         }
     }
 
-    /// `callback`, `default` or `unrouted`.
+    /// Returns `callback`, `default` or `unrouted`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Callback(_) => "callback",
@@ -48,14 +48,14 @@ impl Route {
     }
 }
 
-/// The last outbound call to the caller, from the dialed number.
+/// The last outbound call to the caller from the dialed number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SourceCall {
-    /// The source agent. It may be gone by now.
+    /// The source agent. It may have been deleted since.
     pub agent: AgentId,
     /// When the call was placed.
     pub at: Timestamp,
-    /// How it went.
+    /// The last known status of the call.
     pub outcome: Outcome,
 }
 
@@ -65,17 +65,17 @@ pub struct SourceCall {
 pub enum Reason {
     /// 1: the dialed number is not in the plan.
     UnknownNumber,
-    /// 2: the caller is withheld or not a number we can hold.
+    /// 2: the caller is withheld, or is not a number that the history can hold.
     AnonymousCaller,
     /// 3: no outbound call in the history.
     NoHistory,
-    /// 4: the source agent is gone, or feeds no callback agent.
+    /// 4: the source agent is deleted, or feeds no callback agent.
     NoCallbackAgent,
     /// 5: none of its callback agents owns the dialed number.
     NumberNotOwned,
     /// 6: none of those is published.
     CallbackAgentUnpublished,
-    /// 7: none of those takes the last call's outcome.
+    /// 7: none of those accepts the outcome of the last call.
     OutcomeNotEligible,
     /// 8: the call is older than the look-back of each of those.
     Expired,
@@ -84,7 +84,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason, in the order of the rule.
+    /// All reasons, in the order of the rule.
     pub const ALL: [Self; 9] = [
         Self::UnknownNumber,
         Self::AnonymousCaller,
@@ -97,12 +97,12 @@ impl Reason {
         Self::Matched,
     ];
 
-    /// The number of the line, 1 to 9.
+    /// Returns the number of the line, 1 to 9.
     pub const fn line(self) -> u8 {
         self as u8 + 1
     }
 
-    /// The name on the wire, such as `NO_HISTORY`.
+    /// Returns the name used in the API, such as `NO_HISTORY`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::UnknownNumber => "UNKNOWN_NUMBER",
@@ -117,7 +117,7 @@ impl Reason {
         }
     }
 
-    /// The reason with this name on the wire.
+    /// Returns the reason with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
@@ -129,65 +129,65 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A decision and everything that led to it: each line tried, in order, and what it saw.
+/// A decision with its explanation: each line of the rule that was tried, in order, and what it found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Trace {
-    /// The same that the fast path answers.
+    /// The decision. It equals the result of [`Engine::resolve`](crate::Engine::resolve).
     pub decision: Decision,
-    /// One step for each line of the rule that was tried; the last one decided.
+    /// One step for each line of the rule that was tried. The last step decided.
     pub steps: Vec<Step>,
 }
 
-/// One line of the rule, tried.
+/// One line of the rule that was tried.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// Which line.
+    /// The line.
     pub line: Reason,
-    /// Whether this line decided. Only the last step's does.
+    /// Whether this line decided. This is true for the last step only.
     pub applies: bool,
-    /// What the line looked at.
+    /// The data that the line examined.
     pub saw: Saw,
 }
 
-/// What a line of the rule looked at.
+/// The data that a line of the rule examined.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Saw {
-    /// Line 1: the environment that holds the dialed number, if any does.
+    /// Line 1: the environment that holds the dialed number.
     Number {
-        /// The holder.
+        /// The environment. `None` if the number is unknown.
         environment: Option<EnvironmentId>,
     },
     /// Line 2: whether the caller is a number.
     Caller {
-        /// `false`: withheld, or nothing that a number can hold.
+        /// `false` if the caller is withheld or is not a number that the history can hold.
         is_number: bool,
     },
     /// Line 3: the last outbound call, if there is one.
     History {
         /// The call.
         call: Option<SourceCall>,
-        /// How long before the question it was placed, in milliseconds; zero for a call dated in the future.
+        /// The age of the call in milliseconds. It is zero for a call dated in the future.
         age_millis: u64,
     },
     /// Line 4: whether the source agent still exists, and the callback agents that it feeds.
     Source {
-        /// `false`: deleted since.
+        /// `false` if the source agent was deleted.
         exists: bool,
-        /// Its callback agents, the one whose role was configured last first.
+        /// Its callback agents. The one whose role was configured last comes first.
         callback_agents: Vec<AgentId>,
     },
-    /// Lines 5 to 9: the callback agents that the line looked at, and what it found of each.
+    /// Lines 5 to 9: the callback agents that the line examined, and the result for each.
     Candidates(Vec<Candidate>),
 }
 
-/// A callback agent as one of the lines 5 to 9 saw it.
+/// A callback agent as one of the lines 5 to 9 examined it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Candidate {
-    /// Which.
+    /// The agent.
     pub agent: AgentId,
-    /// Whether it remains for the next line.
+    /// Whether the agent remains for the next line.
     pub remains: bool,
-    /// The look-back that counts for it: its own, else the environment's.
+    /// The look-back that applies: the agent's own, else the environment's.
     pub lookback: Lookback,
 }

@@ -1,8 +1,10 @@
-//! The identities of decisions: all that a later report about one needs, sealed, so that no decision has to be remembered.
+//! The ids of decisions. An id contains, encrypted, all that a later report about the decision needs, so no decision
+//! has to be stored.
 //!
-//! An identity is one block of 128 bits under AES with a key that never leaves the data directory: the day, the tally, whether the
-//! decision was counted, a number that tells it from every other, and 39 zeros. Whoever makes one up hits upon those zeros
-//! once in 5 × 10^11 times, and nothing can be read from one or changed in it.
+//! An id is one block of 128 bits, encrypted with AES. The key never leaves the data directory. The block contains
+//! the day, the tally, whether the decision was counted, a number that makes the id unique, and 39 zero bits. A
+//! forged id has those zeros with a probability of 1 in 5 × 10^11. Without the key, an id can neither be read nor
+//! changed.
 
 use crate::slot::TallySlot;
 use crate::sync::{AtomicU64, Ordering};
@@ -12,48 +14,49 @@ use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use std::fmt;
 use uuid::Uuid;
 
-/// What an identity says of its decision.
+/// The content of a decision's id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Sealed {
-    /// When it was made.
+    /// The day of the decision.
     pub(crate) day: Day,
-    /// What it counts for, or else the unmatched calls of the environment that it was made in. `None`: in none.
+    /// The tally that the decision counts for, or the tally of unmatched calls in its environment. `None` if there is
+    /// neither.
     pub(crate) tally: Option<TallySlot>,
-    /// Whether it is part of the statistics.
+    /// Whether the decision is part of the statistics.
     pub(crate) is_counted: bool,
 }
 
-/// An identity that was opened.
+/// The content of a decrypted id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Opened {
     pub(crate) sealed: Sealed,
-    /// Tells the decision from all others.
+    /// A number that distinguishes the decision from all others.
     pub(crate) number: u64,
 }
 
-/// Seals and opens identities.
+/// Encrypts and decrypts the ids of decisions.
 pub(crate) struct DecisionIds {
     cipher: Aes128,
-    /// Counts decisions, from a random number on: those of two runs would have to begin within one another's reach among 2^48
-    /// to have one in common.
+    /// Counts decisions, starting at a random number. Two runs of the process share a number only if their starting
+    /// points are close together among 2^48.
     next: AtomicU64,
 }
 
 const NUMBER_BITS: u32 = 48;
 const TALLY_BITS: u32 = 24;
 const ZERO_BITS: u32 = 39;
-/// What no [`TallySlot`] is.
+/// A value that is not a valid [`TallySlot`].
 const NO_TALLY: u128 = (1 << TALLY_BITS) - 1;
 
 impl DecisionIds {
-    /// With this key, or with one that is gone with the process.
+    /// Creates ids with this key, or with a random key that is lost when the process ends.
     pub(crate) fn new(key: Option<[u8; 16]>) -> Self {
         let key = key.unwrap_or_else(random);
         Self { cipher: Aes128::new(&key.into()), next: AtomicU64::new(u64::from_be_bytes(random())) }
     }
 
     pub(crate) fn seal(&self, sealed: &Sealed) -> Uuid {
-        // Relaxed: that each gets another is all that matters.
+        // Relaxed: it only matters that each call gets a different number.
         let number = self.next.fetch_add(1, Ordering::Relaxed) & ((1 << NUMBER_BITS) - 1);
         self.seal_numbered(sealed, number)
     }
@@ -68,13 +71,13 @@ impl DecisionIds {
         Uuid::from_bytes(block.into())
     }
 
-    /// The same under a number that the caller brings, so that the same decision has the same identity however often it is told.
-    /// Numbers must look random: two that are the same on one day, of two decisions, would be told apart by nothing.
+    /// Encrypts `sealed` under the caller's number, so that repeating the call gives the same id. The numbers must be
+    /// pseudo-random: two decisions with the same number and equal content would get the same id.
     pub(crate) fn seal_as(&self, sealed: &Sealed, number: u64) -> Uuid {
         self.seal_numbered(sealed, number & ((1 << NUMBER_BITS) - 1))
     }
 
-    /// What the identity says; `None` for one that was made up, or sealed with another key.
+    /// Decrypts an id. Returns `None` if it is forged or was encrypted with another key.
     pub(crate) fn open(&self, id: Uuid) -> Option<Opened> {
         let mut block = id.into_bytes().into();
         self.cipher.decrypt_block(&mut block);
@@ -95,7 +98,7 @@ impl DecisionIds {
 
 fn random<const N: usize>() -> [u8; N] {
     let mut bits = [0; N];
-    getrandom::fill(&mut bits).expect("the operating system gives random bytes");
+    getrandom::fill(&mut bits).expect("the operating system provides random bytes");
     bits
 }
 
@@ -111,7 +114,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn an_identity_opens_with_its_key_alone_and_no_two_are_the_same() {
+    fn id_opens_only_with_its_key_and_is_unique() {
         let (ours, theirs) = (DecisionIds::new(Some([1; 16])), DecisionIds::new(Some([2; 16])));
         let mut seen = HashSet::new();
         for day in [0, 20_605, 0xFFFF] {
@@ -122,7 +125,7 @@ mod tests {
                     assert_eq!(ours.open(id).map(|opened| opened.sealed), Some(sealed));
                     assert_eq!(theirs.open(id), None);
                     assert!(seen.insert(id) && seen.insert(ours.seal(&sealed)));
-                    // After a restart too.
+                    // The id also opens after a restart.
                     assert_eq!(DecisionIds::new(Some([1; 16])).open(id), ours.open(id));
                 }
             }
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bit_is_sealed() {
+    fn id_with_any_bit_flipped_does_not_open() {
         let ids = DecisionIds::new(None);
         let id = ids.seal(&Sealed { day: Day::from_index(1), tally: None, is_counted: true }).as_u128();
         for bit in 0..128 {

@@ -1,10 +1,10 @@
-//! Events: every change there can be, a call or a configuration, as a value.
+//! Events: each change of the state, a call or a configuration, as a value.
 //!
 //! The state of an engine is a fold of events. HTTP, imports, replication and tests all end in
-//! [`Engine::apply`](crate::Engine::apply); a replayed event changes nothing.
+//! [`Engine::apply`](crate::Engine::apply). Applying an event twice changes nothing.
 //!
-//! * [`Call`] and [`Erasure`] converge whatever their order.
-//! * [`Configuration`] is ordered by its sequence and validated before it becomes an event.
+//! * [`Call`]s and [`Erasure`]s converge in any order.
+//! * A [`Configuration`] has a place in a sequence, and is validated before it becomes an event.
 
 mod answer;
 #[cfg(feature = "store")]
@@ -18,181 +18,183 @@ use crate::number::{DialPlan, E164};
 use crate::outcome::{Outcome, OutcomeSet};
 use crate::time::{Lookback, Timestamp};
 
-/// Something that happened.
+/// An event: a change of the engine's state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// An outbound call was placed, or its status changed.
     Call(Call),
-    /// A contact is to be forgotten.
+    /// A contact is erased.
     Erasure(Erasure),
     /// The configuration changed.
     Configuration(Configuration),
 }
 
-/// An outbound call. Reports of one call share `at` and `agent`; the highest outcome stays.
+/// An outbound call. Reports of one call have the same `at` and `agent`; the report with the highest outcome counts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Call {
     /// The tenant.
     pub environment: EnvironmentId,
     /// The outbound agent that placed it: the source agent.
     pub agent: AgentId,
-    /// The number of ours it was placed from.
+    /// The number that the call was placed from. It belongs to the environment.
     pub from: E164,
     /// The contact.
     pub to: E164,
-    /// When it was placed (not when the status was reported).
+    /// When the call was placed (not when the status was reported).
     pub at: Timestamp,
-    /// How it went so far.
+    /// The status of the call so far.
     pub outcome: Outcome,
 }
 
-/// Forget everything about a contact, in one environment, up to a moment.
+/// Erases a contact from one environment, up to a time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Erasure {
     /// The tenant.
     pub environment: EnvironmentId,
-    /// Who is to be forgotten.
+    /// The contact to erase.
     pub contact: E164,
-    /// Calls up to and including this moment are forgotten, also those that are reported later.
+    /// Calls up to and including this time are erased, also calls that are reported later.
     pub until: Timestamp,
 }
 
-/// A batch of changes that take effect together: one event, one new plan, one swap.
+/// A batch of changes that take effect together, as one event and one new plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Configuration {
-    /// The place in the order of configurations, from 1, without gaps. Also the generation of the plan it makes.
+    /// The place in the sequence of configurations, from 1, without gaps. It is also the generation of the resulting
+    /// plan.
     pub sequence: u64,
     /// The tenant whose configuration changes.
     pub environment: EnvironmentId,
-    /// When it was decided.
+    /// When the change was made.
     pub at: Timestamp,
-    /// What changes, in order.
+    /// The changes, in the order in which they apply.
     pub changes: Vec<Change>,
 }
 
-/// One change of a configuration. Names the environment nowhere: the [`Configuration`] does.
+/// One change of an environment's configuration. The [`Configuration`] names the environment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Change {
     /// The environment is created, or its settings are replaced.
     EnvironmentSet {
-        /// For people.
+        /// The name, for people.
         name: String,
-        /// How its national numbers are written.
+        /// How the environment's national numbers are written.
         dial_plan: DialPlan,
-        /// For callback agents without a look-back of their own.
+        /// The look-back of callback agents that have none of their own.
         lookback: Lookback,
     },
-    /// A new agent, as a draft.
+    /// An agent is created, as a draft.
     AgentCreated {
-        /// Its identity, unused in this environment.
+        /// Its id, which must not be in use in this environment.
         id: AgentId,
-        /// For people.
+        /// The name, for people.
         name: String,
-        /// For people, optional.
+        /// An optional label, for people.
         label: Option<String>,
-        /// What it is for.
+        /// The agent's direction.
         direction: Direction,
     },
-    /// The agent takes new calls from now on.
+    /// The agent is published: it takes new calls.
     AgentPublished {
-        /// Which.
+        /// The agent.
         id: AgentId,
     },
-    /// The agent takes no new calls from now on; its configuration stays.
+    /// The agent is unpublished: it takes no new calls. Its configuration stays.
     AgentUnpublished {
-        /// Which.
+        /// The agent.
         id: AgentId,
     },
-    /// The agent is gone, and with it its part in every callback configuration.
+    /// The agent is deleted and removed from each callback configuration.
     AgentDeleted {
-        /// Which; it must not be published.
+        /// The agent, which must not be published.
         id: AgentId,
     },
-    /// The agent's direction and, where given, all its numbers.
+    /// The agent's direction is set, and its numbers if they are given.
     CallingSet {
-        /// Which.
+        /// The agent.
         id: AgentId,
-        /// What it is for.
+        /// The agent's direction.
         direction: Direction,
-        /// The numbers it owns from now on; `None` leaves them.
+        /// All numbers that the agent owns after the change. `None` leaves them unchanged.
         numbers: Option<Vec<NumberId>>,
     },
-    /// A number becomes the environment's.
+    /// A number is added to the environment.
     NumberAdded {
-        /// Its identity, unused in this environment.
+        /// Its id, which must not be in use in this environment.
         id: NumberId,
-        /// The number; no other environment may hold it.
-        #[cfg_attr(feature = "serde", serde(with = "crate::number::plain"))]
+        /// The phone number. No other environment may hold it.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number::serde_text"))]
         number: E164,
     },
-    /// A number is the environment's no longer.
+    /// A number is removed from the environment.
     NumberReleased {
-        /// Which; no agent may own it.
+        /// The number, which no agent may own.
         id: NumberId,
     },
-    /// The number's default agent is named, or no longer named.
+    /// The number's default agent is named, or the name is removed.
     DefaultAgentSet {
-        /// Which number.
+        /// The number.
         number: NumberId,
-        /// An inbound agent that owns the number; `None` goes back to the published inbound owner assigned first.
+        /// An inbound agent that owns the number. With `None`, the published inbound owner that was assigned first is
+        /// the default agent.
         agent: Option<AgentId>,
     },
-    /// The agent becomes the callback agent of these sources, and of no others.
+    /// The agent becomes the callback agent of these source agents, and of no others.
     CallbackSet {
         /// An inbound agent.
         id: AgentId,
-        /// Outbound agents, at least one, none twice.
+        /// Outbound agents: at least one, and none twice.
         sources: Vec<AgentId>,
-        /// Which outcomes of the source's call make the contact eligible; `None`: every one.
+        /// The outcomes of the source's call that make the contact eligible. `None` means all outcomes.
         outcomes: Option<OutcomeSet>,
-        /// `None`: the environment's.
+        /// The agent's own look-back. `None` means the environment's.
         lookback: Option<Lookback>,
     },
-    /// The agent is a callback agent no longer.
+    /// The agent stops being a callback agent.
     CallbackRemoved {
-        /// Which.
+        /// The agent.
         id: AgentId,
     },
-    /// A token of the control API is valid from now on.
+    /// A token of the control API is issued.
     TokenIssued {
-        /// Its identity, for lists and revocation.
+        /// Its id, for listing and revoking it.
         id: TokenId,
-        /// What it may do.
+        /// The permissions of its holder.
         role: Role,
-        /// For people.
+        /// A label, for people.
         label: String,
-        /// SHA-256 of the token. The token itself is kept nowhere.
+        /// The SHA-256 of the token. The token itself is not stored.
         digest: [u8; 32],
     },
-    /// A token is valid no longer.
+    /// A token is revoked.
     TokenRevoked {
-        /// Which.
+        /// The token.
         id: TokenId,
     },
-    /// What these changes were asked for with a key has been answered like this.
+    /// The response to the request that made these changes, under the request's idempotency key.
     AnswerGiven {
-        /// Whose key it is: the environment's own, or [`EnvironmentId::SYSTEM`] for operators.
+        /// The environment that the key belongs to, or [`EnvironmentId::SYSTEM`] for an operator's key.
         scope: EnvironmentId,
-        /// The answer, remembered for a day.
+        /// The response, kept for a day.
         answer: Answer,
     },
 }
 
-/// What an agent is for.
+/// The direction of an agent's calls.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Direction {
-    /// It places calls.
+    /// The agent places calls.
     Outbound,
-    /// It takes calls.
+    /// The agent takes calls.
     Inbound,
 }
 
 impl Direction {
-    /// `outbound` or `inbound`.
+    /// Returns `outbound` or `inbound`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Outbound => "outbound",
@@ -201,20 +203,20 @@ impl Direction {
     }
 }
 
-/// What the holder of a token may do.
+/// The permissions of a token's holder.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Role {
-    /// Everything within the one environment that the token was issued in.
+    /// All operations in the environment that the token was issued in.
     Environment,
-    /// Record calls and ask for routes in every environment; configure nothing.
+    /// Recording calls and asking for routes in each environment; no configuration.
     Gateway,
-    /// Create environments and tokens.
+    /// Creating environments and tokens.
     Operator,
 }
 
 impl Role {
-    /// `environment`, `gateway` or `operator`.
+    /// Returns `environment`, `gateway` or `operator`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Environment => "environment",

@@ -1,4 +1,4 @@
-//! Identities: UUIDs that cannot be taken for one another.
+//! Ids: one UUID type for each kind of entity, so that they cannot be confused.
 
 use std::fmt;
 use uuid::Uuid;
@@ -11,17 +11,17 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// The identity with these 128 bits.
+            /// Creates the id with these 128 bits.
             pub const fn from_u128(bits: u128) -> Self {
                 Self(Uuid::from_u128(bits))
             }
 
-            /// The 128 bits.
+            /// Returns the 128 bits of the id.
             pub const fn as_u128(self) -> u128 {
                 self.0.as_u128()
             }
 
-            /// Reads a UUID (RFC 9562, with or without hyphens); `None` where the text is none.
+            /// Parses a UUID (RFC 9562, with or without hyphens). Returns `None` if the text is not a UUID.
             pub fn parse(text: &str) -> Option<Self> {
                 Uuid::try_parse(text).ok().map(Self)
             }
@@ -48,23 +48,24 @@ macro_rules! id {
 }
 
 id! {
-    /// An agent: something that talks on calls.
+    /// The id of an agent, which places or takes calls.
     AgentId
 }
 id! {
-    /// A number of ours as the control API names it. The number itself is an [`E164`](crate::E164).
+    /// The id of a phone number in the control API. The phone number itself is an [`E164`](crate::E164).
     NumberId
 }
 id! {
-    /// A tenant.
+    /// The id of an environment, which is a tenant.
     EnvironmentId
 }
 id! {
-    /// A token of the control API, as it is listed and revoked. The token's secret is not part of it.
+    /// The id of a token of the control API, for listing and revoking it. It does not contain the secret.
     TokenId
 }
 
 impl EnvironmentId {
-    /// The installation itself (the nil UUID): owns what belongs to no tenant, such as gateway and operator tokens.
+    /// The installation itself (the nil UUID). It owns everything that belongs to no tenant, such as gateway and
+    /// operator tokens.
     pub const SYSTEM: Self = Self(Uuid::nil());
 }

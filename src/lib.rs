@@ -1,37 +1,40 @@
-//! Dialback decides which agent takes a call that comes back.
+//! Dialback decides which agent takes a return call.
 //!
-//! A contact was called by one of your outbound agents and calls the number back. [`Engine::resolve`] answers which inbound
-//! agent should take the call: a pure function of the *plan* (the configuration), the *history* (the last outbound call of every
-//! number to every contact), the dialed number, the caller and the time. It never fails, blocks on a change, allocates or
-//! reads a clock. [`Engine::explain`] answers the same from the same code, with every line of the rule and what it saw.
+//! One of your outbound agents called a contact, and now the contact calls that number back. [`Engine::resolve`]
+//! returns the inbound agent that should take the call. It is a pure function of the *plan* (the configuration), the
+//! *history* (the last outbound call from each number to each contact), the dialed number, the caller and the time.
+//! It never fails, never waits for a change, never allocates and never reads a clock. [`Engine::explain`] runs the
+//! same code and also returns each line of the rule that was tried, with what it found.
 //!
-//! # What to use
+//! # Choosing an interface
 //!
 //! | you want | use |
 //! | --- | --- |
-//! | decisions inside your own gateway, state from elsewhere | [`Engine`]: [`configure`](Engine::configure), [`apply`](Engine::apply), [`resolve`](Engine::resolve) |
-//! | the same, durable | [`Service`] over a [`store`] (feature `store`) |
+//! | decisions inside your own gateway, with state that you load yourself | [`Engine`]: [`configure`](Engine::configure), [`apply`](Engine::apply), [`resolve`](Engine::resolve) |
+//! | decisions and a durable state | [`Service`] over a [`store`] (feature `store`) |
 //! | the control API inside your own program | `http::router` (feature `http`) |
-//! | the same from C | `capi` (feature `capi`), `include/dialback.h` |
-//! | the SIP redirect door inside your own program | `sip::Door` (feature `sip`) |
-//! | several nodes that share one history | `fleet::Node` (feature `fleet`), `docs/fleet.md` |
+//! | a durable engine in C | `capi` (feature `capi`), `include/dialback.h` |
+//! | the SIP redirect server inside your own program | `sip::Door` (feature `sip`) |
+//! | several nodes with one shared history | `fleet::Node` (feature `fleet`), `docs/fleet.md` |
 //! | a daemon | the program `dialback` (feature `daemon`) |
 //!
 //! # Guarantees
-//! * A decision reads one plan from beginning to end; it says which ([`Decision::generation`]).
-//! * State is a fold of [`Event`]s. Calls and erasures converge whatever their order; a replayed event changes nothing.
-//! * A configuration is validated whole and takes effect at once, or is refused and changes nothing.
-//! * No `Debug`, `Display` or error of this crate holds a whole phone number; [`E164::digits`] and
-//!   [`E164::to_plus_form`] are the doors.
+//! * A decision reads one plan only, and names it ([`Decision::generation`]).
+//! * The state is a fold of [`Event`]s. Calls and erasures converge in any order. Applying an event twice changes
+//!   nothing.
+//! * A configuration is validated as a whole. It takes effect at once, or it is rejected and changes nothing.
+//! * No `Debug`, `Display` or error of this crate contains a whole phone number. Only [`E164::digits`] and
+//!   [`E164::to_plus_form`] reveal one.
 //!
-//! # Costs
-//! A decision costs a few cache misses: the dialed number, the pair's register, and two or three small entries of the plan. Measure with
-//! `cargo bench --bench resolve`. A change of configuration copies a few chunks of the plan, whatever its size. A pair takes
-//! about 25 bytes of memory. See [`history`] for how, and `benches/README.md` for figures beside others'.
+//! # Cost
+//! A decision costs a few cache misses: the dialed number, the register of the (number, contact) pair, and two or
+//! three small entries of the plan. Measure it with `cargo bench --bench resolve`. A configuration change copies a
+//! few chunks of the plan, whatever the size of the plan. A pair takes about 25 bytes of memory. [`history`] explains
+//! the data structure, and `benches/README.md` compares its figures with others'.
 //!
 //! # Features
-//! None by default: no async runtime, no I/O. They only add: `serde`, `store`, `capi`, `http`, `sip`, `agi`, `fleet`, `nats`,
-//! `daemon`.
+//! No feature is on by default: no async runtime and no I/O. Each feature only adds to the library: `serde`, `store`,
+//! `capi`, `http`, `sip`, `agi`, `fleet`, `nats`, `daemon`.
 #![deny(unsafe_code)]
 
 mod address;
@@ -82,9 +85,9 @@ pub use peers::Peers;
 pub use plan::{ConfigError, Plan};
 pub use service::{Service, ServiceError, Statistics};
 pub use slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope, TallySlot};
-pub use time::{Day, Lookback, Timestamp};
+pub use time::{Clock, Day, Lookback, Timestamp};
 
-/// The examples of the README are tested.
+/// Runs the examples of the README as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,12 +1,12 @@
-//! Phone numbers: one canonical form on the write side and on the read side, in one word.
+//! Phone numbers in one canonical form, which fits into one word.
 //!
-//! [`E164`] holds 1 to 15 digits ([ITU-T E.164]) below 2^50. [`E164::parse`] takes what gateways, call records and
-//! people write: `+` and prefix forms, national forms by a [`DialPlan`], separators, `tel:` ([RFC 3966]) and
-//! `sip:`/`sips:` URIs and whole From headers ([RFC 3261]). [`Caller`] adds what an inbound call may have instead of a
-//! number.
+//! [`E164`] holds 1 to 15 digits ([ITU-T E.164]) as an integer below 2^50. [`E164::parse`] accepts the forms that
+//! gateways, call records and people write: `+` and prefix forms, national forms read with a [`DialPlan`],
+//! separators, `tel:` URIs ([RFC 3966]), `sip:` and `sips:` URIs, and whole From headers ([RFC 3261]). [`Caller`]
+//! adds the values that an inbound call may have instead of a number.
 //!
-//! Nothing here allocates, and nothing prints a whole number by accident: `Debug` and `Display` mask, and
-//! [`E164::digits`] and [`E164::to_plus_form`] are the explicit doors.
+//! This module never allocates. `Debug` and `Display` mask numbers, so that none is printed by accident. Only
+//! [`E164::digits`] and [`E164::to_plus_form`] reveal a number.
 //!
 //! ```
 //! use dialback::{Caller, DialPlan, E164};
@@ -28,7 +28,7 @@ mod address;
 mod caller;
 mod dial_plan;
 #[cfg(feature = "serde")]
-pub(crate) mod plain;
+pub(crate) mod serde_text;
 mod scan;
 
 use std::fmt;
@@ -41,14 +41,14 @@ use scan::Scan;
 pub use caller::Caller;
 pub use dial_plan::DialPlan;
 
-/// A number of 1 to 15 digits in one word.
+/// A phone number of 1 to 15 digits in one word.
 ///
-/// Every string of 1 to 15 digits has exactly one [`code`](E164::code), so that real E.164 numbers and short or
-/// national forms which no dial plan could bring into E.164 form are held side by side and never confused. `112` and
-/// `0112` are two numbers; `+112` and `112` are one.
+/// Each string of 1 to 15 digits has exactly one [`code`](E164::code). So E.164 numbers can be held next to short and
+/// national forms that no dial plan could convert, and they are never confused. `112` and `0112` are two numbers;
+/// `+112` and `112` are one.
 ///
-/// `Debug` and `Display` mask: first three and last two digits from 8 digits on, only stars below. Equality and order
-/// are those of the code: by value, numbers with a leading zero after all others.
+/// `Debug` and `Display` mask the number. From 8 digits on they show the first three and the last two digits, below
+/// that only stars. Equality and order are those of the code: by value, with leading-zero forms after all others.
 ///
 /// ```
 /// # use dialback::E164;
@@ -64,13 +64,14 @@ pub struct E164(
 );
 
 impl E164 {
-    /// The most digits a number has (E.164, section 6).
+    /// The largest number of digits in a number (E.164, section 6).
     pub const MAX_DIGITS: usize = 15;
 
-    /// The bits of a word that a code leaves free.
+    /// The number of bits in a word that a code does not use.
     pub(crate) const FREE_BITS: u32 = 64 - CODE_BITS;
 
-    /// The number with these digits; `None` unless there are 1 to 15 of them, all ASCII. No plan, no separators.
+    /// Returns the number with these digits. `None` unless there are 1 to 15 ASCII digits. Accepts no separators and
+    /// uses no dial plan.
     ///
     /// ```
     /// # use dialback::E164;
@@ -84,28 +85,28 @@ impl E164 {
         E164::from_ascii(digits.as_bytes()).ok()
     }
 
-    /// The number that `text` names under `plan`.
+    /// Parses a phone number. `plan` determines how digits without a `+` are read (see [`DialPlan`]).
     ///
-    /// Shapes:
-    /// * `+15551234567`, `(555) 123-4567`, `030/901820`: digits with spaces, hyphens, dashes, dots, brackets, slashes
-    ///   and the invisible marks that copied numbers carry; `+44 (0)20 7946 0958` loses the bracketed zero, except
-    ///   where zeros belong to the number, as in Italy;
-    /// * `tel:` URIs; `;ext=` and the like are dropped, and `;phone-context=+49` is put before a local number. Behind a
-    ///   mere country code a short code stays as it is (RFC 3966, section 5.1.5: 911 in the context +1 is not +1-911)
-    ///   and a leading zero is taken for a national prefix;
-    /// * `sip:` and `sips:` URIs: the user part without its parameters and password, percent escapes undone. Without
-    ///   `@` there is only a host, so only a `+` form is taken. `user@host` without a scheme is read the same way;
-    /// * a name-addr such as `"Alice" <sip:+15551234567@host;user=phone>;tag=1`, of several the first. The display name
-    ///   is never a number.
+    /// Accepted forms:
+    /// * `+15551234567`, `(555) 123-4567`, `030/901820`: digits with spaces, hyphens, dashes, dots, brackets,
+    ///   slashes, and the invisible marks that copied numbers contain. `+44 (0)20 7946 0958` loses the bracketed
+    ///   zero, except in countries whose numbers keep their zero, such as Italy.
+    /// * `tel:` URIs. `;ext=` and other parameters are dropped. `;phone-context=+49` is put before a local number. In
+    ///   the context of a country code alone, a short code stays as it is (RFC 3966, section 5.1.5: 911 in the
+    ///   context +1 is not +1-911), and a leading zero counts as a national prefix.
+    /// * `sip:` and `sips:` URIs: the user part without its parameters and password, with percent escapes decoded.
+    ///   Without `@` there is only a host, so only a `+` form is accepted. `user@host` without a scheme is read like
+    ///   a `sip:` URI.
+    /// * A name-addr such as `"Alice" <sip:+15551234567@host;user=phone>;tag=1`; of several, the first. The display
+    ///   name is never read as a number.
     ///
-    /// How digits without `+` become a number is told at [`DialPlan`].
-    ///
-    /// Cost: no allocation; one scan when `text` holds digits and separators only, a few over a URI or header.
+    /// # Cost
+    /// No allocation. One scan if `text` contains digits and separators only, a few scans for a URI or header.
     ///
     /// # Errors
     ///
-    /// [`NumberError::Empty`] without a digit, [`NumberError::TooLong`] above 15 of them, and
-    /// [`NumberError::NotANumber`] for letters, stars, a zero behind the `+` and malformed addresses.
+    /// [`NumberError::Empty`] without a digit, [`NumberError::TooLong`] for more than 15 digits, and
+    /// [`NumberError::NotANumber`] for letters, stars, a zero after the `+`, and malformed addresses.
     ///
     /// ```
     /// # use dialback::{DialPlan, E164};
@@ -127,12 +128,15 @@ impl E164 {
         }
     }
 
-    /// The number that `text` names in international form: `+`, a first digit 1 to 9, at most 15 digits, separators
-    /// allowed. No URIs, no prefixes, no plan. Cost: no allocation, one scan.
+    /// Parses a number in international form: `+`, a first digit 1 to 9, at most 15 digits, and separators. Accepts
+    /// no URIs and no prefixes, and uses no dial plan.
+    ///
+    /// # Cost
+    /// No allocation, one scan.
     ///
     /// # Errors
     ///
-    /// As for [`E164::parse`], and [`NumberError::NotInternational`] for digits without the `+`.
+    /// The errors of [`E164::parse`], and [`NumberError::NotInternational`] for digits without the `+`.
     ///
     /// ```
     /// # use dialback::{E164, NumberError};
@@ -148,39 +152,39 @@ impl E164 {
         if found.plus { dial_plan::international(&found, 0) } else { Err(NumberError::NotInternational) }
     }
 
-    /// The number as an integer from 1 to below 2^50, the same on every machine and in every version.
+    /// Returns the number as an integer from 1 to below 2^50. It is the same on every machine and in every version.
     ///
-    /// Without a leading zero it is the value of the digits. With one it is 10^15 + (10^k - 1) / 9 + the value of the
-    /// k digits behind the zero: forms of each length follow those that are shorter.
+    /// Without a leading zero, it is the value of the digits. With a leading zero, it is 10^15 + (10^k - 1) / 9 + v,
+    /// where v is the value of the k digits after the zero. So shorter forms come before longer ones.
     pub fn code(self) -> u64 {
         self.0.get() >> E164::FREE_BITS
     }
 
-    /// The number with this [`code`](E164::code); `None` for 0 and for codes that no digit string has.
+    /// Returns the number with this [`code`](E164::code). `None` for 0 and for codes that no digit string has.
     pub fn from_code(code: u64) -> Option<E164> {
         if code < CODES_END { E164::of(code) } else { None }
     }
 
-    /// The code above the [free bits](E164::FREE_BITS), which is how it is held: a product of it keeps to 50 bits by itself, and the
-    /// history, which makes one for each lookup, saves the shift.
+    /// Returns the code above the [free bits](E164::FREE_BITS), as it is stored. A product of this word keeps to 50
+    /// bits without masking. The history computes one for each lookup and so saves the shift.
     #[inline]
     pub(crate) const fn word(self) -> u64 {
         self.0.get()
     }
 
-    /// The number with a code below [`CODES_END`]; `None` for zero.
+    /// Returns the number with a code below [`CODES_END`]. `None` for zero.
     #[inline]
     fn of(code: u64) -> Option<E164> {
         NonZeroU64::new(code << E164::FREE_BITS).map(E164)
     }
 
-    /// Whether the number has no leading zero, and so can be written with a `+`. It says nothing about whether the
-    /// number is in service or its country code assigned.
+    /// Returns whether the number has no leading zero, so that it can be written with a `+`. It does not check
+    /// whether the number is in service or its country code is assigned.
     pub fn is_international(self) -> bool {
         self.code() < LEADING_ZERO
     }
 
-    /// All digits, in clear: for storage, the wire and the screen of somebody who may see them.
+    /// Returns all digits unmasked: for storage, for the wire, and for displays of authorized users.
     pub fn digits(self) -> Digits {
         let mut digits = Digits { bytes: [0; 16], len: 0 };
         let code = self.code();
@@ -194,9 +198,8 @@ impl E164 {
         digits
     }
 
-    /// As [`digits`](E164::digits), in clear, with a `+` in front if the number
-    /// [is international](E164::is_international). [`E164::parse`] brings an international number back under every
-    /// plan.
+    /// Returns all digits unmasked, with a leading `+` if the number [is international](E164::is_international).
+    /// [`E164::parse`] reads an international number back with any plan.
     pub fn to_plus_form(self) -> Digits {
         let plain = self.digits();
         if !self.is_international() {
@@ -207,7 +210,7 @@ impl E164 {
         digits
     }
 
-    /// The form that nearly every record and every good trunk has: `+`, digits, nothing else.
+    /// Parses the form that nearly all records and trunks use: a `+` and digits, nothing else.
     #[inline]
     pub(crate) fn clean(text: &[u8]) -> Option<E164> {
         let [b'+', digits @ ..] = text else { return None };
@@ -217,7 +220,7 @@ impl E164 {
         let value = match (digits.first_chunk(), digits.last_chunk()) {
             (Some(first), Some(last)) => {
                 let (first, last) = (eight_digits(*first)?, eight_digits(*last)?);
-                // Those of the first eight that are not among the last ones, with zeros before them.
+                // The digits of the first eight that are not among the last eight, preceded by zeros.
                 let first = first.unbounded_shl(8 * (16 - u32::try_from(digits.len()).ok()?));
                 value_of_eight(first) * 100_000_000 + value_of_eight(last)
             }
@@ -233,7 +236,7 @@ impl E164 {
         E164::joined(digits, b"")
     }
 
-    /// The number whose digits are `head`, then `tail`. Both hold ASCII digits only.
+    /// Returns the number whose digits are `head` followed by `tail`. Both must contain ASCII digits only.
     fn joined(head: &[u8], tail: &[u8]) -> Result<E164, NumberError> {
         let len = head.len() + tail.len();
         if len > E164::MAX_DIGITS {
@@ -259,10 +262,10 @@ impl fmt::Display for E164 {
     }
 }
 
-/// The digits of a number in clear, on the stack: what [`E164::digits`] and [`E164::to_plus_form`] give.
+/// The unmasked digits of a number, stored inline. [`E164::digits`] and [`E164::to_plus_form`] return it.
 ///
-/// It is a `str` by `Deref` and `AsRef`, and `Display` writes it whole; `Debug` masks, so that a derived `Debug` around
-/// it gives nothing away.
+/// It is a `str` by `Deref` and `AsRef`, and `Display` writes it whole. `Debug` masks it, so that a derived `Debug`
+/// of a containing type reveals nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digits {
     bytes: [u8; 16],
@@ -270,7 +273,7 @@ pub struct Digits {
 }
 
 impl Digits {
-    /// Appends `value` with exactly `width` digits, zeros in front.
+    /// Appends `value` with exactly `width` digits, padded with zeros.
     fn push_number(&mut self, mut value: u64, width: usize) {
         for byte in self.bytes[..width].iter_mut().rev() {
             *byte = b'0' + u8::try_from(value % 10).unwrap_or(0);
@@ -315,29 +318,29 @@ impl fmt::Debug for Digits {
     }
 }
 
-/// Why a text is not a number, or three prefixes are not a dial plan. It never holds what was read.
+/// The reason why a text is not a phone number, or why prefixes are not a dial plan. It never contains the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NumberError {
-    /// There is no digit, and nothing else either.
+    /// The text is blank or contains only separators.
     Empty,
-    /// More than 15 digits, prefixes not counted.
+    /// More than 15 digits, not counting prefixes.
     TooLong,
-    /// Something that no number has: letters, stars, a zero behind the `+`, an address cut short.
+    /// Something that no number contains: letters, stars, a zero after the `+`, a truncated address.
     NotANumber,
     /// Digits without the `+` where the international form is required.
     NotInternational,
-    /// A dial plan whose country code or prefixes cannot be ones.
+    /// A dial plan whose country code or prefixes are not valid.
     BadDialPlan,
 }
 
 impl fmt::Display for NumberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            NumberError::Empty => "there is no number",
-            NumberError::TooLong => "a number has at most 15 digits",
+            NumberError::Empty => "the number is missing",
+            NumberError::TooLong => "the number has more than 15 digits",
             NumberError::NotANumber => "not a phone number",
-            NumberError::NotInternational => "a number in international form begins with + and its country code",
+            NumberError::NotInternational => "not in international form: write the number with + and its country code",
             NumberError::BadDialPlan => {
                 "a dial plan has a country code of 1 to 3 digits, not beginning with 0, \
                  and two different prefixes of at most 5 digits"
@@ -348,16 +351,18 @@ impl fmt::Display for NumberError {
 
 impl std::error::Error for NumberError {}
 
-/// Eight digits as numbers from 0 to 9, the first in the lowest byte; `None` where one is no digit.
+/// Converts eight ASCII digits to numbers from 0 to 9, the first in the lowest byte. `None` if a byte is not a digit.
 #[inline]
 fn eight_digits(ascii: [u8; 8]) -> Option<u64> {
     let digits = u64::from_le_bytes(ascii) ^ 0x3030_3030_3030_3030;
-    // The addition reaches a byte's highest bit from 10 on. A carry only comes out of a byte that has the bit itself.
+    // For a byte of 10 or more, the addition sets its highest bit. A carry out of a byte occurs only if that byte has
+    // its highest bit set already, so it cannot hide an error.
     let more_than_nine = (digits | digits.wrapping_add(0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080;
     (more_than_nine == 0).then_some(digits)
 }
 
-/// Their value: digits to pairs, pairs to fours, fours to eight, with three multiplications instead of eight one behind the other.
+/// Returns the value of eight digits. It combines digits to pairs, pairs to fours, and fours to eight. That takes
+/// three multiplications instead of a chain of eight.
 #[inline]
 fn value_of_eight(digits: u64) -> u64 {
     let pairs = digits * 10 + (digits >> 8);
@@ -366,13 +371,13 @@ fn value_of_eight(digits: u64) -> u64 {
     even.wrapping_add(odd) >> 32
 }
 
-/// The bits of a code.
+/// The number of bits of a code.
 pub(crate) const CODE_BITS: u32 = 50;
 
 /// Codes from here on stand for digit strings with a leading zero.
 const LEADING_ZERO: u64 = 1_000_000_000_000_000;
 
-/// `REPUNITS[k]` = (10^k - 1) / 9 = how many digit strings are shorter than k.
+/// `REPUNITS[k]` = (10^k - 1) / 9, the number of digit strings, including the empty one, with fewer than k digits.
 const REPUNITS: [u64; 16] = {
     let mut units = [0; 16];
     let mut k = 1;
@@ -383,7 +388,7 @@ const REPUNITS: [u64; 16] = {
     units
 };
 
-/// The first code that no digit string has.
+/// The first code that stands for no digit string.
 pub(crate) const CODES_END: u64 = LEADING_ZERO + REPUNITS[15];
 
 // The history packs a number into 50 bits of its key.
@@ -394,7 +399,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clean_forms_of_every_length_are_read_and_no_other_byte_is_taken_for_a_digit() {
+    fn clean_form_of_each_length_parses_and_any_other_byte_is_rejected() {
         for len in 1..=15 {
             let digits: String = (0..len).map(|at| char::from(b'1' + at * 7 % 9)).collect();
             let text = format!("+{digits}");

@@ -1,26 +1,27 @@
-//! How an outbound call went.
+//! The outcome of an outbound call.
 
 use std::fmt;
 
-/// The last known status of an outbound call, ordered by rank: a later status of one call outranks an earlier one.
+/// The last known status of an outbound call, ordered by rank.
 ///
-/// The order is what makes reports of one call converge whatever order they arrive in. The outcomes that tell most about
-/// the contact rank highest, so that a platform which closes every call with `completed` does not hide a `voicemail`.
+/// A later status of a call outranks an earlier one, so reports of one call converge in any order. The outcomes that
+/// say most about the contact rank highest. So a platform that closes each call with `completed` does not hide a
+/// `voicemail`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[repr(u8)]
 pub enum Outcome {
-    /// Placed; nothing heard yet.
+    /// Placed; no further status is known.
     Initiated = 0,
-    /// The far end rings.
+    /// The contact's phone is ringing.
     Ringing = 1,
-    /// Somebody or something picked up.
+    /// A person or a machine picked up.
     Answered = 2,
-    /// Over after an answer.
+    /// Ended after it was answered.
     Completed = 3,
-    /// Could not be placed, or broke.
+    /// Could not be placed, or broke off.
     Failed = 4,
-    /// Rang out.
+    /// Not answered before ringing ended.
     NoAnswer = 5,
     /// The contact was on another call.
     Busy = 6,
@@ -29,7 +30,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome, lowest rank first.
+    /// All outcomes, lowest rank first.
     pub const ALL: [Self; 8] = [
         Self::Initiated,
         Self::Ringing,
@@ -41,12 +42,12 @@ impl Outcome {
         Self::Voicemail,
     ];
 
-    /// The rank, 0 to 7.
+    /// Returns the rank, 0 to 7.
     pub const fn rank(self) -> u8 {
         self as u8
     }
 
-    /// The outcome of a rank; only the three low bits count.
+    /// Returns the outcome with this rank. Only the three low bits count.
     pub const fn from_rank(rank: u64) -> Self {
         match rank & 7 {
             0 => Self::Initiated,
@@ -60,7 +61,7 @@ impl Outcome {
         }
     }
 
-    /// The name on the wire, such as `no_answer`.
+    /// Returns the name used in the API, such as `no_answer`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Initiated => "initiated",
@@ -74,7 +75,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome with this name; `no-answer` is read like `no_answer`.
+    /// Returns the outcome with this name. `no-answer` is accepted for `no_answer`.
     pub fn from_name(name: &str) -> Option<Self> {
         if name == "no-answer" {
             return Some(Self::NoAnswer);
@@ -89,21 +90,21 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A set of outcomes: which calls make their contact eligible for a callback.
+/// A set of outcomes. A callback agent accepts the contacts whose last call has one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct OutcomeSet(u8);
 
 impl OutcomeSet {
-    /// Every outcome, the unanswered attempt included.
+    /// All outcomes, including calls that were not answered.
     pub const EVERY: Self = Self(0xFF);
 
-    /// Whether the outcome is in the set.
+    /// Returns whether the outcome is in the set.
     pub const fn contains(self, outcome: Outcome) -> bool {
         self.0 & (1 << outcome.rank()) != 0
     }
 
-    /// The outcomes of the set, lowest rank first.
+    /// Returns the outcomes of the set, lowest rank first.
     pub fn iter(self) -> impl Iterator<Item = Outcome> {
         Outcome::ALL.into_iter().filter(move |&outcome| self.contains(outcome))
     }
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranks_and_names_read_back() {
+    fn rank_and_name_convert_back_to_the_outcome() {
         for (rank, outcome) in (0..).zip(Outcome::ALL) {
             assert_eq!((outcome.rank(), Outcome::from_rank(rank)), (u8::try_from(rank).expect("three bits"), outcome));
             assert_eq!(Outcome::from_name(outcome.name()), Some(outcome));
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_has_what_it_was_made_of() {
+    fn set_contains_the_outcomes_it_was_built_from() {
         let set = OutcomeSet::from_iter([Outcome::Busy, Outcome::Initiated]);
         assert!(set.iter().eq([Outcome::Initiated, Outcome::Busy]));
         assert!(OutcomeSet::EVERY.iter().eq(Outcome::ALL));

@@ -1,10 +1,10 @@
-//! Who may ask.
+//! Ranges of IP addresses that requests are accepted from.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// An address, or all that share its first bits: `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`.
+/// An IP address, or all addresses with the same first bits: `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Peers {
     address: IpAddr,
@@ -12,13 +12,13 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// This machine: who is trusted where nobody else is named.
+    /// The loopback addresses, which are trusted if no peers are configured.
     pub const LOOPBACK: [Peers; 2] = [
         Peers { address: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), prefix: 8 },
         Peers { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 },
     ];
 
-    /// Whether the address is one of them. An IPv4 address in the form of IPv6 is the IPv4 address.
+    /// Returns whether the address is in the range. An IPv4-mapped IPv6 address counts as its IPv4 address.
     pub fn include(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
@@ -39,11 +39,16 @@ impl FromStr for Peers {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| "an address, or an address and a prefix: 192.0.2.0/24")?;
+        let address: IpAddr = address
+            .parse()
+            .map_err(|_| "not an IP address: write an address, or an address and a prefix such as 192.0.2.0/24")?;
         let address = address.to_canonical();
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.map_or(Ok(longest), str::parse).ok().filter(|prefix| *prefix <= longest);
-        Ok(Self { address, prefix: prefix.ok_or_else(|| format!("a prefix of 0 to {longest} bits"))? })
+        Ok(Self {
+            address,
+            prefix: prefix.ok_or_else(|| format!("the prefix length is wrong: use 0 to {longest} bits"))?,
+        })
     }
 }
 
@@ -58,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_includes_what_shares_its_bits() {
+    fn prefix_includes_addresses_with_equal_first_bits() {
         for (peers, address, included) in [
             ("192.0.2.7", "192.0.2.7", true),
             ("192.0.2.7", "192.0.2.6", false),
@@ -77,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_or_prefix_is_refused() {
+    fn malformed_address_or_prefix_is_rejected() {
         for text in ["", "localhost", "192.0.2.0/33", "192.0.2.0/", "192.0.2.0/x", "::/129", "192.0.2.0:5060"] {
             assert!(text.parse::<Peers>().is_err(), "{text}");
         }

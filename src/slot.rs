@@ -1,7 +1,7 @@
-//! Slots: the dense integers behind agents, numbers and environments.
+//! Slots: the dense integers that stand for agents, numbers and environments inside the engine.
 //!
-//! A slot is given once, in the order of configuration events, and never given again to another: a history register
-//! that names a slot means the same agent for ever. Slots stay on this machine; what leaves it carries UUIDs and numbers.
+//! Slots are assigned in the order of configuration events and never reused. A history register that names a slot
+//! therefore always means the same agent. Slots are never sent to other machines; UUIDs and phone numbers are.
 
 use std::fmt;
 
@@ -12,15 +12,15 @@ macro_rules! slot {
         pub struct $name(u32);
 
         impl $name {
-            /// How many slots there can ever be.
+            /// The number of slots that can ever be assigned.
             pub const LIMIT: usize = $limit;
 
-            /// The slot at this place of its dictionary; `None` past the limit.
+            /// Returns the slot at this index. `None` if the index is not below [`LIMIT`](Self::LIMIT).
             pub fn new(index: usize) -> Option<Self> {
                 u32::try_from(index).ok().filter(|_| index < Self::LIMIT).map(Self)
             }
 
-            /// The place in the dictionary.
+            /// Returns the index of the slot.
             pub const fn index(self) -> usize {
                 self.0 as usize
             }
@@ -35,65 +35,67 @@ macro_rules! slot {
 }
 
 slot! {
-    /// An agent's slot: 20 bits of a [`Register`](crate::history::Register), whose highest value is kept for erasures.
+    /// The slot of an agent: 20 bits of a [`Register`](crate::history::Register). The highest 20-bit value is
+    /// reserved for erasures.
     AgentSlot, (1 << 20) - 1
 }
 slot! {
-    /// A number's slot. Numbers count up from zero in the 24 bits of a [`Scope`], environments down from the top.
+    /// The slot of a number. In the 24 bits of a [`Scope`], numbers count up from zero and environments count down
+    /// from the top.
     NumberSlot, Scope::LIMIT - EnvironmentSlot::LIMIT
 }
 slot! {
-    /// An environment's slot.
+    /// The slot of an environment.
     EnvironmentSlot, 1 << 16
 }
 
 slot! {
-    /// The slot of a tally: something that is counted by day.
+    /// The slot of a tally, which is counted by day.
     TallySlot, (1 << 24) - 1
 }
 
 impl TallySlot {
-    /// The lowest.
+    /// The lowest slot.
     pub const FIRST: Self = Self(0);
 
-    /// The highest.
+    /// The highest slot.
     pub const LAST: Self = Self((1 << 24) - 2);
 }
 
 impl AgentSlot {
-    /// The slot with these bits; `None` past the limit.
+    /// Returns the slot with these bits. `None` if they exceed the limit.
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {
         usize::try_from(bits).ok().and_then(Self::new)
     }
 }
 
-/// What a contact's register belongs to: one number of ours, or an environment (where its erasures are kept). 24 bits.
+/// The owner of a contact's register: one number, or an environment (for its erasures). It has 24 bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(u32);
 
 impl Scope {
-    /// How many scopes there can be: 2^24.
+    /// The number of possible scopes, 2^24.
     pub const LIMIT: usize = 1 << 24;
 
     const HIGHEST: u32 = (1 << 24) - 1;
 
-    /// The 24 bits.
+    /// Returns the 24 bits.
     pub const fn bits(self) -> u32 {
         self.0
     }
 
-    /// The scope with these bits; `None` where there are more than 24.
+    /// Returns the scope with these bits. `None` if there are more than 24.
     pub const fn from_bits(bits: u32) -> Option<Self> {
         if bits <= Self::HIGHEST { Some(Self(bits)) } else { None }
     }
 
-    /// The number that this is the scope of; `None` where it is an environment's.
+    /// Returns the number of this scope. `None` if it is an environment's scope.
     #[cfg(feature = "store")]
     pub(crate) fn number(self) -> Option<NumberSlot> {
         NumberSlot::new(self.0 as usize)
     }
 
-    /// The environment that this is the scope of; `None` where it is a number's.
+    /// Returns the environment of this scope. `None` if it is a number's scope.
     pub(crate) fn environment(self) -> Option<EnvironmentSlot> {
         EnvironmentSlot::new((Self::HIGHEST - self.0) as usize)
     }
@@ -107,7 +109,8 @@ impl From<NumberSlot> for Scope {
 
 impl From<EnvironmentSlot> for Scope {
     fn from(slot: EnvironmentSlot) -> Self {
-        // From the top down, so that numbers stay dense from zero and the two never meet.
+        // Environments count down from the top, so that numbers are dense from zero. The limits keep the two ranges
+        // apart.
         Self(Self::HIGHEST - slot.0)
     }
 }
@@ -123,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scope_is_a_numbers_or_an_environments() {
+    fn scope_converts_back_to_its_number_or_environment() {
         let numbers = [0, 1, NumberSlot::LIMIT - 1].map(|index| NumberSlot::new(index).expect("a slot"));
         for slot in numbers {
             assert_eq!((Scope::from(slot).number(), Scope::from(slot).environment()), (Some(slot), None));

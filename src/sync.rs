@@ -1,7 +1,8 @@
-//! The one place that names atomics.
+//! The only module that names atomics.
 //!
-//! Everything lock-free in this crate imports its atomics from here, so that a model checker can put its own in their
-//! place. A partial seam would give partial models; a test (`tests/layers.rs`) holds the rest of the crate to this one.
+//! All lock-free code in this crate imports its atomics from here, so that a model checker can replace them. If only
+//! a part of the code used this module, the models would be incomplete. A test (`tests/layers.rs`) checks that no
+//! other module names atomics.
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
@@ -12,10 +13,11 @@ pub(crate) use std::sync::atomic::{AtomicPtr, compiler_fence};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
-/// Orders what this thread wrote before a look at what the others wrote, both `SeqCst` on their own atomics.
+/// Orders this thread's store before its load of what other threads stored. Both are `SeqCst` operations on their own
+/// atomics.
 ///
-/// Nothing in a real build: there the `SeqCst` operations around it are in one total order already. Loom runs `SeqCst`
-/// operations as acquire and release ones and knows only fences, so that its models need the fence to be there.
+/// In a real build this does nothing, because `SeqCst` operations are in one total order. Loom runs `SeqCst`
+/// operations as acquire and release and supports `SeqCst` for fences only, so its models need this fence.
 #[inline]
 pub(crate) fn store_then_look() {
     #[cfg(loom)]
@@ -24,7 +26,8 @@ pub(crate) fn store_then_look() {
     }
 }
 
-/// An ordering with a name, under which a model can ask for a build that does without it: a *canary*, which must fail.
+/// A named memory ordering. A model can run a *canary*: a build in which the named ordering is `Relaxed`. The model
+/// must then fail.
 macro_rules! order {
     ($order:ident, $canary:literal) => {
         if crate::sync::canary($canary) { Ordering::Relaxed } else { Ordering::$order }
@@ -32,7 +35,7 @@ macro_rules! order {
 }
 pub(crate) use order;
 
-/// Whether this is the canary of that name. Never, in a real build.
+/// Returns whether the canary with this name is active. Always `false` in a real build.
 #[cfg(not(loom))]
 #[inline]
 pub(crate) const fn canary(_name: &str) -> bool {

@@ -1,24 +1,29 @@
-//! Time as a value. Nothing here reads a clock: whoever asks for a decision brings the time along.
+//! Times, days and look-backs as values. The library reads no clock: its callers pass the current time.
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z.
+use std::sync::Arc;
+
+/// A function that returns the current time. The program gives one to each door that it starts.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// A time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The first moment that the history can hold: 2020-01-01T00:00:00Z. What is earlier counts as this.
+    /// The earliest time that the history can hold: 2020-01-01T00:00:00Z. An earlier time counts as this one.
     pub const EARLIEST: Self = Self(1_577_836_800_000);
 
-    /// The last moment that the history can hold, in 2089: 2^41 - 2 ms after [`EARLIEST`](Self::EARLIEST). The words of the
-    /// millisecond behind it are the history's own.
+    /// The latest time that the history can hold, in 2089: 2^41 - 2 ms after [`EARLIEST`](Self::EARLIEST). The
+    /// history uses the register values of the following millisecond for itself.
     pub const LATEST: Self = Self(Self::EARLIEST.0 + (1 << 41) - 2);
 
-    /// The moment this many milliseconds after the Unix epoch.
+    /// Returns the time this many milliseconds after the Unix epoch.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// The moment this many seconds after the Unix epoch; the last one that there is where that is further off.
+    /// Returns the time this many seconds after the Unix epoch, or the latest possible time if that overflows.
     ///
     /// ```
     /// # use dialback::Timestamp;
@@ -29,23 +34,23 @@ impl Timestamp {
         Self(secs.saturating_mul(1000))
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub const fn millis(self) -> u64 {
         self.0
     }
 
-    /// How long ago `earlier` was, in milliseconds; zero where it lies in the future.
+    /// Returns the milliseconds since `earlier`. Zero if `earlier` is later than this time.
     pub const fn millis_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// This moment and so many milliseconds.
+    /// Returns the time this many milliseconds later.
     #[must_use]
     pub const fn plus_millis(self, millis: u64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 
-    /// The day, in UTC, on which it lies.
+    /// Returns the UTC day of this time.
     ///
     /// ```
     /// # use dialback::{Day, Timestamp};
@@ -58,7 +63,7 @@ impl Timestamp {
         Day(if index > u32::MAX as u64 { u32::MAX } else { index as u32 })
     }
 
-    /// The nearest moment that the history can hold.
+    /// Returns the nearest time that the history can hold.
     #[must_use]
     pub fn clamped(self) -> Self {
         self.clamp(Self::EARLIEST, Self::LATEST)
@@ -73,33 +78,34 @@ impl Day {
     /// 1970-01-01.
     pub const FIRST: Self = Self(0);
 
-    /// The last day that there is.
+    /// The last possible day.
     pub const LAST: Self = Self(u32::MAX);
 
-    /// The day so many days after 1970-01-01.
+    /// Returns the day this many days after 1970-01-01.
     pub const fn from_index(index: u32) -> Self {
         Self(index)
     }
 
-    /// How many days after 1970-01-01.
+    /// Returns the number of days since 1970-01-01.
     pub const fn index(self) -> u32 {
         self.0
     }
 
-    /// So many days later.
+    /// Returns the day this many days later.
     #[must_use]
     pub const fn plus(self, days: u32) -> Self {
         Self(self.0.saturating_add(days))
     }
 
-    /// So many days earlier.
+    /// Returns the day this many days earlier.
     #[must_use]
     pub const fn minus(self, days: u32) -> Self {
         Self(self.0.saturating_sub(days))
     }
 }
 
-/// How far back an outbound call may lie for its contact's callback to count, in whole seconds.
+/// A look-back: the greatest age, in whole seconds, at which an outbound call still counts for its contact's
+/// callback.
 ///
 /// ```
 /// use dialback::Lookback;
@@ -110,34 +116,34 @@ impl Day {
 pub struct Lookback(u32);
 
 impl Lookback {
-    /// So many days. Up to 49,710 of them (136 years); more counts as that.
+    /// Creates a look-back of this many days, at most 49,710 (136 years).
     pub const fn from_days(days: u32) -> Self {
         Self(days.saturating_mul(86_400))
     }
 
-    /// So many seconds.
+    /// Creates a look-back of this many seconds.
     pub const fn from_secs(secs: u32) -> Self {
         Self(secs)
     }
 
-    /// Seconds.
+    /// Returns the seconds.
     pub const fn secs(self) -> u32 {
         self.0
     }
 
-    /// Whole days, rounded down.
+    /// Returns the whole days, rounded down.
     pub const fn days(self) -> u32 {
         self.0 / 86_400
     }
 
-    /// Whether a call of this age is still within the look-back. A call exactly as old as the look-back is.
+    /// Returns whether a call of this age counts. A call exactly as old as the look-back counts.
     pub const fn covers_millis(self, age_millis: u64) -> bool {
         age_millis <= self.0 as u64 * 1000
     }
 }
 
 impl Default for Lookback {
-    /// Thirty days.
+    /// Returns thirty days.
     fn default() -> Self {
         Self::from_days(30)
     }

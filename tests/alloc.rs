@@ -1,7 +1,7 @@
-//! A decision allocates nothing, whichever line of the rule decides; nor does reading a caller.
+//! A decision allocates nothing, whichever line of the rule decides. Reading a caller allocates nothing either.
 //!
-//! The allocator of this test binary counts. It is the only test here: another one on another thread would be counted too,
-//! were the count not kept by thread; and a test harness allocates when it likes.
+//! This test binary has a counting allocator, with a count for each thread. It contains no other tests, because the
+//! test harness allocates at any time.
 #![expect(unsafe_code, reason = "an allocator is unsafe to implement; this one passes everything on to the system's")]
 
 use dialback::store::MemoryStore;
@@ -20,34 +20,34 @@ thread_local! {
 }
 
 fn count() {
-    // A thread that is ending has no count any more, and nobody asks for it.
+    // A thread that is ending has no counter any more, and its count is not needed.
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came; counting touches no memory that was allocated.
+// SAFETY: each call is passed unchanged to the system's allocator. Counting accesses no allocated memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promises are those that `System` asks for.
+        // SAFETY: the caller guarantees what `System` requires.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: as above.
+        // SAFETY: the caller guarantees what `System` requires.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: as above.
+        // SAFETY: the caller guarantees what `System` requires.
         unsafe { System.realloc(memory, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // Giving back counts too: what is freed on the way had been allocated before it.
+        // Deallocations count too: memory that is freed during a decision must have been allocated before.
         count();
-        // SAFETY: as above.
+        // SAFETY: the caller guarantees what `System` requires.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -55,7 +55,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What `work` gave, and how often it went to the allocator.
+/// Returns the result of `work` and the number of calls to the allocator.
 fn counted<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let before = ALLOCATIONS.get();
     let result = black_box(work());
@@ -69,7 +69,7 @@ fn number(digits: &str) -> E164 {
     E164::from_digits(digits).expect("digits")
 }
 
-/// A contact for each line of the rule from the third on, and the question that hits the line.
+/// Returns a contact for each line of the rule from the third on, with the question that reaches that line.
 fn questions() -> [(Reason, E164, Caller); 9] {
     let ours = number("15550100");
     let contact = |last: &str| Caller::Number(number(&format!("4930123456{last}")));
@@ -86,8 +86,8 @@ fn questions() -> [(Reason, E164, Caller); 9] {
     ]
 }
 
-/// Source agent n was the last to call contact n, and feeds one callback agent that drops out at line n of the rule. The
-/// last source feeds more callback agents than an entry holds in place, all of which own the number.
+/// Returns an engine in which source agent n called contact n last, and feeds one callback agent that fails at line
+/// n. The last source feeds more callback agents than an entry holds inline, all of which own the number.
 fn engine() -> Engine {
     let engine = Engine::new();
     engine.configure(EnvironmentId::from_u128(1), NOW, changes()).expect("it is valid");
@@ -153,7 +153,7 @@ fn callback(line: u128) -> AgentId {
 }
 
 #[test]
-fn a_decision_allocates_nothing() {
+fn decision_allocates_nothing() {
     let canary = counted(|| drop(black_box(Box::new(1)))).1;
     assert_eq!(canary, 2, "the counter counts");
 
@@ -161,7 +161,8 @@ fn a_decision_allocates_nothing() {
     let questions = questions();
     assert_eq!(questions.map(|(reason, ..)| reason), Reason::ALL, "every line of the rule");
 
-    // A thread's first decision may set up what belongs to the thread: its shard of the counters, its debts at the plan.
+    // A thread's first decision may allocate the thread's own state: its shard of the counters and of the plan's
+    // reference counts.
     engine.resolve(questions[8].1, questions[8].2, NOW);
     let decides = |mut resolve: Box<dyn FnMut(E164, Caller) -> Decision + '_>, which: &str| {
         for (reason, dialed, caller) in questions {
@@ -174,7 +175,7 @@ fn a_decision_allocates_nothing() {
     let mut reader = engine.reader();
     decides(Box::new(move |dialed, caller| reader.resolve(dialed, caller, NOW)), "reader");
 
-    // Many at once, more than are under way at a time: the same answers.
+    // A batch of more calls than are resolved at a time gives the same decisions.
     let calls: Vec<_> = questions.iter().cycle().take(100).map(|(_, dialed, caller)| (*dialed, *caller)).collect();
     let mut decisions = vec![engine.resolve(questions[0].1, questions[0].2, NOW); calls.len()];
     let allocations = counted(|| engine.resolve_batch(&calls, NOW, &mut decisions)).1;
@@ -182,7 +183,7 @@ fn a_decision_allocates_nothing() {
     let one_by_one = calls.iter().map(|(dialed, caller)| engine.resolve(*dialed, *caller, NOW));
     assert!(decisions.iter().copied().eq(one_by_one));
 
-    // Also right after the plan has changed under the reader.
+    // This also holds directly after the plan has changed.
     let mut reader = engine.reader();
     reader.resolve(questions[8].1, questions[8].2, NOW);
     let publish = Change::AgentPublished { id: callback(9) };
@@ -192,11 +193,11 @@ fn a_decision_allocates_nothing() {
     assert_eq!(reader.resolve(questions[8].1, questions[8].2, NOW), decision);
 
     reading_a_caller_allocates_nothing();
-    nor_does_routing_a_call_that_is_counted();
+    routing_a_counted_call_allocates_nothing();
 }
 
-fn nor_does_routing_a_call_that_is_counted() {
-    // Each of its threads has a count of allocations of its own.
+fn routing_a_counted_call_allocates_nothing() {
+    // Each of the service's threads has its own allocation count.
     let service = Service::start(MemoryStore, Engine::new(), |_| {}).expect("nothing to read");
     let plan = service.configure(EnvironmentId::from_u128(1), NOW, |_| Ok(changes())).expect("it is valid");
     service.record(calls()).expect("it is durable");

@@ -1,6 +1,7 @@
-//! A decision through C allocates nothing, whatever its outcome; nor does a batch.
+//! A decision or a batch through the C interface allocates nothing, whatever the result.
 //!
-//! The allocator of this test binary counts, by thread; it is the only test here, as in `tests/alloc.rs`.
+//! This test binary has a counting allocator, with a count for each thread. It contains no other tests;
+//! `tests/alloc.rs` gives the reason.
 #![cfg(feature = "capi")]
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement, and what C calls to call")]
 
@@ -20,21 +21,21 @@ thread_local! {
 }
 
 fn count() {
-    // A thread that is ending has no count any more, and nobody asks for it.
+    // A thread that is ending has no counter any more, and its count is not needed.
     let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came; counting touches no memory that was allocated.
+// SAFETY: each call is passed unchanged to the system's allocator. Counting accesses no allocated memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promises are those that `System` asks for.
+        // SAFETY: the caller guarantees what `System` requires.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         count();
-        // SAFETY: as above.
+        // SAFETY: the caller guarantees what `System` requires.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -42,7 +43,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What `work` gave, and how often it went to the allocator.
+/// Returns the result of `work` and the number of calls to the allocator.
 fn counted<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let before = CALLS.get();
     let result = black_box(work());
@@ -74,7 +75,7 @@ fn size<T>() -> u32 {
 fn configure(handle: Handle, changes: &str) {
     let (environment, changes) = (text(ENVIRONMENT), text(changes));
     let null = ptr::null_mut();
-    // SAFETY: the texts live while the call runs.
+    // SAFETY: the texts are valid during the call.
     let done = unsafe {
         dialback_configure(handle, environment.bytes, environment.len, changes.bytes, changes.len, NOW, null)
     };
@@ -84,7 +85,7 @@ fn configure(handle: Handle, changes: &str) {
 fn shop() -> Handle {
     let mut handle = 0;
     let options = Options { size: size::<Options>(), survives: 0, max_pairs: 10_000, data_directory: text("") };
-    // SAFETY: all of it lives while the calls run.
+    // SAFETY: all arguments are valid during the calls.
     unsafe {
         assert_eq!(dialback_open(&raw const options, &raw mut handle), Status::Ok);
         configure(handle, CHANGES);
@@ -103,19 +104,19 @@ fn shop() -> Handle {
 }
 
 #[test]
-fn a_decision_through_c_allocates_nothing() {
+fn decision_through_c_allocates_nothing() {
     assert_eq!(counted(|| drop(black_box(Box::new(1)))).1, 2, "the counter counts");
     let handle = shop();
-    // SAFETY: numbers only.
+    // SAFETY: the structure holds numbers only.
     let mut out: DecisionOut = unsafe { std::mem::zeroed() };
     out.size = size::<DecisionOut>();
     let ask = |dialed: &str, caller: &str, out: &mut DecisionOut, route: bool| {
         let (dialed, caller) = (text(dialed), text(caller));
         let function = if route { dialback_route } else { dialback_resolve };
-        // SAFETY: all of it lives while the call runs.
+        // SAFETY: all arguments are valid during the call.
         counted(|| unsafe { function(handle, dialed.bytes, dialed.len, caller.bytes, caller.len, NOW, out) })
     };
-    // A thread's first decision sets up what belongs to the thread: its seat, and its shard of the counters.
+    // A thread's first decision allocates the thread's own state: its seat and its shard of the counters.
     ask("+15550100", "", &mut out, false);
     let questions = [
         ("+15550100", "+4930123456", 9),
@@ -138,7 +139,7 @@ fn a_decision_through_c_allocates_nothing() {
         .map(|(dialed, caller, _)| Question { dialed: text(dialed), caller: text(caller) })
         .collect();
     let mut outs = vec![out; many.len()];
-    // SAFETY: as above.
+    // SAFETY: all arguments are valid during the call.
     let batch = counted(|| unsafe { dialback_resolve_batch(handle, many.as_ptr(), 100, NOW, outs.as_mut_ptr()) });
     assert_eq!(batch, (Status::Ok, 0));
     assert!(outs.iter().zip(questions.iter().cycle()).all(|(out, (_, _, reason))| out.reason == *reason));

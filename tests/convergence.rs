@@ -1,6 +1,6 @@
-//! Calls and erasures of one contact converge whatever order they arrive in, and however often.
+//! Calls and erasures of one contact converge in any order and with any repetition.
 //!
-//! A call about something unknown is not kept, so everything here happens in a world that is configured first.
+//! A call of an unknown agent or number is not kept, so each test configures the agents and numbers first.
 
 use dialback::{
     AgentId, Call, Caller, Change, Configuration, Decision, DialPlan, Direction, E164, Engine, EnvironmentId, Erasure,
@@ -26,8 +26,9 @@ fn source(agent: u128) -> AgentId {
     AgentId::from_u128(0x100 + agent)
 }
 
-/// Three sources, each with a callback agent of its own: what is decided says which call was the last.
-fn furniture() -> Configuration {
+/// Returns three source agents, each with its own callback agent, so that the decision reveals which call was the
+/// last.
+fn setup() -> Configuration {
     let id = NumberId::from_u128(1);
     let mut changes = vec![
         Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() },
@@ -48,7 +49,7 @@ fn furniture() -> Configuration {
 }
 
 fn engine() -> Engine {
-    static FURNITURE: LazyLock<Event> = LazyLock::new(|| Event::Configuration(furniture()));
+    static FURNITURE: LazyLock<Event> = LazyLock::new(|| Event::Configuration(setup()));
     let engine = Engine::new();
     engine.apply(&FURNITURE).expect("it is valid");
     engine
@@ -68,7 +69,7 @@ fn erasure(days_ago: u64) -> Event {
     Event::Erasure(Erasure { environment: ENVIRONMENT, contact: contact(), until })
 }
 
-/// Everything that can be asked about the pair: now, when the last call has expired, and what a later call would meet.
+/// Returns the decisions about the pair: now, after the last call has expired, and after a later call.
 fn outlook(engine: &Engine) -> Vec<Decision> {
     let ask = |at| engine.resolve(dialed(), Caller::Number(contact()), at);
     [NOW, NOW.plus_millis(25 * DAY), NOW.plus_millis(60 * DAY)].map(ask).to_vec()
@@ -93,7 +94,8 @@ fn for_each_permutation(events: &mut [Event], fixed: usize, see: &mut impl FnMut
     }
 }
 
-/// Sets of up to seven events that touch: calls at one moment, statuses of one call, erasures before, at and after calls.
+/// Returns sets of up to seven events that interact: calls at one time, statuses of one call, erasures before, at and
+/// after calls.
 fn tangles() -> Vec<Vec<Event>> {
     use Outcome::{Answered, Busy, Completed, Initiated, NoAnswer, Ringing, Voicemail};
     vec![
@@ -134,7 +136,7 @@ fn tangles() -> Vec<Vec<Event>> {
 }
 
 #[test]
-fn every_permutation_of_up_to_seven_events_comes_to_the_same() {
+fn permutations_of_up_to_seven_events_give_one_state() {
     let mut seen = BTreeSet::new();
     let mut permutations = 0;
     for mut events in tangles() {
@@ -157,7 +159,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    // Each case compares some dozens of events in two orders; five hundred take about a second.
+    // Each case compares a few dozen events in two orders. Five hundred cases take about a second.
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -172,7 +174,7 @@ proptest! {
 }
 
 #[test]
-fn an_event_that_is_applied_again_changes_nothing() {
+fn repeated_event_changes_nothing() {
     for events in tangles() {
         let engine = engine();
         for event in &events {

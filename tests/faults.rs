@@ -1,7 +1,7 @@
-//! The real daemon on a disk that fails: system calls that return errors, by strace, at a random one of them; a limit on the
-//! size of files, which cuts writes short; and a file system that is full.
+//! The real daemon on a failing disk. System calls return errors at a random point (strace), a limit on file sizes
+//! cuts writes short, and a file system is full.
 //!
-//! `scripts/faults` installs strace and runs this; `DIALBACK_FAULTS=300 scripts/faults` is the recorded run.
+//! `scripts/faults` installs strace and runs this test. The recorded run is `DIALBACK_FAULTS=300 scripts/faults`.
 
 mod support {
     pub(crate) mod daemon;
@@ -17,21 +17,21 @@ use support::ledger::{Ledger, Random, compare, tally, work_for};
 
 const CLIENTS: usize = 4;
 
-/// Changes that each client may make before its fault is given up.
+/// The number of changes that each client may make before the run gives up on its fault.
 const STEPS: usize = 25;
 
-/// Faults in a run that nobody asked more of.
+/// The default number of faults in a run.
 const FAULTS: usize = 24;
 
-/// A way to fail: which system calls, of which files, and how.
+/// A kind of failure: the system calls, the files and the error.
 struct Kind {
     name: &'static str,
     calls: &'static str,
     files: Files,
     how: &'static [&'static str],
-    /// The call that fails is one of the first so many of its thread.
+    /// The failing call is among this many first calls of its thread.
     within: usize,
-    /// Whether the store cannot be written any more then.
+    /// Whether the store can no longer be written afterwards.
     is_fatal: bool,
 }
 
@@ -86,22 +86,22 @@ const KINDS: &[Kind] = &[
     },
 ];
 
-/// What is done to one start of the daemon.
+/// A fault that is injected into one run of the daemon.
 struct Fault {
     command: Command,
-    /// Where strace says what it did.
+    /// The file in which strace reports what it did.
     trace: Option<PathBuf>,
     is_fatal: bool,
     name: String,
 }
 
 impl Fault {
-    /// Some system call fails.
+    /// A system call fails.
     fn call(kind: &Kind, data: &Path, random: &mut Random) -> Self {
         let trace = tempfile::NamedTempFile::new().expect("a file").into_temp_path().keep().expect("kept");
         let (how, when) = (kind.how[random.below(kind.how.len())], 1 + random.below(kind.within));
         let mut command = Command::new("strace");
-        // The tracer is the daemon's grandchild: who is killed is the daemon.
+        // The daemon is a child of the tracer, and it is the daemon that must be killed.
         command.args(["-D", "-f", "-qq", "-o"]).arg(&trace);
         command.args([
             "-e",
@@ -121,7 +121,7 @@ impl Fault {
         }
     }
 
-    /// Files may not become larger than this: the write that comes to it is cut short, and the next one fails.
+    /// Files may not exceed this size. The write that reaches it is cut short, and the next one fails.
     fn limit(data: &Path, random: &mut Random) -> Self {
         let journals =
             files(data, Files::Journals).into_iter().map(|path| fs::metadata(path).map_or(0, |about| about.len()));
@@ -183,18 +183,18 @@ fn start(data: &Path) -> Daemon {
     Daemon::start_by(data, command).unwrap_or_else(|wrong| panic!("after the fault it does not start: {wrong}"))
 }
 
-/// What came of a fault.
+/// The result of a fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Outcome {
-    /// It did not come to the call that was to fail.
+    /// The daemon did not reach the call that was to fail.
     Missed,
     NotStarted,
-    /// Changes were refused from then on, routes were answered.
+    /// The daemon rejected changes from then on, and still answered routes.
     Refused,
     WentOn,
 }
 
-/// The daemon under a fault. While it runs, what it says must fit.
+/// Runs the daemon with a fault. Its answers must be consistent while it runs.
 fn suffer(fault: &mut Fault, data: &Path, clients: &mut [Ledger], random: &mut Random) -> Outcome {
     let command = std::mem::replace(&mut fault.command, Command::new("false"));
     let refused_before = tally(clients).refused;
@@ -209,7 +209,7 @@ fn suffer(fault: &mut Fault, data: &Path, clients: &mut [Ledger], random: &mut R
         assert!(status == 503 && health.contains("NOT_DURABLE"), "{}: {status} {health}", fault.name);
         assert!(clients[0].look("/metrics").1.contains("\ndialback_store_failed 1\n"), "{}", fault.name);
         assert_eq!(clients[0].look("/health/ready").0, 200, "{}", fault.name);
-        // Nothing comes back to life by itself.
+        // A failed store does not recover by itself.
         work_for(clients, 1);
         let url = daemon.url().to_owned();
         let wrong = compare(clients, &url);
@@ -238,7 +238,7 @@ fn setting(name: &str) -> Option<u64> {
 
 #[test]
 #[ignore = "needs strace: scripts/faults"]
-fn nothing_acknowledged_is_lost_when_the_disk_fails() {
+fn failing_disk_loses_no_acknowledged_change() {
     let faults = setting("DIALBACK_FAULTS").map_or(FAULTS, |faults| usize::try_from(faults).expect("a count"));
     let seed = setting("DIALBACK_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("seed {seed}");
@@ -280,10 +280,10 @@ fn nothing_acknowledged_is_lost_when_the_disk_fails() {
     assert_eq!(daemon.stop(), 0);
 }
 
-/// The making of a data directory may fail at any step; the next start goes on.
+/// Creating a data directory may fail at any step; the next start completes it.
 #[test]
 #[ignore = "needs strace: scripts/faults"]
-fn a_first_start_that_fails_leaves_nothing_in_the_way() {
+fn failed_first_start_does_not_prevent_the_next() {
     let faults = setting("DIALBACK_FAULTS").unwrap_or(12);
     let mut random = Random(setting("DIALBACK_SEED").unwrap_or(11));
     let (mut met, mut not_started) = (0, 0);
@@ -322,11 +322,11 @@ fn a_first_start_that_fails_leaves_nothing_in_the_way() {
     println!("faults in a first start: {met}, of which it did not start: {not_started}, and always at the next");
 }
 
-/// Under `synced` each acknowledgement has a sync of its journal before it; under `buffered` it has none, which is what a power
-/// failure may cost.
+/// With `synced`, each acknowledgement follows a sync of its journal. With `buffered` it does not, so a power failure
+/// may lose acknowledged changes.
 #[test]
 #[ignore = "needs strace: scripts/faults"]
-fn a_sync_stands_before_each_acknowledgement_where_that_is_asked_for() {
+fn synced_durability_syncs_before_each_acknowledgement() {
     for (durability, syncs_each) in [("synced", true), ("buffered", false)] {
         let data = tempfile::tempdir().expect("a directory");
         let daemon = Daemon::start(data.path());
@@ -341,7 +341,8 @@ fn a_sync_stands_before_each_acknowledgement_where_that_is_asked_for() {
         clients[0].moved_to(daemon.url());
         work_for(&mut clients, STEPS);
         daemon.kill();
-        // One client, which asks for one thing at a time: whatever was synced since the last answer was synced for this one.
+        // There is one client, which sends one request at a time. So any sync since the last answer was a sync for
+        // this request.
         let mut synced_since = false;
         let (mut with, mut without) = (0, 0);
         let trace = fs::read_to_string(trace.path()).expect("a trace");
@@ -354,18 +355,18 @@ fn a_sync_stands_before_each_acknowledgement_where_that_is_asked_for() {
             }
         }
         println!("{durability}: answers with a sync before them {with}, without {without}");
-        // Some change nothing: a report that was known already is acknowledged at once.
+        // Some changes have no effect: a report that is already known is acknowledged at once.
         let (most, few) = if syncs_each { (with, without) } else { (without, with) };
         assert!(most > 3 * few, "{durability}: {with} with, {without} without");
         assert!(with + without >= STEPS, "{trace}");
     }
 }
 
-/// A file system of its own, of one size until it is given another.
+/// A file system with an adjustable size.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None` where this user may not mount.
+    /// `None` if this user may not mount one.
     fn new(kib: usize) -> Option<Self> {
         let place = tempfile::tempdir().expect("a directory");
         let mut mount = Command::new("mount");
@@ -388,7 +389,7 @@ impl Drop for SmallDisk {
 
 #[test]
 #[ignore = "needs to mount: scripts/faults"]
-fn nothing_acknowledged_is_lost_when_the_disk_is_full() {
+fn full_disk_loses_no_acknowledged_change() {
     let disks = setting("DIALBACK_FAULTS").map_or(2, |faults| faults / 20 + 1);
     let mut random = Random(setting("DIALBACK_SEED").unwrap_or(7));
     for disk in 0..disks {
@@ -420,10 +421,10 @@ fn nothing_acknowledged_is_lost_when_the_disk_is_full() {
     }
 }
 
-/// The check must be able to fail: this disk says that it has written, and has not.
+/// Canary: a disk that reports writes without writing must be detected.
 #[test]
 #[ignore = "needs strace: scripts/faults"]
-fn a_disk_that_lies_is_found_out() {
+fn disk_that_drops_writes_is_detected() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let mut clients = clients(&daemon, data.path(), 3);

@@ -1,4 +1,4 @@
-//! The tooling around the benches can tell good from bad: what it prints is believed.
+//! Checks the tools of the benches: their verdicts, percentiles and output must be right.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 const TEN_MILLION: u64 = 10_000_000;
 
-/// A run in which every figure that was asked for is just at its bar.
+/// Returns a run in which each figure is exactly at its bar.
 fn at_the_bars() -> Records {
     let mut records = Records::default();
     for pairs in [10_000, TEN_MILLION] {
@@ -58,7 +58,7 @@ fn at_the_bars() -> Records {
 }
 
 #[test]
-fn each_bar_is_reached_at_it_and_missed_just_beyond() {
+fn bar_is_met_at_its_value_and_missed_beyond() {
     let records = at_the_bars();
     for check in CHECKS {
         let pairs = [10_000, TEN_MILLION].into_iter().find(|&pairs| (check.at)(pairs)).expect("some size");
@@ -73,18 +73,18 @@ fn each_bar_is_reached_at_it_and_missed_just_beyond() {
 }
 
 #[test]
-fn a_figure_that_gets_worse_is_told() {
+fn worse_figure_is_reported() {
     let good = at_the_bars();
     let ours = ["ours", "kept", "decisions"];
     let asked = |record: &Record| record.pairs == TEN_MILLION && ours.contains(&record.contender.as_str());
-    // Whatever of ours is made a tenth worse, some line says so.
+    // If any of our figures gets worse by a tenth, a line reports it.
     for record in good.all().iter().filter(|record| asked(record)) {
-        // These two stand below a line, or should be high: less of them is worse.
+        // These two are worse when they are smaller.
         let less = ["two threads", "read p99.9"].contains(&record.figure.as_str());
         let mut records = Records::default();
         for other in good.all() {
             let worse = if less { 0.9 } else { 1.1 };
-            // One more of what there should be none of.
+            // One more of something that should not occur.
             let worsened = if other.value == 0.0 { 1.0 } else { other.value * worse };
             let value = if other == record { worsened } else { other.value };
             records.add(other.run, other.pairs, &other.contender, &other.figure, value);
@@ -95,10 +95,10 @@ fn a_figure_that_gets_worse_is_told() {
 }
 
 #[test]
-fn what_was_not_measured_is_not_judged() {
+fn unmeasured_figure_is_not_judged() {
     let mut records = Records::default();
     records.add(1, TEN_MILLION, "ours", "dependent", 230.0);
-    // Another run's lines make no ratio.
+    // Lines of another run must not be used for a ratio.
     records.add(2, TEN_MILLION, "lines", "dependent", 200.0);
     assert_eq!(CHECKS[0].verdict(&records, TEN_MILLION), Verdict::NotMeasured);
     records.add(2, TEN_MILLION, "ours", "dependent", 300.0);
@@ -107,7 +107,7 @@ fn what_was_not_measured_is_not_judged() {
 }
 
 #[test]
-fn figures_come_back_from_their_file() {
+fn figures_read_back_from_their_file() {
     let records = at_the_bars();
     assert_eq!(Records::from_csv(&records.to_csv()), Ok(records));
     for broken in ["", "run,pairs\n", "run,pairs,contender,figure,value\n1,2,ours,dependent\n"] {
@@ -116,7 +116,7 @@ fn figures_come_back_from_their_file() {
 }
 
 #[test]
-fn a_percentile_is_three_percent_off_at_most() {
+fn percentile_error_is_at_most_three_percent() {
     let mut latencies = Latencies::new();
     let mut all: Vec<u64> = (0..100_000u64).map(|i| figures::mix(i) >> (20 + i % 40)).collect();
     for &nanos in &all {
@@ -132,12 +132,13 @@ fn a_percentile_is_three_percent_off_at_most() {
     assert_eq!(latencies.percentile(1.0), latencies.max());
 }
 
-/// Who is slow by himself is told from whom the processor was taken from, and who waited for pages from both.
+/// A slow operation is the operation's own fault unless its thread was preempted or waited for pages.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_slow_operation_comes_with_the_system_s_part_in_it() {
+fn slow_operation_reports_preemption_and_page_faults() {
     let mut stalls = Stalls::begin();
-    // Busy for longer than slow is: others may take the processor, so not each, but one in many, stays our own.
+    // The duration exceeds the limit for slow operations. Other processes may preempt many of them, but some stay our
+    // own.
     for at in 0..200 {
         let start = Instant::now();
         while start.elapsed() < Duration::from_micros(200) {}
@@ -156,7 +157,7 @@ fn a_slow_operation_comes_with_the_system_s_part_in_it() {
     assert!(slow[0].system.faults >= 32, "{slow:?}");
     assert!(stalls.longest_own_without_faults() < slow[0].nanos, "{slow:?}");
 
-    // Asleep, it is neither preempted nor waiting; two who want the processor that one has are.
+    // A sleeping thread is neither preempted nor waiting. Two busy threads on one processor preempt each other.
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|threads| {
         let busy = || {
@@ -176,14 +177,14 @@ fn a_slow_operation_comes_with_the_system_s_part_in_it() {
 }
 
 #[test]
-fn quick_operations_are_not_looked_into() {
+fn fast_operations_are_not_recorded() {
     let stalls = Stalls::of_the_clock(Duration::from_millis(20));
     assert!(stalls.latencies.percentile(0.5) < 20_000);
     assert!(stalls.slowest().len() < 1000 && EVERY > 1);
 }
 
 #[test]
-fn runs_fit_and_have_the_lines_and_ours_in_each() {
+fn sweep_runs_contain_their_tables_and_ours() {
     let wanted: Vec<&str> = sweep::BYTES.iter().map(|(name, _)| *name).collect();
     let gib = f64::from(1 << 30);
     assert_eq!(sweep::runs(&wanted, 10_000, 20.0 * gib).0.len(), 1);
@@ -197,13 +198,13 @@ fn runs_fit_and_have_the_lines_and_ours_in_each() {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), wanted.len());
-    // Whose figures are divided by one another, run together.
+    // Tables whose figures are divided by one another run together.
     assert!(["ours", "decisions", "lines", "dashmap", "horde"].iter().all(|name| runs[0].contains(name)), "{runs:?}");
     assert_eq!(sweep::runs(&wanted, 50_000_000, 10.0 * gib).1, ["leapfrog"]);
 }
 
 #[test]
-fn the_plot_has_a_line_for_each_and_keeps_to_its_frame() {
+fn plot_draws_each_series_within_its_frame() {
     let mut records = Records::default();
     for (pairs, ours, lines) in [(10_000, 8.0, 4.0), (1_000_000, 90.0, 60.0), (50_000_000, 300.0, 280.0)] {
         records.add(1, pairs, "ours", "dependent", ours);
@@ -223,14 +224,14 @@ fn the_plot_has_a_line_for_each_and_keeps_to_its_frame() {
         .collect();
     for points in points {
         assert_eq!(points.len(), 3);
-        // More pairs further right, more nanoseconds further up.
+        // More pairs are further to the right, more nanoseconds further up.
         assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 > pair[1].1), "{points:?}");
         assert!(points.iter().all(|(x, y)| (0.0..470.0).contains(x) && (70.0..370.0).contains(y)), "{points:?}");
     }
 }
 
 #[test]
-fn drift_says_which_way() {
+fn drift_reports_its_direction() {
     let recorded = tracked::of(&at_the_bars());
     let mut now = Records::default();
     for record in at_the_bars().all() {
@@ -246,7 +247,7 @@ fn drift_says_which_way() {
 }
 
 #[test]
-fn tables_show_what_there_is() {
+fn tables_contain_the_measured_figures() {
     let records = at_the_bars();
     let text = table::of(&records, TEN_MILLION);
     assert!(text.contains("| 10,000,000 pairs |") && text.contains("| ours | 230 | 45"), "{text}");
@@ -255,7 +256,7 @@ fn tables_show_what_there_is() {
 }
 
 #[test]
-fn counts_are_read_and_told() {
+fn counts_are_parsed_and_printed() {
     assert_eq!((count("1e7"), count("10_000"), count("5e7")), (10_000_000, 10_000, 50_000_000));
     assert_eq!((grouped(7), grouped(1_000), grouped(50_000_000)), ("7".into(), "1,000".into(), "50,000,000".into()));
 }

@@ -1,7 +1,7 @@
-//! No phone number reaches a log line, whatever is asked.
+//! No request puts a phone number into a log line.
 //!
-//! A program of its own: whether anybody listens is remembered for the whole process, so a test beside this one could
-//! make the log fall silent.
+//! This is a separate program: tracing caches for the whole process whether a subscriber exists, so another test
+//! could silence the log.
 #![cfg(feature = "http")]
 
 #[path = "support/server.rs"]
@@ -16,7 +16,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Keeps every field of every event, as text.
+/// A subscriber that keeps each field of each event as text.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<String>>);
 
@@ -46,7 +46,7 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
-/// Takes configurations, and no call.
+/// A store that accepts configurations and rejects calls.
 struct Broken;
 
 impl EventStore for Broken {
@@ -60,7 +60,7 @@ impl EventStore for Broken {
 }
 
 #[tokio::test]
-async fn the_request_log_has_the_template_and_never_the_path() {
+async fn request_log_contains_path_templates_only() {
     let lines = Lines::default();
     let _guard = tracing::subscriber::set_default(lines.clone());
     let server = Server::start();
@@ -89,7 +89,7 @@ async fn the_request_log_has_the_template_and_never_the_path() {
     let log = lines.0.lock().unwrap().clone();
     assert!(log.contains(&format!("id={named} ")), "the answer has the name that the log has: {log}");
 
-    // A store that has failed is told of, and not once a request.
+    // A failed store is logged once, not for each request.
     let failing = Server::start_on(Broken);
     let tenant = failing.tenant();
     let lost = Desk::set_up(&tenant).await;

@@ -1,4 +1,4 @@
-//! The scenarios of `tests/data`, through the control API.
+//! Runs the scenarios of `tests/data` through the control API.
 #![cfg(all(feature = "http", feature = "__testing"))]
 
 #[path = "support/http_door.rs"]
@@ -9,17 +9,17 @@ use dialback::testing::scenario::{File, run};
 use http_door::HttpDoor;
 use std::path::Path;
 
-/// What the API does not do as the library does.
+/// Scenarios in which the API intentionally differs from the library.
 const OTHERWISE_OVER_HTTP: [&str; 2] = [
-    // The library erases up to the moment that its caller names. The API is asked to forget a contact everywhere, and so
-    // forgets also the call that a fast clock dated ahead; `tests/http/contacts.rs` holds it to that.
+    // The library erases up to a given time. The API erases a contact completely, including a call that a fast clock
+    // dated ahead; `tests/http/contacts.rs` tests that.
     "a call dated after the erasure survives it",
-    // The library takes a late report. The API refuses every call from a number that the tenant does not hold.
-    "a call reported while the number was given back is known when it is taken again",
+    // The library accepts a late report. The API rejects each call from a number that the tenant does not hold.
+    "a call reported while the number was released counts after it is added again",
 ];
 
 #[test]
-fn every_scenario_holds_over_http() {
+fn each_scenario_holds_over_http() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut scenarios = 0;
     for entry in std::fs::read_dir(directory).expect("there are scenarios") {

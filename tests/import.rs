@@ -1,4 +1,4 @@
-//! `dialback import` over files as gateways write them, run as people run it.
+//! Runs `dialback import` on files in the formats of gateways, as an operator runs it.
 #![cfg(feature = "daemon")]
 
 use dialback::plan::AgentView;
@@ -23,7 +23,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_751_400_000);
 const OURS: &str = "+15550100100";
 
 #[test]
-fn a_bad_line_of_every_kind_is_reported_and_the_rest_goes_in() {
+fn bad_lines_are_reported_and_good_lines_imported() {
     for name in ["bad-lines.csv", "bad-lines-crlf.csv"] {
         let site = Site::configured();
         let done = site.import(&sample(name), &["--environment", "tenant"]);
@@ -31,36 +31,36 @@ fn a_bad_line_of_every_kind_is_reported_and_the_rest_goes_in() {
         assert_eq!(
             done.rejected,
             [
-                (3, "2 columns where 5 are expected"),
+                (3, "the line has 2 columns, but 5 are expected"),
                 (6, "`at`: \"yesterday\" is not a time"),
-                (7, "`at`: before 2020"),
-                (8, "`at`: more than a day in the future"),
-                (9, "`at`: there is no time"),
-                (10, "`agent`: \"nobody\" is no agent of this environment"),
-                (11, "`agent`: there is none"),
-                (12, "`agent`: \"twin\" is the name or label of several agents"),
-                (13, "`agent`: \"desk\" is an inbound agent"),
-                (14, "`agent`: \"************\" is no agent of this environment"),
-                (15, "`agent`: \"*b*b*b*b-****-****-****-************\" is no agent of this environment"),
-                (16, "`from` is not a number of this environment"),
-                (17, "`from` is a number of another environment"),
+                (7, "`at`: the time is before 2020"),
+                (8, "`at`: the time is more than a day in the future"),
+                (9, "`at`: the time is missing"),
+                (10, "`agent`: \"nobody\" is not an agent of this environment: create it, or use --create-missing"),
+                (11, "`agent`: the agent is missing"),
+                (12, "`agent`: \"twin\" is the name or label of several agents: use an id"),
+                (13, "`agent`: \"desk\" is an inbound agent; outbound calls need an outbound agent"),
+                (14, "`agent`: \"************\" is not an agent of this environment: create it, or use --create-missing"),
+                (15, "`agent`: \"*b*b*b*b-****-****-****-************\" is not an agent of this environment: create it, or use --create-missing"),
+                (16, "`from` is not a number of this environment: add the number, or use --create-missing"),
+                (17, "`from` is a number of another environment: release it there, or choose that environment with --environment"),
                 (18, "`from`: not a phone number"),
                 (19, "`to`: not a phone number"),
-                (20, "`to`: a number has at most 15 digits"),
-                (21, "`to`: there is no number"),
-                (22, "`status`: \"perhaps\" is not known"),
+                (20, "`to`: the number has more than 15 digits"),
+                (21, "`to`: the number is missing"),
+                (22, "`status`: \"perhaps\" is not a known status: see `dialback import --help`"),
                 (23, "`agent` is not UTF-8"),
                 (
                     25,
                     if name.contains("crlf") {
-                        "`agent`: \"no\\r\\nbody\" is no agent of this environment"
+                        "`agent`: \"no\\r\\nbody\" is not an agent of this environment: create it, or use --create-missing"
                     } else {
-                        "`agent`: \"no\\nbody\" is no agent of this environment"
+                        "`agent`: \"no\\nbody\" is not an agent of this environment: create it, or use --create-missing"
                     }
                 ),
-                (27, "a quoted value does not end"),
-                (30, "6 columns where 5 are expected"),
-                (32, "`from`: there is no number"),
+                (27, "a quote is not closed"),
+                (30, "the line has 6 columns, but 5 are expected"),
+                (32, "`from`: the number is missing"),
             ]
             .map(|(line, why)| (line, why.to_owned())),
             "{name}"
@@ -133,7 +133,7 @@ fn kamailio() {
 }
 
 #[test]
-fn a_bare_dump_goes_into_an_empty_directory() {
+fn create_missing_imports_a_dump_into_an_empty_directory() {
     let site = Site::empty();
     let options = ["--format", "asterisk", "--only", "dcontext=outbound"];
     let done = site.import(&sample("Master-asterisk.csv"), &options);
@@ -161,7 +161,7 @@ fn a_bare_dump_goes_into_an_empty_directory() {
 }
 
 #[test]
-fn nothing_is_created_for_a_line_that_is_rejected() {
+fn rejected_line_creates_nothing() {
     let site = Site::empty();
     let file = site.file(concat!(
         "from,to,at,agent\n",
@@ -190,7 +190,7 @@ fn national_numbers_other_delimiters_and_columns_by_number() {
 }
 
 #[test]
-fn rejected_lines_can_be_kept_repaired_and_imported_again() {
+fn reject_file_can_be_repaired_and_imported() {
     let site = Site::configured();
     let kept = site.path("rejected.csv");
     let options = ["--environment", "tenant", "--reject-file", kept.to_str().expect("UTF-8")];
@@ -220,25 +220,25 @@ fn standard_input_and_a_summary_for_people() {
     assert_eq!(output.status.code(), Some(3));
     let (out, err) = texts(&output);
     assert!(out.contains("accepted              7"), "{out}");
-    assert!(err.contains("line 3: 2 columns where 5 are expected\n"), "{err}");
+    assert!(err.contains("line 3: the line has 2 columns, but 5 are expected\n"), "{err}");
     assert_no_number(&out);
     assert_no_number(&err);
 }
 
 #[test]
-fn what_cannot_be_run_says_why() {
+fn impossible_import_reports_the_reason() {
     let site = Site::configured();
     let tenant = ["--environment", "tenant"];
     for (text, options, why) in [
-        ("", &tenant[..], "it is empty"),
-        ("\"from,to\n", &tenant, "its first line is broken"),
-        ("src,dst\n", &tenant, "nothing says where `from` comes from: add --map from=COLUMN; the columns are src, dst"),
+        ("", &tenant[..], "the file is empty"),
+        ("\"from,to\n", &tenant, "the first line is broken"),
+        ("src,dst\n", &tenant, "no column holds `from`: add --map from=COLUMN; the columns are src, dst"),
         ("+15550100100,+447700900001\n", &tenant, "does not look like a header"),
         ("from,to,at\n", &["--environment", "tenant", "--map", "agent=bot"], "there is no column `bot`"),
         ("from,to,at,agent\n", &["--environment", "tenant", "--only", "9=x"], "there is no column 9"),
         ("from,to,at,agent\n", &[], "there are several environments: add --environment with one of tenant, other"),
         ("from,to,at,agent\n", &["--environment", "nobody"], "`nobody`"),
-        ("\u{FEFF}", &tenant, "it is empty"),
+        ("\u{FEFF}", &tenant, "the file is empty"),
     ] {
         let done = site.import(&site.file(text), options);
         assert_eq!(done.code, Some(1), "{text:?}: {}", done.stderr);
@@ -260,7 +260,7 @@ fn no_header_is_needed_to_import_an_empty_file_of_a_gateway() {
 }
 
 #[test]
-fn more_calls_than_fit_on_the_way_at_once() {
+fn more_calls_than_pending_batches_hold_are_imported() {
     let site = Site::empty();
     let mut text = String::from("from,to,at,agent\n");
     for call in 0..40_000 {
@@ -275,13 +275,13 @@ fn more_calls_than_fit_on_the_way_at_once() {
     assert_eq!(site.service().history().len(), 40_000);
 }
 
-/// A data directory of its own.
+/// A new data directory.
 struct Site(tempfile::TempDir);
 
-/// The agent, the time and the outcome of the last call to a contact, if there is one.
+/// Agent, time and outcome of the last call to a contact, if there is one.
 type Known = Option<(AgentId, &'static str, Outcome)>;
 
-/// What an import said.
+/// The output of an import.
 struct Done {
     code: Option<i32>,
     stderr: String,
@@ -294,7 +294,7 @@ impl Site {
         Self(tempfile::tempdir().expect("a directory"))
     }
 
-    /// Two environments, with numbers and agents.
+    /// Creates two environments with numbers and agents.
     fn configured() -> Self {
         let site = Self::empty();
         let service = site.service();
@@ -317,7 +317,7 @@ impl Site {
             agent(AgentId::from_u128(3), "twin", None, Direction::Outbound),
             agent(AgentId::from_u128(4), "other", Some("twin"), Direction::Outbound),
             agent(AgentId::from_u128(5), "desk", None, Direction::Inbound),
-            // An inbound agent of the same name makes an outbound one no less clear.
+            // An inbound agent with the same name does not make an outbound agent's name ambiguous.
             agent(AgentId::from_u128(6), "sales", None, Direction::Inbound),
             number(1, OURS),
         ];
@@ -361,7 +361,7 @@ impl Site {
         Done { code: output.status.code(), rejected, summary, stderr }
     }
 
-    /// What is known of contacts after a restart.
+    /// Returns the last calls of contacts after a restart.
     fn expect(&self, contacts: &[(&str, Known)]) {
         let service = self.service();
         for (contact, expected) in contacts {
@@ -402,7 +402,7 @@ fn texts(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// No number of the samples is shown, nor most of one.
+/// Checks that no phone number of the samples is printed, not even most of one.
 fn assert_no_number(text: &str) {
     for part in ["5550100", "7700900", "+155501", "+447700"] {
         assert!(!text.contains(part), "{part} in {text}");

@@ -1,16 +1,17 @@
-//! Who may name whom: reads the sources and holds the design's table of layers.
+//! Checks the layers: reads the sources, and compares the modules that each module names with the table of the
+//! design.
 //!
-//! Deviations of the table from the design's list, and why:
-//! * `store` (its trait, its errors, the store that keeps nothing) is there without the feature `store`, since an embedder may
-//!   bring a store of its own; only the embedded engine is behind the feature.
-//! * `service` may name `store`, as in the list, and stands above what an adapter sees; `metrics` stands before `engine`,
-//!   which counts; `outcome` and `slot` are files of their own.
+//! The table differs from the design in these points:
+//! * `store` (its trait, its errors and the store that keeps nothing) exists without the feature `store`, because an
+//!   embedder may provide a store. Only the embedded engine is behind the feature.
+//! * `service` may name `store`, as in the design, and is below the modules that an adapter sees.
+//! * `metrics` comes before `engine`, which counts. `outcome` and `slot` are separate files.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each module and those it may name, itself aside. What is not in here may not exist.
+/// Each module and the other modules it may name. A module that is not listed here must not exist.
 const LAYERS: &[(&str, &[&str])] = &[
     ("number", &[]),
     ("id", &[]),
@@ -22,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("event", &["number", "id", "time", "outcome"]),
     ("decision", &["id", "time", "outcome"]),
-    // The identities of decisions, which each door gives and one of them is asked about.
+    // The ids of decisions, which the doors create and one door decodes.
     ("decision_id", &["slot", "sync", "time"]),
     ("history", &["number", "time", "outcome", "slot", "sync"]),
     ("plan", &["number", "id", "time", "outcome", "slot", "event"]),
@@ -53,7 +54,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("lib", EVERYTHING),
 ];
 
-/// Adapters see the library and never each other.
+/// Adapters may name the library's modules, and never each other.
 const ADAPTER: &[&str] = &[
     "number",
     "id",
@@ -77,27 +78,27 @@ const ADAPTER: &[&str] = &[
 
 const EVERYTHING: &[&str] = &["*"];
 
-/// Words that only the named files (or all in a folder) may have.
+/// Words that only the listed files or folders may contain.
 const RESERVED: &[(&str, &[&str], &[&str])] = &[
     ("a clock", &["SystemTime", "Timestamp::now", "Zoned::now", "Utc::now", "Local::now"], &["bin/"]),
-    // Measures spans for the metrics, and says of no moment which one it is.
-    // In the other one it is the name of a trait's type, for a clock that is brought.
+    // `stopwatch.rs` measures durations for the metrics and reads no time of day. In the other file, `Instant` is an
+    // associated type of a trait for a clock that is passed in.
     ("a clock", &["Instant"], &["bin/", "metrics/stopwatch.rs", "http/pace.rs"]),
     ("an atomic", &["atomic", "loom::sync", "loom::thread"], &["sync.rs"]),
     ("arc_swap", &["arc_swap"], &["plan/published.rs"]),
-    // C hands over pointers, and a handle has to be followed without a lock: three files, each with its reason.
-    // And the history has two, for memory and for vectors.
+    // C passes pointers, and a handle is followed without a lock, so three files of `capi` have unsafe code.
+    // `history` has two such files, for memory and for vector instructions.
     (
         "unsafe",
         &["unsafe"],
         &["history/compare.rs", "history/memory.rs", "capi/exports.rs", "capi/foreign.rs", "capi/registry.rs"],
     ),
-    // 64-bit ARM and RISC-V are to be equals.
+    // The crate must support 64-bit ARM and RISC-V equally.
     ("a 128-bit atomic", &["AtomicU128", "AtomicI128", "portable_atomic", "cmpxchg16b"], &[]),
 ];
 
 #[test]
-fn the_sources_hold_to_the_table() {
+fn sources_follow_the_table_of_layers() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = BTreeMap::new();
     collect(&root, &root, &mut sources);
@@ -106,9 +107,9 @@ fn the_sources_hold_to_the_table() {
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
 }
 
-/// Assembly is text to the check above.
+/// The check above does not look into assembly, which is a string.
 #[test]
-fn no_assembly_names_a_128_bit_exchange() {
+fn assembly_contains_no_128_bit_exchange() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = BTreeMap::new();
     collect(&root, &root, &mut sources);
@@ -132,7 +133,7 @@ fn collect(root: &Path, directory: &Path, sources: &mut BTreeMap<String, String>
     }
 }
 
-/// What is wrong with the sources, by path below `src`.
+/// Returns the violations in the sources, which are keyed by path below `src`.
 fn check(sources: &BTreeMap<String, String>) -> Vec<String> {
     let reexports = sources.get("lib.rs").map(|lib| reexports(&tokens(lib))).unwrap_or_default();
     let mut violations = Vec::new();
@@ -162,7 +163,7 @@ fn check(sources: &BTreeMap<String, String>) -> Vec<String> {
     violations
 }
 
-/// The module path of a file: `plan/change.rs` → `plan::change`.
+/// Returns the module path of a file: `plan/change.rs` → `plan::change`.
 fn modules_of(file: &str) -> Vec<String> {
     if file.starts_with("bin/") {
         return vec!["bin".into()];
@@ -171,7 +172,7 @@ fn modules_of(file: &str) -> Vec<String> {
     if path == "lib" { Vec::new() } else { path.split('/').map(str::to_owned).collect() }
 }
 
-/// The layer that an absolute path names. A name that the crate's root re-exports belongs to where it comes from.
+/// Returns the layer that an absolute path names. A re-exported name belongs to the module that defines it.
 fn layer_of(path: &[String], reexports: &BTreeMap<String, String>) -> String {
     match path.first() {
         None => "lib".into(),
@@ -179,7 +180,7 @@ fn layer_of(path: &[String], reexports: &BTreeMap<String, String>) -> String {
     }
 }
 
-/// The names that `lib.rs` re-exports, and the modules they are from.
+/// Returns the names that `lib.rs` re-exports, with the modules that define them.
 fn reexports(tokens: &[String]) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for (place, _) in tokens.iter().enumerate().filter(|(_, token)| *token == "use") {
@@ -192,7 +193,7 @@ fn reexports(tokens: &[String]) -> BTreeMap<String, String> {
     names
 }
 
-/// Every path of this crate that the tokens name, absolute, without `crate`.
+/// Returns all paths of this crate in the tokens, absolute and without `crate`.
 fn paths(tokens: &[String], module: &[String]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut inline: Vec<(String, usize)> = Vec::new();
@@ -229,7 +230,7 @@ fn follows_path(tokens: &[String], place: usize) -> bool {
     place > 0 && tokens[place - 1] == "::"
 }
 
-/// Reads `a::b::{c, d::*}` from `place` on: the paths of its leaves.
+/// Parses `a::b::{c, d::*}` from `place` on and returns the paths of its leaves.
 fn use_tree(tokens: &[String], place: &mut usize, before: &[String], leaves: &mut Vec<Vec<String>>) {
     let mut path = before.to_vec();
     while let Some(token) = tokens.get(*place) {
@@ -275,7 +276,7 @@ fn absolute(path: &[String], here: &[String]) -> Vec<String> {
     base.into_iter().chain(rest.iter().cloned()).collect()
 }
 
-/// Whether the tokens have the word, or the words of a path next to each other.
+/// Returns whether the tokens contain the word, or the words of a path next to each other.
 fn has_word(tokens: &[String], word: &str) -> bool {
     let parts: Vec<&str> = word.split("::").flat_map(|part| [part, "::"]).collect();
     let parts = &parts[..parts.len() - 1];
@@ -286,7 +287,7 @@ fn is_word(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphanumeric() || c == '_')
 }
 
-/// Words, `::` and single signs. Comments and literals are left out.
+/// Returns words, `::` and single characters, without comments and literals.
 fn tokens(source: &str) -> Vec<String> {
     let chars: Vec<char> = source.chars().collect();
     let at = |place: usize| chars.get(place).copied().unwrap_or('\0');
@@ -342,14 +343,14 @@ fn tokens(source: &str) -> Vec<String> {
     tokens
 }
 
-/// How many `#` a raw string that begins here has; `None` where none begins.
+/// Returns the number of `#` of a raw string that begins here. `None` if none begins here.
 fn raw_hashes(chars: &[char], place: usize) -> Option<usize> {
     let hashes = chars[place + 1..].iter().take_while(|c| **c == '#').count();
     let follows_word = place > 0 && (chars[place - 1].is_alphanumeric() || chars[place - 1] == '_');
     (!follows_word && chars.get(place + 1 + hashes) == Some(&'"')).then_some(hashes)
 }
 
-/// The checker must be able to fail, in each way that there is.
+/// Canaries: the checker must find each kind of violation.
 mod canary {
     use super::*;
 
@@ -360,7 +361,7 @@ mod canary {
     }
 
     #[test]
-    fn every_kind_of_violation_is_found() {
+    fn each_kind_of_violation_is_found() {
         for (file, source, expected) in [
             ("history/mod.rs", "use crate::plan::Plan;", "may not name plan"),
             ("history/table.rs", "fn f(p: &crate::plan::Plan) {}", "may not name plan"),
@@ -393,7 +394,7 @@ mod canary {
     }
 
     #[test]
-    fn nothing_is_found_where_nothing_is() {
+    fn valid_source_has_no_violation() {
         for (file, source) in [
             ("history/mod.rs", "// use crate::plan::Plan;\n/* unsafe */ const S: &str = \"crate::plan\";"),
             ("history/mod.rs", "const S: &str = r#\"a \" crate::plan::Plan\"#; use crate::number::E164;"),

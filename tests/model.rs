@@ -1,16 +1,15 @@
-//! Random operations through the engine, and through a service that restarts in between: neither ever differs from the
-//! naive model.
+//! Runs random operations on the engine, and on a service that restarts in between. Neither may differ from the
+//! simple model.
 //!
-//! How many cases: a case is up to 80 steps and, at its end, every question that the small universe has, twice. A thousand
-//! of them come across every reason, every kind of change made and refused, and every answer to a call often enough (each is
-//! asserted, so that silence means something), and take some ten seconds in a debug build. Two planted bugs (line 7 tried
-//! before line 6; an erasure that a replayed call survives) were each found and shrunk within a
-//! second.
+//! A case has up to 80 steps and ends with all possible questions, asked twice. A thousand cases exercise each
+//! reason, each kind of accepted and rejected change, and each result of a call; the test asserts that. They take
+//! about ten seconds in a debug build. Two planted bugs (line 7 before line 6; an erasure that a repeated call
+//! survives) were each found and shrunk within a second.
 
 use arbitrary::{Arbitrary, Unstructured};
 use dialback::Engine;
 use dialback::testing::driver::{Driver, Seen, Stored, Subject};
-use dialback::testing::op::{Edit, Op, furnished};
+use dialback::testing::op::{Edit, Op, initial_state};
 use dialback::testing::universe::{Agent, Contact, Dialed, Moment, Tenant, Went};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -19,7 +18,8 @@ use std::sync::Arc;
 
 const CASES: u32 = 1000;
 
-/// Bytes behind one operation. Each has its own, so that a failing case shrinks by leaving operations out.
+/// The number of random bytes for one operation. Each operation has its own bytes, so that a failing case shrinks by
+/// leaving operations out.
 const OP_BYTES: usize = 24;
 
 fn op() -> impl Strategy<Value = Op> {
@@ -29,7 +29,7 @@ fn op() -> impl Strategy<Value = Op> {
     })
 }
 
-/// A change of what a furnished world has.
+/// A change of entities that the initial state has.
 fn edit() -> impl Strategy<Value = Op> {
     (0..2_u8, prop::array::uniform::<_, OP_BYTES>(any::<u8>())).prop_map(|(tenant, bytes)| {
         let edit = Edit::arbitrary(&mut Unstructured::new(&bytes));
@@ -37,7 +37,8 @@ fn edit() -> impl Strategy<Value = Op> {
     })
 }
 
-/// A call that a furnished world knows, and a question about it: most of what is wholly random is about nothing.
+/// A call of entities that the initial state has, and a question about it. Most fully random calls and questions
+/// refer to nothing.
 fn call_and_query() -> impl Strategy<Value = Vec<Op>> {
     let names = (0..2_u8, 0..3_u8, 0..2_u8, 0..3_u8);
     (names, 0..11_u8, 0..8_u8, 0..11_u8).prop_map(|((tenant, agent, number, contact), at, went, asked)| {
@@ -60,7 +61,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let steps =
         prop_oneof![2 => op().prop_map(|op| vec![op]), 1 => edit().prop_map(|op| vec![op]), 1 => call_and_query()];
     (0..4_u8, prop::collection::vec(steps, 0..80)).prop_map(|(kind, steps)| {
-        let first = if kind == 0 { Vec::new() } else { furnished() };
+        let first = if kind == 0 { Vec::new() } else { initial_state() };
         first.into_iter().chain(steps.into_iter().flatten()).collect()
     })
 }
@@ -93,21 +94,21 @@ fn assert_worth_something(seen: &Seen) {
 }
 
 #[test]
-fn the_engine_never_differs_from_the_model() {
+fn engine_agrees_with_the_model() {
     assert_worth_something(&run(CASES, || Arc::new(Engine::new())));
 }
 
 #[test]
-fn a_service_that_restarts_never_differs_from_the_model() {
+fn restarting_service_agrees_with_the_model() {
     let seen = run(CASES, Stored::new);
     assert_worth_something(&seen);
     assert!(seen.restarts > u64::from(CASES), "{seen:?}");
 }
 
-/// A case that fails for certain: the model is right, the subject forgets what it is told.
+/// Canary: the subject forgets events, so the run must fail.
 #[test]
 #[should_panic(expected = "Ignored")]
-fn a_subject_that_forgets_is_found_out() {
+fn forgetful_subject_is_detected() {
     struct Forgetful(Arc<Engine>);
     impl Subject for Forgetful {
         fn apply(&mut self, events: &[dialback::Event]) -> Vec<Option<dialback::Applied>> {
@@ -117,5 +118,5 @@ fn a_subject_that_forgets_is_found_out() {
             Arc::clone(&self.0)
         }
     }
-    Driver::new(Forgetful(Arc::default())).run(&furnished());
+    Driver::new(Forgetful(Arc::default())).run(&initial_state());
 }

@@ -1,4 +1,4 @@
-//! Numbers, dial plans and callers: what is read, what is held, what is shown.
+//! Tests of numbers, dial plans and callers: parsing, codes and masking.
 
 use dialback::{Caller, DialPlan, E164, NumberError};
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ fn plans() -> Vec<DialPlan> {
     plans
 }
 
-/// Every row is read under `plan` and gives the digits behind it, or the error.
+/// Checks each row: its text, read with `plan`, gives these digits or this error.
 fn check(plan: &DialPlan, rows: &[(&str, Result<&str, NumberError>)]) {
     for (text, expected) in rows {
         let read = E164::parse(text, plan);
@@ -60,7 +60,7 @@ use NumberError::{Empty, NotANumber, NotInternational, TooLong};
 // Codes
 
 #[test]
-fn a_code_is_the_value_without_and_an_offset_with_a_leading_zero() {
+fn code_is_the_value_or_an_offset_for_leading_zeros() {
     for (digits, code) in [
         ("1", 1),
         ("15551234567", 15_551_234_567),
@@ -86,7 +86,7 @@ fn codes_that_no_digit_string_has_are_rejected() {
 }
 
 #[test]
-fn every_digit_string_of_up_to_five_digits_has_its_own_code() {
+fn digit_strings_of_up_to_five_digits_have_distinct_codes() {
     let mut codes = std::collections::HashSet::new();
     for len in 1..=5 {
         for value in 0..10_u32.pow(len) {
@@ -109,7 +109,7 @@ fn from_digits_takes_ascii_digits_only() {
 }
 
 #[test]
-fn a_number_and_an_optional_one_are_a_word() {
+fn number_and_optional_number_fit_in_one_word() {
     assert_eq!(size_of::<E164>(), 8);
     assert_eq!(size_of::<Option<E164>>(), 8);
     assert_eq!(size_of::<Caller>(), 16);
@@ -117,7 +117,7 @@ fn a_number_and_an_optional_one_are_a_word() {
 }
 
 #[test]
-fn the_plus_form_has_a_plus_unless_the_number_begins_with_zero() {
+fn plus_form_has_a_plus_unless_the_number_begins_with_zero() {
     assert_eq!(&*number("15551234567").to_plus_form(), "+15551234567");
     assert_eq!(&*number("999999999999999").to_plus_form(), "+999999999999999");
     assert_eq!(&*number("0911").to_plus_form(), "0911");
@@ -148,7 +148,7 @@ fn debug_and_display_show_three_and_two_digits_at_most() {
 }
 
 #[test]
-fn errors_and_plans_speak_for_themselves() {
+fn errors_and_plans_print_readable_text() {
     for error in [Empty, TooLong, NotANumber, NotInternational, NumberError::BadDialPlan] {
         let text = error.to_string();
         assert!(!text.is_empty() && !text.ends_with('.'), "{text}");
@@ -193,7 +193,7 @@ fn a_plan_has_a_country_code_and_two_different_short_prefixes() {
 }
 
 #[test]
-fn without_a_plan_prefixes_are_international_and_leading_zeros_are_held() {
+fn plan_none_reads_prefixes_as_international_and_holds_zeros() {
     check(
         &DialPlan::NONE,
         &[
@@ -221,7 +221,7 @@ fn without_a_plan_prefixes_are_international_and_leading_zeros_are_held() {
 }
 
 #[test]
-fn north_american_forms_meet_in_one_number() {
+fn north_american_forms_give_one_number() {
     check(
         &us(),
         &[
@@ -251,7 +251,7 @@ fn north_american_forms_meet_in_one_number() {
 }
 
 #[test]
-fn german_forms_meet_in_one_number() {
+fn german_forms_give_one_number() {
     check(
         &germany(),
         &[
@@ -264,7 +264,7 @@ fn german_forms_meet_in_one_number() {
             ("+49 (0)30 901820", Ok("4930901820")),
             ("0049 (0) 30 901820", Ok("4930901820")),
             ("49(0)30 901820", Ok("4930901820")),
-            // 011 is a German area code's beginning, not a prefix.
+            // 011 starts a German area code and is not a prefix.
             ("0115 551234567", Ok("49115551234567")),
             ("112", Ok("112")),
             ("110", Ok("110")),
@@ -290,7 +290,7 @@ fn italian_zeros_belong_to_the_number() {
             ("+39 (0)6 1234 5678", Ok("390612345678")),
             // Turin.
             ("011 5551234", Ok("390115551234")),
-            // A mobile number that begins with the country code's digits.
+            // A mobile number that begins with the digits of the country code.
             ("392 1234567", Ok("393921234567")),
             ("393921234567", Ok("393921234567")),
             ("0015551234567", Ok("15551234567")),
@@ -313,12 +313,12 @@ fn plans_differ_and_each_reads_its_own_forms() {
         (plan("61", "0", "0011"), "0011 44 20 7946 0958", "442079460958"),
         (plan("61", "0", "0011"), "00 44 20 7946 0958", "442079460958"),
         (plan("61", "0", "0011"), "02 5550 1234", "61255501234"),
-        // Eight national digits, ten with the country code; both may begin with it.
+        // Eight national digits, or ten with the country code; both may begin with it.
         (plan("45", "", "00"), "45 12 34 56", "4545123456"),
         (plan("45", "", "00"), "45 45 12 34 56", "4545123456"),
         (plan("65", "", "001"), "6512 3456", "6565123456"),
         (plan("65", "", "001"), "001 49 30 901820", "4930901820"),
-        // Six national digits behind three of a country code; four are a short code.
+        // Six national digits after three of a country code; four digits are a short code.
         (plan("298", "", "00"), "201234", "298201234"),
         (plan("298", "", "00"), "298 201234", "298201234"),
         (plan("298", "", "00"), "1870", "1870"),
@@ -330,7 +330,7 @@ fn plans_differ_and_each_reads_its_own_forms() {
 // Writing
 
 #[test]
-fn separators_and_invisible_marks_fall_away() {
+fn separators_and_invisible_marks_are_ignored() {
     for text in [
         " +1 555 123 4567 ",
         "\t+1\t555\t123\t4567\r\n",
@@ -460,7 +460,7 @@ fn sip_uris_and_headers_are_read_by_their_user_part() {
 }
 
 #[test]
-fn what_no_number_can_hold_is_an_error() {
+fn text_that_is_not_a_number_is_an_error() {
     check(
         &DialPlan::NONE,
         &[
@@ -559,7 +559,7 @@ fn withheld_callers_are_values() {
 }
 
 #[test]
-fn callers_that_no_number_names_are_values() {
+fn unusable_callers_are_values() {
     for text in [
         "alice",
         "alice@example.com",
@@ -601,7 +601,7 @@ fn any_plan() -> impl Strategy<Value = DialPlan> {
     prop_oneof![known, made]
 }
 
-/// Texts from the pieces that the parser looks for, in any order.
+/// Texts made of the pieces that the parser looks for, in any order.
 fn nasty() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         3 => "[0-9]{0,6}",

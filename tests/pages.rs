@@ -1,7 +1,8 @@
-//! With a keeper, no page of the history is missing where a writer comes: counted, not timed.
+//! With a keeper, no writer waits for a missing page of the history. The test counts page faults and measures no
+//! time.
 //!
-//! Alone in its program, so that nobody else changes what memory there is. To be run as it is compiled for use too: what is
-//! left out there may be the very store that has a page found.
+//! It is alone in its program, so that no other test changes the process's memory. Run it with and without
+//! optimization: the optimizer may remove the store that touches a page.
 
 #![cfg(target_os = "linux")]
 
@@ -12,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-/// The pages that the system has found for this thread so far. Allocates nothing, so that it is not counted itself.
+/// Returns the page faults of this thread so far. Allocates nothing, so that the function itself causes no faults.
 struct Faults(File);
 
 impl Faults {
@@ -24,15 +25,15 @@ impl Faults {
         let mut bytes = [0; 1024];
         let read = self.0.read_at(&mut bytes, 0).expect("readable");
         let text = std::str::from_utf8(&bytes[..read]).expect("text");
-        // Behind the name, which may have blanks: state is the first field, minor faults the eighth.
+        // The fields follow the name, which may contain blanks: state is the first, minor faults the eighth.
         let fields = text.rsplit(')').next().expect("fields");
         fields.split(' ').nth(8).and_then(|field| field.parse().ok()).expect("a count")
     }
 }
 
-/// Up to a million pairs: from one chunk a segment through every size up to six or seven.
+/// The number of pairs: up to a million, from one chunk a segment through every size up to six or seven.
 const PAIRS: u64 = 1_200_000;
-/// Pairs between two moments at which everything that is due has been done.
+/// The number of pairs between two points at which all pending work of the keeper is done.
 const BETWEEN: u64 = 500;
 
 fn insert(history: &History, at: u64) {
@@ -41,14 +42,14 @@ fn insert(history: &History, at: u64) {
     history.merge(scope, contact, Register::from_bits(at + 1).expect("not zero")).expect("room");
 }
 
-/// Fills a history and counts the pages that were missing, the first few pairs aside. With a keeper, it gets to do what is
-/// due every now and then, as it does in time to spare.
+/// Fills a history and counts the missing pages, without the first few pairs. The keeper runs regularly and completes
+/// its pending work, as it does when it is in time.
 fn missing_pages(kept: bool) -> u64 {
     let history = Arc::new(History::new(usize::try_from(2 * PAIRS).expect("small")));
     let keeper = kept.then(|| Keeper::start(&history).expect("a thread").expect("the first"));
     let faults = Faults::of_this_thread();
     let mut missing = 0;
-    // Whoever panics drops an end, and the other does not wait for ever.
+    // If one thread panics it drops its end of the channel, so that the other does not wait forever.
     let (ask, asked) = mpsc::channel();
     let (answer, answered) = mpsc::channel();
     thread::scope(|threads| {
@@ -64,7 +65,7 @@ fn missing_pages(kept: bool) -> u64 {
             answered.recv().expect("an answer");
             let before = faults.count();
             (first..first + BETWEEN).for_each(|at| insert(&history, at));
-            // The first few meet the writer's own stack and the scope's owner.
+            // The first few pairs touch the writer's own stack and the scope's owner.
             missing += if first < 10 * BETWEEN { 0 } else { faults.count() - before };
         }
         drop(ask);
@@ -76,12 +77,12 @@ fn missing_pages(kept: bool) -> u64 {
 }
 
 #[test]
-fn with_a_keeper_a_writer_finds_every_page_in_place() {
-    // Without one the writer has the pages found, which shows that they are counted.
+fn writer_with_keeper_faults_in_no_page() {
+    // Without a keeper, the writer faults pages in itself. This shows that the count works.
     let alone = missing_pages(false);
     assert!(alone > 0, "nothing was counted");
-    // The first finds pages of the program's own, too, whose code nobody has run yet; and the system may take a page away to
-    // put it elsewhere. What is missing for want of a keeper is missing every time.
+    // The first run also faults in pages of the program's own code, and the system may move pages. Faults caused by a
+    // missing keeper occur in every run.
     let kept = [(); 3].map(|()| missing_pages(true));
     assert!(kept.contains(&0), "{kept:?}, {alone} without a keeper");
 }

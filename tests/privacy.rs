@@ -1,4 +1,4 @@
-//! Phone numbers are personal data: no `Debug` and no `Display` of a public type lets a whole one out.
+//! Phone numbers are personal data: no `Debug` and no `Display` of a public type reveals a whole number.
 
 use dialback::history::{LastCall, Register};
 use dialback::service::{Consumed, Recovered};
@@ -10,7 +10,7 @@ use dialback::{
 };
 use std::fmt::{Debug, Display};
 
-/// Two numbers that nothing else here looks like: ours, and a contact's.
+/// Two distinctive numbers: the tenant's and a contact's.
 const OURS: &str = "15559786423";
 const CONTACT: &str = "4915297867531";
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -24,7 +24,7 @@ fn contact() -> E164 {
     E164::from_digits(CONTACT).expect("digits")
 }
 
-/// Six digits in a row would let somebody guess on.
+/// Returns whether six consecutive digits of a number appear, from which a reader could guess the rest.
 fn gives_away(text: &str) -> bool {
     [OURS, CONTACT].iter().any(|number| (0..=number.len() - 6).any(|at| text.contains(&number[at..at + 6])))
 }
@@ -79,7 +79,7 @@ fn configuration() -> Configuration {
     Configuration { sequence: 1, environment: ENVIRONMENT, at: NOW, changes }
 }
 
-/// An engine that knows both numbers.
+/// Returns an engine that holds both numbers.
 fn engine() -> Engine {
     let engine = Engine::new();
     engine.apply(&Event::Configuration(configuration())).expect("it is valid");
@@ -152,7 +152,7 @@ fn plans_and_their_views_mask() {
 fn errors_mask() {
     let engine = engine();
     let mut texts = Texts::default();
-    // Every change once more: most are refused, with what there is to say about it.
+    // Applies each change again. Most are rejected, and their errors are checked.
     for change in configuration().changes {
         if let Err(error) = engine.configure(ENVIRONMENT, NOW, vec![change]) {
             texts.both(ServiceError::from(error.clone()));
@@ -194,7 +194,7 @@ fn the_service_and_what_it_stores_mask() {
     texts.check();
 }
 
-/// What a stored configuration that cannot be read is answered.
+/// Returns the error for a stored configuration that cannot be parsed.
 #[test]
 #[cfg(feature = "serde")]
 fn errors_of_the_parser_mask() {
@@ -235,9 +235,9 @@ fn the_embedded_store_masks() {
     texts.check();
 }
 
-/// The check must be able to fail.
+/// Canary: the check must find a number.
 #[test]
-fn the_check_finds_what_it_looks_for() {
+fn number_check_finds_a_number() {
     assert!(gives_away(&format!("{}", contact().digits())), "digits are the door that says so");
     assert!(gives_away(&format!("{}", ours().to_plus_form())));
     assert!(gives_away("555978"));

@@ -1,4 +1,4 @@
-//! The scenarios of `tests/data`, through the library's doors.
+//! Runs the scenarios of `tests/data` through the library.
 
 use dialback::Reason;
 use dialback::testing::scenario::{Door, EngineDoor, File, ServiceDoor, Step, run};
@@ -28,17 +28,17 @@ fn run_all<D: Door>(door: impl Fn() -> D) {
 }
 
 #[test]
-fn every_scenario_holds_in_the_engine() {
+fn each_scenario_holds_in_the_engine() {
     run_all(EngineDoor::default);
 }
 
 #[test]
-fn every_scenario_holds_in_a_service_that_starts_again_before_every_question() {
+fn each_scenario_holds_in_a_restarting_service() {
     run_all(ServiceDoor::new);
 }
 
 #[test]
-fn there_are_enough_of_them_with_names_of_their_own() {
+fn scenarios_are_numerous_and_uniquely_named() {
     let files = files();
     let names: Vec<&str> =
         files.iter().flat_map(|(_, file)| &file.scenario).map(|scenario| scenario.name.as_str()).collect();
@@ -47,7 +47,7 @@ fn there_are_enough_of_them_with_names_of_their_own() {
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "each is named after a behaviour of its own");
 }
 
-/// The reason of each question, with the pair that its scenario tells apart.
+/// Returns the reason of each question, with the pair of lines that its scenario distinguishes.
 fn reasons() -> Vec<(Option<[u8; 2]>, Reason)> {
     let mut reasons = Vec::new();
     for (_, file) in files() {
@@ -70,7 +70,7 @@ fn every_reason_occurs() {
 }
 
 #[test]
-fn every_pair_of_neighbouring_lines_is_told_apart_on_both_sides() {
+fn each_pair_of_neighbouring_lines_has_scenarios_on_both_sides() {
     let reasons = reasons();
     for neighbours in Reason::ALL.windows(2) {
         let pair = [neighbours[0].line(), neighbours[1].line()];
@@ -83,10 +83,10 @@ fn every_pair_of_neighbouring_lines_is_told_apart_on_both_sides() {
     }
 }
 
-/// The runner must be able to fail.
+/// Canary: the runner must be able to fail.
 #[test]
 #[should_panic(expected = "NO_HISTORY")]
-fn a_scenario_that_does_not_hold_is_found_out() {
+fn failing_scenario_is_reported() {
     let file = r#"
         numbers = { main = "+15550100" }
         [[scenario]]

@@ -1,4 +1,4 @@
-//! The SIP door of the real program.
+//! Tests of the SIP door in the real program.
 
 mod support {
     pub(crate) mod daemon;
@@ -17,7 +17,7 @@ use support::exposition::Page;
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
 const CONTACT: &str = "+12125550143";
 
-/// Where the daemon says that it listens for SIP.
+/// Returns the SIP address that the daemon logs.
 fn address(daemon: &Daemon) -> String {
     let log = daemon.read_log();
     let line = log.lines().find(|line| line.contains("serving SIP")).expect("it says where");
@@ -47,7 +47,7 @@ fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn a_contact_that_calls_back_is_redirected_counted_and_reported_and_in_no_log() {
+fn return_call_is_redirected_counted_and_not_logged() {
     let place = tempfile::tempdir().expect("a directory");
     let contacts = place.path().join("contacts.json");
     fs::write(&contacts, r#"{"default": "sip:{agent_id}@127.0.0.1:5090"}"#).expect("written");
@@ -74,7 +74,7 @@ fn a_contact_that_calls_back_is_redirected_counted_and_reported_and_in_no_log() 
     stream.read_exact(&mut begins).expect("an answer");
     assert_eq!(&begins, b"SIP/2.0 302 ".as_slice(), "to the default agent");
 
-    // What the SIP door decided, the control API knows.
+    // The control API accepts the id of a decision that the SIP door made.
     let decision = field(&answer, "X-Dialback-Decision").expect("an id");
     assert_eq!(tenant.post(&format!("/routes/{decision}/answered"), &json!({})).0, 200);
     let (_, shown) = tenant.get(&format!("/callback-agents/{}", tenant.callback_agent));
@@ -106,7 +106,7 @@ fn a_contact_that_calls_back_is_redirected_counted_and_reported_and_in_no_log() 
 }
 
 #[test]
-fn a_door_that_could_not_be_opened_is_told_before() {
+fn invalid_sip_options_fail_before_the_start() {
     let place = tempfile::tempdir().expect("a directory");
     let bad = place.path().join("bad.json");
     fs::write(&bad, r#"{"agents": {"nobody": "sip:a@b"}}"#).expect("written");
@@ -118,9 +118,9 @@ fn a_door_that_could_not_be_opened_is_told_before() {
         (&contact, 0, "valid"),
         (&[&listen[..], &["--agent-address", "sip:{agent}@x"]].concat(), 2, "{agent_id}"),
         (&[&listen[..], &["--agent-addresses", "/nowhere/contacts.json"]].concat(), 1, "/nowhere/contacts.json"),
-        (&[&listen[..], &["--agent-addresses", bad]].concat(), 1, "nobody: not an id"),
+        (&[&listen[..], &["--agent-addresses", bad]].concat(), 1, "nobody: not a UUID"),
         (&[&listen[..], &contact, &["--sip-trust", "gateway"]].concat(), 2, "192.0.2.0/24"),
-        (&[&listen[..], &contact, &["--sip-unrouted", "603"]].concat(), 2, "404 or 480"),
+        (&[&listen[..], &contact, &["--sip-unrouted", "603"]].concat(), 2, "use 404 or 480"),
     ] {
         let data = place.path().join("data");
         let data = data.to_str().expect("a plain path");

@@ -1,4 +1,5 @@
-//! What comes in at the SIP door does not make the process grow. Alone in its binary: what is measured is the whole process.
+//! Messages to the SIP door do not make the process grow. This test is alone in its binary, because it measures the
+//! whole process.
 
 #[path = "sip/listening.rs"]
 mod listening;
@@ -7,7 +8,7 @@ mod listening;
 mod shop;
 
 use dialback::metrics::SipEvent;
-use dialback::sip::{Limits, Settings};
+use dialback::sip::{Settings, SipLimits};
 use listening::{PATIENCE, listen, next, over_udp};
 use shop::{Shop, invite, request, status};
 use std::net::UdpSocket;
@@ -16,20 +17,20 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 #[tokio::test]
-async fn neither_idle_connections_nor_strangers_nor_calls_make_it_grow() {
-    a_thousand_idle_connections_disturb_nobody().await;
-    a_stranger_gets_nothing_and_costs_nothing().await;
-    a_flood_of_calls_from_a_peer_stays_within_its_table();
+async fn idle_connections_strangers_and_calls_do_not_grow_memory() {
+    thousand_idle_connections_do_not_delay_calls().await;
+    untrusted_sender_gets_no_response_and_no_memory().await;
+    flood_of_calls_stays_within_the_table();
 }
 
-async fn a_thousand_idle_connections_disturb_nobody() {
+async fn thousand_idle_connections_do_not_delay_calls() {
     let shop = Shop::open();
-    let open = listen(&shop, "127.0.0.1:0", Limits::default()).await;
+    let open = listen(&shop, "127.0.0.1:0", SipLimits::default()).await;
     let before = resident();
     let mut idle = Vec::new();
     for _ in 0..1_000 {
         let mut stream = TcpStream::connect(open.address).await.expect("connected");
-        // Each of them has been of use.
+        // Each connection has been used once.
         stream.write_all(request("OPTIONS", "sip:gw", "").as_bytes()).await.expect("written");
         assert_eq!(status(&next(&mut stream).await), 200);
         idle.push(stream);
@@ -54,22 +55,22 @@ async fn a_thousand_idle_connections_disturb_nobody() {
     timeout(PATIENCE, gone).await.expect("each is let go");
 }
 
-/// Bytes of this process that are in memory.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
     let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("pages");
     pages * 4096
 }
 
-/// A door that trusts somebody else.
+/// Returns a door that trusts another address.
 fn stranger(mut settings: Settings) -> Settings {
     settings.trust = vec!["192.0.2.0/24".parse().expect("an address")];
     settings
 }
 
-async fn a_stranger_gets_nothing_and_costs_nothing() {
+async fn untrusted_sender_gets_no_response_and_no_memory() {
     let shop = Shop::with(stranger);
-    let open = listen(&shop, "127.0.0.1:0", Limits::default()).await;
+    let open = listen(&shop, "127.0.0.1:0", SipLimits::default()).await;
     let mut stream = TcpStream::connect(open.address).await.expect("connected");
     let mut rest = Vec::new();
     let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("it is closed");
@@ -83,7 +84,7 @@ async fn a_stranger_gets_nothing_and_costs_nothing() {
         socket.set_nonblocking(true).expect("set");
         for call in 0..50_000_u32 {
             let message = invite("").replace("z9hG4bK1", &format!("z9hG4bK{call}"));
-            // A full buffer of the system's is the flood's own matter.
+            // The system's send buffer may be full, which does not matter here.
             let _ = socket.send_to(message.as_bytes(), to);
         }
         let mut packet = [0; 2048];
@@ -101,14 +102,14 @@ async fn a_stranger_gets_nothing_and_costs_nothing() {
     assert!(grown < 16 << 20, "{grown} bytes");
 }
 
-fn a_flood_of_calls_from_a_peer_stays_within_its_table() {
+fn flood_of_calls_stays_within_the_table() {
     let shop = Shop::open();
     let flood = |from: u32, to: u32| {
         for call in from..to {
             shop.ask(&invite("").replace("z9hG4bK1", &format!("z9hG4bK{call}"))).expect("an answer");
         }
     };
-    // Each part of the table has taken its memory by then.
+    // Each shard of the table has allocated its memory by then.
     flood(0, 2_000);
     let before = resident();
     flood(2_000, 20_000);

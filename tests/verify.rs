@@ -1,4 +1,4 @@
-//! `dialback verify`, the program.
+//! Tests of `dialback verify`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn journal(data: &Path) -> PathBuf {
 }
 
 #[test]
-fn it_finds_a_directory_good_or_names_what_is_damaged() {
+fn verify_accepts_a_good_directory_and_names_damage() {
     let place = tempfile::tempdir().expect("a directory");
     let data = place.path().join("data");
     assert_eq!(code(&dialback(&data, &["verify"])), 4, "there is none");
@@ -53,7 +53,7 @@ fn it_finds_a_directory_good_or_names_what_is_damaged() {
 }
 
 #[test]
-fn a_directory_that_is_not_ours_is_left_alone() {
+fn verify_leaves_a_foreign_directory_unchanged() {
     let place = tempfile::tempdir().expect("a directory");
     fs::write(place.path().join("notes"), "keep me").expect("written");
     let output = dialback(place.path(), &["verify"]);

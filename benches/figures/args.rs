@@ -1,4 +1,4 @@
-//! The command line: `--name value` and `--name`.
+//! Parses the command line: `--name value` and `--name`.
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ impl Args {
         self.0.iter().any(|arg| arg == name)
     }
 
-    /// The value behind a name.
+    /// Returns the value after a name.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let at = self.0.iter().position(|arg| arg == name)?;
         Some(self.0.get(at + 1).unwrap_or_else(|| panic!("{name} wants a value")))
@@ -28,17 +28,17 @@ impl Args {
         self.text(name).map(|text| text.parse().unwrap_or_else(|error| panic!("{name} {text}: {error:?}")))
     }
 
-    /// A count: `10000000`, `10_000_000` or `1e7`.
+    /// Parses a count: `10000000`, `10_000_000` or `1e7`.
     pub(crate) fn count(&self, name: &str) -> Option<u64> {
         self.text(name).map(count)
     }
 
-    /// Counts, divided by commas.
+    /// Parses counts separated by commas.
     pub(crate) fn counts(&self, name: &str) -> Option<Vec<u64>> {
         self.text(name).map(|text| text.split(',').map(count).collect())
     }
 
-    /// The same with another value behind a name.
+    /// Returns the arguments with another value for a name.
     pub(crate) fn but(&self, name: &str, value: &str) -> Args {
         let mut args = self.0.clone();
         match args.iter().position(|arg| arg == name) {
@@ -48,7 +48,8 @@ impl Args {
         Args(args)
     }
 
-    /// Whether this is a measurement. `cargo bench` says so; without it this is a test that the program runs.
+    /// Returns whether this is a measurement. `cargo bench` passes a flag; without it, the program only checks that
+    /// it runs.
     pub(crate) fn measuring(&self) -> bool {
         self.has("--bench")
     }
@@ -62,7 +63,7 @@ pub(crate) fn count(text: &str) -> u64 {
     })
 }
 
-/// A count as people say it: 10,000.
+/// Formats a count for people: 10,000.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();

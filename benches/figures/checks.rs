@@ -1,10 +1,10 @@
-//! What was asked of the history, figure by figure, and whether a run reaches it.
+//! The bars of the history: each required figure, and whether a run meets it.
 
 use super::args::grouped;
 use super::records::Records;
 use std::fmt;
 
-/// A bar, as it was asked for.
+/// A bar.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Bar {
     AtMost(f64),
@@ -21,7 +21,7 @@ impl Bar {
         }
     }
 
-    /// Whether less is better.
+    /// Returns whether less is better.
     pub(crate) fn is_ceiling(self) -> bool {
         !matches!(self, Bar::AtLeast(_))
     }
@@ -37,21 +37,21 @@ impl fmt::Display for Bar {
     }
 }
 
-/// One figure that was asked for: a ratio within one run, or an amount.
+/// One required figure: a ratio within one run, or an amount.
 pub(crate) struct Check {
     pub(crate) name: &'static str,
     pub(crate) bar: Bar,
-    /// The sizes that it was asked for at; at others it is shown and not judged.
+    /// The sizes for which the bar is required. At other sizes the figure is shown and not judged.
     pub(crate) at: fn(u64) -> bool,
     pub(crate) value: fn(&Records, u64) -> Option<f64>,
 }
 
-/// What came out.
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Verdict {
     Reached(f64),
     NotReached(f64),
-    /// Asked for at other sizes.
+    /// The bar is not required at this size.
     Shown(f64),
     NotMeasured,
 }
@@ -78,7 +78,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Three digits that mean something, no more.
+/// Rounds to three significant digits.
 pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.0}"),
@@ -114,7 +114,7 @@ macro_rules! amount {
 
 const MILLI: f64 = 1e6;
 
-/// All of them, in the order in which they were asked for.
+/// Returns all required figures in the order of the requirements.
 pub(crate) const CHECKS: &[Check] = &[
     Check {
         name: "dependent lookup, of random lines",
@@ -251,7 +251,7 @@ pub(crate) const CHECKS: &[Check] = &[
     },
 ];
 
-/// The table of what was asked and what is reached, a column for each size.
+/// Returns the table of required and measured figures, with a column for each size.
 pub(crate) fn tell(records: &Records) -> String {
     let sizes = records.sizes();
     let mut text = String::from("| figure | asked |");

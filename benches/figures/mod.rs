@@ -1,5 +1,5 @@
-//! What surrounds the measuring: figures as records, percentiles with the system's part told apart, the list of what was
-//! asked, the plot, and the runs that put it together. The contenders are in `history_table.rs`.
+//! The tools around the measurements: figures as records, percentiles that separate the system's share, the bars, the
+//! plot, and the runs that combine them. The contenders are in `history_table.rs`.
 
 #![allow(
     dead_code,
@@ -23,14 +23,14 @@ pub(crate) mod table;
 pub(crate) mod threads;
 pub(crate) mod tracked;
 
-/// A number's bits, stirred.
+/// Mixes the bits of a number.
 pub(crate) fn mix(x: u64) -> u64 {
     let x = (x ^ x >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     let x = (x ^ x >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     x ^ x >> 32
 }
 
-/// The middle one.
+/// Returns the median.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);

@@ -1,4 +1,5 @@
-//! The plot: nanoseconds against pairs, both logarithmic, a line for each contender, a panel for each operation.
+//! The plot: nanoseconds against pairs, both on logarithmic axes, with a line for each contender and a panel for each
+//! operation.
 
 use super::records::Records;
 use std::fmt::Write;
@@ -12,7 +13,8 @@ const PANELS: &[(&str, &str, &str)] = &[
     ("bytes", "memory", "bytes a pair"),
 ];
 
-/// A colour and a width for each: told apart by most eyes, ours and the limit before the rest.
+/// The colour and line width of each contender. The colours are distinguishable for most people; ours and the limit
+/// come first.
 const STYLES: &[(&str, &str, f64)] = &[
     ("ours", "#d55e00", 3.0),
     ("kept", "#e69f00", 2.0),
@@ -29,10 +31,10 @@ const STYLES: &[(&str, &str, f64)] = &[
 const WIDTH: f64 = 470.0;
 const HEIGHT: f64 = 300.0;
 const TOP: f64 = 70.0;
-/// Left, right, above and below a panel's inside.
+/// The margins of a panel: left, right, top and bottom.
 const MARGINS: [f64; 4] = [56.0, 14.0, 34.0, 42.0];
 
-/// One logarithmic axis: values from `least` to `most` onto `from` to `to`.
+/// A logarithmic axis that maps values from `least` to `most` onto `from` to `to`.
 struct Axis {
     least: f64,
     most: f64,
@@ -41,7 +43,7 @@ struct Axis {
 }
 
 impl Axis {
-    /// Around these values, with some room.
+    /// Creates an axis around these values, with some margin.
     fn around(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Option<Axis> {
         let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
         for value in values.filter(|value| *value > 0.0) {
@@ -54,7 +56,7 @@ impl Axis {
         self.from + (self.to - self.from) * (value / self.least).ln() / (self.most / self.least).ln()
     }
 
-    /// 1, 2 and 5 of each power of ten, or only the powers.
+    /// Returns 1, 2 and 5 times each power of ten, or only the powers.
     fn ticks(&self, steps: &[f64]) -> Vec<f64> {
         let powers = self.least.log10().floor() as i32..=self.most.log10().ceil() as i32;
         powers
@@ -64,12 +66,12 @@ impl Axis {
     }
 }
 
-/// Whose memory is shown: a decision's has the plan in it.
+/// Returns whether the memory of this contender is shown. A whole decision's memory includes the plan.
 fn shown(figure: &str, contender: &str) -> bool {
     figure != "bytes" || contender != "decisions"
 }
 
-/// The plot as SVG. Panels that nobody has figures for are left out.
+/// Returns the plot as SVG. A panel without figures is left out.
 pub(crate) fn svg(records: &Records, title: &str) -> String {
     let panels: Vec<_> = PANELS.iter().filter(|(figure, ..)| !records.contenders(figure).is_empty()).collect();
     let (width, height) = (2.0 * WIDTH, TOP + panels.len().div_ceil(2) as f64 * HEIGHT);

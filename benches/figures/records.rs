@@ -1,10 +1,10 @@
-//! Figures as they are kept: `run,pairs,contender,figure,value`, one a line.
+//! Stored figures: `run,pairs,contender,figure,value`, one a line.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::{fs, io};
 
-/// One figure. Ratios are only made of figures of one run: a run is one process, in which contenders took turns.
+/// One figure. Ratios are computed within one run only. A run is one process in which contenders take turns.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Record {
     pub(crate) run: u32,
@@ -33,12 +33,12 @@ impl Records {
         &self.0
     }
 
-    /// The figure, of the first run that has it.
+    /// Returns the figure from the first run that has it.
     pub(crate) fn first(&self, pairs: u64, contender: &str, figure: &str) -> Option<f64> {
         self.of(pairs, contender, figure).next().map(|record| record.value)
     }
 
-    /// One figure over another, of the first run that has both.
+    /// Returns the ratio of two figures from the first run that has both.
     pub(crate) fn ratio(&self, pairs: u64, over: (&str, &str), under: (&str, &str)) -> Option<f64> {
         self.of(pairs, over.0, over.1).find_map(|over| {
             let under = self.of(pairs, under.0, under.1).find(|under| under.run == over.run)?;
@@ -54,7 +54,7 @@ impl Records {
         self.0.iter().map(|record| record.pairs).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The contenders that have this figure, as they first came.
+    /// Returns the contenders that have this figure, in order of first appearance.
     pub(crate) fn contenders(&self, figure: &str) -> Vec<&str> {
         let mut names = Vec::new();
         for record in self.0.iter().filter(|record| record.figure == figure) {
@@ -65,7 +65,7 @@ impl Records {
         names
     }
 
-    /// The next run's number.
+    /// Returns the number of the next run.
     pub(crate) fn next_run(&self) -> u32 {
         self.0.iter().map(|record| record.run + 1).max().unwrap_or(1)
     }

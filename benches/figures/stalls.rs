@@ -1,10 +1,10 @@
-//! How long each of many operations took, and for the slow ones, whose doing it was.
+//! Measures the duration of many operations, and the causes of slow ones.
 //!
-//! A shared virtual machine takes the processor away for milliseconds. So beside each slow operation stands what the
-//! system says of the thread meanwhile: how often it was preempted, how long it waited for a processor, how many pages
-//! were found for it. The system is asked after slow operations, and after every few thousand, so that the others pay
-//! nothing but the clock. What the host does to the whole machine it does not see: for that the same loop runs once
-//! more over nothing but the clock.
+//! A shared virtual machine may pause a processor for milliseconds. Each slow operation is therefore stored with the
+//! system's statistics of the thread: how often it was preempted, how long it waited for a processor, and how many
+//! page faults it had. The statistics are read after slow operations and after every few thousand operations, so that
+//! all others pay only for the clock. Pauses of the whole virtual machine do not appear in them. To find those, the
+//! same loop runs once more with only the clock.
 
 use super::args::grouped;
 use super::records::Records;
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-/// Counts of durations, to three percent: thirty-two to each doubling.
+/// Counts of durations with a precision of three percent: thirty-two buckets to each doubling.
 pub(crate) struct Latencies {
     counts: Vec<u64>,
     many: u64,
@@ -41,14 +41,15 @@ impl Latencies {
         (u64::from(doublings) << FINE) as usize + (nanos >> doublings) as usize
     }
 
-    /// The longest that counts at this place.
+    /// Returns the longest duration of this bucket.
     fn end_of(place: usize) -> u64 {
         let doublings = (place >> FINE).saturating_sub(1);
         let first = (place - (doublings << FINE)) as u64;
         ((first + 1) << doublings) - 1
     }
 
-    /// Not exceeded by this share of all; at most three percent too long, never above the maximum.
+    /// Returns the duration that this share of all does not exceed. It is at most three percent too long, and never
+    /// above the maximum.
     pub(crate) fn percentile(&self, share: f64) -> u64 {
         let rank = ((self.many as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;
@@ -65,7 +66,7 @@ impl Latencies {
         self.max
     }
 
-    /// The longest below `nanos`, at most three percent too long.
+    /// Returns the longest duration below `nanos`, at most three percent too long.
     fn longest_below(&self, nanos: u64) -> u64 {
         let places = (0..Self::place(nanos)).rev();
         places.filter(|&place| self.counts[place] > 0).map(Self::end_of).next().unwrap_or(0).min(self.max)
@@ -75,7 +76,7 @@ impl Latencies {
         self.total
     }
 
-    /// p50, p99, p99.9 and the maximum, in nanoseconds, under their own names.
+    /// Returns p50, p99, p99.9 and the maximum in nanoseconds, with their names.
     pub(crate) fn record(&self, records: &mut Records, run: u32, pairs: u64, contender: &str, what: &str) {
         for (name, nanos) in self.named() {
             records.add(run, pairs, contender, &format!("{what} {name}"), nanos as f64);
@@ -88,18 +89,18 @@ impl Latencies {
     }
 }
 
-/// What the system says of a thread so far.
+/// The system's statistics of a thread.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(crate) struct Reading {
-    /// How often the processor was taken from it.
+    /// The number of times it was preempted.
     pub(crate) preempted: u64,
-    /// Nanoseconds during which it could have run and had no processor.
+    /// The nanoseconds during which it was runnable without a processor.
     pub(crate) waited: u64,
-    /// Pages that were found for it.
+    /// The number of its page faults.
     pub(crate) faults: u64,
 }
 
-/// The thread's own files in `/proc`, held open: only for the thread that opened them.
+/// The thread's own files in `/proc`, kept open. Only the thread that opened them may use them.
 struct Thread {
     status: Option<File>,
     schedstat: Option<File>,
@@ -123,7 +124,7 @@ impl Thread {
         Reading {
             preempted: number(status.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"))),
             waited: number(schedstat.split(' ').nth(1)),
-            // Behind the name, which may have blanks: state is the first field, minor faults the eighth.
+            // The fields follow the name, which may contain blanks: state is the first, minor faults the eighth.
             faults: number(stat.rsplit(')').next().and_then(|fields| fields.split(' ').nth(8))),
         }
     }
@@ -132,44 +133,45 @@ impl Thread {
 /// One slow operation.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Slow {
-    /// Which one.
+    /// The index of the operation.
     pub(crate) at: u64,
     pub(crate) nanos: u64,
-    /// What the system did since the last look, which was at most [`EVERY`] operations before.
+    /// The system's statistics since they were last read, at most [`EVERY`] operations before.
     pub(crate) system: Reading,
 }
 
 impl Slow {
-    /// Whether the thread had its processor all the while, as far as the system knows. Pages that were found meanwhile do
-    /// not excuse: new memory is to be found off the write path.
+    /// Returns whether the thread had its processor throughout, as far as the system reports. Page faults are no
+    /// excuse: new memory must be faulted in outside the write path.
     pub(crate) fn own(&self) -> bool {
         self.system.preempted == 0 && self.system.waited < self.nanos / 10
     }
 }
 
-/// From here on an operation is slow.
+/// The duration from which an operation is slow.
 const SLOW: u64 = 50_000;
-/// The system is asked after so many operations anyway, so that a slow one answers for few others.
+/// The number of operations after which the statistics are read anyway, so that those of a slow operation cover few
+/// others.
 pub(crate) const EVERY: u32 = 4096;
 const MILLI: u64 = 1_000_000;
 
-/// Times operations one after another.
+/// Measures consecutive operations.
 pub(crate) struct Stalls {
     pub(crate) latencies: Latencies,
     slow: Vec<Slow>,
     thread: Thread,
     before: Reading,
-    /// Pages that were found for the thread, all in all.
+    /// The number of page faults of the thread in total.
     faults: u64,
     since: u32,
     last: Instant,
 }
 
-/// Slow operations that there is room for without finding memory: this is not to be among what it measures.
+/// The number of slow operations with preallocated space, because an allocation would be measured too.
 const ROOM: usize = 1 << 13;
 
 impl Stalls {
-    /// The first operation begins now.
+    /// Starts the first operation.
     pub(crate) fn begin() -> Stalls {
         let thread = Thread::this();
         let mut slow = vec![Slow { at: 1, nanos: 1, system: Reading::default() }; ROOM];
@@ -178,7 +180,7 @@ impl Stalls {
         Stalls { latencies: Latencies::new(), slow, thread, before, faults: 0, since: 0, last: Instant::now() }
     }
 
-    /// An operation has ended, and the next begins.
+    /// Ends an operation and starts the next.
     #[inline(always)]
     pub(crate) fn note(&mut self, at: u64) {
         let now = Instant::now();
@@ -208,19 +210,19 @@ impl Stalls {
         self.last = Instant::now();
     }
 
-    /// Something else comes; what the system did for the operations so far is noted.
+    /// Pauses the measurement, and notes the statistics of the operations so far.
     pub(crate) fn pause(&mut self) {
         self.look(0, 0);
     }
 
-    /// Something else was done; the next operation begins now.
+    /// Resumes the measurement: the next operation starts now.
     pub(crate) fn resume(&mut self) {
         self.before = self.thread.read();
         self.since = 0;
         self.last = Instant::now();
     }
 
-    /// The clock, read for so long and nothing else: what this machine takes from whoever wants nothing.
+    /// Reads only the clock for this long, which shows the pauses of the machine itself.
     pub(crate) fn of_the_clock(duration: Duration) -> Stalls {
         let mut stalls = Stalls::begin();
         let start = stalls.last;
@@ -232,19 +234,20 @@ impl Stalls {
         stalls
     }
 
-    /// The slowest first.
+    /// Returns the slow operations, the slowest first.
     pub(crate) fn slowest(&self) -> Vec<Slow> {
         let mut slow = self.slow.clone();
         slow.sort_by_key(|slow| std::cmp::Reverse(slow.nanos));
         slow
     }
 
-    /// The longest during which the thread had its processor; what is not slow counts as that.
+    /// Returns the longest duration during which the thread had its processor. Operations that are not slow count as
+    /// such.
     pub(crate) fn longest_own(&self) -> u64 {
         self.longest(Slow::own)
     }
 
-    /// The longest of those in which no page was found either.
+    /// Returns the longest of those without a page fault.
     pub(crate) fn longest_own_without_faults(&self) -> u64 {
         self.longest(|slow| slow.own() && slow.system.faults == 0)
     }
@@ -254,7 +257,8 @@ impl Stalls {
         slow.unwrap_or_else(|| self.latencies.longest_below(SLOW))
     }
 
-    /// How many took a millisecond or longer, and during how many of those the thread had its processor.
+    /// Returns the number of operations of a millisecond or more, and in how many of them the thread had its
+    /// processor.
     pub(crate) fn of_a_milli(&self) -> (usize, usize) {
         let long: Vec<_> = self.slow.iter().filter(|slow| slow.nanos >= MILLI).collect();
         (long.len(), long.iter().filter(|slow| slow.own()).count())
@@ -271,7 +275,7 @@ impl Stalls {
         records.add(run, pairs, contender, "inserts of 1 ms not preempted", own as f64);
     }
 
-    /// The slowest with their evidence, for people.
+    /// Formats the slowest operations with their statistics.
     pub(crate) fn tell(&self, name: &str, most: usize) {
         let seconds = self.latencies.total() as f64 / 1e9;
         let (long, own) = self.of_a_milli();

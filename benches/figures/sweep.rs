@@ -1,5 +1,5 @@
-//! All sizes in one command: each run is a process of its own, so that its peak of memory is its own, and takes as many
-//! contenders as fit. *ours* and *lines* are in every run, so that each has its ratios.
+//! Measures all sizes with one command. Each run is a separate process with its own memory peak, and contains as many
+//! contenders as fit. *ours* and *lines* are part of each run, so that ratios can be computed in each.
 
 use super::args::{Args, grouped};
 use super::records::Records;
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Bytes a pair, resident at the worst size from ten million on, as recorded runs had it; to choose what fits.
+/// The resident bytes a pair at the worst size from ten million on, from recorded runs. Used to choose what fits.
 pub(crate) const BYTES: &[(&str, f64)] = &[
     ("ours", 32.0),
     ("lines", 24.0),
@@ -22,11 +22,11 @@ pub(crate) const BYTES: &[(&str, f64)] = &[
     ("leapfrog", 182.0),
 ];
 
-/// In every run.
+/// The contenders in each run.
 const ALWAYS: [&str; 2] = ["ours", "lines"];
 const SIZES: &[u64] = &[10_000, 100_000, 1_000_000, 10_000_000, 50_000_000];
 const SMALL: &[u64] = &[1_000, 10_000];
-/// What the tracked set compares.
+/// The contenders that the tracked set compares.
 const TRACKED: &[u64] = &[10_000, 1_000_000];
 const TITLE: &str = "The history beside others";
 const GIB: f64 = (1u64 << 30) as f64;
@@ -35,14 +35,14 @@ fn bytes_of(name: &str) -> f64 {
     BYTES.iter().find(|(known, _)| *known == name).map_or(0.0, |(_, bytes)| *bytes)
 }
 
-/// What a run of these takes at its peak: all that is resident, and half as much again of the largest, which it has when
+/// Returns the memory peak of a run with these contenders: all resident memory, and half of the largest again while
 /// it doubles.
 pub(crate) fn peak(names: &[&str], pairs: u64) -> f64 {
     let each = || names.iter().map(|name| bytes_of(name));
     (each().sum::<f64>() + each().fold(0.0, f64::max) / 2.0) * pairs as f64
 }
 
-/// Runs of contenders that each fit into so many bytes. One that fits into none is left out, and said to be.
+/// Returns runs whose contenders fit into this many bytes. A contender that fits into none is left out and reported.
 pub(crate) fn runs<'a>(wanted: &[&'a str], pairs: u64, bytes: f64) -> (Vec<Vec<&'a str>>, Vec<&'a str>) {
     let always: Vec<_> = wanted.iter().copied().filter(|name| ALWAYS.contains(name)).collect();
     let mut runs = vec![always.clone()];
@@ -60,7 +60,7 @@ pub(crate) fn runs<'a>(wanted: &[&'a str], pairs: u64, bytes: f64) -> (Vec<Vec<&
     (runs, left_out)
 }
 
-/// Bytes that a run may take: what was said, else `usual` GiB, and never what the machine does not have.
+/// Returns the bytes that a run may use: the given number or `usual` GiB, but never more than the machine has.
 pub(crate) fn budget(args: &Args, usual: f64) -> f64 {
     let free = memory::available() - 1.5 * GIB;
     let wanted = args.value("--gib").map_or(usual * GIB, |gib: f64| gib * GIB);
@@ -71,7 +71,8 @@ fn directory(args: &Args) -> PathBuf {
     args.text("--out").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures"), PathBuf::from)
 }
 
-/// `--sweep`: measures every size, prints the tables and what is reached, writes the figures and the plot.
+/// `--sweep`: measures each size, prints the tables and the comparison with the bars, and writes the figures and the
+/// plot.
 pub(crate) fn sweep(args: &Args) {
     let sizes = args.counts("--sizes").unwrap_or_else(|| if args.measuring() { SIZES } else { SMALL }.to_vec());
     let records = measure(args, &sizes);
@@ -86,14 +87,14 @@ pub(crate) fn sweep(args: &Args) {
     }
 }
 
-/// The figures, the page and the plot, as files.
+/// Writes the figures, the page and the plot as files.
 fn keep(records: &Records, directory: &Path) {
     records.write(&directory.join("figures.csv")).expect("a directory that can be written to");
     fs::write(directory.join("tables.md"), page(records)).expect("the same directory");
     fs::write(directory.join("history.svg"), plot::svg(records, TITLE)).expect("the same directory");
 }
 
-/// `--compare`: the tracked set against the last recorded run. Never fails on a figure.
+/// `--compare`: compares the tracked set with the last recorded run. Never fails because of a figure.
 pub(crate) fn compare(args: &Args) {
     let sizes = args.counts("--sizes").unwrap_or_else(|| if args.measuring() { TRACKED } else { &[10_000] }.to_vec());
     let recorded = Records::read(tracked::FILE.as_ref()).expect("recorded figures");
@@ -102,8 +103,8 @@ pub(crate) fn compare(args: &Args) {
     println!("\n{}", tracked::drift(&recorded, &records));
 }
 
-/// `--draw A.csv`: tables, what is reached, and the plot again, of figures that were written before; with `--beside B.csv`
-/// both beside each other instead.
+/// `--draw A.csv`: prints the tables and the comparison with the bars, and draws the plot, from stored figures. With
+/// `--beside B.csv`, prints both sets side by side instead.
 pub(crate) fn draw(args: &Args, file: &str) {
     let records = Records::read(file.as_ref()).expect("figures");
     if let Some(other) = args.text("--beside") {
@@ -118,7 +119,7 @@ pub(crate) fn draw(args: &Args, file: &str) {
     }
 }
 
-/// All tables, and what is reached.
+/// Returns all tables and the comparison with the bars.
 fn page(records: &Records) -> String {
     let mut page = String::new();
     for pairs in records.sizes() {
@@ -167,7 +168,7 @@ fn measure(args: &Args, sizes: &[u64]) -> Records {
     records
 }
 
-/// One run, as a process of its own.
+/// Runs one size as a separate process.
 fn child(args: &Args, what: &[&str], run: u32) -> Records {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let mut command = Command::new(std::env::current_exe().expect("this program"));

@@ -1,10 +1,10 @@
-//! Figures as tables that can be put into a page as they are.
+//! Formats figures as Markdown tables.
 
 use super::args::grouped;
 use super::checks::short;
 use super::records::Records;
 
-/// A column: its head, the figure, what to divide it by.
+/// A column: its heading, its figure, and the divisor.
 type Column = (&'static str, &'static str, f64);
 
 const COLUMNS: &[Column] = &[
@@ -26,7 +26,7 @@ const COLUMNS: &[Column] = &[
     ("nor faulting, ms", "insert max not preempted nor faulting", 1e6),
 ];
 
-/// A table of the contenders at this size; of those that are in several runs, the first.
+/// Returns the table of the contenders at this size. A contender in several runs is shown from the first.
 pub(crate) fn of(records: &Records, pairs: u64) -> String {
     let mut text = format!("| {} pairs |", grouped(pairs));
     for (head, ..) in COLUMNS {
@@ -47,7 +47,7 @@ pub(crate) fn of(records: &Records, pairs: u64) -> String {
     text
 }
 
-/// What only more than one thread shows, at this size; empty where it was not measured.
+/// Returns the figures that need several threads, at this size. Empty if they were not measured.
 pub(crate) fn of_threads(records: &Records, pairs: u64) -> String {
     let mut text = String::new();
     for (head, figure) in [("nobody writes", "read"), ("a writer at full speed", "read beside a writer")] {
@@ -64,8 +64,8 @@ pub(crate) fn of_threads(records: &Records, pairs: u64) -> String {
     )
 }
 
-/// The same figures of two builds, and what the second is of the first. The builds were not interleaved: `of lines` is
-/// each one's ratio to the random lines of its own run.
+/// Returns the figures of two builds and their ratio. The builds were not interleaved, so `of lines` is the ratio of
+/// each to the random lines of its own run.
 pub(crate) fn beside(one: (&str, &Records), other: (&str, &Records)) -> String {
     let figures = ["dependent", "independent", "miss", "batch32", "upsert"];
     let mut text = format!(

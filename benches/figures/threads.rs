@@ -1,4 +1,4 @@
-//! What only more than one thread, or crafted pairs, can show of the history; ratios within one run.
+//! Figures of the history that need several threads or crafted pairs, as ratios within one run.
 
 use super::args::grouped;
 use super::records::Records;
@@ -13,7 +13,7 @@ use std::time::Instant;
 
 type Pair = (Scope, E164);
 
-/// Crafted pairs are measured up to so many: each set is filled anew.
+/// Crafted pairs are measured up to this size, because each set is filled again.
 pub(crate) const MOST_CRAFTED: u64 = 10_000_000;
 
 fn pair(scope: u64, contact: u64) -> Pair {
@@ -63,7 +63,7 @@ fn read_one_by_one(history: &History, queries: &[Pair], latencies: &mut Latencie
     }
 }
 
-/// All of it at this size, with so many lookups a round.
+/// Measures all of them at this size, with this many lookups a round.
 pub(crate) fn measure(records: &mut Records, run: u32, pairs: u64, ops: u64) {
     let history = fill(pairs, random);
     records.add(run, pairs, "ours", "two threads", two_threads(&history, pairs, ops));
@@ -74,7 +74,7 @@ pub(crate) fn measure(records: &mut Records, run: u32, pairs: u64, ops: u64) {
     }
 }
 
-/// What two reading threads do, of what one does.
+/// Measures the throughput of two reading threads relative to one.
 fn two_threads(history: &History, pairs: u64, ops: u64) -> f64 {
     let (one, two) = (queries(pairs, ops, 1, random), queries(pairs, ops, 2, random));
     let ratios: Vec<_> = (0..7)
@@ -93,7 +93,7 @@ fn two_threads(history: &History, pairs: u64, ops: u64) -> f64 {
     ratio
 }
 
-/// A reader's latencies without and with a writer at full speed, by turns.
+/// Measures a reader's latencies without and with a writer at full speed, in turns.
 fn beside_a_writer(history: &History, records: &mut Records, run: u32, pairs: u64, ops: u64) {
     let (mut quiet, mut busy) = (Latencies::new(), Latencies::new());
     for round in 0..5 {
@@ -123,7 +123,7 @@ fn beside_a_writer(history: &History, records: &mut Records, run: u32, pairs: u6
     }
 }
 
-/// The slowest crafted set's read, of a random one's.
+/// Measures the slowest crafted set's reads relative to random ones.
 fn crafted(pairs: u64, ops: u64) -> f64 {
     let sets: [(&str, fn(u64) -> Pair); 5] = [
         ("random", random),

@@ -1,16 +1,17 @@
-//! The tracked set: the ratios of the last recorded run, and how far this one is from them. Nothing here fails on time.
+//! The tracked set: the ratios of the last recorded run, and how much the current run differs. Nothing here fails
+//! because of time.
 
 use super::args::grouped;
 use super::checks::{CHECKS, short};
 use super::records::Records;
 
-/// Where the last recorded run is, and its ratios.
+/// The directory of the last recorded run, and its ratios.
 pub(crate) const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/recorded");
 pub(crate) const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/recorded/ratios.csv");
-/// The contender of such a line: it is a ratio, or an amount, of the list of what was asked.
+/// The contender name of a line that holds a required ratio or amount.
 const TRACKED: &str = "tracked";
 
-/// The figures that were asked for, by themselves.
+/// Returns the required figures only.
 pub(crate) fn of(records: &Records) -> Records {
     let mut tracked = Records::default();
     for pairs in records.sizes() {
@@ -23,7 +24,7 @@ pub(crate) fn of(records: &Records) -> Records {
     tracked
 }
 
-/// How far `now` is from `recorded`, figure by figure, at the sizes of both.
+/// Returns the difference of `now` from `recorded` for each figure at the sizes of both.
 pub(crate) fn drift(recorded: &Records, now: &Records) -> String {
     let now = of(now);
     let mut text = String::from("| pairs | figure | recorded | now | drift |\n| --- | --- | --- | --- | --- |\n");

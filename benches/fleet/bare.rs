@@ -1,4 +1,4 @@
-//! The client alone: what NATS can do from here.
+//! The NATS client alone: the throughput and latency that NATS reaches on this machine.
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::{Context, ContextBuilder};
@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// As many as the client takes before it hangs, in a round number.
+/// The largest round number of pending messages at which the client does not hang.
 const IN_FLIGHT: usize = 4096;
 
 pub(crate) struct Bare {
@@ -28,7 +28,7 @@ impl Bare {
         Self { runtime, context }
     }
 
-    /// A stream that takes one subject.
+    /// Creates a stream with one subject.
     pub(crate) fn make(&self, stream: &str, subject: &str) {
         let config = Config { name: stream.into(), subjects: vec![subject.into()], ..Config::default() };
         self.runtime.block_on(self.context.create_stream(config)).expect("made");
@@ -38,7 +38,7 @@ impl Bare {
         self.runtime.block_on(self.context.delete_stream(stream)).expect("deleted");
     }
 
-    /// How long until all of them are acknowledged.
+    /// Measures the time until all messages are acknowledged.
     pub(crate) fn publish(&self, subject: &str, messages: &[Vec<u8>]) -> Duration {
         let subject = async_nats::Subject::from(subject.to_owned());
         let began = Instant::now();
@@ -58,7 +58,7 @@ impl Bare {
         began.elapsed()
     }
 
-    /// How long until all of them have come back.
+    /// Measures the time until all messages are received.
     pub(crate) fn replay(&self, stream: &str, count: usize) -> Duration {
         let began = Instant::now();
         self.runtime.block_on(async {
@@ -73,7 +73,7 @@ impl Bare {
         began.elapsed()
     }
 
-    /// Each message's way to the server and its acknowledgement's way back, one after another.
+    /// Measures the round trip of each message and its acknowledgement, one after another.
     pub(crate) fn round_trips(&self, subject: &str, count: u64) -> Vec<Duration> {
         (0..count).map(|n| self.publish(subject, &[n.to_be_bytes().repeat(8)])).collect()
     }

@@ -1,5 +1,6 @@
-//! A new node, ready from a snapshot, beside a restart of one that has it all on its disk. Ready is: every pair in memory, and
-//! what follows the snapshot too; its own disk has them later.
+//! Measures when a new node is ready from a snapshot, compared with a restart of a node that has all data on its
+//! disk. A node is ready when every pair and all messages after the snapshot are in memory. Its own disk follows
+//! later.
 
 use crate::filled::fill;
 use crate::support::nats::NatsServer;
@@ -27,7 +28,7 @@ pub(crate) fn run(rounds: usize, pairs: u64) {
         restarts.push(began.elapsed());
         assert_eq!(service.history().len() as u64, pairs, "all of them");
     }
-    // Publishes all that it has, then a snapshot of it.
+    // Publishes all its data, then a snapshot.
     let (service, node) = join(&server, &old.path().join("data"), Duration::from_secs(1));
     until("a snapshot", || stream(&server).read_snapshot().ok().flatten().is_some());
     drop((node, service));
@@ -78,7 +79,8 @@ fn join(server: &NatsServer, data: &Path, snapshot_every: Duration) -> (Arc<Serv
     (service, node)
 }
 
-/// Whether it has taken what follows the snapshot, too. Changes of the configuration wait some seconds longer.
+/// Returns whether the node has also read the messages after the snapshot. Configuration changes take some seconds
+/// longer.
 fn is_following(service: &Service) -> bool {
     service.fleet().is_some_and(|fleet| fleet.position() > 0 && fleet.position() >= fleet.last())
 }

@@ -1,5 +1,5 @@
-//! From a request that records a call at one daemon to the first route by it at another, over HTTP, beside a round trip through the
-//! server: a message of the bare client and its acknowledgement.
+//! Measures the time from recording a call at one daemon to the first route that uses it at another, over HTTP. The
+//! comparison is a round trip of the bare client: a message and its acknowledgement.
 
 use crate::bare::Bare;
 use crate::support::daemon::{Daemon, Tenant, dialback};
@@ -24,7 +24,7 @@ pub(crate) fn run(calls: u64) {
     }
 }
 
-/// What of it is the client's and ours: from a message's publication on one connection to its arrival at another.
+/// The part of it between client and nodes: from a message's publication on one connection to its arrival on another.
 fn adapter(messages: u64) {
     let server = NatsServer::start_with("jetstream { store_dir: \"STORE\" }");
     let [here, there] = [(); 2].map(|()| NatsStream::new(NatsOptions::new(server.url())).expect("they can be"));
@@ -59,7 +59,7 @@ fn adapter(messages: u64) {
 fn of_a_kind(server: &NatsServer, calls: u64, said: &str, durability: &str) {
     let data = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
     let [here, there] = [0, 1].map(|node| start(server, data[node].path(), durability));
-    // Until configurations can be changed.
+    // Waits until configuration changes are possible.
     let began = Instant::now();
     while dialback(&["token", "create", "--data"], data[0].path()).0 != 0 {
         assert!(began.elapsed() < Duration::from_secs(60), "the fleet does not settle");
@@ -80,7 +80,7 @@ fn of_a_kind(server: &NatsServer, calls: u64, said: &str, durability: &str) {
         while other.decision(&contact)["decision"] != "callback" {
             assert!(began.elapsed() < Duration::from_secs(60), "the call does not arrive");
         }
-        // The first ones find the other daemon still taking the configuration.
+        // For the first calls, the other daemon may still be loading the configuration.
         if call >= 20 {
             waits.push(began.elapsed());
             trips.push(trip);

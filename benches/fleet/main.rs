@@ -1,10 +1,10 @@
-//! A fleet over NATS beside the bare client, in one run.
+//! Measures a fleet over NATS and the bare client in one run.
 //!
 //! `cargo bench --bench fleet --features daemon,nats -- [--only throughput|latency|joining] [--rounds R] [--messages N] [--calls N]
 //! [--pairs N]`
 //!
-//! Every part has a server of its own on loopback. Rounds are interleaved, figures are medians, and only ratios are worth something
-//! on a machine that does anything else.
+//! Each part has its own server on loopback. Rounds are interleaved, and figures are medians. On a machine with other
+//! load only the ratios are meaningful.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -54,7 +54,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// Whether a figure is what was asked.
+/// Returns whether a figure meets its bar.
 fn verdict(reached: bool) -> &'static str {
     if reached { "reached" } else { "NOT REACHED" }
 }

@@ -1,4 +1,5 @@
-//! Events a second, published with acknowledgement and replayed, beside the bare client with the same messages.
+//! Measures the events a second that are published with acknowledgement and replayed, compared with the bare client
+//! and equal messages.
 
 use crate::bare::Bare;
 use crate::support::nats::NatsServer;
@@ -7,9 +8,9 @@ use dialback::fleet::nats::{NatsOptions, NatsStream};
 use dialback::fleet::{Position, Stream, Subject};
 use std::time::{Duration, Instant};
 
-/// Bytes of an event.
+/// The size of an event in bytes.
 const EVENT: usize = 45;
-/// What a node takes at once.
+/// The number of events that a node processes at once.
 const AT_ONCE: usize = 1 << 20;
 const WAIT: Duration = Duration::from_secs(20);
 

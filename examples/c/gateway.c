@@ -188,7 +188,7 @@ static void make_mistakes(dialback_handle engine)
     CHECK(dialback_resolve(engine, LINE, strlen(LINE), "", 0, NOW, NULL) == DIALBACK_STATUS_NULL);
     CHECK(dialback_resolve(0, LINE, strlen(LINE), "", 0, NOW, &decision) == DIALBACK_STATUS_NULL);
     CHECK(dialback_configure(engine, ENVIRONMENT, strlen(ENVIRONMENT), "[", 1, NOW, NULL) == DIALBACK_STATUS_INVALID_JSON);
-    CHECK(strcmp(dialback_status_message(DIALBACK_STATUS_CLOSED), "the handle is closed, or is none") == 0);
+    CHECK(strcmp(dialback_status_message(DIALBACK_STATUS_CLOSED), "the handle is closed or was never opened") == 0);
 }
 
 /* A child of a fork decides from the copy that it has, and changes nothing there: the threads that do that are the parent's. */

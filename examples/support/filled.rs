@@ -1,4 +1,4 @@
-//! A data directory full of pairs.
+//! Creates a data directory full of pairs.
 
 use dialback::history::Register;
 use dialback::store::{Batch, Durability, EventStore, FjallStore};
@@ -10,10 +10,11 @@ use std::error::Error;
 use std::path::Path;
 
 const NUMBERS: u64 = 1000;
-/// When the pairs of an example are called first.
+/// The time of the first call.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-/// Makes one, with so many pairs over a thousand numbers, called within four hours and forty minutes from `first` on.
+/// Creates a directory with this many pairs over a thousand numbers, called within four hours and forty minutes from
+/// `first` on.
 pub(crate) fn fill(path: &Path, pairs: u64, first: Timestamp) -> Result<(), Box<dyn Error>> {
     let mut store = FjallStore::open(path)?.with_durability(Durability::Buffered);
     let (environment, at) = (EnvironmentId::from_u128(1), first);
@@ -29,7 +30,7 @@ pub(crate) fn fill(path: &Path, pairs: u64, first: Timestamp) -> Result<(), Box<
     store.commit(&Batch { configurations, ..Batch::default() })?;
     let all: Vec<u64> = (0..pairs).collect();
     for some in all.chunks(10_000) {
-        // In no order, as calls come.
+        // In no particular order, like real calls.
         let register = |n: &u64| {
             let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let scope = NumberSlot::new(usize::try_from(mixed % NUMBERS).expect("small")).expect("a slot");

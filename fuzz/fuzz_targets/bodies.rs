@@ -1,4 +1,4 @@
-//! Whatever body, path and headers come: no error of ours, every answer in its envelope, and nothing of another tenant changes.
+//! Any body, path and headers: no server error, each answer in its envelope, and no change of another tenant.
 #![no_main]
 
 use axum::Router;
@@ -16,7 +16,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_780_315_200);
 const OURS: EnvironmentId = EnvironmentId::from_u128(0xA);
 const THEIRS: EnvironmentId = EnvironmentId::from_u128(0xB);
 
-/// A request, most of which is as it should be.
+/// A request that is mostly valid.
 #[derive(arbitrary::Arbitrary, Debug)]
 struct Input<'a> {
     endpoint: u8,
@@ -34,7 +34,7 @@ struct Server {
     operator: String,
 }
 
-/// One for all inputs. The quotas keep it small.
+/// One server for all inputs. The quotas keep it small.
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| {
@@ -73,8 +73,8 @@ fn server() -> &'static Server {
     })
 }
 
-/// Those that read something, with a place for what stands in their path. Operators only ask for what makes nothing, since
-/// environments have no quota.
+/// Operations that read, with a placeholder for the id in their path. Operator requests must not create anything,
+/// because environments have no quota.
 const ENDPOINTS: [(&str, &str); 15] = [
     ("POST", "/agents"),
     ("PUT", "/agents/{}/calling"),
@@ -133,7 +133,7 @@ fn is_full(status: StatusCode, text: &[u8]) -> bool {
     status == StatusCode::SERVICE_UNAVAILABLE && text.windows(12).any(|part| part == b"HISTORY_FULL")
 }
 
-/// How often the other tenant's configuration has changed, and what there is of it.
+/// Returns the number of the other tenant's configuration changes, and its contents.
 fn theirs(server: &Server) -> (u64, usize, usize) {
     let plan = server.service.plan();
     let tenant = plan.environment(THEIRS).expect("it stays");

@@ -1,14 +1,14 @@
-//! Must crash within seconds: an engine that forgets half of what it is told, found out by the same driver. Where this target
-//! runs on, the others prove nothing.
+//! Must crash within seconds: the driver must detect an engine that forgets half of its calls. If this target does
+//! not crash, the others prove nothing.
 #![no_main]
 
 use dialback::testing::driver::{Driver, Subject};
-use dialback::testing::op::{Op, furnished};
+use dialback::testing::op::{Op, initial_state};
 use dialback::{Applied, Engine, Event};
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
 
-/// Forgets calls to contacts with an even code, and says that it did not.
+/// Forgets calls to contacts with an even code, and reports them as recorded.
 struct Forgetful(Arc<Engine>);
 
 impl Subject for Forgetful {
@@ -26,5 +26,5 @@ impl Subject for Forgetful {
 }
 
 fuzz_target!(|ops: Vec<Op>| {
-    Driver::new(Forgetful(Arc::default())).run(furnished().iter().chain(&ops));
+    Driver::new(Forgetful(Arc::default())).run(initial_state().iter().chain(&ops));
 });

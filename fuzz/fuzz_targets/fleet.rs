@@ -1,4 +1,5 @@
-//! Whatever bytes a stream brings, a message is read or refused, never a panic; what is read was written so: a changed byte is refused.
+//! Any bytes from a stream: a message is read or rejected, without a panic. A message that is read is the canonical
+//! encoding: a changed byte is rejected.
 #![no_main]
 
 use dialback::fleet::{Unreadable, read, seal};
@@ -6,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     check(input);
-    // The sum keeps what is behind it from being looked at: once more with a right one.
+    // The checksum rejects most inputs early, so the input is tried once more with a correct one.
     let sealed = seal(input);
     check(&sealed);
     if read(&sealed).is_ok() {
@@ -20,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
 
 fn check(bytes: &[u8]) {
     if let Ok(message) = read(bytes) {
-        // However many contacts are in it, it shows none of them.
+        // `Debug` shows none of its contacts.
         let shown = format!("{:?}", message.body);
         assert!(shown.len() < 40, "{shown}");
     }

@@ -1,4 +1,4 @@
-//! Whatever a trunk sends is read without a panic; what is read comes back as it was written, and is shown masked.
+//! Any text from a trunk is read without a panic. The result converts back and is shown masked.
 #![no_main]
 
 use dialback::{Caller, DialPlan, E164};
@@ -16,7 +16,7 @@ fuzz_target!(|input: (&str, &str, &str, &str)| {
             assert_eq!(caller.number(), None, "a caller is a number where the text is one");
             continue;
         };
-        // An address at anonymous.invalid is withheld, whatever its user part says.
+        // An address at anonymous.invalid is withheld, whatever its user part is.
         assert!(matches!(caller, Caller::Withheld) || caller == Caller::Number(number));
         check(number);
         if number.is_international() && number.digits().len() > 6 {
@@ -44,7 +44,7 @@ fn check(number: E164) {
         let stars = shown.bytes().filter(|byte| *byte == b'*').count();
         assert!(stars >= digits.len().saturating_sub(5).min(digits.len()), "{} digits, {stars} stars", digits.len());
         let run = shown.split(|c: char| !c.is_ascii_digit()).map(str::len).filter(|run| *run > 3).count();
-        // The one long run of digits is in the type's own name.
+        // The only long run of digits is in the type's own name.
         assert!(run <= usize::from(shown.contains("E164")) && !shown.contains(&*digits) || digits.len() < 4);
     }
 }

@@ -1,4 +1,4 @@
-//! Whatever bytes come to the SIP door: it does not break, and what it answers is a response that goes to nobody else.
+//! Any bytes sent to the SIP door: it does not panic, and each answer is a response to the sender's address.
 #![no_main]
 
 use dialback::metrics::SipEvent;
@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 const NOW: Timestamp = Timestamp::from_secs(1_780_315_200);
 
-/// One for all inputs: it keeps nothing of them.
+/// One door for all inputs; it keeps no state of them.
 fn door() -> &'static Door {
     static DOOR: OnceLock<Door> = OnceLock::new();
     DOOR.get_or_init(|| {
@@ -39,7 +39,7 @@ fn door() -> &'static Door {
 
 fuzz_target!(|input: &[u8]| {
     let peer = SocketAddr::from(([127, 0, 0, 1], 5070));
-    // The first byte says how much of a good message stands in front of, or behind, what comes.
+    // The first byte determines how much of a valid message precedes or follows the input.
     let Some((&shape, rest)) = input.split_first() else { return };
     let good = b"INVITE sip:+12125550100@gw.example.com SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bK1;rport\r\n\
         From: \"Ann\" <sip:+12125550143@trunk.example.com>;tag=1\r\nTo: <sip:+12125550100@gw.example.com>\r\nCall-ID: 1\r\n\
@@ -47,7 +47,7 @@ fuzz_target!(|input: &[u8]| {
     let message = match shape {
         0..128 => rest.to_vec(),
         _ => {
-            // Put in at a place of the good one, in place of what follows up to as many bytes.
+            // The input replaces up to its own length of the valid message at some position.
             let place = usize::from(shape - 128) * good.len() / 128;
             let end = (place + rest.len()).min(good.len());
             let behind = if shape % 2 == 0 { place } else { end };

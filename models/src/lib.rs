@@ -1,4 +1,5 @@
-//! The history's own files, not copies of them, as a crate that depends on nothing which loom's flag would break.
+//! Compiles the history's own source files in a crate without dependencies, because loom's flag would break
+//! dependencies.
 #![allow(dead_code, unused_imports)]
 
 #[path = "../../src/sync.rs"]

@@ -1,8 +1,9 @@
-//! Every interleaving, and every value that weak memory may show, of a few threads on a tiny index; see
-//! `../scripts/models`, which also runs the canaries.
+//! Loom explores each interleaving, and each value that weak memory allows, of a few threads on a tiny index.
+//! `../scripts/models` also runs the canaries.
 //!
-//! Lines hold one pair, a chunk is one line, a table begins with one and grows at once. A model asserts what must never
-//! be seen, and the *set* of what it saw: a checker that explored nothing would pass the first and fail the second.
+//! A line holds one pair, and a chunk is one line. A table begins with one chunk and grows at once. A model asserts
+//! what must never be seen, and it asserts the *set* of results that it saw. A checker that explored nothing would
+//! pass the first assertion and fail the second.
 
 use super::index::Index;
 use super::limits::HistoryLimits;
@@ -14,17 +15,17 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
-/// Preemptions in the models of growth; those of fewer steps take more.
+/// The bound on preemptions in the models of growth. Models with fewer steps use a higher bound.
 const BOUND: usize = 2;
 
-/// Places in the first and the second half of the space, so that two lines hold one each.
+/// Places in the first and the second half of the hash space, so that two lines hold one each.
 const LEFT: u64 = 0x20 << 56;
 const RIGHT: u64 = 0xA0 << 56;
-/// Two more in the first half, of different marks: they have to go past `LEFT`'s line.
+/// Two more places in the first half, with different marks. Pairs there must continue past `LEFT`'s line.
 const BESIDE: u64 = 0x30 << 56;
 const OTHER: u64 = 0x48 << 56;
 
-/// Runs the model and compares what it saw with what there is to see.
+/// Runs the model and compares the results that it saw with the expected set.
 fn explore<T: Ord + Debug + Send + 'static>(
     bound: usize,
     expected: impl IntoIterator<Item = T>,
@@ -47,10 +48,10 @@ fn explore<T: Ord + Debug + Send + 'static>(
     assert!(*runs > 100, "explored");
 }
 
-/// Runs parts of a model at the same time and returns what the first did.
+/// Runs the parts of a model concurrently and returns the result of the first.
 ///
-/// Every part is a thread of its own and begins with a read-modify-write on a common word: where a thread's first
-/// operation is a load, loom has been seen to explore a single execution (tokio-rs/loom#392).
+/// Each part is a separate thread that begins with a read-modify-write on a common word. If a thread's first
+/// operation is a load, loom may explore a single execution only (tokio-rs/loom#392).
 fn together<const N: usize>(index: &Arc<Index>, parts: [fn(&Index) -> (u64, u64); N]) -> [(u64, u64); N] {
     let start = Arc::new(crate::sync::AtomicU64::new(0));
     parts
@@ -68,12 +69,12 @@ fn index(chunks: usize) -> Arc<Index> {
     Arc::new(Index::new(HistoryLimits { max_pairs: 100, max_bytes: chunks * CHUNK_BYTES }).unwrap())
 }
 
-/// Without memory for a second table, so that nothing grows.
+/// Creates an index without memory for a second table, so that nothing grows.
 fn fixed() -> Arc<Index> {
     index(2)
 }
 
-/// Two writers claim one pair: it gets one slot, and the greater register.
+/// Two writers claim one pair: it gets one slot and the greater register.
 #[test]
 fn claim() {
     explore(3, [(0, 5), (7, 0)], || {
@@ -86,12 +87,12 @@ fn claim() {
         let seven = writer.join().unwrap();
         assert_eq!(index.get(1, LEFT), 7);
         assert_eq!(index.len(), 1);
-        // Of two that raise one register, one is the first.
+        // If two writers raise one register, one of them is the first.
         (five, seven)
     });
 }
 
-/// A table of two lines, with `LEFT` in the first.
+/// Creates a table of two lines, with `LEFT` in the first.
 fn two_lines() -> Arc<Index> {
     let index = index(12);
     index.merge(1, LEFT, 1).unwrap();
@@ -100,7 +101,7 @@ fn two_lines() -> Arc<Index> {
     index
 }
 
-/// Finishes the growth that there is.
+/// Completes the growth in progress.
 fn settle(index: &Index) {
     let version = index.version(0);
     let seat = index.seats.sit(0, version);
@@ -109,7 +110,7 @@ fn settle(index: &Index) {
     }
 }
 
-/// A pair that had to go past a full line is found by whoever was told of it.
+/// A pair that continued past a full line is found by each thread that learned of the pair.
 #[test]
 fn overflow() {
     explore(8, [0, 4], || {
@@ -144,10 +145,10 @@ fn move_all(index: &Index, version: Version) {
     while index.version(0) == version && index.help_on(&seat, 0, version) {}
 }
 
-/// A table of one line that grows at the first claim, kept as it is: one pair, growth not begun.
+/// Creates a table of one line that grows at the first claim, in its initial state: one pair, and growth not begun.
 fn one_pair() -> Arc<Index> {
     let index = index(12);
-    // As a merge does, without what follows a claim.
+    // Does what a merge does up to the claim, without the steps that follow a claim.
     let version = index.version(0);
     let seat = index.seats.sit(0, version);
     index.raise(Some(&seat), version, 1, LEFT, 1);
@@ -155,13 +156,13 @@ fn one_pair() -> Arc<Index> {
     index
 }
 
-/// Two reads, one after the other.
+/// Reads twice, one read after the other.
 fn read_twice(index: &Index) -> (u64, u64) {
     twice(|| index.get(1, LEFT))
 }
 
-/// The same where the reader never finds the segment calm. What a read at home adds to that is in models of its own: both at once
-/// are too much to explore where there are three threads, or two growths.
+/// Reads twice, but the reader never finds the segment calm. The additional steps of a read in the home line have
+/// their own models. Both together are too much to explore with three threads or two growths.
 fn read_uncalm_twice(index: &Index) -> (u64, u64) {
     twice(|| index.get_far(1, LEFT))
 }
@@ -184,7 +185,7 @@ fn raise(index: &Index) -> (u64, u64) {
     (before, 5)
 }
 
-/// A writer raises a pair while another thread grows its segment and a reader reads twice: no register goes back, and
+/// A writer raises a pair while another thread grows its segment and a reader reads twice. No register goes back, and
 /// none is lost.
 #[test]
 fn raise_while_growing() {
@@ -196,7 +197,8 @@ fn raise_while_growing() {
     });
 }
 
-/// The same with a pair that is new, whose slot the growth may seal first.
+/// A writer adds a new pair, whose slot the growth may seal first, while another thread grows the segment and a
+/// reader reads twice.
 #[test]
 fn claim_while_growing() {
     explore(BOUND, [(0, 5)], || {
@@ -207,7 +209,8 @@ fn claim_while_growing() {
     });
 }
 
-/// The same in a table of two lines, where a pair that finds its home line taken goes on to one that may be sealed.
+/// The table has two lines. A new pair finds its home line full and continues to the next one, which the growth may
+/// seal.
 #[test]
 fn overflow_while_growing() {
     fn raise_both(index: &Index) -> (u64, u64) {
@@ -217,7 +220,7 @@ fn overflow_while_growing() {
     }
     explore(3, [(0, 0)], || {
         let index = two_lines();
-        // So that the writer does not finish the growth itself.
+        // Keeps the writer from completing the growth itself.
         index.kept.store(true, Ordering::Relaxed);
         let version = index.version(0);
         index.next_or_grow(0, version).unwrap();
@@ -226,7 +229,7 @@ fn overflow_while_growing() {
             [raise_both, |index| {
                 let version = index.version(0);
                 let seat = index.seats.sit(0, version);
-                // The line behind only, so that the growth is not at its end.
+                // Moves only the second line, so that the growth is not complete.
                 if index.next(version).is_some() {
                     assert!(index.move_block(&seat, 0, version, 1));
                 }
@@ -240,11 +243,12 @@ fn overflow_while_growing() {
     });
 }
 
-/// A reader of a pair whose slot is sealed before it is claimed follows it, and does not go back.
+/// A reader of a pair whose slot is sealed before it is claimed follows the growth, and does not read an older
+/// register.
 #[test]
 fn sealed_while_reading() {
     fn raise_in_next(index: &Index) -> (u64, u64) {
-        // So that the writer does not finish the growth itself.
+        // Keeps the writer from completing the growth itself.
         index.kept.store(true, Ordering::Relaxed);
         let version = begin(index);
         let seat = index.seats.sit(0, version);
@@ -262,7 +266,7 @@ fn sealed_while_reading() {
     });
 }
 
-/// A writer that knows only that a slot ended, and a reader behind it.
+/// A writer knows only that a slot has ended, and a reader reads after it.
 #[test]
 fn ended_while_reading() {
     explore(BOUND, [(1, 1)], || {
@@ -272,7 +276,7 @@ fn ended_while_reading() {
     });
 }
 
-/// Two writers of one pair, one of whom grows its segment, and nobody else.
+/// Two writers of one pair; one of them grows its segment. There are no other threads.
 #[test]
 fn two_writers_one_growing() {
     explore(BOUND, [(5, 1), (1, 7)], || {
@@ -290,7 +294,8 @@ fn raise_and_grow(index: &Index) -> (u64, u64) {
     (before, 5)
 }
 
-/// Two threads move one table of two lines, and a third reads: what either moved is there for all.
+/// Two threads move one table of two lines while a third reads. The pairs that either thread moved are visible to
+/// all.
 #[test]
 fn two_movers() {
     fn mover(index: &Index) -> (u64, u64) {
@@ -311,7 +316,7 @@ fn two_movers() {
     });
 }
 
-/// Grows, gives the old memory back, clears it and hands it out again.
+/// Grows, releases the old memory, clears it and reuses it.
 fn grow_and_use_again(index: &Index) -> (u64, u64) {
     let version = begin(index);
     move_all(index, version);
@@ -322,7 +327,7 @@ fn grow_and_use_again(index: &Index) -> (u64, u64) {
     (0, 0)
 }
 
-/// A reader that is late reads memory that is in use for something else, finds out, and answers rightly.
+/// A late reader reads memory that has been reused, detects that, and returns the right result.
 #[test]
 fn late_reader() {
     explore(BOUND, [(1, 1)], || {
@@ -332,7 +337,8 @@ fn late_reader() {
     });
 }
 
-/// The same where a third thread clears the memory: nothing but its fence tells the reader.
+/// A late reader reads reused memory that a third thread has cleared. Only that thread's fence lets the reader detect
+/// it.
 #[test]
 fn late_reader_of_cleared_memory() {
     fn grow_and_give_back(index: &Index) -> (u64, u64) {
@@ -353,13 +359,13 @@ fn late_reader_of_cleared_memory() {
     });
 }
 
-/// The same where the memory holds the same pair again, in the same line, under the same key word.
+/// A late reader reads reused memory that holds the same pair again, in the same line and under the same key word.
 #[test]
 fn late_reader_of_the_same_pair() {
     explore(BOUND, [(1, 1)], || rewritten_while(read_uncalm_twice));
 }
 
-/// The same where the reader, who reads once, takes the memory for that of a calm segment.
+/// A late reader, which reads once, takes the reused memory for that of a calm segment.
 #[test]
 fn late_reader_of_the_same_pair_at_home() {
     explore(BOUND, [(1, 1)], || rewritten_while(|index| (1, index.get(1, LEFT))));
@@ -382,7 +388,7 @@ fn rewritten_while(read: fn(&Index) -> (u64, u64)) -> (u64, u64) {
     seen
 }
 
-/// A writer that is late keeps the memory that it writes to.
+/// A late writer keeps the memory that it writes to from being reused.
 #[test]
 fn late_writer() {
     explore(BOUND, [(1, 5)], || {
@@ -390,14 +396,14 @@ fn late_writer() {
         let [seen, _] = together(&index, [raise, grow_and_use_again]);
         while index.give_back() {}
         while index.pool.clear_one() {}
-        // Cleared memory is as new: a write that came late would show in the table that uses it next.
+        // Cleared memory is like new memory: a late write would appear in the table that uses it next.
         grow_once(&index);
         assert_eq!((index.get(1, LEFT), index.len()), (5, 1));
         seen
     });
 }
 
-/// Two threads take and give what is on one stack: nothing is had twice.
+/// Two threads push to and pop from one stack. No element is returned twice.
 #[test]
 fn stack() {
     use super::stack::{Links, Stack};
@@ -410,7 +416,7 @@ fn stack() {
         let take = |stack: Arc<Stack>, links: Arc<Links>, owned: Arc<[loom::cell::UnsafeCell<i32>; 2]>| {
             let first = stack.pop(&links);
             if let Some(number) = first {
-                // Loom reports two at once.
+                // Loom reports concurrent accesses of one cell.
                 owned[number].with_mut(|_| ());
                 stack.push(&links, number);
             }

@@ -1,4 +1,4 @@
-//! Addresses as they are written down.
+//! Reads the addresses of agents from JSON.
 
 use super::{AddressTemplate, AgentAddresses};
 use crate::id::{AgentId, EnvironmentId};
@@ -17,17 +17,17 @@ struct Written {
 }
 
 impl AgentAddresses {
-    /// Reads JSON: `{"default": "sip:…", "environments": {"<id>": "sip:…"}, "agents": {"<id>": "sip:…"}}`, each of the three
-    /// optional.
+    /// Reads JSON of the form `{"default": "sip:…", "environments": {"<id>": "sip:…"}, "agents": {"<id>": "sip:…"}}`.
+    /// Each of the three members is optional.
     ///
     /// # Errors
-    /// What is wrong, and where.
+    /// A message that names the wrong entry and the reason.
     pub fn from_json(text: &str) -> Result<Self, String> {
         let written: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
         Ok(Self {
             agents: keyed(written.agents, AgentId::parse)?,
             environments: keyed(written.environments, EnvironmentId::parse)?,
-            everybody: written.default.map(|text| template("default", &text)).transpose()?,
+            default: written.default.map(|text| template("default", &text)).transpose()?,
         })
     }
 }
@@ -38,9 +38,9 @@ fn keyed<I: Eq + Hash>(
 ) -> Result<HashMap<I, AddressTemplate>, String> {
     let mut found = HashMap::new();
     for (key, text) in written {
-        let id = parse(&key).ok_or_else(|| format!("{key}: not an id"))?;
+        let id = parse(&key).ok_or_else(|| format!("{key}: not a UUID"))?;
         if found.insert(id, template(&key, &text)?).is_some() {
-            return Err(format!("{key}: has an address already"));
+            return Err(format!("{key}: this id occurs twice: keep one address for it"));
         }
     }
     Ok(found)
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_particular_address_counts() {
+    fn most_specific_address_applies() {
         let text = format!(
             r#"{{"agents": {{"{ANN}": "sip:1001@10.0.0.5"}}, "environments": {{"{ACME}": "sip:{{agent_id}}@acme"}}}}"#
         );
@@ -84,16 +84,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn error_names_the_wrong_entry() {
         let twice = ANN.to_string().to_uppercase();
         for (text, error) in [
-            (r#"{"agents": {"ann": "sip:a@b"}}"#.into(), "ann: not an id".to_owned()),
+            (r#"{"agents": {"ann": "sip:a@b"}}"#.into(), "ann: not a UUID".to_owned()),
             (
                 r#"{"default": "sip:{name}@b"}"#.into(),
-                "default: {name} is not {agent_id}, {environment_id} or {dialed}".into(),
+                "default: unknown placeholder {name}: use {agent_id}, {environment_id} or {dialed}".into(),
             ),
-            (format!(r#"{{"agents": {{"{ANN}": ""}}}}"#), format!("{ANN}: an address cannot be empty")),
-            (format!(r#"{{"environments": {{"{ACME}": "a b"}}}}"#), format!("{ACME}: an address cannot have ' '")),
+            (format!(r#"{{"agents": {{"{ANN}": ""}}}}"#), format!("{ANN}: the address is empty")),
+            (
+                format!(r#"{{"environments": {{"{ACME}": "a b"}}}}"#),
+                format!("{ACME}: the address contains ' ', which is not allowed"),
+            ),
         ] {
             assert_eq!(AgentAddresses::from_json(&text), Err(error), "{text}");
         }

@@ -1,12 +1,14 @@
-//! An address with places for who it is about.
+//! An address with placeholders.
 
 use super::Destination;
 use std::fmt;
 use std::str::FromStr;
 
-/// An address with places for `{agent_id}`, `{environment_id}` and `{dialed}`, such as `sip:{agent_id}@agents.example.com`. What is put in is an
-/// identity or a number in its `+` form, so that no call can change the address in any other way. What kind of address it
-/// is, is for who dials it: a SIP URI, a dial string.
+/// An address with the placeholders `{agent_id}`, `{environment_id}` and `{dialed}`, such as
+/// `sip:{agent_id}@agents.example.com`.
+///
+/// Only UUIDs and phone numbers in `+` form are filled in, so a call cannot change the address in any other way. The
+/// gateway decides what kind of address it is: a SIP URI or a dial string.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AddressTemplate(Vec<Part>);
 
@@ -19,7 +21,7 @@ enum Part {
 }
 
 impl AddressTemplate {
-    /// The address of this destination.
+    /// Returns the address of this destination.
     pub fn fill(&self, destination: &Destination) -> String {
         let mut address = String::with_capacity(64);
         for part in &self.0 {
@@ -37,8 +39,11 @@ impl AddressTemplate {
 impl FromStr for AddressTemplate {
     type Err = TemplateError;
 
-    /// Refuses what is empty, names a place that there is not, or has what would break out of a header or a dial string: white space, control
-    /// characters, quotes, angle brackets, anything beyond ASCII.
+    /// Parses a template.
+    ///
+    /// # Errors
+    /// An empty template, an unknown placeholder, an unmatched brace, or a character that could break out of a header
+    /// or dial string: white space, control characters, quotes, backslashes, angle brackets and non-ASCII characters.
     fn from_str(text: &str) -> Result<Self, TemplateError> {
         if text.is_empty() {
             return Err(TemplateError::Empty);
@@ -67,27 +72,29 @@ impl FromStr for AddressTemplate {
     }
 }
 
-/// A template that is none.
+/// The reason why a text is not a valid template.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum TemplateError {
-    /// There is nothing.
+    /// The text is empty.
     Empty,
-    /// A character that no address may have.
+    /// A character that is not allowed in an address.
     Character(char),
-    /// A brace without the other.
+    /// A brace that is not closed or was not opened.
     Unclosed,
-    /// A place for something that is not known.
+    /// An unknown placeholder.
     Name(String),
 }
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("an address cannot be empty"),
-            Self::Character(bad) => write!(f, "an address cannot have {bad:?}"),
-            Self::Unclosed => f.write_str("a brace without the other"),
-            Self::Name(name) => write!(f, "{{{name}}} is not {{agent_id}}, {{environment_id}} or {{dialed}}"),
+            Self::Empty => f.write_str("the address is empty"),
+            Self::Character(bad) => write!(f, "the address contains {bad:?}, which is not allowed"),
+            Self::Unclosed => f.write_str("the address has an unmatched brace"),
+            Self::Name(name) => {
+                write!(f, "unknown placeholder {{{name}}}: use {{agent_id}}, {{environment_id}} or {{dialed}}")
+            }
         }
     }
 }
@@ -101,7 +108,7 @@ mod tests {
     use crate::number::E164;
 
     #[test]
-    fn places_are_filled_and_the_rest_is_left_as_it_is() {
+    fn placeholders_are_filled_and_other_text_is_unchanged() {
         let (environment, agent) = (EnvironmentId::from_u128(1), AgentId::from_u128(2));
         let dialed = E164::parse_international("+12125550100").unwrap();
         for (template, address) in [
@@ -116,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_break_out_is_refused() {
+    fn text_that_could_break_out_is_rejected() {
         for (template, error) in [
             ("", TemplateError::Empty),
             ("sip:a@b\r\nContact: <sip:c@d>", TemplateError::Character('\r')),

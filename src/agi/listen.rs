@@ -1,4 +1,4 @@
-//! Connections: one call each, bounded in number, size and time.
+//! Accepts FastAGI connections and serves one call on each. Their number, size and duration are bounded.
 
 use super::Door;
 use super::request::{MAX_BYTES, Request};
@@ -12,49 +12,53 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-/// How long nobody is let in where the system has no more descriptors, or no memory.
+/// How long the listener waits after a failed accept, for example when the system has no free file descriptor or no
+/// memory.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// What connections may cost.
+/// AgiLimits of the AGI listener's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct Limits {
-    /// Connections at a time; others wait. 1,024 unless set.
+pub struct AgiLimits {
+    /// The number of simultaneous connections. Further connections wait. The default is 1,024.
     pub connections: usize,
-    /// How long a connection may take from its first byte to the end. Five seconds unless set.
-    pub patience: Duration,
+    /// The longest duration of a connection, from its first byte to its end. The default is five seconds.
+    pub max_duration: Duration,
 }
 
-impl Default for Limits {
+impl Default for AgiLimits {
     fn default() -> Self {
-        Self { connections: 1024, patience: Duration::from_secs(5) }
+        Self { connections: 1024, max_duration: Duration::from_secs(5) }
     }
 }
 
-/// A listener.
+/// A TCP listener for FastAGI.
 #[derive(Debug)]
-pub struct Ears(TcpListener);
+pub struct AgiListener(TcpListener);
 
-impl Ears {
+impl AgiListener {
+    /// Binds the listener to `address`.
+    ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         TcpListener::bind(address).await.map(Self)
     }
 
-    /// Where it listens.
+    /// Returns the address that the listener is bound to.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
 
-    /// Answers until `stop` changes or its sender is gone. Calls that are being answered then have their answer.
+    /// Accepts and serves connections until `stop` changes or its sender is dropped. Connections that are open at
+    /// that time are still served to their end.
     ///
     /// # Panics
-    /// Never: places are not closed.
-    pub async fn serve(self, door: Arc<Door>, limits: Limits, mut stop: watch::Receiver<()>) {
+    /// Never: the semaphore is not closed.
+    pub async fn serve(self, door: Arc<Door>, limits: AgiLimits, mut stop: watch::Receiver<()>) {
         let places = Arc::new(Semaphore::new(limits.connections));
         loop {
             let next = async {
@@ -66,11 +70,13 @@ impl Ears {
                 _ = stop.changed() => return,
             };
             match accepted {
-                Ok((_, from)) if !door.trusts(from.ip()) => debug!("an AGI connection from a stranger"),
+                Ok((_, from)) if !door.trusts(from.ip()) => {
+                    debug!("rejected an AGI connection from an untrusted address")
+                }
                 Ok((stream, _)) => {
                     let door = Arc::clone(&door);
                     tokio::spawn(async move {
-                        match timeout(limits.patience, talk(&door, stream)).await {
+                        match timeout(limits.max_duration, talk(&door, stream)).await {
                             Ok(Ok(())) => {}
                             Ok(Err(error)) => debug!(%error, "an AGI connection ended early"),
                             Err(_) => debug!("an AGI connection took too long"),
@@ -79,7 +85,7 @@ impl Ears {
                     });
                 }
                 Err(error) => {
-                    warn!(%error, "cannot take an AGI connection");
+                    warn!(%error, "cannot accept an AGI connection");
                     tokio::time::sleep(EXHAUSTED).await;
                 }
             }
@@ -87,15 +93,16 @@ impl Ears {
     }
 }
 
-/// One call: its variables, an empty line, then a command of ours and a line of theirs in turns.
+/// Serves one call: reads the channel's variables up to an empty line, then sends each command and reads its result
+/// line.
 async fn talk(door: &Door, mut stream: TcpStream) -> io::Result<()> {
-    // A command is written whole: there is nothing to wait for.
+    // Each command is written in one piece, so delaying it to collect more data gains nothing.
     let _ = stream.set_nodelay(true);
     let (read, mut write) = stream.split();
     let mut read = BufReader::new(read.take(MAX_BYTES as u64));
     let mut head = String::new();
     loop {
-        // A caller's name comes in whatever encoding the caller has.
+        // A caller's name can be in any encoding.
         let mut line = Vec::new();
         if read.read_until(b'\n', &mut line).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -111,11 +118,12 @@ async fn talk(door: &Door, mut stream: TcpStream) -> io::Result<()> {
     let request = Request::read(&head).ok_or(io::ErrorKind::InvalidData)?;
     let Some(variables) = door.answer(&request) else { return Ok(()) };
     for (name, value) in variables {
-        // None of the values can hold a quote, a backslash or a line's end: see AddressTemplate, and the rest are names and identities.
+        // No value can contain a quote, a backslash or a line end: `AddressTemplate` rejects them, and the other
+        // values are ids and fixed names.
         write.write_all(format!("SET VARIABLE {name} \"{value}\"\n").as_bytes()).await?;
         let mut answer = String::new();
         read.read_line(&mut answer).await?;
-        // Anything else is a channel that was hung up, or one that does not know the command.
+        // Any other result means that the channel was hung up or does not know the command.
         if !answer.starts_with("200 result=1") {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }

@@ -1,25 +1,27 @@
-//! The FastAGI door: Asterisk asks with `AGI(agi://host:4573/route)` and gets variables of its channel set.
+//! The FastAGI door. Asterisk runs `AGI(agi://host:4573/route)`, and Dialback sets variables of the channel.
 //!
 //! | variable | value |
 //! | --- | --- |
-//! | `DIALBACK_AGENT` | the address of the agent that takes the call, or its id where it has none; empty where nobody does |
-//! | `DIALBACK_DECISION` | `callback`, `default` or `unrouted`; not set where no answer came |
+//! | `DIALBACK_AGENT` | the address of the agent to route the call to, or its id if it has no address; empty if there is no agent |
+//! | `DIALBACK_DECISION` | `callback`, `default` or `unrouted`; not set if Dialback did not answer |
 //! | `DIALBACK_REASON` | `MATCHED`, `NO_HISTORY` … |
-//! | `DIALBACK_DECISION_ID` | under which it is told that the call connected |
+//! | `DIALBACK_DECISION_ID` | the id with which to report later that the call connected |
 //!
-//! The number that was called is `agi_extension`, and the caller `agi_callerid`, withheld where the caller's presentation is restricted;
-//! arguments of the dial plan (`AGI(agi://host/route,${DID},${CALLER})`) come before either. One request a connection, which is how
-//! Asterisk does it. Only [`Peers`] that are trusted are listened to, since Asterisk shows no token: what they say of the caller is
-//! believed, and they may ask about the numbers of every environment, as a gateway's token may.
+//! The dialed number is `agi_extension`. The caller is `agi_callerid`, and counts as withheld if the presentation is
+//! restricted. Arguments of the dial plan (`AGI(agi://host/route,${DID},${CALLER})`) take precedence over both. Each
+//! connection carries one request, as Asterisk's protocol prescribes.
 //!
-//! # Costs
-//! A request takes at most 16 KiB, and no longer than the limits say; an answer takes five round trips, since Asterisk takes one command after
-//! another.
+//! Connections are accepted from trusted [`Peers`] only, because Asterisk sends no token. A trusted peer's caller
+//! information is believed, and it may ask about the numbers of every environment, as a gateway token may.
+//!
+//! # Cost
+//! A request is at most 16 KiB, and a connection lasts no longer than [`AgiLimits`] allow. An answer takes several
+//! round trips, because Asterisk accepts one command after the other.
 
 mod listen;
 mod request;
 
-pub use listen::{Ears, Limits};
+pub use listen::{AgiLimits, AgiListener};
 
 use crate::address::{AgentAddresses, Destination};
 use crate::decision::Route;
@@ -29,27 +31,24 @@ use crate::number::{Caller, DialPlan, E164};
 use crate::peers::Peers;
 use crate::plan::NumberView;
 use crate::service::Service;
-use crate::time::Timestamp;
+use crate::time::Clock;
 use request::Request;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Says what time it is.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// What an operator sets.
+/// The settings of the AGI door.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Who is listened to.
+    /// The addresses that connections are accepted from.
     pub trust: Vec<Peers>,
-    /// Where agents are reached.
+    /// The addresses at which agents are reached.
     pub addresses: AgentAddresses,
-    /// Calls are answered from what is there while the service is still loading.
+    /// Whether calls are answered from the state loaded so far, while the service is still loading.
     pub serves_while_loading: bool,
 }
 
-/// Answers over a service. Share it in an [`Arc`].
+/// Answers AGI requests with a service's decisions. Share it in an [`Arc`].
 pub struct Door {
     service: Arc<Service>,
     clock: Clock,
@@ -58,26 +57,28 @@ pub struct Door {
 }
 
 impl Door {
+    /// Creates a door that answers from `service`.
+    ///
     /// # Panics
-    /// Where the operating system has no randomness to give.
+    /// If the operating system provides no random bytes.
     pub fn new(service: Arc<Service>, clock: Clock, settings: Settings) -> Self {
         let decisions = DecisionIds::new(service.secret());
         Self { service, clock, settings, decisions }
     }
 
-    /// Whether this address is listened to.
+    /// Returns whether connections from this address are accepted.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.settings.trust.iter().any(|peers| peers.include(address))
     }
 
-    /// The variables that answer the request; none where there is no answer yet.
+    /// Returns the variables to set, or `None` while the service is loading and cannot answer yet.
     fn answer(&self, request: &Request) -> Option<[(&'static str, String); 4]> {
         let plan = self.service.plan();
         let is_good_enough = self.settings.serves_while_loading && plan.generation() > 0;
         if self.service.loading().is_some() && !is_good_enough {
             return None;
         }
-        let Ok(dialed) = E164::parse(request.dialed(), &DialPlan::NONE) else { return Some(nobody()) };
+        let Ok(dialed) = E164::parse(request.dialed(), &DialPlan::NONE) else { return Some(unknown_number()) };
         let environment = plan.dialed(dialed).map(NumberView::environment);
         let there = environment.and_then(|environment| plan.environment(environment));
         let home = there.map_or(DialPlan::NONE, |environment| *environment.dial_plan());
@@ -95,14 +96,14 @@ impl Door {
             ("DIALBACK_AGENT", destination.map(|to| self.settings.addresses.of_or_id(&to)).unwrap_or_default()),
             ("DIALBACK_REASON", decision.reason.name().into()),
             ("DIALBACK_DECISION_ID", id.to_string()),
-            // The last one: where it is set, all are.
+            // The last variable: if it is set, all the others are set too.
             ("DIALBACK_DECISION", decision.route.name().into()),
         ])
     }
 }
 
-/// What is dialed is no number of anybody.
-fn nobody() -> [(&'static str, String); 4] {
+/// The answer to a call whose dialed number is not a phone number.
+fn unknown_number() -> [(&'static str, String); 4] {
     [
         ("DIALBACK_AGENT", String::new()),
         ("DIALBACK_REASON", crate::decision::Reason::UnknownNumber.name().into()),

@@ -1,16 +1,18 @@
-//! What Asterisk says first: variables of the call, a line each, and an empty line.
+//! Reads an AGI request: the variables of the call, one on each line.
 
 use std::collections::HashMap;
 use std::fmt;
 
-/// The most bytes of all lines together. Asterisk's own are some hundred; arguments and a caller's name come on top.
+/// The largest size of a request. Asterisk's own variables take a few hundred bytes; arguments and the caller's name
+/// come on top.
 pub(super) const MAX_BYTES: usize = 16_384;
 
-/// The variables of one call. Holds phone numbers: shows none.
+/// The variables of one call. They hold phone numbers, so `Debug` prints none of them.
 pub(super) struct Request(HashMap<String, String>);
 
 impl Request {
-    /// Reads `agi_name: value` lines. `None` where a line is none, or the script that is asked for is not `route`.
+    /// Reads lines of the form `agi_name: value`. Returns `None` if a line has another form, or if the requested
+    /// script is not `route`.
     pub(super) fn read(head: &str) -> Option<Self> {
         let lines = head.lines().map(|line| line.split_once(':'));
         let variables = lines.map(|line| line.map(|(name, value)| (name.to_owned(), value.trim().to_owned())));
@@ -23,7 +25,7 @@ impl Request {
         self.get("agi_arg_1").or_else(|| self.get("agi_extension")).unwrap_or_default()
     }
 
-    /// `None` where the caller does not want to be known, or is not.
+    /// Returns the caller, or `None` if the caller is withheld or unknown.
     pub(super) fn caller(&self) -> Option<&str> {
         if let Some(caller) = self.get("agi_arg_2") {
             return Some(caller);
@@ -34,7 +36,7 @@ impl Request {
         self.get("agi_callerid").filter(|caller| is_shown && *caller != "unknown")
     }
 
-    /// A variable that says something.
+    /// Returns a variable's value unless it is empty.
     fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
@@ -55,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_come_before_what_the_channel_says() {
+    fn arguments_take_precedence_over_channel_variables() {
         let own = ["agi_network: yes", "agi_extension: +12125550100", "agi_callerid: 2125550143", "agi_callingpres: 0"];
         let request = read(&own).expect("a request");
         assert_eq!((request.dialed(), request.caller()), ("+12125550100", Some("2125550143")));
@@ -66,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_is_not_shown_is_none() {
+    fn restricted_presentation_hides_the_caller() {
         for (presentation, is_shown) in
             [("0", true), ("3", true), ("32", false), ("35", false), ("67", false), ("x", true)]
         {
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn another_script_and_what_is_no_variable_are_refused() {
+    fn unknown_script_or_malformed_line_is_rejected() {
         for script in ["", "route", "/route"] {
             assert!(read(&[&format!("agi_network_script: {script}")]).is_some(), "{script}");
         }

@@ -1,34 +1,36 @@
-//! A barrier that one thread has all others run, so that those who ask need none of their own.
+//! A memory barrier that one thread makes all other threads run, so that those threads need no barrier of their own.
 //!
-//! Opening and closing a handle are rare and decisions are not. Where the system has `membarrier` (Linux from 4.14 on), who closes
-//! pays for the order that [`pin`](super::pin) needs. Elsewhere, and where a sandbox refuses it, each decision pays an exchange.
+//! Handles are opened and closed rarely, and decisions are frequent. Where the system has `membarrier` (Linux 4.14
+//! and later), the closing thread pays for the order that [`pin`](super::pin) needs. Elsewhere, and where a sandbox
+//! denies the call, each decision pays for an atomic exchange.
 
 use crate::sync::{AtomicBool, Ordering};
 
-/// Whether whoever closes runs the barrier. Set before the first handle is opened, and never again.
-static IS_THERE: AtomicBool = AtomicBool::new(false);
+/// Whether the closing thread runs the barrier. Set before the first handle is opened, and never cleared.
+static IS_AVAILABLE: AtomicBool = AtomicBool::new(false);
 
-/// Asks the system for it. Before each handle is opened, under the lock of those who open.
+/// Registers the process for `membarrier` if it is not registered yet. Called before each handle is opened, under the
+/// lock of `open`.
 pub(super) fn prepare() {
-    if !is_there() && system::register() {
-        // Relaxed: the gate that is opened after it publishes it to those who close. Who enters and does not see it yet makes
-        // an exchange, which is right with either.
-        IS_THERE.store(true, Ordering::Relaxed);
+    if !is_available() && system::register() {
+        // Relaxed: the gate that is opened afterwards publishes this to closing threads. An entering thread that does
+        // not see it yet uses `SeqCst`, which is correct in both cases.
+        IS_AVAILABLE.store(true, Ordering::Relaxed);
     }
 }
 
-/// Whether whoever enters may leave the order to those who close.
+/// Returns whether entering threads may rely on the closing thread's barrier.
 #[inline]
-pub(super) fn is_there() -> bool {
-    IS_THERE.load(Ordering::Relaxed)
+pub(super) fn is_available() -> bool {
+    IS_AVAILABLE.load(Ordering::Relaxed)
 }
 
-/// All threads of the process have been through a full barrier between the beginning and the end of this.
+/// Makes every thread of the process run a full barrier before this function returns.
 ///
 /// # Panics
-/// Where the system takes back what it has granted. The handle is then shut and never freed.
+/// If the system denies the barrier after it has granted the registration. The handle is then closed and never freed.
 pub(super) fn run() {
-    assert!(system::run(), "the barrier that was granted is refused");
+    assert!(system::run(), "membarrier failed although the process is registered for it");
 }
 
 #[cfg(target_os = "linux")]
@@ -41,7 +43,7 @@ mod system {
 
     pub(super) fn run() -> bool {
         let barrier = || membarrier(MembarrierCommand::PrivateExpedited).is_ok();
-        // A child of a fork may have to ask again.
+        // A child process may have to register again after a fork.
         barrier() || register() && barrier()
     }
 }

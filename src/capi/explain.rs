@@ -1,11 +1,11 @@
-//! Why a call went where it went, as JSON. Times in milliseconds, agents by identity and name, no phone number.
+//! Explains a decision as JSON: times in milliseconds, agents by id and name, and no phone numbers.
 
 use crate::decision::{Candidate, Saw, SourceCall, Step, Trace};
 use crate::id::{AgentId, EnvironmentId};
 use crate::plan::{AgentView, Plan};
 use serde_json::{Value, json};
 
-/// What led to a decision.
+/// Returns the explanation of a decision: each line of the rule that was tried, and what it found.
 pub(super) fn explanation(plan: &Plan, trace: &Trace) -> Value {
     let Trace { decision, steps } = trace;
     let environment = steps.iter().find_map(|step| match step.saw {
@@ -66,7 +66,7 @@ impl Agents<'_> {
         json!({ "agent": self.agent(*agent), "remains": remains, "lookback_seconds": lookback.secs() })
     }
 
-    /// By identity and name; no name where it was deleted since.
+    /// Returns an agent's id and name. The name is null if the agent was deleted.
     fn agent(&self, id: AgentId) -> Value {
         let agent = self.environment.and_then(|environment| self.plan.agent(environment, id));
         json!({ "id": id, "name": agent.map(AgentView::name) })

@@ -1,9 +1,9 @@
-//! The functions that C calls, one beside the other: each reads what it was given, asks the instance, and writes what it is
-//! told. Their comments become the header.
+//! The functions that C calls. Each one reads its arguments, calls the instance, and writes the results. Their doc
+//! comments become the comments of the C header.
 #![allow(unsafe_code)]
 
 use super::foreign::{Out, bytes, put, put_text, questions, read, read_all, text};
-use super::instance::{self, Instance, Told};
+use super::instance::{self, Instance, ReportTexts};
 use super::message::{guard, last};
 use super::registry::{close, open, with, with_plan};
 use super::status::{Failure, Status};
@@ -12,8 +12,8 @@ use crate::decision::Reason;
 use std::ffi::{CStr, c_char};
 use std::ptr;
 
-/// Opens an engine, in memory or on a data directory, which is durable. Null options: in memory. Returns when all that the
-/// directory holds is back. Starts threads: open after a fork, not before.
+/// Opens an engine on a data directory, or in memory if `options` is null or names no directory. Returns after
+/// everything in the directory is loaded. Starts threads, so open it after a fork, not before.
 ///
 /// # Safety
 /// See the head of this file.
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn dialback_open(options: *const Options, handle: *mut Han
         let opened = if options.is_null() {
             Instance::open("", 0, 0)?
         } else {
-            // SAFETY: what the caller of every function here promises.
+            // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
             let (options, directory) = unsafe {
                 let options = read(options)?;
                 (options, text(options.data_directory)?)
@@ -35,21 +35,21 @@ pub unsafe extern "C" fn dialback_open(options: *const Options, handle: *mut Han
             Instance::open(directory?, options.survives, options.max_pairs)?
         };
         let opened = open(opened)?;
-        // SAFETY: as above.
+        // SAFETY: the caller promises that `handle` is valid for writing.
         unsafe { put(handle, opened) };
         Ok(())
     })
 }
 
-/// Closes the engine: waits for calls that are under way on other threads, makes durable what was handed in, lets go of the data
-/// directory. Whoever uses the handle from then on gets `DIALBACK_STATUS_CLOSED`.
+/// Closes the engine. Waits for calls that run on other threads, makes all accepted changes durable, and releases the
+/// data directory. Later calls with this handle return `DIALBACK_STATUS_CLOSED`.
 #[unsafe(no_mangle)]
 pub extern "C" fn dialback_close(handle: Handle) -> Status {
     guard(|| close(handle))
 }
 
-/// Makes changes of an environment's configuration, from a JSON array of them (see docs/c.md): together, or none. `generation`, which may
-/// be null, gets the number of the configuration that is in force.
+/// Applies a JSON array of changes to an environment's configuration (see docs/c.md): all of them or none. Writes the
+/// number of the new configuration to `generation`, which may be null.
 ///
 /// # Safety
 /// See the head of this file.
@@ -64,17 +64,18 @@ pub unsafe extern "C" fn dialback_configure(
     generation: *mut u64,
 ) -> Status {
     guard(|| {
-        // SAFETY: what the caller of every function here promises.
+        // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
         let (environment, changes) = unsafe { (bytes(environment, environment_len)?, bytes(changes, changes_len)?) };
         let made = with(handle, |instance| instance.configure(environment, now_ms, changes))?;
-        // SAFETY: as above.
+        // SAFETY: the caller promises that `generation` is null or valid for writing.
         unsafe { put(generation, made) };
         Ok(())
     })
 }
 
-/// Records outbound calls; returns when they are durable, all with one sync. One that is wrong is named in the message, and none is recorded
-/// then. Safe to repeat, and in any order. `recorded` may be null.
+/// Records outbound calls and returns when they are durable, with one sync for all. If a call is not valid, no call
+/// is recorded and the error message names the first such call. Reports can be repeated, and sent in any order.
+/// `recorded` may be null.
 ///
 /// # Safety
 /// See the head of this file.
@@ -87,16 +88,16 @@ pub unsafe extern "C" fn dialback_record(
     recorded: *mut Recorded,
 ) -> Status {
     guard(|| {
-        // SAFETY: what the caller of every function here promises.
+        // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
         let mut out = if recorded.is_null() { None } else { Some(unsafe { Out::one(recorded)? }) };
         let done = with(handle, |instance| {
-            // SAFETY: as above.
+            // SAFETY: the caller promises that `calls` is valid for `count` structures.
             let calls = unsafe { read_all(calls, count)? };
             let read = calls.enumerate().map(|(index, call)| {
                 let call = call.and_then(|call| {
-                    // SAFETY: as above.
-                    let told = unsafe { told(&call)? };
-                    instance.call(&told)
+                    // SAFETY: the caller promises that the texts of each call are valid.
+                    let texts = unsafe { report_texts(&call)? };
+                    instance.call(&texts)
                 });
                 call.map_err(|error| error.about(&format!("call {index}")))
             });
@@ -109,19 +110,22 @@ pub unsafe extern "C" fn dialback_record(
     })
 }
 
+/// Reads the texts and the outcome of a reported call.
+///
 /// # Safety
-/// The texts of the call are those of a caller who keeps the promise.
-unsafe fn told<'a>(call: &CallReport) -> Result<Told<'a>, Failure> {
-    let outcome = outcome(call.outcome).ok_or_else(|| Failure::new(Status::InvalidArgument, "outcome: no such one"))?;
-    // SAFETY: as this function's.
+/// The texts of `call` are valid as the header requires.
+unsafe fn report_texts<'a>(call: &CallReport) -> Result<ReportTexts<'a>, Failure> {
+    let outcome = outcome(call.outcome)
+        .ok_or_else(|| Failure::new(Status::InvalidArgument, "outcome: not a DIALBACK_OUTCOME value from 1 to 8"))?;
+    // SAFETY: this function's contract covers the four texts.
     let [environment, agent, from, to] =
         unsafe { [text(call.environment)?, text(call.agent)?, text(call.from)?, text(call.to)?] };
-    Ok(Told { environment, agent, from, to, at_ms: call.at_ms, outcome })
+    Ok(ReportTexts { environment, agent, from, to, at_ms: call.at_ms, outcome })
 }
 
-/// Decides where a call to `dialed` from `caller` goes. `dialed` is E.164; `caller` is whatever the trunk sends: a number, a URI, a From
-/// header, `anonymous`, nothing. Reads memory only: does not block, allocates nothing after a thread's first call, and is not counted in
-/// the statistics.
+/// Decides where a call to `dialed` from `caller` goes. `dialed` is an E.164 number. `caller` is what the trunk
+/// sends: a number, a URI, a From header, `anonymous`, or the empty text. Reads memory only: it does not block, and
+/// allocates nothing after a thread's first call. The call is not counted in the statistics.
 ///
 /// # Safety
 /// See the head of this file.
@@ -135,11 +139,12 @@ pub unsafe extern "C" fn dialback_resolve(
     now_ms: u64,
     decision: *mut DecisionOut,
 ) -> Status {
-    // SAFETY: as this function's.
+    // SAFETY: this function has the contract of `decide`.
     guard(|| unsafe { decide(handle, (dialed, dialed_len), (caller, caller_len), now_ms, decision, false) })
 }
 
-/// As `dialback_resolve`, of a call that is there to be routed and not only asked about: it is part of the statistics.
+/// Decides where a call goes, with the arguments of `dialback_resolve`, and counts the call in the statistics. Use it
+/// for calls that are routed, and `dialback_resolve` for queries.
 ///
 /// # Safety
 /// See the head of this file.
@@ -153,12 +158,14 @@ pub unsafe extern "C" fn dialback_route(
     now_ms: u64,
     decision: *mut DecisionOut,
 ) -> Status {
-    // SAFETY: as this function's.
+    // SAFETY: this function has the contract of `decide`.
     guard(|| unsafe { decide(handle, (dialed, dialed_len), (caller, caller_len), now_ms, decision, true) })
 }
 
+/// Decides one call; `counts` says whether it is part of the statistics.
+///
 /// # Safety
-/// As for [`dialback_resolve`].
+/// All pointers are valid as the header requires.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "one piece of code for each of the two functions that C calls for every call")]
 unsafe fn decide(
@@ -169,7 +176,7 @@ unsafe fn decide(
     decision: *mut DecisionOut,
     counts: bool,
 ) -> Result<(), Failure> {
-    // SAFETY: as this function's.
+    // SAFETY: this function's contract covers all four pointers.
     let (mut out, dialed, caller) =
         unsafe { (Out::one(decision)?, bytes(dialed.0, dialed.1)?, bytes(caller.0, caller.1)?) };
     with_plan(handle, |instance, plan| {
@@ -178,8 +185,9 @@ unsafe fn decide(
     })
 }
 
-/// As `dialback_resolve`, with all that led to the decision, as JSON with a NUL at its end, in the caller's buffer. `needed`, which may be
-/// null, gets how long both are. A buffer that is too short is left as it is, but `decision`, which may be null, is written. Allocates.
+/// Decides where a call goes, and writes the explanation of the decision as JSON with a NUL at its end into `buffer`.
+/// Writes the length of both to `needed`, which may be null. If the buffer is too short it is left unchanged, but
+/// `decision`, which may be null, is written. Allocates memory.
 ///
 /// # Safety
 /// See the head of this file.
@@ -197,7 +205,7 @@ pub unsafe extern "C" fn dialback_explain(
     needed: *mut usize,
 ) -> Status {
     guard(|| {
-        // SAFETY: what the caller of every function here promises.
+        // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
         let (mut out, dialed, caller) = unsafe {
             let out = if decision.is_null() { None } else { Some(Out::one(decision)?) };
             (out, bytes(dialed, dialed_len)?, bytes(caller, caller_len)?)
@@ -206,14 +214,15 @@ pub unsafe extern "C" fn dialback_explain(
         if let Some(out) = &mut out {
             out.put(0, decided);
         }
-        // SAFETY: as above.
+        // SAFETY: the caller promises that `buffer` and `needed` are valid for writing.
         unsafe { put_text(&explanation, buffer, capacity, needed) }
     })
 }
 
-/// Decides `count` calls at once, on one configuration and as of one moment: cheaper than one by one where memory is what it waits for. Set
-/// the size of the first decision; the others lie that far behind each other. A question that is none has its status in its decision, and
-/// the first such status is returned; all others are decided. Allocates nothing where all are questions.
+/// Decides `count` calls with one configuration and one time. A batch is faster than single calls when memory latency
+/// dominates. Set the size field of the first decision: it is the distance between decisions in the array. A question
+/// that is not valid gets its status in its decision, and the first such status is returned. All other questions are
+/// decided. Allocates nothing if all questions are valid.
 ///
 /// # Safety
 /// See the head of this file.
@@ -226,9 +235,9 @@ pub unsafe extern "C" fn dialback_resolve_batch(
     first_decision: *mut DecisionOut,
 ) -> Status {
     guard(|| {
-        // SAFETY: what the caller of every function here promises.
+        // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
         let (questions, mut out) = unsafe { (questions(first_question, count)?, Out::all(first_decision, count)?) };
-        // SAFETY: as above.
+        // SAFETY: the caller promises that the texts of each question are valid.
         let texts = |question: &Question| unsafe { Ok((text(question.dialed)?, text(question.caller)?)) };
         with_plan(handle, |instance, plan| {
             instance.resolve_batch(plan, questions, texts, now_ms, |index, decision| out.put(index, decision))
@@ -236,8 +245,9 @@ pub unsafe extern "C" fn dialback_resolve_batch(
     })
 }
 
-/// Forgets a contact in an environment: calls up to and including `until_ms`, also those that are reported later. Returns when that is durable;
-/// `pairs`, which may be null, gets how many (number, contact) pairs were forgotten. The files are clean of it after `dialback_purge`.
+/// Erases a contact from an environment: all calls up to and including `until_ms`, also calls that are reported
+/// later. Returns when the erasure is durable. Writes the number of erased (number, contact) pairs to `pairs`, which
+/// may be null. The contact's data stays in the files until `dialback_purge` runs.
 ///
 /// # Safety
 /// See the head of this file.
@@ -252,24 +262,24 @@ pub unsafe extern "C" fn dialback_erase(
     pairs: *mut u64,
 ) -> Status {
     guard(|| {
-        // SAFETY: what the caller of every function here promises.
+        // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
         let (environment, contact) = unsafe { (bytes(environment, environment_len)?, bytes(contact, contact_len)?) };
         let erased = with(handle, |instance| instance.erase(environment, contact, until_ms))?;
-        // SAFETY: as above.
+        // SAFETY: the caller promises that `pairs` is null or valid for writing.
         unsafe { put(pairs, erased) };
         Ok(())
     })
 }
 
-/// Removes from memory and disk what was erased, and what is older than the longest look-back and a day. Takes as long as rewriting the data
-/// directory; decisions and records go on meanwhile. Call it about once a day.
+/// Removes erased data, and data older than the longest look-back plus one day, from memory and disk. Takes as long
+/// as rewriting the data directory; decisions and records continue meanwhile. Call it about once a day.
 #[unsafe(no_mangle)]
 pub extern "C" fn dialback_purge(handle: Handle, now_ms: u64) -> Status {
     guard(|| with(handle, |instance| instance.purge(now_ms)))
 }
 
-/// What `dialback_route` counted in an environment, over the days (UTC) of the two moments and those in between. Waits until all that was
-/// counted so far is durable.
+/// Returns what `dialback_route` counted in an environment, from the day (UTC) of `from_ms` to the day of `to_ms`,
+/// both included. Waits until all counts so far are durable.
 ///
 /// # Safety
 /// See the head of this file.
@@ -283,15 +293,15 @@ pub unsafe extern "C" fn dialback_statistics(
     statistics: *mut StatisticsOut,
 ) -> Status {
     guard(|| {
-        // SAFETY: what the caller of every function here promises.
+        // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
         let (mut out, environment) = unsafe { (Out::one(statistics)?, bytes(environment, environment_len)?) };
         out.put(0, with(handle, |instance| instance.statistics(environment, from_ms, to_ms))?);
         Ok(())
     })
 }
 
-/// What the last call of this thread that failed has to say, with a NUL, in the caller's buffer: for people and logs. It holds no phone number.
-/// Calls that succeed leave it as it is, and so does this one.
+/// Writes the error message of this thread's last failed call, with a NUL, into `buffer`. It is meant for people and
+/// logs, and holds no phone number. Successful calls do not change the message, and neither does this function.
 ///
 /// # Safety
 /// See the head of this file.
@@ -299,7 +309,7 @@ pub unsafe extern "C" fn dialback_statistics(
 pub unsafe extern "C" fn dialback_last_error(buffer: *mut c_char, capacity: usize, needed: *mut usize) -> Status {
     let mut status = Status::Ok;
     let inner = guard(|| {
-        // SAFETY: what the caller of every function here promises.
+        // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
         status = last(|message| {
             unsafe { put_text(message, buffer, capacity, needed) }.map_or_else(|e| e.status, |()| Status::Ok)
         });
@@ -308,13 +318,14 @@ pub unsafe extern "C" fn dialback_last_error(buffer: *mut c_char, capacity: usiz
     if inner == Status::Ok { status } else { inner }
 }
 
-/// A status in a few words: a text that stays, with a NUL. Null where there is no such status.
+/// Returns a short description of a status, with a NUL, as a static text. Returns null if there is no such status.
 #[unsafe(no_mangle)]
 pub extern "C" fn dialback_status_message(status: i32) -> *const c_char {
     Status::ALL.into_iter().find(|known| *known as i32 == status).map_or(ptr::null(), |known| known.message().as_ptr())
 }
 
-/// The name of a `DIALBACK_REASON_...`, such as `NO_HISTORY`: a text that stays, with a NUL. Null where there is no such reason.
+/// Returns the name of a `DIALBACK_REASON_...` value, such as `NO_HISTORY`, with a NUL, as a static text. Returns
+/// null if there is no such reason.
 #[unsafe(no_mangle)]
 pub extern "C" fn dialback_reason_name(reason: u32) -> *const c_char {
     const NAMES: [&CStr; 9] = [
@@ -333,23 +344,23 @@ pub extern "C" fn dialback_reason_name(reason: u32) -> *const c_char {
     NAMES.get(index).map_or(ptr::null(), |name| name.as_ptr())
 }
 
-/// The text of an identity, 36 characters and a NUL: `buffer` is good for 37.
+/// Writes the 16 bytes of a UUID as a text of 36 characters and a NUL. `buffer` must have room for 37 bytes.
 ///
 /// # Safety
 /// See the head of this file.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dialback_id_text(id: *const u8, buffer: *mut c_char, capacity: usize) -> Status {
     guard(|| {
-        // SAFETY: what the caller of every function here promises: an identity has 16 bytes.
+        // SAFETY: the caller promises that `id` points to 16 bytes.
         let id = unsafe { bytes(id.cast(), 16)? };
         let id = uuid::Uuid::from_slice(id).map_err(|_| Failure::from(Status::InvalidArgument))?;
         let mut text = [0; 36];
-        // SAFETY: as above.
+        // SAFETY: the caller promises that `buffer` is valid for `capacity` bytes.
         unsafe { put_text(id.hyphenated().encode_lower(&mut text), buffer, capacity, ptr::null_mut()) }
     })
 }
 
-/// The 16 bytes of an identity's text, into `id`.
+/// Reads a UUID from its text and writes its 16 bytes to `id`.
 ///
 /// # Safety
 /// See the head of this file.
@@ -359,9 +370,9 @@ pub unsafe extern "C" fn dialback_id_parse(id_text: *const c_char, id_len: usize
         if id.is_null() {
             return Err(Status::Null.into());
         }
-        // SAFETY: what the caller of every function here promises.
+        // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
         let parsed = instance::id(unsafe { bytes(id_text, id_len)? })?;
-        // SAFETY: as above; 16 bytes need no alignment.
+        // SAFETY: the caller promises that `id` has room for 16 bytes; bytes need no alignment.
         unsafe { put(id.cast::<[u8; 16]>(), *parsed.as_bytes()) };
         Ok(())
     })

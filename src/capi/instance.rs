@@ -1,4 +1,4 @@
-//! What is behind a handle: a service, and the texts that C asks it with.
+//! The instance behind a handle: a service, and the conversion of C texts into its arguments.
 
 use super::explain::explanation;
 use super::status::{Failure, Status};
@@ -17,32 +17,37 @@ use std::ops::Deref;
 use std::process;
 use std::sync::{Arc, mpsc};
 
-/// How much longer than the longest look-back a call is kept, as the daemon keeps it.
+/// How much longer than the longest look-back a call is kept. The daemon uses the same period.
 const GRACE_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
-/// Calls of a batch that are read together.
+/// The number of calls in a batch that are resolved together.
 const BATCH: usize = 32;
 
 /// An open engine.
 pub(super) struct Instance {
     service: Service,
     upkeep: Option<Upkeep>,
-    /// The process that has its threads.
+    /// The id of the process that owns the instance's threads.
     process: u32,
 }
 
 impl Instance {
-    /// In memory, or with what the data directory holds.
+    /// Opens an engine in memory, or on the data directory if one is named.
     pub(super) fn open(data_directory: &str, survives: u32, max_pairs: u64) -> Result<Self, Failure> {
         let durability = match survives {
             held if held == Survives::PowerFailure as u32 => Durability::Synced,
             held if held == Survives::Kill as u32 => Durability::Buffered,
-            _ => return Err(Failure::new(Status::InvalidArgument, "survives: no such durability")),
+            _ => return Err(Failure::new(Status::InvalidArgument, "survives: not a DIALBACK_SURVIVES value")),
         };
         let max_pairs = match usize::try_from(max_pairs) {
             Ok(0) => DEFAULT_MAX_PAIRS,
             Ok(pairs) => pairs,
-            Err(_) => return Err(Failure::new(Status::InvalidArgument, "max_pairs: more than there can be")),
+            Err(_) => {
+                return Err(Failure::new(
+                    Status::InvalidArgument,
+                    "max_pairs: too large for this machine's address space",
+                ));
+            }
         };
         let engine = Engine::with_max_pairs(max_pairs);
         let (service, upkeep) = if data_directory.is_empty() {
@@ -55,22 +60,23 @@ impl Instance {
         Ok(Self { service, upkeep, process: process::id() })
     }
 
-    /// The plan that decisions read now.
+    /// Returns the plan that is now in force.
     pub(super) fn plan(&self) -> impl Deref<Target = Arc<Plan>> + '_ {
         self.service.read_plan()
     }
 
-    /// A thread's own way to it.
+    /// Returns a cached reader of the plan for one thread.
     pub(super) fn keep_plan(&self) -> KeptPlan {
         self.service.keep_plan()
     }
 
-    /// What hands something in waits for a thread, which a fork leaves behind: it would wait for ever.
+    /// Checks that this process opened the instance. A write waits for a thread that does not exist after a fork, so
+    /// it would wait forever.
     pub(super) fn is_of_this_process(&self) -> Result<(), Failure> {
         if self.process == process::id() { Ok(()) } else { Err(Status::Forked.into()) }
     }
 
-    /// Makes the changes, together.
+    /// Applies configuration changes, all of them or none.
     pub(super) fn configure(&self, environment: &[u8], now: u64, json: &[u8]) -> Result<u64, Failure> {
         self.is_of_this_process()?;
         let environment = environment_id(environment)?;
@@ -80,7 +86,7 @@ impl Instance {
         Ok(plan.generation())
     }
 
-    /// Records calls, together.
+    /// Records calls in one batch.
     pub(super) fn record(&self, calls: Vec<Call>, now: u64) -> Result<Recorded, Failure> {
         self.is_of_this_process()?;
         let latest = Timestamp::from_millis(now).plus_millis(crate::service::MAX_SKEW_MILLIS);
@@ -101,24 +107,24 @@ impl Instance {
         failed.map_or(Ok(recorded), |error: ServiceError| Err(error.into()))
     }
 
-    /// A call as C tells it, its numbers as they are written in its environment.
-    pub(super) fn call(&self, told: &Told) -> Result<Call, Failure> {
-        let environment = environment_id(told.environment)?;
-        let agent = id(told.agent).map_err(|error| error.about("agent"))?;
+    /// Converts a reported call: reads its ids, and reads its numbers with the environment's dial plan.
+    pub(super) fn call(&self, report: &ReportTexts) -> Result<Call, Failure> {
+        let environment = environment_id(report.environment)?;
+        let agent = id(report.agent).map_err(|error| error.about("agent"))?;
         let plan = self.service.read_plan();
         let dial_plan = dial_plan(&plan, environment);
         let number = |name, text| number(text, &dial_plan).map_err(|error| error.about(name));
         Ok(Call {
             environment,
             agent: agent.into(),
-            from: number("from", told.from)?,
-            to: number("to", told.to)?,
-            at: Timestamp::from_millis(told.at_ms),
-            outcome: told.outcome,
+            from: number("from", report.from)?,
+            to: number("to", report.to)?,
+            at: Timestamp::from_millis(report.at_ms),
+            outcome: report.outcome,
         })
     }
 
-    /// Forgets a contact up to a moment; how many pairs that were.
+    /// Erases a contact up to a time, and returns the number of erased pairs.
     pub(super) fn erase(&self, environment: &[u8], contact: &[u8], until: u64) -> Result<u64, Failure> {
         self.is_of_this_process()?;
         let environment = environment_id(environment)?;
@@ -134,7 +140,7 @@ impl Instance {
         Ok(erased)
     }
 
-    /// Where the call goes. With `counts`, it is a call and not only a question.
+    /// Decides where a call goes. `counts` says whether the call is part of the statistics.
     #[inline]
     pub(super) fn resolve(
         &self,
@@ -153,7 +159,7 @@ impl Instance {
         })
     }
 
-    /// As [`resolve`](Self::resolve), with all that led to it, as JSON.
+    /// Decides where a call goes, and explains the decision as JSON.
     pub(super) fn explain(&self, dialed: &[u8], caller: &[u8], now: u64) -> Result<(DecisionOut, String), Failure> {
         let plan = self.service.read_plan();
         let (dialed, caller) = asked(&plan, dialed, caller)?;
@@ -161,7 +167,7 @@ impl Instance {
         Ok(((&trace.decision).into(), explanation(&plan, &trace).to_string()))
     }
 
-    /// Decides many calls on one plan. A question that is none gets its status, and the answer is the first of those.
+    /// Decides many calls on one plan. A question that is not valid gets its status; the first such status is returned.
     pub(super) fn resolve_batch<'a>(
         &self,
         plan: &Plan,
@@ -173,9 +179,9 @@ impl Instance {
         let now = Timestamp::from_millis(now);
         let mut wrong = None;
         for (chunk, some) in questions.chunks(BATCH).enumerate() {
-            // What is no question asks about the least number there is, and its answer goes nowhere.
-            let nobody = (E164::from_code(1).expect("a number"), Caller::Withheld);
-            let mut calls = [nobody; BATCH];
+            // A question that is not valid resolves the lowest number instead, and the result is discarded.
+            let placeholder = (E164::from_code(1).expect("a number"), Caller::Withheld);
+            let mut calls = [placeholder; BATCH];
             let mut statuses = [Status::Ok; BATCH];
             for (index, question) in some.iter().enumerate() {
                 match text(question).and_then(|(dialed, caller)| asked(plan, dialed, caller)) {
@@ -197,16 +203,17 @@ impl Instance {
         wrong.map_or(Ok(()), Err)
     }
 
-    /// An environment's statistics over the days from the one moment to the other, both included; all that was counted so far.
+    /// Returns an environment's statistics from the day of `from` to the day of `to`, both included, with everything
+    /// counted so far.
     pub(super) fn statistics(&self, environment: &[u8], from: u64, to: u64) -> Result<StatisticsOut, Failure> {
         self.is_of_this_process()?;
         let environment = environment_id(environment)?;
-        let (done, carried) = mpsc::sync_channel(1);
+        let (sender, receiver) = mpsc::sync_channel(1);
         self.service.submit_counts(move |result| {
-            // Nobody waits any more where the waiting thread was unwound.
-            let _ = done.send(result);
+            // The receiver is gone if the waiting thread panicked.
+            let _ = sender.send(result);
         });
-        carried.recv().map_err(|_| Failure::from(Status::NotDurable))??;
+        receiver.recv().map_err(|_| Failure::from(Status::NotDurable))??;
         let days = Timestamp::from_millis(from).day()..=Timestamp::from_millis(to).day();
         let statistics = self.service.statistics(environment, &days);
         Ok(StatisticsOut {
@@ -219,7 +226,7 @@ impl Instance {
         })
     }
 
-    /// Removes what was erased, and what is older than the longest look-back and a day, from memory and disk.
+    /// Removes erased data, and data older than the longest look-back plus one day, from memory and disk.
     pub(super) fn purge(&self, now: u64) -> Result<(), Failure> {
         self.is_of_this_process()?;
         let now = Timestamp::from_millis(now);
@@ -232,8 +239,8 @@ impl Instance {
     }
 }
 
-/// A call, as C tells it.
-pub(super) struct Told<'a> {
+/// A reported call as C passes it, with its texts still unread.
+pub(super) struct ReportTexts<'a> {
     pub(super) environment: &'a [u8],
     pub(super) agent: &'a [u8],
     pub(super) from: &'a [u8],
@@ -242,22 +249,22 @@ pub(super) struct Told<'a> {
     pub(super) outcome: crate::outcome::Outcome,
 }
 
-/// What is overwritten.
+/// A placeholder that `resolve_batch_on` overwrites.
 const NONE: Decision = Decision { route: Route::Unrouted, reason: Reason::UnknownNumber, call: None, generation: 0 };
 
-/// The two numbers of a call. The caller's is read as it is written where the dialed number is.
+/// Reads the dialed number and the caller. The caller is read with the dial plan of the dialed number's environment.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "a third of what C pays over Rust was the call and its answer through memory")]
 fn asked(plan: &Plan, dialed: &[u8], caller: &[u8]) -> Result<(E164, Caller), Failure> {
-    // What nearly every trunk sends needs neither a dial plan nor a look at the bytes for UTF-8: it is digits.
+    // Nearly every trunk sends plain digits. They need neither a dial plan nor a UTF-8 check.
     match (E164::clean(dialed), E164::clean(caller)) {
         (Some(dialed), Some(caller)) => Ok((dialed, Caller::Number(caller))),
-        _ => written(plan, dialed, caller),
+        _ => asked_in_text(plan, dialed, caller),
     }
 }
 
 #[cold]
-fn written(plan: &Plan, dialed: &[u8], caller: &[u8]) -> Result<(E164, Caller), Failure> {
+fn asked_in_text(plan: &Plan, dialed: &[u8], caller: &[u8]) -> Result<(E164, Caller), Failure> {
     let dialed = number(dialed, &DialPlan::NONE).map_err(|error| error.about("dialed"))?;
     let home = plan.dialed(dialed).map(NumberView::environment);
     let dial_plan = home.map_or(DialPlan::NONE, |home| dial_plan(plan, home));
@@ -280,12 +287,12 @@ fn environment_id(text: &[u8]) -> Result<EnvironmentId, Failure> {
     id(text).map(EnvironmentId::from).map_err(|error| error.about("environment"))
 }
 
-/// The identity that the text is.
+/// Reads a UUID.
 pub(super) fn id(text: &[u8]) -> Result<uuid::Uuid, Failure> {
     uuid::Uuid::try_parse(utf8(text)?).map_err(|_| Failure::new(Status::InvalidArgument, "not a UUID"))
 }
 
-/// What is below this counts for no decision any more.
+/// Returns the oldest time that still matters to any decision, as a register.
 fn floor(plan: &Plan, now: Timestamp) -> Register {
     let own = |environment: crate::plan::EnvironmentView<'_>| {
         let agents = environment.agents().filter_map(|agent| agent.callback()?.lookback());
@@ -296,7 +303,7 @@ fn floor(plan: &Plan, now: Timestamp) -> Register {
     Register::floor(Timestamp::from_millis(now.millis().saturating_sub(kept)))
 }
 
-/// Where the JSON is wrong; how, only where that cannot show a number that stands in the wrong place.
+/// Describes where the JSON is wrong. Includes the parser's message only if it cannot contain a phone number.
 fn bad_json(error: &serde_json::Error) -> Failure {
     let (line, column) = (error.line(), error.column());
     let place = format!("line {line} column {column}");

@@ -1,4 +1,4 @@
-//! What was last wrong on this thread, and the edge that nothing unwinds across.
+//! The last error message of each thread, and the guard that turns panics into a status.
 
 use super::status::{Failure, Status};
 use std::cell::RefCell;
@@ -8,10 +8,10 @@ thread_local! {
     static LAST: RefCell<Failure> = const { RefCell::new(Failure { status: Status::Ok, message: std::borrow::Cow::Borrowed("") }) };
 }
 
-/// Does the work, and says how it went; what was wrong is kept for [`last`]. A panic is a status too.
+/// Runs `work` and returns its status. An error message is kept for [`last`], and a panic becomes a status.
 #[inline]
 pub(super) fn guard(work: impl FnOnce() -> Result<(), Failure>) -> Status {
-    // Unwind safe: what the work shares with others is atomic, or a lock whose poison is looked through everywhere.
+    // Unwind safe: `work` shares only atomics, and locks whose users all ignore poisoning.
     let done = catch_unwind(AssertUnwindSafe(|| {
         plant::perhaps();
         work()
@@ -26,27 +26,27 @@ pub(super) fn guard(work: impl FnOnce() -> Result<(), Failure>) -> Status {
 #[cold]
 fn keep(failure: Failure) -> Status {
     let status = failure.status;
-    // A thread that is ending has no message any more.
+    // A thread that is ending has already dropped its message.
     let _ = LAST.try_with(|last| last.replace(failure));
     status
 }
 
 #[cold]
 fn panicked(payload: Box<dyn std::any::Any + Send>) -> Status {
-    // The panic has been reported where it came up, and what it says is not ours to show. To drop it may panic as well, with
-    // something that nobody drops.
+    // The panic hook has already reported the panic, and its text may hold personal data. Dropping the payload may
+    // panic too; that second payload is leaked.
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
     }
     keep(Status::Panicked.into())
 }
 
-/// What was last wrong on this thread; empty where nothing was.
+/// Calls `look` with the last error message of this thread, which is empty if no call has failed.
 pub(super) fn last<T>(look: impl FnOnce(&str) -> T) -> T {
     LAST.with(|last| look(&last.borrow().message))
 }
 
-/// A panic that a test asks for.
+/// A panic that a test can trigger.
 mod plant {
     #[cfg(feature = "__testing")]
     thread_local! {
@@ -67,7 +67,7 @@ mod plant {
     }
 }
 
-/// Not for users: the next call on this thread panics inside.
+/// Makes the next call on this thread panic. For tests only.
 #[cfg(feature = "__testing")]
 #[doc(hidden)]
 pub fn plant_panic() {

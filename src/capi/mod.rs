@@ -1,11 +1,12 @@
-//! The C interface: `include/dialback.h`, which is made from this module. See `docs/c.md`.
+//! The C interface. `include/dialback.h` is generated from this module. See `docs/c.md`.
 //!
-//! Nothing here trusts what it is given but for what C cannot be asked: that a pointer which is not null is good for what its length or size
-//! field says. A handle is a number in a table (`registry.rs`), so that a closed one is a status; a panic is a status; nothing unwinds across
-//! the edge.
+//! The functions check everything that can be checked. They must trust one thing: a pointer that is not null is valid
+//! for the length or size that comes with it. A handle is a number in a table (`registry.rs`), so using a closed
+//! handle returns a status. A panic becomes a status too, and nothing unwinds into C.
 //!
-//! Unsafe code is in three files: `foreign.rs` reads and writes the caller's memory, `registry.rs` follows a handle, and `exports.rs` has the
-//! functions themselves, which are unsafe to call by their nature. "The head of this file" in their safety sections is that of the header.
+//! Unsafe code is in three files. `foreign.rs` reads and writes the caller's memory, `registry.rs` follows a handle,
+//! and `exports.rs` has the exported functions, which are unsafe to call by nature. In their safety sections, "the
+//! head of this file" means the head of the C header.
 
 mod barrier;
 mod explain;

@@ -1,44 +1,50 @@
-//! Who is inside which handle: what lets a close wait for those inside without any of them sharing a cache line.
+//! Keeps an open handle alive while threads use it, without a cache line that those threads share.
 //!
-//! A thread has a *seat* of its own and writes into it which handle it is about to use; then it looks whether the handle is
-//! still open. Who closes takes the handle away first and then waits until no seat names it. One write that other threads
-//! see, no counter that they share.
+//! Each thread has a *seat*. It writes the handle that it is about to use into its seat, then checks whether the
+//! handle is still open. The thread that closes the handle first marks it as closed, then waits until no seat names
+//! it. An entering thread therefore does one write that other threads read, and touches no shared counter.
 //!
 //! # Orderings
-//! * **Store, then look**, on both sides: the write of the seat before the look at the gate, the write of the gate before the look at
-//!   the seats. Whichever write comes first is seen by the other side's look: the thread finds the handle closed, or the close
-//!   finds the thread inside. Either all four are `SeqCst` and so in one total order; or ([`barrier`]) the thread only keeps the
-//!   compiler from changing the order, and who closes has every thread run a full barrier between its write and its look: a thread
-//!   that was before its look at the gate then sees it shut, and one that was past it has made its write of the seat visible.
-//! * **What is behind the gate** is published by the gate's release store and acquired by the look at it.
-//! * **Leaving** is a release store that the close's look at the seat acquires: all that was done inside happens before
-//!   what is behind the gate goes. A seat that names another handle by then was written after it left, by the same
-//!   thread, and what is seen of a later write of a thread is not older than an earlier one: on the machines that there are, the
-//!   barrier, or else the `SeqCst` store, which releases too, makes it so.
+//! * **Store, then load**, on both sides. The entering thread stores into its seat, then loads the gate. The closing
+//!   thread stores into the gate, then loads the seats. Whichever store comes first is seen by the other side's load:
+//!   either the entering thread finds the handle closed, or the closing thread finds the seat occupied. Two
+//!   mechanisms guarantee this:
+//!   * Without `membarrier`, all four operations are `SeqCst`, so they are in one total order.
+//!   * With `membarrier` (see [`barrier`]), the entering thread only keeps the compiler from reordering its store and
+//!     its load. The closing thread makes every thread run a full barrier between its own store and its own loads. A
+//!     thread that had not yet loaded the gate then sees it closed. A thread that had already loaded the gate has
+//!     made its store into the seat visible.
+//! * **Publication.** The release store in [`Gate::open`] publishes the instance; the load of the gate in
+//!   [`Gate::enter`] acquires it.
+//! * **Leaving** is a release store (for a thread without a seat, a release decrement) that the closing thread's load
+//!   acquires. Everything the thread did inside therefore happens before the instance is freed. A seat may already
+//!   name another handle by then. That later store follows the leaving store, and it is a release store too, so a
+//!   load that reads it acquires the earlier work as well.
 
 use super::barrier;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, compiler_fence};
 
-/// No handle: a seat that nobody sits in, a gate that nothing is behind.
+/// The value of a seat that is not in use, and of a gate that has no instance.
 const NOTHING: u64 = 0;
-/// No handle either: what is behind the gate is about to go.
+/// The value of a gate whose handle is being closed. Never a valid handle.
 const CLOSING: u64 = 1;
 
-/// A thread's place. Aligned to two cache lines, since processors fetch lines in pairs.
+/// A thread's own slot, which names the handle that the thread is using. It is aligned to two cache lines, because
+/// processors fetch lines in pairs.
 #[repr(align(128))]
 pub(super) struct Seat {
     taken: AtomicBool,
-    /// The handle that the thread is inside.
+    /// The handle that the thread is using, or [`NOTHING`].
     inside: AtomicU64,
 }
 
-/// The way to one opened thing.
+/// Controls access to the instance behind one handle.
 #[repr(align(128))]
 pub(super) struct Gate {
-    /// The handle that is open, [`NOTHING`] or [`CLOSING`].
+    /// The open handle, [`NOTHING`] or [`CLOSING`].
     open: AtomicU64,
-    /// How many threads without a seat of their own are inside.
-    crowd: AtomicU64,
+    /// The number of threads that use the handle without a seat.
+    unseated: AtomicU64,
 }
 
 impl Seat {
@@ -46,13 +52,13 @@ impl Seat {
         Self { taken: AtomicBool::new(false), inside: AtomicU64::new(NOTHING) }
     }
 
-    /// Takes the seat for this thread, if nobody has it.
+    /// Claims the seat for the calling thread. Returns `false` if another thread has it.
     pub(super) fn take(&self) -> bool {
-        // Acquire: after the last owner's leaving.
+        // Acquire: pairs with the release store in `give_back` of the seat's last owner.
         self.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Gives it back when its thread ends.
+    /// Releases the seat when its thread ends.
     pub(super) fn give_back(&self) {
         self.taken.store(false, Ordering::Release);
     }
@@ -60,67 +66,68 @@ impl Seat {
 
 impl Gate {
     pub(super) const fn new() -> Self {
-        Self { open: AtomicU64::new(NOTHING), crowd: AtomicU64::new(0) }
+        Self { open: AtomicU64::new(NOTHING), unseated: AtomicU64::new(0) }
     }
 
-    /// Whether nothing is behind it, so that something may be put there. Asked under the lock of those who open.
+    /// Returns whether a new handle can be opened here. The caller holds the lock that `open` in `registry.rs` takes.
     pub(super) fn is_free(&self) -> bool {
-        // Acquire: after the last close has taken away what was there.
+        // Acquire: pairs with `free`, so the last close has finished.
         self.open.load(Ordering::Acquire) == NOTHING
     }
 
-    /// Opens it under this handle: from 2 on, and never one that was used before.
+    /// Opens the gate under `handle`, which must be at least 2 and must never have been used before.
     pub(super) fn open(&self, handle: u64) {
         self.open.store(handle, Ordering::Release);
     }
 
-    /// Goes in, if the handle is open. Stays open for this thread until the pin is dropped.
+    /// Enters the handle if it is open. The instance stays alive until the returned pin is dropped.
     #[inline]
     pub(super) fn enter<'a>(&'a self, seat: Option<&'a Seat>, handle: u64) -> Option<Pin<'a>> {
-        // Inside one handle already: then the other is held by the crowd's count.
+        // A thread that is already inside a handle has its seat in use, so it counts itself in `unseated`.
         let seat = seat.filter(|seat| seat.inside.load(Ordering::Relaxed) == NOTHING);
         match seat {
-            Some(seat) if barrier::is_there() => {
+            Some(seat) if barrier::is_available() => {
                 seat.inside.store(handle, Ordering::Release);
                 compiler_fence(Ordering::SeqCst);
             }
             Some(seat) => seat.inside.store(handle, Ordering::SeqCst),
             None => {
-                self.crowd.fetch_add(1, Ordering::SeqCst);
+                self.unseated.fetch_add(1, Ordering::SeqCst);
             }
         }
         let pin = Pin { seat, gate: self };
         (self.open.load(Ordering::SeqCst) == handle).then_some(pin)
     }
 
-    /// Takes the handle away: nobody comes in any more. `false`: it was not open, or somebody else did it.
+    /// Marks the handle as closed, so that no thread can enter it any more. Returns `false` if it was not open or if
+    /// another thread closed it first.
     pub(super) fn shut(&self, handle: u64) -> bool {
         let is_mine = self.open.compare_exchange(handle, CLOSING, Ordering::SeqCst, Ordering::Relaxed).is_ok();
-        if is_mine && barrier::is_there() {
+        if is_mine && barrier::is_available() {
             barrier::run();
         }
         is_mine
     }
 
-    /// Whether nobody is inside the handle, which has been [`shut`](Self::shut).
+    /// Returns whether no thread is inside `handle`. Call it only after [`shut`](Self::shut).
     pub(super) fn is_empty(&self, mut seats: impl Iterator<Item: std::ops::Deref<Target = Seat>>, handle: u64) -> bool {
-        self.crowd.load(Ordering::SeqCst) == 0 && seats.all(|seat| seat.inside.load(Ordering::SeqCst) != handle)
+        self.unseated.load(Ordering::SeqCst) == 0 && seats.all(|seat| seat.inside.load(Ordering::SeqCst) != handle)
     }
 
-    /// What was behind it is gone.
+    /// Makes the gate available for a new handle, after the instance has been freed.
     pub(super) fn free(&self) {
         self.open.store(NOTHING, Ordering::Release);
     }
 }
 
-/// A thread inside a handle.
+/// Marks a thread as inside a handle. Dropping it leaves the handle.
 pub(super) struct Pin<'a> {
     seat: Option<&'a Seat>,
     gate: &'a Gate,
 }
 
 impl Pin<'_> {
-    /// Whether it is the seat that holds the handle, and not the crowd's count.
+    /// Returns whether the thread's seat names the handle. Otherwise the thread is counted in `unseated`.
     #[inline]
     pub(super) fn is_seated(&self) -> bool {
         self.seat.is_some()
@@ -133,7 +140,7 @@ impl Drop for Pin<'_> {
         match self.seat {
             Some(seat) => seat.inside.store(NOTHING, Ordering::Release),
             None => {
-                self.gate.crowd.fetch_sub(1, Ordering::Release);
+                self.gate.unseated.fetch_sub(1, Ordering::Release);
             }
         }
     }

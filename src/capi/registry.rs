@@ -1,5 +1,5 @@
-//! The table of open handles. A handle is a number: nothing is behind it but a place in here, so that one which was closed, or
-//! was made up, is found out instead of followed.
+//! The table of open handles. A handle is a number that leads to an entry of this table, not a pointer. A closed or
+//! invented handle is therefore detected and never dereferenced.
 #![allow(unsafe_code)]
 
 use super::barrier;
@@ -15,30 +15,34 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How many handles can be open at once. A power of two: a handle is its place and, above it, a number that never comes twice.
+/// The number of handles that can be open at once. It is a power of two: the low bits of a handle are its place, and
+/// the bits above are a count that is never reused.
 const PLACES: usize = 64;
 
-/// How many threads have a seat of their own. More threads than that share a counter, which is slower and no less right.
+/// The number of threads that can have a seat of their own. Further threads share one counter for each handle:
+/// slower, but equally correct.
 const SEATS: usize = 256;
 
 struct Place {
     gate: Gate,
-    /// Valid while the gate is open, and until those inside have left.
+    /// Valid while the gate is open, and after that until the last thread has left.
     opened: AtomicPtr<Opened>,
 }
 
-/// What is behind a handle.
+/// The instance that a handle leads to.
 struct Opened {
     instance: Instance,
-    /// The plan that each seat's thread has read last, which saves it the two exchanges that taking one afresh costs.
+    /// For each seat, the plan that its thread read last. Keeping it saves two atomic exchanges a call.
     plans: [UnsafeCell<Option<KeptPlan>>; SEATS],
 }
 
-// SAFETY: only `plans` is not `Sync` by itself. Each of them is touched only by the thread that has the seat of the same index,
-// while it is inside by that seat (`with_plan`), and by the one who drops it all when nobody is inside.
+// SAFETY: only `plans` is not `Sync` by itself. Each element is accessed only by the thread that owns the seat of the
+// same index, while that seat names this handle (`with_plan`), and by the thread that drops the whole structure when
+// no thread is inside.
 unsafe impl Sync for Opened {}
 
-/// What the promise above takes for granted, and that any thread may close.
+/// Compile-time checks of two assumptions: `Instance` can be shared between threads, and any thread may drop a
+/// `KeptPlan`.
 const _: () = {
     const fn is_shared<T: Send + Sync>() {}
     const fn is_sent<T: Send>() {}
@@ -51,10 +55,13 @@ static TABLE: [Place; PLACES] =
 
 static SEATED: [Seat; SEATS] = [const { Seat::new() }; SEATS];
 
-/// Held while a handle is opened: how many have been so far.
+/// The number of handles opened so far. The lock is held while a handle is opened.
 static OPENED: Mutex<u64> = Mutex::new(0);
 
-/// Opens a handle to the instance.
+/// Registers the instance and returns its handle.
+///
+/// # Errors
+/// `TooManyHandles` if [`PLACES`] handles are open.
 pub(super) fn open(instance: Instance) -> Result<u64, Failure> {
     let mut count = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     barrier::prepare();
@@ -63,19 +70,19 @@ pub(super) fn open(instance: Instance) -> Result<u64, Failure> {
     *count += 1;
     let handle = *count * PLACES as u64 + index as u64;
     let opened = Box::new(Opened { instance, plans: [const { UnsafeCell::new(None) }; SEATS] });
-    // Relaxed: the gate publishes it.
+    // Relaxed: the release store in `Gate::open` publishes the pointer.
     place.opened.store(Box::into_raw(opened), Ordering::Relaxed);
     place.gate.open(handle);
     Ok(handle)
 }
 
-/// Does something with what is behind the handle, which stays there meanwhile.
+/// Runs `work` on the instance of the handle. The instance stays alive meanwhile.
 #[inline]
 pub(super) fn with<R>(handle: u64, work: impl FnOnce(&Instance) -> Result<R, Failure>) -> Result<R, Failure> {
     inside(handle, |opened, _| work(&opened.instance))
 }
 
-/// The same, with the plan that decisions read now.
+/// Runs `work` on the instance of the handle and the plan that is now in force.
 #[inline]
 pub(super) fn with_plan<R>(
     handle: u64,
@@ -84,47 +91,48 @@ pub(super) fn with_plan<R>(
     inside(handle, |opened, seat| {
         let afresh;
         let plan = if let Some(plan) = seat.and_then(|seat| opened.plans.get(seat)) {
-            // SAFETY: the seat is this thread's alone, and it is inside by it: a call within this one would be given none
-            // (`enter`). Who had the seat before has given it back, and who takes it has seen that (`Seat::take`).
+            // SAFETY: the seat belongs to this thread alone, and this call entered by it. A nested call would enter
+            // without a seat (`Gate::enter`), so there is no second reference. The seat's previous owner released it
+            // before this thread claimed it (`Seat::take` acquires).
             let plan = unsafe { &mut *plan.get() };
             plan.get_or_insert_with(|| opened.instance.keep_plan()).load()
         } else {
             afresh = opened.instance.plan();
             &afresh
         };
-        // One call, so that it can be one piece of code with this.
+        // There is one call of `work`, so that the compiler can inline it.
         work(&opened.instance, plan)
     })
 }
 
-/// Does something inside the handle, and by which seat.
+/// Enters the handle and runs `work`, with the index of the seat if the thread entered by its seat.
 #[inline]
 fn inside<R>(handle: u64, work: impl FnOnce(&Opened, Option<usize>) -> Result<R, Failure>) -> Result<R, Failure> {
-    // A thread that is ending has no seat any more.
+    // A thread that is ending has already dropped its thread-local, so it has no seat.
     let index = MINE.try_with(|mine| mine.0).unwrap_or(SEATS);
     let place = place(handle);
     let Some(pin) = place.gate.enter(SEATED.get(index), handle) else { return Err(no_such(handle)) };
-    // SAFETY: the pin was given because the gate is open under this handle, so `open` has stored a pointer from
-    // `Box::into_raw` before (the gate's release, acquired by `enter`), and `close` frees it only after it has shut the gate and
-    // seen this pin gone. Only shared references are made of it until then.
+    // SAFETY: `enter` returned a pin because the gate is open under this handle. `open` therefore stored a pointer
+    // from `Box::into_raw` before (released by the gate's store, acquired by `enter`). `close` frees it only after it
+    // has shut the gate and seen this pin dropped. Until then only shared references are made from the pointer.
     let opened = unsafe { &*place.opened.load(Ordering::Relaxed) };
     work(opened, pin.is_seated().then_some(index))
 }
 
-/// Closes the handle: waits for those inside, then for what was handed in to be durable.
+/// Closes the handle. Waits until no thread is inside it, then until all accepted changes are durable.
 pub(super) fn close(handle: u64) -> Result<(), Failure> {
     with(handle, Instance::is_of_this_process)?;
     let place = place(handle);
     if !place.gate.shut(handle) {
         return Err(no_such(handle));
     }
-    // They may be waiting for a disk; there is no hurry.
+    // The threads inside may be waiting for a disk write, so polling with a sleep is enough.
     while !place.gate.is_empty(SEATED.iter(), handle) {
         thread::sleep(Duration::from_micros(100));
     }
     let opened = place.opened.swap(ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: the pointer is from `Box::into_raw`, since the gate was open. Only one closer gets past `shut`, nobody comes in
-    // after it, and nobody is inside any more, so this is the last that is done with it.
+    // SAFETY: the gate was open, so the pointer is from `Box::into_raw`. Only one thread gets past `shut`, no thread
+    // enters after it, and no thread is inside any more. So this is the last use of the pointer.
     let opened = unsafe { Box::from_raw(opened) };
     place.gate.free();
     drop(opened);
@@ -140,7 +148,7 @@ fn no_such(handle: u64) -> Failure {
     if handle == 0 { Status::Null.into() } else { Status::Closed.into() }
 }
 
-/// The index of this thread's seat; that of none where there was none left.
+/// The index of this thread's seat, or [`SEATS`] if no seat was left.
 struct Mine(usize);
 
 thread_local! {

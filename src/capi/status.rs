@@ -1,4 +1,4 @@
-//! What a function of the C interface says of how it went.
+//! The result of a function of the C interface.
 
 use crate::number::NumberError;
 use crate::plan::ConfigError;
@@ -7,39 +7,41 @@ use crate::store::StoreError;
 use std::borrow::Cow;
 use std::ffi::CStr;
 
-/// How a call went. Every function returns one; whatever it is, the process lives and the handle can be used on.
+/// The result of a call. No status stops the process, and the handle stays usable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(i32)]
 pub enum Status {
-    /// It is done.
+    /// Success.
     Ok = 0,
-    /// A pointer that may not be null is, or the handle is zero.
+    /// A pointer that must not be null is null, or the handle is 0.
     Null = 1,
-    /// The handle was closed, or was never one.
+    /// The handle is closed or was never opened.
     Closed = 2,
     /// A text is not UTF-8.
     InvalidUtf8 = 3,
-    /// The buffer is too short; how long it must be is in `needed`.
+    /// The buffer is too short. `needed` holds the required length.
     ShortBuffer = 4,
-    /// A size field, an identity, an outcome, a moment or a count that cannot be.
+    /// A size field, UUID, outcome, time or count is not valid.
     InvalidArgument = 5,
     /// A text is not a phone number.
     NotANumber = 6,
-    /// The JSON is none, or is no list of changes.
+    /// The text is not JSON, or not a list of changes.
     InvalidJson = 7,
-    /// The configuration was refused and nothing of it is in force. The message begins with the code of the reason.
+    /// The configuration was rejected and none of it is in force. The message begins with the code of the reason.
     Refused = 8,
-    /// The store cannot be written. Nothing of it is in force; it may or may not be there after a restart. Decisions go on.
+    /// The store cannot be written. The change is not in force; after a restart it may or may not be. Decisions
+    /// continue.
     NotDurable = 9,
-    /// The history is at its ceiling; so much of it as fits is in force.
+    /// The history holds as many pairs as it may. The part of the change that fits is in force.
     Full = 10,
     /// The data directory cannot be opened or read.
     Store = 11,
-    /// As many handles are open as there can be.
+    /// The largest number of open handles is reached.
     TooManyHandles = 12,
-    /// The handle was opened before this process was forked off, and this needs a thread that stayed behind.
+    /// The handle was opened before this process was forked. The operation needs a thread that exists only in the
+    /// parent process.
     Forked = 13,
-    /// A defect of the library: it panicked, and was caught.
+    /// A bug in the library: it panicked, and the panic was caught.
     Panicked = 14,
 }
 
@@ -62,29 +64,30 @@ impl Status {
         Self::Panicked,
     ];
 
-    /// In a few words.
+    /// Returns a short description of the status.
     pub(super) const fn message(self) -> &'static CStr {
         match self {
-            Self::Ok => c"done",
-            Self::Null => c"a null pointer or handle",
-            Self::Closed => c"the handle is closed, or is none",
-            Self::InvalidUtf8 => c"a text that is not UTF-8",
+            Self::Ok => c"success",
+            Self::Null => c"a required pointer is null, or the handle is 0",
+            Self::Closed => c"the handle is closed or was never opened",
+            Self::InvalidUtf8 => c"a text is not UTF-8",
             Self::ShortBuffer => c"the buffer is too short",
-            Self::InvalidArgument => c"an argument that cannot be",
+            Self::InvalidArgument => c"an argument is not valid",
             Self::NotANumber => c"not a phone number",
-            Self::InvalidJson => c"not JSON, or no list of changes",
-            Self::Refused => c"the configuration was refused",
+            Self::InvalidJson => c"the text is not JSON, or not a list of changes",
+            Self::Refused => c"the configuration was rejected",
             Self::NotDurable => c"the store cannot be written",
-            Self::Full => c"the history is at its ceiling",
+            Self::Full => c"the history is full: open it with a higher max_pairs",
             Self::Store => c"the data directory cannot be opened or read",
-            Self::TooManyHandles => c"too many open handles",
-            Self::Forked => c"opened before this process was forked off",
-            Self::Panicked => c"a defect of the library: it panicked, and was caught",
+            Self::TooManyHandles => c"too many open handles: close one first",
+            Self::Forked => c"the handle was opened before this process was forked: open it after the fork",
+            Self::Panicked => c"the library panicked, which is a bug; the panic was caught",
         }
     }
 }
 
-/// Why something was not done: the status, and what is to be said of it. Holds no phone number.
+/// An error: its status and the text for [`dialback_last_error`](super::dialback_last_error). The text holds no phone
+/// number.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) status: Status,
@@ -96,7 +99,7 @@ impl Failure {
         Self { status, message: message.into() }
     }
 
-    /// With the name of the argument that it is about.
+    /// Puts the name of the argument in front of the message.
     #[must_use]
     pub(super) fn about(self, what: &str) -> Self {
         Self { message: format!("{what}: {}", self.message).into(), ..self }
@@ -126,7 +129,7 @@ impl From<ServiceError> for Failure {
         match error {
             ServiceError::Config(error) => error.into(),
             ServiceError::Full(full) => Self::new(Status::Full, full.to_string()),
-            // The rest is what a node of a fleet may hear, which is opened from Rust and not from here.
+            // The remaining errors of the service come from a fleet, and the C interface cannot join a fleet.
             error => Self::new(Status::NotDurable, error.to_string()),
         }
     }

@@ -1,52 +1,54 @@
-//! What crosses the edge, as C sees it. No function takes an enumeration: a number that is none would be undefined.
+//! The types that cross the C interface. No function takes an enumeration as an argument: a value outside the
+//! enumeration would be undefined behaviour.
 
 use crate::decision::{Decision, Route};
 use crate::id::AgentId;
 use crate::outcome::Outcome;
 use std::ffi::c_char;
 
-/// An open engine. A number, not a pointer: one that was closed, or was made up, is refused. 0 is none.
+/// An open engine. It is a number, not a pointer: a handle that is closed or was never opened is rejected. 0 is never
+/// a valid handle.
 pub type Handle = u64;
 
-/// A text: so many bytes of UTF-8, with no NUL at the end. Null with length 0 is the empty text.
+/// A text: `len` bytes of UTF-8 without a NUL at the end. Null with length 0 is the empty text.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Text {
     /// The first byte.
     pub bytes: *const c_char,
-    /// How many there are.
+    /// The number of bytes.
     pub len: usize,
 }
 
-/// Where a call goes.
+/// The kind of route that a call takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum RouteKind {
-    /// Nowhere: there is no such number, or it has no default agent.
+    /// No agent: the dialed number is unknown, or it has no default agent.
     Unrouted = 0,
     /// To the dialed number's default agent.
     Default = 1,
-    /// To the callback agent of the agent that called.
+    /// To a callback agent of the agent that called the contact.
     Callback = 2,
 }
 
-/// Which line of the rule decided: its number.
+/// The line of the rule that decided, by its number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum ReasonLine {
     /// The dialed number is not in the plan.
     UnknownNumber = 1,
-    /// The caller is withheld, or not a number that can be held.
+    /// The caller is withheld, or is not a phone number that the history can hold.
     AnonymousCaller = 2,
     /// No outbound call is known.
     NoHistory = 3,
-    /// The source agent is gone, or feeds no callback agent.
+    /// The source agent is deleted, or feeds no callback agent.
     NoCallbackAgent = 4,
     /// None of its callback agents owns the dialed number.
     NumberNotOwned = 5,
     /// None of those is published.
     CallbackAgentUnpublished = 6,
-    /// None of those takes the last call's outcome.
+    /// None of those accepts the outcome of the last call.
     OutcomeNotEligible = 7,
     /// The call is older than the look-back of each of those.
     Expired = 8,
@@ -54,23 +56,23 @@ pub enum ReasonLine {
     Matched = 9,
 }
 
-/// How an outbound call went. Of two reports of one call the higher stays.
+/// How an outbound call went. Of two reports of the same call, the one with the higher value counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum CallOutcome {
-    /// No call: in a decision only.
+    /// No call. Appears in decisions only.
     None = 0,
-    /// Placed; nothing heard yet.
+    /// Placed; no further status is known.
     Initiated = 1,
-    /// The far end rings.
+    /// The contact's phone is ringing.
     Ringing = 2,
-    /// Somebody or something picked up.
+    /// A person or a machine picked up.
     Answered = 3,
-    /// Over after an answer.
+    /// Ended after it was answered.
     Completed = 4,
-    /// Could not be placed, or broke.
+    /// Could not be placed, or broke off.
     Failed = 5,
-    /// Rang out.
+    /// Not answered before ringing ended.
     NoAnswer = 6,
     /// The contact was on another call.
     Busy = 7,
@@ -78,122 +80,125 @@ pub enum CallOutcome {
     Voicemail = 8,
 }
 
-/// What an acknowledged change survives.
+/// The failures that an acknowledged change survives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Survives {
-    /// A power failure: it is on the disk, synced.
+    /// A power failure: the change is synced to the disk.
     PowerFailure = 0,
-    /// The end of the process, however it ends. A power failure may take the last second.
+    /// The end of the process, however it ends. A power failure may lose the last second.
     Kill = 1,
 }
 
-/// How an engine is opened. Set `size` to the structure's size and the rest to zero first.
+/// Options for opening an engine. Set `size` to the structure's size and all other bytes to zero first.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Options {
     /// The size of this structure.
     pub size: u32,
-    /// A `DIALBACK_SURVIVES_...`. Without a data directory nothing survives the handle.
+    /// A `DIALBACK_SURVIVES_...` value. Without a data directory, nothing outlives the handle.
     pub survives: u32,
-    /// How many (number, contact) pairs may be held, 32 bytes of address space each; 0: a hundred million.
+    /// The largest number of (number, contact) pairs to hold, at 32 bytes of address space each. 0 means 100,000,000.
     pub max_pairs: u64,
-    /// The data directory, which is made where there is none. Empty: everything is in memory.
+    /// The data directory, which is created if it does not exist. Empty: everything is kept in memory only.
     pub data_directory: Text,
 }
 
-/// An outbound call that was placed, or whose status changed. Reports of one call share agent and `at_ms`.
+/// A report of an outbound call that was placed or whose status changed. All reports of one call have the same agent
+/// and `at_ms`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct CallReport {
     /// The size of this structure.
     pub size: u32,
-    /// A `DIALBACK_OUTCOME_...`.
+    /// A `DIALBACK_OUTCOME_...` value.
     pub outcome: u32,
-    /// When it was placed, in milliseconds since 1970-01-01T00:00:00Z.
+    /// When the call was placed, in milliseconds since 1970-01-01T00:00:00Z.
     pub at_ms: u64,
     /// The UUID of the tenant.
     pub environment: Text,
     /// The UUID of the outbound agent that placed it.
     pub agent: Text,
-    /// The number of ours it was placed from: E.164, or as the environment's dial plan writes it.
+    /// Your number that the call was placed from: E.164, or as the environment's dial plan writes it.
     pub from: Text,
-    /// The contact, likewise.
+    /// The contact: E.164, or as the environment's dial plan writes it.
     pub to: Text,
 }
 
-/// What became of the calls that were recorded.
+/// The result of recording calls.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Recorded {
     /// The size of this structure, set by the caller.
     pub size: u32,
-    /// For padding.
+    /// Padding.
     pub reserved: u32,
-    /// Calls that are their pair's last now, or whose outcome is.
+    /// The number of calls that changed the history: each is now the last call of its pair, or gave the last call a
+    /// new outcome.
     pub recorded: u64,
-    /// Calls that were known already, or that something later followed.
+    /// The number of calls that changed nothing: they were known, or a later call of the pair is known.
     pub unchanged: u64,
-    /// Calls of no agent or number of the configuration, or of a contact that was erased.
+    /// The number of calls that were ignored: their agent or number is not configured, or the contact was erased.
     pub ignored: u64,
 }
 
-/// A call to decide, of many.
+/// One call to decide, in a batch.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Question {
-    /// The number that was called.
+    /// The dialed number.
     pub dialed: Text,
     /// The caller, as the trunk sends it.
     pub caller: Text,
 }
 
-/// Where a call goes.
+/// A decision: where a call goes, and why.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct DecisionOut {
-    /// The size of this structure, set by the caller. What the library does not know of it is set to zero.
+    /// The size of this structure, set by the caller. The library sets bytes that it does not know to zero.
     pub size: u32,
-    /// How this decision went: `DIALBACK_STATUS_OK`, or why there is none (in a batch).
+    /// `DIALBACK_STATUS_OK`, or in a batch the reason why this question has no decision.
     pub status: i32,
-    /// A `DIALBACK_ROUTE_KIND_...`.
+    /// A `DIALBACK_ROUTE_KIND_...` value.
     pub route: u32,
-    /// A `DIALBACK_REASON_...`.
+    /// A `DIALBACK_REASON_...` value.
     pub reason: u32,
-    /// A `DIALBACK_OUTCOME_...`: how the outbound call behind it went; `DIALBACK_OUTCOME_NONE` where there is none.
+    /// A `DIALBACK_OUTCOME_...` value: how the outbound call went that the decision follows. `DIALBACK_OUTCOME_NONE`
+    /// if there is none.
     pub outcome: u32,
-    /// For padding.
+    /// Padding.
     pub reserved: u32,
-    /// Which configuration decided.
+    /// The number of the configuration that decided.
     pub generation: u64,
-    /// When the outbound call was placed; 0 where there is none.
+    /// When the outbound call was placed, in milliseconds since 1970-01-01T00:00:00Z. 0 if there is none.
     pub called_at_ms: u64,
-    /// The agent that takes the call, a UUID; zeros where nobody does.
+    /// The UUID of the agent to route the call to. All zeros if there is none.
     pub agent: [u8; 16],
-    /// The agent that placed the outbound call; zeros where there is none.
+    /// The UUID of the agent that placed the outbound call. All zeros if there is none.
     pub source_agent: [u8; 16],
 }
 
-/// Callbacks over some days of an environment, and what the engine holds.
+/// Callback counts of one environment over a range of days, and the size of the engine's state.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct StatisticsOut {
     /// The size of this structure, set by the caller.
     pub size: u32,
-    /// For padding.
+    /// Padding.
     pub reserved: u32,
-    /// Calls that `dialback_route` sent to callback agents.
+    /// The number of calls that `dialback_route` sent to callback agents.
     pub callbacks: u64,
-    /// Calls to numbers of callback agents that no callback agent took.
+    /// The number of calls to numbers with a callback agent that were not sent to one.
     pub unmatched: u64,
-    /// (number, contact) pairs that are held, of all environments.
+    /// The number of (number, contact) pairs in the history, over all environments.
     pub pairs: u64,
-    /// How many configurations have been made, of all environments.
+    /// The number of the configuration that is in force. It counts changes of all environments.
     pub generation: u64,
 }
 
 impl DecisionOut {
-    /// No decision, for this reason.
+    /// Returns a result that holds `status` and no decision.
     pub(super) const fn none(status: i32) -> Self {
         Self {
             size: 0,
@@ -232,7 +237,7 @@ impl From<&Decision> for DecisionOut {
     }
 }
 
-/// The outcome of this number.
+/// Returns the outcome that the C interface gives this number.
 pub(super) fn outcome(number: u32) -> Option<Outcome> {
     let rank = u64::from(number).checked_sub(1).filter(|rank| *rank < Outcome::ALL.len() as u64)?;
     Some(Outcome::from_rank(rank))
@@ -244,7 +249,7 @@ mod tests {
     use crate::decision::Reason;
 
     #[test]
-    fn the_numbers_are_those_of_the_library() {
+    fn numbers_match_the_library() {
         let lines = [
             ReasonLine::UnknownNumber,
             ReasonLine::AnonymousCaller,

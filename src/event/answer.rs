@@ -1,26 +1,26 @@
-//! Answers that are remembered for their keys.
+//! Responses that are kept under the idempotency keys of their requests.
 
 use std::fmt;
 
-/// What a request was answered that brought a key along (`Idempotency-Key`), so that the same request again gets the same answer.
+/// The response to a request with an `Idempotency-Key`. A repeated request with that key gets this response again.
 ///
-/// Neither key nor request is kept, only digests: they may say anything.
+/// The key and the request may contain anything, so only their digests are kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Answer {
     /// The first half of the key's SHA-256.
     pub key: [u8; 16],
-    /// The same of what the request was: two with the same digest are the same.
+    /// The first half of the SHA-256 of the request. Two requests with equal digests count as equal.
     pub request: [u8; 16],
-    /// The status of the answer.
+    /// The HTTP status.
     pub status: u16,
-    /// Which version it shows, where that has versions.
+    /// The version of the entity in the response, if it has versions.
     pub revision: Option<u64>,
-    /// The answer itself; `None` where it is shown once only.
+    /// The response body. `None` if it may be shown only once.
     pub body: Option<AnswerBody>,
 }
 
-/// The text of an answer. It may hold phone numbers, so it is shown by its length.
+/// The text of a response. It may contain phone numbers, so `Debug` prints its length only.
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct AnswerBody(pub String);

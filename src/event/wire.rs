@@ -1,4 +1,4 @@
-//! Calls and erasures as bytes: what a fleet's outbox and its messages are made of.
+//! The binary form of calls and erasures, which a fleet's outbox and messages use.
 //!
 //! | bytes | a call | an erasure |
 //! | --- | --- | --- |
@@ -9,8 +9,8 @@
 //! | 7 | to | contact |
 //! | 6 | at | until |
 //!
-//! UUIDs and numbers, never slots. All is big-endian; times are milliseconds since 1970. One event has one form, and what is no event's
-//! form is read as none.
+//! It contains UUIDs and phone numbers, never slots. All integers are big-endian, and times are milliseconds since
+//! 1970. Each event has exactly one form; any other bytes are rejected.
 
 use super::{Call, Erasure, Event};
 use crate::id::{AgentId, EnvironmentId};
@@ -18,13 +18,13 @@ use crate::number::E164;
 use crate::outcome::Outcome;
 use crate::time::Timestamp;
 
-/// The first byte of an erasure; a call's is below.
+/// The first byte of an erasure. A call's first byte is lower.
 const ERASURE: u8 = 0x80;
 
-/// Bytes of the longer one, a call.
+/// The size of a call, which is longer than an erasure.
 pub(crate) const LONGEST: usize = 53;
 
-/// Appends a call or an erasure. Configurations have no such form: they are text.
+/// Appends a call or an erasure. Appends nothing for a configuration, which is encoded as text elsewhere.
 pub(crate) fn write(event: &Event, out: &mut Vec<u8>) {
     match event {
         Event::Call(call) => write_call(call, out),
@@ -37,7 +37,7 @@ pub(crate) fn write(event: &Event, out: &mut Vec<u8>) {
     }
 }
 
-/// The same of a call.
+/// Appends a call.
 pub(crate) fn write_call(call: &Call, out: &mut Vec<u8>) {
     out.push(call.outcome.rank());
     out.extend(call.environment.as_u128().to_be_bytes());
@@ -48,11 +48,11 @@ pub(crate) fn write_call(call: &Call, out: &mut Vec<u8>) {
 
 fn write_tail(contact: E164, moment: Timestamp, out: &mut Vec<u8>) {
     out.extend(&contact.code().to_be_bytes()[1..]);
-    // What is later than these six bytes can say is later than a register can.
+    // Six bytes hold every time up to the latest that a register can hold.
     out.extend(&moment.clamped().millis().to_be_bytes()[2..]);
 }
 
-/// Takes the first event off the bytes; `None` where they begin with none.
+/// Reads the first event and advances `bytes` past it. Returns `None` if they do not start with a valid event.
 pub(crate) fn read(bytes: &mut &[u8]) -> Option<Event> {
     let [kind] = take(bytes)?;
     let environment = EnvironmentId::from_u128(u128::from_be_bytes(take(bytes)?));
@@ -81,7 +81,7 @@ fn read_number(bytes: &mut &[u8]) -> Option<E164> {
     E164::from_code(u64::from_be_bytes(code))
 }
 
-/// Takes so many bytes off; `None` where there are fewer.
+/// Returns the first `N` bytes and advances `bytes` past them. Returns `None` if there are fewer.
 pub(crate) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_what_is_cut_short_is_not() {
+    fn written_events_read_back_and_truncated_or_invalid_bytes_do_not() {
         let mut bytes = Vec::new();
         for event in &events() {
             write(event, &mut bytes);

@@ -1,25 +1,27 @@
-//! From a header, a URI or a plain string to the part that may be a number.
+//! Splits a header, a URI or a plain text into its parts, one of which may hold a phone number.
 
 use super::scan::{self, Scan};
 use super::{DialPlan, E164, NumberError};
 
-/// What a text says about one party, before any digit is looked at. All parts as they were written.
+/// The parts of a text that names a party. All parts are as they were written.
 pub(super) struct Address<'a> {
     /// The display name without its quotes.
     pub(super) display: &'a str,
-    /// Who, without parameters and password; `None` if the text does not say.
+    /// The user part without parameters and password. `None` if the text has none.
     pub(super) user: Option<&'a str>,
     /// The parameters of the user part or `tel:` URI, between semicolons.
     params: &'a str,
     /// The host without port, parameters and headers.
     pub(super) host: &'a str,
-    /// Whether `%41` in the user part means `A`.
+    /// Whether percent escapes in the user part are decoded (`%41` means `A`).
     pub(super) escaped: bool,
 }
 
 impl<'a> Address<'a> {
-    /// Takes `text` apart: name-addr or addr-spec (RFC 3261, section 25.1). `NotANumber` for quotes or brackets that do
-    /// not close: the rest may have held the rest of the number.
+    /// Splits `text`, which is a name-addr or addr-spec (RFC 3261, section 25.1).
+    ///
+    /// # Errors
+    /// `NotANumber` if a quote or bracket is not closed, because a part of the number may be missing.
     pub(super) fn of(text: &'a str) -> Result<Address<'a>, NumberError> {
         let text = scan::trim(text);
         let (display, rest) = if let Some(quoted) = text.strip_prefix('"') {
@@ -47,18 +49,18 @@ impl<'a> Address<'a> {
         }
         let sip = strip_scheme(uri, "sip:").or_else(|| strip_scheme(uri, "sips:"));
         if let Some((user, host)) = sip.unwrap_or(uri).split_once('@') {
-            // A password may hold semicolons, user parameters no colon.
+            // A password may contain semicolons. User parameters cannot contain colons.
             let (user, params) = cut(cut(user, &[':']).0, &[';']);
             let host = cut(host, &[':', ';', '?']).0;
             return Address { display: "", user: Some(user), params, host, escaped: true };
         }
         if let Some(rest) = sip {
             let host = cut(rest, &[':', ';', '?']).0;
-            // No host begins with a plus, but many consist of digits and dots.
+            // No host name begins with a plus, but many consist of digits and dots.
             let user = scan::unescape(scan::trim(host), true).next().filter(|&c| c == '+').map(|_| host);
             return Address { display: "", user, params: "", host, escaped: true };
         }
-        // Parameters begin with a letter; two numbers with a semicolon between them are not one.
+        // Parameters begin with a letter. Two numbers separated by a semicolon are not one number.
         let (user, params) = match cut(uri, &[';']) {
             (user, params) if scan::trim(params).starts_with(|c: char| c.is_ascii_alphabetic()) => (user, params),
             _ => (uri, ""),
@@ -66,7 +68,7 @@ impl<'a> Address<'a> {
         Address { display: "", user: Some(user), params, host: "", escaped: false }
     }
 
-    /// The number in the user part.
+    /// Returns the number in the user part.
     pub(super) fn number(&self, plan: &DialPlan) -> Result<E164, NumberError> {
         let user = self.user.ok_or(NumberError::NotANumber)?;
         let found = Scan::of(scan::trim(user), self.escaped)?;
@@ -76,7 +78,7 @@ impl<'a> Address<'a> {
         }
     }
 
-    /// The digits of `;phone-context=+…`. A context that is a domain name says nothing that a plan could use.
+    /// Returns the digits of `;phone-context=+…`. A dial plan cannot use a context that is a domain name.
     fn phone_context(&self) -> Option<Scan> {
         let value = self.params.split(';').find_map(|param| {
             let (name, value) = param.split_once('=')?;
@@ -86,7 +88,8 @@ impl<'a> Address<'a> {
     }
 }
 
-/// Where the quoted string that `text` continues ends (RFC 3261, section 25.1: a backslash hides the next character).
+/// Returns the position of the quote that ends a quoted string. A backslash escapes the next character (RFC 3261,
+/// section 25.1).
 fn closing_quote(text: &str) -> Option<usize> {
     let mut hidden = false;
     text.bytes().position(|byte| {
@@ -101,7 +104,7 @@ fn strip_scheme<'a>(uri: &'a str, scheme: &str) -> Option<&'a str> {
     head.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-/// `text` before and behind the first of `marks`.
+/// Returns the parts of `text` before and after the first of `marks`.
 fn cut<'a>(text: &'a str, marks: &[char]) -> (&'a str, &'a str) {
     text.split_once(marks).unwrap_or((text, ""))
 }

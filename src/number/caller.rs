@@ -1,34 +1,39 @@
-//! Who an inbound call says it comes from.
+//! The calling party of an inbound call.
 
 use super::address::Address;
 use super::scan::{self, Scan};
 use super::{DialPlan, E164, NumberError};
 
-/// The calling party of an inbound call. A missing number is a value, not an error: the call has to go somewhere.
+/// The calling party of an inbound call. A missing number is a value, not an error, because the call must still be
+/// routed.
 ///
-/// `Debug` masks as [`E164`] does.
+/// `Debug` masks the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// A number that a history can know.
+    /// A number that the history can hold.
     Number(E164),
-    /// The caller, or the network for it, keeps the number back, or there is none.
+    /// The caller or the network withholds the number, or there is none.
     Withheld,
-    /// Somebody, but nobody whom a number could name: `alice@example.com`, 16 digits, a header cut short.
+    /// A caller without a usable number: `alice@example.com`, 16 digits, a truncated header.
     Unusable,
 }
 
 impl Caller {
-    /// Reads a caller id, a From or P-Asserted-Identity header, or a URI, in every shape of [`E164::parse`].
+    /// Reads a caller id, a From or P-Asserted-Identity header, or a URI, in any form that [`E164::parse`] accepts.
     ///
-    /// Withheld are:
-    /// * blank texts, empty brackets and quotes, an empty user part, separators alone;
+    /// The result is `Withheld` for:
+    /// * blank texts, empty brackets and quotes, an empty user part, and separators alone;
     /// * `anonymous`, `restricted`, `unavailable`, `unknown`, `private`, `withheld` and `blocked`, in any case, as
     ///   the whole text, the user part, or the display name of an address without a number;
-    /// * every address at the host `anonymous.invalid` ([RFC 3323], section 4.1.1.3; [RFC 3325]).
+    /// * each address at the host `anonymous.invalid` ([RFC 3323], section 4.1.1.3; [RFC 3325]).
     ///
-    /// A number behind the display name `Anonymous` counts as the number: the address says who, not the name.
+    /// A number with the display name `Anonymous` counts as the number, because the address has precedence over the
+    /// name.
     ///
-    /// Cost: no allocation; as [`E164::parse`].
+    /// # Cost
+    /// No allocation; the scans of [`E164::parse`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use dialback::{Caller, DialPlan, E164};
@@ -66,7 +71,7 @@ impl Caller {
         }
     }
 
-    /// The number, if there is one.
+    /// Returns the number, if there is one.
     pub fn number(self) -> Option<E164> {
         match self {
             Caller::Number(number) => Some(number),
@@ -75,7 +80,7 @@ impl Caller {
     }
 }
 
-/// What user agents, switches and carriers put where a number would be.
+/// Words that user agents, switches and carriers send in place of a number.
 const WITHHELD: [&str; 7] = ["anonymous", "restricted", "unavailable", "unknown", "private", "withheld", "blocked"];
 
 fn is_withheld_word(text: &str, escaped: bool) -> bool {

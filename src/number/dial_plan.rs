@@ -1,33 +1,39 @@
-//! From digits as they were dialled or sent to the number they mean.
+//! Dial plans: how digits without a `+` are read as a phone number.
 
 use std::fmt;
 
 use super::scan::Scan;
 use super::{E164, NumberError};
 
-/// How digits without a `+` are read: a country code and the prefixes dialled before national and international
-/// numbers.
+/// A country code and the prefixes dialed before national and international numbers. It determines how digits without
+/// a `+` are read.
 ///
-/// With a plan, digits without `+` are read by the first line that applies:
+/// The first line that applies reads the digits:
 ///
-/// 1. up to 6 digits (4 where the country code has three digits, whose countries have national numbers of 5 and 6):
-///    a short code, `112`, `911` or a message sender, and held as it is. `+49112` would be somebody else, or nobody;
-/// 2. the plan's international prefix, then `00`, then `011` if the plan has a national prefix and the digits do not
-///    begin with it: what follows is the international number. (`011` is Turin in Italy and no prefix in Germany);
-/// 3. the national prefix: country code, then what follows;
-/// 4. the country code: an international number that lost its `+`, as trunks send them, if enough digits follow it.
-///    Enough are 10 in the one-digit zones 1 and 7, whose national numbers all have 10. Where there is no national
-///    prefix, national numbers begin with the country code's digits too, and enough are 9 in Italy (`39`), 6
-///    behind three-digit codes, 8 elsewhere;
-/// 5. a leading zero in a plan that has a national prefix: nothing the plan knows, held as it is;
-/// 6. in the zones 1 and 7, more than 10 digits: an international number without its `+`, as in line 4;
-/// 7. anything else: country code, then the digits. Without a national prefix leading zeros belong to the number, as in
-///    Italy.
+/// 1. Up to 6 digits (up to 4 if the country code has three digits, because those countries have national numbers of
+///    5 and 6 digits): a short code such as `112` or `911`, or a message sender. It is held as it is, because
+///    `+49112` would be another number.
+/// 2. The plan's international prefix, then `00`, then `011`: the digits after it are an international number. `011`
+///    counts only if the plan has a national prefix and the digits do not begin with it. (`011` is Turin in Italy,
+///    and not a prefix in Germany.)
+/// 3. The national prefix: the number is the country code followed by the remaining digits.
+/// 4. The country code, if enough digits follow: an international number without its `+`, as trunks send them. In the
+///    one-digit zones 1 and 7, 10 digits are enough, because all national numbers there have 10 digits. If the plan
+///    has a national prefix, one digit is enough in the other zones. Without a national prefix, national numbers may
+///    begin with the country code's digits too. Then 9 digits are enough in Italy (`39`), 6 after three-digit codes,
+///    and 8 elsewhere.
+/// 5. A leading zero, if the plan has a national prefix: an unknown form, which is held as it is.
+/// 6. More than 10 digits in the zones 1 and 7: an international number without its `+`, as in line 4.
+/// 7. All other digits: the number is the country code followed by the digits. Without a national prefix, a leading
+///    zero belongs to the number, as in Italy.
 ///
-/// Behind the prefix of line 2 or 3 a further zero is an error, as it is behind `+`. A plan has no carrier selection
-/// codes.
+/// A zero directly after the prefix of line 2 or 3 is an error, as it is after `+`. Carrier selection codes are not
+/// supported.
 ///
-/// It is 18 bytes, copied freely; nothing here allocates.
+/// # Cost
+/// The plan takes 18 bytes and is copied freely. It never allocates.
+///
+/// # Examples
 ///
 /// ```
 /// # use dialback::{DialPlan, E164};
@@ -49,9 +55,10 @@ pub struct DialPlan {
 }
 
 impl DialPlan {
-    /// No national forms known; also the default. `+`, `00` and `011` are international, and so are digits without a
-    /// leading zero. Strings with another leading zero, and those of up to 6 digits, are held as they are.
+    /// A plan without a country, which is the default. `+`, `00` and `011` introduce international numbers, and so do
+    /// digits without a leading zero. Digits with another leading zero, and up to 6 digits, are held as they are.
     ///
+    /// # Examples
     /// ```
     /// # use dialback::{DialPlan, E164};
     /// let parse = |text| E164::parse(text, &DialPlan::NONE).unwrap().to_plus_form().to_string();
@@ -62,12 +69,13 @@ impl DialPlan {
     pub const NONE: DialPlan =
         DialPlan { country_code: Prefix::NONE, national_prefix: Prefix::NONE, international_prefix: Prefix::NONE };
 
-    /// The plan of a country: `("1", "1", "011")`, `("49", "0", "00")`, `("39", "", "00")`. Prefixes may be empty.
+    /// Creates the plan of a country: `("1", "1", "011")`, `("49", "0", "00")`, `("39", "", "00")`. Prefixes may be
+    /// empty.
     ///
     /// # Errors
     ///
-    /// [`NumberError::BadDialPlan`] unless the country code has 1 to 3 digits and begins with 1 to 9, the prefixes have
-    /// up to 5 digits, and the prefixes differ or are both empty.
+    /// [`NumberError::BadDialPlan`] unless all of these hold: the country code has 1 to 3 digits and begins with 1 to
+    /// 9; each prefix has at most 5 digits; the prefixes differ or are both empty.
     pub fn new(country_code: &str, national_prefix: &str, international_prefix: &str) -> Result<DialPlan, NumberError> {
         let plan = DialPlan {
             country_code: Prefix::new(country_code)?,
@@ -79,22 +87,22 @@ impl DialPlan {
         if country_fits && prefixes_differ { Ok(plan) } else { Err(NumberError::BadDialPlan) }
     }
 
-    /// The country code; empty in [`DialPlan::NONE`].
+    /// Returns the country code, which is empty in [`DialPlan::NONE`].
     pub fn country_code(&self) -> &str {
         self.country_code.as_str()
     }
 
-    /// What is dialled before a national number; may be empty.
+    /// Returns the prefix dialed before a national number. It may be empty.
     pub fn national_prefix(&self) -> &str {
         self.national_prefix.as_str()
     }
 
-    /// What is dialled before an international number; may be empty.
+    /// Returns the prefix dialed before an international number. It may be empty.
     pub fn international_prefix(&self) -> &str {
         self.international_prefix.as_str()
     }
 
-    /// The number that the digits mean; the order of the lines is that of the type's documentation.
+    /// Returns the number that the digits stand for. The order of the checks is that of the type's documentation.
     pub(super) fn number(&self, found: &Scan) -> Result<E164, NumberError> {
         let digits = found.digits()?;
         if found.plus {
@@ -132,7 +140,8 @@ impl DialPlan {
         E164::joined(country, digits)
     }
 
-    /// As [`number`](DialPlan::number), for a local number that came with the first digits of its global form.
+    /// Returns the number that local digits stand for in a `phone-context`, which holds the first digits of the
+    /// global number.
     pub(super) fn number_in_context(&self, found: &Scan, context: &Scan) -> Result<E164, NumberError> {
         let context = context.digits()?;
         let digits = found.digits()?;
@@ -151,13 +160,13 @@ impl DialPlan {
         match digits {
             [b'0', b'0', ..] => Err(NumberError::NotANumber),
             [b'0', rest @ ..] if !keeps_zero(context) => E164::joined(context, rest),
-            // The national prefix of the one zone where it is not a zero and no number begins with it.
+            // In zone 1 the national prefix is 1, and no national number begins with 1.
             [b'1', rest @ ..] if context == b"1" => E164::joined(context, rest),
             _ => E164::joined(context, digits),
         }
     }
 
-    /// How many digits in front of `digits` say that an international number follows.
+    /// Returns the length of the international prefix at the start of `digits`, if there is one.
     fn international_prefix_in(&self, digits: &[u8]) -> Option<usize> {
         let own = self.international_prefix.digits();
         let national = self.national_prefix.digits();
@@ -167,7 +176,7 @@ impl DialPlan {
             return (!national_is_nearer).then_some(own.len());
         }
         match digits {
-            // No national number has two zeros in front, whatever the plan says about the first.
+            // No national number begins with two zeros, whatever the plan's national prefix is.
             [b'0', b'0', b'1'..=b'9', ..] if !national.starts_with(b"00") => Some(2),
             [b'0', b'1', b'1', b'1'..=b'9', ..] => {
                 let zeros_are_free = self.country_code.digits().is_empty() || !national.is_empty();
@@ -188,7 +197,7 @@ impl DialPlan {
     }
 }
 
-/// The number whose international form stands behind the first `skip` digits of `found`.
+/// Returns the number whose international form starts after the first `skip` digits of `found`.
 pub(super) fn international(found: &Scan, skip: usize) -> Result<E164, NumberError> {
     let digits = found.digits()?.get(skip..).unwrap_or_default();
     if !matches!(digits, [b'1'..=b'9', ..]) {
@@ -203,7 +212,7 @@ pub(super) fn international(found: &Scan, skip: usize) -> Result<E164, NumberErr
     }
 }
 
-/// How many of the first digits of an international number are its country code (ITU-T E.164, list of assigned codes).
+/// Returns the length of the country code of an international number (ITU-T E.164, list of assigned codes).
 fn country_code_len(digits: &[u8]) -> usize {
     match digits {
         [b'1' | b'7', ..] => 1,
@@ -218,19 +227,20 @@ fn country_code_len(digits: &[u8]) -> usize {
     }
 }
 
-/// Countries whose numbers begin with a zero that is dialled from abroad too: Italy, Côte d'Ivoire, Congo, San Marino.
+/// Returns whether the country's numbers keep their leading zero when dialed from abroad: Italy, Côte d'Ivoire,
+/// Congo, San Marino.
 fn keeps_zero(country_code: &[u8]) -> bool {
     matches!(country_code, b"39" | b"225" | b"242" | b"378")
 }
 
-/// In the zones 1 and 7 all national numbers are of one length.
+/// The number of digits of all national numbers in the zones 1 and 7.
 const NATIONAL_DIGITS_OF_ONE_DIGIT_ZONES: usize = 10;
 
 fn longest_short_code(country_code: &[u8]) -> usize {
     if country_code.len() == 3 { 4 } else { 6 }
 }
 
-/// Up to 5 digits, in place.
+/// Up to 5 digits, stored inline.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Prefix {
     bytes: [u8; 5],
@@ -276,11 +286,11 @@ impl serde::Serialize for Prefix {
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for Prefix {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Prefix, D::Error> {
-        super::plain::text(deserializer, "a prefix", Prefix::new)
+        super::serde_text::text(deserializer, "a prefix", Prefix::new)
     }
 }
 
-/// A [`DialPlan`] as it is stored, before it is known to be one.
+/// The stored form of a [`DialPlan`] before validation.
 #[cfg(feature = "serde")]
 #[derive(serde::Deserialize)]
 struct Unchecked {

@@ -1,24 +1,26 @@
-//! One pass from characters to digits. Knows separators and percent escapes, no plan.
+//! Reads digits from a text in one pass. It knows separators and percent escapes, but no dial plan.
 
 use super::NumberError;
 
 /// The digits of a text, and how they were written.
 pub(super) struct Scan {
     digits: [u8; Scan::ROOM],
-    /// How many digits the text has; more than [`Scan::ROOM`] means that the rest is not held.
+    /// The number of digits in the text. If it exceeds [`Scan::ROOM`], the digits beyond are not stored.
     len: usize,
-    /// A `+` stood before the first digit.
+    /// Whether a `+` precedes the first digit.
     pub(super) plus: bool,
-    /// Where among the digits the first `(0)` stands.
+    /// The index of the digit that stands in the first `(0)`.
     pub(super) bracketed_zero: Option<usize>,
 }
 
 impl Scan {
-    /// 15 digits, a prefix of 5, and a bracketed zero, rounded up.
+    /// Room for 15 digits, a prefix of 5 and a bracketed zero, rounded up.
     const ROOM: usize = 24;
 
-    /// Reads all of `text`. `NotANumber` for anything but digits, separators and one `+` in front; `Empty` if there are
-    /// only separators. Percent escapes are undone if `escaped`.
+    /// Reads all of `text`, and decodes percent escapes if `escaped`.
+    ///
+    /// # Errors
+    /// `NotANumber` for anything but digits, separators and one leading `+`; `Empty` if there are only separators.
     pub(super) fn of(text: &str, escaped: bool) -> Result<Scan, NumberError> {
         let mut found = Scan { digits: [0; Scan::ROOM], len: 0, plus: false, bracketed_zero: None };
         let mut opened_at = None;
@@ -48,14 +50,17 @@ impl Scan {
         }
     }
 
-    /// The digits as ASCII; `TooLong` for more than any prefix could explain.
+    /// Returns the digits as ASCII.
+    ///
+    /// # Errors
+    /// `TooLong` if there are more digits than a number with any prefix can have.
     pub(super) fn digits(&self) -> Result<&[u8], NumberError> {
         self.digits.get(..self.len).ok_or(NumberError::TooLong)
     }
 }
 
-/// The characters of `text`; percent escapes of ASCII are undone if `escaped`. Other escapes give U+FFFD, which is no
-/// part of a number or a word: nothing outside ASCII needs escaping twice.
+/// Returns the characters of `text`. If `escaped`, percent escapes of ASCII characters are decoded. Other escapes
+/// become U+FFFD, which is not part of any number or word.
 pub(super) fn unescape(text: &str, escaped: bool) -> impl Iterator<Item = char> {
     let mut rest = text.chars();
     std::iter::from_fn(move || {
@@ -69,12 +74,13 @@ pub(super) fn unescape(text: &str, escaped: bool) -> impl Iterator<Item = char> 
     })
 }
 
-/// `text` without white space and invisible marks at both ends.
+/// Returns `text` without white space and invisible marks at both ends.
 pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// What people and programs write between digits (RFC 3966, section 5.1.1, and what word processors make of it).
+/// Returns whether people or programs write this character between digits (RFC 3966, section 5.1.1, and the
+/// substitutes of word processors).
 fn is_separator(c: char) -> bool {
     matches!(
         c,
@@ -83,7 +89,7 @@ fn is_separator(c: char) -> bool {
     ) || is_invisible(c)
 }
 
-/// Zero-width and direction marks: address books and web pages put them around numbers, and nobody sees them.
+/// Returns whether this is a zero-width or direction mark. Address books and web pages put them around numbers.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,

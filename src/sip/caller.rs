@@ -1,4 +1,5 @@
-//! Who calls: P-Asserted-Identity, else Remote-Party-ID, else From (RFC 3325). Only trusted peers get as far as this.
+//! Finds the caller of an INVITE: P-Asserted-Identity, else Remote-Party-ID, else From (RFC 3325). Only messages of
+//! trusted peers are read here.
 
 use super::message::Request;
 use super::party::{Party, split};
@@ -9,10 +10,13 @@ static ASSERTED: Name = Name::custom("P-Asserted-Identity", &["p-asserted-identi
 static REMOTE_PARTY: Name = Name::custom("Remote-Party-ID", &["remote-party-id"]);
 static PRIVACY: Name = Name::custom("Privacy", &["privacy"]);
 
-/// The caller of an INVITE, whose national numbers are read by this plan.
+/// Returns the caller of an INVITE. National numbers are read with `plan`.
 ///
-/// Withheld is whoever asks for it: `Privacy` with `id`, `user` or `header` (RFC 3323, section 4.2), `privacy=full` or `uri` of the
-/// Remote-Party-ID, a From at `anonymous.invalid` or of `anonymous`, whatever the network asserts beside it.
+/// The caller is withheld in these cases, even if the network asserts an identity:
+/// * `Privacy` contains `id`, `user` or `header` (RFC 3323, section 4.2).
+/// * From is at `anonymous.invalid`, or contains `anonymous` and no number.
+///
+/// Without an asserted identity, `privacy=full` or `privacy=uri` of the Remote-Party-ID withholds the caller too.
 pub(super) fn caller(request: &Request<'_>, plan: &DialPlan) -> Caller {
     if is_private(request) {
         return Caller::Withheld;
@@ -33,7 +37,7 @@ pub(super) fn caller(request: &Request<'_>, plan: &DialPlan) -> Caller {
     best(callers.into_iter(), plan).unwrap_or(said)
 }
 
-/// The first number among the addresses; without a number what the first says. `None` where there is none.
+/// Returns the first address with a number, else the result for the first address. `None` if there are no addresses.
 fn best<'a>(parties: impl Iterator<Item = &'a str>, plan: &DialPlan) -> Option<Caller> {
     let mut parties =
         parties.filter(|party| !party.trim().is_empty()).map(|party| Caller::parse(party, plan)).peekable();
@@ -46,7 +50,8 @@ fn is_private(request: &Request<'_>) -> bool {
     words.map(str::trim).any(|word| ["id", "user", "header"].iter().any(|wish| wish.eq_ignore_ascii_case(word)))
 }
 
-/// Whether the address hides its number: `full` and `uri` do, `name` and `off` do not (draft-ietf-sip-privacy-04).
+/// Returns whether the address hides its number: `full` and `uri` do, `name` and `off` do not
+/// (draft-ietf-sip-privacy-04).
 fn is_hidden(party: &str) -> bool {
     let wish = Party::of(party).and_then(|party| party.param("privacy"));
     wish.is_some_and(|wish| {

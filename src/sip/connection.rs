@@ -1,7 +1,7 @@
-//! Connections: taken, bounded in number and in time, and answered message by message.
+//! Accepts SIP connections, bounded in number and time, and answers their messages one by one.
 
 use super::stream::Frame;
-use super::{Door, Limits};
+use super::{Door, SipLimits};
 use crate::metrics::SipEvent;
 use std::io;
 use std::net::SocketAddr;
@@ -13,14 +13,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
-/// How long nobody is let in where the system has no more descriptors, or no memory.
+/// How long the listener waits after a failed accept, for example when the system has no free file descriptor or no
+/// memory.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// Room for the next read: most messages come whole in one, and an idle connection keeps no more.
+/// The buffer space for the next read. Most messages arrive in one read, and an idle connection keeps no more than
+/// this.
 const READ: usize = 2048;
 
-/// Lets peers in until `stop` changes.
-pub(super) async fn take(listener: TcpListener, door: &Arc<Door>, limits: Limits, mut stop: watch::Receiver<()>) {
+/// Accepts connections until `stop` changes.
+pub(super) async fn accept(listener: TcpListener, door: &Arc<Door>, limits: SipLimits, mut stop: watch::Receiver<()>) {
     let places = Arc::new(Semaphore::new(limits.connections));
     loop {
         let next = async {
@@ -38,7 +40,7 @@ pub(super) async fn take(listener: TcpListener, door: &Arc<Door>, limits: Limits
                 tokio::spawn(connection.run(stream, place, stop.clone()));
             }
             Err(error) => {
-                warn!(%error, "cannot take a SIP connection");
+                warn!(%error, "cannot accept a SIP connection");
                 tokio::time::sleep(EXHAUSTED).await;
             }
         }
@@ -48,16 +50,16 @@ pub(super) async fn take(listener: TcpListener, door: &Arc<Door>, limits: Limits
 struct Connection {
     door: Arc<Door>,
     from: SocketAddr,
-    limits: Limits,
+    limits: SipLimits,
 }
 
-/// Why a connection ends.
+/// The reason why a connection ends.
 enum End {
-    /// The other side has closed it, or it broke.
+    /// The peer closed the connection, or the connection broke.
     Gone,
-    /// For this.
+    /// The event is counted and the connection is closed.
     Counted(SipEvent),
-    /// The message before was the last that can be made out.
+    /// The end of the next message cannot be found, so nothing after the last message can be read.
     Lost,
 }
 
@@ -90,7 +92,7 @@ impl Connection {
         }
     }
 
-    /// Reads until there is something whole. What is begun must be finished in time, however it trickles.
+    /// Reads until a complete message is buffered. A message that has begun must be complete within the time limit.
     async fn read(&self, stream: &mut TcpStream, received: &mut Vec<u8>, seen: &mut usize) -> Result<(), End> {
         received.reserve(READ);
         if received.is_empty() {
@@ -104,10 +106,10 @@ impl Connection {
             }
             Ok(())
         };
-        timeout(self.limits.patience, rest).await.unwrap_or(Err(End::Counted(SipEvent::Slow)))
+        timeout(self.limits.message_timeout, rest).await.unwrap_or(Err(End::Counted(SipEvent::Slow)))
     }
 
-    /// Answers every message that is there whole, and leaves the rest.
+    /// Answers each complete message in the buffer and leaves the rest.
     async fn answer_all(&self, stream: &mut TcpStream, received: &mut Vec<u8>, seen: &mut usize) -> Option<End> {
         let mut done = 0;
         let mut answers = Vec::new();
@@ -142,7 +144,7 @@ impl Connection {
         received.drain(..done);
         received.shrink_to(READ);
         if !answers.is_empty() {
-            match timeout(self.limits.patience, stream.write_all(&answers)).await {
+            match timeout(self.limits.message_timeout, stream.write_all(&answers)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Some(End::Gone),
                 Err(_) => return Some(End::Counted(SipEvent::Slow)),

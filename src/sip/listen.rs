@@ -1,4 +1,4 @@
-//! Bytes in, bytes out: UDP and TCP on one address.
+//! The SIP listener: UDP and TCP on one address.
 
 use super::Door;
 use super::connection;
@@ -12,39 +12,41 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tracing::debug;
 
-/// How often a free port is tried that must be free for both.
+/// How often binding is tried when the port is 0, since a free TCP port may be in use for UDP.
 const TRIES: u32 = 20;
 
-/// What connections may cost.
+/// SipLimits of the SIP listener's TCP connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct Limits {
-    /// Connections at a time on each address; others wait. 4,096 unless set.
+pub struct SipLimits {
+    /// The number of simultaneous connections on each address. Further connections wait. The default is 4,096.
     pub connections: usize,
-    /// How long a connection may be silent. Ten minutes unless set: gateways that keep one open say something every two.
+    /// How long a connection may be idle. The default is ten minutes. Gateways that keep a connection open send
+    /// something every two minutes.
     pub idle: Duration,
-    /// How long a message may take from its first byte to its last, and how long an answer may go unread. Ten seconds unless set.
-    pub patience: Duration,
+    /// The longest time from a message's first byte to its last, and the longest time that a response may stay
+    /// unread. The default is ten seconds.
+    pub message_timeout: Duration,
 }
 
-impl Default for Limits {
+impl Default for SipLimits {
     fn default() -> Self {
-        Self { connections: 4096, idle: Duration::from_secs(600), patience: Duration::from_secs(10) }
+        Self { connections: 4096, idle: Duration::from_secs(600), message_timeout: Duration::from_secs(10) }
     }
 }
 
 /// A UDP socket and a TCP listener on the same address and port.
 #[derive(Debug)]
-pub struct Ears {
+pub struct SipListener {
     udp: UdpSocket,
     tcp: TcpListener,
 }
 
-impl Ears {
-    /// Port 0 takes one that is free for both.
+impl SipListener {
+    /// Binds the UDP socket and the TCP listener. Port 0 selects a port that is free for both.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let mut tries = if address.port() == 0 { TRIES } else { 1 };
         loop {
@@ -58,17 +60,17 @@ impl Ears {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address that the listener is bound to.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
-    /// Answers until `stop` changes or its sender is gone; then connections are closed.
-    pub async fn serve(self, door: Arc<Door>, limits: Limits, stop: watch::Receiver<()>) {
-        tokio::join!(datagrams(&self.udp, &door, stop.clone()), connection::take(self.tcp, &door, limits, stop));
+    /// Answers messages until `stop` changes or its sender is dropped. Then closes all connections.
+    pub async fn serve(self, door: Arc<Door>, limits: SipLimits, stop: watch::Receiver<()>) {
+        tokio::join!(datagrams(&self.udp, &door, stop.clone()), connection::accept(self.tcp, &door, limits, stop));
     }
 }
 
@@ -82,8 +84,8 @@ async fn datagrams(socket: &UdpSocket, door: &Door, mut stop: watch::Receiver<()
         let (length, from) = match received {
             Ok(received) => received,
             Err(error) => {
-                // An answer that nobody took comes back as an error of the next read on some systems.
-                debug!(%error, "no datagram");
+                // On some systems, an undeliverable response is reported as an error of the next read.
+                debug!(%error, "cannot receive a datagram");
                 tokio::task::yield_now().await;
                 continue;
             }

@@ -1,5 +1,5 @@
-//! A request, read: its start line and its header fields. Lines, folds and names are the library's to find; what a field
-//! means is read where it is needed.
+//! Reads a SIP request: its start line and header fields. A dependency finds lines, folds and field names; the values
+//! are interpreted where they are used.
 
 use super::party::Party;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use ezk_sip_types::header::HeaderParse;
 use ezk_sip_types::header::typed::Via;
 use ezk_sip_types::msg::{Line, PullParser};
 
-/// Header fields of one message. Honest ones have a few dozen.
+/// The largest number of header fields in a message. Regular messages have a few dozen.
 const MAX_FIELDS: usize = 256;
 
 /// A SIP request as it came in.
@@ -22,32 +22,33 @@ pub(super) struct Request<'a> {
 struct Field {
     name: Name,
     value: String,
-    /// The value as it came, where that is no UTF-8: names in Latin-1 are met, and an answer tells them again as they were.
+    /// The original bytes of a value that is not UTF-8. Names in Latin-1 occur, and a response must repeat them
+    /// unchanged.
     raw: Option<Vec<u8>>,
 }
 
-/// Why a request is not one that could be carried out.
+/// The reason why a request cannot be processed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fault {
-    /// It is malformed.
+    /// The request is malformed.
     Malformed,
-    /// It is of another version of SIP.
+    /// The request is of another SIP version.
     Version,
 }
 
-/// What a packet holds.
+/// The content of a packet.
 pub(super) enum Packet<'a> {
-    /// A request, with what is wrong with it, if anything. As much was read of it as could be.
+    /// A request, with the fault if it has one. As much of a faulty request is read as possible.
     Request(Request<'a>, Result<(), Fault>),
     Response,
-    /// Nothing that an answer could be made to.
+    /// Bytes that cannot be answered.
     Unreadable,
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a packet. What is behind the message's end is left alone (RFC 3261, section 18.3).
+    /// Reads a packet. Bytes after the end of the message are ignored (RFC 3261, section 18.3).
     pub(super) fn read(packet: &'a [u8]) -> Packet<'a> {
-        // Line ends in front of a message are keep-alives, or nothing (section 7.5).
+        // Line ends before a message are keep-alives or meaningless (section 7.5).
         let blank = packet.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let packet = &packet[blank..];
         let mut lines = PullParser::new(packet, 0);
@@ -80,15 +81,16 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// The end of a message's head, and what it says of the body.
+/// The length of a message's head, and the length of the body that it announces.
 pub(super) struct Head {
     pub(super) length: usize,
-    /// As [`Request::content_length`].
+    /// The result of [`Request::content_length`].
     pub(super) body: Result<Option<usize>, Fault>,
 }
 
 impl Head {
-    /// `None` while its end has not come in. Lines before `seen` are whole and not looked for again.
+    /// Returns `None` until the end of the head has arrived. Lines before `seen` are complete and are not scanned
+    /// again.
     pub(super) fn find(bytes: &[u8], seen: &mut usize) -> Option<Head> {
         let mut lines = PullParser::new(bytes, *seen);
         let is_whole = lines.check_complete().is_ok();
@@ -104,14 +106,15 @@ impl Head {
     }
 }
 
-/// Method, URI and what is wrong with the line. One space stands between its three words, and none elsewhere.
+/// Splits a start line into method and URI, and checks it. Exactly one space separates its three words.
 fn start_line(line: &str) -> (&str, &str, Result<(), Fault>) {
     let mut words = line.split(' ');
     let method = words.next().unwrap_or_default();
     let uri = words.next().unwrap_or_default();
     let version = words.next().unwrap_or_default();
     let is_three = words.next().is_none() && is_token(method);
-    // A URI goes into answers. It has no header fields here (section 19.1.1); in front of the host a question mark is the user's.
+    // The URI is copied into responses. It must not have header fields (section 19.1.1), but a question mark in the
+    // user part is allowed.
     let is_plain = uri.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"'));
     let is_sound =
         is_three && is_plain && !uri.is_empty() && !uri.rsplit('@').next().is_some_and(|host| host.contains('?'));
@@ -125,9 +128,9 @@ fn start_line(line: &str) -> (&str, &str, Result<(), Fault>) {
 }
 
 impl Field {
-    /// `None` for a line that is no field.
+    /// Reads a header field. Returns `None` if the line is not one.
     fn read(line: &[u8]) -> Option<Field> {
-        // A fold is as good as a space (section 7.3.1), and none may get into an answer.
+        // A folded line counts as a space (section 7.3.1). A line break must never get into a response.
         let line: Vec<u8> = line.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect();
         let source = Bytes::from(String::from_utf8_lossy(&line).into_owned());
         let (_, Line { name, value }) = Line::parse(&source, str::from_utf8(&source).ok()?).ok()?;
@@ -150,22 +153,22 @@ pub(super) fn is_token(text: &str) -> bool {
 }
 
 impl Request<'_> {
-    /// The values of all fields of this name, in their order.
+    /// Returns the values of all fields with this name, in order.
     pub(super) fn all(&self, name: &Name) -> impl Iterator<Item = &str> {
         self.fields.iter().filter(move |field| field.name == *name).map(|field| field.value.as_str())
     }
 
-    /// The same, byte for byte but for folds.
+    /// Returns the original bytes of all fields with this name, with folds replaced by spaces.
     pub(super) fn bytes(&self, name: &Name) -> impl Iterator<Item = &[u8]> {
         self.fields.iter().filter(move |field| field.name == *name).map(Field::bytes)
     }
 
-    /// The value of the first field of this name.
+    /// Returns the value of the first field with this name.
     pub(super) fn first(&self, name: &Name) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// The topmost hop, and how much of its field's value it takes. `None` without one, or where it is malformed.
+    /// Returns the topmost Via and its length within the field's value. `None` if there is none or it is malformed.
     pub(super) fn top_via(&self) -> Option<(Via, usize)> {
         let source = Bytes::copy_from_slice(self.first(&Name::VIA)?.as_bytes());
         let text = str::from_utf8(&source).ok()?;
@@ -174,14 +177,14 @@ impl Request<'_> {
         (ends.is_empty() || ends.starts_with(',')).then(|| (via, text.len() - rest.len()))
     }
 
-    /// The number of the `CSeq`.
+    /// Returns the number and the method of the `CSeq`.
     pub(super) fn sequence(&self) -> Option<(u32, &str)> {
         let (number, method) = self.first(&Name::CSEQ)?.split_once([' ', '\t'])?;
         let number = digits(number)?.parse().ok().filter(|number| *number <= i32::MAX.cast_unsigned())?;
         Some((number, method.trim()))
     }
 
-    /// What makes a message whole (sections 8.1.1, 18.3 and 20).
+    /// Checks the fields that every request must have (sections 8.1.1, 18.3 and 20).
     fn check(&self, body: usize) -> Result<(), Fault> {
         let once = [Name::FROM, Name::TO, Name::CALL_ID, Name::CSEQ];
         let is_once = once.iter().all(|name| self.all(name).count() == 1);
@@ -196,7 +199,10 @@ impl Request<'_> {
         if sound { Ok(()) } else { Err(Fault::Malformed) }
     }
 
-    /// The length of the body; `None` where it is not said. An error where it is said twice, or is no length.
+    /// Returns the announced length of the body, or `None` if there is no `Content-Length`.
+    ///
+    /// # Errors
+    /// `Malformed` if the field occurs twice or is not a length.
     pub(super) fn content_length(&self) -> Result<Option<usize>, Fault> {
         let mut lengths = self.all(&Name::CONTENT_LENGTH);
         let Some(length) = lengths.next() else { return Ok(None) };
@@ -204,7 +210,7 @@ impl Request<'_> {
         if lengths.next().is_some() { Err(Fault::Malformed) } else { Ok(Some(length)) }
     }
 
-    /// Whether every hop can be read: the answer goes along all of them.
+    /// Returns whether every Via can be read. The response travels along all of them.
     fn hops_are_sound(&self) -> bool {
         self.all(&Name::VIA).all(|value| {
             let source = Bytes::copy_from_slice(value.as_bytes());
@@ -225,14 +231,14 @@ impl Request<'_> {
         })
     }
 
-    /// Whether the address that is asked for is of a kind that has numbers.
+    /// Returns whether the request URI has a scheme that can carry a phone number.
     pub(super) fn is_dialable(&self) -> bool {
         let scheme = self.uri.split_once(':').map_or("", |(scheme, _)| scheme);
         ["sip", "sips", "tel"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
     }
 }
 
-/// Semicolons with nothing between them, which the library reads as a parameter without a name.
+/// Returns whether the Via has an empty parameter, which the parser would accept as a parameter without a name.
 fn has_blank_param(via: &str) -> bool {
     via.split(';').skip(1).any(|param| param.trim().is_empty())
 }

@@ -1,27 +1,30 @@
-//! The SIP door: a redirect server. A gateway sends its INVITE here, gets `302 Moved Temporarily` with the address of the agent
-//! that takes the call, and follows it.
+//! The SIP door: a redirect server. A gateway sends its INVITE here and receives `302 Moved Temporarily` with the
+//! address of the agent. The gateway then calls that address.
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `INVITE` | 302 with `Contact`, or 404 (480 where that is wished) where the call goes to nobody; 481 inside a dialog |
+//! | `INVITE` | 302 with `Contact`; 404 (or 480, see [`Unrouted`]) if there is no agent to route to; 480 if the agent has no address; 481 inside a dialog |
 //! | `OPTIONS` | 200 |
-//! | `CANCEL` | 200 for an INVITE that was answered, else 481 |
+//! | `CANCEL` | 200 if its INVITE was answered recently, else 481 |
 //! | `ACK` | none |
-//! | any other | 405 |
-//! | malformed, of another version, of another scheme, with an extension that is required | 400, 505, 416, 420 |
+//! | any other method | 405 |
+//! | malformed message | 400 |
+//! | another SIP version | 505 |
+//! | another URI scheme than `sip`, `sips` or `tel` | 416 |
+//! | a required extension that is not supported | 420 |
 //!
-//! While the stored history is loading, 503 to INVITE and OPTIONS, so that gateways pass the door by.
+//! While the stored history is loading, INVITE and OPTIONS get 503, so that gateways use another server.
 //!
-//! The server is *stateless* (RFC 3261, section 8.2.7): it keeps nothing of a request, and sends each answer once. A request that comes
-//! again gets the same answer, since all in it comes from the request by a keyed hash. [`Door::answer`] is all of that, and takes bytes:
-//! [`Ears`] bring them.
+//! The server is *stateless* (RFC 3261, section 8.2.7): it keeps no transaction and sends each response once. A
+//! retransmitted request gets the same response, because everything variable in a response is a keyed hash of the
+//! request. [`Door::answer`] implements this on bytes; [`SipListener`] does the network I/O.
 //!
-//! Only [`Peers`] that are trusted are listened to; nothing from anybody else is read or answered. What a peer says of the
-//! caller is believed (RFC 3325).
+//! Messages are accepted from trusted [`Peers`] only. Others are neither read nor answered. A trusted peer's
+//! information about the caller is believed (RFC 3325).
 //!
-//! # Costs
-//! An answer takes tens of microseconds at the most and some kilobytes, all of which are given back; the decisions of the last half minute are held
-//! in 8 MiB at the most. A connection takes about as many bytes as its longest message.
+//! # Cost
+//! A response takes at most tens of microseconds and a few kilobytes, which are freed afterwards. The decisions of
+//! the last 32 seconds take at most 8 MiB. A connection takes about as many bytes as its longest message.
 
 mod caller;
 mod connection;
@@ -35,9 +38,9 @@ mod stream;
 mod trail;
 
 pub use crate::peers::Peers;
-pub use listen::{Ears, Limits};
+pub use listen::{SipLimits, SipListener};
 pub use reply::Outgoing;
-pub use settings::{Clock, Settings, Unrouted};
+pub use settings::{Settings, Unrouted};
 
 use crate::address::Destination;
 use crate::decision_id::{DecisionIds, Sealed};
@@ -46,7 +49,7 @@ use crate::metrics::{SipCounts, SipEvent};
 use crate::number::{DialPlan, E164};
 use crate::plan::{NumberView, Plan};
 use crate::service::Service;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 use ezk_sip_types::Name;
 use message::{Fault, Packet, Request};
 use party::Party;
@@ -58,7 +61,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// A redirect server over a service. Share it in an [`Arc`].
+/// A SIP redirect server on top of a service. Share it in an [`Arc`].
 pub struct Door {
     service: Arc<Service>,
     clock: Clock,
@@ -69,37 +72,37 @@ pub struct Door {
     key: RandomState,
 }
 
-/// What an extension asks of us that we need not do anything about: nothing but a final answer is ever sent (RFC 3262, RFC 4028,
-/// RFC 7044).
+/// Extensions that a request may require. They need no action here, because the server sends final responses only
+/// (RFC 3262, RFC 4028, RFC 7044).
 const UNDERSTOOD: [&str; 3] = ["100rel", "histinfo", "timer"];
 
 const ALLOWED: &str = "INVITE, ACK, CANCEL, OPTIONS";
 
 impl Door {
-    /// A door that nobody has come to.
+    /// Creates a door that answers from `service`.
     ///
     /// # Panics
-    /// Where the operating system has no randomness to give.
+    /// If the operating system provides no random bytes.
     pub fn new(service: Arc<Service>, clock: Clock, settings: Settings) -> Self {
         let decisions = DecisionIds::new(service.secret());
         let (counts, recent, key) = (Arc::default(), Recent::new(), RandomState::new());
         Self { service, clock, settings, decisions, counts, recent, key }
     }
 
-    /// What has come in so far.
+    /// Returns the counters of received messages and sent responses.
     pub fn counts(&self) -> &Arc<SipCounts> {
         &self.counts
     }
 
-    /// Whether this address is listened to.
+    /// Returns whether messages from this address are accepted.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.settings.trust.iter().any(|peers| peers.include(address))
     }
 
-    /// What a message from a trusted address is answered with: one packet, from its first byte to the end of the message or beyond.
-    /// Never fails and never panics.
+    /// Returns the response to one packet from a trusted address, or `None` if it gets no response. The packet starts
+    /// at the first byte of a message; bytes after the message are ignored. Never panics.
     pub fn answer(&self, packet: &[u8], from: SocketAddr) -> Option<Outgoing> {
-        // The parser is others', and one message must not end the door.
+        // The parser is a dependency. A panic in it must not stop the server.
         let answered = catch_unwind(AssertUnwindSafe(|| self.answer_packet(packet, from)));
         answered.unwrap_or_else(|_| {
             self.counts.count(SipEvent::Panic);
@@ -119,7 +122,7 @@ impl Door {
                 return None;
             }
         };
-        // An ACK is never answered, whatever it is like (RFC 3261, section 17.1.1.3 and 17.2.1).
+        // An ACK never gets a response, even if it is malformed (RFC 3261, sections 17.1.1.3 and 17.2.1).
         if request.method == "ACK" {
             self.counts.count(SipEvent::Ack);
             return None;
@@ -138,7 +141,7 @@ impl Door {
         answer
     }
 
-    /// What names the transaction: the same for an INVITE, its retransmissions and its CANCEL.
+    /// Returns a hash that identifies the transaction. It is equal for an INVITE, its retransmissions and its CANCEL.
     fn transaction(&self, request: &Request<'_>, from: IpAddr) -> u64 {
         let via = request
             .top_via()
@@ -167,7 +170,7 @@ impl Door {
         if let Some(missing) = missing_extensions(request) {
             return Reply::new(420).with("Unsupported", missing);
         }
-        if !self.is_there() {
+        if !self.can_answer() {
             return Reply::new(503).with("Retry-After", "1");
         }
         match request.method {
@@ -176,7 +179,7 @@ impl Door {
         }
     }
 
-    /// Where the call goes.
+    /// Decides where the call goes and builds the response.
     fn redirect(&self, request: &Request<'_>, transaction: u64) -> Reply {
         let unrouted = Reply::new(self.settings.unrouted.status());
         let Ok(dialed) = E164::parse(request.uri, &DialPlan::NONE) else { return unrouted };
@@ -208,7 +211,7 @@ impl Door {
         reply.with("X-Dialback-Decision", id.to_string())
     }
 
-    /// Decides and counts, once in a transaction.
+    /// Decides and counts a call, once for each transaction.
     fn route(&self, plan: &Plan, request: &Request<'_>, dialed: E164, transaction: u64) -> (Routed, Timestamp) {
         let now = self.now();
         if let Some(decided) = self.recent.get(transaction, now) {
@@ -222,8 +225,9 @@ impl Door {
         (routed, now)
     }
 
-    /// Whether calls are answered: everything is loaded, or what is there is good enough.
-    fn is_there(&self) -> bool {
+    /// Returns whether calls can be answered: loading is complete, or the settings allow answers from the state
+    /// loaded so far.
+    fn can_answer(&self) -> bool {
         let is_loaded = self.service.loading().is_none();
         is_loaded || (self.settings.serves_while_loading && self.service.plan().generation() > 0)
     }
@@ -238,7 +242,8 @@ fn capabilities() -> Reply {
     reply.with("Accept", "application/sdp").with("Supported", UNDERSTOOD.join(", "))
 }
 
-/// The extensions that are required of us and that we do not know. Words that are none are not told again.
+/// Returns the required extensions that are not supported, or `None` if there are none. Words that are not valid
+/// tokens are left out of the response.
 fn missing_extensions(request: &Request<'_>) -> Option<String> {
     let tags = request.all(&Name::REQUIRE).flat_map(|value| value.split(',')).map(str::trim);
     let missing: Vec<&str> =

@@ -1,7 +1,7 @@
-//! Who a header field names: `"Name" <uri>;params` or `uri;params` (RFC 3261, section 20.10). The library reads `sip:` addresses
-//! only, and numbers come as `tel:` too.
+//! Parses the address in a header field: `"Name" <uri>;params` or `uri;params` (RFC 3261, section 20.10). The SIP
+//! library reads `sip:` addresses only, but numbers also come as `tel:`.
 
-/// A value of From, To, P-Asserted-Identity and their kind, taken apart. Nothing is decoded.
+/// The parts of a From, To or P-Asserted-Identity value. Nothing is decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Party<'a> {
     pub(super) uri: &'a str,
@@ -9,7 +9,7 @@ pub(super) struct Party<'a> {
 }
 
 impl<'a> Party<'a> {
-    /// `None` for quotes or brackets that do not close, and for what has no scheme.
+    /// Parses a value. Returns `None` if a quote or bracket is not closed, or if there is no scheme.
     pub(super) fn of(value: &'a str) -> Option<Party<'a>> {
         let value = value.trim();
         let behind_name = match value.strip_prefix('"') {
@@ -24,7 +24,7 @@ impl<'a> Party<'a> {
                 let (uri, params) = rest.split_once('>')?;
                 (uri.trim(), params.trim_start())
             }
-            // A quoted name is the name of something.
+            // A quoted display name must be followed by an address in angle brackets.
             _ if value != behind_name => return None,
             _ => behind_name.find([';', '?']).map_or((behind_name, ""), |end| behind_name.split_at(end)),
         };
@@ -33,7 +33,7 @@ impl<'a> Party<'a> {
         is_sound.then_some(Party { uri, params })
     }
 
-    /// The value of a parameter behind the address: `""` for one without a value.
+    /// Returns the value of a parameter after the address, or `""` for a parameter without a value.
     pub(super) fn param(&self, name: &str) -> Option<&'a str> {
         split(self.params, ';').skip(1).find_map(|param| {
             let (key, value) = param.split_once('=').unwrap_or((param, ""));
@@ -48,7 +48,7 @@ fn has_scheme(uri: &str) -> bool {
     scheme.is_some_and(|(scheme, _)| scheme.bytes().all(is_sign)) && !uri.contains(char::is_whitespace)
 }
 
-/// Where the quoted string that `text` continues ends. A backslash hides the next character.
+/// Returns the position of the quote that ends a quoted string. A backslash escapes the next character.
 fn closing_quote(text: &str) -> Option<usize> {
     let mut hidden = false;
     text.bytes().position(|byte| {
@@ -58,7 +58,7 @@ fn closing_quote(text: &str) -> Option<usize> {
     })
 }
 
-/// The parts of `text` between `mark`s that are neither quoted nor in brackets.
+/// Splits `text` at each `mark` that is neither in quotes nor in angle brackets.
 pub(super) fn split(text: &str, mark: char) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_brackets_and_parameters_are_told_apart() {
+    fn value_is_split_into_name_uri_and_parameters() {
         for (value, uri, tag) in [
             ("<sip:a@b>;tag=1", "sip:a@b", Some("1")),
             ("sip:a@b;tag=1", "sip:a@b", Some("1")),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_close_or_names_nothing_is_refused() {
+    fn unclosed_or_missing_address_returns_none() {
         for value in [
             "",
             "\"A <sip:a@b>",

@@ -1,22 +1,23 @@
-//! Decisions of the last half minute, so that a retransmission is answered as before and counted once.
+//! The decisions of the last 32 seconds, so that a retransmission gets the same response and is counted once.
 //!
-//! A table of fixed size: a transaction's hash says its place, and the next one there takes it over. So nothing is to be cleaned
-//! up, and no flood makes it grow; what it costs is that a retransmission whose place was taken is decided again.
+//! The table has a fixed size. A transaction's hash selects its place, and the next transaction with the same place
+//! replaces it. So the table needs no cleanup and cannot grow under load. The price is that a retransmission whose
+//! place was reused is decided again.
 
 use crate::engine::Routed;
 use crate::time::Timestamp;
 use std::sync::{Mutex, PoisonError};
 
-/// Places. At 2,500 calls a second, a transaction of the last second is still there 19 times out of 20.
+/// The number of places. At 2,500 calls a second, a transaction is still present after one second in 19 of 20 cases.
 const PLACES: usize = 1 << 16;
 
-/// How long a request may come again: 64 × T1 (RFC 3261, timers B and H).
+/// How long a request may be retransmitted: 64 × T1 (RFC 3261, timers B and H).
 const LIFE_MILLIS: u64 = 32_000;
 
-/// Locks, each for its part of the places.
+/// The number of locks. Each protects its share of the places.
 const SHARDS: usize = 64;
 
-/// A decision and the transaction that it was made in.
+/// A decision and the transaction that it belongs to.
 #[derive(Clone, Copy)]
 struct Made {
     transaction: u64,
@@ -24,18 +25,18 @@ struct Made {
     routed: Routed,
 }
 
-// What the door's documentation says of memory.
+// The memory bound that the documentation of the SIP door states.
 const _: () = assert!(PLACES * size_of::<Option<Made>>() <= 8 << 20);
 
 pub(super) struct Recent(Box<[Mutex<Vec<Option<Made>>>]>);
 
 impl Recent {
     pub(super) fn new() -> Self {
-        // A shard takes its memory with its first decision.
+        // A shard allocates its memory with its first decision.
         Self(std::iter::repeat_with(Mutex::default).take(SHARDS).collect())
     }
 
-    /// What was decided in this transaction, and when.
+    /// Returns the decision of this transaction and its time.
     pub(super) fn get(&self, transaction: u64, now: Timestamp) -> Option<(Routed, Timestamp)> {
         let (shard, place) = spot(transaction);
         let made = self.shard(shard).get(place).copied().flatten()?;

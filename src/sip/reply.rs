@@ -1,4 +1,4 @@
-//! Responses: what is copied from the request, and where it goes.
+//! Builds SIP responses: the fields copied from the request, and the destination.
 
 use super::message::Request;
 use super::party::{Party, split};
@@ -6,19 +6,19 @@ use ezk_sip_types::Name;
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
-/// What is answered, before it is bytes. A field's value has no line end: whoever adds one makes it of checked parts.
+/// A response before it is serialized. The code that adds a field must make sure that its value contains no line end.
 pub(super) struct Reply {
     pub(super) status: u16,
     fields: Vec<(&'static str, String)>,
 }
 
-/// An answer as it goes out. `Debug` leaves its text out: there are numbers in it.
+/// A response ready to be sent. `Debug` omits its text, because it contains phone numbers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
-    /// The message.
+    /// The serialized message.
     pub bytes: Vec<u8>,
-    /// Where to, over UDP: never another address than the one the request came from (RFC 3261, section 18.2.2, and RFC 3581).
-    /// Over TCP it goes back on the same connection.
+    /// The UDP destination. Its IP address is always that of the request (RFC 3261, section 18.2.2, and RFC 3581).
+    /// Over TCP the response uses the request's connection.
     pub to: SocketAddr,
 }
 
@@ -34,6 +34,9 @@ impl Reply {
     }
 
     /// Adds a header field.
+    ///
+    /// # Panics
+    /// In debug builds, if the value contains a line end.
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         let value = value.into();
         debug_assert!(!value.contains(['\r', '\n']), "{name} is on one line");
@@ -41,7 +44,8 @@ impl Reply {
         self
     }
 
-    /// The answer to this request, which came from there (section 8.2.6). `None` where nothing says by which way it came.
+    /// Builds the response to a request from the address `from` (section 8.2.6). Returns `None` if the request has no
+    /// Via.
     pub(super) fn to(&self, request: &Request<'_>, from: SocketAddr, tag: u64) -> Option<Outgoing> {
         let mut bytes = format!("SIP/2.0 {} {}\r\n", self.status, phrase(self.status)).into_bytes();
         let mut add = |name: &str, parts: [&[u8]; 2]| {
@@ -63,7 +67,7 @@ impl Reply {
                 }
                 add("Via", [stamped(top, from).as_bytes(), rest.as_bytes()]);
             }
-            // It is told that it is malformed where it came from.
+            // The Via cannot be read, so the 400 goes back to the source address.
             None => add("Via", [first, b""]),
         }
         vias.for_each(|via| add("Via", [via, b""]));
@@ -92,8 +96,8 @@ fn is_received(param: &str) -> bool {
     param.split_once('=').is_some_and(|(key, _)| key.trim().eq_ignore_ascii_case("received"))
 }
 
-/// The topmost hop with the address that the packet came from, whatever it said of that itself (sections 18.2.1, and RFC 3581,
-/// section 4).
+/// Returns the topmost Via with the packet's source address, which replaces any `received` that it had (section
+/// 18.2.1, and RFC 3581, section 4).
 fn stamped(via: &str, from: SocketAddr) -> String {
     let mut text = String::with_capacity(via.len() + 48);
     for (place, param) in split(via, ';').enumerate() {

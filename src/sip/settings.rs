@@ -1,31 +1,26 @@
-//! What an operator sets.
+//! The settings of the SIP door.
 
 use super::Peers;
 use crate::address::{AgentAddresses, Destination};
 use crate::id::{AgentId, EnvironmentId};
 use crate::number::E164;
-use crate::time::Timestamp;
 use ezk_sip_types::uri::SipUri;
-use std::sync::Arc;
 
-/// Says what time it is.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// What an operator sets.
+/// The settings of the SIP door.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Who is listened to.
+    /// The addresses that messages are accepted from.
     pub trust: Vec<Peers>,
-    /// Where agents are reached: SIP addresses.
+    /// The SIP addresses at which agents are reached.
     pub contacts: AgentAddresses,
-    /// What a call that goes to nobody is answered with.
+    /// The response to a call that has no agent to route to.
     pub unrouted: Unrouted,
-    /// Calls are answered from what is there while the service is still loading.
+    /// Whether calls are answered from the state loaded so far, while the service is still loading.
     pub serves_while_loading: bool,
 }
 
 impl Settings {
-    /// Whether each of these is a SIP address once it is filled in.
+    /// Returns whether every template yields a valid SIP URI.
     pub fn are_addresses(contacts: &AgentAddresses) -> bool {
         let (environment, agent) = (EnvironmentId::from_u128(0), AgentId::from_u128(0));
         let Ok(dialed) = E164::parse_international("+12125550100") else { return false };
@@ -34,13 +29,13 @@ impl Settings {
     }
 }
 
-/// What a call that goes to nobody is answered with.
+/// The response to a call that has no agent to route to.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Unrouted {
-    /// 404: there is nobody of this number.
+    /// 404 Not Found: the number has no agent.
     #[default]
     NotFound,
-    /// 480: there is nobody now.
+    /// 480 Temporarily Unavailable: the number has no agent at the moment.
     Unavailable,
 }
 

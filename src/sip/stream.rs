@@ -1,29 +1,30 @@
-//! From a stream of bytes to messages (RFC 3261, section 18.3): the head says how long the body is.
+//! Splits a byte stream into SIP messages (RFC 3261, section 18.3). The head of a message announces the length of its
+//! body.
 
 use super::message::Head;
 
-/// The most bytes that a message may have.
+/// The largest size of a message in bytes.
 pub(super) const MAX_MESSAGE: usize = 65_536;
 
-/// What a stream begins with.
+/// The first element of a byte stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Frame {
-    /// Not enough of it yet.
+    /// Incomplete: more bytes are needed.
     Partial,
-    /// So many line ends that mean nothing.
+    /// This many bytes of line ends without meaning.
     Blank(usize),
-    /// Four bytes that ask whether anybody is there (RFC 5626, section 3.5.1).
+    /// A keep-alive request of four bytes (RFC 5626, section 3.5.1).
     Ping,
-    /// A message of so many bytes.
+    /// A complete message of this many bytes.
     Message(usize),
-    /// A message whose length nobody can tell: a head of so many bytes, and nothing behind it can be found.
+    /// A head of this many bytes that does not announce the length of its body, so nothing after it can be read.
     Lost(usize),
-    /// More than a message may have.
+    /// A message longer than [`MAX_MESSAGE`].
     TooLarge,
 }
 
 impl Frame {
-    /// Looks at the beginning of what has come in. `seen` is how much of it was looked at before, and is moved on.
+    /// Classifies the beginning of `bytes`. `seen` is the length of the head that is already scanned; it is updated.
     pub(super) fn of(bytes: &[u8], seen: &mut usize) -> Frame {
         if bytes.starts_with(b"\r\n\r\n") {
             return Frame::Ping;

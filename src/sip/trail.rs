@@ -1,4 +1,4 @@
-//! What a redirect says of where the call was going: Diversion (RFC 5806) and History-Info (RFC 7044).
+//! Adds the number that the call was going to: Diversion (RFC 5806) and History-Info (RFC 7044).
 
 use super::message::Request;
 use super::party::{Party, split};
@@ -8,17 +8,18 @@ use ezk_sip_types::Name;
 static DIVERSION: Name = Name::custom("Diversion", &["diversion"]);
 static HISTORY: Name = Name::custom("History-Info", &["history-info"]);
 
-/// Entries that are told on. Longer trails are loops, and an answer should fit into one datagram.
+/// The largest number of entries that are copied. Longer lists are loops, and a response should fit into one
+/// datagram.
 const MOST: usize = 10;
 
-/// Adds the trail, and the Contact, which History-Info has a word in.
+/// Adds the Contact and the trail. With History-Info, the Contact refers to its entry.
 pub(super) fn with_trail(mut reply: Reply, request: &Request<'_>, contact: &str) -> Reply {
     let history = wants_history(request).then(|| history(request));
     reply = match &history {
         Some(history) => reply.with("Contact", format!("<{contact}>;mp={}", history.index)),
         None => reply.with("Contact", format!("<{contact}>")),
     };
-    // The newest is the topmost (RFC 5806, section 5).
+    // The newest entry is the topmost (RFC 5806, section 5).
     reply = reply.with("Diversion", format!("<{}>;reason=unconditional;counter=1", request.uri));
     for value in request.all(&DIVERSION).take(MOST) {
         reply = reply.with("Diversion", value);
@@ -29,7 +30,7 @@ pub(super) fn with_trail(mut reply: Reply, request: &Request<'_>, contact: &str)
     reply
 }
 
-/// History-Info goes to whoever says that it can read it (RFC 7044, section 9.3).
+/// Returns whether the client supports History-Info. It is sent to no other client (RFC 7044, section 9.3).
 fn wants_history(request: &Request<'_>) -> bool {
     let tags = request.all(&Name::SUPPORTED).flat_map(|value| value.split(','));
     tags.map(str::trim).any(|tag| tag.eq_ignore_ascii_case("histinfo"))
@@ -37,11 +38,11 @@ fn wants_history(request: &Request<'_>) -> bool {
 
 struct History {
     entries: Vec<String>,
-    /// Of the entry for the address that was asked for.
+    /// The index of the entry for the request URI.
     index: String,
 }
 
-/// The entries of the request, with one for the address that it asked for.
+/// Returns the request's entries, with one added for the request URI if the last entry is not for it.
 fn history(request: &Request<'_>) -> History {
     let all: Vec<&str> = request.all(&HISTORY).flat_map(|value| split(value, ',')).map(str::trim).collect();
     let mut entries: Vec<String> = all[all.len().saturating_sub(MOST)..].iter().map(ToString::to_string).collect();

@@ -68,9 +68,9 @@ pub(super) enum Line {
 #[serde(deny_unknown_fields)]
 pub(super) struct ExportedCall {
     pub(super) environment: EnvironmentId,
-    #[serde(with = "crate::number::plain")]
+    #[serde(with = "crate::number::serde_text")]
     pub(super) number: E164,
-    #[serde(with = "crate::number::plain")]
+    #[serde(with = "crate::number::serde_text")]
     pub(super) contact: E164,
     pub(super) at: Timestamp,
     pub(super) outcome: Outcome,

@@ -1,4 +1,4 @@
-//! An engine and the model, side by side.
+//! Runs an engine and the model side by side and compares them.
 
 use super::model::{Model, Refused};
 use super::op::{Edit, Op};
@@ -12,15 +12,15 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// What is driven: something that takes events and decides.
+/// A system under test: it applies events and decides.
 pub trait Subject {
-    /// Applies the events, in order, as one hand-in. `None`: refused.
+    /// Applies the events in order, as one batch. Returns `None` for an event that is rejected.
     fn apply(&mut self, events: &[Event]) -> Vec<Option<Applied>>;
 
-    /// What decides.
+    /// Returns the engine that decides.
     fn engine(&self) -> Arc<Engine>;
 
-    /// Ends and starts again, where there is something to start from.
+    /// Ends and starts again from the stored state. Does nothing without a store.
     fn restart(&mut self) {}
 }
 
@@ -39,7 +39,7 @@ impl Subject for Arc<Engine> {
     }
 }
 
-/// A service over a store in memory.
+/// A service with a store in memory.
 #[derive(Debug)]
 pub struct Stored {
     store: RecordingStore,
@@ -47,7 +47,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// A new service over a new store.
+    /// Creates a new service with a new store.
     pub fn new() -> Self {
         let store = RecordingStore::new();
         Self { service: start(&store), store }
@@ -60,13 +60,13 @@ impl Default for Stored {
     }
 }
 
-/// A service's engine, which users do not get to see.
+/// Returns the engine of a service, which is not public.
 pub fn engine_of(service: &Service) -> Arc<Engine> {
     Arc::clone(service.engine())
 }
 
 fn start(store: &RecordingStore) -> Service {
-    Service::start(store.clone(), Engine::new(), |_| {}).expect("a store in memory has nothing that does not fit")
+    Service::start(store.clone(), Engine::new(), |_| {}).expect("a store in memory always fits")
 }
 
 impl Subject for Stored {
@@ -89,23 +89,23 @@ impl Subject for Stored {
     }
 }
 
-/// What a run came across: shows that a run without a difference is worth something.
+/// Counts what a run exercised. A run without a difference proves something only if these counts are high.
 #[derive(Clone, Default, Debug)]
 pub struct Seen {
-    /// Decisions by reason.
+    /// The number of decisions for each reason.
     pub reasons: [u64; 9],
-    /// Single changes of each kind that were made, and that were refused.
+    /// The number of single changes of each kind: accepted, and rejected.
     pub edits: [[u64; 2]; Edit::KINDS],
-    /// Pairs that erasures erased.
+    /// The number of pairs that erasures removed.
     pub erased_pairs: u64,
-    /// Calls that were recorded, were known, were ignored.
+    /// The number of calls that were recorded, already known, and ignored.
     pub calls: [u64; 3],
-    /// Restarts.
+    /// The number of restarts.
     pub restarts: u64,
 }
 
 impl Seen {
-    /// This and another run.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
         let sum = |to: &mut [u64], from: &[u64]| to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
         sum(&mut self.reasons, &other.reasons);
@@ -116,9 +116,9 @@ impl Seen {
     }
 }
 
-/// Drives a subject and the model through the same operations, and panics at the first difference.
+/// Applies operations to a subject and to the model, and panics at the first difference.
 ///
-/// Events are handed in together, as many as come before the next question, so that a subject that groups them is driven too.
+/// Consecutive events are applied as one batch, so that subjects that group events are tested too.
 #[derive(Debug)]
 pub struct Driver<S> {
     subject: S,
@@ -130,7 +130,7 @@ pub struct Driver<S> {
 }
 
 impl<S: Subject> Driver<S> {
-    /// Begins at [`START`] with nothing.
+    /// Creates a driver whose time is [`START`] and whose state is empty.
     pub fn new(subject: S) -> Self {
         Self {
             subject,
@@ -142,7 +142,8 @@ impl<S: Subject> Driver<S> {
         }
     }
 
-    /// Runs the operations, asks every question there is, restarts, asks again, and says what came across.
+    /// Runs the operations, asks all questions, restarts, and asks all questions again. Returns what the run
+    /// exercised.
     ///
     /// # Panics
     /// At the first difference between the subject and the model.
@@ -158,15 +159,15 @@ impl<S: Subject> Driver<S> {
         match op {
             Op::Edit(tenant, edit) => {
                 let event = self.configuration(*tenant, std::slice::from_ref(edit), 1);
-                self.hand_in(event, Some(edit.kind()));
+                self.submit(event, Some(edit.kind()));
             }
             Op::Batch(tenant, edits) => {
                 let event = self.configuration(*tenant, edits, 1);
-                self.hand_in(event, None);
+                self.submit(event, None);
             }
             Op::OutOfOrder(tenant, edit) => {
                 let event = self.configuration(*tenant, std::slice::from_ref(edit), 2);
-                self.hand_in(event, None);
+                self.submit(event, None);
             }
             Op::Call { tenant, agent, from, to, at, went } => {
                 let event = Event::Call(Call {
@@ -177,7 +178,7 @@ impl<S: Subject> Driver<S> {
                     at: at.at(self.now),
                     outcome: went.outcome(),
                 });
-                self.hand_in(event, None);
+                self.submit(event, None);
             }
             Op::Erase { tenant, contact, until } => {
                 let event = Event::Erasure(Erasure {
@@ -185,12 +186,12 @@ impl<S: Subject> Driver<S> {
                     contact: contact.number(),
                     until: until.at(self.now),
                 });
-                self.hand_in(event, None);
+                self.submit(event, None);
             }
             Op::Again(place) => {
                 let again = self.events.get(usize::from(*place) % self.events.len().max(1)).cloned();
                 if let Some(event) = again {
-                    self.hand_in(event, None);
+                    self.submit(event, None);
                 }
             }
             Op::Query { dialed, caller, at } => {
@@ -211,7 +212,7 @@ impl<S: Subject> Driver<S> {
         })
     }
 
-    fn hand_in(&mut self, event: Event, edit: Option<usize>) {
+    fn submit(&mut self, event: Event, edit: Option<usize>) {
         let expected = self.model.apply(&event);
         self.waiting.push((event, edit, expected));
     }
@@ -219,10 +220,10 @@ impl<S: Subject> Driver<S> {
     fn flush(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
         let events: Vec<Event> = waiting.iter().map(|(event, ..)| event.clone()).collect();
-        let did = self.subject.apply(&events);
-        assert_eq!(did.len(), waiting.len(), "an answer for every event");
-        for ((event, edit, expected), did) in waiting.into_iter().zip(did) {
-            assert_eq!(did.ok_or(Refused), expected, "{event:?}");
+        let results = self.subject.apply(&events);
+        assert_eq!(results.len(), waiting.len(), "one result for each event");
+        for ((event, edit, expected), result) in waiting.into_iter().zip(results) {
+            assert_eq!(result.ok_or(Refused), expected, "{event:?}");
             if let Some(kind) = edit {
                 self.seen.edits[kind][usize::from(expected.is_err())] += 1;
             }
@@ -249,7 +250,7 @@ impl<S: Subject> Driver<S> {
         let decision = engine.resolve(dialed, caller, at);
         assert_eq!(decision, expected, "{dialed} {caller:?} {at:?}");
         check_trace(&engine, dialed, caller, at, &decision);
-        assert_eq!(engine.reader().resolve(dialed, caller, at), decision, "a reader answers as the engine does");
+        assert_eq!(engine.reader().resolve(dialed, caller, at), decision, "a reader decides like the engine");
         self.seen.reasons[usize::from(decision.reason.line()) - 1] += 1;
     }
 
@@ -257,7 +258,7 @@ impl<S: Subject> Driver<S> {
         self.flush();
         for dialed in 0..=Dialed::COUNT {
             for caller in 0..=Contact::COUNT {
-                // The moments that are about the ends of time are left to single questions.
+                // Only the first nine moments: those near the limits of time are used in single queries.
                 for at in 0..9 {
                     self.compare(dialed_number(dialed), caller_of(caller), Moment(at).at(self.now));
                 }
@@ -267,7 +268,7 @@ impl<S: Subject> Driver<S> {
         self.compare_views();
     }
 
-    /// Every question of one moment, asked at once: more than one group of a batch, and no whole number of groups.
+    /// Asks all questions of one moment as one batch. Its size is more than one group and not a multiple of a group.
     fn compare_batch(&self) {
         let engine = self.subject.engine();
         let callers = |dialed| (0..=Contact::COUNT).map(move |caller| (dialed_number(dialed), caller_of(caller)));
@@ -276,7 +277,7 @@ impl<S: Subject> Driver<S> {
             calls.iter().map(|(dialed, caller)| engine.resolve(*dialed, *caller, self.now)).collect();
         let mut decisions = vec![UNDECIDED; calls.len()];
         engine.resolve_batch(&calls, self.now, &mut decisions);
-        assert_eq!(decisions, one_by_one, "a batch decides as single calls do");
+        assert_eq!(decisions, one_by_one, "a batch decides like single calls");
     }
 
     fn compare_views(&self) {
@@ -292,15 +293,19 @@ impl<S: Subject> Driver<S> {
             for agent in (0..Agent::COUNT).map(|agent| Agent(agent).id()) {
                 let view = plan.agent(environment, agent);
                 let callback_agents = view.map(AgentView::callback_agents).unwrap_or_default();
-                assert_eq!(callback_agents, self.model.callback_agents(environment, agent), "who takes {agent}'s");
+                assert_eq!(
+                    callback_agents,
+                    self.model.callback_agents(environment, agent),
+                    "the callback agents of {agent}"
+                );
                 let sources = view.and_then(AgentView::callback).map(CallbackView::sources);
-                assert_eq!(sources, self.model.sources(environment, agent), "whose {agent} takes");
+                assert_eq!(sources, self.model.sources(environment, agent), "the source agents of {agent}");
             }
         }
     }
 }
 
-/// What no engine decides: a default route for a number that is not there.
+/// A decision that no engine makes: a default route for an unknown number.
 const UNDECIDED: Decision = Decision {
     route: Route::Default(AgentId::from_u128(0)),
     reason: Reason::UnknownNumber,
@@ -308,18 +313,18 @@ const UNDECIDED: Decision = Decision {
     generation: u64::MAX,
 };
 
-/// The explanation decides alike, tries the lines in order, and ends at the one that decided.
+/// Checks an explanation: its decision is the given one, it tries the lines in order, and its last step decided.
 ///
 /// # Panics
-/// Where it does not.
+/// If the explanation differs.
 pub fn check_trace(engine: &Engine, dialed: E164, caller: Caller, at: Timestamp, decision: &Decision) {
     let trace = engine.explain(dialed, caller, at);
-    assert_eq!(trace.decision, *decision, "the explanation decides as the fast path does");
+    assert_eq!(trace.decision, *decision, "the explanation decides like the fast path");
     let lines: Vec<Reason> = trace.steps.iter().map(|step| step.line).collect();
     let tried: Vec<Reason> = Reason::ALL.into_iter().take_while(|line| *line <= decision.reason).collect();
-    assert_eq!(lines, tried, "every line up to the one that decided is tried, in order");
+    assert_eq!(lines, tried, "the lines are tried in order, up to the one that decided");
     let applying: Vec<Reason> = trace.steps.iter().filter(|step| step.applies).map(|step| step.line).collect();
-    assert_eq!(applying, [decision.reason], "the last step is the one that applies");
+    assert_eq!(applying, [decision.reason], "only the last step applies");
 }
 
 fn dialed_number(byte: u8) -> E164 {

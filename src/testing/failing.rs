@@ -1,4 +1,4 @@
-//! A store that fails when it is told to.
+//! A store that fails at a chosen commit.
 
 use crate::history::Register;
 use crate::number::E164;
@@ -7,23 +7,24 @@ use crate::store::{Aside, Batch, Durability, EventStore, Export, StoreError, Sto
 use std::io;
 use std::sync::Arc;
 
-/// Passes everything on to another store, until the commit that is to fail; and fails every one after it, as a disk that is
-/// full or gone does.
+/// Passes all calls to another store until a chosen commit. That commit and all later ones fail, as with a full or
+/// broken disk.
 #[derive(Debug)]
 pub struct FailingStore<S> {
     store: S,
     commits_left: usize,
-    /// Whether the batch of the commit that failed first reached the store all the same. After a failed sync, nobody knows.
+    /// Whether the batch of the first failing commit reaches the store all the same. After a failed sync, this cannot
+    /// be known.
     reaches_store: bool,
 }
 
 impl<S> FailingStore<S> {
-    /// Fails at the commit with this number, counted from zero, without a trace of its batch.
+    /// Creates a store that fails at the commit with this number, counted from zero, without storing its batch.
     pub fn at_commit(commit: usize, store: S) -> Self {
         Self { store, commits_left: commit, reaches_store: false }
     }
 
-    /// The same, but the batch of that commit reached the store.
+    /// Creates a store that fails at the commit with this number, counted from zero, although its batch is stored.
     pub fn after_writing(commit: usize, store: S) -> Self {
         Self { reaches_store: true, ..Self::at_commit(commit, store) }
     }

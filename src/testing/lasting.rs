@@ -1,4 +1,4 @@
-//! A store in memory that keeps what a fleet's node needs, and outlasts its service.
+//! A store in memory that keeps everything a fleet's node needs, and outlives its service.
 
 use crate::event::Configuration;
 use crate::history::Register;
@@ -8,8 +8,8 @@ use crate::store::{Aside, Batch, Entry, EventStore, Pseudonyms, StoreError, Stor
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Keeps what was committed as the embedded store does, erasures under pseudonyms too. Clones share what is kept: one goes into a
-/// service, another starts the next one.
+/// Keeps commits like the embedded store, including erasures under pseudonyms. Clones share their contents, so one
+/// clone can go into a service and another can start the next service.
 #[derive(Clone, Debug)]
 pub struct LastingStore(Arc<Mutex<Kept>>);
 
@@ -21,45 +21,46 @@ struct Kept {
     keys: Vec<[u8; 32]>,
     outbox: BTreeMap<u64, Vec<u8>>,
     place: Option<Vec<u8>>,
-    /// Whether the outbox is left out of what is committed: a bug.
+    /// Whether committed batches lose their outbox entries: a planted bug.
     loses_outbox: bool,
-    /// Whether everything waits: a bug.
+    /// Whether no batch is synced: a planted bug.
     is_slack: bool,
-    /// What was there before the first batch that has waited ever since.
+    /// The contents before the first batch that is not synced yet.
     synced: Option<Box<Kept>>,
 }
 
 impl LastingStore {
-    /// An empty store whose pseudonyms have this key.
+    /// Creates an empty store that makes pseudonyms with this key.
     pub fn new(key: [u8; 32]) -> Self {
         Self(Arc::new(Mutex::new(Kept { keys: vec![key], ..Kept::default() })))
     }
 
-    /// One that acknowledges what it has not put into the outbox, as a bug to be found.
+    /// Plants a bug: the store acknowledges batches without storing their outbox entries.
     #[must_use]
     pub fn that_loses_its_outbox(self) -> Self {
         self.kept(|kept| kept.loses_outbox = true);
         self
     }
 
-    /// One that makes everything wait, as a bug to be found.
+    /// Plants a bug: the store does not sync any batch.
     #[must_use]
     pub fn that_syncs_nothing(self) -> Self {
         self.kept(|kept| kept.is_slack = true);
         self
     }
 
-    /// Entries that are waiting.
+    /// Returns the number of entries in the outbox.
     pub fn waiting(&self) -> usize {
         self.kept(|kept| kept.outbox.len())
     }
 
-    /// Every configuration.
+    /// Returns all configurations.
     pub fn configurations(&self) -> Vec<Configuration> {
         self.kept(|kept| kept.configurations.clone())
     }
 
-    /// What a power failure leaves of it, at worst: what could wait has waited to the last. For a store of its own.
+    /// Returns a separate store with the least that a power failure can leave: all batches that need no sync are
+    /// lost.
     #[must_use]
     pub fn after_a_power_failure(&self) -> Self {
         let left = self.kept(|kept| kept.synced.as_deref().unwrap_or(kept).clone());

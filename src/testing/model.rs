@@ -1,5 +1,6 @@
-//! The rule and the configuration once more, naively: lists that only grow or are filtered, and the nine lines as they are
-//! written. Shares data types with the engine and no code; what is derived is derived again at every question.
+//! A simple model of the rule and the configuration. It keeps lists that only grow or are filtered, and applies the
+//! nine lines of the rule as they are written. It shares data types with the engine, but no code. All derived data is
+//! computed again for each question.
 
 use crate::engine::Applied;
 use crate::{
@@ -8,22 +9,22 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the engine must agree with.
+/// The model that the engine must agree with.
 #[derive(Clone, Default, Debug)]
 pub struct Model {
-    /// How many configurations there have been.
+    /// The number of configurations so far.
     pub generation: u64,
     environments: BTreeMap<EnvironmentId, Lookback>,
-    /// Every agent there ever was, in the order in which they first were.
+    /// All agents that ever existed, in the order of their first creation.
     agents: Vec<AgentRow>,
     /// The numbers that are held now.
     numbers: Vec<NumberRow>,
-    /// The numbers that were ever held, and by whom.
+    /// The numbers that were ever held, with their environments.
     ever_held: BTreeSet<(EnvironmentId, E164)>,
-    /// Who owns what, in the order of assignment.
+    /// The owners of numbers, in the order of assignment.
     assignments: Vec<Assignment>,
     named_defaults: BTreeMap<(EnvironmentId, NumberId), AgentId>,
-    /// Callback roles in the order of configuration.
+    /// The callback roles, in the order of configuration.
     roles: Vec<RoleRow>,
     tokens: Vec<(EnvironmentId, TokenId, [u8; 32])>,
     calls: Vec<Call>,
@@ -34,7 +35,7 @@ pub struct Model {
 struct AgentRow {
     environment: EnvironmentId,
     id: AgentId,
-    /// `None`: deleted.
+    /// `None` if the agent is deleted.
     alive: Option<Alive>,
 }
 
@@ -67,16 +68,16 @@ struct RoleRow {
     lookback: Option<Lookback>,
 }
 
-/// A change, or a whole configuration, that cannot be made.
+/// The error for a change or a whole configuration that is not valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refused;
 
 /// Events.
 impl Model {
-    /// What the event does.
+    /// Applies an event.
     ///
     /// # Errors
-    /// [`Refused`]: a configuration that is invalid or out of order.
+    /// [`Refused`] if a configuration is invalid or out of order.
     pub fn apply(&mut self, event: &Event) -> Result<Applied, Refused> {
         match event {
             Event::Call(call) => Ok(self.call(call)),
@@ -128,8 +129,8 @@ impl Model {
 
 /// Calls.
 impl Model {
-    /// When the call counts as placed. The very first call that can be (first millisecond, first outcome, first agent) counts
-    /// as one millisecond later.
+    /// Returns the time that the call counts for. The lowest possible call (first millisecond, first outcome, first
+    /// agent) counts as one millisecond later, because its register would be zero.
     fn moment(&self, call: &Call) -> Timestamp {
         let at = held(call.at);
         let is_first = at == Timestamp::EARLIEST && call.outcome == Outcome::Initiated && self.rank(call) == 0;
@@ -141,7 +142,7 @@ impl Model {
         self.agents.iter().position(known).expect("only calls of known agents are kept")
     }
 
-    /// Which of two calls is the last: by time, then outcome, then agent.
+    /// Returns the call's place in the order of calls: by time, then outcome, then agent.
     fn place(&self, call: &Call) -> (Timestamp, Outcome, usize) {
         (self.moment(call), call.outcome, self.rank(call))
     }
@@ -173,18 +174,18 @@ fn held(at: Timestamp) -> Timestamp {
 
 /// The rule.
 impl Model {
-    /// The nine lines.
+    /// Applies the nine lines of the rule.
     pub fn resolve(&self, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
         let decide = |route, reason, call| Decision { route, reason, call, generation: self.generation };
 
-        // 1: dialed number is not in the plan
+        // 1: the dialed number is not in the plan
         let Some(number) = self.numbers.iter().find(|row| row.number == dialed) else {
             return decide(Route::Unrouted, Reason::UnknownNumber, None);
         };
         let environment = number.environment;
         let default = self.default_agent(environment, number.id).map_or(Route::Unrouted, Route::Default);
 
-        // 2: caller is withheld or not a number we can hold
+        // 2: the caller is withheld, or is not a number that the history can hold
         let Caller::Number(contact) = caller else {
             return decide(default, Reason::AnonymousCaller, None);
         };
@@ -196,7 +197,7 @@ impl Model {
         let at = self.moment(&last);
         let call = Some(SourceCall { agent: last.agent, at, outcome: last.outcome });
 
-        // 4: the source agent is gone, or feeds no callback agent
+        // 4: the source agent is deleted, or feeds no callback agent
         let feeds: Vec<&RoleRow> = self.roles_of_source(environment, last.agent);
         if self.alive(environment, last.agent).is_none() || feeds.is_empty() {
             return decide(default, Reason::NoCallbackAgent, call);
@@ -218,7 +219,7 @@ impl Model {
             return decide(default, Reason::CallbackAgentUnpublished, call);
         }
 
-        // 7: none of those takes the last call's outcome
+        // 7: none of those accepts the outcome of the last call
         let eligible: Vec<&RoleRow> = published
             .into_iter()
             .filter(|role| role.outcomes.is_none_or(|outcomes| outcomes.contains(last.outcome)))
@@ -244,13 +245,13 @@ impl Model {
         }
     }
 
-    /// The roles that the source feeds, the one that was configured last at the end.
+    /// Returns the roles that the source feeds. The one that was configured last is at the end.
     fn roles_of_source(&self, environment: EnvironmentId, source: AgentId) -> Vec<&RoleRow> {
         let feeds = |role: &&RoleRow| role.environment == environment && role.sources.contains(&source);
         self.roles.iter().filter(feeds).collect()
     }
 
-    /// The named one, if it is published; else the published inbound owner assigned first.
+    /// Returns the named default agent if it is published, else the published inbound owner that was assigned first.
     pub fn default_agent(&self, environment: EnvironmentId, number: NumberId) -> Option<AgentId> {
         let answers = |agent: &AgentId| {
             self.owns(environment, *agent, number)
@@ -262,18 +263,18 @@ impl Model {
         named.into_iter().chain(self.owners(environment, number)).find(answers)
     }
 
-    /// The number's owners, in the order of assignment.
+    /// Returns the number's owners in the order of assignment.
     pub fn owners(&self, environment: EnvironmentId, number: NumberId) -> Vec<AgentId> {
         let of_number = |row: &&Assignment| row.environment == environment && row.number == number;
         self.assignments.iter().filter(of_number).map(|row| row.agent).collect()
     }
 
-    /// The callback agents of a source, the one that was configured last first.
+    /// Returns the callback agents of a source. The one that was configured last comes first.
     pub fn callback_agents(&self, environment: EnvironmentId, source: AgentId) -> Vec<AgentId> {
         self.roles_of_source(environment, source).into_iter().rev().map(|role| role.agent).collect()
     }
 
-    /// The sources of a callback agent; `None` where it has no role.
+    /// Returns the source agents of a callback agent. `None` if it has no role.
     pub fn sources(&self, environment: EnvironmentId, agent: AgentId) -> Option<Vec<AgentId>> {
         self.role(environment, agent).map(|role| role.sources.clone())
     }
@@ -308,7 +309,7 @@ impl Model {
                 require(self.tokens.iter().all(|token| token.1 != *id && token.2 != *digest))?;
                 self.tokens.push((environment, *id, *digest));
             }
-            // Says what somebody was told; no decision knows it.
+            // Records a response to a client. No decision depends on it.
             Change::AnswerGiven { scope, .. } => require([environment, EnvironmentId::SYSTEM].contains(scope))?,
             Change::TokenRevoked { id } => {
                 let before = self.tokens.len();
@@ -445,7 +446,8 @@ impl Model {
         require(sources.iter().all(|source| *source != id && outbound(source)))
     }
 
-    /// An agent that is no inbound owner any more is no longer named, also where it becomes one again.
+    /// Removes the names of default agents that are no longer inbound owners. Becoming an inbound owner again does
+    /// not restore the name.
     fn forget_defaults(&mut self) {
         let mut named = std::mem::take(&mut self.named_defaults);
         named.retain(|(environment, number), agent| self.is_inbound_owner(*environment, *agent, *number));

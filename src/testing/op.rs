@@ -1,60 +1,61 @@
-//! What can happen to an engine, as a value.
+//! The operations of a test run, as values.
 
 use super::universe::{Agent, Back, Contact, Dialed, Moment, Number, Span, Tenant, Token, Went, Wents};
 use crate::{Change, DialPlan, Direction, Role};
 use arbitrary::Arbitrary;
 
-/// One step of a run. The order of the variants is part of the fuzzer's corpus format: append, never insert.
+/// One operation of a test run. The order of the variants is part of the fuzzer's corpus format, so only append new
+/// ones.
 #[derive(Arbitrary, Clone, PartialEq, Eq, Debug)]
 pub enum Op {
     /// One change of configuration.
     Edit(Tenant, Edit),
-    /// A batch of them, which takes effect together or not at all.
+    /// A batch of changes, which takes effect as a whole or not at all.
     Batch(Tenant, Vec<Edit>),
-    /// A configuration that does not follow the last one.
+    /// A configuration whose sequence number skips one.
     OutOfOrder(Tenant, Edit),
     /// An outbound call.
     Call {
-        /// Whose.
+        /// The tenant of the agent.
         tenant: Tenant,
         /// The source agent.
         agent: Agent,
-        /// From which number of ours.
+        /// The number that the call was placed from.
         from: Dialed,
-        /// Whom.
+        /// The contact.
         to: Contact,
-        /// When.
+        /// When the call was placed.
         at: Moment,
-        /// How it went.
+        /// The outcome.
         went: Went,
     },
-    /// A contact is forgotten.
+    /// A contact is erased.
     Erase {
-        /// Where.
+        /// The tenant.
         tenant: Tenant,
-        /// Who.
+        /// The contact.
         contact: Contact,
-        /// Up to when.
+        /// Calls up to this time are erased.
         until: Moment,
     },
-    /// An event of this run once more, counted from the first.
+    /// An earlier event of this run is applied again; the value is its index.
     Again(u8),
     /// A contact calls.
     Query {
-        /// Which number; one more than there are of ours.
+        /// The dialed number. One value stands for a number that belongs to no tenant.
         dialed: u8,
-        /// Who; one more than there are contacts: withheld.
+        /// The caller. One value stands for a withheld caller.
         caller: u8,
-        /// When.
+        /// The time of the call.
         at: Moment,
     },
-    /// Time goes on.
+    /// Time advances.
     Advance(Span),
-    /// The process ends and starts again. Nothing, where there is no store.
+    /// The process ends and starts again. Without a store, nothing happens.
     Restart,
 }
 
-/// A [`Change`] over the small universe.
+/// A [`Change`] of the entities in [`universe`](super::universe).
 #[derive(Arbitrary, Clone, PartialEq, Eq, Debug)]
 pub enum Edit {
     /// [`Change::EnvironmentSet`]
@@ -85,7 +86,7 @@ pub enum Edit {
     TokenRevoked(Token),
 }
 
-/// Up to three.
+/// Up to three values.
 #[derive(Arbitrary, Clone, PartialEq, Eq, Debug)]
 pub struct Few<T>(pub [T; 3], pub u8);
 
@@ -96,10 +97,10 @@ impl<T: Copy> Few<T> {
 }
 
 impl Edit {
-    /// How many kinds there are.
+    /// The number of variants.
     pub const KINDS: usize = 13;
 
-    /// The change.
+    /// Returns the change.
     pub fn change(&self) -> Change {
         match self {
             Self::EnvironmentSet(back) => {
@@ -141,7 +142,7 @@ impl Edit {
         }
     }
 
-    /// The kind's place in the order above.
+    /// Returns the index of the variant in the order above.
     pub fn kind(&self) -> usize {
         match self {
             Self::EnvironmentSet(..) => 0,
@@ -165,14 +166,14 @@ fn direction(inbound: bool) -> Direction {
     if inbound { Direction::Inbound } else { Direction::Outbound }
 }
 
-/// A furnished world to begin from: random operations alone rarely build one in which calls come back. Both tenants have
-/// three source agents (0 to 2) and three callback agents (3 to 5) behind two numbers of their own, and a third number that
-/// nobody is behind; each has a token.
-pub fn furnished() -> Vec<Op> {
-    [0, 1].into_iter().map(Tenant).map(|tenant| Op::Batch(tenant, furniture(tenant.0 * 3))).collect()
+/// Returns operations that set up a useful state, because random operations alone rarely lead to return calls. Both
+/// tenants have three source agents (0 to 2), three callback agents (3 to 5), and two numbers for them. They also
+/// have a third number that no some agents own, and a token.
+pub fn initial_state() -> Vec<Op> {
+    [0, 1].into_iter().map(Tenant).map(|tenant| Op::Batch(tenant, tenant_setup(tenant.0 * 3))).collect()
 }
 
-fn furniture(first_number: u8) -> Vec<Edit> {
+fn tenant_setup(first_number: u8) -> Vec<Edit> {
     let numbers = [Number(0), Number(1), Number(2)];
     let mut edits = vec![
         Edit::EnvironmentSet(Back(2)),

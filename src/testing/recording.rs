@@ -1,4 +1,4 @@
-//! A store in memory that keeps what was committed, so that a restart needs no disk.
+//! A store in memory that keeps all commits, so that a test can restart without a disk.
 
 use crate::history::Register;
 use crate::slot::{EnvironmentSlot, TallySlot};
@@ -8,8 +8,8 @@ use crate::{Configuration, Day, E164, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Keeps what was committed as a real store does: configurations in order, one register a pair, the one given last. Clones
-/// share what is kept: one goes into a service, another starts the next service.
+/// Keeps commits like a real store: configurations in order, and the last register of each pair. Clones share their
+/// contents, so one clone can go into a service and another can start the next service.
 #[derive(Clone, Default, Debug)]
 pub struct RecordingStore(Arc<Mutex<Kept>>);
 
@@ -23,17 +23,17 @@ struct Kept {
 }
 
 impl RecordingStore {
-    /// A store with nothing in it.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many batches have been committed.
+    /// Returns the number of committed batches.
     pub fn commits(&self) -> usize {
         self.kept(|kept| kept.commits)
     }
 
-    /// How many pairs are kept.
+    /// Returns the number of stored pairs.
     pub fn pairs(&self) -> usize {
         self.kept(|kept| kept.registers.len())
     }
@@ -53,14 +53,14 @@ impl EventStore for RecordingStore {
             }
             for (scope, contact, register) in &batch.registers {
                 let before = kept.registers.insert((*scope, *contact), *register);
-                assert!(before < Some(*register), "a store is given a pair's register only where it is higher");
+                assert!(before < Some(*register), "a committed register is higher than the stored one");
             }
             for tally in &batch.tallies {
                 let before = kept.tallies.insert((tally.environment, tally.day, tally.slot), *tally);
                 let falls = |before: Tally| {
                     before.count.received > tally.count.received || before.count.answered > tally.count.answered
                 };
-                assert!(!before.is_some_and(falls), "an acknowledged total never goes back");
+                assert!(!before.is_some_and(falls), "a committed total never decreases");
             }
             kept.answered.extend(&batch.answered);
             kept.answered.retain(|answered| !batch.forgotten.contains(answered));

@@ -1,22 +1,23 @@
-//! A world small enough that random operations meet: a few tenants, agents, numbers, contacts and moments.
+//! A small set of tenants, agents, numbers, contacts and times, so that random operations often refer to the same
+//! ones.
 //!
-//! Each name is one byte, taken modulo what there is, so that every byte means something to a fuzzer.
+//! Each value is one byte, taken modulo the number of entities, so that every byte is meaningful to a fuzzer.
 
 use crate::{AgentId, E164, EnvironmentId, Lookback, NumberId, Outcome, OutcomeSet, Timestamp, TokenId};
 use arbitrary::Arbitrary;
 
-/// The moment at which every run begins: 2026-03-01T12:00:00Z.
+/// The time at which each run begins: 2026-03-01T12:00:00Z.
 pub const START: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 
-/// Two tenants and, rarely, the installation itself, which can hold nothing.
+/// Two tenants and, rarely, the installation itself, which can hold no agents or numbers.
 #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tenant(pub u8);
 
 impl Tenant {
-    /// Its identity.
+    /// Returns the tenant's id.
     pub fn id(self) -> EnvironmentId {
         match self.0 % 8 {
             7 => EnvironmentId::SYSTEM,
@@ -32,10 +33,10 @@ macro_rules! name {
         pub struct $name(pub u8);
 
         impl $name {
-            /// How many there are.
+            /// The number of different values.
             pub const COUNT: u8 = $count;
 
-            /// Its identity. Both tenants use the same ones: identities must not collide across tenants.
+            /// Returns the id. Both tenants use the same ids, which must not collide across tenants.
             pub fn id(self) -> $id {
                 $id::from_u128($base + u128::from(self.0 % Self::COUNT))
             }
@@ -44,60 +45,61 @@ macro_rules! name {
 }
 
 name! {
-    /// Six agents.
+    /// One of six agents.
     Agent, AgentId, 0xA0, 6
 }
 name! {
-    /// Four identities of numbers.
+    /// One of four numbers, by id.
     Number, NumberId, 0xD0, 4
 }
 name! {
-    /// Four tokens.
+    /// One of four tokens.
     Token, TokenId, 0xF0, 4
 }
 
-/// Six numbers of ours.
+/// One of six phone numbers that belong to tenants.
 #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Dialed(pub u8);
 
 impl Dialed {
-    /// How many there are.
+    /// The number of different values.
     pub const COUNT: u8 = 6;
 
-    /// The number.
+    /// Returns the phone number.
     pub fn number(self) -> E164 {
         E164::from_code(15_550_100 + u64::from(self.0 % Self::COUNT)).expect("a code")
     }
 }
 
-/// Four contacts; the last is a number of ours.
+/// One of four contacts. The last one is also a number of a tenant.
 #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Contact(pub u8);
 
 impl Contact {
-    /// How many there are.
+    /// The number of different values.
     pub const COUNT: u8 = 4;
 
-    /// The number.
+    /// Returns the phone number.
     pub fn number(self) -> E164 {
         match self.0 % Self::COUNT {
             3 => Dialed(0).number(),
-            // With a leading zero: held as it is, and in another range of codes.
+            // A leading zero: the number is held as it is, in another range of codes.
             2 => E164::from_digits("0911123").expect("digits"),
             other => E164::from_code(49_301_234_567 + u64::from(other)).expect("a code"),
         }
     }
 }
 
-/// A moment as seen from the driver's present.
+/// A time relative to the driver's current time.
 #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moment(pub u8);
 
 impl Moment {
-    /// How many there are.
+    /// The number of different values.
     pub const COUNT: u8 = 14;
 
-    /// The moment: around now, around the edges of the look-backs, and at and past the ends of what can be held.
+    /// Returns the time: around `now`, around the limits of the look-backs, and at and beyond the limits of the
+    /// history.
     pub fn at(self, now: Timestamp) -> Timestamp {
         let ago = |millis| Timestamp::from_millis(now.millis() - millis);
         match self.0 % Self::COUNT {
@@ -119,45 +121,45 @@ impl Moment {
     }
 }
 
-/// How far time goes on.
+/// A step of the driver's time.
 #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span(pub u8);
 
 impl Span {
-    /// Milliseconds.
+    /// Returns the step in milliseconds.
     pub fn millis(self) -> u64 {
         [1, HOUR - 1, HOUR, DAY, 29 * DAY][usize::from(self.0 % 5)]
     }
 }
 
-/// A look-back: none at all, an hour, a day, thirty days, or for ever.
+/// A look-back: zero, an hour, a day, thirty days, or unlimited.
 #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Back(pub u8);
 
 impl Back {
-    /// The look-back.
+    /// Returns the look-back.
     pub fn lookback(self) -> Lookback {
         [0, 3600, 86_400, 30 * 86_400, u32::MAX].map(Lookback::from_secs)[usize::from(self.0 % 5)]
     }
 }
 
-/// How a call went.
+/// The outcome of a call.
 #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Went(pub u8);
 
 impl Went {
-    /// The outcome.
+    /// Returns the outcome.
     pub fn outcome(self) -> Outcome {
         Outcome::from_rank(u64::from(self.0))
     }
 }
 
-/// A set of outcomes, a bit each.
+/// A set of outcomes, one bit for each.
 #[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wents(pub u8);
 
 impl Wents {
-    /// The set.
+    /// Returns the set.
     pub fn outcomes(self) -> OutcomeSet {
         Outcome::ALL.into_iter().filter(|outcome| self.0 & (1 << outcome.rank()) != 0).collect()
     }

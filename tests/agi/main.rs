@@ -1,7 +1,7 @@
-//! The FastAGI door, from a socket that says what Asterisk says.
+//! Tests of the FastAGI door over a socket, with the lines that Asterisk sends.
 #![cfg(feature = "agi")]
 
-use dialback::agi::{Door, Ears, Limits, Settings};
+use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
 use dialback::store::MemoryStore;
 use dialback::{
     AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
@@ -21,7 +21,7 @@ const SALES: AgentId = AgentId::from_u128(2);
 const FRONT: AgentId = AgentId::from_u128(3);
 const DESK: AgentId = AgentId::from_u128(4);
 
-/// The lines that Asterisk 22 sends, in its order, for a call of this contact.
+/// The lines that Asterisk 22 sends for a call from this contact, in its order.
 const CALL: &str = "\
 agi_network: yes
 agi_network_script: route
@@ -54,7 +54,7 @@ struct Agi {
 }
 
 impl Agi {
-    async fn open(trust: &str, patience: Duration) -> Self {
+    async fn open(trust: &str, max_duration: Duration) -> Self {
         let service = Arc::new(Service::start(MemoryStore, Engine::new(), |_| {}).expect("starts"));
         let (line, ours) = (NumberId::from_u128(5), E164::parse_international("+12125550100").expect("a number"));
         let agent = |id, name: &str, direction| Change::AgentCreated { id, name: name.into(), label: None, direction };
@@ -84,12 +84,12 @@ impl Agi {
             serves_while_loading: false,
         };
         let door = Arc::new(Door::new(service, Arc::new(|| NOW), settings));
-        let ears = Ears::bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
-        let address = ears.address().expect("an address");
+        let listener = AgiListener::bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        let address = listener.address().expect("an address");
         let (stop, stopped) = watch::channel(());
-        let mut limits = Limits::default();
-        limits.patience = patience;
-        tokio::spawn(ears.serve(door, limits, stopped));
+        let mut limits = AgiLimits::default();
+        limits.max_duration = max_duration;
+        tokio::spawn(listener.serve(door, limits, stopped));
         Self { address, _stop: stop }
     }
 
@@ -97,10 +97,10 @@ impl Agi {
         Self::open("127.0.0.0/8", Duration::from_secs(5)).await
     }
 
-    /// What is set on the channel, by an Asterisk that answers each command with this.
+    /// Returns the variables that the door sets. The simulated Asterisk answers each command with `answer`.
     async fn ask_and_answer(&self, head: &[u8], answer: &str) -> BTreeMap<String, String> {
         let mut stream = BufReader::new(TcpStream::connect(self.address).await.expect("connects"));
-        // A door that has ended already does not take it.
+        // The write fails if the door has closed the connection.
         let _ = stream.write_all(head).await;
         let mut set = BTreeMap::new();
         loop {
@@ -129,7 +129,7 @@ fn route(set: &BTreeMap<String, String>) -> (&str, &str, &str) {
 }
 
 #[tokio::test]
-async fn the_channel_is_told_who_takes_the_call() {
+async fn channel_variables_name_the_agent() {
     let agi = Agi::usual().await;
     let front = FRONT.to_string();
     let with = |from: &str, to: &str| CALL.replace(from, to);
@@ -158,7 +158,7 @@ async fn the_channel_is_told_who_takes_the_call() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_gets_no_answer() {
+async fn malformed_agi_request_gets_no_answer() {
     let agi = Agi::usual().await;
     for call in [
         "GET / HTTP/1.1\r\n\r\n".into(),
@@ -168,7 +168,7 @@ async fn what_is_no_call_gets_no_answer() {
     ] {
         assert_eq!(agi.ask(&call).await, BTreeMap::new());
     }
-    // A channel that was hung up is told nothing more.
+    // After a hangup no further command is sent.
     let set = agi.ask_and_answer(CALL.as_bytes(), "511 Command Not Permitted on a dead channel\n").await;
     assert_eq!(set.len(), 1);
     let set = agi.ask_and_answer(CALL.as_bytes(), "HANGUP\n").await;
@@ -176,13 +176,13 @@ async fn what_is_no_call_gets_no_answer() {
 }
 
 #[tokio::test]
-async fn strangers_are_not_listened_to() {
+async fn connection_from_an_untrusted_address_is_closed() {
     let agi = Agi::open("192.0.2.0/24", Duration::from_secs(5)).await;
     assert_eq!(agi.ask(CALL).await, BTreeMap::new());
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_not_waited_for() {
+async fn silent_connection_is_closed() {
     let agi = Agi::open("127.0.0.1", Duration::from_millis(100)).await;
     let mut idle = Vec::new();
     for _ in 0..50 {

@@ -1,4 +1,4 @@
-//! The functions that C calls, with Rust's texts: no more than a C program does.
+//! Calls the C functions with Rust texts, and does nothing that a C program could not do.
 
 use dialback::capi::*;
 use std::ffi::{CStr, c_char};
@@ -21,10 +21,10 @@ pub(crate) fn options(directory: &str) -> Options {
     Options { size, survives: 0, max_pairs: 100_000, data_directory: text(directory) }
 }
 
-/// An engine on this directory; in memory where there is none.
+/// Opens an engine on this directory, or in memory if the path is empty.
 pub(crate) fn open(directory: &str) -> Handle {
     let mut handle = 0;
-    // SAFETY: both live while the call runs.
+    // SAFETY: both pointers are valid during the call.
     let status = unsafe { dialback_open(&options(directory), &mut handle) };
     assert_eq!(status, Status::Ok, "{}", last_error());
     handle
@@ -32,13 +32,13 @@ pub(crate) fn open(directory: &str) -> Handle {
 
 pub(crate) fn configure(handle: Handle, environment: &str, changes: &str, now: u64) -> Status {
     let ((environment, environment_len), (changes, changes_len)) = (parts(environment), parts(changes));
-    // SAFETY: the texts live while the call runs.
+    // SAFETY: the texts are valid during the call.
     unsafe { dialback_configure(handle, environment, environment_len, changes, changes_len, now, ptr::null_mut()) }
 }
 
-/// With noise in it, so that what is not written is seen.
+/// Returns a decision filled with noise, so that fields that are not written are detected.
 pub(crate) fn decision() -> DecisionOut {
-    // SAFETY: numbers only; any bytes are some.
+    // SAFETY: the structure holds numbers only, and every bit pattern is valid.
     let mut decision: DecisionOut = unsafe { std::mem::transmute([0xA5_u8; size_of::<DecisionOut>()]) };
     decision.size = u32::try_from(size_of::<DecisionOut>()).expect("small");
     decision
@@ -48,7 +48,7 @@ pub(crate) fn resolve(handle: Handle, dialed: &[u8], caller: &[u8], now: u64) ->
     let mut out = decision();
     let (dialed, dialed_len) = (dialed.as_ptr().cast(), dialed.len());
     let (caller, caller_len) = (caller.as_ptr().cast(), caller.len());
-    // SAFETY: texts and structure live while the call runs.
+    // SAFETY: texts and structure are valid during the call.
     let status = unsafe { dialback_resolve(handle, dialed, dialed_len, caller, caller_len, now, &mut out) };
     (status, out)
 }
@@ -56,7 +56,7 @@ pub(crate) fn resolve(handle: Handle, dialed: &[u8], caller: &[u8], now: u64) ->
 pub(crate) fn route(handle: Handle, dialed: &str, caller: &str, now: u64) -> DecisionOut {
     let mut out = decision();
     let ((dialed, dialed_len), (caller, caller_len)) = (parts(dialed), parts(caller));
-    // SAFETY: as above.
+    // SAFETY: the texts and the structure are valid during the call.
     let status = unsafe { dialback_route(handle, dialed, dialed_len, caller, caller_len, now, &mut out) };
     assert_eq!(status, Status::Ok, "{}", last_error());
     out
@@ -65,20 +65,20 @@ pub(crate) fn route(handle: Handle, dialed: &str, caller: &str, now: u64) -> Dec
 pub(crate) fn resolve_batch<const N: usize>(handle: Handle, calls: [(&str, &str); N], now: u64) -> [DecisionOut; N] {
     let questions = calls.map(|(dialed, caller)| Question { dialed: text(dialed), caller: text(caller) });
     let mut out = [decision(); N];
-    // SAFETY: as above.
+    // SAFETY: the texts and the structure are valid during the call.
     let status = unsafe { dialback_resolve_batch(handle, questions.as_ptr(), N, now, out.as_mut_ptr()) };
     assert_eq!(status, Status::Ok, "{}", last_error());
     out
 }
 
-/// Asks twice: once for the length.
+/// Calls the function twice; the first call returns the required length.
 pub(crate) fn explain(handle: Handle, dialed: &str, caller: &str, now: u64) -> (DecisionOut, String) {
     let mut out = decision();
     let ((dialed, dialed_len), (caller, caller_len)) = (parts(dialed), parts(caller));
     let mut ask = |buffer: &mut [u8]| {
         let mut needed = 0;
         let (start, capacity) = (buffer.as_mut_ptr().cast(), buffer.len());
-        // SAFETY: as above, and the buffer is as long as is said.
+        // SAFETY: the texts are valid, and the buffer has the length that is passed.
         let status = unsafe {
             dialback_explain(
                 handle,
@@ -105,13 +105,13 @@ pub(crate) fn explain(handle: Handle, dialed: &str, caller: &str, now: u64) -> (
 
 pub(crate) fn last_error() -> String {
     let mut buffer = [0xA5_u8; 1000];
-    // SAFETY: the buffer is as long as is said.
+    // SAFETY: the buffer has the length that is passed.
     let status = unsafe { dialback_last_error(buffer.as_mut_ptr().cast(), buffer.len(), ptr::null_mut()) };
     assert_eq!(status, Status::Ok);
     CStr::from_bytes_until_nul(&buffer).expect("a NUL").to_str().expect("UTF-8").to_owned()
 }
 
-/// All of a decision, to compare.
+/// Returns all fields of a decision, for comparisons.
 pub(crate) fn read(decision: &DecisionOut) -> String {
     format!("{decision:?}")
 }

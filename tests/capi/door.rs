@@ -1,14 +1,14 @@
-//! The scenarios of `tests/data` through the functions that C calls, called as C calls them.
+//! Runs the scenarios of `tests/data` through the C functions.
 
 use crate::c;
 use dialback::capi::*;
-use dialback::testing::scenario::{Action, Answer, Door, File, Refusal, Report, run};
+use dialback::testing::scenario::{Action, Door, File, Refusal, ReportedCall, RouteAnswer, run};
 use dialback::{AgentId, EnvironmentId, Outcome, Reason, Route, Timestamp};
 use std::path::Path;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// An engine behind a handle: in memory, or on a data directory that is closed and opened again before every question.
+/// An engine behind a handle: in memory, or on a data directory that is closed and reopened before each question.
 struct CDoor {
     handle: Handle,
     directory: Option<tempfile::TempDir>,
@@ -48,7 +48,7 @@ impl Door for CDoor {
         }
     }
 
-    fn call(&mut self, report: &Report) {
+    fn call(&mut self, report: &ReportedCall) {
         let (environment, agent) = (report.environment.to_string(), report.agent.to_string());
         let call = CallReport {
             size: size_of::<CallReport>() as u32,
@@ -68,7 +68,7 @@ impl Door for CDoor {
         let environment = environment.to_string();
         let mut pairs = 0;
         let ((environment, environment_len), (contact, contact_len)) = (c::parts(&environment), c::parts(contact));
-        // SAFETY: as above.
+        // SAFETY: the structures and texts outlive the call.
         let status = unsafe {
             dialback_erase(self.handle, environment, environment_len, contact, contact_len, NOW.millis(), &mut pairs)
         };
@@ -76,7 +76,7 @@ impl Door for CDoor {
         pairs
     }
 
-    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer {
         if let Some(directory) = &self.directory {
             assert_eq!(dialback_close(self.handle), Status::Ok);
             self.handle = c::open(c::path(directory));
@@ -93,7 +93,7 @@ impl Door for CDoor {
     }
 }
 
-fn answer(decision: &DecisionOut) -> Answer {
+fn answer(decision: &DecisionOut) -> RouteAnswer {
     let id = |bytes: [u8; 16]| AgentId::from_u128(u128::from_be_bytes(bytes));
     let route = match decision.route {
         0 => Route::Unrouted,
@@ -102,7 +102,7 @@ fn answer(decision: &DecisionOut) -> Answer {
         other => panic!("no such route: {other}"),
     };
     assert!((decision.outcome == 0) == (decision.called_at_ms == 0) && decision.outcome <= Outcome::ALL.len() as u32);
-    Answer {
+    RouteAnswer {
         route,
         reason: Reason::ALL[decision.reason as usize - 1],
         source: (decision.outcome != 0).then(|| id(decision.source_agent)),
@@ -129,22 +129,22 @@ fn run_all(every: usize, door: impl Fn() -> CDoor) -> usize {
 }
 
 #[test]
-fn every_scenario_holds_through_c() {
+fn each_scenario_holds_through_c() {
     let scenarios = run_all(1, CDoor::in_memory);
     assert!(scenarios >= 60, "{scenarios}");
 }
 
-/// Opening a directory takes a few syncs each time, hence not all of them.
+/// Each opening of a directory takes several syncs, so only every fifth scenario runs.
 #[test]
-fn every_fifth_scenario_holds_through_c_on_a_directory_that_is_opened_again_before_every_question() {
+fn each_fifth_scenario_holds_through_c_with_reopened_directory() {
     let scenarios = run_all(5, CDoor::durable);
     assert!(scenarios >= 12, "{scenarios}");
 }
 
-/// The runner must be able to fail.
+/// Canary: the runner must be able to fail.
 #[test]
 #[should_panic(expected = "NO_HISTORY")]
-fn a_scenario_that_does_not_hold_is_found_out() {
+fn failing_scenario_is_reported() {
     let file = r#"
         numbers = { main = "+15550100" }
         [[scenario]]

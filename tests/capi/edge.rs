@@ -1,4 +1,4 @@
-//! What C can do wrong is a status, and never more than that.
+//! Each mistake that a C caller can make returns a status and has no other effect.
 
 use crate::c;
 use dialback::capi::*;
@@ -12,7 +12,7 @@ const OURS: &str = "+15550100";
 const NOW: u64 = 1_800_000_000_000;
 const DAY: u64 = 86_400_000;
 
-/// A number of ours that a desk answers, and an agent that calls from it, whose callbacks another desk takes.
+/// A number with a default agent, an outbound agent that calls from it, and a callback agent for its callbacks.
 const CHANGES: &str = r#"[
     {"environment_set": {"name": "Acme", "lookback": 2592000,
         "dial_plan": {"country_code": "49", "national_prefix": "0", "international_prefix": "00"}}},
@@ -47,7 +47,7 @@ fn call(to: &str) -> CallReport {
 fn record(handle: Handle, calls: &[CallReport]) -> (Status, Recorded) {
     let mut recorded =
         Recorded { size: size_of::<Recorded>() as u32, reserved: 0, recorded: 0, unchanged: 0, ignored: 0 };
-    // SAFETY: structures and texts live while the call runs.
+    // SAFETY: structures and texts are valid during the call.
     let status = unsafe { dialback_record(handle, calls.as_ptr(), calls.len(), NOW, &mut recorded) };
     (status, recorded)
 }
@@ -56,7 +56,7 @@ fn close(handle: Handle) {
     assert_eq!(dialback_close(handle), Status::Ok);
 }
 
-/// Every function with this handle.
+/// Calls every function with this handle.
 fn all_with(handle: Handle) -> Vec<Status> {
     let (environment, len) = c::parts(ENVIRONMENT);
     let (number, number_len) = c::parts(OURS);
@@ -64,7 +64,7 @@ fn all_with(handle: Handle) -> Vec<Status> {
     let question = Question { dialed: c::text(OURS), caller: c::text(OURS) };
     let mut out = c::decision();
     let mut buffer = [0; 4096];
-    // SAFETY: all of it lives while the calls run.
+    // SAFETY: all arguments are valid during the calls.
     unsafe {
         vec![
             c::configure(handle, ENVIRONMENT, "[]", NOW),
@@ -97,13 +97,13 @@ fn statistics() -> StatisticsOut {
 }
 
 #[test]
-fn a_handle_that_is_none_any_more_is_a_status() {
+fn closed_or_invented_handle_returns_a_status() {
     let handle = shop("");
     assert_eq!(all_with(handle), [Status::Ok; 9]);
     close(handle);
     assert_eq!(all_with(handle), [Status::Closed; 9]);
     assert_eq!(dialback_close(handle), Status::Closed);
-    // The place may be another's by now; the handle never is.
+    // The place may belong to another handle by now, but the handle is never reused.
     let others: Vec<Handle> = (0..3).map(|_| c::open("")).collect();
     assert!(!others.contains(&handle));
     assert_eq!(all_with(handle), [Status::Closed; 9]);
@@ -116,11 +116,11 @@ fn a_handle_that_is_none_any_more_is_a_status() {
 }
 
 #[test]
-fn null_is_a_status_where_it_may_not_be_and_the_empty_text_where_it_may() {
+fn forbidden_null_returns_a_status_and_null_text_is_empty() {
     let handle = shop("");
     let (dialed, len) = c::parts(OURS);
     let null = ptr::null();
-    // SAFETY: what is not null lives while the calls run.
+    // SAFETY: pointers that are not null are valid during the calls.
     unsafe {
         let mut out = c::decision();
         assert_eq!(dialback_resolve(handle, null, 9, dialed, len, NOW, &mut out), Status::Null);
@@ -146,17 +146,17 @@ fn null_is_a_status_where_it_may_not_be_and_the_empty_text_where_it_may() {
 }
 
 #[test]
-fn what_is_not_utf8_or_no_number_is_a_status_that_shows_none() {
+fn invalid_utf8_or_number_returns_a_status_without_the_number() {
     let handle = shop("");
     let of = |dialed: &[u8], caller: &[u8]| c::resolve(handle, dialed, caller, NOW).0;
     assert_eq!(of(b"+1555\xFF0100", b""), Status::InvalidUtf8);
-    assert_eq!(c::last_error(), "dialed: a text that is not UTF-8");
+    assert_eq!(c::last_error(), "dialed: a text is not UTF-8");
     assert_eq!(of(OURS.as_bytes(), b"+4930\xC3123456"), Status::InvalidUtf8);
     assert_eq!(of(b"alice", b""), Status::NotANumber);
     assert_eq!(of(b"", b""), Status::NotANumber);
     assert_eq!(of(b"+155501001234567890", b""), Status::NotANumber);
     assert!(!c::last_error().contains("555"), "{}", c::last_error());
-    // Whatever a trunk sends for a caller is none of that.
+    // Any text that a trunk sends as the caller is accepted.
     for caller in ["", "anonymous", "sip:alice@example.com", "0", "\u{fffd}", "<sip:", "+", "+0", "a\0b"] {
         assert_eq!(of(OURS.as_bytes(), caller.as_bytes()), Status::Ok, "{caller:?}");
     }
@@ -178,17 +178,17 @@ fn what_is_not_utf8_or_no_number_is_a_status_that_shows_none() {
 }
 
 #[test]
-fn a_size_field_that_is_none_is_a_status_and_a_larger_one_gets_zeros() {
+fn wrong_size_field_returns_a_status_and_larger_size_is_zeroed() {
     let handle = shop("");
     let (dialed, len) = c::parts(OURS);
     for size in [0, 1, 71, 73, 0xA5A5_A5A5] {
         let mut out = c::decision();
         out.size = size;
-        // SAFETY: the library must not believe it.
+        // SAFETY: the library must reject the size before it reads more.
         let status = unsafe { dialback_resolve(handle, dialed, len, dialed, len, NOW, &mut out) };
         assert_eq!((status, out.agent), (Status::InvalidArgument, [0xA5; 16]), "{size}");
     }
-    // A structure of a later version.
+    // A structure of a later version, which is larger.
     #[repr(C)]
     struct Later {
         known: DecisionOut,
@@ -197,28 +197,36 @@ fn a_size_field_that_is_none_is_a_status_and_a_larger_one_gets_zeros() {
     }
     let mut later = Later { known: c::decision(), more: [u64::MAX; 2], beyond: 7 };
     later.known.size += 16;
-    // SAFETY: it is that large.
+    // SAFETY: the memory has that size.
     let status = unsafe { dialback_resolve(handle, dialed, len, dialed, len, NOW, &mut later.known) };
     assert_eq!((status, later.more, later.beyond), (Status::Ok, [0, 0], 7));
 
     let mut reports = [call("+4930123456"), call("+4930123457")];
     reports[1].size = 0;
     assert_eq!(record(handle, &reports).0, Status::InvalidArgument);
-    assert_eq!(c::last_error(), "call 1: the size field of a structure is not its size");
+    assert_eq!(c::last_error(), "call 1: the size field of a structure is wrong: set it to sizeof the structure");
     close(handle);
 }
 
 #[test]
-fn calls_are_recorded_together_or_the_wrong_one_is_named() {
+fn record_stores_all_calls_or_names_the_wrong_one() {
     let handle = shop("");
     let good = call("030 123456");
     let wrong = [
-        (CallReport { outcome: 0, ..good }, "call 1: outcome: no such one", Status::InvalidArgument),
-        (CallReport { outcome: 9, ..good }, "call 1: outcome: no such one", Status::InvalidArgument),
+        (
+            CallReport { outcome: 0, ..good },
+            "call 1: outcome: not a DIALBACK_OUTCOME value from 1 to 8",
+            Status::InvalidArgument,
+        ),
+        (
+            CallReport { outcome: 9, ..good },
+            "call 1: outcome: not a DIALBACK_OUTCOME value from 1 to 8",
+            Status::InvalidArgument,
+        ),
         (CallReport { agent: c::text("sales"), ..good }, "call 1: agent: not a UUID", Status::InvalidArgument),
         (
             CallReport { to: c::text("+49301234567890123456"), ..good },
-            "call 1: to: a number has at most 15 digits",
+            "call 1: to: the number has more than 15 digits",
             Status::NotANumber,
         ),
         (
@@ -238,16 +246,16 @@ fn calls_are_recorded_together_or_the_wrong_one_is_named() {
     assert_eq!((status, recorded.recorded, recorded.unchanged, recorded.ignored), (Status::Ok, 1, 1, 1));
     let matched = resolved();
     assert_eq!((matched.reason, matched.outcome), (ReasonLine::Matched as u32, CallOutcome::NoAnswer as u32));
-    // The caller is read as it is written where the dialed number is.
+    // The caller is read with the dial plan of the dialed number's environment.
     assert_eq!(c::read(&c::resolve(handle, OURS.as_bytes(), b"030/123456", NOW).1), c::read(&matched));
     close(handle);
 }
 
 #[test]
-fn a_batch_decides_all_that_are_questions() {
+fn batch_decides_all_valid_questions() {
     let handle = shop("");
     assert_eq!(record(handle, &[call("+4930123456")]).0, Status::Ok);
-    // More than are read together.
+    // More questions than are resolved together.
     let questions: Vec<Question> = (0..100)
         .map(|index| Question {
             dialed: c::text(if index == 70 { "alice" } else { OURS }),
@@ -255,7 +263,7 @@ fn a_batch_decides_all_that_are_questions() {
         })
         .collect();
     let mut decisions = vec![c::decision(); 100];
-    // SAFETY: all of it lives while the call runs.
+    // SAFETY: all arguments are valid during the call.
     let status = unsafe { dialback_resolve_batch(handle, questions.as_ptr(), 100, NOW, decisions.as_mut_ptr()) };
     assert_eq!(status, Status::NotANumber);
     assert_eq!(c::last_error(), "question 70: dialed: not a phone number");
@@ -271,7 +279,7 @@ fn a_batch_decides_all_that_are_questions() {
 }
 
 #[test]
-fn what_is_acknowledged_is_there_when_the_directory_is_opened_again() {
+fn acknowledged_changes_survive_reopening() {
     let directory = tempfile::tempdir().expect("a directory");
     let handle = shop(c::path(&directory));
     let calls: Vec<_> = ["+4930123456", "+4930123457"].map(call).into();
@@ -281,7 +289,7 @@ fn what_is_acknowledged_is_there_when_the_directory_is_opened_again() {
     }
     c::route(handle, OURS, "+4930999999", NOW);
     let mut second = 0;
-    // SAFETY: both live while the call runs.
+    // SAFETY: both pointers are valid during the call.
     assert_eq!(unsafe { dialback_open(&c::options(c::path(&directory)), &mut second) }, Status::Store);
     assert!(c::last_error().contains("another process holds this data directory"), "{}", c::last_error());
     close(handle);
@@ -292,7 +300,7 @@ fn what_is_acknowledged_is_there_when_the_directory_is_opened_again() {
     let (environment, len) = c::parts(ENVIRONMENT);
     let (contact, contact_len) = c::parts("030 123456");
     let (mut pairs, mut counted) = (0, statistics());
-    // SAFETY: all of it lives while the calls run.
+    // SAFETY: all arguments are valid during the calls.
     unsafe {
         assert_eq!(dialback_erase(handle, environment, len, contact, contact_len, NOW, &mut pairs), Status::Ok);
         assert_eq!(dialback_purge(handle, NOW), Status::Ok, "{}", c::last_error());
@@ -305,11 +313,11 @@ fn what_is_acknowledged_is_there_when_the_directory_is_opened_again() {
 }
 
 #[test]
-fn a_panic_inside_is_a_status_and_the_handle_goes_on() {
+fn panic_returns_a_status_and_the_handle_stays_usable() {
     let handle = shop("");
     plant_panic();
     assert_eq!(c::resolve(handle, OURS.as_bytes(), b"", NOW).0, Status::Panicked);
-    assert_eq!(c::last_error(), "a defect of the library: it panicked, and was caught");
+    assert_eq!(c::last_error(), "the library panicked, which is a bug; the panic was caught");
     plant_panic();
     assert_eq!(dialback_close(handle), Status::Panicked);
     assert_eq!(all_with(handle), [Status::Ok; 9]);
@@ -317,21 +325,21 @@ fn a_panic_inside_is_a_status_and_the_handle_goes_on() {
 }
 
 #[test]
-fn texts_of_statuses_reasons_and_identities() {
+fn texts_of_statuses_reasons_and_ids_are_returned() {
     for status in 0..=Status::Panicked as i32 {
-        // SAFETY: it is a text with a NUL, or null.
+        // SAFETY: the result is null or a text with a NUL.
         assert!(!unsafe { CStr::from_ptr(dialback_status_message(status)) }.is_empty(), "{status}");
     }
     assert!(dialback_status_message(-1).is_null() && dialback_status_message(Status::Panicked as i32 + 1).is_null());
     for reason in dialback::Reason::ALL {
-        // SAFETY: as above.
+        // SAFETY: the result is null or a text with a NUL.
         let name = unsafe { CStr::from_ptr(dialback_reason_name(u32::from(reason.line()))) };
         assert_eq!(name.to_str(), Ok(reason.name()));
     }
     assert!(dialback_reason_name(0).is_null() && dialback_reason_name(10).is_null());
     let (text, len) = c::parts(SALES);
     let (mut id, mut back) = ([0_u8; 16], [0xA5_u8; 37]);
-    // SAFETY: as long as is said.
+    // SAFETY: the buffer has the length that is passed.
     unsafe {
         assert_eq!(dialback_id_parse(text, len, id.as_mut_ptr()), Status::Ok);
         assert_eq!(dialback_id_text(id.as_ptr(), back.as_mut_ptr().cast(), 36), Status::ShortBuffer);
@@ -341,10 +349,10 @@ fn texts_of_statuses_reasons_and_identities() {
     assert_eq!(CStr::from_bytes_with_nul(&back).expect("a NUL").to_str(), Ok(SALES));
 }
 
-/// Threads, more than there are seats for, ask while handles are closed under them: each answer is a decision or that the
-/// handle is closed, and after the close it is always that.
+/// More threads than there are seats ask questions while their handles are closed. Each result is a decision or the
+/// status `Closed`, and after the close always `Closed`.
 #[test]
-fn closing_under_many_threads() {
+fn close_while_many_threads_ask_is_safe() {
     let current = AtomicU64::new(shop(""));
     let stop = AtomicBool::new(false);
     let (decided, closed) = (AtomicU64::new(0), AtomicU64::new(0));

@@ -1,8 +1,8 @@
-//! The header that is checked in is the one that the sources make.
+//! Checks that the header in the repository is the one that cbindgen generates from the sources.
 
 use std::path::Path;
 
-/// The files that C sees something of, in the order of the header.
+/// The source files that contribute to the header, in its order.
 const SOURCES: [&str; 3] = ["status.rs", "types.rs", "exports.rs"];
 
 fn made(change: impl Fn(&str) -> String) -> String {
@@ -12,7 +12,8 @@ fn made(change: impl Fn(&str) -> String) -> String {
     let mut builder = cbindgen::Builder::new().with_config(config);
     for file in SOURCES {
         let source = std::fs::read_to_string(root.join("src/capi").join(file)).expect("a source");
-        // To Rust's readers the promise is at the head of the module; C's have it at the head of the header.
+        // For Rust readers the rules are in the module's documentation. For C readers they are at the head of the
+        // header.
         let source = source.replace("///\n/// # Safety\n/// See the head of this file.\n", "");
         let there = scratch.path().join(file);
         std::fs::write(&there, change(&source)).expect("written");
@@ -24,7 +25,7 @@ fn made(change: impl Fn(&str) -> String) -> String {
 }
 
 #[test]
-fn the_header_is_made_of_these_sources() {
+fn header_matches_the_sources() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/dialback.h");
     let made = made(str::to_owned);
     if std::env::var_os("DIALBACK_WRITE_HEADER").is_some() {
@@ -33,16 +34,16 @@ fn the_header_is_made_of_these_sources() {
     let kept = std::fs::read_to_string(&path).expect("a header");
     assert!(
         made == kept,
-        "include/dialback.h has drifted: look at `DIALBACK_WRITE_HEADER=1 cargo test --features capi --test capi header`"
+        "include/dialback.h differs from the sources: run `DIALBACK_WRITE_HEADER=1 cargo test --features capi --test capi header`"
     );
     for function in ["dialback_open", "dialback_resolve_batch", "dialback_id_parse"] {
         assert!(kept.contains(function), "{function}");
     }
 }
 
-/// The comparison must be able to fail.
+/// Canary: the comparison must be able to fail.
 #[test]
-fn a_source_that_has_changed_is_noticed() {
+fn changed_source_changes_the_header() {
     let kept = made(str::to_owned);
     assert_ne!(made(|source| source.replace("pub called_at_ms: u64", "pub called_at_ms: u32")), kept);
     assert_ne!(made(|source| source.replace("now_ms: u64,", "")), kept);

@@ -1,4 +1,4 @@
-//! The C interface: its header, its edge, a program in C, and the scenarios through it.
+//! Tests of the C interface: its header, its error handling, a C program, and the scenarios.
 #![cfg(feature = "capi")]
 #![allow(unsafe_code, reason = "what C calls is unsafe to call")]
 #![allow(

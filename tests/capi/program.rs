@@ -1,4 +1,4 @@
-//! A program in C, against the library as it is installed.
+//! Compiles and runs a C program against the installed library.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
 
-/// What the command prints. A failure is the test's.
+/// Returns the output of the command. Fails the test if the command fails.
 fn output(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -16,12 +16,12 @@ fn output(command: &mut Command) -> String {
     out.into_owned()
 }
 
-/// Where the library is installed, as a packager has it: below another root than it will be used in.
+/// Returns the directory into which the library is installed. It is a packaging root, not the final prefix.
 fn installed() -> &'static Path {
     static INSTALLED: OnceLock<tempfile::TempDir> = OnceLock::new();
     let root = INSTALLED.get_or_init(|| {
         let root = tempfile::tempdir().expect("a directory");
-        // Its own build: what is installed is what the script makes.
+        // A separate build, because the test checks what the script installs.
         output(
             Command::new(Path::new(ROOT).join("scripts/install-capi"))
                 .arg("--debug")
@@ -46,13 +46,13 @@ fn compile(directory: &Path, compiler: &str, flags: &[&str], link: &[String]) ->
     let mut command = Command::new(compiler);
     command.args(STRICT).args(flags).args(pkg_config(&["--cflags"]));
     command.arg(Path::new(ROOT).join("examples/c/gateway.c")).arg("-o").arg(&program);
-    // Behind the source, whatever its language was said to be.
+    // `-x none` follows the source, so that a language set for the source does not apply to the libraries.
     output(command.args(["-x", "none"]).args(link).arg("-pthread"));
     program
 }
 
 #[test]
-fn the_program_runs_with_the_shared_library_on_a_data_directory() {
+fn c_program_runs_with_shared_library_and_data_directory() {
     let scratch = tempfile::tempdir().expect("a directory");
     let program = compile(scratch.path(), "cc", &["-std=c99"], &pkg_config(&["--libs"]));
     let mut command = Command::new(program);
@@ -62,7 +62,7 @@ fn the_program_runs_with_the_shared_library_on_a_data_directory() {
 }
 
 #[test]
-fn the_program_runs_with_the_static_library_in_memory_and_compiles_as_cpp() {
+fn c_program_runs_with_static_library_and_compiles_as_cpp() {
     let scratch = tempfile::tempdir().expect("a directory");
     let library = installed().join("opt/dialback/lib/libdialback.a");
     let others = pkg_config(&["--static", "--libs-only-l"]).into_iter().filter(|library| library != "-ldialback");
@@ -74,12 +74,12 @@ fn the_program_runs_with_the_static_library_in_memory_and_compiles_as_cpp() {
 }
 
 #[test]
-fn the_page_s_twenty_lines_run() {
+fn example_on_the_c_page_runs() {
     let page = std::fs::read_to_string(Path::new(ROOT).join("docs/c.md")).expect("a page");
     let program = page.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program");
     let scratch = tempfile::tempdir().expect("a directory");
     let data = scratch.path().join("data").display().to_string();
-    // A clock and a place that are there.
+    // Adds a clock and a writable directory to the example.
     let clock = "#include <stdint.h>\nstatic uint64_t now_ms(void) { return 1800000000000u; }\n";
     assert!(program.contains("/var/lib/gateway/dialback"));
     let program = format!("{clock}{}", program.replace("/var/lib/gateway/dialback", &data));
@@ -88,15 +88,15 @@ fn the_page_s_twenty_lines_run() {
     let mut command = Command::new("cc");
     command.args(["-Wall", "-Werror", "-std=c99", "-pedantic"]).args(pkg_config(&["--cflags"])).arg(&source);
     output(command.arg("-o").arg(&binary).args(pkg_config(&["--libs"])));
-    // Nothing is configured there, so nobody takes the call.
+    // Nothing is configured, so the call is unrouted.
     let mut command = Command::new(binary);
     assert_eq!(output(command.env("LD_LIBRARY_PATH", installed().join("opt/dialback/lib"))), "");
 }
 
-/// A program that goes wrong must be seen.
+/// Canary: a failing check must end the program with an error.
 #[test]
 #[should_panic(expected = "dialback_open(&options, &engine)) == DIALBACK_STATUS_OK (last error: /dev/null/data")]
-fn a_check_that_fails_ends_the_program() {
+fn failing_check_ends_the_c_program() {
     let scratch = tempfile::tempdir().expect("a directory");
     let program = compile(scratch.path(), "cc", &["-std=c99"], &pkg_config(&["--libs"]));
     let mut command = Command::new(program);
@@ -104,7 +104,7 @@ fn a_check_that_fails_ends_the_program() {
 }
 
 #[test]
-fn the_shared_library_shows_what_the_header_has_and_nothing_else() {
+fn shared_library_exports_exactly_the_header_functions() {
     let library = installed().join("opt/dialback/lib/libdialback.so.0");
     let symbols = output(Command::new("nm").args(["-D", "--defined-only"]).arg(&library));
     let shown: BTreeSet<&str> = symbols.lines().filter_map(|line| line.split(" T ").nth(1)).collect();

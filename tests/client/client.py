@@ -1,5 +1,5 @@
-"""A client of the control API, written from the page of its contract and from nothing else. It goes through every endpoint of the page and
-wants the bodies that the page shows, field for field.
+"""A client of the control API, written from the documentation of the API alone. It calls each documented endpoint and compares the
+bodies with the documented ones, field for field.
 
 client.py URL ENVIRONMENT_TOKEN GATEWAY_TOKEN OTHER_ENVIRONMENT_TOKEN
 """
@@ -19,7 +19,7 @@ CALLED_AT = NOW - timedelta(hours=1)
 
 
 class Is:
-    """A value that only its form is known of."""
+    """A value of which only the form is known."""
 
     def __init__(self, what, holds):
         self.what, self.holds = what, holds
@@ -85,7 +85,7 @@ def same(found, expected):
 
 
 def agents_and_numbers(client):
-    """What the callbacks stand on."""
+    """Creates the entities that callbacks need."""
     same(client.data("GET", "/agents"), [])
     id = str(uuid.uuid4())
     made = client.data("POST", "/agents", {"name": "Reminders", "direction": "outbound", "label": "EMEA", "id": id}, 201)
@@ -137,7 +137,7 @@ def inbound(client, name, number):
 
 
 def callback_agents(client, source, number):
-    """The eight, but for statistics."""
+    """Calls the eight callback endpoints, without statistics."""
     front = inbound(client, "Front Desk", number)
     callback = inbound(client, "Callback Handler", number)
     path, sources = f"/agents/{callback}/callback", {"source_agent_ids": [source]}
@@ -237,7 +237,7 @@ def calls_and_routes(client, gateway, source, callback, front, number):
 
 
 def statistics(client, gateway, route, source, callback):
-    """What was routed above is counted today; what connected is what was reported."""
+    """The calls routed above are counted today, and so are those reported as answered."""
     today = datetime.now(timezone.utc).date()
     path = f"/callback-agents/stats?start_date={today - timedelta(days=1)}&end_date={today}"
     before = client.data("GET", path)

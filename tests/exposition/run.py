@@ -1,4 +1,4 @@
-"""Starts a daemon of its own, asks it a little, and reads its metrics page with Prometheus' Python parsers."""
+"""Starts a daemon, sends it some requests, and parses its metrics with Prometheus' Python parsers."""
 
 import json
 import subprocess

@@ -1,6 +1,6 @@
-"""A stand-in for Asterisk: walks the dialplan of examples/asterisk and speaks FastAGI and HTTP as it does. Written from the documentation of
+"""A simulation of Asterisk: executes the dial plan of examples/asterisk and speaks FastAGI and HTTP like Asterisk. Written from the documentation of
 AGI(), CURL() and CURLOPT() and from res_agi.c (which variables are sent, in which order, and how commands are answered); it is
-not Asterisk."""
+not Asterisk itself."""
 
 import os
 import re
@@ -36,8 +36,8 @@ class Asterisk:
         self.globals |= site
 
     def call(self, context, dialed, caller, presentation=0, status="ANSWER", headers=()):
-        """What becomes of a call: what is dialed, in order, and with what it is hung up. `status` is how each dial ends: one for all, or by
-        what is dialed."""
+        """Returns the result of a call: the dialed addresses in order, and the hangup cause. `status` is the result of each dial: one for
+        all, or one for each address."""
         channel = {"EXTEN": dialed, "CALLERID(num)": caller, "pres": presentation, "headers": dict(headers), "curl": {"httpheader": []}}
         self.status, done = status, []
         (pattern,) = [name for name in self.contexts[context] if name != "h"]
@@ -78,14 +78,14 @@ class Asterisk:
 
     def set(self, name, value, channel):
         if option := re.fullmatch(r"CURLOPT\((\w+)\)", name):
-            # A header is added to those there are; every other option replaces.
+            # A header is added to the existing ones; any other option replaces its value.
             held = channel["curl"]
             held[option[1]] = held["httpheader"] + [value] if option[1] == "httpheader" else value
         else:
             channel[name] = value
 
     def agi(self, url, argument, channel):
-        """What res_agi.c sends first, then a command of the other side and an answer in turns. Nobody there: the dial plan goes on."""
+        """Sends what res_agi.c sends first, then answers each command. If nothing listens, the dial plan continues."""
         parts = urlsplit(url)
         variables = {
             "network": "yes", "network_script": parts.path.lstrip("/"), "request": url, "channel": "PJSIP/trunk-00000001",

@@ -1,9 +1,9 @@
-"""How many calls a second Kamailio sustains: with a static route, asking Dialback over HTTP, asking it by SIP.
+"""Measures the calls a second that Kamailio sustains: with a static route, with Dialback over HTTP, and with Dialback over SIP.
 
 bench.py DIALBACK FIRST_PORT [SECONDS [FIRST_RATE [STEP [LAST_RATE]]]]
 
-A rate is sustained where every call of some seconds came to its end, none was late and nothing was sent twice; each gets two tries. The
-variants take turns at each rate, so that all of them meet the machine as it is at that time. Whole calls: INVITE, 200, ACK, BYE.
+A rate is sustained if each call within some seconds completes, none is late and nothing is retransmitted. Each rate gets two tries. The
+variants alternate at each rate, so that all of them run under equal load. A call consists of INVITE, 200, ACK and BYE.
 """
 
 import csv
@@ -44,12 +44,12 @@ class Bench:
                 "DIALBACK_CONNECTION": f'"dialback=>http://gateway:{self.daemon.gateway}@127.0.0.1:{api}/api/v1"',
                 "DIALBACK_TOKEN": f'"{self.daemon.gateway}"',
             }
-            # Transactions stay for seconds after their end: at thousands a second that is memory.
+            # Transactions stay in memory for seconds after their end, which adds up at thousands a second.
             self.kamailios[variant] = Kamailio(config, f"{folder}/{variant}", site, children=8, memory=1024)
         self.calls = self.known(world, inside)
 
     def known(self, world, inside):
-        """A thousand contacts that have been called, by Dialback's own record: each of them goes to an agent."""
+        """Records calls to a thousand contacts, so that each of them is routed to an agent."""
         calls = Traffic(world).outbound(1000)
         lines = [
             f'{{"agent_id":"{call.source.id}","from":"{call.number_of_ours}","to":"{call.number}","started_at":"2026-01-01T00:00:00Z","status":"busy"}}'
@@ -79,14 +79,14 @@ class Bench:
             last = list(csv.DictReader(file, delimiter=";"))[-1]
         elapsed = sum(float(part) * unit for part, unit in zip(last["ElapsedTime(C)"].split(":"), [3600, 60, 1]))
         clean = code == 0 and int(last["FailedCall(C)"]) == 0 and int(last["Retransmissions(C)"]) == 0
-        # A call takes some 50 ms; what comes much later was not kept up with.
+        # A call takes about 50 ms. A much later one means that the gateway did not keep up.
         self.answered[variant] += int(last["SuccessfulCall(C)"])
         clean = clean and int(last["SuccessfulCall(C)"]) == count and elapsed < self.seconds * 1.1 + 0.5
         used = {who: (now - cpu[who]) * 1e6 / count for who, now in self.cpu(variant).items()}
         return clean, used
 
     def cpu(self, variant):
-        """Processor time so far, in seconds."""
+        """Returns the processor time so far, in seconds."""
         return {"kamailio": processes.cpu(self.kamailios[variant].process.pid), "dialback": processes.cpu(self.daemon.process.pid)}
 
     def run(self, rates):
@@ -111,7 +111,7 @@ class Bench:
         for variant, rate in best.items():
             ratio = f"{rate / best['static']:.2f}" if best["static"] else "-"
             print(f"{variant:>8}: {rate} calls/s, {ratio} of the static route")
-        # A rate is never a reason to fail: a machine may be too busy for any.
+        # A low rate is never a failure, because the machine may be too busy.
         assert all(self.answered.values()), "a variant answers no calls"
 
 

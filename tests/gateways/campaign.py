@@ -14,9 +14,9 @@ from verdict import between, hold, must_find, name
 from traffic import Traffic
 
 RATE = 120
-# How a call ended that the trunk ended with this status.
+# The outcome of a call that the trunk ended with this status.
 OUTCOMES = {200: "answered", 486: "busy", 480: "no_answer", 603: "failed"}
-# How long a gateway that asked in vain may go on without asking (http.cfg), and a little more.
+# How long a gateway skips requests after a failed one (http.cfg), plus a margin.
 WARY = 2.5
 
 
@@ -48,7 +48,7 @@ class Campaign:
 
     def run(self):
         self.place(self.traffic.outbound(500))
-        # Some are called again, by others: the last call counts. Kamailio's records are to the second.
+        # Some contacts are called again by other agents: the last call counts. Kamailio's records have a resolution of a second.
         time.sleep(1.1)
         self.place(self.traffic.outbound_again(150))
         self.come_back()
@@ -60,7 +60,7 @@ class Campaign:
         self.kamailio.end()
 
     def place(self, calls):
-        """Outbound calls: the trunk gets them, and Dialback gets to know of them by Kamailio."""
+        """Places outbound calls: the trunk receives them, and Kamailio reports them to Dialback."""
         self.send(self.inside, calls)
         hold("outbound", calls, lambda call: {"trunk"} if call.status == 200 else {"refused after ['trunk']"})
         for call in calls:
@@ -72,7 +72,7 @@ class Campaign:
         self.finish(calling)
 
     def await_landings(self, count, who=None):
-        """Until so many more calls have come to somebody, or to the one."""
+        """Waits until this many more calls have reached any agent, or the given one."""
         everybody = [who] if who else self.agents
 
         def came():
@@ -88,7 +88,7 @@ class Campaign:
         collect(self.agents + [self.trunk, self.default], list(calling.calls.values()))
 
     def await_records(self, last):
-        """Records come in in the order in which they were placed, but for some milliseconds: those of the last call are waited for."""
+        """Waits for the record of the last call. Records arrive in the order of the calls, except for some milliseconds."""
         query = f"/route?dialed={quote(last.number_of_ours)}&caller={quote(last.number)}&explain=true"
 
         def is_there():
@@ -108,12 +108,12 @@ class Campaign:
         calls = self.traffic.inbound(1000)
         self.send(self.outside, calls)
         hold("inbound", calls, lambda call: {self.expected(call)})
-        # The calls are such that they would show each mistake in the rule, and in who is where.
+        # The calls would reveal each mistake in the rule, and each swapped agent.
         for what, twisted in twists.of(self.world):
             must_find(what, calls, lambda call: {name(twisted.takes(call.number, call.shown, call.sent))})
 
     def change(self):
-        """The control API changes a callback in mid-run."""
+        """Changes a callback through the control API during the run."""
         calls = self.traffic.inbound(400)
         later = self.traffic.inbound(100)
         before = {call.label: name(self.world.takes(call.number, call.shown, time.time())) for call in calls + later}
@@ -125,7 +125,7 @@ class Campaign:
         done = time.time()
         self.world.configure(role)
         self.finish(calling)
-        # However long the change took, there are calls after it.
+        # Calls continue after the change, however long it takes.
         self.send(self.outside, later)
         calls += later
         moved = [call for call in calls if before[call.label] != self.expected(call)]
@@ -140,7 +140,7 @@ class Campaign:
         must_find("a change that comes too late", calls, lambda call: {before[call.label]})
 
     def kill(self):
-        """The daemon is killed in mid-run, calls are placed while it is away, and it starts again."""
+        """Kills the daemon during the run, places calls while it is down, and restarts it."""
         calls = self.traffic.inbound(900)
         calling = Calling(self.ports, self.folder, self.outside, calls, RATE)
         self.await_landings(100)
@@ -154,7 +154,7 @@ class Campaign:
         self.daemon.start()
         started = time.time() + WARY
         self.finish(calling)
-        # However long the restart took, there are calls after it.
+        # Calls continue after the restart, however long it takes.
         time.sleep(max(0, started - time.time()))
         later = self.traffic.inbound(60)
         self.send(self.outside, later)
@@ -179,7 +179,7 @@ class Campaign:
         hold("those who were called while it was away", back, lambda call: {self.expected(call)})
 
     def hang(self):
-        """The daemon is there and does not answer."""
+        """Stops the daemon, so that it accepts connections and does not answer."""
         self.daemon.process.send_signal(signal.SIGSTOP)
         calls = self.traffic.inbound(150)
         self.send(self.outside, calls)
@@ -191,7 +191,7 @@ class Campaign:
         hold("once it goes on", calls, lambda call: {self.expected(call)})
 
     def leave(self):
-        """An agent is gone: its calls go to the default route."""
+        """Stops an agent: its calls must take the default route."""
         self.daemon.restart(self.by_id())
         gone = self.agents[self.world.inbound.index(self.world.fronts[0])]
         gone.leave()
@@ -207,7 +207,7 @@ class Campaign:
         return {agent.id: self.addresses[agent.name] for agent in self.world.inbound}
 
     def swap(self):
-        """Two agents are where the other one should be: that must be found."""
+        """Swaps two agents: the comparison must detect it."""
         swapped = self.by_id()
         one, other = (agent.id for agent in [self.world.fronts[0], self.world.desks[2]])
         swapped[one], swapped[other] = swapped[other], swapped[one]

@@ -1,4 +1,4 @@
-"""What a gateway gets by libcurl: with what it sends by itself, and the code 0 where nobody answers."""
+"""Sends requests like libcurl in a gateway: with its own headers, and with the code 0 if there is no answer."""
 
 import http.client
 from urllib.parse import urlsplit

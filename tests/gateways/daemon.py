@@ -1,4 +1,4 @@
-"""The daemon under test, set up as a world says."""
+"""The daemon under test, configured as the model describes."""
 
 import http.client
 import json
@@ -57,7 +57,7 @@ class Daemon:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def set_up(self, world, address_of):
-        """Makes the world's agents, numbers and roles, and starts anew with their addresses."""
+        """Creates the model's agents, numbers and roles, and restarts the daemon with the agents' addresses."""
         self.start()
         self.tenant, self.gateway = self.token(), self.token("--role", "gateway")
         numbers = {number: self.ask("POST", "/phone-numbers", {"number": number})["id"] for number in world.numbers}

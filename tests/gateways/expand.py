@@ -1,8 +1,8 @@
-"""`${name}` and `${function(arguments)}`, one within another, as both FreeSWITCH and Asterisk write them."""
+"""`${name}` and `${function(arguments)}`, possibly nested, as both FreeSWITCH and Asterisk write them."""
 
 
 def expand(text, value):
-    """Replaces each, the innermost first. `value` is asked for the text between the braces."""
+    """Replaces each expression, the innermost first. `value` returns the value for the text between the braces."""
     out, place = [], 0
     while (begin := text.find("${", place)) >= 0:
         out.append(text[place:begin])

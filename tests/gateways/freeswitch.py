@@ -1,4 +1,4 @@
-"""A stand-in for FreeSWITCH: walks the dialplan of examples/freeswitch and sends what mod_curl would. Written from mod_curl.c of 1.10 (how it
+"""A simulation of FreeSWITCH: executes the dial plan of examples/freeswitch and sends what mod_curl would. Written from mod_curl.c of 1.10 (how it
 reads its arguments, what it sends, what it sets) and from the documentation of the XML dialplan; it is not FreeSWITCH."""
 
 import os
@@ -28,7 +28,7 @@ class FreeSwitch:
             self.contexts[context.get("name")] = list(context)
 
     def call(self, context, dialed, caller, headers=(), fails=()):
-        """What becomes of a call: where it is bridged to, in order, and with what it is refused. Bridges to `fails` do not come about."""
+        """Returns the result of a call: the bridged addresses in order, and the status with which it is rejected. Bridges to `fails` fail."""
         channel = {"destination_number": dialed, "caller_id_number": caller, **{f"sip_h_{k}": v for k, v in headers}}
         done, self.fails = [], fails
         while context:
@@ -44,7 +44,7 @@ class FreeSwitch:
         return done
 
     def collect(self, context, channel):
-        """The actions of the extensions that match. All conditions are looked at before the first action is taken."""
+        """Returns the actions of the matching extensions. All conditions are evaluated before the first action runs."""
         actions = []
         for extension in self.contexts[context]:
             group = None
@@ -61,7 +61,7 @@ class FreeSwitch:
         return actions
 
     def act(self, application, data, channel, done):
-        """Takes an action; whether the call has ended with it."""
+        """Runs an action, and returns whether it ended the call."""
         match application:
             case "set":
                 name, value = data.split("=", 1)

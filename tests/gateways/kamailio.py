@@ -1,4 +1,4 @@
-"""Kamailio with the very files of examples/kamailio: only what site.cfg is for is set."""
+"""Runs Kamailio with the unchanged files of examples/kamailio; only the settings of site.cfg differ."""
 
 import os
 import re
@@ -19,7 +19,7 @@ class Kamailio:
         assert set(site) <= known, f"site.cfg does not know {set(site) - known}"
         with open(f"{folder}/site.cfg", "w") as file:
             file.write(DEFINE.sub(lambda found: f"#!define {found[1]} {site.get(found[1], found[2])}", text))
-        # What it includes is looked for in the working directory first.
+        # Kamailio searches the working directory first for included files.
         self.command = ["kamailio", "-f", os.path.join(EXAMPLES, config), "-w", folder, "-Y", folder, "-m", str(memory), "-M", "8"]
         checked = subprocess.run(self.command + ["-c"], cwd=folder, capture_output=True, text=True)
         assert checked.returncode == 0 and "CRITICAL" not in checked.stderr, checked.stderr

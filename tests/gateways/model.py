@@ -1,4 +1,4 @@
-"""The rule once more, from the table of docs/rule.md and from nothing else: what the calls that were placed mean for those that come in."""
+"""A model of the rule, written from the table of docs/rule.md alone. It predicts the route of each inbound call from the outbound calls."""
 
 import random
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class World:
         self.random = random.Random(seed)
         self.numbers = [f"+1212555{n:04}" for n in range(100, 120)]
         self.sources = [Agent(f"source {n}", "outbound", list(self.numbers)) for n in range(7)]
-        # One number has no front, and one has nobody at all.
+        # One number has no default agent, and one has no agents at all.
         self.fronts = [Agent(f"front {n}", "inbound", self.numbers[:-2][n::3]) for n in range(3)]
         self.desks = [Agent(f"desk {n}", "inbound", self.some(self.numbers[:-1], 14)) for n in range(5)]
         self.desks[4].published = False
@@ -51,7 +51,7 @@ class World:
         return sorted(self.random.sample(items, count))
 
     def configure(self, role):
-        """A role is new, or another than before: it counts as configured last."""
+        """Sets a role, which becomes the one configured last."""
         self.roles = [kept for kept in self.roles if kept.agent is not role.agent] + [role]
 
     def placed(self, number, contact, source, at, outcome):
@@ -62,12 +62,12 @@ class World:
             assert held[0] > at, "two calls of one pair in one second: the model does not say which is the last"
 
     def default(self, number):
-        """The one to whom the number was assigned first, of those who take calls."""
+        """Returns the published inbound owner that was assigned first."""
         owners = [agent for agent in self.inbound if number in agent.numbers and agent.published]
         return owners[0] if owners else None
 
     def takes(self, number, caller, now):
-        """The agent that takes the call; none where it is unrouted. A caller is a number, or None where it is withheld."""
+        """Returns the agent of a call, or None if it is unrouted. The caller is a number, or None if it is withheld."""
         if number not in self.numbers:
             return None
         last = self.last.get((number, caller)) if caller else None

@@ -1,4 +1,4 @@
-"""Programs that are started here are ended here, by their own id, whatever happens."""
+"""Starts programs, and always ends them by their process ids."""
 
 import atexit
 import os
@@ -36,7 +36,7 @@ def end_all():
 
 
 def until(holds, what, patience=20):
-    """Waits for something to become so."""
+    """Waits until a condition holds."""
     deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
@@ -53,7 +53,7 @@ def is_bound(port, kind=socket.SOCK_DGRAM):
 
 
 def cpu(pid):
-    """Processor time of a process and of its children so far, in seconds."""
+    """Returns the processor time of a process and its children so far, in seconds."""
     seconds = 0
     with open(f"/proc/{pid}/stat") as file:
         seconds += sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
@@ -62,7 +62,7 @@ def cpu(pid):
 
 
 class Ports:
-    """One free port after another, from a given one on."""
+    """Returns free ports one after another, from a given one on."""
 
     def __init__(self, first):
         self.next = first

@@ -1,4 +1,4 @@
-"""Calls through gateways that nobody here wrote: where each of them lands is compared with a model of the rule.
+"""Sends calls through independent gateways, and compares the agent that each call reaches with a model of the rule.
 
 run.py DIALBACK FIRST_PORT KAMAILIO_CONFIG…
 """
@@ -20,7 +20,7 @@ def main():
                 Campaign(program, folder, processes.Ports(int(first_port)), config).run()
             finally:
                 processes.end_all()
-    print(f"every call landed where the model says, with {', '.join(configs)} ({time.monotonic() - begun:.0f} s)")
+    print(f"each call reached the agent that the model predicts, with {', '.join(configs)} ({time.monotonic() - begun:.0f} s)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""SIPp: those who answer, and those who call."""
+"""SIPp as answering agents and as callers."""
 
 import os
 import signal
@@ -11,17 +11,17 @@ SCENARIOS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sipp")
 
 
 def moment(text):
-    """SIPp gives the date, the time and the seconds since 1970, with tabs between them."""
+    """SIPp writes the date, the time and the seconds since 1970, separated by tabs."""
     return float(text.split("\t")[-1])
 
 
-# A header that says nothing, for who has none to add.
+# A header without meaning, for calls without additional headers.
 NOTHING = "X-Nothing: 1"
 
 
 @dataclass
 class Call:
-    """A call to be placed, and what became of it."""
+    """A call to place, and its result."""
 
     label: str
     number: str
@@ -39,7 +39,7 @@ def options(ports, folder, name, port, logs=True):
 
 
 class Answering:
-    """Somebody who takes calls, on a port of its own."""
+    """An agent that answers calls on its own port."""
 
     def __init__(self, ports, folder, name, logs=True):
         self.name, self.port = name, ports.take()
@@ -54,7 +54,7 @@ class Answering:
         self.has_left = True
 
     def listen(self):
-        """Reads which calls came since the last time, and when."""
+        """Reads the calls since the last time, with their times."""
         assert self.has_left or self.process.poll() is None, f"{self.name} has ended"
         if not os.path.exists(self.log):
             return
@@ -70,7 +70,7 @@ class Answering:
 
 
 class Calling:
-    """Places calls, at so many a second."""
+    """Places calls at a rate a second."""
 
     batch = 0
 
@@ -87,7 +87,7 @@ class Calling:
         self.process = processes.start(command, f"{folder}/{name}.out")
 
     def finish(self):
-        """Waits for the last call, and fails where one did."""
+        """Waits for the last call, and fails if a call failed."""
         code = self.process.wait(90)
         processes.running.remove(self.process)
         errors = open(self.errors, errors="replace").read()[-3000:] if os.path.exists(self.errors) else ""
@@ -104,7 +104,7 @@ class Calling:
 
 
 def collect(everybody, calls, patience=3):
-    """Notes where the calls landed."""
+    """Notes the agents that the calls reached."""
     deadline = time.monotonic() + patience
     while True:
         for answering in everybody:

@@ -1,5 +1,5 @@
-"""The configurations of examples/freeswitch and examples/asterisk, walked by stand-ins that send what those two would, against a daemon: calls go
-out and are told, calls come in, and each has to be dialed where the model says.
+"""Runs the configurations of examples/freeswitch and examples/asterisk in simulations of the two programs, against a daemon. Outbound calls are
+reported, and each inbound call must be dialed to the agent that the model predicts.
 
 standins.py DIALBACK FIRST_PORT
 """
@@ -16,7 +16,7 @@ from model import World
 from traffic import Traffic
 
 CALLS = 150
-# How the trunk ends a call, and what Asterisk calls that.
+# The status with which the trunk ends a call, and Asterisk's name for it.
 DIALSTATUS = {200: ("ANSWER", "answered"), 486: ("BUSY", "busy"), 480: ("NOANSWER", "no_answer"), 603: ("CONGESTION", "failed")}
 
 
@@ -42,7 +42,7 @@ class StandIns:
         return f"sip:{agent.name.replace(' ', '-')}@agents.example.com"
 
     def place(self):
-        """Half of the calls by each; what Dialback gets to know of them is what the two send."""
+        """Places half of the calls with each simulation, which also report them to Dialback."""
         for n, call in enumerate(self.traffic.outbound(300)):
             at, ours = time.time(), call.number_of_ours
             headers = [("X-Agent-ID", call.source.id)]
@@ -88,14 +88,14 @@ class StandIns:
         return self.world.takes(call.number, call.shown, time.time())
 
     def hidden(self):
-        """A caller whose presentation is restricted is nobody, whatever number comes with it."""
+        """A caller with restricted presentation is withheld, whatever its number is."""
         number, contact = next(pair for pair in self.traffic.pairs if self.world.takes(*pair, time.time()) in self.world.desks)
         agent = self.world.takes(number, None, time.time())
         done = self.asterisk.call("from-trunk", number, contact, presentation=32)
         assert done == self.agi_expects(None, agent), done
 
     def away(self):
-        """Agents that do not answer, a token that is revoked and a daemon that is gone: the gateway's own default route."""
+        """Unanswered agents, a revoked token and a stopped daemon: calls take the gateway's default route."""
         call = self.traffic.plain(self.world.numbers[0], "+16505550000")
         agent = f"PJSIP/agents/{self.address(self.takes(call))}"
         done = self.asterisk.call("from-trunk", call.number, "+16505550000", status={agent: "CHANUNAVAIL"})
@@ -113,7 +113,7 @@ class StandIns:
 
 
 def shown(call):
-    """The caller's number as a channel has it."""
+    """Returns the caller's number as a channel has it."""
     for header in call.headers:
         if header.startswith("P-Asserted-Identity:") and call.shown:
             return call.shown

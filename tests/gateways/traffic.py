@@ -1,10 +1,10 @@
-"""Calls, at random but always the same."""
+"""Pseudo-random calls, equal in each run."""
 
 from sipp import NOTHING, Call
 
 
 class Outbound(Call):
-    """A call of one of our agents, and what the trunk says to it."""
+    """An outbound call of an agent, and the trunk's response."""
 
     def __init__(self, label, source, number_of_ours, contact, status):
         headers = (f"X-Agent-ID: {source.id}", f"X-Outcome: {status}")
@@ -13,7 +13,7 @@ class Outbound(Call):
 
 
 class Inbound(Call):
-    """A call of somebody who shows this number, or none."""
+    """An inbound call with this caller number, or without one."""
 
     def __init__(self, label, number, shown, caller, *headers):
         super().__init__(label, number, caller, (*headers, NOTHING, NOTHING)[:2])
@@ -42,7 +42,7 @@ class Traffic:
         return [self.outbound_to(self.random.choice(self.world.numbers), self.contact()) for _ in range(count)]
 
     def outbound_again(self, count):
-        """To contacts that were called before: from the same number, or from another."""
+        """Returns calls to contacts that were called before, from the same number or another."""
         pairs = self.random.sample(self.pairs, count)
         other = self.random.choice(self.world.numbers)
         return [self.outbound_to(number if n % 2 else other, contact) for n, (number, contact) in enumerate(pairs)]

@@ -1,4 +1,4 @@
-"""The model with a mistake in it, one for each line of the rule that calls can show."""
+"""Variants of the model with one mistake each, for each line of the rule that calls can reveal."""
 
 import copy
 
@@ -13,7 +13,7 @@ def of(world):
         ("two agents swapped", with_two_swapped),
         ("nobody has been called", without_history),
     ]:
-        # Agents are compared by their names.
+        # Agents are compared by name.
         twisted = copy.deepcopy(world)
         twist(twisted)
         yield what, twisted

@@ -1,4 +1,4 @@
-"""Whether calls landed where they should have."""
+"""Checks whether calls reached the right agents."""
 
 REFUSED = "refused"
 
@@ -8,7 +8,7 @@ def name(agent):
 
 
 def landed(call):
-    """Who got the call; that nobody did, or several, is nobody's name."""
+    """Returns the agent that got the call. No agent, or several, have a special name."""
     names = [who for who, _ in call.landings]
     if call.ended == REFUSED:
         return REFUSED if not names else f"refused after {names}"
@@ -16,12 +16,12 @@ def landed(call):
 
 
 def wrong(calls, allowed):
-    """The calls that landed where none of those are that `allowed` says of each."""
+    """Returns the calls that reached an agent which `allowed` does not list for them."""
     return [call for call in calls if landed(call) not in allowed(call)]
 
 
 def between(call, begun, done, before, after):
-    """Where a call may land when something changes from `begun` to `done`: where it might have been decided on both sides, either way."""
+    """Returns the allowed agents of a call during a change from `begun` to `done`. A call that may be decided before or after the change allows both."""
     at = call.landings[0][1] if call.landings else None
     if at is not None and at < begun:
         return {before}

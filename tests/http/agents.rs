@@ -2,7 +2,7 @@ use crate::server::{Desk, OURS, START, Server};
 use serde_json::json;
 
 #[tokio::test]
-async fn an_agent_has_its_fields_in_their_order() {
+async fn agent_answer_has_its_fields_in_order() {
     let server = Server::start();
     let client = server.tenant();
     let answer = client.post("/agents", json!({"name": "Front desk", "direction": "inbound", "label": "Day"})).await;
@@ -24,7 +24,7 @@ async fn an_agent_has_its_fields_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_client_may_bring_the_identity_and_ask_twice() {
+async fn creating_an_agent_twice_with_one_id_succeeds() {
     let server = Server::start();
     let client = server.tenant();
     let id = "6f1c2a52-7f3e-4d7e-9a44-0d7c1f2b3a4d";
@@ -42,14 +42,14 @@ async fn a_client_may_bring_the_identity_and_ask_twice() {
         client.post("/agents", other).await.is(409, "AGENT_EXISTS");
     }
     assert_eq!(server.generation(), generation);
-    // Another tenant's identities are its own.
+    // Another tenant may use the same id.
     let theirs = json!({"name": "Theirs", "direction": "inbound", "id": id});
     assert_eq!(server.other().post("/agents", theirs).await.status, 201);
     assert_eq!(client.get(&format!("/agents/{id}")).await.data()["name"], "Mirrored");
 }
 
 #[tokio::test]
-async fn publishing_twice_is_as_good_as_once() {
+async fn publishing_twice_has_the_effect_of_once() {
     let server = Server::start();
     let client = server.tenant();
     let id = client.agent("Agent", "inbound").await;
@@ -57,14 +57,14 @@ async fn publishing_twice_is_as_good_as_once() {
         let first = client.post(&format!("/agents/{id}/{action}"), json!({})).await;
         assert_eq!(first.body["data"]["current_status"], status);
         let generation = server.generation();
-        // Needs no body at all.
+        // The request needs no body.
         let again = client.send(axum::http::Method::POST, &format!("/agents/{id}/{action}"), None, "".into()).await;
         assert_eq!((again.text, server.generation()), (first.text, generation));
     }
 }
 
 #[tokio::test]
-async fn a_published_agent_is_not_deleted_and_a_deleted_one_leaves_every_configuration() {
+async fn deleting_a_published_agent_fails_and_a_draft_leaves_all_roles() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -132,7 +132,7 @@ async fn agents_are_listed_by_page_and_filter() {
 }
 
 #[tokio::test]
-async fn numbers_that_are_no_ones_are_not_assigned() {
+async fn assigning_an_unknown_number_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let ours = client.number(OURS).await;
@@ -151,7 +151,7 @@ async fn numbers_that_are_no_ones_are_not_assigned() {
     answer.is(422, "VALIDATION_ERROR");
     assert!(answer.body["errors"]["phone_number_ids"][0].is_string());
     assert_eq!(server.generation(), generation);
-    // The same again changes nothing; an empty list takes all away; no list leaves them.
+    // Repeating the list changes nothing, an empty list removes all numbers, and no list leaves them unchanged.
     let calling = json!({"direction": "inbound", "phone_number_ids": [ours]});
     client.put(&path, calling.clone()).await.data();
     let generation = server.generation();

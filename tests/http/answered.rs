@@ -1,4 +1,4 @@
-//! Reports that a routed call connected.
+//! Reports that a routed call was answered.
 
 use crate::server::{Answer, CONTACT, Client, Desk, START, Server};
 use axum::body::Body;
@@ -23,7 +23,7 @@ async fn answered(client: &Client<'_>) -> u64 {
 }
 
 #[tokio::test]
-async fn an_answer_counts_once_however_often_it_is_told() {
+async fn repeated_answer_reports_count_once() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -39,7 +39,7 @@ async fn an_answer_counts_once_however_often_it_is_told() {
     assert_eq!(answered(&client).await, 1);
     assert_eq!(report(&server.gateway(), &second).await, answer);
     assert_eq!(answered(&client).await, 2);
-    // Many at once, of one decision.
+    // Many simultaneous reports of one decision.
     let third = decide(&client, MATCHED).await;
     let gateway = server.gateway();
     let all = tokio::join!(report(&client, &third), report(&client, &third), report(&gateway, &third));
@@ -52,7 +52,7 @@ async fn an_answer_counts_once_however_often_it_is_told() {
 }
 
 #[tokio::test]
-async fn foreign_and_made_up_identities_get_the_same_bytes() {
+async fn foreign_and_invented_decision_ids_get_identical_answers() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -62,7 +62,7 @@ async fn foreign_and_made_up_identities_get_the_same_bytes() {
     foreign.is(404, "DECISION_NOT_FOUND");
     let mut changed = id.clone();
     changed.replace_range(0..1, if id.starts_with('0') { "1" } else { "0" });
-    // Decided in no environment, for a gateway alone to report.
+    // A decision without an environment, which only a gateway can report.
     let nobodys = decide(&server.gateway(), "/route?dialed=%2B15550009999").await;
     for id in [&*changed, "00000000-0000-4000-8000-000000000000", "not-a-uuid", "%FF", "%20", "1", &nobodys] {
         assert_eq!(report(&server.other(), id).await, foreign, "{id}");
@@ -71,7 +71,7 @@ async fn foreign_and_made_up_identities_get_the_same_bytes() {
         assert_eq!(report(&server.gateway(), id).await == foreign, !is_gateways, "{id}");
     }
     report(&server.operator(), &id).await.is(403, "FORBIDDEN");
-    // An identity of another installation is no better.
+    // An id of another installation is rejected like an invented one.
     let elsewhere = Server::start();
     Desk::set_up(&elsewhere.tenant()).await;
     assert_eq!(report(&elsewhere.tenant(), &id).await, foreign);
@@ -80,7 +80,7 @@ async fn foreign_and_made_up_identities_get_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn what_was_no_callback_or_no_call_is_reported_and_counts_nowhere() {
+async fn answer_report_without_callback_is_accepted_and_not_counted() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -99,7 +99,7 @@ async fn what_was_no_callback_or_no_call_is_reported_and_counts_nowhere() {
 }
 
 #[tokio::test]
-async fn an_answer_counts_on_the_day_of_the_decision_and_can_be_told_for_two_days() {
+async fn answer_counts_on_the_decision_day_and_is_accepted_for_two_days() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -121,7 +121,7 @@ async fn an_answer_counts_on_the_day_of_the_decision_and_can_be_told_for_two_day
     report(&client, &third).await.is(404, "DECISION_NOT_FOUND");
     report(&client, &first).await.is(404, "DECISION_NOT_FOUND");
     assert_eq!(on("2026-06-01").await, [3, 2]);
-    // A clock that is set back a little.
+    // A clock that is set back slightly.
     let late = decide(&client, &MATCHED.replace(CONTACT, "")).await;
     server.set_now(START.plus_millis(DAY * 3 / 2));
     assert_eq!(report(&client, &late).await.status, 200);

@@ -1,4 +1,4 @@
-//! Bodies that arrive as they do on a network.
+//! Request bodies as they arrive over a network.
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::Frame;
@@ -17,7 +17,7 @@ pub(crate) enum End {
 
 struct Chunks(VecDeque<Bytes>, End);
 
-/// The text in parts of this size, of no declared length.
+/// Returns the text in parts of this size, without a declared length.
 pub(crate) fn chunks(text: &[u8], size: usize, end: End) -> Body {
     Body::new(Chunks(text.chunks(size).map(Bytes::copy_from_slice).collect(), end))
 }

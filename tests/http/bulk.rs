@@ -13,7 +13,7 @@ fn line(desk: &Desk, contact: usize) -> String {
 }
 
 #[tokio::test]
-async fn good_lines_go_in_and_bad_ones_are_told_by_their_number() {
+async fn bulk_records_good_lines_and_reports_bad_ones_by_number() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     let good = |n| line(&desk, n);
@@ -39,7 +39,7 @@ async fn good_lines_go_in_and_bad_ones_are_told_by_their_number() {
 }
 
 #[tokio::test]
-async fn a_hundred_errors_are_told_and_the_rest_counted() {
+async fn bulk_lists_a_hundred_errors_and_counts_the_rest() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     let mut text = "nonsense\n".repeat(250);
@@ -51,9 +51,9 @@ async fn a_hundred_errors_are_told_and_the_rest_counted() {
     assert_eq!(server.tenant().bulk("").await.text, r#"{"accepted":0,"rejected":0,"errors":[]}"#);
 }
 
-/// Far more than a body may hold, in chunks that break lines anywhere.
+/// Far more than a normal body may contain, in chunks that break lines at any position.
 #[tokio::test]
-async fn a_stream_has_no_length() {
+async fn bulk_accepts_a_stream_without_length() {
     let mut limits = Limits::default();
     limits.body_bytes = 4096;
     let server = Server::start_with(MemoryStore, limits);
@@ -74,7 +74,7 @@ async fn a_stream_has_no_length() {
 }
 
 #[tokio::test]
-async fn what_came_before_a_body_broke_off_may_be_sent_again() {
+async fn bulk_cut_short_can_be_sent_again() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     let text = format!("{}\n{}", line(&desk, 1), line(&desk, 2));

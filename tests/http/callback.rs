@@ -1,9 +1,9 @@
 use crate::server::{Desk, OURS, Server};
 use serde_json::json;
 
-/// The public API's own request and answer: the bytes, once the identities are replaced.
+/// The request and the answer of the public API must match byte for byte, once the ids are replaced.
 #[tokio::test]
-async fn the_public_apis_request_gets_the_public_apis_answer() {
+async fn public_api_request_gets_the_public_api_answer() {
     let server = Server::start();
     let client = server.tenant();
     let source = client.agent("Reminders", "outbound").await;
@@ -34,7 +34,7 @@ async fn the_public_apis_request_gets_the_public_apis_answer() {
 }
 
 #[tokio::test]
-async fn only_an_inbound_agent_can_serve_as_a_callback() {
+async fn outbound_agent_as_callback_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let one = client.agent("One", "outbound").await;
@@ -48,7 +48,7 @@ async fn only_an_inbound_agent_can_serve_as_a_callback() {
 }
 
 #[tokio::test]
-async fn both_requests_replace_the_list_and_never_append() {
+async fn post_and_put_replace_the_source_list() {
     let server = Server::start();
     let client = server.tenant();
     let callback = client.agent("Handler", "inbound").await;
@@ -64,7 +64,7 @@ async fn both_requests_replace_the_list_and_never_append() {
 }
 
 #[tokio::test]
-async fn the_two_more_settings_come_back_only_where_they_were_set() {
+async fn optional_callback_settings_are_shown_only_if_set() {
     let server = Server::start();
     let client = server.tenant();
     let callback = client.agent("Handler", "inbound").await;
@@ -104,7 +104,7 @@ async fn the_two_more_settings_come_back_only_where_they_were_set() {
 }
 
 #[tokio::test]
-async fn sources_must_be_other_outbound_agents_and_each_that_is_not_is_named() {
+async fn invalid_source_agents_are_rejected_by_name() {
     let server = Server::start();
     let client = server.tenant();
     let callback = client.agent("Handler", "inbound").await;
@@ -146,7 +146,7 @@ async fn sources_must_be_other_outbound_agents_and_each_that_is_not_is_named() {
 }
 
 #[tokio::test]
-async fn without_the_role_there_is_nothing_to_replace_or_remove() {
+async fn changing_a_missing_callback_role_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let callback = client.agent("Handler", "inbound").await;
@@ -161,7 +161,7 @@ async fn without_the_role_there_is_nothing_to_replace_or_remove() {
 }
 
 #[tokio::test]
-async fn neither_end_of_a_callback_may_turn_round() {
+async fn changing_direction_of_a_callback_or_source_agent_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -173,7 +173,7 @@ async fn neither_end_of_a_callback_may_turn_round() {
     answer.is(409, "AGENT_IS_SOURCE");
     assert!(answer.body["message"].as_str().unwrap().contains(callback));
 
-    // A role without sources stands too, and the refusal names what is left to name.
+    // A role without sources remains, and the error names the entities that still exist.
     client.post(&format!("/agents/{source}/unpublish"), json!({})).await;
     assert_eq!(client.delete(&format!("/agents/{source}")).await.status, 200);
     let answer = client.put(&format!("/agents/{callback}/calling"), json!({"direction": "outbound"})).await;

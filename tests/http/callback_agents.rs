@@ -2,7 +2,7 @@ use crate::server::{Desk, Server};
 use serde_json::json;
 
 #[tokio::test]
-async fn callback_agents_are_listed_field_for_field_drafts_too() {
+async fn callback_agent_list_includes_drafts_with_all_fields() {
     let server = Server::start();
     let client = server.tenant();
     assert_eq!(client.get("/callback-agents").await.text, r#"{"success":true,"data":[]}"#);
@@ -30,7 +30,7 @@ async fn callback_agents_are_listed_field_for_field_drafts_too() {
 }
 
 #[tokio::test]
-async fn source_agents_are_the_published_outbound_ones() {
+async fn source_agent_list_has_published_outbound_agents_only() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { source, .. } = Desk::set_up(&client).await;

@@ -4,7 +4,7 @@ use serde_json::json;
 const ROUTE: &str = "/route?dialed=%2B15550001000&caller=%2B15557654321";
 
 #[tokio::test]
-async fn a_call_that_was_recorded_brings_its_contact_back() {
+async fn recorded_call_routes_its_contact_to_the_callback_agent() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -18,25 +18,25 @@ async fn a_call_that_was_recorded_brings_its_contact_back() {
 }
 
 #[tokio::test]
-async fn a_gateway_records_calls_of_whoever_holds_the_number() {
+async fn gateway_call_is_recorded_for_the_holder_of_the_number() {
     let server = Server::start();
     let ours = Desk::set_up(&server.tenant()).await;
     assert_eq!(server.gateway().post("/calls", ours.call("busy")).await.status, 202);
     assert_eq!(server.gateway().get(ROUTE).await.data()["agent_id"], json!(ours.callback));
-    // The contact's number is read by the dial plan of the holder, here a national form.
+    // The contact's number is read with the dial plan of the number's holder; here it is a national form.
     let mut national = ours.call("busy");
     national["to"] = json!("(555) 765-9999");
     assert_eq!(server.gateway().post("/calls", national).await.status, 202);
     let route = "/route?dialed=+15550001000&caller=5557659999";
     assert_eq!(server.gateway().get(route).await.data()["reason"], "MATCHED");
-    // An agent of another tenant does not exist there.
+    // An agent of another tenant is not found.
     let mut foreign = ours.call("busy");
     foreign["agent_id"] = json!(server.other().agent("Foreign", "outbound").await);
     server.gateway().post("/calls", foreign).await.is(404, "AGENT_NOT_FOUND");
 }
 
 #[tokio::test]
-async fn a_call_that_cannot_be_is_refused() {
+async fn invalid_call_report_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -83,7 +83,7 @@ async fn a_call_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
-async fn an_inbound_agent_places_no_calls() {
+async fn call_by_an_inbound_agent_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;

@@ -1,4 +1,4 @@
-//! The dry run of a callback role: what it finds, and that what it finds valid can be done.
+//! The dry run of a callback role: its findings, and that a role without errors can be set.
 
 use crate::server::{Client, Desk, Server};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ async fn errors(client: &Client<'_>, agent: &str, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_valid_role_gets_the_public_apis_answer() {
+async fn valid_dry_run_gets_the_public_api_answer() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { source, callback, .. } = Desk::set_up(&client).await;
@@ -39,7 +39,7 @@ async fn a_valid_role_gets_the_public_apis_answer() {
 }
 
 #[tokio::test]
-async fn every_error_is_told_at_once() {
+async fn dry_run_reports_all_errors_together() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { source, callback, .. } = Desk::set_up(&client).await;
@@ -71,13 +71,13 @@ async fn every_error_is_told_at_once() {
     assert_eq!(errors(&client, &callback, sources).await, json!(found));
     let none = errors(&client, &callback, json!({"callback_source_agents": []})).await;
     assert_eq!(none, json!(["At least one source agent is required"]));
-    // What stands is checked where nothing else is proposed.
+    // Without a proposed value, the current one is checked.
     client.post(&format!("/agents/{source}/unpublish"), json!({})).await.data();
     assert_eq!(errors(&client, &callback, json!({})).await, json!([format!("Source agent {source} is not published")]));
 }
 
 #[tokio::test]
-async fn warnings_name_what_would_keep_callbacks_away() {
+async fn dry_run_warns_about_causes_of_missing_callbacks() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { source, callback, number } = Desk::set_up(&client).await;
@@ -100,7 +100,7 @@ async fn warnings_name_what_would_keep_callbacks_away() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_field_by_field() {
+async fn malformed_dry_run_is_rejected_by_field() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { callback, .. } = Desk::set_up(&client).await;
@@ -120,10 +120,11 @@ async fn what_cannot_be_read_is_refused_field_by_field() {
     }
 }
 
-/// Agents of every kind against sources of every kind: what the dry run finds valid is granted, and what is refused it had
-/// found. The one difference is on purpose: a source that is a draft may be named, but takes part in nothing yet.
+/// Tries agents of each kind with sources of each kind. A role that the dry run finds valid must be accepted, and an
+/// error of the real request must appear in the dry run. There is one intended difference: a draft source may be
+/// named, but takes no part yet.
 #[tokio::test]
-async fn what_is_found_valid_is_granted() {
+async fn valid_dry_run_means_that_the_role_is_accepted() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;

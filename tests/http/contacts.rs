@@ -4,14 +4,14 @@ use serde_json::json;
 const ROUTE: &str = "/route?dialed=+15550001000&caller=+15557654321";
 
 #[tokio::test]
-async fn a_contact_is_forgotten_and_a_late_event_does_not_bring_it_back() {
+async fn erased_contact_stays_erased_after_a_late_report() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
     client.post("/calls", desk.call("busy")).await;
     assert_eq!(server.other().delete(&format!("/contacts/{CONTACT}")).await.data(), json!({"pairs_erased": 0}));
     assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED", "another tenant erases its own");
-    // In any form that the environment's dial plan knows.
+    // Any form that the environment's dial plan accepts.
     let answer = client.delete("/contacts/(555)%20765-4321").await;
     assert_eq!(answer.text, r#"{"success":true,"data":{"pairs_erased":1}}"#);
     assert_eq!(client.get(ROUTE).await.data()["reason"], "NO_HISTORY");
@@ -26,7 +26,7 @@ async fn a_contact_is_forgotten_and_a_late_event_does_not_bring_it_back() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_dated_ahead_is_forgotten_too() {
+async fn erasure_includes_a_call_dated_ahead() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -38,7 +38,7 @@ async fn a_call_that_was_dated_ahead_is_forgotten_too() {
 }
 
 #[tokio::test]
-async fn what_is_no_number_cannot_be_forgotten() {
+async fn erasing_a_malformed_number_is_rejected() {
     let server = Server::start();
     for wrong in ["anonymous", "+", "%20", "%FF%FE", "+1234567890123456", "a%2Fb"] {
         server.tenant().delete(&format!("/contacts/{wrong}")).await.is(422, "VALIDATION_ERROR");

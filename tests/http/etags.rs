@@ -1,4 +1,4 @@
-//! Versions: who edits what somebody else has edited meanwhile is told so, and of many who edit the same one wins.
+//! Versions: an edit of an outdated version is rejected, and exactly one of several simultaneous edits succeeds.
 
 use crate::server::{Answer, Client, Desk, Server};
 use axum::http::Method;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 type Edit = (Method, String, Option<Value>);
 
-/// What can be replaced: its path, and the requests that replace it or take it away.
+/// The entities that can be replaced: their paths, and the requests that replace or delete them.
 fn replaceable(desk: &Desk, bystander: &str) -> Vec<(String, Vec<Edit>)> {
     let Desk { source, callback, number } = desk;
     let agent = format!("/agents/{bystander}");
@@ -41,7 +41,7 @@ fn replaceable(desk: &Desk, bystander: &str) -> Vec<(String, Vec<Edit>)> {
 }
 
 #[tokio::test]
-async fn a_stale_tag_changes_nothing_and_the_current_one_does() {
+async fn stale_if_match_changes_nothing_and_current_one_succeeds() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -74,7 +74,7 @@ async fn a_stale_tag_changes_nothing_and_the_current_one_does() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_matches_nothing_not_even_a_star() {
+async fn if_match_on_a_missing_entity_fails_even_with_star() {
     let server = Server::start();
     let client = server.tenant();
     let source = client.agent("Source", "outbound").await;
@@ -98,7 +98,7 @@ async fn what_is_not_there_matches_nothing_not_even_a_star() {
 }
 
 #[tokio::test]
-async fn a_change_that_shows_elsewhere_makes_a_new_version_there_too() {
+async fn change_shown_in_another_entity_makes_a_new_version_there() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -111,7 +111,7 @@ async fn a_change_that_shows_elsewhere_makes_a_new_version_there_too() {
     let mut before = seen(&client).await;
     let second = client.agent("Second", "inbound").await;
     let (calling, publish) = (format!("/agents/{second}/calling"), format!("/agents/{second}/publish"));
-    // A clock that does not move must not make two versions look the same.
+    // Two versions must differ even if the clock does not advance.
     for (method, path, body) in [
         (Method::PUT, calling, Some(json!({"direction": "inbound", "phone_number_ids": [desk.number]}))),
         (Method::POST, publish, None),
@@ -135,7 +135,7 @@ async fn a_change_that_shows_elsewhere_makes_a_new_version_there_too() {
 }
 
 #[tokio::test]
-async fn an_identity_that_comes_back_does_not_bring_its_old_tags_along() {
+async fn recreated_id_does_not_match_its_old_etags() {
     let server = Server::start();
     let client = server.tenant();
     let body = json!({"name": "A", "direction": "inbound", "id": "00000000-0000-4000-8000-00000000000a"});
@@ -149,7 +149,7 @@ async fn an_identity_that_comes_back_does_not_bring_its_old_tags_along() {
 }
 
 #[tokio::test]
-async fn who_has_seen_the_newest_version_is_told_so_in_no_words() {
+async fn matching_if_none_match_returns_304_without_body() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -169,14 +169,14 @@ async fn who_has_seen_the_newest_version_is_told_so_in_no_words() {
         }
         let answer = client.given(("if-none-match", "\"0\""), Method::GET, path, None).await;
         assert_eq!(answer, seen);
-        // What is another's is not found, tag or no tag.
+        // An entity of another tenant is not found, with or without an `ETag`.
         if path.starts_with("/agents/") || path.starts_with("/phone-numbers/") {
             let theirs = server.other().given(("if-none-match", "*"), Method::GET, path, None).await;
             assert_eq!(theirs, server.other().get(path).await);
             assert_eq!(theirs.status, 404);
         }
     }
-    // What another tenant does is no version of ours.
+    // Another tenant's changes do not change this tenant's versions.
     let tags = async || {
         let mut tags = Vec::new();
         for path in &paths {
@@ -191,14 +191,14 @@ async fn who_has_seen_the_newest_version_is_told_so_in_no_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_racing_edits_of_one_version_exactly_one_wins() {
+async fn exactly_one_of_simultaneous_edits_succeeds() {
     const RACERS: usize = 8;
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
     let bystander = client.agent("Bystander", "inbound").await;
     for (shown, edits) in replaceable(&desk, &bystander) {
-        // Not those that may change nothing, which leave the version as it was.
+        // Edits that may change nothing are left out, because they keep the version.
         for (method, path, body) in edits.into_iter().filter(|(method, path, _)| {
             method != Method::DELETE && (method == Method::PUT || path.ends_with("/callback"))
         }) {
@@ -219,7 +219,7 @@ async fn of_racing_edits_of_one_version_exactly_one_wins() {
     }
 }
 
-/// A body that is a change in this round.
+/// Returns a body that changes something in this round.
 fn differing(body: Option<&Value>, round: usize, desk: &Desk) -> Option<Value> {
     let mut body = body?.clone();
     let odd = round % 2 == 1;
@@ -232,7 +232,7 @@ fn differing(body: Option<&Value>, round: usize, desk: &Desk) -> Option<Value> {
     Some(body)
 }
 
-/// All of them at once.
+/// Runs all of them at once.
 pub(crate) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
     std::future::poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! `GET /export`: whose it is, and that one which breaks off is not taken for the whole.
+//! `GET /export`: the required role, and that an incomplete export is recognized as such.
 
 use crate::server::Server;
 use axum::body::{Body, to_bytes};
@@ -10,7 +10,7 @@ use std::io::Write;
 use std::sync::Arc;
 use tower::ServiceExt;
 
-/// Exports many lines, and then may fail.
+/// A store that exports many lines and then may fail.
 struct Exporting(bool);
 
 impl EventStore for Exporting {
@@ -34,7 +34,7 @@ impl EventStore for Exporting {
 }
 
 #[tokio::test]
-async fn an_export_is_for_operators() {
+async fn export_requires_an_operator_token() {
     let server = Server::start();
     server.with_authorization(None).get("/export").await.is(401, "INVALID_TOKEN");
     for client in [server.tenant(), server.other(), server.gateway()] {
@@ -44,7 +44,7 @@ async fn an_export_is_for_operators() {
 }
 
 #[tokio::test]
-async fn an_export_that_breaks_off_ends_in_an_error_and_not_in_silence() {
+async fn failing_export_ends_with_an_error() {
     for fails in [false, true] {
         let service = Service::start(Exporting(fails), Engine::new(), |_| {}).expect("starts");
         let operator = Token::issue(Role::Operator);

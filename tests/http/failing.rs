@@ -1,4 +1,4 @@
-//! A store that fails, a clock that breaks, time that runs out.
+//! Failing stores, panicking clocks and timeouts.
 
 use crate::bodies::{End, chunks};
 use crate::server::{Desk, Server};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 const ROUTE: &str = "/route?dialed=+15550001000&caller=+15557654321";
 
-/// Commits while the switch is off.
+/// A store that commits while the switch is off.
 struct FailingStore(Arc<Mutex<bool>>);
 
 impl EventStore for FailingStore {
@@ -27,7 +27,7 @@ impl EventStore for FailingStore {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_stops_every_change_and_no_route() {
+async fn failed_store_rejects_changes_and_still_routes() {
     let fails = Arc::new(Mutex::new(false));
     let server = Server::start_on(FailingStore(Arc::clone(&fails)));
     let client = server.tenant();
@@ -45,7 +45,7 @@ async fn a_store_that_fails_stops_every_change_and_no_route() {
     later["to"] = json!("+15557650000");
     let bulk = later.to_string();
     let Desk { source, callback, number } = &desk;
-    // Twice: the first failure, and the poisoned store after it, even when the disk has recovered.
+    // Twice: the first failure, and the store after it, which stays closed even if the disk recovers.
     for _ in 0..2 {
         for answer in [
             client.post("/agents", agent.clone()).await,
@@ -75,7 +75,7 @@ async fn a_store_that_fails_stops_every_change_and_no_route() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_without_detail() {
+async fn panic_returns_500_without_detail() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     server.break_clock();
@@ -85,12 +85,12 @@ async fn a_panic_is_an_answer_without_detail() {
     assert_eq!(server.tenant().get("/agents").await.status, 200, "and the next request goes on");
 }
 
-/// Commits when it is told to.
+/// A store that commits after a signal.
 struct SlowStore(mpsc::Receiver<()>);
 
 impl EventStore for SlowStore {
     fn commit(&mut self, _: &Batch) -> Result<(), StoreError> {
-        // Whoever has let go of the other end lets everything pass.
+        // If the sender is dropped, all commits pass.
         let _ = self.0.recv();
         Ok(())
     }
@@ -101,7 +101,7 @@ impl EventStore for SlowStore {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_too_long_is_told_so() {
+async fn slow_request_returns_timeout() {
     let (go, waits) = mpsc::channel();
     for _ in 0..6 {
         go.send(()).unwrap();
@@ -115,7 +115,7 @@ async fn a_request_that_takes_too_long_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_is_not_waited_for() {
+async fn stalled_body_returns_timeout() {
     let mut limits = Limits::default();
     limits.patience = Duration::from_millis(50);
     let server = Server::start_with(MemoryStore, limits);
@@ -126,7 +126,7 @@ async fn a_body_that_stalls_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_full_history_takes_no_new_contact_and_says_so() {
+async fn full_history_rejects_new_contacts() {
     let server = Server::start_engine(Engine::with_max_pairs(1), MemoryStore, Limits::default());
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;

@@ -1,4 +1,4 @@
-//! What a client hears of a fleet.
+//! The API's answers in a fleet.
 
 use crate::server::{Desk, Server};
 use dialback::metrics::{Fleet, FleetState};
@@ -8,7 +8,7 @@ use dialback::{Configuration, Engine, Service, ServiceError};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 
-/// Answers what it is told to.
+/// A sequencer whose answers the test sets.
 #[derive(Default)]
 struct Told {
     order: Mutex<Option<ServiceError>>,
@@ -41,7 +41,7 @@ fn start() -> (Server, Arc<Told>) {
 }
 
 #[tokio::test]
-async fn a_change_that_the_fleet_does_not_order_is_refused_and_changes_nothing() {
+async fn change_not_ordered_by_the_fleet_is_rejected() {
     let (server, told) = start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -60,7 +60,7 @@ async fn a_change_that_the_fleet_does_not_order_is_refused_and_changes_nothing()
             answer.is(status, code);
             assert!(!answer.text.contains("10.0.0.7"), "{}", answer.text);
         }
-        // What needs no order goes on.
+        // Requests that need no order continue to work.
         assert_eq!(client.post("/calls", desk.call("busy")).await.status, 202);
     }
     assert_eq!(server.generation(), generation);
@@ -71,7 +71,7 @@ async fn a_change_that_the_fleet_does_not_order_is_refused_and_changes_nothing()
 }
 
 #[tokio::test]
-async fn the_health_and_the_metrics_name_a_node_that_is_behind() {
+async fn health_and_metrics_report_a_node_that_is_behind() {
     let (server, told) = start();
     let nobody = server.with_authorization(None);
     assert_eq!(nobody.get("//health").await.text, r#"{"status":"ok","durability":"memory","fleet":"joining"}"#);

@@ -1,4 +1,4 @@
-//! Every endpoint against what is meant to harm: whatever comes, the state is the same before and after, byte for byte.
+//! Hostile requests to each endpoint: the state before and after must be equal, byte for byte.
 
 use crate::refusals::{Endpoint, For, allowed, ask, endpoints};
 use crate::server::described::described;
@@ -7,10 +7,10 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Those that take a token and have no row: streams, which `bulk.rs` and `export.rs` are about.
+/// Endpoints with a token that have no row here: streams, which `bulk.rs` and `export.rs` test.
 const STREAMS: [&str; 2] = ["POST /api/v1/calls/bulk", "GET /api/v1/export"];
 
-/// Everything that anybody can see of the configuration, and how much history there is.
+/// Returns all visible configuration, and the size of the history.
 async fn dump(server: &Server) -> String {
     let mut all = format!("{} {}\n", server.generation(), server.service.history().len());
     let mut see = async |client: Client<'_>, path: &str| {
@@ -30,7 +30,7 @@ async fn dump(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn every_endpoint_has_a_row_in_the_table() {
+async fn each_endpoint_has_a_row_in_the_table() {
     let server = Server::start();
     let described = described(&server.router).await;
     let operation = |Endpoint { method, path, .. }: &Endpoint| {
@@ -46,7 +46,7 @@ async fn every_endpoint_has_a_row_in_the_table() {
 }
 
 #[tokio::test]
-async fn the_token_of_another_environment_reaches_nothing_of_this_one() {
+async fn foreign_token_reaches_no_entity() {
     let server = Server::start();
     let endpoints = endpoints(&server).await;
     let call = endpoints.iter().find(|endpoint| endpoint.path == "/calls").expect("it has a row");
@@ -78,7 +78,7 @@ async fn the_token_of_another_environment_reaches_nothing_of_this_one() {
     }
 }
 
-/// The fields of a body that are lists, by the description of its endpoint.
+/// Returns the list fields of a body, from the description of its endpoint.
 fn lists(server_document: &Value, template: &str, method: &Method) -> Vec<String> {
     let operation = &server_document["paths"][template][method.as_str().to_lowercase()];
     let mut schema = &operation["requestBody"]["content"]["application/json"]["schema"];
@@ -93,7 +93,7 @@ fn lists(server_document: &Value, template: &str, method: &Method) -> Vec<String
 }
 
 #[tokio::test]
-async fn huge_lists_and_items_named_twice_change_nothing() {
+async fn huge_lists_and_duplicates_are_rejected_without_change() {
     let server = Server::start();
     let described = described(&server.router).await;
     let endpoints = endpoints(&server).await;
@@ -131,7 +131,7 @@ async fn huge_lists_and_items_named_twice_change_nothing() {
 }
 
 #[tokio::test]
-async fn paths_queries_and_headers_that_are_no_text_change_nothing() {
+async fn non_utf8_paths_queries_and_headers_change_nothing() {
     let server = Server::start();
     let described = described(&server.router).await;
     let endpoints = endpoints(&server).await;
@@ -140,7 +140,7 @@ async fn paths_queries_and_headers_that_are_no_text_change_nothing() {
     for Endpoint { method, path, who, body } in &endpoints {
         let (plain, _) = path.split_once('?').unwrap_or((path, ""));
         let client = allowed(&server, *who);
-        // The last part that names something, as what names nothing.
+        // The last part of the path that is an id is replaced by a text that is not one.
         let parts: Vec<&str> = plain.split('/').collect();
         let named = parts.iter().rposition(|part| part.len() == 36 || part.starts_with('+'));
         for hostile in ["%FF%FE", "%00", "%2e%2e", "..%2f..", "%F0%9F%A6%80", "'%20OR%201=1--", &long] {

@@ -1,4 +1,4 @@
-//! A request that is sent again with its key is answered again, and carried out once.
+//! A repeated request with the same idempotency key gets the same answer and is executed once.
 
 use crate::etags::join_all;
 use crate::server::{Answer, Client, Desk, START, Server};
@@ -12,13 +12,13 @@ async fn post(client: &Client<'_>, key: &str, path: &str, body: &Value) -> Answe
     client.given(("idempotency-key", key), Method::POST, path, Some(body.clone())).await
 }
 
-/// The answer but for the header that says that it is one of before.
+/// Returns the answer without the header that marks a repeated answer.
 fn without_mark(mut answer: Answer) -> Answer {
     assert_eq!(answer.headers.remove("idempotency-replayed").expect("it says so"), "true");
     answer
 }
 
-/// Every request that remembers its answer, each of which is a change.
+/// The requests whose answers are kept. Each of them changes something.
 fn requests(desk: &Desk) -> Vec<(bool, String, Value)> {
     let callback = &desk.callback;
     vec![
@@ -32,7 +32,7 @@ fn requests(desk: &Desk) -> Vec<(bool, String, Value)> {
 }
 
 #[tokio::test]
-async fn the_same_request_with_the_same_key_gets_the_same_answer_and_changes_nothing_more() {
+async fn repeated_key_returns_the_first_answer_without_a_change() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     for (place, (is_operators, path, body)) in requests(&desk).into_iter().enumerate() {
@@ -45,7 +45,7 @@ async fn the_same_request_with_the_same_key_gets_the_same_answer_and_changes_not
             assert_eq!(without_mark(post(&client, &key, &path, &body).await), first, "{path}");
         }
         assert_eq!(server.generation(), generation, "{path}");
-        // Another key is another request.
+        // With another key it is another request.
         let other = post(&client, &format!("{key}-2"), &path, &body).await;
         assert!(!other.headers.contains_key("idempotency-replayed"), "{path}");
         assert_ne!(other.text, if other.status == 201 { first.text } else { String::new() });
@@ -53,7 +53,7 @@ async fn the_same_request_with_the_same_key_gets_the_same_answer_and_changes_not
 }
 
 #[tokio::test]
-async fn a_key_that_was_used_for_something_else_is_refused() {
+async fn key_reused_for_another_request_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -73,7 +73,7 @@ async fn a_key_that_was_used_for_something_else_is_refused() {
 }
 
 #[tokio::test]
-async fn what_was_refused_is_not_remembered() {
+async fn rejected_request_does_not_use_up_its_key() {
     let server = Server::start();
     let client = server.tenant();
     let source = client.agent("Source", "outbound").await;
@@ -91,7 +91,7 @@ async fn what_was_refused_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_repetition_is_answered_though_the_world_has_moved_on() {
+async fn repeated_request_gets_its_answer_after_later_changes() {
     let server = Server::start();
     let client = server.tenant();
     let body = json!({"name": "New", "direction": "inbound"});
@@ -109,7 +109,7 @@ async fn a_repetition_is_answered_though_the_world_has_moved_on() {
 }
 
 #[tokio::test]
-async fn keys_are_each_environments_own_and_an_operators_no_tenants() {
+async fn keys_are_separate_for_each_environment_and_operators() {
     let server = Server::start();
     let body = json!({"name": "New", "direction": "inbound"});
     let ours = post(&server.tenant(), "k", "/agents", &body).await;
@@ -117,12 +117,12 @@ async fn keys_are_each_environments_own_and_an_operators_no_tenants() {
     assert_eq!((theirs.status.as_u16(), theirs.headers.contains_key("idempotency-replayed")), (201, false));
     assert_ne!(ours.text, theirs.text);
     assert_eq!(post(&server.operator(), "k", "/environments", &json!({"name": "New"})).await.status, 201);
-    // Nor does one learn from an error whether another used the key.
+    // The error does not reveal whether another environment has used the key.
     post(&server.other(), "k2", "/agents", &json!({})).await.is(422, "VALIDATION_ERROR");
 }
 
 #[tokio::test]
-async fn a_token_is_shown_once_and_made_once() {
+async fn repeated_token_request_creates_one_token_and_shows_it_once() {
     let server = Server::start();
     let operator = server.operator();
     for body in [json!({"role": "gateway"}), json!({"role": "environment", "environment_id": server.environment})] {
@@ -138,7 +138,7 @@ async fn a_token_is_shown_once_and_made_once() {
 }
 
 #[tokio::test]
-async fn a_key_is_forgotten_after_a_day() {
+async fn key_expires_after_a_day() {
     let server = Server::start();
     let client = server.tenant();
     let body = json!({"name": "New", "direction": "inbound"});
@@ -153,7 +153,7 @@ async fn a_key_is_forgotten_after_a_day() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_refused() {
+async fn malformed_key_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let generation = server.generation();
@@ -171,7 +171,7 @@ async fn what_is_no_key_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_at_once_one_is_carried_out_and_all_get_its_answer() {
+async fn simultaneous_requests_with_one_key_execute_once() {
     let server = Server::start();
     let client = server.tenant();
     for round in 0..20 {
@@ -187,7 +187,7 @@ async fn of_many_at_once_one_is_carried_out_and_all_get_its_answer() {
 
 #[cfg(feature = "__testing")]
 #[tokio::test]
-async fn an_answer_survives_a_restart_with_the_change_that_it_is_about() {
+async fn stored_answer_survives_a_restart() {
     use dialback::testing::recording::RecordingStore;
     use dialback::{Engine, Service, http::Limits};
     let store = RecordingStore::new();

@@ -1,4 +1,4 @@
-//! What is answered while what is stored is still being loaded.
+//! The API's answers while the stored data is loading.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -18,7 +18,7 @@ const ENVIRONMENT: EnvironmentId = EnvironmentId::from_u128(0xA);
 const SOURCE: AgentId = AgentId::from_u128(1);
 const HANDLER: AgentId = AgentId::from_u128(2);
 
-/// Keeps what is committed. Shows it group by group, each when it is told to.
+/// A store that keeps commits in memory. It returns them group by group, each after a signal.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<(Vec<Configuration>, Vec<Batch>)>>);
 
@@ -66,7 +66,7 @@ fn call(to: &str) -> Event {
     Event::Call(Call { environment: ENVIRONMENT, agent: SOURCE, from, to, at, outcome: Outcome::Busy })
 }
 
-/// A store with a callback agent and two calls, each in a batch of its own, and its tenant's token.
+/// Returns a store with a callback agent and two calls, each in its own batch, and the tenant's token.
 fn filled() -> (Kept, String) {
     let (store, token, line) = (Kept::default(), Token::issue(Role::Environment), NumberId::from_u128(1));
     let service = Service::start(store.clone(), Engine::new(), |_| {}).expect("starts");
@@ -88,7 +88,7 @@ fn filled() -> (Kept, String) {
     (store, token.secret)
 }
 
-/// A service that is loading, and what lets it go on.
+/// A loading service, and the sender of the signals.
 struct Loading {
     service: Arc<Service>,
     go_on: mpsc::Sender<Result<(), StoreError>>,
@@ -109,7 +109,7 @@ impl Loading {
         Self { service, go_on, ended, router: router(api), token }
     }
 
-    /// Lets the next group be shown, and waits until so many pairs are there.
+    /// Releases the next group, and waits until this many pairs are loaded.
     fn show(&self, pairs: usize) {
         self.go_on.send(Ok(())).expect("it waits");
         let is_there = |caller: &&str| {
@@ -135,7 +135,7 @@ impl Loading {
         (status, serde_json::from_slice(&text).expect("JSON"), again)
     }
 
-    /// What a load balancer hears.
+    /// Returns the answer that a load balancer gets.
     async fn ready(&self) -> StatusCode {
         let request = Request::builder().uri("/health/ready").body(Body::empty()).expect("a request");
         self.router.clone().oneshot(request).await.expect("an answer").status()
@@ -178,7 +178,7 @@ fn call_event() -> Event {
 const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 #[tokio::test]
-async fn until_everything_is_there_nothing_is_answered_but_how_far_it_is() {
+async fn loading_service_answers_503_with_progress() {
     let loading = Loading::begin(false);
     for pairs in [0, 1, 2] {
         let (status, health, again) = loading.ask(Method::GET, "/health", "").await;
@@ -203,9 +203,9 @@ async fn until_everything_is_there_nothing_is_answered_but_how_far_it_is() {
 }
 
 #[tokio::test]
-async fn routes_are_answered_from_what_is_there_where_that_is_wished() {
+async fn serving_while_loading_answers_routes_if_enabled() {
     let loading = Loading::begin(true);
-    // Not before the configuration is there: nobody's token is known.
+    // Without the configuration, no token is known.
     assert_eq!(loading.route("15557650001").await, (UNAVAILABLE, "LOADING".into()));
     assert_eq!(loading.ready().await, UNAVAILABLE);
     loading.show(1);
@@ -220,7 +220,7 @@ async fn routes_are_answered_from_what_is_there_where_that_is_wished() {
 }
 
 #[tokio::test]
-async fn a_load_that_fails_is_told_and_nothing_is_taken_after_it() {
+async fn failed_load_is_reported_and_changes_are_rejected() {
     let loading = Loading::begin(true);
     loading.show(1);
     let damaged = || StoreError::Damaged { path: "store".into(), what: "a flipped bit".into() };
@@ -230,13 +230,13 @@ async fn a_load_that_fails_is_told_and_nothing_is_taken_after_it() {
 }
 
 #[tokio::test]
-async fn a_service_that_nobody_wants_stops_loading() {
+async fn dropped_service_stops_loading() {
     let loading = Loading::begin(true);
     loading.show(1);
     let Loading { service, go_on, ended, router, .. } = loading;
     drop(router);
     let dropping = std::thread::spawn(move || drop(service));
-    // The next group is the last: it is not taken any more, or had been already.
+    // The next group is the last: it is not loaded any more, or was already loaded.
     let _ = go_on.send(Ok(()));
     let _ = go_on.send(Ok(()));
     let how = ended.recv().expect("it ends");

@@ -1,4 +1,4 @@
-//! The control API, through its real router: what it answers, to whom, and what it refuses.
+//! Tests of the control API through its real router.
 #![cfg(feature = "http")]
 
 #[path = "../support/exposition.rs"]

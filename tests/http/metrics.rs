@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tower::ServiceExt;
 
-/// Content type and text.
+/// Returns the content type and the text.
 pub(super) async fn page(server: &Server, accept: &str) -> (String, String) {
     let request = Request::builder().uri("/metrics").header("accept", accept).body(Body::empty()).unwrap();
     let response = server.router.clone().oneshot(request).await.expect("never fails");
@@ -34,7 +34,7 @@ async fn read(server: &Server) -> Page {
 }
 
 #[tokio::test]
-async fn what_happened_is_counted_and_nothing_else() {
+async fn metrics_count_each_event_once() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -89,7 +89,7 @@ async fn what_happened_is_counted_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn no_number_agent_or_tenant_is_in_it() {
+async fn metrics_contain_no_number_agent_or_tenant() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -109,7 +109,7 @@ async fn no_number_agent_or_tenant_is_in_it() {
 }
 
 #[tokio::test]
-async fn both_formats_say_the_same() {
+async fn text_and_openmetrics_formats_agree() {
     let server = Server::start();
     let (kind, open) = page(&server, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5").await;
     assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -122,14 +122,14 @@ async fn both_formats_say_the_same() {
     assert!(open.contains("# UNIT dialback_commit_duration_seconds seconds\n") && !plain.contains("# UNIT"));
 }
 
-/// The names of ours in a text, as a query language has them.
+/// Returns our metric names in a text, as a query language writes them.
 fn names(text: &str) -> BTreeSet<&str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(|c| !is_part(c)).filter(|word| word.starts_with("dialback_")).collect()
 }
 
 #[tokio::test]
-async fn what_the_examples_ask_for_is_there() {
+async fn metrics_in_the_examples_exist() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -153,7 +153,7 @@ async fn what_the_examples_ask_for_is_there() {
     let rules = fs::read_to_string(examples.join("prometheus/alerts.yml")).expect("rules");
     let missing: Vec<_> = names(&rules).difference(&page.names()).copied().collect();
     assert!(missing.is_empty(), "{missing:?}");
-    // And what there is, somebody looks at, or the page of operations says.
+    // Each metric is used by an example or named on the operations page.
     let operations = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
     let operations = fs::read_to_string(operations).expect("a page");
     let silent: Vec<_> = page.types.keys().filter(|name| !names(&operations).contains(name.as_str())).collect();
@@ -161,7 +161,7 @@ async fn what_the_examples_ask_for_is_there() {
 }
 
 #[tokio::test]
-async fn metrics_can_be_on_an_address_of_their_own() {
+async fn metrics_are_served_on_a_separate_address() {
     let service = Arc::new(Service::start(MemoryStore, Engine::new(), |_| {}).expect("nothing to read"));
     let api = Api::new(service, Arc::new(|| START)).with_metrics_elsewhere();
     let ask = async |router: &Router, path: &str| {
@@ -182,7 +182,7 @@ async fn metrics_can_be_on_an_address_of_their_own() {
     }
 }
 
-/// Fails always.
+/// A store that always fails.
 struct Broken;
 
 impl EventStore for Broken {
@@ -196,7 +196,7 @@ impl EventStore for Broken {
 }
 
 #[tokio::test]
-async fn a_failed_store_shows() {
+async fn failed_store_appears_in_metrics() {
     let server = Server::start_on(Broken);
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -217,7 +217,7 @@ async fn a_failed_store_shows() {
 }
 
 #[tokio::test]
-async fn a_full_history_shows() {
+async fn full_history_appears_in_metrics() {
     let server = Server::start_engine(Engine::with_max_pairs(1), MemoryStore, Limits::default());
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;

@@ -2,7 +2,7 @@ use crate::server::{Desk, OURS, Server};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_number_belongs_to_one_environment_at_a_time() {
+async fn number_held_by_another_environment_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let id = "6f1c2a52-7f3e-4d7e-9a44-0d7c1f2b3a4d";
@@ -29,7 +29,7 @@ async fn a_number_belongs_to_one_environment_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_number_needs_its_plus() {
+async fn number_without_plus_is_rejected() {
     let server = Server::start();
     for wrong in ["5550001000", "015550001000", "+", "", "+0", "+1234567890123456", "anonymous", "+1555x"] {
         let answer = server.tenant().post("/phone-numbers", json!({"number": wrong})).await;
@@ -39,7 +39,7 @@ async fn a_number_needs_its_plus() {
 }
 
 #[tokio::test]
-async fn a_number_that_is_assigned_stays() {
+async fn releasing_an_assigned_number_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -58,7 +58,7 @@ async fn a_number_that_is_assigned_stays() {
 }
 
 #[tokio::test]
-async fn the_default_agent_is_the_first_published_inbound_owner_unless_another_is_named() {
+async fn default_agent_is_the_first_published_inbound_owner_unless_named() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -81,7 +81,7 @@ async fn the_default_agent_is_the_first_published_inbound_owner_unless_another_i
 }
 
 #[tokio::test]
-async fn numbers_come_in_pages_where_pages_are_asked_for_and_all_at_once_where_not() {
+async fn number_list_is_paged_only_on_request() {
     let server = Server::start();
     let client = server.tenant();
     server.other().number("+4930901820").await;

@@ -1,4 +1,4 @@
-//! The description of the API: that it is whole, that it is so, and that its examples are.
+//! Checks that the OpenAPI description is complete and correct, and that its examples are.
 
 use crate::server::described::{Described, Operation, described};
 use crate::server::{Answer, Client, Server};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// Those of `src/http/openapi/example.rs`.
+/// The ids in `src/http/openapi/example.rs`.
 const SOURCE: &str = "5b1f0c9e-2a64-4d5e-9a3b-6f0d1c2e3a41";
 const CALLBACK: &str = "c7d2a8f4-91b3-4e0a-8f57-2b6c9d1e0f83";
 const DRAFT: &str = "e3a90b76-5c18-4f2d-b64e-7d8c0a1f2b95";
@@ -22,7 +22,7 @@ const DECISION: &str = "2f1e0d9c-8b7a-4695-a483-72615f4e3d2c";
 
 const JSON: &str = "application/json";
 
-/// The tenant that the examples are about.
+/// Returns a server with the tenant of the examples.
 async fn sample() -> Server {
     let server = Server::start();
     let client = server.tenant();
@@ -48,7 +48,7 @@ async fn sample() -> Server {
     server
 }
 
-/// The path of an operation with its examples in the places of its parameters.
+/// Returns the path of an operation, with the examples of its parameters filled in.
 fn path_of(operation: &Operation<'_>) -> String {
     let below = operation.template.strip_prefix("/api/v1");
     let mut path = below.map_or_else(|| format!("/{}", operation.template), str::to_owned);
@@ -71,10 +71,10 @@ fn path_of(operation: &Operation<'_>) -> String {
     path
 }
 
-/// A body that the description shows: its name, its media type, its text.
+/// An example body of the description: its name, media type and text.
 type Shown = (String, Option<String>, String);
 
-/// The bodies that the operation's description shows; one that is none where it takes none.
+/// Returns the example bodies of an operation, or an empty one if it takes none.
 fn bodies(operation: &Operation<'_>) -> Vec<Shown> {
     if operation.says.get("requestBody").is_none() {
         return vec![(String::new(), None, String::new())];
@@ -89,14 +89,14 @@ fn bodies(operation: &Operation<'_>) -> Vec<Shown> {
     bodies
 }
 
-/// The examples that some content has, by name.
+/// Returns the examples of a content entry by name.
 fn examples(content: &Value) -> Vec<(String, Value)> {
     let named = content["examples"].as_object().into_iter().flatten();
     let named = named.map(|(name, example)| (name.clone(), example["value"].clone()));
     content.get("example").map(|example| (String::new(), example.clone())).into_iter().chain(named).collect()
 }
 
-/// The status and the example of the answer to the example of this name.
+/// Returns the status and the example of the answer to the example with this name.
 fn shown_answer(operation: &Operation<'_>, name: &str) -> Option<(String, Value)> {
     let responses = operation.says["responses"].as_object()?;
     responses.iter().filter(|(status, _)| status.starts_with('2')).find_map(|(status, response)| {
@@ -107,7 +107,7 @@ fn shown_answer(operation: &Operation<'_>, name: &str) -> Option<(String, Value)
     })
 }
 
-/// Whether a security scheme is one of those that the operation takes.
+/// Returns whether the operation accepts this security scheme.
 fn takes(operation: &Operation<'_>, scheme: &str) -> bool {
     operation.says["security"].as_array().is_some_and(|all| all.iter().any(|one| one.get(scheme).is_some()))
 }
@@ -119,14 +119,15 @@ fn client_for<'a>(server: &'a Server, operation: &Operation<'_>) -> Client<'a> {
 async fn ask(client: Client<'_>, operation: &Operation<'_>, media_type: Option<&str>, body: String) -> Answer {
     let mut path = path_of(operation);
     if path.contains(DECISION) {
-        // No example can be one that this server has made.
+        // The id of a decision cannot be one that this server has made.
         let decision = client.get(&format!("/route?dialed={DIALED}&caller={CONTACT}")).await.data();
         path = path.replace(DECISION, decision["decision_id"].as_str().expect("an id"));
     }
     client.send(operation.method.clone(), &path, media_type, Body::from(body)).await
 }
 
-/// Whether the answer has the fields of the example, of the same types, and no others. Null stands for any.
+/// Returns whether the answer has the fields of the example with the same types, and no others. Null matches any
+/// type.
 fn same_shape(answer: &Value, example: &Value) -> bool {
     match (answer, example) {
         (Value::Object(answer), Value::Object(example)) => {
@@ -143,12 +144,12 @@ fn same_shape(answer: &Value, example: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn every_documented_example_is_so() {
+async fn documented_examples_match_real_answers() {
     let server = sample().await;
     let described = described(&server.router).await;
     let mut replayed = 0;
     for operation in described.operations() {
-        // Documents of their own, which no example could show.
+        // These operations return their own documents, which have no example.
         if ["/api/v1/openapi.json", "/metrics", "/api/v1/export"].contains(&operation.template) {
             continue;
         }
@@ -158,11 +159,11 @@ async fn every_documented_example_is_so() {
         for (name, media_type, body) in bodies {
             let (status, shown) =
                 shown_answer(&operation, &name).unwrap_or_else(|| panic!("{at} shows no answer to {name}"));
-            // Each on a sample of its own: some take away what others need.
+            // Each example gets a new server, because some delete entities that others need.
             let server = sample().await;
             let answer = ask(client_for(&server, &operation), &operation, media_type.as_deref(), body.clone()).await;
             assert_eq!(answer.status.as_str(), status, "{at} with {body}: {}", answer.text);
-            // A service that keeps nothing, as the sample's, says so besides.
+            // A service without a store adds this member to each answer.
             let same = same_shape(&answer.body, &shown) || at.ends_with("/health");
             assert!(same, "{at} with {body}: {} is not like {shown}", answer.text);
             replayed += 1;
@@ -179,9 +180,9 @@ async fn every_documented_example_is_so() {
     assert!(replayed >= 29, "{replayed}");
 }
 
-/// The answers that a description must tell apart: a description that takes every answer would be no check.
+/// Canary: the validation must reject wrong answers. A description that allows every answer checks nothing.
 #[tokio::test]
-async fn an_answer_that_is_not_as_described_is_found() {
+async fn answer_that_differs_from_the_description_is_found() {
     let server = sample().await;
     let document = described(&server.router).await.document.clone();
     let agent = server.tenant().get(&format!("/agents/{SOURCE}")).await.body;
@@ -208,10 +209,10 @@ async fn an_answer_that_is_not_as_described_is_found() {
     assert!(described.wrong(&Method::GET, "/api/v1/secrets", 200, JSON, &agent).is_some());
 }
 
-/// On every described path, what is served is what is described. That there are no other paths is so because the router takes
-/// only handlers with a description; `the_router_takes_only_what_is_described` reads that it does.
+/// Checks that each described path is served. There are no other paths, because the router accepts only handlers with
+/// a description; `router_accepts_only_described_handlers` checks that.
 #[tokio::test]
-async fn what_is_served_is_described() {
+async fn served_description_matches_the_routes() {
     let server = sample().await;
     let described = described(&server.router).await;
     for (template, operations) in described.paths() {
@@ -231,9 +232,9 @@ async fn what_is_served_is_described() {
     }
 }
 
-/// Clippy refuses the same; this says so where nobody runs it.
+/// Clippy rejects the same calls; this test also finds them where Clippy does not run.
 #[test]
-fn the_router_takes_only_what_is_described() {
+fn router_accepts_only_described_handlers() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
         let Ok(source) = fs::read_to_string(entry.path()) else { continue };
@@ -243,9 +244,9 @@ fn the_router_takes_only_what_is_described() {
     }
 }
 
-/// Who may ask is what the description says.
+/// Checks that each operation accepts exactly the tokens that its description lists.
 #[tokio::test]
-async fn tokens_open_what_the_description_says() {
+async fn tokens_are_accepted_as_described() {
     for scheme in ["none", "environment", "gateway", "operator"] {
         let server = sample().await;
         let operations = described(&server.router).await.operations();
@@ -256,7 +257,7 @@ async fn tokens_open_what_the_description_says() {
                 "operator" => server.operator(),
                 _ => server.with_authorization(None),
             };
-            // A path parameter that names nothing, so that nobody loses what the next one needs.
+            // A path parameter that names no entity, so that no request deletes what the next one needs.
             let path = path_of(&operation).replace(SOURCE, DRAFT).replace("00000001", "0000000f");
             let answer = client.send(operation.method.clone(), &path, Some("text/plain"), Body::empty()).await;
             let expected = match (operation.says.get("security").is_some(), scheme) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tower::ServiceExt;
 
 #[tokio::test]
-async fn an_operator_sets_up_a_tenant() {
+async fn operator_creates_an_environment_and_its_token() {
     let server = Server::start();
     let operator = server.operator();
     let body = json!({
@@ -44,7 +44,7 @@ async fn an_operator_sets_up_a_tenant() {
 }
 
 #[tokio::test]
-async fn each_role_gets_its_kind_of_token() {
+async fn each_role_gets_a_token_of_its_kind() {
     let server = Server::start();
     let operator = server.operator();
     let desk = Desk::set_up(&server.tenant()).await;
@@ -57,7 +57,7 @@ async fn each_role_gets_its_kind_of_token() {
 }
 
 #[tokio::test]
-async fn an_operators_mistakes_change_nothing() {
+async fn invalid_operator_requests_change_nothing() {
     let server = Server::start();
     let operator = server.operator();
     let generation = server.generation();
@@ -92,7 +92,7 @@ async fn an_operators_mistakes_change_nothing() {
 }
 
 #[tokio::test]
-async fn an_operator_token_may_be_held_in_memory_only() {
+async fn operator_token_in_memory_is_accepted() {
     let service = Arc::new(Service::start(MemoryStore, Engine::new(), |_| {}).expect("starts"));
     let token = Token::issue(Role::Operator);
     let of_another_role = Token::issue(Role::Gateway);

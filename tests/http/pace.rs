@@ -1,4 +1,4 @@
-//! How often the holder of a token may ask.
+//! The rate limit of a token.
 
 use crate::server::{Desk, Server};
 use dialback::Engine;
@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A server whose steady time is what the test says.
+/// Returns a server whose monotonic clock the test sets.
 fn start(environment: u32, gateway: u32) -> (Server, Arc<Mutex<Duration>>) {
     let now = Arc::new(Mutex::new(Duration::from_secs(5)));
     let told = Arc::clone(&now);
@@ -19,7 +19,7 @@ fn start(environment: u32, gateway: u32) -> (Server, Arc<Mutex<Duration>>) {
 }
 
 #[tokio::test]
-async fn each_token_may_ask_as_often_as_the_rate_says_and_no_other_notices() {
+async fn each_token_has_its_own_rate_limit() {
     let (server, now) = start(10, 0);
     let (client, other) = (server.tenant(), server.other());
     for _ in 0..10 {
@@ -34,16 +34,16 @@ async fn each_token_may_ask_as_often_as_the_rate_says_and_no_other_notices() {
     assert_eq!(server.generation(), generation);
     assert_eq!(other.get("/agents").await.status, 200);
     assert_eq!(server.operator().get("/tokens").await.status, 200);
-    // Another token of the same environment counts for itself.
+    // Another token of the same environment has its own limit.
     let second = json!({"role": "environment", "environment_id": server.environment});
     let second = server.operator().post("/tokens", second).await.data()["token"].as_str().unwrap().to_owned();
     assert_eq!(server.with_token(&second).get("/agents").await.status, 200);
 
-    // What was refused has not counted: after a tenth of a second there is one more, and no two.
+    // Rejected requests do not count: after a tenth of a second exactly one more request is accepted.
     *now.lock().unwrap() += Duration::from_millis(100);
     assert_eq!(client.get("/agents").await.status, 200);
     client.get("/agents").await.is(429, "RATE_LIMITED");
-    // A day of rest saves up one second's worth.
+    // An idle day saves up the requests of one second only.
     *now.lock().unwrap() += Duration::from_secs(86_400);
     for _ in 0..10 {
         assert_eq!(client.get("/agents").await.status, 200);
@@ -52,7 +52,7 @@ async fn each_token_may_ask_as_often_as_the_rate_says_and_no_other_notices() {
 }
 
 #[tokio::test]
-async fn a_gateway_has_a_rate_of_its_own() {
+async fn gateway_tokens_have_a_separate_rate() {
     let (server, _) = start(100, 3);
     let desk = Desk::set_up(&server.tenant()).await;
     for _ in 0..3 {
@@ -64,7 +64,7 @@ async fn a_gateway_has_a_rate_of_its_own() {
 }
 
 #[tokio::test]
-async fn without_a_rate_nobody_is_refused_and_what_lets_nobody_in_counts_for_nobody() {
+async fn no_rate_means_no_limit_and_invalid_tokens_do_not_count() {
     let (server, _) = start(2, 0);
     for _ in 0..50 {
         server.with_token("talq_nobodys").get("/agents").await.is(401, "INVALID_TOKEN");
@@ -74,7 +74,7 @@ async fn without_a_rate_nobody_is_refused_and_what_lets_nobody_in_counts_for_nob
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_refused_as_such_and_not_as_a_hasty_one() {
+async fn revoked_token_over_its_rate_returns_401() {
     let (server, now) = start(3, 0);
     let body = json!({"role": "environment", "environment_id": server.environment});
     let issued = server.operator().post("/tokens", body).await.data();
@@ -85,7 +85,7 @@ async fn a_revoked_token_is_refused_as_such_and_not_as_a_hasty_one() {
     revoked.get("/agents").await.is(429, "RATE_LIMITED");
     server.operator().delete(&format!("/tokens/{}", issued["id"].as_str().unwrap())).await;
     revoked.get("/agents").await.is(401, "INVALID_TOKEN");
-    // Revoking tidies up; those that are still good have not been given anything.
+    // Revoking a token removes old entries; other tokens get no additional requests from that.
     server.operator().get("/tokens").await;
     server.operator().get("/tokens").await.is(429, "RATE_LIMITED");
     *now.lock().unwrap() += Duration::from_secs(1);

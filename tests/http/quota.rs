@@ -1,4 +1,4 @@
-//! What an environment may have, and that it cannot take it from others.
+//! The limits of an environment: it cannot use up the share of others.
 
 use crate::server::{OURS, Server};
 use dialback::http::Limits;
@@ -12,7 +12,7 @@ fn start(agents: usize, numbers: usize) -> Server {
 }
 
 #[tokio::test]
-async fn who_makes_and_deletes_in_a_loop_uses_up_its_own_agents_and_nobody_elses() {
+async fn creating_and_deleting_agents_uses_up_only_the_own_limit() {
     let server = start(5, 100);
     let client = server.tenant();
     let known = json!({"name": "A", "direction": "inbound", "id": "00000000-0000-4000-8000-00000000000a"});
@@ -27,7 +27,7 @@ async fn who_makes_and_deletes_in_a_loop_uses_up_its_own_agents_and_nobody_elses
         client.post("/agents", fresh.clone()).await.is(409, "QUOTA_EXCEEDED");
     }
     assert_eq!(server.generation(), generation);
-    // One that is there or was takes no more of them.
+    // An id that exists or existed uses up no further slot.
     assert_eq!(client.post("/agents", known.clone()).await.status, 200);
     assert_eq!(client.delete("/agents/00000000-0000-4000-8000-00000000000a").await.status, 200);
     assert_eq!(client.post("/agents", known).await.status, 201);
@@ -36,7 +36,7 @@ async fn who_makes_and_deletes_in_a_loop_uses_up_its_own_agents_and_nobody_elses
 }
 
 #[tokio::test]
-async fn and_its_own_numbers() {
+async fn adding_and_releasing_numbers_uses_up_only_the_own_limit() {
     let server = start(100, 3);
     let client = server.tenant();
     for last in 0..3 {

@@ -1,4 +1,4 @@
-//! Bodies and queries that nobody thought of: refused or taken, never an error of ours, and never a line past a tenant.
+//! Random bodies and queries: each is accepted or rejected, never a server error, and never reaches another tenant.
 
 use crate::server::{Desk, Server};
 use axum::http::Method;

@@ -1,4 +1,4 @@
-//! Every endpoint against everything that it must refuse: never a 500, never a change.
+//! Requests that each endpoint must reject: never with a 500, and never with a change.
 
 use crate::bodies::{End, chunks};
 use crate::server::{Answer, Client, Desk, Server};
@@ -10,7 +10,7 @@ use dialback::Role;
 use dialback::http::Token;
 use serde_json::{Value, json};
 
-/// Who may ask.
+/// The role that an endpoint requires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum For {
     Tenants,
@@ -23,11 +23,11 @@ pub(crate) struct Endpoint {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) who: For,
-    /// A body that would be taken, where the endpoint takes one.
+    /// A valid body, if the endpoint takes one.
     pub(crate) body: Option<Value>,
 }
 
-/// Every endpoint, with a request that would be granted. `hostile.rs` says which have none here.
+/// All endpoints, each with a valid request. `hostile.rs` lists the endpoints that have no row here.
 pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     let desk = Desk::set_up(&server.tenant()).await;
     let Desk { source, callback, number } = &desk;
@@ -89,7 +89,7 @@ pub(crate) async fn ask(client: Client<'_>, endpoint: &Endpoint) -> Answer {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_token() {
+async fn request_without_a_valid_token_returns_401() {
     let server = Server::start();
     let mut endpoints = endpoints(&server).await;
     endpoints.push(Endpoint {
@@ -128,9 +128,9 @@ fn basic(credentials: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(credentials))
 }
 
-/// For gateways whose HTTP client knows nothing else.
+/// Gateways whose HTTP client supports only basic authentication use this.
 #[tokio::test]
-async fn a_token_is_taken_as_a_password_too() {
+async fn token_is_accepted_as_basic_auth_password() {
     let server = Server::start();
     for (name, status) in [("gateway", 200), ("", 200), ("a b", 200)] {
         let authorization = basic(&format!("{name}:{}", server.gateway_token()));
@@ -142,7 +142,7 @@ async fn a_token_is_taken_as_a_password_too() {
 }
 
 #[tokio::test]
-async fn the_right_token_of_the_wrong_kind_is_forbidden() {
+async fn token_of_the_wrong_role_returns_403() {
     let server = Server::start();
     let endpoints = endpoints(&server).await;
     let generation = server.generation();
@@ -162,7 +162,7 @@ async fn the_right_token_of_the_wrong_kind_is_forbidden() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_body_changes_nothing() {
+async fn malformed_body_is_rejected_without_change() {
     let server = Server::start();
     let endpoints = endpoints(&server).await;
     let generation = server.generation();
@@ -191,7 +191,7 @@ async fn a_body_that_is_no_body_changes_nothing() {
             (Some("text/plain"), text.clone().into_bytes(), 415, "UNSUPPORTED_MEDIA_TYPE"),
             (Some("application/x-www-form-urlencoded"), text.clone().into_bytes(), 415, "UNSUPPORTED_MEDIA_TYPE"),
         ] {
-            // Of a dry run every field may be left out.
+            // All fields of a dry run are optional.
             if body == b"{}" && path.ends_with("/check-constraints") {
                 continue;
             }
@@ -199,7 +199,7 @@ async fn a_body_that_is_no_body_changes_nothing() {
             answer.is(status, code);
         }
     }
-    // Of no declared length, and of one that never comes.
+    // A body without a declared length, and one that never arrives.
     let body = chunks(large.as_bytes(), 10_000, End::Properly);
     server.tenant().send(Method::POST, "/agents", json, body).await.is(413, "BODY_TOO_LARGE");
     let body = chunks(b"{\"name\":", 3, End::BrokenOff);
@@ -214,7 +214,7 @@ async fn a_body_that_is_no_body_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_field_of_the_wrong_type_or_of_no_meaning_changes_nothing() {
+async fn wrong_type_or_unknown_field_is_rejected_without_change() {
     let server = Server::start();
     let endpoints = endpoints(&server).await;
     let generation = server.generation();
@@ -225,7 +225,7 @@ async fn a_field_of_the_wrong_type_or_of_no_meaning_changes_nothing() {
                 let mut body = body.clone();
                 body[field] = wrong.clone();
                 let answer = allowed(&server, *who).json(method.clone(), path, body).await;
-                // A name may be any text, and an identity of any other text is nobody's.
+                // A name may be any text, and an unknown text as id is not found.
                 let is_text = wrong.is_string();
                 let taken = is_text && field == "name" && answer.status == 201;
                 let unknown = is_text && answer.status == 404 && field.ends_with("_id");
@@ -246,13 +246,13 @@ async fn a_field_of_the_wrong_type_or_of_no_meaning_changes_nothing() {
         answer.is(422, "VALIDATION_ERROR");
         assert!(!answer.text.contains("5557654321"), "{}", answer.text);
     }
-    // The two that a name of one control character was good enough for.
+    // These two fields once accepted a name of one control character.
     assert_eq!(server.generation(), generation + 2);
     assert!(server.service.history().is_empty());
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_refused_in_the_envelope() {
+async fn unknown_path_or_method_returns_an_error_envelope() {
     let server = Server::start();
     for path in ["/nothing", "//", "//api/v1", "//api/v2/agents", "/agents/", "/agents/x/nothing", "/%FF", "/calls/x/y"]
     {

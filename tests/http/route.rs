@@ -7,7 +7,7 @@ use serde_json::json;
 const MATCHED: &str = "/route?dialed=+15550001000&caller=+15557654321";
 
 #[tokio::test]
-async fn a_decision_has_its_fields_in_their_order() {
+async fn decision_answer_has_its_fields_in_order() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { source, callback, .. } = &Desk::set_up(&client).await;
@@ -33,7 +33,7 @@ async fn a_decision_has_its_fields_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_caller_may_be_anything_a_trunk_sends() {
+async fn any_caller_text_gets_a_decision() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -62,7 +62,7 @@ async fn a_caller_may_be_anything_a_trunk_sends() {
 }
 
 #[tokio::test]
-async fn the_time_of_the_question_may_be_named() {
+async fn route_accepts_an_explicit_time() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -98,7 +98,7 @@ async fn the_time_of_the_question_may_be_named() {
 }
 
 #[tokio::test]
-async fn an_explanation_shows_every_line_and_names_the_agents() {
+async fn explanation_shows_each_line_and_agent_names() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -156,9 +156,9 @@ async fn an_explanation_shows_every_line_and_names_the_agents() {
     assert_eq!(data["steps"][3]["text"], "The agent that placed it has been deleted.");
 }
 
-/// The reason, the summary and the last step's text, each time as somebody would read them at night.
+/// Checks the reason, the summary and the text of the last step, as an operator reads them.
 #[tokio::test]
-async fn an_explanation_says_why_in_words_also_of_a_moment_in_the_past() {
+async fn explanation_texts_fit_current_and_past_times() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -186,7 +186,7 @@ async fn an_explanation_says_why_in_words_also_of_a_moment_in_the_past() {
     let (reason, summary, _, at) = told(&format!("{ours}&at=2026-06-01T11:00:07Z")).await;
     assert_eq!((&*reason, &*at), ("MATCHED", "2026-06-01T11:00:07.000Z"));
     assert!(summary.ends_with("Reminders placed the last call 7 s before: busy."), "{summary}");
-    // The history keeps the last call alone, and says so of a moment that lies before it.
+    // The history keeps the last call only, and the text says so for a time before it.
     let (reason, summary, ..) = told(&format!("{ours}&at=2026-06-01T10:00:00Z")).await;
     assert_eq!(reason, "MATCHED");
     let after = "Reminders placed the last call 1 h 0 min after this moment, which counts as just made: busy.";
@@ -207,7 +207,7 @@ async fn an_explanation_says_why_in_words_also_of_a_moment_in_the_past() {
 }
 
 #[tokio::test]
-async fn who_asks_for_plain_text_gets_the_agent_alone() {
+async fn accept_text_plain_returns_the_agent_only() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -243,7 +243,7 @@ async fn who_asks_for_plain_text_gets_the_agent_alone() {
 }
 
 #[tokio::test]
-async fn the_agent_is_answered_by_its_address_where_it_has_one() {
+async fn route_returns_the_agent_address_if_it_has_one() {
     let client_of = |addresses: AgentAddresses| {
         Server::start_api(Engine::new(), MemoryStore, |api| api.with_addresses(addresses.clone()))
     };
@@ -261,7 +261,7 @@ async fn the_agent_is_answered_by_its_address_where_it_has_one() {
         assert_eq!(client.given(("accept", "text/plain"), Method::GET, unrouted, None).await.text, "");
         assert_eq!(client.get(unrouted).await.data().get("agent_address"), None);
     }
-    // What another tenant may not see has no address either.
+    // An agent that a tenant may not see has no address for it either.
     assert_eq!(server.other().given(("accept", "text/plain"), Method::GET, MATCHED, None).await.text, "");
 
     let elsewhere =

@@ -1,16 +1,16 @@
-//! Statistics: which calls count, on which day, and for whom.
+//! Statistics: which calls count, on which day, and for which agent.
 
 use crate::server::{CONTACT, Client, Desk, OURS, START, Server};
 use serde_json::{Value, json};
 
 const DAY: u64 = 86_400_000;
 
-/// The statistics of the last thirty days.
+/// Returns the statistics of the last thirty days.
 async fn stats(client: &Client<'_>) -> Value {
     client.get("/callback-agents/stats").await.data()
 }
 
-/// Total, answered and unmatched.
+/// Returns the total, answered and unmatched counts.
 fn counts(stats: &Value) -> [u64; 3] {
     ["total_callbacks_received", "callbacks_answered", "callbacks_unmatched"]
         .map(|field| stats[field].as_u64().unwrap_or_else(|| panic!("{field}: {stats}")))
@@ -25,7 +25,7 @@ fn plus(number: &str) -> String {
 }
 
 #[tokio::test]
-async fn statistics_have_their_fields_in_their_order() {
+async fn statistics_answer_has_its_fields_in_order() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -52,7 +52,7 @@ async fn statistics_have_their_fields_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_question_is_no_call() {
+async fn resolve_without_routing_is_not_counted() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -69,7 +69,7 @@ async fn a_question_is_no_call() {
     assert_eq!(route(&server.other(), CONTACT).await["reason"], "UNKNOWN_NUMBER");
     assert_eq!(counts(&stats(&client).await), [0, 0, 0]);
 
-    // A tenant's calls count, and a gateway's.
+    // Calls routed for a tenant count, and so do those routed for a gateway.
     route(&client, CONTACT).await;
     route(&server.gateway(), CONTACT).await;
     client.get(&format!("/route?dialed={dialed}&caller={caller}&explain=false&at=")).await.data();
@@ -77,9 +77,9 @@ async fn a_question_is_no_call() {
     assert_eq!(counts(&stats(&server.other()).await), [0, 0, 0], "nobody else's");
 }
 
-/// Each reason but the first, in the order of the rule, and what it counts as.
+/// Tries each reason but the first, in the order of the rule, and checks what it counts as.
 #[tokio::test]
-async fn unmatched_is_what_reached_a_callback_agents_number_and_was_not_taken() {
+async fn unmatched_counts_calls_to_callback_numbers_without_a_match() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { source, callback, number } = &Desk::set_up(&client).await;
@@ -108,7 +108,7 @@ async fn unmatched_is_what_reached_a_callback_agents_number_and_was_not_taken() 
     client.post(&format!("/agents/{callback}/publish"), json!({})).await.data();
     server.set_now(START.plus_millis(31 * DAY));
     expect("EXPIRED", CONTACT, true).await;
-    // Here the number is no callback agent's any more.
+    // The number now belongs to no callback agent.
     let calling = json!({"direction": "inbound", "phone_number_ids": []});
     client.put(&format!("/agents/{callback}/calling"), calling).await.data();
     expect("NUMBER_NOT_OWNED", CONTACT, false).await;
@@ -117,18 +117,18 @@ async fn unmatched_is_what_reached_a_callback_agents_number_and_was_not_taken() 
     expect("EXPIRED", CONTACT, true).await;
     client.delete(&path).await;
     expect("NO_CALLBACK_AGENT", CONTACT, false).await;
-    // Nor was this one ever.
+    // This number never belonged to one.
     client.get("/route?dialed=%2B15550001001&caller=anonymous").await.data();
     expect("NO_CALLBACK_AGENT", CONTACT, false).await;
 }
 
 #[tokio::test]
-async fn a_call_counts_on_its_day_in_utc() {
+async fn call_counts_on_its_utc_day() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
     client.post("/calls", desk.call("busy")).await;
-    // From the last millisecond of a day to the first of the next, and some days on.
+    // From the last millisecond of a day to the first of the next, and some days later.
     for (hours, calls) in [(0_u64, 1), (12, 2), (36, 3), (24 * 5, 4)] {
         for millis in [START.plus_millis(hours * 3_600_000), START.plus_millis(hours * 3_600_000 + 43_199_999)] {
             server.set_now(millis);
@@ -171,7 +171,7 @@ async fn a_call_counts_on_its_day_in_utc() {
 }
 
 #[tokio::test]
-async fn callbacks_are_told_by_source_the_most_first_and_outlast_who_made_them() {
+async fn callbacks_by_source_are_sorted_and_survive_deletion() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { source, callback, number } = Desk::set_up(&client).await;
@@ -196,7 +196,7 @@ async fn callbacks_are_told_by_source_the_most_first_and_outlast_who_made_them()
     };
     assert_eq!((taken(&callback).await, taken(&night).await), (1, 3));
 
-    // Who is gone has taken what it took; a role that comes back has what it had.
+    // A deleted agent keeps the callbacks it took. A role that is set again keeps its earlier counts.
     client.delete(&format!("/agents/{night}/callback")).await;
     client.get(&format!("/callback-agents/{night}")).await.is(404, "NOT_A_CALLBACK_AGENT");
     client.post(&format!("/agents/{second}/unpublish"), json!({})).await.data();

@@ -1,4 +1,4 @@
-//! Tenants do not see each other: what is another's gets the same bytes as what is nobody's.
+//! Tenants do not see each other: another tenant's entity gets the same answer as a nonexistent one, byte for byte.
 
 use crate::server::{Answer, CONTACT, Client, Desk, OURS, Server};
 use axum::http::Method;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const NOBODYS: [&str; 2] = ["00000000-0000-4000-8000-000000000000", "not-a-uuid"];
 
 #[tokio::test]
-async fn foreign_unknown_and_malformed_identities_get_the_same_bytes() {
+async fn foreign_unknown_and_malformed_ids_get_identical_answers() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     let other = server.other();
@@ -44,7 +44,7 @@ async fn foreign_unknown_and_malformed_identities_get_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn nor_does_a_wrong_body_tell_them_apart() {
+async fn invalid_body_does_not_reveal_foreign_ids() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     let other = server.other();
@@ -67,7 +67,7 @@ async fn nor_does_a_wrong_body_tell_them_apart() {
     }
 }
 
-/// The answer without the one thing in it that is new each time.
+/// Returns the answer without its only random field.
 async fn route(client: &Client<'_>, query: &str) -> Value {
     let mut data = client.get(&format!("/route{query}")).await.data();
     data.as_object_mut().unwrap().remove("decision_id").expect("there");
@@ -75,7 +75,7 @@ async fn route(client: &Client<'_>, query: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_foreign_number_is_routed_like_an_unknown_one() {
+async fn foreign_number_is_routed_like_an_unknown_number() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     server.tenant().post("/calls", desk.call("busy")).await;
@@ -93,7 +93,7 @@ async fn a_foreign_number_is_routed_like_an_unknown_one() {
 }
 
 #[tokio::test]
-async fn a_call_from_a_foreign_number_gets_the_bytes_of_an_unknown_one() {
+async fn call_from_a_foreign_number_gets_the_answer_for_unknown_numbers() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     let foreign = server.other().post("/calls", desk.call("busy")).await;
@@ -106,7 +106,7 @@ async fn a_call_from_a_foreign_number_gets_the_bytes_of_an_unknown_one() {
 }
 
 #[tokio::test]
-async fn what_a_tenant_sees_is_the_same_with_and_without_the_traffic_of_another() {
+async fn other_tenants_traffic_does_not_change_any_answer() {
     let (quiet, busy) = (Server::start(), Server::start());
     for _ in 0..2 {
         let theirs = Desk::set_up_on(&busy.other(), "+15550002000").await;
@@ -130,14 +130,14 @@ async fn what_a_tenant_sees_is_the_same_with_and_without_the_traffic_of_another(
     assert!(one.iter().any(|seen| seen.contains("MATCHED")), "there is something to see");
 }
 
-/// Everything that a tenant can read after the same steps: status, headers and bytes.
+/// Returns everything that a tenant can read after the same steps: status, headers and bytes.
 async fn observations(server: &Server) -> Vec<String> {
     let client = server.tenant();
     let id = |last: u32| format!("00000000-0000-4000-8000-{last:012}");
     let (number, source, callback) = (id(1), id(2), id(3));
     let mut seen = Vec::new();
     let mut see = |answer: Answer| {
-        // The one thing that is random by design.
+        // The only field that is random by design.
         let text = answer.body["data"]["decision_id"]
             .as_str()
             .map(|id| answer.text.replace(id, ""))

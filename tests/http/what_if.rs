@@ -1,4 +1,4 @@
-//! Decisions of a configuration that is not in force, beside today's.
+//! Decisions with a proposed configuration, next to those with the current one.
 
 use crate::server::{CONTACT, Desk, OURS, Server};
 use dialback::{Reason, Route};
@@ -14,7 +14,7 @@ fn counted(server: &Server) -> u64 {
 }
 
 #[tokio::test]
-async fn todays_decision_stands_beside_the_one_that_would_be() {
+async fn what_if_returns_current_and_proposed_decision() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { source, callback, number } = &Desk::set_up(&client).await;
@@ -50,14 +50,14 @@ async fn todays_decision_stands_beside_the_one_that_would_be() {
     assert_eq!(after["agent_id"], json!(callback));
     assert_eq!(counted(&server), 1, "the count counts");
 
-    // What was answered is what comes about once the change is made.
+    // After the change is made, the decisions are those that were predicted.
     client.post(&format!("/agents/{night}/callback"), json!({"source_agent_ids": [source]})).await.data();
     let after = client.get(&format!("/route?dialed={OURS}&caller={CONTACT}")).await.data();
     assert_eq!(after["agent_id"], json!(night));
 }
 
 #[tokio::test]
-async fn a_role_may_be_taken_away_limited_and_asked_about_at_another_time() {
+async fn what_if_accepts_removal_limits_and_another_time() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -84,7 +84,7 @@ async fn a_role_may_be_taken_away_limited_and_asked_about_at_another_time() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_done_is_refused_as_it_would_be() {
+async fn what_if_rejects_changes_that_would_be_rejected() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { source, callback, .. } = &Desk::set_up(&client).await;
@@ -105,7 +105,7 @@ async fn what_could_not_be_done_is_refused_as_it_would_be() {
 }
 
 #[tokio::test]
-async fn sizes_are_bounded_and_mistakes_are_told_where_they_are() {
+async fn what_if_bounds_its_size_and_locates_errors() {
     let server = Server::start();
     let client = server.tenant();
     let Desk { source, callback, .. } = &Desk::set_up(&client).await;
@@ -137,7 +137,7 @@ async fn sizes_are_bounded_and_mistakes_are_told_where_they_are() {
 }
 
 #[tokio::test]
-async fn a_foreign_number_is_answered_like_an_unknown_one() {
+async fn what_if_treats_a_foreign_number_like_an_unknown_one() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     server.tenant().post("/calls", desk.call("busy")).await;

@@ -1,4 +1,4 @@
-//! The same over a real socket.
+//! The control API over a real socket.
 
 use crate::server::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,7 +13,7 @@ async fn say(address: std::net::SocketAddr, request: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_client_on_the_network_is_answered() {
+async fn request_over_a_real_socket_is_answered() {
     let server = Server::start();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,15 +1,14 @@
-"""What schemathesis has to be told about this API, because no schema can say it."""
+"""Facts about this API that schemathesis needs and that a schema cannot express."""
 
 from datetime import datetime, timezone
 
 import schemathesis
 from hypothesis import strategies as st
 
-# A phone number is read in whatever form the environment's dial plan knows, so a schema cannot tell which texts are none. This one
-# always is.
+# The environment's dial plan determines which texts are phone numbers, so a schema cannot express it. This form is always valid.
 schemathesis.openapi.format("phone-number", st.from_regex(r"\A\+[1-9][0-9]{0,14}\Z"))
 
-# Calls are taken from 2020 on and not from the future. Other moments are refused, and a schema knows no clock.
+# Calls are accepted from 2020 on and not from the future. A schema has no clock, so it cannot express that.
 schemathesis.openapi.format(
     "date-time",
     st.datetimes(datetime(2020, 1, 1), datetime(2026, 1, 1), timezones=st.just(timezone.utc)).map(datetime.isoformat),
@@ -18,7 +17,7 @@ schemathesis.openapi.format(
 
 @schemathesis.hook
 def filter_case(context, case):
-    # A parameter without a value counts as missing, so an empty one is taken whatever its format.
+    # A parameter without a value counts as missing, so an empty one is accepted for any format.
     return "" not in (case.query or {}).values()
 
 
@@ -27,17 +26,17 @@ def lines(context, value):
     return value if isinstance(value, (bytes, str)) else str(value)
 
 
-# Refusals of a form that is as described, since no schema can say what they are about.
+# Rejections of requests that match their schema, for reasons that a schema cannot express.
 BEYOND_SCHEMAS = {
-    ("GET", "/api/v1/callback-agents/stats"): {"end_date"},  # not before the other one
-    ("POST", "/api/v1/environments"): {"country_code"},  # the three parts of a dial plan go together or not
-    ("POST", "/api/v1/tokens"): {"environment_id"},  # depends on the role, and on the environments that there are
+    ("GET", "/api/v1/callback-agents/stats"): {"end_date"},  # must not be before the other date
+    ("POST", "/api/v1/environments"): {"country_code"},  # the three parts of a dial plan must fit together
+    ("POST", "/api/v1/tokens"): {"environment_id"},  # depends on the role and on the existing environments
 }
 
 
 @schemathesis.check
 def what_is_as_described_is_read(ctx, response, case):
-    """The check `positive_data_acceptance` lets 422 pass, as said in schemathesis.toml; this one sees which 422 it is."""
+    """The check `positive_data_acceptance` accepts 422 (see schemathesis.toml). This check verifies the reason of the 422."""
     meta = case.meta
     if meta is None or not meta.generation.mode.is_positive or response.status_code != 422:
         return

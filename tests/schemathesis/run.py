@@ -1,4 +1,4 @@
-"""Fuzzes a daemon of its own by the description that it serves: run.py DAEMON [quick | long [SECONDS]]."""
+"""Fuzzes a new daemon by its own OpenAPI description: run.py DAEMON [quick | long [SECONDS]]."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 
-# Those of src/http/openapi/example.rs.
+# The ids of src/http/openapi/example.rs.
 SOURCE = "5b1f0c9e-2a64-4d5e-9a3b-6f0d1c2e3a41"
 CALLBACK = "c7d2a8f4-91b3-4e0a-8f57-2b6c9d1e0f83"
 DRAFT = "e3a90b76-5c18-4f2d-b64e-7d8c0a1f2b95"
@@ -24,7 +24,7 @@ NUMBER = "0d4e6f28-7b9a-4c13-a5d6-8e7f9b0c1d2a"
 UNUSED_NUMBER = "b2c3d4e5-f607-4819-aa2b-3c4d5e6f7081"
 DIALED, CONTACT = "+15551234567", "+15557654321"
 
-# Which operations are for whom. What is nobody's here needs no token, and any will do.
+# The operations of each role. Operations that are not listed need no token and accept any.
 EVERYTHING = ["--exclude-tag", "operators"]
 KINDS = {
     "environment": EVERYTHING,
@@ -66,7 +66,7 @@ class Daemon:
 
 
 def set_up(daemon, token):
-    """The tenant that the examples of the description are about, so that they meet something."""
+    """Creates the tenant of the description's examples."""
     for id, number in [(NUMBER, DIALED), (UNUSED_NUMBER, "+15551230009")]:
         daemon.ask(token, "POST", "/phone-numbers", {"id": id, "number": number})
     for id, name, direction in [
@@ -84,7 +84,7 @@ def set_up(daemon, token):
 
 
 def fuzz(folder, location, token, *options):
-    """The exit code of a run and what it said."""
+    """Returns the exit code and the output of a run."""
     for file in ["hooks.py", "schemathesis.toml"]:
         shutil.copy(HERE / file, folder)
     command = [SCHEMATHESIS, "run", location, "--header", f"Authorization: Bearer {token}", "--checks", "all", *options]
@@ -93,7 +93,7 @@ def fuzz(folder, location, token, *options):
 
 
 def wrongs(document):
-    """Descriptions that are wrong in one way each, the operations to look at, and what must be found."""
+    """Returns descriptions with one error each, the operations to test, and the expected finding."""
     agent = document["paths"]["/api/v1/agents"]
 
     def field(name, schema):
@@ -109,12 +109,12 @@ def wrongs(document):
         copy["components"]["schemas"]["NewAgent"]["properties"]["name"] = {"type": "string"}
 
     def open_door(copy):
-        # What is said to take a token, and takes none.
+        # An operation that is described with a token and needs none.
         copy["paths"]["/health"]["get"]["security"] = [{"environment": []}]
 
     assert "post" in agent
     return [
-        # With nothing wrong, nothing is found: what is found below is what is wrong there.
+        # The correct description gives no finding, so each finding below is the planted error.
         ("nothing", lambda copy: None, "createAgent", None),
         ("a field of another type", field("name", {"type": "integer"}), "createAgent", "Response violates schema"),
         ("a field that is not there", field("id", {"type": "string", "maxLength": 1}), "createAgent", "Response violates schema"),
@@ -125,7 +125,7 @@ def wrongs(document):
 
 
 def bite(daemon, token, folder):
-    """A check that finds nothing in a wrong description would be none."""
+    """Canary: each wrong description must give a finding."""
     with urllib.request.urlopen(f"{daemon.url}/api/v1/openapi.json") as answer:
         document = json.load(answer)
     for name, change, operation, expected in wrongs(document):
@@ -160,7 +160,7 @@ def main():
             code, text = fuzz(folder, location, tokens[kind], "--seed", str(seed), *amount, *operations)
             cases = re.search(r"[\d,]+ generated", text)
             print(f"{kind}: {cases.group() if cases else 'nothing'}, exit code {code}, seed {seed}")
-            # Every operation must have been asked; a run that asked nothing is no success.
+            # Each operation must have been called; a run without calls is not a success.
             if code != 0 or not cases:
                 print(text)
                 failed = True

@@ -222,6 +222,6 @@ fn the_whole_world_of_the_driver_comes_back_from_disk() {
         }
     }
     let directory = tempfile::tempdir().expect("a directory");
-    let seen = Driver::new(OnDisk(Some(open(directory.path())), directory)).run(&furnished());
+    let seen = Driver::new(OnDisk(Some(open(directory.path())), directory)).run(&initial_state());
     assert_eq!(seen.restarts, 1);
 }

@@ -1,4 +1,4 @@
-//! What a call is answered with: who is dialed, who calls, where it goes and what is told of it.
+//! The responses to calls: the dialed number, the caller, the route, and the header fields.
 
 use crate::shop::{CONTACT, DESK, DIALED, FRONT, SALES, SHOP, START, Shop};
 use crate::shop::{field, fields, invite, request, request_from, status};
@@ -7,7 +7,7 @@ use dialback::metrics::SipEvent;
 use dialback::sip::{Settings, Unrouted};
 
 #[test]
-fn a_redirect_says_where_why_and_from_whom() {
+fn redirect_contains_contact_reason_and_source_agent() {
     let shop = Shop::open();
     let answer = shop.ask(&invite("")).expect("an answer");
     assert_eq!(status(&answer), 302);
@@ -26,7 +26,7 @@ fn a_redirect_says_where_why_and_from_whom() {
 }
 
 #[test]
-fn the_number_is_dialed_in_every_way_of_writing_it() {
+fn dialed_number_is_read_from_each_uri_form() {
     let shop = Shop::open();
     for uri in [
         "sip:+12125550100@gw.example.com",
@@ -51,7 +51,7 @@ fn the_number_is_dialed_in_every_way_of_writing_it() {
 const NOBODY: &str = "<sip:trunk.example.com>;tag=1";
 
 #[test]
-fn the_caller_is_the_asserted_one_else_the_remote_party_else_from() {
+fn caller_is_asserted_identity_else_remote_party_else_from() {
     let ours = format!("<sip:{CONTACT}@trunk.example.com>");
     let other = "<sip:+12125559999@trunk.example.com>";
     let cases = [
@@ -77,7 +77,7 @@ fn the_caller_is_the_asserted_one_else_the_remote_party_else_from() {
 }
 
 #[test]
-fn who_wants_to_be_nobody_is_nobody() {
+fn privacy_headers_withhold_the_caller() {
     let ours = format!("<sip:{CONTACT}@trunk.example.com>");
     let asserted = format!("P-Asserted-Identity: {ours}\r\n");
     for (fields, from) in [
@@ -106,7 +106,7 @@ fn who_wants_to_be_nobody_is_nobody() {
 }
 
 #[test]
-fn a_retransmission_is_answered_the_same_and_counted_once() {
+fn retransmission_gets_the_same_response_and_counts_once() {
     let shop = Shop::open();
     let first = shop.ask(&invite("")).expect("an answer");
     shop.set_now(START.plus_millis(4_000));
@@ -119,7 +119,7 @@ fn a_retransmission_is_answered_the_same_and_counted_once() {
         shop.service.metrics().decisions(matched.0, matched.1)
     };
     assert_eq!(metrics.decisions(dialback::Route::Callback(DESK), dialback::Reason::Matched), 1);
-    // Another call, and the same one long after.
+    // Another call, and the same call long after.
     let again = shop.ask(&invite("").replace("z9hG4bK1", "z9hG4bK2")).expect("an answer");
     assert_ne!(field(&again, "X-Dialback-Decision"), field(&first, "X-Dialback-Decision"));
     assert_ne!(field(&again, "To"), field(&first, "To"));
@@ -129,7 +129,7 @@ fn a_retransmission_is_answered_the_same_and_counted_once() {
 }
 
 #[test]
-fn a_cancel_is_of_an_invite_or_of_none_and_an_ack_ends_it() {
+fn cancel_gets_200_after_its_invite_else_481_and_ack_gets_nothing() {
     let shop = Shop::open();
     let cancel = invite("").replace("INVITE", "CANCEL");
     assert_eq!(shop.ask(&cancel).as_deref().map(status), Some(481));
@@ -142,7 +142,7 @@ fn a_cancel_is_of_an_invite_or_of_none_and_an_ack_ends_it() {
 }
 
 #[test]
-fn what_is_no_call_is_answered_as_the_standard_says() {
+fn other_requests_get_the_status_of_the_standard() {
     let shop = Shop::open();
     let uri = format!("sip:{DIALED}@gw.example.com");
     let in_dialog = invite("").replace(";user=phone>\r\nCall", ";user=phone>;tag=x\r\nCall");
@@ -170,7 +170,7 @@ fn what_is_no_call_is_answered_as_the_standard_says() {
 }
 
 #[test]
-fn an_answer_goes_where_the_request_came_from_whatever_it_says_of_itself() {
+fn response_goes_to_the_source_address_of_the_request() {
     let shop = Shop::open();
     for (via, port, stamped) in [
         ("192.0.2.9:7000;branch=z9hG4bK1;rport", 5070, "192.0.2.9:7000;branch=z9hG4bK1;rport=5070;received=127.0.0.1"),
@@ -193,7 +193,7 @@ fn an_answer_goes_where_the_request_came_from_whatever_it_says_of_itself() {
 }
 
 #[test]
-fn a_name_in_another_alphabet_comes_back_byte_for_byte() {
+fn non_utf8_display_name_is_copied_unchanged() {
     let shop = Shop::open();
     let mut message = invite("").into_bytes();
     let place = message.windows(3).position(|three| three == b"Ann").expect("the name");
@@ -211,7 +211,7 @@ fn set(set: impl FnOnce(&mut Settings)) -> Shop {
 }
 
 #[test]
-fn an_agents_own_contact_comes_first_then_its_environments() {
+fn agent_address_overrides_environment_address() {
     let template = |text: &str| text.parse().expect("a template");
     let of = |json: String| AgentAddresses::from_json(&json).expect("addresses");
     let agents = format!(r#""agents": {{"{DESK}": "sip:desk@127.0.0.1:6001"}}"#);
@@ -234,7 +234,7 @@ fn an_agents_own_contact_comes_first_then_its_environments() {
 }
 
 #[test]
-fn a_template_that_would_be_no_address_is_refused() {
+fn template_that_is_not_a_sip_uri_is_rejected() {
     for text in [
         "",
         "agents.example.com",
@@ -258,7 +258,7 @@ fn a_template_that_would_be_no_address_is_refused() {
 }
 
 #[test]
-fn nobody_is_404_or_480_as_it_is_wished() {
+fn unrouted_call_gets_the_configured_status() {
     for (unrouted, expected) in [(Unrouted::NotFound, 404), (Unrouted::Unavailable, 480)] {
         let shop = set(|settings| settings.unrouted = unrouted);
         let answer = shop.ask(&request("INVITE", "sip:+12125550199@gw", "")).expect("an answer");
@@ -267,7 +267,7 @@ fn nobody_is_404_or_480_as_it_is_wished() {
 }
 
 #[test]
-fn the_trail_of_the_call_is_told_on() {
+fn diversion_and_history_info_are_extended() {
     let shop = Shop::open();
     let before = "<sip:+12125550111@gw.example.com>;reason=no-answer;counter=1";
     let own = format!("<sip:{DIALED}@gw.example.com;user=phone>");

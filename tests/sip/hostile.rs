@@ -1,15 +1,15 @@
-//! Bytes that nobody honest sends: nothing breaks, nothing grows, everything is counted.
+//! Malformed and hostile input: the door must not panic or grow, and must count each message.
 
 use crate::listening::{PATIENCE, listen, next, over_udp};
 use crate::shop::{START, Shop, invite, peer, request, status};
 use dialback::metrics::SipEvent;
-use dialback::sip::Limits;
+use dialback::sip::SipLimits;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// The next of a row of numbers that look random (splitmix64), the same in each run.
+/// Returns the next pseudo-random number (splitmix64). The sequence is the same in each run.
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -21,7 +21,7 @@ fn below(state: &mut u64, bound: usize) -> usize {
     usize::try_from(random(state) % u64::try_from(bound).expect("small")).expect("small")
 }
 
-/// Whatever was asked, what is answered is a response, each field of it on a line.
+/// Checks that an answer is a well-formed response with one header field a line.
 fn check(answer: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(answer);
     let head = text.strip_suffix("\r\n\r\n").ok_or("no end")?;
@@ -43,7 +43,7 @@ fn check(answer: &[u8]) -> Result<(), String> {
 }
 
 #[test]
-fn the_check_of_answers_finds_what_was_put_in() {
+fn answer_check_finds_planted_errors() {
     for bad in [
         "SIP/2.0 200 OK\r\nX-Evil: 1\r\n\r\n",
         "SIP/2.0 200 OK\r\nVia: a\nb: c\r\n\r\n",
@@ -55,7 +55,7 @@ fn the_check_of_answers_finds_what_was_put_in() {
 }
 
 #[test]
-fn random_bytes_and_messages_with_random_faults_are_answered_well_or_not_at_all() {
+fn random_and_damaged_messages_get_a_valid_response_or_none() {
     let shop = Shop::open();
     let mut state = 1;
     let signs = b"\r\n \t:;,<>\"\\@%?=&+*\0\xFF\xC3SIP/2.0sips:tel:tagVia";
@@ -94,9 +94,9 @@ fn random_bytes_and_messages_with_random_faults_are_answered_well_or_not_at_all(
     assert_eq!(shop.door.counts().happened(SipEvent::Panic), 0);
 }
 
-/// A parser that breaks is played by a clock that does.
+/// Simulates a panic in the parser by a panic in the clock.
 #[test]
-fn what_breaks_on_one_message_does_not_end_the_door() {
+fn panic_on_one_message_does_not_stop_the_door() {
     let shop = Shop::open();
     shop.break_clock();
     assert_eq!(shop.ask(&invite("")), None);
@@ -106,10 +106,10 @@ fn what_breaks_on_one_message_does_not_end_the_door() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_large_ends_its_connection_and_no_datagram_is() {
+async fn too_large_message_closes_its_connection() {
     let shop = Shop::open();
-    let open = listen(&shop, "127.0.0.1:0", Limits::default()).await;
-    // As large as a datagram can be.
+    let open = listen(&shop, "127.0.0.1:0", SipLimits::default()).await;
+    // The largest possible datagram.
     let filler = format!("Subject: {}\r\n", "x".repeat(65_507 - invite("").len() - 11));
     assert_eq!(status(&over_udp(open.address, &invite(&filler)).await), 302);
     assert_eq!(status(&over_udp(open.address, &invite(&filler).replace("Length: 0", "Length: 9")).await), 400);
@@ -118,7 +118,7 @@ async fn a_message_that_is_too_large_ends_its_connection_and_no_datagram_is() {
     let absurd = invite("").replace("Length: 0", "Length: 18446744073709551615");
     for (message, more) in [(&endless, 80_000), (&announced, 0), (&absurd, 0)] {
         let mut stream = TcpStream::connect(open.address).await.expect("connected");
-        // It is closed while this is written, or after it.
+        // The connection is closed while this is written, or after it.
         let _ = stream.write_all(message.as_bytes()).await;
         let _ = stream.write_all(&vec![b'x'; more]).await;
         let mut rest = Vec::new();
@@ -126,7 +126,7 @@ async fn a_message_that_is_too_large_ends_its_connection_and_no_datagram_is() {
         assert!(ended.is_err() || rest.is_empty(), "{rest:?}");
     }
     assert_eq!(shop.door.counts().happened(SipEvent::TooLarge), 3);
-    // One whose length nobody can tell is answered, and is the last.
+    // A message without a usable length is answered, and ends the connection.
     for (message, expected) in [("Content-Length: 0\r\n", 302), ("Content-Length: 0", 400)] {
         let replacement = if expected == 302 { "" } else { "Content-Length: -1" };
         let mut stream = TcpStream::connect(open.address).await.expect("connected");
@@ -140,13 +140,13 @@ async fn a_message_that_is_too_large_ends_its_connection_and_no_datagram_is() {
 }
 
 #[tokio::test]
-async fn who_is_silent_or_slow_is_let_go() {
+async fn idle_or_slow_connection_is_closed() {
     let shop = Shop::open();
-    // Only one of the two is short at a time: a busy machine is neither silent nor slow.
+    // Only one of the two limits is short at a time, so that a busy machine does not trigger the other.
     let (soon, late) = (Duration::from_millis(200), PATIENCE * 2);
-    let limits = |idle, patience| {
-        let mut limits = Limits::default();
-        (limits.idle, limits.patience) = (idle, patience);
+    let limits = |idle, message_timeout| {
+        let mut limits = SipLimits::default();
+        (limits.idle, limits.message_timeout) = (idle, message_timeout);
         limits
     };
     let silent = listen(&shop, "127.0.0.1:0", limits(soon, late)).await;
@@ -159,7 +159,7 @@ async fn who_is_silent_or_slow_is_let_go() {
         timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("it is closed").expect("in order");
         assert_eq!(shop.door.counts().happened(event), 1, "{event:?}");
     }
-    // A trickle that never ends a message is not taken for a sign of life.
+    // A slow stream of bytes that never completes a message does not keep the connection open.
     let mut stream = TcpStream::connect(open.address).await.expect("connected");
     let trickle = async {
         while stream.write_all(b"x").await.is_ok() {
@@ -174,7 +174,7 @@ async fn who_is_silent_or_slow_is_let_go() {
 #[tokio::test]
 async fn connections_beyond_the_limit_wait() {
     let shop = Shop::open();
-    let mut limits = Limits::default();
+    let mut limits = SipLimits::default();
     limits.connections = 2;
     let open = listen(&shop, "127.0.0.1:0", limits).await;
     let mut streams = Vec::new();

@@ -1,7 +1,7 @@
-//! A door that listens, and how it is talked to.
+//! A listening SIP door and clients for it.
 
 use crate::shop::Shop;
-use dialback::sip::{Ears, Limits};
+use dialback::sip::{SipLimits, SipListener};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Longer than anything here takes on a machine that does nothing else for a while.
+/// Longer than any step takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A door that listens until it is dropped.
@@ -19,11 +19,11 @@ pub(crate) struct Listening {
     _closing: watch::Sender<()>,
 }
 
-pub(crate) async fn listen(shop: &Shop, address: &str, limits: Limits) -> Listening {
-    let ears = Ears::bind(address.parse().expect("an address")).await.expect("a free port");
-    let address = ears.address().expect("an address");
+pub(crate) async fn listen(shop: &Shop, address: &str, limits: SipLimits) -> Listening {
+    let listener = SipListener::bind(address.parse().expect("an address")).await.expect("a free port");
+    let address = listener.address().expect("an address");
     let (closing, told) = watch::channel(());
-    tokio::spawn(ears.serve(Arc::clone(&shop.door), limits, told));
+    tokio::spawn(listener.serve(Arc::clone(&shop.door), limits, told));
     Listening { address, _closing: closing }
 }
 
@@ -37,7 +37,7 @@ pub(crate) async fn over_udp(to: SocketAddr, message: &str) -> String {
     String::from_utf8(packet[..length].to_vec()).expect("text")
 }
 
-/// One message of a stream: up to the blank line, since no answer has a body.
+/// Reads one message of a stream, up to the blank line. Responses have no body.
 pub(crate) async fn next(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     while !text.ends_with(b"\r\n\r\n") {

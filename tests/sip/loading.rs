@@ -1,11 +1,11 @@
-//! While what is stored is still being put back.
+//! The SIP door while the stored history is loading.
 
 use crate::shop::{SHOP, START, Shop, changes, field, invite, request, status};
 use dialback::store::{Batch, EventStore, StoreError, Stored};
 use dialback::{Configuration, Engine, Service};
 use std::sync::mpsc::{Receiver, channel};
 
-/// Shows the shop's configuration, and the rest not before it is let to.
+/// A store that returns the configuration, and the rest only after a signal.
 struct Slow(Receiver<()>);
 
 impl EventStore for Slow {
@@ -15,16 +15,16 @@ impl EventStore for Slow {
 
     fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
         see(Stored::Configuration(Configuration { sequence: 1, environment: SHOP, at: START, changes: changes() }))?;
-        // The first group of pairs, though there are none in it: the plan is in force from there on.
+        // The first group of pairs. It is empty, but the plan is in force once it arrives.
         see(Stored::Registers(Vec::new()))?;
-        // It comes, or who would send it is gone.
+        // Returns on the signal, or when its sender is dropped.
         let _ = self.0.recv();
         Ok(())
     }
 }
 
 #[test]
-fn gateways_are_told_to_go_elsewhere_unless_calls_are_to_be_answered_all_the_same() {
+fn loading_door_answers_503_unless_serving_while_loading() {
     for (serves, invited, asked) in [(false, 503, 503), (true, 302, 200)] {
         let (go_on, gate) = channel();
         let (loaded, is_loaded) = channel();

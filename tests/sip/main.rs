@@ -1,4 +1,4 @@
-//! The SIP door: what it answers to what, on the wire and off it.
+//! Tests of the SIP door, with and without a network.
 
 mod calls;
 mod hostile;

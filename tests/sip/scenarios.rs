@@ -1,7 +1,8 @@
-//! The scenarios of `tests/data`, through the SIP door. They are configured as the library is; each question is an INVITE.
+//! Runs the scenarios of `tests/data` through the SIP door. The configuration goes through the library; each question
+//! is an INVITE.
 
 use dialback::sip::{Door as SipServer, Settings, Unrouted};
-use dialback::testing::scenario::{Action, Answer, Door, File, Refusal, Report, ServiceDoor, run};
+use dialback::testing::scenario::{Action, Door, File, Refusal, ReportedCall, RouteAnswer, ServiceDoor, run};
 use dialback::{AgentId, Caller, E164, EnvironmentId, Reason, Route, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ impl Door for SipDoor {
         self.0.configure(environment, action)
     }
 
-    fn call(&mut self, report: &Report) {
+    fn call(&mut self, report: &ReportedCall) {
         self.0.call(report);
     }
 
@@ -25,7 +26,7 @@ impl Door for SipDoor {
         self.0.erase(environment, contact)
     }
 
-    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer {
         let contact = "sip:{agent_id}@agents.example.com".parse().expect("a contact");
         let settings = Settings {
             trust: Vec::new(),
@@ -56,18 +57,18 @@ impl Door for SipDoor {
             _ => panic!("{answer}"),
         };
         let source = field("X-Dialback-Source-Agent").map(|id| AgentId::parse(id).expect("an id"));
-        // When the call was made is nothing that an INVITE is told: asked of the library, as the model of the rest is.
+        // A response to an INVITE does not contain the time of the outbound call, so the library is asked for it.
         let there = service.plan();
         let dialed = E164::parse_international(dialed).expect("a number");
         let home = there.dialed(dialed).and_then(|number| there.environment(number.environment()));
         let plan = home.map(|environment| *environment.dial_plan()).unwrap_or_default();
         let behind = service.resolve(dialed, Caller::parse(caller, &plan), at).call;
-        Answer { route, reason, source, called_at: behind.map(|call| call.at) }
+        RouteAnswer { route, reason, source, called_at: behind.map(|call| call.at) }
     }
 }
 
 #[test]
-fn every_scenario_holds_over_sip() {
+fn each_scenario_holds_over_sip() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut scenarios = 0;
     for entry in std::fs::read_dir(directory).expect("there are scenarios") {

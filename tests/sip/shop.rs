@@ -1,4 +1,4 @@
-//! A tenant with a number, an outbound agent, a callback agent, a default agent and a call behind it.
+//! A tenant with a number, an outbound agent, a callback agent, a default agent and a recorded call.
 
 use dialback::sip::{Door, Outgoing, Peers, Settings, Unrouted};
 use dialback::store::MemoryStore;
@@ -20,10 +20,10 @@ pub(crate) const START: Timestamp = Timestamp::from_secs(1_780_315_200);
 pub(crate) const DIALED: &str = "+12125550100";
 pub(crate) const CONTACT: &str = "+12125550143";
 
-/// What no clock says.
+/// A value that is not a time.
 const BROKEN: u64 = u64::MAX;
 
-/// A door to that tenant, on a clock that stands still until it is set.
+/// A door to that tenant. Its clock stands still until it is set.
 pub(crate) struct Shop {
     pub(crate) door: Arc<Door>,
     pub(crate) service: Arc<Service>,
@@ -41,7 +41,7 @@ impl Shop {
         Self::of(service, set)
     }
 
-    /// A door to that service.
+    /// Creates a door to that service.
     pub(crate) fn of(service: Service, set: impl FnOnce(Settings) -> Settings) -> Self {
         let service = Arc::new(service);
         let now = Arc::new(AtomicU64::new(START.millis()));
@@ -65,12 +65,12 @@ impl Shop {
         self.now.store(now.millis(), Ordering::Relaxed);
     }
 
-    /// From now on, until it is set, whoever asks for the time panics.
+    /// Makes the clock panic until it is set again.
     pub(crate) fn break_clock(&self) {
         self.now.store(BROKEN, Ordering::Relaxed);
     }
 
-    /// What the door answers, as text; `None` where it keeps silent.
+    /// Returns the door's answer as text. `None` if it does not answer.
     pub(crate) fn ask(&self, message: &str) -> Option<String> {
         self.ask_bytes(message.as_bytes()).map(|answer| String::from_utf8(answer.bytes).expect("text"))
     }
@@ -80,7 +80,7 @@ impl Shop {
     }
 }
 
-/// Where messages come from.
+/// The address that messages come from.
 pub(crate) fn peer() -> SocketAddr {
     "127.0.0.1:5070".parse().expect("an address")
 }
@@ -94,7 +94,7 @@ fn fill(service: &Service) {
     service.record(vec![Event::Call(call)]).expect("a store in memory does not fail");
 }
 
-/// How the shop is configured.
+/// Returns the configuration of the tenant.
 pub(crate) fn changes() -> Vec<Change> {
     let number = E164::parse_international(DIALED).expect("a number");
     let mut changes = vec![
@@ -115,12 +115,12 @@ pub(crate) fn changes() -> Vec<Change> {
     changes
 }
 
-/// An INVITE to the shop's number from its contact, with more header fields.
+/// Returns an INVITE from the contact to the tenant's number, with additional header fields.
 pub(crate) fn invite(more: &str) -> String {
     request("INVITE", &format!("sip:{DIALED}@gw.example.com;user=phone"), more)
 }
 
-/// A request whose From is the contact, with more header fields, each with its line end.
+/// Returns a request from the contact with additional header fields, each with its line end.
 pub(crate) fn request(method: &str, uri: &str, more: &str) -> String {
     let caller = format!("\"Ann\" <sip:{CONTACT}@trunk.example.com>;tag=a1");
     request_from(method, uri, &caller, more)
@@ -133,13 +133,13 @@ pub(crate) fn request_from(method: &str, uri: &str, from: &str, more: &str) -> S
     )
 }
 
-/// The status of an answer.
+/// Returns the status of an answer.
 pub(crate) fn status(answer: &str) -> u16 {
     let line = answer.strip_prefix("SIP/2.0 ").expect("a status line");
     line[..3].parse().expect("a status")
 }
 
-/// The first value of a header field of an answer.
+/// Returns the first value of a header field in an answer.
 pub(crate) fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     fields(answer, name).into_iter().next()
 }

@@ -1,4 +1,4 @@
-//! The torture messages of RFC 4475 and RFC 5118 in `torture.txt`, each with what the door does: a status, or nothing.
+//! The torture messages of RFC 4475 and RFC 5118 in `torture.txt`, each with the expected status or no response.
 
 use crate::shop::{Shop, peer, status};
 use dialback::metrics::SipEvent;
@@ -12,7 +12,7 @@ struct Torture {
     answered: Option<u16>,
 }
 
-/// Reads the table, whose form its first lines tell.
+/// Reads the table. Its first lines describe its format.
 fn table() -> Vec<Torture> {
     let blocks: Vec<&str> = include_str!("torture.txt").split("\n=== ").skip(1).collect();
     blocks.into_iter().map(Torture::read).collect()
@@ -32,7 +32,7 @@ impl Torture {
     }
 }
 
-/// `{07}` is a byte.
+/// Decodes escapes: `{07}` is one byte.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -47,7 +47,7 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// `longreq`: names, tags and fields that go on and on.
+/// Returns `longreq`, a request with very long names, tags and fields.
 fn long_request() -> Vec<u8> {
     let long = "longvalue".repeat(40);
     let vias = "Via: SIP/2.0/TCP sip33.example.com\r\n".repeat(40);
@@ -64,7 +64,7 @@ fn long_request() -> Vec<u8> {
 }
 
 #[test]
-fn each_torture_message_does_what_the_table_says() {
+fn each_torture_message_gets_the_listed_response() {
     let shop = Shop::open();
     let table = table();
     assert!(table.len() > 45, "{}", table.len());
@@ -79,16 +79,16 @@ fn each_torture_message_does_what_the_table_says() {
     assert_eq!(shop.door.counts().happened(SipEvent::Panic), 0);
 }
 
-/// A message that reaches its end in time is cut off everywhere, over UDP; and goes on with what does not belong to it.
+/// Truncates each message at each position over UDP, and appends foreign bytes to it.
 #[test]
-fn no_beginning_of_any_of_them_breaks_the_door() {
+fn truncated_torture_messages_do_not_break_the_door() {
     let shop = Shop::open();
     let mut tried = 0;
     for Torture { message, .. } in &table() {
         let head = message.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
         for end in 0..message.len() {
             let answer = shop.door.answer(&message[..end], peer());
-            // What has no end of its head is malformed, and so is what has not all of its body.
+            // A message without the end of its head, or without all of its body, is malformed.
             let status = answer.map(|answer| status(&String::from_utf8_lossy(&answer.bytes)));
             assert!(end >= head || matches!(status, None | Some(400 | 505)), "{end}: {status:?}");
             tried += 1;

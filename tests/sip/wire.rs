@@ -1,17 +1,17 @@
-//! Real sockets: UDP and TCP, both versions of IP.
+//! The SIP door over real sockets: UDP and TCP, IPv4 and IPv6.
 
 use crate::listening::{listen, next, over_udp};
 use crate::shop::{DESK, Shop, field, invite, request, status};
 use dialback::metrics::SipEvent;
-use dialback::sip::Limits;
+use dialback::sip::SipLimits;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 #[tokio::test]
-async fn an_invite_is_redirected_over_udp_and_tcp_and_both_versions_of_ip() {
+async fn invite_is_redirected_over_udp_and_tcp_ipv4_and_ipv6() {
     let shop = Shop::open();
     for address in ["127.0.0.1:0", "[::1]:0"] {
-        let open = listen(&shop, address, Limits::default()).await;
+        let open = listen(&shop, address, SipLimits::default()).await;
         let answer = over_udp(open.address, &invite("")).await;
         assert_eq!(status(&answer), 302, "{answer}");
         assert_eq!(field(&answer, "Contact"), Some(&*format!("<sip:{DESK}@agents.example.com;transport=tls>")));
@@ -23,9 +23,9 @@ async fn an_invite_is_redirected_over_udp_and_tcp_and_both_versions_of_ip() {
 }
 
 #[tokio::test]
-async fn a_stream_is_cut_into_its_messages_however_it_comes() {
+async fn stream_is_split_into_messages_for_any_chunking() {
     let shop = Shop::open();
-    let open = listen(&shop, "127.0.0.1:0", Limits::default()).await;
+    let open = listen(&shop, "127.0.0.1:0", SipLimits::default()).await;
     let mut stream = TcpStream::connect(open.address).await.expect("connected");
     let with_body =
         request("OPTIONS", "sip:gw.example.com", "").replace("Length: 0\r\n\r\n", "Length: 6\r\n\r\nv=0\r\nx");
@@ -38,7 +38,7 @@ async fn a_stream_is_cut_into_its_messages_however_it_comes() {
         for expected in [302, 200] {
             assert_eq!(status(&next(&mut stream).await), expected);
         }
-        // The answer to the keep-alive stands between the two.
+        // The answer to the keep-alive comes between the two responses.
         let last = next(&mut stream).await;
         assert_eq!(last.strip_prefix("\r\n").map(status), Some(405), "{last}");
     }

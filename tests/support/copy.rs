@@ -1,9 +1,9 @@
-//! Whole directories.
+//! Copies directories.
 
 use std::fs;
 use std::path::Path;
 
-/// Into one that is there already.
+/// Copies into an existing directory.
 pub(crate) fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).expect("a directory") {
         let entry = entry.expect("an entry");
@@ -17,7 +17,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// In the place of what is there.
+/// Replaces the target directory.
 pub(crate) fn replace(from: &Path, to: &Path) {
     if to.exists() {
         fs::remove_dir_all(to).expect("removed");

@@ -1,6 +1,6 @@
-//! A daemon of one's own for a test: started on a free port, asked over a real socket.
+//! Starts a daemon for a test on a free port, and sends requests to it over a real socket.
 //!
-//! Several test programs include this file; none uses all of it.
+//! Several test programs include this file, and none of them uses all of it.
 #![allow(dead_code)]
 
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a daemon may take to start or to stop on a busy machine before the test gives up.
+/// The time limit for starting or stopping a daemon on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Daemon {
@@ -30,23 +30,23 @@ impl Daemon {
         Self::start_with(data, &["--log", filter])
     }
 
-    /// With more arguments.
+    /// Starts a daemon with additional arguments.
     pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
         let mut program = Command::new(env!("CARGO_BIN_EXE_dialback"));
         program.args(["serve"]).args(arguments);
         Self::start_by(data, program).unwrap_or_else(|wrong| panic!("{wrong}"))
     }
 
-    /// The same by a command that ends in `serve` and options; what it logged where it ends instead.
+    /// Starts a daemon with a command that ends in `serve` and options. Returns its log if it exits instead.
     pub(crate) fn start_by(data: &Path, mut program: Command) -> Result<Self, String> {
-        // A killed daemon leaves its address behind.
+        // A killed daemon leaves its address file behind.
         let contact = data.join("daemon.json");
         let _ = fs::remove_file(&contact);
         let log = tempfile::NamedTempFile::new().expect("a file").into_temp_path().keep().expect("kept");
         let process = program
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
-            // Tests ask in a hurry.
+            // Tests send more requests a second than the default rate allows.
             .env("DIALBACK_RATE_LIMIT", "0")
             .stderr(File::create(&log).expect("a log"))
             .spawn()
@@ -67,7 +67,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Kills it while it starts, or soon after.
+    /// Kills the daemon while it starts, or soon after.
     pub(crate) fn start_and_kill(data: &Path, after: Duration) {
         let mut process = Command::new(env!("CARGO_BIN_EXE_dialback"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
@@ -88,24 +88,24 @@ impl Daemon {
         self.process.id()
     }
 
-    /// Where it listens.
+    /// Returns the address that the daemon listens on.
     pub(crate) fn address(&self) -> &str {
         self.url.strip_prefix("http://").expect("an HTTP URL")
     }
 
-    /// SIGKILL: no chance to finish anything.
+    /// Kills the daemon with SIGKILL.
     pub(crate) fn kill(mut self) {
         self.process.kill().expect("our child");
         self.process.wait().expect("our child");
     }
 
-    /// SIGSTOP or SIGCONT, by their names.
+    /// Sends SIGSTOP or SIGCONT, by name.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 
-    /// SIGTERM; the exit code.
+    /// Sends SIGTERM and returns the exit code.
     pub(crate) fn stop(mut self) -> i32 {
         self.terminate()
     }
@@ -115,7 +115,7 @@ impl Daemon {
         self.read_log()
     }
 
-    /// SIGTERM; does not wait.
+    /// Sends SIGTERM and does not wait.
     pub(crate) fn ask_to_stop(&self) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
@@ -146,14 +146,15 @@ impl Drop for Daemon {
     }
 }
 
-/// Runs the program with the data directory behind its arguments: exit code, standard output, standard error.
+/// Runs the program with the data directory after its arguments. Returns exit code, standard output and standard
+/// error.
 pub(crate) fn dialback(arguments: &[&str], data: &Path) -> (i32, String, String) {
     let data = data.to_str().expect("a plain path").to_owned();
     let arguments: Vec<&str> = arguments.iter().copied().chain([data.as_str()]).collect();
     program(&arguments, Path::new("."))
 }
 
-/// Runs the program in a folder: exit code, standard output, standard error.
+/// Runs the program in a folder. Returns exit code, standard output and standard error.
 pub(crate) fn program(arguments: &[&str], folder: &Path) -> (i32, String, String) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_dialback"))
         .args(arguments)
@@ -172,7 +173,7 @@ pub(crate) fn program(arguments: &[&str], folder: &Path) -> (i32, String, String
     (process.wait().expect("our child").code().expect("it exits by itself"), output, errors)
 }
 
-/// An environment with a number, an outbound agent, a callback agent and a front desk.
+/// An environment with a number, an outbound agent, a callback agent and a default agent.
 #[derive(Clone)]
 pub(crate) struct Tenant {
     url: String,
@@ -207,12 +208,12 @@ impl Tenant {
         tenant
     }
 
-    /// The same tenant after a restart of the daemon.
+    /// Returns this tenant with a restarted daemon.
     pub(crate) fn at(self, daemon: &Daemon) -> Self {
         Self { url: daemon.url.clone(), ..self }
     }
 
-    /// The request that records a call, as it goes over the wire.
+    /// Returns the HTTP request that records a call.
     pub(crate) fn call_on_the_wire(&self, to: &str) -> String {
         let body = json!({
             "agent_id": self.source_agent, "from": "+12125550100", "to": to, "started_at": "2026-11-20T10:00:00Z",
@@ -235,7 +236,7 @@ impl Tenant {
         self.try_record_call(to, status).expect("the daemon answers")
     }
 
-    /// `None` where the daemon does not answer.
+    /// Returns `None` if the daemon does not answer.
     pub(crate) fn try_record_call(&self, to: &str, status: &str) -> Option<(u16, Value)> {
         let call = json!({
             "agent_id": self.source_agent,
@@ -247,7 +248,7 @@ impl Tenant {
         self.try_ask("POST", "/calls", Some(&call))
     }
 
-    /// The decision for a call from this contact, without what is new with every decision.
+    /// Returns the decision for a call from this contact, without the fields that differ for each decision.
     pub(crate) fn decision(&self, caller: &str) -> Value {
         let at = "2026-11-21T10:00:00Z";
         let (dialed, caller) = ("%2B12125550100", caller.replace('+', "%2B"));
@@ -270,7 +271,7 @@ impl Tenant {
         self.ask("DELETE", path, None)
     }
 
-    /// Creates something; its id.
+    /// Creates an entity and returns its id.
     fn create(&self, path: &str, body: &Value) -> String {
         let (status, answer) = self.post(path, body);
         assert_eq!(status, 201, "{answer}");
@@ -280,7 +281,7 @@ impl Tenant {
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         loop {
             let (status, answer) = self.try_ask(method, path, body).expect("the daemon answers");
-            // Of a fleet: nothing was done, and it is to be repeated.
+            // In a fleet: nothing was done, so the request can be repeated.
             if answer["code"] != "CONFIGURATION_SUPERSEDED" {
                 return (status, answer);
             }

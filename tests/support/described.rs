@@ -1,4 +1,4 @@
-//! The server's own description, as a check of every answer that a test gets.
+//! Checks each answer that a test receives against the server's own OpenAPI description.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tower::ServiceExt;
 
-/// The description, and the validators that have been made from it so far.
+/// The description, and the validators compiled so far.
 pub struct Described {
     pub document: Value,
     validators: Mutex<HashMap<String, &'static Validator>>,
 }
 
-/// The description that this router serves. All of a test program's routers serve the same.
+/// Returns the description of this router. All routers of a test program have the same one.
 pub async fn described(router: &Router) -> &'static Described {
     static DESCRIBED: OnceLock<Described> = OnceLock::new();
     if let Some(described) = DESCRIBED.get() {
@@ -29,7 +29,7 @@ pub async fn described(router: &Router) -> &'static Described {
     DESCRIBED.get_or_init(|| Described { document, validators: Mutex::default() })
 }
 
-/// An operation: its path's template, its method, and what is said of it.
+/// An operation: its path template, its method and its description.
 pub struct Operation<'a> {
     pub template: &'a str,
     pub method: Method,
@@ -45,7 +45,7 @@ impl Described {
         self.document["paths"].as_object().expect("paths")
     }
 
-    /// Everything that can be asked for.
+    /// Returns all described operations.
     pub fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
         self.paths().iter().flat_map(|(template, operations)| {
             operations.as_object().into_iter().flatten().filter(|(method, _)| *method != "parameters").map(
@@ -57,7 +57,8 @@ impl Described {
         })
     }
 
-    /// What is wrong with an answer to this request, by the description. A path or method that is not described must be refused.
+    /// Returns the differences between an answer and the description. A path or method that is not described must be
+    /// rejected.
     pub fn wrong(&self, method: &Method, path: &str, status: u16, kind: &str, body: &Value) -> Option<String> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let path = path.split('?').next().unwrap_or_default();
@@ -71,7 +72,7 @@ impl Described {
         let at = format!("{method} {template} {status}");
         let response = &operation["responses"][status.to_string()];
         if response.is_null() {
-            // Tests break what never breaks by itself.
+            // Some tests provoke a panic, which no operation describes.
             return (status != 500).then(|| format!("{at} is not described: {body}"));
         }
         let content = &response["content"][kind];
@@ -87,7 +88,7 @@ impl Described {
         (!errors.is_empty()).then(|| format!("{at}: {}: {body}", errors.join("; ")))
     }
 
-    /// The described path that this one is an instance of. Literal segments win.
+    /// Returns the described path that this path matches. Literal segments take precedence.
     pub fn template(&self, path: &str) -> Option<&str> {
         let fits = |template: &&String| {
             let (template, path) = (template.split('/'), path.split('/'));

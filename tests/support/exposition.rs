@@ -1,6 +1,6 @@
-//! A strict reader of the Prometheus text format (version 0.0.4): what a page claims, checked, and its samples.
+//! A strict parser of the Prometheus text format (version 0.0.4). It checks the page and returns its samples.
 //!
-//! Several test programs include this file; none uses all of it.
+//! Several test programs include this file, and none of them uses all of it.
 #![allow(dead_code, unreachable_pub)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,20 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Labels of a sample, by name.
 pub type Labels = BTreeMap<String, String>;
 
-/// A page that has been read.
+/// A parsed page.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// Type by family.
+    /// The type of each family.
     pub types: BTreeMap<String, String>,
-    /// Value by name and labels.
+    /// The value of each sample, by name and labels.
     pub samples: BTreeMap<(String, Labels), f64>,
 }
 
 impl Page {
-    /// Reads a page.
+    /// Parses a page.
     ///
     /// # Errors
-    /// The first line that is not as the format or its conventions want it.
+    /// The first line that violates the format or its conventions.
     pub fn read(text: &str) -> Result<Self, String> {
         let mut page = Self::default();
         let mut helps = BTreeSet::new();
@@ -68,13 +68,13 @@ impl Page {
         Ok(page)
     }
 
-    /// The value of the one sample with this name and these labels (all of them, `le` aside).
+    /// Returns the value of the sample with this name and exactly these labels (`le` aside).
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let labels: Labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.samples.get(&(name.to_owned(), labels)).copied()
     }
 
-    /// Names of samples.
+    /// Returns the names of all samples.
     pub fn names(&self) -> BTreeSet<&str> {
         self.samples.keys().map(|(name, _)| name.as_str()).collect()
     }
@@ -87,7 +87,8 @@ impl Page {
         plain.or(histogram).map(str::to_owned)
     }
 
-    /// Buckets rise, the last is `+Inf` and equals the count, and a sum is there.
+    /// Checks a histogram: its buckets do not decrease, the last one is `+Inf` and equals the count, and there is a
+    /// sum.
     fn check_histograms(&self) -> Result<(), String> {
         for (family, _) in self.types.iter().filter(|(_, kind)| *kind == "histogram") {
             let mut series: BTreeMap<Labels, Vec<(f64, f64)>> = BTreeMap::new();
@@ -113,7 +114,7 @@ impl Page {
         Ok(())
     }
 
-    /// Base units, no colons, one prefix, no unit abbreviated.
+    /// Checks a name: base units, no colons, one prefix, no abbreviated unit.
     fn check_names(&self) -> Result<(), String> {
         for (family, kind) in &self.types {
             let wrong = !family.starts_with("dialback_")
@@ -167,7 +168,7 @@ fn sample(line: &str) -> Result<(String, Labels, f64), String> {
     Ok((name.into(), labels, value))
 }
 
-/// The reader must be able to refuse.
+/// Canary: the parser must be able to reject a page.
 #[test]
 fn pages_against_the_format_are_refused() {
     let good = "# HELP dialback_x_total Help.\n# TYPE dialback_x_total counter\ndialback_x_total{a=\"b\"} 1\n";

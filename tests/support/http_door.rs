@@ -1,11 +1,11 @@
-//! Scenarios' way in through the control API: each step is the request of a tenant, decided by the real router.
+//! Runs scenarios through the control API. Each step is a request of a tenant to the real router.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use dialback::http::{Api, Token, router};
 use dialback::store::MemoryStore;
-use dialback::testing::scenario::{Action, Answer, Door, Refusal, Report};
+use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer};
 use dialback::{AgentId, Change, Engine, EnvironmentId, OutcomeSet, Reason, Role, Route, Service, Timestamp, TokenId};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -51,7 +51,7 @@ impl HttpDoor {
         })
     }
 
-    /// The environment is the operator's part, and the scenario says which identity it has.
+    /// Creates an environment. This is an operator's task, and the scenario determines the id.
     fn set_environment(&mut self, id: EnvironmentId, action: &Action) {
         let Action::SetEnvironment { name, dial_plan, lookback } = action else { unreachable!("asked before") };
         let change = Change::EnvironmentSet { name: name.clone(), dial_plan: *dial_plan, lookback: *lookback };
@@ -62,7 +62,7 @@ impl HttpDoor {
 
 fn issue(service: &Service, role: Role, environment: EnvironmentId) -> String {
     let Token { secret, digest } = Token::issue(role);
-    // The first bits of the digest are as good an identity as any.
+    // The first bits of the digest serve as the id.
     let id = TokenId::from_u128(u128::from_be_bytes(digest[..16].try_into().expect("sixteen")));
     let change = Change::TokenIssued { id, role, label: String::new(), digest };
     service.configure(environment, NOW, move |_| Ok(vec![change])).expect("a token");
@@ -83,14 +83,14 @@ impl Door for HttpDoor {
         if status.is_success() { Ok(()) } else { Err(Refusal(answer["code"].as_str().expect("a code").to_owned())) }
     }
 
-    fn call(&mut self, report: &Report) {
+    fn call(&mut self, report: &ReportedCall) {
         let body = json!({
             "agent_id": report.agent, "from": report.from, "to": report.to, "started_at": text(report.at),
             "status": report.outcome.name(),
         });
         let token = &self.tokens[&report.environment];
         let (status, answer) = self.ask(token, Method::POST, "/calls", Some(body));
-        // What the library takes and ignores, the API refuses: a call from a number that is another tenant's.
+        // The library ignores a call from a number of another tenant; the API rejects it.
         let is_nobodys = status == StatusCode::NOT_FOUND && answer["code"] == "NUMBER_NOT_FOUND";
         assert!(status == StatusCode::ACCEPTED || is_nobodys, "{status} {answer}");
     }
@@ -101,7 +101,7 @@ impl Door for HttpDoor {
         answer["data"]["pairs_erased"].as_u64().expect("how many")
     }
 
-    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer {
         let (dialed, caller) = (escape(dialed), escape(caller));
         let path = format!("/route?dialed={dialed}&caller={caller}&at={}&explain=true", text(at));
         let (status, answer) = self.ask(&self.gateway, Method::GET, &path, None);
@@ -117,11 +117,11 @@ impl Door for HttpDoor {
         let deciding = data["steps"].as_array().and_then(|steps| steps.last()).expect("a step");
         assert_eq!((&deciding["reason"], &deciding["applies"]), (&data["reason"], &json!(true)));
         let called_at = data["called_at"].as_str().map(|text| moment(text).expect("a time"));
-        Answer { route, reason, source: agent("source_agent_id"), called_at }
+        RouteAnswer { route, reason, source: agent("source_agent_id"), called_at }
     }
 }
 
-/// The request for an action; `None` for what is no tenant's to ask.
+/// Returns the request for an action. `None` if a tenant cannot make it.
 fn request(action: &Action) -> Option<(Method, String, Option<Value>)> {
     let names = |outcomes: OutcomeSet| outcomes.iter().map(dialback::Outcome::name).collect::<Vec<_>>();
     Some(match action {

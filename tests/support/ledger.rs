@@ -1,8 +1,8 @@
-//! Clients that change a daemon's state at random, remember what was acknowledged, and know what has to be there later.
+//! Clients that change a daemon's state at random, remember what was acknowledged, and check later that it is there.
 //!
-//! Each client has a number, agents and contacts of its own and does one thing at a time. What was acknowledged is certain.
-//! What was not (the daemon was killed, or could not write) may be in force after a restart or not: from then on there are
-//! several states that the daemon may be in, until an answer tells which.
+//! Each client has its own number, agents and contacts, and sends one request at a time. An acknowledged change is
+//! certain. A change without acknowledgement (the daemon was killed, or could not write) may or may not be in force
+//! after a restart. From then on the client tracks several possible states, until an answer decides between them.
 
 #![allow(dead_code, unreachable_pub)]
 
@@ -15,11 +15,11 @@ use std::time::Duration;
 use ureq::http::Request;
 
 const CONTACTS: usize = 40;
-/// Never called, and never to be found in the history.
+/// A number that is never called and must never appear in the history.
 const STRANGERS: usize = 5;
 const MORE_AGENTS: usize = 40;
 
-/// One client and what it knows.
+/// A client and its knowledge.
 pub struct Ledger {
     url: String,
     token: String,
@@ -32,28 +32,28 @@ pub struct Ledger {
     desk: String,
     contacts: Vec<Vec<Contact>>,
     roles: Vec<Role>,
-    /// Of each agent that was ever asked for, whether it is there: what it may be.
+    /// For each agent that was ever requested, the possible answers to whether it exists.
     more_agents: BTreeMap<String, BTreeSet<bool>>,
     sent: Vec<(usize, Placed)>,
     clock: i64,
-    /// Changes that were refused: not in force now, and after a restart perhaps.
+    /// Changes that were rejected: not in force now, but possibly after a restart.
     refused: Vec<Change>,
     pub tally: Tally,
     wrong: Vec<String>,
 }
 
-/// What became of requests.
+/// Counts the results of requests.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Tally {
-    /// Changes that were acknowledged: calls (each line of a bulk is one), erasures, configurations.
+    /// Acknowledged changes: calls (each line of a bulk counts), erasures and configurations.
     pub acknowledged: u64,
     /// Changes without an answer.
     pub unanswered: u64,
-    /// Changes that were answered 503.
+    /// Changes with the answer 503.
     pub refused: u64,
-    /// Changes of which it was answered that nothing of them is in force, nor will be.
+    /// Changes whose answer guarantees that they are not in force and will not be.
     pub rejected: u64,
-    /// Answers that were compared with what has to be there.
+    /// Answers that were compared with the expected state.
     pub compared: u64,
 }
 
@@ -67,7 +67,7 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
-/// A call: when, how it went, by which of the two sources. In the order in which the latest wins.
+/// A call: its time, its outcome, and which of the two sources placed it. The order is that in which the latest wins.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Placed {
     at: i64,
@@ -75,15 +75,15 @@ struct Placed {
     source: usize,
 }
 
-/// What is known of a contact.
+/// The knowledge about a contact.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Contact {
     last: Option<Placed>,
-    /// Calls up to here are forgotten.
+    /// Calls up to this time are erased.
     erased: i64,
 }
 
-/// The callback agent's configuration.
+/// The configuration of the callback agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Role {
     sources: BTreeSet<usize>,
@@ -101,20 +101,21 @@ enum Change {
     Agent(String, bool),
 }
 
-/// What the daemon did with a request.
+/// The daemon's reaction to a request.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Done {
     Acknowledged,
     /// No answer.
     Unanswered,
-    /// 503.
+    /// The answer 503.
     Refused,
-    /// Nothing of it is in force, nor will be: another node's change came first, or the fleet cannot order any now.
+    /// The change is not in force and will not be: another node's change came first, or the fleet cannot order
+    /// changes now.
     Rejected,
 }
 
 impl Ledger {
-    /// A client with everything set up, on a daemon that works.
+    /// Creates a client and its entities on a running daemon.
     pub fn new(url: &str, token: &str, name: usize, seed: u64) -> Self {
         let mut ledger = Self {
             url: url.to_owned(),
@@ -155,13 +156,13 @@ impl Ledger {
         ledger
     }
 
-    /// The same client after the daemon has come back.
+    /// Returns this client with a restarted daemon.
     pub fn moved_to(&mut self, url: &str) {
         url.clone_into(&mut self.url);
         self.agent = patient_agent();
     }
 
-    /// Changes something, at random.
+    /// Makes a random change.
     pub fn step(&mut self) -> Done {
         let change = self.think();
         let done = self.ask_for(&change);
@@ -180,25 +181,25 @@ impl Ledger {
         done
     }
 
-    /// The daemon has gone, and with it the certainty that what was refused is not there.
+    /// Notes that the daemon has stopped: rejected changes may be in force after its restart.
     pub fn doubt_refused(&mut self) {
         for change in std::mem::take(&mut self.refused) {
             self.note(&change, false);
         }
     }
 
-    /// Status and text of something outside the API.
+    /// Returns status and text of a path outside the API.
     pub fn look(&self, path: &str) -> (u16, String) {
         let mut answer = self.agent.get(format!("{}{path}", self.url)).call().expect("the daemon answers");
         (answer.status().as_u16(), answer.body_mut().read_to_string().expect("UTF-8"))
     }
 
-    /// What this client's contacts and agents look like, to be compared with what another daemon says of them; nothing where it
-    /// does not answer.
+    /// Returns the visible state of this client's contacts and agents, for comparison with another daemon. `None` if
+    /// the daemon does not answer.
     pub fn view(&self, url: &str) -> Option<Vec<String>> {
         let mut other = self.reading_at(url);
         let mut view = Vec::new();
-        // The same for all, since an answer tells when it was given.
+        // All daemons are asked about the same time, because an answer contains it.
         let at = Timestamp::from_millisecond(self.clock + 60_000).expect("a time");
         for contact in 0..self.contacts.len() {
             let path = format!(
@@ -207,7 +208,7 @@ impl Ledger {
                 escape(&self.contact(contact))
             );
             let (_, mut answer) = other("GET", &path)?;
-            // New with every decision, and counted by each daemon for itself.
+            // These fields differ for each decision, or are counted by each daemon alone.
             let data = answer["data"].as_object_mut();
             data.map(|data| data.remove("decision_id"));
             view.push(answer.to_string());
@@ -234,7 +235,7 @@ impl Ledger {
             0..64 => Change::Calls(vec![self.call()]),
             64..72 => Change::Calls((0..=self.random.below(30)).map(|_| self.call()).collect()),
             72..80 => {
-                // No call may be dated between the moment of the request and that of the answer, which alone are known.
+                // No call may be dated between the request and its answer, because only these two times are known.
                 while now() <= self.clock {
                     sleep(Duration::from_millis(1));
                 }
@@ -265,7 +266,7 @@ impl Ledger {
         }
     }
 
-    /// A new call, a later status of an old one, or an old one again.
+    /// A new call, a later status of an old call, or an old report again.
     fn call(&mut self) -> (usize, Placed) {
         if !self.sent.is_empty() && self.random.below(4) == 0 {
             let (contact, mut placed) = self.sent[self.random.below(self.sent.len())];
@@ -323,7 +324,7 @@ impl Ledger {
             Some((503, body)) => match body["code"].as_str() {
                 Some("NOT_DURABLE") => Done::Refused,
                 Some("STREAM_AWAY") => Done::Rejected,
-                // Of a fleet: it is there, or may be soon.
+                // In a fleet: the change is in force, or may be soon.
                 Some("OUTCOME_UNKNOWN" | "NOT_REPLICATED") => Done::Unanswered,
                 _ => panic!("{change:?}: 503 {body}"),
             },
@@ -331,7 +332,7 @@ impl Ledger {
         }
     }
 
-    /// What there may be after the change.
+    /// Returns the possible states after the change.
     fn note(&mut self, change: &Change, is_certain: bool) {
         match change {
             Change::Calls(calls) => {
@@ -342,7 +343,7 @@ impl Ledger {
             Change::Erasure(contact, until) => {
                 advance(&mut self.contacts[*contact], is_certain, |state| state.erase(*until));
             }
-            // A role leaves what was published as it was, and the other way about.
+            // Setting a role leaves the published state unchanged, and vice versa.
             Change::Role(role) => {
                 advance(&mut self.roles, is_certain, |before| Role { published: before.published, ..role.clone() });
             }
@@ -359,8 +360,8 @@ impl Ledger {
         }
     }
 
-    /// Compares all that the daemon answers with what has to be there, and takes up which of the possible states it is.
-    /// What does not fit is in the answer.
+    /// Compares all answers of the daemon with the possible states, and drops the states that they exclude. Returns
+    /// the differences.
     pub fn compare(&mut self) -> Vec<String> {
         self.compare_role();
         self.compare_agents();
@@ -373,7 +374,7 @@ impl Ledger {
     fn compare_role(&mut self) {
         let shown = self.must("GET", &format!("/agents/{}", self.callback), None);
         let published = shown["data"]["current_status"] == "published";
-        // The role itself is shown by what its change answers, and by what its routes are; its line in the explanation says it.
+        // The role itself appears in the answers to its changes and in the routes; the explanation contains its line.
         let before = self.roles.clone();
         self.roles.retain(|role| role.published == published);
         self.tally.compared += 1;
@@ -413,7 +414,7 @@ impl Ledger {
         let data = self.must("GET", &path, None)["data"].clone();
         let shown = (&data["decision"], &data["agent_id"], &data["reason"], &data["source_agent_id"]);
         let at = data["called_at"].as_str().map(|text| text.parse::<Timestamp>().expect("a time").as_millisecond());
-        // The explanation comes from the same code, and shows what the answer alone does not: outcome and look-back.
+        // The explanation comes from the code of the decision. It also shows the outcome and the look-back.
         let saw = |what: &str| {
             let steps = data["steps"].as_array().expect("steps");
             steps.iter().map(|step| &step["saw"][what]).find(|saw| !saw.is_null()).cloned().unwrap_or_default()
@@ -481,13 +482,13 @@ impl Ledger {
         format!("+1415{:03}{contact:04}", 200 + self.name)
     }
 
-    /// The answer to a request that has to succeed.
+    /// Returns the answer to a request that must succeed.
     fn must(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let mut tries = 0;
         loop {
             let (status, answer) = self.ask(method, path, body.map(Value::to_string)).expect("the daemon answers");
             tries += 1;
-            // Of a fleet: nothing was done, and it is to be repeated.
+            // In a fleet: nothing was done, so the request can be repeated.
             let is_undone = answer["code"] == "CONFIGURATION_SUPERSEDED" || answer["code"] == "STREAM_AWAY";
             if is_undone && tries < 3000 {
                 sleep(Duration::from_millis(20));
@@ -498,7 +499,7 @@ impl Ledger {
         }
     }
 
-    /// Status and body, or that there is no answer.
+    /// Returns status and body, or `None` without an answer.
     fn ask(&self, method: &str, path: &str, body: Option<String>) -> Option<(u16, Value)> {
         let kind = if path.ends_with("/bulk") { "application/x-ndjson" } else { "application/json" };
         let request = Request::builder()
@@ -514,7 +515,7 @@ impl Ledger {
     }
 }
 
-/// What the states may be after a change: changed, where it is certain; else changed or not.
+/// Returns the possible states after a change: the changed states only if the change is certain, else both.
 fn advance<T: Clone + PartialEq>(states: &mut Vec<T>, is_certain: bool, change: impl Fn(&T) -> T) {
     let changed: Vec<T> = states.iter().map(change).collect();
     if is_certain {
@@ -538,7 +539,7 @@ impl Contact {
     }
 }
 
-/// Works on every client at once until all of them have met something else than an acknowledgement.
+/// Lets all clients work in parallel until each has received something other than an acknowledgement.
 pub fn work(clients: &mut [Ledger]) {
     std::thread::scope(|scope| {
         for client in clients {
@@ -547,7 +548,7 @@ pub fn work(clients: &mut [Ledger]) {
     });
 }
 
-/// The same, for so many steps each at most.
+/// Lets all clients work in parallel for at most this many steps each.
 pub fn work_for(clients: &mut [Ledger], steps: usize) {
     std::thread::scope(|scope| {
         for client in clients {
@@ -556,7 +557,7 @@ pub fn work_for(clients: &mut [Ledger], steps: usize) {
     });
 }
 
-/// What does not fit, over all clients.
+/// Returns the differences of all clients.
 pub fn compare(clients: &mut [Ledger], url: &str) -> Vec<String> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = clients
@@ -572,7 +573,7 @@ pub fn compare(clients: &mut [Ledger], url: &str) -> Vec<String> {
     })
 }
 
-/// What all clients did together.
+/// Returns the sums over all clients.
 pub fn tally(clients: &[Ledger]) -> Tally {
     let mut sum = Tally::default();
     for client in clients {
@@ -594,7 +595,7 @@ fn escape(number: &str) -> String {
     number.replace('+', "%2B")
 }
 
-/// Splitmix64: a run is the same again from the same seed, as far as the machine lets it.
+/// Splitmix64. A run with the same seed repeats as far as the machine's timing allows.
 pub struct Random(pub u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! A NATS server of one's own, that can be killed and comes back where it was.
+//! A NATS server for a test. It can be killed and restarted with its data.
 #![allow(dead_code, unreachable_pub)]
 
 use std::fs::{self, File};
@@ -15,18 +15,18 @@ pub struct NatsServer {
     process: Option<Child>,
     port: u16,
     monitor: u16,
-    /// With the configuration, the log, and the store below it.
+    /// The directory with the configuration, the log and the store.
     directory: tempfile::TempDir,
 }
 
 impl NatsServer {
-    /// One that syncs before it acknowledges, if it can.
+    /// Starts a server that syncs before it acknowledges, if this version can.
     pub fn start() -> Self {
         let sync = if is_old() { "" } else { ", sync_interval: always" };
         Self::start_with(&format!("jetstream {{ store_dir: \"STORE\"{sync} }}"))
     }
 
-    /// With more in its configuration; `STORE` stands for where its files are.
+    /// Starts a server with additional configuration. `STORE` stands for the path of its files.
     pub fn start_with(configuration: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let (port, monitor) = (free_port(), free_port());
@@ -42,17 +42,17 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Where it says `/varz`.
+    /// Returns the URL of its `/varz` page.
     pub fn monitor(&self) -> String {
         format!("http://127.0.0.1:{}", self.monitor)
     }
 
-    /// Its files.
+    /// Returns the path of its files.
     pub fn store(&self) -> PathBuf {
         self.path("store")
     }
 
-    /// SIGKILL: what it has not handed to the system is gone.
+    /// Kills the server with SIGKILL. Data that it has not passed to the system is lost.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("our child");
@@ -60,14 +60,14 @@ impl NatsServer {
         }
     }
 
-    /// SIGSTOP or SIGCONT, by their names.
+    /// Sends SIGSTOP or SIGCONT, by name.
     pub fn signal(&self, name: &str) {
         let process = self.process.as_ref().expect("it runs");
         let sent = Command::new("kill").args([name, &process.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 
-    /// Starts it again where it was, and waits until it listens.
+    /// Restarts the server with its data and port, and waits until it listens.
     pub fn restart(&mut self) {
         self.kill();
         let log = File::options().create(true).append(true).open(self.path("server.log")).expect("a log");
@@ -98,18 +98,18 @@ impl Drop for NatsServer {
     }
 }
 
-/// Free a moment ago: a server that is to come back needs a port that it can have again.
+/// Returns a port that was free a moment ago. A restarted server must get the same port again.
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).expect("a free port").local_addr().expect("bound").port()
 }
 
-/// Whether it knows neither `sync_interval` nor several subjects of a consumer.
+/// Returns whether this version supports neither `sync_interval` nor consumers with several subjects.
 pub fn is_old() -> bool {
     let version = Command::new(program()).arg("--version").output().expect("the program runs").stdout;
     String::from_utf8_lossy(&version).contains(": v2.9.")
 }
 
-/// Where the program is; the script installs it.
+/// Returns the path of the program, which the script installs.
 fn program() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {

@@ -1,6 +1,6 @@
-//! A control API in memory, with two tenants, a gateway and an operator, and clients for each.
+//! A control API in memory with two tenants, a gateway and an operator, and a client for each.
 //!
-//! Several test programs include this file; none uses all of it.
+//! Several test programs include this file, and none of them uses all of it.
 #![allow(dead_code, unreachable_pub)]
 
 #[path = "described.rs"]
@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tower::ServiceExt;
 
-/// 2026-06-01T12:00:00Z, at which every server starts; its time stands still.
+/// 2026-06-01T12:00:00Z, the time of each server at its start. Its clock stands still.
 pub const START: Timestamp = Timestamp::from_secs(1_780_315_200);
 
-/// A server and what it was started with.
+/// A server and the parts it was started with.
 pub struct Server {
     pub router: Router,
     pub service: Arc<Service>,
-    /// The tenant that most tests are about. Its dial plan is that of the United States.
+    /// The tenant that most tests use. Its dial plan is that of the United States.
     pub environment: EnvironmentId,
     /// Another tenant, without a dial plan.
     pub other_environment: EnvironmentId,
@@ -78,7 +78,7 @@ impl Server {
         Self { router: router(set_up(api)), service, environment, other_environment, now, tokens }
     }
 
-    /// The same with another service, which holds what this one's held.
+    /// Returns this server with another service that holds the same state.
     pub fn restarted_on(self, service: Service) -> Self {
         let service = Arc::new(service);
         let clock = Arc::clone(&self.now);
@@ -90,7 +90,7 @@ impl Server {
         *self.now.lock().expect("not poisoned") = now;
     }
 
-    /// From now on whoever asks for the time panics.
+    /// Makes the clock panic until it is set again.
     pub fn break_clock(&self) {
         let now = Arc::clone(&self.now);
         let poisoned = std::thread::spawn(move || {
@@ -146,18 +146,18 @@ fn issue(service: &Service, id: u128, role: Role, environment: EnvironmentId) ->
     token.secret
 }
 
-/// Somebody who asks.
+/// A client with a token.
 pub struct Client<'a> {
     server: &'a Server,
     authorization: Option<String>,
 }
 
-/// What the server said.
+/// The answer of the server.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// As it came, for the order of the fields.
+    /// The text as it arrived, to check the order of fields.
     pub text: String,
     pub body: Value,
 }
@@ -167,18 +167,18 @@ impl Answer {
         self.body["code"].as_str().unwrap_or_default()
     }
 
-    /// The answer's data, of a request that must have been granted.
+    /// Returns the data of an answer that must be a success.
     pub fn data(self) -> Value {
         assert!(self.status.is_success(), "{} {}", self.status, self.text);
         self.body["data"].clone()
     }
 
-    /// The identity in the answer's data.
+    /// Returns the id in the answer's data.
     pub fn id(self) -> String {
         self.data()["id"].as_str().expect("an id").to_owned()
     }
 
-    /// The tag of what is shown.
+    /// Returns the `ETag` of the answer.
     #[track_caller]
     pub fn tag(&self) -> String {
         self.headers["etag"].to_str().expect("ASCII").to_owned()
@@ -193,7 +193,7 @@ impl Answer {
 }
 
 impl Client<'_> {
-    /// What the answer says that the request is called, whatever its client calls it.
+    /// Returns the value of the answer's request id header, when the client sends `name`.
     pub async fn named(&self, path: &str, name: &str) -> String {
         let request = Request::builder().uri(format!("/api/v1{path}")).header("x-request-id", name);
         let response = self.server.router.clone().oneshot(request.body(Body::empty()).expect("a request")).await;
@@ -224,13 +224,13 @@ impl Client<'_> {
         self.send(method, path, Some("application/json"), Body::from(body.to_string())).await
     }
 
-    /// `path` is below `/api/v1`, unless it begins with two slashes.
+    /// Sends a request. `path` is below `/api/v1` unless it begins with two slashes.
     pub async fn send(&self, method: Method, path: &str, content_type: Option<&str>, body: Body) -> Answer {
         let content_type = content_type.map(|content_type| ("content-type", content_type));
         self.send_with(method, path, content_type.as_slice(), body).await
     }
 
-    /// With one header besides, and a body of JSON if any.
+    /// Sends a request with one additional header, and a JSON body if there is one.
     pub async fn given(&self, header: (&str, &str), method: Method, path: &str, body: Option<Value>) -> Answer {
         let headers = [header, ("content-type", "application/json")];
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
@@ -252,7 +252,7 @@ impl Client<'_> {
         let request = request.body(body).expect("a request");
         let response = self.server.router.clone().oneshot(request).await.expect("never fails");
         let (mut head, body) = response.into_parts();
-        // No two answers have the same.
+        // No two answers have the same request id.
         let name = head.headers.remove("x-request-id").expect("every request has a name");
         assert!(name.len() == 16 && name.as_bytes().iter().all(u8::is_ascii_hexdigit), "{name:?}");
         let text = to_bytes(body, usize::MAX).await.expect("a body");
@@ -276,12 +276,12 @@ impl Client<'_> {
         Answer { status: head.status, headers: head.headers, text, body }
     }
 
-    /// An agent, as a draft.
+    /// Creates an agent, as a draft.
     pub async fn agent(&self, name: &str, direction: &str) -> String {
         self.post("/agents", json!({"name": name, "direction": direction})).await.id()
     }
 
-    /// A published agent with these numbers.
+    /// Creates a published agent with these numbers.
     pub async fn working_agent(&self, name: &str, direction: &str, numbers: &[&str]) -> String {
         let id = self.agent(name, direction).await;
         let calling = json!({"direction": direction, "phone_number_ids": numbers});
@@ -306,12 +306,12 @@ pub const OURS: &str = "+15550001000";
 pub const CONTACT: &str = "+15557654321";
 
 impl Desk {
-    /// Both published; the callback agent is also the number's default agent.
+    /// Creates both agents as published. The callback agent is also the number's default agent.
     pub async fn set_up(client: &Client<'_>) -> Self {
         Self::set_up_on(client, OURS).await
     }
 
-    /// The same on a number of one's own.
+    /// Creates both agents on this number.
     pub async fn set_up_on(client: &Client<'_>, number: &str) -> Self {
         let number = client.number(number).await;
         let source = client.working_agent("Reminders", "outbound", &[&number]).await;

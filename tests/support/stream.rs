@@ -1,6 +1,6 @@
-//! What every [`Stream`] has to do, whatever is behind it.
+//! Checks that each implementation of [`Stream`] must pass.
 //!
-//! A test hands in how it comes to a stream that is new: a function that gives one more handle to it with each call.
+//! Each check gets a function that opens a new handle to one new stream with each call.
 #![allow(dead_code, unreachable_pub)]
 
 use dialback::fleet::{Bounds, Delivery, Position, Stream, StreamError, Subject};
@@ -8,9 +8,9 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Long enough for what is there to arrive on a busy machine.
+/// Long enough for a message to arrive on a busy machine.
 pub const LONG: Duration = Duration::from_secs(20);
-/// For what is not there.
+/// The wait for a message that must not arrive.
 pub const SHORT: Duration = Duration::from_millis(50);
 const EVERYTHING: usize = usize::MAX;
 
@@ -28,7 +28,7 @@ const CHECKS: [(&str, Check); 8] = [
     ("a wait that ends", a_wait_that_ends),
 ];
 
-/// Every check, each on a stream of its own.
+/// Runs each check on a stream of its own.
 pub fn conforms(mut new: impl FnMut() -> Box<dyn Fn() -> Handle>) {
     conforms_in(&CHECKS.map(|(name, _)| name), &mut new);
     for seed in 0..4 {
@@ -37,7 +37,7 @@ pub fn conforms(mut new: impl FnMut() -> Box<dyn Fn() -> Handle>) {
     }
 }
 
-/// These of the checks: for a stream that never waits, or is never truncated behind its last configuration.
+/// Runs these checks, for a stream that never waits, or is never truncated after its last configuration.
 pub fn conforms_in(wanted: &[&str], mut new: impl FnMut() -> Box<dyn Fn() -> Handle>) {
     for name in wanted {
         let check = CHECKS.iter().find(|(found, _)| found == name).expect("a check").1;
@@ -46,7 +46,7 @@ pub fn conforms_in(wanted: &[&str], mut new: impl FnMut() -> Box<dyn Fn() -> Han
     }
 }
 
-/// All that follows, or at least so many.
+/// Returns all following messages, or at least this many.
 pub fn read(stream: &dyn Stream, after: Position, count: usize) -> Vec<Delivery> {
     let mut all: Vec<Delivery> = Vec::new();
     while all.len() < count {
@@ -74,7 +74,7 @@ fn empty(open: &dyn Fn() -> Handle) {
 fn order(open: &dyn Fn() -> Handle) {
     let (writer, reader) = (open(), open());
     let mut sent = messages(3, 0..3000);
-    // Of several subjects with one wait.
+    // Reads several subjects with one wait.
     sent[500].0 = Subject::Calls(5);
     sent[1001].0 = Subject::Configuration;
     assert_eq!(writer.publish(&sent[..1000]).expect("published"), Position(1000));
@@ -101,7 +101,7 @@ fn limits(open: &dyn Fn() -> Handle) {
     let stream = open();
     let sent: Vec<_> = (0..100).map(|n| (Subject::Calls(0), vec![n; 1000])).collect();
     stream.publish(&sent).expect("published");
-    // All of it is there already, so that a limit alone ends a batch.
+    // All messages are present, so only a limit ends a batch.
     read(&*stream, Position::START, 100);
     for limit in [0, 1, 999, 1000] {
         let got = stream.consume(Position(10), limit, LONG).expect("read");
@@ -166,7 +166,7 @@ fn truncation(open: &dyn Fn() -> Handle) {
     let next =
         other.publish_after(Subject::Configuration, b"next", last).expect("the last one counts though it is gone");
     assert_eq!(next, Position(21));
-    // All of it, and more than there is.
+    // Everything, and more than there is.
     for up_to in [21, 1000] {
         one.truncate(Position(up_to)).expect("truncated");
         let bounds = one.bounds().expect("bounds");
@@ -179,7 +179,8 @@ fn truncation(open: &dyn Fn() -> Handle) {
     assert!(matches!(one.consume(Position(19), EVERYTHING, SHORT), Err(StreamError::Gone)));
 }
 
-/// How much is not there any more where so much was taken away: the last configuration stays, and the stream may begin with it.
+/// Returns how many messages are gone after a truncation. The last configuration stays, and the stream may begin with
+/// it.
 fn left_out(bounds: &Bounds, gone: u64) -> u64 {
     if bounds.first != Position(gone + 1) {
         assert_eq!((bounds.first, bounds.last_configuration), (Position(gone), Position(gone)), "of {gone}");
@@ -195,7 +196,7 @@ fn truncation_under_a_reader(open: &dyn Fn() -> Handle) {
     writer.publish(&messages(1, 10..20)).expect("published");
     writer.truncate(Position(15)).expect("truncated");
     writer.publish(&messages(1, 20..21)).expect("published");
-    // What had left for the reader before may still come, in order; over a gap it never steps.
+    // Messages that were already sent to the reader may still arrive, in order. The reader never skips over a gap.
     let mut after = Position(10);
     loop {
         match reader.consume(after, EVERYTHING, LONG) {
@@ -246,7 +247,7 @@ impl Chain for Vec<u8> {
     }
 }
 
-/// Comes in pieces of no particular size.
+/// A reader that returns pieces of varying sizes.
 struct Halting<'a>(&'a [u8]);
 
 impl Read for Halting<'_> {
@@ -274,7 +275,7 @@ fn a_wait_that_ends(open: &dyn Fn() -> Handle) {
     });
 }
 
-/// Beside the naive stream: a list.
+/// Compares the stream with a simple one: a list.
 fn at_random(open: &dyn Fn() -> Handle, seed: u64) {
     let handles = [open(), open()];
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

@@ -1,4 +1,4 @@
-//! Where agents are reached, as the operator says it.
+//! The options that set the addresses of agents.
 
 use crate::failure::Failure;
 use dialback::{AddressTemplate, AgentAddresses};
@@ -8,18 +8,18 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "as the help is written")]
 pub(crate) struct AddressOptions {
-    /// Where agents are reached, for `GET /route` and for SIP: an address with places for {agent_id}, {environment_id} and {dialed}, such as
-    /// sip:{agent_id}@agents.example.com;transport=tls
+    /// The address at which agents are reached, for `GET /route` and for SIP. It may contain the placeholders
+    /// {agent_id}, {environment_id} and {dialed}, such as sip:{agent_id}@agents.example.com;transport=tls
     #[arg(long, value_name = "TEMPLATE", env = "DIALBACK_AGENT_ADDRESS")]
     agent_address: Option<AddressTemplate>,
-    /// The same for single agents and environments: a JSON file {"agents": {"ID": "TEMPLATE"}, "environments": {"ID":
-    /// "TEMPLATE"}, "default": "TEMPLATE"}, each part optional
+    /// A JSON file with addresses of single agents and environments: {"agents": {"ID": "TEMPLATE"}, "environments":
+    /// {"ID": "TEMPLATE"}, "default": "TEMPLATE"}. Each member is optional
     #[arg(long, value_name = "FILE", env = "DIALBACK_AGENT_ADDRESSES")]
     agent_addresses: Option<PathBuf>,
 }
 
 impl AddressOptions {
-    /// The file is read once, here.
+    /// Reads the file, once.
     pub(crate) fn read(&self) -> Result<AgentAddresses, Failure> {
         let addresses = match &self.agent_addresses {
             None => AgentAddresses::default(),

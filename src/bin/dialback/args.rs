@@ -1,4 +1,4 @@
-//! What the program is asked to do.
+//! The command line of the program.
 
 use crate::data::DataOptions;
 use crate::demo::DemoOptions;
@@ -14,11 +14,11 @@ use crate::token::TokenCommand;
 use crate::verify::VerifyOptions;
 use clap::{Parser, Subcommand};
 
-/// Routes callbacks: a contact calls one of your numbers back; which agent should answer?
+/// Decides which agent should answer when a contact calls one of your numbers back
 ///
 /// Dialback remembers the last outbound call from each of your numbers to each contact. When the contact calls that
-/// number, the call goes to the callback agent of the agent that called them; everybody else goes to the number's
-/// default agent. `dialback demo` shows it in a minute.
+/// number, the call goes to the callback agent of the agent that called. All other calls go to the number's default
+/// agent. Run `dialback demo` to see it.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, max_term_width = 110, subcommand_required = true)]
 pub(crate) struct Args {
@@ -30,11 +30,11 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct OutputOptions {
-    /// Answer in JSON, one object, for machines; log lines become JSON too
+    /// Print one JSON object as the answer, and write log lines as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// What is logged on standard error: error, warn, info, debug or trace, or a filter such as `dialback=debug`; without it
-    /// info for the commands that serve, warn for the others
+    /// The log level on standard error (error, warn, info, debug or trace), or a filter such as `dialback=debug`. The
+    /// default is info for `serve` and `demo`, and warn for other commands
     #[arg(long, global = true, value_name = "FILTER", env = "DIALBACK_LOG")]
     pub(crate) log: Option<String>,
 }
@@ -43,18 +43,18 @@ pub(crate) struct OutputOptions {
 pub(crate) enum Command {
     /// Serve the control API and routing decisions over HTTP
     Serve(Box<ServeOptions>),
-    /// Load a small sample, route a dozen calls, show why, and keep serving
+    /// Load a small sample, route a dozen calls with explanations, and keep serving
     Demo(DemoOptions),
-    /// Load call records from a CSV file, or make a data directory of an export
+    /// Load call records from a CSV file, or restore an export into a new data directory
     Import(Box<ImportOptions>),
-    /// Write everything that is stored to a file, also while the daemon runs: a backup
+    /// Write all stored data to a file, as a backup. The daemon may keep running
     Export(ExportOptions),
-    /// Say where a call would go, and why
+    /// Show where a call would go, and why
     Resolve(ResolveOptions),
-    /// Say in which of a fleet's partitions a number is
+    /// Show the fleet partition of a number
     #[cfg(feature = "nats")]
     Partition(PartitionOptions),
-    /// Read a data directory whole, for damage
+    /// Check all files of a data directory for damage
     Verify(VerifyOptions),
     /// Create, list and revoke the tokens of the control API
     #[command(subcommand)]
@@ -65,7 +65,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What is logged unless the operator says otherwise: a daemon tells of its life, a command answers.
+    /// Returns the default log level: `info` for commands that serve, `warn` for others.
     pub(crate) fn usual_log(&self) -> &'static str {
         match self {
             Self::Serve(_) | Self::Demo(_) => "info",
@@ -74,7 +74,7 @@ impl Command {
     }
 }
 
-/// What goes where.
+/// The options of `dialback import`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportOptions {
     #[command(flatten)]

@@ -1,8 +1,8 @@
-//! The commands' way to the control API.
+//! The client that commands use for the control API.
 //!
-//! Commands speak the API that everybody else speaks. Where a daemon holds the data directory they speak to it, by the address
-//! and the operator token of the moment that it left there, readable by its own user only. Where none does, they open the directory
-//! and ask the same router in this process.
+//! If a daemon holds the data directory, commands send HTTP requests to it. The daemon stores its address and a
+//! temporary operator token in the directory, in a file that only its own user can read. If no daemon holds the
+//! directory, commands open it and call the API's router in their own process.
 
 use crate::data::DataOptions;
 use crate::data::{self, daemon_file};
@@ -21,16 +21,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
 
-/// What the daemon leaves in the data directory while it serves.
+/// The contents of the file that the daemon keeps in the data directory while it serves.
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(crate) struct Reachable {
     url: String,
-    /// Where everybody else asks.
+    /// The address for other clients.
     public_url: String,
     token: String,
 }
 
-/// The file with the daemon's address and token, removed when dropped.
+/// The file with the daemon's address and token. It is removed when this is dropped.
 pub(crate) struct DaemonFile(PathBuf);
 
 impl DaemonFile {
@@ -39,7 +39,7 @@ impl DaemonFile {
         let [url, public_url, token] = [url, public_url, token].map(str::to_owned);
         let text = serde_json::to_vec(&Reachable { url, public_url, token }).expect("three strings");
         let write = || {
-            // Made anew, so that the mode is ours.
+            // `create_new` makes sure that this process sets the file's mode.
             let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(&text)
         };
@@ -50,21 +50,21 @@ impl DaemonFile {
 
 impl Drop for DaemonFile {
     fn drop(&mut self) {
-        // A file that stays is removed by whoever holds the directory next.
+        // If the file cannot be removed, the next process that opens the directory removes it.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// How many bytes of an answer are read. Answers to these commands are far smaller.
+/// The largest answer that is read, in bytes. Answers to these commands are far smaller.
 const MAX_ANSWER: usize = 16 << 20;
 
-/// How long a command waits for the daemon, which itself gives up on a request after half of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a command waits for the daemon. The daemon ends a request after half of this time.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) enum Client {
-    /// A daemon holds the directory.
+    /// A daemon holds the data directory: requests go over HTTP.
     Daemon { reachable: Reachable, agent: ureq::Agent },
-    /// Nobody does: the router, in this process.
+    /// No daemon holds the data directory: requests go to the router in this process.
     Here { router: axum::Router, runtime: tokio::runtime::Runtime, token: String },
 }
 
@@ -77,7 +77,8 @@ impl Client {
         }
     }
 
-    /// The same for commands that only look: they make no directory where a path was mistyped.
+    /// Opens a client for a command that only reads. Fails if the directory does not exist, so that a mistyped path
+    /// creates nothing.
     pub(crate) fn open_existing(options: &DataOptions) -> Result<Self, Failure> {
         if options.data.exists() { Self::open(options) } else { Err(Failure::no_directory(&options.data)) }
     }
@@ -94,7 +95,7 @@ impl Client {
         self.ask(&Method::DELETE, path, None)
     }
 
-    /// What the API answers, or its refusal as a failure.
+    /// Sends a request and returns the answer. An error of the API becomes a failure.
     fn ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let (status, text) = match self {
             Self::Daemon { reachable, agent } => {
@@ -115,16 +116,16 @@ impl Client {
             }
         };
         let answer: Value = serde_json::from_slice(&text)
-            .map_err(|_| Failure::new(format!("the daemon answered {status} and something that is not JSON")))?;
+            .map_err(|_| Failure::new(format!("the daemon answered {status} with a body that is not JSON")))?;
         if status.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
     }
 
-    /// Writes what the daemon answers, as it comes and however long that takes.
+    /// Copies the daemon's answer to `out` as it arrives, without a time limit.
     pub(crate) fn stream(data: &Path, path: &str, out: &mut dyn Write) -> Result<(), Failure> {
         let Self::Daemon { reachable, .. } = Self::daemon(data)? else { unreachable!("it is one") };
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
         let agent: ureq::Agent =
-            config.timeout_connect(Some(PATIENCE)).timeout_recv_response(Some(PATIENCE)).build().into();
+            config.timeout_connect(Some(TIMEOUT)).timeout_recv_response(Some(TIMEOUT)).build().into();
         let lost = |error: &ureq::Error| unreachable_daemon(&reachable.url, error);
         let request = request(&Method::GET, &reachable.url, path, &reachable.token, None);
         let answer = agent.run(request).map_err(|error| lost(&error))?;
@@ -133,13 +134,13 @@ impl Client {
             return Err(refusal(&serde_json::from_slice(&text).unwrap_or_default()));
         }
         let copied = std::io::copy(&mut answer.into_body().into_reader(), out);
-        copied.map(|_| ()).map_err(|error| Failure::new(format!("the export broke off: {error}")))
+        copied.map(|_| ()).map_err(|error| Failure::new(format!("the export was cut short: {error}")))
     }
 
     fn here(service: Service) -> Result<Self, Failure> {
         let token = Token::issue(Role::Operator);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))?;
+        let runtime = runtime.map_err(|error| Failure::new(format!("cannot start the async runtime: {error}")))?;
         let router = http::router(Api::new(Arc::new(service), Arc::new(now)).with_operator(token.digest));
         Ok(Self::Here { router, runtime, token: token.secret })
     }
@@ -149,11 +150,11 @@ impl Client {
         let reachable = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let reachable = reachable.ok_or_else(|| {
             let locked = Failure::from(StoreError::Locked(data.to_owned()));
-            locked.and(&format!("and it left no readable {}", path.display()))
+            locked.and(&format!("and {} cannot be read: run the command as the daemon's user", path.display()))
         })?;
-        // The daemon is on this machine, and what it is asked with an operator token is nothing for a proxy.
+        // The daemon runs on this machine, and a request with an operator token must not go through a proxy.
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let agent = config.timeout_global(Some(PATIENCE)).build().into();
+        let agent = config.timeout_global(Some(TIMEOUT)).build().into();
         Ok(Self::Daemon { reachable, agent })
     }
 }
@@ -172,9 +173,9 @@ fn unreachable_daemon(url: &str, error: &ureq::Error) -> Failure {
     Failure::new(format!("the daemon at {url} holds the data directory and does not answer: {error}"))
 }
 
-/// The message of a refusal, and its field errors.
+/// Converts an error of the API: its message and its field errors.
 fn refusal(answer: &Value) -> Failure {
-    let message = answer["message"].as_str().unwrap_or("refused without a word").to_owned();
+    let message = answer["message"].as_str().unwrap_or("the request was rejected without a message").to_owned();
     let fields = answer["errors"].as_object().into_iter().flatten().map(|(field, texts)| {
         let texts: Vec<_> = texts.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         format!("  {field}: {}", texts.join(" "))
@@ -182,7 +183,7 @@ fn refusal(answer: &Value) -> Failure {
     Failure::new(std::iter::once(message).chain(fields).collect::<Vec<_>>().join("\n"))
 }
 
-/// A value in a path or a query (RFC 3986, section 2.3: what need not be escaped).
+/// Percent-encodes a value for a path or query (RFC 3986, section 2.3 lists the unreserved characters).
 pub(crate) fn escape(text: &str) -> String {
     let escaped = text.bytes().map(|byte| match byte {
         b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),

@@ -1,4 +1,4 @@
-//! Opening a data directory.
+//! Opens a data directory.
 
 use crate::supervisor;
 use dialback::service::Recovered;
@@ -8,27 +8,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tracing::info;
 
-/// Where the data is.
+/// The options for the data directory.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DataOptions {
-    /// The data directory; made where there is none
+    /// The data directory. It is created if it does not exist
     #[arg(long, value_name = "DIR", env = "DIALBACK_DATA", default_value = "dialback-data")]
     pub(crate) data: PathBuf,
-    /// How many (number, contact) pairs may be held in memory
+    /// The largest number of (number, contact) pairs to hold in memory
     #[arg(long, value_name = "PAIRS", default_value_t = dialback::engine::DEFAULT_MAX_PAIRS)]
     pub(crate) max_pairs: usize,
 }
 
-/// Opens the directory and puts back what it holds.
+/// Opens the data directory and loads its contents.
 pub(crate) fn open(options: &DataOptions) -> Result<Service, StoreError> {
     Service::start(open_store(&options.data)?, Engine::with_max_pairs(options.max_pairs), report)
 }
 
-/// Opens the directory.
+/// Opens the data directory without loading its contents.
 pub(crate) fn open_store(data: &Path) -> Result<FjallStore, StoreError> {
     let store = FjallStore::open(data)?;
-    // Left by a daemon that was killed. While this process holds the directory, the commands would take that address for
-    // ours, and whoever listens there today would be shown an operator token.
+    // A daemon that was killed leaves its address file. Commands would send an operator token to that address, where
+    // another program may listen now. This process holds the directory, so it can remove the file.
     let _ = fs::remove_file(daemon_file(data));
     Ok(store)
 }
@@ -43,7 +43,7 @@ pub(crate) fn report(recovered: Recovered) {
     }
 }
 
-/// Where a daemon says how it is reached.
+/// Returns the path of the file in which a daemon stores its address.
 pub(crate) fn daemon_file(data: &Path) -> PathBuf {
     data.join("daemon.json")
 }

@@ -1,4 +1,4 @@
-//! `dialback demo`: a small sample, a dozen inbound calls, and a server to play with. Keeps nothing.
+//! `dialback demo`: a small sample, a dozen inbound calls, and a server to try out. It stores nothing.
 
 mod sample;
 
@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoOptions {
-    /// The address to listen on; without it 127.0.0.1:8080, or any free port where that one is taken
+    /// The address to listen on. The default is 127.0.0.1:8080, or a free port if that one is in use
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Show the table and stop
+    /// Show the table and exit
     #[arg(long)]
     no_serve: bool,
 }
@@ -84,33 +84,33 @@ fn name(plan: &Plan, agent: AgentId) -> &str {
     plan.agent(ENVIRONMENT, agent).map_or("(deleted)", |agent| agent.name())
 }
 
-/// Requests to copy: first the public API's own.
+/// Prints example requests to copy.
 fn show_requests(url: &str, token: &str) -> Result<(), Failure> {
     let (callback, source) = (sample::RENEWALS_DESK, sample::RENEWAL_REMINDERS);
     let (dialed, caller) = sample::UNCLAIMED;
     let (dialed, caller) = (dialed.replace('+', "%2B"), caller.replace('+', "%2B"));
     out::line(format_args!(
         "\
-Make the Renewals Desk the callback agent of the Renewal Reminders (the public API's own request):
+Make the Renewals Desk the callback agent of the Renewal Reminders:
 
 curl -X POST {url}/api/v1/agents/{callback}/callback \\
   -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\
   -d '{{\"source_agent_ids\": [\"{source}\"]}}'
 
-From then on the contact that had NO_CALLBACK_AGENT above is MATCHED:
+Then the contact that got NO_CALLBACK_AGENT above is MATCHED:
 
 curl -H 'Authorization: Bearer {token}' \\
   '{url}/api/v1/route?dialed={dialed}&caller={caller}&explain=true'
 
-Take the role away again:
+Remove the callback role again:
 
 curl -X DELETE {url}/api/v1/agents/{callback}/callback -H 'Authorization: Bearer {token}'
 
-See the agents and numbers:
+List the agents and numbers:
 
 curl -H 'Authorization: Bearer {token}' {url}/api/v1/agents
 curl -H 'Authorization: Bearer {token}' {url}/api/v1/phone-numbers
 
-Serving until Ctrl-C; nothing is kept."
+Serving until Ctrl-C. Nothing is stored."
     ))
 }

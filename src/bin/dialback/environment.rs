@@ -12,18 +12,18 @@ use std::process::ExitCode;
 pub(crate) enum EnvironmentCommand {
     /// Create an environment: a tenant with its own agents, numbers and tokens
     Create {
-        /// For people
+        /// The name, for people
         name: String,
-        /// Country code of its national numbers, such as 49; without it only international forms are understood
+        /// The country code of national numbers, such as 49. Without it, only international forms are read
         #[arg(long, value_name = "DIGITS")]
         country_code: Option<String>,
-        /// What stands before a national number, such as 0
+        /// The prefix dialed before a national number, such as 0
         #[arg(long, value_name = "DIGITS")]
         national_prefix: Option<String>,
-        /// What stands before an international number, such as 00 or 011
+        /// The prefix dialed before an international number, such as 00 or 011
         #[arg(long, value_name = "DIGITS")]
         international_prefix: Option<String>,
-        /// How old an outbound call may be for its contact's callback to count, where a callback agent says nothing
+        /// The look-back in days: an older outbound call does not count. Callback agents can set their own
         #[arg(long, value_name = "DAYS")]
         lookback_days: Option<u32>,
         #[command(flatten)]
@@ -66,25 +66,28 @@ pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// The id of the environment of that name or id; without either, of the only one, which is made where there is none.
+/// Returns the id of the environment with the wanted name or id. Without a name, returns the only environment, or
+/// creates one if there is none.
 pub(crate) fn find_or_create(client: &Client, wanted: Option<&str>) -> Result<Value, Failure> {
     let answer = client.get("/environments")?;
     let environments: Vec<&Value> = answer["data"].as_array().into_iter().flatten().collect();
     match (wanted, environments.as_slice()) {
         (None, []) => {
             let made = client.post("/environments", &json!({ "name": "default" }))?;
-            eprintln!("Made an environment called `default`.");
+            eprintln!("Created an environment named `default`.");
             Ok(made["data"]["id"].clone())
         }
         (None, [only]) => Ok(only["id"].clone()),
-        (None, _) => Err(Failure::new("there are several environments: say which with --environment")),
+        (None, _) => Err(Failure::new("there are several environments: choose one with --environment")),
         (Some(wanted), _) => {
             let is_it = |environment: &&&Value| environment["id"] == wanted || environment["name"] == wanted;
             let mut found = environments.iter().filter(is_it);
             match (found.next(), found.next()) {
                 (Some(environment), None) => Ok(environment["id"].clone()),
-                (Some(_), Some(_)) => Err(Failure::new(format!("several environments are called {wanted}: use an id"))),
-                (None, _) => Err(Failure::new(format!("there is no environment {wanted}"))),
+                (Some(_), Some(_)) => Err(Failure::new(format!("several environments are named {wanted}: use an id"))),
+                (None, _) => Err(Failure::new(format!(
+                    "there is no environment with the name or id {wanted}: see `dialback environment list`"
+                ))),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `dialback export`, and what `dialback import` does with what it wrote.
+//! `dialback export`, and the restore of an export by `dialback import`.
 
 use crate::client::Client;
 use crate::data::DataOptions;
@@ -12,12 +12,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The part of `--help` that needs room.
+/// The additional text of `--help`.
 const LONG_HELP: &str = "\
-The export is one JSON object a line: the configurations, the last call of each pair, and the
-erasures. It is taken of one moment, while a running daemon goes on. It has every phone number
-in it, and none of what was erased; the file is for its own user only. An export that broke off
-has no last line, and is refused by `dialback import`.
+The export has one JSON object a line: the configurations, the last call of each pair, and the
+erasures. It is a consistent snapshot, also while a daemon runs. It contains all phone numbers
+except erased ones, so only its own user can read the file. An incomplete export has no last
+line, and `dialback import` rejects it.
 
 Examples:
   dialback export backup.ndjson
@@ -27,10 +27,10 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = LONG_HELP)]
 pub(crate) struct ExportOptions {
-    /// The file; it appears when it is whole. `-` writes to standard output
+    /// The file. It appears when the export is complete. `-` writes to standard output
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Go on past damaged records, and say how many stretches of them were passed over; not while a daemon runs
+    /// Skip damaged records, and report how many damaged ranges were skipped. Not possible while a daemon runs
     #[arg(long)]
     salvage: bool,
     #[command(flatten)]
@@ -49,14 +49,14 @@ pub(crate) fn run(options: &ExportOptions, json: bool) -> Result<ExitCode, Failu
         to_file(&options.file, |file| export(options, file))?
     };
     let exported = &last["end"];
-    // Beside the export itself, where that is standard output.
+    // The message goes to standard error if the export itself goes to standard output.
     let said = if json { writeln!(stderr(), "{exported}") } else { writeln!(stderr(), "exported: {}", said(exported)) };
-    // Where nobody reads it, the exit code still says how it went.
+    // If standard error is closed, the exit code still reports the result.
     let _ = said;
     Ok(if exported["passed_over"] == 0 { ExitCode::SUCCESS } else { in_part() })
 }
 
-/// Makes a data directory of an export.
+/// Creates a data directory from an export.
 pub(crate) fn restore(data: &Path, source: impl BufRead, json: bool) -> Result<ExitCode, Failure> {
     let restored = serde_json::to_value(store::restore(data, source)?).expect("numbers");
     if json {
@@ -77,15 +77,15 @@ fn said(exported: &Value) -> String {
 fn export(options: &ExportOptions, out: &mut dyn Write) -> Result<(), Failure> {
     match data::open_store(&options.data.data) {
         Ok(store) => Ok(store.exporter().export(out, options.salvage).map(|_| ())?),
-        Err(StoreError::Locked(_)) if options.salvage => Err(Failure::new(
-            "a daemon holds the data directory; what is damaged can be passed over when it does not run",
-        )),
+        Err(StoreError::Locked(_)) if options.salvage => {
+            Err(Failure::new("a daemon holds the data directory: stop it before you use --salvage"))
+        }
         Err(StoreError::Locked(path)) => Client::stream(&path, "/export", out),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Writes a file beside, makes it durable, and gives it its name.
+/// Writes a temporary file next to `path`, syncs it, and renames it to `path`.
 fn to_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<Value, Failure> {
     let failed = |error: io::Error| Failure::new(format!("{}: {error}", path.display()));
     let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
@@ -103,7 +103,7 @@ fn to_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure
     Ok(last)
 }
 
-/// A file that is removed unless it is finished.
+/// A temporary file that is removed unless the export completes.
 struct Unfinished<'a>(&'a Path);
 
 impl Drop for Unfinished<'_> {
@@ -112,13 +112,13 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-/// Keeps the end of what is written, which says whether that is the whole.
+/// A writer that keeps the end of the output, which shows whether the export is complete.
 struct Tail<W> {
     inner: W,
     end: Vec<u8>,
 }
 
-/// More than the last line has.
+/// More bytes than the last line has.
 const END: usize = 1024;
 
 impl<W: Write> Tail<W> {
@@ -130,7 +130,8 @@ impl<W: Write> Tail<W> {
         self.inner.flush().map_err(|error| Failure::new(format!("cannot write the output: {error}")))?;
         let line = self.end.strip_suffix(b"\n").and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
         let line: Option<Value> = line.and_then(|line| serde_json::from_slice(line).ok());
-        line.filter(|line| line["end"].is_object()).ok_or_else(|| Failure::new("the export broke off"))
+        line.filter(|line| line["end"].is_object())
+            .ok_or_else(|| Failure::new("the export is incomplete: its last line is missing"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a command could not be carried out, and the exit code that says so.
+//! The error of a command, and its exit code.
 
 use dialback::{ServiceError, store::StoreError};
 use std::fmt;
@@ -6,14 +6,14 @@ use std::io::{Write, stderr};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What the exit codes mean, as `--help` says it.
+/// The exit codes, as `--help` lists them.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  could not be done; the message says why
+  0  success
+  1  failed; the message gives the reason
   2  wrong usage
-  3  done in part: an import rejected lines, or `resolve` found the call unrouted
-  4  the data directory cannot be used: not there, held by another process, not ours, of a newer
+  3  partly done: an import rejected lines, or `resolve` found no agent for the call
+  4  the data directory cannot be used: missing, held by another process, foreign, of a newer
      version, or damaged";
 
 #[derive(Debug)]
@@ -22,12 +22,12 @@ pub(crate) struct Failure {
     message: String,
 }
 
-/// The exit code for something that was done in part.
+/// The exit code of a command that completed partly.
 pub(crate) fn in_part() -> ExitCode {
     ExitCode::from(3)
 }
 
-/// The exit code for a data directory that is damaged, where that was said already.
+/// The exit code for a damaged data directory, after the damage has been printed.
 pub(crate) fn damaged() -> ExitCode {
     ExitCode::from(4)
 }
@@ -38,7 +38,7 @@ impl Failure {
     }
 
     pub(crate) fn no_directory(path: &Path) -> Self {
-        Self { code: 4, message: format!("{}: there is no such data directory", path.display()) }
+        Self { code: 4, message: format!("{}: there is no such data directory: check --data", path.display()) }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -50,14 +50,14 @@ impl Failure {
         self
     }
 
-    /// On standard error, as a line for people or as JSON for machines.
+    /// Prints the error on standard error, as text or as JSON.
     pub(crate) fn report(&self, json: bool) {
         let line = if json {
             serde_json::json!({ "success": false, "message": self.message }).to_string()
         } else {
             format!("dialback: {}", self.message)
         };
-        // Where nobody reads it, the exit code still says so.
+        // If standard error is closed, the exit code still reports the failure.
         let _ = writeln!(stderr(), "{line}");
     }
 }

@@ -1,4 +1,4 @@
-//! A daemon that was built without the feature `nats` is of no fleet.
+//! The replacement for `fleet.rs` in a build without the feature `nats`: the daemon belongs to no fleet.
 
 use crate::failure::Failure;
 use dialback::Service;

@@ -7,17 +7,17 @@ use dialback::fleet::{Settings, partition_of};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Says in which of a fleet's 16 partitions a number is, for `dialback serve --fleet-share`.
+/// Shows the fleet partition (of 16) that each number belongs to, for `dialback serve --fleet-share`
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PartitionOptions {
-    /// Numbers of yours, international: `+15551234567`
+    /// Your numbers in international form, such as `+15551234567`
     #[arg(required = true, value_name = "NUMBER")]
     numbers: Vec<String>,
 }
 
 pub(crate) fn run(options: &PartitionOptions, json: bool) -> Result<ExitCode, Failure> {
     for number in &options.numbers {
-        // Not by the parser of the arguments, which would show the number.
+        // The argument parser does not parse the number, because its error messages would show it.
         let number = E164::parse_international(number).map_err(|error| Failure::new(error.to_string()))?;
         let partition = partition_of(number, Settings::PARTITIONS);
         let number = number.digits();

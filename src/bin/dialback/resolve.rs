@@ -9,14 +9,14 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ResolveOptions {
-    /// The number of yours that was dialed, such as +15550100
+    /// The dialed number, which is one of yours, such as +15550100
     dialed: String,
     /// The caller, as a trunk sends it: a number in any form, a SIP URI, or `anonymous`
     caller: String,
-    /// Decide as of this moment, such as 2026-11-22T09:30:00Z; now, if absent
+    /// Decide with this time, such as 2026-11-22T09:30:00Z. The default is now
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-    /// Show every line of the rule that was tried, and what it saw
+    /// Show each line of the rule that was tried, and what it found
     #[arg(long)]
     explain: bool,
     #[command(flatten)]

@@ -1,9 +1,9 @@
-//! The SIP door, where the operator wants one.
+//! Starts the SIP door if the operator configured it.
 
 use crate::failure::Failure;
 use crate::now;
 use dialback::metrics::SipCounts;
-use dialback::sip::{Door, Ears, Limits, Peers, Settings, Unrouted};
+use dialback::sip::{Door, Peers, Settings, SipLimits, SipListener, Unrouted};
 use dialback::{AgentAddresses, Service};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use tracing::info;
 #[command(next_help_heading = "SIP redirect server")]
 #[expect(clippy::struct_field_names, reason = "as the flags are named")]
 pub(crate) struct SipOptions {
-    /// Answer INVITEs with redirects on this address, over UDP and TCP; may be given several times. Port 0 takes any free one
-    /// and says which
+    /// Answer INVITEs with redirects on this address, over UDP and TCP. May be given several times. Port 0 selects a
+    /// free port, which is logged
     #[arg(long, value_name = "ADDRESS:PORT", env = "DIALBACK_SIP_LISTEN", value_delimiter = ',')]
     sip_listen: Vec<SocketAddr>,
-    /// Who is listened to, and believed about callers; may be given several times. Without it this machine alone. Nobody else is
-    /// answered at all
+    /// Accept messages from these addresses only, and believe what they report about callers. May be given several
+    /// times. By default only this machine is trusted. Messages from other addresses get no response
     #[arg(
         long,
         value_name = "ADDRESS[/PREFIX]",
@@ -28,13 +28,13 @@ pub(crate) struct SipOptions {
         requires = "sip_listen"
     )]
     sip_trust: Vec<Peers>,
-    /// What a call is answered with that goes to nobody
+    /// The response to a call that has no agent to route to
     #[arg(long, value_name = "404|480", default_value = "404", value_parser = unrouted)]
     sip_unrouted: Unrouted,
 }
 
 impl SipOptions {
-    /// What the door is to be like; `None` where there is to be none.
+    /// Returns the settings of the SIP door, or `None` if no address is configured.
     pub(crate) fn settings(
         &self,
         serves_while_loading: bool,
@@ -44,39 +44,41 @@ impl SipOptions {
             return Ok(None);
         }
         if contacts.is_empty() {
-            let wanted = "--sip-listen wants to know where agents are reached: --agent-address or --agent-addresses";
+            let wanted = "--sip-listen needs the addresses of agents: add --agent-address or --agent-addresses";
             return Err(Failure::new(wanted));
         }
         if !Settings::are_addresses(contacts) {
-            return Err(Failure::new("not every address of agents is one such as sip:{agent_id}@agents.example.com"));
+            return Err(Failure::new(
+                "an agent's address is not a SIP URI: write addresses such as sip:{agent_id}@agents.example.com",
+            ));
         }
         let trust = if self.sip_trust.is_empty() { Peers::LOOPBACK.to_vec() } else { self.sip_trust.clone() };
         Ok(Some(Settings { trust, contacts: contacts.clone(), unrouted: self.sip_unrouted, serves_while_loading }))
     }
 
-    /// Opens the door on each address.
+    /// Starts a listener on each configured address.
     pub(crate) async fn open(&self, service: &Arc<Service>, settings: Settings) -> Result<Open, Failure> {
         let door = Arc::new(Door::new(Arc::clone(service), Arc::new(now), settings));
         let (stop, stopped) = watch::channel(());
         for &wanted in &self.sip_listen {
             let cannot = |error| Failure::new(format!("cannot listen on {wanted} for SIP: {error}"));
-            let ears = Ears::bind(wanted).await.map_err(cannot)?;
-            let address = ears.address().map_err(cannot)?;
+            let listener = SipListener::bind(wanted).await.map_err(cannot)?;
+            let address = listener.address().map_err(cannot)?;
             info!(%address, "serving SIP");
-            tokio::spawn(ears.serve(Arc::clone(&door), Limits::default(), stopped.clone()));
+            tokio::spawn(listener.serve(Arc::clone(&door), SipLimits::default(), stopped.clone()));
         }
         Ok(Open { door, _stop: stop })
     }
 }
 
-/// A door that is open until this is dropped.
+/// A running SIP door, which stops when this is dropped.
 pub(crate) struct Open {
     door: Arc<Door>,
     _stop: watch::Sender<()>,
 }
 
 impl Open {
-    /// What comes in.
+    /// Returns the counters of the SIP door.
     pub(crate) fn counts(&self) -> Arc<SipCounts> {
         Arc::clone(self.door.counts())
     }
@@ -86,6 +88,6 @@ fn unrouted(status: &str) -> Result<Unrouted, String> {
     match status {
         "404" => Ok(Unrouted::NotFound),
         "480" => Ok(Unrouted::Unavailable),
-        _ => Err("404 or 480".into()),
+        _ => Err("use 404 or 480".into()),
     }
 }

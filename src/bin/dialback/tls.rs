@@ -1,4 +1,4 @@
-//! TLS, where the operator has a certificate.
+//! Serves TLS if the operator configured a certificate.
 
 use crate::failure::Failure;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use tokio_rustls::rustls::{self, ServerConfig};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct TlsOptions {
-    /// Serve over TLS 1.2 and 1.3 with this certificate: a PEM file, the chain behind it
+    /// Serve over TLS 1.2 and 1.3 with this certificate: a PEM file with the certificate and its chain
     #[arg(long, value_name = "FILE", requires = "tls_key", env = "DIALBACK_TLS_CERT")]
     tls_cert: Option<PathBuf>,
-    /// The certificate's private key: a PEM file, which only the daemon's user should be able to read
+    /// The certificate's private key: a PEM file that only the daemon's user should be able to read
     #[arg(long, value_name = "FILE", requires = "tls_cert", env = "DIALBACK_TLS_KEY")]
     tls_key: Option<PathBuf>,
 }
 
 impl TlsOptions {
-    /// Who shakes hands; `None` where TLS is not wanted. Both files are read once, here.
+    /// Returns the TLS acceptor, or `None` if TLS is not configured. Reads both files, once.
     pub(crate) fn acceptor(&self) -> Result<Option<TlsAcceptor>, Failure> {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
         let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
@@ -38,12 +38,12 @@ impl TlsOptions {
     }
 }
 
-/// Says what is wrong with the file, never what is in it.
+/// Describes the error without showing the file's contents.
 fn unreadable(path: &Path, error: &pem::Error) -> Failure {
     match error {
         pem::Error::Io(error) => unusable(path, error.to_string()),
-        pem::Error::NoItemsFound => unusable(path, "not the PEM that is wanted here"),
-        _ => unusable(path, "not PEM, or damaged"),
+        pem::Error::NoItemsFound => unusable(path, "the file contains no PEM item of the required kind"),
+        _ => unusable(path, "the file is not PEM or is damaged"),
     }
 }
 

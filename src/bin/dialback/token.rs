@@ -11,30 +11,30 @@ use std::process::ExitCode;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Create a token and show it, this once: only its digest is kept
+    /// Create a token and show it once. Only its digest is stored
     Create {
-        /// What its holder may do: everything in one environment, record calls and ask for routes in all, or create
-        /// environments and tokens
+        /// The permissions of the token. environment: everything in one environment. gateway: recording calls and asking for
+        /// routes in all environments. operator: creating environments and tokens
         #[arg(long, value_enum, default_value_t = TokenRole::Environment)]
         role: TokenRole,
-        /// The environment, by name or id, for the role `environment`; without it the only one there is, and where there is
-        /// none yet, a new one called `default`
+        /// The environment of a token with the role `environment`, by name or id. By default it is the only
+        /// environment; if there is none, one named `default` is created
         #[arg(long, value_name = "NAME|ID")]
         environment: Option<String>,
-        /// For people
+        /// A label, for people
         #[arg(long, default_value = "")]
         label: String,
         #[command(flatten)]
         data: DataOptions,
     },
-    /// List the tokens, without the tokens themselves
+    /// List the tokens, without their secrets
     List {
         #[command(flatten)]
         data: DataOptions,
     },
-    /// Revoke a token; it is refused from the next request on
+    /// Revoke a token. Its next request is rejected
     Revoke {
-        /// The token's id, as `list` shows it
+        /// The token's id, as `dialback token list` shows it
         id: String,
         #[command(flatten)]
         data: DataOptions,
@@ -76,7 +76,7 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
             if json {
                 out::line(format_args!("{}", answer["data"]))?;
             } else {
-                // Alone on standard output, for `TOKEN=$(dialback token create)`.
+                // Only the token goes to standard output, for `TOKEN=$(dialback token create)`.
                 eprintln!("This token is shown once:");
                 out::line(format_args!("{}", answer["data"]["token"].as_str().unwrap_or_default()))?;
             }

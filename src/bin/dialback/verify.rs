@@ -7,7 +7,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Reads every file of the data directory against its checksums, then every record. The directory must not be in use.
+/// Checks each file of the data directory against its checksums, then each record. The directory must not be in use
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct VerifyOptions {
     /// The data directory

@@ -1,4 +1,5 @@
-//! What the examples of the description are about: one small tenant. `tests/http/openapi.rs` sets it up and replays them all.
+//! The entities in the examples of the OpenAPI description: one small tenant. `tests/http/openapi.rs` creates it and
+//! replays all examples.
 
 use serde_json::{Value, json};
 
@@ -11,40 +12,40 @@ pub(in crate::http) const CALLBACK: &str = "c7d2a8f4-91b3-4e0a-8f57-2b6c9d1e0f83
 /// An inbound agent that is a draft and owns nothing.
 pub(in crate::http) const DRAFT: &str = "e3a90b76-5c18-4f2d-b64e-7d8c0a1f2b95";
 
-/// An agent that there is not yet.
+/// The id of an agent that an example creates.
 pub(in crate::http) const NEW_AGENT: &str = "9f8e7d6c-5b4a-4392-8170-6f5e4d3c2b1a";
 
-/// The number [`DIALED`].
+/// The id of the number [`DIALED`].
 pub(in crate::http) const NUMBER: &str = "0d4e6f28-7b9a-4c13-a5d6-8e7f9b0c1d2a";
 
-/// A number that nobody owns.
+/// The id of a number that no agent owns.
 pub(in crate::http) const UNUSED_NUMBER: &str = "b2c3d4e5-f607-4819-aa2b-3c4d5e6f7081";
 
-/// A number that there is not yet.
+/// The id of a number that an example adds.
 pub(in crate::http) const NEW_NUMBER: &str = "7a6b5c4d-3e2f-4101-9283-a4b5c6d7e8f9";
 
 /// The number from which [`SOURCE`] called [`CONTACT`].
 pub(in crate::http) const DIALED: &str = "+15551234567";
 
-/// Whom [`SOURCE`] called an hour before, without an answer.
+/// The contact that [`SOURCE`] called an hour before; the call was not answered.
 pub(in crate::http) const CONTACT: &str = "+15557654321";
 
-/// A decision.
+/// The id of a decision.
 pub(in crate::http) const DECISION: &str = "2f1e0d9c-8b7a-4695-a483-72615f4e3d2c";
 
-/// The tenant.
+/// The id of the tenant.
 pub(in crate::http) const ENVIRONMENT: &str = "00000000-0000-0000-0000-00000000000a";
 
-/// A token.
+/// The id of a token.
 pub(in crate::http) const TOKEN: &str = "00000000-0000-0000-0000-000000000001";
 
 /// When the call was placed.
 pub(in crate::http) const CALLED_AT: &str = "2026-06-01T11:00:00.000Z";
 
-/// When everything was set up.
+/// When the tenant was configured.
 pub(in crate::http) const CREATED_AT: &str = "2026-06-01T12:00:00.000Z";
 
-/// [`SOURCE`] as answers show it.
+/// The agent [`SOURCE`] in a response.
 pub(in crate::http) fn agent() -> Value {
     json!({
         "id": SOURCE, "name": "Reminders", "label": null, "direction": "outbound", "current_status": "published",
@@ -53,7 +54,7 @@ pub(in crate::http) fn agent() -> Value {
     })
 }
 
-/// [`NEW_AGENT`] as answers show it.
+/// The agent [`NEW_AGENT`] in a response.
 pub(in crate::http) fn new_agent() -> Value {
     json!({
         "id": NEW_AGENT, "name": "Winback", "label": "EMEA", "direction": "outbound", "current_status": "draft",
@@ -61,7 +62,7 @@ pub(in crate::http) fn new_agent() -> Value {
     })
 }
 
-/// [`NUMBER`] as answers show it.
+/// The number [`NUMBER`] in a response.
 pub(in crate::http) fn number() -> Value {
     json!({
         "id": NUMBER, "number": DIALED, "current_status": "active",
@@ -69,7 +70,7 @@ pub(in crate::http) fn number() -> Value {
     })
 }
 
-/// [`UNUSED_NUMBER`] as answers show it.
+/// The number [`UNUSED_NUMBER`] in a response.
 pub(in crate::http) fn unused_number() -> Value {
     json!({
         "id": UNUSED_NUMBER, "number": "+15551230001", "current_status": "inactive",
@@ -77,14 +78,14 @@ pub(in crate::http) fn unused_number() -> Value {
     })
 }
 
-/// A role with everything that can be said of it.
+/// A callback role with all optional members.
 pub(in crate::http) fn limited_config() -> Value {
     json!({
         "source_agent_ids": [SOURCE], "callback_trigger_statuses": ["no_answer", "busy", "voicemail"], "lookback_days": 7,
     })
 }
 
-/// Two lines, of which the second is none.
+/// A bulk body of two lines. The second one is not a valid report.
 pub(in crate::http) fn bulk() -> String {
     let call = json!({
         "agent_id": SOURCE, "from": DIALED, "to": CONTACT, "started_at": CALLED_AT, "status": "voicemail",
@@ -92,7 +93,7 @@ pub(in crate::http) fn bulk() -> String {
     format!("{call}\nnot a call\n")
 }
 
-/// [`ENVIRONMENT`] as answers show it.
+/// The environment [`ENVIRONMENT`] in a response.
 pub(in crate::http) fn environment() -> Value {
     json!({
         "id": ENVIRONMENT, "name": "Acme", "country_code": "1", "national_prefix": "1", "international_prefix": "011",
@@ -100,14 +101,14 @@ pub(in crate::http) fn environment() -> Value {
     })
 }
 
-/// [`TOKEN`] as answers show it.
+/// The token [`TOKEN`] in a response.
 pub(in crate::http) fn token() -> Value {
     json!({
         "id": TOKEN, "role": "environment", "environment_id": ENVIRONMENT, "label": "CRM", "issued_at": CREATED_AT,
     })
 }
 
-/// [`TOKEN`] as it is shown once.
+/// The response that shows the secret of [`TOKEN`] once.
 pub(in crate::http) fn issued() -> Value {
     let mut issued = token();
     issued["token"] = "talq_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE".into();

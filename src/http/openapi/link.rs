@@ -1,11 +1,11 @@
-//! From an answer that names something new to the operations that take its name.
+//! Links from a response that creates an entity to the operations that take its id.
 
 use serde_json::{Value, json};
 
-/// Operations that make something, and the path parameter in which others name it.
+/// The operations that create an entity, and the path parameter by which other operations name it.
 const MAKERS: &[(&str, &str)] = &[("createAgent", "agent"), ("createNumber", "number"), ("issueToken", "token")];
 
-/// Adds links to the answers of those that make something.
+/// Adds links to the responses of the operations that create an entity.
 pub(super) fn complete(paths: &mut Value) {
     for (maker, parameter) in MAKERS {
         let links = links(paths, parameter);
@@ -22,7 +22,7 @@ pub(super) fn complete(paths: &mut Value) {
 fn links(paths: &mut Value, parameter: &str) -> Value {
     let takes = |operation: &&mut Value| {
         let parameters = operation["parameters"].as_array().into_iter().flatten();
-        // A contact is named by a number too, but not by an identity.
+        // A contact is a path parameter too, but it is a phone number, not an id.
         parameters.into_iter().any(|one| one["name"] == parameter && one["schema"]["format"] == "uuid")
     };
     let link = |operation: &mut Value| {

@@ -1,4 +1,4 @@
-//! Schemas of the words that requests and answers have in common, made from the words themselves.
+//! Schemas that several requests and responses share, generated from the library's own enumerations.
 
 use crate::decision::Reason;
 use crate::event::{Direction, Role};
@@ -14,12 +14,12 @@ use utoipa::openapi::{Array, Object};
 /// A number with a leading `+`.
 const E164: &str = r"^\+[1-9][0-9]{0,14}$";
 
-/// `true` in every answer that is no refusal.
+/// `true`, in each successful response.
 pub(in crate::http) fn yes() -> Object {
     ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).build()
 }
 
-/// `false`.
+/// `false`, in each error.
 pub(in crate::http) fn no() -> Object {
     ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([false])).build()
 }
@@ -56,22 +56,22 @@ pub(in crate::http) fn reason() -> Object {
     one_of(Reason::ALL.map(Reason::name))
 }
 
-/// An outcome as answers have it.
+/// An outcome in a response.
 pub(in crate::http) fn outcome() -> Object {
     one_of(Outcome::ALL.map(Outcome::name))
 }
 
-/// An outcome as requests may have it.
+/// An outcome in a request.
 pub(in crate::http) fn any_outcome() -> Object {
     one_of(Outcome::ALL.map(Outcome::name).into_iter().chain(["no-answer"]))
 }
 
-/// Outcomes as answers have them.
+/// A list of outcomes in a response.
 pub(in crate::http) fn outcomes() -> Array {
     ArrayBuilder::new().items(outcome()).build()
 }
 
-/// Outcomes as requests may have them; null is the same as nothing.
+/// A list of outcomes in a request. Null counts as missing.
 pub(in crate::http) fn any_outcomes() -> Array {
     ArrayBuilder::new().schema_type(or_null(Type::Array)).items(any_outcome()).min_items(Some(1)).build()
 }
@@ -86,7 +86,7 @@ pub(in crate::http) fn sources() -> Array {
     some_sources().build()
 }
 
-/// The same; null stands for none.
+/// Source agents; null means none.
 pub(in crate::http) fn sources_or_null() -> Array {
     some_sources().schema_type(or_null(Type::Array)).build()
 }
@@ -95,7 +95,7 @@ fn some_sources() -> ArrayBuilder {
     ArrayBuilder::new().items(uuid()).min_items(Some(1)).max_items(Some(MAX_SOURCES)).unique_items(true)
 }
 
-/// Identities, none twice; null is the same as nothing.
+/// A list of ids without duplicates. Null counts as missing.
 pub(in crate::http) fn identities() -> Array {
     ArrayBuilder::new().schema_type(or_null(Type::Array)).items(uuid()).unique_items(true).build()
 }
@@ -109,26 +109,26 @@ fn or_null(schema_type: Type) -> SchemaType {
     SchemaType::from_iter([schema_type, Type::Null])
 }
 
-/// A phone number in any form that the environment's dial plan knows.
+/// A phone number in any form that the environment's dial plan accepts.
 pub(in crate::http) fn any_number() -> Object {
     let format = SchemaFormat::Custom("phone-number".into());
     ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
 }
 
-/// A moment.
+/// A date and time.
 pub(in crate::http) fn moment() -> Object {
     let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
     ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
 }
 
-/// What is wrong: in sentences, or in sentences by field.
+/// The errors: a list of sentences, or lists of sentences by field.
 pub(in crate::http) fn errors() -> Schema {
     let texts = || ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String));
     let by_field = ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(texts()));
     OneOfBuilder::new().item(texts()).item(by_field).into()
 }
 
-/// What an acknowledgement means, where it is less than everybody expects.
+/// The durability of an acknowledgement, if it is less than synced.
 pub(in crate::http) fn durability() -> Object {
     one_of([Durability::Buffered, Durability::Memory].map(Durability::name))
 }

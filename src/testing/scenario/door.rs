@@ -1,79 +1,80 @@
-//! What a scenario asks of a door: the library, HTTP, and what comes later.
+//! The interface between a scenario and the adapter that it runs through: the library, HTTP, SIP and others.
 
 use crate::{
     AgentId, Change, DialPlan, Direction, E164, EnvironmentId, Lookback, NumberId, Outcome, OutcomeSet, Reason, Route,
     Timestamp,
 };
 
-/// A way into a new and empty installation. Everything that a door cannot do is a failed test: it panics.
+/// An adapter to a new and empty installation. Its methods panic if the adapter cannot do what a scenario asks.
 pub trait Door {
-    /// The scenario's present, asked once, at its start. A door to something with a clock gives that clock's time.
+    /// Returns the scenario's current time. It is called once, at the start. An adapter to a program with its own
+    /// clock returns that clock's time.
     fn now(&mut self) -> Timestamp;
 
-    /// Makes a change.
+    /// Makes a configuration change.
     ///
     /// # Errors
-    /// The code of the refusal.
+    /// The code of the error.
     fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal>;
 
-    /// Reports an outbound call; returns when it is in force.
-    fn call(&mut self, report: &Report);
+    /// Reports an outbound call, and returns when the report is in force.
+    fn call(&mut self, report: &ReportedCall);
 
-    /// Forgets a contact up to the present and says how many pairs that were.
+    /// Erases a contact up to the current time, and returns the number of erased pairs.
     fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64;
 
-    /// Asks where a call goes. Callers are passed as a trunk sends them.
-    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer;
+    /// Returns the route of a call. `caller` is passed as a trunk sends it.
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer;
 }
 
-/// The code of a refusal, as `AGENT_IS_PUBLISHED`.
+/// The code of an error, such as `AGENT_IS_PUBLISHED`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal(pub String);
 
-/// A change of configuration: one request of the control API each.
+/// A configuration change: one request of the control API.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// The environment is made or set. No request of a tenant's: the operator's part.
+    /// Creates or changes an environment. Only an operator can do this, not a tenant.
     SetEnvironment {
-        /// For people.
+        /// The name, for people.
         name: String,
-        /// Its dial plan.
+        /// The dial plan.
         dial_plan: DialPlan,
-        /// Its look-back.
+        /// The look-back.
         lookback: Lookback,
     },
     /// `POST /phone-numbers`
     AddNumber {
-        /// The identity it is to have.
+        /// The id of the new number.
         id: NumberId,
-        /// The number with its `+`.
+        /// The phone number in `+` form.
         number: String,
     },
     /// `DELETE /phone-numbers/{id}`
     ReleaseNumber(NumberId),
     /// `PUT /phone-numbers/{id}`
     NameDefault {
-        /// Which number.
+        /// The number.
         number: NumberId,
-        /// `None`: nobody is named any more.
+        /// The agent; `None` removes the name.
         agent: Option<AgentId>,
     },
     /// `POST /agents`
     CreateAgent {
-        /// The identity it is to have.
+        /// The id of the new agent.
         id: AgentId,
-        /// For people.
+        /// The name, for people.
         name: String,
-        /// What it is for.
+        /// The agent's direction.
         direction: Direction,
     },
     /// `PUT /agents/{id}/calling`
     SetCalling {
-        /// Which agent.
+        /// The agent.
         id: AgentId,
-        /// What it is for.
+        /// The agent's direction.
         direction: Direction,
-        /// `None` leaves its numbers.
+        /// The agent's numbers; `None` leaves them unchanged.
         numbers: Option<Vec<NumberId>>,
     },
     /// `POST /agents/{id}/publish`
@@ -98,7 +99,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// What it changes, for doors that take changes.
+    /// Returns the equivalent [`Change`], for adapters that accept changes.
     pub fn to_change(&self) -> Change {
         match self.clone() {
             Self::SetEnvironment { name, dial_plan, lookback } => Change::EnvironmentSet { name, dial_plan, lookback },
@@ -125,30 +126,30 @@ impl Action {
 
 /// `POST /calls`
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Report {
+pub struct ReportedCall {
     /// The tenant of the agent.
     pub environment: EnvironmentId,
     /// The source agent.
     pub agent: AgentId,
-    /// The number of ours as the gateway writes it.
+    /// The number of the tenant, as the gateway writes it.
     pub from: String,
-    /// The contact as the gateway writes it.
+    /// The contact, as the gateway writes it.
     pub to: String,
-    /// When it was placed.
+    /// When the call was placed.
     pub at: Timestamp,
-    /// How it went.
+    /// The outcome of the call.
     pub outcome: Outcome,
 }
 
 /// `GET /route`
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Answer {
-    /// Where the call goes.
+pub struct RouteAnswer {
+    /// The route of the call.
     pub route: Route,
-    /// Why.
+    /// The reason for the route.
     pub reason: Reason,
-    /// The agent of the call behind it.
+    /// The agent of the last outbound call.
     pub source: Option<AgentId>,
-    /// When that was placed.
+    /// When the last outbound call was placed.
     pub called_at: Option<Timestamp>,
 }

@@ -1,20 +1,20 @@
-//! What a file of scenarios says.
+//! The format of a scenario file.
 
 use crate::{Direction, Outcome};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// One file.
+/// A scenario file.
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// Numbers of ours, by name.
+    /// Phone numbers of tenants, by name.
     #[serde(default)]
     pub numbers: BTreeMap<String, String>,
-    /// Contacts, by name.
+    /// Phone numbers of contacts, by name.
     #[serde(default)]
     pub contacts: BTreeMap<String, String>,
-    /// Steps that scenarios share.
+    /// Lists of steps that scenarios share, by name.
     #[serde(default)]
     pub given: BTreeMap<String, Vec<Step>>,
     /// The scenarios.
@@ -22,20 +22,22 @@ pub struct File {
 }
 
 impl File {
-    /// Reads a file.
+    /// Parses a file.
     ///
     /// # Errors
-    /// What is wrong with it, and where.
+    /// The parser's error with its position.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
 
-    /// All steps of a scenario, the shared ones first.
+    /// Returns all steps of a scenario, the shared ones first.
     ///
     /// # Panics
-    /// Where it shares steps that the file does not have.
+    /// If the scenario names shared steps that the file does not define.
     pub fn steps<'a>(&'a self, scenario: &'a Scenario) -> impl Iterator<Item = &'a Step> {
-        let shared = |name: &String| self.given.get(name).unwrap_or_else(|| panic!("nothing is given as {name:?}"));
+        let shared = |name: &String| {
+            self.given.get(name).unwrap_or_else(|| panic!("the file defines no shared steps named {name:?}"))
+        };
         scenario.given.iter().flat_map(shared).chain(&scenario.steps)
     }
 }
@@ -44,67 +46,67 @@ impl File {
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// The behaviour that it shows.
+    /// The behaviour that the scenario shows.
     pub name: String,
-    /// The neighbouring lines of the rule that it tells apart: both would apply and the earlier wins, or the earlier just does
-    /// not.
+    /// The two neighbouring lines of the rule that the scenario distinguishes. Either both lines would apply and the
+    /// earlier one decides, or the earlier one just fails to apply.
     pub pair: Option<[u8; 2]>,
-    /// Shared steps, which come first.
+    /// The names of shared steps that run first.
     #[serde(default)]
     pub given: Vec<String>,
-    /// What happens.
+    /// The scenario's own steps.
     pub steps: Vec<Step>,
 }
 
-/// One thing that happens. Agents and numbers belong to the environment that they were created `in`; `acme` unless said.
+/// One step. Agents and numbers belong to the environment that they were created `in`, which is `acme` by default.
 #[derive(Clone, Deserialize, Debug)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
-    /// An environment is made or set.
+    /// An environment is created or changed.
     Environment {
-        /// Its name.
+        /// The name of the environment.
         name: String,
         /// Country code, national prefix and international prefix of its dial plan.
         dial_plan: Option<[String; 3]>,
-        /// Its look-back; 30 days unless set.
+        /// The look-back in days. The default is 30.
         lookback_days: Option<u32>,
     },
-    /// A number of ours is added.
+    /// A number is added to an environment.
     Number {
-        /// The name of its identity; also the number, if the file's `numbers` have it.
+        /// The name from which its id is made. It also names the phone number, unless `number` is given.
         name: String,
-        /// The name of the number, where several identities stand for it in turn.
+        /// The name of the phone number, if several ids stand for it one after the other.
         number: Option<String>,
-        /// Whose it is.
+        /// The name of the environment.
         #[serde(rename = "in")]
         environment: Option<String>,
     },
-    /// A number is given back.
+    /// A number is removed from its environment.
     Release(String),
-    /// A number's default agent is named, or (without one) no longer.
+    /// A number's default agent is named, or, without an agent, the name is removed.
     Default {
-        /// The number's identity.
+        /// The name of the number.
         number: String,
-        /// The agent.
+        /// The name of the agent.
         agent: Option<String>,
     },
     /// An agent is created, as a draft.
     Agent {
-        /// Its name.
+        /// The name of the agent.
         name: String,
-        /// What it is for.
+        /// The agent's direction.
         direction: Direction,
-        /// Whose it is.
+        /// The name of the environment.
         #[serde(rename = "in")]
         environment: Option<String>,
     },
-    /// An agent's direction and, where given, its numbers are set.
+    /// An agent's direction is set, and its numbers if they are given.
     Calling {
-        /// Which.
+        /// The name of the agent.
         agent: String,
-        /// What it is for.
+        /// The agent's direction.
         direction: Direction,
-        /// The identities of its numbers.
+        /// The names of the agent's numbers.
         numbers: Option<Vec<String>>,
     },
     /// An agent is published.
@@ -113,71 +115,71 @@ pub enum Step {
     Unpublish(String),
     /// An agent is deleted.
     Delete(String),
-    /// A callback role is configured.
+    /// An agent becomes a callback agent, or its callback role changes.
     Callback {
-        /// The callback agent.
+        /// The name of the callback agent.
         agent: String,
-        /// Whose callbacks it takes.
+        /// The names of its source agents.
         sources: Vec<String>,
-        /// The outcomes that count; every one unless set.
+        /// The outcomes that the agent accepts. The default is all of them.
         statuses: Option<Vec<Outcome>>,
-        /// Its own look-back.
+        /// The agent's own look-back in days.
         lookback_days: Option<u32>,
     },
-    /// A callback role is taken away.
+    /// An agent stops being a callback agent.
     RemoveCallback(String),
-    /// A step that is refused.
+    /// A step that must be rejected.
     Refused {
-        /// The control API's code.
+        /// The error code of the control API.
         code: String,
         /// The step.
         step: Box<Step>,
     },
-    /// An outbound call, or a later report of one.
+    /// An outbound call is reported, for the first time or again.
     Call {
-        /// The source agent.
+        /// The name of the source agent.
         by: String,
-        /// The number of ours, by name, or as a gateway writes it.
+        /// The number called from: its name, or text as a gateway writes it.
         from: String,
-        /// The contact, by name, or as a gateway writes it.
+        /// The contact: its name, or text as a gateway writes it.
         to: String,
-        /// When it was placed.
+        /// When the call was placed.
         at: String,
-        /// How it went.
+        /// The outcome.
         status: Outcome,
     },
-    /// A contact is forgotten, up to the present.
+    /// A contact is erased, up to the current time.
     Erase {
-        /// The contact, by name or as text.
+        /// The contact: its name or its number.
         contact: String,
-        /// Where.
+        /// The name of the environment.
         #[serde(rename = "in")]
         environment: Option<String>,
-        /// How many pairs are forgotten.
+        /// The expected number of erased pairs.
         pairs: u64,
     },
-    /// A contact calls.
+    /// A contact calls, with the expected route.
     Route(RouteStep),
 }
 
-/// A contact calls, and where the call goes.
+/// An inbound call and its expected route.
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct RouteStep {
-    /// The number of ours, by name or as text.
+    /// The dialed number: its name or the number itself.
     pub dialed: String,
-    /// The contact, by name, or whatever a trunk sends.
+    /// The caller: the contact's name, or text as a trunk sends it.
     pub caller: String,
-    /// When; now unless set.
+    /// The time of the call. The default is now.
     pub at: Option<String>,
-    /// The callback agent that takes it.
+    /// The callback agent that must take the call.
     pub callback: Option<String>,
-    /// Else the default agent that takes it. Else the call is unrouted.
+    /// The default agent that must take the call. Without this and `callback`, the call must be unrouted.
     pub default: Option<String>,
-    /// Why.
+    /// The expected reason.
     pub reason: String,
-    /// The agent of the call behind it, where that matters.
+    /// The expected agent of the last outbound call. Not checked if missing.
     pub source: Option<String>,
-    /// When the call behind it was placed, where that matters.
+    /// The expected time of the last outbound call. Not checked if missing.
     pub called: Option<String>,
 }

@@ -1,6 +1,6 @@
-//! The library's own doors: the engine, and a service that starts again before every question.
+//! The adapters to the library: to an engine, and to a service that restarts before each question.
 
-use super::door::{Action, Answer, Door, Refusal, Report};
+use super::door::{Action, Door, Refusal, ReportedCall, RouteAnswer};
 use crate::engine::Applied;
 use crate::plan::NumberView;
 use crate::testing::driver::check_trace;
@@ -11,7 +11,7 @@ use crate::{
     Timestamp,
 };
 
-/// The engine, as an embedder without a store uses it.
+/// An engine, used as an embedder without a store uses it.
 #[derive(Default, Debug)]
 pub struct EngineDoor(Engine);
 
@@ -27,7 +27,7 @@ impl Door for EngineDoor {
         }
     }
 
-    fn call(&mut self, report: &Report) {
+    fn call(&mut self, report: &ReportedCall) {
         let event = event(&self.0.plan(), report);
         self.0.apply(&event).expect("a call is applied");
     }
@@ -37,13 +37,13 @@ impl Door for EngineDoor {
         pairs(self.0.apply(&event).expect("an erasure is applied"))
     }
 
-    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer {
         route(&self.0, dialed, caller, at)
     }
 }
 
-/// A service over a store in memory, which ends and starts again before every question: what an answer rests on has been
-/// through the store.
+/// A service with a store in memory. It restarts before each question, so each answer is based on data that was
+/// stored.
 #[derive(Debug)]
 pub struct ServiceDoor {
     store: RecordingStore,
@@ -51,20 +51,20 @@ pub struct ServiceDoor {
 }
 
 impl ServiceDoor {
-    /// A new service over a new store.
+    /// Creates a new service with a new store.
     pub fn new() -> Self {
         let store = RecordingStore::new();
         Self { service: start(&store), store }
     }
 
-    /// A service of what was stored so far, for a door of another kind.
+    /// Starts a service from what is stored so far, for an adapter of another kind.
     pub fn again(&self) -> Service {
         start(&self.store)
     }
 
     fn record(&self, event: Event) -> Applied {
-        let did = self.service.record(vec![event]).expect("a store in memory does not fail");
-        did.into_iter().next().expect("an answer for every event").expect("it is applied")
+        let results = self.service.record(vec![event]).expect("a store in memory does not fail");
+        results.into_iter().next().expect("one result for each event").expect("it is applied")
     }
 }
 
@@ -75,7 +75,7 @@ impl Default for ServiceDoor {
 }
 
 fn start(store: &RecordingStore) -> Service {
-    Service::start(store.clone(), Engine::new(), |_| {}).expect("what was stored comes back")
+    Service::start(store.clone(), Engine::new(), |_| {}).expect("the stored state loads")
 }
 
 impl Door for ServiceDoor {
@@ -92,7 +92,7 @@ impl Door for ServiceDoor {
         }
     }
 
-    fn call(&mut self, report: &Report) {
+    fn call(&mut self, report: &ReportedCall) {
         self.record(event(&self.service.engine().plan(), report));
     }
 
@@ -100,13 +100,13 @@ impl Door for ServiceDoor {
         pairs(self.record(erasure(&self.service.engine().plan(), environment, contact)))
     }
 
-    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer {
         self.service = start(&self.store);
         route(self.service.engine(), dialed, caller, at)
     }
 }
 
-/// The control API's code for what the library says.
+/// Returns the control API's code for an error of the library.
 fn refusal(error: &ConfigError) -> Refusal {
     let code = match error {
         ConfigError::UnknownAgent(_) => "AGENT_NOT_FOUND",
@@ -120,12 +120,12 @@ fn refusal(error: &ConfigError) -> Refusal {
         ConfigError::CallbackNotInbound(_) => "INVALID_AGENT_DIRECTION",
         ConfigError::InvalidSources(_) => "INVALID_SOURCE_AGENT",
         ConfigError::NotACallbackAgent(_) => "NOT_A_CALLBACK_AGENT",
-        other => panic!("no scenario has been refused like this yet: {other}"),
+        other => panic!("the scenarios have no code for this error yet: {other}"),
     };
     Refusal(code.to_owned())
 }
 
-fn event(plan: &Plan, report: &Report) -> Event {
+fn event(plan: &Plan, report: &ReportedCall) -> Event {
     let dial_plan = dial_plan(plan, report.environment);
     let number = |text: &str| E164::parse(text, &dial_plan).expect("a number");
     Event::Call(Call {
@@ -146,7 +146,7 @@ fn erasure(plan: &Plan, environment: EnvironmentId, contact: &str) -> Event {
 fn pairs(applied: Applied) -> u64 {
     match applied {
         Applied::Erased { pairs } => pairs,
-        other => panic!("an erasure erases: {other:?}"),
+        other => panic!("an erasure returned {other:?}"),
     }
 }
 
@@ -154,14 +154,14 @@ fn dial_plan(plan: &Plan, environment: EnvironmentId) -> DialPlan {
     plan.environment(environment).map_or(DialPlan::NONE, |environment| *environment.dial_plan())
 }
 
-fn route(engine: &Engine, dialed: &str, caller: &str, at: Timestamp) -> Answer {
+fn route(engine: &Engine, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer {
     let plan = engine.plan();
     let dialed = E164::parse_international(dialed).expect("dialed numbers come with their +");
     let home = plan.dialed(dialed).map(NumberView::environment);
     let caller = Caller::parse(caller, &home.map_or(DialPlan::NONE, |home| dial_plan(&plan, home)));
     let decision = engine.resolve(dialed, caller, at);
     check_trace(engine, dialed, caller, at, &decision);
-    Answer {
+    RouteAnswer {
         route: decision.route,
         reason: decision.reason,
         source: decision.call.map(|call| call.agent),

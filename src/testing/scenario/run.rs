@@ -1,15 +1,15 @@
-//! A scenario, through a door.
+//! Runs a scenario through an adapter.
 
-use super::door::{Action, Answer, Door, Refusal, Report};
+use super::door::{Action, Door, Refusal, ReportedCall, RouteAnswer};
 use super::file::{File, RouteStep, Scenario, Step};
 use super::{agent_id, environment_id, number_id, span};
 use crate::{DialPlan, EnvironmentId, Lookback, Reason, Route, Timestamp};
 use std::collections::BTreeMap;
 
-/// Runs the scenario through the door.
+/// Runs the scenario through the adapter `door`.
 ///
 /// # Panics
-/// At the first step that does not do what the scenario says.
+/// At the first step whose result is not the expected one.
 pub fn run(file: &File, scenario: &Scenario, door: &mut impl Door) {
     let now = door.now();
     let mut run = Run { file, scenario, now, homes: BTreeMap::new() };
@@ -22,7 +22,7 @@ struct Run<'a> {
     file: &'a File,
     scenario: &'a Scenario,
     now: Timestamp,
-    /// The environment of each agent and number by name.
+    /// The environment of each agent and number, by name.
     homes: BTreeMap<&'a str, EnvironmentId>,
 }
 
@@ -30,7 +30,7 @@ impl<'a> Run<'a> {
     fn step(&mut self, step: &'a Step, door: &mut impl Door) {
         let name = &self.scenario.name;
         match step {
-            Step::Call { by, from, to, at, status } => door.call(&Report {
+            Step::Call { by, from, to, at, status } => door.call(&ReportedCall {
                 environment: self.home(by),
                 agent: agent_id(by),
                 from: named(&self.file.numbers, from),
@@ -63,15 +63,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn check(&self, expected: &RouteStep, answer: &Answer) {
+    fn check(&self, expected: &RouteStep, answer: &RouteAnswer) {
         let name = &self.scenario.name;
         let route = match (&expected.callback, &expected.default) {
             (Some(agent), None) => Route::Callback(agent_id(agent)),
             (None, Some(agent)) => Route::Default(agent_id(agent)),
             (None, None) => Route::Unrouted,
-            (Some(_), Some(_)) => panic!("{name}: a call goes one way"),
+            (Some(_), Some(_)) => panic!("{name}: a route step expects either a callback or a default agent"),
         };
-        let reason = Reason::from_name(&expected.reason).unwrap_or_else(|| panic!("{name}: no such reason"));
+        let reason = Reason::from_name(&expected.reason).unwrap_or_else(|| panic!("{name}: unknown reason"));
         assert_eq!((answer.route, answer.reason), (route, reason), "{name}: {expected:?}");
         if let Some(source) = &expected.source {
             assert_eq!(answer.source, Some(agent_id(source)), "{name}: the source of {expected:?}");
@@ -82,7 +82,7 @@ impl<'a> Run<'a> {
     }
 
     fn home(&self, name: &str) -> EnvironmentId {
-        // What was never created is asked of the usual tenant, which will not know it either.
+        // An entity that was never created is looked up in the default tenant, where it does not exist either.
         self.homes.get(name).copied().unwrap_or_else(|| tenant(None))
     }
 
@@ -128,14 +128,14 @@ impl<'a> Run<'a> {
             }
             Step::RemoveCallback(agent) => (self.home(agent), Action::RemoveCallback(agent_id(agent))),
             Step::Refused { .. } | Step::Call { .. } | Step::Erase { .. } | Step::Route(_) => {
-                panic!("{}: only a change of configuration can be refused", self.scenario.name)
+                panic!("{}: only a configuration step can be rejected", self.scenario.name)
             }
         }
     }
 
     fn settle(&mut self, name: &'a str, environment: Option<&str>) -> EnvironmentId {
         let environment = tenant(environment);
-        // The first stays: a second that is refused must not move what is there.
+        // The first environment stays: a rejected second creation must not move an existing entity.
         *self.homes.entry(name).or_insert(environment)
     }
 }
@@ -144,7 +144,7 @@ fn tenant(name: Option<&str>) -> EnvironmentId {
     environment_id(name.unwrap_or("acme"))
 }
 
-/// What the name stands for; text that is no name stands for itself.
+/// Returns the number with this name, or the text itself if there is no such name.
 fn named(names: &BTreeMap<String, String>, name: &str) -> String {
     names.get(name).map_or(name, String::as_str).to_owned()
 }

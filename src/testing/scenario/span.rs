@@ -1,11 +1,11 @@
-//! Times as scenarios tell them.
+//! Parses the relative times of scenarios.
 
 use crate::Timestamp;
 
-/// Reads `now`, `2d 3h ago` or `in 5m 1ms`, from `now`. Units: `d`, `h`, `m`, `s`, `ms`.
+/// Parses `now`, `2d 3h ago` or `in 5m 1ms`, relative to `now`. The units are `d`, `h`, `m`, `s` and `ms`.
 ///
 /// # Panics
-/// Where the text is none of these.
+/// If the text has another form.
 pub(super) fn read(text: &str, now: Timestamp) -> Timestamp {
     if text == "now" {
         return now;
@@ -31,6 +31,6 @@ fn part(part: &str) -> u64 {
             "m" => 60_000,
             "s" => 1000,
             "ms" => 1,
-            _ => panic!("no unit of time: {part:?}"),
+            _ => panic!("unknown unit of time: {part:?}"),
         }
 }

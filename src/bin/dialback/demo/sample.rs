@@ -1,5 +1,5 @@
-//! The sample: a clinic's agents, its numbers, last month's calls, and who calls back. Every number is of the range that is
-//! reserved for fiction (+1 212 555 0100 to 0199).
+//! The sample data: a clinic's agents and numbers, last month's calls, and today's inbound calls. All numbers are
+//! from the range reserved for fiction (+1 212 555 0100 to 0199).
 
 use dialback::{
     AgentId, Call, Caller, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId, Outcome,
@@ -22,7 +22,7 @@ const MAIN: &str = "+12125550100";
 const SECOND: &str = "+12125550101";
 const NOT_OURS: &str = "+12125550199";
 
-/// The inbound call that the demo's first request changes.
+/// The inbound call whose decision the demo's first request changes.
 pub(crate) const UNCLAIMED: (&str, &str) = (MAIN, "+12125550143");
 
 const fn agent(last: u128) -> AgentId {
@@ -34,11 +34,11 @@ fn number(last: u128) -> NumberId {
 }
 
 fn e164(text: &str) -> E164 {
-    E164::parse_international(text).expect("the sample's numbers are whole")
+    E164::parse_international(text).expect("the sample's numbers are valid")
 }
 
 fn dial_plan() -> DialPlan {
-    DialPlan::new("1", "1", "011").expect("North America's")
+    DialPlan::new("1", "1", "011").expect("the dial plan of North America")
 }
 
 /// An inbound call as a trunk reports it.
@@ -102,7 +102,7 @@ fn callbacks() -> Vec<Change> {
     ]
 }
 
-/// Who was called, by whom, from where, how many hours ago, and how it went.
+/// Returns the outbound calls: agent, number, contact, age in hours, and outcome.
 pub(crate) fn outbound_calls(now: Timestamp) -> Vec<Event> {
     let hours_ago = |hours: u64| Timestamp::from_millis(now.millis() - hours * 3_600_000);
     let call = |agent, from, to, hours, outcome| {
@@ -122,7 +122,7 @@ pub(crate) fn outbound_calls(now: Timestamp) -> Vec<Event> {
     ]
 }
 
-/// A dozen calls, every line of the rule among them.
+/// Returns a dozen inbound calls. Together they reach each line of the rule.
 pub(crate) fn inbound_calls() -> Vec<InboundCall> {
     let call = |caller, dialed| InboundCall { caller, dialed };
     vec![

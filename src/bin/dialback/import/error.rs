@@ -1,32 +1,33 @@
-//! Why nothing, or nothing more, could be imported.
+//! The errors that end an import.
 
 use dialback::ServiceError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why an import could not run to its end. Lines before it that were acknowledged are in; importing the file again is safe.
+/// The reason why an import could not complete. Acknowledged lines before the error are stored. Importing the file
+/// again is safe.
 #[derive(Debug)]
 pub(crate) enum ImportError {
     /// The file cannot be opened or read.
     Read { path: PathBuf, error: io::Error },
-    /// The file for rejected lines, or the output, cannot be written.
+    /// The file for rejected lines or the output cannot be written.
     Write { path: Option<PathBuf>, error: io::Error },
-    /// There should be a header, but there is no line or a broken one.
+    /// The header line is missing or broken.
     NoHeader(&'static str),
-    /// A column that `--map`, `--only` or the format names is not there.
+    /// A column that `--map`, `--only` or the format names does not exist.
     NoSuchColumn { column: String, headings: Option<Vec<String>> },
-    /// Nothing says where a field comes from.
+    /// No column is known for a field.
     Unmapped { field: &'static str, headings: Option<Vec<String>> },
     /// There is no environment.
     NoEnvironment,
-    /// There are several, and none was named.
+    /// There are several environments, and none was named.
     WhichEnvironment(Vec<String>),
-    /// There is none, or more than one, of that name or id.
+    /// There is no environment, or more than one, with this name or id.
     UnknownEnvironment(String),
-    /// The service has stopped taking changes.
+    /// The service no longer accepts changes.
     Service(ServiceError),
-    /// The operating system has no random numbers for new ids.
+    /// The operating system provides no random bytes for new ids.
     Random,
 }
 
@@ -36,15 +37,15 @@ impl fmt::Display for ImportError {
             Self::Read { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::Write { path: Some(path), error } => write!(f, "cannot write {}: {error}", path.display()),
             Self::Write { path: None, error } => write!(f, "cannot write the output: {error}"),
-            Self::NoHeader(why) => write!(f, "the file has no header: {why}; see --no-header and --format"),
+            Self::NoHeader(why) => write!(f, "the file has no header ({why}): add --no-header or --format"),
             Self::NoSuchColumn { column, headings } => {
                 write!(f, "there is no column {column}")?;
                 write_headings(f, headings.as_deref())
             }
             Self::Unmapped { field, headings } => {
-                write!(f, "nothing says where `{field}` comes from: add --map {field}=COLUMN")?;
+                write!(f, "no column holds `{field}`: add --map {field}=COLUMN")?;
                 if *field == "agent" {
-                    f.write_str(", or --map agent==NAME where one agent placed all the calls")?;
+                    f.write_str(", or --map agent==NAME if one agent placed all calls")?;
                 }
                 write_headings(f, headings.as_deref())
             }
@@ -53,19 +54,23 @@ impl fmt::Display for ImportError {
                 write!(f, "there are several environments: add --environment with one of {}", names.join(", "))
             }
             Self::UnknownEnvironment(name) => {
-                write!(f, "there is not exactly one environment of the name or id `{}`", name.escape_debug())
+                write!(
+                    f,
+                    "no single environment has the name or id `{}`: see `dialback environment list`",
+                    name.escape_debug()
+                )
             }
             Self::Service(error) => error.fmt(f),
-            Self::Random => f.write_str("the operating system gives no random numbers for new ids"),
+            Self::Random => f.write_str("the operating system provides no random bytes for new ids"),
         }
     }
 }
 
 fn write_headings(f: &mut fmt::Formatter<'_>, headings: Option<&[String]>) -> fmt::Result {
     match headings {
-        Some([]) => f.write_str("; without a header columns are named by number, from 1"),
+        Some([]) => f.write_str("; without a header, use column numbers from 1"),
         Some(headings) => write!(f, "; the columns are {}", headings.join(", ")),
-        None => f.write_str("; the first line does not look like a header, see --no-header"),
+        None => f.write_str("; the first line does not look like a header: see --no-header"),
     }
 }
 

@@ -1,25 +1,27 @@
-//! `--format`: what the files of well-known programs look like.
+//! `--format`: the layouts of call records from well-known programs.
 
 use super::map::Field;
 use super::status::Vocabulary;
 use clap::ValueEnum;
 use std::ops::RangeInclusive;
 
-/// Who wrote the file.
+/// The program that wrote the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Format {
-    /// `Master.csv` of Asterisk's `cdr_csv`: no header; the agent is the account code
+    /// `Master.csv` of Asterisk's `cdr_csv`: no header, and the agent is the account code
     Asterisk,
-    /// `Master.csv` of FreeSWITCH's `mod_cdr_csv`, templates `example` and `sql`: no header; the agent is the account code
+    /// `Master.csv` of FreeSWITCH's `mod_cdr_csv`, templates `example` and `sql`: no header, and the agent is the
+    /// account code
     Freeswitch,
-    /// A dump of Kamailio's table `acc` with a header and the extra columns `src_user` and `dst_user`; say `agent=` yourself
+    /// A dump of Kamailio's table `acc` with a header and the extra columns `src_user` and `dst_user`. Add `--map
+    /// agent=...`
     Kamailio,
 }
 
-/// A way in which lines without a header are laid out.
+/// A layout of lines without a header.
 #[derive(Clone, Debug)]
 pub(super) struct Headings {
-    /// How many columns such a line may have.
+    /// The number of columns that such a line may have.
     pub(super) columns: RangeInclusive<usize>,
     pub(super) names: &'static [&'static str],
 }
@@ -41,7 +43,7 @@ const ASTERISK: &[&str] = &[
     "billsec",
     "disposition",
     "amaflags",
-    // As configured: `loguniqueid`, `loguserfield`, `newcdrcolumns`.
+    // Written only if configured: `loguniqueid`, `loguserfield`, `newcdrcolumns`.
     "uniqueid",
     "userfield",
     "peeraccount",
@@ -49,7 +51,7 @@ const ASTERISK: &[&str] = &[
     "sequence",
 ];
 
-/// Newer default configurations put the machine's address in front.
+/// Newer default configurations put the machine's address first.
 const FREESWITCH: &[&str] = &[
     "local_ip_v4",
     "caller_id_name",
@@ -70,7 +72,7 @@ const FREESWITCH: &[&str] = &[
 ];
 
 impl Format {
-    /// How lines are laid out, where the file has no header; empty where it has one.
+    /// Returns the possible layouts of a file without a header. Empty if files of this format have one.
     pub(super) fn headings(self) -> Vec<Headings> {
         match self {
             Self::Asterisk => vec![Headings { columns: 16..=21, names: ASTERISK }],
@@ -82,7 +84,7 @@ impl Format {
         }
     }
 
-    /// The column that holds a field, unless `--map` names another.
+    /// Returns the column that holds a field unless `--map` names another.
     pub(super) fn heading(self, field: Field) -> Option<&'static str> {
         Some(match (self, field) {
             (Self::Asterisk, Field::From) => "src",
@@ -94,7 +96,7 @@ impl Format {
             (Self::Freeswitch, Field::To) => "destination_number",
             (Self::Freeswitch, Field::At) => "start_stamp",
             (Self::Freeswitch, Field::Status) => "hangup_cause",
-            // The cause is NORMAL_CLEARING also for some calls that were never answered.
+            // Some calls that were never answered have the cause NORMAL_CLEARING too.
             (Self::Freeswitch, Field::Answered) => "answer_stamp",
             (Self::Kamailio, Field::From) => "src_user",
             (Self::Kamailio, Field::To) => "dst_user",
@@ -104,7 +106,7 @@ impl Format {
         })
     }
 
-    /// The column and the value that tell calls from other records.
+    /// Returns the column and value by which calls differ from other records.
     pub(super) fn only(self) -> Option<(&'static str, &'static str)> {
         (self == Self::Kamailio).then_some(("method", "INVITE"))
     }

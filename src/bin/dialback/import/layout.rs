@@ -1,4 +1,4 @@
-//! Which column of a line holds what, once and for all lines.
+//! Finds the column of each field, once for all lines of a file.
 
 use super::error::ImportError;
 use super::format::Format;
@@ -7,14 +7,14 @@ use super::rejection::Rejection;
 use csv::ByteRecord;
 use std::ops::RangeInclusive;
 
-/// How the lines of a file are laid out.
+/// The layout of the lines of a file.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// In the order in which they are tried: by the number of columns.
+    /// Distinguished by the number of columns, and tried in this order.
     shapes: Vec<Shape>,
 }
 
-/// What lines with certain numbers of columns hold where.
+/// The fields of lines that have a certain number of columns.
 #[derive(Debug)]
 pub(super) struct Shape {
     columns: RangeInclusive<usize>,
@@ -28,7 +28,7 @@ enum Cell {
     Constant(String),
 }
 
-/// What has been asked for, before a heading has been looked at.
+/// The user's options, before a header is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) format: Option<Format>,
@@ -36,18 +36,18 @@ pub(super) struct Wanted<'a> {
     pub(super) only: &'a [Only],
 }
 
-/// The fields without which there is no call.
+/// The fields that each call must have.
 const NEEDED: [Field; 4] = [Field::From, Field::To, Field::At, Field::Agent];
 
 impl Layout {
-    /// The layout of a file whose first line is `header`.
+    /// Returns the layout of a file whose first line is `header`.
     pub(super) fn with_header(wanted: Wanted<'_>, header: &ByteRecord) -> Result<Self, ImportError> {
         let names: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         Ok(Self { shapes: vec![wanted.shape(names.len()..=names.len(), &names)?] })
     }
 
-    /// The layout of a file without a header.
+    /// Returns the layout of a file without a header.
     pub(super) fn without_header(wanted: Wanted<'_>) -> Result<Self, ImportError> {
         let known = wanted.format.map(Format::headings).unwrap_or_default();
         if known.is_empty() {
@@ -57,7 +57,7 @@ impl Layout {
         Ok(Self { shapes: known.into_iter().map(shape).collect::<Result<_, _>>()? })
     }
 
-    /// What this record holds where.
+    /// Returns the fields of this record, by its number of columns.
     pub(super) fn shape(&self, record: &ByteRecord) -> Result<&Shape, Rejection> {
         let found = record.len();
         self.shapes.iter().find(|shape| shape.columns.contains(&found)).ok_or_else(|| {
@@ -68,7 +68,7 @@ impl Layout {
 }
 
 impl Shape {
-    /// The text of a field, without the space around it; empty where nothing holds it.
+    /// Returns the trimmed text of a field, or an empty text if no column holds it.
     pub(super) fn text<'a>(&'a self, record: &'a ByteRecord, field: Field) -> Result<&'a str, Rejection> {
         match &self.cells[field as usize] {
             None => Ok(""),
@@ -80,12 +80,12 @@ impl Shape {
         }
     }
 
-    /// Whether anything says when calls were answered.
+    /// Returns whether a column holds the time of the answer.
     pub(super) fn knows_answered(&self) -> bool {
         self.cells[Field::Answered as usize].is_some()
     }
 
-    /// Whether the line is one of those that are wanted.
+    /// Returns whether the line passes each `--only` filter.
     pub(super) fn is_wanted(&self, record: &ByteRecord) -> bool {
         let holds = |at: usize, value: &str| {
             record.get(at).is_some_and(|cell| cell.trim_ascii().eq_ignore_ascii_case(value.as_bytes()))
@@ -119,7 +119,8 @@ impl Wanted<'_> {
         Ok(Shape { columns: least..=*columns.end(), cells, only })
     }
 
-    /// Where a field comes from: from the last `--map` that names it, else as the format has it, else from a column of its name.
+    /// Returns the source of a field: the last `--map` that names it, else the format's column, else the column with
+    /// the field's name.
     fn cell(&self, field: Field, names: &[&str]) -> Result<Option<Cell>, ImportError> {
         let mapped = self.maps.iter().flat_map(Map::entries).filter(|(known, _)| *known == field).last();
         match (mapped, self.format) {
@@ -155,7 +156,7 @@ fn column_of(source: &Source, names: &[&str]) -> Result<usize, ImportError> {
     match source {
         Source::Named(name) => find(names, name),
         Source::Numbered(number) => Ok(number - 1),
-        Source::Constant(_) => unreachable!("a constant is no column"),
+        Source::Constant(_) => unreachable!("a constant is not a column"),
     }
 }
 
@@ -163,13 +164,13 @@ fn find(names: &[&str], name: &str) -> Result<usize, ImportError> {
     place(names, name).ok_or_else(|| ImportError::NoSuchColumn { column: format!("`{name}`"), headings: known(names) })
 }
 
-/// The column of that heading, else the only one that differs in case alone.
+/// Returns the column with this heading, or the only one that differs just in case.
 fn place(names: &[&str], name: &str) -> Option<usize> {
     let mut alike = (0..names.len()).filter(|at| names[*at].eq_ignore_ascii_case(name));
     names.iter().position(|heading| *heading == name).or_else(|| alike.next().filter(|_| alike.next().is_none()))
 }
 
-/// The headings as a message shows them. A file that has none after all may have a call in its first line.
+/// Returns the headings for an error message. `None` if they may be a call, because then the file has no header.
 fn known(names: &[&str]) -> Option<Vec<String>> {
     let look_like_headings = names.iter().all(|name| name.chars().filter(char::is_ascii_digit).count() < 5);
     look_like_headings.then(|| names.iter().map(|name| name.escape_debug().to_string()).collect())
@@ -191,7 +192,7 @@ mod tests {
         Wanted { format, maps, only: &[] }
     }
 
-    /// Where each field is; `-` where it is nowhere.
+    /// Returns the source of each field, or `-` if it has none.
     fn cells(layout: &Layout, shape: usize) -> Vec<String> {
         let show = |cell: &Option<Cell>| match cell {
             None => "-".to_owned(),
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_map_columns_are_found_by_their_own_names() {
+    fn columns_without_map_are_found_by_field_name() {
         let header = ByteRecord::from(vec!["agent_id", "To", " from ", "started_at", "x"]);
         let layout = Layout::with_header(wanted(None, &[]), &header).unwrap();
         assert_eq!(cells(&layout, 0), ["2", "1", "3", "0", "-", "-"]);
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_overrides_a_format_in_part() {
+    fn map_overrides_single_columns_of_a_format() {
         let maps: Vec<Map> = ["agent=userfield,at=11", "agent==bot"].map(|map| map.parse().unwrap()).into();
         let layout = Layout::without_header(wanted(Some(Format::Asterisk), &maps)).unwrap();
         assert_eq!(cells(&layout, 0), ["1", "2", "10", "=bot", "14", "-"]);
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn freeswitch_lines_are_told_apart_by_their_columns() {
+    fn freeswitch_layout_follows_from_the_number_of_columns() {
         let layout = Layout::without_header(wanted(Some(Format::Freeswitch), &[])).unwrap();
         assert_eq!(cells(&layout, 0), ["1", "2", "4", "12", "9", "5"]);
         assert_eq!(cells(&layout, 1), ["2", "3", "5", "13", "10", "6"]);
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn missing_column_is_named_in_the_error() {
         let header = ByteRecord::from(vec!["method", "time", "src_user", "dst_user", "sip_code"]);
         let error = Layout::with_header(wanted(Some(Format::Kamailio), &[]), &header).unwrap_err();
         assert!(matches!(error, ImportError::Unmapped { field: "agent", .. }), "{error}");
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn numbered_columns_need_no_header() {
+    fn numbered_columns_work_without_header() {
         let maps = ["from=1,to=2,at=3,agent==bot".parse().unwrap()];
         let layout = Layout::without_header(wanted(None, &maps)).unwrap();
         assert!(layout.shape(&ByteRecord::from(vec!["", ""])).is_err());

@@ -1,56 +1,57 @@
-//! From a stream of bytes to records, each with the number of its line.
+//! Splits a stream of bytes into records, each with its line number.
 //!
-//! A CSV parser alone would do, were every file well formed. Here a quote that is never closed costs its own line and not the
-//! rest of the file, memory is bounded whatever the file holds, and line numbers are those of an editor, also behind CRLF,
-//! blank lines and quoted line breaks.
+//! A CSV parser alone is enough for well-formed files only. This reader adds three guarantees. An unclosed quote
+//! affects its own line and not the rest of the file. Memory is bounded for any input. Line numbers are those of a
+//! text editor, even with CRLF, blank lines and quoted line breaks.
 
 use super::rejection::Rejection;
 use std::io::{self, Read};
 
-/// The longest record. Real ones have a few hundred bytes; whatever is longer has lost its quote or is no text.
+/// The largest record in bytes. Real records have a few hundred bytes; a longer one has an unclosed quote or is not
+/// text.
 const LONGEST: usize = 64 * 1024;
-/// How much is read at a time. There is always room for it behind the beginning of a record.
+/// The size of one read. The buffer always has room for it after an incomplete record.
 const CHUNK: usize = 256 * 1024;
 
-/// The records of a file.
+/// An iterator over the records of a file.
 pub(super) struct Lines<R> {
     source: R,
     delimiter: u8,
     buffer: Box<[u8]>,
-    /// Where in the buffer the next record begins, and where what has been read ends.
+    /// The range of the buffer that holds unread records.
     start: usize,
     end: usize,
-    /// How far the next record has been looked at.
+    /// The state of the scan of the next record.
     scan: Scan,
-    /// How many bytes have been read from the source.
+    /// The number of bytes read from the source.
     read: u64,
     /// The number of the line that begins at `start`, from 1.
     line: u64,
     ended: bool,
 }
 
-/// A record, or why there is none, and the line on which it begins.
+/// A record or its error, and the number of the line on which it begins.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Line<'a> {
     pub(super) number: u64,
-    /// As it is in the file, without the line's end.
+    /// The record as it is in the file, without the line end.
     pub(super) bytes: &'a [u8],
     pub(super) broken: Option<Rejection>,
 }
 
-/// What the next record turned out to be, in bytes of the buffer.
+/// The extent of the next record in the buffer.
 struct Found {
-    /// Up to and including the line's end, if it has one.
+    /// The length, including the line end if there is one.
     taken: usize,
     lines: u64,
     broken: Option<Rejection>,
 }
 
 impl<R: Read> Lines<R> {
-    /// Looks at the beginning of the file for what is not UTF-8 text.
+    /// Creates a reader, and checks the beginning of the file for UTF-16.
     ///
     /// # Errors
-    /// What cannot be read; [`io::ErrorKind::InvalidData`] for UTF-16.
+    /// The source's read error; [`io::ErrorKind::InvalidData`] for UTF-16.
     pub(super) fn new(source: R, delimiter: u8) -> io::Result<Self> {
         let buffer = vec![0; LONGEST + 1 + CHUNK].into_boxed_slice();
         let scan = Scan::new();
@@ -61,26 +62,29 @@ impl<R: Read> Lines<R> {
         match &lines.buffer[..lines.end] {
             [0xEF, 0xBB, 0xBF, ..] => lines.start = 3,
             [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "UTF-16 text; convert it to UTF-8 first"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the file is UTF-16: convert it to UTF-8 first",
+                ));
             }
             _ => {}
         }
         Ok(lines)
     }
 
-    /// How many bytes lie behind the last record.
+    /// Returns the number of bytes up to the end of the last record.
     pub(super) fn position(&self) -> u64 {
         self.read - (self.end - self.start) as u64
     }
 
-    /// The next record that is not blank.
+    /// Returns the next record that is not blank.
     pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
             let Some(Found { taken, lines, broken }) = self.find()? else { return Ok(None) };
             let (begin, number) = (self.start, self.line);
             self.start += taken;
             self.line += lines;
-            // Borrowed anew: the borrow checker cannot see that a blank line's borrow ends with it.
+            // This borrows again, because the borrow checker cannot see that the borrow of a blank line has ended.
             let bytes = without_line_end(&self.buffer[begin..begin + taken]);
             if bytes.is_empty() && broken.is_none() {
                 continue;
@@ -117,7 +121,7 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// Reads on behind what is buffered already.
+    /// Reads more bytes after those in the buffer.
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -134,7 +138,7 @@ impl<R: Read> Lines<R> {
         Ok(())
     }
 
-    /// Drops everything up to the end of a line that is too long to hold.
+    /// Skips the rest of a line that is too long for the buffer.
     fn skip_line(&mut self) -> io::Result<()> {
         loop {
             if let Some(at) = self.buffer[self.start..self.end].iter().position(|byte| *byte == b'\n') {
@@ -151,7 +155,8 @@ impl<R: Read> Lines<R> {
     }
 }
 
-/// What is wrong costs the line that it begins on; the next one is tried by itself. No line where the end is not in sight yet.
+/// Reports an error for the line on which the record begins; the next line is read as a new record. The line is empty
+/// if its end has not been read yet.
 fn broken_line(rest: &[u8], why: Rejection) -> Found {
     match rest.iter().position(|byte| *byte == b'\n') {
         Some(at) => Found { taken: at + 1, lines: 1, broken: Some(why) },
@@ -164,10 +169,10 @@ fn without_line_end(bytes: &[u8]) -> &[u8] {
     bytes.strip_suffix(b"\r").unwrap_or(bytes)
 }
 
-/// How far a record has been looked at, by the rules of the CSV parser that will take it apart.
+/// The state of a record's scan. It follows the rules of the CSV parser that splits the record later.
 struct Scan {
     state: State,
-    /// How many bytes, and on how many lines.
+    /// The number of bytes and lines scanned.
     at: usize,
     lines: u64,
 }
@@ -177,16 +182,17 @@ enum State {
     ValueBegins,
     Plain,
     Quoted,
-    /// Behind a quote in a quoted value: its end, or the first of two that mean one.
+    /// After a quote in a quoted value: the value's end, or the first of two quotes that stand for one.
     Quote,
 }
 
 enum Seen {
     /// The record ends here.
     End,
-    /// No end so far.
+    /// The end is not reached yet.
     Nothing,
-    /// A quoted value goes over several lines and ends in the middle of a value: it is two, and the first was never closed.
+    /// A quoted value spans several lines and is followed by text instead of a delimiter. So these are two values,
+    /// and the first quote was never closed.
     Unclosed,
 }
 
@@ -199,7 +205,7 @@ impl Scan {
         self.state == State::Quoted
     }
 
-    /// Looks at the record's bytes from where it stopped the last time.
+    /// Scans the bytes of the record from where the last scan stopped.
     fn go_on(&mut self, bytes: &[u8], delimiter: u8) -> Seen {
         for &byte in &bytes[self.at..] {
             self.at += 1;
@@ -213,7 +219,7 @@ impl Scan {
                 (State::ValueBegins | State::Quote, b'"') => State::Quoted,
                 (_, byte) if byte == delimiter => State::ValueBegins,
                 (State::Quote, b'\r') => State::Quote,
-                // Some programs do not double the quotes in their values; within a line that can be forgiven.
+                // Some programs do not double the quotes in their values. Within one line this is accepted.
                 (State::Quote, _) if self.lines > 1 => return Seen::Unclosed,
                 _ => State::Plain,
             };
@@ -226,7 +232,7 @@ impl Scan {
 mod tests {
     use super::*;
 
-    /// Hands out a few bytes at a time, so that every record lies across a boundary.
+    /// Returns a few bytes at a time, so that each record crosses a boundary.
     struct Drip<'a>(&'a [u8]);
 
     impl Read for Drip<'_> {
@@ -258,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_blank_lines_and_a_byte_order_mark() {
+    fn line_ends_blank_lines_and_byte_order_mark_are_skipped() {
         expect("", &[]);
         expect("\n\r\n", &[]);
         expect("\u{FEFF}a,b\nc,d", &[(1, "a,b"), (2, "c,d")]);
@@ -267,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes() {
+    fn quoted_values_may_contain_delimiters_and_line_breaks() {
         expect("\"a\nb\",c\nd\n", &[(1, "\"a\nb\",c"), (3, "d")]);
         expect("\"a\r\n\r\nb\"\r\nd\r\n", &[(1, "\"a\r\n\r\nb\""), (4, "d")]);
         expect("\"a\"\"\n\"\"\",c\nd", &[(1, "\"a\"\"\n\"\"\",c"), (3, "d")]);
@@ -276,8 +282,8 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_never_closes_costs_its_own_line() {
-        let broken = "! a quoted value does not end";
+    fn unclosed_quote_rejects_only_its_own_line() {
+        let broken = "! a quote is not closed";
         expect("\"a,1\n\"b\",2\nc,3\n", &[(1, broken), (2, "\"b\",2"), (3, "c,3")]);
         expect("a,1\n\"b,2\nc,3", &[(1, "a,1"), (2, broken), (3, "c,3")]);
         expect("\"b", &[(1, broken)]);
@@ -288,9 +294,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_passed_over() {
+    fn too_long_line_is_rejected_and_skipped() {
         let long = "x".repeat(3 * CHUNK);
-        let too_long = "! longer than 65536 bytes";
+        let too_long = "! the line is longer than 65536 bytes";
         expect(&format!("a\n{long}\nb\n{long}"), &[(1, "a"), (2, too_long), (3, "b"), (4, too_long)]);
         let fits = "x".repeat(LONGEST - 1);
         expect(&format!("{fits}\nb\n"), &[(1, &fits), (2, "b")]);

@@ -1,8 +1,8 @@
-//! `--map`: which column holds what.
+//! `--map`: the column of each field.
 
 use std::str::FromStr;
 
-/// What an import needs to know of a call.
+/// A field of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Field {
     From,
@@ -10,7 +10,7 @@ pub(crate) enum Field {
     At,
     Agent,
     Status,
-    /// When it was answered: a call that is said to be completed but was never answered was not.
+    /// The time of the answer. A completed call without it counts as not answered.
     Answered,
 }
 
@@ -29,18 +29,18 @@ impl Field {
     }
 }
 
-/// Where a field's text comes from.
+/// The source of a field's text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Source {
     /// The column with this heading.
     Named(String),
-    /// The column at this place, from 1.
+    /// The column with this number, from 1.
     Numbered(usize),
-    /// The same text for every call.
+    /// A fixed text for all calls.
     Constant(String),
 }
 
-/// Some fields and where they come from: the value of one `--map`.
+/// The value of one `--map`: some fields and their sources.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Map(Vec<(Field, Source)>);
 
@@ -62,7 +62,7 @@ impl FromStr for Map {
             let field = Field::ALL.into_iter().find(|field| field.name() == name.trim());
             let field = field.ok_or_else(|| {
                 let names = Field::ALL.map(Field::name).join(", ");
-                format!("`{}` is no field; the fields are {names}", name.trim())
+                format!("`{}` is not a field: use one of {names}", name.trim())
             })?;
             if entries.iter().any(|(known, _)| *known == field) {
                 return Err(format!("`{}` is given twice", field.name()));
@@ -85,15 +85,15 @@ impl FromStr for Source {
             return Ok(Self::Constant(unquote(text).to_owned()));
         }
         match text.parse() {
-            Ok(0) => Err("columns are numbered from 1".into()),
+            Ok(0) => Err("column 0 does not exist: columns are numbered from 1".into()),
             Ok(number) => Ok(Self::Numbered(number)),
-            Err(_) if text.is_empty() => Err("a column is missing behind the equals sign".into()),
+            Err(_) if text.is_empty() => Err("the column is missing after the equals sign".into()),
             Err(_) => Ok(Self::Named(text.to_owned())),
         }
     }
 }
 
-/// `--only`: a column that must hold a value, or the line is passed over.
+/// `--only`: a column and the value that it must hold. Other lines are skipped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Only {
     pub(super) column: Source,
@@ -108,7 +108,7 @@ impl FromStr for Only {
             .split_once('=')
             .ok_or_else(|| format!("`{text}` is not of the form COLUMN=VALUE, such as dcontext=outbound"))?;
         match column.parse()? {
-            Source::Constant(_) => Err("a column is wanted in front of the equals sign".into()),
+            Source::Constant(_) => Err("the column is missing before the equals sign".into()),
             column => Ok(Self { column, value: unquote(value.trim()).to_owned() }),
         }
     }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn names_numbers_and_constants() {
+    fn map_accepts_headings_numbers_and_constants() {
         let read = map(r#"from=src, to=3,at=Start Time,agent==sales-bot,status="completed, really""#);
         let expected = vec![
             (Field::From, Source::Named("src".into())),
@@ -151,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_map() {
+    fn malformed_map_is_rejected() {
         for text in ["from", "who=src", "from=", "from=0", "from=src,from=dst"] {
             assert!(map(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn only() {
+    fn only_accepts_column_and_value() {
         let only: Only = "dcontext=outbound".parse().unwrap();
         assert_eq!(only, Only { column: Source::Named("dcontext".into()), value: "outbound".into() });
         assert!("dcontext".parse::<Only>().is_err());

@@ -1,7 +1,7 @@
-//! `dialback import`: call records from a CSV file. An export is told apart here, and read by the library.
+//! `dialback import`: loads call records from a CSV file. An export is recognized here, and the library restores it.
 //!
-//! Lines are read, told apart and understood on the calling thread, handed to the service in batches, and counted when they
-//! are durable. What cannot be taken is reported by its line number; nothing here prints a phone number.
+//! The calling thread reads and parses the lines and submits them to the service in batches. A call counts once it is
+//! durable. A line that is rejected is reported by its number. No phone number is printed.
 
 mod error;
 mod format;
@@ -28,12 +28,12 @@ use dialback::{Service, Timestamp};
 use format::Format;
 use layout::{Layout, Wanted};
 use lines::{Line, Lines};
-use moment::Clock;
+use moment::TimeReader;
 use pipeline::Pipeline;
 use reading::Reading;
 use record::Splitter;
 use rejection::Rejection;
-use report::Report;
+use report::ImportReport;
 use roster::Roster;
 use status::Vocabulary;
 use std::fs::File;
@@ -41,15 +41,15 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
-/// Lines between two looks at how far it is.
+/// The number of lines between two progress updates.
 const LOOK_EVERY: u64 = 1024;
 
-/// Imports a file. Writes the summary to `out` and rejected lines to `err`; progress is drawn on standard error.
+/// Imports a file. Writes the summary to `out` and rejected lines to `err`. Draws progress on standard error.
 ///
-/// What has been accepted is durable when this returns. The same file can be imported again: what is known changes nothing.
+/// All accepted calls are durable when this returns. A file can be imported again: known calls change nothing.
 ///
 /// # Errors
-/// What keeps the import from running to its end. Rejected lines are no error: see [`Summary::is_complete`].
+/// The reason why the import could not complete. Rejected lines are not an error: see [`Summary::is_complete`].
 pub(crate) fn run(
     options: &Options,
     source: Source,
@@ -60,13 +60,13 @@ pub(crate) fn run(
 ) -> Result<Summary, ImportError> {
     let started = Instant::now();
     let Source { reader, size } = source;
-    let mut report = Report::new(err, options.json, options.progress, size);
+    let mut report = ImportReport::new(err, options.json, options.progress, size);
     if let Some(path) = &options.reject_file {
         refuse_same_file(&options.file, path)?;
         report.keep_rejected(path)?;
     }
     let imported = Import::begin(options, service, now, Box::new(reader))?.run(&mut report);
-    // Also where it failed: the bar must go before the reason is printed.
+    // On an error too, the progress bar must disappear before the error is printed.
     report.finish()?;
     let summary = Summary { elapsed: started.elapsed(), ..imported? };
     let written = if options.json { writeln!(out, "{}", summary.to_json()) } else { writeln!(out, "{summary}") };
@@ -74,10 +74,10 @@ pub(crate) fn run(
     Ok(summary)
 }
 
-/// What is to be imported.
+/// The file to import.
 pub(crate) struct Source {
     reader: BufReader<Box<dyn Read>>,
-    /// Bytes, where that is known: a pipe has no size.
+    /// The size in bytes, if it is known. A pipe has no size.
     size: Option<u64>,
 }
 
@@ -99,7 +99,7 @@ impl Source {
         Ok(of(Box::new(file), size))
     }
 
-    /// Whether it is an export of a data directory: its first line says so, and no other file's begins like that.
+    /// Returns whether the file is an export of a data directory. Only exports begin with this first line.
     pub(crate) fn is_export(&mut self, path: &Path) -> Result<bool, ImportError> {
         Ok(self.reader.fill_buf().map_err(unreadable(path))?.starts_with(EXPORT))
     }
@@ -109,14 +109,14 @@ impl Source {
     }
 }
 
-/// How an export begins.
+/// The beginning of an export.
 const EXPORT: &[u8] = b"{\"dialback_export\":";
 
-/// Writing rejected lines into the file that they come from would destroy it.
+/// Returns an error if the reject file is the input file, because writing it would destroy the input.
 fn refuse_same_file(file: &Path, rejected: &Path) -> Result<(), ImportError> {
     match (file.canonicalize(), rejected.canonicalize()) {
         (Ok(file), Ok(rejected)) if file == rejected => {
-            let error = io::Error::other("it is the file to be imported");
+            let error = io::Error::other("it is the file to import: choose another --reject-file");
             Err(ImportError::Write { path: Some(rejected), error })
         }
         _ => Ok(()),
@@ -127,7 +127,7 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> ImportError {
     move |error| ImportError::Read { path: path.to_owned(), error }
 }
 
-/// An import under way.
+/// A running import.
 struct Import<'a> {
     options: &'a Options,
     now: Timestamp,
@@ -153,7 +153,7 @@ impl<'a> Import<'a> {
         let reading = Reading {
             environment,
             roster: Roster::new(&plan, view, options.create_missing),
-            clock: Clock::new(options.time_zone.clone(), now),
+            times: TimeReader::new(options.time_zone.clone(), now),
             vocabulary: options.format.map_or(Vocabulary::Events, Format::vocabulary),
         };
         let splitter = Splitter::new(options.delimiter);
@@ -161,7 +161,7 @@ impl<'a> Import<'a> {
         Ok(Self { options, now, lines, splitter, reading, pipeline, records: 0, skipped: 0 })
     }
 
-    fn run(mut self, report: &mut Report<'_>) -> Result<Summary, ImportError> {
+    fn run(mut self, report: &mut ImportReport<'_>) -> Result<Summary, ImportError> {
         let layout = self.layout(report)?;
         while let Some(Line { number, bytes, broken }) = self.lines.next().map_err(unreadable(&self.options.file))? {
             self.records += 1;
@@ -191,7 +191,7 @@ impl<'a> Import<'a> {
         Ok(self.summary(report.rejected))
     }
 
-    fn layout(&mut self, report: &mut Report<'_>) -> Result<Layout, ImportError> {
+    fn layout(&mut self, report: &mut ImportReport<'_>) -> Result<Layout, ImportError> {
         let Options { format, map, only, no_header, .. } = self.options;
         let wanted = Wanted { format: *format, maps: map, only };
         let headless = *no_header || format.is_some_and(|format| !format.headings().is_empty());
@@ -199,8 +199,8 @@ impl<'a> Import<'a> {
             return Layout::without_header(wanted);
         }
         match self.lines.next().map_err(unreadable(&self.options.file))? {
-            None => Err(ImportError::NoHeader("it is empty")),
-            Some(Line { broken: Some(_), .. }) => Err(ImportError::NoHeader("its first line is broken")),
+            None => Err(ImportError::NoHeader("the file is empty")),
+            Some(Line { broken: Some(_), .. }) => Err(ImportError::NoHeader("the first line is broken")),
             Some(Line { bytes, broken: None, .. }) => {
                 report.keep_header(bytes)?;
                 Layout::with_header(wanted, self.splitter.split(bytes))
@@ -208,14 +208,15 @@ impl<'a> Import<'a> {
         }
     }
 
-    fn send(&mut self, report: &mut Report<'_>) -> Result<(), ImportError> {
+    fn send(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
         let changes = self.reading.roster.additions();
         self.pipeline.send(self.reading.environment, changes, self.now)?;
         self.report_refused(report)
     }
 
-    /// Lines that the service would not take. They have left this place long since, so that their text cannot be kept.
-    fn report_refused(&mut self, report: &mut Report<'_>) -> Result<(), ImportError> {
+    /// Reports lines that the service rejected. Their text is no longer in memory, so it cannot go into the reject
+    /// file.
+    fn report_refused(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
         for (line, why) in self.pipeline.refused.drain(..) {
             report.reject(line, &[], &Rejection::Refused(why))?;
         }

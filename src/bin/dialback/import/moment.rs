@@ -1,4 +1,4 @@
-//! When a call was placed, in the notations that call records use.
+//! Parses the time of a call, in the notations that call records use.
 
 use dialback::Timestamp;
 use dialback::service::MAX_SKEW_MILLIS;
@@ -6,39 +6,40 @@ use jiff::civil::DateTime;
 use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::TimeZone;
 
-/// Reads times: those without an offset are local to one time zone.
+/// Parses times. Those without an offset are in one configured time zone.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct TimeReader {
     time_zone: TimeZone,
     latest: Timestamp,
 }
 
-/// Why a time was not taken.
+/// The reason why a time was rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum MomentError {
     Empty,
     NotATime,
     /// Before [`Timestamp::EARLIEST`].
     TooEarly,
-    /// Further ahead than clocks differ.
+    /// Further in the future than clock differences explain.
     InTheFuture,
 }
 
-/// From here on, whole numbers are milliseconds, then microseconds: as seconds they would lie in the year 5138 and beyond, and
-/// these as milliseconds.
+/// Whole numbers from here on are milliseconds, and from [`MICROS_FROM`] on microseconds. As seconds, the first of
+/// them would lie in the year 5138.
 const MILLIS_FROM: i64 = 100_000_000_000;
 const MICROS_FROM: i64 = 1000 * MILLIS_FROM;
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
-impl Clock {
-    /// Times without an offset are in `time_zone`; none may lie more than the allowed skew behind `now`.
+impl TimeReader {
+    /// Creates a parser. Times without an offset are in `time_zone`. A time later than `now` plus the allowed clock
+    /// difference is rejected.
     pub(super) fn new(time_zone: TimeZone, now: Timestamp) -> Self {
         Self { time_zone, latest: now.plus_millis(MAX_SKEW_MILLIS) }
     }
 
-    /// Reads RFC 3339, the same without an offset and with a space for the T, or seconds, milliseconds or microseconds since
-    /// 1970.
+    /// Parses RFC 3339, RFC 3339 without an offset or with a space for the T, or seconds, milliseconds or
+    /// microseconds since 1970.
     pub(super) fn read(&self, text: &str) -> Result<Timestamp, MomentError> {
         let millis = self.millis(text)?;
         let moment = u64::try_from(millis).map(Timestamp::from_millis).map_err(|_| MomentError::TooEarly)?;
@@ -58,21 +59,22 @@ impl Clock {
         if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
             return epoch_millis(text).ok_or(MomentError::NotATime);
         }
-        // The shortest date and time, YYYY-MM-DDTHH:MM, has no sign or Z behind it unless an offset follows.
+        // The shortest date and time is YYYY-MM-DDTHH:MM. A sign or Z after it starts an offset.
         let has_offset = text.get(16..).ok_or(MomentError::NotATime)?.contains(['Z', 'z', '+', '-']);
         if has_offset {
             let instant = PARSER.parse_timestamp(text).map_err(|_| MomentError::NotATime)?;
             return Ok(instant.as_millisecond());
         }
         let local: DateTime = PARSER.parse_datetime(text).map_err(|_| MomentError::NotATime)?;
-        // Of an hour that the clocks pass twice, the first; in an hour that they leave out, as far behind its beginning.
+        // If clocks are set back, the first of two possible times counts. If clocks are set forward, a skipped time
+        // is moved ahead by the length of the gap.
         let instant = self.time_zone.to_timestamp(local).map_err(|_| MomentError::NotATime)?;
         Ok(instant.as_millisecond())
     }
 }
 
-/// Seconds, with or without a fraction, or whole milliseconds or microseconds: told apart by their size, since all three are
-/// dates of this century.
+/// Parses seconds with or without a fraction, whole milliseconds or whole microseconds. The size distinguishes them,
+/// because all are dates of this century.
 fn epoch_millis(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
     let whole: i64 = whole.parse().ok()?;
@@ -98,11 +100,11 @@ mod tests {
 
     fn read(text: &str, time_zone: &str) -> Result<u64, MomentError> {
         let time_zone = PARSER.parse_time_zone(time_zone).expect("a time zone");
-        Clock::new(time_zone, NOW).read(text).map(Timestamp::millis)
+        TimeReader::new(time_zone, NOW).read(text).map(Timestamp::millis)
     }
 
     #[test]
-    fn notations() {
+    fn all_notations_give_the_same_time() {
         let noon = 1_751_371_200_000; // 2025-07-01T12:00:00Z
         for (text, time_zone, expected) in [
             ("2025-07-01T12:00:00Z", "UTC", noon),
@@ -124,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_passed_twice_is_the_first_and_one_left_out_moves_on() {
+    fn ambiguous_local_time_is_the_first_and_skipped_one_moves_ahead() {
         // Berlin, 2024-10-27: 02:30 is 00:30Z, then again 01:30Z. 2024-03-31: 02:30 does not exist; 01:30Z is 03:30.
         assert_eq!(read("2024-10-27 02:30:00", "Europe/Berlin"), Ok(1_729_989_000_000));
         assert_eq!(read("2024-03-31 02:30:00", "Europe/Berlin"), Ok(1_711_848_600_000));
     }
 
     #[test]
-    fn what_is_no_time() {
+    fn malformed_time_is_rejected() {
         use MomentError::{Empty, InTheFuture, NotATime, TooEarly};
         for (text, expected) in [
             ("", Empty),

@@ -1,25 +1,26 @@
-//! Calls on their way into the service: many at a time, and never so many that memory fills with what the disk has not taken.
+//! Submits calls to the service in batches. The number of batches that wait for the disk is bounded, and so is
+//! memory.
 
 use dialback::service::Recording;
 use dialback::{Applied, Call, Change, EnvironmentId, Event, Service, ServiceError, Timestamp};
 use std::collections::VecDeque;
 use std::sync::mpsc;
 
-/// Calls handed in together. One sync covers all batches that wait for it.
+/// The number of calls in a batch. One sync covers all batches that wait for it.
 const BATCH_SIZE: usize = 4096;
-/// Batches that may wait for their sync while the next lines are read: some 3 MB.
-const MOST_ON_THE_WAY: usize = 8;
+/// The number of batches that may wait for their sync while the next lines are read. They take about 3 MB.
+const MAX_PENDING: usize = 8;
 
-/// What calls did once they were durable.
+/// The effects of calls, counted when the calls are durable.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(super) struct Tally {
+pub(super) struct ImportTally {
     pub(super) recorded: u64,
     pub(super) unchanged: u64,
     pub(super) erased: u64,
 }
 
-/// A batch that has been handed in: its lines, and where the answer will come.
-struct Batch {
+/// A submitted batch: its line numbers, and the channel for its result.
+struct SubmittedBatch {
     lines: Vec<u64>,
     answer: mpsc::Receiver<Recording>,
 }
@@ -27,11 +28,11 @@ struct Batch {
 pub(super) struct Pipeline<'a> {
     service: &'a Service,
     events: Vec<Event>,
-    /// Where each event of the batch comes from.
+    /// The line number of each event in the batch.
     lines: Vec<u64>,
-    on_the_way: VecDeque<Batch>,
-    pub(super) tally: Tally,
-    /// Lines that the service would not take, and why.
+    pending: VecDeque<SubmittedBatch>,
+    pub(super) tally: ImportTally,
+    /// The lines that the service rejected, with the reasons.
     pub(super) refused: Vec<(u64, String)>,
 }
 
@@ -41,28 +42,28 @@ impl<'a> Pipeline<'a> {
             service,
             events: Vec::with_capacity(BATCH_SIZE),
             lines: Vec::with_capacity(BATCH_SIZE),
-            on_the_way: VecDeque::with_capacity(MOST_ON_THE_WAY),
-            tally: Tally::default(),
+            pending: VecDeque::with_capacity(MAX_PENDING),
+            tally: ImportTally::default(),
             refused: Vec::new(),
         }
     }
 
-    /// Takes one more call; true where its batch is complete and wants to be [sent](Self::send).
+    /// Adds a call. Returns `true` if the batch is complete and must be [sent](Self::send).
     pub(super) fn push(&mut self, line: u64, call: Call) -> bool {
         self.events.push(Event::Call(call));
         self.lines.push(line);
         self.events.len() == BATCH_SIZE
     }
 
-    /// Sends the batch on its way, behind the changes that its calls need. Waits while too many are.
+    /// Submits the batch after the changes that its calls need. Waits while too many batches are pending.
     pub(super) fn send(
         &mut self,
         environment: EnvironmentId,
         changes: Vec<Change>,
         now: Timestamp,
     ) -> Result<(), ServiceError> {
-        while self.on_the_way.len() >= MOST_ON_THE_WAY {
-            self.land()?;
+        while self.pending.len() >= MAX_PENDING {
+            self.await_oldest()?;
         }
         if !changes.is_empty() {
             self.service.configure(environment, now, move |_| Ok(changes))?;
@@ -72,31 +73,33 @@ impl<'a> Pipeline<'a> {
         }
         let events = std::mem::replace(&mut self.events, Vec::with_capacity(BATCH_SIZE));
         let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(BATCH_SIZE));
-        let (done, answer) = mpsc::sync_channel(1);
+        let (sender, answer) = mpsc::sync_channel(1);
         self.service.submit(events, move |recording| {
-            // Nobody listens any more where the import has failed.
-            let _ = done.send(recording);
+            // The receiver is gone if the import has failed.
+            let _ = sender.send(recording);
         });
-        self.on_the_way.push_back(Batch { lines, answer });
+        self.pending.push_back(SubmittedBatch { lines, answer });
         Ok(())
     }
 
     /// Waits until everything is durable.
     pub(super) fn finish(&mut self) -> Result<(), ServiceError> {
-        while !self.on_the_way.is_empty() {
-            self.land()?;
+        while !self.pending.is_empty() {
+            self.await_oldest()?;
         }
         Ok(())
     }
 
-    fn land(&mut self) -> Result<(), ServiceError> {
-        let Some(Batch { lines, answer }) = self.on_the_way.pop_front() else { return Ok(()) };
-        // A service whose committer has come to grief drops what was handed in without an answer.
-        let recording = answer.recv().unwrap_or_else(|_| Err(ServiceError::NotDurable("no answer".into())));
+    fn await_oldest(&mut self) -> Result<(), ServiceError> {
+        let Some(SubmittedBatch { lines, answer }) = self.pending.pop_front() else { return Ok(()) };
+        // A service whose committer has failed drops submitted batches without a result.
+        let recording = answer
+            .recv()
+            .unwrap_or_else(|_| Err(ServiceError::NotDurable("the service stopped without a result".into())));
         for (line, applied) in lines.into_iter().zip(recording?) {
             match applied {
                 Ok(Applied::Recorded) => self.tally.recorded += 1,
-                // Its agent and its number are known, so that only an erasure can be why.
+                // The agent and the number are known, so only an erasure can be the reason.
                 Ok(Applied::Ignored) => self.tally.erased += 1,
                 Ok(_) => self.tally.unchanged += 1,
                 Err(error) => self.refused.push((line, error.to_string())),

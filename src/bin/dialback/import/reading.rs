@@ -1,25 +1,25 @@
-//! From a record to a call.
+//! Converts a record into a call.
 
 use super::error::ImportError;
 use super::layout::Shape;
 use super::map::Field;
-use super::moment::Clock;
+use super::moment::TimeReader;
 use super::rejection::{Quoted, Rejection};
 use super::roster::Roster;
 use super::status::{self, Vocabulary};
 use csv::ByteRecord;
 use dialback::{Call, E164, EnvironmentId, Outcome, Timestamp};
 
-/// What is the same for all calls of a file.
+/// The state that all calls of a file share.
 pub(super) struct Reading {
     pub(super) environment: EnvironmentId,
     pub(super) roster: Roster,
-    pub(super) clock: Clock,
+    pub(super) times: TimeReader,
     pub(super) vocabulary: Vocabulary,
 }
 
 impl Reading {
-    /// The call of a record. What is missing is created last: nothing is to be left over from a line that is rejected.
+    /// Converts a record. Missing entities are created last, so that a rejected line creates nothing.
     pub(super) fn call(&mut self, record: &ByteRecord, shape: &Shape) -> Result<Result<Call, Rejection>, ImportError> {
         let (parts, agent) = match self.parts(record, shape) {
             Ok(parts) => parts,
@@ -44,7 +44,7 @@ impl Reading {
         };
         let (from, to) = (number(Field::From)?, number(Field::To)?);
         let at = shape.text(record, Field::At)?;
-        let at = self.clock.read(at).map_err(|error| Rejection::Time(error, Quoted::new(at)))?;
+        let at = self.times.read(at).map_err(|error| Rejection::Time(error, Quoted::new(at)))?;
         let status = shape.text(record, Field::Status)?;
         let outcome = status::outcome(status, self.vocabulary);
         let outcome = outcome.ok_or_else(|| Rejection::Status(Quoted::new(status)))?;
@@ -64,7 +64,8 @@ struct Parts {
     outcome: Outcome,
 }
 
-/// Whether an answer time is one: databases write some that are none as zeros or as the beginning of 1970.
+/// Returns whether the text is the time of an answer. Databases write a missing time as zeros or as the beginning of
+/// 1970.
 fn is_answered(text: &str) -> bool {
     text.bytes().any(|byte| matches!(byte, b'1'..=b'9')) && !text.starts_with("1970-01-01")
 }

@@ -1,15 +1,15 @@
-//! A record taken apart.
+//! Splits a record into its values.
 
 use csv::{ByteRecord, ReaderBuilder, Terminator};
 use std::io::{self, Read};
 
-/// Takes records apart, one after another, without an allocation for each.
+/// Splits records one by one, without an allocation for each.
 pub(super) struct Splitter {
     reader: csv::Reader<Feed>,
     record: ByteRecord,
 }
 
-/// The one record that the parser is to see next.
+/// The next record for the parser.
 #[derive(Default)]
 struct Feed {
     bytes: Vec<u8>,
@@ -27,19 +27,19 @@ impl Read for Feed {
 impl Splitter {
     pub(super) fn new(delimiter: u8) -> Self {
         let mut builder = ReaderBuilder::new();
-        // Line ends have been told apart from line breaks in values already.
+        // The caller has already separated line ends from line breaks in values.
         builder.delimiter(delimiter).terminator(Terminator::Any(b'\n')).has_headers(false).flexible(true);
         Self { reader: builder.from_reader(Feed::default()), record: ByteRecord::new() }
     }
 
-    /// The values of one record, which has no line end.
+    /// Returns the values of one record, which must have no line end.
     pub(super) fn split(&mut self, line: &[u8]) -> &ByteRecord {
         let feed = self.reader.get_mut();
         feed.bytes.clear();
         feed.bytes.extend_from_slice(line);
         feed.bytes.push(b'\n');
         feed.at = 0;
-        // Reading from memory cannot fail, and nothing else is an error to a flexible parser of bytes.
+        // Reading from memory cannot fail, and a flexible parser of bytes has no other errors.
         if self.reader.read_byte_record(&mut self.record).is_err() {
             self.record.clear();
         }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_come_apart_one_by_one() {
+    fn records_are_split_one_by_one() {
         let mut splitter = Splitter::new(b';');
         let long = "x".repeat(100_000);
         for (line, expected) in [

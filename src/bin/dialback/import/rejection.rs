@@ -1,11 +1,11 @@
-//! Why a line was not taken.
+//! The reasons why a line is rejected.
 
 use super::map::Field;
 use super::moment::MomentError;
 use dialback::NumberError;
 use std::fmt;
 
-/// Why a line was rejected. Says nothing that a phone number could be read from: digits of what it quotes are masked.
+/// The reason why a line was rejected. It reveals no phone number: digits of quoted values are masked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Rejection {
     UnclosedQuote,
@@ -28,39 +28,39 @@ pub(super) enum Rejection {
     InboundAgent(Quoted),
     AgentName(Quoted),
     Status(Quoted),
-    /// The history is at its ceiling.
+    /// The service rejected the call, for example because the history is full.
     Refused(String),
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnclosedQuote => f.write_str("a quoted value does not end"),
-            Self::TooLong { limit } => write!(f, "longer than {limit} bytes"),
-            Self::Columns { found: 1, expected } => write!(f, "1 column where {expected} are expected"),
-            Self::Columns { found, expected } => write!(f, "{found} columns where {expected} are expected"),
+            Self::UnclosedQuote => f.write_str("a quote is not closed"),
+            Self::TooLong { limit } => write!(f, "the line is longer than {limit} bytes"),
+            Self::Columns { found: 1, expected } => write!(f, "the line has 1 column, but {expected} are expected"),
+            Self::Columns { found, expected } => write!(f, "the line has {found} columns, but {expected} are expected"),
             Self::NotText(field) => write!(f, "`{}` is not UTF-8", field.name()),
             Self::Number(field, error) => write!(f, "`{}`: {error}", field.name()),
-            Self::ForeignNumber => f.write_str("`from` is a number of another environment"),
-            Self::NotOurNumber => f.write_str("`from` is not a number of this environment"),
-            Self::NumberTooShort => f.write_str("`from` is not a number that could be added: no international form"),
-            Self::Time(MomentError::Empty, _) => f.write_str("`at`: there is no time"),
+            Self::ForeignNumber => f.write_str("`from` is a number of another environment: release it there, or choose that environment with --environment"),
+            Self::NotOurNumber => f.write_str("`from` is not a number of this environment: add the number, or use --create-missing"),
+            Self::NumberTooShort => f.write_str("`from` cannot be added as a number: it has no international form"),
+            Self::Time(MomentError::Empty, _) => f.write_str("`at`: the time is missing"),
             Self::Time(MomentError::NotATime, text) => write!(f, "`at`: {text} is not a time"),
-            Self::Time(MomentError::TooEarly, _) => f.write_str("`at`: before 2020"),
-            Self::Time(MomentError::InTheFuture, _) => f.write_str("`at`: more than a day in the future"),
-            Self::NoAgent => f.write_str("`agent`: there is none"),
-            Self::UnknownAgent(name) => write!(f, "`agent`: {name} is no agent of this environment"),
-            Self::AmbiguousAgent(name) => write!(f, "`agent`: {name} is the name or label of several agents"),
-            Self::InboundAgent(name) => write!(f, "`agent`: {name} is an inbound agent"),
-            Self::AgentName(name) => write!(f, "`agent`: {name} cannot be an agent's name"),
-            Self::Status(word) => write!(f, "`status`: {word} is not known"),
+            Self::Time(MomentError::TooEarly, _) => f.write_str("`at`: the time is before 2020"),
+            Self::Time(MomentError::InTheFuture, _) => f.write_str("`at`: the time is more than a day in the future"),
+            Self::NoAgent => f.write_str("`agent`: the agent is missing"),
+            Self::UnknownAgent(name) => write!(f, "`agent`: {name} is not an agent of this environment: create it, or use --create-missing"),
+            Self::AmbiguousAgent(name) => write!(f, "`agent`: {name} is the name or label of several agents: use an id"),
+            Self::InboundAgent(name) => write!(f, "`agent`: {name} is an inbound agent; outbound calls need an outbound agent"),
+            Self::AgentName(name) => write!(f, "`agent`: {name} is not a valid name for an agent"),
+            Self::Status(word) => write!(f, "`status`: {word} is not a known status: see `dialback import --help`"),
             Self::Refused(why) => f.write_str(why),
         }
     }
 }
 
-/// A value as a message may show it: short, on one line, and masked where it has as many digits as a phone number might. A
-/// line whose columns have slipped has its numbers anywhere.
+/// A value for an error message: short, on one line, and masked if it has as many digits as a phone number. If the
+/// columns of a line are shifted, a phone number can be in any of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Quoted(String);
 
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quoted_value_gives_no_number_away() {
+    fn quoted_value_masks_phone_numbers() {
         for (text, shown) in [
             ("sales-bot-12", "\"sales-bot-12\""),
             ("+1 555 0100", "\"+* *** ****\""),
@@ -102,7 +102,7 @@ mod tests {
         }
         let long = Quoted::new(&"x".repeat(100)).to_string();
         assert_eq!(long.chars().count(), Quoted::LONGEST + 3);
-        // Also where the digits are too far behind to be shown.
+        // Digits are masked even if they are beyond the part that is shown.
         assert!(!Quoted::new(&format!("12{}34567", "x".repeat(60))).to_string().contains('1'));
     }
 }

@@ -1,4 +1,4 @@
-//! What is said while an import runs: rejected lines, and how far it is.
+//! Reports rejected lines and progress while an import runs.
 
 use super::error::ImportError;
 use super::rejection::Rejection;
@@ -10,14 +10,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How often a line says how far it is where no bar can be drawn.
+/// The interval of progress lines if no progress bar can be drawn.
 const EVERY: Duration = Duration::from_secs(5);
 
-pub(super) struct Report<'a> {
+pub(super) struct ImportReport<'a> {
     err: &'a mut dyn Write,
     json: bool,
     bar: ProgressBar,
-    /// Where there is no terminal to draw on, and progress is wanted all the same.
+    /// Whether progress is printed as lines, because there is no terminal for a progress bar.
     lines_instead: bool,
     size: Option<u64>,
     started: Instant,
@@ -26,14 +26,14 @@ pub(super) struct Report<'a> {
     pub(super) rejected: u64,
 }
 
-/// The file that rejected lines are put into as they were.
+/// The file for rejected lines.
 struct Repairs {
     path: PathBuf,
     file: BufWriter<File>,
 }
 
-impl<'a> Report<'a> {
-    /// A report on a file of `size` bytes, where that is known.
+impl<'a> ImportReport<'a> {
+    /// Creates a report on a file of `size` bytes, if the size is known.
     pub(super) fn new(err: &'a mut dyn Write, json: bool, progress: bool, size: Option<u64>) -> Self {
         let bar = if progress && !json {
             ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr_with_hz(8)).with_style(style(size))
@@ -45,7 +45,8 @@ impl<'a> Report<'a> {
         Self { err, json, bar, lines_instead, size, started: now, said: now, repairs: None, rejected: 0 }
     }
 
-    /// Keeps rejected lines as they are in a file of their own, for its user only: they hold whole phone numbers.
+    /// Writes rejected lines unchanged to `path`. Only the user can read that file, because it contains whole phone
+    /// numbers.
     pub(super) fn keep_rejected(&mut self, path: &Path) -> Result<(), ImportError> {
         let mut new = OpenOptions::new();
         new.write(true).create(true).truncate(true).mode(0o600);
@@ -54,12 +55,12 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Puts a header in front of the rejected lines.
+    /// Writes the header before the rejected lines.
     pub(super) fn keep_header(&mut self, line: &[u8]) -> Result<(), ImportError> {
         self.repairs.as_mut().map_or(Ok(()), |repairs| repairs.keep(line))
     }
 
-    /// A line was not taken.
+    /// Reports a rejected line.
     pub(super) fn reject(&mut self, number: u64, bytes: &[u8], why: &Rejection) -> Result<(), ImportError> {
         self.rejected += 1;
         self.say(number, why)?;
@@ -67,7 +68,7 @@ impl<'a> Report<'a> {
     }
 
     fn say(&mut self, number: u64, why: &dyn fmt::Display) -> Result<(), ImportError> {
-        // One write for a line: standard error is not buffered.
+        // The line is written in one call, because standard error is not buffered.
         let line = if self.json {
             format!("{}\n", serde_json::json!({ "line": number, "message": why.to_string() }))
         } else {
@@ -78,7 +79,7 @@ impl<'a> Report<'a> {
         written.map_err(|error| ImportError::Write { path: None, error })
     }
 
-    /// So far has the file been read.
+    /// Reports how far the file has been read.
     pub(super) fn progress(&mut self, position: u64, lines: u64) -> Result<(), ImportError> {
         let rate = HumanCount(rate(lines, self.started.elapsed()));
         if !self.lines_instead {
@@ -98,7 +99,7 @@ impl<'a> Report<'a> {
         written.map_err(|error| ImportError::Write { path: None, error })
     }
 
-    /// Nothing more is to be read.
+    /// Reports that the file has been read completely.
     pub(super) fn finish(&mut self) -> Result<(), ImportError> {
         self.bar.finish_and_clear();
         self.repairs.as_mut().map_or(Ok(()), Repairs::flush)

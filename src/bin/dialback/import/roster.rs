@@ -1,4 +1,4 @@
-//! The numbers and the agents of an environment, as call records name them.
+//! The numbers and agents of an environment, by the names that call records use.
 
 use super::error::ImportError;
 use super::rejection::{Quoted, Rejection};
@@ -8,13 +8,13 @@ use dialback::{AgentId, Change, DialPlan, Direction, E164, NumberId, Plan};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Below this no international number exists: it is an extension.
+/// The smallest number of digits of an international number. A shorter one is an extension.
 const SHORTEST_NUMBER: usize = 7;
-/// Names are for people.
+/// The largest length of an agent's name in bytes.
 const LONGEST_NAME: usize = 200;
 
-/// Who may have placed calls, and from where. With `create_missing`, what a record names and the environment does not have is
-/// noted and becomes part of it with the next [`additions`](Self::additions).
+/// The numbers and agents that calls can come from. With `create_missing`, an entity that a record names and the
+/// environment lacks is queued, and created with the next [`additions`](Self::additions).
 pub(super) struct Roster {
     plan: Arc<Plan>,
     dial_plan: DialPlan,
@@ -30,7 +30,7 @@ pub(super) struct Roster {
 enum Agent {
     Outbound(AgentId),
     Inbound,
-    /// Several outbound agents have that name or label.
+    /// Several outbound agents have this name or label.
     Ambiguous,
 }
 
@@ -42,7 +42,8 @@ impl Agent {
         }
     }
 
-    /// Who is meant by a name that both have. Only an outbound agent can be: an inbound one does not make it ambiguous.
+    /// Returns the agent meant by a name that two agents have. Only outbound agents count, so an inbound agent does
+    /// not make the name ambiguous.
     fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Inbound, agent) | (agent, Self::Inbound) => agent,
@@ -63,7 +64,7 @@ impl Roster {
                 *entry = entry.or(known);
             }
         }
-        // Last, so that an id means its agent, also where another one has it for a name.
+        // Ids are added last, so that an id means its own agent even if it is another agent's name.
         agents.extend(environment.agents().map(|agent| (agent.id().to_string(), Agent::of(agent))));
         Self {
             plan: Arc::clone(plan),
@@ -77,12 +78,12 @@ impl Roster {
         }
     }
 
-    /// How national numbers are written.
+    /// Returns the dial plan with which numbers are read.
     pub(super) fn dial_plan(&self) -> &DialPlan {
         &self.dial_plan
     }
 
-    /// Whether calls can be placed from this number, or could once it is added.
+    /// Checks that calls can be placed from this number, or could be once the number is added.
     pub(super) fn check_number(&self, number: E164) -> Result<(), Rejection> {
         if self.numbers.contains(&number) {
             return Ok(());
@@ -99,7 +100,7 @@ impl Roster {
         Ok(())
     }
 
-    /// Notes a number that passed the check, where it is missing.
+    /// Queues a checked number for creation if it is missing.
     pub(super) fn add_number(&mut self, number: E164) -> Result<(), ImportError> {
         if self.numbers.insert(number) {
             self.additions.push(Change::NumberAdded { id: NumberId::from(new_uuid()?), number });
@@ -108,7 +109,8 @@ impl Roster {
         Ok(())
     }
 
-    /// The outbound agent of this id, name or label; notes one of that name where it is missing and may be created.
+    /// Returns the outbound agent with this id, name or label. Queues a new agent with this name if it is missing and
+    /// may be created.
     pub(super) fn agent(&mut self, text: &str) -> Result<Result<AgentId, Rejection>, ImportError> {
         if let Some(agent) = self.agents.get(text) {
             return Ok(match agent {
@@ -138,7 +140,8 @@ impl Roster {
         Ok(Ok(id))
     }
 
-    /// An id in capitals or without hyphens. An unknown one is never created: it promises an agent that exists.
+    /// Returns the agent whose id is written in capitals or without hyphens. An unknown id is never created, because
+    /// it refers to an existing agent.
     fn agent_of_another_spelling(&mut self, id: AgentId, text: &str) -> Result<AgentId, Rejection> {
         let agent = self.agents.get(&id.to_string()).copied();
         match agent {
@@ -151,13 +154,13 @@ impl Roster {
         }
     }
 
-    /// What has been noted since the last time.
+    /// Returns the queued changes and clears the queue.
     pub(super) fn additions(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.additions)
     }
 }
 
-/// A random UUID (RFC 9562, version 4).
+/// Returns a random UUID (RFC 9562, version 4).
 pub(super) fn new_uuid() -> Result<Uuid, ImportError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| ImportError::Random)?;

@@ -1,20 +1,21 @@
-//! How a call went, in the words of whoever recorded it.
+//! Reads the status of a call in the words of the program that recorded it.
 
 use dialback::Outcome;
 
-/// The words that mean something else to one recorder than to the others.
+/// Which words to use where one word has several meanings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Vocabulary {
-    /// Ours: `answered` is a call that goes on.
+    /// The API's words: an `answered` call is still going on.
     Events,
-    /// Of records written when the call is over, as Asterisk's: `ANSWERED` is a call that was completed.
+    /// The words of records that are written after the call, such as Asterisk's: an `ANSWERED` call is completed.
     FinalRecords,
 }
 
-/// The outcome that `status` names, in any case, with spaces or hyphens for underscores; `None` for an unknown word.
+/// Returns the outcome that `status` names. Case is ignored, and spaces and hyphens count as underscores. `None` for
+/// an unknown word.
 ///
-/// Nothing at all is [`Outcome::Initiated`]: the call was placed and nothing more is known. It claims nothing, so that any
-/// other report of the same call outranks it.
+/// An empty status is [`Outcome::Initiated`]: the call was placed, and nothing more is known. It has the lowest rank,
+/// so that any other report of the call outranks it.
 pub(super) fn outcome(status: &str, vocabulary: Vocabulary) -> Option<Outcome> {
     if status.is_empty() {
         return Some(Outcome::Initiated);
@@ -29,14 +30,14 @@ pub(super) fn outcome(status: &str, vocabulary: Vocabulary) -> Option<Outcome> {
     }
 }
 
-/// What the final (or last provisional) response to the INVITE says.
+/// Returns the outcome for the final (or last provisional) response code to the INVITE.
 fn sip_outcome(code: &str) -> Option<Outcome> {
     let code: u16 = code.parse().ok().filter(|_| code.len() == 3)?;
     Some(match code {
         180 | 182 | 183 => Outcome::Ringing,
         100..=199 => Outcome::Initiated,
         200..=299 => Outcome::Completed,
-        // 603 is a contact who turns the call down, as most do who are busy.
+        // 603 is a contact that declines the call, which usually means that the contact is busy.
         486 | 600 | 603 => Outcome::Busy,
         408 | 480 | 487 => Outcome::NoAnswer,
         300..=699 => Outcome::Failed,
@@ -52,8 +53,8 @@ fn same_word(word: &str, status: &str) -> bool {
         })
 }
 
-/// Ours; Asterisk's dispositions and dial statuses; FreeSWITCH's hangup causes; what hosted platforms say. The frequent ones
-/// first, since they are tried in order.
+/// The API's words, Asterisk's dispositions and dial statuses, FreeSWITCH's hangup causes, and the words of hosted
+/// platforms. Frequent words come first, because the list is searched in order.
 const WORDS: &[(&str, Outcome)] = &[
     ("COMPLETED", Outcome::Completed),
     ("ANSWERED", Outcome::Answered),
@@ -75,12 +76,12 @@ const WORDS: &[(&str, Outcome)] = &[
     ("NOANSWER", Outcome::NoAnswer),
     ("CHANUNAVAIL", Outcome::Failed),
     ("UNKNOWN", Outcome::Initiated),
-    // FreeSWITCH: over after an answer (where the record has no answer time, see `answered`).
+    // FreeSWITCH: ended after an answer (if the record has no answer time, see `answered`).
     ("ATTENDED_TRANSFER", Outcome::Completed),
     ("BLIND_TRANSFER", Outcome::Completed),
     ("MANAGER_REQUEST", Outcome::Completed),
     ("SUCCESS", Outcome::Completed),
-    // Nobody picked up in time, or the caller gave up.
+    // The call was not picked up in time, or the caller gave up.
     ("ALLOTTED_TIMEOUT", Outcome::NoAnswer),
     ("PROGRESS_TIMEOUT", Outcome::NoAnswer),
     ("SUBSCRIBER_ABSENT", Outcome::NoAnswer),
@@ -90,7 +91,7 @@ const WORDS: &[(&str, Outcome)] = &[
     ("CANCELED", Outcome::NoAnswer),
     ("CANCELLED", Outcome::NoAnswer),
     ("DECLINED", Outcome::Busy),
-    // Never reached the contact, or broke.
+    // The call never reached the contact, or broke off.
     ("UNALLOCATED_NUMBER", Outcome::Failed),
     ("NO_ROUTE_TRANSIT_NET", Outcome::Failed),
     ("NO_ROUTE_DESTINATION", Outcome::Failed),
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_names_mean_themselves() {
+    fn api_names_are_accepted() {
         for ours in Outcome::ALL {
             assert_eq!(outcome(ours.name(), Vocabulary::Events), Some(ours));
             assert_eq!(outcome(&ours.name().to_uppercase(), Vocabulary::Events), Some(ours));
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_gateways() {
+    fn gateway_words_are_accepted() {
         for (word, expected) in [
             ("NO ANSWER", Outcome::NoAnswer),
             ("no-answer", Outcome::NoAnswer),
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn sip_codes() {
+    fn sip_codes_map_to_outcomes() {
         for (code, expected) in [
             ("100", Some(Outcome::Initiated)),
             ("180", Some(Outcome::Ringing)),
@@ -205,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn answered_is_final_only_in_final_records() {
+    fn answered_means_completed_only_in_final_records() {
         assert_eq!(outcome("ANSWERED", Vocabulary::Events), Some(Outcome::Answered));
         assert_eq!(outcome("ANSWERED", Vocabulary::FinalRecords), Some(Outcome::Completed));
         assert_eq!(outcome("BUSY", Vocabulary::FinalRecords), Some(Outcome::Busy));
     }
 
     #[test]
-    fn no_word_is_listed_twice() {
+    fn each_word_is_listed_once() {
         let mut words: Vec<_> = WORDS.iter().map(|(word, _)| word).collect();
         words.sort_unstable();
         words.dedup();

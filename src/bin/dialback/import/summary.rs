@@ -1,42 +1,42 @@
-//! What an import did.
+//! The result of an import.
 
 use indicatif::HumanCount;
 use std::fmt;
 use std::time::Duration;
 
-/// What an import did.
+/// The result of an import.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
 pub(crate) struct Summary {
-    /// Calls that are in and durable: `unchanged` and `erased` among them.
+    /// Calls that are stored and durable, including `unchanged` and `erased` ones.
     pub(crate) accepted: u64,
-    /// Accepted, but no news: known already, or the pair has a later call.
+    /// Accepted calls that changed nothing: they were known, or the pair has a later call.
     pub(crate) unchanged: u64,
-    /// Accepted, but without effect: the contact has been erased since.
+    /// Accepted calls without effect, because the contact has been erased.
     pub(crate) erased: u64,
-    /// Lines that were not taken; each has been reported.
+    /// Lines that were rejected. Each has been reported.
     pub(crate) rejected: u64,
-    /// Lines that `--only` or the format passes over.
+    /// Lines that `--only` or the format skips.
     pub(crate) skipped: u64,
-    /// Numbers that were added to the environment.
+    /// Numbers added to the environment.
     pub(crate) created_numbers: u64,
-    /// Agents that were created and published.
+    /// Agents created and published.
     pub(crate) created_agents: u64,
     pub(crate) elapsed: Duration,
 }
 
 impl Summary {
-    /// Whether nothing was rejected.
+    /// Returns whether no line was rejected.
     pub(crate) fn is_complete(&self) -> bool {
         self.rejected == 0
     }
 
-    /// Accepted calls a second.
+    /// Returns the number of accepted calls a second.
     pub(crate) fn calls_per_second(&self) -> u64 {
         let millis = self.elapsed.as_millis().max(1);
         u64::try_from(u128::from(self.accepted) * 1000 / millis).unwrap_or(u64::MAX)
     }
 
-    /// For machines.
+    /// Returns the summary as JSON.
     pub(crate) fn to_json(self) -> serde_json::Value {
         serde_json::json!({
             "accepted": self.accepted,
@@ -52,7 +52,7 @@ impl Summary {
     }
 }
 
-/// For people; several lines.
+/// Formats the summary as text of several lines.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = |f: &mut fmt::Formatter<'_>, name, count, note| {
@@ -66,13 +66,13 @@ impl fmt::Display for Summary {
             HumanCount(self.calls_per_second()),
         )?;
         row(f, "accepted", self.accepted, "")?;
-        row(f, "unchanged", self.unchanged, "  of these: known already, or the pair has a later call")?;
+        row(f, "unchanged", self.unchanged, "  of these: already known, or the pair has a later call")?;
         if self.erased > 0 {
-            row(f, "erased", self.erased, "  of these: the contact has been erased since")?;
+            row(f, "erased", self.erased, "  of these: the contact has been erased")?;
         }
         row(f, "rejected", self.rejected, "")?;
         if self.skipped > 0 {
-            row(f, "skipped", self.skipped, "  not among the lines that are wanted")?;
+            row(f, "skipped", self.skipped, "  lines that --only or the format skips")?;
         }
         if self.created_numbers > 0 || self.created_agents > 0 {
             row(f, "created", self.created_numbers, "  numbers")?;
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_reads_well() {
+    fn summary_prints_one_row_for_each_count() {
         let summary = Summary {
             accepted: 1_000_000,
             unchanged: 12,
@@ -99,7 +99,7 @@ mod tests {
         };
         let expected = "1,000,000 calls in 4.0 s, 250,000 a second
   accepted      1,000,000
-  unchanged            12  of these: known already, or the pair has a later call
+  unchanged            12  of these: already known, or the pair has a later call
   rejected              3
   created           1,000  numbers
                         2  agents";

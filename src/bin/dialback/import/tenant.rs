@@ -1,13 +1,14 @@
-//! The environment that calls go into.
+//! Finds the environment that calls are imported into.
 
 use super::error::ImportError;
 use super::roster::new_uuid;
 use dialback::{Change, DialPlan, EnvironmentId, Lookback, Service, Timestamp};
 
-/// What an environment is called that is made because there was none.
+/// The name of the environment that is created if there is none.
 const DEFAULT_NAME: &str = "default";
 
-/// The environment of that id or name; where none is wanted, the only one. With `create_missing` it is made where it is missing.
+/// Returns the environment with the wanted id or name, or the only one if none is named. With `create_missing`,
+/// creates it if it is missing.
 pub(super) fn find(
     service: &Service,
     wanted: Option<&str>,

@@ -1,5 +1,5 @@
-//! Numbers and dial plans as text in serialised data. [`E164`] itself has no `Serialize`: a field that lets its number
-//! out says so with `#[serde(with = "crate::number::plain")]`.
+//! Serializes phone numbers and dial plans as text. [`E164`] itself does not implement `Serialize`: each field that
+//! may reveal its number says so with `#[serde(with = "crate::number::serde_text")]`.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,13 +9,13 @@ use serde::ser::Serializer;
 
 use super::{E164, NumberError};
 
-/// As [`E164::to_plus_form`].
+/// Writes the number in its `+` form.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde's `with` calls")]
 pub(crate) fn serialize<S: Serializer>(number: &E164, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&number.to_plus_form())
 }
 
-/// Exactly what [`serialize`] writes; nothing is normalised here.
+/// Reads exactly what [`serialize`] writes. No other spelling of a number is accepted.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<E164, D::Error> {
     text(deserializer, "a number", |text| {
         let number = E164::from_digits(text.strip_prefix('+').unwrap_or(text));
@@ -23,7 +23,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     })
 }
 
-/// Reads a string without holding on to it.
+/// Reads a borrowed or owned string with `read`.
 pub(super) fn text<'de, D, T, F>(deserializer: D, what: &'static str, read: F) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -42,8 +42,8 @@ where
             (self.1)(text).map_err(E::custom)
         }
 
-        // Serde's own refusals of these would quote them, and they may be a number whose quotes were forgotten. JSON shows
-        // them only where any type is asked for.
+        // Serde's default errors for these types would quote the value, which may be a phone number without its
+        // quotes. JSON calls these methods only for `deserialize_any`.
 
         fn visit_u64<E: Error>(self, _: u64) -> Result<T, E> {
             Err(E::custom(NumberError::NotANumber))
