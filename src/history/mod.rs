@@ -128,7 +128,7 @@ impl History {
     /// # Panics
     /// Panics if the system does not provide the address space. See [`try_new`](Self::try_new).
     pub fn new(limits: impl Into<HistoryLimits>) -> Self {
-        Self::try_new(limits.into()).expect("address space for the history")
+        Self::try_new(limits.into()).expect("cannot reserve the address space of the history: lower its limits")
     }
 
     /// Returns an empty history with these limits.
