@@ -240,6 +240,7 @@ impl<'a> Group<'a> {
         };
         let Some(slot) = self.plan.environment_slot(environment) else { return Ok(None) };
         let scope = Scope::from(slot);
+        let _call = self.commits.call_store();
         Ok(Some((scope, store.erasure(scope, contact)?)))
     }
 

@@ -23,6 +23,7 @@ mod out;
 mod partition;
 mod resolve;
 mod retention;
+mod schedule;
 mod serve;
 mod sip;
 mod supervisor;
