@@ -358,6 +358,9 @@ impl Service {
         if self.loading.so_far().is_some() {
             return command.refuse(ServiceError::Loading);
         }
+        if command.is_of_a_client() && self.commits.is_overfull() {
+            return command.refuse(ServiceError::Stalled);
+        }
         let commands = self.commands.as_ref().expect("taken only when dropped");
         self.commits.submit(command.len());
         if let Err(mpsc::SendError(Submitted { command, .. })) = commands.send(Submitted::new(command)) {
@@ -434,6 +437,8 @@ pub enum ServiceError {
     Full(Full),
     /// What is stored is still being put back.
     Loading,
+    /// The store hangs, and as much waits for it as may. Nothing is in force.
+    Stalled,
     /// Another node's change of the configuration came first. Nothing is in force.
     Superseded,
     /// The fleet's stream cannot order a change now. Nothing is in force.
@@ -451,6 +456,7 @@ impl fmt::Display for ServiceError {
             Self::Config(error) => error.fmt(f),
             Self::Full(full) => full.fmt(f),
             Self::Loading => f.write_str("what is stored is still being loaded"),
+            Self::Stalled => f.write_str("the store does not answer, and too many changes wait for it"),
             Self::Superseded => f.write_str("another node's change came first"),
             Self::StreamAway(what) => write!(f, "the fleet's stream cannot order a change now: {what}"),
             Self::OutcomeUnknown(what) => write!(f, "whether the fleet's stream took the change is not known: {what}"),

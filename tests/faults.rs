@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::daemon::{Daemon, dialback};
+use std::time::{Duration, Instant};
+use support::daemon::{Daemon, Tenant, dialback};
 use support::ledger::{Ledger, Random, compare, tally, work_for};
 
 const CLIENTS: usize = 4;
@@ -359,6 +360,68 @@ fn a_sync_stands_before_each_acknowledgement_where_that_is_asked_for() {
         assert!(most > 3 * few, "{durability}: {with} with, {without} without");
         assert!(with + without >= STEPS, "{trace}");
     }
+}
+
+/// A disk that hangs: each sync of a journal takes five seconds, and a request may take two.
+#[test]
+#[ignore = "needs strace: scripts/faults"]
+fn disk_that_hangs_shows_and_what_timed_out_is_in_force_later() {
+    const CONTACT: &str = "+12125550143";
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    assert_eq!(daemon.stop(), 0);
+    let mut slow = Command::new("strace");
+    slow.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]);
+    slow.args(["-e", "inject=fsync,fdatasync:delay_enter=5000000"]);
+    for journal in files(data.path(), Files::Journals) {
+        slow.arg("-P").arg(journal);
+    }
+    slow.args([env!("CARGO_BIN_EXE_dialback"), "serve", "--request-timeout", "2"]);
+    let daemon = Daemon::start_by(data.path(), slow).expect("it starts");
+    let tenant = tenant.at(&daemon);
+    let health = || look(daemon.url(), "/health");
+    let (answer, seen_after) = std::thread::scope(|scope| {
+        let asked = Instant::now();
+        let call = scope.spawn(|| tenant.record_call(CONTACT, "busy"));
+        let seen_after = loop {
+            let (status, text) = health();
+            if status == 503 {
+                assert!(text.contains("STORE_HANGS"), "{text}");
+                break asked.elapsed();
+            }
+            assert!(!call.is_finished() || asked.elapsed() < Duration::from_secs(4), "nothing was seen: {text}");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(look(daemon.url(), "/health/ready").0, 200);
+        assert_eq!(tenant.decision(CONTACT)["reason"], "NO_HISTORY", "routes are answered");
+        (call.join().expect("it ends"), seen_after)
+    });
+    println!("a sync of five seconds: /health says so after {seen_after:?}");
+    assert!(seen_after < Duration::from_secs(4), "{seen_after:?}");
+    assert_eq!((answer.0, &answer.1["code"]), (503, &"OUTCOME_UNKNOWN".into()), "{}", answer.1);
+    let asked = Instant::now();
+    while tenant.decision(CONTACT)["reason"] != "MATCHED" {
+        assert!(asked.elapsed() < Duration::from_secs(60), "it never comes into force");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    while health().0 != 200 {
+        assert!(asked.elapsed() < Duration::from_secs(60), "{:?}", health());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let log = daemon.read_log();
+    let (began, ended) =
+        (log.matches("the store does not answer").count(), log.matches("the store answers again").count());
+    // What was counted is stored later, and may hang by itself.
+    assert!((1..4).contains(&began) && ended <= began, "{log}");
+    daemon.kill();
+}
+
+fn look(url: &str, path: &str) -> (u16, String) {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut answer = agent.get(format!("{url}{path}")).call().expect("an answer");
+    (answer.status().as_u16(), answer.body_mut().read_to_string().expect("UTF-8"))
 }
 
 /// A file system of its own, of one size until it is given another.

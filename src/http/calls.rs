@@ -6,7 +6,9 @@ use super::form::Form;
 use super::openapi::{example, schema};
 use super::reply::Message;
 use super::{Api, read, reply};
+use crate::engine::Applied;
 use crate::event::{Call, Direction, Event};
+use crate::history::{LastCall, Register};
 use crate::id::AgentId;
 use crate::number::DialPlan;
 use crate::plan::{NumberView, Plan};
@@ -38,6 +40,8 @@ pub(super) struct NewCall {
 }
 
 /// An outbound call was placed, or its status changed. Safe to send twice and in any order.
+///
+/// A late report of a call from before the contact's erasure is acknowledged and not recorded.
 #[utoipa::path(
     post, path = "/api/v1/calls", tag = "calls", operation_id = "recordCall",
     request_body(content = NewCall, example = json!({
@@ -49,6 +53,8 @@ pub(super) struct NewCall {
             {"success": true, "message": "Call recorded"}
         )),
         (status = 404, description = "`NUMBER_NOT_FOUND`: `from` is none of ours; `AGENT_NOT_FOUND`"),
+        (status = 409, description = "`CONTACT_ERASED`: the contact was erased together with a call dated in the future, and this \
+                                      call is dated before that one"),
         (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no outbound agent"),
         (status = 503, description = "`HISTORY_FULL`: no new contact can be held"),
     ),
@@ -57,8 +63,34 @@ pub(super) struct NewCall {
 pub(super) async fn record(reach: Reach, State(api): State<Api>, form: Form) -> Result<Response, Refusal> {
     let call = call(form, &api.service.plan(), reach, api.now())?;
     let recording = api.submit(vec![Event::Call(call)]).await.map_err(|_| Refusal::internal())?;
-    recording?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    for applied in recording? {
+        settle(&api, &call, applied?)?;
+    }
     Ok(reply::message(StatusCode::ACCEPTED, "Call recorded"))
+}
+
+/// Refuses a call that was not recorded, unless it is the late report of a call from before an erasure.
+///
+/// An erasure reaches as far as the latest call that it erases, and that one may be dated up to a day ahead. Until then, a call
+/// that it covers may be newer than the erasure: the daemon cannot tell it from a late report, so it does not acknowledge it.
+///
+/// # Errors
+/// `CONTACT_ERASED`; or what is unknown by now, where the configuration changed while the call was handed in.
+pub(super) fn settle(api: &Api, call: &Call, applied: Applied) -> Result<(), Refusal> {
+    if applied != Applied::Ignored {
+        return Ok(());
+    }
+    let plan = api.service.plan();
+    let Some(environment) = plan.environment_slot(call.environment).filter(|_| plan.call_slots(call).is_some()) else {
+        let is_agent_known = plan.agent(call.environment, call.agent).is_some();
+        return Err(if is_agent_known { Refusal::number_not_found() } else { Refusal::agent_not_found() });
+    };
+    // Memory may have no room to remember the erasure, which the store then remembers alone. How far it reaches is not known here.
+    let erased = api.service.history().get(environment.into(), call.to).map(Register::read);
+    match erased {
+        Some(LastCall::Erased { until }) if until <= api.now() => Ok(()),
+        _ => Err(Refusal::contact_erased()),
+    }
 }
 
 /// Reads a call. Its environment is the one that holds the number it was placed from.

@@ -33,6 +33,12 @@ const GROUP: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096,
 /// How long the store may take before it counts as hanging: so that whoever looks two seconds after it stopped is told.
 const STALLED: Duration = Duration::from_millis(1500);
 
+/// From then on a store that hangs is given nothing more, so that what waits for it is bounded whatever it is.
+const GIVEN_UP: Duration = Duration::from_secs(60);
+
+/// Events and configurations that may wait for a store that hangs: some 64 MiB of calls.
+const MAX_WAITING: u64 = 1 << 18;
+
 /// How a service makes durable what is handed in.
 #[derive(Debug)]
 pub struct Commits {
@@ -112,6 +118,12 @@ impl Commits {
     /// Returns whether the store hangs: it has not answered for longer than a disk that works takes.
     pub fn is_stalled(&self) -> bool {
         self.store_waits() >= STALLED
+    }
+
+    /// Returns whether the store hangs and as much waits for it as may.
+    pub(crate) fn is_overfull(&self) -> bool {
+        let waits = self.store_waits();
+        waits >= GIVEN_UP || (waits >= STALLED && self.pending() >= MAX_WAITING)
     }
 
     /// Says that the committer calls the store from now on. It makes one call at a time.

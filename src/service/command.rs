@@ -76,6 +76,11 @@ impl Command {
         }
     }
 
+    /// Whether a client hands it in, and can repeat it. The rest is the service's own, or a fleet's.
+    pub(super) fn is_of_a_client(&self) -> bool {
+        matches!(self, Self::Record { .. } | Self::Configure { .. } | Self::Answer { .. })
+    }
+
     pub(super) fn events(&self) -> &[Event] {
         match self {
             Self::Record { events, .. } => events,

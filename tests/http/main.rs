@@ -1,5 +1,5 @@
 //! The control API, through its real router: what it answers, to whom, and what it refuses.
-#![cfg(feature = "http")]
+#![cfg(all(feature = "http", feature = "__testing"))]
 
 #[path = "../support/exposition.rs"]
 mod exposition;

@@ -130,7 +130,7 @@ fn names(text: &str) -> BTreeSet<&str> {
 
 #[tokio::test]
 async fn what_the_examples_ask_for_is_there() {
-    let server = Server::start();
+    let server = Server::start_api(Engine::new(), MemoryStore, |api| api.with_upkeep(Arc::default()));
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
     client.post("/calls", desk.call("busy")).await;

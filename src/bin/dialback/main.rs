@@ -26,6 +26,7 @@ mod retention;
 mod schedule;
 mod serve;
 mod sip;
+mod stall;
 mod supervisor;
 mod tls;
 mod token;

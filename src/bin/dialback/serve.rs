@@ -10,7 +10,7 @@ use crate::fleet::FleetOptions;
 use crate::limits::{ConnectionLimits, LimitOptions};
 use crate::sip::SipOptions;
 use crate::tls::TlsOptions;
-use crate::{data, now, out, retention, supervisor};
+use crate::{data, now, out, retention, stall, supervisor};
 use dialback::http::{self, Api, Token};
 use dialback::metrics::UpkeepCounts;
 use dialback::store::{Durability, FjallStore};
@@ -95,6 +95,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let operator = Token::issue(Role::Operator);
     // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
     let service = Arc::new(service);
+    stall::watch(&service)?;
     let _node = fleet.start(&service)?;
     let api = options.limits.bound(Api::new(Arc::clone(&service), Arc::new(now))).with_operator(operator.digest);
     let api = api.serving_while_loading(options.serve_while_loading).with_addresses(addresses.clone());

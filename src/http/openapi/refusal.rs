@@ -41,15 +41,18 @@ fn common(method: &str, operation: &Value) -> Told {
         tell("401", "`INVALID_TOKEN`: no token, or one that is not valid");
         tell("429", "`RATE_LIMITED`: too many requests with this token");
         tell("503", "`LOADING`: what is stored is still being loaded");
-        tell("503", "`TIMEOUT`: it took too long; a change that was asked for may or may not be in force");
+        tell("503", "`TIMEOUT`: it took too long; nothing of this is in force");
     }
     if kinds > 0 && method != "get" {
+        tell(
+            "503",
+            "`OUTCOME_UNKNOWN`: it is not confirmed in time, and may come into force later; repeat the request",
+        );
         tell("503", "`NOT_DURABLE`: the store cannot be written; nothing of this is in force");
     }
     if kinds > 0 && method != "get" && operation["tags"][0] != "calls" {
         tell("409", "`CONFIGURATION_SUPERSEDED`: another node's change came first; read again and repeat");
         tell("503", "`STREAM_AWAY`: the fleet's stream cannot order a change now; nothing of this is in force");
-        tell("503", "`OUTCOME_UNKNOWN`: the fleet's stream did not answer; this is not in force, and may be soon");
     }
     if kinds > 0 && method != "get" && operation["tags"][0] == "calls" {
         tell("503", "`NOT_REPLICATED`: durable here, and not acknowledged by the fleet's stream in time");
