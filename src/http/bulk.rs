@@ -162,9 +162,10 @@ impl<'a> Upload<'a> {
         let recording = recording.map_err(|error| {
             Refusal::from(error).saying(format!("The store cannot be written; {recorded} calls were recorded before"))
         })?;
+        let plan = self.api.service.plan();
         for ((line, event), applied) in lines.into_iter().zip(&calls).zip(recording) {
             let Event::Call(call) = event else { continue };
-            match applied.map_err(Refusal::from).and_then(|applied| calls::settle(self.api, call, applied)) {
+            match applied.map_err(Refusal::from).and_then(|applied| calls::settle(&plan, call, applied)) {
                 Ok(()) => self.report.accepted += 1,
                 Err(refusal) => self.report.reject(line, &refusal),
             }

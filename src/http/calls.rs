@@ -8,7 +8,6 @@ use super::reply::Message;
 use super::{Api, read, reply};
 use crate::engine::Applied;
 use crate::event::{Call, Direction, Event};
-use crate::history::{LastCall, Register};
 use crate::id::AgentId;
 use crate::number::DialPlan;
 use crate::plan::{NumberView, Plan};
@@ -64,32 +63,20 @@ pub(super) async fn record(reach: Reach, State(api): State<Api>, form: Form) -> 
     let call = call(form, &api.service.plan(), reach, api.now())?;
     let recording = api.submit(vec![Event::Call(call)]).await.map_err(|_| Refusal::internal())?;
     for applied in recording? {
-        settle(&api, &call, applied?)?;
+        settle(&api.service.plan(), &call, applied?)?;
     }
     Ok(reply::message(StatusCode::ACCEPTED, "Call recorded"))
 }
 
 /// Refuses a call that was not recorded, unless it is the late report of a call from before an erasure.
 ///
-/// An erasure reaches as far as the latest call that it erases, and that one may be dated up to a day ahead. Until then, a call
-/// that it covers may be newer than the erasure: the daemon cannot tell it from a late report, so it does not acknowledge it.
-///
 /// # Errors
-/// `CONTACT_ERASED`; or what is unknown by now, where the configuration changed while the call was handed in.
-pub(super) fn settle(api: &Api, call: &Call, applied: Applied) -> Result<(), Refusal> {
-    if applied != Applied::Ignored {
-        return Ok(());
-    }
-    let plan = api.service.plan();
-    let Some(environment) = plan.environment_slot(call.environment).filter(|_| plan.call_slots(call).is_some()) else {
-        let is_agent_known = plan.agent(call.environment, call.agent).is_some();
-        return Err(if is_agent_known { Refusal::number_not_found() } else { Refusal::agent_not_found() });
-    };
-    // Memory may have no room to remember the erasure, which the store then remembers alone. How far it reaches is not known here.
-    let erased = api.service.history().get(environment.into(), call.to).map(Register::read);
-    match erased {
-        Some(LastCall::Erased { until }) if until <= api.now() => Ok(()),
-        _ => Err(Refusal::contact_erased()),
+/// What is unknown by now, where the configuration changed while the call was handed in.
+pub(super) fn settle(plan: &Plan, call: &Call, applied: Applied) -> Result<(), Refusal> {
+    match applied {
+        Applied::Ignored if plan.agent(call.environment, call.agent).is_none() => Err(Refusal::agent_not_found()),
+        Applied::Ignored if plan.call_slots(call).is_none() => Err(Refusal::number_not_found()),
+        _ => Ok(()),
     }
 }
 

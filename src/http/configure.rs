@@ -64,7 +64,7 @@ impl Api {
     pub(super) fn submit(&self, events: Vec<Event>) -> oneshot::Receiver<Recording> {
         let (done, answer) = oneshot::channel();
         note_handed_in();
-        self.service.submit(events, |recording| {
+        self.service.submit_at(self.now(), events, |recording| {
             let _ = done.send(recording);
         });
         answer

@@ -175,12 +175,6 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "OUTCOME_UNKNOWN", message)
     }
 
-    /// An erasure covers the call, and it cannot be known that the call is older.
-    pub(super) fn contact_erased() -> Self {
-        let message = "This contact was erased together with a call dated in the future; a call dated before that one is not recorded";
-        Self::new(StatusCode::CONFLICT, "CONTACT_ERASED", message)
-    }
-
     /// As it is told of a panic too, whose own text goes nowhere near an answer.
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Something went wrong")
@@ -216,6 +210,11 @@ impl From<ServiceError> for Refusal {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", message)
             }
             ServiceError::Loading => Self::loading(),
+            ServiceError::ContactErased => {
+                let message = "This contact was erased together with a call dated in the future; \
+                               a call dated before that one is not recorded";
+                Self::new(StatusCode::CONFLICT, "CONTACT_ERASED", message)
+            }
             ServiceError::Stalled => {
                 let message =
                     "The store does not answer, and too many changes wait for it; nothing of this request is in force";

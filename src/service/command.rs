@@ -19,6 +19,8 @@ pub(super) type Done<T> = Box<dyn FnOnce(T) + Send>;
 pub(super) enum Command {
     Record {
         events: Vec<Event>,
+        /// When they were handed in, where a call that an erasure reaching past that covers is to be refused.
+        now: Option<Timestamp>,
         done: Done<Recording>,
     },
     Configure {
