@@ -6,6 +6,7 @@ mod histogram;
 #[cfg(any(feature = "http", feature = "sip"))]
 mod sip;
 mod stopwatch;
+mod upkeep;
 
 pub use commits::Commits;
 pub use fleet::{Fleet, FleetState};
@@ -13,6 +14,7 @@ pub use histogram::{Histogram, Snapshot};
 #[cfg(any(feature = "http", feature = "sip"))]
 pub use sip::{SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent};
 pub(crate) use stopwatch::Stopwatch;
+pub use upkeep::UpkeepCounts;
 
 use crate::decision::{Decision, Reason, Route};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};

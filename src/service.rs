@@ -272,7 +272,15 @@ impl Service {
 
     /// Hands in events; `done` gets what each of them did once all of them are durable. Returns at once.
     pub fn submit(&self, events: Vec<Event>, done: impl FnOnce(Recording) + Send + 'static) {
-        self.send(Command::Record { events, done: Box::new(done) });
+        self.send(Command::Record { events, now: None, done: Box::new(done) });
+    }
+
+    /// Hands in events at a moment; `done` gets what each of them did once all of them are durable. Returns at once.
+    ///
+    /// Refuses a call that an erasure covers which reaches past `now`, with [`ServiceError::ContactErased`]: the call may be
+    /// newer than the erasure. [`submit`](Self::submit) ignores such a call, as it ignores a late report.
+    pub fn submit_at(&self, now: Timestamp, events: Vec<Event>, done: impl FnOnce(Recording) + Send + 'static) {
+        self.send(Command::Record { events, now: Some(now), done: Box::new(done) });
     }
 
     /// Hands in a change of configuration: `decide` sees the plan as it is when its turn comes and says what is to change, so
@@ -358,6 +366,9 @@ impl Service {
         if self.loading.so_far().is_some() {
             return command.refuse(ServiceError::Loading);
         }
+        if command.is_of_a_client() && self.commits.is_overfull() {
+            return command.refuse(ServiceError::Stalled);
+        }
         let commands = self.commands.as_ref().expect("taken only when dropped");
         self.commits.submit(command.len());
         if let Err(mpsc::SendError(Submitted { command, .. })) = commands.send(Submitted::new(command)) {
@@ -434,6 +445,10 @@ pub enum ServiceError {
     Full(Full),
     /// What is stored is still being put back.
     Loading,
+    /// An erasure that reaches past the present covers the call, which may be newer. It is not recorded.
+    ContactErased,
+    /// The store hangs, and as much waits for it as may. Nothing is in force.
+    Stalled,
     /// Another node's change of the configuration came first. Nothing is in force.
     Superseded,
     /// The fleet's stream cannot order a change now. Nothing is in force.
@@ -451,6 +466,8 @@ impl fmt::Display for ServiceError {
             Self::Config(error) => error.fmt(f),
             Self::Full(full) => full.fmt(f),
             Self::Loading => f.write_str("what is stored is still being loaded"),
+            Self::ContactErased => f.write_str("the contact was erased together with a call dated in the future"),
+            Self::Stalled => f.write_str("the store does not answer, and too many changes wait for it"),
             Self::Superseded => f.write_str("another node's change came first"),
             Self::StreamAway(what) => write!(f, "the fleet's stream cannot order a change now: {what}"),
             Self::OutcomeUnknown(what) => write!(f, "whether the fleet's stream took the change is not known: {what}"),

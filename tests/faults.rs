@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::daemon::{Daemon, dialback};
+use std::time::{Duration, Instant};
+use support::daemon::{Daemon, Tenant, dialback};
 use support::ledger::{Ledger, Random, compare, tally, work_for};
 
 const CLIENTS: usize = 4;
@@ -360,6 +361,167 @@ fn synced_durability_syncs_before_each_acknowledgement() {
         assert!(most > 3 * few, "{durability}: {with} with, {without} without");
         assert!(with + without >= STEPS, "{trace}");
     }
+}
+
+/// A disk that hangs: each sync of a journal takes five seconds, and a request may take two.
+#[test]
+#[ignore = "needs strace: scripts/faults"]
+fn disk_that_hangs_shows_and_what_timed_out_is_in_force_later() {
+    const CONTACT: &str = "+12125550143";
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    assert_eq!(daemon.stop(), 0);
+    let mut slow = Command::new("strace");
+    slow.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]);
+    slow.args(["-e", "inject=fsync,fdatasync:delay_enter=5000000"]);
+    for journal in files(data.path(), Files::Journals) {
+        slow.arg("-P").arg(journal);
+    }
+    slow.args([env!("CARGO_BIN_EXE_dialback"), "serve", "--request-timeout", "2"]);
+    let daemon = Daemon::start_by(data.path(), slow).expect("it starts");
+    let tenant = tenant.at(&daemon);
+    let health = || look(daemon.url(), "/health");
+    let (answer, seen_after) = std::thread::scope(|scope| {
+        let asked = Instant::now();
+        let call = scope.spawn(|| tenant.record_call(CONTACT, "busy"));
+        let seen_after = loop {
+            let (status, text) = health();
+            if status == 503 {
+                assert!(text.contains("STORE_HANGS"), "{text}");
+                break asked.elapsed();
+            }
+            assert!(!call.is_finished() || asked.elapsed() < Duration::from_secs(4), "nothing was seen: {text}");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(look(daemon.url(), "/health/ready").0, 200);
+        assert_eq!(tenant.decision(CONTACT)["reason"], "NO_HISTORY", "routes are answered");
+        (call.join().expect("it ends"), seen_after)
+    });
+    println!("a sync of five seconds: /health says so after {seen_after:?}");
+    assert!(seen_after < Duration::from_secs(4), "{seen_after:?}");
+    assert_eq!((answer.0, &answer.1["code"]), (503, &"OUTCOME_UNKNOWN".into()), "{}", answer.1);
+    let asked = Instant::now();
+    while tenant.decision(CONTACT)["reason"] != "MATCHED" {
+        assert!(asked.elapsed() < Duration::from_secs(60), "it never comes into force");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    while health().0 != 200 {
+        assert!(asked.elapsed() < Duration::from_secs(60), "{:?}", health());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let log = daemon.read_log();
+    let (began, ended) =
+        (log.matches("the store does not answer").count(), log.matches("the store answers again").count());
+    // What was counted is stored later, and may hang by itself.
+    assert!((1..4).contains(&began) && ended <= began, "{log}");
+    daemon.kill();
+}
+
+/// A file system in a file, which can be frozen: whatever writes to it then waits.
+struct IceDisk(tempfile::TempDir);
+
+impl IceDisk {
+    /// `None` where this user may not mount.
+    fn new() -> Option<Self> {
+        let disk = Self(tempfile::tempdir().expect("a directory"));
+        let image = disk.0.path().join("image");
+        fs::File::create(&image).and_then(|file| file.set_len(1 << 29)).expect("a file");
+        fs::create_dir(disk.place()).expect("a directory");
+        let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image).output();
+        let mount = |_| Command::new("mount").args(["-o", "loop"]).arg(&image).arg(disk.place()).output().ok();
+        made.ok()
+            .filter(|made| made.status.success())
+            .and_then(mount)
+            .is_some_and(|done| done.status.success())
+            .then_some(disk)
+    }
+
+    fn place(&self) -> PathBuf {
+        self.0.path().join("mounted")
+    }
+
+    fn freeze(&self) {
+        assert!(Command::new("fsfreeze").arg("-f").arg(self.place()).status().expect("it runs").success());
+    }
+
+    fn thaw(&self) {
+        let _ = Command::new("fsfreeze").arg("-u").arg(self.place()).output();
+    }
+}
+
+impl Drop for IceDisk {
+    fn drop(&mut self) {
+        self.thaw();
+        let _ = Command::new("umount").arg("-l").arg(self.place()).status();
+    }
+}
+
+/// A file system that is frozen for so many seconds, with clients that go on. `DIALBACK_FROZEN=45` is the recorded run.
+#[test]
+#[ignore = "needs to mount: scripts/faults"]
+fn frozen_file_system_shows_within_two_seconds_and_loses_nothing() {
+    let frozen_for = Duration::from_secs(setting("DIALBACK_FROZEN").unwrap_or(8));
+    let Some(disk) = IceDisk::new() else {
+        println!("frozen file systems: none, since this user may not mount one");
+        return;
+    };
+    let data = disk.place().join("data");
+    let daemon = Daemon::start_with(&data, &["--request-timeout", "3"]);
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    disk.freeze();
+    let frozen = Instant::now();
+    let contacts: Vec<String> = (0..8).map(|contact| format!("+1212555020{contact}")).collect();
+    let (answers, seen_after) = std::thread::scope(|scope| {
+        let calls: Vec<_> =
+            contacts.iter().map(|contact| scope.spawn(|| tenant.record_call(contact, "busy"))).collect();
+        let seen_after = loop {
+            let (status, text) = look(daemon.url(), "/health");
+            if status == 503 {
+                assert!(text.contains("STORE_HANGS"), "{text}");
+                break frozen.elapsed();
+            }
+            assert!(frozen.elapsed() < Duration::from_secs(30), "nothing was seen");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        (calls.into_iter().map(|call| call.join().expect("it ends")).collect::<Vec<_>>(), seen_after)
+    });
+    println!("/health says so {seen_after:?} after the file system was frozen");
+    for (status, answer) in answers {
+        assert_eq!((status, &answer["code"]), (503, &"OUTCOME_UNKNOWN".into()), "{answer}");
+    }
+    assert_eq!(look(daemon.url(), "/health/ready").0, 200);
+    assert_eq!(tenant.decision(&contacts[0])["reason"], "NO_HISTORY", "routes are answered");
+    std::thread::sleep(frozen_for.saturating_sub(frozen.elapsed()));
+    let waiting = look(daemon.url(), "/metrics").1;
+    assert!(!waiting.contains("\ndialback_store_waiting_seconds 0.0\n"), "{waiting}");
+    disk.thaw();
+    let thawed = Instant::now();
+    while look(daemon.url(), "/health").0 != 200 {
+        assert!(thawed.elapsed() < Duration::from_secs(60), "{:?}", look(daemon.url(), "/health"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for contact in &contacts {
+        assert_eq!(tenant.record_call(contact, "busy").0, 202, "repeating is safe");
+        assert_eq!(tenant.decision(contact)["reason"], "MATCHED");
+    }
+    // It is looked four times a second.
+    while !daemon.read_log().contains("the store answers again") {
+        assert!(thawed.elapsed() < Duration::from_secs(60), "{}", daemon.read_log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let log = daemon.read_log();
+    let lines = ["the store does not answer", "the store answers again"].map(|line| log.matches(line).count());
+    assert_eq!(lines, [1, 1], "{log}");
+    assert_eq!(daemon.stop(), 0);
+}
+
+fn look(url: &str, path: &str) -> (u16, String) {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut answer = agent.get(format!("{url}{path}")).call().expect("an answer");
+    (answer.status().as_u16(), answer.body_mut().read_to_string().expect("UTF-8"))
 }
 
 /// A file system with an adjustable size.

@@ -5,10 +5,12 @@ mod support {
     pub(crate) mod exposition;
 }
 
+use dialback::metrics::FleetState;
+use dialback::store::Durability;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use support::daemon::{Daemon, Tenant, program};
@@ -95,4 +97,105 @@ fn systemd_is_told_what_it_waits_for() {
     assert_eq!(daemon.stop(), 0);
     let last = std::iter::repeat_with(hear).find(|told| !told.starts_with("WATCHDOG")).expect("more");
     assert!(last.lines().any(|line| line == "STOPPING=1"), "{last}");
+}
+
+/// The section of the page of operations that says what each sign means.
+fn symptoms() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let page = fs::read_to_string(page).expect("a page");
+    page.split_once("\n## Symptoms\n").expect("the section").1.to_owned()
+}
+
+/// Every source file below, with its path.
+fn sources(folder: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let read = |path: PathBuf| match path.extension() {
+        _ if path.is_dir() => sources(&path),
+        Some(extension) if extension == "rs" => {
+            vec![(path.display().to_string(), fs::read_to_string(&path).expect("UTF-8"))]
+        }
+        _ => Vec::new(),
+    };
+    entries.flat_map(read).collect()
+}
+
+/// The text literals of a piece of Rust, as far as they go without quotes inside.
+fn literals(source: &str) -> impl Iterator<Item = &str> {
+    source.split('"').skip(1).step_by(2)
+}
+
+/// What stands before the parenthesis that ends the arguments.
+fn arguments(after: &str) -> &str {
+    let (mut depth, mut in_text) = (1, false);
+    let end = after.find(|c| {
+        in_text ^= c == '"';
+        depth += match c {
+            '(' if !in_text => 1,
+            ')' if !in_text => -1,
+            _ => 0,
+        };
+        depth == 0
+    });
+    &after[..end.unwrap_or(after.len())]
+}
+
+/// What `docs/operations.md` does not say, of all that follows the mark in the sources and is taken out by `words`.
+fn unexplained(mark: &str, words: impl Fn(&str) -> Vec<String>) -> (usize, Vec<String>) {
+    let symptoms = symptoms();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut found, mut missing) = (0, Vec::new());
+    for (path, source) in sources(&root) {
+        for after in source.split(mark).skip(1) {
+            for word in words(after) {
+                found += 1;
+                if !symptoms.contains(&word) {
+                    missing.push(format!("{path}: {word}"));
+                }
+            }
+        }
+    }
+    (found, missing)
+}
+
+#[test]
+fn page_of_symptoms_has_each_log_line_that_needs_an_operator() {
+    for (mark, least) in [("warn!(", 8), ("error!(", 4)] {
+        let (found, missing) = unexplained(mark, |after| {
+            let text = literals(arguments(after)).last().unwrap_or_default();
+            // The beginning, which is the same whatever is filled in. Sentences that are filled in whole are the fleet's.
+            let beginning = text.split([':', '.', ';', '{']).next().unwrap_or_default().trim();
+            if beginning.is_empty() { Vec::new() } else { vec![format!("| {beginning} |")] }
+        });
+        assert!(found >= least, "{mark} {found}");
+        assert_eq!(missing, Vec::<String>::new(), "docs/operations.md does not say what to do");
+    }
+}
+
+#[test]
+fn page_of_symptoms_has_each_health_state() {
+    let (found, missing) = unexplained("Unwell::new(\"", |after| {
+        let mut words = after.split('"');
+        let (status, code) = (words.next().unwrap_or_default(), words.nth(1).unwrap_or_default());
+        vec![format!("| `{status}` | `{code}` |")]
+    });
+    assert!(found >= 4, "{found}");
+    assert_eq!(missing, Vec::<String>::new());
+    let symptoms = symptoms();
+    let words = FleetState::NAMES.into_iter().chain([Durability::Buffered, Durability::Memory].map(Durability::name));
+    for word in words.chain(["ok"]) {
+        assert!(symptoms.contains(&format!("`{word}`")), "{word}");
+    }
+}
+
+#[test]
+fn page_of_symptoms_has_each_metric() {
+    for (mark, least) in [("self.family(\"", 8), ("self.gauge(\"", 12), ("self.counter(\"", 8), ("self.seconds(\"", 4)]
+    {
+        let (found, missing) = unexplained(mark, |after| {
+            let name = after.split('"').next().unwrap_or_default();
+            vec![format!("dialback_{name}")]
+        });
+        assert!(found >= least, "{mark} {found}");
+        assert_eq!(missing, Vec::<String>::new(), "docs/operations.md does not say what to do");
+    }
 }

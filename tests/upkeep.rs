@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::{Daemon, Tenant, dialback};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -76,6 +76,41 @@ fn a_forgotten_contact_is_in_no_file_after_the_delay() {
     assert!(files_with(data.path(), OTHER).contains(&export));
 }
 
+/// The time of the last purge lies two hours ahead: the clock was, when it ran.
+#[test]
+fn last_purge_dated_in_the_future_delays_no_purge_after_a_restart() {
+    let data = tempfile::tempdir().expect("a directory");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let store = FjallStore::open(data.path()).expect("it opens");
+    store.upkeep().purge(None, Timestamp::from_secs(now + 2 * 3600)).expect("it is written");
+    drop(store);
+    let daemon = Daemon::start_with(data.path(), &["--purge-every", "1h"]);
+    let asked = Instant::now();
+    while !daemon.read_log().contains("is removed from the disk") {
+        assert!(asked.elapsed() < PATIENCE, "{}", daemon.read_log());
+        sleep(Duration::from_millis(100));
+    }
+    let log = daemon.read_log();
+    assert_eq!(log.matches("the wall clock does not fit").count(), 1, "{log}");
+    let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+    let mut page = agent.get(format!("{}/metrics", daemon.url())).call().expect("an answer");
+    let page = page.body_mut().read_to_string().expect("UTF-8");
+    let value = |name: &str| -> f64 {
+        let line =
+            page.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("no {name}"));
+        line.rsplit(' ').next().expect("a value").parse().expect("a number")
+    };
+    assert!(value("dialback_upkeep_last_success_timestamp_seconds") < seconds_of(now + 3600), "the present time");
+    assert!(value("dialback_upkeep_last_duration_seconds") > 0.0 && value("dialback_upkeep_bytes") > 0.0, "{page}");
+    assert!((value("dialback_upkeep_clock_jumps_total") - 1.0).abs() < f64::EPSILON, "{page}");
+    assert_eq!(daemon.stop(), 0);
+    // And the next start finds a time that fits.
+    let daemon = Daemon::start_with(data.path(), &["--purge-every", "1h"]);
+    sleep(Duration::from_millis(500));
+    let log = daemon.stop_and_read_log();
+    assert!(!log.contains("does not fit") && !log.contains("is removed from the disk"), "{log}");
+}
+
 #[test]
 fn an_export_of_a_running_daemon_is_a_backup() {
     let (data, copy) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
@@ -114,6 +149,11 @@ fn an_export_of_a_running_daemon_is_a_backup() {
     assert!(code == 4 && errors.contains("line "), "{errors}");
     let (code, _, errors) = dialback(&["export", "--salvage", "--data"], &restored);
     assert!(code == 1 && errors.contains("a daemon holds"), "{errors}");
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds of this century")]
+fn seconds_of(seconds: u64) -> f64 {
+    seconds as f64
 }
 
 /// A directory with so many pairs that loading them takes a while.

@@ -66,7 +66,7 @@ pub(super) async fn record(reach: Reach, State(api): State<Api>, request: Reques
     let mut upload = Upload::new(&api, reach);
     let mut lines = Lines::new(api.limits.body_bytes);
     let mut body = request.into_body();
-    while let Some(chunk) = within(&api, next_chunk(&mut body)).await? {
+    while let Some(chunk) = within(&api, next_chunk(&mut body)).await.map_err(|slow| upload.gone_slow(slow))? {
         let mut rest = &chunk?[..];
         while let Some(line) = lines.next(&mut rest) {
             upload.line(line).await?;
@@ -81,6 +81,13 @@ pub(super) async fn record(reach: Reach, State(api): State<Api>, request: Reques
     Ok(reply::json(StatusCode::OK, &report))
 }
 
+/// Calls that were handed in together: their lines, themselves, and what becomes of them.
+struct Group {
+    lines: Vec<u64>,
+    calls: Vec<Event>,
+    answer: oneshot::Receiver<Recording>,
+}
+
 /// The calls that have been read and not acknowledged yet, and the outcome so far.
 struct Upload<'a> {
     api: &'a Api,
@@ -88,7 +95,7 @@ struct Upload<'a> {
     line: u64,
     group: Vec<Event>,
     lines: Vec<u64>,
-    in_flight: VecDeque<(Vec<u64>, oneshot::Receiver<Recording>)>,
+    in_flight: VecDeque<Group>,
     report: Report,
 }
 
@@ -133,8 +140,9 @@ impl<'a> Upload<'a> {
         if self.in_flight.len() >= IN_FLIGHT {
             self.settle().await?;
         }
-        let answer = self.api.submit(std::mem::take(&mut self.group));
-        self.in_flight.push_back((std::mem::take(&mut self.lines), answer));
+        let calls = std::mem::take(&mut self.group);
+        let answer = self.api.submit(calls.clone());
+        self.in_flight.push_back(Group { lines: std::mem::take(&mut self.lines), calls, answer });
         // A body that is always ready must not keep the thread from others.
         tokio::task::yield_now().await;
         Ok(())
@@ -142,19 +150,37 @@ impl<'a> Upload<'a> {
 
     /// Waits for the group that has waited longest.
     async fn settle(&mut self) -> Result<(), Refusal> {
-        let Some((lines, answer)) = self.in_flight.pop_front() else { return Ok(()) };
-        let recording = within(self.api, answer).await?.map_err(|_| Refusal::internal())?;
+        let Some(Group { lines, calls, answer }) = self.in_flight.pop_front() else { return Ok(()) };
+        let recorded = self.report.accepted;
+        let unknown = |_| {
+            let message = format!(
+                "The store has not confirmed all calls in time; {recorded} were recorded, and others may be later. Repeat the request"
+            );
+            Refusal::outcome_unknown().saying(message)
+        };
+        let recording = within(self.api, answer).await.map_err(unknown)?.map_err(|_| Refusal::internal())?;
         let recording = recording.map_err(|error| {
-            let recorded = self.report.accepted;
             Refusal::from(error).saying(format!("The store cannot be written; {recorded} calls were recorded before"))
         })?;
-        for (line, applied) in lines.into_iter().zip(recording) {
-            match applied {
-                Ok(_) => self.report.accepted += 1,
-                Err(error) => self.report.reject(line, &error.into()),
+        let plan = self.api.service.plan();
+        for ((line, event), applied) in lines.into_iter().zip(&calls).zip(recording) {
+            let Event::Call(call) = event else { continue };
+            match applied.map_err(Refusal::from).and_then(|applied| calls::settle(&plan, call, applied)) {
+                Ok(()) => self.report.accepted += 1,
+                Err(refusal) => self.report.reject(line, &refusal),
             }
         }
         Ok(())
+    }
+
+    /// What the client is told that does not send more: calls that it sent before may be recorded.
+    fn gone_slow(&self, nothing_recorded: Refusal) -> Refusal {
+        let handed_in = self.report.accepted > 0 || !self.in_flight.is_empty();
+        if !handed_in {
+            return nothing_recorded;
+        }
+        let message = "The body did not arrive in time; calls of its first lines are recorded. Repeat the request";
+        Refusal::outcome_unknown().saying(message)
     }
 
     async fn finish(mut self) -> Result<Report, Refusal> {

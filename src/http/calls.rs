@@ -6,6 +6,7 @@ use super::form::Form;
 use super::openapi::{example, schema};
 use super::reply::Message;
 use super::{Api, read, reply};
+use crate::engine::Applied;
 use crate::event::{Call, Direction, Event};
 use crate::id::AgentId;
 use crate::number::DialPlan;
@@ -38,6 +39,8 @@ pub(super) struct NewCall {
 }
 
 /// An outbound call was placed, or its status changed. Safe to send twice and in any order.
+///
+/// A late report of a call from before the contact's erasure is acknowledged and not recorded.
 #[utoipa::path(
     post, path = "/api/v1/calls", tag = "calls", operation_id = "recordCall",
     request_body(content = NewCall, example = json!({
@@ -49,6 +52,8 @@ pub(super) struct NewCall {
             {"success": true, "message": "Call recorded"}
         )),
         (status = 404, description = "`NUMBER_NOT_FOUND`: `from` is none of ours; `AGENT_NOT_FOUND`"),
+        (status = 409, description = "`CONTACT_ERASED`: the contact was erased together with a call dated in the future, and this \
+                                      call is dated before that one"),
         (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no outbound agent"),
         (status = 503, description = "`HISTORY_FULL`: no new contact can be held"),
     ),
@@ -57,8 +62,22 @@ pub(super) struct NewCall {
 pub(super) async fn record(reach: Reach, State(api): State<Api>, form: Form) -> Result<Response, Refusal> {
     let call = call(form, &api.service.plan(), reach, api.now())?;
     let recording = api.submit(vec![Event::Call(call)]).await.map_err(|_| Refusal::internal())?;
-    recording?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    for applied in recording? {
+        settle(&api.service.plan(), &call, applied?)?;
+    }
     Ok(reply::message(StatusCode::ACCEPTED, "Call recorded"))
+}
+
+/// Refuses a call that was not recorded, unless it is the late report of a call from before an erasure.
+///
+/// # Errors
+/// What is unknown by now, where the configuration changed while the call was handed in.
+pub(super) fn settle(plan: &Plan, call: &Call, applied: Applied) -> Result<(), Refusal> {
+    match applied {
+        Applied::Ignored if plan.agent(call.environment, call.agent).is_none() => Err(Refusal::agent_not_found()),
+        Applied::Ignored if plan.call_slots(call).is_none() => Err(Refusal::number_not_found()),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a call. Its environment is the one that holds the number it was placed from.

@@ -164,8 +164,15 @@ impl Refusal {
     }
 
     pub(super) fn too_slow() -> Self {
-        let message = "The request took too long; a change that it asked for may or may not be in force";
+        let message = "The request took too long; nothing of it is in force";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT", message)
+    }
+
+    /// A change was handed in, and the store has not confirmed it in time.
+    pub(super) fn outcome_unknown() -> Self {
+        let message = "The store has not confirmed the change in time; it may come into force later. Repeat the request, \
+                       with the same Idempotency-Key where it has one";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "OUTCOME_UNKNOWN", message)
     }
 
     /// As it is told of a panic too, whose own text goes nowhere near an answer.
@@ -203,6 +210,16 @@ impl From<ServiceError> for Refusal {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", message)
             }
             ServiceError::Loading => Self::loading(),
+            ServiceError::ContactErased => {
+                let message = "This contact was erased together with a call dated in the future; \
+                               a call dated before that one is not recorded";
+                Self::new(StatusCode::CONFLICT, "CONTACT_ERASED", message)
+            }
+            ServiceError::Stalled => {
+                let message =
+                    "The store does not answer, and too many changes wait for it; nothing of this request is in force";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "STORE_HANGS", message)
+            }
             ServiceError::Superseded => {
                 let message = "Another node's change came first; read again and repeat";
                 Self::new(StatusCode::CONFLICT, "CONFIGURATION_SUPERSEDED", message)

@@ -6,7 +6,7 @@ use super::requests::Requests;
 use crate::decision::{Reason, Route};
 use crate::history::Stats;
 use crate::id::AgentId;
-use crate::metrics::{Fleet, FleetState, Histogram, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent};
+use crate::metrics::{Fleet, FleetState, Histogram, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent, UpkeepCounts};
 use crate::store::Durability;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -75,6 +75,7 @@ impl Collector for Everything {
         page.requests(&api.requests)?;
         page.commits(api)?;
         page.history(&api.service.history().stats())?;
+        api.upkeep.as_ref().map_or(Ok(()), |counts| page.upkeep(counts))?;
         api.sip.as_ref().map_or(Ok(()), |counts| page.sip(counts))?;
         api.service.fleet().map_or(Ok(()), |fleet| page.fleet(fleet))
     }
@@ -141,6 +142,9 @@ impl Page<'_> {
         self.counter("not_durable", help, commits.refused())?;
         let help = "1 when the store has failed: nothing is taken any more, routes are answered from memory";
         self.gauge("store_failed", help, None, u64::from(api.service.failure().is_some()))?;
+        let help = "For how long the store has not answered what it was asked; 0 where nothing was";
+        let waits = u64::try_from(commits.store_waits().as_nanos()).unwrap_or(u64::MAX);
+        self.seconds("store_waiting", help, waits)?;
         let help = "What an acknowledgement means: 1 for the setting in force";
         let mut family = self.family("durability", help, None, MetricType::Gauge)?;
         for durability in Durability::ALL {
@@ -163,6 +167,19 @@ impl Page<'_> {
         let help = "Pairs that were left behind, being expired or of a number that is gone";
         self.counter("pairs_reclaimed", help, stats.reclaimed)?;
         self.counter("pairs_rejected", "Pairs that were refused because the history was full", stats.rejected)
+    }
+
+    /// Only of a daemon that purges.
+    fn upkeep(&mut self, counts: &UpkeepCounts) -> fmt::Result {
+        let help = "When a purge last succeeded, in seconds since 1970; 0 where none did";
+        self.seconds("upkeep_last_success_timestamp", help, counts.last_success_millis().saturating_mul(1_000_000))?;
+        self.seconds("upkeep_last_duration", "How long the last purge took", counts.last_duration_nanos())?;
+        self.counter("upkeep_failures", "Purges that failed", counts.failures())?;
+        let help = "Purges that failed since the last one that succeeded";
+        self.gauge("upkeep_consecutive_failures", help, None, counts.failures_in_row())?;
+        let help = "What the data directory occupied after the last purge; 0 before the first";
+        self.gauge("upkeep", help, Some(&Unit::Bytes), counts.bytes())?;
+        self.counter("upkeep_clock_jumps", "How often the wall clock jumped", counts.clock_jumps())
     }
 
     fn sip(&mut self, counts: &SipCounts) -> fmt::Result {
@@ -194,8 +211,7 @@ impl Page<'_> {
         let help = "About how many events the node is behind: messages by the events that those before had each";
         self.gauge("fleet_lag_events", help, None, fleet.lag_events())?;
         let help = "How old what the node took last is, where there is more to take; else 0";
-        let mut family = self.family("fleet_lag", help, Some(&Unit::Seconds), MetricType::Gauge)?;
-        family.encode_gauge(&seconds(fleet.lag_millis().saturating_mul(1_000_000)))?;
+        self.seconds("fleet_lag", help, fleet.lag_millis().saturating_mul(1_000_000))?;
         self.gauge("fleet_peers", "Other nodes that were heard lately", None, fleet.peers())?;
         let help = "Events of this node that the stream has acknowledged";
         self.counter("fleet_published", help, fleet.published())?;
@@ -228,6 +244,11 @@ impl Page<'_> {
 
     fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
         gauge(&mut self.family(name, help, unit, MetricType::Gauge)?, value)
+    }
+
+    /// A gauge in seconds.
+    fn seconds(&mut self, name: &str, help: &str, nanos: u64) -> fmt::Result {
+        self.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?.encode_gauge(&seconds(nanos))
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {

@@ -50,6 +50,12 @@ pub(super) struct Unwell {
     progress: Option<Progress>,
 }
 
+impl Unwell {
+    const fn new(status: &'static str, code: &'static str, message: &'static str) -> Self {
+        Self { status, success: false, message, code, progress: None }
+    }
+}
+
 /// What is there already of what is stored.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Progress {
@@ -83,46 +89,56 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
 }
 
 /// Whether everything works. A node of a fleet that is behind or cut off works, and is named.
+///
+/// The `status` says how bad it is: `degraded` (the daemon takes changes, and something needs its operator), `failing` (it takes no
+/// changes now) or `loading`. Routes are answered in any case.
 #[utoipa::path(
     get, path = "/health", tag = "service", operation_id = "health",
     responses(
         (status = 200, description = "It does", body = Well, example = json!({"status": "ok"})),
-        (status = 503, description = "`NOT_DURABLE`: the store cannot be written. `LOADING`: what is stored is still being \
-                                      loaded", body = Unwell),
+        (status = 503, description = "`NOT_DURABLE`: the store cannot be written. `STORE_HANGS`: the store has not answered for \
+                                      about two seconds. `UPKEEP_FAILING`: two purges in a row have failed. `LOADING`: what is \
+                                      stored is still being loaded", body = Unwell),
     ),
 )]
 pub(super) async fn show(State(api): State<Api>) -> Response {
     if let Some(so_far) = api.service.loading() {
         return still_loading(so_far);
     }
-    if api.service.failure().is_none() {
-        let durability = Some(api.service.durability()).filter(|durability| *durability != Durability::Synced);
-        let fleet = api.service.fleet();
-        let well = Well {
-            status: "ok",
-            durability: durability.map(Durability::name),
-            fleet: fleet.map(|fleet| fleet.state().name()),
-            lag_seconds: fleet.filter(|fleet| fleet.is_lagging()).map(|fleet| fleet.lag_millis() / 1000),
-        };
-        return reply::json(StatusCode::OK, &well);
+    if let Some(unwell) = wrong(&api) {
+        return reply::json(StatusCode::SERVICE_UNAVAILABLE, &unwell);
     }
-    let unwell = Unwell {
-        status: "failing",
-        success: false,
-        message: "The store cannot be written; routes are answered from memory",
-        code: "NOT_DURABLE",
-        progress: None,
+    let durability = Some(api.service.durability()).filter(|durability| *durability != Durability::Synced);
+    let fleet = api.service.fleet();
+    let well = Well {
+        status: "ok",
+        durability: durability.map(Durability::name),
+        fleet: fleet.map(|fleet| fleet.state().name()),
+        lag_seconds: fleet.filter(|fleet| fleet.is_lagging()).map(|fleet| fleet.lag_millis() / 1000),
     };
-    reply::json(StatusCode::SERVICE_UNAVAILABLE, &unwell)
+    reply::json(StatusCode::OK, &well)
+}
+
+/// What is wrong with a daemon that has loaded everything: the worst of it.
+fn wrong(api: &Api) -> Option<Unwell> {
+    if api.service.failure().is_some() {
+        let message = "The store cannot be written; routes are answered from memory";
+        return Some(Unwell::new("failing", "NOT_DURABLE", message));
+    }
+    if api.service.commits().is_stalled() {
+        let message = "The store does not answer: changes wait for the disk; routes are answered from memory";
+        return Some(Unwell::new("failing", "STORE_HANGS", message));
+    }
+    api.upkeep.as_ref().filter(|upkeep| upkeep.is_failing()).map(|_| {
+        let message = "Purges fail: erased numbers are still on the disk, and the store grows. The log says why";
+        Unwell::new("degraded", "UPKEEP_FAILING", message)
+    })
 }
 
 fn still_loading(so_far: Recovered) -> Response {
     let unwell = Unwell {
-        status: "loading",
-        success: false,
-        message: "What is stored is still being loaded",
-        code: "LOADING",
         progress: Some(Progress { configurations: so_far.configurations, pairs: so_far.pairs }),
+        ..Unwell::new("loading", "LOADING", "What is stored is still being loaded")
     };
     loading::later(reply::json(StatusCode::SERVICE_UNAVAILABLE, &unwell))
 }

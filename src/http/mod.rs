@@ -36,7 +36,7 @@
 //! | `PUT /phone-numbers/{id}` | environment | 200; 422 `INVALID_DEFAULT_AGENT` |
 //! | `DELETE /phone-numbers/{id}` | environment | 200; 409 `PHONE_NUMBER_IN_USE` |
 //! | `DELETE /contacts/{number}` | environment | 200 |
-//! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 503 `HISTORY_FULL` |
+//! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 409 `CONTACT_ERASED`; 503 `HISTORY_FULL` |
 //! | `POST /calls/bulk` | environment, gateway | 200, lines accepted and rejected |
 //! | `GET /route?dialed=&caller=&at=&explain=&format=` | any | 200 |
 //! | `POST /routes/{decision_id}/answered` | environment, gateway | 200; 404 `DECISION_NOT_FOUND` |
@@ -44,12 +44,12 @@
 //! | `GET /environments`, `POST /environments` | operator | 200, 201 |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `GET /openapi.json` | none | 200, what all of this is |
-//! | `GET /health` (also without the base path) | none | 200; 503 `NOT_DURABLE` |
+//! | `GET /health` (also without the base path) | none | 200; 503 `NOT_DURABLE`, `STORE_HANGS`, `UPKEEP_FAILING` |
 //! | `GET /health/live`, `GET /health/ready` | none | 200: the daemon runs; calls should be routed here |
 //! | `GET /metrics` | none | 200, Prometheus text or OpenMetrics |
 //!
 //! Any of them may answer 401 `INVALID_TOKEN`, 403 `FORBIDDEN`, 422 `VALIDATION_ERROR` with what is wrong field by field, 503
-//! `NOT_DURABLE` or `TIMEOUT`; those with a body 400 `MALFORMED_JSON` or `BODY_CUT_SHORT`, 413 `BODY_TOO_LARGE` and 415
+//! `NOT_DURABLE`, `OUTCOME_UNKNOWN` or `TIMEOUT`; those with a body 400 `MALFORMED_JSON` or `BODY_CUT_SHORT`, 413 `BODY_TOO_LARGE` and 415
 //! `UNSUPPORTED_MEDIA_TYPE`. Unknown fields and query parameters are refused, not ignored.
 //!
 //! [`Api::with_rates`] bounds how often the holder of a token may ask: 429 `RATE_LIMITED` with `Retry-After`. What it does not do:
@@ -117,7 +117,7 @@ pub use token::Token;
 
 use crate::address::AgentAddresses;
 use crate::decision_id::DecisionIds;
-use crate::metrics::SipCounts;
+use crate::metrics::{SipCounts, UpkeepCounts};
 use crate::service::Service;
 use crate::time::Timestamp;
 use axum::Router;
@@ -184,6 +184,7 @@ impl Api {
             document: Arc::default(),
             addresses: Arc::default(),
             sip: None,
+            upkeep: None,
         }))
     }
 
@@ -207,6 +208,12 @@ impl Api {
     #[must_use]
     pub fn with_sip(self, counts: Arc<SipCounts>) -> Self {
         self.with(|parts| parts.sip = Some(counts))
+    }
+
+    /// Shows in `GET /metrics` how the store's upkeep goes, and in `GET /health` that it fails.
+    #[must_use]
+    pub fn with_upkeep(self, counts: Arc<UpkeepCounts>) -> Self {
+        self.with(|parts| parts.upkeep = Some(counts))
     }
 
     /// Takes one more operator token, held in memory only, by its digest: what a first start needs to make tokens that

@@ -66,6 +66,7 @@ fn completed(described: &utoipa::openapi::OpenApi) -> Bytes {
     for operations in objects(&mut document["paths"]) {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             refusal::complete(method, operation);
+            allow_empty_values(operation);
             bodies.extend(body_schema(operation));
         }
     }
@@ -78,6 +79,15 @@ fn completed(described: &utoipa::openapi::OpenApi) -> Bytes {
         bodies.extend(items.filter_map(name_of));
     }
     reply::json_bytes(&document)
+}
+
+/// Says that a query parameter without a value counts as missing, where it may be missing.
+fn allow_empty_values(operation: &mut Value) {
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        if parameter["in"] == "query" && parameter["required"] != json!(true) {
+            parameter["allowEmptyValue"] = json!(true);
+        }
+    }
 }
 
 fn security_schemes() -> Value {

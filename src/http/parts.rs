@@ -6,7 +6,7 @@ use super::requests::Requests;
 use super::{Api, Clock, Limits};
 use crate::address::AgentAddresses;
 use crate::decision_id::DecisionIds;
-use crate::metrics::SipCounts;
+use crate::metrics::{SipCounts, UpkeepCounts};
 use crate::service::Service;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub struct Parts {
     pub(super) document: Arc<Document>,
     pub(super) addresses: Arc<AgentAddresses>,
     pub(super) sip: Option<Arc<SipCounts>>,
+    pub(super) upkeep: Option<Arc<UpkeepCounts>>,
 }
 
 impl Deref for Api {

@@ -107,12 +107,14 @@ pub(super) fn moment(value: &Value) -> Result<Timestamp, Wrong> {
 /// A day as a query has it.
 pub(super) fn day(value: &Value) -> Result<Day, Wrong> {
     let day = value.as_str().and_then(time_text::parse_day);
-    day.ok_or_else(|| "must be a date such as 2026-01-31".into())
+    day.ok_or_else(|| "must be a date from 1970-01-01 on, such as 2026-01-31".into())
 }
 
 /// An integer as a query has it.
 pub(super) fn digits(value: &Value, range: RangeInclusive<usize>) -> Result<usize, Wrong> {
-    let number = text(value)?.parse().ok().filter(|number| range.contains(number));
+    // A sign is no digit, though the standard library reads one.
+    let digits = Some(text(value)?).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = digits.and_then(|digits| digits.parse().ok()).filter(|number| range.contains(number));
     number.ok_or_else(|| match range.end() {
         &usize::MAX => format!("must be an integer of at least {}", range.start()).into(),
         end => format!("must be an integer from {} to {end}", range.start()).into(),

@@ -54,11 +54,11 @@ struct OfSource {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct Asked {
-    /// The first day, in UTC; without it thirty days up to the last.
-    #[param(format = Date, example = "2026-06-01")]
+    /// The first day, in UTC, from 1970 on; without it thirty days up to the last.
+    #[param(format = Date, pattern = "^(19[7-9]|[2-9][0-9]{2})[0-9]-", example = "2026-06-01")]
     start_date: Option<String>,
-    /// The last day, in UTC; without it today.
-    #[param(format = Date, example = "2026-06-01")]
+    /// The last day, in UTC, from 1970 on; without it today.
+    #[param(format = Date, pattern = "^(19[7-9]|[2-9][0-9]{2})[0-9]-", example = "2026-06-01")]
     end_date: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Histogram, Stopwatch};
 use crate::sync::{AtomicU64, Ordering};
+use std::time::Duration;
 
 const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000 * MICRO;
@@ -29,6 +30,15 @@ const LATENCY: &[u64] = &[
 
 const GROUP: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192];
 
+/// How long the store may take before it counts as hanging: so that whoever looks two seconds after it stopped is told.
+const STALLED: Duration = Duration::from_millis(1500);
+
+/// From then on a store that hangs is given nothing more, so that what waits for it is bounded whatever it is.
+const GIVEN_UP: Duration = Duration::from_secs(60);
+
+/// Events and configurations that may wait for a store that hangs: some 64 MiB of calls.
+const MAX_WAITING: u64 = 1 << 18;
+
 /// How a service makes durable what is handed in.
 #[derive(Debug)]
 pub struct Commits {
@@ -38,6 +48,18 @@ pub struct Commits {
     submitted: AtomicU64,
     settled: AtomicU64,
     refused: AtomicU64,
+    clock: Stopwatch,
+    /// When the call of the store that is under way began, in nanoseconds of `clock`, and one; 0 where there is none.
+    calling_since: AtomicU64,
+}
+
+/// A call of the store that is under way, until it is dropped.
+pub(crate) struct StoreCall<'a>(&'a Commits);
+
+impl Drop for StoreCall<'_> {
+    fn drop(&mut self) {
+        self.0.calling_since.store(0, Ordering::Relaxed);
+    }
 }
 
 impl Default for Commits {
@@ -49,6 +71,8 @@ impl Default for Commits {
             submitted: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            clock: Stopwatch::start(),
+            calling_since: AtomicU64::new(0),
         }
     }
 }
@@ -80,6 +104,32 @@ impl Commits {
     /// Events and configurations that were refused because the store cannot be written.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Returns for how long the committer has been waiting for the store; zero where it does not.
+    pub fn store_waits(&self) -> Duration {
+        // Relaxed: a call that ends meanwhile may be seen as under way, as it was when this was asked.
+        match self.calling_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_nanos(self.clock.nanos().saturating_sub(since)),
+        }
+    }
+
+    /// Returns whether the store hangs: it has not answered for longer than a disk that works takes.
+    pub fn is_stalled(&self) -> bool {
+        self.store_waits() >= STALLED
+    }
+
+    /// Returns whether the store hangs and as much waits for it as may.
+    pub(crate) fn is_overfull(&self) -> bool {
+        let waits = self.store_waits();
+        waits >= GIVEN_UP || (waits >= STALLED && self.pending() >= MAX_WAITING)
+    }
+
+    /// Says that the committer calls the store from now on. It makes one call at a time.
+    pub(crate) fn call_store(&self) -> StoreCall<'_> {
+        self.calling_since.store(self.clock.nanos() + 1, Ordering::Relaxed);
+        StoreCall(self)
     }
 
     pub(crate) fn submit(&self, events: usize) {

@@ -19,6 +19,8 @@ pub(super) type Done<T> = Box<dyn FnOnce(T) + Send>;
 pub(super) enum Command {
     Record {
         events: Vec<Event>,
+        /// When they were handed in, where a call that an erasure reaching past that covers is to be refused.
+        now: Option<Timestamp>,
         done: Done<Recording>,
     },
     Configure {
@@ -74,6 +76,11 @@ impl Command {
             // Counted before, and acknowledged to nobody.
             Self::Carry { .. } | Self::Merge { .. } => 0,
         }
+    }
+
+    /// Whether a client hands it in, and can repeat it. The rest is the service's own, or a fleet's.
+    pub(super) fn is_of_a_client(&self) -> bool {
+        matches!(self, Self::Record { .. } | Self::Configure { .. } | Self::Answer { .. })
     }
 
     pub(super) fn events(&self) -> &[Event] {

@@ -90,9 +90,12 @@ impl Committer {
 
     fn sync(&mut self) {
         self.unsynced = None;
-        if self.failure.get().is_none()
-            && let Err(error) = self.store.sync()
-        {
+        if self.failure.get().is_some() {
+            return;
+        }
+        let commits = Arc::clone(&self.commits);
+        let _call = commits.call_store();
+        if let Err(error) = self.store.sync() {
             self.failure.set(error.to_string());
         }
     }
@@ -177,6 +180,8 @@ impl Committer {
 
     fn write(&mut self, batch: &Batch, events: usize) -> Result<(), StoreError> {
         let began = Stopwatch::start();
+        let commits = Arc::clone(&self.commits);
+        let _call = commits.call_store();
         // A storage engine may take for impossible what a bad disk does. Whoever waits is told then as after any failure.
         let committed = catch_unwind(AssertUnwindSafe(|| self.store.commit(batch)));
         committed.unwrap_or_else(|_| Err(StoreError::Engine("it came upon something impossible".into())))?;

@@ -6,8 +6,8 @@ use super::reckoning::Reckoning;
 use super::sequencer::{Consumed, Sequencer};
 use super::{Recording, ServiceError};
 use crate::engine::{Applied, ApplyError, Engine, Write, call_write, erasure_writes};
-use crate::event::{Configuration, Event};
-use crate::history::Register;
+use crate::event::{Call, Configuration, Event};
+use crate::history::{LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Stopwatch};
 use crate::number::E164;
@@ -130,13 +130,13 @@ impl<'a> Group<'a> {
     pub(super) fn take(&mut self, submitted: Submitted, store: &dyn EventStore) {
         self.is_awaited |= !matches!(submitted.command, Command::Consume { .. });
         let waiting = match submitted.command {
-            Command::Record { events, done } => {
-                let logged = events.iter().map(|event| self.log(event, store, Origin::Here)).collect();
+            Command::Record { events, now, done } => {
+                let logged = events.iter().map(|event| self.log(event, store, Origin::Here, now)).collect();
                 Waiting::Recording { events, logged, is_told: true, done }
             }
             Command::Consume { consumed, done } => {
                 let Consumed { events, pseudonyms, published, place } = consumed;
-                let logged = events.iter().map(|event| self.log(event, store, Origin::Stream)).collect();
+                let logged = events.iter().map(|event| self.log(event, store, Origin::Stream, None)).collect();
                 self.pseudonyms.keys.extend(pseudonyms.keys);
                 self.pseudonyms.erasures.extend(pseudonyms.erasures);
                 self.published = self.published.max(published);
@@ -180,7 +180,7 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn log(&mut self, event: &Event, store: &dyn EventStore, origin: Origin) -> Logged {
+    fn log(&mut self, event: &Event, store: &dyn EventStore, origin: Origin, now: Option<Timestamp>) -> Logged {
         // What the store remembers of the contact's erasure, and the history need not know.
         let erased = match self.erased(event, store) {
             Ok(erased) => erased,
@@ -200,15 +200,16 @@ impl<'a> Group<'a> {
                     Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
                     _ => self.held(scope, contact),
                 };
-                let write = call_write(&self.plan, call, held);
-                let raised = write.map(|write| (write, self.raise(write)));
-                if origin == Origin::Here && matches!(raised, Some((_, Raised::Anew))) {
+                let Some(write) = call_write(&self.plan, call, held) else {
+                    return self.pass_over(call, erased, now);
+                };
+                let raised = self.raise(write);
+                if origin == Origin::Here && raised == Raised::Anew {
                     self.outbox.add(event);
                 }
                 match raised {
-                    Some((_, Raised::NoRoom)) => Logged::Refused(ServiceError::Full(self.engine.history().full())),
-                    Some((write, _)) => Logged::Call(write),
-                    None => Logged::Did(Applied::Ignored),
+                    Raised::NoRoom => Logged::Refused(ServiceError::Full(self.engine.history().full())),
+                    Raised::Anew | Raised::Held => Logged::Call(write),
                 }
             }
             Event::Erasure(erasure) => {
@@ -231,6 +232,18 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// What becomes of a call that writes nothing, being of something unknown or erased. Whoever hands it in at a moment must not
+    /// take it for recorded where it may be newer than its erasure.
+    fn pass_over(&self, call: &Call, erased: Option<(Scope, Option<Register>)>, now: Option<Timestamp>) -> Logged {
+        let erasure = erased.and_then(|(environment, stored)| self.held(environment, call.to).max(stored));
+        match (erasure.map(Register::read), now) {
+            (Some(LastCall::Erased { until }), Some(now)) if until > now && self.plan.call_slots(call).is_some() => {
+                Logged::Refused(ServiceError::ContactErased)
+            }
+            _ => Logged::Did(Applied::Ignored),
+        }
+    }
+
     /// The environment of the event's contact, and until when the contact has been erased there as the store has it.
     fn erased(&self, event: &Event, store: &dyn EventStore) -> Result<Option<(Scope, Option<Register>)>, StoreError> {
         let (environment, contact) = match event {
@@ -240,6 +253,7 @@ impl<'a> Group<'a> {
         };
         let Some(slot) = self.plan.environment_slot(environment) else { return Ok(None) };
         let scope = Scope::from(slot);
+        let _call = self.commits.call_store();
         Ok(Some((scope, store.erasure(scope, contact)?)))
     }
 

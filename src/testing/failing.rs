@@ -1,11 +1,11 @@
-//! A store that fails at a chosen commit.
+//! Stores that fail or hang at a chosen commit.
 
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
 use crate::store::{Aside, Batch, Durability, EventStore, Export, StoreError, Stored};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Passes all calls to another store until a chosen commit. That commit and all later ones fail, as with a full or
 /// broken disk.
@@ -64,6 +64,59 @@ impl<S: EventStore> EventStore for FailingStore<S> {
 
     fn aside(&self) -> Option<Arc<dyn Aside>> {
         self.store.aside()
+    }
+
+    fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
+        self.store.erasure(environment, contact)
+    }
+}
+
+/// Passes everything on to another store. While its [`Hang`] is held, commits and syncs wait, as on a disk that hangs.
+#[derive(Debug)]
+pub struct HangingStore<S> {
+    store: S,
+    hang: Hang,
+}
+
+/// The disk of a [`HangingStore`]: it hangs while its lock is held.
+#[derive(Clone, Default, Debug)]
+pub struct Hang(Arc<Mutex<()>>);
+
+impl Hang {
+    /// Lets the disk hang until what is returned is dropped.
+    pub fn begin(&self) -> impl Drop + '_ {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl<S> HangingStore<S> {
+    /// A store on this disk.
+    pub fn new(hang: &Hang, store: S) -> Self {
+        Self { store, hang: hang.clone() }
+    }
+}
+
+impl<S: EventStore> EventStore for HangingStore<S> {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.hang.wait();
+        self.store.commit(batch)
+    }
+
+    fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
+        self.store.recover(see)
+    }
+
+    fn durability(&self) -> Durability {
+        self.store.durability()
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.hang.wait();
+        self.store.sync()
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {

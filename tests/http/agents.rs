@@ -116,6 +116,7 @@ async fn agents_are_listed_by_page_and_filter() {
     for (query, field) in [
         ("?page=0", "page"),
         ("?page=-1", "page"),
+        ("?page=%2B1", "page"),
         ("?page=x", "page"),
         ("?page=1000000001", "page"),
         ("?per_page=0", "per_page"),

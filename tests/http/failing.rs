@@ -1,11 +1,13 @@
 //! Failing stores, panicking clocks and timeouts.
 
 use crate::bodies::{End, chunks};
-use crate::server::{Desk, Server};
+use crate::server::{Answer, Desk, Server};
 use axum::http::Method;
 use dialback::Engine;
 use dialback::http::Limits;
+use dialback::metrics::UpkeepCounts;
 use dialback::store::{Batch, EventStore, MemoryStore, StoreError, Stored};
+use dialback::testing::failing::{Hang, HangingStore};
 use serde_json::json;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -110,8 +112,115 @@ async fn slow_request_returns_timeout() {
     limits.patience = Duration::from_millis(50);
     let server = Server::start_with(SlowStore(waits), limits);
     let agent = json!({"name": "Slow", "direction": "inbound"});
-    server.tenant().post("/agents", agent).await.is(503, "TIMEOUT");
+    server.tenant().post("/agents", agent).await.is(503, "OUTCOME_UNKNOWN");
     drop(go);
+}
+
+/// Asks until the answer fits.
+async fn health_when(server: &Server, fits: impl Fn(&Answer) -> bool) -> Answer {
+    let nobody = server.with_authorization(None);
+    for _ in 0..600 {
+        let health = nobody.get("/health").await;
+        if fits(&health) {
+            return health;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the health does not change: {}", nobody.get("/health").await.text);
+}
+
+#[tokio::test]
+async fn store_that_hangs_shows_in_health_and_timed_out_writes_are_safe_to_repeat() {
+    let mut limits = Limits::default();
+    limits.patience = Duration::from_millis(200);
+    let hang = Hang::default();
+    let server = Server::start_with(HangingStore::new(&hang, MemoryStore), limits);
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let nobody = server.with_authorization(None);
+    assert_eq!(nobody.get("/health").await.body["status"], "ok");
+
+    let agent = json!({"name": "Late", "direction": "inbound"});
+    let keyed = async || client.given(("idempotency-key", "one"), Method::POST, "/agents", Some(agent.clone())).await;
+    let hanging = hang.begin();
+    for _ in 0..2 {
+        client.post("/calls", desk.call("busy")).await.is(503, "OUTCOME_UNKNOWN");
+        keyed().await.is(503, "OUTCOME_UNKNOWN");
+        let bulk = client.bulk(format!("{}\n", desk.call("voicemail"))).await;
+        bulk.is(503, "OUTCOME_UNKNOWN");
+        client.delete("/contacts/+15557650000").await.is(503, "OUTCOME_UNKNOWN");
+    }
+    let health = health_when(&server, |health| health.status == 503).await;
+    assert_eq!((&health.body["status"], health.code()), (&json!("failing"), "STORE_HANGS"), "{}", health.text);
+    for path in ["//health/live", "//health/ready"] {
+        assert_eq!(nobody.get(path).await.status, 200, "{path}: routes are answered from memory");
+    }
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "NO_HISTORY", "and nothing waits for the store");
+    let waits = metric(&server, "dialback_store_waiting_seconds").await;
+    assert!((1.5..600.0).contains(&waits), "{waits}");
+
+    drop(hanging);
+    health_when(&server, |health| health.body["status"] == "ok").await;
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED", "what timed out is in force");
+    // The repeated request gets the answer of the first.
+    let first = keyed().await;
+    assert_eq!((first.status.as_u16(), &first.headers["idempotency-replayed"]), (201, &"true".parse().unwrap()));
+    let agents = client.get("/agents?search=Late").await.body["meta"]["total"].clone();
+    assert_eq!(agents, json!(1), "made once");
+    assert_eq!(client.post("/calls", desk.call("busy")).await.status, 202);
+    let waits = metric(&server, "dialback_store_waiting_seconds").await;
+    assert!(waits.abs() < f64::EPSILON, "{waits}");
+}
+
+#[tokio::test]
+async fn question_that_takes_too_long_has_no_unknown_outcome() {
+    let mut limits = Limits::default();
+    limits.patience = Duration::from_millis(200);
+    let hang = Hang::default();
+    let server = Server::start_with(HangingStore::new(&hang, MemoryStore), limits);
+    let client = server.tenant();
+    Desk::set_up(&client).await;
+    let _hanging = hang.begin();
+    client.get(ROUTE).await.data();
+    client.get("/callback-agents/stats").await.is(503, "TIMEOUT");
+}
+
+async fn metric(server: &Server, name: &str) -> f64 {
+    let (_, text) = crate::metrics::page(server, "*/*").await;
+    let page = crate::exposition::Page::read(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+    page.value(name, &[]).unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[tokio::test]
+async fn upkeep_that_failed_twice_degrades_health_until_it_succeeds() {
+    let counts = Arc::<UpkeepCounts>::default();
+    let server = Server::start_api(Engine::new(), MemoryStore, |api| api.with_upkeep(Arc::clone(&counts)));
+    let nobody = server.with_authorization(None);
+    let took = Duration::from_secs(3);
+    counts.failed(took, 9000);
+    assert_eq!(nobody.get("/health").await.status, 200, "once may be a disk that was full for a moment");
+    counts.failed(took, 9000);
+    let health = nobody.get("/health").await;
+    assert_eq!((health.status.as_u16(), &health.body["status"]), (503, &json!("degraded")), "{}", health.text);
+    health.is(503, "UPKEEP_FAILING");
+    for path in ["//health/live", "//health/ready"] {
+        assert_eq!(nobody.get(path).await.status, 200, "{path}");
+    }
+    for (name, value) in [
+        ("dialback_upkeep_failures_total", 2.0),
+        ("dialback_upkeep_consecutive_failures", 2.0),
+        ("dialback_upkeep_last_duration_seconds", 3.0),
+        ("dialback_upkeep_bytes", 9000.0),
+        ("dialback_upkeep_last_success_timestamp_seconds", 0.0),
+    ] {
+        let found = metric(&server, name).await;
+        assert!((found - value).abs() < f64::EPSILON, "{name} is {found}");
+    }
+    counts.succeeded(1_800_000_000_500, took, 8000);
+    assert_eq!(nobody.get("/health").await.body["status"], "ok");
+    let at = metric(&server, "dialback_upkeep_last_success_timestamp_seconds").await;
+    assert!((at - 1_800_000_000.5).abs() < 0.01, "{at}");
+    assert!((metric(&server, "dialback_upkeep_failures_total").await - 2.0).abs() < f64::EPSILON);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Tests of the control API through its real router.
-#![cfg(feature = "http")]
+#![cfg(all(feature = "http", feature = "__testing"))]
 
 #[path = "../support/exposition.rs"]
 mod exposition;

@@ -130,7 +130,7 @@ fn names(text: &str) -> BTreeSet<&str> {
 
 #[tokio::test]
 async fn metrics_in_the_examples_exist() {
-    let server = Server::start();
+    let server = Server::start_api(Engine::new(), MemoryStore, |api| api.with_upkeep(Arc::default()));
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
     client.post("/calls", desk.call("busy")).await;

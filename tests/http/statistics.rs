@@ -1,5 +1,6 @@
 //! Statistics: which calls count, on which day, and for which agent.
 
+use crate::server::described::described;
 use crate::server::{CONTACT, Client, Desk, OURS, START, Server};
 use serde_json::{Value, json};
 
@@ -161,6 +162,8 @@ async fn call_counts_on_its_utc_day() {
     for (query, field) in [
         ("start_date=yesterday", "start_date"),
         ("end_date=2026-02-30", "end_date"),
+        ("start_date=0336-01-01", "start_date"),
+        ("end_date=1969-12-31", "end_date"),
         ("start_date=2026-06-02&end_date=2026-06-01", "end_date"),
         ("from=2026-06-02", "from"),
     ] {
@@ -210,4 +213,33 @@ async fn callbacks_by_source_are_sorted_and_survive_deletion() {
     let answer = client.get(&format!("/callback-agents/{plain}")).await;
     answer.is(404, "NOT_A_CALLBACK_AGENT");
     assert_eq!(answer.body["message"], "Agent is not configured as a callback agent");
+}
+
+#[tokio::test]
+async fn query_parameters_are_described_as_the_server_reads_them() {
+    let server = Server::start();
+    let client = server.tenant();
+    let described = described(&server.router).await;
+    let mut optional = 0;
+    for operation in described.operations() {
+        for parameter in operation.says["parameters"].as_array().into_iter().flatten() {
+            if parameter["in"] == "query" && parameter["required"] != json!(true) {
+                // It counts as missing, which a client could not know otherwise.
+                assert_eq!(parameter["allowEmptyValue"], json!(true), "{} {parameter}", operation.template);
+                optional += 1;
+            }
+        }
+    }
+    assert!(optional >= 10, "{optional}");
+    for path in ["/agents?page=&per_page=", "/callback-agents/stats?start_date=&end_date="] {
+        client.get(path).await.data();
+    }
+    // Each date is read where it is as described, and refused where it is not.
+    let statistics = &described.paths()["/api/v1/callback-agents/stats"]["get"]["parameters"][0]["schema"];
+    let options = jsonschema::options().should_validate_formats(true);
+    let validator = options.build(statistics).expect("a schema");
+    for date in ["0336-01-01", "1969-12-31", "1970-01-01", "2026-06-01", "2026-02-30", "9999-12-31", "20260601"] {
+        let answer = client.get(&format!("/callback-agents/stats?start_date={date}")).await;
+        assert_eq!(answer.status == 200, validator.is_valid(&json!(date)), "{date}: {}", answer.text);
+    }
 }

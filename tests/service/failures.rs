@@ -74,3 +74,38 @@ fn every_commit_may_be_the_one_that_fails() {
         assert_eq!(ask_all(&start(store)), before, "failed at {fails_at}");
     }
 }
+
+#[test]
+fn store_that_hangs_is_given_no_more_than_may_wait_and_goes_on_with_that() {
+    const MAX_WAITING: usize = 1 << 18;
+    let hang = Hang::default();
+    let service = start(HangingStore::new(&hang, RecordingStore::new()));
+    configure(&service, changes()).expect("it is valid");
+    let hanging = hang.begin();
+    let (told, answers) = mpsc::channel();
+    let submit = |events: Vec<Event>| {
+        let told = told.clone();
+        service.submit(events, move |recording| _ = told.send(recording.map(|did| did.len())));
+    };
+    submit(vec![call_to(1, Moment(2), Outcome::Busy)]);
+    let waited = std::time::Instant::now();
+    while !service.commits().is_stalled() {
+        assert!(waited.elapsed().as_secs() < 60, "nobody says that it hangs");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // One below the bound is taken, one more is the last, and the next is refused at once.
+    submit(vec![call_to(1, Moment(2), Outcome::Busy); MAX_WAITING - 2]);
+    submit(vec![call_to(2, Moment(2), Outcome::Busy)]);
+    assert!(answers.try_recv().is_err(), "all of them wait");
+    submit(vec![call_to(3, Moment(2), Outcome::Busy)]);
+    assert_eq!(answers.try_recv(), Ok(Err(ServiceError::Stalled)));
+    assert_eq!(configure(&service, vec![settings()]), Err(ServiceError::Stalled));
+
+    drop(hanging);
+    let taken: Vec<_> = (0..3).map(|_| answers.recv().expect("told")).collect();
+    assert_eq!(taken, [Ok(1), Ok(MAX_WAITING - 2), Ok(1)]);
+    assert_eq!(service.record(vec![call_to(3, Moment(2), Outcome::Busy)]).map(|did| did.len()), Ok(1));
+    assert!(!service.commits().is_stalled());
+    let reasons = [1, 2, 3].map(|contact| ask(&service, contact).reason);
+    assert_eq!(reasons, [Reason::Matched; 3], "what waited is in force");
+}

@@ -14,7 +14,7 @@ mod retention;
 use dialback::history::Full;
 use dialback::store::{Batch, Durability, EventStore, FjallStore, StoreError, Stored};
 use dialback::testing::driver::Driver;
-use dialback::testing::failing::FailingStore;
+use dialback::testing::failing::{FailingStore, Hang, HangingStore};
 use dialback::testing::op::initial_state;
 use dialback::testing::recording::RecordingStore;
 use dialback::testing::universe::{Agent, Dialed, Moment, Number, START, Tenant};

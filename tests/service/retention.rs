@@ -214,3 +214,30 @@ fn what_a_fleet_has_been_told_leaves_the_outbox_and_the_disk() {
     let store = FjallStore::open(directory.path()).expect("it opens");
     assert_eq!(store.aside().expect("there").place().expect("readable").as_deref(), Some(&b"here"[..]));
 }
+
+/// After a restart only the store knows of an erasure.
+#[test]
+fn call_that_an_erasure_into_the_future_covers_is_refused_after_a_restart_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("data");
+    let (service, _) = used(&path);
+    let until = START.plus_millis(5 * HOUR);
+    service.record(vec![call(FIRST, until), forget(FIRST, until)]).expect("it is durable");
+    let submit = |service: &Service, now: Timestamp, at: Timestamp| {
+        let (told, answer) = mpsc::channel();
+        service.submit_at(now, vec![call(FIRST, at)], move |recording| _ = told.send(recording));
+        answer.recv().expect("told").expect("durable").pop().expect("of one call")
+    };
+    let hours = |hours: u64| START.plus_millis(hours * HOUR);
+    let check = |service: &Service| {
+        assert_eq!(submit(service, hours(1), hours(1)), Err(ServiceError::ContactErased), "it may be newer");
+        assert_eq!(submit(service, hours(1), until), Err(ServiceError::ContactErased), "or the erased one again");
+        assert_eq!(submit(service, until, hours(1)), Ok(Applied::Ignored), "a late report");
+        assert_eq!(reason(service, FIRST), Reason::NoHistory);
+    };
+    check(&service);
+    drop(service);
+    let service = open(&path);
+    check(&service);
+    assert_eq!(submit(&service, until, until.plus_millis(1)), Ok(Applied::Recorded));
+}

@@ -2,27 +2,45 @@
 
 use crate::failure::Failure;
 use crate::now;
+use crate::schedule::{Jump, Moment, Schedule};
 use dialback::history::Register;
-use dialback::store::Upkeep;
+use dialback::metrics::UpkeepCounts;
+use dialback::store::{StoreError, Upkeep};
 use dialback::{Plan, Service, Timestamp};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How much longer than the longest look-back a call is kept: for the clock of a gateway that is behind, and for an operator who
 /// shortens a look-back by mistake.
 const GRACE_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
-/// How often it is looked whether a purge is due.
+/// How often the thread checks whether a purge is due, and whether the wall clock has jumped.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Purges as often as this says, by the time of the last purge, which the store remembers: a daemon that is restarted every day purges
-/// as often as one that is not. Ends with the service.
-pub(crate) fn start(upkeep: Upkeep, service: &Arc<Service>, every: Duration) -> Result<(), Failure> {
+/// Starts the thread that purges the store every so often. It ends with the service.
+///
+/// The store remembers the time of the last purge: a daemon that restarts every day purges as often as one that does not.
+///
+/// # Errors
+/// The system does not give a thread.
+pub(crate) fn start(
+    upkeep: Upkeep,
+    service: &Arc<Service>,
+    counts: Arc<UpkeepCounts>,
+    data: PathBuf,
+    every: Duration,
+) -> Result<(), Failure> {
     let service = Arc::downgrade(service);
     let work = move || {
-        while let Some(wait) = purge_if_due(&upkeep, &service, every) {
+        let begun = Instant::now();
+        let clocks = || Moment { monotonic: begun.elapsed(), wall: now() };
+        let mut keeper = Keeper::new(every, clocks(), &upkeep, counts, data);
+        while let Some(wait) = keeper.turn(&service, &clocks, |floor, now| upkeep.purge(Some(floor), now).map(drop)) {
             thread::sleep(wait.clamp(Duration::from_millis(100), LOOK_EVERY));
         }
     };
@@ -30,35 +48,106 @@ pub(crate) fn start(upkeep: Upkeep, service: &Arc<Service>, every: Duration) -> 
     thread.map(|_| ()).map_err(|error| Failure::new(format!("no thread: {error}")))
 }
 
-/// In how long the next purge is due; `None` where nobody needs one any more.
-fn purge_if_due(upkeep: &Upkeep, service: &Weak<Service>, every: Duration) -> Option<Duration> {
-    let wait = match upkeep.purged_at(now()) {
-        Ok(last) => every.saturating_sub(Duration::from_millis(now().millis_since(last))),
-        Err(error) => {
-            warn!(%error, "it cannot be read when what was erased was last removed from the disk");
-            Duration::ZERO
+/// Purges when it is due, and counts what becomes of it.
+struct Keeper {
+    schedule: Schedule,
+    counts: Arc<UpkeepCounts>,
+    data: PathBuf,
+}
+
+impl Keeper {
+    fn new(every: Duration, now: Moment, upkeep: &Upkeep, counts: Arc<UpkeepCounts>, data: PathBuf) -> Self {
+        let last = upkeep.purged_at(now.wall).unwrap_or_else(|error| {
+            warn!(%error, "cannot read the time of the last purge: purging now");
+            Timestamp::from_millis(0)
+        });
+        counts.succeeded_before(last.millis());
+        let (schedule, wrong) = Schedule::new(every, now, last);
+        if let Some(Jump(passed)) = wrong {
+            counts.clock_jumped();
+            warn!(
+                days_since_last_purge = days(passed),
+                "the wall clock does not fit the time of the last purge: check the machine's clock. Purging now; nothing expires by \
+                 the new time until it has held for a day"
+            );
         }
-    };
-    if !wait.is_zero() {
-        return Some(wait);
+        Self { schedule, counts, data }
     }
-    let floor = {
-        let service = service.upgrade()?;
-        // A store that has failed is written no more.
-        if service.failure().is_some() {
-            return Some(LOOK_EVERY);
+
+    /// Purges if that is due. Returns in how long the next turn is; `None` once the service has ended.
+    fn turn(
+        &mut self,
+        service: &Weak<Service>,
+        clocks: &impl Fn() -> Moment,
+        purge: impl FnOnce(Register, Timestamp) -> Result<(), StoreError>,
+    ) -> Option<Duration> {
+        let (wait, jump) = self.schedule.look(clocks());
+        if let Some(Jump(by)) = jump {
+            self.counts.clock_jumped();
+            warn!(
+                seconds = by / 1000,
+                "the wall clock jumped: check the machine's time synchronization. Purges go on as scheduled; nothing expires by the \
+                 new time until it has held for a day"
+            );
         }
-        let floor = floor(&service.plan(), now());
-        service.history().expire_before(floor);
-        floor
-    };
-    let began = Instant::now();
-    if let Err(error) = upkeep.purge(Some(floor), now()) {
-        warn!(%error, "what was erased or has expired is not removed from the disk; it is tried again");
-        return Some(LOOK_EVERY);
+        let floor = {
+            let service = service.upgrade()?;
+            if !wait.is_zero() {
+                return Some(wait);
+            }
+            // A store that has failed is not written again.
+            if service.failure().is_some() {
+                return Some(LOOK_EVERY);
+            }
+            let floor = floor(&service.plan(), self.schedule.believed(clocks()));
+            service.history().expire_before(floor);
+            floor
+        };
+        let began = clocks();
+        let purged = purge(floor, self.schedule.believed(began));
+        let ended = clocks();
+        let took = ended.monotonic.saturating_sub(began.monotonic);
+        Some(self.note(purged, ended, took))
     }
-    info!(seconds = began.elapsed().as_secs_f32(), "what was erased or has expired is removed from the disk");
-    Some(every)
+
+    fn note(&mut self, purged: Result<(), StoreError>, ended: Moment, took: Duration) -> Duration {
+        let bytes = bytes_below(&self.data);
+        let seconds = took.as_secs_f32();
+        match purged {
+            Ok(()) => {
+                self.counts.succeeded(ended.wall.millis(), took, bytes);
+                self.schedule.succeeded(ended);
+                info!(seconds, bytes, "what was erased or has expired is removed from the disk");
+                LOOK_EVERY
+            }
+            Err(error) => {
+                self.counts.failed(took, bytes);
+                let wait = self.schedule.failed(ended);
+                let (failures, retry_seconds) = (self.counts.failures_in_row(), wait.as_secs());
+                error!(
+                    %error, failures, bytes, retry_seconds,
+                    "the purge failed: erased numbers are still on the disk. Check free space, file permissions and the disk; if it \
+                     fails again, stop the daemon, run `dialback verify`, and start it again"
+                );
+                wait
+            }
+        }
+    }
+}
+
+/// The bytes that the files below a directory occupy. A file that is removed meanwhile counts as none.
+fn bytes_below(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let bytes = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => bytes_below(&entry.path()),
+        Ok(about) => about.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.map(bytes).sum()
+}
+
+fn days(millis: i128) -> i128 {
+    millis / (24 * 60 * 60 * 1000)
 }
 
 /// What is below this counts for no decision any more.
@@ -109,6 +198,77 @@ mod tests {
             service.configure(EnvironmentId::from_u128(id), now, move |_| Ok(vec![set])).expect("valid");
         }
         assert_eq!(floor(&service.plan(), now), ago(91));
+    }
+
+    /// A purge that fails, and both clocks as the test sets them.
+    struct Desk {
+        keeper: Keeper,
+        counts: Arc<UpkeepCounts>,
+        service: Arc<Service>,
+        now: std::cell::Cell<Moment>,
+        _data: tempfile::TempDir,
+    }
+
+    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    impl Desk {
+        fn new() -> Self {
+            let data = tempfile::tempdir().expect("a directory");
+            let store = dialback::store::FjallStore::open(data.path()).expect("it opens");
+            let (upkeep, counts) = (store.upkeep(), Arc::<UpkeepCounts>::default());
+            let service = Service::start(store, Engine::with_max_pairs(10), |_| {}).expect("it starts");
+            let now = Moment { monotonic: Duration::ZERO, wall: START };
+            let keeper = Keeper::new(HOUR, now, &upkeep, Arc::clone(&counts), data.path().to_owned());
+            Self { keeper, counts, service: Arc::new(service), now: std::cell::Cell::new(now), _data: data }
+        }
+
+        /// The time that is given to the purge, if one was due.
+        fn turn_at(&mut self, monotonic: Duration, ahead: Duration, fails: bool) -> Option<Timestamp> {
+            let wall = START.plus_millis(u64::try_from((monotonic + ahead).as_millis()).expect("small"));
+            self.now.set(Moment { monotonic, wall });
+            let mut purged = None;
+            let purge = |_, at| {
+                purged = Some(at);
+                if fails { Err(StoreError::Engine("the disk is full".into())) } else { Ok(()) }
+            };
+            self.keeper.turn(&Arc::downgrade(&self.service), &|| self.now.get(), purge).expect("the service runs");
+            purged
+        }
+    }
+
+    #[test]
+    fn failing_purge_is_counted_and_tried_again() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.turn_at(HOUR / 2, Duration::ZERO, false), None, "none is due");
+        assert_eq!(desk.counts.last_success_millis(), START.millis(), "the directory is new");
+        let minute = Duration::from_secs(60);
+        for (at, failures) in [(HOUR, 1), (HOUR + minute, 2)] {
+            assert!(desk.turn_at(at, Duration::ZERO, true).is_some());
+            assert_eq!((desk.counts.failures(), desk.counts.is_failing()), (failures, failures == 2));
+        }
+        assert_eq!(desk.turn_at(HOUR + 2 * minute, Duration::ZERO, true), None, "each wait is longer");
+        assert!(desk.turn_at(HOUR + 3 * minute, Duration::ZERO, false).is_some());
+        assert_eq!((desk.counts.failures(), desk.counts.is_failing()), (2, false));
+        assert!(desk.counts.bytes() > 0);
+        assert_eq!(desk.counts.last_success_millis(), START.millis() + 63 * 60_000);
+    }
+
+    #[test]
+    fn purge_while_the_clock_is_two_hours_ahead_is_followed_by_the_next_in_time() {
+        let mut desk = Desk::new();
+        let ahead = 2 * HOUR;
+        assert!(desk.turn_at(HOUR, ahead, false).is_some(), "one is due by either clock");
+        let turns = [HOUR + HOUR / 2, 2 * HOUR].map(|at| desk.turn_at(at, Duration::ZERO, false));
+        assert_eq!(turns.map(|purged| purged.is_some()), [false, true]);
+        assert_eq!(desk.counts.clock_jumps(), 2, "there and back");
+    }
+
+    #[test]
+    fn clock_that_is_months_ahead_expires_nothing() {
+        let mut desk = Desk::new();
+        let purged = desk.turn_at(HOUR, 100 * 24 * HOUR, false);
+        assert_eq!(purged, Some(START.plus_millis(3_600_000)), "the time that would have been without the jump");
     }
 
     #[test]

@@ -10,8 +10,9 @@ use crate::fleet::FleetOptions;
 use crate::limits::{ConnectionLimits, LimitOptions};
 use crate::sip::SipOptions;
 use crate::tls::TlsOptions;
-use crate::{data, now, out, retention, supervisor};
+use crate::{data, now, out, retention, stall, supervisor};
 use dialback::http::{self, Api, Token};
+use dialback::metrics::UpkeepCounts;
 use dialback::store::{Durability, FjallStore};
 use dialback::{Engine, Role, Service};
 use std::net::SocketAddr;
@@ -82,7 +83,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     if options.durability != Durability::Synced {
         warn!(durability = %options.durability, "what is acknowledged can be lost");
     }
-    let upkeep = store.upkeep();
+    let (upkeep, upkeep_counts) = (store.upkeep(), Arc::<UpkeepCounts>::default());
     let (loaded, is_loaded) = oneshot::channel();
     let tell = |recovered| {
         // Nobody listens any more where the daemon was stopped meanwhile.
@@ -94,9 +95,11 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let operator = Token::issue(Role::Operator);
     // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
     let service = Arc::new(service);
+    stall::watch(&service)?;
     let _node = fleet.start(&service)?;
     let api = options.limits.bound(Api::new(Arc::clone(&service), Arc::new(now))).with_operator(operator.digest);
     let api = api.serving_while_loading(options.serve_while_loading).with_addresses(addresses.clone());
+    let api = api.with_upkeep(Arc::clone(&upkeep_counts));
     let limits = options.limits.of_connections();
     runtime()?.block_on(async {
         let stop = Stop::listen()?;
@@ -141,7 +144,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
             }
             // Under `memory` the directory is never written.
             if options.durability != Durability::Memory {
-                retention::start(upkeep, &service, options.purge_every)?;
+                retention::start(upkeep, &service, upkeep_counts, options.data.data.clone(), options.purge_every)?;
             }
             // Commands that find this file may ask for anything.
             let file = DaemonFile::write(&options.data.data, &side_url, &url, &operator.secret)?;

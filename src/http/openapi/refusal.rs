@@ -42,18 +42,15 @@ fn common(method: &str, operation: &Value) -> Descriptions {
         add("401", "`INVALID_TOKEN`: the token is missing or not valid");
         add("429", "`RATE_LIMITED`: too many requests with this token");
         add("503", "`LOADING`: the stored data is still being loaded; retry later");
-        add("503", "`TIMEOUT`: the request took too long; its change may or may not be in force");
+        add("503", "`TIMEOUT`: the request took too long; its change is not in force");
     }
     if kinds > 0 && method != "get" {
+        add("503", "`OUTCOME_UNKNOWN`: the change was not confirmed in time; it may take effect later; repeat the request");
         add("503", "`NOT_DURABLE`: the store cannot be written; the change is not in force");
     }
     if kinds > 0 && method != "get" && operation["tags"][0] != "calls" {
         add("409", "`CONFIGURATION_SUPERSEDED`: another node's change came first; read again and retry");
         add("503", "`STREAM_AWAY`: the fleet's stream is unreachable; the change is not in force");
-        add(
-            "503",
-            "`OUTCOME_UNKNOWN`: the fleet's stream did not answer; the change is not in force, but may take effect later",
-        );
     }
     if kinds > 0 && method != "get" && operation["tags"][0] == "calls" {
         add("503", "`NOT_REPLICATED`: durable on this node, but not acknowledged by the fleet's stream in time");
