@@ -2,13 +2,14 @@
 
 use super::Door;
 use super::request::{MAX_BYTES, Request};
+use crate::admission::{Admission, Budget, Place};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -19,15 +20,15 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Connections at a time; others wait. 1,024 unless set.
-    pub connections: usize,
+    /// Connections at a time. 1,024, and a quarter of them from one source, unless set.
+    pub connections: Budget,
     /// How long a connection may take from its first byte to the end. Five seconds unless set.
     pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 1024, patience: Duration::from_secs(5) }
+        Self { connections: Budget::of(1024), patience: Duration::from_secs(5) }
     }
 }
 
@@ -51,32 +52,18 @@ impl Ears {
     }
 
     /// Answers until `stop` changes or its sender is gone. Calls that are being answered then have their answer.
-    ///
-    /// # Panics
-    /// Never: places are not closed.
     pub async fn serve(self, door: Arc<Door>, limits: Limits, mut stop: watch::Receiver<()>) {
-        let places = Arc::new(Semaphore::new(limits.connections));
+        let admission = Admission::new(limits.connections);
         loop {
-            let next = async {
-                let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
-                (self.0.accept().await, place)
-            };
-            let (accepted, place) = tokio::select! {
-                next = next => next,
+            let accepted = tokio::select! {
+                accepted = self.0.accept() => accepted,
                 _ = stop.changed() => return,
             };
             match accepted {
                 Ok((_, from)) if !door.trusts(from.ip()) => debug!("an AGI connection from a stranger"),
-                Ok((stream, _)) => {
-                    let door = Arc::clone(&door);
-                    tokio::spawn(async move {
-                        match timeout(limits.patience, talk(&door, stream)).await {
-                            Ok(Ok(())) => {}
-                            Ok(Err(error)) => debug!(%error, "an AGI connection ended early"),
-                            Err(_) => debug!("an AGI connection took too long"),
-                        }
-                        drop(place);
-                    });
+                Ok((stream, from)) => {
+                    let Some(place) = admission.admit(from.ip()).await else { continue };
+                    tokio::spawn(serve(Arc::clone(&door), stream, place, limits.patience));
                 }
                 Err(error) => {
                     warn!(%error, "cannot take an AGI connection");
@@ -87,8 +74,20 @@ impl Ears {
     }
 }
 
+async fn serve(door: Arc<Door>, stream: TcpStream, place: Place, patience: Duration) {
+    let talk = timeout(patience, talk(&door, stream, &place));
+    tokio::select! {
+        ended = talk => match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "an AGI connection ended early"),
+            Err(_) => debug!("an AGI connection took too long"),
+        },
+        () = place.closing() => debug!("a silent AGI connection was closed for another"),
+    }
+}
+
 /// One call: its variables, an empty line, then a command of ours and a line of theirs in turns.
-async fn talk(door: &Door, mut stream: TcpStream) -> io::Result<()> {
+async fn talk(door: &Door, mut stream: TcpStream, place: &Place) -> io::Result<()> {
     // A command is written whole: there is nothing to wait for.
     let _ = stream.set_nodelay(true);
     let (read, mut write) = stream.split();
@@ -107,6 +106,9 @@ async fn talk(door: &Door, mut stream: TcpStream) -> io::Result<()> {
                 head.push('\n');
             }
         }
+    }
+    if !place.begin() {
+        return Err(io::ErrorKind::ConnectionAborted.into());
     }
     let request = Request::read(&head).ok_or(io::ErrorKind::InvalidData)?;
     let Some(variables) = door.answer(&request) else { return Ok(()) };

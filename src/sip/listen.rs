@@ -3,6 +3,7 @@
 use super::Door;
 use super::connection;
 use super::stream::MAX_MESSAGE;
+use crate::admission::Budget;
 use crate::metrics::SipEvent;
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +20,8 @@ const TRIES: u32 = 20;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Connections at a time on each address; others wait. 4,096 unless set.
-    pub connections: usize,
+    /// Connections at a time on each address. 4,096, and a quarter of them from one source, unless set.
+    pub connections: Budget,
     /// How long a connection may be silent. Ten minutes unless set: gateways that keep one open say something every two.
     pub idle: Duration,
     /// How long a message may take from its first byte to its last, and how long an answer may go unread. Ten seconds unless set.
@@ -29,7 +30,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 4096, idle: Duration::from_secs(600), patience: Duration::from_secs(10) }
+        Self { connections: Budget::of(4096), idle: Duration::from_secs(600), patience: Duration::from_secs(10) }
     }
 }
 

@@ -1,12 +1,15 @@
 //! The program `dialback`: arguments, clock, runtime and signals around the library.
 
+mod address_space;
 mod addresses;
 mod agi;
 mod args;
+mod budgets;
 mod client;
 mod connections;
 mod data;
 mod demo;
+mod descriptors;
 mod environment;
 mod export;
 mod failure;
@@ -23,12 +26,15 @@ mod out;
 mod partition;
 mod resolve;
 mod retention;
+mod runtimes;
 mod serve;
 mod sip;
 mod supervisor;
 mod tls;
 mod token;
 mod verify;
+mod visit;
+mod wire;
 
 use args::{Args, Command, ImportOptions};
 use clap::Parser;

@@ -8,9 +8,10 @@ use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::fleet::FleetOptions;
 use crate::limits::{ConnectionLimits, LimitOptions};
+use crate::runtimes::Runtimes;
 use crate::sip::SipOptions;
 use crate::tls::TlsOptions;
-use crate::{data, now, out, retention, supervisor};
+use crate::{address_space, data, descriptors, now, out, retention, supervisor};
 use dialback::http::{self, Api, Token};
 use dialback::store::{Durability, FjallStore};
 use dialback::{Engine, Role, Service};
@@ -78,6 +79,10 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     if options.check_config {
         return check_directory(&options.data);
     }
+    let budgets = options.limits.budgets().with_metrics(options.metrics_listen.is_some()).with_side(tls.is_some());
+    let budgets = descriptors::share_out(options.agi.budget(options.sip.budget(budgets)))?;
+    address_space::check()?;
+    let runtimes = Runtimes::start()?;
     let store = data::open_store(&options.data.data)?.with_durability(options.durability);
     if options.durability != Durability::Synced {
         warn!(durability = %options.durability, "what is acknowledged can be lost");
@@ -90,6 +95,8 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     };
     let fleet = options.fleet.join()?;
     let engine = Engine::with_max_pairs(options.data.max_pairs);
+    // Again, beside the history.
+    address_space::check()?;
     let service = Service::load_with(fleet.sequencer(), store, engine, data::report, tell)?;
     let operator = Token::issue(Role::Operator);
     // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
@@ -97,17 +104,18 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let _node = fleet.start(&service)?;
     let api = options.limits.bound(Api::new(Arc::clone(&service), Arc::new(now))).with_operator(operator.digest);
     let api = api.serving_while_loading(options.serve_while_loading).with_addresses(addresses.clone());
+    let api = api.with_workers(runtimes.work.handle().clone());
     let limits = options.limits.of_connections();
-    runtime()?.block_on(async {
+    runtimes.routes.block_on(async {
         let stop = Stop::listen()?;
         let (listener, front_url) = listen(options.listen).await?;
         let mut doors = Vec::new();
         let mut api = api;
         // Both are open until they are dropped.
-        let _agi = options.agi.open(&service, &addresses, options.serve_while_loading).await?;
+        let _agi = options.agi.open(&service, &addresses, options.serve_while_loading, budgets.of(budgets.agi)).await?;
         let _sip = match sip {
             Some(settings) => {
-                let open = options.sip.open(&service, settings).await?;
+                let open = options.sip.open(&service, settings, budgets.of(budgets.sip)).await?;
                 api = api.with_sip(open.counts());
                 Some(open)
             }
@@ -115,12 +123,14 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         };
         if let Some(address) = options.metrics_listen {
             let (listener, _) = listen(address).await?;
-            doors.push(Door { listener, tls: None, router: http::operations(api.clone()) });
+            let budget = budgets.of(budgets.metrics);
+            doors.push(Door { listener, tls: None, router: http::operations(api.clone()), budget });
             api = api.with_metrics_elsewhere();
         }
+        let budget = budgets.of(budgets.front);
         let (side_url, url) = match tls {
             None => {
-                doors.push(Door { listener, tls: None, router: http::router(api) });
+                doors.push(Door { listener, tls: None, router: http::router(api), budget });
                 (front_url.clone(), front_url)
             }
             // The commands would have to know whom the certificate names and who signed it. They come in on loopback instead,
@@ -128,8 +138,10 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
             Some(tls) => {
                 let (side, side_url) = listen(([127, 0, 0, 1], 0).into()).await?;
                 let url = front_url.replacen("http:", "https:", 1);
-                let front = Door { listener, tls: Some(tls), router: http::router(api.clone().without_operator()) };
-                let side = Door { listener: side, tls: None, router: http::router(api) };
+                let front =
+                    Door { listener, tls: Some(tls), router: http::router(api.clone().without_operator()), budget };
+                let budget = budgets.of(budgets.side);
+                let side = Door { listener: side, tls: None, router: http::router(api), budget };
                 doors.extend([front, side]);
                 (side_url, url)
             }
@@ -170,11 +182,6 @@ fn check_directory(options: &DataOptions) -> Result<ExitCode, Failure> {
 
 fn durability(name: &str) -> Result<Durability, String> {
     Durability::from_name(name).ok_or_else(|| "synced, buffered or memory".into())
-}
-
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))
 }
 
 /// A listener and the URL under which it is reached from this machine.
