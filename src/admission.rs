@@ -242,11 +242,12 @@ impl Drop for Place {
 
 /// What is counted as one source; `None` for this machine, which is not bounded.
 fn bounded_source(address: IpAddr) -> Option<IpAddr> {
-    match address.to_canonical() {
-        address if address.is_loopback() => None,
-        IpAddr::V6(address) => Some(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),
-        address @ IpAddr::V4(_) => Some(address),
-    }
+    let source = match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) if address.is_loopback() => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    };
+    Some(source).filter(|source: &IpAddr| !source.is_loopback())
 }
 
 #[cfg(test)]
@@ -258,12 +259,12 @@ mod tests {
         Admission::new(Budget { connections, per_source: Some(per_source) })
     }
 
-    fn source(last: u8) -> Option<IpAddr> {
-        Some(Ipv4Addr::new(192, 0, 2, last).into())
+    fn admit(admission: &Admission, last: u8) -> Chance {
+        admission.try_admit(Some(Ipv4Addr::new(192, 0, 2, last).into()))
     }
 
     fn place(admission: &Admission, last: u8) -> Place {
-        match admission.try_admit(source(last)) {
+        match admit(admission, last) {
             Chance::Place(place) => place,
             Chance::Wait => panic!("full"),
             Chance::Refused => panic!("refused"),
@@ -281,11 +282,11 @@ mod tests {
         places[0].identify();
         places[0].idle();
         assert!(places[1].begin());
-        assert!(matches!(full.try_admit(source(9)), Chance::Wait));
+        assert!(matches!(admit(&full, 9), Chance::Wait));
         let closing: Vec<_> = places.iter().map(is_closing).collect();
         assert_eq!(closing, [false, false, true, false]);
         // One at a time, until its descriptor is free.
-        assert!(matches!(full.try_admit(source(9)), Chance::Wait));
+        assert!(matches!(admit(&full, 9), Chance::Wait));
         assert!(!is_closing(&places[3]));
         assert!(!places[2].begin(), "a request of a closing connection is not served");
     }
@@ -297,10 +298,10 @@ mod tests {
         known.identify();
         known.idle();
         assert!(busy.begin());
-        assert!(matches!(full.try_admit(source(3)), Chance::Wait));
+        assert!(matches!(admit(&full, 3), Chance::Wait));
         assert!(is_closing(&known) && !is_closing(&busy));
         drop(known);
-        assert!(matches!(full.try_admit(source(3)), Chance::Place(_)));
+        assert!(matches!(admit(&full, 3), Chance::Place(_)));
     }
 
     #[test]
@@ -309,11 +310,11 @@ mod tests {
         let other = place(&shared, 1);
         let (one, two) = (place(&shared, 2), place(&shared, 2));
         assert!(one.begin() && two.begin());
-        assert!(matches!(shared.try_admit(source(2)), Chance::Refused));
+        assert!(matches!(admit(&shared, 2), Chance::Refused));
         two.idle();
-        assert!(matches!(shared.try_admit(source(2)), Chance::Wait));
+        assert!(matches!(admit(&shared, 2), Chance::Wait));
         assert!(is_closing(&two) && !is_closing(&other));
-        assert!(matches!(shared.try_admit(source(3)), Chance::Place(_)), "others are not concerned");
+        assert!(matches!(admit(&shared, 3), Chance::Place(_)), "others are not concerned");
     }
 
     #[test]

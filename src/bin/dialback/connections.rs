@@ -61,13 +61,13 @@ async fn accept(door: Door, limits: ConnectionLimits, graceful: Arc<GracefulShut
 /// The next connection and its place; `None` where there is none for it.
 async fn next(listener: &TcpListener, admission: &Admission, is_plain: bool) -> Option<(TcpStream, Place)> {
     match listener.accept().await {
-        Ok((stream, from)) => match admission.admit(from.ip()).await {
-            Some(place) => Some((stream, place)),
-            None => {
+        Ok((stream, from)) => {
+            let place = admission.admit(from.ip()).await;
+            if place.is_none() {
                 refuse(&stream, from.ip(), is_plain);
-                None
             }
-        },
+            place.map(|place| (stream, place))
+        }
         Err(error) => {
             warn!(%error, "cannot accept a connection");
             tokio::time::sleep(EXHAUSTED).await;

@@ -3,7 +3,7 @@
 use crate::budgets::Budgets;
 use crate::failure::Failure;
 use dialback::store::descriptors;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 /// Standard streams, listeners, event queues, and what the commands and a fleet's stream take.
 const OTHER: u64 = 48;
@@ -21,7 +21,7 @@ pub(crate) fn share_out(budgets: Budgets) -> Result<Budgets, Failure> {
     let wanted = budgets.total();
     let shared = fit(budgets, limit.saturating_sub(reserved)).ok_or_else(|| too_few(limit, reserved, budgets))?;
     if shared == budgets {
-        info!(limit, reserved, connections = wanted, "file descriptors suffice");
+        debug!(limit, reserved, connections = wanted, "file descriptors suffice");
     } else {
         let advice = "raise the limit (ulimit -n, LimitNOFILE), or lower --max-connections";
         let connections = shared.total();

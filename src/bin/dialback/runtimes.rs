@@ -49,7 +49,7 @@ fn step_back() {
 }
 
 #[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 5;
 
 /// Elsewhere a priority is the whole process's.
 #[cfg(not(target_os = "linux"))]

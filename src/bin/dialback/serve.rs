@@ -2,6 +2,7 @@
 
 use crate::addresses::AddressOptions;
 use crate::agi::AgiOptions;
+use crate::budgets::Budgets;
 use crate::client::DaemonFile;
 use crate::connections::{self, Door};
 use crate::data::DataOptions;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 /// How long the requests that have begun may take once the daemon is asked to stop: below the patience of what supervises
@@ -76,12 +78,12 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let addresses = options.addresses.read()?;
     let sip = options.sip.settings(options.serve_while_loading, &addresses)?;
     options.fleet.check()?;
-    if options.check_config {
-        return check_directory(&options.data);
-    }
     let budgets = options.limits.budgets().with_metrics(options.metrics_listen.is_some()).with_side(tls.is_some());
     let budgets = descriptors::share_out(options.agi.budget(options.sip.budget(budgets)))?;
     address_space::check()?;
+    if options.check_config {
+        return check_directory(&options.data);
+    }
     let runtimes = Runtimes::start()?;
     let store = data::open_store(&options.data.data)?.with_durability(options.durability);
     if options.durability != Durability::Synced {
@@ -108,7 +110,6 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let limits = options.limits.of_connections();
     runtimes.routes.block_on(async {
         let stop = Stop::listen()?;
-        let (listener, front_url) = listen(options.listen).await?;
         let mut doors = Vec::new();
         let mut api = api;
         // Both are open until they are dropped.
@@ -127,25 +128,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
             doors.push(Door { listener, tls: None, router: http::operations(api.clone()), budget });
             api = api.with_metrics_elsewhere();
         }
-        let budget = budgets.of(budgets.front);
-        let (side_url, url) = match tls {
-            None => {
-                doors.push(Door { listener, tls: None, router: http::router(api), budget });
-                (front_url.clone(), front_url)
-            }
-            // The commands would have to know whom the certificate names and who signed it. They come in on loopback instead,
-            // and the operator token of the moment is good for nothing elsewhere.
-            Some(tls) => {
-                let (side, side_url) = listen(([127, 0, 0, 1], 0).into()).await?;
-                let url = front_url.replacen("http:", "https:", 1);
-                let front =
-                    Door { listener, tls: Some(tls), router: http::router(api.clone().without_operator()), budget };
-                let budget = budgets.of(budgets.side);
-                let side = Door { listener: side, tls: None, router: http::router(api), budget };
-                doors.extend([front, side]);
-                (side_url, url)
-            }
-        };
+        let (side_url, url) = open_api(options.listen, tls, api, budgets, &mut doors).await?;
         let ready = async {
             is_loaded.await.map_err(|_| Failure::new("loading ended without a word"))??;
             if service.plan().tokens().next().is_none() {
@@ -168,6 +151,29 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         };
         serving.await
     })
+}
+
+/// Listens for the control API. Returns under which URLs the commands of this machine and everybody else reach it.
+async fn open_api(
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    api: Api,
+    budgets: Budgets,
+    doors: &mut Vec<Door>,
+) -> Result<(String, String), Failure> {
+    let (listener, url) = listen(address).await?;
+    let budget = budgets.of(budgets.front);
+    if tls.is_none() {
+        doors.push(Door { listener, tls, router: http::router(api), budget });
+        return Ok((url.clone(), url));
+    }
+    // The commands would have to know whom the certificate names and who signed it. They come in on loopback instead, and the
+    // operator token of the moment is good for nothing elsewhere.
+    let (side, side_url) = listen(([127, 0, 0, 1], 0).into()).await?;
+    doors.push(Door { listener, tls, router: http::router(api.clone().without_operator()), budget });
+    let budget = budgets.of(budgets.side);
+    doors.push(Door { listener: side, tls: None, router: http::router(api), budget });
+    Ok((side_url, url.replacen("http:", "https:", 1)))
 }
 
 fn check_directory(options: &DataOptions) -> Result<ExitCode, Failure> {
