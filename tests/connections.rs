@@ -459,7 +459,8 @@ fn malformed_requests_get_a_body_that_says_so() {
         for before in ["", "HEAD /health HTTP/1.1\r\nhost: x\r\n\r\n"] {
             let answers = say_quickly(daemon.address(), &format!("{before}{request}"));
             let shown = &request[..request.len().min(60)];
-            let answer = answers.rfind("HTTP/1.1 ").map(|at| &answers[at..]).unwrap_or_else(|| panic!("{shown:?}"));
+            let at = answers.rfind("HTTP/1.1 ").unwrap_or_else(|| panic!("{shown:?}"));
+            let answer = &answers[at..];
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{shown:?}: {answer}");
             let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
             assert!(head.contains("content-type: application/json") && head.contains("connection: close"), "{head}");

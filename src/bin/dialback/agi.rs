@@ -14,6 +14,7 @@ use tracing::info;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "FastAGI, for Asterisk")]
+#[expect(clippy::struct_field_names, reason = "as the flags are named")]
 pub(crate) struct AgiOptions {
     /// Answer `AGI(agi://ADDRESS:PORT/route)` on this address; 4573 is the usual port
     #[arg(long, value_name = "ADDRESS:PORT", env = "DIALBACK_AGI_LISTEN")]
