@@ -6,6 +6,10 @@
 
 #[path = "../src/bin/dialback/connections.rs"]
 mod connections;
+#[path = "../src/bin/dialback/visit.rs"]
+mod visit;
+#[path = "../src/bin/dialback/wire/mod.rs"]
+mod wire;
 
 /// The daemon's default limits.
 mod limits {
@@ -15,20 +19,17 @@ mod limits {
     pub(crate) struct ConnectionLimits {
         pub(crate) header_timeout: Duration,
         pub(crate) write_timeout: Duration,
-        pub(crate) connections: usize,
     }
 
-    pub(crate) const USUAL: ConnectionLimits = ConnectionLimits {
-        header_timeout: Duration::from_secs(10),
-        write_timeout: Duration::from_secs(30),
-        connections: 512,
-    };
+    pub(crate) const USUAL: ConnectionLimits =
+        ConnectionLimits { header_timeout: Duration::from_secs(10), write_timeout: Duration::from_secs(30) };
 }
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use connections::Door;
+use dialback::admission::Budget;
 
 const BODY: &str = concat!(
     r#"{"success":true,"data":{"decision":"callback","agent_id":"c7d2a8f4-91b3-4e0a-8f57-2b6c9d1e0f83","#,
@@ -42,6 +43,7 @@ fn main() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         println!("http://{}", listener.local_addr().expect("an address"));
         let router = Router::new().route("/api/v1/route", get(async || ([(CONTENT_TYPE, "application/json")], BODY)));
-        connections::serve(vec![Door { listener, tls: None, router }], limits::USUAL, std::future::pending()).await;
+        let door = Door { listener, tls: None, router, budget: Budget::of(512) };
+        connections::serve(vec![door], limits::USUAL, std::future::pending()).await;
     });
 }

@@ -38,6 +38,8 @@
 #![deny(unsafe_code)]
 
 mod address;
+#[cfg(any(feature = "agi", feature = "sip"))]
+pub mod admission;
 #[cfg(feature = "agi")]
 pub mod agi;
 #[cfg(feature = "capi")]

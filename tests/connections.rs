@@ -8,8 +8,9 @@ mod support {
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -275,4 +276,235 @@ fn tls(address: &str, pem: &[u8]) -> Result<StreamOwned<ClientConnection, TcpStr
 
 fn text(path: &Path) -> String {
     path.to_str().expect("a plain path").to_owned()
+}
+
+/// Connections on which nothing is said.
+fn idle(address: &str, count: usize) -> Vec<TcpStream> {
+    (0..count).map(|_| TcpStream::connect(address).expect("it listens")).collect()
+}
+
+/// An answer within the time that a health check waits.
+fn say_quickly(address: &str, request: &str) -> String {
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    say(stream, request)
+}
+
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").to_string()
+}
+
+/// Far more than any listener holds, and for longer than the test takes.
+const FLOOD: usize = 600;
+const PATIENT: [&str; 2] = ["--header-timeout", "600"];
+
+#[test]
+fn idle_connections_at_one_listener_leave_the_others_and_itself_answering() {
+    let data = tempfile::tempdir().expect("a directory");
+    let (cert, key, trusted) = certificate(data.path());
+    let store = data.path().join("data");
+    let metrics = free_address();
+    let (cert, key) = (text(&cert), text(&key));
+    let arguments = [&["--tls-cert", &cert, "--tls-key", &key, "--metrics-listen", &metrics], &PATIENT[..]].concat();
+    let daemon = Daemon::start_with(&store, &arguments);
+    let file: Value = serde_json::from_slice(&fs::read(store.join("daemon.json")).expect("there")).expect("JSON");
+    let front = file["public_url"].as_str().and_then(|url| url.strip_prefix("https://")).expect("over TLS").to_owned();
+
+    let mut open = idle(&front, FLOOD);
+    let is_well = |answer: &str| assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+    is_well(&say_quickly(&metrics, HEALTH));
+    assert_eq!(dialback(&["token", "create", "--data"], &store).0, 0, "by the side door");
+    open.extend(idle(&metrics, FLOOD));
+    open.extend(idle(daemon.address(), FLOOD));
+    is_well(&say(tls(&front, &trusted).expect("trusted"), HEALTH));
+    is_well(&say_quickly(&metrics, HEALTH));
+    is_well(&say_quickly(&metrics, &HEALTH.replace("/health", "/metrics")));
+    assert_eq!(dialback(&["token", "create", "--data"], &store).0, 0, "by the side door");
+    drop(open);
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn connection_that_has_shown_its_token_outlasts_a_flood_of_strangers() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start_with(data.path(), &[&["--max-connections", "8"], &PATIENT[..]].concat());
+    let (code, token, errors) = dialback(&["token", "create", "--data"], data.path());
+    assert_eq!(code, 0, "{errors}");
+    let request = format!("GET /api/v1/agents HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", token.trim());
+    let mut known = TcpStream::connect(daemon.address()).expect("it listens");
+    known.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    let mut ask = || {
+        known.write_all(request.as_bytes()).expect("it reads");
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            known.read_exact(&mut byte).expect("an answer");
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).expect("UTF-8");
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+        known.read_exact(&mut vec![0; length.parse().expect("a number")]).expect("a body");
+    };
+    ask();
+    let strangers = idle(daemon.address(), 100);
+    assert!(say_quickly(daemon.address(), HEALTH).starts_with("HTTP/1.1 200 OK\r\n"));
+    ask();
+    drop(strangers);
+}
+
+#[test]
+fn silent_connections_at_the_doors_for_gateways_leave_room_for_calls() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (sip, agi) = (free_address(), free_address());
+    let arguments = [
+        ["--sip-listen", &sip, "--sip-max-connections", "8", "--agi-listen", &agi, "--agi-max-connections", "8"],
+        [
+            "--agent-address",
+            "sip:{agent_id}@agents.example.com",
+            "--header-timeout",
+            "600",
+            "--log",
+            "info",
+            "--max-connections",
+            "8",
+        ],
+    ];
+    let daemon = Daemon::start_with(&place.path().join("data"), &arguments.concat());
+    let silent = [idle(&sip, 30), idle(&agi, 30), idle(daemon.address(), 30)];
+    let options = "OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:5;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+                   To: <sip:x>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+    let ask = |address: &str, request: &str, expected: &str| {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(4))).expect("set");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = vec![0; expected.len()];
+        stream.read_exact(&mut answer).expect("an answer");
+        assert_eq!(String::from_utf8_lossy(&answer), expected);
+    };
+    ask(&sip, options, "SIP/2.0 200 ");
+    ask(
+        &agi,
+        "agi_request: agi://x/route\nagi_extension: +12125550100\nagi_callerid: +12125550143\n\n",
+        "SET VARIABLE ",
+    );
+    ask(daemon.address(), HEALTH, "HTTP/1.1 200 ");
+    drop(silent);
+}
+
+/// A daemon that may have so many file descriptors, and no more.
+fn with_descriptors(limit: u32) -> Command {
+    let mut shell = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_dialback");
+    shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), program, "serve"]);
+    shell
+}
+
+#[test]
+fn connections_leave_the_store_its_descriptors() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut program = with_descriptors(256);
+    program.args(PATIENT);
+    let daemon = Daemon::start_by(data.path(), program).expect("it starts");
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    let mut open = Vec::new();
+    let contacts: Vec<String> = (100..400).map(|last| format!("+12125550{last}")).collect();
+    for contact in &contacts {
+        open.extend(idle(daemon.address(), 2));
+        assert_eq!(tenant.record_call(contact, "busy").0, 202, "{}", daemon.read_log());
+    }
+    let held = fs::read_dir(format!("/proc/{}/fd", daemon.id())).expect("Linux").count();
+    assert!((60..=256).contains(&held), "{held} descriptors");
+    assert!(say_quickly(daemon.address(), HEALTH).starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(daemon.read_log().contains("too few file descriptors"), "{}", daemon.read_log());
+    daemon.kill();
+    let daemon = Daemon::start(data.path());
+    let tenant = tenant.at(&daemon);
+    for contact in &contacts {
+        assert_eq!(tenant.decision(contact)["reason"], "MATCHED");
+    }
+}
+
+#[test]
+fn limit_of_descriptors_that_is_too_low_is_refused_at_the_start_with_what_to_do() {
+    let data = tempfile::tempdir().expect("a directory");
+    let wrong = Daemon::start_by(&data.path().join("data"), with_descriptors(64)).err().expect("it ends");
+    assert!(wrong.contains("exit status: 1") && wrong.contains("64 file descriptors"), "{wrong}");
+    assert!(wrong.contains("ulimit -n") && !wrong.contains("panicked"), "{wrong}");
+    assert!(!data.path().join("data").exists(), "nothing is made");
+}
+
+#[test]
+fn malformed_requests_get_a_body_that_says_so() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let long = "a".repeat(66_000);
+    let many = "x: y\r\n".repeat(200);
+    let cases = [
+        ("GET /health HTTP/1.1\r\n\r\n".to_owned(), 400, "MALFORMED_REQUEST"),
+        ("GET /health HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
+        ("GET /health HTTP/1.1\nhost: x\n\n".into(), 400, "MALFORMED_REQUEST"),
+        ("GET /health HTTP/1.1\r\nhost: x\nx: y\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
+        ("GET /health HTTP/1.1\r\nhost: x\r\n\n".into(), 400, "MALFORMED_REQUEST"),
+        ("\nGET /health HTTP/1.1\r\nhost: x\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
+        ("GET /he\0alth HTTP/1.1\r\nhost: x\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
+        ("hello\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
+        ("GET /health HTTP/7.7\r\nhost: x\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
+        ("POST /api/v1/calls HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
+        (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), 414, "URI_TOO_LONG"),
+        (format!("GET /health HTTP/1.1\r\nhost: x\r\n{many}\r\n"), 431, "HEADERS_TOO_LARGE"),
+        (format!("GET /health HTTP/1.1\r\nhost: x\r\nx: {long}{long}\r\n\r\n"), 431, "HEADERS_TOO_LARGE"),
+    ];
+    for (request, status, code) in cases {
+        for before in ["", "HEAD /health HTTP/1.1\r\nhost: x\r\n\r\n"] {
+            let answers = say_quickly(daemon.address(), &format!("{before}{request}"));
+            let shown = &request[..request.len().min(60)];
+            let at = answers.rfind("HTTP/1.1 ").unwrap_or_else(|| panic!("{shown:?}"));
+            let answer = &answers[at..];
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{shown:?}: {answer}");
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+            assert!(head.contains("content-type: application/json") && head.contains("connection: close"), "{head}");
+            let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{shown:?}: {answer}"));
+            assert_eq!((&body["success"], &body["code"]), (&Value::from(false), &Value::from(code)));
+            assert!(body["message"].as_str().is_some_and(|message| !message.is_empty()));
+        }
+    }
+    let old = "GET /health HTTP/1.0\r\n\r\n";
+    assert!(say_quickly(daemon.address(), old).starts_with("HTTP/1.0 200 OK\r\n"), "HTTP/1.0 names no host");
+    // Line feeds in bodies are nobody's concern, also where requests follow each other at once.
+    let tenant = Tenant::with_callback_sample(&daemon);
+    let call = tenant.call_on_the_wire("+12125550143").replace("\"from\"", "\n\n\"from\"");
+    let length = call.split_once("\r\n\r\n").expect("a body").1.len();
+    let call = call.replace(&format!("content-length: {}", length - 2), &format!("content-length: {length}"));
+    let answers = say_quickly(daemon.address(), &format!("{call}{call}{HEALTH}"));
+    assert_eq!(answers.matches("HTTP/1.1 202 ").count(), 2, "{answers}");
+    assert!(answers.ends_with("{\"status\":\"ok\"}"), "{answers}");
+}
+
+#[test]
+fn too_little_address_space_ends_the_start_with_a_message() {
+    let place = tempfile::tempdir().expect("a directory");
+    let mut started = false;
+    for megabytes in [40, 60, 80, 100, 150, 200, 250, 4000] {
+        let mut shell = Command::new("sh");
+        let limit = megabytes * 1024;
+        shell.args([
+            "-c",
+            &format!("ulimit -v {limit} && exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_dialback"),
+            "serve",
+        ]);
+        shell.args(["--max-pairs", "1000"]);
+        match Daemon::start_by(&place.path().join(format!("{megabytes}")), shell) {
+            Ok(daemon) => {
+                started = true;
+                assert_eq!(daemon.stop(), 0, "{megabytes} MB");
+            }
+            Err(wrong) => {
+                assert!(wrong.contains("exit status: "), "{megabytes} MB: {wrong}");
+                assert!(wrong.contains("dialback: ") && !wrong.contains("panicked"), "{megabytes} MB: {wrong}");
+            }
+        }
+    }
+    assert!(started, "with enough it starts");
 }

@@ -2,13 +2,14 @@
 
 use super::Door;
 use super::request::{MAX_BYTES, Request};
+use crate::admission::{Admission, Budget, Place};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -20,15 +21,15 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct AgiLimits {
-    /// The number of simultaneous connections. Further connections wait. The default is 1,024.
-    pub connections: usize,
+    /// The number of simultaneous connections. The default is 1,024, a quarter of them from one source.
+    pub connections: Budget,
     /// The longest duration of a connection, from its first byte to its end. The default is five seconds.
     pub max_duration: Duration,
 }
 
 impl Default for AgiLimits {
     fn default() -> Self {
-        Self { connections: 1024, max_duration: Duration::from_secs(5) }
+        Self { connections: Budget::of(1024), max_duration: Duration::from_secs(5) }
     }
 }
 
@@ -55,34 +56,20 @@ impl AgiListener {
 
     /// Accepts and serves connections until `stop` changes or its sender is dropped. Connections that are open at
     /// that time are still served to their end.
-    ///
-    /// # Panics
-    /// Never: the semaphore is not closed.
     pub async fn serve(self, door: Arc<Door>, limits: AgiLimits, mut stop: watch::Receiver<()>) {
-        let places = Arc::new(Semaphore::new(limits.connections));
+        let admission = Admission::new(limits.connections);
         loop {
-            let next = async {
-                let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
-                (self.0.accept().await, place)
-            };
-            let (accepted, place) = tokio::select! {
-                next = next => next,
+            let accepted = tokio::select! {
+                accepted = self.0.accept() => accepted,
                 _ = stop.changed() => return,
             };
             match accepted {
                 Ok((_, from)) if !door.trusts(from.ip()) => {
                     debug!("rejected an AGI connection from an untrusted address")
                 }
-                Ok((stream, _)) => {
-                    let door = Arc::clone(&door);
-                    tokio::spawn(async move {
-                        match timeout(limits.max_duration, talk(&door, stream)).await {
-                            Ok(Ok(())) => {}
-                            Ok(Err(error)) => debug!(%error, "an AGI connection ended early"),
-                            Err(_) => debug!("an AGI connection took too long"),
-                        }
-                        drop(place);
-                    });
+                Ok((stream, from)) => {
+                    let Some(place) = admission.admit(from.ip()).await else { continue };
+                    tokio::spawn(serve(Arc::clone(&door), stream, place, limits.max_duration));
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept an AGI connection");
@@ -93,9 +80,21 @@ impl AgiListener {
     }
 }
 
+async fn serve(door: Arc<Door>, stream: TcpStream, place: Place, max_duration: Duration) {
+    let talk = timeout(max_duration, talk(&door, stream, &place));
+    tokio::select! {
+        ended = talk => match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "an AGI connection ended early"),
+            Err(_) => debug!("an AGI connection took too long"),
+        },
+        () = place.closing() => debug!("closed an idle AGI connection for a new one"),
+    }
+}
+
 /// Serves one call: reads the channel's variables up to an empty line, then sends each command and reads its result
 /// line.
-async fn talk(door: &Door, mut stream: TcpStream) -> io::Result<()> {
+async fn talk(door: &Door, mut stream: TcpStream, place: &Place) -> io::Result<()> {
     // Each command is written in one piece, so delaying it to collect more data gains nothing.
     let _ = stream.set_nodelay(true);
     let (read, mut write) = stream.split();
@@ -114,6 +113,9 @@ async fn talk(door: &Door, mut stream: TcpStream) -> io::Result<()> {
                 head.push('\n');
             }
         }
+    }
+    if !place.begin() {
+        return Err(io::ErrorKind::ConnectionAborted.into());
     }
     let request = Request::read(&head).ok_or(io::ErrorKind::InvalidData)?;
     let Some(variables) = door.answer(&request) else { return Ok(()) };

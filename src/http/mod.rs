@@ -95,6 +95,7 @@ mod loading;
 mod log;
 mod narrative;
 mod numbers;
+mod offload;
 mod openapi;
 mod pace;
 mod page;
@@ -129,6 +130,7 @@ use parts::Parts;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -185,6 +187,7 @@ impl Api {
             addresses: Arc::default(),
             sip: None,
             upkeep: None,
+            workers: None,
         }))
     }
 
@@ -242,6 +245,13 @@ impl Api {
         self.with(|parts| parts.addresses = Arc::new(addresses))
     }
 
+    /// Runs every request but `GET /route` and the health checks on this runtime, so that the one that serves the router is free for
+    /// routes. Bodies without a known length are made there too.
+    #[must_use]
+    pub fn with_workers(self, workers: Handle) -> Self {
+        self.with(|parts| parts.workers = Some(workers))
+    }
+
     /// Other limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
@@ -274,7 +284,7 @@ pub fn router(api: Api) -> Router {
 /// What an operator's tools ask, and takes no token: `GET /metrics` and the three of `GET /health`. For an address that only they
 /// reach.
 pub fn operations(api: Api) -> Router {
-    finished(health().merge(metrics()).into(), api)
+    finished(health().merge(metrics().route_layer(from_fn_with_state(api.clone(), offload::run))).into(), api)
 }
 
 fn finished(routes: Router<Api>, api: Api) -> Router {
@@ -297,9 +307,10 @@ fn described(api: &Api) -> OpenApiRouter<Api> {
     let open = service().route_layer(from_fn_with_state(api.clone(), deadline::watch));
     let streamed = streams().route_layer(from_fn_with_state(api.clone(), loading::gate));
     let v1 = tenants().merge(gateways()).merge(operators()).route_layer(watched).merge(open).merge(streamed);
-    let v1 = v1.routes(routes!(route::decide));
-    let metrics = if api.metrics_elsewhere { OpenApiRouter::new() } else { metrics() };
-    OpenApiRouter::with_openapi(openapi::frame()).merge(v1).merge(health()).merge(metrics)
+    let v1 = if api.metrics_elsewhere { v1 } else { v1.merge(metrics()) };
+    let v1 = v1.route_layer(from_fn_with_state(api.clone(), offload::run)).routes(routes!(route::decide));
+    let v1 = v1.nest("/api/v1", OpenApiRouter::new().routes(routes!(health::show)));
+    OpenApiRouter::with_openapi(openapi::frame()).merge(v1).merge(health())
 }
 
 /// What environment tokens configure and see.
@@ -337,8 +348,7 @@ fn operators() -> OpenApiRouter<Api> {
 
 /// What takes no token.
 fn service() -> OpenApiRouter<Api> {
-    let health = OpenApiRouter::new().routes(routes!(health::show));
-    OpenApiRouter::new().routes(routes!(openapi::show)).nest("/api/v1", health)
+    OpenApiRouter::new().routes(routes!(openapi::show))
 }
 
 /// What is not below the base path; the first is there too.

@@ -10,6 +10,7 @@ use crate::metrics::{SipCounts, UpkeepCounts};
 use crate::service::Service;
 use std::ops::Deref;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// What all clones of an [`Api`] share.
 #[derive(Clone)]
@@ -27,6 +28,7 @@ pub struct Parts {
     pub(super) addresses: Arc<AgentAddresses>,
     pub(super) sip: Option<Arc<SipCounts>>,
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,
+    pub(super) workers: Option<Handle>,
 }
 
 impl Deref for Api {

@@ -2,6 +2,7 @@
 
 use super::stream::Frame;
 use super::{Door, SipLimits};
+use crate::admission::{Admission, Place};
 use crate::metrics::SipEvent;
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -23,19 +24,16 @@ const READ: usize = 2048;
 
 /// Accepts connections until `stop` changes.
 pub(super) async fn accept(listener: TcpListener, door: &Arc<Door>, limits: SipLimits, mut stop: watch::Receiver<()>) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let admission = Admission::new(limits.connections);
     loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            next = next => next,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             _ = stop.changed() => return,
         };
         match accepted {
             Ok((_, from)) if !door.trusts(from.ip()) => door.counts().count(SipEvent::Stranger),
             Ok((stream, from)) => {
+                let Some(place) = admission.admit(from.ip()).await else { continue };
                 let connection = Connection { door: Arc::clone(door), from, limits };
                 tokio::spawn(connection.run(stream, place, stop.clone()));
             }
@@ -64,12 +62,13 @@ enum End {
 }
 
 impl Connection {
-    async fn run(self, mut stream: TcpStream, place: OwnedSemaphorePermit, mut stop: watch::Receiver<()>) {
+    async fn run(self, mut stream: TcpStream, place: Place, mut stop: watch::Receiver<()>) {
         let _ = stream.set_nodelay(true);
         self.door.counts().count(SipEvent::Connected);
         self.door.counts().open();
         let end = tokio::select! {
-            end = self.talk(&mut stream) => end,
+            end = self.talk(&mut stream, &place) => end,
+            () = place.closing() => End::Counted(SipEvent::Idle),
             _ = stop.changed() => End::Lost,
         };
         if let End::Counted(event) = end {
@@ -79,12 +78,20 @@ impl Connection {
         drop(place);
     }
 
-    async fn talk(&self, stream: &mut TcpStream) -> End {
+    async fn talk(&self, stream: &mut TcpStream, place: &Place) -> End {
         let (mut received, mut seen) = (Vec::new(), 0);
         loop {
-            let end = self.answer_all(stream, &mut received, &mut seen).await;
-            if let Some(end) = end {
-                return end;
+            if !received.is_empty() {
+                if !place.begin() {
+                    return End::Counted(SipEvent::Idle);
+                }
+                let end = self.answer_all(stream, &mut received, &mut seen).await;
+                if let Some(end) = end {
+                    return end;
+                }
+                // Trusted by its address, and it has said something: it goes after those that have not.
+                place.identify();
+                place.idle();
             }
             if let Err(end) = self.read(stream, &mut received, &mut seen).await {
                 return end;

@@ -3,6 +3,7 @@
 use super::Door;
 use super::connection;
 use super::stream::MAX_MESSAGE;
+use crate::admission::Budget;
 use crate::metrics::SipEvent;
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +20,8 @@ const TRIES: u32 = 20;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct SipLimits {
-    /// The number of simultaneous connections on each address. Further connections wait. The default is 4,096.
-    pub connections: usize,
+    /// The number of simultaneous connections on each address. The default is 4,096, a quarter of them from one source.
+    pub connections: Budget,
     /// How long a connection may be idle. The default is ten minutes. Gateways that keep a connection open send
     /// something every two minutes.
     pub idle: Duration,
@@ -31,7 +32,7 @@ pub struct SipLimits {
 
 impl Default for SipLimits {
     fn default() -> Self {
-        Self { connections: 4096, idle: Duration::from_secs(600), message_timeout: Duration::from_secs(10) }
+        Self { connections: Budget::of(4096), idle: Duration::from_secs(600), message_timeout: Duration::from_secs(10) }
     }
 }
 

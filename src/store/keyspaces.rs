@@ -13,6 +13,7 @@
 
 use super::StoreError;
 use super::commit_mark::{self, CommitMark};
+use super::descriptors;
 use super::expiry::{Expiry, Floor};
 use crate::event::Configuration;
 use crate::history::Register;
@@ -145,6 +146,7 @@ impl Keyspaces {
         let builder = Database::builder(path)
             // What is compressed could not be padded to a length.
             .journal_compression(CompressionType::None)
+            .max_cached_files(Some(descriptors::cached_files()))
             .with_compaction_filter_factories(Arc::new(move |name| expiry.filter(name)));
         let database = tables.of_database(builder).open()?;
         let mut expected = KEYSPACES.iter().filter(|(_, since)| format >= Some(*since));

@@ -8,6 +8,8 @@ mod commit_mark;
 #[cfg(feature = "store")]
 mod data_end;
 #[cfg(feature = "store")]
+pub mod descriptors;
+#[cfg(feature = "store")]
 mod directory;
 mod durability;
 mod error;

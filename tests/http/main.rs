@@ -24,6 +24,7 @@ mod idempotency;
 mod loading;
 mod metrics;
 mod numbers;
+mod offload;
 mod openapi;
 mod operators;
 mod pace;

@@ -2,6 +2,7 @@
 
 use crate::listening::{PATIENCE, listen, next, over_udp};
 use crate::shop::{START, Shop, invite, peer, request, status};
+use dialback::admission::Budget;
 use dialback::metrics::SipEvent;
 use dialback::sip::SipLimits;
 use std::time::Duration;
@@ -172,21 +173,23 @@ async fn idle_or_slow_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait() {
+async fn connection_beyond_the_limit_replaces_the_one_that_is_silent_longest() {
     let shop = Shop::open();
     let mut limits = SipLimits::default();
-    limits.connections = 2;
+    limits.connections = Budget::of(2);
     let open = listen(&shop, "127.0.0.1:0", limits).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(open.address).await.expect("connected");
         stream.write_all(request("OPTIONS", "sip:gw", "").as_bytes()).await.expect("written");
+        assert_eq!(status(&next(&mut stream).await), 200);
         streams.push(stream);
     }
-    for stream in &mut streams[..2] {
-        assert_eq!(status(&next(stream).await), 200);
-    }
     assert_eq!(shop.door.counts().connections(), 2);
-    drop(streams.remove(0));
-    assert_eq!(status(&next(&mut streams[1]).await), 200, "its turn has come");
+    let mut first = streams.remove(0);
+    assert_eq!(first.read(&mut [0; 1]).await.expect("closed in order"), 0);
+    for stream in &mut streams {
+        stream.write_all(request("OPTIONS", "sip:gw", "").as_bytes()).await.expect("written");
+        assert_eq!(status(&next(stream).await), 200, "it stayed");
+    }
 }

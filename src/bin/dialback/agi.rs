@@ -1,16 +1,20 @@
 //! Starts the FastAGI door if the operator configured it.
 
+use crate::budgets::Budgets;
 use crate::failure::Failure;
 use crate::now;
+use dialback::admission::Budget;
 use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
 use dialback::{AgentAddresses, Peers, Service};
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::info;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "FastAGI, for Asterisk")]
+#[expect(clippy::struct_field_names, reason = "as the flags are named")]
 pub(crate) struct AgiOptions {
     /// Answer `AGI(agi://ADDRESS:PORT/route)` on this address. The usual port is 4573
     #[arg(long, value_name = "ADDRESS:PORT", env = "DIALBACK_AGI_LISTEN")]
@@ -25,15 +29,25 @@ pub(crate) struct AgiOptions {
         requires = "agi_listen"
     )]
     agi_trust: Vec<Peers>,
+    /// Connections at a time: as many calls are asked about at once. When they are all in use, the one that has asked nothing for
+    /// longest is closed for a new one
+    #[arg(long, value_name = "CONNECTIONS", default_value = "1024", requires = "agi_listen")]
+    agi_max_connections: NonZeroU16,
 }
 
 impl AgiOptions {
+    /// Adds the connections of this listener.
+    pub(crate) fn budget(&self, budgets: Budgets) -> Budgets {
+        Budgets { agi: self.agi_listen.map_or(0, |_| self.agi_max_connections.get().into()), ..budgets }
+    }
+
     /// Starts the listener if an address is configured. It runs until the returned sender is dropped.
     pub(crate) async fn open(
         &self,
         service: &Arc<Service>,
         addresses: &AgentAddresses,
         serves_while_loading: bool,
+        connections: Budget,
     ) -> Result<Option<watch::Sender<()>>, Failure> {
         let Some(wanted) = self.agi_listen else { return Ok(None) };
         let cannot = |error| Failure::new(format!("cannot listen on {wanted} for AGI: {error}"));
@@ -44,7 +58,9 @@ impl AgiOptions {
         let settings = Settings { trust, addresses: addresses.clone(), serves_while_loading };
         let door = Arc::new(Door::new(Arc::clone(service), Arc::new(now), settings));
         let (stop, stopped) = watch::channel(());
-        tokio::spawn(listener.serve(door, AgiLimits::default(), stopped));
+        let mut limits = AgiLimits::default();
+        limits.connections = connections;
+        tokio::spawn(listener.serve(door, limits, stopped));
         Ok(Some(stop))
     }
 }

@@ -1,44 +1,36 @@
-//! Connections: taken, bounded in number and in time, and ended in order.
+//! Connections: accepted, bounded in number and in time, and ended in order.
 
 use crate::limits::ConnectionLimits;
+use crate::visit::Visitor;
+use crate::wire::full_answer;
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use std::pin::Pin;
+use dialback::admission::{Admission, Budget, Place};
+use hyper_util::server::graceful::GracefulShutdown;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_io_timeout::TimeoutStream;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-/// How long nobody is let in where the system has no more descriptors, or no memory.
+/// How long no connection is accepted where the system has no more descriptors, or no memory.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// A way in: who listens, and who answers.
+/// A listener, how many connections it holds, and what answers.
 pub(crate) struct Door {
     pub(crate) listener: TcpListener,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) router: Router,
+    pub(crate) budget: Budget,
 }
 
-/// Lets clients in until it is told to stop, then waits until what they had begun is finished. A slow client holds its own
-/// connection and, for no longer than the limits say, its place among them.
+/// Accepts connections until `stop`, then waits until the requests that have begun are finished.
 pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, stop: impl Future<Output = ()>) {
     let graceful = Arc::new(GracefulShutdown::new());
     let (stopping, told) = watch::channel(());
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let open: Vec<_> = doors
-        .into_iter()
-        .map(|door| {
-            let visitor = Visitor { tls: door.tls, router: door.router, limits };
-            tokio::spawn(take(door.listener, visitor, Arc::clone(&places), Arc::clone(&graceful), told.clone()))
-        })
-        .collect();
+    let open: Vec<_> =
+        doors.into_iter().map(|door| tokio::spawn(accept(door, limits, Arc::clone(&graceful), told.clone()))).collect();
     stop.await;
     drop(stopping);
     for door in open {
@@ -50,68 +42,46 @@ pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, stop: impl
     }
 }
 
-async fn take(
-    listener: TcpListener,
-    visitor: Visitor,
-    places: Arc<Semaphore>,
-    graceful: Arc<GracefulShutdown>,
-    mut told: watch::Receiver<()>,
-) {
+async fn accept(door: Door, limits: ConnectionLimits, graceful: Arc<GracefulShutdown>, mut told: watch::Receiver<()>) {
+    let Door { listener, tls, router, budget } = door;
+    let admission = Admission::new(budget);
+    let is_plain = tls.is_none();
+    let visitor = Visitor { tls, router, limits };
     loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            next = next => next,
+        let next = tokio::select! {
+            next = next(&listener, &admission, is_plain) => next,
             _ = told.changed() => return,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                tokio::spawn(visitor.clone().visit(stream, place, graceful.watcher()));
-            }
-            Err(error) => {
-                warn!(%error, "cannot take a connection");
-                tokio::time::sleep(EXHAUSTED).await;
-            }
+        if let Some((stream, place)) = next {
+            tokio::spawn(visitor.clone().visit(stream, place, graceful.watcher()));
         }
     }
 }
 
-#[derive(Clone)]
-struct Visitor {
-    tls: Option<TlsAcceptor>,
-    router: Router,
-    limits: ConnectionLimits,
+/// The next connection and its place; `None` where there is none for it.
+async fn next(listener: &TcpListener, admission: &Admission, is_plain: bool) -> Option<(TcpStream, Place)> {
+    match listener.accept().await {
+        Ok((stream, from)) => {
+            let place = admission.admit(from.ip()).await;
+            if place.is_none() {
+                refuse(&stream, from.ip(), is_plain);
+            }
+            place.map(|place| (stream, place))
+        }
+        Err(error) => {
+            warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(EXHAUSTED).await;
+            None
+        }
+    }
 }
 
-impl Visitor {
-    /// From the first byte to the last. Holds its place until then.
-    async fn visit(self, stream: TcpStream, place: OwnedSemaphorePermit, watcher: Watcher) {
-        // An answer is written whole: there is nothing to wait for.
-        let _ = stream.set_nodelay(true);
-        match &self.tls {
-            None => self.talk(stream, watcher).await,
-            Some(tls) => match tokio::time::timeout(self.limits.header_timeout, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.talk(stream, watcher).await,
-                Ok(Err(error)) => debug!(%error, "no TLS"),
-                Err(_) => debug!("a TLS handshake took too long"),
-            },
-        }
-        drop(place);
-    }
-
-    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Send + 'static, watcher: Watcher) {
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.limits.write_timeout));
-        let stream: Pin<Box<_>> = Box::pin(stream);
-        let service = TowerToHyperService::new(self.router.clone());
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout)
-            .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
-            debug!(%error, "a connection ended early");
-        }
+/// Says 503 without waiting for the client. Over TLS there is no time to shake hands for it.
+fn refuse(stream: &TcpStream, from: IpAddr, is_plain: bool) {
+    debug!(%from, "no place for a connection");
+    if is_plain {
+        // A client that is refused may be gone. What it has sent is taken, since its connection would be reset otherwise.
+        let _ = stream.try_write(&full_answer());
+        let _ = stream.try_read(&mut [0; 4096]);
     }
 }

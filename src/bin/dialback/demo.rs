@@ -5,8 +5,10 @@ mod sample;
 use crate::connections::Door;
 use crate::failure::Failure;
 use crate::limits::ConnectionLimits;
-use crate::serve::{Stop, listen, runtime, serve};
+use crate::runtimes::Runtimes;
+use crate::serve::{Stop, listen, serve};
 use crate::{now, out};
+use dialback::admission::Budget;
 use dialback::http::{self, Api, Token};
 use dialback::store::MemoryStore;
 use dialback::{AgentId, Change, Decision, Engine, Plan, Role, Service, Timestamp, TokenId};
@@ -41,7 +43,9 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
     let (id, digest) = (TokenId::from_u128(1), token.digest);
     let issued = Change::TokenIssued { id, role: Role::Environment, label: "demo".into(), digest };
     service.configure(ENVIRONMENT, now, move |_| Ok(vec![issued]))?;
-    runtime()?.block_on(async {
+    let runtimes = Runtimes::start()?;
+    let workers = runtimes.work.handle().clone();
+    runtimes.routes.block_on(async {
         let stop = Stop::listen()?;
         let (listener, url) = match options.listen {
             Some(address) => listen(address).await?,
@@ -51,8 +55,9 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
             },
         };
         show_requests(&url, &token.secret)?;
-        let router = http::router(Api::new(Arc::new(service), Arc::new(crate::now)));
-        serve(vec![Door { listener, tls: None, router }], ConnectionLimits::default(), stop).await
+        let router = http::router(Api::new(Arc::new(service), Arc::new(crate::now)).with_workers(workers));
+        serve(vec![Door { listener, tls: None, router, budget: Budget::of(512) }], ConnectionLimits::default(), stop)
+            .await
     })
 }
 

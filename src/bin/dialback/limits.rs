@@ -1,5 +1,6 @@
 //! What anybody may ask of the daemon, as its operator sets it.
 
+use crate::budgets::Budgets;
 use dialback::http::{Api, Limits, Rates, SteadyClock};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -29,20 +30,23 @@ pub(crate) struct LimitOptions {
     /// How long a client may take for the head of a request, for a TLS handshake, and to ask again on the same connection
     #[arg(long, value_name = "SECONDS", default_value = "10")]
     header_timeout: NonZeroU32,
-    /// Connections at a time; others wait. Each takes a file descriptor, and so does the store
-    #[arg(long, value_name = "CONNECTIONS", default_value = "512")]
+    /// Connections to the control API at a time. When they are all in use, the one that has been idle longest is closed for a new one,
+    /// those that have shown no valid token first. Each takes a file descriptor
+    #[arg(long, value_name = "CONNECTIONS", env = "DIALBACK_MAX_CONNECTIONS", default_value = "512")]
     max_connections: NonZeroU32,
+    /// Connections to one listener at a time from one source address (of IPv6, from 64 bits of it); without this a quarter of what the
+    /// listener holds; 0: no limit. For a proxy on another machine, raise it. This machine has no limit
+    #[arg(long, value_name = "CONNECTIONS", env = "DIALBACK_MAX_CONNECTIONS_PER_ADDRESS")]
+    max_connections_per_address: Option<usize>,
 }
 
-/// What one connection may cost, and all of them together.
+/// How long the client of a connection may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionLimits {
     /// How long a client may take for the head of a request.
     pub(crate) header_timeout: Duration,
     /// How long a client may leave an answer unread.
     pub(crate) write_timeout: Duration,
-    /// Connections at a time.
-    pub(crate) connections: usize,
 }
 
 impl LimitOptions {
@@ -61,18 +65,20 @@ impl LimitOptions {
     }
 
     pub(crate) fn of_connections(&self) -> ConnectionLimits {
-        ConnectionLimits {
-            header_timeout: seconds(self.header_timeout),
-            write_timeout: seconds(self.request_timeout),
-            connections: usize::try_from(self.max_connections.get()).unwrap_or(usize::MAX),
-        }
+        ConnectionLimits { header_timeout: seconds(self.header_timeout), write_timeout: seconds(self.request_timeout) }
+    }
+
+    /// The connections of the control API's listener; those of others are to be added.
+    pub(crate) fn budgets(&self) -> Budgets {
+        let front = usize::try_from(self.max_connections.get()).unwrap_or(usize::MAX);
+        Budgets::of_front(front, self.max_connections_per_address)
     }
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
         let (header_timeout, write_timeout) = (Duration::from_secs(10), Duration::from_secs(30));
-        Self { header_timeout, write_timeout, connections: 512 }
+        Self { header_timeout, write_timeout }
     }
 }
 

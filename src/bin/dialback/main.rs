@@ -1,12 +1,15 @@
 //! The program `dialback`: arguments, clock, runtime and signals around the library.
 
+mod address_space;
 mod addresses;
 mod agi;
 mod args;
+mod budgets;
 mod client;
 mod connections;
 mod data;
 mod demo;
+mod descriptors;
 mod environment;
 mod export;
 mod failure;
@@ -23,6 +26,7 @@ mod out;
 mod partition;
 mod resolve;
 mod retention;
+mod runtimes;
 mod schedule;
 mod serve;
 mod sip;
@@ -31,6 +35,8 @@ mod supervisor;
 mod tls;
 mod token;
 mod verify;
+mod visit;
+mod wire;
 
 use args::{Args, Command, ImportOptions};
 use clap::Parser;

@@ -2,15 +2,17 @@
 
 use crate::addresses::AddressOptions;
 use crate::agi::AgiOptions;
+use crate::budgets::Budgets;
 use crate::client::DaemonFile;
 use crate::connections::{self, Door};
 use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::fleet::FleetOptions;
 use crate::limits::{ConnectionLimits, LimitOptions};
+use crate::runtimes::Runtimes;
 use crate::sip::SipOptions;
 use crate::tls::TlsOptions;
-use crate::{data, now, out, retention, stall, supervisor};
+use crate::{address_space, data, descriptors, now, out, retention, stall, supervisor};
 use dialback::http::{self, Api, Token};
 use dialback::metrics::UpkeepCounts;
 use dialback::store::{Durability, FjallStore};
@@ -22,6 +24,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 /// How long the requests that have begun may take once the daemon is asked to stop: below the patience of what supervises
@@ -76,9 +79,13 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let addresses = options.addresses.read()?;
     let sip = options.sip.settings(options.serve_while_loading, &addresses)?;
     options.fleet.check()?;
+    let budgets = options.limits.budgets().with_metrics(options.metrics_listen.is_some()).with_side(tls.is_some());
+    let budgets = descriptors::share_out(options.agi.budget(options.sip.budget(budgets)))?;
+    address_space::check()?;
     if options.check_config {
         return check_directory(&options.data);
     }
+    let runtimes = Runtimes::start()?;
     let store = data::open_store(&options.data.data)?.with_durability(options.durability);
     if options.durability != Durability::Synced {
         warn!(durability = %options.durability, "what is acknowledged can be lost");
@@ -91,6 +98,8 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     };
     let fleet = options.fleet.join()?;
     let engine = Engine::with_max_pairs(options.data.max_pairs);
+    // Again, beside the history.
+    address_space::check()?;
     let service = Service::load_with(fleet.sequencer(), store, engine, data::report, tell)?;
     let operator = Token::issue(Role::Operator);
     // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
@@ -100,17 +109,17 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let api = options.limits.bound(Api::new(Arc::clone(&service), Arc::new(now))).with_operator(operator.digest);
     let api = api.serving_while_loading(options.serve_while_loading).with_addresses(addresses.clone());
     let api = api.with_upkeep(Arc::clone(&upkeep_counts));
+    let api = api.with_workers(runtimes.work.handle().clone());
     let limits = options.limits.of_connections();
-    runtime()?.block_on(async {
+    runtimes.routes.block_on(async {
         let stop = Stop::listen()?;
-        let (listener, front_url) = listen(options.listen).await?;
         let mut doors = Vec::new();
         let mut api = api;
         // Both are open until they are dropped.
-        let _agi = options.agi.open(&service, &addresses, options.serve_while_loading).await?;
+        let _agi = options.agi.open(&service, &addresses, options.serve_while_loading, budgets.of(budgets.agi)).await?;
         let _sip = match sip {
             Some(settings) => {
-                let open = options.sip.open(&service, settings).await?;
+                let open = options.sip.open(&service, settings, budgets.of(budgets.sip)).await?;
                 api = api.with_sip(open.counts());
                 Some(open)
             }
@@ -118,25 +127,11 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         };
         if let Some(address) = options.metrics_listen {
             let (listener, _) = listen(address).await?;
-            doors.push(Door { listener, tls: None, router: http::operations(api.clone()) });
+            let budget = budgets.of(budgets.metrics);
+            doors.push(Door { listener, tls: None, router: http::operations(api.clone()), budget });
             api = api.with_metrics_elsewhere();
         }
-        let (side_url, url) = match tls {
-            None => {
-                doors.push(Door { listener, tls: None, router: http::router(api) });
-                (front_url.clone(), front_url)
-            }
-            // The commands would have to know whom the certificate names and who signed it. They come in on loopback instead,
-            // and the operator token of the moment is good for nothing elsewhere.
-            Some(tls) => {
-                let (side, side_url) = listen(([127, 0, 0, 1], 0).into()).await?;
-                let url = front_url.replacen("http:", "https:", 1);
-                let front = Door { listener, tls: Some(tls), router: http::router(api.clone().without_operator()) };
-                let side = Door { listener: side, tls: None, router: http::router(api) };
-                doors.extend([front, side]);
-                (side_url, url)
-            }
-        };
+        let (side_url, url) = open_api(options.listen, tls, api, budgets, &mut doors).await?;
         let ready = async {
             is_loaded.await.map_err(|_| Failure::new("loading ended without a word"))??;
             if service.plan().tokens().next().is_none() {
@@ -161,6 +156,29 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     })
 }
 
+/// Listens for the control API. Returns under which URLs the commands of this machine and everybody else reach it.
+async fn open_api(
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    api: Api,
+    budgets: Budgets,
+    doors: &mut Vec<Door>,
+) -> Result<(String, String), Failure> {
+    let (listener, url) = listen(address).await?;
+    let budget = budgets.of(budgets.front);
+    if tls.is_none() {
+        doors.push(Door { listener, tls, router: http::router(api), budget });
+        return Ok((url.clone(), url));
+    }
+    // The commands would have to know whom the certificate names and who signed it. They come in on loopback instead, and the
+    // operator token of the moment is good for nothing elsewhere.
+    let (side, side_url) = listen(([127, 0, 0, 1], 0).into()).await?;
+    doors.push(Door { listener, tls, router: http::router(api.clone().without_operator()), budget });
+    let budget = budgets.of(budgets.side);
+    doors.push(Door { listener: side, tls: None, router: http::router(api), budget });
+    Ok((side_url, url.replacen("http:", "https:", 1)))
+}
+
 fn check_directory(options: &DataOptions) -> Result<ExitCode, Failure> {
     let path = options.data.display();
     if FjallStore::look(&options.data)? {
@@ -173,11 +191,6 @@ fn check_directory(options: &DataOptions) -> Result<ExitCode, Failure> {
 
 fn durability(name: &str) -> Result<Durability, String> {
     Durability::from_name(name).ok_or_else(|| "synced, buffered or memory".into())
-}
-
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::new(format!("no runtime: {error}")))
 }
 
 /// A listener and the URL under which it is reached from this machine.

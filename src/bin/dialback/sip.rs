@@ -1,11 +1,14 @@
 //! Starts the SIP door if the operator configured it.
 
+use crate::budgets::Budgets;
 use crate::failure::Failure;
 use crate::now;
+use dialback::admission::Budget;
 use dialback::metrics::SipCounts;
 use dialback::sip::{Door, Peers, Settings, SipLimits, SipListener, Unrouted};
 use dialback::{AgentAddresses, Service};
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::info;
@@ -28,6 +31,10 @@ pub(crate) struct SipOptions {
         requires = "sip_listen"
     )]
     sip_trust: Vec<Peers>,
+    /// TCP connections at a time on each of these addresses. If all are in use, the connection that has been
+    /// idle longest is closed for a new one
+    #[arg(long, value_name = "CONNECTIONS", default_value = "4096", requires = "sip_listen")]
+    sip_max_connections: NonZeroU16,
     /// The response to a call that has no agent to route to
     #[arg(long, value_name = "404|480", default_value = "404", value_parser = unrouted)]
     sip_unrouted: Unrouted,
@@ -56,8 +63,22 @@ impl SipOptions {
         Ok(Some(Settings { trust, contacts: contacts.clone(), unrouted: self.sip_unrouted, serves_while_loading }))
     }
 
+    /// Adds the connections of these listeners.
+    pub(crate) fn budget(&self, budgets: Budgets) -> Budgets {
+        let sip_listeners = self.sip_listen.len();
+        let sip = if sip_listeners == 0 { 0 } else { self.sip_max_connections.get().into() };
+        Budgets { sip, sip_listeners, ..budgets }
+    }
+
     /// Starts a listener on each configured address.
-    pub(crate) async fn open(&self, service: &Arc<Service>, settings: Settings) -> Result<Open, Failure> {
+    pub(crate) async fn open(
+        &self,
+        service: &Arc<Service>,
+        settings: Settings,
+        connections: Budget,
+    ) -> Result<Open, Failure> {
+        let mut limits = SipLimits::default();
+        limits.connections = connections;
         let door = Arc::new(Door::new(Arc::clone(service), Arc::new(now), settings));
         let (stop, stopped) = watch::channel(());
         for &wanted in &self.sip_listen {
@@ -65,7 +86,7 @@ impl SipOptions {
             let listener = SipListener::bind(wanted).await.map_err(cannot)?;
             let address = listener.address().map_err(cannot)?;
             info!(%address, "serving SIP");
-            tokio::spawn(listener.serve(Arc::clone(&door), SipLimits::default(), stopped.clone()));
+            tokio::spawn(listener.serve(Arc::clone(&door), limits, stopped.clone()));
         }
         Ok(Open { door, _stop: stop })
     }

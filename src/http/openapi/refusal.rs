@@ -45,7 +45,10 @@ fn common(method: &str, operation: &Value) -> Descriptions {
         add("503", "`TIMEOUT`: the request took too long; its change is not in force");
     }
     if kinds > 0 && method != "get" {
-        add("503", "`OUTCOME_UNKNOWN`: the change was not confirmed in time; it may take effect later; repeat the request");
+        add(
+            "503",
+            "`OUTCOME_UNKNOWN`: the change was not confirmed in time; it may take effect later; repeat the request",
+        );
         add("503", "`NOT_DURABLE`: the store cannot be written; the change is not in force");
     }
     if kinds > 0 && method != "get" && operation["tags"][0] != "calls" {

@@ -1,0 +1,330 @@
+//! Admission: how many connections a listener holds, altogether and from one source address.
+//!
+//! Each listener has an [`Admission`] of its own, so that a flood at one leaves the others free. When the listener is full, the
+//! connection that has been idle longest is closed for the new one. Connections whose client has not identified itself go first. A
+//! connection that is answering a request is never closed.
+
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long a new connection waits for a place while every other is answering a request.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many connections a listener holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// Altogether.
+    pub connections: usize,
+    /// From one source address; `None`: as many as altogether. Addresses of this machine are not bounded, since a proxy or the commands
+    /// of the program come from there. Of IPv6, all addresses with the same first 64 bits are one source.
+    pub per_source: Option<usize>,
+}
+
+impl Budget {
+    /// So many altogether, and a quarter of them from one source.
+    pub fn of(connections: usize) -> Self {
+        Self { connections, per_source: Some((connections / 4).max(1)) }
+    }
+}
+
+/// The connections of one listener. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Admission(Arc<Listener>);
+
+#[derive(Debug)]
+struct Listener {
+    budget: Budget,
+    open: Mutex<Open>,
+    /// Counts what connections do, so that the one idle longest is known.
+    turns: AtomicU64,
+    /// A connection ended or finished a request.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    seats: BTreeMap<u64, Arc<Seat>>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Seat {
+    source: Option<IpAddr>,
+    /// See [`State`].
+    state: AtomicU64,
+    is_identified: AtomicBool,
+    closing: Notify,
+}
+
+/// What a connection does, in one word: the turn since when, above two bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct State(u64);
+
+impl State {
+    const STRANGER: u64 = 0;
+    const KNOWN: u64 = 1;
+    const BUSY: u64 = 2;
+    const CLOSING: u64 = 3;
+
+    fn new(kind: u64, turn: u64) -> Self {
+        Self(turn << 2 | kind)
+    }
+
+    fn kind(self) -> u64 {
+        self.0 & 3
+    }
+
+    /// Whether it may be closed for another, and which first: the smallest.
+    fn rank(self) -> Option<(u64, u64)> {
+        (self.kind() < Self::BUSY).then_some((self.kind(), self.0 >> 2))
+    }
+}
+
+/// What becomes of a new connection at this moment.
+enum Chance {
+    Place(Place),
+    /// There may be a place soon.
+    Wait,
+    Refused,
+}
+
+impl Admission {
+    /// A listener without connections.
+    pub fn new(budget: Budget) -> Self {
+        let (open, turns, changed) = (Mutex::default(), AtomicU64::new(0), Notify::new());
+        Self(Arc::new(Listener { budget, open, turns, changed }))
+    }
+
+    /// Finds a place for a connection from this address, if need be by closing one that is idle. Returns `None` when there is none: the
+    /// source has its share of connections, all in use, or every connection of the listener stays in use for a second.
+    ///
+    /// # Cost
+    /// While there is room, a lock and a look at each connection of the same listener where sources are bounded.
+    pub async fn admit(&self, source: IpAddr) -> Option<Place> {
+        let source = bounded_source(source);
+        let place = async {
+            loop {
+                let mut changed = std::pin::pin!(self.0.changed.notified());
+                changed.as_mut().enable();
+                match self.try_admit(source) {
+                    Chance::Place(place) => return Some(place),
+                    Chance::Refused => return None,
+                    Chance::Wait => changed.await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, place).await.ok().flatten()
+    }
+
+    fn try_admit(&self, source: Option<IpAddr>) -> Chance {
+        let mut open = self.0.open();
+        let budget = self.0.budget;
+        let of_source = |seat: &Arc<Seat>| source.is_some() && seat.source == source;
+        let share = budget.per_source.filter(|_| source.is_some());
+        if share.is_some_and(|share| open.seats.values().filter(|seat| of_source(seat)).count() >= share) {
+            // A source closes its own connections alone.
+            return if close_one(open.seats.values().filter(|seat| of_source(seat))) {
+                Chance::Wait
+            } else {
+                Chance::Refused
+            };
+        }
+        if open.seats.len() >= budget.connections {
+            close_one(open.seats.values());
+            return Chance::Wait;
+        }
+        let id = open.next;
+        open.next += 1;
+        let state = AtomicU64::new(State::new(State::STRANGER, self.0.turn()).0);
+        let seat = Arc::new(Seat { source, state, is_identified: AtomicBool::new(false), closing: Notify::new() });
+        open.seats.insert(id, Arc::clone(&seat));
+        Chance::Place(Place { id, seat, listener: Arc::clone(&self.0) })
+    }
+}
+
+/// Tells the connection that has been idle longest to close. Whether one is closing now, this one or another.
+fn close_one<'a>(seats: impl Iterator<Item = &'a Arc<Seat>> + Clone) -> bool {
+    if seats.clone().any(|seat| seat.state().kind() == State::CLOSING) {
+        return true;
+    }
+    // One that begins a request meanwhile stays, and the next is tried.
+    let mut idle: Vec<_> = seats.filter_map(|seat| seat.state().rank().map(|rank| (rank, seat))).collect();
+    idle.sort_unstable_by_key(|(rank, _)| *rank);
+    idle.into_iter().any(|((kind, turn), seat)| {
+        let is_closing = seat.change(State::new(kind, turn), State(State::CLOSING));
+        if is_closing {
+            seat.closing.notify_one();
+        }
+        is_closing
+    })
+}
+
+impl Listener {
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Seat {
+    fn state(&self) -> State {
+        State(self.state.load(Ordering::Relaxed))
+    }
+
+    /// Nothing but the word itself is handed over, so that its own order is enough.
+    fn change(&self, from: State, to: State) -> bool {
+        self.state.compare_exchange(from.0, to.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// The place of one connection, given back when this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    id: u64,
+    seat: Arc<Seat>,
+    listener: Arc<Listener>,
+}
+
+impl Place {
+    /// A request begins: the connection is not closed for another until [`idle`](Self::idle). Returns `false` where it has been told
+    /// to close already, so that the request must not be served.
+    #[must_use]
+    pub fn begin(&self) -> bool {
+        self.set(State::BUSY)
+    }
+
+    /// The client has identified itself. Its connection is closed for another only when no other is idle.
+    pub fn identify(&self) {
+        self.seat.is_identified.store(true, Ordering::Relaxed);
+    }
+
+    /// The connection waits for its client.
+    pub fn idle(&self) {
+        let is_identified = self.seat.is_identified.load(Ordering::Relaxed);
+        self.set(if is_identified { State::KNOWN } else { State::STRANGER });
+        self.listener.changed.notify_waiters();
+    }
+
+    /// Returns when the connection is to be closed for another.
+    pub async fn closing(&self) {
+        while self.seat.state().kind() != State::CLOSING {
+            self.seat.closing.notified().await;
+        }
+    }
+
+    fn set(&self, kind: u64) -> bool {
+        let to = State::new(kind, self.listener.turn());
+        loop {
+            let from = self.seat.state();
+            if from.kind() == State::CLOSING {
+                return false;
+            }
+            if self.seat.change(from, to) {
+                return true;
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.listener.open().seats.remove(&self.id);
+        self.listener.changed.notify_waiters();
+    }
+}
+
+/// What is counted as one source; `None` for this machine, which is not bounded.
+fn bounded_source(address: IpAddr) -> Option<IpAddr> {
+    let source = match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) if address.is_loopback() => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    };
+    Some(source).filter(|source: &IpAddr| !source.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn admission(connections: usize, per_source: usize) -> Admission {
+        Admission::new(Budget { connections, per_source: Some(per_source) })
+    }
+
+    fn admit(admission: &Admission, last: u8) -> Chance {
+        admission.try_admit(Some(Ipv4Addr::new(192, 0, 2, last).into()))
+    }
+
+    fn place(admission: &Admission, last: u8) -> Place {
+        match admit(admission, last) {
+            Chance::Place(place) => place,
+            Chance::Wait => panic!("full"),
+            Chance::Refused => panic!("refused"),
+        }
+    }
+
+    fn is_closing(place: &Place) -> bool {
+        place.seat.state().kind() == State::CLOSING
+    }
+
+    #[test]
+    fn full_listener_closes_the_unidentified_connection_that_is_idle_longest() {
+        let full = admission(4, 4);
+        let places: Vec<_> = (0..4).map(|last| place(&full, last)).collect();
+        places[0].identify();
+        places[0].idle();
+        assert!(places[1].begin());
+        assert!(matches!(admit(&full, 9), Chance::Wait));
+        let closing: Vec<_> = places.iter().map(is_closing).collect();
+        assert_eq!(closing, [false, false, true, false]);
+        // One at a time, until its descriptor is free.
+        assert!(matches!(admit(&full, 9), Chance::Wait));
+        assert!(!is_closing(&places[3]));
+        assert!(!places[2].begin(), "a request of a closing connection is not served");
+    }
+
+    #[test]
+    fn identified_idle_connection_is_closed_only_when_no_other_is_idle() {
+        let full = admission(2, 2);
+        let (known, busy) = (place(&full, 1), place(&full, 2));
+        known.identify();
+        known.idle();
+        assert!(busy.begin());
+        assert!(matches!(admit(&full, 3), Chance::Wait));
+        assert!(is_closing(&known) && !is_closing(&busy));
+        drop(known);
+        assert!(matches!(admit(&full, 3), Chance::Place(_)));
+    }
+
+    #[test]
+    fn source_with_all_its_share_in_use_is_refused_and_closes_no_connection_of_others() {
+        let shared = admission(8, 2);
+        let other = place(&shared, 1);
+        let (one, two) = (place(&shared, 2), place(&shared, 2));
+        assert!(one.begin() && two.begin());
+        assert!(matches!(admit(&shared, 2), Chance::Refused));
+        two.idle();
+        assert!(matches!(admit(&shared, 2), Chance::Wait));
+        assert!(is_closing(&two) && !is_closing(&other));
+        assert!(matches!(admit(&shared, 3), Chance::Place(_)), "others are not concerned");
+    }
+
+    #[test]
+    fn this_machine_has_no_share_and_an_ipv6_network_is_one_source() {
+        for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(bounded_source(address.parse().expect("an address")), None, "{address}");
+        }
+        let of = |address: &str| bounded_source(address.parse().expect("an address"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+}
