@@ -27,9 +27,9 @@
 mod address;
 mod caller;
 mod dial_plan;
+mod scan;
 #[cfg(feature = "serde")]
 pub(crate) mod serde_text;
-mod scan;
 
 use std::fmt;
 use std::num::NonZeroU64;
