@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 /// memory.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// AgiLimits of the AGI listener's connections.
+/// Limits of the AGI listener's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct AgiLimits {
@@ -65,7 +65,7 @@ impl AgiListener {
             };
             match accepted {
                 Ok((_, from)) if !door.trusts(from.ip()) => {
-                    debug!("rejected an AGI connection from an untrusted address")
+                    debug!("rejected an AGI connection from an untrusted address");
                 }
                 Ok((stream, from)) => {
                     let Some(place) = admission.admit(from.ip()).await else { continue };

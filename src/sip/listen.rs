@@ -16,7 +16,7 @@ use tracing::debug;
 /// How often binding is tried when the port is 0, since a free TCP port may be in use for UDP.
 const TRIES: u32 = 20;
 
-/// SipLimits of the SIP listener's TCP connections.
+/// Limits of the SIP listener's TCP connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct SipLimits {

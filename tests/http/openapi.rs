@@ -1,4 +1,4 @@
-//! Checks that the OpenAPI description is complete and correct, and that its examples are.
+//! Checks that the API description is complete and correct, and that its examples are.
 
 use crate::server::described::{Described, Operation, described};
 use crate::server::{Answer, Client, Server};

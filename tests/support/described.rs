@@ -1,4 +1,4 @@
-//! Checks each answer that a test receives against the server's own OpenAPI description.
+//! Checks each answer that a test receives against the server's own API description.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
