@@ -1,5 +1,6 @@
 //! Answers that are remembered for their keys.
 
+use crate::id::{AgentId, NumberId};
 use std::fmt;
 
 /// What a request was answered that brought a key along (`Idempotency-Key`), so that the same request again gets the same answer.
@@ -16,8 +17,23 @@ pub struct Answer {
     pub status: u16,
     /// Which version it shows, where that has versions.
     pub revision: Option<u64>,
-    /// The answer itself; `None` where it is shown once only.
+    /// The answer itself; `None` where it is shown once only, or made anew from what it is [about](Self::about).
     pub body: Option<AnswerBody>,
+    /// What a long answer showed. Its text is not kept: it is written again from the configuration.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub about: Option<AnswerAbout>,
+}
+
+/// What an answer showed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum AnswerAbout {
+    /// An agent.
+    Agent(AgentId),
+    /// A callback agent, with its sources.
+    Callback(AgentId),
+    /// A number.
+    Number(NumberId),
 }
 
 /// The text of an answer. It may hold phone numbers, so it is shown by its length.

@@ -2,7 +2,6 @@
 
 use super::Api;
 use super::error::Refusal;
-use super::loading;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -10,15 +9,4 @@ use axum::response::Response;
 /// Answers 503 where there is no answer in time.
 pub(super) async fn watch(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
     tokio::time::timeout(api.limits.patience, next.run(request)).await.map_err(|_| Refusal::too_slow())
-}
-
-/// The same behind the [gate](loading::gate).
-pub(super) async fn watch_behind_gate(
-    State(api): State<Api>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    let patience = api.limits.patience;
-    let answer = loading::gate(State(api), request, next);
-    tokio::time::timeout(patience, answer).await.map_err(|_| Refusal::too_slow())
 }

@@ -16,7 +16,7 @@
 //!
 //! | request, below `/api/v1` | token | answer |
 //! | --- | --- | --- |
-//! | `GET /agents?status=&direction=&search=&per_page=&page=` | environment | 200, a page |
+//! | `GET /agents?status=&direction=&search=&phone_number_id=&per_page=&page=` | environment | 200, a page |
 //! | `POST /agents` | environment | 201, or 200 for the same again; 409 `AGENT_EXISTS` |
 //! | `GET /agents/{id}` | environment | 200; 404 `AGENT_NOT_FOUND` |
 //! | `DELETE /agents/{id}` | environment | 200; 409 `AGENT_IS_PUBLISHED` |
@@ -26,7 +26,7 @@
 //! | `POST /agents/{id}/callback` | environment | 200; 422 `INVALID_AGENT_DIRECTION`, `INVALID_SOURCE_AGENT` |
 //! | `PUT /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT`; 422 as above |
 //! | `DELETE /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT` |
-//! | `GET /phone-numbers?per_page=&page=` | environment | 200, a page; all where none is asked for |
+//! | `GET /phone-numbers?agent_id=&per_page=&page=` | environment | 200, a page; all where none is asked for |
 //! | `GET /phone-numbers/{id}` | environment | 200; 404 `NUMBER_NOT_FOUND` |
 //! | `GET /callback-agents`, `GET /callback-agents/source-agents` | environment | 200 |
 //! | `GET /callback-agents/stats?start_date=&end_date=` | environment | 200 |
@@ -71,6 +71,7 @@
 
 mod agents;
 mod answered;
+mod apart;
 mod auth;
 mod body;
 mod bulk;
@@ -91,6 +92,7 @@ mod form;
 mod fresh;
 mod health;
 mod idempotency;
+mod list;
 mod loading;
 mod log;
 mod narrative;
@@ -105,12 +107,16 @@ mod read;
 mod render;
 mod reply;
 mod requests;
+mod room;
 mod route;
+mod shares;
 mod statistics;
 mod time_text;
 mod token;
 mod tokens;
+mod unread;
 mod what_if;
+mod work;
 
 pub use pace::{Rates, SteadyClock};
 pub use token::Token;
@@ -184,6 +190,8 @@ impl Api {
             document: Arc::default(),
             addresses: Arc::default(),
             sip: None,
+            work: Arc::default(),
+            rooms: Arc::default(),
         }))
     }
 
@@ -286,10 +294,12 @@ fn described(api: &Api) -> OpenApiRouter<Api> {
     // Each layer of a route clones all those inside it for each request, so that there is one of them and not one for each matter,
     // and none around decisions, which wait for nothing; and each route has its whole path, since a prefix would be taken off and
     // the path written anew.
-    let watched = from_fn_with_state(api.clone(), deadline::watch_behind_gate);
+    let usual = tenants().merge(operators()).route_layer(from_fn_with_state(api.clone(), apart::usual));
+    let large = long().route_layer(from_fn_with_state(api.clone(), apart::large));
+    let quick = gateways().route_layer(from_fn_with_state(api.clone(), apart::if_long));
     let open = service().route_layer(from_fn_with_state(api.clone(), deadline::watch));
-    let streamed = streams().route_layer(from_fn_with_state(api.clone(), loading::gate));
-    let v1 = tenants().merge(gateways()).merge(operators()).route_layer(watched).merge(open).merge(streamed);
+    let streamed = streams().route_layer(from_fn_with_state(api.clone(), apart::stream));
+    let v1 = usual.merge(large).merge(quick).merge(open).merge(streamed);
     let v1 = v1.routes(routes!(route::decide));
     let metrics = if api.metrics_elsewhere { OpenApiRouter::new() } else { metrics() };
     OpenApiRouter::with_openapi(openapi::frame()).merge(v1).merge(health()).merge(metrics)
@@ -306,12 +316,17 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(callback::show, callback::create, callback::replace, callback::remove))
         .routes(routes!(callback_agents::list))
         .routes(routes!(callback_agents::list_sources))
-        .routes(routes!(callback_agents::show))
-        .routes(routes!(statistics::show))
         .routes(routes!(constraints::check))
         .routes(routes!(numbers::list, numbers::create))
         .routes(routes!(numbers::show, numbers::set_default_agent, numbers::remove))
         .routes(routes!(contacts::erase))
+}
+
+/// What they ask that may have a longer answer.
+fn long() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(callback_agents::show))
+        .routes(routes!(statistics::show))
         .routes(routes!(what_if::compare))
 }
 

@@ -3,6 +3,8 @@
 use super::openapi::Document;
 use super::pace::Pace;
 use super::requests::Requests;
+use super::room::Rooms;
+use super::work::Work;
 use super::{Api, Clock, Limits};
 use crate::address::AgentAddresses;
 use crate::decision_id::DecisionIds;
@@ -26,6 +28,8 @@ pub struct Parts {
     pub(super) document: Arc<Document>,
     pub(super) addresses: Arc<AgentAddresses>,
     pub(super) sip: Option<Arc<SipCounts>>,
+    pub(super) work: Arc<Work>,
+    pub(super) rooms: Arc<Rooms>,
 }
 
 impl Deref for Api {

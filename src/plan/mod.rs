@@ -96,6 +96,16 @@ impl Plan {
         self.environments.iter().flatten().map(|card| EnvironmentView { plan: self, card })
     }
 
+    /// How many places environments have, which they keep.
+    pub fn environment_slots(&self) -> usize {
+        self.environments.len()
+    }
+
+    /// The environment at this place.
+    pub fn environment_at(&self, place: usize) -> Option<EnvironmentView<'_>> {
+        Some(EnvironmentView { plan: self, card: self.environments.get(place)?.as_ref()? })
+    }
+
     /// The environment's agent of this identity. Unknown and foreign identities answer alike.
     pub fn agent(&self, environment: EnvironmentId, id: AgentId) -> Option<AgentView<'_>> {
         self.agent_view(self.agent_slot(self.environment_slot(environment)?, id)?)

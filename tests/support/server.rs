@@ -116,6 +116,14 @@ impl Server {
         self.with_token(&self.tokens.gateway)
     }
 
+    pub fn tenant_token(&self) -> &str {
+        &self.tokens.tenant
+    }
+
+    pub fn other_token(&self) -> &str {
+        &self.tokens.other
+    }
+
     pub fn gateway_token(&self) -> &str {
         &self.tokens.gateway
     }

@@ -69,6 +69,7 @@ fn common(method: &str, operation: &Value) -> Told {
     if has_parameter(operation, "Idempotency-Key") {
         tell("422", "`VALIDATION_ERROR`: with what is wrong, field by field");
         tell("422", "`IDEMPOTENCY_KEY_REUSED`: the key was used for another request");
+        tell("409", "`ANSWER_GONE`: this was done for the same key, and what its answer showed is deleted since");
     }
     if is_versioned(operation) {
         tell("412", "`PRECONDITION_FAILED`: it is another version");
