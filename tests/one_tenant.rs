@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Routes that are timed, with and without the other tenant.
-const ROUTES: usize = 2_000;
+const ROUTES: usize = 1_000;
 
 /// What answers that nobody reads may take, whatever is asked for.
 const UNREAD_BYTES: usize = 64 << 20;
@@ -30,7 +30,7 @@ fn size(name: &str, usual: u32) -> u32 {
 
 #[test]
 fn one_tenant_with_all_its_quotas_costs_the_other_nothing_but_a_bound() {
-    let (numbers, agents) = (size("DIALBACK_NUMBERS", 2_000), size("DIALBACK_AGENTS", 4_000));
+    let (numbers, agents) = (size("DIALBACK_NUMBERS", 1_000), size("DIALBACK_AGENTS", 1_000));
     let clients = size("DIALBACK_CLIENTS", 40);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("starts");
     runtime.block_on(async {

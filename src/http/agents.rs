@@ -64,7 +64,7 @@ pub(super) async fn list(
     });
     let direction = form.optional("direction", read::direction);
     let search = form.optional("search", |value| Ok(read::text(value)?.to_lowercase()));
-    let number = form.optional("phone_number_id", |value| read::text(value).map(NumberId::parse));
+    let number = form.optional("phone_number_id", |value| read::text(value).map(nobodys_or));
     let page = Page::read(&mut form).unwrap_or_else(Page::first);
     form.finish(|| Some(()))?;
 
@@ -76,6 +76,11 @@ pub(super) async fn list(
     Ok(tagged(revision, Listing::new(agents, Shows::Page(page)).answer(&api, environment).await))
 }
 
+/// What cannot be an identity is nobody's, like an identity that is not known.
+fn nobodys_or(text: &str) -> NumberId {
+    NumberId::parse(text).unwrap_or_else(|| fresh::uuid().into())
+}
+
 /// The agents that are wanted.
 struct Agents {
     environment: EnvironmentId,
@@ -83,8 +88,8 @@ struct Agents {
     direction: Option<Direction>,
     /// In lower case.
     search: Option<String>,
-    /// Of a number that they own; what cannot be an identity is nobody's.
-    number: Option<Option<NumberId>>,
+    /// A number that they own.
+    number: Option<NumberId>,
     /// How many numbers the agents of the page may list yet.
     within: usize,
 }
@@ -105,14 +110,14 @@ impl Items for Agents {
     fn places(&self, plan: &Plan) -> usize {
         match self.number {
             None => plan.environment(self.environment).map_or(0, EnvironmentView::agent_slots),
-            Some(id) => id.and_then(|id| plan.number(self.environment, id)).map_or(0, NumberView::owner_count),
+            Some(id) => plan.number(self.environment, id).map_or(0, NumberView::owner_count),
         }
     }
 
     fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool {
         let agent = match self.number {
             None => plan.environment(self.environment).and_then(|tenant| tenant.agent_at(place)),
-            Some(id) => id.and_then(|id| plan.number(self.environment, id)?.owner_at(place)),
+            Some(id) => plan.number(self.environment, id).and_then(|number| number.owner_at(place)),
         };
         let Some(agent) = agent.filter(|agent| self.wants(*agent)) else { return false };
         if let Some(out) = out {

@@ -112,8 +112,8 @@ impl<'a> Narrative<'a> {
     }
 
     fn names(&self, agents: &[AgentId]) -> String {
-        let named = agents.iter().take(MAX_NAMED).map(|agent| self.name(*agent));
-        let mut names = named.collect::<Vec<_>>().join(", ");
+        let first = agents.iter().take(MAX_NAMED).map(|agent| self.name(*agent));
+        let mut names = first.collect::<Vec<_>>().join(", ");
         if let Some(more @ 1..) = agents.len().checked_sub(MAX_NAMED) {
             let _ = write!(names, " and {more} more");
         }

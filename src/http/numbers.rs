@@ -46,7 +46,7 @@ pub(super) async fn list(
     conditions: Conditions,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
-    let agent = form.optional("agent_id", |value| read::text(value).map(AgentId::parse));
+    let agent = form.optional("agent_id", |value| read::text(value).map(nobodys_or));
     let page = Page::read(&mut form);
     form.finish(|| Some(()))?;
     let revision = api.service.plan().environment(environment).ok_or_else(Refusal::internal)?.revision();
@@ -59,11 +59,16 @@ pub(super) async fn list(
     Ok(tagged(revision, Listing::new(numbers, shows).answer(&api, environment).await))
 }
 
+/// What cannot be an identity is nobody's, like an identity that is not known.
+fn nobodys_or(text: &str) -> AgentId {
+    AgentId::parse(text).unwrap_or_else(|| fresh::uuid().into())
+}
+
 /// The numbers that are wanted.
 struct Numbers {
     environment: EnvironmentId,
-    /// Of an agent that owns them; what cannot be an identity is nobody's.
-    agent: Option<Option<AgentId>>,
+    /// An agent that owns them.
+    agent: Option<AgentId>,
     /// How many owners the numbers of the page may list yet.
     within: Option<usize>,
 }
@@ -72,14 +77,14 @@ impl Items for Numbers {
     fn places(&self, plan: &Plan) -> usize {
         match self.agent {
             None => plan.environment(self.environment).map_or(0, EnvironmentView::number_slots),
-            Some(id) => id.and_then(|id| plan.agent(self.environment, id)).map_or(0, AgentView::number_count),
+            Some(id) => plan.agent(self.environment, id).map_or(0, AgentView::number_count),
         }
     }
 
     fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool {
         let number = match self.agent {
             None => plan.environment(self.environment).and_then(|tenant| tenant.number_at(place)),
-            Some(id) => id.and_then(|id| plan.agent(self.environment, id)?.number_at(place)),
+            Some(id) => plan.agent(self.environment, id).and_then(|agent| agent.number_at(place)),
         };
         let Some(number) = number else { return false };
         if let Some(out) = out {
