@@ -19,6 +19,9 @@ use tracing::{debug, warn};
 /// How long nobody is let in where the system has no more descriptors, or no memory.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
+/// Bytes of an answer that wait in a connection for their client, and the most that the head of a request may have.
+const BUFFER: usize = 64 << 10;
+
 /// A way in: who listens, and who answers.
 pub(crate) struct Door {
     pub(crate) listener: TcpListener,
@@ -109,6 +112,7 @@ impl Visitor {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_timeout)
+            .max_buf_size(BUFFER)
             .serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             debug!(%error, "a connection ended early");
