@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// Routes that are timed, with and without the other tenant.
 const ROUTES: usize = 1_000;
 
-/// What answers that nobody reads may take, whatever is asked for.
+/// Bound of the memory that unread answers take.
 const UNREAD_BYTES: usize = 64 << 20;
 
 fn size(name: &str, usual: u32) -> u32 {

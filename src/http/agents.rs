@@ -64,7 +64,7 @@ pub(super) async fn list(
     });
     let direction = form.optional("direction", read::direction);
     let search = form.optional("search", |value| Ok(read::text(value)?.to_lowercase()));
-    let number = form.optional("phone_number_id", |value| read::text(value).map(nobodys_or));
+    let number = form.optional("phone_number_id", |value| read::text(value).map(read_id));
     let page = Page::read(&mut form).unwrap_or_else(Page::first);
     form.finish(|| Some(()))?;
 
@@ -76,8 +76,8 @@ pub(super) async fn list(
     Ok(tagged(revision, Listing::new(agents, Shows::Page(page)).answer(&api, environment).await))
 }
 
-/// What cannot be an identity is nobody's, like an identity that is not known.
-fn nobodys_or(text: &str) -> NumberId {
+/// Reads an identity. Text that is not a UUID gets a new one, which matches nothing, like an unknown identity.
+fn read_id(text: &str) -> NumberId {
     NumberId::parse(text).unwrap_or_else(|| fresh::uuid().into())
 }
 

@@ -47,7 +47,7 @@ async fn with_room(api: &Api, kib: u32, request: Request, next: Next) -> Result<
     let Some(tenant) = auth::holder(request.headers(), api) else {
         return Ok(loading::gate(State(api.clone()), request, next).await);
     };
-    // Whoever sends a body slowly does not hold room meanwhile.
+    // A client that sends its body slowly holds no room meanwhile.
     let (request, is_whole) = whole(api, request).await?;
     let before = if is_whole { Some(api.rooms.take(tenant, kib).await) } else { None };
     let answer = api.work.drive(tenant, loading::gate(State(api.clone()), request, next)).await;

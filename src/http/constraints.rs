@@ -235,7 +235,7 @@ fn keep(all: &mut Vec<String>, more: &mut usize, what: String) {
     }
 }
 
-/// Who owns a number that the agent owns. Each agent is looked at once, for as long as others leave time for it.
+/// Which agents share a number with the agent. Looks at each agent once, and pauses between slices.
 struct Sharing {
     owned: HashSet<NumberId>,
     known: HashMap<AgentId, bool>,

@@ -46,7 +46,7 @@ pub(super) async fn list(
     conditions: Conditions,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
-    let agent = form.optional("agent_id", |value| read::text(value).map(nobodys_or));
+    let agent = form.optional("agent_id", |value| read::text(value).map(read_id));
     let page = Page::read(&mut form);
     form.finish(|| Some(()))?;
     let revision = api.service.plan().environment(environment).ok_or_else(Refusal::internal)?.revision();
@@ -59,8 +59,8 @@ pub(super) async fn list(
     Ok(tagged(revision, Listing::new(numbers, shows).answer(&api, environment).await))
 }
 
-/// What cannot be an identity is nobody's, like an identity that is not known.
-fn nobodys_or(text: &str) -> AgentId {
+/// Reads an identity. Text that is not a UUID gets a new one, which matches nothing, like an unknown identity.
+fn read_id(text: &str) -> AgentId {
     AgentId::parse(text).unwrap_or_else(|| fresh::uuid().into())
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Tenants whose semaphores are held before those that nobody uses are forgotten.
+/// How many semaphores are held before unused ones are dropped.
 const HELD: usize = 1024;
 
 /// As many permits for each tenant, made when the tenant first asks.

@@ -25,7 +25,7 @@ pub(super) struct Unread {
 type Place = Arc<Mutex<State>>;
 
 enum State {
-    /// Somebody may read it yet.
+    /// The handler still has it.
     Lent,
     /// It was dropped before its end.
     Left(Body),

@@ -47,7 +47,7 @@ impl Work {
         slice: impl FnOnce() -> T + Send + 'static,
     ) -> T {
         let (turn, thread) = (self.turns.of(tenant), Arc::clone(&self.threads));
-        // In a task of its own: a turn that is given to whoever is not polled any more would keep all others waiting.
+        // In a task of its own: a permit that is assigned to a future that is never polled again would block all others.
         let done = Abandoned(tokio::spawn(async move {
             let turn = acquire(turn, 1).await;
             let thread = acquire(thread, 1).await;
@@ -60,7 +60,7 @@ impl Work {
         match done.await {
             Ok(Ok(done)) => done,
             Ok(Err(error)) | Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            // The runtime ends, and with it whoever waits here.
+            // The runtime is shutting down, and drops this future.
             Ok(Err(_)) | Err(_) => std::future::pending().await,
         }
     }
@@ -95,7 +95,7 @@ impl fmt::Debug for Work {
     }
 }
 
-/// A task that ends when nobody waits for it any more.
+/// A task that is aborted when this handle is dropped.
 struct Abandoned<T>(JoinHandle<T>);
 
 impl<T> Future for Abandoned<T> {
@@ -112,7 +112,7 @@ impl<T> Drop for Abandoned<T> {
     }
 }
 
-/// Wakes who waits until a future that is driven can go on.
+/// Wakes the task that drives a future.
 struct Bell(Notify);
 
 impl Wake for Bell {
