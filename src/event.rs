@@ -11,7 +11,7 @@ mod answer;
 #[cfg_attr(not(feature = "fleet"), allow(dead_code, reason = "a store only keeps what a fleet reads"))]
 pub(crate) mod wire;
 
-pub use answer::{Answer, AnswerBody};
+pub use answer::{Answer, AnswerAbout, AnswerBody};
 
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::{DialPlan, E164};

@@ -74,7 +74,7 @@ fn configuration() -> Configuration {
     }
     changes.push(Change::CallbackSet { id: callback, sources: vec![source], outcomes: None, lookback: None });
     let body = Some(AnswerBody(format!("{{\"number\":\"{}\"}}", ours().to_plus_form())));
-    let answer = Answer { key: [1; 16], request: [2; 16], status: 201, revision: None, body };
+    let answer = Answer { key: [1; 16], request: [2; 16], status: 201, revision: None, body, about: None };
     changes.push(Change::AnswerGiven { scope: ENVIRONMENT, answer });
     Configuration { sequence: 1, environment: ENVIRONMENT, at: NOW, changes }
 }

@@ -1,5 +1,6 @@
 //! Responses that are kept under the idempotency keys of their requests.
 
+use crate::id::{AgentId, NumberId};
 use std::fmt;
 
 /// The response to a request with an `Idempotency-Key`. A repeated request with that key gets this response again.
@@ -16,8 +17,23 @@ pub struct Answer {
     pub status: u16,
     /// The version of the entity in the response, if it has versions.
     pub revision: Option<u64>,
-    /// The response body. `None` if it may be shown only once.
+    /// The response body. `None` if it may be shown only once, or is rebuilt from what it is [about](Self::about).
     pub body: Option<AnswerBody>,
+    /// What a long answer showed. Its text is not kept: it is written again from the configuration.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub about: Option<AnswerAbout>,
+}
+
+/// What an answer showed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum AnswerAbout {
+    /// An agent.
+    Agent(AgentId),
+    /// A callback agent, with its sources.
+    Callback(AgentId),
+    /// A number.
+    Number(NumberId),
 }
 
 /// The text of a response. It may contain phone numbers, so `Debug` prints its length only.
@@ -28,5 +44,20 @@ pub struct AnswerBody(pub String);
 impl fmt::Debug for AnswerBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AnswerBody({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_stored_by_earlier_versions_are_read_and_short_ones_are_stored_alike() {
+        let stored = r#"{"key":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"request":[2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2],"status":201,"revision":7,"body":"{}"}"#;
+        let answer: Answer = serde_json::from_str(stored).expect("an earlier version wrote it");
+        let body = Some(AnswerBody("{}".into()));
+        let expected = Answer { key: [1; 16], request: [2; 16], status: 201, revision: Some(7), body, about: None };
+        assert_eq!(answer, expected);
+        assert_eq!(serde_json::to_string(&answer).expect("JSON"), stored);
     }
 }

@@ -5,13 +5,14 @@ use super::error::Refusal;
 use super::etag::{Conditions, Versions, tagged};
 use super::form::{Form, QueryForm};
 use super::idempotency::{Key, Repeatable};
+use super::list::{self, Items, Listing, MAX_WITHIN, MAX_WITHIN_PAGE, Shows};
 use super::openapi::{example, schema};
 use super::page::{Asked, Meta, Page};
 use super::path::Named;
 use super::reply::{Data, Listed, Message};
 use super::{Api, fresh, read, render, reply};
-use crate::event::{Change, Direction};
-use crate::id::{AgentId, EnvironmentId};
+use crate::event::{AnswerAbout, Change, Direction};
+use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::plan::{AgentView, ConfigError, EnvironmentView, NumberView, Plan};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -28,6 +29,8 @@ struct Filter {
     direction: Option<String>,
     /// A part of the name or of the label, in any case.
     search: Option<String>,
+    /// Only agents that own this number, in the order of their assignment.
+    phone_number_id: Option<uuid::Uuid>,
 }
 
 /// The agents, in the order of their creation.
@@ -61,18 +64,69 @@ pub(super) async fn list(
     });
     let direction = form.optional("direction", read::direction);
     let search = form.optional("search", |value| Ok(read::text(value)?.to_lowercase()));
+    let number = form.optional("phone_number_id", |value| read::text(value).map(read_id));
     let page = Page::read(&mut form).unwrap_or_else(Page::first);
     form.finish(|| Some(()))?;
 
-    let contains = |text: &str| search.as_deref().is_none_or(|search| text.to_lowercase().contains(search));
-    let wanted = |agent: &AgentView<'_>| {
-        published.is_none_or(|published| agent.is_published() == published)
-            && direction.is_none_or(|direction| agent.direction() == direction)
-            && (contains(agent.name()) || search.is_some() && agent.label().is_some_and(contains))
-    };
-    let plan = api.service.plan();
-    let tenant = plan.environment(environment).ok_or_else(Refusal::internal)?;
-    conditions.show(tenant.revision(), || page.of(tenant.agents().filter(wanted), render::Agent::from))
+    let revision = api.service.plan().environment(environment).ok_or_else(Refusal::internal)?.revision();
+    if let Some(known) = conditions.known(revision)? {
+        return Ok(known);
+    }
+    let agents = Agents { environment, published, direction, search, number, within: MAX_WITHIN_PAGE };
+    Ok(tagged(revision, Listing::new(agents, Shows::Page(page)).answer(&api, environment).await))
+}
+
+/// Reads an identity. Text that is not a UUID gets a new one, which matches nothing, like an unknown identity.
+fn read_id(text: &str) -> NumberId {
+    NumberId::parse(text).unwrap_or_else(|| fresh::uuid().into())
+}
+
+/// The agents that are wanted.
+struct Agents {
+    environment: EnvironmentId,
+    published: Option<bool>,
+    direction: Option<Direction>,
+    /// In lower case.
+    search: Option<String>,
+    /// A number that they own.
+    number: Option<NumberId>,
+    /// How many numbers the agents of the page may list yet.
+    within: usize,
+}
+
+impl Agents {
+    fn wants(&self, agent: AgentView<'_>) -> bool {
+        let contains = |text: &str| self.search.as_deref().is_none_or(|search| text.to_lowercase().contains(search));
+        self.published.is_none_or(|published| agent.is_published() == published)
+            && self.direction.is_none_or(|direction| agent.direction() == direction)
+            && (contains(agent.name()) || self.search.is_some() && agent.label().is_some_and(contains))
+    }
+}
+
+impl Items for Agents {
+    /// Names are made lower case.
+    const COST: usize = 32;
+
+    fn places(&self, plan: &Plan) -> usize {
+        match self.number {
+            None => plan.environment(self.environment).map_or(0, EnvironmentView::agent_slots),
+            Some(id) => plan.number(self.environment, id).map_or(0, NumberView::owner_count),
+        }
+    }
+
+    fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool {
+        let agent = match self.number {
+            None => plan.environment(self.environment).and_then(|tenant| tenant.agent_at(place)),
+            Some(id) => plan.number(self.environment, id).and_then(|number| number.owner_at(place)),
+        };
+        let Some(agent) = agent.filter(|agent| self.wants(*agent)) else { return false };
+        if let Some(out) = out {
+            let (shown, within) = render::Agent::listing(agent, self.within.min(MAX_WITHIN));
+            self.within -= within;
+            list::write(out, &shown);
+        }
+        true
+    }
 }
 
 /// One agent.
@@ -161,7 +215,7 @@ pub(super) async fn create(
         let shown = render::Agent::from(agent);
         Ok(tagged(agent.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
     };
-    api.answer(environment, keyed, decide, render).await
+    api.answer(environment, keyed.about(AnswerAbout::Agent(id)), decide, render).await
 }
 
 /// Whether the agent would need a slot where the environment has used up its own.
@@ -294,7 +348,7 @@ async fn set_published(
         Ok((changes, ()))
     };
     let render = move |plan: &Plan, ()| show_agent(plan, environment, id);
-    api.answer(environment, key.alone(environment), decide, render).await
+    api.answer(environment, key.alone(environment).about(AnswerAbout::Agent(id)), decide, render).await
 }
 
 /// Deletes a draft. It leaves every callback configuration it was in.
@@ -325,7 +379,8 @@ pub(super) async fn remove(
     Ok(reply::message(StatusCode::OK, "Agent deleted"))
 }
 
-fn show_agent(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
+/// The agent, with its tag.
+pub(super) fn show_agent(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
     let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
     Ok(tagged(agent.revision(), reply::data(render::Agent::from(agent))))
 }

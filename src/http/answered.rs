@@ -1,7 +1,7 @@
 //! `POST /routes/{decision_id}/answered`: the routed call connected.
 
 use super::auth::Reach;
-use super::deadline::note_handed_in;
+use super::deadline::Submitted;
 use super::error::Refusal;
 use super::openapi::example;
 use super::{Api, reply};
@@ -56,7 +56,7 @@ pub(super) async fn report(
     if let Some((tally, (_, Tallied::Callbacks { .. }))) = tallied.filter(|_| opened.sealed.is_counted) {
         let (done, answer) = oneshot::channel();
         let answered = Answered { day: opened.sealed.day, number: opened.number };
-        note_handed_in();
+        Submitted::note();
         api.service.submit_answer(Report { answered, tally, today }, |result| {
             let _ = done.send(result);
         });

@@ -4,7 +4,9 @@ use super::error::Refusal;
 use super::{Api, token};
 use crate::event::Role;
 use crate::id::EnvironmentId;
+use crate::plan::{self, Plan};
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine;
@@ -92,19 +94,43 @@ impl FromRequestParts<Api> for Asker {
     }
 }
 
+/// Whose work the request is: the environment of a valid token. Operators and gateways count as one. The request is not
+/// admitted by this.
+pub(super) fn holder(headers: &HeaderMap, api: &Api) -> Option<EnvironmentId> {
+    let (secret, plan) = (secret(headers)?, api.service.plan());
+    match known(&secret, api, &plan)? {
+        Known::Operator => Some(EnvironmentId::SYSTEM),
+        Known::Holder(held) => Some(held.environment),
+    }
+}
+
+/// A valid token.
+enum Known<'a> {
+    /// The operator's, which is held in memory only.
+    Operator,
+    Holder(&'a plan::Token),
+}
+
 fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refusal> {
-    let secret = &*secret(parts).ok_or_else(Refusal::invalid_token)?;
+    let (secret, plan) = (secret(&parts.headers).ok_or_else(Refusal::invalid_token)?, api.service.plan());
+    match known(&secret, api, &plan).ok_or_else(Refusal::invalid_token)? {
+        Known::Operator => Ok((Role::Operator, EnvironmentId::SYSTEM)),
+        Known::Holder(held) => {
+            api.pace.admit(held)?;
+            Ok((held.role, held.environment))
+        }
+    }
+}
+
+fn known<'a>(secret: &str, api: &Api, plan: &'a Plan) -> Option<Known<'a>> {
     let digest = token::digest(secret);
     if token::is_of(Role::Operator, secret) && api.operator.is_some_and(|operator| same(&operator, &digest)) {
-        return Ok((Role::Operator, EnvironmentId::SYSTEM));
+        return Some(Known::Operator);
     }
-    let plan = api.service.plan();
     // The map is searched by digest, of which nobody can choose the bits; the comparison that lets somebody in takes the
     // same time wherever the two differ.
     let held = plan.token(&digest).filter(|held| same(&held.digest, &digest) && token::is_of(held.role, secret));
-    let held = held.ok_or_else(Refusal::invalid_token)?;
-    api.pace.admit(held)?;
-    Ok((held.role, held.environment))
+    held.map(Known::Holder)
 }
 
 fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
@@ -112,8 +138,8 @@ fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
 }
 
 /// The one token: as such (RFC 6750, section 2.1), or as the password of whoever (RFC 7617), for gateways whose HTTP client knows nothing else.
-fn secret(parts: &Parts) -> Option<Cow<'_, str>> {
-    let mut given = parts.headers.get_all(AUTHORIZATION).iter();
+fn secret(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
     let (Some(only), None) = (given.next(), given.next()) else { return None };
     let (scheme, secret) = only.to_str().ok()?.split_once(' ')?;
     let secret = secret.trim_start_matches(' ');

@@ -30,9 +30,10 @@ impl FromRequest<Api> for Form {
 
 /// How many times what is taken is still read of a body that is too long. A client that has not sent all of it when the connection closes
 /// does not see why.
-const PATIENCE: usize = 8;
+pub(super) const PATIENCE: usize = 8;
 
-async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+/// All of a body, which must not be longer than the limit.
+pub(super) async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
     // What says how long it is need not be kept to be refused.
     if body.size_hint().lower() > limit as u64 {
         return Err(refuse(body, limit).await);

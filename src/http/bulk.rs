@@ -5,6 +5,7 @@ use super::body::{media_type, next_chunk};
 use super::error::Refusal;
 use super::form::Form;
 use super::openapi::example;
+use super::work::pause;
 use super::{Api, calls, reply};
 use crate::event::Event;
 use crate::service::Recording;
@@ -22,6 +23,9 @@ const GROUP: usize = 1000;
 
 /// Groups that may wait for the store; the body is not read further meanwhile.
 const IN_FLIGHT: usize = 4;
+
+/// Lines that are read before others have their turn.
+const SLICE: u64 = 256;
 
 /// Errors that are told; the rest is only counted.
 const MAX_ERRORS: usize = 100;
@@ -114,6 +118,9 @@ impl<'a> Upload<'a> {
 
     async fn line(&mut self, line: Result<&[u8], Refusal>) -> Result<(), Refusal> {
         self.line += 1;
+        if self.line.is_multiple_of(SLICE) {
+            pause().await;
+        }
         match line.and_then(|line| self.read(line)) {
             Ok(None) => {}
             Ok(Some(event)) => {

@@ -10,7 +10,7 @@ use super::path::Named;
 use super::render::CallbackConfig;
 use super::reply::{Data, Message};
 use super::{Api, read, reply};
-use crate::event::Change;
+use crate::event::{AnswerAbout, Change};
 use crate::id::{AgentId, EnvironmentId};
 use crate::outcome::OutcomeSet;
 use crate::plan::{AgentView, CallbackView, ConfigError, Plan};
@@ -114,13 +114,16 @@ pub(super) async fn create(
         conditions.allow(agent.callback().map(CallbackView::revision))?;
         Ok((vec![role.set_on(id)], ()))
     };
-    let render = move |plan: &Plan, ()| {
-        let (agent, callback) = callback_agent(plan, environment, id)?;
-        let (name, direction) = (agent.name(), agent.direction().name());
-        let created = Created { id, name, direction, callback_config: callback.into() };
-        Ok(tagged(callback.revision(), reply::data(created)))
-    };
-    api.answer(environment, keyed, decide, render).await
+    let render = move |plan: &Plan, ()| show_created(plan, environment, id);
+    api.answer(environment, keyed.about(AnswerAbout::Callback(id)), decide, render).await
+}
+
+/// The agent that has got the role, with the role's tag.
+pub(super) fn show_created(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
+    let (agent, callback) = callback_agent(plan, environment, id)?;
+    let (name, direction) = (agent.name(), agent.direction().name());
+    let created = Created { id, name, direction, callback_config: callback.into() };
+    Ok(tagged(callback.revision(), reply::data(created)))
 }
 
 /// Replaces the sources of an agent that has the role.

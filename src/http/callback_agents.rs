@@ -2,14 +2,15 @@
 
 use super::auth::Tenant;
 use super::error::Refusal;
+use super::list::{self, Items, Listing, Shows};
 use super::openapi::{example, schema};
 use super::path::Named;
 use super::render::{CallbackConfig, agent_status};
 use super::reply::Data;
 use super::{Api, callback, reply};
 use crate::event::Direction;
-use crate::id::AgentId;
-use crate::plan::EnvironmentView;
+use crate::id::{AgentId, EnvironmentId};
+use crate::plan::{EnvironmentView, Plan};
 use crate::tally::Count;
 use crate::time::Day;
 use axum::extract::State;
@@ -92,19 +93,32 @@ struct Stats {
     security(("environment" = [])),
 )]
 pub(super) async fn list(Tenant(environment): Tenant, State(api): State<Api>) -> Response {
-    let plan = api.service.plan();
-    let agents = plan.environment(environment).into_iter().flat_map(EnvironmentView::agents);
-    let shown = agents.filter_map(|agent| {
-        Some(CallbackAgent {
-            id: agent.id(),
-            name: agent.name(),
-            label: agent.label(),
-            direction: agent.direction().name(),
-            current_status: agent_status(agent.is_published()),
-            callback_config: agent.callback()?.into(),
-        })
-    });
-    reply::data(shown.collect::<Vec<_>>())
+    Listing::new(CallbackAgents(environment), Shows::Plain).answer(&api, environment).await
+}
+
+struct CallbackAgents(EnvironmentId);
+
+impl Items for CallbackAgents {
+    fn places(&self, plan: &Plan) -> usize {
+        plan.environment(self.0).map_or(0, EnvironmentView::agent_slots)
+    }
+
+    fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool {
+        let agent = plan.environment(self.0).and_then(|tenant| tenant.agent_at(place));
+        let Some((agent, callback)) = agent.and_then(|agent| Some((agent, agent.callback()?))) else { return false };
+        if let Some(out) = out {
+            let shown = CallbackAgent {
+                id: agent.id(),
+                name: agent.name(),
+                label: agent.label(),
+                direction: agent.direction().name(),
+                current_status: agent_status(agent.is_published()),
+                callback_config: callback.into(),
+            };
+            list::write(out, &shown);
+        }
+        true
+    }
 }
 
 /// The agents whose callbacks somebody may take: published, outbound.
@@ -117,16 +131,31 @@ pub(super) async fn list(Tenant(environment): Tenant, State(api): State<Api>) ->
     security(("environment" = [])),
 )]
 pub(super) async fn list_sources(Tenant(environment): Tenant, State(api): State<Api>) -> Response {
-    let plan = api.service.plan();
-    let agents = plan.environment(environment).into_iter().flat_map(EnvironmentView::agents);
-    let sources = agents.filter(|agent| agent.is_published() && agent.direction() == Direction::Outbound);
-    let shown = sources.map(|agent| SourceAgent {
-        id: agent.id(),
-        name: agent.name(),
-        direction: agent.direction().name(),
-        current_status: agent_status(agent.is_published()),
-    });
-    reply::data(shown.collect::<Vec<_>>())
+    Listing::new(SourceAgents(environment), Shows::Plain).answer(&api, environment).await
+}
+
+struct SourceAgents(EnvironmentId);
+
+impl Items for SourceAgents {
+    fn places(&self, plan: &Plan) -> usize {
+        plan.environment(self.0).map_or(0, EnvironmentView::agent_slots)
+    }
+
+    fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool {
+        let agent = plan.environment(self.0).and_then(|tenant| tenant.agent_at(place));
+        let agent = agent.filter(|agent| agent.is_published() && agent.direction() == Direction::Outbound);
+        let Some(agent) = agent else { return false };
+        if let Some(out) = out {
+            let shown = SourceAgent {
+                id: agent.id(),
+                name: agent.name(),
+                direction: agent.direction().name(),
+                current_status: agent_status(agent.is_published()),
+            };
+            list::write(out, &shown);
+        }
+        true
+    }
 }
 
 /// One of them, with its sources and what it has taken since statistics are kept.

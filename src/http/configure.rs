@@ -1,7 +1,7 @@
 //! The way to a change of configuration, for handlers that wait for it without holding a thread.
 
 use super::Api;
-use super::deadline::note_handed_in;
+use super::deadline::Submitted;
 use super::error::Refusal;
 use crate::event::{Change, Event};
 use crate::id::EnvironmentId;
@@ -42,7 +42,7 @@ impl Api {
             let _ = say.send(besides);
             Ok(changes)
         };
-        note_handed_in();
+        Submitted::note();
         self.service.submit_configuration(environment, at, decide, |result| {
             let _ = done.send(result);
         });
@@ -63,7 +63,7 @@ impl Api {
     /// Hands in events; the receiver gets what each did once they are durable.
     pub(super) fn submit(&self, events: Vec<Event>) -> oneshot::Receiver<Recording> {
         let (done, answer) = oneshot::channel();
-        note_handed_in();
+        Submitted::note();
         self.service.submit_at(self.now(), events, |recording| {
             let _ = done.send(recording);
         });

@@ -5,6 +5,7 @@ use super::error::Refusal;
 use super::form::Form;
 use super::openapi::{example, schema};
 use super::path::Named;
+use super::work::pause;
 use super::{Api, read, reply};
 use crate::event::Direction;
 use crate::id::{AgentId, EnvironmentId, NumberId};
@@ -13,7 +14,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use utoipa::ToSchema;
 
 /// A role to look at; what it leaves out is as it stands.
@@ -26,6 +27,12 @@ pub(super) struct Proposed {
     #[schema(schema_with = schema::any_outcomes, required = false)]
     callback_trigger_statuses: Option<Vec<String>>,
 }
+
+/// How many errors, and warnings, are told; of the rest only how many there are.
+const MAX_TOLD: usize = 250;
+
+/// Numbers that are looked at before others have their turn.
+const SLICE: usize = 4096;
 
 /// What the request says; what it leaves out is as it stands.
 struct Proposal {
@@ -98,7 +105,7 @@ pub(super) async fn check(
 
     let plan = api.service.plan();
     let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
-    let Findings { errors, warnings } = Findings::of(&plan, environment, agent, &proposal);
+    let Findings { errors, warnings, .. } = Findings::of(&plan, environment, agent, &proposal).await.told();
     Ok(if errors.is_empty() {
         reply::json(StatusCode::OK, &Valid { success: true, message: "Configuration is valid", warnings })
     } else {
@@ -112,10 +119,12 @@ pub(super) async fn check(
 struct Findings {
     errors: Vec<String>,
     warnings: Vec<String>,
+    more_errors: usize,
+    more_warnings: usize,
 }
 
 impl Findings {
-    fn of(plan: &Plan, environment: EnvironmentId, agent: AgentView<'_>, proposal: &Proposal) -> Self {
+    async fn of(plan: &Plan, environment: EnvironmentId, agent: AgentView<'_>, proposal: &Proposal) -> Self {
         let mut findings = Self::default();
         let held = agent.callback().map(CallbackView::sources);
         // Whoever asks about a callback agent means it to be one, unless they say otherwise.
@@ -129,7 +138,7 @@ impl Findings {
         findings.check_agent(agent);
         match proposal.sources.as_ref().or(held.as_ref()) {
             None => findings.warn("No source agents are named yet"),
-            Some(sources) => findings.check_sources(plan, environment, agent, sources),
+            Some(sources) => findings.check_sources(plan, environment, agent, sources).await,
         }
         findings
     }
@@ -146,11 +155,17 @@ impl Findings {
         }
     }
 
-    fn check_sources(&mut self, plan: &Plan, environment: EnvironmentId, agent: AgentView<'_>, sources: &[AgentId]) {
+    async fn check_sources(
+        &mut self,
+        plan: &Plan,
+        environment: EnvironmentId,
+        agent: AgentView<'_>,
+        sources: &[AgentId],
+    ) {
         if sources.is_empty() {
             self.error("At least one source agent is required");
         }
-        let owned: HashSet<NumberId> = agent.numbers().map(NumberView::id).collect();
+        let mut sharing = Sharing::with(agent);
         let mut seen = HashSet::new();
         for id in sources {
             if !seen.insert(*id) {
@@ -162,7 +177,7 @@ impl Findings {
                 None => self.error(format!("Source agent {id} does not exist")),
                 Some(source) => {
                     self.check_source(source);
-                    self.check_numbers(plan, environment, agent, source, &owned);
+                    self.check_numbers(agent, source, &mut sharing).await;
                 }
             }
         }
@@ -180,31 +195,72 @@ impl Findings {
 
     /// Callbacks come back to the number that was called from: the agent has to own it, and whoever else takes them there
     /// competes.
-    fn check_numbers(
-        &mut self,
-        plan: &Plan,
-        environment: EnvironmentId,
-        agent: AgentView<'_>,
-        source: AgentView<'_>,
-        owned: &HashSet<NumberId>,
-    ) {
-        let shares = |other: AgentView<'_>| other.numbers().any(|number| owned.contains(&number.id()));
+    async fn check_numbers(&mut self, agent: AgentView<'_>, source: AgentView<'_>, sharing: &mut Sharing) {
         let id = source.id();
-        if !owned.is_empty() && !shares(source) {
+        if !sharing.owned.is_empty() && !sharing.look(source).await {
             self.warn(format!("Source agent {id} calls from no number that the agent owns"));
         }
-        for other in source.callback_agents().into_iter().filter(|other| *other != agent.id()) {
-            if plan.agent(environment, other).is_some_and(shares) {
+        for other in source.feeds().filter(|other| other.id() != agent.id()) {
+            if sharing.look(other).await {
+                let other = other.id();
                 self.warn(format!("Callback agent {other} on the same number takes the callbacks of {id} too"));
             }
         }
     }
 
     fn error(&mut self, what: impl Into<String>) {
-        self.errors.push(what.into());
+        keep(&mut self.errors, &mut self.more_errors, what.into());
     }
 
     fn warn(&mut self, what: impl Into<String>) {
-        self.warnings.push(what.into());
+        keep(&mut self.warnings, &mut self.more_warnings, what.into());
+    }
+
+    /// With how many are not told.
+    fn told(mut self) -> Self {
+        for (all, more) in [(&mut self.errors, self.more_errors), (&mut self.warnings, self.more_warnings)] {
+            if more > 0 {
+                all.push(format!("There are {more} more like these"));
+            }
+        }
+        self
+    }
+}
+
+fn keep(all: &mut Vec<String>, more: &mut usize, what: String) {
+    if all.len() < MAX_TOLD {
+        all.push(what);
+    } else {
+        *more += 1;
+    }
+}
+
+/// Which agents share a number with the agent. Looks at each agent once, and pauses between slices.
+struct Sharing {
+    owned: HashSet<NumberId>,
+    known: HashMap<AgentId, bool>,
+    /// Numbers looked at since the last pause.
+    looks: usize,
+}
+
+impl Sharing {
+    fn with(agent: AgentView<'_>) -> Self {
+        let owned = agent.numbers().map(NumberView::id).collect();
+        Self { owned, known: HashMap::new(), looks: 0 }
+    }
+
+    async fn look(&mut self, other: AgentView<'_>) -> bool {
+        if self.looks >= SLICE {
+            self.looks = 0;
+            pause().await;
+        }
+        self.looks += 1;
+        if let Some(known) = self.known.get(&other.id()) {
+            return *known;
+        }
+        let place = other.numbers().position(|number| self.owned.contains(&number.id()));
+        self.looks += place.unwrap_or(other.number_count());
+        self.known.insert(other.id(), place.is_some());
+        place.is_some()
     }
 }

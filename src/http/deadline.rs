@@ -1,48 +1,51 @@
-//! How long a request may take.
+//! The time limit of a request.
 
 use super::Api;
 use super::error::Refusal;
-use super::loading;
+use crate::sync::{AtomicBool, Ordering};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use std::cell::Cell;
-use std::future::Future;
-use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 tokio::task_local! {
-    /// Whether the request that this task answers has handed a change in.
-    static HAS_HANDED_IN: Cell<bool>;
+    /// Set while a handler is polled, on whichever thread that is.
+    static SUBMITTED: Submitted;
 }
 
-/// Answers 503 where there is no answer in time.
-pub(super) async fn watch(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
-    within(api.limits.patience, next.run(request)).await
-}
+/// Whether a request has submitted a change to the service.
+#[derive(Clone, Default)]
+pub(super) struct Submitted(Arc<AtomicBool>);
 
-/// Does so behind the [gate](loading::gate).
-pub(super) async fn watch_behind_gate(
-    State(api): State<Api>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    let patience = api.limits.patience;
-    let answer = loading::gate(State(api), request, next);
-    within(patience, answer).await
-}
-
-/// Notes that the request has handed a change in: from here on it may come into force after the deadline.
-pub(super) fn note_handed_in() {
-    // There is no deadline where the request is streamed.
-    let _ = HAS_HANDED_IN.try_with(|handed_in| handed_in.set(true));
-}
-
-async fn within<T>(patience: Duration, answer: impl Future<Output = T>) -> Result<T, Refusal> {
-    let mut answer = pin!(HAS_HANDED_IN.scope(Cell::new(false), answer));
-    match tokio::time::timeout(patience, answer.as_mut()).await {
-        Ok(answer) => Ok(answer),
-        Err(_) if answer.take_value().is_some_and(Cell::into_inner) => Err(Refusal::outcome_unknown()),
-        Err(_) => Err(Refusal::too_slow()),
+impl Submitted {
+    /// Makes [`note`](Self::note) reach this value while `answer` is polled.
+    pub(super) fn watch<F: Future>(&self, answer: F) -> impl Future<Output = F::Output> + use<F> {
+        SUBMITTED.scope(self.clone(), answer)
     }
+
+    /// Notes that the request has submitted a change. From now on the change may take effect after the time limit.
+    pub(super) fn note() {
+        // A streamed request has no time limit as a whole, and nothing to note it in.
+        // Relaxed: the flag is read after the handler was dropped or has stopped being polled, and carries nothing else.
+        let _ = SUBMITTED.try_with(|submitted| submitted.0.store(true, Ordering::Relaxed));
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// The time is over: `OUTCOME_UNKNOWN` if the request has submitted a change, else `TIMEOUT`.
+    pub(super) async fn within<T>(&self, limit: Duration, answer: impl Future<Output = T>) -> Result<T, Refusal> {
+        match tokio::time::timeout(limit, answer).await {
+            Ok(answer) => Ok(answer),
+            Err(_) if self.0.load(Ordering::Relaxed) => Err(Refusal::outcome_unknown()),
+            Err(_) => Err(Refusal::too_slow()),
+        }
+    }
+}
+
+/// Answers 503 if there is no answer in time.
+pub(super) async fn watch(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
+    let submitted = Submitted::default();
+    submitted.within(api.limits.patience, submitted.watch(next.run(request))).await
 }

@@ -4,6 +4,7 @@ use super::auth::Operator;
 use super::error::Refusal;
 use super::form::Form;
 use super::idempotency::{Key, Repeatable};
+use super::list::{self, Items, Listing, Shows};
 use super::openapi::example;
 use super::reply::Data;
 use super::{Api, fresh, read, render, reply};
@@ -24,8 +25,23 @@ use utoipa::ToSchema;
     security(("operator" = [])),
 )]
 pub(super) async fn list(_: Operator, State(api): State<Api>) -> Response {
-    let plan = api.service.plan();
-    reply::data(plan.environments().map(render::Environment::from).collect::<Vec<_>>())
+    Listing::new(Environments, Shows::Plain).answer(&api, EnvironmentId::SYSTEM).await
+}
+
+struct Environments;
+
+impl Items for Environments {
+    fn places(&self, plan: &Plan) -> usize {
+        plan.environment_slots()
+    }
+
+    fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool {
+        let Some(environment) = plan.environment_at(place) else { return false };
+        if let Some(out) = out {
+            list::write(out, &render::Environment::from(environment));
+        }
+        true
+    }
 }
 
 /// A new tenant.

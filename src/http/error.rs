@@ -123,6 +123,12 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "SHOWN_ONCE", message)
     }
 
+    /// It was done, and what its answer showed is deleted since.
+    pub(super) fn answer_gone() -> Self {
+        let message = "This was done before, and what its answer showed has been deleted since";
+        Self::new(StatusCode::CONFLICT, "ANSWER_GONE", message)
+    }
+
     /// What the client would replace is not what it has seen.
     pub(super) fn stale() -> Self {
         let message = "This is not the version that the request is about; read it again";

@@ -57,15 +57,23 @@ impl Conditions {
 
     /// The answer to somebody who wants to see something, with its tag; or that it is still what they have seen.
     pub(super) fn show(&self, revision: u64, show: impl FnOnce() -> Response) -> Result<Response, Refusal> {
+        Ok(match self.known(revision)? {
+            Some(known) => known,
+            None => tagged(revision, show()),
+        })
+    }
+
+    /// The answer to a client that has seen this version; `None` for one that has not.
+    pub(super) fn known(&self, revision: u64) -> Result<Option<Response>, Refusal> {
         if !self.if_match.as_ref().is_none_or(|tags| tags.name(Some(revision), false)) {
             return Err(Refusal::stale());
         }
         let is_known = self.if_none_match.as_ref().is_some_and(|tags| tags.name(Some(revision), true));
-        let mut response = if is_known { Response::new(Body::empty()) } else { show() };
-        if is_known {
+        Ok(is_known.then(|| {
+            let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
-        }
-        Ok(tagged(revision, response))
+            tagged(revision, response)
+        }))
     }
 }
 

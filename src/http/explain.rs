@@ -1,6 +1,6 @@
 //! Why a call went where it went, as the API shows it: agents by identity and name, and no number.
 
-use super::narrative::Narrative;
+use super::narrative::{MAX_NAMED, Narrative};
 use super::openapi::schema;
 use super::time_text;
 use crate::decision::{Candidate, Saw, SourceCall, Step, Trace};
@@ -59,10 +59,20 @@ enum Shown {
     },
     Source {
         exists: bool,
+        /// The first twenty.
         callback_agents: Vec<ShownAgent>,
+        /// How many there are beside those.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(required = false)]
+        more: Option<usize>,
     },
     Candidates {
+        /// The first twenty.
         candidates: Vec<ShownCandidate>,
+        /// How many there are beside those.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(required = false)]
+        more: Option<usize>,
     },
 }
 
@@ -121,6 +131,11 @@ pub(super) fn explanation(plan: &Plan, trace: Trace, at: Timestamp) -> Explanati
     }
 }
 
+/// How many are not named.
+fn beside(len: usize) -> Option<usize> {
+    len.checked_sub(MAX_NAMED).filter(|more| *more > 0)
+}
+
 struct Agents<'a> {
     plan: &'a Plan,
     environment: Option<EnvironmentId>,
@@ -134,10 +149,12 @@ impl Agents<'_> {
             Saw::History { call, age_millis } => Shown::History { call: call.map(|call| self.call(call, age_millis)) },
             Saw::Source { exists, callback_agents } => Shown::Source {
                 exists,
-                callback_agents: callback_agents.into_iter().map(|agent| self.agent(agent)).collect(),
+                more: beside(callback_agents.len()),
+                callback_agents: callback_agents.into_iter().take(MAX_NAMED).map(|agent| self.agent(agent)).collect(),
             },
             Saw::Candidates(candidates) => Shown::Candidates {
-                candidates: candidates.into_iter().map(|candidate| self.candidate(candidate)).collect(),
+                more: beside(candidates.len()),
+                candidates: candidates.into_iter().take(MAX_NAMED).map(|one| self.candidate(one)).collect(),
             },
         }
     }

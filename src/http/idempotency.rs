@@ -3,13 +3,16 @@
 //! The answer becomes durable with the change that it is about, in one event, so that there is never the one without the other. A
 //! second request that comes while the first is under way waits for the first one's answer: both stand in the one order of changes.
 //! What was refused changed nothing and is not remembered.
+//!
+//! A short answer is stored as it is. Of a long one, such as an agent with a thousand numbers, it is stored what it shows, and it is
+//! written again from the configuration: byte for byte the same while that has not changed.
 
 use super::Api;
 use super::error::Refusal;
 use super::etag::tagged;
 use super::form::Form;
-use super::reply;
-use crate::event::{Answer, AnswerBody, Change, Configuration};
+use super::{agents, callback, numbers, reply};
+use crate::event::{Answer, AnswerAbout, AnswerBody, Change, Configuration};
 use crate::id::EnvironmentId;
 use crate::plan::Plan;
 use axum::body::{Body, Bytes, HttpBody};
@@ -25,6 +28,12 @@ use utoipa::IntoParams;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Says that a long answer shows what is there now, which has changed since the request was first answered.
+const REBUILT: HeaderName = HeaderName::from_static("idempotency-rebuilt");
+
+/// Bytes of an answer that are stored with its key, as they are stored. With the digests around them that is less than 4 KiB.
+const MAX_KEPT: usize = 3 << 10;
 
 /// The most characters of a key.
 const MAX_KEY: usize = 255;
@@ -53,6 +62,7 @@ pub(super) struct Keyed {
     /// Of the key, and of the request.
     digests: Option<([u8; 16], [u8; 16])>,
     is_repeatable: bool,
+    about: Option<AnswerAbout>,
 }
 
 impl Key {
@@ -68,7 +78,7 @@ impl Key {
 
     fn within(self, scope: EnvironmentId, body: &[u8]) -> Keyed {
         let digests = self.0.map(|Digests { key, request }| (key, half(request.chain_update(body))));
-        Keyed { scope, digests, is_repeatable: true }
+        Keyed { scope, digests, is_repeatable: true, about: None }
     }
 }
 
@@ -76,6 +86,11 @@ impl Keyed {
     /// The answer is shown once: who asks again is told so.
     pub(super) fn shown_once(self) -> Self {
         Self { is_repeatable: false, ..self }
+    }
+
+    /// What the answer shows: a long one is remembered by this.
+    pub(super) fn about(self, about: AnswerAbout) -> Self {
+        Self { about: Some(about), ..self }
     }
 }
 
@@ -119,7 +134,7 @@ impl Api {
         decide: impl FnOnce(&Plan) -> Result<(Vec<Change>, T), Refusal> + Send + 'static,
         render: impl FnOnce(&Plan, T) -> Result<Response, Refusal> + Send + 'static,
     ) -> Result<Response, Refusal> {
-        let Keyed { scope, digests, is_repeatable } = keyed;
+        let Keyed { scope, digests, is_repeatable, about } = keyed;
         let Some((key, request)) = digests else {
             let (plan, besides) = self.configure(environment, decide).await?;
             return render(&plan, besides);
@@ -127,13 +142,16 @@ impl Api {
         let at = self.now();
         let decide = move |plan: &Plan| {
             if let Some(known) = plan.answer(scope, key, at) {
-                return Ok((Vec::new(), replay(known, request)?));
+                return Ok((Vec::new(), replay(plan, environment, known, request)?));
             }
             let (mut changes, besides) = decide(plan)?;
             // The answer goes into the event that it is about, so it has to be known before there is one.
             let sequence = plan.generation() + 1;
             let next = plan.with(&Configuration { sequence, environment, at, changes: changes.clone() })?;
-            let (response, answer) = take_down(render(&next, besides)?, key, request, is_repeatable);
+            let (response, mut answer) = take_down(render(&next, besides)?, key, request, is_repeatable);
+            if about.is_some() && answer.body.as_ref().is_some_and(is_long) {
+                answer = Answer { body: None, about, ..answer };
+            }
             changes.push(Change::AnswerGiven { scope, answer });
             Ok((changes, response))
         };
@@ -143,28 +161,59 @@ impl Api {
 }
 
 /// The answer as it was, if it was to the same request.
-fn replay(known: &Answer, request: [u8; 16]) -> Result<Response, Refusal> {
+fn replay(plan: &Plan, environment: EnvironmentId, known: &Answer, request: [u8; 16]) -> Result<Response, Refusal> {
     if known.request != request {
         return Err(Refusal::key_reused());
     }
-    let Some(AnswerBody(body)) = &known.body else { return Err(Refusal::shown_once()) };
     let status = StatusCode::from_u16(known.status).map_err(|_| Refusal::internal())?;
-    let response = reply::json_text(status, body.clone());
-    let mut response = match known.revision {
-        Some(revision) => tagged(revision, response),
-        None => response,
+    let mut response = match (&known.body, known.about) {
+        (Some(AnswerBody(body)), _) => {
+            let response = reply::json_text(status, body.clone());
+            match known.revision {
+                Some(revision) => tagged(revision, response),
+                None => response,
+            }
+        }
+        (None, Some(about)) => rebuild(plan, environment, known, about)?,
+        (None, None) => return Err(Refusal::shown_once()),
     };
+    *response.status_mut() = status;
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     Ok(response)
 }
 
+/// A long answer, written again: as it was while what it shows has not changed, else as that is now, which it says.
+fn rebuild(plan: &Plan, environment: EnvironmentId, known: &Answer, about: AnswerAbout) -> Result<Response, Refusal> {
+    let shown = match about {
+        AnswerAbout::Agent(id) => agents::show_agent(plan, environment, id),
+        AnswerAbout::Callback(id) => callback::show_created(plan, environment, id),
+        AnswerAbout::Number(id) => numbers::show_number(plan, environment, id),
+    };
+    let mut response = shown.map_err(|_| Refusal::answer_gone())?;
+    if revision(&response) != known.revision {
+        response.headers_mut().insert(REBUILT, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// Whether the text of an answer is too long to be remembered with each request.
+fn is_long(AnswerBody(body): &AnswerBody) -> bool {
+    // It is stored as a string within JSON.
+    body.len() > MAX_KEPT || serde_json::to_string(body).is_ok_and(|stored| stored.len() > MAX_KEPT)
+}
+
+/// The version in an answer's tag.
+fn revision(response: &Response) -> Option<u64> {
+    response.headers().get(ETAG)?.to_str().ok()?.trim_matches('"').parse().ok()
+}
+
 /// The response, and what is remembered of it.
 fn take_down(response: Response, key: [u8; 16], request: [u8; 16], is_repeatable: bool) -> (Response, Answer) {
+    let revision = revision(&response);
     let (head, body) = response.into_parts();
     let bytes = at_hand(body);
-    let revision = head.headers.get(ETAG).and_then(|tag| tag.to_str().ok()?.trim_matches('"').parse().ok());
     let body = is_repeatable.then(|| AnswerBody(String::from_utf8_lossy(&bytes).into_owned()));
-    let answer = Answer { key, request, status: head.status.as_u16(), revision, body };
+    let answer = Answer { key, request, status: head.status.as_u16(), revision, body, about: None };
     (Response::from_parts(head, Body::from(bytes)), answer)
 }
 

@@ -1,7 +1,7 @@
 //! Each request, counted and logged. A path or query may hold a phone number, so neither is ever in it; nor is what a client
 //! calls its request, which may hold one too.
 
-use super::Api;
+use super::{Api, unread};
 use crate::metrics::Stopwatch;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, StatusCode};
@@ -22,7 +22,11 @@ pub(super) async fn requests(State(api): State<Api>, request: Request, next: Nex
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     let id = api.requests.name();
     let span = debug_span!("request", %method, route, %id);
+    let (request, unread) = unread::watch(request);
     let mut response = next.run(request).instrument(span.clone()).await;
+    if let Some(unread) = unread {
+        unread.settle(&api, &mut response).await;
+    }
     let (status, nanos) = (response.status(), begun.nanos());
     api.requests.count(&method, route, status, nanos);
     let _inside = span.entered();

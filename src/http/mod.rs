@@ -16,7 +16,7 @@
 //!
 //! | request, below `/api/v1` | token | answer |
 //! | --- | --- | --- |
-//! | `GET /agents?status=&direction=&search=&per_page=&page=` | environment | 200, a page |
+//! | `GET /agents?status=&direction=&search=&phone_number_id=&per_page=&page=` | environment | 200, a page |
 //! | `POST /agents` | environment | 201, or 200 for the same again; 409 `AGENT_EXISTS` |
 //! | `GET /agents/{id}` | environment | 200; 404 `AGENT_NOT_FOUND` |
 //! | `DELETE /agents/{id}` | environment | 200; 409 `AGENT_IS_PUBLISHED` |
@@ -26,7 +26,7 @@
 //! | `POST /agents/{id}/callback` | environment | 200; 422 `INVALID_AGENT_DIRECTION`, `INVALID_SOURCE_AGENT` |
 //! | `PUT /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT`; 422 as above |
 //! | `DELETE /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT` |
-//! | `GET /phone-numbers?per_page=&page=` | environment | 200, a page; all where none is asked for |
+//! | `GET /phone-numbers?agent_id=&per_page=&page=` | environment | 200, a page; all where none is asked for |
 //! | `GET /phone-numbers/{id}` | environment | 200; 404 `NUMBER_NOT_FOUND` |
 //! | `GET /callback-agents`, `GET /callback-agents/source-agents` | environment | 200 |
 //! | `GET /callback-agents/stats?start_date=&end_date=` | environment | 200 |
@@ -71,6 +71,7 @@
 
 mod agents;
 mod answered;
+mod apart;
 mod auth;
 mod body;
 mod bulk;
@@ -91,11 +92,11 @@ mod form;
 mod fresh;
 mod health;
 mod idempotency;
+mod list;
 mod loading;
 mod log;
 mod narrative;
 mod numbers;
-mod offload;
 mod openapi;
 mod pace;
 mod page;
@@ -106,12 +107,16 @@ mod read;
 mod render;
 mod reply;
 mod requests;
+mod room;
 mod route;
+mod shares;
 mod statistics;
 mod time_text;
 mod token;
 mod tokens;
+mod unread;
 mod what_if;
+mod work;
 
 pub use pace::{Rates, SteadyClock};
 pub use token::Token;
@@ -134,6 +139,7 @@ use tokio::runtime::Handle;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use work::Work;
 
 /// Says what time it is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -187,7 +193,8 @@ impl Api {
             addresses: Arc::default(),
             sip: None,
             upkeep: None,
-            workers: None,
+            work: Arc::default(),
+            rooms: Arc::default(),
         }))
     }
 
@@ -245,11 +252,11 @@ impl Api {
         self.with(|parts| parts.addresses = Arc::new(addresses))
     }
 
-    /// Runs every request but `GET /route` and the health checks on this runtime, so that the one that serves the router is free for
-    /// routes. Bodies without a known length are made there too.
+    /// Runs requests that may take long on the blocking threads of this runtime, so that the runtime that serves the router stays
+    /// free for routes. Without it, they run on the blocking threads of that runtime.
     #[must_use]
     pub fn with_workers(self, workers: Handle) -> Self {
-        self.with(|parts| parts.workers = Some(workers))
+        self.with(|parts| parts.work = Arc::new(Work::on(workers)))
     }
 
     /// Other limits.
@@ -284,7 +291,7 @@ pub fn router(api: Api) -> Router {
 /// What an operator's tools ask, and takes no token: `GET /metrics` and the three of `GET /health`. For an address that only they
 /// reach.
 pub fn operations(api: Api) -> Router {
-    finished(health().merge(metrics().route_layer(from_fn_with_state(api.clone(), offload::run))).into(), api)
+    finished(health().merge(metrics()).into(), api)
 }
 
 fn finished(routes: Router<Api>, api: Api) -> Router {
@@ -303,14 +310,15 @@ fn described(api: &Api) -> OpenApiRouter<Api> {
     // Each layer of a route clones all those inside it for each request, so that there is one of them and not one for each matter,
     // and none around decisions, which wait for nothing; and each route has its whole path, since a prefix would be taken off and
     // the path written anew.
-    let watched = from_fn_with_state(api.clone(), deadline::watch_behind_gate);
+    let usual = tenants().merge(operators()).route_layer(from_fn_with_state(api.clone(), apart::usual));
+    let large = long().route_layer(from_fn_with_state(api.clone(), apart::large));
+    let quick = gateways().route_layer(from_fn_with_state(api.clone(), apart::if_long));
     let open = service().route_layer(from_fn_with_state(api.clone(), deadline::watch));
-    let streamed = streams().route_layer(from_fn_with_state(api.clone(), loading::gate));
-    let v1 = tenants().merge(gateways()).merge(operators()).route_layer(watched).merge(open).merge(streamed);
-    let v1 = if api.metrics_elsewhere { v1 } else { v1.merge(metrics()) };
-    let v1 = v1.route_layer(from_fn_with_state(api.clone(), offload::run)).routes(routes!(route::decide));
-    let v1 = v1.nest("/api/v1", OpenApiRouter::new().routes(routes!(health::show)));
-    OpenApiRouter::with_openapi(openapi::frame()).merge(v1).merge(health())
+    let streamed = streams().route_layer(from_fn_with_state(api.clone(), apart::stream));
+    let v1 = usual.merge(large).merge(quick).merge(open).merge(streamed);
+    let v1 = v1.routes(routes!(route::decide));
+    let metrics = if api.metrics_elsewhere { OpenApiRouter::new() } else { metrics() };
+    OpenApiRouter::with_openapi(openapi::frame()).merge(v1).merge(health()).merge(metrics)
 }
 
 /// What environment tokens configure and see.
@@ -324,12 +332,17 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(callback::show, callback::create, callback::replace, callback::remove))
         .routes(routes!(callback_agents::list))
         .routes(routes!(callback_agents::list_sources))
-        .routes(routes!(callback_agents::show))
-        .routes(routes!(statistics::show))
         .routes(routes!(constraints::check))
         .routes(routes!(numbers::list, numbers::create))
         .routes(routes!(numbers::show, numbers::set_default_agent, numbers::remove))
         .routes(routes!(contacts::erase))
+}
+
+/// What they ask that may have a longer answer.
+fn long() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(callback_agents::show))
+        .routes(routes!(statistics::show))
         .routes(routes!(what_if::compare))
 }
 

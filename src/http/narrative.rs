@@ -11,6 +11,9 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+/// How many agents a list in an explanation names: a source agent may feed all that an environment has.
+pub(super) const MAX_NAMED: usize = 20;
+
 pub(super) struct Narrative<'a> {
     plan: &'a Plan,
     environment: Option<EnvironmentId>,
@@ -109,7 +112,12 @@ impl<'a> Narrative<'a> {
     }
 
     fn names(&self, agents: &[AgentId]) -> String {
-        agents.iter().map(|agent| self.name(*agent)).collect::<Vec<_>>().join(", ")
+        let first = agents.iter().take(MAX_NAMED).map(|agent| self.name(*agent));
+        let mut names = first.collect::<Vec<_>>().join(", ");
+        if let Some(more @ 1..) = agents.len().checked_sub(MAX_NAMED) {
+            let _ = write!(names, " and {more} more");
+        }
+        names
     }
 
     fn name(&self, id: AgentId) -> String {

@@ -5,23 +5,32 @@ use super::error::Refusal;
 use super::etag::{Conditions, Versions, tagged};
 use super::form::{Form, Given, QueryForm};
 use super::idempotency::{Key, Repeatable};
+use super::list::{self, Items, Listing, MAX_WITHIN, MAX_WITHIN_PAGE, Shows};
 use super::openapi::{example, schema};
 use super::page::{Asked, Meta, Page};
 use super::path::Named;
 use super::reply::{Data, Listed, Message};
 use super::{Api, fresh, read, render, reply};
-use crate::event::Change;
+use crate::event::{AnswerAbout, Change};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::E164;
-use crate::plan::{ConfigError, EnvironmentView, Plan};
+use crate::plan::{AgentView, ConfigError, EnvironmentView, Plan};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+struct Filter {
+    /// Only numbers that this agent owns, in the order in which they were given.
+    agent_id: Option<uuid::Uuid>,
+}
 
 /// A page of them, or all where no page is asked for: the public API's clients know of none here.
 #[utoipa::path(
-    get, path = "/api/v1/phone-numbers", tag = "numbers", operation_id = "listNumbers", params(Asked, Versions),
+    get, path = "/api/v1/phone-numbers", tag = "numbers", operation_id = "listNumbers", params(Filter, Asked, Versions),
     responses((
         status = 200, description = "The numbers", body = Listed<Vec<render::Number>, Meta>,
         example = json!({
@@ -37,11 +46,55 @@ pub(super) async fn list(
     conditions: Conditions,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
-    let page = Page::read(&mut form).unwrap_or_else(Page::whole);
+    let agent = form.optional("agent_id", |value| read::text(value).map(read_id));
+    let page = Page::read(&mut form);
     form.finish(|| Some(()))?;
-    let plan = api.service.plan();
-    let tenant = plan.environment(environment).ok_or_else(Refusal::internal)?;
-    conditions.show(tenant.revision(), || page.of(tenant.numbers(), render::Number::from))
+    let revision = api.service.plan().environment(environment).ok_or_else(Refusal::internal)?.revision();
+    if let Some(known) = conditions.known(revision)? {
+        return Ok(known);
+    }
+    // Without pages there is no end to how much there may be: each number lists as many owners as on a page of its own.
+    let numbers = Numbers { environment, agent, within: page.map(|_| MAX_WITHIN_PAGE) };
+    let shows = page.map_or(Shows::Whole, Shows::Page);
+    Ok(tagged(revision, Listing::new(numbers, shows).answer(&api, environment).await))
+}
+
+/// Reads an identity. Text that is not a UUID gets a new one, which matches nothing, like an unknown identity.
+fn read_id(text: &str) -> AgentId {
+    AgentId::parse(text).unwrap_or_else(|| fresh::uuid().into())
+}
+
+/// The numbers that are wanted.
+struct Numbers {
+    environment: EnvironmentId,
+    /// An agent that owns them.
+    agent: Option<AgentId>,
+    /// How many owners the numbers of the page may list yet.
+    within: Option<usize>,
+}
+
+impl Items for Numbers {
+    fn places(&self, plan: &Plan) -> usize {
+        match self.agent {
+            None => plan.environment(self.environment).map_or(0, EnvironmentView::number_slots),
+            Some(id) => plan.agent(self.environment, id).map_or(0, AgentView::number_count),
+        }
+    }
+
+    fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool {
+        let number = match self.agent {
+            None => plan.environment(self.environment).and_then(|tenant| tenant.number_at(place)),
+            Some(id) => plan.agent(self.environment, id).and_then(|agent| agent.number_at(place)),
+        };
+        let Some(number) = number else { return false };
+        if let Some(out) = out {
+            let most = self.within.unwrap_or(MAX_WITHIN).min(MAX_WITHIN);
+            let (shown, within) = render::Number::listing(number, most);
+            self.within = self.within.map(|left| left - within);
+            list::write(out, &shown);
+        }
+        true
+    }
 }
 
 /// One number.
@@ -120,7 +173,13 @@ pub(super) async fn create(
         let shown = render::Number::from(number);
         Ok(tagged(number.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
     };
-    api.answer(environment, keyed, decide, render).await
+    api.answer(environment, keyed.about(AnswerAbout::Number(id)), decide, render).await
+}
+
+/// The number, with its tag.
+pub(super) fn show_number(plan: &Plan, environment: EnvironmentId, id: NumberId) -> Result<Response, Refusal> {
+    let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
+    Ok(tagged(number.revision(), reply::data(render::Number::from(number))))
 }
 
 /// Whether the number would need a slot where the environment has used up its own.
@@ -180,8 +239,7 @@ pub(super) async fn set_default_agent(
         Ok(vec![Change::DefaultAgentSet { number: id, agent }])
     };
     let plan = api.change(environment, decide).await?;
-    let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
-    Ok(tagged(number.revision(), reply::data(render::Number::from(number))))
+    show_number(&plan, environment, id)
 }
 
 /// Gives a number up.

@@ -10,6 +10,7 @@ mod refusal;
 pub(super) mod schema;
 
 use super::{Api, reply};
+use crate::id::EnvironmentId;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -52,8 +53,17 @@ pub(super) fn frame() -> utoipa::openapi::OpenApi {
     responses((status = 200, description = "An OpenAPI document", body = Object)),
 )]
 pub(super) async fn show(State(api): State<Api>) -> Response {
-    let made = || completed(&super::described(&api).split_for_parts().1);
-    let mut response = Response::new(Body::from(api.document.0.get_or_init(made).clone()));
+    let document = if let Some(made) = api.document.0.get() {
+        made.clone()
+    } else {
+        let here = api.clone();
+        let make = move || {
+            let made = || completed(&super::described(&here).split_for_parts().1);
+            here.document.0.get_or_init(made).clone()
+        };
+        api.work.run(EnvironmentId::SYSTEM, make).await
+    };
+    let mut response = Response::new(Body::from(document));
     response.headers_mut().insert(CONTENT_TYPE, reply::JSON);
     response
 }

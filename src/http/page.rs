@@ -1,8 +1,7 @@
 //! Long lists, page by page.
 
 use super::form::Form;
-use super::{read, reply};
-use axum::response::Response;
+use super::read;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -51,25 +50,21 @@ impl Page {
         Self { number: 1, per_page: DEFAULT_PER_PAGE }
     }
 
-    /// All of it, which then says how much that is.
-    pub(super) fn whole() -> Self {
-        Self { number: 1, per_page: usize::MAX }
+    /// Whether the page shows the item that has so many before it.
+    pub(super) fn shows(self, before: usize) -> bool {
+        let first = (self.number - 1).saturating_mul(self.per_page);
+        (first..first.saturating_add(self.per_page)).contains(&before)
     }
 
-    /// The page with its place in the whole. Only what is shown is rendered.
-    pub(super) fn of<T, S: Serialize>(self, items: impl Iterator<Item = T>, render: impl Fn(T) -> S) -> Response {
+    /// Where in the whole the page is.
+    pub(super) fn meta(self, total: usize) -> Meta {
         let Self { number, per_page } = self;
-        let first = (number - 1).saturating_mul(per_page);
-        let mut total = 0;
-        let mut shown = Vec::new();
-        for item in items {
-            if total >= first && shown.len() < per_page {
-                shown.push(render(item));
-            }
-            total += 1;
-        }
-        let per_page = if per_page == usize::MAX { total.max(1) } else { per_page };
         let last_page = total.div_ceil(per_page).max(1);
-        reply::page(shown, Meta { current_page: number, per_page, total, last_page })
+        Meta { current_page: number, per_page, total, last_page }
     }
+}
+
+/// What an unpaged list says of itself: that it is one page.
+pub(super) fn whole(total: usize) -> Meta {
+    Meta { current_page: 1, per_page: total.max(1), total, last_page: 1 }
 }

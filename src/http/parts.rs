@@ -3,6 +3,8 @@
 use super::openapi::Document;
 use super::pace::Pace;
 use super::requests::Requests;
+use super::room::Rooms;
+use super::work::Work;
 use super::{Api, Clock, Limits};
 use crate::address::AgentAddresses;
 use crate::decision_id::DecisionIds;
@@ -10,7 +12,6 @@ use crate::metrics::{SipCounts, UpkeepCounts};
 use crate::service::Service;
 use std::ops::Deref;
 use std::sync::Arc;
-use tokio::runtime::Handle;
 
 /// What all clones of an [`Api`] share.
 #[derive(Clone)]
@@ -28,7 +29,8 @@ pub struct Parts {
     pub(super) addresses: Arc<AgentAddresses>,
     pub(super) sip: Option<Arc<SipCounts>>,
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,
-    pub(super) workers: Option<Handle>,
+    pub(super) work: Arc<Work>,
+    pub(super) rooms: Arc<Rooms>,
 }
 
 impl Deref for Api {

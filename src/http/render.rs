@@ -1,5 +1,6 @@
 //! Configuration as the API shows it. The order of the fields is part of the contract.
 
+use super::list::MAX_WITHIN;
 use super::openapi::schema;
 use super::time_text;
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
@@ -19,25 +20,55 @@ pub(super) struct Agent<'a> {
     direction: &'static str,
     #[schema(schema_with = schema::agent_status)]
     current_status: &'static str,
+    /// The first thousand; fewer on a page that lists ten thousand already.
+    #[schema(max_items = 1000)]
     phone_numbers: Vec<OwnedNumber>,
+    #[serde(flatten)]
+    #[schema(value_type = MoreNumbers)]
+    more: Option<MoreNumbers>,
     #[schema(schema_with = schema::moment)]
     created_at: String,
     #[schema(schema_with = schema::moment)]
     updated_at: String,
 }
 
-impl<'a> From<AgentView<'a>> for Agent<'a> {
-    fn from(agent: AgentView<'a>) -> Self {
-        Self {
-            id: agent.id(),
+/// Where the rest of an agent's numbers is; only where not all are listed.
+#[derive(Serialize, ToSchema)]
+struct MoreNumbers {
+    /// How many there are.
+    #[schema(required = false)]
+    phone_numbers_total: usize,
+    /// What lists all of them.
+    #[schema(required = false)]
+    phone_numbers_url: String,
+}
+
+impl<'a> Agent<'a> {
+    /// The agent with so many of its numbers at most. Says how many those are.
+    pub(super) fn listing(agent: AgentView<'a>, most: usize) -> (Self, usize) {
+        let (total, id) = (agent.number_count(), agent.id());
+        let more = (total > most).then(|| MoreNumbers {
+            phone_numbers_total: total,
+            phone_numbers_url: format!("/api/v1/phone-numbers?agent_id={id}"),
+        });
+        let shown = Self {
+            id,
             name: agent.name(),
             label: agent.label(),
             direction: agent.direction().name(),
             current_status: agent_status(agent.is_published()),
-            phone_numbers: agent.numbers().map(OwnedNumber::from).collect(),
+            phone_numbers: agent.numbers().take(most).map(OwnedNumber::from).collect(),
+            more,
             created_at: time_text::render(agent.created_at()),
             updated_at: time_text::render(agent.updated_at()),
-        }
+        };
+        (shown, total.min(most))
+    }
+}
+
+impl<'a> From<AgentView<'a>> for Agent<'a> {
+    fn from(agent: AgentView<'a>) -> Self {
+        Self::listing(agent, MAX_WITHIN).0
     }
 }
 
@@ -75,14 +106,39 @@ pub(super) struct Number {
     /// Who answers when nobody else is to.
     #[schema(required, value_type = Option<Uuid>)]
     default_agent_id: Option<AgentId>,
-    /// Its owners, in the order of their assignment.
-    #[schema(value_type = Vec<Uuid>)]
+    /// The first thousand of its owners, in the order of their assignment; fewer on a page that lists ten thousand already.
+    #[schema(value_type = Vec<Uuid>, max_items = 1000)]
     agent_ids: Vec<AgentId>,
+    #[serde(flatten)]
+    #[schema(value_type = MoreAgents)]
+    more: Option<MoreAgents>,
+}
+
+/// Where the rest of a number's owners is; only where not all are listed.
+#[derive(Serialize, ToSchema)]
+struct MoreAgents {
+    /// How many there are.
+    #[schema(required = false)]
+    agents_total: usize,
+    /// What lists all of them.
+    #[schema(required = false)]
+    agents_url: String,
+}
+
+impl Number {
+    /// The number with so many of its owners at most. Says how many those are.
+    pub(super) fn listing(number: NumberView<'_>, most: usize) -> (Self, usize) {
+        let (total, id) = (number.owner_count(), number.id());
+        let more = (total > most)
+            .then(|| MoreAgents { agents_total: total, agents_url: format!("/api/v1/agents?phone_number_id={id}") });
+        let agent_ids = number.first_owners(most);
+        (Self { owned: number.into(), default_agent_id: number.default_agent(), agent_ids, more }, total.min(most))
+    }
 }
 
 impl From<NumberView<'_>> for Number {
     fn from(number: NumberView<'_>) -> Self {
-        Self { owned: number.into(), default_agent_id: number.default_agent(), agent_ids: number.owners() }
+        Self::listing(number, MAX_WITHIN).0
     }
 }
 

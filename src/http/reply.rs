@@ -19,7 +19,8 @@ pub(super) struct Data<T> {
 }
 
 /// A part of a list.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: `Listing` writes it piece by piece")]
 pub(super) struct Listed<T, M> {
     #[schema(schema_with = schema::yes)]
     success: bool,
@@ -43,11 +44,6 @@ pub(super) fn data(data: impl Serialize) -> Response {
 /// 201 with data.
 pub(super) fn created(data: impl Serialize) -> Response {
     json(StatusCode::CREATED, &Data { success: true, data })
-}
-
-/// 200 with a page of data.
-pub(super) fn page(data: impl Serialize, meta: impl Serialize) -> Response {
-    json(StatusCode::OK, &Listed { success: true, data, meta })
 }
 
 /// An action that has no data to show.

@@ -7,12 +7,13 @@ use super::form::{QueryForm, Wrong};
 use super::loading::Routing;
 use super::openapi::{example, schema};
 use super::reply::Data;
+use super::room::USUAL;
 use super::{Api, calls, plain, read, reply, time_text};
 use crate::address::Destination;
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
 use crate::decision_id::Sealed;
 use crate::engine::Routed;
-use crate::id::AgentId;
+use crate::id::{AgentId, EnvironmentId};
 use crate::metrics::Stopwatch;
 use crate::number::{Caller, E164};
 use crate::plan::{EnvironmentView, NumberView, Plan};
@@ -135,30 +136,56 @@ pub(super) async fn decide(
     let visible = plan.dialed(dialed).map(NumberView::environment).filter(|environment| reach.covers(*environment));
     let there = visible.map_or(home, |environment| calls::dial_plan(&plan, Reach::One(environment)));
     let question = Question { dialed, caller: Caller::parse(&caller, &there), at };
-    let (mut trace, tally) = match () {
-        () if visible.is_none() => (nowhere(&api, &plan, explain), None),
-        () if is_call => route(&api, &plan, &question),
-        () => (ask(&api, &plan, &question, explain), None),
-    };
     let environment = visible.or(reach.environment());
-    let decision_id = api.decisions.seal(&Sealed {
-        day: now.day(),
-        tally: tally.or_else(|| plan.unmatched_tally(environment?)),
-        is_counted: tally.is_some(),
-    });
-    trace.decision.generation = generation(&plan, reach);
+    let asked = Ask { reach, is_call, explain, is_text: is_text.unwrap_or(is_plain), visible, now };
+    if !explain {
+        return Ok(answer(&api, &plan, &question, &asked));
+    }
+    // An explanation is a question, not a call: it may wait for its turn, a call never does.
+    let tenant = environment.unwrap_or(EnvironmentId::SYSTEM);
+    let explained = async {
+        let room = api.rooms.take(tenant, 2 * USUAL).await;
+        let here = api.clone();
+        room.hold(api.work.run(tenant, move || answer(&here, &plan, &question, &asked)).await)
+    };
+    tokio::time::timeout(api.limits.patience, explained).await.map_err(|_| Refusal::too_slow())
+}
+
+/// What is asked beside the question.
+struct Ask {
+    reach: Reach,
+    is_call: bool,
+    explain: bool,
+    is_text: bool,
+    /// Whose number was dialed, where the asker may see it.
+    visible: Option<EnvironmentId>,
+    now: Timestamp,
+}
+
+fn answer(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> Response {
+    let &Ask { reach, is_call, explain, is_text, visible, now } = asked;
+    let &Question { dialed, at, .. } = question;
+    let (mut trace, tally) = match () {
+        () if visible.is_none() => (nowhere(api, plan, explain), None),
+        () if is_call => route(api, plan, question),
+        () => (ask(api, plan, question, explain), None),
+    };
+    let unmatched = || plan.unmatched_tally(visible.or(reach.environment())?);
+    let decision_id =
+        api.decisions.seal(&Sealed { day: now.day(), tally: tally.or_else(unmatched), is_counted: tally.is_some() });
+    trace.decision.generation = generation(plan, reach);
     let destination = visible.zip(trace.decision.route.agent()).map(|(environment, agent)| Destination {
         environment,
         agent,
         dialed,
     });
-    if is_text.unwrap_or(is_plain) {
-        return Ok(plain::text(destination.map(|to| api.addresses.of_or_id(&to)).unwrap_or_default()));
+    if is_text {
+        return plain::text(destination.map(|to| api.addresses.of_or_id(&to)).unwrap_or_default());
     }
     let agent_address = destination.and_then(|to| api.addresses.of(&to));
     let decided = trace.decision.into();
-    let explanation = explain.then(|| explanation(&plan, trace, at));
-    Ok(plain::varying(reply::data(Answer { decided, agent_address, decision_id, explanation })))
+    let explanation = explain.then(|| explanation(plan, trace, at));
+    plain::varying(reply::data(Answer { decided, agent_address, decision_id, explanation }))
 }
 
 fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {

@@ -3,6 +3,7 @@
 use super::auth::Tenant;
 use super::error::Refusal;
 use super::form::QueryForm;
+use super::list::MAX_WITHIN;
 use super::reply::Data;
 use super::{Api, read, reply, time_text};
 use crate::id::{AgentId, EnvironmentId};
@@ -28,7 +29,13 @@ pub(super) struct CallbackStatistics {
     total_callbacks_received: u64,
     callbacks_answered: u64,
     callbacks_unmatched: u64,
+    /// The thousand with the most.
+    #[schema(max_items = 1000)]
     callbacks_by_source_agent: Vec<OfSource>,
+    /// How many source agents there are; only where not all are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    callbacks_by_source_agent_total: Option<usize>,
 }
 
 /// Days in UTC, both included.
@@ -97,17 +104,20 @@ pub(super) async fn show(
     }
     let total = by_source.values().fold(Count::default(), |sum, count| sum.plus(*count));
     let plan = api.service.plan();
+    let counts = by_source.into_iter().map(|(id, count)| (id, count.received)).filter(|(_, count)| *count > 0);
+    let mut counts: Vec<_> = counts.collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    let sources = counts.len();
+    counts.truncate(MAX_WITHIN);
     let name = |id| plan.agent(environment, id).map(|agent| agent.name().to_owned());
-    let of_source =
-        |(id, count): (AgentId, Count)| OfSource { source_agent_id: id, name: name(id), count: count.received };
-    let mut by_source: Vec<_> = by_source.into_iter().map(of_source).filter(|source| source.count > 0).collect();
-    by_source.sort_by_key(|source| Reverse(source.count));
+    let of_source = |(id, count)| OfSource { source_agent_id: id, name: name(id), count };
     Ok(reply::data(CallbackStatistics {
         period: Period { start: time_text::render_day(start), end: time_text::render_day(end) },
         total_callbacks_received: total.received,
         callbacks_answered: total.answered,
         callbacks_unmatched: unmatched,
-        callbacks_by_source_agent: by_source,
+        callbacks_by_source_agent: counts.into_iter().map(of_source).collect(),
+        callbacks_by_source_agent_total: (sources > MAX_WITHIN).then_some(sources),
     }))
 }
 

@@ -4,6 +4,7 @@ use super::auth::Operator;
 use super::error::Refusal;
 use super::form::Form;
 use super::idempotency::{Key, Repeatable};
+use super::list::{self, Items, Listing, Shows};
 use super::openapi::{example, schema};
 use super::path::Named;
 use super::reply::{Data, Message};
@@ -40,7 +41,25 @@ pub(super) async fn list(_: Operator, State(api): State<Api>) -> Response {
     let plan = api.service.plan();
     let mut tokens: Vec<_> = plan.tokens().collect();
     tokens.sort_by_key(|token| (token.issued_at, token.id));
-    reply::data(tokens.into_iter().map(render::Token::from).collect::<Vec<_>>())
+    let tokens = Tokens(tokens.into_iter().map(|token| token.digest).collect());
+    Listing::new(tokens, Shows::Plain).answer(&api, EnvironmentId::SYSTEM).await
+}
+
+/// Those that there were when the list began, by digest.
+struct Tokens(Vec<[u8; 32]>);
+
+impl Items for Tokens {
+    fn places(&self, _: &Plan) -> usize {
+        self.0.len()
+    }
+
+    fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool {
+        let Some(token) = self.0.get(place).and_then(|digest| plan.token(digest)) else { return false };
+        if let Some(out) = out {
+            list::write(out, &render::Token::from(token));
+        }
+        true
+    }
 }
 
 /// A new token.

@@ -7,8 +7,10 @@ use super::explain::{Explanation, explanation};
 use super::form::Form;
 use super::openapi::{example, schema};
 use super::reply::Data;
+use super::room::LARGE;
 use super::route::{self, Decided, Question};
-use super::{Api, calls, fresh, read, reply, time_text};
+use super::work::pause;
+use super::{Api, calls, fresh, list, read, reply, time_text};
 use crate::decision::{Decision, Trace};
 use crate::event::{Change, Configuration};
 use crate::id::{AgentId, EnvironmentId};
@@ -16,12 +18,19 @@ use crate::number::{Caller, DialPlan};
 use crate::plan::Plan;
 use crate::time::Timestamp;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Changes in one request.
 const MAX_CHANGES: usize = 100;
+
+/// Bytes of decisions in one answer, which has to be held: room for a thousand, and for a few hundred that are explained.
+const MAX_BYTES: usize = (LARGE as usize - 1) << 10;
+
+/// Calls that are decided before others have their turn.
+const SLICE: usize = 64;
 
 /// Calls in one request.
 const MAX_CALLS: usize = 1000;
@@ -67,7 +76,8 @@ struct InboundCall {
 }
 
 /// Decisions side by side.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: it is written decision by decision")]
 pub(super) struct Comparison {
     #[schema(schema_with = schema::moment)]
     at: String,
@@ -152,15 +162,34 @@ pub(super) async fn compare(
         decided: trace.decision.into(),
         explanation: explain.then(|| explanation(plan, trace, at)),
     };
-    let pair = |question: &Question| {
+    let (mut decisions, mut differing) = (Vec::new(), 0);
+    for (place, question) in questions.iter().enumerate() {
+        if place % SLICE == 0 {
+            pause().await;
+        }
         let (today, then) = (ask(&plan, question), ask(&proposed, question));
         let differs = !same(&today.decision, &then.decision);
-        Pair { differs, current: show(&plan, today), proposed: show(&proposed, then) }
-    };
-    let decisions: Vec<_> = questions.iter().map(pair).collect();
-    let differing = decisions.iter().filter(|pair| pair.differs).count();
+        differing += usize::from(differs);
+        let pair = Pair { differs, current: show(&plan, today), proposed: show(&proposed, then) };
+        decisions.extend_from_slice(if place == 0 { b"" } else { b"," });
+        list::write(&mut decisions, &pair);
+        if decisions.len() > MAX_BYTES {
+            return Err(Refusal::invalid_field(
+                "calls",
+                "The calls field asks for more than an answer holds: ask in parts.",
+            ));
+        }
+    }
     let generation = route::generation(&plan, Reach::One(environment));
-    Ok(reply::data(Comparison { at: time_text::render(at), generation, differing, decisions }))
+    let mut answer = Vec::with_capacity(decisions.len() + 256);
+    let at = time_text::render(at);
+    let head = format!(
+        r#"{{"success":true,"data":{{"at":"{at}","generation":{generation},"differing":{differing},"decisions":["#
+    );
+    answer.extend_from_slice(head.as_bytes());
+    answer.append(&mut decisions);
+    answer.extend_from_slice(b"]}}");
+    Ok(reply::json_text(StatusCode::OK, answer))
 }
 
 /// A callback role as the requests that set it have it; null sources take it away.

@@ -130,7 +130,14 @@ mod tests {
     fn answer(key: u32, bytes: usize) -> Answer {
         let mut digest = [0; 16];
         digest[..4].copy_from_slice(&key.to_be_bytes());
-        Answer { key: digest, request: digest, status: 201, revision: None, body: Some(AnswerBody("x".repeat(bytes))) }
+        Answer {
+            key: digest,
+            request: digest,
+            status: 201,
+            revision: None,
+            body: Some(AnswerBody("x".repeat(bytes))),
+            about: None,
+        }
     }
 
     fn two_tenants() -> Plan {

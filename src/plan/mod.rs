@@ -96,6 +96,16 @@ impl Plan {
         self.environments.iter().flatten().map(|details| EnvironmentView { plan: self, details })
     }
 
+    /// Returns the number of environment slots, those of deleted environments included.
+    pub fn environment_slots(&self) -> usize {
+        self.environments.len()
+    }
+
+    /// Returns the environment in this slot.
+    pub fn environment_at(&self, place: usize) -> Option<EnvironmentView<'_>> {
+        Some(EnvironmentView { plan: self, details: self.environments.get(place)?.as_ref()? })
+    }
+
     /// Returns the environment's agent with this identity. Another environment's agent gives `None`, like a nonexistent
     /// one.
     pub fn agent(&self, environment: EnvironmentId, id: AgentId) -> Option<AgentView<'_>> {

@@ -54,6 +54,16 @@ impl<'a> EnvironmentView<'a> {
         self.details.numbers.len()
     }
 
+    /// The agent at this place among the [slots](Self::agent_slots), if it is there now. A place stays its agent's.
+    pub fn agent_at(self, place: usize) -> Option<AgentView<'a>> {
+        self.plan.agent_view((*self.details.agents.get(place)?)?)
+    }
+
+    /// The number at this place among the [slots](Self::number_slots), if it is held now. A place stays its number's.
+    pub fn number_at(self, place: usize) -> Option<NumberView<'a>> {
+        self.plan.number_view((*self.details.numbers.get(place)?)?)
+    }
+
     /// Returns whether the environment has or had an agent with this identity.
     pub fn has_had_agent(self, id: AgentId) -> bool {
         self.plan.environment_slot(self.details.id).is_some_and(|slot| self.plan.agent_slot(slot, id).is_some())
@@ -131,9 +141,24 @@ impl<'a> AgentView<'a> {
         self.details.numbers.iter().filter_map(move |slot| self.plan.number_view(*slot))
     }
 
+    /// How many numbers it owns.
+    pub fn number_count(self) -> usize {
+        self.details.numbers.len()
+    }
+
+    /// The number that it owns at this place of their order.
+    pub fn number_at(self, place: usize) -> Option<NumberView<'a>> {
+        self.plan.number_view(*self.details.numbers.get(place)?)
+    }
+
     /// Returns the callback role, if the agent has one.
     pub fn callback(self) -> Option<CallbackView<'a>> {
         Some(CallbackView { plan: self.plan, details: self.details.callback.as_ref()? })
+    }
+
+    /// The callback agents that take its callbacks, one after the other, as [`callback_agents`](Self::callback_agents).
+    pub fn feeds(self) -> impl Iterator<Item = AgentView<'a>> {
+        self.entry.callback_agents.iter().filter_map(move |feed| self.plan.agent_view(feed.agent))
     }
 
     /// Returns the callback agents of this source agent. The one whose role was configured last comes first.
@@ -179,7 +204,7 @@ pub struct NumberView<'a> {
     pub(super) entry: &'a NumberEntry,
 }
 
-impl NumberView<'_> {
+impl<'a> NumberView<'a> {
     /// Returns the number's identity.
     pub fn id(self) -> NumberId {
         self.details.id
@@ -208,6 +233,21 @@ impl NumberView<'_> {
     /// Returns the agents that own the number, in the order of their assignment.
     pub fn owners(self) -> Vec<AgentId> {
         self.plan.agent_ids(&self.entry.owners)
+    }
+
+    /// How many agents own it.
+    pub fn owner_count(self) -> usize {
+        self.entry.owners.len()
+    }
+
+    /// The agent that owns it at this place of their order.
+    pub fn owner_at(self, place: usize) -> Option<AgentView<'a>> {
+        self.plan.agent_view(*self.entry.owners.get(place)?)
+    }
+
+    /// The first of its [owners](Self::owners), so many at most.
+    pub fn first_owners(self, most: usize) -> Vec<AgentId> {
+        self.plan.agent_ids(self.entry.owners.iter().take(most))
     }
 
     /// Returns the default agent, which answers if no callback agent does.

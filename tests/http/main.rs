@@ -21,6 +21,7 @@ mod failing;
 mod fleet;
 mod hostile;
 mod idempotency;
+mod isolation;
 mod loading;
 mod metrics;
 mod numbers;

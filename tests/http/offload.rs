@@ -1,4 +1,4 @@
-//! Which requests run on the workers, and which are answered while all of those are occupied.
+//! Tests which requests are answered while every worker thread is busy.
 
 use crate::server::Server;
 use axum::body::Body;
@@ -10,16 +10,17 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 
-/// How long is waited for an answer that must not come.
+/// How long a test waits for an answer that must not come.
 const WHILE: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One worker, which does nothing else until the sender is gone.
+/// Returns a runtime whose only worker thread is busy until the sender is dropped.
 fn occupied() -> (Runtime, mpsc::Sender<()>) {
-    let workers = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let workers =
+        Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).enable_all().build().expect("a runtime");
     let (free, wait) = mpsc::channel::<()>();
     let (begins, begun) = mpsc::channel();
-    workers.spawn(async move {
+    workers.spawn_blocking(move || {
         begins.send(()).expect("the test waits");
         let _ = wait.recv();
     });
@@ -28,7 +29,7 @@ fn occupied() -> (Runtime, mpsc::Sender<()>) {
 }
 
 #[tokio::test]
-async fn routes_and_health_alone_are_answered_while_every_worker_is_occupied() {
+async fn only_quick_requests_are_answered_while_every_worker_is_busy() {
     let (workers, free) = occupied();
     let handle = workers.handle().clone();
     let server = Server::start_api(Engine::new(), MemoryStore, |api| api.with_workers(handle));
@@ -69,7 +70,7 @@ async fn routes_and_health_alone_are_answered_while_every_worker_is_occupied() {
 }
 
 #[tokio::test]
-async fn request_whose_client_has_left_ends_on_the_workers() {
+async fn request_of_a_client_that_disconnected_changes_nothing() {
     let (workers, free) = occupied();
     let handle = workers.handle().clone();
     let server = Server::start_api(Engine::new(), MemoryStore, |api| api.with_workers(handle));
@@ -85,6 +86,6 @@ async fn request_whose_client_has_left_ends_on_the_workers() {
     drop(free);
     // One that stays is answered after it.
     assert_eq!(server.tenant().get("/agents").await.status, 200);
-    assert_eq!(server.generation(), before, "nobody waited for it any more");
+    assert_eq!(server.generation(), before, "the client was gone");
     workers.shutdown_background();
 }

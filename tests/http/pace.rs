@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Returns a server whose monotonic clock the test sets.
-fn start(environment: u32, gateway: u32) -> (Server, Arc<Mutex<Duration>>) {
+pub(crate) fn start(environment: u32, gateway: u32) -> (Server, Arc<Mutex<Duration>>) {
     let now = Arc::new(Mutex::new(Duration::from_secs(5)));
     let told = Arc::clone(&now);
     let clock: SteadyClock = Arc::new(move || *told.lock().unwrap());

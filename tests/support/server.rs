@@ -120,6 +120,10 @@ impl Server {
         &self.tokens.tenant
     }
 
+    pub fn other_token(&self) -> &str {
+        &self.tokens.other
+    }
+
     pub fn gateway_token(&self) -> &str {
         &self.tokens.gateway
     }

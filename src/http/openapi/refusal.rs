@@ -73,6 +73,7 @@ fn common(method: &str, operation: &Value) -> Descriptions {
     if has_parameter(operation, "Idempotency-Key") {
         add("422", "`VALIDATION_ERROR`: the errors are listed by field");
         add("422", "`IDEMPOTENCY_KEY_REUSED`: the key was used for another request");
+        add("409", "`ANSWER_GONE`: the answer stored for this key showed something that has been deleted");
     }
     if is_versioned(operation) {
         add("412", "`PRECONDITION_FAILED`: the entity has another version");

@@ -1,0 +1,52 @@
+//! A semaphore for each tenant.
+
+use crate::id::EnvironmentId;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many semaphores are held before unused ones are dropped.
+const HELD: usize = 1024;
+
+/// As many permits for each tenant, made when the tenant first asks.
+pub(super) struct Shares {
+    permits: usize,
+    tenants: Mutex<HashMap<EnvironmentId, Arc<Semaphore>>>,
+}
+
+impl Shares {
+    pub(super) fn new(permits: usize) -> Self {
+        Self { permits, tenants: Mutex::default() }
+    }
+
+    pub(super) fn of(&self, tenant: EnvironmentId) -> Arc<Semaphore> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if tenants.len() >= HELD {
+            // Permits and waiting tasks hold their semaphore.
+            tenants.retain(|_, held| Arc::strong_count(held) > 1);
+        }
+        Arc::clone(tenants.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(self.permits))))
+    }
+}
+
+/// Waits for so many permits, first come, first served.
+pub(super) async fn acquire(semaphore: Arc<Semaphore>, permits: u32) -> OwnedSemaphorePermit {
+    semaphore.acquire_many_owned(permits).await.expect("never closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_that_ask_for_nothing_are_forgotten() {
+        let shares = Shares::new(1);
+        let first = EnvironmentId::from_u128(1);
+        let held = shares.of(first);
+        for tenant in 0..10 * HELD as u128 {
+            shares.of(EnvironmentId::from_u128(tenant));
+        }
+        assert!(shares.tenants.lock().expect("sound").len() <= HELD);
+        assert!(Arc::ptr_eq(&held, &shares.of(first)));
+    }
+}
