@@ -88,7 +88,6 @@ impl Scope {
     }
 
     /// The number that this is the scope of; `None` where it is an environment's.
-    #[cfg(feature = "store")]
     pub(crate) fn number(self) -> Option<NumberSlot> {
         NumberSlot::new(self.0 as usize)
     }

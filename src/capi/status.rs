@@ -126,6 +126,7 @@ impl From<ServiceError> for Failure {
         match error {
             ServiceError::Config(error) => error.into(),
             ServiceError::Full(full) => Self::new(Status::Full, full.to_string()),
+            ServiceError::ShareUsed(used) => Self::new(Status::Full, used.to_string()),
             // The rest is what a node of a fleet may hear, which is opened from Rust and not from here.
             error => Self::new(Status::NotDurable, error.to_string()),
         }

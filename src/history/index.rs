@@ -5,6 +5,7 @@
 
 use super::bell::Bell;
 use super::compare::{Compare, Whole, Wide, Words};
+use super::holders::Holders;
 use super::limits::{Full, Limits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
 use super::memory::{CHUNK_BYTES, prefetch, prefetch_of_many, prefetch_registers};
@@ -30,6 +31,9 @@ pub(crate) struct Index {
     /// Pairs granted to seats: those there are plus the seats' credit.
     pub(super) granted: AtomicUsize,
     pub(super) max_pairs: usize,
+    /// Pairs above the ceiling for those that were erased and are not left behind yet.
+    spare: AtomicUsize,
+    pub(super) holders: Holders,
     pub(super) floor: AtomicU64,
     pub(super) retired: ScopeSet,
     /// Bumped whenever more may have become reclaimable; and per segment, when it was last searched in vain.
@@ -95,6 +99,8 @@ impl Index {
             seats: Seats::new(),
             granted: AtomicUsize::new(0),
             max_pairs: limits.max_pairs,
+            spare: AtomicUsize::new(0),
+            holders: Holders::new()?,
             floor: AtomicU64::new(0),
             retired: ScopeSet::new()?,
             reclaimable: AtomicU64::new(0),
@@ -495,7 +501,7 @@ impl Index {
         // Relaxed: a count.
         let mut granted = self.granted.load(Ordering::Relaxed);
         loop {
-            let got = wanted.min(self.max_pairs.saturating_sub(granted));
+            let got = wanted.min(self.places().saturating_sub(granted));
             if got == 0 {
                 return 0;
             }
@@ -508,6 +514,21 @@ impl Index {
 
     pub(crate) fn max_pairs(&self) -> usize {
         self.max_pairs
+    }
+
+    /// Pairs that there may be, those included that were erased.
+    pub(crate) fn places(&self) -> usize {
+        // Relaxed: set before there is a writer.
+        self.max_pairs + self.spare.load(Ordering::Relaxed)
+    }
+
+    /// Keeps so many places beside those of the ceiling.
+    pub(crate) fn keep_spare(&self, spare: usize) {
+        self.spare.store(spare, Ordering::Relaxed);
+    }
+
+    pub(crate) fn holders(&self) -> &Holders {
+        &self.holders
     }
 
     /// Pairs there are; while others write, pairs there were at some moment, nearly.

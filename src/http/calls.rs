@@ -50,7 +50,8 @@ pub(super) struct NewCall {
         )),
         (status = 404, description = "`NUMBER_NOT_FOUND`: `from` is none of ours; `AGENT_NOT_FOUND`"),
         (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no outbound agent"),
-        (status = 503, description = "`HISTORY_FULL`: no new contact can be held"),
+        (status = 409, description = "`QUOTA_EXCEEDED`: the environment holds as many contacts as it may, others may add more"),
+        (status = 503, description = "`HISTORY_FULL`: no new contact can be held, of no environment"),
     ),
     security(("environment" = []), ("gateway" = [])),
 )]

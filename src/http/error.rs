@@ -222,6 +222,7 @@ impl From<ServiceError> for Refusal {
                 let message = "Durable here, and not acknowledged by the fleet's stream in time; it will be told the others later";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_REPLICATED", message)
             }
+            ServiceError::ShareUsed(used) => Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", used.to_string()),
             ServiceError::Full(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "HISTORY_FULL",

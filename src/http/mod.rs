@@ -36,7 +36,7 @@
 //! | `PUT /phone-numbers/{id}` | environment | 200; 422 `INVALID_DEFAULT_AGENT` |
 //! | `DELETE /phone-numbers/{id}` | environment | 200; 409 `PHONE_NUMBER_IN_USE` |
 //! | `DELETE /contacts/{number}` | environment | 200 |
-//! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 503 `HISTORY_FULL` |
+//! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 409 `QUOTA_EXCEEDED`; 503 `HISTORY_FULL` |
 //! | `POST /calls/bulk` | environment, gateway | 200, lines accepted and rejected |
 //! | `GET /route?dialed=&caller=&at=&explain=&format=` | any | 200 |
 //! | `POST /routes/{decision_id}/answered` | environment, gateway | 200; 404 `DECISION_NOT_FOUND` |

@@ -169,8 +169,7 @@ impl Plan {
         Some((self.environment_id(entry.environment), entry.number?))
     }
 
-    /// The same of its environment's slot.
-    #[cfg(feature = "fleet")]
+    /// The slot of the environment whose number this is the scope of.
     pub(crate) fn environment_of_number(&self, scope: Scope) -> Option<EnvironmentSlot> {
         Some(self.number_entry(scope.number()?)?.environment)
     }
@@ -203,6 +202,20 @@ impl Plan {
         let agent = self.agent_slot(environment, call.agent)?;
         let number = self.number_slots.get((environment, call.from)).and_then(NumberSlot::new)?;
         Some((environment, number, agent))
+    }
+
+    /// How many environments there are.
+    pub(crate) fn environment_count(&self) -> usize {
+        self.environments.len()
+    }
+
+    /// The longest look-back of any environment or callback agent. Looks at all agents.
+    pub(crate) fn longest_lookback(&self) -> Lookback {
+        let own = |environment: EnvironmentView<'_>| {
+            let agents = environment.agents().filter_map(|agent| agent.callback()?.lookback());
+            agents.fold(environment.lookback(), Ord::max)
+        };
+        self.environments().map(own).max().unwrap_or_default()
     }
 
     /// The scopes of every number that the environment ever had.

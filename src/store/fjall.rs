@@ -287,6 +287,10 @@ impl EventStore for FjallStore {
         Some(Arc::new(aside::Besides::new(&self.shared)))
     }
 
+    fn remembers_erasures(&self) -> bool {
+        self.durability != Durability::Memory
+    }
+
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
         let own = self.shared.erasure(&erasure_key(&self.shared.key, environment, contact))?;
         let foreign = self.shared.foreign_keys.read().unwrap_or_else(PoisonError::into_inner);

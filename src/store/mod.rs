@@ -132,6 +132,11 @@ pub trait EventStore: Send + 'static {
         let _ = (environment, contact);
         Ok(None)
     }
+
+    /// Whether [`erasure`](Self::erasure) answers for every erasure that was committed: then memory need not keep them.
+    fn remembers_erasures(&self) -> bool {
+        false
+    }
 }
 
 /// Writes all that is stored as of one commit, as lines of JSON, while others go on committing.

@@ -1,6 +1,7 @@
 //! What an environment may have, and that it cannot take it from others.
 
 use crate::server::{OURS, Server};
+use dialback::Engine;
 use dialback::http::Limits;
 use dialback::store::MemoryStore;
 use serde_json::json;
@@ -50,4 +51,33 @@ async fn and_its_own_numbers() {
     assert_eq!(client.post("/phone-numbers", json!({"number": OURS})).await.status, 201, "it was held before");
     client.post("/phone-numbers", another.clone()).await.is(409, "QUOTA_EXCEEDED");
     assert_eq!(server.other().post("/phone-numbers", another).await.status, 201);
+}
+
+#[tokio::test]
+async fn one_tenant_that_fills_the_history_leaves_room_for_another() {
+    let server = Server::start_engine(Engine::with_max_pairs(80), MemoryStore, Limits::default());
+    let (greedy, other) = (server.tenant(), server.other());
+    let mut lines = Vec::new();
+    for (client, ours) in [(&greedy, "+15550001000"), (&other, "+15550002000")] {
+        let agent = client.post("/agents", json!({"name": "A", "direction": "outbound"})).await.id();
+        client.number(ours).await;
+        lines.push(move |contact: u32| {
+            let to = format!("+1555765{contact:04}");
+            json!({"agent_id": agent, "from": ours, "to": to, "status": "busy", "started_at": "2026-06-01T11:00:00Z"})
+        });
+    }
+    let bulk: String = (0..100).map(|contact| format!("{}\n", lines[0](contact))).collect();
+    let answer = greedy.bulk(bulk).await;
+    assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(70), &json!(30)), "{}", answer.text);
+    let refused = greedy.post("/calls", lines[0](200)).await;
+    refused.is(409, "QUOTA_EXCEEDED");
+    let message = refused.body["message"].as_str().expect("a text");
+    assert!(message.contains("holds 70 contacts and may hold 40"), "{message}");
+    for contact in 0..10 {
+        assert_eq!(other.post("/calls", lines[1](contact)).await.status, 202);
+    }
+    other.post("/calls", lines[1](10)).await.is(503, "HISTORY_FULL");
+    // An erasure is in force, and its answer is no 503.
+    assert_eq!(greedy.delete("/contacts/+15557650000").await.status, 200);
+    assert_eq!(other.delete("/contacts/+15557650001").await.status, 200);
 }

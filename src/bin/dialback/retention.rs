@@ -2,17 +2,12 @@
 
 use crate::failure::Failure;
 use crate::now;
-use dialback::history::Register;
+use dialback::Service;
 use dialback::store::Upkeep;
-use dialback::{Plan, Service, Timestamp};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
-
-/// How much longer than the longest look-back a call is kept: for the clock of a gateway that is behind, and for an operator who
-/// shortens a look-back by mistake.
-const GRACE_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// How often it is looked whether a purge is due.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -48,7 +43,7 @@ fn purge_if_due(upkeep: &Upkeep, service: &Weak<Service>, every: Duration) -> Op
         if service.failure().is_some() {
             return Some(LOOK_EVERY);
         }
-        let floor = floor(&service.plan(), now());
+        let floor = service.retention_floor(now());
         service.history().expire_before(floor);
         floor
     };
@@ -59,17 +54,6 @@ fn purge_if_due(upkeep: &Upkeep, service: &Weak<Service>, every: Duration) -> Op
     }
     info!(seconds = began.elapsed().as_secs_f32(), "what was erased or has expired is removed from the disk");
     Some(every)
-}
-
-/// What is below this counts for no decision any more.
-fn floor(plan: &Plan, now: Timestamp) -> Register {
-    let own = |environment: dialback::plan::EnvironmentView<'_>| {
-        let agents = environment.agents().filter_map(|agent| agent.callback()?.lookback());
-        agents.fold(environment.lookback(), Ord::max)
-    };
-    let longest = plan.environments().map(own).max().unwrap_or_default();
-    let kept = u64::from(longest.secs()) * 1000 + GRACE_MILLIS;
-    Register::floor(Timestamp::from_millis(now.millis().saturating_sub(kept)))
 }
 
 /// A span of time: a whole number of seconds, minutes, hours or days, such as 90s, 5m, 24h or 7d.
@@ -91,15 +75,16 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dialback::history::Register;
     use dialback::store::MemoryStore;
-    use dialback::{Change, DialPlan, Engine, EnvironmentId, Lookback};
+    use dialback::{Change, DialPlan, Engine, EnvironmentId, Lookback, Timestamp};
 
     #[test]
     fn the_floor_lies_behind_the_longest_look_back() {
         let service = Service::start(MemoryStore, Engine::with_max_pairs(10), |_| {}).expect("nothing to read");
         let now = Timestamp::from_secs(1_800_000_000);
         let ago = |days: u64| Register::floor(Timestamp::from_millis(now.millis() - days * 86_400_000));
-        assert_eq!(floor(&service.plan(), now), ago(31), "thirty days, and one");
+        assert_eq!(service.retention_floor(now), ago(31), "thirty days, and one");
         for (id, days) in [(1, 10), (2, 90), (3, 60)] {
             let set = Change::EnvironmentSet {
                 name: "tenant".into(),
@@ -108,7 +93,7 @@ mod tests {
             };
             service.configure(EnvironmentId::from_u128(id), now, move |_| Ok(vec![set])).expect("valid");
         }
-        assert_eq!(floor(&service.plan(), now), ago(91));
+        assert_eq!(service.retention_floor(now), ago(91));
     }
 
     #[test]
