@@ -1,6 +1,6 @@
 //! Slots: the dense integers behind agents, numbers and environments.
 //!
-//! A slot is given once, in the order of configuration events, and never given again to another: a history register
+//! A slot (but for that of a tally) is given once, in the order of configuration events, and never given again to another: a history register
 //! that names a slot means the same agent for ever. Slots stay on this machine; what leaves it carries UUIDs and numbers.
 
 use std::fmt;
@@ -48,7 +48,7 @@ slot! {
 }
 
 slot! {
-    /// The slot of a tally: something that is counted by day.
+    /// The slot of a tally: something that is counted by day. Unlike the others, it is given again, within its environment.
     TallySlot, (1 << 24) - 1
 }
 
@@ -61,6 +61,12 @@ impl TallySlot {
 }
 
 impl AgentSlot {
+    /// The lowest.
+    pub const FIRST: Self = Self(0);
+
+    /// The highest.
+    pub const LAST: Self = Self((1 << 20) - 2);
+
     /// The slot with these bits; `None` past the limit.
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {
         usize::try_from(bits).ok().and_then(Self::new)

@@ -137,7 +137,7 @@ mod tests {
         let holders = Holders::new().expect("address space");
         let environment = EnvironmentSlot::new(3).expect("a slot");
         let scope = Scope::from(NumberSlot::new(7).expect("a slot"));
-        let at = |secs| Timestamp::from_secs(1_800_000_000 + secs);
+        let at = |secs: u64| Timestamp::from_secs(1_800_000_000 + secs);
         let call = |secs| Register::call(at(secs), Outcome::Busy, AgentSlot::new(0).expect("a slot"));
         let erasure = Register::erasure(at(5));
         holders.changed(scope, None, call(0));

@@ -155,12 +155,17 @@ pub struct Limits {
     pub agents: usize,
     /// The same for numbers, of which there can be about 2^24. 2,097,152 unless set.
     pub numbers: usize,
+    /// How many pairs of a callback agent and a source agent an environment may have, those included that it removed within
+    /// [`REST_DAYS`](crate::plan::REST_DAYS) days. There can be about 2^24. 262,144 unless set.
+    pub callback_pairs: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // An eighth of what there is of each: so many can use up theirs without taking anything from another.
-        Self { body_bytes: 1 << 20, patience: Duration::from_secs(30), agents: 1 << 17, numbers: 1 << 21 }
+        // An eighth of what there is of agents and numbers: so many can use up theirs without taking anything from another. Pairs
+        // take memory, 64 bytes each: so many of them take 16 MiB.
+        let (agents, numbers, callback_pairs) = (1 << 17, 1 << 21, 1 << 18);
+        Self { body_bytes: 1 << 20, patience: Duration::from_secs(30), agents, numbers, callback_pairs }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::answers::Answers;
 use super::slots::Slots;
+use super::tally::Resting;
 use crate::event::{Direction, Role};
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::{DialPlan, E164};
@@ -56,6 +57,10 @@ pub(super) struct EnvironmentCard {
     pub(super) revision: u64,
     /// Where its unmatched calls count.
     pub(super) unmatched: TallySlot,
+    /// Slots that its pairs of callback agents and sources have taken, those that rest included.
+    pub(super) callback_slots: usize,
+    /// Those of them that rest.
+    pub(super) resting: Resting,
     /// Every agent it ever had, in the order of creation.
     pub(super) agents: Slots<Option<AgentSlot>>,
     /// Every number it ever had, in the order of addition.

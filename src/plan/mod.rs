@@ -10,6 +10,7 @@ mod change;
 mod dialed;
 mod entry;
 mod error;
+mod freed;
 mod index;
 mod published;
 mod retired;
@@ -21,7 +22,7 @@ pub use answers::{ANSWER_MILLIS, MAX_ANSWER_BYTES, MAX_ANSWERS};
 pub use card::Token;
 pub use change::MAX_SOURCES;
 pub use error::ConfigError;
-pub use tally::Tallied;
+pub use tally::{REST_DAYS, Tallied};
 pub use view::{AgentView, CallbackView, EnvironmentView, NumberView};
 
 pub(crate) use entry::{AgentEntry, Feed, Feeds, NumberEntry};
@@ -38,12 +39,13 @@ use crate::time::Lookback;
 use answers::Answers;
 use card::{AgentCard, EnvironmentCard, NumberCard};
 use dialed::Dialed;
+use freed::Freed;
 use index::Index;
 use slots::Slots;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use tally::TallyEntry;
+use tally::Tallies;
 
 /// The whole configuration: environments, agents, numbers, callback roles and tokens. Cheap to clone.
 #[derive(Clone, Default)]
@@ -63,7 +65,7 @@ pub struct Plan {
     number_cards: Slots<Option<Arc<NumberCard>>>,
     tokens: Arc<HashMap<[u8; 32], Token>>,
     system_answers: Answers,
-    tallies: Slots<TallyEntry>,
+    tallies: Tallies,
 
     // Dictionaries. Slots are keyed by environment too, so that no tenant can tell what another one has.
     environment_slots: Index<EnvironmentId>,
@@ -71,7 +73,7 @@ pub struct Plan {
     number_slots: Index<(EnvironmentSlot, E164)>,
     number_ids: Index<(EnvironmentSlot, NumberId)>,
     answer_places: Index<(EnvironmentId, [u8; 16])>,
-    tally_slots: Index<(AgentSlot, AgentSlot)>,
+    freed_tallies: Freed,
 }
 
 impl Plan {

@@ -53,6 +53,12 @@ impl<'a> EnvironmentView<'a> {
         self.card.numbers.len()
     }
 
+    /// How many slots its pairs of callback agents and sources have taken. Those of pairs that were removed are given to others after
+    /// [`REST_DAYS`](super::REST_DAYS) days.
+    pub fn callback_slots(self) -> usize {
+        self.card.callback_slots
+    }
+
     /// Whether an agent of this identity has a slot: it is there, or was.
     pub fn has_had_agent(self, id: AgentId) -> bool {
         self.plan.environment_slot(self.card.id).is_some_and(|slot| self.plan.agent_slot(slot, id).is_some())

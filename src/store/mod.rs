@@ -10,6 +10,8 @@ mod data_end;
 #[cfg(feature = "store")]
 mod directory;
 mod durability;
+#[cfg(feature = "store")]
+mod earlier_tallies;
 mod error;
 #[cfg(feature = "store")]
 mod expected;
