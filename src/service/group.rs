@@ -248,7 +248,9 @@ impl<'a> Group<'a> {
         // What it erases gives room, first of all for itself.
         let erased = pairs.iter().filter(is_call).count();
         self.room.give(environment, erased);
-        pairs.iter().for_each(|write| _ = self.raise(*write));
+        for write in pairs {
+            self.raise(*write);
+        }
         let need = Need { place: true, pair: true };
         // Where the store answers for it, memory need not, and takes nothing of what is short.
         let may_take = !in_store || !self.room.is_short();

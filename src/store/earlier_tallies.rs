@@ -22,11 +22,12 @@ impl EarlierTallies {
         for change in &configuration.changes {
             match change {
                 Change::EnvironmentSet { .. } if self.environments.insert(tenant) => {
-                    self.slots.push(Counted::Unmatched)
+                    self.slots.push(Counted::Unmatched);
                 }
                 Change::AgentCreated { id, .. } => {
-                    let next = AgentSlot::new(self.agents.len());
-                    next.into_iter().for_each(|next| _ = self.agents.entry((tenant, *id)).or_insert(next));
+                    if let Some(next) = AgentSlot::new(self.agents.len()) {
+                        self.agents.entry((tenant, *id)).or_insert(next);
+                    }
                 }
                 Change::CallbackSet { id, sources, .. } => self.pair(tenant, *id, sources),
                 _ => {}

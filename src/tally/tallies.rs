@@ -49,7 +49,7 @@ const CLOSING: u64 = u64::MAX;
 /// out by one. To which day it belongs is the place's owner to say, and that stays for as long as there is something to count
 /// and `IDLE_LOOKS` more.
 pub struct Tallies {
-    chunks: Box<[OnceLock<Chunk>; CHUNKS]>,
+    chunks: Box<[OnceLock<Chunk>]>,
     /// The day that each place counts, plus one; zero for none.
     owners: [AtomicU64; DAYS],
     /// Where a clock jumps, a day may find its place taken by another. It is counted here until that one is given up.
@@ -108,7 +108,7 @@ impl Tallies {
 
     fn with_shards(shards: usize) -> Self {
         Self {
-            chunks: Box::new([const { OnceLock::new() }; CHUNKS]),
+            chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
             owners: array::from_fn(|_| AtomicU64::new(0)),
             displaced: Mutex::default(),
             idle: Mutex::default(),

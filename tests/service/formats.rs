@@ -177,9 +177,9 @@ fn statistics_that_were_kept_by_slot_are_kept_by_agents() {
     let day = START.day();
     configure(&service, changes()).expect("it is valid");
     // A second pair, and one that is gone.
-    let role = |agent: u32, source: u32| Change::CallbackSet {
-        id: Agent(agent as u8).id(),
-        sources: vec![Agent(source as u8).id()],
+    let role = |agent, source| Change::CallbackSet {
+        id: Agent(agent).id(),
+        sources: vec![Agent(source).id()],
         outcomes: None,
         lookback: None,
     };
