@@ -67,8 +67,8 @@ async fn one_tenant_that_fills_the_history_leaves_room_for_another() {
             json!({"agent_id": agent, "from": ours, "to": to, "status": "busy", "started_at": "2026-06-01T11:00:00Z"})
         });
     }
-    let bulk: String = (0..100).map(|contact| format!("{}\n", lines[0](contact))).collect();
-    let answer = greedy.bulk(bulk).await;
+    let bulk: Vec<_> = (0..100).map(|contact| format!("{}\n", lines[0](contact))).collect();
+    let answer = greedy.bulk(bulk.concat()).await;
     assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(70), &json!(30)), "{}", answer.text);
     let refused = greedy.post("/calls", lines[0](200)).await;
     refused.is(409, "QUOTA_EXCEEDED");
