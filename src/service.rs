@@ -15,13 +15,15 @@ mod merging;
 mod outbox;
 mod reckoning;
 mod recovery;
+mod retention;
+mod room;
 mod sequencer;
 mod statistics;
 
 use crate::decision::{Decision, Trace};
 use crate::engine::{Applied, Engine, Reader};
 use crate::event::{Change, Event};
-use crate::history::{Full, History, Keeper};
+use crate::history::{Full, History, Keeper, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Fleet, Metrics};
 use crate::number::{Caller, E164};
@@ -90,6 +92,7 @@ impl Service {
         engine: Engine,
         progress: impl FnMut(Recovered) + Send,
     ) -> Result<Self, StoreError> {
+        engine.history().share_out();
         let keeper = engine.keeper().map_err(no_thread)?;
         let mut book = Book::default();
         recovery::recover(&mut store, &engine, &mut book, progress, &|| true)?;
@@ -122,6 +125,7 @@ impl Service {
         mut progress: impl FnMut(Recovered) + Send + 'static,
         loaded: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) -> Result<Self, StoreError> {
+        engine.history().share_out();
         let keeper = engine.keeper().map_err(no_thread)?;
         Self::begin(
             sequencer,
@@ -252,6 +256,12 @@ impl Service {
     #[cfg(feature = "capi")]
     pub(crate) fn read_plan(&self) -> impl std::ops::Deref<Target = Arc<Plan>> + '_ {
         self.engine.read_plan()
+    }
+
+    /// The register below which nothing counts for a decision any more: older than the longest look-back and a day. What is below it
+    /// may leave memory ([`History::expire_before`]) and the store. Looks at all agents.
+    pub fn retention_floor(&self, now: Timestamp) -> Register {
+        retention::floor(&self.plan(), now)
     }
 
     /// The history that decisions read.
@@ -443,6 +453,8 @@ pub enum ServiceError {
     Config(ConfigError),
     /// The history is at its ceiling.
     Full(Full),
+    /// The environment holds as many pairs as it may.
+    ShareUsed(ShareUsed),
     /// What is stored is still being put back.
     Loading,
     /// An erasure that reaches past the present covers the call, which may be newer. It is not recorded.
@@ -465,6 +477,7 @@ impl fmt::Display for ServiceError {
             Self::NotDurable(what) => write!(f, "the store cannot be written: {what}"),
             Self::Config(error) => error.fmt(f),
             Self::Full(full) => full.fmt(f),
+            Self::ShareUsed(used) => used.fmt(f),
             Self::Loading => f.write_str("what is stored is still being loaded"),
             Self::ContactErased => f.write_str("the contact was erased together with a call dated in the future"),
             Self::Stalled => f.write_str("the store does not answer, and too many changes wait for it"),
@@ -477,6 +490,34 @@ impl fmt::Display for ServiceError {
 }
 
 impl std::error::Error for ServiceError {}
+
+/// An environment holds as many pairs as it may; the history has room for others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ShareUsed {
+    /// The pairs that it holds.
+    pub pairs: usize,
+    /// The pairs that it may hold.
+    pub may_hold: usize,
+    /// Whether the operator set that limit. Otherwise it is the equal share of each environment, which counts while the history is
+    /// seven eighths full or more.
+    pub is_fixed: bool,
+}
+
+impl fmt::Display for ShareUsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pairs, may_hold, is_fixed } = self;
+        let why = if *is_fixed {
+            "the limit of each environment"
+        } else {
+            "an equal share of the history, which is nearly full"
+        };
+        write!(
+            f,
+            "this environment holds {pairs} contacts and may hold {may_hold}, {why}; erased and expired ones give room"
+        )
+    }
+}
 
 impl From<ConfigError> for ServiceError {
     fn from(error: ConfigError) -> Self {

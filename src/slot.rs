@@ -1,7 +1,8 @@
 //! Slots: the dense integers that stand for agents, numbers and environments inside the engine.
 //!
-//! Slots are assigned in the order of configuration events and never reused. A history register that names a slot
-//! therefore always means the same agent. Slots are never sent to other machines; UUIDs and phone numbers are.
+//! Slots are assigned in the order of configuration events. A slot, except that of a tally, is never reused, so a history
+//! register that names a slot always means the same agent. Slots are never sent to other machines; UUIDs and phone
+//! numbers are.
 
 use std::fmt;
 
@@ -50,7 +51,7 @@ slot! {
 }
 
 slot! {
-    /// The slot of a tally, which is counted by day.
+    /// The slot of a tally, which is counted by day. It is reused within its environment.
     TallySlot, (1 << 24) - 1
 }
 
@@ -63,6 +64,12 @@ impl TallySlot {
 }
 
 impl AgentSlot {
+    /// The lowest.
+    pub const FIRST: Self = Self(0);
+
+    /// The highest.
+    pub const LAST: Self = Self((1 << 20) - 2);
+
     /// Returns the slot with these bits. `None` if they exceed the limit.
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {
         usize::try_from(bits).ok().and_then(Self::new)
@@ -90,7 +97,6 @@ impl Scope {
     }
 
     /// Returns the number of this scope. `None` if it is an environment's scope.
-    #[cfg(feature = "store")]
     pub(crate) fn number(self) -> Option<NumberSlot> {
         NumberSlot::new(self.0 as usize)
     }

@@ -53,7 +53,7 @@ fn op() -> impl Strategy<Value = (u8, Op)> {
         6 => (any(), any(), any()).prop_map(|(source, number, contact)| Op::Call(source, number, contact)),
         14 => (any(), any()).prop_map(|(number, contact)| Op::Route(number, contact)),
         6 => any().prop_map(Op::Answer),
-        3 => (any(), any()).prop_map(|(agent, sources)| Op::Role(agent, sources)),
+        5 => (any(), any()).prop_map(|(agent, sources)| Op::Role(agent, sources)),
         2 => (any(), any()).prop_map(|(agent, numbers)| Op::Numbers(agent, numbers)),
         1 => (any(), proptest::bool::ANY).prop_map(|(agent, published)| Op::Publish(agent, published)),
         1 => any().prop_map(Op::Renew),
@@ -117,6 +117,10 @@ struct Seen {
     unmatched: u64,
     days: BTreeSet<Day>,
     restarts: usize,
+    /// The pairs that each tally counted for.
+    pairs: BTreeMap<TallySlot, BTreeSet<(AgentId, AgentId)>>,
+    /// Tallies that counted for several.
+    reused: usize,
 }
 
 impl World {
@@ -238,6 +242,9 @@ impl World {
         let is_counted = taken.is_some() || is_callback_agents(&plan, dialed);
         assert_eq!(routed.tally.is_some(), is_counted, "{decision:?}");
         let (day, number) = (self.now.day(), self.routed.len() as u64);
+        if let Some((pair, tally)) = taken.zip(routed.tally) {
+            self.seen.pairs.entry(tally).or_default().insert(pair);
+        }
         let known = |tally| Routed { tenant, day, taken, is_answered: false, tally, number };
         self.routed.extend(routed.tally.map(known));
     }
@@ -333,6 +340,7 @@ fn run(ops: &[(u8, Op)]) -> World {
     for tenant in [0, 1] {
         world.check(tenant, &(Day::FIRST..=Day::LAST));
     }
+    world.seen.reused = world.seen.pairs.values().filter(|pairs| pairs.len() > 1).count();
     world
 }
 
@@ -344,22 +352,45 @@ fn the_statistics_are_what_anybody_would_count() {
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let ops = proptest::collection::vec(op(), 100..400);
     let result = runner.run(&ops, |ops| {
-        let Seen { checks, received, answered, unmatched, days, restarts } = run(&ops).seen;
+        let Seen { checks, received, answered, unmatched, days, restarts, reused, .. } = run(&ops).seen;
         let mut total = total.borrow_mut();
         total.checks += checks;
         total.received += received;
         total.answered += answered;
         total.unmatched += unmatched;
         total.restarts += restarts;
+        total.reused += reused;
         total.days.extend(days);
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("{error}"));
-    let Seen { checks, received, answered, unmatched, days, restarts } = total.into_inner();
+    let Seen { checks, received, answered, unmatched, days, restarts, reused, .. } = total.into_inner();
     let all = format!("{checks} checks, {received} received, {answered} answered, {unmatched} unmatched");
-    println!("{all}, {} days, {restarts} restarts", days.len());
+    println!("{all}, {} days, {restarts} restarts, {reused} tallies of several pairs", days.len());
     assert!(checks > 100 && received > 500 && answered > 50 && unmatched > 500, "{all}");
     assert!(days.len() > 20 && restarts > 50, "{} days, {restarts} restarts", days.len());
+    assert!(reused > 0, "{reused} tallies were given again");
+}
+
+#[test]
+fn a_tally_that_is_given_to_another_pair_takes_nothing_of_the_first_along() {
+    let first = [Op::Call(0, 0, 0), Op::Route(0, 0), Op::Answer(0)];
+    // The role goes to another source, and days later another agent takes the callbacks of a third.
+    let then = [Op::Role(0, 0b100), Op::Pass(4), Op::Role(1, 0b010), Op::Call(1, 0, 0), Op::Route(0, 0), Op::Restart];
+    // The first pair comes back, to another tally, after a restart in between.
+    let last = [Op::Role(0, 0b001), Op::Pass(5), Op::Call(0, 0, 0), Op::Route(0, 0), Op::Answer(0), Op::Restart];
+    let ops: Vec<_> = first.into_iter().chain(then).chain(last).map(|op| (0, op)).collect();
+    let world = run(&ops);
+    assert_eq!(world.seen.reused, 1, "{:?}", world.seen.pairs);
+    let counts: Vec<_> = world
+        .service()
+        .statistics(environment(0), &(Day::FIRST..=Day::LAST))
+        .callbacks
+        .iter()
+        .map(|one| (one.source, one.agent, one.count.received, one.count.answered))
+        .collect();
+    let expected = [(source(0, 0), callback_agent(0, 0), 2, 2), (source(0, 1), callback_agent(0, 1), 1, 0)];
+    assert_eq!(counts, expected);
 }
 
 /// The reckoning must be able to differ: by a call on another day, an answer, another source, another tenant.

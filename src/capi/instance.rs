@@ -6,7 +6,6 @@ use super::types::{DecisionOut, Question, Recorded, StatisticsOut, Survives};
 use crate::decision::{Decision, Reason, Route};
 use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine, KeptPlan};
 use crate::event::{Call, Change, Erasure, Event};
-use crate::history::Register;
 use crate::id::EnvironmentId;
 use crate::number::{Caller, DialPlan, E164};
 use crate::plan::{NumberView, Plan};
@@ -16,9 +15,6 @@ use crate::time::Timestamp;
 use std::ops::Deref;
 use std::process;
 use std::sync::{Arc, mpsc};
-
-/// How much longer than the longest look-back a call is kept. The daemon uses the same period.
-const GRACE_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// The number of calls in a batch that are resolved together.
 const BATCH: usize = 32;
@@ -230,7 +226,7 @@ impl Instance {
     pub(super) fn purge(&self, now: u64) -> Result<(), Failure> {
         self.is_of_this_process()?;
         let now = Timestamp::from_millis(now);
-        let floor = floor(&self.service.read_plan(), now);
+        let floor = self.service.retention_floor(now);
         self.service.history().expire_before(floor);
         if let Some(upkeep) = &self.upkeep {
             upkeep.purge(Some(floor), now)?;
@@ -290,17 +286,6 @@ fn environment_id(text: &[u8]) -> Result<EnvironmentId, Failure> {
 /// Reads a UUID.
 pub(super) fn id(text: &[u8]) -> Result<uuid::Uuid, Failure> {
     uuid::Uuid::try_parse(utf8(text)?).map_err(|_| Failure::new(Status::InvalidArgument, "not a UUID"))
-}
-
-/// Returns the oldest time that still matters to any decision, as a register.
-fn floor(plan: &Plan, now: Timestamp) -> Register {
-    let own = |environment: crate::plan::EnvironmentView<'_>| {
-        let agents = environment.agents().filter_map(|agent| agent.callback()?.lookback());
-        agents.fold(environment.lookback(), Ord::max)
-    };
-    let longest = plan.environments().map(own).max().unwrap_or_default();
-    let kept = u64::from(longest.secs()) * 1000 + GRACE_MILLIS;
-    Register::floor(Timestamp::from_millis(now.millis().saturating_sub(kept)))
 }
 
 /// Describes where the JSON is wrong. Includes the parser's message only if it cannot contain a phone number.

@@ -129,6 +129,7 @@ impl From<ServiceError> for Failure {
         match error {
             ServiceError::Config(error) => error.into(),
             ServiceError::Full(full) => Self::new(Status::Full, full.to_string()),
+            ServiceError::ShareUsed(used) => Self::new(Status::Full, used.to_string()),
             // The remaining errors of the service come from a fleet, and the C interface cannot join a fleet.
             error => Self::new(Status::NotDurable, error.to_string()),
         }

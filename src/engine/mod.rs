@@ -42,6 +42,8 @@ pub struct Engine {
     history: Arc<History>,
     metrics: Metrics,
     tallies: Tallies,
+    clock: Option<Clock>,
+    max_pairs_per_environment: Option<usize>,
     /// Serialises changes of the configuration. Decisions never use it.
     configuring: Mutex<Retired>,
 }
@@ -59,8 +61,23 @@ impl Engine {
             history: Arc::new(History::new(max_pairs)),
             metrics: Metrics::new(),
             tallies: Tallies::new(),
+            clock: None,
+            max_pairs_per_environment: None,
             configuring: Mutex::default(),
         }
+    }
+
+    /// Sets the clock by which a [`Service`](crate::Service) finds out, where the history is at its ceiling, which pairs have expired.
+    /// Decisions do not read it.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { clock: Some(Clock(Box::new(clock))), ..self }
+    }
+
+    /// Sets the pairs that one environment may hold at most. A [`Service`](crate::Service) refuses more.
+    #[must_use]
+    pub fn with_max_pairs_per_environment(self, max_pairs: usize) -> Self {
+        Self { max_pairs_per_environment: Some(max_pairs), ..self }
     }
 
     /// Decides where a call from `caller` to `dialed` goes: the first line of the rule that applies.
@@ -220,16 +237,45 @@ impl Engine {
             for (scope, contact, _) in some {
                 self.history.prefetch(self.history.spot_in(*scope, *contact));
             }
-            for (scope, contact, register) in some {
-                self.restore(*scope, *contact, *register)?;
-            }
+            self.history.merge_all(some)?;
         }
         Ok(())
     }
 
+    /// The moment, where somebody brought a clock.
+    pub(crate) fn now(&self) -> Option<Timestamp> {
+        self.clock.as_ref().map(|clock| (clock.0)())
+    }
+
+    /// The pairs that one environment may hold at most.
+    pub(crate) fn max_pairs_per_environment(&self) -> usize {
+        self.max_pairs_per_environment.unwrap_or(usize::MAX)
+    }
+
+    /// Forgets a contact up to a moment, and remembers that here where `remembers`: how many pairs were forgotten, and whether it is
+    /// remembered.
+    pub(crate) fn forget(&self, erasure: &Erasure, remembers: bool) -> (u64, Result<(), Full>) {
+        let plan = self.plan.load();
+        let Some(environment) = plan.environment_slot(erasure.environment) else { return (0, Ok(())) };
+        let register = Register::erasure(erasure.until);
+        let merge = |scope, register| self.history.merge_counted(scope, erasure.contact, register);
+        let remembered = if remembers { merge(environment.into(), register).map(|_| ()) } else { Ok(()) };
+        // Both sides of `erase_again`.
+        fence(Ordering::SeqCst);
+        let mut pairs = 0;
+        let held = |scope, contact| self.history.get(scope, contact);
+        for (scope, _, register) in erasure_writes(&plan, erasure, held).into_iter().skip(1) {
+            // One that was left behind just now is erased already, and nothing is lost where it has no room.
+            let before = merge(scope, register).ok().flatten();
+            let was_call = before.is_some_and(|before| matches!(before.read(), LastCall::Placed { .. }));
+            pairs += u64::from(was_call && before < Some(register));
+        }
+        (pairs, remembered)
+    }
+
     /// Restores a pair of an earlier run.
     pub(crate) fn restore(&self, scope: Scope, contact: E164, register: Register) -> Result<(), Full> {
-        self.history.merge(scope, contact, register).map(|_| ())
+        self.history.merge_counted(scope, contact, register).map(|_| ())
     }
 }
 
@@ -241,6 +287,9 @@ impl Engine {
         for (slot, number) in plan.numbers_since(&before) {
             let assigned = self.history.assign(slot.into(), number);
             debug_assert!(assigned, "nothing is written under a slot before it is given");
+            plan.environment_of_number(slot.into())
+                .into_iter()
+                .for_each(|holder| self.history.belongs(slot.into(), holder));
         }
         self.tallies.make_room(plan.tally_count());
         self.plan.publish(plan);
@@ -272,22 +321,12 @@ impl Engine {
     }
 
     fn erase(&self, erasure: &Erasure) -> Result<Applied, Full> {
-        let plan = self.plan.load();
-        let Some(environment) = plan.environment_slot(erasure.environment) else {
+        if self.plan.load().environment_slot(erasure.environment).is_none() {
             return Ok(Applied::Ignored);
-        };
-        let register = Register::erasure(erasure.until);
-        // If there is no room to store the erasure, existing pairs are erased all the same.
-        let remembered = self.history.merge(environment.into(), erasure.contact, register);
-        fence(Ordering::SeqCst);
-        let mut pairs = 0;
-        let held = |scope, contact| self.history.get(scope, contact);
-        for (scope, contact, register) in erasure_writes(&plan, erasure, held).into_iter().skip(1) {
-            let before = self.history.merge(scope, contact, register)?;
-            let was_call = before.is_some_and(|before| matches!(before.read(), LastCall::Placed { .. }));
-            pairs += u64::from(was_call && before < Some(register));
         }
-        remembered.map(|_| Applied::Erased { pairs })
+        // Even where there is no room to remember the erasure, what is there goes.
+        let (pairs, remembered) = self.forget(erasure, true);
+        remembered.map(|()| Applied::Erased { pairs })
     }
 
     fn follow(&self, configuration: &Configuration) -> Result<Applied, ConfigError> {
@@ -299,6 +338,15 @@ impl Engine {
         let next = plan.with(configuration)?;
         self.replace(&mut retired, plan, next);
         Ok(Applied::Configured { generation: configuration.sequence })
+    }
+}
+
+/// Reads what time it is.
+struct Clock(Box<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").finish_non_exhaustive()
     }
 }
 

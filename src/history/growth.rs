@@ -24,6 +24,7 @@ use super::memory::prefetch;
 use super::seat::Seated;
 use super::shape::{BLOCK_LINES, CHUNK_BLOCKS, CHUNK_LINES, SEGMENTS, SLOTS, Version};
 use super::step::{Step, step};
+use super::table::Leaves;
 use crate::sync::{Ordering, canary, order};
 
 /// The reason why a table needs a successor.
@@ -35,6 +36,15 @@ pub(super) enum Trigger {
     NoRoom,
     /// The history is full, and the table has pairs that can be dropped.
     Reclaim,
+    /// Its erasures are to be left behind.
+    Forget,
+}
+
+impl Trigger {
+    /// Whether the table only has to become emptier.
+    fn is_for_room(self) -> bool {
+        matches!(self, Trigger::Reclaim | Trigger::Forget)
+    }
 }
 
 /// The number of used chunks that a growth which is not urgent clears itself, without waiting for clean ones. It bounds
@@ -127,10 +137,10 @@ impl Index {
     /// Gives the table a successor, unless it has one. Returns the successor's version. The caller must hold a seat on
     /// the segment.
     pub(super) fn grow(&self, segment: usize, table: Version, trigger: Trigger) -> Option<Version> {
-        let floor = self.floor.load(Ordering::Relaxed);
-        let chunks = self.size_for(segment, table, trigger, floor)?;
+        let leaves = Leaves { floor: self.floor.load(Ordering::Relaxed), forgets: trigger == Trigger::Forget };
+        let chunks = self.size_for(segment, table, trigger, leaves)?;
         step(Step::Sized);
-        let next = self.build(segment, table, chunks, trigger, floor)?;
+        let next = self.build(segment, table, chunks, trigger, leaves)?;
         step(Step::Built);
         let link = &self.tables.get(table).next;
         // Release: everything that `build` wrote is visible with the word. Acquire: so is everything that another
@@ -149,20 +159,21 @@ impl Index {
     }
 
     /// Returns the number of chunks that the successor should have, or `None` if no successor can be built.
-    fn size_for(&self, segment: usize, table: Version, trigger: Trigger, floor: u64) -> Option<usize> {
+    fn size_for(&self, segment: usize, table: Version, trigger: Trigger, leaves: Leaves) -> Option<usize> {
         let here = table.chunks();
         let larger = Self::size_after(segment, here).min(self.tables.max_chunks());
-        let kept = if floor > 0 || self.retired.any() { self.kept_share(table, floor) } else { 1.0 };
+        let is_any_left = leaves.floor > 0 || leaves.forgets || self.retired.any();
+        let kept = if is_any_left { self.kept_share(table, leaves) } else { 1.0 };
         let claimed = self.tables.get(table).claimed.load(Ordering::Relaxed);
         let pairs = (claimed as f64 * kept * 1.1) as usize;
         let full = Self::slots_when_full(table);
         let wanted = match trigger {
-            _ if kept > 0.95 && trigger != Trigger::Reclaim => larger,
+            _ if kept > 0.95 && !trigger.is_for_room() => larger,
             // Room for a fifth more pairs than remain, and at least half of the size, because the share is only a
             // sample.
             _ => (here * pairs * 6 / 5 / full.max(1) + 1).clamp(here.div_ceil(2), larger.max(here)),
         };
-        if wanted > here && trigger != Trigger::Reclaim {
+        if wanted > here && !trigger.is_for_room() {
             // As many chunks again stay available, so that a segment can still be rewritten to reclaim expired pairs.
             if wanted > here && self.pool.available() < 2 * wanted {
                 return (kept < 0.99 && trigger == Trigger::NoRoom).then_some(here);
@@ -173,7 +184,7 @@ impl Index {
     }
 
     /// Returns the share of a table's pairs that would be kept, from a sample of its lines.
-    fn kept_share(&self, table: Version, floor: u64) -> f64 {
+    fn kept_share(&self, table: Version, leaves: Leaves) -> f64 {
         let lines = table.lines();
         let (mut all, mut kept) = (0u32, 0u32);
         for sample in 0..SAMPLE as u64 {
@@ -182,7 +193,7 @@ impl Index {
                 let (key, register) = self.line(table, line).slot(slot);
                 if key != 0 && key != SEALED && register < DROPPED {
                     all += 1;
-                    kept += u32::from(self.keeps(table.unpack(line, key).0, register, floor));
+                    kept += u32::from(self.keeps(table.unpack(line, key).0, register, leaves));
                 }
             }
         }
@@ -190,19 +201,26 @@ impl Index {
     }
 
     /// Returns whether a growth keeps this register.
-    fn keeps(&self, scope: u32, register: u64, floor: u64) -> bool {
-        register != 0 && register >= floor && !self.retired.contains(scope)
+    fn keeps(&self, scope: u32, register: u64, leaves: Leaves) -> bool {
+        register != 0 && !leaves.leaves(register) && !self.retired.contains(scope)
     }
 
     /// Builds a table of `chunks`, all zero, which no other thread knows yet.
-    fn build(&self, segment: usize, table: Version, chunks: usize, trigger: Trigger, floor: u64) -> Option<Version> {
+    fn build(
+        &self,
+        segment: usize,
+        table: Version,
+        chunks: usize,
+        trigger: Trigger,
+        leaves: Leaves,
+    ) -> Option<Version> {
         let mut clearings = if trigger == Trigger::Load { CLEARINGS } else { usize::MAX };
         if !self.pool.has(chunks, clearings) {
             return None;
         }
         let id = self.tables.take()?;
         let next = Version::new(table.next_generation(), id, chunks);
-        self.tables.begin(segment, next, floor, Self::limit_of(segment, next));
+        self.tables.begin(segment, next, leaves, Self::limit_of(segment, next));
         for at in 0..chunks {
             let Some(chunk) = self.pool.take(&mut clearings) else {
                 for taken in 0..at {
@@ -229,7 +247,8 @@ impl Index {
     pub(super) fn settle(&self) {
         for segment in 0..SEGMENTS {
             let before = Version::NONE;
-            let table = self.build(segment, before, 1, Trigger::NoRoom, 0).expect("the least memory there may be");
+            let table =
+                self.build(segment, before, 1, Trigger::NoRoom, Leaves::NONE).expect("the least memory there may be");
             self.intact[segment].store(table.bits(), Ordering::Relaxed);
             self.now[segment].store(table.bits(), Ordering::Release);
         }
@@ -301,7 +320,7 @@ impl Index {
     pub(super) fn move_block(&self, seat: &Seated<'_>, segment: usize, version: Version, block: usize) -> bool {
         self.announce_ends(segment, version);
         let next = self.next(version);
-        let floor = self.tables.get(next).floor.load(Ordering::Relaxed);
+        let leaves = self.tables.get(next).leaves();
         self.prefetch_block(version, next, (block * BLOCK_LINES) as u64);
         let mut claimed = 0;
         let mut reclaimed = 0;
@@ -328,7 +347,7 @@ impl Index {
                 // Whether this thread created the pair's slot in the next table, where the pair counts from then on.
                 let mut made = false;
                 while register < DROPPED {
-                    let ended = if made || self.keeps(scope, register, floor) {
+                    let ended = if made || self.keeps(scope, register, leaves) {
                         if let Some((table, new)) = self.copy(segment, next, scope, within, register) {
                             made |= new;
                             if new && table == next {
@@ -346,6 +365,7 @@ impl Index {
                         let ended = words.end(slot, register, DROPPED);
                         if ended.is_ok() {
                             self.give_credit(seat);
+                            self.holders.left(scope, register);
                             reclaimed += u64::from(register != 0);
                         }
                         ended
@@ -357,6 +377,7 @@ impl Index {
                             // next table.
                             if now == DROPPED && made {
                                 self.granted.fetch_add(1, Ordering::Relaxed);
+                                self.holders.stayed(scope, register);
                             }
                             register = now;
                         }
@@ -501,7 +522,11 @@ impl Index {
     }
 
     fn count_reclaimable(&self, table: Version) -> usize {
-        let floor = self.floor.load(Ordering::Relaxed);
+        let leaves = Leaves { floor: self.floor.load(Ordering::Relaxed), forgets: false };
+        self.count_left(table, leaves)
+    }
+
+    fn count_left(&self, table: Version, leaves: Leaves) -> usize {
         (0..table.lines())
             .flat_map(|line| (0..SLOTS).map(move |slot| (line, slot)))
             .filter(|&(line, slot)| {
@@ -509,9 +534,45 @@ impl Index {
                 key != 0
                     && key != SEALED
                     && register < DROPPED
-                    && !self.keeps(table.unpack(line, key).0, register, floor)
+                    && !self.keeps(table.unpack(line, key).0, register, leaves)
             })
             .count()
+    }
+
+    /// Rewrites segments of which enough can be left behind until there is room or nothing more to find.
+    pub(crate) fn reclaim_until(&self, has_room: &dyn Fn() -> bool) {
+        Self::segments().any(|segment| {
+            self.reclaim_in(segment);
+            has_room()
+        });
+    }
+
+    /// Rewrites the segment without its erasures, where they are worth it; whether it did. The caller is the only writer.
+    ///
+    /// A floor is the same for all who take part in a growth, and a register never falls below it; but one that is kept can become
+    /// an erasure. Were that to happen while a growth forgets erasures, one thread could have copied the call that another then
+    /// sees erased and leaves behind: the contact would be back. It does not happen, since (1) the only writer stands here until the
+    /// growth is over; (2) whoever takes part has the growth's successor from this thread, and with it every register before; (3) a
+    /// thread that stopped within an earlier growth, a copy in hand, sits on the segment: then nothing is forgotten.
+    pub(crate) fn forget_in(&self, segment: usize) -> bool {
+        let (seat, version) = self.sit_in(segment);
+        if self.next(version).is_some() {
+            self.help_through(&seat, segment, version);
+            return false;
+        }
+        let leaves = Leaves { floor: self.floor.load(Ordering::Relaxed), forgets: true };
+        let enough = (self.tables.get(version).claimed.load(Ordering::Relaxed) / 256).max(1);
+        let has_memory = self.pool.available() >= 3 * version.chunks();
+        if self.seats.is_shared(segment) || !has_memory || self.count_left(version, leaves) < enough {
+            return false;
+        }
+        let Some(next) = self.grow(segment, version, Trigger::Forget) else { return false };
+        let is_over = self.help_through(&seat, segment, version);
+        if !is_over {
+            // No memory after all: the rest of the growth keeps erasures.
+            self.tables.get(next).forgets.store(false, Ordering::Relaxed);
+        }
+        is_over
     }
 
     /// Does a small part of all work that is due. Returns whether there may be more. Memory comes before growths,

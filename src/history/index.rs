@@ -5,6 +5,7 @@
 //! used up, the search continues in the next table. [`super`] explains why this is correct.
 
 use super::compare::{Compare, Whole, Wide, Words};
+use super::holders::Holders;
 use super::limits::{Full, HistoryLimits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
 use super::memory::{CHUNK_BYTES, prefetch, prefetch_of_many, prefetch_registers};
@@ -34,6 +35,9 @@ pub(crate) struct Index {
     /// The number of pairs that are granted to seats: existing pairs, and the seats' unused credit.
     pub(super) granted: AtomicUsize,
     pub(super) max_pairs: usize,
+    /// Pairs above the ceiling for those that were erased and are not left behind yet.
+    spare: AtomicUsize,
+    pub(super) holders: Holders,
     pub(super) floor: AtomicU64,
     pub(super) retired: ScopeSet,
     /// Increases whenever more may have become reclaimable. `searched` has its value at the last search in vain, for
@@ -100,6 +104,8 @@ impl Index {
             seats: Seats::new(),
             granted: AtomicUsize::new(0),
             max_pairs: limits.max_pairs,
+            spare: AtomicUsize::new(0),
+            holders: Holders::new()?,
             floor: AtomicU64::new(0),
             retired: ScopeSet::new()?,
             reclaimable: AtomicU64::new(0),
@@ -511,7 +517,7 @@ impl Index {
         // Relaxed: it is only a count.
         let mut granted = self.granted.load(Ordering::Relaxed);
         loop {
-            let got = wanted.min(self.max_pairs.saturating_sub(granted));
+            let got = wanted.min(self.places().saturating_sub(granted));
             if got == 0 {
                 return 0;
             }
@@ -524,6 +530,21 @@ impl Index {
 
     pub(crate) fn max_pairs(&self) -> usize {
         self.max_pairs
+    }
+
+    /// Pairs that there may be, those included that were erased.
+    pub(crate) fn places(&self) -> usize {
+        // Relaxed: set before there is a writer.
+        self.max_pairs + self.spare.load(Ordering::Relaxed)
+    }
+
+    /// Keeps so many places beside those of the ceiling.
+    pub(crate) fn keep_spare(&self, spare: usize) {
+        self.spare.store(spare, Ordering::Relaxed);
+    }
+
+    pub(crate) fn holders(&self) -> &Holders {
+        &self.holders
     }
 
     /// Returns the number of pairs. While other threads write, it is close to the number at some moment.

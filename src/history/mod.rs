@@ -78,6 +78,7 @@
 
 mod compare;
 mod growth;
+mod holders;
 mod index;
 mod keeper;
 mod limits;
@@ -105,7 +106,7 @@ pub use register::{LastCall, Register};
 pub use spot::Spot;
 
 use crate::number::E164;
-use crate::slot::Scope;
+use crate::slot::{EnvironmentSlot, Scope};
 use index::Index;
 use owners::Owners;
 use spot::Mix;
@@ -230,19 +231,6 @@ impl History {
         self.index.tend()
     }
 
-    /// Returns the number of new pairs below the maximum number. If there is no room, first reclaims expired pairs and
-    /// those of retired scopes.
-    pub(crate) fn room(&self) -> usize {
-        let room = || self.index.max_pairs().saturating_sub(self.len());
-        while room() == 0 && self.index.tend() {}
-        room()
-    }
-
-    /// Returns the error for a new pair that finds no room.
-    pub(crate) fn full(&self) -> Full {
-        Full::new(self.len(), self.index.max_pairs())
-    }
-
     /// Returns the number of pairs, including erased ones.
     pub fn len(&self) -> usize {
         self.index.len()
@@ -274,6 +262,95 @@ impl History {
                 see(scope, contact, register);
             }
         });
+    }
+}
+
+/// What a service needs that shares the history out. It is the only one that writes.
+impl History {
+    /// Counts from now on which environment holds how many pairs, and keeps places above the ceiling for pairs that were erased,
+    /// which take none of it. To be called before the first pair is written.
+    pub(crate) fn share_out(&self) {
+        self.index.keep_spare(self.spare());
+        self.index.holders().start();
+    }
+
+    /// The pairs of `scope` are held by this environment. To be called before the scope's first pair is written.
+    pub(crate) fn belongs(&self, scope: Scope, environment: EnvironmentSlot) {
+        self.index.holders().assign(scope, environment);
+    }
+
+    /// As [`merge`](Self::merge), and counts.
+    pub(crate) fn merge_counted(
+        &self,
+        scope: Scope,
+        contact: E164,
+        register: Register,
+    ) -> Result<Option<Register>, Full> {
+        let before = self.merge(scope, contact, register)?;
+        self.index.holders().changed(scope, before, register);
+        Ok(before)
+    }
+
+    /// As [`merge_counted`](Self::merge_counted) of many, which are counted together where they are of one scope.
+    pub(crate) fn merge_all(&self, pairs: &[(Scope, E164, Register)]) -> Result<(), Full> {
+        let mut counted = (pairs.first().map(|pair| pair.0), 0);
+        let merged = pairs.iter().try_for_each(|&(scope, contact, register)| {
+            let before = self.merge(scope, contact, register)?;
+            if counted.0 != Some(scope) {
+                counted.0.into_iter().for_each(|scope| self.index.holders().add(scope, counted.1));
+                counted = (Some(scope), 0);
+            }
+            counted.1 += holders::change(scope, before, register);
+            Ok(())
+        });
+        counted.0.into_iter().for_each(|scope| self.index.holders().add(scope, counted.1));
+        merged
+    }
+
+    /// The places above the ceiling: few beside it, and enough that forgetting what was erased, which rewrites a part of the history,
+    /// is worth its while each time.
+    pub(crate) fn spare(&self) -> usize {
+        self.max_pairs() / 64 + 64
+    }
+
+    /// The ceiling in pairs.
+    pub(crate) fn max_pairs(&self) -> usize {
+        self.index.max_pairs()
+    }
+
+    /// The pairs that the environment holds: erased ones are not counted, remembered erasures are.
+    pub(crate) fn held_by(&self, environment: EnvironmentSlot) -> usize {
+        self.index.holders().of(environment)
+    }
+
+    /// The pairs that all environments hold.
+    pub(crate) fn held(&self) -> usize {
+        self.index.holders().all()
+    }
+
+    /// How many pairs more can be written, whoever would hold them.
+    pub(crate) fn places(&self) -> usize {
+        self.index.places().saturating_sub(self.len())
+    }
+
+    /// Leaves behind what is below the [floor](Self::expire_before), until there is room or nothing more to find. Searches once for
+    /// each floor.
+    pub(crate) fn reclaim_until(&self, has_room: &dyn Fn() -> bool) {
+        self.index.reclaim_until(has_room);
+    }
+
+    /// Leaves behind the erased pairs and the erasures of a part of the history, for whoever remembers them elsewhere. There are
+    /// [`PARTS`](Self::PARTS). Not to be called while another thread writes.
+    pub(crate) fn forget_erased(&self, part: usize) -> bool {
+        self.index.forget_in(part % Self::PARTS)
+    }
+
+    /// Parts of which each can forget what was erased.
+    pub(crate) const PARTS: usize = shape::SEGMENTS;
+
+    /// What a new pair is answered where there is no room.
+    pub(crate) fn full(&self) -> Full {
+        Full::new(self.held(), self.max_pairs())
     }
 }
 

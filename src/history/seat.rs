@@ -110,6 +110,15 @@ impl Seats {
             })
     }
 
+    /// Whether more than one sits on the segment, of whom the caller is one.
+    pub(crate) fn is_shared(&self, segment: usize) -> bool {
+        store_then_look();
+        // SeqCst: whoever found an earlier version of the segment took its seat before that version ended, which the caller
+        // has seen, in the one order of all these operations.
+        let seats = self.seats.iter().filter(|seat| seat.hold.load(Ordering::SeqCst) as u32 == segment as u32 + 1);
+        seats.count() + self.standing[segment].0.load(Ordering::SeqCst) as usize > 1
+    }
+
     /// Returns the number of pairs that were granted to seats and are not used.
     pub(crate) fn credit(&self) -> u64 {
         self.seats.iter().map(|seat| seat.credit.load(Ordering::Relaxed)).sum()

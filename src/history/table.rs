@@ -1,10 +1,37 @@
 //! The header of a table: its successor, and the progress of its growth.
 
 use super::memory::Region;
+use super::register::Register;
 use super::shape::{CHUNK_BLOCKS, SEGMENTS, Version};
 use super::stack::{Links, Stack};
-use crate::sync::{AtomicU64, AtomicUsize, Ordering, order};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, order};
 use std::io;
+
+/// What a growth leaves behind besides the pairs of retired scopes.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaves {
+    /// Registers below this.
+    pub(crate) floor: u64,
+    /// Erasures.
+    pub(crate) forgets: bool,
+}
+
+impl Leaves {
+    /// Nothing.
+    pub(crate) const NONE: Leaves = Leaves { floor: 0, forgets: false };
+
+    /// Whether it leaves this register behind.
+    pub(crate) fn leaves(self, register: u64) -> bool {
+        register < self.floor || self.forgets && Register::from_bits(register).is_some_and(Register::is_erasure)
+    }
+}
+
+impl Table {
+    /// What the growth into this table leaves behind.
+    pub(crate) fn leaves(&self) -> Leaves {
+        Leaves { floor: self.floor.load(Ordering::Relaxed), forgets: self.forgets.load(Ordering::Relaxed) }
+    }
+}
 
 /// One table. A small number of tables is used again and again. The version word distinguishes their lives.
 pub(crate) struct Table {
@@ -21,6 +48,8 @@ pub(crate) struct Table {
     pub(crate) full: AtomicUsize,
     /// The floor of the growth into this table. All threads that take part use it.
     pub(crate) floor: AtomicU64,
+    /// Whether the growth into this table leaves erasures behind, the same for all who take part.
+    pub(crate) forgets: AtomicBool,
 }
 
 /// All tables of one history. A table is named by the beginning of its directory.
@@ -56,6 +85,7 @@ impl Tables {
                     claimed: AtomicUsize::new(0),
                     full: AtomicUsize::new(0),
                     floor: AtomicU64::new(0),
+                    forgets: AtomicBool::new(false),
                 })
                 .collect(),
             done: Region::new(tables << stride_bits, false)?,
@@ -92,7 +122,7 @@ impl Tables {
     }
 
     /// Begins the life of a table under `version`. Only the thread that builds it knows it yet.
-    pub(crate) fn begin(&self, segment: usize, version: Version, floor: u64, full: usize) {
+    pub(crate) fn begin(&self, segment: usize, version: Version, leaves: Leaves, full: usize) {
         let table = self.get(version);
         // Relaxed: published with the version word.
         table.segment.store(segment, Ordering::Relaxed);
@@ -101,7 +131,8 @@ impl Tables {
         table.cursor.store(0, Ordering::Relaxed);
         table.claimed.store(0, Ordering::Relaxed);
         table.full.store(full, Ordering::Relaxed);
-        table.floor.store(floor, Ordering::Relaxed);
+        table.floor.store(leaves.floor, Ordering::Relaxed);
+        table.forgets.store(leaves.forgets, Ordering::Relaxed);
         for chunk in 0..version.chunks() {
             self.done[version.table() + chunk].store(0, Ordering::Relaxed);
         }

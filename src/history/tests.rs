@@ -564,3 +564,76 @@ mod linearizable {
         assert!(!verdict([merged(0, 5, 0), merged(2, 7, 5), read(4, 7), read(6, 5)].concat()), "back");
     }
 }
+
+/// One thread writes, erases and forgets; the keeper moves pairs, and readers read, all at the same time.
+#[test]
+fn what_was_erased_is_forgotten_while_others_read_and_grow_and_nothing_else_is() {
+    const PAIRS: u64 = 20_000;
+    let history = std::sync::Arc::new(History::new(60_000));
+    history.share_out();
+    let (environment, ours) = (EnvironmentSlot::new(0).expect("a slot"), scope(3));
+    history.belongs(ours, environment);
+    let keeper = Keeper::start(&history).expect("a thread");
+    let at = |millis: u64| Timestamp::from_millis(1_800_000_000_000 + millis);
+    let call = |millis| Register::call(at(millis), crate::Outcome::Busy, crate::AgentSlot::new(1).expect("a slot"));
+    let stop = AtomicBool::new(false);
+    // Pairs that are erased for good come back in no reader's eyes, and those that stay are always there.
+    let erased = AtomicU64::new(0);
+    thread::scope(|threads| {
+        for reader in 0..2 {
+            let (history, stop, erased) = (&history, &stop, &erased);
+            threads.spawn(move || {
+                let mut n = reader;
+                while !stop.load(Ordering::Relaxed) {
+                    n += 1;
+                    let gone = erased.load(Ordering::Acquire);
+                    if gone > 0 {
+                        let pair = scatter(n) % gone * 2;
+                        let found = history.get(ours, contact(1 + pair));
+                        assert!(found.is_none_or(Register::is_erasure), "{pair} is back: {found:?}");
+                        let pair = scatter(n) % gone * 2 + 1;
+                        assert_eq!(history.get(ours, contact(1 + pair)), Some(call(1)), "{pair} has to stay");
+                    }
+                }
+            });
+        }
+        for pair in 0..PAIRS {
+            history.merge_counted(ours, contact(1 + pair), call(1)).expect("room");
+            if pair % 2 == 1 {
+                history.merge_counted(ours, contact(pair), Register::erasure(at(2))).expect("it is there");
+                erased.store(pair / 2 + 1, Ordering::Release);
+            }
+            if pair % 500 == 0 {
+                history.forget_erased((pair / 500) as usize);
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    drop(keeper);
+    assert_eq!(history.held(), PAIRS as usize / 2);
+    for _ in 0..2 {
+        (0..History::PARTS).for_each(|part| _ = history.forget_erased(part));
+    }
+    assert_eq!((history.held(), history.held_by(environment)), (PAIRS as usize / 2, PAIRS as usize / 2));
+    // Of a part with fewer than one in 256 it is not worth while.
+    assert!(history.len() < PAIRS as usize / 2 + PAIRS as usize / 256, "{} are left", history.len());
+    let mut seen = 0;
+    history.for_each(|_, _, register| seen += usize::from(!register.is_erasure()));
+    assert_eq!(seen, PAIRS as usize / 2);
+}
+
+/// A thread that stopped with a copy in hand sits on the segment.
+#[test]
+fn nothing_is_forgotten_in_a_segment_where_another_sits() {
+    let history = History::new(1000);
+    history.share_out();
+    let at = Timestamp::from_secs(1_800_000_000);
+    (1..=500).for_each(|n| _ = history.merge(scope(0), contact(n), Register::erasure(at)).expect("room"));
+    let index = &history.index;
+    let part = 7;
+    let seat = index.seats.sit(part, index.version(part));
+    assert!(!history.forget_erased(part));
+    drop(seat);
+    assert!(history.forget_erased(part));
+    assert!(!history.forget_erased(part), "there is nothing left");
+}

@@ -10,11 +10,11 @@ use super::path::Named;
 use super::render::CallbackConfig;
 use super::reply::{Data, Message};
 use super::{Api, read, reply};
-use crate::event::{AnswerAbout, Change};
+use crate::event::{AnswerAbout, Change, Configuration};
 use crate::id::{AgentId, EnvironmentId};
 use crate::outcome::OutcomeSet;
-use crate::plan::{AgentView, CallbackView, ConfigError, Plan};
-use crate::time::Lookback;
+use crate::plan::{AgentView, CallbackView, ConfigError, EnvironmentView, Plan};
+use crate::time::{Lookback, Timestamp};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -95,6 +95,7 @@ pub(super) struct Replaced {
             }}))),
         )),
         (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+        (status = 409, description = "`QUOTA_EXCEEDED`: the environment may have no more pairs of a callback agent and a source"),
         (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no inbound agent; `INVALID_SOURCE_AGENT`: names each that is unknown, inbound or the agent itself"),
     ),
     security(("environment" = [])),
@@ -109,10 +110,11 @@ pub(super) async fn create(
 ) -> Result<Response, Refusal> {
     let keyed = key.of(environment, &form);
     let role = Role::read(form)?;
+    let (limit, at) = (api.limits.callback_pairs, api.now());
     let decide = move |plan: &Plan| {
         let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
         conditions.allow(agent.callback().map(CallbackView::revision))?;
-        Ok((vec![role.set_on(id)], ()))
+        Ok((within_quota(plan, environment, role.set_on(id), limit, at)?, ()))
     };
     let render = move |plan: &Plan, ()| show_created(plan, environment, id);
     api.answer(environment, keyed.about(AnswerAbout::Callback(id)), decide, render).await
@@ -144,6 +146,7 @@ pub(super) fn show_created(plan: &Plan, environment: EnvironmentId, id: AgentId)
             }}))),
         )),
         (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has not the role"),
+        (status = 409, description = "`QUOTA_EXCEEDED`: the environment may have no more pairs of a callback agent and a source"),
         (status = 422, description = "`INVALID_SOURCE_AGENT`: names each that is unknown, inbound or the agent itself"),
     ),
     security(("environment" = [])),
@@ -156,10 +159,11 @@ pub(super) async fn replace(
     form: Form,
 ) -> Result<Response, Refusal> {
     let role = Role::read(form)?;
+    let (limit, at) = (api.limits.callback_pairs, api.now());
     let decide = move |plan: &Plan| {
         let (_, callback) = callback_agent(plan, environment, id)?;
         conditions.allow(Some(callback.revision()))?;
-        Ok(vec![role.set_on(id)])
+        within_quota(plan, environment, role.set_on(id), limit, at)
     };
     let plan = api.change(environment, decide).await?;
     let (_, callback) = callback_agent(&plan, environment, id)?;
@@ -215,6 +219,31 @@ pub(super) async fn remove(
     };
     api.change(environment, decide).await?;
     Ok(reply::message(StatusCode::OK, "Callback role removed"))
+}
+
+/// The change, unless it takes more of the environment's pairs than it may have. How many it takes is found out by making it, where
+/// that can matter.
+fn within_quota(
+    plan: &Plan,
+    environment: EnvironmentId,
+    change: Change,
+    limit: usize,
+    at: Timestamp,
+) -> Result<Vec<Change>, Refusal> {
+    let slots = |plan: &Plan| plan.environment(environment).map_or(0, EnvironmentView::callback_slots);
+    let most = match &change {
+        Change::CallbackSet { sources, .. } => slots(plan) + sources.len(),
+        _ => 0,
+    };
+    let changes = vec![change];
+    if most > limit {
+        let sequence = plan.generation() + 1;
+        let next = plan.with(&Configuration { sequence, environment, at, changes: changes.clone() })?;
+        if slots(&next) > limit.max(slots(plan)) {
+            return Err(Refusal::pair_quota(limit));
+        }
+    }
+    Ok(changes)
 }
 
 /// The agent, which must be there and have the role.

@@ -55,7 +55,8 @@ pub(super) struct NewCall {
         (status = 409, description = "`CONTACT_ERASED`: the contact was erased together with a call dated in the future, and this \
                                       call is dated before that one"),
         (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no outbound agent"),
-        (status = 503, description = "`HISTORY_FULL`: no new contact can be held"),
+        (status = 409, description = "`QUOTA_EXCEEDED`: the environment holds as many contacts as it may, others may add more"),
+        (status = 503, description = "`HISTORY_FULL`: no new contact can be held, of no environment"),
     ),
     security(("environment" = []), ("gateway" = [])),
 )]

@@ -2,7 +2,7 @@
 
 use super::openapi::schema;
 use super::reply;
-use crate::plan::ConfigError;
+use crate::plan::{ConfigError, REST_DAYS};
 use crate::service::ServiceError;
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -108,6 +108,15 @@ impl Refusal {
     pub(super) fn quota(kind: &str, limit: usize) -> Self {
         let message =
             format!("This environment has had {limit} {kind}, and may have no more: those that are gone count");
+        Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", message)
+    }
+
+    /// The same of pairs of callback agents and sources, whose places are given again.
+    pub(super) fn pair_quota(limit: usize) -> Self {
+        let message = format!(
+            "This environment may have {limit} pairs of a callback agent and a source agent; those that it removed within the last \
+             {REST_DAYS} days count"
+        );
         Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", message)
     }
 
@@ -245,6 +254,7 @@ impl From<ServiceError> for Refusal {
                 let message = "Durable here, and not acknowledged by the fleet's stream in time; it will be told the others later";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_REPLICATED", message)
             }
+            ServiceError::ShareUsed(used) => Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", used.to_string()),
             ServiceError::Full(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "HISTORY_FULL",

@@ -36,7 +36,7 @@
 //! | `PUT /phone-numbers/{id}` | environment | 200; 422 `INVALID_DEFAULT_AGENT` |
 //! | `DELETE /phone-numbers/{id}` | environment | 200; 409 `PHONE_NUMBER_IN_USE` |
 //! | `DELETE /contacts/{number}` | environment | 200 |
-//! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 409 `CONTACT_ERASED`; 503 `HISTORY_FULL` |
+//! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 409 `CONTACT_ERASED`, `QUOTA_EXCEEDED`; 503 `HISTORY_FULL` |
 //! | `POST /calls/bulk` | environment, gateway | 200, lines accepted and rejected |
 //! | `GET /route?dialed=&caller=&at=&explain=&format=` | any | 200 |
 //! | `POST /routes/{decision_id}/answered` | environment, gateway | 200; 404 `DECISION_NOT_FOUND` |
@@ -163,12 +163,17 @@ pub struct Limits {
     pub agents: usize,
     /// The same for numbers, of which there can be about 2^24. 2,097,152 unless set.
     pub numbers: usize,
+    /// How many pairs of a callback agent and a source agent an environment may have, those included that it removed within
+    /// [`REST_DAYS`](crate::plan::REST_DAYS) days. There can be about 2^24. 262,144 unless set.
+    pub callback_pairs: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // An eighth of what there is of each: so many can use up theirs without taking anything from another.
-        Self { body_bytes: 1 << 20, patience: Duration::from_secs(30), agents: 1 << 17, numbers: 1 << 21 }
+        // An eighth of what there is of agents and numbers: so many can use up theirs without taking anything from another. Pairs
+        // take memory, 64 bytes each: so many of them take 16 MiB.
+        let (agents, numbers, callback_pairs) = (1 << 17, 1 << 21, 1 << 18);
+        Self { body_bytes: 1 << 20, patience: Duration::from_secs(30), agents, numbers, callback_pairs }
     }
 }
 

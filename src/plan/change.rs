@@ -4,13 +4,14 @@ use super::answers::Answers;
 use super::details::{AgentDetails, CallbackDetails, EnvironmentDetails, NumberDetails, Token};
 use super::entry::{AgentEntry, CallbackEntry, Feed, NumberEntry};
 use super::slots::Slots;
+use super::tally::Resting;
 use super::{ConfigError, Plan};
 use crate::event::{Change, Configuration, Direction, Role};
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::{DialPlan, E164};
 use crate::outcome::OutcomeSet;
 use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot};
-use crate::time::{Lookback, Timestamp};
+use crate::time::{Day, Lookback, Timestamp};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -145,6 +146,8 @@ impl Plan {
             lookback: Lookback::default(),
             revision: 0,
             unmatched,
+            callback_slots: 0,
+            resting: Resting::default(),
             agents: Slots::default(),
             numbers: Slots::default(),
             answers: Answers::default(),
@@ -220,8 +223,9 @@ impl Plan {
         if self.agent_entry(slot).is_some_and(|entry| entry.published) {
             return Err(ConfigError::AgentIsPublished(id));
         }
-        self.withdraw_callback(slot);
-        for Feed { agent, .. } in std::mem::take(&mut self.agent_entry_mut(slot).callback_agents).iter().copied() {
+        self.withdraw_callback(slot, at.day());
+        for Feed { agent, tally } in std::mem::take(&mut self.agent_entry_mut(slot).callback_agents).iter().copied() {
+            self.free_tally(tally, at.day());
             let revision = self.touch_agent(tenant, agent, at);
             let role = self.agent_details_mut(agent).callback.as_mut().expect("it has the role");
             role.revision = revision;
@@ -435,14 +439,19 @@ impl Plan {
             return Err(ConfigError::CallbackNotInbound(id));
         }
         let sources = self.existing_sources(tenant, id, sources)?;
-        self.withdraw_callback(slot);
+        self.withdraw_callback(slot, at.day());
+        // Pairs that go on first: their slots are not there for others.
+        let held: Vec<_> = sources.iter().map(|source| self.tally_again((slot, *source))).collect();
         let revision = self.touch_agent(tenant, slot, at);
         self.agent_details_mut(slot).callback =
             Some(CallbackDetails { revision, sources: sources.clone(), outcomes, lookback });
         let outcomes = outcomes.unwrap_or(OutcomeSet::EVERY);
         self.agent_entry_mut(slot).callback = Some(CallbackEntry { outcomes, lookback });
-        for source in sources {
-            let tally = self.tally_of_callbacks(tenant, slot, source)?;
+        for (source, held) in sources.into_iter().zip(held) {
+            let tally = match held {
+                Some(tally) => tally,
+                None => self.tally_of_callbacks(tenant, (slot, source), at.day())?,
+            };
             // The role that was configured last comes first: the rule picks the first remaining candidate.
             self.agent_entry_mut(source).callback_agents.put_first(Feed { agent: slot, tally });
         }
@@ -455,18 +464,20 @@ impl Plan {
         if self.agent_view(slot).is_none_or(|view| view.callback().is_none()) {
             return Err(ConfigError::NotACallbackAgent(id));
         }
-        self.withdraw_callback(slot);
+        self.withdraw_callback(slot, at.day());
         self.compile_unmatched_of(slot);
         self.touch_agent(tenant, slot, at);
         Ok(())
     }
 
     /// Removes the agent's callback role, if it has one, from the agent and from its source agents.
-    fn withdraw_callback(&mut self, slot: AgentSlot) {
+    fn withdraw_callback(&mut self, slot: AgentSlot, day: Day) {
         self.agent_entry_mut(slot).callback = None;
         let Some(role) = self.agent_details_mut(slot).callback.take() else { return };
         for source in role.sources {
-            self.agent_entry_mut(source).callback_agents.remove(slot);
+            if let Some(tally) = self.agent_entry_mut(source).callback_agents.remove(slot) {
+                self.free_tally(tally, day);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::answers::Answers;
 use super::slots::Slots;
+use super::tally::Resting;
 use crate::event::{Direction, Role};
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::{DialPlan, E164};
@@ -60,6 +61,10 @@ pub(super) struct EnvironmentDetails {
     pub(super) revision: u64,
     /// The tally that counts the environment's unmatched calls.
     pub(super) unmatched: TallySlot,
+    /// Slots that pairs of callback agents and source agents have taken, resting ones included.
+    pub(super) callback_slots: usize,
+    /// Slots of removed pairs, which rest before they are reused.
+    pub(super) resting: Resting,
     /// All agents that the environment has or had, in the order of creation.
     pub(super) agents: Slots<Option<AgentSlot>>,
     /// All numbers that the environment has or had, in the order of addition.

@@ -61,9 +61,12 @@ impl Feeds {
         *self = Self { others: self.iter().copied().collect(), first: Some(feed) };
     }
 
-    pub(super) fn remove(&mut self, agent: AgentSlot) {
+    /// Takes the agent out; its tally, if it was in.
+    pub(super) fn remove(&mut self, agent: AgentSlot) -> Option<TallySlot> {
+        let removed = self.iter().find(|feed| feed.agent == agent).map(|feed| feed.tally);
         let mut rest = self.iter().copied().filter(|feed| feed.agent != agent);
         *self = Self { first: rest.next(), others: rest.collect() };
+        removed
     }
 }
 

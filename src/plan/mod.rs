@@ -10,6 +10,7 @@ mod details;
 mod dialed;
 mod entry;
 mod error;
+mod freed;
 mod index;
 mod published;
 mod retired;
@@ -21,7 +22,7 @@ pub use answers::{ANSWER_MILLIS, MAX_ANSWER_BYTES, MAX_ANSWERS};
 pub use change::MAX_SOURCES;
 pub use details::Token;
 pub use error::ConfigError;
-pub use tally::Tallied;
+pub use tally::{REST_DAYS, Tallied};
 pub use view::{AgentView, CallbackView, EnvironmentView, NumberView};
 
 pub(crate) use entry::{AgentEntry, Feed, Feeds, NumberEntry};
@@ -38,12 +39,13 @@ use crate::time::Lookback;
 use answers::Answers;
 use details::{AgentDetails, EnvironmentDetails, NumberDetails};
 use dialed::Dialed;
+use freed::Freed;
 use index::Index;
 use slots::Slots;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use tally::TallyEntry;
+use tally::Tallies;
 
 /// The whole configuration: environments, agents, numbers, callback roles and tokens. Cheap to clone.
 #[derive(Clone, Default)]
@@ -63,7 +65,7 @@ pub struct Plan {
     number_details: Slots<Option<Arc<NumberDetails>>>,
     tokens: Arc<HashMap<[u8; 32], Token>>,
     system_answers: Answers,
-    tallies: Slots<TallyEntry>,
+    tallies: Tallies,
 
     // Dictionaries. Their keys contain the environment, so that a tenant cannot find out what another one has.
     environment_slots: Index<EnvironmentId>,
@@ -71,7 +73,7 @@ pub struct Plan {
     number_slots: Index<(EnvironmentSlot, E164)>,
     number_ids: Index<(EnvironmentSlot, NumberId)>,
     answer_places: Index<(EnvironmentId, [u8; 16])>,
-    tally_slots: Index<(AgentSlot, AgentSlot)>,
+    freed_tallies: Freed,
 }
 
 impl Plan {
@@ -185,7 +187,6 @@ impl Plan {
     }
 
     /// Returns the slot of the environment that has the number with this scope, or `None` if it is no number's scope.
-    #[cfg(feature = "fleet")]
     pub(crate) fn environment_of_number(&self, scope: Scope) -> Option<EnvironmentSlot> {
         Some(self.number_entry(scope.number()?)?.environment)
     }
@@ -218,6 +219,20 @@ impl Plan {
         let agent = self.agent_slot(environment, call.agent)?;
         let number = self.number_slots.get((environment, call.from)).and_then(NumberSlot::new)?;
         Some((environment, number, agent))
+    }
+
+    /// How many environments there are.
+    pub(crate) fn environment_count(&self) -> usize {
+        self.environments.len()
+    }
+
+    /// The longest look-back of any environment or callback agent. Looks at all agents.
+    pub(crate) fn longest_lookback(&self) -> Lookback {
+        let own = |environment: EnvironmentView<'_>| {
+            let agents = environment.agents().filter_map(|agent| agent.callback()?.lookback());
+            agents.fold(environment.lookback(), Ord::max)
+        };
+        self.environments().map(own).max().unwrap_or_default()
     }
 
     /// Returns the scopes of all numbers that the environment has or had.

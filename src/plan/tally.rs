@@ -1,9 +1,19 @@
-//! What is counted by day: the callbacks of each pair of a source and one of its callback agents, and each environment's
-//! unmatched calls. As with agents and numbers, a slot is given once, in the order of configurations.
+//! What is counted by day: the callbacks of each pair of a callback agent and one of its sources, and each environment's unmatched
+//! calls.
+//!
+//! A slot names the counters of one of them. It stays its environment's. A pair that is configured no more keeps its slot, and gets it
+//! back if it returns, until another pair of the environment needs one: at the earliest [`REST_DAYS`] later, when the last decision
+//! that names the slot can be reported answered no more. What became durable is kept by agents, not by slot, so statistics of pairs that
+//! are gone stay right. What is carried over late counts for the pair that had the slot on its day.
 
+use super::slots::Slots;
 use super::{ConfigError, Plan};
 use crate::id::{AgentId, EnvironmentId};
 use crate::slot::{AgentSlot, EnvironmentSlot, TallySlot};
+use crate::time::Day;
+
+/// Days for which the slot of a pair that was removed is given to no other pair.
+pub const REST_DAYS: u32 = 4;
 
 /// What a tally counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,11 +29,41 @@ pub enum Tallied {
     },
 }
 
+/// A callback agent and a source.
+pub(super) type Pair = (AgentSlot, AgentSlot);
+
+/// 32 bytes: with the counters, 16, and its place with both agents, 12, a pair takes less than 64.
 #[derive(Clone, Copy, Default)]
 pub(super) struct TallyEntry {
     environment: EnvironmentSlot,
-    /// The callback agent and the source; `None`: unmatched calls.
-    pair: Option<(AgentSlot, AgentSlot)>,
+    /// The callback agent and the source; an agent twice, since none is its own source: unmatched calls.
+    pair: Pair,
+    /// The pair before it.
+    former: Pair,
+    /// The last day on which the slot was that pair's; 0 for the first pair of the slot.
+    until: u16,
+    /// The day on which the pair was removed; 0 while it is configured.
+    freed: u16,
+    /// The neighbours in the order in which the environment's slots were freed.
+    before: Link,
+    after: Link,
+}
+
+/// A slot's index and one; 0: none.
+type Link = u32;
+
+/// The slots of an environment whose pairs were removed, the one that has rested longest first.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Resting {
+    first: Link,
+    last: Link,
+}
+
+impl TallyEntry {
+    /// The pair; `None` for unmatched calls.
+    pub(super) fn pair(&self) -> Option<Pair> {
+        (self.pair.0 != self.pair.1).then_some(self.pair)
+    }
 }
 
 impl Plan {
@@ -31,7 +71,7 @@ impl Plan {
     pub fn tally(&self, slot: TallySlot) -> Option<(EnvironmentId, Tallied)> {
         let entry = self.tallies.get(slot.index())?;
         let id = |slot| self.agent_entry(slot).map(|agent| agent.id);
-        let tallied = match entry.pair {
+        let tallied = match entry.pair() {
             None => Tallied::Unmatched,
             Some((agent, source)) => Tallied::Callbacks { agent: id(agent)?, source: id(source)? },
         };
@@ -48,27 +88,84 @@ impl Plan {
         self.tallies.len()
     }
 
-    pub(crate) fn tally_environment(&self, slot: TallySlot) -> Option<EnvironmentSlot> {
-        self.tallies.get(slot.index()).map(|entry| entry.environment)
+    /// Whose tally it is, and the callback agent and the source whose callbacks it counted on that day, where it counts those.
+    pub(crate) fn tally_pair(
+        &self,
+        slot: TallySlot,
+        day: Day,
+    ) -> Option<(EnvironmentSlot, Option<(AgentSlot, AgentSlot)>)> {
+        let entry = self.tallies.get(slot.index())?;
+        let is_formers = entry.until > 0 && short(day) <= entry.until;
+        Some((entry.environment, if is_formers { Some(entry.former) } else { entry.pair() }))
     }
 
     pub(super) fn tally_of_unmatched(&mut self, environment: EnvironmentSlot) -> Result<TallySlot, ConfigError> {
-        self.new_tally(TallyEntry { environment, pair: None })
+        self.new_tally(TallyEntry { environment, ..TallyEntry::default() })
     }
 
-    /// The pair's tally; the one it had before, where it had one.
+    /// The slot that the pair had before and has not lost to another since.
+    pub(super) fn tally_again(&mut self, pair: Pair) -> Option<TallySlot> {
+        let slot = self.freed_tallies.get(&self.tallies, pair)?;
+        self.unlink(slot);
+        TallySlot::new(slot)
+    }
+
+    /// A slot for a pair that has none: one that has rested, or a new one.
     pub(super) fn tally_of_callbacks(
         &mut self,
         environment: EnvironmentSlot,
-        agent: AgentSlot,
-        source: AgentSlot,
+        pair: Pair,
+        day: Day,
     ) -> Result<TallySlot, ConfigError> {
-        if let Some(slot) = self.tally_slots.get((agent, source)).and_then(TallySlot::new) {
-            return Ok(slot);
+        let first = index(self.environment_details(environment).resting.first);
+        let has_rested = |slot: &usize| {
+            let entry = self.tallies.get(*slot);
+            entry.is_some_and(|entry| u32::from(entry.freed) + REST_DAYS <= u32::from(short(day)))
+        };
+        if let Some(slot) = first.filter(has_rested) {
+            let before = *self.tallies.get(slot).expect("it was found");
+            self.unlink(slot);
+            let (former, until) = (before.pair, before.freed);
+            *self.tallies.get_mut(slot).expect("it was found") =
+                TallyEntry { environment, pair, former, until, ..TallyEntry::default() };
+            return Ok(TallySlot::new(slot).expect("it was given"));
         }
-        let slot = self.new_tally(TallyEntry { environment, pair: Some((agent, source)) })?;
-        self.tally_slots.set((agent, source), slot.index());
+        let slot = self.new_tally(TallyEntry { environment, pair, ..TallyEntry::default() })?;
+        self.environment_details_mut(environment).callback_slots += 1;
         Ok(slot)
+    }
+
+    /// The pair of this slot is configured no more.
+    pub(super) fn free_tally(&mut self, slot: TallySlot, day: Day) {
+        let slot = slot.index();
+        let Some(environment) = self.tallies.get(slot).map(|entry| entry.environment) else { return };
+        let last = self.environment_details(environment).resting.last;
+        let entry = self.tallies.get_mut(slot).expect("it was found");
+        (entry.freed, entry.before, entry.after) = (short(day).max(1), last, 0);
+        self.link(environment, last, link(slot));
+        self.link(environment, link(slot), 0);
+        self.freed_tallies.insert(&self.tallies, slot);
+    }
+
+    /// Takes the slot out of those that rest.
+    fn unlink(&mut self, slot: usize) {
+        self.freed_tallies.remove(&self.tallies, slot);
+        let entry = self.tallies.get_mut(slot).expect("it rests");
+        let (environment, before, after) = (entry.environment, entry.before, entry.after);
+        (entry.freed, entry.before, entry.after) = (0, 0, 0);
+        self.link(environment, before, after);
+    }
+
+    /// Makes two slots neighbours; one of them may be the end.
+    fn link(&mut self, environment: EnvironmentSlot, before: Link, after: Link) {
+        match index(before).and_then(|slot| self.tallies.get_mut(slot)) {
+            Some(entry) => entry.after = after,
+            None => self.environment_details_mut(environment).resting.first = after,
+        }
+        match index(after).and_then(|slot| self.tallies.get_mut(slot)) {
+            Some(entry) => entry.before = before,
+            None => self.environment_details_mut(environment).resting.last = before,
+        }
     }
 
     fn new_tally(&mut self, entry: TallyEntry) -> Result<TallySlot, ConfigError> {
@@ -77,5 +174,31 @@ impl Plan {
             TallySlot::new(self.tallies.len()).ok_or(ConfigError::SlotsExhausted { kind, limit: TallySlot::LIMIT })?;
         self.tallies.push(entry);
         Ok(slot)
+    }
+}
+
+fn index(link: Link) -> Option<usize> {
+    usize::try_from(link).ok()?.checked_sub(1)
+}
+
+fn link(slot: usize) -> Link {
+    u32::try_from(slot + 1).expect("slots have at most 24 bits")
+}
+
+/// The day in 16 bits, which last until 2149.
+fn short(day: Day) -> u16 {
+    u16::try_from(day.index()).unwrap_or(u16::MAX)
+}
+
+/// The entries, by slot.
+pub(super) type Tallies = Slots<TallyEntry>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_32_bytes() {
+        assert_eq!(size_of::<TallyEntry>(), 32);
     }
 }

@@ -54,6 +54,12 @@ impl<'a> EnvironmentView<'a> {
         self.details.numbers.len()
     }
 
+    /// How many slots its pairs of callback agents and sources have taken. Those of pairs that were removed are given to others after
+    /// [`REST_DAYS`](super::REST_DAYS) days.
+    pub fn callback_slots(self) -> usize {
+        self.details.callback_slots
+    }
+
     /// The agent at this place among the [slots](Self::agent_slots), if it is there now. A place stays its agent's.
     pub fn agent_at(self, place: usize) -> Option<AgentView<'a>> {
         self.plan.agent_view((*self.details.agents.get(place)?)?)

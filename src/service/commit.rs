@@ -3,6 +3,7 @@
 use super::command::{Command, Done, Submitted};
 use super::group::Group;
 use super::merging::{Load, Merge, Unstored, erase_again};
+use super::room::Ceiling;
 use super::sequencer::Sequencer;
 use super::{Failure, ServiceError};
 use crate::engine::Engine;
@@ -32,6 +33,7 @@ pub(super) struct Committer {
     sequencer: Arc<dyn Sequencer>,
     /// The number of the last entry of the outbox.
     last_entry: u64,
+    ceiling: Ceiling,
     /// What a snapshot brought and the store does not have yet; and who is told when it does.
     unstored: Unstored,
     storing: Vec<Done<Result<(), ServiceError>>>,
@@ -48,7 +50,20 @@ impl Committer {
         last_entry: u64,
     ) -> Self {
         let (unstored, storing) = (Unstored::default(), Vec::new());
-        Self { store, engine, failure, commits, book, unsynced: None, sequencer, last_entry, unstored, storing }
+        let ceiling = Ceiling::default();
+        Self {
+            store,
+            engine,
+            failure,
+            commits,
+            book,
+            unsynced: None,
+            sequencer,
+            last_entry,
+            ceiling,
+            unstored,
+            storing,
+        }
     }
 
     /// Commits group after group until nobody can hand in any more.
@@ -111,7 +126,12 @@ impl Committer {
         }
         let (engine, commits) = (Arc::clone(&self.engine), Arc::clone(&self.commits));
         let (book, sequencer) = (Arc::clone(&self.book), Arc::clone(&self.sequencer));
-        let mut group = Group::new(&engine, &commits, &book, &*sequencer, self.last_entry, !self.unstored.is_empty());
+        if self.unstored.is_empty() && self.store.remembers_erasures() {
+            self.ceiling.forget_erased(engine.history());
+        }
+        let (last_entry, is_unstored) = (self.last_entry, !self.unstored.is_empty());
+        let mut ceiling = std::mem::take(&mut self.ceiling);
+        let mut group = Group::new(&engine, &commits, &book, &*sequencer, &mut ceiling, last_entry, is_unstored);
         for event in commands.iter().flat_map(|submitted| submitted.command.events()) {
             group.prefetch(event);
         }
@@ -124,6 +144,7 @@ impl Committer {
             }
         }
         self.commit_group(group, events);
+        self.ceiling = ceiling;
         for (load, loaded, stored) in merges {
             self.merge(load, loaded, stored);
         }

@@ -3,16 +3,17 @@
 use super::command::{Command, Decide, Done, Submitted};
 use super::outbox::Outbox;
 use super::reckoning::Reckoning;
+use super::room::{Ceiling, Claim, Need, Room};
 use super::sequencer::{Consumed, Sequencer};
 use super::{Recording, ServiceError};
-use crate::engine::{Applied, ApplyError, Engine, Write, call_write, erasure_writes};
+use crate::engine::{Applied, Engine, Write, call_write, erasure_writes};
 use crate::event::{Call, Configuration, Event};
 use crate::history::{LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Stopwatch};
 use crate::number::E164;
 use crate::plan::Plan;
-use crate::slot::Scope;
+use crate::slot::{EnvironmentSlot, Scope};
 use crate::store::{Batch, EventStore, Pseudonyms, StoreError};
 use crate::tally::Book;
 use crate::time::Timestamp;
@@ -26,9 +27,9 @@ pub(super) struct Group<'a> {
     plan: Arc<Plan>,
     configurations: Vec<Configuration>,
     registers: HashMap<(Scope, E164), Register, ahash::RandomState>,
-    /// How many pairs more the history will take. What it would refuse must not be stored either: a store that holds more
-    /// than the history may could not be started again.
-    room: usize,
+    /// What the history would refuse must not be stored either: a store that holds more than the history may could not be started
+    /// again.
+    room: Room<'a>,
     reckoning: Reckoning<'a>,
     sequencer: &'a dyn Sequencer,
     pub(super) outbox: Outbox,
@@ -58,8 +59,6 @@ enum Raised {
     Anew,
     /// There is one at least as high.
     Held,
-    /// The pair is new, and the history is full.
-    NoRoom,
 }
 
 /// What became of an event when its turn came. The engine is asked only about what was logged: by the time it applies, the
@@ -68,11 +67,20 @@ enum Logged {
     /// Its register is in the batch.
     Call(Write),
     /// Its registers are in the batch.
-    Erasure,
+    Erasure(Remembers),
     /// It is done, or there is nothing to do.
     Did(Applied),
     /// It cannot be done.
     Refused(ServiceError),
+}
+
+/// Where an erasure is remembered, for the late reports.
+#[derive(Clone, Copy)]
+struct Remembers {
+    /// The history has room for it.
+    in_memory: bool,
+    /// The store answers for it.
+    in_store: bool,
 }
 
 enum Waiting {
@@ -97,6 +105,7 @@ impl<'a> Group<'a> {
         commits: &'a Commits,
         book: &'a RwLock<Book>,
         sequencer: &'a dyn Sequencer,
+        ceiling: &'a mut Ceiling,
         last_entry: u64,
         is_unstored: bool,
     ) -> Self {
@@ -106,7 +115,7 @@ impl<'a> Group<'a> {
             plan: engine.plan(),
             configurations: Vec::new(),
             registers: HashMap::default(),
-            room: engine.history().room(),
+            room: Room::new(engine, ceiling),
             reckoning: Reckoning::new(book),
             sequencer,
             outbox: Outbox::new(last_entry, sequencer.has_outbox()),
@@ -200,34 +209,28 @@ impl<'a> Group<'a> {
                     Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
                     _ => self.held(scope, contact),
                 };
-                let Some(write) = call_write(&self.plan, call, held) else {
-                    return self.pass_over(call, erased, now);
-                };
-                let raised = self.raise(write);
-                if origin == Origin::Here && raised == Raised::Anew {
-                    self.outbox.add(event);
-                }
-                match raised {
-                    Raised::NoRoom => Logged::Refused(ServiceError::Full(self.engine.history().full())),
-                    Raised::Anew | Raised::Held => Logged::Call(write),
+                let (write, slot) = (call_write(&self.plan, call, held), self.plan.environment_slot(call.environment));
+                let Some((write, slot)) = write.zip(slot) else { return self.pass_over(call, erased, now) };
+                match self.raise_call(write, slot, origin) {
+                    Ok(raised) => {
+                        if origin == Origin::Here && raised == Raised::Anew {
+                            self.outbox.add(event);
+                        }
+                        Logged::Call(write)
+                    }
+                    Err(refused) => Logged::Refused(refused),
                 }
             }
             Event::Erasure(erasure) => {
                 let writes = erasure_writes(&self.plan, erasure, |scope, contact| self.held(scope, contact));
-                if writes.is_empty() {
+                let Some(slot) = self.plan.environment_slot(erasure.environment) else {
                     return Logged::Did(Applied::Ignored);
-                }
+                };
                 if origin == Origin::Here {
                     self.outbox.add(event);
                 }
-                // Where there is no room to remember the erasure, what is there goes all the same, and the engine says so.
-                for write in writes {
-                    let known = erased.and_then(|(environment, erasure)| erasure.filter(|_| write.0 == environment));
-                    if known < Some(write.2) {
-                        self.raise(write);
-                    }
-                }
-                Logged::Erasure
+                let known = erased.and_then(|(_, erasure)| erasure);
+                Logged::Erasure(self.log_erasure(&writes, slot, known, store.remembers_erasures()))
             }
         }
     }
@@ -242,6 +245,50 @@ impl<'a> Group<'a> {
             }
             _ => Logged::Did(Applied::Ignored),
         }
+    }
+
+    /// Notes what the erasure writes: itself, where there is room for it or the store answers for it, and each pair that it reaches.
+    fn log_erasure(
+        &mut self,
+        writes: &[Write],
+        environment: EnvironmentSlot,
+        known: Option<Register>,
+        in_store: bool,
+    ) -> Remembers {
+        let Some((own, pairs)) = writes.split_first() else { return Remembers { in_memory: false, in_store } };
+        let is_call = |write: &&Write| self.held(write.0, write.1).is_some_and(|held| !held.is_erasure());
+        // What it erases gives room, first of all for itself.
+        let erased = pairs.iter().filter(is_call).count();
+        self.room.give(environment, erased);
+        for write in pairs {
+            self.raise(*write);
+        }
+        let need = Need { place: true, pair: true };
+        // Where the store answers for it, memory need not, and takes nothing of what is short.
+        let may_take = !in_store || !self.room.is_short();
+        let claim = if in_store { Claim::Fair } else { Claim::Due };
+        let in_memory = self.held(own.0, own.1).is_some()
+            || may_take && self.room.take(&self.plan, environment, need, claim).is_ok();
+        if (in_memory || in_store) && known < Some(own.2) {
+            self.raise(*own);
+        }
+        Remembers { in_memory, in_store }
+    }
+
+    /// Notes a call's register, where its environment may have the pair.
+    fn raise_call(
+        &mut self,
+        write: Write,
+        environment: EnvironmentSlot,
+        origin: Origin,
+    ) -> Result<Raised, ServiceError> {
+        let held = self.held(write.0, write.1);
+        let need = Need { place: held.is_none(), pair: held.is_none_or(Register::is_erasure) };
+        if need.pair && held < Some(write.2) {
+            let claim = if origin == Origin::Here { Claim::Fair } else { Claim::Due };
+            self.room.take(&self.plan, environment, need, claim)?;
+        }
+        Ok(self.raise(write))
     }
 
     /// The environment of the event's contact, and until when the contact has been erased there as the store has it.
@@ -266,10 +313,6 @@ impl<'a> Group<'a> {
     /// the maximum. What the history holds is committed already, since this thread applies nothing else.
     fn raise(&mut self, (scope, contact, register): Write) -> Raised {
         let held = self.held(scope, contact);
-        if held.is_none() {
-            let Some(room) = self.room.checked_sub(1) else { return Raised::NoRoom };
-            self.room = room;
-        }
         match held.filter(|held| *held >= register) {
             None => {
                 self.registers.insert((scope, contact), register);
@@ -331,7 +374,7 @@ impl<'a> Group<'a> {
                 Waiting::Recording { events, logged, is_told, done } => {
                     let did = |(event, logged): (&Event, Logged)| match logged {
                         Logged::Call(write) => apply_call(engine, write),
-                        Logged::Erasure => apply_erasure(engine, event),
+                        Logged::Erasure(remembers) => apply_erasure(engine, event, remembers),
                         Logged::Did(applied) => Ok(applied),
                         Logged::Refused(error) => Err(error),
                     };
@@ -363,13 +406,18 @@ impl<'a> Group<'a> {
 
 /// Only this thread writes the history, so what its erasures and its plan said of the call when it was logged is so still.
 fn apply_call(engine: &Engine, (scope, contact, register): Write) -> Result<Applied, ServiceError> {
-    let before = engine.history().merge(scope, contact, register).map_err(ServiceError::Full)?;
+    let before = engine.history().merge_counted(scope, contact, register).map_err(ServiceError::Full)?;
     Ok(if before >= Some(register) { Applied::Unchanged } else { Applied::Recorded })
 }
 
-fn apply_erasure(engine: &Engine, event: &Event) -> Result<Applied, ServiceError> {
-    engine.apply(event).map_err(|error| match error {
-        ApplyError::Full(full) => ServiceError::Full(full),
-        ApplyError::Config(error) => ServiceError::Config(error),
-    })
+/// An erasure in force is never refused. Where there was nothing to erase, and no room to remember it, it is not.
+fn apply_erasure(engine: &Engine, event: &Event, remembers: Remembers) -> Result<Applied, ServiceError> {
+    let Event::Erasure(erasure) = event else { return Ok(Applied::Ignored) };
+    let (pairs, remembered) = engine.forget(erasure, remembers.in_memory);
+    let is_remembered = remembers.in_store || remembers.in_memory && remembered.is_ok();
+    if is_remembered || pairs > 0 {
+        Ok(Applied::Erased { pairs })
+    } else {
+        Err(ServiceError::Full(engine.history().full()))
+    }
 }

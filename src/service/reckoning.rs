@@ -1,8 +1,8 @@
 //! What a group of commands adds to the book.
 
-use crate::plan::{Plan, Tallied};
+use crate::plan::Plan;
 use crate::slot::{EnvironmentSlot, TallySlot};
-use crate::tally::{Answered, Book, Count, Delta, Tally};
+use crate::tally::{Answered, Book, Count, Counted, Delta, Tally};
 use crate::time::Day;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock};
@@ -28,7 +28,7 @@ pub struct Report {
 /// The book as it will be when the group is durable, where that is not as it is.
 pub(super) struct Reckoning<'a> {
     book: &'a RwLock<Book>,
-    counts: HashMap<(EnvironmentSlot, Day, TallySlot), Count, ahash::RandomState>,
+    counts: HashMap<(EnvironmentSlot, Day, Counted), Count, ahash::RandomState>,
     answered: BTreeSet<Answered>,
     forgotten: BTreeSet<Answered>,
 }
@@ -54,15 +54,16 @@ impl<'a> Reckoning<'a> {
         if answered.day < last || self.read(|book| book.is_answered(answered)) || !self.answered.insert(answered) {
             return;
         }
-        if matches!(plan.tally(tally), Some((_, Tallied::Callbacks { .. }))) {
+        if plan.tally_pair(tally, answered.day).is_some_and(|(_, pair)| pair.is_some()) {
             self.add(plan, tally, answered.day, Count { received: 0, answered: 1 });
         }
     }
 
     fn add(&mut self, plan: &Plan, slot: TallySlot, day: Day, more: Count) {
-        let Some(environment) = plan.tally_environment(slot) else { return };
-        let held = self.read(|book| book.count(environment, day, slot));
-        let count = self.counts.entry((environment, day, slot)).or_insert(held);
+        let Some((environment, pair)) = plan.tally_pair(slot, day) else { return };
+        let counted = pair.map_or(Counted::Unmatched, |(agent, source)| Counted::Callbacks { agent, source });
+        let held = self.read(|book| book.count(environment, day, counted));
+        let count = self.counts.entry((environment, day, counted)).or_insert(held);
         *count = count.plus(more);
     }
 
@@ -83,7 +84,7 @@ impl<'a> Reckoning<'a> {
     }
 
     fn tallies(&self) -> impl Iterator<Item = Tally> {
-        self.counts.iter().map(|(&(environment, day, slot), &count)| Tally { environment, day, slot, count })
+        self.counts.iter().map(|(&(environment, day, counted), &count)| Tally { environment, day, counted, count })
     }
 
     fn read<T>(&self, look: impl FnOnce(&Book) -> T) -> T {

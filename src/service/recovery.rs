@@ -1,5 +1,6 @@
 //! From a store back to an engine.
 
+use super::retention::floor;
 use crate::engine::Engine;
 use crate::event::Configuration;
 use crate::plan::Plan;
@@ -38,7 +39,13 @@ pub(super) fn recover(
             if !go_on() {
                 return Err(StoreError::GivenUp);
             }
-            engine.restore_all(&registers)?;
+            // The store may hold what has expired and left memory long ago.
+            if engine.restore_all(&registers).is_err() {
+                if let Some(now) = engine.now() {
+                    engine.history().expire_before(floor(&engine.plan(), now));
+                }
+                engine.restore_all(&registers)?;
+            }
             lock(&recovery).count(0, registers.len() as u64);
             Ok(())
         }

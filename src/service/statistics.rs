@@ -6,8 +6,8 @@ use super::{Report, Service, ServiceError};
 use crate::engine::Routed;
 use crate::id::{AgentId, EnvironmentId};
 use crate::number::{Caller, E164};
-use crate::plan::{Plan, Tallied};
-use crate::tally::Count;
+use crate::plan::Plan;
+use crate::tally::{Count, Counted};
 use crate::time::{Day, Timestamp};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -64,13 +64,15 @@ impl Service {
         let mut callbacks = BTreeMap::<_, Count>::new();
         let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
         for (tally, count) in book.tallies(slot, days) {
-            match plan.tally(tally) {
-                Some((_, Tallied::Unmatched)) => unmatched += count.received,
-                Some((_, Tallied::Callbacks { agent, source })) => {
-                    let sum = callbacks.entry((source, agent)).or_default();
+            match tally {
+                Counted::Unmatched => unmatched += count.received,
+                Counted::Callbacks { agent, source } => {
+                    // The plan that is read may be older than the book.
+                    let id = |slot| plan.agent_entry(slot).map(|agent| agent.id);
+                    let Some(pair) = id(source).zip(id(agent)) else { continue };
+                    let sum = callbacks.entry(pair).or_default();
                     *sum = sum.plus(count);
                 }
-                None => {}
             }
         }
         let callbacks = callbacks.into_iter().map(|((source, agent), count)| Callbacks { source, agent, count });

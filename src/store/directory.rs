@@ -1,7 +1,7 @@
 //! A data directory: ours, in a format that we know, and held by one process.
 //!
 //! ```text
-//! DIR/dialback.json   {"format":5}: says that the directory is ours, and written how. Named `dialback.json.new` while the
+//! DIR/dialback.json   {"format":6}: says that the directory is ours, and written how. Named `dialback.json.new` while the
 //!                     directory is being made.
 //! DIR/lock            held (flock) for as long as a process uses the directory
 //! DIR/watermark       the highest commit that was durable for certain when this was written; see `watermark.rs`
@@ -23,11 +23,14 @@ use std::path::{Path, PathBuf};
 /// 3. Erasures apart from the registers, under pseudonyms; the pairs that they reached are there no longer.
 /// 4. Statistics.
 /// 5. An outbox, for fleets.
-pub(super) const FORMAT: u64 = 5;
+/// 6. Statistics by agents instead of by slot.
+pub(super) const FORMAT: u64 = 6;
 /// The one that moved the erasures.
 pub(super) const FORMAT_OF_ERASURES: u64 = 3;
 /// The one that brought the key of the decisions.
 pub(super) const FORMAT_OF_STATISTICS: u64 = 4;
+/// The one that keeps them by agents.
+pub(super) const FORMAT_OF_COUNTED: u64 = 6;
 
 /// The marker while the directory is being made.
 const UNFINISHED: &str = "dialback.json.new";

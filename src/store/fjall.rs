@@ -2,7 +2,7 @@
 
 use super::aside_of_fjall as aside;
 use super::commit_mark::{self, CommitMark};
-use super::directory::{DataDirectory, FORMAT, FORMAT_OF_ERASURES, FORMAT_OF_STATISTICS, io_error};
+use super::directory::{DataDirectory, FORMAT, FORMAT_OF_COUNTED, FORMAT_OF_ERASURES, FORMAT_OF_STATISTICS, io_error};
 use super::expected::Expected;
 use super::export::Exporter;
 use super::keys::{pack_pair, pack_scope, unpack_pair, unpack_scope};
@@ -74,6 +74,9 @@ impl FjallStore {
         let mut store = Self::begin(directory, format, tables, PseudonymKey::random)?;
         if format.is_some_and(|format| format < FORMAT_OF_ERASURES) {
             migrate::erasures(&mut store)?;
+        }
+        if format.is_some_and(|format| format < FORMAT_OF_COUNTED) {
+            migrate::tallies(&mut store)?;
         }
         store.shared.directory.mark()?;
         Ok(store)
@@ -285,6 +288,10 @@ impl EventStore for FjallStore {
 
     fn aside(&self) -> Option<Arc<dyn Aside>> {
         Some(Arc::new(aside::Besides::new(&self.shared)))
+    }
+
+    fn remembers_erasures(&self) -> bool {
+        self.durability != Durability::Memory
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {

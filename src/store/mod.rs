@@ -12,6 +12,8 @@ pub mod descriptors;
 #[cfg(feature = "store")]
 mod directory;
 mod durability;
+#[cfg(feature = "store")]
+mod earlier_tallies;
 mod error;
 #[cfg(feature = "store")]
 mod expected;
@@ -133,6 +135,11 @@ pub trait EventStore: Send + 'static {
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
         let _ = (environment, contact);
         Ok(None)
+    }
+
+    /// Whether [`erasure`](Self::erasure) answers for every erasure that was committed: then memory need not keep them.
+    fn remembers_erasures(&self) -> bool {
+        false
     }
 }
 

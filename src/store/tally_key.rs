@@ -3,20 +3,28 @@
 //! | key | value |
 //! | --- | --- |
 //! | `a`, day, 4 bytes, number, 8 bytes | nothing: that decision was reported answered |
-//! | `t`, environment, 4 bytes, day, 4 bytes, tally, 4 bytes | received and answered, 8 bytes each |
+//! | `p`, environment, 4 bytes, day, 4 bytes, callback agent, 4 bytes, source agent, 4 bytes | received and answered, 8 bytes each |
+//! | `u`, environment, 4 bytes, day, 4 bytes | unmatched calls, as above |
 //!
-//! All big-endian.
+//! All big-endian. Up to format 5, `t` stood for both: environment, day, tally, 4 bytes each.
 
 use super::Stored;
-use crate::slot::{EnvironmentSlot, TallySlot};
-use crate::tally::{Answered, Count, Tally};
+use crate::slot::{AgentSlot, EnvironmentSlot, TallySlot};
+use crate::tally::{Answered, Count, Counted, Tally};
 use crate::time::Day;
 
-pub(super) fn of_tally(tally: &Tally) -> [u8; 13] {
-    let mut key = [b't'; 13];
-    key[1..5].copy_from_slice(&slot_bytes(tally.environment.index()));
-    key[5..9].copy_from_slice(&tally.day.index().to_be_bytes());
-    key[9..].copy_from_slice(&slot_bytes(tally.slot.index()));
+/// What keys up to format 5 begin with.
+pub(super) const EARLIER: [u8; 1] = [b't'];
+
+pub(super) fn of_tally(tally: &Tally) -> Vec<u8> {
+    let (kind, pair) = match tally.counted {
+        Counted::Unmatched => (b'u', None),
+        Counted::Callbacks { agent, source } => (b'p', Some([agent.index(), source.index()])),
+    };
+    let mut key = vec![kind];
+    key.extend(slot_bytes(tally.environment.index()));
+    key.extend(tally.day.index().to_be_bytes());
+    pair.into_iter().flatten().for_each(|index| key.extend(slot_bytes(index)));
     key
 }
 
@@ -35,15 +43,19 @@ pub(super) fn of_answered(answered: Answered) -> [u8; 13] {
 pub(super) fn read(key: &[u8], value: &[u8]) -> Option<Stored> {
     let (kind, rest) = key.split_first()?;
     match kind {
-        b't' => {
-            let (environment, rest) = take(rest)?;
-            let (day, rest) = take(rest)?;
-            let (slot, rest) = take(rest)?;
-            let count = u128::from_be_bytes(value.try_into().ok()?);
-            let count = Count { received: u64::try_from(count >> 64).ok()?, answered: low_half(count) };
-            let environment = EnvironmentSlot::new(environment as usize)?;
-            let slot = TallySlot::new(slot as usize)?;
-            rest.is_empty().then_some(Stored::Tally(Tally { environment, day: Day::from_index(day), slot, count }))
+        b'p' => {
+            let (environment, day, rest) = take_day(rest)?;
+            let (agent, rest) = take(rest)?;
+            let (source, rest) = take(rest)?;
+            let (agent, source) = (AgentSlot::new(agent as usize)?, AgentSlot::new(source as usize)?);
+            let counted = Counted::Callbacks { agent, source };
+            let count = read_count(value)?;
+            rest.is_empty().then_some(Stored::Tally(Tally { environment, day, counted, count }))
+        }
+        b'u' => {
+            let (environment, day, rest) = take_day(rest)?;
+            let (counted, count) = (Counted::Unmatched, read_count(value)?);
+            rest.is_empty().then_some(Stored::Tally(Tally { environment, day, counted, count }))
         }
         b'a' => {
             let (day, rest) = take(rest)?;
@@ -52,6 +64,30 @@ pub(super) fn read(key: &[u8], value: &[u8]) -> Option<Stored> {
         }
         _ => None,
     }
+}
+
+/// What stands there up to format 5, where `counted` says what a slot counted.
+pub(super) fn read_earlier(
+    key: &[u8],
+    value: &[u8],
+    counted: impl FnOnce(TallySlot) -> Option<Counted>,
+) -> Option<Tally> {
+    let (environment, day, rest) = take_day(key.strip_prefix(&EARLIER)?)?;
+    let (slot, rest) = take(rest)?;
+    let counted = counted(TallySlot::new(slot as usize)?)?;
+    let count = read_count(value)?;
+    rest.is_empty().then_some(Tally { environment, day, counted, count })
+}
+
+fn take_day(bytes: &[u8]) -> Option<(EnvironmentSlot, Day, &[u8])> {
+    let (environment, rest) = take(bytes)?;
+    let (day, rest) = take(rest)?;
+    Some((EnvironmentSlot::new(environment as usize)?, Day::from_index(day), rest))
+}
+
+fn read_count(value: &[u8]) -> Option<Count> {
+    let count = u128::from_be_bytes(value.try_into().ok()?);
+    Some(Count { received: u64::try_from(count >> 64).ok()?, answered: low_half(count) })
 }
 
 fn slot_bytes(index: usize) -> [u8; 4] {
@@ -76,21 +112,41 @@ mod tests {
     #[test]
     fn what_was_written_is_read_and_nothing_else_is() {
         let environment = EnvironmentSlot::new(65_535).expect("a slot");
-        let (day, slot) = (Day::from_index(20_605), TallySlot::LAST);
+        let day = Day::from_index(20_605);
         let count = Count { received: u64::MAX, answered: 7 };
-        let tally = Tally { environment, day, slot, count };
-        assert_eq!(read(&of_tally(&tally), &value(count)), Some(Stored::Tally(tally)));
+        let agent = |index| AgentSlot::new(index).expect("a slot");
+        let pair = Counted::Callbacks { agent: AgentSlot::LAST, source: agent(1) };
+        for counted in [Counted::Unmatched, pair] {
+            let tally = Tally { environment, day, counted, count };
+            let key = of_tally(&tally);
+            assert_eq!(read(&key, &value(count)), Some(Stored::Tally(tally)));
+            assert_eq!(read(&key, &[]), None);
+            assert_eq!(read(&key[..key.len() - 1], &value(count)), None);
+            assert_eq!(read(&[&key[..], &[0]].concat(), &value(count)), None);
+        }
         let answered = Answered { day, number: 1 << 63 | 5 };
         assert_eq!(read(&of_answered(answered), &[]), Some(Stored::Answered(answered)));
 
-        let mut beyond = of_tally(&tally);
-        beyond[9..].copy_from_slice(&[0xFF; 4]);
+        let mut beyond = of_tally(&Tally { environment, day, counted: pair, count });
+        beyond[13..].copy_from_slice(&[0xFF; 4]);
         assert_eq!(read(&beyond, &value(count)), None);
-        assert_eq!(read(&of_tally(&tally), &[]), None);
         assert_eq!(read(&of_answered(answered), &[1]), None);
         assert_eq!(read(&of_answered(answered)[..12], &[]), None);
-        for key in [&b""[..], b"t", b"a", b"x"] {
+        for key in [&b""[..], b"t", b"a", b"p", b"u", b"x"] {
             assert_eq!(read(key, &[]), None);
         }
+    }
+
+    #[test]
+    fn what_format_5_wrote_is_read_by_the_slot_it_names() {
+        let environment = EnvironmentSlot::new(3).expect("a slot");
+        let (day, count) = (Day::from_index(20_605), Count { received: 5, answered: 2 });
+        let key = [&b"t"[..], &3_u32.to_be_bytes(), &20_605_u32.to_be_bytes(), &9_u32.to_be_bytes()].concat();
+        let named = |slot: TallySlot| (slot.index() == 9).then_some(Counted::Unmatched);
+        let tally = Tally { environment, day, counted: Counted::Unmatched, count };
+        assert_eq!(read_earlier(&key, &value(count), named), Some(tally));
+        assert_eq!(read_earlier(&key, &value(count), |_| None), None);
+        assert_eq!(read_earlier(&key[..12], &value(count), named), None);
+        assert_eq!(read(&key, &value(count)), None);
     }
 }

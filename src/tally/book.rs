@@ -1,7 +1,7 @@
 //! What has become durable, as it is read.
 
-use super::{Answered, Count, Tally};
-use crate::slot::{EnvironmentSlot, TallySlot};
+use super::{Answered, Count, Counted, Tally};
+use crate::slot::{AgentSlot, EnvironmentSlot};
 use crate::time::Day;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -12,14 +12,14 @@ use std::ops::RangeInclusive;
 /// About 50 bytes for each tally and day on which something was counted, and as much for each answer of the last three days.
 #[derive(Default, Debug)]
 pub struct Book {
-    totals: BTreeMap<(EnvironmentSlot, Day, TallySlot), Count>,
+    totals: BTreeMap<(EnvironmentSlot, Day, Counted), Count>,
     answered: BTreeSet<Answered>,
 }
 
 impl Book {
     /// What is in the book for a tally on a day.
-    pub fn count(&self, environment: EnvironmentSlot, day: Day, slot: TallySlot) -> Count {
-        self.totals.get(&(environment, day, slot)).copied().unwrap_or_default()
+    pub fn count(&self, environment: EnvironmentSlot, day: Day, counted: Counted) -> Count {
+        self.totals.get(&(environment, day, counted)).copied().unwrap_or_default()
     }
 
     /// The environment's tallies on these days, in the order of the days.
@@ -27,10 +27,11 @@ impl Book {
         &self,
         environment: EnvironmentSlot,
         days: &RangeInclusive<Day>,
-    ) -> impl Iterator<Item = (TallySlot, Count)> {
-        let all = (environment, *days.start(), TallySlot::FIRST)..=(environment, *days.end(), TallySlot::LAST);
+    ) -> impl Iterator<Item = (Counted, Count)> {
+        let last = Counted::Callbacks { agent: AgentSlot::LAST, source: AgentSlot::LAST };
+        let all = (environment, *days.start(), Counted::Unmatched)..=(environment, *days.end(), last);
         let range = (days.start() <= days.end()).then(|| self.totals.range(all));
-        range.into_iter().flatten().map(|((_, _, slot), count)| (*slot, *count))
+        range.into_iter().flatten().map(|((_, _, counted), count)| (*counted, *count))
     }
 
     /// Whether the decision has been reported answered.
@@ -44,7 +45,7 @@ impl Book {
     }
 
     pub(crate) fn set(&mut self, tally: Tally) {
-        self.totals.insert((tally.environment, tally.day, tally.slot), tally.count);
+        self.totals.insert((tally.environment, tally.day, tally.counted), tally.count);
     }
 
     pub(crate) fn add_answered(&mut self, answered: Answered) {

@@ -1,8 +1,8 @@
 //! Statistics: how many calls there were on which day.
 //!
 //! A *tally* is one thing that is counted: the calls routed from one source agent to one of its callback agents, or an
-//! environment's unmatched calls. The plan gives each a [`TallySlot`]. What is being counted is in [`Tallies`], sharded by
-//! thread; what has become durable is in a [`Book`]. The service carries the one over into the other.
+//! environment's unmatched calls. The plan gives each a [`TallySlot`]. What is being counted is in [`Tallies`], by slot; what has
+//! become durable is in a [`Book`], by agents. The service carries the one over into the other.
 
 mod book;
 mod tallies;
@@ -10,7 +10,7 @@ mod tallies;
 pub use book::Book;
 pub use tallies::Tallies;
 
-use crate::slot::{EnvironmentSlot, TallySlot};
+use crate::slot::{AgentSlot, EnvironmentSlot, TallySlot};
 use crate::time::Day;
 
 /// How many calls.
@@ -30,6 +30,20 @@ impl Count {
     }
 }
 
+/// What is counted, by what is never another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Counted {
+    /// An environment's unmatched calls.
+    Unmatched,
+    /// The calls that a callback agent took for a source.
+    Callbacks {
+        /// The callback agent.
+        agent: AgentSlot,
+        /// The source.
+        source: AgentSlot,
+    },
+}
+
 /// What was counted on a day, all in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tally {
@@ -38,7 +52,7 @@ pub struct Tally {
     /// When.
     pub day: Day,
     /// What was counted.
-    pub slot: TallySlot,
+    pub counted: Counted,
     /// How many.
     pub count: Count,
 }

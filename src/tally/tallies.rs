@@ -14,13 +14,22 @@ use std::thread;
 /// Days that may be counted at a time, each in the counters of its place: the day's number, modulo this.
 const DAYS: usize = 4;
 
-/// Tallies of the first chunk. Each chunk has twice those of the one before, so that a tally's is found without a search.
+/// Tallies of the first chunk. Each of the first chunks has twice those of the one before, so that few tallies take little.
 const FIRST: usize = 256;
 
-const CHUNKS: usize = 17;
+/// Chunks that grow. All others are as large as the last of these, so that what is not used of them is little beside what is.
+const GROWING: usize = 7;
+
+const LARGEST: usize = FIRST << (GROWING - 1);
+
+const CHUNKS: usize = GROWING + (TallySlot::LIMIT - chunk_begin(GROWING)).div_ceil(LARGEST);
 
 /// Shards at most: more counters than this cost memory, and save no contention that anybody could see.
 const MAX_SHARDS: usize = 16;
+
+/// Chunks with shards: 3,840 tallies. All others have one counter for all threads, since 16 for each of millions would be most of
+/// what a tally takes. Threads that count for one of them at the same time wait for its cache line.
+const SHARDED: usize = 4;
 
 /// Looks without a single call after which a day's place is given up for another day. At one look a second far longer than a
 /// thread may stand between its look at the place and its count.
@@ -32,15 +41,15 @@ const CLOSING: u64 = u64::MAX;
 /// The calls that were counted and not yet carried into the book, by tally and day.
 ///
 /// # Cost
-/// A count is one addition to a counter that the thread's shard has for the tally: 16 bytes for each tally and shard, of which there
-/// are as many as cores, up to 16.
+/// A count is one addition to a counter that the thread's shard has for the tally: 16 bytes for each tally and shard. The first 3,840
+/// tallies have as many shards as there are cores, up to 16, all others one.
 ///
 /// # Orderings
 /// All relaxed. A count orders nothing else, and no count is lost: each is in the counter until a look takes it out, or was taken
 /// out by one. To which day it belongs is the place's owner to say, and that stays for as long as there is something to count
 /// and `IDLE_LOOKS` more.
 pub struct Tallies {
-    chunks: [OnceLock<Chunk>; CHUNKS],
+    chunks: Box<[OnceLock<Chunk>]>,
     /// The day that each place counts, plus one; zero for none.
     owners: [AtomicU64; DAYS],
     /// Where a clock jumps, a day may find its place taken by another. It is counted here until that one is given up.
@@ -74,17 +83,21 @@ struct Place {
 
 impl Place {
     fn of(slot: TallySlot) -> Self {
-        let chunk = (slot.index() / FIRST + 1).ilog2() as usize;
-        Self { chunk, offset: slot.index() - chunk_begin(chunk) }
+        let index = slot.index();
+        let chunk = match (index / FIRST + 1).ilog2() as usize {
+            growing if growing < GROWING => growing,
+            _ => GROWING + (index - chunk_begin(GROWING)) / LARGEST,
+        };
+        Self { chunk, offset: index - chunk_begin(chunk) }
     }
 }
 
 const fn chunk_begin(chunk: usize) -> usize {
-    FIRST * ((1 << chunk) - 1)
+    if chunk <= GROWING { FIRST * ((1 << chunk) - 1) } else { chunk_begin(GROWING) + (chunk - GROWING) * LARGEST }
 }
 
 const fn chunk_len(chunk: usize) -> usize {
-    FIRST << chunk
+    if chunk < GROWING { FIRST << chunk } else { LARGEST }
 }
 
 impl Tallies {
@@ -95,7 +108,7 @@ impl Tallies {
 
     fn with_shards(shards: usize) -> Self {
         Self {
-            chunks: array::from_fn(|_| OnceLock::new()),
+            chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
             owners: array::from_fn(|_| AtomicU64::new(0)),
             displaced: Mutex::default(),
             idle: Mutex::default(),
@@ -106,20 +119,25 @@ impl Tallies {
     /// Makes room for so many tallies. To be called before the plan that has them is published.
     pub(crate) fn make_room(&self, tallies: usize) {
         for chunk in (0..CHUNKS).take_while(|chunk| chunk_begin(*chunk) < tallies) {
-            let rows = self.shards * chunk_len(chunk) / Row::LEN;
+            let rows = self.shards_of(chunk) * chunk_len(chunk) / Row::LEN;
             self.chunks[chunk].get_or_init(|| Chunk(std::iter::repeat_with(Row::new).take(rows).collect()));
         }
     }
 
     /// Counts a call. Wait-free and without an allocation, unless the clock jumped over days within a minute.
     pub(crate) fn count(&self, slot: TallySlot, day: Day) {
-        let counters = self.counters(&Place::of(slot), shard_of_thread() & (self.shards - 1));
+        let at = Place::of(slot);
+        let counters = self.counters(&at, shard_of_thread() & (self.shards_of(at.chunk) - 1));
         match (self.take_place(day), counters) {
             (Some(place), Some(counters)) => {
                 counters[place].fetch_add(1, Ordering::Relaxed);
             }
             _ => self.displaced.lock().unwrap_or_else(PoisonError::into_inner).push((slot, day)),
         }
+    }
+
+    fn shards_of(&self, chunk: usize) -> usize {
+        if chunk < SHARDED { self.shards } else { 1 }
     }
 
     /// The day's place among the counters; `None` while another day has it.
@@ -160,7 +178,7 @@ impl Tallies {
 
     fn take_one(&self, at: &Place, days: &[Option<Day>; DAYS], deltas: &mut Vec<Delta>) {
         let mut received = [0; DAYS];
-        for counters in (0..self.shards).filter_map(|shard| self.counters(at, shard)) {
+        for counters in (0..self.shards_of(at.chunk)).filter_map(|shard| self.counters(at, shard)) {
             for (place, counter) in counters.iter().enumerate() {
                 // Most are zero, and what is not written stays in the caches of those who count.
                 if days[place].is_some() && counter.load(Ordering::Relaxed) > 0 {
@@ -243,9 +261,9 @@ mod tests {
         assert!(begin >= TallySlot::LIMIT, "there is room for all");
 
         let tallies = Tallies::with_shards(2);
-        tallies.make_room(5000);
-        (0..5000).for_each(|index| (0..=index % 3).for_each(|_| tallies.count(slot(index), Day::from_index(9))));
-        let expected: BTreeMap<_, _> = (0..5000).map(|index| ((index, 9), index as u64 % 3 + 1)).collect();
+        tallies.make_room(40_000);
+        (0..40_000).for_each(|index| (0..=index % 3).for_each(|_| tallies.count(slot(index), Day::from_index(9))));
+        let expected: BTreeMap<_, _> = (0..40_000).map(|index| ((index, 9), index as u64 % 3 + 1)).collect();
         assert_eq!(sums(tallies.take(true)), expected);
         assert_eq!(tallies.take(true), []);
     }

@@ -1,9 +1,9 @@
 //! A store in memory that keeps all commits, so that a test can restart without a disk.
 
 use crate::history::Register;
-use crate::slot::{EnvironmentSlot, TallySlot};
+use crate::slot::EnvironmentSlot;
 use crate::store::{Batch, EventStore, StoreError, Stored};
-use crate::tally::{Answered, Tally};
+use crate::tally::{Answered, Counted, Tally};
 use crate::{Configuration, Day, E164, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ pub struct RecordingStore(Arc<Mutex<Kept>>);
 struct Kept {
     configurations: Vec<Configuration>,
     registers: BTreeMap<(Scope, E164), Register>,
-    tallies: BTreeMap<(EnvironmentSlot, Day, TallySlot), Tally>,
+    tallies: BTreeMap<(EnvironmentSlot, Day, Counted), Tally>,
     answered: BTreeSet<Answered>,
     commits: usize,
 }
@@ -56,7 +56,7 @@ impl EventStore for RecordingStore {
                 assert!(before < Some(*register), "a committed register is higher than the stored one");
             }
             for tally in &batch.tallies {
-                let before = kept.tallies.insert((tally.environment, tally.day, tally.slot), *tally);
+                let before = kept.tallies.insert((tally.environment, tally.day, tally.counted), *tally);
                 let falls = |before: Tally| {
                     before.count.received > tally.count.received || before.count.answered > tally.count.answered
                 };

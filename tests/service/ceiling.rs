@@ -17,13 +17,16 @@ fn what_the_history_refuses_is_not_stored() {
     // What is there can still change.
     let did = service.record(vec![call_to(0, Moment(1), Outcome::Voicemail)]);
     assert_eq!(did, Ok(vec![Ok(Applied::Recorded)]));
-    // An erasure forgets what it finds, also where it cannot be remembered itself.
+    // An erasure has the room of what it erases.
     let did = service.record(vec![erase(1, Moment(0))]).expect("it is durable");
+    assert_eq!(did, [Ok(Applied::Erased { pairs: 1 })]);
+    // One that finds nothing, and cannot be remembered, is not in force.
+    let did = service.record(vec![erase(200, Moment(0))]).expect("it is durable");
     assert!(full(&did[0]), "{did:?}");
     let before = ask_all(&service);
     assert_eq!(before[1].reason, Reason::NoHistory);
     drop(service);
-    assert_eq!(store.pairs(), 3);
+    assert_eq!(store.pairs(), 4, "three calls, of which one is erased, and the erasure");
     let service = start(store).expect("a restart must not fail for what was refused");
     assert_eq!(ask_all(&service), before);
 }

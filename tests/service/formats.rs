@@ -81,7 +81,7 @@ fn a_directory_of_an_older_format_becomes_one_of_this() {
         write(format, &path, &[changes()], &registers(10_000));
         check(&path, 10_000);
         let marker = fs::read_to_string(path.join("dialback.json")).expect("there");
-        assert_eq!(marker, "{\"format\":5}\n");
+        assert_eq!(marker, "{\"format\":6}\n");
         // And it is one: nothing is converted again, and the erasures are still there.
         let service = open(&path);
         assert_eq!(service.record(vec![call_to(0, Moment(2), Outcome::Busy)]), Ok(vec![Ok(Applied::Ignored)]));
@@ -165,6 +165,45 @@ fn a_directory_without_statistics_gets_them_and_one_that_lost_them_is_damaged() 
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     mark(path, 4);
     assert_eq!(ask_all(&open(path)), before);
-    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("there"), "{\"format\":5}\n");
+    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("there"), "{\"format\":6}\n");
     assert_eq!(open(path).secret(), Some(secret), "made once");
+}
+
+#[test]
+fn statistics_that_were_kept_by_slot_are_kept_by_agents() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    let service = open(path);
+    let day = START.day();
+    configure(&service, changes()).expect("it is valid");
+    // A second pair, and one that is gone.
+    let role = |agent, source| Change::CallbackSet {
+        id: Agent(agent).id(),
+        sources: vec![Agent(source).id()],
+        outcomes: None,
+        lookback: None,
+    };
+    let other =
+        Change::AgentCreated { id: Agent(1).id(), name: "other".into(), label: None, direction: Direction::Outbound };
+    configure(&service, vec![other, role(3, 1), role(3, 0)]).expect("it is valid");
+    drop(service);
+    // What format 5 had of it: unmatched calls, and the two pairs in the order of their first configuration.
+    let database = Database::builder(path.join("store")).open().expect("it opens");
+    let statistics = database.keyspace("statistics", KeyspaceCreateOptions::default).expect("there");
+    for slot in 0..3_u32 {
+        let key = [&b"t"[..], &0_u32.to_be_bytes(), &day.index().to_be_bytes(), &slot.to_be_bytes()].concat();
+        let counts = [u64::from(slot) + 5, u64::from(slot)].map(u64::to_be_bytes).concat();
+        statistics.insert(key, counts).expect("written");
+    }
+    drop((statistics, database));
+    mark(path, 5);
+    for _ in 0..2 {
+        let found = open(path).statistics(Tenant(0).id(), &(day..=day));
+        assert_eq!(found.unmatched, 5);
+        let callbacks =
+            found.callbacks.iter().map(|one| (one.source, one.agent, one.count.received, one.count.answered));
+        let mut expected = [(Agent(0).id(), Agent(3).id(), 6, 1), (Agent(1).id(), Agent(3).id(), 7, 2)];
+        expected.sort();
+        assert_eq!(callbacks.collect::<Vec<_>>(), expected);
+    }
 }

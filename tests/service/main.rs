@@ -10,6 +10,7 @@ mod failures;
 mod formats;
 mod groups;
 mod retention;
+mod shares;
 
 use dialback::history::Full;
 use dialback::store::{Batch, Durability, EventStore, FjallStore, StoreError, Stored};

@@ -1,6 +1,6 @@
 //! Opens a data directory.
 
-use crate::supervisor;
+use crate::{now, supervisor};
 use dialback::service::Recovered;
 use dialback::store::{FjallStore, StoreError};
 use dialback::{Engine, Service};
@@ -17,11 +17,26 @@ pub(crate) struct DataOptions {
     /// The largest number of (number, contact) pairs to hold in memory
     #[arg(long, value_name = "PAIRS", default_value_t = dialback::engine::DEFAULT_MAX_PAIRS)]
     pub(crate) max_pairs: usize,
+    /// How many pairs one environment may hold; without it, each may fill the history up to seven eighths, and from there on its equal
+    /// share
+    #[arg(long, value_name = "PAIRS")]
+    pub(crate) max_pairs_per_environment: Option<usize>,
+}
+
+impl DataOptions {
+    /// An engine with these limits.
+    pub(crate) fn engine(&self) -> Engine {
+        let engine = Engine::with_max_pairs(self.max_pairs).with_clock(now);
+        match self.max_pairs_per_environment {
+            Some(max_pairs) => engine.with_max_pairs_per_environment(max_pairs),
+            None => engine,
+        }
+    }
 }
 
 /// Opens the data directory and loads its contents.
 pub(crate) fn open(options: &DataOptions) -> Result<Service, StoreError> {
-    Service::start(open_store(&options.data)?, Engine::with_max_pairs(options.max_pairs), report)
+    Service::start(open_store(&options.data)?, options.engine(), report)
 }
 
 /// Opens the data directory without loading its contents.

@@ -21,6 +21,9 @@ pub(crate) struct LimitOptions {
     /// Phone numbers that one environment may ever have; those that it has released count
     #[arg(long, value_name = "NUMBERS", default_value_t = Limits::default().numbers)]
     max_numbers: usize,
+    /// Pairs of a callback agent and a source agent that one environment may have; those that it removed within the last four days count
+    #[arg(long, value_name = "PAIRS", default_value_t = Limits::default().callback_pairs)]
+    max_callback_pairs: usize,
     /// The longest body of a request, and the longest line of a bulk upload
     #[arg(long, value_name = "BYTES", default_value = "1048576")]
     body_limit: NonZeroUsize,
@@ -56,6 +59,7 @@ impl LimitOptions {
         limits.body_bytes = self.body_limit.get();
         limits.agents = self.max_agents;
         limits.numbers = self.max_numbers;
+        limits.callback_pairs = self.max_callback_pairs;
         limits.patience = seconds(self.request_timeout);
         let rates =
             Rates { environment: NonZeroU32::new(self.rate_limit), gateway: NonZeroU32::new(self.gateway_rate_limit) };

@@ -6,7 +6,7 @@ use crate::schedule::{Jump, Moment, Schedule};
 use dialback::history::Register;
 use dialback::metrics::UpkeepCounts;
 use dialback::store::{StoreError, Upkeep};
-use dialback::{Plan, Service, Timestamp};
+use dialback::{Service, Timestamp};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,6 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
-
-/// How much longer than the longest look-back a call is kept: for the clock of a gateway that is behind, and for an operator who
-/// shortens a look-back by mistake.
-const GRACE_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// How often the thread checks whether a purge is due, and whether the wall clock has jumped.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -99,7 +95,7 @@ impl Keeper {
             if service.failure().is_some() {
                 return Some(LOOK_EVERY);
             }
-            let floor = floor(&service.plan(), self.schedule.believed(clocks()));
+            let floor = service.retention_floor(self.schedule.believed(clocks()));
             service.history().expire_before(floor);
             floor
         };
@@ -150,17 +146,6 @@ fn days(millis: i128) -> i128 {
     millis / (24 * 60 * 60 * 1000)
 }
 
-/// What is below this counts for no decision any more.
-fn floor(plan: &Plan, now: Timestamp) -> Register {
-    let own = |environment: dialback::plan::EnvironmentView<'_>| {
-        let agents = environment.agents().filter_map(|agent| agent.callback()?.lookback());
-        agents.fold(environment.lookback(), Ord::max)
-    };
-    let longest = plan.environments().map(own).max().unwrap_or_default();
-    let kept = u64::from(longest.secs()) * 1000 + GRACE_MILLIS;
-    Register::floor(Timestamp::from_millis(now.millis().saturating_sub(kept)))
-}
-
 /// A span of time: a whole number of seconds, minutes, hours or days, such as 90s, 5m, 24h or 7d.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let wrong = || "a number of seconds, minutes, hours or days, such as 90s, 5m, 24h or 7d".to_owned();
@@ -180,15 +165,16 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dialback::history::Register;
     use dialback::store::MemoryStore;
-    use dialback::{Change, DialPlan, Engine, EnvironmentId, Lookback};
+    use dialback::{Change, DialPlan, Engine, EnvironmentId, Lookback, Timestamp};
 
     #[test]
     fn the_floor_lies_behind_the_longest_look_back() {
         let service = Service::start(MemoryStore, Engine::with_max_pairs(10), |_| {}).expect("nothing to read");
         let now = Timestamp::from_secs(1_800_000_000);
         let ago = |days: u64| Register::floor(Timestamp::from_millis(now.millis() - days * 86_400_000));
-        assert_eq!(floor(&service.plan(), now), ago(31), "thirty days, and one");
+        assert_eq!(service.retention_floor(now), ago(31), "thirty days, and one");
         for (id, days) in [(1, 10), (2, 90), (3, 60)] {
             let set = Change::EnvironmentSet {
                 name: "tenant".into(),
@@ -197,7 +183,7 @@ mod tests {
             };
             service.configure(EnvironmentId::from_u128(id), now, move |_| Ok(vec![set])).expect("valid");
         }
-        assert_eq!(floor(&service.plan(), now), ago(91));
+        assert_eq!(service.retention_floor(now), ago(91));
     }
 
     /// A purge that fails, and both clocks as the test sets them.

@@ -16,7 +16,7 @@ use crate::{address_space, data, descriptors, now, out, retention, stall, superv
 use dialback::http::{self, Api, Token};
 use dialback::metrics::UpkeepCounts;
 use dialback::store::{Durability, FjallStore};
-use dialback::{Engine, Role, Service};
+use dialback::{Role, Service};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         let _ = loaded.send(recovered);
     };
     let fleet = options.fleet.join()?;
-    let engine = Engine::with_max_pairs(options.data.max_pairs);
+    let engine = options.data.engine();
     // Again, beside the history.
     address_space::check()?;
     let service = Service::load_with(fleet.sequencer(), store, engine, data::report, tell)?;
