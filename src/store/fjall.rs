@@ -10,6 +10,7 @@ use super::keyspaces::{Keyspaces, Setting, Tables, read_register};
 use super::migrate;
 use super::pseudonym::{Pseudonym, PseudonymKey};
 use super::purge::Upkeep;
+use super::removals::Removals;
 use super::scan::scan;
 use super::watermark::Watermark;
 use super::{Aside, Batch, Durability, EventStore, Export, StoreError, Stored, tally_key};
@@ -45,6 +46,9 @@ pub(super) struct Shared {
     secret: [u8; 16],
     /// Held alone by a purge, together by those who look at an earlier state, which a purge would have to leave there.
     pub(super) purging: RwLock<()>,
+    /// Of pairs, and writes of pairs that have expired already.
+    pub(super) removals: Removals,
+    pub(super) outbox_removals: Removals,
     pub(super) directory: DataDirectory,
 }
 
@@ -131,7 +135,16 @@ impl FjallStore {
         };
         let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
         let foreign_keys = RwLock::new(aside::foreign_keys(&keyspaces)?);
-        let shared = Arc::new(Shared { keyspaces, key, foreign_keys, secret, purging: RwLock::default(), directory });
+        let shared = Arc::new(Shared {
+            keyspaces,
+            key,
+            foreign_keys,
+            secret,
+            purging: RwLock::default(),
+            removals: Removals::new(),
+            outbox_removals: Removals::new(),
+            directory,
+        });
         // The engine has synced what it read.
         Ok(Self { mark, synced: mark.number, watermark, durability: Durability::Synced, shared })
     }
@@ -224,12 +237,14 @@ impl EventStore for FjallStore {
         };
         let Shared { keyspaces, key, .. } = &*self.shared;
         let mut write = keyspaces.database.batch().durability(Some(mode));
+        let mut is_removal = false;
         for configuration in &batch.configurations {
             let value = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
             write.insert(&keyspaces.configurations, configuration.sequence.to_be_bytes(), value);
         }
         for (scope, contact, register) in &batch.registers {
             let value = register.bits().to_be_bytes();
+            is_removal |= scope.environment().is_none() && register.is_erasure() || keyspaces.floor.is_above(*register);
             match (scope.environment(), register.is_erasure()) {
                 // Remembered for the late reports, under a pseudonym.
                 (Some(_), _) => write.insert(&keyspaces.erasures, erasure_key(key, *scope, *contact), value),
@@ -248,7 +263,14 @@ impl EventStore for FjallStore {
             write.remove(&keyspaces.statistics, tally_key::of_answered(*answered));
         }
         aside::write(&self.shared, batch, &mut write)?;
-        self.write(write, batch.can_wait)
+        let written = self.write(write, batch.can_wait);
+        if is_removal {
+            self.shared.removals.note();
+        }
+        if batch.published.is_some() {
+            self.shared.outbox_removals.note();
+        }
+        written
     }
 
     fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {

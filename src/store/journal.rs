@@ -192,8 +192,23 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The number of the newest journal, which the engine writes; 0 where there is none.
+pub(super) fn last_number(engine_path: &Path) -> Result<u64, StoreError> {
+    Ok(numbered(engine_path)?.last().map_or(0, |(number, _)| *number))
+}
+
+/// The number of the oldest journal; 0 where there is none.
+pub(super) fn first_number(engine_path: &Path) -> Result<u64, StoreError> {
+    Ok(numbered(engine_path)?.first().map_or(0, |(number, _)| *number))
+}
+
 /// The journals' paths, oldest first.
-fn paths(engine_path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+pub(super) fn paths(engine_path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    Ok(numbered(engine_path)?.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The journals by their numbers, oldest first.
+fn numbered(engine_path: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(engine_path).map_err(io_error(engine_path))? {
         let path = entry.map_err(io_error(engine_path))?.path();
@@ -204,5 +219,5 @@ fn paths(engine_path: &Path) -> Result<Vec<PathBuf>, StoreError> {
         }
     }
     paths.sort_unstable();
-    Ok(paths.into_iter().map(|(_, path)| path).collect())
+    Ok(paths)
 }

@@ -9,7 +9,7 @@
 //! | `settings` | a name | see [`Setting`] |
 //! | `statistics` | see [`tally_key`](super::tally_key) | what was counted, and what was reported answered |
 //! | `outbox` | number of the entry, 8 bytes, big-endian | calls and erasures that a fleet has not been told for certain, as messages have them |
-//! | `padding` | | nothing, see [`purge`](super::purge) |
+//! | `padding` | `0` | nothing, see [`rotation`](super::rotation) |
 
 use super::StoreError;
 use super::commit_mark::{self, CommitMark};
@@ -104,7 +104,7 @@ pub(super) struct Keyspaces {
 }
 
 impl Keyspaces {
-    /// Every one that ours may be in; not the padding, which has nothing in it.
+    /// Every one that has records in it: all but the padding.
     pub(super) fn all(&self) -> [&Keyspace; 7] {
         let Self { configurations, registers, commits, erasures, settings, statistics, outbox, .. } = self;
         [configurations, registers, commits, erasures, settings, statistics, outbox]
@@ -166,6 +166,11 @@ impl Keyspaces {
             floor,
             path: path.to_owned(),
         })
+    }
+
+    /// Where the engine's files are.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The mark of the last batch; that of none where there has been none.

@@ -9,6 +9,8 @@ mod commit_mark;
 mod data_end;
 #[cfg(feature = "store")]
 mod directory;
+#[cfg(feature = "store")]
+mod disk_use;
 mod durability;
 mod error;
 #[cfg(feature = "store")]
@@ -34,7 +36,11 @@ mod pseudonym;
 #[cfg(feature = "store")]
 mod purge;
 #[cfg(feature = "store")]
+mod removals;
+#[cfg(feature = "store")]
 mod restore;
+#[cfg(feature = "store")]
+mod rotation;
 #[cfg(feature = "store")]
 mod salvage;
 #[cfg(feature = "store")]
@@ -56,7 +62,7 @@ pub use export::{Exported, Exporter};
 #[cfg(feature = "store")]
 pub use pseudonym::pseudonym_of;
 #[cfg(feature = "store")]
-pub use purge::Upkeep;
+pub use purge::{Purged, Upkeep};
 #[cfg(feature = "store")]
 pub use restore::restore;
 #[cfg(feature = "store")]
