@@ -75,6 +75,7 @@ mod keeper;
 mod limits;
 mod line;
 mod memory;
+mod no_room;
 mod owners;
 mod pool;
 mod register;
@@ -92,6 +93,7 @@ mod walk;
 
 pub use keeper::Keeper;
 pub use limits::{Full, Limits, Stats};
+pub use no_room::NoRoom;
 pub use register::{LastCall, Register};
 pub use spot::Spot;
 

@@ -5,9 +5,11 @@ use super::commit_mark::{self, CommitMark};
 use super::directory::{DataDirectory, FORMAT, FORMAT_OF_ERASURES, FORMAT_OF_STATISTICS, io_error};
 use super::expected::Expected;
 use super::export::Exporter;
+use super::installation::{self, Belonging, Installation};
 use super::keys::{pack_pair, pack_scope, unpack_pair, unpack_scope};
 use super::keyspaces::{Keyspaces, Setting, Tables, read_register};
 use super::migrate;
+use super::modes::Modes;
 use super::pseudonym::{Pseudonym, PseudonymKey};
 use super::purge::Upkeep;
 use super::removals::Removals;
@@ -26,6 +28,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// A store in a data directory of its own.
 pub struct FjallStore {
+    /// What is in each batch.
+    installation: Installation,
     /// The last batch.
     mark: CommitMark,
     /// The number of the last batch that is durable for certain.
@@ -101,6 +105,9 @@ impl FjallStore {
     ) -> Result<Self, StoreError> {
         let engine_path = directory.engine_path();
         let expected = if format.is_some() { Expected::read(&directory)? } else { Expected::default() };
+        if format.is_some() {
+            directory.make_engine_lock()?;
+        }
         let keyspaces = Keyspaces::open(&engine_path, format, tables)?;
         if format != Some(FORMAT) {
             directory.sync_engine()?;
@@ -133,6 +140,7 @@ impl FjallStore {
                 key
             }
         };
+        let installation = installation(&keyspaces, expected.belonging())?;
         let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
         let foreign_keys = RwLock::new(aside::foreign_keys(&keyspaces)?);
         let shared = Arc::new(Shared {
@@ -146,7 +154,7 @@ impl FjallStore {
             directory,
         });
         // The engine has synced what it read.
-        Ok(Self { mark, synced: mark.number, watermark, durability: Durability::Synced, shared })
+        Ok(Self { installation, mark, synced: mark.number, watermark, durability: Durability::Synced, shared })
     }
 
     /// Whether there is a data directory that [`open`](Self::open) would begin to read, or `false` where it would make one. Takes
@@ -156,6 +164,11 @@ impl FjallStore {
     /// [`StoreError::Foreign`], [`StoreError::Newer`], and [`StoreError::Damaged`] where files are missing. What is in them is not looked at.
     pub fn look(path: impl AsRef<Path>) -> Result<bool, StoreError> {
         DataDirectory::look(path.as_ref(), check_files)
+    }
+
+    /// What was changed of the permissions of the data directory when it was opened: others than its own user could read it.
+    pub fn modes(&self) -> Modes {
+        self.shared.directory.modes()
     }
 
     /// The same store, which from now on promises this of what it commits.
@@ -168,6 +181,8 @@ impl FjallStore {
     pub(super) fn write(&mut self, mut batch: OwnedWriteBatch, can_wait: bool) -> Result<(), StoreError> {
         let mark = CommitMark { number: self.mark.number + 1, synced: self.synced };
         let keyspaces = &self.shared.keyspaces;
+        batch.insert(&keyspaces.commits, installation::KEY, *self.installation.bytes());
+        // The last of its items.
         batch.insert(&keyspaces.commits, commit_mark::KEY, mark.to_bytes());
         batch.commit().map_err(|error| keyspaces.failed(error))?;
         self.mark = mark;
@@ -322,6 +337,24 @@ impl fmt::Debug for FjallStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FjallStore").field("directory", &self.shared.directory).finish_non_exhaustive()
     }
+}
+
+/// The bits of this data directory, which its files say by now if they did not.
+fn installation(keyspaces: &Keyspaces, mut belonging: Belonging) -> Result<Installation, StoreError> {
+    let path = keyspaces.settings.path();
+    let held = keyspaces.setting(Setting::Installation)?;
+    if let Some(bits) = &held {
+        let held = Installation::from_bytes(bits).ok_or_else(|| keyspaces.damaged("whose installation it is"))?;
+        belonging.add(held, path)?;
+    }
+    let installation = belonging.installation().map_or_else(Installation::random, Ok)?;
+    for folder in keyspaces.folders().chain([keyspaces.path()]) {
+        installation.mark(folder)?;
+    }
+    if held.is_none() {
+        keyspaces.set(Setting::Installation, installation.bytes())?;
+    }
+    Ok(installation)
 }
 
 /// The engine's own mark and its journal, without either of which it would begin anew.

@@ -5,6 +5,7 @@
 //! | `configurations` | sequence, 8 bytes, big-endian | [`Configuration`] as JSON |
 //! | `registers` | scope of a number, 3 bytes, then contact, 7 bytes, big-endian | [`Register`], 8 bytes, big-endian |
 //! | `commits` | `commit` | the [`CommitMark`] of the last batch: a part of each batch |
+//! | | `installation` | the [`Installation`] that the batch belongs to, 16 bytes: a part of each batch |
 //! | `erasures` | scope of an environment, 3 bytes, then [`Pseudonym`](super::pseudonym::Pseudonym) | [`Register`], 8 bytes, big-endian |
 //! | `settings` | a name | see [`Setting`] |
 //! | `statistics` | see [`tally_key`](super::tally_key) | what was counted, and what was reported answered |
@@ -14,6 +15,8 @@
 use super::StoreError;
 use super::commit_mark::{self, CommitMark};
 use super::expiry::{Expiry, Floor};
+#[cfg(doc)]
+use super::installation::Installation;
 use crate::event::Configuration;
 use crate::history::Register;
 use fjall::{CompressionType, Database, DatabaseBuilder, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -74,6 +77,8 @@ pub(super) enum Setting {
     ForeignKeys,
     /// Where the node stands in its fleet's stream. Not there where there is no fleet.
     Place,
+    /// The random bits of the data directory, 16 bytes.
+    Installation,
 }
 
 impl Setting {
@@ -84,6 +89,7 @@ impl Setting {
             Self::DecisionKey => "decision_key",
             Self::ForeignKeys => "foreign_keys",
             Self::Place => "place",
+            Self::Installation => "installation",
         }
     }
 }
@@ -166,6 +172,11 @@ impl Keyspaces {
             floor,
             path: path.to_owned(),
         })
+    }
+
+    /// The folders of all keyspaces.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.all().into_iter().chain([&self.padding]).map(|keyspace| keyspace.path())
     }
 
     /// Where the engine's files are.

@@ -22,6 +22,8 @@ mod export;
 #[cfg(feature = "store")]
 mod fjall;
 #[cfg(feature = "store")]
+mod installation;
+#[cfg(feature = "store")]
 mod journal;
 #[cfg(feature = "store")]
 mod keys;
@@ -31,6 +33,8 @@ mod keyspaces;
 mod manifest;
 #[cfg(feature = "store")]
 mod migrate;
+#[cfg(feature = "store")]
+mod modes;
 #[cfg(feature = "store")]
 mod pseudonym;
 #[cfg(feature = "store")]
@@ -59,6 +63,8 @@ pub use durability::Durability;
 pub use error::StoreError;
 #[cfg(feature = "store")]
 pub use export::{Exported, Exporter};
+#[cfg(feature = "store")]
+pub use modes::Modes;
 #[cfg(feature = "store")]
 pub use pseudonym::pseudonym_of;
 #[cfg(feature = "store")]

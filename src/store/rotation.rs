@@ -28,6 +28,8 @@ const ATTEMPTS: usize = 40;
 /// How often, in each attempt, it is checked whether the engine has deleted the old journals.
 const LOOKS: usize = 25;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// Checks after which everything is flushed once more.
+const LOOKS_A_FLUSH: usize = 5;
 /// Checks before a flush counts as stuck: ten minutes, since a compaction may come first on a machine with one processor.
 const FLUSH_LOOKS: usize = 60_000;
 /// Checks before a reader counts as stuck: about ten minutes.
@@ -55,19 +57,33 @@ pub(super) fn leave_journals(keyspaces: &Keyspaces) -> Result<(), StoreError> {
 
 /// Makes the engine delete the tables that were replaced before this call.
 pub(super) fn leave_tables(keyspaces: &Keyspaces) -> Result<(), StoreError> {
-    forget(keyspaces, keyspaces.database.seqno())
+    let now = keyspaces.database.seqno();
+    // All of them: what is not flushed would keep a journal that became long meanwhile.
+    flush(keyspaces)?;
+    forget(keyspaces, now)?;
+    // Where others write much, there may be one more again and again.
+    for look in 1..=LOOKS {
+        if keyspaces.database.journal_count() == 1 {
+            break;
+        }
+        if look % LOOKS_A_FLUSH == 0 {
+            flush(keyspaces)?;
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    Ok(())
 }
 
 /// Waits until no reader looks at a state before this sequence. With each flush, of whatever it is, the engine finds out how
 /// far that is, and deletes the tables that are in none of the states since.
 fn forget(keyspaces: &Keyspaces, sequence: u64) -> Result<(), StoreError> {
     for attempt in 0..READER_LOOKS {
-        mark_padding(keyspaces)?;
-        flush_one(keyspaces, &keyspaces.padding)?;
         if is_forgettable(keyspaces, sequence) {
             return Ok(());
         }
-        thread::sleep(BETWEEN_LOOKS * attempt.clamp(1, 100));
+        thread::sleep(BETWEEN_LOOKS * attempt.min(100));
+        mark_padding(keyspaces)?;
+        flush_one(keyspaces, &keyspaces.padding)?;
     }
     Err(StoreError::Engine("a reader has been looking at an old state for too long".into()))
 }

@@ -27,6 +27,8 @@ pub(super) struct Checked {
     pub(super) distinct: u64,
     /// Some of the states, and how many batches each holds.
     pub(super) sample: Vec<(u64, State)>,
+    /// Purges of what a crash left, and those that had something to remove.
+    pub(super) purges: (u64, u64),
 }
 
 /// A crash after which something is wrong.
@@ -110,7 +112,8 @@ impl Crashes<'_> {
         }
         let sample =
             sample.into_iter().filter_map(|(hash, state)| Some((*held[&hash].as_ref().ok()?, state))).collect();
-        Ok(Checked { tried, distinct, sample })
+        let purges = *verdict.purges.lock().expect("no panic");
+        Ok(Checked { tried, distinct, sample, purges })
     }
 
     /// Plays the record, and shows what each crash leaves, with what was acknowledged and handed in by then.

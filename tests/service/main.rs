@@ -9,6 +9,7 @@ mod exports;
 mod failures;
 mod formats;
 mod groups;
+mod mixed;
 mod purges;
 mod retention;
 

@@ -95,13 +95,19 @@ fn purge_of_a_directory_that_an_older_purge_left_stuck_succeeds() {
     for failed in [0, 2] {
         let directory = stuck(failed);
         let path = directory.path();
+        let verified = dialback::store::verify(path).expect("it can be looked at");
+        assert!(verified.is_good() && verified.has_old_journals() == (failed > 0), "{verified:?}");
         let store = FjallStore::open(path).expect("it opens");
         let upkeep = store.upkeep();
         let service = start(store);
         expect_clean(path, &upkeep);
+        assert_eq!(upkeep.disk_use().expect("readable"), upkeep.purge(None, START).expect("purged").bytes_after);
         assert_eq!(reason(&service, "442000000000"), Reason::Matched, "others are untouched");
         assert_eq!(reason(&service, FIRST), Reason::NoHistory);
         expect_clean(path, &upkeep);
+        drop(service);
+        let verified = dialback::store::verify(path).expect("it can be looked at");
+        assert!(verified.is_good() && !verified.has_old_journals(), "{verified:?}");
     }
 }
 

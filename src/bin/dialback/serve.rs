@@ -13,7 +13,7 @@ use crate::tls::TlsOptions;
 use crate::{data, now, out, retention, supervisor};
 use dialback::http::{self, Api, Token};
 use dialback::store::{Durability, FjallStore};
-use dialback::{Engine, Role, Service};
+use dialback::{Role, Service};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         let _ = loaded.send(recovered);
     };
     let fleet = options.fleet.join()?;
-    let engine = Engine::with_max_pairs(options.data.max_pairs);
+    let engine = data::engine(&options.data)?;
     let service = Service::load_with(fleet.sequencer(), store, engine, data::report, tell)?;
     let operator = Token::issue(Role::Operator);
     // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
