@@ -5,6 +5,7 @@ mod ceiling;
 mod damage;
 mod directories;
 mod durability;
+mod engine;
 mod exports;
 mod failures;
 mod formats;
