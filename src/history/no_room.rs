@@ -22,7 +22,7 @@ impl NoRoom {
 impl fmt::Display for NoRoom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenths = self.bytes / 100_000_000;
-        write!(f, "cannot reserve {}.{} GB for the history of {} pairs", tenths / 10, tenths % 10, self.max_pairs)
+        write!(f, "cannot reserve {}.{} GB for the history", tenths / 10, tenths % 10)
     }
 }
 

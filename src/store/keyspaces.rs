@@ -176,7 +176,7 @@ impl Keyspaces {
 
     /// The folders of all keyspaces.
     pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
-        self.all().into_iter().chain([&self.padding]).map(|keyspace| keyspace.path())
+        self.all().into_iter().chain([&self.padding]).map(Keyspace::path)
     }
 
     /// Where the engine's files are.

@@ -23,7 +23,7 @@ impl Modes {
     pub(super) fn tighten(directory: &Path) -> Result<Self, StoreError> {
         use std::os::unix::fs::PermissionsExt;
         let mode = fs::metadata(directory).map_err(io_error(directory))?.permissions().mode();
-        if mode & 0o077 == 0 { Ok(Self::default()) } else { Self::tighten_all(directory) }
+        if mode & 0o077 != 0 { Self::tighten_all(directory) } else { Ok(Self::default()) }
     }
 
     #[cfg(unix)]

@@ -19,6 +19,8 @@ pub(super) struct Crashes<'a> {
     /// Crashes at each point, besides the two in which all and nothing is lost.
     pub(super) choices: u64,
     pub(super) seed: u64,
+    /// Whether the purges behind the crashes are those of the first edition.
+    pub(super) is_purge_planted: bool,
 }
 
 /// What came of it.
@@ -55,7 +57,7 @@ struct Bounds {
 
 impl Crashes<'_> {
     pub(super) fn check(&self) -> Result<Checked, Found> {
-        let verdict = Verdict::new(self.workload);
+        let verdict = Verdict::new(self.workload, self.is_purge_planted);
         let mut bounds: HashMap<u128, Bounds> = HashMap::new();
         let (states, waiting) = mpsc::sync_channel::<(u128, State)>(64);
         let waiting = Mutex::new(waiting);
@@ -87,7 +89,7 @@ impl Crashes<'_> {
                     }
                 } else {
                     bounds.insert(hash, Bounds { acknowledged, begun });
-                    if bounds.len() % 900 == 450 {
+                    if bounds.len() % 1500 == 450 {
                         sample.push((hash, state.clone()));
                     }
                     states.send((hash, state)).expect("somebody waits");

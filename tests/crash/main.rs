@@ -124,7 +124,16 @@ fn crash_everywhere(seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> 
         Some(bug) => bug.plant(&mut record),
         None => record.expect_rotations(),
     }
-    let first = Crashes { record: &record, before: &empty, base: 0, workload: &workload, choices, seed }.check()?;
+    let first = Crashes {
+        record: &record,
+        before: &empty,
+        base: 0,
+        workload: &workload,
+        choices,
+        seed,
+        is_purge_planted: false,
+    }
+    .check()?;
     let mut totals = Totals::default();
     totals.add(&first);
     if bug.is_none() {
@@ -132,7 +141,15 @@ fn crash_everywhere(seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> 
             let before = state.to_disk();
             let workload = Workload { seed, first: number + 1, batches: 5, reopen_every: 3, purge_every: 5 };
             let record = run(&workload, &before);
-            let again = Crashes { record: &record, before: &before, base: number, workload: &workload, choices, seed };
+            let again = Crashes {
+                record: &record,
+                before: &before,
+                base: number,
+                workload: &workload,
+                choices,
+                seed,
+                is_purge_planted: false,
+            };
             let again = again.check()?;
             totals.add(&again);
             totals.recoveries += 1;
@@ -167,4 +184,23 @@ fn a_planted_bug_is_found() {
         assert!(bug.shows_as(&found), "{bug:?} shows as {found}");
         println!("{bug:?}: {found}");
     }
+}
+
+/// A purge that leaves out the padding, as that of the first edition did, does not get going again after every crash.
+#[test]
+fn planted_purge_of_the_first_edition_is_found() {
+    let empty = Disk::default();
+    let workload = Workload { seed: 3, first: 1, batches: 12, reopen_every: 50, purge_every: 6 };
+    let record = run(&workload, &empty);
+    let crashes = Crashes {
+        record: &record,
+        before: &empty,
+        base: 0,
+        workload: &workload,
+        choices: 0,
+        seed: 3,
+        is_purge_planted: true,
+    };
+    let found = crashes.check().err().expect("it must be found");
+    assert!(matches!(&found.problem, verdict::Problem::NotPurged(why) if why.contains("journals are left")), "{found}");
 }

@@ -16,12 +16,18 @@ const HAD_SOME: &str = "there was something to remove";
 /// What a store of a few hundred pairs may take on the disk after a purge.
 const MOST_BYTES: u64 = 3 << 20;
 
+/// Set where the purge is to be that of the first edition, which flushed all keyspaces but the padding.
+const OLD_FLUSH: &str = "DIALBACK_CRASH_OLD_FLUSH";
+
 /// Purges the directory, and looks for what must be gone then. Whether any of it was there before.
-pub(super) fn run(path: &Path, forgotten: &[usize]) -> Result<bool, String> {
+pub(super) fn run(path: &Path, forgotten: &[usize], is_planted: bool) -> Result<bool, String> {
     let list: Vec<String> = forgotten.iter().map(ToString::to_string).collect();
     let mut process = Command::new(std::env::current_exe().expect("this program"));
     process.args(["--exact", "purge::purge_in_this_process", "--ignored", "--nocapture", "--test-threads=1"]);
     process.env(DIRECTORY, path).env(FORGOTTEN, list.join(","));
+    if is_planted {
+        process.env(OLD_FLUSH, "1");
+    }
     let output = process.shortened(&RECORDER, path, Path::new("/dev/null")).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     if output.status.success() { Ok(said.contains(HAD_SOME)) } else { Err(said) }
@@ -32,6 +38,9 @@ pub(super) fn run(path: &Path, forgotten: &[usize]) -> Result<bool, String> {
 #[ignore = "run by the others, in a process of its own"]
 fn purge_in_this_process() {
     let Ok(path) = std::env::var(DIRECTORY).map(PathBuf::from) else { return };
+    if std::env::var(OLD_FLUSH).is_ok() {
+        return flush_as_the_first_edition(&path.join("store"));
+    }
     let list = std::env::var(FORGOTTEN).expect("a list");
     let indices = list.split(',').filter(|index| !index.is_empty());
     let forgotten: Vec<E164> = indices.map(|index| workload::contact(index.parse().expect("an index"))).collect();
@@ -60,6 +69,25 @@ fn purge_in_this_process() {
         assert_eq!(files_with(&path, contact), Vec::<PathBuf>::new(), "a number was erased and is there");
     }
     assert_eq!(expired(&mut store), 0, "expired registers are there");
+}
+
+/// Fails where a journal is left after a while.
+fn flush_as_the_first_edition(engine: &Path) {
+    let database = fjall::Database::builder(engine).open().expect("it opens");
+    let names = ["configurations", "registers", "commits", "erasures", "settings", "statistics", "outbox"];
+    let keyspace = |name: &str| database.keyspace(name, fjall::KeyspaceCreateOptions::default).expect("there");
+    let keyspaces = names.map(keyspace);
+    let mut batch = database.batch();
+    keyspaces.iter().for_each(|keyspace| batch.remove(keyspace, [0]));
+    batch.commit().expect("written");
+    keyspaces.iter().for_each(|keyspace| keyspace.rotate_memtable_and_wait().expect("flushed"));
+    for _ in 0..100 {
+        if database.journal_count() == 1 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("{} journals are left", database.journal_count());
 }
 
 /// The files that hold the number, as the bytes of an integer.

@@ -96,6 +96,7 @@ impl Aside {
 
 pub(super) struct Verdict {
     seed: u64,
+    is_purge_planted: bool,
     /// How many batches a store holds that shows this.
     prefixes: HashMap<u128, u64>,
     /// The contacts that were called and then forgotten, after so many batches.
@@ -105,7 +106,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn new(workload: &Workload) -> Self {
+    pub(super) fn new(workload: &Workload, is_purge_planted: bool) -> Self {
         let mut prefixes = HashMap::from([(0, 0)]);
         let mut forgotten = vec![Vec::new()];
         let mut registers = HashMap::new();
@@ -130,7 +131,7 @@ impl Verdict {
             let is_held = |contact| (0..2).any(|scope| registers.contains_key(&(scope, contact)));
             forgotten.push((0..ERASED).filter(|index| !is_held(workload::contact(*index).code())).collect());
         }
-        Self { seed: workload.seed, prefixes, forgotten, purges: Mutex::default() }
+        Self { seed: workload.seed, is_purge_planted, prefixes, forgotten, purges: Mutex::default() }
     }
 
     /// How many batches the store holds after the crash.
@@ -172,7 +173,7 @@ impl Verdict {
 
     fn purge(&self, path: &Path, held: u64) -> Result<(), Problem> {
         let forgotten = &self.forgotten[usize::try_from(held).expect("small")];
-        let had_some = purge::run(path, forgotten).map_err(Problem::NotPurged)?;
+        let had_some = purge::run(path, forgotten, self.is_purge_planted).map_err(Problem::NotPurged)?;
         let mut purges = self.purges.lock().expect("no panic");
         *purges = (purges.0 + 1, purges.1 + u64::from(had_some));
         Ok(())
