@@ -51,7 +51,8 @@ fn journals(path: &Path) -> usize {
     files(path).iter().filter(|path| path.extension().is_some_and(|extension| extension == "jnl")).count()
 }
 
-/// Which of these numbers are in a file, as text or as the bytes of an integer.
+/// Which of these numbers are in a file, as text or as the bytes of an integer: the number, the file, the place and the bytes
+/// around it.
 fn found(path: &Path, numbers: &[String]) -> Vec<String> {
     let encodings = |number: &String| {
         let digits = number.trim_start_matches('+').to_owned();
@@ -59,28 +60,32 @@ fn found(path: &Path, numbers: &[String]) -> Vec<String> {
         let bytes: Vec<u8> = code.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
         [digits.into_bytes(), bytes]
     };
-    let written: Vec<Vec<u8>> = files(path)
-        .iter()
-        .filter_map(|path| fs::read(path).ok())
-        .map(|mut bytes| {
-            bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
-            bytes
-        })
-        .collect();
-    let holds = |one: &[u8]| {
-        // The first byte is looked for on its own: a plain search of all windows takes minutes.
-        written.iter().any(|bytes| {
-            let mut rest = bytes.as_slice();
-            while let Some(at) = rest.iter().position(|byte| *byte == one[0]) {
-                if rest[at..].starts_with(one) {
-                    return true;
+    let mut found = Vec::new();
+    for file in files(path) {
+        let mut bytes = fs::read(&file).unwrap_or_default();
+        bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+        for number in numbers {
+            for one in encodings(number) {
+                if let Some(at) = place(&bytes, &one) {
+                    let around = &bytes[at.saturating_sub(12)..(at + 16).min(bytes.len())];
+                    found.push(format!("{number} in {} at {at}: {around:02x?}", file.display()));
                 }
-                rest = &rest[at + 1..];
             }
-            false
-        })
-    };
-    numbers.iter().filter(|number| encodings(number).iter().any(|one| holds(one))).cloned().collect()
+        }
+    }
+    found
+}
+
+/// The first byte is looked for on its own: a plain search of all windows takes minutes.
+fn place(bytes: &[u8], one: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|byte| *byte == one[0]) {
+        if bytes[from + at..].starts_with(one) {
+            return Some(from + at);
+        }
+        from += at + 1;
+    }
+    None
 }
 
 /// The contacts of a run, by their order: every third is erased soon after it was called.
@@ -140,7 +145,8 @@ fn expect_clean(data: &Path, contacts: &Contacts, daemon: &Daemon) -> u64 {
         let log = daemon.read_log();
         let last = log.lines().rev().take(5).collect::<Vec<_>>().join("\n");
         let patient = began.elapsed() < PATIENCE;
-        assert!(patient, "{} erased numbers left, {journals} journals, {bytes} bytes\n{last}", left.len());
+        let some = left.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
+        assert!(patient, "{} erased numbers left, {journals} journals, {bytes} bytes\n{some}\n{last}", left.len());
         sleep(Duration::from_millis(300));
     }
 }
