@@ -61,3 +61,47 @@ fn verify_leaves_a_foreign_directory_unchanged() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("not a data directory of dialback"));
     assert_eq!(fs::read_dir(place.path()).expect("there").count(), 1);
 }
+
+#[test]
+fn old_journals_are_reported_as_json() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    assert_eq!(code(&dialback(&data, &["token", "create"])), 0);
+    let verified = answer(&dialback(&data, &["verify", "--json"]));
+    assert_eq!((&verified["journals"], &verified["old_journals"]), (&1.into(), &false.into()));
+    // As purges leave them that cannot be finished: sealed, and nothing in them that counts.
+    let number: u64 = journal(&data).file_stem().and_then(|stem| stem.to_str()?.parse().ok()).expect("a number");
+    let leave_more = || {
+        for more in 1..=4 {
+            fs::write(data.join(format!("store/{}.jnl", number + more)), []).expect("written");
+        }
+    };
+    leave_more();
+    let output = dialback(&data, &["verify"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(code(&output), 0, "nothing is damaged: {said}");
+    assert!(said.contains("warning: ") && said.contains(" journals of "), "{said}");
+    leave_more();
+    let verified = answer(&dialback(&data, &["verify", "--json"]));
+    assert_eq!((&verified["good"], &verified["old_journals"]), (&true.into(), &true.into()), "{verified}");
+}
+
+/// Two gigabytes of address space, and 3.2 are asked for.
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_address_space_is_an_error_that_says_what_to_lower() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    for command in ["serve --listen 127.0.0.1:0", "token create"] {
+        let line = format!(
+            "ulimit -v 2000000; exec {} {command} --data {} --max-pairs 100000000",
+            env!("CARGO_BIN_EXE_dialback"),
+            data.display()
+        );
+        let output = Command::new("sh").args(["-c", &line]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(code(&output), 1, "{said}");
+        assert!(said.contains("cannot reserve 3.2 GB for the history"), "{said}");
+        assert!(said.contains("lower `--max-pairs` (now 100000000)") && !said.contains("panicked"), "{said}");
+    }
+}

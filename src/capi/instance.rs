@@ -45,7 +45,8 @@ impl Instance {
                 ));
             }
         };
-        let engine = Engine::with_max_pairs(max_pairs);
+        let engine = Engine::try_with_max_pairs(max_pairs)
+            .map_err(|error| Failure::new(Status::InvalidArgument, format!("max_pairs: {error}")))?;
         let (service, upkeep) = if data_directory.is_empty() {
             (Service::start(MemoryStore, engine, |_| {})?, None)
         } else {

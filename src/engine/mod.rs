@@ -10,7 +10,7 @@ mod rule;
 
 use crate::decision::{Decision, Trace};
 use crate::event::{Call, Change, Configuration, Erasure, Event};
-use crate::history::{Full, History, Keeper, LastCall, Register};
+use crate::history::{Full, History, HistoryLimits, Keeper, LastCall, NoRoom, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::Metrics;
 use crate::number::{Caller, E164};
@@ -55,16 +55,29 @@ impl Engine {
     }
 
     /// Returns an engine whose history holds up to `max_pairs` pairs.
+    ///
+    /// # Panics
+    /// Where the system does not give the address space; see [`try_with_max_pairs`](Self::try_with_max_pairs).
     pub fn with_max_pairs(max_pairs: usize) -> Self {
-        Self {
+        Self::try_with_max_pairs(max_pairs).expect("address space for the history")
+    }
+
+    /// An engine whose history takes up to `max_pairs` pairs.
+    ///
+    /// # Errors
+    /// [`NoRoom`] where the system does not give the address space.
+    pub fn try_with_max_pairs(max_pairs: usize) -> Result<Self, NoRoom> {
+        let limits = HistoryLimits::from(max_pairs);
+        let history = History::try_new(limits).map_err(|_| NoRoom::new(limits))?;
+        Ok(Self {
             plan: Published::new(Plan::new()),
-            history: Arc::new(History::new(max_pairs)),
+            history: Arc::new(history),
             metrics: Metrics::new(),
             tallies: Tallies::new(),
             clock: None,
             max_pairs_per_environment: None,
             configuring: Mutex::default(),
-        }
+        })
     }
 
     /// Sets the clock by which a [`Service`](crate::Service) finds out, where the history is at its ceiling, which pairs have expired.

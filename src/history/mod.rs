@@ -84,6 +84,7 @@ mod keeper;
 mod limits;
 mod line;
 mod memory;
+mod no_room;
 mod owners;
 mod pool;
 mod register;
@@ -102,6 +103,7 @@ mod walk;
 
 pub use keeper::Keeper;
 pub use limits::{Full, HistoryLimits, Stats};
+pub use no_room::NoRoom;
 pub use register::{LastCall, Register};
 pub use spot::Spot;
 

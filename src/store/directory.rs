@@ -11,6 +11,7 @@
 //! A directory of an older format is made one of this when it is opened.
 
 use super::StoreError;
+use super::modes::Modes;
 use super::watermark::{self, Watermark};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -41,6 +42,7 @@ pub(super) struct DataDirectory {
     path: PathBuf,
     /// Unlocked by the operating system when the process ends, however it does.
     lock: File,
+    modes: Modes,
 }
 
 impl Drop for DataDirectory {
@@ -92,6 +94,19 @@ impl DataDirectory {
             return Err(StoreError::Damaged { path: marker, what: "not what was written".into() });
         }
         Self::hold(path)
+    }
+
+    /// What was changed of its permissions.
+    pub(super) fn modes(&self) -> Modes {
+        self.modes
+    }
+
+    /// Makes the engine's lock where it is missing, as after a copy that left empty files out. The engine asks for it, and only
+    /// the holder of the directory gets here.
+    pub(super) fn make_engine_lock(&self) -> Result<(), StoreError> {
+        let path = self.engine_path().join("lock");
+        let made = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        made.map(drop).map_err(io_error(&path))
     }
 
     /// Where the storage engine keeps its files.
@@ -175,7 +190,7 @@ impl DataDirectory {
         let options = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = options.map_err(io_error(&lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock, modes: Modes::tighten(path)? }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(StoreError::Io { path: lock_path, error }),
         }

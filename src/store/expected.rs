@@ -3,6 +3,7 @@
 use super::StoreError;
 use super::commit_mark::CommitMark;
 use super::directory::{DataDirectory, io_error};
+use super::installation::Belonging;
 use super::journal::Journals;
 use super::manifest;
 use super::watermark::Watermark;
@@ -13,6 +14,7 @@ use std::path::Path;
 pub(super) struct Expected {
     journals: Journals,
     watermark: u64,
+    belonging: Belonging,
 }
 
 impl Expected {
@@ -28,11 +30,21 @@ impl Expected {
     pub(super) fn look(directory: &DataDirectory) -> Result<Self, StoreError> {
         let journals = Journals::read(&directory.engine_path())?;
         let watermark = Watermark::read(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
-        let expected = Self { journals, watermark: watermark.unwrap_or_default() };
+        let mut belonging = journals.belonging;
+        belonging.add_folder(&directory.engine_path())?;
+        for keyspace in manifest::keyspaces(&directory.engine_path())? {
+            belonging.add_folder(&keyspace)?;
+        }
+        let expected = Self { journals, watermark: watermark.unwrap_or_default(), belonging };
         if let Some(last) = expected.journals.last {
             expected.check(last, &directory.engine_path())?;
         }
         Ok(expected)
+    }
+
+    /// What the files belong to.
+    pub(super) fn belonging(&self) -> Belonging {
+        self.belonging
     }
 
     /// Batches in the journals.

@@ -16,6 +16,11 @@ impl Floor {
         self.0.fetch_max(floor.bits(), Ordering::Relaxed);
     }
 
+    /// Whether this register has expired already.
+    pub(super) fn is_above(&self, register: Register) -> bool {
+        register.bits() < self.bits()
+    }
+
     fn bits(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

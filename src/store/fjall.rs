@@ -5,11 +5,14 @@ use super::commit_mark::{self, CommitMark};
 use super::directory::{DataDirectory, FORMAT, FORMAT_OF_COUNTED, FORMAT_OF_ERASURES, FORMAT_OF_STATISTICS, io_error};
 use super::expected::Expected;
 use super::export::Exporter;
+use super::installation::{self, Belonging, Installation};
 use super::keys::{pack_pair, pack_scope, unpack_pair, unpack_scope};
 use super::keyspaces::{Keyspaces, Setting, Tables, read_register};
 use super::migrate;
+use super::modes::Modes;
 use super::pseudonym::{Pseudonym, PseudonymKey};
 use super::purge::Upkeep;
+use super::removals::Removals;
 use super::scan::scan;
 use super::watermark::Watermark;
 use super::{Aside, Batch, Durability, EventStore, Export, StoreError, Stored, tally_key};
@@ -25,6 +28,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// A store in a data directory of its own.
 pub struct FjallStore {
+    /// What is in each batch.
+    installation: Installation,
     /// The last batch.
     mark: CommitMark,
     /// The number of the last batch that is durable for certain.
@@ -45,6 +50,9 @@ pub(super) struct Shared {
     secret: [u8; 16],
     /// Held alone by a purge, together by those who look at an earlier state, which a purge would have to leave there.
     pub(super) purging: RwLock<()>,
+    /// Of pairs, and writes of pairs that have expired already.
+    pub(super) removals: Removals,
+    pub(super) outbox_removals: Removals,
     pub(super) directory: DataDirectory,
 }
 
@@ -100,6 +108,9 @@ impl FjallStore {
     ) -> Result<Self, StoreError> {
         let engine_path = directory.engine_path();
         let expected = if format.is_some() { Expected::read(&directory)? } else { Expected::default() };
+        if format.is_some() {
+            directory.make_engine_lock()?;
+        }
         let keyspaces = Keyspaces::open(&engine_path, format, tables)?;
         if format != Some(FORMAT) {
             directory.sync_engine()?;
@@ -132,11 +143,21 @@ impl FjallStore {
                 key
             }
         };
+        let installation = installation(&keyspaces, expected.belonging())?;
         let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
         let foreign_keys = RwLock::new(aside::foreign_keys(&keyspaces)?);
-        let shared = Arc::new(Shared { keyspaces, key, foreign_keys, secret, purging: RwLock::default(), directory });
+        let shared = Arc::new(Shared {
+            keyspaces,
+            key,
+            foreign_keys,
+            secret,
+            purging: RwLock::default(),
+            removals: Removals::new(),
+            outbox_removals: Removals::new(),
+            directory,
+        });
         // The engine has synced what it read.
-        Ok(Self { mark, synced: mark.number, watermark, durability: Durability::Synced, shared })
+        Ok(Self { installation, mark, synced: mark.number, watermark, durability: Durability::Synced, shared })
     }
 
     /// Whether there is a data directory that [`open`](Self::open) would begin to read, or `false` where it would make one. Takes
@@ -146,6 +167,11 @@ impl FjallStore {
     /// [`StoreError::Foreign`], [`StoreError::Newer`], and [`StoreError::Damaged`] where files are missing. What is in them is not looked at.
     pub fn look(path: impl AsRef<Path>) -> Result<bool, StoreError> {
         DataDirectory::look(path.as_ref(), check_files)
+    }
+
+    /// What was changed of the permissions of the data directory when it was opened: others than its own user could read it.
+    pub fn modes(&self) -> Modes {
+        self.shared.directory.modes()
     }
 
     /// The same store, which from now on promises this of what it commits.
@@ -158,6 +184,8 @@ impl FjallStore {
     pub(super) fn write(&mut self, mut batch: OwnedWriteBatch, can_wait: bool) -> Result<(), StoreError> {
         let mark = CommitMark { number: self.mark.number + 1, synced: self.synced };
         let keyspaces = &self.shared.keyspaces;
+        batch.insert(&keyspaces.commits, installation::KEY, *self.installation.bytes());
+        // The last of its items.
         batch.insert(&keyspaces.commits, commit_mark::KEY, mark.to_bytes());
         batch.commit().map_err(|error| keyspaces.failed(error))?;
         self.mark = mark;
@@ -227,12 +255,14 @@ impl EventStore for FjallStore {
         };
         let Shared { keyspaces, key, .. } = &*self.shared;
         let mut write = keyspaces.database.batch().durability(Some(mode));
+        let mut is_removal = false;
         for configuration in &batch.configurations {
             let value = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
             write.insert(&keyspaces.configurations, configuration.sequence.to_be_bytes(), value);
         }
         for (scope, contact, register) in &batch.registers {
             let value = register.bits().to_be_bytes();
+            is_removal |= scope.environment().is_none() && register.is_erasure() || keyspaces.floor.is_above(*register);
             match (scope.environment(), register.is_erasure()) {
                 // Remembered for the late reports, under a pseudonym.
                 (Some(_), _) => write.insert(&keyspaces.erasures, erasure_key(key, *scope, *contact), value),
@@ -251,7 +281,14 @@ impl EventStore for FjallStore {
             write.remove(&keyspaces.statistics, tally_key::of_answered(*answered));
         }
         aside::write(&self.shared, batch, &mut write)?;
-        self.write(write, batch.can_wait)
+        let written = self.write(write, batch.can_wait);
+        if is_removal {
+            self.shared.removals.note();
+        }
+        if batch.published.is_some() {
+            self.shared.outbox_removals.note();
+        }
+        written
     }
 
     fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
@@ -307,6 +344,24 @@ impl fmt::Debug for FjallStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FjallStore").field("directory", &self.shared.directory).finish_non_exhaustive()
     }
+}
+
+/// The bits of this data directory, which its files say by now if they did not.
+fn installation(keyspaces: &Keyspaces, mut belonging: Belonging) -> Result<Installation, StoreError> {
+    let path = keyspaces.settings.path();
+    let held = keyspaces.setting(Setting::Installation)?;
+    if let Some(bits) = &held {
+        let held = Installation::from_bytes(bits).ok_or_else(|| keyspaces.damaged("whose installation it is"))?;
+        belonging.add(held, path)?;
+    }
+    let installation = belonging.installation().map_or_else(Installation::random, Ok)?;
+    for folder in keyspaces.folders().chain([keyspaces.path()]) {
+        installation.mark(folder)?;
+    }
+    if held.is_none() {
+        keyspaces.set(Setting::Installation, installation.bytes())?;
+    }
+    Ok(installation)
 }
 
 /// The engine's own mark and its journal, without either of which it would begin anew.

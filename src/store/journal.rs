@@ -11,6 +11,7 @@
 
 use super::commit_mark::{self, CommitMark};
 use super::directory::io_error;
+use super::installation::{self, Belonging, Installation};
 use super::{StoreError, data_end::read_to_data_end};
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub(super) struct Journals {
     /// Files that end in the middle of a batch, and where their last whole one ends.
     pub(super) torn: Vec<(PathBuf, u64)>,
     pub(super) batches: u64,
+    /// The data directory that they belong to.
+    pub(super) belonging: Belonging,
     sequence: Option<u64>,
 }
 
@@ -61,6 +64,9 @@ impl Journals {
         let bytes = read_to_data_end(&path).map_err(io_error(&path))?;
         let mut rest = bytes.as_slice();
         while let Some((batch, behind)) = Batch::parse(rest) {
+            if let Some(installation) = batch.installation {
+                self.belonging.add(installation, &path)?;
+            }
             self.follow(&batch).map_err(|what| self.damage(&path, &what))?;
             rest = behind;
         }
@@ -126,6 +132,7 @@ const CLEAR: u8 = 4;
 struct Batch {
     sequence: u64,
     mark: Option<CommitMark>,
+    installation: Option<Installation>,
 }
 
 impl Batch {
@@ -138,19 +145,22 @@ impl Batch {
         let count = rest.u32()?;
         let sequence = rest.u64()?;
         let items = rest.0;
-        let mut last = None;
+        let (mut last, mut installation) = (None, None);
         for _ in 0..count {
             last = match rest.u8()? {
                 ITEM => Some(rest.item()?),
                 CLEAR => rest.u64().map(|_keyspace| None)?,
                 _ => return None,
             };
+            if let Some((installation::KEY, value)) = last {
+                installation = Installation::from_bytes(value);
+            }
         }
         let mark =
             last.filter(|(key, _)| *key == commit_mark::KEY).and_then(|(_, value)| CommitMark::from_bytes(value));
         let items = &items[..items.len() - rest.0.len()];
         let is_whole = rest.u8()? == END && rest.u64()? == xxh3_64(items) && rest.take(MAGIC.len())? == MAGIC;
-        is_whole.then_some((Self { sequence, mark }, rest.0))
+        is_whole.then_some((Self { sequence, mark, installation }, rest.0))
     }
 }
 
@@ -192,8 +202,23 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The number of the newest journal, which the engine writes; 0 where there is none.
+pub(super) fn last_number(engine_path: &Path) -> Result<u64, StoreError> {
+    Ok(numbered(engine_path)?.last().map_or(0, |(number, _)| *number))
+}
+
+/// The number of the oldest journal; 0 where there is none.
+pub(super) fn first_number(engine_path: &Path) -> Result<u64, StoreError> {
+    Ok(numbered(engine_path)?.first().map_or(0, |(number, _)| *number))
+}
+
 /// The journals' paths, oldest first.
-fn paths(engine_path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+pub(super) fn paths(engine_path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    Ok(numbered(engine_path)?.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The journals by their numbers, oldest first.
+fn numbered(engine_path: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(engine_path).map_err(io_error(engine_path))? {
         let path = entry.map_err(io_error(engine_path))?.path();
@@ -204,5 +229,5 @@ fn paths(engine_path: &Path) -> Result<Vec<PathBuf>, StoreError> {
         }
     }
     paths.sort_unstable();
-    Ok(paths.into_iter().map(|(_, path)| path).collect())
+    Ok(paths)
 }

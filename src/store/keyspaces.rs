@@ -5,16 +5,19 @@
 //! | `configurations` | sequence, 8 bytes, big-endian | [`Configuration`] as JSON |
 //! | `registers` | scope of a number, 3 bytes, then contact, 7 bytes, big-endian | [`Register`], 8 bytes, big-endian |
 //! | `commits` | `commit` | the [`CommitMark`] of the last batch: a part of each batch |
+//! | | `installation` | the [`Installation`] that the batch belongs to, 16 bytes: a part of each batch |
 //! | `erasures` | scope of an environment, 3 bytes, then [`Pseudonym`](super::pseudonym::Pseudonym) | [`Register`], 8 bytes, big-endian |
 //! | `settings` | a name | see [`Setting`] |
 //! | `statistics` | see [`tally_key`](super::tally_key) | what was counted, and what was reported answered |
 //! | `outbox` | number of the entry, 8 bytes, big-endian | calls and erasures that a fleet has not been told for certain, as messages have them |
-//! | `padding` | | nothing, see [`purge`](super::purge) |
+//! | `padding` | `0` | nothing, see [`rotation`](super::rotation) |
 
 use super::StoreError;
 use super::commit_mark::{self, CommitMark};
 use super::descriptors;
 use super::expiry::{Expiry, Floor};
+#[cfg(doc)]
+use super::installation::Installation;
 use crate::event::Configuration;
 use crate::history::Register;
 use fjall::{CompressionType, Database, DatabaseBuilder, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -75,6 +78,8 @@ pub(super) enum Setting {
     ForeignKeys,
     /// Where the node stands in its fleet's stream. Not there where there is no fleet.
     Place,
+    /// The random bits of the data directory, 16 bytes.
+    Installation,
 }
 
 impl Setting {
@@ -85,6 +90,7 @@ impl Setting {
             Self::DecisionKey => "decision_key",
             Self::ForeignKeys => "foreign_keys",
             Self::Place => "place",
+            Self::Installation => "installation",
         }
     }
 }
@@ -105,7 +111,7 @@ pub(super) struct Keyspaces {
 }
 
 impl Keyspaces {
-    /// Every one that ours may be in; not the padding, which has nothing in it.
+    /// Every one that has records in it: all but the padding.
     pub(super) fn all(&self) -> [&Keyspace; 7] {
         let Self { configurations, registers, commits, erasures, settings, statistics, outbox, .. } = self;
         [configurations, registers, commits, erasures, settings, statistics, outbox]
@@ -168,6 +174,16 @@ impl Keyspaces {
             floor,
             path: path.to_owned(),
         })
+    }
+
+    /// The folders of all keyspaces.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.all().into_iter().chain([&self.padding]).map(Keyspace::path)
+    }
+
+    /// Where the engine's files are.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The mark of the last batch; that of none where there has been none.

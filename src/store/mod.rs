@@ -11,6 +11,8 @@ mod data_end;
 pub mod descriptors;
 #[cfg(feature = "store")]
 mod directory;
+#[cfg(feature = "store")]
+mod disk_use;
 mod durability;
 #[cfg(feature = "store")]
 mod earlier_tallies;
@@ -24,6 +26,8 @@ mod export;
 #[cfg(feature = "store")]
 mod fjall;
 #[cfg(feature = "store")]
+mod installation;
+#[cfg(feature = "store")]
 mod journal;
 #[cfg(feature = "store")]
 mod keys;
@@ -34,11 +38,17 @@ mod manifest;
 #[cfg(feature = "store")]
 mod migrate;
 #[cfg(feature = "store")]
+mod modes;
+#[cfg(feature = "store")]
 mod pseudonym;
 #[cfg(feature = "store")]
 mod purge;
 #[cfg(feature = "store")]
+mod removals;
+#[cfg(feature = "store")]
 mod restore;
+#[cfg(feature = "store")]
+mod rotation;
 #[cfg(feature = "store")]
 mod salvage;
 #[cfg(feature = "store")]
@@ -58,9 +68,11 @@ pub use error::StoreError;
 #[cfg(feature = "store")]
 pub use export::{Exported, Exporter};
 #[cfg(feature = "store")]
+pub use modes::Modes;
+#[cfg(feature = "store")]
 pub use pseudonym::pseudonym_of;
 #[cfg(feature = "store")]
-pub use purge::Upkeep;
+pub use purge::{Purged, Upkeep};
 #[cfg(feature = "store")]
 pub use restore::restore;
 #[cfg(feature = "store")]

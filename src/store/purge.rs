@@ -1,46 +1,46 @@
 //! What was erased and what has expired leaves the files too.
 //!
-//! A log-structured store only ever adds: what was removed is still in its journal, and in its tables until they are rewritten, and
-//! the removal itself names the key. A purge gets rid of all that was removed before it began, while others go on writing:
+//! A log-structured store only ever adds. What was removed is still in its journal, and in its tables until they are rewritten,
+//! and the removal itself names the key. A purge gets rid of all that was removed before it began, while others go on writing:
 //!
-//! 1. **The journal goes.** The engine begins a new one when the present one is more than 64 MB long and something is flushed, and
-//!    deletes the old one when every keyspace has flushed what it has in there. So the journal is padded to that length, and every
-//!    keyspace flushed. A removal of nothing from each keyspace makes sure that there is something to flush, and that what is
-//!    flushed is the newest there is, which is how the engine tells that it needs the journal no longer.
-//! 2. **The tables go.** Each keyspace is rewritten whole, into its last level, where removals need no longer be remembered, and
-//!    what is below the floor is left out.
+//! 1. **The journals go.** The engine is made to begin a new journal and to delete all older ones; see
+//!    [`rotation`](super::rotation).
+//! 2. **The tables go.** Each keyspace with removed or expired keys is rewritten whole, into its last level, where removals need
+//!    no longer be remembered. What is below the floor is left out.
 //! 3. **The engine lets go** of the old tables when the next thing is flushed.
 //!
-//! The padding is written in pieces, so that a commit waits no longer than for one of them; the rest runs beside the commits.
+//! A purge can be stopped at any point. Nothing but its end is remembered, and the first purge of a process does everything.
+//! Later ones do nothing where nothing was removed and nothing has expired.
 
 use super::StoreError;
+use super::disk_use::disk_use;
 use super::fjall::Shared;
-use super::keyspaces::{Keyspaces, Setting};
+use super::keyspaces::{Keyspaces, Setting, read_register};
+use super::rotation::{leave_journals, leave_tables};
 use crate::history::Register;
 use crate::time::Timestamp;
+use fjall::Keyspace;
 use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
-use std::thread;
-use std::time::Duration;
-
-/// The length at which the engine is willing to begin a new journal.
-const JOURNAL_BYTES: usize = 64_000_000;
-/// How much padding is written at a time: about a millisecond's worth.
-const PIECE: usize = 1 << 20;
-/// Pieces after which the padding is dropped, before the engine makes a table of it.
-const PIECES_KEPT: usize = 16;
-/// A key that nobody writes.
-const NOTHING: [u8; 1] = [0];
-/// How often the journal is tried to be got rid of: others write meanwhile, and what they write may be all that is in the way.
-const ATTEMPTS: usize = 4;
-/// How often it is looked whether they have gone, in each attempt, and how long it is waited in between.
-const LOOKS: usize = 500;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Keeps the files of a store clean of what was erased or has expired. Does nothing once the store is gone.
 #[derive(Clone)]
 pub struct Upkeep {
     store: Weak<Shared>,
+}
+
+/// What a purge did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Purged {
+    /// What the engine's files took on the disk before, in bytes.
+    pub bytes_before: u64,
+    /// What they take now.
+    pub bytes_after: u64,
+    /// Journals that there are now.
+    pub journals: usize,
+    /// Keyspaces that were rewritten. 0 where nothing was removed and nothing had expired since the last purge.
+    pub rewritten: usize,
 }
 
 impl Upkeep {
@@ -62,24 +62,35 @@ impl Upkeep {
         Ok(Timestamp::from_millis(u64::from_be_bytes(millis)))
     }
 
+    /// What the engine's files take on the disk, in bytes. 0 once the store is gone.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn disk_use(&self) -> Result<u64, StoreError> {
+        self.store.upgrade().map_or(Ok(0), |store| disk_use(store.keyspaces.path()))
+    }
+
     /// When this has returned, nothing is in the store's files of what was erased before it was called, nor of what is below
-    /// `floor`. `now` is remembered as the time of it. Takes as long as rewriting the store; others commit meanwhile.
+    /// `floor`. `now` is remembered as the time of it.
+    ///
+    /// # Cost
+    /// Where something was erased or has expired since the last purge, and the first time after the store was opened: rewriting
+    /// the keyspaces that hold it, and up to 64 MB of padding. Otherwise reading the registers once. Others commit meanwhile.
     ///
     /// # Errors
     /// What the engine cannot write. What should have gone may be there still, and the next purge gets it.
-    pub fn purge(&self, floor: Option<Register>, now: Timestamp) -> Result<(), StoreError> {
-        let Some(store) = self.store.upgrade() else { return Ok(()) };
+    pub fn purge(&self, floor: Option<Register>, now: Timestamp) -> Result<Purged, StoreError> {
+        let Some(store) = self.store.upgrade() else { return Ok(Purged::default()) };
         let _alone = store.purging.write().unwrap_or_else(PoisonError::into_inner);
         let keyspaces = &store.keyspaces;
-        if let Some(floor) = floor {
-            keyspaces.floor.raise(floor);
-        }
-        leave_journal(keyspaces)?;
-        for keyspace in keyspaces.all() {
-            keyspace.major_compact().map_err(|error| keyspaces.failed(error))?;
-        }
+        let bytes_before = disk_use(keyspaces.path())?;
+        let rewritten = purge(&store, floor)?;
         set_purged_at(keyspaces, now)?;
-        flush(keyspaces)
+        if rewritten > 0 {
+            leave_tables(keyspaces)?;
+        }
+        let (bytes_after, journals) = (disk_use(keyspaces.path())?, keyspaces.database.journal_count());
+        Ok(Purged { bytes_before, bytes_after, journals, rewritten })
     }
 }
 
@@ -93,42 +104,42 @@ pub(super) fn set_purged_at(keyspaces: &Keyspaces, at: Timestamp) -> Result<(), 
     keyspaces.set(Setting::PurgedAt, &at.millis().to_be_bytes())
 }
 
-/// Makes the engine delete every journal that there is now.
-fn leave_journal(keyspaces: &Keyspaces) -> Result<(), StoreError> {
-    for _ in 0..ATTEMPTS {
-        pad(keyspaces)?;
-        flush(keyspaces)?;
-        // A worker of the engine removes them, soon after it has flushed what was in the way.
-        for _ in 0..LOOKS {
-            // The one that is left was begun after the padding.
-            if keyspaces.database.journal_count() == 1 {
-                return Ok(());
-            }
-            thread::sleep(BETWEEN_LOOKS);
-        }
+/// How many keyspaces were rewritten.
+fn purge(store: &Shared, floor: Option<Register>) -> Result<usize, StoreError> {
+    let keyspaces = &store.keyspaces;
+    // Counted before anything is looked at: what is removed from here on may wait for the next purge.
+    let (registers, outbox) = (store.removals.pending(), store.outbox_removals.pending());
+    let is_expired = |keyspace| floor.map_or(Ok(false), |floor| has_below(keyspaces, keyspace, floor));
+    let is_first = registers.is_some();
+    let has_calls = is_first || is_expired(&keyspaces.registers)?;
+    let has_erasures = is_first || is_expired(&keyspaces.erasures)?;
+    // Only now: a compaction of the engine's own must not take away what tells that the journal has to go, too.
+    if let Some(floor) = floor {
+        keyspaces.floor.raise(floor);
     }
-    Err(StoreError::Engine("it keeps a journal that it should need no longer".into()))
+    let due =
+        [(has_calls, &keyspaces.registers), (has_erasures, &keyspaces.erasures), (outbox.is_some(), &keyspaces.outbox)];
+    let due: Vec<&Keyspace> = due.into_iter().filter(|(is_due, _)| *is_due).map(|(_, keyspace)| keyspace).collect();
+    if due.is_empty() {
+        return Ok(0);
+    }
+    leave_journals(keyspaces)?;
+    for keyspace in &due {
+        keyspace.major_compact().map_err(|error| keyspaces.failed(error))?;
+    }
+    registers.inspect(|seen| store.removals.purged(*seen));
+    outbox.inspect(|seen| store.outbox_removals.purged(*seen));
+    Ok(due.len())
 }
 
-fn pad(keyspaces: &Keyspaces) -> Result<(), StoreError> {
-    let piece = vec![0; PIECE];
-    for written in 1..=JOURNAL_BYTES.div_ceil(PIECE) {
-        keyspaces.padding.insert(NOTHING, &piece).map_err(|error| keyspaces.failed(error))?;
-        if written.is_multiple_of(PIECES_KEPT) {
-            keyspaces.padding.clear().map_err(|error| keyspaces.failed(error))?;
+/// Whether a register of this keyspace is below the floor. Reads up to the first one.
+fn has_below(keyspaces: &Keyspaces, keyspace: &Keyspace, floor: Register) -> Result<bool, StoreError> {
+    for item in keyspace.iter() {
+        let value = item.value().map_err(|error| keyspaces.failed(error))?;
+        let register = read_register(&value).ok_or_else(|| keyspaces.damaged("a register that nobody wrote"))?;
+        if register.bits() < floor.bits() {
+            return Ok(true);
         }
     }
-    keyspaces.padding.clear().map_err(|error| keyspaces.failed(error))
-}
-
-fn flush(keyspaces: &Keyspaces) -> Result<(), StoreError> {
-    let mut write = keyspaces.database.batch();
-    for keyspace in keyspaces.all() {
-        write.remove(keyspace, NOTHING);
-    }
-    write.commit().map_err(|error| keyspaces.failed(error))?;
-    for keyspace in keyspaces.all() {
-        keyspace.rotate_memtable_and_wait().map_err(|error| keyspaces.failed(error))?;
-    }
-    Ok(())
+    Ok(false)
 }

@@ -1,12 +1,20 @@
 //! Reading a data directory whole, for what is not as it was written.
 
 use super::directory::{DataDirectory, io_error};
+use super::disk_use::allocated;
 use super::expected::Expected;
+use super::journal;
 use super::manifest;
 use super::watermark::Watermark;
 use super::{EventStore, FjallStore, StoreError, Stored};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+/// Journals of a directory in which nothing is amiss.
+const MOST_JOURNALS: u64 = 2;
+/// What two journals take that the engine ends at 64 MB each, and one group of commits in each.
+const MOST_JOURNAL_BYTES: u64 = 192 << 20;
 
 /// What a look at a whole data directory saw.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -18,6 +26,10 @@ pub struct Verified {
     pub bytes: u64,
     /// Batches read in the journals.
     pub batches: u64,
+    /// Journals that there are.
+    pub journals: u64,
+    /// What they take on the disk, in bytes.
+    pub journal_bytes: u64,
     /// Configurations held. 0 where damage was found: the engine is asked for its records only where all its files are good.
     pub configurations: u64,
     /// Pairs held; 0 as well.
@@ -30,6 +42,12 @@ impl Verified {
     /// Whether nothing is damaged.
     pub fn is_good(&self) -> bool {
         self.damages.is_empty()
+    }
+
+    /// Whether there are journals that should be gone. One is written; another may be there since the engine began it or a
+    /// purge was stopped. More, or longer ones, are left where the engine does not delete them: erased numbers may be in them.
+    pub fn has_old_journals(&self) -> bool {
+        self.journals > MOST_JOURNALS || self.journal_bytes > MOST_JOURNAL_BYTES
     }
 
     fn note<T>(&mut self, looked: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
@@ -69,6 +87,10 @@ fn look_at_files(path: &Path, verified: &mut Verified) -> Result<bool, StoreErro
     let watermark = Watermark::read(path).map_err(io_error(&Watermark::path(path)))?;
     if watermark.is_none() {
         verified.damages.push((Watermark::path(path), "not what was written".into()));
+    }
+    for path in verified.note(journal::paths(&engine_path))?.unwrap_or_default() {
+        verified.journals += 1;
+        verified.journal_bytes += allocated(&fs::metadata(&path).map_err(io_error(&path))?);
     }
     for keyspace in verified.note(manifest::keyspaces(&engine_path))?.unwrap_or_default() {
         for table in verified.note(manifest::tables_of(&keyspace))?.unwrap_or_default() {

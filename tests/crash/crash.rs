@@ -19,6 +19,8 @@ pub(super) struct Crashes<'a> {
     /// Crashes at each point, besides the two in which all and nothing is lost.
     pub(super) choices: u64,
     pub(super) seed: u64,
+    /// Whether the purges behind the crashes are those of the first edition.
+    pub(super) is_purge_planted: bool,
 }
 
 /// What came of it.
@@ -27,6 +29,8 @@ pub(super) struct Checked {
     pub(super) distinct: u64,
     /// Some of the states, and how many batches each holds.
     pub(super) sample: Vec<(u64, State)>,
+    /// Purges of what a crash left, and those that had something to remove.
+    pub(super) purges: (u64, u64),
 }
 
 /// A crash after which something is wrong.
@@ -53,7 +57,7 @@ struct Bounds {
 
 impl Crashes<'_> {
     pub(super) fn check(&self) -> Result<Checked, Found> {
-        let verdict = Verdict::new(self.workload);
+        let verdict = Verdict::new(self.workload, self.is_purge_planted);
         let mut bounds: HashMap<u128, Bounds> = HashMap::new();
         let (states, waiting) = mpsc::sync_channel::<(u128, State)>(64);
         let waiting = Mutex::new(waiting);
@@ -85,7 +89,7 @@ impl Crashes<'_> {
                     }
                 } else {
                     bounds.insert(hash, Bounds { acknowledged, begun });
-                    if bounds.len() % 900 == 450 {
+                    if bounds.len() % 1500 == 450 {
                         sample.push((hash, state.clone()));
                     }
                     states.send((hash, state)).expect("somebody waits");
@@ -110,7 +114,8 @@ impl Crashes<'_> {
         }
         let sample =
             sample.into_iter().filter_map(|(hash, state)| Some((*held[&hash].as_ref().ok()?, state))).collect();
-        Ok(Checked { tried, distinct, sample })
+        let purges = *verdict.purges.lock().expect("no panic");
+        Ok(Checked { tried, distinct, sample, purges })
     }
 
     /// Plays the record, and shows what each crash leaves, with what was acknowledged and handed in by then.

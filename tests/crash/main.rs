@@ -14,13 +14,14 @@
 mod crash;
 mod disk;
 mod plant;
+mod purge;
 mod random;
 mod record;
 mod rot;
 mod verdict;
 mod workload;
 
-use crash::{Crashes, Found};
+use crash::{Checked, Crashes, Found};
 use disk::Disk;
 use plant::Bug;
 use record::Record;
@@ -52,6 +53,18 @@ static RECORDER: LazyLock<PathBuf> = LazyLock::new(|| {
     library
 });
 
+/// A process whose journals the engine takes for long, and whose file operations below a directory are recorded.
+trait Shortened {
+    fn shortened(&mut self, recorder: &Path, root: &Path, record: &Path) -> &mut Self;
+}
+
+impl Shortened for Command {
+    fn shortened(&mut self, recorder: &Path, root: &Path, record: &Path) -> &mut Self {
+        self.env("LD_PRELOAD", recorder).env("DIALBACK_RECORD_ROOT", root).env("DIALBACK_RECORD_FILE", record);
+        self.env("DIALBACK_RECORD_SEAL", "1")
+    }
+}
+
 /// Runs the workload in a process of its own, in a directory that holds `before`, and brings back what it did.
 fn run(workload: &Workload, before: &Disk) -> Record {
     let place = memory();
@@ -60,9 +73,8 @@ fn run(workload: &Workload, before: &Disk) -> Record {
     let file = place.path().join("record");
     let mut process = Command::new(std::env::current_exe().expect("this program"));
     process.args(["--exact", "workload::run_in_this_process", "--ignored", "--nocapture", "--test-threads=1"]);
-    process.env("LD_PRELOAD", &*RECORDER).env("DIALBACK_RECORD_ROOT", &root).env("DIALBACK_RECORD_FILE", &file);
-    process.env("DIALBACK_RECORD_SEAL", "1").env(workload::VARIABLE, workload.to_text());
-    let output = process.output().expect("it runs");
+    process.env(workload::VARIABLE, workload.to_text());
+    let output = process.shortened(&RECORDER, &root, &file).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let record = Record::read(&file, &root);
     // What the recorder did not see would show here.
@@ -74,18 +86,31 @@ fn run(workload: &Workload, before: &Disk) -> Record {
     record
 }
 
+#[derive(Default)]
 struct Totals {
     tried: u64,
     distinct: u64,
     recoveries: u64,
+    purges: u64,
+    purges_with_something: u64,
+}
+
+impl Totals {
+    fn add(&mut self, checked: &Checked) {
+        self.tried += checked.tried;
+        self.distinct += checked.distinct;
+        self.purges += checked.purges.0;
+        self.purges_with_something += checked.purges.1;
+    }
 }
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tried, distinct, recoveries } = self;
+        let Self { tried, distinct, recoveries, purges, purges_with_something } = self;
         write!(
             f,
-            "{tried} crash points tried, {distinct} distinct states opened, {recoveries} recoveries crashed, losses: 0"
+            "{tried} crash points tried, {distinct} distinct states opened, {recoveries} recoveries crashed, {purges} purges \
+             behind them ({purges_with_something} with something to remove), losses: 0"
         )
     }
 }
@@ -93,23 +118,40 @@ impl fmt::Display for Totals {
 /// Records a workload of that seed and crashes it everywhere; then crashes the recoveries of some of what is left.
 fn crash_everywhere(seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> Result<Totals, Found> {
     let empty = Disk::default();
-    let workload = Workload { seed, first: 1, batches, reopen_every: 25 };
+    let workload = Workload { seed, first: 1, batches, reopen_every: 25, purge_every: 30 };
     let mut record = run(&workload, &empty);
     match bug {
         Some(bug) => bug.plant(&mut record),
         None => record.expect_rotations(),
     }
-    let first = Crashes { record: &record, before: &empty, base: 0, workload: &workload, choices, seed }.check()?;
-    let mut totals = Totals { tried: first.tried, distinct: first.distinct, recoveries: 0 };
+    let first = Crashes {
+        record: &record,
+        before: &empty,
+        base: 0,
+        workload: &workload,
+        choices,
+        seed,
+        is_purge_planted: false,
+    }
+    .check()?;
+    let mut totals = Totals::default();
+    totals.add(&first);
     if bug.is_none() {
         for (number, state) in first.sample {
             let before = state.to_disk();
-            let workload = Workload { seed, first: number + 1, batches: 5, reopen_every: 3 };
+            let workload = Workload { seed, first: number + 1, batches: 5, reopen_every: 3, purge_every: 5 };
             let record = run(&workload, &before);
-            let again = Crashes { record: &record, before: &before, base: number, workload: &workload, choices, seed };
+            let again = Crashes {
+                record: &record,
+                before: &before,
+                base: number,
+                workload: &workload,
+                choices,
+                seed,
+                is_purge_planted: false,
+            };
             let again = again.check()?;
-            totals.tried += again.tried;
-            totals.distinct += again.distinct;
+            totals.add(&again);
             totals.recoveries += 1;
         }
     }
@@ -119,16 +161,19 @@ fn crash_everywhere(seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_invented_wherever_the_power_fails() {
     let (choices, seeds) = (setting("CRASH_CHOICES", 3), setting("CRASH_SEEDS", 1));
-    let mut all = Totals { tried: 0, distinct: 0, recoveries: 0 };
+    let mut all = Totals::default();
     let first = setting("CRASH_FIRST_SEED", 1);
     for seed in first..first + seeds {
         let totals = crash_everywhere(seed, choices, 70, None).unwrap_or_else(|found| panic!("seed {seed}: {found}"));
         all.tried += totals.tried;
         all.distinct += totals.distinct;
         all.recoveries += totals.recoveries;
+        all.purges += totals.purges;
+        all.purges_with_something += totals.purges_with_something;
         println!("after seed {seed}: {all}");
     }
     assert!(all.tried >= setting("CRASH_AT_LEAST", 5_000), "too few: {all}");
+    assert!(all.purges_with_something > 5, "too few purges: {all}");
 }
 
 #[test]
@@ -139,4 +184,23 @@ fn a_planted_bug_is_found() {
         assert!(bug.shows_as(&found), "{bug:?} shows as {found}");
         println!("{bug:?}: {found}");
     }
+}
+
+/// A purge that leaves out the padding, as that of the first edition did, does not get going again after every crash.
+#[test]
+fn planted_purge_of_the_first_edition_is_found() {
+    let empty = Disk::default();
+    let workload = Workload { seed: 3, first: 1, batches: 12, reopen_every: 50, purge_every: 6 };
+    let record = run(&workload, &empty);
+    let crashes = Crashes {
+        record: &record,
+        before: &empty,
+        base: 0,
+        workload: &workload,
+        choices: 0,
+        seed: 3,
+        is_purge_planted: true,
+    };
+    let found = crashes.check().err().expect("it must be found");
+    assert!(matches!(&found.problem, verdict::Problem::NotPurged(why) if why.contains("journals are left")), "{found}");
 }

@@ -95,7 +95,7 @@ fn places(written: usize, len: usize, every: usize) -> Vec<usize> {
 #[test]
 fn a_flipped_byte_is_found_and_named_or_does_not_matter() {
     let every = usize::try_from(setting("ROT_EVERY", 101)).expect("small");
-    let workload = Workload { seed: 11, first: 1, batches: 75, reopen_every: 60 };
+    let workload = Workload { seed: 11, first: 1, batches: 75, reopen_every: 60, purge_every: 40 };
     let record = run(&workload, &Disk::default());
     record.expect_rotations();
     let mut disk = Disk::default();

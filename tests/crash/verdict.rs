@@ -1,7 +1,8 @@
 //! What the real store makes of what a crash left.
 
 use super::disk::State;
-use super::workload::{self, Print, Workload};
+use super::purge;
+use super::workload::{self, ERASED, Print, Workload, is_expired};
 use dialback::NumberSlot;
 use dialback::store::{Entry, EventStore, FjallStore};
 use std::collections::{BTreeMap, HashMap};
@@ -9,6 +10,10 @@ use std::fmt;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Mutex;
+
+/// A purge takes a process of its own.
+const PURGE_ONE_IN: u128 = 40;
 
 #[derive(Clone, Debug)]
 pub(super) enum Problem {
@@ -26,6 +31,8 @@ pub(super) enum Problem {
     },
     /// It opened, and what was committed then was not there the next time.
     NotContinued(String),
+    /// The next purge failed, or left something that it should not have.
+    NotPurged(String),
 }
 
 impl fmt::Display for Problem {
@@ -40,6 +47,7 @@ impl fmt::Display for Problem {
                 write!(f, "invented: {begun} batches were begun, and the store holds {held}")
             }
             Self::NotContinued(why) => write!(f, "the store does not go on: {why}"),
+            Self::NotPurged(why) => write!(f, "the next purge: {why}"),
         }
     }
 }
@@ -88,20 +96,26 @@ impl Aside {
 
 pub(super) struct Verdict {
     seed: u64,
+    is_purge_planted: bool,
     /// How many batches a store holds that shows this.
     prefixes: HashMap<u128, u64>,
+    /// The contacts that were called and then forgotten, after so many batches.
+    forgotten: Vec<Vec<usize>>,
+    /// Purges that were tried, and those of them that had something to remove.
+    pub(super) purges: Mutex<(u64, u64)>,
 }
 
 impl Verdict {
-    pub(super) fn new(workload: &Workload) -> Self {
+    pub(super) fn new(workload: &Workload, is_purge_planted: bool) -> Self {
         let mut prefixes = HashMap::from([(0, 0)]);
+        let mut forgotten = vec![Vec::new()];
         let mut registers = HashMap::new();
         let mut print = Print::default();
         let mut aside = Aside::default();
         for number in 1..=workload.last() {
             let batch = workload::batch(workload.seed, number);
             batch.configurations.iter().for_each(|configuration| print.add_configuration(configuration));
-            for (scope, contact, register) in batch.registers {
+            for (scope, contact, register) in batch.registers.into_iter().filter(|(_, _, one)| !is_expired(*one)) {
                 let forgotten = register.is_erasure() && is_of_a_number(scope);
                 let pair = (scope.bits(), contact.code());
                 let old = if forgotten { registers.remove(&pair) } else { registers.insert(pair, register) };
@@ -114,8 +128,10 @@ impl Verdict {
             }
             aside.add(batch.outbox, batch.published, batch.place, batch.pseudonyms.keys, &mut print);
             prefixes.insert(print.0, number);
+            let is_held = |contact| (0..2).any(|scope| registers.contains_key(&(scope, contact)));
+            forgotten.push((0..ERASED).filter(|index| !is_held(workload::contact(*index).code())).collect());
         }
-        Self { seed: workload.seed, prefixes }
+        Self { seed: workload.seed, is_purge_planted, prefixes, forgotten, purges: Mutex::default() }
     }
 
     /// How many batches the store holds after the crash.
@@ -129,6 +145,14 @@ impl Verdict {
 
     fn open(&self, path: &Path, hash: u128) -> Result<u64, Problem> {
         let held = self.held(path, |_| Ok(()))?;
+        // Some are purged: whatever was under way when the power failed, the next purge succeeds and leaves nothing behind.
+        if hash % PURGE_ONE_IN == 1 {
+            self.purge(path, held)?;
+            let now = self.held(path, |_| Ok(()))?;
+            if now != held {
+                return Err(Problem::NotPurged(format!("{held} batches were there before, and {now} after")));
+            }
+        }
         // Some go on, and are opened again: what recovery did must hold, too.
         if hash.is_multiple_of(16) {
             let number = held + 1;
@@ -145,6 +169,14 @@ impl Verdict {
             }
         }
         Ok(held)
+    }
+
+    fn purge(&self, path: &Path, held: u64) -> Result<(), Problem> {
+        let forgotten = &self.forgotten[usize::try_from(held).expect("small")];
+        let had_some = purge::run(path, forgotten, self.is_purge_planted).map_err(Problem::NotPurged)?;
+        let mut purges = self.purges.lock().expect("no panic");
+        *purges = (purges.0 + 1, purges.1 + u64::from(had_some));
+        Ok(())
     }
 
     /// Opens the store, does that with it, and says what it held before.

@@ -1,5 +1,6 @@
 //! What the store is made to do, the same for the same seed: small batches and such as span many sectors, new pairs and old ones,
-//! configurations, and now and then a restart. The engine's tables are small, so that it flushes and compacts all the time.
+//! configurations, and now and then a restart and a purge. The engine's tables are small, so that it flushes and compacts all the
+//! time.
 
 use super::random::Random;
 use super::record::DIARY;
@@ -25,17 +26,20 @@ pub(super) struct Workload {
     pub(super) batches: u64,
     /// The store is closed and opened again after so many.
     pub(super) reopen_every: u64,
+    /// It is purged after so many.
+    pub(super) purge_every: u64,
 }
 
 impl Workload {
     pub(super) fn to_text(&self) -> String {
-        format!("{} {} {} {}", self.seed, self.first, self.batches, self.reopen_every)
+        let Self { seed, first, batches, reopen_every, purge_every } = self;
+        format!("{seed} {first} {batches} {reopen_every} {purge_every}")
     }
 
     fn from_text(text: &str) -> Self {
         let numbers: Vec<u64> = text.split(' ').map(|number| number.parse().expect("a number")).collect();
-        let [seed, first, batches, reopen_every] = numbers[..] else { panic!("four numbers") };
-        Self { seed, first, batches, reopen_every }
+        let [seed, first, batches, reopen_every, purge_every] = numbers[..] else { panic!("five numbers") };
+        Self { seed, first, batches, reopen_every, purge_every }
     }
 
     pub(super) fn last(&self) -> u64 {
@@ -69,6 +73,11 @@ pub(super) fn batch(seed: u64, number: u64) -> Batch {
     if number.is_multiple_of(5) {
         erase(&mut random, number, &mut batch);
     }
+    if number.is_multiple_of(4) {
+        let old =
+            Register::call(Timestamp::from_secs(FLOOR - number), Outcome::Busy, AgentSlot::new(0).expect("a slot"));
+        batch.registers.push((Scope::from_bits(0).expect("a scope"), expired_contact(number), old));
+    }
     tell(&mut random, number, &mut batch);
     batch
 }
@@ -94,8 +103,26 @@ fn erase(random: &mut Random, number: u64, batch: &mut Batch) {
     batch.registers.extend((0..2).map(|scope| (Scope::from_bits(scope).expect("a scope"), contact, until)));
 }
 
-fn contact(index: usize) -> E164 {
-    E164::from_code(49_000 + index as u64).expect("a code")
+/// Far enough from each other that a search for one does not find another.
+pub(super) fn contact(index: usize) -> E164 {
+    E164::from_code(493_000_000_000 + index as u64 * 1_000_003).expect("a code")
+}
+
+/// A contact whose only call has expired when it is written.
+fn expired_contact(number: u64) -> E164 {
+    E164::from_code(336_000_000_000 + number * 1_000_003).expect("a code")
+}
+
+/// What is older has expired, in seconds since 1970.
+const FLOOR: u64 = 1_600_000_000;
+
+pub(super) fn floor() -> Register {
+    Register::floor(Timestamp::from_secs(FLOOR))
+}
+
+/// Whether a purge may take this away, or may have.
+pub(super) fn is_expired(register: Register) -> bool {
+    register.bits() < floor().bits()
 }
 
 fn environment() -> Scope {
@@ -103,7 +130,7 @@ fn environment() -> Scope {
 }
 
 /// Contacts that may be forgotten.
-const ERASED: usize = 12;
+pub(super) const ERASED: usize = 12;
 
 const CONFIGURATION_EVERY: u64 = 9;
 
@@ -167,7 +194,9 @@ impl Print {
             match stored {
                 Stored::Configuration(configuration) => print.add_configuration(&configuration),
                 Stored::Registers(pairs) => {
-                    for (scope, contact, register) in pairs {
+                    for (scope, contact, register) in
+                        pairs.into_iter().filter(|(_, _, register)| !is_expired(*register))
+                    {
                         print.add(scope, contact, register);
                     }
                 }
@@ -223,6 +252,9 @@ fn run_in_this_process() {
         if number.is_multiple_of(5) {
             // Gives the engine's own threads a turn.
             std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        if number.is_multiple_of(workload.purge_every) {
+            store.upkeep().purge(Some(floor()), Timestamp::from_secs(1_700_000_000)).expect("purged");
         }
         if number.is_multiple_of(workload.reopen_every) {
             drop(store);

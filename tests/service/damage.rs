@@ -21,15 +21,6 @@ fn found(path: &Path, before: &[Decision]) -> Found {
     if after == before { Found::Same } else { Found::Other }
 }
 
-fn write_all(path: &Path, all: &BTreeMap<String, Option<Vec<u8>>>) {
-    for (name, bytes) in all {
-        match bytes {
-            None => fs::create_dir_all(path.join(name)).expect("made"),
-            Some(bytes) => fs::write(path.join(name), bytes).expect("written"),
-        }
-    }
-}
-
 fn variants(bytes: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
     let flipped = |at: usize| {
         let mut bytes = bytes.to_vec();

@@ -5,10 +5,13 @@ mod ceiling;
 mod damage;
 mod directories;
 mod durability;
+mod engine;
 mod exports;
 mod failures;
 mod formats;
 mod groups;
+mod mixed;
+mod purges;
 mod retention;
 mod shares;
 
@@ -100,4 +103,14 @@ fn contents(path: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
         }
     }
     all
+}
+
+/// Makes a directory of such contents.
+fn write_all(path: &Path, all: &BTreeMap<String, Option<Vec<u8>>>) {
+    for (name, bytes) in all {
+        match bytes {
+            None => fs::create_dir_all(path.join(name)).expect("made"),
+            Some(bytes) => fs::write(path.join(name), bytes).expect("written"),
+        }
+    }
 }

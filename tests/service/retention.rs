@@ -11,20 +11,20 @@ fn contact(digits: &str) -> E164 {
     E164::from_digits(digits).expect("digits")
 }
 
-fn call(digits: &str, at: Timestamp) -> Event {
+pub(super) fn call(digits: &str, at: Timestamp) -> Event {
     let (environment, agent, from) = (Tenant(0).id(), Agent(0).id(), Dialed(0).number());
     Event::Call(Call { environment, agent, from, to: contact(digits), at, outcome: Outcome::Busy })
 }
 
-fn forget(digits: &str, until: Timestamp) -> Event {
+pub(super) fn forget(digits: &str, until: Timestamp) -> Event {
     Event::Erasure(Erasure { environment: Tenant(0).id(), contact: contact(digits), until })
 }
 
-fn before(hours: u64) -> Timestamp {
+pub(super) fn before(hours: u64) -> Timestamp {
     Timestamp::from_millis(START.millis() - hours * HOUR)
 }
 
-fn reason(service: &Service, digits: &str) -> Reason {
+pub(super) fn reason(service: &Service, digits: &str) -> Reason {
     service.resolve(Dialed(0).number(), Caller::Number(contact(digits)), START).reason
 }
 
@@ -40,7 +40,7 @@ fn encodings(digits: &str) -> Vec<Vec<u8>> {
 }
 
 /// The files that hold the number.
-fn files_with(path: &Path, digits: &str) -> Vec<String> {
+pub(super) fn files_with(path: &Path, digits: &str) -> Vec<String> {
     let encodings = encodings(digits);
     let holds = |bytes: &[u8]| {
         encodings.iter().any(|encoding| bytes.windows(encoding.len()).any(|window| window == &encoding[..]))
@@ -52,11 +52,11 @@ fn files_with(path: &Path, digits: &str) -> Vec<String> {
 }
 
 /// The first and the last key of a table are in its description, as they are.
-const FIRST: &str = "12025550101";
-const LAST: &str = "998901234567890";
-const MIDDLE: &str = "493012345678";
+pub(super) const FIRST: &str = "12025550101";
+pub(super) const LAST: &str = "998901234567890";
+pub(super) const MIDDLE: &str = "493012345678";
 
-fn used(path: &Path) -> (Service, dialback::store::Upkeep) {
+pub(super) fn used(path: &Path) -> (Service, dialback::store::Upkeep) {
     let store = FjallStore::open(path).expect("it opens");
     let upkeep = store.upkeep();
     let service = start(store);
@@ -120,7 +120,7 @@ fn a_purge_beside_commits_loses_nothing() {
     let path = directory.path().join("data");
     let (service, upkeep) = used(&path);
     let number = |round: u64, other: u64| format!("3361{:08}", round * 1000 + other);
-    let purging = std::thread::spawn(move || (0..3).try_for_each(|_| upkeep.purge(None, START)));
+    let purging = std::thread::spawn(move || (0..3).try_for_each(|_| upkeep.purge(None, START).map(drop)));
     let mut rounds = 0;
     while !purging.is_finished() || rounds < 3 {
         let calls = (0..100).map(|other| call(&number(rounds, other), before(1)));

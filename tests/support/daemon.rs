@@ -248,6 +248,11 @@ impl Tenant {
         self.try_ask("POST", "/calls", Some(&call))
     }
 
+    /// Erases a contact; `None` if the daemon does not answer.
+    pub(crate) fn try_erase(&self, contact: &str) -> Option<(u16, Value)> {
+        self.try_ask("DELETE", &format!("/contacts/{}", contact.replace('+', "%2B")), None)
+    }
+
     /// Returns the decision for a call from this contact, without the fields that differ for each decision.
     pub(crate) fn decision(&self, caller: &str) -> Value {
         let at = "2026-11-21T10:00:00Z";

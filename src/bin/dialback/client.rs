@@ -70,7 +70,7 @@ pub(crate) enum Client {
 
 impl Client {
     pub(crate) fn open(options: &DataOptions) -> Result<Self, Failure> {
-        match data::open(options) {
+        match data::open(options, options.engine()?) {
             Ok(service) => Self::here(service),
             Err(StoreError::Locked(path)) => Self::daemon(&path),
             Err(error) => Err(error.into()),

@@ -1,12 +1,13 @@
 //! Opens a data directory.
 
+use crate::failure::Failure;
 use crate::{now, supervisor};
 use dialback::service::Recovered;
 use dialback::store::{FjallStore, StoreError};
 use dialback::{Engine, Service};
 use std::fs;
 use std::path::{Path, PathBuf};
-use tracing::info;
+use tracing::{info, warn};
 
 /// The options for the data directory.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,24 +25,36 @@ pub(crate) struct DataOptions {
 }
 
 impl DataOptions {
-    /// An engine with these limits.
-    pub(crate) fn engine(&self) -> Engine {
-        let engine = Engine::with_max_pairs(self.max_pairs).with_clock(now);
-        match self.max_pairs_per_environment {
+    /// Creates an engine with these limits.
+    ///
+    /// # Errors
+    /// The system does not reserve the address space for the history.
+    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        let engine = Engine::try_with_max_pairs(self.max_pairs)
+            .map_err(|error| Failure::new(format!("{error}: lower `--max-pairs` (now {})", self.max_pairs)))?;
+        let engine = engine.with_clock(now);
+        Ok(match self.max_pairs_per_environment {
             Some(max_pairs) => engine.with_max_pairs_per_environment(max_pairs),
             None => engine,
-        }
+        })
     }
 }
 
-/// Opens the data directory and loads its contents.
-pub(crate) fn open(options: &DataOptions) -> Result<Service, StoreError> {
-    Service::start(open_store(&options.data)?, options.engine(), report)
+/// Opens the data directory and loads its contents into the engine.
+pub(crate) fn open(options: &DataOptions, engine: Engine) -> Result<Service, StoreError> {
+    Service::start(open_store(&options.data)?, engine, report)
 }
 
 /// Opens the data directory without loading its contents.
 pub(crate) fn open_store(data: &Path) -> Result<FjallStore, StoreError> {
     let store = FjallStore::open(data)?;
+    let modes = store.modes();
+    if modes.tightened > 0 {
+        warn!(files = modes.tightened, "other users could read the data directory: its permissions are tightened");
+    }
+    if modes.left > 0 {
+        warn!(files = modes.left, "other users may read the data directory: set its mode to 0700");
+    }
     // A daemon that was killed leaves its address file. Commands would send an operator token to that address, where
     // another program may listen now. This process holds the directory, so it can remove the file.
     let _ = fs::remove_file(daemon_file(data));

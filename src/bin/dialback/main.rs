@@ -73,7 +73,7 @@ fn import(options: &ImportOptions, json: bool) -> Result<ExitCode, Failure> {
     if source.is_export(&options.records.file).map_err(failed)? {
         return export::restore(&options.data.data, source.into_reader(), json);
     }
-    let service = data::open(&options.data)?;
+    let service = data::open(&options.data, options.data.engine()?)?;
     let records = import::Options { json, ..options.records.clone() };
     let summary = import::run(&records, source, &service, now(), &mut stdout(), &mut stderr()).map_err(failed)?;
     Ok(if summary.is_complete() { ExitCode::SUCCESS } else { in_part() })

@@ -97,7 +97,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         let _ = loaded.send(recovered);
     };
     let fleet = options.fleet.join()?;
-    let engine = options.data.engine();
+    let engine = options.data.engine()?;
     // Again, beside the history.
     address_space::check()?;
     let service = Service::load_with(fleet.sequencer(), store, engine, data::report, tell)?;

@@ -29,8 +29,15 @@ fn print(verified: &Verified) -> Result<(), Failure> {
     for (path, what) in &verified.damages {
         out::line(format_args!("{}: damaged: {what}", path.display()))?;
     }
-    let Verified { tables, bytes, batches, configurations, pairs, .. } = verified;
+    let Verified { tables, bytes, batches, journals, journal_bytes, configurations, pairs, .. } = verified;
     out::line(format_args!("read {tables} tables of {bytes} bytes, and {batches} batches in the journals"))?;
+    if verified.has_old_journals() {
+        let mebibytes = journal_bytes >> 20;
+        out::line(format_args!(
+            "warning: {journals} journals of {mebibytes} MiB, where one is enough: erased numbers may be in them. \
+             Run `dialback serve`: its next purge removes them (see docs/operations.md)"
+        ))?;
+    }
     if verified.is_good() {
         out::line(format_args!("good: {configurations} configurations, {pairs} pairs"))?;
     }
@@ -38,7 +45,7 @@ fn print(verified: &Verified) -> Result<(), Failure> {
 }
 
 fn print_json(verified: &Verified) -> Result<(), Failure> {
-    let Verified { tables, bytes, batches, configurations, pairs, damages, .. } = verified;
+    let Verified { tables, bytes, batches, journals, journal_bytes, configurations, pairs, damages, .. } = verified;
     let damage = |(path, what): &(PathBuf, String)| json!({ "path": path.display().to_string(), "what": what });
     out::line(format_args!(
         "{}",
@@ -48,6 +55,9 @@ fn print_json(verified: &Verified) -> Result<(), Failure> {
             "tables": tables,
             "bytes": bytes,
             "batches": batches,
+            "journals": journals,
+            "journal_bytes": journal_bytes,
+            "old_journals": verified.has_old_journals(),
             "configurations": configurations,
             "pairs": pairs,
         })

@@ -1,0 +1,63 @@
+//! Phone numbers are in a data directory, so nobody but its own user may read it.
+
+use super::StoreError;
+use super::directory::io_error;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// What was done about the permissions of a data directory and of the files in it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Modes {
+    /// Files and directories that others could use, and cannot any more.
+    pub tightened: usize,
+    /// Those whose permissions this process may not change.
+    pub left: usize,
+}
+
+impl Modes {
+    /// Takes the permissions of group and others from the directory and all below, where the directory has any. Below one that
+    /// has none, others reach nothing.
+    #[cfg(unix)]
+    pub(super) fn tighten(directory: &Path) -> Result<Self, StoreError> {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(directory).map_err(io_error(directory))?.permissions().mode();
+        if mode & 0o077 != 0 { Self::tighten_all(directory) } else { Ok(Self::default()) }
+    }
+
+    #[cfg(unix)]
+    fn tighten_all(path: &Path) -> Result<Self, StoreError> {
+        use std::os::unix::fs::PermissionsExt;
+        let mut modes = Self::default();
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(modes),
+            Err(error) => return Err(io_error(path)(error)),
+        };
+        if metadata.is_symlink() {
+            return Ok(modes);
+        }
+        let mode = metadata.permissions().mode();
+        if mode & 0o077 != 0 {
+            match fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700)) {
+                Ok(()) => modes.tightened += 1,
+                // Another user's directory that a group shares, as volumes of container platforms are, works all the same.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => modes.left += 1,
+                Err(error) => return Err(io_error(path)(error)),
+            }
+        }
+        if metadata.is_dir() {
+            for entry in fs::read_dir(path).map_err(io_error(path))? {
+                let below = Self::tighten_all(&entry.map_err(io_error(path))?.path())?;
+                modes = Self { tightened: modes.tightened + below.tightened, left: modes.left + below.left };
+            }
+        }
+        Ok(modes)
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn tighten(_: &Path) -> Result<Self, StoreError> {
+        Ok(Self::default())
+    }
+}

@@ -1,0 +1,53 @@
+//! Counts what was removed, so that a purge rewrites only the keyspaces that hold removed keys.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// Removals from one keyspace: how many batches had any, and how many of those the last purge covered.
+///
+/// Both counts live in memory. A store that was just opened therefore counts as changed, whatever an earlier process did: its
+/// first purge rewrites everything.
+pub(super) struct Removals {
+    seen: AtomicU64,
+    purged: AtomicU64,
+}
+
+impl Removals {
+    pub(super) fn new() -> Self {
+        Self { seen: AtomicU64::new(1), purged: AtomicU64::new(0) }
+    }
+
+    /// Counts a batch that removed something. Call this after the batch is committed and before it is acknowledged: a purge
+    /// that reads an older count then meets the batch in the store, or leaves it for the next purge.
+    pub(super) fn note(&self) {
+        self.seen.fetch_add(1, Ordering::Release);
+    }
+
+    /// The batches so far; `None` where the last purge covered all of them.
+    pub(super) fn pending(&self) -> Option<u64> {
+        let seen = self.seen.load(Ordering::Acquire);
+        (seen != self.purged.load(Ordering::Acquire)).then_some(seen)
+    }
+
+    /// A purge that began at this count has ended.
+    pub(super) fn purged(&self, seen: u64) {
+        self.purged.store(seen, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removal_during_a_purge_is_pending_for_the_next() {
+        let removals = Removals::new();
+        let first = removals.pending().expect("a store that was just opened is to be purged");
+        removals.note();
+        removals.purged(first);
+        let second = removals.pending().expect("one came during the purge");
+        removals.purged(second);
+        assert_eq!(removals.pending(), None);
+        removals.note();
+        assert!(removals.pending().is_some());
+    }
+}
