@@ -5,6 +5,7 @@
 //! what must never be seen, and it asserts the *set* of results that it saw. A checker that explored nothing would
 //! pass the first assertion and fail the second.
 
+use super::dropped::Unobserved;
 use super::index::Index;
 use super::limits::HistoryLimits;
 use super::memory::CHUNK_BYTES;
@@ -66,7 +67,7 @@ fn together<const N: usize>(index: &Arc<Index>, parts: [fn(&Index) -> (u64, u64)
 }
 
 fn index(chunks: usize) -> Arc<Index> {
-    Arc::new(Index::new(HistoryLimits { max_pairs: 100, max_bytes: chunks * CHUNK_BYTES }).unwrap())
+    Arc::new(Index::new(HistoryLimits { max_pairs: 100, max_bytes: chunks * CHUNK_BYTES }, Arc::new(Unobserved)).unwrap())
 }
 
 /// Creates an index without memory for a second table, so that nothing grows.

@@ -202,7 +202,8 @@ impl Index {
 
     /// Returns whether a growth keeps this register.
     fn keeps(&self, scope: u32, register: u64, leaves: Leaves) -> bool {
-        register != 0 && !leaves.leaves(register) && !self.retired.contains(scope)
+        let is_left = register < leaves.floor || leaves.forgets && self.observer.is_droppable(register);
+        register != 0 && !is_left && !self.retired.contains(scope)
     }
 
     /// Builds a table of `chunks`, all zero, which no other thread knows yet.
@@ -365,7 +366,7 @@ impl Index {
                         let ended = words.end(slot, register, DROPPED);
                         if ended.is_ok() {
                             self.give_credit(seat);
-                            self.holders.left(scope, register);
+                            self.observer.dropped(scope, register);
                             reclaimed += u64::from(register != 0);
                         }
                         ended
@@ -377,7 +378,7 @@ impl Index {
                             // next table.
                             if now == DROPPED && made {
                                 self.granted.fetch_add(1, Ordering::Relaxed);
-                                self.holders.stayed(scope, register);
+                                self.observer.kept(scope, register);
                             }
                             register = now;
                         }

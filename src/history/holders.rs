@@ -7,21 +7,15 @@
 //! ([`left`](Holders::left)). Both are exact: the first sees the register before, from the same exchange that wrote the new one, and a
 //! slot is left behind once.
 
+use super::dropped::DropObserver;
 use super::memory::Region;
 use super::register::Register;
 use crate::slot::{EnvironmentSlot, Scope};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::io;
 
-#[cfg(not(loom))]
 const SCOPES: usize = Scope::LIMIT;
-#[cfg(loom)]
-const SCOPES: usize = 64;
-
-#[cfg(not(loom))]
 const ENVIRONMENTS: usize = EnvironmentSlot::LIMIT;
-#[cfg(loom)]
-const ENVIRONMENTS: usize = 1;
 
 /// The counts. All accesses are relaxed: a count orders nothing else.
 pub(crate) struct Holders {
@@ -52,7 +46,7 @@ impl Holders {
     /// The scope's pairs are held by this environment. To be called before its first pair is written.
     pub(crate) fn assign(&self, scope: Scope, environment: EnvironmentSlot) {
         let holder = u32::try_from(environment.index() + 1).expect("slots have at most 24 bits");
-        self.of_scope[scope.bits() as usize % SCOPES].store(holder, Ordering::Relaxed);
+        self.of_scope[scope.bits() as usize].store(holder, Ordering::Relaxed);
     }
 
     /// A register of the scope was raised to at least `register`; `before` is what it was.
@@ -71,16 +65,6 @@ impl Holders {
         }
     }
 
-    /// A growth left a pair behind.
-    pub(crate) fn left(&self, scope: u32, register: u64) {
-        self.by_bits(scope, register, -1);
-    }
-
-    /// The pair lives on all the same.
-    pub(crate) fn stayed(&self, scope: u32, register: u64) {
-        self.by_bits(scope, register, 1);
-    }
-
     fn by_bits(&self, scope: u32, register: u64, pairs: i64) {
         if let (Some(scope), Some(register)) = (Scope::from_bits(scope), Register::from_bits(register))
             && is_counted(scope, register)
@@ -91,7 +75,7 @@ impl Holders {
 
     /// The pairs that the environment holds.
     pub(crate) fn of(&self, environment: EnvironmentSlot) -> usize {
-        number(&self.held[environment.index() % ENVIRONMENTS])
+        number(&self.held[environment.index()])
     }
 
     /// The pairs that all of them hold.
@@ -102,9 +86,23 @@ impl Holders {
     fn held_by(&self, scope: Scope) -> Option<&AtomicU64> {
         let environment = match scope.environment() {
             Some(environment) => environment.index(),
-            None => (self.of_scope[scope.bits() as usize % SCOPES].load(Ordering::Relaxed) as usize).checked_sub(1)?,
+            None => (self.of_scope[scope.bits() as usize].load(Ordering::Relaxed) as usize).checked_sub(1)?,
         };
-        Some(&self.held[environment % ENVIRONMENTS])
+        Some(&self.held[environment])
+    }
+}
+
+impl DropObserver for Holders {
+    fn dropped(&self, scope: u32, register: u64) {
+        self.by_bits(scope, register, -1);
+    }
+
+    fn kept(&self, scope: u32, register: u64) {
+        self.by_bits(scope, register, 1);
+    }
+
+    fn is_droppable(&self, register: u64) -> bool {
+        Register::from_bits(register).is_some_and(Register::is_erasure)
     }
 }
 
@@ -125,7 +123,7 @@ fn number(count: &AtomicU64) -> usize {
     usize::try_from(count.load(Ordering::Relaxed).cast_signed()).unwrap_or(0)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::outcome::Outcome;
@@ -155,12 +153,12 @@ mod tests {
         holders.changed(scope, Some(erasure), call(6));
         holders.changed(environment.into(), None, erasure);
         assert_eq!((holders.of(environment), holders.all()), (2, 2), "the erasure keeps its place");
-        holders.left(scope.bits(), call(6).bits());
-        holders.left(scope.bits(), erasure.bits());
-        holders.left(scope.bits(), 0);
+        holders.dropped(scope.bits(), call(6).bits());
+        holders.dropped(scope.bits(), erasure.bits());
+        holders.dropped(scope.bits(), 0);
         assert_eq!(holders.all(), 1);
-        holders.left(Scope::from(environment).bits(), erasure.bits());
-        holders.left(scope.bits(), call(6).bits());
+        holders.dropped(Scope::from(environment).bits(), erasure.bits());
+        holders.dropped(scope.bits(), call(6).bits());
         assert_eq!((holders.of(environment), holders.all()), (0, 0), "below zero for a moment");
         holders.changed(scope, None, call(6));
         assert_eq!(holders.all(), 0);

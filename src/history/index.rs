@@ -5,7 +5,7 @@
 //! used up, the search continues in the next table. [`super`] explains why this is correct.
 
 use super::compare::{Compare, Whole, Wide, Words};
-use super::holders::Holders;
+use super::dropped::DropObserver;
 use super::limits::{Full, HistoryLimits, Stats};
 use super::line::{DROPPED, Found, Line, Wrote};
 use super::memory::{CHUNK_BYTES, prefetch, prefetch_of_many, prefetch_registers};
@@ -17,6 +17,7 @@ use super::table::Tables;
 use super::waker::Waker;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, canary, fence, order};
 use std::io;
+use std::sync::Arc;
 
 /// The tables of all segments, their memory, and the state that growths and writers share.
 pub(crate) struct Index {
@@ -37,7 +38,7 @@ pub(crate) struct Index {
     pub(super) max_pairs: usize,
     /// Pairs above the ceiling for those that were erased and are not left behind yet.
     spare: AtomicUsize,
-    pub(super) holders: Holders,
+    pub(super) observer: Arc<dyn DropObserver>,
     pub(super) floor: AtomicU64,
     pub(super) retired: ScopeSet,
     /// Increases whenever more may have become reclaimable. `searched` has its value at the last search in vain, for
@@ -88,7 +89,7 @@ impl Index {
     ///
     /// # Errors
     /// Returns an error if the system does not provide the address space.
-    pub(crate) fn new(limits: HistoryLimits) -> io::Result<Index> {
+    pub(crate) fn new(limits: HistoryLimits, observer: Arc<dyn DropObserver>) -> io::Result<Index> {
         let chunks = limits.chunks();
         // Segments differ in size by the growth factor, and places are random.
         let largest = (chunks * 2 / SEGMENTS + 4).min(MAX_CHUNKS);
@@ -105,7 +106,7 @@ impl Index {
             granted: AtomicUsize::new(0),
             max_pairs: limits.max_pairs,
             spare: AtomicUsize::new(0),
-            holders: Holders::new()?,
+            observer,
             floor: AtomicU64::new(0),
             retired: ScopeSet::new()?,
             reclaimable: AtomicU64::new(0),
@@ -541,10 +542,6 @@ impl Index {
     /// Keeps so many places beside those of the ceiling.
     pub(crate) fn keep_spare(&self, spare: usize) {
         self.spare.store(spare, Ordering::Relaxed);
-    }
-
-    pub(crate) fn holders(&self) -> &Holders {
-        &self.holders
     }
 
     /// Returns the number of pairs. While other threads write, it is close to the number at some moment.

@@ -77,6 +77,7 @@
 )]
 
 mod compare;
+mod dropped;
 mod growth;
 mod holders;
 mod index;
@@ -109,11 +110,14 @@ pub use spot::Spot;
 
 use crate::number::E164;
 use crate::slot::{EnvironmentSlot, Scope};
+use dropped::DropObserver;
+use holders::Holders;
 use index::Index;
 use owners::Owners;
 use spot::Mix;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 /// The last outbound call of each (scope, contact) pair.
 ///
@@ -122,6 +126,8 @@ use std::io;
 pub struct History {
     mix: Mix,
     owners: Owners,
+    /// The pairs of each environment. The index reports to it what growths drop.
+    holders: Arc<Holders>,
     index: Index,
 }
 
@@ -139,7 +145,9 @@ impl History {
     /// # Errors
     /// Returns an error if the system does not provide the address space.
     pub fn try_new(limits: HistoryLimits) -> io::Result<Self> {
-        Ok(Self { mix: Mix::random(), owners: Owners::new()?, index: Index::new(limits)? })
+        let holders = Arc::new(Holders::new()?);
+        let index = Index::new(limits, Arc::clone(&holders) as Arc<dyn DropObserver>)?;
+        Ok(Self { mix: Mix::random(), owners: Owners::new()?, holders, index })
     }
 
     /// Assigns `scope` to the dialed number `owner`, before the scope's first pair is written. From then on, a pair's
@@ -273,12 +281,12 @@ impl History {
     /// which take none of it. To be called before the first pair is written.
     pub(crate) fn share_out(&self) {
         self.index.keep_spare(self.spare());
-        self.index.holders().start();
+        self.holders.start();
     }
 
     /// The pairs of `scope` are held by this environment. To be called before the scope's first pair is written.
     pub(crate) fn belongs(&self, scope: Scope, environment: EnvironmentSlot) {
-        self.index.holders().assign(scope, environment);
+        self.holders.assign(scope, environment);
     }
 
     /// As [`merge`](Self::merge), and counts.
@@ -289,7 +297,7 @@ impl History {
         register: Register,
     ) -> Result<Option<Register>, Full> {
         let before = self.merge(scope, contact, register)?;
-        self.index.holders().changed(scope, before, register);
+        self.holders.changed(scope, before, register);
         Ok(before)
     }
 
@@ -299,13 +307,13 @@ impl History {
         let merged = pairs.iter().try_for_each(|&(scope, contact, register)| {
             let before = self.merge(scope, contact, register)?;
             if counted.0 != Some(scope) {
-                counted.0.into_iter().for_each(|scope| self.index.holders().add(scope, counted.1));
+                counted.0.into_iter().for_each(|scope| self.holders.add(scope, counted.1));
                 counted = (Some(scope), 0);
             }
             counted.1 += holders::change(scope, before, register);
             Ok(())
         });
-        counted.0.into_iter().for_each(|scope| self.index.holders().add(scope, counted.1));
+        counted.0.into_iter().for_each(|scope| self.holders.add(scope, counted.1));
         merged
     }
 
@@ -322,12 +330,12 @@ impl History {
 
     /// The pairs that the environment holds: erased ones are not counted, remembered erasures are.
     pub(crate) fn held_by(&self, environment: EnvironmentSlot) -> usize {
-        self.index.holders().of(environment)
+        self.holders.of(environment)
     }
 
     /// The pairs that all environments hold.
     pub(crate) fn held(&self) -> usize {
-        self.index.holders().all()
+        self.holders.all()
     }
 
     /// How many pairs more can be written, whoever would hold them.

@@ -1,7 +1,6 @@
 //! The header of a table: its successor, and the progress of its growth.
 
 use super::memory::Region;
-use super::register::Register;
 use super::shape::{CHUNK_BLOCKS, SEGMENTS, Version};
 use super::stack::{Links, Stack};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, order};
@@ -19,11 +18,6 @@ pub(crate) struct Leaves {
 impl Leaves {
     /// Nothing.
     pub(crate) const NONE: Leaves = Leaves { floor: 0, forgets: false };
-
-    /// Whether it leaves this register behind.
-    pub(crate) fn leaves(self, register: u64) -> bool {
-        register < self.floor || self.forgets && Register::from_bits(register).is_some_and(Register::is_erasure)
-    }
 }
 
 impl Table {

@@ -1,5 +1,6 @@
 //! Tests of the history with real threads: against a model, when it is full, while it grows, and with a thread stopped.
 
+use super::dropped::Unobserved;
 use super::index::Index;
 use super::limits::HistoryLimits;
 use super::shape::{SEGMENT_BITS, SPACE_MASK, Version};
@@ -112,7 +113,7 @@ proptest! {
     #[test]
     fn it_behaves_like_a_map_of_maxima(ops in prop::collection::vec(op(), 1..6000)) {
         // All contacts are in one segment, with nine pairs at each place, so that lines overflow and the table grows.
-        let index = Index::new(HistoryLimits::pairs(100_000)).expect("memory");
+        let index = Index::new(HistoryLimits::pairs(100_000), Arc::new(Unobserved)).expect("memory");
         let place = |contact: u64| (contact << 55 >> SEGMENT_BITS) & SPACE_MASK;
         let mut model = BTreeMap::new();
         let mut floor = 0;
@@ -508,7 +509,7 @@ mod linearizable {
 
     /// Three threads merge and read one pair, while a fourth thread makes its segment grow.
     fn record(round: u64) -> Vec<Event> {
-        let index = Index::new(HistoryLimits::pairs(100_000)).expect("memory");
+        let index = Index::new(HistoryLimits::pairs(100_000), Arc::new(Unobserved)).expect("memory");
         let place = |contact: u64| (contact << 40 >> SEGMENT_BITS) & SPACE_MASK;
         // Begin close to a growth, so that it happens during the threads' work.
         for i in 0..2900 {
