@@ -93,7 +93,13 @@ const RESERVED: &[(&str, &[&str], &[&str])] = &[
     (
         "unsafe",
         &["unsafe"],
-        &["history/compare.rs", "history/memory.rs", "capi/exports.rs", "capi/foreign.rs", "capi/registry.rs"],
+        &[
+            "history/index/compare.rs",
+            "history/index/memory.rs",
+            "capi/exports.rs",
+            "capi/foreign.rs",
+            "capi/registry.rs",
+        ],
     ),
     // The crate must support 64-bit ARM and RISC-V equally.
     ("a 128-bit atomic", &["AtomicU128", "AtomicI128", "portable_atomic", "cmpxchg16b"], &[]),
@@ -115,7 +121,7 @@ fn assembly_contains_no_128_bit_exchange() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = BTreeMap::new();
     collect(&root, &root, &mut sources);
-    assert!(sources["history/compare.rs"].contains("vpcmpeqq"), "assembly is looked through");
+    assert!(sources["history/index/compare.rs"].contains("vpcmpeqq"), "assembly is looked through");
     for (file, source) in sources {
         for word in ["cmpxchg16b", "ldxp", "ldaxp", "stxp", "stlxp", "casp"] {
             assert!(!source.split(|c: char| !c.is_alphanumeric()).any(|held| held == word), "{file}: {word}");
@@ -366,7 +372,7 @@ mod canary {
     fn each_kind_of_violation_is_found() {
         for (file, source, expected) in [
             ("history/mod.rs", "use crate::plan::Plan;", "may not name plan"),
-            ("history/table.rs", "fn f(p: &crate::plan::Plan) {}", "may not name plan"),
+            ("history/index/table.rs", "fn f(p: &crate::plan::Plan) {}", "may not name plan"),
             ("plan/mod.rs", "use crate::{event::Event, history::{self, Register}};", "may not name history"),
             ("plan/entry.rs", "use super::super::history::Register;", "may not name history"),
             ("plan/entry.rs", "mod tests { use super::super::super::engine; }", "may not name engine"),
@@ -383,12 +389,16 @@ mod canary {
             ("service.rs", "use jiff::Zoned; let now = Zoned::now();", "a clock (Zoned::now)"),
             ("engine/mod.rs", "use std::sync::atomic::AtomicU64;", "an atomic (atomic)"),
             ("engine/mod.rs", "use arc_swap::ArcSwap;", "arc_swap (arc_swap)"),
-            ("history/table.rs", "unsafe { read(p) }", "unsafe (unsafe)"),
+            ("history/index/table.rs", "unsafe { read(p) }", "unsafe (unsafe)"),
             ("capi/instance.rs", "unsafe { read(p) }", "unsafe (unsafe)"),
             ("capi/instance.rs", "use crate::http::Api;", "may not name http"),
             ("sync.rs", "pub(crate) use std::sync::atomic::AtomicU128;", "a 128-bit atomic (AtomicU128)"),
-            ("history/line.rs", "use portable_atomic::AtomicU64;", "a 128-bit atomic (portable_atomic)"),
-            ("history/memory.rs", "core::arch::x86_64::cmpxchg16b(p, 0, 1, o, o);", "a 128-bit atomic (cmpxchg16b)"),
+            ("history/index/line.rs", "use portable_atomic::AtomicU64;", "a 128-bit atomic (portable_atomic)"),
+            (
+                "history/index/memory.rs",
+                "core::arch::x86_64::cmpxchg16b(p, 0, 1, o, o);",
+                "a 128-bit atomic (cmpxchg16b)",
+            ),
         ] {
             let found = planted(file, source);
             assert!(found.iter().any(|found| found.contains(expected)), "{file}: {source}: {found:?}");

@@ -5,11 +5,11 @@
 //! what must never be seen, and it asserts the *set* of results that it saw. A checker that explored nothing would
 //! pass the first assertion and fail the second.
 
-use super::dropped::Unobserved;
+use super::index::dropped::Unobserved;
 use super::index::Index;
-use super::limits::HistoryLimits;
-use super::memory::CHUNK_BYTES;
-use super::shape::Version;
+use super::index::limits::HistoryLimits;
+use super::index::memory::CHUNK_BYTES;
+use super::index::shape::Version;
 use crate::sync::Ordering;
 use loom::thread;
 use std::collections::BTreeSet;
@@ -136,7 +136,7 @@ fn overflow() {
 /// Begins a growth without moving anything.
 fn begin(index: &Index) -> Version {
     let version = index.version(0);
-    index.grow(0, version, super::growth::Trigger::NoRoom).unwrap();
+    index.grow(0, version, super::index::growth::Trigger::NoRoom).unwrap();
     version
 }
 
@@ -376,7 +376,7 @@ fn rewritten_while(read: fn(&Index) -> (u64, u64)) -> (u64, u64) {
     fn rewrite_twice(index: &Index) -> (u64, u64) {
         for _ in 0..2 {
             let version = index.version(0);
-            index.grow(0, version, super::growth::Trigger::Reclaim).unwrap();
+            index.grow(0, version, super::index::growth::Trigger::Reclaim).unwrap();
             move_all(index, version);
             while index.give_back() {}
             while index.pool.clear_one() {}
@@ -407,7 +407,7 @@ fn late_writer() {
 /// Two threads push to and pop from one stack. No element is returned twice.
 #[test]
 fn stack() {
-    use super::stack::{Links, Stack};
+    use super::index::stack::{Links, Stack};
     explore(3, [(Some(0), Some(1)), (Some(1), Some(0)), (Some(1), Some(1))], || {
         let links = Arc::new(Links::new(2, false).unwrap());
         let stack = Arc::new(Stack::new());

@@ -7,8 +7,8 @@
 //! ([`left`](Holders::left)). Both are exact: the first sees the register before, from the same exchange that wrote the new one, and a
 //! slot is left behind once.
 
-use super::dropped::DropObserver;
-use super::memory::Region;
+use super::index::dropped::DropObserver;
+use super::index::memory::Region;
 use super::register::Register;
 use crate::slot::{EnvironmentSlot, Scope};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};

@@ -76,41 +76,25 @@
     reason = "measured: a read is some seventy instructions, and a call in between costs a tenth"
 )]
 
-mod compare;
-mod dropped;
-mod growth;
 mod holders;
 mod index;
 mod keeper;
-mod limits;
-mod line;
-mod memory;
 mod no_room;
 mod owners;
-mod pool;
 mod register;
-mod scopes;
-mod seat;
-mod shape;
 mod spot;
-mod stack;
-#[doc(hidden)]
-pub mod step;
-mod table;
 #[cfg(test)]
 mod tests;
-mod waker;
-mod walk;
 
+pub use self::index::limits::{Full, HistoryLimits, Stats};
 pub use keeper::Keeper;
-pub use limits::{Full, HistoryLimits, Stats};
 pub use no_room::NoRoom;
 pub use register::{LastCall, Register};
 pub use spot::Spot;
 
+use self::index::dropped::DropObserver;
 use crate::number::E164;
 use crate::slot::{EnvironmentSlot, Scope};
-use dropped::DropObserver;
 use holders::Holders;
 use index::Index;
 use owners::Owners;
@@ -356,7 +340,7 @@ impl History {
     }
 
     /// Parts of which each can forget what was erased.
-    pub(crate) const PARTS: usize = shape::SEGMENTS;
+    pub(crate) const PARTS: usize = self::index::shape::SEGMENTS;
 
     /// What a new pair is answered where there is no room.
     pub(crate) fn full(&self) -> Full {

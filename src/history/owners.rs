@@ -1,6 +1,6 @@
 //! The owner of each scope, which is a part of the place of the scope's pairs.
 
-use super::memory::Region;
+use super::index::memory::Region;
 use crate::number::{CODE_BITS, CODES_END, E164};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use std::io;

@@ -99,7 +99,7 @@ const fn inverse(odd: u64) -> u64 {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::super::shape::SPACE_MASK;
+    use super::super::index::shape::SPACE_MASK;
     use super::*;
     use proptest::prelude::*;
 

@@ -1,10 +1,10 @@
 //! Tests of the history with real threads: against a model, when it is full, while it grows, and with a thread stopped.
 
-use super::dropped::Unobserved;
 use super::index::Index;
-use super::limits::HistoryLimits;
-use super::shape::{SEGMENT_BITS, SPACE_MASK, Version};
-use super::step::{Step, on_step};
+use super::index::dropped::Unobserved;
+use super::index::limits::HistoryLimits;
+use super::index::shape::{SEGMENT_BITS, SPACE_MASK, Version};
+use super::index::step::{Step, on_step};
 use super::*;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Timestamp;
@@ -442,7 +442,7 @@ fn readers_and_writers_go_on_while_a_thread_is_stopped_anywhere_in_a_growth() {
 #[test]
 fn a_held_seat_keeps_old_tables_until_it_is_dropped() {
     let history = History::new(2_000_000);
-    let segment = super::shape::segment_of(history.spot_in(scope(1), contact(1)).place());
+    let segment = super::index::shape::segment_of(history.spot_in(scope(1), contact(1)).place());
     let seat = history.index.seats.sit(segment, history.index.version(segment));
     for i in 1..=500_000u64 {
         history.merge(scope(1), contact(i), register(i)).expect("room");
@@ -458,7 +458,7 @@ fn a_held_seat_keeps_old_tables_until_it_is_dropped() {
 fn more_writers_than_seats_can_hold_a_segment_and_write() {
     let history = History::new(1000);
     let version = history.index.version(0);
-    let seats: Vec<_> = (0..super::shape::SEATS + 10).map(|_| history.index.seats.sit(0, version)).collect();
+    let seats: Vec<_> = (0..super::index::shape::SEATS + 10).map(|_| history.index.seats.sit(0, version)).collect();
     for i in 1..=1000 {
         history.merge(scope(0), contact(i), register(i)).expect("room");
     }

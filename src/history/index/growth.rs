@@ -18,18 +18,19 @@
 //! acquire: a thread that reads the new version sees every copy. The orderings of ends and seals are in
 //! [`super::line`].
 
-use super::index::{Index, Raised};
+use super::Index;
 use super::line::{DROPPED, MOVED, SEALED};
 use super::memory::prefetch;
 use super::seat::Seated;
 use super::shape::{BLOCK_LINES, CHUNK_BLOCKS, CHUNK_LINES, SEGMENTS, SLOTS, Version};
 use super::step::{Step, step};
 use super::table::Leaves;
+use super::write::Raised;
 use crate::sync::{Ordering, canary, order};
 
 /// The reason why a table needs a successor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Trigger {
+pub(in crate::history) enum Trigger {
     /// The table has reached its intended load. The growth is not urgent.
     Load,
     /// A pair found no room within reach.
@@ -77,7 +78,7 @@ impl Index {
     }
 
     /// Returns the number of claimed slots at which a table of this size should grow.
-    pub(super) fn slots_when_full(version: Version) -> usize {
+    pub(in crate::history) fn slots_when_full(version: Version) -> usize {
         let powers = version.chunks().ilog2() as usize;
         Self::slots_at(version, FULL[powers.min(FULL.len() - 1)])
     }
@@ -103,12 +104,12 @@ impl Index {
     }
 
     /// Returns the size after a size of `chunks`.
-    pub(super) fn size_after(segment: usize, chunks: usize) -> usize {
+    pub(in crate::history) fn size_after(segment: usize, chunks: usize) -> usize {
         Self::sizes(segment, chunks).map(|(size, _)| size).find(|&size| size > chunks).unwrap_or(chunks)
     }
 
     /// Returns the number of claimed slots at which a table should get a larger successor.
-    pub(super) fn limit_of(segment: usize, version: Version) -> usize {
+    pub(in crate::history) fn limit_of(segment: usize, version: Version) -> usize {
         let chunks = version.chunks();
         let sizes = Self::sizes(segment, chunks).take_while(|&(size, _)| size <= chunks);
         let worth = sizes.filter(|&(size, _)| size == chunks).map(|(_, worth)| worth).last();
@@ -119,24 +120,24 @@ impl Index {
 
     /// Returns the successor of `table`. Creates it if there is none and room is needed. Returns `None` if it cannot be
     /// created.
-    pub(super) fn next_or_grow(&self, segment: usize, table: Version) -> Option<Version> {
+    pub(in crate::history) fn next_or_grow(&self, segment: usize, table: Version) -> Option<Version> {
         let next = self.next(table);
         if next.is_some() { Some(next) } else { self.grow(segment, table, Trigger::NoRoom) }
     }
 
-    pub(super) fn next(&self, table: Version) -> Version {
+    pub(in crate::history) fn next(&self, table: Version) -> Version {
         // Acquire: the successor's directory and header are visible with its word.
         Version::from_bits(self.tables.get(table).next.load(order!(Acquire, "next load")))
     }
 
     /// Returns whether the segment's table has a successor, to which its pairs are being moved.
-    pub(super) fn is_growing(&self, segment: usize) -> bool {
+    pub(in crate::history) fn is_growing(&self, segment: usize) -> bool {
         self.next(self.version(segment)).is_some()
     }
 
     /// Gives the table a successor, unless it has one. Returns the successor's version. The caller must hold a seat on
     /// the segment.
-    pub(super) fn grow(&self, segment: usize, table: Version, trigger: Trigger) -> Option<Version> {
+    pub(in crate::history) fn grow(&self, segment: usize, table: Version, trigger: Trigger) -> Option<Version> {
         let leaves = Leaves { floor: self.floor.load(Ordering::Relaxed), forgets: trigger == Trigger::Forget };
         let chunks = self.size_for(segment, table, trigger, leaves)?;
         step(Step::Sized);
@@ -245,7 +246,7 @@ impl Index {
     }
 
     /// Creates the first tables, with one chunk each.
-    pub(super) fn settle(&self) {
+    pub(in crate::history) fn settle(&self) {
         for segment in 0..SEGMENTS {
             let before = Version::NONE;
             let table =
@@ -257,7 +258,7 @@ impl Index {
 
     /// Begins the growth that a claim has made due, or does the writer's share of one.
     #[inline]
-    pub(super) fn after_claim(&self, seat: &Seated<'_>, segment: usize, version: Version, table: Version) {
+    pub(in crate::history) fn after_claim(&self, seat: &Seated<'_>, segment: usize, version: Version, table: Version) {
         let header = self.tables.get(table);
         let claimed = header.claimed.fetch_add(1, Ordering::Relaxed) + 1;
         let full = header.full.load(Ordering::Relaxed);
@@ -290,7 +291,7 @@ impl Index {
     /// Takes one step of the segment's growth, if there is one. Returns whether it took one. The caller must hold a
     /// seat on the segment.
     #[inline(never)]
-    pub(super) fn help_on(&self, seat: &Seated<'_>, segment: usize, version: Version) -> bool {
+    pub(in crate::history) fn help_on(&self, seat: &Seated<'_>, segment: usize, version: Version) -> bool {
         if !self.next(version).is_some() {
             return false;
         }
@@ -318,7 +319,13 @@ impl Index {
     }
 
     /// Moves the block's pairs to the following tables. Returns whether all of them found room.
-    pub(super) fn move_block(&self, seat: &Seated<'_>, segment: usize, version: Version, block: usize) -> bool {
+    pub(in crate::history) fn move_block(
+        &self,
+        seat: &Seated<'_>,
+        segment: usize,
+        version: Version,
+        block: usize,
+    ) -> bool {
         self.announce_ends(segment, version);
         let next = self.next(version);
         let leaves = self.tables.get(next).leaves();
@@ -442,7 +449,7 @@ impl Index {
     }
 
     /// Gives back retired tables that no thread can be writing to. Returns whether there was one.
-    pub(super) fn give_back(&self) -> bool {
+    pub(in crate::history) fn give_back(&self) -> bool {
         const AT_ONCE: usize = 8;
         let mut held = [None; AT_ONCE];
         let mut given = false;
@@ -467,7 +474,7 @@ impl Index {
 
     /// Makes room for a pair when the history is full. Returns whether it made room. The search begins at segment
     /// `first`.
-    pub(super) fn reclaim(&self, first: usize) -> bool {
+    pub(in crate::history) fn reclaim(&self, first: usize) -> bool {
         let collected = self.seats.collect_credit() as usize;
         if collected > 0 {
             self.granted.fetch_sub(collected, Ordering::Relaxed);
@@ -480,7 +487,7 @@ impl Index {
     /// was completed. A growth that lacks memory may depend on this: the writers of the other segments might complete
     /// theirs only much later.
     #[cold]
-    pub(super) fn end_others(&self, segment: usize) -> bool {
+    pub(in crate::history) fn end_others(&self, segment: usize) -> bool {
         let ended = |&other: &usize| {
             let (seat, version) = self.sit_in(other);
             self.help_through(&seat, other, version)
@@ -504,7 +511,7 @@ impl Index {
 
     /// Rewrites the segment if enough of its pairs can be dropped. Returns whether any were. After a search in vain, it
     /// searches again only when more can be dropped.
-    pub(super) fn reclaim_in(&self, segment: usize) -> bool {
+    pub(in crate::history) fn reclaim_in(&self, segment: usize) -> bool {
         let reclaimable = self.reclaimable.load(Ordering::Relaxed);
         if self.searched[segment].load(Ordering::Relaxed) == reclaimable {
             return false;
@@ -579,7 +586,7 @@ impl Index {
     /// Does a small part of all work that is due. Returns whether there may be more. Memory comes before growths,
     /// because only missing memory makes a writer wait. Growths are done one at a time, because each holds memory until
     /// it is complete.
-    pub(super) fn tend(&self) -> bool {
+    pub(in crate::history) fn tend(&self) -> bool {
         let mut busy = self.tables.retired() > 0 && self.give_back();
         let largest = Self::segments().map(|segment| self.version(segment).chunks()).max().unwrap_or(0);
         for _ in 0..4 {

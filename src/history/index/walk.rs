@@ -1,6 +1,6 @@
 //! The iteration over all pairs, while other threads write and tables grow.
 
-use super::index::Index;
+use super::Index;
 use super::line::{DROPPED, SEALED};
 use super::shape::{BLOCK_LINES, SLOTS, Version, place_in};
 

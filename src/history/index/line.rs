@@ -14,8 +14,7 @@
 //!   ended.
 //! * A mover must copy what the last writer wrote. Coherence ensures that, through compare-and-swap.
 
-use super::compare::Compare;
-use super::memory::settled;
+use super::compare::{Compare, settled};
 use super::shape::{Key, SLOTS, UNMARKED, marks};
 use crate::sync::{AtomicU64, Ordering, canary, order};
 
@@ -61,6 +60,9 @@ pub(crate) enum Wrote {
     Full,
 }
 
+// The vector comparisons load the key words as one cache line.
+const _: () = assert!(cfg!(loom) || align_of::<Line>() >= 64, "a line begins a cache line");
+
 impl Line {
     #[cfg(loom)]
     pub(crate) fn new() -> Line {
@@ -69,19 +71,19 @@ impl Line {
 
     /// Returns a line with these key words.
     #[cfg(all(test, not(loom)))]
-    pub(super) fn of(words: [u64; SLOTS]) -> Line {
+    pub(in crate::history) fn of(words: [u64; SLOTS]) -> Line {
         Line { keys: words.map(AtomicU64::new), registers: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
     /// Returns the key words, which are a cache line.
     #[inline(always)]
-    pub(super) fn keys(&self) -> &[AtomicU64; SLOTS] {
+    pub(in crate::history) fn keys(&self) -> &[AtomicU64; SLOTS] {
         &self.keys
     }
 
     /// Returns the registers, which are a cache line.
     #[inline(always)]
-    pub(super) fn registers(&self) -> &[AtomicU64; SLOTS] {
+    pub(in crate::history) fn registers(&self) -> &[AtomicU64; SLOTS] {
         &self.registers
     }
 

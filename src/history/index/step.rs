@@ -2,7 +2,7 @@
 
 /// A point in a growth.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Step {
+pub(crate) enum Step {
     /// The successor's size is computed.
     Sized,
     /// The successor has one more chunk.
@@ -31,9 +31,10 @@ pub enum Step {
     GivingBack,
 }
 
+#[cfg(test)]
 impl Step {
     /// All steps, in the order of a growth.
-    pub const ALL: [Step; 13] = [
+    pub(crate) const ALL: [Step; 13] = [
         Step::Sized,
         Step::Building,
         Step::Built,
@@ -50,7 +51,7 @@ impl Step {
     ];
 }
 
-#[cfg(all(any(test, feature = "__testing"), not(loom)))]
+#[cfg(all(test, not(loom)))]
 mod hook {
     use super::Step;
     use std::cell::RefCell;
@@ -60,7 +61,7 @@ mod hook {
     thread_local!(static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) });
 
     /// Makes this thread call `hook` at every step of a growth that it takes.
-    pub fn on_step(hook: impl FnMut(Step) + 'static) {
+    pub(crate) fn on_step(hook: impl FnMut(Step) + 'static) {
         HOOK.with(|slot| *slot.borrow_mut() = Some(Box::new(hook)));
     }
 
@@ -76,11 +77,11 @@ mod hook {
     }
 }
 
-#[cfg(all(any(test, feature = "__testing"), not(loom)))]
-pub use hook::on_step;
-#[cfg(all(any(test, feature = "__testing"), not(loom)))]
+#[cfg(all(test, not(loom)))]
+pub(crate) use hook::on_step;
+#[cfg(all(test, not(loom)))]
 pub(crate) use hook::step;
 
-#[cfg(not(all(any(test, feature = "__testing"), not(loom))))]
+#[cfg(not(all(test, not(loom))))]
 #[inline(always)]
 pub(crate) fn step(_: Step) {}

@@ -4,11 +4,12 @@
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
-pub(crate) use real::{Region, prefetch, prefetch_of_many, prefetch_registers, settled};
+pub(crate) use real::{Region, prefetch, prefetch_of_many, prefetch_registers};
 
 #[cfg(loom)]
-pub(crate) use model::{Region, prefetch, prefetch_of_many, prefetch_registers, settled};
+pub(crate) use model::{Region, prefetch, prefetch_of_many, prefetch_registers};
 
+use super::compare::settled;
 use super::line::Line;
 use super::shape::{CHUNK_LINES, DIRECTORY};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -194,27 +195,6 @@ mod real {
         prefetch_at::<false>(line.registers());
     }
 
-    /// Returns the line unchanged, at an address that the compiler treats as given. Otherwise the compiler would
-    /// compute the address anew for each use, and each computation takes one more register (`benches/window.rs`).
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    #[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is behind it for the block, which is empty")]
-    pub(crate) fn settled(line: &Line) -> &Line {
-        let mut at: *const Line = line;
-        // SAFETY: the assembly has no instruction. The pointer that comes out is the one that went in, made from a
-        // reference that lives as long.
-        unsafe {
-            std::arch::asm!("/* {at} */", at = inout(reg) at, options(pure, nomem, nostack, preserves_flags));
-            &*at
-        }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    #[inline(always)]
-    pub(crate) fn settled(line: &Line) -> &Line {
-        line
-    }
-
     /// Prefetches into the first-level or the second-level cache. Has no effect that a program can observe.
     #[inline(always)]
     fn prefetch_at<const FIRST: bool>(line: *const [AtomicU64; SLOTS]) {
@@ -256,10 +236,6 @@ mod model {
         fn deref(&self) -> &[T] {
             &self.0
         }
-    }
-
-    pub(crate) fn settled(line: &Line) -> &Line {
-        line
     }
 
     pub(crate) fn prefetch(_: &Line) {}

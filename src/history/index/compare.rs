@@ -58,16 +58,36 @@ impl Compare for Option<Wide> {
     }
 }
 
+/// Returns the reference unchanged, at an address that the compiler treats as given. Otherwise the compiler would
+/// compute the address anew for each use, and each computation takes one more register (`benches/window.rs`).
+#[cfg(all(target_arch = "x86_64", not(any(loom, scalar))))]
+#[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is behind it for the block, which is empty")]
+pub(crate) fn settled<T>(line: &T) -> &T {
+    let mut at: *const T = line;
+    // SAFETY: the assembly has no instruction. The pointer that comes out is the one that went in, made from a
+    // reference that lives as long.
+    unsafe {
+        std::arch::asm!("/* {at} */", at = inout(reg) at, options(pure, nomem, nostack, preserves_flags));
+        &*at
+    }
+}
+
+#[cfg(not(all(target_arch = "x86_64", not(any(loom, scalar)))))]
+#[inline(always)]
+pub(crate) fn settled<T>(line: &T) -> &T {
+    line
+}
+
 #[cfg(all(target_arch = "x86_64", not(any(loom, scalar))))]
 mod vectors {
     use super::{AtomicU64, Compare, Key, SLOTS, UNMARKED};
-    use crate::history::line::Line;
-    use crate::history::shape::{CHUNK_BITS, MARK_AT, UNIT, mark_numbers};
+    use crate::history::index::shape::{CHUNK_BITS, MARK_AT, UNIT, mark_numbers};
     use std::arch::asm;
     use std::arch::x86_64::{__m128i, _mm_cvtsi64_si128, _mm_set1_epi64x};
     use std::hint::assert_unchecked;
 
-    const _: () = assert!(SLOTS == 8 && align_of::<Line>() >= 64, "a line's key words are a cache line");
+    const _: () = assert!(SLOTS == 8, "a line's key words are a cache line");
 
     /// Compares 16 bytes at a time. Exists only if the processor has AVX.
     #[derive(Clone, Copy)]
