@@ -84,7 +84,7 @@ async fn request_of_a_client_that_disconnected_changes_nothing() {
     let asked = tokio::time::timeout(WHILE, server.router.clone().oneshot(request)).await;
     assert!(asked.is_err(), "the client gives up");
     drop(free);
-    // One that stays is answered after it.
+    // A later request is still answered.
     assert_eq!(server.tenant().get("/agents").await.status, 200);
     assert_eq!(server.generation(), before, "the client was gone");
     workers.shutdown_background();
