@@ -53,9 +53,9 @@ pub(super) struct NewCall {
         )),
         (status = 404, description = "`NUMBER_NOT_FOUND`: `from` is not a number of the environment; `AGENT_NOT_FOUND`"),
         (status = 409, description = "`CONTACT_ERASED`: the contact was erased together with a call dated in the future, and this \
-                                      call is dated before that one"),
+                                      call is dated before that one; `QUOTA_EXCEEDED`: the environment has reached its \
+                                      limit of contacts"),
         (status = 422, description = "`INVALID_AGENT_DIRECTION`: the agent is not outbound"),
-        (status = 409, description = "`QUOTA_EXCEEDED`: the environment has reached its limit of contacts"),
         (status = 503, description = "`HISTORY_FULL`: the history accepts no new contact of any environment"),
     ),
     security(("environment" = []), ("gateway" = [])),

@@ -373,7 +373,8 @@ fn operators() -> OpenApiRouter<Api> {
 
 /// Returns the routes below the base path that need no token.
 fn service() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(openapi::show))
+    let health = OpenApiRouter::new().routes(routes!(health::show));
+    OpenApiRouter::new().routes(routes!(openapi::show)).nest("/api/v1", health)
 }
 
 /// Returns the health routes, which are outside the base path. `GET /health` is also below it.

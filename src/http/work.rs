@@ -7,7 +7,7 @@
 //! * **Bounded.** At most as many slices run at a time as the pool has threads: half of the processors, at least one.
 //! * **Fair.** A tenant competes for a thread with one slice at a time. A tenant with a thousand searches delays another
 //!   tenant's search by one slice.
-//! * **Cancellable.** If a future is dropped, its current slice runs to its end and no other slice starts.
+//! * **Cancellable.** If a future is dropped, a slice that has begun runs to its end and no other slice starts.
 
 use super::shares::{Shares, acquire};
 use crate::id::EnvironmentId;
@@ -66,8 +66,8 @@ impl Work {
                 slice()
             };
             match runtime {
-                Some(runtime) => runtime.spawn_blocking(held).await,
-                None => spawn_blocking(held).await,
+                Some(runtime) => Abandoned(runtime.spawn_blocking(held)).await,
+                None => Abandoned(spawn_blocking(held)).await,
             }
         }));
         match done.await {
@@ -108,7 +108,7 @@ impl fmt::Debug for Work {
     }
 }
 
-/// A task that is aborted when this handle is dropped.
+/// The handle of a task. Dropping it aborts the task, unless the task is a slice that has begun.
 struct Abandoned<T>(JoinHandle<T>);
 
 impl<T> Future for Abandoned<T> {
