@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 /// Error texts by field.
 pub(super) type FieldErrors = BTreeMap<String, Vec<String>>;
 
-/// A rejected request. Nothing has changed, unless the text says that the outcome is unknown.
+/// A rejected request. Nothing has changed, unless the text says otherwise.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,

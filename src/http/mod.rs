@@ -46,7 +46,7 @@
 //! | `GET /environments`, `POST /environments` | operator | 200, 201 |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `GET /export` | operator | 200, one JSON object a line; 501 `NOT_STORED` |
-//! | `GET /openapi.json` | none | 200, the OpenAPI description |
+//! | `GET /openapi.json` | none | 200, the description of this API |
 //! | `GET /health` (also without the base path) | none | 200; 503 `NOT_DURABLE`, `STORE_HANGS`, `UPKEEP_FAILING` |
 //! | `GET /health/live`, `GET /health/ready` | none | 200: the daemon runs; the daemon accepts calls |
 //! | `GET /metrics` | none | 200, Prometheus text or OpenMetrics |

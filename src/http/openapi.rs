@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the OpenAPI description, generated from the descriptions of the handlers.
+//! `GET /openapi.json`: the description of the API, generated from the descriptions of the handlers.
 //!
 //! Each handler documents its parameters and responses (`#[utoipa::path(…)]`), and the router accepts only handlers that do.
 //! This module adds the responses that all handlers of a kind share. For example, each request with a token may be rejected,
