@@ -1,4 +1,4 @@
-//! Admission: how many connections a listener holds, altogether and from one source address.
+//! Admission: limits how many connections a listener holds, in total and from one source address.
 //!
 //! Each listener has an [`Admission`] of its own, so that a flood at one leaves the others free. When the listener is full, the
 //! connection that has been idle longest is closed for the new one. Connections whose client has not identified itself go first. A
@@ -11,27 +11,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How long a new connection waits for a place while every other is answering a request.
+/// How long a new connection waits for a place while all others are answering requests.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many connections a listener holds.
+/// The limits of a listener's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Budget {
-    /// Altogether.
+    /// The maximum number of connections in total.
     pub connections: usize,
-    /// From one source address; `None`: as many as altogether. Addresses of this machine are not bounded, since a proxy or the commands
-    /// of the program come from there. Of IPv6, all addresses with the same first 64 bits are one source.
+    /// The maximum number of connections from one source address. `None` means no limit of its own. Loopback addresses are not
+    /// limited, because proxies and the program's own commands connect from there. All IPv6 addresses with the same first 64
+    /// bits are one source.
     pub per_source: Option<usize>,
 }
 
 impl Budget {
-    /// So many altogether, and a quarter of them from one source.
+    /// Returns a budget with this total, and a quarter of it for each source.
     pub fn of(connections: usize) -> Self {
         Self { connections, per_source: Some((connections / 4).max(1)) }
     }
 }
 
-/// The connections of one listener. Clones count together.
+/// The connections of one listener. All clones share one count.
 #[derive(Clone, Debug)]
 pub struct Admission(Arc<Listener>);
 
@@ -39,9 +40,9 @@ pub struct Admission(Arc<Listener>);
 struct Listener {
     budget: Budget,
     open: Mutex<Open>,
-    /// Counts what connections do, so that the one idle longest is known.
+    /// Numbers the changes of connections in order, to find the connection that has been idle longest.
     turns: AtomicU64,
-    /// A connection ended or finished a request.
+    /// Notified when a connection ends or finishes a request.
     changed: Notify,
 }
 
@@ -54,13 +55,13 @@ struct Open {
 #[derive(Debug)]
 struct Seat {
     source: Option<IpAddr>,
-    /// See [`State`].
+    /// A [`State`] in one word.
     state: AtomicU64,
     is_identified: AtomicBool,
     closing: Notify,
 }
 
-/// What a connection does, in one word: the turn since when, above two bits.
+/// The state of a connection in one word: its kind in the two low bits, and above them the turn at which it began.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct State(u64);
 
@@ -78,32 +79,34 @@ impl State {
         self.0 & 3
     }
 
-    /// Whether it may be closed for another, and which first: the smallest.
+    /// Returns the rank of an idle connection. The one with the lowest rank is closed first. Returns `None` if the connection
+    /// must not be closed.
     fn rank(self) -> Option<(u64, u64)> {
         (self.kind() < Self::BUSY).then_some((self.kind(), self.0 >> 2))
     }
 }
 
-/// What becomes of a new connection at this moment.
+/// The result of an attempt to admit a connection.
 enum Chance {
     Place(Place),
-    /// There may be a place soon.
+    /// The attempt may succeed later.
     Wait,
     Refused,
 }
 
 impl Admission {
-    /// A listener without connections.
+    /// Creates a listener without connections.
     pub fn new(budget: Budget) -> Self {
         let (open, turns, changed) = (Mutex::default(), AtomicU64::new(0), Notify::new());
         Self(Arc::new(Listener { budget, open, turns, changed }))
     }
 
-    /// Finds a place for a connection from this address, if need be by closing one that is idle. Returns `None` when there is none: the
-    /// source has its share of connections, all in use, or every connection of the listener stays in use for a second.
+    /// Admits a connection from this address. If the limit is reached, closes an idle connection and waits until its place is
+    /// free. Returns `None` if all connections of the source are in use and it has reached its limit, or if the listener has
+    /// no free place within a second.
     ///
     /// # Cost
-    /// While there is room, a lock and a look at each connection of the same listener where sources are bounded.
+    /// Below the limits: one lock, and a pass over the listener's connections if sources are limited.
     pub async fn admit(&self, source: IpAddr) -> Option<Place> {
         let source = bounded_source(source);
         let place = async {
@@ -126,7 +129,7 @@ impl Admission {
         let of_source = |seat: &Arc<Seat>| source.is_some() && seat.source == source;
         let share = budget.per_source.filter(|_| source.is_some());
         if share.is_some_and(|share| open.seats.values().filter(|seat| of_source(seat)).count() >= share) {
-            // A source closes its own connections alone.
+            // A source at its limit may close only its own connections.
             return if close_one(open.seats.values().filter(|seat| of_source(seat))) {
                 Chance::Wait
             } else {
@@ -146,12 +149,12 @@ impl Admission {
     }
 }
 
-/// Tells the connection that has been idle longest to close. Whether one is closing now, this one or another.
+/// Tells the connection that has been idle longest to close. Returns whether a connection is closing, this one or another.
 fn close_one<'a>(seats: impl Iterator<Item = &'a Arc<Seat>> + Clone) -> bool {
     if seats.clone().any(|seat| seat.state().kind() == State::CLOSING) {
         return true;
     }
-    // One that begins a request meanwhile stays, and the next is tried.
+    // A connection that begins a request meanwhile stays open, and the next one is tried.
     let mut idle: Vec<_> = seats.filter_map(|seat| seat.state().rank().map(|rank| (rank, seat))).collect();
     idle.sort_unstable_by_key(|(rank, _)| *rank);
     idle.into_iter().any(|((kind, turn), seat)| {
@@ -178,13 +181,13 @@ impl Seat {
         State(self.state.load(Ordering::Relaxed))
     }
 
-    /// Nothing but the word itself is handed over, so that its own order is enough.
+    /// Replaces the state if it is still `from`. Relaxed: the word publishes no other data.
     fn change(&self, from: State, to: State) -> bool {
         self.state.compare_exchange(from.0, to.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
-/// The place of one connection, given back when this is dropped.
+/// The place of one connection. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Place {
     id: u64,
@@ -193,26 +196,26 @@ pub struct Place {
 }
 
 impl Place {
-    /// A request begins: the connection is not closed for another until [`idle`](Self::idle). Returns `false` where it has been told
-    /// to close already, so that the request must not be served.
+    /// Begins a request: the connection is not closed for another until [`idle`](Self::idle). Returns `false` if the connection
+    /// is already closing. The request must then not be served.
     #[must_use]
     pub fn begin(&self) -> bool {
         self.set(State::BUSY)
     }
 
-    /// The client has identified itself. Its connection is closed for another only when no other is idle.
+    /// Notes that the client has identified itself. Such a connection is closed for another only if no other one is idle.
     pub fn identify(&self) {
         self.seat.is_identified.store(true, Ordering::Relaxed);
     }
 
-    /// The connection waits for its client.
+    /// Notes that the connection waits for its client.
     pub fn idle(&self) {
         let is_identified = self.seat.is_identified.load(Ordering::Relaxed);
         self.set(if is_identified { State::KNOWN } else { State::STRANGER });
         self.listener.changed.notify_waiters();
     }
 
-    /// Returns when the connection is to be closed for another.
+    /// Waits until the connection has to close for another.
     pub async fn closing(&self) {
         while self.seat.state().kind() != State::CLOSING {
             self.seat.closing.notified().await;
@@ -240,7 +243,7 @@ impl Drop for Place {
     }
 }
 
-/// What is counted as one source; `None` for this machine, which is not bounded.
+/// Returns the source to which an address belongs, or `None` for a loopback address, which is not limited.
 fn bounded_source(address: IpAddr) -> Option<IpAddr> {
     let source = match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -285,7 +288,7 @@ mod tests {
         assert!(matches!(admit(&full, 9), Chance::Wait));
         let closing: Vec<_> = places.iter().map(is_closing).collect();
         assert_eq!(closing, [false, false, true, false]);
-        // One at a time, until its descriptor is free.
+        // Only one connection closes at a time, until its place is free.
         assert!(matches!(admit(&full, 9), Chance::Wait));
         assert!(!is_closing(&places[3]));
         assert!(!places[2].begin(), "a request of a closing connection is not served");
@@ -314,11 +317,11 @@ mod tests {
         two.idle();
         assert!(matches!(admit(&shared, 2), Chance::Wait));
         assert!(is_closing(&two) && !is_closing(&other));
-        assert!(matches!(admit(&shared, 3), Chance::Place(_)), "others are not concerned");
+        assert!(matches!(admit(&shared, 3), Chance::Place(_)), "other sources are not affected");
     }
 
     #[test]
-    fn this_machine_has_no_share_and_an_ipv6_network_is_one_source() {
+    fn loopback_is_not_limited_and_an_ipv6_network_is_one_source() {
         for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(bounded_source(address.parse().expect("an address")), None, "{address}");
         }

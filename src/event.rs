@@ -11,7 +11,7 @@ mod answer;
 #[cfg_attr(not(feature = "fleet"), allow(dead_code, reason = "a store only keeps what a fleet reads"))]
 pub(crate) mod wire;
 
-pub use answer::{Answer, AnswerAbout, AnswerBody};
+pub use answer::{StoredAnswer, StoredAnswerBody, StoredAnswerSubject};
 
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::{DialPlan, E164};
@@ -179,7 +179,7 @@ pub enum Change {
         /// The environment that the key belongs to, or [`EnvironmentId::SYSTEM`] for an operator's key.
         scope: EnvironmentId,
         /// The response, kept for a day.
-        answer: Answer,
+        answer: StoredAnswer,
     },
 }
 

@@ -77,7 +77,9 @@ mod time;
 pub use address::{AddressTemplate, AgentAddresses, Destination, TemplateError};
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 pub use engine::{Applied, ApplyError, Engine, Reader, Routed};
-pub use event::{Answer, AnswerAbout, AnswerBody, Call, Change, Configuration, Direction, Erasure, Event, Role};
+pub use event::{
+    Call, Change, Configuration, Direction, Erasure, Event, Role, StoredAnswer, StoredAnswerBody, StoredAnswerSubject,
+};
 pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};
 pub use number::{Caller, DialPlan, Digits, E164, NumberError};

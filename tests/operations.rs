@@ -2,7 +2,7 @@
 
 mod support {
     pub(crate) mod daemon;
-    pub(crate) mod exposition;
+    pub(crate) mod metrics_text;
 }
 
 use dialback::metrics::FleetState;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use support::daemon::{Daemon, Tenant, program};
-use support::exposition::Page;
+use support::metrics_text::Page;
 
 fn check(arguments: &[&str], data: &Path) -> (i32, String, String) {
     let data = data.to_str().expect("a plain path");

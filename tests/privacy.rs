@@ -4,9 +4,9 @@ use dialback::history::{LastCall, Register};
 use dialback::service::{Consumed, Recovered};
 use dialback::store::{Batch, Entry, MemoryStore, StoreError, Stored};
 use dialback::{
-    AgentId, AgentSlot, Answer, AnswerBody, ApplyError, Call, Caller, Change, ConfigError, Configuration, DialPlan,
-    Direction, E164, Engine, EnvironmentId, Erasure, Event, Lookback, NumberError, NumberId, NumberSlot, Outcome, Role,
-    Scope, Service, ServiceError, Timestamp, TokenId,
+    AgentId, AgentSlot, ApplyError, Call, Caller, Change, ConfigError, Configuration, DialPlan, Direction, E164,
+    Engine, EnvironmentId, Erasure, Event, Lookback, NumberError, NumberId, NumberSlot, Outcome, Role, Scope, Service,
+    ServiceError, StoredAnswer, StoredAnswerBody, Timestamp, TokenId,
 };
 use std::fmt::{Debug, Display};
 
@@ -73,8 +73,8 @@ fn configuration() -> Configuration {
         changes.push(Change::AgentPublished { id });
     }
     changes.push(Change::CallbackSet { id: callback, sources: vec![source], outcomes: None, lookback: None });
-    let body = Some(AnswerBody(format!("{{\"number\":\"{}\"}}", ours().to_plus_form())));
-    let answer = Answer { key: [1; 16], request: [2; 16], status: 201, revision: None, body, about: None };
+    let body = Some(StoredAnswerBody(format!("{{\"number\":\"{}\"}}", ours().to_plus_form())));
+    let answer = StoredAnswer { key: [1; 16], request: [2; 16], status: 201, revision: None, body, about: None };
     changes.push(Change::AnswerGiven { scope: ENVIRONMENT, answer });
     Configuration { sequence: 1, environment: ENVIRONMENT, at: NOW, changes }
 }

@@ -2,7 +2,7 @@
 
 mod support {
     pub(crate) mod daemon;
-    pub(crate) mod exposition;
+    pub(crate) mod metrics_text;
 }
 
 use serde_json::json;
@@ -12,7 +12,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 use support::daemon::{Daemon, Tenant, program};
-use support::exposition::Page;
+use support::metrics_text::Page;
 
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
 const CONTACT: &str = "+12125550143";

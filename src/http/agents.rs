@@ -1,4 +1,4 @@
-//! `/agents`: what talks on calls.
+//! `/agents`: the agents of an environment, which place and take calls.
 
 use super::auth::Tenant;
 use super::error::Refusal;
@@ -10,8 +10,8 @@ use super::openapi::{example, schema};
 use super::page::{Asked, Meta, Page};
 use super::path::Named;
 use super::reply::{Data, Listed, Message};
-use super::{Api, fresh, read, render, reply};
-use crate::event::{AnswerAbout, Change, Direction};
+use super::{Api, new_id, read, render, reply};
+use crate::event::{Change, Direction, StoredAnswerSubject};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::plan::{AgentView, ConfigError, EnvironmentView, NumberView, Plan};
 use axum::extract::State;
@@ -27,13 +27,13 @@ struct Filter {
     status: Option<String>,
     #[param(schema_with = schema::direction)]
     direction: Option<String>,
-    /// A part of the name or of the label, in any case.
+    /// Only agents whose name or label contains this text, in upper or lower case.
     search: Option<String>,
-    /// Only agents that own this number, in the order of their assignment.
+    /// Only agents that own this number, in the order of their assignment to it.
     phone_number_id: Option<uuid::Uuid>,
 }
 
-/// The agents, in the order of their creation.
+/// Lists the agents, in the order of their creation.
 #[utoipa::path(
     get, path = "/api/v1/agents", tag = "agents", operation_id = "listAgents", params(Filter, Asked, Versions),
     responses((
@@ -76,26 +76,26 @@ pub(super) async fn list(
     Ok(tagged(revision, Listing::new(agents, Shows::Page(page)).answer(&api, environment).await))
 }
 
-/// Reads an identity. Text that is not a UUID gets a new one, which matches nothing, like an unknown identity.
+/// Parses a number's id. Text that is not a UUID becomes a new random id, which matches no number.
 fn read_id(text: &str) -> NumberId {
-    NumberId::parse(text).unwrap_or_else(|| fresh::uuid().into())
+    NumberId::parse(text).unwrap_or_else(|| new_id::uuid().into())
 }
 
-/// The agents that are wanted.
+/// The filter of a list of agents.
 struct Agents {
     environment: EnvironmentId,
     published: Option<bool>,
     direction: Option<Direction>,
-    /// In lower case.
+    /// The search text in lower case.
     search: Option<String>,
-    /// A number that they own.
+    /// A number that the agents own.
     number: Option<NumberId>,
-    /// How many numbers the agents of the page may list yet.
+    /// How many more numbers the agents of this page may list.
     within: usize,
 }
 
 impl Agents {
-    fn wants(&self, agent: AgentView<'_>) -> bool {
+    fn matches(&self, agent: AgentView<'_>) -> bool {
         let contains = |text: &str| self.search.as_deref().is_none_or(|search| text.to_lowercase().contains(search));
         self.published.is_none_or(|published| agent.is_published() == published)
             && self.direction.is_none_or(|direction| agent.direction() == direction)
@@ -104,7 +104,7 @@ impl Agents {
 }
 
 impl Items for Agents {
-    /// Names are made lower case.
+    /// The search converts names to lower case.
     const COST: usize = 32;
 
     fn places(&self, plan: &Plan) -> usize {
@@ -119,7 +119,7 @@ impl Items for Agents {
             None => plan.environment(self.environment).and_then(|tenant| tenant.agent_at(place)),
             Some(id) => plan.number(self.environment, id).and_then(|number| number.owner_at(place)),
         };
-        let Some(agent) = agent.filter(|agent| self.wants(*agent)) else { return false };
+        let Some(agent) = agent.filter(|agent| self.matches(*agent)) else { return false };
         if let Some(out) = out {
             let (shown, within) = render::Agent::listing(agent, self.within.min(MAX_WITHIN));
             self.within -= within;
@@ -129,15 +129,15 @@ impl Items for Agents {
     }
 }
 
-/// One agent.
+/// Returns an agent.
 #[utoipa::path(
     get, path = "/api/v1/agents/{agent}", tag = "agents", operation_id = "showAgent",
-    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions),
+    params(("agent" = Uuid, Path, description = "The agent", example = json!(example::SOURCE)), Versions),
     responses(
         (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
             {"success": true, "data": example::agent()}
         )),
-        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+        (status = 404, description = "`AGENT_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
     ),
     security(("environment" = [])),
 )]
@@ -162,12 +162,12 @@ pub(super) struct NewAgent {
     direction: String,
     #[schema(min_length = 1, max_length = 255)]
     label: Option<String>,
-    /// The identity, where the client brings it along.
+    /// The id, if the client chooses it.
     #[schema(value_type = Option<Uuid>)]
     id: Option<AgentId>,
 }
 
-/// Makes a draft. A client may bring the identity along, and may then ask as often as it likes.
+/// Creates an agent as a draft. A client that chooses the id may repeat the request safely.
 #[utoipa::path(
     post, path = "/api/v1/agents", tag = "agents", operation_id = "createAgent", params(Repeatable),
     request_body(content = NewAgent, examples(
@@ -177,13 +177,13 @@ pub(super) struct NewAgent {
         ))),
     )),
     responses(
-        (status = 201, description = "Made", body = Data<render::Agent<'static>>, example = json!(
+        (status = 201, description = "The new agent", body = Data<render::Agent<'static>>, example = json!(
             {"success": true, "data": example::new_agent()}
         )),
-        (status = 200, description = "It was there, and the same", body = Data<render::Agent<'static>>),
-        (status = 409, description = "`AGENT_EXISTS`: there is another agent with this identity; `QUOTA_EXCEEDED`: the environment may have \
-            no more, those that are deleted included"),
-        (status = 503, description = "`LIMIT_REACHED`: no more agents can ever be made here"),
+        (status = 200, description = "An equal agent with this id exists", body = Data<render::Agent<'static>>),
+        (status = 409, description = "`AGENT_EXISTS`: a different agent has this id; `QUOTA_EXCEEDED`: the environment has reached its \
+            limit of agents, deleted ones included"),
+        (status = 503, description = "`LIMIT_REACHED`: this installation cannot create more agents"),
     ),
     security(("environment" = [])),
 )]
@@ -199,7 +199,7 @@ pub(super) async fn create(
     let label = form.optional("label", read::name);
     let id = form.optional("id", |value| read::uuid(value, AgentId::parse));
     let (name, direction) = form.finish(|| name.zip(direction))?;
-    let id = id.unwrap_or_else(|| fresh::uuid().into());
+    let id = id.unwrap_or_else(|| new_id::uuid().into());
     let limit = api.limits.agents;
 
     let decide = move |plan: &Plan| match plan.agent(environment, id) {
@@ -215,30 +215,30 @@ pub(super) async fn create(
         let shown = render::Agent::from(agent);
         Ok(tagged(agent.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
     };
-    api.answer(environment, keyed.about(AnswerAbout::Agent(id)), decide, render).await
+    api.answer(environment, keyed.about(StoredAnswerSubject::Agent(id)), decide, render).await
 }
 
-/// Whether the agent would need a slot where the environment has used up its own.
+/// Returns whether creating the agent would exceed the environment's limit.
 fn has_no_slot(plan: &Plan, environment: EnvironmentId, id: AgentId, limit: usize) -> bool {
     let is_short = |tenant: EnvironmentView<'_>| tenant.agent_slots() >= limit && !tenant.has_had_agent(id);
     plan.environment(environment).is_some_and(is_short)
 }
 
-/// What an agent does on the phone.
+/// The direction and the numbers of an agent.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(super) struct Calling {
     #[schema(schema_with = schema::direction)]
     direction: String,
-    /// All the numbers that the agent owns from now on; without it they stay.
+    /// The complete list of the numbers that the agent owns. Missing: the numbers do not change.
     #[schema(schema_with = schema::identities, required = false)]
     phone_number_ids: Option<Vec<AgentId>>,
 }
 
-/// Sets the direction and, where they are given, all numbers.
+/// Sets the direction of an agent and, if the request contains them, its numbers.
 #[utoipa::path(
     put, path = "/api/v1/agents/{agent}/calling", tag = "agents", operation_id = "setCalling",
-    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions),
+    params(("agent" = Uuid, Path, description = "The agent", example = json!(example::SOURCE)), Versions),
     request_body(content = Calling, examples(
         ("direction" = (value = json!({"direction": "outbound"}))),
         ("numbers" = (value = json!({"direction": "outbound", "phone_number_ids": [example::NUMBER]}))),
@@ -247,9 +247,9 @@ pub(super) struct Calling {
         (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
             {"success": true, "data": example::agent()}
         )),
-        (status = 404, description = "`AGENT_NOT_FOUND`; `NUMBER_NOT_FOUND`: one of the numbers"),
-        (status = 409, description = "`AGENT_IS_CALLBACK`: a callback agent cannot place calls; `AGENT_IS_SOURCE`: a source agent \
-            cannot take them"),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NUMBER_NOT_FOUND`: one of the numbers does not exist"),
+        (status = 409, description = "`AGENT_IS_CALLBACK`: a callback agent must stay inbound; `AGENT_IS_SOURCE`: a source agent \
+            must stay outbound"),
     ),
     security(("environment" = [])),
 )]
@@ -267,7 +267,7 @@ pub(super) async fn set_calling(
     let decide = move |plan: &Plan| {
         let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
         conditions.allow(Some(agent.revision()))?;
-        // What cannot be an identity is nobody's, like an identity that is not known.
+        // A malformed id gets the same response as an unknown id.
         let numbers = numbers.map(|ids| ids.into_iter().collect::<Option<Vec<_>>>().ok_or(vec![])).transpose();
         let numbers = numbers.map_err(ConfigError::UnknownNumbers)?;
         Ok(if changes_nothing(agent, direction, numbers.as_deref()) {
@@ -285,15 +285,15 @@ fn changes_nothing(agent: AgentView<'_>, direction: Direction, numbers: Option<&
     agent.direction() == direction && numbers.is_none_or(same_numbers)
 }
 
-/// From now on the agent takes new calls.
+/// Publishes an agent: it takes new calls from now on.
 #[utoipa::path(
     post, path = "/api/v1/agents/{agent}/publish", tag = "agents", operation_id = "publishAgent",
-    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions, Repeatable),
+    params(("agent" = Uuid, Path, description = "The agent", example = json!(example::SOURCE)), Versions, Repeatable),
     responses(
         (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
             {"success": true, "data": example::agent()}
         )),
-        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+        (status = 404, description = "`AGENT_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
     ),
     security(("environment" = [])),
 )]
@@ -307,15 +307,15 @@ pub(super) async fn publish(
     set_published(tenant, agent, api, conditions, key, true).await
 }
 
-/// From now on the agent takes no new calls; its configuration stays.
+/// Unpublishes an agent: it takes no new calls from now on. Its configuration does not change.
 #[utoipa::path(
     post, path = "/api/v1/agents/{agent}/unpublish", tag = "agents", operation_id = "unpublishAgent",
-    params(("agent" = Uuid, Path, description = "Which", example = json!(example::SOURCE)), Versions, Repeatable),
+    params(("agent" = Uuid, Path, description = "The agent", example = json!(example::SOURCE)), Versions, Repeatable),
     responses(
         (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
             {"success": true, "data": example::agent()}
         )),
-        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+        (status = 404, description = "`AGENT_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
     ),
     security(("environment" = [])),
 )]
@@ -348,18 +348,18 @@ async fn set_published(
         Ok((changes, ()))
     };
     let render = move |plan: &Plan, ()| show_agent(plan, environment, id);
-    api.answer(environment, key.alone(environment).about(AnswerAbout::Agent(id)), decide, render).await
+    api.answer(environment, key.alone(environment).about(StoredAnswerSubject::Agent(id)), decide, render).await
 }
 
-/// Deletes a draft. It leaves every callback configuration it was in.
+/// Deletes a draft, and removes it from all callback roles.
 #[utoipa::path(
     delete, path = "/api/v1/agents/{agent}", tag = "agents", operation_id = "deleteAgent",
-    params(("agent" = Uuid, Path, description = "Which", example = json!(example::DRAFT)), Versions),
+    params(("agent" = Uuid, Path, description = "The agent", example = json!(example::DRAFT)), Versions),
     responses(
-        (status = 200, description = "Gone", body = Message<'static>, example = json!(
+        (status = 200, description = "The agent is deleted", body = Message<'static>, example = json!(
             {"success": true, "message": "Agent deleted"}
         )),
-        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
+        (status = 404, description = "`AGENT_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
         (status = 409, description = "`AGENT_IS_PUBLISHED`: only a draft can be deleted"),
     ),
     security(("environment" = [])),
@@ -379,7 +379,7 @@ pub(super) async fn remove(
     Ok(reply::message(StatusCode::OK, "Agent deleted"))
 }
 
-/// The agent, with its tag.
+/// Returns the response that shows the agent, with its `ETag`.
 pub(super) fn show_agent(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
     let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
     Ok(tagged(agent.revision(), reply::data(render::Agent::from(agent))))

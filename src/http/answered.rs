@@ -15,18 +15,18 @@ use axum::response::Response;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// The routed call connected.
+/// Reports that a routed call connected.
 ///
-/// Counts once, however often it is told. An identity that was never given, that was given in another environment or that is
-/// too old gets the same answer.
+/// A decision counts once, no matter how often it is reported. An id that does not exist, that belongs to another
+/// environment or that is too old returns the same 404.
 #[utoipa::path(
     post, path = "/api/v1/routes/{decision}/answered", tag = "calls", operation_id = "reportAnswered",
-    params(("decision" = Uuid, Path, description = "The `decision_id`", example = json!(example::DECISION))),
+    params(("decision" = Uuid, Path, description = "The `decision_id` that `GET /route` returned", example = json!(example::DECISION))),
     responses(
-        (status = 200, description = "Known, durably", body = reply::Message<'static>, example = json!(
+        (status = 200, description = "The report is recorded and durable", body = reply::Message<'static>, example = json!(
             {"success": true, "message": "Answer recorded"}
         )),
-        (status = 404, description = "`DECISION_NOT_FOUND`: malformed, made up, another environment's, or more than two days old"),
+        (status = 404, description = "`DECISION_NOT_FOUND`: the id is malformed, unknown, of another environment, or more than two days old"),
     ),
     security(("environment" = []), ("gateway" = [])),
 )]
@@ -39,7 +39,7 @@ pub(super) async fn report(
     let id = path.ok().and_then(|Path(text)| Uuid::try_parse(&text).ok()).ok_or_else(Refusal::decision_not_found)?;
     let opened = api.decisions.open(id).filter(|opened| {
         let last = opened.sealed.day.plus(ANSWERABLE_DAYS);
-        // A clock may have been set back since.
+        // The clock may have been set back since the decision was made, so a decision of tomorrow is accepted.
         last >= today && opened.sealed.day <= today.plus(1)
     });
     let opened = opened.ok_or_else(Refusal::decision_not_found)?;
@@ -52,7 +52,7 @@ pub(super) async fn report(
     if !is_visible {
         return Err(Refusal::decision_not_found());
     }
-    // Of calls that took their default route nobody counts which connected, and a question was no call.
+    // Answers of unmatched calls are not counted, and a decision made by a query is not a call.
     if let Some((tally, (_, Tallied::Callbacks { .. }))) = tallied.filter(|_| opened.sealed.is_counted) {
         let (done, answer) = oneshot::channel();
         let answered = Answered { day: opened.sealed.day, number: opened.number };

@@ -1,4 +1,4 @@
-//! Who asks: from the `Authorization` header to what its holder may do.
+//! Authentication: from the `Authorization` header to the permissions of the token.
 
 use super::error::Refusal;
 use super::{Api, token};
@@ -14,25 +14,25 @@ use base64::prelude::BASE64_STANDARD as STANDARD;
 use std::borrow::Cow;
 use subtle::ConstantTimeEq;
 
-/// The holder of an environment token, within that environment.
+/// An extractor for the environment of an environment token. It rejects other roles.
 pub(super) struct Tenant(pub(super) EnvironmentId);
 
-/// The holder of an operator token.
+/// An extractor that accepts only operator tokens.
 pub(super) struct Operator;
 
-/// Whoever may ask for routes: operators too, who could make themselves a gateway's token and ask with that.
+/// An extractor for requests of routes, which tokens of all roles may send. An operator could issue a gateway token anyway.
 pub(super) struct Asker {
     pub(super) reach: Reach,
-    /// Who operates asks what would be; nobody is on the line.
+    /// The token is an operator's. Its requests are queries: no call is routed.
     pub(super) is_operator: bool,
 }
 
-/// Where somebody may record calls.
+/// The environments in which a token may record calls.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// In this environment: a tenant.
+    /// One environment: the token is an environment token.
     One(EnvironmentId),
-    /// In every environment: a gateway.
+    /// All environments: the token is a gateway token.
     Every,
 }
 
@@ -41,7 +41,7 @@ impl Reach {
         self == Self::Every || self == Self::One(environment)
     }
 
-    /// The one environment that it is, if it is one.
+    /// Returns the environment if there is only one.
     pub(super) fn environment(self) -> Option<EnvironmentId> {
         match self {
             Self::One(environment) => Some(environment),
@@ -56,7 +56,7 @@ impl FromRequestParts<Api> for Tenant {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
         match authenticate(parts, api)? {
             (Role::Environment, environment) => Ok(Self(environment)),
-            _ => Err(Refusal::forbidden("This takes the token of an environment")),
+            _ => Err(Refusal::forbidden("This request needs an environment token")),
         }
     }
 }
@@ -67,7 +67,7 @@ impl FromRequestParts<Api> for Operator {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
         match authenticate(parts, api)? {
             (Role::Operator, _) => Ok(Self),
-            _ => Err(Refusal::forbidden("This takes the token of an operator")),
+            _ => Err(Refusal::forbidden("This request needs an operator token")),
         }
     }
 }
@@ -79,7 +79,9 @@ impl FromRequestParts<Api> for Reach {
         match authenticate(parts, api)? {
             (Role::Environment, environment) => Ok(Self::One(environment)),
             (Role::Gateway, _) => Ok(Self::Every),
-            (Role::Operator, _) => Err(Refusal::forbidden("This takes the token of an environment or of a gateway")),
+            (Role::Operator, _) => {
+                Err(Refusal::forbidden("This request needs an environment token or a gateway token"))
+            }
         }
     }
 }
@@ -94,29 +96,30 @@ impl FromRequestParts<Api> for Asker {
     }
 }
 
-/// Whose work the request is: the environment of a valid token. Operators and gateways count as one. The request is not
-/// admitted by this.
+/// Returns the environment on whose account the request runs, if its token is valid. All operator and gateway tokens share
+/// one account. This function does not check permissions or rates.
 pub(super) fn holder(headers: &HeaderMap, api: &Api) -> Option<EnvironmentId> {
     let (secret, plan) = (secret(headers)?, api.service.plan());
     match known(&secret, api, &plan)? {
         Known::Operator => Some(EnvironmentId::SYSTEM),
-        Known::Holder(held) => Some(held.environment),
+        Known::Stored(held) => Some(held.environment),
     }
 }
 
 /// A valid token.
 enum Known<'a> {
-    /// The operator's, which is held in memory only.
+    /// The operator token that is held in memory only.
     Operator,
-    Holder(&'a plan::Token),
+    /// A token of the plan.
+    Stored(&'a plan::Token),
 }
 
 fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refusal> {
     let (secret, plan) = (secret(&parts.headers).ok_or_else(Refusal::invalid_token)?, api.service.plan());
     match known(&secret, api, &plan).ok_or_else(Refusal::invalid_token)? {
         Known::Operator => Ok((Role::Operator, EnvironmentId::SYSTEM)),
-        Known::Holder(held) => {
-            api.pace.admit(held)?;
+        Known::Stored(held) => {
+            api.rate_limits.admit(held)?;
             Ok((held.role, held.environment))
         }
     }
@@ -127,17 +130,18 @@ fn known<'a>(secret: &str, api: &Api, plan: &'a Plan) -> Option<Known<'a>> {
     if token::is_of(Role::Operator, secret) && api.operator.is_some_and(|operator| same(&operator, &digest)) {
         return Some(Known::Operator);
     }
-    // The map is searched by digest, of which nobody can choose the bits; the comparison that lets somebody in takes the
-    // same time wherever the two differ.
+    // The map is searched by digest, and a client cannot choose the bits of a digest. The comparison that decides takes
+    // constant time.
     let held = plan.token(&digest).filter(|held| same(&held.digest, &digest) && token::is_of(held.role, secret));
-    held.map(Known::Holder)
+    held.map(Known::Stored)
 }
 
 fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.ct_eq(other).into()
 }
 
-/// The one token: as such (RFC 6750, section 2.1), or as the password of whoever (RFC 7617), for gateways whose HTTP client knows nothing else.
+/// Returns the token if the request has exactly one `Authorization` header. The token is either a bearer token (RFC 6750,
+/// section 2.1) or the password of `Basic` with any user name (RFC 7617), for gateways with a simple HTTP client.
 fn secret(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
     let (Some(only), None) = (given.next(), given.next()) else { return None };

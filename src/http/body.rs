@@ -1,4 +1,4 @@
-//! From a request's body to a form.
+//! Reads a request body and parses it as a form.
 
 use super::error::Refusal;
 use super::form::Form;
@@ -22,19 +22,22 @@ impl FromRequest<Api> for Form {
         }
         let (head, body) = request.into_parts();
         let body = read(body, api.limits.body_bytes).await?;
-        // What was wrong where would quote the body, which may hold a phone number.
+        // The parser's error would quote the body, which may contain a phone number.
         let value = serde_json::from_slice(&body).map_err(|_| Refusal::malformed_json("The body is not valid JSON"))?;
         Ok(Self::new(value)?.with_digest(idempotency::digest(&head.headers, &body)))
     }
 }
 
-/// How many times what is taken is still read of a body that is too long. A client that has not sent all of it when the connection closes
-/// does not see why.
+/// How many times the size limit is read from a body that is too long. If the connection closes before the client has sent
+/// its whole body, the client does not see the response.
 pub(super) const PATIENCE: usize = 8;
 
-/// All of a body, which must not be longer than the limit.
+/// Reads the whole body.
+///
+/// # Errors
+/// If the body is longer than `limit` bytes, or is cut short.
 pub(super) async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
-    // What says how long it is need not be kept to be refused.
+    // A body that declares too great a length is rejected before any of it is stored.
     if body.size_hint().lower() > limit as u64 {
         return Err(refuse(body, limit).await);
     }
@@ -49,7 +52,7 @@ pub(super) async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Refusa
     Ok(read)
 }
 
-/// Lets the client send the rest, within limits, so that it reads the answer.
+/// Reads the rest of the body, within limits, so that the client sees the response.
 async fn refuse(mut body: Body, limit: usize) -> Refusal {
     let mut left = limit.saturating_mul(PATIENCE);
     while let Some(Ok(chunk)) = next_chunk(&mut body).await {
@@ -61,12 +64,12 @@ async fn refuse(mut body: Body, limit: usize) -> Refusal {
     Refusal::too_large(limit)
 }
 
-/// The next part of a body; `None` at its end.
+/// Returns the next data of a body, or `None` at its end.
 pub(super) async fn next_chunk(body: &mut Body) -> Option<Result<Bytes, Refusal>> {
     loop {
         match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
             Err(_) => return Some(Err(Refusal::cut_short())),
-            // Trailers are no data.
+            // Trailers are not data.
             Ok(frame) => {
                 if let Ok(data) = frame.into_data() {
                     return Some(Ok(data));
@@ -76,7 +79,7 @@ pub(super) async fn next_chunk(body: &mut Body) -> Option<Result<Bytes, Refusal>
     }
 }
 
-/// The media type without its parameters, in lower case.
+/// Returns the media type without its parameters, in lower case.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = text.split(';').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `POST /calls/bulk`: as many calls as there are, one JSON object a line, in bounded memory.
+//! `POST /calls/bulk`: any number of calls, one JSON object a line, in bounded memory.
 
 use super::auth::Reach;
 use super::body::{media_type, next_chunk};
@@ -18,46 +18,48 @@ use std::future::Future;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-/// Calls that are handed in together.
+/// The number of calls that are submitted together.
 const GROUP: usize = 1000;
 
-/// Groups that may wait for the store; the body is not read further meanwhile.
+/// The maximum number of groups that wait for the store. Meanwhile the body is not read further.
 const IN_FLIGHT: usize = 4;
 
-/// Lines that are read before others have their turn.
+/// The number of lines after which other tenants get their turn.
 const SLICE: u64 = 256;
 
-/// Errors that are told; the rest is only counted.
+/// The maximum number of errors in the report. Further errors are only counted.
 const MAX_ERRORS: usize = 100;
 
-/// What became of the lines.
+/// The result of a bulk upload.
 #[derive(Default, Serialize, ToSchema)]
 pub(super) struct Report {
     accepted: u64,
     rejected: u64,
-    /// The first hundred.
+    /// The first hundred errors, by line.
     #[schema(max_items = 100)]
     errors: Vec<LineError>,
 }
 
-/// A line that was refused.
+/// A line that was rejected.
 #[derive(Serialize, ToSchema)]
 struct LineError {
-    /// From 1.
+    /// The number of the line, from 1.
     #[schema(minimum = 1)]
     line: u64,
     message: String,
 }
 
-/// Each line stands for itself: a bad one is counted and told, the others go in. Where the store fails or the body breaks off,
-/// what was durable by then stays recorded, and sending all of it again changes nothing.
+/// Records many calls.
+///
+/// Each line is independent: a rejected line is counted and reported, and the other lines are recorded. If the store fails or the
+/// body is cut short, the calls that are durable by then stay recorded. Repeating the whole upload is safe.
 #[utoipa::path(
     post, path = "/api/v1/calls/bulk", tag = "calls", operation_id = "recordCalls",
     request_body(
-        description = "Calls as `POST /calls` takes them, one JSON object a line; any number of lines",
+            description = "Calls in the form of `POST /calls`, one JSON object a line; any number of lines",
         content((serde_json::Value = "application/x-ndjson", example = json!(example::bulk()))),
     ),
-    responses((status = 200, description = "What became of the lines", body = Report, example = json!(
+    responses((status = 200, description = "The result by line", body = Report, example = json!(
         {"accepted": 1, "rejected": 1, "errors": [{"line": 2, "message": "The line is not valid JSON"}]}
     ))),
     security(("environment" = []), ("gateway" = [])),
@@ -70,7 +72,7 @@ pub(super) async fn record(reach: Reach, State(api): State<Api>, request: Reques
     let mut upload = Upload::new(&api, reach);
     let mut lines = Lines::new(api.limits.body_bytes);
     let mut body = request.into_body();
-    while let Some(chunk) = within(&api, next_chunk(&mut body)).await.map_err(|slow| upload.gone_slow(slow))? {
+    while let Some(chunk) = within(&api, next_chunk(&mut body)).await.map_err(|slow| upload.timed_out(slow))? {
         let mut rest = &chunk?[..];
         while let Some(line) = lines.next(&mut rest) {
             upload.line(line).await?;
@@ -85,14 +87,14 @@ pub(super) async fn record(reach: Reach, State(api): State<Api>, request: Reques
     Ok(reply::json(StatusCode::OK, &report))
 }
 
-/// Calls that were handed in together: their lines, themselves, and what becomes of them.
+/// Calls that were submitted together, with their line numbers and the receiver of their result.
 struct Group {
     lines: Vec<u64>,
     calls: Vec<Event>,
     answer: oneshot::Receiver<Recording>,
 }
 
-/// The calls that have been read and not acknowledged yet, and the outcome so far.
+/// The state of an upload: the calls that are not acknowledged yet, and the report so far.
 struct Upload<'a> {
     api: &'a Api,
     reach: Reach,
@@ -132,7 +134,7 @@ impl<'a> Upload<'a> {
         if self.group.len() >= GROUP { self.submit().await } else { Ok(()) }
     }
 
-    /// The line's call; a blank line has none.
+    /// Reads the call of a line. A blank line has none.
     fn read(&self, line: &[u8]) -> Result<Option<Event>, Refusal> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
@@ -150,24 +152,27 @@ impl<'a> Upload<'a> {
         let calls = std::mem::take(&mut self.group);
         let answer = self.api.submit(calls.clone());
         self.in_flight.push_back(Group { lines: std::mem::take(&mut self.lines), calls, answer });
-        // A body that is always ready must not keep the thread from others.
+        // A body that is always ready must not keep the thread busy.
         tokio::task::yield_now().await;
         Ok(())
     }
 
-    /// Waits for the group that has waited longest.
+    /// Waits for the oldest group that is in flight.
     async fn settle(&mut self) -> Result<(), Refusal> {
         let Some(Group { lines, calls, answer }) = self.in_flight.pop_front() else { return Ok(()) };
         let recorded = self.report.accepted;
         let unknown = |_| {
             let message = format!(
-                "The store has not confirmed all calls in time; {recorded} were recorded, and others may be later. Repeat the request"
+                "The store did not confirm all calls in time; {recorded} are recorded, and others may be recorded later. Repeat the \
+                 upload"
             );
             Refusal::outcome_unknown().saying(message)
         };
         let recording = within(self.api, answer).await.map_err(unknown)?.map_err(|_| Refusal::internal())?;
         let recording = recording.map_err(|error| {
-            Refusal::from(error).saying(format!("The store cannot be written; {recorded} calls were recorded before"))
+            Refusal::from(error).saying(format!(
+                "The store cannot be written; {recorded} calls were recorded before it failed. Repeat the upload later"
+            ))
         })?;
         let plan = self.api.service.plan();
         for ((line, event), applied) in lines.into_iter().zip(&calls).zip(recording) {
@@ -180,13 +185,13 @@ impl<'a> Upload<'a> {
         Ok(())
     }
 
-    /// What the client is told that does not send more: calls that it sent before may be recorded.
-    fn gone_slow(&self, nothing_recorded: Refusal) -> Refusal {
+    /// Returns the error for a client that sends no more data in time. If calls were submitted before, the error says so.
+    fn timed_out(&self, nothing_recorded: Refusal) -> Refusal {
         let handed_in = self.report.accepted > 0 || !self.in_flight.is_empty();
         if !handed_in {
             return nothing_recorded;
         }
-        let message = "The body did not arrive in time; calls of its first lines are recorded. Repeat the request";
+        let message = "The body did not arrive in time; calls from its first lines may be recorded. Repeat the upload";
         Refusal::outcome_unknown().saying(message)
     }
 
@@ -202,22 +207,23 @@ impl<'a> Upload<'a> {
 }
 
 impl Report {
-    /// Notes the error while there may still be an earlier one among those that are to be told.
+    /// Counts a rejected line, and keeps its error if it may be among the first.
     fn reject(&mut self, line: u64, refusal: &Refusal) {
         self.rejected += 1;
-        // A line is refused when it is read or, rarely, groups later when it is applied.
+        // A line is rejected when it is read or, rarely, groups later when it is applied. So twice the maximum is kept and sorted.
         if self.errors.len() < 2 * MAX_ERRORS {
             self.errors.push(LineError { line, message: refusal.line() });
         }
     }
 }
 
-/// Chunks of a body, cut into lines. Holds one line at most, and none that is longer than allowed.
+/// Splits the chunks of a body into lines. It holds at most one line, and no more than `max` bytes of it.
 struct Lines {
+    /// The beginning of a line whose end has not arrived.
     held: Vec<u8>,
-    /// What was held has been given out.
+    /// `held` has been returned as a line and is no longer needed.
     given: bool,
-    /// The rest of a line that is too long is still to come.
+    /// The current line is too long; the rest of it is skipped.
     skipping: bool,
     max: usize,
 }
@@ -227,7 +233,7 @@ impl Lines {
         Self { held: Vec::new(), given: false, skipping: false, max }
     }
 
-    /// The next whole line of what is held and of `chunk`, which loses it; `None` where `chunk` is used up.
+    /// Returns the next whole line and removes it from `chunk`. Returns `None` if `chunk` contains no further line end.
     fn next<'a, 'b: 'a>(&'a mut self, chunk: &mut &'b [u8]) -> Option<Result<&'a [u8], Refusal>> {
         if std::mem::take(&mut self.given) {
             self.held.clear();
@@ -247,7 +253,7 @@ impl Lines {
         Some(self.whole())
     }
 
-    /// What stands behind the last line break, if anything does.
+    /// Returns the text after the last line end, if any.
     fn last(&mut self) -> Option<Result<&[u8], Refusal>> {
         if std::mem::take(&mut self.given) {
             self.held.clear();
@@ -265,7 +271,10 @@ impl Lines {
     }
 
     fn whole(&mut self) -> Result<&[u8], Refusal> {
-        if std::mem::take(&mut self.skipping) { Err(Refusal::too_large(self.max)) } else { Ok(&self.held) }
+        if std::mem::take(&mut self.skipping) {
+            return Err(Refusal::too_large(self.max).saying(format!("The line has more than {} bytes", self.max)));
+        }
+        Ok(&self.held)
     }
 }
 
@@ -277,7 +286,7 @@ async fn within<T>(api: &Api, step: impl Future<Output = T>) -> Result<T, Refusa
 mod tests {
     use super::*;
 
-    /// What comes out of `text` when it arrives in chunks of `size`; `None` for a line that is too long.
+    /// Returns the lines of `text` when it arrives in chunks of `size` bytes. `None` is a line that is too long.
     fn cut(text: &[u8], size: usize, max: usize) -> Vec<Option<Vec<u8>>> {
         let mut lines = Lines::new(max);
         let mut all = Vec::new();
@@ -292,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_the_same_however_the_body_arrives() {
+    fn lines_do_not_depend_on_the_chunks_of_the_body() {
         let text = b"one\n\ntwo two\nmuch too long, this one\nthree\r\n12345678\nend";
         let lines: Vec<_> =
             text.split(|byte| *byte == b'\n').map(|line| (line.len() <= 8).then(|| line.to_vec())).collect();

@@ -1,4 +1,4 @@
-//! `/agents/{id}/callback`: who takes whose callbacks.
+//! `/agents/{id}/callback`: the callback role of an agent.
 
 use super::auth::Tenant;
 use super::error::Refusal;
@@ -10,7 +10,7 @@ use super::path::Named;
 use super::render::CallbackConfig;
 use super::reply::{Data, Message};
 use super::{Api, read, reply};
-use crate::event::{AnswerAbout, Change, Configuration};
+use crate::event::{Change, Configuration, StoredAnswerSubject};
 use crate::id::{AgentId, EnvironmentId};
 use crate::outcome::OutcomeSet;
 use crate::plan::{AgentView, CallbackView, ConfigError, EnvironmentView, Plan};
@@ -21,22 +21,22 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Whose callbacks an agent takes.
+/// The callback role of an agent.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(super) struct Config {
-    /// Outbound agents, none twice.
+    /// The outbound agents whose callbacks the agent takes, without duplicates.
     #[schema(schema_with = schema::sources)]
     source_agent_ids: Vec<AgentId>,
-    /// Which outcomes of the source's call make the contact eligible; without it every one.
+    /// The outcomes of the source agent's call for which the role applies. Missing: all outcomes.
     #[schema(schema_with = schema::any_outcomes, required = false)]
     callback_trigger_statuses: Option<Vec<String>>,
-    /// For how long after the call; without it as long as the environment says.
+    /// How long after the call the role applies, in days. Missing: the look-back of the environment.
     #[schema(minimum = 1, maximum = 3650)]
     lookback_days: Option<u32>,
 }
 
-/// What both requests that set the role say.
+/// The fields that both requests that set the role share.
 struct Role {
     sources: Vec<AgentId>,
     outcomes: Option<OutcomeSet>,
@@ -56,7 +56,7 @@ impl Role {
     }
 }
 
-/// An agent that has just got the role.
+/// An agent that has received the callback role.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Created<'a> {
     #[schema(value_type = Uuid)]
@@ -67,7 +67,7 @@ pub(super) struct Created<'a> {
     callback_config: CallbackConfig,
 }
 
-/// An agent whose sources have just been replaced.
+/// An agent whose callback role was replaced.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Replaced {
     #[schema(value_type = Uuid)]
@@ -75,7 +75,7 @@ pub(super) struct Replaced {
     callback_config: CallbackConfig,
 }
 
-/// Gives the role; on an agent that has it, replaces its sources.
+/// Gives the agent the callback role. If it has the role, replaces it.
 #[utoipa::path(
     post, path = "/api/v1/agents/{agent}/callback", tag = "callbacks", operation_id = "createCallback",
     params(("agent" = Uuid, Path, description = "An inbound agent", example = json!(example::CALLBACK)), Versions, Repeatable),
@@ -84,7 +84,7 @@ pub(super) struct Replaced {
         ("limited" = (value = json!(example::limited_config()))),
     )),
     responses(
-        (status = 200, description = "The agent has the role", body = Data<Created<'static>>, examples(
+        (status = 200, description = "The agent with its role", body = Data<Created<'static>>, examples(
             ("plain" = (value = json!({"success": true, "data": {
                 "id": example::CALLBACK, "name": "Callback Handler", "direction": "inbound",
                 "callback_config": {"source_agent_ids": [example::SOURCE]},
@@ -94,9 +94,9 @@ pub(super) struct Replaced {
                 "callback_config": example::limited_config(),
             }}))),
         )),
-        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
-        (status = 409, description = "`QUOTA_EXCEEDED`: the environment may have no more pairs of a callback agent and a source"),
-        (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no inbound agent; `INVALID_SOURCE_AGENT`: names each that is unknown, inbound or the agent itself"),
+        (status = 404, description = "`AGENT_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
+        (status = 409, description = "`QUOTA_EXCEEDED`: the environment has reached its limit of pairs of a callback agent and a source agent"),
+        (status = 422, description = "`INVALID_AGENT_DIRECTION`: the agent is not inbound; `INVALID_SOURCE_AGENT`: names each source that is unknown, inbound or the agent itself"),
     ),
     security(("environment" = [])),
 )]
@@ -117,10 +117,10 @@ pub(super) async fn create(
         Ok((within_quota(plan, environment, role.set_on(id), limit, at)?, ()))
     };
     let render = move |plan: &Plan, ()| show_created(plan, environment, id);
-    api.answer(environment, keyed.about(AnswerAbout::Callback(id)), decide, render).await
+    api.answer(environment, keyed.about(StoredAnswerSubject::Callback(id)), decide, render).await
 }
 
-/// The agent that has got the role, with the role's tag.
+/// Returns the response that shows the agent with its role, tagged with the role's version.
 pub(super) fn show_created(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
     let (agent, callback) = callback_agent(plan, environment, id)?;
     let (name, direction) = (agent.name(), agent.direction().name());
@@ -128,7 +128,7 @@ pub(super) fn show_created(plan: &Plan, environment: EnvironmentId, id: AgentId)
     Ok(tagged(callback.revision(), reply::data(created)))
 }
 
-/// Replaces the sources of an agent that has the role.
+/// Replaces the callback role of an agent.
 #[utoipa::path(
     put, path = "/api/v1/agents/{agent}/callback", tag = "callbacks", operation_id = "replaceCallback",
     params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK)), Versions),
@@ -137,7 +137,7 @@ pub(super) fn show_created(plan: &Plan, environment: EnvironmentId, id: AgentId)
         ("limited" = (value = json!(example::limited_config()))),
     )),
     responses(
-        (status = 200, description = "The sources are these", body = Data<Replaced>, examples(
+        (status = 200, description = "The new role", body = Data<Replaced>, examples(
             ("plain" = (value = json!({"success": true, "data": {
                 "id": example::CALLBACK, "callback_config": {"source_agent_ids": [example::SOURCE]},
             }}))),
@@ -145,9 +145,9 @@ pub(super) fn show_created(plan: &Plan, environment: EnvironmentId, id: AgentId)
                 "id": example::CALLBACK, "callback_config": example::limited_config(),
             }}))),
         )),
-        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has not the role"),
-        (status = 409, description = "`QUOTA_EXCEEDED`: the environment may have no more pairs of a callback agent and a source"),
-        (status = 422, description = "`INVALID_SOURCE_AGENT`: names each that is unknown, inbound or the agent itself"),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: the agent does not have the callback role"),
+        (status = 409, description = "`QUOTA_EXCEEDED`: the environment has reached its limit of pairs of a callback agent and a source agent"),
+        (status = 422, description = "`INVALID_SOURCE_AGENT`: names each source that is unknown, inbound or the agent itself"),
     ),
     security(("environment" = [])),
 )]
@@ -170,16 +170,16 @@ pub(super) async fn replace(
     Ok(tagged(callback.revision(), reply::data(Replaced { id, callback_config: callback.into() })))
 }
 
-/// Shows what `PUT` would replace, for its tag.
+/// Returns the callback role of an agent, with its `ETag`.
 #[utoipa::path(
     get, path = "/api/v1/agents/{agent}/callback", tag = "callbacks", operation_id = "showCallback",
     params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK)), Versions),
     responses(
-        (status = 200, description = "The sources", body = Data<Replaced>, example = json!({
+        (status = 200, description = "The role", body = Data<Replaced>, example = json!({
             "success": true,
             "data": {"id": example::CALLBACK, "callback_config": {"source_agent_ids": [example::SOURCE]}},
         })),
-        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has not the role"),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: the agent does not have the callback role"),
     ),
     security(("environment" = [])),
 )]
@@ -194,15 +194,15 @@ pub(super) async fn show(
     conditions.show(callback.revision(), || reply::data(Replaced { id, callback_config: callback.into() }))
 }
 
-/// Takes the role away. The agent goes on taking normal inbound calls.
+/// Removes the callback role. The agent continues to take normal inbound calls.
 #[utoipa::path(
     delete, path = "/api/v1/agents/{agent}/callback", tag = "callbacks", operation_id = "removeCallback",
     params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK)), Versions),
     responses(
-        (status = 200, description = "The role is gone", body = Message<'static>, example = json!(
+        (status = 200, description = "The role is removed", body = Message<'static>, example = json!(
             {"success": true, "message": "Callback role removed"}
         )),
-        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has not the role"),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: the agent does not have the callback role"),
     ),
     security(("environment" = [])),
 )]
@@ -221,8 +221,8 @@ pub(super) async fn remove(
     Ok(reply::message(StatusCode::OK, "Callback role removed"))
 }
 
-/// The change, unless it takes more of the environment's pairs than it may have. How many it takes is found out by making it, where
-/// that can matter.
+/// Returns the change, unless it exceeds the environment's limit of pairs. The exact number of pairs is known only after the
+/// change, so the change is tried on a copy of the plan if it might exceed the limit.
 fn within_quota(
     plan: &Plan,
     environment: EnvironmentId,
@@ -246,7 +246,10 @@ fn within_quota(
     Ok(changes)
 }
 
-/// The agent, which must be there and have the role.
+/// Returns the agent and its callback role.
+///
+/// # Errors
+/// If the agent does not exist or does not have the role.
 pub(super) fn callback_agent(
     plan: &Plan,
     environment: EnvironmentId,

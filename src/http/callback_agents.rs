@@ -1,4 +1,4 @@
-//! `/callback-agents`: who has the role, and who may be a source.
+//! `/callback-agents`: the agents with the callback role, and the agents that can be their sources.
 
 use super::auth::Tenant;
 use super::error::Refusal;
@@ -18,7 +18,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An agent that has the role.
+/// An agent with the callback role.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CallbackAgent<'a> {
     #[schema(value_type = Uuid)]
@@ -33,7 +33,7 @@ pub(super) struct CallbackAgent<'a> {
     callback_config: CallbackConfig,
 }
 
-/// An agent whose callbacks somebody may take.
+/// An agent that can be the source of a callback role.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SourceAgent<'a> {
     #[schema(value_type = Uuid)]
@@ -45,7 +45,7 @@ pub(super) struct SourceAgent<'a> {
     current_status: &'static str,
 }
 
-/// A callback agent, its sources, and what it has taken.
+/// A callback agent, its source agents, and its counts.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Detail<'a> {
     agent: DetailAgent<'a>,
@@ -65,7 +65,7 @@ struct DetailAgent<'a> {
     current_status: &'static str,
 }
 
-/// A source of a callback agent.
+/// A source agent of a callback agent.
 #[derive(Serialize, ToSchema)]
 struct DetailSource<'a> {
     #[schema(value_type = Uuid)]
@@ -73,17 +73,17 @@ struct DetailSource<'a> {
     name: &'a str,
 }
 
-/// Of all days.
+/// The counts of all days.
 #[derive(Serialize, ToSchema)]
 struct Stats {
     total_callbacks_received: u64,
     callbacks_answered: u64,
 }
 
-/// The agents that have the role, drafts too, in the order of their creation.
+/// Lists the agents with the callback role, including drafts, in the order of their creation.
 #[utoipa::path(
     get, path = "/api/v1/callback-agents", tag = "callbacks", operation_id = "listCallbackAgents",
-    responses((status = 200, description = "All of them", body = Data<Vec<CallbackAgent<'static>>>, example = json!({
+    responses((status = 200, description = "All callback agents", body = Data<Vec<CallbackAgent<'static>>>, example = json!({
         "success": true,
         "data": [{
             "id": example::CALLBACK, "name": "Callback Handler", "label": null, "direction": "inbound",
@@ -121,10 +121,10 @@ impl Items for CallbackAgents {
     }
 }
 
-/// The agents whose callbacks somebody may take: published, outbound.
+/// Lists the agents that can be sources of a callback role: the published outbound agents.
 #[utoipa::path(
     get, path = "/api/v1/callback-agents/source-agents", tag = "callbacks", operation_id = "listSourceAgents",
-    responses((status = 200, description = "All of them", body = Data<Vec<SourceAgent<'static>>>, example = json!({
+    responses((status = 200, description = "All such agents", body = Data<Vec<SourceAgent<'static>>>, example = json!({
         "success": true,
         "data": [{"id": example::SOURCE, "name": "Reminders", "direction": "outbound", "current_status": "published"}],
     }))),
@@ -158,7 +158,7 @@ impl Items for SourceAgents {
     }
 }
 
-/// One of them, with its sources and what it has taken since statistics are kept.
+/// Returns a callback agent with its source agents and the counts of all days.
 #[utoipa::path(
     get, path = "/api/v1/callback-agents/{agent}", tag = "callbacks", operation_id = "showCallbackAgent",
     params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK))),
@@ -174,7 +174,7 @@ impl Items for SourceAgents {
                 "stats": {"total_callbacks_received": 134, "callbacks_answered": 121},
             },
         })),
-        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has not the role"),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: the agent does not have the callback role"),
     ),
     security(("environment" = [])),
 )]

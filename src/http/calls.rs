@@ -1,4 +1,4 @@
-//! `POST /calls`: an outbound call was placed, or its status changed.
+//! `POST /calls`: reports an outbound call, or a new status of one.
 
 use super::auth::Reach;
 use super::error::Refusal;
@@ -22,25 +22,25 @@ use utoipa::ToSchema;
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(super) struct NewCall {
-    /// The outbound agent that placed it.
+    /// The outbound agent that placed the call.
     #[schema(value_type = Uuid)]
     agent_id: AgentId,
-    /// A number of ours.
+    /// The environment's number from which the call was placed.
     #[schema(schema_with = schema::any_number)]
     from: String,
-    /// The contact.
+    /// The number of the contact that was called.
     #[schema(schema_with = schema::any_number)]
     to: String,
-    /// When it was placed: from 2020 on, and at most a day ahead.
+    /// When the call was placed: not before 2020, and at most a day in the future.
     #[schema(schema_with = schema::moment)]
     started_at: String,
     #[schema(schema_with = schema::any_outcome)]
     status: String,
 }
 
-/// An outbound call was placed, or its status changed. Safe to send twice and in any order.
+/// Reports an outbound call, or a new status of one. Reports may be repeated and may arrive in any order.
 ///
-/// A late report of a call from before the contact's erasure is acknowledged and not recorded.
+/// A late report of a call from before the contact's erasure is acknowledged but not recorded.
 #[utoipa::path(
     post, path = "/api/v1/calls", tag = "calls", operation_id = "recordCall",
     request_body(content = NewCall, example = json!({
@@ -48,15 +48,15 @@ pub(super) struct NewCall {
         "started_at": "2026-06-01T11:00:00Z", "status": "no-answer",
     })),
     responses(
-        (status = 202, description = "Durable", body = Message<'static>, example = json!(
+        (status = 202, description = "The report is durable", body = Message<'static>, example = json!(
             {"success": true, "message": "Call recorded"}
         )),
-        (status = 404, description = "`NUMBER_NOT_FOUND`: `from` is none of ours; `AGENT_NOT_FOUND`"),
+        (status = 404, description = "`NUMBER_NOT_FOUND`: `from` is not a number of the environment; `AGENT_NOT_FOUND`"),
         (status = 409, description = "`CONTACT_ERASED`: the contact was erased together with a call dated in the future, and this \
-                                      call is dated before that one"),
-        (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no outbound agent"),
-        (status = 409, description = "`QUOTA_EXCEEDED`: the environment holds as many contacts as it may, others may add more"),
-        (status = 503, description = "`HISTORY_FULL`: no new contact can be held, of no environment"),
+                                      call is dated before that one; `QUOTA_EXCEEDED`: the environment has reached its \
+                                      limit of contacts"),
+        (status = 422, description = "`INVALID_AGENT_DIRECTION`: the agent is not outbound"),
+        (status = 503, description = "`HISTORY_FULL`: the history accepts no new contact of any environment"),
     ),
     security(("environment" = []), ("gateway" = [])),
 )]
@@ -69,10 +69,10 @@ pub(super) async fn record(reach: Reach, State(api): State<Api>, form: Form) -> 
     Ok(reply::message(StatusCode::ACCEPTED, "Call recorded"))
 }
 
-/// Refuses a call that was not recorded, unless it is the late report of a call from before an erasure.
+/// Rejects a call that was not recorded, unless it is a late report of a call from before an erasure.
 ///
 /// # Errors
-/// What is unknown by now, where the configuration changed while the call was handed in.
+/// If the agent or the number has been deleted since the call was submitted.
 pub(super) fn settle(plan: &Plan, call: &Call, applied: Applied) -> Result<(), Refusal> {
     match applied {
         Applied::Ignored if plan.agent(call.environment, call.agent).is_none() => Err(Refusal::agent_not_found()),
@@ -81,7 +81,7 @@ pub(super) fn settle(plan: &Plan, call: &Call, applied: Applied) -> Result<(), R
     }
 }
 
-/// Reads a call. Its environment is the one that holds the number it was placed from.
+/// Reads a call. It belongs to the environment that holds the number in `from`.
 pub(super) fn call(mut form: Form, plan: &Plan, reach: Reach, now: Timestamp) -> Result<Call, Refusal> {
     let home = dial_plan(plan, reach);
     let from = form.required("from", |value| read::number(value, &home));
@@ -106,7 +106,7 @@ pub(super) fn call(mut form: Form, plan: &Plan, reach: Reach, now: Timestamp) ->
     Ok(Call { environment, agent: agent.id(), from, to, at, outcome })
 }
 
-/// How numbers are read before it is known whose they are.
+/// Returns the dial plan for reading a number before its environment is known.
 pub(super) fn dial_plan(plan: &Plan, reach: Reach) -> DialPlan {
     match reach {
         Reach::One(environment) => plan.environment(environment).map(|environment| *environment.dial_plan()),

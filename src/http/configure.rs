@@ -1,4 +1,4 @@
-//! The way to a change of configuration, for handlers that wait for it without holding a thread.
+//! Submits changes for handlers, which wait for the result without blocking a thread.
 
 use super::Api;
 use super::deadline::Submitted;
@@ -12,10 +12,14 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 impl Api {
-    /// Changes the environment by what `decide` makes of the newest plan. Gives the plan right after that, and what
-    /// `decide` had to say besides. Where it refuses, nothing changes.
+    /// Changes the environment as `decide` determines from the newest plan. Returns the plan right after the change, and the
+    /// second result of `decide`.
     ///
-    /// Whoever stops waiting stops nothing: the change takes its course.
+    /// Dropping the future does not stop the change.
+    ///
+    /// # Errors
+    /// If `decide` fails or the change is rejected. Then nothing changes, unless the error is `OUTCOME_UNKNOWN` or
+    /// `NOT_REPLICATED`.
     pub(super) async fn configure<T: Send + 'static>(
         &self,
         environment: EnvironmentId,
@@ -24,7 +28,7 @@ impl Api {
         self.configure_at(environment, self.now(), decide).await
     }
 
-    /// The same at a moment that is known.
+    /// Changes the environment as [`configure`](Self::configure) does, at the time `at`.
     pub(super) async fn configure_at<T: Send + 'static>(
         &self,
         environment: EnvironmentId,
@@ -38,7 +42,7 @@ impl Api {
                 Ok((changes, besides)) => (changes, Ok(besides)),
                 Err(refusal) => (Vec::new(), Err(refusal)),
             };
-            // Nobody listens where the client has gone; the change is made all the same.
+            // The receiver is gone if the client has disconnected. The change is made all the same.
             let _ = say.send(besides);
             Ok(changes)
         };
@@ -50,7 +54,7 @@ impl Api {
         Ok((plan, said.await.map_err(|_| Refusal::internal())??))
     }
 
-    /// As [`configure`](Self::configure), where there is nothing to say besides.
+    /// Changes the environment as [`configure`](Self::configure) does, for a `decide` with no second result.
     pub(super) async fn change(
         &self,
         environment: EnvironmentId,
@@ -60,7 +64,7 @@ impl Api {
         Ok(plan)
     }
 
-    /// Hands in events; the receiver gets what each did once they are durable.
+    /// Submits events. The receiver gets the result of each event once all are durable.
     pub(super) fn submit(&self, events: Vec<Event>) -> oneshot::Receiver<Recording> {
         let (done, answer) = oneshot::channel();
         Submitted::note();

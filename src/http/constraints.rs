@@ -1,4 +1,4 @@
-//! `POST /callback-agents/{id}/check-constraints`: what would be wrong with a callback role. Nothing is stored.
+//! `POST /callback-agents/{id}/check-constraints`: checks a proposed callback role without storing it.
 
 use super::auth::Tenant;
 use super::error::Refusal;
@@ -17,7 +17,7 @@ use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use utoipa::ToSchema;
 
-/// A role to look at; what it leaves out is as it stands.
+/// A callback role to check. A missing field keeps its current value.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(super) struct Proposed {
@@ -28,31 +28,31 @@ pub(super) struct Proposed {
     callback_trigger_statuses: Option<Vec<String>>,
 }
 
-/// How many errors, and warnings, are told; of the rest only how many there are.
+/// The maximum number of errors, and of warnings, in a response. Further ones are only counted.
 const MAX_TOLD: usize = 250;
 
-/// Numbers that are looked at before others have their turn.
+/// The number of phone numbers after which other tenants get their turn.
 const SLICE: usize = 4096;
 
-/// What the request says; what it leaves out is as it stands.
+/// The proposal of a request. A missing field keeps its current value.
 struct Proposal {
     is_callback_agent: Option<bool>,
     sources: Option<Vec<AgentId>>,
 }
 
-/// A role that can be given.
+/// The response for a role without errors.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Valid {
     #[schema(schema_with = schema::yes)]
     success: bool,
     message: &'static str,
-    /// For a second look.
+    /// Findings that do not prevent the role but may be mistakes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     warnings: Vec<String>,
 }
 
-/// A role that cannot be given, or a body that is none.
+/// The response for a role with errors, or for an invalid body.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Invalid {
     #[schema(schema_with = schema::no)]
@@ -60,7 +60,7 @@ pub(super) struct Invalid {
     message: &'static str,
     #[schema(schema_with = schema::code)]
     code: &'static str,
-    /// What is wrong; by field where the code is `VALIDATION_ERROR`.
+    /// The errors; by field if the code is `VALIDATION_ERROR`.
     #[schema(schema_with = schema::errors)]
     errors: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -68,10 +68,10 @@ pub(super) struct Invalid {
     warnings: Vec<String>,
 }
 
-/// Says what would be wrong with a callback role. Nothing is stored.
+/// Checks a proposed callback role. Nothing is stored.
 #[utoipa::path(
     post, path = "/api/v1/callback-agents/{agent}/check-constraints", tag = "callbacks", operation_id = "checkConstraints",
-    params(("agent" = Uuid, Path, description = "Which", example = json!(example::CALLBACK))),
+    params(("agent" = Uuid, Path, description = "The agent", example = json!(example::CALLBACK))),
     request_body(content = Proposed, examples(
         ("nothing" = (value = json!({}))),
         ("all" = (value = json!({
@@ -80,11 +80,11 @@ pub(super) struct Invalid {
         }))),
     )),
     responses(
-        (status = 200, description = "Nothing would be", body = Valid, example = json!(
+        (status = 200, description = "The role has no errors", body = Valid, example = json!(
             {"success": true, "message": "Configuration is valid"}
         )),
-        (status = 404, description = "`AGENT_NOT_FOUND`: malformed, unknown, or another environment's"),
-        (status = 422, description = "`INVALID_CONFIGURATION`: these would be", body = Invalid, example = json!({
+        (status = 404, description = "`AGENT_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
+        (status = 422, description = "`INVALID_CONFIGURATION`: the role has errors", body = Invalid, example = json!({
             "success": false, "message": "Configuration has errors", "code": "INVALID_CONFIGURATION",
             "errors": ["Agent must be inbound to serve as a callback agent"],
         })),
@@ -99,13 +99,13 @@ pub(super) async fn check(
 ) -> Result<Response, Refusal> {
     let is_callback_agent = form.optional("is_callback_agent", read::boolean);
     let sources = form.optional("callback_source_agents", read::agents);
-    // Any of the statuses may be set: there is nothing to check but that they are some.
+    // The statuses need no further check: each valid list can be set.
     form.optional("callback_trigger_statuses", read::outcomes);
     let proposal = form.finish(|| Some(Proposal { is_callback_agent, sources }))?;
 
     let plan = api.service.plan();
     let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
-    let Findings { errors, warnings, .. } = Findings::of(&plan, environment, agent, &proposal).await.told();
+    let Findings { errors, warnings, .. } = Findings::of(&plan, environment, agent, &proposal).await.summarized();
     Ok(if errors.is_empty() {
         reply::json(StatusCode::OK, &Valid { success: true, message: "Configuration is valid", warnings })
     } else {
@@ -114,7 +114,7 @@ pub(super) async fn check(
     })
 }
 
-/// Errors would keep the role from being given, or from ever taking a call; warnings are for a second look.
+/// The errors and warnings of a role. An error means that the role cannot be set or would never take a call.
 #[derive(Default)]
 struct Findings {
     errors: Vec<String>,
@@ -127,7 +127,7 @@ impl Findings {
     async fn of(plan: &Plan, environment: EnvironmentId, agent: AgentView<'_>, proposal: &Proposal) -> Self {
         let mut findings = Self::default();
         let held = agent.callback().map(CallbackView::sources);
-        // Whoever asks about a callback agent means it to be one, unless they say otherwise.
+        // Without `is_callback_agent` the request is about an agent with the role.
         if proposal.is_callback_agent == Some(false) {
             if held.is_some() {
                 findings
@@ -193,8 +193,8 @@ impl Findings {
         }
     }
 
-    /// Callbacks come back to the number that was called from: the agent has to own it, and whoever else takes them there
-    /// competes.
+    /// Warns if the agent owns none of the source's numbers, and about other callback agents of the source on the same number.
+    /// A callback is for the number from which the contact was called, so a callback agent must own that number.
     async fn check_numbers(&mut self, agent: AgentView<'_>, source: AgentView<'_>, sharing: &mut Sharing) {
         let id = source.id();
         if !sharing.owned.is_empty() && !sharing.look(source).await {
@@ -203,7 +203,7 @@ impl Findings {
         for other in source.feeds().filter(|other| other.id() != agent.id()) {
             if sharing.look(other).await {
                 let other = other.id();
-                self.warn(format!("Callback agent {other} on the same number takes the callbacks of {id} too"));
+                self.warn(format!("Callback agent {other} takes callbacks of source agent {id} on the same number"));
             }
         }
     }
@@ -216,11 +216,11 @@ impl Findings {
         keep(&mut self.warnings, &mut self.more_warnings, what.into());
     }
 
-    /// With how many are not told.
-    fn told(mut self) -> Self {
+    /// Appends how many errors and warnings are not listed.
+    fn summarized(mut self) -> Self {
         for (all, more) in [(&mut self.errors, self.more_errors), (&mut self.warnings, self.more_warnings)] {
             if more > 0 {
-                all.push(format!("There are {more} more like these"));
+                all.push(format!("{more} more are not listed"));
             }
         }
         self
@@ -235,11 +235,11 @@ fn keep(all: &mut Vec<String>, more: &mut usize, what: String) {
     }
 }
 
-/// Which agents share a number with the agent. Looks at each agent once, and pauses between slices.
+/// Finds which agents own a number of the given agent. It examines each agent once, and pauses between slices.
 struct Sharing {
     owned: HashSet<NumberId>,
     known: HashMap<AgentId, bool>,
-    /// Numbers looked at since the last pause.
+    /// The numbers examined since the last pause.
     looks: usize,
 }
 

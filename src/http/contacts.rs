@@ -1,4 +1,4 @@
-//! `DELETE /contacts/{number}`: forget this contact everywhere in the environment.
+//! `DELETE /contacts/{number}`: erases a contact from the environment.
 
 use super::auth::Tenant;
 use super::error::Refusal;
@@ -18,23 +18,23 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What was forgotten.
+/// The result of an erasure.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Erased {
     pairs_erased: u64,
 }
 
-/// Forgets this contact everywhere in the environment, for good.
+/// Erases a contact from the environment's call history, for good.
 #[utoipa::path(
     delete, path = "/api/v1/contacts/{number}", tag = "calls", operation_id = "eraseContact",
     params(
         ("number" = String, Path, description = "The contact", example = json!(example::CONTACT), format = "phone-number"),
     ),
     responses(
-        (status = 200, description = "Forgotten, durably", body = Data<Erased>, example = json!(
+        (status = 200, description = "The contact is erased, durably", body = Data<Erased>, example = json!(
             {"success": true, "data": {"pairs_erased": 1}}
         )),
-        (status = 422, description = "`VALIDATION_ERROR`: not a phone number"),
+        (status = 422, description = "`VALIDATION_ERROR`: the path does not contain a phone number"),
     ),
     security(("environment" = [])),
 )]
@@ -61,7 +61,8 @@ pub(super) async fn erase(
     Ok(reply::data(Erased { pairs_erased }))
 }
 
-/// A gateway whose clock is ahead may have dated a call in the future. It is to be forgotten too.
+/// Returns the time of the contact's last call. It may be in the future if a gateway's clock is ahead. The erasure must cover
+/// that call too.
 fn last_call(service: &Service, environment: EnvironmentId, contact: E164) -> Option<Timestamp> {
     let plan = service.plan();
     let scopes = plan.number_scopes(plan.environment_slot(environment)?);

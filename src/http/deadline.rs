@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 tokio::task_local! {
-    /// Set while a handler is polled, on whichever thread that is.
+    /// Set while a handler is polled, on any thread.
     static SUBMITTED: Submitted;
 }
 
@@ -19,22 +19,22 @@ tokio::task_local! {
 pub(super) struct Submitted(Arc<AtomicBool>);
 
 impl Submitted {
-    /// Makes [`note`](Self::note) reach this value while `answer` is polled.
+    /// Returns a future that polls `answer` and makes [`note`](Self::note) set this value meanwhile.
     pub(super) fn watch<F: Future>(&self, answer: F) -> impl Future<Output = F::Output> + use<F> {
         SUBMITTED.scope(self.clone(), answer)
     }
 
-    /// Notes that the request has submitted a change. From now on the change may take effect after the time limit.
+    /// Records that the request has submitted a change. From now on the change may take effect after the time limit.
     pub(super) fn note() {
-        // A streamed request has no time limit as a whole, and nothing to note it in.
-        // Relaxed: the flag is read after the handler was dropped or has stopped being polled, and carries nothing else.
+        // A streamed request has no time limit as a whole, and no flag to set.
+        // Relaxed: the flag is read when the handler is no longer polled, and it publishes no other data.
         let _ = SUBMITTED.try_with(|submitted| submitted.0.store(true, Ordering::Relaxed));
     }
 
     /// Waits for the answer.
     ///
     /// # Errors
-    /// The time is over: `OUTCOME_UNKNOWN` if the request has submitted a change, else `TIMEOUT`.
+    /// If the time limit is over: `OUTCOME_UNKNOWN` if the request has submitted a change, else `TIMEOUT`.
     pub(super) async fn within<T>(&self, limit: Duration, answer: impl Future<Output = T>) -> Result<T, Refusal> {
         match tokio::time::timeout(limit, answer).await {
             Ok(answer) => Ok(answer),
@@ -44,7 +44,7 @@ impl Submitted {
     }
 }
 
-/// Answers 503 if there is no answer in time.
+/// Returns 503 if the response is not ready within the time limit.
 pub(super) async fn watch(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
     let submitted = Submitted::default();
     submitted.within(api.limits.patience, submitted.watch(next.run(request))).await

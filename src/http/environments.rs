@@ -1,4 +1,4 @@
-//! `/environments`: the tenants, for operators.
+//! `/environments`: the tenants, managed by operators.
 
 use super::auth::Operator;
 use super::error::Refusal;
@@ -7,7 +7,7 @@ use super::idempotency::{Key, Repeatable};
 use super::list::{self, Items, Listing, Shows};
 use super::openapi::example;
 use super::reply::Data;
-use super::{Api, fresh, read, render, reply};
+use super::{Api, new_id, read, render, reply};
 use crate::event::Change;
 use crate::id::EnvironmentId;
 use crate::number::DialPlan;
@@ -16,10 +16,10 @@ use axum::extract::State;
 use axum::response::Response;
 use utoipa::ToSchema;
 
-/// Every environment, in the order of creation.
+/// Lists all environments, in the order of their creation.
 #[utoipa::path(
     get, path = "/api/v1/environments", tag = "operators", operation_id = "listEnvironments",
-    responses((status = 200, description = "All of them", body = Data<Vec<render::Environment<'static>>>, example = json!(
+    responses((status = 200, description = "All environments", body = Data<Vec<render::Environment<'static>>>, example = json!(
         {"success": true, "data": [example::environment()]}
     ))),
     security(("operator" = [])),
@@ -44,25 +44,25 @@ impl Items for Environments {
     }
 }
 
-/// A new tenant.
+/// A new environment.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(super) struct NewEnvironment {
     #[schema(min_length = 1, max_length = 255)]
     name: String,
-    /// With the two prefixes: how national numbers are written.
+    /// The country code. With both prefixes it defines how national numbers are written.
     #[schema(pattern = "^([1-9][0-9]{0,2})?$")]
     country_code: Option<String>,
     #[schema(pattern = "^[0-9]{0,5}$")]
     national_prefix: Option<String>,
     #[schema(pattern = "^[0-9]{0,5}$")]
     international_prefix: Option<String>,
-    /// For callback agents without one of their own.
+    /// The look-back in days for callback agents without one of their own.
     #[schema(minimum = 1, maximum = 3650, default = 30)]
     lookback_days: Option<u32>,
 }
 
-/// Makes a tenant.
+/// Creates an environment.
 #[utoipa::path(
     post, path = "/api/v1/environments", tag = "operators", operation_id = "createEnvironment", params(Repeatable),
     request_body(content = NewEnvironment, examples(
@@ -73,10 +73,10 @@ pub(super) struct NewEnvironment {
         }))),
     )),
     responses(
-        (status = 201, description = "Made", body = Data<render::Environment<'static>>, example = json!(
+        (status = 201, description = "The new environment", body = Data<render::Environment<'static>>, example = json!(
             {"success": true, "data": example::environment()}
         )),
-        (status = 503, description = "`LIMIT_REACHED`: no more environments can ever be made here"),
+        (status = 503, description = "`LIMIT_REACHED`: this installation cannot create more environments"),
     ),
     security(("operator" = [])),
 )]
@@ -87,7 +87,7 @@ pub(super) async fn create(_: Operator, State(api): State<Api>, key: Key, mut fo
     let lookback = form.optional("lookback_days", read::lookback).unwrap_or_default();
     let name = form.finish(|| name)?;
 
-    let id = EnvironmentId::from(fresh::uuid());
+    let id = EnvironmentId::from(new_id::uuid());
     let decide = move |_: &Plan| Ok((vec![Change::EnvironmentSet { name, dial_plan, lookback }], ()));
     let render = move |plan: &Plan, ()| {
         let environment = plan.environment(id).ok_or_else(Refusal::internal)?;

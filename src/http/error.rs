@@ -1,4 +1,4 @@
-//! Why a request was refused: the one place that gives errors their status, code and text.
+//! The errors of the API. This is the only place that gives an error its status, code and text.
 
 use super::openapi::schema;
 use super::reply;
@@ -13,32 +13,32 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use utoipa::ToSchema;
 
-/// What is wrong with which field.
+/// Error texts by field.
 pub(super) type FieldErrors = BTreeMap<String, Vec<String>>;
 
-/// A request that was not granted. Nothing has changed, unless its text says that this is not known.
+/// A rejected request. Nothing has changed, unless the text says otherwise.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: Cow<'static, str>,
     errors: FieldErrors,
-    /// When it may be worth while to ask again.
+    /// When the client may retry.
     retry_after: Option<Duration>,
 }
 
-/// A request that was not granted.
+/// A rejected request.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Refused)]
 pub(super) struct Envelope<'a> {
     #[schema(schema_with = schema::no)]
     success: bool,
-    /// For people.
+    /// A text for people.
     message: &'a str,
-    /// For programs.
+    /// A code for programs.
     #[schema(schema_with = schema::code)]
     code: &'a str,
-    /// What is wrong with which field; only with the code `VALIDATION_ERROR`.
+    /// The errors by field; only with the code `VALIDATION_ERROR`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false, value_type = BTreeMap<String, Vec<String>>)]
     errors: &'a FieldErrors,
@@ -58,12 +58,12 @@ impl Refusal {
         Self::invalid(FieldErrors::from([(field.to_owned(), vec![what.into()])]))
     }
 
-    /// The same with another text.
+    /// Replaces the text.
     pub(super) fn saying(self, message: impl Into<Cow<'static, str>>) -> Self {
         Self { message: message.into(), ..self }
     }
 
-    /// One line that says what is wrong, for a list of such lines.
+    /// Returns the first error as one line, for a list of errors.
     pub(super) fn line(&self) -> String {
         let first = self.errors.values().flatten().next();
         first.map_or_else(|| self.message.clone().into_owned(), Clone::clone)
@@ -99,66 +99,67 @@ impl Refusal {
     }
 
     pub(super) fn rate_limited(wait: Duration) -> Self {
-        let message = "Too many requests with this token";
+        let message = "Too many requests with this token: wait as long as Retry-After says";
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", message);
         Self { retry_after: Some(wait), ..refusal }
     }
 
-    /// The environment has used up its share of something that is given once.
+    /// The environment has reached its limit of something whose deleted items count too.
     pub(super) fn quota(kind: &str, limit: usize) -> Self {
-        let message =
-            format!("This environment has had {limit} {kind}, and may have no more: those that are gone count");
+        let message = format!("This environment has reached its limit of {limit} {kind}; deleted ones count too");
         Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", message)
     }
 
-    /// The same of pairs of callback agents and sources, whose places are given again.
+    /// The environment has reached its limit of pairs of a callback agent and a source agent. Removed pairs stop counting
+    /// after [`REST_DAYS`] days.
     pub(super) fn pair_quota(limit: usize) -> Self {
         let message = format!(
-            "This environment may have {limit} pairs of a callback agent and a source agent; those that it removed within the last \
-             {REST_DAYS} days count"
+            "This environment has reached its limit of {limit} pairs of a callback agent and a source agent; pairs removed within \
+             the last {REST_DAYS} days count too"
         );
         Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", message)
     }
 
-    /// The key was used for something else.
+    /// The idempotency key belongs to another request.
     pub(super) fn key_reused() -> Self {
-        let message = "This Idempotency-Key was used for another request";
+        let message = "This Idempotency-Key was used for another request: send a new key";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", message)
     }
 
-    /// It was done, and its answer is nothing that we keep.
+    /// The request was carried out before, and its response is not stored.
     pub(super) fn shown_once() -> Self {
-        let message = "This was done, and its answer is shown once; whoever lost it revokes what was made and asks with another key";
+        let message = "This request was carried out before, and its response is shown only once: revoke the token that it created, \
+                       and repeat the request with a new Idempotency-Key";
         Self::new(StatusCode::CONFLICT, "SHOWN_ONCE", message)
     }
 
-    /// It was done, and what its answer showed is deleted since.
+    /// The request was carried out before, and the entity that its response showed has been deleted.
     pub(super) fn answer_gone() -> Self {
-        let message = "This was done before, and what its answer showed has been deleted since";
+        let message = "This request was carried out before, and what its response showed has been deleted since";
         Self::new(StatusCode::CONFLICT, "ANSWER_GONE", message)
     }
 
-    /// What the client would replace is not what it has seen.
+    /// `If-Match` or `If-None-Match` is not satisfied.
     pub(super) fn stale() -> Self {
-        let message = "This is not the version that the request is about; read it again";
+        let message = "The version does not satisfy If-Match or If-None-Match: read it again";
         Self::new(StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED", message)
     }
 
     pub(super) fn not_stored() -> Self {
-        Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", "This service keeps nothing that could be exported")
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", "This service keeps no data on disk, so it has no export")
     }
 
     pub(super) fn loading() -> Self {
-        let message = "What is stored is still being loaded; try again soon";
+        let message = "The stored data is still being loaded: retry in a second";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "LOADING", message)
     }
 
     pub(super) fn unknown_path() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is nothing at this path")
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "This path does not exist")
     }
 
     pub(super) fn wrong_method() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "This path does not take this method")
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "This path does not support this method")
     }
 
     pub(super) fn malformed_json(message: &'static str) -> Self {
@@ -175,24 +176,24 @@ impl Refusal {
     }
 
     pub(super) fn cut_short() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "BODY_CUT_SHORT", "The body ended before its end")
+        Self::new(StatusCode::BAD_REQUEST, "BODY_CUT_SHORT", "The request body was cut short")
     }
 
     pub(super) fn too_slow() -> Self {
-        let message = "The request took too long; nothing of it is in force";
+        let message = "The request took too long and changed nothing: retry later";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT", message)
     }
 
-    /// A change was handed in, and the store has not confirmed it in time.
+    /// A change was submitted, and its outcome was not known in time.
     pub(super) fn outcome_unknown() -> Self {
-        let message = "The store has not confirmed the change in time; it may come into force later. Repeat the request, \
-                       with the same Idempotency-Key where it has one";
+        let message = "The change was not confirmed in time and may still take effect: repeat the request, \
+                       with the same Idempotency-Key if it had one";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "OUTCOME_UNKNOWN", message)
     }
 
-    /// As it is told of a panic too, whose own text goes nowhere near an answer.
+    /// An internal error or a panic. The text of a panic never reaches a response.
     pub(super) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Something went wrong")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "An internal error occurred")
     }
 
     fn envelope(&self) -> Envelope<'_> {
@@ -207,7 +208,7 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(wait) = self.retry_after {
-            // Whole seconds, not less than there are.
+            // Rounded up to whole seconds.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
@@ -219,9 +220,9 @@ impl From<ServiceError> for Refusal {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Config(error) => error.into(),
-            // Why names files of this machine: the log says it, to its operator.
+            // The reason names files of this machine, so only the log contains it.
             ServiceError::NotDurable(_) => {
-                let message = "The store cannot be written; nothing of this request is in force";
+                let message = "The store cannot be written, so the request changed nothing; the log has the reason";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", message)
             }
             ServiceError::Loading => Self::loading(),
@@ -231,34 +232,35 @@ impl From<ServiceError> for Refusal {
                 Self::new(StatusCode::CONFLICT, "CONTACT_ERASED", message)
             }
             ServiceError::Stalled => {
-                let message =
-                    "The store does not answer, and too many changes wait for it; nothing of this request is in force";
+                let message = "The store does not respond and too many changes wait for it, so the request changed nothing: \
+                               retry later";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "STORE_HANGS", message)
             }
             ServiceError::Superseded => {
-                let message = "Another node's change came first; read again and repeat";
+                let message = "Another node changed the configuration first: read it again and repeat the request";
                 Self::new(StatusCode::CONFLICT, "CONFIGURATION_SUPERSEDED", message)
             }
-            // Why names machines: the log says it, and the health by a word.
+            // The reason names machines, so only the log contains it.
             ServiceError::StreamAway(_) => {
-                let message =
-                    "The fleet's stream cannot order a change of the configuration now; nothing of this is in force";
+                let message = "The fleet's stream accepts no configuration change now, so the request changed nothing: \
+                               retry later";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "STREAM_AWAY", message)
             }
             ServiceError::OutcomeUnknown(_) => {
-                let message =
-                    "The fleet's stream did not answer; the change is not in force, and may be soon. Read again";
+                let message = "The fleet's stream did not confirm the change, which may still take effect: read the \
+                               configuration again before you repeat the request";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "OUTCOME_UNKNOWN", message)
             }
             ServiceError::NotReplicated => {
-                let message = "Durable here, and not acknowledged by the fleet's stream in time; it will be told the others later";
+                let message = "Durable on this node, but the fleet's stream did not acknowledge it in time; \
+                               the node sends it to the other nodes later";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_REPLICATED", message)
             }
             ServiceError::ShareUsed(used) => Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", used.to_string()),
             ServiceError::Full(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "HISTORY_FULL",
-                "The history holds as many contacts as it may and takes no new one",
+                "The history is full and accepts no new contact",
             ),
         }
     }
@@ -299,7 +301,7 @@ impl From<ConfigError> for Refusal {
             ConfigError::SlotsExhausted { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "LIMIT_REACHED", error.to_string())
             }
-            // Identities that we made ourselves, and an order that the service keeps.
+            // The API generates token ids itself, and the service keeps the order of configurations.
             ConfigError::TokenExists(_) | ConfigError::OutOfOrder { .. } => Self::internal(),
         }
     }

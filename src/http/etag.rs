@@ -1,7 +1,7 @@
-//! Versions of what can be replaced: `ETag`, `If-Match`, `If-None-Match` (RFC 9110, sections 8.8 and 13).
+//! Versions of entities: `ETag`, `If-Match` and `If-None-Match` (RFC 9110, sections 8.8 and 13).
 //!
-//! A tag is the revision of what it stands for, which counts the configurations of its own environment: it is the same after a
-//! restart, never comes back for something else, and tells nothing of other environments.
+//! The tag of an entity is its revision, a count of the configurations of its own environment. A tag survives a restart, never
+//! names another version, and reveals nothing about other environments.
 
 use super::Api;
 use super::error::Refusal;
@@ -14,30 +14,30 @@ use axum::response::Response;
 use std::convert::Infallible;
 use utoipa::IntoParams;
 
-/// How a client says it. An operation that takes these answers with tags, and refuses what is stale: `openapi/refusal.rs`.
+/// The headers by which a client names versions. `openapi/refusal.rs` documents the responses of the operations that use them.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only described: headers are read by `Conditions`")]
 pub(super) struct Versions {
-    /// Go on only where it is one of these versions.
+    /// Process the request only if the current version is one of these.
     #[param(rename = "If-Match")]
     if_match: Option<String>,
-    /// Go on only where it is none of these versions.
+    /// Process the request only if the current version is none of these.
     #[param(rename = "If-None-Match")]
     if_none_match: Option<String>,
 }
 
-/// What the client says about the version that it knows.
+/// The versions in the headers of a request.
 pub(super) struct Conditions {
     if_match: Option<Tags>,
     if_none_match: Option<Tags>,
 }
 
-/// What is between the quotes of each tag that was named.
+/// The tags in a header, without their quotes.
 enum Tags {
-    /// `*`
+    /// `*`: any version.
     Any,
-    /// What cannot be a tag is left out: it is no version of anything.
+    /// The valid tags. Invalid tags are left out, because they match no version.
     These(Vec<Tag>),
 }
 
@@ -47,15 +47,18 @@ struct Tag {
 }
 
 impl Conditions {
-    /// Whether a change may go on, given the revision of what it would replace; `None` where there is nothing yet. To be asked
-    /// where changes are put in order, so that none comes between the look and the change.
+    /// Returns whether a change may proceed, given the current revision of the entity; `None` if it does not exist. Call this
+    /// where changes are ordered, so that no other change comes between the check and the change.
+    ///
+    /// # Errors
+    /// `PRECONDITION_FAILED` if the current version does not satisfy the headers.
     pub(super) fn allow(&self, current: Option<u64>) -> Result<(), Refusal> {
         let matches = self.if_match.as_ref().is_none_or(|tags| tags.name(current, false));
         let differs = self.if_none_match.as_ref().is_none_or(|tags| !tags.name(current, true));
         if matches && differs { Ok(()) } else { Err(Refusal::stale()) }
     }
 
-    /// The answer to somebody who wants to see something, with its tag; or that it is still what they have seen.
+    /// Returns the response of `show` with its tag, or 304 if the client already has this version.
     pub(super) fn show(&self, revision: u64, show: impl FnOnce() -> Response) -> Result<Response, Refusal> {
         Ok(match self.known(revision)? {
             Some(known) => known,
@@ -63,7 +66,7 @@ impl Conditions {
         })
     }
 
-    /// The answer to a client that has seen this version; `None` for one that has not.
+    /// Returns a 304 response if the client has this version, else `None`.
     pub(super) fn known(&self, revision: u64) -> Result<Option<Response>, Refusal> {
         if !self.if_match.as_ref().is_none_or(|tags| tags.name(Some(revision), false)) {
             return Err(Refusal::stale());
@@ -77,7 +80,7 @@ impl Conditions {
     }
 }
 
-/// The answer with the tag of what it shows.
+/// Adds the `ETag` of this revision to the response.
 pub(super) fn tagged(revision: u64, mut response: Response) -> Response {
     let tag = HeaderValue::try_from(format!("\"{revision}\"")).expect("digits and quotes");
     response.headers_mut().insert(ETAG, tag);
@@ -102,7 +105,7 @@ impl Tags {
     }
 }
 
-/// The tags of a list. A comma within quotes belongs to the tag.
+/// Parses a list of tags. A comma between quotes belongs to the tag.
 fn tags(text: &str) -> Vec<Tag> {
     let mut tags = Vec::new();
     let mut rest = text;
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_goes_on_where_one_of_the_tags_is_the_current_one() {
+    fn change_is_allowed_only_if_the_current_tag_satisfies_the_conditions() {
         for (values, current, goes_on) in [
             (&[][..], Some(7), true),
             (&[], None, true),

@@ -1,4 +1,4 @@
-//! Why a call went where it went, as the API shows it: agents by identity and name, and no number.
+//! The explanation of a decision in the API: agents by id and name, and no phone number.
 
 use super::narrative::{MAX_NAMED, Narrative};
 use super::openapi::schema;
@@ -10,26 +10,26 @@ use crate::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What led to a decision; only where it is asked for.
+/// The explanation of a decision; present only if the request asks for it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Explanation {
-    /// For whoever has to know at once: where the call goes, and why.
+    /// A short text: which agent takes the call, and why.
     #[schema(required = false)]
     summary: String,
-    /// Who takes the call.
+    /// The agent that takes the call.
     agent: Option<ShownAgent>,
-    /// The moment that the decision is about.
+    /// The time for which the decision was made.
     #[schema(schema_with = schema::moment, required = false)]
     at: String,
-    /// The lines of the rule that were tried, in order.
+    /// The lines of the rule that were evaluated, in order.
     #[schema(required = false)]
     steps: Vec<ShownStep>,
-    /// Of the plan that was read.
+    /// The version of the configuration that decided.
     #[schema(required = false)]
     generation: u64,
 }
 
-/// A line of the rule that was tried.
+/// A line of the rule that was evaluated.
 #[derive(Serialize, ToSchema)]
 struct ShownStep {
     #[schema(minimum = 1, maximum = 9)]
@@ -37,12 +37,12 @@ struct ShownStep {
     #[schema(schema_with = schema::reason)]
     reason: &'static str,
     applies: bool,
-    /// What the line saw, in a sentence.
+    /// A sentence about the facts that the line examined.
     text: String,
     saw: Shown,
 }
 
-/// What a line saw.
+/// The facts that a line examined.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Shown {
@@ -59,17 +59,17 @@ enum Shown {
     },
     Source {
         exists: bool,
-        /// The first twenty.
+        /// The first twenty callback agents.
         callback_agents: Vec<ShownAgent>,
-        /// How many there are beside those.
+        /// How many more callback agents there are.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(required = false)]
         more: Option<usize>,
     },
     Candidates {
-        /// The first twenty.
+        /// The first twenty candidates.
         candidates: Vec<ShownCandidate>,
-        /// How many there are beside those.
+        /// How many more candidates there are.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(required = false)]
         more: Option<usize>,
@@ -87,17 +87,17 @@ struct ShownCall {
     age_seconds: u64,
 }
 
-/// An agent, by identity and name.
+/// An agent, by id and name.
 #[derive(Serialize, ToSchema)]
 struct ShownAgent {
     #[schema(value_type = Uuid)]
     id: AgentId,
-    /// Null: deleted since.
+    /// The name, or null if the agent has been deleted.
     #[schema(required)]
     name: Option<String>,
 }
 
-/// A callback agent that might have taken the call.
+/// A callback agent that was considered for the call.
 #[derive(Serialize, ToSchema)]
 struct ShownCandidate {
     #[serde(flatten)]
@@ -106,7 +106,7 @@ struct ShownCandidate {
     lookback_days: u32,
 }
 
-/// What led to a decision, with the names that its agents have in the plan.
+/// Builds the explanation of a decision, with the names that the agents have in the plan.
 pub(super) fn explanation(plan: &Plan, trace: Trace, at: Timestamp) -> Explanation {
     let Trace { decision, steps } = trace;
     let environment = steps.iter().find_map(|step| match step.saw {
@@ -131,8 +131,8 @@ pub(super) fn explanation(plan: &Plan, trace: Trace, at: Timestamp) -> Explanati
     }
 }
 
-/// How many are not named.
-fn beside(len: usize) -> Option<usize> {
+/// Returns how many items of a list are not shown.
+fn omitted(len: usize) -> Option<usize> {
     len.checked_sub(MAX_NAMED).filter(|more| *more > 0)
 }
 
@@ -149,11 +149,11 @@ impl Agents<'_> {
             Saw::History { call, age_millis } => Shown::History { call: call.map(|call| self.call(call, age_millis)) },
             Saw::Source { exists, callback_agents } => Shown::Source {
                 exists,
-                more: beside(callback_agents.len()),
+                more: omitted(callback_agents.len()),
                 callback_agents: callback_agents.into_iter().take(MAX_NAMED).map(|agent| self.agent(agent)).collect(),
             },
             Saw::Candidates(candidates) => Shown::Candidates {
-                more: beside(candidates.len()),
+                more: omitted(candidates.len()),
                 candidates: candidates.into_iter().take(MAX_NAMED).map(|one| self.candidate(one)).collect(),
             },
         }

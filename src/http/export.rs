@@ -1,4 +1,4 @@
-//! `GET /export`: all that is stored, for operators.
+//! `GET /export`: all stored data, for operators.
 
 use super::Api;
 use super::auth::Operator;
@@ -16,17 +16,17 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-/// Chunks that may wait for the client.
+/// The maximum number of chunks that wait for the client.
 const AHEAD: usize = 16;
 
-/// All that is stored as of one commit, one JSON object a line, while the service goes on: a backup.
+/// Exports all stored data as of one commit, as a backup: one JSON object a line. The service keeps running meanwhile.
 ///
-/// An export is whole when its last line begins with `{"end":`. It has every phone number in it, and none of what was erased.
+/// The export is complete only if its last line begins with `{"end":`. It contains all phone numbers except erased ones.
 #[utoipa::path(
     get, path = "/api/v1/export", tag = "operators", operation_id = "export", security(("operator" = [])),
     responses(
-        (status = 200, description = "The lines", content((String = "application/x-ndjson"))),
-        (status = 501, description = "`NOT_STORED`: this service keeps nothing"),
+        (status = 200, description = "The export", content((String = "application/x-ndjson"))),
+        (status = 501, description = "`NOT_STORED`: the service keeps no data on disk"),
     ),
 )]
 pub(super) async fn show(_: Operator, State(api): State<Api>) -> Result<Response, Refusal> {
@@ -35,9 +35,9 @@ pub(super) async fn show(_: Operator, State(api): State<Api>) -> Result<Response
     let mut out = Out { sender, runtime: Handle::current(), patience: api.limits.patience };
     tokio::task::spawn_blocking(move || {
         if let Err(error) = export(&mut out) {
-            tracing::error!(%error, "the export was not finished");
-            // The connection is cut where the body ends in an error, so that nobody takes it for the whole.
-            let _ = out.send(Err(io::Error::other("the export was not finished")));
+            tracing::error!(%error, "the export failed");
+            // A body that ends in an error closes the connection, so the client cannot take the export for complete.
+            let _ = out.send(Err(io::Error::other("the export failed")));
         }
     });
     let mut response = Response::new(Body::new(Chunks(receiver)));
@@ -47,11 +47,11 @@ pub(super) async fn show(_: Operator, State(api): State<Api>) -> Result<Response
 
 type Chunk = Result<Bytes, io::Error>;
 
-/// Where the exporting thread writes.
+/// The writer of the exporting thread.
 struct Out {
     sender: mpsc::Sender<Chunk>,
     runtime: Handle,
-    /// How long a client may take for a chunk: what it sees of the store is kept for it that long.
+    /// How long a client may take for a chunk. The export's snapshot of the store stays open that long.
     patience: Duration,
 }
 
@@ -77,7 +77,7 @@ impl Write for Out {
     }
 }
 
-/// The body that is made of what was written.
+/// The body that delivers the written chunks.
 struct Chunks(mpsc::Receiver<Chunk>);
 
 impl http_body::Body for Chunks {

@@ -1,4 +1,4 @@
-//! What a request says, field by field: JSON objects and queries, read with every mistake collected.
+//! Reads a JSON object or a query field by field, and collects all errors.
 
 use super::Api;
 use super::error::{FieldErrors, Refusal};
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::ops::RangeInclusive;
 
-/// The fields that have not been read yet, and what was wrong with those that have.
+/// The fields that have not been read yet, and the errors in those that have.
 ///
 /// ```text
 /// let name = form.required("name", read::name);
@@ -19,23 +19,23 @@ use std::ops::RangeInclusive;
 pub(super) struct Form {
     fields: Map<String, Value>,
     errors: FieldErrors,
-    /// Stands before the names of the fields where they are told: where in a greater form this one lies.
+    /// The prefix of the field names in errors: the path of this form within the whole body.
     within: String,
-    /// Of the body that this was read from, where somebody wants to know.
+    /// The digest of the body, if the request has an idempotency key; else empty.
     digest: Vec<u8>,
 }
 
-/// What is wrong with a value: how the sentence "The … field" goes on. Never quotes the value.
+/// An error in a value: the end of the sentence "The … field …". It never quotes the value.
 #[derive(Debug)]
 pub(super) struct Wrong {
-    /// Which item, where the value is a list.
+    /// The index of the wrong item, if the value is a list.
     item: Option<usize>,
     what: Cow<'static, str>,
 }
 
-/// A field in which null means something.
+/// A field for which null has a meaning.
 pub(super) enum Given<T> {
-    /// Not there, or wrong in a way that has been noted.
+    /// The field is missing, or has an error that has been recorded.
     Missing,
     Null,
     Value(T),
@@ -61,12 +61,12 @@ impl Form {
         }
     }
 
-    /// The same, which says what the body was whose digest this is.
+    /// Sets the digest of the body from which the form was read.
     pub(super) fn with_digest(self, digest: Vec<u8>) -> Self {
         Self { digest, ..self }
     }
 
-    /// The digest of the body; empty where nobody wanted to know.
+    /// Returns the digest of the body, or an empty slice if the request has no idempotency key.
     pub(super) fn digest(&self) -> &[u8] {
         &self.digest
     }
@@ -75,7 +75,7 @@ impl Form {
         Self { fields, errors: FieldErrors::new(), within, digest: Vec::new() }
     }
 
-    /// Reads a field that must be there.
+    /// Reads a required field.
     pub(super) fn required<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, Wrong>) -> Option<T> {
         let value = self.optional(field, read);
         if value.is_none() && !self.has_error(field) {
@@ -84,7 +84,7 @@ impl Form {
         value
     }
 
-    /// Reads a field that may be missing, or null, which is the same.
+    /// Reads an optional field. Null counts as missing.
     pub(super) fn optional<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, Wrong>) -> Option<T> {
         match self.nullable(field, read) {
             Given::Value(value) => Some(value),
@@ -92,7 +92,7 @@ impl Form {
         }
     }
 
-    /// Reads a field in which null is not the same as missing.
+    /// Reads a field for which null and missing differ.
     pub(super) fn nullable<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, Wrong>) -> Given<T> {
         let Some(value) = self.fields.remove(field) else { return Given::Missing };
         if value.is_null() {
@@ -107,7 +107,7 @@ impl Form {
         }
     }
 
-    /// Whether the field is there and null.
+    /// Returns whether the field is null, and removes it if so.
     pub(super) fn is_null(&mut self, field: &str) -> bool {
         let is_null = self.fields.get(field).is_some_and(Value::is_null);
         if is_null {
@@ -116,8 +116,7 @@ impl Form {
         is_null
     }
 
-    /// Reads a list of objects that must be there, each as a form of its own. `read` may only answer `None` where it noted
-    /// something wrong.
+    /// Reads a required list of objects, each as a form. `read` may return `None` only after it has recorded an error.
     pub(super) fn objects<T>(
         &mut self,
         field: &str,
@@ -138,13 +137,13 @@ impl Form {
             };
             let mut form = Self::of(fields, format!("{}{field}.{place}.", self.within));
             all.extend(read(&mut form));
-            form.refuse_unread();
+            form.reject_unread();
             self.errors.append(&mut form.errors);
         }
         Some(all)
     }
 
-    /// Notes that a field is wrong in a way that only shows together with others.
+    /// Records an error in a field.
     pub(super) fn error(&mut self, field: &str, wrong: &Wrong) {
         let field = format!("{}{field}", self.within);
         let field = wrong.item.map_or_else(|| field.clone(), |item| format!("{field}.{item}"));
@@ -152,21 +151,23 @@ impl Form {
         self.errors.entry(field).or_default().push(what);
     }
 
-    /// What was read, unless something was wrong with it or there were fields that nobody read. `make` may only answer
-    /// `None` where a required field is missing.
+    /// Returns the value of `make`. `make` may return `None` only if a required field is missing.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` if an error was recorded or a field was not read.
     pub(super) fn finish<T>(mut self, make: impl FnOnce() -> Option<T>) -> Result<T, Refusal> {
-        self.refuse_unread();
+        self.reject_unread();
         match make() {
             Some(value) if self.errors.is_empty() => Ok(value),
             _ => Err(Refusal::invalid(self.errors)),
         }
     }
 
-    fn refuse_unread(&mut self) {
+    fn reject_unread(&mut self) {
         for field in std::mem::take(&mut self.fields).into_iter().map(|(field, _)| field) {
-            // A name that nobody knows may be anything, a phone number too. It is only repeated where it cannot be one.
+            // The name of an unknown field may contain a phone number. It is repeated only if it consists of letters.
             let is_name = field.len() <= 64 && field.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-            self.error(if is_name { &field } else { "body" }, &"is not known here".into());
+            self.error(if is_name { &field } else { "body" }, &"is unknown".into());
         }
     }
 
@@ -178,7 +179,7 @@ impl Form {
     }
 }
 
-/// A query as a form. A parameter without a value counts as missing.
+/// A query as a form. A parameter with an empty value counts as missing.
 pub(super) struct QueryForm(pub(super) Form);
 
 impl FromRequestParts<Api> for QueryForm {

@@ -1,4 +1,4 @@
-//! Whether everything works. Takes no token, so it names nothing.
+//! Health endpoints. They need no token, so they name no tenant, agent or number.
 
 use super::openapi::schema;
 use super::{Api, loading, reply};
@@ -10,20 +10,21 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Everything works.
+/// The response of a healthy daemon.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Well {
     status: &'static str,
-    /// Named where it is less than everybody expects.
+    /// The durability of acknowledgements; present if it is less than `synced`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schema::durability, required = false)]
     durability: Option<&'static str>,
-    /// How a node stands to its fleet: `joining`, `following`, `away` (the stream cannot be reached; it goes on with what it has) or
-    /// `stopped` (it has another configuration than the others: the log says which). Only of a node of a fleet.
+    /// The state of the node in its fleet; present on a node of a fleet. `joining`: not caught up yet. `following`: up to date
+    /// with the stream. `away`: the stream is unreachable, and the node continues with the data it has. `stopped`: its
+    /// configuration differs from the other nodes', and the log says where.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     fleet: Option<&'static str>,
-    /// By how many seconds the node is behind, where that is more than it may be.
+    /// The lag of the node in seconds; present if it exceeds the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     lag_seconds: Option<u64>,
@@ -35,7 +36,7 @@ impl Well {
     }
 }
 
-/// Something does not.
+/// The response of an unhealthy daemon.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Unwell {
     status: &'static str,
@@ -44,7 +45,7 @@ pub(super) struct Unwell {
     message: &'static str,
     #[schema(schema_with = schema::code)]
     code: &'static str,
-    /// How far loading has come.
+    /// The progress of loading; present while the daemon loads.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     progress: Option<Progress>,
@@ -56,29 +57,29 @@ impl Unwell {
     }
 }
 
-/// What is there already of what is stored.
+/// The amount of stored data that has been loaded.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Progress {
     configurations: u64,
     pairs: u64,
 }
 
-/// Whether the daemon runs: not so, it is to be started again.
+/// Reports whether the daemon runs. If there is no response, restart the daemon.
 #[utoipa::path(
     get, path = "/health/live", tag = "service", operation_id = "live",
-    responses((status = 200, description = "It does", body = Well, example = json!({"status": "ok"}))),
+    responses((status = 200, description = "The daemon runs", body = Well, example = json!({"status": "ok"}))),
 )]
 pub(super) async fn live() -> Response {
     reply::json(StatusCode::OK, &Well::ok())
 }
 
-/// Whether calls should be routed here. A store that has failed is no reason to send them elsewhere: they are routed from
-/// memory. Nor is one that is still being loaded, where routes are answered meanwhile.
+/// Reports whether calls should be routed here. A failed store does not change the result, because calls are routed from memory.
+/// Neither does loading, if routes are answered while loading.
 #[utoipa::path(
     get, path = "/health/ready", tag = "service", operation_id = "ready",
     responses(
-        (status = 200, description = "They should", body = Well, example = json!({"status": "ok"})),
-        (status = 503, description = "`LOADING`: what is stored is still being loaded", body = Unwell),
+        (status = 200, description = "Calls should be routed here", body = Well, example = json!({"status": "ok"})),
+        (status = 503, description = "`LOADING`: the stored data is still being loaded", body = Unwell),
     ),
 )]
 pub(super) async fn ready(State(api): State<Api>) -> Response {
@@ -88,17 +89,18 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
     reply::json(StatusCode::OK, &Well::ok())
 }
 
-/// Whether everything works. A node of a fleet that is behind or cut off works, and is named.
+/// Reports the health of the daemon. A node of a fleet that lags or is cut off is healthy; the response says that it lags.
 ///
-/// The `status` says how bad it is: `degraded` (the daemon takes changes, and something needs its operator), `failing` (it takes no
-/// changes now) or `loading`. Routes are answered in any case.
+/// The `status` says how severe a problem is. `degraded`: the daemon accepts changes, but an operator must act. `failing`:
+/// the daemon accepts no changes now. `loading`: the stored data is still being loaded. A failing daemon still answers routes;
+/// a loading one may reject them.
 #[utoipa::path(
     get, path = "/health", tag = "service", operation_id = "health",
     responses(
-        (status = 200, description = "It does", body = Well, example = json!({"status": "ok"})),
-        (status = 503, description = "`NOT_DURABLE`: the store cannot be written. `STORE_HANGS`: the store has not answered for \
-                                      about two seconds. `UPKEEP_FAILING`: two purges in a row have failed. `LOADING`: what is \
-                                      stored is still being loaded", body = Unwell),
+        (status = 200, description = "The daemon is healthy", body = Well, example = json!({"status": "ok"})),
+        (status = 503, description = "`NOT_DURABLE`: the store cannot be written. `STORE_HANGS`: the store has not responded for \
+                                      about two seconds. `UPKEEP_FAILING`: two purges in a row have failed. `LOADING`: the \
+                                      stored data is still being loaded", body = Unwell),
     ),
 )]
 pub(super) async fn show(State(api): State<Api>) -> Response {
@@ -119,18 +121,19 @@ pub(super) async fn show(State(api): State<Api>) -> Response {
     reply::json(StatusCode::OK, &well)
 }
 
-/// What is wrong with a daemon that has loaded everything: the worst of it.
+/// Returns the most severe problem of a daemon that has finished loading.
 fn wrong(api: &Api) -> Option<Unwell> {
     if api.service.failure().is_some() {
         let message = "The store cannot be written; routes are answered from memory";
         return Some(Unwell::new("failing", "NOT_DURABLE", message));
     }
     if api.service.commits().is_stalled() {
-        let message = "The store does not answer: changes wait for the disk; routes are answered from memory";
+        let message = "The store does not respond: changes wait for the disk; routes are answered from memory";
         return Some(Unwell::new("failing", "STORE_HANGS", message));
     }
     api.upkeep.as_ref().filter(|upkeep| upkeep.is_failing()).map(|_| {
-        let message = "Purges fail: erased numbers are still on the disk, and the store grows. The log says why";
+        let message =
+            "Purges fail: erased numbers are still on the disk, and the store grows. Find the reason in the log";
         Unwell::new("degraded", "UPKEEP_FAILING", message)
     })
 }
@@ -138,7 +141,7 @@ fn wrong(api: &Api) -> Option<Unwell> {
 fn still_loading(so_far: Recovered) -> Response {
     let unwell = Unwell {
         progress: Some(Progress { configurations: so_far.configurations, pairs: so_far.pairs }),
-        ..Unwell::new("loading", "LOADING", "What is stored is still being loaded")
+        ..Unwell::new("loading", "LOADING", "The stored data is still being loaded")
     };
     loading::later(reply::json(StatusCode::SERVICE_UNAVAILABLE, &unwell))
 }

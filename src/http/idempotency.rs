@@ -1,18 +1,18 @@
-//! `Idempotency-Key`: a request that is sent again because its answer got lost is answered, and not carried out, again.
+//! `Idempotency-Key`: a repeated request gets the stored response and is not carried out again.
 //!
-//! The answer becomes durable with the change that it is about, in one event, so that there is never the one without the other. A
-//! second request that comes while the first is under way waits for the first one's answer: both stand in the one order of changes.
-//! What was refused changed nothing and is not remembered.
+//! The response becomes durable in the same event as the change that it reports, so the store never holds one without the
+//! other. If a repetition arrives while the first request is in progress, it waits for that response, because both take their
+//! place in the one order of changes. A rejected request changes nothing, and its response is not stored.
 //!
-//! A short answer is stored as it is. Of a long one, such as an agent with a thousand numbers, it is stored what it shows, and it is
-//! written again from the configuration: byte for byte the same while that has not changed.
+//! A short response is stored as text. For a long one, such as an agent with a thousand numbers, only the shown entity is
+//! stored, and the response is rebuilt from the configuration. It has the same bytes until the entity changes.
 
 use super::Api;
 use super::error::Refusal;
 use super::etag::tagged;
 use super::form::Form;
 use super::{agents, callback, numbers, reply};
-use crate::event::{Answer, AnswerAbout, AnswerBody, Change, Configuration};
+use crate::event::{Change, Configuration, StoredAnswer, StoredAnswerBody, StoredAnswerSubject};
 use crate::id::EnvironmentId;
 use crate::plan::Plan;
 use axum::body::{Body, Bytes, HttpBody};
@@ -29,26 +29,27 @@ use utoipa::IntoParams;
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Says that a long answer shows what is there now, which has changed since the request was first answered.
+/// The header of a rebuilt response that shows a newer version of the entity than the first response did.
 const REBUILT: HeaderName = HeaderName::from_static("idempotency-rebuilt");
 
-/// Bytes of an answer that are stored with its key, as they are stored. With the digests around them that is less than 4 KiB.
+/// The maximum size in bytes of a response text that is stored with its key, in its stored form. With the digests the record
+/// stays below 4 KiB.
 const MAX_KEPT: usize = 3 << 10;
 
-/// The most characters of a key.
+/// The maximum number of characters of a key.
 const MAX_KEY: usize = 255;
 
-/// How a client gives one.
+/// The header by which a client sends a key.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only described: the header is read by `Key`")]
 pub(super) struct Repeatable {
-    /// Whoever sends the same request with the same key again within a day gets the same answer, with `Idempotency-Replayed`.
+    /// A repetition of this request with the same key within a day gets the same response, with `Idempotency-Replayed`.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
     key: Option<String>,
 }
 
-/// The key of a request, if it has one, and what the request is but for its body.
+/// The key of a request, if it has one, and the digest of the request without its body.
 pub(super) struct Key(Option<Digests>);
 
 struct Digests {
@@ -56,22 +57,22 @@ struct Digests {
     request: Sha256,
 }
 
-/// The key of a request that has been read whole.
+/// The key of a request whose body has been read.
 pub(super) struct Keyed {
     scope: EnvironmentId,
-    /// Of the key, and of the request.
+    /// The digests of the key and of the request.
     digests: Option<([u8; 16], [u8; 16])>,
     is_repeatable: bool,
-    about: Option<AnswerAbout>,
+    about: Option<StoredAnswerSubject>,
 }
 
 impl Key {
-    /// The key in this scope, of a request with this body.
+    /// Returns the key in this scope, for a request with this body.
     pub(super) fn of(self, scope: EnvironmentId, form: &Form) -> Keyed {
         self.within(scope, form.digest())
     }
 
-    /// The same of a request that takes no body.
+    /// Returns the key in this scope, for a request without a body.
     pub(super) fn alone(self, scope: EnvironmentId) -> Keyed {
         self.within(scope, &[])
     }
@@ -83,13 +84,13 @@ impl Key {
 }
 
 impl Keyed {
-    /// The answer is shown once: who asks again is told so.
+    /// Marks a response that is shown only once. A repetition gets `SHOWN_ONCE`.
     pub(super) fn shown_once(self) -> Self {
         Self { is_repeatable: false, ..self }
     }
 
-    /// What the answer shows: a long one is remembered by this.
-    pub(super) fn about(self, about: AnswerAbout) -> Self {
+    /// Sets the entity that the response shows. A long response is stored by its entity.
+    pub(super) fn about(self, about: StoredAnswerSubject) -> Self {
         Self { about: Some(about), ..self }
     }
 }
@@ -114,19 +115,22 @@ impl FromRequestParts<Api> for Key {
     }
 }
 
-/// The digest of a body, where the request has a key that it will be wanted for.
+/// Returns the digest of the body if the request has a key, else an empty vector.
 pub(super) fn digest(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
     if headers.contains_key(KEY) { Sha256::digest(body).to_vec() } else { Vec::new() }
 }
 
 fn half(digest: Sha256) -> [u8; 16] {
     let whole: [u8; 32] = digest.finalize().into();
-    *whole.first_chunk().expect("it has twice as many")
+    *whole.first_chunk().expect("a SHA-256 digest has 32 bytes")
 }
 
 impl Api {
-    /// Changes the environment by what `decide` makes of the newest plan, and answers with what `render` makes of the plan right
-    /// after it; or with what was answered before to the same request with the same key.
+    /// Changes the environment as `decide` determines from the newest plan, and renders the response from the plan right after
+    /// the change. If the same request with the same key was answered before, returns the stored response instead.
+    ///
+    /// # Errors
+    /// If `decide` or `render` fails, the change is rejected, or the key belongs to another request.
     pub(super) async fn answer<T: Send + 'static>(
         &self,
         environment: EnvironmentId,
@@ -145,12 +149,12 @@ impl Api {
                 return Ok((Vec::new(), replay(plan, environment, known, request)?));
             }
             let (mut changes, besides) = decide(plan)?;
-            // The answer goes into the event that it is about, so it has to be known before there is one.
+            // The event contains the response, so the response is rendered from a plan that is not in force yet.
             let sequence = plan.generation() + 1;
             let next = plan.with(&Configuration { sequence, environment, at, changes: changes.clone() })?;
-            let (response, mut answer) = take_down(render(&next, besides)?, key, request, is_repeatable);
+            let (response, mut answer) = record(render(&next, besides)?, key, request, is_repeatable);
             if about.is_some() && answer.body.as_ref().is_some_and(is_long) {
-                answer = Answer { body: None, about, ..answer };
+                answer = StoredAnswer { body: None, about, ..answer };
             }
             changes.push(Change::AnswerGiven { scope, answer });
             Ok((changes, response))
@@ -160,14 +164,19 @@ impl Api {
     }
 }
 
-/// The answer as it was, if it was to the same request.
-fn replay(plan: &Plan, environment: EnvironmentId, known: &Answer, request: [u8; 16]) -> Result<Response, Refusal> {
+/// Returns the stored response, if it belongs to the same request.
+fn replay(
+    plan: &Plan,
+    environment: EnvironmentId,
+    known: &StoredAnswer,
+    request: [u8; 16],
+) -> Result<Response, Refusal> {
     if known.request != request {
         return Err(Refusal::key_reused());
     }
     let status = StatusCode::from_u16(known.status).map_err(|_| Refusal::internal())?;
     let mut response = match (&known.body, known.about) {
-        (Some(AnswerBody(body)), _) => {
+        (Some(StoredAnswerBody(body)), _) => {
             let response = reply::json_text(status, body.clone());
             match known.revision {
                 Some(revision) => tagged(revision, response),
@@ -182,12 +191,17 @@ fn replay(plan: &Plan, environment: EnvironmentId, known: &Answer, request: [u8;
     Ok(response)
 }
 
-/// A long answer, written again: as it was while what it shows has not changed, else as that is now, which it says.
-fn rebuild(plan: &Plan, environment: EnvironmentId, known: &Answer, about: AnswerAbout) -> Result<Response, Refusal> {
+/// Renders a long response again from the current plan. If the entity has changed since, the response says so in a header.
+fn rebuild(
+    plan: &Plan,
+    environment: EnvironmentId,
+    known: &StoredAnswer,
+    about: StoredAnswerSubject,
+) -> Result<Response, Refusal> {
     let shown = match about {
-        AnswerAbout::Agent(id) => agents::show_agent(plan, environment, id),
-        AnswerAbout::Callback(id) => callback::show_created(plan, environment, id),
-        AnswerAbout::Number(id) => numbers::show_number(plan, environment, id),
+        StoredAnswerSubject::Agent(id) => agents::show_agent(plan, environment, id),
+        StoredAnswerSubject::Callback(id) => callback::show_created(plan, environment, id),
+        StoredAnswerSubject::Number(id) => numbers::show_number(plan, environment, id),
     };
     let mut response = shown.map_err(|_| Refusal::answer_gone())?;
     if revision(&response) != known.revision {
@@ -196,29 +210,29 @@ fn rebuild(plan: &Plan, environment: EnvironmentId, known: &Answer, about: Answe
     Ok(response)
 }
 
-/// Whether the text of an answer is too long to be remembered with each request.
-fn is_long(AnswerBody(body): &AnswerBody) -> bool {
-    // It is stored as a string within JSON.
+/// Returns whether a response text is too long to be stored with its key.
+fn is_long(StoredAnswerBody(body): &StoredAnswerBody) -> bool {
+    // The text is stored as a JSON string, which escapes quotes.
     body.len() > MAX_KEPT || serde_json::to_string(body).is_ok_and(|stored| stored.len() > MAX_KEPT)
 }
 
-/// The version in an answer's tag.
+/// Returns the revision in a response's `ETag`.
 fn revision(response: &Response) -> Option<u64> {
     response.headers().get(ETAG)?.to_str().ok()?.trim_matches('"').parse().ok()
 }
 
-/// The response, and what is remembered of it.
-fn take_down(response: Response, key: [u8; 16], request: [u8; 16], is_repeatable: bool) -> (Response, Answer) {
+/// Returns the response, and the record of it that is stored.
+fn record(response: Response, key: [u8; 16], request: [u8; 16], is_repeatable: bool) -> (Response, StoredAnswer) {
     let revision = revision(&response);
     let (head, body) = response.into_parts();
-    let bytes = at_hand(body);
-    let body = is_repeatable.then(|| AnswerBody(String::from_utf8_lossy(&bytes).into_owned()));
-    let answer = Answer { key, request, status: head.status.as_u16(), revision, body, about: None };
+    let bytes = first_chunk(body);
+    let body = is_repeatable.then(|| StoredAnswerBody(String::from_utf8_lossy(&bytes).into_owned()));
+    let answer = StoredAnswer { key, request, status: head.status.as_u16(), revision, body, about: None };
     (Response::from_parts(head, Body::from(bytes)), answer)
 }
 
-/// The bytes of a body that we made ourselves, in one piece.
-fn at_hand(mut body: Body) -> Bytes {
+/// Returns the bytes of a body that this module's callers build in one piece.
+fn first_chunk(mut body: Body) -> Bytes {
     let mut context = Context::from_waker(Waker::noop());
     match Pin::new(&mut body).poll_frame(&mut context) {
         Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),

@@ -1,11 +1,11 @@
 //! Lists, written piece by piece while the client reads.
 //!
-//! An item has a *place* that stays its own, so a list goes on at a place and keeps no plan between pieces: each piece shows the
-//! newest configuration. A client that does not read holds one piece in memory, and no old configuration. The tag of a list that
-//! changed meanwhile is that of its beginning, which is current no more.
+//! Each item has a *place* that never changes. A list continues at a place and keeps no plan between pieces: each piece shows
+//! the newest configuration. A client that does not read holds one piece in memory, and no old configuration. The tag of a
+//! list is the version at its beginning. If the configuration changes meanwhile, that tag is no longer current.
 
+use super::answer_budget::PIECE;
 use super::page::{self, Page};
-use super::room::PIECE;
 use super::work::pause;
 use super::{Api, reply};
 use crate::id::EnvironmentId;
@@ -20,40 +20,40 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// How many items of each kind an answer lists within another item. The rest has a list of its own.
+/// The maximum number of nested items in a listed item. A list of its own returns all of them.
 pub(super) const MAX_WITHIN: usize = 1000;
 
-/// How many items the items of one page list within them, together. With this and [`MAX_WITHIN`] a page of a hundred agents or
-/// numbers has 1.5 MiB at most.
+/// The maximum number of nested items on one page. Together with [`MAX_WITHIN`] it limits a page of a hundred agents or numbers
+/// to 1.5 MiB.
 pub(super) const MAX_WITHIN_PAGE: usize = 10_000;
 
-/// Looks that end a slice: a tenth of a millisecond.
+/// The cost of examined places that ends a slice: about a tenth of a millisecond.
 const SLICE: usize = 4096;
 
-/// What is listed.
+/// The source of a list's items.
 pub(super) trait Items: Send + 'static {
-    /// What it costs to look at a place.
+    /// The cost of examining one place.
     const COST: usize = 1;
 
-    /// How many places there are.
+    /// Returns the number of places.
     fn places(&self, plan: &Plan) -> usize;
 
-    /// Whether there is an item at this place that is wanted. Writes it where it is to be shown.
+    /// Returns whether the place has an item that belongs to the list. Appends the item to `out`, if given.
     fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool;
 }
 
-/// Which of the items are shown.
+/// The part of the list that is shown.
 #[derive(Clone, Copy)]
 pub(super) enum Shows {
-    /// Those of the page, with its place in the whole.
+    /// The items of one page, with the page's position in `meta`.
     Page(Page),
-    /// All, as one page.
+    /// All items, with a `meta` that describes one page.
     Whole,
-    /// All, without a word about how many there are.
+    /// All items, without `meta`.
     Plain,
 }
 
-/// A list that is being written.
+/// A list in progress.
 pub(super) struct Listing<I> {
     items: I,
     shows: Shows,
@@ -67,7 +67,7 @@ impl<I: Items> Listing<I> {
         Self { items, shows, place: 0, total: 0, shown: 0 }
     }
 
-    /// The answer, as much of it as is needed to begin.
+    /// Returns the response. It is complete if it fits in one piece, else streamed.
     pub(super) async fn answer(mut self, api: &Api, tenant: EnvironmentId) -> Response {
         let mut out = Vec::new();
         while !self.write(&api.service.plan(), &mut out) {
@@ -80,7 +80,7 @@ impl<I: Items> Listing<I> {
         reply::json_text(StatusCode::OK, out)
     }
 
-    /// Writes on: until the end, which it says, or until there is enough for now.
+    /// Writes more of the list. Returns `true` at its end, and `false` when a piece or a slice is full.
     fn write(&mut self, plan: &Plan, out: &mut Vec<u8>) -> bool {
         if self.place == 0 {
             out.extend_from_slice(br#"{"success":true,"data":["#);
@@ -126,12 +126,12 @@ impl<I: Items> Listing<I> {
     }
 }
 
-/// Appends JSON.
+/// Appends a value as JSON.
 pub(super) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     serde_json::to_writer(out, value).expect("every answer can be written as JSON");
 }
 
-/// What writes the next piece of a list, and what writes those after it.
+/// A future that writes the next piece of a list, and returns the future for the pieces after it.
 struct Rest(Pin<Box<dyn Future<Output = (Bytes, Option<Rest>)> + Send>>);
 
 fn rest<I: Items>(api: Api, tenant: EnvironmentId, mut listing: Listing<I>) -> Rest {
@@ -155,7 +155,7 @@ fn rest<I: Items>(api: Api, tenant: EnvironmentId, mut listing: Listing<I>) -> R
     }))
 }
 
-/// The body of a list that is longer than a piece.
+/// The body of a list that is longer than one piece.
 struct Streamed {
     written: Bytes,
     rest: Option<Rest>,

@@ -1,4 +1,4 @@
-//! While what is stored is still being loaded.
+//! Requests while the stored data is still being loaded.
 
 use super::Api;
 use super::error::Refusal;
@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Answers 503 until everything is there.
+/// Returns 503 until all stored data is loaded.
 pub(super) async fn gate(State(api): State<Api>, request: Request, next: Next) -> Response {
     match api.service.loading() {
         None => next.run(request).await,
@@ -16,7 +16,8 @@ pub(super) async fn gate(State(api): State<Api>, request: Request, next: Next) -
     }
 }
 
-/// The same for decisions, which may be answered from what is there: the first thing that such a handler takes.
+/// An extractor that rejects a route request while loading, unless routes are answered while loading. It must be the first
+/// extractor of its handler.
 pub(super) struct Routing;
 
 impl FromRequestParts<Api> for Routing {
@@ -28,12 +29,12 @@ impl FromRequestParts<Api> for Routing {
     }
 }
 
-/// Whether routes are answered also while the rest is loading: there is nobody whose token would be known without the configuration.
+/// Returns whether routes are answered while loading. Without a configuration no token is known, so none can be answered.
 pub(super) fn routes_are_answered(api: &Api) -> bool {
     api.serves_while_loading && api.service.plan().generation() > 0
 }
 
-/// The request is worth another try in a second.
+/// Adds `Retry-After: 1` to the response.
 pub(super) fn later(mut answer: Response) -> Response {
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     answer

@@ -1,7 +1,7 @@
-//! Each request, counted and logged. A path or query may hold a phone number, so neither is ever in it; nor is what a client
-//! calls its request, which may hold one too.
+//! Counts and logs each request. The log never contains a path, a query or an id that a client gave its request, because
+//! each of them may contain a phone number.
 
-use super::{Api, unread};
+use super::{Api, unread_body};
 use crate::metrics::Stopwatch;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, StatusCode};
@@ -10,11 +10,11 @@ use axum::response::Response;
 use std::time::Duration;
 use tracing::{Instrument, debug, debug_span, error};
 
-/// Under which the answer says what the log calls its request.
+/// The response header with the id that the log gives to the request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A span around what is done for a request, and a line when it is answered, both at debug level: method, the route's
-/// template, status, how long it took, and the name of the request, which the answer has too.
+/// Opens a debug span around a request, and logs a debug line after the response: method, route template, status,
+/// duration, and the request's id. The response carries the same id.
 pub(super) async fn requests(State(api): State<Api>, request: Request, next: Next) -> Response {
     let begun = Stopwatch::start();
     let method = request.method().clone();
@@ -22,7 +22,7 @@ pub(super) async fn requests(State(api): State<Api>, request: Request, next: Nex
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     let id = api.requests.name();
     let span = debug_span!("request", %method, route, %id);
-    let (request, unread) = unread::watch(request);
+    let (request, unread) = unread_body::watch(request);
     let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(unread) = unread {
         unread.settle(&api, &mut response).await;
@@ -32,15 +32,16 @@ pub(super) async fn requests(State(api): State<Api>, request: Request, next: Nex
     let _inside = span.entered();
     debug!(status = status.as_u16(), latency = ?Duration::from_nanos(nanos), "answered");
     if status == StatusCode::SERVICE_UNAVAILABLE && !route.contains("/health") {
-        tell_of_failure(&api, id.as_ref());
+        log_failure(&api, id.as_ref());
     }
     response.headers_mut().insert(REQUEST_ID, id.header());
     response
 }
 
-/// Says why the store cannot be written, which names files of this machine and so is for its operator, not for clients. A
-/// daemon under load refuses thousands of requests a second from then on: told are the first, the second, the fourth, and so on.
-fn tell_of_failure(api: &Api, id: &str) {
+/// Logs why the store cannot be written. The reason names files of this machine, so only the operator may see it, not
+/// clients. A daemon under load rejects thousands of requests a second, so only the first, second, fourth, eighth and so
+/// on are logged.
+fn log_failure(api: &Api, id: &str) {
     let Some(why) = api.service.failure() else { return };
     let refused = api.requests.refused();
     if refused.is_power_of_two() {

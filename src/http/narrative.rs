@@ -1,4 +1,4 @@
-//! A decision in sentences, for an operator who is woken up by it. Agents by name; no number.
+//! Explains a decision in sentences, for an operator under time pressure. The sentences contain agent names and no number.
 
 use crate::decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step};
 use crate::id::{AgentId, EnvironmentId};
@@ -11,7 +11,8 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// How many agents a list in an explanation names: a source agent may feed all that an environment has.
+/// The maximum number of agents that a list in an explanation names. One source agent may have all inbound agents of an
+/// environment as its callback agents.
 pub(super) const MAX_NAMED: usize = 20;
 
 pub(super) struct Narrative<'a> {
@@ -25,26 +26,24 @@ impl<'a> Narrative<'a> {
         Self { plan, environment, at }
     }
 
-    /// Where the call goes, and why.
+    /// Returns a text that says which agent takes the call, and why.
     pub(super) fn summary(&self, decision: &Decision) -> String {
         let mut text = match decision.route {
             Route::Callback(agent) => format!("{} takes the callback: ", self.name(agent)),
             Route::Default(agent) => format!("{}, the number's default agent, takes the call: ", self.name(agent)),
-            Route::Unrouted if decision.reason == Reason::UnknownNumber => "Nobody takes the call: ".into(),
-            Route::Unrouted => "Nobody takes the call, since the number has no default agent: ".into(),
+            Route::Unrouted if decision.reason == Reason::UnknownNumber => "No agent takes the call: ".into(),
+            Route::Unrouted => "No agent takes the call, since the number has no default agent: ".into(),
         };
         text += match decision.reason {
-            Reason::UnknownNumber => "the dialed number is nobody's.",
+            Reason::UnknownNumber => "the dialed number is unknown.",
             Reason::AnonymousCaller => "the caller shows no number.",
             Reason::NoHistory => "no outbound call from the dialed number to this caller is known.",
-            Reason::NoCallbackAgent => "nobody takes callbacks of the agent that called this contact last.",
-            Reason::NumberNotOwned => "no agent that takes its callbacks owns the dialed number.",
-            Reason::CallbackAgentUnpublished => "the agents that take its callbacks here are not published.",
-            Reason::OutcomeNotEligible => {
-                "the agents that take its callbacks here do not take those of such an outcome."
-            }
-            Reason::Expired => "the call lies further back than the look-back.",
-            Reason::Matched => "it is configured for the agent that called this contact last.",
+            Reason::NoCallbackAgent => "the agent that called this contact last has no callback agent.",
+            Reason::NumberNotOwned => "none of its callback agents owns the dialed number.",
+            Reason::CallbackAgentUnpublished => "its callback agents for this number are not published.",
+            Reason::OutcomeNotEligible => "its callback agents for this number do not accept this outcome.",
+            Reason::Expired => "the last call is older than the look-back.",
+            Reason::Matched => "it is the callback agent of the agent that called this contact last.",
         };
         if let Some(call) = &decision.call {
             let _ = write!(text, " {}", self.call(call));
@@ -52,10 +51,10 @@ impl<'a> Narrative<'a> {
         text
     }
 
-    /// What the line of the rule saw.
+    /// Returns a sentence about the facts that a line of the rule examined.
     pub(super) fn step(&self, step: &Step) -> String {
         match &step.saw {
-            Saw::Number { environment: None } => "The dialed number is nobody's.".into(),
+            Saw::Number { environment: None } => "The dialed number is unknown.".into(),
             Saw::Number { environment: Some(_) } => "The dialed number is known.".into(),
             Saw::Caller { is_number: true } => "The caller shows a number.".into(),
             Saw::Caller { is_number: false } => "The caller shows no number.".into(),
@@ -64,19 +63,19 @@ impl<'a> Narrative<'a> {
             }
             Saw::History { call: Some(call), .. } => self.call(call),
             Saw::Source { exists: false, .. } => "The agent that placed it has been deleted.".into(),
-            Saw::Source { callback_agents, .. } if callback_agents.is_empty() => "Nobody takes its callbacks.".into(),
-            Saw::Source { callback_agents, .. } => format!("Its callbacks are for {}.", self.names(callback_agents)),
+            Saw::Source { callback_agents, .. } if callback_agents.is_empty() => "It has no callback agent.".into(),
+            Saw::Source { callback_agents, .. } => format!("Its callback agents: {}.", self.names(callback_agents)),
             Saw::Candidates(candidates) => self.candidates(step.line, candidates),
         }
     }
 
-    /// The last call, and how old it was at the moment in question.
+    /// Describes the last call, and its age at the time of the decision.
     fn call(&self, call: &SourceCall) -> String {
         let (name, outcome) = (self.name(call.agent), call.outcome.name());
         let age = duration(self.at.millis_since(call.at));
         if call.at > self.at {
             let ahead = duration(call.at.millis_since(self.at));
-            // The history holds the last call alone: what it held before that one came is not known any more.
+            // The history holds only the last call. The call before it is no longer known.
             return format!(
                 "{name} placed the last call {ahead} after this moment, which counts as just made: {outcome}."
             );
@@ -92,15 +91,16 @@ impl<'a> Narrative<'a> {
         let (out, left) = (pick(false), pick(true));
         let mut text = String::new();
         if line == Reason::Matched {
-            let _ = write!(text, "{} remains", self.names(&left));
-            text += if out.is_empty() { "." } else { ", its role configured last." };
+            text = self.names(&left);
+            text +=
+                if out.is_empty() { " is the only one left." } else { " is chosen: its callback role was set last." };
             return text;
         }
         let (fails, passes) = match line {
             Reason::NumberNotOwned => ("not an owner of the dialed number", "owns the dialed number"),
             Reason::CallbackAgentUnpublished => ("not published", "published"),
-            Reason::OutcomeNotEligible => ("does not take this outcome", "takes this outcome"),
-            _ => ("the call is older than the look-back", "the call lies within the look-back"),
+            Reason::OutcomeNotEligible => ("does not accept this outcome", "accepts this outcome"),
+            _ => ("the call is older than the look-back", "the call is within the look-back"),
         };
         for (names, what) in [(&out, fails), (&left, passes)] {
             if !names.is_empty() {
@@ -126,7 +126,7 @@ impl<'a> Narrative<'a> {
     }
 }
 
-/// The two greatest units that matter.
+/// Formats a duration with its two largest units.
 fn duration(millis: u64) -> String {
     let (days, hours) = (millis / DAY, millis % DAY / HOUR);
     let (minutes, seconds) = (millis % HOUR / MINUTE, millis % MINUTE / SECOND);
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_told_in_two_units() {
+    fn duration_shows_its_two_largest_units() {
         for (millis, text) in [
             (0, "0 s"),
             (59_999, "59 s"),

@@ -1,4 +1,4 @@
-//! `/phone-numbers`: the numbers of an environment.
+//! `/phone-numbers`: the phone numbers of an environment.
 
 use super::auth::Tenant;
 use super::error::Refusal;
@@ -10,8 +10,8 @@ use super::openapi::{example, schema};
 use super::page::{Asked, Meta, Page};
 use super::path::Named;
 use super::reply::{Data, Listed, Message};
-use super::{Api, fresh, read, render, reply};
-use crate::event::{AnswerAbout, Change};
+use super::{Api, new_id, read, render, reply};
+use crate::event::{Change, StoredAnswerSubject};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::E164;
 use crate::plan::{AgentView, ConfigError, EnvironmentView, Plan};
@@ -24,11 +24,11 @@ use utoipa::{IntoParams, ToSchema};
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct Filter {
-    /// Only numbers that this agent owns, in the order in which they were given.
+    /// Only numbers that this agent owns, in the order in which they were assigned.
     agent_id: Option<uuid::Uuid>,
 }
 
-/// A page of them, or all where no page is asked for: the public API's clients know of none here.
+/// Lists the numbers: a page of them, or all numbers if the request has neither `per_page` nor `page`.
 #[utoipa::path(
     get, path = "/api/v1/phone-numbers", tag = "numbers", operation_id = "listNumbers", params(Filter, Asked, Versions),
     responses((
@@ -53,23 +53,23 @@ pub(super) async fn list(
     if let Some(known) = conditions.known(revision)? {
         return Ok(known);
     }
-    // Without pages there is no end to how much there may be: each number lists as many owners as on a page of its own.
+    // Without pages the number of items is not bounded, so each number lists as many owners as on a page of its own.
     let numbers = Numbers { environment, agent, within: page.map(|_| MAX_WITHIN_PAGE) };
     let shows = page.map_or(Shows::Whole, Shows::Page);
     Ok(tagged(revision, Listing::new(numbers, shows).answer(&api, environment).await))
 }
 
-/// Reads an identity. Text that is not a UUID gets a new one, which matches nothing, like an unknown identity.
+/// Parses an agent's id. Text that is not a UUID becomes a new random id, which matches no agent.
 fn read_id(text: &str) -> AgentId {
-    AgentId::parse(text).unwrap_or_else(|| fresh::uuid().into())
+    AgentId::parse(text).unwrap_or_else(|| new_id::uuid().into())
 }
 
-/// The numbers that are wanted.
+/// The filter of a list of numbers.
 struct Numbers {
     environment: EnvironmentId,
-    /// An agent that owns them.
+    /// An agent that owns the numbers.
     agent: Option<AgentId>,
-    /// How many owners the numbers of the page may list yet.
+    /// How many more owners the numbers of this page may list.
     within: Option<usize>,
 }
 
@@ -97,15 +97,15 @@ impl Items for Numbers {
     }
 }
 
-/// One number.
+/// Returns a number.
 #[utoipa::path(
     get, path = "/api/v1/phone-numbers/{number}", tag = "numbers", operation_id = "showNumber",
-    params(("number" = Uuid, Path, description = "Which", example = json!(example::NUMBER)), Versions),
+    params(("number" = Uuid, Path, description = "The number", example = json!(example::NUMBER)), Versions),
     responses(
         (status = 200, description = "The number", body = Data<render::Number>, example = json!(
             {"success": true, "data": example::number()}
         )),
-        (status = 404, description = "`NUMBER_NOT_FOUND`: malformed, unknown, or another environment's"),
+        (status = 404, description = "`NUMBER_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
     ),
     security(("environment" = [])),
 )]
@@ -120,18 +120,18 @@ pub(super) async fn show(
     conditions.show(number.revision(), || reply::data(render::Number::from(number)))
 }
 
-/// A number of ours.
+/// A new number.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(super) struct NewNumber {
     #[schema(schema_with = schema::number)]
     number: String,
-    /// The identity, where the client brings it along.
+    /// The id, if the client chooses it.
     #[schema(value_type = Option<Uuid>)]
     id: Option<NumberId>,
 }
 
-/// Takes a number into the environment. As with agents, a client may bring the identity along.
+/// Adds a phone number to the environment. A client that chooses the id may repeat the request safely.
 #[utoipa::path(
     post, path = "/api/v1/phone-numbers", tag = "numbers", operation_id = "createNumber", params(Repeatable),
     request_body(content = NewNumber, examples(
@@ -139,13 +139,13 @@ pub(super) struct NewNumber {
         ("mirrored" = (value = json!({"number": "+15551230002", "id": example::NEW_NUMBER}))),
     )),
     responses(
-        (status = 201, description = "Taken in", body = Data<render::Number>, example = json!(
+        (status = 201, description = "The new number", body = Data<render::Number>, example = json!(
             {"success": true, "data": example::unused_number()}
         )),
-        (status = 200, description = "It was there, and the same", body = Data<render::Number>),
-        (status = 409, description = "`PHONE_NUMBER_TAKEN`: an environment holds it; `PHONE_NUMBER_EXISTS`: the identity is \
-            another number's; `QUOTA_EXCEEDED`: the environment may have no more, those that it has released included"),
-        (status = 503, description = "`LIMIT_REACHED`: no more numbers can ever be held here"),
+        (status = 200, description = "The same number with this id exists", body = Data<render::Number>),
+        (status = 409, description = "`PHONE_NUMBER_TAKEN`: an environment holds the number; `PHONE_NUMBER_EXISTS`: another number \
+            has this id; `QUOTA_EXCEEDED`: the environment has reached its limit of numbers, deleted ones included"),
+        (status = 503, description = "`LIMIT_REACHED`: this installation cannot hold more numbers"),
     ),
     security(("environment" = [])),
 )]
@@ -159,7 +159,7 @@ pub(super) async fn create(
     let number = form.required("number", read::international);
     let id = form.optional("id", |value| read::uuid(value, NumberId::parse));
     let number = form.finish(|| number)?;
-    let id = id.unwrap_or_else(|| fresh::uuid().into());
+    let id = id.unwrap_or_else(|| new_id::uuid().into());
     let limit = api.limits.numbers;
 
     let decide = move |plan: &Plan| match plan.number(environment, id) {
@@ -173,34 +173,34 @@ pub(super) async fn create(
         let shown = render::Number::from(number);
         Ok(tagged(number.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
     };
-    api.answer(environment, keyed.about(AnswerAbout::Number(id)), decide, render).await
+    api.answer(environment, keyed.about(StoredAnswerSubject::Number(id)), decide, render).await
 }
 
-/// The number, with its tag.
+/// Returns the response that shows the number, with its `ETag`.
 pub(super) fn show_number(plan: &Plan, environment: EnvironmentId, id: NumberId) -> Result<Response, Refusal> {
     let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
     Ok(tagged(number.revision(), reply::data(render::Number::from(number))))
 }
 
-/// Whether the number would need a slot where the environment has used up its own.
+/// Returns whether adding the number would exceed the environment's limit.
 fn has_no_slot(plan: &Plan, environment: EnvironmentId, number: E164, limit: usize) -> bool {
     let is_short = |tenant: EnvironmentView<'_>| tenant.number_slots() >= limit && !tenant.has_had_number(number);
     plan.environment(environment).is_some_and(is_short)
 }
 
-/// Who answers a number.
+/// The default agent of a number.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(super) struct DefaultAgent {
-    /// An inbound agent that owns the number; null for the published one that was assigned first.
+    /// An inbound agent that owns the number. Null: the published one that was assigned first.
     #[schema(required, value_type = Option<Uuid>)]
     default_agent_id: Option<AgentId>,
 }
 
-/// Names the number's default agent, or nobody.
+/// Sets or clears the default agent of a number.
 #[utoipa::path(
     put, path = "/api/v1/phone-numbers/{number}", tag = "numbers", operation_id = "setDefaultAgent",
-    params(("number" = Uuid, Path, description = "Which", example = json!(example::NUMBER)), Versions),
+    params(("number" = Uuid, Path, description = "The number", example = json!(example::NUMBER)), Versions),
     request_body(content = DefaultAgent, examples(
         ("named" = (value = json!({"default_agent_id": example::CALLBACK}))),
         ("first" = (value = json!({"default_agent_id": null}))),
@@ -210,7 +210,7 @@ pub(super) struct DefaultAgent {
             {"success": true, "data": example::number()}
         )),
         (status = 404, description = "`NUMBER_NOT_FOUND`; `AGENT_NOT_FOUND`"),
-        (status = 422, description = "`INVALID_DEFAULT_AGENT`: not an inbound agent that owns the number"),
+        (status = 422, description = "`INVALID_DEFAULT_AGENT`: the agent is not an inbound agent that owns the number"),
     ),
     security(("environment" = [])),
 )]
@@ -232,7 +232,7 @@ pub(super) async fn set_default_agent(
         conditions.allow(Some(number.revision()))?;
         let agent = match agent {
             Given::Value(Some(agent)) => Some(agent),
-            // What cannot be an identity is nobody's, like an identity that is not known.
+            // A malformed id gets the same response as an unknown id.
             Given::Value(None) => return Err(Refusal::agent_not_found()),
             Given::Null | Given::Missing => None,
         };
@@ -242,16 +242,16 @@ pub(super) async fn set_default_agent(
     show_number(&plan, environment, id)
 }
 
-/// Gives a number up.
+/// Deletes a number from the environment.
 #[utoipa::path(
     delete, path = "/api/v1/phone-numbers/{number}", tag = "numbers", operation_id = "deleteNumber",
-    params(("number" = Uuid, Path, description = "Which", example = json!(example::UNUSED_NUMBER)), Versions),
+    params(("number" = Uuid, Path, description = "The number", example = json!(example::UNUSED_NUMBER)), Versions),
     responses(
-        (status = 200, description = "Gone", body = Message<'static>, example = json!(
+        (status = 200, description = "The number is deleted", body = Message<'static>, example = json!(
             {"success": true, "message": "Phone number deleted"}
         )),
-        (status = 404, description = "`NUMBER_NOT_FOUND`: malformed, unknown, or another environment's"),
-        (status = 409, description = "`PHONE_NUMBER_IN_USE`: an agent owns it"),
+        (status = 404, description = "`NUMBER_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
+        (status = 409, description = "`PHONE_NUMBER_IN_USE`: an agent owns the number"),
     ),
     security(("environment" = [])),
 )]

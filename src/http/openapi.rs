@@ -1,8 +1,8 @@
-//! `GET /openapi.json`: the description of the API, made from the handlers' own descriptions.
+//! `GET /openapi.json`: the description of the API, generated from the descriptions of the handlers.
 //!
-//! Each handler says what it takes and what it answers (`#[utoipa::path(…)]`), and the router takes only handlers that do. What
-//! any handler of a kind may answer is added here, once: who has a token may be refused, who sends a body may send a
-//! wrong one.
+//! Each handler documents its parameters and responses (`#[utoipa::path(…)]`), and the router accepts only handlers that do.
+//! This module adds the responses that all handlers of a kind share. For example, each request with a token may be rejected,
+//! and each request with a body may have a malformed one.
 
 pub(super) mod example;
 mod link;
@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
 use utoipa::OpenApi;
 
-/// The description, as it is sent. Made when it is asked for the first time, from the routes of the API that it is in.
+/// The generated description. It is generated at the first request, from the routes of its API.
 #[derive(Default)]
 pub(super) struct Document(OnceLock<Bytes>);
 
@@ -27,27 +27,27 @@ pub(super) struct Document(OnceLock<Bytes>);
 #[openapi(
     info(
         title = "Dialback control API",
-        description = "Routes callbacks: which inbound agent takes the call of a contact that one of our outbound agents called.",
+        description = "Routes callbacks: decides which inbound agent takes a call from a contact that an outbound agent called before.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     components(schemas(super::error::Envelope)),
     tags(
-        (name = "callbacks", description = "Which agents take whose callbacks"),
-        (name = "agents", description = "What talks on calls"),
+        (name = "callbacks", description = "The callback roles of agents"),
+        (name = "agents", description = "The agents, which place and take calls"),
         (name = "numbers", description = "The environment's phone numbers"),
-        (name = "calls", description = "Outbound calls, and where inbound ones go"),
-        (name = "operators", description = "Tenants and tokens"),
+        (name = "calls", description = "Outbound calls, and the routing of inbound calls"),
+        (name = "operators", description = "Environments and tokens"),
         (name = "service", description = "The service itself"),
     ),
 )]
 struct Frame;
 
-/// What the description begins with, before the handlers'.
+/// Returns the beginning of the description, without the handlers.
 pub(super) fn frame() -> utoipa::openapi::OpenApi {
     Frame::openapi()
 }
 
-/// This description.
+/// Returns this description.
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "service", operation_id = "describe",
     responses((status = 200, description = "An OpenAPI document", body = Object)),
@@ -68,7 +68,7 @@ pub(super) async fn show(State(api): State<Api>) -> Response {
     response
 }
 
-/// What the handlers say, completed.
+/// Returns the complete description as JSON.
 fn completed(described: &utoipa::openapi::OpenApi) -> Bytes {
     let mut document = serde_json::to_value(described).expect("a description is JSON");
     document["components"]["securitySchemes"] = security_schemes();
@@ -83,7 +83,7 @@ fn completed(described: &utoipa::openapi::OpenApi) -> Bytes {
     link::complete(&mut document["paths"]);
     while let Some(name) = bodies.pop() {
         let schema = &mut document["components"]["schemas"][name];
-        // What nobody reads is refused, not ignored.
+        // Unknown fields are rejected, not ignored.
         schema["additionalProperties"] = json!(false);
         let items = objects(&mut schema["properties"]).map(|field| &field["items"]);
         bodies.extend(items.filter_map(name_of));
@@ -91,7 +91,7 @@ fn completed(described: &utoipa::openapi::OpenApi) -> Bytes {
     reply::json_bytes(&document)
 }
 
-/// Says that a query parameter without a value counts as missing, where it may be missing.
+/// Documents that an optional query parameter with an empty value counts as missing.
 fn allow_empty_values(operation: &mut Value) {
     for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
         if parameter["in"] == "query" && parameter["required"] != json!(true) {
@@ -102,27 +102,27 @@ fn allow_empty_values(operation: &mut Value) {
 
 fn security_schemes() -> Value {
     let bearer = |what: &str| {
-        let description = format!("{what}. Taken as the password of `Basic` too, with whatever name");
+        let description = format!("{what}. Also accepted as the password of `Basic`, with any user name");
         json!({"type": "http", "scheme": "bearer", "description": description})
     };
     json!({
-        "environment": bearer("The token of an environment (`talq_…`): everything in it, and nothing outside"),
-        "gateway": bearer("A gateway's token (`gate_…`): records calls and asks for routes in every environment"),
-        "operator": bearer("An operator's token (`oper_…`): environments and tokens; may ask for routes"),
+        "environment": bearer("An environment token (`talq_…`): full access to one environment, and to nothing else"),
+        "gateway": bearer("A gateway token (`gate_…`): records calls and requests routes in all environments"),
+        "operator": bearer("An operator token (`oper_…`): manages environments and tokens; may request routes"),
     })
 }
 
-/// The name of the schema that the operation's body must have.
+/// Returns the name of the schema of the operation's body.
 fn body_schema(operation: &Value) -> Option<String> {
     name_of(&operation["requestBody"]["content"]["application/json"]["schema"])
 }
 
-/// The name of the schema that is referred to.
+/// Returns the name in a reference to a schema.
 fn name_of(schema: &Value) -> Option<String> {
     schema["$ref"].as_str()?.strip_prefix("#/components/schemas/").map(str::to_owned)
 }
 
-/// The objects among an object's values.
+/// Returns those values of an object that are objects.
 fn objects(value: &mut Value) -> impl Iterator<Item = &mut Value> {
     let fields: Option<&mut Map<_, _>> = value.as_object_mut();
     fields.into_iter().flat_map(Map::values_mut).filter(|value| value.is_object())

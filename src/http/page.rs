@@ -1,4 +1,4 @@
-//! Long lists, page by page.
+//! Pages of long lists.
 
 use super::form::Form;
 use super::read;
@@ -9,7 +9,7 @@ const DEFAULT_PER_PAGE: usize = 20;
 const MAX_PER_PAGE: usize = 100;
 const MAX_PAGE: usize = 1_000_000_000;
 
-/// A page, as a query has it.
+/// The query parameters of a page.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
@@ -20,14 +20,14 @@ pub(super) struct Asked {
     page: Option<u32>,
 }
 
-/// Which part of a list is asked for.
+/// The page that a request asks for.
 #[derive(Clone, Copy)]
 pub(super) struct Page {
     number: usize,
     per_page: usize,
 }
 
-/// Where in the list a page is.
+/// The position of a page in its list.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Meta {
     current_page: usize,
@@ -37,7 +37,7 @@ pub(super) struct Meta {
 }
 
 impl Page {
-    /// As the query has it; `None` where it says nothing of pages.
+    /// Reads the page from a query. Returns `None` if the query has neither `per_page` nor `page`.
     pub(super) fn read(form: &mut Form) -> Option<Self> {
         let per_page = form.optional("per_page", |value| read::digits(value, 1..=MAX_PER_PAGE));
         let number = form.optional("page", |value| read::digits(value, 1..=MAX_PAGE));
@@ -45,18 +45,18 @@ impl Page {
         asked.then(|| Self { number: number.unwrap_or(1), per_page: per_page.unwrap_or(DEFAULT_PER_PAGE) })
     }
 
-    /// The first page of the usual size.
+    /// Returns the first page, of the default size.
     pub(super) fn first() -> Self {
         Self { number: 1, per_page: DEFAULT_PER_PAGE }
     }
 
-    /// Whether the page shows the item that has so many before it.
+    /// Returns whether the page shows the item with this many items before it.
     pub(super) fn shows(self, before: usize) -> bool {
         let first = (self.number - 1).saturating_mul(self.per_page);
         (first..first.saturating_add(self.per_page)).contains(&before)
     }
 
-    /// Where in the whole the page is.
+    /// Returns the position of the page in a list of `total` items.
     pub(super) fn meta(self, total: usize) -> Meta {
         let Self { number, per_page } = self;
         let last_page = total.div_ceil(per_page).max(1);
@@ -64,7 +64,7 @@ impl Page {
     }
 }
 
-/// What an unpaged list says of itself: that it is one page.
+/// Returns the `meta` of a list without pages: one page with all items.
 pub(super) fn whole(total: usize) -> Meta {
     Meta { current_page: 1, per_page: total.max(1), total, last_page: 1 }
 }

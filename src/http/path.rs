@@ -1,17 +1,17 @@
-//! What stands in a path: identities.
+//! Ids in paths.
 
-use super::{Api, fresh};
+use super::{Api, new_id};
 use crate::id::{AgentId, NumberId, TokenId};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use std::convert::Infallible;
 use uuid::Uuid;
 
-/// The one parameter of the path, read. What cannot be an identity is read as one that nobody has: from there on it is answered
-/// like an unknown one, whatever else is wrong with the request.
+/// The id in the path. A malformed id becomes a new random id, which no entity has. The request is then answered like one with
+/// an unknown id, whatever other errors it has.
 pub(super) struct Named<T>(pub(super) T);
 
-/// Something that a path names.
+/// A type of id that a path may contain.
 pub(super) trait InPath: From<Uuid> + Send {
     fn parse(text: &str) -> Option<Self>;
 }
@@ -22,7 +22,7 @@ impl<T: InPath> FromRequestParts<Api> for Named<T> {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
         let text = Path::<String>::from_request_parts(parts, api).await;
         let named = text.ok().and_then(|Path(text)| T::parse(&text));
-        Ok(Self(named.unwrap_or_else(|| fresh::uuid().into())))
+        Ok(Self(named.unwrap_or_else(|| new_id::uuid().into())))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How values of a form are read. What is wrong is said without repeating the value.
+//! Reads the values of form fields. No error repeats the value.
 
 use super::form::Wrong;
 use super::time_text;
@@ -11,17 +11,17 @@ use crate::time::{Day, Lookback, Timestamp};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
-/// The most characters of a name or label.
+/// The maximum number of characters of a name or label.
 const MAX_NAME: usize = 255;
 
-/// Ten years. No history is kept for longer than the longest look-back, so there has to be one.
+/// The maximum look-back in days: ten years. The history keeps calls for the longest look-back, so it needs a limit.
 const MAX_LOOKBACK_DAYS: u64 = 3650;
 
 pub(super) fn text(value: &Value) -> Result<&str, Wrong> {
     value.as_str().ok_or_else(|| "must be a string".into())
 }
 
-/// Between 1 and 255 characters, taken as they are.
+/// Reads a name of 1 to 255 characters. Spaces at its ends are kept.
 pub(super) fn name(value: &Value) -> Result<String, Wrong> {
     let name = text(value)?;
     match name.chars().count() {
@@ -40,7 +40,7 @@ pub(super) fn role(value: &Value) -> Result<Role, Wrong> {
     role.ok_or_else(|| "must be environment, gateway or operator".into())
 }
 
-/// A new identity that the client brings along.
+/// Reads an id that the client chooses.
 pub(super) fn uuid<T>(value: &Value, parse: fn(&str) -> Option<T>) -> Result<T, Wrong> {
     parse(text(value)?).ok_or_else(|| "must be a UUID".into())
 }
@@ -53,7 +53,7 @@ pub(super) fn source_agents(value: &Value) -> Result<Vec<AgentId>, Wrong> {
     }
 }
 
-/// Identities of agents, none or many.
+/// Reads a list of agent ids, which may be empty.
 pub(super) fn agents(value: &Value) -> Result<Vec<AgentId>, Wrong> {
     match list(value)? {
         items if items.len() > MAX_SOURCES => Err(format!("must have at most {MAX_SOURCES} items").into()),
@@ -61,12 +61,12 @@ pub(super) fn agents(value: &Value) -> Result<Vec<AgentId>, Wrong> {
     }
 }
 
-/// Identities of numbers that should be there already; `None` for each that cannot be one.
+/// Reads a list of ids of existing numbers. A malformed id becomes `None`.
 pub(super) fn known_numbers(value: &Value) -> Result<Vec<Option<NumberId>>, Wrong> {
     list_of(list(value)?, |item| text(item).map(NumberId::parse))
 }
 
-/// Which outcomes count.
+/// Reads a list of outcomes, with at least one.
 pub(super) fn outcomes(value: &Value) -> Result<OutcomeSet, Wrong> {
     match list(value)? {
         [] => Err("must have at least one item".into()),
@@ -81,19 +81,19 @@ pub(super) fn outcome(value: &Value) -> Result<Outcome, Wrong> {
 }
 
 pub(super) fn lookback(value: &Value) -> Result<Lookback, Wrong> {
-    // JSON has no integers: 7.0 is 7, and is written like it.
+    // JSON has no integer type: 7.0 means 7.
     let whole = || value.as_f64()?.to_string().parse().ok();
     let days = value.as_u64().or_else(whole).filter(|days| (1..=MAX_LOOKBACK_DAYS).contains(days));
     let days = days.and_then(|days| u32::try_from(days).ok());
     days.map(Lookback::from_days).ok_or_else(|| format!("must be an integer from 1 to {MAX_LOOKBACK_DAYS}").into())
 }
 
-/// A number in any form that the dial plan knows.
+/// Reads a phone number in any form that the dial plan accepts.
 pub(super) fn number(value: &Value, plan: &DialPlan) -> Result<E164, Wrong> {
     E164::parse(text(value)?, plan).map_err(|_| "must be a phone number".into())
 }
 
-/// A number in international form, and nothing else.
+/// Reads a phone number in E.164 form with a leading `+`.
 pub(super) fn international(value: &Value) -> Result<E164, Wrong> {
     let number = E164::parse_international(text(value)?);
     number.map_err(|_| "must be a phone number in E.164 form with a leading +".into())
@@ -104,15 +104,15 @@ pub(super) fn moment(value: &Value) -> Result<Timestamp, Wrong> {
     moment.ok_or_else(|| "must be a time in RFC 3339 form, such as 2026-01-31T12:00:00Z".into())
 }
 
-/// A day as a query has it.
+/// Reads a day from a query.
 pub(super) fn day(value: &Value) -> Result<Day, Wrong> {
     let day = value.as_str().and_then(time_text::parse_day);
     day.ok_or_else(|| "must be a date from 1970-01-01 on, such as 2026-01-31".into())
 }
 
-/// An integer as a query has it.
+/// Reads an integer from a query.
 pub(super) fn digits(value: &Value, range: RangeInclusive<usize>) -> Result<usize, Wrong> {
-    // A sign is no digit, though the standard library reads one.
+    // The standard library would also accept a sign.
     let digits = Some(text(value)?).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let number = digits.and_then(|digits| digits.parse().ok()).filter(|number| range.contains(number));
     number.ok_or_else(|| match range.end() {
@@ -121,12 +121,12 @@ pub(super) fn digits(value: &Value, range: RangeInclusive<usize>) -> Result<usiz
     })
 }
 
-/// Yes or no.
+/// Reads a boolean.
 pub(super) fn boolean(value: &Value) -> Result<bool, Wrong> {
     value.as_bool().ok_or_else(|| "must be true or false".into())
 }
 
-/// Yes or no as a query has it.
+/// Reads a boolean from a query.
 pub(super) fn flag(value: &Value) -> Result<bool, Wrong> {
     match text(value)? {
         "true" | "1" => Ok(true),
@@ -135,7 +135,7 @@ pub(super) fn flag(value: &Value) -> Result<bool, Wrong> {
     }
 }
 
-/// Whether plain text is asked for by name.
+/// Reads a response format. Returns whether it is plain text.
 pub(super) fn is_text(value: &Value) -> Result<bool, Wrong> {
     match text(value)? {
         "text" => Ok(true),

@@ -1,4 +1,4 @@
-//! Configuration as the API shows it. The order of the fields is part of the contract.
+//! The configuration as the API shows it. The order of the fields is part of the API contract.
 
 use super::list::MAX_WITHIN;
 use super::openapi::schema;
@@ -20,7 +20,7 @@ pub(super) struct Agent<'a> {
     direction: &'static str,
     #[schema(schema_with = schema::agent_status)]
     current_status: &'static str,
-    /// The first thousand; fewer on a page that lists ten thousand already.
+    /// At most the first thousand numbers, and fewer if the page already lists ten thousand.
     #[schema(max_items = 1000)]
     phone_numbers: Vec<OwnedNumber>,
     #[serde(flatten)]
@@ -32,19 +32,19 @@ pub(super) struct Agent<'a> {
     updated_at: String,
 }
 
-/// Where the rest of an agent's numbers is; only where not all are listed.
+/// Where to find all numbers of an agent; present only if not all are listed.
 #[derive(Serialize, ToSchema)]
 struct MoreNumbers {
-    /// How many there are.
+    /// The total of the agent's numbers.
     #[schema(required = false)]
     phone_numbers_total: usize,
-    /// What lists all of them.
+    /// The path that lists all of them.
     #[schema(required = false)]
     phone_numbers_url: String,
 }
 
 impl<'a> Agent<'a> {
-    /// The agent with so many of its numbers at most. Says how many those are.
+    /// Returns the agent with at most `most` of its numbers, and how many numbers it lists.
     pub(super) fn listing(agent: AgentView<'a>, most: usize) -> (Self, usize) {
         let (total, id) = (agent.number_count(), agent.id());
         let more = (total > most).then(|| MoreNumbers {
@@ -72,12 +72,12 @@ impl<'a> From<AgentView<'a>> for Agent<'a> {
     }
 }
 
-/// `published` or `draft`.
+/// Returns `published` or `draft`.
 pub(super) fn agent_status(published: bool) -> &'static str {
     if published { "published" } else { "draft" }
 }
 
-/// A number as its owner shows it.
+/// A number of an agent.
 #[derive(Serialize, ToSchema)]
 pub(super) struct OwnedNumber {
     #[schema(value_type = Uuid)]
@@ -98,15 +98,15 @@ impl From<NumberView<'_>> for OwnedNumber {
     }
 }
 
-/// A number, with who answers it.
+/// A number, with its owners and its default agent.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Number {
     #[serde(flatten)]
     owned: OwnedNumber,
-    /// Who answers when nobody else is to.
+    /// The agent that takes a call if no callback agent does.
     #[schema(required, value_type = Option<Uuid>)]
     default_agent_id: Option<AgentId>,
-    /// The first thousand of its owners, in the order of their assignment; fewer on a page that lists ten thousand already.
+    /// At most the first thousand owners in the order of their assignment, and fewer if the page already lists ten thousand.
     #[schema(value_type = Vec<Uuid>, max_items = 1000)]
     agent_ids: Vec<AgentId>,
     #[serde(flatten)]
@@ -114,19 +114,19 @@ pub(super) struct Number {
     more: Option<MoreAgents>,
 }
 
-/// Where the rest of a number's owners is; only where not all are listed.
+/// Where to find all owners of a number; present only if not all are listed.
 #[derive(Serialize, ToSchema)]
 struct MoreAgents {
-    /// How many there are.
+    /// The total of the number's owners.
     #[schema(required = false)]
     agents_total: usize,
-    /// What lists all of them.
+    /// The path that lists all of them.
     #[schema(required = false)]
     agents_url: String,
 }
 
 impl Number {
-    /// The number with so many of its owners at most. Says how many those are.
+    /// Returns the number with at most `most` of its owners, and how many owners it lists.
     pub(super) fn listing(number: NumberView<'_>, most: usize) -> (Self, usize) {
         let (total, id) = (number.owner_count(), number.id());
         let more = (total > most)
@@ -142,7 +142,7 @@ impl From<NumberView<'_>> for Number {
     }
 }
 
-/// What makes an agent a callback agent. Names only what was set.
+/// The callback role of an agent. It shows only the fields that were set.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CallbackConfig {
     #[schema(value_type = Vec<Uuid>)]
@@ -165,7 +165,7 @@ impl From<CallbackView<'_>> for CallbackConfig {
     }
 }
 
-/// A tenant.
+/// An environment: one tenant.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Environment<'a> {
     #[schema(value_type = Uuid)]
@@ -191,14 +191,14 @@ impl<'a> From<EnvironmentView<'a>> for Environment<'a> {
     }
 }
 
-/// A token, without its secret, which nobody has.
+/// A token without its secret, which is not stored.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Token<'a> {
     #[schema(value_type = Uuid)]
     id: TokenId,
     #[schema(schema_with = schema::role)]
     role: &'static str,
-    /// Of an environment's token; null of the others.
+    /// The environment of an environment token; null for other tokens.
     #[schema(required, value_type = Option<Uuid>)]
     environment_id: Option<EnvironmentId>,
     label: &'a str,

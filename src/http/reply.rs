@@ -1,4 +1,4 @@
-//! Answers: the envelopes.
+//! The envelopes of responses.
 
 use super::openapi::schema;
 use axum::body::{Body, Bytes};
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// An answer with data.
+/// A response with data.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Data<T> {
     #[schema(schema_with = schema::yes)]
@@ -18,7 +18,7 @@ pub(super) struct Data<T> {
     data: T,
 }
 
-/// A part of a list.
+/// A response with a list.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: `Listing` writes it piece by piece")]
 pub(super) struct Listed<T, M> {
@@ -28,7 +28,7 @@ pub(super) struct Listed<T, M> {
     meta: M,
 }
 
-/// An action that has no data to show.
+/// A response without data.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Message<'a> {
     #[schema(schema_with = schema::yes)]
@@ -36,17 +36,17 @@ pub(super) struct Message<'a> {
     message: &'a str,
 }
 
-/// 200 with data.
+/// Returns a 200 response with data.
 pub(super) fn data(data: impl Serialize) -> Response {
     json(StatusCode::OK, &Data { success: true, data })
 }
 
-/// 201 with data.
+/// Returns a 201 response with data.
 pub(super) fn created(data: impl Serialize) -> Response {
     json(StatusCode::CREATED, &Data { success: true, data })
 }
 
-/// An action that has no data to show.
+/// Returns a response without data.
 pub(super) fn message(status: StatusCode, message: &str) -> Response {
     json(status, &Message { success: true, message })
 }
@@ -55,7 +55,7 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     json_text(status, json_bytes(body))
 }
 
-/// JSON that has been written already.
+/// Returns a response with text that is already JSON.
 pub(super) fn json_text(status: StatusCode, text: impl Into<Body>) -> Response {
     let mut response = Response::new(text.into());
     *response.status_mut() = status;

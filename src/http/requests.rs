@@ -1,6 +1,6 @@
-//! What is asked, in numbers: by method and route template, never by path, in which a phone number may stand.
+//! Counts requests by method and route template, never by path, because a path may contain a phone number.
 
-use super::fresh;
+use super::new_id;
 use crate::metrics::Histogram;
 use crate::sync::{AtomicU64, Ordering};
 use axum::http::{HeaderValue, Method, StatusCode};
@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000 * MICRO;
 
-/// From an answer out of memory to one that has waited for a broken disk, in nanoseconds.
+/// The latency buckets in nanoseconds: from a response from memory to one that waited for a broken disk.
 const LATENCY: &[u64] = &[
     25 * MICRO,
     50 * MICRO,
@@ -32,31 +32,31 @@ const LATENCY: &[u64] = &[
     30_000 * MILLI,
 ];
 
-/// Decisions, in nanoseconds: some cache misses, unless the machine has something else to do.
+/// The buckets of decision durations in nanoseconds: some cache misses, if the machine is not busy.
 const DECISION: &[u64] =
     &[125, 250, 500, MICRO, 2 * MICRO, 4 * MICRO, 8 * MICRO, 16 * MICRO, 64 * MICRO, 256 * MICRO, MILLI, 10 * MILLI];
 
-/// Methods that there are routes for, and the one for what somebody makes up: it must not become a label.
+/// The known methods, and `other` for all others. A method that a client invents must not become a label.
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "HEAD", "other"];
 
 const STATUSES: usize = 600;
 
-/// All requests so far.
+/// The counts of all requests.
 #[derive(Debug)]
 pub(super) struct Requests {
-    /// By the place of the method, then by template.
+    /// By the index of the method, then by route template.
     routes: RwLock<[Templates; METHODS.len()]>,
-    /// How long decisions took, without what is around them.
+    /// The durations of decisions, without the requests around them.
     pub(super) decisions: Histogram,
-    /// Requests that were given a name.
+    /// The number of request ids given out.
     named: AtomicU64,
-    /// What makes the names those of this process.
+    /// A random number that distinguishes the ids of this process.
     process: u64,
-    /// Requests that were refused because the store has failed.
+    /// The number of requests rejected because the store has failed.
     refused: AtomicU64,
 }
 
-/// What a request is called in the log and in its answer: sixteen hexadecimal digits, no two alike.
+/// The id of a request in the log and in its response: sixteen hexadecimal digits, unique in the process.
 pub(super) struct Name([u8; 16]);
 
 /// Method and route template.
@@ -64,7 +64,7 @@ pub(super) type Route = (&'static str, Box<str>);
 
 type Templates = HashMap<Box<str>, Arc<Counts>, ahash::RandomState>;
 
-/// The requests of one route.
+/// The counts of one route.
 #[derive(Debug)]
 pub(super) struct Counts {
     pub(super) latency: Histogram,
@@ -74,7 +74,7 @@ pub(super) struct Counts {
 impl Default for Requests {
     fn default() -> Self {
         let zero = || AtomicU64::new(0);
-        let (process, _) = fresh::uuid().as_u64_pair();
+        let (process, _) = new_id::uuid().as_u64_pair();
         Self { routes: RwLock::default(), decisions: Histogram::new(DECISION), named: zero(), process, refused: zero() }
     }
 }
@@ -104,14 +104,14 @@ impl fmt::Display for Name {
 }
 
 impl Requests {
-    /// A name for one more request.
+    /// Returns an id for one more request.
     pub(super) fn name(&self) -> Name {
-        // An odd multiplier keeps numbers apart, and names that follow each other look apart too.
+        // An odd multiplier keeps the numbers distinct and makes consecutive ids look different.
         let number = self.named.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Name::new(self.process ^ number)
     }
 
-    /// Counts a request that was refused because the store has failed: how many there are now.
+    /// Counts a request that was rejected because the store has failed. Returns the new count.
     pub(super) fn refused(&self) -> u64 {
         self.refused.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -126,7 +126,7 @@ impl Requests {
         routes[method].entry(template.into()).or_default().add(status, nanos);
     }
 
-    /// By route, sorted.
+    /// Returns the counts by route, sorted.
     pub(super) fn all(&self) -> Vec<(Route, Arc<Counts>)> {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         let by_method = METHODS.into_iter().zip(&*routes);
@@ -155,7 +155,7 @@ impl Counts {
         }
     }
 
-    /// The statuses that were answered, and how often.
+    /// Returns each status that occurred, with its count.
     pub(super) fn statuses(&self) -> impl Iterator<Item = (usize, u64)> {
         let counts = self.statuses.iter().map(|count| count.load(Ordering::Relaxed)).enumerate();
         counts.filter(|(_, count)| *count > 0)
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_its_number_in_hexadecimal() {
+    fn request_id_is_its_number_in_hexadecimal() {
         for number in [0, 1, 0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210, u64::MAX] {
             assert_eq!(Name::new(number).as_ref(), format!("{number:016x}"));
         }

@@ -1,5 +1,6 @@
-//! `GET /route`: which agent takes this call?
+//! `GET /route`: decides which agent takes a call.
 
+use super::answer_budget::USUAL;
 use super::auth::{Asker, Reach};
 use super::error::Refusal;
 use super::explain::{Explanation, explanation};
@@ -7,8 +8,7 @@ use super::form::{QueryForm, Wrong};
 use super::loading::Routing;
 use super::openapi::{example, schema};
 use super::reply::Data;
-use super::room::USUAL;
-use super::{Api, calls, plain, read, reply, time_text};
+use super::{Api, accept, calls, read, reply, time_text};
 use crate::address::Destination;
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
 use crate::decision_id::Sealed;
@@ -32,35 +32,35 @@ use uuid::Uuid;
 pub(super) struct Decided {
     #[schema(schema_with = schema::decision)]
     decision: &'static str,
-    /// Who takes the call; null where nobody does.
+    /// The agent that takes the call; null if the call is unrouted.
     #[schema(required, value_type = Option<Uuid>)]
     agent_id: Option<AgentId>,
     #[schema(schema_with = schema::reason)]
     reason: &'static str,
-    /// Who placed the last call to this contact, where there is one.
+    /// The agent that placed the last call to this contact; null if there is none.
     #[schema(required, value_type = Option<Uuid>)]
     source_agent_id: Option<AgentId>,
-    /// When that was.
+    /// When that call was placed.
     #[schema(required, format = DateTime)]
     called_at: Option<String>,
 }
 
-/// A decision, under which what becomes of the call can be told.
+/// A decision with its id, by which the result of the call is reported.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Answer {
+pub(super) struct Answered {
     #[serde(flatten)]
     decided: Decided,
-    /// Where that agent is reached, where the daemon was told.
+    /// The address of that agent, if the daemon has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_address: Option<String>,
-    /// Under which it is told that the call connected.
+    /// The id for `POST /routes/{decision_id}/answered`.
     decision_id: Uuid,
     #[serde(flatten)]
     #[schema(value_type = Explanation)]
     explanation: Option<Explanation>,
 }
 
-/// Who calls whom, and when.
+/// The numbers and the time to decide for.
 pub(super) struct Question {
     pub(super) dialed: E164,
     pub(super) caller: Caller,
@@ -71,34 +71,34 @@ pub(super) struct Question {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct Asked {
-    /// The number of ours that was called.
+    /// The environment's number that was called.
     #[param(format = "phone-number", example = json!(example::DIALED))]
     dialed: String,
-    /// Whatever the trunk says of the caller.
+    /// The caller as the trunk sends it.
     #[param(example = json!(example::CONTACT))]
     caller: Option<String>,
-    /// The moment to decide for; without it now.
+    /// The time to decide for. Missing: now.
     #[param(format = DateTime)]
     at: Option<String>,
-    /// Whether to say which lines of the rule were tried, and what each saw.
+    /// Whether the response explains which lines of the rule were evaluated, and which facts they examined.
     #[param(default = false)]
     explain: Option<bool>,
-    /// JSON or plain text, for clients that cannot set `Accept`.
+    /// The response format, for clients that cannot set `Accept`.
     #[param(schema_with = schema::format)]
     format: Option<String>,
 }
 
-/// Where does this call go?
+/// Decides which agent takes a call.
 ///
-/// A number that the asker may not see is answered like one that there is not.
+/// A number that the token may not see gets the same response as a nonexistent one.
 #[utoipa::path(
     get, path = "/api/v1/route", tag = "calls", operation_id = "route", params(Asked),
     responses((
         status = 200,
-        description = "The decision; as plain text, where that is preferred, the agent's address alone: its id where it has none, nothing \
-            where the call is unrouted",
+        description = "The decision. As plain text: only the agent's address, its id if it has no address, or nothing if the \
+            call is unrouted",
         content(
-            (Data<Answer> = "application/json", example = json!({
+            (Data<Answered> = "application/json", example = json!({
                 "success": true,
                 "data": {
                     "decision": "callback", "agent_id": example::CALLBACK, "reason": "MATCHED",
@@ -115,21 +115,21 @@ pub(super) async fn decide(
     _: Routing,
     Asker { reach, is_operator }: Asker,
     State(api): State<Api>,
-    plain::IsPreferred(is_plain): plain::IsPreferred,
+    accept::PrefersText(is_plain): accept::PrefersText,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
-    // One plan says who may see the number, how the caller's is written, and where the call goes.
+    // One plan determines whether the number is visible, how the caller's number is read, and where the call goes.
     let plan = api.service.plan();
     let home = calls::dial_plan(&plan, reach);
     let dialed = form.required("dialed", |value| read::number(&Value::from(plus(value)?), &home));
-    // Whatever a trunk sends, and no caller at all too: the call has to go somewhere.
+    // A missing or malformed caller is no error, because the call has to be routed anyway.
     let caller = form.optional("caller", |value| plus(value).map(Cow::into_owned)).unwrap_or_default();
     let at = form.optional("at", |value| read::moment(&offset(value)?));
     let explain = form.optional("explain", read::flag).unwrap_or(false);
     let is_text = form.optional("format", read::is_text);
     let dialed = form.finish(|| dialed)?;
     let now = api.now();
-    // Who explains, asks about another time or operates has a question; who does not has a call.
+    // A request with `explain` or `at`, or from an operator, is a query. Any other request routes a call, which is counted.
     let is_call = !explain && at.is_none() && !is_operator;
     let at = at.unwrap_or(now);
 
@@ -141,23 +141,23 @@ pub(super) async fn decide(
     if !explain {
         return Ok(answer(&api, &plan, &question, &asked));
     }
-    // An explanation is a question, not a call: it may wait for its turn, a call never does.
+    // An explanation is a query, so it may wait for its turn. A call never waits.
     let tenant = environment.unwrap_or(EnvironmentId::SYSTEM);
     let explained = async {
-        let room = api.rooms.take(tenant, 2 * USUAL).await;
+        let reservation = api.answer_budget.reserve(tenant, 2 * USUAL).await;
         let here = api.clone();
-        room.hold(api.work.run(tenant, move || answer(&here, &plan, &question, &asked)).await)
+        reservation.hold(api.work.run(tenant, move || answer(&here, &plan, &question, &asked)).await)
     };
     tokio::time::timeout(api.limits.patience, explained).await.map_err(|_| Refusal::too_slow())
 }
 
-/// What is asked beside the question.
+/// The circumstances of a request, besides its question.
 struct Ask {
     reach: Reach,
     is_call: bool,
     explain: bool,
     is_text: bool,
-    /// Whose number was dialed, where the asker may see it.
+    /// The environment of the dialed number, if the token may see it.
     visible: Option<EnvironmentId>,
     now: Timestamp,
 }
@@ -180,12 +180,12 @@ fn answer(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> Response 
         dialed,
     });
     if is_text {
-        return plain::text(destination.map(|to| api.addresses.of_or_id(&to)).unwrap_or_default());
+        return accept::text(destination.map(|to| api.addresses.of_or_id(&to)).unwrap_or_default());
     }
     let agent_address = destination.and_then(|to| api.addresses.of(&to));
     let decided = trace.decision.into();
     let explanation = explain.then(|| explanation(plan, trace, at));
-    plain::varying(reply::data(Answer { decided, agent_address, decision_id, explanation }))
+    accept::varying(reply::data(Answered { decided, agent_address, decision_id, explanation }))
 }
 
 fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
@@ -200,11 +200,11 @@ fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
     }
 }
 
-/// The decision about a number that the asker does not see. One way for those that there are and those that there are not, so that
-/// the time tells no more than the answer: foreign numbers took a quarter of a microsecond less.
+/// Returns the decision about a number that is not visible. Unknown numbers and other tenants' numbers take this same path,
+/// so that the response time reveals nothing: with separate paths, other tenants' numbers took a quarter of a microsecond less.
 fn nowhere(api: &Api, plan: &Plan, explain: bool) -> Trace {
     let begun = Stopwatch::start();
-    let trace = nobody(plan.generation());
+    let trace = unknown_number(plan.generation());
     if !explain {
         api.service.metrics().count(&trace.decision);
         api.requests.decisions.record(begun.nanos());
@@ -212,7 +212,7 @@ fn nowhere(api: &Api, plan: &Plan, explain: bool) -> Trace {
     trace
 }
 
-/// The decision of a call that is there to be routed, and where it was counted.
+/// Routes a call. Returns the decision and the tally that counted it.
 fn route(api: &Api, plan: &Plan, question: &Question) -> (Trace, Option<TallySlot>) {
     let &Question { dialed, caller, at } = question;
     let begun = Stopwatch::start();
@@ -221,7 +221,7 @@ fn route(api: &Api, plan: &Plan, question: &Question) -> (Trace, Option<TallySlo
     (Trace { decision, steps: Vec::new() }, tally)
 }
 
-/// Which configuration decided, in the asker's count: how many all environments had is nothing for one of them.
+/// Returns the version of the configuration that decided. An environment token sees the count of its own environment only.
 pub(super) fn generation(plan: &Plan, reach: Reach) -> u64 {
     match reach {
         Reach::One(environment) => plan.environment(environment).map_or(0, EnvironmentView::revision),
@@ -229,13 +229,13 @@ pub(super) fn generation(plan: &Plan, reach: Reach) -> u64 {
     }
 }
 
-/// The decision on this plan, with what led to it.
+/// Explains the decision on this plan.
 pub(super) fn explain_on(api: &Api, plan: &Plan, question: &Question) -> Trace {
     api.service.explain_on(plan, question.dialed, question.caller, question.at)
 }
 
-/// What the engine says of a number that is in no plan.
-pub(super) fn nobody(generation: u64) -> Trace {
+/// Returns the decision of the engine about a number that is in no plan.
+pub(super) fn unknown_number(generation: u64) -> Trace {
     let reason = Reason::UnknownNumber;
     let step = Step { line: reason, applies: true, saw: Saw::Number { environment: None } };
     Trace { decision: Decision { route: Route::Unrouted, reason, call: None, generation }, steps: vec![step] }
@@ -253,8 +253,9 @@ impl From<Decision> for Decided {
     }
 }
 
-/// In a query `+` means a space, and hardly anybody who writes a number into one knows. A space in front of a digit, where a
-/// number or the user part of a URI begins, was a `+`; but in front of a zero it was a space, since no country code is one.
+/// Restores a `+` that the query decoding turned into a space, because many clients do not encode it. A space before a digit,
+/// where a number or the user part of a URI begins, was a `+`. Before a zero it was a space, because no country code begins
+/// with zero.
 fn plus(value: &Value) -> Result<Cow<'_, str>, Wrong> {
     let text = read::text(value)?;
     if !text.contains(' ') {
@@ -270,7 +271,7 @@ fn plus(value: &Value) -> Result<Cow<'_, str>, Wrong> {
     Ok(fixed.into())
 }
 
-/// Likewise the `+` of a time's offset.
+/// Restores the `+` of a time's offset.
 fn offset(value: &Value) -> Result<Value, Wrong> {
     let text = read::text(value)?;
     let offset = text.split_once(['T', 't']).map(|(date, time)| format!("{date}T{}", time.replace(' ', "+")));
@@ -282,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plus_that_became_a_space_is_a_plus_again() {
+    fn space_before_a_country_code_is_restored_to_a_plus() {
         for (text, fixed) in [
             (" 15551234567", "+15551234567"),
             ("sip: 15551234567@host", "sip:+15551234567@host"),

@@ -1,14 +1,14 @@
-//! A semaphore for each tenant.
+//! Semaphores by tenant.
 
 use crate::id::EnvironmentId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many semaphores are held before unused ones are dropped.
+/// The number of semaphores at which unused ones are dropped.
 const HELD: usize = 1024;
 
-/// As many permits for each tenant, made when the tenant first asks.
+/// A semaphore for each tenant, created at the tenant's first use. All have the same number of permits.
 pub(super) struct Shares {
     permits: usize,
     tenants: Mutex<HashMap<EnvironmentId, Arc<Semaphore>>>,
@@ -22,14 +22,14 @@ impl Shares {
     pub(super) fn of(&self, tenant: EnvironmentId) -> Arc<Semaphore> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if tenants.len() >= HELD {
-            // Permits and waiting tasks hold their semaphore.
+            // A permit or a waiting task holds a reference to its semaphore.
             tenants.retain(|_, held| Arc::strong_count(held) > 1);
         }
         Arc::clone(tenants.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(self.permits))))
     }
 }
 
-/// Waits for so many permits, first come, first served.
+/// Waits for `permits` permits. Waiters are served in the order of their arrival.
 pub(super) async fn acquire(semaphore: Arc<Semaphore>, permits: u32) -> OwnedSemaphorePermit {
     semaphore.acquire_many_owned(permits).await.expect("never closed")
 }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tenants_that_ask_for_nothing_are_forgotten() {
+    fn unused_semaphores_are_dropped_and_used_ones_are_kept() {
         let shares = Shares::new(1);
         let first = EnvironmentId::from_u128(1);
         let held = shares.of(first);

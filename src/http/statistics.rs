@@ -1,4 +1,4 @@
-//! `GET /callback-agents/stats`: how many calls came back, to whom, and how many of them were taken.
+//! `GET /callback-agents/stats`: the counts of callbacks, by source agent.
 
 use super::auth::Tenant;
 use super::error::Refusal;
@@ -19,26 +19,26 @@ use std::ops::RangeInclusive;
 use tokio::sync::oneshot;
 use utoipa::{IntoParams, ToSchema};
 
-/// Days that are shown where none are named: today and those before it.
+/// The number of days that are shown by default, including today.
 const DEFAULT_DAYS: u32 = 30;
 
-/// Of how many calls came back, and what became of them.
+/// The counts of callbacks in a period.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CallbackStatistics {
     period: Period,
     total_callbacks_received: u64,
     callbacks_answered: u64,
     callbacks_unmatched: u64,
-    /// The thousand with the most.
+    /// The thousand source agents with the most callbacks.
     #[schema(max_items = 1000)]
     callbacks_by_source_agent: Vec<OfSource>,
-    /// How many source agents there are; only where not all are listed.
+    /// The total of source agents; present only if not all are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     callbacks_by_source_agent_total: Option<usize>,
 }
 
-/// Days in UTC, both included.
+/// A period of days in UTC, including both ends.
 #[derive(Serialize, ToSchema)]
 struct Period {
     #[schema(format = Date)]
@@ -52,7 +52,7 @@ struct Period {
 struct OfSource {
     #[schema(value_type = Uuid)]
     source_agent_id: AgentId,
-    /// `None`: deleted since.
+    /// The name; null if the agent has been deleted.
     name: Option<String>,
     count: u64,
 }
@@ -61,19 +61,19 @@ struct OfSource {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct Asked {
-    /// The first day, in UTC, from 1970 on; without it thirty days up to the last.
+    /// The first day in UTC, not before 1970. Missing: thirty days ending with the last day.
     #[param(format = Date, pattern = "^(19[7-9]|[2-9][0-9]{2})[0-9]-", example = "2026-06-01")]
     start_date: Option<String>,
-    /// The last day, in UTC, from 1970 on; without it today.
+    /// The last day in UTC, not before 1970. Missing: today.
     #[param(format = Date, pattern = "^(19[7-9]|[2-9][0-9]{2})[0-9]-", example = "2026-06-01")]
     end_date: Option<String>,
 }
 
-/// How many calls came back, to whom, and how many of them were taken.
+/// Returns how many callbacks came in, for which source agents, and how many of them were answered.
 #[utoipa::path(
     get, path = "/api/v1/callback-agents/stats", tag = "callbacks", operation_id = "callbackStatistics", params(Asked),
     responses((
-        status = 200, description = "What was counted on these days", body = Data<CallbackStatistics>,
+        status = 200, description = "The counts of these days", body = Data<CallbackStatistics>,
         example = json!({"success": true, "data": {
             "period": {"start": "2026-06-01", "end": "2026-06-01"},
             "total_callbacks_received": 0, "callbacks_answered": 0, "callbacks_unmatched": 0,
@@ -122,8 +122,8 @@ pub(super) async fn show(
 }
 
 impl Api {
-    /// The environment's statistics, with every call that was routed before this was asked for. What is told is durable; a store that
-    /// cannot be written has those that it had.
+    /// Returns the environment's statistics, including each call routed before this request. All returned counts are durable. If the
+    /// store cannot be written, the last durable counts are returned.
     pub(super) async fn statistics(
         &self,
         environment: EnvironmentId,

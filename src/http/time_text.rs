@@ -1,30 +1,30 @@
-//! Moments as RFC 3339 text.
+//! Times as RFC 3339 text.
 
 use crate::time::{Day, Timestamp};
 
-/// A moment in RFC 3339 form, with any offset; `None` for what is none, and for years before 1970.
+/// Parses a time in RFC 3339 form, with any offset. Returns `None` for malformed text and for times before 1970.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
     let moment: jiff::Timestamp = text.parse().ok()?;
     u64::try_from(moment.as_millisecond()).ok().map(Timestamp::from_millis)
 }
 
-/// `2026-01-31T12:00:00.000Z`: UTC, always with milliseconds, so that the order of the texts is that of the moments.
+/// Formats a time as `2026-01-31T12:00:00.000Z`: in UTC and always with milliseconds, so that texts sort like their times.
 pub(super) fn render(moment: Timestamp) -> String {
     let millis = i64::try_from(moment.millis()).unwrap_or(i64::MAX);
-    // Nothing that a request or a register can hold lies beyond the year 9999.
+    // No time in a request or in the store is after the year 9999.
     let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
     format!("{moment:.3}")
 }
 
-/// A day in the form `2026-01-31`; `None` for what is none, and for years before 1970.
+/// Parses a day in the form `2026-01-31`. Returns `None` for malformed text and for days before 1970.
 pub(super) fn parse_day(text: &str) -> Option<Day> {
-    // Exactly so: other forms of a date would be read as well.
+    // The length excludes other forms of a date, which the parser accepts too.
     let date: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
     let index = date.since((jiff::Unit::Day, EPOCH)).ok()?.get_days();
     u32::try_from(index).ok().map(Day::from_index)
 }
 
-/// `2026-01-31`.
+/// Formats a day as `2026-01-31`.
 pub(super) fn render_day(day: Day) -> String {
     let date = jiff::Span::new().try_days(day.index()).and_then(|days| EPOCH.checked_add(days));
     date.unwrap_or(jiff::civil::Date::MAX).to_string()
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_come_back_in_one_form() {
+    fn times_are_rendered_in_utc_with_milliseconds() {
         for (text, rendered) in [
             ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000Z"),
             ("2026-01-31T13:00:00.25+01:00", "2026-01-31T12:00:00.250Z"),
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn days_come_back_as_they_were() {
+    fn days_survive_parsing_and_rendering_and_malformed_ones_are_rejected() {
         for (text, index) in
             [("1970-01-01", 0), ("2000-02-29", 11_016), ("2026-06-01", 20_605), ("9999-12-31", 2_932_896)]
         {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_is_none() {
+    fn malformed_times_and_times_before_1970_are_rejected() {
         for text in
             ["", "now", "2026-01-31", "2026-01-31T12:00:00", "2026-02-30T12:00:00Z", "1969-12-31T23:59:59Z", "0"]
         {

@@ -1,27 +1,27 @@
-//! The secrets that let somebody in.
+//! Access tokens.
 
 use crate::event::Role;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// A token that has just been made: the secret for its holder, the digest for everybody else.
+/// A new token: the secret for its holder, and the digest for the server.
 ///
-/// The secret is 256 random bits, so a digest needs no salt and no stretching: nobody finds the one from the other.
+/// The secret has 256 random bits. The digest therefore needs no salt and no stretching: the secret cannot be found from it.
 pub struct Token {
-    /// `talq_`, `gate_` or `oper_`, then 43 characters of base64url. Shown once and kept nowhere.
+    /// `talq_`, `gate_` or `oper_`, then 43 characters of base64url. It is shown once and not stored.
     pub secret: String,
-    /// SHA-256 of the whole secret, as [`Change::TokenIssued`](crate::Change::TokenIssued) has it.
+    /// The SHA-256 digest of the whole secret, for [`Change::TokenIssued`](crate::Change::TokenIssued).
     pub digest: [u8; 32],
 }
 
 impl Token {
-    /// Makes a token for a role. Whoever calls this makes the digest known.
+    /// Creates a token for a role. The caller has to register the digest.
     ///
     /// # Panics
-    /// Where the operating system has no randomness to give.
+    /// If the operating system provides no random bytes.
     pub fn issue(role: Role) -> Self {
         let mut bits = [0; 32];
-        getrandom::fill(&mut bits).expect("the operating system gives random bytes");
+        getrandom::fill(&mut bits).expect("the operating system provides random bytes");
         let secret = format!("{}{}", prefix(role), base64url(&bits));
         let digest = digest(&secret);
         Self { secret, digest }
@@ -34,7 +34,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Whether the text has the form of a token of this role.
+/// Returns whether the text has the form of a token of this role.
 pub(super) fn is_of(role: Role, secret: &str) -> bool {
     let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     secret.strip_prefix(prefix(role)).is_some_and(|bits| bits.len() == 43 && bits.bytes().all(is_base64url))
@@ -54,7 +54,7 @@ fn prefix(role: Role) -> &'static str {
 
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// RFC 4648, section 5, without padding.
+/// Encodes bytes as base64url without padding (RFC 4648, section 5).
 fn base64url(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64url_is_that_of_the_rfc() {
+    fn base64url_matches_the_vectors_of_the_rfc() {
         let vectors = [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE")];
         for (plain, coded) in vectors {
             assert_eq!(base64url(plain.as_bytes()), coded);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_the_form_of_its_role_and_of_no_other() {
+    fn token_has_the_form_of_its_own_role_only() {
         for role in [Role::Environment, Role::Gateway, Role::Operator] {
             let token = Token::issue(role);
             assert_eq!(token.digest, digest(&token.secret));

@@ -1,4 +1,4 @@
-//! `/tokens`: who is let in, for operators.
+//! `/tokens`: the access tokens, managed by operators.
 
 use super::auth::Operator;
 use super::error::Refusal;
@@ -9,7 +9,7 @@ use super::openapi::{example, schema};
 use super::path::Named;
 use super::reply::{Data, Message};
 use super::token::Token;
-use super::{Api, fresh, read, render, reply};
+use super::{Api, new_id, read, render, reply};
 use crate::event::{Change, Role};
 use crate::id::{EnvironmentId, TokenId};
 use crate::plan::Plan;
@@ -19,20 +19,20 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A token that has just been made.
+/// A token that has just been created.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Issued<'a> {
     #[serde(flatten)]
     shown: render::Token<'a>,
-    /// The token itself.
+    /// The secret token.
     #[schema(pattern = "^(talq|gate|oper)_[A-Za-z0-9_-]{43}$")]
     token: String,
 }
 
-/// Every token, oldest first, without the tokens themselves.
+/// Lists all tokens, oldest first, without their secrets.
 #[utoipa::path(
     get, path = "/api/v1/tokens", tag = "operators", operation_id = "listTokens",
-    responses((status = 200, description = "All of them", body = Data<Vec<render::Token<'static>>>, example = json!(
+    responses((status = 200, description = "All tokens", body = Data<Vec<render::Token<'static>>>, example = json!(
         {"success": true, "data": [example::token()]}
     ))),
     security(("operator" = [])),
@@ -45,7 +45,7 @@ pub(super) async fn list(_: Operator, State(api): State<Api>) -> Response {
     Listing::new(tokens, Shows::Plain).answer(&api, EnvironmentId::SYSTEM).await
 }
 
-/// Those that there were when the list began, by digest.
+/// The tokens that existed when the list began, by digest.
 struct Tokens(Vec<[u8; 32]>);
 
 impl Items for Tokens {
@@ -68,14 +68,14 @@ impl Items for Tokens {
 pub(super) struct NewToken {
     #[schema(schema_with = schema::role)]
     role: String,
-    /// For the role `environment`, and only for it.
+    /// Required for the role `environment`, not allowed for others.
     #[schema(value_type = Option<Uuid>)]
     environment_id: Option<EnvironmentId>,
     #[schema(min_length = 1, max_length = 255)]
     label: Option<String>,
 }
 
-/// Makes a token. The answer is the only place where it ever stands.
+/// Creates a token. Only this response contains the secret.
 #[utoipa::path(
     post, path = "/api/v1/tokens", tag = "operators", operation_id = "issueToken", params(Repeatable),
     request_body(content = NewToken, examples(
@@ -85,10 +85,10 @@ pub(super) struct NewToken {
         ("gateway" = (value = json!({"role": "gateway"}))),
     )),
     responses(
-        (status = 201, description = "Made", body = Data<Issued<'static>>, example = json!(
+        (status = 201, description = "The new token", body = Data<Issued<'static>>, example = json!(
             {"success": true, "data": example::issued()}
         )),
-        (status = 409, description = "`SHOWN_ONCE`: this was done for the same key, and a token is shown once"),
+        (status = 409, description = "`SHOWN_ONCE`: a request with this key created a token, and its secret is not shown again"),
     ),
     security(("operator" = [])),
 )]
@@ -100,14 +100,14 @@ pub(super) async fn issue(_: Operator, State(api): State<Api>, key: Key, mut for
     match (role, environment) {
         (Some(Role::Environment), None) => form.error("environment_id", &"is required for this role".into()),
         (Some(Role::Gateway | Role::Operator), Some(_)) => {
-            form.error("environment_id", &"is only for the role environment".into());
+            form.error("environment_id", &"is allowed only for the role environment".into());
         }
         _ => {}
     }
     let role = form.finish(|| role)?;
     let environment = environment.unwrap_or(EnvironmentId::SYSTEM);
 
-    let id = TokenId::from(fresh::uuid());
+    let id = TokenId::from(new_id::uuid());
     let Token { secret, digest } = Token::issue(role);
     let decide = move |_: &Plan| Ok((vec![Change::TokenIssued { id, role, label, digest }], ()));
     let render = move |plan: &Plan, ()| {
@@ -117,15 +117,15 @@ pub(super) async fn issue(_: Operator, State(api): State<Api>, key: Key, mut for
     api.answer(environment, keyed, decide, render).await
 }
 
-/// Revokes a token: the next request with it is refused.
+/// Revokes a token. The next request with it is rejected.
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{token}", tag = "operators", operation_id = "revokeToken",
-    params(("token" = Uuid, Path, description = "Which", example = json!(example::TOKEN))),
+    params(("token" = Uuid, Path, description = "The token", example = json!(example::TOKEN))),
     responses(
-        (status = 200, description = "Gone", body = Message<'static>, example = json!(
+        (status = 200, description = "The token is revoked", body = Message<'static>, example = json!(
             {"success": true, "message": "Token revoked"}
         )),
-        (status = 404, description = "`TOKEN_NOT_FOUND`: malformed or unknown"),
+        (status = 404, description = "`TOKEN_NOT_FOUND`: the id is malformed or unknown"),
     ),
     security(("operator" = [])),
 )]
@@ -137,6 +137,6 @@ pub(super) async fn revoke(
     let plan = api.service.plan();
     let token = plan.tokens().find(|token| token.id == id).ok_or_else(Refusal::token_not_found)?;
     api.change(token.environment, move |_| Ok(vec![Change::TokenRevoked { id }])).await?;
-    api.pace.tidy();
+    api.rate_limits.tidy();
     Ok(reply::message(StatusCode::OK, "Token revoked"))
 }

@@ -1,16 +1,16 @@
-//! `POST /route/what-if`: today's decisions beside those of a configuration that is not in force. Nothing is stored and
-//! nothing is counted.
+//! `POST /route/what-if`: compares the current decisions with those of a proposed configuration. Nothing is stored or
+//! counted.
 
+use super::answer_budget::LARGE;
 use super::auth::{Reach, Tenant};
 use super::error::Refusal;
 use super::explain::{Explanation, explanation};
 use super::form::Form;
 use super::openapi::{example, schema};
 use super::reply::Data;
-use super::room::LARGE;
 use super::route::{self, Decided, Question};
 use super::work::pause;
-use super::{Api, calls, fresh, list, read, reply, time_text};
+use super::{Api, calls, list, new_id, read, reply, time_text};
 use crate::decision::{Decision, Trace};
 use crate::event::{Change, Configuration};
 use crate::id::{AgentId, EnvironmentId};
@@ -23,19 +23,19 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Changes in one request.
+/// The maximum number of changes in a request.
 const MAX_CHANGES: usize = 100;
 
-/// Bytes of decisions in one answer, which has to be held: room for a thousand, and for a few hundred that are explained.
+/// The maximum size of the decisions in a response, in bytes. It holds a thousand decisions, or a few hundred explained ones.
 const MAX_BYTES: usize = (LARGE as usize - 1) << 10;
 
-/// Calls that are decided before others have their turn.
+/// The number of calls after which other tenants get their turn.
 const SLICE: usize = 64;
 
-/// Calls in one request.
+/// The maximum number of calls in a request.
 const MAX_CALLS: usize = 1000;
 
-/// Changes to imagine, and calls to decide on with and without them.
+/// Proposed changes, and calls to decide with and without them.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(super) struct WhatIf {
@@ -43,20 +43,20 @@ pub(super) struct WhatIf {
     changes: Vec<RoleChange>,
     #[schema(min_items = 1, max_items = 1000)]
     calls: Vec<InboundCall>,
-    /// The moment to decide for; without it now.
+    /// The time to decide for. Missing: now.
     #[schema(format = DateTime)]
     at: Option<String>,
-    /// Whether to say how each decision came about.
+    /// Whether the response explains each decision.
     explain: Option<bool>,
 }
 
-/// A callback role as the requests that set it have it, or its end.
+/// A proposed callback role, or its removal.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct RoleChange {
     #[schema(value_type = Uuid)]
     agent_id: AgentId,
-    /// Null takes the role away.
+    /// The source agents. Null removes the role.
     #[schema(schema_with = schema::sources_or_null, required = true)]
     source_agent_ids: Option<Vec<AgentId>>,
     #[schema(schema_with = schema::any_outcomes, required = false)]
@@ -65,30 +65,30 @@ struct RoleChange {
     lookback_days: Option<u32>,
 }
 
-/// Who calls whom.
+/// An inbound call.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct InboundCall {
     #[schema(schema_with = schema::any_number)]
     dialed: String,
-    /// Whatever the trunk says of the caller.
+    /// The caller as the trunk sends it.
     caller: Option<String>,
 }
 
-/// Decisions side by side.
+/// The decisions with and without the changes.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: it is written decision by decision")]
 pub(super) struct Comparison {
     #[schema(schema_with = schema::moment)]
     at: String,
-    /// Of the plan that is in force.
+    /// The version of the current configuration.
     generation: u64,
-    /// How many of the decisions would differ.
+    /// The number of decisions that differ.
     differing: usize,
     decisions: Vec<Pair>,
 }
 
-/// A call, decided twice.
+/// The two decisions about one call.
 #[derive(Serialize, ToSchema)]
 struct Pair {
     differs: bool,
@@ -96,7 +96,7 @@ struct Pair {
     proposed: Imagined,
 }
 
-/// A decision that nobody carries out.
+/// A decision that routes no call.
 #[derive(Serialize, ToSchema)]
 struct Imagined {
     #[serde(flatten)]
@@ -106,7 +106,7 @@ struct Imagined {
     explanation: Option<Explanation>,
 }
 
-/// Answers today's decisions beside those that there would be after some changes. Nothing is stored and nothing is counted.
+/// Compares the current decisions with those after some changes. Nothing is stored or counted.
 #[utoipa::path(
     post, path = "/api/v1/route/what-if", tag = "calls", operation_id = "whatIf",
     request_body(content = WhatIf, example = json!({
@@ -132,9 +132,9 @@ struct Imagined {
                 }],
             },
         })),
-        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: it has no role to take away"),
-        (status = 422, description = "`INVALID_AGENT_DIRECTION`: it is no inbound agent; `INVALID_SOURCE_AGENT`: names each that is \
-            unknown, inbound or the agent itself"),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: the agent has no role to remove"),
+        (status = 422, description = "`INVALID_AGENT_DIRECTION`: the agent is not inbound; `INVALID_SOURCE_AGENT`: names each source \
+            that is unknown, inbound or the agent itself"),
     ),
     security(("environment" = [])),
 )]
@@ -154,7 +154,7 @@ pub(super) async fn compare(
     let proposed = proposal(&plan, environment, api.now(), changes)?;
     let ask = |plan: &Plan, question: &Question| {
         let is_own = plan.dialed(question.dialed).is_some_and(|number| number.environment() == environment);
-        let mut trace = if is_own { route::explain_on(&api, plan, question) } else { route::nobody(0) };
+        let mut trace = if is_own { route::explain_on(&api, plan, question) } else { route::unknown_number(0) };
         trace.decision.generation = route::generation(plan, Reach::One(environment));
         trace
     };
@@ -176,7 +176,7 @@ pub(super) async fn compare(
         if decisions.len() > MAX_BYTES {
             return Err(Refusal::invalid_field(
                 "calls",
-                "The calls field asks for more than an answer holds: ask in parts.",
+                "The calls field needs more decisions than a response holds: send fewer calls.",
             ));
         }
     }
@@ -192,10 +192,10 @@ pub(super) async fn compare(
     Ok(reply::json_text(StatusCode::OK, answer))
 }
 
-/// A callback role as the requests that set it have it; null sources take it away.
+/// Reads a change of a callback role. Null sources remove the role.
 fn change(form: &mut Form) -> Option<Change> {
-    // What cannot be an identity is nobody's, like an identity that is not known.
-    let agent = |text: &str| AgentId::parse(text).unwrap_or_else(|| fresh::uuid().into());
+    // A malformed id becomes a random one, so it gets the same response as an unknown id.
+    let agent = |text: &str| AgentId::parse(text).unwrap_or_else(|| new_id::uuid().into());
     let id = form.required("agent_id", |value| read::text(value).map(agent));
     let is_removed = form.is_null("source_agent_ids");
     let outcomes = form.optional("callback_trigger_statuses", read::outcomes);
@@ -213,13 +213,13 @@ fn question(form: &mut Form, home: &DialPlan, at: Timestamp) -> Option<Question>
     Some(Question { dialed: dialed?, caller: Caller::parse(&caller, home), at })
 }
 
-/// The plan as it would be after these changes.
+/// Returns the plan after the proposed changes.
 fn proposal(plan: &Plan, environment: EnvironmentId, at: Timestamp, changes: Vec<Change>) -> Result<Plan, Refusal> {
     let sequence = plan.generation() + 1;
     Ok(plan.with(&Configuration { sequence, environment, at, changes })?)
 }
 
-/// Whether two plans decided alike.
+/// Returns whether two decisions are equal, except for their generation.
 fn same(one: &Decision, other: &Decision) -> bool {
     (one.route, one.reason, one.call) == (other.route, other.reason, other.call)
 }

@@ -1,13 +1,13 @@
-//! Work that takes long: done on a few threads of its own, in turns between tenants.
+//! A pool of threads for long work, shared fairly between tenants.
 //!
-//! A thread that answers `GET /route` must not be kept busy by what a tenant asks for beside. [`Work::run`] does one slice of
-//! work on another thread. [`Work::drive`] polls a whole future there, so that a handler needs no change to be moved: each
-//! `await` in it ends a slice.
+//! A thread that answers `GET /route` must not be busy with a tenant's other requests. [`Work::run`] runs one slice of work
+//! on another thread. [`Work::drive`] polls a whole future there, so that a handler needs no change: each `await` that
+//! waits ends a slice.
 //!
-//! * **Bounded.** No more slices run at a time than there are threads for them: half of the processors, one at least.
-//! * **In turns.** One slice of a tenant at a time competes for a thread. A tenant with a thousand searches delays another
+//! * **Bounded.** At most as many slices run at a time as the pool has threads: half of the processors, at least one.
+//! * **Fair.** A tenant competes for a thread with one slice at a time. A tenant with a thousand searches delays another
 //!   tenant's search by one slice.
-//! * **Cancellable.** Nothing runs for a future that was dropped, past the slice that is running.
+//! * **Cancellable.** If a future is dropped, a slice that has begun runs to its end and no other slice starts.
 
 use super::shares::{Shares, acquire};
 use crate::id::EnvironmentId;
@@ -22,9 +22,9 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tracing::Instrument;
 
-/// The threads, and whose turn it is.
+/// The pool of threads, and the turn of each tenant.
 pub(super) struct Work {
-    /// The runtime whose blocking threads do the work; `None` for the current one.
+    /// The runtime whose blocking threads run the slices. `None` means the current runtime.
     runtime: Option<Handle>,
     threads: Arc<Semaphore>,
     turns: Shares,
@@ -40,22 +40,23 @@ impl Default for Work {
 }
 
 impl Work {
-    /// Creates a pool that works on the blocking threads of `runtime`.
+    /// Creates a pool on the blocking threads of `runtime`.
     pub(super) fn on(runtime: Handle) -> Self {
         Self { runtime: Some(runtime), ..Self::default() }
     }
 
-    /// Does a slice of work for the tenant on another thread.
+    /// Runs a slice of the tenant's work on another thread.
     ///
     /// # Panics
-    /// As the slice does.
+    /// If the slice panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         tenant: EnvironmentId,
         slice: impl FnOnce() -> T + Send + 'static,
     ) -> T {
         let (turn, thread) = (self.turns.of(tenant), Arc::clone(&self.threads));
-        // In a task of its own: a permit that is assigned to a future that is never polled again would block all others.
+        // The permits are acquired in a task of their own: a permit assigned to a future that is never polled again would block
+        // all other waiters.
         let runtime = self.runtime.clone();
         let done = Abandoned(tokio::spawn(async move {
             let turn = acquire(turn, 1).await;
@@ -65,14 +66,14 @@ impl Work {
                 slice()
             };
             match runtime {
-                Some(runtime) => runtime.spawn_blocking(held).await,
-                None => spawn_blocking(held).await,
+                Some(runtime) => Abandoned(runtime.spawn_blocking(held)).await,
+                None => Abandoned(spawn_blocking(held)).await,
             }
         }));
         match done.await {
             Ok(Ok(done)) => done,
             Ok(Err(error)) | Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            // The runtime is shutting down, and drops this future.
+            // The runtime is shutting down and drops this future.
             Ok(Err(_)) | Err(_) => std::future::pending().await,
         }
     }
@@ -84,11 +85,11 @@ impl Work {
         future: impl Future<Output = T> + Send + 'static,
     ) -> T {
         let mut future: Driven<T> = Box::pin(future.in_current_span());
-        let bell = Arc::new(Bell(Notify::new()));
+        let wakeup = Arc::new(Wakeup(Notify::new()));
         loop {
-            let waker = Waker::from(Arc::clone(&bell));
+            let waker = Waker::from(Arc::clone(&wakeup));
             let slice = move || match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                // What the future held is dropped here too: a body of a mebibyte takes its time.
+                // The future's data is dropped here too, because dropping a body of 1 MiB takes time.
                 Poll::Ready(done) => Ok(done),
                 Poll::Pending => Err(future),
             };
@@ -96,7 +97,7 @@ impl Work {
                 Ok(done) => return done,
                 Err(pending) => future = pending,
             }
-            bell.0.notified().await;
+            wakeup.0.notified().await;
         }
     }
 }
@@ -107,7 +108,7 @@ impl fmt::Debug for Work {
     }
 }
 
-/// A task that is aborted when this handle is dropped.
+/// The handle of a task. Dropping it aborts the task, unless the task is a slice that has begun.
 struct Abandoned<T>(JoinHandle<T>);
 
 impl<T> Future for Abandoned<T> {
@@ -125,9 +126,9 @@ impl<T> Drop for Abandoned<T> {
 }
 
 /// Wakes the task that drives a future.
-struct Bell(Notify);
+struct Wakeup(Notify);
 
-impl Wake for Bell {
+impl Wake for Wakeup {
     fn wake(self: Arc<Self>) {
         self.0.notify_one();
     }
@@ -137,7 +138,7 @@ impl Wake for Bell {
     }
 }
 
-/// Lets the rest of the work wait for its turn again: a slice should take less than a millisecond.
+/// Ends the current slice, so that other tenants get their turn. A slice should take less than a millisecond.
 pub(super) async fn pause() {
     let mut is_first = true;
     std::future::poll_fn(|context| {
@@ -163,23 +164,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tenants_take_turns_however_much_one_asks_for() {
+    async fn tenant_with_many_slices_delays_another_tenant_by_at_most_two() {
         let work = on_one_thread();
         let (say, said) = mpsc::channel();
         let (release, held) = mpsc::channel::<()>();
         let mut tasks = Vec::new();
-        let mut ask = |tenant, hold: Option<mpsc::Receiver<()>>| {
+        let mut submit = |tenant, hold: Option<mpsc::Receiver<()>>| {
             let (work, say) = (Arc::clone(&work), say.clone());
             let slice = move || {
                 hold.map(|held| held.recv());
-                say.send(tenant).expect("heard");
+                say.send(tenant).expect("received");
             };
             tasks.push(tokio::spawn(async move { work.run(tenant, slice).await }));
         };
-        ask(ONE, Some(held));
-        (0..20).for_each(|_| ask(ONE, None));
-        ask(OTHER, None);
-        // All of them wait by then, since this runtime has one thread.
+        submit(ONE, Some(held));
+        (0..20).for_each(|_| submit(ONE, None));
+        submit(OTHER, None);
+        // After this loop all of them wait, because this runtime has one thread.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_future_is_driven_elsewhere_and_ends_where_it_is_dropped() {
+    async fn driven_future_runs_on_other_threads_and_stops_when_dropped() {
         let work = on_one_thread();
         let here = std::thread::current().id();
         let there = work.drive(ONE, async {
@@ -221,7 +222,7 @@ mod tests {
         }
         task.abort();
         assert!(task.await.is_err_and(|error| error.is_cancelled()));
-        // Waits for the slice that was running, if one was.
+        // Waits for a slice that may still be running.
         work.run(ONE, || ()).await;
         while said.try_recv().is_ok() {}
         work.run(ONE, || ()).await;
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_comes_out_and_leaves_the_threads_to_others() {
+    async fn panic_reaches_the_caller_and_frees_the_thread() {
         let work = on_one_thread();
         let panicking = Arc::clone(&work);
         let task = tokio::spawn(async move { panicking.run(ONE, || panic!("planted")).await });

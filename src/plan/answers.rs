@@ -2,7 +2,7 @@
 
 use super::slots::Slots;
 use super::{ConfigError, Plan};
-use crate::event::Answer;
+use crate::event::StoredAnswer;
 use crate::id::EnvironmentId;
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct Answers {
 /// An answer, and the time at which it was given.
 struct Given {
     at: Timestamp,
-    answer: Answer,
+    answer: StoredAnswer,
 }
 
 impl Answers {
@@ -71,14 +71,14 @@ impl Answers {
     }
 }
 
-fn len(answer: &Answer) -> usize {
+fn len(answer: &StoredAnswer) -> usize {
     answer.body.as_ref().map_or(0, |body| body.0.len())
 }
 
 impl Plan {
     /// Returns the answer to an earlier request with this key, if it is less than a day old. The scope is an
     /// environment, or [`EnvironmentId::SYSTEM`] for operators. Each scope has its own keys.
-    pub fn answer(&self, scope: EnvironmentId, key: [u8; 16], now: Timestamp) -> Option<&Answer> {
+    pub fn answer(&self, scope: EnvironmentId, key: [u8; 16], now: Timestamp) -> Option<&StoredAnswer> {
         let place = self.answer_places.get((scope, key))?;
         let given = self.answers(scope)?.ring.get(place)?.as_ref()?;
         let is_fresh = now.millis_since(given.at) < ANSWER_MILLIS;
@@ -101,7 +101,12 @@ impl Plan {
     }
 
     /// Stores the answer, and removes answers that are too old or too many.
-    pub(super) fn remember(&mut self, scope: EnvironmentId, at: Timestamp, answer: &Answer) -> Result<(), ConfigError> {
+    pub(super) fn remember(
+        &mut self,
+        scope: EnvironmentId,
+        at: Timestamp,
+        answer: &StoredAnswer,
+    ) -> Result<(), ConfigError> {
         while self.answers_mut(scope)?.is_full_for(len(answer), at) {
             let Some((place, forgotten)) = self.answers_mut(scope)?.forget() else { break };
             let named = (scope, forgotten.answer.key);
@@ -119,7 +124,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{AnswerBody, Change, Configuration};
+    use crate::event::{Change, Configuration, StoredAnswerBody};
     use crate::number::DialPlan;
     use crate::time::Lookback;
 
@@ -127,15 +132,15 @@ mod tests {
     const THEIRS: EnvironmentId = EnvironmentId::from_u128(2);
     const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-    fn answer(key: u32, bytes: usize) -> Answer {
+    fn answer(key: u32, bytes: usize) -> StoredAnswer {
         let mut digest = [0; 16];
         digest[..4].copy_from_slice(&key.to_be_bytes());
-        Answer {
+        StoredAnswer {
             key: digest,
             request: digest,
             status: 201,
             revision: None,
-            body: Some(AnswerBody("x".repeat(bytes))),
+            body: Some(StoredAnswerBody("x".repeat(bytes))),
             about: None,
         }
     }

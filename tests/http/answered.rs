@@ -63,12 +63,12 @@ async fn foreign_and_invented_decision_ids_get_identical_answers() {
     let mut changed = id.clone();
     changed.replace_range(0..1, if id.starts_with('0') { "1" } else { "0" });
     // A decision without an environment, which only a gateway can report.
-    let nobodys = decide(&server.gateway(), "/route?dialed=%2B15550009999").await;
-    for id in [&*changed, "00000000-0000-4000-8000-000000000000", "not-a-uuid", "%FF", "%20", "1", &nobodys] {
+    let unattributed = decide(&server.gateway(), "/route?dialed=%2B15550009999").await;
+    for id in [&*changed, "00000000-0000-4000-8000-000000000000", "not-a-uuid", "%FF", "%20", "1", &unattributed] {
         assert_eq!(report(&server.other(), id).await, foreign, "{id}");
         assert_eq!(report(&client, id).await, foreign, "{id}");
-        let is_gateways = id == nobodys;
-        assert_eq!(report(&server.gateway(), id).await == foreign, !is_gateways, "{id}");
+        let is_reportable = id == unattributed;
+        assert_eq!(report(&server.gateway(), id).await == foreign, !is_reportable, "{id}");
     }
     report(&server.operator(), &id).await.is(403, "FORBIDDEN");
     // An id of another installation is rejected like an invented one.

@@ -87,7 +87,7 @@ async fn dry_run_warns_about_causes_of_missing_callbacks() {
     let idle = client.agent("Idle", "inbound").await;
     let proposal = json!({"callback_source_agents": [source]});
 
-    let competes = format!("Callback agent {callback} on the same number takes the callbacks of {source} too");
+    let competes = format!("Callback agent {callback} takes callbacks of source agent {source} on the same number");
     assert_eq!(warnings(&client, &rival, proposal.clone()).await, json!([competes]));
     let no_number = format!("Source agent {source} calls from no number that the agent owns");
     assert_eq!(warnings(&client, &away, proposal.clone()).await, json!([no_number]));

@@ -39,7 +39,7 @@ async fn erasure_includes_a_call_dated_ahead() {
 }
 
 #[tokio::test]
-async fn call_that_a_future_dated_erasure_covers_is_refused_and_not_dropped() {
+async fn call_before_a_future_dated_erasure_is_rejected_with_an_error() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -58,16 +58,16 @@ async fn call_that_a_future_dated_erasure_covers_is_refused_and_not_dropped() {
     let bulk = client.bulk(format!("{}\n{}\n", call("2026-06-01T12:00:30Z"), call("2026-06-01T20:00:00.001Z"))).await;
     assert_eq!((&bulk.body["accepted"], &bulk.body["rejected"]), (&json!(1), &json!(1)), "{}", bulk.text);
     assert_eq!(bulk.body["errors"][0]["line"], 1);
-    assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED", "a later one starts anew");
-    // Another contact of the environment is not concerned.
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED", "a call after the erasure is recorded");
+    // The erasure does not affect other contacts.
     let mut other = call("2026-06-01T12:00:30Z");
     other["to"] = json!("+15557650000");
     assert_eq!(client.post("/calls", other).await.status, 202);
 }
 
-/// Calls that are dated now, dated up to a day ahead, and reported again; erasures; time that goes on and jumps.
+/// Tries calls dated now or up to a day ahead, repeated reports and erasures, while the clock advances in small and large steps.
 #[tokio::test]
-async fn each_acknowledged_call_is_in_force_and_no_erased_one_comes_back() {
+async fn random_calls_and_erasures_keep_acknowledged_calls_and_restore_no_erased_one() {
     const DAY: u64 = 86_400_000;
     let (mut acknowledged, mut refused, mut erased_late) = (0, 0, 0);
     for seed in 1..=12_u64 {

@@ -83,7 +83,7 @@ async fn panic_returns_500_without_detail() {
     server.break_clock();
     let answer = server.tenant().post("/calls", desk.call("busy")).await;
     answer.is(500, "INTERNAL");
-    assert_eq!(answer.body["message"], "Something went wrong");
+    assert_eq!(answer.body["message"], "An internal error occurred");
     assert_eq!(server.tenant().get("/agents").await.status, 200, "and the next request goes on");
 }
 
@@ -116,7 +116,7 @@ async fn slow_request_returns_timeout() {
     drop(go);
 }
 
-/// Asks until the answer fits.
+/// Requests the health until it satisfies the condition.
 async fn health_when(server: &Server, fits: impl Fn(&Answer) -> bool) -> Answer {
     let nobody = server.with_authorization(None);
     for _ in 0..600 {
@@ -173,7 +173,7 @@ async fn store_that_hangs_shows_in_health_and_timed_out_writes_are_safe_to_repea
 }
 
 #[tokio::test]
-async fn question_that_takes_too_long_has_no_unknown_outcome() {
+async fn what_if_request_that_times_out_returns_timeout_and_not_outcome_unknown() {
     let mut limits = Limits::default();
     limits.patience = Duration::from_millis(200);
     let hang = Hang::default();
@@ -187,7 +187,7 @@ async fn question_that_takes_too_long_has_no_unknown_outcome() {
 
 async fn metric(server: &Server, name: &str) -> f64 {
     let (_, text) = crate::metrics::page(server, "*/*").await;
-    let page = crate::exposition::Page::read(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+    let page = crate::metrics_text::Page::read(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
     page.value(name, &[]).unwrap_or_else(|| panic!("no {name}"))
 }
 

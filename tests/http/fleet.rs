@@ -89,7 +89,7 @@ async fn health_and_metrics_report_a_node_that_is_behind() {
     ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
     }
-    crate::exposition::Page::read(&page).unwrap_or_else(|wrong| panic!("{wrong}\n{page}"));
+    crate::metrics_text::Page::read(&page).unwrap_or_else(|wrong| panic!("{wrong}\n{page}"));
     told.fleet.set_state(FleetState::Stopped("configuration 7 is another".into()));
     told.fleet.set_lag(0, 0);
     assert_eq!(nobody.get("//health").await.text, r#"{"status":"ok","durability":"memory","fleet":"stopped"}"#);

@@ -1,4 +1,4 @@
-//! What one tenant asks for costs the others nothing: no thread that routes, no memory, no disk.
+//! Isolation of tenants: one tenant's requests use no thread that routes, and a bounded amount of memory and disk.
 
 use crate::etags::join_all;
 use crate::server::{CONTACT, Desk, OURS, START, Server};
@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use tower::ServiceExt;
 
-/// The longest page of a list, and the longest single agent or number.
+/// The maximum sizes of a page and of a single agent or number.
 const PAGE_BYTES: usize = 3 << 19;
 const ITEM_BYTES: usize = 128 << 10;
 
-/// Agents that all own the same numbers.
+/// Creates numbers, and agents that all own these numbers.
 fn give(server: &Server, agents: u32, numbers: u32) {
     let id = |n: u32| NumberId::from_u128(u128::from(n) + 1);
     let ids: Vec<_> = (0..numbers).map(id).collect();
@@ -40,7 +40,7 @@ fn configure(server: &Server, changes: Vec<Change>) {
     server.service.configure(server.environment, START, |_| Ok(changes)).expect("valid");
 }
 
-/// The answer that is there without waiting, if it is.
+/// Polls the future once. Returns its result if it is ready.
 fn at_once<T>(future: &mut Pin<Box<impl Future<Output = T>>>) -> Option<T> {
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(ready) => Some(ready),
@@ -49,7 +49,7 @@ fn at_once<T>(future: &mut Pin<Box<impl Future<Output = T>>>) -> Option<T> {
 }
 
 #[tokio::test]
-async fn a_route_waits_for_nothing_while_every_expensive_request_waits_for_its_turn() {
+async fn route_is_answered_at_once_while_expensive_requests_wait() {
     let server = Server::start();
     let desk = Desk::set_up(&server.tenant()).await;
     give(&server, 200, 300);
@@ -82,7 +82,7 @@ async fn a_route_waits_for_nothing_while_every_expensive_request_waits_for_its_t
     };
     let mut waiting: Vec<_> = expensive.into_iter().map(ask).collect();
     for (place, request) in waiting.iter_mut().enumerate() {
-        assert!(at_once(request).is_none(), "request {place} was carried out on the thread that routes");
+        assert!(at_once(request).is_none(), "request {place} ran on the thread that routes");
     }
     let mut bulk = Box::pin(client.bulk(call.repeat(2_000)));
     assert!(at_once(&mut bulk).is_none());
@@ -90,7 +90,7 @@ async fn a_route_waits_for_nothing_while_every_expensive_request_waits_for_its_t
     let other = server.other();
     let path = format!("/route?dialed={}&caller={}", &OURS[1..], &CONTACT[1..]);
     for asker in [&other, &client, &server.gateway()] {
-        let route = at_once(&mut Box::pin(asker.get(&path))).expect("a route waits for nothing");
+        let route = at_once(&mut Box::pin(asker.get(&path))).expect("a route does not wait");
         assert_eq!(route.status, 200);
     }
     let answers = join_all(waiting.into_iter()).await;
@@ -100,7 +100,7 @@ async fn a_route_waits_for_nothing_while_every_expensive_request_waits_for_its_t
 }
 
 #[tokio::test]
-async fn an_agent_lists_a_thousand_numbers_and_links_to_the_rest() {
+async fn agent_with_many_numbers_lists_a_thousand_and_links_to_all() {
     let server = Server::start();
     give(&server, 2, 1_250);
     let client = server.tenant();
@@ -124,7 +124,7 @@ async fn an_agent_lists_a_thousand_numbers_and_links_to_the_rest() {
         assert_eq!(answer.body["meta"]["last_page"], 13);
         paged.extend(numbers_of(&answer.body["data"]));
     }
-    assert_eq!(paged, whole, "no page leaves a gap or repeats one");
+    assert_eq!(paged, whole, "the pages contain each number once");
 
     configure(
         &server,
@@ -139,11 +139,11 @@ async fn an_agent_lists_a_thousand_numbers_and_links_to_the_rest() {
         (data["phone_numbers"].as_array().map(Vec::len), &data["phone_numbers_total"]),
         (Some(1_000), &Value::Null)
     );
-    for nobodys in ["x", "00000000-0000-4000-8000-000000000000"] {
-        assert_eq!(client.get(&format!("/phone-numbers?agent_id={nobodys}")).await.body["meta"]["total"], 0);
-        assert_eq!(client.get(&format!("/agents?phone_number_id={nobodys}")).await.body["meta"]["total"], 0);
+    for unknown in ["x", "00000000-0000-4000-8000-000000000000"] {
+        assert_eq!(client.get(&format!("/phone-numbers?agent_id={unknown}")).await.body["meta"]["total"], 0);
+        assert_eq!(client.get(&format!("/agents?phone_number_id={unknown}")).await.body["meta"]["total"], 0);
     }
-    assert_eq!(server.other().get(&rest).await.body["meta"]["total"], 0, "it is another tenant's agent");
+    assert_eq!(server.other().get(&rest).await.body["meta"]["total"], 0, "another tenant does not see the agent");
 }
 
 fn numbers_of(data: &Value) -> Vec<String> {
@@ -151,7 +151,7 @@ fn numbers_of(data: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_number_lists_a_thousand_owners_and_links_to_the_rest() {
+async fn number_with_many_owners_lists_a_thousand_and_links_to_all() {
     let server = Server::start();
     give(&server, 1_003, 1);
     let client = server.tenant();
@@ -168,7 +168,7 @@ async fn a_number_lists_a_thousand_owners_and_links_to_the_rest() {
 }
 
 #[tokio::test]
-async fn a_page_has_all_its_agents_and_no_more_than_its_bytes() {
+async fn page_of_large_agents_is_complete_and_within_its_size_limit() {
     let server = Server::start();
     give(&server, 101, 1_050);
     let client = server.tenant();
@@ -182,7 +182,7 @@ async fn a_page_has_all_its_agents_and_no_more_than_its_bytes() {
             data.iter().map(|agent| agent["phone_numbers"].as_array().expect("a list").len()).collect();
         assert!(listed.iter().sum::<usize>() <= 10_000);
         assert_eq!(listed[0], 1_000);
-        assert!(data.iter().all(|agent| agent["phone_numbers_total"] == 1_050), "each says how many there are");
+        assert!(data.iter().all(|agent| agent["phone_numbers_total"] == 1_050), "each agent shows its total");
     }
     let numbers = client.get("/phone-numbers?per_page=100").await;
     assert!(numbers.text.len() <= PAGE_BYTES);
@@ -194,7 +194,7 @@ async fn begin(router: &Router, token: &str, path: &str) -> Response<Body> {
 }
 
 #[tokio::test]
-async fn answers_that_nobody_reads_keep_their_own_tenant_waiting_and_no_other() {
+async fn unread_answers_block_only_their_own_tenant() {
     let server = Server::start();
     give(&server, 3, 300);
     let token = issue(&server, server.environment).await;
@@ -202,14 +202,14 @@ async fn answers_that_nobody_reads_keep_their_own_tenant_waiting_and_no_other() 
     let mut unread = Vec::new();
     let blocked = loop {
         let mut asked = Box::pin(begin(&server.router, &token, "/phone-numbers"));
-        // A timeout would be part of a second test: this is about whether there is room.
+        // A request that does not finish in two seconds is waiting for the memory of unread answers.
         match tokio::time::timeout(std::time::Duration::from_secs(2), &mut asked).await {
             Ok(answer) => unread.push(answer.into_body()),
             Err(_) => break asked,
         }
-        assert!(unread.len() <= 64, "there is no end to what may be left unread");
+        assert!(unread.len() <= 64, "the memory of unread answers is not bounded");
     };
-    assert!(unread.len() >= 8, "some may be: {}", unread.len());
+    assert!(unread.len() >= 8, "too few answers may be left unread: {}", unread.len());
     for _ in 0..3 {
         assert_eq!(begin(&server.router, &others, "/phone-numbers").await.status(), 200);
     }
@@ -230,7 +230,7 @@ async fn issue(server: &Server, environment: dialback::EnvironmentId) -> String 
 }
 
 #[tokio::test]
-async fn a_list_that_changes_while_it_is_read_shows_each_of_those_that_stay_once() {
+async fn list_that_changes_during_reading_shows_each_remaining_item_once() {
     let server = Server::start();
     give(&server, 1, 600);
     let token = issue(&server, server.environment).await;
@@ -256,10 +256,10 @@ async fn a_list_that_changes_while_it_is_read_shows_each_of_those_that_stay_once
     assert!(stayed.len() == 400 && stayed.iter().all(|number| distinct.contains(number)));
     let tag = tag.to_str().expect("ASCII");
     let again = server.tenant().given(("if-none-match", tag), Method::GET, "/phone-numbers", None).await;
-    assert_eq!(again.status, 200, "the tag of what was read is not current");
+    assert_eq!(again.status, 200, "the tag of the list is no longer current");
 }
 
-/// A store that weighs the configurations that it is given.
+/// A store that counts the bytes of the configurations committed to it.
 #[derive(Clone, Default)]
 struct Scales(Arc<AtomicUsize>);
 
@@ -276,7 +276,7 @@ impl EventStore for Scales {
 }
 
 #[tokio::test]
-async fn a_remembered_answer_takes_four_kib_of_the_store_whatever_it_shows() {
+async fn stored_answer_takes_at_most_four_kib_for_any_response_length() {
     let scales = Scales::default();
     let server = Server::start_on(scales.clone());
     give(&server, 101, 60);
@@ -306,13 +306,13 @@ async fn a_remembered_answer_takes_four_kib_of_the_store_whatever_it_shows() {
         assert!(first.status.is_success() && first.text.len() > 3_500, "{} {}", first.status, first.text.len());
         assert!((1..=4096 + said).contains(&stored), "{path}: {stored}");
         let mut again = ask().await;
-        assert_eq!(again.headers.remove("idempotency-replayed").expect("it says so"), "true");
-        assert_eq!(again, first, "{path}: byte for byte, while it has not changed");
+        assert_eq!(again.headers.remove("idempotency-replayed").expect("the mark of a repeated answer"), "true");
+        assert_eq!(again, first, "{path}: the bytes are equal while the entity has not changed");
     }
 }
 
 #[tokio::test]
-async fn a_long_answer_is_rebuilt_from_what_has_changed_since_and_says_so() {
+async fn long_answer_of_a_changed_entity_is_rebuilt_and_marked() {
     let server = Server::start();
     give(&server, 2, 300);
     let client = server.tenant();
@@ -324,10 +324,14 @@ async fn a_long_answer_is_rebuilt_from_what_has_changed_since_and_says_so() {
     let now = client.get(&path).await;
     let generation = server.generation();
     let again = publish().await;
-    assert_eq!((again.status, &again.text, again.tag()), (first.status, &now.text, now.tag()), "with its own tag");
+    assert_eq!(
+        (again.status, &again.text, again.tag()),
+        (first.status, &now.text, now.tag()),
+        "it has the tag of the current version"
+    );
     assert_eq!(again.headers["idempotency-replayed"], "true");
     assert_eq!(again.headers["idempotency-rebuilt"], "true");
-    assert_eq!(server.generation(), generation, "and it was not published again");
+    assert_eq!(server.generation(), generation, "the request was not carried out again");
     assert_eq!(client.delete(&path).await.status, 200);
     publish().await.is(409, "ANSWER_GONE");
 }

@@ -1,8 +1,8 @@
 //! Tests of the control API through its real router.
 #![cfg(all(feature = "http", feature = "__testing"))]
 
-#[path = "../support/exposition.rs"]
-mod exposition;
+#[path = "../support/metrics_text.rs"]
+mod metrics_text;
 #[path = "../support/server.rs"]
 mod server;
 
@@ -28,9 +28,9 @@ mod numbers;
 mod offload;
 mod openapi;
 mod operators;
-mod pace;
 mod quota;
 mod random;
+mod rate_limit;
 mod refusals;
 mod route;
 mod statistics;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::float_cmp, reason = "counts are whole, also as floats")]
 
-use crate::exposition::Page;
+use crate::metrics_text::Page;
 use crate::server::{CONTACT, Desk, OURS, START, Server};
 use axum::Router;
 use axum::body::{Body, to_bytes};

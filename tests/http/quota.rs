@@ -55,7 +55,7 @@ async fn adding_and_releasing_numbers_uses_up_only_the_own_limit() {
 }
 
 #[tokio::test]
-async fn one_tenant_that_fills_the_history_leaves_room_for_another() {
+async fn tenant_that_fills_the_history_leaves_space_for_another_tenant() {
     let server = Server::start_engine(Engine::with_max_pairs(80), MemoryStore, Limits::default());
     let (greedy, other) = (server.tenant(), server.other());
     let mut lines = Vec::new();
@@ -78,13 +78,13 @@ async fn one_tenant_that_fills_the_history_leaves_room_for_another() {
         assert_eq!(other.post("/calls", lines[1](contact)).await.status, 202);
     }
     other.post("/calls", lines[1](10)).await.is(503, "HISTORY_FULL");
-    // An erasure is in force, and its answer is no 503.
+    // Erasures succeed although the history is full.
     assert_eq!(greedy.delete("/contacts/+15557650000").await.status, 200);
     assert_eq!(other.delete("/contacts/+15557650001").await.status, 200);
 }
 
 #[tokio::test]
-async fn and_its_own_pairs_of_callback_agents_and_sources() {
+async fn adding_callback_pairs_uses_up_only_the_own_limit_and_removed_pairs_count_until_rest_days_pass() {
     let mut limits = Limits::default();
     limits.callback_pairs = 4;
     let server = Server::start_with(MemoryStore, limits);
@@ -97,7 +97,7 @@ async fn and_its_own_pairs_of_callback_agents_and_sources() {
     let role = |range: std::ops::Range<usize>| json!({"source_agent_ids": sources[range]});
     client.post(&path, role(0..5)).await.is(409, "QUOTA_EXCEEDED");
     assert_eq!(client.post(&path, role(0..3)).await.status, 200);
-    // Those that stay, and those that come back, take no more.
+    // Pairs that are kept or restored use up no further places.
     assert_eq!(client.put(&path, role(1..4)).await.status, 200);
     assert_eq!(client.delete(&path).await.status, 200);
     assert_eq!(client.post(&path, role(0..4)).await.status, 200);
@@ -108,12 +108,12 @@ async fn and_its_own_pairs_of_callback_agents_and_sources() {
     let keyed = client.given(("Idempotency-Key", "k"), axum::http::Method::POST, &path, Some(role(1..5))).await;
     keyed.is(409, "QUOTA_EXCEEDED");
     assert_eq!(server.generation(), generation);
-    // Another tenant has its own.
+    // Another tenant has a limit of its own.
     let other = server.other();
     let source = other.agent("A", "outbound").await;
     let theirs = format!("/agents/{}/callback", other.agent("B", "inbound").await);
     assert_eq!(other.post(&theirs, json!({"source_agent_ids": [source]})).await.status, 200);
-    // A place that was given up is given again once no decision names it any more.
+    // A removed pair frees its place only after the rest days.
     assert_eq!(client.put(&path, role(1..4)).await.status, 200);
     let days = |days: u32| START.plus_millis(u64::from(days) * 24 * 60 * 60 * 1000);
     server.set_now(days(REST_DAYS - 1));

@@ -69,7 +69,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_body_and_no_query_is_an_error_of_ours(
+    fn random_body_or_query_never_causes_a_server_error(
         bodies in proptest::collection::vec(body(), 1..4),
         dialed in any::<String>(),
         caller in any::<Vec<u8>>(),

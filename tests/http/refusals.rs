@@ -239,7 +239,7 @@ async fn wrong_type_or_unknown_field_is_rejected_without_change() {
         unknown["surprise"] = json!(1);
         let answer = allowed(&server, *who).json(method.clone(), path, unknown).await;
         answer.is(422, "VALIDATION_ERROR");
-        assert_eq!(answer.body["errors"], json!({"surprise": ["The surprise field is not known here."]}), "{path}");
+        assert_eq!(answer.body["errors"], json!({"surprise": ["The surprise field is unknown."]}), "{path}");
         let mut private = body.clone();
         private["+15557654321"] = json!(1);
         let answer = allowed(&server, *who).json(method.clone(), path, private).await;

@@ -120,7 +120,8 @@ async fn explanation_shows_each_line_and_agent_names() {
     assert_eq!(data["agent"], callback_agent);
     assert_eq!(data["at"], "2026-06-01T12:00:00.000Z");
     let said = "Reminders placed the last call 1 h 0 min before: busy.";
-    let summary = "Callback Handler takes the callback: it is configured for the agent that called this contact last.";
+    let summary =
+        "Callback Handler takes the callback: it is the callback agent of the agent that called this contact last.";
     assert_eq!(data["summary"], format!("{summary} {said}"));
     let step = |line, reason, text: &str, saw| json!({"line": line, "reason": reason, "applies": line == 9, "text": text, "saw": saw});
     let source = json!({"exists": true, "callback_agents": [callback_agent]});
@@ -136,12 +137,12 @@ async fn explanation_shows_each_line_and_agent_names() {
             ),
             step(2, "ANONYMOUS_CALLER", "The caller shows a number.", json!({"is_number": true})),
             step(3, "NO_HISTORY", said, json!({"call": call})),
-            step(4, "NO_CALLBACK_AGENT", "Its callbacks are for Callback Handler.", source),
+            step(4, "NO_CALLBACK_AGENT", "Its callback agents: Callback Handler.", source),
             step(5, "NUMBER_NOT_OWNED", &names("owns the dialed number"), candidates.clone()),
             step(6, "CALLBACK_AGENT_UNPUBLISHED", &names("published"), candidates.clone()),
-            step(7, "OUTCOME_NOT_ELIGIBLE", &names("takes this outcome"), candidates.clone()),
-            step(8, "EXPIRED", &names("the call lies within the look-back"), candidates.clone()),
-            step(9, "MATCHED", "Callback Handler remains.", candidates),
+            step(7, "OUTCOME_NOT_ELIGIBLE", &names("accepts this outcome"), candidates.clone()),
+            step(8, "EXPIRED", &names("the call is within the look-back"), candidates.clone()),
+            step(9, "MATCHED", "Callback Handler is the only one left.", candidates),
         ])
     );
     let plain = client.get(&format!("{MATCHED}&explain=false")).await.data();
@@ -173,8 +174,8 @@ async fn explanation_texts_fit_current_and_past_times() {
     let default = "Callback Handler, the number's default agent, takes the call:";
 
     let (reason, summary, text, _) = told("dialed=+15550009999&caller=+15557654321").await;
-    assert_eq!((&*reason, &*text), ("UNKNOWN_NUMBER", "The dialed number is nobody's."));
-    assert_eq!(summary, "Nobody takes the call: the dialed number is nobody's.");
+    assert_eq!((&*reason, &*text), ("UNKNOWN_NUMBER", "The dialed number is unknown."));
+    assert_eq!(summary, "No agent takes the call: the dialed number is unknown.");
     let (reason, summary, text, _) = told("dialed=+15550001000&caller=anonymous").await;
     assert_eq!((&*reason, &*text), ("ANONYMOUS_CALLER", "The caller shows no number."));
     assert_eq!(summary, format!("{default} the caller shows no number."));
@@ -203,7 +204,7 @@ async fn explanation_texts_fit_current_and_past_times() {
     let calling = json!({"direction": "inbound", "phone_number_ids": [desk.number]});
     client.put(&format!("/agents/{rival}/calling"), calling).await.data();
     let data = client.get(&format!("/route?{ours}&explain=true")).await.data();
-    assert_eq!(data["steps"][8]["text"], "Night Desk remains, its role configured last.");
+    assert_eq!(data["steps"][8]["text"], "Night Desk is chosen: its callback role was set last.");
 }
 
 #[tokio::test]

@@ -224,7 +224,7 @@ async fn query_parameters_are_described_as_the_server_reads_them() {
     for operation in described.operations() {
         for parameter in operation.says["parameters"].as_array().into_iter().flatten() {
             if parameter["in"] == "query" && parameter["required"] != json!(true) {
-                // It counts as missing, which a client could not know otherwise.
+                // An empty value counts as missing, and only the description tells a client so.
                 assert_eq!(parameter["allowEmptyValue"], json!(true), "{} {parameter}", operation.template);
                 optional += 1;
             }
@@ -234,7 +234,7 @@ async fn query_parameters_are_described_as_the_server_reads_them() {
     for path in ["/agents?page=&per_page=", "/callback-agents/stats?start_date=&end_date="] {
         client.get(path).await.data();
     }
-    // Each date is read where it is as described, and refused where it is not.
+    // The server accepts exactly the dates that match the description.
     let statistics = &described.paths()["/api/v1/callback-agents/stats"]["get"]["parameters"][0]["schema"];
     let options = jsonschema::options().should_validate_formats(true);
     let validator = options.build(statistics).expect("a schema");

@@ -1,6 +1,6 @@
 //! The control API over a real socket.
 
-use crate::pace;
+use crate::rate_limit;
 use crate::server::Server;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,8 +32,8 @@ async fn request_over_a_real_socket_is_answered() {
     serve.abort();
 }
 
-/// Sends all of the requests, one after the other, each whole before its answer is read; the answers' heads, until the server
-/// closes the connection.
+/// Sends the requests one after the other, and reads an answer only after its whole request was sent. Returns the heads of
+/// the answers until the server closes the connection.
 async fn converse(server: &Server, requests: &[Vec<u8>]) -> Vec<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -49,7 +49,7 @@ async fn converse(server: &Server, requests: &[Vec<u8>]) -> Vec<String> {
     heads
 }
 
-/// Reads one answer; its head in lower case.
+/// Reads one answer and returns its head in lower case. Returns `None` if the connection ends.
 async fn answer_head(stream: &mut TcpStream) -> Option<String> {
     let mut answer = Vec::new();
     let head = loop {
@@ -79,11 +79,11 @@ fn post(token: &str, path: &str, more: &str, body: &str, is_chunked: bool) -> Ve
 }
 
 #[tokio::test]
-async fn a_client_that_is_refused_before_its_body_is_read_may_go_on_with_its_connection() {
+async fn connection_stays_open_after_a_request_rejected_before_its_body_was_read() {
     let json = "content-type: application/json\r\n";
     let body = format!("{{\"name\": \"{}\"}}", "x".repeat(700_000));
     for is_chunked in [false, true] {
-        let (server, _) = pace::start(100, 1);
+        let (server, _) = rate_limit::start(100, 1);
         let (tenant, gateway) = (server.tenant_token(), server.gateway_token());
         let refused = [
             (401, post("talq_x", "/agents", json, &body, is_chunked)),
@@ -107,7 +107,7 @@ async fn a_client_that_is_refused_before_its_body_is_read_may_go_on_with_its_con
 }
 
 #[tokio::test]
-async fn past_the_limits_the_answer_says_that_the_connection_closes() {
+async fn connection_closes_if_the_unread_body_exceeds_the_limits() {
     let server = Server::start();
     let json = "content-type: application/json\r\n";
     let long = format!("content-length: {}", 1 << 30);

@@ -91,8 +91,8 @@ impl Door for HttpDoor {
         let token = &self.tokens[&report.environment];
         let (status, answer) = self.ask(token, Method::POST, "/calls", Some(body));
         // The library ignores a call from a number of another tenant; the API rejects it.
-        let is_nobodys = status == StatusCode::NOT_FOUND && answer["code"] == "NUMBER_NOT_FOUND";
-        assert!(status == StatusCode::ACCEPTED || is_nobodys, "{status} {answer}");
+        let is_unknown_number = status == StatusCode::NOT_FOUND && answer["code"] == "NUMBER_NOT_FOUND";
+        assert!(status == StatusCode::ACCEPTED || is_unknown_number, "{status} {answer}");
     }
 
     fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64 {

@@ -1,7 +1,8 @@
-//! Bodies that a handler left unread.
+//! Request bodies that a handler did not read to the end.
 //!
-//! A connection on which the rest of a request is still to come cannot take another request. The rest is read on, within limits,
-//! so that the client has sent all of it when it reads the answer. Past the limits the answer says that the connection closes.
+//! A connection cannot receive the next request before the rest of the current one. The rest is read, within limits, so
+//! that the client has sent all of its request when it reads the response. Beyond the limits the response carries
+//! `Connection: close`.
 
 use super::Api;
 use super::body::{PATIENCE, next_chunk};
@@ -15,42 +16,42 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-/// The body of a request that is being handled.
-pub(super) struct Unread {
+/// The body of a request in progress.
+pub(super) struct UnreadBody {
     place: Place,
-    /// The client waits to be asked for its body, and need not send it.
+    /// The client sent `Expect` and sends its body only if the server asks for it.
     is_on_request: bool,
 }
 
 type Place = Arc<Mutex<State>>;
 
 enum State {
-    /// The handler still has it.
+    /// The handler has the body.
     Lent,
-    /// It was dropped before its end.
+    /// The handler dropped the body before its end.
     Left(Body),
     Read,
 }
 
-/// Looks whether the body is read to its end; there is nothing to look for where there is none.
-pub(super) fn watch(request: Request) -> (Request, Option<Unread>) {
+/// Watches whether the handler reads the body to its end. Returns `None` if the request has no body.
+pub(super) fn watch(request: Request) -> (Request, Option<UnreadBody>) {
     if request.body().is_end_stream() {
         return (request, None);
     }
     let is_on_request = request.headers().contains_key(EXPECT);
     let place = Arc::new(Mutex::new(State::Lent));
     let lend = |body| Body::new(Lent { body: Some(body), place: Arc::clone(&place) });
-    (request.map(lend), Some(Unread { place, is_on_request }))
+    (request.map(lend), Some(UnreadBody { place, is_on_request }))
 }
 
-impl Unread {
-    /// Reads what is left of the body, or has the answer say that the connection closes.
+impl UnreadBody {
+    /// Reads the rest of the body. If that fails, makes the response carry `Connection: close`.
     pub(super) async fn settle(self, api: &Api, response: &mut Response) {
         let state = std::mem::replace(&mut *lock(&self.place), State::Read);
         let is_read = match state {
             State::Read => true,
             State::Lent => false,
-            // That one has been read on already.
+            // After 413 the rest has already been read as far as the limit allows.
             State::Left(_) if response.status() == StatusCode::PAYLOAD_TOO_LARGE || self.is_on_request => false,
             State::Left(body) => {
                 let limit = api.limits.body_bytes.saturating_mul(PATIENCE);
@@ -64,7 +65,7 @@ impl Unread {
     }
 }
 
-/// Whether the body ended within so many bytes.
+/// Reads the body and returns whether it ended within `limit` bytes.
 async fn read_on(mut body: Body, limit: usize) -> bool {
     if body.size_hint().lower() > limit as u64 {
         return false;
@@ -84,7 +85,7 @@ fn lock(place: &Place) -> std::sync::MutexGuard<'_, State> {
     place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A body that comes back where it is dropped before its end.
+/// A body that returns to its place if it is dropped before its end.
 struct Lent {
     body: Option<Body>,
     place: Place,
@@ -102,7 +103,7 @@ impl HttpBody for Lent {
         let frame = ready!(Pin::new(&mut *body).poll_frame(context));
         if body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
             self.body = None;
-            // After an error there is no connection to save.
+            // The body ended, or the connection failed and cannot be reused.
             *lock(&self.place) = State::Read;
         }
         Poll::Ready(frame)

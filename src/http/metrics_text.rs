@@ -1,5 +1,5 @@
-//! `GET /metrics`: everything that is counted, as Prometheus reads it. Takes no token, so it names no tenant, no agent
-//! and no number: labels are words of this program only.
+//! `GET /metrics`: all metrics in the text formats of Prometheus. The endpoint needs no token, so no metric names a tenant,
+//! an agent or a number: all labels are fixed words of this program.
 
 use super::Api;
 use super::requests::Requests;
@@ -22,12 +22,12 @@ const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// Everything that is counted.
+/// Returns all metrics.
 ///
-/// In the format that is asked for: OpenMetrics where it is named, else the older one, which everybody reads.
+/// The format is OpenMetrics if `Accept` names it, else the older text format of Prometheus.
 #[utoipa::path(
     get, path = "/metrics", tag = "service", operation_id = "metrics",
-    responses((status = 200, description = "Prometheus' text", content(
+    responses((status = 200, description = "The metrics as text", content(
         (String = "text/plain"), (String = "application/openmetrics-text"),
     ))),
 )]
@@ -43,8 +43,8 @@ pub(super) async fn show(State(api): State<Api>, headers: HeaderMap) -> Response
     ([(CONTENT_TYPE, TEXT)], plain(&text)).into_response()
 }
 
-/// OpenMetrics as the older text format: there a counter's family has the name of its samples, and there are no units and
-/// no end mark.
+/// Converts OpenMetrics text to the older text format. In the older format the name of a counter family ends in `_total`,
+/// like its samples, and there are no units and no end marker.
 fn plain(text: &str) -> String {
     let counters: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
@@ -81,27 +81,27 @@ impl Collector for Everything {
     }
 }
 
-/// What is written to.
+/// The page that is being written.
 struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
     fn process(&mut self, api: &Api) -> fmt::Result {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
-        let help = "The version that is running; always 1";
+        let help = "The running version; always 1";
         gauge(&mut self.family("build_info", help, None, MetricType::Gauge)?.encode_family(&version)?, 1)?;
         let generation = api.service.plan().generation();
-        self.gauge("plan_generation", "Which configuration decisions read: how many there were", None, generation)
+        self.gauge("plan_generation", "The number of configurations in the plan that decisions read", None, generation)
     }
 
     fn decisions(&mut self, api: &Api) -> fmt::Result {
         let metrics = api.service.metrics();
-        let help = "Decisions by what was decided and why";
+        let help = "Decisions by result and reason";
         let mut family = self.family("decisions", help, None, MetricType::Counter)?;
         for (route, reason) in outcomes() {
             let labels = [("decision", route.name()), ("reason", reason.name())];
             counter(&mut family.encode_family(&labels)?, metrics.decisions(route, reason))?;
         }
-        let help = "How long a decision took, without the request around it";
+        let help = "Duration of a decision, without the request around it";
         let family = self.family("decision_duration", help, Some(&Unit::Seconds), MetricType::Histogram);
         histogram(&mut family?, &api.requests.decisions, seconds)
     }
@@ -117,7 +117,7 @@ impl Page<'_> {
                 counter(&mut family.encode_family(&labels)?, count)?;
             }
         }
-        let help = "How long a request took, from its head to the head of the answer";
+        let help = "Duration of a request, from its head to the head of the response";
         let mut family = self.family("http_request_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?;
         for ((method, route), counts) in &all {
             let labels = [("method", *method), ("route", &**route)];
@@ -128,24 +128,24 @@ impl Page<'_> {
 
     fn commits(&mut self, api: &Api) -> fmt::Result {
         let commits = api.service.commits();
-        let help = "How long the store took to make a group durable";
+        let help = "Time in which the store made a group durable";
         let family = self.family("commit_duration", help, Some(&Unit::Seconds), MetricType::Histogram);
         histogram(&mut family?, commits.latency(), seconds)?;
-        let help = "How long it was from the handing in to the acknowledgement";
+        let help = "Time from the submission of an event or a change to its acknowledgement";
         let family = self.family("acknowledgement_duration", help, Some(&Unit::Seconds), MetricType::Histogram);
         histogram(&mut family?, commits.waits(), seconds)?;
-        let help = "How many events and changes of configuration shared a sync";
+        let help = "Number of events and configuration changes that shared a sync";
         histogram(&mut self.family("commit_group_size", help, None, MetricType::Histogram)?, commits.group(), whole)?;
-        let help = "Events and changes of configuration that were handed in and are not durable yet";
+        let help = "Events and configuration changes that were submitted and are not durable yet";
         self.gauge("journal_lag", help, None, commits.pending())?;
-        let help = "Events and changes of configuration that were refused because the store cannot be written";
+        let help = "Events and configuration changes that were rejected because the store cannot be written";
         self.counter("not_durable", help, commits.refused())?;
-        let help = "1 when the store has failed: nothing is taken any more, routes are answered from memory";
+        let help = "1 if the store has failed: changes are rejected, routes are answered from memory";
         self.gauge("store_failed", help, None, u64::from(api.service.failure().is_some()))?;
-        let help = "For how long the store has not answered what it was asked; 0 where nothing was";
+        let help = "Time for which the store has not completed its current operation; 0 if it has none";
         let waits = u64::try_from(commits.store_waits().as_nanos()).unwrap_or(u64::MAX);
         self.seconds("store_waiting", help, waits)?;
-        let help = "What an acknowledgement means: 1 for the setting in force";
+        let help = "The durability of an acknowledgement: 1 for the current setting";
         let mut family = self.family("durability", help, None, MetricType::Gauge)?;
         for durability in Durability::ALL {
             let labels = [("durability", durability.name())];
@@ -156,34 +156,34 @@ impl Page<'_> {
 
     fn history(&mut self, stats: &Stats) -> fmt::Result {
         let help =
-            "Pairs of number and contact in memory, expired and erased ones that were not reclaimed yet included";
+            "Pairs of number and contact in memory, including expired and erased ones that are not reclaimed yet";
         self.gauge("pairs", help, None, stats.pairs as u64)?;
         let help = "Resident memory of the history";
         self.gauge("history", help, Some(&Unit::Bytes), stats.bytes as u64)?;
         let help = "Segments of the history that are being rewritten";
         self.gauge("history_growing", help, None, stats.growing as u64)?;
-        let help = "Segments of the history that were rewritten, to grow or to reclaim";
+        let help = "Completed rewrites of history segments, to grow or to reclaim memory";
         self.counter("history_growths", help, stats.growths)?;
-        let help = "Pairs that were left behind, being expired or of a number that is gone";
+        let help = "Pairs removed because they expired or their number was deleted";
         self.counter("pairs_reclaimed", help, stats.reclaimed)?;
-        self.counter("pairs_rejected", "Pairs that were refused because the history was full", stats.rejected)
+        self.counter("pairs_rejected", "Pairs rejected because the history was full", stats.rejected)
     }
 
-    /// Only of a daemon that purges.
+    /// Writes the metrics of a daemon that purges.
     fn upkeep(&mut self, counts: &UpkeepCounts) -> fmt::Result {
-        let help = "When a purge last succeeded, in seconds since 1970; 0 where none did";
+        let help = "Unix time of the last successful purge; 0 if there was none";
         self.seconds("upkeep_last_success_timestamp", help, counts.last_success_millis().saturating_mul(1_000_000))?;
-        self.seconds("upkeep_last_duration", "How long the last purge took", counts.last_duration_nanos())?;
+        self.seconds("upkeep_last_duration", "Duration of the last purge", counts.last_duration_nanos())?;
         self.counter("upkeep_failures", "Purges that failed", counts.failures())?;
-        let help = "Purges that failed since the last one that succeeded";
+        let help = "Failed purges since the last successful one";
         self.gauge("upkeep_consecutive_failures", help, None, counts.failures_in_row())?;
-        let help = "What the data directory occupied after the last purge; 0 before the first";
+        let help = "Size of the data directory after the last purge; 0 before the first";
         self.gauge("upkeep", help, Some(&Unit::Bytes), counts.bytes())?;
         self.counter("upkeep_clock_jumps", "How often the wall clock jumped", counts.clock_jumps())
     }
 
     fn sip(&mut self, counts: &SipCounts) -> fmt::Result {
-        let help = "SIP requests by method and the status that they were answered with";
+        let help = "SIP requests by method and response status";
         let mut family = self.family("sip_requests", help, None, MetricType::Counter)?;
         for method in SIP_METHODS {
             for status in SIP_STATUSES {
@@ -195,34 +195,34 @@ impl Page<'_> {
                 }
             }
         }
-        let help = "What else happened at the SIP door";
+        let help = "Other events at the SIP listener";
         let mut family = self.family("sip_events", help, None, MetricType::Counter)?;
         for event in SipEvent::ALL {
             counter(&mut family.encode_family(&[("event", event.name())])?, counts.happened(event))?;
         }
-        self.gauge("sip_connections", "SIP connections that are open", None, counts.connections())
+        self.gauge("sip_connections", "Open SIP connections", None, counts.connections())
     }
 
-    /// Only of a node of a fleet.
+    /// Writes the metrics of a node of a fleet.
     fn fleet(&mut self, fleet: &Fleet) -> fmt::Result {
-        let help = "Where the node stands in its fleet's stream, in messages";
+        let help = "The node's place in the fleet's stream, in messages";
         self.gauge("fleet_position", help, None, fleet.position())?;
-        self.gauge("fleet_stream_end", "Where that ended when it was last asked", None, fleet.last())?;
-        let help = "About how many events the node is behind: messages by the events that those before had each";
+        self.gauge("fleet_stream_end", "The end of the stream when the node last read it", None, fleet.last())?;
+        let help = "Estimated number of events that the node lags behind the stream";
         self.gauge("fleet_lag_events", help, None, fleet.lag_events())?;
-        let help = "How old what the node took last is, where there is more to take; else 0";
+        let help = "Age of the last message that the node consumed, if the stream has more; else 0";
         self.seconds("fleet_lag", help, fleet.lag_millis().saturating_mul(1_000_000))?;
-        self.gauge("fleet_peers", "Other nodes that were heard lately", None, fleet.peers())?;
+        self.gauge("fleet_peers", "Other nodes that this node has heard from recently", None, fleet.peers())?;
         let help = "Events of this node that the stream has acknowledged";
         self.counter("fleet_published", help, fleet.published())?;
-        self.counter("fleet_consumed", "Events of other nodes that were taken", fleet.consumed())?;
-        let help = "Events and configurations that were published again, since the stream had lost them or might have";
+        self.counter("fleet_consumed", "Events of other nodes that this node consumed", fleet.consumed())?;
+        let help = "Events and configurations published again because the stream had lost them or might have";
         self.counter("fleet_republished", help, fleet.republished())?;
-        let help = "Messages that could not be read or count for nothing, and events that could not be applied";
+        let help = "Messages that were unreadable or rejected, and events that could not be applied";
         self.counter("fleet_refused", help, fleet.refused())?;
-        let help = "Calls of agents or numbers that this node has no configuration of";
+        let help = "Calls with an agent or number that this node's configuration does not have";
         self.counter("fleet_unknown", help, fleet.unknown())?;
-        let help = "What the node is doing: 1 for what it is";
+        let help = "The state of the node: 1 for the current one";
         let mut family = self.family("fleet_state", help, None, MetricType::Gauge)?;
         let state = fleet.state().name();
         for name in FleetState::NAMES {
@@ -238,7 +238,7 @@ impl Page<'_> {
         unit: Option<&'a Unit>,
         kind: MetricType,
     ) -> Result<MetricEncoder<'a>, fmt::Error> {
-        // The registry ends every help with a stop; a collector's it takes as it is.
+        // The registry appends a full stop to each help text, but not to those of a collector.
         self.0.encode_descriptor(name, &format!("{help}."), unit, kind)
     }
 
@@ -256,13 +256,13 @@ impl Page<'_> {
     }
 }
 
-/// What the rule can end in. The agent that a route names plays no part.
+/// Returns all results that the rule can have. The agent in a route does not matter here.
 fn outcomes() -> impl Iterator<Item = (Route, Reason)> {
-    let nobody = AgentId::from_u128(0);
+    let agent = AgentId::from_u128(0);
     Reason::ALL.into_iter().flat_map(move |reason| match reason {
         Reason::UnknownNumber => vec![(Route::Unrouted, reason)],
-        Reason::Matched => vec![(Route::Callback(nobody), reason)],
-        _ => vec![(Route::Default(nobody), reason), (Route::Unrouted, reason)],
+        Reason::Matched => vec![(Route::Callback(agent), reason)],
+        _ => vec![(Route::Default(agent), reason), (Route::Unrouted, reason)],
     })
 }
 

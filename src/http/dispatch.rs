@@ -1,28 +1,28 @@
-//! Requests that are handled away from the threads that answer `GET /route`, each with room for its answer.
+//! Runs requests away from the threads that answer `GET /route`, each with memory reserved for its response.
 
+use super::answer_budget::{LARGE, USUAL};
 use super::deadline::Submitted;
 use super::error::Refusal;
-use super::room::{LARGE, USUAL};
 use super::{Api, auth, body, loading};
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// Bodies up to this many bytes are read on any thread: that takes a few microseconds.
+/// Bodies of up to this many bytes are read on any thread: that takes a few microseconds.
 const SHORT: u64 = 16 << 10;
 
-/// Handles what a tenant or an operator configures and reads, in time.
+/// Runs a request with a response of usual size, within the time limit.
 pub(super) async fn usual(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
-    with_room(&api, USUAL, request, next).await
+    with_budget(&api, USUAL, request, next).await
 }
 
-/// Handles what may have a longer answer.
+/// Runs a request with a response that may be long, within the time limit.
 pub(super) async fn large(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
-    with_room(&api, LARGE, request, next).await
+    with_budget(&api, LARGE, request, next).await
 }
 
-/// Handles what is short and has to be quick, in place unless the body is long.
+/// Runs a short request in place, because it has to be quick. Runs it on another thread if its body is long.
 pub(super) async fn if_long(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
     let is_short = request.body().size_hint().upper().is_some_and(|bytes| bytes <= SHORT);
     let tenant = auth::holder(request.headers(), &api).filter(|_| !is_short);
@@ -34,7 +34,7 @@ pub(super) async fn if_long(State(api): State<Api>, request: Request, next: Next
     }
 }
 
-/// Handles what takes as long as it takes: each of its steps has a limit of its own.
+/// Runs a streamed request. It has no time limit as a whole, but each of its steps has one.
 pub(super) async fn stream(State(api): State<Api>, request: Request, next: Next) -> Response {
     let holder = auth::holder(request.headers(), &api);
     let answer = loading::gate(State(api.clone()), request, next);
@@ -44,35 +44,35 @@ pub(super) async fn stream(State(api): State<Api>, request: Request, next: Next)
     }
 }
 
-async fn with_room(api: &Api, kib: u32, request: Request, next: Next) -> Result<Response, Refusal> {
+async fn with_budget(api: &Api, kib: u32, request: Request, next: Next) -> Result<Response, Refusal> {
     let submitted = Submitted::default();
-    submitted.within(api.limits.patience, answer_with_room(api, kib, request, next, &submitted)).await?
+    submitted.within(api.limits.patience, answer_with_budget(api, kib, request, next, &submitted)).await?
 }
 
-async fn answer_with_room(
+async fn answer_with_budget(
     api: &Api,
     kib: u32,
     request: Request,
     next: Next,
     submitted: &Submitted,
 ) -> Result<Response, Refusal> {
-    // Without a good token nothing is done that would take time.
+    // A request without a valid token is rejected at once, so it needs no other thread.
     let Some(tenant) = auth::holder(request.headers(), api) else {
         return Ok(loading::gate(State(api.clone()), request, next).await);
     };
-    // A client that sends its body slowly holds no room meanwhile.
+    // The body is read first: a client that sends its body slowly must not hold memory for a response meanwhile.
     let (request, is_whole) = whole(api, request).await?;
-    let before = if is_whole { Some(api.rooms.take(tenant, kib).await) } else { None };
+    let before = if is_whole { Some(api.answer_budget.reserve(tenant, kib).await) } else { None };
     let answer = submitted.watch(loading::gate(State(api.clone()), request, next));
     let answer = api.work.drive(tenant, answer).await;
-    let room = match before {
-        Some(room) => room,
-        None => api.rooms.take(tenant, kib).await,
+    let reservation = match before {
+        Some(reservation) => reservation,
+        None => api.answer_budget.reserve(tenant, kib).await,
     };
-    Ok(room.hold(answer))
+    Ok(reservation.hold(answer))
 }
 
-/// The request with its body read, where it says how long it is and is not too long.
+/// Reads the body of the request if its length is known and within the limit. Returns whether it did.
 async fn whole(api: &Api, request: Request) -> Result<(Request, bool), Refusal> {
     if request.body().is_end_stream() {
         return Ok((request, true));

@@ -1,8 +1,9 @@
-//! Memory for answers that clients have not read yet.
+//! Memory for responses that clients have not read yet.
 //!
-//! A long answer has room before it is written, and keeps it until the connection has the last of it. The connection takes an
-//! answer in pieces of [`PIECE`] bytes, and takes no more than its own buffer holds. All long answers together have
-//! [`ALL`] KiB, and those of one tenant an eighth: a tenant whose clients do not read waits for its own clients.
+//! A long response reserves memory before it is written, and keeps the reservation until the connection has all of it.
+//! The connection takes a response in pieces of [`PIECE`] bytes and buffers a limited amount. All long responses together
+//! have [`ALL`] KiB, and those of one tenant an eighth of that. A tenant whose clients do not read waits for its own
+//! clients, not for others.
 
 use super::shares::{Shares, acquire};
 use crate::id::EnvironmentId;
@@ -15,69 +16,69 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes that a connection is given at a time.
+/// The size in bytes of the pieces that a connection gets.
 pub(super) const PIECE: usize = 16 << 10;
 
-/// KiB of room for the answer of most requests. A page or piece of a list is written into it, and so is the longest
-/// single agent: a thousand numbers and two long names.
+/// The reservation of most responses in KiB. It is enough for a page or a piece of a list, and for the longest single agent:
+/// a thousand numbers and two long names.
 pub(super) const USUAL: u32 = 128;
 
-/// KiB of room for the few that may be longer: a thousand decisions, or names.
+/// The reservation of the few responses that may be longer, in KiB: a thousand decisions, or a thousand names.
 pub(super) const LARGE: u32 = 2 << 10;
 
-/// KiB for all answers together, and for those of one tenant.
+/// The memory in KiB of all responses together, and of those of one tenant.
 const ALL: u32 = 20 << 10;
 const OF_ONE: u32 = ALL / 8;
 
-/// The room that there is.
-pub(super) struct Rooms {
+/// The memory that responses may reserve.
+pub(super) struct AnswerBudget {
     all: Arc<Semaphore>,
     tenants: Shares,
 }
 
-/// Room for one answer.
-pub(super) struct Room {
+/// The memory that one response has reserved. Dropping it releases the memory.
+pub(super) struct Reservation {
     _tenants: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
 
-impl Default for Rooms {
+impl Default for AnswerBudget {
     fn default() -> Self {
         Self { all: Arc::new(Semaphore::new(ALL as usize)), tenants: Shares::new(OF_ONE as usize) }
     }
 }
 
-impl Rooms {
-    /// Waits for so many KiB.
-    pub(super) async fn take(&self, tenant: EnvironmentId, kib: u32) -> Room {
+impl AnswerBudget {
+    /// Reserves this many KiB. Waits until they are free.
+    pub(super) async fn reserve(&self, tenant: EnvironmentId, kib: u32) -> Reservation {
         let tenants = acquire(self.tenants.of(tenant), kib).await;
-        Room { _tenants: tenants, _all: acquire(Arc::clone(&self.all), kib).await }
+        Reservation { _tenants: tenants, _all: acquire(Arc::clone(&self.all), kib).await }
     }
 }
 
-impl Room {
-    /// The answer, which keeps the room until the connection has the last of it. A short one needs none: the connection takes
-    /// it at once.
+impl Reservation {
+    /// Returns the response with the reservation attached, until the connection has all of it. A response of at most one
+    /// piece releases the reservation at once, because the connection takes it at once.
     pub(super) fn hold(self, response: Response) -> Response {
         match response.body().size_hint().exact() {
             Some(bytes) if bytes <= PIECE as u64 => response,
-            _ => response.map(|body| Body::new(Held { body, piece: Bytes::new(), room: Some(self) })),
+            _ => response.map(|body| Body::new(Held { body, piece: Bytes::new(), reservation: Some(self) })),
         }
     }
 }
 
-impl fmt::Debug for Rooms {
+impl fmt::Debug for AnswerBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rooms").field("free_kib", &self.all.available_permits()).finish_non_exhaustive()
+        f.debug_struct("AnswerBudget").field("free_kib", &self.all.available_permits()).finish_non_exhaustive()
     }
 }
 
-/// A body that has room, given out in small pieces.
+/// A body with reserved memory, delivered in small pieces.
 struct Held {
     body: Body,
-    /// What the body gave and the connection has not taken.
+    /// Data that the body has delivered and the connection has not taken yet.
     piece: Bytes,
-    room: Option<Room>,
+    reservation: Option<Reservation>,
 }
 
 impl HttpBody for Held {
@@ -92,13 +93,13 @@ impl HttpBody for Held {
             match std::task::ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) if frame.is_data() => self.piece = frame.into_data().unwrap_or_default(),
                 last => {
-                    self.room = None;
+                    self.reservation = None;
                     return Poll::Ready(last);
                 }
             }
         }
         let len = self.piece.len().min(PIECE);
-        // A part of the whole would keep all of it.
+        // Copied, because a slice would keep the whole buffer in memory.
         let piece = Bytes::copy_from_slice(&self.piece.split_to(len));
         if self.piece.is_empty() {
             self.piece = Bytes::new();
@@ -130,8 +131,8 @@ mod tests {
     const ONE: EnvironmentId = EnvironmentId::from_u128(1);
     const OTHER: EnvironmentId = EnvironmentId::from_u128(2);
 
-    fn free(rooms: &Rooms) -> usize {
-        rooms.all.available_permits()
+    fn free(budget: &AnswerBudget) -> usize {
+        budget.all.available_permits()
     }
 
     fn is_waiting<T>(future: impl Future<Output = T>) -> bool {
@@ -140,36 +141,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_answer_keeps_its_room_until_it_is_taken_or_dropped() {
-        let rooms = Rooms::default();
-        let text: String = (0..40_000).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
-        let answer = rooms.take(ONE, USUAL).await.hold(Response::new(text.clone().into()));
+    async fn long_response_keeps_its_reservation_until_it_is_read_or_dropped() {
+        let budget = AnswerBudget::default();
+        let text: String = (b'a'..=b'z').cycle().take(40_000).map(char::from).collect();
+        let answer = budget.reserve(ONE, USUAL).await.hold(Response::new(text.clone().into()));
         assert_eq!(answer.body().size_hint().exact(), Some(40_000));
-        assert_eq!(free(&rooms), (ALL - USUAL) as usize);
+        assert_eq!(free(&budget), (ALL - USUAL) as usize);
         let mut body = answer.into_body();
         let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
         assert_eq!(frame.expect("there").expect("whole").into_data().expect("data").len(), PIECE);
-        assert_eq!(free(&rooms), (ALL - USUAL) as usize);
+        assert_eq!(free(&budget), (ALL - USUAL) as usize);
         assert_eq!(to_bytes(body, usize::MAX).await.expect("whole"), text.as_bytes()[PIECE..]);
-        assert_eq!(free(&rooms), ALL as usize);
+        assert_eq!(free(&budget), ALL as usize);
 
-        drop(rooms.take(ONE, USUAL).await.hold(Response::new(text.into())));
-        assert_eq!(free(&rooms), ALL as usize);
-        let short = rooms.take(ONE, USUAL).await.hold(Response::new("short".into()));
-        assert_eq!(free(&rooms), ALL as usize, "a short one holds none");
+        drop(budget.reserve(ONE, USUAL).await.hold(Response::new(text.into())));
+        assert_eq!(free(&budget), ALL as usize);
+        let short = budget.reserve(ONE, USUAL).await.hold(Response::new("short".into()));
+        assert_eq!(free(&budget), ALL as usize, "a short response holds no memory");
         drop(short);
     }
 
     #[tokio::test]
-    async fn a_tenant_waits_for_its_own_clients_only() {
-        let rooms = Rooms::default();
+    async fn tenant_waits_for_its_own_clients_only() {
+        let budget = AnswerBudget::default();
         let mut held = Vec::new();
         for _ in 0..OF_ONE / USUAL {
-            held.push(rooms.take(ONE, USUAL).await);
+            held.push(budget.reserve(ONE, USUAL).await);
         }
-        assert!(is_waiting(rooms.take(ONE, USUAL)));
-        assert!(!is_waiting(rooms.take(OTHER, LARGE)));
+        assert!(is_waiting(budget.reserve(ONE, USUAL)));
+        assert!(!is_waiting(budget.reserve(OTHER, LARGE)));
         held.pop();
-        assert!(!is_waiting(rooms.take(ONE, USUAL)));
+        assert!(!is_waiting(budget.reserve(ONE, USUAL)));
     }
 }

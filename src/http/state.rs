@@ -1,9 +1,9 @@
-//! What is in an [`Api`].
+//! The state of an [`Api`].
 
+use super::answer_budget::AnswerBudget;
 use super::openapi::Document;
-use super::pace::Pace;
+use super::rate_limit::RateLimits;
 use super::requests::Requests;
-use super::room::Rooms;
 use super::work::Work;
 use super::{Api, Clock, Limits};
 use crate::address::AgentAddresses;
@@ -13,14 +13,14 @@ use crate::service::Service;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// What all clones of an [`Api`] share.
+/// The state that all clones of an [`Api`] share.
 #[derive(Clone)]
-pub struct Parts {
+pub struct ApiState {
     pub(super) service: Arc<Service>,
     pub(super) clock: Clock,
     pub(super) operator: Option<[u8; 32]>,
     pub(super) limits: Limits,
-    pub(super) pace: Arc<Pace>,
+    pub(super) rate_limits: Arc<RateLimits>,
     pub(super) serves_while_loading: bool,
     pub(super) requests: Arc<Requests>,
     pub(super) metrics_elsewhere: bool,
@@ -30,13 +30,13 @@ pub struct Parts {
     pub(super) sip: Option<Arc<SipCounts>>,
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,
     pub(super) work: Arc<Work>,
-    pub(super) rooms: Arc<Rooms>,
+    pub(super) answer_budget: Arc<AnswerBudget>,
 }
 
 impl Deref for Api {
-    type Target = Parts;
+    type Target = ApiState;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &ApiState {
         &self.0
     }
 }

@@ -1,4 +1,4 @@
-//! Answers for what reads no JSON: a dial plan's own HTTP client, for instance.
+//! Plain-text responses for clients that cannot read JSON, such as the HTTP client of a dial plan.
 
 use super::Api;
 use axum::extract::FromRequestParts;
@@ -11,39 +11,39 @@ use std::convert::Infallible;
 const PLAIN: &str = "text/plain";
 const JSON: &str = "application/json";
 
-/// Whether the client would rather have plain text.
-pub(super) struct IsPreferred(pub(super) bool);
+/// Whether the client prefers plain text to JSON.
+pub(super) struct PrefersText(pub(super) bool);
 
-impl FromRequestParts<Api> for IsPreferred {
+impl FromRequestParts<Api> for PrefersText {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Infallible> {
-        Ok(Self(is_preferred(&parts.headers)))
+        Ok(Self(prefers_text(&parts.headers)))
     }
 }
 
-/// As RFC 9110, section 12.5.1, has it. Who does not care gets JSON.
-fn is_preferred(headers: &HeaderMap) -> bool {
+/// Returns whether `Accept` prefers plain text (RFC 9110, section 12.5.1). If it prefers neither, the response is JSON.
+fn prefers_text(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(ACCEPT);
     let accept: Vec<_> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
     let accept = accept.join(",");
     quality(&accept, PLAIN) > quality(&accept, JSON)
 }
 
-/// The text alone.
+/// Returns a plain-text response.
 pub(super) fn text(text: String) -> Response {
     let mut response = Response::new(text.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     varying(response)
 }
 
-/// The answer, which would be another for another `Accept`.
+/// Adds `Vary: accept` to the response.
 pub(super) fn varying(mut response: Response) -> Response {
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
     response
 }
 
-/// How much the media type is wanted, in thousandths: as its most precise mention says.
+/// Returns the quality of the media type in thousandths. The most specific matching range decides.
 fn quality(accept: &str, wanted: &str) -> u16 {
     let family = wanted.split('/').next().unwrap_or_default();
     let mut best = (0, 0);
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_is_for_who_asks_for_it() {
+    fn text_prefers_text_only_if_accept_ranks_it_above_json() {
         for (accept, plain) in [
             (&["text/plain"][..], true),
             (&["Text/Plain; charset=utf-8"], true),
@@ -95,7 +95,7 @@ mod tests {
             for accept in accept {
                 headers.append(ACCEPT, accept.parse().expect("a header"));
             }
-            assert_eq!(is_preferred(&headers), plain, "{accept:?}");
+            assert_eq!(prefers_text(&headers), plain, "{accept:?}");
         }
     }
 }

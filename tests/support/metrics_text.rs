@@ -170,7 +170,7 @@ fn sample(line: &str) -> Result<(String, Labels, f64), String> {
 
 /// Canary: the parser must be able to reject a page.
 #[test]
-fn pages_against_the_format_are_refused() {
+fn pages_that_violate_the_format_are_rejected() {
     let good = "# HELP dialback_x_total Help.\n# TYPE dialback_x_total counter\ndialback_x_total{a=\"b\"} 1\n";
     assert_eq!(Page::read(good).expect("it is good").value("dialback_x_total", &[("a", "b")]), Some(1.0));
     let histogram = |buckets: &str| format!("# HELP dialback_h Help.\n# TYPE dialback_h histogram\n{buckets}");

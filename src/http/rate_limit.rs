@@ -1,4 +1,4 @@
-//! How often the holder of a token may ask.
+//! Limits the request rate of each token.
 
 use super::error::Refusal;
 use crate::event::Role;
@@ -12,37 +12,40 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Says how much time has passed since some moment: evenly, never backwards, whatever the time of day is set to.
+/// A function that returns the time since a fixed moment. It is monotonic: changes of the wall clock do not affect it.
 pub type SteadyClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// How many requests a second the holder of one token may send; `None`: as many as it likes. As many may come at once.
+/// The maximum requests per second of one token. `None` means no limit. A burst may have as many requests as one second.
 ///
-/// A request counts when its token has been found good, whatever becomes of it.
+/// A request counts once its token is found valid, whatever its response is.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Rates {
-    /// For the tokens of environments, and those of operators.
+    /// The limit of each environment token and each operator token.
     pub environment: Option<NonZeroU32>,
-    /// For the tokens of gateways, each of which asks for every call that comes in.
+    /// The limit of each gateway token. A gateway sends a request for each inbound call.
     pub gateway: Option<NonZeroU32>,
 }
 
-/// Both rates at work. A few words of memory for each token that has asked.
+/// The limiters of both rates. They hold a few words of memory for each token in use.
 #[derive(Default)]
-pub(super) struct Pace {
+pub(super) struct RateLimits {
     environment: Option<Limiter>,
     gateway: Option<Limiter>,
 }
 
 type Limiter = RateLimiter<TokenId, DashMapStateStore<TokenId>, Steady, NoOpMiddleware<Duration>>;
 
-impl Pace {
+impl RateLimits {
     pub(super) fn new(rates: Rates, clock: &SteadyClock) -> Self {
         let clock = || Steady(Arc::clone(clock));
         let limiter = |rate| RateLimiter::new(Quota::per_second(rate), DashMapStateStore::default(), clock());
         Self { environment: rates.environment.map(limiter), gateway: rates.gateway.map(limiter) }
     }
 
-    /// Counts a request of the token's holder; refuses one that comes too soon, and says when the next may come.
+    /// Counts a request with this token.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED` if the token has reached its rate. The error says when the next request is allowed.
     pub(super) fn admit(&self, token: &plan::Token) -> Result<(), Refusal> {
         let limiter = match token.role {
             Role::Environment | Role::Operator => &self.environment,
@@ -54,7 +57,7 @@ impl Pace {
         })
     }
 
-    /// Lets go of tokens that have not asked for a while: those that were revoked are never asked with again.
+    /// Forgets tokens that have not been used for a while. Revoked tokens are among them.
     pub(super) fn tidy(&self) {
         for limiter in [&self.environment, &self.gateway].into_iter().flatten() {
             limiter.retain_recent();
@@ -62,9 +65,9 @@ impl Pace {
     }
 }
 
-impl fmt::Debug for Pace {
+impl fmt::Debug for RateLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pace").finish_non_exhaustive()
+        f.debug_struct("RateLimits").finish_non_exhaustive()
     }
 }
 
@@ -72,7 +75,7 @@ impl fmt::Debug for Pace {
 struct Steady(SteadyClock);
 
 impl governor::clock::Clock for Steady {
-    // The name of the trait for what a clock says.
+    // The trait's name for a reading of the clock.
     type Instant = Duration;
 
     fn now(&self) -> Duration {
