@@ -18,7 +18,7 @@ use super::StoreError;
 use super::disk_use::disk_use;
 use super::fjall::Shared;
 use super::keyspaces::{Keyspaces, Setting, read_register};
-use super::rotation::{leave_journals, leave_tables};
+use super::rotation::{leave_journals, leave_long_journals, leave_tables};
 use crate::history::Register;
 use crate::time::Timestamp;
 use fjall::Keyspace;
@@ -94,6 +94,9 @@ impl Upkeep {
         }
         set_purged_at(keyspaces, now)?;
         due.is_done(&store);
+        if rewritten > 0 {
+            leave_long_journals(keyspaces)?;
+        }
         let (bytes_after, journals) = (disk_use(keyspaces.path())?, keyspaces.database.journal_count());
         Ok(Purged { bytes_before, bytes_after, journals, rewritten })
     }

@@ -67,11 +67,10 @@ pub(super) fn leave_tables(keyspaces: &Keyspaces, due: &[&Keyspace]) -> Result<(
             keyspace.major_compact().map_err(|error| keyspaces.failed(error))?;
         }
         let rewritten = keyspaces.database.seqno();
-        // All of them: what is not flushed would keep a journal that became long meanwhile.
         flush(keyspaces)?;
         forget(keyspaces, rewritten)?;
         if are_gone(keyspaces, due, &last)? {
-            return leave_long_journals(keyspaces);
+            return Ok(());
         }
     }
     Err(StoreError::Engine("it keeps a table that it should need no longer".into()))
@@ -97,9 +96,10 @@ fn are_gone(keyspaces: &Keyspaces, due: &[&Keyspace], last: &[Option<u64>]) -> R
     Ok(false)
 }
 
-/// Waits a while for the journals that became long during the purge. Where others write much, there may be one more again and
-/// again.
-fn leave_long_journals(keyspaces: &Keyspaces) -> Result<(), StoreError> {
+/// Flushes all keyspaces, and waits a while for the journals that became long during the purge. Where others write much, there
+/// may be one more again and again.
+pub(super) fn leave_long_journals(keyspaces: &Keyspaces) -> Result<(), StoreError> {
+    flush(keyspaces)?;
     for look in 1..=LOOKS {
         if keyspaces.database.journal_count() == 1 {
             break;
