@@ -93,7 +93,7 @@ impl Upkeep {
             leave_tables(keyspaces, &due.keyspaces)?;
         }
         set_purged_at(keyspaces, now)?;
-        due.is_done(&store);
+        due.finish(&store);
         if rewritten > 0 {
             leave_long_journals(keyspaces)?;
         }
@@ -145,7 +145,7 @@ impl<'a> Due<'a> {
     }
 
     /// Everything was done. Not called by a purge that failed at any step: the next one does it all again.
-    fn is_done(self, store: &Shared) {
+    fn finish(self, store: &Shared) {
         self.removals.inspect(|seen| store.removals.purged(*seen));
         self.outbox_removals.inspect(|seen| store.outbox_removals.purged(*seen));
     }
