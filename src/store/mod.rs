@@ -54,6 +54,8 @@ mod salvage;
 #[cfg(feature = "store")]
 mod scan;
 #[cfg(feature = "store")]
+mod table_files;
+#[cfg(feature = "store")]
 mod tally_key;
 #[cfg(feature = "store")]
 mod verify;

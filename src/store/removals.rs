@@ -16,10 +16,10 @@ impl Removals {
         Self { seen: AtomicU64::new(1), purged: AtomicU64::new(0) }
     }
 
-    /// Counts a batch that removed something. Call this after the batch is committed and before it is acknowledged: a purge
-    /// that reads an older count then meets the batch in the store, or leaves it for the next purge.
-    pub(super) fn note(&self) {
-        self.seen.fetch_add(1, Ordering::Release);
+    /// Counts a batch that removed something, and returns the count. Call this after the batch is committed and before it is
+    /// acknowledged: a purge that reads an older count then meets the batch in the store, or leaves it for the next purge.
+    pub(super) fn note(&self) -> u64 {
+        self.seen.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// The batches so far; `None` where the last purge covered all of them.
@@ -28,7 +28,8 @@ impl Removals {
         (seen != self.purged.load(Ordering::Acquire)).then_some(seen)
     }
 
-    /// A purge that began at this count has ended.
+    /// A purge that began at this count has ended, and did all that it had to do. One that failed is not reported: what it had
+    /// to remove stays pending.
     pub(super) fn purged(&self, seen: u64) {
         self.purged.store(seen, Ordering::Release);
     }

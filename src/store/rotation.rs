@@ -6,6 +6,7 @@
 use super::StoreError;
 use super::journal;
 use super::keyspaces::Keyspaces;
+use super::table_files;
 use fjall::{Keyspace, PersistMode};
 use std::thread;
 use std::time::Duration;
@@ -33,7 +34,9 @@ const LOOKS_A_FLUSH: usize = 5;
 /// Checks before a flush counts as stuck: ten minutes, since a compaction may come first on a machine with one processor.
 const FLUSH_LOOKS: usize = 60_000;
 /// Checks before a reader counts as stuck: about ten minutes.
-const READER_LOOKS: u32 = 600;
+const READER_LOOKS: u32 = if cfg!(test) { 3 } else { 600 };
+/// How often a keyspace is rewritten where a table stays.
+const REWRITINGS: usize = 3;
 /// Checks after which it is asked whether the engine has given up.
 const LOOKS_A_QUESTION: usize = 50;
 
@@ -55,13 +58,48 @@ pub(super) fn leave_journals(keyspaces: &Keyspaces) -> Result<(), StoreError> {
     Err(StoreError::Engine("it keeps a journal that it should need no longer".into()))
 }
 
-/// Makes the engine delete the tables that were replaced before this call.
-pub(super) fn leave_tables(keyspaces: &Keyspaces) -> Result<(), StoreError> {
-    let now = keyspaces.database.seqno();
-    // All of them: what is not flushed would keep a journal that became long meanwhile.
+/// Rewrites these keyspaces whole, and makes the engine delete every table of theirs that exists now. Call this when no reader
+/// looks at a state from before what is to go.
+pub(super) fn leave_tables(keyspaces: &Keyspaces, due: &[&Keyspace]) -> Result<(), StoreError> {
+    let last = due.iter().map(|keyspace| table_files::last_number(keyspace.path())).collect::<Result<Vec<_>, _>>()?;
+    for _ in 0..REWRITINGS {
+        for keyspace in due {
+            keyspace.major_compact().map_err(|error| keyspaces.failed(error))?;
+        }
+        let rewritten = keyspaces.database.seqno();
+        flush(keyspaces)?;
+        forget(keyspaces, rewritten)?;
+        if are_gone(keyspaces, due, &last)? {
+            return Ok(());
+        }
+    }
+    Err(StoreError::Engine("it keeps a table that it should need no longer".into()))
+}
+
+/// Whether of each of these keyspaces every table up to this one is deleted, soon.
+fn are_gone(keyspaces: &Keyspaces, due: &[&Keyspace], last: &[Option<u64>]) -> Result<bool, StoreError> {
+    for look in 1..=LOOKS {
+        let mut are_gone = true;
+        for (keyspace, last) in due.iter().zip(last) {
+            let first = table_files::first_number(keyspace.path())?;
+            are_gone &= first.is_none_or(|first| Some(first) > *last);
+        }
+        if are_gone {
+            return Ok(true);
+        }
+        thread::sleep(BETWEEN_LOOKS);
+        if look % LOOKS_A_FLUSH == 0 {
+            mark_padding(keyspaces)?;
+            flush_one(keyspaces, &keyspaces.padding)?;
+        }
+    }
+    Ok(false)
+}
+
+/// Flushes all keyspaces, and waits a while for the journals that became long during the purge. Where others write much, there
+/// may be one more again and again.
+pub(super) fn leave_long_journals(keyspaces: &Keyspaces) -> Result<(), StoreError> {
     flush(keyspaces)?;
-    forget(keyspaces, now)?;
-    // Where others write much, there may be one more again and again.
     for look in 1..=LOOKS {
         if keyspaces.database.journal_count() == 1 {
             break;

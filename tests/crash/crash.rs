@@ -57,7 +57,7 @@ struct Bounds {
 
 impl Crashes<'_> {
     pub(super) fn check(&self) -> Result<Checked, Found> {
-        let verdict = Verdict::new(self.workload, self.is_purge_planted);
+        let verdict = Verdict::new(self.workload, self.choices, self.is_purge_planted);
         let mut bounds: HashMap<u128, Bounds> = HashMap::new();
         let (states, waiting) = mpsc::sync_channel::<(u128, State)>(64);
         let waiting = Mutex::new(waiting);

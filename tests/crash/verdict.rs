@@ -12,8 +12,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 
-/// A purge takes a process of its own.
-const PURGE_ONE_IN: u128 = 40;
+/// Of how many states one is purged, for each crash at a point: a purge takes a process of its own, and with more crashes at each
+/// point there are more states alike.
+const PURGE_ONE_IN: u128 = 10;
 
 #[derive(Clone, Debug)]
 pub(super) enum Problem {
@@ -97,6 +98,7 @@ impl Aside {
 pub(super) struct Verdict {
     seed: u64,
     is_purge_planted: bool,
+    purge_one_in: u128,
     /// How many batches a store holds that shows this.
     prefixes: HashMap<u128, u64>,
     /// The contacts that were called and then forgotten, after so many batches.
@@ -106,7 +108,8 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn new(workload: &Workload, is_purge_planted: bool) -> Self {
+    pub(super) fn new(workload: &Workload, choices: u64, is_purge_planted: bool) -> Self {
+        let purge_one_in = PURGE_ONE_IN * (u128::from(choices) + 1);
         let mut prefixes = HashMap::from([(0, 0)]);
         let mut forgotten = vec![Vec::new()];
         let mut registers = HashMap::new();
@@ -131,7 +134,7 @@ impl Verdict {
             let is_held = |contact| (0..2).any(|scope| registers.contains_key(&(scope, contact)));
             forgotten.push((0..ERASED).filter(|index| !is_held(workload::contact(*index).code())).collect());
         }
-        Self { seed: workload.seed, is_purge_planted, prefixes, forgotten, purges: Mutex::default() }
+        Self { seed: workload.seed, is_purge_planted, purge_one_in, prefixes, forgotten, purges: Mutex::default() }
     }
 
     /// How many batches the store holds after the crash.
@@ -146,7 +149,7 @@ impl Verdict {
     fn open(&self, path: &Path, hash: u128) -> Result<u64, Problem> {
         let held = self.held(path, |_| Ok(()))?;
         // Some are purged: whatever was under way when the power failed, the next purge succeeds and leaves nothing behind.
-        if hash % PURGE_ONE_IN == 1 {
+        if hash % self.purge_one_in == 1 {
             self.purge(path, held)?;
             let now = self.held(path, |_| Ok(()))?;
             if now != held {

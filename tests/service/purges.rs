@@ -38,7 +38,9 @@ impl EngineFiles {
     /// The batch that gave each keyspace but the padding something to flush.
     fn remove_nothing(&self) {
         let mut batch = self.database.batch();
-        self.flushed.iter().for_each(|keyspace| batch.remove(keyspace, [0]));
+        for keyspace in &self.flushed {
+            batch.remove(keyspace, [0]);
+        }
         batch.commit().expect("written");
     }
 
