@@ -58,13 +58,13 @@ fn is_of_a_number(scope: dialback::Scope) -> bool {
 
 /// What is kept for a fleet.
 #[derive(Default)]
-struct Aside {
+struct FleetState {
     outbox: BTreeMap<u64, Vec<u8>>,
     place: Option<Vec<u8>>,
     keys: Vec<[u8; 32]>,
 }
 
-impl Aside {
+impl FleetState {
     fn add(
         &mut self,
         outbox: Vec<Entry>,
@@ -111,7 +111,7 @@ impl Verdict {
         let mut forgotten = vec![Vec::new()];
         let mut registers = HashMap::new();
         let mut print = Print::default();
-        let mut aside = Aside::default();
+        let mut fleet_state = FleetState::default();
         for number in 1..=workload.last() {
             let batch = workload::batch(workload.seed, number);
             batch.configurations.iter().for_each(|configuration| print.add_configuration(configuration));
@@ -126,7 +126,7 @@ impl Verdict {
                     print.add(scope, contact, register);
                 }
             }
-            aside.add(batch.outbox, batch.published, batch.place, batch.pseudonyms.keys, &mut print);
+            fleet_state.add(batch.outbox, batch.published, batch.place, batch.pseudonyms.keys, &mut print);
             prefixes.insert(print.0, number);
             let is_held = |contact| (0..2).any(|scope| registers.contains_key(&(scope, contact)));
             forgotten.push((0..ERASED).filter(|index| !is_held(workload::contact(*index).code())).collect());

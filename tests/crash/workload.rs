@@ -174,15 +174,15 @@ impl Print {
     }
 
     /// Of what it keeps for a fleet. The directory's own key of pseudonyms is nobody's business.
-    fn add_aside(&mut self, store: &FjallStore) -> Result<(), StoreError> {
-        let aside = store.aside().expect("this store keeps it");
-        for Entry { number, events } in aside.outbox(0, usize::MAX)? {
+    fn add_fleet_state(&mut self, store: &FjallStore) -> Result<(), StoreError> {
+        let fleet_state = store.fleet_state().expect("this store keeps it");
+        for Entry { number, events } in fleet_state.outbox(0, usize::MAX)? {
             self.add_bytes(b'O', number, &events);
         }
-        if let Some(place) = aside.place()? {
+        if let Some(place) = fleet_state.place()? {
             self.add_bytes(b'P', 0, &place);
         }
-        aside.erasures()?.keys[1..].iter().for_each(|key| self.add_bytes(b'K', 0, key));
+        fleet_state.erasures()?.keys[1..].iter().for_each(|key| self.add_bytes(b'K', 0, key));
         Ok(())
     }
 
@@ -211,7 +211,7 @@ impl Print {
                 print.add(environment(), contact, until);
             }
         }
-        print.add_aside(store)?;
+        print.add_fleet_state(store)?;
         Ok(print)
     }
 }

@@ -195,10 +195,10 @@ fn what_a_fleet_has_been_told_leaves_the_outbox_and_the_disk() {
     configure(&service, changes()).expect("it is valid");
     service.record(vec![call(MIDDLE, before(2))]).expect("it is durable");
     service.record(vec![forget(MIDDLE, before(1))]).expect("it is durable");
-    let aside = service.aside().expect("it has an outbox");
-    let entries = aside.outbox(0, usize::MAX).expect("readable");
+    let fleet_state = service.fleet_state().expect("it has an outbox");
+    let entries = fleet_state.outbox(0, usize::MAX).expect("readable");
     assert_eq!(entries.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(aside.last_entry().expect("readable"), 2);
+    assert_eq!(fleet_state.last_entry().expect("readable"), 2);
     // Until the others know, the number has to be there.
     upkeep.purge(None, START).expect("purged");
     assert!(!files_with(directory.path(), MIDDLE).is_empty(), "the check can fail");
@@ -206,13 +206,13 @@ fn what_a_fleet_has_been_told_leaves_the_outbox_and_the_disk() {
     let told = Consumed { published: Some(2), place: Some(b"here".to_vec()), ..Consumed::default() };
     service.submit_consumed(told, move |did| done.send(did).expect("it is waited for"));
     answer.recv().expect("an answer").expect("it is durable");
-    assert_eq!(aside.outbox(0, 1).expect("readable"), []);
-    assert_eq!(aside.last_entry().expect("readable"), 0);
+    assert_eq!(fleet_state.outbox(0, 1).expect("readable"), []);
+    assert_eq!(fleet_state.last_entry().expect("readable"), 0);
     upkeep.purge(None, START).expect("purged");
     assert_eq!(files_with(directory.path(), MIDDLE), Vec::<String>::new());
     drop(service);
     let store = FjallStore::open(directory.path()).expect("it opens");
-    assert_eq!(store.aside().expect("there").place().expect("readable").as_deref(), Some(&b"here"[..]));
+    assert_eq!(store.fleet_state().expect("there").place().expect("readable").as_deref(), Some(&b"here"[..]));
 }
 
 /// After a restart only the store knows of an erasure.
