@@ -1,4 +1,4 @@
-//! Connections: accepted, bounded in number and in time, and ended in order.
+//! Connections: accepting them, limiting their number and their time, and closing them in order.
 
 use crate::limits::ConnectionLimits;
 use crate::visit::Visitor;
@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-/// How long no connection is accepted where the system has no more descriptors, or no memory.
+/// How long the listener pauses if the system has no more descriptors or memory.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// A listener, how many connections it holds, and what answers.
+/// A listener with its budget of connections, and the router that answers.
 pub(crate) struct Door {
     pub(crate) listener: TcpListener,
     pub(crate) tls: Option<TlsAcceptor>,
@@ -25,7 +25,7 @@ pub(crate) struct Door {
     pub(crate) budget: Budget,
 }
 
-/// Accepts connections until `stop`, then waits until the requests that have begun are finished.
+/// Accepts connections until `stop`, then waits until all requests in progress are finished.
 pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, stop: impl Future<Output = ()>) {
     let graceful = Arc::new(GracefulShutdown::new());
     let (stopping, told) = watch::channel(());
@@ -34,7 +34,7 @@ pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, stop: impl
     stop.await;
     drop(stopping);
     for door in open {
-        // It ends by itself once it is told; its panic has been reported by its own task.
+        // The task ends by itself after the stop. A panic has been reported already.
         let _ = door.await;
     }
     if let Some(graceful) = Arc::into_inner(graceful) {
@@ -58,7 +58,7 @@ async fn accept(door: Door, limits: ConnectionLimits, graceful: Arc<GracefulShut
     }
 }
 
-/// The next connection and its place; `None` where there is none for it.
+/// Returns the next connection and its place, or `None` if it was rejected.
 async fn next(listener: &TcpListener, admission: &Admission, is_plain: bool) -> Option<(TcpStream, Place)> {
     match listener.accept().await {
         Ok((stream, from)) => {
@@ -76,11 +76,12 @@ async fn next(listener: &TcpListener, admission: &Admission, is_plain: bool) -> 
     }
 }
 
-/// Says 503 without waiting for the client. Over TLS there is no time to shake hands for it.
+/// Sends a 503 response without waiting for the client. Over TLS it sends nothing, because that would need a handshake.
 fn refuse(stream: &TcpStream, from: IpAddr, is_plain: bool) {
-    debug!(%from, "no place for a connection");
+    debug!(%from, "rejected a connection: the listener or the source address has no place left");
     if is_plain {
-        // A client that is refused may be gone. What it has sent is taken, since its connection would be reset otherwise.
+        // The client may be gone already. Its request is read, because closing with unread data would reset the
+        // connection.
         let _ = stream.try_write(&full_answer());
         let _ = stream.try_read(&mut [0; 4096]);
     }
