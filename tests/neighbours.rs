@@ -1,7 +1,8 @@
-//! One tenant uses everything that its quotas allow, and asks for all it can; another one's routes stay fast, and memory and disk
-//! stay within bounds.
+//! One tenant uses all its quotas and sends as many requests as it can. The routes of another tenant must stay fast,
+//! and memory and disk use must stay bounded.
 //!
-//! The gate runs it small. `DIALBACK_NEIGHBOURS=20000` gives the tenant as many agents, and holds routes to 5 ms.
+//! The gate runs a small version. `DIALBACK_NEIGHBOURS=20000` sets the number of agents, and requires routes within 5
+//! ms.
 #![cfg(target_os = "linux")]
 
 mod support {
@@ -24,7 +25,7 @@ const CLIENTS: usize = 16;
 const ROUTES: usize = 2_000;
 const MEGABYTE: u64 = 1 << 20;
 
-/// A client that keeps its connection.
+/// A client with a persistent connection.
 struct Client {
     stream: BufReader<TcpStream>,
     token: String,
@@ -94,7 +95,7 @@ impl Client {
 
 const JSON: &str = "content-type: application/json\r\n";
 
-/// A tenant with as many agents and numbers as it may have.
+/// Creates as many agents and numbers as a tenant may have.
 fn use_up_quotas(daemon: &Daemon, token: &str, agents: usize) -> Vec<String> {
     let mut client = Client::new(daemon, token);
     let number = |place: usize| json!({ "number": format!("+1313555{place:04}") });
@@ -121,7 +122,8 @@ fn use_up_quotas(daemon: &Daemon, token: &str, agents: usize) -> Vec<String> {
     made
 }
 
-/// What the tenant asks for in a loop: searches for the most part, pages, calls in bulk, and small changes under keys of their own.
+/// Sends the tenant's requests in a loop: mostly searches, and pages, bulk calls, and small changes with new
+/// idempotency keys.
 fn press(daemon: &Daemon, token: &str, agents: &[String], kind: usize, done: &AtomicBool) -> u64 {
     let mut client = Client::new(daemon, token);
     let mut asked = 0;
@@ -151,7 +153,7 @@ fn press(daemon: &Daemon, token: &str, agents: &[String], kind: usize, done: &At
     asked
 }
 
-/// The 99th percentile of the other tenant's routes.
+/// Returns the 99th percentile of the other tenant's routing times.
 fn p99(daemon: &Daemon, token: &str) -> Duration {
     let mut client = Client::new(daemon, token);
     let mut took: Vec<_> = (0..ROUTES)
@@ -177,7 +179,7 @@ fn size(directory: &Path) -> u64 {
     let of = |entry: fs::DirEntry| match entry.metadata() {
         Ok(found) if found.is_dir() => size(&entry.path()),
         Ok(found) => found.len(),
-        // Removed meanwhile.
+        // The file was removed meanwhile.
         Err(_) => 0,
     };
     entries.map(of).sum()
@@ -233,7 +235,7 @@ fn tenant_that_uses_all_its_quotas_leaves_anothers_routes_fast_and_memory_and_di
         "{agents} agents: p99 {alone:?} alone, {beside:?} beside {asked:?} requests; {most} MB, {disk} MB on disk"
     );
     assert!(asked.iter().all(|asked| *asked > 0), "each of them was busy: {asked:?}");
-    // A machine that runs many tests at once is no measure; one that runs this alone is.
+    // A machine that runs many tests at once allows only a loose bound.
     let bound = if full.is_some() { Duration::from_millis(5) } else { Duration::from_millis(100) + 4 * alone };
     assert!(beside <= bound, "p99 {beside:?}, alone {alone:?}");
     assert!(most <= 384, "{most} MB resident");

@@ -1,8 +1,9 @@
-//! One tenant asks for all that its quotas allow, over real connections, and reads none of it: what that costs the other tenant
-//! and the process. Alone in its binary, since the memory of the whole process is measured.
+//! One tenant requests as much as its quotas allow over real connections, and reads no response. The test measures the
+//! effect on another tenant's routes and on the memory of the process. It is alone in its binary, because it measures
+//! the memory of the whole process.
 //!
-//! `DIALBACK_NUMBERS`, `DIALBACK_AGENTS` and `DIALBACK_CLIENTS` make it larger; the issue that it is about was found with 25,000,
-//! 20,000 and 40. It prints what it measures (`--nocapture`).
+//! `DIALBACK_NUMBERS`, `DIALBACK_AGENTS` and `DIALBACK_CLIENTS` make it larger; 25,000, 20,000 and 40 reproduce the
+//! original problem. The measurements are printed (`--nocapture`).
 #![cfg(feature = "http")]
 
 #[path = "support/server.rs"]
@@ -18,10 +19,10 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Routes that are timed, with and without the other tenant.
+/// The number of timed routes, with and without the other tenant.
 const ROUTES: usize = 1_000;
 
-/// Bound of the memory that unread answers take.
+/// The bound for the memory of unread responses.
 const UNREAD_BYTES: usize = 64 << 20;
 
 fn size(name: &str, usual: u32) -> u32 {
@@ -63,13 +64,14 @@ fn one_tenant_with_all_its_quotas_costs_the_other_nothing_but_a_bound() {
             search.await.expect("ends");
         }
         assert!(asked.load(Ordering::Relaxed) >= 16, "it was searched meanwhile");
-        // Two processors are shared with whatever else runs here; where a search kept a thread from routes it was a hundred times.
+        // Other processes share the two processors. A search that blocked the route threads made routes a hundred times
+        // slower.
         assert!(beside.median <= 20 * alone.median.max(Duration::from_micros(200)), "{beside:?} {alone:?}");
         serve.abort();
     });
 }
 
-/// Agents with long names, a hundred of which own all of the numbers.
+/// Creates agents with long names, of which a hundred own all numbers.
 fn fill(server: &Server, agents: u32, numbers: u32) {
     let configure = |changes| server.service.configure(server.environment, START, |_| Ok(changes)).expect("valid");
     let ids: Vec<_> = (0..numbers).map(|n| NumberId::from_u128(u128::from(n) + 1)).collect();
@@ -90,7 +92,7 @@ fn fill(server: &Server, agents: u32, numbers: u32) {
     }
 }
 
-/// Connections on which long answers begin, and are not read.
+/// Opens connections with long responses that are not read.
 async fn leave_unread(address: SocketAddr, token: &str, clients: u32) -> Vec<TcpStream> {
     let mut open = Vec::new();
     for n in 0..clients {
@@ -99,7 +101,7 @@ async fn leave_unread(address: SocketAddr, token: &str, clients: u32) -> Vec<Tcp
         stream.write_all(request(path, token).as_bytes()).await.expect("sent");
         open.push(stream);
     }
-    // Whatever is written ahead is written by then.
+    // By then, all data that is written ahead has been written.
     tokio::time::sleep(Duration::from_secs(2)).await;
     open
 }
@@ -139,7 +141,7 @@ fn request(path: &str, token: &str) -> String {
     format!("GET /api/v1{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n")
 }
 
-/// Asks, and reads all of a short answer.
+/// Sends a request, and reads a short response completely.
 async fn ask(stream: &mut TcpStream, path: &str, token: &str) {
     stream.write_all(request(path, token).as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
