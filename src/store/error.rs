@@ -29,7 +29,7 @@ pub enum StoreError {
     Damaged {
         /// The file or directory.
         path: PathBuf,
-        /// What is wrong with the file or directory.
+        /// The damage.
         what: String,
     },
     /// The operating system reported an error.

@@ -1,4 +1,4 @@
-//! What the real store makes of what a crash left.
+//! Opens the real store after a crash, and judges its content.
 
 use super::disk::State;
 use super::purge;
@@ -12,14 +12,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 
-/// A purge takes a process of its own.
+/// Only some states are purged, because each purge runs in a separate process.
 const PURGE_ONE_IN: u128 = 40;
 
 #[derive(Clone, Debug)]
 pub(super) enum Problem {
     /// The store does not open, or cannot be read.
     Refused(String),
-    /// What it holds is not the first so many batches.
+    /// The store's content is not a prefix of the batches.
     NoPrefix,
     Lost {
         held: u64,
@@ -29,9 +29,9 @@ pub(super) enum Problem {
         held: u64,
         begun: u64,
     },
-    /// It opened, and what was committed then was not there the next time.
+    /// It opened, but a change committed then was missing the next time.
     NotContinued(String),
-    /// The next purge failed, or left something that it should not have.
+    /// The next purge failed, or left data that it should have removed.
     NotPurged(String),
 }
 
@@ -56,7 +56,7 @@ fn is_of_a_number(scope: dialback::Scope) -> bool {
     NumberSlot::new(scope.bits() as usize).is_some()
 }
 
-/// What is kept for a fleet.
+/// The fleet state that the batches so far should have stored.
 #[derive(Default)]
 struct FleetState {
     outbox: BTreeMap<u64, Vec<u8>>,
@@ -97,11 +97,11 @@ impl FleetState {
 pub(super) struct Verdict {
     seed: u64,
     is_purge_planted: bool,
-    /// How many batches a store holds that shows this.
+    /// The number of batches for each fingerprint of a store's content.
     prefixes: HashMap<u128, u64>,
-    /// The contacts that were called and then forgotten, after so many batches.
+    /// The contacts that were called and then erased, after each number of batches.
     forgotten: Vec<Vec<usize>>,
-    /// Purges that were tried, and those of them that had something to remove.
+    /// The number of purges, and how many of them had data to remove.
     pub(super) purges: Mutex<(u64, u64)>,
 }
 
@@ -134,7 +134,7 @@ impl Verdict {
         Self { seed: workload.seed, is_purge_planted, prefixes, forgotten, purges: Mutex::default() }
     }
 
-    /// How many batches the store holds after the crash.
+    /// Returns how many batches the store holds after the crash.
     pub(super) fn of(&self, state: &State, place: &Path, hash: u128) -> Result<u64, Problem> {
         let root = place.join("root");
         state.write(&root);
@@ -145,7 +145,7 @@ impl Verdict {
 
     fn open(&self, path: &Path, hash: u128) -> Result<u64, Problem> {
         let held = self.held(path, |_| Ok(()))?;
-        // Some are purged: whatever was under way when the power failed, the next purge succeeds and leaves nothing behind.
+        // Purge some of the states. The purge must succeed and leave nothing behind.
         if hash % PURGE_ONE_IN == 1 {
             self.purge(path, held)?;
             let now = self.held(path, |_| Ok(()))?;
@@ -153,7 +153,7 @@ impl Verdict {
                 return Err(Problem::NotPurged(format!("{held} batches were there before, and {now} after")));
             }
         }
-        // Some go on, and are opened again: what recovery did must hold, too.
+        // Commit to some of the states and open them again: the recovery itself must be durable, too.
         if hash.is_multiple_of(16) {
             let number = held + 1;
             if self.prefixes.values().any(|last| *last == number) {
@@ -179,7 +179,7 @@ impl Verdict {
         Ok(())
     }
 
-    /// Opens the store, does that with it, and says what it held before.
+    /// Opens the store, runs `and` on it, and returns how many batches it held before.
     fn held(&self, path: &Path, and: impl FnOnce(&mut FjallStore) -> Result<(), Problem>) -> Result<u64, Problem> {
         let open = || {
             let mut store = workload::open(path)?;
