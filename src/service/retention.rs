@@ -4,8 +4,8 @@ use crate::history::Register;
 use crate::plan::Plan;
 use crate::time::Timestamp;
 
-/// How much longer than the longest look-back a call is kept. This covers a gateway whose clock is behind, and an
-/// operator who shortens a look-back by mistake.
+/// How much longer than the longest look-back a call is kept. This covers a gateway whose clock is behind, and a
+/// look-back that an operator shortens by mistake.
 const GRACE_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// Returns the oldest register that can still count for a decision of this plan. Reads all agents.
