@@ -17,8 +17,8 @@ mod outbox;
 mod pending_totals;
 mod recovery;
 mod retention;
-mod room;
 mod sequencer;
+mod shares;
 mod statistics;
 mod statistics_flusher;
 
@@ -358,8 +358,8 @@ impl Service {
     /// Submits a snapshot whose slots are those of the current plan, and returns at once.
     ///
     /// `load` puts the snapshot into memory. It runs on the committer thread, so that nothing is committed meanwhile.
-    /// `loaded` is called after that. `stored` is called when the store holds the snapshot, too. The service commits
-    /// and acknowledges other commands between those two calls, as durably as ever.
+    /// `loaded` is called after that. `stored` is called when the store holds the snapshot, too. Other commands that are
+    /// acknowledged between those two calls are durable.
     pub fn submit_merge(
         &self,
         load: Load,

@@ -420,9 +420,9 @@ fn stalled_disk_is_reported_and_timed_out_changes_take_effect_later() {
 }
 
 /// A file system in a file, which can be frozen. All writes to it then wait.
-struct IceDisk(tempfile::TempDir);
+struct FreezableDisk(tempfile::TempDir);
 
-impl IceDisk {
+impl FreezableDisk {
     /// Returns `None` if this user may not mount.
     fn new() -> Option<Self> {
         let disk = Self(tempfile::tempdir().expect("a directory"));
@@ -451,7 +451,7 @@ impl IceDisk {
     }
 }
 
-impl Drop for IceDisk {
+impl Drop for FreezableDisk {
     fn drop(&mut self) {
         self.thaw();
         let _ = Command::new("umount").arg("-l").arg(self.place()).status();
@@ -463,7 +463,7 @@ impl Drop for IceDisk {
 #[ignore = "needs to mount: scripts/faults"]
 fn frozen_file_system_is_reported_within_two_seconds_and_loses_nothing() {
     let frozen_for = Duration::from_secs(setting("DIALBACK_FROZEN").unwrap_or(8));
-    let Some(disk) = IceDisk::new() else {
+    let Some(disk) = FreezableDisk::new() else {
         println!("frozen file systems: none, since this user may not mount one");
         return;
     };

@@ -3,8 +3,8 @@
 use super::command::{Command, Done, Submitted};
 use super::group::Group;
 use super::merging::{Load, Merge, Unstored, erase_again};
-use super::room::Ceiling;
 use super::sequencer::Sequencer;
+use super::shares::Ceiling;
 use super::{Failure, ServiceError};
 use crate::engine::Engine;
 use crate::metrics::{Commits, Stopwatch};
@@ -215,7 +215,7 @@ impl Committer {
         // failure of the store.
         let committed = catch_unwind(AssertUnwindSafe(|| self.store.commit(batch)));
         committed.unwrap_or_else(|_| {
-            Err(StoreError::Engine("the storage engine panicked; its message is on standard error".into()))
+            Err(StoreError::Engine("it panicked, and printed the reason on standard error".into()))
         })?;
         self.commits.commit(began, events);
         match self.store.durability() {

@@ -3,8 +3,8 @@
 use super::command::{Command, Decide, Done, Submitted};
 use super::outbox::Outbox;
 use super::pending_totals::PendingTotals;
-use super::room::{Ceiling, Claim, Need, Room};
 use super::sequencer::{Consumed, Sequencer};
+use super::shares::{Ceiling, Need, PairLimit, Shares};
 use super::{Recording, ServiceError};
 use crate::engine::{Applied, Engine, Write, call_write, erasure_writes};
 use crate::event::{Call, Configuration, Event};
@@ -29,7 +29,7 @@ pub(super) struct Group<'a> {
     registers: HashMap<(Scope, E164), Register, ahash::RandomState>,
     /// The room in the history. A pair that the history would reject must not be stored: a store that holds more pairs
     /// than the history may hold could not be loaded again.
-    room: Room<'a>,
+    shares: Shares<'a>,
     pending_totals: PendingTotals<'a>,
     sequencer: &'a dyn Sequencer,
     pub(super) outbox: Outbox,
@@ -39,7 +39,8 @@ pub(super) struct Group<'a> {
     pseudonyms: Pseudonyms,
     published: Option<u64>,
     place: Option<Vec<u8>>,
-    /// Whether a client waits for this group. Its data may exist nowhere else, so the group must be synced.
+    /// Whether the group has other commands than messages of a stream. No other node may have their data, so the group
+    /// must be synced before it is acknowledged.
     is_awaited: bool,
     waiting: Vec<(Waiting, Stopwatch)>,
 }
@@ -57,7 +58,7 @@ enum Origin {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Raised {
     /// The register is higher than before.
-    Anew,
+    Higher,
     /// The register was at least as high already.
     Held,
 }
@@ -118,7 +119,7 @@ impl<'a> Group<'a> {
             plan: engine.plan(),
             configurations: Vec::new(),
             registers: HashMap::default(),
-            room: Room::new(engine, ceiling),
+            shares: Shares::new(engine, ceiling),
             pending_totals: PendingTotals::new(totals),
             sequencer,
             outbox: Outbox::new(last_entry, sequencer.has_outbox()),
@@ -213,10 +214,10 @@ impl<'a> Group<'a> {
                     _ => self.held(scope, contact),
                 };
                 let (write, slot) = (call_write(&self.plan, call, held), self.plan.environment_slot(call.environment));
-                let Some((write, slot)) = write.zip(slot) else { return self.pass_over(call, erased, now) };
+                let Some((write, slot)) = write.zip(slot) else { return self.ignore_call(call, erased, now) };
                 match self.raise_call(write, slot, origin) {
                     Ok(raised) => {
-                        if origin == Origin::Here && raised == Raised::Anew {
+                        if origin == Origin::Here && raised == Raised::Higher {
                             self.outbox.add(event);
                         }
                         Logged::Call(write)
@@ -241,7 +242,7 @@ impl<'a> Group<'a> {
     /// Returns the result of a call that writes nothing, because its agent is unknown or its contact was erased. A call
     /// that was reported at a moment is rejected if it may be newer than the erasure, so that the client does not take
     /// it for recorded.
-    fn pass_over(&self, call: &Call, erased: Option<(Scope, Option<Register>)>, now: Option<Timestamp>) -> Logged {
+    fn ignore_call(&self, call: &Call, erased: Option<(Scope, Option<Register>)>, now: Option<Timestamp>) -> Logged {
         let erasure = erased.and_then(|(environment, stored)| self.held(environment, call.to).max(stored));
         match (erasure.map(Register::read), now) {
             (Some(LastCall::Erased { until }), Some(now)) if until > now && self.plan.call_slots(call).is_some() => {
@@ -264,16 +265,16 @@ impl<'a> Group<'a> {
         let is_call = |write: &&Write| self.held(write.0, write.1).is_some_and(|held| !held.is_erasure());
         // Erased pairs free room, also for the erasure itself.
         let erased = pairs.iter().filter(is_call).count();
-        self.room.give(environment, erased);
+        self.shares.give(environment, erased);
         for write in pairs {
             self.raise(*write);
         }
         let need = Need { place: true, pair: true };
         // If the store remembers the erasure, memory need not hold it while room is short.
-        let may_take = !in_store || !self.room.is_short();
-        let claim = if in_store { Claim::Fair } else { Claim::Due };
+        let may_take = !in_store || !self.shares.is_short();
+        let limit = if in_store { PairLimit::Share } else { PairLimit::History };
         let in_memory = self.held(own.0, own.1).is_some()
-            || may_take && self.room.take(&self.plan, environment, need, claim).is_ok();
+            || may_take && self.shares.take(&self.plan, environment, need, limit).is_ok();
         if (in_memory || in_store) && known < Some(own.2) {
             self.raise(*own);
         }
@@ -290,8 +291,8 @@ impl<'a> Group<'a> {
         let held = self.held(write.0, write.1);
         let need = Need { place: held.is_none(), pair: held.is_none_or(Register::is_erasure) };
         if need.pair && held < Some(write.2) {
-            let claim = if origin == Origin::Here { Claim::Fair } else { Claim::Due };
-            self.room.take(&self.plan, environment, need, claim)?;
+            let limit = if origin == Origin::Here { PairLimit::Share } else { PairLimit::History };
+            self.shares.take(&self.plan, environment, need, limit)?;
         }
         Ok(self.raise(write))
     }
@@ -321,7 +322,7 @@ impl<'a> Group<'a> {
         match held.filter(|held| *held >= register) {
             None => {
                 self.registers.insert((scope, contact), register);
-                Raised::Anew
+                Raised::Higher
             }
             Some(held) => {
                 if self.is_unstored {

@@ -18,7 +18,7 @@
 //! 5. The end, with the SHA-256 of all lines before it. An export without this line, or with another digest, is
 //!    incomplete.
 //!
-//! Times are milliseconds since 1970. An export contains neither a node's outbox nor its place in the stream.
+//! Times are milliseconds since 1970. An export contains no statistics, no outbox and no place in a stream.
 //!
 //! Equal states have equal exports, byte for byte, and importing an export restores the state that was exported.
 

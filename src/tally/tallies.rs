@@ -36,7 +36,7 @@ const SHARDED: usize = 4;
 
 /// The number of flushes without a call after which a day's place is freed for another day. At one flush a second, this
 /// is far longer than a thread may be delayed between reading the place and counting.
-const IDLE_LOOKS: u32 = 60;
+const IDLE_FLUSHES: u32 = 60;
 
 /// The owner value of a place that is being freed: no day has it.
 const CLOSING: u64 = u64::MAX;
@@ -49,7 +49,7 @@ const CLOSING: u64 = u64::MAX;
 ///
 /// # Orderings
 /// All relaxed, because a count orders nothing else. No count is lost: it is in the counter until a flush takes it. The
-/// place's owner says to which day it belongs. The owner stays for as long as there are counts, and for `IDLE_LOOKS`
+/// place's owner says to which day it belongs. The owner stays for as long as there are counts, and for `IDLE_FLUSHES`
 /// further flushes.
 pub struct Tallies {
     chunks: Box<[OnceLock<Chunk>]>,
@@ -197,7 +197,7 @@ impl Tallies {
         }
     }
 
-    /// Frees the places of days for which no call has come for `IDLE_LOOKS` flushes.
+    /// Frees the places of days for which no call has come for `IDLE_FLUSHES` flushes.
     fn give_up_idle(&self, days: &[Option<Day>; DAYS], deltas: &mut Vec<Delta>, ages: bool) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         for (place, day) in days.iter().enumerate() {
@@ -207,7 +207,7 @@ impl Tallies {
             } else if ages {
                 idle[place] += 1;
             }
-            if idle[place] >= IDLE_LOOKS {
+            if idle[place] >= IDLE_FLUSHES {
                 idle[place] = 0;
                 // Counts up to here belong to the old day. Later calls go to `displaced` until the place is free.
                 self.owners[place].store(CLOSING, Ordering::Relaxed);
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(tallies.displaced.lock().expect("not poisoned").capacity(), 0);
 
         // The later day gets the place after the earlier one has been idle.
-        (0..IDLE_LOOKS).for_each(|_| assert_eq!(tallies.take(true), []));
+        (0..IDLE_FLUSHES).for_each(|_| assert_eq!(tallies.take(true), []));
         tallies.count(slot(0), Day::from_index(14));
         assert_eq!(tallies.day_of(place_of(Day::from_index(14))), Some(Day::from_index(14)));
         assert_eq!(sums(tallies.take(false)), [((0, 14), 1)].into());

@@ -1,7 +1,7 @@
 //! Connections: accepting them, limiting their number and their time, and closing them in order.
 
+use crate::connection::ConnectionHandler;
 use crate::limits::ConnectionLimits;
-use crate::visit::Visitor;
 use crate::wire::full_answer;
 use axum::Router;
 use dialback::admission::{Admission, Budget, Place};
@@ -18,42 +18,49 @@ use tracing::{debug, warn};
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// A listener with its budget of connections, and the router that answers.
-pub(crate) struct Door {
-    pub(crate) listener: TcpListener,
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) router: Router,
     pub(crate) budget: Budget,
 }
 
 /// Accepts connections until `stop`, then waits until all requests in progress are finished.
-pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(listeners: Vec<Listener>, limits: ConnectionLimits, stop: impl Future<Output = ()>) {
     let graceful = Arc::new(GracefulShutdown::new());
     let (stopping, told) = watch::channel(());
-    let open: Vec<_> =
-        doors.into_iter().map(|door| tokio::spawn(accept(door, limits, Arc::clone(&graceful), told.clone()))).collect();
+    let open: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::spawn(accept(listener, limits, Arc::clone(&graceful), told.clone())))
+        .collect();
     stop.await;
     drop(stopping);
-    for door in open {
+    for task in open {
         // The task ends by itself after the stop. A panic has been reported already.
-        let _ = door.await;
+        let _ = task.await;
     }
     if let Some(graceful) = Arc::into_inner(graceful) {
         graceful.shutdown().await;
     }
 }
 
-async fn accept(door: Door, limits: ConnectionLimits, graceful: Arc<GracefulShutdown>, mut told: watch::Receiver<()>) {
-    let Door { listener, tls, router, budget } = door;
+async fn accept(
+    listener: Listener,
+    limits: ConnectionLimits,
+    graceful: Arc<GracefulShutdown>,
+    mut told: watch::Receiver<()>,
+) {
+    let Listener { socket, tls, router, budget } = listener;
     let admission = Admission::new(budget);
     let is_plain = tls.is_none();
-    let visitor = Visitor { tls, router, limits };
+    let handler = ConnectionHandler { tls, router, limits };
     loop {
         let next = tokio::select! {
-            next = next(&listener, &admission, is_plain) => next,
+            next = next(&socket, &admission, is_plain) => next,
             _ = told.changed() => return,
         };
         if let Some((stream, place)) = next {
-            tokio::spawn(visitor.clone().visit(stream, place, graceful.watcher()));
+            tokio::spawn(handler.clone().handle(stream, place, graceful.watcher()));
         }
     }
 }

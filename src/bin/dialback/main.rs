@@ -6,6 +6,7 @@ mod agi;
 mod args;
 mod budgets;
 mod client;
+mod connection;
 mod connections;
 mod data;
 mod demo;
@@ -35,7 +36,6 @@ mod supervisor;
 mod tls;
 mod token;
 mod verify;
-mod visit;
 mod wire;
 
 use args::{Args, Command, ImportOptions};

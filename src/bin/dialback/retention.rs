@@ -188,7 +188,7 @@ mod tests {
     }
 
     /// A purge keeper whose clocks and purges the test controls.
-    struct Desk {
+    struct Fixture {
         keeper: Keeper,
         counts: Arc<UpkeepCounts>,
         service: Arc<Service>,
@@ -199,7 +199,7 @@ mod tests {
     const START: Timestamp = Timestamp::from_secs(1_800_000_000);
     const HOUR: Duration = Duration::from_secs(3600);
 
-    impl Desk {
+    impl Fixture {
         fn new() -> Self {
             let data = tempfile::tempdir().expect("a directory");
             let store = dialback::store::FjallStore::open(data.path()).expect("it opens");
@@ -226,35 +226,35 @@ mod tests {
 
     #[test]
     fn failing_purge_is_counted_and_tried_again() {
-        let mut desk = Desk::new();
-        assert_eq!(desk.turn_at(HOUR / 2, Duration::ZERO, false), None, "none is due");
-        assert_eq!(desk.counts.last_success_millis(), START.millis(), "the directory is new");
+        let mut fixture = Fixture::new();
+        assert_eq!(fixture.turn_at(HOUR / 2, Duration::ZERO, false), None, "none is due");
+        assert_eq!(fixture.counts.last_success_millis(), START.millis(), "the directory is new");
         let minute = Duration::from_secs(60);
         for (at, failures) in [(HOUR, 1), (HOUR + minute, 2)] {
-            assert!(desk.turn_at(at, Duration::ZERO, true).is_some());
-            assert_eq!((desk.counts.failures(), desk.counts.is_failing()), (failures, failures == 2));
+            assert!(fixture.turn_at(at, Duration::ZERO, true).is_some());
+            assert_eq!((fixture.counts.failures(), fixture.counts.is_failing()), (failures, failures == 2));
         }
-        assert_eq!(desk.turn_at(HOUR + 2 * minute, Duration::ZERO, true), None, "each wait is longer");
-        assert!(desk.turn_at(HOUR + 3 * minute, Duration::ZERO, false).is_some());
-        assert_eq!((desk.counts.failures(), desk.counts.is_failing()), (2, false));
-        assert!(desk.counts.bytes() > 0);
-        assert_eq!(desk.counts.last_success_millis(), START.millis() + 63 * 60_000);
+        assert_eq!(fixture.turn_at(HOUR + 2 * minute, Duration::ZERO, true), None, "each wait is longer");
+        assert!(fixture.turn_at(HOUR + 3 * minute, Duration::ZERO, false).is_some());
+        assert_eq!((fixture.counts.failures(), fixture.counts.is_failing()), (2, false));
+        assert!(fixture.counts.bytes() > 0);
+        assert_eq!(fixture.counts.last_success_millis(), START.millis() + 63 * 60_000);
     }
 
     #[test]
     fn purge_while_the_clock_is_two_hours_ahead_is_followed_by_the_next_in_time() {
-        let mut desk = Desk::new();
+        let mut fixture = Fixture::new();
         let ahead = 2 * HOUR;
-        assert!(desk.turn_at(HOUR, ahead, false).is_some(), "a purge is due by both clocks");
-        let turns = [HOUR + HOUR / 2, 2 * HOUR].map(|at| desk.turn_at(at, Duration::ZERO, false));
+        assert!(fixture.turn_at(HOUR, ahead, false).is_some(), "a purge is due by both clocks");
+        let turns = [HOUR + HOUR / 2, 2 * HOUR].map(|at| fixture.turn_at(at, Duration::ZERO, false));
         assert_eq!(turns.map(|purged| purged.is_some()), [false, true]);
-        assert_eq!(desk.counts.clock_jumps(), 2, "there and back");
+        assert_eq!(fixture.counts.clock_jumps(), 2, "there and back");
     }
 
     #[test]
     fn clock_that_is_months_ahead_expires_nothing() {
-        let mut desk = Desk::new();
-        let purged = desk.turn_at(HOUR, 100 * 24 * HOUR, false);
+        let mut fixture = Fixture::new();
+        let purged = fixture.turn_at(HOUR, 100 * 24 * HOUR, false);
         assert_eq!(purged, Some(START.plus_millis(3_600_000)), "the time without the jump");
     }
 

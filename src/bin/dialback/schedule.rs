@@ -1,11 +1,12 @@
-//! When the next purge is due, and which time may decide what has expired.
+//! Decides when the next purge is due, and which time decides what has expired.
 //!
-//! Nothing here reads a clock: each call brings a [`Moment`].
+//! This module reads no clock: each call passes a [`Moment`].
 //!
-//! * **Purges are due by the monotonic clock.** A wall clock that jumps cannot delay them. A jump forward may be time that the
-//!   machine slept, so it counts as time that has passed: an early purge harms nothing.
-//! * **Expiry goes by the believed time.** A pair that has expired is gone for good, so a clock that jumps ahead must not expire
-//!   anything. The believed time goes on from before the jump until the clock has held for [`SETTLED`].
+//! * **Purges follow the monotonic clock.** A wall clock that jumps cannot delay them. A jump forward may be time that
+//!   the machine slept, so it counts as elapsed time: an early purge does no harm.
+//! * **Expiry follows the believed time.** An expired pair is removed permanently, so a clock that jumps ahead must not
+//!   expire anything. After a jump, the believed time continues as before until the clock has run without a jump for
+//!   [`SETTLED`].
 
 use dialback::Timestamp;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use crate::addresses::AddressOptions;
 use crate::agi::AgiOptions;
 use crate::budgets::Budgets;
 use crate::client::DaemonFile;
-use crate::connections::{self, Door};
+use crate::connections::{self, Listener};
 use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::fleet::FleetOptions;
@@ -113,7 +113,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let limits = options.limits.of_connections();
     runtimes.routes.block_on(async {
         let stop = Stop::listen()?;
-        let mut doors = Vec::new();
+        let mut listeners = Vec::new();
         let mut api = api;
         // Both listeners run until these values are dropped.
         let _agi = options.agi.open(&service, &addresses, options.serve_while_loading, budgets.of(budgets.agi)).await?;
@@ -128,10 +128,10 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         if let Some(address) = options.metrics_listen {
             let (listener, _) = listen(address).await?;
             let budget = budgets.of(budgets.metrics);
-            doors.push(Door { listener, tls: None, router: http::operations(api.clone()), budget });
+            listeners.push(Listener { socket: listener, tls: None, router: http::operations(api.clone()), budget });
             api = api.with_metrics_elsewhere();
         }
-        let (side_url, url) = open_api(options.listen, tls, api, budgets, &mut doors).await?;
+        let (side_url, url) = open_api(options.listen, tls, api, budgets, &mut listeners).await?;
         let ready = async {
             is_loaded.await.map_err(|_| Failure::new("the loading thread ended without a result"))??;
             if service.plan().tokens().next().is_none() {
@@ -146,7 +146,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
             supervisor::ready();
             Ok::<_, Failure>(file)
         };
-        let serving = serve(doors, limits, stop);
+        let serving = serve(listeners, limits, stop);
         tokio::pin!(serving);
         let _file = tokio::select! {
             ended = &mut serving => return ended,
@@ -163,20 +163,20 @@ async fn open_api(
     tls: Option<TlsAcceptor>,
     api: Api,
     budgets: Budgets,
-    doors: &mut Vec<Door>,
+    listeners: &mut Vec<Listener>,
 ) -> Result<(String, String), Failure> {
     let (listener, url) = listen(address).await?;
     let budget = budgets.of(budgets.front);
     if tls.is_none() {
-        doors.push(Door { listener, tls, router: http::router(api), budget });
+        listeners.push(Listener { socket: listener, tls, router: http::router(api), budget });
         return Ok((url.clone(), url));
     }
     // With TLS, commands would have to know the certificate's name and authority. They use a listener on loopback
     // instead. The temporary operator token is valid on that listener only.
     let (side, side_url) = listen(([127, 0, 0, 1], 0).into()).await?;
-    doors.push(Door { listener, tls, router: http::router(api.clone().without_operator()), budget });
+    listeners.push(Listener { socket: listener, tls, router: http::router(api.clone().without_operator()), budget });
     let budget = budgets.of(budgets.side);
-    doors.push(Door { listener: side, tls: None, router: http::router(api), budget });
+    listeners.push(Listener { socket: side, tls: None, router: http::router(api), budget });
     Ok((side_url, url.replacen("http:", "https:", 1)))
 }
 
@@ -206,10 +206,14 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String),
 
 /// Serves until SIGINT or SIGTERM. Then finishes the requests in progress and commits their changes. Stops waiting for
 /// them after a grace period, or at a second signal.
-pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, mut stop: Stop) -> Result<ExitCode, Failure> {
-    for door in &doors {
-        let address = door.listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
-        info!(%address, tls = door.tls.is_some(), "serving");
+pub(crate) async fn serve(
+    listeners: Vec<Listener>,
+    limits: ConnectionLimits,
+    mut stop: Stop,
+) -> Result<ExitCode, Failure> {
+    for entry in &listeners {
+        let address = entry.socket.local_addr().map_err(|error| Failure::new(error.to_string()))?;
+        info!(%address, tls = entry.tls.is_some(), "serving");
     }
     let (asked, stopping) = oneshot::channel();
     let asked_to_stop = async {
@@ -220,7 +224,7 @@ pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, mut stop: 
         let _ = asked.send(stop);
     };
     tokio::select! {
-        () = connections::serve(doors, limits, asked_to_stop) => {}
+        () = connections::serve(listeners, limits, asked_to_stop) => {}
         () = supervisor::stay_alive() => {}
         () = waited_enough(stopping) => warn!("stopped before all requests in progress were finished"),
     }

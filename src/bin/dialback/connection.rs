@@ -29,15 +29,15 @@ use tracing::debug;
 const BUFFER: usize = 96 << 10;
 
 #[derive(Clone)]
-pub(crate) struct Visitor {
+pub(crate) struct ConnectionHandler {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) router: Router,
     pub(crate) limits: ConnectionLimits,
 }
 
-impl Visitor {
+impl ConnectionHandler {
     /// Serves the connection until it ends, or until its place is needed for another one.
-    pub(crate) async fn visit(self, stream: TcpStream, place: Place, watcher: Watcher) {
+    pub(crate) async fn handle(self, stream: TcpStream, place: Place, watcher: Watcher) {
         // Responses are written in one piece, so there is nothing to combine with later data.
         let _ = stream.set_nodelay(true);
         let place = Arc::new(place);

@@ -28,11 +28,11 @@ const LOOK_EVERY_MILLIS: u64 = 60_000;
 
 /// The limit that applies to a new pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Claim {
+pub(super) enum PairLimit {
     /// A change by a client of this node: limited by the environment's share.
-    Fair,
+    Share,
     /// A change that must be kept: limited only by the history.
-    Due,
+    History,
 }
 
 /// The room that a new pair needs.
@@ -84,7 +84,7 @@ impl Ceiling {
 }
 
 /// The room for the pairs of one group.
-pub(super) struct Room<'a> {
+pub(super) struct Shares<'a> {
     engine: &'a Engine,
     ceiling: &'a mut Ceiling,
     /// The places that the group uses, before it is applied. `pairs` and `all` count its pairs likewise, less those
@@ -94,7 +94,7 @@ pub(super) struct Room<'a> {
     all: i64,
 }
 
-impl<'a> Room<'a> {
+impl<'a> Shares<'a> {
     pub(super) fn new(engine: &'a Engine, ceiling: &'a mut Ceiling) -> Self {
         Self { engine, ceiling, places: 0, pairs: HashMap::default(), all: 0 }
     }
@@ -105,10 +105,10 @@ impl<'a> Room<'a> {
         plan: &Plan,
         environment: EnvironmentSlot,
         need: Need,
-        claim: Claim,
+        limit: PairLimit,
     ) -> Result<(), ServiceError> {
-        if let Err(refused) = self.allow(plan, environment, need, claim)
-            && !self.reclaim(plan, environment, need, claim)
+        if let Err(refused) = self.allow(plan, environment, need, limit)
+            && !self.reclaim(plan, environment, need, limit)
         {
             return Err(refused);
         }
@@ -136,13 +136,13 @@ impl<'a> Room<'a> {
     }
 
     /// Removes expired pairs until the new pair is allowed. Returns whether it is.
-    fn reclaim(&mut self, plan: &Plan, environment: EnvironmentSlot, need: Need, claim: Claim) -> bool {
+    fn reclaim(&mut self, plan: &Plan, environment: EnvironmentSlot, need: Need, limit: PairLimit) -> bool {
         let history = self.engine.history();
         for is_looked in [false, true] {
             if is_looked && !self.ceiling.look(self.engine) {
                 break;
             }
-            let is_allowed = || self.allow(plan, environment, need, claim).is_ok();
+            let is_allowed = || self.allow(plan, environment, need, limit).is_ok();
             history.reclaim_until(&is_allowed);
             if is_allowed() {
                 return true;
@@ -151,7 +151,13 @@ impl<'a> Room<'a> {
         false
     }
 
-    fn allow(&self, plan: &Plan, environment: EnvironmentSlot, need: Need, claim: Claim) -> Result<(), ServiceError> {
+    fn allow(
+        &self,
+        plan: &Plan,
+        environment: EnvironmentSlot,
+        need: Need,
+        limit: PairLimit,
+    ) -> Result<(), ServiceError> {
         let history = self.engine.history();
         let full = || Err(ServiceError::Full(history.full()));
         if need.place && history.places() <= self.places {
@@ -165,7 +171,7 @@ impl<'a> Room<'a> {
         if all >= most {
             return full();
         }
-        if claim == Claim::Due {
+        if limit == PairLimit::History {
             return Ok(());
         }
         let held = count(history.held_by(environment), self.pairs.get(&environment).copied().unwrap_or(0));
