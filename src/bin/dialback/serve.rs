@@ -53,6 +53,7 @@ pub(crate) struct ServeOptions {
     /// Answer routes while the stored data is still being loaded, from the part that is loaded. A call by a contact
     /// that is not loaded yet goes to the default agent. Without this option, routes are rejected with 503 until
     /// loading is complete
+    #[arg(long, env = "DIALBACK_SERVE_WHILE_LOADING")]
     serve_while_loading: bool,
     /// How often erased data, and data older than the longest look-back, is removed from the files of the data
     /// directory. An erased number disappears from all files within this time plus the time to rewrite them
