@@ -4,10 +4,10 @@
 //! route returns as many bytes as an answer of `GET /route`, with the same content type. It has no middleware, no
 //! tokens and no query parsing. It prints its address and serves until it is terminated.
 
+#[path = "../src/bin/dialback/connection.rs"]
+mod connection;
 #[path = "../src/bin/dialback/connections.rs"]
 mod connections;
-#[path = "../src/bin/dialback/visit.rs"]
-mod visit;
 #[path = "../src/bin/dialback/wire/mod.rs"]
 mod wire;
 
@@ -28,7 +28,7 @@ mod limits {
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use connections::Door;
+use connections::Listener;
 use dialback::admission::Budget;
 
 const BODY: &str = concat!(
@@ -43,7 +43,7 @@ fn main() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         println!("http://{}", listener.local_addr().expect("an address"));
         let router = Router::new().route("/api/v1/route", get(async || ([(CONTENT_TYPE, "application/json")], BODY)));
-        let door = Door { listener, tls: None, router, budget: Budget::of(512) };
+        let door = Listener { socket: listener, tls: None, router, budget: Budget::of(512) };
         connections::serve(vec![door], limits::USUAL, std::future::pending()).await;
     });
 }

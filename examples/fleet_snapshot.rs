@@ -63,8 +63,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ready.as_secs_f64(),
         ready.as_secs_f64() / restart.as_secs_f64()
     );
-    let aside = service.aside().expect("it keeps an outbox");
-    while aside.place()?.is_none() {
+    let fleet_state = service.fleet_state().expect("it keeps an outbox");
+    while fleet_state.place()?.is_none() {
         sleep(Duration::from_millis(10));
     }
     println!("and on its disk       {:6.2} s", began.elapsed().as_secs_f64());

@@ -1,4 +1,5 @@
-//! Counters and histograms, sharded by thread so that counting never makes two cores share a cache line. No exporter.
+//! Counters and histograms, sharded by thread so that two cores do not share a cache line when they count. Export
+//! formats are elsewhere.
 
 mod commits;
 mod fleet;
@@ -21,21 +22,23 @@ use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use std::cell::Cell;
 use std::fmt;
 
-/// Shards. A power of two, above the worker threads of the gateways we know; more threads than that share.
+/// The number of shards: a power of two, above the number of worker threads of known gateways. Further threads share
+/// shards.
 const SHARDS: usize = 64;
 
-/// Kinds of route times reasons.
+/// The number of counters: one for each kind of route and each reason.
 const COUNTERS: usize = 3 * Reason::ALL.len();
 
-/// Decisions by route and reason.
+/// The number of decisions by route and reason.
 ///
 /// # Orderings
-/// All relaxed: a count orders nothing else, and a sum read while threads count is a sum of moments close to each other.
+/// All relaxed, because a count orders nothing else. A sum that is read while other threads count combines values of
+/// slightly different moments.
 pub struct Metrics {
     shards: Box<[Shard; SHARDS]>,
 }
 
-/// Aligned to two cache lines, since processors fetch lines in pairs.
+/// One thread's counters. Aligned to two cache lines, because processors fetch lines in pairs.
 #[repr(align(128))]
 struct Shard([AtomicU64; COUNTERS]);
 
@@ -50,7 +53,8 @@ impl Metrics {
         shard.0[counter(decision.route, decision.reason)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Each kind is added once: an addition that others may make too waits for all that came before it.
+    /// Counts several decisions with one atomic addition for each kind. An atomic addition waits for all earlier memory
+    /// accesses.
     pub(crate) fn count_all(&self, decisions: &[Decision]) {
         let mut counts = [0; COUNTERS];
         for decision in decisions {
@@ -62,7 +66,7 @@ impl Metrics {
         }
     }
 
-    /// How many decisions there were with this route (whichever agent it names) and this reason.
+    /// Returns the number of decisions with this kind of route (for any agent) and this reason.
     pub fn decisions(&self, route: Route, reason: Reason) -> u64 {
         let place = counter(route, reason);
         self.shards.iter().map(|shard| shard.0[place].load(Ordering::Relaxed)).sum()
@@ -78,16 +82,16 @@ fn counter(route: Route, reason: Reason) -> usize {
     kind * Reason::ALL.len() + reason as usize
 }
 
-/// A number of this thread's, below [`SHARDS`].
+/// Returns this thread's shard, below [`SHARDS`].
 #[inline]
 pub(crate) fn shard_of_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        // Nothing that the compiler would have to make when it is first asked for: reading it is one load.
+        // A constant initializer, so that a read is a single load.
         static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
     }
     let shard = SHARD.get().unwrap_or_else(|| {
-        // Relaxed: the value only has to differ between threads, and does by the addition's atomicity.
+        // Relaxed: the values only have to differ between threads, which the atomic addition ensures.
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
         SHARD.set(Some(next));
         next

@@ -1,24 +1,26 @@
-//! The service: log, then apply, then acknowledge.
+//! The service: store first, then apply to the engine, then acknowledge.
 //!
-//! One committer thread takes what many callers hand in, makes it durable with one sync (group commit), applies it to the
-//! engine in the same order, and only then acknowledges. Decisions never pass through here: they read the engine.
+//! One committer thread collects the commands of many callers. It makes a group of them durable with one sync (group
+//! commit), applies them to the engine in the same order, and then acknowledges them. Decisions do not pass through the
+//! service: they read the engine.
 //!
-//! What is acknowledged is durable, as far as the store is. A store that fails once is not written again: the service answers
-//! [`ServiceError::NotDurable`] from then on, and the engine goes on routing from memory.
+//! An acknowledged change is as durable as the store's [`Durability`] says. After a store has failed once, the service
+//! does not write to it again. From then on each change fails with [`ServiceError::NotDurable`], and the engine
+//! continues to route from memory.
 
-mod carrier;
 mod command;
 mod commit;
 mod group;
 mod loading;
 mod merging;
 mod outbox;
-mod reckoning;
+mod pending_totals;
 mod recovery;
 mod retention;
-mod room;
 mod sequencer;
+mod shares;
 mod statistics;
+mod statistics_flusher;
 
 use crate::decision::{Decision, Trace};
 use crate::engine::{Applied, Engine, Reader};
@@ -28,25 +30,25 @@ use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Fleet, Metrics};
 use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
-use crate::store::{Aside, Durability, EventStore, Export, StoreError};
-use crate::tally::Book;
+use crate::store::{Durability, EventStore, Export, StoreError, StoredFleetState};
+use crate::tally::Totals;
 use crate::time::Timestamp;
-use carrier::Carrier;
 use command::{Command, Submitted};
 use commit::Committer;
 use loading::Loading;
+use statistics_flusher::StatisticsFlusher;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 pub use merging::{Load, Merge, Pair};
-pub use reckoning::{ANSWERABLE_DAYS, Report};
+pub use pending_totals::{ANSWERABLE_DAYS, AnswerReport};
 pub use recovery::Recovered;
 pub use sequencer::{Acknowledge, Alone, Consumed, Sequencer};
 pub use statistics::{Callbacks, Statistics};
 
-/// How far in the future a call may be dated when it is reported: a day, which forgives a gateway that reports local time
-/// as UTC. What is further off is refused, since it would stay the pair's last call until its date had passed.
+/// How far in the future a reported call may be dated: one day. This accepts a gateway that reports local time as UTC.
+/// Later dates are rejected, because such a call would stay the pair's last call until its date has passed.
 pub const MAX_SKEW_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// An engine whose changes are durable. Share it in an [`Arc`].
@@ -60,20 +62,20 @@ pub struct Service {
     loading: Arc<Loading>,
     export: Exports,
     committer: Option<JoinHandle<()>>,
-    carrier: Option<Carrier>,
-    book: Arc<RwLock<Book>>,
+    statistics_flusher: Option<StatisticsFlusher>,
+    totals: Arc<RwLock<Totals>>,
     secret: Option<[u8; 16]>,
     sequencer: Shared<dyn Sequencer>,
-    aside: Shared<dyn Aside>,
+    fleet_state: Shared<dyn StoredFleetState>,
     /// Grows the history off the committer's path.
     _keeper: Option<Keeper>,
 }
 
 impl Service {
-    /// Puts back what the store holds and starts to serve. Reports progress as it goes.
+    /// Loads everything that the store holds, then starts to serve. Calls `progress` while it loads.
     ///
     /// # Errors
-    /// What the store cannot read, or the history cannot hold.
+    /// The store cannot be read, the history has no room for the stored pairs, or the system cannot start a thread.
     pub fn start(
         store: impl EventStore,
         engine: Engine,
@@ -82,10 +84,11 @@ impl Service {
         Self::start_with(Arc::new(Alone), store, engine, progress)
     }
 
-    /// The same, with others that have to do with what is committed.
+    /// Loads everything that the store holds, then starts to serve together with a [`Sequencer`], as a node of a fleet
+    /// does. Calls `progress` while it loads.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// The store cannot be read, the history has no room for the stored pairs, or the system cannot start a thread.
     pub fn start_with(
         sequencer: Arc<dyn Sequencer>,
         mut store: impl EventStore,
@@ -94,17 +97,19 @@ impl Service {
     ) -> Result<Self, StoreError> {
         engine.history().share_out();
         let keeper = engine.keeper().map_err(no_thread)?;
-        let mut book = Book::default();
-        recovery::recover(&mut store, &engine, &mut book, progress, &|| true)?;
-        Self::begin(sequencer, store, engine, keeper, book, Loading::default(), |_, _, _, _| true)
+        let mut totals = Totals::default();
+        recovery::recover(&mut store, &engine, &mut totals, progress, &|| true)?;
+        Self::begin(sequencer, store, engine, keeper, totals, Loading::default(), |_, _, _, _| true)
     }
 
-    /// The same, and returns at once: what is stored is put back by another thread. Until that is [done](Self::loading) decisions
-    /// are made from what is there, and whatever is handed in is refused with [`ServiceError::Loading`]. `loaded` is told how it ended;
-    /// where it failed, nothing is taken any more.
+    /// Starts to serve at once and loads the store on another thread.
+    ///
+    /// Until [loading](Self::loading) is complete, decisions use the pairs that are loaded so far, and each command is
+    /// rejected with [`ServiceError::Loading`]. `loaded` receives the result of the loading. If loading failed, the
+    /// service accepts no commands at all.
     ///
     /// # Errors
-    /// Where the system gives no thread.
+    /// The system cannot start a thread.
     pub fn load(
         store: impl EventStore,
         engine: Engine,
@@ -114,10 +119,11 @@ impl Service {
         Self::load_with(Arc::new(Alone), store, engine, progress, loaded)
     }
 
-    /// The same, with others that have to do with what is committed.
+    /// Starts to serve at once, together with a [`Sequencer`], and loads the store on another thread. See
+    /// [`load`](Self::load).
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// The system cannot start a thread.
     pub fn load_with(
         sequencer: Arc<dyn Sequencer>,
         store: impl EventStore,
@@ -132,16 +138,16 @@ impl Service {
             store,
             engine,
             keeper,
-            Book::default(),
+            Totals::default(),
             Loading::begun(),
-            move |store, engine, book, loading| {
+            move |store, engine, totals, loading| {
                 let report = |recovered| {
                     loading.advance(recovered);
                     progress(recovered);
                 };
-                let mut stored = Book::default();
+                let mut stored = Totals::default();
                 let recovered = recovery::recover(store, engine, &mut stored, report, &|| !loading.is_given_up());
-                *book.write().unwrap_or_else(PoisonError::into_inner) = stored;
+                *totals.write().unwrap_or_else(PoisonError::into_inner) = stored;
                 let is_loaded = recovered.is_ok();
                 if is_loaded {
                     loading.end();
@@ -152,36 +158,37 @@ impl Service {
         )
     }
 
-    /// Starts the committer's thread, which first does what `load` does, and ends if that says so.
+    /// Starts the committer thread. The thread runs `load` first, and ends if `load` returns `false`.
     fn begin<S: EventStore>(
         sequencer: Arc<dyn Sequencer>,
         mut store: S,
         engine: Engine,
         keeper: Option<Keeper>,
-        book: Book,
+        totals: Totals,
         loading: Loading,
-        load: impl FnOnce(&mut S, &Engine, &RwLock<Book>, &Loading) -> bool + Send + 'static,
+        load: impl FnOnce(&mut S, &Engine, &RwLock<Totals>, &Loading) -> bool + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (engine, loading) = (Arc::new(engine), Arc::new(loading));
         let failure = Arc::<Failure>::default();
         let (commands, queue) = mpsc::channel();
         let commits = Arc::<Commits>::default();
         let (durability, secret, export) = (store.durability(), store.secret(), Exports(store.export()));
-        let aside = store.aside();
-        let last_entry = aside.as_ref().map_or(Ok(0), |aside| aside.last_entry())?;
-        let book = Arc::new(RwLock::new(book));
+        let fleet_state = store.fleet_state();
+        let last_entry = fleet_state.as_ref().map_or(Ok(0), |fleet_state| fleet_state.last_entry())?;
+        let totals = Arc::new(RwLock::new(totals));
         let ordering = Arc::clone(&sequencer);
         let (engine_there, loading_there) = (Arc::clone(&engine), Arc::clone(&loading));
-        let (failure_there, counted, totals) = (Arc::clone(&failure), Arc::clone(&commits), Arc::clone(&book));
+        let (failure_there, counted, totals_there) = (Arc::clone(&failure), Arc::clone(&commits), Arc::clone(&totals));
         let work = move || {
-            if load(&mut store, &engine_there, &totals, &loading_there) {
+            if load(&mut store, &engine_there, &totals_there, &loading_there) {
                 let store = Box::new(store);
-                Committer::new(store, engine_there, failure_there, counted, totals, ordering, last_entry).run(&queue);
+                Committer::new(store, engine_there, failure_there, counted, totals_there, ordering, last_entry)
+                    .run(&queue);
             }
         };
         let thread = thread::Builder::new().name("dialback-commit".into()).spawn(work).map_err(no_thread)?;
-        let carrier = Carrier::start(Arc::clone(&engine), commands.clone()).map_err(no_thread)?;
-        let (commands, committer, carrier) = (Some(commands), Some(thread), Some(carrier));
+        let statistics_flusher = StatisticsFlusher::start(Arc::clone(&engine), commands.clone()).map_err(no_thread)?;
+        let (commands, committer, statistics_flusher) = (Some(commands), Some(thread), Some(statistics_flusher));
         Ok(Self {
             engine,
             commands,
@@ -191,111 +198,121 @@ impl Service {
             loading,
             export,
             committer,
-            carrier,
-            book,
+            statistics_flusher,
+            totals,
             secret,
             sequencer: Shared(Some(sequencer)),
-            aside: Shared(aside),
+            fleet_state: Shared(fleet_state),
             _keeper: keeper,
         })
     }
 
-    /// How far [loading](Self::load) has come; `None` when everything is there. The plan is the stored one from the first pair on;
-    /// its generation is 0 before.
+    /// Returns how far [loading](Self::load) has come, or `None` when it is complete.
+    ///
+    /// The plan is complete before the first pair is loaded. Until then its generation is 0.
     pub fn loading(&self) -> Option<Recovered> {
         self.loading.so_far()
     }
 
-    /// What exports the store from another thread, as of one commit, where the store can be.
+    /// Returns the function that exports the store from another thread, as it was after one commit; `None` if this
+    /// store cannot be exported.
     pub fn export(&self) -> Option<Arc<Export>> {
         self.export.0.clone()
     }
 
-    /// As [`Engine::resolve`]: from memory, whatever the store does.
+    /// Decides where a call goes, as [`Engine::resolve`] does: from memory, in whatever state the store is.
     pub fn resolve(&self, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
         self.engine.resolve(dialed, caller, now)
     }
 
-    /// As [`Engine::resolve_on`].
+    /// Decides where a call goes by the given plan; see [`Engine::resolve_on`].
     pub fn resolve_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
         self.engine.resolve_on(plan, dialed, caller, now)
     }
 
-    /// As [`Engine::resolve_batch_on`].
+    /// Decides several calls at once by the given plan; see [`Engine::resolve_batch_on`].
     pub fn resolve_batch_on(&self, plan: &Plan, calls: &[(E164, Caller)], now: Timestamp, decisions: &mut [Decision]) {
         self.engine.resolve_batch_on(plan, calls, now, decisions);
     }
 
-    /// As [`Engine::explain_on`].
+    /// Decides where a call goes by the given plan, and returns why; see [`Engine::explain_on`].
     pub fn explain_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Trace {
         self.engine.explain_on(plan, dialed, caller, now)
     }
 
-    /// As [`Engine::explain`].
+    /// Decides where a call goes, and returns why; see [`Engine::explain`].
     pub fn explain(&self, dialed: E164, caller: Caller, now: Timestamp) -> Trace {
         self.engine.explain(dialed, caller, now)
     }
 
-    /// As [`Engine::reader`].
+    /// Returns a reader for repeated decisions; see [`Engine::reader`].
     pub fn reader(&self) -> Reader<'_> {
         self.engine.reader()
     }
 
-    /// The plan that decisions read now.
+    /// Returns the plan that decisions use now.
     pub fn plan(&self) -> Arc<Plan> {
         self.engine.plan()
     }
 
-    /// A thread's own way to the plan.
+    /// Returns a handle through which one thread keeps the current plan.
     #[cfg(feature = "capi")]
     pub(crate) fn keep_plan(&self) -> crate::engine::KeptPlan {
         crate::engine::KeptPlan::new(Arc::clone(&self.engine))
     }
 
-    /// As [`Engine::read_plan`].
+    /// Borrows the current plan; see [`Engine::read_plan`].
     #[cfg(feature = "capi")]
     pub(crate) fn read_plan(&self) -> impl std::ops::Deref<Target = Arc<Plan>> + '_ {
         self.engine.read_plan()
     }
 
-    /// The register below which nothing counts for a decision any more: older than the longest look-back and a day. What is below it
-    /// may leave memory ([`History::expire_before`]) and the store. Looks at all agents.
+    /// Returns the oldest register that can still count for a decision: the longest look-back of all agents and one
+    /// more day before `now`. Older registers may be removed from memory ([`History::expire_before`]) and from the
+    /// store.
+    ///
+    /// # Cost
+    /// Reads all agents.
     pub fn retention_floor(&self, now: Timestamp) -> Register {
         retention::floor(&self.plan(), now)
     }
 
-    /// The history that decisions read.
+    /// Returns the history that decisions read.
     pub fn history(&self) -> &History {
         self.engine.history()
     }
 
-    /// What has been counted so far.
+    /// Returns the counters of this service's decisions.
     pub fn metrics(&self) -> &Metrics {
         self.engine.metrics()
     }
 
-    /// Not for users: what is applied to the engine past the service is not durable.
+    /// Returns the engine, for tests only: changes made to it directly are not durable.
     #[cfg(feature = "__testing")]
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
-    /// Hands in events; `done` gets what each of them did once all of them are durable. Returns at once.
+    /// Submits events and returns at once. `done` receives the result of each event when all of them are durable.
     pub fn submit(&self, events: Vec<Event>, done: impl FnOnce(Recording) + Send + 'static) {
         self.send(Command::Record { events, now: None, done: Box::new(done) });
     }
 
-    /// Hands in events at a moment; `done` gets what each of them did once all of them are durable. Returns at once.
+    /// Submits events that are reported at the moment `now`, and returns at once. `done` receives the result of each
+    /// event when all of them are durable.
     ///
-    /// Refuses a call that an erasure covers which reaches past `now`, with [`ServiceError::ContactErased`]: the call may be
-    /// newer than the erasure. [`submit`](Self::submit) ignores such a call, as it ignores a late report.
+    /// A call is rejected with [`ServiceError::ContactErased`] if an erasure that lasts beyond `now` covers it, because
+    /// the call may be newer than the erasure. [`submit`](Self::submit) ignores such a call, as it ignores a late
+    /// report.
     pub fn submit_at(&self, now: Timestamp, events: Vec<Event>, done: impl FnOnce(Recording) + Send + 'static) {
         self.send(Command::Record { events, now: Some(now), done: Box::new(done) });
     }
 
-    /// Hands in a change of configuration: `decide` sees the plan as it is when its turn comes and says what is to change, so
-    /// that no other change can come between its look and its answer. `done` gets the plan right after the change, which is in force.
-    /// No change is no event. Returns at once.
+    /// Submits a change of configuration and returns at once.
+    ///
+    /// The committer calls `decide` with the current plan when the command's turn comes. No other change can happen
+    /// between that call and the commit. If `decide` returns no changes, no event is written. `done` receives the plan
+    /// right after the change, which is then in force.
     pub fn submit_configuration(
         &self,
         environment: EnvironmentId,
@@ -306,18 +323,19 @@ impl Service {
         self.send(Command::Configure { environment, at, decide: Box::new(decide), done: Box::new(done) });
     }
 
-    /// As [`submit`](Self::submit), and waits.
+    /// Submits events and waits until they are durable. Returns the result of each event.
     ///
     /// # Errors
-    /// [`ServiceError::NotDurable`]: nothing of it is in force. What each event did is in the answer.
+    /// [`ServiceError::NotDurable`]: none of the events is in force. Errors of single events are in the returned list.
     pub fn record(&self, events: Vec<Event>) -> Recording {
         wait(|done| self.submit(events, done))
     }
 
-    /// As [`submit_configuration`](Self::submit_configuration), and waits.
+    /// Submits a change of configuration, waits until it is durable, and returns the plan after it.
     ///
     /// # Errors
-    /// The first change that cannot be made, or [`ServiceError::NotDurable`]; nothing is in force then.
+    /// The first change that is invalid, or another [`ServiceError`] such as [`ServiceError::NotDurable`]. In both
+    /// cases nothing is in force.
     pub fn configure(
         &self,
         environment: EnvironmentId,
@@ -327,17 +345,21 @@ impl Service {
         wait(|done| self.submit_configuration(environment, at, decide, done))
     }
 
-    /// Hands in what a fleet's stream brought; `done` gets what each event did once all of it is committed and in force. Returns at once.
+    /// Submits messages of a fleet's stream and returns at once. `done` receives the result of each event when all of
+    /// them are committed and in force.
     ///
-    /// Unless there are configurations in it, it is synced about a second later, or with the next change that is acknowledged: a
-    /// power failure takes it together with the place behind it, and the stream brings it again.
+    /// Messages without a configuration are synced about a second later, or with the next change that is acknowledged.
+    /// A power failure before that loses them together with the node's place after them, and the stream delivers them
+    /// again.
     pub fn submit_consumed(&self, consumed: Consumed, done: impl FnOnce(Recording) + Send + 'static) {
         self.send(Command::Consume { consumed, done: Box::new(done) });
     }
 
-    /// Hands in a snapshot, by the slots of the plan in force: `load` puts it into memory, on the thread that commits, so that nothing is
-    /// committed meanwhile. `loaded` is told then, and `stored` when the store has it, too, while others commit in between. What is
-    /// acknowledged in between is durable all the same. Returns at once.
+    /// Submits a snapshot whose slots are those of the current plan, and returns at once.
+    ///
+    /// `load` puts the snapshot into memory. It runs on the committer thread, so that nothing is committed meanwhile.
+    /// `loaded` is called after that. `stored` is called when the store holds the snapshot, too. Other commands that are
+    /// acknowledged between those two calls are durable.
     pub fn submit_merge(
         &self,
         load: Load,
@@ -347,27 +369,27 @@ impl Service {
         self.send(Command::Merge { load, loaded: Box::new(loaded), stored: Box::new(stored) });
     }
 
-    /// What the store keeps for a fleet, if it can.
-    pub fn aside(&self) -> Option<Arc<dyn Aside>> {
-        self.aside.0.clone()
+    /// Returns the state that the store keeps for a fleet; `None` if this store cannot keep one.
+    pub fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
+        self.fleet_state.0.clone()
     }
 
-    /// What is counted of the fleet, where there is one.
+    /// Returns the fleet's counters; `None` if this service belongs to no fleet.
     pub fn fleet(&self) -> Option<&Arc<Fleet>> {
         self.sequencer.0.as_ref()?.metrics()
     }
 
-    /// How what is handed in becomes durable, in numbers.
+    /// Returns the counters of the committer.
     pub fn commits(&self) -> &Commits {
         &self.commits
     }
 
-    /// What an acknowledgement means.
+    /// Returns how durable an acknowledged change is.
     pub fn durability(&self) -> Durability {
         self.durability
     }
 
-    /// What made the store fail, if it has. Routing goes on all the same.
+    /// Returns why the store failed, if it has failed. Routing continues from memory.
     pub fn failure(&self) -> Option<String> {
         self.failure.get()
     }
@@ -389,13 +411,13 @@ impl Service {
 }
 
 impl Drop for Service {
-    /// Commits what was handed in before, then lets go of the store.
+    /// Commits everything that was submitted before, then closes the store.
     fn drop(&mut self) {
-        // Its last load goes before the end.
-        drop(self.carrier.take());
+        // The last flush of the statistics must be submitted before the queue is closed.
+        drop(self.statistics_flusher.take());
         drop(self.commands.take());
         self.loading.give_up();
-        // Where the last owner was an acknowledgement, this is the committer's own thread, which then ends by itself.
+        // If an acknowledgement held the last reference, this is the committer thread itself, which ends on its own.
         let elsewhere = |committer: &JoinHandle<()>| committer.thread().id() != thread::current().id();
         if let Some(committer) = self.committer.take().filter(elsewhere) {
             // A panic of the committer has been reported by its own thread.
@@ -404,7 +426,7 @@ impl Drop for Service {
     }
 }
 
-/// Something of which is shown whether it is there.
+/// An optional shared value; its `Debug` output shows only whether there is one.
 struct Shared<T: ?Sized>(Option<Arc<T>>);
 
 impl<T: ?Sized> fmt::Debug for Shared<T> {
@@ -414,10 +436,10 @@ impl<T: ?Sized> fmt::Debug for Shared<T> {
 }
 
 fn no_thread(error: std::io::Error) -> StoreError {
-    StoreError::Io { path: "a thread".into(), error }
+    StoreError::Io { path: "a new thread".into(), error }
 }
 
-/// What exports the store.
+/// The function that exports the store, if there is one.
 struct Exports(Option<Arc<Export>>);
 
 impl fmt::Debug for Exports {
@@ -426,48 +448,52 @@ impl fmt::Debug for Exports {
     }
 }
 
-type Answer<T> = Result<T, ServiceError>;
+type ServiceResult<T> = Result<T, ServiceError>;
 
-fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(Answer<T>) + Send>)) -> Answer<T> {
+fn wait<T: Send + 'static>(submit: impl FnOnce(Box<dyn FnOnce(ServiceResult<T>) + Send>)) -> ServiceResult<T> {
     let (done, answer) = mpsc::sync_channel(1);
     submit(Box::new(move |value| {
-        // Nobody waits any more where the waiting thread was unwound.
+        // The receiver is gone if the waiting thread has panicked.
         let _ = done.send(value);
     }));
     answer.recv().unwrap_or_else(|_| Err(ServiceError::NotDurable(ENDED.to_owned())))
 }
 
-/// What is said where nothing can be committed any more: the committer's own panic has been reported by its thread.
-const ENDED: &str = "the committer has ended";
+/// The error text after the committer thread has ended. If it panicked, the panic has been reported already.
+const ENDED: &str = "the committer thread has ended; restart the service";
 
-/// The answer to recorded events: what each did, in their order.
+/// The result of recorded events: one entry for each event, in their order.
 pub type Recording = Result<Vec<Result<Applied, ServiceError>>, ServiceError>;
 
-/// Why something was not done.
+/// Why the service did not perform a command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ServiceError {
-    /// The store cannot be written. Nothing is in force; what was handed in may or may not be there after a restart.
+    /// The store cannot be written. Nothing is in force; after a restart, the submitted events may or may not be
+    /// stored.
     NotDurable(String),
     /// The configuration is invalid.
     Config(ConfigError),
-    /// The history is at its ceiling.
+    /// The history holds as many pairs as it may.
     Full(Full),
     /// The environment holds as many pairs as it may.
     ShareUsed(ShareUsed),
-    /// What is stored is still being put back.
+    /// The stored data is still being loaded.
     Loading,
-    /// An erasure that reaches past the present covers the call, which may be newer. It is not recorded.
+    /// An erasure that lasts beyond the present covers the call, which may be newer than the erasure. The call is not
+    /// recorded.
     ContactErased,
-    /// The store hangs, and as much waits for it as may. Nothing is in force.
+    /// The store does not answer, and the queue of waiting commands is full. Nothing is in force.
     Stalled,
-    /// Another node's change of the configuration came first. Nothing is in force.
+    /// Another node changed the configuration first. Nothing is in force.
     Superseded,
-    /// The fleet's stream cannot order a change now. Nothing is in force.
+    /// The fleet's stream is unreachable, so that it cannot order a change. Nothing is in force.
     StreamAway(String),
-    /// The stream did not say whether it took a change. It is not in force; if the stream took it, it will be, soon after.
+    /// The stream did not report whether it accepted a change. The change is not in force now. If the stream accepted
+    /// it, it will be in force soon.
     OutcomeUnknown(String),
-    /// It is durable here and in force, and the stream has not acknowledged it in time. It will be told the others later.
+    /// The change is durable on this node and in force, but the stream did not acknowledge it in time. The node
+    /// publishes it later.
     NotReplicated,
 }
 
@@ -478,29 +504,29 @@ impl fmt::Display for ServiceError {
             Self::Config(error) => error.fmt(f),
             Self::Full(full) => full.fmt(f),
             Self::ShareUsed(used) => used.fmt(f),
-            Self::Loading => f.write_str("what is stored is still being loaded"),
-            Self::ContactErased => f.write_str("the contact was erased together with a call dated in the future"),
-            Self::Stalled => f.write_str("the store does not answer, and too many changes wait for it"),
-            Self::Superseded => f.write_str("another node's change came first"),
-            Self::StreamAway(what) => write!(f, "the fleet's stream cannot order a change now: {what}"),
-            Self::OutcomeUnknown(what) => write!(f, "whether the fleet's stream took the change is not known: {what}"),
-            Self::NotReplicated => f.write_str("durable here, and not acknowledged by the fleet's stream in time"),
+            Self::Loading => f.write_str("the stored data is still being loaded: retry soon"),
+            Self::ContactErased => f.write_str("the contact was erased together with a call dated in the future: report the call again after that date"),
+            Self::Stalled => f.write_str("the store does not answer, and too many changes wait for it: retry later"),
+            Self::Superseded => f.write_str("another node changed the configuration first: read it again and retry"),
+            Self::StreamAway(what) => write!(f, "the fleet's stream cannot order the change, which is not in force: {what}"),
+            Self::OutcomeUnknown(what) => write!(f, "the fleet's stream did not report whether it accepted the change: {what}"),
+            Self::NotReplicated => f.write_str("durable on this node, but not acknowledged by the fleet's stream in time"),
         }
     }
 }
 
 impl std::error::Error for ServiceError {}
 
-/// An environment holds as many pairs as it may; the history has room for others.
+/// An environment holds as many pairs as it may, while the history still has room for others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct ShareUsed {
-    /// The pairs that it holds.
+    /// The number of pairs that the environment holds.
     pub pairs: usize,
-    /// The pairs that it may hold.
+    /// The number of pairs that the environment may hold.
     pub may_hold: usize,
-    /// Whether the operator set that limit. Otherwise it is the equal share of each environment, which counts while the history is
-    /// seven eighths full or more.
+    /// Whether the operator set that limit. Otherwise the limit is an equal share of the history for each environment.
+    /// Shares apply while the history is at least seven eighths full.
     pub is_fixed: bool,
 }
 
@@ -514,7 +540,7 @@ impl fmt::Display for ShareUsed {
         };
         write!(
             f,
-            "this environment holds {pairs} contacts and may hold {may_hold}, {why}; erased and expired ones give room"
+            "this environment holds {pairs} contacts and may hold {may_hold}, {why}: erase contacts, or wait until some expire"
         )
     }
 }
@@ -525,7 +551,7 @@ impl From<ConfigError> for ServiceError {
     }
 }
 
-/// What made the store fail: set once, by the committer.
+/// Why the store failed. The committer sets it once.
 #[derive(Default, Debug)]
 struct Failure(Mutex<Option<String>>);
 

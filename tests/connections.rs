@@ -1,4 +1,4 @@
-//! The daemon's connections: slow clients, many clients, TLS, too many requests, and an end under load.
+//! The daemon's connections: slow clients, many clients, TLS, too many requests, and a stop under load.
 #![cfg(unix)]
 
 mod support {
@@ -20,11 +20,11 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// One request on a connection of its own: what came back until the other side closed.
+/// Sends one request on its own connection. Returns all bytes until the peer closes.
 fn say(mut stream: impl Read + Write, request: &str) -> String {
     stream.write_all(request.as_bytes()).expect("it reads");
     let mut answer = Vec::new();
-    // A peer that closes without TLS's own farewell has said what it had to say.
+    // A peer may close without TLS's own closing message. Its response is complete.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8(answer).expect("UTF-8")
 }
@@ -32,13 +32,13 @@ fn say(mut stream: impl Read + Write, request: &str) -> String {
 const HEALTH: &str = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 #[test]
-fn clients_that_never_finish_the_head_of_a_request_lock_nobody_out() {
+fn unfinished_request_heads_do_not_block_other_clients() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start_with(data.path(), &["--max-connections", "4", "--header-timeout", "1"]);
     let done = Arc::new(AtomicBool::new(false));
     let thrown_out = Arc::new(AtomicUsize::new(0));
     let (holds, held) = mpsc::channel();
-    // Each place is taken by somebody who sends a byte now and then, and who comes back whenever it is thrown out.
+    // Clients take all places, send a byte now and then, and reconnect when they are disconnected.
     let slow: Vec<_> = (0..4)
         .map(|_| {
             let (address, done, holds) = (daemon.address().to_owned(), Arc::clone(&done), holds.clone());
@@ -75,13 +75,13 @@ fn clients_that_never_finish_the_head_of_a_request_lock_nobody_out() {
 }
 
 #[test]
-fn a_client_that_asks_and_never_listens_loses_its_place() {
+fn client_that_never_reads_its_responses_loses_its_place() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start_with(data.path(), &["--max-connections", "1", "--request-timeout", "1"]);
     let mut deaf = TcpStream::connect(daemon.address()).expect("it listens");
     let asks = thread::spawn(move || {
         let many = "GET /health HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1000);
-        // Until the answers fill what lies between the two, and nobody reads on; and then until it is thrown out.
+        // Send until the responses fill all buffers, and then until the daemon closes the connection.
         let mut asked = 0;
         while deaf.write_all(many.as_bytes()).is_ok() {
             asked += 1000;
@@ -96,7 +96,7 @@ fn a_client_that_asks_and_never_listens_loses_its_place() {
 }
 
 #[test]
-fn who_is_asked_to_stop_under_load_finishes_what_was_acknowledged() {
+fn daemon_that_stops_under_load_keeps_all_acknowledged_changes() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let tenant = Arc::new(Tenant::with_callback_sample(&daemon));
@@ -109,7 +109,7 @@ fn who_is_asked_to_stop_under_load_finishes_what_was_acknowledged() {
                 let mut taken = Vec::new();
                 for call in 0..100_000 {
                     let contact = format!("+1212{client}{call:06}");
-                    // Until nobody listens any more: but whoever was let in gets an answer.
+                    // Send until the daemon no longer listens. An accepted connection gets a response.
                     let Some((status, answer)) = tenant.try_record_call(&contact, "busy") else { break };
                     assert_eq!(status, 202, "{answer}");
                     acknowledged.fetch_add(1, Ordering::Relaxed);
@@ -134,7 +134,7 @@ fn who_is_asked_to_stop_under_load_finishes_what_was_acknowledged() {
 }
 
 #[test]
-fn a_request_that_had_begun_is_answered_though_the_daemon_has_been_asked_to_stop() {
+fn request_in_progress_is_answered_after_the_daemon_was_asked_to_stop() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let tenant = Tenant::with_callback_sample(&daemon);
@@ -144,7 +144,7 @@ fn a_request_that_had_begun_is_answered_though_the_daemon_has_been_asked_to_stop
     let (first, rest) = request.split_at(request.len() - 20);
     let mut begun = TcpStream::connect(daemon.address()).expect("it listens");
     begun.write_all(first.as_bytes()).expect("it reads");
-    // What came before on another connection has been answered, so this one has been let in too.
+    // A later connection was answered, so this one has been accepted, too.
     assert_eq!(tenant.get("/agents").0, 200);
     daemon.ask_to_stop();
     while TcpStream::connect(daemon.address()).is_ok() {
@@ -158,7 +158,7 @@ fn a_request_that_had_begun_is_answered_though_the_daemon_has_been_asked_to_stop
 }
 
 #[test]
-fn a_token_that_asks_too_often_is_told_when_to_come_back_and_no_other_is() {
+fn token_over_its_rate_limit_gets_retry_after_and_other_tokens_do_not() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start_with(data.path(), &["--rate-limit", "1"]);
     let token = |role: &str| {
@@ -184,7 +184,7 @@ fn a_token_that_asks_too_often_is_told_when_to_come_back_and_no_other_is() {
 }
 
 #[test]
-fn over_tls_the_real_daemon_answers_whom_it_has_shown_its_certificate() {
+fn daemon_answers_over_tls_after_the_client_accepted_its_certificate() {
     let data = tempfile::tempdir().expect("a directory");
     let (cert, key, trusted) = certificate(data.path());
     let store = data.path().join("data");
@@ -195,12 +195,12 @@ fn over_tls_the_real_daemon_answers_whom_it_has_shown_its_certificate() {
 
     let answer = say(tls(&address, &trusted).expect("a certificate that we trust"), HEALTH);
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("{\"status\":\"ok\"}"), "{answer}");
-    // Who trusts another certificate does not talk to it, and who speaks no TLS gets no HTTP.
+    // A client that trusts another certificate refuses the daemon, and a client without TLS gets no HTTP response.
     let (_, _, another) = certificate(&store);
     assert!(tls(&address, &another).is_err());
     assert!(!say(TcpStream::connect(&address).expect("it listens"), HEALTH).contains("HTTP/1.1 200"));
 
-    // The commands work all the same, and what they are let in with is good for nothing from outside.
+    // Commands work with TLS, too. Their operator token is not valid on the public listener.
     let (code, token, errors) = dialback(&["token", "create", "--data"], &store);
     assert_eq!(code, 0, "{errors}");
     let operator = file["token"].as_str().expect("a token");
@@ -211,14 +211,14 @@ fn over_tls_the_real_daemon_answers_whom_it_has_shown_its_certificate() {
         let answer = say(tls(&address, &trusted).expect("trusted"), &request);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
-    // Somebody who begins to shake hands and never ends does not keep it from ending.
+    // A client that never completes its handshake does not prevent the stop.
     let mut idle = TcpStream::connect(&address).expect("it listens");
     idle.write_all(&[22, 3, 1]).expect("it reads");
     assert_eq!(daemon.stop(), 0);
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_named_before_anything_is_done() {
+fn unusable_certificate_is_named_before_the_directory_is_opened() {
     let folder = tempfile::tempdir().expect("a directory");
     let (cert, key, _) = certificate(folder.path());
     let other = folder.path().join("other");
@@ -244,7 +244,7 @@ fn a_certificate_that_cannot_be_used_is_named_before_anything_is_done() {
     assert_eq!(dialback(&["serve", "--tls-cert", &text(&cert), "--data"], &store).0, 2, "the one needs the other");
 }
 
-/// A self-signed certificate and its key in a folder, and the certificate itself.
+/// Creates a self-signed certificate and its key in a folder. Also returns the certificate itself.
 fn certificate(folder: &Path) -> (PathBuf, PathBuf, Vec<u8>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
@@ -254,7 +254,7 @@ fn certificate(folder: &Path) -> (PathBuf, PathBuf, Vec<u8>) {
     (cert, key, pem)
 }
 
-/// A connection on which both sides have shaken hands, where the one that it goes to is trusted.
+/// Opens a TLS connection and completes the handshake. Fails if the peer's certificate is not trusted.
 fn tls(address: &str, pem: &[u8]) -> Result<StreamOwned<ClientConnection, TcpStream>, std::io::Error> {
     use tokio_rustls::rustls::pki_types::CertificateDer;
     use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -278,12 +278,12 @@ fn text(path: &Path) -> String {
     path.to_str().expect("a plain path").to_owned()
 }
 
-/// Connections on which nothing is said.
+/// Opens connections and sends nothing.
 fn idle(address: &str, count: usize) -> Vec<TcpStream> {
     (0..count).map(|_| TcpStream::connect(address).expect("it listens")).collect()
 }
 
-/// An answer within the time that a health check waits.
+/// Sends a request. The response must come within the time that a health check waits.
 fn say_quickly(address: &str, request: &str) -> String {
     let stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
@@ -294,7 +294,7 @@ fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").to_string()
 }
 
-/// Far more than any listener holds, and for longer than the test takes.
+/// Far more connections than any listener holds, open for longer than the test runs.
 const FLOOD: usize = 600;
 const PATIENT: [&str; 2] = ["--header-timeout", "600"];
 
@@ -325,7 +325,7 @@ fn idle_connections_at_one_listener_leave_the_others_and_itself_answering() {
 }
 
 #[test]
-fn connection_that_has_shown_its_token_outlasts_a_flood_of_strangers() {
+fn connection_with_a_valid_token_survives_a_flood_of_connections_without_one() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start_with(data.path(), &[&["--max-connections", "8"], &PATIENT[..]].concat());
     let (code, token, errors) = dialback(&["token", "create", "--data"], data.path());
@@ -353,7 +353,7 @@ fn connection_that_has_shown_its_token_outlasts_a_flood_of_strangers() {
 }
 
 #[test]
-fn silent_connections_at_the_doors_for_gateways_leave_room_for_calls() {
+fn idle_connections_at_gateway_listeners_leave_room_for_calls() {
     let place = tempfile::tempdir().expect("a directory");
     let (sip, agi) = (free_address(), free_address());
     let arguments = [
@@ -391,7 +391,7 @@ fn silent_connections_at_the_doors_for_gateways_leave_room_for_calls() {
     drop(silent);
 }
 
-/// A daemon that may have so many file descriptors, and no more.
+/// Returns a daemon command with a limit on file descriptors.
 fn with_descriptors(limit: u32) -> Command {
     let mut shell = Command::new("sh");
     let program = env!("CARGO_BIN_EXE_dialback");
@@ -426,7 +426,7 @@ fn connections_leave_the_store_its_descriptors() {
 }
 
 #[test]
-fn limit_of_descriptors_that_is_too_low_is_refused_at_the_start_with_what_to_do() {
+fn too_low_descriptor_limit_fails_the_start_and_says_what_to_raise() {
     let data = tempfile::tempdir().expect("a directory");
     let wrong = Daemon::start_by(&data.path().join("data"), with_descriptors(64)).err().expect("it ends");
     assert!(wrong.contains("exit status: 1") && wrong.contains("64 file descriptors"), "{wrong}");
@@ -435,7 +435,7 @@ fn limit_of_descriptors_that_is_too_low_is_refused_at_the_start_with_what_to_do(
 }
 
 #[test]
-fn malformed_requests_get_a_body_that_says_so() {
+fn malformed_requests_get_an_error_body() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let long = "a".repeat(66_000);
@@ -471,7 +471,7 @@ fn malformed_requests_get_a_body_that_says_so() {
     }
     let old = "GET /health HTTP/1.0\r\n\r\n";
     assert!(say_quickly(daemon.address(), old).starts_with("HTTP/1.0 200 OK\r\n"), "HTTP/1.0 names no host");
-    // Line feeds in bodies are nobody's concern, also where requests follow each other at once.
+    // Line feeds in bodies are allowed, also if requests are pipelined.
     let tenant = Tenant::with_callback_sample(&daemon);
     let call = tenant.call_on_the_wire("+12125550143").replace("\"from\"", "\n\n\"from\"");
     let length = call.split_once("\r\n\r\n").expect("a body").1.len();

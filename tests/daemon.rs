@@ -1,4 +1,4 @@
-//! The real program, as an operator uses it: started, asked over a socket, killed, and started again.
+//! Runs the real program as an operator does: starts it, sends requests over a socket, kills it, and starts it again.
 
 mod support {
     pub(crate) mod daemon;
@@ -16,7 +16,7 @@ use support::daemon::{Daemon, Tenant, dialback};
 const OURS: &str = "+12125550100";
 
 #[test]
-fn the_public_apis_own_request_gets_that_apis_answer_field_for_field() {
+fn request_of_the_public_api_gets_its_response_field_for_field() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let tenant = Tenant::with_callback_sample(&daemon);
@@ -35,7 +35,7 @@ fn the_public_apis_own_request_gets_that_apis_answer_field_for_field() {
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_kill() {
+fn acknowledged_changes_survive_a_kill() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let tenant = Tenant::with_callback_sample(&daemon);
@@ -57,7 +57,7 @@ fn what_was_acknowledged_survives_a_kill() {
 }
 
 #[test]
-fn commands_speak_to_the_daemon_that_holds_the_directory_and_without_one_to_the_directory() {
+fn commands_use_a_running_daemon_and_otherwise_the_directory() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let tenant = Tenant::with_callback_sample(&daemon);
@@ -87,7 +87,7 @@ fn commands_speak_to_the_daemon_that_holds_the_directory_and_without_one_to_the_
 }
 
 #[test]
-fn statistics_that_were_told_survive_a_kill_and_an_orderly_end_loses_none() {
+fn reported_statistics_survive_a_kill_and_an_orderly_stop_loses_none() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let tenant = Tenant::with_callback_sample(&daemon);
@@ -117,7 +117,7 @@ fn statistics_that_were_told_survive_a_kill_and_an_orderly_end_loses_none() {
     let daemon = Daemon::start(data.path());
     let tenant = tenant.at(&daemon);
     assert_eq!(counts(&tenant), [5, 2, 1]);
-    // Reported before, and not before.
+    // The first decision was reported before, the second was not.
     assert_eq!((report(&tenant, &ids[0]), report(&tenant, &ids[2])), (200, 200));
     assert_eq!(counts(&tenant), [5, 3, 1]);
     (0..7).for_each(|_| drop(route(&tenant, contact)));
@@ -126,7 +126,7 @@ fn statistics_that_were_told_survive_a_kill_and_an_orderly_end_loses_none() {
     let daemon = Daemon::start(data.path());
     let tenant = tenant.at(&daemon);
     assert_eq!(counts(&tenant), [12, 3, 1]);
-    // Nobody asked, and a second went by.
+    // No client requested statistics, and more than a second passes.
     route(&tenant, "anonymous");
     std::thread::sleep(std::time::Duration::from_secs(3));
     daemon.kill();
@@ -135,7 +135,7 @@ fn statistics_that_were_told_survive_a_kill_and_an_orderly_end_loses_none() {
 }
 
 #[test]
-fn a_revoked_token_is_refused_at_once() {
+fn revoked_token_is_rejected_at_once() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let tenant = Tenant::with_callback_sample(&daemon);
@@ -149,7 +149,7 @@ fn a_revoked_token_is_refused_at_once() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_used_is_named_and_left_as_it_is() {
+fn unusable_directory_is_named_and_stays_unchanged() {
     let held = tempfile::tempdir().expect("a directory");
     let _daemon = Daemon::start(held.path());
     let (code, _, message) = dialback(&["serve", "--listen", "127.0.0.1:0", "--data"], held.path());
@@ -168,7 +168,7 @@ fn a_directory_that_cannot_be_used_is_named_and_left_as_it_is() {
 }
 
 #[test]
-fn a_command_that_only_looks_makes_no_directory() {
+fn command_that_only_reads_creates_no_directory() {
     let folder = tempfile::tempdir().expect("a directory");
     let mistyped = folder.path().join("dialbakc-data");
     for command in [&["resolve", OURS, "anonymous", "--data"][..], &["token", "list", "--data"]] {
@@ -183,7 +183,7 @@ fn a_command_that_only_looks_makes_no_directory() {
 }
 
 #[test]
-fn no_log_line_carries_a_whole_number() {
+fn no_log_line_contains_a_whole_phone_number() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start_logging(data.path(), "trace");
     let tenant = Tenant::with_callback_sample(&daemon);
@@ -191,7 +191,7 @@ fn no_log_line_carries_a_whole_number() {
     let contact = "+12125550143";
     tenant.record_call(contact, "busy");
     tenant.decision(contact);
-    // What is refused is logged too, if anything.
+    // Rejected requests may be logged, too.
     tenant.record_call("+12125550143999999999", "busy");
     tenant.post("/phone-numbers", &json!({ "number": OURS }));
     tenant.post("/phone-numbers", &json!({ "number": contact, "colour": "red" }));
@@ -205,7 +205,7 @@ fn no_log_line_carries_a_whole_number() {
 }
 
 #[test]
-fn nor_does_what_a_command_logs_about_its_request_nor_the_daemons_token() {
+fn log_of_a_command_contains_no_phone_number_and_no_daemon_token() {
     let data = tempfile::tempdir().expect("a directory");
     let _daemon = Daemon::start(data.path());
     let contact = "+12125550143";
@@ -221,17 +221,17 @@ fn nor_does_what_a_command_logs_about_its_request_nor_the_daemons_token() {
 }
 
 #[test]
-fn a_daemon_that_has_only_just_begun_ends_in_order_too() {
+fn daemon_stops_in_order_directly_after_its_start() {
     for _ in 0..20 {
         let data = tempfile::tempdir().expect("a directory");
-        // Asked as soon as its file is there.
+        // Stop the daemon as soon as its file exists.
         assert_eq!(Daemon::start(data.path()).stop(), 0);
         assert!(!data.path().join("daemon.json").exists());
     }
 }
 
 #[test]
-fn a_client_that_never_finishes_its_request_does_not_keep_the_daemon_from_ending() {
+fn unfinished_request_does_not_prevent_the_stop() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let mut client = TcpStream::connect(daemon.address()).expect("it listens");
@@ -240,7 +240,7 @@ fn a_client_that_never_finishes_its_request_does_not_keep_the_daemon_from_ending
 }
 
 #[test]
-fn the_address_of_a_killed_daemon_is_not_asked_while_somebody_else_holds_the_directory() {
+fn address_of_a_killed_daemon_is_not_used_while_another_process_holds_the_directory() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     Tenant::with_callback_sample(&daemon);
@@ -256,7 +256,7 @@ fn the_address_of_a_killed_daemon_is_not_asked_while_somebody_else_holds_the_dir
         .stderr(Stdio::null())
         .spawn()
         .expect("the program starts");
-    // It looks at how the input begins before it opens the directory.
+    // The import reads the start of its input before it opens the directory.
     import.stdin.as_mut().expect("piped").write_all(b"from,to,at,agent\n").expect("it reads");
     while import.try_wait().expect("our child").is_none() && !rejected.exists() {
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -270,11 +270,11 @@ fn the_address_of_a_killed_daemon_is_not_asked_while_somebody_else_holds_the_dir
 }
 
 #[test]
-fn no_proxy_stands_between_a_command_and_its_daemon() {
+fn commands_ignore_proxy_settings() {
     let data = tempfile::tempdir().expect("a directory");
     let _daemon = Daemon::start(data.path());
     let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
-    // Nobody listens there.
+    // No proxy listens on this address.
     for proxy in ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"] {
         command.env(proxy, "http://127.0.0.1:1");
     }
@@ -283,7 +283,7 @@ fn no_proxy_stands_between_a_command_and_its_daemon() {
 }
 
 #[test]
-fn an_output_that_nobody_reads_is_a_failure_and_a_log_that_nobody_reads_is_none() {
+fn closed_standard_output_is_a_failure_and_closed_standard_error_is_not() {
     let data = tempfile::tempdir().expect("a directory");
     assert_eq!(dialback(&["environment", "create", "acme", "--data"], data.path()).0, 0);
     let command = |arguments: &[&str]| {
@@ -310,7 +310,7 @@ fn an_output_that_nobody_reads_is_a_failure_and_a_log_that_nobody_reads_is_none(
 }
 
 #[test]
-fn a_token_that_no_path_can_name_is_not_found() {
+fn token_id_that_needs_escaping_is_not_found() {
     let data = tempfile::tempdir().expect("a directory");
     for id in ["two words", "ü", "a/b", "a?b", "%"] {
         let (code, _, message) = dialback(&["token", "revoke", id, "--data"], data.path());
@@ -329,7 +329,7 @@ fn the_demo_shows_every_reason() {
 }
 
 #[test]
-fn help_teaches_and_wrong_usage_is_two() {
+fn help_has_examples_and_wrong_usage_exits_with_2() {
     let nowhere = tempfile::tempdir().expect("a directory");
     let (code, help, _) = support::daemon::program(&["--help"], nowhere.path());
     assert_eq!(code, 0);
@@ -337,12 +337,12 @@ fn help_teaches_and_wrong_usage_is_two() {
     assert_eq!(support::daemon::program(&["no-such-command"], nowhere.path()).0, 2);
 }
 
-/// A pipe whose other end has been closed, as `head` does.
+/// Returns a pipe whose reading end is closed, as `head` leaves it.
 fn unread_pipe() -> std::io::PipeWriter {
     std::io::pipe().expect("a pipe").1
 }
 
-/// Every file below the directory with its bytes.
+/// Returns all files below the directory with their bytes.
 fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(directory).expect("readable").map(|entry| entry.expect("an entry").path());
     entries.map(|path| (path.display().to_string(), fs::read(&path).expect("a file"))).collect()

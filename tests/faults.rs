@@ -363,10 +363,10 @@ fn synced_durability_syncs_before_each_acknowledgement() {
     }
 }
 
-/// A disk that hangs: each sync of a journal takes five seconds, and a request may take two.
+/// A stalled disk: each sync of a journal takes five seconds, and a request may take two.
 #[test]
 #[ignore = "needs strace: scripts/faults"]
-fn disk_that_hangs_shows_and_what_timed_out_is_in_force_later() {
+fn stalled_disk_is_reported_and_timed_out_changes_take_effect_later() {
     const CONTACT: &str = "+12125550143";
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
@@ -414,16 +414,16 @@ fn disk_that_hangs_shows_and_what_timed_out_is_in_force_later() {
     let log = daemon.read_log();
     let (began, ended) =
         (log.matches("the store does not answer").count(), log.matches("the store answers again").count());
-    // What was counted is stored later, and may hang by itself.
+    // Statistics are stored later, and may stall separately.
     assert!((1..4).contains(&began) && ended <= began, "{log}");
     daemon.kill();
 }
 
-/// A file system in a file, which can be frozen: whatever writes to it then waits.
-struct IceDisk(tempfile::TempDir);
+/// A file system in a file, which can be frozen. All writes to it then wait.
+struct FreezableDisk(tempfile::TempDir);
 
-impl IceDisk {
-    /// `None` where this user may not mount.
+impl FreezableDisk {
+    /// Returns `None` if this user may not mount.
     fn new() -> Option<Self> {
         let disk = Self(tempfile::tempdir().expect("a directory"));
         let image = disk.0.path().join("image");
@@ -451,19 +451,19 @@ impl IceDisk {
     }
 }
 
-impl Drop for IceDisk {
+impl Drop for FreezableDisk {
     fn drop(&mut self) {
         self.thaw();
         let _ = Command::new("umount").arg("-l").arg(self.place()).status();
     }
 }
 
-/// A file system that is frozen for so many seconds, with clients that go on. `DIALBACK_FROZEN=45` is the recorded run.
+/// A file system that is frozen for some seconds, while clients continue. The recorded run uses `DIALBACK_FROZEN=45`.
 #[test]
 #[ignore = "needs to mount: scripts/faults"]
-fn frozen_file_system_shows_within_two_seconds_and_loses_nothing() {
+fn frozen_file_system_is_reported_within_two_seconds_and_loses_nothing() {
     let frozen_for = Duration::from_secs(setting("DIALBACK_FROZEN").unwrap_or(8));
-    let Some(disk) = IceDisk::new() else {
+    let Some(disk) = FreezableDisk::new() else {
         println!("frozen file systems: none, since this user may not mount one");
         return;
     };
@@ -507,7 +507,7 @@ fn frozen_file_system_shows_within_two_seconds_and_loses_nothing() {
         assert_eq!(tenant.record_call(contact, "busy").0, 202, "repeating is safe");
         assert_eq!(tenant.decision(contact)["reason"], "MATCHED");
     }
-    // It is looked four times a second.
+    // The daemon checks the store four times a second.
     while !daemon.read_log().contains("the store answers again") {
         assert!(thawed.elapsed() < Duration::from_secs(60), "{}", daemon.read_log());
         std::thread::sleep(Duration::from_millis(20));

@@ -1,6 +1,6 @@
-//! The real daemon, killed at random moments under load and checked against its clients' own logs.
+//! Kills the real daemon at random moments under load, and compares its data with its clients' own logs.
 //!
-//! `DIALBACK_KILLS=200 cargo test --release --features daemon --test kills -- --nocapture` is the recorded run.
+//! The recorded run is `DIALBACK_KILLS=200 cargo test --release --features daemon --test kills -- --nocapture`.
 
 mod support {
     #[allow(dead_code)]
@@ -17,7 +17,7 @@ use support::ledger::{Ledger, Random, compare, tally, work};
 
 const CLIENTS: usize = 6;
 
-/// Kills in a run that nobody asked more of.
+/// The default number of kills in a run.
 const KILLS: usize = 15;
 
 fn clients(daemon: &Daemon, data: &Path, seed: u64) -> Vec<Ledger> {
@@ -26,7 +26,7 @@ fn clients(daemon: &Daemon, data: &Path, seed: u64) -> Vec<Ledger> {
     (0..CLIENTS).map(|name| Ledger::new(daemon.url(), token.trim(), name, seed)).collect()
 }
 
-/// Lets the clients work and kills the daemon meanwhile.
+/// Lets the clients work, and kills the daemon meanwhile.
 fn work_and_kill(daemon: Daemon, clients: &mut [Ledger], after: Duration) {
     std::thread::scope(|scope| {
         let work = scope.spawn(|| work(clients));
@@ -41,7 +41,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_when_the_daemon_is_killed() {
+fn killed_daemon_loses_no_acknowledged_change() {
     let kills = setting("DIALBACK_KILLS").map_or(KILLS, |kills| usize::try_from(kills).expect("a count"));
     let seed = setting("DIALBACK_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("seed {seed}");
@@ -53,7 +53,7 @@ fn nothing_acknowledged_is_lost_when_the_daemon_is_killed() {
     for kill in 1..=kills {
         let after = Duration::from_micros(random.below(400_000) as u64);
         work_and_kill(daemon, &mut clients, after);
-        // Now and then it does not even get to its feet.
+        // Sometimes kill the daemon while it starts.
         while random.below(8) == 0 {
             Daemon::start_and_kill(data.path(), Duration::from_micros(random.below(100_000) as u64));
             while_starting += 1;
@@ -75,9 +75,9 @@ fn nothing_acknowledged_is_lost_when_the_daemon_is_killed() {
     assert_eq!(daemon.stop(), 0);
 }
 
-/// The check must be able to fail: here all since the start is lost.
+/// Canary: a daemon that keeps nothing must be detected.
 #[test]
-fn a_daemon_that_keeps_nothing_is_found_out() {
+fn daemon_that_keeps_nothing_is_detected() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let mut clients = clients(&daemon, data.path(), 1);
@@ -92,9 +92,9 @@ fn a_daemon_that_keeps_nothing_is_found_out() {
     daemon.kill();
 }
 
-/// And here the last of it: the whole directory as it was a moment ago, which no checksum tells from a true one.
+/// Canary: a directory that was replaced by a slightly older copy must be detected. Its checksums are all valid.
 #[test]
-fn a_directory_of_a_moment_ago_is_found_out() {
+fn older_copy_of_the_directory_is_detected() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
     let mut clients = clients(&daemon, data.path(), 2);
@@ -111,9 +111,9 @@ fn a_directory_of_a_moment_ago_is_found_out() {
     daemon.kill();
 }
 
-/// What is buffered is with the operating system, which a killed process leaves alive.
+/// With `buffered`, the operating system holds the changes, and it survives a killed process.
 #[test]
-fn what_is_buffered_survives_a_kill() {
+fn buffered_changes_survive_a_kill() {
     let data = tempfile::tempdir().expect("a directory");
     let mut daemon = Daemon::start_with(data.path(), &["--durability", "buffered"]);
     let mut clients = clients(&daemon, data.path(), 3);

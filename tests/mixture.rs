@@ -1,7 +1,7 @@
 //! No decision mixes two plans.
 //!
-//! The configuration flips between two under load. They are such that a decision made partly by the one and partly by the other is one
-//! that neither makes, and a plan's generation says which of the two it is: even and odd ones.
+//! The configuration alternates between two under load. A decision made partly by one and partly by the other equals no
+//! decision of either. The generation of a plan says which of the two it is: even or odd.
 
 use dialback::{
     AgentId, Call, Caller, Change, Decision, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
@@ -13,7 +13,7 @@ use std::thread;
 const ENVIRONMENT: EnvironmentId = EnvironmentId::from_u128(1);
 const NUMBER: NumberId = NumberId::from_u128(1);
 const SOURCE: AgentId = AgentId::from_u128(1);
-/// The callback agent of the even and of the odd configurations, and who answers everybody else.
+/// The callback agents of the even and of the odd configuration, and their default agents.
 const CALLBACK: [AgentId; 2] = [AgentId::from_u128(2), AgentId::from_u128(3)];
 const DEFAULT: [AgentId; 2] = [AgentId::from_u128(4), AgentId::from_u128(5)];
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -35,8 +35,9 @@ fn stranger() -> Caller {
     Caller::Number(e164(15_550_000_000))
 }
 
-/// What turns the other configuration into this one. Each part of it alone gives a decision that neither makes: a callback agent without the
-/// number, an unpublished one, one without the source, another default agent.
+/// Returns the changes from the other configuration to this one. Each change alone leads to a decision that neither
+/// configuration makes: a callback agent without the number, unpublished or without the source, or another default
+/// agent.
 fn flip(to: usize) -> Vec<Change> {
     let (callback, other) = (CALLBACK[to], CALLBACK[1 - to]);
     let calling = |id, numbers: &[NumberId]| Change::CallingSet {
@@ -55,7 +56,7 @@ fn flip(to: usize) -> Vec<Change> {
     ]
 }
 
-/// An engine in the even configuration.
+/// Returns an engine with the even configuration.
 fn engine() -> Engine {
     let engine = Engine::new();
     let create = |id, direction| Change::AgentCreated { id, name: "agent".into(), label: None, direction };
@@ -80,7 +81,7 @@ fn engine() -> Engine {
     engine
 }
 
-/// Which of the two configurations made the decision; `None` where neither did.
+/// Returns which configuration made the decision, or `None` if neither did.
 fn maker(caller: Caller, decision: &Decision) -> Option<usize> {
     let which = usize::try_from(decision.generation % 2).expect("0 or 1");
     let expected = if caller == contact() {
@@ -91,8 +92,8 @@ fn maker(caller: Caller, decision: &Decision) -> Option<usize> {
     ((decision.route, decision.reason) == expected).then_some(which)
 }
 
-/// Asks in one of the ways there are, again and again while the configuration flips. The first decision that neither configuration
-/// makes, if any; and whether those of both were seen.
+/// Resolves calls with `ask` while the configuration alternates. Returns the first decision that neither configuration
+/// makes, and whether decisions of both were seen.
 fn watch(flipping: &AtomicBool, mut ask: impl FnMut(Caller) -> Vec<Decision>) -> (Option<Decision>, bool) {
     let mut seen = [false; 2];
     while flipping.load(Ordering::Relaxed) || seen != [true; 2] {
@@ -108,7 +109,7 @@ fn watch(flipping: &AtomicBool, mut ask: impl FnMut(Caller) -> Vec<Decision>) ->
     (None, true)
 }
 
-/// Flips until all is done, then on until the watchers have seen both.
+/// Alternates the configuration `flips` times, and then until the watchers have seen both.
 fn flipping<T>(engine: &Engine, flips: usize, watchers: impl FnOnce(&AtomicBool) -> T) -> T {
     let (goes_on, done) = (AtomicBool::new(true), AtomicBool::new(false));
     thread::scope(|threads| {
@@ -129,7 +130,7 @@ fn flipping<T>(engine: &Engine, flips: usize, watchers: impl FnOnce(&AtomicBool)
 }
 
 #[test]
-fn each_decision_is_made_by_one_configuration() {
+fn each_decision_belongs_to_one_configuration() {
     let engine = engine();
     let found = flipping(&engine, FLIPS, |goes_on| {
         thread::scope(|threads| {
@@ -154,12 +155,12 @@ fn each_decision_is_made_by_one_configuration() {
     assert_eq!(found, [(None, true); 4]);
 }
 
-/// Decisions that read two plans must be found, or the test above finds nothing.
+/// Canaries: decisions that mix two plans must be detected.
 mod planted {
     use super::*;
 
     #[test]
-    fn a_decision_of_two_plans_is_found() {
+    fn decision_of_two_plans_is_detected() {
         let engine = engine();
         let (found, _) = flipping(&engine, FLIPS, |goes_on| {
             watch(goes_on, |caller| {
@@ -170,9 +171,9 @@ mod planted {
         assert!(found.is_some());
     }
 
-    /// Every part of a configuration that is in force without the rest: each is a decision for somebody that neither makes.
+    /// Applies each subset of the changes. Each leads to a decision that neither configuration makes.
     #[test]
-    fn a_configuration_in_part_is_found() {
+    fn partly_applied_configuration_is_detected() {
         for parts in 1..flip(1).len() {
             let engine = engine();
             let plan = engine.plan();
@@ -180,7 +181,7 @@ mod planted {
             engine.configure(ENVIRONMENT, NOW, changes).expect("valid");
             let mixed = [contact(), stranger()].map(|caller| maker(caller, &engine.resolve(dialed(), caller, NOW)));
             assert!(mixed.contains(&None), "{parts} of its changes give {mixed:?}");
-            // As is the old plan's decision under the new one's name.
+            // The same holds for a decision of the old plan with the generation of the new one.
             let old = engine.resolve_on(&plan, dialed(), contact(), NOW);
             assert_eq!(maker(contact(), &Decision { generation: old.generation + 1, ..old }), None);
         }

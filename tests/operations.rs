@@ -1,4 +1,4 @@
-//! What an operator and the tools of one see of the real program.
+//! The real program as an operator and monitoring tools see it.
 
 mod support {
     pub(crate) mod daemon;
@@ -22,12 +22,12 @@ fn check(arguments: &[&str], data: &Path) -> (i32, String, String) {
 }
 
 #[test]
-fn a_configuration_is_checked_without_a_trace() {
+fn check_config_reports_and_changes_nothing() {
     let place = tempfile::tempdir().expect("a directory");
     let data = place.path().join("data");
     let (code, said, _) = check(&[], &data);
     assert_eq!(code, 0);
-    assert!(said.contains("would be made"), "{said}");
+    assert!(said.contains("would be created"), "{said}");
     assert!(!data.exists(), "nothing is made");
 
     let daemon = Daemon::start(&data);
@@ -52,7 +52,7 @@ fn a_configuration_is_checked_without_a_trace() {
 }
 
 #[test]
-fn metrics_are_served_where_they_are_wanted() {
+fn metrics_are_served_on_their_own_address_only() {
     let data = tempfile::tempdir().expect("a directory");
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
     let daemon = Daemon::start_with(data.path(), &["--metrics-listen", &free.to_string()]);
@@ -77,7 +77,7 @@ fn metrics_are_served_where_they_are_wanted() {
 }
 
 #[test]
-fn systemd_is_told_what_it_waits_for() {
+fn systemd_gets_ready_watchdog_and_stopping() {
     let place = tempfile::tempdir().expect("a directory");
     let socket = place.path().join("notify");
     let systemd = UnixDatagram::bind(&socket).expect("a socket");
@@ -99,14 +99,14 @@ fn systemd_is_told_what_it_waits_for() {
     assert!(last.lines().any(|line| line == "STOPPING=1"), "{last}");
 }
 
-/// The section of the page of operations that says what each sign means.
+/// Returns the section "Symptoms" of `docs/operations.md`.
 fn symptoms() -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
     let page = fs::read_to_string(page).expect("a page");
     page.split_once("\n## Symptoms\n").expect("the section").1.to_owned()
 }
 
-/// Every source file below, with its path.
+/// Returns all source files below a folder, with their paths.
 fn sources(folder: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     let read = |path: PathBuf| match path.extension() {
@@ -119,12 +119,12 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
     entries.flat_map(read).collect()
 }
 
-/// The text literals of a piece of Rust, as far as they go without quotes inside.
+/// Returns the string literals in a piece of Rust. Literals that contain quotes are cut there.
 fn literals(source: &str) -> impl Iterator<Item = &str> {
     source.split('"').skip(1).step_by(2)
 }
 
-/// What stands before the parenthesis that ends the arguments.
+/// Returns the text before the parenthesis that closes the arguments.
 fn arguments(after: &str) -> &str {
     let (mut depth, mut in_text) = (1, false);
     let end = after.find(|c| {
@@ -139,7 +139,8 @@ fn arguments(after: &str) -> &str {
     &after[..end.unwrap_or(after.len())]
 }
 
-/// What `docs/operations.md` does not say, of all that follows the mark in the sources and is taken out by `words`.
+/// Returns the words that `words` finds after each `mark` in the sources and that the section does not contain, and the
+/// number of words.
 fn unexplained(mark: &str, words: impl Fn(&str) -> Vec<String>) -> (usize, Vec<String>) {
     let symptoms = symptoms();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -162,7 +163,7 @@ fn page_of_symptoms_has_each_log_line_that_needs_an_operator() {
     for (mark, least) in [("warn!(", 8), ("error!(", 4)] {
         let (found, missing) = unexplained(mark, |after| {
             let text = literals(arguments(after)).last().unwrap_or_default();
-            // The beginning, which is the same whatever is filled in. Sentences that are filled in whole are the fleet's.
+            // Compare the fixed start of the text. Texts that are one placeholder are warnings of the fleet.
             let beginning = text.split([':', '.', ';', '{']).next().unwrap_or_default().trim();
             if beginning.is_empty() { Vec::new() } else { vec![format!("| {beginning} |")] }
         });

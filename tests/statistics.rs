@@ -1,8 +1,8 @@
-//! The statistics against a naive reckoning of them: random calls, answers, changes of configuration, midnights and restarts.
+//! Compares the statistics with a naive model: random calls, answers, changes of configuration, midnights and restarts.
 //!
-//! The reckoning keeps every call in a list and counts through it. `DIALBACK_CASES` sets how many runs there are.
+//! The model keeps all calls in a list and counts them. `DIALBACK_CASES` sets the number of runs.
 
-use dialback::service::{ANSWERABLE_DAYS, Callbacks, Report};
+use dialback::service::{ANSWERABLE_DAYS, AnswerReport, Callbacks};
 use dialback::store::EventStore;
 use dialback::tally::{Answered, Count};
 use dialback::testing::recording::RecordingStore;
@@ -29,21 +29,21 @@ const CONTACTS: u8 = 4;
 enum Op {
     /// A call from a source agent, from a number, to a contact.
     Call(u8, u8, u8),
-    /// An inbound call to a number from a contact; the last of them is withheld.
+    /// An inbound call to a number from a contact. The last contact withholds its number.
     Route(u8, u8),
-    /// A decision is reported answered: the one so many before the last.
+    /// A report that a decision was answered. The decision is this many before the last one.
     Answer(u8),
-    /// Whose callbacks an agent takes: bits. None: none any more.
+    /// The sources of an agent as bits; none removes the role.
     Role(u8, u8),
-    /// Which numbers a callback agent owns: bits.
+    /// The numbers of a callback agent as bits.
     Numbers(u8, u8),
     Publish(u8, bool),
-    /// A source (or a callback agent, above those) is deleted, and made anew.
+    /// A source (or a callback agent, above those) is deleted and created again.
     Renew(u8),
     /// Time passes.
     Pass(u8),
     Restart,
-    /// The statistics of so many days, up to so many days ago.
+    /// A check of the statistics: the number of days, and how many days ago they end.
     Check(u8, u8),
 }
 
@@ -88,12 +88,12 @@ fn contact(n: u8) -> E164 {
     E164::from_code(447_700_900_000 + u64::from(n % CONTACTS)).expect("a number")
 }
 
-/// A call that was routed, as the reckoning remembers it.
+/// A routed call, as the model remembers it.
 #[derive(Clone, Copy)]
 struct Routed {
     tenant: u8,
     day: Day,
-    /// The source and the callback agent that took it; `None`: unmatched.
+    /// The source agent and the callback agent; `None` for an unmatched call.
     taken: Option<(AgentId, AgentId)>,
     is_answered: bool,
     tally: TallySlot,
@@ -108,7 +108,7 @@ struct World {
     seen: Seen,
 }
 
-/// What came up at all: a test in which nothing happens proves nothing.
+/// Counts of what happened in a run, because a run in which nothing happens proves nothing.
 #[derive(Default)]
 struct Seen {
     checks: usize,
@@ -117,9 +117,9 @@ struct Seen {
     unmatched: u64,
     days: BTreeSet<Day>,
     restarts: usize,
-    /// The pairs that each tally counted for.
+    /// The pairs that each tally counted.
     pairs: BTreeMap<TallySlot, BTreeSet<(AgentId, AgentId)>>,
-    /// Tallies that counted for several.
+    /// The number of tallies that counted several pairs.
     reused: usize,
 }
 
@@ -157,7 +157,7 @@ impl World {
         self.service.as_ref().expect("it runs")
     }
 
-    /// What cannot be changed stays: a refusal is none of this test's business.
+    /// Changes the configuration. A rejected change is ignored.
     fn configure(&self, tenant: u8, changes: Vec<Change>) {
         let _ = self.service().configure(environment(tenant), self.now, |_| Ok(changes));
     }
@@ -255,11 +255,11 @@ impl World {
         let routed = &mut self.routed[at];
         routed.is_answered |= today <= routed.day.plus(ANSWERABLE_DAYS);
         let answered = Answered { day: routed.day, number: routed.number };
-        let report = Report { answered, tally: routed.tally, today };
+        let report = AnswerReport { answered, tally: routed.tally, today };
         wait(|done| self.service().submit_answer(report, done));
     }
 
-    /// To just before midnight, to midnight, some hours, or more days than are counted at a time.
+    /// Advances the time to just before midnight, to midnight, by some hours, or by more days than are counted at once.
     fn pass(&mut self, how: u8) {
         let midnight = (self.now.millis() / DAY + 1) * DAY;
         self.now = match how % 6 {
@@ -274,7 +274,7 @@ impl World {
 
     fn check(&mut self, tenant: u8, days: &RangeInclusive<Day>) {
         wait(|done| self.service().submit_counts(done));
-        let expected = self.reckon(tenant, days);
+        let expected = self.expected(tenant, days);
         assert_eq!(self.service().statistics(environment(tenant), days), expected, "{days:?}");
         self.seen.checks += 1;
         self.seen.unmatched += expected.unmatched;
@@ -285,8 +285,8 @@ impl World {
         self.seen.days.extend(self.routed.iter().map(|routed| routed.day));
     }
 
-    /// The statistics, as anybody would count them.
-    fn reckon(&self, tenant: u8, days: &RangeInclusive<Day>) -> Statistics {
+    /// Returns the statistics of the model.
+    fn expected(&self, tenant: u8, days: &RangeInclusive<Day>) -> Statistics {
         let mut statistics = Statistics::default();
         let mut callbacks = BTreeMap::<_, Count>::new();
         for routed in self.routed.iter().filter(|routed| routed.tenant == tenant && days.contains(&routed.day)) {
@@ -305,7 +305,7 @@ impl World {
     }
 }
 
-/// Whether an agent that has the role owns the number, as the configuration is shown to people.
+/// Returns whether an agent with the callback role owns the number, from the public view of the configuration.
 fn is_callback_agents(plan: &Plan, dialed: E164) -> bool {
     let number = plan.dialed(dialed).expect("it is there");
     let agents = number.owners().into_iter().filter_map(|id| plan.agent(number.environment(), id));
@@ -345,7 +345,7 @@ fn run(ops: &[(u8, Op)]) -> World {
 }
 
 #[test]
-fn the_statistics_are_what_anybody_would_count() {
+fn statistics_equal_the_model() {
     let cases = std::env::var("DIALBACK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(60);
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let total = std::cell::RefCell::new(Seen::default());
@@ -373,11 +373,11 @@ fn the_statistics_are_what_anybody_would_count() {
 }
 
 #[test]
-fn a_tally_that_is_given_to_another_pair_takes_nothing_of_the_first_along() {
+fn reused_tally_does_not_count_for_its_former_pair() {
     let first = [Op::Call(0, 0, 0), Op::Route(0, 0), Op::Answer(0)];
-    // The role goes to another source, and days later another agent takes the callbacks of a third.
+    // The role moves to another source. Days later, another agent takes the callbacks of a third source.
     let then = [Op::Role(0, 0b100), Op::Pass(4), Op::Role(1, 0b010), Op::Call(1, 0, 0), Op::Route(0, 0), Op::Restart];
-    // The first pair comes back, to another tally, after a restart in between.
+    // The first pair returns and gets another tally, after a restart in between.
     let last = [Op::Role(0, 0b001), Op::Pass(5), Op::Call(0, 0, 0), Op::Route(0, 0), Op::Answer(0), Op::Restart];
     let ops: Vec<_> = first.into_iter().chain(then).chain(last).map(|op| (0, op)).collect();
     let world = run(&ops);
@@ -393,9 +393,9 @@ fn a_tally_that_is_given_to_another_pair_takes_nothing_of_the_first_along() {
     assert_eq!(counts, expected);
 }
 
-/// The reckoning must be able to differ: by a call on another day, an answer, another source, another tenant.
+/// Canary: the model must differ after a call on another day, an answer, another source, or another tenant.
 #[test]
-fn a_call_that_was_counted_elsewhere_is_found() {
+fn miscounted_call_is_detected() {
     let ops = [(0, Op::Call(0, 0, 0)), (0, Op::Route(0, 0)), (0, Op::Route(0, 1)), (0, Op::Answer(1))];
     let world = run(&ops);
     let all = || Day::FIRST..=Day::LAST;
@@ -403,11 +403,11 @@ fn a_call_that_was_counted_elsewhere_is_found() {
     assert_eq!((found.callbacks.len(), found.unmatched), (1, 1));
     assert_eq!(found.callbacks[0].count, Count { received: 1, answered: 1 });
     let today = || START.day()..=START.day();
-    assert_eq!(world.reckon(0, &today()), found);
+    assert_eq!(world.expected(0, &today()), found);
     let change = |change: fn(&mut Routed)| {
         let mut world = run(&ops);
         change(&mut world.routed[0]);
-        world.reckon(0, &today())
+        world.expected(0, &today())
     };
     assert_ne!(change(|routed| routed.day = routed.day.plus(1)), found);
     assert_ne!(change(|routed| routed.is_answered = false), found);

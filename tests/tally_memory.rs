@@ -1,6 +1,8 @@
-//! What a pair of a callback agent and a source takes in memory, all in all: its tally, its counters, its place with either agent.
+//! The memory of a pair of a callback agent and a source agent: its tally, its counters, and its entries in the lists
+//! of both agents.
 //!
-//! The allocator of this test binary counts the bytes that are there. It is the only test here: another one would be counted too.
+//! The allocator of this test binary counts allocated bytes. The binary contains no other test, because its memory
+//! would be counted, too.
 #![expect(unsafe_code, reason = "an allocator is unsafe to implement; this one passes everything on to the system's")]
 
 use dialback::{AgentId, Change, DialPlan, Direction, Engine, EnvironmentId, Lookback, Timestamp};
@@ -11,17 +13,17 @@ struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call is passed on to the system's allocator as it came; counting touches no memory that was allocated.
+// SAFETY: each call is passed unchanged to the system's allocator. Counting accesses no allocated memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are those that `System` asks for.
+        // SAFETY: the caller guarantees what `System` requires.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above.
+        // SAFETY: the caller guarantees what `System` requires.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -52,7 +54,7 @@ fn create(id: AgentId, direction: Direction) -> Change {
     Change::AgentCreated { id, name: String::new(), label: None, direction }
 }
 
-/// Every callback agent takes the callbacks of every source in the range.
+/// Makes each callback agent take the callbacks of each source agent in the range.
 fn pair_up(engine: &Engine, days: u64, sources: std::ops::Range<usize>) {
     for agent in 0..AGENTS {
         let sources = sources.clone().map(source).collect();
@@ -69,16 +71,16 @@ fn slots(engine: &Engine) -> usize {
 }
 
 #[test]
-fn a_pair_takes_64_bytes_at_most_also_after_it_was_replaced_again_and_again() {
+fn pair_uses_at_most_64_bytes_also_after_repeated_replacement() {
     let engine = Engine::with_max_pairs(10);
     let settings =
         Change::EnvironmentSet { name: String::new(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
     let sources = (0..2 * SOURCES).map(|index| create(source(index), Direction::Outbound));
     let agents = (0..AGENTS).map(|index| create(callback_agent(index), Direction::Inbound));
     configure(&engine, 0, [settings].into_iter().chain(sources).chain(agents).collect());
-    // The counters of the first 3,840 pairs have shards for each core, whether there are pairs or not.
+    // The counters of the first 3,840 pairs have a shard for each core, allocated in advance.
     pair_up(&engine, 0, 0..30);
-    // One that changes nothing lets go of what the change before replaced.
+    // An empty change releases the memory that the change before replaced.
     configure(&engine, 0, Vec::new());
     let before = HELD.load(Ordering::Relaxed);
     pair_up(&engine, 0, 0..SOURCES);
@@ -88,14 +90,14 @@ fn a_pair_takes_64_bytes_at_most_also_after_it_was_replaced_again_and_again() {
     assert!((40..=64).contains(&bytes), "{bytes} bytes a pair");
     assert_eq!(slots(&engine), PAIRS);
 
-    // All others in their place. The first are gone, and their slots rest.
+    // Other pairs replace all of them. The first pairs are removed, and their slots rest.
     pair_up(&engine, 1, SOURCES..2 * SOURCES);
     configure(&engine, 1, Vec::new());
     assert_eq!(slots(&engine), 2 * PAIRS);
     let bytes = (HELD.load(Ordering::Relaxed) - before) / (2 * PAIRS - AGENTS * 30);
     println!("{bytes} bytes a pair, half of them removed");
     assert!((40..=64).contains(&bytes), "{bytes} bytes a pair, half of them removed");
-    // From then on there are no more of them.
+    // From then on the number of slots does not grow.
     for round in 1..3 {
         let first = round % 2 * SOURCES;
         pair_up(&engine, 1 + 4 * round as u64, SOURCES - first..2 * SOURCES - first);

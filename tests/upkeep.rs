@@ -1,4 +1,4 @@
-//! The real daemon over its data directory: loading it, forgetting in it, backing it up.
+//! The real daemon and its data directory: loading, erasing, and backups.
 
 #[path = "support/daemon.rs"]
 mod support;
@@ -21,13 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const CONTACT: &str = "+12125550143";
 const OTHER: &str = "+12125550188";
 
-/// Every file below.
+/// Returns all files below a directory.
 fn files(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path).expect("a directory").map(|entry| entry.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// The files that hold the number, as text or as the bytes of an integer from either end.
+/// Returns the files that contain the number, as text or as an integer in either byte order.
 fn files_with(path: &Path, number: &str) -> Vec<PathBuf> {
     let digits = number.trim_start_matches('+');
     let code: u64 = digits.parse().expect("digits");
@@ -35,14 +35,14 @@ fn files_with(path: &Path, number: &str) -> Vec<PathBuf> {
     let little_endian: Vec<u8> = big_endian.iter().rev().copied().collect();
     let encodings = [digits.as_bytes().to_vec(), big_endian, little_endian];
     let holds = |bytes: &[u8]| encodings.iter().any(|one| bytes.windows(one.len()).any(|window| window == &one[..]));
-    // One that is removed while it is looked at holds nothing. A journal is zero from its end on.
+    // A file that is removed meanwhile contains nothing. The unused end of a journal is zero.
     let read = |path: &PathBuf| fs::read(path).unwrap_or_default();
     let written = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     files(path).into_iter().filter(|path| holds(&read(path)[..written(&read(path))])).collect()
 }
 
 #[test]
-fn a_forgotten_contact_is_in_no_file_after_the_delay() {
+fn erased_contact_is_in_no_file_after_the_purge_interval() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start_with(data.path(), &["--purge-every", "2s"]);
     let tenant = Tenant::with_callback_sample(&daemon);
@@ -59,7 +59,7 @@ fn a_forgotten_contact_is_in_no_file_after_the_delay() {
         sleep(Duration::from_millis(200));
     }
     assert_eq!(tenant.decision(OTHER)["reason"], "MATCHED", "the others are untouched");
-    // Nor does a late report bring it back, after another start either.
+    // A late report does not restore the contact, also not after another start.
     let late = |tenant: &Tenant| {
         assert_eq!(tenant.record_call(CONTACT, "voicemail").0, 202);
         assert_eq!(tenant.decision(CONTACT)["reason"], "NO_HISTORY");
@@ -76,7 +76,7 @@ fn a_forgotten_contact_is_in_no_file_after_the_delay() {
     assert!(files_with(data.path(), OTHER).contains(&export));
 }
 
-/// The time of the last purge lies two hours ahead: the clock was, when it ran.
+/// The time of the last purge is two hours in the future, because the clock was ahead during the purge.
 #[test]
 fn last_purge_dated_in_the_future_delays_no_purge_after_a_restart() {
     let data = tempfile::tempdir().expect("a directory");
@@ -104,7 +104,7 @@ fn last_purge_dated_in_the_future_delays_no_purge_after_a_restart() {
     assert!(value("dialback_upkeep_last_duration_seconds") > 0.0 && value("dialback_upkeep_bytes") > 0.0, "{page}");
     assert!((value("dialback_upkeep_clock_jumps_total") - 1.0).abs() < f64::EPSILON, "{page}");
     assert_eq!(daemon.stop(), 0);
-    // And the next start finds a time that fits.
+    // The next start finds a valid time.
     let daemon = Daemon::start_with(data.path(), &["--purge-every", "1h"]);
     sleep(Duration::from_millis(500));
     let log = daemon.stop_and_read_log();
@@ -112,7 +112,7 @@ fn last_purge_dated_in_the_future_delays_no_purge_after_a_restart() {
 }
 
 #[test]
-fn an_export_of_a_running_daemon_is_a_backup() {
+fn export_of_a_running_daemon_can_be_imported() {
     let (data, copy) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let daemon = Daemon::start(data.path());
     let tenant = Tenant::with_callback_sample(&daemon);
@@ -127,7 +127,7 @@ fn an_export_of_a_running_daemon_is_a_backup() {
     assert!(errors.contains("2 calls"), "{errors}");
     let backup = fs::read_to_string(&file).expect("there");
     assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600, "phone numbers are in it");
-    // To standard output it is the same, with a daemon and without.
+    // Standard output gets the same export, with a daemon and without one.
     assert!(dialback(&["export", "-", "--data"], data.path()).1 == backup);
     let expected = [CONTACT, OTHER].map(|contact| tenant.decision(contact));
     assert_eq!(daemon.stop(), 0);
@@ -141,7 +141,7 @@ fn an_export_of_a_running_daemon_is_a_backup() {
     let tenant = tenant.at(&daemon);
     assert_eq!([CONTACT, OTHER].map(|contact| tenant.decision(contact)), expected, "with the same token");
     assert!(dialback(&["export", "--data"], &restored).1 == backup);
-    // Neither into a directory that there is, nor half.
+    // An import fails into an existing directory, and from half an export.
     let (code, _, errors) = dialback(&["import", &name, "--data"], data.path());
     assert_eq!(code, 4, "{errors}");
     fs::write(&file, &backup[..backup.len() / 2]).expect("written");
@@ -156,7 +156,7 @@ fn seconds_of(seconds: u64) -> f64 {
     seconds as f64
 }
 
-/// A directory with so many pairs that loading them takes a while.
+/// Creates a directory with many pairs, so that loading takes a while.
 fn fill(path: &Path, pairs: u64) {
     let mut store = FjallStore::open(path).expect("it opens").with_durability(Durability::Buffered);
     let (environment, at) = (EnvironmentId::from_u128(1), Timestamp::from_secs(1_800_000_000));
@@ -185,9 +185,9 @@ impl Drop for Loading {
 }
 
 #[test]
-fn while_a_daemon_loads_its_health_says_how_far_it_is() {
+fn health_reports_the_progress_of_loading() {
     let data = tempfile::tempdir().expect("a directory");
-    // More, where the machine is so quick, or so busy, that nobody saw it load.
+    // Use more pairs if loading finished before a request could see it.
     for pairs in [400_000, 1_600_000, 6_400_000] {
         let path = data.path().join(pairs.to_string());
         fill(&path, pairs);

@@ -1,7 +1,7 @@
-//! The real daemon, killed again and again while it purges every two seconds: nothing acknowledged is lost, nothing erased stays in
-//! any file, and the disk is bounded.
+//! Kills the real daemon repeatedly while it purges every two seconds. No acknowledged change is lost, no erased number
+//! stays in any file, and the disk use is bounded.
 //!
-//! `DIALBACK_KILLS=1000 cargo test --release --features daemon --test upkeep_kills -- --nocapture` is the recorded run.
+//! The recorded run is `DIALBACK_KILLS=1000 cargo test --release --features daemon --test upkeep_kills -- --nocapture`.
 
 mod support {
     pub(crate) mod daemon;
@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use support::daemon::{Daemon, Tenant};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Kills in a run that nobody asked more of.
+/// The default number of kills in a run.
 const KILLS: u64 = 4;
-/// Kills between two full checks of the disk, each of which waits for a purge.
+/// The number of kills between two full checks of the disk, each of which waits for a purge.
 const KILLS_A_CHECK: u64 = 4;
-/// What a store of a few thousand contacts may take on the disk after a purge.
+/// The most disk space of a store with a few thousand contacts after a purge.
 const MOST_BYTES: u64 = 16 << 20;
 /// What the daemon logs at the end of a purge.
 const PURGED: &str = "what was erased or has expired is removed from the disk";
@@ -29,7 +29,7 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// `SplitMix64`.
+/// The `SplitMix64` generator.
 struct Random(u64);
 
 impl Random {
@@ -108,17 +108,17 @@ fn number_in_a_file_is_found_wherever_it_lies() {
     assert_eq!(found(place.path(), &numbers), Vec::<String>::new());
 }
 
-/// The contacts of a run, by their order: every third is erased soon after it was called.
+/// The contacts of a run, in their order. Every third one is erased soon after its call.
 struct Contacts {
     next: u64,
-    /// Called, acknowledged and not erased.
+    /// Contacts with an acknowledged call and no erasure.
     kept: Vec<String>,
-    /// Whose erasure was acknowledged.
+    /// Contacts with an acknowledged erasure.
     erased: Vec<String>,
 }
 
 impl Contacts {
-    /// Calls and erases until the daemon is gone.
+    /// Records calls and erasures until the daemon is gone.
     fn work(&mut self, tenant: &Tenant) {
         loop {
             let number = format!("+4930{:08}", 10_000_000 + self.next * 7919 % 80_000_000);
@@ -137,7 +137,7 @@ impl Contacts {
         }
     }
 
-    /// Fails where an acknowledged call is lost, or an erased one decides again.
+    /// Fails if an acknowledged call is lost, or an erased call decides again.
     fn compare(&self, tenant: &Tenant, random: &mut Random) -> usize {
         let mut compared = 0;
         for (numbers, expected) in [(&self.kept, "MATCHED"), (&self.erased, "NO_HISTORY")] {
@@ -172,7 +172,7 @@ fn expect_clean(data: &Path, contacts: &Contacts, daemon: &Daemon) -> u64 {
 }
 
 #[test]
-fn daemon_killed_while_it_purges_loses_nothing_and_leaves_nothing_erased() {
+fn daemon_killed_during_purges_loses_no_call_and_keeps_no_erased_number() {
     let kills = setting("DIALBACK_KILLS").unwrap_or(KILLS);
     let seed = setting("DIALBACK_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("seed {seed}");
@@ -187,7 +187,7 @@ fn daemon_killed_while_it_purges_loses_nothing_and_leaves_nothing_erased() {
         std::thread::scope(|scope| {
             let work = scope.spawn(|| contacts.work(&tenant));
             sleep(Duration::from_micros(random.below(2_500_000)));
-            // Now and then just when a purge has begun a new journal and the old one is there still.
+            // Often kill just after a purge has begun a new journal, while the old one still exists.
             let until = Instant::now() + Duration::from_secs(4);
             while kill % 2 == 0 && journals(data.path()) < 2 && Instant::now() < until {
                 sleep(Duration::from_millis(1));

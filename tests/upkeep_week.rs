@@ -1,7 +1,8 @@
-//! A week of upkeep in simulated time: calls, erasures, expiry, purges, exports, statistics, and the process killed each hour.
-//! At its end the store takes the disk and the memory that its live data needs, as a store does that was just made of it.
+//! A week of upkeep in simulated time: calls, erasures, expiry, purges, exports, statistics, and a kill each hour. At
+//! its end the store uses about as much disk and memory as a new store with the same live data.
 //!
-//! `DIALBACK_WEEK_CALLS=10000000 cargo test --release --all-features --test upkeep_week -- --nocapture` is the recorded run.
+//! The recorded run is `DIALBACK_WEEK_CALLS=10000000 cargo test --release --all-features --test upkeep_week --
+//! --nocapture`.
 
 use dialback::history::Register;
 use dialback::store::{FjallStore, restore};
@@ -17,11 +18,11 @@ use std::process::Command;
 
 const HOURS: u64 = 168;
 const HOUR_MILLIS: u64 = 3_600_000;
-/// Calls of a run that nobody asked more of.
+/// The default number of calls in a run.
 const CALLS: u64 = 10_000;
-/// The look-back, and the day that a call is kept longer.
+/// The look-back, and one more day for which a call is kept.
 const KEPT_HOURS: u64 = 48;
-/// What a store of any size may take more than one that was just made, in bytes: tables are not of the same size.
+/// How many more bytes a store may use than a new one with the same data, because their tables have different sizes.
 const SLACK: u64 = 1 << 20;
 const TASK: &str = "DIALBACK_WEEK_TASK";
 
@@ -33,7 +34,7 @@ fn at(hour: u64) -> Timestamp {
     Timestamp::from_millis(START.millis() + hour * HOUR_MILLIS)
 }
 
-/// The contact of a call: half of them are new, the others were called before.
+/// Returns the contact of a call. Half of the contacts are new, the others were called before.
 fn contact(call: u64) -> E164 {
     let number = if call.is_multiple_of(2) { call } else { call / 3 * 2 };
     E164::from_code(493_000_000_000 + number * 7).expect("a code")
@@ -64,7 +65,7 @@ fn open(data: &Path) -> (Service, dialback::store::Upkeep) {
     (Service::start(store, Engine::with_max_pairs(20_000_000), |_| {}).expect("it fits"), upkeep)
 }
 
-/// One hour of the week. Ends with a kill.
+/// Runs one hour of the week, and ends with a kill.
 fn hour(data: &Path, hour: u64) {
     let (service, upkeep) = open(data);
     if hour == 0 {
@@ -101,7 +102,7 @@ fn hour(data: &Path, hour: u64) {
     if hour % 24 == 6 {
         purge(&service, &upkeep, now);
     }
-    // A kill: no destructor runs.
+    // Abort like a killed process: no destructor runs.
     std::process::abort();
 }
 
@@ -113,26 +114,26 @@ fn purge(service: &Service, upkeep: &dialback::store::Upkeep, now: Timestamp) ->
     purged.bytes_after
 }
 
-/// Purges a directory, and says what it takes then: disk, memory, pairs.
+/// Purges a directory and prints what it uses then: disk, memory and pairs.
 fn measure(data: &Path) {
     let (service, upkeep) = open(data);
     let disk = purge(&service, &upkeep, at(HOURS));
     drop(service);
-    // Loaded again: what a compaction needed is no need of the data.
+    // Load the directory again, so that memory used by the compaction is not counted.
     let (service, _upkeep) = open(data);
     println!("measured {disk} {} {}", resident(), service.history().len());
 }
 
-/// The process's own memory in bytes, without the files that it has mapped.
+/// Returns the process's own memory in bytes, without mapped files.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("there");
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("there");
     line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("a number") * 1024
 }
 
-/// Not a test: the process that is killed, or measured.
+/// Not a test by itself: the child process that is killed or measured.
 #[test]
-#[ignore = "run by the other, in a process of its own"]
+#[ignore = "another test runs it in a child process"]
 fn run_in_this_process() {
     let Ok(task) = std::env::var(TASK) else { return };
     let (what, data) = task.split_once(' ').expect("two words");
@@ -165,7 +166,7 @@ fn allocated(path: &Path) -> u64 {
 }
 
 #[test]
-fn week_of_upkeep_with_a_kill_an_hour_ends_with_what_its_live_data_needs() {
+fn store_after_a_week_of_upkeep_and_kills_is_as_small_as_a_new_one() {
     use std::os::unix::process::ExitStatusExt;
     let place = tempfile::tempdir().expect("a directory");
     let (data, fresh) = (place.path().join("data"), place.path().join("fresh"));

@@ -69,7 +69,7 @@ fn old_journals_are_reported_as_json() {
     assert_eq!(code(&dialback(&data, &["token", "create"])), 0);
     let verified = answer(&dialback(&data, &["verify", "--json"]));
     assert_eq!((&verified["journals"], &verified["old_journals"]), (&1.into(), &false.into()));
-    // As purges leave them that cannot be finished: sealed, and nothing in them that counts.
+    // Interrupted purges leave such journals: sealed, and without live data.
     let number: u64 = journal(&data).file_stem().and_then(|stem| stem.to_str()?.parse().ok()).expect("a number");
     let leave_more = || {
         for more in 1..=4 {
@@ -86,7 +86,7 @@ fn old_journals_are_reported_as_json() {
     assert_eq!((&verified["good"], &verified["old_journals"]), (&true.into(), &true.into()), "{verified}");
 }
 
-/// Two gigabytes of address space, and 3.2 are asked for.
+/// The process has 2 GB of address space, and the history needs 3.2 GB.
 #[cfg(target_os = "linux")]
 #[test]
 fn too_little_address_space_is_an_error_that_says_what_to_lower() {

@@ -50,7 +50,7 @@ pub(crate) fn of(records: &Records, pairs: u64) -> String {
 /// Returns the figures that need several threads, at this size. Empty if they were not measured.
 pub(crate) fn of_threads(records: &Records, pairs: u64) -> String {
     let mut text = String::new();
-    for (head, figure) in [("nobody writes", "read"), ("a writer at full speed", "read beside a writer")] {
+    for (head, figure) in [("no writer", "read"), ("a writer at full speed", "read beside a writer")] {
         let value = |name: &str| records.first(pairs, "ours", &format!("{figure} {name}"));
         let [Some(p50), Some(p99), Some(p999), Some(max)] = ["p50", "p99", "p99.9", "max"].map(value) else { continue };
         text += &format!("| {head} | {p50:.0} | {p99:.0} | {p999:.0} | {max:.0} |\n");

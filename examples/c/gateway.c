@@ -1,9 +1,9 @@
-/* A gateway in miniature, in C: an agent calls out, the contacts call back, and each lands on the right desk.
+/* A small gateway in C: an agent calls contacts, the contacts call back, and each reaches the right agent.
  *
  *   cc -Wall -Wextra -Werror -std=c99 -pedantic gateway.c -o gateway $(pkg-config --cflags --libs dialback) -pthread
  *   ./gateway [DIRECTORY]
  *
- * With a directory, what was recorded is still there when it is opened again. Ends with 0 where all went as it should.
+ * With a directory, recorded calls are still there when the directory is opened again. Exits with 0 on success.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -22,7 +22,7 @@
 #define WORKERS 4
 #define CONTACTS 100
 
-/* A gateway would ask its clock. */
+/* A real gateway would read its clock. */
 static const uint64_t NOW = 1800000000000u;
 
 static const char CONFIGURATION[] =
@@ -100,7 +100,7 @@ static void record_calls(dialback_handle engine)
     CHECK(recorded.recorded + recorded.unchanged == CONTACTS && recorded.ignored == 0);
 }
 
-/* A worker thread: half of its callers were called, half are strangers. */
+/* A worker thread. Half of its callers were called before, half were not. */
 static void *take_calls(void *argument)
 {
     dialback_handle engine = *(const dialback_handle *)argument;
@@ -165,10 +165,10 @@ static void ask_in_all_ways(dialback_handle engine, int plant)
         CHECK(decisions[i].status == DIALBACK_STATUS_OK && decisions[i].reason == reasons[i]);
     CHECK(decisions[0].called_at_ms == NOW - 60000 && decisions[0].outcome == DIALBACK_OUTCOME_NO_ANSWER);
 
-    /* How long it is, then the text. */
+    /* The first call returns the length, the second the text. */
     CHECK(dialback_explain(engine, LINE, strlen(LINE), callers[0], strlen(callers[0]), NOW, NULL, NULL, 0, &needed) ==
           DIALBACK_STATUS_SHORT_BUFFER);
-    /* The planted error: a buffer that is shorter than what is said of it. */
+    /* The planted error: the buffer is shorter than its stated size. */
     explanation = (char *)malloc(plant ? needed / 2 : needed);
     CHECK(explanation != NULL);
     OK(dialback_explain(engine, LINE, strlen(LINE), callers[0], strlen(callers[0]), NOW, NULL, explanation, needed, NULL));
@@ -191,7 +191,7 @@ static void make_mistakes(dialback_handle engine)
     CHECK(strcmp(dialback_status_message(DIALBACK_STATUS_CLOSED), "the handle is closed or was never opened") == 0);
 }
 
-/* A child of a fork decides from the copy that it has, and changes nothing there: the threads that do that are the parent's. */
+/* A forked child decides from its copy of the engine. It can change nothing, because it has none of the parent's threads. */
 static void fork_a_worker(dialback_handle engine)
 {
     int ends[2];
@@ -201,7 +201,7 @@ static void fork_a_worker(dialback_handle engine)
     child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        /* It may have an engine of its own. */
+        /* The child may open its own engine. */
         dialback_handle own = open_engine("");
         OK(dialback_close(own));
         right = resolve(engine, "+447700900007").reason == DIALBACK_REASON_MATCHED &&
@@ -209,7 +209,7 @@ static void fork_a_worker(dialback_handle engine)
                 dialback_close(engine) == DIALBACK_STATUS_FORKED;
         _exit(write(ends[1], &right, 1) == 1 ? 0 : 1);
     }
-    /* Not by its exit status: a checker of memory makes that its own where the parent's threads are missing. */
+    /* The exit status is not used, because a memory checker changes it if the parent's threads are missing. */
     CHECK(close(ends[1]) == 0 && read(ends[0], &right, 1) == 1 && right == 1 && close(ends[0]) == 0);
     CHECK(waitpid(child, NULL, 0) == child);
 }

@@ -57,15 +57,15 @@ impl Engine {
     /// Returns an engine whose history holds up to `max_pairs` pairs.
     ///
     /// # Panics
-    /// Where the system does not give the address space; see [`try_with_max_pairs`](Self::try_with_max_pairs).
+    /// The system does not provide the address space; see [`try_with_max_pairs`](Self::try_with_max_pairs).
     pub fn with_max_pairs(max_pairs: usize) -> Self {
         Self::try_with_max_pairs(max_pairs).expect("address space for the history")
     }
 
-    /// An engine whose history takes up to `max_pairs` pairs.
+    /// Returns an engine whose history holds up to `max_pairs` pairs.
     ///
     /// # Errors
-    /// [`NoRoom`] where the system does not give the address space.
+    /// Returns [`NoRoom`] if the system does not provide the address space.
     pub fn try_with_max_pairs(max_pairs: usize) -> Result<Self, NoRoom> {
         let limits = HistoryLimits::from(max_pairs);
         let history = History::try_new(limits).map_err(|_| NoRoom::new(limits))?;
@@ -80,14 +80,14 @@ impl Engine {
         })
     }
 
-    /// Sets the clock by which a [`Service`](crate::Service) finds out, where the history is at its ceiling, which pairs have expired.
-    /// Decisions do not read it.
+    /// Sets the clock of the engine. A [`Service`](crate::Service) uses it to find expired pairs when the history is
+    /// full. Decisions do not read it.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self { clock: Some(Clock(Box::new(clock))), ..self }
     }
 
-    /// Sets the pairs that one environment may hold at most. A [`Service`](crate::Service) refuses more.
+    /// Sets the most pairs that one environment may hold. A [`Service`](crate::Service) rejects further pairs.
     #[must_use]
     pub fn with_max_pairs_per_environment(self, max_pairs: usize) -> Self {
         Self { max_pairs_per_environment: Some(max_pairs), ..self }
@@ -255,30 +255,31 @@ impl Engine {
         Ok(())
     }
 
-    /// The moment, where somebody brought a clock.
+    /// Returns the current time, or `None` if the engine has no clock.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         self.clock.as_ref().map(|clock| (clock.0)())
     }
 
-    /// The pairs that one environment may hold at most.
+    /// Returns the most pairs that one environment may hold.
     pub(crate) fn max_pairs_per_environment(&self) -> usize {
         self.max_pairs_per_environment.unwrap_or(usize::MAX)
     }
 
-    /// Forgets a contact up to a moment, and remembers that here where `remembers`: how many pairs were forgotten, and whether it is
-    /// remembered.
+    /// Erases a contact up to a moment. With `remembers`, the history also remembers the erasure. Returns how many
+    /// pairs were erased, and whether the history had room to remember the erasure.
     pub(crate) fn forget(&self, erasure: &Erasure, remembers: bool) -> (u64, Result<(), Full>) {
         let plan = self.plan.load();
         let Some(environment) = plan.environment_slot(erasure.environment) else { return (0, Ok(())) };
         let register = Register::erasure(erasure.until);
         let merge = |scope, register| self.history.merge_counted(scope, erasure.contact, register);
         let remembered = if remembers { merge(environment.into(), register).map(|_| ()) } else { Ok(()) };
-        // Both sides of `erase_again`.
+        // This is the erasure's fence; `erase_again` has the call's.
         fence(Ordering::SeqCst);
         let mut pairs = 0;
         let held = |scope, contact| self.history.get(scope, contact);
         for (scope, _, register) in erasure_writes(&plan, erasure, held).into_iter().skip(1) {
-            // One that was left behind just now is erased already, and nothing is lost where it has no room.
+            // If a growth has just removed this pair, it is erased already, and it does not matter whether there is
+            // room for it.
             let before = merge(scope, register).ok().flatten();
             let was_call = before.is_some_and(|before| matches!(before.read(), LastCall::Placed { .. }));
             pairs += u64::from(was_call && before < Some(register));
@@ -337,7 +338,7 @@ impl Engine {
         if self.plan.load().environment_slot(erasure.environment).is_none() {
             return Ok(Applied::Ignored);
         }
-        // Even where there is no room to remember the erasure, what is there goes.
+        // Existing pairs are erased even if there is no room to remember the erasure.
         let (pairs, remembered) = self.forget(erasure, true);
         remembered.map(|()| Applied::Erased { pairs })
     }
@@ -354,7 +355,7 @@ impl Engine {
     }
 }
 
-/// Reads what time it is.
+/// The clock of an engine.
 struct Clock(Box<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl fmt::Debug for Clock {

@@ -19,12 +19,13 @@ pub struct StoredAnswer {
     pub revision: Option<u64>,
     /// The response body. `None` if it may be shown only once, or is rebuilt from what it is [about](Self::about).
     pub body: Option<StoredAnswerBody>,
-    /// What a long answer showed. Its text is not kept: it is written again from the configuration.
+    /// The entity that a long response showed. Such a response is not stored as text, but rebuilt from the
+    /// configuration.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub about: Option<StoredAnswerSubject>,
 }
 
-/// What an answer showed.
+/// The entity that a stored response showed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum StoredAnswerSubject {

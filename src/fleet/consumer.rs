@@ -14,7 +14,7 @@ use super::stream::{Delivery, Position, StreamError, Subject};
 use crate::engine::Applied;
 use crate::event::Event;
 use crate::service::{Consumed, Recording, Service, ServiceError};
-use crate::store::Aside;
+use crate::store::StoredFleetState;
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, mpsc};
@@ -34,7 +34,7 @@ const MISSED_BEATS: u32 = 6;
 pub(super) struct Consumer {
     link: Arc<Link>,
     service: Arc<Service>,
-    aside: Arc<dyn Aside>,
+    fleet_state: Arc<dyn StoredFleetState>,
     /// The place after the last message read, and the place that was last committed.
     place: Place,
     committed: Place,
@@ -77,12 +77,17 @@ struct Load {
 }
 
 impl Consumer {
-    pub(super) fn new(link: Arc<Link>, service: Arc<Service>, aside: Arc<dyn Aside>, waits: bool) -> Self {
+    pub(super) fn new(
+        link: Arc<Link>,
+        service: Arc<Service>,
+        fleet_state: Arc<dyn StoredFleetState>,
+        waits: bool,
+    ) -> Self {
         let back_at = link.now();
         Self {
             link,
             service,
-            aside,
+            fleet_state,
             place: Place::default(),
             committed: Place::default(),
             has_joined: false,
@@ -212,7 +217,7 @@ impl Consumer {
             }
             Body::Pseudonyms { keys, erasures } if !is_own => {
                 self.hand_in(std::mem::take(load))?;
-                Sweep::of_message(&self.service.plan(), keys, &erasures).apply(&self.service, &self.aside)
+                Sweep::of_message(&self.service.plan(), keys, &erasures).apply(&self.service, &self.fleet_state)
             }
             Body::Pseudonyms { .. } => Ok(()),
         }

@@ -11,7 +11,7 @@ use crate::id::EnvironmentId;
 use crate::plan::Plan;
 use crate::service::{Consumed, Service};
 use crate::slot::Scope;
-use crate::store::{Aside, Pseudonyms, pseudonym_of};
+use crate::store::{Pseudonyms, StoredFleetState, pseudonym_of};
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,8 +35,8 @@ impl Sweep {
 
     /// Stores the erasures, then erases the matching contacts. This order ensures that calls which are recorded in
     /// between are covered as well.
-    pub(super) fn apply(self, service: &Service, aside: &Arc<dyn Aside>) -> Result<(), StepError> {
-        let held = aside.erasures()?;
+    pub(super) fn apply(self, service: &Service, fleet_state: &Arc<dyn StoredFleetState>) -> Result<(), StepError> {
+        let held = fleet_state.erasures()?;
         let held: HashMap<_, _> =
             held.erasures.into_iter().map(|(scope, name, until)| ((scope, name), until)).collect();
         let Pseudonyms { keys, mut erasures } = self.0;

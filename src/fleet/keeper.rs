@@ -15,7 +15,7 @@ use super::stream::{Delivery, Position, StreamError};
 use crate::history::LastCall;
 use crate::plan::Plan;
 use crate::service::Service;
-use crate::store::Aside;
+use crate::store::StoredFleetState;
 use crate::time::Timestamp;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -30,7 +30,7 @@ const READY: usize = 4;
 pub(super) struct Keeper {
     link: Arc<Link>,
     service: Arc<Service>,
-    aside: Arc<dyn Aside>,
+    fleet_state: Arc<dyn StoredFleetState>,
     /// Whether the time of the newest snapshot was looked up.
     has_looked: bool,
     /// A snapshot to write once the node has consumed the stream up to its position, and the epoch in which it was
@@ -39,8 +39,8 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(link: Arc<Link>, service: Arc<Service>, aside: Arc<dyn Aside>) -> Self {
-        Self { link, service, aside, has_looked: false, due: None }
+    pub(super) fn new(link: Arc<Link>, service: Arc<Service>, fleet_state: Arc<dyn StoredFleetState>) -> Self {
+        Self { link, service, fleet_state, has_looked: false, due: None }
     }
 
     /// Begins or writes a snapshot if one is due.
@@ -100,7 +100,7 @@ impl Keeper {
         };
         let taken_at = self.link.now();
         // There is no configuration yet, or the last one has not reached this node's store.
-        let Some(configuration) = self.aside.configuration(sequence)? else { return Ok(Did::Nothing) };
+        let Some(configuration) = self.fleet_state.configuration(sequence)? else { return Ok(Did::Nothing) };
         match self.link.publish_configuration(&configuration) {
             Ok((at, witness)) => {
                 self.link.state().snapshot_at = Some(taken_at);
@@ -119,7 +119,7 @@ impl Keeper {
     /// snapshot. If the message was removed, another node's snapshot is newer than this one.
     fn write(&self, head: Head) -> Result<(), StepError> {
         self.check(head)?;
-        write(&self.link, &self.service, &self.aside, head)?;
+        write(&self.link, &self.service, &self.fleet_state, head)?;
         if let Err(error) = self.check(head) {
             // This snapshot may have replaced a better one, so the next one is due at once.
             self.link.state().snapshot_at = None;
@@ -141,13 +141,13 @@ impl Keeper {
 
 /// Writes the state of a node that has consumed the stream up to `head.at` or further. The stream delivers everything
 /// newer than `head.at` again.
-fn write(link: &Link, service: &Service, aside: &Arc<dyn Aside>, head: Head) -> Result<(), StepError> {
+fn write(link: &Link, service: &Service, fleet_state: &Arc<dyn StoredFleetState>, head: Head) -> Result<(), StepError> {
     let (sender, sections) = sync_channel::<Vec<u8>>(READY);
     let failed = Mutex::new(None);
     thread::scope(|scope| {
         let make = || {
             let mut send = |bytes: Vec<u8>| sender.send(bytes).is_ok();
-            if let Err(error) = produce(service, aside, head, &mut send) {
+            if let Err(error) = produce(service, fleet_state, head, &mut send) {
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
             // The reader sees the end of the content.
@@ -193,7 +193,7 @@ impl Read for Content<'_> {
 /// Produces the sections in order. `send` returns whether more sections are wanted.
 fn produce(
     service: &Service,
-    aside: &Arc<dyn Aside>,
+    fleet_state: &Arc<dyn StoredFleetState>,
     head: Head,
     send: &mut dyn FnMut(Vec<u8>) -> bool,
 ) -> Result<(), StepError> {
@@ -201,7 +201,7 @@ fn produce(
     let mut plan = Plan::new();
     let mut section = Vec::new();
     for sequence in 1..=head.sequence {
-        let configuration = aside.configuration(sequence)?.ok_or(StepError::Missing { sequence })?;
+        let configuration = fleet_state.configuration(sequence)?.ok_or(StepError::Missing { sequence })?;
         let text = serde_json::to_vec(&configuration).expect("a configuration has only text and integers");
         section.extend(u32::try_from(text.len()).expect("a configuration is far shorter").to_be_bytes());
         section.extend(text);
@@ -213,7 +213,7 @@ fn produce(
     is_wanted &= send(Section { kind: b'C', content: section }.to_bytes());
     // Read the erasures before the pairs: a pair that is erased in between is erased again by a message after the
     // snapshot.
-    let kept = aside.erasures()?;
+    let kept = fleet_state.erasures()?;
     is_wanted &= send(Section { kind: b'K', content: kept.keys.concat() }.to_bytes());
     let mut erasures = 0;
     for some in kept.erasures.chunks(RECORDS) {

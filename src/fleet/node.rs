@@ -6,7 +6,7 @@ use super::keeper::Keeper;
 use super::link::Link;
 use super::publisher::{Did, Publisher};
 use crate::service::Service;
-use crate::store::Aside;
+use crate::store::StoredFleetState;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -128,12 +128,12 @@ struct Parts {
 
 impl Parts {
     fn new(link: &Arc<Link>, service: &Arc<Service>, waits: bool) -> io::Result<Self> {
-        let aside: Arc<dyn Aside> = service
-            .aside()
+        let fleet_state: Arc<dyn StoredFleetState> = service
+            .fleet_state()
             .ok_or_else(|| io::Error::other("this store keeps no outbox: a node of a fleet needs a store with one"))?;
-        let publisher = Publisher::new(Arc::clone(link), Arc::clone(service), Arc::clone(&aside));
-        let consumer = Consumer::new(Arc::clone(link), Arc::clone(service), Arc::clone(&aside), waits);
-        let keeper = Keeper::new(Arc::clone(link), Arc::clone(service), aside);
+        let publisher = Publisher::new(Arc::clone(link), Arc::clone(service), Arc::clone(&fleet_state));
+        let consumer = Consumer::new(Arc::clone(link), Arc::clone(service), Arc::clone(&fleet_state), waits);
+        let keeper = Keeper::new(Arc::clone(link), Arc::clone(service), fleet_state);
         Ok(Self { publisher, consumer, keeper })
     }
 }

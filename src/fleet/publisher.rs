@@ -8,7 +8,7 @@ use super::stream::Subject;
 use crate::event::{Call, Event, wire};
 use crate::history::LastCall;
 use crate::service::Service;
-use crate::store::Aside;
+use crate::store::StoredFleetState;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 1 << 20;
 pub(super) struct Publisher {
     link: Arc<Link>,
     service: Arc<Service>,
-    aside: Arc<dyn Aside>,
+    fleet_state: Arc<dyn StoredFleetState>,
     /// The last entry that the stream has acknowledged in this epoch.
     cursor: u64,
     epoch: u64,
@@ -40,8 +40,8 @@ pub(super) enum Did {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Arc<Link>, service: Arc<Service>, aside: Arc<dyn Aside>) -> Self {
-        Self { link, service, aside, cursor: 0, epoch: 0, published_at: None }
+    pub(super) fn new(link: Arc<Link>, service: Arc<Service>, fleet_state: Arc<dyn StoredFleetState>) -> Self {
+        Self { link, service, fleet_state, cursor: 0, epoch: 0, published_at: None }
     }
 
     /// Returns the last entry that was published.
@@ -66,7 +66,7 @@ impl Publisher {
             self.republish(epoch)?;
             return Ok(Did::Some);
         }
-        let entries = self.aside.outbox(self.cursor, AT_ONCE)?;
+        let entries = self.fleet_state.outbox(self.cursor, AT_ONCE)?;
         let Some(last) = entries.last().map(|entry| entry.number) else { return self.beat() };
         let mut events = Vec::new();
         for entry in &entries {
@@ -169,7 +169,7 @@ impl Publisher {
     /// Publishes the erasures again under their pseudonyms, because their numbers are no longer stored.
     fn republish_erasures(&self) -> Result<(), StepError> {
         let plan = self.service.plan();
-        let kept = self.aside.erasures()?;
+        let kept = self.fleet_state.erasures()?;
         let named: Vec<_> = kept
             .erasures
             .iter()

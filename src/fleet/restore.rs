@@ -12,7 +12,7 @@ use crate::event::{Configuration, Event};
 use crate::plan::Plan;
 use crate::service::{Consumed, Pair, Service, ServiceError};
 use crate::slot::Scope;
-use crate::store::{Aside, Pseudonyms};
+use crate::store::{Pseudonyms, StoredFleetState};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -35,7 +35,7 @@ impl Restored {
     pub(super) fn read(
         snapshot: Snapshot,
         service: &Service,
-        aside: &Arc<dyn Aside>,
+        fleet_state: &Arc<dyn StoredFleetState>,
         settings: &Settings,
     ) -> Result<Result<Self, String>, StepError> {
         let mut source = snapshot.content;
@@ -57,7 +57,7 @@ impl Restored {
                         if counts[0] > generation {
                             plan.advance(&configuration).map_err(|_| wrong("one of its configurations is invalid"))?;
                             restored.configurations.push(configuration);
-                        } else if aside
+                        } else if fleet_state
                             .configuration(counts[0])?
                             .is_none_or(|held| digest(&held) != digest(&configuration))
                         {
@@ -94,7 +94,7 @@ impl Restored {
     pub(super) fn merge(
         self,
         service: &Service,
-        aside: &Arc<dyn Aside>,
+        fleet_state: &Arc<dyn StoredFleetState>,
         stored: impl FnOnce(Result<(), ServiceError>) + Send + 'static,
     ) -> Result<Head, StepError> {
         for some in self.configurations.chunks(AT_ONCE) {
@@ -103,9 +103,9 @@ impl Restored {
                 did?;
             }
         }
-        let held = aside.erasures()?;
+        let held = fleet_state.erasures()?;
         let had_something = !service.history().is_empty() || !held.erasures.is_empty();
-        Sweep(self.pseudonyms).apply(service, aside)?;
+        Sweep(self.pseudonyms).apply(service, fleet_state)?;
         let sections = self.sections;
         let (loaded, answer) = mpsc::sync_channel(1);
         service.submit_merge(
@@ -124,7 +124,7 @@ impl Restored {
             .map_err(StepError::NotLoaded)?;
         if had_something {
             // Apply the node's erasures that the snapshot does not have.
-            sweep(service, &aside.erasures()?)?;
+            sweep(service, &fleet_state.erasures()?)?;
         }
         Ok(self.head)
     }

@@ -1,11 +1,11 @@
-//! How many pairs each environment holds.
+//! The number of pairs that each environment holds.
 //!
-//! The history itself needs no such count: whoever shares it out does. The count is of pairs that are worth their place: an erased
-//! pair of a number is not counted, since it may be left behind, and an erasure under its environment's scope is.
+//! The history does not need these counts itself; the service uses them to share the history out. An erased pair under
+//! a number's scope is not counted, because it may be removed. An erasure under its environment's scope is counted.
 //!
-//! Writers report each change of a register ([`changed`](Holders::changed)); a growth reports each pair that it leaves behind
-//! ([`left`](Holders::left)). Both are exact: the first sees the register before, from the same exchange that wrote the new one, and a
-//! slot is left behind once.
+//! Writers report each change of a register ([`changed`](Holders::changed)). A growth reports each pair that it does
+//! not copy ([`left`](Holders::left)). Both are exact. A writer gets the previous register from the same atomic
+//! exchange that stores the new one, and a growth leaves each slot behind once.
 
 use super::index::dropped::DropObserver;
 use super::index::memory::Region;
@@ -19,12 +19,13 @@ const ENVIRONMENTS: usize = EnvironmentSlot::LIMIT;
 
 /// The counts. All accesses are relaxed: a count orders nothing else.
 pub(crate) struct Holders {
-    /// The environment of each number's scope, plus one; zero where it was not reported.
+    /// The environment of each number's scope, plus one; zero if it was not assigned.
     of_scope: Region<AtomicU32>,
-    /// Pairs by environment. A pair may be left behind before its writer has counted it: so these wrap.
+    /// The pairs of each environment. A pair may be removed before its writer has counted it, so these counts may wrap
+    /// for a moment.
     held: Region<AtomicU64>,
     all: AtomicU64,
-    /// Whether anything is counted.
+    /// Whether counting has started.
     is_counting: AtomicBool,
 }
 
@@ -38,23 +39,23 @@ impl Holders {
         })
     }
 
-    /// Counts from now on. To be called before the first pair is written.
+    /// Starts counting. Call it before the first pair is written.
     pub(crate) fn start(&self) {
         self.is_counting.store(true, Ordering::Relaxed);
     }
 
-    /// The scope's pairs are held by this environment. To be called before its first pair is written.
+    /// Assigns a number's scope to an environment. Call it before the scope's first pair is written.
     pub(crate) fn assign(&self, scope: Scope, environment: EnvironmentSlot) {
         let holder = u32::try_from(environment.index() + 1).expect("slots have at most 24 bits");
         self.of_scope[scope.bits() as usize].store(holder, Ordering::Relaxed);
     }
 
-    /// A register of the scope was raised to at least `register`; `before` is what it was.
+    /// Counts a change: a register of the scope was raised from `before` to at least `register`.
     pub(crate) fn changed(&self, scope: Scope, before: Option<Register>, register: Register) {
         self.add(scope, change(scope, before, register));
     }
 
-    /// As many pairs of the scope more, or fewer where it is negative.
+    /// Adds a number of pairs to the scope's environment. The number may be negative.
     pub(crate) fn add(&self, scope: Scope, pairs: i64) {
         if pairs == 0 || !self.is_counting.load(Ordering::Relaxed) {
             return;
@@ -73,12 +74,12 @@ impl Holders {
         }
     }
 
-    /// The pairs that the environment holds.
+    /// Returns the number of pairs that the environment holds.
     pub(crate) fn of(&self, environment: EnvironmentSlot) -> usize {
         number(&self.held[environment.index()])
     }
 
-    /// The pairs that all of them hold.
+    /// Returns the number of pairs that all environments hold.
     pub(crate) fn all(&self) -> usize {
         number(&self.all)
     }
@@ -106,19 +107,19 @@ impl DropObserver for Holders {
     }
 }
 
-/// How many pairs more there are where a register of the scope is raised: -1, 0 or 1.
+/// Returns how many pairs more there are after a register of the scope was raised: -1, 0 or 1.
 pub(crate) fn change(scope: Scope, before: Option<Register>, register: Register) -> i64 {
     let was = before.is_some_and(|before| is_counted(scope, before));
     let is = is_counted(scope, before.map_or(register, |before| before.max(register)));
     i64::from(is) - i64::from(was)
 }
 
-/// Whether a pair with this register is worth its place.
+/// Returns whether a pair with this register is counted.
 fn is_counted(scope: Scope, register: Register) -> bool {
     !register.is_erasure() || scope.environment().is_some()
 }
 
-/// A count that may be below zero for a moment.
+/// Returns a count, or zero if it is negative for a moment.
 fn number(count: &AtomicU64) -> usize {
     usize::try_from(count.load(Ordering::Relaxed).cast_signed()).unwrap_or(0)
 }
@@ -139,17 +140,21 @@ mod tests {
         let call = |secs| Register::call(at(secs), Outcome::Busy, AgentSlot::new(0).expect("a slot"));
         let erasure = Register::erasure(at(5));
         holders.changed(scope, None, call(0));
-        assert_eq!(holders.all(), 0, "nothing is counted before it is asked for");
+        assert_eq!(holders.all(), 0, "nothing is counted before `start`");
         holders.start();
         holders.changed(scope, None, call(0));
-        assert_eq!(holders.all(), 0, "nobody holds the scope");
+        assert_eq!(holders.all(), 0, "no environment holds the scope");
         holders.assign(scope, environment);
         holders.changed(scope, None, call(0));
         holders.changed(scope, Some(call(0)), call(1));
         assert_eq!((holders.of(environment), holders.all()), (1, 1));
         holders.changed(scope, Some(call(1)), erasure);
         holders.changed(scope, Some(erasure), call(2));
-        assert_eq!(holders.of(environment), 0, "an erased pair, which an earlier call does not bring back");
+        assert_eq!(
+            holders.of(environment),
+            0,
+            "an erased pair is not counted, and an earlier call does not restore it"
+        );
         holders.changed(scope, Some(erasure), call(6));
         holders.changed(environment.into(), None, erasure);
         assert_eq!((holders.of(environment), holders.all()), (2, 2), "the erasure keeps its place");

@@ -259,21 +259,21 @@ impl History {
     }
 }
 
-/// What a service needs that shares the history out. It is the only one that writes.
+/// The methods for a service, which shares the history out and is its only writer.
 impl History {
-    /// Counts from now on which environment holds how many pairs, and keeps places above the ceiling for pairs that were erased,
-    /// which take none of it. To be called before the first pair is written.
+    /// Starts to count the pairs of each environment, and reserves places above the ceiling for erased pairs. Call it
+    /// before the first pair is written.
     pub(crate) fn share_out(&self) {
         self.index.keep_spare(self.spare());
         self.holders.start();
     }
 
-    /// The pairs of `scope` are held by this environment. To be called before the scope's first pair is written.
+    /// Assigns the pairs of `scope` to an environment. Call it before the scope's first pair is written.
     pub(crate) fn belongs(&self, scope: Scope, environment: EnvironmentSlot) {
         self.holders.assign(scope, environment);
     }
 
-    /// As [`merge`](Self::merge), and counts.
+    /// Merges a register as [`merge`](Self::merge) does, and counts the pair.
     pub(crate) fn merge_counted(
         &self,
         scope: Scope,
@@ -285,7 +285,7 @@ impl History {
         Ok(before)
     }
 
-    /// As [`merge_counted`](Self::merge_counted) of many, which are counted together where they are of one scope.
+    /// Merges several registers and counts their pairs. Consecutive pairs of one scope are counted together.
     pub(crate) fn merge_all(&self, pairs: &[(Scope, E164, Register)]) -> Result<(), Full> {
         let mut counted = (pairs.first().map(|pair| pair.0), 0);
         let merged = pairs.iter().try_for_each(|&(scope, contact, register)| {
@@ -301,48 +301,48 @@ impl History {
         merged
     }
 
-    /// The places above the ceiling: few beside it, and enough that forgetting what was erased, which rewrites a part of the history,
-    /// is worth its while each time.
+    /// Returns the number of places above the ceiling. They are few compared with the ceiling. They are enough to make
+    /// each removal of erased pairs worthwhile, which rewrites a part of the history.
     pub(crate) fn spare(&self) -> usize {
         self.max_pairs() / 64 + 64
     }
 
-    /// The ceiling in pairs.
+    /// Returns the ceiling in pairs.
     pub(crate) fn max_pairs(&self) -> usize {
         self.index.max_pairs()
     }
 
-    /// The pairs that the environment holds: erased ones are not counted, remembered erasures are.
+    /// Returns the number of pairs that the environment holds. It includes remembered erasures, but not erased pairs.
     pub(crate) fn held_by(&self, environment: EnvironmentSlot) -> usize {
         self.holders.of(environment)
     }
 
-    /// The pairs that all environments hold.
+    /// Returns the number of pairs that all environments hold.
     pub(crate) fn held(&self) -> usize {
         self.holders.all()
     }
 
-    /// How many pairs more can be written, whoever would hold them.
+    /// Returns how many more pairs can be written, for any environment.
     pub(crate) fn places(&self) -> usize {
         self.index.places().saturating_sub(self.len())
     }
 
-    /// Leaves behind what is below the [floor](Self::expire_before), until there is room or nothing more to find. Searches once for
-    /// each floor.
+    /// Removes pairs below the [floor](Self::expire_before) until there is room, or until no more can be removed.
+    /// Searches once for each floor.
     pub(crate) fn reclaim_until(&self, has_room: &dyn Fn() -> bool) {
         self.index.reclaim_until(has_room);
     }
 
-    /// Leaves behind the erased pairs and the erasures of a part of the history, for whoever remembers them elsewhere. There are
-    /// [`PARTS`](Self::PARTS). Not to be called while another thread writes.
+    /// Removes the erased pairs and the erasures of one of the [`PARTS`](Self::PARTS) of the history. The caller must
+    /// remember the erasures elsewhere. No other thread may write meanwhile. Returns whether the part was rewritten.
     pub(crate) fn forget_erased(&self, part: usize) -> bool {
         self.index.forget_in(part % Self::PARTS)
     }
 
-    /// Parts of which each can forget what was erased.
+    /// The number of parts whose erased pairs can be removed separately.
     pub(crate) const PARTS: usize = self::index::shape::SEGMENTS;
 
-    /// What a new pair is answered where there is no room.
+    /// Returns the error for a new pair when there is no room.
     pub(crate) fn full(&self) -> Full {
         Full::new(self.held(), self.max_pairs())
     }

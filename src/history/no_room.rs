@@ -1,15 +1,15 @@
-//! Address space that the system does not give.
+//! The error for address space that the system refuses to reserve.
 
 use super::HistoryLimits;
 use std::fmt;
 
-/// The system does not give the address space that a history of this size reserves.
+/// The system refused to reserve the address space for a history of this size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct NoRoom {
-    /// The bytes that were asked for.
+    /// The bytes that the history tried to reserve.
     pub bytes: usize,
-    /// The ceiling in pairs that they are for.
+    /// The ceiling in pairs that they are needed for.
     pub max_pairs: usize,
 }
 

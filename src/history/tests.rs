@@ -566,9 +566,9 @@ mod linearizable {
     }
 }
 
-/// One thread writes, erases and forgets; the keeper moves pairs, and readers read, all at the same time.
+/// One thread writes, erases and removes erased pairs. Meanwhile the keeper moves pairs, and readers read.
 #[test]
-fn what_was_erased_is_forgotten_while_others_read_and_grow_and_nothing_else_is() {
+fn erased_pairs_and_no_others_are_removed_during_reads_and_growth() {
     const PAIRS: u64 = 20_000;
     let history = std::sync::Arc::new(History::new(60_000));
     history.share_out();
@@ -578,7 +578,7 @@ fn what_was_erased_is_forgotten_while_others_read_and_grow_and_nothing_else_is()
     let at = |millis: u64| Timestamp::from_millis(1_800_000_000_000 + millis);
     let call = |millis| Register::call(at(millis), crate::Outcome::Busy, crate::AgentSlot::new(1).expect("a slot"));
     let stop = AtomicBool::new(false);
-    // Pairs that are erased for good come back in no reader's eyes, and those that stay are always there.
+    // Readers never see an erased pair again, and always see the other pairs.
     let erased = AtomicU64::new(0);
     thread::scope(|threads| {
         for reader in 0..2 {
@@ -616,16 +616,16 @@ fn what_was_erased_is_forgotten_while_others_read_and_grow_and_nothing_else_is()
         (0..History::PARTS).for_each(|part| _ = history.forget_erased(part));
     }
     assert_eq!((history.held(), history.held_by(environment)), (PAIRS as usize / 2, PAIRS as usize / 2));
-    // Of a part with fewer than one in 256 it is not worth while.
+    // A part is not rewritten for fewer than one erased pair in 256.
     assert!(history.len() < PAIRS as usize / 2 + PAIRS as usize / 256, "{} are left", history.len());
     let mut seen = 0;
     history.for_each(|_, _, register| seen += usize::from(!register.is_erasure()));
     assert_eq!(seen, PAIRS as usize / 2);
 }
 
-/// A thread that stopped with a copy in hand sits on the segment.
+/// A thread that stopped while it held a copy holds a seat on the segment.
 #[test]
-fn nothing_is_forgotten_in_a_segment_where_another_sits() {
+fn segment_with_another_seat_keeps_its_erasures() {
     let history = History::new(1000);
     history.share_out();
     let at = Timestamp::from_secs(1_800_000_000);

@@ -6,7 +6,7 @@ use super::error::Refusal;
 use super::openapi::example;
 use super::{Api, reply};
 use crate::plan::Tallied;
-use crate::service::{ANSWERABLE_DAYS, Report};
+use crate::service::{ANSWERABLE_DAYS, AnswerReport};
 use crate::tally::Answered;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -57,7 +57,7 @@ pub(super) async fn report(
         let (done, answer) = oneshot::channel();
         let answered = Answered { day: opened.sealed.day, number: opened.number };
         Submitted::note();
-        api.service.submit_answer(Report { answered, tally, today }, |result| {
+        api.service.submit_answer(AnswerReport { answered, tally, today }, |result| {
             let _ = done.send(result);
         });
         answer.await.map_err(|_| Refusal::internal())??;

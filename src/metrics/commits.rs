@@ -1,4 +1,4 @@
-//! What the committer does, in numbers.
+//! Counters of the committer.
 
 use super::{Histogram, Stopwatch};
 use crate::sync::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000 * MICRO;
 const SECOND: u64 = 1_000 * MILLI;
 
-/// From a memory-backed disk to one that hardly works any more, in nanoseconds.
+/// The bounds for times, in nanoseconds: from a disk in memory to one that hardly works.
 const LATENCY: &[u64] = &[
     100 * MICRO,
     250 * MICRO,
@@ -30,16 +30,17 @@ const LATENCY: &[u64] = &[
 
 const GROUP: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192];
 
-/// How long the store may take before it counts as hanging: so that whoever looks two seconds after it stopped is told.
+/// How long a call of the store may take before it counts as stalled. A health check two seconds after the store stops
+/// sees it.
 const STALLED: Duration = Duration::from_millis(1500);
 
-/// From then on a store that hangs is given nothing more, so that what waits for it is bounded whatever it is.
+/// After this time, a stalled store receives no further commands, which bounds the memory of the waiting ones.
 const GIVEN_UP: Duration = Duration::from_secs(60);
 
-/// Events and configurations that may wait for a store that hangs: some 64 MiB of calls.
+/// How many events and configurations may wait for a stalled store: about 64 MiB of calls.
 const MAX_WAITING: u64 = 1 << 18;
 
-/// How a service makes durable what is handed in.
+/// The counters of a service's commits.
 #[derive(Debug)]
 pub struct Commits {
     latency: Histogram,
@@ -49,11 +50,11 @@ pub struct Commits {
     settled: AtomicU64,
     refused: AtomicU64,
     clock: Stopwatch,
-    /// When the call of the store that is under way began, in nanoseconds of `clock`, and one; 0 where there is none.
+    /// The time at which the current call of the store began, in nanoseconds of `clock` plus one; 0 if there is none.
     calling_since: AtomicU64,
 }
 
-/// A call of the store that is under way, until it is dropped.
+/// A call of the store in progress. Dropping it ends the call.
 pub(crate) struct StoreCall<'a>(&'a Commits);
 
 impl Drop for StoreCall<'_> {
@@ -78,55 +79,55 @@ impl Default for Commits {
 }
 
 impl Commits {
-    /// How long the store took for a group, in nanoseconds: the sync, mostly.
+    /// Returns the times that the store took for a group, in nanoseconds. Most of it is the sync.
     pub fn latency(&self) -> &Histogram {
         &self.latency
     }
 
-    /// How long it was from the handing in to the acknowledgement, in nanoseconds.
+    /// Returns the times from submission to acknowledgement, in nanoseconds.
     pub fn waits(&self) -> &Histogram {
         &self.waits
     }
 
-    /// How many events and configurations shared a sync.
+    /// Returns the numbers of events and configurations that shared a sync.
     pub fn group(&self) -> &Histogram {
         &self.group
     }
 
-    /// Events and configurations that were handed in and are neither durable nor refused yet: what would be lost, without
-    /// having been acknowledged, if the machine stopped now.
+    /// Returns the number of events and configurations that were submitted and are neither durable nor rejected yet.
+    /// They would be lost if the machine stopped now, but none of them has been acknowledged.
     pub fn pending(&self) -> u64 {
-        // Settled first: what is settled in between was submitted before.
+        // Read `settled` first: each settled event was submitted before.
         let settled = self.settled.load(Ordering::Relaxed);
         self.submitted.load(Ordering::Relaxed).saturating_sub(settled)
     }
 
-    /// Events and configurations that were refused because the store cannot be written.
+    /// Returns the number of events and configurations that were rejected because the store cannot be written.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Returns for how long the committer has been waiting for the store; zero where it does not.
+    /// Returns for how long the committer has been waiting for the store; zero if it is not waiting.
     pub fn store_waits(&self) -> Duration {
-        // Relaxed: a call that ends meanwhile may be seen as under way, as it was when this was asked.
+        // Relaxed: a call that ends at this moment may still be reported as in progress.
         match self.calling_since.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             since => Duration::from_nanos(self.clock.nanos().saturating_sub(since)),
         }
     }
 
-    /// Returns whether the store hangs: it has not answered for longer than a disk that works takes.
+    /// Returns whether the store is stalled: it has not answered for longer than a working disk needs.
     pub fn is_stalled(&self) -> bool {
         self.store_waits() >= STALLED
     }
 
-    /// Returns whether the store hangs and as much waits for it as may.
+    /// Returns whether the store is stalled and the queue of waiting commands is full.
     pub(crate) fn is_overfull(&self) -> bool {
         let waits = self.store_waits();
         waits >= GIVEN_UP || (waits >= STALLED && self.pending() >= MAX_WAITING)
     }
 
-    /// Says that the committer calls the store from now on. It makes one call at a time.
+    /// Records that the committer calls the store. It makes one call at a time.
     pub(crate) fn call_store(&self) -> StoreCall<'_> {
         self.calling_since.store(self.clock.nanos() + 1, Ordering::Relaxed);
         StoreCall(self)
@@ -136,13 +137,13 @@ impl Commits {
         self.submitted.fetch_add(events as u64, Ordering::Relaxed);
     }
 
-    /// The store took this long for these.
+    /// Records a commit: the time that the store took, and the number of events.
     pub(crate) fn commit(&self, took: Stopwatch, events: usize) {
         self.latency.record(took.nanos());
         self.group.record(events as u64);
     }
 
-    /// These are acknowledged.
+    /// Records that events were acknowledged after `waited`.
     pub(crate) fn acknowledge(&self, waited: Stopwatch, events: usize) {
         self.waits.record(waited.nanos());
         self.settled.fetch_add(events as u64, Ordering::Relaxed);

@@ -1,10 +1,10 @@
-//! What a node of a fleet counts.
+//! Counters of a fleet's node.
 
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// How a node stands to its fleet. All relaxed: a count orders nothing else.
+/// The state of a node within its fleet. All accesses are relaxed, because a count orders nothing else.
 #[derive(Default)]
 pub struct Fleet {
     position: AtomicU64,
@@ -21,25 +21,25 @@ pub struct Fleet {
     state: Mutex<FleetState>,
 }
 
-/// What a node is doing.
+/// The state of a node's connection to the stream.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum FleetState {
-    /// It has not been at the stream yet, or is still taking what was there when it came.
+    /// The node has not reached the stream yet, or is still reading the messages that the stream held when it joined.
     #[default]
     Joining,
-    /// It takes what comes.
+    /// The node consumes messages as they come.
     Following,
-    /// The stream cannot be reached: why.
+    /// The stream is unreachable, for this reason.
     Away(String),
-    /// It does not take part any more, as far as this says, until somebody looks at it.
+    /// The node has stopped taking part, for this reason. An operator has to act.
     Stopped(String),
 }
 
 impl FleetState {
-    /// Every word there is for one.
+    /// The names of all states.
     pub const NAMES: [&'static str; 4] = ["joining", "following", "away", "stopped"];
 
-    /// A word for it.
+    /// Returns the state's name.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Joining => "joining",
@@ -61,48 +61,49 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Up to where the stream has been taken.
+    /// Returns the position up to which the node has consumed the stream.
     position,
-    /// Where the stream ended when it was last asked.
+    /// Returns the stream's last position, when the node last read it.
     last,
-    /// About how many events the node is behind: messages that are missing, by the events that those before had each.
+    /// Returns about how many events the node is behind: the missing messages times the average number of events in
+    /// earlier ones.
     lag_events,
-    /// By how many milliseconds what was taken last is older than now, while there is more to take; else 0.
+    /// Returns how old the last consumed message is, in milliseconds; 0 if there are no more messages.
     lag_millis,
-    /// Other nodes that were heard within the last minutes.
+    /// Returns the number of other nodes that sent a message within the last minutes.
     peers,
-    /// Events of this node that the stream has acknowledged.
+    /// Returns the number of this node's events that the stream has acknowledged.
     published,
-    /// Events of others that were taken.
+    /// Returns the number of consumed events of other nodes.
     consumed,
-    /// Events that were published again since a stream had lost them, or might have.
+    /// Returns the number of events that were published again, because the stream had lost them or might have.
     republished,
-    /// Messages that could not be read, and events that could not be applied.
+    /// Returns the number of messages that could not be read, and of events that could not be applied.
     refused,
-    /// Calls of agents or numbers that this node has no configuration of.
+    /// Returns the number of calls whose agent or number this node has no configuration of.
     unknown,
 }
 
 impl Fleet {
-    /// What the node is doing.
+    /// Returns the node's state.
     pub fn state(&self) -> FleetState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the node is further behind than it may be before it is said.
+    /// Returns whether the node is further behind than its limit allows.
     pub fn is_lagging(&self) -> bool {
         self.lag_millis() > self.lag_limit_millis.load(Ordering::Relaxed)
     }
 }
 
-/// What the node says.
+/// The methods by which the node updates its counters.
 impl Fleet {
-    /// What it is doing.
+    /// Sets the node's state.
     pub fn set_state(&self, state: FleetState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    /// How far it may be behind before that is said.
+    /// Sets how far the node may be behind before it counts as lagging.
     pub fn set_lag_limit(&self, millis: u64) {
         self.lag_limit_millis.store(millis, Ordering::Relaxed);
     }
@@ -113,7 +114,7 @@ impl Fleet {
         self.last.store(last, Ordering::Relaxed);
     }
 
-    /// How far it is behind.
+    /// Sets how far the node is behind.
     pub fn set_lag(&self, events: u64, millis: u64) {
         self.lag_events.store(events, Ordering::Relaxed);
         self.lag_millis.store(millis, Ordering::Relaxed);

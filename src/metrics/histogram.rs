@@ -1,48 +1,53 @@
-//! How often what size was seen: counts by buckets, sharded as the counters are.
+//! Histograms: counts of values by size, sharded by thread.
 
 use super::shard_of_thread;
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 
-/// Shards. Fewer than the counters have: a histogram is larger, and what is measured takes microseconds.
+/// The number of shards. It is smaller than for plain counters: a histogram is larger, and the measured operations take
+/// microseconds.
 const SHARDS: usize = 16;
 
-/// The most buckets, the one for whatever is larger than all bounds included.
+/// The most buckets, including the one for values above all bounds.
 const BUCKETS: usize = 20;
 
-/// Counts of values by size. Recording is two relaxed additions and allocates nothing.
+/// Counts of values by size. Recording a value is two relaxed additions and does not allocate.
 ///
 /// # Orderings
-/// All relaxed, as for [`Metrics`](super::Metrics). A snapshot's count is the sum of its buckets, so the two agree always.
+/// All relaxed, because a count orders nothing else. A snapshot's count is the sum of its buckets, so the two always
+/// agree.
 pub struct Histogram {
     bounds: &'static [u64],
     shards: Box<[Shard]>,
 }
 
-/// Aligned to two cache lines, since processors fetch lines in pairs.
+/// One shard's counters. Aligned to two cache lines, because processors fetch lines in pairs.
 #[repr(align(128))]
 struct Shard {
     buckets: [AtomicU64; BUCKETS],
     sum: AtomicU64,
 }
 
-/// A histogram's counts at about one moment.
+/// The counts of a histogram at about one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Snapshot {
-    /// For each bound, in their order, how many values were at most that and above the bound before; then how many were
-    /// above all.
+    /// For each bound, in ascending order, the number of values up to it and above the bound before. The last entry
+    /// counts the values above all bounds.
     pub buckets: Vec<(Option<u64>, u64)>,
     /// The sum of all values.
     pub sum: u64,
 }
 
 impl Histogram {
-    /// No value yet. The bounds rise; a value that equals one is below it.
+    /// Returns an empty histogram. The bounds must ascend; a bucket includes its bound.
     ///
     /// # Panics
-    /// Where there are more bounds than room, or they do not rise.
+    /// There are too many bounds, or they do not ascend.
     pub(crate) fn new(bounds: &'static [u64]) -> Self {
-        assert!(bounds.len() < BUCKETS && bounds.is_sorted_by(|one, next| one < next), "bounds that rise, and few");
+        assert!(
+            bounds.len() < BUCKETS && bounds.is_sorted_by(|one, next| one < next),
+            "at most 19 bounds, in ascending order"
+        );
         let zero = || AtomicU64::new(0);
         let shard = || Shard { buckets: std::array::from_fn(|_| zero()), sum: zero() };
         Self { bounds, shards: std::iter::repeat_with(shard).take(SHARDS).collect() }
@@ -56,7 +61,7 @@ impl Histogram {
         shard.sum.fetch_add(value, Ordering::Relaxed);
     }
 
-    /// What has been counted so far.
+    /// Returns the current counts.
     pub fn snapshot(&self) -> Snapshot {
         let total = |pick: &dyn Fn(&Shard) -> &AtomicU64| {
             self.shards.iter().map(|shard| pick(shard).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
@@ -68,7 +73,7 @@ impl Histogram {
 }
 
 impl Snapshot {
-    /// How many values there were.
+    /// Returns the number of values.
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|(_, count)| count).sum()
     }
@@ -85,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_in_the_first_bucket_that_reaches_it() {
+    fn a_value_is_counted_in_the_first_bucket_whose_bound_reaches_it() {
         let histogram = Histogram::new(&[10, 20, 40]);
         for value in [0, 10, 11, 20, 21, 40, 41, 1_000] {
             histogram.record(value);
@@ -96,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_of_any_thread_is_lost() {
+    fn values_of_concurrent_threads_are_all_counted() {
         let histogram = Histogram::new(&[50]);
         std::thread::scope(|scope| {
             for _ in 0..20 {

@@ -1,27 +1,27 @@
-//! What comes in at the SIP door, by what became of it. Nobody is named: labels are words of this program only.
+//! Counters of the SIP listener. Labels are constants of this program, never data of a caller.
 
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 
-/// Methods that are told apart; whatever else there is counts as the last.
+/// The methods that are counted separately. The last entry stands for all others.
 pub const SIP_METHODS: [&str; 4] = ["INVITE", "CANCEL", "OPTIONS", "other"];
 
-/// Every status that the door answers with.
+/// All statuses that the SIP listener sends.
 pub const SIP_STATUSES: [u16; 11] = [200, 302, 400, 404, 405, 416, 420, 480, 481, 503, 505];
 
 macro_rules! events {
     ($($(#[$doc:meta])* $event:ident = $name:literal,)+) => {
-        /// What else happens at the door.
+        /// An event at the SIP listener other than an answered request.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum SipEvent {
             $($(#[$doc])* $event,)+
         }
 
         impl SipEvent {
-            /// Each of them.
+            /// All events.
             pub const ALL: [SipEvent; [$($name),+].len()] = [$(SipEvent::$event),+];
 
-            /// Its word.
+            /// Returns the event's name.
             pub const fn name(self) -> &'static str {
                 match self { $(SipEvent::$event => $name,)+ }
             }
@@ -30,35 +30,35 @@ macro_rules! events {
 }
 
 events! {
-    /// A datagram, or a connection, from an address that is not trusted: nothing was read of it and nothing answered.
+    /// A datagram or a connection from an untrusted address. Nothing was read and no response sent.
     Stranger = "stranger",
-    /// What is no request of SIP, or says of no way back: nothing was answered.
+    /// A message that is not a valid SIP request, or does not say where to send a response. No response was sent.
     Unreadable = "unreadable",
-    /// An ACK, which nothing is ever answered to.
+    /// An ACK, which never gets a response.
     Ack = "ack",
-    /// A response: the door asks nobody, so that it belongs to nobody here.
+    /// A response. The listener sends no requests, so it ignores responses.
     Response = "response",
-    /// More bytes than a message may have: the connection was closed.
+    /// A message longer than allowed. The connection was closed.
     TooLarge = "too_large",
-    /// A request that was answered before, as it was answered before.
+    /// A repeated request, which got the same response again.
     Retransmission = "retransmission",
-    /// A decision for an agent for whom no contact is configured.
+    /// A decision for an agent without a configured SIP contact.
     NoContact = "no_contact",
-    /// The parser broke on a message: nothing was answered.
+    /// A panic while handling a message. No response was sent.
     Panic = "panic",
-    /// Two line ends that ask whether the connection is alive (RFC 5626).
+    /// Two line ends, by which a peer checks the connection (RFC 5626).
     KeepAlive = "keep_alive",
-    /// A connection that was taken.
+    /// An accepted connection.
     Connected = "connected",
-    /// A connection on which nothing was said for too long.
+    /// A connection that was closed because it was idle for too long.
     Idle = "idle",
-    /// A connection that began a message and did not finish it in time, or did not read its answers.
+    /// A connection that was closed because it did not finish a message in time, or did not read its responses.
     Slow = "slow",
-    /// A response that the network did not take.
+    /// A response that could not be sent to the network.
     NotSent = "not_sent",
 }
 
-/// Counters of the SIP door.
+/// The counters of the SIP listener.
 ///
 /// # Orderings
 /// All relaxed: a count orders nothing else.
@@ -69,7 +69,7 @@ pub struct SipCounts {
 }
 
 impl SipCounts {
-    /// Nothing has come in yet.
+    /// Returns counters that are all zero.
     pub fn new() -> Self {
         let zero = || AtomicU64::new(0);
         Self {
@@ -79,7 +79,7 @@ impl SipCounts {
         }
     }
 
-    /// How many requests with this method (a word of [`SIP_METHODS`]) were answered with this status.
+    /// Returns the number of requests with this method (one of [`SIP_METHODS`]) that got this status.
     pub fn answered(&self, method: &str, status: u16) -> u64 {
         let (Some(method), Some(status)) = (place(&SIP_METHODS, &method), place(&SIP_STATUSES, &status)) else {
             return 0;
@@ -87,12 +87,12 @@ impl SipCounts {
         self.answers[method][status].load(Ordering::Relaxed)
     }
 
-    /// How often this happened.
+    /// Returns how often this event happened.
     pub fn happened(&self, event: SipEvent) -> u64 {
         self.events[event as usize].load(Ordering::Relaxed)
     }
 
-    /// Connections that are open now.
+    /// Returns the number of open connections.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }

@@ -1,8 +1,8 @@
-//! How long something took.
+//! A stopwatch for metrics.
 
 use std::time::Instant;
 
-/// Measures a span, for metrics only. Says of no moment which one it is, so that nothing can be decided by it.
+/// Measures elapsed time, for metrics only. It does not reveal the time of day, so no decision can depend on it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch(Instant);
 
@@ -11,7 +11,7 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
-    /// Nanoseconds since it was started.
+    /// Returns the nanoseconds since the start.
     pub(crate) fn nanos(self) -> u64 {
         u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }

@@ -1,15 +1,17 @@
-//! Whether the upkeep of the store succeeds, in numbers.
+//! Counters of the store's upkeep.
 
 use crate::sync::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Failures in a row from which the daemon's health says so. A single one may be a disk that was full for a moment.
+/// The number of failures in a row at which the daemon reports ill health. A single failure may be a disk that was full
+/// for a moment.
 const FAILING: u64 = 2;
 
-/// Counts what becomes of a store's upkeep. Its owner records each run; `/health` and `/metrics` read it.
+/// Counts the results of the store's upkeep. The upkeep thread records each run; `/health` and `/metrics` read the
+/// counts.
 ///
 /// # Orderings
-/// All relaxed: a number orders nothing else, and a reader between two writes sees numbers of two runs.
+/// All relaxed, because a count orders nothing else. A reader between two writes sees values of two runs.
 #[derive(Default, Debug)]
 pub struct UpkeepCounts {
     last_success_millis: AtomicU64,
@@ -21,19 +23,20 @@ pub struct UpkeepCounts {
 }
 
 impl UpkeepCounts {
-    /// Records that an earlier run of the daemon succeeded at this time, in milliseconds since 1970.
+    /// Records the last success of an earlier run of the daemon, in milliseconds since 1970.
     pub fn succeeded_before(&self, at_millis: u64) {
         self.last_success_millis.store(at_millis, Ordering::Relaxed);
     }
 
-    /// Records a success: when, how long it took, and how many bytes the data directory has now.
+    /// Records a successful run: the time in milliseconds since 1970, its duration, and the size of the data directory
+    /// in bytes.
     pub fn succeeded(&self, at_millis: u64, took: Duration, bytes: u64) {
         self.last_success_millis.store(at_millis, Ordering::Relaxed);
         self.finished(took, bytes);
         self.failures_in_row.store(0, Ordering::Relaxed);
     }
 
-    /// Records a failure.
+    /// Records a failed run.
     pub fn failed(&self, took: Duration, bytes: u64) {
         self.finished(took, bytes);
         self.failures.fetch_add(1, Ordering::Relaxed);
@@ -56,27 +59,27 @@ impl UpkeepCounts {
         self.failures_in_row() >= FAILING
     }
 
-    /// Returns when upkeep last succeeded, in milliseconds since 1970; 0 where it never did.
+    /// Returns the time of the last success, in milliseconds since 1970; 0 if there was none.
     pub fn last_success_millis(&self) -> u64 {
         self.last_success_millis.load(Ordering::Relaxed)
     }
 
-    /// Returns how long the last run took, in nanoseconds.
+    /// Returns the duration of the last run, in nanoseconds.
     pub fn last_duration_nanos(&self) -> u64 {
         self.last_duration_nanos.load(Ordering::Relaxed)
     }
 
-    /// Returns how many bytes the data directory had after the last run.
+    /// Returns the size of the data directory after the last run, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Returns how many runs failed.
+    /// Returns the number of failed runs.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Returns how many runs failed since the last success.
+    /// Returns the number of failed runs since the last success.
     pub fn failures_in_row(&self) -> u64 {
         self.failures_in_row.load(Ordering::Relaxed)
     }

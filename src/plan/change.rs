@@ -440,7 +440,7 @@ impl Plan {
         }
         let sources = self.existing_sources(tenant, id, sources)?;
         self.withdraw_callback(slot, at.day());
-        // Pairs that go on first: their slots are not there for others.
+        // Find the slots of kept pairs first, so that no new pair gets them.
         let held: Vec<_> = sources.iter().map(|source| self.tally_again((slot, *source))).collect();
         let revision = self.touch_agent(tenant, slot, at);
         self.agent_details_mut(slot).callback =

@@ -61,9 +61,9 @@ pub(super) struct EnvironmentDetails {
     pub(super) revision: u64,
     /// The tally that counts the environment's unmatched calls.
     pub(super) unmatched: TallySlot,
-    /// Slots that pairs of callback agents and source agents have taken, resting ones included.
+    /// The number of slots for pairs of callback agents and source agents, including resting ones.
     pub(super) callback_slots: usize,
-    /// Slots of removed pairs, which rest before they are reused.
+    /// The slots of removed pairs, which rest before they are reused.
     pub(super) resting: Resting,
     /// All agents that the environment has or had, in the order of creation.
     pub(super) agents: Slots<Option<AgentSlot>>,

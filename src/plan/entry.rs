@@ -61,7 +61,7 @@ impl Feeds {
         *self = Self { others: self.iter().copied().collect(), first: Some(feed) };
     }
 
-    /// Takes the agent out; its tally, if it was in.
+    /// Removes the agent. Returns its tally, or `None` if the agent was not in the list.
     pub(super) fn remove(&mut self, agent: AgentSlot) -> Option<TallySlot> {
         let removed = self.iter().find(|feed| feed.agent == agent).map(|feed| feed.tally);
         let mut rest = self.iter().copied().filter(|feed| feed.agent != agent);

@@ -1,15 +1,16 @@
-//! The pairs of callback agents and sources that are configured no more and whose tally has not been given to another: by pair.
+//! The removed pairs of callback agents and source agents whose tally no other pair has taken, by pair.
 
 use super::tally::{Pair, Tallies};
 use ahash::RandomState;
 use hashbrown::HashTable;
 use std::sync::Arc;
 
-/// As of an [`Index`](super::index::Index).
+/// The number of shards, as in an [`Index`](super::index::Index).
 const SHARDS: usize = 1024;
 
-/// Pair → tally. As an [`Index`](super::index::Index), in a third of the memory: the pair is compared in the tally's entry. Whoever
-/// asks brings the entries along.
+/// A map from a removed pair to its tally. It works like an [`Index`](super::index::Index) with a third of the memory:
+/// it stores slots only and compares the pairs in the tallies' entries. The caller therefore passes the entries to each
+/// method.
 #[derive(Clone)]
 pub(super) struct Freed {
     shards: Arc<Vec<Arc<HashTable<u32>>>>,
@@ -23,7 +24,7 @@ impl Freed {
         self.shards[shard_of(hash)].find(hash, is_pairs).map(|slot| *slot as usize)
     }
 
-    /// Takes in the pair of a slot; it is not in yet.
+    /// Inserts the pair of a slot, which must not be present.
     pub(super) fn insert(&mut self, tallies: &Tallies, slot: usize) {
         let slot = u32::try_from(slot).expect("slots have at most 24 bits");
         let hasher = self.hasher.clone();
@@ -49,14 +50,14 @@ fn pair_of(tallies: &Tallies, slot: u32) -> Option<Pair> {
     tallies.get(slot as usize)?.pair()
 }
 
-/// From the middle of the hash: the table takes its buckets from the low bits and its tags from the top seven.
+/// Returns the shard, from the middle of the hash: the table uses the low bits for buckets and the top seven as tags.
 fn shard_of(hash: u64) -> usize {
     (hash >> 32) as usize % SHARDS
 }
 
 impl Default for Freed {
     fn default() -> Self {
-        // One empty shard stands for all until they are written.
+        // All shards share one empty table until they are written.
         Self { shards: Arc::new(vec![Arc::default(); SHARDS]), hasher: RandomState::new() }
     }
 }

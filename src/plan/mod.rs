@@ -221,12 +221,12 @@ impl Plan {
         Some((environment, number, agent))
     }
 
-    /// How many environments there are.
+    /// Returns the number of environments.
     pub(crate) fn environment_count(&self) -> usize {
         self.environments.len()
     }
 
-    /// The longest look-back of any environment or callback agent. Looks at all agents.
+    /// Returns the longest look-back of all environments and callback agents. Reads all agents.
     pub(crate) fn longest_lookback(&self) -> Lookback {
         let own = |environment: EnvironmentView<'_>| {
             let agents = environment.agents().filter_map(|agent| agent.callback()?.lookback());

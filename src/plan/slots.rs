@@ -1,17 +1,19 @@
-//! A growing array whose copies share what did not change.
+//! A growing array whose clones share all unchanged chunks.
 
 use std::sync::Arc;
 
-/// Entries to a chunk. A change copies the chunks it touches, so a chunk bounds the cost of a change; the list of chunks
-/// is copied too, so very small ones would cost as much again at a million entries.
+/// The number of entries in a chunk. A change copies one chunk, so small chunks make a change cheap. It also copies the
+/// list of chunks, so very small ones would cost as much again at a million entries.
 const CHUNK: usize = 256;
 
-/// An append-only array of values by slot. `clone` is O(1); a write to a clone copies one chunk of 256 values and the list of
-/// chunks, unless nobody else holds them, in which case it writes in place.
+/// An append-only array of values by slot.
+///
+/// # Cost
+/// `clone` is O(1). A write to a clone copies one chunk of 256 values and the list of chunks. If nothing else refers to
+/// them, it writes in place.
 #[derive(Clone)]
 pub(super) struct Slots<T> {
-    /// Past the last chunk that has been written to, one chunk of defaults stands in every place that is free: the list
-    /// grows by doubling.
+    /// The list grows by doubling. Its unused places all refer to one chunk of default values.
     chunks: Arc<[Arc<[T; CHUNK]>]>,
     len: usize,
 }
@@ -21,13 +23,14 @@ impl<T: Clone + Default> Slots<T> {
         self.len
     }
 
-    /// The value, if this copy has given the index out; a later one may have.
+    /// Returns the value at an index that this copy has assigned. A later copy may have assigned more.
     #[inline]
     pub(super) fn get(&self, index: usize) -> Option<&T> {
         self.near(index).filter(|_| index < self.len)
     }
 
-    /// The same for less where it does not matter that there are defaults past the end.
+    /// Returns the value at an index, or the default for an index that is allocated but not assigned. It is cheaper
+    /// than `get`.
     #[inline]
     pub(super) fn near(&self, index: usize) -> Option<&T> {
         Some(&self.chunks.get(index / CHUNK)?[index % CHUNK])
@@ -66,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clone_keeps_what_it_saw() {
+    fn a_clone_does_not_see_later_changes() {
         let mut slots = Slots::default();
         for value in 0..1000 {
             assert_eq!(slots.push(value), value);

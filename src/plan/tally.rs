@@ -1,10 +1,11 @@
-//! What is counted by day: the callbacks of each pair of a callback agent and one of its sources, and each environment's unmatched
-//! calls.
+//! Tallies: the counters of each pair of callback agent and source agent, and of each environment's unmatched calls.
 //!
-//! A slot names the counters of one of them. It stays its environment's. A pair that is configured no more keeps its slot, and gets it
-//! back if it returns, until another pair of the environment needs one: at the earliest [`REST_DAYS`] later, when the last decision
-//! that names the slot can be reported answered no more. What became durable is kept by agents, not by slot, so statistics of pairs that
-//! are gone stay right. What is carried over late counts for the pair that had the slot on its day.
+//! A tally slot names such a counter and always belongs to the same environment. A pair that is removed from the
+//! configuration keeps its slot, and gets it back if it returns. Another pair of the environment may take the slot
+//! after [`REST_DAYS`]. By then, no decision that names the slot can be reported answered any more.
+//!
+//! Durable totals are kept by agents, not by slot, so that the statistics of removed pairs stay correct. Counts that
+//! are flushed late go to the pair that had the slot on their day.
 
 use super::slots::Slots;
 use super::{ConfigError, Plan};
@@ -12,15 +13,15 @@ use crate::id::{AgentId, EnvironmentId};
 use crate::slot::{AgentSlot, EnvironmentSlot, TallySlot};
 use crate::time::Day;
 
-/// Days for which the slot of a pair that was removed is given to no other pair.
+/// The number of days for which the slot of a removed pair is given to no other pair.
 pub const REST_DAYS: u32 = 4;
 
-/// What a tally counts.
+/// The calls that a tally counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tallied {
     /// The environment's calls to numbers of callback agents that no callback agent took.
     Unmatched,
-    /// The calls that a callback agent took for a source agent. Either may be gone by now.
+    /// The calls that a callback agent took for a source agent. Both agents may have been removed since.
     Callbacks {
         /// The callback agent.
         agent: AgentId,
@@ -29,30 +30,32 @@ pub enum Tallied {
     },
 }
 
-/// A callback agent and a source.
+/// A callback agent and a source agent.
 pub(super) type Pair = (AgentSlot, AgentSlot);
 
-/// 32 bytes: with the counters, 16, and its place with both agents, 12, a pair takes less than 64.
+/// One tally. An entry has 32 bytes. With 16 bytes of counters and 12 bytes for the lists of both agents, a pair uses
+/// less than 64 bytes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct TallyEntry {
     environment: EnvironmentSlot,
-    /// The callback agent and the source; an agent twice, since none is its own source: unmatched calls.
+    /// The callback agent and the source agent. Two equal agents mean unmatched calls, because no agent is its own
+    /// source.
     pair: Pair,
-    /// The pair before it.
+    /// The pair that had the slot before.
     former: Pair,
-    /// The last day on which the slot was that pair's; 0 for the first pair of the slot.
+    /// The last day on which the former pair had the slot; 0 if there was none.
     until: u16,
     /// The day on which the pair was removed; 0 while it is configured.
     freed: u16,
-    /// The neighbours in the order in which the environment's slots were freed.
+    /// The neighbours in the list of the environment's freed slots, oldest first.
     before: Link,
     after: Link,
 }
 
-/// A slot's index and one; 0: none.
+/// A slot's index plus one, or 0 for none.
 type Link = u32;
 
-/// The slots of an environment whose pairs were removed, the one that has rested longest first.
+/// The list of an environment's freed slots, oldest first.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Resting {
     first: Link,
@@ -60,14 +63,14 @@ pub(super) struct Resting {
 }
 
 impl TallyEntry {
-    /// The pair; `None` for unmatched calls.
+    /// Returns the pair, or `None` for unmatched calls.
     pub(super) fn pair(&self) -> Option<Pair> {
         (self.pair.0 != self.pair.1).then_some(self.pair)
     }
 }
 
 impl Plan {
-    /// Whose tally it is, and of what; `None` where this plan does not have it.
+    /// Returns the tally's environment and the calls that it counts, or `None` if this plan does not have the tally.
     pub fn tally(&self, slot: TallySlot) -> Option<(EnvironmentId, Tallied)> {
         let entry = self.tallies.get(slot.index())?;
         let id = |slot| self.agent_entry(slot).map(|agent| agent.id);
@@ -78,17 +81,18 @@ impl Plan {
         Some((self.environment_id(entry.environment), tallied))
     }
 
-    /// The tally of the environment's unmatched calls.
+    /// Returns the tally of the environment's unmatched calls.
     pub fn unmatched_tally(&self, environment: EnvironmentId) -> Option<TallySlot> {
         Some(self.environment_details(self.environment_slot(environment)?).unmatched)
     }
 
-    /// How many there are.
+    /// Returns the number of tallies.
     pub(crate) fn tally_count(&self) -> usize {
         self.tallies.len()
     }
 
-    /// Whose tally it is, and the callback agent and the source whose callbacks it counted on that day, where it counts those.
+    /// Returns the tally's environment, and the callback agent and source agent that it counted on that day; `None` in
+    /// place of the agents for unmatched calls.
     pub(crate) fn tally_pair(
         &self,
         slot: TallySlot,
@@ -103,14 +107,14 @@ impl Plan {
         self.new_tally(TallyEntry { environment, ..TallyEntry::default() })
     }
 
-    /// The slot that the pair had before and has not lost to another since.
+    /// Returns the slot that the pair had before, if no other pair has taken it since.
     pub(super) fn tally_again(&mut self, pair: Pair) -> Option<TallySlot> {
         let slot = self.freed_tallies.get(&self.tallies, pair)?;
         self.unlink(slot);
         TallySlot::new(slot)
     }
 
-    /// A slot for a pair that has none: one that has rested, or a new one.
+    /// Returns a slot for a pair that has none: the oldest freed slot if it has rested long enough, else a new one.
     pub(super) fn tally_of_callbacks(
         &mut self,
         environment: EnvironmentSlot,
@@ -135,7 +139,7 @@ impl Plan {
         Ok(slot)
     }
 
-    /// The pair of this slot is configured no more.
+    /// Frees the slot of a pair that was removed from the configuration.
     pub(super) fn free_tally(&mut self, slot: TallySlot, day: Day) {
         let slot = slot.index();
         let Some(environment) = self.tallies.get(slot).map(|entry| entry.environment) else { return };
@@ -147,7 +151,7 @@ impl Plan {
         self.freed_tallies.insert(&self.tallies, slot);
     }
 
-    /// Takes the slot out of those that rest.
+    /// Removes the slot from the list of freed slots.
     fn unlink(&mut self, slot: usize) {
         self.freed_tallies.remove(&self.tallies, slot);
         let entry = self.tallies.get_mut(slot).expect("it rests");
@@ -156,7 +160,7 @@ impl Plan {
         self.link(environment, before, after);
     }
 
-    /// Makes two slots neighbours; one of them may be the end.
+    /// Makes two slots neighbours in the list; 0 stands for the end of the list.
     fn link(&mut self, environment: EnvironmentSlot, before: Link, after: Link) {
         match index(before).and_then(|slot| self.tallies.get_mut(slot)) {
             Some(entry) => entry.after = after,
@@ -185,12 +189,12 @@ fn link(slot: usize) -> Link {
     u32::try_from(slot + 1).expect("slots have at most 24 bits")
 }
 
-/// The day in 16 bits, which last until 2149.
+/// Returns the day in 16 bits, which suffice until 2149.
 fn short(day: Day) -> u16 {
     u16::try_from(day.index()).unwrap_or(u16::MAX)
 }
 
-/// The entries, by slot.
+/// The entries of all tallies, by slot.
 pub(super) type Tallies = Slots<TallyEntry>;
 
 #[cfg(test)]

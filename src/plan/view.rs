@@ -54,18 +54,20 @@ impl<'a> EnvironmentView<'a> {
         self.details.numbers.len()
     }
 
-    /// How many slots its pairs of callback agents and sources have taken. Those of pairs that were removed are given to others after
-    /// [`REST_DAYS`](super::REST_DAYS) days.
+    /// Returns the number of slots that its pairs of callback agents and source agents use. Slots of removed pairs are
+    /// reused after [`REST_DAYS`](super::REST_DAYS) days.
     pub fn callback_slots(self) -> usize {
         self.details.callback_slots
     }
 
-    /// The agent at this place among the [slots](Self::agent_slots), if it is there now. A place stays its agent's.
+    /// Returns the agent at this place among the [slots](Self::agent_slots), or `None` if it was deleted. An agent
+    /// never changes its place.
     pub fn agent_at(self, place: usize) -> Option<AgentView<'a>> {
         self.plan.agent_view((*self.details.agents.get(place)?)?)
     }
 
-    /// The number at this place among the [slots](Self::number_slots), if it is held now. A place stays its number's.
+    /// Returns the number at this place among the [slots](Self::number_slots), or `None` if it was released. A number
+    /// never changes its place.
     pub fn number_at(self, place: usize) -> Option<NumberView<'a>> {
         self.plan.number_view((*self.details.numbers.get(place)?)?)
     }
@@ -147,12 +149,12 @@ impl<'a> AgentView<'a> {
         self.details.numbers.iter().filter_map(move |slot| self.plan.number_view(*slot))
     }
 
-    /// How many numbers it owns.
+    /// Returns the number of phone numbers that the agent owns.
     pub fn number_count(self) -> usize {
         self.details.numbers.len()
     }
 
-    /// The number that it owns at this place of their order.
+    /// Returns the number at this place in the order of the agent's numbers.
     pub fn number_at(self, place: usize) -> Option<NumberView<'a>> {
         self.plan.number_view(*self.details.numbers.get(place)?)
     }
@@ -162,7 +164,7 @@ impl<'a> AgentView<'a> {
         Some(CallbackView { plan: self.plan, details: self.details.callback.as_ref()? })
     }
 
-    /// The callback agents that take its callbacks, one after the other, as [`callback_agents`](Self::callback_agents).
+    /// Returns an iterator over the callback agents, in the order of [`callback_agents`](Self::callback_agents).
     pub fn feeds(self) -> impl Iterator<Item = AgentView<'a>> {
         self.entry.callback_agents.iter().filter_map(move |feed| self.plan.agent_view(feed.agent))
     }
@@ -241,17 +243,17 @@ impl<'a> NumberView<'a> {
         self.plan.agent_ids(&self.entry.owners)
     }
 
-    /// How many agents own it.
+    /// Returns the number of agents that own the number.
     pub fn owner_count(self) -> usize {
         self.entry.owners.len()
     }
 
-    /// The agent that owns it at this place of their order.
+    /// Returns the agent at this place in the order of the owners.
     pub fn owner_at(self, place: usize) -> Option<AgentView<'a>> {
         self.plan.agent_view(*self.entry.owners.get(place)?)
     }
 
-    /// The first of its [owners](Self::owners), so many at most.
+    /// Returns the first of the [owners](Self::owners), at most this many.
     pub fn first_owners(self, most: usize) -> Vec<AgentId> {
         self.plan.agent_ids(self.entry.owners.iter().take(most))
     }

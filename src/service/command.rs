@@ -1,7 +1,7 @@
-//! What is handed in to be committed.
+//! Commands: the work that callers submit to the committer.
 
 use super::merging::Load;
-use super::reckoning::Report;
+use super::pending_totals::AnswerReport;
 use super::sequencer::Consumed;
 use super::{Recording, ServiceError};
 use crate::event::{Change, Event};
@@ -15,11 +15,12 @@ use std::sync::Arc;
 pub(super) type Decide = Box<dyn FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send>;
 pub(super) type Done<T> = Box<dyn FnOnce(T) + Send>;
 
-/// What a caller hands in, and who is told.
+/// A command, and the functions that receive its result.
 pub(super) enum Command {
     Record {
         events: Vec<Event>,
-        /// When they were handed in, where a call that an erasure reaching past that covers is to be refused.
+        /// The moment of the report. If it is set, a call is rejected if an erasure that lasts beyond this moment
+        /// covers it.
         now: Option<Timestamp>,
         done: Done<Recording>,
     },
@@ -29,32 +30,32 @@ pub(super) enum Command {
         decide: Decide,
         done: Done<Result<Arc<Plan>, ServiceError>>,
     },
-    /// What was counted, to be carried into the book.
-    Carry {
+    /// Counts of decisions, which the committer adds to the durable totals.
+    AddCounts {
         deltas: Vec<Delta>,
         done: Done<Result<(), ServiceError>>,
     },
-    /// A decision was reported answered.
-    Answer {
-        report: Report,
+    /// A report that a decision's call was answered.
+    RecordAnswer {
+        report: AnswerReport,
         done: Done<Result<(), ServiceError>>,
     },
-    /// What a fleet's stream brought.
+    /// Messages of the fleet's stream.
     Consume {
         consumed: Consumed,
         done: Done<Recording>,
     },
-    /// A snapshot is to be loaded.
+    /// A snapshot to load.
     Merge {
         load: Load,
-        /// Told when it is in memory, with what the loading said.
+        /// Called when the snapshot is in memory, with the result of `load`.
         loaded: Done<Result<(), String>>,
-        /// Told when it is in the store, too.
+        /// Called when the snapshot is in the store, too.
         stored: Done<Result<(), ServiceError>>,
     },
 }
 
-/// A command on its way.
+/// A command with the time at which it was submitted.
 pub(super) struct Submitted {
     pub(super) command: Command,
     pub(super) since: Stopwatch,
@@ -67,27 +68,28 @@ impl Submitted {
 }
 
 impl Command {
-    /// Events, or the one configuration.
+    /// Returns how many events or changes the command counts as.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Record { events, .. } => events.len(),
             Self::Consume { consumed, .. } => consumed.events.len(),
-            Self::Configure { .. } | Self::Answer { .. } => 1,
-            // Counted before, and acknowledged to nobody.
-            Self::Carry { .. } | Self::Merge { .. } => 0,
+            Self::Configure { .. } | Self::RecordAnswer { .. } => 1,
+            // These commands acknowledge nothing to a client.
+            Self::AddCounts { .. } | Self::Merge { .. } => 0,
         }
     }
 
-    /// Whether a client hands it in, and can repeat it. The rest is the service's own, or a fleet's.
+    /// Returns whether a client submitted the command, and so can repeat it. All others come from the service or a
+    /// fleet.
     pub(super) fn is_of_a_client(&self) -> bool {
-        matches!(self, Self::Record { .. } | Self::Configure { .. } | Self::Answer { .. })
+        matches!(self, Self::Record { .. } | Self::Configure { .. } | Self::RecordAnswer { .. })
     }
 
     pub(super) fn events(&self) -> &[Event] {
         match self {
             Self::Record { events, .. } => events,
             Self::Consume { consumed, .. } => &consumed.events,
-            Self::Configure { .. } | Self::Carry { .. } | Self::Answer { .. } | Self::Merge { .. } => &[],
+            Self::Configure { .. } | Self::AddCounts { .. } | Self::RecordAnswer { .. } | Self::Merge { .. } => &[],
         }
     }
 
@@ -99,7 +101,7 @@ impl Command {
                 stored(Err(error));
             }
             Self::Configure { done, .. } => done(Err(error)),
-            Self::Carry { done, .. } | Self::Answer { done, .. } => done(Err(error)),
+            Self::AddCounts { done, .. } | Self::RecordAnswer { done, .. } => done(Err(error)),
         }
     }
 }

@@ -1,25 +1,29 @@
-//! The committer: the one thread that writes the store and applies to the engine.
+//! The committer: the only thread that writes the store and applies changes to the engine.
 
 use super::command::{Command, Done, Submitted};
 use super::group::Group;
 use super::merging::{Load, Merge, Unstored, erase_again};
-use super::room::Ceiling;
 use super::sequencer::Sequencer;
+use super::shares::Ceiling;
 use super::{Failure, ServiceError};
 use crate::engine::Engine;
 use crate::metrics::{Commits, Stopwatch};
 use crate::store::{Batch, Durability, EventStore, StoreError};
-use crate::tally::Book;
+use crate::tally::Totals;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-/// Commands that one sync may cover. Bounds how long the first of a group waits for the last, and the memory of a group.
+/// The most commands that one sync covers. It bounds the memory of a group, and how long the group's first command
+/// waits for its last.
 const MAX_GROUP: usize = 4096;
 
-/// How long what is [`Durability::Buffered`] stays unsynced, which is what a power failure may cost; and what can wait, which a
-/// power failure costs nothing, but a node has to take from the stream again.
+/// The longest time that committed data stays unsynced, in two cases:
+///
+/// * With [`Durability::Buffered`], a power failure loses at most so much.
+/// * A batch that can wait comes from a fleet's stream. A power failure loses it on this node only, which reads it from
+///   the stream again.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Committer {
@@ -27,15 +31,17 @@ pub(super) struct Committer {
     engine: Arc<Engine>,
     failure: Arc<Failure>,
     commits: Arc<Commits>,
-    book: Arc<RwLock<Book>>,
-    /// Since when something has been committed that is not synced: where less than that was asked for, and what can wait.
+    totals: Arc<RwLock<Totals>>,
+    /// The time of the oldest commit that is not synced, where the durability or the batch did not require a sync at
+    /// once.
     unsynced: Option<Stopwatch>,
     sequencer: Arc<dyn Sequencer>,
-    /// The number of the last entry of the outbox.
+    /// The number of the outbox's last entry.
     last_entry: u64,
     ceiling: Ceiling,
-    /// What a snapshot brought and the store does not have yet; and who is told when it does.
+    /// Pairs of a snapshot that are in memory and not yet in the store.
     unstored: Unstored,
+    /// The functions to call when the store holds these pairs.
     storing: Vec<Done<Result<(), ServiceError>>>,
 }
 
@@ -45,7 +51,7 @@ impl Committer {
         engine: Arc<Engine>,
         failure: Arc<Failure>,
         commits: Arc<Commits>,
-        book: Arc<RwLock<Book>>,
+        totals: Arc<RwLock<Totals>>,
         sequencer: Arc<dyn Sequencer>,
         last_entry: u64,
     ) -> Self {
@@ -56,7 +62,7 @@ impl Committer {
             engine,
             failure,
             commits,
-            book,
+            totals,
             unsynced: None,
             sequencer,
             last_entry,
@@ -66,7 +72,7 @@ impl Committer {
         }
     }
 
-    /// Commits group after group until nobody can hand in any more.
+    /// Commits group after group until all senders are gone.
     pub(super) fn run(mut self, queue: &Receiver<Submitted>) {
         let _reported = ReportedPanic(Arc::clone(&self.failure));
         loop {
@@ -88,7 +94,7 @@ impl Committer {
         }
     }
 
-    /// The next command. Does not wait for it past the time at which something has to be synced.
+    /// Returns the next command. Waits at most until the next sync is due.
     fn next(&self, queue: &Receiver<Submitted>) -> Result<Submitted, RecvTimeoutError> {
         match self.sync_is_due() {
             _ if !self.unstored.is_empty() => queue.recv_timeout(Duration::ZERO),
@@ -97,7 +103,7 @@ impl Committer {
         }
     }
 
-    /// In how long.
+    /// Returns the time until the next sync is due.
     fn sync_is_due(&self) -> Duration {
         let since = |unsynced: Stopwatch| SYNC_EVERY.saturating_sub(Duration::from_nanos(unsynced.nanos()));
         self.unsynced.map_or(Duration::MAX, since)
@@ -125,20 +131,21 @@ impl Committer {
             return;
         }
         let (engine, commits) = (Arc::clone(&self.engine), Arc::clone(&self.commits));
-        let (book, sequencer) = (Arc::clone(&self.book), Arc::clone(&self.sequencer));
+        let (totals, sequencer) = (Arc::clone(&self.totals), Arc::clone(&self.sequencer));
         if self.unstored.is_empty() && self.store.remembers_erasures() {
             self.ceiling.forget_erased(engine.history());
         }
         let (last_entry, is_unstored) = (self.last_entry, !self.unstored.is_empty());
         let mut ceiling = std::mem::take(&mut self.ceiling);
-        let mut group = Group::new(&engine, &commits, &book, &*sequencer, &mut ceiling, last_entry, is_unstored);
+        let mut group = Group::new(&engine, &commits, &totals, &*sequencer, &mut ceiling, last_entry, is_unstored);
         for event in commands.iter().flat_map(|submitted| submitted.command.events()) {
             group.prefetch(event);
         }
         let mut merges = Vec::new();
         for submitted in commands {
             match submitted.command {
-                // What was handed in before it comes before it, and what comes behind it in a group may as well.
+                // All commands submitted before a merge precede it. Later commands of the same group may also precede
+                // it.
                 Command::Merge { load, loaded, stored } => merges.push((load, loaded, stored)),
                 _ => group.take(submitted, &*self.store),
             }
@@ -153,7 +160,8 @@ impl Committer {
     fn commit_group(&mut self, mut group: Group<'_>, events: usize) {
         let batch = group.batch();
         self.last_entry = group.outbox.last();
-        // What is acknowledged because the history holds it must be as durable as if it had been stored for that.
+        // A command can be acknowledged because the history already holds its effect. That earlier commit must be
+        // synced first.
         let is_owed = self.unsynced.is_some() && self.store.durability() == Durability::Synced && !batch.can_wait;
         if batch.is_empty() && !is_owed {
             return group.apply();
@@ -168,7 +176,7 @@ impl Committer {
         }
     }
 
-    /// Loads a snapshot. Nothing is committed meanwhile, and so nothing erased behind its back.
+    /// Loads a snapshot into memory. Nothing is committed meanwhile, so no erasure can be missed.
     fn merge(&mut self, load: Load, loaded: Done<Result<(), String>>, stored: Done<Result<(), ServiceError>>) {
         let sections = load(&Merge(&self.engine))
             .and_then(|sections| erase_again(&self.engine).map(|()| sections).map_err(|full| full.to_string()));
@@ -182,7 +190,7 @@ impl Committer {
         }
     }
 
-    /// Stores a piece of what a snapshot brought.
+    /// Stores the next piece of a loaded snapshot.
     fn store_some(&mut self) {
         if self.failure.get().is_none()
             && let Some(batch) = self.unstored.next(&Arc::clone(&self.engine))
@@ -203,9 +211,12 @@ impl Committer {
         let began = Stopwatch::start();
         let commits = Arc::clone(&self.commits);
         let _call = commits.call_store();
-        // A storage engine may take for impossible what a bad disk does. Whoever waits is told then as after any failure.
+        // A storage engine may panic if a bad disk returns impossible data. Such a panic is handled like any other
+        // failure of the store.
         let committed = catch_unwind(AssertUnwindSafe(|| self.store.commit(batch)));
-        committed.unwrap_or_else(|_| Err(StoreError::Engine("it came upon something impossible".into())))?;
+        committed.unwrap_or_else(|_| {
+            Err(StoreError::Engine("it panicked, and printed the reason on standard error".into()))
+        })?;
         self.commits.commit(began, events);
         match self.store.durability() {
             Durability::Synced if !batch.can_wait => self.unsynced = None,
@@ -216,14 +227,14 @@ impl Committer {
     }
 }
 
-/// A caller's code runs on this thread (what decides a change, what is told). Should it panic, nothing is committed any more, and
-/// the service's health says so.
+/// Records a panic of the committer thread as the service's failure. Functions of callers run on this thread (`decide`
+/// and `done`), and may panic. After a panic nothing is committed any more, and the service's health reports it.
 struct ReportedPanic(Arc<Failure>);
 
 impl Drop for ReportedPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.set("the committer panicked".into());
+            self.0.set("the committer thread panicked; restart the service".into());
         }
     }
 }

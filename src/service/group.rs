@@ -1,10 +1,10 @@
-//! Commands that become durable together.
+//! A group of commands that become durable together.
 
 use super::command::{Command, Decide, Done, Submitted};
 use super::outbox::Outbox;
-use super::reckoning::Reckoning;
-use super::room::{Ceiling, Claim, Need, Room};
+use super::pending_totals::PendingTotals;
 use super::sequencer::{Consumed, Sequencer};
+use super::shares::{Ceiling, Need, PairLimit, Shares};
 use super::{Recording, ServiceError};
 use crate::engine::{Applied, Engine, Write, call_write, erasure_writes};
 use crate::event::{Call, Configuration, Event};
@@ -15,71 +15,74 @@ use crate::number::E164;
 use crate::plan::Plan;
 use crate::slot::{EnvironmentSlot, Scope};
 use crate::store::{Batch, EventStore, Pseudonyms, StoreError};
-use crate::tally::Book;
+use crate::tally::Totals;
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
-/// Commands that become durable together: the plan after them, the registers they reach, and who is told what.
+/// A group of commands: the plan after them, the registers that they set, and the callers that wait for them.
 pub(super) struct Group<'a> {
     engine: &'a Engine,
     commits: &'a Commits,
     plan: Arc<Plan>,
     configurations: Vec<Configuration>,
     registers: HashMap<(Scope, E164), Register, ahash::RandomState>,
-    /// What the history would refuse must not be stored either: a store that holds more than the history may could not be started
-    /// again.
-    room: Room<'a>,
-    reckoning: Reckoning<'a>,
+    /// The room in the history. A pair that the history would reject must not be stored: a store that holds more pairs
+    /// than the history may hold could not be loaded again.
+    shares: Shares<'a>,
+    pending_totals: PendingTotals<'a>,
     sequencer: &'a dyn Sequencer,
     pub(super) outbox: Outbox,
-    /// Whether memory holds what the store does not: then nothing is passed over because memory has it.
+    /// Whether memory holds pairs that the store does not hold yet. Then a register is written even if memory already
+    /// has it.
     is_unstored: bool,
     pseudonyms: Pseudonyms,
     published: Option<u64>,
     place: Option<Vec<u8>>,
-    /// Whether somebody is told that something is durable who may be the only one that has it.
+    /// Whether the group has other commands than messages of a stream. No other node may have their data, so the group
+    /// must be synced before it is acknowledged.
     is_awaited: bool,
     waiting: Vec<(Waiting, Stopwatch)>,
 }
 
-/// Where something was handed in.
+/// The origin of an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// The others have to be told.
+    /// A client of this node: the other nodes have to be informed.
     Here,
-    /// They know.
+    /// The fleet's stream: all nodes receive it.
     Stream,
 }
 
-/// What became of a pair's register.
+/// The effect of an event on a pair's register.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Raised {
-    /// It is higher than any before.
-    Anew,
-    /// There is one at least as high.
+    /// The register is higher than before.
+    Higher,
+    /// The register was at least as high already.
     Held,
 }
 
-/// What became of an event when its turn came. The engine is asked only about what was logged: by the time it applies, the
-/// whole group's plan is in force, and would take a call that came before its agent, which no store keeps.
+/// The result of an event when its turn came. Only events that were logged are applied to the engine. At that time the
+/// plan of the whole group is in force. The engine would then accept a call that came before its agent, although the
+/// store does not hold that call.
 enum Logged {
-    /// Its register is in the batch.
+    /// A call whose register is in the batch.
     Call(Write),
-    /// Its registers are in the batch.
+    /// An erasure whose registers are in the batch.
     Erasure(Remembers),
-    /// It is done, or there is nothing to do.
+    /// The event needs no further work.
     Did(Applied),
-    /// It cannot be done.
+    /// The event is rejected.
     Refused(ServiceError),
 }
 
-/// Where an erasure is remembered, for the late reports.
+/// Where an erasure is remembered, so that it also covers calls that are reported later.
 #[derive(Clone, Copy)]
 struct Remembers {
-    /// The history has room for it.
+    /// In the history, which has room for it.
     in_memory: bool,
-    /// The store answers for it.
+    /// In the store.
     in_store: bool,
 }
 
@@ -87,23 +90,24 @@ enum Waiting {
     Recording {
         events: Vec<Event>,
         logged: Vec<Logged>,
-        /// Whether the fleet has a say in the acknowledgement.
+        /// Whether the sequencer decides when to acknowledge.
         is_told: bool,
         done: Done<Recording>,
     },
-    /// Answered with the plan right after it: one of later in the group could say that it was never made.
+    /// Answered with the plan right after the change. A later plan of the same group might not contain the change any
+    /// more.
     Configured { plan: Arc<Plan>, done: Done<Result<Arc<Plan>, ServiceError>> },
-    /// Refused in view of the group's plan, which is only true once the group is durable.
+    /// Rejected because of the group's plan. The rejection is only correct once that plan is durable.
     NotConfigured { error: ServiceError, done: Done<Result<Arc<Plan>, ServiceError>> },
-    /// In the book once the group is durable.
-    Reckoned { count: usize, done: Done<Result<(), ServiceError>> },
+    /// In the durable totals once the group is durable.
+    Counted { count: usize, done: Done<Result<(), ServiceError>> },
 }
 
 impl<'a> Group<'a> {
     pub(super) fn new(
         engine: &'a Engine,
         commits: &'a Commits,
-        book: &'a RwLock<Book>,
+        totals: &'a RwLock<Totals>,
         sequencer: &'a dyn Sequencer,
         ceiling: &'a mut Ceiling,
         last_entry: u64,
@@ -115,8 +119,8 @@ impl<'a> Group<'a> {
             plan: engine.plan(),
             configurations: Vec::new(),
             registers: HashMap::default(),
-            room: Room::new(engine, ceiling),
-            reckoning: Reckoning::new(book),
+            shares: Shares::new(engine, ceiling),
+            pending_totals: PendingTotals::new(totals),
             sequencer,
             outbox: Outbox::new(last_entry, sequencer.has_outbox()),
             is_unstored,
@@ -128,7 +132,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Brings near what will be looked at when the event's turn comes.
+    /// Prefetches the history's memory that the event will read when its turn comes.
     pub(super) fn prefetch(&self, event: &Event) {
         if let Event::Call(call) = event {
             let history = self.engine.history();
@@ -152,19 +156,19 @@ impl<'a> Group<'a> {
                 self.place = place.or(self.place.take());
                 Waiting::Recording { events, logged, is_told: false, done }
             }
-            // Taken out before.
+            // The committer has taken merges out of the group.
             Command::Merge { .. } => return,
             Command::Configure { environment, at, decide, done } => match self.configure(environment, at, decide) {
                 Ok(()) => Waiting::Configured { plan: Arc::clone(&self.plan), done },
                 Err(error) => Waiting::NotConfigured { error, done },
             },
-            Command::Carry { deltas, done } => {
-                self.reckoning.carry(&self.plan, &deltas);
-                Waiting::Reckoned { count: 0, done }
+            Command::AddCounts { deltas, done } => {
+                self.pending_totals.add_counts(&self.plan, &deltas);
+                Waiting::Counted { count: 0, done }
             }
-            Command::Answer { report, done } => {
-                self.reckoning.answer(&self.plan, &report);
-                Waiting::Reckoned { count: 1, done }
+            Command::RecordAnswer { report, done } => {
+                self.pending_totals.answer(&self.plan, &report);
+                Waiting::Counted { count: 1, done }
             }
         };
         self.waiting.push((waiting, submitted.since));
@@ -190,7 +194,7 @@ impl<'a> Group<'a> {
     }
 
     fn log(&mut self, event: &Event, store: &dyn EventStore, origin: Origin, now: Option<Timestamp>) -> Logged {
-        // What the store remembers of the contact's erasure, and the history need not know.
+        // The store may remember an erasure of this contact that the history does not hold.
         let erased = match self.erased(event, store) {
             Ok(erased) => erased,
             Err(error) => return Logged::Refused(ServiceError::NotDurable(error.to_string())),
@@ -200,7 +204,7 @@ impl<'a> Group<'a> {
                 Logged::Did(Applied::Unchanged)
             }
             Event::Configuration(configuration) => match self.follow(configuration.clone(), origin) {
-                // In force with the plan of its group.
+                // The configuration takes effect with the plan of its group.
                 Ok(()) => Logged::Did(Applied::Configured { generation: configuration.sequence }),
                 Err(error) => Logged::Refused(error),
             },
@@ -210,10 +214,10 @@ impl<'a> Group<'a> {
                     _ => self.held(scope, contact),
                 };
                 let (write, slot) = (call_write(&self.plan, call, held), self.plan.environment_slot(call.environment));
-                let Some((write, slot)) = write.zip(slot) else { return self.pass_over(call, erased, now) };
+                let Some((write, slot)) = write.zip(slot) else { return self.ignore_call(call, erased, now) };
                 match self.raise_call(write, slot, origin) {
                     Ok(raised) => {
-                        if origin == Origin::Here && raised == Raised::Anew {
+                        if origin == Origin::Here && raised == Raised::Higher {
                             self.outbox.add(event);
                         }
                         Logged::Call(write)
@@ -235,9 +239,10 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// What becomes of a call that writes nothing, being of something unknown or erased. Whoever hands it in at a moment must not
-    /// take it for recorded where it may be newer than its erasure.
-    fn pass_over(&self, call: &Call, erased: Option<(Scope, Option<Register>)>, now: Option<Timestamp>) -> Logged {
+    /// Returns the result of a call that writes nothing, because its agent is unknown or its contact was erased. A call
+    /// that was reported at a moment is rejected if it may be newer than the erasure, so that the client does not take
+    /// it for recorded.
+    fn ignore_call(&self, call: &Call, erased: Option<(Scope, Option<Register>)>, now: Option<Timestamp>) -> Logged {
         let erasure = erased.and_then(|(environment, stored)| self.held(environment, call.to).max(stored));
         match (erasure.map(Register::read), now) {
             (Some(LastCall::Erased { until }), Some(now)) if until > now && self.plan.call_slots(call).is_some() => {
@@ -247,7 +252,8 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Notes what the erasure writes: itself, where there is room for it or the store answers for it, and each pair that it reaches.
+    /// Logs the registers that an erasure sets: its own, if the history has room or the store remembers it, and one for
+    /// each pair that it erases.
     fn log_erasure(
         &mut self,
         writes: &[Write],
@@ -257,25 +263,25 @@ impl<'a> Group<'a> {
     ) -> Remembers {
         let Some((own, pairs)) = writes.split_first() else { return Remembers { in_memory: false, in_store } };
         let is_call = |write: &&Write| self.held(write.0, write.1).is_some_and(|held| !held.is_erasure());
-        // What it erases gives room, first of all for itself.
+        // Erased pairs free room, also for the erasure itself.
         let erased = pairs.iter().filter(is_call).count();
-        self.room.give(environment, erased);
+        self.shares.give(environment, erased);
         for write in pairs {
             self.raise(*write);
         }
         let need = Need { place: true, pair: true };
-        // Where the store answers for it, memory need not, and takes nothing of what is short.
-        let may_take = !in_store || !self.room.is_short();
-        let claim = if in_store { Claim::Fair } else { Claim::Due };
+        // If the store remembers the erasure, memory need not hold it while room is short.
+        let may_take = !in_store || !self.shares.is_short();
+        let limit = if in_store { PairLimit::Share } else { PairLimit::History };
         let in_memory = self.held(own.0, own.1).is_some()
-            || may_take && self.room.take(&self.plan, environment, need, claim).is_ok();
+            || may_take && self.shares.take(&self.plan, environment, need, limit).is_ok();
         if (in_memory || in_store) && known < Some(own.2) {
             self.raise(*own);
         }
         Remembers { in_memory, in_store }
     }
 
-    /// Notes a call's register, where its environment may have the pair.
+    /// Logs a call's register if its environment may hold the pair.
     fn raise_call(
         &mut self,
         write: Write,
@@ -285,13 +291,13 @@ impl<'a> Group<'a> {
         let held = self.held(write.0, write.1);
         let need = Need { place: held.is_none(), pair: held.is_none_or(Register::is_erasure) };
         if need.pair && held < Some(write.2) {
-            let claim = if origin == Origin::Here { Claim::Fair } else { Claim::Due };
-            self.room.take(&self.plan, environment, need, claim)?;
+            let limit = if origin == Origin::Here { PairLimit::Share } else { PairLimit::History };
+            self.shares.take(&self.plan, environment, need, limit)?;
         }
         Ok(self.raise(write))
     }
 
-    /// The environment of the event's contact, and until when the contact has been erased there as the store has it.
+    /// Returns the scope of the event's environment, and the erasure of its contact that the store remembers there.
     fn erased(&self, event: &Event, store: &dyn EventStore) -> Result<Option<(Scope, Option<Register>)>, StoreError> {
         let (environment, contact) = match event {
             Event::Call(call) => (call.environment, call.to),
@@ -304,19 +310,19 @@ impl<'a> Group<'a> {
         Ok(Some((scope, store.erasure(scope, contact)?)))
     }
 
-    /// What the pair's register will be when the events of this group so far have been applied.
+    /// Returns the pair's register as it will be after all events of this group so far.
     fn held(&self, scope: Scope, contact: E164) -> Option<Register> {
         self.engine.history().get(scope, contact).max(self.registers.get(&(scope, contact)).copied())
     }
 
-    /// Notes what the pair's register has to be. The store keeps one a pair, and keeps what it was given last: so it is given
-    /// the maximum. What the history holds is committed already, since this thread applies nothing else.
+    /// Logs the register that the pair must have at least. The store keeps the last register that it is given, so it is
+    /// given the maximum. Registers in the history are committed already, because only this thread applies events.
     fn raise(&mut self, (scope, contact, register): Write) -> Raised {
         let held = self.held(scope, contact);
         match held.filter(|held| *held >= register) {
             None => {
                 self.registers.insert((scope, contact), register);
-                Raised::Anew
+                Raised::Higher
             }
             Some(held) => {
                 if self.is_unstored {
@@ -330,13 +336,13 @@ impl<'a> Group<'a> {
     pub(super) fn batch(&mut self) -> Batch {
         let registers = self.registers.drain().map(|((scope, contact), register)| (scope, contact, register));
         let mut registers: Vec<_> = registers.collect();
-        // A store that keeps its keys in order finds the place of each near that of the one before: a sixth less to search.
+        // An ordered store finds each key near the one before. This saves a sixth of the search.
         registers.sort_unstable_by_key(|(scope, contact, _)| (*scope, *contact));
         let configurations = std::mem::take(&mut self.configurations);
-        let (tallies, answered, forgotten) = self.reckoning.entries();
+        let (tallies, answered, forgotten) = self.pending_totals.entries();
         let (outbox, pseudonyms) = (self.outbox.take(), std::mem::take(&mut self.pseudonyms));
         let (published, place) = (self.published.take(), self.place.take());
-        // Configurations are seldom, and of those that a stream forgets whole fleets have to be told.
+        // Configurations are rare. If a stream loses one, a whole fleet has to be repaired, so they are synced at once.
         let can_wait = !self.is_awaited && configurations.is_empty();
         Batch {
             configurations,
@@ -358,7 +364,7 @@ impl<'a> Group<'a> {
             match waiting {
                 Waiting::Recording { done, .. } => done(Err(error.clone())),
                 Waiting::Configured { done, .. } | Waiting::NotConfigured { done, .. } => done(Err(error.clone())),
-                Waiting::Reckoned { done, .. } => done(Err(error.clone())),
+                Waiting::Counted { done, .. } => done(Err(error.clone())),
             }
         }
     }
@@ -368,7 +374,7 @@ impl<'a> Group<'a> {
         if self.plan.generation() != engine.plan().generation() {
             engine.publish(self.plan);
         }
-        self.reckoning.apply();
+        self.pending_totals.apply();
         for (waiting, since) in self.waiting {
             match waiting {
                 Waiting::Recording { events, logged, is_told, done } => {
@@ -395,7 +401,7 @@ impl<'a> Group<'a> {
                     self.commits.acknowledge(since, 1);
                     done(Err(error));
                 }
-                Waiting::Reckoned { count, done } => {
+                Waiting::Counted { count, done } => {
                     self.commits.acknowledge(since, count);
                     done(Ok(()));
                 }
@@ -404,13 +410,14 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Only this thread writes the history, so what its erasures and its plan said of the call when it was logged is so still.
+/// Applies a call. Its erasures and its plan were checked when it was logged. Both still hold, because only this thread
+/// writes the history.
 fn apply_call(engine: &Engine, (scope, contact, register): Write) -> Result<Applied, ServiceError> {
     let before = engine.history().merge_counted(scope, contact, register).map_err(ServiceError::Full)?;
     Ok(if before >= Some(register) { Applied::Unchanged } else { Applied::Recorded })
 }
 
-/// An erasure in force is never refused. Where there was nothing to erase, and no room to remember it, it is not.
+/// Applies an erasure. It fails only if it erased no pair and neither the history nor the store could remember it.
 fn apply_erasure(engine: &Engine, event: &Event, remembers: Remembers) -> Result<Applied, ServiceError> {
     let Event::Erasure(erasure) = event else { return Ok(Applied::Ignored) };
     let (pairs, remembered) = engine.forget(erasure, remembers.in_memory);

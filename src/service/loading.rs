@@ -1,9 +1,9 @@
-//! How far the loading of what is stored has come.
+//! The progress of loading the stored data.
 
 use super::Recovered;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Written by the thread that loads, read by everybody: every request asks, and once everything is there nobody waits for a lock.
+/// The progress of loading. One thread writes it. Each request reads it, without a lock once loading is complete.
 #[derive(Debug)]
 pub(super) struct Loading {
     is_over: OnceLock<()>,
@@ -13,12 +13,12 @@ pub(super) struct Loading {
 #[derive(Default, Debug)]
 struct State {
     so_far: Recovered,
-    /// Nobody waits for it any more.
+    /// The service is being dropped, and the loading thread must stop.
     is_given_up: bool,
 }
 
 impl Default for Loading {
-    /// Nothing to load.
+    /// Returns a progress that is complete: there is nothing to load.
     fn default() -> Self {
         let loading = Self::begun();
         loading.end();
@@ -31,7 +31,7 @@ impl Loading {
         Self { is_over: OnceLock::new(), state: Mutex::default() }
     }
 
-    /// How far; `None` once everything is there.
+    /// Returns the progress, or `None` once loading is complete.
     pub(super) fn so_far(&self) -> Option<Recovered> {
         match self.is_over.get() {
             Some(()) => None,

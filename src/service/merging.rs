@@ -1,4 +1,5 @@
-//! Pairs of a snapshot: into memory at once, then into the store piece by piece, while others commit in between.
+//! Pairs of a snapshot. They are loaded into memory at once, and then written to the store in pieces, with other
+//! commits between the pieces.
 
 use crate::engine::{Engine, erasure_writes};
 use crate::event::Erasure;
@@ -9,23 +10,23 @@ use crate::store::Batch;
 use std::collections::VecDeque;
 use std::fmt;
 
-/// Pairs that are committed together. Their commit is what everybody else's may wait for.
+/// The number of pairs in one commit. Other commands may have to wait for such a commit.
 const PIECE: usize = 1 << 14;
 
-/// What puts the pairs of a snapshot into memory; from several threads, if it likes.
+/// A function that puts the pairs of a snapshot into memory, possibly with several threads, and returns them.
 pub type Load = Box<dyn FnOnce(&Merge<'_>) -> Result<Vec<Vec<Pair>>, String> + Send>;
 
-/// A pair and its register, by the slots of the plan that is in force.
+/// A pair and its register, with the slots of the current plan.
 pub type Pair = (Scope, E164, Register);
 
-/// The memory that is loaded into.
+/// Gives a [`Load`] function access to the memory of pairs.
 pub struct Merge<'a>(pub(super) &'a Engine);
 
 impl Merge<'_> {
-    /// Raises each pair's register to at least this.
+    /// Raises the register of each pair to at least the given one.
     ///
     /// # Errors
-    /// At the history's ceiling.
+    /// The history holds as many pairs as it may.
     pub fn pairs(&self, pairs: &[Pair]) -> Result<(), Full> {
         self.0.restore_all(pairs)
     }
@@ -56,7 +57,8 @@ impl Unstored {
         self.pieces.is_empty()
     }
 
-    /// The next piece, as memory has it by now. What was erased meanwhile has left the store with its erasure.
+    /// Returns the next piece, with the registers that memory holds now. Pairs erased meanwhile are left out: their
+    /// erasure has removed them from the store.
     pub(super) fn next(&mut self, engine: &Engine) -> Option<Batch> {
         let piece = self.pieces.pop_front()?;
         let now = |(scope, contact, _): Pair| Some((scope, contact, engine.history().get(scope, contact)?));
@@ -65,7 +67,7 @@ impl Unstored {
     }
 }
 
-/// Applies every erasure again that memory knows: what was loaded may be older than them.
+/// Applies each erasure of the history again, because the loaded pairs may be older than the erasures.
 pub(super) fn erase_again(engine: &Engine) -> Result<(), Full> {
     let plan = engine.plan();
     let mut erasures = Vec::new();

@@ -1,18 +1,18 @@
-//! The entries of the outbox that a group adds.
+//! The outbox entries that a group of commands adds.
 
 use crate::event::Event;
 use crate::store::Entry;
 
-/// An entry is cut when it has so many bytes: a message's worth.
+/// The size at which an entry is closed, in bytes: it fits into one message.
 #[cfg(feature = "store")]
 const CUT: usize = 1 << 15;
 
-/// What a group tells the fleet.
+/// The events of a group that the node will publish to its fleet.
 pub(super) struct Outbox {
-    /// The number of the last entry there is.
+    /// The number of the last entry that has been taken.
     last: u64,
     entries: Vec<Vec<u8>>,
-    /// Whether there is a fleet.
+    /// Whether the service belongs to a fleet.
     is_kept: bool,
 }
 
@@ -35,13 +35,13 @@ impl Outbox {
         }
     }
 
-    /// Events have no form as bytes without a store, and a store of somebody else's no fleet.
+    /// Does nothing: without the `store` feature, events have no byte format and no store supports a fleet.
     #[cfg(not(feature = "store"))]
     pub(super) fn add(&mut self, _: &Event) {
         let _ = self.is_kept;
     }
 
-    /// The number of the last entry, with those that are to come.
+    /// Returns the number of the last entry, including those not yet taken.
     pub(super) fn last(&self) -> u64 {
         self.last + self.entries.len() as u64
     }

@@ -1,37 +1,37 @@
-//! From a store back to an engine.
+//! Recovery: loads the store into an engine.
 
 use super::retention::floor;
 use crate::engine::Engine;
 use crate::event::Configuration;
 use crate::plan::Plan;
 use crate::store::{EventStore, StoreError, Stored};
-use crate::tally::Book;
+use crate::tally::Totals;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How often progress is reported, in things that came back.
+/// The number of loaded items between two calls of `progress`.
 const EVERY: u64 = 100_000;
 
-/// How far a recovery has come.
+/// The progress of a recovery.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Recovered {
-    /// Configurations so far.
+    /// The configurations loaded so far.
     pub configurations: u64,
-    /// Pairs so far.
+    /// The pairs loaded so far.
     pub pairs: u64,
-    /// Whether that is all.
+    /// Whether the recovery is complete.
     pub complete: bool,
 }
 
-/// Folds all that is stored into the engine. Configurations come first, and the history is told of their numbers before any
-/// pair is put back. `go_on` is asked now and then.
+/// Loads all stored data into the engine. Configurations come first: the plan is published before the first pair is
+/// loaded. Stops with [`StoreError::GivenUp`] when `go_on` returns `false`.
 pub(super) fn recover(
     store: &mut impl EventStore,
     engine: &Engine,
-    book: &mut Book,
+    totals: &mut Totals,
     progress: impl FnMut(Recovered) + Send,
     go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), StoreError> {
-    let recovery = Mutex::new(Recovery { plan: Some(Plan::new()), so_far: Recovered::default(), book, progress });
+    let recovery = Mutex::new(Recovery { plan: Some(Plan::new()), so_far: Recovered::default(), totals, progress });
     store.recover(&|stored| match stored {
         Stored::Configuration(configuration) => lock(&recovery).follow(&configuration),
         Stored::Registers(registers) => {
@@ -39,7 +39,7 @@ pub(super) fn recover(
             if !go_on() {
                 return Err(StoreError::GivenUp);
             }
-            // The store may hold what has expired and left memory long ago.
+            // The store may still hold pairs that have expired and left memory long ago.
             if engine.restore_all(&registers).is_err() {
                 if let Some(now) = engine.now() {
                     engine.history().expire_before(floor(&engine.plan(), now));
@@ -50,11 +50,11 @@ pub(super) fn recover(
             Ok(())
         }
         Stored::Tally(tally) => {
-            lock(&recovery).book.set(tally);
+            lock(&recovery).totals.set(tally);
             Ok(())
         }
         Stored::Answered(answered) => {
-            lock(&recovery).book.add_answered(answered);
+            lock(&recovery).totals.add_answered(answered);
             Ok(())
         }
     })?;
@@ -68,12 +68,12 @@ fn lock<T>(recovery: &Mutex<T>) -> MutexGuard<'_, T> {
     recovery.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What those who put back have in common.
+/// The state that the loading threads share.
 struct Recovery<'a, P> {
-    /// The plan so far; gone when the engine has it.
+    /// The plan built so far; `None` after it was published.
     plan: Option<Plan>,
     so_far: Recovered,
-    book: &'a mut Book,
+    totals: &'a mut Totals,
     progress: P,
 }
 

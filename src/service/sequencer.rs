@@ -1,4 +1,4 @@
-//! What others have to do with what is committed here.
+//! The sequencer: the connection between a service and the other nodes of its fleet.
 
 use super::ServiceError;
 use crate::event::{Configuration, Event};
@@ -7,34 +7,37 @@ use crate::store::Pseudonyms;
 use std::fmt;
 use std::sync::Arc;
 
-/// Orders configurations beyond one service, and is told what is committed. [`Alone`] where there is nobody else.
+/// Orders configurations among several services, and decides when a change is acknowledged. A service that belongs to
+/// no fleet uses [`Alone`].
 ///
-/// Its methods are called on the thread that commits, which everything waits for that is handed in: they must not block for
-/// longer than that may stand.
+/// The committer thread calls these methods. All submitted commands wait meanwhile, so a method must not block for
+/// longer than they may wait.
 pub trait Sequencer: Send + Sync + 'static {
-    /// Whether what is committed goes into the outbox, too.
+    /// Returns whether committed events are also written to the outbox.
     fn has_outbox(&self) -> bool;
 
-    /// Gives a configuration its place in the order of all, before it is committed here. It is valid, and its sequence is the next.
+    /// Gives a configuration its place in the common order, before it is committed here. The configuration is valid,
+    /// and its sequence is the next one.
     ///
     /// # Errors
-    /// Why it is not to be committed: [`ServiceError::Superseded`], [`ServiceError::StreamAway`] or [`ServiceError::OutcomeUnknown`].
+    /// The reason not to commit it: [`ServiceError::Superseded`], [`ServiceError::StreamAway`] or
+    /// [`ServiceError::OutcomeUnknown`].
     fn order(&self, configuration: &Configuration) -> Result<(), ServiceError>;
 
-    /// What was handed in is durable here and in force, and entries of the outbox up to `entry` are committed. `done` is called
-    /// when that is enough for an acknowledgement, or is not going to be.
+    /// Called when a command is durable here and in force, and outbox entries up to `entry` are committed. The
+    /// implementation calls `done` when the command can be acknowledged, or when it is certain that it cannot be.
     fn acknowledge(&self, entry: u64, done: Acknowledge);
 
-    /// What it counts.
+    /// Returns the fleet's counters, if there are any.
     fn metrics(&self) -> Option<&Arc<Fleet>> {
         None
     }
 }
 
-/// Tells whoever handed something in.
+/// A function that sends the result to the caller that submitted the command.
 pub type Acknowledge = Box<dyn FnOnce(Result<(), ServiceError>) + Send>;
 
-/// Nobody else: what is durable here is acknowledged.
+/// The sequencer of a single service: a change is acknowledged as soon as it is durable here.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Alone;
 
@@ -52,16 +55,16 @@ impl Sequencer for Alone {
     }
 }
 
-/// What a stream brought, or what became of the outbox: committed together.
+/// Messages read from the stream, and the progress of the outbox, to be committed together.
 #[derive(Clone, Default)]
 pub struct Consumed {
-    /// What others did, in the stream's order. None of it goes into the outbox.
+    /// The events of other nodes, in the stream's order. They are not written to the outbox.
     pub events: Vec<Event>,
-    /// Erasures of contacts that are not named.
+    /// Erasures of contacts that are identified only by pseudonyms.
     pub pseudonyms: Pseudonyms,
-    /// Entries of the outbox up to this one are needed no more.
+    /// Outbox entries up to this one have been published and can be removed.
     pub published: Option<u64>,
-    /// Where the node stands now, in its own words.
+    /// The node's place in the stream, in the fleet's own encoding.
     pub place: Option<Vec<u8>>,
 }
 

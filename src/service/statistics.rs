@@ -1,8 +1,8 @@
-//! How many calls came back, and how many of them were taken: counting, reading and reporting.
+//! Statistics of callbacks: counting routed calls, reporting answers, and reading the totals.
 
-use super::carrier::Done;
 use super::command::Command;
-use super::{Report, Service, ServiceError};
+use super::statistics_flusher::Done;
+use super::{AnswerReport, Service, ServiceError};
 use crate::engine::Routed;
 use crate::id::{AgentId, EnvironmentId};
 use crate::number::{Caller, E164};
@@ -16,7 +16,8 @@ use std::sync::PoisonError;
 /// An environment's statistics over some days.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Statistics {
-    /// The calls that each callback agent took for each source, by source and callback agent. Either may be gone by now.
+    /// The number of calls for each source agent and callback agent, in that order. Both agents may have been removed
+    /// since.
     pub callbacks: Vec<Callbacks>,
     /// Calls to numbers of callback agents that no callback agent took.
     pub unmatched: u64,
@@ -29,45 +30,45 @@ pub struct Callbacks {
     pub source: AgentId,
     /// The callback agent.
     pub agent: AgentId,
-    /// How many.
+    /// The number of calls.
     pub count: Count,
 }
 
 impl Service {
-    /// Decides where a call goes that is there to be routed, and counts it. [`resolve`](Self::resolve) answers the same and
-    /// counts nothing in the statistics: a question is no call.
+    /// Decides where a call to be routed goes, and counts it. [`resolve`](Self::resolve) makes the same decision
+    /// without counting it, for questions about a call.
     ///
     /// # Cost
-    /// That of `resolve` and an addition to a counter of the thread's own shard. The count is durable within a second or
-    /// so; what a crash loses of the statistics is that.
+    /// The cost of `resolve`, and one addition to a counter of the thread's own shard. The count becomes durable about
+    /// a second later; a crash loses the counts of that second.
     pub fn route(&self, dialed: E164, caller: Caller, now: Timestamp) -> Routed {
         self.route_on(&self.plan(), dialed, caller, now)
     }
 
-    /// The same on a plan that the caller holds.
+    /// Decides where a call to be routed goes by the given plan, and counts it. See [`route`](Self::route).
     pub fn route_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Routed {
         self.engine.route_on(plan, dialed, caller, now)
     }
 
-    /// Makes durable what has been counted so far; `done` is told when it is part of [`statistics`](Self::statistics). Returns
-    /// at once.
+    /// Makes all counts so far durable, and returns at once. `done` is called when they are part of
+    /// [`statistics`](Self::statistics).
     pub fn submit_counts(&self, done: impl FnOnce(Result<(), ServiceError>) + Send + 'static) {
-        self.carry(Box::new(done));
+        self.add_counts(Box::new(done));
     }
 
-    /// The durable statistics of an environment: what is told here is never taken back. What was counted within the last second
-    /// may be missing; see [`submit_counts`](Self::submit_counts).
+    /// Returns the durable statistics of an environment. They never decrease. Counts of the last second may be missing;
+    /// see [`submit_counts`](Self::submit_counts).
     pub fn statistics(&self, environment: EnvironmentId, days: &RangeInclusive<Day>) -> Statistics {
         let plan = self.plan();
         let Some(slot) = plan.environment_slot(environment) else { return Statistics::default() };
         let mut unmatched = 0;
         let mut callbacks = BTreeMap::<_, Count>::new();
-        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
-        for (tally, count) in book.tallies(slot, days) {
+        let totals = self.totals.read().unwrap_or_else(PoisonError::into_inner);
+        for (tally, count) in totals.tallies(slot, days) {
             match tally {
                 Counted::Unmatched => unmatched += count.received,
                 Counted::Callbacks { agent, source } => {
-                    // The plan that is read may be older than the book.
+                    // This plan may be older than the totals.
                     let id = |slot| plan.agent_entry(slot).map(|agent| agent.id);
                     let Some(pair) = id(source).zip(id(agent)) else { continue };
                     let sum = callbacks.entry(pair).or_default();
@@ -79,17 +80,17 @@ impl Service {
         Statistics { callbacks: callbacks.collect(), unmatched }
     }
 
-    /// Hands in the report that a decision's call connected; `done` is told once that is durable. However often it is reported, it
-    /// counts once. Returns at once.
-    pub fn submit_answer(&self, report: Report, done: impl FnOnce(Result<(), ServiceError>) + Send + 'static) {
-        self.send(Command::Answer { report, done: Box::new(done) });
+    /// Submits a report that a decision's call was answered, and returns at once. `done` is called when the report is
+    /// durable. A repeated report counts only once.
+    pub fn submit_answer(&self, report: AnswerReport, done: impl FnOnce(Result<(), ServiceError>) + Send + 'static) {
+        self.send(Command::RecordAnswer { report, done: Box::new(done) });
     }
 
-    fn carry(&self, done: Done) {
-        self.carrier.as_ref().expect("taken only when dropped").ask(done);
+    fn add_counts(&self, done: Done) {
+        self.statistics_flusher.as_ref().expect("taken only when dropped").flush(done);
     }
 
-    /// As [`EventStore::secret`](crate::store::EventStore::secret).
+    /// Returns the store's secret; see [`EventStore::secret`](crate::store::EventStore::secret).
     pub fn secret(&self) -> Option<[u8; 16]> {
         self.secret
     }

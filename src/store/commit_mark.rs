@@ -1,12 +1,12 @@
-//! What each batch says about itself, so that a missing one is noticed.
+//! The mark in each batch, by which a missing batch is found.
 
-/// The key under which each batch carries its mark, as its last item. No key of another keyspace is six bytes long.
+/// The key of the mark, which is the last item of each batch. No key of another keyspace has six bytes.
 pub(super) const KEY: &[u8] = b"commit";
 
-/// A batch's number, and the highest number that was durable for certain when the batch was written.
+/// The number of a batch, and the highest batch number that was certainly durable when the batch was written.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct CommitMark {
-    /// Counts the batches of a data directory, from 1.
+    /// The batch's number. Numbers count the batches of a data directory, from 1.
     pub(super) number: u64,
     pub(super) synced: u64,
 }
@@ -20,7 +20,7 @@ impl CommitMark {
         let (number, synced) = bytes.split_first_chunk()?;
         let number = u64::from_be_bytes(*number);
         let synced = u64::from_be_bytes(synced.try_into().ok()?);
-        // Nothing is durable before it is written.
+        // A batch cannot be durable before it is written.
         (synced < number).then_some(Self { number, synced })
     }
 }

@@ -1,11 +1,11 @@
-//! Reading a file whose end was never written.
+//! Reading a file up to the end of its data.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-/// The bytes of a file up to the end of what was written. The engine makes journals of 64 MiB in advance, and most of one
-/// is a hole.
+/// Returns the bytes of a file up to the end of its data. The storage engine allocates journals of 64 MiB in advance,
+/// and most of a journal is a hole.
 pub(super) fn read_to_data_end(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let end = data_end(&file)?;
@@ -25,7 +25,7 @@ fn data_end(file: &File) -> io::Result<u64> {
     use rustix::fs::{SeekFrom, seek};
     let len = file.metadata()?.len();
     let mut end = 0;
-    // A file system without holes answers with the whole file.
+    // A file system without holes reports the whole file as data.
     while end < len {
         match seek(file, SeekFrom::Data(end)) {
             Ok(data) => end = seek(file, SeekFrom::Hole(data))?,
@@ -42,7 +42,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     #[test]
-    fn what_was_written_is_read_whatever_the_holes() {
+    fn written_bytes_are_read_and_a_trailing_hole_is_not() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("file");
         let file = File::create(&path).expect("created");

@@ -1,14 +1,14 @@
-//! A data directory: ours, in a format that we know, and held by one process.
+//! A data directory: created by dialback, in a known format, and locked by one process.
 //!
 //! ```text
-//! DIR/dialback.json   {"format":6}: says that the directory is ours, and written how. Named `dialback.json.new` while the
-//!                     directory is being made.
-//! DIR/lock            held (flock) for as long as a process uses the directory
-//! DIR/watermark       the highest commit that was durable for certain when this was written; see `watermark.rs`
+//! DIR/dialback.json   {"format":6}: marks the directory as dialback's, with its format. Named `dialback.json.new` while the
+//!                     directory is being created.
+//! DIR/lock            locked (flock) for as long as a process uses the directory
+//! DIR/watermark       the highest commit that was certainly durable when this was written; see `watermark.rs`
 //! DIR/store/          the storage engine's own files
 //! ```
 //!
-//! A directory of an older format is made one of this when it is opened.
+//! Opening a directory of an older format converts it to the current one.
 
 use super::StoreError;
 use super::modes::Modes;
@@ -19,49 +19,50 @@ use std::path::{Path, PathBuf};
 
 /// The format that this version writes, and the newest that it reads.
 ///
-/// 1. Configurations and registers, erasures among them.
-/// 2. A watermark, and each batch with a mark.
-/// 3. Erasures apart from the registers, under pseudonyms; the pairs that they reached are there no longer.
+/// 1. Configurations and registers, including erasures.
+/// 2. A watermark, and a mark in each batch.
+/// 3. Erasures in a keyspace of their own, under pseudonyms. The erased pairs are no longer stored.
 /// 4. Statistics.
 /// 5. An outbox, for fleets.
 /// 6. Statistics by agents instead of by slot.
 pub(super) const FORMAT: u64 = 6;
-/// The one that moved the erasures.
+/// The first format with erasures under pseudonyms.
 pub(super) const FORMAT_OF_ERASURES: u64 = 3;
-/// The one that brought the key of the decisions.
+/// The first format with statistics and the decision key.
 pub(super) const FORMAT_OF_STATISTICS: u64 = 4;
-/// The one that keeps them by agents.
+/// The first format with statistics by agents.
 pub(super) const FORMAT_OF_COUNTED: u64 = 6;
 
-/// The marker while the directory is being made.
+/// The name of the marker while the directory is being created.
 const UNFINISHED: &str = "dialback.json.new";
 
-/// A data directory that this process holds until the value is dropped.
+/// A data directory, locked by this process until the value is dropped.
 #[derive(Debug)]
 pub(super) struct DataDirectory {
     path: PathBuf,
-    /// Unlocked by the operating system when the process ends, however it does.
+    /// The lock. The operating system releases it when the process ends for any reason.
     lock: File,
     modes: Modes,
 }
 
 impl Drop for DataDirectory {
-    /// Unlocks, which closing alone need not do: a child that another thread is starting has a copy of the descriptor until it
-    /// executes its program, and would hold the directory for that long.
+    /// Unlocks the directory explicitly, because closing the file may not be enough. A child process that another
+    /// thread is starting has a copy of the descriptor until it executes its program, and would keep the lock that
+    /// long.
     fn drop(&mut self) {
-        // Where it fails, closing is what is left.
+        // If unlocking fails, closing the file is all that can be done.
         let _ = self.lock.unlock();
     }
 }
 
 impl DataDirectory {
-    /// Takes hold of the directory, and makes it where there is none (or an empty one, or one whose making was cut short).
-    /// Changes nothing in a directory that is not ours, of a newer format, or held by another process.
+    /// Locks the directory. Creates it if it does not exist, is empty, or was not completely created. Does not change a
+    /// directory that is not dialback's, has a newer format, or is locked by another process.
     ///
-    /// `check` looks whether the storage engine's files are there, of a directory that is said to be complete: an engine that
-    /// does not find its files makes new ones, and everything would seem forgotten.
+    /// `check` verifies that the storage engine's files of a complete directory exist. The engine would create missing
+    /// files, and all data would seem lost.
     pub(super) fn open(path: &Path, check: impl FnOnce(&Path) -> Result<(), StoreError>) -> Result<Self, StoreError> {
-        // Before the lock is taken, which makes its file where there is none.
+        // Look before locking, because locking creates the lock file.
         if Self::look(path, check)? {
             return Self::hold(path);
         }
@@ -71,7 +72,7 @@ impl DataDirectory {
         Ok(directory)
     }
 
-    /// Whether there is a directory, and not only a place for one; changes nothing.
+    /// Returns whether the data directory exists, or `false` if it would have to be created. Changes nothing.
     pub(super) fn look(path: &Path, check: impl FnOnce(&Path) -> Result<(), StoreError>) -> Result<bool, StoreError> {
         match read_marker(path)? {
             Some(format) if format > FORMAT => {
@@ -83,7 +84,7 @@ impl DataDirectory {
         }
     }
 
-    /// Takes hold of a directory that is complete, to look at it.
+    /// Locks a directory that is complete, to verify it.
     pub(super) fn open_complete(path: &Path) -> Result<Self, StoreError> {
         let Some(format) = read_marker(path)? else { return Err(StoreError::Foreign(path.to_owned())) };
         if format > FORMAT {
@@ -91,25 +92,28 @@ impl DataDirectory {
         }
         let marker = marker_path(path);
         if fs::read(&marker).map_err(io_error(&marker))? != marker_text(format).as_bytes() {
-            return Err(StoreError::Damaged { path: marker, what: "not what was written".into() });
+            return Err(StoreError::Damaged {
+                path: marker,
+                what: "not the text that dialback writes: restore the directory from a backup".into(),
+            });
         }
         Self::hold(path)
     }
 
-    /// What was changed of its permissions.
+    /// Returns how the permissions of the directory were changed.
     pub(super) fn modes(&self) -> Modes {
         self.modes
     }
 
-    /// Makes the engine's lock where it is missing, as after a copy that left empty files out. The engine asks for it, and only
-    /// the holder of the directory gets here.
+    /// Creates the engine's lock file if it is missing, for example after a copy without empty files. The engine
+    /// requires it. Only the process that locked the directory gets here.
     pub(super) fn make_engine_lock(&self) -> Result<(), StoreError> {
         let path = self.engine_path().join("lock");
         let made = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         made.map(drop).map_err(io_error(&path))
     }
 
-    /// Where the storage engine keeps its files.
+    /// Returns the directory of the storage engine's files.
     pub(super) fn engine_path(&self) -> PathBuf {
         engine_path(&self.path)
     }
@@ -118,29 +122,29 @@ impl DataDirectory {
         &self.path
     }
 
-    /// Makes the engine's directories durable: it does not sync each one in which it makes another. To be called when it has made
-    /// them, and before anything is written that must be there.
+    /// Makes the engine's directories durable, because the engine does not sync all of them. Call it after the engine
+    /// has created them, and before data is written that must not be lost.
     pub(super) fn sync_engine(&self) -> Result<(), StoreError> {
         sync_directories(&self.engine_path()).map_err(io_error(&self.engine_path()))
     }
 
-    /// Whether the directory was complete when it was opened: not one that is being made.
+    /// Returns whether the directory is complete, and not just being created.
     pub(super) fn is_marked(&self) -> bool {
         marker_path(&self.path).exists()
     }
 
-    /// The format in which the directory is; `None` where it is not complete.
+    /// Returns the format of the directory, or `None` if it is not complete.
     pub(super) fn format(&self) -> Result<Option<u64>, StoreError> {
         read_marker(&self.path)
     }
 
-    /// Whether the directory is complete, and in the format that this version writes.
+    /// Returns whether the directory is complete and in the current format.
     pub(super) fn is_current(&self) -> Result<bool, StoreError> {
         Ok(self.format()? == Some(FORMAT))
     }
 
-    /// Says that the directory is ours, complete and in this version's format. To be called when the storage engine has made
-    /// its files.
+    /// Marks the directory as complete and in the current format. Call it after the storage engine has created its
+    /// files.
     pub(super) fn mark(&self) -> Result<(), StoreError> {
         if self.is_current()? {
             return Ok(());
@@ -149,15 +153,16 @@ impl DataDirectory {
         let write = || {
             self.write_unfinished()?;
             fs::rename(self.path.join(UNFINISHED), &marker)?;
-            // The rename is durable when the directory that holds the name is.
+            // The rename is durable after its directory has been synced.
             sync_directory(&self.path)
         };
         write().map_err(io_error(&marker))
     }
 
-    /// Begins to make the directory. What an earlier attempt left of a store goes: nothing in it was ever acknowledged.
+    /// Starts to create the directory. Removes what an earlier, unfinished attempt left: nothing of it was ever
+    /// acknowledged.
     fn begin(&self) -> io::Result<()> {
-        // Another process may have finished it before this one held the lock.
+        // Another process may have completed it before this process got the lock.
         if self.is_marked() {
             return Ok(());
         }
@@ -169,7 +174,8 @@ impl DataDirectory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // It must have gone for certain when the marker is not whole for a moment.
+        // The old files must be durably removed before the marker is rewritten, because a crash may leave the marker
+        // incomplete.
         sync_directory(&self.path)?;
         self.write_unfinished()?;
         sync_directory(&self.path)
@@ -210,7 +216,7 @@ fn marker_path(path: &Path) -> PathBuf {
     path.join("dialback.json")
 }
 
-/// Makes the directory where there is none. Phone numbers will be in it, so it is for its own user only.
+/// Creates the directory if it does not exist, accessible to its own user only, because it will hold phone numbers.
 fn make(path: &Path) -> io::Result<()> {
     let path = std::path::absolute(path)?;
     let there = path.ancestors().find(|ancestor| ancestor.exists()).map(Path::to_owned);
@@ -221,7 +227,8 @@ fn make(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(&path)?;
-    // A directory is there after a power failure when the one above is synced, up to the one that was there before.
+    // A new directory survives a power failure only after its parent has been synced, up to the first one that existed
+    // before.
     for made in path.ancestors().take_while(|ancestor| Some(*ancestor) != there.as_deref()) {
         made.parent().map_or(Ok(()), sync_directory)?;
     }
@@ -233,7 +240,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// As [`sync_directory`], with all directories below.
+/// Makes the names in a directory and in all directories below it durable.
 fn sync_directories(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -244,7 +251,7 @@ fn sync_directories(path: &Path) -> io::Result<()> {
     sync_directory(path)
 }
 
-/// The format of our directory; `None` where it has no marker.
+/// Returns the format of a data directory, or `None` if it has no marker.
 fn read_marker(path: &Path) -> Result<Option<u64>, StoreError> {
     let marker = marker_path(path);
     let text = match fs::read_to_string(&marker) {
@@ -255,14 +262,17 @@ fn read_marker(path: &Path) -> Result<Option<u64>, StoreError> {
     };
     let value: Option<serde_json::Value> = serde_json::from_str(&text).ok();
     match value.and_then(|value| value.get("format")?.as_u64()) {
-        // Nobody has ever written 0.
+        // No version has written format 0.
         Some(format) if format > 0 => Ok(Some(format)),
-        _ => Err(StoreError::Damaged { path: marker, what: "does not say which format".into() }),
+        _ => Err(StoreError::Damaged {
+            path: marker,
+            what: "does not name a format: restore the directory from a backup".into(),
+        }),
     }
 }
 
-/// Whether there is nothing in the directory, or no directory, or no more than an attempt to make one that was cut short: its
-/// marker says so, and only without a store may that be half written. A lock alone is nothing.
+/// Returns whether the directory does not exist, is empty, or was not completely created. A marker that is itself
+/// incomplete only counts as such if there is no store. A lock file alone counts as an empty directory.
 fn is_unfinished(path: &Path) -> Result<bool, StoreError> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
@@ -286,7 +296,7 @@ fn is_unfinished(path: &Path) -> Result<bool, StoreError> {
     let text = fs::read(path.join(UNFINISHED)).map_err(io_error(path))?;
     Ok((1..=FORMAT).map(marker_text).any(|whole| {
         let whole = whole.as_bytes();
-        // What of it did not reach the disk can be missing or zero.
+        // Bytes that did not reach the disk may be missing or zero.
         let is_part = text.len() <= whole.len() && text.iter().zip(whole).all(|(byte, ours)| [0, *ours].contains(byte));
         if has_store { text == whole } else { is_part }
     }))
@@ -300,10 +310,10 @@ fn marker_text(format: u64) -> String {
 mod tests {
     use super::*;
 
-    /// As between a thread that starts a program and that program, for a moment: seen as a directory that nobody held and that
-    /// was refused.
+    /// While a thread starts a program, the new process has a copy of the descriptor for a moment. A directory once
+    /// seemed locked because of that.
     #[test]
-    fn a_directory_is_free_when_it_is_dropped_though_a_child_has_a_copy_of_the_descriptor() {
+    fn a_dropped_directory_is_unlocked_even_if_a_child_has_a_copy_of_the_descriptor() {
         let place = tempfile::tempdir().expect("a directory");
         let directory = DataDirectory::open(place.path(), |_| Ok(())).expect("it opens");
         let copy = directory.lock.try_clone().expect("a copy");

@@ -1,4 +1,4 @@
-//! How much of the disk the files of a directory take.
+//! The disk space that the files of a directory use.
 
 use super::StoreError;
 use super::directory::io_error;
@@ -6,7 +6,8 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;
 
-/// The bytes that the files below this directory take on the disk. A hole takes none, and most of a new journal is one.
+/// Returns the disk space that all files below this directory use, in bytes. Holes use none, and most of a new journal
+/// is a hole.
 pub(super) fn disk_use(path: &Path) -> Result<u64, StoreError> {
     let mut bytes = 0;
     for entry in fs::read_dir(path).map_err(io_error(path))? {
@@ -14,7 +15,7 @@ pub(super) fn disk_use(path: &Path) -> Result<u64, StoreError> {
         bytes += match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_dir() => disk_use(&path)?,
             Ok(metadata) => allocated(&metadata),
-            // The engine removes files meanwhile.
+            // The engine may remove files at the same time.
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(io_error(&path)(error)),
         };

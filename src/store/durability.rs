@@ -1,26 +1,26 @@
-//! What an acknowledgement means.
+//! How durable an acknowledged change is.
 
 use std::fmt;
 
-/// What has become of a change when it is acknowledged, and so what can still be lost.
+/// How durable a change is when it is acknowledged, and so which failures can still lose it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Durability {
-    /// It is on the disk, synced. Nothing acknowledged is lost, neither by a killed process nor by a power failure.
+    /// The change is on the disk and synced. Neither a killed process nor a power failure loses an acknowledged change.
     #[default]
     Synced,
-    /// It is with the operating system. A killed process loses nothing; a power failure or a crashed system loses up to about the
-    /// last second.
+    /// The operating system holds the change. A killed process loses nothing. A power failure or a crash of the system
+    /// loses up to about the last second.
     Buffered,
-    /// It is in this process. When that ends, in whatever way, everything since its start is lost; what the data directory held
-    /// before stays as it is.
+    /// Only this process holds the change. When the process ends for any reason, all changes since its start are lost.
+    /// Data that the directory held before stays unchanged.
     Memory,
 }
 
 impl Durability {
-    /// All of them, the safest first.
+    /// All values, the safest first.
     pub const ALL: [Self; 3] = [Self::Synced, Self::Buffered, Self::Memory];
 
-    /// `synced`, `buffered` or `memory`.
+    /// Returns the name: `synced`, `buffered` or `memory`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Synced => "synced",
@@ -29,7 +29,7 @@ impl Durability {
         }
     }
 
-    /// The one of that name.
+    /// Returns the value with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|durability| durability.name() == name)
     }

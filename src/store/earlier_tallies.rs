@@ -1,4 +1,4 @@
-//! Which tally had which slot up to format 5: each pair got the next one when it was first configured, and kept it for good.
+//! The tally slots of formats up to 5. Each pair got the next slot when it was first configured, and kept it forever.
 
 use crate::event::{Change, Configuration};
 use crate::id::{AgentId, EnvironmentId};
@@ -6,7 +6,8 @@ use crate::slot::{AgentSlot, TallySlot};
 use crate::tally::Counted;
 use std::collections::{HashMap, HashSet};
 
-/// The slots, in the order in which the configurations gave them. The configurations were valid when they were stored.
+/// The slots in the order in which the stored configurations assigned them. These configurations were checked before
+/// they were stored.
 #[derive(Default)]
 pub(super) struct EarlierTallies {
     environments: HashSet<EnvironmentId>,
@@ -16,7 +17,7 @@ pub(super) struct EarlierTallies {
 }
 
 impl EarlierTallies {
-    /// Follows the next configuration.
+    /// Applies the next configuration.
     pub(super) fn follow(&mut self, configuration: &Configuration) {
         let tenant = configuration.environment;
         for change in &configuration.changes {
@@ -46,7 +47,7 @@ impl EarlierTallies {
         }
     }
 
-    /// What the slot counted.
+    /// Returns what the slot counted.
     pub(super) fn counted(&self, slot: TallySlot) -> Option<Counted> {
         self.slots.get(slot.index()).copied()
     }

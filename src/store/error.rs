@@ -1,4 +1,4 @@
-//! What can go wrong with a store.
+//! Errors of a store.
 
 use crate::history::Full;
 use crate::plan::ConfigError;
@@ -6,48 +6,48 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a store cannot be opened, read or written. Names files, never phone numbers.
+/// Why a store cannot be opened, read or written. The text names files, never phone numbers.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another process holds the data directory.
+    /// Another process has locked the data directory.
     Locked(PathBuf),
-    /// The directory has something in it, and it is not ours.
+    /// The directory is not empty, and is not a data directory of dialback.
     Foreign(PathBuf),
-    /// There is a data directory already where one was to be made.
+    /// A new data directory was to be created, but one exists already.
     Exists(PathBuf),
-    /// Written by a newer version.
+    /// The data was written by a newer version.
     Newer {
-        /// Which directory.
+        /// The directory or file.
         path: PathBuf,
         /// The format found.
         found: u64,
         /// The newest format that this version knows.
         known: u64,
     },
-    /// What was read is not what was written.
+    /// A file's content differs from what dialback or the storage engine wrote.
     Damaged {
         /// The file or directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         what: String,
     },
-    /// The operating system refused.
+    /// The operating system reported an error.
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// Its answer.
+        /// The error.
         error: io::Error,
     },
     /// The storage engine failed.
     Engine(String),
-    /// A stored configuration does not fit those before it.
+    /// A stored configuration contradicts the ones before it.
     Configuration(ConfigError),
-    /// The store showed a configuration behind a register.
+    /// The store returned a configuration after a register.
     Disorder,
-    /// Nobody wants it any more.
+    /// The service was dropped while it loaded the store.
     GivenUp,
-    /// More pairs are stored than the history may hold.
+    /// The store holds more pairs than the history may hold.
     Full(Full),
 }
 
@@ -56,23 +56,29 @@ impl fmt::Display for StoreError {
         match self {
             Self::Locked(path) => write!(f, "{}: another process holds this data directory", path.display()),
             Self::Foreign(path) => {
-                write!(f, "{}: not empty, and not a data directory of dialback; left as it is", path.display())
+                write!(
+                    f,
+                    "{}: not empty, and not a data directory of dialback; it is unchanged: name another directory",
+                    path.display()
+                )
             }
             Self::Exists(path) => {
-                write!(f, "{}: a data directory already; an export is imported into a new one", path.display())
+                write!(f, "{}: a data directory exists already: import into a new one", path.display())
             }
             Self::Newer { path, found, known } => write!(
                 f,
-                "{}: format {found}, written by a newer version; this one knows formats up to {known}",
+                "{}: format {found}, written by a newer version; this version reads formats up to {known}: start the newer one",
                 path.display()
             ),
             Self::Damaged { path, what } => write!(f, "{}: damaged: {what}", path.display()),
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Engine(what) => write!(f, "the storage engine failed: {what}"),
-            Self::Configuration(error) => write!(f, "a stored configuration does not fit those before it: {error}"),
-            Self::GivenUp => f.write_str("given up before its end"),
-            Self::Disorder => f.write_str("the store showed a configuration behind a register"),
-            Self::Full(full) => write!(f, "more pairs are stored than may be held: {full}"),
+            Self::Configuration(error) => {
+                write!(f, "a stored configuration contradicts an earlier one; restore a backup: {error}")
+            }
+            Self::GivenUp => f.write_str("loading was stopped because the service is closing"),
+            Self::Disorder => f.write_str("a configuration is stored after a register; restore a backup"),
+            Self::Full(full) => write!(f, "the store holds more pairs than the history may hold: {full}"),
         }
     }
 }

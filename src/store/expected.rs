@@ -1,4 +1,4 @@
-//! What must be there when the engine has opened its files.
+//! The last commit that must be present after the engine has opened its files.
 
 use super::StoreError;
 use super::commit_mark::CommitMark;
@@ -9,7 +9,7 @@ use super::manifest;
 use super::watermark::Watermark;
 use std::path::Path;
 
-/// What must be there when the engine has opened its files.
+/// The state of the files before the engine opens them, by which missing commits are found.
 #[derive(Default)]
 pub(super) struct Expected {
     journals: Journals,
@@ -18,7 +18,8 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// Looks at the files before the engine does, and cuts off what a crash left unfinished. What is damaged stays as it is.
+    /// Reads the files before the engine does, and removes a batch that a crash left incomplete. Damaged files stay
+    /// unchanged.
     pub(super) fn read(directory: &DataDirectory) -> Result<Self, StoreError> {
         manifest::check(&directory.engine_path())?;
         let expected = Self::look(directory)?;
@@ -26,7 +27,7 @@ impl Expected {
         Ok(expected)
     }
 
-    /// Looks at the journals and the mark, and changes nothing.
+    /// Reads the journals and the watermark, and changes nothing.
     pub(super) fn look(directory: &DataDirectory) -> Result<Self, StoreError> {
         let journals = Journals::read(&directory.engine_path())?;
         let watermark = Watermark::read(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
@@ -42,17 +43,17 @@ impl Expected {
         Ok(expected)
     }
 
-    /// What the files belong to.
+    /// Returns the installation that the files belong to.
     pub(super) fn belonging(&self) -> Belonging {
         self.belonging
     }
 
-    /// Batches in the journals.
+    /// Returns the number of batches in the journals.
     pub(super) fn batches(&self) -> u64 {
         self.journals.batches
     }
 
-    /// Whether this last commit is the last one.
+    /// Checks that no durable commit is missing after `last`, the last commit that the engine found.
     pub(super) fn check(&self, last: CommitMark, engine_path: &Path) -> Result<(), StoreError> {
         let expected = self.journals.last.map_or(0, |last| last.number).max(self.watermark);
         if last.number >= expected {
@@ -60,7 +61,10 @@ impl Expected {
         }
         let torn = self.journals.torn.last().map(|(path, _)| path);
         let path = torn.or(self.journals.active.as_ref()).map_or_else(|| engine_path.to_owned(), Clone::clone);
-        let what = format!("ends with commit {}, and commit {expected} was durable", last.number);
+        let what = format!(
+            "ends with commit {}, but commit {expected} was durable: restore the directory from a backup",
+            last.number
+        );
         Err(StoreError::Damaged { path, what })
     }
 }

@@ -1,4 +1,4 @@
-//! Leaving expired registers behind where the storage engine rewrites its files.
+//! Removing expired registers while the storage engine rewrites its files.
 
 use super::keyspaces::read_register;
 use crate::history::Register;
@@ -6,17 +6,17 @@ use crate::sync::{AtomicU64, Ordering};
 use fjall::compaction::filter::{CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict};
 use std::sync::Arc;
 
-/// Registers below this have expired. Only rises; zero until somebody with a clock says.
+/// The expiry floor: registers below it have expired. It only rises, and is zero until a service with a clock sets it.
 #[derive(Clone, Default)]
 pub(super) struct Floor(Arc<AtomicU64>);
 
 impl Floor {
     pub(super) fn raise(&self, floor: Register) {
-        // Relaxed: one word, and nothing hangs on when a rewriting learns of it.
+        // Relaxed: the floor is a single word, and it does not matter when a running compaction sees a new one.
         self.0.fetch_max(floor.bits(), Ordering::Relaxed);
     }
 
-    /// Whether this register has expired already.
+    /// Returns whether this register has expired.
     pub(super) fn is_above(&self, register: Register) -> bool {
         register.bits() < self.bits()
     }
@@ -26,7 +26,7 @@ impl Floor {
     }
 }
 
-/// Makes the filters that the engine asks for.
+/// Creates the compaction filters that the engine requests.
 pub(super) struct Expiry(Arc<FloorFactory>);
 
 impl Expiry {
@@ -34,7 +34,7 @@ impl Expiry {
         Self(Arc::new(FloorFactory(floor)))
     }
 
-    /// The filter of a keyspace, if what it keeps expires.
+    /// Returns the filter of a keyspace whose entries expire, or `None` for other keyspaces.
     pub(super) fn filter(&self, keyspace: &str) -> Option<Arc<dyn Factory>> {
         matches!(keyspace, "registers" | "erasures").then(|| Arc::clone(&self.0) as Arc<dyn Factory>)
     }
@@ -55,7 +55,8 @@ impl Factory for FloorFactory {
 struct BelowFloor(u64);
 
 impl CompactionFilter for BelowFloor {
-    /// Older values of the key that this one hid may come to light. They have expired as well: a register only rises.
+    /// Removes expired registers. An older value of the same key may become visible; it has expired as well, because a
+    /// register only rises.
     fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
         let expired = read_register(&item.value()?).is_some_and(|register| register.bits() < self.0);
         Ok(if expired { Verdict::Destroy } else { Verdict::Keep })

@@ -1,4 +1,4 @@
-//! All that is stored, as lines of JSON: what `dialback export` writes and `dialback import` reads.
+//! Exports: all stored data as lines of JSON. `dialback export` writes them and `dialback import` reads them.
 //!
 //! ```text
 //! {"dialback_export":1,"pseudonym_key":"…"}
@@ -8,13 +8,19 @@
 //! {"end":{"configurations":1,"calls":1,"erasures":1,"passed_over":0,"sha256":"…"}}
 //! ```
 //!
-//! Every configuration comes first, in the order of their sequence: the last calls behind them name environments, numbers and agents,
-//! never slots, and the configurations give each the slot that it had. Then the last call of every pair, in the order of their slots
-//! and contacts; then the erasures, with the key that their pseudonyms were made under. Times are milliseconds since 1970. The last
-//! line has the SHA-256 of all before it: an export without one, or with another, is not whole. A node of a fleet names the keys of the
-//! other nodes' pseudonyms that it has, too (`"foreign_keys":["…"]`); neither its outbox nor its place in the stream is exported.
+//! The lines are in this order:
 //!
-//! One state has one export, byte for byte, and an export makes the state that it was taken of.
+//! 1. The header. A node of a fleet also lists the keys of other nodes' pseudonyms (`"foreign_keys":["…"]`).
+//! 2. All configurations, in the order of their sequence. Later lines name environments, numbers and agents, never
+//!    slots. The configurations assign each of them its old slot.
+//! 3. The last call of each pair, in the order of their slots and contacts.
+//! 4. The erasures. Their pseudonyms use the keys of the header.
+//! 5. The end, with the SHA-256 of all lines before it. An export without this line, or with another digest, is
+//!    incomplete.
+//!
+//! Times are milliseconds since 1970. An export contains no statistics, no outbox and no place in a stream.
+//!
+//! Equal states have equal exports, byte for byte, and importing an export restores the state that was exported.
 
 use super::StoreError;
 use super::fjall::Shared;
@@ -36,7 +42,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, Weak};
 
-/// The version of the lines that is written, and the newest that is read.
+/// The export version that is written, and the newest that is read.
 pub(super) const VERSION: u64 = 1;
 
 /// A line of an export.
@@ -46,7 +52,7 @@ pub(super) enum Line {
     Header {
         dialback_export: u64,
         pseudonym_key: String,
-        /// Of other nodes of a fleet, under which some of the pseudonyms were made.
+        /// The keys of other fleet nodes, under which some of the pseudonyms were made.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         foreign_keys: Vec<String>,
     },
@@ -92,7 +98,7 @@ pub(super) struct End {
     pub(super) sha256: String,
 }
 
-/// How much was exported, or imported.
+/// The numbers of exported or imported records.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Exported {
@@ -102,11 +108,11 @@ pub struct Exported {
     pub calls: u64,
     /// Erasures that have not expired.
     pub erasures: u64,
-    /// Damaged records, or stretches of them, that could not be exported and were passed over.
+    /// Damaged records, or ranges of them, that could not be exported and were skipped.
     pub passed_over: u64,
 }
 
-/// Exports a store from another thread than the one that commits. Does nothing once the store is gone.
+/// Exports a store from another thread than the committer's. Fails if the store has been closed.
 #[derive(Clone)]
 pub struct Exporter(Weak<Shared>);
 
@@ -115,15 +121,15 @@ impl Exporter {
         Self(Arc::downgrade(store))
     }
 
-    /// Writes all that is stored as of one commit, while others go on committing. `salvage` passes over what is damaged, and counts
-    /// it, where an error would be the end otherwise.
+    /// Writes all stored data as it was after one commit. Other threads can commit meanwhile. With `salvage`, damaged
+    /// records are skipped and counted; otherwise the first one is an error.
     ///
     /// # Errors
-    /// What cannot be read, or what `out` says.
+    /// A record that cannot be read, or an error of `out`.
     pub fn export(&self, out: &mut dyn Write, salvage: bool) -> Result<Exported, StoreError> {
         let gone = || StoreError::Engine("the store has been closed".into());
         let store = self.0.upgrade().ok_or_else(gone)?;
-        // A purge would leave behind for good what this still sees.
+        // A purge would leave data on the disk that this snapshot still reads, and not remove it later.
         let _no_purge = store.purging.read().unwrap_or_else(PoisonError::into_inner);
         Export::begin(&store, out, salvage)?.run()
     }
@@ -135,7 +141,7 @@ impl fmt::Debug for Exporter {
     }
 }
 
-/// An export under way.
+/// An export in progress.
 struct Export<'a> {
     store: &'a Shared,
     snapshot: fjall::Snapshot,
@@ -174,7 +180,7 @@ impl<'a> Export<'a> {
         Ok(self.exported)
     }
 
-    /// A configuration that is missing cannot be passed over: what comes behind it would have other slots.
+    /// Exports the configurations. A missing one cannot be skipped, because later ones would get wrong slots.
     fn configurations(&mut self) -> Result<(), StoreError> {
         let keyspaces = &self.store.keyspaces;
         for (item, expected) in self.snapshot.iter(&keyspaces.configurations).zip(1..) {
@@ -192,12 +198,12 @@ impl<'a> Export<'a> {
                 self.out.write(&Line::Call { call })?;
                 self.exported.calls += 1;
             }
-            None => self.pass_over("a register that nobody wrote")?,
+            None => self.pass_over("an invalid register")?,
         }
         Ok(())
     }
 
-    /// The call of a register, by the names that lead back to it.
+    /// Returns the call of a register, if importing it would give the same register again.
     fn call(&self, key: &[u8], value: &[u8]) -> Option<ExportedCall> {
         let (scope, contact) = unpack_pair(key.try_into().ok()?)?;
         let register = read_register(value)?;
@@ -223,7 +229,7 @@ impl<'a> Export<'a> {
                 self.out.write(&Line::Erasure { erasure })?;
                 self.exported.erasures += 1;
             }
-            None => self.pass_over("an erasure that nobody wrote")?,
+            None => self.pass_over("an invalid erasure")?,
         }
         Ok(())
     }
@@ -237,7 +243,7 @@ impl<'a> Export<'a> {
     }
 }
 
-/// The scope and the register of a call that is known to have been recorded.
+/// Returns the scope and the register of a call that was recorded.
 pub(super) fn read_call(plan: &Plan, call: &Call) -> Option<(Scope, Register)> {
     let (_, number, agent) = plan.call_slots(call)?;
     Some((number.into(), Register::call(call.at, call.outcome, agent)))
@@ -266,7 +272,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]).collect()
 }
 
-/// As many bytes as there are digits for.
+/// Returns the bytes of a hexadecimal text, or `None` if its length or a digit is wrong.
 pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let is_hex = text.len() == 2 * N && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

@@ -1,10 +1,11 @@
-//! The embedded store: a log-structured merge tree, one sync a batch unless less is asked for. [`keyspaces`](super::keyspaces) says what is in it.
+//! The embedded store: a log-structured merge tree that syncs each batch, unless a lower durability is set.
+//! [`keyspaces`](super::keyspaces) describes its content.
 
-use super::aside_of_fjall as aside;
 use super::commit_mark::{self, CommitMark};
 use super::directory::{DataDirectory, FORMAT, FORMAT_OF_COUNTED, FORMAT_OF_ERASURES, FORMAT_OF_STATISTICS, io_error};
 use super::expected::Expected;
 use super::export::Exporter;
+use super::fjall_fleet_state;
 use super::installation::{self, Belonging, Installation};
 use super::keys::{pack_pair, pack_scope, unpack_pair, unpack_scope};
 use super::keyspaces::{Keyspaces, Setting, Tables, read_register};
@@ -15,7 +16,7 @@ use super::purge::Upkeep;
 use super::removals::Removals;
 use super::scan::scan;
 use super::watermark::Watermark;
-use super::{Aside, Batch, Durability, EventStore, Export, StoreError, Stored, tally_key};
+use super::{Batch, Durability, EventStore, Export, StoreError, Stored, StoredFleetState, tally_key};
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
@@ -26,50 +27,51 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A store in a data directory of its own.
+/// A store in its own data directory.
 pub struct FjallStore {
-    /// What is in each batch.
+    /// The directory's installation id, which is written with each batch.
     installation: Installation,
-    /// The last batch.
+    /// The mark of the last batch.
     mark: CommitMark,
-    /// The number of the last batch that is durable for certain.
+    /// The number of the last batch that is certainly durable.
     synced: u64,
     watermark: Watermark,
     durability: Durability,
     shared: Arc<Shared>,
 }
 
-/// What the store and those who look at it from other threads have in common.
+/// The state that the store shares with other threads.
 pub(super) struct Shared {
-    // Dropped in this order: the engine writes its last before the directory is let go.
+    // Fields are dropped in this order: the engine writes its last data before the directory is unlocked.
     pub(super) keyspaces: Keyspaces,
     pub(super) key: PseudonymKey,
-    /// Under which other nodes made pseudonyms that are kept here.
+    /// The keys of other nodes' pseudonyms that are stored here.
     pub(super) foreign_keys: RwLock<Vec<PseudonymKey>>,
-    /// The key of the identities of decisions.
+    /// The key that seals the ids of decisions.
     secret: [u8; 16],
-    /// Held alone by a purge, together by those who look at an earlier state, which a purge would have to leave there.
+    /// Locked exclusively by a purge, and shared by readers of an earlier state, whose data a purge could not remove.
     pub(super) purging: RwLock<()>,
-    /// Of pairs, and writes of pairs that have expired already.
+    /// Counts removed pairs, and writes of pairs that have expired already.
     pub(super) removals: Removals,
     pub(super) outbox_removals: Removals,
     pub(super) directory: DataDirectory,
 }
 
 impl FjallStore {
-    /// Opens the data directory, or makes one where there is nothing yet. One of an older format becomes one of this.
+    /// Opens the data directory, or creates it if it does not exist. Converts a directory of an older format.
     ///
     /// # Errors
-    /// [`StoreError::Locked`], [`StoreError::Foreign`] and [`StoreError::Newer`] leave the directory as it is. What the storage
-    /// engine or the look at its files before finds damaged is [`StoreError::Damaged`].
+    /// [`StoreError::Locked`], [`StoreError::Foreign`] and [`StoreError::Newer`] leave the directory unchanged.
+    /// [`StoreError::Damaged`] means that dialback or the storage engine found damaged files.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path.as_ref(), Tables::Usual)
     }
 
-    /// A store that flushes and compacts all the time. The size stays that of a directory that is made with it.
+    /// Opens a store with tables of `bytes` bytes, which flushes and compacts all the time. A directory that is created
+    /// this way keeps the size.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// See [`open`](Self::open).
     #[cfg(feature = "__testing")]
     #[doc(hidden)]
     pub fn open_with_small_tables(path: impl AsRef<Path>, bytes: u64) -> Result<Self, StoreError> {
@@ -90,7 +92,7 @@ impl FjallStore {
         Ok(store)
     }
 
-    /// Makes a data directory whose pseudonyms have this key, where there is nothing yet. It is none before it is
+    /// Creates a data directory with this pseudonym key. The directory is incomplete until it is
     /// [marked](DataDirectory::mark).
     pub(super) fn make(path: &Path, key: PseudonymKey) -> Result<Self, StoreError> {
         let directory = DataDirectory::open(path, check_files)?;
@@ -119,11 +121,11 @@ impl FjallStore {
         expected.check(mark, &engine_path)?;
         let key = match keyspaces.setting(Setting::PseudonymKey)? {
             Some(key) => {
-                let key = key.try_into().map_err(|_| keyspaces.damaged("the key of the pseudonyms"))?;
+                let key = key.try_into().map_err(|_| keyspaces.damaged("the pseudonym key has the wrong length"))?;
                 PseudonymKey::from_bytes(key)
             }
             None if format >= Some(FORMAT_OF_ERASURES) => {
-                return Err(keyspaces.damaged("the key of the pseudonyms is missing"));
+                return Err(keyspaces.damaged("the pseudonym key is missing"));
             }
             None => {
                 let key = new_key();
@@ -132,20 +134,22 @@ impl FjallStore {
             }
         };
         let secret = match keyspaces.setting(Setting::DecisionKey)? {
-            Some(key) => key.try_into().map_err(|_| keyspaces.damaged("the key of the decisions"))?,
+            Some(key) => key.try_into().map_err(|_| keyspaces.damaged("the decision key has the wrong length"))?,
             None if format >= Some(FORMAT_OF_STATISTICS) => {
-                return Err(keyspaces.damaged("the key of the decisions is missing"));
+                return Err(keyspaces.damaged("the decision key is missing"));
             }
             None => {
                 let mut key = [0; 16];
-                getrandom::fill(&mut key).map_err(|error| StoreError::Engine(format!("no random bytes: {error}")))?;
+                getrandom::fill(&mut key).map_err(|error| {
+                    StoreError::Engine(format!("the operating system provides no random bytes: {error}"))
+                })?;
                 keyspaces.set(Setting::DecisionKey, &key)?;
                 key
             }
         };
         let installation = installation(&keyspaces, expected.belonging())?;
         let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
-        let foreign_keys = RwLock::new(aside::foreign_keys(&keyspaces)?);
+        let foreign_keys = RwLock::new(fjall_fleet_state::foreign_keys(&keyspaces)?);
         let shared = Arc::new(Shared {
             keyspaces,
             key,
@@ -156,36 +160,38 @@ impl FjallStore {
             outbox_removals: Removals::new(),
             directory,
         });
-        // The engine has synced what it read.
+        // The engine has synced everything that it read.
         Ok(Self { installation, mark, synced: mark.number, watermark, durability: Durability::Synced, shared })
     }
 
-    /// Whether there is a data directory that [`open`](Self::open) would begin to read, or `false` where it would make one. Takes
-    /// no hold of it and changes nothing; another process may be using it.
+    /// Returns whether [`open`](Self::open) would read an existing data directory (`true`) or create one (`false`).
+    /// Changes nothing and does not lock the directory, which another process may be using.
     ///
     /// # Errors
-    /// [`StoreError::Foreign`], [`StoreError::Newer`], and [`StoreError::Damaged`] where files are missing. What is in them is not looked at.
+    /// [`StoreError::Foreign`], [`StoreError::Newer`], or [`StoreError::Damaged`] if files are missing. The content of
+    /// the files is not checked.
     pub fn look(path: impl AsRef<Path>) -> Result<bool, StoreError> {
         DataDirectory::look(path.as_ref(), check_files)
     }
 
-    /// What was changed of the permissions of the data directory when it was opened: others than its own user could read it.
+    /// Returns how opening the data directory changed its permissions, because users other than its owner could read
+    /// it.
     pub fn modes(&self) -> Modes {
         self.shared.directory.modes()
     }
 
-    /// The same store, which from now on promises this of what it commits.
+    /// Returns the store with another durability for all further commits.
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
     }
 
-    /// Commits a batch, with its mark. Under [`Durability::Synced`] the batch has to be a synced one, unless it `can_wait`.
+    /// Commits a batch with its mark. With [`Durability::Synced`], the batch must be a synced one unless it `can_wait`.
     pub(super) fn write(&mut self, mut batch: OwnedWriteBatch, can_wait: bool) -> Result<(), StoreError> {
         let mark = CommitMark { number: self.mark.number + 1, synced: self.synced };
         let keyspaces = &self.shared.keyspaces;
         batch.insert(&keyspaces.commits, installation::KEY, *self.installation.bytes());
-        // The last of its items.
+        // The mark must be the last item of the batch.
         batch.insert(&keyspaces.commits, commit_mark::KEY, mark.to_bytes());
         batch.commit().map_err(|error| keyspaces.failed(error))?;
         self.mark = mark;
@@ -195,10 +201,10 @@ impl FjallStore {
         Ok(())
     }
 
-    /// All that was committed is durable.
+    /// Records that all commits so far are durable.
     fn raise_watermark(&mut self) {
         self.synced = self.mark.number;
-        // A mark that cannot be raised claims less.
+        // If this fails, the old watermark claims less than is true, which is safe.
         let _ = self.watermark.write(self.synced);
     }
 
@@ -206,39 +212,39 @@ impl FjallStore {
         &self.shared
     }
 
-    /// What exports the store, from another thread.
+    /// Returns an exporter, which another thread can use.
     pub fn exporter(&self) -> Exporter {
         Exporter::new(&self.shared)
     }
 
-    /// What keeps the store's files clean, from a thread of its own.
+    /// Returns the upkeep of the store's files, which another thread can run.
     pub fn upkeep(&self) -> Upkeep {
         Upkeep::new(&self.shared)
     }
 }
 
 impl Shared {
-    /// What is kept under the key of an erasure.
+    /// Returns the register stored under the key of an erasure.
     pub(super) fn erasure(&self, key: &[u8]) -> Result<Option<Register>, StoreError> {
         let held = self.keyspaces.erasures.get(key);
         let Some(value) = held.map_err(|error| self.keyspaces.failed(error))? else { return Ok(None) };
-        let register = read_register(&value).ok_or_else(|| self.keyspaces.damaged("an erasure that nobody wrote"))?;
+        let register = read_register(&value).ok_or_else(|| self.keyspaces.damaged("an invalid erasure"))?;
         Ok(Some(register))
     }
 }
 
-/// A register and its key, as they are stored.
+/// Decodes a stored register and its key.
 pub(super) fn read_pair(key: &[u8], value: &[u8]) -> Option<(Scope, E164, Register)> {
     let (scope, contact) = unpack_pair(key.try_into().ok()?)?;
     Some((scope, contact, read_register(value)?))
 }
 
-/// The key of an erasure.
+/// Returns the key under which an erasure is stored.
 pub(super) fn erasure_key(key: &PseudonymKey, environment: Scope, contact: E164) -> Vec<u8> {
     [&pack_scope(environment)[..], &key.of(environment, contact)].concat()
 }
 
-/// The environment and the pseudonym of an erasure's key.
+/// Returns the environment and the pseudonym of an erasure's key.
 pub(super) fn read_pseudonym(key: &[u8]) -> Option<(Scope, Pseudonym)> {
     let (scope, pseudonym) = key.split_first_chunk()?;
     let scope = unpack_scope(*scope)?;
@@ -264,9 +270,9 @@ impl EventStore for FjallStore {
             let value = register.bits().to_be_bytes();
             is_removal |= scope.environment().is_none() && register.is_erasure() || keyspaces.floor.is_above(*register);
             match (scope.environment(), register.is_erasure()) {
-                // Remembered for the late reports, under a pseudonym.
+                // The erasure is kept under a pseudonym, for calls that are reported later.
                 (Some(_), _) => write.insert(&keyspaces.erasures, erasure_key(key, *scope, *contact), value),
-                // The pair is gone: whether a late report of it counts, the environment's erasure says.
+                // The pair is removed. The environment's erasure decides whether a later report counts.
                 (None, true) => write.remove(&keyspaces.registers, pack_pair(*scope, *contact)),
                 (None, false) => write.insert(&keyspaces.registers, pack_pair(*scope, *contact), value),
             }
@@ -280,7 +286,7 @@ impl EventStore for FjallStore {
         for answered in &batch.forgotten {
             write.remove(&keyspaces.statistics, tally_key::of_answered(*answered));
         }
-        aside::write(&self.shared, batch, &mut write)?;
+        fjall_fleet_state::write(&self.shared, batch, &mut write)?;
         let written = self.write(write, batch.can_wait);
         if is_removal {
             self.shared.removals.note();
@@ -298,7 +304,7 @@ impl EventStore for FjallStore {
         }
         for item in keyspaces.statistics.iter() {
             let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
-            see(tally_key::read(&key, &value).ok_or_else(|| keyspaces.damaged("a count that nobody wrote"))?)?;
+            see(tally_key::read(&key, &value).ok_or_else(|| keyspaces.damaged("an invalid count"))?)?;
         }
         scan(keyspaces, &|registers| see(Stored::Registers(registers)))
     }
@@ -323,8 +329,8 @@ impl EventStore for FjallStore {
         Some(Arc::new(move |out| exporter.export(out, false).map(|_| ())))
     }
 
-    fn aside(&self) -> Option<Arc<dyn Aside>> {
-        Some(Arc::new(aside::Besides::new(&self.shared)))
+    fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
+        Some(Arc::new(fjall_fleet_state::FjallFleetState::new(&self.shared)))
     }
 
     fn remembers_erasures(&self) -> bool {
@@ -346,12 +352,13 @@ impl fmt::Debug for FjallStore {
     }
 }
 
-/// The bits of this data directory, which its files say by now if they did not.
+/// Returns the installation id of this data directory, and writes it into folders and settings that lack it.
 fn installation(keyspaces: &Keyspaces, mut belonging: Belonging) -> Result<Installation, StoreError> {
     let path = keyspaces.settings.path();
     let held = keyspaces.setting(Setting::Installation)?;
     if let Some(bits) = &held {
-        let held = Installation::from_bytes(bits).ok_or_else(|| keyspaces.damaged("whose installation it is"))?;
+        let held = Installation::from_bytes(bits)
+            .ok_or_else(|| keyspaces.damaged("the installation id has the wrong length"))?;
         belonging.add(held, path)?;
     }
     let installation = belonging.installation().map_or_else(Installation::random, Ok)?;
@@ -364,9 +371,15 @@ fn installation(keyspaces: &Keyspaces, mut belonging: Belonging) -> Result<Insta
     Ok(installation)
 }
 
-/// The engine's own mark and its journal, without either of which it would begin anew.
+/// Checks that the engine's version file and a journal exist. Without one of them the engine would start an empty
+/// store.
 fn check_files(engine_path: &Path) -> Result<(), StoreError> {
-    let missing = |what: &str| Err(StoreError::Damaged { path: engine_path.join(what), what: "not there".into() });
+    let missing = |what: &str| {
+        Err(StoreError::Damaged {
+            path: engine_path.join(what),
+            what: "the file is missing: restore the directory from a backup".into(),
+        })
+    };
     if !engine_path.join("version").is_file() {
         return missing("version");
     }
@@ -382,11 +395,14 @@ pub(super) fn failed(path: &Path, error: fjall::Error) -> StoreError {
     match error {
         fjall::Error::Io(error) => StoreError::Io { path, error },
         fjall::Error::Locked => StoreError::Locked(path),
-        fjall::Error::InvalidVersion(_) => {
-            StoreError::Damaged { path: path.join("version"), what: "not the storage engine's version 3".into() }
+        fjall::Error::InvalidVersion(_) => StoreError::Damaged {
+            path: path.join("version"),
+            what: "does not name version 3 of the storage engine".into(),
+        },
+        fjall::Error::Poisoned => {
+            StoreError::Engine("an earlier write failed; restart after the cause is removed".into())
         }
-        fjall::Error::Poisoned => StoreError::Engine("an earlier write failed".into()),
-        // Their texts name positions, versions and checksums, never keys or values.
+        // The engine's texts name positions, versions and checksums, never keys or values.
         other => StoreError::Damaged { path, what: other.to_string() },
     }
 }

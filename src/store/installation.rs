@@ -1,10 +1,11 @@
-//! Which data directory a file belongs to.
+//! Installation ids: random bits by which each file names its data directory.
 //!
-//! Each directory has random bits of its own. They are in the name of an empty file, `installation-…`, in the engine's folder
-//! and in that of each keyspace; in each batch of the journal; and in the settings. Files of two directories that were mixed
-//! are found by that. What is missing, as in a directory of an earlier version, is written when the directory is next opened.
+//! Each directory has its own id. It is in the name of an empty file, `installation-…`, in the engine's folder and in
+//! each keyspace's folder. It is also in each batch of the journal and in the settings. Files of two directories that
+//! were mixed are found by it. A missing id, as in a directory of an earlier version, is written when the directory is
+//! next opened.
 //!
-//! A name needs no sync of its own: it is there whole or not at all, and one that is not is made again.
+//! The file name needs no sync of its own: it exists or not, and a missing one is created again.
 
 use super::StoreError;
 use super::directory::io_error;
@@ -12,19 +13,20 @@ use super::export::{hex, unhex};
 use std::fs::{self, File};
 use std::path::Path;
 
-/// The key of the bits in each batch.
+/// The key of the id in each batch.
 pub(super) const KEY: &[u8] = b"installation";
-/// What the name of the file begins with.
+/// The prefix of the file name.
 const PREFIX: &str = "installation-";
 
-/// The random bits of a data directory.
+/// The installation id of a data directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Installation([u8; 16]);
 
 impl Installation {
     pub(super) fn random() -> Result<Self, StoreError> {
         let mut bits = [0; 16];
-        getrandom::fill(&mut bits).map_err(|error| StoreError::Engine(format!("no random bytes: {error}")))?;
+        getrandom::fill(&mut bits)
+            .map_err(|error| StoreError::Engine(format!("the operating system provides no random bytes: {error}")))?;
         Ok(Self(bits))
     }
 
@@ -40,36 +42,36 @@ impl Installation {
         format!("{PREFIX}{}", hex(&self.0))
     }
 
-    /// Makes the folder's file where there is none.
+    /// Creates the folder's file with the id if it is missing.
     pub(super) fn mark(&self, folder: &Path) -> Result<(), StoreError> {
         let path = folder.join(self.name());
         if path.exists() { Ok(()) } else { File::create(&path).map(drop).map_err(io_error(&path)) }
     }
 }
 
-/// What the files that were looked at so far belong to.
+/// The installation id that all files checked so far agree on.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Belonging(Option<Installation>);
 
 impl Belonging {
-    /// The directory that all of them belong to; `None` where none said so.
+    /// Returns the id, or `None` if no file had one.
     pub(super) fn installation(self) -> Option<Installation> {
         self.0
     }
 
-    /// Adds what a file or folder says of itself.
+    /// Adds the id of a file or folder.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] where those before belong to another directory.
+    /// [`StoreError::Damaged`] if earlier files have another id.
     pub(super) fn add(&mut self, found: Installation, path: &Path) -> Result<(), StoreError> {
         if *self.0.get_or_insert(found) == found {
             return Ok(());
         }
-        let what = "belongs to another data directory than the files beside it".into();
+        let what = "belongs to another data directory than the other files: restore all files from one backup".into();
         Err(StoreError::Damaged { path: path.to_owned(), what })
     }
 
-    /// Adds what the files in this folder say.
+    /// Adds the ids of the files in this folder.
     pub(super) fn add_folder(&mut self, folder: &Path) -> Result<(), StoreError> {
         for entry in fs::read_dir(folder).map_err(io_error(folder))? {
             let entry = entry.map_err(io_error(folder))?;

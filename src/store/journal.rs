@@ -1,13 +1,15 @@
-//! The storage engine's journals, read before the engine reads them.
+//! The storage engine's journals, which dialback reads before the engine does.
 //!
-//! The engine stops at the first batch that it cannot read, cuts the file there and goes on: right after a crash, which
-//! leaves nothing but the end of the last batch unfinished, and wrong after damage in the middle, which takes acknowledged
-//! batches along. And it refuses some files that a crash may leave: a batch whose first and last sectors reached the disk and
-//! whose middle did not. So we look first. Each batch of ours carries its [`CommitMark`], by which a gap shows; what a crash
-//! left unfinished is cut off here.
+//! The engine stops at the first batch that it cannot read, truncates the file there and continues. After a crash this
+//! is correct, because only the end of the last batch is incomplete. After damage in the middle it is wrong: it removes
+//! acknowledged batches. The engine also rejects some files that a crash may leave, for example a batch whose first and
+//! last sectors reached the disk but not its middle.
 //!
-//! A journal is a sequence of batches: `1`, how many items (u32), sequence (u64); the items; `3`, XXH3 of the items' bytes,
-//! `FJL` and `3`. All is little-endian. Behind the last batch there are zeros.
+//! Each batch of dialback therefore has a [`CommitMark`], by which a gap is found. This module checks the marks first,
+//! and removes only what a crash left incomplete.
+//!
+//! A journal is a sequence of batches. A batch is `1`, the number of items (u32), the sequence (u64), the items, `3`,
+//! the XXH3 of the items' bytes, `FJL` and `3`. All numbers are little-endian. Zeros follow the last batch.
 
 use super::commit_mark::{self, CommitMark};
 use super::directory::io_error;
@@ -19,14 +21,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8] = b"FJL\x03";
 
-/// What the journals of a directory hold.
+/// The content of a directory's journals.
 #[derive(Default, Debug)]
 pub(super) struct Journals {
-    /// The mark of the last batch, of those that have one.
+    /// The mark of the last batch that has one.
     pub(super) last: Option<CommitMark>,
-    /// The file whose end is the journals' end.
+    /// The newest journal file.
     pub(super) active: Option<PathBuf>,
-    /// Files that end in the middle of a batch, and where their last whole one ends.
+    /// Files that end with an incomplete batch, and the position where their last complete batch ends.
     pub(super) torn: Vec<(PathBuf, u64)>,
     pub(super) batches: u64,
     /// The data directory that they belong to.
@@ -35,10 +37,10 @@ pub(super) struct Journals {
 }
 
 impl Journals {
-    /// Reads all of them, and changes nothing.
+    /// Reads all journals and changes nothing.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] where a batch that was durable is missing or cannot be read, and something behind it can.
+    /// [`StoreError::Damaged`] if a durable batch is missing or unreadable.
     pub(super) fn read(engine_path: &Path) -> Result<Self, StoreError> {
         let mut journals = Self::default();
         for path in paths(engine_path)? {
@@ -47,7 +49,7 @@ impl Journals {
         Ok(journals)
     }
 
-    /// Cuts off what a crash left unfinished: never acknowledged, and not to be read by anybody.
+    /// Removes batches that a crash left incomplete. They were never acknowledged.
     pub(super) fn cut(&self) -> Result<(), StoreError> {
         for (path, end) in &self.torn {
             let cut = || {
@@ -63,7 +65,7 @@ impl Journals {
     fn read_file(&mut self, path: PathBuf) -> Result<(), StoreError> {
         let bytes = read_to_data_end(&path).map_err(io_error(&path))?;
         let mut rest = bytes.as_slice();
-        while let Some((batch, behind)) = Batch::parse(rest) {
+        while let Some((batch, behind)) = JournalBatch::parse(rest) {
             if let Some(installation) = batch.installation {
                 self.belonging.add(installation, &path)?;
             }
@@ -73,7 +75,10 @@ impl Journals {
         if rest.iter().any(|byte| *byte != 0) {
             let at = bytes.len() - rest.len();
             if let Some(mark) = self.durable_behind(rest) {
-                let what = format!("not readable at byte {at}, and commit {} is behind it", mark.number);
+                let what = format!(
+                    "unreadable at byte {at}, but commit {} follows: restore the directory from a backup",
+                    mark.number
+                );
                 return Err(StoreError::Damaged { path, what });
             }
             self.torn.push((path.clone(), at as u64));
@@ -82,26 +87,27 @@ impl Journals {
         Ok(())
     }
 
-    /// Of a batch that does not follow: the file that it is in, or the one before, if that ended in the middle of a batch.
+    /// Returns the error for a batch out of order. It names the batch's file, or the one before if that ended with an
+    /// incomplete batch.
     fn damage(&self, path: &Path, what: &str) -> StoreError {
         if let Some((torn, at)) = self.torn.last() {
-            let what = format!("not readable at byte {at}, and {what} behind it");
+            let what = format!("unreadable at byte {at}, and then {what}: restore the directory from a backup");
             return StoreError::Damaged { path: torn.clone(), what };
         }
         let name = self.active.as_ref().filter(|active| *active != path).and_then(|active| active.file_name());
-        let or = name.map_or_else(String::new, |name| format!(", or the last one in `{}`", name.display()));
+        let or = name.map_or_else(String::new, |name| format!(", or the end of `{}` is missing", name.display()));
         StoreError::Damaged { path: path.to_owned(), what: format!("{what}{or}") }
     }
 
-    /// Takes a batch for the next one, or says why it cannot be.
-    fn follow(&mut self, batch: &Batch) -> Result<(), String> {
+    /// Accepts a batch as the next one, or returns why it cannot be.
+    fn follow(&mut self, batch: &JournalBatch) -> Result<(), String> {
         self.batches += 1;
-        // What the engine's keepers write carries no mark: nothing of it is acknowledged. What of it is cleared again may also have
-        // sequences that the engine gives a second time after a restart.
+        // Batches that the engine writes for its own upkeep have no mark and are never acknowledged. After a restart,
+        // the engine may use the sequence of a cleared one again.
         let Some(mark) = batch.mark else { return Ok(()) };
-        // The engine's sequence decides which of two values is the newer one, and nothing else protects it.
+        // The sequence decides which of two values is newer, and no checksum protects it.
         if self.sequence.is_some_and(|last| batch.sequence <= last) {
-            return Err("a batch is not in its order".into());
+            return Err("a batch is out of order".into());
         }
         self.sequence = Some(batch.sequence);
         let last = self.last.map(|last| last.number);
@@ -112,11 +118,11 @@ impl Journals {
         Ok(())
     }
 
-    /// A later batch that was written when the one which cannot be read was durable. Without one the latter may just never
-    /// have reached the disk whole.
+    /// Returns the mark of a later batch that proves that the unreadable one was durable. Without such a batch, the
+    /// unreadable one may never have reached the disk completely.
     fn durable_behind(&self, bytes: &[u8]) -> Option<CommitMark> {
         let starts = (1..bytes.len()).filter(|at| bytes[*at] == START);
-        let mut marks = starts.filter_map(|at| Batch::parse(&bytes[at..])?.0.mark);
+        let mut marks = starts.filter_map(|at| JournalBatch::parse(&bytes[at..])?.0.mark);
         marks.find(|mark| {
             let missing = self.last.map_or(mark.number - 1, |last| last.number + 1);
             mark.synced >= missing && mark.synced > 0
@@ -129,14 +135,14 @@ const ITEM: u8 = 2;
 const END: u8 = 3;
 const CLEAR: u8 = 4;
 
-struct Batch {
+struct JournalBatch {
     sequence: u64,
     mark: Option<CommitMark>,
     installation: Option<Installation>,
 }
 
-impl Batch {
-    /// The batch in front of the bytes, if it is whole, and what is behind it.
+impl JournalBatch {
+    /// Parses the batch at the start of the bytes. Returns it and the rest, or `None` if it is not complete.
     fn parse(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let mut rest = Cursor(bytes);
         if rest.u8()? != START {
@@ -189,8 +195,8 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// Kind (u8), compression (u8), keyspace (u64), lengths of the key (u16), of the value (u32) and of the value as it is
-    /// stored (u32), key, value. The last two.
+    /// Reads an item: kind (u8), compression (u8), keyspace (u64), length of the key (u16), of the value (u32) and of
+    /// the stored value (u32), key, value. Returns the key and the value.
     fn item(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         self.take(1 + 1 + 8)?;
         let key_len = self.array().map(u16::from_le_bytes)?;
@@ -202,29 +208,29 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The number of the newest journal, which the engine writes; 0 where there is none.
+/// Returns the number of the newest journal, which the engine writes; 0 if there is none.
 pub(super) fn last_number(engine_path: &Path) -> Result<u64, StoreError> {
     Ok(numbered(engine_path)?.last().map_or(0, |(number, _)| *number))
 }
 
-/// The number of the oldest journal; 0 where there is none.
+/// Returns the number of the oldest journal; 0 if there is none.
 pub(super) fn first_number(engine_path: &Path) -> Result<u64, StoreError> {
     Ok(numbered(engine_path)?.first().map_or(0, |(number, _)| *number))
 }
 
-/// The journals' paths, oldest first.
+/// Returns the journals' paths, oldest first.
 pub(super) fn paths(engine_path: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(numbered(engine_path)?.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The journals by their numbers, oldest first.
+/// Returns the journals with their numbers, oldest first.
 fn numbered(engine_path: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(engine_path).map_err(io_error(engine_path))? {
         let path = entry.map_err(io_error(engine_path))?.path();
         if path.extension().is_some_and(|extension| extension == "jnl") {
             let id = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
-            let what = || "not the name of a journal".into();
+            let what = || "not a journal's name: remove the file if it is not dialback's".into();
             paths.push((id.ok_or_else(|| StoreError::Damaged { path: path.clone(), what: what() })?, path));
         }
     }

@@ -3,7 +3,7 @@
 use crate::number::E164;
 use crate::slot::Scope;
 
-/// 24 bits of scope and 50 of contact in ten bytes whose order is the pair's.
+/// Packs 24 bits of scope and 50 bits of contact into ten bytes, which sort like the pairs.
 pub(super) fn pack_pair(scope: Scope, contact: E164) -> [u8; 10] {
     let pair = u128::from(scope.bits()) << 56 | u128::from(contact.code());
     let mut key = [0; 10];
@@ -20,7 +20,7 @@ pub(super) fn unpack_pair(key: [u8; 10]) -> Option<(Scope, E164)> {
     Some((scope, contact))
 }
 
-/// The first three bytes of a key of this scope.
+/// Returns the first three bytes of all keys of this scope.
 pub(super) fn pack_scope(scope: Scope) -> [u8; 3] {
     let [_, bytes @ ..] = scope.bits().to_be_bytes();
     bytes
@@ -31,7 +31,7 @@ pub(super) fn unpack_scope(bytes: [u8; 3]) -> Option<Scope> {
     Scope::from_bits(u32::from_be_bytes([0, a, b, c]))
 }
 
-/// The key half way between two, which may be the lower one.
+/// Returns the key half way between two keys. It may be the lower one.
 pub(super) fn between(low: [u8; 10], high: [u8; 10]) -> [u8; 10] {
     let number = |key: [u8; 10]| {
         let mut bytes = [0; 16];
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_packs_in_order_and_reads_back() {
+    fn packed_pairs_sort_like_pairs_and_unpack() {
         let scopes = [0, 1, 0xFF_FFFF].map(|bits| Scope::from_bits(bits).expect("24 bits"));
         let contacts = ["1", "15551234567", "999999999999999", "0", "000000000000000"];
         let contacts = contacts.map(|digits| E164::from_digits(digits).expect("digits"));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_between_is_between() {
+    fn a_key_between_two_keys_is_above_the_lower_and_below_the_higher() {
         let keys = [[0; 10], [0, 0, 0, 0, 0, 0, 0, 0, 0, 9], [0, 0, 1, 0, 0, 0, 0, 0, 0, 0], [0xFF; 10]];
         for (low, high) in keys.iter().zip(&keys[1..]) {
             let middle = between(*low, *high);

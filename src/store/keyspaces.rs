@@ -1,16 +1,16 @@
-//! What the storage engine keeps for us, and how it is opened.
+//! The keyspaces of the storage engine, and how they are opened.
 //!
 //! | keyspace | key | value |
 //! | --- | --- | --- |
 //! | `configurations` | sequence, 8 bytes, big-endian | [`Configuration`] as JSON |
 //! | `registers` | scope of a number, 3 bytes, then contact, 7 bytes, big-endian | [`Register`], 8 bytes, big-endian |
-//! | `commits` | `commit` | the [`CommitMark`] of the last batch: a part of each batch |
-//! | | `installation` | the [`Installation`] that the batch belongs to, 16 bytes: a part of each batch |
+//! | `commits` | `commit` | the [`CommitMark`] of the last batch; each batch has one |
+//! | | `installation` | the [`Installation`] of the batch, 16 bytes; each batch has one |
 //! | `erasures` | scope of an environment, 3 bytes, then [`Pseudonym`](super::pseudonym::Pseudonym) | [`Register`], 8 bytes, big-endian |
 //! | `settings` | a name | see [`Setting`] |
-//! | `statistics` | see [`tally_key`](super::tally_key) | what was counted, and what was reported answered |
-//! | `outbox` | number of the entry, 8 bytes, big-endian | calls and erasures that a fleet has not been told for certain, as messages have them |
-//! | `padding` | `0` | nothing, see [`rotation`](super::rotation) |
+//! | `statistics` | see [`tally_key`](super::tally_key) | counts, and answered decisions |
+//! | `outbox` | number of the entry, 8 bytes, big-endian | calls and erasures that are not certainly published yet, in the format of messages |
+//! | `padding` | `0` | padding; see [`rotation`](super::rotation) |
 
 use super::StoreError;
 use super::commit_mark::{self, CommitMark};
@@ -25,7 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Each with the format that it came with.
+/// The keyspaces, each with the first format that has it.
 const KEYSPACES: [(&str, u64); 8] = [
     ("configurations", 1),
     ("registers", 1),
@@ -37,11 +37,11 @@ const KEYSPACES: [(&str, u64); 8] = [
     ("outbox", 5),
 ];
 
-/// How large the engine's tables are.
+/// The size of the engine's tables.
 #[derive(Clone, Copy)]
 pub(super) enum Tables {
     Usual,
-    /// Of so many bytes, for tests.
+    /// Of this many bytes, for tests.
     #[cfg(feature = "__testing")]
     Small(u64),
 }
@@ -50,7 +50,7 @@ impl Tables {
     fn of_database(self, builder: DatabaseBuilder<Database>) -> DatabaseBuilder<Database> {
         match self {
             Self::Usual => builder,
-            // With more than one thread the engine turns round and round while it compacts.
+            // With several threads, the engine would spin while it compacts.
             #[cfg(feature = "__testing")]
             Self::Small(_) => builder.worker_threads(1),
         }
@@ -65,20 +65,21 @@ impl Tables {
     }
 }
 
-/// Something kept once a directory. No name is as long as the key of a commit's mark.
+/// A value that is stored once in a directory. No name is as long as the key of a commit's mark.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Setting {
-    /// The key of the pseudonyms, 32 bytes.
+    /// The pseudonym key, 32 bytes.
     PseudonymKey,
-    /// When what was erased or expired last left the disk: milliseconds since 1970, 8 bytes, big-endian.
+    /// The time of the last purge, which removed erased and expired data from the disk: milliseconds since 1970, 8
+    /// bytes, big-endian.
     PurgedAt,
-    /// The key of the identities of decisions, 16 bytes.
+    /// The key that seals the ids of decisions, 16 bytes.
     DecisionKey,
-    /// Keys of pseudonyms that other nodes made, 32 bytes each. Not there where there are none.
+    /// The pseudonym keys of other nodes, 32 bytes each. Absent if there are none.
     ForeignKeys,
-    /// Where the node stands in its fleet's stream. Not there where there is no fleet.
+    /// The node's place in its fleet's stream. Absent without a fleet.
     Place,
-    /// The random bits of the data directory, 16 bytes.
+    /// The installation id of the data directory, 16 bytes.
     Installation,
 }
 
@@ -95,7 +96,7 @@ impl Setting {
     }
 }
 
-/// The storage engine, opened.
+/// The opened storage engine and its keyspaces.
 pub(super) struct Keyspaces {
     pub(super) configurations: Keyspace,
     pub(super) registers: Keyspace,
@@ -111,19 +112,19 @@ pub(super) struct Keyspaces {
 }
 
 impl Keyspaces {
-    /// Every one that has records in it: all but the padding.
+    /// Returns all keyspaces that hold records: all but the padding.
     pub(super) fn all(&self) -> [&Keyspace; 7] {
         let Self { configurations, registers, commits, erasures, settings, statistics, outbox, .. } = self;
         [configurations, registers, commits, erasures, settings, statistics, outbox]
     }
 }
 
-/// Why the storage engine does not open.
+/// Why the storage engine cannot be opened.
 enum Failed {
     Engine(fjall::Error),
-    /// A keyspace that was there is not.
+    /// A keyspace of this format does not exist.
     Missing(&'static str),
-    /// It came upon something that it takes for impossible.
+    /// The engine panicked.
     Panicked,
 }
 
@@ -134,15 +135,18 @@ impl From<fjall::Error> for Failed {
 }
 
 impl Keyspaces {
-    /// Opens the engine's files at `path`. `format` is what its keyspaces are said to be complete for; `None` where they are to be
-    /// made.
+    /// Opens the engine's files at `path`. `format` is the format of a complete directory, whose keyspaces must all
+    /// exist. With `None`, the keyspaces are created.
     pub(super) fn open(path: &Path, format: Option<u64>, tables: Tables) -> Result<Self, StoreError> {
-        // The engine asserts some of what it reads. Nothing of it is left where it panics while it opens.
+        // The engine panics on some invalid files. It keeps no state when it panics while opening.
         let opened = catch_unwind(AssertUnwindSafe(|| Self::try_open(path, format, tables)));
         opened.unwrap_or(Err(Failed::Panicked)).map_err(|failed| match failed {
             Failed::Engine(error) => super::fjall::failed(path, error),
             Failed::Missing(name) => damaged(path, format!("keyspace {name} is missing")),
-            Failed::Panicked => damaged(path, "the storage engine cannot make sense of it"),
+            Failed::Panicked => damaged(
+                path,
+                "the storage engine panicked while it opened these files: restore the directory from a backup",
+            ),
         })
     }
 
@@ -150,7 +154,7 @@ impl Keyspaces {
         let floor = Floor::default();
         let expiry = Expiry::new(floor.clone());
         let builder = Database::builder(path)
-            // What is compressed could not be padded to a length.
+            // Compressed entries could not be padded to a given length.
             .journal_compression(CompressionType::None)
             .max_cached_files(Some(descriptors::cached_files()))
             .with_compaction_filter_factories(Arc::new(move |name| expiry.filter(name)));
@@ -176,21 +180,21 @@ impl Keyspaces {
         })
     }
 
-    /// The folders of all keyspaces.
+    /// Returns the folders of all keyspaces.
     pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
         self.all().into_iter().chain([&self.padding]).map(Keyspace::path)
     }
 
-    /// Where the engine's files are.
+    /// Returns the directory of the engine's files.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The mark of the last batch; that of none where there has been none.
+    /// Returns the mark of the last batch, or the default mark if there is no batch.
     pub(super) fn last_commit(&self) -> Result<CommitMark, StoreError> {
         match self.commits.get(commit_mark::KEY).map_err(|error| self.failed(error))? {
             None => Ok(CommitMark::default()),
-            Some(mark) => CommitMark::from_bytes(&mark).ok_or_else(|| self.damaged("a commit that nobody made")),
+            Some(mark) => CommitMark::from_bytes(&mark).ok_or_else(|| self.damaged("an invalid commit mark")),
         }
     }
 
@@ -199,11 +203,12 @@ impl Keyspaces {
         if *key != expected.to_be_bytes() {
             return Err(self.damaged(format!("configuration {expected} is missing")));
         }
-        // The error of the JSON parser could quote what it read, a phone number for instance.
-        let configuration: Configuration = serde_json::from_slice(&value)
-            .map_err(|error| self.damaged(format!("configuration {expected} at column {}", error.column())))?;
+        // The JSON parser's error could quote its input, for example a phone number.
+        let configuration: Configuration = serde_json::from_slice(&value).map_err(|error| {
+            self.damaged(format!("configuration {expected} is invalid at column {}", error.column()))
+        })?;
         if configuration.sequence != expected {
-            return Err(self.damaged(format!("configuration {expected} says it is another")));
+            return Err(self.damaged(format!("configuration {expected} has another sequence")));
         }
         Ok(configuration)
     }
@@ -213,7 +218,7 @@ impl Keyspaces {
         Ok(value.map(|value| value.to_vec()))
     }
 
-    /// Durable when it returns.
+    /// Stores a setting. It is durable when this returns.
     pub(super) fn set(&self, setting: Setting, value: &[u8]) -> Result<(), StoreError> {
         let mut write = self.database.batch().durability(Some(PersistMode::SyncAll));
         write.insert(&self.settings, setting.name(), value);
@@ -233,7 +238,7 @@ fn damaged(path: &Path, what: impl Into<String>) -> StoreError {
     StoreError::Damaged { path: path.to_owned(), what: what.into() }
 }
 
-/// A register as it is stored.
+/// Decodes a stored register.
 pub(super) fn read_register(value: &[u8]) -> Option<Register> {
     Register::from_bits(u64::from_be_bytes(value.try_into().ok()?))
 }

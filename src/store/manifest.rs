@@ -1,8 +1,10 @@
-//! The storage engine's lists of its tables, read before the engine reads them.
+//! The storage engine's lists of tables, which dialback reads before the engine does.
 //!
-//! `keyspaces/N/current` names the list in force, `keyspaces/N/vM`, with its checksum; the list has each table's, and keyspace
-//! 0 the names of the others. The engine looks at neither of these two checksums, and removes what it does not find named: tables
-//! not listed, keyspaces without a list or a name. So we look first.
+//! `keyspaces/N/current` names the current list, `keyspaces/N/vM`, and its checksum. The list has the checksum of each
+//! table. Keyspace 0 holds the names of the other keyspaces.
+//!
+//! The engine checks neither of these checksums, and removes all files that the lists do not name: unlisted tables, and
+//! keyspaces without a list or a name. This module therefore checks the lists first.
 
 use super::StoreError;
 use super::directory::io_error;
@@ -11,21 +13,29 @@ use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
-/// A table as its list has it.
+/// A table, as its list describes it.
 pub(super) struct Table {
     pub(super) path: PathBuf,
     checksum: u128,
 }
 
 impl Table {
-    /// Reads it whole, and says how many bytes it has.
+    /// Reads the whole table, and returns its length in bytes.
     pub(super) fn check(&self) -> Result<u64, StoreError> {
         let (checksum, len) = checksum(&self.path).map_err(io_error(&self.path))?;
-        if checksum == self.checksum { Ok(len) } else { Err(damaged(&self.path, "not what its list says was written")) }
+        if checksum == self.checksum {
+            Ok(len)
+        } else {
+            Err(damaged(
+                &self.path,
+                "its checksum differs from the one in its list: restore the directory from a backup",
+            ))
+        }
     }
 }
 
-/// Looks at what the engine goes by when it removes something: the lists of all keyspaces, and the tables of its own.
+/// Checks the files by which the engine decides what to remove: the lists of all keyspaces, and the tables of keyspace
+/// 0.
 pub(super) fn check(engine_path: &Path) -> Result<(), StoreError> {
     for keyspace in keyspaces(engine_path)? {
         let tables = tables_of(&keyspace)?;
@@ -36,12 +46,12 @@ pub(super) fn check(engine_path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The directories of the keyspaces.
+/// Returns the directories of the keyspaces.
 pub(super) fn keyspaces(engine_path: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let path = engine_path.join("keyspaces");
     let current = path.join("0").join("current");
     if !current.is_file() {
-        return Err(damaged(&current, "not there"));
+        return Err(damaged(&current, "the file is missing: restore the directory from a backup"));
     }
     let mut keyspaces = Vec::new();
     for entry in fs::read_dir(&path).map_err(io_error(&path))? {
@@ -53,32 +63,47 @@ pub(super) fn keyspaces(engine_path: &Path) -> Result<Vec<PathBuf>, StoreError> 
     Ok(keyspaces)
 }
 
-/// The tables in force of a keyspace.
+/// Returns the current tables of a keyspace.
 pub(super) fn tables_of(keyspace: &Path) -> Result<Vec<Table>, StoreError> {
     let current = keyspace.join("current");
     let bytes = match fs::read(&current) {
         Ok(bytes) => bytes,
-        // One whose making was cut short: the engine removes it.
+        // The keyspace was not completely created. The engine removes it.
         Err(error) if error.kind() == io::ErrorKind::NotFound && has_no_tables(keyspace) => return Ok(Vec::new()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged(&current, "not there")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(damaged(&current, "the file is missing: restore the directory from a backup"));
+        }
         Err(error) => return Err(io_error(&current)(error)),
     };
-    let (version, expected) = parse_current(&bytes).ok_or_else(|| damaged(&current, "not what was written"))?;
+    let (version, expected) = parse_current(&bytes)
+        .ok_or_else(|| damaged(&current, "not in the storage engine's format: restore the directory from a backup"))?;
     let list = keyspace.join(format!("v{version}"));
     let bytes = match fs::read(&list) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(damaged(&current, format!("names v{version}, which is not there")));
+            return Err(damaged(
+                &current,
+                format!("names the list v{version}, which is missing: restore the directory from a backup"),
+            ));
         }
         Err(error) => return Err(io_error(&list)(error)),
     };
     if xxh3_128(&bytes) != expected {
-        return Err(damaged(&list, "not what `current` beside it says was written: one of the two"));
+        return Err(damaged(
+            &list,
+            "its checksum differs from the one in `current`: restore the directory from a backup",
+        ));
     }
     let tables = parse_list(&list).map_err(|error| damaged(&list, error.to_string()))?;
     let folder = keyspace.join("tables");
     let tables = tables.into_iter().map(|(id, checksum)| Table { path: folder.join(id.to_string()), checksum });
-    let missing = |table: Table| if table.path.is_file() { Ok(table) } else { Err(damaged(&table.path, "not there")) };
+    let missing = |table: Table| {
+        if table.path.is_file() {
+            Ok(table)
+        } else {
+            Err(damaged(&table.path, "the file is missing: restore the directory from a backup"))
+        }
+    };
     tables.map(missing).collect()
 }
 
@@ -86,18 +111,19 @@ fn has_no_tables(keyspace: &Path) -> bool {
     fs::read_dir(keyspace.join("tables")).map_or(true, |mut tables| tables.next().is_none())
 }
 
-/// Version (u64), checksum of its file (u128), kind of the checksum: 0.
+/// Parses the file `current`: version (u64), checksum of the list (u128), kind of the checksum (0).
 fn parse_current(bytes: &[u8]) -> Option<(u64, u128)> {
     let (version, rest) = bytes.split_first_chunk()?;
     let (checksum, rest) = rest.split_first_chunk()?;
     (rest == [0]).then_some((u64::from_le_bytes(*version), u128::from_le_bytes(*checksum)))
 }
 
-/// Levels (u8), of each: runs (u8), of each: tables (u32), of each: id (u64), kind of its checksum (u8), checksum (u128),
-/// sequence (u64).
+/// Parses a list: the levels (u8), for each the runs (u8), for each the tables (u32). A table has an id (u64), the kind
+/// of its checksum (u8), the checksum (u128) and a sequence (u64).
 fn parse_list(path: &Path) -> io::Result<Vec<(u64, u128)>> {
     let reader = sfa::Reader::new(path).map_err(|error| io::Error::other(error.to_string()))?;
-    let section = reader.toc().section(b"tables").ok_or_else(|| io::Error::other("there are no tables in it"))?;
+    let section =
+        reader.toc().section(b"tables").ok_or_else(|| io::Error::other("the list has no section for tables"))?;
     let mut bytes = section.buf_reader(path)?;
     let mut tables = Vec::new();
     for _level in 0..u8::from_le_bytes(array(&mut bytes)?) {

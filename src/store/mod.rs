@@ -1,8 +1,5 @@
-//! The durable side of a service: what has been acknowledged is in here.
+//! The durable side of a service: it holds all acknowledged changes.
 
-mod aside;
-#[cfg(feature = "store")]
-mod aside_of_fjall;
 #[cfg(feature = "store")]
 mod commit_mark;
 #[cfg(feature = "store")]
@@ -25,6 +22,9 @@ mod expiry;
 mod export;
 #[cfg(feature = "store")]
 mod fjall;
+#[cfg(feature = "store")]
+mod fjall_fleet_state;
+mod fleet_state;
 #[cfg(feature = "store")]
 mod installation;
 #[cfg(feature = "store")]
@@ -64,11 +64,11 @@ mod watermark;
 
 #[cfg(feature = "store")]
 pub use self::fjall::FjallStore;
-pub use aside::{Aside, Entry, Pseudonyms};
 pub use durability::Durability;
 pub use error::StoreError;
 #[cfg(feature = "store")]
 pub use export::{Exported, Exporter};
+pub use fleet_state::{Entry, Pseudonyms, StoredFleetState};
 #[cfg(feature = "store")]
 pub use modes::Modes;
 #[cfg(feature = "store")]
@@ -88,107 +88,111 @@ use crate::tally::{Answered, Tally};
 use std::io;
 use std::sync::Arc;
 
-/// Where a service logs before it applies.
+/// A store, to which a service writes each change before it applies it.
 ///
-/// The store keeps configurations whole, in their order, and of each (scope, contact) pair the one register that matters:
-/// since merging is maximum, the last call is the fold of all. Slots are given in the order of configurations, so a register
-/// means the same after every restart.
+/// The store keeps all configurations in their order, and one register for each pair of scope and contact. One register
+/// is enough: registers are merged by maximum, so the last one contains all earlier ones. The order of configurations
+/// determines the slots, so that a register means the same after a restart.
 pub trait EventStore: Send + 'static {
-    /// Makes the batch durable: whole, or not at all. When this returns `Ok` it survives what
-    /// [`durability`](Self::durability) says, or, if it [can wait](Batch::can_wait), does so with the next one that cannot, or
-    /// after the next [`sync`](Self::sync).
+    /// Makes the batch durable, completely or not at all.
+    ///
+    /// After `Ok`, the batch survives the failures that [`durability`](Self::durability) names. A batch that [can
+    /// wait](Batch::can_wait) survives them after the next batch that cannot wait, or after the next
+    /// [`sync`](Self::sync).
     ///
     /// # Errors
-    /// After an error it is unknown whether the batch will be there after a restart. The caller must commit nothing more: an
-    /// operating system may forget what it failed to write, so that a retry which succeeds proves nothing.
+    /// After an error, the batch may or may not be there after a restart. The caller must not commit again: an
+    /// operating system may discard data that it failed to write, so that a successful retry proves nothing.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
-    /// Shows all that is stored: every configuration in the order of its sequence, then the rest in no order, perhaps
-    /// from several threads at once.
+    /// Passes all stored data to `see`: first all configurations in the order of their sequence, then the rest in any
+    /// order, possibly from several threads.
     ///
     /// # Errors
-    /// What cannot be read is an error; nothing is passed over.
+    /// Some data cannot be read. No data is skipped.
     fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError>;
 
-    /// Random bits that are kept with the data and shown to nobody: with them the identities of decisions are sealed, and can be
-    /// opened after a restart. `None` where nothing outlasts the process.
+    /// Returns the store's secret, random bits that are stored with the data. They seal the ids of decisions, which can
+    /// be opened again after a restart. Returns `None` if the store keeps no data.
     fn secret(&self) -> Option<[u8; 16]> {
         None
     }
 
-    /// What a committed batch survives. [`Durability::Synced`] unless the store says otherwise.
+    /// Returns which failures a committed batch survives. [`Durability::Synced`] unless the store overrides this.
     fn durability(&self) -> Durability {
         Durability::Synced
     }
 
-    /// Makes all that was committed survive a power failure. For what is not [`Durability::Synced`] or can wait: a store is asked
-    /// about once a second while there is something to sync, and before it is dropped.
+    /// Makes all commits survive a power failure. The service calls it about once a second while there are commits that
+    /// are not [`Durability::Synced`] or can wait, and before it drops the store.
     ///
     /// # Errors
-    /// As for [`commit`](Self::commit).
+    /// See [`commit`](Self::commit).
     fn sync(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// What exports the store from another thread, where it can be.
+    /// Returns the function that exports the store from another thread, or `None` if the store cannot be exported.
     fn export(&self) -> Option<Arc<Export>> {
         None
     }
 
-    /// What a node of a fleet keeps besides, where the store can keep that.
-    fn aside(&self) -> Option<Arc<dyn Aside>> {
+    /// Returns the stored state of a fleet's node, or `None` if the store cannot keep one.
+    fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
         None
     }
 
-    /// Until when this contact was erased in the environment of this scope, where the store knows that and does not show it: one
-    /// that does not keep erased numbers can only be asked about a number that somebody else brings. Asked before every call is
-    /// recorded, so it should cost little where the answer is no.
+    /// Returns the erasure of this contact in the environment of this scope, if the store remembers it. A store that
+    /// does not keep erased numbers can only look up a given number, and does not pass erasures to
+    /// [`recover`](Self::recover). The service calls this before it records a call, so it should be cheap if there is
+    /// no erasure.
     ///
     /// # Errors
-    /// What cannot be read.
+    /// The erasure cannot be read.
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
         let _ = (environment, contact);
         Ok(None)
     }
 
-    /// Whether [`erasure`](Self::erasure) answers for every erasure that was committed: then memory need not keep them.
+    /// Returns whether [`erasure`](Self::erasure) finds each committed erasure. Memory then need not keep them.
     fn remembers_erasures(&self) -> bool {
         false
     }
 }
 
-/// Writes all that is stored as of one commit, as lines of JSON, while others go on committing.
+/// A function that writes all stored data as it was after one commit, as lines of JSON. Others can commit meanwhile.
 pub type Export = dyn Fn(&mut dyn io::Write) -> Result<(), StoreError> + Send + Sync;
 
-/// What becomes durable together.
+/// Changes that become durable together.
 #[derive(Clone, Default, Debug)]
 pub struct Batch {
-    /// Each with the sequence after the one before.
+    /// The configurations. Their sequences are consecutive.
     pub configurations: Vec<Configuration>,
-    /// At most one register a pair: the highest so far. One that is an [erasure](Register::is_erasure) says, under the scope
-    /// of a number, that the pair is to be forgotten, and under that of an environment, until when.
+    /// At most one register for each pair: the highest so far. An [erasure](Register::is_erasure) under a number's
+    /// scope removes the pair. An erasure under an environment's scope says until when the contact is erased.
     pub registers: Vec<(Scope, E164, Register)>,
-    /// At most one a tally and day: all that was counted so far.
+    /// At most one total for each tally and day: all calls so far.
     pub tallies: Vec<Tally>,
     /// Decisions that were reported answered.
     pub answered: Vec<Answered>,
-    /// Those of them that nobody can report any more.
+    /// Answered decisions that are too old to be reported again, to be removed.
     pub forgotten: Vec<Answered>,
-    /// What a fleet has to be told, with numbers that rise from batch to batch. Empty where there is no fleet, as the rest is.
+    /// The events to publish to the fleet. Entry numbers rise from batch to batch. Empty without a fleet, as all
+    /// further fields are.
     pub outbox: Vec<Entry>,
-    /// Entries of the outbox up to this one are needed no more.
+    /// Outbox entries up to this one have been published and are removed.
     pub published: Option<u64>,
-    /// Where the node stands in the fleet's stream.
+    /// The node's place in the fleet's stream.
     pub place: Option<Vec<u8>>,
-    /// Erasures that are known by their pseudonyms only. Of one that is there already the later stays.
+    /// Erasures that are identified only by pseudonyms. The later one of two for the same pseudonym is kept.
     pub pseudonyms: Pseudonyms,
-    /// Whether nobody is told that it is durable, because somebody else has it: what a stream brought, together with the place
-    /// behind it, comes again if a power failure takes both.
+    /// Whether the batch need not be synced, because another node has its data. The stream delivers its messages again
+    /// if a power failure loses them together with the place after them.
     pub can_wait: bool,
 }
 
 impl Batch {
-    /// Whether there is nothing to store.
+    /// Returns whether the batch contains no changes.
     pub fn is_empty(&self) -> bool {
         let Self { configurations, registers, tallies, answered, forgotten, .. } = self;
         let is_fleet_empty = self.outbox.is_empty() && self.published.is_none() && self.place.is_none();
@@ -202,20 +206,20 @@ impl Batch {
     }
 }
 
-/// Something that a store brings back.
+/// A piece of data that a store returns during recovery.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Stored {
     /// A configuration.
     Configuration(Configuration),
-    /// Pairs and their registers: as many as are at hand.
+    /// Pairs and their registers, any number of them.
     Registers(Vec<(Scope, E164, Register)>),
-    /// What was counted on a day.
+    /// The total of a tally on a day.
     Tally(Tally),
     /// A decision that was reported answered.
     Answered(Answered),
 }
 
-/// The store that keeps nothing: for embedders and tests that need no durability.
+/// A store that keeps nothing, for programs and tests that need no durability.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct MemoryStore;
 

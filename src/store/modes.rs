@@ -1,4 +1,4 @@
-//! Phone numbers are in a data directory, so nobody but its own user may read it.
+//! The permissions of a data directory: it holds phone numbers, so only its own user may read it.
 
 use super::StoreError;
 use super::directory::io_error;
@@ -6,19 +6,19 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// What was done about the permissions of a data directory and of the files in it.
+/// How the permissions of a data directory and its files were changed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Modes {
-    /// Files and directories that others could use, and cannot any more.
+    /// The number of files and directories that other users could access before.
     pub tightened: usize,
-    /// Those whose permissions this process may not change.
+    /// The number of files and directories whose permissions this process may not change.
     pub left: usize,
 }
 
 impl Modes {
-    /// Takes the permissions of group and others from the directory and all below, where the directory has any. Below one that
-    /// has none, others reach nothing.
+    /// Removes the permissions of group and others from the directory and all files below it, if the directory has any.
+    /// Otherwise other users cannot reach the files.
     #[cfg(unix)]
     pub(super) fn tighten(directory: &Path) -> Result<Self, StoreError> {
         use std::os::unix::fs::PermissionsExt;
@@ -42,7 +42,7 @@ impl Modes {
         if mode & 0o077 != 0 {
             match fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700)) {
                 Ok(()) => modes.tightened += 1,
-                // Another user's directory that a group shares, as volumes of container platforms are, works all the same.
+                // A directory of another user that a group shares is common on container platforms, and works.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => modes.left += 1,
                 Err(error) => return Err(io_error(path)(error)),
             }

@@ -1,21 +1,22 @@
-//! What stands for an erased contact on disk.
+//! Pseudonyms: the stored names of erased contacts.
 //!
-//! A late report of a call from before the erasure must be refused for as long as it could count, so something has to be kept
-//! that the contact can be recognised by. That is not the number: it is a keyed hash of it, under a key that the data directory
-//! was given when it was made. Who has the whole directory can try numbers against it one by one, and learn of a number that
-//! he guesses that it was erased; there is no way to refuse late reports of which that could not be said. It goes when the
-//! erasure itself has expired.
+//! A call from before an erasure may be reported after it, and must be rejected for as long as it could count. The
+//! store therefore has to recognise the erased contact, without storing the number. It stores a keyed hash of the
+//! number, under a random key of the data directory.
+//!
+//! A person with the whole directory can test guessed numbers against the hash, and learn that one was erased. Every
+//! way of rejecting late reports reveals this. The pseudonym is removed when the erasure expires.
 
 use super::keys::pack_pair;
 use crate::number::E164;
 use crate::slot::Scope;
 use sha2::{Digest, Sha256};
 
-/// The key of a data directory's pseudonyms.
+/// The pseudonym key of a data directory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct PseudonymKey([u8; PseudonymKey::BYTES]);
 
-/// 128 bits, so that no two contacts ever meet.
+/// A pseudonym. 128 bits make it certain in practice that two contacts have different ones.
 pub(super) type Pseudonym = [u8; 16];
 
 impl PseudonymKey {
@@ -23,7 +24,7 @@ impl PseudonymKey {
 
     pub(super) fn random() -> Self {
         let mut bytes = [0; Self::BYTES];
-        getrandom::fill(&mut bytes).expect("the system gives random bytes");
+        getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
         Self(bytes)
     }
 
@@ -35,7 +36,8 @@ impl PseudonymKey {
         &self.0
     }
 
-    /// Different in each environment. What is hashed has one length, and the key comes first, so that a plain hash is a keyed one.
+    /// Returns the pseudonym of a contact, which differs between environments. The hashed input has a fixed length and
+    /// starts with the key, so a plain hash is a safe keyed hash.
     pub(super) fn of(&self, environment: Scope, contact: E164) -> Pseudonym {
         let digest = Sha256::new().chain_update(self.0).chain_update(pack_pair(environment, contact)).finalize();
         let mut pseudonym = Pseudonym::default();
@@ -44,7 +46,7 @@ impl PseudonymKey {
     }
 }
 
-/// What stands for an erased contact, under this key.
+/// Returns the pseudonym of an erased contact under this key.
 pub fn pseudonym_of(key: &[u8; 32], environment: Scope, contact: E164) -> [u8; 16] {
     PseudonymKey(*key).of(environment, contact)
 }

@@ -1,13 +1,14 @@
-//! What was erased and what has expired leaves the files too.
+//! Purges: removing erased and expired data from the files.
 //!
-//! A log-structured store only ever adds. What was removed is still in its journal, and in its tables until they are rewritten,
-//! and the removal itself names the key. A purge gets rid of all that was removed before it began, while others go on writing:
+//! A log-structured store only appends. Removed data is still in its journal, and in its tables until they are
+//! rewritten, and the removal itself contains the key. A purge removes all data that was removed before the purge
+//! began, while others keep writing:
 //!
-//! 1. **The journals go.** The engine is made to begin a new journal and to delete all older ones; see
+//! 1. **Delete the journals.** The engine is made to begin a new journal and to delete all older ones; see
 //!    [`rotation`](super::rotation).
-//! 2. **The tables go.** Each keyspace with removed or expired keys is rewritten whole, into its last level, where removals need
-//!    no longer be remembered. What is below the floor is left out.
-//! 3. **The engine lets go** of the old tables when the next thing is flushed.
+//! 2. **Rewrite the tables.** Each keyspace with removed or expired keys is rewritten completely, into its last level.
+//!    That level keeps no record of removals. Data below the floor is left out.
+//! 3. **Delete the old tables.** The engine deletes them after the next flush.
 //!
 //! A purge succeeds only when every journal and every table that was there before is gone, which it looks for on the disk.
 //!
@@ -25,23 +26,23 @@ use fjall::Keyspace;
 use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 
-/// Keeps the files of a store clean of what was erased or has expired. Does nothing once the store is gone.
+/// Removes erased and expired data from the files of a store. Does nothing after the store has been closed.
 #[derive(Clone)]
 pub struct Upkeep {
     store: Weak<Shared>,
 }
 
-/// What a purge did.
+/// The result of a purge.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Purged {
-    /// What the engine's files took on the disk before, in bytes.
+    /// The disk space of the engine's files before the purge, in bytes.
     pub bytes_before: u64,
-    /// What they take now.
+    /// The disk space of the engine's files after the purge, in bytes.
     pub bytes_after: u64,
-    /// Journals that there are now.
+    /// The number of journals after the purge.
     pub journals: usize,
-    /// Keyspaces that were rewritten. 0 where nothing was removed and nothing had expired since the last purge.
+    /// The number of rewritten keyspaces. 0 if nothing was removed and nothing had expired since the last purge.
     pub rewritten: usize,
 }
 
@@ -50,37 +51,38 @@ impl Upkeep {
         Self { store: Arc::downgrade(store) }
     }
 
-    /// When the last purge ended, by the clock of whoever asked for it. Where there has been none, that is `now`, from now on.
+    /// Returns the time of the last purge, which its caller gave. If there was none, stores and returns `now`.
     ///
     /// # Errors
-    /// What cannot be read or written.
+    /// The time cannot be read or written.
     pub fn purged_at(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
         let Some(store) = self.store.upgrade() else { return Ok(now) };
         let keyspaces = &store.keyspaces;
         let Some(value) = keyspaces.setting(Setting::PurgedAt)? else {
             return set_purged_at(keyspaces, now).map(|()| now);
         };
-        let millis = value.try_into().map_err(|_| keyspaces.damaged("the time of the last purge"))?;
+        let millis =
+            value.try_into().map_err(|_| keyspaces.damaged("the time of the last purge has the wrong length"))?;
         Ok(Timestamp::from_millis(u64::from_be_bytes(millis)))
     }
 
-    /// What the engine's files take on the disk, in bytes. 0 once the store is gone.
+    /// Returns the disk space of the engine's files in bytes, or 0 after the store has been closed.
     ///
     /// # Errors
-    /// A directory that cannot be read.
+    /// A directory cannot be read.
     pub fn disk_use(&self) -> Result<u64, StoreError> {
         self.store.upgrade().map_or(Ok(0), |store| disk_use(store.keyspaces.path()))
     }
 
-    /// When this has returned, nothing is in the store's files of what was erased before it was called, nor of what is below
-    /// `floor`. `now` is remembered as the time of it.
+    /// Removes all data from the files that was erased before this call or is below `floor`. Stores `now` as the time
+    /// of the purge. Other threads can commit meanwhile.
     ///
     /// # Cost
-    /// Where something was erased or has expired since the last purge, and the first time after the store was opened: rewriting
-    /// the keyspaces that hold it, and up to 64 MB of padding. Otherwise reading the registers once. Others commit meanwhile.
+    /// Reads the registers once. If data was erased or has expired since the last purge, or if this is the first purge
+    /// since the store was opened, rewrites the keyspaces with such data and up to 64 MB of padding.
     ///
     /// # Errors
-    /// What the engine cannot write. What should have gone may be there still, and the next purge gets it.
+    /// The engine cannot write. Data may then still be in the files, and the next purge removes it.
     pub fn purge(&self, floor: Option<Register>, now: Timestamp) -> Result<Purged, StoreError> {
         let Some(store) = self.store.upgrade() else { return Ok(Purged::default()) };
         let _alone = store.purging.write().unwrap_or_else(PoisonError::into_inner);
@@ -151,11 +153,11 @@ impl<'a> Due<'a> {
     }
 }
 
-/// Whether a register of this keyspace is below the floor. Reads up to the first one.
+/// Returns whether a register of this keyspace is below the floor. Reads up to the first such register.
 fn has_below(keyspaces: &Keyspaces, keyspace: &Keyspace, floor: Register) -> Result<bool, StoreError> {
     for item in keyspace.iter() {
         let value = item.value().map_err(|error| keyspaces.failed(error))?;
-        let register = read_register(&value).ok_or_else(|| keyspaces.damaged("a register that nobody wrote"))?;
+        let register = read_register(&value).ok_or_else(|| keyspaces.damaged("an invalid register"))?;
         if register.bits() < floor.bits() {
             return Ok(true);
         }

@@ -1,11 +1,11 @@
-//! Counts what was removed, so that a purge rewrites only the keyspaces that hold removed keys.
+//! Counts removals, so that a purge rewrites only the keyspaces that hold removed keys.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Removals from one keyspace: how many batches had any, and how many of those the last purge covered.
+/// The removals from one keyspace: how many batches removed data, and how many of those the last purge covered.
 ///
-/// Both counts live in memory. A store that was just opened therefore counts as changed, whatever an earlier process did: its
-/// first purge rewrites everything.
+/// Both counts are in memory only. A store that was just opened therefore counts as changed, and its first purge
+/// rewrites everything.
 pub(super) struct Removals {
     seen: AtomicU64,
     purged: AtomicU64,
@@ -22,7 +22,7 @@ impl Removals {
         self.seen.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// The batches so far; `None` where the last purge covered all of them.
+    /// Returns the number of such batches so far, or `None` if the last purge covered all of them.
     pub(super) fn pending(&self) -> Option<u64> {
         let seen = self.seen.load(Ordering::Acquire);
         (seen != self.purged.load(Ordering::Acquire)).then_some(seen)

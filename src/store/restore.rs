@@ -1,4 +1,4 @@
-//! From an export to a data directory.
+//! Restoring a data directory from an export.
 
 use super::export::{Exported, ExportedCall, ExportedErasure, Line, VERSION, hex, read_call, unhex};
 use super::fjall::FjallStore;
@@ -14,14 +14,14 @@ use sha2::{Digest, Sha256};
 use std::io::BufRead;
 use std::path::Path;
 
-/// Records that are written together.
+/// The number of records that are written together.
 const AT_ONCE: usize = 4096;
 
-/// Makes a data directory of an export, where there is none (or an empty one). Where this fails there is none afterwards either: what
-/// has been made of it is made anew by whoever opens it next.
+/// Creates a data directory from an export. The directory must not exist or must be empty. If this fails, the directory
+/// is left incomplete, and the next attempt creates it again.
 ///
 /// # Errors
-/// [`StoreError::Exists`] where there is one; what is wrong with the export, by its line.
+/// [`StoreError::Exists`] if there is a data directory already. Other errors name the line of the export.
 pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Exported, StoreError> {
     let mut reading = Reading::default();
     let (key, foreign_keys) = match reading.next(&mut source)? {
@@ -30,12 +30,18 @@ pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Expor
         }
         Some(Line::Header { pseudonym_key, foreign_keys, .. }) => {
             let foreign: Option<Vec<_>> = foreign_keys.iter().map(|key| unhex(key)).collect();
-            unhex(&pseudonym_key).zip(foreign).ok_or_else(|| reading.wrong("no key"))?
+            unhex(&pseudonym_key)
+                .zip(foreign)
+                .ok_or_else(|| reading.wrong("the pseudonym key or a foreign key is invalid"))?
         }
-        _ => return Err(reading.wrong("not the first line of an export")),
+        _ => {
+            return Err(
+                reading.wrong("this is not the first line of an export: name a file that `dialback export` wrote")
+            );
+        }
     };
     let store = FjallStore::make(path.as_ref(), PseudonymKey::from_bytes(key))?;
-    // Synced once, before the directory is said to be one.
+    // Synced only once, before the directory is marked as complete.
     let mut restoring = Restoring {
         store: store.with_durability(Durability::Buffered),
         plan: Plan::new(),
@@ -45,12 +51,15 @@ pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Expor
     };
     loop {
         let before = hex(&reading.digest.clone().finalize());
-        match reading.next(&mut source)?.ok_or_else(|| reading.wrong("the export ends here, and it is not whole"))? {
-            Line::Header { .. } => return Err(reading.wrong("a second first line")),
+        match reading
+            .next(&mut source)?
+            .ok_or_else(|| reading.wrong("the export ends before its last line: export it again"))?
+        {
+            Line::Header { .. } => return Err(reading.wrong("a second header")),
             Line::End { end } => {
                 let restored = Exported { passed_over: end.exported.passed_over, ..restoring.restored };
                 if end.sha256 != before || end.exported != restored || reading.next(&mut source)?.is_some() {
-                    return Err(reading.wrong("the lines before are not those that were exported"));
+                    return Err(reading.wrong("the export was changed or damaged: its counts or its SHA-256 differ"));
                 }
                 restoring.finish()?;
                 return Ok(restored);
@@ -60,7 +69,7 @@ pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Expor
     }
 }
 
-/// The lines of an export, counted and hashed.
+/// Reads the lines of an export, and counts and hashes them.
 #[derive(Default)]
 struct Reading {
     number: u64,
@@ -78,8 +87,8 @@ impl Reading {
             return Ok(None);
         }
         self.digest.update(&self.line);
-        // What the parser says could quote what it read.
-        serde_json::from_slice(&self.line).map(Some).map_err(|_| self.wrong("not a line of an export"))
+        // The parser's error could quote its input.
+        serde_json::from_slice(&self.line).map(Some).map_err(|_| self.wrong("not a valid line of an export"))
     }
 
     fn wrong(&self, what: &str) -> StoreError {
@@ -91,7 +100,7 @@ struct Restoring {
     store: FjallStore,
     plan: Plan,
     batch: Batch,
-    /// Keys and values, as they are stored.
+    /// The keys and registers of erasures that wait to be written.
     erasures: Vec<(Vec<u8>, Register)>,
     restored: Exported,
 }
@@ -108,15 +117,17 @@ impl Restoring {
                 self.restored.configurations += 1;
             }
             Line::Call { call } => {
-                self.call(&call).ok_or_else(|| reading.wrong("a call of an agent or a number that there is not"))?;
+                self.call(&call)
+                    .ok_or_else(|| reading.wrong("a call with an agent or a number that no configuration creates"))?;
                 self.restored.calls += 1;
             }
             Line::Erasure { erasure } => {
-                self.erasure(&erasure)
-                    .ok_or_else(|| reading.wrong("an erasure in an environment that there is not"))?;
+                self.erasure(&erasure).ok_or_else(|| {
+                    reading.wrong("an invalid erasure, or one in an environment that no configuration creates")
+                })?;
                 self.restored.erasures += 1;
             }
-            Line::Header { .. } | Line::End { .. } => return Err(reading.wrong("not in its place")),
+            Line::Header { .. } | Line::End { .. } => return Err(reading.wrong("this line is out of order")),
         }
         let waiting = self.batch.configurations.len() + self.batch.registers.len() + self.erasures.len();
         if waiting < AT_ONCE { Ok(()) } else { self.write() }

@@ -11,27 +11,28 @@ use fjall::{Keyspace, PersistMode};
 use std::thread;
 use std::time::Duration;
 
-/// The journal's length from which the engine begins a new one when it next flushes something.
+/// The length of a journal at which the engine begins a new one with the next flush.
 const JOURNAL_BYTES: usize = 64_000_000;
-/// How much padding is written at a time. A commit waits for one piece at most.
+/// The amount of padding written at once. A commit waits for at most one such piece.
 const PIECE: usize = 1 << 20;
-/// Pieces between two looks at whether the engine has begun a new journal. The padding is cleared then, so that the engine
-/// makes no table of it.
+/// The number of pieces between two checks whether the engine has begun a new journal. Each check clears the padding
+/// first, so that the engine writes no table of it.
 const PIECES_A_STEP: usize = 8;
-/// Steps after which the journal is long enough, however short it was.
+/// The number of steps after which any journal is long enough.
 const STEPS: usize = JOURNAL_BYTES.div_ceil(PIECE * PIECES_A_STEP) + 1;
-/// The key of the padding and of each keyspace's removal of nothing. No record has it.
+/// The key of the padding, and of the removals that force a flush. No record has this key.
 const NOTHING: [u8; 1] = [0];
 
-/// How often the old journals' last obstacles are flushed. A compaction in the background may take away the table that says
-/// how far a keyspace was flushed, and commits go on meanwhile.
+/// How often all keyspaces are flushed to release the old journals. A background compaction may remove the table that
+/// proves how far a keyspace was flushed, and commits continue meanwhile.
 const ATTEMPTS: usize = 40;
-/// How often, in each attempt, it is checked whether the engine has deleted the old journals.
+/// How often each attempt checks whether the engine has deleted the old journals.
 const LOOKS: usize = 25;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
-/// Checks after which everything is flushed once more.
+/// The number of checks after which all keyspaces are flushed again.
 const LOOKS_A_FLUSH: usize = 5;
-/// Checks before a flush counts as stuck: ten minutes, since a compaction may come first on a machine with one processor.
+/// The number of checks after which a flush counts as stuck: ten minutes, because a compaction may run first on a
+/// machine with one processor.
 const FLUSH_LOOKS: usize = 60_000;
 /// Checks before a reader counts as stuck: about ten minutes.
 const READER_LOOKS: u32 = if cfg!(test) { 3 } else { 600 };
@@ -40,8 +41,8 @@ const REWRITINGS: usize = 3;
 /// Checks after which it is asked whether the engine has given up.
 const LOOKS_A_QUESTION: usize = 50;
 
-/// Makes the engine delete every journal that exists now. Repeatable: journals that an earlier attempt or a killed process
-/// left behind are deleted, too.
+/// Makes the engine delete all journals that exist now. Can be repeated: it also deletes journals that an earlier
+/// attempt or a killed process left behind.
 pub(super) fn leave_journals(keyspaces: &Keyspaces) -> Result<(), StoreError> {
     let last = journal::last_number(keyspaces.path())?;
     let now = keyspaces.database.seqno();
@@ -55,7 +56,7 @@ pub(super) fn leave_journals(keyspaces: &Keyspaces) -> Result<(), StoreError> {
             thread::sleep(BETWEEN_LOOKS);
         }
     }
-    Err(StoreError::Engine("it keeps a journal that it should need no longer".into()))
+    Err(StoreError::Engine("it does not delete an old journal".into()))
 }
 
 /// Rewrites these keyspaces whole, and makes the engine delete every table of theirs that exists now. Call this when no reader
@@ -112,8 +113,8 @@ pub(super) fn leave_long_journals(keyspaces: &Keyspaces) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Waits until no reader looks at a state before this sequence. With each flush, of whatever it is, the engine finds out how
-/// far that is, and deletes the tables that are in none of the states since.
+/// Waits until no reader uses a state before this sequence. With each flush, the engine updates the oldest state in
+/// use, and deletes tables that belong only to older ones.
 fn forget(keyspaces: &Keyspaces, sequence: u64) -> Result<(), StoreError> {
     for attempt in 0..READER_LOOKS {
         if is_forgettable(keyspaces, sequence) {
@@ -123,15 +124,15 @@ fn forget(keyspaces: &Keyspaces, sequence: u64) -> Result<(), StoreError> {
         mark_padding(keyspaces)?;
         flush_one(keyspaces, &keyspaces.padding)?;
     }
-    Err(StoreError::Engine("a reader has been looking at an old state for too long".into()))
+    Err(StoreError::Engine("a reader, such as an export, has used an old state for too long".into()))
 }
 
-/// Whether no reader looks at a state before this sequence: only then does a compaction leave removed keys out.
+/// Returns whether no reader uses a state before this sequence. Only then does a compaction drop removed keys.
 fn is_forgettable(keyspaces: &Keyspaces, sequence: u64) -> bool {
     keyspaces.database.supervisor.snapshot_tracker.get_seqno_safe_to_gc() >= sequence
 }
 
-/// Pads the active journal, step by step, until the engine begins one behind this number.
+/// Pads the active journal in steps until the engine begins one with a higher number than `last`.
 fn begin_journal(keyspaces: &Keyspaces, last: u64) -> Result<(), StoreError> {
     for step in 0..=STEPS {
         if step > 0 {
@@ -154,12 +155,14 @@ fn pad(keyspaces: &Keyspaces) -> Result<(), StoreError> {
     keyspaces.padding.clear().map_err(|error| keyspaces.failed(error))
 }
 
-/// A value, which a compaction keeps: a keyspace without tables counts as never flushed, and every journal that names it stays.
+/// Writes a value that compactions keep. A keyspace without tables counts as never flushed, and would keep all journals
+/// that name it.
 fn mark_padding(keyspaces: &Keyspaces) -> Result<(), StoreError> {
     keyspaces.padding.insert(NOTHING, []).map_err(|error| keyspaces.failed(error))
 }
 
-/// Flushes every keyspace, the padding too. Each has something newer than all of the journals before: a removal of nothing.
+/// Flushes all keyspaces, including the padding. Each gets a removal of an absent key first, which is newer than all
+/// older journals.
 fn flush(keyspaces: &Keyspaces) -> Result<(), StoreError> {
     let mut write = keyspaces.database.batch();
     for keyspace in keyspaces.all() {
@@ -180,10 +183,10 @@ fn flush_one(keyspaces: &Keyspaces, keyspace: &Keyspace) -> Result<(), StoreErro
             return Ok(());
         }
         if look % LOOKS_A_QUESTION == 0 {
-            // Fails where one of the engine's threads has ended with an error. Nothing would be flushed ever after.
+            // This fails if a thread of the engine has ended with an error. Then no flush would ever complete.
             keyspaces.database.persist(PersistMode::Buffer).map_err(|error| keyspaces.failed(error))?;
         }
         thread::sleep(BETWEEN_LOOKS / 5);
     }
-    Err(StoreError::Engine("it does not flush".into()))
+    Err(StoreError::Engine("it does not flush its memory to disk".into()))
 }

@@ -1,8 +1,8 @@
-//! Reading a keyspace in order, and past what is damaged.
+//! Reading a keyspace in order, and beyond damage.
 //!
-//! Records lie in blocks with a checksum; of a damaged block nothing can be read. What lies on either side of it can: we read from the
-//! front up to the first damage and from the back up to the last, then look into the middle of what is between, in case there are
-//! whole blocks there, and so on until nothing more turns up.
+//! Records lie in blocks with a checksum, and no record of a damaged block can be read. Salvaging reads forward up to
+//! the first damage, and backward up to the last. It then reads from the middle of the rest, in case there are good
+//! blocks, and repeats this until it finds no more records.
 
 use super::StoreError;
 use super::keyspaces::Keyspaces;
@@ -11,15 +11,15 @@ use std::ops::Bound;
 
 type See<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>;
 
-/// How often a stretch without any readable record is cut in half to look for one.
+/// How often a range without a readable record is halved to look for one.
 const DEPTH: u32 = 10;
 
-/// Bytes of a key that are told apart: all there are in one of ours.
+/// The significant bytes of a key: the longest key of the salvaged keyspaces.
 const KEY: usize = 19;
 type Key = [u8; KEY];
 
-/// Shows every record in the order of the keys. `salvage` passes over what is damaged and says how many stretches that was, where
-/// the first of them would be an error otherwise. What is salvaged comes in no order.
+/// Passes each record to `see`, in the order of the keys, and fails at the first damage. With `salvage`, it skips
+/// damaged ranges instead and returns their number; records then come in no order.
 pub(super) fn each(
     keyspaces: &Keyspaces,
     snapshot: &Snapshot,
@@ -47,7 +47,7 @@ struct Salvaging<'a> {
 }
 
 impl Salvaging<'_> {
-    /// Shows what can be read from `low` to `high`, both included.
+    /// Passes the readable records from `low` to `high`, both included.
     fn between(&mut self, low: Key, high: Key, depth: u32) -> Result<(), StoreError> {
         let (mut front, mut back) = (None, None);
         let mut items = self.range(low, high);
@@ -71,7 +71,7 @@ impl Salvaging<'_> {
             back = Some(pad(&key));
         }
         let high_left = back.map_or(high, before);
-        // Where something was found, there may be as much again in between.
+        // If records were found here, there may be more between them.
         let depth = if front.is_some() || back.is_some() { DEPTH } else { depth };
         let middle = middle(low_left, high_left);
         if depth == 0 || low_left >= high_left || middle <= low_left {
@@ -87,7 +87,7 @@ impl Salvaging<'_> {
     }
 }
 
-/// A key with zeros behind it: it comes right after the key itself.
+/// Returns the key padded with zeros. The padded key sorts directly after the key itself.
 fn pad(key: &[u8]) -> Key {
     let mut padded = [0; KEY];
     let len = key.len().min(KEY);
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_numbers_with_nineteen_digits() {
+    fn arithmetic_on_keys_carries_and_saturates() {
         let (low, high) = ([0; KEY], [0xFF; KEY]);
         assert_eq!(before(after(low)), low);
         assert_eq!(after(before(high)), high);

@@ -1,7 +1,8 @@
-//! Reading all registers, on all processors.
+//! Reading all registers with all processors.
 //!
-//! The keys are one range, which whoever has nothing to do gets half of what somebody else has left of. So it does not matter how
-//! they lie: a hundred thousand numbers of a hundred contacts each, or one number with all.
+//! The keys form one range. An idle thread gets half of what another thread has left of its range. The threads are
+//! therefore busy for any distribution of the keys: many numbers with few contacts each, or one number with all
+//! contacts.
 
 use super::StoreError;
 use super::fjall::read_pair;
@@ -15,20 +16,20 @@ use std::ops::Bound;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Registers that are shown together; also how often a thread looks whether another one has nothing to do.
+/// The number of registers passed at once, after which a thread also checks for idle threads.
 const AT_ONCE: usize = 2048;
 
 type Key = [u8; 10];
 type Registers = Vec<(Scope, E164, Register)>;
 
-/// Keys that somebody has to read: above the first, or all from the beginning, up to and including the last.
+/// A range of keys to read: above the first key (or from the beginning), up to and including the last.
 #[derive(Clone, Copy)]
 struct Range {
     above: Option<Key>,
     last: Key,
 }
 
-/// Shows all registers, in no order, from several threads at once.
+/// Passes all registers to `see`, in no order, from several threads at once.
 pub(super) fn scan(
     keyspaces: &Keyspaces,
     see: &(dyn Fn(Registers) -> Result<(), StoreError> + Sync),
@@ -40,7 +41,7 @@ pub(super) fn scan(
     thread::scope(|scope| {
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         for _ in 1..threads {
-            // Where the system gives no more threads, those that there are do it.
+            // If the system starts no more threads, the existing ones do the work.
             let _ = thread::Builder::new().spawn_scoped(scope, || work.take_part(keyspaces, see));
         }
         work.take_part(keyspaces, see);
@@ -48,16 +49,16 @@ pub(super) fn scan(
     work.done()
 }
 
-/// Erasures are kept elsewhere.
+/// Returns whether a register is a call under a number's scope. Erasures are stored elsewhere.
 fn is_call((scope, _, register): &(Scope, E164, Register)) -> bool {
     scope.environment().is_none() && !register.is_erasure()
 }
 
 fn strange(keyspaces: &Keyspaces) -> StoreError {
-    keyspaces.damaged("a register that nobody wrote")
+    keyspaces.damaged("an invalid register")
 }
 
-/// What is left to do, and by whom.
+/// The work that is left, and the threads that share it.
 struct Work {
     state: Mutex<State>,
     changed: Condvar,
@@ -67,7 +68,7 @@ struct State {
     ranges: Vec<Range>,
     /// Threads that are reading.
     busy: usize,
-    /// Threads that would.
+    /// Threads that wait for a range.
     idle: usize,
     failed: Option<StoreError>,
 }
@@ -90,7 +91,7 @@ impl Work {
         }
     }
 
-    /// A range to read; `None` when all has been read, or reading has failed.
+    /// Returns the next range to read, or `None` when all were read or reading has failed.
     fn next(&self) -> Option<Range> {
         let mut state = self.state();
         loop {
@@ -121,7 +122,7 @@ impl Work {
         let mut registers = Registers::with_capacity(AT_ONCE);
         for item in keyspaces.registers.range::<&[u8], _>((from, Bound::Included(&range.last[..]))) {
             let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
-            // What is behind it is somebody else's by now.
+            // Another thread reads the keys after `last` by now.
             if *key > last[..] {
                 break;
             }
@@ -139,7 +140,8 @@ impl Work {
         if registers.is_empty() { Ok(()) } else { see(registers) }
     }
 
-    /// Gives half of what is left away where somebody waits for it; the last key to keep. `None` where reading has failed.
+    /// Gives half of the remaining range to another thread, if one is idle. Returns the last key to keep, or `None` if
+    /// reading has failed.
     fn share(&self, here: Key, last: Key) -> Option<Key> {
         let mut state = self.state();
         if state.failed.is_some() {

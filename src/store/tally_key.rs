@@ -1,19 +1,19 @@
-//! Statistics as bytes.
+//! The keys and values of stored statistics.
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `a`, day, 4 bytes, number, 8 bytes | nothing: that decision was reported answered |
+//! | `a`, day, 4 bytes, number, 8 bytes | empty: that decision was reported answered |
 //! | `p`, environment, 4 bytes, day, 4 bytes, callback agent, 4 bytes, source agent, 4 bytes | received and answered, 8 bytes each |
-//! | `u`, environment, 4 bytes, day, 4 bytes | unmatched calls, as above |
+//! | `u`, environment, 4 bytes, day, 4 bytes | unmatched calls: received and answered, 8 bytes each |
 //!
-//! All big-endian. Up to format 5, `t` stood for both: environment, day, tally, 4 bytes each.
+//! All numbers are big-endian. Up to format 5, `t` was the prefix of all counts: environment, day, tally, 4 bytes each.
 
 use super::Stored;
 use crate::slot::{AgentSlot, EnvironmentSlot, TallySlot};
 use crate::tally::{Answered, Count, Counted, Tally};
 use crate::time::Day;
 
-/// What keys up to format 5 begin with.
+/// The prefix of counts up to format 5.
 pub(super) const EARLIER: [u8; 1] = [b't'];
 
 pub(super) fn of_tally(tally: &Tally) -> Vec<u8> {
@@ -39,7 +39,7 @@ pub(super) fn of_answered(answered: Answered) -> [u8; 13] {
     key
 }
 
-/// What stands there; `None` for what nobody wrote.
+/// Decodes a key and its value, or returns `None` if they are invalid.
 pub(super) fn read(key: &[u8], value: &[u8]) -> Option<Stored> {
     let (kind, rest) = key.split_first()?;
     match kind {
@@ -66,7 +66,7 @@ pub(super) fn read(key: &[u8], value: &[u8]) -> Option<Stored> {
     }
 }
 
-/// What stands there up to format 5, where `counted` says what a slot counted.
+/// Decodes a key and its value of formats up to 5. `counted` returns what a slot counted.
 pub(super) fn read_earlier(
     key: &[u8],
     value: &[u8],
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read_and_nothing_else_is() {
+    fn encoded_statistics_decode_and_other_bytes_are_rejected() {
         let environment = EnvironmentSlot::new(65_535).expect("a slot");
         let day = Day::from_index(20_605);
         let count = Count { received: u64::MAX, answered: 7 };
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_format_5_wrote_is_read_by_the_slot_it_names() {
+    fn a_count_of_format_5_decodes_by_its_slot() {
         let environment = EnvironmentSlot::new(3).expect("a slot");
         let (day, count) = (Day::from_index(20_605), Count { received: 5, answered: 2 });
         let key = [&b"t"[..], &3_u32.to_be_bytes(), &20_605_u32.to_be_bytes(), &9_u32.to_be_bytes()].concat();

@@ -1,4 +1,4 @@
-//! Reading a data directory whole, for what is not as it was written.
+//! Verifying a whole data directory.
 
 use super::directory::{DataDirectory, io_error};
 use super::disk_use::allocated;
@@ -11,41 +11,42 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Journals of a directory in which nothing is amiss.
+/// The most journals of a directory that is in order.
 const MOST_JOURNALS: u64 = 2;
-/// What two journals take that the engine ends at 64 MB each, and one group of commits in each.
+/// The most disk space of two journals. The engine ends each at 64 MB, and one group of commits may exceed that.
 const MOST_JOURNAL_BYTES: u64 = 192 << 20;
 
-/// What a look at a whole data directory saw.
+/// The result of verifying a data directory.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Verified {
-    /// Tables that were read whole.
+    /// The number of tables that were read.
     pub tables: u64,
-    /// How long they are together.
+    /// Their length in bytes.
     pub bytes: u64,
-    /// Batches read in the journals.
+    /// The number of batches in the journals.
     pub batches: u64,
-    /// Journals that there are.
+    /// The number of journals.
     pub journals: u64,
-    /// What they take on the disk, in bytes.
+    /// The disk space of the journals, in bytes.
     pub journal_bytes: u64,
-    /// Configurations held. 0 where damage was found: the engine is asked for its records only where all its files are good.
+    /// The number of configurations. 0 if there is damage, because records are only read if all files are good.
     pub configurations: u64,
-    /// Pairs held; 0 as well.
+    /// The number of pairs. 0 if there is damage.
     pub pairs: u64,
-    /// What is damaged: which file, and what is wrong with it.
+    /// The damaged files, and what is wrong with each.
     pub damages: Vec<(PathBuf, String)>,
 }
 
 impl Verified {
-    /// Whether nothing is damaged.
+    /// Returns whether no file is damaged.
     pub fn is_good(&self) -> bool {
         self.damages.is_empty()
     }
 
-    /// Whether there are journals that should be gone. One is written; another may be there since the engine began it or a
-    /// purge was stopped. More, or longer ones, are left where the engine does not delete them: erased numbers may be in them.
+    /// Returns whether there are journals that should have been deleted. One journal is being written. A second one may
+    /// exist after the engine began a new one, or after an interrupted purge. More or longer journals mean that the
+    /// engine did not delete old ones, which may contain erased numbers.
     pub fn has_old_journals(&self) -> bool {
         self.journals > MOST_JOURNALS || self.journal_bytes > MOST_JOURNAL_BYTES
     }
@@ -62,11 +63,12 @@ impl Verified {
     }
 }
 
-/// Reads each file of a data directory whole against its checksums, and then, where all are good, each record. Goes on behind
-/// what is damaged, and changes nothing but what a start changes, too: what a crash left unfinished is cut off.
+/// Reads each file of a data directory and compares it with its checksum. If all files are good, it reads each record,
+/// too. It continues after damage. Like a start, it removes what a crash left incomplete, and changes nothing else.
 ///
 /// # Errors
-/// [`StoreError::Foreign`], [`StoreError::Locked`], [`StoreError::Newer`] and [`StoreError::Io`]: what keeps it from looking. Damage is in the answer.
+/// [`StoreError::Foreign`], [`StoreError::Locked`], [`StoreError::Newer`] and [`StoreError::Io`], if the directory
+/// cannot be verified. Damage is part of the result.
 pub fn verify(path: impl AsRef<Path>) -> Result<Verified, StoreError> {
     let path = path.as_ref();
     let mut verified = Verified::default();
@@ -80,13 +82,13 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, StoreError> {
     Ok(verified)
 }
 
-/// Whether all of them are good.
+/// Checks all files. Returns whether all of them are good.
 fn look_at_files(path: &Path, verified: &mut Verified) -> Result<bool, StoreError> {
     let Some(directory) = verified.note(DataDirectory::open_complete(path))? else { return Ok(false) };
     let engine_path = directory.engine_path();
     let watermark = Watermark::read(path).map_err(io_error(&Watermark::path(path)))?;
     if watermark.is_none() {
-        verified.damages.push((Watermark::path(path), "not what was written".into()));
+        verified.damages.push((Watermark::path(path), "invalid content: restore the directory from a backup".into()));
     }
     for path in verified.note(journal::paths(&engine_path))?.unwrap_or_default() {
         verified.journals += 1;

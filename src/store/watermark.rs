@@ -1,9 +1,11 @@
-//! The highest commit number known to be durable, in a small file beside the store.
+//! The watermark: the highest commit number known to be durable, in a small file beside the store.
 //!
-//! The storage engine takes a journal that is cut short for one that a crash cut short, and drops what followed. The mark
-//! tells the two apart: it is written after a commit's sync and before its acknowledgement, so whatever of it survives a
-//! crash names a commit that survived, too. It is not synced itself, which would double the price of a commit: a power
-//! failure may bring back an older one, which claims less and is never wrong.
+//! The storage engine cannot distinguish a damaged journal from one that a crash cut short, and drops all later
+//! batches. The watermark distinguishes the two. It is written after a commit's sync and before its acknowledgement, so
+//! each watermark that survives a crash names a commit that survived, too.
+//!
+//! The watermark itself is not synced, which would double the cost of a commit. A power failure may restore an older
+//! watermark, which claims less and is never wrong.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub(super) const NAME: &str = "watermark";
 
-/// The mark's file, held open.
+/// The open file of the watermark.
 #[derive(Debug)]
 pub(super) struct Watermark(File);
 
@@ -21,13 +23,13 @@ impl Watermark {
         directory.join(NAME)
     }
 
-    /// Opens the file, and makes one where there is none.
+    /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         let path = Self::path(directory);
         OpenOptions::new().create(true).truncate(false).write(true).open(path).map(Self)
     }
 
-    /// What the file says: 0 where there is none or nothing in it, `None` where nobody wrote what is in it.
+    /// Reads the watermark: 0 if the file does not exist or is empty, `None` if its content is invalid.
     pub(super) fn read(directory: &Path) -> io::Result<Option<u64>> {
         match std::fs::read(Self::path(directory)) {
             Ok(bytes) => Ok(decode(&bytes)),
@@ -36,7 +38,7 @@ impl Watermark {
         }
     }
 
-    /// Raises the mark.
+    /// Writes a higher watermark.
     pub(super) fn write(&self, number: u64) -> io::Result<()> {
         #[cfg(unix)]
         return std::os::unix::fs::FileExt::write_all_at(&self.0, &encode(number), 0);
@@ -50,13 +52,13 @@ impl Watermark {
 }
 
 impl Drop for Watermark {
-    /// So that the mark of a store that was closed is as young as the store.
+    /// Syncs the file, so that the watermark of a closed store is up to date.
     fn drop(&mut self) {
         let _ = self.0.sync_data();
     }
 }
 
-/// One disk sector holds it, so no crash tears it.
+/// Encodes a number with a checksum. One disk sector holds both, so a crash cannot tear them.
 fn encode(number: u64) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&number.to_be_bytes());
@@ -64,7 +66,8 @@ fn encode(number: u64) -> [u8; 16] {
     bytes
 }
 
-/// `None` for what nobody wrote. Nothing but zeros is a file that was made and whose first mark did not reach the disk.
+/// Decodes a watermark, or returns `None` if it is invalid. All zeros mean a file whose first watermark did not reach
+/// the disk.
 fn decode(bytes: &[u8]) -> Option<u64> {
     if bytes.iter().all(|byte| *byte == 0) {
         return Some(0);
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_reads_back_and_a_flipped_one_says_nothing() {
+    fn an_encoded_watermark_decodes_and_one_with_a_flipped_bit_is_rejected() {
         for number in [0, 1, 77, u64::MAX] {
             let bytes = encode(number);
             assert_eq!(decode(&bytes), Some(number));

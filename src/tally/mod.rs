@@ -1,78 +1,79 @@
-//! Statistics: how many calls there were on which day.
+//! Statistics: the number of calls on each day.
 //!
-//! A *tally* is one thing that is counted: the calls routed from one source agent to one of its callback agents, or an
-//! environment's unmatched calls. The plan gives each a [`TallySlot`]. What is being counted is in [`Tallies`], by slot; what has
-//! become durable is in a [`Book`], by agents. The service carries the one over into the other.
+//! A *tally* counts one kind of call: the calls from one source agent to one of its callback agents, or an
+//! environment's unmatched calls. The plan gives each tally a [`TallySlot`]. [`Tallies`] holds the counts since the
+//! last flush, by slot. [`Totals`] holds the durable totals, by agents. The service adds the former to the latter once
+//! a second.
 
-mod book;
 mod tallies;
+mod totals;
 
-pub use book::Book;
 pub use tallies::Tallies;
+pub use totals::Totals;
 
 use crate::slot::{AgentSlot, EnvironmentSlot, TallySlot};
 use crate::time::Day;
 
-/// How many calls.
+/// A number of calls.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Count {
-    /// That came in.
+    /// The received calls.
     pub received: u64,
-    /// Of those, that connected.
+    /// The received calls that were answered.
     pub answered: u64,
 }
 
 impl Count {
-    /// Both sums.
+    /// Returns the sum of both counts.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self { received: self.received + other.received, answered: self.answered + other.answered }
     }
 }
 
-/// What is counted, by what is never another.
+/// The kind of call that a tally counts. It identifies the tally permanently, unlike a slot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Counted {
     /// An environment's unmatched calls.
     Unmatched,
-    /// The calls that a callback agent took for a source.
+    /// The calls that a callback agent took for a source agent.
     Callbacks {
         /// The callback agent.
         agent: AgentSlot,
-        /// The source.
+        /// The source agent.
         source: AgentSlot,
     },
 }
 
-/// What was counted on a day, all in all.
+/// The total of one tally on one day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tally {
-    /// Whose it is.
+    /// The environment.
     pub environment: EnvironmentSlot,
-    /// When.
+    /// The day.
     pub day: Day,
-    /// What was counted.
+    /// The kind of call.
     pub counted: Counted,
-    /// How many.
+    /// The number of calls.
     pub count: Count,
 }
 
-/// A decision whose call has been reported to have connected. The number tells it from all others of its day.
+/// A decision whose call was reported as answered. Its number is unique on its day.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Answered {
-    /// When it was made.
+    /// The day of the decision.
     pub day: Day,
-    /// Which it is.
+    /// The decision's number on that day.
     pub number: u64,
 }
 
-/// Calls that were counted since the last look, of one tally and day.
+/// The calls of one tally and day that were counted since the previous flush.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Delta {
-    /// What was counted.
+    /// The tally.
     pub slot: TallySlot,
-    /// When.
+    /// The day.
     pub day: Day,
-    /// How many came in.
+    /// The number of received calls.
     pub received: u64,
 }

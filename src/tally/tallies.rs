@@ -1,4 +1,4 @@
-//! What is being counted: sharded by thread, by day, and emptied once a second.
+//! The counters of routed calls: sharded by thread, separate for each day, and flushed once a second.
 
 use super::Delta;
 use crate::metrics::shard_of_thread;
@@ -11,55 +11,59 @@ use std::mem;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
-/// Days that may be counted at a time, each in the counters of its place: the day's number, modulo this.
+/// The number of days that can be counted at once. A day's place is its number modulo this.
 const DAYS: usize = 4;
 
-/// Tallies of the first chunk. Each of the first chunks has twice those of the one before, so that few tallies take little.
+/// The number of tallies in the first chunk. Each of the growing chunks is twice as large as the one before, so that
+/// few tallies need little memory.
 const FIRST: usize = 256;
 
-/// Chunks that grow. All others are as large as the last of these, so that what is not used of them is little beside what is.
+/// The number of growing chunks. All later chunks have the size of the last of them, so that at most a small part of
+/// the memory is unused.
 const GROWING: usize = 7;
 
 const LARGEST: usize = FIRST << (GROWING - 1);
 
 const CHUNKS: usize = GROWING + (TallySlot::LIMIT - chunk_begin(GROWING)).div_ceil(LARGEST);
 
-/// Shards at most: more counters than this cost memory, and save no contention that anybody could see.
+/// The most shards. More counters would use memory without a measurable gain.
 const MAX_SHARDS: usize = 16;
 
-/// Chunks with shards: 3,840 tallies. All others have one counter for all threads, since 16 for each of millions would be most of
-/// what a tally takes. Threads that count for one of them at the same time wait for its cache line.
+/// The number of chunks with a counter for each shard: 3,840 tallies. All later tallies have one counter for all
+/// threads, because 16 counters for each of millions would dominate the memory of a tally. Threads that count such a
+/// tally at the same time share a cache line.
 const SHARDED: usize = 4;
 
-/// Looks without a single call after which a day's place is given up for another day. At one look a second far longer than a
-/// thread may stand between its look at the place and its count.
-const IDLE_LOOKS: u32 = 60;
+/// The number of flushes without a call after which a day's place is freed for another day. At one flush a second, this
+/// is far longer than a thread may be delayed between reading the place and counting.
+const IDLE_FLUSHES: u32 = 60;
 
-/// The owner of a place that is being given up: no day.
+/// The owner value of a place that is being freed: no day has it.
 const CLOSING: u64 = u64::MAX;
 
-/// The calls that were counted and not yet carried into the book, by tally and day.
+/// The counts of routed calls since the last flush, by tally and day.
 ///
 /// # Cost
-/// A count is one addition to a counter that the thread's shard has for the tally: 16 bytes for each tally and shard. The first 3,840
-/// tallies have as many shards as there are cores, up to 16, all others one.
+/// A count is one addition to a counter of the thread's shard. The counters of a tally take 16 bytes for each shard.
+/// The first 3,840 tallies have as many shards as there are cores, up to 16; all other tallies have one.
 ///
 /// # Orderings
-/// All relaxed. A count orders nothing else, and no count is lost: each is in the counter until a look takes it out, or was taken
-/// out by one. To which day it belongs is the place's owner to say, and that stays for as long as there is something to count
-/// and `IDLE_LOOKS` more.
+/// All relaxed, because a count orders nothing else. No count is lost: it is in the counter until a flush takes it. The
+/// place's owner says to which day it belongs. The owner stays for as long as there are counts, and for `IDLE_FLUSHES`
+/// further flushes.
 pub struct Tallies {
     chunks: Box<[OnceLock<Chunk>]>,
-    /// The day that each place counts, plus one; zero for none.
+    /// The day that each place counts, plus one; zero for a free place.
     owners: [AtomicU64; DAYS],
-    /// Where a clock jumps, a day may find its place taken by another. It is counted here until that one is given up.
+    /// Calls of days whose place another day has. This happens when a clock jumps. They are counted here until the
+    /// place is free.
     displaced: Mutex<Vec<(TallySlot, Day)>>,
-    /// How many looks in a row found nothing of a place's day.
+    /// The number of flushes in a row that found no call of a place's day.
     idle: Mutex<[u32; DAYS]>,
     shards: usize,
 }
 
-/// The counters of some tallies, one shard's after another.
+/// The counters of a range of tallies, one shard after another.
 struct Chunk(Box<[Row]>);
 
 /// The counters of eight tallies: two cache lines, since processors fetch lines in pairs.
@@ -74,10 +78,10 @@ impl Row {
     }
 }
 
-/// Where a tally's counters are.
+/// The position of a tally's counters.
 struct Place {
     chunk: usize,
-    /// Within the counters of a shard.
+    /// The index within the counters of one shard.
     offset: usize,
 }
 
@@ -116,7 +120,7 @@ impl Tallies {
         }
     }
 
-    /// Makes room for so many tallies. To be called before the plan that has them is published.
+    /// Allocates counters for the given number of tallies. Call it before the plan with these tallies is published.
     pub(crate) fn make_room(&self, tallies: usize) {
         for chunk in (0..CHUNKS).take_while(|chunk| chunk_begin(*chunk) < tallies) {
             let rows = self.shards_of(chunk) * chunk_len(chunk) / Row::LEN;
@@ -124,7 +128,7 @@ impl Tallies {
         }
     }
 
-    /// Counts a call. Wait-free and without an allocation, unless the clock jumped over days within a minute.
+    /// Counts a call. Wait-free and without allocation, unless the clock jumps over several days within a minute.
     pub(crate) fn count(&self, slot: TallySlot, day: Day) {
         let at = Place::of(slot);
         let counters = self.counters(&at, shard_of_thread() & (self.shards_of(at.chunk) - 1));
@@ -140,7 +144,7 @@ impl Tallies {
         if chunk < SHARDED { self.shards } else { 1 }
     }
 
-    /// The day's place among the counters; `None` while another day has it.
+    /// Returns the day's place among the counters, or `None` while another day has that place.
     fn take_place(&self, day: Day) -> Option<usize> {
         let place = place_of(day);
         let owner = u64::from(day.index()) + 1;
@@ -149,7 +153,7 @@ impl Tallies {
             return Some(place);
         }
         let taken = self.owners[place].compare_exchange(0, owner, Ordering::Relaxed, Ordering::Relaxed);
-        // Another thread may have taken it for the same day.
+        // Another thread may have taken the place for the same day.
         (taken.is_ok() || taken == Err(owner)).then_some(place)
     }
 
@@ -159,7 +163,8 @@ impl Tallies {
         Some(&chunk.0[index / Row::LEN].0[index % Row::LEN])
     }
 
-    /// Takes out what was counted since the last look. One thread looks at a time; `ages` where it does so by the clock.
+    /// Takes all counts since the last flush. Only one thread may flush at a time. `ages` says whether this flush is
+    /// one of the timed ones, which free idle places.
     pub(crate) fn take(&self, ages: bool) -> Vec<Delta> {
         let mut deltas = Vec::new();
         let days = array::from_fn(|place| self.day_of(place));
@@ -180,7 +185,7 @@ impl Tallies {
         let mut received = [0; DAYS];
         for counters in (0..self.shards_of(at.chunk)).filter_map(|shard| self.counters(at, shard)) {
             for (place, counter) in counters.iter().enumerate() {
-                // Most are zero, and what is not written stays in the caches of those who count.
+                // Most counters are zero. A counter that is not written stays in the caches of the counting threads.
                 if days[place].is_some() && counter.load(Ordering::Relaxed) > 0 {
                     received[place] += u64::from(counter.swap(0, Ordering::Relaxed));
                 }
@@ -192,7 +197,7 @@ impl Tallies {
         }
     }
 
-    /// Frees the places of days of which nothing has come for long.
+    /// Frees the places of days for which no call has come for `IDLE_FLUSHES` flushes.
     fn give_up_idle(&self, days: &[Option<Day>; DAYS], deltas: &mut Vec<Delta>, ages: bool) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         for (place, day) in days.iter().enumerate() {
@@ -202,9 +207,9 @@ impl Tallies {
             } else if ages {
                 idle[place] += 1;
             }
-            if idle[place] >= IDLE_LOOKS {
+            if idle[place] >= IDLE_FLUSHES {
                 idle[place] = 0;
-                // What came since is the day's still; what comes from here on is displaced.
+                // Counts up to here belong to the old day. Later calls go to `displaced` until the place is free.
                 self.owners[place].store(CLOSING, Ordering::Relaxed);
                 let only = array::from_fn(|other| (other == place).then_some(*day));
                 self.take_days(&only, deltas);
@@ -248,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn every_tally_has_a_place_of_its_own() {
+    fn two_tallies_never_share_counters() {
         let mut begin = 0;
         for chunk in 0..CHUNKS {
             assert_eq!(chunk_begin(chunk), begin);
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_apart_also_those_that_share_a_place() {
+    fn days_with_the_same_place_are_counted_separately() {
         let tallies = Tallies::with_shards(1);
         tallies.make_room(1);
         for day in [10, 11, 10, 12, 13, 14, 14, 18, 10] {
@@ -279,15 +284,15 @@ mod tests {
         assert_eq!(sums(tallies.take(true)), expected.map(|(day, count)| ((0, day), count)).into());
         assert_eq!(tallies.displaced.lock().expect("not poisoned").capacity(), 0);
 
-        // The day that came later gets the place once nothing comes of the earlier one.
-        (0..IDLE_LOOKS).for_each(|_| assert_eq!(tallies.take(true), []));
+        // The later day gets the place after the earlier one has been idle.
+        (0..IDLE_FLUSHES).for_each(|_| assert_eq!(tallies.take(true), []));
         tallies.count(slot(0), Day::from_index(14));
         assert_eq!(tallies.day_of(place_of(Day::from_index(14))), Some(Day::from_index(14)));
         assert_eq!(sums(tallies.take(false)), [((0, 14), 1)].into());
     }
 
     #[test]
-    fn what_many_threads_count_while_somebody_looks_is_all_there() {
+    fn counts_of_many_threads_during_flushes_are_complete() {
         const THREADS: usize = 4;
         const CALLS: usize = 200_000;
         let tallies = Tallies::with_shards(2);

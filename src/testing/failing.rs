@@ -3,7 +3,7 @@
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
-use crate::store::{Aside, Batch, Durability, EventStore, Export, StoreError, Stored};
+use crate::store::{Batch, Durability, EventStore, Export, StoreError, Stored, StoredFleetState};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -62,8 +62,8 @@ impl<S: EventStore> EventStore for FailingStore<S> {
         self.store.export()
     }
 
-    fn aside(&self) -> Option<Arc<dyn Aside>> {
-        self.store.aside()
+    fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
+        self.store.fleet_state()
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {

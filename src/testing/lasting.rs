@@ -4,7 +4,7 @@ use crate::event::Configuration;
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
-use crate::store::{Aside, Batch, Entry, EventStore, Pseudonyms, StoreError, Stored, pseudonym_of};
+use crate::store::{Batch, Entry, EventStore, Pseudonyms, StoreError, Stored, StoredFleetState, pseudonym_of};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -119,7 +119,7 @@ impl EventStore for LastingStore {
         see(Stored::Registers(pairs.collect()))
     }
 
-    fn aside(&self) -> Option<Arc<dyn Aside>> {
+    fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
         Some(Arc::new(self.clone()))
     }
 
@@ -131,7 +131,7 @@ impl EventStore for LastingStore {
     }
 }
 
-impl Aside for LastingStore {
+impl StoredFleetState for LastingStore {
     fn outbox(&self, after: u64, bytes: usize) -> Result<Vec<Entry>, StoreError> {
         Ok(self.kept(|kept| {
             let (mut entries, mut len) = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! Every point of a record, and of each many crashes.
+//! Crashes at all points of a record, several at each.
 
 use super::disk::{Change, Content, Disk, Fate, State, Written, with_all};
 use super::random::Random;
@@ -13,27 +13,27 @@ use std::thread;
 pub(super) struct Crashes<'a> {
     pub(super) record: &'a Record,
     pub(super) before: &'a Disk,
-    /// What was acknowledged before the record begins.
+    /// The number of batches acknowledged before the record begins.
     pub(super) base: u64,
     pub(super) workload: &'a Workload,
-    /// Crashes at each point, besides the two in which all and nothing is lost.
+    /// The number of random crashes at each point, in addition to the two that lose nothing and everything unsynced.
     pub(super) choices: u64,
     pub(super) seed: u64,
-    /// Whether the purges behind the crashes are those of the first edition.
+    /// Whether the purges after the crashes work like those of an older version.
     pub(super) is_purge_planted: bool,
 }
 
-/// What came of it.
+/// The result of a run.
 pub(super) struct Checked {
     pub(super) tried: u64,
     pub(super) distinct: u64,
-    /// Some of the states, and how many batches each holds.
+    /// Some of the states, each with its number of batches.
     pub(super) sample: Vec<(u64, State)>,
-    /// Purges of what a crash left, and those that had something to remove.
+    /// The purges after crashes, and how many of them had data to remove.
     pub(super) purges: (u64, u64),
 }
 
-/// A crash after which something is wrong.
+/// A crash after which the store was wrong.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) problem: Problem,
@@ -48,7 +48,7 @@ impl fmt::Display for Found {
     }
 }
 
-/// What the batches of a state may be: at least what was acknowledged, at most what was handed in.
+/// The bounds for the batches of a state: at least the acknowledged ones, at most the submitted ones.
 #[derive(Clone, Copy)]
 struct Bounds {
     acknowledged: (u64, usize, How),
@@ -118,7 +118,8 @@ impl Crashes<'_> {
         Ok(Checked { tried, distinct, sample, purges })
     }
 
-    /// Plays the record, and shows what each crash leaves, with what was acknowledged and handed in by then.
+    /// Replays the record. Passes each crash's state to `see`, with the numbers of batches acknowledged and submitted
+    /// by then.
     fn each_crash(&self, mut see: impl FnMut(usize, How, u64, u64, State)) {
         let mut disk = self.before.clone();
         let (mut acknowledged, mut begun) = (self.base, self.base);
@@ -148,21 +149,21 @@ fn describe(step: &Step) -> String {
     }
 }
 
-/// How what is not synced is lost.
+/// How unsynced data is lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum How {
     Nothing,
     Everything,
-    /// What was written last, of all files together; the first of it is torn.
+    /// The last changes of all files together are lost; the first of them is torn.
     Last {
         keep: u8,
         names: Names,
     },
-    /// What was written last of each file by itself, torn.
+    /// The last changes of each file are lost, and torn.
     LastOfEach {
         names: Names,
     },
-    /// Any sectors.
+    /// Any sectors are lost.
     Sectors {
         one_in: u8,
         names: Names,
@@ -205,7 +206,7 @@ impl Fate for Dice {
             How::Everything => synced.clone(),
             How::Nothing => with_all(synced, changes),
             How::Last { keep, .. } => {
-                // The changes of the last few steps.
+                // Lose the changes of the last few steps.
                 let end = self.order.saturating_sub(u64::from(keep));
                 let first = changes.partition_point(|change| change.order < end);
                 self.torn(synced, changes, first)
@@ -232,12 +233,12 @@ impl Fate for Dice {
 }
 
 impl Dice {
-    /// The changes before the first, and a part of that one.
+    /// Returns the content with all changes before `first`, and a part of that change.
     fn torn(&mut self, synced: &Content, changes: &[Change], first: usize) -> Content {
         let mut content = with_all(synced, &changes[..first]);
         if let Some(Written::Bytes(at, bytes)) = changes.get(first).map(|change| &change.what) {
             let whole = self.random.below(bytes.len() + 1);
-            // At a sector's end, or anywhere.
+            // Cut at the end of a sector, or anywhere.
             let len = if self.random.is_one_in(2) {
                 whole
             } else {
@@ -248,7 +249,8 @@ impl Dice {
         content
     }
 
-    /// Each sector that was written may be as it was; the length is what it became, or what the last of them needs.
+    /// Each written sector may keep its old content. The length is the new one, or the one that the last kept sector
+    /// needs.
     fn sectors(&mut self, synced: &Content, changes: &[Change], one_in: u8) -> Content {
         let mut content = synced.clone();
         for change in changes {

@@ -1,7 +1,8 @@
-//! A disk that keeps written and synced apart.
+//! A simulated disk that distinguishes written and synced data.
 //!
-//! A file's bytes are durable when the file is synced, a name when the directory is in which it is. Nothing else makes anything
-//! durable: neither does a sync of a file make its name so, nor that of a directory what is in its files.
+//! The bytes of a file are durable after a sync of the file, and a name after a sync of its directory. Nothing else
+//! makes data durable: a sync of a file does not cover its name, and a sync of a directory does not cover its files'
+//! bytes.
 
 use super::record::Step;
 use std::collections::{BTreeMap, HashMap};
@@ -11,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
-/// A file's bytes. Those from the end of `bytes` to `len` are zeros.
+/// The content of a file. The bytes after `bytes` up to `len` are zeros.
 #[derive(Clone, Default)]
 pub(super) struct Content {
     pub(super) bytes: Vec<u8>,
@@ -52,15 +53,15 @@ pub(super) enum Written {
     Len(usize),
 }
 
-/// A change of a file that is not synced.
+/// An unsynced change of a file.
 #[derive(Clone)]
 pub(super) struct Change {
-    /// Its place among all changes of all files.
+    /// Its position among all changes of all files.
     pub(super) order: u64,
     pub(super) what: Written,
 }
 
-/// A change of a directory that is not synced.
+/// An unsynced change of a directory.
 #[derive(Clone)]
 pub(super) enum Naming {
     Add(String, usize),
@@ -74,25 +75,25 @@ pub(super) enum Node {
     Directory { synced: BTreeMap<String, usize>, changes: Vec<Naming> },
 }
 
-/// Which part of what is not synced reaches the disk.
+/// Decides which part of the unsynced data reaches the disk.
 pub(super) trait Fate {
     fn content(&mut self, synced: &Content, changes: &[Change]) -> Content;
-    /// How many of the changes of a directory, from the first on.
+    /// Returns how many of a directory's changes reach the disk, from the first on.
     fn names(&mut self, changes: usize) -> usize;
 }
 
 #[derive(Clone)]
 pub(super) struct Disk {
     nodes: Vec<Node>,
-    /// What each name means to the running system.
+    /// The file of each name, as the running system sees it.
     names: BTreeMap<String, usize>,
-    /// What the record calls a file.
+    /// The file of each number in the record.
     files: HashMap<usize, usize>,
     order: u64,
 }
 
 const ROOT: usize = 0;
-/// Comparing with these is faster than looking at each byte.
+/// Comparing with these zeros is faster than checking each byte.
 const ZEROS: [u8; 4096] = [0; 4096];
 
 impl Default for Disk {
@@ -153,13 +154,13 @@ impl Disk {
     fn change(&mut self, file: usize, what: Written) {
         let Node::File { changes, .. } = &mut self.nodes[self.files[&file]] else { panic!("a directory is written") };
         changes.push(Change { order: self.order, what });
-        // A small file that is overwritten and never synced would have ever more pasts. Forty of them will do.
+        // A small file that is overwritten and never synced would have ever more possible states. Keep forty.
         if changes.len() > 40 && changes.iter().all(|change| matches!(&change.what, Written::Bytes(0, _))) {
             changes.remove(0);
         }
     }
 
-    /// What the running system sees.
+    /// Returns what the running system sees.
     pub(super) fn everything(&self) -> State {
         struct All;
         impl Fate for All {
@@ -173,7 +174,7 @@ impl Disk {
         self.crash(&mut All)
     }
 
-    /// What is there when the power is back.
+    /// Returns what is left when the power is back.
     pub(super) fn crash(&self, fate: &mut impl Fate) -> State {
         let mut state = State::default();
         self.crash_below(ROOT, "", fate, &mut state);
@@ -209,7 +210,7 @@ impl Disk {
         }
     }
 
-    /// Whether anything is not synced.
+    /// Returns whether all data is synced.
     pub(super) fn is_synced(&self) -> bool {
         self.nodes.iter().all(|node| match node {
             Node::File { changes, .. } => changes.is_empty(),
@@ -288,7 +289,7 @@ impl State {
         hasher.digest128()
     }
 
-    /// Each file's name, how many of its bytes were written, and its length.
+    /// Returns each file's name, the number of its written bytes, and its length.
     pub(super) fn lengths(&self) -> impl Iterator<Item = (String, usize, usize)> {
         self.files.iter().map(|(name, (content, _))| {
             let written = content.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
@@ -300,7 +301,7 @@ impl State {
         &self.files[name].0.bytes
     }
 
-    /// The same with those bits of one byte flipped.
+    /// Returns the state with some bits of one byte flipped.
     pub(super) fn flipped(&self, name: &str, at: usize, mask: u8) -> Self {
         let mut state = self.clone();
         let (content, _) = state.files.get_mut(name).expect("a file");
@@ -310,7 +311,7 @@ impl State {
         state
     }
 
-    /// Makes the directory, with what is in it.
+    /// Creates the directory with all its files.
     pub(super) fn write(&self, root: &Path) {
         fs::create_dir(root).expect("made");
         for name in &self.directories {
@@ -325,7 +326,7 @@ impl State {
         }
     }
 
-    /// A disk on which all this is, and synced.
+    /// Returns a disk on which this state is synced.
     pub(super) fn to_disk(&self) -> Disk {
         let mut disk = Disk::default();
         for name in &self.directories {
@@ -340,7 +341,7 @@ impl State {
         disk
     }
 
-    /// Fails where the directory does not hold just this.
+    /// Fails if the directory holds anything else.
     pub(super) fn expect_at(&self, root: &Path) {
         let mut files = 0;
         let mut waiting = vec![root.to_owned()];

@@ -1,13 +1,14 @@
-//! Crash tests that own the crash: the store on a disk that keeps written and synced apart.
+//! Crash tests with a simulated crash: the store on a disk that distinguishes written and synced data.
 //!
-//! A process of its own runs the store, the engine's real code, and records each call that changes a file, and when what was
-//! acknowledged (`recorder.c`, `workload.rs`). The record is played on a simulated disk (`disk.rs`). At every point of it the power
-//! fails: of what was not synced any part may have reached the disk, in any order, torn (`crash.rs`). What is left is written into
-//! a directory and opened by the real store (`verdict.rs`). It must open, and hold exactly the first n batches, of which none that
-//! was acknowledged is missing and none that was not begun is there.
+//! * A separate process runs the store with the real engine. It records each call that changes a file, and each
+//!   acknowledgement (`recorder.c`, `workload.rs`).
+//! * The record is replayed on a simulated disk (`disk.rs`). The power fails at each point. Any part of the unsynced
+//!   data may have reached the disk, in any order, torn (`crash.rs`).
+//! * The remaining data is written into a directory and opened by the real store (`verdict.rs`). It must open, and hold
+//!   exactly the first n batches: all acknowledged ones, and none that was not submitted.
 //!
-//! `CRASH_SEEDS` (from `CRASH_FIRST_SEED` on) and `CRASH_CHOICES` (how many ways to lose at each point) make longer runs, as
-//! `scripts/crash-tests` does.
+//! `CRASH_SEEDS` (from `CRASH_FIRST_SEED` on) and `CRASH_CHOICES` (crashes at each point) make longer runs, as in
+//! `scripts/crash-tests`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::case_sensitive_file_extension_comparisons)]
 
@@ -31,7 +32,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 use workload::Workload;
 
-/// A place for files that need no disk.
+/// Returns a directory in memory.
 fn memory() -> tempfile::TempDir {
     let shared = Path::new("/dev/shm");
     let parent = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
@@ -42,7 +43,8 @@ fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |value| value.parse().expect("a number"))
 }
 
-/// Compiled once: a loader that meets the library half written goes on without it, and the workload leaves no record.
+/// Compile the recorder once. A loader that finds the library half written runs without it, and the workload leaves no
+/// record.
 static RECORDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recorder-{}.so", std::process::id()));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/recorder.c");
@@ -53,7 +55,7 @@ static RECORDER: LazyLock<PathBuf> = LazyLock::new(|| {
     library
 });
 
-/// A process whose journals the engine takes for long, and whose file operations below a directory are recorded.
+/// A process whose journals the engine considers long, and whose file operations below a directory are recorded.
 trait Shortened {
     fn shortened(&mut self, recorder: &Path, root: &Path, record: &Path) -> &mut Self;
 }
@@ -65,7 +67,7 @@ impl Shortened for Command {
     }
 }
 
-/// Runs the workload in a process of its own, in a directory that holds `before`, and brings back what it did.
+/// Runs the workload in a separate process, in a directory that holds `before`. Returns its record.
 fn run(workload: &Workload, before: &Disk) -> Record {
     let place = memory();
     let root = place.path().join("root");
@@ -77,7 +79,7 @@ fn run(workload: &Workload, before: &Disk) -> Record {
     let output = process.shortened(&RECORDER, &root, &file).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let record = Record::read(&file, &root);
-    // What the recorder did not see would show here.
+    // Check that the recorder missed nothing.
     let mut disk = before.clone();
     for step in &record.steps {
         disk.apply(step);
@@ -115,7 +117,7 @@ impl fmt::Display for Totals {
     }
 }
 
-/// Records a workload of that seed and crashes it everywhere; then crashes the recoveries of some of what is left.
+/// Records a workload and crashes it at all points. Then crashes the recoveries of some of the results.
 fn crash_everywhere(seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> Result<Totals, Found> {
     let empty = Disk::default();
     let workload = Workload { seed, first: 1, batches, reopen_every: 25, purge_every: 30 };
@@ -159,7 +161,7 @@ fn crash_everywhere(seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> 
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_and_nothing_is_invented_wherever_the_power_fails() {
+fn power_failure_at_any_point_loses_no_acknowledged_batch_and_adds_none() {
     let (choices, seeds) = (setting("CRASH_CHOICES", 3), setting("CRASH_SEEDS", 1));
     let mut all = Totals::default();
     let first = setting("CRASH_FIRST_SEED", 1);
@@ -177,7 +179,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_invented_wherever_the_power_fails
 }
 
 #[test]
-fn a_planted_bug_is_found() {
+fn planted_bug_is_detected() {
     for bug in Bug::ALL {
         let found = crash_everywhere(7, 6, 15, Some(bug));
         let found = found.err().unwrap_or_else(|| panic!("{bug:?} was not found"));
@@ -186,7 +188,8 @@ fn a_planted_bug_is_found() {
     }
 }
 
-/// A purge that leaves out the padding, as that of the first edition did, does not get going again after every crash.
+/// Canary: a purge without the padding, as in an older version, does not recover after each crash, and must be
+/// detected.
 #[test]
 fn planted_purge_of_the_first_edition_is_found() {
     let empty = Disk::default();

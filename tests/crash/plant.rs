@@ -1,4 +1,4 @@
-//! Bugs that the tests must find, planted into a record as if the store had been written so.
+//! Canaries: bugs that the tests must detect, planted into a record as if the store had them.
 
 use super::crash::Found;
 use super::record::{Record, Step};
@@ -7,13 +7,13 @@ use std::collections::HashMap;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Bug {
-    /// A batch is acknowledged when it is handed in.
+    /// A batch is acknowledged when it is submitted.
     AcknowledgedUnsynced,
     /// Journals are never synced.
     JournalUnsynced,
     /// No directory is ever synced.
     DirectoriesUnsynced,
-    /// The high-water mark is raised before the batch that it speaks of is synced.
+    /// The watermark is raised before its batch is synced.
     MarkTooEarly,
 }
 
@@ -62,7 +62,7 @@ impl Bug {
     }
 }
 
-/// Of the files that are written.
+/// Returns the names of the written files.
 fn names(record: &Record) -> HashMap<usize, String> {
     let mut names = HashMap::new();
     let written: Vec<usize> = record

@@ -1,5 +1,5 @@
-//! The purge after a crash, in a process of its own: the recorder makes the engine's journals short there, too, so that it takes
-//! no padding of 64 MB.
+//! The purge after a crash, in a separate process. The recorder makes the engine's journals short there, too, so that a
+//! purge needs no padding of 64 MB.
 
 use super::workload::{self, open};
 use super::{RECORDER, Shortened};
@@ -12,15 +12,15 @@ use std::process::Command;
 
 const DIRECTORY: &str = "DIALBACK_CRASH_PURGE";
 const FORGOTTEN: &str = "DIALBACK_CRASH_FORGOTTEN";
-/// What the purge process says where there was something to remove.
+/// The output of the purge process if there was data to remove.
 const HAD_SOME: &str = "there was something to remove";
-/// What a store of a few hundred pairs may take on the disk after a purge.
+/// The most disk space of a store with a few hundred pairs after a purge.
 const MOST_BYTES: u64 = 3 << 20;
 
-/// Set where the purge is to be that of the first edition, which flushed all keyspaces but the padding.
+/// Set to purge as an older version did, which flushed all keyspaces but the padding.
 const OLD_FLUSH: &str = "DIALBACK_CRASH_OLD_FLUSH";
 
-/// Purges the directory, and looks for what must be gone then. Whether any of it was there before.
+/// Purges the directory, and searches it for data that must be gone. Returns whether there was any before.
 pub(super) fn run(path: &Path, forgotten: &[usize], is_planted: bool) -> Result<bool, String> {
     let list: Vec<String> = forgotten.iter().map(ToString::to_string).collect();
     let mut process = Command::new(std::env::current_exe().expect("this program"));
@@ -34,9 +34,9 @@ pub(super) fn run(path: &Path, forgotten: &[usize], is_planted: bool) -> Result<
     if output.status.success() { Ok(said.contains(HAD_SOME)) } else { Err(said) }
 }
 
-/// Not a test: the process that purges.
+/// Not a test by itself: the child process that purges.
 #[test]
-#[ignore = "run by the others, in a process of its own"]
+#[ignore = "other tests run it in a child process"]
 fn purge_in_this_process() {
     let Ok(path) = std::env::var(DIRECTORY).map(PathBuf::from) else { return };
     if std::env::var(OLD_FLUSH).is_ok() {
@@ -70,7 +70,7 @@ fn purge_in_this_process() {
     assert_eq!(expired(&mut store), 0, "expired registers are there");
 }
 
-/// Fails where a journal is left after a while.
+/// Flushes as an older version did. Fails if an old journal is left after a while.
 fn flush_as_the_first_edition(engine: &Path) {
     let database = fjall::Database::builder(engine).open().expect("it opens");
     let names = ["configurations", "registers", "commits", "erasures", "settings", "statistics", "outbox"];

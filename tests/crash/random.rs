@@ -1,4 +1,4 @@
-//! Numbers that are the same for the same seed (`SplitMix64`).
+//! Random numbers that depend on the seed only (`SplitMix64`).
 
 #[derive(Clone)]
 pub(super) struct Random(u64);
@@ -17,7 +17,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Below `end`, which is above 0.
+    /// Returns a number below `end`, which must be above 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).expect("below a usize")
     }

@@ -1,11 +1,11 @@
-//! What a process did to its files, in order.
+//! The record of a process's file operations, in order.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// One thing that it did. Names are relative to the root; descriptors have been resolved to the numbers that `Open` gave.
+/// One operation. Names are relative to the root. Descriptors are resolved to the numbers that `Open` assigned.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Create {
@@ -38,9 +38,9 @@ pub(super) enum Step {
     Remove {
         name: String,
     },
-    /// The batch of this number was handed in.
+    /// The batch with this number was submitted.
     Begun(u64),
-    /// It was acknowledged.
+    /// The batch with this number was acknowledged.
     Acknowledged(u64),
 }
 
@@ -48,11 +48,11 @@ pub(super) struct Record {
     pub(super) steps: Vec<Step>,
 }
 
-/// Where the workload says what it hands in and what is acknowledged. Not on the disk.
+/// The file in which the workload notes submitted and acknowledged batches. It is not on the simulated disk.
 pub(super) const DIARY: &str = "diary";
 
 impl Record {
-    /// Fails unless journals were sealed and removed, and tables written and merged: where bugs live.
+    /// Fails unless journals were sealed and removed, and tables written and merged, because bugs hide there.
     pub(super) fn expect_rotations(&self) {
         let count = |is: &dyn Fn(&Step) -> bool| self.steps.iter().filter(|step| is(step)).count();
         let journals = count(&|step| matches!(step, Step::Create { name, .. } if name.ends_with(".jnl")));
@@ -89,7 +89,7 @@ impl Record {
                     steps.push(Step::Create { file: files, name: relative(line.x) });
                 }
                 b'o' => {
-                    // The line of one that was just made comes right after that of its making.
+                    // A new file's open call comes directly after its creation.
                     if !matches!(steps.last(), Some(Step::Create { name, .. }) if *name == relative(line.x)) {
                         files += 1;
                         open.insert(descriptor, files);

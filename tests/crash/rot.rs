@@ -1,9 +1,10 @@
-//! Bit rot: any byte of any file of a data directory that has been used, flushed, compacted and restarted.
+//! Bit rot: a flipped byte in any file of a data directory that was used, flushed, compacted and restarted.
 //!
-//! Each flipped byte is found when the store opens or by `verify`, which names its file; or it does not matter: the store opens, holds
-//! what it held, and verify finds it good. What is served is never anything else.
+//! Each flipped byte must be found when the store opens, or by `verify`, which names the file. Otherwise it must be
+//! harmless: the store opens with the same data, and `verify` finds no damage. The store never serves wrong data.
 //!
-//! `ROT_EVERY=1` flips every byte there is; without it, all near the ends of each file and one in so many between.
+//! `ROT_EVERY=1` flips all bytes. By default, the bytes near the ends of each file and a sample of the others are
+//! flipped.
 
 use super::disk::{Disk, State};
 use super::random::Random;
@@ -17,18 +18,18 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
-/// What became of a flipped byte.
+/// The result of a flipped byte.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Fate {
-    /// The store does not open, and says that this file is damaged.
+    /// The store does not open, and names this file as damaged.
     NamedAtOpen,
-    /// The store opens or says something else; verify names this file.
+    /// The store opens or reports another error; `verify` names this file.
     NamedByVerify,
-    /// The store holds what it held, and verify finds nothing.
+    /// The store holds the same data, and `verify` finds no damage.
     Harmless,
 }
 
-/// What the store in `root` holds, if it opens.
+/// Returns a fingerprint of the data of the store in `root`, if it opens.
 fn held(root: &Path) -> Result<u128, StoreError> {
     let mut store = workload::open(&root.join("data"))?;
     Ok(Print::of(&mut store)?.0)
@@ -70,19 +71,19 @@ fn fate(state: &State, name: &str, root: &Path, before: u128) -> Fate {
     }
 }
 
-/// Whether this says that the file is damaged. A list and the file that has its checksum are named together, and two journals of which
-/// one does not follow the other.
+/// Returns whether the error names the file as damaged. A list and the file with its checksum are named together. So
+/// are two journals of which one does not follow the other.
 fn names(path: &Path, what: &str, file: &Path) -> bool {
     let name = file.file_name().expect("a name").display().to_string();
     path == file || (path.parent() == file.parent() && what.contains(&format!("`{name}`")))
 }
 
-/// Bytes to flip, of a file of this length of which so many were written.
+/// Returns the positions to flip in a file of length `len`, of which `written` bytes were written.
 fn places(written: usize, len: usize, every: usize) -> Vec<usize> {
     const NEAR: usize = 48;
     let is_near = |at: usize| at < NEAR || at + NEAR >= written;
     let mut places: Vec<usize> = (0..written).filter(|at| is_near(*at) || at.is_multiple_of(every)).collect();
-    // Of what was made in advance and never written.
+    // Also flip some bytes of the unused, pre-allocated part.
     places.extend(
         [written, written + 1, written + 5000, len.saturating_sub(1)]
             .into_iter()
@@ -93,7 +94,7 @@ fn places(written: usize, len: usize, every: usize) -> Vec<usize> {
 }
 
 #[test]
-fn a_flipped_byte_is_found_and_named_or_does_not_matter() {
+fn flipped_byte_is_found_and_named_or_harmless() {
     let every = usize::try_from(setting("ROT_EVERY", 101)).expect("small");
     let workload = Workload { seed: 11, first: 1, batches: 75, reopen_every: 60, purge_every: 40 };
     let record = run(&workload, &Disk::default());
@@ -128,8 +129,8 @@ fn a_flipped_byte_is_found_and_named_or_does_not_matter() {
     let fates = fates.into_inner().expect("no panic");
     println!("{} bytes flipped: {fates:?}", flips.len());
     for ((kind, fate), count) in &fates {
-        // What is behind the last batch, and the sequence of that one if it stays above the one before; lists that have been replaced,
-        // which the engine removes when it opens.
+        // Harmless flips: bytes after the last batch, and that batch's sequence if it stays above the one before. Also
+        // replaced lists, which the engine removes when it opens.
         let may_be_harmless = ["journal", "old list"].contains(kind);
         assert!(*fate != Fate::Harmless || may_be_harmless, "{count} flips in a {kind} were not found");
     }

@@ -1,4 +1,4 @@
-//! What the real store makes of what a crash left.
+//! Opens the real store after a crash, and judges its content.
 
 use super::disk::State;
 use super::purge;
@@ -20,7 +20,7 @@ const PURGE_ONE_IN: u128 = 10;
 pub(super) enum Problem {
     /// The store does not open, or cannot be read.
     Refused(String),
-    /// What it holds is not the first so many batches.
+    /// The store's content is not a prefix of the batches.
     NoPrefix,
     Lost {
         held: u64,
@@ -30,9 +30,9 @@ pub(super) enum Problem {
         held: u64,
         begun: u64,
     },
-    /// It opened, and what was committed then was not there the next time.
+    /// It opened, but a change committed then was missing the next time.
     NotContinued(String),
-    /// The next purge failed, or left something that it should not have.
+    /// The next purge failed, or left data that it should have removed.
     NotPurged(String),
 }
 
@@ -57,15 +57,15 @@ fn is_of_a_number(scope: dialback::Scope) -> bool {
     NumberSlot::new(scope.bits() as usize).is_some()
 }
 
-/// What is kept for a fleet.
+/// The fleet state that the batches so far should have stored.
 #[derive(Default)]
-struct Aside {
+struct FleetState {
     outbox: BTreeMap<u64, Vec<u8>>,
     place: Option<Vec<u8>>,
     keys: Vec<[u8; 32]>,
 }
 
-impl Aside {
+impl FleetState {
     fn add(
         &mut self,
         outbox: Vec<Entry>,
@@ -101,9 +101,9 @@ pub(super) struct Verdict {
     purge_one_in: u128,
     /// How many batches a store holds that shows this.
     prefixes: HashMap<u128, u64>,
-    /// The contacts that were called and then forgotten, after so many batches.
+    /// The contacts that were called and then erased, after each number of batches.
     forgotten: Vec<Vec<usize>>,
-    /// Purges that were tried, and those of them that had something to remove.
+    /// The number of purges, and how many of them had data to remove.
     pub(super) purges: Mutex<(u64, u64)>,
 }
 
@@ -114,7 +114,7 @@ impl Verdict {
         let mut forgotten = vec![Vec::new()];
         let mut registers = HashMap::new();
         let mut print = Print::default();
-        let mut aside = Aside::default();
+        let mut fleet_state = FleetState::default();
         for number in 1..=workload.last() {
             let batch = workload::batch(workload.seed, number);
             batch.configurations.iter().for_each(|configuration| print.add_configuration(configuration));
@@ -129,7 +129,7 @@ impl Verdict {
                     print.add(scope, contact, register);
                 }
             }
-            aside.add(batch.outbox, batch.published, batch.place, batch.pseudonyms.keys, &mut print);
+            fleet_state.add(batch.outbox, batch.published, batch.place, batch.pseudonyms.keys, &mut print);
             prefixes.insert(print.0, number);
             let is_held = |contact| (0..2).any(|scope| registers.contains_key(&(scope, contact)));
             forgotten.push((0..ERASED).filter(|index| !is_held(workload::contact(*index).code())).collect());
@@ -137,7 +137,7 @@ impl Verdict {
         Self { seed: workload.seed, is_purge_planted, purge_one_in, prefixes, forgotten, purges: Mutex::default() }
     }
 
-    /// How many batches the store holds after the crash.
+    /// Returns how many batches the store holds after the crash.
     pub(super) fn of(&self, state: &State, place: &Path, hash: u128) -> Result<u64, Problem> {
         let root = place.join("root");
         state.write(&root);
@@ -156,7 +156,7 @@ impl Verdict {
                 return Err(Problem::NotPurged(format!("{held} batches were there before, and {now} after")));
             }
         }
-        // Some go on, and are opened again: what recovery did must hold, too.
+        // Commit to some of the states and open them again: the recovery itself must be durable, too.
         if hash.is_multiple_of(16) {
             let number = held + 1;
             if self.prefixes.values().any(|last| *last == number) {
@@ -182,7 +182,7 @@ impl Verdict {
         Ok(())
     }
 
-    /// Opens the store, does that with it, and says what it held before.
+    /// Opens the store, runs `and` on it, and returns how many batches it held before.
     fn held(&self, path: &Path, and: impl FnOnce(&mut FjallStore) -> Result<(), Problem>) -> Result<u64, Problem> {
         let open = || {
             let mut store = workload::open(path)?;

@@ -1,6 +1,5 @@
-//! What the store is made to do, the same for the same seed: small batches and such as span many sectors, new pairs and old ones,
-//! configurations, and now and then a restart and a purge. The engine's tables are small, so that it flushes and compacts all the
-//! time.
+//! The workload, which depends on the seed only: small batches and batches of many sectors, new and old pairs,
+//! configurations, restarts and purges. The engine's tables are small, so that it flushes and compacts all the time.
 
 use super::random::Random;
 use super::record::DIARY;
@@ -24,9 +23,9 @@ pub(super) struct Workload {
     /// The number of the first batch.
     pub(super) first: u64,
     pub(super) batches: u64,
-    /// The store is closed and opened again after so many.
+    /// The number of batches after which the store is closed and opened again.
     pub(super) reopen_every: u64,
-    /// It is purged after so many.
+    /// The number of batches after which it is purged.
     pub(super) purge_every: u64,
 }
 
@@ -47,7 +46,7 @@ impl Workload {
     }
 }
 
-/// The batch of this number. Each has something that no earlier one has.
+/// Returns the batch with this number. Each batch changes something that no earlier one did.
 pub(super) fn batch(seed: u64, number: u64) -> Batch {
     let mut random = Random::new(seed, number);
     let mut batch = Batch::default();
@@ -82,7 +81,7 @@ pub(super) fn batch(seed: u64, number: u64) -> Batch {
     batch
 }
 
-/// Tells a fleet of it, as the service does, and where the node stands.
+/// Adds fleet state to a batch, as the service does: an outbox entry and the node's place.
 fn tell(random: &mut Random, number: u64, batch: &mut Batch) {
     let len = if random.is_one_in(8) { 2000 } else { random.below(200) };
     batch.outbox.push(Entry { number, events: vec![u8::try_from(number % 251).expect("small"); len] });
@@ -94,7 +93,7 @@ fn tell(random: &mut Random, number: u64, batch: &mut Batch) {
     }
 }
 
-/// Forgets a contact, as the service does: in the environment and with each number.
+/// Adds an erasure of a contact to a batch, as the service does: for the environment and for each number.
 fn erase(random: &mut Random, number: u64, batch: &mut Batch) {
     let contact = contact(random.below(ERASED));
     let until = Register::erasure(Timestamp::from_secs(1_700_000_000 + number));
@@ -103,24 +102,24 @@ fn erase(random: &mut Random, number: u64, batch: &mut Batch) {
     batch.registers.extend((0..2).map(|scope| (Scope::from_bits(scope).expect("a scope"), contact, until)));
 }
 
-/// Far enough from each other that a search for one does not find another.
+/// Returns a contact. Contacts are far apart, so that a search for one does not find another.
 pub(super) fn contact(index: usize) -> E164 {
     E164::from_code(493_000_000_000 + index as u64 * 1_000_003).expect("a code")
 }
 
-/// A contact whose only call has expired when it is written.
+/// Returns a contact whose only call has expired when it is written.
 fn expired_contact(number: u64) -> E164 {
     E164::from_code(336_000_000_000 + number * 1_000_003).expect("a code")
 }
 
-/// What is older has expired, in seconds since 1970.
+/// The expiry floor, in seconds since 1970.
 const FLOOR: u64 = 1_600_000_000;
 
 pub(super) fn floor() -> Register {
     Register::floor(Timestamp::from_secs(FLOOR))
 }
 
-/// Whether a purge may take this away, or may have.
+/// Returns whether a purge may remove this register.
 pub(super) fn is_expired(register: Register) -> bool {
     register.bits() < floor().bits()
 }
@@ -129,7 +128,7 @@ fn environment() -> Scope {
     EnvironmentSlot::new(0).expect("a slot").into()
 }
 
-/// Contacts that may be forgotten.
+/// The number of contacts that may be erased.
 pub(super) const ERASED: usize = 12;
 
 const CONFIGURATION_EVERY: u64 = 9;
@@ -138,7 +137,7 @@ fn is_configuration(number: u64) -> bool {
     number == 1 || number.is_multiple_of(CONFIGURATION_EVERY)
 }
 
-/// With a name that is now and then longer than what the engine compresses.
+/// Returns a configuration with a name that is sometimes longer than the engine's compression threshold.
 fn configuration(random: &mut Random, sequence: u64) -> Configuration {
     let len = if random.is_one_in(4) { 3000 + random.below(6000) } else { random.below(700) };
     let letter = |random: &mut Random| char::from(b'a' + u8::try_from(random.below(26)).expect("small"));
@@ -148,7 +147,7 @@ fn configuration(random: &mut Random, sequence: u64) -> Configuration {
     Configuration { sequence, environment: EnvironmentId::from_u128(1), at, changes: vec![change] }
 }
 
-/// What a store holds, as one number that does not depend on the order of the pairs.
+/// A fingerprint of a store's content, which does not depend on the order of the pairs.
 #[derive(Default)]
 pub(super) struct Print(pub(super) u128);
 
@@ -173,20 +172,20 @@ impl Print {
         self.0 = self.0.wrapping_sub(mix_bytes(what, number, bytes));
     }
 
-    /// Of what it keeps for a fleet. The directory's own key of pseudonyms is nobody's business.
-    fn add_aside(&mut self, store: &FjallStore) -> Result<(), StoreError> {
-        let aside = store.aside().expect("this store keeps it");
-        for Entry { number, events } in aside.outbox(0, usize::MAX)? {
+    /// Adds the fleet state, without the directory's own random pseudonym key.
+    fn add_fleet_state(&mut self, store: &FjallStore) -> Result<(), StoreError> {
+        let fleet_state = store.fleet_state().expect("this store keeps it");
+        for Entry { number, events } in fleet_state.outbox(0, usize::MAX)? {
             self.add_bytes(b'O', number, &events);
         }
-        if let Some(place) = aside.place()? {
+        if let Some(place) = fleet_state.place()? {
             self.add_bytes(b'P', 0, &place);
         }
-        aside.erasures()?.keys[1..].iter().for_each(|key| self.add_bytes(b'K', 0, key));
+        fleet_state.erasures()?.keys[1..].iter().for_each(|key| self.add_bytes(b'K', 0, key));
         Ok(())
     }
 
-    /// Of all that a store shows.
+    /// Returns the fingerprint of all data that the store returns.
     pub(super) fn of(store: &mut FjallStore) -> Result<Self, StoreError> {
         let print = Mutex::new(Self::default());
         store.recover(&|stored| {
@@ -200,7 +199,7 @@ impl Print {
                         print.add(scope, contact, register);
                     }
                 }
-                // Nothing of this workload counts.
+                // The workload records no statistics.
                 Stored::Tally(_) | Stored::Answered(_) => {}
             }
             Ok(())
@@ -211,7 +210,7 @@ impl Print {
                 print.add(environment(), contact, until);
             }
         }
-        print.add_aside(store)?;
+        print.add_fleet_state(store)?;
         Ok(print)
     }
 }
@@ -231,9 +230,9 @@ pub(super) fn open(path: &Path) -> Result<FjallStore, StoreError> {
     FjallStore::open_with_small_tables(path, 3000)
 }
 
-/// Not a test: the process that is recorded.
+/// Not a test by itself: the child process that is recorded.
 #[test]
-#[ignore = "run by the others, in a process of its own"]
+#[ignore = "other tests run it in a child process"]
 fn run_in_this_process() {
     let Ok(text) = std::env::var(VARIABLE) else { return };
     let root = std::env::var("DIALBACK_RECORD_ROOT").expect("a root");
@@ -245,12 +244,12 @@ fn run_in_this_process() {
         let batch = batch(workload.seed, number);
         diary.write_all(format!("B{number}\n").as_bytes()).expect("written");
         store.commit(&batch).expect("it is durable");
-        // One that can wait is nobody's word for anything, until the next is: an acknowledgement covers those before it.
+        // A batch that can wait is not acknowledged by itself. The next acknowledgement covers it.
         if !batch.can_wait {
             diary.write_all(format!("A{number}\n").as_bytes()).expect("written");
         }
         if number.is_multiple_of(5) {
-            // Gives the engine's own threads a turn.
+            // Let the engine's own threads run.
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         if number.is_multiple_of(workload.purge_every) {

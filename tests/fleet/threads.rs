@@ -108,8 +108,8 @@ fn a_call_recorded_on_one_node_is_routed_on_another_and_survives_restarts() {
     assert_eq!(reason(&second, 5001), Reason::NoHistory);
     let first = start(&server, 0, &path("first"), |_| {});
     until("the call is published", || reason(&second, 5001) == Reason::Matched);
-    let aside = first.service.aside().expect("it has an outbox");
-    until("the outbox is empty", || aside.outbox(0, 1).expect("readable").is_empty());
+    let fleet_state = first.service.fleet_state().expect("it has an outbox");
+    until("the outbox is empty", || fleet_state.outbox(0, 1).expect("readable").is_empty());
     assert_eq!(reason(&first, 7), Reason::NoHistory);
 }
 
@@ -134,8 +134,8 @@ fn a_replicated_call_is_acknowledged_after_the_stream_has_it() {
     let before = server.last();
     assert_eq!(place.service.record(vec![call(2)]), Ok(vec![Ok(Applied::Recorded)]));
     assert!(server.last() > before, "the stream has the call when it is acknowledged");
-    let aside = place.service.aside().expect("it has an outbox");
-    until("the first call is published, too", || aside.outbox(0, 1).expect("readable").is_empty());
+    let fleet_state = place.service.fleet_state().expect("it has an outbox");
+    until("the first call is published, too", || fleet_state.outbox(0, 1).expect("readable").is_empty());
 }
 
 #[test]
@@ -149,8 +149,8 @@ fn a_new_node_loads_a_snapshot_and_keeps_it_after_a_restart() {
     first.service.record((0..40_000).map(call).collect()).expect("it is durable");
     let erasure = Erasure { environment: TENANT, contact: contact(7), until: START };
     first.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
-    let aside = first.service.aside().expect("it has an outbox");
-    until("the calls are published", || aside.outbox(0, 1).expect("readable").is_empty());
+    let fleet_state = first.service.fleet_state().expect("it has an outbox");
+    until("the calls are published", || fleet_state.outbox(0, 1).expect("readable").is_empty());
     let last = server.last();
     until("the stream no longer holds the calls", || server.first() > last);
     drop(first);
@@ -159,8 +159,8 @@ fn a_new_node_loads_a_snapshot_and_keeps_it_after_a_restart() {
     assert_eq!(second.service.history().len(), 39_999);
     // A late report of a contact that was erased before this node existed.
     assert_eq!(second.service.record(vec![call(7)]), Ok(vec![Ok(Applied::Ignored)]));
-    let aside = second.service.aside().expect("it has an outbox");
-    until("the place is stored", || aside.place().expect("readable").is_some());
+    let fleet_state = second.service.fleet_state().expect("it has an outbox");
+    until("the place is stored", || fleet_state.place().expect("readable").is_some());
     drop(second);
     let second = start(&server, 1, &path("second"), |_| {});
     assert_eq!(second.service.history().len(), 39_999);
@@ -178,8 +178,8 @@ fn a_node_with_a_share_keeps_only_the_calls_of_its_partitions() {
     let first = start(&server, 0, &path("first"), |_| {});
     configure(&first);
     first.service.record((0..100).map(call).collect()).expect("it is durable");
-    let aside = first.service.aside().expect("it has an outbox");
-    until("the calls are published", || aside.outbox(0, 1).expect("readable").is_empty());
+    let fleet_state = first.service.fleet_state().expect("it has an outbox");
+    until("the calls are published", || fleet_state.outbox(0, 1).expect("readable").is_empty());
 
     let without = |settings: &mut Settings| settings.share = Share::of((0..16).filter(|other| *other != partition));
     let second = start(&server, 1, &path("second"), without);
@@ -192,7 +192,7 @@ fn a_node_with_a_share_keeps_only_the_calls_of_its_partitions() {
     drop(second);
 
     // From a snapshot, the node keeps no more than from the stream.
-    drop((first, aside));
+    drop((first, fleet_state));
     let last = server.last();
     let first = start(&server, 0, &path("first"), |settings| settings.snapshot_every = Duration::ZERO);
     until("the stream no longer holds the calls", || server.first() > last);

@@ -1,9 +1,9 @@
-//! A history that is full.
+//! A full history.
 
 use super::*;
 
 #[test]
-fn what_the_history_refuses_is_not_stored() {
+fn pair_that_the_history_rejects_is_not_stored() {
     let store = RecordingStore::new();
     let start = |store| Service::start(store, Engine::with_max_pairs(3), |_| {});
     let service = start(store.clone()).expect("it is empty");
@@ -14,13 +14,13 @@ fn what_the_history_refuses_is_not_stored() {
     assert_eq!(did.iter().filter(|did| **did == Ok(Applied::Recorded)).count(), 3);
     assert!(did[3..].iter().all(full), "{did:?}");
     assert!(service.record(vec![call_to(9, Moment(2), Outcome::Busy)]).is_ok_and(|did| full(&did[0])));
-    // What is there can still change.
+    // Existing pairs can still change.
     let did = service.record(vec![call_to(0, Moment(1), Outcome::Voicemail)]);
     assert_eq!(did, Ok(vec![Ok(Applied::Recorded)]));
-    // An erasure has the room of what it erases.
+    // An erasure uses the room of the pairs that it erases.
     let did = service.record(vec![erase(1, Moment(0))]).expect("it is durable");
     assert_eq!(did, [Ok(Applied::Erased { pairs: 1 })]);
-    // One that finds nothing, and cannot be remembered, is not in force.
+    // An erasure that erases nothing and cannot be remembered is rejected.
     let did = service.record(vec![erase(200, Moment(0))]).expect("it is durable");
     assert!(full(&did[0]), "{did:?}");
     let before = ask_all(&service);

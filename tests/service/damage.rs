@@ -1,7 +1,8 @@
-//! Damage to the storage engine's files, one file at a time: gone, empty, half, a bit flipped in several places.
+//! Damage to the storage engine's files, one file at a time: missing, empty, cut in half, or with a flipped bit in
+//! several positions.
 //!
-//! Nothing panics, and every damage is an error or does not matter. The engine alone would take a journal that is cut short for
-//! one that a crash cut short, and say nothing; the store's own look before it and its high-water mark do.
+//! Nothing panics. Each damage is either an error or harmless. The engine alone would silently accept a truncated
+//! journal as the result of a crash. The store's check before the engine opens, and its watermark, find it.
 
 use super::*;
 
@@ -27,7 +28,7 @@ fn variants(bytes: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
         bytes[at] ^= 0x10;
         ("flipped", Some(bytes))
     };
-    // Also near the front, where lengths are.
+    // Some positions are near the start, where lengths are stored.
     let places = [0, 1, 2, 3, bytes.len() / 3, bytes.len() / 2, bytes.len().saturating_sub(1)];
     let places = places.into_iter().filter(|at| *at < bytes.len());
     let cuts = [("gone", None), ("empty", Some(vec![])), ("half", Some(bytes[..bytes.len() / 2].to_vec()))];
@@ -35,7 +36,7 @@ fn variants(bytes: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
 }
 
 #[test]
-fn damage_is_an_error_or_does_not_matter() {
+fn damage_is_an_error_or_harmless() {
     let original = directories::used();
     let before = ask_all(&open(original.path()));
     let all = contents(original.path());
@@ -57,9 +58,9 @@ fn damage_is_an_error_or_does_not_matter() {
     assert!(errors > 50, "{errors} damages were found");
 }
 
-/// What a purge writes into the journal and is killed behind: the engine then gives its sequences a second time.
+/// Records that a purge writes into the journal before it is killed. The engine then uses their sequences again.
 #[test]
-fn a_purge_that_was_cut_short_is_no_damage() {
+fn interrupted_purge_is_no_damage() {
     let directory = directories::used();
     let path = directory.path();
     let database = fjall::Database::builder(path.join("store")).open().expect("it opens");

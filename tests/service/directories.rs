@@ -1,8 +1,8 @@
-//! Data directories that are not ours, not whole or not free.
+//! Data directories that are foreign, incomplete or locked.
 
 use super::*;
 
-/// A data directory that has been used and closed.
+/// Returns a data directory that was used and closed.
 pub(super) fn used() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let service = open(directory.path());
@@ -13,7 +13,7 @@ pub(super) fn used() -> tempfile::TempDir {
     directory
 }
 
-/// Opening says this, and changes nothing.
+/// Opening must fail with the expected error and change nothing.
 fn refused(path: &Path, expected: impl FnOnce(&StoreError) -> bool) {
     let before = contents(path);
     let error = FjallStore::open(path).expect_err("it must not open");
@@ -24,7 +24,7 @@ fn refused(path: &Path, expected: impl FnOnce(&StoreError) -> bool) {
 
 #[cfg(unix)]
 #[test]
-fn a_new_directory_is_for_its_own_user_only() {
+fn new_directory_is_accessible_to_its_own_user_only() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("not/there/yet");
@@ -34,7 +34,7 @@ fn a_new_directory_is_for_its_own_user_only() {
 }
 
 #[test]
-fn a_directory_that_another_holds_is_locked() {
+fn open_directory_is_locked() {
     let directory = used();
     let held = FjallStore::open(directory.path()).expect("it opens");
     refused(directory.path(), |error| matches!(error, StoreError::Locked(_)));
@@ -43,7 +43,7 @@ fn a_directory_that_another_holds_is_locked() {
 }
 
 #[test]
-fn a_directory_with_something_else_in_it_is_foreign() {
+fn directory_with_other_files_is_foreign() {
     for name in ["notes.txt", "lock.bak", ".hidden", "store", "watermark"] {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join(name), "keep me").expect("written");
@@ -52,7 +52,7 @@ fn a_directory_with_something_else_in_it_is_foreign() {
 }
 
 #[test]
-fn a_directory_whose_making_was_cut_short_is_made_again() {
+fn incomplete_directory_is_created_again() {
     for (marker, store) in [("{\"format\":1}\n", true), ("{\"format\":1}\n", false), ("{\"for", false), ("", false)] {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join("dialback.json.new"), marker).expect("written");
@@ -71,8 +71,8 @@ fn a_directory_whose_making_was_cut_short_is_made_again() {
 }
 
 #[test]
-fn a_store_without_our_marker_is_not_taken_for_an_attempt_of_ours() {
-    // One that was finished once, whose marker is gone; and what else may be called so.
+fn store_without_a_marker_is_not_an_incomplete_directory() {
+    // A complete directory that lost its marker, and other directories with the same file names.
     let directory = used();
     fs::remove_file(directory.path().join("dialback.json")).expect("removed");
     refused(directory.path(), |error| matches!(error, StoreError::Foreign(_)));
@@ -85,18 +85,18 @@ fn a_store_without_our_marker_is_not_taken_for_an_attempt_of_ours() {
 }
 
 #[test]
-fn a_directory_of_a_newer_format_is_newer() {
+fn directory_of_a_newer_format_is_rejected_as_newer() {
     for lock in [true, false] {
         let directory = used();
-        fs::write(directory.path().join("dialback.json"), "{\"format\":6}").expect("written");
+        fs::write(directory.path().join("dialback.json"), "{\"format\":7}").expect("written");
         if !lock {
             fs::remove_file(directory.path().join("lock")).expect("removed");
         }
-        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 6, known: 5, .. }));
+        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 7, known: 6, .. }));
     }
 }
 
-/// What is in a data directory, as the first format had it: without commits, their keyspace and their mark.
+/// Converts a data directory to format 1: without commits, their keyspace and their watermark.
 fn of_format_1(path: &Path) -> tempfile::TempDir {
     use fjall::{Database, KeyspaceCreateOptions as Options};
     let directory = tempfile::tempdir().expect("a directory");
@@ -115,7 +115,7 @@ fn of_format_1(path: &Path) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_directory_of_format_1_becomes_one_of_this_format() {
+fn directory_of_format_1_is_converted() {
     let original = used();
     let before = ask_all(&open(original.path()));
     let directory = of_format_1(original.path());
@@ -124,14 +124,14 @@ fn a_directory_of_format_1_becomes_one_of_this_format() {
     assert_eq!(ask_all(&service), before);
     service.record(vec![call_to(700, Moment(2), Outcome::Busy)]).expect("it is durable");
     drop(service);
-    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("readable"), "{\"format\":5}\n");
+    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("readable"), "{\"format\":6}\n");
     let service = open(path);
     assert_eq!(ask_all(&service), before);
     assert_eq!(ask(&service, 700).reason, Reason::Matched);
 }
 
 #[test]
-fn a_damaged_marker_is_damage() {
+fn damaged_marker_is_reported_as_damage() {
     for marker in [&b""[..], b"{}", b"{\"format\":-1}", b"{\"format\":0}", b"{\"format\":\"1\"}", b"\xFF\xFE", b"[1]"] {
         let directory = used();
         fs::write(directory.path().join("dialback.json"), marker).expect("written");
@@ -140,7 +140,7 @@ fn a_damaged_marker_is_damage() {
 }
 
 #[test]
-fn a_directory_without_its_store_is_damaged() {
+fn directory_without_its_store_is_damaged() {
     for lock in [true, false] {
         let directory = used();
         fs::remove_dir_all(directory.path().join("store")).expect("removed");
@@ -152,7 +152,7 @@ fn a_directory_without_its_store_is_damaged() {
 }
 
 #[test]
-fn a_directory_whose_store_has_been_emptied_is_damaged() {
+fn directory_with_an_emptied_store_is_damaged() {
     let directory = used();
     fs::remove_dir_all(directory.path().join("store")).expect("removed");
     fs::create_dir(directory.path().join("store")).expect("made");
@@ -160,7 +160,7 @@ fn a_directory_whose_store_has_been_emptied_is_damaged() {
 }
 
 #[test]
-fn a_file_is_no_directory() {
+fn file_in_place_of_the_directory_is_an_error() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("file");
     fs::write(&path, "keep me").expect("written");

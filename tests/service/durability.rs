@@ -1,16 +1,16 @@
-//! What is acknowledged is there again.
+//! Durability of acknowledged changes.
 
 use super::*;
 use dialback::Configuration;
 use dialback::service::Consumed;
 
 #[test]
-fn what_is_acknowledged_is_there_after_a_restart() {
+fn acknowledged_changes_are_present_after_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("data");
     let service = Arc::new(open(&path));
     configure(&service, changes()).expect("it is valid");
-    // Many callers at once: their events share syncs.
+    // Many concurrent callers share syncs.
     let threads: Vec<_> = (0..4)
         .map(|part| {
             let service = Arc::clone(&service);
@@ -33,14 +33,14 @@ fn what_is_acknowledged_is_there_after_a_restart() {
     drop(service);
     let service = open(&path);
     assert_eq!(ask_all(&service), before);
-    // And it goes on: the next configuration follows the last one.
+    // The next configuration follows the last one.
     assert_eq!(configure(&service, vec![Change::AgentUnpublished { id: Agent(3).id() }]), Ok(2));
     drop(service);
     assert_eq!(ask(&open(&path), 1).reason, Reason::CallbackAgentUnpublished);
 }
 
 #[test]
-fn calls_and_erasures_in_any_mix_come_back_as_they_were_in_memory() {
+fn calls_and_erasures_in_any_order_are_loaded_as_they_were_in_memory() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("data");
     let service = open(&path);
@@ -66,7 +66,7 @@ fn calls_and_erasures_in_any_mix_come_back_as_they_were_in_memory() {
     assert_eq!(ask_all(&open(&path)), before);
 }
 
-/// A copy of what is on the disk (in the system's cache, to be exact), as it stands when a process is killed.
+/// Copies the files as they are when a process is killed: the content of the system's cache.
 fn killed(path: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a directory");
     for (name, bytes) in contents(path) {
@@ -80,7 +80,7 @@ fn killed(path: &Path) -> tempfile::TempDir {
 }
 
 #[test]
-fn what_an_acknowledgement_survives_is_what_was_asked_for() {
+fn acknowledged_changes_survive_what_their_durability_promises() {
     for (durability, survives_a_kill) in
         [(Durability::Synced, true), (Durability::Buffered, true), (Durability::Memory, false)]
     {
@@ -117,7 +117,7 @@ fn what_an_acknowledgement_survives_is_what_was_asked_for() {
     }
 }
 
-/// Says what it was asked.
+/// A store that reports each call of its methods.
 struct Asked(Durability, mpsc::Sender<&'static str>, bool);
 
 impl EventStore for Asked {
@@ -141,11 +141,11 @@ impl EventStore for Asked {
 }
 
 #[test]
-fn what_is_buffered_is_synced_soon_and_at_the_end() {
+fn buffered_changes_are_synced_soon_and_at_the_end() {
     let (asked, answers) = mpsc::channel();
     let service = start(Asked(Durability::Buffered, asked, false));
     configure(&service, changes()).expect("it is valid");
-    // Nobody hands in anything more, and still: this waits until the sync comes.
+    // No further command is submitted; the sync comes by itself.
     assert_eq!((answers.recv(), answers.recv()), (Ok("commit"), Ok("sync")));
     service.record(vec![call_to(1, Moment(2), Outcome::Busy)]).expect("it is acknowledged");
     drop(service);
@@ -158,7 +158,7 @@ fn what_is_buffered_is_synced_soon_and_at_the_end() {
     assert_eq!(answers.iter().collect::<Vec<_>>(), ["commit"], "the commit was the sync");
 }
 
-/// Hands in what a stream would have brought.
+/// Submits events as messages of a stream.
 fn consume(service: &Service, events: Vec<Event>) {
     let (told, answer) = mpsc::channel();
     service.submit_consumed(Consumed { events, ..Consumed::default() }, move |did| told.send(did).expect("waited for"));
@@ -166,16 +166,17 @@ fn consume(service: &Service, events: Vec<Event>) {
 }
 
 #[test]
-fn what_a_stream_brought_waits_for_a_sync_but_nothing_that_is_acknowledged_does() {
+fn events_of_a_stream_wait_for_a_sync_and_acknowledged_ones_do_not() {
     let call = || call_to(1, Moment(2), Outcome::Busy);
     let (asked, answers) = mpsc::channel();
     let service = start(Asked(Durability::Synced, asked, false));
     configure(&service, changes()).expect("it is valid");
     consume(&service, vec![call()]);
-    // The history has it, so there is nothing to store; but whoever is told that it is durable may be the only one that has it.
+    // The history has the call already, so nothing is stored. The acknowledgement still requires a sync, because the
+    // client's copy may be the only other one.
     service.record(vec![call()]).expect("it is acknowledged");
     assert_eq!(answers.try_iter().collect::<Vec<_>>(), ["commit", "commit that can wait", "commit"]);
-    // That synced both; of the next, nobody is told.
+    // That commit synced both. The next call is acknowledged to no client.
     consume(&service, vec![call_to(2, Moment(2), Outcome::Busy)]);
     assert_eq!((answers.recv(), answers.recv()), (Ok("commit that can wait"), Ok("sync")));
     service.record(vec![call_to(2, Moment(2), Outcome::Busy)]).expect("it is acknowledged");
@@ -187,7 +188,7 @@ fn what_a_stream_brought_waits_for_a_sync_but_nothing_that_is_acknowledged_does(
 }
 
 #[test]
-fn a_late_sync_that_fails_stops_the_store_too() {
+fn failed_late_sync_fails_the_store() {
     let (asked, answers) = mpsc::channel();
     let service = start(Asked(Durability::Buffered, asked, true));
     configure(&service, changes()).expect("it is valid");
@@ -198,7 +199,7 @@ fn a_late_sync_that_fails_stops_the_store_too() {
 }
 
 #[test]
-fn a_data_directory_is_free_again_when_its_service_is_gone() {
+fn dropped_service_unlocks_its_directory() {
     let directory = tempfile::tempdir().expect("a directory");
     for _ in 0..3 {
         drop(open(directory.path()));
@@ -206,7 +207,7 @@ fn a_data_directory_is_free_again_when_its_service_is_gone() {
 }
 
 #[test]
-fn the_whole_world_of_the_driver_comes_back_from_disk() {
+fn complete_state_of_the_driver_is_loaded_from_disk() {
     struct OnDisk(Option<Service>, tempfile::TempDir);
     impl dialback::testing::driver::Subject for OnDisk {
         fn apply(&mut self, events: &[Event]) -> Vec<Option<Applied>> {

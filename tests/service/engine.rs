@@ -1,4 +1,4 @@
-//! What a purge relies on in the storage engine, line by line as in the table of `docs/internals/purge.md`.
+//! The properties of the storage engine that purges rely on, in the order of the table in `docs/internals/purge.md`.
 
 use super::*;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
@@ -23,7 +23,7 @@ fn journals(path: &Path) -> usize {
     contents(path).keys().filter(|name| name.contains(".jnl")).count()
 }
 
-/// Whether it comes to so many journals within five seconds.
+/// Returns whether there are `count` journals within five seconds.
 fn becomes(path: &Path, count: usize) -> bool {
     let looks = std::iter::repeat_n((), 250);
     looks.into_iter().any(|()| {
@@ -52,13 +52,13 @@ fn flush_begins_a_journal_above_64_million_bytes_only() {
     padding.clear().expect("cleared");
     flush(&padding);
     assert_eq!(journals(place.path()), 2, "62 MiB are");
-    // The other one has something unflushed in the old journal.
+    // The other keyspace has unflushed data in the old journal.
     assert!(!becomes_after_a_while(place.path(), 1), "the old journal is needed");
     flush(&other);
     assert!(becomes(place.path(), 1), "and then no more");
 }
 
-/// Whether it comes to so many journals within half a second.
+/// Returns whether there are `count` journals after half a second.
 fn becomes_after_a_while(path: &Path, count: usize) -> bool {
     sleep(Duration::from_millis(500));
     journals(path) == count

@@ -1,4 +1,4 @@
-//! Exports: byte for byte the same for the same state, of one commit, and refused where they are not whole.
+//! Exports: equal states have equal bytes, an export shows one commit, and an incomplete export is rejected.
 
 use super::*;
 use dialback::store::{Exported, restore};
@@ -14,8 +14,8 @@ fn export_of(path: &Path) -> Vec<u8> {
     export(&FjallStore::open(path).expect("it opens"))
 }
 
-/// Every kind of thing: several configurations, calls of two agents to national and international numbers, of an agent that has been
-/// deleted and from a number that was released since, the lowest call there can be, erasures, and calls after them.
+/// Records all kinds of data: several configurations, calls of two agents to national and international numbers, calls
+/// of a deleted agent and from a released number, the lowest possible call, erasures, and later calls.
 fn furnish(path: &Path) {
     let service = open(path);
     configure(&service, changes()).expect("it is valid");
@@ -54,7 +54,7 @@ fn furnish(path: &Path) {
 }
 
 #[test]
-fn an_export_makes_the_same_directory_and_the_same_export() {
+fn imported_export_gives_an_equal_state_and_an_equal_export() {
     let directory = tempfile::tempdir().expect("a directory");
     let (path, copy) = (directory.path().join("data"), directory.path().join("copy"));
     furnish(&path);
@@ -63,7 +63,7 @@ fn an_export_makes_the_same_directory_and_the_same_export() {
     let Exported { configurations, calls, erasures, passed_over, .. } = restored;
     assert_eq!((configurations, calls, erasures, passed_over), (3, 500 - 49 + 7, 50, 0));
     assert!(export_of(&copy) == exported, "byte for byte");
-    // It is the same to those who ask, and the erasures still hold.
+    // Decisions are equal, and the erasures still hold.
     let (service, other) = (open(&path), open(&copy));
     assert_eq!(ask_all(&service), ask_all(&other));
     assert_eq!(service.plan().generation(), other.plan().generation());
@@ -72,13 +72,13 @@ fn an_export_makes_the_same_directory_and_the_same_export() {
     assert_eq!((service.record(late()), other.record(late())), (expected.clone(), expected));
     drop((service, other));
     assert!(export_of(&copy) == export_of(&path), "also after the same events");
-    // No erased number is in it.
+    // No erased number is in the export.
     let text = String::from_utf8(exported).expect("UTF-8");
     assert!(text.contains("\"+49400\"") && !text.contains("\"+49007\"") && text.contains("\"+49003\""));
 }
 
 #[test]
-fn an_export_of_nothing_makes_nothing() {
+fn empty_export_gives_an_empty_directory() {
     let directory = tempfile::tempdir().expect("a directory");
     let (path, copy) = (directory.path().join("data"), directory.path().join("copy"));
     drop(open(&path));
@@ -88,7 +88,7 @@ fn an_export_of_nothing_makes_nothing() {
 }
 
 #[test]
-fn an_export_beside_commits_is_of_one_commit() {
+fn export_during_commits_shows_one_commit() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("data");
     let store = FjallStore::open(&path).expect("it opens");
@@ -99,7 +99,7 @@ fn an_export_beside_commits_is_of_one_commit() {
     let writing = std::thread::spawn(move || {
         let mut round = 0;
         while stopped.try_recv().is_err() {
-            // The first and the last in the order of keys, and some between, in one commit.
+            // One commit with the first and the last key, and some between.
             let at = START.plus_millis(round);
             let call = |contact: u64| {
                 let Event::Call(call) = call_to(contact, Moment(0), Outcome::Busy) else {
@@ -113,7 +113,7 @@ fn an_export_beside_commits_is_of_one_commit() {
         round
     });
     let mut seen: Vec<u64> = Vec::new();
-    // Until it has been written meanwhile for certain.
+    // Export until commits certainly happened meanwhile.
     while seen.len() < 5 {
         let mut out = Vec::new();
         exporter.export(&mut out, false).expect("readable");
@@ -130,7 +130,7 @@ fn an_export_beside_commits_is_of_one_commit() {
 }
 
 #[test]
-fn what_is_not_whole_or_not_new_is_refused_and_leaves_no_directory() {
+fn incomplete_export_or_existing_directory_is_rejected_without_a_new_directory() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("data");
     furnish(&path);
@@ -168,7 +168,7 @@ fn what_is_not_whole_or_not_new_is_refused_and_leaves_no_directory() {
         let is_told = matches!(error, StoreError::Damaged { .. } | StoreError::Configuration(_));
         assert!(is_told, "{what}: {error}");
         assert!(!error.to_string().contains("49"), "{what} shows no number: {error}");
-        // Whoever opens it next finds nothing.
+        // The next process that opens it finds an empty directory.
         if copy.exists() {
             assert_eq!(open(&copy).plan().generation(), 0, "{what}");
         }
@@ -183,7 +183,7 @@ fn what_is_not_whole_or_not_new_is_refused_and_leaves_no_directory() {
 }
 
 #[test]
-fn what_is_not_damaged_can_be_brought_out() {
+fn undamaged_records_can_be_salvaged() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("data");
     let store = FjallStore::open(&path).expect("it opens");
@@ -198,7 +198,7 @@ fn what_is_not_damaged_can_be_brought_out() {
     let largest = all.iter().filter(|(name, _)| name.contains("/tables/"));
     let (name, bytes) = largest.max_by_key(|(_, bytes)| bytes.as_ref().map_or(0, Vec::len)).expect("a table");
     let bytes = bytes.clone().expect("a file");
-    // In the middle of one block of many, then of two.
+    // Damage the middle of one block of many, then of two.
     let mut damaged = bytes.clone();
     let mut calls_before = 20_000;
     for place in [bytes.len() / 4, bytes.len() / 2] {
@@ -211,7 +211,7 @@ fn what_is_not_damaged_can_be_brought_out() {
         assert!(exported.passed_over > 0 && exported.configurations == 1, "{exported:?}");
         assert!(exported.calls < calls_before && exported.calls > 15_000, "{exported:?}");
         calls_before = exported.calls;
-        // What was brought out is what was there.
+        // The salvaged records equal the original ones.
         let copy = directory.path().join(format!("copy {place}"));
         assert_eq!(restore(&copy, &out[..]).expect("it is whole"), exported);
         let service = open(&copy);

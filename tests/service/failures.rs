@@ -1,4 +1,4 @@
-//! A store that fails.
+//! Stores that fail.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn not_durable<T: std::fmt::Debug>(did: &Result<T, ServiceError>) -> bool {
 }
 
 #[test]
-fn after_a_failed_commit_nothing_more_is_taken_and_routing_goes_on() {
+fn failed_commit_rejects_later_changes_and_routing_continues() {
     let store = RecordingStore::new();
     let service = start(FailingStore::at_commit(2, store.clone()));
     configure(&service, changes()).expect("it is valid");
@@ -25,7 +25,7 @@ fn after_a_failed_commit_nothing_more_is_taken_and_routing_goes_on() {
     assert_eq!((store.commits(), ask_all(&start(store))), (2, before));
 }
 
-/// Panics, as an engine may that finds something impossible.
+/// A store that panics, as an engine may when it reads impossible data.
 struct Panicking;
 
 impl EventStore for Panicking {
@@ -39,7 +39,7 @@ impl EventStore for Panicking {
 }
 
 #[test]
-fn a_store_that_panics_has_failed_like_any_other() {
+fn panicking_store_counts_as_failed() {
     let service = start(Panicking);
     assert!(not_durable(&configure(&service, changes())), "the one that waits is told");
     assert!(not_durable(&service.record(vec![call_to(2, Moment(2), Outcome::Busy)])), "and those who come later");
@@ -48,7 +48,7 @@ fn a_store_that_panics_has_failed_like_any_other() {
 }
 
 #[test]
-fn a_batch_that_reached_the_disk_before_its_sync_failed_may_be_there_after_a_restart() {
+fn batch_written_before_its_failed_sync_may_be_present_after_a_restart() {
     let store = RecordingStore::new();
     let service = start(FailingStore::after_writing(1, store.clone()));
     configure(&service, changes()).expect("it is valid");
@@ -59,7 +59,7 @@ fn a_batch_that_reached_the_disk_before_its_sync_failed_may_be_there_after_a_res
 }
 
 #[test]
-fn every_commit_may_be_the_one_that_fails() {
+fn any_commit_may_fail() {
     let events: Vec<Event> = (0..12).map(|contact| call_to(contact % 5, Moment(2), Outcome::from_rank(2))).collect();
     for fails_at in 0..8 {
         let store = RecordingStore::new();
@@ -76,7 +76,7 @@ fn every_commit_may_be_the_one_that_fails() {
 }
 
 #[test]
-fn store_that_hangs_is_given_no_more_than_may_wait_and_goes_on_with_that() {
+fn stalled_store_bounds_waiting_changes_and_commits_them_later() {
     const MAX_WAITING: usize = 1 << 18;
     let hang = Hang::default();
     let service = start(HangingStore::new(&hang, RecordingStore::new()));
@@ -93,7 +93,7 @@ fn store_that_hangs_is_given_no_more_than_may_wait_and_goes_on_with_that() {
         assert!(waited.elapsed().as_secs() < 60, "nobody says that it hangs");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    // One below the bound is taken, one more is the last, and the next is refused at once.
+    // Commands up to the bound are accepted. The next one is rejected at once.
     submit(vec![call_to(1, Moment(2), Outcome::Busy); MAX_WAITING - 2]);
     submit(vec![call_to(2, Moment(2), Outcome::Busy)]);
     assert!(answers.try_recv().is_err(), "all of them wait");

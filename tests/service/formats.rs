@@ -1,11 +1,11 @@
-//! Data directories of an older format.
+//! Data directories of older formats.
 
 use super::*;
 use dialback::history::Register;
 use dialback::{E164, Timestamp};
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 
-/// The number's and the environment's first slots.
+/// The first slots of a number and of an environment.
 const NUMBER: u32 = 0;
 const ENVIRONMENT: u32 = 0xFF_FFFF;
 
@@ -13,8 +13,8 @@ fn contact(number: u64) -> E164 {
     E164::from_code(49_000 + number).expect("a code")
 }
 
-/// What they wrote: `configurations` by sequence, and every register, erasures too, under scope and contact; from format 2 on
-/// `commits` with the last batch's number, and a watermark, which may be behind.
+/// Writes a directory as older versions did: `configurations` by sequence, and all registers with erasures under scope
+/// and contact. From format 2 on, also `commits` with the last batch's number, and a watermark, which may be behind.
 fn write(format: u64, path: &Path, configurations: &[Vec<Change>], registers: &[(u32, E164, Register)]) {
     fs::create_dir_all(path).expect("made");
     fs::write(path.join("lock"), "").expect("written");
@@ -51,7 +51,7 @@ fn ago(hours: u64) -> Timestamp {
     Timestamp::from_millis(START.millis() - hours * 3_600_000)
 }
 
-/// So many calls; the first half of them has been erased.
+/// Returns calls, of which the first half has been erased.
 fn registers(pairs: u64) -> Vec<(u32, E164, Register)> {
     let call = Register::call(ago(2), Outcome::Busy, slot());
     let erasure = Register::erasure(ago(1));
@@ -64,7 +64,7 @@ fn check(path: &Path, pairs: u64) {
     let late = (0..pairs).map(|n| call_to(n, Moment(2), Outcome::Initiated));
     let did = service.record(late.collect()).expect("it is durable");
     for (n, did) in (0..pairs).zip(did) {
-        // An hour ago: just erased, or one hour later than the call that is known.
+        // The report is an hour old: it was just erased, or is an hour later than the known call.
         let (expected, reason) =
             if n < pairs / 2 { (Applied::Ignored, Reason::NoHistory) } else { (Applied::Recorded, Reason::Matched) };
         assert_eq!(did, Ok(expected), "{n}");
@@ -74,7 +74,7 @@ fn check(path: &Path, pairs: u64) {
 }
 
 #[test]
-fn a_directory_of_an_older_format_becomes_one_of_this() {
+fn directory_of_an_older_format_is_converted() {
     for format in [1, 2] {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("data");
@@ -82,7 +82,7 @@ fn a_directory_of_an_older_format_becomes_one_of_this() {
         check(&path, 10_000);
         let marker = fs::read_to_string(path.join("dialback.json")).expect("there");
         assert_eq!(marker, "{\"format\":6}\n");
-        // And it is one: nothing is converted again, and the erasures are still there.
+        // The directory is in the current format: it is not converted again, and the erasures are still there.
         let service = open(&path);
         assert_eq!(service.record(vec![call_to(0, Moment(2), Outcome::Busy)]), Ok(vec![Ok(Applied::Ignored)]));
         assert_eq!(ask(&service, 299).reason, Reason::NoHistory);
@@ -90,12 +90,12 @@ fn a_directory_of_an_older_format_becomes_one_of_this() {
 }
 
 #[test]
-fn a_conversion_that_was_cut_short_is_gone_on_with() {
+fn interrupted_conversion_continues() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("data");
     write(1, &path, &[changes()], &registers(6000));
     drop(open(&path));
-    // As far as that it had moved some, and not said that it was done: the rest is in the old place.
+    // The conversion moved some records and was interrupted. The others are in the old place.
     let database = Database::builder(path.join("store")).open().expect("it opens");
     let pairs = database.keyspace("registers", KeyspaceCreateOptions::default).expect("there");
     for (scope, contact, register) in &registers(6000)[2000..6000] {
@@ -108,7 +108,7 @@ fn a_conversion_that_was_cut_short_is_gone_on_with() {
 }
 
 #[test]
-fn an_erasure_where_only_calls_may_be_is_damage() {
+fn erasure_among_calls_is_damage() {
     for (scope, contact, register) in &registers(10)[..2] {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("data");
@@ -126,10 +126,10 @@ fn an_erasure_where_only_calls_may_be_is_damage() {
 }
 
 #[test]
-fn a_directory_without_statistics_gets_them_and_one_that_lost_them_is_damaged() {
+fn older_directory_gets_statistics_and_one_that_lost_them_is_damaged() {
     let directory = directories::used();
     let before = ask_all(&open(directory.path()));
-    // What format 3 had of it.
+    // Keep what format 3 had.
     let older = tempfile::tempdir().expect("a directory");
     let path = older.path();
     let databases =
@@ -156,7 +156,7 @@ fn a_directory_without_statistics_gets_them_and_one_that_lost_them_is_damaged() 
     assert_eq!(ask_all(&service), before);
     let secret = service.secret().expect("a key");
     drop(service);
-    // And one without an outbox, which format 4 had not.
+    // Remove the outbox, which format 4 did not have.
     let database = Database::builder(path.join("store")).open().expect("it opens");
     let outbox = database.keyspace("outbox", KeyspaceCreateOptions::default).expect("there");
     database.delete_keyspace(outbox).expect("gone");
@@ -170,13 +170,13 @@ fn a_directory_without_statistics_gets_them_and_one_that_lost_them_is_damaged() 
 }
 
 #[test]
-fn statistics_that_were_kept_by_slot_are_kept_by_agents() {
+fn statistics_by_slot_are_converted_to_agents() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path();
     let service = open(path);
     let day = START.day();
     configure(&service, changes()).expect("it is valid");
-    // A second pair, and one that is gone.
+    // A second pair, and a removed one.
     let role = |agent, source| Change::CallbackSet {
         id: Agent(agent).id(),
         sources: vec![Agent(source).id()],
@@ -187,7 +187,7 @@ fn statistics_that_were_kept_by_slot_are_kept_by_agents() {
         Change::AgentCreated { id: Agent(1).id(), name: "other".into(), label: None, direction: Direction::Outbound };
     configure(&service, vec![other, role(3, 1), role(3, 0)]).expect("it is valid");
     drop(service);
-    // What format 5 had of it: unmatched calls, and the two pairs in the order of their first configuration.
+    // Write counts as format 5 did: unmatched calls, and the two pairs in the order of their first configuration.
     let database = Database::builder(path.join("store")).open().expect("it opens");
     let statistics = database.keyspace("statistics", KeyspaceCreateOptions::default).expect("there");
     for slot in 0..3_u32 {

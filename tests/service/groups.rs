@@ -1,8 +1,8 @@
-//! Many callers, one sync.
+//! Groups: many callers share one sync.
 
 use super::*;
 
-/// Commits only when it is told to, so that what is handed in meanwhile becomes one group.
+/// A store that commits only on request, so that commands submitted meanwhile form one group.
 struct Gated(RecordingStore, mpsc::Receiver<()>);
 
 impl EventStore for Gated {
@@ -16,7 +16,7 @@ impl EventStore for Gated {
     }
 }
 
-/// A service whose committer is busy with a first configuration, and what lets it go on.
+/// Returns a service whose committer is busy with a first configuration, and a sender that lets it continue.
 fn busy() -> (RecordingStore, Service, mpsc::Sender<()>) {
     let store = RecordingStore::new();
     let (go_on, gate) = mpsc::channel();
@@ -27,13 +27,13 @@ fn busy() -> (RecordingStore, Service, mpsc::Sender<()>) {
         Ok(vec![settings()])
     };
     service.submit_configuration(Tenant(1).id(), START, decide, |done| assert!(done.is_ok()));
-    // Its group is closed when its decision is asked for; what is handed in after that waits for its sync.
+    // The group is closed when `decide` is called. Later commands wait for the next sync.
     begun.recv().expect("its turn comes");
     (store, service, go_on)
 }
 
 #[test]
-fn many_callers_share_one_sync() {
+fn concurrent_callers_share_one_sync() {
     let (store, service, go_on) = busy();
     let (done, answers) = mpsc::channel();
     service.submit_configuration(Tenant(0).id(), START, |_| Ok(changes()), |_| {});
@@ -49,7 +49,7 @@ fn many_callers_share_one_sync() {
         assert_eq!(did, Ok(vec![Ok(Applied::Recorded)]));
     }
     assert_eq!((store.commits(), store.pairs()), (2, 100));
-    // A configuration before its calls in one group: all of it is in force, now and after a restart.
+    // A configuration comes before its calls in one group. All of it is in force, now and after a restart.
     assert!(ask_all(&service)[..100].iter().all(|decision| decision.reason == Reason::Matched));
     let before = ask_all(&service);
     drop(service);
@@ -57,7 +57,7 @@ fn many_callers_share_one_sync() {
 }
 
 #[test]
-fn a_call_before_its_agent_in_one_group_is_ignored_in_memory_as_on_disk() {
+fn call_before_its_agent_in_one_group_is_ignored_in_memory_and_on_disk() {
     let (store, service, go_on) = busy();
     let (done, answer) = mpsc::channel();
     let early = vec![call_to(1, Moment(2), Outcome::Busy), erase(2, Moment(0))];
@@ -68,7 +68,7 @@ fn a_call_before_its_agent_in_one_group_is_ignored_in_memory_as_on_disk() {
     let did = answer.recv().expect("an answer");
     assert_eq!(did, Ok(vec![Ok(Applied::Ignored), Ok(Applied::Ignored)]));
     go_on.send(()).expect("the store waits");
-    // What had been ignored has left nothing behind: a call from before the erasure counts.
+    // The ignored erasure left nothing behind: a call from before it counts.
     let did = service.record(vec![call_to(2, Moment(4), Outcome::Busy)]);
     assert_eq!(did, Ok(vec![Ok(Applied::Recorded)]));
     let before = ask_all(&service);
@@ -78,7 +78,7 @@ fn a_call_before_its_agent_in_one_group_is_ignored_in_memory_as_on_disk() {
 }
 
 #[test]
-fn a_refused_change_leaves_the_others_of_its_group_alone() {
+fn rejected_change_does_not_affect_others_of_its_group() {
     let (_, service, go_on) = busy();
     let (done, answers) = mpsc::channel();
     for changes in [changes(), changes(), vec![Change::AgentUnpublished { id: Agent(3).id() }]] {
@@ -96,7 +96,7 @@ fn a_refused_change_leaves_the_others_of_its_group_alone() {
 }
 
 #[test]
-fn a_change_is_answered_with_the_plan_that_it_made_not_with_that_of_its_group() {
+fn change_is_answered_with_its_own_plan_not_the_plan_of_its_group() {
     let (_, service, go_on) = busy();
     let (done, answers) = mpsc::channel();
     let id = Agent(3).id();
@@ -116,7 +116,7 @@ fn a_change_is_answered_with_the_plan_that_it_made_not_with_that_of_its_group() 
 }
 
 #[test]
-fn no_change_is_no_event() {
+fn empty_change_writes_no_event() {
     let store = RecordingStore::new();
     let service = start(store.clone());
     assert_eq!(configure(&service, vec![]), Ok(0));
@@ -125,7 +125,7 @@ fn no_change_is_no_event() {
 }
 
 #[test]
-fn a_replayed_configuration_changes_nothing_and_says_so() {
+fn replayed_configuration_is_reported_as_unchanged() {
     let service = start(RecordingStore::new());
     let changes = changes();
     let configuration = dialback::Configuration { sequence: 1, environment: Tenant(0).id(), at: START, changes };

@@ -1,5 +1,5 @@
-//! The service over its stores: what is acknowledged is there again, what cannot be stored is not in force, and a data
-//! directory that is not ours, not readable or not free is left as it is.
+//! The service with its stores. Acknowledged changes are present after a restart, and a change that cannot be stored is
+//! not in force. A data directory that is foreign, unreadable or locked stays unchanged.
 
 mod ceiling;
 mod damage;
@@ -43,7 +43,7 @@ fn settings() -> Change {
     Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() }
 }
 
-/// A source (agent 0) and its callback agent (agent 3) behind number 0.
+/// Returns changes with a source (agent 0), its callback agent (agent 3) and number 0.
 fn changes() -> Vec<Change> {
     let numbers = || Some(vec![Number(0).id()]);
     let mut changes = vec![settings(), Change::NumberAdded { id: Number(0).id(), number: Dialed(0).number() }];
@@ -86,7 +86,7 @@ fn ask_all(service: &Service) -> Vec<Decision> {
     (0..300).map(|contact| ask(service, contact)).collect()
 }
 
-/// Names and bytes of all that is in a directory.
+/// Returns the names and bytes of all files in a directory.
 fn contents(path: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
     let mut all = BTreeMap::new();
     let mut waiting = vec![path.to_owned()];
@@ -105,7 +105,7 @@ fn contents(path: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
     all
 }
 
-/// Makes a directory of such contents.
+/// Creates a directory with these contents.
 fn write_all(path: &Path, all: &BTreeMap<String, Option<Vec<u8>>>) {
     for (name, bytes) in all {
         match bytes {

@@ -1,10 +1,10 @@
-//! Files of two data directories in one, and files that a copy left out.
+//! Mixed files of two data directories, and files that a copy left out.
 
 use super::*;
 use dialback::store::verify;
 use std::path::PathBuf;
 
-/// Two directories of the same age and with the same contents, as far as numbers of commits go.
+/// Creates two directories with the same contents and the same commit numbers.
 fn two() -> [tempfile::TempDir; 2] {
     [(); 2].map(|()| {
         let directory = directories::used();
@@ -23,7 +23,7 @@ fn journal(path: &Path) -> PathBuf {
     journals.next().expect("there is one")
 }
 
-/// Neither does it open nor does verify find it good, and both say why.
+/// Opening and verifying must both fail and name the reason.
 fn expect_found(path: &Path, what: &str) {
     let error = FjallStore::open(path).expect_err("it must not open").to_string();
     assert!(error.contains("another data directory"), "{what}: {error}");
@@ -66,9 +66,9 @@ fn keyspace_of_another_directory_is_damage() {
     }
 }
 
-/// As of an earlier version, or where a copy left out empty files.
+/// A directory of an earlier version has no empty files, and a copy may leave them out.
 #[test]
-fn directory_without_its_empty_files_opens_and_gets_them_back() {
+fn directory_without_its_empty_files_opens_and_recreates_them() {
     let directory = directories::used();
     let before = ask_all(&open(directory.path()));
     let empty = |path: &Path| {

@@ -1,4 +1,4 @@
-//! Purges that were stopped, and what the next one makes of that.
+//! Interrupted purges, and the next purge after them.
 
 use super::retention::{FIRST, LAST, MIDDLE, before, call, files_with, forget, reason, used};
 use super::*;
@@ -6,10 +6,10 @@ use dialback::history::Register;
 use dialback::store::Upkeep;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
-/// The keyspaces that a purge of the first edition flushed. It left out `padding`.
+/// The keyspaces that an older version's purge flushed. It left out `padding`.
 const FLUSHED: [&str; 7] = ["configurations", "registers", "commits", "erasures", "settings", "statistics", "outbox"];
 
-/// The engine's files, opened beside the store.
+/// The engine's files, opened without the store.
 struct EngineFiles {
     database: Database,
     padding: Keyspace,
@@ -35,7 +35,7 @@ impl EngineFiles {
         self.padding.clear().expect("cleared");
     }
 
-    /// The batch that gave each keyspace but the padding something to flush.
+    /// Writes the batch that gives each keyspace but the padding data to flush.
     fn remove_nothing(&self) {
         let mut batch = self.database.batch();
         for keyspace in &self.flushed {
@@ -55,8 +55,8 @@ fn journals(path: &Path) -> usize {
     names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "jnl")).count()
 }
 
-/// A directory that a purge of the first edition left behind: it was killed when the engine had begun a new journal and had
-/// not deleted the old one. Any later purge of that edition failed and left `failed` more journals.
+/// Returns a directory that an older version's purge left behind. The purge was killed after the engine had begun a new
+/// journal and before it deleted the old one. Later purges of that version failed and left `failed` more journals.
 fn stuck(failed: usize) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path();
@@ -113,7 +113,7 @@ fn purge_of_a_directory_that_an_older_purge_left_stuck_succeeds() {
     }
 }
 
-/// The check above must be able to fail: this is what it would see if the padding were left out again.
+/// Canary: a flush without the padding must be detected.
 #[test]
 fn planted_flush_without_the_padding_keeps_the_journal() {
     let directory = stuck(0);
@@ -146,19 +146,19 @@ fn purge_with_nothing_removed_and_nothing_expired_rewrites_nothing() {
     service.record(vec![forget(MIDDLE, before(1))]).expect("it is durable");
     assert!(purge(Some(3)) > 0);
     assert_eq!(files_with(directory.path(), MIDDLE), Vec::<String>::new());
-    // Of before the floor when it is written: a compaction may leave it out at once, and the journal has it still.
+    // The call is below the floor when it is written. A compaction may remove it at once, but the journal still has it.
     let late = "493088877766";
     assert_eq!(service.record(vec![call(late, before(4))]), Ok(vec![Ok(Applied::Recorded)]));
     assert!(purge(Some(3)) > 0);
     assert_eq!(files_with(directory.path(), late), Vec::<String>::new());
-    // The floor reaches what is there.
+    // The floor now covers the existing call.
     assert!(purge(Some(1)) > 0);
     assert_eq!(files_with(directory.path(), FIRST), Vec::<String>::new());
     assert_eq!(purge(Some(1)), 0);
 }
 
 #[test]
-fn purge_that_was_stopped_at_its_end_is_done_again_after_the_next_start() {
+fn purge_interrupted_at_its_end_is_repeated_after_the_next_start() {
     let directory = tempfile::tempdir().expect("a directory");
     let (service, upkeep) = used(directory.path());
     upkeep.purge(None, before(1)).expect("purged");
@@ -171,7 +171,7 @@ fn purge_that_was_stopped_at_its_end_is_done_again_after_the_next_start() {
 }
 
 #[test]
-fn disk_use_is_bounded_however_often_it_is_purged() {
+fn disk_use_stays_bounded_after_many_purges() {
     let directory = tempfile::tempdir().expect("a directory");
     let (service, upkeep) = used(directory.path());
     let mut bytes = Vec::new();

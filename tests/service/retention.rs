@@ -1,5 +1,5 @@
-//! What was erased, and what has expired, leaves the disk: every file of the data directory is searched for the number, in every
-//! encoding that is used anywhere.
+//! Erased and expired data leaves the disk. The tests search all files of the data directory for the number, in all
+//! encodings that are used.
 
 use super::*;
 use dialback::history::Register;
@@ -28,8 +28,8 @@ pub(super) fn reason(service: &Service, digits: &str) -> Reason {
     service.resolve(Dialed(0).number(), Caller::Number(contact(digits)), START).reason
 }
 
-/// The number as text (as it is in JSON, and behind a plus), and its code as the bytes of an integer, from either end and without
-/// the zeros in front, which any length of integer would have.
+/// Returns the encodings of a number: its digits, as in JSON, and its code as an integer in both byte orders. Leading
+/// zeros are removed, because the length of the integer may differ.
 fn encodings(digits: &str) -> Vec<Vec<u8>> {
     let code = contact(digits).code().to_be_bytes();
     let big_endian: Vec<u8> = code.into_iter().skip_while(|byte| *byte == 0).collect();
@@ -39,19 +39,19 @@ fn encodings(digits: &str) -> Vec<Vec<u8>> {
     vec![digits.as_bytes().to_vec(), big_endian, little_endian, wide]
 }
 
-/// The files that hold the number.
+/// Returns the files that contain the number.
 pub(super) fn files_with(path: &Path, digits: &str) -> Vec<String> {
     let encodings = encodings(digits);
     let holds = |bytes: &[u8]| {
         encodings.iter().any(|encoding| bytes.windows(encoding.len()).any(|window| window == &encoding[..]))
     };
-    // A journal is as long as it may become, and zero from its end on.
+    // A journal is allocated in advance, and its unused end is zero.
     let written = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let files = contents(path).into_iter().filter_map(|(name, bytes)| Some((name, bytes?)));
     files.filter(|(_, bytes)| holds(&bytes[..written(bytes)])).map(|(name, _)| name).collect()
 }
 
-/// The first and the last key of a table are in its description, as they are.
+/// The first and the last key of a table are also in its description.
 pub(super) const FIRST: &str = "12025550101";
 pub(super) const LAST: &str = "998901234567890";
 pub(super) const MIDDLE: &str = "493012345678";
@@ -69,11 +69,11 @@ pub(super) fn used(path: &Path) -> (Service, dialback::store::Upkeep) {
 }
 
 #[test]
-fn an_erased_number_is_in_no_file_after_the_purge_and_stays_forgotten() {
+fn erased_number_is_in_no_file_after_a_purge_and_stays_erased() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("data");
     let (service, upkeep) = used(&path);
-    // The search finds what is there: in the journal, and in the tables once the journal has gone.
+    // The search itself works: it finds the numbers in the journal, and in the tables after the journal was deleted.
     for digits in [FIRST, MIDDLE, LAST] {
         assert!(files_with(&path, digits).iter().any(|name| name.contains(".jnl")), "{digits} in the journal");
     }
@@ -96,7 +96,7 @@ fn an_erased_number_is_in_no_file_after_the_purge_and_stays_forgotten() {
     }
     assert_eq!(upkeep.purged_at(before(0)).expect("readable"), START);
 
-    // Late reports are refused, now and after a restart, and bring nothing back; later calls begin anew.
+    // Late reports are ignored, now and after a restart. Later calls start a new history.
     let late = || vec![call(FIRST, before(1)), call(MIDDLE, before(3)), forget(FIRST, before(5))];
     let ignored = |did: Vec<Result<Applied, ServiceError>>| did[..2].iter().all(|did| *did == Ok(Applied::Ignored));
     assert!(ignored(service.record(late()).expect("it is durable")));
@@ -115,7 +115,7 @@ fn an_erased_number_is_in_no_file_after_the_purge_and_stays_forgotten() {
 }
 
 #[test]
-fn a_purge_beside_commits_loses_nothing() {
+fn purge_during_commits_loses_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("data");
     let (service, upkeep) = used(&path);
@@ -141,12 +141,12 @@ fn a_purge_beside_commits_loses_nothing() {
 }
 
 #[test]
-fn what_is_below_the_floor_leaves_the_disk_and_what_is_not_stays() {
+fn purge_removes_data_below_the_floor_and_keeps_the_rest() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("data");
     let (service, upkeep) = used(&path);
     let (old, edge) = ("12025550100", "998901234567891");
-    // An expired call, an expired erasure, and a call of the first moment that has not.
+    // An expired call, an expired erasure, and a call at the floor that has not expired.
     service.record(vec![call(old, before(11)), call(edge, before(10))]).expect("it is durable");
     service.record(vec![call(MIDDLE, before(12)), forget(MIDDLE, before(11))]).expect("it is durable");
     upkeep.purge(Some(Register::floor(before(10))), START).expect("it is written");
@@ -159,7 +159,7 @@ fn what_is_below_the_floor_leaves_the_disk_and_what_is_not_stays() {
 }
 
 #[test]
-fn a_store_that_is_gone_is_not_kept_by_its_upkeep() {
+fn upkeep_does_not_keep_a_closed_store() {
     let directory = tempfile::tempdir().expect("a directory");
     let (service, upkeep) = used(directory.path());
     drop(service);
@@ -168,7 +168,7 @@ fn a_store_that_is_gone_is_not_kept_by_its_upkeep() {
     drop(open(directory.path()));
 }
 
-/// Puts everything into the outbox, and has no stream.
+/// A sequencer that writes everything to the outbox and has no stream.
 struct Apart;
 
 impl dialback::service::Sequencer for Apart {
@@ -186,7 +186,7 @@ impl dialback::service::Sequencer for Apart {
 }
 
 #[test]
-fn what_a_fleet_has_been_told_leaves_the_outbox_and_the_disk() {
+fn published_events_leave_the_outbox_and_the_disk() {
     use dialback::service::Consumed;
     let directory = tempfile::tempdir().expect("a directory");
     let store = FjallStore::open(directory.path()).expect("it opens");
@@ -195,29 +195,29 @@ fn what_a_fleet_has_been_told_leaves_the_outbox_and_the_disk() {
     configure(&service, changes()).expect("it is valid");
     service.record(vec![call(MIDDLE, before(2))]).expect("it is durable");
     service.record(vec![forget(MIDDLE, before(1))]).expect("it is durable");
-    let aside = service.aside().expect("it has an outbox");
-    let entries = aside.outbox(0, usize::MAX).expect("readable");
+    let fleet_state = service.fleet_state().expect("it has an outbox");
+    let entries = fleet_state.outbox(0, usize::MAX).expect("readable");
     assert_eq!(entries.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(aside.last_entry().expect("readable"), 2);
-    // Until the others know, the number has to be there.
+    assert_eq!(fleet_state.last_entry().expect("readable"), 2);
+    // The number must stay until the event is published.
     upkeep.purge(None, START).expect("purged");
     assert!(!files_with(directory.path(), MIDDLE).is_empty(), "the check can fail");
     let (done, answer) = mpsc::channel();
     let told = Consumed { published: Some(2), place: Some(b"here".to_vec()), ..Consumed::default() };
     service.submit_consumed(told, move |did| done.send(did).expect("it is waited for"));
     answer.recv().expect("an answer").expect("it is durable");
-    assert_eq!(aside.outbox(0, 1).expect("readable"), []);
-    assert_eq!(aside.last_entry().expect("readable"), 0);
+    assert_eq!(fleet_state.outbox(0, 1).expect("readable"), []);
+    assert_eq!(fleet_state.last_entry().expect("readable"), 0);
     upkeep.purge(None, START).expect("purged");
     assert_eq!(files_with(directory.path(), MIDDLE), Vec::<String>::new());
     drop(service);
     let store = FjallStore::open(directory.path()).expect("it opens");
-    assert_eq!(store.aside().expect("there").place().expect("readable").as_deref(), Some(&b"here"[..]));
+    assert_eq!(store.fleet_state().expect("there").place().expect("readable").as_deref(), Some(&b"here"[..]));
 }
 
-/// After a restart only the store knows of an erasure.
+/// After a restart, only the store remembers the erasure.
 #[test]
-fn call_that_an_erasure_into_the_future_covers_is_refused_after_a_restart_too() {
+fn call_covered_by_an_erasure_into_the_future_is_rejected_after_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("data");
     let (service, _) = used(&path);

@@ -1,4 +1,4 @@
-//! One history for all tenants: who may add pairs when it is nearly full.
+//! Shares of one history: which tenants may add pairs when it is nearly full.
 
 use super::*;
 use dialback::service::{Consumed, ShareUsed};
@@ -22,7 +22,7 @@ fn contact(contact: u64) -> E164 {
     E164::from_code(447_700_000_000 + contact).expect("a number")
 }
 
-/// Each tenant has one agent and two numbers.
+/// Gives each tenant one agent and two numbers.
 fn furnish(service: &Service, tenants: u32) {
     for tenant in 0..tenants {
         let id = |kind: u128| kind * 1000 + u128::from(tenant);
@@ -57,7 +57,8 @@ fn calls(tenant: u32, to: std::ops::Range<u64>, at: Timestamp) -> Vec<Event> {
     to.map(|to| call(tenant, 0, to, at)).collect()
 }
 
-/// How many were recorded, and what the first of the others was refused for. Those after it were refused, too.
+/// Records events. Returns how many were recorded, and the error of the first rejected one. All later events must be
+/// rejected, too.
 fn record(service: &Service, events: Vec<Event>) -> (usize, Option<ServiceError>) {
     let did = service.record(events).expect("it is durable");
     let recorded = did.iter().take_while(|did| **did == Ok(Applied::Recorded)).count();
@@ -81,25 +82,25 @@ fn limited(max_pairs: usize, tenants: u32) -> Service {
 }
 
 #[test]
-fn one_bulk_upload_leaves_room_for_other_tenants() {
+fn bulk_upload_of_one_tenant_leaves_room_for_others() {
     let service = limited(800, 4);
     let (recorded, refused) = record(&service, calls(0, 0..2000, START));
     assert_eq!(recorded, 700, "seven eighths");
     assert!(is_share_used(refused.as_ref(), 700, 200, false), "{refused:?}");
-    // What it has goes on changing.
+    // Its existing pairs can still change.
     assert_eq!(record(&service, calls(0, 0..700, START.plus_millis(1))), (700, None));
     assert_eq!(record(&service, calls(1, 0..60, START)), (60, None));
     assert_eq!(record(&service, calls(2, 0..40, START)), (40, None));
     let (recorded, refused) = record(&service, calls(1, 100..101, START));
     assert!(recorded == 0 && is_full(refused.as_ref()), "{refused:?}");
-    // What it erases is there for those below their shares.
+    // Pairs that it erases are available to tenants below their shares.
     let erased = (0..30).map(|to| forget(0, to, START.plus_millis(1))).collect();
     let did = service.record(erased).expect("it is durable");
     assert!(did.iter().all(|did| *did == Ok(Applied::Erased { pairs: 1 })), "{did:?}");
 }
 
 #[test]
-fn a_tenant_below_its_share_stops_at_it_above_seven_eighths() {
+fn tenant_stops_at_its_share_above_seven_eighths() {
     let service = limited(800, 4);
     assert_eq!(record(&service, calls(0, 0..550, START)), (550, None));
     let (recorded, refused) = record(&service, calls(1, 0..1000, START));
@@ -111,7 +112,7 @@ fn a_tenant_below_its_share_stops_at_it_above_seven_eighths() {
 }
 
 #[test]
-fn a_single_tenant_may_use_the_whole_history() {
+fn single_tenant_may_use_the_whole_history() {
     let service = limited(800, 1);
     let (recorded, refused) = record(&service, calls(0, 0..1000, START));
     assert_eq!(recorded, 800);
@@ -119,7 +120,7 @@ fn a_single_tenant_may_use_the_whole_history() {
 }
 
 #[test]
-fn a_fixed_limit_holds_from_the_first_pair_on() {
+fn fixed_limit_holds_from_the_first_pair_on() {
     let engine = Engine::with_max_pairs(800).with_max_pairs_per_environment(10);
     let service = Service::start(MemoryStore, engine, |_| {}).expect("nothing is stored");
     furnish(&service, 2);
@@ -132,7 +133,7 @@ fn a_fixed_limit_holds_from_the_first_pair_on() {
 }
 
 #[test]
-fn what_a_stream_brings_is_taken_while_there_is_room_at_all() {
+fn events_of_a_stream_are_accepted_up_to_the_ceiling() {
     let service = limited(800, 4);
     assert_eq!(record(&service, calls(0, 0..2000, START)).0, 700);
     let (done, answer) = mpsc::channel();
@@ -144,7 +145,7 @@ fn what_a_stream_brings_is_taken_while_there_is_room_at_all() {
     assert!(did[100..].iter().all(|did| matches!(did, Err(ServiceError::Full(_)))));
 }
 
-/// An engine on a clock that stands where it is put.
+/// Returns an engine with a clock that the test sets.
 fn clocked(max_pairs: usize) -> (Engine, Arc<Mutex<Timestamp>>) {
     let now = Arc::new(Mutex::new(START));
     let clock = Arc::clone(&now);
@@ -152,13 +153,13 @@ fn clocked(max_pairs: usize) -> (Engine, Arc<Mutex<Timestamp>>) {
 }
 
 #[test]
-fn at_the_ceiling_what_has_expired_makes_room_at_once_and_a_restart_fits() {
+fn expired_pairs_make_room_at_the_ceiling_and_after_a_restart() {
     let store = RecordingStore::new();
     let (engine, now) = clocked(800);
     let service = Service::start(store.clone(), engine, |_| {}).expect("nothing is stored");
     furnish(&service, 1);
     assert_eq!(record(&service, calls(0, 0..1000, START)).0, 800);
-    // Thirty days of look-back, and one.
+    // After thirty days of look-back and one more day.
     let late = START.plus_millis(32 * DAY);
     *now.lock().expect("not poisoned") = late;
     assert_eq!(record(&service, calls(0, 1000..1800, late)), (800, None), "all places are free again");
@@ -175,7 +176,7 @@ fn at_the_ceiling_what_has_expired_makes_room_at_once_and_a_restart_fits() {
 }
 
 #[test]
-fn a_full_history_is_searched_once_a_minute() {
+fn full_history_is_searched_for_expired_pairs_once_a_minute() {
     let (engine, now) = clocked(800);
     let service = Service::start(MemoryStore, engine, |_| {}).expect("nothing is stored");
     furnish(&service, 1);
@@ -191,7 +192,7 @@ fn a_full_history_is_searched_once_a_minute() {
 }
 
 #[test]
-fn erasing_gives_room_without_end_and_is_never_refused() {
+fn erasing_always_succeeds_and_frees_room() {
     const MAX: u64 = 2000;
     let directory = tempfile::tempdir().expect("a directory");
     let start = || {
@@ -203,7 +204,7 @@ fn erasing_gives_room_without_end_and_is_never_refused() {
     let held = |from: u64| calls(0, from..from + MAX, START);
     assert_eq!(record(&service, held(0)), (1750, Some(refusal(&service, 1750, 1000))));
     assert_eq!(record(&service, calls(1, 0..250, START)), (250, None));
-    // Many times what the places beside the ceiling hold.
+    // Erase many times as many pairs as there are places beyond the ceiling.
     let mut next = MAX;
     for round in 0..30 {
         let first = round * 50;
@@ -212,13 +213,13 @@ fn erasing_gives_room_without_end_and_is_never_refused() {
         assert!(did.iter().all(|did| *did == Ok(Applied::Erased { pairs: 1 })), "{did:?}");
         let unknown = service.record(vec![forget(1, 1_000_000 + round, START)]).expect("it is durable");
         assert_eq!(unknown, [Ok(Applied::Erased { pairs: 0 })], "an erasure of nobody is remembered in the store");
-        // All of the room goes to the one below its share.
+        // The tenant below its share gets all of the room.
         let more = if round < 15 { 50 } else { 0 };
         let added = record(&service, calls(1, next..next + more, START));
         assert_eq!(added, (if round < 15 { 50 } else { 0 }, None), "round {round}");
         next += more;
     }
-    // Late reports of what was erased.
+    // These are late reports of erased calls.
     let did = service.record(vec![call(0, 1, 7, START), call(1, 0, 1_000_003, START)]).expect("it is durable");
     assert_eq!(did, [Ok(Applied::Ignored), Ok(Applied::Ignored)]);
     assert!(service.history().len() <= 2000 + 2000 / 64 + 64);
@@ -229,7 +230,7 @@ fn erasing_gives_room_without_end_and_is_never_refused() {
     assert_eq!(did, [Ok(Applied::Ignored), Ok(Applied::Unchanged)]);
 }
 
-/// What a tenant is told that holds so many and may hold so many.
+/// Returns the error of a tenant that holds `pairs` and may hold `may_hold`.
 fn refusal(service: &Service, pairs: usize, may_hold: usize) -> ServiceError {
     let refused = record(service, vec![call(0, 0, 500_000, START)]).1.expect("it is refused");
     assert!(is_share_used(Some(&refused), pairs, may_hold, false), "{refused:?}");
@@ -247,7 +248,7 @@ const TENANTS: u32 = 5;
 const MAX: usize = 60;
 
 fn op() -> impl Strategy<Value = Op> {
-    // The first tenant is greedy.
+    // The first tenant adds most pairs.
     let tenant = || prop_oneof![3 => Just(0), 2 => 1..TENANTS];
     prop_oneof![
         30 => (tenant(), 0..2_u32, 0..60_u64, proptest::bool::weighted(0.1))
@@ -257,10 +258,10 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Who holds what, counted by hand.
+/// The pairs and erasures of each tenant, counted by a simple model.
 #[derive(Default)]
 struct Held {
-    /// Whether the pair is there (and not erased), by tenant, line and contact.
+    /// Whether the pair exists and is not erased, by tenant, line and contact.
     pairs: BTreeMap<(u32, u32, u64), bool>,
     erasures: BTreeSet<(u32, u64)>,
     now: u64,
@@ -334,9 +335,10 @@ fn consume(service: &Service, event: Event) -> Vec<Result<Applied, ServiceError>
     answer.recv().expect("an answer").expect("it is durable")
 }
 
-/// Nobody below its share is refused but at the ceiling, nobody at it adds above seven eighths, and all else is refused nothing.
+/// A tenant below its share is refused only at the ceiling, and a tenant at its share adds none above seven eighths.
+/// Nothing else is refused.
 #[test]
-fn refusals_are_those_of_shares_counted_by_hand() {
+fn refusals_equal_those_of_a_model_of_shares() {
     let cases = std::env::var("DIALBACK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(40);
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let seen = std::cell::RefCell::new(BTreeMap::<&str, u64>::new());

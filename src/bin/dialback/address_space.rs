@@ -1,19 +1,19 @@
-//! Address space, looked for before it is needed: where an allocation fails later, the process ends without a word.
+//! Checks the address space early, because the process aborts without a message if a later allocation fails.
 
 use crate::failure::Failure;
 use memmap2::MmapOptions;
 
 const MEGABYTE: usize = 1 << 20;
 
-/// What threads, the storage engine and requests take, without the history.
+/// The address space for threads, the storage engine and requests, without the history.
 const NEEDED: usize = 256 * MEGABYTE;
 
-/// Checks that there is enough of it left to run. Takes none.
+/// Checks that there is enough address space left to run. Does not keep it.
 ///
 /// # Errors
-/// Where a limit such as that of `ulimit -v` is too low.
+/// A limit such as that of `ulimit -v` is too low.
 pub(crate) fn check() -> Result<(), Failure> {
-    // Given back at once, and never touched.
+    // The mapping is never touched, and released at once.
     let looked = MmapOptions::new().len(NEEDED).no_reserve_swap().map_anon();
     looked.map(drop).map_err(|error| {
         let megabytes = NEEDED / MEGABYTE;

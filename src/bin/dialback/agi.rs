@@ -1,4 +1,4 @@
-//! Starts the FastAGI door if the operator configured it.
+//! Starts the FastAGI listener if the operator configured it.
 
 use crate::budgets::Budgets;
 use crate::failure::Failure;
@@ -29,8 +29,8 @@ pub(crate) struct AgiOptions {
         requires = "agi_listen"
     )]
     agi_trust: Vec<Peers>,
-    /// Connections at a time: as many calls are asked about at once. When they are all in use, the one that has asked nothing for
-    /// longest is closed for a new one
+    /// The largest number of connections, and so of calls that are routed at once. If all are in use, the connection
+    /// that has been idle longest is closed for a new one
     #[arg(long, value_name = "CONNECTIONS", default_value = "1024", requires = "agi_listen")]
     agi_max_connections: NonZeroU16,
 }

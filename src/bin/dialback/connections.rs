@@ -1,7 +1,7 @@
-//! Connections: accepted, bounded in number and in time, and ended in order.
+//! Connections: accepting them, limiting their number and their time, and closing them in order.
 
+use crate::connection::ConnectionHandler;
 use crate::limits::ConnectionLimits;
-use crate::visit::Visitor;
 use crate::wire::full_answer;
 use axum::Router;
 use dialback::admission::{Admission, Budget, Place};
@@ -14,51 +14,58 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-/// How long no connection is accepted where the system has no more descriptors, or no memory.
+/// How long the listener pauses if the system has no more descriptors or memory.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// A listener, how many connections it holds, and what answers.
-pub(crate) struct Door {
-    pub(crate) listener: TcpListener,
+/// A listener with its budget of connections, and the router that answers.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) router: Router,
     pub(crate) budget: Budget,
 }
 
-/// Accepts connections until `stop`, then waits until the requests that have begun are finished.
-pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, stop: impl Future<Output = ()>) {
+/// Accepts connections until `stop`, then waits until all requests in progress are finished.
+pub(crate) async fn serve(listeners: Vec<Listener>, limits: ConnectionLimits, stop: impl Future<Output = ()>) {
     let graceful = Arc::new(GracefulShutdown::new());
     let (stopping, told) = watch::channel(());
-    let open: Vec<_> =
-        doors.into_iter().map(|door| tokio::spawn(accept(door, limits, Arc::clone(&graceful), told.clone()))).collect();
+    let open: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::spawn(accept(listener, limits, Arc::clone(&graceful), told.clone())))
+        .collect();
     stop.await;
     drop(stopping);
-    for door in open {
-        // It ends by itself once it is told; its panic has been reported by its own task.
-        let _ = door.await;
+    for task in open {
+        // The task ends by itself after the stop. A panic has been reported already.
+        let _ = task.await;
     }
     if let Some(graceful) = Arc::into_inner(graceful) {
         graceful.shutdown().await;
     }
 }
 
-async fn accept(door: Door, limits: ConnectionLimits, graceful: Arc<GracefulShutdown>, mut told: watch::Receiver<()>) {
-    let Door { listener, tls, router, budget } = door;
+async fn accept(
+    listener: Listener,
+    limits: ConnectionLimits,
+    graceful: Arc<GracefulShutdown>,
+    mut told: watch::Receiver<()>,
+) {
+    let Listener { socket, tls, router, budget } = listener;
     let admission = Admission::new(budget);
     let is_plain = tls.is_none();
-    let visitor = Visitor { tls, router, limits };
+    let handler = ConnectionHandler { tls, router, limits };
     loop {
         let next = tokio::select! {
-            next = next(&listener, &admission, is_plain) => next,
+            next = next(&socket, &admission, is_plain) => next,
             _ = told.changed() => return,
         };
         if let Some((stream, place)) = next {
-            tokio::spawn(visitor.clone().visit(stream, place, graceful.watcher()));
+            tokio::spawn(handler.clone().handle(stream, place, graceful.watcher()));
         }
     }
 }
 
-/// The next connection and its place; `None` where there is none for it.
+/// Returns the next connection and its place, or `None` if it was rejected.
 async fn next(listener: &TcpListener, admission: &Admission, is_plain: bool) -> Option<(TcpStream, Place)> {
     match listener.accept().await {
         Ok((stream, from)) => {
@@ -76,11 +83,12 @@ async fn next(listener: &TcpListener, admission: &Admission, is_plain: bool) -> 
     }
 }
 
-/// Says 503 without waiting for the client. Over TLS there is no time to shake hands for it.
+/// Sends a 503 response without waiting for the client. Over TLS it sends nothing, because that would need a handshake.
 fn refuse(stream: &TcpStream, from: IpAddr, is_plain: bool) {
-    debug!(%from, "no place for a connection");
+    debug!(%from, "rejected a connection: the listener or the source address has no place left");
     if is_plain {
-        // A client that is refused may be gone. What it has sent is taken, since its connection would be reset otherwise.
+        // The client may be gone already. Its request is read, because closing with unread data would reset the
+        // connection.
         let _ = stream.try_write(&full_answer());
         let _ = stream.try_read(&mut [0; 4096]);
     }

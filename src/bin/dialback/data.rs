@@ -18,8 +18,8 @@ pub(crate) struct DataOptions {
     /// The largest number of (number, contact) pairs to hold in memory
     #[arg(long, value_name = "PAIRS", default_value_t = dialback::engine::DEFAULT_MAX_PAIRS)]
     pub(crate) max_pairs: usize,
-    /// How many pairs one environment may hold; without it, each may fill the history up to seven eighths, and from there on its equal
-    /// share
+    /// The largest number of pairs that one environment may hold. Without it, each environment may fill the history up
+    /// to seven eighths, and above that hold an equal share
     #[arg(long, value_name = "PAIRS")]
     pub(crate) max_pairs_per_environment: Option<usize>,
 }

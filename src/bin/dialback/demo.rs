@@ -2,7 +2,7 @@
 
 mod sample;
 
-use crate::connections::Door;
+use crate::connections::Listener;
 use crate::failure::Failure;
 use crate::limits::ConnectionLimits;
 use crate::runtimes::Runtimes;
@@ -56,8 +56,12 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
         };
         show_requests(&url, &token.secret)?;
         let router = http::router(Api::new(Arc::new(service), Arc::new(crate::now)).with_workers(workers));
-        serve(vec![Door { listener, tls: None, router, budget: Budget::of(512) }], ConnectionLimits::default(), stop)
-            .await
+        serve(
+            vec![Listener { socket: listener, tls: None, router, budget: Budget::of(512) }],
+            ConnectionLimits::default(),
+            stop,
+        )
+        .await
     })
 }
 

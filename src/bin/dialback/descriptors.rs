@@ -1,20 +1,20 @@
-//! File descriptors, divided at the start: the store has its own, and connections get no more than the rest.
+//! Divides the file descriptors at the start: the store has its own part, and connections get at most the rest.
 
 use crate::budgets::Budgets;
 use crate::failure::Failure;
 use dialback::store::descriptors;
 use tracing::{debug, warn};
 
-/// Standard streams, listeners, event queues, and what the commands and a fleet's stream take.
+/// Descriptors for standard streams, listeners, event queues, commands, and a fleet's stream.
 const OTHER: u64 = 48;
 
-/// The fewest connections with which a listener is of use.
+/// The fewest connections for which a listener is useful.
 const FEWEST: u64 = 8;
 
-/// Raises the limit as far as the system allows, and lowers the listeners' budgets to what fits below it.
+/// Raises the descriptor limit as far as the system allows, and lowers the listeners' budgets to fit below it.
 ///
 /// # Errors
-/// Where not even a few connections fit.
+/// The limit leaves room for fewer than a few connections.
 pub(crate) fn share_out(budgets: Budgets) -> Result<Budgets, Failure> {
     let Some(limit) = descriptors::raise_limit() else { return Ok(budgets) };
     let reserved = descriptors::needed(Some(limit)) + OTHER;
@@ -33,7 +33,7 @@ pub(crate) fn share_out(budgets: Budgets) -> Result<Budgets, Failure> {
     Ok(shared)
 }
 
-/// The budgets, or as large a part of each as there is room for.
+/// Returns the budgets, reduced in proportion if they do not fit into `room`. Returns `None` if `room` is too small.
 fn fit(budgets: Budgets, room: u64) -> Option<Budgets> {
     let wanted = budgets.total();
     if wanted <= room {

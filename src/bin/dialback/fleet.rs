@@ -132,7 +132,7 @@ impl Fleet {
     pub(crate) fn start(self, service: &Arc<Service>) -> Result<Option<Node>, Failure> {
         let log = Arc::new(|what: &str| warn!("{what}"));
         let start = |link| Node::start(link, Arc::clone(service), log);
-        self.0.map(start).transpose().map_err(|error| Failure::new(format!("the fleet: {error}")))
+        self.0.map(start).transpose().map_err(|error| Failure::new(format!("cannot join the fleet: {error}")))
     }
 }
 
@@ -147,7 +147,11 @@ fn share(text: &str) -> Result<Share, String> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last) = (number(first)?, number(last)?);
-        if first <= last { Ok(first..=last) } else { Err(format!("{first}-{last} has nothing in it")) }
+        if first <= last {
+            Ok(first..=last)
+        } else {
+            Err(format!("the range {first}-{last} is empty: put the smaller number first"))
+        }
     };
     let ranges: Vec<_> = text.split(',').map(range).collect::<Result<_, String>>()?;
     Ok(Share::of(ranges.into_iter().flatten()))

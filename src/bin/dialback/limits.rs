@@ -1,4 +1,4 @@
-//! What anybody may ask of the daemon, as its operator sets it.
+//! The limits for clients, as the operator sets them.
 
 use crate::budgets::Budgets;
 use dialback::http::{Api, Limits, Rates, SteadyClock};
@@ -9,36 +9,39 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitOptions {
-    /// Requests a second with one token of an environment or of an operator, as many of them at once; 0: no limit
+    /// The most requests a second with one token of an environment or an operator, and the most at once. 0 means no
+    /// limit
     #[arg(long, value_name = "REQUESTS", env = "DIALBACK_RATE_LIMIT", default_value_t = 1000)]
     rate_limit: u32,
-    /// The same for a gateway, which asks for each call that comes in
+    /// The most requests a second with one token of a gateway, which sends a request for each call. 0 means no limit
     #[arg(long, value_name = "REQUESTS", default_value_t = 0)]
     gateway_rate_limit: u32,
-    /// Agents that one environment may ever have; those that are deleted count, since their places are not given again
+    /// The most agents that one environment may ever create. Deleted agents count, because their places are not reused
     #[arg(long, value_name = "AGENTS", default_value_t = Limits::default().agents)]
     max_agents: usize,
-    /// Phone numbers that one environment may ever have; those that it has released count
+    /// The most phone numbers that one environment may ever have. Released numbers count
     #[arg(long, value_name = "NUMBERS", default_value_t = Limits::default().numbers)]
     max_numbers: usize,
-    /// Pairs of a callback agent and a source agent that one environment may have; those that it removed within the last four days count
+    /// The most pairs of a callback agent and a source agent in one environment. Pairs removed within the last four
+    /// days count
     #[arg(long, value_name = "PAIRS", default_value_t = Limits::default().callback_pairs)]
     max_callback_pairs: usize,
-    /// The longest body of a request, and the longest line of a bulk upload
+    /// The most bytes in a request body, and in one line of a bulk upload
     #[arg(long, value_name = "BYTES", default_value = "1048576")]
     body_limit: NonZeroUsize,
-    /// How long a request may take, or one step of a bulk upload
+    /// The most seconds for a request, or for one step of a bulk upload
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     request_timeout: NonZeroU32,
-    /// How long a client may take for the head of a request, for a TLS handshake, and to ask again on the same connection
+    /// The most seconds for the head of a request, for a TLS handshake, and between two requests on one connection
     #[arg(long, value_name = "SECONDS", default_value = "10")]
     header_timeout: NonZeroU32,
-    /// Connections to the control API at a time. When they are all in use, the one that has been idle longest is closed for a new one,
-    /// those that have shown no valid token first. Each takes a file descriptor
+    /// The most simultaneous connections to the control API. If all are in use, the connection that has been idle
+    /// longest is closed for a new one, and one without a valid token first. Each connection uses a file descriptor
     #[arg(long, value_name = "CONNECTIONS", env = "DIALBACK_MAX_CONNECTIONS", default_value = "512")]
     max_connections: NonZeroU32,
-    /// Connections to one listener at a time from one source address (of IPv6, from 64 bits of it); without this a quarter of what the
-    /// listener holds; 0: no limit. For a proxy on another machine, raise it. This machine has no limit
+    /// The most simultaneous connections to one listener from one source address (of IPv6, from one 64-bit prefix). The
+    /// default is a quarter of the listener's connections; 0 means no limit. Raise it for a proxy on another machine.
+    /// This machine has no limit
     #[arg(long, value_name = "CONNECTIONS", env = "DIALBACK_MAX_CONNECTIONS_PER_ADDRESS")]
     max_connections_per_address: Option<usize>,
 }
@@ -53,7 +56,7 @@ pub(crate) struct ConnectionLimits {
 }
 
 impl LimitOptions {
-    /// The API within these limits.
+    /// Returns the API with these limits.
     pub(crate) fn bound(&self, api: Api) -> Api {
         let mut limits = Limits::default();
         limits.body_bytes = self.body_limit.get();
@@ -72,7 +75,7 @@ impl LimitOptions {
         ConnectionLimits { header_timeout: seconds(self.header_timeout), write_timeout: seconds(self.request_timeout) }
     }
 
-    /// The connections of the control API's listener; those of others are to be added.
+    /// Returns the budget of the control API's listener, without other listeners.
     pub(crate) fn budgets(&self) -> Budgets {
         let front = usize::try_from(self.max_connections.get()).unwrap_or(usize::MAX);
         Budgets::of_front(front, self.max_connections_per_address)

@@ -6,6 +6,7 @@ mod agi;
 mod args;
 mod budgets;
 mod client;
+mod connection;
 mod connections;
 mod data;
 mod demo;
@@ -35,7 +36,6 @@ mod supervisor;
 mod tls;
 mod token;
 mod verify;
-mod visit;
 mod wire;
 
 use args::{Args, Command, ImportOptions};
@@ -79,7 +79,7 @@ fn import(options: &ImportOptions, json: bool) -> Result<ExitCode, Failure> {
     Ok(if summary.is_complete() { ExitCode::SUCCESS } else { in_part() })
 }
 
-/// The one clock of the program. The library is told the time; it never looks.
+/// Returns the current time. This is the only clock of the program; the library gets the time from its caller.
 fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))

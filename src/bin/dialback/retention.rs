@@ -1,4 +1,4 @@
-//! What was erased and what has expired leaves memory and disk: on a thread of its own, now and then.
+//! Removes erased and expired data from memory and disk at intervals, on a thread of its own.
 
 use crate::failure::Failure;
 use crate::now;
@@ -18,12 +18,12 @@ use tracing::{error, info, warn};
 /// How often the thread checks whether a purge is due, and whether the wall clock has jumped.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Starts the thread that purges the store every so often. It ends with the service.
+/// Starts the thread that purges the store at intervals. It ends with the service.
 ///
-/// The store remembers the time of the last purge: a daemon that restarts every day purges as often as one that does not.
+/// The store remembers the time of the last purge, so a daemon that restarts often purges as often as any other.
 ///
 /// # Errors
-/// The system does not give a thread.
+/// The system cannot start a thread.
 pub(crate) fn start(
     upkeep: Upkeep,
     service: &Arc<Service>,
@@ -41,10 +41,10 @@ pub(crate) fn start(
         }
     };
     let thread = thread::Builder::new().name("dialback-purge".into()).spawn(work);
-    thread.map(|_| ()).map_err(|error| Failure::new(format!("no thread: {error}")))
+    thread.map(|_| ()).map_err(|error| Failure::new(format!("cannot start the purge thread: {error}")))
 }
 
-/// Purges when it is due, and counts what becomes of it.
+/// Purges the store when a purge is due, and counts the results.
 struct Keeper {
     schedule: Schedule,
     counts: Arc<UpkeepCounts>,
@@ -63,14 +63,14 @@ impl Keeper {
             counts.clock_jumped();
             warn!(
                 days_since_last_purge = days(passed),
-                "the wall clock does not fit the time of the last purge: check the machine's clock. Purging now; nothing expires by \
+                "the wall clock does not match the time of the last purge: check the machine's clock. Purging now; nothing expires by \
                  the new time until it has held for a day"
             );
         }
         Self { schedule, counts, data }
     }
 
-    /// Purges if that is due. Returns in how long the next turn is; `None` once the service has ended.
+    /// Purges if a purge is due. Returns the time until the next turn, or `None` after the service has ended.
     fn turn(
         &mut self,
         service: &Weak<Service>,
@@ -91,7 +91,7 @@ impl Keeper {
             if !wait.is_zero() {
                 return Some(wait);
             }
-            // A store that has failed is not written again.
+            // The daemon does not write to a store that has failed.
             if service.failure().is_some() {
                 return Some(LOOK_EVERY);
             }
@@ -113,7 +113,7 @@ impl Keeper {
             Ok(()) => {
                 self.counts.succeeded(ended.wall.millis(), took, bytes);
                 self.schedule.succeeded(ended);
-                info!(seconds, bytes, "what was erased or has expired is removed from the disk");
+                info!(seconds, bytes, "removed erased and expired data from the disk");
                 LOOK_EVERY
             }
             Err(error) => {
@@ -131,7 +131,7 @@ impl Keeper {
     }
 }
 
-/// The bytes that the files below a directory occupy. A file that is removed meanwhile counts as none.
+/// Returns the disk space of the files below a directory, in bytes. A file that is removed meanwhile counts as 0.
 fn bytes_below(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let bytes = |entry: fs::DirEntry| match entry.metadata() {
@@ -146,9 +146,10 @@ fn days(millis: i128) -> i128 {
     millis / (24 * 60 * 60 * 1000)
 }
 
-/// A span of time: a whole number of seconds, minutes, hours or days, such as 90s, 5m, 24h or 7d.
+/// Parses a duration: a whole number of seconds, minutes, hours or days, such as 90s, 5m, 24h or 7d.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || "a number of seconds, minutes, hours or days, such as 90s, 5m, 24h or 7d".to_owned();
+    let wrong =
+        || "not a duration: use a number of seconds, minutes, hours or days, such as 90s, 5m, 24h or 7d".to_owned();
     let unit = text.chars().last().and_then(|unit| match unit {
         's' => Some(1),
         'm' => Some(60),
@@ -170,11 +171,11 @@ mod tests {
     use dialback::{Change, DialPlan, Engine, EnvironmentId, Lookback, Timestamp};
 
     #[test]
-    fn the_floor_lies_behind_the_longest_look_back() {
+    fn retention_floor_is_one_day_before_the_longest_look_back() {
         let service = Service::start(MemoryStore, Engine::with_max_pairs(10), |_| {}).expect("nothing to read");
         let now = Timestamp::from_secs(1_800_000_000);
         let ago = |days: u64| Register::floor(Timestamp::from_millis(now.millis() - days * 86_400_000));
-        assert_eq!(service.retention_floor(now), ago(31), "thirty days, and one");
+        assert_eq!(service.retention_floor(now), ago(31), "the default look-back of 30 days, and one day");
         for (id, days) in [(1, 10), (2, 90), (3, 60)] {
             let set = Change::EnvironmentSet {
                 name: "tenant".into(),
@@ -186,8 +187,8 @@ mod tests {
         assert_eq!(service.retention_floor(now), ago(91));
     }
 
-    /// A purge that fails, and both clocks as the test sets them.
-    struct Desk {
+    /// A purge keeper whose clocks and purges the test controls.
+    struct Fixture {
         keeper: Keeper,
         counts: Arc<UpkeepCounts>,
         service: Arc<Service>,
@@ -198,7 +199,7 @@ mod tests {
     const START: Timestamp = Timestamp::from_secs(1_800_000_000);
     const HOUR: Duration = Duration::from_secs(3600);
 
-    impl Desk {
+    impl Fixture {
         fn new() -> Self {
             let data = tempfile::tempdir().expect("a directory");
             let store = dialback::store::FjallStore::open(data.path()).expect("it opens");
@@ -209,7 +210,7 @@ mod tests {
             Self { keeper, counts, service: Arc::new(service), now: std::cell::Cell::new(now), _data: data }
         }
 
-        /// The time that is given to the purge, if one was due.
+        /// Runs a turn, and returns the time that was passed to the purge, or `None` if no purge was due.
         fn turn_at(&mut self, monotonic: Duration, ahead: Duration, fails: bool) -> Option<Timestamp> {
             let wall = START.plus_millis(u64::try_from((monotonic + ahead).as_millis()).expect("small"));
             self.now.set(Moment { monotonic, wall });
@@ -225,40 +226,40 @@ mod tests {
 
     #[test]
     fn failing_purge_is_counted_and_tried_again() {
-        let mut desk = Desk::new();
-        assert_eq!(desk.turn_at(HOUR / 2, Duration::ZERO, false), None, "none is due");
-        assert_eq!(desk.counts.last_success_millis(), START.millis(), "the directory is new");
+        let mut fixture = Fixture::new();
+        assert_eq!(fixture.turn_at(HOUR / 2, Duration::ZERO, false), None, "none is due");
+        assert_eq!(fixture.counts.last_success_millis(), START.millis(), "the directory is new");
         let minute = Duration::from_secs(60);
         for (at, failures) in [(HOUR, 1), (HOUR + minute, 2)] {
-            assert!(desk.turn_at(at, Duration::ZERO, true).is_some());
-            assert_eq!((desk.counts.failures(), desk.counts.is_failing()), (failures, failures == 2));
+            assert!(fixture.turn_at(at, Duration::ZERO, true).is_some());
+            assert_eq!((fixture.counts.failures(), fixture.counts.is_failing()), (failures, failures == 2));
         }
-        assert_eq!(desk.turn_at(HOUR + 2 * minute, Duration::ZERO, true), None, "each wait is longer");
-        assert!(desk.turn_at(HOUR + 3 * minute, Duration::ZERO, false).is_some());
-        assert_eq!((desk.counts.failures(), desk.counts.is_failing()), (2, false));
-        assert!(desk.counts.bytes() > 0);
-        assert_eq!(desk.counts.last_success_millis(), START.millis() + 63 * 60_000);
+        assert_eq!(fixture.turn_at(HOUR + 2 * minute, Duration::ZERO, true), None, "each wait is longer");
+        assert!(fixture.turn_at(HOUR + 3 * minute, Duration::ZERO, false).is_some());
+        assert_eq!((fixture.counts.failures(), fixture.counts.is_failing()), (2, false));
+        assert!(fixture.counts.bytes() > 0);
+        assert_eq!(fixture.counts.last_success_millis(), START.millis() + 63 * 60_000);
     }
 
     #[test]
     fn purge_while_the_clock_is_two_hours_ahead_is_followed_by_the_next_in_time() {
-        let mut desk = Desk::new();
+        let mut fixture = Fixture::new();
         let ahead = 2 * HOUR;
-        assert!(desk.turn_at(HOUR, ahead, false).is_some(), "one is due by either clock");
-        let turns = [HOUR + HOUR / 2, 2 * HOUR].map(|at| desk.turn_at(at, Duration::ZERO, false));
+        assert!(fixture.turn_at(HOUR, ahead, false).is_some(), "a purge is due by both clocks");
+        let turns = [HOUR + HOUR / 2, 2 * HOUR].map(|at| fixture.turn_at(at, Duration::ZERO, false));
         assert_eq!(turns.map(|purged| purged.is_some()), [false, true]);
-        assert_eq!(desk.counts.clock_jumps(), 2, "there and back");
+        assert_eq!(fixture.counts.clock_jumps(), 2, "there and back");
     }
 
     #[test]
     fn clock_that_is_months_ahead_expires_nothing() {
-        let mut desk = Desk::new();
-        let purged = desk.turn_at(HOUR, 100 * 24 * HOUR, false);
-        assert_eq!(purged, Some(START.plus_millis(3_600_000)), "the time that would have been without the jump");
+        let mut fixture = Fixture::new();
+        let purged = fixture.turn_at(HOUR, 100 * 24 * HOUR, false);
+        assert_eq!(purged, Some(START.plus_millis(3_600_000)), "the time without the jump");
     }
 
     #[test]
-    fn spans_are_read() {
+    fn durations_parse_with_a_unit_and_are_rejected_otherwise() {
         assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(span("24h"), span("1d"));
         for wrong in ["", "s", "0s", "5", "-1m", "1.5h", "9999999999999999999d", "5ü"] {

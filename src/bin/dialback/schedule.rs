@@ -1,19 +1,21 @@
-//! When the next purge is due, and which time may decide what has expired.
+//! Decides when the next purge is due, and which time decides what has expired.
 //!
-//! Nothing here reads a clock: each call brings a [`Moment`].
+//! This module reads no clock: each call passes a [`Moment`].
 //!
-//! * **Purges are due by the monotonic clock.** A wall clock that jumps cannot delay them. A jump forward may be time that the
-//!   machine slept, so it counts as time that has passed: an early purge harms nothing.
-//! * **Expiry goes by the believed time.** A pair that has expired is gone for good, so a clock that jumps ahead must not expire
-//!   anything. The believed time goes on from before the jump until the clock has held for [`SETTLED`].
+//! * **Purges follow the monotonic clock.** A wall clock that jumps cannot delay them. A jump forward may be time that
+//!   the machine slept, so it counts as elapsed time: an early purge does no harm.
+//! * **Expiry follows the believed time.** An expired pair is removed permanently, so a clock that jumps ahead must not
+//!   expire anything. After a jump, the believed time continues as before until the clock has run without a jump for
+//!   [`SETTLED`].
 
 use dialback::Timestamp;
 use std::time::Duration;
 
-/// A difference between the two clocks that is reported as a jump. Below it is what time synchronization corrects every day.
+/// The smallest difference between the two clocks that is reported as a jump. Time synchronization corrects smaller
+/// ones every day.
 const NOTICED_MILLIS: i128 = 30_000;
 
-/// How long a wall clock must go on after a jump before it is believed.
+/// How long the wall clock must run without a jump before it is believed again.
 const SETTLED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How much longer than a purge interval a daemon may have been stopped before its clock at the start is doubted.
@@ -23,43 +25,44 @@ const ABSENCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const FIRST_RETRY: Duration = Duration::from_secs(60);
 const LONGEST_RETRY: Duration = Duration::from_secs(60 * 60);
 
-/// What both clocks say at once.
+/// The time of both clocks at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Moment {
-    /// Since any fixed moment of this process.
+    /// The time since a fixed moment of this process.
     pub(crate) monotonic: Duration,
     pub(crate) wall: Timestamp,
 }
 
-/// By how many milliseconds the wall clock jumped; negative where it went back.
+/// A jump of the wall clock in milliseconds; negative if the clock went back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Jump(pub(crate) i128);
 
-/// Says when a purge is due.
+/// Decides when a purge is due.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     every: Duration,
-    /// By the monotonic clock.
+    /// The time of the next purge, by the monotonic clock.
     due: Duration,
     failures: u32,
     wall: WallClock,
 }
 
 impl Schedule {
-    /// A schedule that begins now, where the last purge is dated `last`. Also returns what is wrong with that date.
+    /// Returns a schedule that starts now, after a last purge at `last`. Also returns a jump if that time cannot be
+    /// right.
     pub(crate) fn new(every: Duration, now: Moment, last: Timestamp) -> (Self, Option<Jump>) {
         let passed = i128::from(now.wall.millis()) - i128::from(last.millis());
         let doubted = millis(every) + millis(ABSENCE);
         let is_wrong = passed <= -NOTICED_MILLIS || passed > doubted;
         let wall = if passed > doubted { WallClock::doubted(now, last) } else { WallClock::believed(now) };
-        // A date in the future says nothing, so a purge is due.
+        // A last purge in the future is no valid time, so a purge is due now.
         let wait =
             u64::try_from(passed).map_or(Duration::ZERO, |passed| every.saturating_sub(Duration::from_millis(passed)));
         let due = now.monotonic + wait;
         (Self { every, due, failures: 0, wall }, is_wrong.then_some(Jump(passed)))
     }
 
-    /// In how long a purge is due, and whether the wall clock has jumped since the last look.
+    /// Returns the time until the next purge, and the jump of the wall clock since the last call, if there was one.
     pub(crate) fn look(&mut self, now: Moment) -> (Duration, Option<Jump>) {
         let jump = self.wall.look(now);
         if let Some(Jump(ahead)) = jump {
@@ -69,18 +72,18 @@ impl Schedule {
         (self.due.saturating_sub(now.monotonic), jump)
     }
 
-    /// The time that decides what has expired: never ahead of the wall clock.
+    /// Returns the time that decides what has expired. It is never ahead of the wall clock.
     pub(crate) fn believed(&self, now: Moment) -> Timestamp {
         self.wall.believed_at(now)
     }
 
-    /// A purge has succeeded.
+    /// Records that a purge succeeded.
     pub(crate) fn succeeded(&mut self, now: Moment) {
         self.failures = 0;
         self.due = now.monotonic + self.every;
     }
 
-    /// A purge has failed. Returns in how long the next try is due.
+    /// Records that a purge failed. Returns the time until the next attempt.
     pub(crate) fn failed(&mut self, now: Moment) -> Duration {
         let doubled = FIRST_RETRY.saturating_mul(1 << self.failures.min(10));
         let wait = doubled.min(LONGEST_RETRY).min(self.every);
@@ -90,12 +93,13 @@ impl Schedule {
     }
 }
 
-/// What is known of the wall clock: the wall time at the monotonic clock's zero, which stays the same while both go on alike.
+/// The state of the wall clock: the wall time when the monotonic clock was zero. It is constant while both clocks run
+/// equally fast.
 #[derive(Debug)]
 struct WallClock {
     seen: i128,
     believed: i128,
-    /// Since when the clock goes on without a jump.
+    /// The time of the last jump, or of the start.
     since: Duration,
 }
 
@@ -104,7 +108,8 @@ impl WallClock {
         Self { seen: zero(now), believed: zero(now), since: now.monotonic }
     }
 
-    /// A clock that may be far ahead: until it has held for a while, time goes on from the last purge.
+    /// Returns the state of a clock that may be far ahead. Until it has run for a while, the believed time continues
+    /// from the last purge.
     fn doubted(now: Moment, last: Timestamp) -> Self {
         Self { believed: zero(Moment { wall: last, ..now }), ..Self::believed(now) }
     }
@@ -148,7 +153,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-    /// A monotonic clock, and a wall clock that is ahead of it by so many milliseconds.
+    /// Returns a moment at which the wall clock is `ahead` milliseconds ahead of the monotonic clock.
     fn moment(monotonic: Duration, ahead: i64) -> Moment {
         let wall = i128::from(START.millis()) + millis(monotonic) + i128::from(ahead);
         Moment { monotonic, wall: Timestamp::from_millis(u64::try_from(wall).expect("positive")) }
@@ -168,10 +173,10 @@ mod tests {
         let ahead = moment(HOUR, TWO_HOURS);
         assert_eq!(schedule.look(ahead), (Duration::ZERO, Some(Jump(i128::from(TWO_HOURS)))));
         schedule.succeeded(ahead);
-        // The clock is set right again: two hours back.
+        // The clock is corrected: it goes back two hours.
         let right = moment(HOUR + HOUR / 2, 0);
         assert_eq!(schedule.look(right), (HOUR / 2, Some(Jump(-i128::from(TWO_HOURS)))));
-        assert_eq!(schedule.look(moment(HOUR * 2, 0)), (Duration::ZERO, None), "an hour after the last one");
+        assert_eq!(schedule.look(moment(HOUR * 2, 0)), (Duration::ZERO, None), "an hour after the last purge");
     }
 
     #[test]
@@ -206,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn start_goes_on_from_the_last_purge() {
+    fn start_continues_the_interval_of_the_last_purge() {
         let now = moment(5 * HOUR, 0);
         let ago =
             |span: Duration| Timestamp::from_millis(now.wall.millis() - u64::try_from(millis(span)).expect("small"));
@@ -228,10 +233,10 @@ mod tests {
         let mut schedule = started(DAY);
         schedule.look(moment(HOUR, year));
         assert_eq!(schedule.believed(moment(2 * HOUR, year)), moment(2 * HOUR, 0).wall);
-        // It comes back: nothing was believed of it.
+        // The clock goes back: the wrong time was never believed.
         schedule.look(moment(3 * HOUR, 0));
         assert_eq!(schedule.believed(moment(3 * HOUR, 0)), moment(3 * HOUR, 0).wall);
-        // It was wrong before, and is right from now on.
+        // The clock was wrong before, and is right from now on.
         schedule.look(moment(4 * HOUR, year));
         schedule.look(moment(3 * HOUR + DAY, year));
         assert_eq!(schedule.believed(moment(5 * HOUR, year)), moment(5 * HOUR, 0).wall);
@@ -240,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_that_jumps_back_is_never_ahead_of_itself() {
+    fn clock_that_jumps_back_is_believed_at_once() {
         let mut schedule = started(DAY);
         let back = moment(HOUR, -TWO_HOURS);
         schedule.look(back);
@@ -258,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_purge_is_tried_again_later_and_later() {
+    fn wait_after_a_failed_purge_doubles_up_to_an_hour() {
         let mut schedule = started(DAY);
         let mut now = DAY;
         let mut waits = Vec::new();
@@ -273,7 +278,7 @@ mod tests {
         assert_eq!(started(Duration::from_secs(2)).failed(moment(now, 0)), Duration::from_secs(2));
     }
 
-    /// Whatever the wall clock does, a purge is never later than its interval after the one before.
+    /// A purge is never later than one interval after the last one, for any jumps of the wall clock.
     #[test]
     fn random_jumps_never_delay_a_purge() {
         let mut random = 7_u64;

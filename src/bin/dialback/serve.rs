@@ -4,7 +4,7 @@ use crate::addresses::AddressOptions;
 use crate::agi::AgiOptions;
 use crate::budgets::Budgets;
 use crate::client::DaemonFile;
-use crate::connections::{self, Door};
+use crate::connections::{self, Listener};
 use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::fleet::FleetOptions;
@@ -27,35 +27,36 @@ use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
-/// How long the requests that have begun may take once the daemon is asked to stop: below the patience of what supervises
-/// daemons. A client that never finishes its request must not keep one from ending.
+/// How long requests in progress may take after the daemon was asked to stop. It is shorter than the timeout of common
+/// supervisors, so a client that never finishes its request cannot prevent the stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeOptions {
-    /// The address to listen on; port 0 takes any free one and says which
+    /// The address to listen on. Port 0 selects a free port, which is logged
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// What an acknowledgement means. synced: on the disk, nothing is ever lost. buffered: with the operating system; a
-    /// killed daemon loses nothing, a power failure up to about the last second. memory: nowhere; all since the start is
-    /// lost when the daemon ends
+    /// How durable an acknowledged change is. synced: on the disk; nothing is lost. buffered: with the operating
+    /// system; a killed daemon loses nothing, a power failure up to about the last second. memory: in the daemon only;
+    /// all changes since the start are lost when the daemon ends
     #[arg(long, value_name = "DURABILITY", env = "DIALBACK_DURABILITY", default_value_t = Durability::Synced)]
     #[arg(value_parser = durability)]
     durability: Durability,
-    /// Serve /metrics, and /health beside it, on an address of their own, without TLS, and /metrics nowhere else: it takes no
-    /// token, and shows what all tenants do together
+    /// Serve /metrics, and also /health, on a separate address without TLS, and /metrics on no other address. /metrics
+    /// needs no token, and shows the sums of all tenants
     #[arg(long, value_name = "ADDRESS:PORT", env = "DIALBACK_METRICS_LISTEN")]
     metrics_listen: Option<SocketAddr>,
-    /// Say whether the daemon could start like this: options, certificate and data directory; changes nothing, and may be
-    /// asked while a daemon runs
+    /// Check the options, the certificate and the data directory, print whether the daemon could start, and exit.
+    /// Changes nothing, and works while a daemon runs
     #[arg(long)]
     check_config: bool,
-    /// Answer routes while what is stored is still being loaded, from what is there already: a contact who is not there yet
-    /// goes to the default agent. Without this, routes are refused (503) until everything is there
+    /// Answer routes while the stored data is still being loaded, from the part that is loaded. A call by a contact
+    /// that is not loaded yet goes to the default agent. Without this option, routes are rejected with 503 until
+    /// loading is complete
     #[arg(long, env = "DIALBACK_SERVE_WHILE_LOADING")]
     serve_while_loading: bool,
-    /// How often what was erased, and what is older than the longest look-back, is removed from the files of the data
-    /// directory: an erased number is in none of them this long after it was erased, and the time that rewriting them takes
+    /// How often erased data, and data older than the longest look-back, is removed from the files of the data
+    /// directory. An erased number disappears from all files within this time plus the time to rewrite them
     #[arg(long, value_name = "SPAN", env = "DIALBACK_PURGE_EVERY", default_value = "24h", value_parser = retention::span)]
     purge_every: Duration,
     #[command(flatten)]
@@ -88,21 +89,21 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let runtimes = Runtimes::start()?;
     let store = data::open_store(&options.data.data)?.with_durability(options.durability);
     if options.durability != Durability::Synced {
-        warn!(durability = %options.durability, "what is acknowledged can be lost");
+        warn!(durability = %options.durability, "acknowledged changes can be lost: `--durability` is not `synced`");
     }
     let (upkeep, upkeep_counts) = (store.upkeep(), Arc::<UpkeepCounts>::default());
     let (loaded, is_loaded) = oneshot::channel();
     let tell = |recovered| {
-        // Nobody listens any more where the daemon was stopped meanwhile.
+        // The receiver is gone if the daemon was stopped meanwhile.
         let _ = loaded.send(recovered);
     };
     let fleet = options.fleet.join()?;
     let engine = options.data.engine()?;
-    // Again, beside the history.
+    // Check again after the history has reserved its address space.
     address_space::check()?;
     let service = Service::load_with(fleet.sequencer(), store, engine, data::report, tell)?;
     let operator = Token::issue(Role::Operator);
-    // Held until the daemon's file is gone: who takes the directory over puts one of its own there.
+    // This holds the directory until the daemon file is removed. Otherwise the next daemon's file could be removed.
     let service = Arc::new(service);
     stall::watch(&service)?;
     let _node = fleet.start(&service)?;
@@ -113,9 +114,9 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let limits = options.limits.of_connections();
     runtimes.routes.block_on(async {
         let stop = Stop::listen()?;
-        let mut doors = Vec::new();
+        let mut listeners = Vec::new();
         let mut api = api;
-        // Both are open until they are dropped.
+        // Both listeners run until these values are dropped.
         let _agi = options.agi.open(&service, &addresses, options.serve_while_loading, budgets.of(budgets.agi)).await?;
         let _sip = match sip {
             Some(settings) => {
@@ -128,25 +129,25 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
         if let Some(address) = options.metrics_listen {
             let (listener, _) = listen(address).await?;
             let budget = budgets.of(budgets.metrics);
-            doors.push(Door { listener, tls: None, router: http::operations(api.clone()), budget });
+            listeners.push(Listener { socket: listener, tls: None, router: http::operations(api.clone()), budget });
             api = api.with_metrics_elsewhere();
         }
-        let (side_url, url) = open_api(options.listen, tls, api, budgets, &mut doors).await?;
+        let (side_url, url) = open_api(options.listen, tls, api, budgets, &mut listeners).await?;
         let ready = async {
-            is_loaded.await.map_err(|_| Failure::new("loading ended without a word"))??;
+            is_loaded.await.map_err(|_| Failure::new("the loading thread ended without a result"))??;
             if service.plan().tokens().next().is_none() {
-                warn!("there is no token yet: make one with `dialback token create`");
+                warn!("there is no token yet: create one with `dialback token create`");
             }
-            // Under `memory` the directory is never written.
+            // With `memory`, the directory is never written.
             if options.durability != Durability::Memory {
                 retention::start(upkeep, &service, upkeep_counts, options.data.data.clone(), options.purge_every)?;
             }
-            // Commands that find this file may ask for anything.
+            // The file contains an operator token, with which commands can send any request.
             let file = DaemonFile::write(&options.data.data, &side_url, &url, &operator.secret)?;
             supervisor::ready();
             Ok::<_, Failure>(file)
         };
-        let serving = serve(doors, limits, stop);
+        let serving = serve(listeners, limits, stop);
         tokio::pin!(serving);
         let _file = tokio::select! {
             ended = &mut serving => return ended,
@@ -156,26 +157,27 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Listens for the control API. Returns under which URLs the commands of this machine and everybody else reach it.
+/// Opens the listeners of the control API. Returns the URL for commands on this machine, and the URL for all other
+/// clients.
 async fn open_api(
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     api: Api,
     budgets: Budgets,
-    doors: &mut Vec<Door>,
+    listeners: &mut Vec<Listener>,
 ) -> Result<(String, String), Failure> {
     let (listener, url) = listen(address).await?;
     let budget = budgets.of(budgets.front);
     if tls.is_none() {
-        doors.push(Door { listener, tls, router: http::router(api), budget });
+        listeners.push(Listener { socket: listener, tls, router: http::router(api), budget });
         return Ok((url.clone(), url));
     }
-    // The commands would have to know whom the certificate names and who signed it. They come in on loopback instead, and the
-    // operator token of the moment is good for nothing elsewhere.
+    // With TLS, commands would have to know the certificate's name and authority. They use a listener on loopback
+    // instead. The temporary operator token is valid on that listener only.
     let (side, side_url) = listen(([127, 0, 0, 1], 0).into()).await?;
-    doors.push(Door { listener, tls, router: http::router(api.clone().without_operator()), budget });
+    listeners.push(Listener { socket: listener, tls, router: http::router(api.clone().without_operator()), budget });
     let budget = budgets.of(budgets.side);
-    doors.push(Door { listener: side, tls: None, router: http::router(api), budget });
+    listeners.push(Listener { socket: side, tls: None, router: http::router(api), budget });
     Ok((side_url, url.replacen("http:", "https:", 1)))
 }
 
@@ -184,16 +186,16 @@ fn check_directory(options: &DataOptions) -> Result<ExitCode, Failure> {
     if FjallStore::look(&options.data)? {
         out::line(format_args!("the configuration is valid; {path} is a data directory"))?;
     } else {
-        out::line(format_args!("the configuration is valid; {path} would be made a data directory"))?;
+        out::line(format_args!("the configuration is valid; {path} would be created as a data directory"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn durability(name: &str) -> Result<Durability, String> {
-    Durability::from_name(name).ok_or_else(|| "synced, buffered or memory".into())
+    Durability::from_name(name).ok_or_else(|| "use synced, buffered or memory".into())
 }
 
-/// A listener and the URL under which it is reached from this machine.
+/// Opens a listener. Returns it with the URL by which this machine reaches it.
 pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String), Failure> {
     let bound = TcpListener::bind(address).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (mut local, listener) = bound.map_err(|error| Failure::new(format!("cannot listen on {address}: {error}")))?;
@@ -203,31 +205,35 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, String),
     Ok((listener, format!("http://{local}")))
 }
 
-/// Serves until SIGINT or SIGTERM, then finishes the requests it has and commits what they handed in. Does not wait for them
-/// longer than a while, nor past a second signal.
-pub(crate) async fn serve(doors: Vec<Door>, limits: ConnectionLimits, mut stop: Stop) -> Result<ExitCode, Failure> {
-    for door in &doors {
-        let address = door.listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
-        info!(%address, tls = door.tls.is_some(), "serving");
+/// Serves until SIGINT or SIGTERM. Then finishes the requests in progress and commits their changes. Stops waiting for
+/// them after a grace period, or at a second signal.
+pub(crate) async fn serve(
+    listeners: Vec<Listener>,
+    limits: ConnectionLimits,
+    mut stop: Stop,
+) -> Result<ExitCode, Failure> {
+    for entry in &listeners {
+        let address = entry.socket.local_addr().map_err(|error| Failure::new(error.to_string()))?;
+        info!(%address, tls = entry.tls.is_some(), "serving");
     }
     let (asked, stopping) = oneshot::channel();
     let asked_to_stop = async {
         stop.asked().await;
         supervisor::stopping();
-        info!("stopping: finishing what has begun");
-        // Nobody listens where the server has failed.
+        info!("stopping: finishing the requests in progress");
+        // The receiver is gone if the server has failed.
         let _ = asked.send(stop);
     };
     tokio::select! {
-        () = connections::serve(doors, limits, asked_to_stop) => {}
+        () = connections::serve(listeners, limits, asked_to_stop) => {}
         () = supervisor::stay_alive() => {}
-        () = waited_enough(stopping) => warn!("not everything that had begun was finished"),
+        () = waited_enough(stopping) => warn!("stopped before all requests in progress were finished"),
     }
     info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
-/// Until the grace is over, or a second signal comes.
+/// Waits until the grace period is over or a second signal comes.
 async fn waited_enough(stopping: oneshot::Receiver<Stop>) {
     let Ok(mut stop) = stopping.await else { return std::future::pending().await };
     tokio::select! {
@@ -243,9 +249,10 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// To be called before anybody is told of the daemon: from here on a signal ends it in order.
+    /// Starts to listen for signals. Call it before any client or supervisor learns of the daemon, so that a signal
+    /// stops it in order.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::new(format!("no signals: {error}")));
+        let listen = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 

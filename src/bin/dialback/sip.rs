@@ -1,4 +1,4 @@
-//! Starts the SIP door if the operator configured it.
+//! Starts the SIP listener if the operator configured it.
 
 use crate::budgets::Budgets;
 use crate::failure::Failure;
@@ -41,7 +41,7 @@ pub(crate) struct SipOptions {
 }
 
 impl SipOptions {
-    /// Returns the settings of the SIP door, or `None` if no address is configured.
+    /// Returns the settings of the SIP listener, or `None` if no address is configured.
     pub(crate) fn settings(
         &self,
         serves_while_loading: bool,
@@ -92,14 +92,14 @@ impl SipOptions {
     }
 }
 
-/// A running SIP door, which stops when this is dropped.
+/// The running SIP listeners. They stop when this is dropped.
 pub(crate) struct Open {
     door: Arc<Door>,
     _stop: watch::Sender<()>,
 }
 
 impl Open {
-    /// Returns the counters of the SIP door.
+    /// Returns the counters of the SIP listeners.
     pub(crate) fn counts(&self) -> Arc<SipCounts> {
         Arc::clone(self.door.counts())
     }

@@ -1,4 +1,4 @@
-//! A disk that hangs is logged: one line when the store stops answering, one when it answers again.
+//! Logs a stalled disk: one line when the store stops answering, and one when it answers again.
 
 use crate::failure::Failure;
 use dialback::Service;
@@ -7,13 +7,13 @@ use std::thread;
 use std::time::Duration;
 use tracing::{error, info};
 
-/// How often the thread looks. With the half second that it may add, a hang is logged within about two seconds.
+/// How often the thread checks the store. A stall is logged within about two seconds.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Starts the thread that watches the store. It ends with the service.
 ///
 /// # Errors
-/// The system does not give a thread.
+/// The system cannot start a thread.
 pub(crate) fn watch(service: &Arc<Service>) -> Result<(), Failure> {
     let service = Arc::downgrade(service);
     let work = move || {
@@ -34,17 +34,18 @@ pub(crate) fn watch(service: &Arc<Service>) -> Result<(), Failure> {
         }
     };
     let thread = thread::Builder::new().name("dialback-stall".into()).spawn(work);
-    thread.map(|_| ()).map_err(|error| Failure::new(format!("no thread: {error}")))
+    thread.map(|_| ()).map_err(|error| Failure::new(format!("cannot start the thread that watches the store: {error}")))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Change {
     Stalled,
-    /// After it had not answered for at least so long.
+    /// The store answers again. It had not answered for at least this long.
     Resumed(Duration),
 }
 
-/// What a look adds to those before it. `longest` is for how long the store has not answered, and `None` while it does.
+/// Returns the change since the last check. `longest` holds for how long the store has not answered, or `None` while it
+/// answers.
 fn change(longest: &mut Option<Duration>, waits: Option<Duration>) -> Option<Change> {
     let before = *longest;
     *longest = waits.map(|waits| before.unwrap_or_default().max(waits));

@@ -26,7 +26,7 @@ impl TlsOptions {
         let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let chain: Vec<_> = chain.map_err(|error| unreadable(cert, &error))?;
         if chain.is_empty() {
-            return Err(unusable(cert, "no certificate in it"));
+            return Err(unusable(cert, "the file contains no certificate"));
         }
         let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -13,8 +13,8 @@ use std::process::ExitCode;
 pub(crate) enum TokenCommand {
     /// Create a token and show it once. Only its digest is stored
     Create {
-        /// The permissions of the token. environment: everything in one environment. gateway: recording calls and asking for
-        /// routes in all environments. operator: creating environments and tokens
+        /// The permissions of the token. environment: everything in one environment. gateway: recording calls and
+        /// requesting routes in all environments. operator: creating environments and tokens
         #[arg(long, value_enum, default_value_t = TokenRole::Environment)]
         role: TokenRole,
         /// The environment of a token with the role `environment`, by name or id. By default it is the only
@@ -62,7 +62,9 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
     match command {
         TokenCommand::Create { role, environment, label, data } => {
             if let (Some(_), TokenRole::Gateway | TokenRole::Operator) = (environment, role) {
-                return Err(Failure::new("a gateway's or an operator's token belongs to no environment"));
+                return Err(Failure::new(
+                    "a token of a gateway or an operator belongs to no environment: leave out --environment",
+                ));
             }
             let client = Client::open(data)?;
             let mut body = json!({ "role": role.name() });

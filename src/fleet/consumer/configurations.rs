@@ -24,7 +24,7 @@ impl Consumer {
 
     /// Returns the digest of one of the node's own configurations, or 0 if there is none with this sequence.
     pub(super) fn digest(&self, sequence: u64) -> Result<u64, StepError> {
-        Ok(self.aside.configuration(sequence)?.as_ref().map_or(0, digest))
+        Ok(self.fleet_state.configuration(sequence)?.as_ref().map_or(0, digest))
     }
 
     /// Accepts a configuration if it follows the last accepted one. All nodes read the same order, so all accept the
@@ -55,7 +55,7 @@ impl Consumer {
             self.hand_in(std::mem::take(load))?;
         }
         let follows = parent == self.digest(sequence - 1)?;
-        let held = if sequence > known { None } else { self.aside.configuration(sequence)? };
+        let held = if sequence > known { None } else { self.fleet_state.configuration(sequence)? };
         match held {
             // It may be the node's own: on its way into the store, or published with an unknown outcome.
             None if follows => {
@@ -100,7 +100,7 @@ impl Consumer {
             let generation = self.service.plan().generation();
             let sequence = self.link.state().sequence;
             for sequence in sequence + 1..=generation {
-                let configuration = self.aside.configuration(sequence)?.ok_or(StepError::Missing { sequence })?;
+                let configuration = self.fleet_state.configuration(sequence)?.ok_or(StepError::Missing { sequence })?;
                 match self.link.publish_configuration(&configuration) {
                     Ok(_) => self.link.metrics.count_republished(1),
                     // Another node is publishing them: consume its messages first.

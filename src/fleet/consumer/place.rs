@@ -48,7 +48,7 @@ impl Consumer {
     pub(super) fn join(&mut self, bounds: &Bounds) -> Result<(), StepError> {
         let read =
             |place: Vec<u8>| Place::from_bytes(&place).ok_or(StepError::Damaged("the node's place in its stream"));
-        let place = self.aside.place()?.map(read).transpose()?;
+        let place = self.fleet_state.place()?.map(read).transpose()?;
         // A place of another share says nothing: the node left out messages whose positions it does not know.
         if let Some(place) = place.filter(|place| place.share == self.link.settings.share.mark()) {
             self.place = place;
@@ -155,7 +155,7 @@ impl Consumer {
     /// node's configurations.
     pub(super) fn take_snapshot(&mut self) -> Result<Option<Head>, StepError> {
         let Some(snapshot) = self.link.stream.read_snapshot()? else { return Ok(None) };
-        let restored = match Restored::read(snapshot, &self.service, &self.aside, &self.link.settings)? {
+        let restored = match Restored::read(snapshot, &self.service, &self.fleet_state, &self.link.settings)? {
             Ok(restored) => restored,
             Err(conflict) => {
                 self.conflict(conflict);
@@ -163,7 +163,7 @@ impl Consumer {
             }
         };
         let (stored, storing) = mpsc::sync_channel(1);
-        let head = restored.merge(&self.service, &self.aside, move |result| {
+        let head = restored.merge(&self.service, &self.fleet_state, move |result| {
             // The receiver is gone if the node has stopped.
             let _ = stored.send(result);
         })?;

@@ -37,12 +37,12 @@ pub(in crate::history) enum Trigger {
     NoRoom,
     /// The history is full, and the table has pairs that can be dropped.
     Reclaim,
-    /// Its erasures are to be left behind.
+    /// The table has erasures that are to be left out.
     Forget,
 }
 
 impl Trigger {
-    /// Whether the table only has to become emptier.
+    /// Returns whether the growth only serves to remove pairs.
     fn is_for_room(self) -> bool {
         matches!(self, Trigger::Reclaim | Trigger::Forget)
     }
@@ -547,7 +547,8 @@ impl Index {
             .count()
     }
 
-    /// Rewrites segments of which enough can be left behind until there is room or nothing more to find.
+    /// Rewrites segments from which enough pairs can be removed. Stops when there is room or all segments were
+    /// searched.
     pub(crate) fn reclaim_until(&self, has_room: &dyn Fn() -> bool) {
         Self::segments().any(|segment| {
             self.reclaim_in(segment);
@@ -555,13 +556,19 @@ impl Index {
         });
     }
 
-    /// Rewrites the segment without its erasures, where they are worth it; whether it did. The caller is the only writer.
+    /// Rewrites the segment without its erasures, if there are enough of them. Returns whether it did. The caller must
+    /// be the only writer.
     ///
-    /// A floor is the same for all who take part in a growth, and a register never falls below it; but one that is kept can become
-    /// an erasure. Were that to happen while a growth forgets erasures, one thread could have copied the call that another then
-    /// sees erased and leaves behind: the contact would be back. It does not happen, since (1) the only writer stands here until the
-    /// growth is over; (2) whoever takes part has the growth's successor from this thread, and with it every register before; (3) a
-    /// thread that stopped within an earlier growth, a copy in hand, sits on the segment: then nothing is forgotten.
+    /// All threads that take part in a growth use the same floor, and a register never falls below it. But a register
+    /// that is kept may become an erasure. If that happened during this growth, one thread could copy the call while
+    /// another sees the erasure and leaves it out. The contact would be back. This cannot happen, in each of the three
+    /// cases:
+    ///
+    /// 1. *The writer.* The only writer is this thread, which waits here until the growth is over.
+    /// 2. *A thread that takes part.* It got the successor's version from this thread, and with it all registers
+    ///    written before.
+    /// 3. *A thread that stopped within an earlier growth and holds a copy.* It holds a seat on the segment, and then
+    ///    this function changes nothing.
     pub(crate) fn forget_in(&self, segment: usize) -> bool {
         let (seat, version) = self.sit_in(segment);
         if self.next(version).is_some() {
@@ -577,7 +584,7 @@ impl Index {
         let Some(next) = self.grow(segment, version, Trigger::Forget) else { return false };
         let is_over = self.help_through(&seat, segment, version);
         if !is_over {
-            // No memory after all: the rest of the growth keeps erasures.
+            // Memory ran out. The rest of the growth keeps erasures.
             self.tables.get(next).forgets.store(false, Ordering::Relaxed);
         }
         is_over

@@ -54,7 +54,7 @@ pub(crate) struct Index {
     /// The number of pairs that are granted to seats: existing pairs, and the seats' unused credit.
     pub(super) granted: AtomicUsize,
     pub(super) max_pairs: usize,
-    /// Pairs above the ceiling for those that were erased and are not left behind yet.
+    /// The number of places above the ceiling. Erased pairs use them until they are removed.
     spare: AtomicUsize,
     pub(super) observer: Arc<dyn DropObserver>,
     pub(super) floor: AtomicU64,
@@ -170,13 +170,13 @@ impl Index {
         self.max_pairs
     }
 
-    /// Pairs that there may be, those included that were erased.
+    /// Returns the most pairs that the index may hold, including erased ones.
     pub(crate) fn places(&self) -> usize {
-        // Relaxed: set before there is a writer.
+        // Relaxed: it is set before the first writer starts.
         self.max_pairs + self.spare.load(Ordering::Relaxed)
     }
 
-    /// Keeps so many places beside those of the ceiling.
+    /// Reserves this many places above the ceiling.
     pub(crate) fn keep_spare(&self, spare: usize) {
         self.spare.store(spare, Ordering::Relaxed);
     }

@@ -110,11 +110,11 @@ impl Seats {
             })
     }
 
-    /// Whether more than one sits on the segment, of whom the caller is one.
+    /// Returns whether the segment has another writer besides the caller, which must hold a seat on it.
     pub(crate) fn is_shared(&self, segment: usize) -> bool {
         store_then_look();
-        // SeqCst: whoever found an earlier version of the segment took its seat before that version ended, which the caller
-        // has seen, in the one order of all these operations.
+        // SeqCst: a writer that found an earlier version of the segment took its seat before that version ended. The
+        // caller has seen that end. All these operations have a single order.
         let seats = self.seats.iter().filter(|seat| seat.hold.load(Ordering::SeqCst) as u32 == segment as u32 + 1);
         seats.count() + self.standing[segment].0.load(Ordering::SeqCst) as usize > 1
     }

@@ -6,22 +6,22 @@ use super::stack::{Links, Stack};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, order};
 use std::io;
 
-/// What a growth leaves behind besides the pairs of retired scopes.
+/// Which pairs a growth does not copy, in addition to those of retired scopes.
 #[derive(Clone, Copy)]
 pub(crate) struct Leaves {
-    /// Registers below this.
+    /// Registers below this one.
     pub(crate) floor: u64,
-    /// Erasures.
+    /// Whether it leaves out erasures.
     pub(crate) forgets: bool,
 }
 
 impl Leaves {
-    /// Nothing.
+    /// A growth that copies all pairs.
     pub(crate) const NONE: Leaves = Leaves { floor: 0, forgets: false };
 }
 
 impl Table {
-    /// What the growth into this table leaves behind.
+    /// Returns which pairs the growth into this table leaves out.
     pub(crate) fn leaves(&self) -> Leaves {
         Leaves { floor: self.floor.load(Ordering::Relaxed), forgets: self.forgets.load(Ordering::Relaxed) }
     }
@@ -42,7 +42,7 @@ pub(crate) struct Table {
     pub(crate) full: AtomicUsize,
     /// The floor of the growth into this table. All threads that take part use it.
     pub(crate) floor: AtomicU64,
-    /// Whether the growth into this table leaves erasures behind, the same for all who take part.
+    /// Whether the growth into this table leaves out erasures. All threads that take part use it.
     pub(crate) forgets: AtomicBool,
 }
 

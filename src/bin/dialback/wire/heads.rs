@@ -1,32 +1,32 @@
-//! Heads of requests in a stream of bytes: found so that a bare LF in one is.
+//! Tracks the heads of requests in a byte stream, to find bare line feeds in them.
 
-/// Longer lines are not kept whole: nothing that matters here is as long.
+/// The bytes of a line that are kept. The relevant fields are shorter.
 const KEPT: usize = 128;
 
-/// Follows the requests of one connection. Reads no more of them than where each head and body ends.
+/// Tracks the requests of one connection. It only finds where each head and each body ends.
 #[derive(Default)]
 pub(super) struct Heads {
     part: Part,
-    /// The begin of the line that has not ended yet, and its last byte.
+    /// The start of the current line, and its last byte.
     line: Vec<u8>,
     last: u8,
-    /// Of the head that is being read.
+    /// Whether the current head has a first line.
     has_begun: bool,
     body: Body,
 }
 
-/// Where the next byte is.
+/// The kind of the next byte.
 #[derive(Clone, Copy, Default, PartialEq)]
 enum Part {
     #[default]
     Head,
-    /// So many bytes of a body are left.
+    /// A body with this many bytes left.
     Body(u64),
     ChunkSize,
-    /// So many bytes of a chunk are left, its line end included.
+    /// A chunk with this many bytes left, including its line end.
     Chunk(u64),
     Trailers,
-    /// The parser refuses what is there, or ends the connection behind it.
+    /// Unknown. The parser rejects the data, or closes the connection after it.
     Lost,
 }
 
@@ -41,8 +41,8 @@ enum Body {
 }
 
 impl Heads {
-    /// Takes the next bytes of the connection. Returns where the first line feed without a carriage return stands in a head; what
-    /// follows is not looked at any more.
+    /// Reads the next bytes of the connection. Returns the position of the first line feed in a head that has no
+    /// carriage return before it. Does not read the bytes after that.
     pub(super) fn find_bare_line_feed(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {
@@ -126,7 +126,7 @@ impl Heads {
     }
 }
 
-/// What follows the line with a chunk's size.
+/// Returns the part after the line with a chunk's size.
 fn chunk(line: &[u8]) -> Part {
     let digits = line.split(|byte| !byte.is_ascii_hexdigit()).next().unwrap_or_default();
     let size = std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());

@@ -1,7 +1,7 @@
-//! A connection's bytes, below the HTTP parser.
+//! The byte stream of a connection, below the HTTP parser.
 //!
-//! The parser accepts a line that ends in a bare LF, and answers what it cannot parse without a body. Here such lines are made invalid
-//! before the parser sees them, and its answers are replaced by ones with a body.
+//! The parser accepts lines that end with a bare LF. This layer makes such lines invalid before the parser reads them.
+//! The parser also answers invalid requests without a body. This layer replaces these answers by ones with a JSON body.
 
 mod heads;
 mod refusal;
@@ -15,11 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use refusal::full as full_answer;
 
-/// A stream for the HTTP parser. Vectored writes are left out, so that each of the parser's answers is in one piece.
+/// A stream for the HTTP parser. It does not support vectored writes, so that the parser writes each response in one
+/// piece.
 pub(crate) struct Wire<S> {
     stream: S,
     heads: Heads,
-    /// The answer that replaces the parser's.
+    /// The response that replaces the parser's.
     refusal: Option<Refusal>,
 }
 
@@ -38,7 +39,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if let Some(bare) = self.heads.find_bare_line_feed(&buffer.filled()[before..]) {
-            // Invalid wherever it stands in a head.
+            // A zero byte is invalid at any position of a head.
             buffer.filled_mut()[before + bare] = 0;
             buffer.set_filled(before + bare + 1);
         }

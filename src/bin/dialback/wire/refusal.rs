@@ -1,15 +1,15 @@
-//! Answers to what the HTTP parser refuses, in the form of every other answer.
+//! Responses to requests that the HTTP parser rejects, in the format of all other responses.
 
 use std::fmt::Write;
 
-/// An answer of our own, in part written.
+/// A replacement response, partly written.
 pub(super) struct Refusal {
     bytes: Vec<u8>,
     written: usize,
 }
 
 impl Refusal {
-    /// What is still to be written.
+    /// Returns the bytes that are not written yet.
     pub(super) fn rest(&self) -> Option<&[u8]> {
         Some(&self.bytes[self.written..]).filter(|rest| !rest.is_empty())
     }
@@ -19,10 +19,10 @@ impl Refusal {
     }
 }
 
-/// The parser's answers are shorter than this.
+/// The greatest length of the parser's responses.
 const LONGEST: usize = 256;
 
-/// What the parser answers by itself, and what is said instead.
+/// The parser's own statuses, and the code and message of their replacements.
 const REFUSALS: [(&str, &str, &str); 3] = [
     ("400 Bad Request", "MALFORMED_REQUEST", "The request is not valid HTTP/1.1"),
     ("414 URI Too Long", "URI_TOO_LONG", "The request target has more than 65534 bytes"),
@@ -33,8 +33,8 @@ const REFUSALS: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// Finds an answer of the parser's own at the end of what it writes: where it begins, and what replaces it. The answers of the API
-/// have a body and more header fields than these.
+/// Finds a response by the parser itself at the end of the written bytes. Returns its position and its replacement.
+/// Responses of the API have a body and other header fields.
 pub(super) fn find(bytes: &[u8]) -> Option<(usize, Refusal)> {
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;
@@ -48,7 +48,7 @@ pub(super) fn find(bytes: &[u8]) -> Option<(usize, Refusal)> {
     lines.all(is_own).then(|| (begins, Refusal { bytes: answer(status, code, message, ""), written: 0 }))
 }
 
-/// The answer to a connection for which there is no place.
+/// Returns the response to a connection for which there is no place.
 pub(crate) fn full() -> Vec<u8> {
     let message = "There are too many connections, altogether or from this address; try again soon";
     answer("503 Service Unavailable", "TOO_MANY_CONNECTIONS", message, "retry-after: 1\r\n")
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answer_of_the_parser_is_found_behind_another_answer() {
+    fn response_of_the_parser_is_found_after_another_response() {
         let date = "date: Sun, 29 Nov 2026 09:00:00 GMT\r\n\r\n";
         let own = format!("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n{date}");
         let before = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n{date}{{}}");

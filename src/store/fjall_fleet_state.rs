@@ -1,15 +1,15 @@
-//! What the embedded store keeps for a fleet.
+//! The state of a fleet's node in the embedded store.
 
 use super::fjall::{Shared, read_pseudonym};
 use super::keys::pack_scope;
 use super::keyspaces::{Keyspaces, Setting, read_register};
 use super::pseudonym::PseudonymKey;
-use super::{Aside, Batch, Entry, Pseudonyms, StoreError};
+use super::{Batch, Entry, Pseudonyms, StoreError, StoredFleetState};
 use crate::event::Configuration;
 use fjall::OwnedWriteBatch;
 use std::sync::{Arc, PoisonError, Weak};
 
-/// Adds what a batch has for the fleet to what is written.
+/// Adds the fleet state of a batch to the engine's write batch.
 pub(super) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWriteBatch) -> Result<(), StoreError> {
     let keyspaces = &store.keyspaces;
     for entry in &batch.outbox {
@@ -51,15 +51,15 @@ pub(super) fn foreign_keys(keyspaces: &Keyspaces) -> Result<Vec<PseudonymKey>, S
     let bytes = keyspaces.setting(Setting::ForeignKeys)?.unwrap_or_default();
     let (keys, rest) = bytes.as_chunks();
     if !rest.is_empty() {
-        return Err(keyspaces.damaged("the keys of other nodes' pseudonyms"));
+        return Err(keyspaces.damaged("the list of other nodes' pseudonym keys has the wrong length"));
     }
     Ok(keys.iter().map(|key| PseudonymKey::from_bytes(*key)).collect())
 }
 
-/// Reads it from other threads; there is nothing once the store is gone.
-pub(super) struct Besides(Weak<Shared>);
+/// Reads the fleet state from other threads. Fails after the store has been closed.
+pub(super) struct FjallFleetState(Weak<Shared>);
 
-impl Besides {
+impl FjallFleetState {
     pub(super) fn new(store: &Arc<Shared>) -> Self {
         Self(Arc::downgrade(store))
     }
@@ -69,14 +69,17 @@ impl Besides {
     }
 }
 
-impl Aside for Besides {
+impl StoredFleetState for FjallFleetState {
     fn outbox(&self, after: u64, bytes: usize) -> Result<Vec<Entry>, StoreError> {
         let store = self.store()?;
         let keyspaces = &store.keyspaces;
         let (mut entries, mut len) = (Vec::new(), 0);
         for item in keyspaces.outbox.range(after.saturating_add(1).to_be_bytes()..) {
             let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
-            let number = key.as_ref().try_into().map_err(|_| keyspaces.damaged("an entry of the outbox"))?;
+            let number = key
+                .as_ref()
+                .try_into()
+                .map_err(|_| keyspaces.damaged("the number of an outbox entry has the wrong length"))?;
             len += value.len();
             entries.push(Entry { number: u64::from_be_bytes(number), events: value.to_vec() });
             if len >= bytes {
@@ -91,7 +94,10 @@ impl Aside for Besides {
         let keyspaces = &store.keyspaces;
         let Some(last) = keyspaces.outbox.last_key_value() else { return Ok(0) };
         let key = last.key().map_err(|error| keyspaces.failed(error))?;
-        let number = key.as_ref().try_into().map_err(|_| keyspaces.damaged("an entry of the outbox"))?;
+        let number = key
+            .as_ref()
+            .try_into()
+            .map_err(|_| keyspaces.damaged("the number of an outbox entry has the wrong length"))?;
         Ok(u64::from_be_bytes(number))
     }
 
@@ -115,8 +121,7 @@ impl Aside for Besides {
         for item in keyspaces.erasures.iter() {
             let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
             let read = read_pseudonym(&key).zip(read_register(&value));
-            let ((environment, pseudonym), register) =
-                read.ok_or_else(|| keyspaces.damaged("an erasure that nobody wrote"))?;
+            let ((environment, pseudonym), register) = read.ok_or_else(|| keyspaces.damaged("an invalid erasure"))?;
             erasures.push((environment, pseudonym, register));
         }
         Ok(Pseudonyms { keys, erasures })

@@ -1,4 +1,4 @@
-//! Carries what was counted over into the book, once a second and whenever somebody asks.
+//! Submits the counts of decisions to the committer, once a second and on request.
 
 use super::ServiceError;
 use super::command::{Command, Submitted};
@@ -9,19 +9,19 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long a count may stay in memory alone: what a crash may cost.
+/// The longest time that a count is kept in memory only. A crash loses at most so much.
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(super) type Done = Box<dyn FnOnce(Result<(), ServiceError>) + Send>;
 
-/// The thread that looks at the counters, so that neither decisions nor the committer have to.
+/// The thread that reads the counters, so that neither decisions nor the committer have to.
 #[derive(Debug)]
-pub(super) struct Carrier {
+pub(super) struct StatisticsFlusher {
     requests: Option<Sender<Done>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Carrier {
+impl StatisticsFlusher {
     pub(super) fn start(engine: Arc<Engine>, commands: Sender<Submitted>) -> io::Result<Self> {
         let (requests, queue) = mpsc::channel();
         let run = move || run(&engine, &commands, &queue);
@@ -29,8 +29,8 @@ impl Carrier {
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
 
-    /// Carries over what has been counted so far; `done` is told when it is in the book.
-    pub(super) fn ask(&self, done: Done) {
+    /// Submits all counts so far. `done` is called when they are part of the durable totals.
+    pub(super) fn flush(&self, done: Done) {
         let requests = self.requests.as_ref().expect("taken only when dropped");
         if let Err(mpsc::SendError(done)) = requests.send(done) {
             done(Err(ServiceError::NotDurable(super::ENDED.to_owned())));
@@ -38,8 +38,8 @@ impl Carrier {
     }
 }
 
-impl Drop for Carrier {
-    /// What was counted before is handed in when this returns.
+impl Drop for StatisticsFlusher {
+    /// All earlier counts are submitted when this returns.
     fn drop(&mut self) {
         drop(self.requests.take());
         if let Some(thread) = self.thread.take() {
@@ -54,12 +54,12 @@ fn run(engine: &Engine, commands: &Sender<Submitted>, queue: &Receiver<Done>) {
         let asked = queue.recv_timeout(EVERY);
         let is_timely = matches!(asked, Err(RecvTimeoutError::Timeout));
         let is_last = matches!(asked, Err(RecvTimeoutError::Disconnected));
-        // One look serves all who wait for one.
+        // One pass over the counters serves all waiting requests.
         let waiting: Vec<_> = asked.into_iter().chain(queue.try_iter()).collect();
         let deltas = engine.tallies().take(is_timely);
         if !deltas.is_empty() || !waiting.is_empty() {
             let tell = |result: Result<(), ServiceError>| waiting.into_iter().for_each(|done| done(result.clone()));
-            let submitted = Submitted::new(Command::Carry { deltas, done: Box::new(tell) });
+            let submitted = Submitted::new(Command::AddCounts { deltas, done: Box::new(tell) });
             if let Err(mpsc::SendError(submitted)) = commands.send(submitted) {
                 submitted.command.refuse(ServiceError::NotDurable(super::ENDED.to_owned()));
             }

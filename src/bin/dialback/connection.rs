@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its last.
+//! One connection, from its start to its end.
 
 use crate::limits::ConnectionLimits;
 use crate::wire::Wire;
@@ -24,26 +24,26 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::debug;
 
-/// The longest head of a request, and about what is kept of an answer that the client does not read. An address of more than 65,534
-/// bytes is refused as such before.
+/// The longest head of a request, and about the most unread response data that is kept. A target of more than 65,534
+/// bytes is rejected earlier.
 const BUFFER: usize = 96 << 10;
 
 #[derive(Clone)]
-pub(crate) struct Visitor {
+pub(crate) struct ConnectionHandler {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) router: Router,
     pub(crate) limits: ConnectionLimits,
 }
 
-impl Visitor {
-    /// Serves the connection until it ends, or until its place is wanted for another.
-    pub(crate) async fn visit(self, stream: TcpStream, place: Place, watcher: Watcher) {
-        // An answer is written whole: there is nothing to wait for.
+impl ConnectionHandler {
+    /// Serves the connection until it ends, or until its place is needed for another one.
+    pub(crate) async fn handle(self, stream: TcpStream, place: Place, watcher: Watcher) {
+        // Responses are written in one piece, so there is nothing to combine with later data.
         let _ = stream.set_nodelay(true);
         let place = Arc::new(place);
         tokio::select! {
             () = self.serve(stream, &place, watcher) => {}
-            () = place.closing() => debug!("an idle connection was closed for another"),
+            () = place.closing() => debug!("closed an idle connection to admit another"),
         }
     }
 
@@ -52,8 +52,8 @@ impl Visitor {
             None => self.talk(stream, place, watcher).await,
             Some(tls) => match tokio::time::timeout(self.limits.header_timeout, tls.accept(stream)).await {
                 Ok(Ok(stream)) => self.talk(stream, place, watcher).await,
-                Ok(Err(error)) => debug!(%error, "no TLS"),
-                Err(_) => debug!("a TLS handshake took too long"),
+                Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
+                Err(_) => debug!("a TLS handshake timed out"),
             },
         }
     }
@@ -83,10 +83,10 @@ async fn answer(
     if !names_one_host(&request) {
         return Ok(Tracked::response(no_host(), None));
     }
-    // Without a token a request may ask for little, and its connection may be closed meanwhile.
+    // A request without a token has few permissions, and its connection may be closed while it runs.
     let shows_token = request.headers().contains_key(AUTHORIZATION);
     if shows_token && !place.begin() {
-        // The connection is dropped now, with this.
+        // Another connection gets this place now: this one is dropped while it waits here.
         return std::future::pending().await;
     }
     let response = router.oneshot(request).await?;
@@ -96,7 +96,7 @@ async fn answer(
     Ok(Tracked::response(response, Some(place)))
 }
 
-/// What HTTP/1.1 requires of every request (RFC 9112, section 3.2).
+/// Returns whether the request has exactly one `Host` field, as HTTP/1.1 requires (RFC 9112, section 3.2).
 fn names_one_host(request: &Request<Incoming>) -> bool {
     let hosts = request.headers().get_all(HOST).iter().count();
     hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
@@ -112,7 +112,7 @@ fn no_host() -> Response<Body> {
     response
 }
 
-/// A body at whose end the connection is idle.
+/// A response body that marks the connection as idle when it ends.
 struct Tracked {
     body: Body,
     place: Option<Arc<Place>>,

@@ -1,4 +1,4 @@
-//! What has become durable, as it is read.
+//! The durable totals of the statistics, as they are read.
 
 use super::{Answered, Count, Counted, Tally};
 use crate::slot::{AgentSlot, EnvironmentSlot};
@@ -6,23 +6,24 @@ use crate::time::Day;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-/// The durable totals by environment, day and tally, and the decisions that were reported answered and may be reported again.
+/// The durable totals by environment, day and tally. Also the decisions that were reported answered, for as long as
+/// they may be reported again.
 ///
 /// # Cost
-/// About 50 bytes for each tally and day on which something was counted, and as much for each answer of the last three days.
+/// About 50 bytes for each tally and day with a call, and for each answer of the last three days.
 #[derive(Default, Debug)]
-pub struct Book {
+pub struct Totals {
     totals: BTreeMap<(EnvironmentSlot, Day, Counted), Count>,
     answered: BTreeSet<Answered>,
 }
 
-impl Book {
-    /// What is in the book for a tally on a day.
+impl Totals {
+    /// Returns the total of a tally on a day.
     pub fn count(&self, environment: EnvironmentSlot, day: Day, counted: Counted) -> Count {
         self.totals.get(&(environment, day, counted)).copied().unwrap_or_default()
     }
 
-    /// The environment's tallies on these days, in the order of the days.
+    /// Returns the environment's tallies on these days, in the order of the days.
     pub fn tallies(
         &self,
         environment: EnvironmentSlot,
@@ -34,12 +35,12 @@ impl Book {
         range.into_iter().flatten().map(|((_, _, counted), count)| (*counted, *count))
     }
 
-    /// Whether the decision has been reported answered.
+    /// Returns whether the decision was reported answered.
     pub fn is_answered(&self, answered: Answered) -> bool {
         self.answered.contains(&answered)
     }
 
-    /// Up to so many of the answers to decisions of days before this one.
+    /// Returns answers to decisions of days before `day`, at most `most` of them.
     pub fn answered_before(&self, day: Day, most: usize) -> Vec<Answered> {
         self.answered.range(..Answered { day, number: 0 }).take(most).copied().collect()
     }

@@ -1,18 +1,18 @@
-//! Room for new pairs, and who may have it.
+//! Room for new pairs, and which environments may use it.
 //!
-//! The history has one ceiling for all environments. Up to seven eighths of it, whoever comes first has the room. Above that, only an
-//! environment that holds less than its equal share (the ceiling divided by the number of environments) may add pairs. So an
-//! environment below its share finds an eighth of the ceiling that no environment above its own has taken.
+//! The history has one ceiling for all environments. Up to seven eighths of it, any environment may add pairs. Above
+//! that, only an environment that holds less than its equal share may add pairs. The equal share is the ceiling divided
+//! by the number of environments. The last eighth is therefore kept for environments below their share.
 //!
 //! Invariants, which `tests/service/shares.rs` checks:
 //!
 //! 1. An environment below its share, and below the fixed limit, is refused a pair only at the ceiling.
-//! 2. Nobody at or above its share adds a pair while seven eighths or more are held.
-//! 3. A refusal is only made after everything that has expired (as of the last look, see [`LOOK_EVERY_MILLIS`]) made room.
+//! 2. An environment at or above its share adds no pair while at least seven eighths are held.
+//! 3. A pair is only refused after all expired pairs were removed (by the last search; see [`LOOK_EVERY_MILLIS`]).
 //!
-//! What a fleet's stream brought is taken while there is room at all: another node has acknowledged it.
+//! Events from a fleet's stream are accepted up to the ceiling, because another node has acknowledged them.
 //!
-//! The counts are the history's own, and exact: they are made anew at each start and stored nowhere.
+//! The counts are those of the history. They are exact, rebuilt at each start, and not stored.
 
 use super::retention::floor;
 use super::{ServiceError, ShareUsed};
@@ -23,42 +23,43 @@ use crate::slot::EnvironmentSlot;
 use crate::time::Timestamp;
 use std::collections::HashMap;
 
-/// How often at most a history without room is searched for what has expired since: a search reads all of it.
+/// The shortest time between two searches of a full history for expired pairs. A search reads the whole history.
 const LOOK_EVERY_MILLIS: u64 = 60_000;
 
-/// For whom a pair is to be added.
+/// The limit that applies to a new pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Claim {
-    /// For a tenant of this node: within its share.
-    Fair,
-    /// What has to be kept: while there is room.
-    Due,
+pub(super) enum PairLimit {
+    /// A change by a client of this node: limited by the environment's share.
+    Share,
+    /// A change that must be kept: limited only by the history.
+    History,
 }
 
-/// What a new pair needs.
+/// The room that a new pair needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Need {
-    /// A place: the history has none of this pair.
+    /// A place in the history's table: the table does not hold the pair.
     pub(super) place: bool,
-    /// A pair of its environment's: the pair is not there, or was erased.
+    /// One pair of the environment's share: the pair does not exist or was erased.
     pub(super) pair: bool,
 }
 
-/// What the committer remembers of the ceiling from group to group.
+/// The state of the ceiling that the committer keeps between groups.
 #[derive(Default, Debug)]
 pub(super) struct Ceiling {
-    /// When it was last looked what has expired.
+    /// The time of the last search for expired pairs.
     looked: Option<Timestamp>,
-    /// The part of the history that forgets what was erased next.
+    /// The part of the history whose erased pairs are removed next.
     part: usize,
 }
 
 impl Ceiling {
-    /// Leaves behind some of what was erased, where that takes half of the places beside the ceiling. For a store that remembers
-    /// erasures itself.
+    /// Removes some erased pairs from memory if they use more than half of the places beyond the ceiling. Only for a
+    /// store that remembers erasures itself.
     pub(super) fn forget_erased(&mut self, history: &History) {
         let erased = || history.len().saturating_sub(history.held());
-        // A part with each group is soon round. Only where a group erases much, its next one waits for more of them.
+        // One part for each group covers all parts soon. Further parts are cleaned at once only after a group that
+        // erased very many pairs.
         let (begin, most) = (history.spare() / 2, history.spare() * 3 / 4);
         for part in 0..History::PARTS {
             if erased() < if part == 0 { begin } else { most } {
@@ -69,10 +70,10 @@ impl Ceiling {
         }
     }
 
-    /// Moves the floor to where it is now, unless that was done a short while ago.
+    /// Moves the expiry floor to the present and returns `true`, unless it was moved within the last minute.
     fn look(&mut self, engine: &Engine) -> bool {
         let Some(now) = engine.now() else { return false };
-        // A clock that was set back does not keep it from being looked.
+        // A clock that was set back does not prevent the search.
         let is_early = self.looked.is_some_and(|last| now >= last && now.millis_since(last) < LOOK_EVERY_MILLIS);
         if !is_early {
             self.looked = Some(now);
@@ -82,31 +83,32 @@ impl Ceiling {
     }
 }
 
-/// The room for a group's pairs.
-pub(super) struct Room<'a> {
+/// The room for the pairs of one group.
+pub(super) struct Shares<'a> {
     engine: &'a Engine,
     ceiling: &'a mut Ceiling,
-    /// What the group takes, and gives back, before it is in force.
+    /// The places that the group uses, before it is applied. `pairs` and `all` count its pairs likewise, less those
+    /// that it frees.
     places: usize,
     pairs: HashMap<EnvironmentSlot, i64, ahash::RandomState>,
     all: i64,
 }
 
-impl<'a> Room<'a> {
+impl<'a> Shares<'a> {
     pub(super) fn new(engine: &'a Engine, ceiling: &'a mut Ceiling) -> Self {
         Self { engine, ceiling, places: 0, pairs: HashMap::default(), all: 0 }
     }
 
-    /// Takes what a new pair of the environment needs.
+    /// Reserves the room that a new pair of the environment needs.
     pub(super) fn take(
         &mut self,
         plan: &Plan,
         environment: EnvironmentSlot,
         need: Need,
-        claim: Claim,
+        limit: PairLimit,
     ) -> Result<(), ServiceError> {
-        if let Err(refused) = self.allow(plan, environment, need, claim)
-            && !self.reclaim(plan, environment, need, claim)
+        if let Err(refused) = self.allow(plan, environment, need, limit)
+            && !self.reclaim(plan, environment, need, limit)
         {
             return Err(refused);
         }
@@ -117,13 +119,13 @@ impl<'a> Room<'a> {
         Ok(())
     }
 
-    /// Whether shares count.
+    /// Returns whether the history is so full that shares apply.
     pub(super) fn is_short(&self) -> bool {
         let most = self.engine.history().max_pairs();
         count(self.engine.history().held(), self.all) >= most - most / 8
     }
 
-    /// So many pairs of the environment are erased.
+    /// Frees the given number of pairs of the environment.
     pub(super) fn give(&mut self, environment: EnvironmentSlot, pairs: usize) {
         self.add(environment, -i64::try_from(pairs).unwrap_or(i64::MAX));
     }
@@ -133,14 +135,14 @@ impl<'a> Room<'a> {
         self.all += pairs;
     }
 
-    /// Leaves behind what has expired until the pair is allowed; whether it is.
-    fn reclaim(&mut self, plan: &Plan, environment: EnvironmentSlot, need: Need, claim: Claim) -> bool {
+    /// Removes expired pairs until the new pair is allowed. Returns whether it is.
+    fn reclaim(&mut self, plan: &Plan, environment: EnvironmentSlot, need: Need, limit: PairLimit) -> bool {
         let history = self.engine.history();
         for is_looked in [false, true] {
             if is_looked && !self.ceiling.look(self.engine) {
                 break;
             }
-            let is_allowed = || self.allow(plan, environment, need, claim).is_ok();
+            let is_allowed = || self.allow(plan, environment, need, limit).is_ok();
             history.reclaim_until(&is_allowed);
             if is_allowed() {
                 return true;
@@ -149,7 +151,13 @@ impl<'a> Room<'a> {
         false
     }
 
-    fn allow(&self, plan: &Plan, environment: EnvironmentSlot, need: Need, claim: Claim) -> Result<(), ServiceError> {
+    fn allow(
+        &self,
+        plan: &Plan,
+        environment: EnvironmentSlot,
+        need: Need,
+        limit: PairLimit,
+    ) -> Result<(), ServiceError> {
         let history = self.engine.history();
         let full = || Err(ServiceError::Full(history.full()));
         if need.place && history.places() <= self.places {
@@ -163,7 +171,7 @@ impl<'a> Room<'a> {
         if all >= most {
             return full();
         }
-        if claim == Claim::Due {
+        if limit == PairLimit::History {
             return Ok(());
         }
         let held = count(history.held_by(environment), self.pairs.get(&environment).copied().unwrap_or(0));
