@@ -142,7 +142,8 @@ mod tests {
     #[tokio::test]
     async fn a_long_answer_keeps_its_room_until_it_is_taken_or_dropped() {
         let rooms = Rooms::default();
-        let text: String = (0..40_000).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
+        let text: String =
+            (0..40_000).map(|n: u32| char::from(b'a' + u8::try_from(n % 26).expect("below 26"))).collect();
         let answer = rooms.take(ONE, USUAL).await.hold(Response::new(text.clone().into()));
         assert_eq!(answer.body().size_hint().exact(), Some(40_000));
         assert_eq!(free(&rooms), (ALL - USUAL) as usize);

@@ -4,7 +4,7 @@
 //! environment that holds less than its equal share (the ceiling divided by the number of environments) may add pairs. So an
 //! environment below its share finds an eighth of the ceiling that no environment above its own has taken.
 //!
-//! Invariants, which `tests/service/shares.rs` checks:
+//! Invariants, which `tests/store/service/shares.rs` checks:
 //!
 //! 1. An environment below its share, and below the fixed limit, is refused a pair only at the ceiling.
 //! 2. Nobody at or above its share adds a pair while seven eighths or more are held.

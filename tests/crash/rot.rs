@@ -6,9 +6,9 @@
 //! `ROT_EVERY=1` flips every byte there is; without it, all near the ends of each file and one in so many between.
 
 use super::disk::{Disk, State};
-use super::random::Random;
 use super::workload::{self, Print, Workload};
 use super::{memory, run, setting};
+use crate::support::random::Random;
 use dialback::store::{self, StoreError};
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,8 +2,8 @@
 //! configurations, and now and then a restart and a purge. The engine's tables are small, so that it flushes and compacts all the
 //! time.
 
-use super::random::Random;
 use super::record::DIARY;
+use crate::support::random::Random;
 use dialback::history::Register;
 use dialback::store::{Batch, Entry, EventStore, FjallStore, StoreError, Stored};
 use dialback::{
