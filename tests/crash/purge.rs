@@ -78,9 +78,13 @@ fn flush_as_the_first_edition(engine: &Path) {
     let keyspace = |name: &str| database.keyspace(name, fjall::KeyspaceCreateOptions::default).expect("there");
     let keyspaces = names.map(keyspace);
     let mut batch = database.batch();
-    keyspaces.iter().for_each(|keyspace| batch.remove(keyspace, [0]));
+    for keyspace in &keyspaces {
+        batch.remove(keyspace, [0]);
+    }
     batch.commit().expect("written");
-    keyspaces.iter().for_each(|keyspace| keyspace.rotate_memtable_and_wait().expect("flushed"));
+    for keyspace in &keyspaces {
+        keyspace.rotate_memtable_and_wait().expect("flushed");
+    }
     for _ in 0..100 {
         if database.journal_count() == 1 {
             return;

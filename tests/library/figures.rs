@@ -8,13 +8,13 @@
 )]
 
 #[path = "../../benches/figures/mod.rs"]
-mod figures;
+mod bench;
 
-use figures::args::{count, grouped};
-use figures::checks::{self, Bar, CHECKS, Verdict};
-use figures::records::{Record, Records};
-use figures::stalls::{EVERY, Latencies, Stalls};
-use figures::{plot, sweep, table, tracked};
+use bench::args::{count, grouped};
+use bench::checks::{self, Bar, CHECKS, Verdict};
+use bench::records::{Record, Records};
+use bench::stalls::{EVERY, Latencies, Stalls};
+use bench::{plot, sweep, table, tracked};
 use std::time::{Duration, Instant};
 
 const TEN_MILLION: u64 = 10_000_000;
@@ -118,7 +118,7 @@ fn figures_read_back_from_their_file() {
 #[test]
 fn percentile_error_is_at_most_three_percent() {
     let mut latencies = Latencies::new();
-    let mut all: Vec<u64> = (0..100_000u64).map(|i| figures::mix(i) >> (20 + i % 40)).collect();
+    let mut all: Vec<u64> = (0..100_000u64).map(|i| bench::mix(i) >> (20 + i % 40)).collect();
     for &nanos in &all {
         latencies.add(nanos);
     }
@@ -146,7 +146,7 @@ fn slow_operation_reports_preemption_and_page_faults() {
     }
     let (slow, own) = (stalls.slowest(), stalls.longest_own());
     assert_eq!(slow.len(), 200);
-    assert!(slow.iter().any(figures::stalls::Slow::own) && own >= 200_000, "{own}: {slow:?}");
+    assert!(slow.iter().any(bench::stalls::Slow::own) && own >= 200_000, "{own}: {slow:?}");
     assert!(slow.windows(2).all(|pair| pair[0].nanos >= pair[1].nanos));
 
     let mut stalls = Stalls::begin();

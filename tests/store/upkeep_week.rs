@@ -40,7 +40,7 @@ fn contact(call: u64) -> E164 {
 }
 
 fn is_erased(call: u64) -> bool {
-    call % 100 == 0
+    call.is_multiple_of(100)
 }
 
 fn configure(service: &Service) {

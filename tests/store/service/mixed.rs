@@ -96,7 +96,9 @@ fn open_directory_that_others_can_read_is_tightened() {
     let all: Vec<(PathBuf, bool)> =
         contents(path).into_iter().map(|(name, bytes)| (path.join(name), bytes.is_none())).collect();
     set(path, 0o755);
-    all.iter().for_each(|(name, is_directory)| set(name, if *is_directory { 0o755 } else { 0o644 }));
+    for (name, is_directory) in &all {
+        set(name, if *is_directory { 0o755 } else { 0o644 });
+    }
     let store = FjallStore::open(path).expect("it opens");
     assert!(store.modes().tightened > all.len() / 2, "{:?}", store.modes());
     for (name, is_directory) in all.iter().filter(|(name, _)| name.exists()) {
