@@ -286,7 +286,7 @@ impl Map for Horde {
         pair
     }
     fn insert(&self, pair: (u32, u64), value: u64) {
-        self.0.lock().write().insert_new(pair, value, None);
+        self.0.lock().insert_new(pair, value, None);
         horde::collect::collect();
     }
     #[inline(always)]
@@ -302,7 +302,7 @@ impl Map for Horde {
             black_box((*v).max(value));
             return;
         }
-        write.write().insert_new(pair, value, None);
+        write.insert_new(pair, value, None);
     }
 }
 

@@ -4,7 +4,7 @@
 //! that, only an environment that holds less than its equal share may add pairs. The equal share is the ceiling divided
 //! by the number of environments. The last eighth is therefore kept for environments below their share.
 //!
-//! Invariants, which `tests/service/shares.rs` checks:
+//! Invariants, which `tests/store/service/shares.rs` checks:
 //!
 //! 1. An environment below its share, and below the fixed limit, is refused a pair only at the ceiling.
 //! 2. An environment at or above its share adds no pair while at least seven eighths are held.

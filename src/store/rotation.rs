@@ -1,7 +1,7 @@
 //! Makes the storage engine begin a new journal and delete the old ones.
 //!
 //! The engine has no call for either. `docs/internals/purge.md` lists what this file relies on instead, and
-//! `tests/service/engine.rs` checks each point against the engine's version in use.
+//! `tests/store/service/engine.rs` checks each point against the engine's version in use.
 
 use super::StoreError;
 use super::journal;

@@ -1,10 +1,10 @@
 //! Crashes at all points of a record, several at each.
 
 use super::disk::{Change, Content, Disk, Fate, State, Written, with_all};
-use super::random::Random;
 use super::record::{Record, Step};
 use super::verdict::{Problem, Verdict};
 use super::workload::Workload;
+use crate::support::random::Random;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, mpsc};

@@ -16,9 +16,10 @@ mod crash;
 mod disk;
 mod plant;
 mod purge;
-mod random;
 mod record;
 mod rot;
+#[path = "../support/mod.rs"]
+mod support;
 mod verdict;
 mod workload;
 

@@ -7,9 +7,9 @@
 //! flipped.
 
 use super::disk::{Disk, State};
-use super::random::Random;
 use super::workload::{self, Print, Workload};
 use super::{memory, run, setting};
+use crate::support::random::Random;
 use dialback::store::{self, StoreError};
 use std::collections::BTreeMap;
 use std::fs;

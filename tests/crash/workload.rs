@@ -1,8 +1,8 @@
 //! The workload, which depends on the seed only: small batches and batches of many sectors, new and old pairs,
 //! configurations, restarts and purges. The engine's tables are small, so that it flushes and compacts all the time.
 
-use super::random::Random;
 use super::record::DIARY;
+use crate::support::random::Random;
 use dialback::history::Register;
 use dialback::store::{Batch, Entry, EventStore, FjallStore, StoreError, Stored};
 use dialback::{

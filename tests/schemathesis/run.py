@@ -98,7 +98,9 @@ def wrongs(document):
 
     def field(name, schema):
         def change(copy):
-            copy["components"]["schemas"]["Data_Agent"]["properties"]["data"]["properties"][name] = schema
+            data = copy["components"]["schemas"]["Data_Agent"]["properties"]["data"]
+            own = next(part for part in [data, *data.get("allOf", [])] if "properties" in part)
+            own["properties"][name] = schema
 
         return change
 

@@ -3,9 +3,7 @@
 //! Several test programs include this file, and none of them uses all of it.
 #![allow(dead_code, unreachable_pub)]
 
-#[path = "described.rs"]
-pub mod described;
-
+use super::described;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};

@@ -1,4 +1,4 @@
-//! The entities in the examples of the API description: one small tenant. `tests/http/openapi.rs` creates it and
+//! The entities in the examples of the API description: one small tenant. `tests/doors/http/openapi.rs` creates it and
 //! replays all examples.
 
 use serde_json::{Value, json};

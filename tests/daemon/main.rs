@@ -1,0 +1,15 @@
+//! The program `dialback`: its commands, its listeners, and what is left after it is killed or its disk fails.
+
+#[cfg(unix)]
+mod connections;
+mod faults;
+mod import;
+mod kills;
+mod operations;
+mod program;
+mod purges;
+mod sip;
+#[path = "../support/mod.rs"]
+mod support;
+mod upkeep;
+mod verify;

@@ -1,0 +1,346 @@
+//! Runs the real program as an operator does: starts it, sends requests over a socket, kills it, and starts it again.
+
+use crate::support;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use support::daemon::{Daemon, Tenant, dialback};
+
+const OURS: &str = "+12125550100";
+
+#[test]
+fn request_of_the_public_api_gets_its_response_field_for_field() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    let path = format!("/agents/{}/callback", tenant.callback_agent);
+    let (status, answer) = tenant.post(&path, &json!({ "source_agent_ids": [tenant.source_agent] }));
+    let expected = json!({
+        "success": true,
+        "data": {
+            "id": tenant.callback_agent,
+            "name": "Callback Handler",
+            "direction": "inbound",
+            "callback_config": { "source_agent_ids": [tenant.source_agent] },
+        },
+    });
+    assert_eq!((status, answer), (200, expected));
+}
+
+#[test]
+fn acknowledged_changes_survive_a_kill() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    let contacts: Vec<String> = (100..200).map(|last| format!("+12125550{last}")).collect();
+    for (place, contact) in contacts.iter().enumerate().filter(|(place, _)| place % 3 != 0) {
+        let status = if place % 2 == 0 { "no-answer" } else { "completed" };
+        assert_eq!(tenant.record_call(contact, status).0, 202);
+    }
+    let before: Vec<Value> = contacts.iter().map(|contact| tenant.decision(contact)).collect();
+    daemon.kill();
+
+    let daemon = Daemon::start(data.path());
+    let tenant = tenant.at(&daemon);
+    let after: Vec<Value> = contacts.iter().map(|contact| tenant.decision(contact)).collect();
+    assert_eq!(before, after);
+    let matched = after.iter().filter(|decision| decision["reason"] == "MATCHED").count();
+    assert_eq!(matched, contacts.len() - contacts.len().div_ceil(3));
+}
+
+#[test]
+fn commands_use_a_running_daemon_and_otherwise_the_directory() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    let contact = "+12125550143";
+    assert_eq!(tenant.record_call(contact, "busy").0, 202);
+    let ask = || dialback(&["resolve", OURS, contact, "--json", "--data"], data.path());
+    let (code, asked_daemon, _) = ask();
+    assert_eq!(code, 0, "{asked_daemon}");
+
+    let (code, listed, _) = dialback(&["token", "list", "--json", "--data"], data.path());
+    assert_eq!(code, 0);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    assert!(!listed.to_string().contains("talq_"), "a token is shown once");
+
+    assert_eq!(daemon.stop(), 0, "SIGTERM ends it in order");
+    assert!(!data.path().join("daemon.json").exists());
+    let (code, asked_directory, _) = ask();
+    assert_eq!(code, 0);
+    let without_id = |text: &str| {
+        let mut decision: BTreeMap<String, Value> = serde_json::from_str(text).expect("JSON");
+        decision.remove("decision_id");
+        decision
+    };
+    assert_eq!(without_id(&asked_daemon), without_id(&asked_directory));
+}
+
+#[test]
+fn reported_statistics_survive_a_kill_and_an_orderly_stop_loses_none() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    let contact = "+12125550143";
+    let call = json!({
+        "agent_id": tenant.source_agent, "from": OURS, "to": contact, "started_at": jiff::Timestamp::now().to_string(),
+        "status": "busy",
+    });
+    assert_eq!(tenant.post("/calls", &call).0, 202);
+    let route = |tenant: &Tenant, caller: &str| {
+        let path = format!("/route?dialed=%2B12125550100&caller={}", caller.replace('+', "%2B"));
+        tenant.get(&path).1["data"]["decision_id"].as_str().expect("an id").to_owned()
+    };
+    let counts = |tenant: &Tenant| {
+        let stats = tenant.get("/callback-agents/stats").1["data"].clone();
+        let fields = ["total_callbacks_received", "callbacks_answered", "callbacks_unmatched"];
+        fields.map(|field| stats[field].as_u64().unwrap_or_else(|| panic!("{stats}")))
+    };
+    let report = |tenant: &Tenant, id: &str| tenant.post(&format!("/routes/{id}/answered"), &json!({})).0;
+    let ids: Vec<String> = (0..5).map(|_| route(&tenant, contact)).collect();
+    route(&tenant, "anonymous");
+    assert_eq!((report(&tenant, &ids[0]), report(&tenant, &ids[1])), (200, 200));
+    assert_eq!(counts(&tenant), [5, 2, 1]);
+    daemon.kill();
+
+    let daemon = Daemon::start(data.path());
+    let tenant = tenant.at(&daemon);
+    assert_eq!(counts(&tenant), [5, 2, 1]);
+    // The first decision was reported before, the second was not.
+    assert_eq!((report(&tenant, &ids[0]), report(&tenant, &ids[2])), (200, 200));
+    assert_eq!(counts(&tenant), [5, 3, 1]);
+    (0..7).for_each(|_| drop(route(&tenant, contact)));
+    assert_eq!(daemon.stop(), 0);
+
+    let daemon = Daemon::start(data.path());
+    let tenant = tenant.at(&daemon);
+    assert_eq!(counts(&tenant), [12, 3, 1]);
+    // No client requested statistics, and more than a second passes.
+    route(&tenant, "anonymous");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    daemon.kill();
+    let daemon = Daemon::start(data.path());
+    assert_eq!(counts(&tenant.at(&daemon)), [12, 3, 2]);
+}
+
+#[test]
+fn revoked_token_is_rejected_at_once() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    assert_eq!(tenant.get("/agents").0, 200);
+    let (_, listed, _) = dialback(&["token", "list", "--json", "--data"], data.path());
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    let id = listed[0]["id"].as_str().expect("an id");
+    assert_eq!(dialback(&["token", "revoke", id, "--data"], data.path()).0, 0);
+    let (status, answer) = tenant.get("/agents");
+    assert_eq!((status, &answer["code"]), (401, &json!("INVALID_TOKEN")));
+}
+
+#[test]
+fn unusable_directory_is_named_and_stays_unchanged() {
+    let held = tempfile::tempdir().expect("a directory");
+    let _daemon = Daemon::start(held.path());
+    let (code, _, message) = dialback(&["serve", "--listen", "127.0.0.1:0", "--data"], held.path());
+    assert_eq!(code, 4);
+    assert!(message.contains("another process holds"), "{message}");
+
+    let foreign = tempfile::tempdir().expect("a directory");
+    fs::write(foreign.path().join("thesis.tex"), "years of work").expect("written");
+    let before = contents(foreign.path());
+    for command in [&["serve", "--data"][..], &["resolve", OURS, "anonymous", "--data"], &["token", "list", "--data"]] {
+        let (code, _, message) = dialback(command, foreign.path());
+        assert_eq!(code, 4);
+        assert!(message.contains("not a data directory of dialback"), "{message}");
+    }
+    assert_eq!(contents(foreign.path()), before);
+}
+
+#[test]
+fn command_that_only_reads_creates_no_directory() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let mistyped = folder.path().join("dialbakc-data");
+    for command in [&["resolve", OURS, "anonymous", "--data"][..], &["token", "list", "--data"]] {
+        let (code, _, message) = dialback(command, &mistyped);
+        assert_eq!(code, 4);
+        assert!(message.contains("no such data directory"), "{message}");
+    }
+    let (code, _, message) =
+        dialback(&["token", "create", "--role", "gateway", "--environment", "a", "--data"], &mistyped);
+    assert_eq!(code, 1, "{message}");
+    assert!(!mistyped.exists());
+}
+
+#[test]
+fn no_log_line_contains_a_whole_phone_number() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start_logging(data.path(), "trace");
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    let contact = "+12125550143";
+    tenant.record_call(contact, "busy");
+    tenant.decision(contact);
+    // Rejected requests may be logged, too.
+    tenant.record_call("+12125550143999999999", "busy");
+    tenant.post("/phone-numbers", &json!({ "number": OURS }));
+    tenant.post("/phone-numbers", &json!({ "number": contact, "colour": "red" }));
+    tenant.get(&format!("/route?dialed={contact}&caller={contact}"));
+    tenant.get(&format!("/no/such/path/{contact}"));
+    let log = daemon.stop_and_read_log();
+    assert!(log.lines().count() > 10, "trace is on: {log}");
+    for digits in [OURS, contact].map(|number| &number[1..]) {
+        assert!(!log.contains(digits), "a whole number in the log");
+    }
+}
+
+#[test]
+fn log_of_a_command_contains_no_phone_number_and_no_daemon_token() {
+    let data = tempfile::tempdir().expect("a directory");
+    let _daemon = Daemon::start(data.path());
+    let contact = "+12125550143";
+    for filter in
+        ["trace", "debug", "ureq=trace,ureq_proto=trace", "ureq::unversioned::transport=trace,ureq_proto::util=trace"]
+    {
+        let (code, _, log) = dialback(&["resolve", OURS, contact, "--log", filter, "--data"], data.path());
+        assert_eq!(code, 3, "{log}");
+        for private in [&OURS[1..], &contact[1..], "oper_"] {
+            assert!(!log.contains(private), "{filter}: {log}");
+        }
+    }
+}
+
+#[test]
+fn daemon_stops_in_order_directly_after_its_start() {
+    for _ in 0..20 {
+        let data = tempfile::tempdir().expect("a directory");
+        // Stop the daemon as soon as its file exists.
+        assert_eq!(Daemon::start(data.path()).stop(), 0);
+        assert!(!data.path().join("daemon.json").exists());
+    }
+}
+
+#[test]
+fn unfinished_request_does_not_prevent_the_stop() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let mut client = TcpStream::connect(daemon.address()).expect("it listens");
+    client.write_all(b"GET /health HTTP/1.1\r\nHost:").expect("it reads");
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn address_of_a_killed_daemon_is_not_used_while_another_process_holds_the_directory() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    Tenant::with_callback_sample(&daemon);
+    daemon.kill();
+    assert!(data.path().join("daemon.json").exists());
+    let rejected = data.path().with_extension("rejected");
+    let mut import = Command::new(env!("CARGO_BIN_EXE_dialback"))
+        .args(["import", "-", "--reject-file"])
+        .arg(&rejected)
+        .arg("--data")
+        .arg(data.path())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    // The import reads the start of its input before it opens the directory.
+    import.stdin.as_mut().expect("piped").write_all(b"from,to,at,agent\n").expect("it reads");
+    while import.try_wait().expect("our child").is_none() && !rejected.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let (code, _, message) = dialback(&["token", "list", "--data"], data.path());
+    drop(import.stdin.take());
+    import.wait().expect("our child");
+    fs::remove_file(rejected).expect("it was made");
+    assert_eq!(code, 4, "{message}");
+    assert!(message.contains("another process holds"), "{message}");
+}
+
+#[test]
+fn commands_ignore_proxy_settings() {
+    let data = tempfile::tempdir().expect("a directory");
+    let _daemon = Daemon::start(data.path());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
+    // No proxy listens on this address.
+    for proxy in ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"] {
+        command.env(proxy, "http://127.0.0.1:1");
+    }
+    let output = command.args(["token", "list", "--data"]).arg(data.path()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn closed_standard_output_is_a_failure_and_closed_standard_error_is_not() {
+    let data = tempfile::tempdir().expect("a directory");
+    assert_eq!(dialback(&["environment", "create", "acme", "--data"], data.path()).0, 0);
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
+        command.args(arguments).env("DIALBACK_DATA", data.path()).stdout(Stdio::null());
+        command
+    };
+    for arguments in [
+        &["environment", "list"][..],
+        &["token", "list", "--json"],
+        &["token", "create"],
+        &["resolve", OURS, "anonymous"],
+        &["demo", "--no-serve"],
+    ] {
+        let output = command(arguments).stdout(unread_pipe()).output().expect("it runs");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+        assert!(message.contains("cannot write the output"), "{arguments:?}: {message}");
+    }
+    let logging = command(&["token", "list", "--log", "info"]).stderr(unread_pipe()).status();
+    assert_eq!(logging.expect("it runs").code(), Some(0));
+    let refused = command(&["token", "revoke", "unknown"]).stderr(unread_pipe()).status();
+    assert_eq!(refused.expect("it runs").code(), Some(1));
+}
+
+#[test]
+fn token_id_that_needs_escaping_is_not_found() {
+    let data = tempfile::tempdir().expect("a directory");
+    for id in ["two words", "ü", "a/b", "a?b", "%"] {
+        let (code, _, message) = dialback(&["token", "revoke", id, "--data"], data.path());
+        assert_eq!((code, message.as_str()), (1, "dialback: Token not found\n"), "{id}");
+    }
+}
+
+#[test]
+fn the_demo_shows_every_reason() {
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let output = support::daemon::program(&["demo", "--no-serve"], nowhere.path());
+    assert_eq!(output.0, 0);
+    for reason in dialback::Reason::ALL {
+        assert!(output.1.contains(reason.name()), "{reason} is missing:\n{}", output.1);
+    }
+}
+
+#[test]
+fn help_has_examples_and_wrong_usage_exits_with_2() {
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let (code, help, _) = support::daemon::program(&["--help"], nowhere.path());
+    assert_eq!(code, 0);
+    assert!(help.contains("Exit codes:") && help.contains("dialback demo"), "{help}");
+    assert_eq!(support::daemon::program(&["no-such-command"], nowhere.path()).0, 2);
+}
+
+/// Returns a pipe whose reading end is closed, as `head` leaves it.
+fn unread_pipe() -> std::io::PipeWriter {
+    std::io::pipe().expect("a pipe").1
+}
+
+/// Returns all files below the directory with their bytes.
+fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(directory).expect("readable").map(|entry| entry.expect("an entry").path());
+    entries.map(|path| (path.display().to_string(), fs::read(&path).expect("a file"))).collect()
+}

@@ -1,0 +1,198 @@
+//! Tests of the FastAGI door over a socket, with the lines that Asterisk sends.
+
+use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
+use dialback::store::MemoryStore;
+use dialback::{
+    AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
+};
+use dialback::{NumberId, Outcome, Peers, Service, Timestamp};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const SHOP: EnvironmentId = EnvironmentId::from_u128(1);
+const SALES: AgentId = AgentId::from_u128(2);
+const FRONT: AgentId = AgentId::from_u128(3);
+const DESK: AgentId = AgentId::from_u128(4);
+
+/// The lines that Asterisk 22 sends for a call from this contact, in its order.
+const CALL: &str = "\
+agi_network: yes
+agi_network_script: route
+agi_request: agi://127.0.0.1:4573/route
+agi_channel: PJSIP/trunk-00000007
+agi_language: en
+agi_type: PJSIP
+agi_uniqueid: 1800000000.7
+agi_version: 22.5.0
+agi_callerid: 12125550143
+agi_calleridname: Ann
+agi_callingpres: 0
+agi_callingani2: 0
+agi_callington: 0
+agi_callingtns: 0
+agi_dnid: +12125550100
+agi_rdnis: unknown
+agi_context: from-trunk
+agi_extension: +12125550100
+agi_priority: 2
+agi_enhanced: 0.0
+agi_accountcode: 
+agi_threadid: 139872345678912
+
+";
+
+struct Agi {
+    address: SocketAddr,
+    _stop: watch::Sender<()>,
+}
+
+impl Agi {
+    async fn open(trust: &str, max_duration: Duration) -> Self {
+        let service = Arc::new(Service::start(MemoryStore, Engine::new(), |_| {}).expect("starts"));
+        let (line, ours) = (NumberId::from_u128(5), E164::parse_international("+12125550100").expect("a number"));
+        let agent = |id, name: &str, direction| Change::AgentCreated { id, name: name.into(), label: None, direction };
+        let calling = |id, direction| Change::CallingSet { id, direction, numbers: Some(vec![line]) };
+        let dial_plan = DialPlan::new("1", "1", "011").expect("a dial plan");
+        let changes = vec![
+            Change::EnvironmentSet { name: "Shop".into(), dial_plan, lookback: Lookback::default() },
+            Change::NumberAdded { id: line, number: ours },
+            agent(SALES, "Sales", Direction::Outbound),
+            agent(FRONT, "Front", Direction::Inbound),
+            agent(DESK, "Desk", Direction::Inbound),
+            calling(SALES, Direction::Outbound),
+            calling(FRONT, Direction::Inbound),
+            calling(DESK, Direction::Inbound),
+            Change::AgentPublished { id: FRONT },
+            Change::AgentPublished { id: DESK },
+            Change::CallbackSet { id: DESK, sources: vec![SALES], outcomes: None, lookback: None },
+        ];
+        service.configure(SHOP, NOW, |_| Ok(changes)).expect("a configuration");
+        let to = E164::parse_international("+12125550143").expect("a number");
+        let call = Call { environment: SHOP, agent: SALES, from: ours, to, at: NOW, outcome: Outcome::Busy };
+        service.record(vec![Event::Call(call)]).expect("recorded");
+        let addresses = AgentAddresses::from_json(&format!(r#"{{"agents": {{"{DESK}": "PJSIP/desk"}}}}"#));
+        let settings = Settings {
+            trust: vec![trust.parse::<Peers>().expect("peers")],
+            addresses: addresses.expect("addresses"),
+            serves_while_loading: false,
+        };
+        let door = Arc::new(Door::new(service, Arc::new(|| NOW), settings));
+        let listener = AgiListener::bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        let address = listener.address().expect("an address");
+        let (stop, stopped) = watch::channel(());
+        let mut limits = AgiLimits::default();
+        limits.max_duration = max_duration;
+        tokio::spawn(listener.serve(door, limits, stopped));
+        Self { address, _stop: stop }
+    }
+
+    async fn usual() -> Self {
+        Self::open("127.0.0.0/8", Duration::from_secs(5)).await
+    }
+
+    /// Returns the variables that the door sets. The simulated Asterisk answers each command with `answer`.
+    async fn ask_and_answer(&self, head: &[u8], answer: &str) -> BTreeMap<String, String> {
+        let mut stream = BufReader::new(TcpStream::connect(self.address).await.expect("connects"));
+        // The write fails if the door has closed the connection.
+        let _ = stream.write_all(head).await;
+        let mut set = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            match stream.read_line(&mut line).await {
+                Ok(0) | Err(_) => return set,
+                Ok(_) => {}
+            }
+            let (name, value) = line
+                .trim_end()
+                .strip_prefix("SET VARIABLE ")
+                .and_then(|rest| rest.split_once(' '))
+                .unwrap_or_else(|| panic!("a command that is not expected: {line}"));
+            set.insert(name.to_owned(), value.trim_matches('"').to_owned());
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    }
+
+    async fn ask(&self, call: &str) -> BTreeMap<String, String> {
+        self.ask_and_answer(call.as_bytes(), "200 result=1\n").await
+    }
+}
+
+fn route(set: &BTreeMap<String, String>) -> (&str, &str, &str) {
+    (&set["DIALBACK_DECISION"], &set["DIALBACK_REASON"], &set["DIALBACK_AGENT"])
+}
+
+#[tokio::test]
+async fn channel_variables_name_the_agent() {
+    let agi = Agi::usual().await;
+    let front = FRONT.to_string();
+    let with = |from: &str, to: &str| CALL.replace(from, to);
+    for (call, expected) in [
+        (CALL.to_owned(), ("callback", "MATCHED", "PJSIP/desk")),
+        (with("agi_callerid: 12125550143", "agi_callerid: 2125550143"), ("callback", "MATCHED", "PJSIP/desk")),
+        (with("agi_callerid: 12125550143", "agi_callerid: 2125550144"), ("default", "NO_HISTORY", &front)),
+        (with("agi_callerid: 12125550143", "agi_callerid: unknown"), ("default", "ANONYMOUS_CALLER", &front)),
+        (with("callingpres: 0", "callingpres: 32"), ("default", "ANONYMOUS_CALLER", &front)),
+        (with("agi_extension: +1", "agi_extension: 1"), ("callback", "MATCHED", "PJSIP/desk")),
+        (with("agi_extension: +12125550100", "agi_extension: s"), ("unrouted", "UNKNOWN_NUMBER", "")),
+        (with("agi_extension: +12125550100", "agi_extension: +4930"), ("unrouted", "UNKNOWN_NUMBER", "")),
+        (
+            with("agi_extension: +12125550100", "agi_extension: s\nagi_arg_1: +12125550100"),
+            ("callback", "MATCHED", "PJSIP/desk"),
+        ),
+        (CALL.replace('\n', "\r\n"), ("callback", "MATCHED", "PJSIP/desk")),
+    ] {
+        let set = agi.ask(&call).await;
+        assert_eq!(route(&set), expected, "{call}");
+        assert_eq!(set.len(), 4);
+    }
+    assert_eq!(agi.ask(CALL).await["DIALBACK_DECISION_ID"].len(), 36);
+    let latin: Vec<u8> = CALL.bytes().map(|byte| if byte == b'A' { 0xE9 } else { byte }).collect();
+    assert_eq!(route(&agi.ask_and_answer(&latin, "200 result=1\n").await).0, "callback");
+}
+
+#[tokio::test]
+async fn malformed_agi_request_gets_no_answer() {
+    let agi = Agi::usual().await;
+    for call in [
+        "GET / HTTP/1.1\r\n\r\n".into(),
+        CALL.replace("agi_network_script: route", "agi_network_script: other"),
+        CALL.trim_end().to_owned() + "\n" + &"agi_arg_9: x\n".repeat(2000) + "\n",
+        "x".repeat(100_000),
+    ] {
+        assert_eq!(agi.ask(&call).await, BTreeMap::new());
+    }
+    // After a hangup no further command is sent.
+    let set = agi.ask_and_answer(CALL.as_bytes(), "511 Command Not Permitted on a dead channel\n").await;
+    assert_eq!(set.len(), 1);
+    let set = agi.ask_and_answer(CALL.as_bytes(), "HANGUP\n").await;
+    assert_eq!(set.len(), 1);
+}
+
+#[tokio::test]
+async fn connection_from_an_untrusted_address_is_closed() {
+    let agi = Agi::open("192.0.2.0/24", Duration::from_secs(5)).await;
+    assert_eq!(agi.ask(CALL).await, BTreeMap::new());
+}
+
+#[tokio::test]
+async fn silent_connection_is_closed() {
+    let agi = Agi::open("127.0.0.1", Duration::from_millis(100)).await;
+    let mut idle = Vec::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(agi.address).await.expect("connects");
+        stream.write_all(b"agi_network: yes\n").await.expect("sent");
+        idle.push(stream);
+    }
+    assert_eq!(route(&agi.ask(CALL).await).0, "callback");
+    for mut stream in idle {
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+        assert!(read.expect("it is ended").is_err() || rest.is_empty());
+    }
+}

@@ -1,0 +1,143 @@
+//! Runs the scenarios of `tests/data` through the C functions.
+
+use super::c;
+use crate::support::scenarios::run_each;
+use dialback::capi::*;
+use dialback::testing::scenario::{Action, Door, File, Refusal, ReportedCall, RouteAnswer, Scenario, run};
+use dialback::{AgentId, EnvironmentId, Outcome, Reason, Route, Timestamp};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// An engine behind a handle: in memory, or on a data directory that is closed and reopened before each question.
+struct CDoor {
+    handle: Handle,
+    directory: Option<tempfile::TempDir>,
+}
+
+impl CDoor {
+    fn in_memory() -> Self {
+        Self { handle: c::open(""), directory: None }
+    }
+
+    fn durable() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        Self { handle: c::open(c::path(&directory)), directory: Some(directory) }
+    }
+}
+
+impl Drop for CDoor {
+    fn drop(&mut self) {
+        assert_eq!(dialback_close(self.handle), Status::Ok);
+    }
+}
+
+impl Door for CDoor {
+    fn now(&mut self) -> Timestamp {
+        NOW
+    }
+
+    fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
+        let changes = serde_json::to_string(&[action.to_change()]).expect("JSON");
+        match c::configure(self.handle, &environment.to_string(), &changes, NOW.millis()) {
+            Status::Ok => Ok(()),
+            Status::Refused => {
+                let message = c::last_error();
+                Err(Refusal(message.split(':').next().expect("a code").to_owned()))
+            }
+            other => panic!("{other:?}: {}", c::last_error()),
+        }
+    }
+
+    fn call(&mut self, report: &ReportedCall) {
+        let (environment, agent) = (report.environment.to_string(), report.agent.to_string());
+        let call = CallReport {
+            size: size_of::<CallReport>() as u32,
+            outcome: u32::from(report.outcome.rank()) + 1,
+            at_ms: report.at.millis(),
+            environment: c::text(&environment),
+            agent: c::text(&agent),
+            from: c::text(&report.from),
+            to: c::text(&report.to),
+        };
+        // SAFETY: the structures and texts outlive the call.
+        let status = unsafe { dialback_record(self.handle, &call, 1, NOW.millis(), std::ptr::null_mut()) };
+        assert_eq!(status, Status::Ok, "{}", c::last_error());
+    }
+
+    fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64 {
+        let environment = environment.to_string();
+        let mut pairs = 0;
+        let ((environment, environment_len), (contact, contact_len)) = (c::parts(&environment), c::parts(contact));
+        // SAFETY: the structures and texts outlive the call.
+        let status = unsafe {
+            dialback_erase(self.handle, environment, environment_len, contact, contact_len, NOW.millis(), &mut pairs)
+        };
+        assert_eq!(status, Status::Ok, "{}", c::last_error());
+        pairs
+    }
+
+    fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer {
+        if let Some(directory) = &self.directory {
+            assert_eq!(dialback_close(self.handle), Status::Ok);
+            self.handle = c::open(c::path(directory));
+        }
+        let (status, decision) = c::resolve(self.handle, dialed.as_bytes(), caller.as_bytes(), at.millis());
+        assert_eq!(status, Status::Ok, "{}", c::last_error());
+        let routed = c::route(self.handle, dialed, caller, at.millis());
+        let [batched, _] = c::resolve_batch(self.handle, [(dialed, caller), (dialed, "anonymous")], at.millis());
+        let (explained, _) = c::explain(self.handle, dialed, caller, at.millis());
+        for other in [routed, batched, explained] {
+            assert_eq!(c::read(&other), c::read(&decision), "all ways to ask answer the same");
+        }
+        answer(&decision)
+    }
+}
+
+fn answer(decision: &DecisionOut) -> RouteAnswer {
+    let id = |bytes: [u8; 16]| AgentId::from_u128(u128::from_be_bytes(bytes));
+    let route = match decision.route {
+        0 => Route::Unrouted,
+        1 => Route::Default(id(decision.agent)),
+        2 => Route::Callback(id(decision.agent)),
+        other => panic!("no such route: {other}"),
+    };
+    assert!((decision.outcome == 0) == (decision.called_at_ms == 0) && decision.outcome <= Outcome::ALL.len() as u32);
+    RouteAnswer {
+        route,
+        reason: Reason::ALL[decision.reason as usize - 1],
+        source: (decision.outcome != 0).then(|| id(decision.source_agent)),
+        called_at: (decision.outcome != 0).then(|| Timestamp::from_millis(decision.called_at_ms)),
+    }
+}
+
+#[test]
+fn each_scenario_holds_through_c() {
+    let scenarios = run_each(|_| true, CDoor::in_memory);
+    assert!(scenarios >= 60, "{scenarios}");
+}
+
+/// Each opening of a directory takes several syncs, so only every fifth scenario runs.
+#[test]
+fn each_fifth_scenario_holds_through_c_with_reopened_directory() {
+    let mut place = 0;
+    let is_fifth = |_: &Scenario| {
+        place += 1;
+        place % 5 == 1
+    };
+    let scenarios = run_each(is_fifth, CDoor::durable);
+    assert!(scenarios >= 12, "{scenarios}");
+}
+
+/// Canary: the runner must be able to fail.
+#[test]
+#[should_panic(expected = "NO_HISTORY")]
+fn failing_scenario_is_reported() {
+    let file = r#"
+        numbers = { main = "+15550100" }
+        [[scenario]]
+        name = "wrong"
+        steps = [{ route = { dialed = "main", caller = "+1555", reason = "NO_HISTORY" } }]
+    "#;
+    let file = File::parse(file).expect("it parses");
+    run(&file, &file.scenario[0], &mut CDoor::in_memory());
+}

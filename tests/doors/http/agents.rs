@@ -1,0 +1,164 @@
+use crate::support::server::{Desk, OURS, START, Server};
+use serde_json::json;
+
+#[tokio::test]
+async fn agent_answer_has_its_fields_in_order() {
+    let server = Server::start();
+    let client = server.tenant();
+    let answer = client.post("/agents", json!({"name": "Front desk", "direction": "inbound", "label": "Day"})).await;
+    assert_eq!(answer.status, 201);
+    let id = answer.body["data"]["id"].as_str().unwrap().to_owned();
+    let agent = format!(
+        r#"{{"id":"{id}","name":"Front desk","label":"Day","direction":"inbound","current_status":"draft","phone_numbers":[],"created_at":"2026-06-01T12:00:00.000Z","updated_at":"2026-06-01T12:00:00.000Z"}}"#
+    );
+    assert_eq!(answer.text, format!(r#"{{"success":true,"data":{agent}}}"#));
+    assert_eq!(client.get(&format!("/agents/{id}")).await.text, answer.text);
+
+    let number = client.number(OURS).await;
+    server.set_now(START.plus_millis(1500));
+    let calling = json!({"direction": "inbound", "phone_number_ids": [number]});
+    let data = client.put(&format!("/agents/{id}/calling"), calling).await.data();
+    assert_eq!(data["phone_numbers"], json!([{"id": number, "number": OURS, "current_status": "active"}]));
+    assert_eq!(data["created_at"], "2026-06-01T12:00:00.000Z");
+    assert_eq!(data["updated_at"], "2026-06-01T12:00:01.500Z");
+}
+
+#[tokio::test]
+async fn creating_an_agent_twice_with_one_id_succeeds() {
+    let server = Server::start();
+    let client = server.tenant();
+    let id = "6f1c2a52-7f3e-4d7e-9a44-0d7c1f2b3a4d";
+    let body = json!({"name": "Mirrored", "direction": "outbound", "id": id});
+    let first = client.post("/agents", body.clone()).await;
+    assert_eq!((first.status.as_u16(), &first.body["data"]["id"]), (201, &json!(id)));
+    let generation = server.generation();
+    let again = client.post("/agents", body).await;
+    assert_eq!((again.status.as_u16(), &again.text), (200, &first.text));
+    for other in [
+        json!({"name": "Other", "direction": "outbound", "id": id}),
+        json!({"name": "Mirrored", "direction": "inbound", "id": id}),
+        json!({"name": "Mirrored", "direction": "outbound", "label": "new", "id": id}),
+    ] {
+        client.post("/agents", other).await.is(409, "AGENT_EXISTS");
+    }
+    assert_eq!(server.generation(), generation);
+    // Another tenant may use the same id.
+    let theirs = json!({"name": "Theirs", "direction": "inbound", "id": id});
+    assert_eq!(server.other().post("/agents", theirs).await.status, 201);
+    assert_eq!(client.get(&format!("/agents/{id}")).await.data()["name"], "Mirrored");
+}
+
+#[tokio::test]
+async fn publishing_twice_has_the_effect_of_once() {
+    let server = Server::start();
+    let client = server.tenant();
+    let id = client.agent("Agent", "inbound").await;
+    for (action, status) in [("publish", "published"), ("unpublish", "draft")] {
+        let first = client.post(&format!("/agents/{id}/{action}"), json!({})).await;
+        assert_eq!(first.body["data"]["current_status"], status);
+        let generation = server.generation();
+        // The request needs no body.
+        let again = client.send(axum::http::Method::POST, &format!("/agents/{id}/{action}"), None, "".into()).await;
+        assert_eq!((again.text, server.generation()), (first.text, generation));
+    }
+}
+
+#[tokio::test]
+async fn deleting_a_published_agent_fails_and_a_draft_leaves_all_roles() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let path = format!("/agents/{}", desk.source);
+    client.delete(&path).await.is(409, "AGENT_IS_PUBLISHED");
+    client.post(&format!("{path}/unpublish"), json!({})).await.data();
+    let answer = client.delete(&path).await;
+    assert_eq!(answer.text, r#"{"success":true,"message":"Agent deleted"}"#);
+    client.delete(&path).await.is(404, "AGENT_NOT_FOUND");
+    client.get(&path).await.is(404, "AGENT_NOT_FOUND");
+    let numbers = client.get("/phone-numbers").await.data();
+    assert_eq!(numbers[0]["agent_ids"], json!([desk.callback]));
+}
+
+#[tokio::test]
+async fn agents_are_listed_by_page_and_filter() {
+    let server = Server::start();
+    let client = server.tenant();
+    for n in 0..45 {
+        let direction = if n % 3 == 0 { "inbound" } else { "outbound" };
+        let id = client.agent(&format!("Agent {n:02}"), direction).await;
+        if n % 2 == 0 {
+            client.post(&format!("/agents/{id}/publish"), json!({})).await.data();
+        }
+    }
+    client.post("/agents", json!({"name": "Ärzte", "direction": "inbound", "label": "Night shift"})).await.data();
+
+    for (query, shown, meta) in [
+        ("", 20, (1, 20, 46, 3)),
+        ("?page=3", 6, (3, 20, 46, 3)),
+        ("?page=4", 0, (4, 20, 46, 3)),
+        ("?page=1000000000&per_page=100", 0, (1_000_000_000, 100, 46, 1)),
+        ("?per_page=100", 46, (1, 100, 46, 1)),
+        ("?per_page=1&page=46", 1, (46, 1, 46, 46)),
+        ("?status=published", 20, (1, 20, 23, 2)),
+        ("?status=draft&direction=inbound", 8, (1, 20, 8, 1)),
+        ("?status=&direction=&search=&per_page=20&page=1", 20, (1, 20, 46, 3)),
+        ("?search=agent+1", 10, (1, 20, 10, 1)),
+        ("?search=%C3%A4rz", 1, (1, 20, 1, 1)),
+        ("?search=NIGHT", 1, (1, 20, 1, 1)),
+        ("?search=nobody", 0, (1, 20, 0, 1)),
+    ] {
+        let answer = client.get(&format!("/agents{query}")).await;
+        let (current_page, per_page, total, last_page) = meta;
+        let meta = json!({"current_page": current_page, "per_page": per_page, "total": total, "last_page": last_page});
+        assert_eq!(answer.body["meta"], meta, "{query}");
+        assert_eq!(answer.body["data"].as_array().map(Vec::len), Some(shown), "{query}");
+    }
+    for (query, field) in [
+        ("?page=0", "page"),
+        ("?page=-1", "page"),
+        ("?page=%2B1", "page"),
+        ("?page=x", "page"),
+        ("?page=1000000001", "page"),
+        ("?per_page=0", "per_page"),
+        ("?per_page=101", "per_page"),
+        ("?status=gone", "status"),
+        ("?direction=sideways", "direction"),
+        ("?colour=red", "colour"),
+        ("?page=1&page=2", "query"),
+    ] {
+        let answer = client.get(&format!("/agents{query}")).await;
+        answer.is(422, "VALIDATION_ERROR");
+        assert!(answer.body["errors"][field][0].is_string(), "{query} {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn assigning_an_unknown_number_is_rejected() {
+    let server = Server::start();
+    let client = server.tenant();
+    let ours = client.number(OURS).await;
+    let foreign = server.other().number("+4930901820").await;
+    let id = client.agent("Agent", "inbound").await;
+    let path = format!("/agents/{id}/calling");
+    let generation = server.generation();
+    let mut answers = Vec::new();
+    for wrong in [&*foreign, "00000000-0000-4000-8000-000000000000", "not-a-uuid"] {
+        let answer = client.put(&path, json!({"direction": "inbound", "phone_number_ids": [ours, wrong]})).await;
+        answer.is(404, "NUMBER_NOT_FOUND");
+        answers.push(answer.text);
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    let answer = client.put(&path, json!({"direction": "inbound", "phone_number_ids": [ours, ours]})).await;
+    answer.is(422, "VALIDATION_ERROR");
+    assert!(answer.body["errors"]["phone_number_ids"][0].is_string());
+    assert_eq!(server.generation(), generation);
+    // Repeating the list changes nothing, an empty list removes all numbers, and no list leaves them unchanged.
+    let calling = json!({"direction": "inbound", "phone_number_ids": [ours]});
+    client.put(&path, calling.clone()).await.data();
+    let generation = server.generation();
+    client.put(&path, calling).await.data();
+    let data = client.put(&path, json!({"direction": "inbound"})).await.data();
+    assert_eq!((data["phone_numbers"].as_array().map(Vec::len), server.generation()), (Some(1), generation));
+    let data = client.put(&path, json!({"direction": "inbound", "phone_number_ids": []})).await.data();
+    assert_eq!(data["phone_numbers"], json!([]));
+}

@@ -1,0 +1,87 @@
+use crate::http::bodies::{End, chunks};
+use crate::support::server::{Desk, OURS, Server};
+use axum::http::Method;
+use dialback::http::Limits;
+use dialback::store::MemoryStore;
+use serde_json::json;
+use std::fmt::Write;
+
+fn line(desk: &Desk, contact: usize) -> String {
+    let mut call = desk.call("voicemail");
+    call["to"] = json!(format!("+1555{contact:07}"));
+    call.to_string()
+}
+
+#[tokio::test]
+async fn bulk_records_good_lines_and_reports_bad_ones_by_number() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let good = |n| line(&desk, n);
+    let foreign_number = good(1).replace(OURS, "+15550009999");
+    let lines = [
+        good(1),
+        String::new(),
+        "{".into(),
+        good(2),
+        "[]".into(),
+        foreign_number,
+        good(3).replace("voicemail", "bored"),
+        format!("{}\r", good(4)),
+        "\u{FEFF}{}".into(),
+    ];
+    let answer = server.tenant().bulk(lines.join("\n")).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.text.starts_with(r#"{"accepted":3,"rejected":5,"errors":[{"line":3,"message":"#), "{}", answer.text);
+    let told: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| error["line"].clone()).collect();
+    assert_eq!(told, [3, 5, 6, 7, 9]);
+    assert!(!answer.text.contains("5550"), "{}", answer.text);
+    assert_eq!(server.service.history().len(), 3);
+}
+
+#[tokio::test]
+async fn bulk_lists_a_hundred_errors_and_counts_the_rest() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let mut text = "nonsense\n".repeat(250);
+    writeln!(text, "{}", line(&desk, 1)).unwrap();
+    let answer = server.gateway().bulk(text).await;
+    assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(1), &json!(250)));
+    assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(100));
+    assert_eq!(answer.body["errors"][99]["line"], 100);
+    assert_eq!(server.tenant().bulk("").await.text, r#"{"accepted":0,"rejected":0,"errors":[]}"#);
+}
+
+/// Far more than a normal body may contain, in chunks that break lines at any position.
+#[tokio::test]
+async fn bulk_accepts_a_stream_without_length() {
+    let mut limits = Limits::default();
+    limits.body_bytes = 4096;
+    let server = Server::start_with(MemoryStore, limits);
+    let desk = Desk::set_up(&server.tenant()).await;
+    let mut text = String::new();
+    for n in 0..20_000 {
+        writeln!(text, "{}", line(&desk, n)).unwrap();
+        if n == 10_000 {
+            text.push_str(&"x".repeat(10_000));
+            text.push('\n');
+        }
+    }
+    let body = chunks(text.as_bytes(), 777, End::Properly);
+    let answer = server.tenant().send(Method::POST, "/calls/bulk", Some("application/x-ndjson"), body).await;
+    assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(20_000), &json!(1)), "{}", answer.text);
+    assert_eq!(answer.body["errors"][0]["line"], 10_002);
+    assert_eq!(server.service.history().len(), 20_000);
+}
+
+#[tokio::test]
+async fn bulk_cut_short_can_be_sent_again() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let text = format!("{}\n{}", line(&desk, 1), line(&desk, 2));
+    let broken = chunks(text.as_bytes(), 100, End::BrokenOff);
+    let kind = Some("application/x-ndjson");
+    server.tenant().send(Method::POST, "/calls/bulk", kind, broken).await.is(400, "BODY_CUT_SHORT");
+    let answer = server.tenant().bulk(text).await;
+    assert_eq!(answer.text, r#"{"accepted":2,"rejected":0,"errors":[]}"#);
+    assert_eq!(server.service.history().len(), 2);
+}

@@ -1,0 +1,139 @@
+use crate::support::server::{CONTACT, Client, Desk, START, Server};
+use dialback::Timestamp;
+use serde_json::json;
+
+const ROUTE: &str = "/route?dialed=+15550001000&caller=+15557654321";
+
+#[tokio::test]
+async fn erased_contact_stays_erased_after_a_late_report() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    assert_eq!(server.other().delete(&format!("/contacts/{CONTACT}")).await.data(), json!({"pairs_erased": 0}));
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED", "another tenant erases its own");
+    // Any form that the environment's dial plan accepts.
+    let answer = client.delete("/contacts/(555)%20765-4321").await;
+    assert_eq!(answer.text, r#"{"success":true,"data":{"pairs_erased":1}}"#);
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "NO_HISTORY");
+    client.post("/calls", desk.call("voicemail")).await;
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "NO_HISTORY");
+    assert_eq!(client.delete(&format!("/contacts/{CONTACT}")).await.data(), json!({"pairs_erased": 0}));
+
+    let mut later = desk.call("busy");
+    later["started_at"] = json!("2026-06-01T12:00:00.001Z");
+    client.post("/calls", later).await;
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED", "later calls start anew");
+}
+
+#[tokio::test]
+async fn erasure_includes_a_call_dated_ahead() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let mut ahead = desk.call("busy");
+    ahead["started_at"] = json!("2026-06-01T20:00:00Z");
+    client.post("/calls", ahead).await;
+    assert_eq!(client.delete(&format!("/contacts/{CONTACT}")).await.data(), json!({"pairs_erased": 1}));
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "NO_HISTORY");
+}
+
+#[tokio::test]
+async fn call_before_a_future_dated_erasure_is_rejected_with_an_error() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let call = |at: &str| {
+        let mut call = desk.call("busy");
+        call["started_at"] = json!(at);
+        call
+    };
+    assert_eq!(client.post("/calls", call("2026-06-01T20:00:00Z")).await.status, 202);
+    assert_eq!(client.delete(&format!("/contacts/{CONTACT}")).await.data(), json!({"pairs_erased": 1}));
+    server.set_now(START.plus_millis(60_000));
+    for at in ["2026-06-01T12:00:30Z", "2026-06-01T20:00:00Z"] {
+        client.post("/calls", call(at)).await.is(409, "CONTACT_ERASED");
+        assert_eq!(client.get(ROUTE).await.data()["reason"], "NO_HISTORY");
+    }
+    let bulk = client.bulk(format!("{}\n{}\n", call("2026-06-01T12:00:30Z"), call("2026-06-01T20:00:00.001Z"))).await;
+    assert_eq!((&bulk.body["accepted"], &bulk.body["rejected"]), (&json!(1), &json!(1)), "{}", bulk.text);
+    assert_eq!(bulk.body["errors"][0]["line"], 1);
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED", "a call after the erasure is recorded");
+    // The erasure does not affect other contacts.
+    let mut other = call("2026-06-01T12:00:30Z");
+    other["to"] = json!("+15557650000");
+    assert_eq!(client.post("/calls", other).await.status, 202);
+}
+
+/// Tries calls dated now or up to a day ahead, repeated reports and erasures, while the clock advances in small and large steps.
+#[tokio::test]
+async fn random_calls_and_erasures_keep_acknowledged_calls_and_restore_no_erased_one() {
+    const DAY: u64 = 86_400_000;
+    let (mut acknowledged, mut refused, mut erased_late) = (0, 0, 0);
+    for seed in 1..=12_u64 {
+        let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut below = |bound: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % bound
+        };
+        let server = Server::start();
+        let client = server.tenant();
+        let desk = Desk::set_up(&client).await;
+        let mut now = START.millis();
+        let mut last: Option<u64> = None;
+        let mut sent: Vec<u64> = Vec::new();
+        let mut erased: Vec<u64> = Vec::new();
+        for _ in 0..60 {
+            now += [1, 60_000, 3_600_000][usize::try_from(below(3)).unwrap()];
+            server.set_now(Timestamp::from_millis(now));
+            match below(6) {
+                0 => {
+                    client.delete(&format!("/contacts/{CONTACT}")).await.data();
+                    last = None;
+                    erased.append(&mut sent);
+                }
+                1 if !erased.is_empty() => {
+                    let at = erased[usize::try_from(below(erased.len() as u64)).unwrap()];
+                    let answer = record(&client, &desk, at).await;
+                    assert!([202, 409].contains(&answer), "{answer}");
+                    erased_late += 1;
+                }
+                kind => {
+                    let at = if kind < 4 { now } else { now + below(DAY) };
+                    if record(&client, &desk, at).await == 202 {
+                        sent.push(at);
+                        last = last.max(Some(at));
+                        acknowledged += 1;
+                    } else {
+                        refused += 1;
+                    }
+                }
+            }
+            let data = client.get(ROUTE).await.data();
+            let called = last.map(|at| json!(text(at)));
+            assert_eq!(data["called_at"], called.unwrap_or_default(), "seed {seed}: {data}");
+        }
+    }
+    assert!(acknowledged > 100 && refused > 10 && erased_late > 20, "{acknowledged} {refused} {erased_late}");
+}
+
+async fn record(client: &Client<'_>, desk: &Desk, at: u64) -> u16 {
+    let mut call = desk.call("busy");
+    call["started_at"] = json!(text(at));
+    client.post("/calls", call).await.status.as_u16()
+}
+
+fn text(at: u64) -> String {
+    let at = jiff::Timestamp::from_millisecond(i64::try_from(at).unwrap()).unwrap();
+    format!("{at:.3}")
+}
+
+#[tokio::test]
+async fn erasing_a_malformed_number_is_rejected() {
+    let server = Server::start();
+    for wrong in ["anonymous", "+", "%20", "%FF%FE", "+1234567890123456", "a%2Fb"] {
+        server.tenant().delete(&format!("/contacts/{wrong}")).await.is(422, "VALIDATION_ERROR");
+    }
+}

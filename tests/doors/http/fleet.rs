@@ -1,0 +1,98 @@
+//! The API's answers in a fleet.
+
+use crate::support::server::{Desk, Server};
+use dialback::metrics::{Fleet, FleetState};
+use dialback::service::{Acknowledge, Sequencer};
+use dialback::store::MemoryStore;
+use dialback::{Configuration, Engine, Service, ServiceError};
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+
+/// A sequencer whose answers the test sets.
+#[derive(Default)]
+struct Told {
+    order: Mutex<Option<ServiceError>>,
+    acknowledgement: Mutex<Option<ServiceError>>,
+    fleet: Arc<Fleet>,
+}
+
+impl Sequencer for Told {
+    fn has_outbox(&self) -> bool {
+        true
+    }
+
+    fn order(&self, _: &Configuration) -> Result<(), ServiceError> {
+        self.order.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn acknowledge(&self, _: u64, done: Acknowledge) {
+        done(self.acknowledgement.lock().unwrap().clone().map_or(Ok(()), Err));
+    }
+
+    fn metrics(&self) -> Option<&Arc<Fleet>> {
+        Some(&self.fleet)
+    }
+}
+
+fn start() -> (Server, Arc<Told>) {
+    let told = Arc::new(Told::default());
+    let service = Service::start_with(Arc::clone(&told) as _, MemoryStore, Engine::new(), |_| {}).expect("starts");
+    (Server::start_service(service, |api| api), told)
+}
+
+#[tokio::test]
+async fn change_not_ordered_by_the_fleet_is_rejected() {
+    let (server, told) = start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let generation = server.generation();
+    for (error, status, code) in [
+        (ServiceError::Superseded, 409, "CONFIGURATION_SUPERSEDED"),
+        (ServiceError::StreamAway("10.0.0.7 is away".into()), 503, "STREAM_AWAY"),
+        (ServiceError::OutcomeUnknown("10.0.0.7 is silent".into()), 503, "OUTCOME_UNKNOWN"),
+    ] {
+        *told.order.lock().unwrap() = Some(error);
+        for answer in [
+            client.post("/agents", json!({"name": "Late", "direction": "inbound"})).await,
+            client.post(&format!("/agents/{}/unpublish", desk.source), json!({})).await,
+            server.operator().post("/environments", json!({"name": "Late"})).await,
+        ] {
+            answer.is(status, code);
+            assert!(!answer.text.contains("10.0.0.7"), "{}", answer.text);
+        }
+        // Requests that need no order continue to work.
+        assert_eq!(client.post("/calls", desk.call("busy")).await.status, 202);
+    }
+    assert_eq!(server.generation(), generation);
+    *told.order.lock().unwrap() = None;
+    assert_eq!(client.post("/agents", json!({"name": "Late", "direction": "inbound"})).await.status, 201);
+    *told.acknowledgement.lock().unwrap() = Some(ServiceError::NotReplicated);
+    client.post("/calls", desk.call("voicemail")).await.is(503, "NOT_REPLICATED");
+}
+
+#[tokio::test]
+async fn health_and_metrics_report_a_node_that_is_behind() {
+    let (server, told) = start();
+    let nobody = server.with_authorization(None);
+    assert_eq!(nobody.get("//health").await.text, r#"{"status":"ok","durability":"memory","fleet":"joining"}"#);
+    told.fleet.set_state(FleetState::Following);
+    told.fleet.set_lag(500, 30_500);
+    let health = r#"{"status":"ok","durability":"memory","fleet":"following","lag_seconds":30}"#;
+    assert_eq!(nobody.get("//health").await.text, health);
+    let page = crate::http::metrics::page(&server, "*/*").await.1;
+    for line in [
+        "dialback_fleet_lag_events 500",
+        "dialback_fleet_lag_seconds 30.5",
+        "dialback_fleet_state{state=\"following\"} 1",
+        "dialback_fleet_state{state=\"stopped\"} 0",
+        "dialback_fleet_republished_total 0",
+    ] {
+        assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+    crate::support::metrics_text::Page::read(&page).unwrap_or_else(|wrong| panic!("{wrong}\n{page}"));
+    told.fleet.set_state(FleetState::Stopped("configuration 7 is another".into()));
+    told.fleet.set_lag(0, 0);
+    assert_eq!(nobody.get("//health").await.text, r#"{"status":"ok","durability":"memory","fleet":"stopped"}"#);
+    let alone = Server::start();
+    assert_eq!(alone.with_authorization(None).get("//health").await.text, r#"{"status":"ok","durability":"memory"}"#);
+}

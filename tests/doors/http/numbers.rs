@@ -1,0 +1,113 @@
+use crate::support::server::{Desk, OURS, Server};
+use serde_json::json;
+
+#[tokio::test]
+async fn number_held_by_another_environment_is_rejected() {
+    let server = Server::start();
+    let client = server.tenant();
+    let id = "6f1c2a52-7f3e-4d7e-9a44-0d7c1f2b3a4d";
+    let body = json!({"number": "+1 (555) 000-1000", "id": id});
+    let first = client.post("/phone-numbers", body.clone()).await;
+    assert_eq!(first.status, 201);
+    assert_eq!(
+        first.text,
+        format!(
+            r#"{{"success":true,"data":{{"id":"{id}","number":"{OURS}","current_status":"inactive","default_agent_id":null,"agent_ids":[]}}}}"#
+        )
+    );
+    let again = client.post("/phone-numbers", body).await;
+    assert_eq!((again.status.as_u16(), &again.text), (200, &first.text));
+    let generation = server.generation();
+    client.post("/phone-numbers", json!({"number": "+15550001001", "id": id})).await.is(409, "PHONE_NUMBER_EXISTS");
+    client.post("/phone-numbers", json!({"number": OURS})).await.is(409, "PHONE_NUMBER_TAKEN");
+    let answer = server.other().post("/phone-numbers", json!({"number": OURS, "id": id})).await;
+    answer.is(409, "PHONE_NUMBER_TAKEN");
+    assert!(!answer.text.contains("1000"), "{}", answer.text);
+    assert_eq!(server.generation(), generation);
+    assert_eq!(client.delete(&format!("/phone-numbers/{id}")).await.status, 200);
+    assert_eq!(server.other().post("/phone-numbers", json!({"number": OURS})).await.status, 201);
+}
+
+#[tokio::test]
+async fn number_without_plus_is_rejected() {
+    let server = Server::start();
+    for wrong in ["5550001000", "015550001000", "+", "", "+0", "+1234567890123456", "anonymous", "+1555x"] {
+        let answer = server.tenant().post("/phone-numbers", json!({"number": wrong})).await;
+        answer.is(422, "VALIDATION_ERROR");
+        assert!(answer.body["errors"]["number"][0].is_string(), "{wrong} {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn releasing_an_assigned_number_is_rejected() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let path = format!("/phone-numbers/{}", desk.number);
+    let answer = client.delete(&path).await;
+    answer.is(409, "PHONE_NUMBER_IN_USE");
+    assert!(answer.body["message"].as_str().unwrap().contains(&desk.source));
+    let data = client.get("/phone-numbers").await.data();
+    assert_eq!(
+        data,
+        json!([{
+            "id": desk.number, "number": OURS, "current_status": "active", "default_agent_id": desk.callback,
+            "agent_ids": [desk.source, desk.callback],
+        }])
+    );
+}
+
+#[tokio::test]
+async fn default_agent_is_the_first_published_inbound_owner_unless_named() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let second = client.working_agent("Second", "inbound", &[&desk.number]).await;
+    let stranger = client.working_agent("Stranger", "inbound", &[]).await;
+    let path = format!("/phone-numbers/{}", desk.number);
+    for (named, default) in [(json!(second), &second), (json!(null), &desk.callback)] {
+        let data = client.put(&path, json!({"default_agent_id": named})).await.data();
+        assert_eq!(data["default_agent_id"], json!(default));
+    }
+    let generation = server.generation();
+    client.put(&path, json!({"default_agent_id": desk.source})).await.is(422, "INVALID_DEFAULT_AGENT");
+    client.put(&path, json!({"default_agent_id": stranger})).await.is(422, "INVALID_DEFAULT_AGENT");
+    client.put(&path, json!({"default_agent_id": "nobody"})).await.is(404, "AGENT_NOT_FOUND");
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    client.put(&path, json!({"default_agent_id": unknown})).await.is(404, "AGENT_NOT_FOUND");
+    client.put(&path, json!({"default_agent_id": 7})).await.is(422, "VALIDATION_ERROR");
+    client.put(&path, json!({})).await.is(422, "VALIDATION_ERROR");
+    assert_eq!(server.generation(), generation);
+}
+
+#[tokio::test]
+async fn number_list_is_paged_only_on_request() {
+    let server = Server::start();
+    let client = server.tenant();
+    server.other().number("+4930901820").await;
+    for last in 0..25 {
+        client.number(&format!("+155500010{last:02}")).await;
+    }
+    for (query, shown, meta) in [
+        ("", 25, (1, 25, 25, 1)),
+        ("?page=&per_page=", 25, (1, 25, 25, 1)),
+        ("?page=1", 20, (1, 20, 25, 2)),
+        ("?page=2", 5, (2, 20, 25, 2)),
+        ("?page=3", 0, (3, 20, 25, 2)),
+        ("?per_page=10&page=3", 5, (3, 10, 25, 3)),
+        ("?per_page=100", 25, (1, 100, 25, 1)),
+    ] {
+        let answer = client.get(&format!("/phone-numbers{query}")).await;
+        let (current_page, per_page, total, last_page) = meta;
+        let meta = json!({"current_page": current_page, "per_page": per_page, "total": total, "last_page": last_page});
+        assert_eq!(answer.body["meta"], meta, "{query}");
+        assert_eq!(answer.body["data"].as_array().map(Vec::len), Some(shown), "{query}");
+    }
+    assert_eq!(client.get("/phone-numbers?per_page=1&page=3").await.data()[0]["number"], "+15550001002");
+    for query in ["?page=0", "?per_page=101", "?per_page=x", "?search=1"] {
+        client.get(&format!("/phone-numbers{query}")).await.is(422, "VALIDATION_ERROR");
+    }
+    let nobodys = Server::start();
+    let nobodys = nobodys.tenant().get("/phone-numbers").await;
+    assert_eq!(nobodys.body["meta"], json!({"current_page": 1, "per_page": 1, "total": 0, "last_page": 1}));
+}

@@ -1,0 +1,8 @@
+//! Tests of the SIP door, with and without a network.
+
+mod calls;
+mod hostile;
+mod loading;
+mod scenarios;
+mod torture;
+mod wire;

@@ -1,0 +1,280 @@
+//! A stream in memory that does everything a stream may do to its users, as random numbers of one seed decide.
+
+#![allow(unreachable_pub)]
+
+use crate::support::random::Random;
+use dialback::fleet::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};
+use std::io::{Cursor, Read};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The content of the server.
+#[derive(Clone, Default)]
+struct Held {
+    incarnation: u64,
+    messages: Vec<Delivery>,
+    first: u64,
+    last: u64,
+    last_configuration: u64,
+    snapshot: Option<(u64, Vec<u8>)>,
+}
+
+struct Server {
+    held: Held,
+    /// The content that survives a power failure.
+    synced: Held,
+    random: Random,
+    faults: bool,
+    /// A planted bug: whether the server appends a configuration whatever position it was to follow.
+    takes_any_order: bool,
+    ports: Vec<PortState>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct PortState {
+    is_cut: bool,
+    /// A connection was lost, and the loss is not reported yet.
+    was_lost: bool,
+    /// The bounds were not read since a connection was lost.
+    is_unseen: bool,
+}
+
+impl PortState {
+    fn lose(&mut self) {
+        (self.was_lost, self.is_unseen) = (true, true);
+    }
+}
+
+/// The server, which the ports of all nodes share.
+#[derive(Clone)]
+pub struct SimServer(Arc<Mutex<Server>>);
+
+impl SimServer {
+    pub fn new(random: Random, nodes: usize) -> Self {
+        let held = Held { incarnation: 1, first: 1, ..Held::default() };
+        let ports = vec![PortState::default(); nodes];
+        let server = Server { synced: held.clone(), held, random, faults: true, takes_any_order: false, ports };
+        Self(Arc::new(Mutex::new(server)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Server> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn port(&self, node: usize) -> Arc<dyn Stream> {
+        Arc::new(Port { server: self.clone(), node })
+    }
+
+    pub fn take_any_order(&self) {
+        self.lock().takes_any_order = true;
+    }
+
+    pub fn cut(&self, node: usize, is_cut: bool) {
+        let mut server = self.lock();
+        server.ports[node].is_cut = is_cut;
+        server.ports[node].lose();
+    }
+
+    pub fn is_cut(&self, node: usize) -> bool {
+        self.lock().ports[node].is_cut
+    }
+
+    /// Ends all faults: each node reaches the server from now on.
+    pub fn heal(&self) {
+        let mut server = self.lock();
+        server.faults = false;
+        for port in &mut server.ports {
+            if std::mem::take(&mut port.is_cut) {
+                port.lose();
+            }
+        }
+    }
+
+    /// Makes the present content survive a power failure.
+    pub fn sync(&self) {
+        let mut server = self.lock();
+        server.synced = server.held.clone();
+    }
+
+    /// Simulates a power failure, which loses what was not synced. Returns the number of lost messages.
+    pub fn crash(&self) -> u64 {
+        let mut server = self.lock();
+        let lost = server.held.last - server.synced.last.min(server.held.last);
+        // Snapshots are in another file, which may or may not be older.
+        let keeps_snapshot = server.random.is_one_in(2);
+        let snapshot = server.held.snapshot.clone();
+        server.held = server.synced.clone();
+        if keeps_snapshot {
+            server.held.snapshot = snapshot;
+        }
+        server.ports.iter_mut().for_each(PortState::lose);
+        lost
+    }
+
+    /// Deletes the stream and creates it again.
+    pub fn recreate(&self) {
+        let mut server = self.lock();
+        let incarnation = server.held.incarnation + 1;
+        let snapshot = server.held.snapshot.clone().filter(|_| server.random.is_one_in(2));
+        server.held = Held { incarnation, first: 1, snapshot, ..Held::default() };
+        server.synced = server.held.clone();
+        server.ports.iter_mut().for_each(PortState::lose);
+    }
+
+    pub fn last(&self) -> u64 {
+        self.lock().held.last
+    }
+
+    pub fn first(&self) -> u64 {
+        self.lock().held.first
+    }
+}
+
+impl Server {
+    fn append(&mut self, subject: Subject, payload: &[u8]) -> Position {
+        self.held.last += 1;
+        let position = Position(self.held.last);
+        if subject == Subject::Configuration {
+            self.held.last_configuration = position.0;
+        }
+        self.held.messages.push(Delivery { position, subject, payload: payload.to_vec() });
+        position
+    }
+
+    fn fails(&mut self, one_in: usize) -> bool {
+        self.faults && self.random.is_one_in(one_in)
+    }
+}
+
+struct Port {
+    server: SimServer,
+    node: usize,
+}
+
+fn away<T>() -> Result<T, StreamError> {
+    Err(StreamError::Away("cut off".into()))
+}
+
+impl Port {
+    /// Returns the server if the node reaches it. `tells` says whether a lost connection is reported here.
+    fn reach(&self, tells: bool) -> Result<MutexGuard<'_, Server>, StreamError> {
+        let mut server = self.server.lock();
+        if server.ports[self.node].is_cut || server.fails(60) {
+            server.ports[self.node].lose();
+            return away();
+        }
+        if tells && std::mem::take(&mut server.ports[self.node].was_lost) {
+            return away();
+        }
+        Ok(server)
+    }
+}
+
+impl Port {
+    fn look(&self, after: Position) -> Result<Vec<Delivery>, StreamError> {
+        let mut server = self.reach(true)?;
+        if after.0 + 1 < server.held.first {
+            return Err(StreamError::Gone);
+        }
+        let behind = server.held.messages.partition_point(|message| message.position <= after);
+        let rest = server.held.messages.len() - behind;
+        let shown = if rest > 0 && server.fails(2) { 1 + server.random.below(rest) } else { rest };
+        let mut deliveries = server.held.messages[behind..behind + shown].to_vec();
+        // Deliver a message twice.
+        if shown > 1 && server.fails(5) {
+            let which = server.random.below(shown);
+            deliveries.push(deliveries[which].clone());
+        }
+        Ok(deliveries)
+    }
+}
+
+impl Stream for Port {
+    fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
+        let mut server = self.reach(false)?;
+        let taken = if server.fails(25) { server.random.below(messages.len() + 1) } else { messages.len() };
+        let mut last = Position(server.held.last);
+        for (subject, payload) in &messages[..taken] {
+            last = server.append(*subject, payload);
+        }
+        let is_acknowledged = taken == messages.len() && !server.fails(40);
+        // The network repeats a message, which arrives late.
+        if server.fails(20) && !messages.is_empty() {
+            let which = server.random.below(messages.len());
+            server.append(messages[which].0, &messages[which].1);
+        }
+        if is_acknowledged {
+            return Ok(last);
+        }
+        server.ports[self.node].lose();
+        away()
+    }
+
+    fn publish_after(&self, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError> {
+        let mut server = self.reach(false)?;
+        if server.ports[self.node].is_unseen {
+            return Err(StreamError::Unseen);
+        }
+        if server.held.last_configuration != last.0 && !server.takes_any_order {
+            return Err(StreamError::Superseded);
+        }
+        let position = server.append(subject, message);
+        if server.fails(10) {
+            server.ports[self.node].lose();
+            return away();
+        }
+        Ok(position)
+    }
+
+    #[allow(clippy::only_used_in_recursion, reason = "it delivers everything that it has")]
+    fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
+        const MILLI: Duration = Duration::from_millis(1);
+        let deliveries = self.look(after)?;
+        if !deliveries.is_empty() || wait < MILLI {
+            return Ok(deliveries);
+        }
+        std::thread::sleep(MILLI);
+        self.consume(after, limit, wait.saturating_sub(MILLI))
+    }
+
+    fn bounds(&self) -> Result<Bounds, StreamError> {
+        let mut server = self.reach(true)?;
+        server.ports[self.node].is_unseen = false;
+        let Held { incarnation, first, last, last_configuration, .. } = server.held;
+        Ok(Bounds {
+            incarnation,
+            first: Position(first),
+            last: Position(last),
+            last_configuration: Position(last_configuration),
+        })
+    }
+
+    fn truncate(&self, up_to: Position) -> Result<(), StreamError> {
+        let mut server = self.reach(false)?;
+        assert!(up_to.0 < server.held.last_configuration, "the last configuration stays");
+        server.held.messages.retain(|message| message.position > up_to);
+        server.held.first = server.held.first.max(up_to.0 + 1);
+        Ok(())
+    }
+
+    fn write_snapshot(&self, at: Position, content: &mut dyn Read) -> Result<(), StreamError> {
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes).map_err(|error| StreamError::Engine(error.to_string()))?;
+        let mut server = self.reach(false)?;
+        server.held.snapshot = Some((at.0, bytes));
+        if server.fails(10) {
+            return away();
+        }
+        Ok(())
+    }
+
+    fn read_snapshot(&self) -> Result<Option<Snapshot>, StreamError> {
+        let mut server = self.reach(false)?;
+        let Some((at, mut bytes)) = server.held.snapshot.clone() else { return Ok(None) };
+        if server.fails(10) {
+            let cut = server.random.below(bytes.len());
+            bytes.truncate(cut);
+        }
+        Ok(Some(Snapshot { at: Position(at), content: Box::new(Cursor::new(bytes)) }))
+    }
+}

@@ -1,0 +1,211 @@
+//! Nodes with their own threads, over the embedded store and a stream without faults.
+
+use super::stream::SimServer;
+use crate::support::random::Random;
+use dialback::fleet::{Link, Node, Settings, Share, partition_of};
+use dialback::metrics::FleetState;
+use dialback::store::FjallStore;
+use dialback::testing::universe::START;
+use dialback::{
+    AgentId, Applied, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Erasure, Event, Lookback,
+    NumberId, Outcome, Reason, Service, ServiceError,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const TENANT: EnvironmentId = EnvironmentId::from_u128(0xE0);
+const SOURCE: AgentId = AgentId::from_u128(0xA1);
+
+struct Place {
+    node: Node,
+    service: Arc<Service>,
+}
+
+fn start(server: &SimServer, which: usize, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
+    let mut settings = Settings::new(|| START);
+    settings.settle = Duration::ZERO;
+    set_up(&mut settings);
+    let link = Link::new(settings, server.port(which));
+    let store = FjallStore::open(path).expect("it opens");
+    let service = Service::start_with(Arc::clone(&link) as _, store, Engine::with_max_pairs(100_000), |_| {});
+    let service = Arc::new(service.expect("it starts"));
+    let node = Node::start(link, Arc::clone(&service), Arc::new(|_| {})).expect("threads");
+    Place { node, service }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+fn ours() -> E164 {
+    E164::from_code(15_550_000).expect("a code")
+}
+
+fn contact(index: u64) -> E164 {
+    E164::from_code(49_000 + index).expect("a code")
+}
+
+fn configure(place: &Place) {
+    until("the node follows the stream", || place.node.link().metrics().state() == FleetState::Following);
+    let lookback = Lookback::default();
+    let mut changes = vec![
+        Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback },
+        Change::NumberAdded { id: NumberId::from_u128(1), number: ours() },
+    ];
+    let callback = AgentId::from_u128(0xA2);
+    for (id, direction) in [(SOURCE, Direction::Outbound), (callback, Direction::Inbound)] {
+        let numbers = Some(vec![NumberId::from_u128(1)]);
+        changes.push(Change::AgentCreated { id, name: "agent".into(), label: None, direction });
+        changes.push(Change::CallingSet { id, direction, numbers });
+        changes.push(Change::AgentPublished { id });
+    }
+    changes.push(Change::CallbackSet { id: callback, sources: vec![SOURCE], outcomes: None, lookback: None });
+    place.service.configure(TENANT, START, move |_| Ok(changes)).expect("ordered and in force");
+}
+
+fn call(index: u64) -> Event {
+    let (from, to) = (ours(), contact(index));
+    Event::Call(Call { environment: TENANT, agent: SOURCE, from, to, at: START, outcome: Outcome::Busy })
+}
+
+fn reason(place: &Place, index: u64) -> Reason {
+    place.service.resolve(ours(), Caller::Number(contact(index)), START).reason
+}
+
+#[test]
+fn a_call_recorded_on_one_node_is_routed_on_another_and_survives_restarts() {
+    let server = SimServer::new(Random::new(1, 1), 3);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let first = start(&server, 0, &path("first"), |_| {});
+    configure(&first);
+    let calls = (0..5000).map(call).collect();
+    let did = first.service.record(calls).expect("it is durable");
+    assert!(did.iter().all(|did| *did == Ok(Applied::Recorded)));
+    let second = start(&server, 1, &path("second"), |_| {});
+    until("all calls arrive", || second.service.history().len() == 5000);
+    assert_eq!(reason(&second, 4999), Reason::Matched);
+
+    // The opposite direction, and an erasure.
+    second.service.record(vec![call(5000)]).expect("it is durable");
+    let erasure = Erasure { environment: TENANT, contact: contact(7), until: START };
+    second.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
+    until("the first node erases the contact", || reason(&first, 7) == Reason::NoHistory);
+    until("the first node has the call", || reason(&first, 5000) == Reason::Matched);
+
+    // A node that is cut off records a call, stops, and publishes the call after its restart.
+    server.cut(0, true);
+    first.service.record(vec![call(5001)]).expect("it is durable here");
+    drop(first);
+    server.cut(0, false);
+    assert_eq!(reason(&second, 5001), Reason::NoHistory);
+    let first = start(&server, 0, &path("first"), |_| {});
+    until("the call is published", || reason(&second, 5001) == Reason::Matched);
+    let fleet_state = first.service.fleet_state().expect("it has an outbox");
+    until("the outbox is empty", || fleet_state.outbox(0, 1).expect("readable").is_empty());
+    assert_eq!(reason(&first, 7), Reason::NoHistory);
+}
+
+#[test]
+fn a_replicated_call_is_acknowledged_after_the_stream_has_it() {
+    let server = SimServer::new(Random::new(1, 1), 1);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = start(&server, 0, directory.path(), |settings| {
+        settings.replicated = true;
+        settings.replicated_wait = Duration::ZERO;
+    });
+    configure(&place);
+    // Without time to wait, the call is durable and in force, but reported as not replicated.
+    server.cut(0, true);
+    assert_eq!(place.service.record(vec![call(1)]), Err(ServiceError::NotReplicated));
+    assert_eq!(reason(&place, 1), Reason::Matched);
+    drop(place);
+    server.cut(0, false);
+    let place = start(&server, 0, directory.path(), |settings| settings.replicated = true);
+    until("the node follows the stream", || place.node.link().metrics().state() == FleetState::Following);
+    let before = server.last();
+    assert_eq!(place.service.record(vec![call(2)]), Ok(vec![Ok(Applied::Recorded)]));
+    assert!(server.last() > before, "the stream has the call when it is acknowledged");
+    let fleet_state = place.service.fleet_state().expect("it has an outbox");
+    until("the first call is published, too", || fleet_state.outbox(0, 1).expect("readable").is_empty());
+}
+
+#[test]
+fn a_new_node_loads_a_snapshot_and_keeps_it_after_a_restart() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let first = start(&server, 0, &path("first"), |settings| settings.snapshot_every = Duration::ZERO);
+    configure(&first);
+    first.service.record((0..40_000).map(call).collect()).expect("it is durable");
+    let erasure = Erasure { environment: TENANT, contact: contact(7), until: START };
+    first.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
+    let fleet_state = first.service.fleet_state().expect("it has an outbox");
+    until("the calls are published", || fleet_state.outbox(0, 1).expect("readable").is_empty());
+    let last = server.last();
+    until("the stream no longer holds the calls", || server.first() > last);
+    drop(first);
+    let second = start(&server, 1, &path("second"), |_| {});
+    until("the node is ready", || second.node.link().metrics().state() == FleetState::Following);
+    assert_eq!(second.service.history().len(), 39_999);
+    // A late report of a contact that was erased before this node existed.
+    assert_eq!(second.service.record(vec![call(7)]), Ok(vec![Ok(Applied::Ignored)]));
+    let fleet_state = second.service.fleet_state().expect("it has an outbox");
+    until("the place is stored", || fleet_state.place().expect("readable").is_some());
+    drop(second);
+    let second = start(&server, 1, &path("second"), |_| {});
+    assert_eq!(second.service.history().len(), 39_999);
+    assert_eq!(second.service.record(vec![call(7)]), Ok(vec![Ok(Applied::Ignored)]));
+}
+
+#[test]
+fn a_node_with_a_share_keeps_only_the_calls_of_its_partitions() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let partition = partition_of(ours(), Settings::PARTITIONS);
+    let has_all = |place: &Place| place.node.link().metrics().position() >= server.last();
+    let first = start(&server, 0, &path("first"), |_| {});
+    configure(&first);
+    first.service.record((0..100).map(call).collect()).expect("it is durable");
+    let fleet_state = first.service.fleet_state().expect("it has an outbox");
+    until("the calls are published", || fleet_state.outbox(0, 1).expect("readable").is_empty());
+
+    let without = |settings: &mut Settings| settings.share = Share::of((0..16).filter(|other| *other != partition));
+    let second = start(&server, 1, &path("second"), without);
+    until("the node has consumed all messages", || has_all(&second));
+    assert_eq!((reason(&second, 1), second.service.history().len()), (Reason::NoHistory, 0));
+    // The node keeps and publishes what is recorded on it, even outside its share.
+    second.service.record(vec![call(100)]).expect("it is durable");
+    assert_eq!(reason(&second, 100), Reason::Matched);
+    until("the call is published", || reason(&first, 100) == Reason::Matched);
+    drop(second);
+
+    // From a snapshot, the node keeps no more than from the stream.
+    drop((first, fleet_state));
+    let last = server.last();
+    let first = start(&server, 0, &path("first"), |settings| settings.snapshot_every = Duration::ZERO);
+    until("the stream no longer holds the calls", || server.first() > last);
+    let third = start(&server, 1, &path("third"), without);
+    until("the node is ready", || third.node.link().metrics().state() == FleetState::Following && has_all(&third));
+    assert_eq!((reason(&third, 1), third.service.history().len()), (Reason::NoHistory, 0));
+    drop((first, third));
+    // A node whose share grows gets the calls that it had left out.
+    let third = start(&server, 1, &path("third"), |_| {});
+    until("the node has all calls", || third.service.history().len() == 101);
+    drop(third);
+    // A node whose share shrinks keeps the calls that it has.
+    let third = start(&server, 1, &path("third"), without);
+    until("the node is ready", || third.node.link().metrics().state() == FleetState::Following);
+    assert_eq!(third.service.history().len(), 101);
+}

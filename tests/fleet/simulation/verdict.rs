@@ -1,0 +1,173 @@
+//! The checks at the end of a run.
+
+#![allow(unreachable_pub)]
+
+use super::world::{PARTITIONS, World};
+use dialback::fleet::{Share, partition_of};
+use dialback::history::LastCall;
+use dialback::metrics::FleetState;
+use dialback::{Call, Change, Configuration, E164, Engine, EnvironmentId, Event, Scope};
+use std::collections::BTreeMap;
+
+type Registers = BTreeMap<(Scope, E164), u64>;
+
+/// The number of rounds after which all nodes must be at rest: some minutes of simulated time.
+const ROUNDS: usize = 400;
+
+/// Removes all faults and waits until the nodes are at rest. Returns the first violation that it finds.
+pub fn judge(world: &mut World) -> Result<(), String> {
+    world.server.heal();
+    for node in 0..world.nodes.len() {
+        if world.nodes[node].running.is_none() {
+            world.start(node);
+        }
+    }
+    rest(world)?;
+    // Nodes whose configuration conflicts with the stream's say so, and their operator gives them an empty disk.
+    for node in 0..world.nodes.len() {
+        if let Some(FleetState::Stopped(why)) = world.state(node) {
+            world.counts.conflicts += 1;
+            world.story.push(format!("{node} has a conflict: {why}"));
+            world.wipe(node);
+        }
+    }
+    if world.counts.conflicts > 0 && world.counts.rollbacks + world.counts.recreations == 0 {
+        return Err("a conflict, although the stream has lost nothing".into());
+    }
+    rest(world)?;
+    compare(world, "in the end")?;
+    for node in 0..world.nodes.len() {
+        world.stop(node);
+        world.start(node);
+    }
+    compare(world, "after a restart")
+}
+
+fn rest(world: &mut World) -> Result<(), String> {
+    for _ in 0..ROUNDS {
+        world.pass(500);
+        for node in 0..world.nodes.len() {
+            world.publish(node);
+            while world.consume(node) {}
+            world.keep(node);
+        }
+        (0..world.nodes.len()).for_each(|node| while world.consume(node) {});
+        if (0..world.nodes.len()).all(|node| is_at_rest(world, node)) {
+            return Ok(());
+        }
+    }
+    let states: Vec<_> =
+        (0..world.nodes.len()).map(|node| (world.state(node), world.nodes[node].store.waiting())).collect();
+    Err(format!("the nodes did not come to rest: {states:?}, the stream ends at {}", world.server.last()))
+}
+
+fn is_at_rest(world: &World, node: usize) -> bool {
+    let Some(running) = &world.nodes[node].running else { return false };
+    let metrics = running.link.metrics();
+    matches!(metrics.state(), FleetState::Following | FleetState::Stopped(_))
+        && metrics.position() == world.server.last()
+        && world.nodes[node].store.waiting() == 0
+        && !running.link.is_republishing()
+}
+
+fn compare(world: &World, when: &str) -> Result<(), String> {
+    let configurations = world.nodes[0].store.configurations();
+    let expected = expected(&configurations, world.acknowledged.events.iter());
+    // Only a conflict can excuse missing or additional registers.
+    let mut lost = if world.counts.conflicts == 0 { Registers::new() } else { of_lost(world, &configurations) };
+    lost.retain(|pair, register| expected.get(pair).is_some_and(|expected| expected <= register));
+    let kept = |share: &Share| {
+        let is_kept = |event: &&Event| match event {
+            Event::Call(call) => share.takes(partition_of(call.from, PARTITIONS)),
+            _ => true,
+        };
+        self::expected(&configurations, world.acknowledged.events.iter().filter(is_kept))
+    };
+    for (node, place) in world.nodes.iter().enumerate() {
+        if place.store.configurations() != configurations {
+            return Err(format!("{node} and 0 have different configurations {when}"));
+        }
+        let running = place.running.as_ref().expect("all run");
+        if running.service.plan().generation() != configurations.len() as u64 {
+            return Err(format!("{node} has a plan that differs from its store {when}"));
+        }
+        let mut held = registers(running.service.history());
+        let kept = (!place.share.is_all()).then(|| kept(&place.share));
+        let others = expected.keys().filter(|pair| kept.as_ref().is_some_and(|kept| !kept.contains_key(pair)));
+        for pair in lost.keys().chain(others) {
+            // For these pairs, a node may hold a lower register than expected, or none, but not a higher one.
+            if held.get(pair) < expected.get(pair) {
+                held.insert(*pair, expected[pair]);
+            }
+        }
+        if held != expected {
+            let missing: Vec<_> = expected.iter().filter(|(pair, register)| held.get(pair) != Some(register)).collect();
+            let invented: Vec<_> =
+                held.iter().filter(|(pair, register)| expected.get(pair) != Some(register)).collect();
+            return Err(format!("{node} {when}: missing {missing:?}, instead {invented:?}"));
+        }
+    }
+    // Acknowledged configurations exist, unless the stream lost one while its node was cut off. That node has then
+    // reported a conflict.
+    if world.counts.conflicts == 0 {
+        for (sequence, environment, changes) in &world.acknowledged.configurations {
+            let there = usize::try_from(*sequence).ok().and_then(|sequence| configurations.get(sequence - 1));
+            if there.is_none_or(|there| there.environment != *environment || there.changes != *changes) {
+                return Err(format!("configuration {sequence} was acknowledged and is missing {when}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the registers that the acknowledged events lead to, in any order.
+fn expected<'a>(configurations: &[Configuration], events: impl Iterator<Item = &'a Event>) -> Registers {
+    let engine = Engine::with_max_pairs(10_000);
+    for configuration in configurations {
+        engine.apply(&Event::Configuration(configuration.clone())).expect("it followed before");
+    }
+    for event in events {
+        engine.apply(event).expect("there is room");
+    }
+    registers(engine.history())
+}
+
+/// Returns the registers of calls that a lost configuration took along.
+///
+/// These calls were acknowledged, but their agent or their number was created by a configuration that the fleet lost. A
+/// node that held such a call publishes nothing older of its pair. For a lost agent, the call counts as if another
+/// agent of its environment had made it. For a lost number, other nodes accepted the calls only after the number was
+/// added again, with another identity.
+fn of_lost(world: &World, configurations: &[Configuration]) -> Registers {
+    let changes =
+        || configurations.iter().flat_map(|made| made.changes.iter().map(|change| (made.environment, change)));
+    let created = |(environment, change): (EnvironmentId, &Change)| match change {
+        Change::AgentCreated { id, .. } => Some((environment, *id)),
+        _ => None,
+    };
+    let added = |(_, change): (EnvironmentId, &Change)| match change {
+        Change::NumberAdded { id, .. } => Some(*id),
+        _ => None,
+    };
+    let agents: Vec<_> = changes().filter_map(created).collect();
+    let numbers: Vec<_> = changes().filter_map(added).collect();
+    let there = |call: &Call| agents.contains(&(call.environment, call.agent));
+    let lost = world.acknowledged.calls.iter().filter(|(call, number)| !there(call) || !numbers.contains(number));
+    let counted = lost.filter_map(|(call, _)| {
+        let other = || agents.iter().find(|(environment, _)| *environment == call.environment).map(|(_, agent)| *agent);
+        let agent = if there(call) { Some(call.agent) } else { other() };
+        Some(Event::Call(Call { agent: agent?, ..*call }))
+    });
+    expected(configurations, counted.collect::<Vec<_>>().iter())
+}
+
+/// Returns every pair with a call.
+fn registers(history: &dialback::History) -> Registers {
+    let mut registers = Registers::new();
+    history.for_each(|scope, contact, register| {
+        if matches!(register.read(), LastCall::Placed { .. }) {
+            registers.insert((scope, contact), register.bits());
+        }
+    });
+    registers
+}

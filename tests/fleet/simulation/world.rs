@@ -1,0 +1,452 @@
+//! The nodes, the events that happen to them, and what was acknowledged.
+
+#![allow(unreachable_pub)]
+
+use super::stream::SimServer;
+use crate::support::random::Random;
+use dialback::fleet::{Link, Planted, Settings, Share, Stepper};
+use dialback::metrics::FleetState;
+use dialback::plan::EnvironmentView;
+use dialback::testing::lasting::LastingStore;
+use dialback::testing::universe::START;
+use dialback::{
+    AgentId, Applied, Call, Change, Configuration, DialPlan, Direction, E164, Engine, EnvironmentId, Erasure, Event,
+    Lookback, NumberId, Outcome, Service, ServiceError, Timestamp,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+const CONTACTS: usize = 8;
+/// Few partitions, so that each contains something.
+pub const PARTITIONS: u16 = 3;
+const MINUTE: u64 = 60_000;
+
+/// A planted bug.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bug {
+    /// Acknowledged events are not in the outbox.
+    NoOutbox,
+    /// Acknowledged events are not synced.
+    NoSync,
+    /// A bug in the node.
+    Node(Planted),
+    /// The stream accepts configurations in any order.
+    AnyOrder,
+}
+
+/// The whole simulation.
+pub struct World {
+    pub server: SimServer,
+    pub nodes: Vec<Node>,
+    pub random: Random,
+    now: Arc<AtomicU64>,
+    bug: Option<Bug>,
+    pub acknowledged: Acknowledged,
+    agents: Vec<(EnvironmentId, AgentId)>,
+    numbers: Vec<(EnvironmentId, E164)>,
+    made: u128,
+    pub story: Vec<String>,
+    rolls_back: bool,
+    recreates: bool,
+    pub counts: Counts,
+}
+
+/// The events and configurations that were acknowledged.
+#[derive(Default)]
+pub struct Acknowledged {
+    pub events: Vec<Event>,
+    /// The calls among the events, each with the number that it was placed from, as the recording node knew it.
+    pub calls: Vec<(Call, NumberId)>,
+    pub configurations: Vec<(u64, EnvironmentId, Vec<Change>)>,
+}
+
+/// How often each kind of thing happened, so that a run shows that it did.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub calls: u64,
+    pub erasures: u64,
+    pub configurations: u64,
+    pub superseded: u64,
+    pub refused_away: u64,
+    pub unknown_outcomes: u64,
+    pub restarts: u64,
+    pub power_failures: u64,
+    pub partitions: u64,
+    pub rollbacks: u64,
+    pub recreations: u64,
+    pub truncations: u64,
+    pub joins: u64,
+    pub conflicts: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.erasures += other.erasures;
+        self.configurations += other.configurations;
+        self.superseded += other.superseded;
+        self.refused_away += other.refused_away;
+        self.unknown_outcomes += other.unknown_outcomes;
+        self.restarts += other.restarts;
+        self.power_failures += other.power_failures;
+        self.partitions += other.partitions;
+        self.rollbacks += other.rollbacks;
+        self.recreations += other.recreations;
+        self.truncations += other.truncations;
+        self.joins += other.joins;
+        self.conflicts += other.conflicts;
+    }
+}
+
+pub struct Node {
+    pub store: LastingStore,
+    /// The partitions whose calls the node keeps.
+    pub share: Share,
+    life: u8,
+    skew: u64,
+    pub running: Option<Running>,
+}
+
+pub struct Running {
+    pub service: Arc<Service>,
+    pub link: Arc<Link>,
+    stepper: Stepper,
+}
+
+impl World {
+    pub fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let mut random = Random::new(seed, 1);
+        let count = 3 + random.below(5);
+        let server = SimServer::new(Random::new(seed, 2), count);
+        if bug == Some(Bug::AnyOrder) {
+            server.take_any_order();
+        }
+        let now = Arc::new(AtomicU64::new(START.millis()));
+        let mut world = Self {
+            server,
+            nodes: Vec::new(),
+            rolls_back: random.is_one_in(2),
+            recreates: random.is_one_in(8),
+            random,
+            now,
+            bug,
+            acknowledged: Acknowledged::default(),
+            agents: Vec::new(),
+            numbers: Vec::new(),
+            made: 0,
+            story: Vec::new(),
+            counts: Counts::default(),
+        };
+        for node in 0..count {
+            let key = [u8::try_from(node).expect("few"); 32];
+            let mut store = LastingStore::new(key);
+            match bug {
+                Some(Bug::NoOutbox) => store = store.that_loses_its_outbox(),
+                Some(Bug::NoSync) => store = store.that_syncs_nothing(),
+                _ => {}
+            }
+            let skew = world.random.below(20) as u64 * MINUTE;
+            // In every second run, the last node keeps a part of the partitions.
+            let has_less = seed % 2 == 1 && node == count - 1;
+            let share = if has_less { Share::of([0, 2]) } else { Share::ALL };
+            world.nodes.push(Node { store, share, life: 0, skew, running: None });
+        }
+        // The last node joins later.
+        (0..count - 1).for_each(|node| world.start(node));
+        world
+    }
+
+    fn say(&mut self, what: impl Into<String>) {
+        self.story.push(what.into());
+    }
+
+    pub fn start(&mut self, node: usize) {
+        let place = &mut self.nodes[node];
+        place.life += 1;
+        let (now, skew) = (Arc::clone(&self.now), place.skew);
+        let mut settings = Settings::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst) + skew));
+        settings.node = [u8::try_from(node).expect("few"); 16];
+        settings.node[1] = place.life;
+        settings.partitions = PARTITIONS;
+        settings.share = place.share.clone();
+        settings.batch = 50;
+        settings.settle = Duration::from_secs(2);
+        settings.beat_every = Duration::from_secs(20);
+        settings.snapshot_every = Duration::from_secs(90);
+        settings.planted = match self.bug {
+            Some(Bug::Node(planted)) => Some(planted),
+            _ => None,
+        };
+        let link = Link::new(settings, self.server.port(node));
+        let engine = Engine::with_max_pairs(10_000);
+        let service = Service::start_with(Arc::clone(&link) as _, place.store.clone(), engine, |_| {});
+        let service = Arc::new(service.expect("what is stored fits"));
+        let stepper = Stepper::new(&link, &service).expect("the store has an outbox");
+        place.running = Some(Running { service, link, stepper });
+    }
+
+    pub fn stop(&mut self, node: usize) {
+        self.nodes[node].running = None;
+    }
+
+    /// Ends the node's process or its power. A power failure loses what was not synced.
+    fn end(&mut self, node: usize) {
+        let left = self.nodes[node].store.after_a_power_failure();
+        self.stop(node);
+        if self.random.is_one_in(2) {
+            self.say(format!("{node} loses power"));
+            self.counts.power_failures += 1;
+            self.nodes[node].store = left;
+        } else {
+            self.say(format!("{node} ends"));
+            self.counts.restarts += 1;
+        }
+    }
+
+    /// Replaces the node's disk with an empty one, and starts the node again.
+    pub fn wipe(&mut self, node: usize) {
+        self.stop(node);
+        self.nodes[node].store = LastingStore::new([0x80 | u8::try_from(node).expect("few"); 32]);
+        self.start(node);
+    }
+
+    pub fn pass(&mut self, millis: u64) {
+        self.now.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    fn now_at(&self, node: usize) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst) + self.nodes[node].skew)
+    }
+
+    pub fn state(&self, node: usize) -> Option<FleetState> {
+        self.nodes[node].running.as_ref().map(|running| running.link.metrics().state())
+    }
+
+    /// Lets one random thing happen.
+    pub fn act(&mut self) {
+        let millis = self.random.below(3000) as u64;
+        self.pass(millis);
+        let node = self.random.below(self.nodes.len());
+        if self.nodes[node].running.is_none() {
+            if self.random.is_one_in(8) {
+                self.counts.joins += u64::from(self.nodes[node].life == 0);
+                self.say(format!("{node} starts"));
+                self.start(node);
+            }
+            return;
+        }
+        match self.random.below(100) {
+            0..25 => self.publish(node),
+            25..55 => {
+                self.consume(node);
+            }
+            55..61 => self.keep(node),
+            61..82 => self.call(node),
+            82..85 => self.erase(node),
+            // Mostly on a node that can change the configuration.
+            85..91 => {
+                let follows = |node: &usize| self.state(*node) == Some(FleetState::Following);
+                let can = (0..self.nodes.len()).filter(follows).collect::<Vec<_>>();
+                let is_any = can.is_empty() || self.random.is_one_in(4);
+                let node = if is_any { node } else { can[self.random.below(can.len())] };
+                self.configure(node);
+            }
+            91..92 => {
+                self.end(node);
+                if self.random.is_one_in(2) {
+                    self.start(node);
+                }
+            }
+            92..95 => {
+                let is_cut = !self.server.is_cut(node);
+                self.say(format!("{node} is {}", if is_cut { "cut off" } else { "reconnected" }));
+                self.counts.partitions += u64::from(is_cut);
+                self.server.cut(node, is_cut);
+            }
+            95..97 => self.server.sync(),
+            _ if !self.rolls_back => {}
+            _ if self.recreates && self.random.is_one_in(3) => {
+                self.say("the stream is deleted and created again");
+                self.counts.recreations += 1;
+                self.server.recreate();
+            }
+            _ => {
+                let lost = self.server.crash();
+                self.say(format!("the server crashes and loses {lost}"));
+                self.counts.rollbacks += u64::from(lost > 0);
+                // Sometimes the power of a whole site fails.
+                if self.random.is_one_in(2) {
+                    for node in 0..self.nodes.len() {
+                        if self.random.is_one_in(2) && self.nodes[node].running.is_some() {
+                            self.end(node);
+                            self.start(node);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        node: usize,
+        what: &str,
+        step: impl FnOnce(&mut Stepper) -> Result<bool, dialback::fleet::StepError>,
+    ) -> bool {
+        let Some(running) = &mut self.nodes[node].running else { return false };
+        match step(&mut running.stepper) {
+            Ok(did) => did,
+            Err(error) => {
+                let text = format!("{node} {what}: {error}");
+                if self.story.last() != Some(&text) {
+                    self.say(text);
+                }
+                false
+            }
+        }
+    }
+
+    pub fn publish(&mut self, node: usize) {
+        let last = self.server.last();
+        self.step(node, "publishes", Stepper::publish);
+        let now = self.server.last();
+        if now > last {
+            self.say(format!("{node} publishes up to {now}"));
+        }
+    }
+
+    pub fn consume(&mut self, node: usize) -> bool {
+        let last = self.server.last();
+        let did = self.step(node, "consumes", Stepper::consume);
+        let now = self.server.last();
+        if now > last {
+            let state = self.state(node);
+            self.say(format!("{node} publishes configurations up to {now}, {state:?}"));
+        }
+        did
+    }
+
+    pub fn keep(&mut self, node: usize) {
+        let first = self.server.first();
+        self.step(node, "keeps", Stepper::keep);
+        let now = self.server.first();
+        if now > first {
+            self.counts.truncations += 1;
+            self.say(format!("{node} truncates up to {now}"));
+        }
+    }
+
+    fn service(&self, node: usize) -> Arc<Service> {
+        Arc::clone(&self.nodes[node].running.as_ref().expect("it runs").service)
+    }
+
+    fn record(&mut self, node: usize, event: Event) {
+        let (done, answer) = mpsc::channel();
+        self.service(node)
+            .submit(vec![event.clone()], move |recording| done.send(recording).expect("the receiver waits"));
+        let did = answer.recv().expect("an answer").expect("the store works");
+        match &did[0] {
+            Ok(Applied::Ignored) => {}
+            Ok(did) => {
+                self.say(format!("{node} records {event:?}: {did:?}"));
+                if let Event::Call(call) = event {
+                    let plan = self.service(node).plan();
+                    let number = plan.dialed(call.from).expect("a call that counts is from a number that is there");
+                    self.acknowledged.calls.push((call, number.id()));
+                }
+                self.acknowledged.events.push(event);
+            }
+            Err(error) => panic!("there is room: {error}"),
+        }
+    }
+
+    fn contact(&mut self) -> E164 {
+        E164::from_code(49_000 + self.random.below(CONTACTS) as u64).expect("a code")
+    }
+
+    fn call(&mut self, node: usize) {
+        if self.agents.is_empty() || self.numbers.is_empty() {
+            return;
+        }
+        let (environment, agent) = self.agents[self.random.below(self.agents.len())];
+        let (_, from) = self.numbers[self.random.below(self.numbers.len())];
+        let to = self.contact();
+        let at = Timestamp::from_millis(self.now_at(node).millis() - self.random.below(600_000) as u64);
+        let outcome = Outcome::ALL[self.random.below(8)];
+        self.counts.calls += 1;
+        self.record(node, Event::Call(Call { environment, agent, from, to, at, outcome }));
+    }
+
+    fn erase(&mut self, node: usize) {
+        let Some((environment, _)) = self.agents.last().copied() else { return };
+        let contact = self.contact();
+        let until = self.now_at(node);
+        self.counts.erasures += 1;
+        self.record(node, Event::Erasure(Erasure { environment, contact, until }));
+    }
+
+    /// Returns the one of two environments that the node's plan has. Two nodes that create it independently create two
+    /// environments, as clients of the control API do, because no identity is used twice.
+    fn environment_of(&self, node: usize, which: u128) -> Option<EnvironmentId> {
+        let plan = self.service(node).plan();
+        let mut ids = plan.environments().map(EnvironmentView::id);
+        ids.find(|id| id.as_u128() % 2 == which)
+    }
+
+    fn configure(&mut self, node: usize) {
+        let which = self.random.below(2) as u128;
+        self.made += 1;
+        let made = self.made;
+        let environment = self.environment_of(node, which).unwrap_or(EnvironmentId::from_u128(0xE0 + made * 2 + which));
+        let (agent, number) = (AgentId::from_u128(0xA00 + made), NumberId::from_u128(0xD00 + made));
+        let digits = E164::from_code(15_550_000 + u64::try_from(made % 4).expect("few")).expect("a code");
+        let kind = self.random.below(4);
+        let decide = move |plan: &dialback::Plan| {
+            let mut changes = Vec::new();
+            let add_number = Change::NumberAdded { id: number, number: digits };
+            if plan.environment(environment).is_none() {
+                let lookback = Lookback::default();
+                changes.push(Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback });
+                changes.extend(Some(add_number.clone()).filter(|_| kind > 1));
+            }
+            changes.push(match kind {
+                0 => add_number,
+                1 => Change::EnvironmentSet {
+                    name: format!("acme {made}"),
+                    dial_plan: DialPlan::NONE,
+                    lookback: Lookback::from_days(30),
+                },
+                _ => {
+                    let name = format!("agent {made}");
+                    Change::AgentCreated { id: agent, name, label: None, direction: Direction::Outbound }
+                }
+            });
+            Ok(changes)
+        };
+        let at = self.now_at(node);
+        let done = self.service(node).configure(environment, at, decide);
+        self.say(format!("{node} configures {made}: {:?}", done.as_ref().map(|plan| plan.generation())));
+        match done {
+            Ok(plan) => {
+                self.counts.configurations += 1;
+                let made = self.nodes[node].store.configurations();
+                let made: &Configuration = made.last().expect("the last one");
+                assert_eq!(made.sequence, plan.generation());
+                self.acknowledged.configurations.push((made.sequence, made.environment, made.changes.clone()));
+            }
+            Err(ServiceError::Superseded) => self.counts.superseded += 1,
+            Err(ServiceError::StreamAway(_)) => self.counts.refused_away += 1,
+            Err(ServiceError::OutcomeUnknown(_)) => self.counts.unknown_outcomes += 1,
+            Err(ServiceError::Config(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        // The configuration may still come into force, whatever the result was.
+        if kind != 1 {
+            self.numbers.push((environment, digits));
+        }
+        if kind > 1 {
+            self.agents.push((environment, agent));
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The library: the rule against its model and its scenarios, numbers, convergence, privacy, statistics, and the
+//! figures of the benches.
+
+mod convergence;
+mod figures;
+mod mixture;
+#[cfg(feature = "__testing")]
+mod model;
+mod number;
+mod privacy;
+#[cfg(feature = "__testing")]
+mod scenarios;
+#[cfg(feature = "__testing")]
+mod statistics;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,4 @@
+//! The store and the service over it.
+
+mod service;
+mod upkeep_week;

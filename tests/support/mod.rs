@@ -1,0 +1,27 @@
+//! Shared by the test programs. Each program includes it once, with `#[path = "../support/mod.rs"] mod support;`.
+//!
+//! No program uses all of it.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod copy;
+#[cfg(feature = "daemon")]
+pub mod daemon;
+#[cfg(feature = "http")]
+pub mod described;
+pub mod metrics_text;
+#[cfg(feature = "daemon")]
+pub mod ledger;
+#[cfg(feature = "sip")]
+pub mod listening;
+#[cfg(feature = "nats")]
+pub mod nats;
+pub mod own_process;
+pub mod random;
+#[cfg(feature = "__testing")]
+pub mod scenarios;
+#[cfg(feature = "http")]
+pub mod server;
+#[cfg(feature = "sip")]
+pub mod shop;
+#[cfg(feature = "fleet")]
+pub mod stream;

@@ -1,0 +1,31 @@
+//! Loads the scenarios of `tests/data`, and runs them through a door.
+
+use dialback::testing::scenario::{Door, File, Scenario, run};
+use std::path::{Path, PathBuf};
+
+/// Returns each file of scenarios, in the order of their names.
+pub fn files() -> Vec<(PathBuf, File)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let entries = std::fs::read_dir(directory).expect("there are scenarios");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable directory").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    let parse = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        let file = File::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, file)
+    };
+    paths.into_iter().map(parse).collect()
+}
+
+/// Runs each scenario that `wanted` accepts through a new door. Returns how many ran.
+pub fn run_each<D: Door>(mut wanted: impl FnMut(&Scenario) -> bool, door: impl Fn() -> D) -> usize {
+    let mut scenarios = 0;
+    for (_, file) in files() {
+        for scenario in file.scenario.iter().filter(|scenario| wanted(scenario)) {
+            run(&file, scenario, &mut door());
+            scenarios += 1;
+        }
+    }
+    scenarios
+}
