@@ -34,20 +34,16 @@
 //!
 //! # Features
 //! No feature is on by default: no async runtime and no I/O. Each feature only adds to the library: `serde`, `store`,
-//! `capi`, `http`, `sip`, `agi`, `fleet`, `nats`, `daemon`.
+//! `capi`, `http`, `sip`, `fleet`, `nats`, `daemon`.
 #![deny(unsafe_code)]
 
-mod address;
-#[cfg(any(feature = "agi", feature = "sip"))]
+#[cfg(feature = "sip")]
 pub mod admission;
-#[cfg(feature = "agi")]
+#[cfg(feature = "sip")]
 pub mod agi;
 #[cfg(feature = "capi")]
 pub mod capi;
 mod decision;
-#[cfg(any(feature = "agi", feature = "http", feature = "sip"))]
-#[cfg_attr(not(all(feature = "http", feature = "sip")), allow(dead_code, reason = "each door has its own use of it"))]
-mod decision_id;
 pub mod engine;
 mod event;
 #[cfg(feature = "fleet")]
@@ -56,11 +52,10 @@ pub mod history;
 #[cfg(feature = "http")]
 pub mod http;
 mod id;
+pub mod inbound;
 pub mod metrics;
 mod number;
 mod outcome;
-#[cfg(any(feature = "agi", feature = "sip"))]
-mod peers;
 pub mod plan;
 pub mod service;
 #[cfg(feature = "sip")]
@@ -74,7 +69,6 @@ pub mod tally;
 pub mod testing;
 mod time;
 
-pub use address::{AddressTemplate, AgentAddresses, Destination, TemplateError};
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 pub use engine::{Applied, ApplyError, Engine, Reader, Routed};
 pub use event::{
@@ -82,10 +76,11 @@ pub use event::{
 };
 pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};
+#[cfg(feature = "sip")]
+pub use inbound::Peers;
+pub use inbound::{AddressTemplate, AgentAddresses, Destination, TemplateError};
 pub use number::{Caller, DialPlan, Digits, E164, NumberError};
 pub use outcome::{Outcome, OutcomeSet};
-#[cfg(any(feature = "agi", feature = "sip"))]
-pub use peers::Peers;
 pub use plan::{ConfigError, Plan};
 pub use service::{Service, ServiceError, Statistics};
 pub use slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope, TallySlot};

@@ -15,8 +15,6 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("number", &[]),
     ("id", &[]),
-    ("address", &["number", "id"]),
-    ("peers", &[]),
     ("admission", &["sync"]),
     ("time", &[]),
     ("outcome", &[]),
@@ -24,8 +22,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("event", &["number", "id", "time", "outcome"]),
     ("decision", &["id", "time", "outcome"]),
-    // The ids of decisions, which the doors create and one door decodes.
-    ("decision_id", &["slot", "sync", "time"]),
     ("history", &["number", "time", "outcome", "slot", "sync"]),
     ("plan", &["number", "id", "time", "outcome", "slot", "event"]),
     ("metrics", &["sync", "decision"]),
@@ -45,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    ("inbound", &["number", "id", "time", "slot", "sync", "decision", "plan", "engine", "service"]),
     ("fleet", ADAPTER),
     ("http", ADAPTER),
     ("sip", ADAPTER),
@@ -59,8 +56,6 @@ const LAYERS: &[(&str, &[&str])] = &[
 const ADAPTER: &[&str] = &[
     "number",
     "id",
-    "address",
-    "peers",
     "admission",
     "time",
     "outcome",
@@ -68,7 +63,6 @@ const ADAPTER: &[&str] = &[
     "sync",
     "event",
     "decision",
-    "decision_id",
     "history",
     "plan",
     "metrics",
@@ -76,6 +70,7 @@ const ADAPTER: &[&str] = &[
     "engine",
     "store",
     "service",
+    "inbound",
 ];
 
 const EVERYTHING: &[&str] = &["*"];

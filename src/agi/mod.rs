@@ -23,13 +23,10 @@ mod request;
 
 pub use listen::{AgiLimits, AgiListener};
 
-use crate::address::{AgentAddresses, Destination};
-use crate::decision::Route;
-use crate::decision_id::{DecisionIds, Sealed};
+use crate::decision::{Reason, Route};
 use crate::engine::Routed;
-use crate::number::{Caller, DialPlan, E164};
-use crate::peers::Peers;
-use crate::plan::NumberView;
+use crate::inbound::{AgentAddresses, Arrival, Inbound, Peers};
+use crate::number::Caller;
 use crate::service::Service;
 use crate::time::Clock;
 use request::Request;
@@ -50,10 +47,8 @@ pub struct Settings {
 
 /// Answers AGI requests with a service's decisions. Share it in an [`Arc`].
 pub struct Door {
-    service: Arc<Service>,
-    clock: Clock,
+    inbound: Inbound,
     settings: Settings,
-    decisions: DecisionIds,
 }
 
 impl Door {
@@ -62,8 +57,10 @@ impl Door {
     /// # Panics
     /// If the operating system provides no random bytes.
     pub fn new(service: Arc<Service>, clock: Clock, settings: Settings) -> Self {
-        let decisions = DecisionIds::new(service.secret());
-        Self { service, clock, settings, decisions }
+        let inbound = Inbound::new(service, clock)
+            .with_addresses(settings.addresses.clone())
+            .serving_while_loading(settings.serves_while_loading);
+        Self { inbound, settings }
     }
 
     /// Returns whether connections from this address are accepted.
@@ -73,27 +70,18 @@ impl Door {
 
     /// Returns the variables to set, or `None` while the service is loading and cannot answer yet.
     fn answer(&self, request: &Request) -> Option<[(&'static str, String); 4]> {
-        let plan = self.service.plan();
-        let is_good_enough = self.settings.serves_while_loading && plan.generation() > 0;
-        if self.service.loading().is_some() && !is_good_enough {
+        if !self.inbound.is_ready() {
             return None;
         }
-        let Ok(dialed) = E164::parse(request.dialed(), &DialPlan::NONE) else { return Some(unknown_number()) };
-        let environment = plan.dialed(dialed).map(NumberView::environment);
-        let there = environment.and_then(|environment| plan.environment(environment));
-        let home = there.map_or(DialPlan::NONE, |environment| *environment.dial_plan());
-        let caller = request.caller().map_or(Caller::Withheld, |caller| Caller::parse(caller, &home));
-        let now = (self.clock)();
-        let Routed { decision, tally } = self.service.route_on(&plan, dialed, caller, now);
-        let id = self.decisions.seal(&Sealed {
-            day: now.day(),
-            tally: tally.or_else(|| plan.unmatched_tally(environment?)),
-            is_counted: tally.is_some(),
-        });
-        let agent = decision.route.agent();
-        let destination = agent.zip(environment).map(|(agent, environment)| Destination { environment, agent, dialed });
+        let plan = self.inbound.service().plan();
+        let Ok(arrival) = Arrival::read(&plan, request.dialed()) else { return Some(unknown_number()) };
+        let caller = request.caller().map_or(Caller::Withheld, |caller| arrival.caller(caller));
+        let now = self.inbound.now();
+        let Routed { decision, tally } = self.inbound.route(&arrival, caller, now);
+        let id = self.inbound.identity(&plan, arrival.environment(), tally, now);
+        let destination = arrival.destination(&decision);
         Some([
-            ("DIALBACK_AGENT", destination.map(|to| self.settings.addresses.of_or_id(&to)).unwrap_or_default()),
+            ("DIALBACK_AGENT", destination.map(|to| self.inbound.addresses().of_or_id(&to)).unwrap_or_default()),
             ("DIALBACK_REASON", decision.reason.name().into()),
             ("DIALBACK_DECISION_ID", id.to_string()),
             // The last variable: if it is set, all the others are set too.
@@ -106,7 +94,7 @@ impl Door {
 fn unknown_number() -> [(&'static str, String); 4] {
     [
         ("DIALBACK_AGENT", String::new()),
-        ("DIALBACK_REASON", crate::decision::Reason::UnknownNumber.name().into()),
+        ("DIALBACK_REASON", Reason::UnknownNumber.name().into()),
         ("DIALBACK_DECISION_ID", String::new()),
         ("DIALBACK_DECISION", Route::Unrouted.name().into()),
     ]

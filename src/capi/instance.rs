@@ -7,8 +7,9 @@ use crate::decision::{Decision, Reason, Route};
 use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine, KeptPlan};
 use crate::event::{Call, Change, Erasure, Event};
 use crate::id::EnvironmentId;
+use crate::inbound::Arrival;
 use crate::number::{Caller, DialPlan, E164};
-use crate::plan::{NumberView, Plan};
+use crate::plan::Plan;
 use crate::service::{Service, ServiceError};
 use crate::store::{Durability, FjallStore, MemoryStore, Upkeep};
 use crate::time::Timestamp;
@@ -263,9 +264,8 @@ fn asked(plan: &Plan, dialed: &[u8], caller: &[u8]) -> Result<(E164, Caller), Fa
 #[cold]
 fn asked_in_text(plan: &Plan, dialed: &[u8], caller: &[u8]) -> Result<(E164, Caller), Failure> {
     let dialed = number(dialed, &DialPlan::NONE).map_err(|error| error.about("dialed"))?;
-    let home = plan.dialed(dialed).map(NumberView::environment);
-    let dial_plan = home.map_or(DialPlan::NONE, |home| dial_plan(plan, home));
-    Ok((dialed, Caller::parse(utf8(caller).map_err(|error| error.about("caller"))?, &dial_plan)))
+    let caller = utf8(caller).map_err(|error| error.about("caller"))?;
+    Ok((dialed, Arrival::at(plan, dialed).caller(caller)))
 }
 
 fn dial_plan(plan: &Plan, environment: EnvironmentId) -> DialPlan {

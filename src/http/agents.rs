@@ -68,7 +68,7 @@ pub(super) async fn list(
     let page = Page::read(&mut form).unwrap_or_else(Page::first);
     form.finish(|| Some(()))?;
 
-    let revision = api.service.plan().environment(environment).ok_or_else(Refusal::internal)?.revision();
+    let revision = api.service().plan().environment(environment).ok_or_else(Refusal::internal)?.revision();
     if let Some(known) = conditions.known(revision)? {
         return Ok(known);
     }
@@ -147,7 +147,7 @@ pub(super) async fn show(
     State(api): State<Api>,
     conditions: Conditions,
 ) -> Result<Response, Refusal> {
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
     conditions.show(agent.revision(), || reply::data(render::Agent::from(agent)))
 }

@@ -37,13 +37,13 @@ pub(super) async fn report(
 ) -> Result<Response, Refusal> {
     let today = api.now().day();
     let id = path.ok().and_then(|Path(text)| Uuid::try_parse(&text).ok()).ok_or_else(Refusal::decision_not_found)?;
-    let opened = api.decisions.open(id).filter(|opened| {
+    let opened = api.inbound.ids().open(id).filter(|opened| {
         let last = opened.sealed.day.plus(ANSWERABLE_DAYS);
         // The clock may have been set back since the decision was made, so a decision of tomorrow is accepted.
         last >= today && opened.sealed.day <= today.plus(1)
     });
     let opened = opened.ok_or_else(Refusal::decision_not_found)?;
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let tallied = opened.sealed.tally.and_then(|tally| Some((tally, plan.tally(tally)?)));
     let is_visible = match tallied {
         Some((_, (environment, _))) => reach.covers(environment),
@@ -57,7 +57,7 @@ pub(super) async fn report(
         let (done, answer) = oneshot::channel();
         let answered = Answered { day: opened.sealed.day, number: opened.number };
         Submitted::note();
-        api.service.submit_answer(AnswerReport { answered, tally, today }, |result| {
+        api.service().submit_answer(AnswerReport { answered, tally, today }, |result| {
             let _ = done.send(result);
         });
         answer.await.map_err(|_| Refusal::internal())??;

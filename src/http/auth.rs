@@ -99,7 +99,7 @@ impl FromRequestParts<Api> for Asker {
 /// Returns the environment on whose account the request runs, if its token is valid. All operator and gateway tokens share
 /// one account. This function does not check permissions or rates.
 pub(super) fn holder(headers: &HeaderMap, api: &Api) -> Option<EnvironmentId> {
-    let (secret, plan) = (secret(headers)?, api.service.plan());
+    let (secret, plan) = (secret(headers)?, api.service().plan());
     match known(&secret, api, &plan)? {
         Known::Operator => Some(EnvironmentId::SYSTEM),
         Known::Stored(held) => Some(held.environment),
@@ -115,7 +115,7 @@ enum Known<'a> {
 }
 
 fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refusal> {
-    let (secret, plan) = (secret(&parts.headers).ok_or_else(Refusal::invalid_token)?, api.service.plan());
+    let (secret, plan) = (secret(&parts.headers).ok_or_else(Refusal::invalid_token)?, api.service().plan());
     match known(&secret, api, &plan).ok_or_else(Refusal::invalid_token)? {
         Known::Operator => Ok((Role::Operator, EnvironmentId::SYSTEM)),
         Known::Stored(held) => {

@@ -140,7 +140,7 @@ impl<'a> Upload<'a> {
             return Ok(None);
         }
         let value = serde_json::from_slice(line).map_err(|_| Refusal::malformed_json("The line is not valid JSON"))?;
-        let plan = self.api.service.plan();
+        let plan = self.api.service().plan();
         let call = calls::call(Form::new(value)?, &plan, self.reach, self.api.now())?;
         Ok(Some(Event::Call(call)))
     }
@@ -174,7 +174,7 @@ impl<'a> Upload<'a> {
                 "The store cannot be written; {recorded} calls were recorded before it failed. Repeat the upload later"
             ))
         })?;
-        let plan = self.api.service.plan();
+        let plan = self.api.service().plan();
         for ((line, event), applied) in lines.into_iter().zip(&calls).zip(recording) {
             let Event::Call(call) = event else { continue };
             match applied.map_err(Refusal::from).and_then(|applied| calls::settle(&plan, call, applied)) {

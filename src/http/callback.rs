@@ -189,7 +189,7 @@ pub(super) async fn show(
     State(api): State<Api>,
     conditions: Conditions,
 ) -> Result<Response, Refusal> {
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let (_, callback) = callback_agent(&plan, environment, id)?;
     conditions.show(callback.revision(), || reply::data(Replaced { id, callback_config: callback.into() }))
 }

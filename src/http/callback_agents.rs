@@ -183,12 +183,12 @@ pub(super) async fn show(
     Named(id): Named<AgentId>,
     State(api): State<Api>,
 ) -> Result<Response, Refusal> {
-    callback::callback_agent(&api.service.plan(), environment, id)?;
+    callback::callback_agent(&api.service().plan(), environment, id)?;
     let statistics = api.statistics(environment, &(Day::FIRST..=Day::LAST)).await?;
     let own = statistics.callbacks.iter().filter(|callbacks| callbacks.agent == id);
     let count = own.fold(Count::default(), |sum, callbacks| sum.plus(callbacks.count));
 
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let (agent, callback) = callback::callback_agent(&plan, environment, id)?;
     let source = |id| plan.agent(environment, id).map(|source| DetailSource { id, name: source.name() });
     Ok(reply::data(Detail {

@@ -61,10 +61,10 @@ pub(super) struct NewCall {
     security(("environment" = []), ("gateway" = [])),
 )]
 pub(super) async fn record(reach: Reach, State(api): State<Api>, form: Form) -> Result<Response, Refusal> {
-    let call = call(form, &api.service.plan(), reach, api.now())?;
+    let call = call(form, &api.service().plan(), reach, api.now())?;
     let recording = api.submit(vec![Event::Call(call)]).await.map_err(|_| Refusal::internal())?;
     for applied in recording? {
-        settle(&api.service.plan(), &call, applied?)?;
+        settle(&api.service().plan(), &call, applied?)?;
     }
     Ok(reply::message(StatusCode::ACCEPTED, "Call recorded"))
 }

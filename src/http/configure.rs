@@ -47,7 +47,7 @@ impl Api {
             Ok(changes)
         };
         Submitted::note();
-        self.service.submit_configuration(environment, at, decide, |result| {
+        self.service().submit_configuration(environment, at, decide, |result| {
             let _ = done.send(result);
         });
         let plan = answer.await.map_err(|_| Refusal::internal())??;
@@ -68,7 +68,7 @@ impl Api {
     pub(super) fn submit(&self, events: Vec<Event>) -> oneshot::Receiver<Recording> {
         let (done, answer) = oneshot::channel();
         Submitted::note();
-        self.service.submit_at(self.now(), events, |recording| {
+        self.service().submit_at(self.now(), events, |recording| {
             let _ = done.send(recording);
         });
         answer

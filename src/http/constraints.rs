@@ -103,7 +103,7 @@ pub(super) async fn check(
     form.optional("callback_trigger_statuses", read::outcomes);
     let proposal = form.finish(|| Some(Proposal { is_callback_agent, sources }))?;
 
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
     let Findings { errors, warnings, .. } = Findings::of(&plan, environment, agent, &proposal).await.summarized();
     Ok(if errors.is_empty() {

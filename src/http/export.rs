@@ -30,7 +30,7 @@ const AHEAD: usize = 16;
     ),
 )]
 pub(super) async fn show(_: Operator, State(api): State<Api>) -> Result<Response, Refusal> {
-    let export = api.service.export().ok_or_else(Refusal::not_stored)?;
+    let export = api.service().export().ok_or_else(Refusal::not_stored)?;
     let (sender, receiver) = mpsc::channel(AHEAD);
     let mut out = Out { sender, runtime: Handle::current(), patience: api.limits.patience };
     tokio::task::spawn_blocking(move || {

@@ -83,7 +83,7 @@ pub(super) async fn live() -> Response {
     ),
 )]
 pub(super) async fn ready(State(api): State<Api>) -> Response {
-    if let Some(so_far) = api.service.loading().filter(|_| !loading::routes_are_answered(&api)) {
+    if let Some(so_far) = api.service().loading().filter(|_| !api.inbound.is_ready()) {
         return still_loading(so_far);
     }
     reply::json(StatusCode::OK, &Well::ok())
@@ -104,14 +104,14 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
     ),
 )]
 pub(super) async fn show(State(api): State<Api>) -> Response {
-    if let Some(so_far) = api.service.loading() {
+    if let Some(so_far) = api.service().loading() {
         return still_loading(so_far);
     }
     if let Some(unwell) = wrong(&api) {
         return reply::json(StatusCode::SERVICE_UNAVAILABLE, &unwell);
     }
-    let durability = Some(api.service.durability()).filter(|durability| *durability != Durability::Synced);
-    let fleet = api.service.fleet();
+    let durability = Some(api.service().durability()).filter(|durability| *durability != Durability::Synced);
+    let fleet = api.service().fleet();
     let well = Well {
         status: "ok",
         durability: durability.map(Durability::name),
@@ -123,11 +123,11 @@ pub(super) async fn show(State(api): State<Api>) -> Response {
 
 /// Returns the most severe problem of a daemon that has finished loading.
 fn wrong(api: &Api) -> Option<Unwell> {
-    if api.service.failure().is_some() {
+    if api.service().failure().is_some() {
         let message = "The store cannot be written; routes are answered from memory";
         return Some(Unwell::new("failing", "NOT_DURABLE", message));
     }
-    if api.service.commits().is_stalled() {
+    if api.service().commits().is_stalled() {
         let message = "The store does not respond: changes wait for the disk; routes are answered from memory";
         return Some(Unwell::new("failing", "STORE_HANGS", message));
     }

@@ -70,7 +70,7 @@ impl<I: Items> Listing<I> {
     /// Returns the response. It is complete if it fits in one piece, else streamed.
     pub(super) async fn answer(mut self, api: &Api, tenant: EnvironmentId) -> Response {
         let mut out = Vec::new();
-        while !self.write(&api.service.plan(), &mut out) {
+        while !self.write(&api.service().plan(), &mut out) {
             if out.len() >= PIECE {
                 let body = Streamed { written: out.into(), rest: Some(rest(api.clone(), tenant, self)) };
                 return reply::json_text(StatusCode::OK, Body::new(body));
@@ -138,7 +138,7 @@ fn rest<I: Items>(api: Api, tenant: EnvironmentId, mut listing: Listing<I>) -> R
     Rest(Box::pin(async move {
         let mut out = Vec::new();
         loop {
-            let service = Arc::clone(&api.service);
+            let service = Arc::clone(&api.service());
             let slice = move || {
                 let is_finished = listing.write(&service.plan(), &mut out);
                 (listing, out, is_finished)

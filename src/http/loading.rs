@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 /// Returns 503 until all stored data is loaded.
 pub(super) async fn gate(State(api): State<Api>, request: Request, next: Next) -> Response {
-    match api.service.loading() {
+    match api.service().loading() {
         None => next.run(request).await,
         Some(_) => later(Refusal::loading().into_response()),
     }
@@ -24,14 +24,8 @@ impl FromRequestParts<Api> for Routing {
     type Rejection = Response;
 
     async fn from_request_parts(_: &mut Parts, api: &Api) -> Result<Self, Response> {
-        let is_answered = api.service.loading().is_none() || routes_are_answered(api);
-        if is_answered { Ok(Self) } else { Err(later(Refusal::loading().into_response())) }
+        if api.inbound.is_ready() { Ok(Self) } else { Err(later(Refusal::loading().into_response())) }
     }
-}
-
-/// Returns whether routes are answered while loading. Without a configuration no token is known, so none can be answered.
-pub(super) fn routes_are_answered(api: &Api) -> bool {
-    api.serves_while_loading && api.service.plan().generation() > 0
 }
 
 /// Adds `Retry-After: 1` to the response.

@@ -42,7 +42,7 @@ pub(super) async fn requests(State(api): State<Api>, request: Request, next: Nex
 /// clients. A daemon under load rejects thousands of requests a second, so only the first, second, fourth, eighth and so
 /// on are logged.
 fn log_failure(api: &Api, id: &str) {
-    let Some(why) = api.service.failure() else { return };
+    let Some(why) = api.service().failure() else { return };
     let refused = api.requests.refused();
     if refused.is_power_of_two() {
         error!(%why, refused, request = id, "the store cannot be written; routes are answered from memory");

@@ -74,10 +74,10 @@ impl Collector for Everything {
         page.decisions(api)?;
         page.requests(&api.requests)?;
         page.commits(api)?;
-        page.history(&api.service.history().stats())?;
+        page.history(&api.service().history().stats())?;
         api.upkeep.as_ref().map_or(Ok(()), |counts| page.upkeep(counts))?;
         api.sip.as_ref().map_or(Ok(()), |counts| page.sip(counts))?;
-        api.service.fleet().map_or(Ok(()), |fleet| page.fleet(fleet))
+        api.service().fleet().map_or(Ok(()), |fleet| page.fleet(fleet))
     }
 }
 
@@ -89,12 +89,12 @@ impl Page<'_> {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         let help = "The running version; always 1";
         gauge(&mut self.family("build_info", help, None, MetricType::Gauge)?.encode_family(&version)?, 1)?;
-        let generation = api.service.plan().generation();
+        let generation = api.service().plan().generation();
         self.gauge("plan_generation", "The number of configurations in the plan that decisions read", None, generation)
     }
 
     fn decisions(&mut self, api: &Api) -> fmt::Result {
-        let metrics = api.service.metrics();
+        let metrics = api.service().metrics();
         let help = "Decisions by result and reason";
         let mut family = self.family("decisions", help, None, MetricType::Counter)?;
         for (route, reason) in outcomes() {
@@ -127,7 +127,7 @@ impl Page<'_> {
     }
 
     fn commits(&mut self, api: &Api) -> fmt::Result {
-        let commits = api.service.commits();
+        let commits = api.service().commits();
         let help = "Time in which the store made a group durable";
         let family = self.family("commit_duration", help, Some(&Unit::Seconds), MetricType::Histogram);
         histogram(&mut family?, commits.latency(), seconds)?;
@@ -141,7 +141,7 @@ impl Page<'_> {
         let help = "Events and configuration changes that were rejected because the store cannot be written";
         self.counter("not_durable", help, commits.refused())?;
         let help = "1 if the store has failed: changes are rejected, routes are answered from memory";
-        self.gauge("store_failed", help, None, u64::from(api.service.failure().is_some()))?;
+        self.gauge("store_failed", help, None, u64::from(api.service().failure().is_some()))?;
         let help = "Time for which the store has not completed its current operation; 0 if it has none";
         let waits = u64::try_from(commits.store_waits().as_nanos()).unwrap_or(u64::MAX);
         self.seconds("store_waiting", help, waits)?;
@@ -149,7 +149,7 @@ impl Page<'_> {
         let mut family = self.family("durability", help, None, MetricType::Gauge)?;
         for durability in Durability::ALL {
             let labels = [("durability", durability.name())];
-            gauge(&mut family.encode_family(&labels)?, u64::from(durability == api.service.durability()))?;
+            gauge(&mut family.encode_family(&labels)?, u64::from(durability == api.service().durability()))?;
         }
         Ok(())
     }

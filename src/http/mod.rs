@@ -125,11 +125,10 @@ mod work;
 pub use rate_limit::{Rates, SteadyClock};
 pub use token::Token;
 
-use crate::address::AgentAddresses;
-use crate::decision_id::DecisionIds;
+use crate::inbound::{AgentAddresses, Inbound};
 use crate::metrics::{SipCounts, UpkeepCounts};
 use crate::service::Service;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
@@ -144,9 +143,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use work::Work;
-
-/// A function that returns the current time.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The state that all handlers of the control API share.
 ///
@@ -191,19 +187,14 @@ impl Api {
     /// # Panics
     /// If the operating system provides no random bytes.
     pub fn new(service: Arc<Service>, clock: Clock) -> Self {
-        let decisions = Arc::new(DecisionIds::new(service.secret()));
         Self(Arc::new(ApiState {
-            service,
-            clock,
+            inbound: Inbound::new(service, clock),
             operator: None,
             limits: Limits::default(),
-            serves_while_loading: false,
             rate_limits: Arc::default(),
             requests: Arc::default(),
             metrics_elsewhere: false,
-            decisions,
             document: Arc::default(),
-            addresses: Arc::default(),
             sip: None,
             upkeep: None,
             work: Arc::default(),
@@ -262,7 +253,7 @@ impl Api {
     /// Sets the addresses of agents. `GET /route` returns the address of the agent that takes the call.
     #[must_use]
     pub fn with_addresses(self, addresses: AgentAddresses) -> Self {
-        self.with(|state| state.addresses = Arc::new(addresses))
+        self.with(|state| state.inbound = state.inbound.clone().with_addresses(addresses))
     }
 
     /// Runs long requests on the blocking threads of this runtime, so that the runtime that serves the router stays free for
@@ -282,11 +273,15 @@ impl Api {
     /// that is not loaded yet goes to the default agent. Otherwise routes are rejected until loading has finished.
     #[must_use]
     pub fn serving_while_loading(self, yes: bool) -> Self {
-        self.with(|state| state.serves_while_loading = yes)
+        self.with(|state| state.inbound = state.inbound.clone().serving_while_loading(yes))
+    }
+
+    fn service(&self) -> &Arc<Service> {
+        self.inbound.service()
     }
 
     fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.inbound.now()
     }
 }
 

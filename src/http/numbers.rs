@@ -49,7 +49,7 @@ pub(super) async fn list(
     let agent = form.optional("agent_id", |value| read::text(value).map(read_id));
     let page = Page::read(&mut form);
     form.finish(|| Some(()))?;
-    let revision = api.service.plan().environment(environment).ok_or_else(Refusal::internal)?.revision();
+    let revision = api.service().plan().environment(environment).ok_or_else(Refusal::internal)?.revision();
     if let Some(known) = conditions.known(revision)? {
         return Ok(known);
     }
@@ -115,7 +115,7 @@ pub(super) async fn show(
     State(api): State<Api>,
     conditions: Conditions,
 ) -> Result<Response, Refusal> {
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
     conditions.show(number.revision(), || reply::data(render::Number::from(number)))
 }

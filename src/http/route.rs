@@ -9,14 +9,13 @@ use super::loading::Routing;
 use super::openapi::{example, schema};
 use super::reply::Data;
 use super::{Api, accept, calls, read, reply, time_text};
-use crate::address::Destination;
 use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
-use crate::decision_id::Sealed;
 use crate::engine::Routed;
 use crate::id::{AgentId, EnvironmentId};
+use crate::inbound::Arrival;
 use crate::metrics::Stopwatch;
 use crate::number::{Caller, E164};
-use crate::plan::{EnvironmentView, NumberView, Plan};
+use crate::plan::{EnvironmentView, Plan};
 use crate::slot::TallySlot;
 use crate::time::Timestamp;
 use axum::extract::State;
@@ -119,7 +118,7 @@ pub(super) async fn decide(
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
     // One plan determines whether the number is visible, how the caller's number is read, and where the call goes.
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let home = calls::dial_plan(&plan, reach);
     let dialed = form.required("dialed", |value| read::number(&Value::from(plus(value)?), &home));
     // A missing or malformed caller is no error, because the call has to be routed anyway.
@@ -133,9 +132,10 @@ pub(super) async fn decide(
     let is_call = !explain && at.is_none() && !is_operator;
     let at = at.unwrap_or(now);
 
-    let visible = plan.dialed(dialed).map(NumberView::environment).filter(|environment| reach.covers(*environment));
-    let there = visible.map_or(home, |environment| calls::dial_plan(&plan, Reach::One(environment)));
-    let question = Question { dialed, caller: Caller::parse(&caller, &there), at };
+    let arrival = Arrival::at(&plan, dialed).seen_by(|environment| reach.covers(environment));
+    let visible = arrival.environment();
+    let caller = if visible.is_some() { arrival.caller(&caller) } else { Caller::parse(&caller, &home) };
+    let question = Question { dialed, caller, at };
     let environment = visible.or(reach.environment());
     let asked = Ask { reach, is_call, explain, is_text: is_text.unwrap_or(is_plain), visible, now };
     if !explain {
@@ -165,24 +165,19 @@ struct Ask {
 fn answer(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> Response {
     let &Ask { reach, is_call, explain, is_text, visible, now } = asked;
     let &Question { dialed, at, .. } = question;
+    let arrival = Arrival::at(plan, dialed).seen_by(|environment| visible == Some(environment));
     let (mut trace, tally) = match () {
         () if visible.is_none() => (nowhere(api, plan, explain), None),
-        () if is_call => route(api, plan, question),
+        () if is_call => route(api, &arrival, question),
         () => (ask(api, plan, question, explain), None),
     };
-    let unmatched = || plan.unmatched_tally(visible.or(reach.environment())?);
-    let decision_id =
-        api.decisions.seal(&Sealed { day: now.day(), tally: tally.or_else(unmatched), is_counted: tally.is_some() });
+    let decision_id = api.inbound.identity(plan, visible.or(reach.environment()), tally, now);
     trace.decision.generation = generation(plan, reach);
-    let destination = visible.zip(trace.decision.route.agent()).map(|(environment, agent)| Destination {
-        environment,
-        agent,
-        dialed,
-    });
+    let destination = arrival.destination(&trace.decision);
     if is_text {
-        return accept::text(destination.map(|to| api.addresses.of_or_id(&to)).unwrap_or_default());
+        return accept::text(destination.map(|to| api.inbound.addresses().of_or_id(&to)).unwrap_or_default());
     }
-    let agent_address = destination.and_then(|to| api.addresses.of(&to));
+    let agent_address = destination.and_then(|to| api.inbound.addresses().of(&to));
     let decided = trace.decision.into();
     let explanation = explain.then(|| explanation(plan, trace, at));
     accept::varying(reply::data(Answered { decided, agent_address, decision_id, explanation }))
@@ -194,7 +189,7 @@ fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {
         explain_on(api, plan, question)
     } else {
         let begun = Stopwatch::start();
-        let decision = api.service.resolve_on(plan, dialed, caller, at);
+        let decision = api.service().resolve_on(plan, dialed, caller, at);
         api.requests.decisions.record(begun.nanos());
         Trace { decision, steps: Vec::new() }
     }
@@ -206,17 +201,17 @@ fn nowhere(api: &Api, plan: &Plan, explain: bool) -> Trace {
     let begun = Stopwatch::start();
     let trace = unknown_number(plan.generation());
     if !explain {
-        api.service.metrics().count(&trace.decision);
+        api.service().metrics().count(&trace.decision);
         api.requests.decisions.record(begun.nanos());
     }
     trace
 }
 
 /// Routes a call. Returns the decision and the tally that counted it.
-fn route(api: &Api, plan: &Plan, question: &Question) -> (Trace, Option<TallySlot>) {
-    let &Question { dialed, caller, at } = question;
+fn route(api: &Api, arrival: &Arrival<'_>, question: &Question) -> (Trace, Option<TallySlot>) {
+    let &Question { caller, at, .. } = question;
     let begun = Stopwatch::start();
-    let Routed { decision, tally } = api.service.route_on(plan, dialed, caller, at);
+    let Routed { decision, tally } = api.inbound.route(arrival, caller, at);
     api.requests.decisions.record(begun.nanos());
     (Trace { decision, steps: Vec::new() }, tally)
 }
@@ -231,7 +226,7 @@ pub(super) fn generation(plan: &Plan, reach: Reach) -> u64 {
 
 /// Explains the decision on this plan.
 pub(super) fn explain_on(api: &Api, plan: &Plan, question: &Question) -> Trace {
-    api.service.explain_on(plan, question.dialed, question.caller, question.at)
+    api.service().explain_on(plan, question.dialed, question.caller, question.at)
 }
 
 /// Returns the decision of the engine about a number that is in no plan.

@@ -5,28 +5,22 @@ use super::openapi::Document;
 use super::rate_limit::RateLimits;
 use super::requests::Requests;
 use super::work::Work;
-use super::{Api, Clock, Limits};
-use crate::address::AgentAddresses;
-use crate::decision_id::DecisionIds;
+use super::{Api, Limits};
+use crate::inbound::Inbound;
 use crate::metrics::{SipCounts, UpkeepCounts};
-use crate::service::Service;
 use std::ops::Deref;
 use std::sync::Arc;
 
 /// The state that all clones of an [`Api`] share.
 #[derive(Clone)]
 pub struct ApiState {
-    pub(super) service: Arc<Service>,
-    pub(super) clock: Clock,
+    pub(super) inbound: Inbound,
     pub(super) operator: Option<[u8; 32]>,
     pub(super) limits: Limits,
     pub(super) rate_limits: Arc<RateLimits>,
-    pub(super) serves_while_loading: bool,
     pub(super) requests: Arc<Requests>,
     pub(super) metrics_elsewhere: bool,
-    pub(super) decisions: Arc<DecisionIds>,
     pub(super) document: Arc<Document>,
-    pub(super) addresses: Arc<AgentAddresses>,
     pub(super) sip: Option<Arc<SipCounts>>,
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,
     pub(super) work: Arc<Work>,

@@ -103,7 +103,7 @@ pub(super) async fn show(
         *sum = sum.plus(callbacks.count);
     }
     let total = by_source.values().fold(Count::default(), |sum, count| sum.plus(*count));
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let counts = by_source.into_iter().map(|(id, count)| (id, count.received)).filter(|(_, count)| *count > 0);
     let mut counts: Vec<_> = counts.collect();
     counts.sort_by_key(|(_, count)| Reverse(*count));
@@ -130,10 +130,10 @@ impl Api {
         days: &RangeInclusive<Day>,
     ) -> Result<Statistics, Refusal> {
         let (done, answer) = oneshot::channel();
-        self.service.submit_counts(|result| {
+        self.service().submit_counts(|result| {
             let _ = done.send(result);
         });
         let _ = answer.await.map_err(|_| Refusal::internal())?;
-        Ok(self.service.statistics(environment, days))
+        Ok(self.service().statistics(environment, days))
     }
 }

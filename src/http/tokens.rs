@@ -38,7 +38,7 @@ pub(super) struct Issued<'a> {
     security(("operator" = [])),
 )]
 pub(super) async fn list(_: Operator, State(api): State<Api>) -> Response {
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let mut tokens: Vec<_> = plan.tokens().collect();
     tokens.sort_by_key(|token| (token.issued_at, token.id));
     let tokens = Tokens(tokens.into_iter().map(|token| token.digest).collect());
@@ -134,7 +134,7 @@ pub(super) async fn revoke(
     Named(id): Named<TokenId>,
     State(api): State<Api>,
 ) -> Result<Response, Refusal> {
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let token = plan.tokens().find(|token| token.id == id).ok_or_else(Refusal::token_not_found)?;
     api.change(token.environment, move |_| Ok(vec![Change::TokenRevoked { id }])).await?;
     api.rate_limits.tidy();

@@ -143,7 +143,7 @@ pub(super) async fn compare(
     State(api): State<Api>,
     mut form: Form,
 ) -> Result<Response, Refusal> {
-    let plan = api.service.plan();
+    let plan = api.service().plan();
     let home = calls::dial_plan(&plan, Reach::One(environment));
     let at = form.optional("at", read::moment).unwrap_or_else(|| api.now());
     let explain = form.optional("explain", read::boolean).unwrap_or(false);

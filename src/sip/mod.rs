@@ -37,17 +37,14 @@ mod settings;
 mod stream;
 mod trail;
 
-pub use crate::peers::Peers;
+pub use crate::inbound::Peers;
 pub use listen::{SipLimits, SipListener};
 pub use reply::Outgoing;
 pub use settings::{Settings, Unrouted};
 
-use crate::address::Destination;
-use crate::decision_id::{DecisionIds, Sealed};
 use crate::engine::Routed;
+use crate::inbound::{Arrival, Inbound};
 use crate::metrics::{SipCounts, SipEvent};
-use crate::number::{DialPlan, E164};
-use crate::plan::{NumberView, Plan};
 use crate::service::Service;
 use crate::time::{Clock, Timestamp};
 use ezk_sip_types::Name;
@@ -63,10 +60,8 @@ use std::sync::Arc;
 
 /// A SIP redirect server on top of a service. Share it in an [`Arc`].
 pub struct Door {
-    service: Arc<Service>,
-    clock: Clock,
+    inbound: Inbound,
     settings: Settings,
-    decisions: DecisionIds,
     counts: Arc<SipCounts>,
     recent: Recent,
     key: RandomState,
@@ -84,9 +79,11 @@ impl Door {
     /// # Panics
     /// If the operating system provides no random bytes.
     pub fn new(service: Arc<Service>, clock: Clock, settings: Settings) -> Self {
-        let decisions = DecisionIds::new(service.secret());
+        let inbound = Inbound::new(service, clock)
+            .with_addresses(settings.contacts.clone())
+            .serving_while_loading(settings.serves_while_loading);
         let (counts, recent, key) = (Arc::default(), Recent::new(), RandomState::new());
-        Self { service, clock, settings, decisions, counts, recent, key }
+        Self { inbound, settings, counts, recent, key }
     }
 
     /// Returns the counters of received messages and sent responses.
@@ -155,7 +152,7 @@ impl Door {
         match request.method {
             "INVITE" | "OPTIONS" => {}
             "CANCEL" => {
-                let is_known = self.recent.get(transaction, self.now()).is_some();
+                let is_known = self.recent.get(transaction, self.inbound.now()).is_some();
                 return Reply::new(if is_known { 200 } else { 481 });
             }
             _ => return Reply::new(405).with("Allow", ALLOWED),
@@ -170,7 +167,7 @@ impl Door {
         if let Some(missing) = missing_extensions(request) {
             return Reply::new(420).with("Unsupported", missing);
         }
-        if !self.can_answer() {
+        if !self.inbound.is_ready() {
             return Reply::new(503).with("Retry-After", "1");
         }
         match request.method {
@@ -182,14 +179,10 @@ impl Door {
     /// Decides where the call goes and builds the response.
     fn redirect(&self, request: &Request<'_>, transaction: u64) -> Reply {
         let unrouted = Reply::new(self.settings.unrouted.status());
-        let Ok(dialed) = E164::parse(request.uri, &DialPlan::NONE) else { return unrouted };
-        let plan = self.service.plan();
-        let (routed, at) = self.route(&plan, request, dialed, transaction);
-        let decision = routed.decision;
-        let environment = plan.dialed(dialed).map(NumberView::environment);
-        let target = decision.route.agent().zip(environment);
-        let target = target.map(|(agent, environment)| Destination { environment, agent, dialed });
-        let contact = target.map(|target| self.settings.contacts.of(&target));
+        let plan = self.inbound.service().plan();
+        let Ok(arrival) = Arrival::read(&plan, request.uri) else { return unrouted };
+        let (Routed { decision, tally }, at) = self.route(&arrival, request, transaction);
+        let contact = arrival.destination(&decision).map(|target| self.inbound.addresses().of(&target));
         let mut reply = match contact {
             Some(Some(contact)) => trail::with_trail(Reply::new(302), request, &contact),
             Some(None) => {
@@ -202,38 +195,22 @@ impl Door {
         if let Some(call) = decision.call {
             reply = reply.with("X-Dialback-Source-Agent", call.agent.to_string());
         }
-        let sealed = Sealed {
-            day: at.day(),
-            tally: routed.tally.or_else(|| plan.unmatched_tally(environment?)),
-            is_counted: routed.tally.is_some(),
-        };
-        let id = self.decisions.seal_as(&sealed, self.key.hash_one(("decision", transaction)));
+        let sealed = Inbound::sealed(&plan, arrival.environment(), tally, at);
+        let id = self.inbound.ids().seal_as(&sealed, self.key.hash_one(("decision", transaction)));
         reply.with("X-Dialback-Decision", id.to_string())
     }
 
     /// Decides and counts a call, once for each transaction.
-    fn route(&self, plan: &Plan, request: &Request<'_>, dialed: E164, transaction: u64) -> (Routed, Timestamp) {
-        let now = self.now();
+    fn route(&self, arrival: &Arrival<'_>, request: &Request<'_>, transaction: u64) -> (Routed, Timestamp) {
+        let now = self.inbound.now();
         if let Some(decided) = self.recent.get(transaction, now) {
             self.counts.count(SipEvent::Retransmission);
             return decided;
         }
-        let there = plan.dialed(dialed).and_then(|number| plan.environment(number.environment()));
-        let home = there.map_or(DialPlan::NONE, |environment| *environment.dial_plan());
-        let routed = self.service.route_on(plan, dialed, caller::caller(request, &home), now);
+        let caller = caller::caller(request, &arrival.dial_plan());
+        let routed = self.inbound.route(arrival, caller, now);
         self.recent.put(transaction, now, routed);
         (routed, now)
-    }
-
-    /// Returns whether calls can be answered: loading is complete, or the settings allow answers from the state
-    /// loaded so far.
-    fn can_answer(&self) -> bool {
-        let is_loaded = self.service.loading().is_none();
-        is_loaded || (self.settings.serves_while_loading && self.service.plan().generation() > 0)
-    }
-
-    fn now(&self) -> Timestamp {
-        (self.clock)()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The settings of the SIP door.
 
 use super::Peers;
-use crate::address::{AgentAddresses, Destination};
 use crate::id::{AgentId, EnvironmentId};
+use crate::inbound::{AgentAddresses, Destination};
 use crate::number::E164;
 use ezk_sip_types::uri::SipUri;
 

@@ -1,6 +1,6 @@
 //! The doors inside this process: HTTP, SIP, FastAGI and C.
 
-#[cfg(feature = "agi")]
+#[cfg(feature = "sip")]
 mod agi;
 #[cfg(all(feature = "capi", feature = "__testing"))]
 mod capi;

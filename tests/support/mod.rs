@@ -8,11 +8,11 @@ pub mod copy;
 pub mod daemon;
 #[cfg(feature = "http")]
 pub mod described;
-pub mod metrics_text;
 #[cfg(feature = "daemon")]
 pub mod ledger;
 #[cfg(feature = "sip")]
 pub mod listening;
+pub mod metrics_text;
 #[cfg(feature = "nats")]
 pub mod nats;
 pub mod own_process;

@@ -16,26 +16,27 @@ use uuid::Uuid;
 
 /// The content of a decision's id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Sealed {
+pub struct Sealed {
     /// The day of the decision.
-    pub(crate) day: Day,
+    pub day: Day,
     /// The tally that the decision counts for, or the tally of unmatched calls in its environment. `None` if there is
     /// neither.
-    pub(crate) tally: Option<TallySlot>,
+    pub tally: Option<TallySlot>,
     /// Whether the decision is part of the statistics.
-    pub(crate) is_counted: bool,
+    pub is_counted: bool,
 }
 
 /// The content of a decrypted id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Opened {
-    pub(crate) sealed: Sealed,
+pub struct Opened {
+    /// The content of the id.
+    pub sealed: Sealed,
     /// A number that distinguishes the decision from all others.
-    pub(crate) number: u64,
+    pub number: u64,
 }
 
 /// Encrypts and decrypts the ids of decisions.
-pub(crate) struct DecisionIds {
+pub struct DecisionIds {
     cipher: Aes128,
     /// Counts decisions, starting at a random number. Two runs of the process share a number only if their starting
     /// points are close together among 2^48.
@@ -50,12 +51,13 @@ const NO_TALLY: u128 = (1 << TALLY_BITS) - 1;
 
 impl DecisionIds {
     /// Creates ids with this key, or with a random key that is lost when the process ends.
-    pub(crate) fn new(key: Option<[u8; 16]>) -> Self {
+    pub fn new(key: Option<[u8; 16]>) -> Self {
         let key = key.unwrap_or_else(random);
         Self { cipher: Aes128::new(&key.into()), next: AtomicU64::new(u64::from_be_bytes(random())) }
     }
 
-    pub(crate) fn seal(&self, sealed: &Sealed) -> Uuid {
+    /// Encrypts `sealed` as a new id.
+    pub fn seal(&self, sealed: &Sealed) -> Uuid {
         // Relaxed: it only matters that each call gets a different number.
         let number = self.next.fetch_add(1, Ordering::Relaxed) & ((1 << NUMBER_BITS) - 1);
         self.seal_numbered(sealed, number)
@@ -73,12 +75,12 @@ impl DecisionIds {
 
     /// Encrypts `sealed` under the caller's number, so that repeating the call gives the same id. The numbers must be
     /// pseudo-random: two decisions with the same number and equal content would get the same id.
-    pub(crate) fn seal_as(&self, sealed: &Sealed, number: u64) -> Uuid {
+    pub fn seal_as(&self, sealed: &Sealed, number: u64) -> Uuid {
         self.seal_numbered(sealed, number & ((1 << NUMBER_BITS) - 1))
     }
 
     /// Decrypts an id. Returns `None` if it is forged or was encrypted with another key.
-    pub(crate) fn open(&self, id: Uuid) -> Option<Opened> {
+    pub fn open(&self, id: Uuid) -> Option<Opened> {
         let mut block = id.into_bytes().into();
         self.cipher.decrypt_block(&mut block);
         let word = u128::from_be_bytes(block.into());

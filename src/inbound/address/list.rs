@@ -53,7 +53,7 @@ fn template(key: &str, text: &str) -> Result<AddressTemplate, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Destination;
+    use crate::inbound::Destination;
     use crate::number::E164;
 
     const ACME: EnvironmentId = EnvironmentId::from_u128(1);

@@ -1,0 +1,28 @@
+//! The one path of an inbound call: from the dialed and the calling text to a decision, its identity and the agent's
+//! address.
+//!
+//! Each door (HTTP, SIP, FastAGI, C) reads its own protocol, goes through here, and writes its own answer:
+//!
+//! 1. [`Arrival::at`] or [`Arrival::read`] looks the dialed number up in one plan.
+//! 2. [`Arrival::caller`] reads the caller by the dial plan of the environment that has the number.
+//! 3. [`Inbound::route`] decides and counts.
+//! 4. [`Inbound::identity`] seals the decision's identity, under which a gateway later reports that the call connected.
+//! 5. [`Arrival::destination`] names the agent, and [`AgentAddresses`] has the agent's address.
+
+mod address;
+mod arrival;
+#[cfg(any(feature = "http", feature = "sip"))]
+mod decision_id;
+#[cfg(feature = "sip")]
+mod peers;
+#[cfg(any(feature = "http", feature = "sip"))]
+mod router;
+
+pub use address::{AddressTemplate, AgentAddresses, Destination, TemplateError};
+pub use arrival::Arrival;
+#[cfg(any(feature = "http", feature = "sip"))]
+pub use decision_id::{DecisionIds, Opened, Sealed};
+#[cfg(feature = "sip")]
+pub use peers::Peers;
+#[cfg(any(feature = "http", feature = "sip"))]
+pub use router::Inbound;

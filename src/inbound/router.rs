@@ -1,0 +1,101 @@
+//! Routes calls for a door: decides, counts and gives each decision its identity.
+
+use super::{AgentAddresses, Arrival, DecisionIds, Sealed};
+use crate::engine::Routed;
+use crate::id::EnvironmentId;
+use crate::number::Caller;
+use crate::plan::Plan;
+use crate::service::Service;
+use crate::slot::TallySlot;
+use crate::time::{Clock, Timestamp};
+use std::fmt;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The routing that all doors of one daemon share. Cheap to clone.
+#[derive(Clone)]
+pub struct Inbound {
+    service: Arc<Service>,
+    clock: Clock,
+    ids: Arc<DecisionIds>,
+    addresses: Arc<AgentAddresses>,
+    serves_while_loading: bool,
+}
+
+impl Inbound {
+    /// Creates the routing of a service. The caller brings the clock.
+    ///
+    /// # Panics
+    /// If the operating system provides no random bytes.
+    pub fn new(service: Arc<Service>, clock: Clock) -> Self {
+        let ids = Arc::new(DecisionIds::new(service.secret()));
+        Self { service, clock, ids, addresses: Arc::default(), serves_while_loading: false }
+    }
+
+    /// Sets where agents are reached.
+    #[must_use]
+    pub fn with_addresses(self, addresses: AgentAddresses) -> Self {
+        Self { addresses: Arc::new(addresses), ..self }
+    }
+
+    /// Sets whether calls are routed while the stored history is still being loaded, from what is already loaded.
+    #[must_use]
+    pub fn serving_while_loading(self, yes: bool) -> Self {
+        Self { serves_while_loading: yes, ..self }
+    }
+
+    /// Returns the service that decides.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Returns where agents are reached.
+    pub fn addresses(&self) -> &AgentAddresses {
+        &self.addresses
+    }
+
+    /// Returns the identities of this daemon's decisions.
+    pub fn ids(&self) -> &DecisionIds {
+        &self.ids
+    }
+
+    /// Returns the current time.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Returns whether calls are routed: the stored state is loaded, or the configuration is, and the operator allows routing
+    /// while the history loads.
+    pub fn is_ready(&self) -> bool {
+        self.service.loading().is_none() || (self.serves_while_loading && self.service.plan().generation() > 0)
+    }
+
+    /// Decides a call and counts it.
+    pub fn route(&self, arrival: &Arrival<'_>, caller: Caller, now: Timestamp) -> Routed {
+        self.service.route_on(arrival.plan(), arrival.dialed(), caller, now)
+    }
+
+    /// Returns what the identity of a decision made at `now` holds. `tally` is the counter that the decision was added to;
+    /// without one, the identity names the counter of unmatched calls of `environment`.
+    pub fn sealed(plan: &Plan, environment: Option<EnvironmentId>, tally: Option<TallySlot>, now: Timestamp) -> Sealed {
+        let unmatched = || plan.unmatched_tally(environment?);
+        Sealed { day: now.day(), tally: tally.or_else(unmatched), is_counted: tally.is_some() }
+    }
+
+    /// Gives the decision an identity, under which a gateway reports that the call connected.
+    pub fn identity(
+        &self,
+        plan: &Plan,
+        environment: Option<EnvironmentId>,
+        tally: Option<TallySlot>,
+        now: Timestamp,
+    ) -> Uuid {
+        self.ids.seal(&Self::sealed(plan, environment, tally, now))
+    }
+}
+
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound").finish_non_exhaustive()
+    }
+}
