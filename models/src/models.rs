@@ -162,9 +162,9 @@ fn read_twice(index: &Index) -> (u64, u64) {
     twice(|| index.get(1, LEFT))
 }
 
-/// Reads twice, but the reader never finds the segment calm. The additional steps of a read in the home line have
+/// Reads twice, but the reader never finds the segment intact. The additional steps of a read in the home line have
 /// their own models. Both together are too much to explore with three threads or two growths.
-fn read_uncalm_twice(index: &Index) -> (u64, u64) {
+fn read_twice_unless_intact(index: &Index) -> (u64, u64) {
     twice(|| index.get_far(1, LEFT))
 }
 
@@ -192,7 +192,7 @@ fn raise(index: &Index) -> (u64, u64) {
 fn raise_while_growing() {
     explore(BOUND, [(1, 1), (1, 5), (5, 5)], || {
         let index = one_pair();
-        let [seen, _, _] = together(&index, [read_uncalm_twice, grow_once, raise]);
+        let [seen, _, _] = together(&index, [read_twice_unless_intact, grow_once, raise]);
         assert_eq!((index.get(1, LEFT), index.len()), (5, 1));
         seen
     });
@@ -333,7 +333,7 @@ fn grow_and_use_again(index: &Index) -> (u64, u64) {
 fn late_reader() {
     explore(BOUND, [(1, 1)], || {
         let index = one_pair();
-        let [seen, _] = together(&index, [read_uncalm_twice, grow_and_use_again]);
+        let [seen, _] = together(&index, [read_twice_unless_intact, grow_and_use_again]);
         seen
     });
 }
@@ -363,10 +363,10 @@ fn late_reader_of_cleared_memory() {
 /// A late reader reads reused memory that holds the same pair again, in the same line and under the same key word.
 #[test]
 fn late_reader_of_the_same_pair() {
-    explore(BOUND, [(1, 1)], || rewritten_while(read_uncalm_twice));
+    explore(BOUND, [(1, 1)], || rewritten_while(read_twice_unless_intact));
 }
 
-/// A late reader, which reads once, takes the reused memory for that of a calm segment.
+/// A late reader, which reads once, takes the reused memory for that of an intact segment.
 #[test]
 fn late_reader_of_the_same_pair_at_home() {
     explore(BOUND, [(1, 1)], || rewritten_while(|index| (1, index.get(1, LEFT))));

@@ -196,7 +196,12 @@ impl DataDirectory {
         let options = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = options.map_err(io_error(&lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock, modes: Modes::tighten(path)? }),
+            Ok(()) => {
+                let modes = Modes::tighten(path)?;
+                // There was nothing to read in a directory that is only being created.
+                let modes = if marker_path(path).exists() { modes } else { Modes::default() };
+                Ok(Self { path: path.to_owned(), lock, modes })
+            }
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(StoreError::Io { path: lock_path, error }),
         }

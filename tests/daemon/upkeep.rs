@@ -64,7 +64,7 @@ fn erased_contact_is_in_no_file_after_the_purge_interval() {
     };
     late(&tenant);
     let log = daemon.stop_and_read_log();
-    assert!(!log.contains(&CONTACT[1..]) && log.contains("is removed from the disk"), "{log}");
+    assert!(!log.contains(&CONTACT[1..]) && log.contains("removed erased and expired data from the disk"), "{log}");
     let daemon = Daemon::start(data.path());
     late(&tenant.at(&daemon));
     let export = data.path().join("export.ndjson");
@@ -106,7 +106,7 @@ fn last_purge_dated_in_the_future_delays_no_purge_after_a_restart() {
     let daemon = Daemon::start_with(data.path(), &["--purge-every", "1h"]);
     sleep(Duration::from_millis(500));
     let log = daemon.stop_and_read_log();
-    assert!(!log.contains("does not fit") && !log.contains("is removed from the disk"), "{log}");
+    assert!(!log.contains("does not fit") && !log.contains("removed erased and expired data from the disk"), "{log}");
 }
 
 #[test]

@@ -112,7 +112,7 @@ impl Index {
     /// Handles all other cases: further lines, a growing segment, a late reader.
     #[cold]
     #[inline(never)]
-    pub(super) fn get_far(&self, scope: u32, place: u64) -> u64 {
+    pub(in crate::history) fn get_far(&self, scope: u32, place: u64) -> u64 {
         let (segment, within) = (segment_of(place), within(place));
         let version = self.version(segment);
         if let Some(register) = self.get_chain(segment, version, scope, within) {

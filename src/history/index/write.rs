@@ -9,7 +9,7 @@ use super::shape::{Version, segment_of, within};
 use crate::sync::Ordering;
 
 /// The result of a write in one table.
-pub(super) enum Raised {
+pub(in crate::history) enum Raised {
     Before { old: u64, claimed: bool },
     NextTable,
     NoCredit,
@@ -80,7 +80,7 @@ impl Index {
     /// Merges into one table. A new pair needs credit from the seat. A copy comes without a seat, because its pair is
     /// counted already.
     #[inline]
-    pub(super) fn raise(
+    pub(in crate::history) fn raise(
         &self,
         seat: Option<&Seated<'_>>,
         version: Version,
