@@ -19,7 +19,7 @@ const KILLS_A_CHECK: u64 = 4;
 /// The most disk space of a store with a few thousand contacts after a purge.
 const MOST_BYTES: u64 = 16 << 20;
 /// What the daemon logs at the end of a purge.
-const PURGED: &str = "what was erased or has expired is removed from the disk";
+const PURGED: &str = "removed erased and expired data from the disk";
 const PURGE: [&str; 2] = ["--purge-every", "2s"];
 
 fn setting(name: &str) -> Option<u64> {
