@@ -106,7 +106,11 @@ fn last_purge_dated_in_the_future_delays_no_purge_after_a_restart() {
     let daemon = Daemon::start_with(data.path(), &["--purge-every", "1h"]);
     sleep(Duration::from_millis(500));
     let log = daemon.stop_and_read_log();
-    assert!(!log.contains("does not match the time of the last purge") && !log.contains("removed erased and expired data from the disk"), "{log}");
+    assert!(
+        !log.contains("does not match the time of the last purge")
+            && !log.contains("removed erased and expired data from the disk"),
+        "{log}"
+    );
 }
 
 #[test]
