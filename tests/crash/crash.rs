@@ -48,6 +48,9 @@ impl fmt::Display for Found {
     }
 }
 
+/// Threads that open the states that crashes left. There are more threads than processors, because a purge mostly waits.
+const WORKERS: usize = 4;
+
 /// The bounds for the batches of a state: at least the acknowledged ones, at most the submitted ones.
 #[derive(Clone, Copy)]
 struct Bounds {
@@ -65,7 +68,7 @@ impl Crashes<'_> {
         let mut tried = 0;
         let mut sample = Vec::new();
         thread::scope(|scope| {
-            for _ in 0..2 {
+            for _ in 0..WORKERS {
                 scope.spawn(|| {
                     let place = super::memory();
                     loop {
@@ -89,7 +92,7 @@ impl Crashes<'_> {
                     }
                 } else {
                     bounds.insert(hash, Bounds { acknowledged, begun });
-                    if bounds.len() % 1500 == 450 {
+                    if bounds.len() % 2500 == 450 {
                         sample.push((hash, state.clone()));
                     }
                     states.send((hash, state)).expect("somebody waits");

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 
 /// Of how many states one is purged, for each crash at a point: a purge takes a process of its own, and with more crashes at each
 /// point there are more states alike.
-const PURGE_ONE_IN: u128 = 10;
+const PURGE_ONE_IN: u128 = 20;
 
 #[derive(Clone, Debug)]
 pub(super) enum Problem {

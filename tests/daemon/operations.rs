@@ -86,7 +86,8 @@ fn systemd_gets_ready_watchdog_and_stopping() {
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_dialback"));
     daemon.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "200000").env_remove("WATCHDOG_PID").arg("serve");
     let daemon = Daemon::start_by(&place.path().join("data"), daemon).expect("it starts");
-    let first = hear();
+    // On a busy machine the watchdog is told before the daemon is ready.
+    let first = std::iter::repeat_with(hear).find(|told| told.trim() != "WATCHDOG=1").expect("more");
     assert!(first.lines().any(|line| line == "READY=1"), "{first}");
     let turns = [hear(), hear(), hear()];
     assert!(turns.iter().all(|turn| turn.trim() == "WATCHDOG=1"), "{turns:?}");

@@ -113,3 +113,23 @@ fn major_compaction_drops_a_removed_key_once_no_reader_needs_it() {
     flush(&keyspace);
     assert!(!holds(b"removed-key") && !holds(b"removed-value"));
 }
+
+#[test]
+fn compaction_takes_away_the_removal_that_a_keyspace_flushed_last() {
+    let place = tempfile::tempdir().expect("a directory");
+    let database = database(place.path());
+    let keyspace = keyspace(&database, "keyspace");
+    flush(&keyspace);
+    let flush_a_removal = || {
+        keyspace.remove("flushed").expect("removed");
+        keyspace.rotate_memtable_and_wait().expect("flushed");
+    };
+    flush_a_removal();
+    assert!(keyspace.l0_table_count() > 0, "one is not compacted");
+    let is_compacted = (0..20).any(|_| {
+        flush_a_removal();
+        sleep(Duration::from_millis(50));
+        keyspace.table_count() == 0
+    });
+    assert!(is_compacted && keyspace.l0_table_count() == 0);
+}
