@@ -138,7 +138,7 @@ fn rest<I: Items>(api: Api, tenant: EnvironmentId, mut listing: Listing<I>) -> R
     Rest(Box::pin(async move {
         let mut out = Vec::new();
         loop {
-            let service = Arc::clone(&api.service());
+            let service = Arc::clone(api.service());
             let slice = move || {
                 let is_finished = listing.write(&service.plan(), &mut out);
                 (listing, out, is_finished)
