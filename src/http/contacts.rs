@@ -43,7 +43,7 @@ pub(super) async fn erase(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let service = &api.service();
+    let service = api.service();
     let dial_plan = service.plan().environment(environment).map_or(DialPlan::NONE, |held| *held.dial_plan());
     let contact = path.ok().and_then(|Path(text)| E164::parse(&text, &dial_plan).ok());
     let contact =
