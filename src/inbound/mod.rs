@@ -3,13 +3,13 @@
 //!
 //! Each door (HTTP, SIP, FastAGI, C) reads its own protocol, goes through here, and writes its own answer:
 //!
-//! `Inbound` exists with the features `http` and `sip`.
-//!
 //! 1. [`Arrival::at`] or [`Arrival::read`] looks the dialed number up in one plan.
 //! 2. [`Arrival::caller`] reads the caller by the dial plan of the environment that has the number.
 //! 3. `Inbound::route` decides and counts.
 //! 4. `Inbound::identity` seals the decision's identity, under which a gateway later reports that the call connected.
 //! 5. [`Arrival::destination`] names the agent, and [`AgentAddresses`] has the agent's address.
+//!
+//! `Inbound` exists with the feature `http` or `sip`.
 
 mod address;
 mod arrival;
