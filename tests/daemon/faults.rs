@@ -331,7 +331,7 @@ fn synced_durability_syncs_before_each_acknowledgement() {
         assert_eq!(daemon.stop(), 0);
         let trace = tempfile::NamedTempFile::new().expect("a file");
         let mut traced = Command::new("strace");
-        traced.args(["-D", "-f", "-qq", "-e", "trace=fsync,fdatasync,writev", "-o"]).arg(trace.path());
+        traced.args(["-D", "-f", "-qq", "-e", "trace=fsync,fdatasync,write,writev,sendto", "-o"]).arg(trace.path());
         traced.args([env!("CARGO_BIN_EXE_dialback"), "serve", "--durability", durability]);
         let daemon = Daemon::start_by(data.path(), traced).expect("it starts");
         clients.truncate(1);

@@ -112,9 +112,8 @@ impl Keeper {
         match purged {
             Ok(()) => {
                 self.counts.succeeded(ended.wall.millis(), took, bytes);
-                self.schedule.succeeded(ended);
                 info!(seconds, bytes, "removed erased and expired data from the disk");
-                LOOK_EVERY
+                self.schedule.succeeded(ended)
             }
             Err(error) => {
                 self.counts.failed(took, bytes);
@@ -219,9 +218,21 @@ mod tests {
                 purged = Some(at);
                 if fails { Err(StoreError::Engine("the disk is full".into())) } else { Ok(()) }
             };
-            self.keeper.turn(&Arc::downgrade(&self.service), &|| self.now.get(), purge).expect("the service runs");
+            let wait = self.keeper.turn(&Arc::downgrade(&self.service), &|| self.now.get(), purge);
+            // Whatever happened, the thread must not sleep past the next purge.
+            assert!(wait.expect("the service runs") <= HOUR);
             purged
         }
+    }
+
+    #[test]
+    fn purge_every_two_seconds_is_next_due_in_two_seconds() {
+        let mut desk = Desk::new();
+        let every = Duration::from_secs(2);
+        desk.keeper.schedule = Schedule::new(every, desk.now.get(), START).0;
+        desk.now.set(Moment { monotonic: every, wall: START.plus_millis(2000) });
+        let wait = desk.keeper.turn(&Arc::downgrade(&desk.service), &|| desk.now.get(), |_, _| Ok(()));
+        assert_eq!(wait, Some(every));
     }
 
     #[test]

@@ -77,10 +77,11 @@ impl Schedule {
         self.wall.believed_at(now)
     }
 
-    /// Records that a purge succeeded.
-    pub(crate) fn succeeded(&mut self, now: Moment) {
+    /// Records that a purge succeeded. Returns the time until the next one.
+    pub(crate) fn succeeded(&mut self, now: Moment) -> Duration {
         self.failures = 0;
         self.due = now.monotonic + self.every;
+        self.every
     }
 
     /// Records that a purge failed. Returns the time until the next attempt.
