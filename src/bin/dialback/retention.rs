@@ -227,11 +227,11 @@ mod tests {
 
     #[test]
     fn purge_every_two_seconds_is_next_due_in_two_seconds() {
-        let mut desk = Desk::new();
+        let mut fixture = Fixture::new();
         let every = Duration::from_secs(2);
-        desk.keeper.schedule = Schedule::new(every, desk.now.get(), START).0;
-        desk.now.set(Moment { monotonic: every, wall: START.plus_millis(2000) });
-        let wait = desk.keeper.turn(&Arc::downgrade(&desk.service), &|| desk.now.get(), |_, _| Ok(()));
+        fixture.keeper.schedule = Schedule::new(every, fixture.now.get(), START).0;
+        fixture.now.set(Moment { monotonic: every, wall: START.plus_millis(2000) });
+        let wait = fixture.keeper.turn(&Arc::downgrade(&fixture.service), &|| fixture.now.get(), |_, _| Ok(()));
         assert_eq!(wait, Some(every));
     }
 
