@@ -77,7 +77,7 @@ impl Door {
         let Ok(arrival) = Arrival::read(&plan, request.dialed()) else { return Some(unknown_number()) };
         let caller = request.caller().map_or(Caller::Withheld, |caller| arrival.caller(caller));
         let now = self.inbound.now();
-        let Routed { decision, tally } = self.inbound.route(&arrival, caller, now);
+        let Routed { decision, tally } = self.inbound.decide(&arrival, caller, now);
         let id = self.inbound.identity(&plan, arrival.environment(), tally, now);
         let destination = arrival.destination(&decision);
         Some([

@@ -211,7 +211,7 @@ fn nowhere(api: &Api, plan: &Plan, explain: bool) -> Trace {
 fn route(api: &Api, arrival: &Arrival<'_>, question: &Question) -> (Trace, Option<TallySlot>) {
     let &Question { caller, at, .. } = question;
     let begun = Stopwatch::start();
-    let Routed { decision, tally } = api.inbound.route(arrival, caller, at);
+    let Routed { decision, tally } = api.inbound.decide(arrival, caller, at);
     api.requests.decisions.record(begun.nanos());
     (Trace { decision, steps: Vec::new() }, tally)
 }

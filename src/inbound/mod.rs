@@ -5,7 +5,7 @@
 //!
 //! 1. [`Arrival::at`] or [`Arrival::read`] looks the dialed number up in one plan.
 //! 2. [`Arrival::caller`] reads the caller by the dial plan of the environment that has the number.
-//! 3. `Inbound::route` decides and counts.
+//! 3. `Inbound::decide` decides and counts.
 //! 4. `Inbound::identity` seals the decision's identity, under which a gateway later reports that the call connected.
 //! 5. [`Arrival::destination`] names the agent, and [`AgentAddresses`] has the agent's address.
 //!

@@ -71,7 +71,7 @@ impl Inbound {
     }
 
     /// Decides a call and counts it.
-    pub fn route(&self, arrival: &Arrival<'_>, caller: Caller, now: Timestamp) -> Routed {
+    pub fn decide(&self, arrival: &Arrival<'_>, caller: Caller, now: Timestamp) -> Routed {
         self.service.route_on(arrival.plan(), arrival.dialed(), caller, now)
     }
 

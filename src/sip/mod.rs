@@ -208,7 +208,7 @@ impl Door {
             return decided;
         }
         let caller = caller::caller(request, &arrival.dial_plan());
-        let routed = self.inbound.route(arrival, caller, now);
+        let routed = self.inbound.decide(arrival, caller, now);
         self.recent.put(transaction, now, routed);
         (routed, now)
     }
