@@ -165,7 +165,7 @@ struct Ask {
 fn answer(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> Response {
     let &Ask { reach, is_call, explain, is_text, visible, now } = asked;
     let &Question { dialed, at, .. } = question;
-    let arrival = Arrival::at(plan, dialed).seen_by(|environment| visible == Some(environment));
+    let arrival = Arrival::known(plan, dialed, visible);
     let (mut trace, tally) = match () {
         () if visible.is_none() => (nowhere(api, plan, explain), None),
         () if is_call => route(api, &arrival, question),

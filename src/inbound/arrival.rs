@@ -20,7 +20,12 @@ pub struct Arrival<'a> {
 impl<'a> Arrival<'a> {
     /// Returns the arrival of a call to `dialed`.
     pub fn at(plan: &'a Plan, dialed: E164) -> Self {
-        Self { plan, dialed, environment: plan.dialed(dialed).map(NumberView::environment) }
+        Self::known(plan, dialed, plan.dialed(dialed).map(NumberView::environment))
+    }
+
+    /// Returns the arrival of a call to `dialed`, whose environment is known from an earlier look at the same plan.
+    pub fn known(plan: &'a Plan, dialed: E164, environment: Option<EnvironmentId>) -> Self {
+        Self { plan, dialed, environment }
     }
 
     /// Reads the dialed number, which must be in international form, from a number or a SIP or `tel:` URI.

@@ -1,4 +1,4 @@
-//! What allocates, and how much: this program has an allocator that counts.
+//! Tests which operations allocate, and how much: this program has an allocator that counts.
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement; this one passes everything on to the system's")]
 
 #[cfg(feature = "capi")]

@@ -97,7 +97,8 @@ fn flush_as_the_first_edition(engine: &Path) {
     panic!("{} journals are left", database.journal_count());
 }
 
-/// What is in a file but for its holes, which most of a journal's 64 MiB are. Each piece has zeros behind it, as in the file.
+/// Returns the content of a file without its holes, which make up most of a journal's 64 MiB. Zeros follow each piece, as
+/// in the file.
 fn data(path: &Path) -> io::Result<Vec<u8>> {
     const ZEROS: usize = 8;
     let file = File::open(path)?;

@@ -219,7 +219,7 @@ mod tests {
                 if fails { Err(StoreError::Engine("the disk is full".into())) } else { Ok(()) }
             };
             let wait = self.keeper.turn(&Arc::downgrade(&self.service), &|| self.now.get(), purge);
-            // Whatever happened, the thread must not sleep past the next purge.
+            // The thread must not sleep past the next purge, whether this one succeeded or failed.
             assert!(wait.expect("the service runs") <= HOUR);
             purged
         }

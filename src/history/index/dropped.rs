@@ -1,4 +1,4 @@
-//! What the owner of an index learns of the pairs that growths drop.
+//! Reports the pairs that growths drop to the owner of the index.
 
 /// Receives the pairs that a growth drops, as bare words, and names the registers that may be dropped early.
 pub(crate) trait DropObserver: Send + Sync {
