@@ -29,6 +29,12 @@ const NOTHING: u64 = 0;
 /// The value of a gate whose handle is being closed. Never a valid handle.
 const CLOSING: u64 = 1;
 
+/// A caller can pass any number, also one that means that a gate has no instance.
+#[inline]
+fn is_handle(number: u64) -> bool {
+    number > CLOSING
+}
+
 /// A thread's own slot, which names the handle that the thread is using. It is aligned to two cache lines, because
 /// processors fetch lines in pairs.
 #[repr(align(128))]
@@ -96,13 +102,14 @@ impl Gate {
             }
         }
         let pin = Pin { seat, gate: self };
-        (self.open.load(Ordering::SeqCst) == handle).then_some(pin)
+        (is_handle(handle) && self.open.load(Ordering::SeqCst) == handle).then_some(pin)
     }
 
     /// Marks the handle as closed, so that no thread can enter it any more. Returns `false` if it was not open or if
     /// another thread closed it first.
     pub(super) fn shut(&self, handle: u64) -> bool {
-        let is_mine = self.open.compare_exchange(handle, CLOSING, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        let is_mine = is_handle(handle)
+            && self.open.compare_exchange(handle, CLOSING, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         if is_mine && barrier::is_available() {
             barrier::run();
         }
@@ -143,5 +150,25 @@ impl Drop for Pin<'_> {
                 self.gate.unseated.fetch_sub(1, Ordering::Release);
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A caller may invent the two values by which a gate says that it has no instance.
+    #[test]
+    fn no_handle_enters_or_shuts_a_gate_without_an_instance() {
+        let (gate, seat) = (Gate::new(), Seat::new());
+        let enters = |handle| [None, Some(&seat)].map(|seat| gate.enter(seat, handle).is_some());
+        let is_refused = || [NOTHING, CLOSING].into_iter().all(|handle| enters(handle) == [false; 2]);
+        assert!(is_refused() && !gate.shut(NOTHING) && !gate.shut(CLOSING));
+        gate.open(64);
+        assert!(is_refused() && enters(64) == [true; 2]);
+        assert!(gate.shut(64));
+        assert!(is_refused() && !gate.shut(CLOSING) && enters(64) == [false; 2]);
+        gate.free();
+        assert!(is_refused() && gate.is_free() && gate.is_empty([&seat].into_iter(), 64));
     }
 }
