@@ -1,82 +1,36 @@
 //! The durable side of a service: it holds all acknowledged changes.
 
 #[cfg(feature = "store")]
-mod commit_mark;
+mod backup;
 #[cfg(feature = "store")]
-mod data_end;
-#[cfg(feature = "store")]
-pub mod descriptors;
-#[cfg(feature = "store")]
-mod directory;
-#[cfg(feature = "store")]
-mod disk_use;
+mod disk;
 mod durability;
-#[cfg(feature = "store")]
-mod earlier_tallies;
 mod error;
 #[cfg(feature = "store")]
-mod expected;
-#[cfg(feature = "store")]
-mod expiry;
-#[cfg(feature = "store")]
-mod export;
-#[cfg(feature = "store")]
 mod fjall;
-#[cfg(feature = "store")]
-mod fjall_fleet_state;
 mod fleet_state;
 #[cfg(feature = "store")]
-mod installation;
-#[cfg(feature = "store")]
-mod journal;
-#[cfg(feature = "store")]
-mod keys;
-#[cfg(feature = "store")]
-mod keyspaces;
-#[cfg(feature = "store")]
-mod manifest;
-#[cfg(feature = "store")]
-mod migrate;
-#[cfg(feature = "store")]
-mod modes;
-#[cfg(feature = "store")]
-mod pseudonym;
-#[cfg(feature = "store")]
-mod purge;
-#[cfg(feature = "store")]
-mod removals;
-#[cfg(feature = "store")]
-mod restore;
-#[cfg(feature = "store")]
-mod rotation;
-#[cfg(feature = "store")]
-mod salvage;
-#[cfg(feature = "store")]
-mod scan;
-#[cfg(feature = "store")]
-mod table_files;
-#[cfg(feature = "store")]
-mod tally_key;
+mod records;
 #[cfg(feature = "store")]
 mod verify;
-#[cfg(feature = "store")]
-mod watermark;
 
 #[cfg(feature = "store")]
-pub use self::fjall::FjallStore;
+pub use self::fjall::purge::{Purged, Upkeep};
+#[cfg(feature = "store")]
+pub use self::fjall::store::FjallStore;
+#[cfg(feature = "store")]
+pub use backup::export::{Exported, Exporter};
+#[cfg(feature = "store")]
+pub use backup::restore::restore;
+#[cfg(feature = "store")]
+pub use disk::descriptors;
+#[cfg(feature = "store")]
+pub use disk::modes::Modes;
 pub use durability::Durability;
 pub use error::StoreError;
-#[cfg(feature = "store")]
-pub use export::{Exported, Exporter};
 pub use fleet_state::{Entry, Pseudonyms, StoredFleetState};
 #[cfg(feature = "store")]
-pub use modes::Modes;
-#[cfg(feature = "store")]
-pub use pseudonym::pseudonym_of;
-#[cfg(feature = "store")]
-pub use purge::{Purged, Upkeep};
-#[cfg(feature = "store")]
-pub use restore::restore;
+pub use records::pseudonym::pseudonym_of;
 #[cfg(feature = "store")]
 pub use verify::{Verified, verify};
 

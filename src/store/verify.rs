@@ -1,12 +1,12 @@
 //! Verifying a whole data directory.
 
-use super::directory::{DataDirectory, io_error};
-use super::disk_use::allocated;
-use super::expected::Expected;
-use super::journal;
-use super::manifest;
-use super::watermark::Watermark;
 use super::{EventStore, FjallStore, StoreError, Stored};
+use crate::store::disk::directory::{DataDirectory, io_error};
+use crate::store::disk::disk_use::allocated;
+use crate::store::disk::expected::Expected;
+use crate::store::disk::journal;
+use crate::store::disk::manifest;
+use crate::store::disk::watermark::Watermark;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};

@@ -1,0 +1,173 @@
+//! Restoring a data directory from an export.
+
+use super::export::{Exported, ExportedCall, ExportedErasure, Line, VERSION, hex, read_call, unhex};
+use crate::event::Call;
+use crate::history::Register;
+use crate::plan::Plan;
+use crate::slot::Scope;
+use crate::store::fjall::store::FjallStore;
+use crate::store::records::keys::pack_scope;
+use crate::store::records::pseudonym::PseudonymKey;
+use crate::store::{Batch, Durability, EventStore, Pseudonyms, StoreError};
+use fjall::PersistMode;
+use sha2::{Digest, Sha256};
+use std::io::BufRead;
+use std::path::Path;
+
+/// The number of records that are written together.
+const AT_ONCE: usize = 4096;
+
+/// Creates a data directory from an export. The directory must not exist or must be empty. If this fails, the directory
+/// is left incomplete, and the next attempt creates it again.
+///
+/// # Errors
+/// [`StoreError::Exists`] if there is a data directory already. Other errors name the line of the export.
+pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Exported, StoreError> {
+    let mut reading = Reading::default();
+    let (key, foreign_keys) = match reading.next(&mut source)? {
+        Some(Line::Header { dialback_export, .. }) if dialback_export > VERSION => {
+            return Err(StoreError::Newer { path: "the export".into(), found: dialback_export, known: VERSION });
+        }
+        Some(Line::Header { pseudonym_key, foreign_keys, .. }) => {
+            let foreign: Option<Vec<_>> = foreign_keys.iter().map(|key| unhex(key)).collect();
+            unhex(&pseudonym_key)
+                .zip(foreign)
+                .ok_or_else(|| reading.wrong("the pseudonym key or a foreign key is invalid"))?
+        }
+        _ => {
+            return Err(
+                reading.wrong("this is not the first line of an export: name a file that `dialback export` wrote")
+            );
+        }
+    };
+    let store = FjallStore::make(path.as_ref(), PseudonymKey::from_bytes(key))?;
+    // Synced only once, before the directory is marked as complete.
+    let mut restoring = Restoring {
+        store: store.with_durability(Durability::Buffered),
+        plan: Plan::new(),
+        batch: Batch { pseudonyms: Pseudonyms { keys: foreign_keys, erasures: Vec::new() }, ..Batch::default() },
+        erasures: Vec::new(),
+        restored: Exported::default(),
+    };
+    loop {
+        let before = hex(&reading.digest.clone().finalize());
+        match reading
+            .next(&mut source)?
+            .ok_or_else(|| reading.wrong("the export ends before its last line: export it again"))?
+        {
+            Line::Header { .. } => return Err(reading.wrong("a second header")),
+            Line::End { end } => {
+                let restored = Exported { passed_over: end.exported.passed_over, ..restoring.restored };
+                if end.sha256 != before || end.exported != restored || reading.next(&mut source)?.is_some() {
+                    return Err(reading.wrong("the export was changed or damaged: its counts or its SHA-256 differ"));
+                }
+                restoring.finish()?;
+                return Ok(restored);
+            }
+            line => restoring.take(line, &reading)?,
+        }
+    }
+}
+
+/// Reads the lines of an export, and counts and hashes them.
+#[derive(Default)]
+struct Reading {
+    number: u64,
+    line: Vec<u8>,
+    digest: Sha256,
+}
+
+impl Reading {
+    fn next(&mut self, source: &mut impl BufRead) -> Result<Option<Line>, StoreError> {
+        self.number += 1;
+        self.line.clear();
+        let read = source.read_until(b'\n', &mut self.line);
+        let read = read.map_err(|error| StoreError::Io { path: "the export".into(), error })?;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.digest.update(&self.line);
+        // The parser's error could quote its input.
+        serde_json::from_slice(&self.line).map(Some).map_err(|_| self.wrong("not a valid line of an export"))
+    }
+
+    fn wrong(&self, what: &str) -> StoreError {
+        StoreError::Damaged { path: "the export".into(), what: format!("line {}: {what}", self.number) }
+    }
+}
+
+struct Restoring {
+    store: FjallStore,
+    plan: Plan,
+    batch: Batch,
+    /// The keys and registers of erasures that wait to be written.
+    erasures: Vec<(Vec<u8>, Register)>,
+    restored: Exported,
+}
+
+impl Restoring {
+    fn take(&mut self, line: Line, reading: &Reading) -> Result<(), StoreError> {
+        match line {
+            Line::Configuration { configuration } => {
+                if self.restored.calls + self.restored.erasures > 0 {
+                    return Err(StoreError::Disorder);
+                }
+                self.plan.advance(&configuration)?;
+                self.batch.configurations.push(configuration);
+                self.restored.configurations += 1;
+            }
+            Line::Call { call } => {
+                self.call(&call)
+                    .ok_or_else(|| reading.wrong("a call with an agent or a number that no configuration creates"))?;
+                self.restored.calls += 1;
+            }
+            Line::Erasure { erasure } => {
+                self.erasure(&erasure).ok_or_else(|| {
+                    reading.wrong("an invalid erasure, or one in an environment that no configuration creates")
+                })?;
+                self.restored.erasures += 1;
+            }
+            Line::Header { .. } | Line::End { .. } => return Err(reading.wrong("this line is out of order")),
+        }
+        let waiting = self.batch.configurations.len() + self.batch.registers.len() + self.erasures.len();
+        if waiting < AT_ONCE { Ok(()) } else { self.write() }
+    }
+
+    fn call(&mut self, call: &ExportedCall) -> Option<()> {
+        let ExportedCall { environment, number, contact, at, outcome, agent } = *call;
+        let call = Call { environment, agent, from: number, to: contact, at, outcome };
+        let (scope, register) = read_call(&self.plan, &call)?;
+        self.batch.registers.push((scope, contact, register));
+        Some(())
+    }
+
+    fn erasure(&mut self, erasure: &ExportedErasure) -> Option<()> {
+        let environment = Scope::from(self.plan.environment_slot(erasure.environment)?);
+        let pseudonym: [u8; 16] = unhex(&erasure.pseudonym)?;
+        let key = [&pack_scope(environment)[..], &pseudonym].concat();
+        self.erasures.push((key, Register::erasure(erasure.until)));
+        Some(())
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        let batch = std::mem::take(&mut self.batch);
+        if !batch.is_empty() {
+            self.store.commit(&batch)?;
+        }
+        if self.erasures.is_empty() {
+            return Ok(());
+        }
+        let keyspaces = &self.store.shared().keyspaces;
+        let mut write = keyspaces.database.batch().durability(Some(PersistMode::Buffer));
+        for (key, register) in self.erasures.drain(..) {
+            write.insert(&keyspaces.erasures, key, register.bits().to_be_bytes());
+        }
+        self.store.write(write, false)
+    }
+
+    fn finish(mut self) -> Result<(), StoreError> {
+        self.write()?;
+        self.store.sync()?;
+        self.store.shared().directory.mark()
+    }
+}

@@ -1,0 +1,11 @@
+//! The store in the embedded storage engine `fjall`.
+
+pub(super) mod expiry;
+pub(super) mod fleet;
+pub(super) mod keyspaces;
+pub(super) mod migrate;
+pub(super) mod purge;
+pub(super) mod removals;
+pub(super) mod rotation;
+pub(super) mod scan;
+pub(super) mod store;

@@ -1,0 +1,411 @@
+//! The embedded store: a log-structured merge tree that syncs each batch, unless a lower durability is set.
+//! [`keyspaces`](super::keyspaces) describes its content.
+
+use super::fleet;
+use super::keyspaces::{Keyspaces, Setting, Tables, read_register};
+use super::migrate;
+use super::purge::Upkeep;
+use super::removals::Removals;
+use super::scan::scan;
+use crate::history::Register;
+use crate::number::E164;
+use crate::slot::Scope;
+use crate::store::backup::export::Exporter;
+use crate::store::disk::directory::{
+    DataDirectory, FORMAT, FORMAT_OF_COUNTED, FORMAT_OF_ERASURES, FORMAT_OF_STATISTICS, io_error,
+};
+use crate::store::disk::expected::Expected;
+use crate::store::disk::installation::{self, Belonging, Installation};
+use crate::store::disk::modes::Modes;
+use crate::store::disk::watermark::Watermark;
+use crate::store::records::commit_mark::{self, CommitMark};
+use crate::store::records::keys::{pack_pair, pack_scope, unpack_pair, unpack_scope};
+use crate::store::records::pseudonym::{Pseudonym, PseudonymKey};
+use crate::store::records::tally_key;
+use crate::store::{Batch, Durability, EventStore, Export, StoreError, Stored, StoredFleetState};
+use fjall::{OwnedWriteBatch, PersistMode};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A store in its own data directory.
+pub struct FjallStore {
+    /// The directory's installation id, which is written with each batch.
+    installation: Installation,
+    /// The mark of the last batch.
+    mark: CommitMark,
+    /// The number of the last batch that is certainly durable.
+    synced: u64,
+    watermark: Watermark,
+    durability: Durability,
+    shared: Arc<Shared>,
+}
+
+/// The state that the store shares with other threads.
+pub(in crate::store) struct Shared {
+    // Fields are dropped in this order: the engine writes its last data before the directory is unlocked.
+    pub(in crate::store) keyspaces: Keyspaces,
+    pub(in crate::store) key: PseudonymKey,
+    /// The keys of other nodes' pseudonyms that are stored here.
+    pub(in crate::store) foreign_keys: RwLock<Vec<PseudonymKey>>,
+    /// The key that seals the ids of decisions.
+    secret: [u8; 16],
+    /// Locked exclusively by a purge, and shared by readers of an earlier state, whose data a purge could not remove.
+    pub(in crate::store) purging: RwLock<()>,
+    /// Counts removed pairs, and writes of pairs that have expired already.
+    pub(in crate::store) removals: Removals,
+    pub(in crate::store) outbox_removals: Removals,
+    pub(in crate::store) directory: DataDirectory,
+}
+
+impl FjallStore {
+    /// Opens the data directory, or creates it if it does not exist. Converts a directory of an older format.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], [`StoreError::Foreign`] and [`StoreError::Newer`] leave the directory unchanged.
+    /// [`StoreError::Damaged`] means that dialback or the storage engine found damaged files.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with(path.as_ref(), Tables::Usual)
+    }
+
+    /// Opens a store with tables of `bytes` bytes, which flushes and compacts all the time. A directory that is created
+    /// this way keeps the size.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    #[cfg(feature = "__testing")]
+    #[doc(hidden)]
+    pub fn open_with_small_tables(path: impl AsRef<Path>, bytes: u64) -> Result<Self, StoreError> {
+        Self::open_with(path.as_ref(), Tables::Small(bytes))
+    }
+
+    fn open_with(path: &Path, tables: Tables) -> Result<Self, StoreError> {
+        let directory = DataDirectory::open(path, check_files)?;
+        let format = directory.format()?;
+        let mut store = Self::begin(directory, format, tables, PseudonymKey::random)?;
+        if format.is_some_and(|format| format < FORMAT_OF_ERASURES) {
+            migrate::erasures(&mut store)?;
+        }
+        if format.is_some_and(|format| format < FORMAT_OF_COUNTED) {
+            migrate::tallies(&mut store)?;
+        }
+        store.shared.directory.mark()?;
+        Ok(store)
+    }
+
+    /// Creates a data directory with this pseudonym key. The directory is incomplete until it is
+    /// [marked](DataDirectory::mark).
+    pub(in crate::store) fn make(path: &Path, key: PseudonymKey) -> Result<Self, StoreError> {
+        let directory = DataDirectory::open(path, check_files)?;
+        if directory.is_marked() {
+            return Err(StoreError::Exists(path.to_owned()));
+        }
+        Self::begin(directory, None, Tables::Usual, || key)
+    }
+
+    fn begin(
+        directory: DataDirectory,
+        format: Option<u64>,
+        tables: Tables,
+        new_key: impl FnOnce() -> PseudonymKey,
+    ) -> Result<Self, StoreError> {
+        let engine_path = directory.engine_path();
+        let expected = if format.is_some() { Expected::read(&directory)? } else { Expected::default() };
+        if format.is_some() {
+            directory.make_engine_lock()?;
+        }
+        let keyspaces = Keyspaces::open(&engine_path, format, tables)?;
+        if format != Some(FORMAT) {
+            directory.sync_engine()?;
+        }
+        let mark = keyspaces.last_commit()?;
+        expected.check(mark, &engine_path)?;
+        let key = match keyspaces.setting(Setting::PseudonymKey)? {
+            Some(key) => {
+                let key = key.try_into().map_err(|_| keyspaces.damaged("the pseudonym key has the wrong length"))?;
+                PseudonymKey::from_bytes(key)
+            }
+            None if format >= Some(FORMAT_OF_ERASURES) => {
+                return Err(keyspaces.damaged("the pseudonym key is missing"));
+            }
+            None => {
+                let key = new_key();
+                keyspaces.set(Setting::PseudonymKey, key.bytes())?;
+                key
+            }
+        };
+        let secret = match keyspaces.setting(Setting::DecisionKey)? {
+            Some(key) => key.try_into().map_err(|_| keyspaces.damaged("the decision key has the wrong length"))?,
+            None if format >= Some(FORMAT_OF_STATISTICS) => {
+                return Err(keyspaces.damaged("the decision key is missing"));
+            }
+            None => {
+                let mut key = [0; 16];
+                getrandom::fill(&mut key).map_err(|error| {
+                    StoreError::Engine(format!("the operating system provides no random bytes: {error}"))
+                })?;
+                keyspaces.set(Setting::DecisionKey, &key)?;
+                key
+            }
+        };
+        let installation = installation(&keyspaces, expected.belonging())?;
+        let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
+        let foreign_keys = RwLock::new(fleet::foreign_keys(&keyspaces)?);
+        let shared = Arc::new(Shared {
+            keyspaces,
+            key,
+            foreign_keys,
+            secret,
+            purging: RwLock::default(),
+            removals: Removals::new(),
+            outbox_removals: Removals::new(),
+            directory,
+        });
+        // The engine has synced everything that it read.
+        Ok(Self { installation, mark, synced: mark.number, watermark, durability: Durability::Synced, shared })
+    }
+
+    /// Returns whether [`open`](Self::open) would read an existing data directory (`true`) or create one (`false`).
+    /// Changes nothing and does not lock the directory, which another process may be using.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`], [`StoreError::Newer`], or [`StoreError::Damaged`] if files are missing. The content of
+    /// the files is not checked.
+    pub fn look(path: impl AsRef<Path>) -> Result<bool, StoreError> {
+        DataDirectory::look(path.as_ref(), check_files)
+    }
+
+    /// Returns how opening the data directory changed its permissions, because users other than its owner could read
+    /// it.
+    pub fn modes(&self) -> Modes {
+        self.shared.directory.modes()
+    }
+
+    /// Returns the store with another durability for all further commits.
+    #[must_use]
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// Commits a batch with its mark. With [`Durability::Synced`], the batch must be a synced one unless it `can_wait`.
+    pub(in crate::store) fn write(&mut self, mut batch: OwnedWriteBatch, can_wait: bool) -> Result<(), StoreError> {
+        let mark = CommitMark { number: self.mark.number + 1, synced: self.synced };
+        let keyspaces = &self.shared.keyspaces;
+        batch.insert(&keyspaces.commits, installation::KEY, *self.installation.bytes());
+        // The mark must be the last item of the batch.
+        batch.insert(&keyspaces.commits, commit_mark::KEY, mark.to_bytes());
+        batch.commit().map_err(|error| keyspaces.failed(error))?;
+        self.mark = mark;
+        if self.durability == Durability::Synced && !can_wait {
+            self.raise_watermark();
+        }
+        Ok(())
+    }
+
+    /// Records that all commits so far are durable.
+    fn raise_watermark(&mut self) {
+        self.synced = self.mark.number;
+        // If this fails, the old watermark claims less than is true, which is safe.
+        let _ = self.watermark.write(self.synced);
+    }
+
+    pub(in crate::store) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Returns an exporter, which another thread can use.
+    pub fn exporter(&self) -> Exporter {
+        Exporter::new(&self.shared)
+    }
+
+    /// Returns the upkeep of the store's files, which another thread can run.
+    pub fn upkeep(&self) -> Upkeep {
+        Upkeep::new(&self.shared)
+    }
+}
+
+impl Shared {
+    /// Returns the register stored under the key of an erasure.
+    pub(in crate::store) fn erasure(&self, key: &[u8]) -> Result<Option<Register>, StoreError> {
+        let held = self.keyspaces.erasures.get(key);
+        let Some(value) = held.map_err(|error| self.keyspaces.failed(error))? else { return Ok(None) };
+        let register = read_register(&value).ok_or_else(|| self.keyspaces.damaged("an invalid erasure"))?;
+        Ok(Some(register))
+    }
+}
+
+/// Decodes a stored register and its key.
+pub(in crate::store) fn read_pair(key: &[u8], value: &[u8]) -> Option<(Scope, E164, Register)> {
+    let (scope, contact) = unpack_pair(key.try_into().ok()?)?;
+    Some((scope, contact, read_register(value)?))
+}
+
+/// Returns the key under which an erasure is stored.
+pub(in crate::store) fn erasure_key(key: &PseudonymKey, environment: Scope, contact: E164) -> Vec<u8> {
+    [&pack_scope(environment)[..], &key.of(environment, contact)].concat()
+}
+
+/// Returns the environment and the pseudonym of an erasure's key.
+pub(in crate::store) fn read_pseudonym(key: &[u8]) -> Option<(Scope, Pseudonym)> {
+    let (scope, pseudonym) = key.split_first_chunk()?;
+    let scope = unpack_scope(*scope)?;
+    scope.environment()?;
+    Some((scope, pseudonym.try_into().ok()?))
+}
+
+impl EventStore for FjallStore {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mode = match self.durability {
+            Durability::Synced if !batch.can_wait => PersistMode::SyncAll,
+            Durability::Synced | Durability::Buffered => PersistMode::Buffer,
+            Durability::Memory => return Ok(()),
+        };
+        let Shared { keyspaces, key, .. } = &*self.shared;
+        let mut write = keyspaces.database.batch().durability(Some(mode));
+        let mut is_removal = false;
+        for configuration in &batch.configurations {
+            let value = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
+            write.insert(&keyspaces.configurations, configuration.sequence.to_be_bytes(), value);
+        }
+        for (scope, contact, register) in &batch.registers {
+            let value = register.bits().to_be_bytes();
+            is_removal |= scope.environment().is_none() && register.is_erasure() || keyspaces.floor.is_above(*register);
+            match (scope.environment(), register.is_erasure()) {
+                // The erasure is kept under a pseudonym, for calls that are reported later.
+                (Some(_), _) => write.insert(&keyspaces.erasures, erasure_key(key, *scope, *contact), value),
+                // The pair is removed. The environment's erasure decides whether a later report counts.
+                (None, true) => write.remove(&keyspaces.registers, pack_pair(*scope, *contact)),
+                (None, false) => write.insert(&keyspaces.registers, pack_pair(*scope, *contact), value),
+            }
+        }
+        for tally in &batch.tallies {
+            write.insert(&keyspaces.statistics, tally_key::of_tally(tally), tally_key::value(tally.count));
+        }
+        for answered in &batch.answered {
+            write.insert(&keyspaces.statistics, tally_key::of_answered(*answered), []);
+        }
+        for answered in &batch.forgotten {
+            write.remove(&keyspaces.statistics, tally_key::of_answered(*answered));
+        }
+        fleet::write(&self.shared, batch, &mut write)?;
+        let written = self.write(write, batch.can_wait);
+        if is_removal {
+            self.shared.removals.note();
+        }
+        if batch.published.is_some() {
+            self.shared.outbox_removals.note();
+        }
+        written
+    }
+
+    fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
+        let keyspaces = &self.shared.keyspaces;
+        for (item, expected) in keyspaces.configurations.iter().zip(1..) {
+            see(Stored::Configuration(keyspaces.read_configuration(item, expected)?))?;
+        }
+        for item in keyspaces.statistics.iter() {
+            let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
+            see(tally_key::read(&key, &value).ok_or_else(|| keyspaces.damaged("an invalid count"))?)?;
+        }
+        scan(keyspaces, &|registers| see(Stored::Registers(registers)))
+    }
+
+    fn secret(&self) -> Option<[u8; 16]> {
+        Some(self.shared.secret)
+    }
+
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        let keyspaces = &self.shared.keyspaces;
+        keyspaces.database.persist(PersistMode::SyncAll).map_err(|error| keyspaces.failed(error))?;
+        self.raise_watermark();
+        Ok(())
+    }
+
+    fn export(&self) -> Option<Arc<Export>> {
+        let exporter = self.exporter();
+        Some(Arc::new(move |out| exporter.export(out, false).map(|_| ())))
+    }
+
+    fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
+        Some(Arc::new(fleet::FjallFleetState::new(&self.shared)))
+    }
+
+    fn remembers_erasures(&self) -> bool {
+        self.durability != Durability::Memory
+    }
+
+    fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
+        let own = self.shared.erasure(&erasure_key(&self.shared.key, environment, contact))?;
+        let foreign = self.shared.foreign_keys.read().unwrap_or_else(PoisonError::into_inner);
+        foreign.iter().try_fold(own, |latest, key| {
+            Ok(latest.max(self.shared.erasure(&erasure_key(key, environment, contact))?))
+        })
+    }
+}
+
+impl fmt::Debug for FjallStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallStore").field("directory", &self.shared.directory).finish_non_exhaustive()
+    }
+}
+
+/// Returns the installation id of this data directory, and writes it into folders and settings that lack it.
+fn installation(keyspaces: &Keyspaces, mut belonging: Belonging) -> Result<Installation, StoreError> {
+    let path = keyspaces.settings.path();
+    let held = keyspaces.setting(Setting::Installation)?;
+    if let Some(bits) = &held {
+        let held = Installation::from_bytes(bits)
+            .ok_or_else(|| keyspaces.damaged("the installation id has the wrong length"))?;
+        belonging.add(held, path)?;
+    }
+    let installation = belonging.installation().map_or_else(Installation::random, Ok)?;
+    for folder in keyspaces.folders().chain([keyspaces.path()]) {
+        installation.mark(folder)?;
+    }
+    if held.is_none() {
+        keyspaces.set(Setting::Installation, installation.bytes())?;
+    }
+    Ok(installation)
+}
+
+/// Checks that the engine's version file and a journal exist. Without one of them the engine would start an empty
+/// store.
+fn check_files(engine_path: &Path) -> Result<(), StoreError> {
+    let missing = |what: &str| {
+        Err(StoreError::Damaged {
+            path: engine_path.join(what),
+            what: "the file is missing: restore the directory from a backup".into(),
+        })
+    };
+    if !engine_path.join("version").is_file() {
+        return missing("version");
+    }
+    let entries = fs::read_dir(engine_path).map_err(io_error(engine_path))?;
+    let is_journal = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "jnl"))
+    };
+    if entries.into_iter().any(is_journal) { Ok(()) } else { missing("*.jnl") }
+}
+
+pub(in crate::store) fn failed(path: &Path, error: fjall::Error) -> StoreError {
+    let path = PathBuf::from(path);
+    match error {
+        fjall::Error::Io(error) => StoreError::Io { path, error },
+        fjall::Error::Locked => StoreError::Locked(path),
+        fjall::Error::InvalidVersion(_) => StoreError::Damaged {
+            path: path.join("version"),
+            what: "does not name version 3 of the storage engine".into(),
+        },
+        fjall::Error::Poisoned => {
+            StoreError::Engine("an earlier write failed; restart after the cause is removed".into())
+        }
+        // The engine's texts name positions, versions and checksums, never keys or values.
+        other => StoreError::Damaged { path, what: other.to_string() },
+    }
+}

@@ -1,0 +1,7 @@
+//! How records are encoded: keys, pseudonyms, counts, and the mark of each commit.
+
+pub(super) mod commit_mark;
+pub(super) mod earlier_tallies;
+pub(super) mod keys;
+pub(super) mod pseudonym;
+pub(super) mod tally_key;
