@@ -7,6 +7,9 @@
 //! * `service` may name `store`, as in the design, and is below the modules that an adapter sees.
 //! * `metrics` comes before `engine`, which counts. `outcome` and `slot` are separate files.
 
+#[path = "layers/circles.rs"]
+mod circles;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -107,6 +110,16 @@ fn sources_follow_the_table_of_layers() {
     collect(&root, &root, &mut sources);
     assert!(sources.len() > 30, "the sources are read");
     let violations = check(&sources);
+    assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+#[test]
+fn no_circle_has_more_than_two_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = BTreeMap::new();
+    collect(&root, &root, &mut sources);
+    let sources = sources.into_iter().map(|(file, source)| (file, tokens(&source))).collect();
+    let violations = circles::too_large(&sources);
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
 }
 

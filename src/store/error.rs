@@ -4,6 +4,8 @@ use crate::history::Full;
 use crate::plan::ConfigError;
 use std::fmt;
 use std::io;
+#[cfg(feature = "store")]
+use std::path::Path;
 use std::path::PathBuf;
 
 /// Why a store cannot be opened, read or written. The text names files, never phone numbers.
@@ -95,4 +97,11 @@ impl From<Full> for StoreError {
     fn from(full: Full) -> Self {
         Self::Full(full)
     }
+}
+
+/// Returns the conversion of an operating system error at this path.
+#[cfg(feature = "store")]
+pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |error| StoreError::Io { path, error }
 }

@@ -19,7 +19,9 @@ pub use self::fjall::purge::{Purged, Upkeep};
 #[cfg(feature = "store")]
 pub use self::fjall::store::FjallStore;
 #[cfg(feature = "store")]
-pub use backup::export::{Exported, Exporter};
+pub use backup::export::Exporter;
+#[cfg(feature = "store")]
+pub use backup::line::Exported;
 #[cfg(feature = "store")]
 pub use backup::restore::restore;
 #[cfg(feature = "store")]

@@ -1,12 +1,13 @@
 //! Verifying a whole data directory.
 
 use super::{EventStore, FjallStore, StoreError, Stored};
-use crate::store::disk::directory::{DataDirectory, io_error};
+use crate::store::disk::directory::DataDirectory;
 use crate::store::disk::disk_use::allocated;
 use crate::store::disk::expected::Expected;
 use crate::store::disk::journal;
 use crate::store::disk::manifest;
 use crate::store::disk::watermark::Watermark;
+use crate::store::error::io_error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};

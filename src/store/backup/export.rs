@@ -1,116 +1,20 @@
-//! Exports: all stored data as lines of JSON. `dialback export` writes them and `dialback import` reads them.
-//!
-//! ```text
-//! {"dialback_export":1,"pseudonym_key":"…"}
-//! {"configuration":{"sequence":1,"environment":"…","at":…,"changes":[…]}}
-//! {"call":{"environment":"…","number":"+…","contact":"+…","at":…,"outcome":"busy","agent":"…"}}
-//! {"erasure":{"environment":"…","pseudonym":"…","until":…}}
-//! {"end":{"configurations":1,"calls":1,"erasures":1,"passed_over":0,"sha256":"…"}}
-//! ```
-//!
-//! The lines are in this order:
-//!
-//! 1. The header. A node of a fleet also lists the keys of other nodes' pseudonyms (`"foreign_keys":["…"]`).
-//! 2. All configurations, in the order of their sequence. Later lines name environments, numbers and agents, never
-//!    slots. The configurations assign each of them its old slot.
-//! 3. The last call of each pair, in the order of their slots and contacts.
-//! 4. The erasures. Their pseudonyms use the keys of the header.
-//! 5. The end, with the SHA-256 of all lines before it. An export without this line, or with another digest, is
-//!    incomplete.
-//!
-//! Times are milliseconds since 1970. An export contains no statistics, no outbox and no place in a stream.
-//!
-//! Equal states have equal exports, byte for byte, and importing an export restores the state that was exported.
+//! Writing an export: all stored data as it was after one commit.
 
+use super::line::{End, Exported, ExportedCall, ExportedErasure, Line, VERSION, read_call};
 use super::salvage;
-use crate::event::{Call, Configuration};
-use crate::history::{LastCall, Register};
-use crate::id::{AgentId, EnvironmentId};
-use crate::number::E164;
-use crate::outcome::Outcome;
+use crate::event::Call;
+use crate::history::LastCall;
 use crate::plan::Plan;
-use crate::slot::Scope;
 use crate::store::StoreError;
-use crate::store::fjall::keyspaces::read_register;
-use crate::store::fjall::store::Shared;
+use crate::store::fjall::shared::Shared;
+use crate::store::records::hex::hex;
 use crate::store::records::keys::{unpack_pair, unpack_scope};
-use crate::time::Timestamp;
+use crate::store::records::register::read_register;
 use fjall::Readable;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, Weak};
-
-/// The export version that is written, and the newest that is read.
-pub(in crate::store) const VERSION: u64 = 1;
-
-/// A line of an export.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
-pub(in crate::store) enum Line {
-    Header {
-        dialback_export: u64,
-        pseudonym_key: String,
-        /// The keys of other fleet nodes, under which some of the pseudonyms were made.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        foreign_keys: Vec<String>,
-    },
-    Configuration {
-        configuration: Configuration,
-    },
-    Call {
-        call: ExportedCall,
-    },
-    Erasure {
-        erasure: ExportedErasure,
-    },
-    End {
-        end: End,
-    },
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::store) struct ExportedCall {
-    pub(in crate::store) environment: EnvironmentId,
-    #[serde(with = "crate::number::serde_text")]
-    pub(in crate::store) number: E164,
-    #[serde(with = "crate::number::serde_text")]
-    pub(in crate::store) contact: E164,
-    pub(in crate::store) at: Timestamp,
-    pub(in crate::store) outcome: Outcome,
-    pub(in crate::store) agent: AgentId,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::store) struct ExportedErasure {
-    pub(in crate::store) environment: EnvironmentId,
-    pub(in crate::store) pseudonym: String,
-    pub(in crate::store) until: Timestamp,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(in crate::store) struct End {
-    #[serde(flatten)]
-    pub(in crate::store) exported: Exported,
-    pub(in crate::store) sha256: String,
-}
-
-/// The numbers of exported or imported records.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Exported {
-    /// Configurations.
-    pub configurations: u64,
-    /// Pairs, each with its last call.
-    pub calls: u64,
-    /// Erasures that have not expired.
-    pub erasures: u64,
-    /// Damaged records, or ranges of them, that could not be exported and were skipped.
-    pub passed_over: u64,
-}
 
 /// Exports a store from another thread than the committer's. Fails if the store has been closed.
 #[derive(Clone)]
@@ -243,12 +147,6 @@ impl<'a> Export<'a> {
     }
 }
 
-/// Returns the scope and the register of a call that was recorded.
-pub(in crate::store) fn read_call(plan: &Plan, call: &Call) -> Option<(Scope, Register)> {
-    let (_, number, agent) = plan.call_slots(call)?;
-    Some((number.into(), Register::call(call.at, call.outcome, agent)))
-}
-
 struct Lines<'a> {
     out: io::BufWriter<&'a mut dyn Write>,
     digest: Sha256,
@@ -265,19 +163,4 @@ impl Lines<'_> {
 
 fn unwritable(error: io::Error) -> StoreError {
     StoreError::Io { path: "the export".into(), error }
-}
-
-pub(in crate::store) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).expect("four bits");
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]).collect()
-}
-
-/// Returns the bytes of a hexadecimal text, or `None` if its length or a digit is wrong.
-pub(in crate::store) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    let is_hex = text.len() == 2 * N && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    is_hex.then_some(bytes)
 }

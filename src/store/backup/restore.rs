@@ -1,11 +1,12 @@
 //! Restoring a data directory from an export.
 
-use super::export::{Exported, ExportedCall, ExportedErasure, Line, VERSION, hex, read_call, unhex};
+use super::line::{Exported, ExportedCall, ExportedErasure, Line, VERSION, read_call};
 use crate::event::Call;
 use crate::history::Register;
 use crate::plan::Plan;
 use crate::slot::Scope;
 use crate::store::fjall::store::FjallStore;
+use crate::store::records::hex::{hex, unhex};
 use crate::store::records::keys::pack_scope;
 use crate::store::records::pseudonym::PseudonymKey;
 use crate::store::{Batch, Durability, EventStore, Pseudonyms, StoreError};

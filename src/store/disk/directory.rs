@@ -12,7 +12,7 @@
 
 use super::modes::Modes;
 use super::watermark::{self, Watermark};
-use crate::store::StoreError;
+use crate::store::error::{StoreError, io_error};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -212,11 +212,6 @@ impl DataDirectory {
             Err(TryLockError::Error(error)) => Err(StoreError::Io { path: lock_path, error }),
         }
     }
-}
-
-pub(in crate::store) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_owned();
-    move |error| StoreError::Io { path, error }
 }
 
 fn engine_path(path: &Path) -> PathBuf {

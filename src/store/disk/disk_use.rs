@@ -1,7 +1,7 @@
 //! The disk space that the files of a directory use.
 
-use super::directory::io_error;
 use crate::store::StoreError;
+use crate::store::error::io_error;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;

@@ -1,11 +1,12 @@
 //! The last commit that must be present after the engine has opened its files.
 
-use super::directory::{DataDirectory, io_error};
+use super::directory::DataDirectory;
 use super::installation::Belonging;
 use super::journal::Journals;
 use super::manifest;
 use super::watermark::Watermark;
 use crate::store::StoreError;
+use crate::store::error::io_error;
 use crate::store::records::commit_mark::CommitMark;
 use std::path::Path;
 

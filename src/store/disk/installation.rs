@@ -7,9 +7,9 @@
 //!
 //! The file name needs no sync of its own: it exists or not, and a missing one is created again.
 
-use super::directory::io_error;
 use crate::store::StoreError;
-use crate::store::backup::export::{hex, unhex};
+use crate::store::error::io_error;
+use crate::store::records::hex::{hex, unhex};
 use std::fs::{self, File};
 use std::path::Path;
 

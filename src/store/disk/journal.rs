@@ -12,9 +12,9 @@
 //! the XXH3 of the items' bytes, `FJL` and `3`. All numbers are little-endian. Zeros follow the last batch.
 
 use super::data_end::read_to_data_end;
-use super::directory::io_error;
 use super::installation::{self, Belonging, Installation};
 use crate::store::StoreError;
+use crate::store::error::io_error;
 use crate::store::records::commit_mark::{self, CommitMark};
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};

@@ -6,8 +6,8 @@
 //! The engine checks neither of these checksums, and removes all files that the lists do not name: unlisted tables, and
 //! keyspaces without a list or a name. This module therefore checks the lists first.
 
-use super::directory::io_error;
 use crate::store::StoreError;
+use crate::store::error::io_error;
 use std::fs;
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The permissions of a data directory: it holds phone numbers, so only its own user may read it.
 
-use super::directory::io_error;
 use crate::store::StoreError;
+use crate::store::error::io_error;
 use std::fs;
 use std::io;
 use std::path::Path;

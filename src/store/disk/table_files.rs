@@ -1,7 +1,7 @@
 //! The files of a keyspace's tables, which the storage engine numbers in the order in which it makes them.
 
-use super::directory::io_error;
 use crate::store::StoreError;
+use crate::store::error::io_error;
 use std::fs;
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Removing expired registers while the storage engine rewrites its files.
 
-use super::keyspaces::read_register;
 use crate::history::Register;
+use crate::store::records::register::read_register;
 use crate::sync::{AtomicU64, Ordering};
 use fjall::compaction::filter::{CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict};
 use std::sync::Arc;

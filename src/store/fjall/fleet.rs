@@ -1,10 +1,11 @@
 //! The state of a fleet's node in the embedded store.
 
-use super::keyspaces::{Keyspaces, Setting, read_register};
-use super::store::{Shared, read_pseudonym};
+use super::keyspaces::{Keyspaces, Setting};
+use super::shared::Shared;
 use crate::event::Configuration;
 use crate::store::records::keys::pack_scope;
 use crate::store::records::pseudonym::PseudonymKey;
+use crate::store::records::register::{read_pseudonym, read_register};
 use crate::store::{Batch, Entry, Pseudonyms, StoreError, StoredFleetState};
 use fjall::OwnedWriteBatch;
 use std::sync::{Arc, PoisonError, Weak};

@@ -10,16 +10,18 @@
 //! | `settings` | a name | see [`Setting`] |
 //! | `statistics` | see [`tally_key`](crate::store::records::tally_key) | counts, and answered decisions |
 //! | `outbox` | number of the entry, 8 bytes, big-endian | calls and erasures that are not certainly published yet, in the format of messages |
-//! | `padding` | `0` | padding; see [`rotation`](super::rotation) |
+//! | `padding` | `0` | padding; see `rotation.rs` |
 
 use super::expiry::{Expiry, Floor};
 use crate::event::Configuration;
+#[cfg(doc)]
 use crate::history::Register;
 use crate::store::StoreError;
 use crate::store::disk::descriptors;
 #[cfg(doc)]
 use crate::store::disk::installation::Installation;
 use crate::store::records::commit_mark::{self, CommitMark};
+use crate::time::Timestamp;
 use fjall::{CompressionType, Database, DatabaseBuilder, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -140,8 +142,8 @@ impl Keyspaces {
     pub(in crate::store) fn open(path: &Path, format: Option<u64>, tables: Tables) -> Result<Self, StoreError> {
         // The engine panics on some invalid files. It keeps no state when it panics while opening.
         let opened = catch_unwind(AssertUnwindSafe(|| Self::try_open(path, format, tables)));
-        opened.unwrap_or(Err(Failed::Panicked)).map_err(|failed| match failed {
-            Failed::Engine(error) => super::store::failed(path, error),
+        opened.unwrap_or(Err(Failed::Panicked)).map_err(|why| match why {
+            Failed::Engine(error) => failed(path, error),
             Failed::Missing(name) => damaged(path, format!("keyspace {name} is missing")),
             Failed::Panicked => damaged(
                 path,
@@ -229,8 +231,13 @@ impl Keyspaces {
         write.commit().map_err(|error| self.failed(error))
     }
 
+    /// Stores the time of the last purge. It is durable when this returns.
+    pub(in crate::store) fn set_purged_at(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.set(Setting::PurgedAt, &at.millis().to_be_bytes())
+    }
+
     pub(in crate::store) fn failed(&self, error: fjall::Error) -> StoreError {
-        super::store::failed(&self.path, error)
+        failed(&self.path, error)
     }
 
     pub(in crate::store) fn damaged(&self, what: impl Into<String>) -> StoreError {
@@ -242,7 +249,19 @@ fn damaged(path: &Path, what: impl Into<String>) -> StoreError {
     StoreError::Damaged { path: path.to_owned(), what: what.into() }
 }
 
-/// Decodes a stored register.
-pub(in crate::store) fn read_register(value: &[u8]) -> Option<Register> {
-    Register::from_bits(u64::from_be_bytes(value.try_into().ok()?))
+fn failed(path: &Path, error: fjall::Error) -> StoreError {
+    let path = PathBuf::from(path);
+    match error {
+        fjall::Error::Io(error) => StoreError::Io { path, error },
+        fjall::Error::Locked => StoreError::Locked(path),
+        fjall::Error::InvalidVersion(_) => StoreError::Damaged {
+            path: path.join("version"),
+            what: "does not name version 3 of the storage engine".into(),
+        },
+        fjall::Error::Poisoned => {
+            StoreError::Engine("an earlier write failed; restart after the cause is removed".into())
+        }
+        // The engine's texts name positions, versions and checksums, never keys or values.
+        other => StoreError::Damaged { path, what: other.to_string() },
+    }
 }

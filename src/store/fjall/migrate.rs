@@ -11,24 +11,23 @@
 //! An interrupted conversion loses nothing. Each step moves some records in one batch, and the next attempt no longer
 //! finds the moved ones. The directory gets its new format only after all records were moved.
 
-use super::purge::set_purged_at;
-use super::store::{FjallStore, Shared, erasure_key, read_pair};
+use super::commits::Commits;
+use super::shared::Shared;
 use crate::store::StoreError;
 use crate::store::records::earlier_tallies::EarlierTallies;
 use crate::store::records::keys::pack_pair;
+use crate::store::records::register::{erasure_key, read_pair};
 use crate::store::records::tally_key;
 use crate::time::Timestamp;
 use fjall::PersistMode;
-use std::sync::Arc;
 
 /// The number of records that are moved with one sync.
 const AT_ONCE: usize = 4096;
 
-pub(in crate::store) fn erasures(store: &mut FjallStore) -> Result<(), StoreError> {
-    let shared = Arc::clone(store.shared());
-    let Shared { keyspaces, key, .. } = &*shared;
+pub(in crate::store) fn erasures(shared: &Shared, commits: &mut Commits) -> Result<(), StoreError> {
+    let Shared { keyspaces, key, .. } = shared;
     // The files still contain the erased numbers until the first purge, so make the purge due at once.
-    set_purged_at(keyspaces, Timestamp::from_millis(0))?;
+    keyspaces.set_purged_at(Timestamp::from_millis(0))?;
     let begin = || keyspaces.database.batch().durability(Some(PersistMode::SyncAll));
     let mut write = begin();
     for item in keyspaces.registers.iter() {
@@ -43,15 +42,14 @@ pub(in crate::store) fn erasures(store: &mut FjallStore) -> Result<(), StoreErro
         }
         write.remove(&keyspaces.registers, pack_pair(scope, contact));
         if write.len() >= AT_ONCE {
-            store.write(std::mem::replace(&mut write, begin()), false)?;
+            commits.write(keyspaces, std::mem::replace(&mut write, begin()), true)?;
         }
     }
-    if write.is_empty() { Ok(()) } else { store.write(write, false) }
+    if write.is_empty() { Ok(()) } else { commits.write(keyspaces, write, true) }
 }
 
-pub(in crate::store) fn tallies(store: &mut FjallStore) -> Result<(), StoreError> {
-    let shared = Arc::clone(store.shared());
-    let Shared { keyspaces, .. } = &*shared;
+pub(in crate::store) fn tallies(shared: &Shared, commits: &mut Commits) -> Result<(), StoreError> {
+    let keyspaces = &shared.keyspaces;
     let mut slots = EarlierTallies::default();
     for (item, expected) in keyspaces.configurations.iter().zip(1..) {
         slots.follow(&keyspaces.read_configuration(item, expected)?);
@@ -65,8 +63,8 @@ pub(in crate::store) fn tallies(store: &mut FjallStore) -> Result<(), StoreError
         write.insert(&keyspaces.statistics, tally_key::of_tally(&tally), tally_key::value(tally.count));
         write.remove(&keyspaces.statistics, key);
         if write.len() >= AT_ONCE {
-            store.write(std::mem::replace(&mut write, begin()), false)?;
+            commits.write(keyspaces, std::mem::replace(&mut write, begin()), true)?;
         }
     }
-    if write.is_empty() { Ok(()) } else { store.write(write, false) }
+    if write.is_empty() { Ok(()) } else { commits.write(keyspaces, write, true) }
 }

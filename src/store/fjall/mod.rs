@@ -1,5 +1,6 @@
 //! The store in the embedded storage engine `fjall`.
 
+pub(super) mod commits;
 pub(super) mod expiry;
 pub(super) mod fleet;
 pub(super) mod keyspaces;
@@ -8,4 +9,5 @@ pub(super) mod purge;
 pub(super) mod removals;
 pub(super) mod rotation;
 pub(super) mod scan;
+pub(super) mod shared;
 pub(super) mod store;

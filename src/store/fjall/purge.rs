@@ -15,12 +15,13 @@
 //! A purge can be stopped at any point, and can fail at any point. Nothing but its end is remembered, and the first purge of a
 //! process does everything. Later ones do nothing where nothing was removed and nothing has expired since the last success.
 
-use super::keyspaces::{Keyspaces, Setting, read_register};
+use super::keyspaces::{Keyspaces, Setting};
 use super::rotation::{leave_journals, leave_long_journals, leave_tables};
-use super::store::Shared;
+use super::shared::Shared;
 use crate::history::Register;
 use crate::store::StoreError;
 use crate::store::disk::disk_use::disk_use;
+use crate::store::records::register::read_register;
 use crate::time::Timestamp;
 use fjall::Keyspace;
 use std::fmt;
@@ -59,7 +60,7 @@ impl Upkeep {
         let Some(store) = self.store.upgrade() else { return Ok(now) };
         let keyspaces = &store.keyspaces;
         let Some(value) = keyspaces.setting(Setting::PurgedAt)? else {
-            return set_purged_at(keyspaces, now).map(|()| now);
+            return keyspaces.set_purged_at(now).map(|()| now);
         };
         let millis =
             value.try_into().map_err(|_| keyspaces.damaged("the time of the last purge has the wrong length"))?;
@@ -94,7 +95,7 @@ impl Upkeep {
             leave_journals(keyspaces)?;
             leave_tables(keyspaces, &due.keyspaces)?;
         }
-        set_purged_at(keyspaces, now)?;
+        keyspaces.set_purged_at(now)?;
         due.finish(&store);
         if rewritten > 0 {
             leave_long_journals(keyspaces)?;
@@ -108,10 +109,6 @@ impl fmt::Debug for Upkeep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upkeep").finish_non_exhaustive()
     }
-}
-
-pub(in crate::store) fn set_purged_at(keyspaces: &Keyspaces, at: Timestamp) -> Result<(), StoreError> {
-    keyspaces.set(Setting::PurgedAt, &at.millis().to_be_bytes())
 }
 
 /// The keyspaces that a purge has to rewrite, and the removals that it covers by that.

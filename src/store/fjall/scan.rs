@@ -5,12 +5,12 @@
 //! contacts.
 
 use super::keyspaces::Keyspaces;
-use super::store::read_pair;
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
 use crate::store::StoreError;
 use crate::store::records::keys::between;
+use crate::store::records::register::read_pair;
 use std::num::NonZeroUsize;
 use std::ops::Bound;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,63 +1,43 @@
 //! The embedded store: a log-structured merge tree that syncs each batch, unless a lower durability is set.
 //! [`keyspaces`](super::keyspaces) describes its content.
 
+use super::commits::Commits;
 use super::fleet;
-use super::keyspaces::{Keyspaces, Setting, Tables, read_register};
+use super::keyspaces::{Keyspaces, Setting, Tables};
 use super::migrate;
 use super::purge::Upkeep;
 use super::removals::Removals;
 use super::scan::scan;
+use super::shared::Shared;
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
 use crate::store::backup::export::Exporter;
 use crate::store::disk::directory::{
-    DataDirectory, FORMAT, FORMAT_OF_COUNTED, FORMAT_OF_ERASURES, FORMAT_OF_STATISTICS, io_error,
+    DataDirectory, FORMAT, FORMAT_OF_COUNTED, FORMAT_OF_ERASURES, FORMAT_OF_STATISTICS,
 };
 use crate::store::disk::expected::Expected;
-use crate::store::disk::installation::{self, Belonging, Installation};
+use crate::store::disk::installation::{Belonging, Installation};
 use crate::store::disk::modes::Modes;
 use crate::store::disk::watermark::Watermark;
-use crate::store::records::commit_mark::{self, CommitMark};
-use crate::store::records::keys::{pack_pair, pack_scope, unpack_pair, unpack_scope};
-use crate::store::records::pseudonym::{Pseudonym, PseudonymKey};
+use crate::store::error::io_error;
+use crate::store::records::keys::pack_pair;
+use crate::store::records::pseudonym::PseudonymKey;
+use crate::store::records::register::erasure_key;
 use crate::store::records::tally_key;
 use crate::store::{Batch, Durability, EventStore, Export, StoreError, Stored, StoredFleetState};
 use fjall::{OwnedWriteBatch, PersistMode};
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A store in its own data directory.
 pub struct FjallStore {
-    /// The directory's installation id, which is written with each batch.
-    installation: Installation,
-    /// The mark of the last batch.
-    mark: CommitMark,
-    /// The number of the last batch that is certainly durable.
-    synced: u64,
-    watermark: Watermark,
+    commits: Commits,
     durability: Durability,
     shared: Arc<Shared>,
-}
-
-/// The state that the store shares with other threads.
-pub(in crate::store) struct Shared {
-    // Fields are dropped in this order: the engine writes its last data before the directory is unlocked.
-    pub(in crate::store) keyspaces: Keyspaces,
-    pub(in crate::store) key: PseudonymKey,
-    /// The keys of other nodes' pseudonyms that are stored here.
-    pub(in crate::store) foreign_keys: RwLock<Vec<PseudonymKey>>,
-    /// The key that seals the ids of decisions.
-    secret: [u8; 16],
-    /// Locked exclusively by a purge, and shared by readers of an earlier state, whose data a purge could not remove.
-    pub(in crate::store) purging: RwLock<()>,
-    /// Counts removed pairs, and writes of pairs that have expired already.
-    pub(in crate::store) removals: Removals,
-    pub(in crate::store) outbox_removals: Removals,
-    pub(in crate::store) directory: DataDirectory,
 }
 
 impl FjallStore {
@@ -86,10 +66,10 @@ impl FjallStore {
         let format = directory.format()?;
         let mut store = Self::begin(directory, format, tables, PseudonymKey::random)?;
         if format.is_some_and(|format| format < FORMAT_OF_ERASURES) {
-            migrate::erasures(&mut store)?;
+            migrate::erasures(&store.shared, &mut store.commits)?;
         }
         if format.is_some_and(|format| format < FORMAT_OF_COUNTED) {
-            migrate::tallies(&mut store)?;
+            migrate::tallies(&store.shared, &mut store.commits)?;
         }
         store.shared.directory.mark()?;
         Ok(store)
@@ -164,7 +144,8 @@ impl FjallStore {
             directory,
         });
         // The engine has synced everything that it read.
-        Ok(Self { installation, mark, synced: mark.number, watermark, durability: Durability::Synced, shared })
+        let commits = Commits::after(mark, installation, watermark);
+        Ok(Self { commits, durability: Durability::Synced, shared })
     }
 
     /// Returns whether [`open`](Self::open) would read an existing data directory (`true`) or create one (`false`).
@@ -190,25 +171,9 @@ impl FjallStore {
     }
 
     /// Commits a batch with its mark. With [`Durability::Synced`], the batch must be a synced one unless it `can_wait`.
-    pub(in crate::store) fn write(&mut self, mut batch: OwnedWriteBatch, can_wait: bool) -> Result<(), StoreError> {
-        let mark = CommitMark { number: self.mark.number + 1, synced: self.synced };
-        let keyspaces = &self.shared.keyspaces;
-        batch.insert(&keyspaces.commits, installation::KEY, *self.installation.bytes());
-        // The mark must be the last item of the batch.
-        batch.insert(&keyspaces.commits, commit_mark::KEY, mark.to_bytes());
-        batch.commit().map_err(|error| keyspaces.failed(error))?;
-        self.mark = mark;
-        if self.durability == Durability::Synced && !can_wait {
-            self.raise_watermark();
-        }
-        Ok(())
-    }
-
-    /// Records that all commits so far are durable.
-    fn raise_watermark(&mut self) {
-        self.synced = self.mark.number;
-        // If this fails, the old watermark claims less than is true, which is safe.
-        let _ = self.watermark.write(self.synced);
+    pub(in crate::store) fn write(&mut self, batch: OwnedWriteBatch, can_wait: bool) -> Result<(), StoreError> {
+        let is_synced = self.durability == Durability::Synced && !can_wait;
+        self.commits.write(&self.shared.keyspaces, batch, is_synced)
     }
 
     pub(in crate::store) fn shared(&self) -> &Arc<Shared> {
@@ -224,35 +189,6 @@ impl FjallStore {
     pub fn upkeep(&self) -> Upkeep {
         Upkeep::new(&self.shared)
     }
-}
-
-impl Shared {
-    /// Returns the register stored under the key of an erasure.
-    pub(in crate::store) fn erasure(&self, key: &[u8]) -> Result<Option<Register>, StoreError> {
-        let held = self.keyspaces.erasures.get(key);
-        let Some(value) = held.map_err(|error| self.keyspaces.failed(error))? else { return Ok(None) };
-        let register = read_register(&value).ok_or_else(|| self.keyspaces.damaged("an invalid erasure"))?;
-        Ok(Some(register))
-    }
-}
-
-/// Decodes a stored register and its key.
-pub(in crate::store) fn read_pair(key: &[u8], value: &[u8]) -> Option<(Scope, E164, Register)> {
-    let (scope, contact) = unpack_pair(key.try_into().ok()?)?;
-    Some((scope, contact, read_register(value)?))
-}
-
-/// Returns the key under which an erasure is stored.
-pub(in crate::store) fn erasure_key(key: &PseudonymKey, environment: Scope, contact: E164) -> Vec<u8> {
-    [&pack_scope(environment)[..], &key.of(environment, contact)].concat()
-}
-
-/// Returns the environment and the pseudonym of an erasure's key.
-pub(in crate::store) fn read_pseudonym(key: &[u8]) -> Option<(Scope, Pseudonym)> {
-    let (scope, pseudonym) = key.split_first_chunk()?;
-    let scope = unpack_scope(*scope)?;
-    scope.environment()?;
-    Some((scope, pseudonym.try_into().ok()?))
 }
 
 impl EventStore for FjallStore {
@@ -323,7 +259,7 @@ impl EventStore for FjallStore {
     fn sync(&mut self) -> Result<(), StoreError> {
         let keyspaces = &self.shared.keyspaces;
         keyspaces.database.persist(PersistMode::SyncAll).map_err(|error| keyspaces.failed(error))?;
-        self.raise_watermark();
+        self.commits.raise_watermark();
         Ok(())
     }
 
@@ -391,21 +327,4 @@ fn check_files(engine_path: &Path) -> Result<(), StoreError> {
         entry.is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "jnl"))
     };
     if entries.into_iter().any(is_journal) { Ok(()) } else { missing("*.jnl") }
-}
-
-pub(in crate::store) fn failed(path: &Path, error: fjall::Error) -> StoreError {
-    let path = PathBuf::from(path);
-    match error {
-        fjall::Error::Io(error) => StoreError::Io { path, error },
-        fjall::Error::Locked => StoreError::Locked(path),
-        fjall::Error::InvalidVersion(_) => StoreError::Damaged {
-            path: path.join("version"),
-            what: "does not name version 3 of the storage engine".into(),
-        },
-        fjall::Error::Poisoned => {
-            StoreError::Engine("an earlier write failed; restart after the cause is removed".into())
-        }
-        // The engine's texts name positions, versions and checksums, never keys or values.
-        other => StoreError::Damaged { path, what: other.to_string() },
-    }
 }

@@ -2,6 +2,8 @@
 
 pub(super) mod commit_mark;
 pub(super) mod earlier_tallies;
+pub(super) mod hex;
 pub(super) mod keys;
 pub(super) mod pseudonym;
+pub(super) mod register;
 pub(super) mod tally_key;

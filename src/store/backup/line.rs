@@ -1,0 +1,109 @@
+//! The lines of an export: all stored data as JSON. `dialback export` writes them and `dialback import` reads them.
+//!
+//! ```text
+//! {"dialback_export":1,"pseudonym_key":"…"}
+//! {"configuration":{"sequence":1,"environment":"…","at":…,"changes":[…]}}
+//! {"call":{"environment":"…","number":"+…","contact":"+…","at":…,"outcome":"busy","agent":"…"}}
+//! {"erasure":{"environment":"…","pseudonym":"…","until":…}}
+//! {"end":{"configurations":1,"calls":1,"erasures":1,"passed_over":0,"sha256":"…"}}
+//! ```
+//!
+//! The lines are in this order:
+//!
+//! 1. The header. A node of a fleet also lists the keys of other nodes' pseudonyms (`"foreign_keys":["…"]`).
+//! 2. All configurations, in the order of their sequence. Later lines name environments, numbers and agents, never
+//!    slots. The configurations assign each of them its old slot.
+//! 3. The last call of each pair, in the order of their slots and contacts.
+//! 4. The erasures. Their pseudonyms use the keys of the header.
+//! 5. The end, with the SHA-256 of all lines before it. An export without this line, or with another digest, is
+//!    incomplete.
+//!
+//! Times are milliseconds since 1970. An export contains no statistics, no outbox and no place in a stream.
+//!
+//! Equal states have equal exports, byte for byte, and importing an export restores the state that was exported.
+
+use crate::event::{Call, Configuration};
+use crate::history::Register;
+use crate::id::{AgentId, EnvironmentId};
+use crate::number::E164;
+use crate::outcome::Outcome;
+use crate::plan::Plan;
+use crate::slot::Scope;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The export version that is written, and the newest that is read.
+pub(in crate::store) const VERSION: u64 = 1;
+
+/// A line of an export.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub(in crate::store) enum Line {
+    Header {
+        dialback_export: u64,
+        pseudonym_key: String,
+        /// The keys of other fleet nodes, under which some of the pseudonyms were made.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        foreign_keys: Vec<String>,
+    },
+    Configuration {
+        configuration: Configuration,
+    },
+    Call {
+        call: ExportedCall,
+    },
+    Erasure {
+        erasure: ExportedErasure,
+    },
+    End {
+        end: End,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::store) struct ExportedCall {
+    pub(in crate::store) environment: EnvironmentId,
+    #[serde(with = "crate::number::serde_text")]
+    pub(in crate::store) number: E164,
+    #[serde(with = "crate::number::serde_text")]
+    pub(in crate::store) contact: E164,
+    pub(in crate::store) at: Timestamp,
+    pub(in crate::store) outcome: Outcome,
+    pub(in crate::store) agent: AgentId,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::store) struct ExportedErasure {
+    pub(in crate::store) environment: EnvironmentId,
+    pub(in crate::store) pseudonym: String,
+    pub(in crate::store) until: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct End {
+    #[serde(flatten)]
+    pub(in crate::store) exported: Exported,
+    pub(in crate::store) sha256: String,
+}
+
+/// The numbers of exported or imported records.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Exported {
+    /// Configurations.
+    pub configurations: u64,
+    /// Pairs, each with its last call.
+    pub calls: u64,
+    /// Erasures that have not expired.
+    pub erasures: u64,
+    /// Damaged records, or ranges of them, that could not be exported and were skipped.
+    pub passed_over: u64,
+}
+
+/// Returns the scope and the register of a call that was recorded.
+pub(super) fn read_call(plan: &Plan, call: &Call) -> Option<(Scope, Register)> {
+    let (_, number, agent) = plan.call_slots(call)?;
+    Some((number.into(), Register::call(call.at, call.outcome, agent)))
+}
