@@ -481,7 +481,7 @@ fn malformed_requests_get_an_error_body() {
 fn too_little_address_space_ends_the_start_with_a_message() {
     let place = tempfile::tempdir().expect("a directory");
     let mut started = false;
-    for megabytes in [40, 60, 80, 100, 150, 200, 250, 4000] {
+    for megabytes in [40, 60, 80, 100, 150, 200, 250, 300, 400, 600, 800, 4000] {
         let mut shell = Command::new("sh");
         let limit = megabytes * 1024;
         shell.args([
