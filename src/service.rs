@@ -245,20 +245,15 @@ impl Service {
         self.engine.explain(dialed, caller, now)
     }
 
-    /// Returns a reader for repeated decisions; see [`Engine::reader`].
-    pub fn reader(&self) -> Reader<'_> {
-        self.engine.reader()
+    /// Returns a reader for repeated decisions on one worker thread. It keeps the engine in memory, and the service
+    /// may be dropped before it.
+    pub fn reader(&self) -> Reader<Arc<Engine>> {
+        Reader::new(Arc::clone(&self.engine))
     }
 
     /// Returns the plan that decisions use now.
     pub fn plan(&self) -> Arc<Plan> {
         self.engine.plan()
-    }
-
-    /// Returns a handle through which one thread keeps the current plan.
-    #[cfg(feature = "capi")]
-    pub(crate) fn keep_plan(&self) -> crate::engine::KeptPlan {
-        crate::engine::KeptPlan::new(Arc::clone(&self.engine))
     }
 
     /// Borrows the current plan; see [`Engine::read_plan`].

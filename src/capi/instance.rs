@@ -4,7 +4,7 @@ use super::explain::explanation;
 use super::status::{Failure, Status};
 use super::types::{DecisionOut, Question, Recorded, StatisticsOut, Survives};
 use crate::decision::{Decision, Reason, Route};
-use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine, KeptPlan};
+use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine, Reader};
 use crate::event::{Call, Change, Erasure, Event};
 use crate::id::EnvironmentId;
 use crate::inbound::Arrival;
@@ -63,9 +63,9 @@ impl Instance {
         self.service.read_plan()
     }
 
-    /// Returns a cached reader of the plan for one thread.
-    pub(super) fn keep_plan(&self) -> KeptPlan {
-        self.service.keep_plan()
+    /// Returns a reader for one thread.
+    pub(super) fn reader(&self) -> Reader<Arc<Engine>> {
+        self.service.reader()
     }
 
     /// Checks that this process opened the instance. A write waits for a thread that does not exist after a fork, so

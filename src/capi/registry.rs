@@ -6,12 +6,12 @@ use super::barrier;
 use super::instance::Instance;
 use super::pin::{Gate, Seat};
 use super::status::{Failure, Status};
-use crate::engine::KeptPlan;
+use crate::engine::{Engine, Reader};
 use crate::plan::Plan;
 use crate::sync::{AtomicPtr, Ordering};
 use std::cell::UnsafeCell;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -29,25 +29,28 @@ struct Place {
     opened: AtomicPtr<Opened>,
 }
 
+/// A thread's reader, which keeps the engine in memory.
+type Kept = Reader<Arc<Engine>>;
+
 /// The instance that a handle leads to.
 struct Opened {
     instance: Instance,
-    /// For each seat, the plan that its thread read last. Keeping it saves two atomic exchanges a call.
-    plans: [UnsafeCell<Option<KeptPlan>>; SEATS],
+    /// For each seat, the reader of its thread. It keeps the plan, which saves two atomic exchanges a call.
+    readers: [UnsafeCell<Option<Kept>>; SEATS],
 }
 
-// SAFETY: only `plans` is not `Sync` by itself. Each element is accessed only by the thread that owns the seat of the
+// SAFETY: only `readers` is not `Sync` by itself. Each element is accessed only by the thread that owns the seat of the
 // same index, while that seat names this handle (`with_plan`), and by the thread that drops the whole structure when
 // no thread is inside.
 unsafe impl Sync for Opened {}
 
 /// Compile-time checks of two assumptions: `Instance` can be shared between threads, and any thread may drop a
-/// `KeptPlan`.
+/// reader.
 const _: () = {
     const fn is_shared<T: Send + Sync>() {}
     const fn is_sent<T: Send>() {}
     is_shared::<Instance>();
-    is_sent::<KeptPlan>();
+    is_sent::<Kept>();
 };
 
 static TABLE: [Place; PLACES] =
@@ -69,7 +72,7 @@ pub(super) fn open(instance: Instance) -> Result<u64, Failure> {
     let (index, place) = free.ok_or(Status::TooManyHandles)?;
     *count += 1;
     let handle = *count * PLACES as u64 + index as u64;
-    let opened = Box::new(Opened { instance, plans: [const { UnsafeCell::new(None) }; SEATS] });
+    let opened = Box::new(Opened { instance, readers: [const { UnsafeCell::new(None) }; SEATS] });
     // Relaxed: the release store in `Gate::open` publishes the pointer.
     place.opened.store(Box::into_raw(opened), Ordering::Relaxed);
     place.gate.open(handle);
@@ -90,12 +93,12 @@ pub(super) fn with_plan<R>(
 ) -> Result<R, Failure> {
     inside(handle, |opened, seat| {
         let afresh;
-        let plan = if let Some(plan) = seat.and_then(|seat| opened.plans.get(seat)) {
+        let plan = if let Some(reader) = seat.and_then(|seat| opened.readers.get(seat)) {
             // SAFETY: the seat belongs to this thread alone, and this call entered by it. A nested call would enter
             // without a seat (`Gate::enter`), so there is no second reference. The seat's previous owner released it
             // before this thread claimed it (`Seat::take` acquires).
-            let plan = unsafe { &mut *plan.get() };
-            plan.get_or_insert_with(|| opened.instance.keep_plan()).load()
+            let reader = unsafe { &mut *reader.get() };
+            reader.get_or_insert_with(|| opened.instance.reader()).plan()
         } else {
             afresh = opened.instance.plan();
             &afresh

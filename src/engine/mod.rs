@@ -6,6 +6,7 @@
 )]
 
 mod known;
+mod reader;
 mod rule;
 
 use crate::decision::{Decision, Trace};
@@ -14,18 +15,16 @@ use crate::history::{Full, History, HistoryLimits, Keeper, LastCall, NoRoom, Reg
 use crate::id::EnvironmentId;
 use crate::metrics::Metrics;
 use crate::number::{Caller, E164};
-#[cfg(feature = "capi")]
-use crate::plan::CachedBy;
-use crate::plan::{Cached, ConfigError, Plan, Published, Retired};
+use crate::plan::{ConfigError, Plan, Published, Retired};
 use crate::slot::{Scope, TallySlot};
 use crate::sync::{Ordering, fence};
 use crate::tally::Tallies;
 use crate::time::Timestamp;
+pub use reader::Reader;
+
 use known::{BATCH, Known, decide_each};
 use std::fmt;
 use std::io;
-#[cfg(feature = "capi")]
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The default maximum number of pairs of an engine: a hundred million.
@@ -125,8 +124,8 @@ impl Engine {
 
     /// Returns a handle for one worker thread. While the plan stays the same, a decision through the handle loads it
     /// with one atomic load.
-    pub fn reader(&self) -> Reader<'_> {
-        Reader { plan: self.plan.cached(), engine: self }
+    pub fn reader(&self) -> Reader<&Self> {
+        Reader::new(self)
     }
 
     /// Applies an event. An event that is applied twice changes nothing the second time. Calls and erasures converge in
@@ -201,7 +200,7 @@ impl Engine {
 
     /// Returns the plan that decisions read, for a short time: this costs as little as a decision's own load.
     #[cfg(feature = "capi")]
-    pub(crate) fn read_plan(&self) -> impl Deref<Target = Arc<Plan>> + '_ {
+    pub(crate) fn read_plan(&self) -> impl std::ops::Deref<Target = Arc<Plan>> + '_ {
         self.plan.load()
     }
 
@@ -407,49 +406,6 @@ pub struct Routed {
     pub decision: Decision,
     /// The tally of this decision, or `None` if no callback agent owns the dialed number.
     pub tally: Option<TallySlot>,
-}
-
-/// A handle for decisions on one worker thread.
-#[derive(Debug)]
-pub struct Reader<'a> {
-    plan: Cached<'a>,
-    engine: &'a Engine,
-}
-
-impl Reader<'_> {
-    /// Decides where a call goes, as [`Engine::resolve`] does.
-    pub fn resolve(&mut self, dialed: E164, caller: Caller, now: Timestamp) -> Decision {
-        self.engine.resolve_on(self.plan.load(), dialed, caller, now)
-    }
-}
-
-/// A thread's handle to the plan, which keeps the engine alive.
-#[cfg(feature = "capi")]
-pub(crate) struct KeptPlan(CachedBy<PublishedOf>);
-
-#[cfg(feature = "capi")]
-struct PublishedOf(Arc<Engine>);
-
-#[cfg(feature = "capi")]
-impl Deref for PublishedOf {
-    type Target = Published;
-
-    fn deref(&self) -> &Published {
-        &self.0.plan
-    }
-}
-
-#[cfg(feature = "capi")]
-impl KeptPlan {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self(CachedBy::new(PublishedOf(engine)))
-    }
-
-    /// Returns the plan that decisions read. That plan stays in memory until the next call of this function.
-    #[inline]
-    pub(crate) fn load(&mut self) -> &Plan {
-        self.0.load()
-    }
 }
 
 /// The effect of an event.

@@ -26,8 +26,6 @@ pub use tally::{REST_DAYS, Tallied};
 pub use view::{AgentView, CallbackView, EnvironmentView, NumberView};
 
 pub(crate) use entry::{AgentEntry, Feed, Feeds, NumberEntry};
-#[cfg(feature = "capi")]
-pub(crate) use published::CachedBy;
 pub(crate) use published::{Cached, Published};
 pub(crate) use retired::Retired;
 

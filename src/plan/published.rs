@@ -3,7 +3,6 @@
 use super::Plan;
 use arc_swap::{ArcSwap, Cache, Guard};
 use std::fmt;
-#[cfg(feature = "capi")]
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -30,28 +29,13 @@ impl Published {
     pub(crate) fn publish(&self, plan: impl Into<Arc<Plan>>) {
         self.0.store(plan.into());
     }
-
-    /// Returns a handle for one thread. While the plan stays the same, a load through the handle costs one atomic load.
-    pub(crate) fn cached(&self) -> Cached<'_> {
-        Cached(Cache::new(&self.0))
-    }
 }
 
-/// A thread's handle to the current plan.
-pub(crate) struct Cached<'a>(Cache<&'a ArcSwap<Plan>, Arc<Plan>>);
+/// A thread's handle to the current plan, through a reference to the [`Published`] that it reads from. While the plan
+/// stays the same, a load costs one atomic load.
+pub(crate) struct Cached<P: Deref<Target = Published>>(Cache<Way<P>, Arc<Plan>>);
 
-impl Cached<'_> {
-    pub(crate) fn load(&mut self) -> &Plan {
-        self.0.load()
-    }
-}
-
-/// A thread's handle to the current plan, which also owns the reference to the [`Published`] that it reads from.
-#[cfg(feature = "capi")]
-pub(crate) struct CachedBy<P: Deref<Target = Published>>(Cache<Way<P>, Arc<Plan>>);
-
-#[cfg(feature = "capi")]
-impl<P: Deref<Target = Published>> CachedBy<P> {
+impl<P: Deref<Target = Published>> Cached<P> {
     pub(crate) fn new(published: P) -> Self {
         Self(Cache::new(Way(published)))
     }
@@ -63,10 +47,8 @@ impl<P: Deref<Target = Published>> CachedBy<P> {
 }
 
 /// Adapts a reference to [`Published`] to the dereference that the cache needs.
-#[cfg(feature = "capi")]
 struct Way<P>(P);
 
-#[cfg(feature = "capi")]
 impl<P: Deref<Target = Published>> Deref for Way<P> {
     type Target = ArcSwap<Plan>;
 
@@ -78,11 +60,5 @@ impl<P: Deref<Target = Published>> Deref for Way<P> {
 impl fmt::Debug for Published {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Published").field(&*self.load()).finish()
-    }
-}
-
-impl fmt::Debug for Cached<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cached").finish_non_exhaustive()
     }
 }
