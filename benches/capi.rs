@@ -15,7 +15,7 @@ use dialback::capi::{
 };
 use dialback::store::MemoryStore;
 use dialback::{
-    AgentId, Call, Caller, Change, Decision, DialPlan, Digits, Direction, E164, Engine, EnvironmentId, Event, Lookback,
+    AgentId, Call, Caller, Change, Decision, DialPlan, Digits, Direction, E164, EnvironmentId, Event, Lookback,
     NumberId, Outcome, Service, Timestamp,
 };
 use std::hint::black_box;
@@ -79,7 +79,7 @@ fn changes() -> Vec<Change> {
 }
 
 fn service() -> Service {
-    let service = Service::start(MemoryStore, Engine::new(), |_| {}).expect("nothing to read");
+    let service = Service::builder(MemoryStore).start().expect("nothing to read");
     service.configure(ENVIRONMENT, NOW, |_| Ok(changes())).expect("valid");
     let call = |index| {
         let (from, to) = (number(index), contact(index));

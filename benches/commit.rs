@@ -11,9 +11,10 @@
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
 use dialback::history::Register;
+use dialback::slot::Scope;
 use dialback::store::{Batch, Durability, EventStore, FjallStore, StoreError, Stored};
 use dialback::{
-    AgentId, Call, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId, Outcome, Scope,
+    AgentId, Call, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId, Outcome,
     Service, Timestamp,
 };
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
@@ -92,7 +93,8 @@ struct Ours {
 fn ours(calls: usize, group: usize, sync: Duration) -> Ours {
     let directory = tempfile::tempdir().expect("a directory");
     let store = FjallStore::open(directory.path().join("data")).expect("it opens");
-    let service = Service::start(Slow(store, sync), Engine::with_max_pairs(2_000_000), |_| {}).expect("it starts");
+    let service =
+        Service::builder(Slow(store, sync)).engine(Engine::with_max_pairs(2_000_000)).start().expect("it starts");
     let ours = E164::parse_international("+12125550100").expect("a number");
     let changes = vec![
         Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() },

@@ -11,8 +11,9 @@
 )]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use dialback::E164;
 use dialback::history::{History, Register, Spot};
-use dialback::{E164, Scope};
+use dialback::slot::Scope;
 use std::hint::black_box;
 
 const PAIRS: u64 = 1_000_000;

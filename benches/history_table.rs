@@ -24,9 +24,10 @@
 mod figures;
 
 use dialback::history::{History, Keeper, Register};
+use dialback::slot::Scope;
 use dialback::{
     AgentId, Call, Caller, Change, Decision, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
-    NumberId, Outcome, Reason, Route, Scope, Timestamp,
+    NumberId, Outcome, Timestamp,
 };
 use figures::args::{Args, grouped};
 use figures::memory::{self, Samples};
@@ -178,13 +179,12 @@ impl Map for Decide {
     fn upsert(&self, (scope, from, to): Self::Key, _: u64) {
         let agent = source(u64::from(scope));
         let call = Call { environment: ENVIRONMENT, agent, from, to, at: NOW, outcome: Outcome::Busy };
-        self.0.apply(&Event::Call(call)).expect("room");
+        let _applied = self.0.apply(&Event::Call(call)).expect("room");
     }
     #[inline(always)]
     fn batch(&self, keys: &[Self::Key]) -> u64 {
         let calls: [_; 32] = std::array::from_fn(|at| (keys[at].1, Caller::Number(keys[at].2)));
-        let nothing = Decision { route: Route::Unrouted, reason: Reason::UnknownNumber, call: None, generation: 0 };
-        let mut decisions = [nothing; 32];
+        let mut decisions = [Decision::UNROUTED; 32];
         self.0.resolve_batch(&calls, NOW, &mut decisions);
         decisions.iter().fold(0, |sum, decision| sum.wrapping_add(told(decision)))
     }

@@ -21,8 +21,8 @@
 )]
 
 use dialback::{
-    AgentId, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId,
-    Outcome, Route, Timestamp,
+    AgentId, Applied, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
+    NumberId, Outcome, Route, Timestamp,
 };
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -132,7 +132,7 @@ fn main() {
     for index in 0..size.numbers {
         let (agent, from, to) = (source(index % size.roles), number(index), contact(index));
         let call = Call { environment: ENVIRONMENT, agent, from, to, at: NOW, outcome: Outcome::NoAnswer };
-        engine.apply(&Event::Call(call)).expect("room");
+        assert_eq!(engine.apply(&Event::Call(call)).expect("room"), Applied::Recorded);
     }
     seen(&engine, &size);
     readers(&engine, &size);
@@ -154,8 +154,7 @@ fn durable(size: &Size) {
     use dialback::Service;
     use dialback::store::FjallStore;
     let folder = tempfile::tempdir().expect("a folder");
-    let open =
-        || Service::start(FjallStore::open(folder.path()).expect("a store"), Engine::new(), |_| {}).expect("starts");
+    let open = || Service::builder(FjallStore::open(folder.path()).expect("a store")).start().expect("starts");
     let service = open();
     let start = Timer::start();
     for batch in batches(size.changes()) {

@@ -66,7 +66,7 @@ fn engine() -> Engine {
             at: NOW,
             outcome: Outcome::NoAnswer,
         };
-        engine.apply(&Event::Call(call)).expect("room");
+        let _applied = engine.apply(&Event::Call(call)).expect("room");
     }
     engine
 }

@@ -3,8 +3,8 @@
 //! Two threads handle inbound calls while the main thread records outbound calls and changes the configuration.
 
 use dialback::{
-    AgentId, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId,
-    Outcome, Timestamp,
+    AgentId, Applied, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
+    NumberId, Outcome, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -30,7 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         for last in 0..100 {
             let to = contact(last)?;
             let call = Call { environment: ACME, agent: SALES, from: ours, to, at: now(), outcome: Outcome::NoAnswer };
-            engine.apply(&Event::Call(call))?;
+            if engine.apply(&Event::Call(call))? == Applied::Ignored {
+                eprintln!("a call of an agent or a number that is not configured");
+            }
         }
         // From the next decision on, those contacts reach the callback agent. No call waits for this change.
         let role = Change::CallbackSet { id: CALLBACKS, sources: vec![SALES], outcomes: None, lookback: None };

@@ -12,7 +12,7 @@
 use dialback::fleet::{Bounds, Delivery, Link, Node, Position, Settings, Snapshot, Stream, StreamError, Subject};
 use dialback::metrics::FleetState;
 use dialback::store::FjallStore;
-use dialback::{Engine, Service, Timestamp};
+use dialback::{Service, Timestamp};
 use std::error::Error;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -80,7 +80,7 @@ fn start(path: &Path, stream: &Arc<InProcess>) -> Result<(Arc<Link>, Arc<Service
     settings.settle = Duration::ZERO;
     settings.beat_every = Duration::from_millis(100);
     let link = Link::new(settings, Arc::clone(stream) as _);
-    let service = Service::start_with(Arc::clone(&link) as _, FjallStore::open(path)?, Engine::new(), |_| {})?;
+    let service = Service::builder(FjallStore::open(path)?).sequencer(Arc::clone(&link) as _).start()?;
     Ok((link, Arc::new(service)))
 }
 

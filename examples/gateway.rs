@@ -4,8 +4,8 @@
 //! two agents. No call waits for that and none is lost. The program checks that each call reaches the right agent.
 
 use dialback::{
-    AgentId, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId,
-    Outcome, Reason, Route, Timestamp,
+    AgentId, Applied, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
+    NumberId, Outcome, Reason, Route, Timestamp,
 };
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -63,7 +63,7 @@ fn work(engine: &Engine, ours: E164, worker: u64, landed: &Landed, changing: &At
         let (contact, stranger) = (number(call * WORKERS + worker), number(500_000_000 + call));
         let (agent, outcome) = (SALES, Outcome::NoAnswer);
         let placed = Call { environment: ACME, agent, from: ours, to: contact, at: NOW, outcome };
-        engine.apply(&Event::Call(placed)).expect("room for it");
+        assert_eq!(engine.apply(&Event::Call(placed)).expect("room for it"), Applied::Recorded);
 
         // The trunk passes numbers as text.
         let from = format!("\"Ann\" <sip:{}@trunk.example>;tag=1", &*contact.to_plus_form());

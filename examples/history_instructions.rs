@@ -4,9 +4,10 @@
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use dialback::history::{History, Register, Spot};
+use dialback::slot::Scope;
 use dialback::{
     AgentId, Call, Caller, Change, Decision, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
-    NumberId, Outcome, Reason, Route, Scope, Timestamp,
+    NumberId, Outcome, Reason, Timestamp,
 };
 use std::hint::black_box;
 
@@ -115,7 +116,7 @@ fn engine() -> Engine {
     for at in 0..PAIRS {
         let (from, to) = (number(at), contact(at));
         let call = Call { environment: ENVIRONMENT, agent: source(at), from, to, at: NOW, outcome: Outcome::Busy };
-        engine.apply(&Event::Call(call)).expect("room");
+        let _applied = engine.apply(&Event::Call(call)).expect("room");
     }
     engine
 }
@@ -134,8 +135,7 @@ fn measured_resolve(engine: &Engine, keys: &[Key]) -> u64 {
 
 #[inline(never)]
 fn measured_resolve_batch(engine: &Engine, keys: &[Key]) -> u64 {
-    let nothing = Decision { route: Route::Unrouted, reason: Reason::UnknownNumber, call: None, generation: 0 };
-    let mut decisions = [nothing; 32];
+    let mut decisions = [Decision::UNROUTED; 32];
     let mut matched = 0;
     for keys in keys.chunks_exact(32) {
         let calls: [_; 32] = std::array::from_fn(|at| (keys[at].1, Caller::Number(keys[at].2)));

@@ -5,8 +5,8 @@
 #![allow(unsafe_code, clippy::cast_possible_truncation)]
 
 use dialback::E164;
-use dialback::Scope;
 use dialback::history::{History, Keeper, Register};
+use dialback::slot::Scope;
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -6,8 +6,8 @@
 //! exists. It then measures both in turn and prints the medians and their ratio. Each round reads the files from the
 //! page cache if they fit there, or from the disk if the program may drop the cache (as root).
 
+use dialback::Service;
 use dialback::store::{EventStore, FjallStore};
-use dialback::{Engine, Service};
 use fjall::{Database, KeyspaceCreateOptions};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ fn read_bare(path: &Path, pairs: u64) -> Result<Duration, Box<dyn Error>> {
 /// Starts a service until it is ready.
 fn start(path: &Path, pairs: u64) -> Result<Duration, Box<dyn Error>> {
     let began = Instant::now();
-    let service = Service::start(FjallStore::open(path)?, Engine::new(), |_| {})?;
+    let service = Service::builder(FjallStore::open(path)?).start()?;
     let took = began.elapsed();
     assert_eq!(service.history().len() as u64, pairs, "all of them");
     Ok(took)

@@ -1,12 +1,13 @@
 //! Decisions: the route of a call, and the reason for it.
 
 use crate::id::{AgentId, EnvironmentId};
+use crate::named::named;
 use crate::outcome::Outcome;
 use crate::time::{Lookback, Timestamp};
-use std::fmt;
 
 /// The result of applying the rule to an inbound call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Decision {
     /// The agent to route the call to.
     pub route: Route,
@@ -18,8 +19,16 @@ pub struct Decision {
     pub generation: u64,
 }
 
+impl Decision {
+    /// The decision about an unknown number by a plan of generation 0: the content of a buffer for
+    /// [`Engine::resolve_batch`](crate::Engine::resolve_batch) before the call.
+    pub const UNROUTED: Self =
+        Self { route: Route::Unrouted, reason: Reason::UnknownNumber, call: None, generation: 0 };
+}
+
 /// The route of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Route {
     /// To the callback agent of the source agent.
     Callback(AgentId),
@@ -50,6 +59,7 @@ impl Route {
 
 /// The last outbound call to the caller from the dialed number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct SourceCall {
     /// The source agent. It may have been deleted since.
     pub agent: AgentId,
@@ -62,6 +72,7 @@ pub struct SourceCall {
 /// The lines of the rule, in the order in which they are tried. The first that applies decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Reason {
     /// 1: the dialed number is not in the plan.
     UnknownNumber,
@@ -116,21 +127,13 @@ impl Reason {
             Self::Matched => "MATCHED",
         }
     }
-
-    /// Returns the reason with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.name() == name)
-    }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+named!(Reason, "a reason");
 
 /// A decision with its explanation: each line of the rule that was tried, in order, and what it found.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Trace {
     /// The decision. It equals the result of [`Engine::resolve`](crate::Engine::resolve).
     pub decision: Decision,
@@ -140,6 +143,7 @@ pub struct Trace {
 
 /// One line of the rule that was tried.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Step {
     /// The line.
     pub line: Reason,
@@ -183,6 +187,7 @@ pub enum Saw {
 
 /// A callback agent as one of the lines 5 to 9 examined it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Candidate {
     /// The agent.
     pub agent: AgentId,

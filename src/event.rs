@@ -14,12 +14,14 @@ pub(crate) mod wire;
 pub use answer::{StoredAnswer, StoredAnswerBody, StoredAnswerSubject};
 
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
+use crate::named::named;
 use crate::number::{DialPlan, E164};
 use crate::outcome::{Outcome, OutcomeSet};
 use crate::time::{Lookback, Timestamp};
 
 /// An event: a change of the engine's state.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// An outbound call was placed, or its status changed.
     Call(Call),
@@ -194,6 +196,9 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Both directions.
+    pub const ALL: [Self; 2] = [Self::Outbound, Self::Inbound];
+
     /// Returns `outbound` or `inbound`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -202,6 +207,8 @@ impl Direction {
         }
     }
 }
+
+named!(Direction, "a direction: outbound or inbound");
 
 /// The permissions of a token's holder.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -216,6 +223,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// All roles.
+    pub const ALL: [Self; 3] = [Self::Environment, Self::Gateway, Self::Operator];
+
     /// Returns `environment`, `gateway` or `operator`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -225,3 +235,5 @@ impl Role {
         }
     }
 }
+
+named!(Role, "a role: environment, gateway or operator");

@@ -1,6 +1,8 @@
 //! Ids: one UUID type for each kind of entity, so that they cannot be confused.
 
+use crate::named::NameError;
 use std::fmt;
+use std::str::FromStr;
 use uuid::Uuid;
 
 macro_rules! id {
@@ -21,9 +23,14 @@ macro_rules! id {
                 self.0.as_u128()
             }
 
-            /// Parses a UUID (RFC 9562, with or without hyphens). Returns `None` if the text is not a UUID.
-            pub fn parse(text: &str) -> Option<Self> {
-                Uuid::try_parse(text).ok().map(Self)
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            /// Reads a UUID (RFC 9562, with or without hyphens).
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Uuid::try_parse(text).map(Self).map_err(|_| NameError::new("an id: write a UUID"))
             }
         }
 

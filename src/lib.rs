@@ -54,13 +54,14 @@ pub mod http;
 mod id;
 pub mod inbound;
 pub mod metrics;
+mod named;
 mod number;
 mod outcome;
 pub mod plan;
 pub mod service;
 #[cfg(feature = "sip")]
 pub mod sip;
-mod slot;
+pub mod slot;
 pub mod store;
 mod sync;
 pub mod tally;
@@ -79,12 +80,12 @@ pub use id::{AgentId, EnvironmentId, NumberId, TokenId};
 #[cfg(feature = "sip")]
 pub use inbound::Peers;
 pub use inbound::{AddressTemplate, AgentAddresses, Destination, TemplateError};
+pub use named::NameError;
 pub use number::{Caller, DialPlan, Digits, E164, NumberError};
 pub use outcome::{Outcome, OutcomeSet};
 pub use plan::{ConfigError, Plan};
 pub use service::{Service, ServiceError, Statistics};
-pub use slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope, TallySlot};
-pub use time::{Clock, Day, Lookback, Timestamp};
+pub use time::{Clock, Day, Lookback, TimeError, Timestamp};
 
 /// Runs the examples of the README as tests.
 #[cfg(doctest)]

@@ -34,6 +34,7 @@ pub(crate) mod serde_text;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Deref;
+use std::str::FromStr;
 
 use address::Address;
 use scan::Scan;
@@ -247,6 +248,16 @@ impl E164 {
         let value = digits.fold(0, |value, digit| value * 10 + digit);
         let code = if leading_zero { LEADING_ZERO + REPUNITS[len - 1] + value } else { value };
         E164::of(code).ok_or(NumberError::Empty)
+    }
+}
+
+impl FromStr for E164 {
+    type Err = NumberError;
+
+    /// Reads a number in international form, as [`parse_international`](Self::parse_international) does. The text of
+    /// `Display` is masked and cannot be read back; [`to_plus_form`](Self::to_plus_form) can.
+    fn from_str(text: &str) -> Result<Self, NumberError> {
+        Self::parse_international(text)
     }
 }
 

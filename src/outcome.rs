@@ -1,6 +1,8 @@
 //! The outcome of an outbound call.
 
+use crate::named::NameError;
 use std::fmt;
+use std::str::FromStr;
 
 /// The last known status of an outbound call, ordered by rank.
 ///
@@ -74,19 +76,21 @@ impl Outcome {
             Self::Voicemail => "voicemail",
         }
     }
-
-    /// Returns the outcome with this name. `no-answer` is accepted for `no_answer`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        if name == "no-answer" {
-            return Some(Self::NoAnswer);
-        }
-        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
-    }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Outcome {
+    type Err = NameError;
+
+    /// Returns the outcome with this name. `no-answer` is accepted for `no_answer`.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let name = if text == "no-answer" { "no_answer" } else { text };
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name).ok_or(NameError::new("an outcome"))
     }
 }
 
@@ -130,10 +134,12 @@ mod tests {
     fn rank_and_name_convert_back_to_the_outcome() {
         for (rank, outcome) in (0..).zip(Outcome::ALL) {
             assert_eq!((outcome.rank(), Outcome::from_rank(rank)), (u8::try_from(rank).expect("three bits"), outcome));
-            assert_eq!(Outcome::from_name(outcome.name()), Some(outcome));
+            assert_eq!(outcome.to_string().parse(), Ok(outcome));
         }
-        assert_eq!(Outcome::from_name("no-answer"), Some(Outcome::NoAnswer));
-        assert_eq!(Outcome::from_name("NO_ANSWER"), None);
+        assert_eq!("no-answer".parse(), Ok(Outcome::NoAnswer));
+        let refused = "NO_ANSWER".parse::<Outcome>().expect_err("another case");
+        assert_eq!(refused.to_string(), "not an outcome");
+        assert_eq!(format!("{:>9}", Outcome::Busy), "     busy");
     }
 
     #[test]

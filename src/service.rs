@@ -8,8 +8,10 @@
 //! does not write to it again. From then on each change fails with [`ServiceError::NotDurable`], and the engine
 //! continues to route from memory.
 
+mod builder;
 mod command;
 mod commit;
+mod error;
 mod group;
 mod loading;
 mod merging;
@@ -25,7 +27,7 @@ mod statistics_flusher;
 use crate::decision::{Decision, Trace};
 use crate::engine::{Applied, Engine, Reader};
 use crate::event::{Change, Event};
-use crate::history::{Full, History, Keeper, Register};
+use crate::history::{History, Keeper, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Fleet, Metrics};
 use crate::number::{Caller, E164};
@@ -41,6 +43,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 
+pub use builder::Builder;
+pub use error::{ServiceError, ShareUsed};
 pub use merging::{Load, Merge, Pair};
 pub use pending_totals::{ANSWERABLE_DAYS, AnswerReport};
 pub use recovery::Recovered;
@@ -72,90 +76,17 @@ pub struct Service {
 }
 
 impl Service {
-    /// Loads everything that the store holds, then starts to serve. Calls `progress` while it loads.
+    /// Returns a builder of a service over this store, which starts with an engine of the default size.
     ///
-    /// # Errors
-    /// The store cannot be read, the history has no room for the stored pairs, or the system cannot start a thread.
-    pub fn start(
-        store: impl EventStore,
-        engine: Engine,
-        progress: impl FnMut(Recovered) + Send,
-    ) -> Result<Self, StoreError> {
-        Self::start_with(Arc::new(Alone), store, engine, progress)
-    }
-
-    /// Loads everything that the store holds, then starts to serve together with a [`Sequencer`], as a node of a fleet
-    /// does. Calls `progress` while it loads.
+    /// ```
+    /// use dialback::{Engine, Service, store::MemoryStore};
     ///
-    /// # Errors
-    /// The store cannot be read, the history has no room for the stored pairs, or the system cannot start a thread.
-    pub fn start_with(
-        sequencer: Arc<dyn Sequencer>,
-        mut store: impl EventStore,
-        engine: Engine,
-        progress: impl FnMut(Recovered) + Send,
-    ) -> Result<Self, StoreError> {
-        engine.history().share_out();
-        let keeper = engine.keeper().map_err(no_thread)?;
-        let mut totals = Totals::default();
-        recovery::recover(&mut store, &engine, &mut totals, progress, &|| true)?;
-        Self::begin(sequencer, store, engine, keeper, totals, Loading::default(), |_, _, _, _| true)
-    }
-
-    /// Starts to serve at once and loads the store on another thread.
-    ///
-    /// Until [loading](Self::loading) is complete, decisions use the pairs that are loaded so far, and each command is
-    /// rejected with [`ServiceError::Loading`]. `loaded` receives the result of the loading. If loading failed, the
-    /// service accepts no commands at all.
-    ///
-    /// # Errors
-    /// The system cannot start a thread.
-    pub fn load(
-        store: impl EventStore,
-        engine: Engine,
-        progress: impl FnMut(Recovered) + Send + 'static,
-        loaded: impl FnOnce(Result<(), StoreError>) + Send + 'static,
-    ) -> Result<Self, StoreError> {
-        Self::load_with(Arc::new(Alone), store, engine, progress, loaded)
-    }
-
-    /// Starts to serve at once, together with a [`Sequencer`], and loads the store on another thread. See
-    /// [`load`](Self::load).
-    ///
-    /// # Errors
-    /// The system cannot start a thread.
-    pub fn load_with(
-        sequencer: Arc<dyn Sequencer>,
-        store: impl EventStore,
-        engine: Engine,
-        mut progress: impl FnMut(Recovered) + Send + 'static,
-        loaded: impl FnOnce(Result<(), StoreError>) + Send + 'static,
-    ) -> Result<Self, StoreError> {
-        engine.history().share_out();
-        let keeper = engine.keeper().map_err(no_thread)?;
-        Self::begin(
-            sequencer,
-            store,
-            engine,
-            keeper,
-            Totals::default(),
-            Loading::begun(),
-            move |store, engine, totals, loading| {
-                let report = |recovered| {
-                    loading.advance(recovered);
-                    progress(recovered);
-                };
-                let mut stored = Totals::default();
-                let recovered = recovery::recover(store, engine, &mut stored, report, &|| !loading.is_given_up());
-                *totals.write().unwrap_or_else(PoisonError::into_inner) = stored;
-                let is_loaded = recovered.is_ok();
-                if is_loaded {
-                    loading.end();
-                }
-                loaded(recovered);
-                is_loaded
-            },
-        )
+    /// let service = Service::builder(MemoryStore).engine(Engine::with_max_pairs(1_000_000)).start()?;
+    /// assert!(service.history().is_empty());
+    /// # Ok::<(), dialback::store::StoreError>(())
+    /// ```
+    pub fn builder<S: EventStore>(store: S) -> Builder<S> {
+        Builder::new(store)
     }
 
     /// Starts the committer thread. The thread runs `load` first, and ends if `load` returns `false`.
@@ -207,7 +138,7 @@ impl Service {
         })
     }
 
-    /// Returns how far [loading](Self::load) has come, or `None` when it is complete.
+    /// Returns how far [loading](Builder::load) has come, or `None` when it is complete.
     ///
     /// The plan is complete before the first pair is loaded. Until then its generation is 0.
     pub fn loading(&self) -> Option<Recovered> {
@@ -459,92 +390,6 @@ const ENDED: &str = "the committer thread has ended; restart the service";
 
 /// The result of recorded events: one entry for each event, in their order.
 pub type Recording = Result<Vec<Result<Applied, ServiceError>>, ServiceError>;
-
-/// Why the service did not perform a command.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum ServiceError {
-    /// The store cannot be written. Nothing is in force; after a restart, the submitted events may or may not be
-    /// stored.
-    NotDurable(String),
-    /// The configuration is invalid.
-    Config(ConfigError),
-    /// The history holds as many pairs as it may.
-    Full(Full),
-    /// The environment holds as many pairs as it may.
-    ShareUsed(ShareUsed),
-    /// The stored data is still being loaded.
-    Loading,
-    /// An erasure that lasts beyond the present covers the call, which may be newer than the erasure. The call is not
-    /// recorded.
-    ContactErased,
-    /// The store does not answer, and the queue of waiting commands is full. Nothing is in force.
-    Stalled,
-    /// Another node changed the configuration first. Nothing is in force.
-    Superseded,
-    /// The fleet's stream is unreachable, so that it cannot order a change. Nothing is in force.
-    StreamAway(String),
-    /// The stream did not report whether it accepted a change. The change is not in force now. If the stream accepted
-    /// it, it will be in force soon.
-    OutcomeUnknown(String),
-    /// The change is durable on this node and in force, but the stream did not acknowledge it in time. The node
-    /// publishes it later.
-    NotReplicated,
-}
-
-impl fmt::Display for ServiceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotDurable(what) => write!(f, "the store cannot be written: {what}"),
-            Self::Config(error) => error.fmt(f),
-            Self::Full(full) => full.fmt(f),
-            Self::ShareUsed(used) => used.fmt(f),
-            Self::Loading => f.write_str("the stored data is still being loaded: retry soon"),
-            Self::ContactErased => f.write_str("the contact was erased together with a call dated in the future: report the call again after that date"),
-            Self::Stalled => f.write_str("the store does not answer, and too many changes wait for it: retry later"),
-            Self::Superseded => f.write_str("another node changed the configuration first: read it again and retry"),
-            Self::StreamAway(what) => write!(f, "the fleet's stream cannot order the change, which is not in force: {what}"),
-            Self::OutcomeUnknown(what) => write!(f, "the fleet's stream did not report whether it accepted the change: {what}"),
-            Self::NotReplicated => f.write_str("durable on this node, but not acknowledged by the fleet's stream in time"),
-        }
-    }
-}
-
-impl std::error::Error for ServiceError {}
-
-/// An environment holds as many pairs as it may, while the history still has room for others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct ShareUsed {
-    /// The number of pairs that the environment holds.
-    pub pairs: usize,
-    /// The number of pairs that the environment may hold.
-    pub may_hold: usize,
-    /// Whether the operator set that limit. Otherwise the limit is an equal share of the history for each environment.
-    /// Shares apply while the history is at least seven eighths full.
-    pub is_fixed: bool,
-}
-
-impl fmt::Display for ShareUsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pairs, may_hold, is_fixed } = self;
-        let why = if *is_fixed {
-            "the limit of each environment"
-        } else {
-            "an equal share of the history, which is nearly full"
-        };
-        write!(
-            f,
-            "this environment holds {pairs} contacts and may hold {may_hold}, {why}: erase contacts, or wait until some expire"
-        )
-    }
-}
-
-impl From<ConfigError> for ServiceError {
-    fn from(error: ConfigError) -> Self {
-        Self::Config(error)
-    }
-}
 
 /// Why the store failed. The committer sets it once.
 #[derive(Default, Debug)]

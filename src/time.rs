@@ -1,6 +1,8 @@
 //! Times, days and look-backs as values. The library reads no clock: its callers pass the current time.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A function that returns the current time. The program gives one to each door that it starts.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -69,6 +71,29 @@ impl Timestamp {
         self.clamp(Self::EARLIEST, Self::LATEST)
     }
 }
+
+impl TryFrom<SystemTime> for Timestamp {
+    type Error = TimeError;
+
+    /// # Errors
+    /// The time is before 1970, or more than 584 million years after it.
+    fn try_from(time: SystemTime) -> Result<Self, TimeError> {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| TimeError)?;
+        since.as_millis().try_into().map(Self).map_err(|_| TimeError)
+    }
+}
+
+/// A time that [`Timestamp`] cannot express: before 1970, or too far in the future.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeError;
+
+impl fmt::Display for TimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time before 1970, or more than 64 bits of milliseconds after it")
+    }
+}
+
+impl std::error::Error for TimeError {}
 
 /// A day in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
@@ -146,5 +171,20 @@ impl Default for Lookback {
     /// Returns thirty days.
     fn default() -> Self {
         Self::from_days(30)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn system_time_converts_if_it_is_not_before_1970() {
+        let after = SystemTime::UNIX_EPOCH + Duration::from_micros(1_500_999);
+        assert_eq!(Timestamp::try_from(after), Ok(Timestamp::from_millis(1500)));
+        assert_eq!(Timestamp::try_from(SystemTime::UNIX_EPOCH), Ok(Timestamp::from_millis(0)));
+        let before = SystemTime::UNIX_EPOCH - Duration::from_millis(1);
+        assert_eq!(Timestamp::try_from(before), Err(TimeError));
     }
 }

@@ -17,14 +17,15 @@ use std::path::{Path, PathBuf};
 /// Each module and the other modules it may name. A module that is not listed here must not exist.
 const LAYERS: &[(&str, &[&str])] = &[
     ("number", &[]),
-    ("id", &[]),
+    ("named", &[]),
+    ("id", &["named"]),
     ("admission", &["sync"]),
     ("time", &[]),
-    ("outcome", &[]),
+    ("outcome", &["named"]),
     ("slot", &[]),
     ("sync", &[]),
-    ("event", &["number", "id", "time", "outcome"]),
-    ("decision", &["id", "time", "outcome"]),
+    ("event", &["named", "number", "id", "time", "outcome"]),
+    ("decision", &["named", "id", "time", "outcome"]),
     ("history", &["number", "time", "outcome", "slot", "sync"]),
     ("plan", &["number", "id", "time", "outcome", "slot", "event"]),
     ("metrics", &["sync", "decision"]),
@@ -36,7 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "tally",
         ],
     ),
-    ("store", &["number", "id", "time", "outcome", "slot", "sync", "event", "history", "plan", "tally"]),
+    ("store", &["named", "number", "id", "time", "outcome", "slot", "sync", "event", "history", "plan", "tally"]),
     (
         "service",
         &[
@@ -57,6 +58,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Adapters may name the library's modules, and never each other.
 const ADAPTER: &[&str] = &[
+    "named",
     "number",
     "id",
     "admission",
@@ -80,7 +82,9 @@ const EVERYTHING: &[&str] = &["*"];
 
 /// Words that only the listed files or folders may contain.
 const RESERVED: &[(&str, &[&str], &[&str])] = &[
-    ("a clock", &["SystemTime", "Timestamp::now", "Zoned::now", "Utc::now", "Local::now"], &["bin/"]),
+    // `time.rs` converts a system time that its caller read.
+    ("a clock", &["SystemTime"], &["bin/", "time.rs"]),
+    ("a clock", &["SystemTime::now", "Timestamp::now", "Zoned::now", "Utc::now", "Local::now"], &["bin/"]),
     // `stopwatch.rs` measures durations for the metrics and reads no time of day. In the other file, `Instant` is an
     // associated type of a trait for a clock that is passed in.
     ("a clock", &["Instant"], &["bin/", "metrics/stopwatch.rs", "http/rate_limit.rs"]),

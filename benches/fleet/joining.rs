@@ -8,7 +8,7 @@ use crate::{median, verdict};
 use dialback::fleet::nats::{NatsOptions, NatsStream};
 use dialback::fleet::{Link, Node, Settings, Stream};
 use dialback::store::{Durability, FjallStore};
-use dialback::{Engine, Service, Timestamp};
+use dialback::{Service, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -24,7 +24,7 @@ pub(crate) fn run(rounds: usize, pairs: u64) {
     let mut restarts = Vec::new();
     for _ in 0..rounds.min(3) {
         let began = Instant::now();
-        let service = Service::start(open(&old.path().join("data")), Engine::new(), |_| {}).expect("started");
+        let service = Service::builder(open(&old.path().join("data"))).start().expect("started");
         restarts.push(began.elapsed());
         assert_eq!(service.history().len() as u64, pairs, "all of them");
     }
@@ -73,7 +73,7 @@ fn settings() -> Settings {
 
 fn join(server: &NatsServer, data: &Path, snapshot_every: Duration) -> (Arc<Service>, Node) {
     let link = Link::new(Settings { snapshot_every, ..settings() }, Arc::new(stream(server)));
-    let service = Service::start_with(Arc::clone(&link) as _, open(data), Engine::new(), |_| {}).expect("started");
+    let service = Service::builder(open(data)).sequencer(Arc::clone(&link) as _).start().expect("started");
     let service = Arc::new(service);
     let node = Node::start(link, Arc::clone(&service), Arc::new(|what| println!("{what}"))).expect("threads");
     (service, node)

@@ -1,10 +1,10 @@
 //! Creates a data directory full of pairs.
 
 use dialback::history::Register;
+use dialback::slot::{AgentSlot, NumberSlot};
 use dialback::store::{Batch, Durability, EventStore, FjallStore};
 use dialback::{
-    AgentId, AgentSlot, Change, Configuration, DialPlan, Direction, E164, EnvironmentId, Lookback, NumberId,
-    NumberSlot, Outcome, Timestamp,
+    AgentId, Change, Configuration, DialPlan, Direction, E164, EnvironmentId, Lookback, NumberId, Outcome, Timestamp,
 };
 use std::error::Error;
 use std::path::Path;

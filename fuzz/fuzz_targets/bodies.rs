@@ -38,7 +38,7 @@ struct Server {
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| {
-        let service = Service::start(MemoryStore, Engine::with_max_pairs(10_000), |_| {}).expect("nothing to read");
+        let service = Service::builder(MemoryStore).engine(Engine::with_max_pairs(10_000)).start().expect("nothing to read");
         let service = Arc::new(service);
         for (environment, number) in [(OURS, "+15550001000"), (THEIRS, "+15550002000")] {
             let name = "tenant".to_owned();

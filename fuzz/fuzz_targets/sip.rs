@@ -16,7 +16,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_780_315_200);
 fn door() -> &'static Door {
     static DOOR: OnceLock<Door> = OnceLock::new();
     DOOR.get_or_init(|| {
-        let service = Service::start(MemoryStore, Engine::with_max_pairs(10_000), |_| {}).expect("nothing to read");
+        let service = Service::builder(MemoryStore).engine(Engine::with_max_pairs(10_000)).start().expect("nothing to read");
         let (front, line) = (AgentId::from_u128(1), NumberId::from_u128(1));
         let number = E164::parse_international("+12125550100").expect("a number");
         let changes = vec![

@@ -3,7 +3,7 @@
 use super::explain::explanation;
 use super::status::{Failure, Status};
 use super::types::{DecisionOut, Question, Recorded, StatisticsOut, Survives};
-use crate::decision::{Decision, Reason, Route};
+use crate::decision::Decision;
 use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine, Reader};
 use crate::event::{Call, Change, Erasure, Event};
 use crate::id::EnvironmentId;
@@ -49,11 +49,11 @@ impl Instance {
         let engine = Engine::try_with_max_pairs(max_pairs)
             .map_err(|error| Failure::new(Status::InvalidArgument, format!("max_pairs: {error}")))?;
         let (service, upkeep) = if data_directory.is_empty() {
-            (Service::start(MemoryStore, engine, |_| {})?, None)
+            (Service::builder(MemoryStore).engine(engine).start()?, None)
         } else {
             let store = FjallStore::open(data_directory)?.with_durability(durability);
             let upkeep = store.upkeep();
-            (Service::start(store, engine, |_| {})?, Some(upkeep))
+            (Service::builder(store).engine(engine).start()?, Some(upkeep))
         };
         Ok(Self { service, upkeep, process: process::id() })
     }
@@ -190,7 +190,7 @@ impl Instance {
                     }
                 }
             }
-            let mut decisions = [NONE; BATCH];
+            let mut decisions = [Decision::UNROUTED; BATCH];
             let count = some.len();
             self.service.resolve_batch_on(plan, &calls[..count], now, &mut decisions[..count]);
             for (index, (decision, status)) in decisions.iter().zip(statuses).take(count).enumerate() {
@@ -246,9 +246,6 @@ pub(super) struct ReportTexts<'a> {
     pub(super) at_ms: u64,
     pub(super) outcome: crate::outcome::Outcome,
 }
-
-/// A placeholder that `resolve_batch_on` overwrites.
-const NONE: Decision = Decision { route: Route::Unrouted, reason: Reason::UnknownNumber, call: None, generation: 0 };
 
 /// Reads the dialed number and the caller. The caller is read with the dial plan of the dialed number's environment.
 #[inline(always)]

@@ -401,6 +401,7 @@ impl Default for Engine {
 
 /// A decision that was counted, and the tally that counted it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Routed {
     /// Where the call goes.
     pub decision: Decision,
@@ -410,6 +411,8 @@ pub struct Routed {
 
 /// The effect of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "an event with an unknown agent or number is `Ignored`, without an error"]
+#[non_exhaustive]
 pub enum Applied {
     /// The call, or its outcome, is now the last one of the pair.
     Recorded,
@@ -460,4 +463,11 @@ impl fmt::Display for ApplyError {
     }
 }
 
-impl std::error::Error for ApplyError {}
+impl std::error::Error for ApplyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Full(full) => Some(full),
+        }
+    }
+}

@@ -206,7 +206,7 @@ mod tests {
 
         engine.configure(environment, at, vec![created(agent)]).expect("a configuration");
         let call = Call { environment, agent, from: ours, to: contact, at, outcome: Outcome::Busy };
-        engine.apply(&Event::Call(call)).expect("there is room");
+        assert_eq!(engine.apply(&Event::Call(call)), Ok(crate::Applied::Recorded));
         let ask = |plan: &crate::Plan| engine.resolve_on(plan, ours, Caller::Number(contact), at);
         assert_eq!(ask(&engine.plan()).reason, Reason::NoCallbackAgent);
         let decision = ask(&before);

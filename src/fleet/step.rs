@@ -81,7 +81,17 @@ impl fmt::Display for StepError {
     }
 }
 
-impl std::error::Error for StepError {}
+impl std::error::Error for StepError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Stream(error) => Some(error),
+            Self::Store(error) => Some(error),
+            Self::Service(error) => Some(error),
+            Self::Snapshot(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<StoreError> for StepError {
     fn from(error: StoreError) -> Self {

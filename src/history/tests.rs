@@ -576,7 +576,8 @@ fn erased_pairs_and_no_others_are_removed_during_reads_and_growth() {
     history.belongs(ours, environment);
     let keeper = Keeper::start(&history).expect("a thread");
     let at = |millis: u64| Timestamp::from_millis(1_800_000_000_000 + millis);
-    let call = |millis| Register::call(at(millis), crate::Outcome::Busy, crate::AgentSlot::new(1).expect("a slot"));
+    let call =
+        |millis| Register::call(at(millis), crate::Outcome::Busy, crate::slot::AgentSlot::new(1).expect("a slot"));
     let stop = AtomicBool::new(false);
     // Readers never see an erased pair again, and always see the other pairs.
     let erased = AtomicU64::new(0);

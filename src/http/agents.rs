@@ -78,7 +78,7 @@ pub(super) async fn list(
 
 /// Parses a number's id. Text that is not a UUID becomes a new random id, which matches no number.
 fn read_id(text: &str) -> NumberId {
-    NumberId::parse(text).unwrap_or_else(|| new_id::uuid().into())
+    text.parse().unwrap_or_else(|_| new_id::uuid().into())
 }
 
 /// The filter of a list of agents.
@@ -197,7 +197,7 @@ pub(super) async fn create(
     let name = form.required("name", read::name);
     let direction = form.required("direction", read::direction);
     let label = form.optional("label", read::name);
-    let id = form.optional("id", |value| read::uuid(value, AgentId::parse));
+    let id = form.optional("id", read::uuid::<AgentId>);
     let (name, direction) = form.finish(|| name.zip(direction))?;
     let id = id.unwrap_or_else(|| new_id::uuid().into());
     let limit = api.limits.agents;

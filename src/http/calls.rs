@@ -89,7 +89,7 @@ pub(super) fn call(mut form: Form, plan: &Plan, reach: Reach, now: Timestamp) ->
     let holder = holder.filter(|environment| reach.covers(*environment));
     let there = holder.map_or(home, |environment| dial_plan(plan, Reach::One(environment)));
     let to = form.required("to", |value| read::number(value, &there));
-    let agent = form.required("agent_id", |value| Ok(AgentId::parse(read::text(value)?)));
+    let agent = form.required("agent_id", |value| Ok(read::text(value)?.parse::<AgentId>().ok()));
     let at = form.required("started_at", |value| match read::moment(value)? {
         at if at < Timestamp::EARLIEST => Err("must not lie before 2020".into()),
         at if at > now.plus_millis(MAX_SKEW_MILLIS) => Err("must not lie more than a day ahead".into()),

@@ -61,11 +61,11 @@
 //!
 //! ```no_run
 //! use dialback::http::{Api, Token, router};
-//! use dialback::{Engine, Role, Service, Timestamp, service, store};
+//! use dialback::{Role, Service, Timestamp, service, store};
 //! use std::sync::Arc;
 //!
 //! # async fn serve(listener: tokio::net::TcpListener, now: fn() -> Timestamp) -> std::io::Result<()> {
-//! let service = Service::start(store::MemoryStore, Engine::new(), |_| {}).expect("nothing to read");
+//! let service = Service::builder(store::MemoryStore).start().expect("nothing to read");
 //! let operator = Token::issue(Role::Operator);
 //! println!("operator token until the end of this run: {}", operator.secret);
 //! let api = Api::new(Arc::new(service), Arc::new(now)).with_operator(operator.digest);

@@ -61,7 +61,7 @@ pub(super) async fn list(
 
 /// Parses an agent's id. Text that is not a UUID becomes a new random id, which matches no agent.
 fn read_id(text: &str) -> AgentId {
-    AgentId::parse(text).unwrap_or_else(|| new_id::uuid().into())
+    text.parse().unwrap_or_else(|_| new_id::uuid().into())
 }
 
 /// The filter of a list of numbers.
@@ -157,7 +157,7 @@ pub(super) async fn create(
 ) -> Result<Response, Refusal> {
     let keyed = key.of(environment, &form);
     let number = form.required("number", read::international);
-    let id = form.optional("id", |value| read::uuid(value, NumberId::parse));
+    let id = form.optional("id", read::uuid::<NumberId>);
     let number = form.finish(|| number)?;
     let id = id.unwrap_or_else(|| new_id::uuid().into());
     let limit = api.limits.numbers;
@@ -221,7 +221,7 @@ pub(super) async fn set_default_agent(
     conditions: Conditions,
     mut form: Form,
 ) -> Result<Response, Refusal> {
-    let agent = form.nullable("default_agent_id", |value| Ok(AgentId::parse(read::text(value)?)));
+    let agent = form.nullable("default_agent_id", |value| Ok(read::text(value)?.parse::<AgentId>().ok()));
     if matches!(agent, Given::Missing) {
         form.error("default_agent_id", &"must be the id of an agent, or null".into());
     }

@@ -10,6 +10,7 @@ use crate::plan::MAX_SOURCES;
 use crate::time::{Day, Lookback, Timestamp};
 use serde_json::Value;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 /// The maximum number of characters of a name or label.
 const MAX_NAME: usize = 255;
@@ -41,14 +42,14 @@ pub(super) fn role(value: &Value) -> Result<Role, Wrong> {
 }
 
 /// Reads an id that the client chooses.
-pub(super) fn uuid<T>(value: &Value, parse: fn(&str) -> Option<T>) -> Result<T, Wrong> {
-    parse(text(value)?).ok_or_else(|| "must be a UUID".into())
+pub(super) fn uuid<T: FromStr>(value: &Value) -> Result<T, Wrong> {
+    text(value)?.parse().map_err(|_| "must be a UUID".into())
 }
 
 pub(super) fn source_agents(value: &Value) -> Result<Vec<AgentId>, Wrong> {
     let items = list(value)?;
     match items.len() {
-        1..=MAX_SOURCES => list_of(items, |item| uuid(item, AgentId::parse)),
+        1..=MAX_SOURCES => list_of(items, uuid::<AgentId>),
         _ => Err(format!("must have between 1 and {MAX_SOURCES} items").into()),
     }
 }
@@ -57,13 +58,13 @@ pub(super) fn source_agents(value: &Value) -> Result<Vec<AgentId>, Wrong> {
 pub(super) fn agents(value: &Value) -> Result<Vec<AgentId>, Wrong> {
     match list(value)? {
         items if items.len() > MAX_SOURCES => Err(format!("must have at most {MAX_SOURCES} items").into()),
-        items => list_of(items, |item| uuid(item, AgentId::parse)),
+        items => list_of(items, uuid::<AgentId>),
     }
 }
 
 /// Reads a list of ids of existing numbers. A malformed id becomes `None`.
 pub(super) fn known_numbers(value: &Value) -> Result<Vec<Option<NumberId>>, Wrong> {
-    list_of(list(value)?, |item| text(item).map(NumberId::parse))
+    list_of(list(value)?, |item| text(item).map(|text| text.parse::<NumberId>().ok()))
 }
 
 /// Reads a list of outcomes, with at least one.
@@ -75,7 +76,7 @@ pub(super) fn outcomes(value: &Value) -> Result<OutcomeSet, Wrong> {
 }
 
 pub(super) fn outcome(value: &Value) -> Result<Outcome, Wrong> {
-    value.as_str().and_then(Outcome::from_name).ok_or_else(|| {
+    value.as_str().and_then(|name| name.parse().ok()).ok_or_else(|| {
         "must be initiated, ringing, answered, completed, failed, busy, no_answer (or no-answer) or voicemail".into()
     })
 }

@@ -95,7 +95,7 @@ pub(super) struct NewToken {
 pub(super) async fn issue(_: Operator, State(api): State<Api>, key: Key, mut form: Form) -> Result<Response, Refusal> {
     let keyed = key.of(EnvironmentId::SYSTEM, &form).shown_once();
     let role = form.required("role", read::role);
-    let environment = form.optional("environment_id", |value| read::uuid(value, EnvironmentId::parse));
+    let environment = form.optional("environment_id", read::uuid::<EnvironmentId>);
     let label = form.optional("label", read::name).unwrap_or_default();
     match (role, environment) {
         (Some(Role::Environment), None) => form.error("environment_id", &"is required for this role".into()),

@@ -195,7 +195,7 @@ pub(super) async fn compare(
 /// Reads a change of a callback role. Null sources remove the role.
 fn change(form: &mut Form) -> Option<Change> {
     // A malformed id becomes a random one, so it gets the same response as an unknown id.
-    let agent = |text: &str| AgentId::parse(text).unwrap_or_else(|| new_id::uuid().into());
+    let agent = |text: &str| text.parse().unwrap_or_else(|_| AgentId::from(new_id::uuid()));
     let id = form.required("agent_id", |value| read::text(value).map(agent));
     let is_removed = form.is_null("source_agent_ids");
     let outcomes = form.optional("callback_trigger_statuses", read::outcomes);

@@ -1,6 +1,6 @@
 //! How durable an acknowledged change is.
 
-use std::fmt;
+use crate::named::named;
 
 /// How durable a change is when it is acknowledged, and so which failures can still lose it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -28,15 +28,6 @@ impl Durability {
             Self::Memory => "memory",
         }
     }
-
-    /// Returns the value with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|durability| durability.name() == name)
-    }
 }
 
-impl fmt::Display for Durability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+named!(Durability, "a durability: synced, buffered or memory");

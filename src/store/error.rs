@@ -85,7 +85,16 @@ impl fmt::Display for StoreError {
     }
 }
 
-impl std::error::Error for StoreError {}
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { error, .. } => Some(error),
+            Self::Configuration(error) => Some(error),
+            Self::Full(full) => Some(full),
+            _ => None,
+        }
+    }
+}
 
 impl From<ConfigError> for StoreError {
     fn from(error: ConfigError) -> Self {

@@ -66,7 +66,7 @@ pub fn engine_of(service: &Service) -> Arc<Engine> {
 }
 
 fn start(store: &RecordingStore) -> Service {
-    Service::start(store.clone(), Engine::new(), |_| {}).expect("a store in memory always fits")
+    Service::builder(store.clone()).start().expect("a store in memory always fits")
 }
 
 impl Subject for Stored {

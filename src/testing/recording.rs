@@ -2,9 +2,10 @@
 
 use crate::history::Register;
 use crate::slot::EnvironmentSlot;
+use crate::slot::Scope;
 use crate::store::{Batch, EventStore, StoreError, Stored};
 use crate::tally::{Answered, Counted, Tally};
-use crate::{Configuration, Day, E164, Scope};
+use crate::{Configuration, Day, E164};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 

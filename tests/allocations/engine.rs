@@ -5,8 +5,8 @@
 use crate::counted;
 use dialback::store::MemoryStore;
 use dialback::{
-    AgentId, Call, Caller, Change, Decision, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
-    NumberId, Outcome, Reason, Service, Timestamp,
+    AgentId, Applied, Call, Caller, Change, Decision, DialPlan, Direction, E164, Engine, EnvironmentId, Event,
+    Lookback, NumberId, Outcome, Reason, Service, Timestamp,
 };
 use std::hint::black_box;
 
@@ -40,7 +40,7 @@ fn engine() -> Engine {
     let engine = Engine::new();
     engine.configure(EnvironmentId::from_u128(1), NOW, changes()).expect("it is valid");
     for call in calls() {
-        engine.apply(&call).expect("there is room");
+        assert_eq!(engine.apply(&call).expect("there is room"), Applied::Recorded);
     }
     engine
 }
@@ -146,7 +146,7 @@ fn decision_allocates_nothing() {
 
 fn routing_a_counted_call_allocates_nothing() {
     // Each of the service's threads has its own allocation count.
-    let service = Service::start(MemoryStore, Engine::new(), |_| {}).expect("nothing to read");
+    let service = Service::builder(MemoryStore).start().expect("nothing to read");
     let plan = service.configure(EnvironmentId::from_u128(1), NOW, |_| Ok(changes())).expect("it is valid");
     service.record(calls()).expect("it is durable");
     for (reason, dialed, caller) in questions() {

@@ -5,8 +5,9 @@
 //! optimization: the optimizer may remove the store that touches a page.
 
 use crate::support::own_process::in_own_process;
+use dialback::E164;
 use dialback::history::{History, Keeper, Register};
-use dialback::{E164, Scope};
+use dialback::slot::Scope;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, mpsc};

@@ -3,7 +3,7 @@
 use super::disk::State;
 use super::purge;
 use super::workload::{self, ERASED, Print, Workload, is_expired};
-use dialback::NumberSlot;
+use dialback::slot::NumberSlot;
 use dialback::store::{Entry, EventStore, FjallStore};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -53,7 +53,7 @@ impl fmt::Display for Problem {
     }
 }
 
-fn is_of_a_number(scope: dialback::Scope) -> bool {
+fn is_of_a_number(scope: dialback::slot::Scope) -> bool {
     NumberSlot::new(scope.bits() as usize).is_some()
 }
 

@@ -4,11 +4,9 @@
 use super::record::DIARY;
 use crate::support::random::Random;
 use dialback::history::Register;
+use dialback::slot::{AgentSlot, EnvironmentSlot, Scope};
 use dialback::store::{Batch, Entry, EventStore, FjallStore, StoreError, Stored};
-use dialback::{
-    AgentSlot, Change, Configuration, DialPlan, E164, EnvironmentId, EnvironmentSlot, Lookback, Outcome, Scope,
-    Timestamp,
-};
+use dialback::{Change, Configuration, DialPlan, E164, EnvironmentId, Lookback, Outcome, Timestamp};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;

@@ -3,8 +3,7 @@
 use dialback::plan::AgentView;
 use dialback::store::FjallStore;
 use dialback::{
-    AgentId, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId, Outcome, Service,
-    Timestamp,
+    AgentId, Caller, Change, DialPlan, Direction, E164, EnvironmentId, Lookback, NumberId, Outcome, Service, Timestamp,
 };
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -339,7 +338,7 @@ impl Site {
 
     fn service(&self) -> Service {
         let store = FjallStore::open(self.path("data")).expect("a store");
-        Service::start(store, Engine::new(), |_| {}).expect("a service")
+        Service::builder(store).start().expect("a service")
     }
 
     fn command(&self, file: &Path, options: &[&str]) -> Command {

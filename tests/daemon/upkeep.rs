@@ -2,10 +2,9 @@
 
 use crate::support::daemon as support;
 use dialback::history::Register;
+use dialback::slot::{AgentSlot, NumberSlot};
 use dialback::store::{Batch, Durability, EventStore, FjallStore};
-use dialback::{
-    AgentSlot, Change, Configuration, DialPlan, E164, EnvironmentId, Lookback, NumberSlot, Outcome, Timestamp,
-};
+use dialback::{Change, Configuration, DialPlan, E164, EnvironmentId, Lookback, Outcome, Timestamp};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -51,7 +51,7 @@ fn setup() -> Configuration {
 fn engine() -> Engine {
     static FURNITURE: LazyLock<Event> = LazyLock::new(|| Event::Configuration(setup()));
     let engine = Engine::new();
-    engine.apply(&FURNITURE).expect("it is valid");
+    let _applied = engine.apply(&FURNITURE).expect("it is valid");
     engine
 }
 
@@ -78,7 +78,7 @@ fn outlook(engine: &Engine) -> Vec<Decision> {
 fn after(events: &[Event]) -> Vec<Decision> {
     let engine = engine();
     for event in events {
-        engine.apply(event).expect("there is room");
+        let _applied = engine.apply(event).expect("there is room");
     }
     outlook(&engine)
 }
@@ -178,10 +178,10 @@ fn repeated_event_changes_nothing() {
     for events in tangles() {
         let engine = engine();
         for event in &events {
-            engine.apply(event).expect("there is room");
+            let _applied = engine.apply(event).expect("there is room");
             let before = outlook(&engine);
             let pairs = engine.history().len();
-            engine.apply(event).expect("there is room");
+            let _applied = engine.apply(event).expect("there is room");
             assert_eq!((outlook(&engine), engine.history().len()), (before, pairs), "{event:?}");
         }
     }

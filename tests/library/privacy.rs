@@ -2,11 +2,12 @@
 
 use dialback::history::{LastCall, Register};
 use dialback::service::{Consumed, Recovered};
+use dialback::slot::{AgentSlot, NumberSlot, Scope};
 use dialback::store::{Batch, Entry, MemoryStore, StoreError, Stored};
 use dialback::{
-    AgentId, AgentSlot, ApplyError, Call, Caller, Change, ConfigError, Configuration, DialPlan, Direction, E164,
-    Engine, EnvironmentId, Erasure, Event, Lookback, NumberError, NumberId, NumberSlot, Outcome, Role, Scope, Service,
-    ServiceError, StoredAnswer, StoredAnswerBody, Timestamp, TokenId,
+    AgentId, ApplyError, Call, Caller, Change, ConfigError, Configuration, DialPlan, Direction, E164, Engine,
+    EnvironmentId, Erasure, Event, Lookback, NumberError, NumberId, Outcome, Role, Service, ServiceError, StoredAnswer,
+    StoredAnswerBody, Timestamp, TokenId,
 };
 use std::fmt::{Debug, Display};
 
@@ -82,8 +83,8 @@ fn configuration() -> Configuration {
 /// Returns an engine that holds both numbers.
 fn engine() -> Engine {
     let engine = Engine::new();
-    engine.apply(&Event::Configuration(configuration())).expect("it is valid");
-    engine.apply(&Event::Call(call())).expect("there is room");
+    let _applied = engine.apply(&Event::Configuration(configuration())).expect("it is valid");
+    let _applied = engine.apply(&Event::Call(call())).expect("there is room");
     engine
 }
 
@@ -166,7 +167,7 @@ fn errors_mask() {
     texts.both(taken.expect_err("it is taken"));
 
     let small = Engine::with_max_pairs(0);
-    small.apply(&Event::Configuration(configuration())).expect("it is valid");
+    let _applied = small.apply(&Event::Configuration(configuration())).expect("it is valid");
     let full = small.apply(&Event::Call(call())).expect_err("it is full");
     texts.both(full);
     texts.both(ServiceError::NotDurable("the disk is gone".into()));
@@ -175,7 +176,7 @@ fn errors_mask() {
 
 #[test]
 fn the_service_and_what_it_stores_mask() {
-    let service = Service::start(MemoryStore, engine(), |_| {}).expect("nothing is stored");
+    let service = Service::builder(MemoryStore).engine(engine()).start().expect("nothing is stored");
     let mut texts = Texts::default();
     texts.debug(service.record(vec![Event::Configuration(configuration()), Event::Call(call())]));
     texts.debug(&service);
@@ -230,7 +231,7 @@ fn the_embedded_store_masks() {
     };
     batch.configurations[0].sequence = 3;
     dialback::store::EventStore::commit(&mut store, &batch).expect("it is written");
-    let error = Service::start(store, Engine::new(), |_| {}).expect_err("the first configuration is missing");
+    let error = Service::builder(store).start().expect_err("the first configuration is missing");
     texts.both(error);
     texts.check();
 }

@@ -32,7 +32,7 @@ fn reasons() -> Vec<(Option<[u8; 2]>, Reason)> {
         for scenario in &file.scenario {
             for step in file.steps(scenario) {
                 if let Step::Route(route) = step {
-                    let reason = Reason::from_name(&route.reason).expect("a reason");
+                    let reason = route.reason.parse::<Reason>().expect("a reason");
                     reasons.push((scenario.pair, reason));
                 }
             }

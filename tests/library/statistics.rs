@@ -3,12 +3,13 @@
 //! The model keeps all calls in a list and counts them. `DIALBACK_CASES` sets the number of runs.
 
 use dialback::service::{ANSWERABLE_DAYS, AnswerReport, Callbacks};
+use dialback::slot::TallySlot;
 use dialback::store::EventStore;
 use dialback::tally::{Answered, Count};
 use dialback::testing::recording::RecordingStore;
 use dialback::{
-    AgentId, Call, Caller, Change, Day, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId,
-    Outcome, Plan, Reason, Route, Service, Statistics, TallySlot, Timestamp,
+    AgentId, Call, Caller, Change, Day, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId, Outcome,
+    Plan, Reason, Route, Service, Statistics, Timestamp,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -321,7 +322,7 @@ fn bits(bits: u8, of: u8) -> impl Iterator<Item = u8> {
 }
 
 fn start(store: impl EventStore) -> Service {
-    Service::start(store, Engine::new(), |_| {}).expect("what is stored fits")
+    Service::builder(store).start().expect("what is stored fits")
 }
 
 type Done = Box<dyn FnOnce(Result<(), dialback::ServiceError>) + Send>;

@@ -62,7 +62,7 @@ fn configure(service: &Service) {
 fn open(data: &Path) -> (Service, dialback::store::Upkeep) {
     let store = FjallStore::open(data).expect("it opens");
     let upkeep = store.upkeep();
-    (Service::start(store, Engine::with_max_pairs(20_000_000), |_| {}).expect("it fits"), upkeep)
+    (Service::builder(store).engine(Engine::with_max_pairs(20_000_000)).start().expect("it fits"), upkeep)
 }
 
 /// Runs one hour of the week, and ends with a kill.

@@ -54,7 +54,7 @@ impl Server {
     }
 
     pub fn start_api(engine: Engine, store: impl EventStore, set_up: impl FnOnce(Api) -> Api) -> Self {
-        Self::start_service(Service::start(store, engine, |_| {}).expect("starts"), set_up)
+        Self::start_service(Service::builder(store).engine(engine).start().expect("starts"), set_up)
     }
 
     pub fn start_service(service: Service, set_up: impl FnOnce(Api) -> Api) -> Self {

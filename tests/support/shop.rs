@@ -3,7 +3,7 @@
 use dialback::sip::{Door, Outgoing, Peers, Settings, Unrouted};
 use dialback::store::MemoryStore;
 use dialback::{
-    AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId,
+    AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId,
 };
 use dialback::{Outcome, Service, Timestamp};
 use std::net::SocketAddr;
@@ -36,7 +36,7 @@ impl Shop {
     }
 
     pub(crate) fn with(set: impl FnOnce(Settings) -> Settings) -> Self {
-        let service = Service::start(MemoryStore, Engine::new(), |_| {}).expect("nothing to read");
+        let service = Service::builder(MemoryStore).start().expect("nothing to read");
         fill(&service);
         Self::of(service, set)
     }

@@ -42,7 +42,7 @@ impl DataOptions {
 
 /// Opens the data directory and loads its contents into the engine.
 pub(crate) fn open(options: &DataOptions, engine: Engine) -> Result<Service, StoreError> {
-    Service::start(open_store(&options.data)?, engine, report)
+    Service::builder(open_store(&options.data)?).engine(engine).progress(report).start()
 }
 
 /// Opens the data directory without loading its contents.

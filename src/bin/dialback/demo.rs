@@ -11,7 +11,7 @@ use crate::{now, out};
 use dialback::admission::Budget;
 use dialback::http::{self, Api, Token};
 use dialback::store::MemoryStore;
-use dialback::{AgentId, Change, Decision, Engine, Plan, Role, Service, Timestamp, TokenId};
+use dialback::{AgentId, Change, Decision, Plan, Role, Service, Timestamp, TokenId};
 use sample::{ENVIRONMENT, InboundCall};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -29,7 +29,7 @@ pub(crate) struct DemoOptions {
 
 pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
     let now = now();
-    let service = Service::start(MemoryStore, Engine::new(), |_| {})?;
+    let service = Service::builder(MemoryStore).start()?;
     for changes in sample::configurations() {
         service.configure(ENVIRONMENT, now, |_| Ok(changes))?;
     }

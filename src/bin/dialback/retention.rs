@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn retention_floor_is_one_day_before_the_longest_look_back() {
-        let service = Service::start(MemoryStore, Engine::with_max_pairs(10), |_| {}).expect("nothing to read");
+        let service =
+            Service::builder(MemoryStore).engine(Engine::with_max_pairs(10)).start().expect("nothing to read");
         let now = Timestamp::from_secs(1_800_000_000);
         let ago = |days: u64| Register::floor(Timestamp::from_millis(now.millis() - days * 86_400_000));
         assert_eq!(service.retention_floor(now), ago(31), "the default look-back of 30 days, and one day");
@@ -203,7 +204,7 @@ mod tests {
             let data = tempfile::tempdir().expect("a directory");
             let store = dialback::store::FjallStore::open(data.path()).expect("it opens");
             let (upkeep, counts) = (store.upkeep(), Arc::<UpkeepCounts>::default());
-            let service = Service::start(store, Engine::with_max_pairs(10), |_| {}).expect("it starts");
+            let service = Service::builder(store).engine(Engine::with_max_pairs(10)).start().expect("it starts");
             let now = Moment { monotonic: Duration::ZERO, wall: START };
             let keeper = Keeper::new(HOUR, now, &upkeep, Arc::clone(&counts), data.path().to_owned());
             Self { keeper, counts, service: Arc::new(service), now: std::cell::Cell::new(now), _data: data }

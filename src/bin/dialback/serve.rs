@@ -101,7 +101,8 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let engine = options.data.engine()?;
     // Check again after the history has reserved its address space.
     address_space::check()?;
-    let service = Service::load_with(fleet.sequencer(), store, engine, data::report, tell)?;
+    let service =
+        Service::builder(store).engine(engine).sequencer(fleet.sequencer()).progress(data::report).load(tell)?;
     let operator = Token::issue(Role::Operator);
     // This holds the directory until the daemon file is removed. Otherwise the next daemon's file could be removed.
     let service = Arc::new(service);
@@ -192,7 +193,7 @@ fn check_directory(options: &DataOptions) -> Result<ExitCode, Failure> {
 }
 
 fn durability(name: &str) -> Result<Durability, String> {
-    Durability::from_name(name).ok_or_else(|| "use synced, buffered or memory".into())
+    name.parse().map_err(|_| "use synced, buffered or memory".into())
 }
 
 /// Opens a listener. Returns it with the URL by which this machine reaches it.

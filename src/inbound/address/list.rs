@@ -1,10 +1,10 @@
 //! Reads the addresses of agents from JSON.
 
 use super::{AddressTemplate, AgentAddresses};
-use crate::id::{AgentId, EnvironmentId};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::str::FromStr;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,20 +25,17 @@ impl AgentAddresses {
     pub fn from_json(text: &str) -> Result<Self, String> {
         let written: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
         Ok(Self {
-            agents: keyed(written.agents, AgentId::parse)?,
-            environments: keyed(written.environments, EnvironmentId::parse)?,
+            agents: keyed(written.agents)?,
+            environments: keyed(written.environments)?,
             default: written.default.map(|text| template("default", &text)).transpose()?,
         })
     }
 }
 
-fn keyed<I: Eq + Hash>(
-    written: HashMap<String, String>,
-    parse: fn(&str) -> Option<I>,
-) -> Result<HashMap<I, AddressTemplate>, String> {
+fn keyed<I: FromStr + Eq + Hash>(written: HashMap<String, String>) -> Result<HashMap<I, AddressTemplate>, String> {
     let mut found = HashMap::new();
     for (key, text) in written {
-        let id = parse(&key).ok_or_else(|| format!("{key}: not a UUID"))?;
+        let id = key.parse().map_err(|_| format!("{key}: not a UUID"))?;
         if found.insert(id, template(&key, &text)?).is_some() {
             return Err(format!("{key}: this id occurs twice: keep one address for it"));
         }
@@ -53,6 +50,7 @@ fn template(key: &str, text: &str) -> Result<AddressTemplate, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{AgentId, EnvironmentId};
     use crate::inbound::Destination;
     use crate::number::E164;
 

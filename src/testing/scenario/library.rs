@@ -29,7 +29,7 @@ impl Door for EngineDoor {
 
     fn call(&mut self, report: &ReportedCall) {
         let event = event(&self.0.plan(), report);
-        self.0.apply(&event).expect("a call is applied");
+        let _applied = self.0.apply(&event).expect("a call is applied");
     }
 
     fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64 {
@@ -75,7 +75,7 @@ impl Default for ServiceDoor {
 }
 
 fn start(store: &RecordingStore) -> Service {
-    Service::start(store.clone(), Engine::new(), |_| {}).expect("the stored state loads")
+    Service::builder(store.clone()).start().expect("the stored state loads")
 }
 
 impl Door for ServiceDoor {
@@ -93,7 +93,7 @@ impl Door for ServiceDoor {
     }
 
     fn call(&mut self, report: &ReportedCall) {
-        self.record(event(&self.service.engine().plan(), report));
+        let _applied = self.record(event(&self.service.engine().plan(), report));
     }
 
     fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64 {

@@ -71,7 +71,7 @@ impl<'a> Run<'a> {
             (None, None) => Route::Unrouted,
             (Some(_), Some(_)) => panic!("{name}: a route step expects either a callback or a default agent"),
         };
-        let reason = Reason::from_name(&expected.reason).unwrap_or_else(|| panic!("{name}: unknown reason"));
+        let reason = expected.reason.parse::<Reason>().unwrap_or_else(|_| panic!("{name}: unknown reason"));
         assert_eq!((answer.route, answer.reason), (route, reason), "{name}: {expected:?}");
         if let Some(source) = &expected.source {
             assert_eq!(answer.source, Some(agent_id(source)), "{name}: the source of {expected:?}");

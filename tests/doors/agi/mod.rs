@@ -2,9 +2,7 @@
 
 use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
 use dialback::store::MemoryStore;
-use dialback::{
-    AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
-};
+use dialback::{AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback};
 use dialback::{NumberId, Outcome, Peers, Service, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -54,7 +52,7 @@ struct Agi {
 
 impl Agi {
     async fn open(trust: &str, max_duration: Duration) -> Self {
-        let service = Arc::new(Service::start(MemoryStore, Engine::new(), |_| {}).expect("starts"));
+        let service = Arc::new(Service::builder(MemoryStore).start().expect("starts"));
         let (line, ours) = (NumberId::from_u128(5), E164::parse_international("+12125550100").expect("a number"));
         let agent = |id, name: &str, direction| Change::AgentCreated { id, name: name.into(), label: None, direction };
         let calling = |id, direction| Change::CallingSet { id, direction, numbers: Some(vec![line]) };

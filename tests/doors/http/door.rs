@@ -6,7 +6,7 @@ use axum::http::{Method, Request, StatusCode};
 use dialback::http::{Api, Token, router};
 use dialback::store::MemoryStore;
 use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer};
-use dialback::{AgentId, Change, Engine, EnvironmentId, OutcomeSet, Reason, Role, Route, Service, Timestamp, TokenId};
+use dialback::{AgentId, Change, EnvironmentId, OutcomeSet, Reason, Role, Route, Service, Timestamp, TokenId};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct HttpDoor {
 
 impl HttpDoor {
     pub(super) fn new() -> Self {
-        let service = Service::start(MemoryStore, Engine::new(), |_| {}).expect("nothing to read");
+        let service = Service::builder(MemoryStore).start().expect("nothing to read");
         let service = Arc::new(service);
         let router = router(Api::new(Arc::clone(&service), Arc::new(|| NOW)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -107,13 +107,13 @@ impl Door for HttpDoor {
         let (status, answer) = self.ask(&self.gateway, Method::GET, &path, None);
         assert_eq!(status, StatusCode::OK, "{answer}");
         let data = &answer["data"];
-        let agent = |field: &str| data[field].as_str().map(|id| AgentId::parse(id).expect("an id"));
+        let agent = |field: &str| data[field].as_str().map(|id| id.parse::<AgentId>().expect("an id"));
         let route = match data["decision"].as_str() {
             Some("callback") => Route::Callback(agent("agent_id").expect("an agent")),
             Some("default") => Route::Default(agent("agent_id").expect("an agent")),
             _ => Route::Unrouted,
         };
-        let reason = data["reason"].as_str().and_then(Reason::from_name).expect("a reason");
+        let reason = data["reason"].as_str().and_then(|name| name.parse::<Reason>().ok()).expect("a reason");
         let deciding = data["steps"].as_array().and_then(|steps| steps.last()).expect("a step");
         assert_eq!((&deciding["reason"], &deciding["applies"]), (&data["reason"], &json!(true)));
         let called_at = data["called_at"].as_str().map(|text| moment(text).expect("a time"));

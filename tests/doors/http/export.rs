@@ -5,7 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use dialback::http::{Api, Token, router};
 use dialback::store::{Batch, EventStore, Export, StoreError, Stored};
-use dialback::{Engine, Role, Service, Timestamp};
+use dialback::{Role, Service, Timestamp};
 use std::io::Write;
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -46,7 +46,7 @@ async fn export_requires_an_operator_token() {
 #[tokio::test]
 async fn failing_export_ends_with_an_error() {
     for fails in [false, true] {
-        let service = Service::start(Exporting(fails), Engine::new(), |_| {}).expect("starts");
+        let service = Service::builder(Exporting(fails)).start().expect("starts");
         let operator = Token::issue(Role::Operator);
         let api = Api::new(Arc::new(service), Arc::new(|| Timestamp::from_secs(1_800_000_000)));
         let request = Request::builder()

@@ -4,7 +4,7 @@ use crate::support::server::{Desk, Server};
 use dialback::metrics::{Fleet, FleetState};
 use dialback::service::{Acknowledge, Sequencer};
 use dialback::store::MemoryStore;
-use dialback::{Configuration, Engine, Service, ServiceError};
+use dialback::{Configuration, Service, ServiceError};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 
@@ -36,7 +36,7 @@ impl Sequencer for Told {
 
 fn start() -> (Server, Arc<Told>) {
     let told = Arc::new(Told::default());
-    let service = Service::start_with(Arc::clone(&told) as _, MemoryStore, Engine::new(), |_| {}).expect("starts");
+    let service = Service::builder(MemoryStore).sequencer(Arc::clone(&told) as _).start().expect("starts");
     (Server::start_service(service, |api| api), told)
 }
 

@@ -195,7 +195,7 @@ async fn stored_answer_survives_a_restart() {
     let body = json!({"name": "New", "direction": "inbound"});
     let first = post(&server.tenant(), "k", "/agents", &body).await;
     let commits = store.commits();
-    let service = Service::start(store.clone(), Engine::new(), |_| {}).expect("starts");
+    let service = Service::builder(store.clone()).start().expect("starts");
     let server = server.restarted_on(service);
     assert_eq!(without_mark(post(&server.tenant(), "k", "/agents", &body).await), first);
     post(&server.tenant(), "k", "/agents", &json!({"name": "Old", "direction": "inbound"}))

@@ -6,8 +6,8 @@ use axum::http::{Method, Request, StatusCode};
 use dialback::http::{Api, Token, router};
 use dialback::store::{Batch, EventStore, StoreError, Stored};
 use dialback::{
-    AgentId, Call, Caller, Change, Configuration, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback,
-    NumberId, Outcome, Reason, Role, Service, ServiceError, Timestamp, TokenId,
+    AgentId, Call, Caller, Change, Configuration, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId,
+    Outcome, Reason, Role, Service, ServiceError, Timestamp, TokenId,
 };
 use serde_json::Value;
 use std::sync::{Arc, Mutex, mpsc};
@@ -69,7 +69,7 @@ fn call(to: &str) -> Event {
 /// Returns a store with a callback agent and two calls, each in its own batch, and the tenant's token.
 fn filled() -> (Kept, String) {
     let (store, token, line) = (Kept::default(), Token::issue(Role::Environment), NumberId::from_u128(1));
-    let service = Service::start(store.clone(), Engine::new(), |_| {}).expect("starts");
+    let service = Service::builder(store.clone()).start().expect("starts");
     let mut changes = vec![
         Change::EnvironmentSet { name: "Ours".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() },
         Change::NumberAdded { id: line, number: number("15550001000") },
@@ -103,7 +103,7 @@ impl Loading {
         let (go_on, gate) = mpsc::channel();
         let (end, ended) = mpsc::channel();
         let loaded = move |how| end.send(how).expect("the test waits");
-        let service = Service::load(Gated(store, gate), Engine::new(), |_| {}, loaded).expect("a thread");
+        let service = Service::builder(Gated(store, gate)).load(loaded).expect("a thread");
         let service = Arc::new(service);
         let api = Api::new(Arc::clone(&service), Arc::new(|| NOW)).serving_while_loading(serves);
         Self { service, go_on, ended, router: router(api), token }

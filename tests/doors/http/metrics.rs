@@ -162,7 +162,7 @@ async fn metrics_in_the_examples_exist() {
 
 #[tokio::test]
 async fn metrics_are_served_on_a_separate_address() {
-    let service = Arc::new(Service::start(MemoryStore, Engine::new(), |_| {}).expect("nothing to read"));
+    let service = Arc::new(Service::builder(MemoryStore).start().expect("nothing to read"));
     let api = Api::new(service, Arc::new(|| START)).with_metrics_elsewhere();
     let ask = async |router: &Router, path: &str| {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();

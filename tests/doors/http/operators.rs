@@ -3,7 +3,7 @@ use axum::body::Body;
 use axum::http::Request;
 use dialback::http::{Api, Token, router};
 use dialback::store::MemoryStore;
-use dialback::{Engine, Role, Service};
+use dialback::{Role, Service};
 use serde_json::json;
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -93,7 +93,7 @@ async fn invalid_operator_requests_change_nothing() {
 
 #[tokio::test]
 async fn operator_token_in_memory_is_accepted() {
-    let service = Arc::new(Service::start(MemoryStore, Engine::new(), |_| {}).expect("starts"));
+    let service = Arc::new(Service::builder(MemoryStore).start().expect("starts"));
     let token = Token::issue(Role::Operator);
     let of_another_role = Token::issue(Role::Gateway);
     let api = |digest| Api::new(Arc::clone(&service), Arc::new(|| START)).with_operator(digest);

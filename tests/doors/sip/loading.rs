@@ -2,7 +2,7 @@
 
 use crate::support::shop::{SHOP, START, Shop, changes, field, invite, request, status};
 use dialback::store::{Batch, EventStore, StoreError, Stored};
-use dialback::{Configuration, Engine, Service};
+use dialback::{Configuration, Service};
 use std::sync::mpsc::{Receiver, channel};
 
 /// A store that returns the configuration, and the rest only after a signal.
@@ -29,7 +29,7 @@ fn loading_door_answers_503_unless_serving_while_loading() {
         let (go_on, gate) = channel();
         let (loaded, is_loaded) = channel();
         let done = move |result: Result<(), StoreError>| loaded.send(result.is_ok()).expect("the test waits");
-        let service = Service::load(Slow(gate), Engine::new(), |_| {}, done).expect("a thread");
+        let service = Service::builder(Slow(gate)).load(done).expect("a thread");
         let shop = Shop::of(service, |mut settings| {
             settings.serves_while_loading = serves;
             settings

@@ -45,10 +45,10 @@ impl Door for SipDoor {
         let answer = server.answer(invite.as_bytes(), crate::support::shop::peer()).expect("an answer").bytes;
         let answer = String::from_utf8(answer).expect("text");
         let field = |name| crate::support::shop::field(&answer, name);
-        let reason = field("X-Dialback-Reason").and_then(Reason::from_name).expect("a reason");
+        let reason = field("X-Dialback-Reason").and_then(|name| name.parse::<Reason>().ok()).expect("a reason");
         let agent = field("Contact").map(|contact| {
             let id = contact.strip_prefix("<sip:").and_then(|rest| rest.split('@').next()).expect("our template");
-            AgentId::parse(id).expect("an id")
+            id.parse::<AgentId>().expect("an id")
         });
         let route = match (crate::support::shop::status(&answer), agent) {
             (302, Some(agent)) if reason == Reason::Matched => Route::Callback(agent),
@@ -56,7 +56,7 @@ impl Door for SipDoor {
             (404, None) => Route::Unrouted,
             _ => panic!("{answer}"),
         };
-        let source = field("X-Dialback-Source-Agent").map(|id| AgentId::parse(id).expect("an id"));
+        let source = field("X-Dialback-Source-Agent").map(|id| id.parse::<AgentId>().expect("an id"));
         // A response to an INVITE does not contain the time of the outbound call, so the library is asked for it.
         let there = service.plan();
         let dialed = E164::parse_international(dialed).expect("a number");

@@ -29,7 +29,8 @@ fn start(server: &SimServer, which: usize, path: &Path, set_up: impl FnOnce(&mut
     set_up(&mut settings);
     let link = Link::new(settings, server.port(which));
     let store = FjallStore::open(path).expect("it opens");
-    let service = Service::start_with(Arc::clone(&link) as _, store, Engine::with_max_pairs(100_000), |_| {});
+    let service =
+        Service::builder(store).engine(Engine::with_max_pairs(100_000)).sequencer(Arc::clone(&link) as _).start();
     let service = Arc::new(service.expect("it starts"));
     let node = Node::start(link, Arc::clone(&service), Arc::new(|_| {})).expect("threads");
     Place { node, service }

@@ -6,7 +6,8 @@ use super::world::{PARTITIONS, World};
 use dialback::fleet::{Share, partition_of};
 use dialback::history::LastCall;
 use dialback::metrics::FleetState;
-use dialback::{Call, Change, Configuration, E164, Engine, EnvironmentId, Event, Scope};
+use dialback::slot::Scope;
+use dialback::{Call, Change, Configuration, E164, Engine, EnvironmentId, Event};
 use std::collections::BTreeMap;
 
 type Registers = BTreeMap<(Scope, E164), u64>;
@@ -124,10 +125,10 @@ fn compare(world: &World, when: &str) -> Result<(), String> {
 fn expected<'a>(configurations: &[Configuration], events: impl Iterator<Item = &'a Event>) -> Registers {
     let engine = Engine::with_max_pairs(10_000);
     for configuration in configurations {
-        engine.apply(&Event::Configuration(configuration.clone())).expect("it followed before");
+        let _applied = engine.apply(&Event::Configuration(configuration.clone())).expect("it followed before");
     }
     for event in events {
-        engine.apply(event).expect("there is room");
+        let _applied = engine.apply(event).expect("there is room");
     }
     registers(engine.history())
 }

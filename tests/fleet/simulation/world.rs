@@ -180,7 +180,7 @@ impl World {
         };
         let link = Link::new(settings, self.server.port(node));
         let engine = Engine::with_max_pairs(10_000);
-        let service = Service::start_with(Arc::clone(&link) as _, place.store.clone(), engine, |_| {});
+        let service = Service::builder(place.store.clone()).engine(engine).sequencer(Arc::clone(&link) as _).start();
         let service = Arc::new(service.expect("what is stored fits"));
         let stepper = Stepper::new(&link, &service).expect("the store has an outbox");
         place.running = Some(Running { service, link, stepper });

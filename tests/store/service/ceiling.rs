@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn pair_that_the_history_rejects_is_not_stored() {
     let store = RecordingStore::new();
-    let start = |store| Service::start(store, Engine::with_max_pairs(3), |_| {});
+    let start = |store| Service::builder(store).engine(Engine::with_max_pairs(3)).start();
     let service = start(store.clone()).expect("it is empty");
     configure(&service, changes()).expect("it is valid");
     let events = (0..5).map(|contact| call_to(contact, Moment(2), Outcome::Busy)).collect();

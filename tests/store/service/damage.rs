@@ -15,7 +15,7 @@ enum Found {
 
 fn found(path: &Path, before: &[Decision]) -> Found {
     let open = || {
-        let service = Service::start(FjallStore::open(path)?, Engine::new(), |_| {})?;
+        let service = Service::builder(FjallStore::open(path)?).start()?;
         Ok::<_, StoreError>(ask_all(&service))
     };
     let Ok(after) = open() else { return Found::Error };

@@ -43,8 +43,8 @@ fn mark(path: &Path, format: u64) {
     fs::write(path.join("dialback.json"), format!("{{\"format\":{format}}}\n")).expect("written");
 }
 
-fn slot() -> dialback::AgentSlot {
-    dialback::AgentSlot::new(0).expect("a slot")
+fn slot() -> dialback::slot::AgentSlot {
+    dialback::slot::AgentSlot::new(0).expect("a slot")
 }
 
 fn ago(hours: u64) -> Timestamp {
@@ -120,7 +120,7 @@ fn erasure_among_calls_is_damage() {
         pairs.insert(key, register.bits().to_be_bytes()).expect("written");
         drop((pairs, database));
         let store = FjallStore::open(&path).expect("it opens");
-        let error = Service::start(store, Engine::new(), |_| {}).expect_err("damaged");
+        let error = Service::builder(store).start().expect_err("damaged");
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     }
 }

@@ -32,7 +32,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 fn start(store: impl EventStore) -> Service {
-    Service::start(store, Engine::new(), |_| {}).expect("what is stored fits")
+    Service::builder(store).start().expect("what is stored fits")
 }
 
 fn open(path: &Path) -> Service {

@@ -191,7 +191,7 @@ fn published_events_leave_the_outbox_and_the_disk() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = FjallStore::open(directory.path()).expect("it opens");
     let upkeep = store.upkeep();
-    let service = Service::start_with(Arc::new(Apart), store, Engine::new(), |_| {}).expect("it starts");
+    let service = Service::builder(store).sequencer(Arc::new(Apart)).start().expect("it starts");
     configure(&service, changes()).expect("it is valid");
     service.record(vec![call(MIDDLE, before(2))]).expect("it is durable");
     service.record(vec![forget(MIDDLE, before(1))]).expect("it is durable");

@@ -76,7 +76,8 @@ fn is_share_used(refused: Option<&ServiceError>, pairs: usize, may_hold: usize, 
 }
 
 fn limited(max_pairs: usize, tenants: u32) -> Service {
-    let service = Service::start(MemoryStore, Engine::with_max_pairs(max_pairs), |_| {}).expect("nothing is stored");
+    let service =
+        Service::builder(MemoryStore).engine(Engine::with_max_pairs(max_pairs)).start().expect("nothing is stored");
     furnish(&service, tenants);
     service
 }
@@ -122,7 +123,7 @@ fn single_tenant_may_use_the_whole_history() {
 #[test]
 fn fixed_limit_holds_from_the_first_pair_on() {
     let engine = Engine::with_max_pairs(800).with_max_pairs_per_environment(10);
-    let service = Service::start(MemoryStore, engine, |_| {}).expect("nothing is stored");
+    let service = Service::builder(MemoryStore).engine(engine).start().expect("nothing is stored");
     furnish(&service, 2);
     let (recorded, refused) = record(&service, calls(0, 0..20, START));
     assert_eq!(recorded, 10);
@@ -156,7 +157,7 @@ fn clocked(max_pairs: usize) -> (Engine, Arc<Mutex<Timestamp>>) {
 fn expired_pairs_make_room_at_the_ceiling_and_after_a_restart() {
     let store = RecordingStore::new();
     let (engine, now) = clocked(800);
-    let service = Service::start(store.clone(), engine, |_| {}).expect("nothing is stored");
+    let service = Service::builder(store.clone()).engine(engine).start().expect("nothing is stored");
     furnish(&service, 1);
     assert_eq!(record(&service, calls(0, 0..1000, START)).0, 800);
     // After thirty days of look-back and one more day.
@@ -169,7 +170,7 @@ fn expired_pairs_make_room_at_the_ceiling_and_after_a_restart() {
     assert_eq!(store.pairs(), 1600, "no purge has been there");
     let (engine, now) = clocked(800);
     *now.lock().expect("not poisoned") = late;
-    let service = Service::start(store, engine, |_| {}).expect("what is in force fits");
+    let service = Service::builder(store).engine(engine).start().expect("what is in force fits");
     let (recorded, refused) = record(&service, calls(0, 2000..2001, late));
     assert!(recorded == 0 && is_full(refused.as_ref()), "{refused:?}");
     assert_eq!(record(&service, calls(0, 1000..1800, late.plus_millis(1))), (800, None), "all of them are there");
@@ -178,7 +179,7 @@ fn expired_pairs_make_room_at_the_ceiling_and_after_a_restart() {
 #[test]
 fn full_history_is_searched_for_expired_pairs_once_a_minute() {
     let (engine, now) = clocked(800);
-    let service = Service::start(MemoryStore, engine, |_| {}).expect("nothing is stored");
+    let service = Service::builder(MemoryStore).engine(engine).start().expect("nothing is stored");
     furnish(&service, 1);
     assert_eq!(record(&service, calls(0, 0..800, START)), (800, None));
     let expired = START.plus_millis(31 * DAY);
@@ -197,7 +198,7 @@ fn erasing_always_succeeds_and_frees_room() {
     let directory = tempfile::tempdir().expect("a directory");
     let start = || {
         let store = FjallStore::open(directory.path()).expect("it opens").with_durability(Durability::Buffered);
-        Service::start(store, Engine::with_max_pairs(2000), |_| {}).expect("what is stored fits")
+        Service::builder(store).engine(Engine::with_max_pairs(2000)).start().expect("what is stored fits")
     };
     let service = start();
     furnish(&service, 2);
@@ -345,7 +346,9 @@ fn refusals_equal_those_of_a_model_of_shares() {
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let result = runner.run(&proptest::collection::vec(op(), 50..300), |ops| {
         let store = RecordingStore::new();
-        let start = || Service::start(store.clone(), Engine::with_max_pairs(MAX), |_| {}).expect("what is stored fits");
+        let start = || {
+            Service::builder(store.clone()).engine(Engine::with_max_pairs(MAX)).start().expect("what is stored fits")
+        };
         let mut service = start();
         furnish(&service, TENANTS);
         let mut held = Held::default();

@@ -122,7 +122,7 @@ impl Roster {
         if text.is_empty() {
             return Ok(Err(Rejection::NoAgent));
         }
-        if let Some(id) = AgentId::parse(text) {
+        if let Ok(id) = text.parse::<AgentId>() {
             return Ok(self.agent_of_another_spelling(id, text));
         }
         if !self.create_missing {

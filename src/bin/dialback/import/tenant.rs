@@ -25,7 +25,7 @@ pub(super) fn find(
             _ => Err(ImportError::WhichEnvironment(all.iter().map(|one| one.name().to_owned()).collect())),
         };
     };
-    let id = EnvironmentId::parse(wanted);
+    let id = wanted.parse::<EnvironmentId>().ok();
     if let Some(environment) = id.and_then(|id| plan.environment(id)) {
         return Ok(environment.id());
     }
