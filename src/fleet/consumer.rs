@@ -4,6 +4,7 @@ mod configurations;
 mod place;
 
 use super::StepError;
+use super::commit::commit;
 use super::erasures::Sweep;
 use super::link::Link;
 use super::message::{self, Body, Message, NodeId, Unreadable};
@@ -13,7 +14,7 @@ use super::settings::Planted;
 use super::stream::{Delivery, Position, StreamError, Subject};
 use crate::engine::Applied;
 use crate::event::Event;
-use crate::service::{Consumed, Recording, Service, ServiceError};
+use crate::service::{Consumed, Service, ServiceError};
 use crate::store::StoredFleetState;
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
@@ -325,16 +326,4 @@ impl Consumer {
         let late = self.progress.sent_at.filter(|_| behind > 0).map_or(0, |sent_at| now.millis_since(sent_at));
         metrics.set_lag(events, late);
     }
-}
-
-/// Submits the changes, and waits until they are committed.
-pub(super) fn commit(service: &Service, consumed: Consumed) -> Result<Vec<Result<Applied, ServiceError>>, StepError> {
-    let (done, answer) = mpsc::sync_channel::<Recording>(1);
-    service.submit_consumed(consumed, move |recording| {
-        // The receiver below waits for this result, so sending cannot fail.
-        let _ = done.send(recording);
-    });
-    let recording =
-        answer.recv().map_err(|_| StepError::from(ServiceError::NotDurable("the commit thread has stopped".into())))?;
-    Ok(recording?)
 }

@@ -19,6 +19,7 @@
 //!   message at a position that the node knows. The node then consumes the whole stream, publishes the configurations
 //!   that the stream lacks, and publishes all its other data again.
 
+mod commit;
 mod consumer;
 mod erasures;
 mod keeper;
