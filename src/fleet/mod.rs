@@ -44,7 +44,7 @@ pub use message::{Body, Message, NodeId, Unreadable, read};
 #[cfg(feature = "__testing")]
 pub use node::Stepper;
 pub use node::{Log, Node};
-pub use settings::{NodeClock, Planted, Settings};
+pub use settings::{Planted, Settings};
 pub use share::{Share, partition_of};
 pub use step::StepError;
 pub use stream::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};
