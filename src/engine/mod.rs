@@ -19,7 +19,7 @@ use crate::plan::{ConfigError, Plan, Published, Retired};
 use crate::slot::{Scope, TallySlot};
 use crate::sync::{Ordering, fence};
 use crate::tally::Tallies;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 pub use reader::Reader;
 
 use known::{BATCH, Known, decide_each};
@@ -35,7 +35,6 @@ pub const DEFAULT_MAX_PAIRS: usize = 100_000_000;
 /// # Cost
 /// [`resolve`](Self::resolve) does not allocate, read a clock or lock the plan. For a call, [`apply`](Self::apply)
 /// writes once to the history. For a configuration, it copies a few chunks of the plan.
-#[derive(Debug)]
 pub struct Engine {
     plan: Published,
     history: Arc<History>,
@@ -83,7 +82,7 @@ impl Engine {
     /// full. Decisions do not read it.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self { clock: Some(Clock(Box::new(clock))), ..self }
+        Self { clock: Some(Arc::new(clock)), ..self }
     }
 
     /// Sets the most pairs that one environment may hold. A [`Service`](crate::Service) rejects further pairs.
@@ -256,7 +255,7 @@ impl Engine {
 
     /// Returns the current time, or `None` if the engine has no clock.
     pub(crate) fn now(&self) -> Option<Timestamp> {
-        self.clock.as_ref().map(|clock| (clock.0)())
+        self.clock.as_ref().map(|clock| clock())
     }
 
     /// Returns the most pairs that one environment may hold.
@@ -354,12 +353,15 @@ impl Engine {
     }
 }
 
-/// The clock of an engine.
-struct Clock(Box<dyn Fn() -> Timestamp + Send + Sync>);
-
-impl fmt::Debug for Clock {
+impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clock").finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("plan", &self.plan)
+            .field("history", &self.history)
+            .field("metrics", &self.metrics)
+            .field("tallies", &self.tallies)
+            .field("max_pairs_per_environment", &self.max_pairs_per_environment)
+            .finish_non_exhaustive()
     }
 }
 

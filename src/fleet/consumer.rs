@@ -4,6 +4,7 @@ mod configurations;
 mod place;
 
 use super::StepError;
+use super::commit::commit;
 use super::erasures::Sweep;
 use super::link::Link;
 use super::message::{self, Body, Message, NodeId, Unreadable};
@@ -13,7 +14,7 @@ use super::settings::Planted;
 use super::stream::{Delivery, Position, StreamError, Subject};
 use crate::engine::Applied;
 use crate::event::Event;
-use crate::service::{Consumed, Recording, Service, ServiceError};
+use crate::service::{Consumed, Service, ServiceError};
 use crate::store::StoredFleetState;
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
@@ -53,6 +54,8 @@ pub(super) struct Consumer {
     peers: HashMap<NodeId, Timestamp>,
     /// The result of writing a snapshot to the store. No place is stored while it is pending.
     storing: Option<mpsc::Receiver<Result<(), ServiceError>>>,
+    /// Whether the place was left out of a commit because of that, and must be stored afterwards.
+    is_place_due: bool,
     /// Whether to block until the snapshot is stored, so that a simulation is deterministic.
     waits: bool,
     progress: Progress,
@@ -100,6 +103,7 @@ impl Consumer {
             own: VecDeque::new(),
             peers: HashMap::new(),
             storing: None,
+            is_place_due: false,
             waits,
             progress: Progress::default(),
         }
@@ -247,7 +251,7 @@ impl Consumer {
         }
         let is_stored = self.is_stored()?;
         let moved = self.link.state().consumed != self.place.position;
-        if events.is_empty() && !moved && !republished {
+        if events.is_empty() && !moved && !republished && !(is_stored && self.is_place_due) {
             return Ok(());
         }
         let place = is_stored.then(|| self.place.to_bytes());
@@ -259,6 +263,7 @@ impl Consumer {
         let did = commit(&self.service, consumed)?;
         self.link.metrics.count_consumed(others);
         self.count(&events, &did);
+        self.is_place_due = !is_stored;
         self.committed = self.place;
         self.link.metrics.stand(self.place.position.0, self.last.max(self.place.position).0);
         let mut state = self.link.state();
@@ -325,16 +330,4 @@ impl Consumer {
         let late = self.progress.sent_at.filter(|_| behind > 0).map_or(0, |sent_at| now.millis_since(sent_at));
         metrics.set_lag(events, late);
     }
-}
-
-/// Submits the changes, and waits until they are committed.
-pub(super) fn commit(service: &Service, consumed: Consumed) -> Result<Vec<Result<Applied, ServiceError>>, StepError> {
-    let (done, answer) = mpsc::sync_channel::<Recording>(1);
-    service.submit_consumed(consumed, move |recording| {
-        // The receiver below waits for this result, so sending cannot fail.
-        let _ = done.send(recording);
-    });
-    let recording =
-        answer.recv().map_err(|_| StepError::from(ServiceError::NotDurable("the commit thread has stopped".into())))?;
-    Ok(recording?)
 }

@@ -4,7 +4,7 @@
 //! pseudonym of each contact that it holds, and erases the contacts that match.
 
 use super::StepError;
-use super::consumer::commit;
+use super::commit::commit;
 use crate::event::{Erasure, Event};
 use crate::history::{LastCall, Register};
 use crate::id::EnvironmentId;

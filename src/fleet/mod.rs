@@ -19,6 +19,7 @@
 //!   message at a position that the node knows. The node then consumes the whole stream, publishes the configurations
 //!   that the stream lacks, and publishes all its other data again.
 
+mod commit;
 mod consumer;
 mod erasures;
 mod keeper;
@@ -43,7 +44,7 @@ pub use message::{Body, Message, NodeId, Unreadable, read};
 #[cfg(feature = "__testing")]
 pub use node::Stepper;
 pub use node::{Log, Node};
-pub use settings::{NodeClock, Planted, Settings};
+pub use settings::{Planted, Settings};
 pub use share::{Share, partition_of};
 pub use step::StepError;
 pub use stream::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};

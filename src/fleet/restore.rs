@@ -1,7 +1,7 @@
 //! Loads a snapshot into a node.
 
 use super::StepError;
-use super::consumer::commit;
+use super::commit::commit;
 use super::erasures::{Sweep, sweep};
 use super::link::digest;
 use super::settings::Settings;

@@ -2,7 +2,7 @@
 
 use super::message::NodeId;
 use super::share::Share;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct Settings {
     /// How far a node may be behind the stream before its health check reports it.
     pub lag_limit: Duration,
     /// Returns the current time. Nodes do not rely on each other's clocks.
-    pub now: NodeClock,
+    pub now: Clock,
     /// A bug that a test plants, to show that it is found.
     #[cfg(feature = "__testing")]
     #[doc(hidden)]
@@ -56,9 +56,6 @@ pub enum Planted {
     /// The node does not compare the message at its place with the one that was there.
     NoWitness,
 }
-
-/// A function that returns the current time.
-pub type NodeClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 impl Settings {
     /// The default number of partitions.

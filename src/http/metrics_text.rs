@@ -45,6 +45,9 @@ pub(super) async fn show(State(api): State<Api>, headers: HeaderMap) -> Response
 
 /// Converts OpenMetrics text to the older text format. In the older format the name of a counter family ends in `_total`,
 /// like its samples, and there are no units and no end marker.
+///
+/// `prometheus_client::encoding::prometheus_text` is not used. It writes `le="1"` where the page has `le="1.0"`, and with
+/// another label Prometheus begins a new series.
 fn plain(text: &str) -> String {
     let counters: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();

@@ -9,8 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::daemon::{Daemon, Tenant, dialback};
-use support::ledger::{Ledger, Random, compare, tally, work_for};
+use support::daemon::{Daemon, Tenant};
+use support::ledger::{Ledger, Random, clients_of, compare, tally, work_for};
+use support::setting::setting;
 
 const CLIENTS: usize = 4;
 
@@ -168,12 +169,6 @@ fn files(data: &Path, which: Files) -> Vec<PathBuf> {
     found
 }
 
-fn clients(daemon: &Daemon, data: &Path, seed: u64) -> Vec<Ledger> {
-    let (code, token, errors) = dialback(&["token", "create", "--data"], data);
-    assert_eq!(code, 0, "{errors}");
-    (0..CLIENTS).map(|name| Ledger::new(daemon.url(), token.trim(), name, seed)).collect()
-}
-
 fn start(data: &Path) -> Daemon {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
     command.arg("serve");
@@ -229,10 +224,6 @@ fn suffer(fault: &mut Fault, data: &Path, clients: &mut [Ledger], random: &mut R
     }
 }
 
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
-}
-
 #[test]
 #[ignore = "needs strace: scripts/faults"]
 fn failing_disk_loses_no_acknowledged_change() {
@@ -242,7 +233,7 @@ fn failing_disk_loses_no_acknowledged_change() {
     let mut random = Random(seed);
     let data = tempfile::tempdir().expect("a directory");
     let mut daemon = Daemon::start(data.path());
-    let mut clients = clients(&daemon, data.path(), seed);
+    let mut clients = clients_of(&daemon, data.path(), CLIENTS, seed);
     let mut outcomes: BTreeMap<(&str, Outcome), usize> = BTreeMap::new();
     let mut met = 0;
     let mut turn = 0;
@@ -308,7 +299,7 @@ fn failed_first_start_does_not_prevent_the_next() {
         }
         met += u64::from(fault.injected() > 0);
         let daemon = start(&data);
-        let mut clients = clients(&daemon, &data, turn);
+        let mut clients = clients_of(&daemon, &data, CLIENTS, turn);
         work_for(&mut clients, 1);
         assert_eq!(compare(&mut clients, daemon.url()), Vec::<String>::new(), "{}", fault.name);
         daemon.kill();
@@ -327,7 +318,7 @@ fn synced_durability_syncs_before_each_acknowledgement() {
     for (durability, syncs_each) in [("synced", true), ("buffered", false)] {
         let data = tempfile::tempdir().expect("a directory");
         let daemon = Daemon::start(data.path());
-        let mut clients = clients(&daemon, data.path(), 5);
+        let mut clients = clients_of(&daemon, data.path(), CLIENTS, 5);
         assert_eq!(daemon.stop(), 0);
         let trace = tempfile::NamedTempFile::new().expect("a file");
         let mut traced = Command::new("strace");
@@ -557,7 +548,7 @@ fn full_disk_loses_no_acknowledged_change() {
         };
         let data = disk_of.0.path().join("data");
         let daemon = Daemon::start(&data);
-        let mut clients = clients(&daemon, &data, disk);
+        let mut clients = clients_of(&daemon, &data, CLIENTS, disk);
         work_for(&mut clients, 5_000);
         assert!(tally(&clients).refused > 0, "the disk became full: {:?}", tally(&clients));
         let (status, health) = clients[0].look("/health");
@@ -585,7 +576,7 @@ fn full_disk_loses_no_acknowledged_change() {
 fn disk_that_drops_writes_is_detected() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
-    let mut clients = clients(&daemon, data.path(), 3);
+    let mut clients = clients_of(&daemon, data.path(), CLIENTS, 3);
     assert_eq!(daemon.stop(), 0);
     let mut lie = Command::new("strace");
     lie.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=write", "-e", "inject=write:retval=1:when=10+"]);

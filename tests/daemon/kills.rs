@@ -3,22 +3,16 @@
 //! The recorded run is `DIALBACK_KILLS=200 cargo test --release --all-features --test daemon kills -- --nocapture`.
 
 use crate::support;
-use std::path::Path;
 use std::time::Duration;
 use support::copy::copy;
-use support::daemon::{Daemon, dialback};
-use support::ledger::{Ledger, Random, compare, tally, work};
+use support::daemon::Daemon;
+use support::ledger::{Ledger, Random, clients_of, compare, tally, work};
+use support::setting::setting;
 
 const CLIENTS: usize = 6;
 
 /// The default number of kills in a run.
 const KILLS: usize = 15;
-
-fn clients(daemon: &Daemon, data: &Path, seed: u64) -> Vec<Ledger> {
-    let (code, token, errors) = dialback(&["token", "create", "--data"], data);
-    assert_eq!(code, 0, "{errors}");
-    (0..CLIENTS).map(|name| Ledger::new(daemon.url(), token.trim(), name, seed)).collect()
-}
 
 /// Lets the clients work, and kills the daemon meanwhile.
 fn work_and_kill(daemon: Daemon, clients: &mut [Ledger], after: Duration) {
@@ -30,10 +24,6 @@ fn work_and_kill(daemon: Daemon, clients: &mut [Ledger], after: Duration) {
     });
 }
 
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
-}
-
 #[test]
 fn killed_daemon_loses_no_acknowledged_change() {
     let kills = setting("DIALBACK_KILLS").map_or(KILLS, |kills| usize::try_from(kills).expect("a count"));
@@ -42,7 +32,7 @@ fn killed_daemon_loses_no_acknowledged_change() {
     let mut random = Random(seed);
     let data = tempfile::tempdir().expect("a directory");
     let mut daemon = Daemon::start(data.path());
-    let mut clients = clients(&daemon, data.path(), seed);
+    let mut clients = clients_of(&daemon, data.path(), CLIENTS, seed);
     let mut while_starting = 0;
     for kill in 1..=kills {
         let after = Duration::from_micros(random.below(400_000) as u64);
@@ -74,7 +64,7 @@ fn killed_daemon_loses_no_acknowledged_change() {
 fn daemon_that_keeps_nothing_is_detected() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
-    let mut clients = clients(&daemon, data.path(), 1);
+    let mut clients = clients_of(&daemon, data.path(), CLIENTS, 1);
     assert_eq!(daemon.stop(), 0);
     let daemon = Daemon::start_with(data.path(), &["--durability", "memory"]);
     assert_eq!(compare(&mut clients, daemon.url()), Vec::<String>::new(), "what was there before is there");
@@ -91,7 +81,7 @@ fn daemon_that_keeps_nothing_is_detected() {
 fn older_copy_of_the_directory_is_detected() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());
-    let mut clients = clients(&daemon, data.path(), 2);
+    let mut clients = clients_of(&daemon, data.path(), CLIENTS, 2);
     work_and_kill(daemon, &mut clients, Duration::from_millis(300));
     let before = tempfile::tempdir().expect("a directory");
     copy(data.path(), before.path());
@@ -110,7 +100,7 @@ fn older_copy_of_the_directory_is_detected() {
 fn buffered_changes_survive_a_kill() {
     let data = tempfile::tempdir().expect("a directory");
     let mut daemon = Daemon::start_with(data.path(), &["--durability", "buffered"]);
-    let mut clients = clients(&daemon, data.path(), 3);
+    let mut clients = clients_of(&daemon, data.path(), CLIENTS, 3);
     for _ in 0..3 {
         work_and_kill(daemon, &mut clients, Duration::from_millis(300));
         daemon = Daemon::start_with(data.path(), &["--durability", "buffered"]);

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use support::daemon::{Daemon, Tenant};
+use support::setting::setting;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The default number of kills in a run.
@@ -21,10 +22,6 @@ const MOST_BYTES: u64 = 16 << 20;
 /// What the daemon logs at the end of a purge.
 const PURGED: &str = "removed erased and expired data from the disk";
 const PURGE: [&str; 2] = ["--purge-every", "2s"];
-
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
-}
 
 /// The `SplitMix64` generator.
 struct Random(u64);

@@ -15,6 +15,7 @@ use support::copy::replace;
 use support::daemon::{Daemon, dialback};
 use support::ledger::{Done, Ledger, Random, compare, tally};
 use support::nats::NatsServer;
+use support::setting::setting;
 use tempfile::TempDir;
 
 const NODES: usize = 3;
@@ -243,10 +244,6 @@ fn disturb(fleet: &mut Fleet, random: &mut Random, old: &Path, befallen: &mut Be
         fleet.server.restart();
     }
     sleep(Duration::from_millis(random.below(1500) as u64));
-}
-
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Runs the scenarios of `tests/data` through the library.
 
-use crate::support::scenarios::{files, run_each};
+use crate::support::scenarios::{files, run_each, run_wrong};
 use dialback::Reason;
-use dialback::testing::scenario::{EngineDoor, File, ServiceDoor, Step, run};
+use dialback::testing::scenario::{EngineDoor, ServiceDoor, Step};
 use std::collections::BTreeSet;
 
 #[test]
@@ -65,12 +65,5 @@ fn each_pair_of_neighbouring_lines_has_scenarios_on_both_sides() {
 #[test]
 #[should_panic(expected = "NO_HISTORY")]
 fn failing_scenario_is_reported() {
-    let file = r#"
-        numbers = { main = "+15550100" }
-        [[scenario]]
-        name = "wrong"
-        steps = [{ route = { dialed = "main", caller = "+1555", reason = "NO_HISTORY" } }]
-    "#;
-    let file = File::parse(file).expect("it parses");
-    run(&file, &file.scenario[0], &mut EngineDoor::default());
+    run_wrong(&mut EngineDoor::default());
 }

@@ -6,10 +6,12 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+use super::daemon::{Daemon, dialback};
 use dialback::Outcome;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 use ureq::http::Request;
@@ -537,6 +539,13 @@ impl Contact {
     fn erase(self, until: i64) -> Self {
         Self { last: self.last.filter(|last| last.at > until), erased: self.erased.max(until) }
     }
+}
+
+/// Returns this many clients of a daemon, with a new token for its data directory.
+pub fn clients_of(daemon: &Daemon, data: &Path, count: usize, seed: u64) -> Vec<Ledger> {
+    let (code, token, errors) = dialback(&["token", "create", "--data"], data);
+    assert_eq!(code, 0, "{errors}");
+    (0..count).map(|name| Ledger::new(daemon.url(), token.trim(), name, seed)).collect()
 }
 
 /// Lets all clients work in parallel until each has received something other than an acknowledgement.

@@ -21,6 +21,7 @@ pub mod random;
 pub mod scenarios;
 #[cfg(feature = "http")]
 pub mod server;
+pub mod setting;
 #[cfg(feature = "sip")]
 pub mod shop;
 #[cfg(feature = "fleet")]

@@ -29,3 +29,15 @@ pub fn run_each<D: Door>(mut wanted: impl FnMut(&Scenario) -> bool, door: impl F
     }
     scenarios
 }
+
+/// Runs a scenario whose expected reason is wrong, for a canary: the number does not exist. Panics with `NO_HISTORY`.
+pub fn run_wrong(door: &mut impl Door) {
+    let file = r#"
+        numbers = { main = "+15550100" }
+        [[scenario]]
+        name = "wrong"
+        steps = [{ route = { dialed = "main", caller = "+1555", reason = "NO_HISTORY" } }]
+    "#;
+    let file = File::parse(file).expect("it parses");
+    run(&file, &file.scenario[0], door);
+}

@@ -39,7 +39,7 @@ pub(super) async fn truncate(core: &Core, up_to: Position) -> Result<(), StreamE
         stream.purge().sequence(all_before).await.map_err(|error| purging(&error))?;
     }
     if all_before <= up_to {
-        let calls = stream.purge().filter(core.subjects.calls()).sequence(up_to + 1);
+        let calls = stream.purge().filter(core.connection.subjects.calls()).sequence(up_to + 1);
         calls.await.map_err(|error| purging(&error))?;
     }
     Ok(())
@@ -48,7 +48,7 @@ pub(super) async fn truncate(core: &Core, up_to: Position) -> Result<(), StreamE
 /// Returns the stream with its present state.
 pub(super) async fn ask(core: &Core) -> Result<Stream, StreamError> {
     core.prepared().await?;
-    match core.context.get_stream(&core.options.stream).await {
+    match core.connection.context.get_stream(&core.connection.options.stream).await {
         Ok(stream) => Ok(stream),
         Err(error) => {
             core.doubt().await;
@@ -86,7 +86,7 @@ fn behind_holes(info: &Info) -> Option<Position> {
 }
 
 async fn last_configuration(core: &Core, stream: &Stream) -> Result<Position, StreamError> {
-    match stream.get_last_raw_message_by_subject(core.subjects.configuration()).await {
+    match stream.get_last_raw_message_by_subject(core.connection.subjects.configuration()).await {
         Ok(message) => Ok(Position(message.sequence)),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(Position::START),
         Err(error) => Err(reading(&error)),

@@ -2,13 +2,14 @@
 //! its state is in doubt.
 
 use super::bounds;
-use super::core::Core;
+use super::core::{Core, Shown};
 use super::error::{away, following};
 use crate::fleet::{Delivery, Position, StreamError};
 use async_nats::jetstream::consumer::pull::{self, MessagesErrorKind};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -26,8 +27,16 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// How long the server keeps a consumer without requests.
 const ORPHAN: Duration = Duration::from_secs(60);
 
+/// The cursor that is kept from call to call.
+#[derive(Default)]
+pub(super) struct KeptCursor {
+    cursor: Mutex<Option<Cursor>>,
+    /// The connection that was reported to callers of `consume`.
+    shown: Shown,
+}
+
 /// A consumer that has delivered all messages up to a position.
-pub(super) struct Cursor {
+struct Cursor {
     after: Position,
     generation: u64,
     /// The number of messages that it has delivered.
@@ -47,43 +56,46 @@ struct Received {
     is_broken: bool,
 }
 
-pub(super) async fn consume(
-    core: &Core,
-    after: Position,
-    limit: usize,
-    wait: Duration,
-) -> Result<Vec<Delivery>, StreamError> {
-    let generation = core.connected(wait).await?;
-    core.shown_to_readers.check(generation)?;
-    let mut held = core.cursor.lock().await;
-    let fits = |cursor: &Cursor| cursor.after == after && cursor.generation == generation;
-    let mut cursor = match held.take().filter(fits) {
-        Some(cursor) => cursor,
-        None => open(core, after, generation).await?,
-    };
-    let mut batch = cursor.read(core, limit, wait).await?;
-    if core.is_lost(generation) {
-        return Err(away("the connection was lost"));
-    }
-    // A gap is an error only if the part of the stream without gaps begins after it: then messages were removed before
-    // they were read.
-    if let Some(before) = batch.before_gap {
-        let first = bounds::first(&bounds::ask(core).await?).await?;
-        if first.0 > batch.gap.0 + 1 {
-            if before == 0 {
-                return Err(StreamError::Gone);
-            }
-            batch.deliveries.truncate(before);
-            batch.is_broken = true;
+impl KeptCursor {
+    pub(super) async fn consume(
+        &self,
+        core: &Core,
+        after: Position,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>, StreamError> {
+        let generation = core.connection.connected(wait).await?;
+        self.shown.check(generation)?;
+        let mut held = self.cursor.lock().await;
+        let fits = |cursor: &Cursor| cursor.after == after && cursor.generation == generation;
+        let mut cursor = match held.take().filter(fits) {
+            Some(cursor) => cursor,
+            None => open(core, after, generation).await?,
+        };
+        let mut batch = cursor.read(core, limit, wait).await?;
+        if core.connection.is_lost(generation) {
+            return Err(away("the connection was lost"));
         }
+        // A gap is an error only if the part of the stream without gaps begins after it: then messages were removed
+        // before they were read.
+        if let Some(before) = batch.before_gap {
+            let first = bounds::first(&bounds::ask(core).await?).await?;
+            if first.0 > batch.gap.0 + 1 {
+                if before == 0 {
+                    return Err(StreamError::Gone);
+                }
+                batch.deliveries.truncate(before);
+                batch.is_broken = true;
+            }
+        }
+        if let Some(last) = batch.deliveries.last() {
+            cursor.after = last.position;
+        }
+        if !batch.is_broken {
+            *held = Some(cursor);
+        }
+        Ok(batch.deliveries)
     }
-    if let Some(last) = batch.deliveries.last() {
-        cursor.after = last.position;
-    }
-    if !batch.is_broken {
-        *held = Some(cursor);
-    }
-    Ok(batch.deliveries)
 }
 
 async fn open(core: &Core, after: Position, generation: u64) -> Result<Cursor, StreamError> {
@@ -148,7 +160,7 @@ impl Cursor {
                 batch.gap = before;
             }
             before = position;
-            if let Some(subject) = core.subjects.read(&message.subject) {
+            if let Some(subject) = core.connection.subjects.read(&message.subject) {
                 bytes += message.payload.len();
                 batch.deliveries.push(Delivery { position, subject, payload: message.payload.to_vec() });
             } else {

@@ -15,6 +15,7 @@
 //! server has lost.
 
 mod bounds;
+mod connection;
 mod core;
 mod cursor;
 mod error;
@@ -29,6 +30,7 @@ pub use options::NatsOptions;
 pub use server::{ServerFacts, Syncing};
 
 use self::core::Core;
+use self::cursor::KeptCursor;
 use super::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};
 use std::io;
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct NatsStream {
     core: Arc<Core>,
+    cursor: Arc<KeptCursor>,
 }
 
 impl NatsStream {
@@ -50,7 +53,7 @@ impl NatsStream {
     /// # Errors
     /// Returns [`StreamError::Engine`] if the options are invalid.
     pub fn new(options: NatsOptions) -> Result<Self, StreamError> {
-        Ok(Self { core: Arc::new(Core::start(options)?) })
+        Ok(Self { core: Arc::new(Core::start(options)?), cursor: Arc::default() })
     }
 
     /// Returns what the server reports about itself. Creates the stream if it does not exist.
@@ -58,36 +61,36 @@ impl NatsStream {
     /// # Errors
     /// Returns an error if the server is unreachable, or if its stream is not this fleet's.
     pub fn server(&self) -> Result<ServerFacts, StreamError> {
-        self.core.run(self.core.server())
+        self.core.connection.run(self.core.server())
     }
 }
 
 impl Stream for NatsStream {
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
-        self.core.run(publish::publish(&self.core, messages))
+        self.core.connection.run(publish::publish(&self.core, messages))
     }
 
     fn publish_after(&self, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError> {
-        self.core.run(publish::publish_after(&self.core, subject, message, last))
+        self.core.connection.run(publish::publish_after(&self.core, subject, message, last))
     }
 
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
-        self.core.run(cursor::consume(&self.core, after, limit, wait))
+        self.core.connection.run(self.cursor.consume(&self.core, after, limit, wait))
     }
 
     fn bounds(&self) -> Result<Bounds, StreamError> {
-        self.core.run(bounds::bounds(&self.core))
+        self.core.connection.run(bounds::bounds(&self.core))
     }
 
     fn truncate(&self, up_to: Position) -> Result<(), StreamError> {
-        self.core.run(bounds::truncate(&self.core, up_to))
+        self.core.connection.run(bounds::truncate(&self.core, up_to))
     }
 
     fn write_snapshot(&self, at: Position, content: &mut dyn io::Read) -> Result<(), StreamError> {
-        self.core.run(snapshot::write(&self.core, at, content))
+        self.core.connection.run(snapshot::write(&self.core, at, content))
     }
 
     fn read_snapshot(&self) -> Result<Option<Snapshot>, StreamError> {
-        self.core.run(snapshot::read(&self.core))
+        self.core.connection.run(snapshot::read(&self.core))
     }
 }

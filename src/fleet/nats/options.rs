@@ -1,7 +1,7 @@
 //! The options of a connection to NATS.
 
-use super::Syncing;
 use super::error::engine;
+use super::server::Syncing;
 use crate::fleet::StreamError;
 use async_nats::ServerAddr;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
 //! Publishes messages: many at once, but never more than the client can hold.
 
 use super::bounds;
-use super::core::{Core, IN_FLIGHT};
+use super::connection::IN_FLIGHT;
+use super::core::Core;
 use super::error::{away, engine, publishing};
 use crate::fleet::{Position, StreamError, Subject};
 use crate::sync::Ordering;
@@ -35,16 +36,16 @@ async fn send(core: &Core, messages: &[(Subject, Vec<u8>)]) -> Result<Position, 
     let window = messages.len().min(WINDOW);
     // All permits of the call at once. Calls that each held some and waited for more would deadlock.
     let permits = core.permits.acquire_many(u32::try_from(window).expect("a small bound"));
-    let permits = timeout(core.options.patience, permits).await;
+    let permits = timeout(core.connection.options.patience, permits).await;
     let _permits = permits.map_err(|_| away("too many messages are waiting for an acknowledgement"))?;
     let mut under_way =
-        UnderWay { core, waiting: VecDeque::with_capacity(window), lost: Box::pin(core.lost(generation)) };
+        UnderWay { core, waiting: VecDeque::with_capacity(window), lost: Box::pin(core.connection.lost(generation)) };
     let mut last = Position::START;
     for (subject, message) in messages {
         if under_way.waiting.len() == window {
             last = last.max(under_way.acknowledged().await?);
         }
-        let sent = core.context.publish(name(core, *subject)?, Bytes::copy_from_slice(message)).await;
+        let sent = core.connection.context.publish(name(core, *subject)?, Bytes::copy_from_slice(message)).await;
         under_way.waiting.push_back(sent.map_err(|error| publishing(&error))?);
     }
     while !under_way.waiting.is_empty() {
@@ -70,15 +71,16 @@ async fn send_after(core: &Core, subject: Subject, message: &[u8], last: Positio
     let mut headers = HeaderMap::new();
     headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
     let payload = Bytes::copy_from_slice(message);
-    let sent = core.context.publish_with_headers(name(core, subject)?, headers, payload).await;
+    let sent = core.connection.context.publish_with_headers(name(core, subject)?, headers, payload).await;
     let waiting = VecDeque::from([sent.map_err(|error| publishing(&error))?]);
-    let mut under_way = UnderWay { core, waiting, lost: Box::pin(core.lost(generation)) };
-    let answer = timeout(ORDERING.min(core.options.patience), under_way.acknowledged()).await;
+    let mut under_way = UnderWay { core, waiting, lost: Box::pin(core.connection.lost(generation)) };
+    let answer = timeout(ORDERING.min(core.connection.options.patience), under_way.acknowledged()).await;
     answer.unwrap_or_else(|_| Err(away("the server did not acknowledge in time")))
 }
 
 fn name(core: &Core, subject: Subject) -> Result<async_nats::Subject, StreamError> {
-    core.subjects
+    core.connection
+        .subjects
         .name(subject)
         .ok_or_else(|| engine("the partition does not exist: use the same number of partitions on all nodes"))
 }
@@ -98,7 +100,7 @@ impl<Lost: Future<Output = ()>> UnderWay<'_, Lost> {
             Either::Left((acknowledgement, _)) => acknowledgement.map_err(|error| publishing(&error))?,
             Either::Right(_) => return Err(away("the connection was lost before the server acknowledged")),
         };
-        if acknowledgement.stream != self.core.options.stream {
+        if acknowledgement.stream != self.core.connection.options.stream {
             return Err(engine(format_args!(
                 "another stream, {}, receives this fleet's subjects: choose another prefix",
                 acknowledgement.stream

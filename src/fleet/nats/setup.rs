@@ -1,6 +1,6 @@
 //! The fleet's stream and bucket on a server: created if they do not exist, rejected if they are not this fleet's.
 
-use super::core::Core;
+use super::connection::Connection;
 use super::error::{away, engine, getting};
 use crate::fleet::StreamError;
 use async_nats::jetstream::ErrorCode;
@@ -19,12 +19,12 @@ pub(super) struct Prepared {
     pub(super) replicas: usize,
 }
 
-pub(super) async fn prepare(core: &Core, generation: u64) -> Result<Prepared, StreamError> {
-    let wanted = wanted(core);
-    let stream = match core.context.get_stream(&wanted.name).await {
+pub(super) async fn prepare(connection: &Connection, generation: u64) -> Result<Prepared, StreamError> {
+    let wanted = wanted(connection);
+    let stream = match connection.context.get_stream(&wanted.name).await {
         Ok(stream) => stream,
         Err(error) if is_missing(&error) => {
-            core.context.create_stream(&wanted).await.map_err(|error| making(&error))?
+            connection.context.create_stream(&wanted).await.map_err(|error| making(&error))?
         }
         Err(error) => return Err(getting(&error)),
     };
@@ -33,7 +33,7 @@ pub(super) async fn prepare(core: &Core, generation: u64) -> Result<Prepared, St
         return Err(engine(format_args!("the stream {} is not this fleet's: {wrong}", wanted.name)));
     }
     let (incarnation, replicas) = (incarnation(info), info.config.num_replicas);
-    let bucket = bucket(core).await?;
+    let bucket = bucket(connection).await?;
     Ok(Prepared { generation, bucket, incarnation, replicas })
 }
 
@@ -43,17 +43,17 @@ pub(super) fn incarnation(info: &Info) -> u64 {
     u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or_default()
 }
 
-fn wanted(core: &Core) -> Config {
+fn wanted(connection: &Connection) -> Config {
     Config {
-        name: core.options.stream.clone(),
-        subjects: core.subjects.all(),
+        name: connection.options.stream.clone(),
+        subjects: connection.subjects.all(),
         // Metadata would suit better, but servers before 2.10 do not keep it.
-        description: Some(format!("dialback fleet, format {FORMAT}, partitions {}", core.options.partitions)),
+        description: Some(format!("dialback fleet, format {FORMAT}, partitions {}", connection.options.partitions)),
         retention: RetentionPolicy::Limits,
         // A full stream rejects new messages, instead of removing old ones unnoticed.
         discard: DiscardPolicy::New,
         storage: StorageType::File,
-        num_replicas: core.options.replicas,
+        num_replicas: connection.options.replicas,
         ..Config::default()
     }
 }
@@ -85,19 +85,19 @@ fn wrong(found: &Config, wanted: &Config) -> Option<String> {
         .then(|| "it does not acknowledge, is sealed, is a mirror, or denies purges".into())
 }
 
-async fn bucket(core: &Core) -> Result<ObjectStore, StreamError> {
-    let name = core.options.bucket();
+async fn bucket(connection: &Connection) -> Result<ObjectStore, StreamError> {
+    let name = connection.options.bucket();
     // Look up the bucket's stream: the error for a bucket does not distinguish a missing bucket from a missing answer.
-    match core.context.get_stream(format!("OBJ_{name}")).await {
-        Ok(_) => core.context.get_object_store(&name).await.map_err(away),
+    match connection.context.get_stream(format!("OBJ_{name}")).await {
+        Ok(_) => connection.context.get_object_store(&name).await.map_err(away),
         Err(error) if is_missing(&error) => {
             let config = object_store::Config {
                 bucket: name,
-                num_replicas: core.options.replicas,
+                num_replicas: connection.options.replicas,
                 storage: StorageType::File,
                 ..object_store::Config::default()
             };
-            core.context.create_object_store(config).await.map_err(away)
+            connection.context.create_object_store(config).await.map_err(away)
         }
         Err(error) => Err(getting(&error)),
     }

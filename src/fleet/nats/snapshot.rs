@@ -42,7 +42,7 @@ pub(super) async fn write(core: &Core, at: Position, content: &mut dyn Read) -> 
 /// Returns the position, in the bucket's own stream, at which the previous snapshot was complete; 0 if there is none.
 async fn last_written(core: &Core) -> Result<u64, StreamError> {
     let bucket = bucket(core).await?;
-    match bucket.get_last_raw_message_by_subject(&format!("$O.{}.M.*", core.options.bucket())).await {
+    match bucket.get_last_raw_message_by_subject(&format!("$O.{}.M.*", core.connection.options.bucket())).await {
         Ok(message) => Ok(message.sequence),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(0),
         Err(error) => Err(reading(&error)),
@@ -53,7 +53,7 @@ async fn last_written(core: &Core) -> Result<u64, StreamError> {
 /// complete counts as dead.
 async fn drop_orphans(core: &Core, before: u64, own: &str) -> Result<(), StreamError> {
     let bucket = bucket(core).await?;
-    let chunks = format!("$O.{}.C.", core.options.bucket());
+    let chunks = format!("$O.{}.C.", core.connection.options.bucket());
     let mut subjects = bucket.info_with_subjects(format!("{chunks}>")).await.map_err(away)?;
     while let Some(subject) = subjects.next().await {
         let (subject, _) = subject.map_err(away)?;
@@ -72,7 +72,7 @@ async fn drop_orphans(core: &Core, before: u64, own: &str) -> Result<(), StreamE
 }
 
 async fn bucket(core: &Core) -> Result<Stream, StreamError> {
-    let stream = core.context.get_stream(format!("OBJ_{}", core.options.bucket())).await;
+    let stream = core.connection.context.get_stream(format!("OBJ_{}", core.connection.options.bucket())).await;
     stream.map_err(|error| getting(&error))
 }
 
@@ -121,7 +121,7 @@ impl Read for Reader {
         let mut into = ReadBuf::new(into);
         let object = &mut self.object;
         let reading = poll_fn(|cx| Pin::new(&mut *object).poll_read(cx, &mut into));
-        let done = self.core.run(async { timeout(self.core.options.patience, reading).await });
+        let done = self.core.connection.run(async { timeout(self.core.connection.options.patience, reading).await });
         let done = done.unwrap_or_else(|_| {
             Err(io::Error::new(io::ErrorKind::TimedOut, "the next part of the snapshot did not arrive in time"))
         });

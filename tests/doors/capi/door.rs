@@ -1,9 +1,9 @@
 //! Runs the scenarios of `tests/data` through the C functions.
 
 use super::c;
-use crate::support::scenarios::run_each;
+use crate::support::scenarios::{run_each, run_wrong};
 use dialback::capi::*;
-use dialback::testing::scenario::{Action, Door, File, Refusal, ReportedCall, RouteAnswer, Scenario, run};
+use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer, Scenario};
 use dialback::{AgentId, EnvironmentId, Outcome, Reason, Route, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -132,12 +132,5 @@ fn each_fifth_scenario_holds_through_c_with_reopened_directory() {
 #[test]
 #[should_panic(expected = "NO_HISTORY")]
 fn failing_scenario_is_reported() {
-    let file = r#"
-        numbers = { main = "+15550100" }
-        [[scenario]]
-        name = "wrong"
-        steps = [{ route = { dialed = "main", caller = "+1555", reason = "NO_HISTORY" } }]
-    "#;
-    let file = File::parse(file).expect("it parses");
-    run(&file, &file.scenario[0], &mut CDoor::in_memory());
+    run_wrong(&mut CDoor::in_memory());
 }

@@ -1,0 +1,149 @@
+//! The connection to the server, and its threads.
+
+use super::error::{away, engine};
+use super::options::NatsOptions;
+use super::subject::Subjects;
+use crate::fleet::StreamError;
+use async_nats::jetstream::context::{Context, ContextBuilder};
+use async_nats::{Client, ConnectOptions, Event};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+/// The maximum number of messages without an acknowledgement, over all calls. The client blocks without an error when
+/// 5,000 acknowledgements are not awaited.
+pub(super) const IN_FLIGHT: usize = 4096;
+
+/// How long a call waits for a lost connection: about as long as reconnecting to a running server takes.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// The pauses between attempts to connect, in milliseconds. The last one repeats.
+const PAUSES: [u64; 6] = [0, 20, 50, 100, 200, 500];
+
+/// A connection that the client restores when it is lost. Each restored connection has its own generation.
+pub(super) struct Connection {
+    /// Taken when this is dropped.
+    runtime: Option<Runtime>,
+    pub(super) options: NatsOptions,
+    pub(super) subjects: Subjects,
+    pub(super) context: Context,
+    client: Client,
+    state: watch::Receiver<State>,
+}
+
+/// The state of the connection, as the client last reported it.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    generation: u64,
+    is_up: bool,
+}
+
+impl Connection {
+    pub(super) fn start(options: NatsOptions) -> Result<Self, StreamError> {
+        options.check()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("dialback-nats")
+            .enable_all()
+            .build()
+            .map_err(|error| engine(format_args!("cannot create threads: {error}")))?;
+        let servers = options.addresses()?;
+        let (changed, state) = watch::channel(State { generation: 0, is_up: false });
+        let changed = Arc::new(changed);
+        let mut connecting = ConnectOptions::new()
+            .name(&options.name)
+            .connection_timeout(options.patience)
+            .request_timeout(Some(options.patience))
+            .ping_interval(options.patience)
+            .retry_on_initial_connect()
+            .reconnect_delay_callback(|attempts| Duration::from_millis(PAUSES[attempts.min(PAUSES.len() - 1)]))
+            .event_callback(move |event| {
+                note(&changed, &event);
+                std::future::ready(())
+            });
+        if let Some(file) = &options.authorities {
+            connecting = connecting.add_root_certificates(file.clone());
+        }
+        let client = runtime.block_on(connecting.connect(servers)).map_err(engine)?;
+        // The context starts tasks, which need the runtime.
+        let inside = runtime.enter();
+        let context = ContextBuilder::new()
+            .timeout(options.patience)
+            .max_ack_inflight(IN_FLIGHT)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        drop(inside);
+        Ok(Self {
+            runtime: Some(runtime),
+            subjects: Subjects::below(&options.prefix, options.partitions),
+            options,
+            context,
+            client,
+            state,
+        })
+    }
+
+    /// Runs the future on the calling thread.
+    pub(super) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.as_ref().expect("taken by drop alone").block_on(future)
+    }
+
+    /// Returns the version that the server reports.
+    pub(super) fn version(&self) -> String {
+        self.client.server_info().version
+    }
+
+    /// Returns the generation of the connection, and waits as long as a call may wait for one.
+    pub(super) async fn generation(&self) -> Result<u64, StreamError> {
+        // The first connection may take longer than a reconnection.
+        let at_most = if self.state.borrow().generation == 0 { self.options.patience } else { GRACE };
+        self.connected(at_most).await
+    }
+
+    /// Returns the generation of the connection, and waits up to `at_most` for one.
+    pub(super) async fn connected(&self, at_most: Duration) -> Result<u64, StreamError> {
+        let mut state = self.state.clone();
+        let up = timeout(at_most, state.wait_for(|state| state.is_up)).await;
+        let up = up.map_err(|_| away("no connection to the server"))?;
+        up.map(|state| state.generation).map_err(|_| away("the client has stopped"))
+    }
+
+    /// Waits until the connection with this generation is lost.
+    pub(super) async fn lost(&self, generation: u64) {
+        let mut state = self.state.clone();
+        // An error means that the client has stopped.
+        let _ = state.wait_for(|state| !state.is_up || state.generation != generation).await;
+    }
+
+    pub(super) fn is_lost(&self, generation: u64) -> bool {
+        let state = *self.state.borrow();
+        !state.is_up || state.generation != generation
+    }
+}
+
+impl Drop for Connection {
+    /// Shuts the runtime down in the background. A runtime that is dropped on a thread of another runtime would panic.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn note(changed: &watch::Sender<State>, event: &Event) {
+    match event {
+        Event::Connected => {
+            changed.send_modify(|state| *state = State { generation: state.generation + 1, is_up: true });
+            info!("connected to NATS");
+        }
+        Event::Disconnected => {
+            changed.send_modify(|state| state.is_up = false);
+            warn!("lost the connection to NATS: reconnecting");
+        }
+        event => warn!(%event, "the NATS client reports an event"),
+    }
+}
