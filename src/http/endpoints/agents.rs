@@ -12,7 +12,7 @@ use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::list::{self, Items, Listing, MAX_WITHIN, MAX_WITHIN_PAGE, Shows};
 use crate::http::response::reply::{Data, Listed, Message};
-use crate::http::response::{render, reply};
+use crate::http::response::{render, reply, shown};
 use crate::http::{Api, new_id};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::plan::{AgentView, ConfigError, EnvironmentView, NumberView, Plan};
@@ -279,7 +279,7 @@ pub(in crate::http) async fn set_calling(
         })
     };
     let plan = api.change(environment, decide).await?;
-    show_agent(&plan, environment, id)
+    shown::agent(&plan, environment, id)
 }
 
 fn changes_nothing(agent: AgentView<'_>, direction: Direction, numbers: Option<&[crate::NumberId]>) -> bool {
@@ -349,7 +349,7 @@ async fn set_published(
         };
         Ok((changes, ()))
     };
-    let render = move |plan: &Plan, ()| show_agent(plan, environment, id);
+    let render = move |plan: &Plan, ()| shown::agent(plan, environment, id);
     api.answer(environment, key.alone(environment).about(StoredAnswerSubject::Agent(id)), decide, render).await
 }
 
@@ -379,10 +379,4 @@ pub(in crate::http) async fn remove(
     };
     api.change(environment, decide).await?;
     Ok(reply::message(StatusCode::OK, "Agent deleted"))
-}
-
-/// Returns the response that shows the agent, with its `ETag`.
-pub(in crate::http) fn show_agent(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
-    let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
-    Ok(tagged(agent.revision(), reply::data(render::Agent::from(agent))))
 }

@@ -11,11 +11,12 @@ use crate::http::request::path::Named;
 use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::render::CallbackConfig;
-use crate::http::response::reply;
 use crate::http::response::reply::{Data, Message};
+use crate::http::response::shown::{Created, callback_agent};
+use crate::http::response::{reply, shown};
 use crate::id::{AgentId, EnvironmentId};
 use crate::outcome::OutcomeSet;
-use crate::plan::{AgentView, CallbackView, ConfigError, EnvironmentView, Plan};
+use crate::plan::{CallbackView, EnvironmentView, Plan};
 use crate::time::{Lookback, Timestamp};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -56,17 +57,6 @@ impl Role {
     fn set_on(self, id: AgentId) -> Change {
         Change::CallbackSet { id, sources: self.sources, outcomes: self.outcomes, lookback: self.lookback }
     }
-}
-
-/// An agent that has received the callback role.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Created<'a> {
-    #[schema(value_type = Uuid)]
-    id: AgentId,
-    name: &'a str,
-    #[schema(schema_with = schema::direction)]
-    direction: &'static str,
-    callback_config: CallbackConfig,
 }
 
 /// An agent whose callback role was replaced.
@@ -118,16 +108,8 @@ pub(in crate::http) async fn create(
         conditions.allow(agent.callback().map(CallbackView::revision))?;
         Ok((within_quota(plan, environment, role.set_on(id), limit, at)?, ()))
     };
-    let render = move |plan: &Plan, ()| show_created(plan, environment, id);
+    let render = move |plan: &Plan, ()| shown::callback(plan, environment, id);
     api.answer(environment, keyed.about(StoredAnswerSubject::Callback(id)), decide, render).await
-}
-
-/// Returns the response that shows the agent with its role, tagged with the role's version.
-pub(in crate::http) fn show_created(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
-    let (agent, callback) = callback_agent(plan, environment, id)?;
-    let (name, direction) = (agent.name(), agent.direction().name());
-    let created = Created { id, name, direction, callback_config: callback.into() };
-    Ok(tagged(callback.revision(), reply::data(created)))
 }
 
 /// Replaces the callback role of an agent.
@@ -246,18 +228,4 @@ fn within_quota(
         }
     }
     Ok(changes)
-}
-
-/// Returns the agent and its callback role.
-///
-/// # Errors
-/// If the agent does not exist or does not have the role.
-pub(in crate::http) fn callback_agent(
-    plan: &Plan,
-    environment: EnvironmentId,
-    id: AgentId,
-) -> Result<(AgentView<'_>, CallbackView<'_>), ConfigError> {
-    let agent = plan.agent(environment, id).ok_or(ConfigError::UnknownAgent(id))?;
-    let callback = agent.callback().ok_or(ConfigError::NotACallbackAgent(id))?;
-    Ok((agent, callback))
 }

@@ -1,6 +1,5 @@
 //! `/callback-agents`: the agents with the callback role, and the agents that can be their sources.
 
-use super::callback;
 use crate::event::Direction;
 use crate::http::Api;
 use crate::http::openapi::{example, schema};
@@ -9,8 +8,8 @@ use crate::http::request::path::Named;
 use crate::http::response::error::Refusal;
 use crate::http::response::list::{self, Items, Listing, Shows};
 use crate::http::response::render::{CallbackConfig, agent_status};
-use crate::http::response::reply;
-use crate::http::response::reply::Data;
+use crate::http::response::reply::{self, Data};
+use crate::http::response::shown::callback_agent;
 use crate::id::{AgentId, EnvironmentId};
 use crate::plan::{EnvironmentView, Plan};
 use crate::tally::Count;
@@ -185,13 +184,13 @@ pub(in crate::http) async fn show(
     Named(id): Named<AgentId>,
     State(api): State<Api>,
 ) -> Result<Response, Refusal> {
-    callback::callback_agent(&api.service().plan(), environment, id)?;
+    callback_agent(&api.service().plan(), environment, id)?;
     let statistics = api.statistics(environment, &(Day::FIRST..=Day::LAST)).await?;
     let own = statistics.callbacks.iter().filter(|callbacks| callbacks.agent == id);
     let count = own.fold(Count::default(), |sum, callbacks| sum.plus(callbacks.count));
 
     let plan = api.service().plan();
-    let (agent, callback) = callback::callback_agent(&plan, environment, id)?;
+    let (agent, callback) = callback_agent(&plan, environment, id)?;
     let source = |id| plan.agent(environment, id).map(|source| DetailSource { id, name: source.name() });
     Ok(reply::data(Detail {
         agent: DetailAgent {

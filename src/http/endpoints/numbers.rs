@@ -12,7 +12,7 @@ use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::list::{self, Items, Listing, MAX_WITHIN, MAX_WITHIN_PAGE, Shows};
 use crate::http::response::reply::{Data, Listed, Message};
-use crate::http::response::{render, reply};
+use crate::http::response::{render, reply, shown};
 use crate::http::{Api, new_id};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::E164;
@@ -178,12 +178,6 @@ pub(in crate::http) async fn create(
     api.answer(environment, keyed.about(StoredAnswerSubject::Number(id)), decide, render).await
 }
 
-/// Returns the response that shows the number, with its `ETag`.
-pub(in crate::http) fn show_number(plan: &Plan, environment: EnvironmentId, id: NumberId) -> Result<Response, Refusal> {
-    let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
-    Ok(tagged(number.revision(), reply::data(render::Number::from(number))))
-}
-
 /// Returns whether adding the number would exceed the environment's limit.
 fn has_no_slot(plan: &Plan, environment: EnvironmentId, number: E164, limit: usize) -> bool {
     let is_short = |tenant: EnvironmentView<'_>| tenant.number_slots() >= limit && !tenant.has_had_number(number);
@@ -241,7 +235,7 @@ pub(in crate::http) async fn set_default_agent(
         Ok(vec![Change::DefaultAgentSet { number: id, agent }])
     };
     let plan = api.change(environment, decide).await?;
-    show_number(&plan, environment, id)
+    shown::number(&plan, environment, id)
 }
 
 /// Deletes a number from the environment.

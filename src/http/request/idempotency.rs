@@ -11,9 +11,8 @@ use super::etag::tagged;
 use super::form::Form;
 use crate::event::{Change, Configuration, StoredAnswer, StoredAnswerBody, StoredAnswerSubject};
 use crate::http::Api;
-use crate::http::endpoints::{agents, callback, numbers};
 use crate::http::response::error::Refusal;
-use crate::http::response::reply;
+use crate::http::response::{reply, shown};
 use crate::id::EnvironmentId;
 use crate::plan::Plan;
 use axum::body::{Body, Bytes, HttpBody};
@@ -199,12 +198,7 @@ fn rebuild(
     known: &StoredAnswer,
     about: StoredAnswerSubject,
 ) -> Result<Response, Refusal> {
-    let shown = match about {
-        StoredAnswerSubject::Agent(id) => agents::show_agent(plan, environment, id),
-        StoredAnswerSubject::Callback(id) => callback::show_created(plan, environment, id),
-        StoredAnswerSubject::Number(id) => numbers::show_number(plan, environment, id),
-    };
-    let mut response = shown.map_err(|_| Refusal::answer_gone())?;
+    let mut response = shown::subject(plan, environment, about).map_err(|_| Refusal::answer_gone())?;
     if revision(&response) != known.revision {
         response.headers_mut().insert(REBUILT, HeaderValue::from_static("true"));
     }

@@ -6,4 +6,5 @@ pub(super) mod list;
 pub(super) mod narrative;
 pub(super) mod render;
 pub(super) mod reply;
+pub(super) mod shown;
 pub(super) mod time_text;
