@@ -3,17 +3,12 @@
 //! The parser accepts lines that end with a bare LF. This layer makes such lines invalid before the parser reads them.
 //! The parser also answers invalid requests without a body. This layer replaces these answers by ones with a JSON body.
 
-mod heads;
-mod refusal;
-
-use heads::Heads;
-use refusal::Refusal;
+use super::heads::Heads;
+use super::refusal::{self, Refusal};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-pub(crate) use refusal::full as full_answer;
 
 /// A stream for the HTTP parser. It does not support vectored writes, so that the parser writes each response in one
 /// piece.

@@ -1,8 +1,8 @@
 //! `dialback token`.
 
-use crate::client::{Client, escape};
+use super::client::{Client, escape};
+use super::environment::find_or_create;
 use crate::data::DataOptions;
-use crate::environment::find_or_create;
 use crate::failure::Failure;
 use crate::out;
 use clap::{Subcommand, ValueEnum};

@@ -4,10 +4,10 @@
 //! temporary operator token in the directory, in a file that only its own user can read. If no daemon holds the
 //! directory, commands open it and call the API's router in their own process.
 
-use crate::data::DataOptions;
-use crate::data::{self, daemon_file};
+use crate::clock::now;
+use crate::daemon_file::{self, Reachable};
+use crate::data::{self, DataOptions};
 use crate::failure::Failure;
-use crate::now;
 use axum::http::{Method, Request};
 use dialback::http::{self, Api, Token};
 use dialback::store::StoreError;
@@ -15,45 +15,10 @@ use dialback::{Role, Service};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
-
-/// The contents of the file that the daemon keeps in the data directory while it serves.
-#[derive(serde::Serialize, serde::Deserialize)]
-pub(crate) struct Reachable {
-    url: String,
-    /// The address for other clients.
-    public_url: String,
-    token: String,
-}
-
-/// The file with the daemon's address and token. It is removed when this is dropped.
-pub(crate) struct DaemonFile(PathBuf);
-
-impl DaemonFile {
-    pub(crate) fn write(data: &Path, url: &str, public_url: &str, token: &str) -> Result<Self, Failure> {
-        let path = daemon_file(data);
-        let [url, public_url, token] = [url, public_url, token].map(str::to_owned);
-        let text = serde_json::to_vec(&Reachable { url, public_url, token }).expect("three strings");
-        let write = || {
-            // `create_new` makes sure that this process sets the file's mode.
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            file.write_all(&text)
-        };
-        write().map_err(|error: std::io::Error| Failure::new(format!("{}: {error}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for DaemonFile {
-    fn drop(&mut self) {
-        // If the file cannot be removed, the next process that opens the directory removes it.
-        let _ = fs::remove_file(&self.0);
-    }
-}
 
 /// The largest answer that is read, in bytes. Answers to these commands are far smaller.
 const MAX_ANSWER: usize = 16 << 20;
@@ -146,7 +111,7 @@ impl Client {
     }
 
     fn daemon(data: &Path) -> Result<Self, Failure> {
-        let path = daemon_file(data);
+        let path = daemon_file::path(data);
         let reachable = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let reachable = reachable.ok_or_else(|| {
             let locked = Failure::from(StoreError::Locked(data.to_owned()));

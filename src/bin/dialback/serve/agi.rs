@@ -1,8 +1,8 @@
 //! Starts the FastAGI listener if the operator configured it.
 
-use crate::budgets::Budgets;
+use super::budgets::Budgets;
+use crate::clock::now;
 use crate::failure::Failure;
-use crate::now;
 use dialback::admission::Budget;
 use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
 use dialback::{AgentAddresses, Peers, Service};

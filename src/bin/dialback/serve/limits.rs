@@ -1,6 +1,6 @@
 //! The limits for clients, as the operator sets them.
 
-use crate::budgets::Budgets;
+use super::budgets::Budgets;
 use dialback::http::{Api, Limits, Rates, SteadyClock};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;

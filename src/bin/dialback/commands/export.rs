@@ -1,6 +1,6 @@
 //! `dialback export`, and the restore of an export by `dialback import`.
 
-use crate::client::Client;
+use super::client::Client;
 use crate::data::DataOptions;
 use crate::failure::{Failure, in_part};
 use crate::{data, out};

@@ -1,6 +1,6 @@
 //! `dialback environment`.
 
-use crate::client::Client;
+use super::client::Client;
 use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::out;

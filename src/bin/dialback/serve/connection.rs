@@ -1,7 +1,7 @@
 //! One connection, from its start to its end.
 
-use crate::limits::ConnectionLimits;
-use crate::wire::Wire;
+use super::limits::ConnectionLimits;
+use super::wire::Wire;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};

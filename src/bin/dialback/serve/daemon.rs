@@ -1,18 +1,20 @@
 //! `dialback serve`: the daemon.
 
-use crate::addresses::AddressOptions;
-use crate::agi::AgiOptions;
-use crate::budgets::Budgets;
-use crate::client::DaemonFile;
-use crate::connections::{self, Listener};
+use super::addresses::AddressOptions;
+use super::agi::AgiOptions;
+use super::budgets::Budgets;
+use super::connections::{self, Listener};
+use super::fleet::FleetOptions;
+use super::limits::{ConnectionLimits, LimitOptions};
+use super::runtimes::Runtimes;
+use super::sip::SipOptions;
+use super::tls::TlsOptions;
+use super::{address_space, descriptors, retention, stall};
+use crate::clock::now;
+use crate::daemon_file::DaemonFile;
 use crate::data::DataOptions;
 use crate::failure::Failure;
-use crate::fleet::FleetOptions;
-use crate::limits::{ConnectionLimits, LimitOptions};
-use crate::runtimes::Runtimes;
-use crate::sip::SipOptions;
-use crate::tls::TlsOptions;
-use crate::{address_space, data, descriptors, now, out, retention, stall, supervisor};
+use crate::{data, out, supervisor};
 use dialback::http::{self, Api, Token};
 use dialback::metrics::UpkeepCounts;
 use dialback::store::{Durability, FjallStore};

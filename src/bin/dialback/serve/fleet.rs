@@ -1,7 +1,8 @@
 //! Makes this daemon a node of a fleet.
 
+use super::retention;
+use crate::clock::now;
 use crate::failure::Failure;
-use crate::{now, retention};
 use dialback::Service;
 use dialback::fleet::nats::{NatsOptions, NatsStream, Syncing};
 use dialback::fleet::{Link, Node, Settings, Share};

@@ -1,6 +1,6 @@
 //! `dialback resolve`.
 
-use crate::client::{Client, escape};
+use super::client::{Client, escape};
 use crate::data::DataOptions;
 use crate::failure::{Failure, in_part};
 use crate::out;

@@ -1,8 +1,8 @@
 //! Removes erased and expired data from memory and disk at intervals, on a thread of its own.
 
+use super::schedule::{Jump, Moment, Schedule};
+use crate::clock::now;
 use crate::failure::Failure;
-use crate::now;
-use crate::schedule::{Jump, Moment, Schedule};
 use dialback::history::Register;
 use dialback::metrics::UpkeepCounts;
 use dialback::store::{StoreError, Upkeep};

@@ -1,6 +1,6 @@
 //! Divides the file descriptors at the start: the store has its own part, and connections get at most the rest.
 
-use crate::budgets::Budgets;
+use super::budgets::Budgets;
 use crate::failure::Failure;
 use dialback::store::descriptors;
 use tracing::{debug, warn};

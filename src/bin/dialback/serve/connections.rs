@@ -1,8 +1,8 @@
 //! Connections: accepting them, limiting their number and their time, and closing them in order.
 
-use crate::connection::ConnectionHandler;
-use crate::limits::ConnectionLimits;
-use crate::wire::full_answer;
+use super::connection::ConnectionHandler;
+use super::limits::ConnectionLimits;
+use super::wire::full_answer;
 use axum::Router;
 use dialback::admission::{Admission, Budget, Place};
 use hyper_util::server::graceful::GracefulShutdown;

@@ -1,18 +1,14 @@
 //! `dialback demo`: a small sample, a dozen inbound calls, and a server to try out. It stores nothing.
 
-mod sample;
-
-use crate::connections::Listener;
+use super::sample::{self, ENVIRONMENT, InboundCall};
+use crate::clock::{self, now};
 use crate::failure::Failure;
-use crate::limits::ConnectionLimits;
-use crate::runtimes::Runtimes;
-use crate::serve::{Stop, listen, serve};
-use crate::{now, out};
+use crate::out;
+use crate::serve::{ConnectionLimits, Listener, Runtimes, Stop, listen, serve};
 use dialback::admission::Budget;
 use dialback::http::{self, Api, Token};
 use dialback::store::MemoryStore;
 use dialback::{AgentId, Change, Decision, Engine, Plan, Role, Service, Timestamp, TokenId};
-use sample::{ENVIRONMENT, InboundCall};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -55,7 +51,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
             },
         };
         show_requests(&url, &token.secret)?;
-        let router = http::router(Api::new(Arc::new(service), Arc::new(crate::now)).with_workers(workers));
+        let router = http::router(Api::new(Arc::new(service), Arc::new(clock::now)).with_workers(workers));
         serve(
             vec![Listener { socket: listener, tls: None, router, budget: Budget::of(512) }],
             ConnectionLimits::default(),
