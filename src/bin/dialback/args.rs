@@ -2,7 +2,6 @@
 
 use crate::commands::environment::EnvironmentCommand;
 use crate::commands::export::ExportOptions;
-#[cfg(feature = "nats")]
 use crate::commands::partition::PartitionOptions;
 use crate::commands::resolve::ResolveOptions;
 use crate::commands::token::TokenCommand;
@@ -52,7 +51,6 @@ pub(crate) enum Command {
     /// Show where a call would go, and why
     Resolve(ResolveOptions),
     /// Show the fleet partition of a number
-    #[cfg(feature = "nats")]
     Partition(PartitionOptions),
     /// Check all files of a data directory for damage
     Verify(VerifyOptions),

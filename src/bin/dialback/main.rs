@@ -15,9 +15,7 @@ mod supervisor;
 
 use args::{Args, Command, ImportOptions};
 use clap::Parser;
-#[cfg(feature = "nats")]
-use commands::partition;
-use commands::{environment, export, resolve, token, verify};
+use commands::{environment, export, partition, resolve, token, verify};
 use failure::{Failure, in_part};
 use std::io::{stderr, stdout};
 use std::process::ExitCode;
@@ -33,7 +31,6 @@ fn main() -> ExitCode {
         Command::Resolve(query) => resolve::run(query, args.output.json),
         Command::Token(command) => token::run(command, args.output.json),
         Command::Verify(options) => verify::run(options, args.output.json),
-        #[cfg(feature = "nats")]
         Command::Partition(options) => partition::run(options, args.output.json),
         Command::Environment(command) => environment::run(command, args.output.json),
     };

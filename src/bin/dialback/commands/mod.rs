@@ -3,7 +3,6 @@
 mod client;
 pub(crate) mod environment;
 pub(crate) mod export;
-#[cfg(feature = "nats")]
 pub(crate) mod partition;
 pub(crate) mod resolve;
 pub(crate) mod token;

@@ -8,10 +8,6 @@ mod connection;
 mod connections;
 mod daemon;
 mod descriptors;
-#[cfg(feature = "nats")]
-mod fleet;
-#[cfg(not(feature = "nats"))]
-#[path = "no_fleet.rs"]
 mod fleet;
 mod limits;
 mod retention;
