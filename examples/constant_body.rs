@@ -4,11 +4,11 @@
 //! route returns as many bytes as an answer of `GET /route`, with the same content type. It has no middleware, no
 //! tokens and no query parsing. It prints its address and serves until it is terminated.
 
-#[path = "../src/bin/dialback/connection.rs"]
+#[path = "../src/bin/dialback/serve/connection.rs"]
 mod connection;
-#[path = "../src/bin/dialback/connections.rs"]
+#[path = "../src/bin/dialback/serve/connections.rs"]
 mod connections;
-#[path = "../src/bin/dialback/wire/mod.rs"]
+#[path = "../src/bin/dialback/serve/wire/mod.rs"]
 mod wire;
 
 /// The daemon's default limits.

@@ -87,7 +87,7 @@ const RESERVED: &[(&str, &[&str], &[&str])] = &[
     ("a clock", &["SystemTime::now", "Timestamp::now", "Zoned::now", "Utc::now", "Local::now"], &["bin/"]),
     // `stopwatch.rs` measures durations for the metrics and reads no time of day. In the other file, `Instant` is an
     // associated type of a trait for a clock that is passed in.
-    ("a clock", &["Instant"], &["bin/", "metrics/stopwatch.rs", "http/rate_limit.rs"]),
+    ("a clock", &["Instant"], &["bin/", "metrics/stopwatch.rs", "http/middleware/rate_limit.rs"]),
     ("an atomic", &["atomic", "loom::sync", "loom::thread"], &["sync.rs"]),
     ("arc_swap", &["arc_swap"], &["plan/published.rs"]),
     // C passes pointers, and a handle is followed without a lock, so three files of `capi` have unsafe code.

@@ -1,6 +1,6 @@
 //! Measures a fleet over NATS and the bare client in one run.
 //!
-//! `cargo bench --bench fleet --features daemon,nats -- [--only throughput|latency|joining] [--rounds R] [--messages N] [--calls N]
+//! `cargo bench --bench fleet --features daemon -- [--only throughput|latency|joining] [--rounds R] [--messages N] [--calls N]
 //! [--pairs N]`
 //!
 //! Each part has its own server on loopback. Rounds are interleaved, and figures are medians. On a machine with other

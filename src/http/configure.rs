@@ -1,8 +1,8 @@
 //! Submits changes for handlers, which wait for the result without blocking a thread.
 
 use super::Api;
-use super::deadline::Submitted;
-use super::error::Refusal;
+use super::middleware::deadline::Submitted;
+use super::response::error::Refusal;
 use crate::event::{Change, Event};
 use crate::id::EnvironmentId;
 use crate::plan::Plan;

@@ -1,17 +1,16 @@
-//! The state of an [`Api`].
+//! The state of an [`Api`](super::Api).
 
-use super::answer_budget::AnswerBudget;
-use super::openapi::Document;
-use super::rate_limit::RateLimits;
-use super::requests::Requests;
-use super::work::Work;
-use super::{Api, Limits};
+use super::Limits;
+use super::middleware::answer_budget::AnswerBudget;
+use super::middleware::rate_limit::RateLimits;
+use super::middleware::requests::Requests;
+use super::middleware::work::Work;
+use super::openapi::document::Document;
 use crate::inbound::Inbound;
 use crate::metrics::{SipCounts, UpkeepCounts};
-use std::ops::Deref;
 use std::sync::Arc;
 
-/// The state that all clones of an [`Api`] share.
+/// The state that all clones of an [`Api`](super::Api) share.
 #[derive(Clone)]
 pub struct ApiState {
     pub(super) inbound: Inbound,
@@ -25,12 +24,4 @@ pub struct ApiState {
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,
     pub(super) work: Arc<Work>,
     pub(super) answer_budget: Arc<AnswerBudget>,
-}
-
-impl Deref for Api {
-    type Target = ApiState;
-
-    fn deref(&self) -> &ApiState {
-        &self.0
-    }
 }

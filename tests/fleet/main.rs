@@ -1,8 +1,8 @@
 //! Several nodes that share one history: a simulation, NATS as the stream, and real daemons that are killed.
 
-#[cfg(all(feature = "daemon", feature = "nats"))]
+#[cfg(feature = "daemon")]
 mod kills;
-#[cfg(all(feature = "daemon", feature = "nats"))]
+#[cfg(feature = "daemon")]
 mod nats;
 #[cfg(all(feature = "__testing", feature = "fleet"))]
 mod simulation;

@@ -1,17 +1,16 @@
 //! The command line of the program.
 
+use crate::commands::environment::EnvironmentCommand;
+use crate::commands::export::ExportOptions;
+use crate::commands::partition::PartitionOptions;
+use crate::commands::resolve::ResolveOptions;
+use crate::commands::token::TokenCommand;
+use crate::commands::verify::VerifyOptions;
 use crate::data::DataOptions;
 use crate::demo::DemoOptions;
-use crate::environment::EnvironmentCommand;
-use crate::export::ExportOptions;
 use crate::failure::EXIT_CODES;
 use crate::import;
-#[cfg(feature = "nats")]
-use crate::partition::PartitionOptions;
-use crate::resolve::ResolveOptions;
 use crate::serve::ServeOptions;
-use crate::token::TokenCommand;
-use crate::verify::VerifyOptions;
 use clap::{Parser, Subcommand};
 
 /// Decides which agent should answer when a contact calls one of your numbers back
@@ -52,7 +51,6 @@ pub(crate) enum Command {
     /// Show where a call would go, and why
     Resolve(ResolveOptions),
     /// Show the fleet partition of a number
-    #[cfg(feature = "nats")]
     Partition(PartitionOptions),
     /// Check all files of a data directory for damage
     Verify(VerifyOptions),

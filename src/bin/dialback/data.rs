@@ -1,7 +1,8 @@
 //! Opens a data directory.
 
+use crate::clock::now;
 use crate::failure::Failure;
-use crate::{now, supervisor};
+use crate::{daemon_file, supervisor};
 use dialback::service::Recovered;
 use dialback::store::{FjallStore, StoreError};
 use dialback::{Engine, Service};
@@ -57,7 +58,7 @@ pub(crate) fn open_store(data: &Path) -> Result<FjallStore, StoreError> {
     }
     // A daemon that was killed leaves its address file. Commands would send an operator token to that address, where
     // another program may listen now. This process holds the directory, so it can remove the file.
-    let _ = fs::remove_file(daemon_file(data));
+    let _ = fs::remove_file(daemon_file::path(data));
     Ok(store)
 }
 
@@ -69,9 +70,4 @@ pub(crate) fn report(recovered: Recovered) {
         info!(configurations, pairs, "loading");
         supervisor::loading(pairs);
     }
-}
-
-/// Returns the path of the file in which a daemon stores its address.
-pub(crate) fn daemon_file(data: &Path) -> PathBuf {
-    data.join("daemon.json")
 }

@@ -1,50 +1,24 @@
 //! The program `dialback`: arguments, clock, runtime and signals around the library.
 
-mod address_space;
-mod addresses;
-mod agi;
 mod args;
-mod budgets;
-mod client;
-mod connection;
-mod connections;
+mod clock;
+mod commands;
+mod daemon_file;
 mod data;
 mod demo;
-mod descriptors;
-mod environment;
-mod export;
 mod failure;
-#[cfg(feature = "nats")]
-mod fleet;
-#[cfg(not(feature = "nats"))]
-#[path = "no_fleet.rs"]
-mod fleet;
 mod import;
-mod limits;
 mod log;
 mod out;
-#[cfg(feature = "nats")]
-mod partition;
-mod resolve;
-mod retention;
-mod runtimes;
-mod schedule;
 mod serve;
-mod sip;
-mod stall;
 mod supervisor;
-mod tls;
-mod token;
-mod verify;
-mod wire;
 
 use args::{Args, Command, ImportOptions};
 use clap::Parser;
-use dialback::Timestamp;
+use commands::{environment, export, partition, resolve, token, verify};
 use failure::{Failure, in_part};
 use std::io::{stderr, stdout};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -57,7 +31,6 @@ fn main() -> ExitCode {
         Command::Resolve(query) => resolve::run(query, args.output.json),
         Command::Token(command) => token::run(command, args.output.json),
         Command::Verify(options) => verify::run(options, args.output.json),
-        #[cfg(feature = "nats")]
         Command::Partition(options) => partition::run(options, args.output.json),
         Command::Environment(command) => environment::run(command, args.output.json),
     };
@@ -75,12 +48,7 @@ fn import(options: &ImportOptions, json: bool) -> Result<ExitCode, Failure> {
     }
     let service = data::open(&options.data, options.data.engine()?)?;
     let records = import::Options { json, ..options.records.clone() };
-    let summary = import::run(&records, source, &service, now(), &mut stdout(), &mut stderr()).map_err(failed)?;
+    let summary =
+        import::run(&records, source, &service, clock::now(), &mut stdout(), &mut stderr()).map_err(failed)?;
     Ok(if summary.is_complete() { ExitCode::SUCCESS } else { in_part() })
-}
-
-/// Returns the current time. This is the only clock of the program; the library gets the time from its caller.
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,5 +1,6 @@
 //! Links from a response that creates an entity to the operations that take its id.
 
+use super::document::objects;
 use serde_json::{Value, json};
 
 /// The operations that create an entity, and the path parameter by which other operations name it.
@@ -34,5 +35,5 @@ fn links(paths: &mut Value, parameter: &str) -> Value {
 }
 
 fn operations(paths: &mut Value) -> impl Iterator<Item = &mut Value> {
-    super::objects(paths).flat_map(super::objects)
+    objects(paths).flat_map(objects)
 }

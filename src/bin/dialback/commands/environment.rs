@@ -1,0 +1,106 @@
+//! `dialback environment`.
+
+use super::client::Client;
+use crate::data::DataOptions;
+use crate::failure::Failure;
+use crate::out;
+use clap::Subcommand;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnvironmentCommand {
+    /// Create an environment: a tenant with its own agents, numbers and tokens
+    Create {
+        /// The name, for people
+        name: String,
+        /// The country code of national numbers, such as 49. Without it, only international forms are read
+        #[arg(long, value_name = "DIGITS")]
+        country_code: Option<String>,
+        /// The prefix dialed before a national number, such as 0
+        #[arg(long, value_name = "DIGITS")]
+        national_prefix: Option<String>,
+        /// The prefix dialed before an international number, such as 00 or 011
+        #[arg(long, value_name = "DIGITS")]
+        international_prefix: Option<String>,
+        /// The look-back in days: an older outbound call does not count. Callback agents can set their own
+        #[arg(long, value_name = "DAYS")]
+        lookback_days: Option<u32>,
+        #[command(flatten)]
+        data: DataOptions,
+    },
+    /// List the environments
+    List {
+        #[command(flatten)]
+        data: DataOptions,
+    },
+}
+
+pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, Failure> {
+    match command {
+        EnvironmentCommand::Create {
+            name,
+            country_code,
+            national_prefix,
+            international_prefix,
+            lookback_days,
+            data,
+        } => {
+            let mut body = json!({ "name": name });
+            let settings = [
+                ("country_code", json!(country_code)),
+                ("national_prefix", json!(national_prefix)),
+                ("international_prefix", json!(international_prefix)),
+                ("lookback_days", json!(lookback_days)),
+            ];
+            for (field, value) in settings {
+                if !value.is_null() {
+                    body[field] = value;
+                }
+            }
+            let answer = Client::open(data)?.post("/environments", &body)?;
+            list(&json!([answer["data"]]), json)?;
+        }
+        EnvironmentCommand::List { data } => list(&Client::open_existing(data)?.get("/environments")?["data"], json)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the id of the environment with the wanted name or id. Without a name, returns the only environment, or
+/// creates one if there is none.
+pub(crate) fn find_or_create(client: &Client, wanted: Option<&str>) -> Result<Value, Failure> {
+    let answer = client.get("/environments")?;
+    let environments: Vec<&Value> = answer["data"].as_array().into_iter().flatten().collect();
+    match (wanted, environments.as_slice()) {
+        (None, []) => {
+            let made = client.post("/environments", &json!({ "name": "default" }))?;
+            eprintln!("Created an environment named `default`.");
+            Ok(made["data"]["id"].clone())
+        }
+        (None, [only]) => Ok(only["id"].clone()),
+        (None, _) => Err(Failure::new("there are several environments: choose one with --environment")),
+        (Some(wanted), _) => {
+            let is_it = |environment: &&&Value| environment["id"] == wanted || environment["name"] == wanted;
+            let mut found = environments.iter().filter(is_it);
+            match (found.next(), found.next()) {
+                (Some(environment), None) => Ok(environment["id"].clone()),
+                (Some(_), Some(_)) => Err(Failure::new(format!("several environments are named {wanted}: use an id"))),
+                (None, _) => Err(Failure::new(format!(
+                    "there is no environment with the name or id {wanted}: see `dialback environment list`"
+                ))),
+            }
+        }
+    }
+}
+
+fn list(environments: &Value, json: bool) -> Result<(), Failure> {
+    if json {
+        return out::line(format_args!("{environments}"));
+    }
+    out::line(format_args!("{:36}  NAME", "ID"))?;
+    for environment in environments.as_array().into_iter().flatten() {
+        let text = |field: &str| environment[field].as_str().unwrap_or("-").to_owned();
+        out::line(format_args!("{:36}  {}", text("id"), text("name")))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! The commands that end by themselves: one file each, and the client that they share.
+
+mod client;
+pub(crate) mod environment;
+pub(crate) mod export;
+pub(crate) mod partition;
+pub(crate) mod resolve;
+pub(crate) mod token;
+pub(crate) mod verify;

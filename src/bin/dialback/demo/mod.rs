@@ -1,0 +1,6 @@
+//! `dialback demo`.
+
+mod run;
+mod sample;
+
+pub(crate) use run::{DemoOptions, run};

@@ -1,0 +1,180 @@
+//! `dialback import`: loads call records from a CSV file. An export is recognized here, and the library restores it.
+//!
+//! The calling thread reads and parses the lines and submits them to the service in batches. A call counts once it is
+//! durable. A line that is rejected is reported by its number. No phone number is printed.
+
+use super::error::ImportError;
+use super::format::Format;
+use super::layout::{Layout, Wanted};
+use super::lines::{Line, Lines};
+use super::moment::TimeReader;
+use super::options::Options;
+use super::pipeline::Pipeline;
+use super::reading::Reading;
+use super::record::Splitter;
+use super::rejection::Rejection;
+use super::report::ImportReport;
+use super::roster::Roster;
+use super::source::{Source, unreadable};
+use super::status::Vocabulary;
+use super::summary::Summary;
+use super::tenant;
+use dialback::{Service, Timestamp};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// The number of lines between two progress updates.
+const LOOK_EVERY: u64 = 1024;
+
+/// Imports a file. Writes the summary to `out` and rejected lines to `err`. Draws progress on standard error.
+///
+/// All accepted calls are durable when this returns. A file can be imported again: known calls change nothing.
+///
+/// # Errors
+/// The reason why the import could not complete. Rejected lines are not an error: see [`Summary::is_complete`].
+pub(crate) fn run(
+    options: &Options,
+    source: Source,
+    service: &Service,
+    now: Timestamp,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Summary, ImportError> {
+    let started = Instant::now();
+    let Source { reader, size } = source;
+    let mut report = ImportReport::new(err, options.json, options.progress, size);
+    if let Some(path) = &options.reject_file {
+        refuse_same_file(&options.file, path)?;
+        report.keep_rejected(path)?;
+    }
+    let imported = Import::begin(options, service, now, Box::new(reader))?.run(&mut report);
+    // On an error too, the progress bar must disappear before the error is printed.
+    report.finish()?;
+    let summary = Summary { elapsed: started.elapsed(), ..imported? };
+    let written = if options.json { writeln!(out, "{}", summary.to_json()) } else { writeln!(out, "{summary}") };
+    written.map_err(|error| ImportError::Write { path: None, error })?;
+    Ok(summary)
+}
+
+/// Returns an error if the reject file is the input file, because writing it would destroy the input.
+fn refuse_same_file(file: &Path, rejected: &Path) -> Result<(), ImportError> {
+    match (file.canonicalize(), rejected.canonicalize()) {
+        (Ok(file), Ok(rejected)) if file == rejected => {
+            let error = io::Error::other("it is the file to import: choose another --reject-file");
+            Err(ImportError::Write { path: Some(rejected), error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A running import.
+struct Import<'a> {
+    options: &'a Options,
+    now: Timestamp,
+    lines: Lines<Box<dyn Read>>,
+    splitter: Splitter,
+    reading: Reading,
+    pipeline: Pipeline<'a>,
+    records: u64,
+    skipped: u64,
+}
+
+impl<'a> Import<'a> {
+    fn begin(
+        options: &'a Options,
+        service: &'a Service,
+        now: Timestamp,
+        source: Box<dyn Read>,
+    ) -> Result<Self, ImportError> {
+        let lines = Lines::new(source, options.delimiter).map_err(unreadable(&options.file))?;
+        let environment = tenant::find(service, options.environment.as_deref(), options.create_missing, now)?;
+        let plan = service.plan();
+        let view = plan.environment(environment).ok_or(ImportError::NoEnvironment)?;
+        let reading = Reading {
+            environment,
+            roster: Roster::new(&plan, view, options.create_missing),
+            times: TimeReader::new(options.time_zone.clone(), now),
+            vocabulary: options.format.map_or(Vocabulary::Events, Format::vocabulary),
+        };
+        let splitter = Splitter::new(options.delimiter);
+        let pipeline = Pipeline::new(service);
+        Ok(Self { options, now, lines, splitter, reading, pipeline, records: 0, skipped: 0 })
+    }
+
+    fn run(mut self, report: &mut ImportReport<'_>) -> Result<Summary, ImportError> {
+        let layout = self.layout(report)?;
+        while let Some(Line { number, bytes, broken }) = self.lines.next().map_err(unreadable(&self.options.file))? {
+            self.records += 1;
+            let taken = if let Some(rejection) = broken {
+                Err(rejection)
+            } else {
+                let record = self.splitter.split(bytes);
+                match layout.shape(record) {
+                    Ok(shape) if shape.is_wanted(record) => self.reading.call(record, shape)?.map(Some),
+                    Ok(_) => Ok(None),
+                    Err(rejection) => Err(rejection),
+                }
+            };
+            match taken {
+                Ok(Some(call)) if self.pipeline.push(number, call) => self.send(report)?,
+                Ok(Some(_)) => {}
+                Ok(None) => self.skipped += 1,
+                Err(rejection) => report.reject(number, bytes, &rejection)?,
+            }
+            if self.records.is_multiple_of(LOOK_EVERY) {
+                report.progress(self.lines.position(), self.records)?;
+            }
+        }
+        self.send(report)?;
+        self.pipeline.finish()?;
+        self.report_refused(report)?;
+        Ok(self.summary(report.rejected))
+    }
+
+    fn layout(&mut self, report: &mut ImportReport<'_>) -> Result<Layout, ImportError> {
+        let Options { format, map, only, no_header, .. } = self.options;
+        let wanted = Wanted { format: *format, maps: map, only };
+        let headless = *no_header || format.is_some_and(|format| !format.headings().is_empty());
+        if headless {
+            return Layout::without_header(wanted);
+        }
+        match self.lines.next().map_err(unreadable(&self.options.file))? {
+            None => Err(ImportError::NoHeader("the file is empty")),
+            Some(Line { broken: Some(_), .. }) => Err(ImportError::NoHeader("the first line is broken")),
+            Some(Line { bytes, broken: None, .. }) => {
+                report.keep_header(bytes)?;
+                Layout::with_header(wanted, self.splitter.split(bytes))
+            }
+        }
+    }
+
+    fn send(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
+        let changes = self.reading.roster.additions();
+        self.pipeline.send(self.reading.environment, changes, self.now)?;
+        self.report_refused(report)
+    }
+
+    /// Reports lines that the service rejected. Their text is no longer in memory, so it cannot go into the reject
+    /// file.
+    fn report_refused(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
+        for (line, why) in self.pipeline.refused.drain(..) {
+            report.reject(line, &[], &Rejection::Refused(why))?;
+        }
+        Ok(())
+    }
+
+    fn summary(&self, rejected: u64) -> Summary {
+        let tally = self.pipeline.tally;
+        Summary {
+            accepted: tally.recorded + tally.unchanged + tally.erased,
+            unchanged: tally.unchanged,
+            erased: tally.erased,
+            rejected,
+            skipped: self.skipped,
+            created_numbers: self.reading.roster.created_numbers,
+            created_agents: self.reading.roster.created_agents,
+            ..Summary::default()
+        }
+    }
+}

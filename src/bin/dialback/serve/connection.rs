@@ -1,0 +1,153 @@
+//! One connection, from its start to its end.
+
+use super::limits::ConnectionLimits;
+use super::wire::Wire;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
+use axum::http::{Request, Response, StatusCode, Version};
+use dialback::admission::Place;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+use tracing::debug;
+
+/// The longest head of a request, and about the most unread response data that is kept. A target of more than 65,534
+/// bytes is rejected earlier.
+const BUFFER: usize = 96 << 10;
+
+#[derive(Clone)]
+pub(crate) struct ConnectionHandler {
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) router: Router,
+    pub(crate) limits: ConnectionLimits,
+}
+
+impl ConnectionHandler {
+    /// Serves the connection until it ends, or until its place is needed for another one.
+    pub(crate) async fn handle(self, stream: TcpStream, place: Place, watcher: Watcher) {
+        // Responses are written in one piece, so there is nothing to combine with later data.
+        let _ = stream.set_nodelay(true);
+        let place = Arc::new(place);
+        tokio::select! {
+            () = self.serve(stream, &place, watcher) => {}
+            () = place.closing() => debug!("closed an idle connection to admit another"),
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, place: &Arc<Place>, watcher: Watcher) {
+        match &self.tls {
+            None => self.talk(stream, place, watcher).await,
+            Some(tls) => match tokio::time::timeout(self.limits.header_timeout, tls.accept(stream)).await {
+                Ok(Ok(stream)) => self.talk(stream, place, watcher).await,
+                Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
+                Err(_) => debug!("a TLS handshake timed out"),
+            },
+        }
+    }
+
+    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Send + 'static, place: &Arc<Place>, watcher: Watcher) {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.write_timeout));
+        let stream = Wire::new(Box::pin(stream));
+        let (router, place) = (self.router.clone(), Arc::clone(place));
+        let service = service_fn(move |request| answer(router.clone(), Arc::clone(&place), request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_timeout)
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
+            debug!(%error, "a connection ended early");
+        }
+    }
+}
+
+async fn answer(
+    router: Router,
+    place: Arc<Place>,
+    request: Request<Incoming>,
+) -> Result<Response<Tracked>, Infallible> {
+    if !names_one_host(&request) {
+        return Ok(Tracked::response(no_host(), None));
+    }
+    // A request without a token has few permissions, and its connection may be closed while it runs.
+    let shows_token = request.headers().contains_key(AUTHORIZATION);
+    if shows_token && !place.begin() {
+        // Another connection gets this place now: this one is dropped while it waits here.
+        return std::future::pending().await;
+    }
+    let response = router.oneshot(request).await?;
+    if shows_token && response.status() != StatusCode::UNAUTHORIZED {
+        place.identify();
+    }
+    Ok(Tracked::response(response, Some(place)))
+}
+
+/// Returns whether the request has exactly one `Host` field, as HTTP/1.1 requires (RFC 9112, section 3.2).
+fn names_one_host(request: &Request<Incoming>) -> bool {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+}
+
+fn no_host() -> Response<Body> {
+    let message = "A request names its host in one Host header field";
+    let body = serde_json::json!({ "success": false, "message": message, "code": "MALFORMED_REQUEST" });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// A response body that marks the connection as idle when it ends.
+struct Tracked {
+    body: Body,
+    place: Option<Arc<Place>>,
+}
+
+impl Tracked {
+    fn response(response: Response<Body>, place: Option<Arc<Place>>) -> Response<Self> {
+        response.map(|body| Self { body, place })
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        if let Some(place) = &self.place {
+            place.idle();
+        }
+    }
+}
+
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

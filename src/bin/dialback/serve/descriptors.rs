@@ -1,0 +1,86 @@
+//! Divides the file descriptors at the start: the store has its own part, and connections get at most the rest.
+
+use super::budgets::Budgets;
+use crate::failure::Failure;
+use dialback::store::descriptors;
+use tracing::{debug, warn};
+
+/// Descriptors for standard streams, listeners, event queues, commands, and a fleet's stream.
+const OTHER: u64 = 48;
+
+/// The fewest connections for which a listener is useful.
+const FEWEST: u64 = 8;
+
+/// Raises the descriptor limit as far as the system allows, and lowers the listeners' budgets to fit below it.
+///
+/// # Errors
+/// The limit leaves room for fewer than a few connections.
+pub(crate) fn share_out(budgets: Budgets) -> Result<Budgets, Failure> {
+    let Some(limit) = descriptors::raise_limit() else { return Ok(budgets) };
+    let reserved = descriptors::needed(Some(limit)) + OTHER;
+    let wanted = budgets.total();
+    let shared = fit(budgets, limit.saturating_sub(reserved)).ok_or_else(|| too_few(limit, reserved, budgets))?;
+    if shared == budgets {
+        debug!(limit, reserved, connections = wanted, "file descriptors suffice");
+    } else {
+        let advice = "raise the limit (ulimit -n, LimitNOFILE), or lower --max-connections";
+        let connections = shared.total();
+        warn!(
+            limit,
+            reserved, wanted, connections, advice, "too few file descriptors: listeners hold fewer connections"
+        );
+    }
+    Ok(shared)
+}
+
+/// Returns the budgets, reduced in proportion if they do not fit into `room`. Returns `None` if `room` is too small.
+fn fit(budgets: Budgets, room: u64) -> Option<Budgets> {
+    let wanted = budgets.total();
+    if wanted <= room {
+        return Some(budgets);
+    }
+    let spare = room.checked_sub(FEWEST * budgets.listeners())?;
+    let lowered = |connections: usize| {
+        let connections = connections as u64;
+        let part = u128::from(spare) * u128::from(connections) / u128::from(wanted);
+        let part = u64::try_from(part).unwrap_or(u64::MAX);
+        usize::try_from(connections.min(FEWEST + part)).unwrap_or(usize::MAX)
+    };
+    Some(budgets.map(lowered))
+}
+
+fn too_few(limit: u64, reserved: u64, budgets: Budgets) -> Failure {
+    let needed = reserved + FEWEST * budgets.listeners();
+    Failure::new(format!(
+        "cannot run with {limit} file descriptors: the store and {} listeners need at least {needed}; raise the limit \
+         (ulimit -n, LimitNOFILE)",
+        budgets.listeners()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets_never_exceed_the_room_and_each_listener_keeps_some_connections() {
+        let few = Budgets::of_front(4, None);
+        let many = Budgets { sip: 4096, sip_listeners: 2, agi: 1024, ..Budgets::of_front(512, Some(0)) };
+        for budgets in [few, many.with_metrics(true).with_side(true)] {
+            let fewest = FEWEST * budgets.listeners();
+            for room in 0..20_000 {
+                match fit(budgets, room) {
+                    None => assert!(room < fewest && room < budgets.total()),
+                    Some(shared) => {
+                        assert!(shared.total() <= room, "{room}: {shared:?}");
+                        shared.map(|connections| {
+                            assert!(connections >= 4);
+                            connections
+                        });
+                    }
+                }
+            }
+            assert_eq!(fit(budgets, budgets.total()), Some(budgets));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The handle of the control API: the service, its clock and the settings of all handlers.
+
+use super::Limits;
+use super::middleware::rate_limit::{RateLimits, Rates, SteadyClock};
+use super::middleware::work::Work;
+use super::state::ApiState;
+use crate::inbound::{AgentAddresses, Inbound};
+use crate::metrics::{SipCounts, UpkeepCounts};
+use crate::service::Service;
+use crate::time::{Clock, Timestamp};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// The state that all handlers of the control API share.
+///
+/// A clone is cheap: it copies one pointer. Each layer clones the `Api` for each request, and each clone writes to a
+/// counter that all processors share.
+#[derive(Clone)]
+pub struct Api(Arc<ApiState>);
+
+impl Api {
+    /// Creates the API of a service, with a clock.
+    ///
+    /// # Panics
+    /// If the operating system provides no random bytes.
+    pub fn new(service: Arc<Service>, clock: Clock) -> Self {
+        Self(Arc::new(ApiState {
+            inbound: Inbound::new(service, clock),
+            operator: None,
+            limits: Limits::default(),
+            rate_limits: Arc::default(),
+            requests: Arc::default(),
+            metrics_elsewhere: false,
+            document: Arc::default(),
+            sip: None,
+            upkeep: None,
+            work: Arc::default(),
+            answer_budget: Arc::default(),
+        }))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut ApiState)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Omits `GET /metrics` from [`router`]. [`operations`] serves it on an address of its own. The metrics count all tenants
+    /// together, so no single tenant should read them.
+    ///
+    /// [`router`]: super::router()
+    /// [`operations`]: super::operations()
+    #[must_use]
+    pub fn with_metrics_elsewhere(self) -> Self {
+        self.with(|state| {
+            state.metrics_elsewhere = true;
+            // The cached document lists `GET /metrics`.
+            state.document = Arc::default();
+        })
+    }
+
+    /// Adds the counts of a SIP listener to `GET /metrics`.
+    #[must_use]
+    pub fn with_sip(self, counts: Arc<SipCounts>) -> Self {
+        self.with(|state| state.sip = Some(counts))
+    }
+
+    /// Adds the state of the store's upkeep to `GET /metrics`, and its failures to `GET /health`.
+    #[must_use]
+    pub fn with_upkeep(self, counts: Arc<UpkeepCounts>) -> Self {
+        self.with(|state| state.upkeep = Some(counts))
+    }
+
+    /// Accepts one more operator token, given by its digest and held in memory only. A new installation needs it to create its
+    /// first stored tokens.
+    #[must_use]
+    pub fn with_operator(self, digest: [u8; 32]) -> Self {
+        self.with(|state| state.operator = Some(digest))
+    }
+
+    /// Returns an `Api` that accepts no in-memory operator token. Both share all counts.
+    #[must_use]
+    pub fn without_operator(self) -> Self {
+        self.with(|state| state.operator = None)
+    }
+
+    /// Limits the request rate of each token, measured with this clock. The operator token of
+    /// [`with_operator`](Self::with_operator) is not limited.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates, clock: &SteadyClock) -> Self {
+        self.with(|state| state.rate_limits = Arc::new(RateLimits::new(rates, clock)))
+    }
+
+    /// Sets the addresses of agents. `GET /route` returns the address of the agent that takes the call.
+    #[must_use]
+    pub fn with_addresses(self, addresses: AgentAddresses) -> Self {
+        self.with(|state| state.inbound = state.inbound.clone().with_addresses(addresses))
+    }
+
+    /// Runs long requests on the blocking threads of this runtime, so that the runtime that serves the router stays free for
+    /// routes. Without it, long requests run on the blocking threads of the serving runtime.
+    #[must_use]
+    pub fn with_workers(self, workers: Handle) -> Self {
+        self.with(|state| state.work = Arc::new(Work::on(workers)))
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        self.with(|state| state.limits = limits)
+    }
+
+    /// Sets whether routes are answered while the service is still [loading](Service::load). If so, a call from a contact
+    /// that is not loaded yet goes to the default agent. Otherwise routes are rejected until loading has finished.
+    #[must_use]
+    pub fn serving_while_loading(self, yes: bool) -> Self {
+        self.with(|state| state.inbound = state.inbound.clone().serving_while_loading(yes))
+    }
+
+    pub(super) fn service(&self) -> &Arc<Service> {
+        self.inbound.service()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.inbound.now()
+    }
+}
+
+impl Deref for Api {
+    type Target = ApiState;
+
+    fn deref(&self) -> &ApiState {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

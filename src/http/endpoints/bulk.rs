@@ -1,0 +1,320 @@
+//! `POST /calls/bulk`: any number of calls, one JSON object a line, in bounded memory.
+
+use super::calls;
+use crate::event::Event;
+use crate::http::Api;
+use crate::http::middleware::work::pause;
+use crate::http::openapi::example;
+use crate::http::request::auth::Reach;
+use crate::http::request::body::{media_type, next_chunk};
+use crate::http::request::form::Form;
+use crate::http::response::error::Refusal;
+use crate::http::response::reply;
+use crate::service::Recording;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use std::collections::VecDeque;
+use std::future::Future;
+use tokio::sync::oneshot;
+use utoipa::ToSchema;
+
+/// The number of calls that are submitted together.
+const GROUP: usize = 1000;
+
+/// The maximum number of groups that wait for the store. Meanwhile the body is not read further.
+const IN_FLIGHT: usize = 4;
+
+/// The number of lines after which other tenants get their turn.
+const SLICE: u64 = 256;
+
+/// The maximum number of errors in the report. Further errors are only counted.
+const MAX_ERRORS: usize = 100;
+
+/// The result of a bulk upload.
+#[derive(Default, Serialize, ToSchema)]
+pub(in crate::http) struct Report {
+    accepted: u64,
+    rejected: u64,
+    /// The first hundred errors, by line.
+    #[schema(max_items = 100)]
+    errors: Vec<LineError>,
+}
+
+/// A line that was rejected.
+#[derive(Serialize, ToSchema)]
+struct LineError {
+    /// The number of the line, from 1.
+    #[schema(minimum = 1)]
+    line: u64,
+    message: String,
+}
+
+/// Records many calls.
+///
+/// Each line is independent: a rejected line is counted and reported, and the other lines are recorded. If the store fails or the
+/// body is cut short, the calls that are durable by then stay recorded. Repeating the whole upload is safe.
+#[utoipa::path(
+    post, path = "/api/v1/calls/bulk", tag = "calls", operation_id = "recordCalls",
+    request_body(
+            description = "Calls in the form of `POST /calls`, one JSON object a line; any number of lines",
+        content((serde_json::Value = "application/x-ndjson", example = json!(example::bulk()))),
+    ),
+    responses((status = 200, description = "The result by line", body = Report, example = json!(
+        {"accepted": 1, "rejected": 1, "errors": [{"line": 2, "message": "The line is not valid JSON"}]}
+    ))),
+    security(("environment" = []), ("gateway" = [])),
+)]
+pub(in crate::http) async fn record(
+    reach: Reach,
+    State(api): State<Api>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let known = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"];
+    if !media_type(request.headers()).is_some_and(|found| known.contains(&found.as_str())) {
+        return Err(Refusal::media_type("The body must be application/x-ndjson"));
+    }
+    let mut upload = Upload::new(&api, reach);
+    let mut lines = Lines::new(api.limits.body_bytes);
+    let mut body = request.into_body();
+    while let Some(chunk) = within(&api, next_chunk(&mut body)).await.map_err(|slow| upload.timed_out(slow))? {
+        let mut rest = &chunk?[..];
+        while let Some(line) = lines.next(&mut rest) {
+            upload.line(line).await?;
+        }
+    }
+    if let Some(line) = lines.last() {
+        upload.line(line).await?;
+    }
+    let mut report = upload.finish().await?;
+    report.errors.sort_by_key(|error| error.line);
+    report.errors.truncate(MAX_ERRORS);
+    Ok(reply::json(StatusCode::OK, &report))
+}
+
+/// Calls that were submitted together, with their line numbers and the receiver of their result.
+struct Group {
+    lines: Vec<u64>,
+    calls: Vec<Event>,
+    answer: oneshot::Receiver<Recording>,
+}
+
+/// The state of an upload: the calls that are not acknowledged yet, and the report so far.
+struct Upload<'a> {
+    api: &'a Api,
+    reach: Reach,
+    line: u64,
+    group: Vec<Event>,
+    lines: Vec<u64>,
+    in_flight: VecDeque<Group>,
+    report: Report,
+}
+
+impl<'a> Upload<'a> {
+    fn new(api: &'a Api, reach: Reach) -> Self {
+        Self {
+            api,
+            reach,
+            line: 0,
+            group: Vec::new(),
+            lines: Vec::new(),
+            in_flight: VecDeque::new(),
+            report: Report::default(),
+        }
+    }
+
+    async fn line(&mut self, line: Result<&[u8], Refusal>) -> Result<(), Refusal> {
+        self.line += 1;
+        if self.line.is_multiple_of(SLICE) {
+            pause().await;
+        }
+        match line.and_then(|line| self.read(line)) {
+            Ok(None) => {}
+            Ok(Some(event)) => {
+                self.group.push(event);
+                self.lines.push(self.line);
+            }
+            Err(refusal) => self.report.reject(self.line, &refusal),
+        }
+        if self.group.len() >= GROUP { self.submit().await } else { Ok(()) }
+    }
+
+    /// Reads the call of a line. A blank line has none.
+    fn read(&self, line: &[u8]) -> Result<Option<Event>, Refusal> {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(None);
+        }
+        let value = serde_json::from_slice(line).map_err(|_| Refusal::malformed_json("The line is not valid JSON"))?;
+        let plan = self.api.service().plan();
+        let call = calls::call(Form::new(value)?, &plan, self.reach, self.api.now())?;
+        Ok(Some(Event::Call(call)))
+    }
+
+    async fn submit(&mut self) -> Result<(), Refusal> {
+        if self.in_flight.len() >= IN_FLIGHT {
+            self.settle().await?;
+        }
+        let calls = std::mem::take(&mut self.group);
+        let answer = self.api.submit(calls.clone());
+        self.in_flight.push_back(Group { lines: std::mem::take(&mut self.lines), calls, answer });
+        // A body that is always ready must not keep the thread busy.
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    /// Waits for the oldest group that is in flight.
+    async fn settle(&mut self) -> Result<(), Refusal> {
+        let Some(Group { lines, calls, answer }) = self.in_flight.pop_front() else { return Ok(()) };
+        let recorded = self.report.accepted;
+        let unknown = |_| {
+            let message = format!(
+                "The store did not confirm all calls in time; {recorded} are recorded, and others may be recorded later. Repeat the \
+                 upload"
+            );
+            Refusal::outcome_unknown().saying(message)
+        };
+        let recording = within(self.api, answer).await.map_err(unknown)?.map_err(|_| Refusal::internal())?;
+        let recording = recording.map_err(|error| {
+            Refusal::from(error).saying(format!(
+                "The store cannot be written; {recorded} calls were recorded before it failed. Repeat the upload later"
+            ))
+        })?;
+        let plan = self.api.service().plan();
+        for ((line, event), applied) in lines.into_iter().zip(&calls).zip(recording) {
+            let Event::Call(call) = event else { continue };
+            match applied.map_err(Refusal::from).and_then(|applied| calls::settle(&plan, call, applied)) {
+                Ok(()) => self.report.accepted += 1,
+                Err(refusal) => self.report.reject(line, &refusal),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the error for a client that sends no more data in time. If calls were submitted before, the error says so.
+    fn timed_out(&self, nothing_recorded: Refusal) -> Refusal {
+        let handed_in = self.report.accepted > 0 || !self.in_flight.is_empty();
+        if !handed_in {
+            return nothing_recorded;
+        }
+        let message = "The body did not arrive in time; calls from its first lines may be recorded. Repeat the upload";
+        Refusal::outcome_unknown().saying(message)
+    }
+
+    async fn finish(mut self) -> Result<Report, Refusal> {
+        if !self.group.is_empty() {
+            self.submit().await?;
+        }
+        while !self.in_flight.is_empty() {
+            self.settle().await?;
+        }
+        Ok(self.report)
+    }
+}
+
+impl Report {
+    /// Counts a rejected line, and keeps its error if it may be among the first.
+    fn reject(&mut self, line: u64, refusal: &Refusal) {
+        self.rejected += 1;
+        // A line is rejected when it is read or, rarely, groups later when it is applied. So twice the maximum is kept and sorted.
+        if self.errors.len() < 2 * MAX_ERRORS {
+            self.errors.push(LineError { line, message: refusal.line() });
+        }
+    }
+}
+
+/// Splits the chunks of a body into lines. It holds at most one line, and no more than `max` bytes of it.
+struct Lines {
+    /// The beginning of a line whose end has not arrived.
+    held: Vec<u8>,
+    /// `held` has been returned as a line and is no longer needed.
+    given: bool,
+    /// The current line is too long; the rest of it is skipped.
+    skipping: bool,
+    max: usize,
+}
+
+impl Lines {
+    fn new(max: usize) -> Self {
+        Self { held: Vec::new(), given: false, skipping: false, max }
+    }
+
+    /// Returns the next whole line and removes it from `chunk`. Returns `None` if `chunk` contains no further line end.
+    fn next<'a, 'b: 'a>(&'a mut self, chunk: &mut &'b [u8]) -> Option<Result<&'a [u8], Refusal>> {
+        if std::mem::take(&mut self.given) {
+            self.held.clear();
+        }
+        let Some(end) = chunk.iter().position(|byte| *byte == b'\n') else {
+            self.hold(chunk);
+            *chunk = &[];
+            return None;
+        };
+        let (line, rest) = (&chunk[..end], &chunk[end + 1..]);
+        *chunk = rest;
+        if self.held.is_empty() && !self.skipping && line.len() <= self.max {
+            return Some(Ok(line));
+        }
+        self.hold(line);
+        self.given = true;
+        Some(self.whole())
+    }
+
+    /// Returns the text after the last line end, if any.
+    fn last(&mut self) -> Option<Result<&[u8], Refusal>> {
+        if std::mem::take(&mut self.given) {
+            self.held.clear();
+        }
+        (self.skipping || !self.held.is_empty()).then(|| self.whole())
+    }
+
+    fn hold(&mut self, part: &[u8]) {
+        if self.skipping || self.held.len() + part.len() > self.max {
+            self.skipping = true;
+            self.held = Vec::new();
+        } else {
+            self.held.extend_from_slice(part);
+        }
+    }
+
+    fn whole(&mut self) -> Result<&[u8], Refusal> {
+        if std::mem::take(&mut self.skipping) {
+            return Err(Refusal::too_large(self.max).saying(format!("The line has more than {} bytes", self.max)));
+        }
+        Ok(&self.held)
+    }
+}
+
+async fn within<T>(api: &Api, step: impl Future<Output = T>) -> Result<T, Refusal> {
+    tokio::time::timeout(api.limits.patience, step).await.map_err(|_| Refusal::too_slow())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the lines of `text` when it arrives in chunks of `size` bytes. `None` is a line that is too long.
+    fn cut(text: &[u8], size: usize, max: usize) -> Vec<Option<Vec<u8>>> {
+        let mut lines = Lines::new(max);
+        let mut all = Vec::new();
+        for chunk in text.chunks(size) {
+            let mut rest = chunk;
+            while let Some(line) = lines.next(&mut rest) {
+                all.push(line.ok().map(<[u8]>::to_vec));
+            }
+        }
+        all.extend(lines.last().map(|line| line.ok().map(<[u8]>::to_vec)));
+        all
+    }
+
+    #[test]
+    fn lines_do_not_depend_on_the_chunks_of_the_body() {
+        let text = b"one\n\ntwo two\nmuch too long, this one\nthree\r\n12345678\nend";
+        let lines: Vec<_> =
+            text.split(|byte| *byte == b'\n').map(|line| (line.len() <= 8).then(|| line.to_vec())).collect();
+        for size in 1..=text.len() {
+            assert_eq!(cut(text, size, 8), lines, "in chunks of {size}");
+        }
+        assert_eq!(cut(b"a\n", 1, 8), [Some(b"a".to_vec())]);
+        assert_eq!(cut(b"", 1, 8), []);
+    }
+}

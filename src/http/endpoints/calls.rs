@@ -1,0 +1,117 @@
+//! `POST /calls`: reports an outbound call, or a new status of one.
+
+use crate::engine::Applied;
+use crate::event::{Call, Direction, Event};
+use crate::http::Api;
+use crate::http::openapi::{example, schema};
+use crate::http::request::auth::Reach;
+use crate::http::request::form::Form;
+use crate::http::request::read;
+use crate::http::response::error::Refusal;
+use crate::http::response::reply::{self, Message};
+use crate::id::AgentId;
+use crate::number::DialPlan;
+use crate::plan::{NumberView, Plan};
+use crate::service::MAX_SKEW_MILLIS;
+use crate::time::Timestamp;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use utoipa::ToSchema;
+
+/// A report about an outbound call.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(in crate::http) struct NewCall {
+    /// The outbound agent that placed the call.
+    #[schema(value_type = Uuid)]
+    agent_id: AgentId,
+    /// The environment's number from which the call was placed.
+    #[schema(schema_with = schema::any_number)]
+    from: String,
+    /// The number of the contact that was called.
+    #[schema(schema_with = schema::any_number)]
+    to: String,
+    /// When the call was placed: not before 2020, and at most a day in the future.
+    #[schema(schema_with = schema::moment)]
+    started_at: String,
+    #[schema(schema_with = schema::any_outcome)]
+    status: String,
+}
+
+/// Reports an outbound call, or a new status of one. Reports may be repeated and may arrive in any order.
+///
+/// A late report of a call from before the contact's erasure is acknowledged but not recorded.
+#[utoipa::path(
+    post, path = "/api/v1/calls", tag = "calls", operation_id = "recordCall",
+    request_body(content = NewCall, example = json!({
+        "agent_id": example::SOURCE, "from": example::DIALED, "to": example::CONTACT,
+        "started_at": "2026-06-01T11:00:00Z", "status": "no-answer",
+    })),
+    responses(
+        (status = 202, description = "The report is durable", body = Message<'static>, example = json!(
+            {"success": true, "message": "Call recorded"}
+        )),
+        (status = 404, description = "`NUMBER_NOT_FOUND`: `from` is not a number of the environment; `AGENT_NOT_FOUND`"),
+        (status = 409, description = "`CONTACT_ERASED`: the contact was erased together with a call dated in the future, and this \
+                                      call is dated before that one; `QUOTA_EXCEEDED`: the environment has reached its \
+                                      limit of contacts"),
+        (status = 422, description = "`INVALID_AGENT_DIRECTION`: the agent is not outbound"),
+        (status = 503, description = "`HISTORY_FULL`: the history accepts no new contact of any environment"),
+    ),
+    security(("environment" = []), ("gateway" = [])),
+)]
+pub(in crate::http) async fn record(reach: Reach, State(api): State<Api>, form: Form) -> Result<Response, Refusal> {
+    let call = call(form, &api.service().plan(), reach, api.now())?;
+    let recording = api.submit(vec![Event::Call(call)]).await.map_err(|_| Refusal::internal())?;
+    for applied in recording? {
+        settle(&api.service().plan(), &call, applied?)?;
+    }
+    Ok(reply::message(StatusCode::ACCEPTED, "Call recorded"))
+}
+
+/// Rejects a call that was not recorded, unless it is a late report of a call from before an erasure.
+///
+/// # Errors
+/// If the agent or the number has been deleted since the call was submitted.
+pub(in crate::http) fn settle(plan: &Plan, call: &Call, applied: Applied) -> Result<(), Refusal> {
+    match applied {
+        Applied::Ignored if plan.agent(call.environment, call.agent).is_none() => Err(Refusal::agent_not_found()),
+        Applied::Ignored if plan.call_slots(call).is_none() => Err(Refusal::number_not_found()),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a call. It belongs to the environment that holds the number in `from`.
+pub(in crate::http) fn call(mut form: Form, plan: &Plan, reach: Reach, now: Timestamp) -> Result<Call, Refusal> {
+    let home = dial_plan(plan, reach);
+    let from = form.required("from", |value| read::number(value, &home));
+    let holder = from.and_then(|from| plan.dialed(from)).map(NumberView::environment);
+    let holder = holder.filter(|environment| reach.covers(*environment));
+    let there = holder.map_or(home, |environment| dial_plan(plan, Reach::One(environment)));
+    let to = form.required("to", |value| read::number(value, &there));
+    let agent = form.required("agent_id", |value| Ok(read::text(value)?.parse::<AgentId>().ok()));
+    let at = form.required("started_at", |value| match read::moment(value)? {
+        at if at < Timestamp::EARLIEST => Err("must not lie before 2020".into()),
+        at if at > now.plus_millis(MAX_SKEW_MILLIS) => Err("must not lie more than a day ahead".into()),
+        at => Ok(at),
+    });
+    let outcome = form.required("status", read::outcome);
+    let (agent, from, to, at, outcome) = form.finish(|| Some((agent?, from?, to?, at?, outcome?)))?;
+
+    let environment = holder.ok_or_else(Refusal::number_not_found)?;
+    let agent = agent.and_then(|id| plan.agent(environment, id)).ok_or_else(Refusal::agent_not_found)?;
+    if agent.direction() != Direction::Outbound {
+        return Err(Refusal::not_outbound());
+    }
+    Ok(Call { environment, agent: agent.id(), from, to, at, outcome })
+}
+
+/// Returns the dial plan for reading a number before its environment is known.
+pub(in crate::http) fn dial_plan(plan: &Plan, reach: Reach) -> DialPlan {
+    match reach {
+        Reach::One(environment) => plan.environment(environment).map(|environment| *environment.dial_plan()),
+        Reach::Every => None,
+    }
+    .unwrap_or(DialPlan::NONE)
+}

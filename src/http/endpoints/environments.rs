@@ -1,0 +1,120 @@
+//! `/environments`: the tenants, managed by operators.
+
+use crate::event::Change;
+use crate::http::openapi::example;
+use crate::http::request::auth::Operator;
+use crate::http::request::form::Form;
+use crate::http::request::idempotency::{Key, Repeatable};
+use crate::http::request::read;
+use crate::http::response::error::Refusal;
+use crate::http::response::list::{self, Items, Listing, Shows};
+use crate::http::response::reply::Data;
+use crate::http::response::{render, reply};
+use crate::http::{Api, new_id};
+use crate::id::EnvironmentId;
+use crate::number::DialPlan;
+use crate::plan::Plan;
+use axum::extract::State;
+use axum::response::Response;
+use utoipa::ToSchema;
+
+/// Lists all environments, in the order of their creation.
+#[utoipa::path(
+    get, path = "/api/v1/environments", tag = "operators", operation_id = "listEnvironments",
+    responses((status = 200, description = "All environments", body = Data<Vec<render::Environment<'static>>>, example = json!(
+        {"success": true, "data": [example::environment()]}
+    ))),
+    security(("operator" = [])),
+)]
+pub(in crate::http) async fn list(_: Operator, State(api): State<Api>) -> Response {
+    Listing::new(Environments, Shows::Plain).answer(&api, EnvironmentId::SYSTEM).await
+}
+
+struct Environments;
+
+impl Items for Environments {
+    fn places(&self, plan: &Plan) -> usize {
+        plan.environment_slots()
+    }
+
+    fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool {
+        let Some(environment) = plan.environment_at(place) else { return false };
+        if let Some(out) = out {
+            list::write(out, &render::Environment::from(environment));
+        }
+        true
+    }
+}
+
+/// A new environment.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(in crate::http) struct NewEnvironment {
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+    /// The country code. With both prefixes it defines how national numbers are written.
+    #[schema(pattern = "^([1-9][0-9]{0,2})?$")]
+    country_code: Option<String>,
+    #[schema(pattern = "^[0-9]{0,5}$")]
+    national_prefix: Option<String>,
+    #[schema(pattern = "^[0-9]{0,5}$")]
+    international_prefix: Option<String>,
+    /// The look-back in days for callback agents without one of their own.
+    #[schema(minimum = 1, maximum = 3650, default = 30)]
+    lookback_days: Option<u32>,
+}
+
+/// Creates an environment.
+#[utoipa::path(
+    post, path = "/api/v1/environments", tag = "operators", operation_id = "createEnvironment", params(Repeatable),
+    request_body(content = NewEnvironment, examples(
+        ("minimal" = (value = json!({"name": "Acme"}))),
+        ("american" = (value = json!({
+            "name": "Acme", "country_code": "1", "national_prefix": "1", "international_prefix": "011",
+            "lookback_days": 14,
+        }))),
+    )),
+    responses(
+        (status = 201, description = "The new environment", body = Data<render::Environment<'static>>, example = json!(
+            {"success": true, "data": example::environment()}
+        )),
+        (status = 503, description = "`LIMIT_REACHED`: this installation cannot create more environments"),
+    ),
+    security(("operator" = [])),
+)]
+pub(in crate::http) async fn create(
+    _: Operator,
+    State(api): State<Api>,
+    key: Key,
+    mut form: Form,
+) -> Result<Response, Refusal> {
+    let keyed = key.of(EnvironmentId::SYSTEM, &form);
+    let name = form.required("name", read::name);
+    let dial_plan = dial_plan(&mut form);
+    let lookback = form.optional("lookback_days", read::lookback).unwrap_or_default();
+    let name = form.finish(|| name)?;
+
+    let id = EnvironmentId::from(new_id::uuid());
+    let decide = move |_: &Plan| Ok((vec![Change::EnvironmentSet { name, dial_plan, lookback }], ()));
+    let render = move |plan: &Plan, ()| {
+        let environment = plan.environment(id).ok_or_else(Refusal::internal)?;
+        Ok(reply::created(render::Environment::from(environment)))
+    };
+    api.answer(id, keyed, decide, render).await
+}
+
+fn dial_plan(form: &mut Form) -> DialPlan {
+    let mut part = |field| form.optional(field, |value| Ok(read::text(value)?.to_owned()));
+    let (country, national) = (part("country_code"), part("national_prefix"));
+    let international = part("international_prefix");
+    if country.is_none() && national.is_none() && international.is_none() {
+        return DialPlan::NONE;
+    }
+    let part = |part: Option<String>| part.unwrap_or_default();
+    DialPlan::new(&part(country), &part(national), &part(international)).unwrap_or_else(|_| {
+        let what = "and the prefixes must be a country code of 1 to 3 digits, not beginning with 0, \
+                    and two different prefixes of at most 5 digits";
+        form.error("country_code", &what.into());
+        DialPlan::NONE
+    })
+}

@@ -1,0 +1,20 @@
+//! What answers each request: one file for each kind of entity or question.
+
+pub(super) mod agents;
+pub(super) mod answered;
+pub(super) mod bulk;
+pub(super) mod callback;
+pub(super) mod callback_agents;
+pub(super) mod calls;
+pub(super) mod constraints;
+pub(super) mod contacts;
+pub(super) mod describe;
+pub(super) mod environments;
+pub(super) mod export;
+pub(super) mod health;
+pub(super) mod metrics_text;
+pub(super) mod numbers;
+pub(super) mod route;
+pub(super) mod statistics;
+pub(super) mod tokens;
+pub(super) mod what_if;

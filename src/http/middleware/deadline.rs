@@ -1,0 +1,55 @@
+//! The time limit of a request.
+
+use crate::http::Api;
+use crate::http::response::error::Refusal;
+use crate::sync::{AtomicBool, Ordering};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::sync::Arc;
+use std::time::Duration;
+
+tokio::task_local! {
+    /// Set while a handler is polled, on any thread.
+    static SUBMITTED: Submitted;
+}
+
+/// Whether a request has submitted a change to the service.
+#[derive(Clone, Default)]
+pub(in crate::http) struct Submitted(Arc<AtomicBool>);
+
+impl Submitted {
+    /// Returns a future that polls `answer` and makes [`note`](Self::note) set this value meanwhile.
+    pub(in crate::http) fn watch<F: Future>(&self, answer: F) -> impl Future<Output = F::Output> + use<F> {
+        SUBMITTED.scope(self.clone(), answer)
+    }
+
+    /// Records that the request has submitted a change. From now on the change may take effect after the time limit.
+    pub(in crate::http) fn note() {
+        // A streamed request has no time limit as a whole, and no flag to set.
+        // Relaxed: the flag is read when the handler is no longer polled, and it publishes no other data.
+        let _ = SUBMITTED.try_with(|submitted| submitted.0.store(true, Ordering::Relaxed));
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// If the time limit is over: `OUTCOME_UNKNOWN` if the request has submitted a change, else `TIMEOUT`.
+    pub(in crate::http) async fn within<T>(
+        &self,
+        limit: Duration,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, Refusal> {
+        match tokio::time::timeout(limit, answer).await {
+            Ok(answer) => Ok(answer),
+            Err(_) if self.0.load(Ordering::Relaxed) => Err(Refusal::outcome_unknown()),
+            Err(_) => Err(Refusal::too_slow()),
+        }
+    }
+}
+
+/// Returns 503 if the response is not ready within the time limit.
+pub(in crate::http) async fn watch(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
+    let submitted = Submitted::default();
+    submitted.within(api.limits.patience, submitted.watch(next.run(request))).await
+}

@@ -1,0 +1,51 @@
+//! Counts and logs each request. The log never contains a path, a query or an id that a client gave its request, because
+//! each of them may contain a phone number.
+
+use crate::http::Api;
+use crate::http::request::unread_body;
+use crate::metrics::Stopwatch;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::time::Duration;
+use tracing::{Instrument, debug, debug_span, error};
+
+/// The response header with the id that the log gives to the request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Opens a debug span around a request, and logs a debug line after the response: method, route template, status,
+/// duration, and the request's id. The response carries the same id.
+pub(in crate::http) async fn requests(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let begun = Stopwatch::start();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("-", MatchedPath::as_str);
+    let id = api.requests.name();
+    let span = debug_span!("request", %method, route, %id);
+    let (request, unread) = unread_body::watch(request);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    if let Some(unread) = unread {
+        unread.settle(&api, &mut response).await;
+    }
+    let (status, nanos) = (response.status(), begun.nanos());
+    api.requests.count(&method, route, status, nanos);
+    let _inside = span.entered();
+    debug!(status = status.as_u16(), latency = ?Duration::from_nanos(nanos), "answered");
+    if status == StatusCode::SERVICE_UNAVAILABLE && !route.contains("/health") {
+        log_failure(&api, id.as_ref());
+    }
+    response.headers_mut().insert(REQUEST_ID, id.header());
+    response
+}
+
+/// Logs why the store cannot be written. The reason names files of this machine, so only the operator may see it, not
+/// clients. A daemon under load rejects thousands of requests a second, so only the first, second, fourth, eighth and so
+/// on are logged.
+fn log_failure(api: &Api, id: &str) {
+    let Some(why) = api.service().failure() else { return };
+    let refused = api.requests.refused();
+    if refused.is_power_of_two() {
+        error!(%why, refused, request = id, "the store cannot be written; routes are answered from memory");
+    }
+}

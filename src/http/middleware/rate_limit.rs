@@ -1,0 +1,84 @@
+//! Limits the request rate of each token.
+
+use crate::event::Role;
+use crate::http::response::error::Refusal;
+use crate::id::TokenId;
+use crate::plan;
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A function that returns the time since a fixed moment. It is monotonic: changes of the wall clock do not affect it.
+pub type SteadyClock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// The maximum requests per second of one token. `None` means no limit. A burst may have as many requests as one second.
+///
+/// A request counts once its token is found valid, whatever its response is.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Rates {
+    /// The limit of each environment token and each operator token.
+    pub environment: Option<NonZeroU32>,
+    /// The limit of each gateway token. A gateway sends a request for each inbound call.
+    pub gateway: Option<NonZeroU32>,
+}
+
+/// The limiters of both rates. They hold a few words of memory for each token in use.
+#[derive(Default)]
+pub(in crate::http) struct RateLimits {
+    environment: Option<Limiter>,
+    gateway: Option<Limiter>,
+}
+
+type Limiter = RateLimiter<TokenId, DashMapStateStore<TokenId>, Steady, NoOpMiddleware<Duration>>;
+
+impl RateLimits {
+    pub(in crate::http) fn new(rates: Rates, clock: &SteadyClock) -> Self {
+        let clock = || Steady(Arc::clone(clock));
+        let limiter = |rate| RateLimiter::new(Quota::per_second(rate), DashMapStateStore::default(), clock());
+        Self { environment: rates.environment.map(limiter), gateway: rates.gateway.map(limiter) }
+    }
+
+    /// Counts a request with this token.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED` if the token has reached its rate. The error says when the next request is allowed.
+    pub(in crate::http) fn admit(&self, token: &plan::Token) -> Result<(), Refusal> {
+        let limiter = match token.role {
+            Role::Environment | Role::Operator => &self.environment,
+            Role::Gateway => &self.gateway,
+        };
+        let Some(limiter) = limiter else { return Ok(()) };
+        limiter.check_key(&token.id).map_err(|not_until| {
+            Refusal::rate_limited(not_until.wait_time_from(governor::clock::Clock::now(limiter.clock())))
+        })
+    }
+
+    /// Forgets tokens that have not been used for a while. Revoked tokens are among them.
+    pub(in crate::http) fn tidy(&self) {
+        for limiter in [&self.environment, &self.gateway].into_iter().flatten() {
+            limiter.retain_recent();
+        }
+    }
+}
+
+impl fmt::Debug for RateLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimits").finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+struct Steady(SteadyClock);
+
+impl governor::clock::Clock for Steady {
+    // The trait's name for a reading of the clock.
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        (self.0)()
+    }
+}

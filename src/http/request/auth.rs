@@ -1,0 +1,161 @@
+//! Authentication: from the `Authorization` header to the permissions of the token.
+
+use super::token;
+use crate::event::Role;
+use crate::http::Api;
+use crate::http::response::error::Refusal;
+use crate::id::EnvironmentId;
+use crate::plan::{self, Plan};
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+use std::borrow::Cow;
+use subtle::ConstantTimeEq;
+
+/// An extractor for the environment of an environment token. It rejects other roles.
+pub(in crate::http) struct Tenant(pub(in crate::http) EnvironmentId);
+
+/// An extractor that accepts only operator tokens.
+pub(in crate::http) struct Operator;
+
+/// An extractor for requests of routes, which tokens of all roles may send. An operator could issue a gateway token anyway.
+pub(in crate::http) struct Asker {
+    pub(in crate::http) reach: Reach,
+    /// The token is an operator's. Its requests are queries: no call is routed.
+    pub(in crate::http) is_operator: bool,
+}
+
+/// The environments in which a token may record calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Reach {
+    /// One environment: the token is an environment token.
+    One(EnvironmentId),
+    /// All environments: the token is a gateway token.
+    Every,
+}
+
+impl Reach {
+    pub(in crate::http) fn covers(self, environment: EnvironmentId) -> bool {
+        self == Self::Every || self == Self::One(environment)
+    }
+
+    /// Returns the environment if there is only one.
+    pub(in crate::http) fn environment(self) -> Option<EnvironmentId> {
+        match self {
+            Self::One(environment) => Some(environment),
+            Self::Every => None,
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Tenant {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        match authenticate(parts, api)? {
+            (Role::Environment, environment) => Ok(Self(environment)),
+            _ => Err(Refusal::forbidden("This request needs an environment token")),
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Operator {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        match authenticate(parts, api)? {
+            (Role::Operator, _) => Ok(Self),
+            _ => Err(Refusal::forbidden("This request needs an operator token")),
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Reach {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        match authenticate(parts, api)? {
+            (Role::Environment, environment) => Ok(Self::One(environment)),
+            (Role::Gateway, _) => Ok(Self::Every),
+            (Role::Operator, _) => {
+                Err(Refusal::forbidden("This request needs an environment token or a gateway token"))
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Asker {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        let (role, environment) = authenticate(parts, api)?;
+        let reach = if role == Role::Environment { Reach::One(environment) } else { Reach::Every };
+        Ok(Self { reach, is_operator: role == Role::Operator })
+    }
+}
+
+/// Returns the environment on whose account the request runs, if its token is valid. All operator and gateway tokens share
+/// one account. This function does not check permissions or rates.
+pub(in crate::http) fn holder(headers: &HeaderMap, api: &Api) -> Option<EnvironmentId> {
+    let (secret, plan) = (secret(headers)?, api.service().plan());
+    match known(&secret, api, &plan)? {
+        Known::Operator => Some(EnvironmentId::SYSTEM),
+        Known::Stored(held) => Some(held.environment),
+    }
+}
+
+/// A valid token.
+enum Known<'a> {
+    /// The operator token that is held in memory only.
+    Operator,
+    /// A token of the plan.
+    Stored(&'a plan::Token),
+}
+
+fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refusal> {
+    let (secret, plan) = (secret(&parts.headers).ok_or_else(Refusal::invalid_token)?, api.service().plan());
+    match known(&secret, api, &plan).ok_or_else(Refusal::invalid_token)? {
+        Known::Operator => Ok((Role::Operator, EnvironmentId::SYSTEM)),
+        Known::Stored(held) => {
+            api.rate_limits.admit(held)?;
+            Ok((held.role, held.environment))
+        }
+    }
+}
+
+fn known<'a>(secret: &str, api: &Api, plan: &'a Plan) -> Option<Known<'a>> {
+    let digest = token::digest(secret);
+    if token::is_of(Role::Operator, secret) && api.operator.is_some_and(|operator| same(&operator, &digest)) {
+        return Some(Known::Operator);
+    }
+    // The map is searched by digest, and a client cannot choose the bits of a digest. The comparison that decides takes
+    // constant time.
+    let held = plan.token(&digest).filter(|held| same(&held.digest, &digest) && token::is_of(held.role, secret));
+    held.map(Known::Stored)
+}
+
+fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    one.ct_eq(other).into()
+}
+
+/// Returns the token if the request has exactly one `Authorization` header. The token is either a bearer token (RFC 6750,
+/// section 2.1) or the password of `Basic` with any user name (RFC 7617), for gateways with a simple HTTP client.
+fn secret(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let (Some(only), None) = (given.next(), given.next()) else { return None };
+    let (scheme, secret) = only.to_str().ok()?.split_once(' ')?;
+    let secret = secret.trim_start_matches(' ');
+    if scheme.eq_ignore_ascii_case("basic") {
+        return password(secret).map(Cow::Owned);
+    }
+    scheme.eq_ignore_ascii_case("bearer").then_some(Cow::Borrowed(secret))
+}
+
+fn password(credentials: &str) -> Option<String> {
+    let mut decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    let colon = decoded.find(':')?;
+    Some(decoded.split_off(colon + 1))
+}

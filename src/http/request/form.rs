@@ -1,0 +1,211 @@
+//! Reads a JSON object or a query field by field, and collects all errors.
+
+use crate::http::Api;
+use crate::http::response::error::{FieldErrors, Refusal};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::ops::RangeInclusive;
+
+/// The fields that have not been read yet, and the errors in those that have.
+///
+/// ```text
+/// let name = form.required("name", read::name);
+/// let label = form.optional("label", read::name);
+/// let (name, label) = form.finish(|| Some((name?, label)))?;
+/// ```
+pub(in crate::http) struct Form {
+    fields: Map<String, Value>,
+    errors: FieldErrors,
+    /// The prefix of the field names in errors: the path of this form within the whole body.
+    within: String,
+    /// The digest of the body, if the request has an idempotency key; else empty.
+    digest: Vec<u8>,
+}
+
+/// An error in a value: the end of the sentence "The … field …". It never quotes the value.
+#[derive(Debug)]
+pub(in crate::http) struct Wrong {
+    /// The index of the wrong item, if the value is a list.
+    item: Option<usize>,
+    what: Cow<'static, str>,
+}
+
+/// A field for which null has a meaning.
+pub(in crate::http) enum Given<T> {
+    /// The field is missing, or has an error that has been recorded.
+    Missing,
+    Null,
+    Value(T),
+}
+
+impl Wrong {
+    pub(in crate::http) fn item(self, item: usize) -> Self {
+        Self { item: Some(item), ..self }
+    }
+}
+
+impl<T: Into<Cow<'static, str>>> From<T> for Wrong {
+    fn from(what: T) -> Self {
+        Self { item: None, what: what.into() }
+    }
+}
+
+impl Form {
+    pub(in crate::http) fn new(value: Value) -> Result<Self, Refusal> {
+        match value {
+            Value::Object(fields) => Ok(Self::of(fields, String::new())),
+            _ => Err(Refusal::invalid_field("body", "The body must be a JSON object.")),
+        }
+    }
+
+    /// Sets the digest of the body from which the form was read.
+    pub(in crate::http) fn with_digest(self, digest: Vec<u8>) -> Self {
+        Self { digest, ..self }
+    }
+
+    /// Returns the digest of the body, or an empty slice if the request has no idempotency key.
+    pub(in crate::http) fn digest(&self) -> &[u8] {
+        &self.digest
+    }
+
+    fn of(fields: Map<String, Value>, within: String) -> Self {
+        Self { fields, errors: FieldErrors::new(), within, digest: Vec::new() }
+    }
+
+    /// Reads a required field.
+    pub(in crate::http) fn required<T>(
+        &mut self,
+        field: &str,
+        read: impl FnOnce(&Value) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        let value = self.optional(field, read);
+        if value.is_none() && !self.has_error(field) {
+            self.error(field, &"is required".into());
+        }
+        value
+    }
+
+    /// Reads an optional field. Null counts as missing.
+    pub(in crate::http) fn optional<T>(
+        &mut self,
+        field: &str,
+        read: impl FnOnce(&Value) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        match self.nullable(field, read) {
+            Given::Value(value) => Some(value),
+            Given::Null | Given::Missing => None,
+        }
+    }
+
+    /// Reads a field for which null and missing differ.
+    pub(in crate::http) fn nullable<T>(
+        &mut self,
+        field: &str,
+        read: impl FnOnce(&Value) -> Result<T, Wrong>,
+    ) -> Given<T> {
+        let Some(value) = self.fields.remove(field) else { return Given::Missing };
+        if value.is_null() {
+            return Given::Null;
+        }
+        match read(&value) {
+            Ok(value) => Given::Value(value),
+            Err(wrong) => {
+                self.error(field, &wrong);
+                Given::Missing
+            }
+        }
+    }
+
+    /// Returns whether the field is null, and removes it if so.
+    pub(in crate::http) fn is_null(&mut self, field: &str) -> bool {
+        let is_null = self.fields.get(field).is_some_and(Value::is_null);
+        if is_null {
+            self.fields.remove(field);
+        }
+        is_null
+    }
+
+    /// Reads a required list of objects, each as a form. `read` may return `None` only after it has recorded an error.
+    pub(in crate::http) fn objects<T>(
+        &mut self,
+        field: &str,
+        sizes: RangeInclusive<usize>,
+        read: impl Fn(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let (least, most) = (*sizes.start(), *sizes.end());
+        let items = self.required(field, |value| match value {
+            Value::Array(items) if sizes.contains(&items.len()) => Ok(items.clone()),
+            Value::Array(_) => Err(format!("must have between {least} and {most} items").into()),
+            _ => Err("must be a list".into()),
+        })?;
+        let mut all = Vec::with_capacity(items.len());
+        for (place, item) in items.into_iter().enumerate() {
+            let Value::Object(fields) = item else {
+                self.error(field, &Wrong::from("must be an object").item(place));
+                continue;
+            };
+            let mut form = Self::of(fields, format!("{}{field}.{place}.", self.within));
+            all.extend(read(&mut form));
+            form.reject_unread();
+            self.errors.append(&mut form.errors);
+        }
+        Some(all)
+    }
+
+    /// Records an error in a field.
+    pub(in crate::http) fn error(&mut self, field: &str, wrong: &Wrong) {
+        let field = format!("{}{field}", self.within);
+        let field = wrong.item.map_or_else(|| field.clone(), |item| format!("{field}.{item}"));
+        let what = format!("The {field} field {}.", wrong.what);
+        self.errors.entry(field).or_default().push(what);
+    }
+
+    /// Returns the value of `make`. `make` may return `None` only if a required field is missing.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` if an error was recorded or a field was not read.
+    pub(in crate::http) fn finish<T>(mut self, make: impl FnOnce() -> Option<T>) -> Result<T, Refusal> {
+        self.reject_unread();
+        match make() {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(Refusal::invalid(self.errors)),
+        }
+    }
+
+    fn reject_unread(&mut self) {
+        for field in std::mem::take(&mut self.fields).into_iter().map(|(field, _)| field) {
+            // The name of an unknown field may contain a phone number. It is repeated only if it consists of letters.
+            let is_name = field.len() <= 64 && field.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+            self.error(if is_name { &field } else { "body" }, &"is unknown".into());
+        }
+    }
+
+    fn has_error(&self, field: &str) -> bool {
+        let field = &*format!("{}{field}", self.within);
+        let of_field =
+            |name: &String| name.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.errors.keys().any(of_field)
+    }
+}
+
+/// A query as a form. A parameter with an empty value counts as missing.
+pub(in crate::http) struct QueryForm(pub(in crate::http) Form);
+
+impl FromRequestParts<Api> for QueryForm {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
+        let mut form = Form::of(Map::new(), String::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let value = if value.is_empty() { Value::Null } else { Value::String(value.into_owned()) };
+            if form.fields.insert(name.into_owned(), value).is_some() {
+                form.error("query", &"names a parameter twice".into());
+            }
+        }
+        Ok(Self(form))
+    }
+}

@@ -1,0 +1,13 @@
+//! Reads requests: tokens, bodies, parameters and conditional headers.
+
+pub(super) mod accept;
+pub(super) mod auth;
+pub(super) mod body;
+pub(super) mod etag;
+pub(super) mod form;
+pub(super) mod idempotency;
+pub(super) mod page;
+pub(super) mod path;
+pub(super) mod read;
+pub(super) mod token;
+pub(super) mod unread_body;

@@ -1,0 +1,10 @@
+//! Writes responses: envelopes, refusals, entities, lists and explanations.
+
+pub(super) mod error;
+pub(super) mod explain;
+pub(super) mod list;
+pub(super) mod narrative;
+pub(super) mod render;
+pub(super) mod reply;
+pub(super) mod shown;
+pub(super) mod time_text;

@@ -1,0 +1,158 @@
+//! Explains a decision in sentences, for an operator under time pressure. The sentences contain agent names and no number.
+
+use crate::decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step};
+use crate::id::{AgentId, EnvironmentId};
+use crate::plan::Plan;
+use crate::time::Timestamp;
+use std::fmt::Write as _;
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// The maximum number of agents that a list in an explanation names. One source agent may have all inbound agents of an
+/// environment as its callback agents.
+pub(in crate::http) const MAX_NAMED: usize = 20;
+
+pub(in crate::http) struct Narrative<'a> {
+    plan: &'a Plan,
+    environment: Option<EnvironmentId>,
+    at: Timestamp,
+}
+
+impl<'a> Narrative<'a> {
+    pub(in crate::http) fn new(plan: &'a Plan, environment: Option<EnvironmentId>, at: Timestamp) -> Self {
+        Self { plan, environment, at }
+    }
+
+    /// Returns a text that says which agent takes the call, and why.
+    pub(in crate::http) fn summary(&self, decision: &Decision) -> String {
+        let mut text = match decision.route {
+            Route::Callback(agent) => format!("{} takes the callback: ", self.name(agent)),
+            Route::Default(agent) => format!("{}, the number's default agent, takes the call: ", self.name(agent)),
+            Route::Unrouted if decision.reason == Reason::UnknownNumber => "No agent takes the call: ".into(),
+            Route::Unrouted => "No agent takes the call, since the number has no default agent: ".into(),
+        };
+        text += match decision.reason {
+            Reason::UnknownNumber => "the dialed number is unknown.",
+            Reason::AnonymousCaller => "the caller shows no number.",
+            Reason::NoHistory => "no outbound call from the dialed number to this caller is known.",
+            Reason::NoCallbackAgent => "the agent that called this contact last has no callback agent.",
+            Reason::NumberNotOwned => "none of its callback agents owns the dialed number.",
+            Reason::CallbackAgentUnpublished => "its callback agents for this number are not published.",
+            Reason::OutcomeNotEligible => "its callback agents for this number do not accept this outcome.",
+            Reason::Expired => "the last call is older than the look-back.",
+            Reason::Matched => "it is the callback agent of the agent that called this contact last.",
+        };
+        if let Some(call) = &decision.call {
+            let _ = write!(text, " {}", self.call(call));
+        }
+        text
+    }
+
+    /// Returns a sentence about the facts that a line of the rule examined.
+    pub(in crate::http) fn step(&self, step: &Step) -> String {
+        match &step.saw {
+            Saw::Number { environment: None } => "The dialed number is unknown.".into(),
+            Saw::Number { environment: Some(_) } => "The dialed number is known.".into(),
+            Saw::Caller { is_number: true } => "The caller shows a number.".into(),
+            Saw::Caller { is_number: false } => "The caller shows no number.".into(),
+            Saw::History { call: None, .. } => {
+                "No outbound call from the dialed number to this caller is known.".into()
+            }
+            Saw::History { call: Some(call), .. } => self.call(call),
+            Saw::Source { exists: false, .. } => "The agent that placed it has been deleted.".into(),
+            Saw::Source { callback_agents, .. } if callback_agents.is_empty() => "It has no callback agent.".into(),
+            Saw::Source { callback_agents, .. } => format!("Its callback agents: {}.", self.names(callback_agents)),
+            Saw::Candidates(candidates) => self.candidates(step.line, candidates),
+        }
+    }
+
+    /// Describes the last call, and its age at the time of the decision.
+    fn call(&self, call: &SourceCall) -> String {
+        let (name, outcome) = (self.name(call.agent), call.outcome.name());
+        let age = duration(self.at.millis_since(call.at));
+        if call.at > self.at {
+            let ahead = duration(call.at.millis_since(self.at));
+            // The history holds only the last call. The call before it is no longer known.
+            return format!(
+                "{name} placed the last call {ahead} after this moment, which counts as just made: {outcome}."
+            );
+        }
+        format!("{name} placed the last call {age} before: {outcome}.")
+    }
+
+    fn candidates(&self, line: Reason, candidates: &[Candidate]) -> String {
+        let pick = |remains: bool| {
+            let picked = candidates.iter().filter(|candidate| candidate.remains == remains);
+            picked.map(|candidate| candidate.agent).collect::<Vec<_>>()
+        };
+        let (out, left) = (pick(false), pick(true));
+        let mut text = String::new();
+        if line == Reason::Matched {
+            text = self.names(&left);
+            text +=
+                if out.is_empty() { " is the only one left." } else { " is chosen: its callback role was set last." };
+            return text;
+        }
+        let (fails, passes) = match line {
+            Reason::NumberNotOwned => ("not an owner of the dialed number", "owns the dialed number"),
+            Reason::CallbackAgentUnpublished => ("not published", "published"),
+            Reason::OutcomeNotEligible => ("does not accept this outcome", "accepts this outcome"),
+            _ => ("the call is older than the look-back", "the call is within the look-back"),
+        };
+        for (names, what) in [(&out, fails), (&left, passes)] {
+            if !names.is_empty() {
+                let space = if text.is_empty() { "" } else { " " };
+                let _ = write!(text, "{space}{}: {what}.", self.names(names));
+            }
+        }
+        text
+    }
+
+    fn names(&self, agents: &[AgentId]) -> String {
+        let first = agents.iter().take(MAX_NAMED).map(|agent| self.name(*agent));
+        let mut names = first.collect::<Vec<_>>().join(", ");
+        if let Some(more @ 1..) = agents.len().checked_sub(MAX_NAMED) {
+            let _ = write!(names, " and {more} more");
+        }
+        names
+    }
+
+    fn name(&self, id: AgentId) -> String {
+        let agent = self.environment.and_then(|environment| self.plan.agent(environment, id));
+        agent.map_or_else(|| format!("a deleted agent ({id})"), |agent| agent.name().to_owned())
+    }
+}
+
+/// Formats a duration with its two largest units.
+fn duration(millis: u64) -> String {
+    let (days, hours) = (millis / DAY, millis % DAY / HOUR);
+    let (minutes, seconds) = (millis % HOUR / MINUTE, millis % MINUTE / SECOND);
+    match () {
+        () if days > 0 => format!("{days} d {hours} h"),
+        () if hours > 0 => format!("{hours} h {minutes} min"),
+        () if minutes > 0 => format!("{minutes} min {seconds} s"),
+        () => format!("{seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duration_shows_its_two_largest_units() {
+        for (millis, text) in [
+            (0, "0 s"),
+            (59_999, "59 s"),
+            (60_000, "1 min 0 s"),
+            (3_600_000, "1 h 0 min"),
+            (86_399_999, "23 h 59 min"),
+            (30 * 86_400_000 + 1, "30 d 0 h"),
+        ] {
+            assert_eq!(duration(millis), text);
+        }
+    }
+}

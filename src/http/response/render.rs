@@ -1,0 +1,219 @@
+//! The configuration as the API shows it. The order of the fields is part of the API contract.
+
+use super::list::MAX_WITHIN;
+use super::time_text;
+use crate::http::openapi::schema;
+use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
+use crate::plan::{self, AgentView, CallbackView, EnvironmentView, NumberView};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An agent.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Agent<'a> {
+    #[schema(value_type = Uuid)]
+    id: AgentId,
+    name: &'a str,
+    #[schema(required)]
+    label: Option<&'a str>,
+    #[schema(schema_with = schema::direction)]
+    direction: &'static str,
+    #[schema(schema_with = schema::agent_status)]
+    current_status: &'static str,
+    /// At most the first thousand numbers, and fewer if the page already lists ten thousand.
+    #[schema(max_items = 1000)]
+    phone_numbers: Vec<OwnedNumber>,
+    #[serde(flatten)]
+    #[schema(value_type = MoreNumbers)]
+    more: Option<MoreNumbers>,
+    #[schema(schema_with = schema::moment)]
+    created_at: String,
+    #[schema(schema_with = schema::moment)]
+    updated_at: String,
+}
+
+/// Where to find all numbers of an agent; present only if not all are listed.
+#[derive(Serialize, ToSchema)]
+struct MoreNumbers {
+    /// The total of the agent's numbers.
+    #[schema(required = false)]
+    phone_numbers_total: usize,
+    /// The path that lists all of them.
+    #[schema(required = false)]
+    phone_numbers_url: String,
+}
+
+impl<'a> Agent<'a> {
+    /// Returns the agent with at most `most` of its numbers, and how many numbers it lists.
+    pub(in crate::http) fn listing(agent: AgentView<'a>, most: usize) -> (Self, usize) {
+        let (total, id) = (agent.number_count(), agent.id());
+        let more = (total > most).then(|| MoreNumbers {
+            phone_numbers_total: total,
+            phone_numbers_url: format!("/api/v1/phone-numbers?agent_id={id}"),
+        });
+        let shown = Self {
+            id,
+            name: agent.name(),
+            label: agent.label(),
+            direction: agent.direction().name(),
+            current_status: agent_status(agent.is_published()),
+            phone_numbers: agent.numbers().take(most).map(OwnedNumber::from).collect(),
+            more,
+            created_at: time_text::render(agent.created_at()),
+            updated_at: time_text::render(agent.updated_at()),
+        };
+        (shown, total.min(most))
+    }
+}
+
+impl<'a> From<AgentView<'a>> for Agent<'a> {
+    fn from(agent: AgentView<'a>) -> Self {
+        Self::listing(agent, MAX_WITHIN).0
+    }
+}
+
+/// Returns `published` or `draft`.
+pub(in crate::http) fn agent_status(published: bool) -> &'static str {
+    if published { "published" } else { "draft" }
+}
+
+/// A number of an agent.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct OwnedNumber {
+    #[schema(value_type = Uuid)]
+    id: NumberId,
+    #[schema(schema_with = schema::number)]
+    number: String,
+    #[schema(schema_with = schema::number_status)]
+    current_status: &'static str,
+}
+
+impl From<NumberView<'_>> for OwnedNumber {
+    fn from(number: NumberView<'_>) -> Self {
+        Self {
+            id: number.id(),
+            number: number.number().to_plus_form().to_string(),
+            current_status: if number.is_active() { "active" } else { "inactive" },
+        }
+    }
+}
+
+/// A number, with its owners and its default agent.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Number {
+    #[serde(flatten)]
+    owned: OwnedNumber,
+    /// The agent that takes a call if no callback agent does.
+    #[schema(required, value_type = Option<Uuid>)]
+    default_agent_id: Option<AgentId>,
+    /// At most the first thousand owners in the order of their assignment, and fewer if the page already lists ten thousand.
+    #[schema(value_type = Vec<Uuid>, max_items = 1000)]
+    agent_ids: Vec<AgentId>,
+    #[serde(flatten)]
+    #[schema(value_type = MoreAgents)]
+    more: Option<MoreAgents>,
+}
+
+/// Where to find all owners of a number; present only if not all are listed.
+#[derive(Serialize, ToSchema)]
+struct MoreAgents {
+    /// The total of the number's owners.
+    #[schema(required = false)]
+    agents_total: usize,
+    /// The path that lists all of them.
+    #[schema(required = false)]
+    agents_url: String,
+}
+
+impl Number {
+    /// Returns the number with at most `most` of its owners, and how many owners it lists.
+    pub(in crate::http) fn listing(number: NumberView<'_>, most: usize) -> (Self, usize) {
+        let (total, id) = (number.owner_count(), number.id());
+        let more = (total > most)
+            .then(|| MoreAgents { agents_total: total, agents_url: format!("/api/v1/agents?phone_number_id={id}") });
+        let agent_ids = number.first_owners(most);
+        (Self { owned: number.into(), default_agent_id: number.default_agent(), agent_ids, more }, total.min(most))
+    }
+}
+
+impl From<NumberView<'_>> for Number {
+    fn from(number: NumberView<'_>) -> Self {
+        Self::listing(number, MAX_WITHIN).0
+    }
+}
+
+/// The callback role of an agent. It shows only the fields that were set.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct CallbackConfig {
+    #[schema(value_type = Vec<Uuid>)]
+    source_agent_ids: Vec<AgentId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::outcomes, required = false)]
+    callback_trigger_statuses: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lookback_days: Option<u32>,
+}
+
+impl From<CallbackView<'_>> for CallbackConfig {
+    fn from(callback: CallbackView<'_>) -> Self {
+        let names = |outcomes: crate::OutcomeSet| outcomes.iter().map(crate::Outcome::name).collect();
+        Self {
+            source_agent_ids: callback.sources(),
+            callback_trigger_statuses: callback.outcomes().map(names),
+            lookback_days: callback.lookback().map(crate::Lookback::days),
+        }
+    }
+}
+
+/// An environment: one tenant.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Environment<'a> {
+    #[schema(value_type = Uuid)]
+    id: EnvironmentId,
+    name: &'a str,
+    country_code: &'a str,
+    national_prefix: &'a str,
+    international_prefix: &'a str,
+    lookback_days: u32,
+}
+
+impl<'a> From<EnvironmentView<'a>> for Environment<'a> {
+    fn from(environment: EnvironmentView<'a>) -> Self {
+        let dial_plan = environment.dial_plan();
+        Self {
+            id: environment.id(),
+            name: environment.name(),
+            country_code: dial_plan.country_code(),
+            national_prefix: dial_plan.national_prefix(),
+            international_prefix: dial_plan.international_prefix(),
+            lookback_days: environment.lookback().days(),
+        }
+    }
+}
+
+/// A token without its secret, which is not stored.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Token<'a> {
+    #[schema(value_type = Uuid)]
+    id: TokenId,
+    #[schema(schema_with = schema::role)]
+    role: &'static str,
+    /// The environment of an environment token; null for other tokens.
+    #[schema(required, value_type = Option<Uuid>)]
+    environment_id: Option<EnvironmentId>,
+    label: &'a str,
+    #[schema(schema_with = schema::moment)]
+    issued_at: String,
+}
+
+impl<'a> From<&'a plan::Token> for Token<'a> {
+    fn from(token: &'a plan::Token) -> Self {
+        Self {
+            id: token.id,
+            role: token.role.name(),
+            environment_id: Some(token.environment).filter(|environment| *environment != EnvironmentId::SYSTEM),
+            label: &token.label,
+            issued_at: time_text::render(token.issued_at),
+        }
+    }
+}

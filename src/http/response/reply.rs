@@ -1,0 +1,68 @@
+//! The envelopes of responses.
+
+use crate::http::openapi::schema;
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub(in crate::http) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A response with data.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Data<T> {
+    #[schema(schema_with = schema::yes)]
+    success: bool,
+    data: T,
+}
+
+/// A response with a list.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: `Listing` writes it piece by piece")]
+pub(in crate::http) struct Listed<T, M> {
+    #[schema(schema_with = schema::yes)]
+    success: bool,
+    data: T,
+    meta: M,
+}
+
+/// A response without data.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Message<'a> {
+    #[schema(schema_with = schema::yes)]
+    success: bool,
+    message: &'a str,
+}
+
+/// Returns a 200 response with data.
+pub(in crate::http) fn data(data: impl Serialize) -> Response {
+    json(StatusCode::OK, &Data { success: true, data })
+}
+
+/// Returns a 201 response with data.
+pub(in crate::http) fn created(data: impl Serialize) -> Response {
+    json(StatusCode::CREATED, &Data { success: true, data })
+}
+
+/// Returns a response without data.
+pub(in crate::http) fn message(status: StatusCode, message: &str) -> Response {
+    json(status, &Message { success: true, message })
+}
+
+pub(in crate::http) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    json_text(status, json_bytes(body))
+}
+
+/// Returns a response with text that is already JSON.
+pub(in crate::http) fn json_text(status: StatusCode, text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+pub(in crate::http) fn json_bytes(body: &impl Serialize) -> Bytes {
+    serde_json::to_vec(body).expect("every answer can be written as JSON").into()
+}

@@ -1,0 +1,71 @@
+//! The responses that show one entity, with its `ETag`.
+
+use super::error::Refusal;
+use super::render::{Agent, CallbackConfig, Number};
+use super::reply;
+use crate::event::StoredAnswerSubject;
+use crate::http::openapi::schema;
+use crate::http::request::etag::tagged;
+use crate::id::{AgentId, EnvironmentId, NumberId};
+use crate::plan::{AgentView, CallbackView, ConfigError, Plan};
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An agent that has received the callback role.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Created<'a> {
+    #[schema(value_type = Uuid)]
+    id: AgentId,
+    name: &'a str,
+    #[schema(schema_with = schema::direction)]
+    direction: &'static str,
+    callback_config: CallbackConfig,
+}
+
+/// Returns the response that shows the entity.
+pub(in crate::http) fn subject(
+    plan: &Plan,
+    environment: EnvironmentId,
+    subject: StoredAnswerSubject,
+) -> Result<Response, Refusal> {
+    match subject {
+        StoredAnswerSubject::Agent(id) => agent(plan, environment, id),
+        StoredAnswerSubject::Callback(id) => callback(plan, environment, id),
+        StoredAnswerSubject::Number(id) => number(plan, environment, id),
+    }
+}
+
+/// Returns the response that shows the agent, with its `ETag`.
+pub(in crate::http) fn agent(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
+    let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
+    Ok(tagged(agent.revision(), reply::data(Agent::from(agent))))
+}
+
+/// Returns the response that shows the number, with its `ETag`.
+pub(in crate::http) fn number(plan: &Plan, environment: EnvironmentId, id: NumberId) -> Result<Response, Refusal> {
+    let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
+    Ok(tagged(number.revision(), reply::data(Number::from(number))))
+}
+
+/// Returns the response that shows the agent with its role, tagged with the role's version.
+pub(in crate::http) fn callback(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
+    let (agent, callback) = callback_agent(plan, environment, id)?;
+    let (name, direction) = (agent.name(), agent.direction().name());
+    let created = Created { id, name, direction, callback_config: callback.into() };
+    Ok(tagged(callback.revision(), reply::data(created)))
+}
+
+/// Returns the agent and its callback role.
+///
+/// # Errors
+/// If the agent does not exist or does not have the role.
+pub(in crate::http) fn callback_agent(
+    plan: &Plan,
+    environment: EnvironmentId,
+    id: AgentId,
+) -> Result<(AgentView<'_>, CallbackView<'_>), ConfigError> {
+    let agent = plan.agent(environment, id).ok_or(ConfigError::UnknownAgent(id))?;
+    let callback = agent.callback().ok_or(ConfigError::NotACallbackAgent(id))?;
+    Ok((agent, callback))
+}
