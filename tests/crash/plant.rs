@@ -93,8 +93,11 @@ fn mark_early(steps: &mut Vec<Step>, is_journal_sync: impl Fn(&Step) -> bool) {
             files.push(*file);
         }
         let of_file = match &step {
-            Step::Create { file, .. } | Step::Open { file, .. } | Step::Write { file, .. } => files.contains(file),
-            Step::Truncate { file, .. } | Step::Sync { file } => files.contains(file),
+            Step::Create { file, .. }
+            | Step::Open { file, .. }
+            | Step::Write { file, .. }
+            | Step::Truncate { file, .. }
+            | Step::Sync { file } => files.contains(file),
             _ => false,
         };
         if of_file || is_mark(&step) { moved.push(step) } else { rest.push(step) }

@@ -66,7 +66,7 @@ impl Print {
                 }
                 Stored::Tally(tally) => print.add_tally(&tally),
                 Stored::Answered(answered) => {
-                    print.add_bytes(b'A', answered.number, &answered.day.index().to_be_bytes())
+                    print.add_bytes(b'A', answered.number, &answered.day.index().to_be_bytes());
                 }
             }
             Ok(())

@@ -94,12 +94,16 @@ fn survives_format(older: Older) {
 
 #[test]
 fn conversion_that_lost_power_is_repeated_without_loss() {
-    [1, 3, 4].into_iter().for_each(|format| survives_format(Older::small(format)));
+    for format in [1, 3, 4] {
+        survives_format(Older::small(format));
+    }
 }
 
 #[test]
 fn conversion_in_several_batches_that_lost_power_is_repeated_without_loss() {
-    [2, 5].into_iter().for_each(|format| survives_format(Older::large(format)));
+    for format in [2, 5] {
+        survives_format(Older::large(format));
+    }
 }
 
 #[test]
