@@ -251,7 +251,8 @@ impl Consumer {
         }
         let is_stored = self.is_stored()?;
         let moved = self.link.state().consumed != self.place.position;
-        if events.is_empty() && !moved && !republished && !(is_stored && self.is_place_due) {
+        let is_place_due = is_stored && self.is_place_due;
+        if events.is_empty() && !moved && !republished && !is_place_due {
             return Ok(());
         }
         let place = is_stored.then(|| self.place.to_bytes());

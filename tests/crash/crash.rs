@@ -1,12 +1,15 @@
 //! Crashes at all points of a record, several at each.
 
 use super::disk::{Change, Content, Disk, Fate, State, Written, with_all};
+use super::judge::Judge;
+use super::problem::Problem;
 use super::record::{Record, Step};
-use super::verdict::{Problem, Verdict};
-use super::workload::Workload;
 use crate::support::random::Random;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
@@ -15,12 +18,10 @@ pub(super) struct Crashes<'a> {
     pub(super) before: &'a Disk,
     /// The number of batches acknowledged before the record begins.
     pub(super) base: u64,
-    pub(super) workload: &'a Workload,
+    pub(super) judge: &'a dyn Judge,
     /// The number of random crashes at each point, in addition to the two that lose nothing and everything unsynced.
     pub(super) choices: u64,
     pub(super) seed: u64,
-    /// Whether the purges after the crashes work like those of an older version.
-    pub(super) is_purge_planted: bool,
 }
 
 /// The result of a run.
@@ -29,8 +30,8 @@ pub(super) struct Checked {
     pub(super) distinct: u64,
     /// Some of the states, each with its number of batches.
     pub(super) sample: Vec<(u64, State)>,
-    /// The purges after crashes, and how many of them had data to remove.
-    pub(super) purges: (u64, u64),
+    /// How many distinct states are as far as each entry of the diary.
+    pub(super) reached: BTreeMap<u64, u64>,
 }
 
 /// A crash after which the store was wrong.
@@ -60,7 +61,6 @@ struct Bounds {
 
 impl Crashes<'_> {
     pub(super) fn check(&self) -> Result<Checked, Found> {
-        let verdict = Verdict::new(self.workload, self.choices, self.is_purge_planted);
         let mut bounds: HashMap<u128, Bounds> = HashMap::new();
         let (states, waiting) = mpsc::sync_channel::<(u128, State)>(64);
         let waiting = Mutex::new(waiting);
@@ -74,7 +74,7 @@ impl Crashes<'_> {
                     loop {
                         let next = waiting.lock().expect("no panic").recv();
                         let Ok((hash, state)) = next else { return };
-                        let found = verdict.of(&state, place.path(), hash);
+                        let found = self.judge(&state, &place.path().join("root"), hash);
                         held.lock().expect("no panic").insert(hash, found);
                     }
                 });
@@ -117,8 +117,18 @@ impl Crashes<'_> {
         }
         let sample =
             sample.into_iter().filter_map(|(hash, state)| Some((*held[&hash].as_ref().ok()?, state))).collect();
-        let purges = *verdict.purges.lock().expect("no panic");
-        Ok(Checked { tried, distinct, sample, purges })
+        let mut reached = BTreeMap::new();
+        held.into_values().flatten().for_each(|number| *reached.entry(number).or_insert(0) += 1);
+        Ok(Checked { tried, distinct, sample, reached })
+    }
+
+    /// Writes the state into `root`, which does not exist, and has it judged.
+    fn judge(&self, state: &State, root: &Path, hash: u128) -> Result<u64, Problem> {
+        state.write(root);
+        let judge = AssertUnwindSafe(|| self.judge.judge(root, hash));
+        let found = catch_unwind(judge).unwrap_or_else(|_| Err(Problem::Refused("the judge panicked".into())));
+        fs::remove_dir_all(root).expect("removed");
+        found
     }
 
     /// Replays the record. Passes each crash's state to `see`, with the numbers of batches acknowledged and submitted

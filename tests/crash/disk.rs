@@ -5,6 +5,7 @@
 //! bytes.
 
 use super::record::Step;
+use super::sparse;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -311,6 +312,33 @@ impl State {
         state
     }
 
+    /// Returns what a directory holds.
+    pub(super) fn read(root: &Path) -> Self {
+        let mut state = Self::default();
+        state.read_below(root, root);
+        state
+    }
+
+    fn read_below(&mut self, root: &Path, folder: &Path) {
+        for entry in fs::read_dir(folder).expect("a directory") {
+            let path = entry.expect("readable").path();
+            let name = path.strip_prefix(root).expect("below").to_str().expect("plain").to_owned();
+            if path.is_dir() {
+                self.directories.push(name);
+                self.read_below(root, &path);
+                continue;
+            }
+            let file = File::open(&path).expect("readable");
+            let mut content = Content::default();
+            for (at, piece) in sparse::pieces(&file).expect("readable") {
+                content.write(usize::try_from(at).expect("a usize"), &piece);
+            }
+            content.len = usize::try_from(file.metadata().expect("readable").len()).expect("a usize");
+            let hash = content.hash();
+            self.files.insert(name, (Arc::new(content), hash));
+        }
+    }
+
     /// Creates the directory with all its files.
     pub(super) fn write(&self, root: &Path) {
         fs::create_dir(root).expect("made");
@@ -352,7 +380,7 @@ impl State {
                 if path.is_dir() {
                     assert!(self.directories.contains(&name), "{name} was not recorded");
                     waiting.push(path);
-                } else if name != super::record::DIARY {
+                } else if name != super::diary::NAME {
                     let (content, _) = self.files.get(&name).unwrap_or_else(|| panic!("{name} was not recorded"));
                     let bytes = fs::read(&path).expect("readable");
                     let same = bytes.len() == content.len && bytes.starts_with(&content.bytes);

@@ -7,30 +7,38 @@
 //! * The remaining data is written into a directory and opened by the real store (`verdict.rs`). It must open, and hold
 //!   exactly the first n batches: all acknowledged ones, and none that was not submitted.
 //!
+//! * Each other upkeep (conversion, restore, export, merge of a snapshot) is crashed in the same way (`upkeep/`).
+//!
 //! `CRASH_SEEDS` (from `CRASH_FIRST_SEED` on) and `CRASH_CHOICES` (crashes at each point) make longer runs, as in
 //! `scripts/crash-tests`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::case_sensitive_file_extension_comparisons)]
 
 mod crash;
+mod diary;
 mod disk;
+mod judge;
 mod plant;
+mod print;
+mod problem;
 mod purge;
 mod record;
+mod recording;
 mod rot;
+mod sparse;
 #[path = "../support/mod.rs"]
 mod support;
+mod upkeep;
 mod verdict;
 mod workload;
 
 use crash::{Checked, Crashes, Found};
 use disk::Disk;
 use plant::Bug;
-use record::Record;
+use problem::Problem;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::LazyLock;
+use std::path::Path;
+use verdict::Verdict;
 use workload::Workload;
 
 /// Returns a directory in memory.
@@ -44,51 +52,6 @@ fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |value| value.parse().expect("a number"))
 }
 
-/// Compile the recorder once. A loader that finds the library half written runs without it, and the workload leaves no
-/// record.
-static RECORDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recorder-{}.so", std::process::id()));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/recorder.c");
-    let mut compiler = Command::new("cc");
-    let status =
-        compiler.args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
-    assert!(status.expect("a C compiler").success());
-    library
-});
-
-/// A process whose journals the engine considers long, and whose file operations below a directory are recorded.
-trait Shortened {
-    fn shortened(&mut self, recorder: &Path, root: &Path, record: &Path) -> &mut Self;
-}
-
-impl Shortened for Command {
-    fn shortened(&mut self, recorder: &Path, root: &Path, record: &Path) -> &mut Self {
-        self.env("LD_PRELOAD", recorder).env("DIALBACK_RECORD_ROOT", root).env("DIALBACK_RECORD_FILE", record);
-        self.env("DIALBACK_RECORD_SEAL", "1")
-    }
-}
-
-/// Runs the workload in a separate process, in a directory that holds `before`. Returns its record.
-fn run(workload: &Workload, before: &Disk) -> Record {
-    let place = memory();
-    let root = place.path().join("root");
-    before.everything().write(&root);
-    let file = place.path().join("record");
-    let mut process = Command::new(std::env::current_exe().expect("this program"));
-    process.args(["--exact", "workload::run_in_this_process", "--ignored", "--nocapture", "--test-threads=1"]);
-    process.env(workload::VARIABLE, workload.to_text());
-    let output = process.shortened(&RECORDER, &root, &file).output().expect("it runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let record = Record::read(&file, &root);
-    // Check that the recorder missed nothing.
-    let mut disk = before.clone();
-    for step in &record.steps {
-        disk.apply(step);
-    }
-    disk.everything().expect_at(&root);
-    record
-}
-
 #[derive(Default)]
 struct Totals {
     tried: u64,
@@ -99,11 +62,12 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, checked: &Checked) {
+    fn add(&mut self, checked: &Checked, verdict: &Verdict) {
         self.tried += checked.tried;
         self.distinct += checked.distinct;
-        self.purges += checked.purges.0;
-        self.purges_with_something += checked.purges.1;
+        let purges = *verdict.purges.lock().expect("no panic");
+        self.purges += purges.0;
+        self.purges_with_something += purges.1;
     }
 }
 
@@ -122,41 +86,25 @@ impl fmt::Display for Totals {
 fn crash_everywhere(seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> Result<Totals, Found> {
     let empty = Disk::default();
     let workload = Workload { seed, first: 1, batches, reopen_every: 25, purge_every: 30 };
-    let mut record = run(&workload, &empty);
+    let mut record = workload.run(&empty);
     match bug {
         Some(bug) => bug.plant(&mut record),
         None => record.expect_rotations(),
     }
-    let first = Crashes {
-        record: &record,
-        before: &empty,
-        base: 0,
-        workload: &workload,
-        choices,
-        seed,
-        is_purge_planted: false,
-    }
-    .check()?;
+    let verdict = Verdict::new(&workload, choices, false);
+    let first = Crashes { record: &record, before: &empty, base: 0, judge: &verdict, choices, seed }.check()?;
     let mut totals = Totals::default();
-    totals.add(&first);
+    totals.add(&first, &verdict);
     if bug.is_none() {
         for (index, (number, state)) in first.sample.into_iter().enumerate() {
             let before = state.to_disk();
             // A purge is most of the steps of a recovery that has one.
             let purge_every = if index % 3 == 0 { 5 } else { u64::MAX };
             let workload = Workload { seed, first: number + 1, batches: 5, reopen_every: 3, purge_every };
-            let record = run(&workload, &before);
-            let again = Crashes {
-                record: &record,
-                before: &before,
-                base: number,
-                workload: &workload,
-                choices,
-                seed,
-                is_purge_planted: false,
-            };
-            let again = again.check()?;
-            totals.add(&again);
+            let record = workload.run(&before);
+            let verdict = Verdict::new(&workload, choices, false);
+            let crashes = Crashes { record: &record, before: &before, base: number, judge: &verdict, choices, seed };
+            totals.add(&crashes.check()?, &verdict);
             totals.recoveries += 1;
         }
     }
@@ -197,16 +145,9 @@ fn planted_bug_is_detected() {
 fn planted_purge_of_the_first_edition_is_found() {
     let empty = Disk::default();
     let workload = Workload { seed: 3, first: 1, batches: 12, reopen_every: 50, purge_every: 6 };
-    let record = run(&workload, &empty);
-    let crashes = Crashes {
-        record: &record,
-        before: &empty,
-        base: 0,
-        workload: &workload,
-        choices: 0,
-        seed: 3,
-        is_purge_planted: true,
-    };
+    let record = workload.run(&empty);
+    let verdict = Verdict::new(&workload, 0, true);
+    let crashes = Crashes { record: &record, before: &empty, base: 0, judge: &verdict, choices: 0, seed: 3 };
     let found = crashes.check().err().expect("it must be found");
-    assert!(matches!(&found.problem, verdict::Problem::NotPurged(why) if why.contains("journals are left")), "{found}");
+    assert!(matches!(&found.problem, Problem::NotPurged(why) if why.contains("journals are left")), "{found}");
 }

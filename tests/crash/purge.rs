@@ -1,18 +1,15 @@
 //! The purge after a crash, in a separate process. The recorder makes the engine's journals short there, too, so that a
 //! purge needs no padding of 64 MB.
 
+use super::recording::{self, Shortened};
+use super::sparse;
 use super::workload::{self, open};
-use super::{RECORDER, Shortened};
 use dialback::history::Register;
 use dialback::{E164, Timestamp};
-use rustix::fs::{SeekFrom, seek};
-use rustix::io::Errno;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const DIRECTORY: &str = "DIALBACK_CRASH_PURGE";
 const FORGOTTEN: &str = "DIALBACK_CRASH_FORGOTTEN";
@@ -27,13 +24,12 @@ const OLD_FLUSH: &str = "DIALBACK_CRASH_OLD_FLUSH";
 /// Purges the directory, and searches it for data that must be gone. Returns whether there was any before.
 pub(super) fn run(path: &Path, forgotten: &[usize], is_planted: bool) -> Result<bool, String> {
     let list: Vec<String> = forgotten.iter().map(ToString::to_string).collect();
-    let mut process = Command::new(std::env::current_exe().expect("this program"));
-    process.args(["--exact", "purge::purge_in_this_process", "--ignored", "--nocapture", "--test-threads=1"]);
+    let mut process = recording::child("purge::purge_in_this_process");
     process.env(DIRECTORY, path).env(FORGOTTEN, list.join(","));
     if is_planted {
         process.env(OLD_FLUSH, "1");
     }
-    let output = process.shortened(&RECORDER, path, Path::new("/dev/null")).output().expect("it runs");
+    let output = process.shortened(path, Path::new("/dev/null")).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     if output.status.success() { Ok(said.contains(HAD_SOME)) } else { Err(said) }
 }
@@ -100,20 +96,8 @@ fn flush_as_the_first_edition(engine: &Path) {
 /// Returns the content of a file without its holes, which make up most of a journal's 64 MiB. Zeros follow each piece, as
 /// in the file.
 fn data(path: &Path) -> io::Result<Vec<u8>> {
-    const ZEROS: usize = 8;
-    let file = File::open(path)?;
-    let (mut bytes, mut at) = (Vec::new(), 0);
-    loop {
-        let start = match seek(&file, SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => return Ok(bytes),
-            Err(error) => return Err(error.into()),
-        };
-        at = seek(&file, SeekFrom::Hole(start))?;
-        let (first, len) = (bytes.len(), usize::try_from(at - start).expect("small"));
-        bytes.resize(first + len + ZEROS, 0);
-        file.read_exact_at(&mut bytes[first..first + len], start)?;
-    }
+    let pieces = sparse::pieces(&File::open(path)?)?;
+    Ok(pieces.into_iter().flat_map(|(_, piece)| piece.into_iter().chain([0; 8])).collect())
 }
 
 /// The files that hold one of these numbers, as the bytes of an integer. What is zero is passed over.

@@ -1,5 +1,6 @@
 //! The record of a process's file operations, in order.
 
+use super::diary;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -48,9 +49,6 @@ pub(super) struct Record {
     pub(super) steps: Vec<Step>,
 }
 
-/// The file in which the workload notes submitted and acknowledged batches. It is not on the simulated disk.
-pub(super) const DIARY: &str = "diary";
-
 impl Record {
     /// Fails unless journals were sealed and removed, and tables written and merged, because bugs hide there.
     pub(super) fn expect_rotations(&self) {
@@ -61,6 +59,16 @@ impl Record {
         let merged = count(&|step| matches!(step, Step::Remove { name } if name.contains("/tables/")));
         let seen = [journals, old_journals, tables, merged];
         assert!(seen.iter().all(|count| *count > 0), "journals, removed, tables, removed: {seen:?}");
+    }
+
+    /// Adds the entries of a diary to the record of a process without one: the process begins and ends an upkeep.
+    pub(super) fn keep_diary(&mut self) {
+        self.steps.insert(0, Step::Begun(1));
+        self.steps.push(Step::Acknowledged(1));
+    }
+
+    pub(super) fn has_diary(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Begun(_)))
     }
 
     pub(super) fn read(file: &Path, root: &Path) -> Self {
@@ -79,7 +87,7 @@ impl Record {
             let file = |open: &HashMap<u64, usize>| *open.get(&descriptor).expect("an open file");
             let number = |value: u64| usize::try_from(value).expect("a usize");
             match line.kind {
-                b'c' | b'o' if relative(line.x) == DIARY => diary = Some(descriptor),
+                b'c' | b'o' if relative(line.x) == diary::NAME => diary = Some(descriptor),
                 b'w' if diary == Some(descriptor) => steps.extend(entries(line.x)),
                 b'x' if diary == Some(descriptor) => diary = None,
                 b's' | b't' if diary == Some(descriptor) => {}

@@ -7,8 +7,9 @@
 //! flipped.
 
 use super::disk::{Disk, State};
-use super::workload::{self, Print, Workload};
-use super::{memory, run, setting};
+use super::print::Print;
+use super::workload::{self, ERASED, Workload};
+use super::{memory, setting};
 use crate::support::random::Random;
 use dialback::store::{self, StoreError};
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ enum Fate {
 /// Returns a fingerprint of the data of the store in `root`, if it opens.
 fn held(root: &Path) -> Result<u128, StoreError> {
     let mut store = workload::open(&root.join("data"))?;
-    Ok(Print::of(&mut store)?.0)
+    Ok(Print::of(&mut store, ERASED)?.0)
 }
 
 fn fate(state: &State, name: &str, root: &Path, before: u128) -> Fate {
@@ -97,7 +98,7 @@ fn places(written: usize, len: usize, every: usize) -> Vec<usize> {
 fn flipped_byte_is_found_and_named_or_harmless() {
     let every = usize::try_from(setting("ROT_EVERY", 101)).expect("small");
     let workload = Workload { seed: 11, first: 1, batches: 75, reopen_every: 60, purge_every: 40 };
-    let record = run(&workload, &Disk::default());
+    let record = workload.run(&Disk::default());
     record.expect_rotations();
     let mut disk = Disk::default();
     for step in &record.steps {

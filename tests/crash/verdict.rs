@@ -1,57 +1,19 @@
-//! Opens the real store after a crash, and judges its content.
+//! Judges the store of a workload after a crash: it holds the first so many batches.
 
-use super::disk::State;
+use super::judge::{self, Judge};
+use super::print::Print;
+use super::problem::Problem;
 use super::purge;
-use super::workload::{self, ERASED, Print, Workload, is_expired};
+use super::workload::{self, ERASED, Workload, is_expired};
 use dialback::slot::NumberSlot;
 use dialback::store::{Entry, EventStore, FjallStore};
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 
 /// Of how many states one is purged, for each crash at a point: a purge takes a process of its own, and with more crashes at each
 /// point there are more states alike.
 const PURGE_ONE_IN: u128 = 20;
-
-#[derive(Clone, Debug)]
-pub(super) enum Problem {
-    /// The store does not open, or cannot be read.
-    Refused(String),
-    /// The store's content is not a prefix of the batches.
-    NoPrefix,
-    Lost {
-        held: u64,
-        acknowledged: u64,
-    },
-    Invented {
-        held: u64,
-        begun: u64,
-    },
-    /// It opened, but a change committed then was missing the next time.
-    NotContinued(String),
-    /// The next purge failed, or left data that it should have removed.
-    NotPurged(String),
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(why) => write!(f, "the store is refused: {why}"),
-            Self::NoPrefix => f.write_str("the store holds something other than the first so many batches"),
-            Self::Lost { held, acknowledged } => {
-                write!(f, "lost: batch {acknowledged} was acknowledged, and the store holds {held}")
-            }
-            Self::Invented { held, begun } => {
-                write!(f, "invented: {begun} batches were begun, and the store holds {held}")
-            }
-            Self::NotContinued(why) => write!(f, "the store does not go on: {why}"),
-            Self::NotPurged(why) => write!(f, "the next purge: {why}"),
-        }
-    }
-}
 
 fn is_of_a_number(scope: dialback::slot::Scope) -> bool {
     NumberSlot::new(scope.bits() as usize).is_some()
@@ -137,16 +99,27 @@ impl Verdict {
         Self { seed: workload.seed, is_purge_planted, purge_one_in, prefixes, forgotten, purges: Mutex::default() }
     }
 
-    /// Returns how many batches the store holds after the crash.
-    pub(super) fn of(&self, state: &State, place: &Path, hash: u128) -> Result<u64, Problem> {
-        let root = place.join("root");
-        state.write(&root);
-        let found = self.open(&root.join("data"), hash);
-        fs::remove_dir_all(&root).expect("removed");
-        found
+    fn purge(&self, path: &Path, held: u64) -> Result<(), Problem> {
+        let forgotten = &self.forgotten[usize::try_from(held).expect("small")];
+        let had_some = purge::run(path, forgotten, self.is_purge_planted).map_err(Problem::NotPurged)?;
+        let mut purges = self.purges.lock().expect("no panic");
+        *purges = (purges.0 + 1, purges.1 + u64::from(had_some));
+        Ok(())
     }
 
-    fn open(&self, path: &Path, hash: u128) -> Result<u64, Problem> {
+    /// Opens the store, runs `and` on it, and returns how many batches it held before.
+    fn held(&self, path: &Path, and: impl FnOnce(&mut FjallStore) -> Result<(), Problem>) -> Result<u64, Problem> {
+        let (mut store, print) = judge::open(|| workload::open(path), ERASED)?;
+        let held = self.prefixes.get(&print).copied().ok_or(Problem::NoPrefix)?;
+        and(&mut store)?;
+        Ok(held)
+    }
+}
+
+impl Judge for Verdict {
+    /// Returns how many batches the store holds after the crash.
+    fn judge(&self, root: &Path, hash: u128) -> Result<u64, Problem> {
+        let path = &root.join("data");
         let held = self.held(path, |_| Ok(()))?;
         // Some are purged: whatever was under way when the power failed, the next purge succeeds and leaves nothing behind.
         if hash % self.purge_one_in == 1 {
@@ -171,28 +144,6 @@ impl Verdict {
                 }
             }
         }
-        Ok(held)
-    }
-
-    fn purge(&self, path: &Path, held: u64) -> Result<(), Problem> {
-        let forgotten = &self.forgotten[usize::try_from(held).expect("small")];
-        let had_some = purge::run(path, forgotten, self.is_purge_planted).map_err(Problem::NotPurged)?;
-        let mut purges = self.purges.lock().expect("no panic");
-        *purges = (purges.0 + 1, purges.1 + u64::from(had_some));
-        Ok(())
-    }
-
-    /// Opens the store, runs `and` on it, and returns how many batches it held before.
-    fn held(&self, path: &Path, and: impl FnOnce(&mut FjallStore) -> Result<(), Problem>) -> Result<u64, Problem> {
-        let open = || {
-            let mut store = workload::open(path)?;
-            let print = Print::of(&mut store)?.0;
-            Ok::<_, dialback::store::StoreError>((store, print))
-        };
-        let opened = catch_unwind(AssertUnwindSafe(open)).map_err(|_| Problem::Refused("it panicked".into()))?;
-        let (mut store, print) = opened.map_err(|error| Problem::Refused(error.to_string()))?;
-        let held = self.prefixes.get(&print).copied().ok_or(Problem::NoPrefix)?;
-        and(&mut store)?;
         Ok(held)
     }
 }

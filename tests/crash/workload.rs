@@ -1,19 +1,18 @@
 //! The workload, which depends on the seed only: small batches and batches of many sectors, new and old pairs,
 //! configurations, restarts and purges. The engine's tables are small, so that it flushes and compacts all the time.
 
-use super::record::DIARY;
+use super::diary::Diary;
+use super::disk::Disk;
+use super::record::Record;
+use super::recording;
 use crate::support::random::Random;
 use dialback::history::Register;
 use dialback::slot::{AgentSlot, EnvironmentSlot, Scope};
-use dialback::store::{Batch, Entry, EventStore, FjallStore, StoreError, Stored};
+use dialback::store::{Batch, Entry, EventStore, FjallStore, StoreError};
 use dialback::{Change, Configuration, DialPlan, E164, EnvironmentId, Lookback, Outcome, Timestamp};
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
-use std::sync::Mutex;
-use xxhash_rust::xxh3::xxh3_128;
 
-pub(super) const VARIABLE: &str = "DIALBACK_CRASH_WORKLOAD";
+const VARIABLE: &str = "DIALBACK_CRASH_WORKLOAD";
 
 #[derive(Clone)]
 pub(super) struct Workload {
@@ -28,7 +27,7 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    pub(super) fn to_text(&self) -> String {
+    fn to_text(&self) -> String {
         let Self { seed, first, batches, reopen_every, purge_every } = self;
         format!("{seed} {first} {batches} {reopen_every} {purge_every}")
     }
@@ -37,6 +36,15 @@ impl Workload {
         let numbers: Vec<u64> = text.split(' ').map(|number| number.parse().expect("a number")).collect();
         let [seed, first, batches, reopen_every, purge_every] = numbers[..] else { panic!("five numbers") };
         Self { seed, first, batches, reopen_every, purge_every }
+    }
+
+    /// Runs the workload in a separate process, in a directory that holds `before`. Returns its record.
+    pub(super) fn run(&self, before: &Disk) -> Record {
+        recording::record(before, 0, |_| {
+            let mut process = recording::child("workload::run_in_this_process");
+            process.env(VARIABLE, self.to_text());
+            process
+        })
     }
 
     pub(super) fn last(&self) -> u64 {
@@ -122,7 +130,8 @@ pub(super) fn is_expired(register: Register) -> bool {
     register.bits() < floor().bits()
 }
 
-fn environment() -> Scope {
+/// Returns the scope of the first environment.
+pub(super) fn environment() -> Scope {
     EnvironmentSlot::new(0).expect("a slot").into()
 }
 
@@ -145,85 +154,6 @@ fn configuration(random: &mut Random, sequence: u64) -> Configuration {
     Configuration { sequence, environment: EnvironmentId::from_u128(1), at, changes: vec![change] }
 }
 
-/// A fingerprint of a store's content, which does not depend on the order of the pairs.
-#[derive(Default)]
-pub(super) struct Print(pub(super) u128);
-
-impl Print {
-    pub(super) fn add_configuration(&mut self, configuration: &Configuration) {
-        self.0 = self.0.wrapping_add(xxh3_128(&serde_json::to_vec(configuration).expect("text")));
-    }
-
-    pub(super) fn add(&mut self, scope: Scope, contact: E164, register: Register) {
-        self.0 = self.0.wrapping_add(mix(scope, contact, register));
-    }
-
-    pub(super) fn remove(&mut self, scope: Scope, contact: E164, register: Register) {
-        self.0 = self.0.wrapping_sub(mix(scope, contact, register));
-    }
-
-    pub(super) fn add_bytes(&mut self, what: u8, number: u64, bytes: &[u8]) {
-        self.0 = self.0.wrapping_add(mix_bytes(what, number, bytes));
-    }
-
-    pub(super) fn remove_bytes(&mut self, what: u8, number: u64, bytes: &[u8]) {
-        self.0 = self.0.wrapping_sub(mix_bytes(what, number, bytes));
-    }
-
-    /// Adds the fleet state, without the directory's own random pseudonym key.
-    fn add_fleet_state(&mut self, store: &FjallStore) -> Result<(), StoreError> {
-        let fleet_state = store.fleet_state().expect("this store keeps it");
-        for Entry { number, events } in fleet_state.outbox(0, usize::MAX)? {
-            self.add_bytes(b'O', number, &events);
-        }
-        if let Some(place) = fleet_state.place()? {
-            self.add_bytes(b'P', 0, &place);
-        }
-        fleet_state.erasures()?.keys[1..].iter().for_each(|key| self.add_bytes(b'K', 0, key));
-        Ok(())
-    }
-
-    /// Returns the fingerprint of all data that the store returns.
-    pub(super) fn of(store: &mut FjallStore) -> Result<Self, StoreError> {
-        let print = Mutex::new(Self::default());
-        store.recover(&|stored| {
-            let mut print = print.lock().expect("no panic");
-            match stored {
-                Stored::Configuration(configuration) => print.add_configuration(&configuration),
-                Stored::Registers(pairs) => {
-                    for (scope, contact, register) in
-                        pairs.into_iter().filter(|(_, _, register)| !is_expired(*register))
-                    {
-                        print.add(scope, contact, register);
-                    }
-                }
-                // The workload records no statistics.
-                Stored::Tally(_) | Stored::Answered(_) => {}
-            }
-            Ok(())
-        })?;
-        let mut print = print.into_inner().expect("no panic");
-        for contact in (0..ERASED).map(contact) {
-            if let Some(until) = store.erasure(environment(), contact)? {
-                print.add(environment(), contact, until);
-            }
-        }
-        print.add_fleet_state(store)?;
-        Ok(print)
-    }
-}
-
-fn mix_bytes(what: u8, number: u64, bytes: &[u8]) -> u128 {
-    xxh3_128(&[&[what][..], &number.to_be_bytes(), bytes].concat())
-}
-
-fn mix(scope: Scope, contact: E164, register: Register) -> u128 {
-    let pair = u128::from(scope.bits()) << 64 | u128::from(contact.code());
-    let mixed = pair.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) ^ u128::from(register.bits());
-    let mixed = mixed.wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645);
-    (mixed ^ (mixed >> 64)).wrapping_mul(0xD1B5_4A32_D192_ED03_94D0_49BB_1331_11EB)
-}
-
 pub(super) fn open(path: &Path) -> Result<FjallStore, StoreError> {
     FjallStore::open_with_small_tables(path, 3000)
 }
@@ -233,18 +163,18 @@ pub(super) fn open(path: &Path) -> Result<FjallStore, StoreError> {
 #[ignore = "other tests run it in a child process"]
 fn run_in_this_process() {
     let Ok(text) = std::env::var(VARIABLE) else { return };
-    let root = std::env::var("DIALBACK_RECORD_ROOT").expect("a root");
+    let root = recording::root().expect("a root");
     let workload = Workload::from_text(&text);
-    let path = Path::new(&root).join("data");
+    let path = root.join("data");
     let mut store = open(&path).expect("it opens");
-    let mut diary = File::create(Path::new(&root).join(DIARY)).expect("made");
+    let mut diary = Diary::begin(&root);
     for number in workload.first..=workload.last() {
         let batch = batch(workload.seed, number);
-        diary.write_all(format!("B{number}\n").as_bytes()).expect("written");
+        diary.begun(number);
         store.commit(&batch).expect("it is durable");
         // A batch that can wait is not acknowledged by itself. The next acknowledgement covers it.
         if !batch.can_wait {
-            diary.write_all(format!("A{number}\n").as_bytes()).expect("written");
+            diary.acknowledged(number);
         }
         if number.is_multiple_of(5) {
             // Let the engine's own threads run.
