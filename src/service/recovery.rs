@@ -3,10 +3,15 @@
 use super::retention::floor;
 use crate::engine::Engine;
 use crate::event::Configuration;
+use crate::history::Register;
+use crate::number::E164;
 use crate::plan::Plan;
+use crate::slot::Scope;
 use crate::store::{EventStore, StoreError, Stored};
 use crate::tally::Totals;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 
 /// The number of loaded items between two calls of `progress`.
 const EVERY: u64 = 100_000;
@@ -31,6 +36,7 @@ pub(super) fn recover(
     progress: impl FnMut(Recovered) + Send,
     go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), StoreError> {
+    let expired = OnceLock::new();
     let recovery = Mutex::new(Recovery { plan: Some(Plan::new()), so_far: Recovered::default(), totals, progress });
     store.recover(&|stored| match stored {
         Stored::Configuration(configuration) => lock(&recovery).follow(&configuration),
@@ -39,13 +45,7 @@ pub(super) fn recover(
             if !go_on() {
                 return Err(StoreError::GivenUp);
             }
-            // The store may still hold pairs that have expired and left memory long ago.
-            if engine.restore_all(&registers).is_err() {
-                if let Some(now) = engine.now() {
-                    engine.history().expire_before(floor(&engine.plan(), now));
-                }
-                engine.restore_all(&registers)?;
-            }
+            restore(engine, &registers, &expired)?;
             lock(&recovery).count(0, registers.len() as u64);
             Ok(())
         }
@@ -62,6 +62,35 @@ pub(super) fn recover(
     recovery.publish(engine);
     (recovery.progress)(Recovered { complete: true, ..recovery.so_far });
     Ok(())
+}
+
+/// Loads registers. The store may still hold pairs that have expired and left memory long ago. If the history has no
+/// room for them all, the expired ones are removed from it, and from then on left out: `expired` has their floor.
+///
+/// Threads that began before that may still load expired pairs into parts of the history that were searched already.
+/// Each of them does so once, so as many repetitions are enough.
+fn restore(
+    engine: &Engine,
+    registers: &[(Scope, E164, Register)],
+    expired: &OnceLock<Register>,
+) -> Result<(), StoreError> {
+    let Some(now) = engine.now() else { return Ok(engine.restore_all(registers)?) };
+    let mut left = thread::available_parallelism().map_or(1, NonZeroUsize::get) + 1;
+    loop {
+        let loaded = match expired.get() {
+            None => engine.restore_all(registers),
+            Some(floor) => {
+                let is_in_force = |(_, _, register): &&(Scope, E164, Register)| register.bits() >= floor.bits();
+                engine.restore_all(&registers.iter().filter(is_in_force).copied().collect::<Vec<_>>())
+            }
+        };
+        match loaded {
+            Ok(()) => return Ok(()),
+            Err(full) if left == 0 => return Err(full.into()),
+            Err(_) => engine.history().expire_before(*expired.get_or_init(|| floor(&engine.plan(), now))),
+        }
+        left -= 1;
+    }
 }
 
 fn lock<T>(recovery: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -205,11 +205,11 @@ impl Index {
         }
     }
 
-    /// Permits growths to drop registers below `floor`, from now on.
+    /// Permits growths to drop registers below `floor`, from now on. Also with the same floor as before, all segments
+    /// are searched again: registers below it may have been written since.
     pub(crate) fn expire_before(&self, floor: u64) {
-        if self.floor.fetch_max(floor, Ordering::Relaxed) < floor {
-            self.reclaimable.fetch_add(1, Ordering::Relaxed);
-        }
+        self.floor.fetch_max(floor, Ordering::Relaxed);
+        self.reclaimable.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Permits growths to drop all pairs of `scope`, from now on.
