@@ -18,7 +18,7 @@ use std::ops::Deref;
 /// let engine = Arc::new(Engine::new());
 /// let mut reader = Reader::new(Arc::clone(&engine));
 /// let dialed = E164::parse("+12125550100", &DialPlan::NONE)?;
-/// std::thread::spawn(move || reader.resolve(dialed, Caller::Anonymous, Timestamp::from_secs(1_800_000_000)));
+/// std::thread::spawn(move || reader.resolve(dialed, Caller::Withheld, Timestamp::from_secs(1_800_000_000)));
 /// # Ok::<(), dialback::NumberError>(())
 /// ```
 pub struct Reader<E: Deref<Target = Engine>> {

@@ -111,7 +111,7 @@ impl Api {
         self.with(|state| state.limits = limits)
     }
 
-    /// Sets whether routes are answered while the service is still [loading](Service::load). If so, a call from a contact
+    /// Sets whether routes are answered while the service is still [loading](Service::loading). If so, a call from a contact
     /// that is not loaded yet goes to the default agent. Otherwise routes are rejected until loading has finished.
     #[must_use]
     pub fn serving_while_loading(self, yes: bool) -> Self {
