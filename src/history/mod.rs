@@ -342,8 +342,9 @@ impl History {
     /// The number of parts whose erased pairs can be removed separately.
     pub(crate) const PARTS: usize = self::index::shape::SEGMENTS;
 
-    /// Returns the error for a new pair when there is no room.
+    /// Counts a new pair that is rejected because there is no room, and returns the error.
     pub(crate) fn full(&self) -> Full {
+        self.index.count_rejection();
         Full::new(self.held(), self.max_pairs())
     }
 }

@@ -91,5 +91,6 @@ mod state;
 pub use api::Api;
 pub use limits::Limits;
 pub use middleware::rate_limit::{Rates, SteadyClock};
+pub use request::auth::OnValidToken;
 pub use request::token::Token;
 pub use router::{operations, router};

@@ -348,6 +348,41 @@ fn connection_with_a_valid_token_survives_a_flood_of_connections_without_one() {
     drop(strangers);
 }
 
+/// Requests whose bodies never end hold no place for long, with a valid token or without one.
+#[test]
+fn unfinished_requests_leave_the_listeners_answering() {
+    let data = tempfile::tempdir().expect("a directory");
+    let metrics = free_address();
+    let arguments = [&["--max-connections", "8", "--metrics-listen", &metrics], &PATIENT[..]].concat();
+    let daemon = Daemon::start_with(data.path(), &arguments);
+    let tenant = Tenant::with_callback_sample(&daemon);
+    let call = tenant.call_on_the_wire("+12125550143");
+    let (head, _) = call.split_once("\r\n\r\n").expect("a head");
+    let valid = format!("{head}\r\n\r\n{{");
+    let health = "GET /health HTTP/1.1\r\nhost: x\r\nauthorization: Bearer talq_x\r\ncontent-length: 9\r\n\r\n{";
+    let other = valid.replace("authorization: Bearer ", "authorization: Bearer x");
+    assert_ne!(other, valid);
+    for unfinished in [&valid, &other, health] {
+        for address in [daemon.address(), &metrics] {
+            let mut streams = Vec::new();
+            for _ in 0..100 {
+                let mut stream = TcpStream::connect(address).expect("it listens");
+                let _ = stream.write_all(unfinished.as_bytes());
+                streams.push(stream);
+            }
+            for _ in 0..3 {
+                let answer = say_quickly(address, HEALTH);
+                assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+            }
+            if address == daemon.address() {
+                assert_eq!(tenant.try_record_call("+12125550143", "busy").map(|answer| answer.0), Some(202));
+            }
+            drop(streams);
+        }
+    }
+    assert_eq!(daemon.stop(), 0);
+}
+
 #[test]
 fn idle_connections_at_gateway_listeners_leave_room_for_calls() {
     let place = tempfile::tempdir().expect("a directory");

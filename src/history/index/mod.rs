@@ -221,8 +221,12 @@ impl Index {
 
     #[cold]
     fn full(&self) -> Full {
-        self.counts.rejected.fetch_add(1, Ordering::Relaxed);
+        self.count_rejection();
         Full::new(self.len(), self.max_pairs)
+    }
+
+    pub(crate) fn count_rejection(&self) {
+        self.counts.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn segments() -> std::ops::Range<usize> {

@@ -13,7 +13,20 @@ use axum::http::request::Parts;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
+
+/// A function that is called when a request has shown a valid token. A server puts it into the extensions of a request, to
+/// learn which of its clients are known.
+#[derive(Clone)]
+pub struct OnValidToken(pub Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for OnValidToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnValidToken").finish_non_exhaustive()
+    }
+}
 
 /// An extractor for the environment of an environment token. It rejects other roles.
 pub(in crate::http) struct Tenant(pub(in crate::http) EnvironmentId);
@@ -117,7 +130,11 @@ enum Known<'a> {
 
 fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refusal> {
     let (secret, plan) = (secret(&parts.headers).ok_or_else(Refusal::invalid_token)?, api.service().plan());
-    match known(&secret, api, &plan).ok_or_else(Refusal::invalid_token)? {
+    let known = known(&secret, api, &plan).ok_or_else(Refusal::invalid_token)?;
+    if let Some(OnValidToken(note)) = parts.extensions.get() {
+        note();
+    }
+    match known {
         Known::Operator => Ok((Role::Operator, EnvironmentId::SYSTEM)),
         Known::Stored(held) => {
             api.rate_limits.admit(held)?;

@@ -51,6 +51,8 @@ impl UnreadBody {
         let is_read = match state {
             State::Read => true,
             State::Lent => false,
+            // The request's time may be over. The body gets no more of it.
+            State::Left(_) if response.status() == StatusCode::SERVICE_UNAVAILABLE => false,
             // After 413 the rest has already been read as far as the limit allows.
             State::Left(_) if response.status() == StatusCode::PAYLOAD_TOO_LARGE || self.is_on_request => false,
             State::Left(body) => {

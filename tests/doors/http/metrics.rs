@@ -225,5 +225,7 @@ async fn full_history_appears_in_metrics() {
     let mut second = desk.call("busy");
     second["to"] = json!("+15557650000");
     client.post("/calls", second).await.is(503, "HISTORY_FULL");
-    assert_eq!(read(&server).await.value("dialback_pairs", &[]), Some(1.0));
+    let page = read(&server).await;
+    assert_eq!(page.value("dialback_pairs", &[]), Some(1.0));
+    assert_eq!(page.value("dialback_pairs_rejected_total", &[]), Some(1.0));
 }

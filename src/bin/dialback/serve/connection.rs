@@ -4,10 +4,11 @@ use super::limits::ConnectionLimits;
 use super::wire::Wire;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
 use axum::http::{Request, Response, StatusCode, Version};
 use dialback::admission::Place;
-use http_body::{Frame, SizeHint};
+use dialback::http::OnValidToken;
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,8 +16,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
@@ -83,17 +84,86 @@ async fn answer(
     if !names_one_host(&request) {
         return Ok(Tracked::response(no_host(), None));
     }
-    // A request without a token has few permissions, and its connection may be closed while it runs.
-    let shows_token = request.headers().contains_key(AUTHORIZATION);
-    if shows_token && !place.begin() {
-        // Another connection gets this place now: this one is dropped while it waits here.
-        return std::future::pending().await;
-    }
+    let exchange = Arc::new(Exchange::new(Arc::clone(&place)));
+    let noted = Arc::clone(&exchange);
+    let mut request = request.map(|body| Received::new(body, exchange));
+    request.extensions_mut().insert(OnValidToken(Arc::new(move || noted.note(|heard| heard.valid_token = true))));
     let response = router.oneshot(request).await?;
-    if shows_token && response.status() != StatusCode::UNAUTHORIZED {
-        place.identify();
-    }
     Ok(Tracked::response(response, Some(place)))
+}
+
+/// A request on its way. Until the client has shown a valid token and has sent the whole body, its connection may be
+/// closed for another one. So neither strangers nor slow clients can hold all places.
+struct Exchange {
+    place: Arc<Place>,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    valid_token: bool,
+    whole_body: bool,
+}
+
+impl Exchange {
+    fn new(place: Arc<Place>) -> Self {
+        Self { place, heard: Mutex::default() }
+    }
+
+    fn note(&self, hear: impl FnOnce(&mut Heard)) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        hear(&mut heard);
+        if heard.valid_token {
+            self.place.identify();
+        }
+        match *heard {
+            Heard { valid_token: true, whole_body: true } => {
+                // If another connection gets this place now, this one is dropped at once with its request.
+                let _is_open = self.place.begin();
+            }
+            // Each part of the body counts as a sign of life.
+            Heard { valid_token: true, whole_body: false } => self.place.idle(),
+            Heard { valid_token: false, .. } => {}
+        }
+    }
+}
+
+/// The body of a request, which notes its end.
+struct Received {
+    body: Incoming,
+    exchange: Arc<Exchange>,
+}
+
+impl Received {
+    fn new(body: Incoming, exchange: Arc<Exchange>) -> Self {
+        if body.is_end_stream() {
+            exchange.note(|heard| heard.whole_body = true);
+        }
+        Self { body, exchange }
+    }
+}
+
+impl http_body::Body for Received {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let is_whole = frame.is_none() || self.body.is_end_stream();
+        self.exchange.note(|heard| heard.whole_body |= is_whole);
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Returns whether the request has exactly one `Host` field, as HTTP/1.1 requires (RFC 9112, section 3.2).
