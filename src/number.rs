@@ -30,6 +30,7 @@ mod dial_plan;
 mod scan;
 #[cfg(feature = "serde")]
 pub(crate) mod serde_text;
+mod withheld;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -108,6 +109,7 @@ impl E164 {
     ///
     /// [`NumberError::Empty`] without a digit, [`NumberError::TooLong`] for more than 15 digits, and
     /// [`NumberError::NotANumber`] for letters, stars, a zero after the `+`, and malformed addresses.
+    /// [`NumberError::Withheld`] for digits that stand for a withheld caller.
     ///
     /// ```
     /// # use dialback::{DialPlan, E164};
@@ -121,12 +123,13 @@ impl E164 {
     /// ```
     pub fn parse(text: &str, plan: &DialPlan) -> Result<E164, NumberError> {
         if let Some(number) = E164::clean(text.as_bytes()) {
-            return Ok(number);
+            return number.unless_withheld();
         }
-        match Scan::of(text, false) {
+        let number = match Scan::of(text, false) {
             Err(NumberError::NotANumber) => Address::of(text)?.number(plan),
             found => plan.number(&found?),
-        }
+        };
+        number.and_then(E164::unless_withheld)
     }
 
     /// Parses a number in international form: `+`, a first digit 1 to 9, at most 15 digits, and separators. Accepts
@@ -147,10 +150,13 @@ impl E164 {
     /// ```
     pub fn parse_international(text: &str) -> Result<E164, NumberError> {
         if let Some(number) = E164::clean(text.as_bytes()) {
-            return Ok(number);
+            return number.unless_withheld();
         }
         let found = Scan::of(scan::trim(text), false)?;
-        if found.plus { dial_plan::international(&found, 0) } else { Err(NumberError::NotInternational) }
+        if !found.plus {
+            return Err(NumberError::NotInternational);
+        }
+        dial_plan::international(&found, 0).and_then(E164::unless_withheld)
     }
 
     /// Returns the number as an integer from 1 to below 2^50. It is the same on every machine and in every version.
@@ -231,6 +237,12 @@ impl E164 {
             })?,
         };
         E164::of(value)
+    }
+
+    /// Returns the number, or [`NumberError::Withheld`] if it stands for a withheld caller.
+    #[inline]
+    fn unless_withheld(self) -> Result<E164, NumberError> {
+        if withheld::is_look_alike(self) { Err(NumberError::Withheld) } else { Ok(self) }
     }
 
     fn from_ascii(digits: &[u8]) -> Result<E164, NumberError> {
@@ -339,6 +351,8 @@ pub enum NumberError {
     TooLong,
     /// Something that no number contains: letters, stars, a zero after the `+`, a truncated address.
     NotANumber,
+    /// Digits that stand for a withheld caller: `+266696687` (`anonymous` on a keypad), or zeros alone.
+    Withheld,
     /// Digits without the `+` where the international form is required.
     NotInternational,
     /// A dial plan whose country code or prefixes are not valid.
@@ -351,6 +365,7 @@ impl fmt::Display for NumberError {
             NumberError::Empty => "the number is missing",
             NumberError::TooLong => "the number has more than 15 digits",
             NumberError::NotANumber => "not a phone number",
+            NumberError::Withheld => "stands for a withheld caller, not for a phone number",
             NumberError::NotInternational => "not in international form: write the number with + and its country code",
             NumberError::BadDialPlan => {
                 "a dial plan has a country code of 1 to 3 digits, not beginning with 0, \

@@ -253,7 +253,7 @@ pub(super) struct ReportTexts<'a> {
 fn asked(plan: &Plan, dialed: &[u8], caller: &[u8]) -> Result<(E164, Caller), Failure> {
     // Nearly every trunk sends plain digits. They need neither a dial plan nor a UTF-8 check.
     match (E164::clean(dialed), E164::clean(caller)) {
-        (Some(dialed), Some(caller)) => Ok((dialed, Caller::Number(caller))),
+        (Some(dialed), Some(caller)) => Ok((dialed, Caller::of_clean(caller))),
         _ => asked_in_text(plan, dialed, caller),
     }
 }

@@ -65,7 +65,9 @@ impl<'a> Address<'a> {
             (user, params) if scan::trim(params).starts_with(|c: char| c.is_ascii_alphabetic()) => (user, params),
             _ => (uri, ""),
         };
-        Address { display: "", user: Some(user), params, host: "", escaped: false }
+        // A user part that a gateway passes on by itself: each door reads it as within a URI.
+        let escaped = strip_scheme(scan::trim(user), "%2B").is_some();
+        Address { display: "", user: Some(user), params, host: "", escaped }
     }
 
     /// Returns the number in the user part.

@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::scan::{self, Scan};
-use super::{DialPlan, E164, NumberError};
+use super::{DialPlan, E164, NumberError, withheld};
 
 /// The calling party of an inbound call. A missing number is a value, not an error, because the call must still be
 /// routed.
@@ -25,6 +25,7 @@ impl Caller {
     /// * blank texts, empty brackets and quotes, an empty user part, and separators alone;
     /// * `anonymous`, `restricted`, `unavailable`, `unknown`, `private`, `withheld` and `blocked`, in any case, as
     ///   the whole text, the user part, or the display name of an address without a number;
+    /// * zeros alone, and the words typed on a keypad: `+266696687` for `anonymous`;
     /// * each address at the host `anonymous.invalid` ([RFC 3323], section 4.1.1.3; [RFC 3325]).
     ///
     /// A number with the display name `Anonymous` counts as the number, because the address has precedence over the
@@ -47,7 +48,7 @@ impl Caller {
     /// [RFC 3325]: https://www.rfc-editor.org/rfc/rfc3325
     pub fn parse(text: &str, plan: &DialPlan) -> Caller {
         if let Some(number) = E164::clean(text.as_bytes()) {
-            return Caller::Number(number);
+            return Caller::of_clean(number);
         }
         let number = match Scan::of(text, false) {
             Err(NumberError::NotANumber) => {
@@ -55,8 +56,8 @@ impl Caller {
                 if is_anonymous_host(address.host) {
                     return Caller::Withheld;
                 }
-                let says_withheld = address.user.is_some_and(|user| is_withheld_word(user, address.escaped))
-                    || is_withheld_word(address.display, false);
+                let says_withheld = address.user.is_some_and(|user| withheld::is_word(user, address.escaped))
+                    || withheld::is_word(address.display, false);
                 match address.number(plan) {
                     Err(_) if says_withheld => return Caller::Withheld,
                     number => number,
@@ -64,11 +65,17 @@ impl Caller {
             }
             found => found.and_then(|found| plan.number(&found)),
         };
-        match number {
+        match number.and_then(E164::unless_withheld) {
             Ok(number) => Caller::Number(number),
-            Err(NumberError::Empty) => Caller::Withheld,
+            Err(NumberError::Empty | NumberError::Withheld) => Caller::Withheld,
             Err(_) => Caller::Unusable,
         }
+    }
+
+    /// Returns the caller with a number that [`E164::clean`] has read.
+    #[inline]
+    pub(crate) fn of_clean(number: E164) -> Caller {
+        if withheld::is_look_alike(number) { Caller::Withheld } else { Caller::Number(number) }
     }
 
     /// Returns the number, if there is one.
@@ -78,14 +85,6 @@ impl Caller {
             Caller::Withheld | Caller::Unusable => None,
         }
     }
-}
-
-/// Words that user agents, switches and carriers send in place of a number.
-const WITHHELD: [&str; 7] = ["anonymous", "restricted", "unavailable", "unknown", "private", "withheld", "blocked"];
-
-fn is_withheld_word(text: &str, escaped: bool) -> bool {
-    let text = scan::trim(text);
-    WITHHELD.iter().any(|word| scan::unescape(text, escaped).map(|c| c.to_ascii_lowercase()).eq(word.chars()))
 }
 
 fn is_anonymous_host(host: &str) -> bool {

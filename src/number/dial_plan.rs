@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::scan::Scan;
-use super::{E164, NumberError};
+use super::{E164, NumberError, withheld};
 
 /// A country code and the prefixes dialed before national and international numbers. It determines how digits without
 /// a `+` are read.
@@ -107,6 +107,9 @@ impl DialPlan {
         let digits = found.digits()?;
         if found.plus {
             return international(found, 0);
+        }
+        if withheld::is_only_zeros(digits) {
+            return Err(NumberError::Withheld);
         }
         let country = self.country_code.digits();
         let national = self.national_prefix.digits();

@@ -12,11 +12,13 @@ static PRIVACY: Name = Name::custom("Privacy", &["privacy"]);
 
 /// Returns the caller of an INVITE. National numbers are read with `plan`.
 ///
-/// The caller is withheld in these cases, even if the network asserts an identity:
+/// The caller is withheld in these cases, whatever else the INVITE says:
 /// * `Privacy` contains `id`, `user` or `header` (RFC 3323, section 4.2).
 /// * From is at `anonymous.invalid`, or contains `anonymous` and no number.
+/// * A Remote-Party-ID of the calling party asks for it.
+/// * The first asserted identity is withheld.
 ///
-/// Without an asserted identity, `privacy=full` or `privacy=uri` of the Remote-Party-ID withholds the caller too.
+/// An asserted identity without a number, such as an account, does not end the search.
 pub(super) fn caller(request: &Request<'_>, plan: &DialPlan) -> Caller {
     if is_private(request) {
         return Caller::Withheld;
@@ -26,23 +28,26 @@ pub(super) fn caller(request: &Request<'_>, plan: &DialPlan) -> Caller {
     if said == Caller::Withheld && from.to_ascii_lowercase().contains("anonymous") {
         return Caller::Withheld;
     }
-    if let Some(asserted) = best(request.all(&ASSERTED).flat_map(|value| split(value, ',')), plan) {
-        return asserted;
-    }
-    let parties = request.all(&REMOTE_PARTY).flat_map(|value| split(value, ','));
-    let callers: Vec<&str> = parties.filter(|party| !is_about_callee(party)).collect();
-    if callers.iter().any(|party| is_hidden(party)) {
+    let asserted = best(identities(request, &ASSERTED, plan));
+    let parties: Vec<Identity> = identities(request, &REMOTE_PARTY, plan).filter(|party| !party.is_callee).collect();
+    if asserted == Some(Caller::Withheld) || parties.iter().any(|party| party.is_hidden) {
         return Caller::Withheld;
     }
-    best(callers.into_iter(), plan).unwrap_or(said)
+    let known = [asserted, best(parties.into_iter()), Some(said)];
+    let callers = known.into_iter().flatten();
+    callers.clone().find(|caller| caller.number().is_some()).or_else(|| { callers }.next()).unwrap_or(Caller::Withheld)
 }
 
-/// Returns the first address with a number, else the result for the first address. `None` if there are no addresses.
-fn best<'a>(parties: impl Iterator<Item = &'a str>, plan: &DialPlan) -> Option<Caller> {
-    let mut parties =
-        parties.filter(|party| !party.trim().is_empty()).map(|party| Caller::parse(party, plan)).peekable();
-    let first = parties.peek().copied();
-    parties.find(|party| party.number().is_some()).or(first)
+/// Returns the first caller with a number, else the first. `None` if there are no identities.
+fn best(identities: impl Iterator<Item = Identity>) -> Option<Caller> {
+    let mut callers = identities.map(|identity| identity.caller).peekable();
+    let first = callers.peek().copied();
+    callers.find(|caller| caller.number().is_some()).or(first)
+}
+
+fn identities(request: &Request<'_>, name: &'static Name, plan: &DialPlan) -> impl Iterator<Item = Identity> {
+    let values = request.all(name).flat_map(|value| split(value, ','));
+    values.filter(|value| !value.trim().is_empty()).map(|value| Identity::of(value, plan))
 }
 
 fn is_private(request: &Request<'_>) -> bool {
@@ -50,17 +55,92 @@ fn is_private(request: &Request<'_>) -> bool {
     words.map(str::trim).any(|word| ["id", "user", "header"].iter().any(|wish| wish.eq_ignore_ascii_case(word)))
 }
 
-/// Returns whether the address hides its number: `full` and `uri` do, `name` and `off` do not
-/// (draft-ietf-sip-privacy-04).
-fn is_hidden(party: &str) -> bool {
-    let wish = Party::of(party).and_then(|party| party.param("privacy"));
-    wish.is_some_and(|wish| {
-        wish.trim_matches('"')
-            .split('-')
-            .any(|word| ["full", "uri"].iter().any(|hides| hides.eq_ignore_ascii_case(word)))
+/// One address of a header field, with what its parameters say. All of it is read in one place, so that an unusual
+/// address cannot keep its number and lose its privacy.
+struct Identity {
+    caller: Caller,
+    /// Whether it asks to hide the number.
+    is_hidden: bool,
+    /// Whether it is about the called party.
+    is_callee: bool,
+}
+
+impl Identity {
+    fn of(value: &str, plan: &DialPlan) -> Self {
+        // Behind an address that is not well formed, each part between separators may be a parameter.
+        let (address, params) = match Party::split(value) {
+            Some((address, params)) => (address, split(params, ';').collect::<Vec<_>>()),
+            None => (value, value.split([';', ',']).collect()),
+        };
+        let mut identity = Self { caller: Caller::parse(address, plan), is_hidden: false, is_callee: false };
+        for param in params {
+            let (key, wish) = param.split_once('=').unwrap_or((param, ""));
+            match key.trim().to_ascii_lowercase().as_str() {
+                "privacy" => identity.is_hidden |= hides(wish),
+                "party" => identity.is_callee |= bare(wish).eq_ignore_ascii_case("called"),
+                _ => {}
+            }
+        }
+        identity
+    }
+}
+
+/// Returns whether these words of privacy hide the number (draft-ietf-sip-privacy-04). `off` and `name` do not. An
+/// unknown word does.
+fn hides(words: &str) -> bool {
+    bare(words).split(',').any(|word| {
+        let word = word.trim().to_ascii_lowercase();
+        let wish = word.strip_suffix("-network").unwrap_or(&word);
+        !["off", "name", "none", ""].contains(&wish)
     })
 }
 
-fn is_about_callee(party: &str) -> bool {
-    Party::of(party).and_then(|party| party.param("party")).is_some_and(|party| party.eq_ignore_ascii_case("called"))
+/// Returns a value without its quotes and the white space around it.
+fn bare(value: &str) -> &str {
+    value.trim_matches(|c: char| c == '"' || c.is_whitespace())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NUMBER: &str = "+12125550143";
+
+    fn read(value: &str) -> (bool, bool, bool) {
+        let Identity { caller, is_hidden, is_callee } = Identity::of(value, &DialPlan::NONE);
+        (caller.number() == NUMBER.parse().ok(), is_hidden, is_callee)
+    }
+
+    #[test]
+    fn privacy_is_read_with_the_number_however_the_address_is_written() {
+        for address in [
+            format!("<sip:{NUMBER}@x>"),
+            format!("\"Ann\" <sip:{NUMBER}@x;user=phone>"),
+            format!("Ann \"B\" <sip:{NUMBER}@x>"),
+            format!("\"Ann <sip:{NUMBER}@x>"),
+            format!("\"A;party=called\" <sip:{NUMBER}@x>"),
+            "<sip:+1 212 555 0143@x>".to_owned(),
+            format!("{NUMBER}@x"),
+            format!("sip:{NUMBER}@x"),
+        ] {
+            for (privacy, is_hidden) in [
+                ("full", true),
+                ("\"full,uri-network\"", true),
+                ("\"name,uri\"", true),
+                ("FULL", true),
+                (" uri ", true),
+                ("id", true),
+                ("off", false),
+                ("name", false),
+                ("\"name-network\"", false),
+            ] {
+                let (_, hidden, _) = read(&format!("{address};privacy={privacy};screen=yes"));
+                assert_eq!(hidden, is_hidden, "{address};privacy={privacy}");
+            }
+            let (_, _, is_callee) = read(&format!("{address};party=called"));
+            assert!(is_callee, "{address}");
+        }
+        assert_eq!(read(&format!("\"privacy=full\" <sip:{NUMBER}@x>;party=calling")), (true, false, false));
+        assert_eq!(read(&format!("\"A;party=called\" <sip:{NUMBER}@x>")), (true, false, false));
+    }
 }

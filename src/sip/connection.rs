@@ -22,6 +22,9 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// this.
 const READ: usize = 2048;
 
+/// How long the second half of a keep-alive may take after the first.
+const HALF_PING: Duration = Duration::from_millis(500);
+
 /// Accepts connections until `stop` changes.
 pub(super) async fn accept(listener: TcpListener, door: &Arc<Door>, limits: SipLimits, mut stop: watch::Receiver<()>) {
     let admission = Admission::new(limits.connections);
@@ -99,12 +102,17 @@ impl Connection {
         }
     }
 
-    /// Reads until a complete message is buffered. A message that has begun must be complete within the time limit.
+    /// Reads until a complete message is buffered. A message that has begun must be complete within the time limit. A line
+    /// end begins no message (RFC 3261, section 7.5): unless the other half of a keep-alive follows at once, it is dropped.
     async fn read(&self, stream: &mut TcpStream, received: &mut Vec<u8>, seen: &mut usize) -> Result<(), End> {
-        received.reserve(READ);
-        if received.is_empty() {
-            let first = timeout(self.limits.idle, stream.read_buf(received)).await;
-            read(&first.map_err(|_| End::Counted(SipEvent::Idle))?)?;
+        while received.is_empty() || is_line_end(received) {
+            received.reserve(READ);
+            let limit = if received.is_empty() { self.limits.idle } else { HALF_PING };
+            match timeout(limit, stream.read_buf(received)).await {
+                Ok(result) => read(&result)?,
+                Err(_) if received.is_empty() => return Err(End::Counted(SipEvent::Idle)),
+                Err(_) => received.clear(),
+            }
         }
         let rest = async {
             while Frame::of(received, seen) == Frame::Partial {
@@ -165,6 +173,10 @@ impl Connection {
             answers.extend_from_slice(&answer.bytes);
         }
     }
+}
+
+fn is_line_end(received: &[u8]) -> bool {
+    [&b"\r"[..], b"\r\n", b"\r\n\r"].contains(&received)
 }
 
 fn read(result: &io::Result<usize>) -> Result<(), End> {

@@ -73,6 +73,11 @@ const UNDERSTOOD: [&str; 3] = ["100rel", "histinfo", "timer"];
 
 const ALLOWED: &str = "INVITE, ACK, CANCEL, OPTIONS";
 
+/// The methods of RFC 3261 and its extensions that are refused with 405. A method that is not here gets 501 (RFC 3261,
+/// section 21.5.2).
+const KNOWN: [&str; 10] =
+    ["BYE", "INFO", "MESSAGE", "NOTIFY", "PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE"];
+
 impl Door {
     /// Creates a door that answers from `service`.
     ///
@@ -152,11 +157,19 @@ impl Door {
         match request.method {
             "INVITE" | "OPTIONS" => {}
             "CANCEL" => {
-                let is_known = self.recent.get(transaction, self.inbound.now()).is_some();
+                let is_known = self.recent.is_answered(transaction, self.inbound.now());
                 return Reply::new(if is_known { 200 } else { 481 });
             }
-            _ => return Reply::new(405).with("Allow", ALLOWED),
+            method => return Reply::new(if KNOWN.contains(&method) { 405 } else { 501 }).with("Allow", ALLOWED),
         }
+        let reply = self.reply_to_known(request, transaction);
+        if request.method == "INVITE" {
+            self.recent.answered(transaction, self.inbound.now());
+        }
+        reply
+    }
+
+    fn reply_to_known(&self, request: &Request<'_>, transaction: u64) -> Reply {
         let is_in_dialog = request.first(&Name::TO).and_then(|to| Party::of(to)?.param("tag")).is_some();
         if request.method == "INVITE" && is_in_dialog {
             return Reply::new(481);

@@ -33,6 +33,14 @@ impl<'a> Party<'a> {
         is_sound.then_some(Party { uri, params })
     }
 
+    /// Returns the address with its name, and the parameters after it. Returns `None` for what [`of`](Self::of) refuses.
+    pub(super) fn split(value: &'a str) -> Option<(&'a str, &'a str)> {
+        let params = Self::of(value)?.params;
+        // The parameters are the end of the value.
+        let value = value.trim();
+        Some(value.split_at(value.len() - params.len()))
+    }
+
     /// Returns the value of a parameter after the address, or `""` for a parameter without a value.
     pub(super) fn param(&self, name: &str) -> Option<&'a str> {
         split(self.params, ';').skip(1).find_map(|param| {

@@ -1,4 +1,4 @@
-//! The decisions of the last 32 seconds, so that a retransmission gets the same response and is counted once.
+//! The answered INVITEs of the last 32 seconds with their decisions, so that a retransmission gets the same response and is counted once.
 //!
 //! The table has a fixed size. A transaction's hash selects its place, and the next transaction with the same place
 //! replaces it. So the table needs no cleanup and cannot grow under load. The price is that a retransmission whose
@@ -22,7 +22,8 @@ const SHARDS: usize = 64;
 struct Made {
     transaction: u64,
     at: Timestamp,
-    routed: Routed,
+    /// `None` if the INVITE was answered without a decision.
+    routed: Option<Routed>,
 }
 
 // The memory bound that the documentation of the SIP door states.
@@ -38,19 +39,39 @@ impl Recent {
 
     /// Returns the decision of this transaction and its time.
     pub(super) fn get(&self, transaction: u64, now: Timestamp) -> Option<(Routed, Timestamp)> {
-        let (shard, place) = spot(transaction);
-        let made = self.shard(shard).get(place).copied().flatten()?;
-        let is_it = made.transaction == transaction && now.millis_since(made.at) < LIFE_MILLIS;
-        is_it.then_some((made.routed, made.at))
+        let made = self.find(transaction, now)?;
+        Some((made.routed?, made.at))
+    }
+
+    /// Returns whether the INVITE of this transaction was answered, with or without a decision.
+    pub(super) fn is_answered(&self, transaction: u64, now: Timestamp) -> bool {
+        self.find(transaction, now).is_some()
     }
 
     pub(super) fn put(&self, transaction: u64, at: Timestamp, routed: Routed) {
+        self.store(Made { transaction, at, routed: Some(routed) });
+    }
+
+    /// Notes that the INVITE of this transaction was answered, if no decision is stored for it.
+    pub(super) fn answered(&self, transaction: u64, at: Timestamp) {
+        if self.find(transaction, at).is_none() {
+            self.store(Made { transaction, at, routed: None });
+        }
+    }
+
+    fn find(&self, transaction: u64, now: Timestamp) -> Option<Made> {
         let (shard, place) = spot(transaction);
+        let made = self.shard(shard).get(place).copied().flatten()?;
+        (made.transaction == transaction && now.millis_since(made.at) < LIFE_MILLIS).then_some(made)
+    }
+
+    fn store(&self, made: Made) {
+        let (shard, place) = spot(made.transaction);
         let mut shard = self.shard(shard);
         if shard.is_empty() {
             shard.resize(PLACES / SHARDS, None);
         }
-        shard[place] = Some(Made { transaction, at, routed });
+        shard[place] = Some(made);
     }
 
     fn shard(&self, shard: usize) -> std::sync::MutexGuard<'_, Vec<Option<Made>>> {

@@ -127,6 +127,7 @@ const fn phrase(status: u16) -> &'static str {
         420 => "Bad Extension",
         480 => "Temporarily Unavailable",
         481 => "Call/Transaction Does Not Exist",
+        501 => "Not Implemented",
         503 => "Service Unavailable",
         505 => "Version Not Supported",
         _ => "Answered",

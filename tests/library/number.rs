@@ -55,7 +55,7 @@ fn number(digits: &str) -> E164 {
     E164::from_digits(digits).unwrap()
 }
 
-use NumberError::{Empty, NotANumber, NotInternational, TooLong};
+use NumberError::{Empty, NotANumber, NotInternational, TooLong, Withheld};
 
 // Codes
 
@@ -149,7 +149,7 @@ fn debug_and_display_show_three_and_two_digits_at_most() {
 
 #[test]
 fn errors_and_plans_print_readable_text() {
-    for error in [Empty, TooLong, NotANumber, NotInternational, NumberError::BadDialPlan] {
+    for error in [Empty, TooLong, NotANumber, NotInternational, Withheld, NumberError::BadDialPlan] {
         let text = error.to_string();
         assert!(!text.is_empty() && !text.ends_with('.'), "{text}");
         let _: &dyn std::error::Error = &error;
@@ -454,7 +454,9 @@ fn sip_uris_and_headers_are_read_by_their_user_part() {
             ("Alice <sip:+15551234567@host", Err(NotANumber)),
             ("+15551234567;+15550000000", Err(NotANumber)),
             ("mailto:5551234567@example.com", Err(NotANumber)),
-            ("%2B15551234567", Err(NotANumber)),
+            ("%2B15551234567", Ok("15551234567")),
+            ("%2b1555123%20", Ok("1555123")),
+            ("1555%2B", Err(NotANumber)),
         ],
     );
 }
@@ -470,6 +472,16 @@ fn text_that_is_not_a_number_is_an_error() {
             ("()", Err(Empty)),
             ("\"\" <>", Err(Empty)),
             ("<>", Err(Empty)),
+            ("0000000000", Err(Withheld)),
+            ("0", Err(Withheld)),
+            ("sip:0000@gw.example.com", Err(Withheld)),
+            ("+266696687", Err(Withheld)),
+            ("+7 378 742 833 3", Ok("73787428333")),
+            ("+7 378 742 833", Err(Withheld)),
+            ("tel:+86282452253", Err(Withheld)),
+            ("+2562533", Err(Withheld)),
+            ("+8656696", Err(Withheld)),
+            ("+1 212\u{AD}555\u{AD}0143", Ok("12125550143")),
             ("+", Err(NotANumber)),
             ("++15551234567", Err(NotANumber)),
             ("+1+5551234567", Err(NotANumber)),
@@ -506,6 +518,8 @@ fn the_international_form_requires_a_plus() {
         ("+", Err(NotANumber)),
         ("+05551234567", Err(NotANumber)),
         ("+1234567890123456", Err(TooLong)),
+        ("+266696687", Err(Withheld)),
+        ("+266-696-687", Err(Withheld)),
         ("tel:+15551234567", Err(NotANumber)),
         ("+1555x1234567", Err(NotANumber)),
     ] {
@@ -533,6 +547,14 @@ fn withheld_callers_are_values() {
         "Unknown",
         "private",
         "withheld",
+        "0000000000",
+        "0000",
+        "\"anonymous\" <sip:0000000000@example.com>",
+        "+266696687",
+        "+7378742833",
+        "+86282452253",
+        "sip:+2562533@example.com",
+        "+8656696",
         "Blocked",
         "<unknown>",
         "\"Anonymous\"",

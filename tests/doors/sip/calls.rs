@@ -63,6 +63,10 @@ fn caller_is_asserted_identity_else_remote_party_else_from() {
         (format!("Remote-Party-ID: {other};party=calling\r\n"), &*ours, false),
         (format!("Remote-Party-ID: {other};party=called\r\n"), &*ours, true),
         (format!("Remote-Party-ID: {other};party=called, {ours};party=calling\r\n"), other, true),
+        // An account is no number.
+        (format!("P-Asserted-Identity: <sip:acct@x.example>\r\nRemote-Party-ID: {other}\r\n"), &*ours, false),
+        (format!("P-Asserted-Identity: <sip:acct@x.example>\r\n"), &*ours, true),
+        (format!("Remote-Party-ID: Ann \"B\" {other};party=called\r\n"), &*ours, true),
         (String::new(), &*ours, true),
         (String::new(), "\"Jos\" <sip:2125550143@trunk.example.com;user=phone>", true),
         (String::new(), other, false),
@@ -88,6 +92,15 @@ fn privacy_headers_withhold_the_caller() {
         (asserted.clone(), "<sip:anonymous@192.0.2.1>"),
         (format!("Remote-Party-ID: {ours};privacy=full\r\n"), &*ours),
         (format!("Remote-Party-ID: {ours};privacy=\"uri-network\"\r\n"), &*ours),
+        (format!("{asserted}Remote-Party-ID: {ours};privacy=full\r\n"), &*ours),
+        (format!("Remote-Party-ID: {ours};privacy=\"full,uri-network\"\r\n"), &*ours),
+        (format!("Remote-Party-ID: {ours};privacy=\"name,uri\"\r\n"), &*ours),
+        (format!("Remote-Party-ID: Ann \"B\" {ours};privacy=full\r\n"), &*ours),
+        (String::from("Remote-Party-ID: <sip:+1 212 555 0143@t>;privacy=full\r\n"), &*ours),
+        (format!("{asserted}Remote-Party-ID: {CONTACT}@t;privacy=full\r\n"), &*ours),
+        (String::from("P-Asserted-Identity: <tel:anonymous>\r\n"), &*ours),
+        (String::new(), "\"anonymous\" <sip:0000000000@192.0.2.1>"),
+        (String::new(), "<sip:+266696687@192.0.2.1>"),
         (String::new(), "\"Anonymous\" <sip:anonymous@anonymous.invalid>"),
         (String::new(), "sip:restricted@192.0.2.1"),
     ] {
@@ -141,6 +154,26 @@ fn cancel_gets_200_after_its_invite_else_481_and_ack_gets_nothing() {
     assert_eq!(shop.door.counts().happened(SipEvent::Ack), 2);
 }
 
+/// The client may cancel an INVITE before the answer has reached it, whatever the answer is.
+#[test]
+fn cancel_of_an_invite_with_any_answer_gets_200() {
+    let uri = format!("sip:{DIALED}@gw.example.com");
+    let in_dialog = invite("").replace(";user=phone>\r\nCall", ";user=phone>;tag=x\r\nCall");
+    for (message, expected) in [
+        (request("INVITE", "sip:+12125550199@gw.example.com", ""), 404),
+        (request("INVITE", "http://gw.example.com", ""), 416),
+        (request("INVITE", &uri, "Require: no-such-extension\r\n"), 420),
+        (in_dialog, 481),
+    ] {
+        let shop = Shop::open();
+        let cancel = message.replace("INVITE", "CANCEL").replace("Require: no-such-extension\r\n", "");
+        assert_eq!(shop.ask(&cancel).as_deref().map(status), Some(481), "{message}");
+        assert_eq!(shop.ask(&message).as_deref().map(status), Some(expected), "{message}");
+        assert_eq!(shop.ask(&cancel).as_deref().map(status), Some(200), "{message}");
+        assert_eq!(shop.ask(&message).as_deref().map(status), Some(expected), "{message}");
+    }
+}
+
 #[test]
 fn other_requests_get_the_status_of_the_standard() {
     let shop = Shop::open();
@@ -151,8 +184,8 @@ fn other_requests_get_the_status_of_the_standard() {
         (request("OPTIONS", "sip:gw.example.com", ""), 200, "Accept", Some("application/sdp")),
         (request("REGISTER", "sip:gw.example.com", ""), 405, "Allow", Some("INVITE, ACK, CANCEL, OPTIONS")),
         (request("BYE", &uri, ""), 405, "Allow", Some("INVITE, ACK, CANCEL, OPTIONS")),
-        (request("INVITEX", &uri, ""), 405, "Contact", None),
-        (request("invite", &uri, ""), 405, "Contact", None),
+        (request("INVITEX", &uri, ""), 501, "Contact", None),
+        (request("invite", &uri, ""), 501, "Contact", None),
         (invite("Require: foo, 100rel\r\nRequire: bar\r\n"), 420, "Unsupported", Some("foo, bar")),
         (invite("Require: 100rel, timer\r\n"), 302, "Unsupported", None),
         (invite("Proxy-Require: foo\r\n"), 302, "Unsupported", None),

@@ -4,8 +4,10 @@ use crate::support::listening::{listen, next, over_udp};
 use crate::support::shop::{DESK, Shop, field, invite, request, status};
 use dialback::metrics::SipEvent;
 use dialback::sip::SipLimits;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 #[tokio::test]
 async fn invite_is_redirected_over_udp_and_tcp_ipv4_and_ipv6() {
@@ -20,6 +22,29 @@ async fn invite_is_redirected_over_udp_and_tcp_ipv4_and_ipv6() {
         stream.write_all(invite("").replace("/UDP", "/TCP").as_bytes()).await.expect("written");
         assert_eq!(status(&next(&mut stream).await), 302);
     }
+}
+
+/// A line end alone begins no message. Two of them at different times are no keep-alive.
+#[tokio::test]
+async fn line_end_between_messages_is_ignored() {
+    let shop = Shop::open();
+    let mut limits = SipLimits::default();
+    limits.message_timeout = Duration::from_millis(800);
+    let open = listen(&shop, "127.0.0.1:0", limits).await;
+    let mut stream = TcpStream::connect(open.address).await.expect("connected");
+    for _ in 0..2 {
+        stream.write_all(b"\r\n").await.expect("written");
+        sleep(Duration::from_millis(1_200)).await;
+    }
+    // The Content-Length leaves out the last line end of the body.
+    let message = request("OPTIONS", "sip:gw.example.com", "").replace("Length: 0\r\n\r\n", "Length: 3\r\n\r\nv=0\r\n");
+    stream.write_all(message.as_bytes()).await.expect("written");
+    assert_eq!(status(&next(&mut stream).await), 200);
+    sleep(Duration::from_millis(1_200)).await;
+    stream.write_all(request("BYE", "sip:gw.example.com", "").as_bytes()).await.expect("it is open still");
+    assert_eq!(status(&next(&mut stream).await), 405);
+    assert_eq!(shop.door.counts().happened(SipEvent::KeepAlive), 0);
+    assert_eq!(shop.door.counts().happened(SipEvent::Slow), 0);
 }
 
 #[tokio::test]
