@@ -351,7 +351,7 @@ pub enum NumberError {
     TooLong,
     /// Something that no number contains: letters, stars, a zero after the `+`, a truncated address.
     NotANumber,
-    /// Digits that stand for a withheld caller: `+266696687` (`anonymous` on a keypad), or zeros alone.
+    /// Digits that stand for a withheld caller: `+266696687` (`anonymous` on a keypad), or four zeros and more.
     Withheld,
     /// Digits without the `+` where the international form is required.
     NotInternational,

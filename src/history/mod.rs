@@ -342,9 +342,13 @@ impl History {
     /// The number of parts whose erased pairs can be removed separately.
     pub(crate) const PARTS: usize = self::index::shape::SEGMENTS;
 
-    /// Counts a new pair that is rejected because there is no room, and returns the error.
-    pub(crate) fn full(&self) -> Full {
+    /// Counts a new pair that was rejected without an attempt to write it.
+    pub(crate) fn count_rejection(&self) {
         self.index.count_rejection();
+    }
+
+    /// Returns the error for a new pair when there is no room.
+    pub(crate) fn full(&self) -> Full {
         Full::new(self.held(), self.max_pairs())
     }
 }

@@ -25,7 +25,7 @@ impl Caller {
     /// * blank texts, empty brackets and quotes, an empty user part, and separators alone;
     /// * `anonymous`, `restricted`, `unavailable`, `unknown`, `private`, `withheld` and `blocked`, in any case, as
     ///   the whole text, the user part, or the display name of an address without a number;
-    /// * zeros alone, and the words typed on a keypad: `+266696687` for `anonymous`;
+    /// * four zeros and more, and the words typed on a keypad: `+266696687` for `anonymous`;
     /// * each address at the host `anonymous.invalid` ([RFC 3323], section 4.1.1.3; [RFC 3325]).
     ///
     /// A number with the display name `Anonymous` counts as the number, because the address has precedence over the

@@ -24,9 +24,10 @@ pub(super) fn is_look_alike(number: E164) -> bool {
     LOOK_ALIKES.contains(&number.code())
 }
 
-/// Returns whether these ASCII digits stand for a withheld caller: zeros alone, as `0000000000` of some switches.
+/// Returns whether these ASCII digits stand for a withheld caller: four zeros or more and nothing else, as `0000000000`
+/// of some switches. Fewer may be a short code.
 pub(super) fn is_only_zeros(digits: &[u8]) -> bool {
-    digits.iter().all(|digit| *digit == b'0')
+    digits.len() >= 4 && digits.iter().all(|digit| *digit == b'0')
 }
 
 /// Returns whether the text is one of the words.

@@ -110,6 +110,7 @@ impl<'a> Shares<'a> {
         if let Err(refused) = self.allow(plan, environment, need, limit)
             && !self.reclaim(plan, environment, need, limit)
         {
+            self.engine.history().count_rejection();
             return Err(refused);
         }
         self.places += usize::from(need.place);

@@ -67,17 +67,20 @@ struct Identity {
 
 impl Identity {
     fn of(value: &str, plan: &DialPlan) -> Self {
-        // Behind an address that is not well formed, each part between separators may be a parameter.
+        // In an address that is not well formed, each part between semicolons may be a parameter.
         let (address, params) = match Party::split(value) {
             Some((address, params)) => (address, split(params, ';').collect::<Vec<_>>()),
-            None => (value, value.split([';', ',']).collect()),
+            None => (value, value.split(';').collect()),
         };
         let mut identity = Self { caller: Caller::parse(address, plan), is_hidden: false, is_callee: false };
         for param in params {
             let (key, wish) = param.split_once('=').unwrap_or((param, ""));
             match key.trim().to_ascii_lowercase().as_str() {
                 "privacy" => identity.is_hidden |= hides(wish),
-                "party" => identity.is_callee |= bare(wish).eq_ignore_ascii_case("called"),
+                "party" => {
+                    let party = wish.split(',').next().unwrap_or_default();
+                    identity.is_callee |= bare(party).eq_ignore_ascii_case("called");
+                }
                 _ => {}
             }
         }

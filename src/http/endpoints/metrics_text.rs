@@ -169,7 +169,11 @@ impl Page<'_> {
         self.counter("history_growths", help, stats.growths)?;
         let help = "Pairs removed because they expired or their number was deleted";
         self.counter("pairs_reclaimed", help, stats.reclaimed)?;
-        self.counter("pairs_rejected", "Pairs rejected because the history was full", stats.rejected)
+        self.counter(
+            "pairs_rejected",
+            "Pairs rejected because the history was full, or the share of their environment",
+            stats.rejected,
+        )
     }
 
     /// Writes the metrics of a daemon that purges.

@@ -65,7 +65,7 @@ fn caller_is_asserted_identity_else_remote_party_else_from() {
         (format!("Remote-Party-ID: {other};party=called, {ours};party=calling\r\n"), other, true),
         // An account is no number.
         (format!("P-Asserted-Identity: <sip:acct@x.example>\r\nRemote-Party-ID: {other}\r\n"), &*ours, false),
-        (format!("P-Asserted-Identity: <sip:acct@x.example>\r\n"), &*ours, true),
+        (String::from("P-Asserted-Identity: <sip:acct@x.example>\r\n"), &*ours, true),
         (format!("Remote-Party-ID: Ann \"B\" {other};party=called\r\n"), &*ours, true),
         (String::new(), &*ours, true),
         (String::new(), "\"Jos\" <sip:2125550143@trunk.example.com;user=phone>", true),
