@@ -22,7 +22,6 @@ macro_rules! id {
             pub const fn as_u128(self) -> u128 {
                 self.0.as_u128()
             }
-
         }
 
         impl FromStr for $name {

@@ -20,12 +20,12 @@ use crate::slot::{Scope, TallySlot};
 use crate::sync::{Ordering, fence};
 use crate::tally::Tallies;
 use crate::time::{Clock, Timestamp};
-pub use reader::Reader;
-
 use known::{BATCH, Known, decide_each};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+
+pub use reader::Reader;
 
 /// The default maximum number of pairs of an engine: a hundred million.
 pub const DEFAULT_MAX_PAIRS: usize = 100_000_000;

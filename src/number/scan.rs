@@ -89,10 +89,12 @@ fn is_separator(c: char) -> bool {
     ) || is_invisible(c)
 }
 
-/// Returns whether this is a soft hyphen, or a zero-width or direction mark. Address books and web pages put them around numbers.
+/// Returns whether this is a soft hyphen, or a zero-width or direction mark. Address books and web pages put them around
+/// numbers.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
-        '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}'
+        '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'
+            | '\u{2066}'..='\u{2069}' | '\u{FEFF}'
     )
 }

@@ -3,6 +3,7 @@
 use super::sequencer::{Alone, Sequencer};
 use super::{Loading, Recovered, Service, no_thread, recovery};
 use crate::engine::Engine;
+use crate::history::Keeper;
 use crate::store::{EventStore, StoreError};
 use crate::tally::Totals;
 use std::fmt;
@@ -43,9 +44,7 @@ impl<S: EventStore> Builder<S> {
     /// The store cannot be read, the history has no room for the stored pairs, or the system cannot start a thread.
     pub fn start(self) -> Result<Service, StoreError> {
         let Self { mut store, engine, sequencer, progress } = self;
-        let engine = engine.unwrap_or_default();
-        engine.history().share_out();
-        let keeper = engine.keeper().map_err(no_thread)?;
+        let (engine, keeper) = prepared(engine)?;
         let mut totals = Totals::default();
         recovery::recover(&mut store, &engine, &mut totals, progress, &|| true)?;
         Service::begin(sequencer, store, engine, keeper, totals, Loading::default(), |_, _, _, _| true)
@@ -61,9 +60,7 @@ impl<S: EventStore> Builder<S> {
     /// The system cannot start a thread.
     pub fn load(self, loaded: impl FnOnce(Result<(), StoreError>) + Send + 'static) -> Result<Service, StoreError> {
         let Self { store, engine, sequencer, mut progress } = self;
-        let engine = engine.unwrap_or_default();
-        engine.history().share_out();
-        let keeper = engine.keeper().map_err(no_thread)?;
+        let (engine, keeper) = prepared(engine)?;
         Service::begin(
             sequencer,
             store,
@@ -88,6 +85,14 @@ impl<S: EventStore> Builder<S> {
             },
         )
     }
+}
+
+/// Returns the engine with its keeper, ready to be loaded.
+fn prepared(engine: Option<Engine>) -> Result<(Engine, Option<Keeper>), StoreError> {
+    let engine = engine.unwrap_or_default();
+    engine.history().share_out();
+    let keeper = engine.keeper().map_err(no_thread)?;
+    Ok((engine, keeper))
 }
 
 impl<S> fmt::Debug for Builder<S> {

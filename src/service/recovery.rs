@@ -74,7 +74,6 @@ fn restore(
     registers: &[(Scope, E164, Register)],
     expired: &OnceLock<Register>,
 ) -> Result<(), StoreError> {
-    let Some(now) = engine.now() else { return Ok(engine.restore_all(registers)?) };
     let mut left = thread::available_parallelism().map_or(1, NonZeroUsize::get) + 1;
     loop {
         let loaded = match expired.get() {
@@ -84,11 +83,9 @@ fn restore(
                 engine.restore_all(&registers.iter().filter(is_in_force).copied().collect::<Vec<_>>())
             }
         };
-        match loaded {
-            Ok(()) => return Ok(()),
-            Err(full) if left == 0 => return Err(full.into()),
-            Err(_) => engine.history().expire_before(*expired.get_or_init(|| floor(&engine.plan(), now))),
-        }
+        let Err(full) = loaded else { return Ok(()) };
+        let Some(now) = engine.now().filter(|_| left > 0) else { return Err(full.into()) };
+        engine.history().expire_before(*expired.get_or_init(|| floor(&engine.plan(), now)));
         left -= 1;
     }
 }

@@ -28,19 +28,18 @@ pub(super) fn caller(request: &Request<'_>, plan: &DialPlan) -> Caller {
     if said == Caller::Withheld && from.to_ascii_lowercase().contains("anonymous") {
         return Caller::Withheld;
     }
-    let asserted = best(identities(request, &ASSERTED, plan));
+    let asserted = best(identities(request, &ASSERTED, plan).map(|identity| identity.caller));
     let parties: Vec<Identity> = identities(request, &REMOTE_PARTY, plan).filter(|party| !party.is_callee).collect();
     if asserted == Some(Caller::Withheld) || parties.iter().any(|party| party.is_hidden) {
         return Caller::Withheld;
     }
-    let known = [asserted, best(parties.into_iter()), Some(said)];
-    let callers = known.into_iter().flatten();
-    callers.clone().find(|caller| caller.number().is_some()).or_else(|| { callers }.next()).unwrap_or(Caller::Withheld)
+    let remote = best(parties.iter().map(|party| party.caller));
+    best([asserted, remote, Some(said)].into_iter().flatten()).unwrap_or(said)
 }
 
-/// Returns the first caller with a number, else the first. `None` if there are no identities.
-fn best(identities: impl Iterator<Item = Identity>) -> Option<Caller> {
-    let mut callers = identities.map(|identity| identity.caller).peekable();
+/// Returns the first caller with a number, else the first. `None` if there are no callers.
+fn best(callers: impl Iterator<Item = Caller>) -> Option<Caller> {
+    let mut callers = callers.peekable();
     let first = callers.peek().copied();
     callers.find(|caller| caller.number().is_some()).or(first)
 }

@@ -102,10 +102,10 @@ impl Connection {
         }
     }
 
-    /// Reads until a complete message is buffered. A message that has begun must be complete within the time limit. A line
-    /// end begins no message (RFC 3261, section 7.5): unless the other half of a keep-alive follows at once, it is dropped.
+    /// Reads until a complete message is buffered. A message that has begun must be complete within the time limit. A
+    /// line end is dropped unless the rest of a keep-alive follows at once.
     async fn read(&self, stream: &mut TcpStream, received: &mut Vec<u8>, seen: &mut usize) -> Result<(), End> {
-        while received.is_empty() || is_line_end(received) {
+        while received.is_empty() || Frame::of(received, seen) == Frame::LineEnd {
             received.reserve(READ);
             let limit = if received.is_empty() { self.limits.idle } else { HALF_PING };
             match timeout(limit, stream.read_buf(received)).await {
@@ -132,7 +132,7 @@ impl Connection {
         while end.is_none() {
             let rest = &received[done..];
             let length = match Frame::of(rest, seen) {
-                Frame::Partial => break,
+                Frame::Partial | Frame::LineEnd => break,
                 Frame::Blank(length) => length,
                 Frame::Ping => {
                     self.door.counts().count(SipEvent::KeepAlive);
@@ -173,10 +173,6 @@ impl Connection {
             answers.extend_from_slice(&answer.bytes);
         }
     }
-}
-
-fn is_line_end(received: &[u8]) -> bool {
-    [&b"\r"[..], b"\r\n", b"\r\n\r"].contains(&received)
 }
 
 fn read(result: &io::Result<usize>) -> Result<(), End> {

@@ -11,6 +11,8 @@ pub(super) const MAX_MESSAGE: usize = 65_536;
 pub(super) enum Frame {
     /// Incomplete: more bytes are needed.
     Partial,
+    /// A line end, which begins no message (RFC 3261, section 7.5). It may be the beginning of a keep-alive.
+    LineEnd,
     /// This many bytes of line ends without meaning.
     Blank(usize),
     /// A keep-alive request of four bytes (RFC 5626, section 3.5.1).
@@ -30,7 +32,8 @@ impl Frame {
             return Frame::Ping;
         }
         match bytes {
-            [] | [b'\r'] | [b'\r', b'\n'] | [b'\r', b'\n', b'\r'] => return Frame::Partial,
+            [] => return Frame::Partial,
+            [b'\r'] | [b'\r', b'\n'] | [b'\r', b'\n', b'\r'] => return Frame::LineEnd,
             [b'\r', b'\n', ..] => return Frame::Blank(2),
             [b'\n', ..] => return Frame::Blank(1),
             _ => {}

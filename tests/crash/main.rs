@@ -49,7 +49,7 @@ fn memory() -> tempfile::TempDir {
 }
 
 fn setting(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |value| value.parse().expect("a number"))
+    support::setting::setting(name).unwrap_or(otherwise)
 }
 
 #[derive(Default)]

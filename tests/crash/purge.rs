@@ -100,7 +100,7 @@ fn data(path: &Path) -> io::Result<Vec<u8>> {
     Ok(pieces.into_iter().flat_map(|(_, piece)| piece.into_iter().chain([0; 8])).collect())
 }
 
-/// The files that hold one of these numbers, as the bytes of an integer. What is zero is passed over.
+/// Returns the files that hold one of these numbers, as the bytes of an integer. Zeros are skipped.
 fn files_with(path: &Path, contacts: &[E164]) -> Vec<PathBuf> {
     const PIECE: usize = 4096;
     let form = |contact: &E164| contact.code().to_be_bytes()[3..].to_vec();

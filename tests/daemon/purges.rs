@@ -1,7 +1,7 @@
 //! Kills the real daemon repeatedly while it purges every two seconds. No acknowledged change is lost, no erased number
 //! stays in any file, and the disk use is bounded.
 //!
-//! The recorded run is `DIALBACK_KILLS=1000 cargo test --release --all-features --test daemon purges -- --nocapture`.
+//! The recorded runs are in `docs/internals/durability.md`.
 
 use crate::support;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ const KILLS: u64 = 4;
 const KILLS_A_CHECK: u64 = 4;
 /// The most disk space of a store with a few thousand contacts after a purge.
 const MOST_BYTES: u64 = 16 << 20;
-/// What the daemon logs at the end of a purge.
+/// The line of the log at the end of a purge.
 const PURGED: &str = "removed erased and expired data from the disk";
 const PURGE: [&str; 2] = ["--purge-every", "2s"];
 

@@ -130,7 +130,7 @@ fn pub_uses(tokens: &[String]) -> Vec<Vec<String>> {
 fn without_pub_uses(tokens: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut from = 0;
-    for place in pub_use_places(tokens).filter(|place| *place >= 1) {
+    for place in pub_use_places(tokens) {
         kept.extend_from_slice(&tokens[from..place]);
         from = (place..tokens.len()).find(|end| tokens[*end] == ";").unwrap_or(tokens.len());
     }

@@ -1,4 +1,4 @@
-//! What answers each request: one file for each kind of entity or question.
+//! The handlers of requests: one file for each kind of entity or question.
 
 pub(super) mod agents;
 pub(super) mod answered;

@@ -8,8 +8,8 @@ use crate::plan::Plan;
 use crate::store::StoreError;
 use crate::store::fjall::shared::Shared;
 use crate::store::records::hex::hex;
-use crate::store::records::keys::{unpack_pair, unpack_scope};
-use crate::store::records::register::read_register;
+use crate::store::records::keys::unpack_pair;
+use crate::store::records::register::{read_pseudonym, read_register};
 use fjall::Readable;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -122,11 +122,10 @@ impl<'a> Export<'a> {
 
     fn erasure(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let read = || {
-            let (scope, pseudonym) = key.split_first_chunk()?;
-            let environment = unpack_scope(*scope)?.environment()?;
+            let (scope, pseudonym) = read_pseudonym(key)?;
             let LastCall::Erased { until } = read_register(value)?.read() else { return None };
-            let environment = self.plan.environment_id_of(environment)?;
-            (pseudonym.len() == 16).then(|| ExportedErasure { environment, pseudonym: hex(pseudonym), until })
+            let environment = self.plan.environment_id_of(scope.environment()?)?;
+            Some(ExportedErasure { environment, pseudonym: hex(&pseudonym), until })
         };
         match read() {
             Some(erasure) => {

@@ -7,8 +7,8 @@ use crate::plan::Plan;
 use crate::slot::Scope;
 use crate::store::fjall::store::FjallStore;
 use crate::store::records::hex::{hex, unhex};
-use crate::store::records::keys::pack_scope;
 use crate::store::records::pseudonym::PseudonymKey;
+use crate::store::records::register::pseudonym_key;
 use crate::store::{Batch, Durability, EventStore, Pseudonyms, StoreError};
 use fjall::PersistMode;
 use sha2::{Digest, Sha256};
@@ -144,8 +144,7 @@ impl Restoring {
 
     fn erasure(&mut self, erasure: &ExportedErasure) -> Option<()> {
         let environment = Scope::from(self.plan.environment_slot(erasure.environment)?);
-        let pseudonym: [u8; 16] = unhex(&erasure.pseudonym)?;
-        let key = [&pack_scope(environment)[..], &pseudonym].concat();
+        let key = pseudonym_key(environment, &unhex(&erasure.pseudonym)?);
         self.erasures.push((key, Register::erasure(erasure.until)));
         Some(())
     }

@@ -3,9 +3,8 @@
 use super::keyspaces::{Keyspaces, Setting};
 use super::shared::Shared;
 use crate::event::Configuration;
-use crate::store::records::keys::pack_scope;
 use crate::store::records::pseudonym::PseudonymKey;
-use crate::store::records::register::{read_pseudonym, read_register};
+use crate::store::records::register::{pseudonym_key, read_pseudonym, read_register};
 use crate::store::{Batch, Entry, Pseudonyms, StoreError, StoredFleetState};
 use fjall::OwnedWriteBatch;
 use std::sync::{Arc, PoisonError, Weak};
@@ -25,7 +24,7 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
         write.insert(&keyspaces.settings, Setting::Place.name(), place.as_slice());
     }
     for (environment, pseudonym, register) in &batch.pseudonyms.erasures {
-        let key = [&pack_scope(*environment)[..], pseudonym].concat();
+        let key = pseudonym_key(*environment, pseudonym);
         if store.erasure(&key)? < Some(*register) {
             write.insert(&keyspaces.erasures, key, register.bits().to_be_bytes());
         }

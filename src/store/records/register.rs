@@ -19,7 +19,12 @@ pub(in crate::store) fn read_pair(key: &[u8], value: &[u8]) -> Option<(Scope, E1
 
 /// Returns the key under which an erasure is stored.
 pub(in crate::store) fn erasure_key(key: &PseudonymKey, environment: Scope, contact: E164) -> Vec<u8> {
-    [&pack_scope(environment)[..], &key.of(environment, contact)].concat()
+    pseudonym_key(environment, &key.of(environment, contact))
+}
+
+/// Returns the key under which the erasure of a pseudonym is stored.
+pub(in crate::store) fn pseudonym_key(environment: Scope, pseudonym: &Pseudonym) -> Vec<u8> {
+    [&pack_scope(environment)[..], pseudonym].concat()
 }
 
 /// Returns the environment and the pseudonym of an erasure's key.
