@@ -30,6 +30,9 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
+    /// The reserved bytes.
+    pub(crate) const BYTES: usize = SCOPES * size_of::<AtomicU32>() + ENVIRONMENTS * size_of::<AtomicU64>();
+
     pub(crate) fn new() -> io::Result<Holders> {
         Ok(Holders {
             of_scope: Region::new(SCOPES, false)?,

@@ -134,6 +134,11 @@ impl History {
         Ok(Self { mix: Mix::random(), owners: Owners::new()?, holders, index })
     }
 
+    /// Returns the bytes of address space that a history with these limits reserves. Memory is used as needed.
+    pub fn address_space(limits: impl Into<HistoryLimits>) -> usize {
+        Index::address_space(limits.into()) + Owners::BYTES + Holders::BYTES
+    }
+
     /// Assigns `scope` to the dialed number `owner`, before the scope's first pair is written. From then on, a pair's
     /// [`Spot`] follows from the dialed number and the contact. Returns `false`, and changes nothing, if the scope was
     /// already written to or assigned to another owner.

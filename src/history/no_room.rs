@@ -1,6 +1,6 @@
 //! The error for address space that the system refuses to reserve.
 
-use super::HistoryLimits;
+use super::{History, HistoryLimits};
 use std::fmt;
 
 /// The system refused to reserve the address space for a history of this size.
@@ -15,14 +15,14 @@ pub struct NoRoom {
 
 impl NoRoom {
     pub(crate) fn new(limits: HistoryLimits) -> Self {
-        Self { bytes: limits.max_bytes, max_pairs: limits.max_pairs }
+        Self { bytes: History::address_space(limits), max_pairs: limits.max_pairs }
     }
 }
 
 impl fmt::Display for NoRoom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tenths = self.bytes / 100_000_000;
-        write!(f, "cannot reserve {}.{} GB for the history", tenths / 10, tenths % 10)
+        let megabytes = self.bytes.div_ceil(1_000_000);
+        write!(f, "cannot reserve {megabytes} MB of address space for a history of {} pairs", self.max_pairs)
     }
 }
 

@@ -26,6 +26,9 @@ const fn own(scope: u32) -> u64 {
 const _: () = assert!(CODES_END + (SCOPES as u64) < 1 << CODE_BITS, "there are codes that are no number's");
 
 impl Owners {
+    /// The reserved bytes.
+    pub(crate) const BYTES: usize = SCOPES * size_of::<AtomicU64>();
+
     pub(crate) fn new() -> io::Result<Owners> {
         Ok(Owners { owners: Region::new(SCOPES, false)?, settled: AtomicUsize::new(0) })
     }

@@ -512,30 +512,32 @@ fn malformed_requests_get_an_error_body() {
     assert!(answers.ends_with("{\"status\":\"ok\"}"), "{answers}");
 }
 
+/// The message names what is needed. With so much the daemon answers, and with 64 MiB less it does not start.
+#[cfg(target_os = "linux")]
 #[test]
-fn too_little_address_space_ends_the_start_with_a_message() {
+fn too_little_address_space_ends_the_start_with_a_message_that_says_how_much_is_enough() {
     let place = tempfile::tempdir().expect("a directory");
-    let mut started = false;
-    for megabytes in [40, 60, 80, 100, 150, 200, 250, 300, 400, 600, 800, 4000] {
+    let start = |mebibytes: u64, max_pairs: &str| {
         let mut shell = Command::new("sh");
-        let limit = megabytes * 1024;
-        shell.args([
-            "-c",
-            &format!("ulimit -v {limit} && exec \"$0\" \"$@\""),
-            env!("CARGO_BIN_EXE_dialback"),
-            "serve",
-        ]);
-        shell.args(["--max-pairs", "1000"]);
-        match Daemon::start_by(&place.path().join(format!("{megabytes}")), shell) {
-            Ok(daemon) => {
-                started = true;
-                assert_eq!(daemon.stop(), 0, "{megabytes} MB");
-            }
-            Err(wrong) => {
-                assert!(wrong.contains("exit status: "), "{megabytes} MB: {wrong}");
-                assert!(wrong.contains("dialback: ") && !wrong.contains("panicked"), "{megabytes} MB: {wrong}");
-            }
-        }
+        let line = format!("ulimit -v {} && exec \"$0\" \"$@\"", mebibytes * 1024);
+        shell.args(["-c", &line, env!("CARGO_BIN_EXE_dialback"), "serve", "--max-pairs", max_pairs]);
+        Daemon::start_by(&place.path().join(format!("{max_pairs}-{mebibytes}")), shell)
+    };
+    let mut needed = Vec::new();
+    for max_pairs in ["1000", "50000000"] {
+        let wrong = start(200, max_pairs).err().expect("it is too little");
+        assert!(wrong.contains("exit status: 1"), "{wrong}");
+        let said = wrong.split_once("the limit of address space is 200 MiB, and ").expect(&wrong).1;
+        let enough = said.split(' ').next().and_then(|said| said.parse().ok()).expect(said);
+        assert!(said.contains(&format!("`--max-pairs` is (now {max_pairs}): raise the limit (ulimit -v, ")), "{said}");
+        let wrong = start(enough - 64, max_pairs).err().expect("it is too little");
+        assert!(wrong.contains(&format!("is {} MiB, and {enough} MiB are needed", enough - 64)), "{wrong}");
+        let daemon = start(enough, max_pairs).expect("it is enough");
+        let tenant = Tenant::with_callback_sample(&daemon);
+        let answers = say_quickly(daemon.address(), &tenant.call_on_the_wire("+12125550143"));
+        assert!(answers.starts_with("HTTP/1.1 202 "), "{answers}");
+        assert_eq!(daemon.stop(), 0);
+        needed.push(enough);
     }
-    assert!(started, "with enough it starts");
+    assert!((1400..1700).contains(&(needed[1] - needed[0])), "32 bytes a pair: {needed:?}");
 }

@@ -61,6 +61,9 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
+    /// The reserved bytes of all directories.
+    pub(crate) const DIRECTORY_BYTES: usize = DIRECTORY * size_of::<AtomicU64>();
+
     /// Reserves address space for `chunks` chunks, at least one, and for all directories. `entries` of their entries
     /// may come into use.
     pub(crate) fn new(chunks: usize, entries: usize) -> io::Result<Chunks> {

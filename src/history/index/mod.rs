@@ -27,7 +27,7 @@ use compare::{Whole, Wide};
 use dropped::DropObserver;
 use limits::{Full, HistoryLimits, Stats};
 use line::Line;
-use memory::CHUNK_BYTES;
+use memory::{CHUNK_BYTES, Chunks};
 use pool::Pool;
 use scopes::ScopeSet;
 use seat::Seats;
@@ -78,6 +78,11 @@ pub(super) struct Counts {
 }
 
 impl Index {
+    /// Returns the bytes of address space that an index with these limits reserves, but for some pages.
+    pub(crate) fn address_space(limits: HistoryLimits) -> usize {
+        limits.chunks() * CHUNK_BYTES + Chunks::DIRECTORY_BYTES + ScopeSet::BYTES
+    }
+
     /// Returns an empty index.
     ///
     /// # Errors

@@ -16,6 +16,9 @@ const SCOPES: usize = 1 << 24;
 const SCOPES: usize = 64;
 
 impl ScopeSet {
+    /// The reserved bytes.
+    pub(crate) const BYTES: usize = SCOPES / 8;
+
     pub(crate) fn new() -> io::Result<ScopeSet> {
         Ok(ScopeSet { bits: Region::new(SCOPES / 64, false)?, any: AtomicBool::new(false) })
     }

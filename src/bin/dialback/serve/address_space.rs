@@ -1,25 +1,56 @@
-//! Checks the address space early, because the process aborts without a message if a later allocation fails.
+//! Compares the limit of address space with the need, before the start: the process would abort without a message if a
+//! later allocation failed.
 
 use crate::failure::Failure;
-use memmap2::MmapOptions;
+use dialback::history::History;
+use std::thread::available_parallelism;
 
 const MEGABYTE: usize = 1 << 20;
 
-/// The address space for threads, the storage engine and requests, without the history.
-const NEEDED: usize = 256 * MEGABYTE;
+/// The program itself, the store's buffers, and requests.
+const BASE: usize = 256 * MEGABYTE;
 
-/// Checks that there is enough address space left to run. Does not keep it.
+/// What the C library reserves for each thread that allocates memory (64 MiB in glibc), and its stack.
+const PER_THREAD: usize = 66 * MEGABYTE;
+
+/// The threads of the store, the committer and the keeper of the history, and the main thread.
+const OTHER_THREADS: usize = 10;
+
+/// Checks that the limit of address space (`ulimit -v`) leaves enough for this many pairs.
 ///
 /// # Errors
-/// A limit such as that of `ulimit -v` is too low.
-pub(crate) fn check() -> Result<(), Failure> {
-    // The mapping is never touched, and released at once.
-    let looked = MmapOptions::new().len(NEEDED).no_reserve_swap().map_anon();
-    looked.map(drop).map_err(|error| {
-        let megabytes = NEEDED / MEGABYTE;
-        Failure::new(format!(
-            "cannot reserve {megabytes} MB of address space for threads and the store: {error}; raise the limit \
-             (ulimit -v, LimitAS) or lower --max-pairs"
-        ))
-    })
+/// The limit is too low.
+pub(crate) fn check(max_pairs: usize) -> Result<(), Failure> {
+    match limit() {
+        Some(limit) if limit < needed(max_pairs) as u64 => Err(too_low(limit, max_pairs)),
+        _ => Ok(()),
+    }
+}
+
+fn needed(max_pairs: usize) -> usize {
+    // Two pools, each with a thread for each processor.
+    let threads = OTHER_THREADS + 2 * available_parallelism().map_or(1, usize::from);
+    History::address_space(max_pairs).saturating_add(BASE + threads * PER_THREAD)
+}
+
+fn too_low(limit: u64, max_pairs: usize) -> Failure {
+    let megabytes = |bytes: usize| bytes.div_ceil(MEGABYTE);
+    let (needed, least) = (megabytes(needed(max_pairs)), megabytes(needed(0)));
+    let limit = limit / MEGABYTE as u64;
+    Failure::new(format!(
+        "the limit of address space is {limit} MiB, and {needed} MiB are needed, {least} MiB of them whatever \
+         `--max-pairs` is (now {max_pairs}): raise the limit (ulimit -v, LimitAS)"
+    ))
+}
+
+/// Returns the limit of this process, in bytes. `None` if there is none.
+#[cfg(unix)]
+fn limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::As).current
+}
+
+/// Returns `None`: the limit of this system is not read.
+#[cfg(not(unix))]
+fn limit() -> Option<u64> {
+    None
 }

@@ -84,7 +84,7 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     options.fleet.check()?;
     let budgets = options.limits.budgets().with_metrics(options.metrics_listen.is_some()).with_side(tls.is_some());
     let budgets = descriptors::share_out(options.agi.budget(options.sip.budget(budgets)))?;
-    address_space::check()?;
+    address_space::check(options.data.max_pairs)?;
     if options.check_config {
         return check_directory(&options.data);
     }
@@ -101,8 +101,6 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     };
     let fleet = options.fleet.join()?;
     let engine = options.data.engine()?;
-    // Check again after the history has reserved its address space.
-    address_space::check()?;
     let service =
         Service::builder(store).engine(engine).sequencer(fleet.sequencer()).progress(data::report).load(tell)?;
     let operator = Token::issue(Role::Operator);
