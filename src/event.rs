@@ -57,6 +57,9 @@ pub struct Erasure {
     pub contact: E164,
     /// Calls up to and including this time are erased, also calls that are reported later.
     pub until: Timestamp,
+    /// Whether that time was in the future when the contact was erased, because a call was dated ahead. A call that is
+    /// reported later and that the erasure covers may then be newer than the erasure.
+    pub is_ahead: bool,
 }
 
 /// A batch of changes that take effect together, as one event and one new plan.

@@ -227,8 +227,8 @@ impl Service {
     /// Submits events that are reported at the moment `now`, and returns at once. `done` receives the result of each
     /// event when all of them are durable.
     ///
-    /// A call is rejected with [`ServiceError::ContactErased`] if an erasure that lasts beyond `now` covers it, because
-    /// the call may be newer than the erasure. [`submit`](Self::submit) ignores such a call, as it ignores a late
+    /// A call is rejected with [`ServiceError::ContactErased`] if an erasure covers it that reached into the future when
+    /// it was ordered, or that lasts beyond `now`, because the call may be newer than the erasure. [`submit`](Self::submit) ignores such a call, as it ignores a late
     /// report.
     pub fn submit_at(&self, now: Timestamp, events: Vec<Event>, done: impl FnOnce(Recording) + Send + 'static) {
         self.send(Command::Record { events, now: Some(now), done: Box::new(done) });

@@ -36,9 +36,9 @@ macro_rules! slot {
 }
 
 slot! {
-    /// The slot of an agent: 20 bits of a [`Register`](crate::history::Register). The highest 20-bit value is
+    /// The slot of an agent: 20 bits of a [`Register`](crate::history::Register). The two highest 20-bit values are
     /// reserved for erasures.
-    AgentSlot, (1 << 20) - 1
+    AgentSlot, (1 << 20) - 2
 }
 slot! {
     /// The slot of a number. In the 24 bits of a [`Scope`], numbers count up from zero and environments count down
@@ -68,7 +68,7 @@ impl AgentSlot {
     pub const FIRST: Self = Self(0);
 
     /// The highest.
-    pub const LAST: Self = Self((1 << 20) - 2);
+    pub const LAST: Self = Self((1 << 20) - 3);
 
     /// Returns the slot with these bits. `None` if they exceed the limit.
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {

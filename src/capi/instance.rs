@@ -128,7 +128,7 @@ impl Instance {
         let environment = environment_id(environment)?;
         let dial_plan = dial_plan(&self.service.read_plan(), environment);
         let contact = number(contact, &dial_plan).map_err(|error| error.about("contact"))?;
-        let erasure = Erasure { environment, contact, until: Timestamp::from_millis(until) };
+        let erasure = Erasure { environment, contact, until: Timestamp::from_millis(until), is_ahead: false };
         let mut erased = 0;
         for applied in self.service.record(vec![Event::Erasure(erasure)])? {
             if let Applied::Erased { pairs } = applied? {

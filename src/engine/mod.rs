@@ -268,7 +268,7 @@ impl Engine {
     pub(crate) fn forget(&self, erasure: &Erasure, remembers: bool) -> (u64, Result<(), Full>) {
         let plan = self.plan.load();
         let Some(environment) = plan.environment_slot(erasure.environment) else { return (0, Ok(())) };
-        let register = Register::erasure(erasure.until);
+        let register = Register::erased(erasure.until, erasure.is_ahead);
         let merge = |scope, register| self.history.merge_counted(scope, erasure.contact, register);
         let remembered = if remembers { merge(environment.into(), register).map(|_| ()) } else { Ok(()) };
         // This is the erasure's fence; `erase_again` has the call's.
@@ -387,7 +387,7 @@ pub(crate) fn erasure_writes(
     let Some(environment) = plan.environment_slot(erasure.environment) else {
         return Vec::new();
     };
-    let register = Register::erasure(erasure.until);
+    let register = Register::erased(erasure.until, erasure.is_ahead);
     let reached = |scope: &Scope| held(*scope, erasure.contact).is_some_and(|held| held < register);
     std::iter::once(Scope::from(environment))
         .chain(plan.number_scopes(environment).filter(reached))

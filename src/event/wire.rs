@@ -2,7 +2,7 @@
 //!
 //! | bytes | a call | an erasure |
 //! | --- | --- | --- |
-//! | 1 | outcome's rank | `0x80` |
+//! | 1 | outcome's rank | `0x80`; `0x81` if `until` was in the future |
 //! | 16 | environment | environment |
 //! | 16 | agent | |
 //! | 7 | from | |
@@ -20,6 +20,8 @@ use crate::time::Timestamp;
 
 /// The first byte of an erasure. A call's first byte is lower.
 const ERASURE: u8 = 0x80;
+/// The first byte of an erasure up to a moment that was in the future.
+const ERASURE_AHEAD: u8 = 0x81;
 
 /// The size of a call, which is longer than an erasure.
 pub(crate) const LONGEST: usize = 53;
@@ -28,8 +30,8 @@ pub(crate) const LONGEST: usize = 53;
 pub(crate) fn write(event: &Event, out: &mut Vec<u8>) {
     match event {
         Event::Call(call) => write_call(call, out),
-        Event::Erasure(Erasure { environment, contact, until }) => {
-            out.push(ERASURE);
+        Event::Erasure(Erasure { environment, contact, until, is_ahead }) => {
+            out.push(if *is_ahead { ERASURE_AHEAD } else { ERASURE });
             out.extend(environment.as_u128().to_be_bytes());
             write_tail(*contact, *until, out);
         }
@@ -56,9 +58,9 @@ fn write_tail(contact: E164, moment: Timestamp, out: &mut Vec<u8>) {
 pub(crate) fn read(bytes: &mut &[u8]) -> Option<Event> {
     let [kind] = take(bytes)?;
     let environment = EnvironmentId::from_u128(u128::from_be_bytes(take(bytes)?));
-    if kind == ERASURE {
+    if let ERASURE | ERASURE_AHEAD = kind {
         let (contact, until) = read_tail(bytes)?;
-        return Some(Event::Erasure(Erasure { environment, contact, until }));
+        return Some(Event::Erasure(Erasure { environment, contact, until, is_ahead: kind == ERASURE_AHEAD }));
     }
     let outcome = *Outcome::ALL.iter().find(|outcome| outcome.rank() == kind)?;
     let agent = AgentId::from_u128(u128::from_be_bytes(take(bytes)?));
@@ -92,7 +94,7 @@ pub(crate) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
-    fn events() -> [Event; 2] {
+    fn events() -> [Event; 3] {
         let environment = EnvironmentId::from_u128(u128::MAX - 7);
         let number = |digits| E164::from_digits(digits).expect("digits");
         let (from, to) = (number("15551234567"), number("000000000000000"));
@@ -100,7 +102,8 @@ mod tests {
         let agent = AgentId::from_u128(9);
         [
             Event::Call(Call { environment, agent, from, to, at, outcome: Outcome::Voicemail }),
-            Event::Erasure(Erasure { environment, contact: to, until: Timestamp::LATEST }),
+            Event::Erasure(Erasure { environment, contact: to, until: Timestamp::LATEST, is_ahead: false }),
+            Event::Erasure(Erasure { environment, contact: to, until: at, is_ahead: true }),
         ]
     }
 
@@ -110,7 +113,7 @@ mod tests {
         for event in &events() {
             write(event, &mut bytes);
         }
-        assert_eq!(bytes.len(), LONGEST + 30);
+        assert_eq!(bytes.len(), LONGEST + 2 * 30);
         let mut rest = bytes.as_slice();
         for event in events() {
             assert_eq!(read(&mut rest), Some(event));
@@ -119,7 +122,7 @@ mod tests {
         for len in 0..LONGEST {
             assert_eq!(read(&mut &bytes[..len]), None, "{len}");
         }
-        for (at, byte) in [(0, 9), (0, 0x81), (33, 0xFF), (40, 0xFF)] {
+        for (at, byte) in [(0, 9), (0, 0x82), (33, 0xFF), (40, 0xFF)] {
             let mut wrong = bytes.clone();
             wrong[at] = byte;
             assert_eq!(read(&mut wrong.as_slice()), None, "byte {at}");

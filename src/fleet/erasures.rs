@@ -12,7 +12,6 @@ use crate::plan::Plan;
 use crate::service::{Consumed, Service};
 use crate::slot::Scope;
 use crate::store::{Pseudonyms, StoredFleetState, pseudonym_of};
-use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -24,11 +23,11 @@ impl Sweep {
     pub(super) fn of_message(
         plan: &Plan,
         keys: Vec<[u8; 32]>,
-        erasures: &[(EnvironmentId, [u8; 16], Timestamp)],
+        erasures: &[(EnvironmentId, [u8; 16], Register)],
     ) -> Self {
-        let slot = |(environment, pseudonym, until): &(EnvironmentId, [u8; 16], Timestamp)| {
+        let slot = |(environment, pseudonym, erasure): &(EnvironmentId, [u8; 16], Register)| {
             let environment = Scope::from(plan.environment_slot(*environment)?);
-            Some((environment, *pseudonym, Register::erasure(*until)))
+            Some((environment, *pseudonym, *erasure))
         };
         Self(Pseudonyms { keys, erasures: erasures.iter().filter_map(slot).collect() })
     }
@@ -67,10 +66,10 @@ pub(super) fn sweep(service: &Service, pseudonyms: &Pseudonyms) -> Result<(), St
         for key in &pseudonyms.keys {
             let erasure = by_name.get(&(environment, pseudonym_of(key, environment, contact)));
             if let Some(erasure) = erasure.filter(|erasure| **erasure > register)
-                && let LastCall::Erased { until } = erasure.read()
+                && let LastCall::Erased { until, is_ahead } = erasure.read()
                 && let Some(environment) = plan.environment_of_scope(environment)
             {
-                found.push(Event::Erasure(Erasure { environment, contact, until }));
+                found.push(Event::Erasure(Erasure { environment, contact, until, is_ahead }));
             }
         }
     });

@@ -12,7 +12,8 @@
 //!
 //! `E`: events, one after another. A message without events is a heartbeat. `C`: the digest of the preceding
 //! configuration (8 bytes), then one [`Configuration`] as JSON. `P`: the number of keys (2 bytes), the keys (32 bytes
-//! each), then the environment (16), the pseudonym (16) and the end time (8) of each erasure. All integers are
+//! each), then the environment (16), the pseudonym (16) and the end time (8) of each erasure; its highest bit
+//! says that it was in the future when the contact was erased. All integers are
 //! big-endian.
 //!
 //! No two messages are equal. A message's fingerprint therefore shows whether the message at a position is still the
@@ -20,6 +21,7 @@
 
 use crate::event::wire::{self, take};
 use crate::event::{Configuration, Event};
+use crate::history::{LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::time::Timestamp;
 use std::fmt;
@@ -62,8 +64,8 @@ pub enum Body {
     Pseudonyms {
         /// The keys.
         keys: Vec<[u8; 32]>,
-        /// The environment, the pseudonym and the end time of each erasure.
-        erasures: Vec<(EnvironmentId, [u8; 16], Timestamp)>,
+        /// The environment, the pseudonym and the register of each erasure.
+        erasures: Vec<(EnvironmentId, [u8; 16], Register)>,
     },
 }
 
@@ -117,15 +119,15 @@ impl Writer {
         &mut self,
         now: Timestamp,
         keys: &[[u8; 32]],
-        erasures: &[(EnvironmentId, [u8; 16], Timestamp)],
+        erasures: &[(EnvironmentId, [u8; 16], Register)],
     ) -> Vec<u8> {
         let mut body = Vec::with_capacity(2 + keys.len() * 32 + erasures.len() * 40);
         body.extend(u16::try_from(keys.len()).unwrap_or(u16::MAX).to_be_bytes());
         body.extend(keys.iter().take(usize::from(u16::MAX)).flatten());
-        for (environment, pseudonym, until) in erasures {
+        for (environment, pseudonym, erasure) in erasures {
             body.extend(environment.as_u128().to_be_bytes());
             body.extend(pseudonym);
-            body.extend(until.millis().to_be_bytes());
+            body.extend(end_word(*erasure).to_be_bytes());
         }
         self.message(b'P', now, &body)
     }
@@ -205,10 +207,25 @@ fn read_pseudonyms(mut rest: &[u8]) -> Option<Body> {
     while !rest.is_empty() {
         let environment = EnvironmentId::from_u128(u128::from_be_bytes(take(&mut rest)?));
         let pseudonym = take(&mut rest)?;
-        let until = Timestamp::from_millis(u64::from_be_bytes(take(&mut rest)?));
-        erasures.push((environment, pseudonym, until));
+        erasures.push((environment, pseudonym, read_end(u64::from_be_bytes(take(&mut rest)?))));
     }
     Some(Body::Pseudonyms { keys, erasures })
+}
+
+/// The bit of an end time that was in the future when the contact was erased.
+const AHEAD: u64 = 1 << 63;
+
+/// Encodes the end time of an erasure.
+fn end_word(erasure: Register) -> u64 {
+    match erasure.read() {
+        LastCall::Erased { until, is_ahead } => until.millis() | if is_ahead { AHEAD } else { 0 },
+        LastCall::Placed { .. } => unreachable!("only erasures have pseudonyms"),
+    }
+}
+
+/// Decodes the end time of an erasure.
+fn read_end(word: u64) -> Register {
+    Register::erased(Timestamp::from_millis(word & !AHEAD), word & AHEAD != 0)
 }
 
 #[cfg(test)]
@@ -240,7 +257,10 @@ mod tests {
         let environment = EnvironmentId::from_u128(1);
         let changes = vec![Change::AgentDeleted { id: AgentId::from_u128(9) }];
         let configuration = Configuration { sequence: 3, environment, at: NOW, changes };
-        let (keys, erasures) = (vec![[7; 32]], vec![(environment, [8; 16], NOW)]);
+        let (keys, erasures) = (
+            vec![[7; 32]],
+            vec![(environment, [8; 16], Register::erasure(NOW)), (environment, [9; 16], Register::erasure_ahead(NOW))],
+        );
         [
             (writer.events(NOW, &[]), Body::Events(Vec::new())),
             (writer.events(NOW, &events), Body::Events(vec![call()])),

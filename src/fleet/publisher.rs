@@ -173,10 +173,7 @@ impl Publisher {
         let named: Vec<_> = kept
             .erasures
             .iter()
-            .filter_map(|(scope, pseudonym, register)| match register.read() {
-                LastCall::Erased { until } => Some((plan.environment_of_scope(*scope)?, *pseudonym, until)),
-                LastCall::Placed { .. } => None,
-            })
+            .filter_map(|(scope, name, erasure)| Some((plan.environment_of_scope(*scope)?, *name, *erasure)))
             .collect();
         for some in named.chunks(AT_ONCE / 40) {
             let payload = self.link.writer().pseudonyms(self.link.now(), &kept.keys, some);

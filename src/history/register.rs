@@ -17,7 +17,7 @@ use std::num::NonZeroU64;
 /// | --- | --- |
 /// | 63..23 | milliseconds since [`Timestamp::EARLIEST`] (41 bits: until 2089) |
 /// | 22..20 | outcome rank; 7 in an erasure |
-/// | 19..0 | source agent's slot; all ones in an erasure |
+/// | 19..0 | source agent's slot; all ones in an erasure, or all ones but the last in an erasure that reached ahead |
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Register(NonZeroU64);
 
@@ -27,6 +27,9 @@ const SOURCE_MASK: u64 = (1 << OUTCOME_SHIFT) - 1;
 /// The low bits of an erasure. They are above those of every call in the same millisecond, because no agent has the
 /// slot of all ones.
 const ERASED: u64 = (1 << TIME_SHIFT) - 1;
+/// The low bits of an erasure that reached ahead: above every call, and below the other kind. Of two erasures up to one
+/// moment, the one that was ordered at that moment is the later one.
+const ERASED_AHEAD: u64 = ERASED - 1;
 
 impl Register {
     /// Returns the register of a call.
@@ -37,6 +40,16 @@ impl Register {
     /// Returns the register of an erasure of everything up to and including this moment.
     pub fn erasure(until: Timestamp) -> Self {
         Self::pack(until, ERASED)
+    }
+
+    /// Returns the register of an erasure that was ordered before the last moment that it erases.
+    pub fn erasure_ahead(until: Timestamp) -> Self {
+        Self::pack(until, ERASED_AHEAD)
+    }
+
+    /// Returns the register of an erasure of either kind.
+    pub(crate) fn erased(until: Timestamp, is_ahead: bool) -> Self {
+        if is_ahead { Self::erasure_ahead(until) } else { Self::erasure(until) }
     }
 
     /// Returns the lowest register of this moment. All registers below it are of an earlier moment.
@@ -50,13 +63,13 @@ impl Register {
         let low = self.0.get() & ERASED;
         match AgentSlot::from_bits(low & SOURCE_MASK) {
             Some(source) => LastCall::Placed { at, outcome: Outcome::from_rank(low >> OUTCOME_SHIFT), source },
-            None => LastCall::Erased { until: at },
+            None => LastCall::Erased { until: at, is_ahead: low == ERASED_AHEAD },
         }
     }
 
     /// Returns whether the register is an erasure.
     pub const fn is_erasure(self) -> bool {
-        self.0.get() & SOURCE_MASK == SOURCE_MASK
+        self.0.get() & SOURCE_MASK >= ERASED_AHEAD & SOURCE_MASK
     }
 
     /// Returns the register as a word.
@@ -103,6 +116,8 @@ pub enum LastCall {
     Erased {
         /// The last moment that was erased.
         until: Timestamp,
+        /// Whether the erasure was ordered before that moment. A call up to it may then be newer than the erasure.
+        is_ahead: bool,
     },
 }
 
@@ -138,9 +153,16 @@ mod tests {
     fn an_erasure_outranks_every_call_up_to_its_moment_and_none_after() {
         let t = Timestamp::from_secs(1_800_000_000);
         let erasure = Register::erasure(t);
-        assert!(erasure > Register::call(t, Outcome::Voicemail, agent(AgentSlot::LIMIT - 1)));
+        let ahead = Register::erasure_ahead(t);
+        assert!(erasure > ahead && ahead > Register::call(t, Outcome::Voicemail, agent(AgentSlot::LIMIT - 1)));
         assert!(erasure < Register::call(t.plus_millis(1), Outcome::Initiated, agent(0)));
-        assert_eq!(erasure.read(), LastCall::Erased { until: t });
+        assert_eq!(erasure.read(), LastCall::Erased { until: t, is_ahead: false });
+        assert_eq!(ahead.read(), LastCall::Erased { until: t, is_ahead: true });
+        assert!(
+            erasure.is_erasure()
+                && ahead.is_erasure()
+                && !Register::call(t, Outcome::Voicemail, AgentSlot::LAST).is_erasure()
+        );
     }
 
     #[test]

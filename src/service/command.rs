@@ -19,8 +19,8 @@ pub(super) type Done<T> = Box<dyn FnOnce(T) + Send>;
 pub(super) enum Command {
     Record {
         events: Vec<Event>,
-        /// The moment of the report. If it is set, a call is rejected if an erasure that lasts beyond this moment
-        /// covers it.
+        /// The moment of the report. If it is set, a call that may be newer than the erasure that covers it is
+        /// rejected.
         now: Option<Timestamp>,
         done: Done<Recording>,
     },

@@ -19,7 +19,7 @@ pub enum ServiceError {
     ShareUsed(ShareUsed),
     /// The stored data is still being loaded.
     Loading,
-    /// An erasure that lasts beyond the present covers the call, which may be newer than the erasure. The call is not
+    /// An erasure that reached into the future covers the call, which may be newer than the erasure. The call is not
     /// recorded.
     ContactErased,
     /// The store does not answer, and the queue of waiting commands is full. Nothing is in force.
@@ -44,7 +44,7 @@ impl fmt::Display for ServiceError {
             Self::Full(full) => full.fmt(f),
             Self::ShareUsed(used) => used.fmt(f),
             Self::Loading => f.write_str("the stored data is still being loaded: retry soon"),
-            Self::ContactErased => f.write_str("the contact was erased together with a call dated in the future: report the call again after that date"),
+            Self::ContactErased => f.write_str("the contact was erased together with a call dated in the future, and this call may be older than the erasure"),
             Self::Stalled => f.write_str("the store does not answer, and too many changes wait for it: retry later"),
             Self::Superseded => f.write_str("another node changed the configuration first: read it again and retry"),
             Self::StreamAway(what) => write!(f, "the fleet's stream cannot order the change, which is not in force: {what}"),

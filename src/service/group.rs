@@ -245,7 +245,9 @@ impl<'a> Group<'a> {
     fn ignore_call(&self, call: &Call, erased: Option<(Scope, Option<Register>)>, now: Option<Timestamp>) -> Logged {
         let erasure = erased.and_then(|(environment, stored)| self.held(environment, call.to).max(stored));
         match (erasure.map(Register::read), now) {
-            (Some(LastCall::Erased { until }), Some(now)) if until > now && self.plan.call_slots(call).is_some() => {
+            (Some(LastCall::Erased { until, is_ahead }), Some(now))
+                if (is_ahead || until > now) && self.plan.call_slots(call).is_some() =>
+            {
                 Logged::Refused(ServiceError::ContactErased)
             }
             _ => Logged::Did(Applied::Ignored),

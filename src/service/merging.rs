@@ -73,9 +73,9 @@ pub(super) fn erase_again(engine: &Engine) -> Result<(), Full> {
     let mut erasures = Vec::new();
     engine.history().for_each(|scope, contact, register| {
         if let Some(environment) = plan.environment_of_scope(scope)
-            && let LastCall::Erased { until } = register.read()
+            && let LastCall::Erased { until, is_ahead } = register.read()
         {
-            erasures.push(Erasure { environment, contact, until });
+            erasures.push(Erasure { environment, contact, until, is_ahead });
         }
     });
     for erasure in erasures {

@@ -185,6 +185,7 @@ impl<S: Subject> Driver<S> {
                     environment: tenant.id(),
                     contact: contact.number(),
                     until: until.at(self.now),
+                    is_ahead: until.at(self.now) > self.now,
                 });
                 self.submit(event, None);
             }

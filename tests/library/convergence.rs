@@ -66,7 +66,7 @@ fn call_at(at: Timestamp, agent: u128, outcome: Outcome) -> Event {
 
 fn erasure(days_ago: u64) -> Event {
     let until = Timestamp::from_millis(NOW.millis() - days_ago * DAY);
-    Event::Erasure(Erasure { environment: ENVIRONMENT, contact: contact(), until })
+    Event::Erasure(Erasure { environment: ENVIRONMENT, contact: contact(), until, is_ahead: false })
 }
 
 /// Returns the decisions about the pair: now, after the last call has expired, and after a later call.

@@ -112,7 +112,7 @@ fn events_mask() {
     let mut texts = Texts::default();
     texts.debug(call());
     texts.debug(Event::Call(call()));
-    texts.debug(Event::Erasure(Erasure { environment: ENVIRONMENT, contact: contact(), until: NOW }));
+    texts.debug(Event::Erasure(Erasure { environment: ENVIRONMENT, contact: contact(), until: NOW, is_ahead: false }));
     texts.debug(Event::Configuration(configuration()));
     configuration().changes.into_iter().for_each(|change| texts.debug(change));
     texts.check();
@@ -191,7 +191,7 @@ fn the_service_and_what_it_stores_mask() {
     });
     texts.debug(Consumed { events: vec![Event::Call(call())], ..Consumed::default() });
     texts.debug([Stored::Configuration(configuration()), Stored::Registers(vec![(scope, contact(), register)])]);
-    texts.debug(LastCall::Erased { until: NOW });
+    texts.debug(LastCall::Erased { until: NOW, is_ahead: false });
     texts.check();
 }
 

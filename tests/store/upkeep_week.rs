@@ -77,7 +77,7 @@ fn hour(data: &Path, hour: u64) {
     let event = |call: u64| {
         let (environment, agent, from) = (Tenant(0).id(), Agent(0).id(), Dialed(0).number());
         let placed = Call { environment, agent, from, to: contact(call), at: now, outcome: Outcome::Busy };
-        let erasure = Erasure { environment, contact: contact(call), until: now };
+        let erasure = Erasure { environment, contact: contact(call), until: now, is_ahead: false };
         [Some(Event::Call(placed)), is_erased(call).then_some(Event::Erasure(erasure))].into_iter().flatten()
     };
     let all: Vec<u64> = range.collect();

@@ -49,8 +49,9 @@ pub(in crate::http) async fn erase(
     let contact =
         contact.ok_or_else(|| Refusal::invalid_field("number", "The number in the path must be a phone number."))?;
 
-    let until = last_call(service, environment, contact).map_or(api.now(), |last| last.max(api.now()));
-    let event = Event::Erasure(Erasure { environment, contact, until });
+    let now = api.now();
+    let until = last_call(service, environment, contact).map_or(now, |last| last.max(now));
+    let event = Event::Erasure(Erasure { environment, contact, until, is_ahead: until > now });
     let recording = api.submit(vec![event]).await.map_err(|_| Refusal::internal())?;
     let mut pairs_erased = 0;
     for applied in recording? {

@@ -123,9 +123,9 @@ impl<'a> Export<'a> {
     fn erasure(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let read = || {
             let (scope, pseudonym) = read_pseudonym(key)?;
-            let LastCall::Erased { until } = read_register(value)?.read() else { return None };
+            let LastCall::Erased { until, is_ahead } = read_register(value)?.read() else { return None };
             let environment = self.plan.environment_id_of(scope.environment()?)?;
-            Some(ExportedErasure { environment, pseudonym: hex(&pseudonym), until })
+            Some(ExportedErasure { environment, pseudonym: hex(&pseudonym), until, is_ahead })
         };
         match read() {
             Some(erasure) => {

@@ -79,6 +79,9 @@ pub(in crate::store) struct ExportedErasure {
     pub(in crate::store) environment: EnvironmentId,
     pub(in crate::store) pseudonym: String,
     pub(in crate::store) until: Timestamp,
+    /// Whether that time was in the future when the contact was erased.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::store) is_ahead: bool,
 }
 
 #[derive(Serialize, Deserialize)]

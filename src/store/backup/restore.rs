@@ -145,7 +145,7 @@ impl Restoring {
     fn erasure(&mut self, erasure: &ExportedErasure) -> Option<()> {
         let environment = Scope::from(self.plan.environment_slot(erasure.environment)?);
         let key = pseudonym_key(environment, &unhex(&erasure.pseudonym)?);
-        self.erasures.push((key, Register::erasure(erasure.until)));
+        self.erasures.push((key, Register::erased(erasure.until, erasure.is_ahead)));
         Some(())
     }
 

@@ -140,7 +140,7 @@ fn event(plan: &Plan, report: &ReportedCall) -> Event {
 
 fn erasure(plan: &Plan, environment: EnvironmentId, contact: &str) -> Event {
     let contact = E164::parse(contact, &dial_plan(plan, environment)).expect("a number");
-    Event::Erasure(Erasure { environment, contact, until: START })
+    Event::Erasure(Erasure { environment, contact, until: START, is_ahead: false })
 }
 
 fn pairs(applied: Applied) -> u64 {

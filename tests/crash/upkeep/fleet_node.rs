@@ -114,7 +114,7 @@ impl FleetNode {
     /// Erases contacts.
     pub(super) fn erase(&self, contacts: Range<usize>) {
         let until = Timestamp::from_millis(START.millis() + HOUR);
-        let erasure = |index| Erasure { environment: Tenant(0).id(), contact: contact(index), until };
+        let erasure = |index| Erasure { environment: Tenant(0).id(), contact: contact(index), until, is_ahead: false };
         self.service.record(contacts.map(erasure).map(Event::Erasure).collect()).expect("durable");
     }
 }

@@ -109,5 +109,5 @@ fn called(index: usize) -> Pair {
 
 /// Returns the register of an erasure: later than each call.
 pub(super) fn until() -> Register {
-    Register::erasure(Timestamp::from_millis(START.millis() + 1000))
+    Register::erasure_ahead(Timestamp::from_millis(START.millis() + 1000))
 }

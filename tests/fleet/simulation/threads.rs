@@ -96,7 +96,7 @@ fn a_call_recorded_on_one_node_is_routed_on_another_and_survives_restarts() {
 
     // The opposite direction, and an erasure.
     second.service.record(vec![call(5000)]).expect("it is durable");
-    let erasure = Erasure { environment: TENANT, contact: contact(7), until: START };
+    let erasure = Erasure { environment: TENANT, contact: contact(7), until: START, is_ahead: false };
     second.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
     until("the first node erases the contact", || reason(&first, 7) == Reason::NoHistory);
     until("the first node has the call", || reason(&first, 5000) == Reason::Matched);
@@ -148,7 +148,7 @@ fn a_new_node_loads_a_snapshot_and_keeps_it_after_a_restart() {
     let first = start(&server, 0, &path("first"), |settings| settings.snapshot_every = Duration::ZERO);
     configure(&first);
     first.service.record((0..40_000).map(call).collect()).expect("it is durable");
-    let erasure = Erasure { environment: TENANT, contact: contact(7), until: START };
+    let erasure = Erasure { environment: TENANT, contact: contact(7), until: START, is_ahead: false };
     first.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
     let fleet_state = first.service.fleet_state().expect("it has an outbox");
     until("the calls are published", || fleet_state.outbox(0, 1).expect("readable").is_empty());

@@ -383,7 +383,7 @@ impl World {
         let contact = self.contact();
         let until = self.now_at(node);
         self.counts.erasures += 1;
-        self.record(node, Event::Erasure(Erasure { environment, contact, until }));
+        self.record(node, Event::Erasure(Erasure { environment, contact, until, is_ahead: false }));
     }
 
     /// Returns the one of two environments that the node's plan has. Two nodes that create it independently create two

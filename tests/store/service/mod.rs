@@ -74,7 +74,7 @@ fn call_to(contact: u64, at: Moment, outcome: Outcome) -> Event {
 
 fn erase(contact: u64, until: Moment) -> Event {
     let contact = dialback::E164::from_code(49_000 + contact).expect("a code");
-    Event::Erasure(Erasure { environment: Tenant(0).id(), contact, until: until.at(START) })
+    Event::Erasure(Erasure { environment: Tenant(0).id(), contact, until: until.at(START), is_ahead: false })
 }
 
 fn ask(service: &Service, contact: u64) -> Decision {

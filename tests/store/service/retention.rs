@@ -17,7 +17,7 @@ pub(super) fn call(digits: &str, at: Timestamp) -> Event {
 }
 
 pub(super) fn forget(digits: &str, until: Timestamp) -> Event {
-    Event::Erasure(Erasure { environment: Tenant(0).id(), contact: contact(digits), until })
+    Event::Erasure(Erasure { environment: Tenant(0).id(), contact: contact(digits), until, is_ahead: false })
 }
 
 pub(super) fn before(hours: u64) -> Timestamp {
@@ -222,7 +222,8 @@ fn call_covered_by_an_erasure_into_the_future_is_rejected_after_a_restart() {
     let path = directory.path().join("data");
     let (service, _) = used(&path);
     let until = START.plus_millis(5 * HOUR);
-    service.record(vec![call(FIRST, until), forget(FIRST, until)]).expect("it is durable");
+    let ahead = Erasure { environment: Tenant(0).id(), contact: contact(FIRST), until, is_ahead: true };
+    service.record(vec![call(FIRST, until), Event::Erasure(ahead)]).expect("it is durable");
     let submit = |service: &Service, now: Timestamp, at: Timestamp| {
         let (told, answer) = mpsc::channel();
         service.submit_at(now, vec![call(FIRST, at)], move |recording| _ = told.send(recording));
@@ -232,7 +233,7 @@ fn call_covered_by_an_erasure_into_the_future_is_rejected_after_a_restart() {
     let check = |service: &Service| {
         assert_eq!(submit(service, hours(1), hours(1)), Err(ServiceError::ContactErased), "it may be newer");
         assert_eq!(submit(service, hours(1), until), Err(ServiceError::ContactErased), "or the erased one again");
-        assert_eq!(submit(service, until, hours(1)), Ok(Applied::Ignored), "a late report");
+        assert_eq!(submit(service, hours(6), hours(1)), Err(ServiceError::ContactErased), "it may still be newer");
         assert_eq!(reason(service, FIRST), Reason::NoHistory);
     };
     check(&service);

@@ -50,7 +50,7 @@ fn call(tenant: u32, line: u32, to: u64, at: Timestamp) -> Event {
 }
 
 fn forget(tenant: u32, to: u64, until: Timestamp) -> Event {
-    Event::Erasure(Erasure { environment: environment(tenant), contact: contact(to), until })
+    Event::Erasure(Erasure { environment: environment(tenant), contact: contact(to), until, is_ahead: false })
 }
 
 fn calls(tenant: u32, to: std::ops::Range<u64>, at: Timestamp) -> Vec<Event> {
