@@ -3,16 +3,22 @@
 //! Each listener has an [`Admission`] of its own, so that a flood at one leaves the others free. When the listener is full, the
 //! connection that has been idle longest is closed for the new one. Connections whose client has not identified itself go first. A
 //! connection that is answering a request is never closed.
+//!
+//! A listener that awaits [`Admission::arrive`] accepts the next connection without delay: the call waits for no client. A
+//! connection that has to wait for a client of another one waits in a task of its own, and a few can wait at a time.
 
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How long a new connection waits for a place while all others are answering requests.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The number of connections of one listener that may wait for a place. Each holds a file descriptor beside the budget.
+pub const WAITING: usize = 16;
 
 /// The limits of a listener's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +50,8 @@ struct Listener {
     turns: AtomicU64,
     /// Notified when a connection ends or finishes a request.
     changed: Notify,
+    /// A permit for each connection that waits for a place.
+    waiting: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -89,38 +97,85 @@ impl State {
 /// The result of an attempt to admit a connection.
 enum Chance {
     Place(Place),
-    /// The attempt may succeed later.
-    Wait,
+    /// A connection has been told to close, and its place becomes free at once.
+    Closing,
+    /// All connections are answering requests.
+    Full,
     Refused,
+}
+
+/// What becomes of a new connection.
+#[derive(Debug)]
+pub enum Arrival {
+    /// The connection has a place.
+    Placed(Place),
+    /// All connections are answering requests. The new one may wait in a task of its own.
+    Waiting(Waiting),
+    /// There is no place for the connection.
+    Refused,
+}
+
+/// A connection that waits for a place.
+#[derive(Debug)]
+pub struct Waiting {
+    admission: Admission,
+    source: Option<IpAddr>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    /// Waits for a place. Returns `None` if there is none within a second.
+    pub async fn place(self) -> Option<Place> {
+        let waits = |chance: &Chance| matches!(chance, Chance::Closing | Chance::Full);
+        match self.admission.attempt(self.source, waits).await {
+            Chance::Place(place) => Some(place),
+            Chance::Closing | Chance::Full | Chance::Refused => None,
+        }
+    }
 }
 
 impl Admission {
     /// Creates a listener without connections.
     pub fn new(budget: Budget) -> Self {
         let (open, turns, changed) = (Mutex::default(), AtomicU64::new(0), Notify::new());
-        Self(Arc::new(Listener { budget, open, turns, changed }))
+        let waiting = Arc::new(Semaphore::new(WAITING));
+        Self(Arc::new(Listener { budget, open, turns, changed, waiting }))
     }
 
-    /// Admits a connection from this address. If the limit is reached, closes an idle connection and waits until its place is
-    /// free. Returns `None` if all connections of the source are in use and it has reached its limit, or if the listener has
-    /// no free place within a second.
+    /// Admits a connection from this address. If the limit is reached, closes an idle connection and takes its place. If all
+    /// are answering requests, returns [`Arrival::Waiting`], or [`Arrival::Refused`] if too many connections wait already or
+    /// the source has reached its limit.
     ///
     /// # Cost
     /// Below the limits: one lock, and a pass over the listener's connections if sources are limited.
-    pub async fn admit(&self, source: IpAddr) -> Option<Place> {
+    pub async fn arrive(&self, source: IpAddr) -> Arrival {
         let source = bounded_source(source);
-        let place = async {
+        // The other connection waits for no client when it closes, so this takes microseconds.
+        match self.attempt(source, |chance| matches!(chance, Chance::Closing)).await {
+            Chance::Place(place) => Arrival::Placed(place),
+            Chance::Full => match Arc::clone(&self.0.waiting).try_acquire_owned() {
+                Ok(turn) => Arrival::Waiting(Waiting { admission: self.clone(), source, _turn: turn }),
+                Err(_) => Arrival::Refused,
+            },
+            Chance::Refused | Chance::Closing => Arrival::Refused,
+        }
+    }
+
+    /// Tries to admit a connection, again after each change of another connection while `waits` says so, for a second at
+    /// most.
+    async fn attempt(&self, source: Option<IpAddr>, waits: impl Fn(&Chance) -> bool) -> Chance {
+        let attempts = async {
             loop {
                 let mut changed = std::pin::pin!(self.0.changed.notified());
                 changed.as_mut().enable();
-                match self.try_admit(source) {
-                    Chance::Place(place) => return Some(place),
-                    Chance::Refused => return None,
-                    Chance::Wait => changed.await,
+                let chance = self.try_admit(source);
+                if !waits(&chance) {
+                    return chance;
                 }
+                changed.await;
             }
         };
-        tokio::time::timeout(PATIENCE, place).await.ok().flatten()
+        tokio::time::timeout(PATIENCE, attempts).await.unwrap_or(Chance::Refused)
     }
 
     fn try_admit(&self, source: Option<IpAddr>) -> Chance {
@@ -131,14 +186,13 @@ impl Admission {
         if share.is_some_and(|share| open.seats.values().filter(|seat| of_source(seat)).count() >= share) {
             // A source at its limit may close only its own connections.
             return if close_one(open.seats.values().filter(|seat| of_source(seat))) {
-                Chance::Wait
+                Chance::Closing
             } else {
                 Chance::Refused
             };
         }
         if open.seats.len() >= budget.connections {
-            close_one(open.seats.values());
-            return Chance::Wait;
+            return if close_one(open.seats.values()) { Chance::Closing } else { Chance::Full };
         }
         let id = open.next;
         open.next += 1;
@@ -269,7 +323,7 @@ mod tests {
     fn place(admission: &Admission, last: u8) -> Place {
         match admit(admission, last) {
             Chance::Place(place) => place,
-            Chance::Wait => panic!("full"),
+            Chance::Closing | Chance::Full => panic!("full"),
             Chance::Refused => panic!("refused"),
         }
     }
@@ -285,11 +339,11 @@ mod tests {
         places[0].identify();
         places[0].idle();
         assert!(places[1].begin());
-        assert!(matches!(admit(&full, 9), Chance::Wait));
+        assert!(matches!(admit(&full, 9), Chance::Closing));
         let closing: Vec<_> = places.iter().map(is_closing).collect();
         assert_eq!(closing, [false, false, true, false]);
         // Only one connection closes at a time, until its place is free.
-        assert!(matches!(admit(&full, 9), Chance::Wait));
+        assert!(matches!(admit(&full, 9), Chance::Closing));
         assert!(!is_closing(&places[3]));
         assert!(!places[2].begin(), "a request of a closing connection is not served");
     }
@@ -301,7 +355,7 @@ mod tests {
         known.identify();
         known.idle();
         assert!(busy.begin());
-        assert!(matches!(admit(&full, 3), Chance::Wait));
+        assert!(matches!(admit(&full, 3), Chance::Closing));
         assert!(is_closing(&known) && !is_closing(&busy));
         drop(known);
         assert!(matches!(admit(&full, 3), Chance::Place(_)));
@@ -315,9 +369,30 @@ mod tests {
         assert!(one.begin() && two.begin());
         assert!(matches!(admit(&shared, 2), Chance::Refused));
         two.idle();
-        assert!(matches!(admit(&shared, 2), Chance::Wait));
+        assert!(matches!(admit(&shared, 2), Chance::Closing));
         assert!(is_closing(&two) && !is_closing(&other));
         assert!(matches!(admit(&shared, 3), Chance::Place(_)), "other sources are not affected");
+    }
+
+    #[tokio::test]
+    async fn full_listener_lets_a_few_connections_wait_and_refuses_the_others_at_once() {
+        let full = admission(1, 1);
+        let address = |last| Ipv4Addr::new(192, 0, 2, last).into();
+        let busy = place(&full, 1);
+        assert!(busy.begin());
+        let mut waiting = Vec::new();
+        for last in 0..WAITING {
+            match full.arrive(address(10 + u8::try_from(last).expect("few"))).await {
+                Arrival::Waiting(one) => waiting.push(one),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(full.arrive(address(99)).await, Arrival::Refused));
+        let first = tokio::spawn(waiting.remove(0).place());
+        tokio::task::yield_now().await;
+        drop(busy);
+        drop(first.await.expect("no panic").expect("the place is free"));
+        assert!(matches!(full.arrive(address(98)).await, Arrival::Placed(_)), "those that do not ask hold no place");
     }
 
     #[test]

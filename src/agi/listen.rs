@@ -2,7 +2,7 @@
 
 use super::Door;
 use super::request::{MAX_BYTES, Request};
-use crate::admission::{Admission, Budget, Place};
+use crate::admission::{Admission, Arrival, Budget, Place};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,8 +68,20 @@ impl AgiListener {
                     debug!("rejected an AGI connection from an untrusted address");
                 }
                 Ok((stream, from)) => {
-                    let Some(place) = admission.admit(from.ip()).await else { continue };
-                    tokio::spawn(serve(Arc::clone(&door), stream, place, limits.max_duration));
+                    let door = Arc::clone(&door);
+                    match admission.arrive(from.ip()).await {
+                        Arrival::Placed(place) => {
+                            tokio::spawn(serve(door, stream, place, limits.max_duration));
+                        }
+                        Arrival::Waiting(waiting) => {
+                            tokio::spawn(async move {
+                                if let Some(place) = waiting.place().await {
+                                    serve(door, stream, place, limits.max_duration).await;
+                                }
+                            });
+                        }
+                        Arrival::Refused => {}
+                    }
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept an AGI connection");

@@ -1,6 +1,7 @@
 //! The handle of the control API: the service, its clock and the settings of all handlers.
 
 use super::Limits;
+use super::middleware::body_budget::BodyBudget;
 use super::middleware::rate_limit::{RateLimits, Rates, SteadyClock};
 use super::middleware::work::Work;
 use super::state::ApiState;
@@ -38,6 +39,7 @@ impl Api {
             upkeep: None,
             work: Arc::default(),
             answer_budget: Arc::default(),
+            body_budget: Arc::new(BodyBudget::new(Limits::default().body_bytes)),
         }))
     }
 
@@ -108,7 +110,10 @@ impl Api {
     /// Sets the limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
-        self.with(|state| state.limits = limits)
+        self.with(|state| {
+            state.limits = limits;
+            state.body_budget = Arc::new(BodyBudget::new(limits.body_bytes));
+        })
     }
 
     /// Sets whether routes are answered while the service is still [loading](Service::loading). If so, a call from a contact

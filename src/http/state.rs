@@ -2,6 +2,7 @@
 
 use super::Limits;
 use super::middleware::answer_budget::AnswerBudget;
+use super::middleware::body_budget::BodyBudget;
 use super::middleware::rate_limit::RateLimits;
 use super::middleware::requests::Requests;
 use super::middleware::work::Work;
@@ -24,4 +25,5 @@ pub struct ApiState {
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,
     pub(super) work: Arc<Work>,
     pub(super) answer_budget: Arc<AnswerBudget>,
+    pub(super) body_budget: Arc<BodyBudget>,
 }

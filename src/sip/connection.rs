@@ -2,7 +2,7 @@
 
 use super::stream::Frame;
 use super::{Door, SipLimits};
-use crate::admission::{Admission, Place};
+use crate::admission::{Admission, Arrival, Place};
 use crate::metrics::SipEvent;
 use std::io;
 use std::net::SocketAddr;
@@ -36,9 +36,21 @@ pub(super) async fn accept(listener: TcpListener, door: &Arc<Door>, limits: SipL
         match accepted {
             Ok((_, from)) if !door.trusts(from.ip()) => door.counts().count(SipEvent::Stranger),
             Ok((stream, from)) => {
-                let Some(place) = admission.admit(from.ip()).await else { continue };
                 let connection = Connection { door: Arc::clone(door), from, limits };
-                tokio::spawn(connection.run(stream, place, stop.clone()));
+                let stop = stop.clone();
+                match admission.arrive(from.ip()).await {
+                    Arrival::Placed(place) => {
+                        tokio::spawn(connection.run(stream, place, stop));
+                    }
+                    Arrival::Waiting(waiting) => {
+                        tokio::spawn(async move {
+                            if let Some(place) = waiting.place().await {
+                                connection.run(stream, place, stop).await;
+                            }
+                        });
+                    }
+                    Arrival::Refused => {}
+                }
             }
             Err(error) => {
                 warn!(%error, "cannot accept a SIP connection");

@@ -13,3 +13,5 @@ mod pages;
 mod sip_memory;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(all(target_os = "linux", feature = "daemon"))]
+mod unfinished_bodies;

@@ -482,6 +482,7 @@ fn malformed_requests_get_an_error_body() {
         ("hello\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
         ("GET /health HTTP/7.7\r\nhost: x\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
         ("POST /api/v1/calls HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), 400, "MALFORMED_REQUEST"),
         (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), 414, "URI_TOO_LONG"),
         (format!("GET /health HTTP/1.1\r\nhost: x\r\n{many}\r\n"), 431, "HEADERS_TOO_LARGE"),
         (format!("GET /health HTTP/1.1\r\nhost: x\r\nx: {long}{long}\r\n\r\n"), 431, "HEADERS_TOO_LARGE"),
@@ -510,6 +511,163 @@ fn malformed_requests_get_an_error_body() {
     let answers = say_quickly(daemon.address(), &format!("{call}{call}{HEALTH}"));
     assert_eq!(answers.matches("HTTP/1.1 202 ").count(), 2, "{answers}");
     assert!(answers.ends_with("{\"status\":\"ok\"}"), "{answers}");
+}
+
+#[test]
+fn invalid_host_is_rejected_and_a_valid_one_is_not() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let ask = |host: &str| {
+        let request = format!("GET /health HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        say_quickly(daemon.address(), &request)
+    };
+    let wrong =
+        ["a b/c@", "a b", "user@x", "x/y", "x?y", "x#y", "x:80a", "x:80:80", "[::1", "[x]", "[::1]80", "é", "@"];
+    for host in wrong {
+        let answer = ask(host);
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("\"MALFORMED_REQUEST\""), "{host}: {answer}");
+        assert!(answer.contains("connection: close"), "{host}: {answer}");
+    }
+    for host in
+        ["x", "", "x:", "x:80", "dialback.example.com:8080", "a_b", "127.0.0.1:8080", "[::1]", "[2001:db8::1]:80"]
+    {
+        let answer = ask(host);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{host}: {answer}");
+    }
+}
+
+#[test]
+fn invalid_chunks_are_answered_and_the_connection_closes() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    let call = tenant.call_on_the_wire("+12125550143");
+    let (head, body) = call.split_once("\r\n\r\n").expect("a head");
+    let head = head.rsplit_once("\r\n").expect("the length is last").0;
+    let chunked = format!("{head}\r\ntransfer-encoding: chunked\r\n\r\n");
+    let sound = format!("{chunked}{:x};a=b\r\n{body}\r\n0\r\nx: y\r\n\r\n", body.len());
+    let answers = say_quickly(daemon.address(), &format!("{sound}{sound}{HEALTH}"));
+    assert_eq!(answers.matches("HTTP/1.1 202 ").count(), 2, "{answers}");
+    let long = format!("0\r\nx: {}\r\n", "y".repeat(20_000));
+    for wrong in [
+        "z\r\n",
+        "\r\n",
+        "\n",
+        "-1\r\n",
+        "0x5\r\n",
+        "fffffffffffffffff\r\n",
+        "5\nhello\r\n0\r\n\r\n",
+        "5;a\n",
+        "5 \n",
+        "5\r\nhelloX",
+        "5\r\nhello\n0\r\n\r\n",
+        "5\r\nhello\rX",
+        "0\r\n\n",
+        "0\r\nx: y\n\r\n",
+        "0\r\nx: y\r\n\n",
+        &long,
+    ] {
+        for before in [String::new(), format!("{:x}\r\n{body}\r\n", body.len())] {
+            let answer = say_quickly(daemon.address(), &format!("{chunked}{before}{wrong}"));
+            let shown = &wrong[..wrong.len().min(60)];
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{shown:?}: {answer}");
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+            assert!(head.contains("\r\nconnection: close"), "{shown:?}: {answer}");
+            let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{shown:?}: {answer}"));
+            assert_eq!((&body["success"], &body["code"]), (&Value::from(false), &Value::from("MALFORMED_REQUEST")));
+        }
+    }
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn head_of_exactly_the_limits_is_accepted_and_one_more_is_not() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let start = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+    let head = |bytes: usize| {
+        let filler = "y".repeat(bytes - start.len() - "x: \r\n\r\n".len());
+        format!("{start}x: {filler}\r\n\r\n")
+    };
+    let fields = |count: usize| format!("{start}{}\r\n", "x: y\r\n".repeat(count - 2));
+    let target = |bytes: usize| {
+        let filler = "y".repeat(bytes - "/health?".len());
+        format!("GET /health?{filler} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    };
+    for (request, status) in [
+        (head(96 << 10), 200),
+        (head((96 << 10) + 1), 431),
+        (head(110 << 10), 431),
+        (fields(100), 200),
+        (fields(101), 431),
+        (target(65_534), 200),
+        (target(65_535), 414),
+    ] {
+        let length = request.len();
+        // In one piece, and in pieces that the daemon reads one by one.
+        for piece in [length, 8_000] {
+            let stream = TcpStream::connect(daemon.address()).expect("it listens");
+            stream.set_nodelay(true).expect("set");
+            stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+            for part in request.as_bytes().chunks(piece) {
+                // The daemon may have answered already.
+                let _ = (&stream).write_all(part);
+                thread::sleep(Duration::from_millis(if piece < length { 2 } else { 0 }));
+            }
+            let answer = say(&stream, "");
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{length} bytes: {answer}");
+        }
+    }
+}
+
+#[test]
+fn body_above_the_limit_is_rejected_before_the_client_is_told_to_send_it() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    let call = tenant.call_on_the_wire("+12125550143");
+    let (head, body) = call.split_once("\r\n\r\n").expect("a head");
+    let (start, length) = head.rsplit_once("content-length: ").expect("a length");
+    let expecting = |length: &str| format!("{start}expect: 100-continue\r\ncontent-length: {length}\r\n\r\n");
+    for length in [(1 << 20) + 1, 9 << 20] {
+        let answer = say_quickly(daemon.address(), &expecting(&length.to_string()));
+        assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"BODY_TOO_LARGE\""), "{answer}");
+        assert!(answer.contains("\r\nconnection: close"), "{answer}");
+    }
+    let answers = say_quickly(daemon.address(), &format!("{}{body}{HEALTH}", expecting(length)));
+    assert!(answers.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 "), "{answers}");
+    assert!(answers.ends_with("{\"status\":\"ok\"}"), "{answers}");
+}
+
+/// A client that sends a whole request before it reads must find the answer, and not a reset.
+#[test]
+fn client_that_goes_on_sending_after_its_request_was_rejected_reads_the_answer() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    let call = tenant.call_on_the_wire("+12125550143");
+    let (head, _) = call.split_once("\r\n\r\n").expect("a head");
+    let head = head.rsplit_once("\r\n").expect("the length is last").0;
+    let more = "y".repeat(500_000);
+    for (request, status) in [
+        (format!("{head}\r\ntransfer-encoding: chunked\r\n\r\nz\r\n{more}"), 400),
+        (format!("{head}\r\nexpect: 100-continue\r\ncontent-length: 2000000\r\n\r\n{more}"), 413),
+        (format!("GET /health HTTP/1.1\r\nhost: @\r\ncontent-length: 500000\r\n\r\n{more}"), 400),
+        (format!("GET /health HTTP/1.1\r\nhost: x\r\nx: {more}"), 431),
+    ] {
+        for _ in 0..5 {
+            let stream = TcpStream::connect(daemon.address()).expect("it listens");
+            stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+            for part in request.as_bytes().chunks(50_000) {
+                (&stream).write_all(part).expect("it reads");
+                thread::sleep(Duration::from_millis(1));
+            }
+            let mut answer = String::new();
+            (&stream).read_to_string(&mut answer).expect("no reset");
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        }
+    }
+    assert_eq!(daemon.stop(), 0);
 }
 
 /// The message names what is needed. With so much the daemon answers, and with 64 MiB less it does not start.

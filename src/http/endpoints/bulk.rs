@@ -3,21 +3,26 @@
 use super::calls;
 use crate::event::Event;
 use crate::http::Api;
+use crate::http::middleware::body_budget::{FREE, Room};
 use crate::http::middleware::work::pause;
 use crate::http::openapi::example;
 use crate::http::request::auth::Reach;
 use crate::http::request::body::{media_type, next_chunk};
+use crate::http::request::collected::grown;
 use crate::http::request::form::Form;
 use crate::http::response::error::Refusal;
 use crate::http::response::reply;
+use crate::id::EnvironmentId;
 use crate::service::Recording;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::future::Future;
-use tokio::sync::oneshot;
+use std::time::Duration;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use utoipa::ToSchema;
 
 /// The number of calls that are submitted together.
@@ -25,6 +30,9 @@ const GROUP: usize = 1000;
 
 /// The maximum number of groups that wait for the store. Meanwhile the body is not read further.
 const IN_FLIGHT: usize = 4;
+
+/// A body of which no data has arrived for this long is waited for with no calls in memory.
+const STALLED: Duration = Duration::from_millis(100);
 
 /// The number of lines after which other tenants get their turn.
 const SLICE: u64 = 256;
@@ -78,8 +86,9 @@ pub(in crate::http) async fn record(
     let mut upload = Upload::new(&api, reach);
     let mut lines = Lines::new(api.limits.body_bytes);
     let mut body = request.into_body();
-    while let Some(chunk) = within(&api, next_chunk(&mut body)).await.map_err(|slow| upload.timed_out(slow))? {
-        let mut rest = &chunk?[..];
+    while let Some(chunk) = upload.next_chunk(&mut body).await? {
+        upload.make_room(lines.capacity_with(&chunk)).await?;
+        let mut rest = &chunk[..];
         while let Some(line) = lines.next(&mut rest) {
             upload.line(line).await?;
         }
@@ -109,6 +118,9 @@ struct Upload<'a> {
     lines: Vec<u64>,
     in_flight: VecDeque<Group>,
     report: Report,
+    /// The memory of the unfinished line, and its reservation together with that of the calls in `group`.
+    line_bytes: usize,
+    room: Room,
 }
 
 impl<'a> Upload<'a> {
@@ -121,6 +133,8 @@ impl<'a> Upload<'a> {
             lines: Vec::new(),
             in_flight: VecDeque::new(),
             report: Report::default(),
+            line_bytes: 0,
+            room: Room::default(),
         }
     }
 
@@ -163,9 +177,24 @@ impl<'a> Upload<'a> {
         Ok(())
     }
 
+    /// Settles the oldest groups in flight as far as the store has confirmed them.
+    fn settle_confirmed(&mut self) -> Result<(), Refusal> {
+        while let Some(mut oldest) = self.in_flight.pop_front() {
+            match oldest.answer.try_recv() {
+                Ok(recording) => self.settle_as(oldest, recording)?,
+                Err(TryRecvError::Closed) => return Err(Refusal::internal()),
+                Err(TryRecvError::Empty) => {
+                    self.in_flight.push_front(oldest);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for the oldest group that is in flight.
     async fn settle(&mut self) -> Result<(), Refusal> {
-        let Some(Group { lines, calls, answer }) = self.in_flight.pop_front() else { return Ok(()) };
+        let Some(mut oldest) = self.in_flight.pop_front() else { return Ok(()) };
         let recorded = self.report.accepted;
         let unknown = |_| {
             let message = format!(
@@ -174,7 +203,14 @@ impl<'a> Upload<'a> {
             );
             Refusal::outcome_unknown().saying(message)
         };
-        let recording = within(self.api, answer).await.map_err(unknown)?.map_err(|_| Refusal::internal())?;
+        let recording = within(self.api, &mut oldest.answer).await.map_err(unknown)?;
+        self.settle_as(oldest, recording.map_err(|_| Refusal::internal())?)
+    }
+
+    /// Counts the calls of a group by the result that the store has reported.
+    fn settle_as(&mut self, group: Group, recording: Recording) -> Result<(), Refusal> {
+        let Group { lines, calls, .. } = group;
+        let recorded = self.report.accepted;
         let recording = recording.map_err(|error| {
             Refusal::from(error).saying(format!(
                 "The store cannot be written; {recorded} calls were recorded before it failed. Repeat the upload later"
@@ -191,6 +227,45 @@ impl<'a> Upload<'a> {
         Ok(())
     }
 
+    /// Returns the next data of the body. If the client has sent none for a while, first records all calls so far, so that
+    /// an upload that does not go on holds none of them in memory.
+    async fn next_chunk(&mut self, body: &mut Body) -> Result<Option<Bytes>, Refusal> {
+        self.settle_confirmed()?;
+        let patience = self.api.limits.patience;
+        if let Ok(next) = tokio::time::timeout(STALLED.min(patience), next_chunk(body)).await {
+            return next.transpose();
+        }
+        self.flush().await?;
+        // Only the line is left, so the room does not grow.
+        let _ = self.resize_room();
+        let next = tokio::time::timeout(patience.saturating_sub(STALLED), next_chunk(body)).await;
+        let next = next.map_err(|_| self.timed_out(Refusal::too_slow()))?;
+        next.transpose()
+    }
+
+    /// Reserves memory for an unfinished line of this size.
+    async fn make_room(&mut self, line_bytes: usize) -> Result<(), Refusal> {
+        self.line_bytes = line_bytes;
+        if self.resize_room() {
+            return Ok(());
+        }
+        // Calls that have been read hold memory only until they are recorded.
+        self.flush().await?;
+        if self.resize_room() {
+            return Ok(());
+        }
+        let recorded = self.report.accepted;
+        Err(self.api.body_budget.refuse().saying(format!(
+            "Too much memory is in use for request bodies; {recorded} calls were recorded before. Repeat the upload later"
+        )))
+    }
+
+    fn resize_room(&mut self) -> bool {
+        let calls = self.group.capacity() * size_of::<Event>() + self.lines.capacity() * size_of::<u64>();
+        let tenant = self.reach.environment().unwrap_or(EnvironmentId::SYSTEM);
+        self.api.body_budget.resize(&mut self.room, tenant, self.line_bytes + calls)
+    }
+
     /// Returns the error for a client that sends no more data in time. If calls were submitted before, the error says so.
     fn timed_out(&self, nothing_recorded: Refusal) -> Refusal {
         let handed_in = self.report.accepted > 0 || !self.in_flight.is_empty();
@@ -201,13 +276,19 @@ impl<'a> Upload<'a> {
         Refusal::outcome_unknown().saying(message)
     }
 
-    async fn finish(mut self) -> Result<Report, Refusal> {
+    /// Submits all calls so far and waits until they are recorded.
+    async fn flush(&mut self) -> Result<(), Refusal> {
         if !self.group.is_empty() {
             self.submit().await?;
         }
         while !self.in_flight.is_empty() {
             self.settle().await?;
         }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Report, Refusal> {
+        self.flush().await?;
         Ok(self.report)
     }
 }
@@ -239,11 +320,35 @@ impl Lines {
         Self { held: Vec::new(), given: false, skipping: false, max }
     }
 
-    /// Returns the next whole line and removes it from `chunk`. Returns `None` if `chunk` contains no further line end.
-    fn next<'a, 'b: 'a>(&'a mut self, chunk: &mut &'b [u8]) -> Option<Result<&'a [u8], Refusal>> {
+    /// Returns the greatest capacity of the buffer while `chunk` is read.
+    fn capacity_with(&mut self, chunk: &[u8]) -> usize {
+        self.forget_given();
+        let end = |byte: &u8| *byte == b'\n';
+        let held = self.held.len();
+        // The buffer takes the text up to the first line end, if a line has begun before, and the text after the last one.
+        let needed = match (chunk.iter().position(end), chunk.iter().rposition(end)) {
+            (Some(first), Some(last)) => {
+                let joined = if held == 0 { 0 } else { held + first };
+                joined.max(chunk.len() - last - 1)
+            }
+            _ => held + chunk.len(),
+        };
+        grown(self.held.capacity(), needed.min(self.max), self.max)
+    }
+
+    /// Empties the buffer if its line has been returned. Short lines use the same memory again.
+    fn forget_given(&mut self) {
         if std::mem::take(&mut self.given) {
+            if self.held.capacity() > FREE {
+                self.held = Vec::new();
+            }
             self.held.clear();
         }
+    }
+
+    /// Returns the next whole line and removes it from `chunk`. Returns `None` if `chunk` contains no further line end.
+    fn next<'a, 'b: 'a>(&'a mut self, chunk: &mut &'b [u8]) -> Option<Result<&'a [u8], Refusal>> {
+        self.forget_given();
         let Some(end) = chunk.iter().position(|byte| *byte == b'\n') else {
             self.hold(chunk);
             *chunk = &[];
@@ -261,9 +366,7 @@ impl Lines {
 
     /// Returns the text after the last line end, if any.
     fn last(&mut self) -> Option<Result<&[u8], Refusal>> {
-        if std::mem::take(&mut self.given) {
-            self.held.clear();
-        }
+        self.forget_given();
         (self.skipping || !self.held.is_empty()).then(|| self.whole())
     }
 
@@ -272,6 +375,8 @@ impl Lines {
             self.skipping = true;
             self.held = Vec::new();
         } else {
+            let capacity = grown(self.held.capacity(), self.held.len() + part.len(), self.max);
+            self.held.reserve_exact(capacity - self.held.len());
             self.held.extend_from_slice(part);
         }
     }
@@ -297,10 +402,12 @@ mod tests {
         let mut lines = Lines::new(max);
         let mut all = Vec::new();
         for chunk in text.chunks(size) {
+            let capacity = lines.capacity_with(chunk);
             let mut rest = chunk;
             while let Some(line) = lines.next(&mut rest) {
                 all.push(line.ok().map(<[u8]>::to_vec));
             }
+            assert!(lines.held.capacity() <= capacity, "the memory was announced");
         }
         all.extend(lines.last().map(|line| line.ok().map(<[u8]>::to_vec)));
         all

@@ -4,6 +4,7 @@
 use crate::decision::{Reason, Route};
 use crate::history::Stats;
 use crate::http::Api;
+use crate::http::middleware::body_budget::BodyBudget;
 use crate::http::middleware::requests::Requests;
 use crate::id::AgentId;
 use crate::metrics::{Fleet, FleetState, Histogram, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent, UpkeepCounts};
@@ -76,6 +77,7 @@ impl Collector for Everything {
         page.process(api)?;
         page.decisions(api)?;
         page.requests(&api.requests)?;
+        page.bodies(&api.body_budget)?;
         page.commits(api)?;
         page.history(&api.service().history().stats())?;
         api.upkeep.as_ref().map_or(Ok(()), |counts| page.upkeep(counts))?;
@@ -127,6 +129,13 @@ impl Page<'_> {
             histogram(&mut family.encode_family(&labels)?, &counts.latency, seconds)?;
         }
         Ok(())
+    }
+
+    fn bodies(&mut self, budget: &BodyBudget) -> fmt::Result {
+        let help = "Memory that is reserved for request bodies of more than 16 KiB that have not been parsed yet";
+        self.gauge("request_bodies", help, Some(&Unit::Bytes), budget.held_bytes())?;
+        let help = "Request bodies that were refused because all the memory that they may use was in use";
+        self.counter("request_bodies_refused", help, budget.refused())
     }
 
     fn commits(&mut self, api: &Api) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! Runs requests away from the threads that answer `GET /route`, each with memory reserved for its response.
 
 use super::answer_budget::{LARGE, USUAL};
+use super::body_budget::FREE;
 use super::deadline::Submitted;
 use super::loading;
 use crate::http::Api;
@@ -12,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 /// Bodies of up to this many bytes are read on any thread: that takes a few microseconds.
-const SHORT: u64 = 16 << 10;
+const SHORT: u64 = FREE as u64;
 
 /// Runs a request with a response of usual size, within the time limit.
 pub(in crate::http) async fn usual(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
@@ -87,7 +88,8 @@ async fn whole(api: &Api, request: Request) -> Result<(Request, bool), Refusal> 
     if request.body().size_hint().exact().is_none_or(|bytes| bytes > limit as u64) {
         return Ok((request, false));
     }
-    let (head, body) = request.into_parts();
-    let body = body::read(body, limit).await?;
+    let (mut head, body) = request.into_parts();
+    let body = body::read(body, &head.headers, api).await?;
+    head.extensions.insert(body::Whole(body.clone()));
     Ok((Request::from_parts(head, Body::from(body)), true))
 }

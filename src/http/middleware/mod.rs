@@ -1,6 +1,7 @@
 //! Runs around the endpoints: deadlines, rate limits, budgets, the log and long work.
 
 pub(super) mod answer_budget;
+pub(super) mod body_budget;
 pub(super) mod deadline;
 pub(super) mod dispatch;
 pub(super) mod loading;

@@ -1,5 +1,6 @@
 //! Reads a request body and parses it as a form.
 
+use super::collected::Collected;
 use super::form::Form;
 use super::idempotency;
 use crate::http::Api;
@@ -7,8 +8,10 @@ use crate::http::response::error::Refusal;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, EXPECT};
+use std::error::Error;
 use std::future::poll_fn;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 
 impl FromRequest<Api> for Form {
@@ -21,36 +24,48 @@ impl FromRequest<Api> for Form {
         if !is_json {
             return Err(Refusal::media_type("The body must be application/json"));
         }
-        let (head, body) = request.into_parts();
-        let body = read(body, api.limits.body_bytes).await?;
+        let (mut head, body) = request.into_parts();
+        let body = match head.extensions.remove() {
+            Some(Whole(body)) => body,
+            None => read(body, &head.headers, api).await?,
+        };
         // The parser's error would quote the body, which may contain a phone number.
         let value = serde_json::from_slice(&body).map_err(|_| Refusal::malformed_json("The body is not valid JSON"))?;
         Ok(Self::new(value)?.with_digest(idempotency::digest(&head.headers, &body)))
     }
 }
 
+/// The body of a request that was read before its handler runs. It is in the request's extensions.
+#[derive(Clone)]
+pub(in crate::http) struct Whole(pub(in crate::http) Bytes);
+
 /// How many times the size limit is read from a body that is too long. If the connection closes before the client has sent
 /// its whole body, the client does not see the response.
 pub(in crate::http) const PATIENCE: usize = 8;
 
-/// Reads the whole body.
+/// Reads the whole body of a request with these headers.
 ///
 /// # Errors
-/// If the body is longer than `limit` bytes, or is cut short.
-pub(in crate::http) async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+/// If the body is too long or is cut short, or if there is no memory for it.
+pub(in crate::http) async fn read(mut body: Body, headers: &HeaderMap, api: &Api) -> Result<Bytes, Refusal> {
+    let limit = api.limits.body_bytes;
+    let declared = body.size_hint();
     // A body that declares too great a length is rejected before any of it is stored.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(refuse(body, limit).await);
+    if declared.lower() > limit as u64 {
+        // Reading on would ask a client that waits for `100 Continue` to send its body.
+        let is_on_request = headers.contains_key(EXPECT);
+        return Err(if is_on_request { Refusal::too_large(limit) } else { refuse(body, limit).await });
     }
-    let mut read = Vec::new();
+    let most = declared.upper().and_then(|bytes| usize::try_from(bytes).ok()).map_or(limit, |bytes| bytes.min(limit));
+    let mut read = Collected::new(api, headers, most);
     while let Some(chunk) = next_chunk(&mut body).await {
         let chunk = chunk?;
         if read.len() + chunk.len() > limit {
             return Err(refuse(body, limit).await);
         }
-        read.extend_from_slice(&chunk);
+        read.push(&chunk)?;
     }
-    Ok(read)
+    Ok(read.finish())
 }
 
 /// Reads the rest of the body, within limits, so that the client sees the response.
@@ -69,6 +84,7 @@ async fn refuse(mut body: Body, limit: usize) -> Refusal {
 pub(in crate::http) async fn next_chunk(body: &mut Body) -> Option<Result<Bytes, Refusal>> {
     loop {
         match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
+            Err(error) if is_malformed(&error) => return Some(Err(Refusal::broken_framing())),
             Err(_) => return Some(Err(Refusal::cut_short())),
             // Trailers are not data.
             Ok(frame) => {
@@ -78,6 +94,18 @@ pub(in crate::http) async fn next_chunk(body: &mut Body) -> Option<Result<Bytes,
             }
         }
     }
+}
+
+/// Returns whether the client sent invalid chunks. The HTTP parser reports them as errors of these kinds.
+fn is_malformed(error: &axum::Error) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput);
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Returns the media type without its parameters, in lower case.

@@ -31,6 +31,8 @@ enum State {
     /// The handler dropped the body before its end.
     Left(Body),
     Read,
+    /// The body is cut short or invalid. The connection cannot be reused.
+    Broken,
 }
 
 /// Watches whether the handler reads the body to its end. Returns `None` if the request has no body.
@@ -50,7 +52,7 @@ impl UnreadBody {
         let state = std::mem::replace(&mut *lock(&self.place), State::Read);
         let is_read = match state {
             State::Read => true,
-            State::Lent => false,
+            State::Lent | State::Broken => false,
             // The request's time may be over. The body gets no more of it.
             State::Left(_) if response.status() == StatusCode::SERVICE_UNAVAILABLE => false,
             // After 413 the rest has already been read as far as the limit allows.
@@ -103,10 +105,10 @@ impl HttpBody for Lent {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(&mut *body).poll_frame(context));
-        if body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+        let is_broken = matches!(frame, Some(Err(_)));
+        if body.is_end_stream() || frame.is_none() || is_broken {
             self.body = None;
-            // The body ended, or the connection failed and cannot be reused.
-            *lock(&self.place) = State::Read;
+            *lock(&self.place) = if is_broken { State::Broken } else { State::Read };
         }
         Poll::Ready(frame)
     }

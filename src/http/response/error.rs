@@ -179,6 +179,18 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "BODY_CUT_SHORT", "The request body was cut short")
     }
 
+    pub(in crate::http) fn broken_framing() -> Self {
+        let message = "The framing of the request body is not valid HTTP/1.1";
+        Self::new(StatusCode::BAD_REQUEST, "MALFORMED_REQUEST", message)
+    }
+
+    pub(in crate::http) fn too_many_bodies() -> Self {
+        let message = "Too much memory is in use for request bodies that have not arrived completely, altogether or in this \
+                       environment: retry as Retry-After says";
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_BODIES", message);
+        Self { retry_after: Some(Duration::from_secs(1)), ..refusal }
+    }
+
     pub(in crate::http) fn too_slow() -> Self {
         let message = "The request took too long and changed nothing: retry later";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT", message)

@@ -5,6 +5,7 @@ use dialback::http::Limits;
 use dialback::store::MemoryStore;
 use serde_json::json;
 use std::fmt::Write;
+use std::time::Duration;
 
 fn line(desk: &Desk, contact: usize) -> String {
     let mut call = desk.call("voicemail");
@@ -84,4 +85,22 @@ async fn bulk_cut_short_can_be_sent_again() {
     let answer = server.tenant().bulk(text).await;
     assert_eq!(answer.text, r#"{"accepted":2,"rejected":0,"errors":[]}"#);
     assert_eq!(server.service.history().len(), 2);
+}
+
+#[tokio::test]
+async fn calls_of_a_bulk_upload_that_does_not_go_on_are_recorded() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let text: String = (0..50).map(|n| line(&desk, n) + "\n").collect();
+    let client = server.tenant();
+    let upload = client.bulk(chunks((text + "{\"agent").as_bytes(), 1_000, End::Never));
+    let recorded = async {
+        while server.service.history().len() < 50 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        answer = upload => panic!("the body has no end: {}", answer.text),
+        in_time = tokio::time::timeout(Duration::from_secs(20), recorded) => in_time.expect("they are recorded"),
+    }
 }

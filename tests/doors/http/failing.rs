@@ -11,7 +11,7 @@ use dialback::testing::failing::{Hang, HangingStore};
 use serde_json::json;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ROUTE: &str = "/route?dialed=+15550001000&caller=+15557654321";
 
@@ -114,6 +114,26 @@ async fn slow_request_returns_timeout() {
     let agent = json!({"name": "Slow", "direction": "inbound"});
     server.tenant().post("/agents", agent).await.is(503, "OUTCOME_UNKNOWN");
     drop(go);
+}
+
+#[tokio::test]
+async fn request_whose_body_does_not_arrive_in_time_is_answered_at_its_time_limit() {
+    let mut limits = Limits::default();
+    limits.patience = Duration::from_secs(2);
+    let server = Server::start_with(MemoryStore, limits);
+    let client = &server.tenant();
+    let json = "application/json";
+    let ask = async |path: &str, kind: &str| {
+        let begun = Instant::now();
+        let body = chunks(b"{\"name\":", 3, End::Never);
+        let answer = client.send(Method::POST, path, Some(kind), body).await;
+        answer.is(503, "TIMEOUT");
+        assert_eq!(answer.headers["connection"], "close");
+        // Reading the rest of the body would take the time limit a second time.
+        let took = begun.elapsed();
+        assert!((limits.patience..2 * limits.patience).contains(&took), "{path}: {took:?}");
+    };
+    tokio::join!(ask("/agents", json), ask("/calls", json), ask("/calls/bulk", "application/x-ndjson"));
 }
 
 /// Requests the health until it satisfies the condition.

@@ -1,6 +1,11 @@
 //! Isolation of tenants: one tenant's requests use no thread that routes, and a bounded amount of memory and disk.
 
+#![allow(clippy::float_cmp, clippy::cast_precision_loss, reason = "counts are whole, also as floats")]
+
+use crate::http::bodies::{End, chunks};
 use crate::http::etags::join_all;
+use crate::http::metrics;
+use crate::support::metrics_text::Page;
 use crate::support::server::{CONTACT, Desk, OURS, START, Server};
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -14,6 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tower::ServiceExt;
 
 /// The maximum sizes of a page and of a single agent or number.
@@ -97,6 +103,69 @@ async fn route_is_answered_at_once_while_expensive_requests_wait() {
     let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 200, 200, 422]);
     assert_eq!(bulk.await.body["accepted"], 2_000);
+}
+
+/// Returns the value of a metric.
+async fn metric(server: &Server, name: &str) -> f64 {
+    let (_, text) = metrics::page(server, "*/*").await;
+    Page::read(&text).expect("a page").value(name, &[]).expect("the metric")
+}
+
+/// Waits until request bodies hold this many bytes.
+async fn wait_for_held(server: &Server, bytes: f64) {
+    for _ in 0..4_000 {
+        if metric(server, "dialback_request_bodies_bytes").await == bytes {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("bodies hold {} bytes", metric(server, "dialback_request_bodies_bytes").await);
+}
+
+#[tokio::test]
+async fn unfinished_bodies_of_a_tenant_leave_room_for_others_and_for_its_own_short_ones() {
+    const HELD: usize = 3;
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let ours = format!("Bearer {}", server.tenant_token());
+    let post = |path: &str, body: Body| {
+        let request = Request::post(format!("/api/v1{path}")).header("authorization", &ours);
+        let request = request.header("content-type", "application/json").body(body).expect("a request");
+        server.router.clone().oneshot(request)
+    };
+    let text = "x".repeat(1_000_000);
+    let unfinished = |path| tokio::spawn(post(path, chunks(text.as_bytes(), 16 << 10, End::Never)));
+    let paths = ["/agents", "/calls", "/calls/bulk"];
+    let held: Vec<_> = paths.into_iter().map(unfinished).collect();
+    assert_eq!(held.len(), HELD);
+    wait_for_held(&server, (HELD << 20) as f64).await;
+
+    let long = json!({"name": "x".repeat(300_000)});
+    for path in ["/agents", "/calls", "/route/what-if"] {
+        let body = chunks(long.to_string().as_bytes(), 100_000, End::Never);
+        let answer = server.tenant().send(Method::POST, path, Some("application/json"), body).await;
+        answer.is(503, "TOO_MANY_BODIES");
+        let header = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
+        assert_eq!((header("retry-after"), header("connection")), (Some("1"), Some("close")), "{path}");
+    }
+    let call = desk.call("busy").to_string();
+    let lines = format!("{call}\n{}", "x".repeat(300_000));
+    let line = server.tenant().bulk(chunks(lines.as_bytes(), call.len() + 1, End::Never)).await;
+    line.is(503, "TOO_MANY_BODIES");
+    assert!(line.text.contains("; 1 calls were recorded"), "{}", line.text);
+    assert_eq!(metric(&server, "dialback_request_bodies_refused_total").await, 4.0);
+    // Short bodies, uploads of short lines and other tenants are not affected.
+    assert_eq!(server.tenant().post("/calls", desk.call("busy")).await.status, 202);
+    let bulk = server.tenant().bulk(format!("{call}\n").repeat(3_000)).await;
+    assert_eq!(bulk.body["accepted"], 3_000, "{}", bulk.text);
+    server.other().post("/agents", long.clone()).await.is(422, "VALIDATION_ERROR");
+
+    for request in held {
+        request.abort();
+        assert!(request.await.is_err_and(|error| error.is_cancelled()));
+    }
+    wait_for_held(&server, 0.0).await;
+    server.tenant().post("/agents", long).await.is(422, "VALIDATION_ERROR");
 }
 
 #[tokio::test]

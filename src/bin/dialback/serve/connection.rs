@@ -1,11 +1,11 @@
 //! One connection, from its start to its end.
 
 use super::limits::ConnectionLimits;
-use super::wire::Wire;
+use super::wire::{Wire, names_one_host};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
-use axum::http::{Request, Response, StatusCode, Version};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use axum::http::{Request, Response, StatusCode};
 use dialback::admission::Place;
 use dialback::http::OnValidToken;
 use http_body::{Body as _, Frame, SizeHint};
@@ -25,9 +25,11 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::debug;
 
-/// The longest head of a request, and about the most unread response data that is kept. A target of more than 65,534
-/// bytes is rejected earlier.
-const BUFFER: usize = 96 << 10;
+/// The longest head of a request. A target of more than 65,534 bytes is rejected earlier.
+const HEAD: usize = 96 << 10;
+
+/// About the most unread response data that is kept, and the size at which the parser stops to read a head.
+const BUFFER: usize = HEAD;
 
 #[derive(Clone)]
 pub(crate) struct ConnectionHandler {
@@ -68,6 +70,8 @@ impl ConnectionHandler {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_timeout)
+            // Without it, a head that arrives in one piece may be longer than the buffer.
+            .max_header_size(HEAD)
             .max_buf_size(BUFFER)
             .serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
@@ -166,14 +170,8 @@ impl http_body::Body for Received {
     }
 }
 
-/// Returns whether the request has exactly one `Host` field, as HTTP/1.1 requires (RFC 9112, section 3.2).
-fn names_one_host(request: &Request<Incoming>) -> bool {
-    let hosts = request.headers().get_all(HOST).iter().count();
-    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
-}
-
 fn no_host() -> Response<Body> {
-    let message = "A request names its host in one Host header field";
+    let message = "A request needs exactly one Host header field, with a host and an optional port";
     let body = serde_json::json!({ "success": false, "message": message, "code": "MALFORMED_REQUEST" });
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = StatusCode::BAD_REQUEST;

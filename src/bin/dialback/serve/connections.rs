@@ -4,8 +4,8 @@ use super::connection::ConnectionHandler;
 use super::limits::ConnectionLimits;
 use super::wire::full_answer;
 use axum::Router;
-use dialback::admission::{Admission, Budget, Place};
-use hyper_util::server::graceful::GracefulShutdown;
+use dialback::admission::{Admission, Arrival, Budget};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,30 +55,47 @@ async fn accept(
     let is_plain = tls.is_none();
     let handler = ConnectionHandler { tls, router, limits };
     loop {
-        let next = tokio::select! {
-            next = next(&socket, &admission, is_plain) => next,
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
             _ = told.changed() => return,
         };
-        if let Some((stream, place)) = next {
-            tokio::spawn(handler.clone().handle(stream, place, graceful.watcher()));
+        match accepted {
+            Ok((stream, from)) => {
+                let connection = New { stream, from: from.ip(), is_plain, watcher: graceful.watcher() };
+                connection.begin(&admission, handler.clone()).await;
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(EXHAUSTED).await;
+            }
         }
     }
 }
 
-/// Returns the next connection and its place, or `None` if it was rejected.
-async fn next(listener: &TcpListener, admission: &Admission, is_plain: bool) -> Option<(TcpStream, Place)> {
-    match listener.accept().await {
-        Ok((stream, from)) => {
-            let place = admission.admit(from.ip()).await;
-            if place.is_none() {
-                refuse(&stream, from.ip(), is_plain);
+/// A connection that was accepted and has no place yet.
+struct New {
+    stream: TcpStream,
+    from: IpAddr,
+    is_plain: bool,
+    watcher: Watcher,
+}
+
+impl New {
+    /// Serves or rejects the connection in a task of its own. Waits for no client.
+    async fn begin(self, admission: &Admission, handler: ConnectionHandler) {
+        match admission.arrive(self.from).await {
+            Arrival::Placed(place) => {
+                tokio::spawn(handler.handle(self.stream, place, self.watcher));
             }
-            place.map(|place| (stream, place))
-        }
-        Err(error) => {
-            warn!(%error, "cannot accept a connection");
-            tokio::time::sleep(EXHAUSTED).await;
-            None
+            Arrival::Waiting(waiting) => {
+                tokio::spawn(async move {
+                    match waiting.place().await {
+                        Some(place) => handler.handle(self.stream, place, self.watcher).await,
+                        None => refuse(&self.stream, self.from, self.is_plain),
+                    }
+                });
+            }
+            Arrival::Refused => refuse(&self.stream, self.from, self.is_plain),
         }
     }
 }
@@ -91,5 +108,57 @@ fn refuse(stream: &TcpStream, from: IpAddr, is_plain: bool) {
         // connection.
         let _ = stream.try_write(&full_answer());
         let _ = stream.try_read(&mut [0; 4096]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Extension;
+    use axum::routing::get;
+    use dialback::http::OnValidToken;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// How long the test waits for each answer. It is far shorter than the waits of all connections in turn.
+    const SOON: Duration = Duration::from_secs(8);
+
+    #[tokio::test]
+    async fn refused_connections_do_not_delay_each_other_or_a_free_place() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = socket.local_addr().expect("bound");
+        let known = |note: &OnValidToken| (note.0)();
+        let hang = move |Extension(note): Extension<OnValidToken>| async move {
+            known(&note);
+            std::future::pending::<()>().await;
+        };
+        let router = Router::new().route("/hang", get(hang)).route("/", get(async || "well"));
+        let listener = Listener { socket, tls: None, router, budget: Budget::of(2) };
+        let serving = tokio::spawn(serve(vec![listener], ConnectionLimits::default(), std::future::pending()));
+
+        let ask = async |path: &str| {
+            let mut stream = TcpStream::connect(address).await.expect("it listens");
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.expect("it reads");
+            stream
+        };
+        let busy = [ask("/hang").await, ask("/hang").await];
+        // Waits until both requests have begun.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        // None of these clients reads before all have connected.
+        let mut others = Vec::new();
+        for _ in 0..50 {
+            others.push(ask("/").await);
+        }
+        let read = async |stream: &mut TcpStream| {
+            let mut answer = String::new();
+            tokio::time::timeout(SOON, stream.read_to_string(&mut answer)).await.expect("in time").expect("an answer");
+            answer
+        };
+        let last = read(others.last_mut().expect("many")).await;
+        assert!(last.starts_with("HTTP/1.1 503 ") && last.contains("TOO_MANY_CONNECTIONS"), "{last}");
+        drop(busy);
+        let answer = read(&mut ask("/").await).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        serving.abort();
     }
 }

@@ -2,6 +2,7 @@
 
 use super::budgets::Budgets;
 use crate::failure::Failure;
+use dialback::admission::WAITING;
 use dialback::store::descriptors;
 use tracing::{debug, warn};
 
@@ -17,7 +18,7 @@ const FEWEST: u64 = 8;
 /// The limit leaves room for fewer than a few connections.
 pub(crate) fn share_out(budgets: Budgets) -> Result<Budgets, Failure> {
     let Some(limit) = descriptors::raise_limit() else { return Ok(budgets) };
-    let reserved = descriptors::needed(Some(limit)) + OTHER;
+    let reserved = descriptors::needed(Some(limit)) + OTHER + WAITING as u64 * budgets.listeners();
     let wanted = budgets.total();
     let shared = fit(budgets, limit.saturating_sub(reserved)).ok_or_else(|| too_few(limit, reserved, budgets))?;
     if shared == budgets {

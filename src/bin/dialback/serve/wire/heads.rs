@@ -1,9 +1,28 @@
-//! Tracks the heads of requests in a byte stream, to find bare line feeds in them.
+//! Tracks the requests in a byte stream, to find faults that the HTTP parser accepts or does not answer.
 
 /// The bytes of a line that are kept. The relevant fields are shorter.
 const KEPT: usize = 128;
 
-/// Tracks the requests of one connection. It only finds where each head and each body ends.
+/// The most bytes of the trailers after a chunked body.
+const TRAILERS: usize = 16 << 10;
+
+/// The first line of a client that speaks HTTP/2 only. The parser does not answer it.
+const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
+
+/// The position of a byte that the parser must not read as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    /// In a head. The parser has to reject the head.
+    Head(usize),
+    /// In the framing of a chunked body. The body ends here.
+    Body(usize),
+}
+
+/// Tracks the requests of one connection. It only finds where each head and each body ends, and these faults:
+///
+/// * a line feed without a carriage return before it, in a head, in the line with a chunk's size, or in the trailers;
+/// * a first line of HTTP/2;
+/// * trailers that are too long.
 #[derive(Default)]
 pub(super) struct Heads {
     part: Part,
@@ -13,6 +32,8 @@ pub(super) struct Heads {
     /// Whether the current head has a first line.
     has_begun: bool,
     body: Body,
+    /// The bytes of the current trailers.
+    trailers: usize,
 }
 
 /// The kind of the next byte.
@@ -41,9 +62,8 @@ enum Body {
 }
 
 impl Heads {
-    /// Reads the next bytes of the connection. Returns the position of the first line feed in a head that has no
-    /// carriage return before it. Does not read the bytes after that.
-    pub(super) fn find_bare_line_feed(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// Reads the next bytes of the connection. Returns the first fault in them. Does not read the bytes after it.
+    pub(super) fn find_fault(&mut self, bytes: &[u8]) -> Option<Fault> {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -55,26 +75,42 @@ impl Heads {
                     self.skipped(left - skipped as u64);
                 }
                 Part::Head | Part::ChunkSize | Part::Trailers => {
-                    let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-                        self.keep(rest);
-                        return None;
-                    };
-                    self.keep(&rest[..end]);
-                    if self.last != b'\r' && self.part == Part::Head {
-                        self.part = Part::Lost;
-                        return Some(at + end);
+                    let end = rest.iter().position(|byte| *byte == b'\n');
+                    self.keep(&rest[..end.unwrap_or(rest.len())]);
+                    if self.part == Part::Trailers && self.trailers > TRAILERS {
+                        return Some(self.fault(at));
+                    }
+                    at += end?;
+                    let is_http_2 = self.part == Part::Head && !self.has_begun && self.line.starts_with(HTTP_2);
+                    if self.last != b'\r' || is_http_2 {
+                        return Some(self.fault(at));
                     }
                     self.end_line();
-                    at += end + 1;
+                    at += 1;
                 }
             }
         }
         None
     }
 
+    /// Returns whether the connection is between two requests.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.part == Part::Head && !self.has_begun && self.line.is_empty()
+    }
+
+    fn fault(&mut self, at: usize) -> Fault {
+        match std::mem::replace(&mut self.part, Part::Lost) {
+            Part::Head => Fault::Head(at),
+            _ => Fault::Body(at),
+        }
+    }
+
     fn keep(&mut self, part: &[u8]) {
         let Some(last) = part.last() else { return };
         self.last = *last;
+        if self.part == Part::Trailers {
+            self.trailers += part.len();
+        }
         let room = KEPT.saturating_sub(self.line.len()).min(part.len());
         self.line.extend_from_slice(&part[..room]);
     }
@@ -93,7 +129,10 @@ impl Heads {
         self.last = 0;
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
         match self.part {
-            Part::ChunkSize => self.part = chunk(line),
+            Part::ChunkSize => {
+                self.part = chunk(line);
+                self.trailers = 0;
+            }
             Part::Trailers if line.is_empty() => self.part = Part::Head,
             Part::Head if line.is_empty() && self.has_begun => self.end_head(),
             Part::Head if line.is_empty() => {}
@@ -148,23 +187,66 @@ mod tests {
         "POST / HTTP/1.1\r\ncontent-length: 7\r\ntransfer-encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n",
     ];
 
-    fn find(text: &str, step: usize) -> Option<usize> {
+    fn find(text: &str, step: usize) -> Option<Fault> {
         let mut heads = Heads::default();
         let parts = text.as_bytes().chunks(step).enumerate();
-        parts.into_iter().find_map(|(place, part)| Some(place * step + heads.find_bare_line_feed(part)?))
+        parts.into_iter().find_map(|(place, part)| {
+            let fault = heads.find_fault(part)?;
+            Some(match fault {
+                Fault::Head(at) => Fault::Head(place * step + at),
+                Fault::Body(at) => Fault::Body(place * step + at),
+            })
+        })
     }
 
     #[test]
-    fn bare_line_feed_is_found_in_any_head_however_the_bytes_arrive() {
+    fn fault_is_found_however_the_bytes_arrive() {
         let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(1000));
         let sound = [SOUND, &[&*long]].concat().concat();
+        let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
         for step in [1, 2, 3, 7, 10_000] {
             assert_eq!(find(&sound, step), None, "{step}");
-            for bad in ["\nGET", "GET / HTTP/1.1\n", "GET / HTTP/1.1\r\nhost: x\n", "GET / HTTP/1.1\r\nhost: x\r\n\n"] {
-                let text = format!("{sound}{bad} and more");
-                let expected = sound.len() + bad.find("\n\n").map_or(bad.rfind('\n').expect("one"), |at| at + 1);
-                assert_eq!(find(&text, step), Some(expected), "{step}: {bad:?}");
+            for (before, bad) in [
+                ("", "\n"),
+                ("GET / HTTP/1.1", "\n"),
+                ("GET / HTTP/1.1\r\nhost: x", "\n"),
+                ("GET / HTTP/1.1\r\nhost: x\r\n", "\n"),
+                ("PRI * HTTP/2.0\r", "\n\r\nSM\r\n\r\n"),
+            ] {
+                let text = format!("{sound}{before}{bad} and more");
+                assert_eq!(find(&text, step), Some(Fault::Head(sound.len() + before.len())), "{step}: {before:?}");
             }
+            for before in ["", "5", "5;a=b", "1\r\na\r\n", "0\r\n", "0\r\nx: y", "0\r\nx: y\r\n"] {
+                let before = format!("{sound}{chunked}{before}");
+                let text = format!("{before}\n and more");
+                assert_eq!(find(&text, step), Some(Fault::Body(before.len())), "{step}: {before:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn trailers_are_bounded() {
+        let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n";
+        let trailers = |bytes| format!("{chunked}{}\r\n\r\n", "y".repeat(bytes)).repeat(2);
+        for step in [1, 100, 100_000] {
+            assert_eq!(find(&trailers(TRAILERS - 100), step), None);
+            assert!(matches!(find(&trailers(TRAILERS + 100), step), Some(Fault::Body(_))));
+        }
+    }
+
+    #[test]
+    fn end_of_a_request_is_known() {
+        let mut heads = Heads::default();
+        assert!(heads.is_between_requests());
+        for (part, is_between) in [
+            ("POST / HTTP/1.1\r\ncontent-", false),
+            ("length: 2\r\n\r\n", false),
+            ("{", false),
+            ("}", true),
+            ("G", false),
+        ] {
+            assert_eq!(heads.find_fault(part.as_bytes()), None);
+            assert_eq!(heads.is_between_requests(), is_between, "{part}");
         }
     }
 }

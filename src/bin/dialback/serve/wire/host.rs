@@ -1,0 +1,81 @@
+//! The `Host` field of a request.
+
+use axum::http::header::{HOST, HeaderMap};
+use axum::http::uri::Authority;
+use axum::http::{Request, Version};
+
+/// Returns whether the request has exactly one `Host` field, as HTTP/1.1 requires (RFC 9112, section 3.2), and whether its
+/// value is a host with an optional port (RFC 9110, section 7.2).
+pub(crate) fn names_one_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = hosts(request.headers());
+    match (hosts.next(), hosts.next()) {
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(only), None) => is_host(only),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+fn hosts(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(HOST).iter().map(axum::http::HeaderValue::as_bytes)
+}
+
+/// A client sends an empty value if the URI has no host.
+fn is_host(value: &[u8]) -> bool {
+    if value.is_empty() {
+        return true;
+    }
+    // An authority may also have a user name, and the parser accepts any text as the port and between brackets.
+    let Ok(authority) = Authority::try_from(value) else { return false };
+    let (text, host) = (authority.as_str(), authority.host());
+    let is_literal = |address: &str| address.parse::<std::net::Ipv6Addr>().is_ok();
+    let is_sound = match host.strip_prefix('[') {
+        Some(literal) => literal.strip_suffix(']').is_some_and(is_literal),
+        None => !host.contains(['[', ']']),
+    };
+    let is_port =
+        |rest: &str| rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|digit| digit.is_ascii_digit()));
+    let rest = text.strip_prefix(host).unwrap_or(text);
+    !text.contains('@') && is_sound && (rest.is_empty() || is_port(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_is_a_name_or_an_address_with_an_optional_port() {
+        let sound =
+            ["", "x", "x:", "x:80", "a-b.c_d.example", "192.0.2.1:8080", "[::1]", "[::1]:", "[2001:db8::1]:8080"];
+        for host in sound {
+            assert!(is_host(host.as_bytes()), "{host:?}");
+        }
+        let wrong = [
+            "a b",
+            "a b/c@",
+            "@",
+            "user@x",
+            "user:secret@x",
+            "x/",
+            "x?y",
+            "x#y",
+            "x:a",
+            "x:8a",
+            "x:80:80",
+            "::1",
+            "[::1",
+            "::1]",
+            "[]",
+            "[x]",
+            "[::1]x",
+            "[::1]80",
+            "[::1]:a",
+            "x[::1]",
+            "x,\u{e9}",
+            " x",
+            "http://x",
+        ];
+        for host in wrong {
+            assert!(!is_host(host.as_bytes()), "{host:?}");
+        }
+    }
+}
