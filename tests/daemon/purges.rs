@@ -117,6 +117,7 @@ fn daemon_killed_during_purges_loses_no_call_and_keeps_no_erased_number() {
     tenant.configure_callback();
     let mut contacts = Contacts { next: 0, kept: Vec::new(), erased: Vec::new() };
     let (mut compared, mut most_bytes, mut with_two_journals, mut by_sigterm) = (0, 0, 0, 0);
+    let mut before_a_purge = 0;
     // On a busy machine the kills may all miss the moment at which a purge has two journals. Then there are more kills.
     let mut kill = 0;
     while kill < kills || (with_two_journals == 0 && kill < 8 * kills) {
@@ -138,13 +139,17 @@ fn daemon_killed_during_purges_loses_no_call_and_keeps_no_erased_number() {
             }
             work.join().expect("no panic");
         });
+        let checks = kill.is_multiple_of(KILLS_A_CHECK) || kill >= kills;
+        if checks {
+            before_a_purge += DiskSearch::of_texts(&contacts.erased).numbers(data.path()).len();
+        }
         while random.below(8) == 0 {
             Daemon::start_and_kill(data.path(), Duration::from_micros(random.below(400_000)));
         }
         daemon = Daemon::start_with(data.path(), &PURGE);
         tenant = tenant.at(&daemon);
         compared += contacts.compare(&tenant, &mut random);
-        if kill.is_multiple_of(KILLS_A_CHECK) || kill >= kills {
+        if checks {
             most_bytes = most_bytes.max(expect_clean(data.path(), &contacts, &daemon));
             println!("after {kill} kills: {} contacts, at most {most_bytes} bytes", contacts.next);
         }
@@ -152,12 +157,14 @@ fn daemon_killed_during_purges_loses_no_call_and_keeps_no_erased_number() {
     println!(
         "kills: {kill} ({by_sigterm} by SIGTERM, {with_two_journals} with two journals), contacts: {}, kept: {}, \
          erased: {}, answers compared: {compared}, \
-         lost: 0, invented: 0, erased left: 0, most bytes after a purge: {most_bytes}",
+         lost: 0, invented: 0, erased and found before a purge: {before_a_purge}, after one: 0, \
+         most bytes after a purge: {most_bytes}",
         contacts.next,
         contacts.kept.len(),
         contacts.erased.len(),
     );
     assert!(contacts.erased.len() as u64 > kills && contacts.kept.len() as u64 > kills, "the client did work");
+    assert!(before_a_purge > 0, "erased numbers are found where no purge was");
     assert!(kill < 20 || (1..kill).contains(&by_sigterm), "both signals");
     assert!(with_two_journals > 0, "no kill came in the middle of a purge");
     assert_eq!(daemon.stop(), 0);

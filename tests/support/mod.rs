@@ -26,7 +26,7 @@ pub mod server;
 pub mod setting;
 #[cfg(feature = "sip")]
 pub mod shop;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "store"))]
 pub mod sparse;
 #[cfg(feature = "fleet")]
 pub mod stream;
