@@ -285,7 +285,9 @@ fn tenant_at_all_its_limits_leaves_routes_fast_and_memory_and_disk_bounded() {
         let beside = p99(&daemon, &gateway);
         done.store(true, Ordering::Relaxed);
         let mut load = Load::default();
-        pressing.into_iter().for_each(|client| load.add(client.join().expect("no panic")));
+        for client in pressing {
+            load.add(client.join().expect("no panic"));
+        }
         (beside, load)
     });
     let (most, disk) = (most.load(Ordering::Relaxed) / MEGABYTE, size(data.path()) / MEGABYTE);
