@@ -15,11 +15,17 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// The shortest form of a number that is searched for. Random bytes could equal a shorter one.
 const SHORTEST: usize = 7;
 /// The bits of a table that says with which four bytes a form can begin.
 const BEGINNINGS: usize = 1 << 22;
+
+/// How often an unfinished table is looked at.
+const LOOKS: u32 = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// A search for some numbers.
 pub struct DiskSearch {
@@ -78,7 +84,19 @@ impl DiskSearch {
         self.traces(directory).into_iter().filter_map(|trace| trace.number).collect()
     }
 
+    /// Searches a file. If it is a table that the engine has not finished, waits for it.
     fn traces_in(&self, file: &Path) -> Vec<Trace> {
+        for _ in 0..LOOKS {
+            let traces = self.traces_now_in(file);
+            if traces.iter().all(|trace| trace.number.is_some()) {
+                return traces;
+            }
+            sleep(BETWEEN_LOOKS);
+        }
+        self.traces_now_in(file)
+    }
+
+    fn traces_now_in(&self, file: &Path) -> Vec<Trace> {
         let mut traces = Vec::new();
         let mut add = |number, at| traces.push(Trace { number, file: file.to_owned(), at });
         for (start, bytes) in read(file).unwrap_or_default() {

@@ -8,6 +8,7 @@
 mod contacts;
 mod stop;
 
+use crate::support::disk_search::DiskSearch;
 use contacts::{Recorded, contact, is_erased};
 use dialback::history::Register;
 use dialback::store::{FjallStore, restore};
@@ -19,6 +20,7 @@ use std::fs;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 const HOURS: u64 = 168;
 const HOUR_MILLIS: u64 = 3_600_000;
@@ -116,7 +118,10 @@ fn upkeep_of(hour: u64, service: &Service, upkeep: &dialback::store::Upkeep, dat
                 "decisions are counted"
             );
         }
-        PURGE => drop(purge(service, upkeep, now)),
+        PURGE => {
+            purge(service, upkeep, now);
+            wait_for_tables(data);
+        }
         KILLED_EXPORT => {
             let bytes = usize::try_from(day * day * 1000).expect("few");
             export(&mut stop::UntilKilled(bytes)).expect("it is killed");
@@ -129,6 +134,16 @@ fn upkeep_of(hour: u64, service: &Service, upkeep: &dialback::store::Upkeep, dat
     }
 }
 
+/// Waits until the engine is writing no table. The part of an unfinished one that the kill cuts off could not be searched.
+fn wait_for_tables(data: &Path) {
+    let unfinished = DiskSearch::new([]);
+    let looks = (0..3000).find(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        unfinished.traces(data).is_empty()
+    });
+    looks.expect("the engine finishes its tables");
+}
+
 fn purge(service: &Service, upkeep: &dialback::store::Upkeep, now: Timestamp) -> u64 {
     let floor = Register::floor(Timestamp::from_millis(now.millis() - KEPT_HOURS * HOUR_MILLIS));
     service.history().expire_before(floor);
@@ -137,14 +152,16 @@ fn purge(service: &Service, upkeep: &dialback::store::Upkeep, now: Timestamp) ->
     purged.bytes_after
 }
 
-/// Purges a directory and prints what it uses then: disk, memory and pairs.
-fn measure(data: &Path) {
+/// Purges a directory and prints the disk space that it uses then.
+fn measure_disk(data: &Path) {
     let (service, upkeep) = open(data);
-    let disk = purge(&service, &upkeep, at(HOURS));
-    drop(service);
-    // Load the directory again, so that memory used by the compaction is not counted.
+    println!("measured {}", purge(&service, &upkeep, at(HOURS)));
+}
+
+/// Opens a directory and prints the memory and the pairs. Nothing else has used memory in this process.
+fn measure_memory(data: &Path) {
     let (service, _upkeep) = open(data);
-    println!("measured {disk} {} {}", resident(), service.history().len());
+    println!("measured {} {}", resident(), service.history().len());
 }
 
 /// Returns the process's own memory in bytes, without mapped files.
@@ -161,7 +178,8 @@ fn run_in_this_process() {
     let Ok(task) = std::env::var(TASK) else { return };
     let (what, data) = task.split_once(' ').expect("two words");
     match what {
-        "measure" => measure(Path::new(data)),
+        "disk" => measure_disk(Path::new(data)),
+        "memory" => measure_memory(Path::new(data)),
         number => hour(Path::new(data), number.parse().expect("an hour")),
     }
 }
@@ -172,13 +190,20 @@ fn run(what: &str, data: &Path) -> std::process::Output {
     process.env(TASK, format!("{what} {}", data.display())).output().expect("it runs")
 }
 
+/// Returns the disk space, the memory and the pairs of a directory after a purge.
 fn measured(data: &Path) -> [u64; 3] {
-    let output = run("measure", data);
+    let [disk] = numbers(&run("disk", data));
+    let [memory, pairs] = numbers(&run("memory", data));
+    [disk, memory, pairs]
+}
+
+/// Returns the numbers that a process measured.
+fn numbers<const N: usize>(output: &std::process::Output) -> [u64; N] {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let line = text.lines().find_map(|line| line.split_once("measured ")).expect("it says so").1.to_owned();
     let numbers: Vec<u64> = line.split(' ').map(|number| number.parse().expect("a number")).collect();
-    numbers.try_into().expect("three")
+    numbers.try_into().expect("as many as are measured")
 }
 
 fn allocated(path: &Path) -> u64 {
