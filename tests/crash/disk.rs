@@ -5,7 +5,7 @@
 //! bytes.
 
 use super::record::Step;
-use super::sparse;
+use crate::support::sparse;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

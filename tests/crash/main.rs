@@ -25,7 +25,6 @@ mod purge;
 mod record;
 mod recording;
 mod rot;
-mod sparse;
 #[path = "../support/mod.rs"]
 mod support;
 mod upkeep;

@@ -2,14 +2,14 @@
 //! purge needs no padding of 64 MB.
 
 use super::recording::{self, Shortened};
-use super::sparse;
 use super::workload::{self, open};
+use crate::support::disk_search::{DiskSearch, describe};
 use dialback::history::Register;
+use dialback::store::{EventStore, FjallStore, Stored};
 use dialback::{E164, Timestamp};
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 const DIRECTORY: &str = "DIALBACK_CRASH_PURGE";
 const FORGOTTEN: &str = "DIALBACK_CRASH_FORGOTTEN";
@@ -45,29 +45,38 @@ fn purge_in_this_process() {
     let list = std::env::var(FORGOTTEN).expect("a list");
     let indices = list.split(',').filter(|index| !index.is_empty());
     let forgotten: Vec<E164> = indices.map(|index| workload::contact(index.parse().expect("an index"))).collect();
-    let expired = |store: &mut dialback::store::FjallStore| {
-        use dialback::store::{EventStore, Stored};
-        let count = std::sync::atomic::AtomicUsize::new(0);
-        let see = |stored| {
-            if let Stored::Registers(pairs) = stored {
-                let expired = pairs.iter().filter(|(_, _, register)| workload::is_expired(*register)).count();
-                count.fetch_add(expired, std::sync::atomic::Ordering::Relaxed);
-            }
-            Ok(())
-        };
-        store.recover(&see).expect("readable");
-        count.into_inner()
-    };
+    let forgotten = DiskSearch::new(forgotten.into_iter().chain(workload::expired_contacts()));
     let mut store = open(&path).expect("it opens");
-    if expired(&mut store) > 0 || !files_with(&path, &forgotten).is_empty() {
+    if stored(&mut store).1 > 0 || !forgotten.traces(&path).is_empty() {
         println!("{HAD_SOME}");
     }
     let floor: Register = workload::floor();
     let purged = store.upkeep().purge(Some(floor), Timestamp::from_secs(1_700_000_000)).expect("purged");
     assert_eq!(purged.journals, 1, "journals are left: {purged:?}");
     assert!(purged.bytes_after < MOST_BYTES, "the disk is not bounded: {purged:?}");
-    assert_eq!(files_with(&path, &forgotten), Vec::<PathBuf>::new(), "a number was erased and is there");
-    assert_eq!(expired(&mut store), 0, "expired registers are there");
+    let left = forgotten.traces(&path);
+    assert!(left.is_empty(), "a number was erased and is there, or has expired: {}", describe(&left));
+    let (kept, expired) = stored(&mut store);
+    assert_eq!(expired, 0, "expired registers are there");
+    assert_eq!(DiskSearch::new(kept.iter().copied()).numbers(&path), kept, "the search finds what is kept");
+}
+
+/// Returns the contacts with a call, and how many of the calls have expired.
+fn stored(store: &mut FjallStore) -> (HashSet<E164>, usize) {
+    let seen = Mutex::new((HashSet::new(), 0));
+    let see = |stored| {
+        if let Stored::Registers(pairs) = stored {
+            let (contacts, expired) = &mut *seen.lock().expect("no panic");
+            let calls = pairs.iter().filter(|(_, _, register)| !register.is_erasure());
+            for (_, contact, register) in calls {
+                contacts.insert(*contact);
+                *expired += usize::from(workload::is_expired(*register));
+            }
+        }
+        Ok(())
+    };
+    store.recover(&see).expect("readable");
+    seen.into_inner().expect("no panic")
 }
 
 /// Flushes as an older version did. Fails if an old journal is left after a while.
@@ -91,58 +100,4 @@ fn flush_as_the_first_edition(engine: &Path) {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     panic!("{} journals are left", database.journal_count());
-}
-
-/// Returns the content of a file without its holes, which make up most of a journal's 64 MiB. Zeros follow each piece, as
-/// in the file.
-fn data(path: &Path) -> io::Result<Vec<u8>> {
-    let pieces = sparse::pieces(&File::open(path)?)?;
-    Ok(pieces.into_iter().flat_map(|(_, piece)| piece.into_iter().chain([0; 8])).collect())
-}
-
-/// Returns the files that hold one of these numbers, as the bytes of an integer. Zeros are skipped.
-fn files_with(path: &Path, contacts: &[E164]) -> Vec<PathBuf> {
-    const PIECE: usize = 4096;
-    let form = |contact: &E164| contact.code().to_be_bytes()[3..].to_vec();
-    let forms: HashSet<Vec<u8>> = contacts.iter().map(form).collect();
-    let holds = |bytes: &[u8]| {
-        let mut starts = (0..bytes.len()).step_by(PIECE).filter(|start| {
-            let piece = &bytes[*start..(start + PIECE).min(bytes.len())];
-            piece != &[0; PIECE][..piece.len()]
-        });
-        starts.any(|start| {
-            let piece = &bytes[start..(start + PIECE + 4).min(bytes.len())];
-            piece.windows(5).any(|window| window[0] != 0 && forms.contains(window))
-        })
-    };
-    let mut found = Vec::new();
-    let mut waiting = vec![path.to_owned()];
-    while let Some(next) = waiting.pop() {
-        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                waiting.push(path);
-                continue;
-            }
-            match data(&path) {
-                Ok(bytes) if holds(&bytes) => found.push(path),
-                Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{}: {error}", path.display()),
-                _ => {}
-            }
-        }
-    }
-    found
-}
-
-#[test]
-fn number_in_a_file_is_found_wherever_it_lies() {
-    let place = tempfile::tempdir().expect("a directory");
-    let contacts = [1, 2].map(workload::contact);
-    for at in [0, 4090, 4092, 4095, 4096, 1 << 20] {
-        let mut bytes = vec![0; at];
-        bytes.extend_from_slice(&contacts[1].code().to_be_bytes()[3..]);
-        fs::write(place.path().join("file"), bytes).expect("written");
-        assert_eq!(files_with(place.path(), &contacts).len(), 1, "at {at}");
-        assert_eq!(files_with(place.path(), &contacts[..1]).len(), 0, "at {at}");
-    }
 }

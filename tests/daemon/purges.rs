@@ -1,15 +1,15 @@
-//! Kills the real daemon repeatedly while it purges every two seconds. No acknowledged change is lost, no erased number
-//! stays in any file, and the disk use is bounded.
+//! Ends the real daemon repeatedly, by SIGKILL or SIGTERM, while it purges every two seconds. No acknowledged change is
+//! lost, no erased number stays in any file, and the disk use is bounded.
 //!
 //! The recorded runs are in `docs/internals/durability.md`.
 
 use crate::support;
-use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use support::daemon::{Daemon, Tenant};
+use support::disk_search::{DiskSearch, describe, files};
 use support::setting::setting;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -34,11 +34,6 @@ impl Random {
     }
 }
 
-fn files(path: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
 fn allocated(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     files(path).iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.blocks() * 512).sum()
@@ -46,60 +41,6 @@ fn allocated(path: &Path) -> u64 {
 
 fn journals(path: &Path) -> usize {
     files(path).iter().filter(|path| path.extension().is_some_and(|extension| extension == "jnl")).count()
-}
-
-/// Which of these numbers are in a file now, as text or as the bytes of an integer: the number, the file, the place and the bytes
-/// around it. Reads each file once, however many numbers there are.
-fn found(path: &Path, numbers: &[String]) -> Vec<String> {
-    let digits = |number: &String| number.trim_start_matches('+').to_owned();
-    let texts: HashMap<Vec<u8>, &String> = numbers.iter().map(|number| (digits(number).into_bytes(), number)).collect();
-    let integers = numbers.iter().map(|number| {
-        let code: u64 = digits(number).parse().expect("digits");
-        (code.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect::<Vec<u8>>(), number)
-    });
-    let integers: HashMap<Vec<u8>, &String> = integers.collect();
-    let mut found = Vec::new();
-    for file in files(path) {
-        // A file that is deleted meanwhile holds nothing.
-        let bytes = fs::read(&file).unwrap_or_default();
-        for forms in [&texts, &integers] {
-            // All have one length, and begin with the same byte.
-            let Some(first) = forms.keys().next() else { continue };
-            assert!(forms.keys().all(|form| form.len() == first.len() && form[0] == first[0]), "numbers of one kind");
-            for at in places(&bytes, first[0]) {
-                if let Some(number) = bytes.get(at..at + first.len()).and_then(|form| forms.get(form)) {
-                    let around = &bytes[at.saturating_sub(12)..(at + 16).min(bytes.len())];
-                    found.push(format!("{number} in {} at {at}: {around:02x?}", file.display()));
-                }
-            }
-        }
-    }
-    found
-}
-
-/// Where this byte is. The padding of journals is passed over quickly.
-fn places(bytes: &[u8], byte: u8) -> impl Iterator<Item = usize> {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    let parts = bytes.chunks(ZEROS.len()).enumerate().filter(|(_, part)| **part != ZEROS[..part.len()]);
-    parts.flat_map(move |(index, part)| {
-        let here = part.iter().enumerate().filter(move |(_, one)| **one == byte);
-        here.map(move |(at, _)| index * ZEROS.len() + at)
-    })
-}
-
-#[test]
-fn number_in_a_file_is_found_wherever_it_lies() {
-    let place = tempfile::tempdir().expect("a directory");
-    let numbers = ["+493010000000".to_owned(), "+493010000001".to_owned()];
-    let binary = &493_010_000_001_u64.to_be_bytes()[3..];
-    for (bytes, at) in [(&b"493010000000"[..], 4090), (binary, 4094), (binary, 0), (b"493010000001", 100_000)] {
-        let mut file = vec![0; at];
-        file.extend_from_slice(bytes);
-        fs::write(place.path().join("file"), &file).expect("written");
-        assert_eq!(found(place.path(), &numbers).len(), 1, "at {at}");
-    }
-    fs::write(place.path().join("file"), "493010000002").expect("written");
-    assert_eq!(found(place.path(), &numbers), Vec::<String>::new());
 }
 
 /// The contacts of a run, in their order. Every third one is erased soon after its call.
@@ -155,12 +96,11 @@ fn expect_clean(data: &Path, contacts: &Contacts, daemon: &Daemon) -> u64 {
         assert!(began.elapsed() < PATIENCE, "no purge ends\n{}", daemon.read_log());
         sleep(Duration::from_millis(50));
     }
-    let left = found(data, &contacts.erased);
+    let left = DiskSearch::of_texts(&contacts.erased).traces(data);
     let (journals, bytes) = (journals(data), allocated(data));
-    let some = left.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
-    assert!(left.is_empty(), "{} places with erased numbers\n{some}\n{}", left.len(), daemon.read_log());
-    // The search finds what is there to be found.
-    assert!(found(data, &contacts.kept).len() >= contacts.kept.len().min(1), "kept numbers are in the files");
+    assert!(left.is_empty(), "erased numbers are on the disk: {}\n{}", describe(&left), daemon.read_log());
+    // The search finds every number that is there to be found.
+    assert_eq!(DiskSearch::of_texts(&contacts.kept).numbers(data).len(), contacts.kept.len(), "kept numbers found");
     assert!(journals == 1 && bytes < MOST_BYTES, "{journals} journals, {bytes} bytes\n{}", daemon.read_log());
     bytes
 }
@@ -176,7 +116,8 @@ fn daemon_killed_during_purges_loses_no_call_and_keeps_no_erased_number() {
     let mut tenant = Tenant::with_callback_sample(&daemon);
     tenant.configure_callback();
     let mut contacts = Contacts { next: 0, kept: Vec::new(), erased: Vec::new() };
-    let (mut compared, mut most_bytes, mut with_two_journals) = (0, 0, 0);
+    let (mut compared, mut most_bytes, mut with_two_journals, mut by_sigterm) = (0, 0, 0, 0);
+    let mut before_a_purge = 0;
     // On a busy machine the kills may all miss the moment at which a purge has two journals. Then there are more kills.
     let mut kill = 0;
     while kill < kills || (with_two_journals == 0 && kill < 8 * kills) {
@@ -190,28 +131,41 @@ fn daemon_killed_during_purges_loses_no_call_and_keeps_no_erased_number() {
                 sleep(Duration::from_millis(1));
             }
             with_two_journals += u64::from(journals(data.path()) > 1);
-            daemon.kill();
+            if random.below(2) == 0 {
+                daemon.kill();
+            } else {
+                by_sigterm += 1;
+                assert_eq!(daemon.stop(), 0, "it ends by itself");
+            }
             work.join().expect("no panic");
         });
+        let checks = kill.is_multiple_of(KILLS_A_CHECK) || kill >= kills;
+        if checks {
+            before_a_purge += DiskSearch::of_texts(&contacts.erased).numbers(data.path()).len();
+        }
         while random.below(8) == 0 {
             Daemon::start_and_kill(data.path(), Duration::from_micros(random.below(400_000)));
         }
         daemon = Daemon::start_with(data.path(), &PURGE);
         tenant = tenant.at(&daemon);
         compared += contacts.compare(&tenant, &mut random);
-        if kill.is_multiple_of(KILLS_A_CHECK) || kill >= kills {
+        if checks {
             most_bytes = most_bytes.max(expect_clean(data.path(), &contacts, &daemon));
             println!("after {kill} kills: {} contacts, at most {most_bytes} bytes", contacts.next);
         }
     }
     println!(
-        "kills: {kill} ({with_two_journals} with two journals), contacts: {}, kept: {}, erased: {}, answers compared: {compared}, \
-         lost: 0, invented: 0, erased left: 0, most bytes after a purge: {most_bytes}",
+        "kills: {kill} ({by_sigterm} by SIGTERM, {with_two_journals} with two journals), contacts: {}, kept: {}, \
+         erased: {}, answers compared: {compared}, \
+         lost: 0, invented: 0, erased and found before a purge: {before_a_purge}, after one: 0, \
+         most bytes after a purge: {most_bytes}",
         contacts.next,
         contacts.kept.len(),
         contacts.erased.len(),
     );
     assert!(contacts.erased.len() as u64 > kills && contacts.kept.len() as u64 > kills, "the client did work");
+    assert!(before_a_purge > 0, "erased numbers are found where no purge was");
+    assert!(kill < 20 || (1..kill).contains(&by_sigterm), "both signals");
     assert!(with_two_journals > 0, "no kill came in the middle of a purge");
     assert_eq!(daemon.stop(), 0);
 }

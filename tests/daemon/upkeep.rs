@@ -1,6 +1,8 @@
 //! The real daemon and its data directory: loading, erasing, and backups.
 
 use crate::support::daemon as support;
+use crate::support::disk_search::DiskSearch;
+use crate::support::table_file::is_table;
 use dialback::history::Register;
 use dialback::slot::{AgentSlot, NumberSlot};
 use dialback::store::{Batch, Durability, EventStore, FjallStore};
@@ -17,25 +19,12 @@ use support::{Daemon, Tenant, dialback};
 const PATIENCE: Duration = Duration::from_secs(120);
 const CONTACT: &str = "+12125550143";
 const OTHER: &str = "+12125550188";
+/// The line of the log at the end of a purge.
+const PURGED: &str = "removed erased and expired data from the disk";
 
-/// Returns all files below a directory.
-fn files(path: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(path).expect("a directory").map(|entry| entry.expect("an entry").path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-/// Returns the files that contain the number, as text or as an integer in either byte order.
+/// Returns the files that contain the number.
 fn files_with(path: &Path, number: &str) -> Vec<PathBuf> {
-    let digits = number.trim_start_matches('+');
-    let code: u64 = digits.parse().expect("digits");
-    let big_endian: Vec<u8> = code.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
-    let little_endian: Vec<u8> = big_endian.iter().rev().copied().collect();
-    let encodings = [digits.as_bytes().to_vec(), big_endian, little_endian];
-    let holds = |bytes: &[u8]| encodings.iter().any(|one| bytes.windows(one.len()).any(|window| window == &one[..]));
-    // A file that is removed meanwhile contains nothing. The unused end of a journal is zero.
-    let read = |path: &PathBuf| fs::read(path).unwrap_or_default();
-    let written = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    files(path).into_iter().filter(|path| holds(&read(path)[..written(&read(path))])).collect()
+    DiskSearch::of_texts([number]).files(path)
 }
 
 #[test]
@@ -51,11 +40,13 @@ fn erased_contact_is_in_no_file_after_the_purge_interval() {
     let (status, answer) = tenant.delete(&format!("/contacts/{}", CONTACT.replace('+', "%2B")));
     assert_eq!((status, &answer["data"]["pairs_erased"]), (200, &1.into()), "{answer}");
     let asked = Instant::now();
-    while !files_with(data.path(), CONTACT).is_empty() {
+    // The number is gone some steps before the purge ends.
+    while !daemon.read_log().contains(PURGED) || !files_with(data.path(), CONTACT).is_empty() {
         assert!(asked.elapsed() < PATIENCE, "it is still in {:?}", files_with(data.path(), CONTACT));
         sleep(Duration::from_millis(200));
     }
     assert_eq!(tenant.decision(OTHER)["reason"], "MATCHED", "the others are untouched");
+    assert!(files_with(data.path(), OTHER).iter().any(|file| is_table(file)), "the search looks into tables");
     // A late report does not restore the contact, also not after another start.
     let late = |tenant: &Tenant| {
         assert_eq!(tenant.record_call(CONTACT, "voicemail").0, 202);
@@ -63,7 +54,7 @@ fn erased_contact_is_in_no_file_after_the_purge_interval() {
     };
     late(&tenant);
     let log = daemon.stop_and_read_log();
-    assert!(!log.contains(&CONTACT[1..]) && log.contains("removed erased and expired data from the disk"), "{log}");
+    assert!(!log.contains(&CONTACT[1..]) && log.contains(PURGED), "{log}");
     let daemon = Daemon::start(data.path());
     late(&tenant.at(&daemon));
     let export = data.path().join("export.ndjson");
@@ -83,7 +74,7 @@ fn last_purge_dated_in_the_future_delays_no_purge_after_a_restart() {
     drop(store);
     let daemon = Daemon::start_with(data.path(), &["--purge-every", "1h"]);
     let asked = Instant::now();
-    while !daemon.read_log().contains("removed erased and expired data from the disk") {
+    while !daemon.read_log().contains(PURGED) {
         assert!(asked.elapsed() < PATIENCE, "{}", daemon.read_log());
         sleep(Duration::from_millis(100));
     }
@@ -105,11 +96,7 @@ fn last_purge_dated_in_the_future_delays_no_purge_after_a_restart() {
     let daemon = Daemon::start_with(data.path(), &["--purge-every", "1h"]);
     sleep(Duration::from_millis(500));
     let log = daemon.stop_and_read_log();
-    assert!(
-        !log.contains("does not match the time of the last purge")
-            && !log.contains("removed erased and expired data from the disk"),
-        "{log}"
-    );
+    assert!(!log.contains("does not match the time of the last purge") && !log.contains(PURGED), "{log}");
 }
 
 #[test]

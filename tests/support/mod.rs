@@ -8,6 +8,8 @@ pub mod copy;
 pub mod daemon;
 #[cfg(feature = "http")]
 pub mod described;
+#[cfg(all(unix, feature = "store"))]
+pub mod disk_search;
 #[cfg(feature = "daemon")]
 pub mod ledger;
 #[cfg(feature = "sip")]
@@ -24,5 +26,9 @@ pub mod server;
 pub mod setting;
 #[cfg(feature = "sip")]
 pub mod shop;
+#[cfg(all(unix, feature = "store"))]
+pub mod sparse;
 #[cfg(feature = "fleet")]
 pub mod stream;
+#[cfg(feature = "store")]
+pub mod table_file;

@@ -276,7 +276,7 @@ impl Client<'_> {
         }
         let kind = head.headers.get("content-type").map_or("", |kind| kind.to_str().expect("text"));
         let kind = kind.split(';').next().unwrap_or_default();
-        let described = described::described(&self.server.router).await;
+        let described = described::described().await;
         let wrong = described.wrong(&method, &path, head.status.as_u16(), kind, &body);
         assert_eq!(wrong, None, "every answer is as described");
         Answer { status: head.status, headers: head.headers, text, body }

@@ -254,6 +254,24 @@ async fn stalled_body_returns_timeout() {
     }
 }
 
+/// The rest of a body that was too slow is not read: that would take the time limit a second time.
+#[tokio::test]
+async fn stalled_body_gets_its_time_limit_once() {
+    let mut limits = Limits::default();
+    limits.patience = Duration::from_secs(3);
+    let server = Server::start_with(MemoryStore, limits);
+    let begun = Instant::now();
+    let send = async |path, kind| {
+        let body = chunks(b"{", 1, End::Never);
+        let answer = server.tenant().send(Method::POST, path, Some(kind), body).await;
+        answer.is(503, "TIMEOUT");
+        assert_eq!(answer.headers["connection"], "close");
+    };
+    tokio::join!(send("/agents", "application/json"), send("/calls/bulk", "application/x-ndjson"));
+    let took = begun.elapsed();
+    assert!(took >= limits.patience && took < 2 * limits.patience, "{took:?}");
+}
+
 #[tokio::test]
 async fn full_history_rejects_new_contacts() {
     let server = Server::start_engine(Engine::with_max_pairs(1), MemoryStore, Limits::default());

@@ -145,8 +145,7 @@ fn same_shape(answer: &Value, example: &Value) -> bool {
 
 #[tokio::test]
 async fn documented_examples_match_real_answers() {
-    let server = sample().await;
-    let described = described(&server.router).await;
+    let described = described().await;
     let mut replayed = 0;
     for operation in described.operations() {
         // These operations return their own documents, which have no example.
@@ -184,7 +183,7 @@ async fn documented_examples_match_real_answers() {
 #[tokio::test]
 async fn answer_that_differs_from_the_description_is_found() {
     let server = sample().await;
-    let document = described(&server.router).await.document.clone();
+    let document = described().await.document.clone();
     let agent = server.tenant().get(&format!("/agents/{SOURCE}")).await.body;
     let path = format!("/api/v1/agents/{SOURCE}");
     let described = Described::new(document);
@@ -214,7 +213,7 @@ async fn answer_that_differs_from_the_description_is_found() {
 #[tokio::test]
 async fn served_description_matches_the_routes() {
     let server = sample().await;
-    let described = described(&server.router).await;
+    let described = described().await;
     for (template, operations) in described.paths() {
         let expected: BTreeSet<_> =
             operations.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase()).collect();
@@ -259,7 +258,7 @@ fn router_accepts_only_described_handlers() {
 async fn tokens_are_accepted_as_described() {
     for scheme in ["none", "environment", "gateway", "operator"] {
         let server = sample().await;
-        let operations = described(&server.router).await.operations();
+        let operations = described().await.operations();
         for operation in operations.filter(|operation| operation.template != "/metrics") {
             let client = match scheme {
                 "environment" => server.tenant(),

@@ -219,7 +219,7 @@ async fn callbacks_by_source_are_sorted_and_survive_deletion() {
 async fn query_parameters_are_described_as_the_server_reads_them() {
     let server = Server::start();
     let client = server.tenant();
-    let described = described(&server.router).await;
+    let described = described().await;
     let mut optional = 0;
     for operation in described.operations() {
         for parameter in operation.says["parameters"].as_array().into_iter().flatten() {

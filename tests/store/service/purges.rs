@@ -1,6 +1,6 @@
 //! Interrupted purges, and the next purge after them.
 
-use super::retention::{FIRST, LAST, MIDDLE, before, call, files_with, forget, reason, used};
+use super::retention::{FIRST, LAST, MIDDLE, before, call, expect_others, files_with, forget, reason, used};
 use super::*;
 use dialback::history::Register;
 use dialback::store::Upkeep;
@@ -89,6 +89,7 @@ fn expect_clean(path: &Path, upkeep: &Upkeep) {
     for digits in [FIRST, MIDDLE, LAST] {
         assert_eq!(files_with(path, digits), Vec::<String>::new(), "{digits}");
     }
+    expect_others(path);
     assert!(purged.bytes_after < 4 << 20, "{purged:?}");
 }
 

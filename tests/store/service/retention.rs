@@ -1,7 +1,8 @@
-//! Erased and expired data leaves the disk. The tests search all files of the data directory for the number, in all
-//! encodings that are used.
+//! Erased and expired data leaves the disk. The tests search all files of the data directory for the number, and decode
+//! the tables.
 
 use super::*;
+use crate::support::disk_search::DiskSearch;
 use dialback::history::Register;
 use dialback::{E164, Timestamp};
 
@@ -28,27 +29,20 @@ pub(super) fn reason(service: &Service, digits: &str) -> Reason {
     service.resolve(Dialed(0).number(), Caller::Number(contact(digits)), START).reason
 }
 
-/// Returns the encodings of a number: its digits, as in JSON, and its code as an integer in both byte orders. Leading
-/// zeros are removed, because the length of the integer may differ.
-fn encodings(digits: &str) -> Vec<Vec<u8>> {
-    let code = contact(digits).code().to_be_bytes();
-    let big_endian: Vec<u8> = code.into_iter().skip_while(|byte| *byte == 0).collect();
-    assert!(big_endian.len() >= 5, "shorter ones are found anywhere");
-    let little_endian = big_endian.iter().rev().copied().collect();
-    let wide = digits.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    vec![digits.as_bytes().to_vec(), big_endian, little_endian, wide]
+/// Returns the files that hold the number.
+pub(super) fn files_with(path: &Path, digits: &str) -> Vec<String> {
+    let name = |file: &Path| file.strip_prefix(path).expect("below it").display().to_string();
+    DiskSearch::new([contact(digits)]).files(path).iter().map(|file| name(file)).collect()
 }
 
-/// Returns the files that contain the number.
-pub(super) fn files_with(path: &Path, digits: &str) -> Vec<String> {
-    let encodings = encodings(digits);
-    let holds = |bytes: &[u8]| {
-        encodings.iter().any(|encoding| bytes.windows(encoding.len()).any(|window| window == &encoding[..]))
-    };
-    // A journal is allocated in advance, and its unused end is zero.
-    let written = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let files = contents(path).into_iter().filter_map(|(name, bytes)| Some((name, bytes?)));
-    files.filter(|(_, bytes)| holds(&bytes[..written(bytes)])).map(|(name, _)| name).collect()
+/// The contacts of the calls that no test erases.
+fn others() -> impl Iterator<Item = E164> {
+    (0..1000u64).map(|other| contact(&format!("4420{:08}", other * 7919)))
+}
+
+/// Fails if the search does not find each contact that is kept.
+pub(super) fn expect_others(path: &Path) {
+    assert_eq!(DiskSearch::new(others()).numbers(path).len(), others().count(), "the search finds what is kept");
 }
 
 /// The first and the last key of a table are also in its description.
@@ -61,7 +55,7 @@ pub(super) fn used(path: &Path) -> (Service, dialback::store::Upkeep) {
     let upkeep = store.upkeep();
     let service = start(store);
     configure(&service, changes()).expect("it is valid");
-    let others = (0..1000u64).map(|other| call(&format!("4420{:08}", other * 7919), before(2)));
+    let others = others().map(|other| call(&other.digits(), before(2)));
     service.record(others.collect()).expect("it is durable");
     let those = [FIRST, MIDDLE, LAST].map(|digits| call(digits, before(2)));
     service.record(those.to_vec()).expect("it is durable");
@@ -80,7 +74,7 @@ fn erased_number_is_in_no_file_after_a_purge_and_stays_erased() {
     assert_eq!(upkeep.purged_at(before(9)).expect("writable"), before(9), "the first who asks");
     upkeep.purge(None, before(8)).expect("it is written");
     assert_eq!(upkeep.purged_at(START).expect("readable"), before(8));
-    for digits in [FIRST, LAST] {
+    for digits in [FIRST, MIDDLE, LAST] {
         let found = files_with(&path, digits);
         assert!(!found.is_empty() && found.iter().all(|name| name.contains("/tables/")), "{digits}: {found:?}");
         assert_eq!(reason(&service, digits), Reason::Matched);
@@ -89,11 +83,14 @@ fn erased_number_is_in_no_file_after_a_purge_and_stays_erased() {
     let forgotten = [FIRST, MIDDLE, LAST].map(|digits| forget(digits, before(1)));
     let did = service.record(forgotten.to_vec()).expect("it is durable");
     assert!(did.iter().all(|did| *did == Ok(Applied::Erased { pairs: 1 })), "{did:?}");
-    assert!(!files_with(&path, FIRST).is_empty(), "nothing has been purged yet");
+    for digits in [FIRST, MIDDLE, LAST] {
+        assert!(!files_with(&path, digits).is_empty(), "nothing has been purged yet");
+    }
     upkeep.purge(None, START).expect("it is written");
     for digits in [FIRST, MIDDLE, LAST] {
         assert_eq!(files_with(&path, digits), Vec::<String>::new(), "{digits}");
     }
+    expect_others(&path);
     assert_eq!(upkeep.purged_at(before(0)).expect("readable"), START);
 
     // Late reports are ignored, now and after a restart. Later calls start a new history.
@@ -151,6 +148,7 @@ fn purge_removes_data_below_the_floor_and_keeps_the_rest() {
     service.record(vec![call(MIDDLE, before(12)), forget(MIDDLE, before(11))]).expect("it is durable");
     upkeep.purge(Some(Register::floor(before(10))), START).expect("it is written");
     assert_eq!(files_with(&path, old), Vec::<String>::new());
+    expect_others(&path);
     assert!(!files_with(&path, edge).is_empty());
     drop(service);
     let service = open(&path);

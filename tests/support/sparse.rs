@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 /// Returns each piece of the file between its holes, with its position.
-pub(super) fn pieces(file: &File) -> io::Result<Vec<(u64, Vec<u8>)>> {
+pub fn pieces(file: &File) -> io::Result<Vec<(u64, Vec<u8>)>> {
     let (mut pieces, mut at) = (Vec::new(), 0);
     loop {
         let start = match seek(file, SeekFrom::Data(at)) {
