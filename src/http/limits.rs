@@ -13,7 +13,7 @@ pub struct Limits {
     /// of the body, or for the store. Default: 30 seconds.
     pub patience: Duration,
     /// The maximum number of agents that an environment may ever have, including deleted ones. An installation can create at
-    /// most 2^20 - 1 agents in total. Default: 131,072.
+    /// most 2^20 - 2 agents in total. Default: 131,072.
     pub agents: usize,
     /// The maximum number of phone numbers that an environment may ever have, including deleted ones. An installation can
     /// hold about 2^24 in total. Default: 2,097,152.

@@ -6,6 +6,7 @@ use crate::store::disk::disk_use::allocated;
 use crate::store::disk::expected::Expected;
 use crate::store::disk::journal;
 use crate::store::disk::manifest;
+use crate::store::disk::modes::Modes;
 use crate::store::disk::watermark::Watermark;
 use crate::store::error::io_error;
 use std::fs;
@@ -35,6 +36,8 @@ pub struct Verified {
     pub configurations: u64,
     /// The number of pairs. 0 if there is damage.
     pub pairs: u64,
+    /// How the permissions of the directory were changed.
+    pub modes: Modes,
     /// The damaged files, and what is wrong with each.
     pub damages: Vec<(PathBuf, String)>,
 }
@@ -65,7 +68,8 @@ impl Verified {
 }
 
 /// Reads each file of a data directory and compares it with its checksum. If all files are good, it reads each record,
-/// too. It continues after damage. Like a start, it removes what a crash left incomplete, and changes nothing else.
+/// too. It continues after damage. Like a start, it removes what a crash left incomplete and tightens the permissions. It
+/// changes nothing else.
 ///
 /// # Errors
 /// [`StoreError::Foreign`], [`StoreError::Locked`], [`StoreError::Newer`] and [`StoreError::Io`], if the directory
@@ -86,6 +90,7 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, StoreError> {
 /// Checks all files. Returns whether all of them are good.
 fn look_at_files(path: &Path, verified: &mut Verified) -> Result<bool, StoreError> {
     let Some(directory) = verified.note(DataDirectory::open_complete(path))? else { return Ok(false) };
+    verified.modes = directory.modes();
     let engine_path = directory.engine_path();
     let watermark = Watermark::read(path).map_err(io_error(&Watermark::path(path)))?;
     if watermark.is_none() {

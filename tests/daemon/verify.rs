@@ -52,6 +52,21 @@ fn verify_accepts_a_good_directory_and_names_damage() {
     assert_eq!(fs::read(&journal).expect("readable"), bytes, "what is damaged stays as it is");
 }
 
+#[cfg(unix)]
+#[test]
+fn verify_tightens_permissions_and_says_so() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    assert_eq!(code(&dialback(&data, &["token", "create"])), 0);
+    let said = dialback(&data, &["verify", "--json"]);
+    assert_eq!(answer(&said)["tightened"], 0);
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).expect("permitted");
+    let said = String::from_utf8(dialback(&data, &["verify"]).stdout).expect("text");
+    assert!(said.contains("warning: other users could read ") && said.contains(" permissions are tightened"), "{said}");
+    assert_eq!(fs::metadata(&data).expect("there").permissions().mode() & 0o777, 0o700);
+}
+
 #[test]
 fn verify_leaves_a_foreign_directory_unchanged() {
     let place = tempfile::tempdir().expect("a directory");

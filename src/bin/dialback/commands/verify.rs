@@ -29,13 +29,23 @@ fn print(verified: &Verified) -> Result<(), Failure> {
     for (path, what) in &verified.damages {
         out::line(format_args!("{}: damaged: {what}", path.display()))?;
     }
-    let Verified { tables, bytes, batches, journals, journal_bytes, configurations, pairs, .. } = verified;
+    let Verified { tables, bytes, batches, journals, journal_bytes, configurations, pairs, modes, .. } = verified;
     out::line(format_args!("read {tables} tables of {bytes} bytes, and {batches} batches in the journals"))?;
     if verified.has_old_journals() {
         let mebibytes = journal_bytes >> 20;
         out::line(format_args!(
             "warning: {journals} journals of {mebibytes} MiB, where one is enough: erased numbers may be in them. \
              Run `dialback serve`: its next purge removes them (see docs/operations.md)"
+        ))?;
+    }
+    if modes.tightened > 0 {
+        let tightened = modes.tightened;
+        out::line(format_args!("warning: other users could read {tightened} files: their permissions are tightened"))?;
+    }
+    if modes.left > 0 {
+        out::line(format_args!(
+            "warning: other users may read {} files: set the directory's mode to 0700",
+            modes.left
         ))?;
     }
     if verified.is_good() {
@@ -45,7 +55,8 @@ fn print(verified: &Verified) -> Result<(), Failure> {
 }
 
 fn print_json(verified: &Verified) -> Result<(), Failure> {
-    let Verified { tables, bytes, batches, journals, journal_bytes, configurations, pairs, damages, .. } = verified;
+    let Verified { tables, bytes, batches, journals, journal_bytes, configurations, pairs, modes, damages, .. } =
+        verified;
     let damage = |(path, what): &(PathBuf, String)| json!({ "path": path.display().to_string(), "what": what });
     out::line(format_args!(
         "{}",
@@ -60,6 +71,8 @@ fn print_json(verified: &Verified) -> Result<(), Failure> {
             "old_journals": verified.has_old_journals(),
             "configurations": configurations,
             "pairs": pairs,
+            "tightened": modes.tightened,
+            "readable_by_others": modes.left,
         })
     ))
 }
