@@ -140,6 +140,15 @@ impl E164 {
         number.and_then(E164::unless_withheld)
     }
 
+    /// Parses a phone number that is about to be stored: [`E164::parse`], and then [`DialPlan::check`].
+    ///
+    /// # Errors
+    ///
+    /// Those of both.
+    pub fn parse_to_store(text: &str, plan: &DialPlan) -> Result<E164, NumberError> {
+        E164::parse(text, plan).and_then(|number| plan.check(number))
+    }
+
     /// Parses a number in international form: `+`, a first digit 1 to 9, at most 15 digits, and separators. Accepts
     /// no URIs and no prefixes, and uses no dial plan.
     ///
