@@ -64,7 +64,7 @@ use super::{E164, NumberError, withheld};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "Unchecked"))]
 pub struct DialPlan {
-    country_code: Prefix,
+    pub(super) country_code: Prefix,
     national_prefix: Prefix,
     international_prefix: Prefix,
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Lengths::is_empty"))]

@@ -39,10 +39,28 @@ pub(super) fn warm(region: Region) {
         }
     });
     let Some(country) = country(region) else { return };
+    let _ = read_national(b"012345678", country);
+    // Whether a number is valid is a question to each region of its country code.
     let code = PHONE_NUMBER_UTIL.get_country_code_for_region(country).unwrap_or_default();
-    for text in [String::from("012345"), format!("{code}012345678")] {
-        let Ok(read) = PHONE_NUMBER_UTIL.parse(text, Some(country)) else { continue };
-        let _ = PHONE_NUMBER_UTIL.is_valid_number(&read);
+    let metadata = PHONE_NUMBER_UTIL.as_original();
+    for country in PHONE_NUMBER_UTIL.get_regions_for_country_calling_code(code).into_iter().flatten() {
+        let Some(metadata) = metadata.get_metadata_for_region(country) else { continue };
+        let _ = metadata.leading_digits().anchor_start();
+        for kind in [
+            &metadata.general_desc,
+            &metadata.fixed_line,
+            &metadata.mobile,
+            &metadata.toll_free,
+            &metadata.premium_rate,
+            &metadata.shared_cost,
+            &metadata.personal_number,
+            &metadata.voip,
+            &metadata.pager,
+            &metadata.uan,
+            &metadata.voicemail,
+        ] {
+            let _ = kind.national_number_pattern().anchor_full();
+        }
     }
 }
 
@@ -71,6 +89,10 @@ pub(super) fn number(plan: &DialPlan, region: Region, found: &Scan) -> Result<E1
     }
     let is_wrong_length = read.as_ref().is_some_and(is_wrong_length);
     if let Some(number) = possible(read) {
+        return Ok(number);
+    }
+    // A few national numbers begin with the international prefix, and the library reads no number behind it.
+    if let Some(number) = E164::joined(plan.country_code.digits(), digits).ok().and_then(valid) {
         return Ok(number);
     }
     match possible(read_international(digits)) {
@@ -135,6 +157,12 @@ fn read_international(digits: &[u8]) -> Option<PhoneNumber> {
 /// Returns the number, if its length is that of a number which can be dialed from abroad.
 fn possible(read: Option<PhoneNumber>) -> Option<E164> {
     read.filter(is_complete).and_then(|read| number_of(&read))
+}
+
+/// Returns the number that the library reads in `+` and the digits of `number`, if it is a number of the metadata.
+fn valid(number: E164) -> Option<E164> {
+    let read = read_international(number.digits().as_bytes())?;
+    if PHONE_NUMBER_UTIL.is_valid_number(&read) { number_of(&read) } else { None }
 }
 
 fn is_complete(read: &PhoneNumber) -> bool {
