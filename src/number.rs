@@ -32,6 +32,8 @@ mod prefix;
 mod region;
 #[cfg(feature = "regions")]
 mod regional;
+#[cfg(feature = "regions")]
+mod reread;
 mod scan;
 #[cfg(feature = "serde")]
 pub(crate) mod serde_text;

@@ -195,6 +195,30 @@ impl DialPlan {
         Ok(number)
     }
 
+    /// Returns the number that a stored number should be, if an earlier dial plan read it wrongly and this plan of a
+    /// region would not. `None` if it should stay, if it is not clear which number was meant, or if the plan has no
+    /// region.
+    ///
+    /// # Examples
+    #[cfg_attr(feature = "regions", doc = "```")]
+    #[cfg_attr(not(feature = "regions"), doc = "```ignore")]
+    /// # use dialback::{DialPlan, E164};
+    /// let russia = DialPlan::of_region("RU")?;
+    /// let number = |text| E164::parse_international(text);
+    /// // 812 1234567 lost its 8 as if it were the national prefix.
+    /// assert_eq!(russia.reread(number("+7121234567")?), Some(number("+78121234567")?));
+    /// assert_eq!(russia.reread(number("+78121234567")?), None);
+    /// # Ok::<(), dialback::NumberError>(())
+    /// ```
+    pub fn reread(&self, stored: E164) -> Option<E164> {
+        #[cfg(feature = "regions")]
+        if self.region.is_some() {
+            return super::reread::reread(self, stored);
+        }
+        let _ = stored;
+        None
+    }
+
     /// Returns the country code, which is empty in [`DialPlan::NONE`].
     pub fn country_code(&self) -> &str {
         self.country_code.as_str()

@@ -165,6 +165,11 @@ fn valid(number: E164) -> Option<E164> {
     if PHONE_NUMBER_UTIL.is_valid_number(&read) { number_of(&read) } else { None }
 }
 
+/// Returns whether the metadata has a range with this number.
+pub(super) fn is_valid(number: E164) -> bool {
+    valid(number) == Some(number)
+}
+
 fn is_complete(read: &PhoneNumber) -> bool {
     PHONE_NUMBER_UTIL.is_possible_number_with_reason(read) == Ok(NumberLengthType::IsPossible)
 }

@@ -241,6 +241,36 @@ fn region_is_stored_and_old_plans_load_unchanged() {
     assert_eq!(E164::parse("020 7946 0958", &plan), E164::parse_international("+442079460958"));
 }
 
+/// What a plan written by hand read, and what the region reads.
+#[test]
+fn number_that_an_earlier_plan_misread_is_read_again() {
+    for (code, text, stored, meant) in [
+        ("IN", "9123456789", "+9123456789", Some("+919123456789")),
+        ("RU", "8121234567", "+7121234567", Some("+78121234567")),
+        ("BR", "55996123456", "+55996123456", Some("+5555996123456")),
+        ("BR", "02111961234567", "+552111961234567", Some("+5511961234567")),
+        ("CH", "411234567", "+411234567", Some("+41411234567")),
+        ("AT", "014000", "014000", Some("+4314000")),
+        ("DE", "030900", "030900", Some("+4930900")),
+        ("GB", "+4402079460958", "+4402079460958", Some("+442079460958")),
+        ("GB", "12125550143", "+4412125550143", Some("+12125550143")),
+        ("GB", "+442079460958", "+442079460958", None),
+        ("GB", "+12125550143", "+12125550143", None),
+        ("GB", "112", "112", None),
+        // No text gives a number of the metadata.
+        ("GB", "+4412345", "+4412345", None),
+    ] {
+        let region = region(code);
+        let by_hand =
+            DialPlan::new(region.country_code(), region.national_prefix(), region.international_prefix()).unwrap();
+        let number = |text: &str| E164::from_digits(text.trim_start_matches('+')).expect("digits");
+        assert_eq!(E164::parse(text, &by_hand), Ok(number(stored)), "{text} in {code}");
+        assert_eq!(region.reread(number(stored)), meant.map(number), "{stored} in {code}");
+        assert_eq!(meant.and_then(|meant| region.reread(number(meant))), None, "{stored} in {code} twice");
+        assert_eq!(by_hand.reread(number(stored)), None);
+    }
+}
+
 // The fast path: `+` and digits are their own number, unless a prefix follows the country code. `src/number/trunk.rs`
 // proves it.
 
