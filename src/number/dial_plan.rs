@@ -246,6 +246,7 @@ impl DialPlan {
     /// Returns the number that a clean `+` form stands for: itself, unless the plan is a region's and a trunk prefix
     /// follows the country code.
     #[inline]
+    #[cfg_attr(not(feature = "regions"), expect(clippy::unused_self, reason = "without regions there is nothing to do"))]
     pub(super) fn settled(&self, number: E164) -> E164 {
         #[cfg(feature = "regions")]
         if self.region.is_some() {
