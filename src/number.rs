@@ -133,7 +133,7 @@ impl E164 {
     /// ```
     pub fn parse(text: &str, plan: &DialPlan) -> Result<E164, NumberError> {
         if let Some(number) = E164::clean(text.as_bytes()) {
-            return plan.settled(number).unless_withheld();
+            return plan.settled(number, text).unless_withheld();
         }
         let number = match Scan::of(text, false) {
             Err(NumberError::NotANumber) => Address::of(text)?.number(plan),

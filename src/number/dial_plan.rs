@@ -243,15 +243,19 @@ impl DialPlan {
         self.number_by_prefixes(found)
     }
 
-    /// Returns the number that a clean `+` form stands for: itself, unless the plan is a region's and a trunk prefix
+    /// Returns the number that the clean `+` form `text` stands for: itself, unless the plan is a region's and a trunk prefix
     /// follows the country code.
     #[inline]
-    #[cfg_attr(not(feature = "regions"), expect(clippy::unused_self, reason = "without regions there is nothing to do"))]
-    pub(super) fn settled(&self, number: E164) -> E164 {
+    #[cfg_attr(
+        not(feature = "regions"),
+        expect(clippy::unused_self, reason = "without regions there is nothing to do")
+    )]
+    pub(super) fn settled(&self, number: E164, text: &str) -> E164 {
         #[cfg(feature = "regions")]
         if self.region.is_some() {
-            return super::regional::settled(number);
+            return super::regional::settled(number, &text.as_bytes()[1..]);
         }
+        let _ = text;
         number
     }
 

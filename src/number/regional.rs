@@ -71,7 +71,7 @@ pub(super) fn number(plan: &DialPlan, region: Region, found: &Scan) -> Result<E1
         return match dial_plan::international(found, 0) {
             // With a trunk prefix, a number may have 16 digits.
             Err(NumberError::TooLong) => possible(read_international(digits)).ok_or(NumberError::TooLong),
-            number => number.map(settled),
+            number => number.map(|number| settled(number, number.digits().as_bytes())),
         };
     }
     if withheld::is_only_zeros(digits) {
@@ -88,26 +88,26 @@ pub(super) fn number(plan: &DialPlan, region: Region, found: &Scan) -> Result<E1
         return read.filter(is_number).and_then(|read| number_of(&read)).map_or_else(|| E164::from_ascii(digits), Ok);
     }
     let is_wrong_length = read.as_ref().is_some_and(is_wrong_length);
+    let begins_abroad = read.as_ref().is_none_or(|read| plan.country_code().parse() != Ok(read.country_code));
     if let Some(number) = possible(read) {
         return Ok(number);
     }
     // A few national numbers begin with the international prefix, and the library reads no number behind it.
-    if let Some(number) = E164::joined(plan.country_code.digits(), digits).ok().and_then(valid) {
+    if begins_abroad && let Some(number) = E164::joined(plan.country_code.digits(), digits).ok().and_then(valid) {
         return Ok(number);
     }
-    match possible(read_international(digits)) {
-        Some(foreign) if is_wrong_length => Ok(foreign),
-        _ => plan.number_by_prefixes(found),
+    if is_wrong_length && let Some(foreign) = possible(read_international(digits)) {
+        return Ok(foreign);
     }
+    plan.number_by_prefixes(found)
 }
 
-/// Returns the number that the library reads in `+` and the digits of `number`.
-pub(super) fn settled(number: E164) -> E164 {
-    let digits = number.digits();
-    if !trunk::can_follow(digits.as_bytes()) {
+/// Returns the number that the library reads in `+` and `digits`, which are those of `number`.
+pub(super) fn settled(number: E164, digits: &[u8]) -> E164 {
+    if !trunk::can_follow(digits) {
         return number;
     }
-    read_international(digits.as_bytes()).and_then(|read| number_of(&read)).unwrap_or(number)
+    read_international(digits).and_then(|read| number_of(&read)).unwrap_or(number)
 }
 
 /// Returns whether the number is a short code, has a length that is possible in its country, or belongs to a country

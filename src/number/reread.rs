@@ -13,7 +13,7 @@ pub(super) fn reread(plan: &DialPlan, stored: E164) -> Option<E164> {
     if !stored.is_international() || digits.len() <= plan.longest_short_code() {
         return E164::parse(&digits, plan).ok().filter(|read| *read != stored);
     }
-    let settled = regional::settled(stored);
+    let settled = regional::settled(stored, digits.as_bytes());
     if settled != stored {
         return Some(settled);
     }

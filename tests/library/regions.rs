@@ -296,8 +296,8 @@ fn plus_form_is_read_as_the_library_reads_it() {
             let len = 3 + usize::try_from(random()).unwrap() % (13 - code.len());
             let text = format!("+{code}{}", &rest[..len.min(rest.len())]);
             let Some(expected) = library(&text) else { continue };
-            let number = E164::parse(&text, &plan).or_else(|error| match error {
-                NumberError::Withheld => Err(error),
+            let number = E164::parse(&text, &plan).map_err(|error| match error {
+                NumberError::Withheld => error,
                 error => panic!("{text}: {error}"),
             });
             let Ok(number) = number else { continue };

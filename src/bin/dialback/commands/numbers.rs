@@ -6,6 +6,7 @@ use crate::data::{self, DataOptions};
 use crate::failure::{Failure, in_part};
 use crate::out;
 use clap::Subcommand;
+use dialback::plan::{EnvironmentView, NumberView};
 use dialback::store::StoreError;
 use dialback::{
     AgentId, Applied, Call, Change, Configuration, DialPlan, E164, EnvironmentId, Erasure, Event, Outcome, Plan,
@@ -154,7 +155,7 @@ impl Check {
 
     /// Prints what was found.
     fn finish(&mut self, json: bool) -> Result<(), Failure> {
-        let tenants: Vec<EnvironmentId> = self.plan.environments().map(|environment| environment.id()).collect();
+        let tenants: Vec<EnvironmentId> = self.plan.environments().map(EnvironmentView::id).collect();
         if let Some(wanted) = &self.wanted
             && !tenants.iter().any(|id| self.dial_plan(*id).is_some())
         {
@@ -169,7 +170,7 @@ impl Check {
         };
         for id in tenants {
             let Some((plan, environment)) = self.dial_plan(id).zip(self.plan.environment(id)) else { continue };
-            for number in environment.numbers().map(|number| number.number()) {
+            for number in environment.numbers().map(NumberView::number) {
                 if let Some(meant) = plan.reread(number) {
                     row(id, "number", number, meant)?;
                     self.own += 1;
