@@ -26,6 +26,7 @@
 
 mod address;
 mod caller;
+mod country_code;
 mod dial_plan;
 mod lengths;
 mod prefix;
@@ -175,7 +176,7 @@ impl E164 {
         if !found.plus {
             return Err(NumberError::NotInternational);
         }
-        dial_plan::international(&found, 0).and_then(E164::unless_withheld)
+        country_code::international(&found, 0).and_then(E164::unless_withheld)
     }
 
     /// Returns the number as an integer from 1 to below 2^50. It is the same on every machine and in every version.

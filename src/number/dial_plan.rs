@@ -1,5 +1,6 @@
 //! Dial plans: how digits without a `+` are read as a phone number.
 
+use super::country_code::{country_code_len, international, keeps_zero, longest_short_code};
 use super::lengths::Lengths;
 use super::prefix::Prefix;
 use super::region::Region;
@@ -195,30 +196,6 @@ impl DialPlan {
         Ok(number)
     }
 
-    /// Returns the number that a stored number should be, if an earlier dial plan read it wrongly and this plan of a
-    /// region would not. `None` if it should stay, if it is not clear which number was meant, or if the plan has no
-    /// region.
-    ///
-    /// # Examples
-    #[cfg_attr(feature = "regions", doc = "```")]
-    #[cfg_attr(not(feature = "regions"), doc = "```ignore")]
-    /// # use dialback::{DialPlan, E164};
-    /// let russia = DialPlan::of_region("RU")?;
-    /// let number = |text| E164::parse_international(text);
-    /// // 812 1234567 lost its 8 as if it were the national prefix.
-    /// assert_eq!(russia.reread(number("+7121234567")?), Some(number("+78121234567")?));
-    /// assert_eq!(russia.reread(number("+78121234567")?), None);
-    /// # Ok::<(), dialback::NumberError>(())
-    /// ```
-    pub fn reread(&self, stored: E164) -> Option<E164> {
-        #[cfg(feature = "regions")]
-        if self.region.is_some() {
-            return super::reread::reread(self, stored);
-        }
-        let _ = stored;
-        None
-    }
-
     /// Returns the country code, which is empty in [`DialPlan::NONE`].
     pub fn country_code(&self) -> &str {
         self.country_code.as_str()
@@ -378,51 +355,8 @@ impl DialPlan {
     }
 }
 
-/// Returns the number whose international form starts after the first `skip` digits of `found`.
-pub(super) fn international(found: &Scan, skip: usize) -> Result<E164, NumberError> {
-    let digits = found.digits()?.get(skip..).unwrap_or_default();
-    if !matches!(digits, [b'1'..=b'9', ..]) {
-        return Err(NumberError::NotANumber);
-    }
-    let country = country_code_len(digits);
-    match digits.split_at_checked(country) {
-        Some((code, [b'0', rest @ ..])) if found.bracketed_zero == Some(skip + country) && !keeps_zero(code) => {
-            E164::joined(code, rest)
-        }
-        _ => E164::from_ascii(digits),
-    }
-}
-
-/// Returns the length of the country code of an international number (ITU-T E.164, list of assigned codes).
-pub(super) fn country_code_len(digits: &[u8]) -> usize {
-    match digits {
-        [b'1' | b'7', ..] => 1,
-        [b'2', b'0' | b'7', ..]
-        | [b'3', b'0'..=b'4' | b'6' | b'9', ..]
-        | [b'4', b'0' | b'1' | b'3'..=b'9', ..]
-        | [b'5', b'1'..=b'8', ..]
-        | [b'6', b'0'..=b'6', ..]
-        | [b'8', b'1' | b'2' | b'4' | b'6', ..]
-        | [b'9', b'0'..=b'5' | b'8', ..] => 2,
-        _ => 3,
-    }
-}
-
-/// Returns whether the country's numbers keep their leading zero when dialed from abroad: Italy, Côte d'Ivoire,
-/// Congo, San Marino.
-fn keeps_zero(country_code: &[u8]) -> bool {
-    matches!(country_code, b"39" | b"225" | b"242" | b"378")
-}
-
 /// The number of digits of all national numbers in the zones 1 and 7.
 const NATIONAL_DIGITS_OF_ONE_DIGIT_ZONES: usize = 10;
-
-/// The number of digits up to which digits may be a short code, whatever the country is.
-pub(super) const LONGEST_SHORT_CODE: usize = 6;
-
-fn longest_short_code(country_code: &[u8]) -> usize {
-    if country_code.len() == 3 { 4 } else { LONGEST_SHORT_CODE }
-}
 
 /// The stored form of a [`DialPlan`] before validation.
 #[cfg(feature = "serde")]

@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 use rlibphonenumber::interfaces::AsOriginal;
 use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, Region as Country, ValidationError};
 
-use super::dial_plan::{self, DialPlan};
+use super::country_code::{LONGEST_SHORT_CODE, country_code_len, international};
 use super::region::Region;
 use super::scan::Scan;
-use super::{E164, NumberError, trunk, withheld};
+use super::{DialPlan, E164, NumberError, trunk, withheld};
 
 /// Returns the dial plan of a region: its country code and its prefixes. `None` if the metadata does not have it.
 pub(super) fn dial_plan(region: Region) -> Option<DialPlan> {
@@ -24,10 +24,10 @@ pub(super) fn dial_plan(region: Region) -> Option<DialPlan> {
     let is_plain = |prefix: &str| !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
     // Of a pattern such as `00(?:30|…)`, the digits before the carrier's.
     let common = pattern.split_once('(').map_or(pattern, |(common, _)| common);
-    let international = [preferred.as_str(), common].into_iter().find(|prefix| is_plain(prefix)).unwrap_or_default();
+    let abroad = [preferred.as_str(), common].into_iter().find(|prefix| is_plain(prefix)).unwrap_or_default();
     let code = metadata.original.country_code().to_string();
     warm(region);
-    DialPlan::new(&code, &national, international).or_else(|_| DialPlan::new(&code, &national, "")).ok()
+    DialPlan::new(&code, &national, abroad).or_else(|_| DialPlan::new(&code, &national, "")).ok()
 }
 
 /// Compiles the patterns that reading numbers needs, so that no call waits for one.
@@ -68,7 +68,7 @@ pub(super) fn warm(region: Region) {
 pub(super) fn number(plan: &DialPlan, region: Region, found: &Scan) -> Result<E164, NumberError> {
     let digits = found.digits()?;
     if found.plus {
-        return match dial_plan::international(found, 0) {
+        return match international(found, 0) {
             // With a trunk prefix, a number may have 16 digits.
             Err(NumberError::TooLong) => possible(read_international(digits)).ok_or(NumberError::TooLong),
             number => number.map(|number| settled(number, number.digits().as_bytes())),
@@ -114,13 +114,13 @@ pub(super) fn settled(number: E164, digits: &[u8]) -> E164 {
 /// that the metadata does not have.
 pub(super) fn is_possible(number: E164) -> bool {
     let digits = number.digits();
-    if digits.len() <= dial_plan::LONGEST_SHORT_CODE {
+    if digits.len() <= LONGEST_SHORT_CODE {
         return true;
     }
     if !number.is_international() {
         return false;
     }
-    let (code, national) = digits.split_at(dial_plan::country_code_len(digits.as_bytes()).min(digits.len()));
+    let (code, national) = digits.split_at(country_code_len(digits.as_bytes()).min(digits.len()));
     let zeros = national.len() - national.trim_start_matches('0').len();
     let (Ok(country_code), Ok(national_number)) = (code.parse(), national.parse()) else { return false };
     let read = PhoneNumber {

@@ -1,6 +1,6 @@
 //! Prefixes that `libphonenumber` removes after a country code, although only national forms should have them.
 
-use super::dial_plan::country_code_len;
+use super::country_code::country_code_len;
 
 /// Returns whether the library may read `digits`, which follow a `+`, as another number than these digits. If not, it
 /// reads them as they are.
