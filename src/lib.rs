@@ -34,7 +34,7 @@
 //!
 //! # Features
 //! No feature is on by default: no async runtime and no I/O. Each feature only adds to the library: `serde`, `store`,
-//! `capi`, `http`, `sip`, `fleet`, `nats`, `daemon`.
+//! `regions`, `capi`, `http`, `sip`, `fleet`, `nats`, `daemon`.
 #![deny(unsafe_code)]
 
 #[cfg(feature = "sip")]

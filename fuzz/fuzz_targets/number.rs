@@ -27,6 +27,23 @@ fuzz_target!(|input: (&str, &str, &str, &str)| {
             );
         }
     }
+    for region in ["AR", "BR", "DE", "GB", "IT", "JP", "RU", "US", country] {
+        let Ok(plan) = DialPlan::of_region(region) else { continue };
+        let caller = Caller::parse(text, &plan);
+        let Ok(number) = E164::parse(text, &plan) else {
+            assert_eq!(caller.number(), None, "a caller is a number where the text is one");
+            continue;
+        };
+        assert!(matches!(caller, Caller::Withheld) || caller == Caller::Number(number));
+        check(number);
+        let stored = plan.check(number);
+        assert!(stored.is_ok() || number.digits().len() > 6, "short codes may be stored");
+        let _ = plan.reread(number);
+        let plain = text.strip_prefix('+').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        if plain && !text[1..].contains(['0', '1', '8', '9']) && !text.starts_with("+54") && !text.starts_with("+261") {
+            assert_eq!(&*number.to_plus_form(), text, "no trunk prefix is in these digits");
+        }
+    }
     if let Ok(number) = E164::parse_international(text) {
         assert_eq!(E164::parse(text, &own), Ok(number), "what is international is so under every plan");
     }

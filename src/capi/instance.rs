@@ -8,7 +8,7 @@ use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine, Reader};
 use crate::event::{Call, Change, Erasure, Event};
 use crate::id::EnvironmentId;
 use crate::inbound::Arrival;
-use crate::number::{Caller, DialPlan, E164};
+use crate::number::{Caller, DialPlan, E164, trunk};
 use crate::plan::Plan;
 use crate::service::{Service, ServiceError};
 use crate::store::{Durability, FjallStore, MemoryStore, Upkeep};
@@ -112,11 +112,12 @@ impl Instance {
         let plan = self.service.read_plan();
         let dial_plan = dial_plan(&plan, environment);
         let number = |name, text| number(text, &dial_plan).map_err(|error| error.about(name));
+        let possible = |number| dial_plan.check(number).map_err(|error| Failure::from(error).about("to"));
         Ok(Call {
             environment,
             agent: agent.into(),
             from: number("from", report.from)?,
-            to: number("to", report.to)?,
+            to: possible(number("to", report.to)?)?,
             at: Timestamp::from_millis(report.at_ms),
             outcome: report.outcome,
         })
@@ -253,7 +254,9 @@ pub(super) struct ReportTexts<'a> {
 fn asked(plan: &Plan, dialed: &[u8], caller: &[u8]) -> Result<(E164, Caller), Failure> {
     // Nearly every trunk sends plain digits. They need neither a dial plan nor a UTF-8 check.
     match (E164::clean(dialed), E164::clean(caller)) {
-        (Some(dialed), Some(caller)) => Ok((dialed, Caller::of_clean(caller))),
+        (Some(dialed), Some(number)) if !plan.has_regions() || !trunk::can_follow(&caller[1..]) => {
+            Ok((dialed, Caller::of_clean(number)))
+        }
         _ => asked_in_text(plan, dialed, caller),
     }
 }

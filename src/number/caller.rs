@@ -32,7 +32,7 @@ impl Caller {
     /// name.
     ///
     /// # Cost
-    /// No allocation; the scans of [`E164::parse`].
+    /// That of [`E164::parse`].
     ///
     /// # Examples
     ///
@@ -48,7 +48,7 @@ impl Caller {
     /// [RFC 3325]: https://www.rfc-editor.org/rfc/rfc3325
     pub fn parse(text: &str, plan: &DialPlan) -> Caller {
         if let Some(number) = E164::clean(text.as_bytes()) {
-            return Caller::of_clean(number);
+            return Caller::of_clean(plan.settled(number, text));
         }
         let number = match Scan::of(text, false) {
             Err(NumberError::NotANumber) => {

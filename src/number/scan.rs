@@ -15,7 +15,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Room for 15 digits, a prefix of 5 and a bracketed zero, rounded up.
-    const ROOM: usize = 24;
+    pub(super) const ROOM: usize = 24;
 
     /// Reads all of `text`, and decodes percent escapes if `escaped`.
     ///

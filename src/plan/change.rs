@@ -126,6 +126,7 @@ impl Plan {
             Some(slot) => slot,
             None => self.new_environment(id)?,
         };
+        self.has_regions |= dial_plan.region().is_some();
         let details = self.environment_details_mut(slot);
         name.clone_into(&mut details.name);
         details.dial_plan = *dial_plan;

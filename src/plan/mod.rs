@@ -72,6 +72,7 @@ pub struct Plan {
     number_ids: Index<(EnvironmentSlot, NumberId)>,
     answer_places: Index<(EnvironmentId, [u8; 16])>,
     freed_tallies: Freed,
+    has_regions: bool,
 }
 
 impl Plan {
@@ -83,6 +84,12 @@ impl Plan {
     /// Returns the number of applied configurations, which is also the sequence of the last one.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Returns whether an environment has, or had, the dial plan of a region. If not, each `+` and digits is its own
+    /// number.
+    pub fn has_regions(&self) -> bool {
+        self.has_regions
     }
 
     /// Returns the environment with this identity.

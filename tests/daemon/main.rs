@@ -5,6 +5,7 @@ mod connections;
 mod faults;
 mod import;
 mod kills;
+mod numbers;
 mod operations;
 mod program;
 mod purges;

@@ -217,6 +217,26 @@ fn log_of_a_command_contains_no_phone_number_and_no_daemon_token() {
     }
 }
 
+/// The library that reads numbers of a region logs them.
+#[test]
+fn log_of_an_import_into_a_region_contains_no_phone_number() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    let (code, _, errors) = dialback(&["environment", "create", "Clinic", "--region", "GB", "--data"], &data);
+    assert_eq!(code, 0, "{errors}");
+    let calls = place.path().join("calls.csv");
+    fs::write(&calls, "from,to,at,status,agent\n+442079460100,02079460958,2026-06-01T12:00:00Z,busy,Sales\n")
+        .expect("written");
+    let calls = calls.to_str().expect("a plain path");
+    for filter in ["trace", "rlibphonenumber=trace", "log=trace,rlibphonenumber::phonenumberutil=trace"] {
+        let (code, said, log) = dialback(&["import", calls, "--create-missing", "--log", filter, "--data"], &data);
+        assert_eq!(code, 0, "{said} {log}");
+        for private in ["2079460958", "207946"] {
+            assert!(!log.contains(private), "{filter}: {log}");
+        }
+    }
+}
+
 #[test]
 fn daemon_stops_in_order_directly_after_its_start() {
     for _ in 0..20 {

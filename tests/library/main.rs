@@ -8,6 +8,8 @@ mod mixture;
 mod model;
 mod number;
 mod privacy;
+#[cfg(all(feature = "regions", feature = "serde"))]
+mod regions;
 #[cfg(feature = "__testing")]
 mod scenarios;
 #[cfg(feature = "__testing")]

@@ -113,7 +113,7 @@ fn number_and_optional_number_fit_in_one_word() {
     assert_eq!(size_of::<E164>(), 8);
     assert_eq!(size_of::<Option<E164>>(), 8);
     assert_eq!(size_of::<Caller>(), 16);
-    assert_eq!(size_of::<DialPlan>(), 18);
+    assert_eq!(size_of::<DialPlan>(), 24);
 }
 
 #[test]
@@ -149,14 +149,15 @@ fn debug_and_display_show_three_and_two_digits_at_most() {
 
 #[test]
 fn errors_and_plans_print_readable_text() {
-    for error in [Empty, TooLong, NotANumber, NotInternational, Withheld, NumberError::BadDialPlan] {
+    use NumberError::{BadDialPlan, Impossible, UnknownRegion};
+    for error in [Empty, TooLong, NotANumber, NotInternational, Withheld, BadDialPlan, Impossible, UnknownRegion] {
         let text = error.to_string();
         assert!(!text.is_empty() && !text.ends_with('.'), "{text}");
         let _: &dyn std::error::Error = &error;
     }
     assert_eq!(
         format!("{:?}", germany()),
-        r#"DialPlan { country_code: "49", national_prefix: "0", international_prefix: "00" }"#
+        r#"DialPlan { country_code: "49", national_prefix: "0", international_prefix: "00", national_lengths: [], region: None }"#
     );
 }
 
@@ -726,4 +727,52 @@ proptest! {
             prop_assert_eq!(in_clear, if digits.len() >= 8 { 5 } else { 0 });
         }
     }
+}
+
+// Lengths of national numbers
+
+#[test]
+fn plan_with_lengths_strips_a_prefix_only_if_the_rest_is_as_long() {
+    let with = |plan: DialPlan, lengths: &[usize]| plan.with_national_lengths(lengths).unwrap();
+    check(
+        &with(plan("91", "0", "00"), &[10]),
+        &[
+            ("9123456789", Ok("919123456789")),
+            ("919123456789", Ok("919123456789")),
+            ("09123456789", Ok("919123456789")),
+            ("0912345678", Ok("0912345678")),
+            ("12125550143", Ok("12125550143")),
+            ("112", Ok("112")),
+        ],
+    );
+    check(
+        &with(plan("7", "8", "810"), &[10]),
+        &[
+            ("8121234567", Ok("78121234567")),
+            ("8005553535", Ok("78005553535")),
+            ("88005553535", Ok("78005553535")),
+            ("78005553535", Ok("78005553535")),
+            ("810 49 30 901820", Ok("4930901820")),
+        ],
+    );
+    // A private plan: numbers of four digits, which are not short codes.
+    check(
+        &with(plan("999", "9", "00"), &[4]),
+        &[("1234", Ok("9991234")), ("91234", Ok("9991234")), ("911", Ok("911"))],
+    );
+    check(&with(plan("43", "0", "00"), &[5, 10]), &[("014000", Ok("4314000")), ("01400", Ok("01400"))]);
+}
+
+#[test]
+fn lengths_are_from_1_to_15_and_need_a_country_code() {
+    let lengths = |plan: DialPlan, lengths: &[usize]| {
+        plan.with_national_lengths(lengths).map(|plan| plan.national_lengths().collect::<Vec<_>>())
+    };
+    assert_eq!(lengths(germany(), &[11, 10, 10]), Ok(vec![10, 11]));
+    assert_eq!(lengths(germany(), &[1, 15]), Ok(vec![1, 15]));
+    assert_eq!(lengths(germany(), &[]), Ok(vec![]));
+    assert_eq!(lengths(germany(), &[0]), Err(NumberError::BadDialPlan));
+    assert_eq!(lengths(germany(), &[16]), Err(NumberError::BadDialPlan));
+    assert_eq!(lengths(germany(), &[usize::MAX]), Err(NumberError::BadDialPlan));
+    assert_eq!(lengths(DialPlan::NONE, &[10]), Err(NumberError::BadDialPlan));
 }

@@ -29,7 +29,8 @@ def lines(context, value):
 # Rejections of requests that match their schema, for reasons that a schema cannot express.
 BEYOND_SCHEMAS = {
     ("GET", "/api/v1/callback-agents/stats"): {"end_date"},  # must not be before the other date
-    ("POST", "/api/v1/environments"): {"country_code"},  # the three parts of a dial plan must fit together
+    # The parts of a dial plan must fit together, and the metadata must have the region.
+    ("POST", "/api/v1/environments"): {"country_code", "region"},
     ("POST", "/api/v1/tokens"): {"environment_id"},  # depends on the role and on the existing environments
 }
 

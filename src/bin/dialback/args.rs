@@ -2,6 +2,7 @@
 
 use crate::commands::environment::EnvironmentCommand;
 use crate::commands::export::ExportOptions;
+use crate::commands::numbers::NumbersCommand;
 use crate::commands::partition::PartitionOptions;
 use crate::commands::resolve::ResolveOptions;
 use crate::commands::token::TokenCommand;
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     Partition(PartitionOptions),
     /// Check all files of a data directory for damage
     Verify(VerifyOptions),
+    /// Find stored numbers that a region reads otherwise
+    #[command(subcommand)]
+    Numbers(NumbersCommand),
     /// Create, list and revoke the tokens of the control API
     #[command(subcommand)]
     Token(TokenCommand),

@@ -13,9 +13,12 @@ pub(crate) fn start(args: &Args) {
     // The storage engine logs routine events at info, which are of no use to an operator.
     let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{asked}"));
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(usual));
-    // The HTTP client of the commands logs whole requests, which contain phone numbers and the operator token. No
-    // filter can enable those lines.
-    let private = filter_fn(|about| !about.target().starts_with("ureq") || *about.level() <= Level::WARN);
+    // The HTTP client of the commands logs whole requests, which contain phone numbers and the operator token. The
+    // library that reads numbers logs them. No filter can enable those lines.
+    let private = filter_fn(|about| match about.target() {
+        target if target.starts_with("rlibphonenumber") => false,
+        target => !target.starts_with("ureq") || *about.level() <= Level::WARN,
+    });
     let lines = fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
     // An error while writing a log line must be ignored: reporting it on a closed standard error would panic in the
     // middle of a request.

@@ -15,7 +15,7 @@ mod supervisor;
 
 use args::{Args, Command, ImportOptions};
 use clap::Parser;
-use commands::{environment, export, partition, resolve, token, verify};
+use commands::{environment, export, numbers, partition, resolve, token, verify};
 use failure::{Failure, in_part};
 use std::io::{stderr, stdout};
 use std::process::ExitCode;
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Token(command) => token::run(command, args.output.json),
         Command::Verify(options) => verify::run(options, args.output.json),
         Command::Partition(options) => partition::run(options, args.output.json),
+        Command::Numbers(command) => numbers::run(command, args.output.json),
         Command::Environment(command) => environment::run(command, args.output.json),
     };
     done.unwrap_or_else(|failure| {

@@ -89,7 +89,7 @@ pub(in crate::http) fn call(mut form: Form, plan: &Plan, reach: Reach, now: Time
     let holder = from.and_then(|from| plan.dialed(from)).map(NumberView::environment);
     let holder = holder.filter(|environment| reach.covers(*environment));
     let there = holder.map_or(home, |environment| dial_plan(plan, Reach::One(environment)));
-    let to = form.required("to", |value| read::number(value, &there));
+    let to = form.required("to", |value| read::number_to_store(value, &there));
     let agent = form.required("agent_id", |value| Ok(read::text(value)?.parse::<AgentId>().ok()));
     let at = form.required("started_at", |value| match read::moment(value)? {
         at if at < Timestamp::EARLIEST => Err("must not lie before 2020".into()),

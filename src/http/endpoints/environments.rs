@@ -1,7 +1,7 @@
 //! `/environments`: the tenants, managed by operators.
 
 use crate::event::Change;
-use crate::http::openapi::example;
+use crate::http::openapi::{example, schema};
 use crate::http::request::auth::Operator;
 use crate::http::request::form::Form;
 use crate::http::request::idempotency::{Key, Repeatable};
@@ -52,13 +52,21 @@ impl Items for Environments {
 pub(in crate::http) struct NewEnvironment {
     #[schema(min_length = 1, max_length = 255)]
     name: String,
-    /// The country code. With both prefixes it defines how national numbers are written.
+    /// The region, in ISO 3166-1 alpha-2: numbers are read as people in this region write them. It replaces the four
+    /// fields below.
+    #[schema(pattern = "^[A-Za-z]{2}$")]
+    region: Option<String>,
+    /// The country code of a private numbering plan. With both prefixes it defines how national numbers are written.
     #[schema(pattern = "^([1-9][0-9]{0,2})?$")]
     country_code: Option<String>,
     #[schema(pattern = "^[0-9]{0,5}$")]
     national_prefix: Option<String>,
     #[schema(pattern = "^[0-9]{0,5}$")]
     international_prefix: Option<String>,
+    /// How many digits national numbers have, without the national prefix. Prefixes are then removed only in front of
+    /// a number of such a length. Needs a country code.
+    #[schema(schema_with = schema::lengths)]
+    national_number_lengths: Option<Vec<usize>>,
     /// The look-back in days for callback agents without one of their own.
     #[schema(minimum = 1, maximum = 3650, default = 30)]
     lookback_days: Option<u32>,
@@ -69,6 +77,7 @@ pub(in crate::http) struct NewEnvironment {
     post, path = "/api/v1/environments", tag = "operators", operation_id = "createEnvironment", params(Repeatable),
     request_body(content = NewEnvironment, examples(
         ("minimal" = (value = json!({"name": "Acme"}))),
+        ("regional" = (value = json!({"name": "Acme", "region": "GB"}))),
         ("american" = (value = json!({
             "name": "Acme", "country_code": "1", "national_prefix": "1", "international_prefix": "011",
             "lookback_days": 14,
@@ -104,14 +113,24 @@ pub(in crate::http) async fn create(
 }
 
 fn dial_plan(form: &mut Form) -> DialPlan {
+    let region = form.optional("region", read::region);
     let mut part = |field| form.optional(field, |value| Ok(read::text(value)?.to_owned()));
     let (country, national) = (part("country_code"), part("national_prefix"));
     let international = part("international_prefix");
-    if country.is_none() && national.is_none() && international.is_none() {
+    let lengths = form.optional("national_number_lengths", read::lengths).unwrap_or_default();
+    let has_parts = country.is_some() || national.is_some() || international.is_some();
+    if let Some(region) = region {
+        if has_parts || !lengths.is_empty() {
+            form.error("region", &"must be the only field of the dial plan".into());
+        }
+        return region;
+    }
+    if !has_parts && lengths.is_empty() {
         return DialPlan::NONE;
     }
     let part = |part: Option<String>| part.unwrap_or_default();
-    DialPlan::new(&part(country), &part(national), &part(international)).unwrap_or_else(|_| {
+    let plan = DialPlan::new(&part(country), &part(national), &part(international));
+    plan.and_then(|plan| plan.with_national_lengths(&lengths)).unwrap_or_else(|_| {
         let what = "and the prefixes must be a country code of 1 to 3 digits, not beginning with 0, \
                     and two different prefixes of at most 5 digits";
         form.error("country_code", &what.into());

@@ -1,8 +1,9 @@
 //! `/phone-numbers`: the phone numbers of an environment.
 
 use crate::event::{Change, StoredAnswerSubject};
+use crate::http::endpoints::calls;
 use crate::http::openapi::{example, schema};
-use crate::http::request::auth::Tenant;
+use crate::http::request::auth::{Reach, Tenant};
 use crate::http::request::etag::{Conditions, Versions, tagged};
 use crate::http::request::form::{Form, Given, QueryForm};
 use crate::http::request::idempotency::{Key, Repeatable};
@@ -158,7 +159,8 @@ pub(in crate::http) async fn create(
     mut form: Form,
 ) -> Result<Response, Refusal> {
     let keyed = key.of(environment, &form);
-    let number = form.required("number", read::international);
+    let dial_plan = calls::dial_plan(&api.service().plan(), Reach::One(environment));
+    let number = form.required("number", |value| read::international(value, &dial_plan));
     let id = form.optional("id", read::uuid::<NumberId>);
     let number = form.finish(|| number)?;
     let id = id.unwrap_or_else(|| new_id::uuid().into());

@@ -96,7 +96,8 @@ pub(in crate::http) fn bulk() -> String {
 /// The environment [`ENVIRONMENT`] in a response.
 pub(in crate::http) fn environment() -> Value {
     json!({
-        "id": ENVIRONMENT, "name": "Acme", "country_code": "1", "national_prefix": "1", "international_prefix": "011",
+        "id": ENVIRONMENT, "name": "Acme", "region": "US", "country_code": "1", "national_prefix": "1",
+        "international_prefix": "011", "national_number_lengths": [],
         "lookback_days": 30,
     })
 }

@@ -81,6 +81,12 @@ pub(in crate::http) fn number() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(E164)).build()
 }
 
+/// The lengths of national numbers.
+pub(in crate::http) fn lengths() -> Array {
+    let length = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(15)).build();
+    ArrayBuilder::new().items(length).max_items(Some(15)).build()
+}
+
 /// Source agents: at least one, none twice.
 pub(in crate::http) fn sources() -> Array {
     some_sources().build()

@@ -94,10 +94,37 @@ pub(in crate::http) fn number(value: &Value, plan: &DialPlan) -> Result<E164, Wr
     E164::parse(text(value)?, plan).map_err(|_| "must be a phone number".into())
 }
 
-/// Reads a phone number in E.164 form with a leading `+`.
-pub(in crate::http) fn international(value: &Value) -> Result<E164, Wrong> {
+/// Reads a phone number that is about to be stored.
+pub(in crate::http) fn number_to_store(value: &Value, plan: &DialPlan) -> Result<E164, Wrong> {
+    plan.check(number(value, plan)?).map_err(|_| IMPOSSIBLE.into())
+}
+
+/// Reads a phone number in E.164 form with a leading `+`, which is about to be stored.
+pub(in crate::http) fn international(value: &Value, plan: &DialPlan) -> Result<E164, Wrong> {
     let number = E164::parse_international(text(value)?);
-    number.map_err(|_| "must be a phone number in E.164 form with a leading +".into())
+    let number = number.map_err(|_| "must be a phone number in E.164 form with a leading +")?;
+    plan.check(number).map_err(|_| IMPOSSIBLE.into())
+}
+
+const IMPOSSIBLE: &str = "must have as many digits as a phone number of its country";
+
+/// Reads the code of a region.
+pub(in crate::http) fn region(value: &Value) -> Result<DialPlan, Wrong> {
+    DialPlan::of_region(text(value)?).map_err(|_| "must be the ISO 3166-1 alpha-2 code of a region, such as DE".into())
+}
+
+/// Reads the lengths of national numbers.
+pub(in crate::http) fn lengths(value: &Value) -> Result<Vec<usize>, Wrong> {
+    let length = |item: &Value| {
+        let length = item.as_u64().filter(|length| (1..=15).contains(length));
+        length
+            .and_then(|length| usize::try_from(length).ok())
+            .ok_or_else(|| Wrong::from("must be an integer from 1 to 15"))
+    };
+    match list(value)? {
+        items if items.len() > E164::MAX_DIGITS => Err("must have at most 15 items".into()),
+        items => list_of(items, length),
+    }
 }
 
 pub(in crate::http) fn moment(value: &Value) -> Result<Timestamp, Wrong> {

@@ -171,9 +171,15 @@ pub(in crate::http) struct Environment<'a> {
     #[schema(value_type = Uuid)]
     id: EnvironmentId,
     name: &'a str,
+    /// The region; null with a dial plan that was written by hand, or without one.
+    #[schema(required)]
+    region: Option<&'a str>,
     country_code: &'a str,
     national_prefix: &'a str,
     international_prefix: &'a str,
+    /// Empty if the lengths are unknown, or if the region determines them.
+    #[schema(schema_with = schema::lengths)]
+    national_number_lengths: Vec<usize>,
     lookback_days: u32,
 }
 
@@ -183,9 +189,11 @@ impl<'a> From<EnvironmentView<'a>> for Environment<'a> {
         Self {
             id: environment.id(),
             name: environment.name(),
+            region: dial_plan.region(),
             country_code: dial_plan.country_code(),
             national_prefix: dial_plan.national_prefix(),
             international_prefix: dial_plan.international_prefix(),
+            national_number_lengths: dial_plan.national_lengths().collect(),
             lookback_days: environment.lookback().days(),
         }
     }

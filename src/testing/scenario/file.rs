@@ -68,6 +68,8 @@ pub enum Step {
         name: String,
         /// Country code, national prefix and international prefix of its dial plan.
         dial_plan: Option<[String; 3]>,
+        /// The region that sets its dial plan instead.
+        region: Option<String>,
         /// The look-back in days. The default is 30.
         lookback_days: Option<u32>,
     },

@@ -88,10 +88,15 @@ impl<'a> Run<'a> {
 
     fn action(&mut self, step: &'a Step) -> (EnvironmentId, Action) {
         match step {
-            Step::Environment { name, dial_plan, lookback_days } => {
-                let dial_plan = dial_plan.as_ref().map_or(DialPlan::NONE, |[country, national, international]| {
-                    DialPlan::new(country, national, international).expect("a dial plan")
-                });
+            Step::Environment { name, dial_plan, region, lookback_days } => {
+                let dial_plan = match (dial_plan, region) {
+                    (None, None) => DialPlan::NONE,
+                    (Some([country, national, international]), None) => {
+                        DialPlan::new(country, national, international).expect("a dial plan")
+                    }
+                    (None, Some(region)) => DialPlan::of_region(region).expect("a region"),
+                    (Some(_), Some(_)) => panic!("{}: a region has a dial plan of its own", self.scenario.name),
+                };
                 let lookback = lookback_days.map_or(Lookback::default(), Lookback::from_days);
                 (environment_id(name), Action::SetEnvironment { name: name.clone(), dial_plan, lookback })
             }

@@ -1,5 +1,8 @@
 //! Tests of the FastAGI door over a socket, with the lines that Asterisk sends.
 
+#[cfg(feature = "__testing")]
+mod scenarios;
+
 use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
 use dialback::store::MemoryStore;
 use dialback::{AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback};
@@ -74,13 +77,24 @@ impl Agi {
         let to = E164::parse_international("+12125550143").expect("a number");
         let call = Call { environment: SHOP, agent: SALES, from: ours, to, at: NOW, outcome: Outcome::Busy };
         service.record(vec![Event::Call(call)]).expect("recorded");
-        let addresses = AgentAddresses::from_json(&format!(r#"{{"agents": {{"{DESK}": "PJSIP/desk"}}}}"#));
+        let addresses = format!(r#"{{"agents": {{"{DESK}": "PJSIP/desk"}}}}"#);
+        Self::serve(service, NOW, &addresses, trust, max_duration).await
+    }
+
+    /// Opens a door to a service whose clock shows `now`.
+    async fn serve(
+        service: Arc<Service>,
+        now: Timestamp,
+        addresses: &str,
+        trust: &str,
+        max_duration: Duration,
+    ) -> Self {
         let settings = Settings {
             trust: vec![trust.parse::<Peers>().expect("peers")],
-            addresses: addresses.expect("addresses"),
+            addresses: AgentAddresses::from_json(addresses).expect("addresses"),
             serves_while_loading: false,
         };
-        let door = Arc::new(Door::new(service, Arc::new(|| NOW), settings));
+        let door = Arc::new(Door::new(service, Arc::new(move || now), settings));
         let listener = AgiListener::bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
         let address = listener.address().expect("an address");
         let (stop, stopped) = watch::channel(());

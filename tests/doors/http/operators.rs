@@ -21,7 +21,7 @@ async fn operator_creates_an_environment_and_its_token() {
     assert_eq!(
         answer.text,
         format!(
-            r#"{{"success":true,"data":{{"id":"{environment}","name":"Clinic","country_code":"49","national_prefix":"0","international_prefix":"00","lookback_days":14}}}}"#
+            r#"{{"success":true,"data":{{"id":"{environment}","name":"Clinic","region":null,"country_code":"49","national_prefix":"0","international_prefix":"00","national_number_lengths":[],"lookback_days":14}}}}"#
         )
     );
     assert_eq!(operator.get("/environments").await.data()[2], answer.body["data"]);
@@ -70,6 +70,22 @@ async fn invalid_operator_requests_change_nothing() {
         ("/environments", json!({"name": "x", "country_code": "0"}), "country_code"),
         ("/environments", json!({"name": "x", "country_code": 49}), "country_code"),
         ("/environments", json!({"name": "x", "national_prefix": "0"}), "country_code"),
+        ("/environments", json!({"name": "x", "region": "XX"}), "region"),
+        ("/environments", json!({"name": "x", "region": "Germany"}), "region"),
+        ("/environments", json!({"name": "x", "region": 49}), "region"),
+        ("/environments", json!({"name": "x", "region": "DE", "country_code": "49"}), "region"),
+        ("/environments", json!({"name": "x", "region": "DE", "national_number_lengths": [10]}), "region"),
+        (
+            "/environments",
+            json!({"name": "x", "country_code": "7", "national_number_lengths": [0]}),
+            "national_number_lengths.0",
+        ),
+        (
+            "/environments",
+            json!({"name": "x", "country_code": "7", "national_number_lengths": 10}),
+            "national_number_lengths",
+        ),
+        ("/environments", json!({"name": "x", "national_number_lengths": [10]}), "country_code"),
         ("/environments", json!({"name": "x", "lookback_days": 0}), "lookback_days"),
         ("/environments", json!({"name": "x", "tier": "gold"}), "tier"),
         ("/tokens", json!({}), "role"),
@@ -89,6 +105,47 @@ async fn invalid_operator_requests_change_nothing() {
     assert_eq!(server.generation(), generation);
     let data = operator.post("/environments", json!({"name": "Plain"})).await.data();
     assert_eq!((&data["country_code"], &data["lookback_days"]), (&json!(""), &json!(30)));
+}
+
+#[tokio::test]
+async fn environment_with_a_region_reads_numbers_as_that_region() {
+    let server = Server::start();
+    let operator = server.operator();
+    let data = operator.post("/environments", json!({"name": "Moscow", "region": "ru"})).await.data();
+    let expected = json!({
+        "id": data["id"], "name": "Moscow", "region": "RU", "country_code": "7", "national_prefix": "8",
+        "international_prefix": "810", "national_number_lengths": [], "lookback_days": 30,
+    });
+    assert_eq!(data, expected);
+    let body = json!({
+        "name": "Private", "country_code": "7", "national_prefix": "8", "international_prefix": "810",
+        "national_number_lengths": [11, 10],
+    });
+    let private = operator.post("/environments", body).await.data();
+    assert_eq!((&private["region"], &private["national_number_lengths"]), (&json!(null), &json!([10, 11])));
+
+    let body = json!({"role": "environment", "environment_id": data["id"]});
+    let token = operator.post("/tokens", body).await.data()["token"].clone();
+    let moscow = server.with_token(token.as_str().unwrap());
+    let too_long = moscow.post("/phone-numbers", json!({"number": "+7812123456789"})).await;
+    too_long.is(422, "VALIDATION_ERROR");
+    assert!(too_long.body["errors"]["number"][0].is_string() && !too_long.text.contains("8121"), "{}", too_long.text);
+    let desk = Desk::set_up(&moscow).await;
+    let mut call = desk.call("busy");
+    call["to"] = json!("8005553535");
+    assert_eq!(moscow.post("/calls", call.clone()).await.status, 202);
+    let route = |caller: &str| format!("/route?dialed={OURS}&caller={caller}");
+    for caller in ["%2B78005553535", "88005553535", "78005553535", "8%20800%20555-35-35"] {
+        assert_eq!(moscow.get(&route(caller)).await.data()["reason"], "MATCHED", "{caller}");
+    }
+    for to in ["+7800555353", "+78005553535123"] {
+        call["to"] = json!(to);
+        let refused = moscow.post("/calls", call.clone()).await;
+        refused.is(422, "VALIDATION_ERROR");
+        assert!(refused.body["errors"]["to"][0].is_string() && !refused.text.contains("8005"), "{}", refused.text);
+        let caller = to.replace('+', "%2B");
+        assert_eq!(moscow.get(&route(&caller)).await.data()["reason"], "NO_HISTORY", "{to} is looked up");
+    }
 }
 
 #[tokio::test]

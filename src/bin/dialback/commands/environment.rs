@@ -8,13 +8,20 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
+/// The options of a dial plan that is written by hand.
+const PARTS: [&str; 4] = ["country_code", "national_prefix", "international_prefix", "national_number_lengths"];
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum EnvironmentCommand {
     /// Create an environment: a tenant with its own agents, numbers and tokens
     Create {
         /// The name, for people
         name: String,
-        /// The country code of national numbers, such as 49. Without it, only international forms are read
+        /// The region whose numbers are read as people there write them, such as DE (ISO 3166-1 alpha-2)
+        #[arg(long, value_name = "CODE", conflicts_with_all = PARTS)]
+        region: Option<String>,
+        /// For a private numbering plan: the country code of national numbers, such as 49. Without it and without a
+        /// region, only international forms are read
         #[arg(long, value_name = "DIGITS")]
         country_code: Option<String>,
         /// The prefix dialed before a national number, such as 0
@@ -23,6 +30,9 @@ pub(crate) enum EnvironmentCommand {
         /// The prefix dialed before an international number, such as 00 or 011
         #[arg(long, value_name = "DIGITS")]
         international_prefix: Option<String>,
+        /// How many digits national numbers have, such as 9,10. Prefixes are then removed only in front of such a number
+        #[arg(long, value_name = "DIGITS", value_delimiter = ',')]
+        national_number_lengths: Vec<u8>,
         /// The look-back in days: an older outbound call does not count. Callback agents can set their own
         #[arg(long, value_name = "DAYS")]
         lookback_days: Option<u32>,
@@ -40,17 +50,22 @@ pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, 
     match command {
         EnvironmentCommand::Create {
             name,
+            region,
             country_code,
             national_prefix,
             international_prefix,
+            national_number_lengths,
             lookback_days,
             data,
         } => {
             let mut body = json!({ "name": name });
+            let lengths = Some(national_number_lengths).filter(|lengths| !lengths.is_empty());
             let settings = [
+                ("region", json!(region)),
                 ("country_code", json!(country_code)),
                 ("national_prefix", json!(national_prefix)),
                 ("international_prefix", json!(international_prefix)),
+                ("national_number_lengths", json!(lengths)),
                 ("lookback_days", json!(lookback_days)),
             ];
             for (field, value) in settings {

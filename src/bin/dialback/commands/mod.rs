@@ -3,6 +3,7 @@
 mod client;
 pub(crate) mod environment;
 pub(crate) mod export;
+pub(crate) mod numbers;
 pub(crate) mod partition;
 pub(crate) mod resolve;
 pub(crate) mod token;

@@ -43,6 +43,7 @@ impl Reading {
             E164::parse(text, self.roster.dial_plan()).map_err(|error| Rejection::Number(field, error))
         };
         let (from, to) = (number(Field::From)?, number(Field::To)?);
+        let to = self.roster.dial_plan().check(to).map_err(|error| Rejection::Number(Field::To, error))?;
         let at = shape.text(record, Field::At)?;
         let at = self.times.read(at).map_err(|error| Rejection::Time(error, Quoted::new(at)))?;
         let status = shape.text(record, Field::Status)?;

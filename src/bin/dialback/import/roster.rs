@@ -1,6 +1,7 @@
 //! The numbers and agents of an environment, by the names that call records use.
 
 use super::error::ImportError;
+use super::map::Field;
 use super::rejection::{Quoted, Rejection};
 use ahash::{HashMap, HashMapExt, HashSet};
 use dialback::plan::{AgentView, EnvironmentView, NumberView};
@@ -97,6 +98,7 @@ impl Roster {
         if !number.is_international() || number.digits().len() < SHORTEST_NUMBER {
             return Err(Rejection::NumberTooShort);
         }
+        self.dial_plan.check(number).map_err(|error| Rejection::Number(Field::From, error))?;
         Ok(())
     }
 

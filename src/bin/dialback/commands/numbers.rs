@@ -1,0 +1,251 @@
+//! `dialback numbers`.
+
+use super::client::Client;
+use crate::clock::now;
+use crate::data::{self, DataOptions};
+use crate::failure::{Failure, in_part};
+use crate::out;
+use clap::Subcommand;
+use dialback::plan::{EnvironmentView, NumberView};
+use dialback::store::StoreError;
+use dialback::{
+    AgentId, Applied, Call, Change, Configuration, DialPlan, E164, EnvironmentId, Erasure, Event, Outcome, Plan,
+    Service, Timestamp,
+};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Events of one commit.
+const BATCH: usize = 1000;
+
+/// The additional text of `--help`.
+const LONG_HELP: &str = "\
+An environment that gets a region reads some texts as other numbers than before. What was stored
+under the earlier reading is then not found. This lists the stored numbers that the region would
+read otherwise. The list has whole phone numbers.
+
+With --rewrite, each call to a listed contact moves to the number that was meant. Where that number
+has a call of its own, the later call wins. The earlier number is erased. With --region, the
+environments get the region first. No daemon may hold the data directory meanwhile. Numbers of your
+own are listed and not changed: release them, and add them again.
+
+Examples:
+  dialback numbers check --region GB
+  dialback numbers check --region GB --rewrite";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NumbersCommand {
+    /// List the stored numbers that a region reads otherwise, and correct them
+    #[command(after_long_help = LONG_HELP)]
+    Check {
+        /// The region to check with, such as DE. The default is the region that each environment has
+        #[arg(long, value_name = "CODE")]
+        region: Option<String>,
+        /// The name or id of the environment. The default is all environments
+        #[arg(long, value_name = "NAME")]
+        environment: Option<String>,
+        /// Move the calls to the numbers that were meant
+        #[arg(long)]
+        rewrite: bool,
+        #[command(flatten)]
+        data: DataOptions,
+    },
+}
+
+pub(crate) fn run(command: &NumbersCommand, json: bool) -> Result<ExitCode, Failure> {
+    let NumbersCommand::Check { region, environment, rewrite, data } = command;
+    if !data.data.exists() {
+        return Err(Failure::no_directory(&data.data));
+    }
+    let region = region.as_deref().map(DialPlan::of_region).transpose();
+    let region = region.map_err(|error| Failure::new(format!("--region: {error}")))?;
+    let mut check = Check { region, wanted: environment.clone(), ..Check::default() };
+    let store = match data::open_store(&data.data) {
+        Ok(store) => {
+            store.exporter().export(&mut Lines::to(&mut check), false)?;
+            Some(store)
+        }
+        Err(StoreError::Locked(_)) if *rewrite => {
+            return Err(Failure::new("a daemon holds the data directory: stop it before you use --rewrite"));
+        }
+        Err(StoreError::Locked(path)) => {
+            Client::stream(&path, "/export", &mut Lines::to(&mut check))?;
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    check.finish(json)?;
+    if let Some(store) = store.filter(|_| *rewrite) {
+        let service = Service::builder(store).engine(data.engine()?).progress(data::report).start()?;
+        let moved = check.rewrite(&service)?;
+        say(json, &json!({ "moved": moved }), &format!("moved {moved} calls"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(if check.calls.is_empty() && check.own == 0 { ExitCode::SUCCESS } else { in_part() })
+}
+
+fn say(json: bool, object: &serde_json::Value, text: &str) -> Result<(), Failure> {
+    if json { out::line(format_args!("{object}")) } else { out::line(format_args!("{text}")) }
+}
+
+/// A stored call, and the number to which it should have been.
+struct Misread {
+    call: Call,
+    meant: E164,
+}
+
+/// What an export says, line by line.
+#[derive(Default)]
+struct Check {
+    region: Option<DialPlan>,
+    wanted: Option<String>,
+    plan: Plan,
+    calls: Vec<Misread>,
+    /// Numbers of the environments themselves.
+    own: usize,
+}
+
+#[derive(Deserialize)]
+struct ExportedCall {
+    environment: EnvironmentId,
+    number: String,
+    contact: String,
+    at: Timestamp,
+    outcome: Outcome,
+    agent: AgentId,
+}
+
+impl Check {
+    /// Returns the dial plan to check an environment with, if it is wanted.
+    fn dial_plan(&self, id: EnvironmentId) -> Option<DialPlan> {
+        let environment = self.plan.environment(id)?;
+        let is_wanted = |wanted: &str| wanted == environment.name() || wanted == id.to_string();
+        let plan = self.region.unwrap_or(*environment.dial_plan());
+        Some(plan).filter(|_| self.wanted.as_deref().is_none_or(is_wanted))
+    }
+
+    /// Reads a line of an export.
+    fn line(&mut self, line: &[u8]) -> Result<(), Failure> {
+        let broken = || Failure::new("the stored data cannot be read: run `dialback verify`");
+        let mut line: serde_json::Value = serde_json::from_slice(line).map_err(|_| broken())?;
+        if line["configuration"].is_object() {
+            let configuration: Configuration =
+                serde_json::from_value(line["configuration"].take()).map_err(|_| broken())?;
+            self.plan = self.plan.with(&configuration).map_err(|_| broken())?;
+        } else if line["call"].is_object() {
+            let call: ExportedCall = serde_json::from_value(line["call"].take()).map_err(|_| broken())?;
+            self.call(&call).ok_or_else(broken)?;
+        }
+        Ok(())
+    }
+
+    /// Checks a stored call. `None` if it is not a call.
+    fn call(&mut self, stored: &ExportedCall) -> Option<()> {
+        let ExportedCall { environment, at, outcome, agent, .. } = *stored;
+        let number = |text: &str| E164::from_digits(text.trim_start_matches('+'));
+        let (from, to) = (number(&stored.number)?, number(&stored.contact)?);
+        if let Some(meant) = self.dial_plan(environment).and_then(|plan| plan.reread(to)) {
+            self.calls.push(Misread { call: Call { environment, agent, from, to, at, outcome }, meant });
+        }
+        Some(())
+    }
+
+    /// Prints what was found.
+    fn finish(&mut self, json: bool) -> Result<(), Failure> {
+        let tenants: Vec<EnvironmentId> = self.plan.environments().map(EnvironmentView::id).collect();
+        if let Some(wanted) = &self.wanted
+            && !tenants.iter().any(|id| self.dial_plan(*id).is_some())
+        {
+            return Err(Failure::new(format!(
+                "there is no environment with the name or id {wanted}: see `dialback environment list`"
+            )));
+        }
+        let row = |environment: EnvironmentId, kind: &str, stored: E164, meant: E164| {
+            let (stored, meant) = (stored.to_plus_form(), meant.to_plus_form());
+            let object = json!({"environment_id": environment, "kind": kind, "stored": &*stored, "meant": &*meant});
+            say(json, &object, &format!("{environment}  {kind:7}  {:16}  {}", &*stored, &*meant))
+        };
+        for id in tenants {
+            let Some((plan, environment)) = self.dial_plan(id).zip(self.plan.environment(id)) else { continue };
+            for number in environment.numbers().map(NumberView::number) {
+                if let Some(meant) = plan.reread(number) {
+                    row(id, "number", number, meant)?;
+                    self.own += 1;
+                }
+            }
+        }
+        let contacts: BTreeSet<_> =
+            self.calls.iter().map(|found| (found.call.environment, found.call.to, found.meant)).collect();
+        for (environment, stored, meant) in &contacts {
+            row(*environment, "contact", *stored, *meant)?;
+        }
+        let (contacts, calls, own) = (contacts.len(), self.calls.len(), self.own);
+        let object = json!({ "contacts": contacts, "calls": calls, "numbers": own });
+        say(json, &object, &format!("{contacts} contacts with {calls} calls, and {own} numbers, are read otherwise"))
+    }
+
+    /// Moves the calls. Each step is durable before the next one begins, and a second run completes an interrupted one.
+    fn rewrite(&self, service: &Service) -> Result<usize, Failure> {
+        if let Some(region) = self.region {
+            for environment in self.plan.environments() {
+                let (id, name, lookback) = (environment.id(), environment.name().to_owned(), environment.lookback());
+                if self.dial_plan(id).is_none() || *environment.dial_plan() == region {
+                    continue;
+                }
+                let change = Change::EnvironmentSet { name, dial_plan: region, lookback };
+                service.configure(id, now(), move |_| Ok(vec![change]))?;
+            }
+        }
+        let mut moved = 0;
+        for calls in self.calls.chunks(BATCH) {
+            let events = calls.iter().map(|found| Event::Call(Call { to: found.meant, ..found.call })).collect();
+            for applied in service.record(events)? {
+                // A number that has a later call, and one whose agent was deleted, keep what they have.
+                moved += usize::from(applied? == Applied::Recorded);
+            }
+        }
+        let contacts: BTreeSet<_> = self.calls.iter().map(|found| (found.call.environment, found.call.to)).collect();
+        let erasures: Vec<_> = contacts
+            .into_iter()
+            .map(|(environment, contact)| Event::Erasure(Erasure { environment, contact, until: now() }))
+            .collect();
+        for erasures in erasures.chunks(BATCH) {
+            for applied in service.record(erasures.to_vec())? {
+                let _ = applied?;
+            }
+        }
+        Ok(moved)
+    }
+}
+
+/// Splits an export into its lines.
+struct Lines<'a> {
+    check: &'a mut Check,
+    line: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    fn to(check: &'a mut Check) -> Self {
+        Self { check, line: Vec::new() }
+    }
+}
+
+impl Write for Lines<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.line);
+                self.check.line(&line).map_err(|failure| io::Error::other(failure.to_string()))?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

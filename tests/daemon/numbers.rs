@@ -1,0 +1,147 @@
+//! `dialback numbers check`, on a directory that was filled with a dial plan written by hand.
+
+use crate::support::daemon::{Daemon, dialback};
+use dialback::store::FjallStore;
+use dialback::{
+    AgentId, Applied, Call, Caller, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId,
+    Outcome, Service, Timestamp,
+};
+use serde_json::Value;
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const BRITAIN: EnvironmentId = EnvironmentId::from_u128(1);
+const OTHER: EnvironmentId = EnvironmentId::from_u128(2);
+const SALES: AgentId = AgentId::from_u128(1);
+const OURS: &str = "+442079460100";
+
+fn service(data: &Path) -> Service {
+    Service::builder(FjallStore::open(data).expect("a store")).start().expect("it starts")
+}
+
+fn number(text: &str) -> E164 {
+    E164::parse_international(text).expect("a number")
+}
+
+/// Returns a recent time: an older call would have expired.
+fn at(seconds: u64) -> Timestamp {
+    static BEGIN: LazyLock<u64> = LazyLock::new(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        now.as_secs() - 100_000
+    });
+    Timestamp::from_secs(*BEGIN + seconds)
+}
+
+/// Creates two environments with British plans written by hand, and calls that such a plan reads wrongly.
+fn fill(data: &Path) {
+    let service = service(data);
+    let by_hand = DialPlan::new("44", "0", "00").expect("a plan");
+    let agent = |id| Change::AgentCreated { id, name: "sales".into(), label: None, direction: Direction::Outbound };
+    let tenant = |name: &str, ours: &str| {
+        vec![
+            Change::EnvironmentSet { name: name.into(), dial_plan: by_hand, lookback: Lookback::default() },
+            agent(SALES),
+            Change::NumberAdded { id: NumberId::from_u128(1), number: E164::parse(ours, &by_hand).expect("a number") },
+        ]
+    };
+    let (britain, other) = (tenant("Britain", OURS), tenant("Other", "+4402079460200"));
+    service.configure(BRITAIN, at(0), move |_| Ok(britain)).expect("valid");
+    service.configure(OTHER, at(0), move |_| Ok(other)).expect("valid");
+    let call = |environment, from, to, seconds, outcome| {
+        let to = E164::parse(to, &by_hand).expect("a number");
+        Event::Call(Call { environment, agent: SALES, from: number(from), to, at: at(seconds), outcome })
+    };
+    let calls = vec![
+        call(BRITAIN, OURS, "+4402079460958", 10, Outcome::Busy),
+        // The number that was meant has a later call, which wins.
+        call(BRITAIN, OURS, "+4402079460777", 10, Outcome::Busy),
+        call(BRITAIN, OURS, "020 7946 0777", 20, Outcome::NoAnswer),
+        call(BRITAIN, OURS, "12125550143", 30, Outcome::Failed),
+        call(BRITAIN, OURS, "+442079460111", 40, Outcome::Busy),
+        call(OTHER, "+4402079460200", "+4402079460958", 10, Outcome::Busy),
+    ];
+    for applied in service.record(calls).expect("recorded") {
+        assert_eq!(applied.expect("room"), Applied::Recorded);
+    }
+}
+
+/// Runs `dialback numbers check` and returns its exit code and its lines.
+fn check(data: &Path, options: &[&str]) -> (i32, Vec<Value>, String) {
+    let (code, lines, errors) = dialback(&[&["numbers", "check", "--json"], options, &["--data"]].concat(), data);
+    let lines = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    (code, lines, errors)
+}
+
+fn rows(lines: &[Value]) -> Vec<(String, String)> {
+    let text = |row: &Value, field: &str| row[field].as_str().expect("text").to_owned();
+    let rows = lines.iter().filter(|line| line["stored"].is_string());
+    rows.map(|row| (text(row, "stored"), text(row, "meant"))).collect()
+}
+
+fn pair(stored: &str, meant: &str) -> (String, String) {
+    (stored.to_owned(), meant.to_owned())
+}
+
+#[test]
+fn check_lists_what_a_region_reads_otherwise_and_changes_nothing() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    assert_eq!(check(&data, &[]).0, 4, "there is no directory yet");
+    fill(&data);
+    let (code, lines, errors) = check(&data, &[]);
+    assert_eq!((code, rows(&lines).len()), (0, 0), "without a region nothing changes: {errors}");
+    let (code, lines, _) = check(&data, &["--region", "GB", "--environment", "Britain"]);
+    let expected = vec![
+        pair("+4402079460777", "+442079460777"),
+        pair("+4402079460958", "+442079460958"),
+        pair("+4412125550143", "+12125550143"),
+    ];
+    assert_eq!((code, rows(&lines)), (3, expected));
+    assert_eq!(lines.last().map(|line| (&line["contacts"], &line["calls"])), Some((&3.into(), &3.into())));
+    // While a daemon runs, too; and one's own numbers are listed.
+    let daemon = Daemon::start(&data);
+    let (code, lines, _) = check(&data, &["--region", "GB", "--environment", &OTHER.to_string()]);
+    let expected = vec![pair("+4402079460200", "+442079460200"), pair("+4402079460958", "+442079460958")];
+    assert_eq!((code, rows(&lines)), (3, expected));
+    let (code, _, errors) = check(&data, &["--region", "GB", "--rewrite"]);
+    assert!(code == 1 && errors.contains("stop it"), "{errors}");
+    drop(daemon);
+    for (options, message) in
+        [(&["--region", "XX"][..], "region"), (&["--environment", "Nowhere"], "there is no environment")]
+    {
+        let (code, _, errors) = check(&data, options);
+        assert!(code == 1 && errors.contains(message), "{errors}");
+    }
+    assert_eq!(check(&data, &["--region", "GB"]).1.len(), 6, "nothing was changed");
+}
+
+#[test]
+fn rewrite_moves_calls_to_the_number_that_was_meant_and_the_later_call_wins() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    fill(&data);
+    let (code, lines, errors) = check(&data, &["--region", "gb", "--environment", "Britain", "--rewrite"]);
+    assert_eq!((code, rows(&lines).len()), (0, 3), "{errors}");
+    assert_eq!(lines.last().map(|line| &line["moved"]), Some(&2.into()), "one has a later call");
+
+    let service = service(&data);
+    let plan = *service.plan().environment(BRITAIN).expect("it exists").dial_plan();
+    assert_eq!(plan.region(), Some("GB"));
+    assert_eq!(service.plan().environment(OTHER).map(|other| other.dial_plan().region().is_some()), Some(false));
+    let called = |text: &str| service.resolve(number(OURS), Caller::parse(text, &plan), at(50)).call;
+    let found = |text: &str| called(text).map(|call| (call.at, call.outcome));
+    for text in ["+442079460958", "020 7946 0958", "+4402079460958"] {
+        assert_eq!(found(text), Some((at(10), Outcome::Busy)), "{text}");
+    }
+    assert_eq!(found("+442079460777"), Some((at(20), Outcome::NoAnswer)), "the later call won");
+    assert_eq!(found("12125550143"), Some((at(30), Outcome::Failed)));
+    assert_eq!(found("+442079460111"), Some((at(40), Outcome::Busy)), "what was right stays");
+    let stored = |text: &str| service.resolve(number(OURS), Caller::Number(number(text)), at(50)).call;
+    for text in ["+4402079460958", "+4402079460777", "+4412125550143"] {
+        assert_eq!(stored(text), None, "{text} is erased");
+    }
+    drop(service);
+    let (code, lines, _) = check(&data, &["--environment", "Britain"]);
+    assert_eq!((code, rows(&lines).len()), (0, 0), "a second check finds nothing");
+}
