@@ -14,7 +14,7 @@ use dialback::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -207,10 +207,18 @@ impl Check {
                 moved += usize::from(applied? == Applied::Recorded);
             }
         }
-        let contacts: BTreeSet<_> = self.calls.iter().map(|found| (found.call.environment, found.call.to)).collect();
-        let erasures: Vec<_> = contacts
+        let now = now();
+        // A call may be dated ahead. Its erasure reaches as far.
+        let mut ends: BTreeMap<_, Timestamp> = BTreeMap::new();
+        for Misread { call, .. } in &self.calls {
+            let end = ends.entry((call.environment, call.to)).or_insert(now);
+            *end = call.at.max(*end);
+        }
+        let erasures: Vec<_> = ends
             .into_iter()
-            .map(|(environment, contact)| Event::Erasure(Erasure { environment, contact, until: now() }))
+            .map(|((environment, contact), until)| {
+                Event::Erasure(Erasure { environment, contact, until, is_ahead: until > now })
+            })
             .collect();
         for erasures in erasures.chunks(BATCH) {
             for applied in service.record(erasures.to_vec())? {
