@@ -62,6 +62,39 @@ fn unfinished_bodies_take_bounded_memory_and_other_tenants_are_answered() {
     }
 }
 
+/// The values of a body take more memory than its text: these took 97 MiB for one request.
+#[test]
+fn values_of_bodies_take_bounded_memory() {
+    if !in_own_process(|| ()) {
+        return;
+    }
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start_with(data.path(), &["--durability", "buffered"]);
+    let tokens: Vec<_> = (0..TENANTS).map(|tenant| token(data.path(), &format!("Greedy {tenant}"))).collect();
+    assert!(finish(&daemon, &tokens[0], 700_000).starts_with("HTTP/1.1 422 "));
+    let before = peak(&daemon);
+    let objects = |count| format!("{{\"x\":[{}{{}}]}}", "{\"\":0},".repeat(count));
+    // The first is refused whatever else is held. The second is the largest that may be read: 3 MiB of values.
+    for (body, status) in [(objects(140_000), "413"), (objects(3_200), "422")] {
+        let answers: Vec<_> = std::thread::scope(|threads| {
+            let (daemon, body) = (&daemon, &body);
+            let ask = |token: &'_ String| {
+                let token = token.clone();
+                threads.spawn(move || send(daemon, &token, body))
+            };
+            let asked: Vec<_> = tokens.iter().cycle().take(4 * TENANTS).map(ask).collect();
+            asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+        });
+        let read = answers.iter().filter(|answer| answer.starts_with(&format!("HTTP/1.1 {status} "))).count();
+        let wrong = answers.iter().find(|answer| ![status, "503"].contains(&&answer[9..12]));
+        assert_eq!(wrong, None);
+        assert!(read > TENANTS / 2, "{read} were not refused for lack of memory");
+        let taken = peak(&daemon) - before;
+        println!("values of {} bytes of text: {} KiB, {read} answered {status}", body.len(), taken >> 10);
+        assert!(taken <= BOUND, "values took {taken} bytes");
+    }
+}
+
 /// Creates an environment and returns a token for it.
 fn token(data: &Path, environment: &str) -> String {
     assert_eq!(dialback(&["environment", "create", environment, "--data"], data).0, 0);
@@ -107,10 +140,14 @@ fn stop_midway(daemon: &Daemon, token: &str, client: usize) -> TcpStream {
 
 /// Sends a request with a whole body of this length. Returns the answer.
 fn finish(daemon: &Daemon, token: &str, length: usize) -> String {
-    let framing = format!("connection: close\r\ncontent-length: {length}");
-    let body = format!("{{\"name\":\"{}\"}}", "x".repeat(length - 11));
+    send(daemon, token, &format!("{{\"name\":\"{}\"}}", "x".repeat(length - 11)))
+}
+
+/// Sends a request with this body. Returns the answer.
+fn send(daemon: &Daemon, token: &str, body: &str) -> String {
+    let framing = format!("connection: close\r\ncontent-length: {}", body.len());
     let mut stream = connect(daemon);
-    stream.write_all((head(token, "/agents", "application/json", &framing) + &body).as_bytes()).expect("it reads");
+    stream.write_all((head(token, "/agents", "application/json", &framing) + body).as_bytes()).expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     answer
@@ -127,7 +164,16 @@ fn refused(daemon: &Daemon) -> u64 {
 }
 
 fn resident(daemon: &Daemon) -> u64 {
+    memory(daemon, "VmRSS:")
+}
+
+/// Returns the most memory that the daemon has had.
+fn peak(daemon: &Daemon) -> u64 {
+    memory(daemon, "VmHWM:")
+}
+
+fn memory(daemon: &Daemon, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }

@@ -10,6 +10,7 @@ use crate::http::request::auth::Reach;
 use crate::http::request::body::{media_type, next_chunk};
 use crate::http::request::collected::grown;
 use crate::http::request::form::Form;
+use crate::http::request::json::parse_line;
 use crate::http::response::error::Refusal;
 use crate::http::response::reply;
 use crate::id::EnvironmentId;
@@ -20,9 +21,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio::time::Sleep;
 use utoipa::ToSchema;
 
 /// The number of calls that are submitted together.
@@ -121,6 +125,9 @@ struct Upload<'a> {
     /// The memory of the unfinished line, and its reservation together with that of the calls in `group`.
     line_bytes: usize,
     room: Room,
+    /// When a long unfinished line has to be complete, so that a client cannot hold its memory by sending a byte now and
+    /// then.
+    line_end: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'a> Upload<'a> {
@@ -135,6 +142,7 @@ impl<'a> Upload<'a> {
             report: Report::default(),
             line_bytes: 0,
             room: Room::default(),
+            line_end: None,
         }
     }
 
@@ -159,9 +167,8 @@ impl<'a> Upload<'a> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        let value = serde_json::from_slice(line).map_err(|_| Refusal::malformed_json("The line is not valid JSON"))?;
         let plan = self.api.service().plan();
-        let call = calls::call(Form::new(value)?, &plan, self.reach, self.api.now())?;
+        let call = calls::call(Form::new(parse_line(line)?)?, &plan, self.reach, self.api.now())?;
         Ok(Some(Event::Call(call)))
     }
 
@@ -233,19 +240,41 @@ impl<'a> Upload<'a> {
         self.settle_confirmed()?;
         let patience = self.api.limits.patience;
         if let Ok(next) = tokio::time::timeout(STALLED.min(patience), next_chunk(body)).await {
-            return next.transpose();
+            if !self.is_line_late().await {
+                return next.transpose();
+            }
+            self.flush().await?;
+            return Err(self.timed_out(Refusal::too_slow()));
         }
         self.flush().await?;
         // Only the line is left, so the room does not grow.
         let _ = self.resize_room();
         let next = tokio::time::timeout(patience.saturating_sub(STALLED), next_chunk(body)).await;
-        let next = next.map_err(|_| self.timed_out(Refusal::too_slow()))?;
-        next.transpose()
+        match next {
+            Ok(next) if !self.is_line_late().await => next.transpose(),
+            _ => Err(self.timed_out(Refusal::too_slow())),
+        }
+    }
+
+    /// Returns whether a long line should have been complete by now.
+    async fn is_line_late(&mut self) -> bool {
+        let Some(end) = &mut self.line_end else { return false };
+        poll_fn(|context| Poll::Ready(end.as_mut().poll(context).is_ready())).await
+    }
+
+    /// Begins to wait for the end of a line when it becomes long, and stops when it is not.
+    fn watch_line(&mut self) {
+        if self.line_bytes <= FREE {
+            self.line_end = None;
+        } else if self.line_end.is_none() {
+            self.line_end = Some(Box::pin(tokio::time::sleep(self.api.limits.patience)));
+        }
     }
 
     /// Reserves memory for an unfinished line of this size.
     async fn make_room(&mut self, line_bytes: usize) -> Result<(), Refusal> {
         self.line_bytes = line_bytes;
+        self.watch_line();
         if self.resize_room() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 //!
 //! The first [`FREE`] bytes of a body need no reservation: a connection has one request at a time, so the number of connections
 //! bounds them, and a short request is always possible. A longer body reserves memory as it grows. All bodies together have
-//! [`ALL`] KiB, and those of one tenant an eighth of that. A body that finds no memory is refused, because a client that has
+//! [`ALL`] KiB, and those of one tenant a fifth of that. A body that finds no memory is refused, because a client that has
 //! stopped to send would keep the others waiting.
 
 use super::shares::Shares;
@@ -18,8 +18,11 @@ use tracing::warn;
 pub(in crate::http) const FREE: usize = 16 << 10;
 
 /// The memory in KiB of all bodies together, and of those of one tenant. Longer bodies that an operator allows get more.
-const ALL: usize = 24 << 10;
-const OF_ONE: usize = ALL / 8;
+const ALL: usize = 20 << 10;
+const OF_ONE: usize = ALL / 5;
+
+/// A body of the greatest length fits into its tenant's share this many times: once as text, and the rest for its values.
+const COPIES: usize = 4;
 
 const KIB: usize = 1 << 10;
 
@@ -28,6 +31,8 @@ pub(in crate::http) struct BodyBudget {
     all: Arc<Semaphore>,
     /// The permits of `all` while no body is held.
     total: usize,
+    /// The most KiB of the values of one body.
+    most: usize,
     tenants: Shares,
     refused: AtomicU64,
 }
@@ -43,11 +48,17 @@ struct Permits {
 }
 
 impl BodyBudget {
-    /// Creates a budget for bodies of at most `limit` bytes each. A tenant may always hold one of that size.
+    /// Creates a budget for bodies of at most `limit` bytes each. A tenant may always hold one of that size, and its values.
     pub(in crate::http) fn new(limit: usize) -> Self {
-        let of_one = OF_ONE.max(limit.div_ceil(KIB)).min(Semaphore::MAX_PERMITS / 2);
+        let of_one = OF_ONE.max(limit.div_ceil(KIB).saturating_mul(COPIES)).min(Semaphore::MAX_PERMITS / 2);
         let total = ALL.max(2 * of_one);
-        Self { all: Arc::new(Semaphore::new(total)), total, tenants: Shares::new(of_one), refused: AtomicU64::new(0) }
+        let (all, tenants) = (Arc::new(Semaphore::new(total)), Shares::new(of_one));
+        Self { all, total, most: of_one * (COPIES - 1) / COPIES, tenants, refused: AtomicU64::new(0) }
+    }
+
+    /// Returns the most bytes that the values of one body may take.
+    pub(in crate::http) fn most(&self) -> usize {
+        self.most.saturating_mul(KIB)
     }
 
     /// Changes the size of a body's room to `bytes`. Returns `false` and keeps its size if the memory of all bodies, or of those
@@ -167,7 +178,7 @@ mod tests {
             assert!(budget.resize(&mut room, ONE, bytes), "{bytes}");
             assert_eq!((room.kib(), budget.held_bytes()), (held, (held * KIB) as u64), "{bytes}");
         }
-        assert!(!budget.resize(&mut room, ONE, 6 * MIB));
+        assert!(!budget.resize(&mut room, ONE, 5 * MIB));
         assert_eq!((room.kib(), budget.held_bytes()), (1024, MIB as u64));
     }
 
@@ -175,9 +186,10 @@ mod tests {
     fn body_of_any_limit_fits_beside_another_one() {
         let budget = BodyBudget::new(100 * MIB);
         let held = hold(&budget, ONE, 100 * MIB).expect("one fits");
+        let values = hold(&budget, ONE, budget.most()).expect("and its values");
         assert!(hold(&budget, ONE, MIB).is_none());
         assert!(hold(&budget, OTHER, 100 * MIB).is_some());
-        drop(held);
+        drop((held, values));
         assert!(hold(&BodyBudget::new(usize::MAX), ONE, MIB).is_some());
     }
 }

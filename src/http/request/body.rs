@@ -3,6 +3,7 @@
 use super::collected::Collected;
 use super::form::Form;
 use super::idempotency;
+use super::json::parse_body;
 use crate::http::Api;
 use crate::http::response::error::Refusal;
 use axum::body::{Body, Bytes, HttpBody};
@@ -29,9 +30,8 @@ impl FromRequest<Api> for Form {
             Some(Whole(body)) => body,
             None => read(body, &head.headers, api).await?,
         };
-        // The parser's error would quote the body, which may contain a phone number.
-        let value = serde_json::from_slice(&body).map_err(|_| Refusal::malformed_json("The body is not valid JSON"))?;
-        Ok(Self::new(value)?.with_digest(idempotency::digest(&head.headers, &body)))
+        let (value, room) = parse_body(&body, &head.headers, api)?;
+        Ok(Self::new(value)?.with_digest(idempotency::digest(&head.headers, &body)).in_room(room))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads a JSON object or a query field by field, and collects all errors.
 
 use crate::http::Api;
+use crate::http::middleware::body_budget::Room;
 use crate::http::response::error::{FieldErrors, Refusal};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -23,6 +24,8 @@ pub(in crate::http) struct Form {
     within: String,
     /// The digest of the body, if the request has an idempotency key; else empty.
     digest: Vec<u8>,
+    /// The reserved memory of the fields.
+    _room: Room,
 }
 
 /// An error in a value: the end of the sentence "The … field …". It never quotes the value.
@@ -66,13 +69,18 @@ impl Form {
         Self { digest, ..self }
     }
 
+    /// Sets the reserved memory of the fields.
+    pub(in crate::http) fn in_room(self, room: Room) -> Self {
+        Self { _room: room, ..self }
+    }
+
     /// Returns the digest of the body, or an empty slice if the request has no idempotency key.
     pub(in crate::http) fn digest(&self) -> &[u8] {
         &self.digest
     }
 
     fn of(fields: Map<String, Value>, within: String) -> Self {
-        Self { fields, errors: FieldErrors::new(), within, digest: Vec::new() }
+        Self { fields, errors: FieldErrors::new(), within, digest: Vec::new(), _room: Room::default() }
     }
 
     /// Reads a required field.

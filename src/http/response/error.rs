@@ -175,6 +175,10 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message)
     }
 
+    pub(in crate::http) fn too_many_values() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "The body has too many values")
+    }
+
     pub(in crate::http) fn cut_short() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BODY_CUT_SHORT", "The request body was cut short")
     }

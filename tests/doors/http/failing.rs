@@ -272,6 +272,23 @@ async fn stalled_body_gets_its_time_limit_once() {
     assert!(took >= limits.patience && took < 2 * limits.patience, "{took:?}");
 }
 
+/// A long line holds memory, so a client cannot hold it by sending a byte now and then.
+#[tokio::test]
+async fn long_line_of_an_upload_that_is_not_completed_in_time_ends_the_upload() {
+    let mut limits = Limits::default();
+    limits.patience = Duration::from_secs(1);
+    let server = Server::start_with(MemoryStore, limits);
+    let client = server.tenant();
+    let call = Desk::set_up(&client).await.call("busy").to_string();
+    let begun = Instant::now();
+    let long = format!("{call}\n{}", " ".repeat(20_000));
+    let answer = client.bulk(chunks(long.as_bytes(), call.len() + 1, End::Trickles)).await;
+    answer.is(503, "OUTCOME_UNKNOWN");
+    let took = begun.elapsed();
+    assert!(took >= limits.patience && took < 3 * limits.patience, "{took:?}");
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED", "the first line is recorded");
+}
+
 #[tokio::test]
 async fn full_history_rejects_new_contacts() {
     let server = Server::start_engine(Engine::with_max_pairs(1), MemoryStore, Limits::default());

@@ -167,7 +167,7 @@ async fn malformed_body_is_rejected_without_change() {
     let endpoints = endpoints(&server).await;
     let generation = server.generation();
     let json = Some("application/json");
-    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let deep_field = format!(r#"{{"name":{deep}}}"#);
     let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(1 << 20));
     let not_utf8 = b"{\"name\":\"\xFF\xFE\"}".to_vec();

@@ -20,7 +20,7 @@ pub(crate) fn share_out(budgets: Budgets) -> Result<Budgets, Failure> {
     let Some(limit) = descriptors::raise_limit() else { return Ok(budgets) };
     let reserved = descriptors::needed(Some(limit)) + OTHER + WAITING as u64 * budgets.listeners();
     let wanted = budgets.total();
-    let shared = fit(budgets, limit.saturating_sub(reserved)).ok_or_else(|| too_few(limit, reserved, budgets))?;
+    let shared = fit(budgets, limit.saturating_sub(reserved)).ok_or_else(|| too_few(limit, budgets))?;
     if shared == budgets {
         debug!(limit, reserved, connections = wanted, "file descriptors suffice");
     } else {
@@ -50,8 +50,8 @@ fn fit(budgets: Budgets, room: u64) -> Option<Budgets> {
     Some(budgets.map(lowered))
 }
 
-fn too_few(limit: u64, reserved: u64, budgets: Budgets) -> Failure {
-    let needed = reserved + FEWEST * budgets.listeners();
+fn too_few(limit: u64, budgets: Budgets) -> Failure {
+    let needed = least(budgets);
     Failure::new(format!(
         "cannot run with {limit} file descriptors: the store and {} listeners need at least {needed}; raise the limit \
          (ulimit -n, LimitNOFILE)",
@@ -59,9 +59,35 @@ fn too_few(limit: u64, reserved: u64, budgets: Budgets) -> Failure {
     ))
 }
 
+/// Returns the lowest limit under which the daemon starts. What the store needs grows with the limit, by less.
+fn least(budgets: Budgets) -> u64 {
+    let mut limit = 0;
+    loop {
+        let needed = descriptors::needed(Some(limit)) + OTHER + FEWEST * budgets.listeners();
+        if needed <= limit {
+            return limit;
+        }
+        limit = needed;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lowest_limit_suffices_and_one_less_does_not() {
+        let few = Budgets::of_front(4, None);
+        let many = Budgets { sip: 4096, sip_listeners: 2, agi: 1024, ..Budgets::of_front(512, Some(0)) };
+        for budgets in [few, Budgets::of_front(512, None), many.with_metrics(true).with_side(true)] {
+            let starts =
+                |limit: u64| fit(budgets, limit.saturating_sub(descriptors::needed(Some(limit)) + OTHER)).is_some();
+            let least = least(budgets);
+            assert!(starts(least), "{least}: {budgets:?}");
+            // A daemon with few connections needs less than a useful number for each listener.
+            assert!(!starts(least - 1) || budgets.total() < FEWEST * budgets.listeners(), "{least}: {budgets:?}");
+        }
+    }
 
     #[test]
     fn budgets_never_exceed_the_room_and_each_listener_keeps_some_connections() {

@@ -1,0 +1,92 @@
+//! Parses JSON in bounded memory.
+//!
+//! A parsed value may need a hundred times the memory of its text: an object takes a node of 600 bytes, and `{"":0},` has
+//! seven. The memory is therefore estimated from the text before it is parsed.
+
+use super::auth;
+use crate::http::Api;
+use crate::http::middleware::body_budget::{FREE, Room};
+use crate::http::response::error::Refusal;
+use axum::http::HeaderMap;
+use serde_json::Value;
+
+/// The memory of an object with up to eleven fields: one node of its map.
+const OBJECT: usize = 720;
+/// The memory of a field of a longer object, in a half-filled node, and of its name.
+const FIELD: usize = 160;
+/// The memory of an item of a list, in a vector that was doubled, and of a string's allocation beyond its text.
+const ITEM: usize = 80;
+
+/// The most memory of the values of one line of an upload. They live only while the line is read.
+const OF_LINE: usize = 256 << 10;
+
+/// Parses a body, and reserves memory for its values. The memory is reserved until the room is dropped.
+///
+/// # Errors
+/// If it is not valid JSON, if its values could never fit into the memory for bodies, or do not fit now.
+pub(in crate::http) fn parse_body(text: &[u8], headers: &HeaderMap, api: &Api) -> Result<(Value, Room), Refusal> {
+    let mut room = Room::default();
+    let bytes = tree_bytes(text);
+    if bytes > FREE {
+        let (budget, tenant) = (&api.body_budget, auth::holder(headers, api).ok_or_else(Refusal::invalid_token)?);
+        if bytes > budget.most() {
+            return Err(Refusal::too_many_values());
+        }
+        if !budget.resize(&mut room, tenant, bytes) {
+            return Err(budget.refuse());
+        }
+    }
+    // The parser's error would quote the body, which may contain a phone number.
+    let value = serde_json::from_slice(text).map_err(|_| Refusal::malformed_json("The body is not valid JSON"))?;
+    Ok((value, room))
+}
+
+/// Parses a line of an upload.
+///
+/// # Errors
+/// If it is not valid JSON, or has too many values.
+pub(in crate::http) fn parse_line(line: &[u8]) -> Result<Value, Refusal> {
+    if tree_bytes(line) > OF_LINE {
+        return Err(Refusal::too_many_values().saying("The line has too many values"));
+    }
+    serde_json::from_slice(line).map_err(|_| Refusal::malformed_json("The line is not valid JSON"))
+}
+
+/// Returns the memory that the values of a text need, beside the text of its strings.
+fn tree_bytes(text: &[u8]) -> usize {
+    let (mut bytes, mut is_in_string, mut is_escaped) = (ITEM, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_in_string => is_escaped = true,
+            b'"' => is_in_string = !is_in_string,
+            _ if is_in_string => {}
+            b'{' => bytes += OBJECT,
+            b':' => bytes += FIELD,
+            b'[' | b',' => bytes += ITEM,
+            _ => {}
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_estimated_by_the_values_and_not_by_the_text_of_strings() {
+        let text = r#"{"a\\": "{[,:\"{[,:", "b": [1, 2, {}]}"#;
+        assert!(serde_json::from_str::<Value>(text).is_ok());
+        assert_eq!(tree_bytes(text.as_bytes()), ITEM + 2 * OBJECT + 2 * FIELD + 4 * ITEM);
+        assert!(tree_bytes("x".repeat(1 << 20).as_bytes()) < FREE);
+    }
+
+    /// The size of what `serde_json` allocates is known from its types: a map's node has eleven keys and values.
+    #[test]
+    fn node_of_a_map_is_no_larger_than_the_estimate() {
+        let node = 11 * (size_of::<String>() + size_of::<Value>()) + 16;
+        assert!(node <= OBJECT, "{node}");
+        assert!(2 * size_of::<Value>() <= ITEM);
+    }
+}
