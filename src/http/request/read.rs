@@ -81,10 +81,13 @@ pub(in crate::http) fn outcome(value: &Value) -> Result<Outcome, Wrong> {
     })
 }
 
+/// Returns a whole number. JSON has no integer type: 7.0 means 7.
+fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_f64()?.to_string().parse().ok())
+}
+
 pub(in crate::http) fn lookback(value: &Value) -> Result<Lookback, Wrong> {
-    // JSON has no integer type: 7.0 means 7.
-    let whole = || value.as_f64()?.to_string().parse().ok();
-    let days = value.as_u64().or_else(whole).filter(|days| (1..=MAX_LOOKBACK_DAYS).contains(days));
+    let days = whole(value).filter(|days| (1..=MAX_LOOKBACK_DAYS).contains(days));
     let days = days.and_then(|days| u32::try_from(days).ok());
     days.map(Lookback::from_days).ok_or_else(|| format!("must be an integer from 1 to {MAX_LOOKBACK_DAYS}").into())
 }
@@ -116,7 +119,7 @@ pub(in crate::http) fn region(value: &Value) -> Result<DialPlan, Wrong> {
 /// Reads the lengths of national numbers.
 pub(in crate::http) fn lengths(value: &Value) -> Result<Vec<usize>, Wrong> {
     let length = |item: &Value| {
-        let length = item.as_u64().filter(|length| (1..=15).contains(length));
+        let length = whole(item).filter(|length| (1..=15).contains(length));
         length
             .and_then(|length| usize::try_from(length).ok())
             .ok_or_else(|| Wrong::from("must be an integer from 1 to 15"))
