@@ -36,6 +36,7 @@ mod reply;
 mod settings;
 mod stream;
 mod trail;
+mod via;
 
 pub use crate::inbound::Peers;
 pub use listen::{SipLimits, SipListener};
@@ -145,9 +146,7 @@ impl Door {
 
     /// Returns a hash that identifies the transaction. It is equal for an INVITE, its retransmissions and its CANCEL.
     fn transaction(&self, request: &Request<'_>, from: IpAddr) -> u64 {
-        let via = request
-            .top_via()
-            .map(|(via, _)| (via.sent_by.clone(), via.params.get_val("branch").map(ToString::to_string)));
+        let via = request.top_via().map(|hop| (hop.sent_by, hop.branch));
         let tag = request.first(&Name::FROM).and_then(|from| Party::of(from)?.param("tag"));
         let sequence = request.sequence().map(|(number, _)| number);
         self.key.hash_one((via, tag, sequence, request.first(&Name::CALL_ID), request.uri, from))

@@ -5,4 +5,5 @@ mod hostile;
 mod loading;
 mod scenarios;
 mod torture;
+mod via;
 mod wire;
