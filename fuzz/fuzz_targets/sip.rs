@@ -2,7 +2,7 @@
 #![no_main]
 
 use dialback::metrics::SipEvent;
-use dialback::sip::{Door, Peers, Settings, Unrouted};
+use dialback::sip::{DialedFrom, Door, Peers, Settings, Unrouted};
 use dialback::store::MemoryStore;
 use dialback::{AgentAddresses, AgentId, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId};
 use dialback::{Service, Timestamp};
@@ -31,6 +31,7 @@ fn door() -> &'static Door {
             trust: Peers::LOOPBACK.to_vec(),
             contacts: AgentAddresses::by_template("sip:{agent_id}@agents.example.com".parse().expect("a contact")),
             unrouted: Unrouted::NotFound,
+            dialed_from: DialedFrom::Diversion,
             serves_while_loading: false,
         };
         Door::new(Arc::new(service), Arc::new(|| NOW), settings)

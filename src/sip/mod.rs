@@ -28,6 +28,7 @@
 
 mod caller;
 mod connection;
+mod dialed;
 mod listen;
 mod message;
 mod party;
@@ -41,7 +42,7 @@ mod via;
 pub use crate::inbound::Peers;
 pub use listen::{SipLimits, SipListener};
 pub use reply::Outgoing;
-pub use settings::{Settings, Unrouted};
+pub use settings::{DialedFrom, Settings, Unrouted};
 
 use crate::engine::Routed;
 use crate::inbound::{Arrival, Inbound};
@@ -192,7 +193,7 @@ impl Door {
     fn redirect(&self, request: &Request<'_>, transaction: u64) -> Reply {
         let unrouted = Reply::new(self.settings.unrouted.status());
         let plan = self.inbound.service().plan();
-        let Ok(arrival) = Arrival::read(&plan, request.uri) else { return unrouted };
+        let Some(arrival) = dialed::arrival(&plan, request, self.settings.dialed_from) else { return unrouted };
         let (Routed { decision, tally }, at) = self.route(&arrival, request, transaction);
         let contact = arrival.destination(&decision).map(|target| self.inbound.addresses().of(&target));
         let mut reply = match contact {

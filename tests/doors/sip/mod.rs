@@ -1,6 +1,7 @@
 //! Tests of the SIP door, with and without a network.
 
 mod calls;
+mod dialed;
 mod hostile;
 mod loading;
 mod scenarios;
