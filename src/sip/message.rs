@@ -2,10 +2,9 @@
 //! are interpreted where they are used.
 
 use super::party::Party;
+use super::via::Hop;
 use bytes::Bytes;
 use ezk_sip_types::Name;
-use ezk_sip_types::header::HeaderParse;
-use ezk_sip_types::header::typed::Via;
 use ezk_sip_types::msg::{Line, PullParser};
 
 /// The largest number of header fields in a message. Regular messages have a few dozen.
@@ -145,6 +144,11 @@ impl Field {
     fn bytes(&self) -> &[u8] {
         self.raw.as_deref().unwrap_or(self.value.as_bytes())
     }
+
+    /// Returns the elements of a Via field, `None` for each that is malformed. A value that is not UTF-8 is malformed.
+    fn hops(&self) -> impl Iterator<Item = Option<Hop<'_>>> {
+        Hop::all(&self.value).map(|hop| hop.filter(|_| self.raw.is_none()))
+    }
 }
 
 pub(super) fn is_token(text: &str) -> bool {
@@ -168,13 +172,10 @@ impl Request<'_> {
         self.all(name).next()
     }
 
-    /// Returns the topmost Via and its length within the field's value. `None` if there is none or it is malformed.
-    pub(super) fn top_via(&self) -> Option<(Via, usize)> {
-        let source = Bytes::copy_from_slice(self.first(&Name::VIA)?.as_bytes());
-        let text = str::from_utf8(&source).ok()?;
-        let (rest, via) = Via::parse(&source, text).ok()?;
-        let ends = rest.trim_start();
-        (ends.is_empty() || ends.starts_with(',')).then(|| (via, text.len() - rest.len()))
+    /// Returns the topmost element of the Via fields. `None` if there is none or it is malformed.
+    pub(super) fn top_via(&self) -> Option<Hop<'_>> {
+        let field = self.fields.iter().find(|field| field.name == Name::VIA)?;
+        field.hops().next()?
     }
 
     /// Returns the number and the method of the `CSeq`.
@@ -212,23 +213,8 @@ impl Request<'_> {
 
     /// Returns whether every Via can be read. The response travels along all of them.
     fn hops_are_sound(&self) -> bool {
-        self.all(&Name::VIA).all(|value| {
-            let source = Bytes::copy_from_slice(value.as_bytes());
-            let mut rest = str::from_utf8(&source).unwrap_or_default();
-            loop {
-                let Ok((after, via)) = Via::parse(&source, rest) else { return false };
-                if via.transport.is_empty() || has_blank_param(&rest[..rest.len() - after.len()]) {
-                    return false;
-                }
-                match after.trim_start() {
-                    "" => return true,
-                    more => match more.strip_prefix(',') {
-                        Some(next) => rest = next,
-                        None => return false,
-                    },
-                }
-            }
-        })
+        let vias = self.fields.iter().filter(|field| field.name == Name::VIA);
+        vias.flat_map(Field::hops).all(|hop| hop.is_some())
     }
 
     /// Returns whether the request URI has a scheme that can carry a phone number.
@@ -236,11 +222,6 @@ impl Request<'_> {
         let scheme = self.uri.split_once(':').map_or("", |(scheme, _)| scheme);
         ["sip", "sips", "tel"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
     }
-}
-
-/// Returns whether the Via has an empty parameter, which the parser would accept as a parameter without a name.
-fn has_blank_param(via: &str) -> bool {
-    via.split(';').skip(1).any(|param| param.trim().is_empty())
 }
 
 fn digits(text: &str) -> Option<&str> {

@@ -28,6 +28,7 @@
 
 mod caller;
 mod connection;
+mod dialed;
 mod listen;
 mod message;
 mod party;
@@ -36,11 +37,12 @@ mod reply;
 mod settings;
 mod stream;
 mod trail;
+mod via;
 
 pub use crate::inbound::Peers;
 pub use listen::{SipLimits, SipListener};
 pub use reply::Outgoing;
-pub use settings::{Settings, Unrouted};
+pub use settings::{DialedFrom, Settings, Unrouted};
 
 use crate::engine::Routed;
 use crate::inbound::{Arrival, Inbound};
@@ -145,9 +147,7 @@ impl Door {
 
     /// Returns a hash that identifies the transaction. It is equal for an INVITE, its retransmissions and its CANCEL.
     fn transaction(&self, request: &Request<'_>, from: IpAddr) -> u64 {
-        let via = request
-            .top_via()
-            .map(|(via, _)| (via.sent_by.clone(), via.params.get_val("branch").map(ToString::to_string)));
+        let via = request.top_via().map(|hop| (hop.sent_by, hop.branch));
         let tag = request.first(&Name::FROM).and_then(|from| Party::of(from)?.param("tag"));
         let sequence = request.sequence().map(|(number, _)| number);
         self.key.hash_one((via, tag, sequence, request.first(&Name::CALL_ID), request.uri, from))
@@ -193,7 +193,7 @@ impl Door {
     fn redirect(&self, request: &Request<'_>, transaction: u64) -> Reply {
         let unrouted = Reply::new(self.settings.unrouted.status());
         let plan = self.inbound.service().plan();
-        let Ok(arrival) = Arrival::read(&plan, request.uri) else { return unrouted };
+        let Some(arrival) = dialed::arrival(&plan, request, self.settings.dialed_from) else { return unrouted };
         let (Routed { decision, tally }, at) = self.route(&arrival, request, transaction);
         let contact = arrival.destination(&decision).map(|target| self.inbound.addresses().of(&target));
         let mut reply = match contact {
@@ -220,7 +220,9 @@ impl Door {
             self.counts.count(SipEvent::Retransmission);
             return decided;
         }
-        let caller = caller::caller(request, &arrival.dial_plan());
+        let dial_plan = arrival.dial_plan();
+        let caller = caller::caller(request, &dial_plan);
+        let caller = arrival.attested(caller, || caller::attestation(request, caller, &dial_plan));
         let routed = self.inbound.decide(arrival, caller, now);
         self.recent.put(transaction, now, routed);
         (routed, now)

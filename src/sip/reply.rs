@@ -60,12 +60,12 @@ impl Reply {
         let first = vias.next()?;
         let mut to = from;
         match request.first(&Name::VIA).zip(request.top_via()) {
-            Some((value, (via, length))) => {
-                let (top, rest) = value.split_at_checked(length)?;
-                if !split(top, ';').skip(1).any(is_rport) {
-                    to.set_port(via.sent_by.port.unwrap_or(5060));
+            Some((value, hop)) => {
+                let rest = value.strip_prefix(hop.text)?;
+                if !split(hop.text, ';').skip(1).any(is_rport) {
+                    to.set_port(hop.sent_by.port.unwrap_or(5060));
                 }
-                add("Via", [stamped(top, from).as_bytes(), rest.as_bytes()]);
+                add("Via", [stamped(hop.text, from).as_bytes(), rest.as_bytes()]);
             }
             // The Via cannot be read, so the 400 goes back to the source address.
             None => add("Via", [first, b""]),
@@ -97,18 +97,18 @@ fn is_received(param: &str) -> bool {
 }
 
 /// Returns the topmost Via with the packet's source address, which replaces any `received` that it had (section
-/// 18.2.1, and RFC 3581, section 4).
+/// 18.2.1, and RFC 3581, section 4). The rest is unchanged, with its white space.
 fn stamped(via: &str, from: SocketAddr) -> String {
     let mut text = String::with_capacity(via.len() + 48);
-    for (place, param) in split(via, ';').enumerate() {
+    for (place, param) in split(via.trim_end(), ';').enumerate() {
         match place {
-            0 => text.push_str(param.trim_end()),
+            0 => text.push_str(param),
             _ if is_received(param) => {}
             _ if is_rport(param) => {
                 let _ = write!(text, ";rport={}", from.port());
             }
             _ => {
-                let _ = write!(text, ";{}", param.trim());
+                let _ = write!(text, ";{param}");
             }
         }
     }

@@ -15,6 +15,8 @@ pub struct Settings {
     pub contacts: AgentAddresses,
     /// The response to a call that has no agent to route to.
     pub unrouted: Unrouted,
+    /// The field that the dialed number is read from.
+    pub dialed_from: DialedFrom,
     /// Whether calls are answered from the state loaded so far, while the service is still loading.
     pub serves_while_loading: bool,
 }
@@ -27,6 +29,22 @@ impl Settings {
         let example = Destination { environment, agent, dialed };
         contacts.templates().all(|template| template.fill(&example).parse::<SipUri>().is_ok())
     }
+}
+
+/// The field of an INVITE that the dialed number is read from. If it has no number of the configuration, the
+/// Request-URI is read.
+///
+/// A caller can write `To`, `Diversion` and `History-Info`. Read them only if the gateway sets them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum DialedFrom {
+    /// The Request-URI.
+    #[default]
+    RequestUri,
+    /// To, for trunks that send an account in the Request-URI.
+    To,
+    /// History-Info and Diversion: the oldest number of the configuration, for numbers that are forwarded to another.
+    Diversion,
 }
 
 /// The response to a call that has no agent to route to.

@@ -5,8 +5,8 @@ use super::party::{Party, split};
 use super::reply::Reply;
 use ezk_sip_types::Name;
 
-static DIVERSION: Name = Name::custom("Diversion", &["diversion"]);
-static HISTORY: Name = Name::custom("History-Info", &["history-info"]);
+pub(super) static DIVERSION: Name = Name::custom("Diversion", &["diversion"]);
+pub(super) static HISTORY: Name = Name::custom("History-Info", &["history-info"]);
 
 /// The largest number of entries that are copied. Longer lists are loops, and a response should fit into one
 /// datagram.

@@ -48,7 +48,8 @@ fn return_call_is_redirected_counted_and_not_logged() {
     let contacts = place.path().join("contacts.json");
     fs::write(&contacts, r#"{"default": "sip:{agent_id}@127.0.0.1:5090"}"#).expect("written");
     let contacts = contacts.to_str().expect("a plain path");
-    let arguments = ["--sip-listen", "127.0.0.1:0", "--agent-addresses", contacts, "--log", "trace"];
+    let arguments =
+        ["--sip-listen", "127.0.0.1:0", "--agent-addresses", contacts, "--log", "trace", "--sip-dialed-from", "to"];
     let daemon = Daemon::start_with(&place.path().join("data"), &arguments);
     let tenant = Tenant::with_callback_sample(&daemon);
     tenant.configure_callback();
@@ -69,6 +70,8 @@ fn return_call_is_redirected_counted_and_not_logged() {
     let mut begins = [0; 12];
     stream.read_exact(&mut begins).expect("an answer");
     assert_eq!(&begins, b"SIP/2.0 302 ".as_slice(), "to the default agent");
+    let to_account = invite("+12125550144").replacen("sip:+12125550100", "sip:1710163127241", 1);
+    assert!(ask(&address, &to_account).starts_with("SIP/2.0 302 "), "by the number in To");
 
     // The control API accepts the id of a decision that the SIP door made.
     let decision = field(&answer, "X-Dialback-Decision").expect("an id");
@@ -82,7 +85,7 @@ fn return_call_is_redirected_counted_and_not_logged() {
     let text = metrics.into_body().read_to_string().expect("UTF-8");
     let page = Page::read(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
     let counted = |line: &str| assert!(text.lines().any(|there| there == line), "{line}: {text}");
-    counted("dialback_sip_requests_total{method=\"INVITE\",status=\"302\"} 2");
+    counted("dialback_sip_requests_total{method=\"INVITE\",status=\"302\"} 3");
     counted("dialback_sip_requests_total{method=\"INVITE\",status=\"400\"} 1");
     counted("dialback_sip_events_total{event=\"connected\"} 1");
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sip.md");
@@ -117,6 +120,8 @@ fn invalid_sip_options_fail_before_the_start() {
         (&[&listen[..], &["--agent-addresses", bad]].concat(), 1, "nobody: not a UUID"),
         (&[&listen[..], &contact, &["--sip-trust", "gateway"]].concat(), 2, "192.0.2.0/24"),
         (&[&listen[..], &contact, &["--sip-unrouted", "603"]].concat(), 2, "use 404 or 480"),
+        (&[&listen[..], &contact, &["--sip-dialed-from", "diversion"]].concat(), 0, "valid"),
+        (&[&listen[..], &contact, &["--sip-dialed-from", "from"]].concat(), 2, "use request-uri, to or diversion"),
     ] {
         let data = place.path().join("data");
         let data = data.to_str().expect("a plain path");

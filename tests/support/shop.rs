@@ -1,6 +1,6 @@
 //! A tenant with a number, an outbound agent, a callback agent, a default agent and a recorded call.
 
-use dialback::sip::{Door, Outgoing, Peers, Settings, Unrouted};
+use dialback::sip::{DialedFrom, Door, Outgoing, Peers, Settings, Unrouted};
 use dialback::store::MemoryStore;
 use dialback::{
     AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId,
@@ -51,6 +51,7 @@ impl Shop {
             trust: Peers::LOOPBACK.to_vec(),
             contacts,
             unrouted: Unrouted::NotFound,
+            dialed_from: DialedFrom::RequestUri,
             serves_while_loading: false,
         };
         let clock = Arc::clone(&now);

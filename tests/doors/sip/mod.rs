@@ -1,8 +1,11 @@
 //! Tests of the SIP door, with and without a network.
 
+mod attestation;
 mod calls;
+mod dialed;
 mod hostile;
 mod loading;
 mod scenarios;
 mod torture;
+mod via;
 mod wire;

@@ -2,7 +2,7 @@
 //! is an INVITE.
 
 use crate::support::scenarios::run_each;
-use dialback::sip::{Door as SipServer, Settings, Unrouted};
+use dialback::sip::{DialedFrom, Door as SipServer, Settings, Unrouted};
 use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer, ServiceDoor};
 use dialback::{AgentId, Caller, E164, EnvironmentId, Reason, Route, Timestamp};
 use std::sync::Arc;
@@ -32,6 +32,7 @@ impl Door for SipDoor {
             trust: Vec::new(),
             contacts: dialback::AgentAddresses::by_template(contact),
             unrouted: Unrouted::NotFound,
+            dialed_from: DialedFrom::RequestUri,
             serves_while_loading: false,
         };
         let service = Arc::new(self.0.again());

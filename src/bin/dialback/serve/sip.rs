@@ -5,7 +5,7 @@ use crate::clock::now;
 use crate::failure::Failure;
 use dialback::admission::Budget;
 use dialback::metrics::SipCounts;
-use dialback::sip::{Door, Peers, Settings, SipLimits, SipListener, Unrouted};
+use dialback::sip::{DialedFrom, Door, Peers, Settings, SipLimits, SipListener, Unrouted};
 use dialback::{AgentAddresses, Service};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -38,6 +38,15 @@ pub(crate) struct SipOptions {
     /// The response to a call that has no agent to route to
     #[arg(long, value_name = "404|480", default_value = "404", value_parser = unrouted)]
     sip_unrouted: Unrouted,
+    /// Where the dialed number is read: the Request-URI, To, or the oldest known number of History-Info and Diversion.
+    /// The Request-URI is read if that field has no known number
+    #[arg(
+        long,
+        value_name = "request-uri|to|diversion",
+        default_value = "request-uri",
+        value_parser = dialed_from
+    )]
+    sip_dialed_from: DialedFrom,
 }
 
 impl SipOptions {
@@ -60,7 +69,8 @@ impl SipOptions {
             ));
         }
         let trust = if self.sip_trust.is_empty() { Peers::LOOPBACK.to_vec() } else { self.sip_trust.clone() };
-        Ok(Some(Settings { trust, contacts: contacts.clone(), unrouted: self.sip_unrouted, serves_while_loading }))
+        let (unrouted, dialed_from) = (self.sip_unrouted, self.sip_dialed_from);
+        Ok(Some(Settings { trust, contacts: contacts.clone(), unrouted, dialed_from, serves_while_loading }))
     }
 
     /// Adds the connections of these listeners.
@@ -102,6 +112,15 @@ impl Open {
     /// Returns the counters of the SIP listeners.
     pub(crate) fn counts(&self) -> Arc<SipCounts> {
         Arc::clone(self.door.counts())
+    }
+}
+
+fn dialed_from(field: &str) -> Result<DialedFrom, String> {
+    match field {
+        "request-uri" => Ok(DialedFrom::RequestUri),
+        "to" => Ok(DialedFrom::To),
+        "diversion" => Ok(DialedFrom::Diversion),
+        _ => Err("use request-uri, to or diversion".into()),
     }
 }
 
