@@ -15,7 +15,7 @@ pub use answer::{StoredAnswer, StoredAnswerBody, StoredAnswerSubject};
 
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::named::named;
-use crate::number::{DialPlan, E164};
+use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::{Outcome, OutcomeSet};
 use crate::time::{Lookback, Timestamp};
 
@@ -90,6 +90,11 @@ pub enum Change {
         dial_plan: DialPlan,
         /// The look-back of callback agents that have none of their own.
         lookback: Lookback,
+    },
+    /// The attestation that the environment requires of a caller's number is set, or removed with `None`.
+    AttestationRequired {
+        /// The weakest attestation with which a caller's number counts.
+        level: Option<Attestation>,
     },
     /// An agent is created, as a draft.
     AgentCreated {

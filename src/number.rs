@@ -25,6 +25,7 @@
 //! [RFC 3966]: https://www.rfc-editor.org/rfc/rfc3966
 
 mod address;
+mod attestation;
 mod caller;
 mod country_code;
 mod dial_plan;
@@ -50,6 +51,7 @@ use std::str::FromStr;
 use address::Address;
 use scan::Scan;
 
+pub use attestation::Attestation;
 pub use caller::Caller;
 pub use dial_plan::DialPlan;
 

@@ -4,8 +4,8 @@
 use dialback::metrics::SipEvent;
 use dialback::sip::{DialedFrom, Door, Peers, Settings, Unrouted};
 use dialback::store::MemoryStore;
-use dialback::{AgentAddresses, AgentId, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback, NumberId};
-use dialback::{Service, Timestamp};
+use dialback::{AgentAddresses, AgentId, Attestation, Change, DialPlan, Direction, E164, Engine, EnvironmentId};
+use dialback::{Lookback, NumberId, Service, Timestamp};
 use libfuzzer_sys::fuzz_target;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -21,6 +21,8 @@ fn door() -> &'static Door {
         let number = E164::parse_international("+12125550100").expect("a number");
         let changes = vec![
             Change::EnvironmentSet { name: "Shop".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() },
+            // A caller's attestation is read only where one is required.
+            Change::AttestationRequired { level: Some(Attestation::B) },
             Change::NumberAdded { id: line, number },
             Change::AgentCreated { id: front, name: "Front".into(), label: None, direction: Direction::Inbound },
             Change::CallingSet { id: front, direction: Direction::Inbound, numbers: Some(vec![line]) },

@@ -254,7 +254,9 @@ pub(super) struct ReportTexts<'a> {
 fn asked(plan: &Plan, dialed: &[u8], caller: &[u8]) -> Result<(E164, Caller), Failure> {
     // Nearly every trunk sends plain digits. They need neither a dial plan nor a UTF-8 check.
     match (E164::clean(dialed), E164::clean(caller)) {
-        (Some(dialed), Some(number)) if !plan.has_regions() || !trunk::can_follow(&caller[1..]) => {
+        (Some(dialed), Some(number))
+            if (!plan.has_regions() || !trunk::can_follow(&caller[1..])) && !plan.requires_attestation() =>
+        {
             Ok((dialed, Caller::of_clean(number)))
         }
         _ => asked_in_text(plan, dialed, caller),

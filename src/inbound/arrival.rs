@@ -3,7 +3,7 @@
 use super::Destination;
 use crate::decision::Decision;
 use crate::id::EnvironmentId;
-use crate::number::{Caller, DialPlan, E164, NumberError};
+use crate::number::{Attestation, Caller, DialPlan, E164, NumberError};
 use crate::plan::{NumberView, Plan};
 
 /// An inbound call on one plan.
@@ -63,9 +63,24 @@ impl<'a> Arrival<'a> {
         environment.map_or(DialPlan::NONE, |environment| *environment.dial_plan())
     }
 
-    /// Reads what a trunk sent as the caller. Never fails: a text without a number is a withheld caller.
+    /// Reads what a trunk sent as the caller. Never fails: a text without a number is a withheld caller. So is a number
+    /// whose attestation in the text ([`Attestation::of`]) is below what the environment requires.
     pub fn caller(&self, text: &str) -> Caller {
-        Caller::parse(text, &self.dial_plan())
+        self.attested(Caller::parse(text, &self.dial_plan()), || Attestation::of(text))
+    }
+
+    /// Returns the caller, or a withheld one if the environment requires a higher attestation than the caller's.
+    /// `attestation` is called only if the environment requires one.
+    pub fn attested(&self, caller: Caller, attestation: impl FnOnce() -> Option<Attestation>) -> Caller {
+        match self.required_attestation() {
+            Some(required) if attestation() < Some(required) => Caller::Withheld,
+            _ => caller,
+        }
+    }
+
+    fn required_attestation(&self) -> Option<Attestation> {
+        let environment = self.environment.filter(|_| self.plan.requires_attestation())?;
+        self.plan.environment(environment)?.required_attestation()
     }
 
     /// Returns the agent that takes the call, and what its address depends on; `None` if the call is unrouted.

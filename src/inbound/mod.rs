@@ -4,7 +4,8 @@
 //! Each door (HTTP, SIP, FastAGI, C) reads its own protocol, goes through here, and writes its own answer:
 //!
 //! 1. [`Arrival::at`] or [`Arrival::read`] looks the dialed number up in one plan.
-//! 2. [`Arrival::caller`] reads the caller by the dial plan of the environment that has the number.
+//! 2. [`Arrival::caller`] reads the caller by the dial plan of the environment that has the number, and withholds one
+//!    whose attestation is too low. A door that reads the caller by itself calls [`Arrival::attested`].
 //! 3. `Inbound::decide` decides and counts.
 //! 4. `Inbound::identity` seals the decision's identity, under which a gateway later reports that the call connected.
 //! 5. [`Arrival::destination`] names the agent, and [`AgentAddresses`] has the agent's address.

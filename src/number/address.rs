@@ -101,6 +101,19 @@ fn closing_quote(text: &str) -> Option<usize> {
     })
 }
 
+/// Returns the URI of a name-addr or addr-spec. `None` if a quote or bracket is not closed.
+pub(super) fn uri(text: &str) -> Option<&str> {
+    let text = scan::trim(text);
+    let rest = match text.strip_prefix('"') {
+        Some(quoted) => scan::trim(&quoted[closing_quote(quoted)? + 1..]).strip_prefix('<')?,
+        None => match text.split_once('<') {
+            Some((_, rest)) => rest,
+            None => return Some(text),
+        },
+    };
+    rest.split_once('>').map(|(uri, _)| uri)
+}
+
 fn strip_scheme<'a>(uri: &'a str, scheme: &str) -> Option<&'a str> {
     let (head, rest) = uri.split_at_checked(scheme.len())?;
     head.eq_ignore_ascii_case(scheme).then_some(rest)

@@ -86,6 +86,11 @@ impl Plan {
                 };
                 self.create_agent(tenant, details)
             }
+            Change::AttestationRequired { level } => {
+                self.requires_attestation |= level.is_some();
+                self.environment_details_mut(tenant).attestation = *level;
+                Ok(())
+            }
             Change::AgentPublished { id } => self.set_published(tenant, *id, true, at),
             Change::AgentUnpublished { id } => self.set_published(tenant, *id, false, at),
             Change::AgentDeleted { id } => self.delete_agent(tenant, *id, at),
@@ -145,6 +150,7 @@ impl Plan {
             name: String::new(),
             dial_plan: DialPlan::default(),
             lookback: Lookback::default(),
+            attestation: None,
             revision: 0,
             unmatched,
             callback_slots: 0,

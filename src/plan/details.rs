@@ -5,7 +5,7 @@ use super::slots::Slots;
 use super::tally::Resting;
 use crate::event::{Direction, Role};
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
-use crate::number::{DialPlan, E164};
+use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::OutcomeSet;
 use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, TallySlot};
 use crate::time::{Lookback, Timestamp};
@@ -57,6 +57,8 @@ pub(super) struct EnvironmentDetails {
     pub(super) name: String,
     pub(super) dial_plan: DialPlan,
     pub(super) lookback: Lookback,
+    /// The weakest attestation with which a caller's number counts. `None` means without any.
+    pub(super) attestation: Option<Attestation>,
     /// The number of configurations since the environment was created.
     pub(super) revision: u64,
     /// The tally that counts the environment's unmatched calls.

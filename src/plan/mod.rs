@@ -73,6 +73,7 @@ pub struct Plan {
     answer_places: Index<(EnvironmentId, [u8; 16])>,
     freed_tallies: Freed,
     has_regions: bool,
+    requires_attestation: bool,
 }
 
 impl Plan {
@@ -90,6 +91,11 @@ impl Plan {
     /// number.
     pub fn has_regions(&self) -> bool {
         self.has_regions
+    }
+
+    /// Returns whether an environment requires, or required, an attestation of callers.
+    pub fn requires_attestation(&self) -> bool {
+        self.requires_attestation
     }
 
     /// Returns the environment with this identity.

@@ -5,7 +5,7 @@ use super::details::{AgentDetails, CallbackDetails, EnvironmentDetails, NumberDe
 use super::entry::{AgentEntry, NumberEntry};
 use crate::event::Direction;
 use crate::id::{AgentId, EnvironmentId, NumberId};
-use crate::number::{DialPlan, E164};
+use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::OutcomeSet;
 use crate::time::{Lookback, Timestamp};
 use std::fmt;
@@ -36,6 +36,11 @@ impl<'a> EnvironmentView<'a> {
     /// Returns the look-back of callback agents that have none of their own.
     pub fn lookback(self) -> Lookback {
         self.details.lookback
+    }
+
+    /// Returns the weakest attestation with which a caller's number counts, or `None` if it needs none.
+    pub fn required_attestation(self) -> Option<Attestation> {
+        self.details.attestation
     }
 
     /// Returns the number of configurations since the environment was created. It reveals nothing about other

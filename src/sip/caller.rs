@@ -3,11 +3,17 @@
 
 use super::message::Request;
 use super::party::{Party, split};
-use crate::number::{Caller, DialPlan};
+use crate::number::{Attestation, Caller, DialPlan};
 use ezk_sip_types::Name;
 
 static ASSERTED: Name = Name::custom("P-Asserted-Identity", &["p-asserted-identity"]);
 static REMOTE_PARTY: Name = Name::custom("Remote-Party-ID", &["remote-party-id"]);
+/// Fields in which networks send the attestation beside a `verstat` that does not name it.
+static ATTESTATIONS: [Name; 3] = [
+    Name::custom("Attestation-Info", &["attestation-info"]),
+    Name::custom("X-Attestation-Info", &["x-attestation-info"]),
+    Name::custom("P-Attestation-Indicator", &["p-attestation-indicator"]),
+];
 static PRIVACY: Name = Name::custom("Privacy", &["privacy"]);
 
 /// Returns the caller of an INVITE. National numbers are read with `plan`.
@@ -37,6 +43,17 @@ pub(super) fn caller(request: &Request<'_>, plan: &DialPlan) -> Caller {
     best([asserted, remote, Some(said)].into_iter().flatten()).unwrap_or(said)
 }
 
+/// Returns the attestation of the caller's number: the weakest `verstat` of the identities with this number. A field of
+/// its own can only lower it. `None` if there is no `verstat`, or one that did not pass.
+pub(super) fn attestation(request: &Request<'_>, caller: Caller, plan: &DialPlan) -> Option<Attestation> {
+    let from = request.first(&Name::FROM).map(|value| Identity::of(value, plan));
+    let identities = identities(request, &ASSERTED, plan).chain(identities(request, &REMOTE_PARTY, plan)).chain(from);
+    let same = identities.filter(|identity| identity.caller == caller && !identity.is_callee);
+    let verified = same.flat_map(|identity| identity.verdicts).min().flatten();
+    let named = ATTESTATIONS.iter().flat_map(|name| request.all(name)).map(Attestation::named).min();
+    named.map_or(verified, |named| named.min(verified))
+}
+
 /// Returns the first caller with a number, else the first. `None` if there are no callers.
 fn best(callers: impl Iterator<Item = Caller>) -> Option<Caller> {
     let mut callers = callers.peekable();
@@ -58,6 +75,8 @@ fn is_private(request: &Request<'_>) -> bool {
 /// address cannot keep its number and lose its privacy.
 struct Identity {
     caller: Caller,
+    /// What each `verstat` says about the number. `None` stands for a value that is no attestation.
+    verdicts: Vec<Option<Attestation>>,
     /// Whether it asks to hide the number.
     is_hidden: bool,
     /// Whether it is about the called party.
@@ -71,7 +90,8 @@ impl Identity {
             Some((address, params)) => (address, split(params, ';').collect::<Vec<_>>()),
             None => (value, value.split(';').collect()),
         };
-        let mut identity = Self { caller: Caller::parse(address, plan), is_hidden: false, is_callee: false };
+        let (caller, verdicts) = (Caller::parse(address, plan), Attestation::verdicts(address).collect());
+        let mut identity = Self { caller, verdicts, is_hidden: false, is_callee: false };
         for param in params {
             let (key, wish) = param.split_once('=').unwrap_or((param, ""));
             match key.trim().to_ascii_lowercase().as_str() {
@@ -109,7 +129,7 @@ mod tests {
     const NUMBER: &str = "+12125550143";
 
     fn read(value: &str) -> (bool, bool, bool) {
-        let Identity { caller, is_hidden, is_callee } = Identity::of(value, &DialPlan::NONE);
+        let Identity { caller, is_hidden, is_callee, .. } = Identity::of(value, &DialPlan::NONE);
         (caller.number() == NUMBER.parse().ok(), is_hidden, is_callee)
     }
 

@@ -220,7 +220,9 @@ impl Door {
             self.counts.count(SipEvent::Retransmission);
             return decided;
         }
-        let caller = caller::caller(request, &arrival.dial_plan());
+        let dial_plan = arrival.dial_plan();
+        let caller = caller::caller(request, &dial_plan);
+        let caller = arrival.attested(caller, || caller::attestation(request, caller, &dial_plan));
         let routed = self.inbound.decide(arrival, caller, now);
         self.recent.put(transaction, now, routed);
         (routed, now)

@@ -328,6 +328,8 @@ impl Model {
     fn change_tenant(&mut self, environment: EnvironmentId, change: &Change) -> Result<(), Refused> {
         match change {
             Change::AgentCreated { id, direction, .. } => self.create(environment, *id, *direction),
+            // The model's callers are attested.
+            Change::AttestationRequired { .. } => Ok(()),
             Change::AgentPublished { id } => self.publish(environment, *id, true),
             Change::AgentUnpublished { id } => self.publish(environment, *id, false),
             Change::AgentDeleted { id } => self.delete(environment, *id),

@@ -70,6 +70,10 @@ pub(in crate::http) struct NewEnvironment {
     /// The look-back in days for callback agents without one of their own.
     #[schema(minimum = 1, maximum = 3650, default = 30)]
     lookback_days: Option<u32>,
+    /// The weakest attestation with which a caller's number counts. A caller with less counts as withheld. Missing:
+    /// numbers count without an attestation.
+    #[schema(schema_with = schema::required_attestation)]
+    require_attestation: Option<String>,
 }
 
 /// Creates an environment.
@@ -101,10 +105,13 @@ pub(in crate::http) async fn create(
     let name = form.required("name", read::name);
     let dial_plan = dial_plan(&mut form);
     let lookback = form.optional("lookback_days", read::lookback).unwrap_or_default();
+    let attestation = form.optional("require_attestation", read::required_attestation);
     let name = form.finish(|| name)?;
 
     let id = EnvironmentId::from(new_id::uuid());
-    let decide = move |_: &Plan| Ok((vec![Change::EnvironmentSet { name, dial_plan, lookback }], ()));
+    let mut changes = vec![Change::EnvironmentSet { name, dial_plan, lookback }];
+    changes.extend(attestation.map(|level| Change::AttestationRequired { level: Some(level) }));
+    let decide = move |_: &Plan| Ok((changes, ()));
     let render = move |plan: &Plan, ()| {
         let environment = plan.environment(id).ok_or_else(Refusal::internal)?;
         Ok(reply::created(render::Environment::from(environment)))

@@ -17,7 +17,7 @@ use crate::http::response::{reply, time_text};
 use crate::id::{AgentId, EnvironmentId};
 use crate::inbound::Arrival;
 use crate::metrics::Stopwatch;
-use crate::number::{Caller, E164};
+use crate::number::{Attestation, Caller, E164};
 use crate::plan::{EnvironmentView, Plan};
 use crate::slot::TallySlot;
 use crate::time::Timestamp;
@@ -79,6 +79,10 @@ struct Asked {
     /// The caller as the trunk sends it.
     #[param(example = json!(example::CONTACT))]
     caller: Option<String>,
+    /// The attestation of the caller's number: `A`, `B` or `C`. Missing: the `verstat` in the caller's URI. Only for
+    /// environments that require an attestation.
+    #[param(example = json!("A"))]
+    attestation: Option<String>,
     /// The time to decide for. Missing: now.
     #[param(format = DateTime)]
     at: Option<String>,
@@ -126,6 +130,7 @@ pub(in crate::http) async fn decide(
     let dialed = form.required("dialed", |value| read::number(&Value::from(plus(value)?), &home));
     // A missing or malformed caller is no error, because the call has to be routed anyway.
     let caller = form.optional("caller", |value| plus(value).map(Cow::into_owned)).unwrap_or_default();
+    let attestation = form.optional("attestation", |value| Ok(read::text(value)?.to_owned()));
     let at = form.optional("at", |value| read::moment(&offset(value)?));
     let explain = form.optional("explain", read::flag).unwrap_or(false);
     let is_text = form.optional("format", read::is_text);
@@ -137,7 +142,11 @@ pub(in crate::http) async fn decide(
 
     let arrival = Arrival::at(&plan, dialed).seen_by(|environment| reach.covers(environment));
     let visible = arrival.environment();
-    let caller = if visible.is_some() { arrival.caller(&caller) } else { Caller::parse(&caller, &home) };
+    let caller = match attestation {
+        _ if visible.is_none() => Caller::parse(&caller, &home),
+        None => arrival.caller(&caller),
+        Some(level) => arrival.attested(Caller::parse(&caller, &arrival.dial_plan()), || Attestation::named(&level)),
+    };
     let question = Question { dialed, caller, at };
     let environment = visible.or(reach.environment());
     let asked = Ask { reach, is_call, explain, is_text: is_text.unwrap_or(is_plain), visible, now };

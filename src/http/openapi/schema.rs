@@ -44,6 +44,11 @@ pub(in crate::http) fn role() -> Object {
     one_of([Role::Environment, Role::Gateway, Role::Operator].map(Role::name))
 }
 
+/// The attestation that an environment requires.
+pub(in crate::http) fn required_attestation() -> Object {
+    one_of(["A", "B"])
+}
+
 pub(in crate::http) fn format() -> Object {
     one_of(["json", "text"])
 }

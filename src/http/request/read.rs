@@ -4,7 +4,7 @@ use super::form::Wrong;
 use crate::event::{Direction, Role};
 use crate::http::response::time_text;
 use crate::id::{AgentId, NumberId};
-use crate::number::{DialPlan, E164};
+use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::{Outcome, OutcomeSet};
 use crate::plan::MAX_SOURCES;
 use crate::time::{Day, Lookback, Timestamp};
@@ -111,6 +111,15 @@ const IMPOSSIBLE: &str = "must have as many digits as a phone number of its coun
 /// Reads the code of a region.
 pub(in crate::http) fn region(value: &Value) -> Result<DialPlan, Wrong> {
     DialPlan::of_region(text(value)?).map_err(|_| "must be the ISO 3166-1 alpha-2 code of a region, such as DE".into())
+}
+
+/// Reads the attestation that an environment requires.
+pub(in crate::http) fn required_attestation(value: &Value) -> Result<Attestation, Wrong> {
+    match text(value)? {
+        "A" => Ok(Attestation::A),
+        "B" => Ok(Attestation::B),
+        _ => Err("must be A or B".into()),
+    }
 }
 
 /// Reads the lengths of national numbers.

@@ -4,6 +4,7 @@ use super::list::MAX_WITHIN;
 use super::time_text;
 use crate::http::openapi::schema;
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
+use crate::number::Attestation;
 use crate::plan::{self, AgentView, CallbackView, EnvironmentView, NumberView};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -181,6 +182,10 @@ pub(in crate::http) struct Environment<'a> {
     #[schema(schema_with = schema::lengths)]
     national_number_lengths: Vec<usize>,
     lookback_days: u32,
+    /// The weakest attestation with which a caller's number counts, if the environment requires one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::required_attestation)]
+    require_attestation: Option<&'static str>,
 }
 
 impl<'a> From<EnvironmentView<'a>> for Environment<'a> {
@@ -195,6 +200,7 @@ impl<'a> From<EnvironmentView<'a>> for Environment<'a> {
             international_prefix: dial_plan.international_prefix(),
             national_number_lengths: dial_plan.national_lengths().collect(),
             lookback_days: environment.lookback().days(),
+            require_attestation: environment.required_attestation().map(Attestation::name),
         }
     }
 }

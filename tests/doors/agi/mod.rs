@@ -6,7 +6,7 @@ mod scenarios;
 use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
 use dialback::store::MemoryStore;
 use dialback::{AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback};
-use dialback::{NumberId, Outcome, Peers, Service, Timestamp};
+use dialback::{Attestation, NumberId, Outcome, Peers, Service, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,6 +49,7 @@ agi_threadid: 139872345678912
 ";
 
 struct Agi {
+    service: Arc<Service>,
     address: SocketAddr,
     _stop: watch::Sender<()>,
 }
@@ -94,14 +95,14 @@ impl Agi {
             addresses: AgentAddresses::from_json(addresses).expect("addresses"),
             serves_while_loading: false,
         };
-        let door = Arc::new(Door::new(service, Arc::new(move || now), settings));
+        let door = Arc::new(Door::new(Arc::clone(&service), Arc::new(move || now), settings));
         let listener = AgiListener::bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
         let address = listener.address().expect("an address");
         let (stop, stopped) = watch::channel(());
         let mut limits = AgiLimits::default();
         limits.max_duration = max_duration;
         tokio::spawn(listener.serve(door, limits, stopped));
-        Self { address, _stop: stop }
+        Self { service, address, _stop: stop }
     }
 
     async fn usual() -> Self {
@@ -166,6 +167,20 @@ async fn channel_variables_name_the_agent() {
     assert_eq!(agi.ask(CALL).await["DIALBACK_DECISION_ID"].len(), 36);
     let latin: Vec<u8> = CALL.bytes().map(|byte| if byte == b'A' { 0xE9 } else { byte }).collect();
     assert_eq!(route(&agi.ask_and_answer(&latin, "200 result=1\n").await).0, "callback");
+}
+
+#[tokio::test]
+async fn caller_needs_the_required_attestation() {
+    let agi = Agi::usual().await;
+    let required = vec![Change::AttestationRequired { level: Some(Attestation::B) }];
+    agi.service.configure(SHOP, NOW, |_| Ok(required)).expect("valid");
+    assert_eq!(agi.ask(CALL).await["DIALBACK_REASON"], "ANONYMOUS_CALLER");
+    for (verstat, reason) in [("TN-Validation-Passed", "MATCHED"), ("TN-Validation-Passed-C", "ANONYMOUS_CALLER")] {
+        let caller = format!("<sip:+12125550143;verstat={verstat}@carrier.example.com>");
+        let arguments = format!("agi_extension: s\nagi_arg_1: +12125550100\nagi_arg_2: {caller}");
+        let set = agi.ask(&CALL.replace("agi_extension: +12125550100", &arguments)).await;
+        assert_eq!(set["DIALBACK_REASON"], reason, "{verstat}");
+    }
 }
 
 #[tokio::test]

@@ -393,3 +393,29 @@ fn close_while_many_threads_ask_is_safe() {
     });
     close(current.into_inner());
 }
+
+/// A caller as plain digits takes a short path in C. A requirement must hold there too, and after the next start.
+#[test]
+fn required_attestation_holds_for_plain_digits_and_after_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let handle = shop(c::path(&directory));
+    assert_eq!(record(handle, &[call("+4930123456")]).0, Status::Ok);
+    let reason = |handle, caller: &str| c::resolve(handle, OURS.as_bytes(), caller.as_bytes(), NOW).1.reason;
+    assert_eq!(reason(handle, "+4930123456"), ReasonLine::Matched as u32);
+    let required = r#"[{"attestation_required": {"level": "B"}}]"#;
+    assert_eq!(c::configure(handle, ENVIRONMENT, required, NOW), Status::Ok, "{}", c::last_error());
+    let check = |handle| {
+        assert_eq!(reason(handle, "+4930123456"), ReasonLine::AnonymousCaller as u32);
+        let verified = |verstat: &str| format!("<sip:+4930123456;verstat={verstat}@carrier.example.com>");
+        assert_eq!(reason(handle, &verified("TN-Validation-Passed-B")), ReasonLine::Matched as u32);
+        assert_eq!(reason(handle, &verified("TN-Validation-Passed-C")), ReasonLine::AnonymousCaller as u32);
+    };
+    check(handle);
+    close(handle);
+    let handle = c::open(c::path(&directory));
+    check(handle);
+    let removed = r#"[{"attestation_required": {"level": null}}]"#;
+    assert_eq!(c::configure(handle, ENVIRONMENT, removed, NOW), Status::Ok, "{}", c::last_error());
+    assert_eq!(reason(handle, "+4930123456"), ReasonLine::Matched as u32);
+    close(handle);
+}

@@ -2,6 +2,7 @@
 
 mod agents;
 mod answered;
+mod attestation;
 mod bodies;
 mod bulk;
 mod callback;

@@ -71,6 +71,8 @@ async fn invalid_operator_requests_change_nothing() {
         ("/environments", json!({"name": "x", "country_code": 49}), "country_code"),
         ("/environments", json!({"name": "x", "national_prefix": "0"}), "country_code"),
         ("/environments", json!({"name": "x", "region": "XX"}), "region"),
+        ("/environments", json!({"name": "x", "require_attestation": "C"}), "require_attestation"),
+        ("/environments", json!({"name": "x", "require_attestation": 1}), "require_attestation"),
         ("/environments", json!({"name": "x", "region": "Germany"}), "region"),
         ("/environments", json!({"name": "x", "region": 49}), "region"),
         ("/environments", json!({"name": "x", "region": "DE", "country_code": "49"}), "region"),

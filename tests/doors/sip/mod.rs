@@ -1,5 +1,6 @@
 //! Tests of the SIP door, with and without a network.
 
+mod attestation;
 mod calls;
 mod dialed;
 mod hostile;

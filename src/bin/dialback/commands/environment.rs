@@ -36,6 +36,10 @@ pub(crate) enum EnvironmentCommand {
         /// The look-back in days: an older outbound call does not count. Callback agents can set their own
         #[arg(long, value_name = "DAYS")]
         lookback_days: Option<u32>,
+        /// The weakest STIR/SHAKEN attestation with which a caller's number counts. A caller with less counts as
+        /// withheld
+        #[arg(long, value_name = "A|B")]
+        require_attestation: Option<String>,
         #[command(flatten)]
         data: DataOptions,
     },
@@ -56,6 +60,7 @@ pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, 
             international_prefix,
             national_number_lengths,
             lookback_days,
+            require_attestation,
             data,
         } => {
             let mut body = json!({ "name": name });
@@ -67,6 +72,7 @@ pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, 
                 ("international_prefix", json!(international_prefix)),
                 ("national_number_lengths", json!(lengths)),
                 ("lookback_days", json!(lookback_days)),
+                ("require_attestation", json!(require_attestation)),
             ];
             for (field, value) in settings {
                 if !value.is_null() {
