@@ -4,8 +4,8 @@
 use dialback::metrics::SipEvent;
 use dialback::sip::{DialedFrom, Door, Peers, Settings, Unrouted};
 use dialback::store::MemoryStore;
-use dialback::{AgentAddresses, AgentId, Attestation, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Lookback};
-use dialback::{NumberId, Service, Timestamp};
+use dialback::{AgentAddresses, AgentId, Attestation, Change, DialPlan, Direction, E164, Engine, EnvironmentId};
+use dialback::{Lookback, NumberId, Service, Timestamp};
 use libfuzzer_sys::fuzz_target;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
