@@ -115,6 +115,28 @@ pub enum Arrival {
     Refused,
 }
 
+impl Arrival {
+    /// Serves the connection in a task of its own, as soon as it has a place. Drops `serve` if there is none.
+    pub fn serve<F>(self, serve: impl FnOnce(Place) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        match self {
+            Self::Placed(place) => {
+                tokio::spawn(serve(place));
+            }
+            Self::Waiting(waiting) => {
+                tokio::spawn(async move {
+                    if let Some(place) = waiting.place().await {
+                        serve(place).await;
+                    }
+                });
+            }
+            Self::Refused => {}
+        }
+    }
+}
+
 /// A connection that waits for a place.
 #[derive(Debug)]
 pub struct Waiting {

@@ -5,8 +5,8 @@
 //! separators, `tel:` URIs ([RFC 3966]), `sip:` and `sips:` URIs, and whole From headers ([RFC 3261]). [`Caller`]
 //! adds the values that an inbound call may have instead of a number.
 //!
-//! This module allocates only where a region's plan reads a form other than `+` and digits. `Debug` and `Display` mask numbers, so that none is printed by accident. Only
-//! [`E164::digits`] and [`E164::to_plus_form`] reveal a number.
+//! This module allocates only where a region's plan reads a form other than `+` and digits. `Debug` and `Display` mask
+//! numbers, so that none is printed by accident. Only [`E164::digits`] and [`E164::to_plus_form`] reveal a number.
 //!
 //! ```
 //! use dialback::{Caller, DialPlan, E164};

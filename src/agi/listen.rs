@@ -2,7 +2,7 @@
 
 use super::Door;
 use super::request::{MAX_BYTES, Request};
-use crate::admission::{Admission, Arrival, Budget, Place};
+use crate::admission::{Admission, Budget, Place};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,19 +69,8 @@ impl AgiListener {
                 }
                 Ok((stream, from)) => {
                     let door = Arc::clone(&door);
-                    match admission.arrive(from.ip()).await {
-                        Arrival::Placed(place) => {
-                            tokio::spawn(serve(door, stream, place, limits.max_duration));
-                        }
-                        Arrival::Waiting(waiting) => {
-                            tokio::spawn(async move {
-                                if let Some(place) = waiting.place().await {
-                                    serve(door, stream, place, limits.max_duration).await;
-                                }
-                            });
-                        }
-                        Arrival::Refused => {}
-                    }
+                    let serve = move |place| serve(door, stream, place, limits.max_duration);
+                    admission.arrive(from.ip()).await.serve(serve);
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept an AGI connection");

@@ -23,23 +23,12 @@ impl<'a> Address<'a> {
     /// # Errors
     /// `NotANumber` if a quote or bracket is not closed, because a part of the number may be missing.
     pub(super) fn of(text: &'a str) -> Result<Address<'a>, NumberError> {
-        let text = scan::trim(text);
-        let (display, rest) = if let Some(quoted) = text.strip_prefix('"') {
-            let end = closing_quote(quoted).ok_or(NumberError::NotANumber)?;
-            let rest = scan::trim(&quoted[end + 1..]);
-            if rest.is_empty() {
-                let display = &quoted[..end];
-                let user = scan::trim(display).is_empty().then_some("");
-                return Ok(Address { display, user, params: "", host: "", escaped: false });
-            }
-            (&quoted[..end], rest.strip_prefix('<').ok_or(NumberError::NotANumber)?)
-        } else if let Some((display, rest)) = text.split_once('<') {
-            (display, rest)
-        } else {
-            return Ok(Address::of_uri(text));
-        };
-        let (uri, _) = rest.split_once('>').ok_or(NumberError::NotANumber)?;
-        Ok(Address { display, ..Address::of_uri(scan::trim(uri)) })
+        let (display, uri) = split(text).ok_or(NumberError::NotANumber)?;
+        if let Some(uri) = uri {
+            return Ok(Address { display, ..Address::of_uri(uri) });
+        }
+        let user = scan::trim(display).is_empty().then_some("");
+        Ok(Address { display, user, params: "", host: "", escaped: false })
     }
 
     fn of_uri(uri: &'a str) -> Address<'a> {
@@ -101,17 +90,29 @@ fn closing_quote(text: &str) -> Option<usize> {
     })
 }
 
-/// Returns the URI of a name-addr or addr-spec. `None` if a quote or bracket is not closed.
+/// Returns the URI of a name-addr or addr-spec. `None` if it has none, or if a quote or bracket is not closed.
 pub(super) fn uri(text: &str) -> Option<&str> {
+    split(text)?.1
+}
+
+/// Splits a name-addr or addr-spec into the display name without its quotes, and the URI. A quoted string alone has no
+/// URI. Returns `None` if a quote or bracket is not closed.
+fn split(text: &str) -> Option<(&str, Option<&str>)> {
     let text = scan::trim(text);
-    let rest = match text.strip_prefix('"') {
-        Some(quoted) => scan::trim(&quoted[closing_quote(quoted)? + 1..]).strip_prefix('<')?,
-        None => match text.split_once('<') {
-            Some((_, rest)) => rest,
-            None => return Some(text),
-        },
+    let (display, rest) = if let Some(quoted) = text.strip_prefix('"') {
+        let end = closing_quote(quoted)?;
+        let rest = scan::trim(&quoted[end + 1..]);
+        if rest.is_empty() {
+            return Some((&quoted[..end], None));
+        }
+        (&quoted[..end], rest.strip_prefix('<')?)
+    } else if let Some(parts) = text.split_once('<') {
+        parts
+    } else {
+        return Some(("", Some(text)));
     };
-    rest.split_once('>').map(|(uri, _)| uri)
+    let (uri, _) = rest.split_once('>')?;
+    Some((display, Some(scan::trim(uri))))
 }
 
 fn strip_scheme<'a>(uri: &'a str, scheme: &str) -> Option<&'a str> {

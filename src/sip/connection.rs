@@ -2,7 +2,7 @@
 
 use super::stream::Frame;
 use super::{Door, SipLimits};
-use crate::admission::{Admission, Arrival, Place};
+use crate::admission::{Admission, Place};
 use crate::metrics::SipEvent;
 use std::io;
 use std::net::SocketAddr;
@@ -38,19 +38,7 @@ pub(super) async fn accept(listener: TcpListener, door: &Arc<Door>, limits: SipL
             Ok((stream, from)) => {
                 let connection = Connection { door: Arc::clone(door), from, limits };
                 let stop = stop.clone();
-                match admission.arrive(from.ip()).await {
-                    Arrival::Placed(place) => {
-                        tokio::spawn(connection.run(stream, place, stop));
-                    }
-                    Arrival::Waiting(waiting) => {
-                        tokio::spawn(async move {
-                            if let Some(place) = waiting.place().await {
-                                connection.run(stream, place, stop).await;
-                            }
-                        });
-                    }
-                    Arrival::Refused => {}
-                }
+                admission.arrive(from.ip()).await.serve(move |place| connection.run(stream, place, stop));
             }
             Err(error) => {
                 warn!(%error, "cannot accept a SIP connection");

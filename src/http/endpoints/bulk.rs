@@ -239,20 +239,19 @@ impl<'a> Upload<'a> {
     async fn next_chunk(&mut self, body: &mut Body) -> Result<Option<Bytes>, Refusal> {
         self.settle_confirmed()?;
         let patience = self.api.limits.patience;
-        if let Ok(next) = tokio::time::timeout(STALLED.min(patience), next_chunk(body)).await {
-            if !self.is_line_late().await {
-                return next.transpose();
-            }
+        let mut next = tokio::time::timeout(STALLED.min(patience), next_chunk(body)).await;
+        if next.is_err() {
             self.flush().await?;
-            return Err(self.timed_out(Refusal::too_slow()));
+            // Only the line is left, so the room does not grow.
+            let _ = self.resize_room();
+            next = tokio::time::timeout(patience.saturating_sub(STALLED), next_chunk(body)).await;
         }
-        self.flush().await?;
-        // Only the line is left, so the room does not grow.
-        let _ = self.resize_room();
-        let next = tokio::time::timeout(patience.saturating_sub(STALLED), next_chunk(body)).await;
         match next {
             Ok(next) if !self.is_line_late().await => next.transpose(),
-            _ => Err(self.timed_out(Refusal::too_slow())),
+            _ => {
+                self.flush().await?;
+                Err(self.timed_out(Refusal::too_slow()))
+            }
         }
     }
 
