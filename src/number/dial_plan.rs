@@ -197,6 +197,11 @@ impl DialPlan {
         Ok(number)
     }
 
+    /// Returns the plan with the same country code and prefixes, and without a region.
+    pub(super) fn by_hand(self) -> DialPlan {
+        DialPlan { region: None, ..self }
+    }
+
     /// Returns the country code, which is empty in [`DialPlan::NONE`].
     pub fn country_code(&self) -> &str {
         self.country_code.as_str()
