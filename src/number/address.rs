@@ -116,27 +116,28 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
             return Some((&quoted[..end], None));
         }
         (&quoted[..end], rest.strip_prefix('<')?)
-    } else if let Some(parts) = split_at_bracket(text)? {
-        parts
     } else {
-        return Some(("", Some(text)));
+        match split_at_bracket(text)? {
+            (display, Some(rest)) => (display, rest),
+            (_, None) => return Some(("", Some(text))),
+        }
     };
     let (uri, _) = rest.split_once('>')?;
     Some((display, Some(scan::trim(uri))))
 }
 
-/// Returns the parts before and after the first `<` that is not in quotes. A name in quotes is the caller's own text, and
-/// may look like an address. The outer `None` stands for a quote that is not closed.
-fn split_at_bracket(text: &str) -> Option<Option<(&str, &str)>> {
+/// Returns the text before the first `<` that is not in quotes, and the text after it, if there is one. A name in quotes is
+/// the caller's own text, and may look like an address. `None` stands for a quote that is not closed.
+fn split_at_bracket(text: &str) -> Option<(&str, Option<&str>)> {
     let mut place = 0;
     while let Some(next) = text[place..].find(['"', '<']) {
         let (before, rest) = text.split_at(place + next);
         match rest.strip_prefix('<') {
-            Some(uri) => return Some(Some((before, uri))),
+            Some(uri) => return Some((before, Some(uri))),
             None => place += next + 1 + closing_quote(&rest[1..])? + 1,
         }
     }
-    Some(None)
+    Some((text, None))
 }
 
 fn strip_scheme<'a>(uri: &'a str, scheme: &str) -> Option<&'a str> {
