@@ -315,17 +315,17 @@ fn number_that_the_earlier_plan_read_rightly_stays() {
 #[test]
 fn number_that_was_read_again_stays_and_is_found() {
     let mut seed = 7_u64;
-    let mut random = move |end: u64| {
+    let mut random = move |end: usize| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) % end
+        usize::try_from(seed >> 33).unwrap() % end
     };
     let mut moved = 0;
     for known in PHONE_NUMBER_UTIL.get_supported_regions() {
         let plan = region(&known.to_string());
         let by_hand = DialPlan::new(plan.country_code(), plan.national_prefix(), plan.international_prefix()).unwrap();
         for _ in 0..20 {
-            let digits: String = (0..3 + random(11)).map(|_| char::from(b'0' + random(10) as u8)).collect();
-            let before = ["", plan.national_prefix(), plan.country_code(), "+", "0"][random(5) as usize];
+            let digits: String = (0..3 + random(11)).map(|_| random(10).to_string()).collect();
+            let before = ["", plan.national_prefix(), plan.country_code(), "+", "0"][random(5)];
             let trunk = format!("+{}{}", plan.country_code(), plan.national_prefix());
             for text in [format!("{before}{digits}"), format!("{trunk}{digits}")] {
                 for earlier in [by_hand, DialPlan::NONE, plan] {
