@@ -47,7 +47,8 @@ async fn trunk_prefix_of_a_new_number_is_dropped_in_a_region() {
     let token = server.operator().post("/tokens", token).await.data()["token"].clone();
     let client = server.with_token(token.as_str().unwrap());
     let answer = client.post("/phone-numbers", json!({"number": "+49 030 901820"})).await;
-    assert_eq!((answer.status.as_u16(), &answer.data()["number"]), (201, &json!("+4930901820")), "{}", answer.text);
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    assert_eq!(answer.data()["number"], "+4930901820");
     client.post("/phone-numbers", json!({"number": "+4930901820"})).await.is(409, "PHONE_NUMBER_TAKEN");
 }
 
