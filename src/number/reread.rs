@@ -3,9 +3,6 @@
 use super::regional;
 use super::{DialPlan, E164};
 
-/// More numbers than one misreading can lead through.
-const MOST_STEPS: usize = 4;
-
 impl DialPlan {
     /// Returns the number that a stored number should be, if the plan `earlier` read it wrongly and this plan of a region
     /// would not. `None` if it should stay, if it is not clear which number was meant, or if this plan has no region.
@@ -29,15 +26,9 @@ impl DialPlan {
         let region = self.region()?;
         let unknown = [self.by_hand(), DialPlan::NONE];
         let earlier = if earlier.region() == Some(region) { &unknown } else { std::slice::from_ref(earlier) };
-        let mut last = meant(self, stored, earlier)?;
-        // A number whose misreading is misread again is moved at once: a later run would not know the earlier plan.
-        for _ in 0..MOST_STEPS {
-            match meant(self, last, earlier) {
-                None => return Some(last).filter(|last| *last != stored),
-                Some(next) => last = next,
-            }
-        }
-        None
+        let found = meant(self, stored, earlier)?;
+        // A number that would move again stays: the calls of the number in between would be taken for its own.
+        meant(self, found, earlier).is_none().then_some(found)
     }
 }
 
