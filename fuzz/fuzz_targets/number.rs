@@ -38,7 +38,12 @@ fuzz_target!(|input: (&str, &str, &str, &str)| {
         check(number);
         let stored = plan.check(number);
         assert!(stored.is_ok() || number.digits().len() > 6, "short codes may be stored");
-        let _ = plan.reread(number);
+        for earlier in [own, plan, DialPlan::NONE] {
+            if let Some(meant) = plan.reread(number, &earlier) {
+                assert!(meant != number && plan.reread(meant, &earlier).is_none(), "one step is enough");
+                assert_eq!(E164::parse(&meant.to_plus_form(), &plan), Ok(meant), "a caller finds what was moved");
+            }
+        }
         let plain = text.strip_prefix('+').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         if plain && !text[1..].contains(['0', '1', '8', '9']) && !text.starts_with("+54") && !text.starts_with("+261") {
             assert_eq!(&*number.to_plus_form(), text, "no trunk prefix is in these digits");

@@ -31,8 +31,9 @@ impl Request {
             return Some(caller);
         }
         // The two bits of the presentation (ITU-T Q.951): 0 allowed, 1 restricted, 2 not available.
-        let presentation: u32 = self.get("agi_callingpres").and_then(|number| number.parse().ok()).unwrap_or(0);
-        let is_shown = presentation & 0x60 == 0;
+        // One that cannot be read may be restricted.
+        let presentation = self.get("agi_callingpres").map(str::parse::<u32>);
+        let is_shown = presentation.is_none_or(|presentation| presentation.is_ok_and(|bits| bits & 0x60 == 0));
         self.get("agi_callerid").filter(|caller| is_shown && *caller != "unknown")
     }
 
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn restricted_presentation_hides_the_caller() {
         for (presentation, is_shown) in
-            [("0", true), ("3", true), ("32", false), ("35", false), ("67", false), ("x", true)]
+            [("0", true), ("3", true), ("32", false), ("35", false), ("67", false), ("x", false)]
         {
             let request = read(&["agi_callerid: 2125550143", &format!("agi_callingpres: {presentation}")]);
             assert_eq!(request.expect("a request").caller().is_some(), is_shown, "{presentation}");

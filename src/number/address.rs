@@ -13,6 +13,8 @@ pub(super) struct Address<'a> {
     params: &'a str,
     /// The host without port, parameters and headers.
     pub(super) host: &'a str,
+    /// The parameters of a `sip:` URI, which follow the host.
+    uri_params: &'a str,
     /// Whether percent escapes in the user part are decoded (`%41` means `A`).
     pub(super) escaped: bool,
 }
@@ -28,26 +30,32 @@ impl<'a> Address<'a> {
             return Ok(Address { display, ..Address::of_uri(uri) });
         }
         let user = scan::trim(display).is_empty().then_some("");
-        Ok(Address { display, user, params: "", host: "", escaped: false })
+        Ok(Address { display, user, ..Address::EMPTY })
     }
+
+    const EMPTY: Address<'static> =
+        Address { display: "", user: None, params: "", host: "", uri_params: "", escaped: false };
 
     fn of_uri(uri: &'a str) -> Address<'a> {
         if let Some(rest) = strip_scheme(uri, "tel:") {
             let (user, params) = cut(cut(rest, &['?']).0, &[';']);
-            return Address { display: "", user: Some(user), params, host: "", escaped: true };
+            return Address { user: Some(user), params, escaped: true, ..Address::EMPTY };
         }
         let sip = strip_scheme(uri, "sip:").or_else(|| strip_scheme(uri, "sips:"));
-        if let Some((user, host)) = sip.unwrap_or(uri).split_once('@') {
-            // A password may contain semicolons. User parameters cannot contain colons.
-            let (user, params) = cut(cut(user, &[':']).0, &[';']);
-            let host = cut(host, &[':', ';', '?']).0;
-            return Address { display: "", user: Some(user), params, host, escaped: true };
-        }
-        if let Some(rest) = sip {
-            let host = cut(rest, &[':', ';', '?']).0;
+        let user_and_host = sip.unwrap_or(uri).split_once('@');
+        if let Some(host) = user_and_host.map(|(_, host)| host).or(sip) {
+            // Header fields in a URI are no parameters.
+            let (host, uri_params) = cut(cut(host, &['?']).0, &[';']);
+            let host = cut(host, &[':']).0;
+            let rest = Address { host, uri_params, escaped: true, ..Address::EMPTY };
+            if let Some((user, _)) = user_and_host {
+                // A password may contain semicolons. User parameters cannot contain colons.
+                let (user, params) = cut(cut(user, &[':']).0, &[';']);
+                return Address { user: Some(user), params, ..rest };
+            }
             // No host name begins with a plus, but many consist of digits and dots.
             let user = scan::unescape(scan::trim(host), true).next().filter(|&c| c == '+').map(|_| host);
-            return Address { display: "", user, params: "", host, escaped: true };
+            return Address { user, ..rest };
         }
         // Parameters begin with a letter. Two numbers separated by a semicolon are not one number.
         let (user, params) = match cut(uri, &[';']) {
@@ -56,7 +64,14 @@ impl<'a> Address<'a> {
         };
         // A user part that a gateway passes on by itself: each door reads it as within a URI.
         let escaped = strip_scheme(scan::trim(user), "%2B").is_some();
-        Address { display: "", user: Some(user), params, host: "", escaped }
+        Address { user: Some(user), params, escaped, ..Address::EMPTY }
+    }
+
+    /// Returns the values of all parameters with this name: of the user part, and of the URI.
+    pub(super) fn params(&self, name: &'static str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let params = [self.params, self.uri_params].into_iter().flat_map(|params| params.split(';'));
+        let named = params.filter_map(|param| param.split_once('='));
+        named.filter(move |(key, _)| scan::trim(key).eq_ignore_ascii_case(name)).map(|(_, value)| scan::trim(value))
     }
 
     /// Returns the number in the user part.
@@ -90,11 +105,6 @@ fn closing_quote(text: &str) -> Option<usize> {
     })
 }
 
-/// Returns the URI of a name-addr or addr-spec. `None` if it has none, or if a quote or bracket is not closed.
-pub(super) fn uri(text: &str) -> Option<&str> {
-    split(text)?.1
-}
-
 /// Splits a name-addr or addr-spec into the display name without its quotes, and the URI. A quoted string alone has no
 /// URI. Returns `None` if a quote or bracket is not closed.
 fn split(text: &str) -> Option<(&str, Option<&str>)> {
@@ -106,13 +116,28 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
             return Some((&quoted[..end], None));
         }
         (&quoted[..end], rest.strip_prefix('<')?)
-    } else if let Some(parts) = text.split_once('<') {
-        parts
     } else {
-        return Some(("", Some(text)));
+        match split_at_bracket(text)? {
+            (display, Some(rest)) => (display, rest),
+            (_, None) => return Some(("", Some(text))),
+        }
     };
     let (uri, _) = rest.split_once('>')?;
     Some((display, Some(scan::trim(uri))))
+}
+
+/// Returns the text before the first `<` that is not in quotes, and the text after it, if there is one. A name in quotes is
+/// the caller's own text, and may look like an address. `None` stands for a quote that is not closed.
+fn split_at_bracket(text: &str) -> Option<(&str, Option<&str>)> {
+    let mut place = 0;
+    while let Some(next) = text[place..].find(['"', '<']) {
+        let (before, rest) = text.split_at(place + next);
+        match rest.strip_prefix('<') {
+            Some(uri) => return Some((before, Some(uri))),
+            None => place += next + 1 + closing_quote(&rest[1..])? + 1,
+        }
+    }
+    Some((text, None))
 }
 
 fn strip_scheme<'a>(uri: &'a str, scheme: &str) -> Option<&'a str> {

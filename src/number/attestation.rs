@@ -1,6 +1,7 @@
 //! How far the network vouches for the number of a caller (STIR/SHAKEN, ATIS-1000074).
 
-use super::{address, scan};
+use super::address::Address;
+use super::scan;
 
 /// The attestation of a caller's number, from the weakest to the strongest.
 ///
@@ -54,14 +55,12 @@ impl Attestation {
 
     /// Returns what each `verstat` of the address says. `None` stands for a value that is no attestation.
     pub(crate) fn verdicts(address: &str) -> impl Iterator<Item = Option<Self>> {
-        // Header fields in a URI are no parameters.
-        let uri = address::uri(address).and_then(|uri| uri.split('?').next()).unwrap_or_default();
-        let params = uri.split([';', '@']).filter_map(|part| part.split_once('='));
-        let values = params.filter(|(name, _)| scan::trim(name).eq_ignore_ascii_case("verstat"));
-        values.map(|(_, value)| Self::passed(scan::trim(value)))
+        let address = Address::of(address).ok();
+        address.into_iter().flat_map(|address| address.params("verstat")).map(Self::passed)
     }
 
-    fn passed(verstat: &str) -> Option<Self> {
+    /// Returns what a `verstat` with this value says.
+    pub(crate) fn passed(verstat: &str) -> Option<Self> {
         const PASSED: &str = "TN-Validation-Passed";
         let (verdict, level) = verstat.split_at_checked(PASSED.len())?;
         match level.strip_prefix('-') {
@@ -94,6 +93,15 @@ mod tests {
             ("<sip:+1;verstat=TN-Validation-Passed-D@x>", None),
             ("<sip:+1;verstat@x>", None),
             ("<sip:+1@x?verstat=TN-Validation-Passed>", None),
+            // A failure counts wherever it stands, and a password is no parameter.
+            ("<sip:+1;verstat=TN-Validation-Passed;x=?;verstat=TN-Validation-Failed@x>", None),
+            ("<sip:+1:x;verstat=TN-Validation-Passed@x>", None),
+            ("<sip:+1;verstat=TN-Validation-Passed@x;verstat=TN-Validation-Failed?y>", None),
+            ("+1;verstat=TN-Validation-Passed", Some(Attestation::A)),
+            ("sip:+1;verstat=TN-Validation-Passed", Some(Attestation::A)),
+            // A name that looks like an address.
+            ("Ann \"<sip:+1;verstat=TN-Validation-Passed@x>\" <sip:+1@x>", None),
+            ("Ann \"<sip:+1;verstat=TN-Validation-Passed@x> <sip:+1@x>", None),
             ("<sip:+1@x>;verstat=TN-Validation-Passed", None),
             ("\"<sip:+1;verstat=TN-Validation-Passed@x>\" <sip:+1@x>", None),
             ("\"x;verstat=TN-Validation-Passed\" <sip:+1@x>", None),

@@ -72,6 +72,16 @@ impl Caller {
         }
     }
 
+    /// Returns whether a text that [`parse`](Self::parse) reads as withheld asks for it by the word `anonymous`: written,
+    /// with percent escapes, or typed on a keypad.
+    #[cfg(feature = "sip")]
+    pub(crate) fn is_anonymous(text: &str) -> bool {
+        let plain: String = scan::unescape(text, true).collect();
+        let user = Address::of(text).ok().and_then(|address| Scan::of(scan::trim(address.user?), address.escaped).ok());
+        plain.to_ascii_lowercase().contains("anonymous")
+            || user.is_some_and(|found| found.digits().is_ok_and(withheld::is_anonymous))
+    }
+
     /// Returns the caller with a number that [`E164::clean`] has read.
     #[inline]
     pub(crate) fn of_clean(number: E164) -> Caller {

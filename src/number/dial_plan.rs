@@ -30,7 +30,8 @@ use super::{E164, NumberError, withheld};
 ///    zero belongs to the number, as in Italy.
 ///
 /// A zero directly after the prefix of line 2 or 3 is an error, as it is after `+`. Carrier selection codes are not
-/// supported.
+/// supported. Before all lines, zeros only and words on a keypad (`266696687`) are [`NumberError::Withheld`], unless the
+/// word has a length that the plan knows as that of national numbers.
 ///
 /// # Lengths of national numbers
 ///
@@ -196,6 +197,11 @@ impl DialPlan {
         Ok(number)
     }
 
+    /// Returns the plan with the same country code and prefixes, and without a region.
+    pub(super) fn by_hand(self) -> DialPlan {
+        DialPlan { region: None, ..self }
+    }
+
     /// Returns the country code, which is empty in [`DialPlan::NONE`].
     pub fn country_code(&self) -> &str {
         self.country_code.as_str()
@@ -242,10 +248,14 @@ impl DialPlan {
         if found.plus {
             return international(found, 0);
         }
-        if withheld::is_only_zeros(digits) {
+        let country = self.country_code.digits();
+        if withheld::is_only_zeros(digits)
+            || withheld::are_look_alike(digits)
+                && !is_full_length(country, digits)
+                && !self.is_national_by_length(digits)
+        {
             return Err(NumberError::Withheld);
         }
-        let country = self.country_code.digits();
         let national = self.national_prefix.digits();
         if digits.len() <= self.longest_short_code() && !self.is_national_by_length(digits) {
             return E164::from_ascii(digits);
@@ -296,6 +306,9 @@ impl DialPlan {
         let digits = found.digits()?;
         if context == self.country_code.digits() {
             return self.number(found);
+        }
+        if withheld::is_only_zeros(digits) || withheld::are_look_alike(digits) && !is_full_length(context, digits) {
+            return Err(NumberError::Withheld);
         }
         if context.first() == Some(&b'0') {
             return Err(NumberError::NotANumber);
@@ -357,6 +370,11 @@ impl DialPlan {
 
 /// The number of digits of all national numbers in the zones 1 and 7.
 const NATIONAL_DIGITS_OF_ONE_DIGIT_ZONES: usize = 10;
+
+/// Returns whether the digits have the length of all national numbers of the country, where this length is known.
+fn is_full_length(country_code: &[u8], digits: &[u8]) -> bool {
+    country_code.len() == 1 && digits.len() == NATIONAL_DIGITS_OF_ONE_DIGIT_ZONES
+}
 
 /// The stored form of a [`DialPlan`] before validation.
 #[cfg(feature = "serde")]

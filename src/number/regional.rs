@@ -81,6 +81,10 @@ pub(super) fn number(plan: &DialPlan, region: Region, found: &Scan) -> Result<E1
         return E164::from_ascii(digits);
     }
     let read = country(region).and_then(|country| read_national(digits, country));
+    if withheld::are_look_alike(digits) {
+        let read = read.filter(|read| PHONE_NUMBER_UTIL.is_valid_number(read));
+        return read.and_then(|read| number_of(&read)).ok_or(NumberError::Withheld);
+    }
     if digits.len() <= plan.longest_short_code() {
         // Behind a trunk prefix, the rest is a number, because no short code has one.
         let has_prefix = |read: &PhoneNumber| digits[0] == b'0' && !read.italian_leading_zero() && is_complete(read);

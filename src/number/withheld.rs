@@ -18,6 +18,22 @@ const LOOK_ALIKES: [u64; 5] = [
     86_282_452_253, // UNAVAILABLE
 ];
 
+/// `anonymous`, typed on a keypad.
+#[cfg(feature = "sip")]
+const ANONYMOUS: &[u8] = b"266696687";
+
+/// Returns whether these ASCII digits stand for `anonymous`.
+#[cfg(feature = "sip")]
+pub(super) fn is_anonymous(digits: &[u8]) -> bool {
+    digits == ANONYMOUS
+}
+
+/// Returns whether these ASCII digits, without a `+`, are those of a number that stands for a withheld caller. A few
+/// countries have a national number with such digits.
+pub(super) fn are_look_alike(digits: &[u8]) -> bool {
+    std::str::from_utf8(digits).is_ok_and(|digits| digits.parse().is_ok_and(|code| LOOK_ALIKES.contains(&code)))
+}
+
 /// Returns whether this number stands for a withheld caller.
 #[inline]
 pub(super) fn is_look_alike(number: E164) -> bool {

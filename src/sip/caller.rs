@@ -19,10 +19,9 @@ static PRIVACY: Name = Name::custom("Privacy", &["privacy"]);
 /// Returns the caller of an INVITE. National numbers are read with `plan`.
 ///
 /// The caller is withheld in these cases, whatever else the INVITE says:
-/// * `Privacy` contains `id`, `user` or `header` (RFC 3323, section 4.2).
+/// * `Privacy` contains `id`, `user` or `header` (RFC 3323, section 4.2), or a word that no standard has.
 /// * From is at `anonymous.invalid`, or contains `anonymous` and no number.
-/// * A Remote-Party-ID of the calling party asks for it.
-/// * The first asserted identity is withheld.
+/// * An asserted identity or a Remote-Party-ID of the calling party asks for it, or is withheld itself.
 ///
 /// An asserted identity without a number, such as an account, does not end the search.
 pub(super) fn caller(request: &Request<'_>, plan: &DialPlan) -> Caller {
@@ -31,52 +30,71 @@ pub(super) fn caller(request: &Request<'_>, plan: &DialPlan) -> Caller {
     }
     let from = request.first(&Name::FROM).unwrap_or_default();
     let said = Caller::parse(from, plan);
-    if said == Caller::Withheld && from.to_ascii_lowercase().contains("anonymous") {
+    if said == Caller::Withheld && Caller::is_anonymous(from) {
         return Caller::Withheld;
     }
-    let asserted = best(identities(request, &ASSERTED, plan).map(|identity| identity.caller));
-    let parties: Vec<Identity> = identities(request, &REMOTE_PARTY, plan).filter(|party| !party.is_callee).collect();
-    if asserted == Some(Caller::Withheld) || parties.iter().any(|party| party.is_hidden) {
+    let trusted: Vec<Identity> = trusted(request, plan).collect();
+    if trusted.iter().any(|identity| identity.is_hidden || identity.caller == Caller::Withheld) {
         return Caller::Withheld;
     }
-    let remote = best(parties.iter().map(|party| party.caller));
-    best([asserted, remote, Some(said)].into_iter().flatten()).unwrap_or(said)
+    trusted.iter().map(|identity| identity.caller).find(|caller| caller.number().is_some()).unwrap_or(said)
 }
 
 /// Returns the attestation of the caller's number: the weakest `verstat` of the identities with this number. A field of
-/// its own can only lower it. `None` if there is no `verstat`, or one that did not pass.
+/// its own, and a parameter after the address, can only lower it. `None` if there is no `verstat`, or one that did not
+/// pass.
 pub(super) fn attestation(request: &Request<'_>, caller: Caller, plan: &DialPlan) -> Option<Attestation> {
-    let from = request.first(&Name::FROM).map(|value| Identity::of(value, plan));
-    let identities = identities(request, &ASSERTED, plan).chain(identities(request, &REMOTE_PARTY, plan)).chain(from);
-    let same = identities.filter(|identity| identity.caller == caller && !identity.is_callee);
-    let verified = same.flat_map(|identity| identity.verdicts).min().flatten();
-    let named = ATTESTATIONS.iter().flat_map(|name| request.all(name)).map(Attestation::named).min();
-    named.map_or(verified, |named| named.min(verified))
+    let from = request.first(&Name::FROM).map(|value| Identity::of(value, Form::WithParameters, plan));
+    let same: Vec<Identity> = trusted(request, plan).chain(from).filter(|identity| identity.caller == caller).collect();
+    let verified = same.iter().flat_map(|identity| &identity.verdicts).min().copied().flatten();
+    let fields = ATTESTATIONS.iter().flat_map(|name| request.all(name)).map(Attestation::named);
+    let lowered = same.iter().flat_map(|identity| &identity.lowered).copied();
+    lowered.chain(fields).fold(verified, Option::min)
 }
 
-/// Returns the first caller with a number, else the first. `None` if there are no callers.
-fn best(callers: impl Iterator<Item = Caller>) -> Option<Caller> {
-    let mut callers = callers.peekable();
-    let first = callers.peek().copied();
-    callers.find(|caller| caller.number().is_some()).or(first)
+/// Returns the identities that the gateway vouches for: P-Asserted-Identity, then Remote-Party-ID of the calling party.
+fn trusted(request: &Request<'_>, plan: &DialPlan) -> impl Iterator<Item = Identity> {
+    let asserted = identities(request, &ASSERTED, Form::Bare, plan);
+    asserted.chain(identities(request, &REMOTE_PARTY, Form::WithParameters, plan).filter(|party| !party.is_callee))
 }
 
-fn identities(request: &Request<'_>, name: &'static Name, plan: &DialPlan) -> impl Iterator<Item = Identity> {
+fn identities(
+    request: &Request<'_>,
+    name: &'static Name,
+    form: Form,
+    plan: &DialPlan,
+) -> impl Iterator<Item = Identity> {
     let values = request.all(name).flat_map(|value| split(value, ','));
-    values.filter(|value| !value.trim().is_empty()).map(|value| Identity::of(value, plan))
+    values.filter(|value| !value.trim().is_empty()).map(move |value| Identity::of(value, form, plan))
 }
 
+/// Returns whether a word of `Privacy` asks to hide the number. A word that no standard has does, too.
 fn is_private(request: &Request<'_>) -> bool {
     let words = request.all(&PRIVACY).flat_map(|value| value.split([';', ',']));
-    words.map(str::trim).any(|word| ["id", "user", "header"].iter().any(|wish| wish.eq_ignore_ascii_case(word)))
+    words.map(|word| bare(word).to_ascii_lowercase()).any(|word| !SHOWING.contains(&&*word))
+}
+
+/// The words of `Privacy` that do not hide the number (RFC 3323, section 4.2; RFC 7044, section 10.1), and words that are
+/// none.
+const SHOWING: [&str; 6] = ["", "none", "off", "session", "history", "critical"];
+
+/// How a header field writes an address without angle brackets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The text is the URI with its parameters (RFC 3325, section 9.1).
+    Bare,
+    /// Parameters belong to the header field (RFC 3261, section 20.10).
+    WithParameters,
 }
 
 /// One address of a header field, with what its parameters say. All of it is read in one place, so that an unusual
 /// address cannot keep its number and lose its privacy.
 struct Identity {
     caller: Caller,
-    /// What each `verstat` says about the number. `None` stands for a value that is no attestation.
+    /// What each `verstat` of the URI says about the number. `None` stands for a value that is no attestation.
     verdicts: Vec<Option<Attestation>>,
+    /// What each `verstat` after the address says. It belongs into the URI, and here it is not believed if it passed.
+    lowered: Vec<Option<Attestation>>,
     /// Whether it asks to hide the number.
     is_hidden: bool,
     /// Whether it is about the called party.
@@ -84,27 +102,47 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(value: &str, plan: &DialPlan) -> Self {
-        // In an address that is not well formed, each part between semicolons may be a parameter.
-        let (address, params) = match Party::split(value) {
-            Some((address, params)) => (address, split(params, ';').collect::<Vec<_>>()),
-            None => (value, value.split(';').collect()),
+    fn of(value: &str, form: Form, plan: &DialPlan) -> Self {
+        let party = Party::whole(value);
+        let address = match party {
+            Some(party) if form == Form::WithParameters && !value.contains('<') => party.uri,
+            _ => value,
         };
-        let (caller, verdicts) = (Caller::parse(address, plan), Attestation::verdicts(address).collect());
-        let mut identity = Self { caller, verdicts, is_hidden: false, is_callee: false };
-        for param in params {
-            let (key, wish) = param.split_once('=').unwrap_or((param, ""));
-            match key.trim().to_ascii_lowercase().as_str() {
-                "privacy" => identity.is_hidden |= hides(wish),
-                "party" => {
-                    let party = wish.split(',').next().unwrap_or_default();
-                    identity.is_callee |= bare(party).eq_ignore_ascii_case("called");
-                }
-                _ => {}
+        let mut identity = Self {
+            caller: Caller::parse(value, plan),
+            verdicts: Attestation::verdicts(address).collect(),
+            lowered: Vec::new(),
+            is_hidden: false,
+            is_callee: false,
+        };
+        match party {
+            Some(party) => {
+                party.params().for_each(|param| identity.note(param));
+                // Some senders put it into the angle brackets.
+                identity.is_hidden |= party.uri_params().filter_map(|param| value_of("privacy", param)).any(hides);
             }
+            // In an address that is not well formed, each part between semicolons may be a parameter.
+            None => value.split(';').for_each(|param| identity.note(param)),
         }
         identity
     }
+
+    /// Notes what a parameter after the address says.
+    fn note(&mut self, param: &str) {
+        if let Some(wish) = value_of("privacy", param) {
+            self.is_hidden |= hides(wish);
+        } else if let Some(party) = value_of("party", param) {
+            self.is_callee |= bare(party.split(',').next().unwrap_or_default()).eq_ignore_ascii_case("called");
+        } else if let Some(verstat) = value_of("verstat", param) {
+            self.lowered.push(Attestation::passed(verstat.trim()));
+        }
+    }
+}
+
+/// Returns the value of a parameter with this name. It is empty if the parameter has none.
+fn value_of<'a>(name: &str, param: &'a str) -> Option<&'a str> {
+    let (key, value) = param.split_once('=').unwrap_or((param, ""));
+    key.trim().eq_ignore_ascii_case(name).then_some(value)
 }
 
 /// Returns whether these words of privacy hide the number (draft-ietf-sip-privacy-04). `off` and `name` do not. An
@@ -129,7 +167,7 @@ mod tests {
     const NUMBER: &str = "+12125550143";
 
     fn read(value: &str) -> (bool, bool, bool) {
-        let Identity { caller, is_hidden, is_callee, .. } = Identity::of(value, &DialPlan::NONE);
+        let Identity { caller, is_hidden, is_callee, .. } = Identity::of(value, Form::WithParameters, &DialPlan::NONE);
         (caller.number() == NUMBER.parse().ok(), is_hidden, is_callee)
     }
 

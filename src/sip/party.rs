@@ -33,17 +33,26 @@ impl<'a> Party<'a> {
         is_sound.then_some(Party { uri, params })
     }
 
-    /// Returns the address with its name, and the parameters after it. Returns `None` for what [`of`](Self::of) refuses.
-    pub(super) fn split(value: &'a str) -> Option<(&'a str, &'a str)> {
-        let params = Self::of(value)?.params;
-        // The parameters are the end of the value.
-        let value = value.trim();
-        Some(value.split_at(value.len() - params.len()))
+    /// Returns the parts of a value that is safe to take apart. Returns `None` for what [`of`](Self::of) refuses, and if a
+    /// quote in the parameters is not closed.
+    pub(super) fn whole(value: &'a str) -> Option<Party<'a>> {
+        Self::of(value).filter(|party| is_quoted_in_full(party.params))
+    }
+
+    /// Returns the parameters after the address.
+    pub(super) fn params(&self) -> impl Iterator<Item = &'a str> {
+        split(self.params, ';').skip(1)
+    }
+
+    /// Returns the parameters after the host, or after the number of a `tel:` URI.
+    pub(super) fn uri_params(&self) -> impl Iterator<Item = &'a str> {
+        let uri = self.uri.rsplit_once('@').map_or(self.uri, |(_, host)| host);
+        uri.split(['?', ';']).skip(1)
     }
 
     /// Returns the value of a parameter after the address, or `""` for a parameter without a value.
     pub(super) fn param(&self, name: &str) -> Option<&'a str> {
-        split(self.params, ';').skip(1).find_map(|param| {
+        self.params().find_map(|param| {
             let (key, value) = param.split_once('=').unwrap_or((param, ""));
             key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
         })
@@ -64,6 +73,16 @@ fn closing_quote(text: &str) -> Option<usize> {
         hidden = byte == b'\\' && !hidden;
         closes
     })
+}
+
+/// Returns whether each quote in `text` is closed.
+fn is_quoted_in_full(text: &str) -> bool {
+    let mut rest = text;
+    while let Some((_, quoted)) = rest.split_once('"') {
+        let Some(end) = closing_quote(quoted) else { return false };
+        rest = &quoted[end + 1..];
+    }
+    true
 }
 
 /// Splits `text` at each `mark` that is neither in quotes nor in angle brackets.

@@ -1,6 +1,7 @@
 //! `dialback numbers check`, on a directory that was filled with a dial plan written by hand.
 
 use crate::support::daemon::{Daemon, dialback};
+use dialback::service::Consumed;
 use dialback::store::FjallStore;
 use dialback::{
     AgentId, Applied, Call, Caller, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId,
@@ -144,4 +145,90 @@ fn rewrite_moves_calls_to_the_number_that_was_meant_and_the_later_call_wins() {
     drop(service);
     let (code, lines, _) = check(&data, &["--environment", "Britain"]);
     assert_eq!((code, rows(&lines).len()), (0, 0), "a second check finds nothing");
+}
+
+#[test]
+fn interrupted_rewrite_is_completed_by_a_second_one() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    fill(&data);
+    // As if the first run had ended before it erased anything: the region is set, and one call was moved.
+    {
+        let service = service(&data);
+        let (name, dial_plan) = ("Britain".into(), DialPlan::of_region("GB").expect("a region"));
+        let change = Change::EnvironmentSet { name, dial_plan, lookback: Lookback::default() };
+        service.configure(BRITAIN, at(50), move |_| Ok(vec![change])).expect("valid");
+        let (from, to) = (number(OURS), number("+442079460958"));
+        let call = Call { environment: BRITAIN, agent: SALES, from, to, at: at(10), outcome: Outcome::Busy };
+        service.record(vec![Event::Call(call)]).expect("recorded");
+    }
+    let options = ["--region", "GB", "--environment", "Britain", "--rewrite"];
+    let (code, lines, errors) = check(&data, &options);
+    assert_eq!((code, rows(&lines).len()), (0, 3), "{errors}");
+    assert_eq!(lines.last().map(|line| &line["moved"]), Some(&1.into()));
+    let calls = exported(&data);
+    let of_britain = |calls: &[Value]| {
+        let calls = calls.iter().filter(|call| call["environment"] == BRITAIN.to_string());
+        calls.map(|call| (call["contact"].as_str().expect("a contact").to_owned(), call["outcome"].clone())).collect()
+    };
+    let expected: Vec<(String, Value)> = [
+        ("+12125550143", "failed"),
+        ("+442079460111", "busy"),
+        ("+442079460777", "no_answer"),
+        ("+442079460958", "busy"),
+    ]
+    .map(|(contact, outcome)| (contact.to_owned(), outcome.into()))
+    .into();
+    let mut found: Vec<(String, Value)> = of_britain(&calls);
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(found, expected);
+    // The other environment keeps what it has.
+    let other: Vec<_> = calls.iter().filter(|call| call["environment"] == OTHER.to_string()).collect();
+    assert_eq!(other.iter().map(|call| &call["contact"]).collect::<Vec<_>>(), ["+4402079460958"]);
+    let (code, lines, _) = check(&data, &options);
+    assert_eq!((code, rows(&lines).len()), (0, 0), "a third run finds nothing");
+    assert_eq!(exported(&data), calls, "and changes nothing");
+}
+
+/// Returns the calls of the directory.
+fn exported(data: &Path) -> Vec<Value> {
+    let (code, lines, errors) = dialback(&["export", "--data"], data);
+    assert_eq!(code, 0, "{errors}");
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter_map(|mut line| line.get_mut("call").map(Value::take)).collect()
+}
+
+#[test]
+fn rewrite_with_a_region_is_refused_for_several_environments_and_for_a_node_of_a_fleet() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    fill(&data);
+    let before = exported(&data);
+    let (code, lines, errors) = check(&data, &["--region", "GB", "--rewrite"]);
+    assert_eq!((code, lines.len()), (1, 0));
+    assert!(errors.contains("--environment"), "{errors}");
+    {
+        let service = service(&data);
+        let (sender, done) = std::sync::mpsc::channel();
+        let consumed = Consumed { place: Some(vec![1]), ..Consumed::default() };
+        service.submit_consumed(consumed, move |recorded| sender.send(recorded.is_ok()).expect("it waits"));
+        assert_eq!(done.recv(), Ok(true));
+    }
+    let (code, lines, errors) = check(&data, &["--region", "GB", "--environment", "Britain", "--rewrite"]);
+    assert_eq!((code, lines.len()), (1, 0));
+    assert!(errors.contains("fleet"), "{errors}");
+    assert_eq!(exported(&data), before);
+    assert_eq!(check(&data, &["--region", "GB", "--environment", "Britain"]).0, 3, "checking is possible");
+}
+
+#[test]
+fn rewrite_says_that_own_numbers_are_left() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    fill(&data);
+    let (code, lines, errors) = check(&data, &["--region", "GB", "--environment", &OTHER.to_string(), "--rewrite"]);
+    assert_eq!((code, rows(&lines).len()), (3, 2), "{errors}");
+    assert_eq!(lines.last().map(|line| &line["moved"]), Some(&1.into()));
+    let (code, lines, _) = check(&data, &["--environment", "Other"]);
+    assert_eq!((code, rows(&lines)), (3, vec![pair("+4402079460200", "+442079460200")]));
 }

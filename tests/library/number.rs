@@ -438,6 +438,11 @@ fn sip_uris_and_headers_are_read_by_their_user_part() {
             ("\"a\\\\\"  <sip:+15551234567@host>", Ok("15551234567")),
             ("\"15550000000\" <sip:+15551234567@host>", Ok("15551234567")),
             ("15550000000 <sip:+15551234567@host>", Ok("15551234567")),
+            // A name in quotes that looks like an address.
+            ("Ann \"<sip:+15550000000@x>\" <sip:+15551234567@host>", Ok("15551234567")),
+            ("Ann \"\\\"<+15550000000>\" <sip:+15551234567@host>", Ok("15551234567")),
+            ("sip:+15551234567@host;x=\"<sip:+15550000000@x>\"", Ok("15551234567")),
+            ("Ann \"<sip:+15551234567@x>", Err(NotANumber)),
             ("\"Anonymous\" <sip:+15551234567@host>", Ok("15551234567")),
             ("<sip:+15551234567@host>, <tel:+15550000000>", Ok("15551234567")),
             ("sip:10.0.0.1", Err(NotANumber)),
@@ -476,6 +481,10 @@ fn text_that_is_not_a_number_is_an_error() {
             ("0000000000", Err(Withheld)),
             ("0", Ok("0")),
             ("sip:0000@gw.example.com", Err(Withheld)),
+            ("tel:0000;phone-context=+49", Err(Withheld)),
+            ("tel:000000;phone-context=+49", Err(Withheld)),
+            ("tel:0000000;phone-context=+1212", Err(Withheld)),
+            ("tel:266696687;phone-context=+1", Err(Withheld)),
             ("+266696687", Err(Withheld)),
             ("+7 378 742 833 3", Ok("73787428333")),
             ("+7 378 742 833", Err(Withheld)),
@@ -556,6 +565,13 @@ fn withheld_callers_are_values() {
         "+86282452253",
         "sip:+2562533@example.com",
         "+8656696",
+        "266696687",
+        "sip:266696687@example.com",
+        "00266696687",
+        "2562533",
+        "8656696",
+        "86282452253",
+        "tel:0000;phone-context=+49",
         "Blocked",
         "<unknown>",
         "\"Anonymous\"",
@@ -727,6 +743,27 @@ proptest! {
             prop_assert_eq!(in_clear, if digits.len() >= 8 { 5 } else { 0 });
         }
     }
+}
+
+// Words on a keypad without their `+`
+
+/// A trunk that sends no `+` sends `266696687` for a withheld caller. Read as a national number, it would be the contact of
+/// all of them.
+#[test]
+fn look_alike_without_plus_is_a_number_only_if_the_plan_knows_its_length() {
+    check(
+        &us(),
+        &[
+            ("266696687", Err(Withheld)),
+            ("+266696687", Err(Withheld)),
+            // 737 is an area code.
+            ("7378742833", Ok("17378742833")),
+            ("+7378742833", Err(Withheld)),
+        ],
+    );
+    let seven = plan("999", "8", "00").with_national_lengths(&[7]).unwrap();
+    check(&seven, &[("8656696", Ok("9998656696")), ("2562533", Ok("9992562533")), ("266696687", Err(Withheld))]);
+    check(&plan("7", "8", "810"), &[("8656696", Err(Withheld))]);
 }
 
 // Lengths of national numbers

@@ -38,6 +38,20 @@ async fn number_without_plus_is_rejected() {
     }
 }
 
+/// A call names its number in any form. Held with a trunk prefix, it would be another number.
+#[tokio::test]
+async fn trunk_prefix_of_a_new_number_is_dropped_in_a_region() {
+    let server = Server::start();
+    let data = server.operator().post("/environments", json!({"name": "Berlin", "region": "DE"})).await.data();
+    let token = json!({"role": "environment", "environment_id": data["id"]});
+    let token = server.operator().post("/tokens", token).await.data()["token"].clone();
+    let client = server.with_token(token.as_str().unwrap());
+    let answer = client.post("/phone-numbers", json!({"number": "+49 030 901820"})).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    assert_eq!(answer.data()["number"], "+4930901820");
+    client.post("/phone-numbers", json!({"number": "+4930901820"})).await.is(409, "PHONE_NUMBER_TAKEN");
+}
+
 #[tokio::test]
 async fn releasing_an_assigned_number_is_rejected() {
     let server = Server::start();

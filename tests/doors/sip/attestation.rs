@@ -48,6 +48,17 @@ fn caller_below_the_required_attestation_counts_as_withheld() {
         (full.clone(), "P-Attestation-Indicator: unknown\r\n".into(), false, false),
         (partial.clone(), "Attestation-Info: A\r\n".into(), false, true),
         (plain.clone(), "Attestation-Info: A\r\n".into(), false, false),
+        // P-Asserted-Identity has no parameters of its own: without brackets, all belong to the URI.
+        (plain.clone(), format!("P-Asserted-Identity: tel:{CONTACT};verstat={PASSED}\r\n"), true, true),
+        (full.clone(), format!("P-Asserted-Identity: tel:{CONTACT};verstat=TN-Validation-Failed\r\n"), false, false),
+        (full.clone(), format!("p-asserted-identity: <tel:{CONTACT};VERSTAT=No-TN-Validation>\r\n"), false, false),
+        (verified("TN-Validation-Passed;x=?;verstat=TN-Validation-Failed"), String::new(), false, false),
+        (format!("<sip:{CONTACT}:x;verstat={PASSED}@trunk.example.com>"), String::new(), false, false),
+        // A failure counts also where it does not belong.
+        (full.clone(), asserted(&format!("{full};verstat=TN-Validation-Failed")), false, false),
+        (full.clone(), asserted(&format!("{plain};verstat=TN-Validation-Failed")), false, false),
+        (full.clone(), "Attestation-Info: A\r\nAttestation-Info: C\r\n".into(), false, false),
+        (format!("sip:{CONTACT}@trunk.example.com;verstat={PASSED}"), String::new(), false, false),
         // The name and the parameters after the address come from the caller.
         (format!("\"{full}\" {plain}"), String::new(), false, false),
         (format!("{plain};verstat={PASSED}"), String::new(), false, false),

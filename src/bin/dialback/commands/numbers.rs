@@ -7,7 +7,7 @@ use crate::failure::{Failure, in_part};
 use crate::out;
 use clap::Subcommand;
 use dialback::plan::{EnvironmentView, NumberView};
-use dialback::store::StoreError;
+use dialback::store::{EventStore, FjallStore, StoreError};
 use dialback::{
     AgentId, Applied, Call, Change, Configuration, DialPlan, E164, EnvironmentId, Erasure, Event, Outcome, Plan,
     Service, Timestamp,
@@ -29,12 +29,13 @@ read otherwise. The list has whole phone numbers.
 
 With --rewrite, each call to a listed contact moves to the number that was meant. Where that number
 has a call of its own, the later call wins. The earlier number is erased. With --region, the
-environments get the region first. No daemon may hold the data directory meanwhile. Numbers of your
-own are listed and not changed: release them, and add them again.
+environment gets the region first; name the environment if there are several. No daemon may hold
+the data directory meanwhile, and the directory must not belong to a node of a fleet. Numbers of
+your own are listed and not changed: release them, and add them again.
 
 Examples:
   dialback numbers check --region GB
-  dialback numbers check --region GB --rewrite";
+  dialback numbers check --region GB --environment Clinic --rewrite";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NumbersCommand {
@@ -77,14 +78,30 @@ pub(crate) fn run(command: &NumbersCommand, json: bool) -> Result<ExitCode, Fail
         }
         Err(error) => return Err(error.into()),
     };
+    if *rewrite {
+        check.is_one_environment()?;
+        store.as_ref().map_or(Ok(()), is_alone)?;
+    }
     check.finish(json)?;
     if let Some(store) = store.filter(|_| *rewrite) {
         let service = Service::builder(store).engine(data.engine()?).progress(data::report).start()?;
         let moved = check.rewrite(&service)?;
         say(json, &json!({ "moved": moved }), &format!("moved {moved} calls"))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(if check.own == 0 { ExitCode::SUCCESS } else { in_part() });
     }
     Ok(if check.calls.is_empty() && check.own == 0 { ExitCode::SUCCESS } else { in_part() })
+}
+
+/// Refuses the directory of a fleet's node. The other nodes would not hear of the changes, and a change of the
+/// configuration would take the place of another one in the fleet.
+fn is_alone(store: &FjallStore) -> Result<(), Failure> {
+    match store.fleet_state().map(|state| state.place()).transpose()?.flatten() {
+        None => Ok(()),
+        Some(_) => Err(Failure::new(
+            "this directory belongs to a node of a fleet: `--rewrite` would change this node only. \
+             docs/numbers.md has the steps for a fleet",
+        )),
+    }
 }
 
 fn say(json: bool, object: &serde_json::Value, text: &str) -> Result<(), Failure> {
@@ -127,6 +144,23 @@ impl Check {
         Some(plan).filter(|_| self.wanted.as_deref().is_none_or(is_wanted))
     }
 
+    /// Refuses to give a region to several environments at once: they rarely have the same.
+    fn is_one_environment(&self) -> Result<(), Failure> {
+        let wanted = self.plan.environments().filter(|environment| self.dial_plan(environment.id()).is_some()).count();
+        if self.region.is_none() || wanted < 2 {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "--region with --rewrite sets the region of one environment, and {wanted} are meant: \
+             add `--environment` with the id of one, see `dialback environment list`"
+        )))
+    }
+
+    /// Returns the number that was meant by a stored one. `None` if it is read as before, or its environment is not wanted.
+    fn meant(&self, environment: EnvironmentId, stored: E164) -> Option<E164> {
+        self.dial_plan(environment)?.reread(stored, self.plan.environment(environment)?.dial_plan())
+    }
+
     /// Reads a line of an export.
     fn line(&mut self, line: &[u8]) -> Result<(), Failure> {
         let broken = || Failure::new("the stored data cannot be read: run `dialback verify`");
@@ -147,7 +181,7 @@ impl Check {
         let ExportedCall { environment, at, outcome, agent, .. } = *stored;
         let number = |text: &str| E164::from_digits(text.trim_start_matches('+'));
         let (from, to) = (number(&stored.number)?, number(&stored.contact)?);
-        if let Some(meant) = self.dial_plan(environment).and_then(|plan| plan.reread(to)) {
+        if let Some(meant) = self.meant(environment, to) {
             self.calls.push(Misread { call: Call { environment, agent, from, to, at, outcome }, meant });
         }
         Some(())
@@ -169,9 +203,9 @@ impl Check {
             say(json, &object, &format!("{environment}  {kind:7}  {:16}  {}", &*stored, &*meant))
         };
         for id in tenants {
-            let Some((plan, environment)) = self.dial_plan(id).zip(self.plan.environment(id)) else { continue };
+            let Some(environment) = self.plan.environment(id) else { continue };
             for number in environment.numbers().map(NumberView::number) {
-                if let Some(meant) = plan.reread(number) {
+                if let Some(meant) = self.meant(id, number) {
                     row(id, "number", number, meant)?;
                     self.own += 1;
                 }
