@@ -9,6 +9,7 @@ mod demo;
 mod failure;
 mod import;
 mod log;
+mod new_file;
 mod out;
 mod serve;
 mod supervisor;

@@ -3,12 +3,11 @@
 use super::client::Client;
 use crate::data::DataOptions;
 use crate::failure::{Failure, in_part};
+use crate::new_file::NewFile;
 use crate::{data, out};
 use dialback::store::{self, StoreError};
 use serde_json::Value;
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, Write, stderr, stdout};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -85,31 +84,13 @@ fn export(options: &ExportOptions, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-/// Writes a temporary file next to `path`, syncs it, and renames it to `path`.
 fn to_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<Value, Failure> {
     let failed = |error: io::Error| Failure::new(format!("{}: {error}", path.display()));
-    let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
-    let beside = path.with_file_name([name.to_os_string(), ".new".into()].into_iter().collect::<std::ffi::OsString>());
-    let unfinished = Unfinished(&beside);
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
-    let mut out = Tail::of(file);
+    let mut out = Tail::of(NewFile::create(path).map_err(failed)?);
     write(&mut out)?;
     let last = out.last_line()?;
-    out.inner.sync_all().map_err(failed)?;
-    fs::rename(&beside, path).map_err(failed)?;
-    std::mem::forget(unfinished);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    out.inner.finish().map_err(failed)?;
     Ok(last)
-}
-
-/// A temporary file that is removed unless the export completes.
-struct Unfinished<'a>(&'a Path);
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(self.0);
-    }
 }
 
 /// A writer that keeps the end of the output, which shows whether the export is complete.
