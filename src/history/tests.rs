@@ -339,19 +339,19 @@ fn a_history_at_its_byte_limit_rejects_new_pairs_and_loses_nothing() {
 fn a_table_full_of_expired_pairs_is_rewritten_and_does_not_grow() {
     let history = History::new(10_000_000);
     let mut most = 0;
-    for i in 1..=3_000_000u64 {
-        // The last 200,000 pairs have not expired.
+    for i in 1..=1_500_000u64 {
+        // The last 100,000 pairs have not expired.
         history.merge(scope(0), contact(i), register(i)).expect("room");
-        if i % 10_000 == 0 {
-            history.expire_before(register(i.saturating_sub(200_000) + 1));
+        if i % 5_000 == 0 {
+            history.expire_before(register(i.saturating_sub(100_000) + 1));
         }
-        if i == 500_000 {
+        if i == 250_000 {
             most = history.bytes();
         }
     }
     assert!(history.bytes() <= most * 5 / 4, "{} after {most}", history.bytes());
-    assert!(history.len() < 600_000, "{}", history.len());
-    for i in 2_800_001..=3_000_000 {
+    assert!(history.len() < 300_000, "{}", history.len());
+    for i in 1_400_001..=1_500_000 {
         assert_eq!(history.get(scope(0), contact(i)), Some(register(i)));
     }
 }
