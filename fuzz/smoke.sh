@@ -7,6 +7,9 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds="${1:-10}"
 
+# Building takes longer than running here, and a minute less without full optimization. A longer run has it.
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=0
+
 cargo +nightly fuzz build
 for target in ops number bodies sip fleet; do
     cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -use_value_profile=1
