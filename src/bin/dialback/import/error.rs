@@ -21,6 +21,8 @@ pub(crate) enum ImportError {
     WhichDelimiter(Vec<&'static str>),
     /// Several columns have the heading of a field.
     RepeatedHeading { heading: String, columns: Vec<usize> },
+    /// A fixed text in quotes is also a heading.
+    HeadingOrText { field: &'static str, text: String },
     /// A column that `--map`, `--only` or the format names does not exist.
     NoSuchColumn { column: String, headings: Option<Vec<String>> },
     /// No column is known for a field.
@@ -57,6 +59,12 @@ impl fmt::Display for ImportError {
                     heading.escape_debug()
                 )
             }
+            Self::HeadingOrText { field, text } => write!(
+                f,
+                "`{0}` is a heading of the file: add --map {field}={0}, or the column's number, for the column, \
+                 or --map {field}=={0} for this text in all calls",
+                text.escape_debug()
+            ),
             Self::NoSuchColumn { column, headings } => {
                 write!(f, "there is no column {column}")?;
                 write_headings(f, headings.as_deref())
@@ -88,6 +96,9 @@ impl fmt::Display for ImportError {
 fn write_headings(f: &mut fmt::Formatter<'_>, headings: Option<&[String]>) -> fmt::Result {
     match headings {
         Some([]) => f.write_str("; without a header, use column numbers from 1"),
+        Some([heading]) => {
+            write!(f, "; the only column is {heading}: see --delimiter, and --skip-lines for lines above the header")
+        }
         Some(headings) => write!(f, "; the columns are {}", headings.join(", ")),
         None => f.write_str("; the first line does not look like a header: see --no-header"),
     }

@@ -202,7 +202,7 @@ impl Wanted<'_> {
                     let headings = first.map(<[String]>::to_vec);
                     return Err(ImportError::NoSuchColumn { column: number.to_string(), headings });
                 }
-                Source::Constant(_) => {}
+                Source::Constant(_) | Source::Quoted(_) => {}
             }
         }
         if let Some(format) = self.format {
@@ -222,7 +222,12 @@ impl Wanted<'_> {
     fn cell(&self, field: Field, names: &[&str]) -> Result<Option<Cell>, ImportError> {
         let mapped = self.maps.iter().flat_map(Map::entries).filter(|(known, _)| *known == field).last();
         match (mapped, self.format) {
-            (Some((_, Source::Constant(text))), _) => Ok(Some(Cell::Constant(text.trim().to_owned()))),
+            (Some((_, Source::Quoted(text))), _) if names.contains(&text.trim()) => {
+                Err(ImportError::HeadingOrText { field: field.name(), text: text.clone() })
+            }
+            (Some((_, Source::Constant(text) | Source::Quoted(text))), _) => {
+                Ok(Some(Cell::Constant(text.trim().to_owned())))
+            }
             (Some((_, column)), _) => column_of(column, names).map(|at| Some(Cell::Column(at))),
             (None, Some(format)) => {
                 let at = format.heading(field).map(|heading| find(names, heading)).transpose()?;
@@ -263,7 +268,7 @@ fn column_of(source: &Source, names: &[&str]) -> Result<usize, ImportError> {
     match source {
         Source::Named(name) => find(names, name),
         Source::Numbered(number) => Ok(number - 1),
-        Source::Constant(_) => unreachable!("a constant is not a column"),
+        Source::Constant(_) | Source::Quoted(_) => unreachable!("a fixed text is not a column"),
     }
 }
 
@@ -271,7 +276,7 @@ fn label(source: &Source) -> String {
     match source {
         Source::Named(name) => format!("`{name}`"),
         Source::Numbered(number) => format!("column {number}"),
-        Source::Constant(_) => String::new(),
+        Source::Constant(_) | Source::Quoted(_) => String::new(),
     }
 }
 

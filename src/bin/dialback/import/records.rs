@@ -243,6 +243,24 @@ mod tests {
     }
 
     #[test]
+    fn text_in_quotes_that_is_a_heading_is_refused() {
+        let text = "from,to,at,Agent Name\n1,2,3,4\n";
+        expect_refusal(text, &["--map", "agent=\"Agent Name\""], "`Agent Name` is a heading of the file");
+        expect(text, &["--map", "agent=Agent Name"], &["2: 1 2 3 4 "]);
+        expect(text, &["--map", "agent==\"Agent Name\""], &["2: 1 2 3 Agent Name "]);
+        expect(text, &["--map", "agent=\"Agent\""], &["2: 1 2 3 Agent "]);
+    }
+
+    #[test]
+    fn single_heading_is_answered_with_the_options_that_help() {
+        expect_refusal(
+            "Calls\nfrom,to,at,agent\n1,2,3,4\n",
+            &[],
+            "the only column is Calls: see --delimiter, and --skip",
+        );
+    }
+
+    #[test]
     fn blank_columns_after_the_last_heading_may_be_missing_or_added() {
         expect("from,to,at,agent\n1,2,3,4,\n1,2,3,4,, ,\n", &[], &["2: 1 2 3 4 ", "3: 1 2 3 4 "]);
         expect("from,to,at,agent,,\n1,2,3,4\n1,2,3,4,,\n", &[], &["2: 1 2 3 4 ", "3: 1 2 3 4 "]);
