@@ -172,8 +172,8 @@ struct Scan {
 }
 
 impl Scan {
-    /// Scans the bytes of the element from where the last scan stopped. Returns whether its end was found. Replaces line
-    /// ends. One in a text is not allowed, and stays.
+    /// Scans the bytes of the element from where the last scan stopped. Returns whether its end was found. Replaces
+    /// line ends. One in a text is not allowed, and stays.
     fn go_on(&mut self, bytes: &mut [u8]) -> bool {
         for place in &mut bytes[self.at..] {
             let byte = *place;

@@ -5,7 +5,7 @@
 
 use super::record::{Form, Record};
 use super::rejection::Rejection;
-use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -44,21 +44,80 @@ impl Picker {
 
 /// Returns the paths of an object's values, or `None` if it is no object.
 pub(super) fn paths(object: &[u8]) -> Option<Vec<String>> {
-    let value: serde_json::Value = serde_json::from_slice(object).ok()?;
     let mut paths = Vec::new();
-    list(value.as_object()?, "", &mut paths);
+    let Outline::Object(inner) = serde_json::from_slice(object).ok()? else { return None };
+    list(inner, "", &mut paths);
     paths.sort_unstable();
     Some(paths)
 }
 
-fn list(object: &serde_json::Map<String, serde_json::Value>, prefix: &str, paths: &mut Vec<String>) {
+fn list(object: Vec<(String, Outline)>, prefix: &str, paths: &mut Vec<String>) {
     for (name, value) in object {
         let path = format!("{prefix}{name}");
-        match value.as_object().filter(|inner| !inner.is_empty()) {
-            Some(inner) => list(inner, &format!("{path}."), paths),
-            None if paths.len() < MOST_LISTED => paths.push(path),
-            None => {}
+        match value {
+            Outline::Object(inner) if !inner.is_empty() => list(inner, &format!("{path}."), paths),
+            _ if paths.len() < MOST_LISTED => paths.push(path),
+            _ => {}
         }
+    }
+}
+
+/// The names of an object's fields, without their values.
+enum Outline {
+    Object(Vec<(String, Outline)>),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Outline {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OutlineVisitor)
+    }
+}
+
+struct OutlineVisitor;
+
+impl<'de> Visitor<'de> for OutlineVisitor {
+    type Value = Outline;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outline, A::Error> {
+        let mut inner = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            inner.push(entry);
+        }
+        Ok(Outline::Object(inner))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Outline, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Outline::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Outline, E> {
+        Ok(Outline::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Outline, E> {
+        Ok(Outline::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Outline, E> {
+        Ok(Outline::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Outline, E> {
+        Ok(Outline::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Outline, E> {
+        Ok(Outline::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Outline, E> {
+        Ok(Outline::Other)
     }
 }
 
@@ -189,8 +248,9 @@ mod tests {
 
     #[test]
     fn paths_of_an_object_are_listed() {
-        let listed = paths(br#"{"from": {"number": 1}, "at": [1], "to": null}"#).expect("an object");
-        assert_eq!(listed, ["at", "from.number", "to"]);
+        let object =
+            br#"{"from": {"number": -1.5}, "at": [1, {"x": 2}], "to": null, "a": {}, "s": "x", "i": -1, "b": true}"#;
+        assert_eq!(paths(object).expect("an object"), ["a", "at", "b", "from.number", "i", "s", "to"]);
         assert_eq!(paths(b"[]"), None);
     }
 }

@@ -47,6 +47,10 @@ pub(super) struct Wanted<'a> {
     pub(super) only: &'a [Only],
 }
 
+/// The largest number of headings, and the longest heading, in an error message.
+const MOST_LISTED: usize = 60;
+const LONGEST_LISTED: usize = 60;
+
 /// The fields that each call must have.
 const NEEDED: [Field; 4] = [Field::From, Field::To, Field::At, Field::Agent];
 
@@ -55,8 +59,8 @@ impl Layout {
     pub(super) fn with_header(wanted: Wanted<'_>, header: &Record) -> Result<Self, ImportError> {
         let names: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        let named = names.iter().rposition(|name| !name.is_empty()).map_or(1, |last| last + 1);
-        let shape = wanted.shape(named..=names.len(), &names)?;
+        let least = names.iter().rposition(|name| !name.is_empty()).map_or(1, |last| last + 1);
+        let shape = wanted.shape(least..=names.len(), &names)?;
         if shape.columns().any(|at| names.get(at).is_some_and(|name| looks_like_value(name))) {
             return Err(ImportError::NoHeader("the first line is a call"));
         }
@@ -312,7 +316,11 @@ fn looks_like_value(heading: &str) -> bool {
 /// Returns the headings for an error message. `None` if they may be a call, because then the file has no header.
 fn known(names: &[&str]) -> Option<Vec<String>> {
     let look_like_headings = names.iter().all(|name| name.chars().filter(char::is_ascii_digit).count() < 5);
-    look_like_headings.then(|| names.iter().map(|name| name.escape_debug().to_string()).collect())
+    look_like_headings.then(|| {
+        let shown = |name: &&str| name.chars().take(LONGEST_LISTED).flat_map(char::escape_debug).collect();
+        let more = (names.len() > MOST_LISTED).then(|| format!("and {} more", names.len() - MOST_LISTED));
+        names.iter().take(MOST_LISTED).map(shown).chain(more).collect()
+    })
 }
 
 fn range(columns: &RangeInclusive<usize>) -> String {

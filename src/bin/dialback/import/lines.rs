@@ -8,12 +8,13 @@
 //!   rejected together with the lines that may belong to it. If the quote that disproves it opens a value, the line of
 //!   that quote begins a new record.
 //!
-//! Memory is bounded for any input. Line numbers are those of a text editor, even with CRLF, blank lines and quoted line
-//! breaks.
+//! Memory is bounded for any input. Line numbers are those of a text editor, even with CRLF, blank lines and quoted
+//! line breaks.
 
 use super::quoting::Quoting;
 use super::rejection::Rejection;
 use super::window::{CHUNK, Window};
+use memchr::{memchr2, memchr3};
 use std::io::{self, Read};
 
 /// The largest record in bytes. The transcript of a long call has some hundred kilobytes.
@@ -207,18 +208,23 @@ struct Scan {
     at: usize,
     /// The number of line ends scanned.
     breaks: u64,
-    /// The beginning of the line that is scanned, if it is in this piece of the record, and not the record's first line.
+    /// The beginning of the line that is scanned, if it is in this piece of the record and not its first line.
     line: Option<usize>,
-    /// Whether the line or the value begins here: nothing but white space came since.
-    begins: bool,
     /// Whether the last quote that closed a value could have opened one.
     could_open: bool,
     /// Whether text followed the quote that closed a value of several lines.
     is_unclosed: bool,
-    /// Whether the last byte was a carriage return outside of quotes.
-    returned: bool,
-    /// Whether there was a carriage return inside the line.
-    has_return: bool,
+    returned: Returned,
+}
+
+/// The carriage returns outside of quotes in a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Returned {
+    No,
+    /// The last byte was one. It may belong to the line end.
+    Last,
+    /// One is inside the line.
+    Inside,
 }
 
 enum Seen {
@@ -240,11 +246,9 @@ impl Scan {
             at: 0,
             breaks: 0,
             line: None,
-            begins: true,
             could_open: false,
             is_unclosed: false,
-            returned: false,
-            has_return: false,
+            returned: Returned::No,
         }
     }
 
@@ -257,7 +261,7 @@ impl Scan {
         if self.is_unclosed || self.is_quoted() {
             return Some(Rejection::UnclosedQuote { lines });
         }
-        self.has_return.then_some(Rejection::CarriageReturn)
+        (self.returned == Returned::Inside).then_some(Rejection::CarriageReturn)
     }
 
     /// Expects the next bytes at the beginning of the next piece.
@@ -268,19 +272,21 @@ impl Scan {
     /// Scans the bytes of the record from where the last scan stopped.
     fn go_on(&mut self, bytes: &[u8]) -> Seen {
         let Some(delimiter) = self.delimiter else { return self.go_to_line_end(bytes) };
-        for &byte in &bytes[self.at..] {
-            self.at += 1;
+        while let Some(skipped) = self.next_of_interest(&bytes[self.at..], delimiter) {
+            let at = self.at + skipped;
+            let byte = bytes[at];
+            self.at = at + 1;
             if byte == b'\n' || (byte == b'\r' && self.carriage_return_ends) {
                 self.breaks += 1;
                 if !self.is_quoted() || self.is_unclosed {
                     return Seen::End;
                 }
-                (self.line, self.begins) = (Some(self.at), true);
+                self.line = Some(self.at);
                 continue;
             }
             let next = self.state.next(byte, delimiter);
             match next {
-                Quoting::Quote => self.could_open = self.begins,
+                Quoting::Quote => self.could_open = self.opens_value(&bytes[..at], delimiter),
                 Quoting::Malformed if self.state != next && self.breaks > 0 && !self.is_unclosed => {
                     if let Some(line) = self.line.filter(|_| self.could_open) {
                         return Seen::Restart(line);
@@ -289,14 +295,35 @@ impl Scan {
                 }
                 _ => {}
             }
-            if !self.is_quoted() {
-                self.has_return |= self.returned && byte != b'\r';
-                self.returned = byte == b'\r';
+            match (self.returned, byte) {
+                _ if self.is_quoted() => {}
+                (Returned::No | Returned::Last, b'\r') => self.returned = Returned::Last,
+                (Returned::Last, _) => self.returned = Returned::Inside,
+                (Returned::No | Returned::Inside, _) => {}
             }
-            self.begins = byte == delimiter || (self.begins && matches!(byte, b' ' | b'\t'));
             self.state = next;
         }
+        self.at = bytes.len();
         Seen::Nothing
+    }
+
+    /// Returns the place of the next byte that can change the state.
+    fn next_of_interest(&self, rest: &[u8], delimiter: u8) -> Option<usize> {
+        match self.state {
+            Quoting::Quoted if self.carriage_return_ends => memchr3(b'"', b'\n', b'\r', rest),
+            Quoting::Quoted => memchr2(b'"', b'\n', rest),
+            Quoting::Plain | Quoting::Malformed if self.returned != Returned::Last => {
+                memchr3(delimiter, b'\n', b'\r', rest)
+            }
+            _ => (!rest.is_empty()).then_some(0),
+        }
+    }
+
+    /// Returns whether a quote after these bytes could open a value.
+    fn opens_value(&self, bytes: &[u8], delimiter: u8) -> bool {
+        let is_space = |byte: u8| byte != delimiter && matches!(byte, b' ' | b'\t');
+        let last = bytes.iter().rev().copied().find(|byte| !is_space(*byte));
+        last.is_some_and(|byte| byte == delimiter || byte == b'\n' || (byte == b'\r' && self.carriage_return_ends))
     }
 
     fn go_to_line_end(&mut self, bytes: &[u8]) -> Seen {

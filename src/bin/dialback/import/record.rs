@@ -1,6 +1,7 @@
 //! The values of one record.
 
 use super::quoting::Quoting;
+use memchr::memchr;
 
 /// The values of a record, in the order of the columns.
 #[derive(Clone, Default, Debug)]
@@ -75,6 +76,9 @@ impl From<Vec<&str>> for Record {
     }
 }
 
+/// The largest number of values in a record. Spreadsheets have no more columns.
+const MOST_VALUES: usize = 16_384;
+
 /// Splits lines into values, without an allocation for each.
 pub(super) struct Splitter {
     delimiter: u8,
@@ -86,12 +90,25 @@ impl Splitter {
         Self { delimiter, record: Record::default() }
     }
 
-    /// Returns the values of one record, which must have no line end.
+    /// Returns the values of one record, which must have no line end. Values beyond a large number of them are left
+    /// out.
     pub(super) fn split(&mut self, line: &[u8]) -> &Record {
         let Self { delimiter, record } = self;
         record.clear();
         let (mut state, mut begin, mut form) = (Quoting::Begin, 0, Form::Plain);
-        for &byte in line {
+        let mut rest = line;
+        while record.len() < MOST_VALUES {
+            let run = match state {
+                Quoting::Quoted => memchr(b'"', rest).unwrap_or(rest.len()),
+                Quoting::Plain => memchr(*delimiter, rest).unwrap_or(rest.len()),
+                _ => 0,
+            };
+            record.text.extend_from_slice(&rest[..run]);
+            let Some((&byte, after)) = rest[run..].split_first() else {
+                record.end(form);
+                break;
+            };
+            rest = after;
             let next = state.next(byte, *delimiter);
             match (state, next) {
                 (Quoting::Quoted, Quoting::Quote) | (_, Quoting::Closed) => {}
@@ -113,7 +130,6 @@ impl Splitter {
             }
             state = next;
         }
-        record.end(form);
         record
     }
 }
@@ -131,12 +147,13 @@ mod tests {
 
     #[test]
     fn values_end_at_delimiters_outside_quotes() {
-        let long = "x".repeat(100_000);
+        let (long, most) = ("x".repeat(100_000), ";".repeat(100_000));
         for (line, expected) in [
             ("a;b;c", vec!["a", "b", "c"]),
             ("\"a\n;\"\"b\";;c ", vec!["a\n;\"b", "", "c "]),
             ("a\rb", vec!["a\rb"]),
             ("", vec![""]),
+            (most.as_str(), vec![""; MOST_VALUES]),
             (";", vec!["", ""]),
             ("5\" pipe;\"\"", vec!["5\" pipe", ""]),
             (long.as_str(), vec![long.as_str()]),
