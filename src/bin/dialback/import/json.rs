@@ -32,7 +32,7 @@ impl Picker {
         let mut reader = serde_json::Deserializer::from_slice(object);
         let picked = reader.deserialize_map(Pick { wanted, found: &mut self.found }).and_then(|()| reader.end());
         // The error's text can hold a value of the record.
-        picked.map_err(|error| Rejection::NotJson { column: error.column() })?;
+        picked.map_err(|_| Rejection::NotJson)?;
         self.record.clear();
         for found in &self.found {
             let (text, form) = found.as_ref().map_or(("", Form::Plain), |(text, form)| (text.as_str(), *form));

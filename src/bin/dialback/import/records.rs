@@ -317,11 +317,7 @@ mod tests {
         expect(
             &format!("{one}\n{{\"to\": 1\n[]\n"),
             &map,
-            &[
-                "1: +1 2 3 a ",
-                "2! the record is not a JSON object: see its byte 8",
-                "3! the record is not a JSON object: see its byte 0",
-            ],
+            &["1: +1 2 3 a ", "2! the record is not a JSON object", "3! the record is not a JSON object"],
         );
         expect(
             &format!("[{one}, {one}"),

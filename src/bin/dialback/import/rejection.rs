@@ -24,10 +24,7 @@ pub(super) enum Rejection {
     Sql,
     /// The quotes in a value are not doubled.
     Quotes(String),
-    /// The place of the error in the record, from 1.
-    NotJson {
-        column: usize,
-    },
+    NotJson,
     /// The file ends inside the record, or before the end of the list.
     CutJson,
     /// The JSON value is an object or a list in place of a text or a number, or the reverse.
@@ -65,7 +62,7 @@ impl fmt::Display for Rejection {
             Self::MayBeCut => f.write_str("the last line has no line end, so its last value may be cut short: add a line end if it is complete"),
             Self::Sql => f.write_str("the line is an SQL statement"),
             Self::Quotes(name) => write!(f, "{name}: a quote inside the value is not doubled"),
-            Self::NotJson { column } => write!(f, "the record is not a JSON object: see its byte {column}"),
+            Self::NotJson => f.write_str("the record is not a JSON object"),
             Self::CutJson => f.write_str("the file ends before the end of its JSON"),
             Self::NotAValue(name) => write!(f, "{name}: the JSON value there is not a text or a number"),
             Self::Repeated(name) => write!(f, "{name}: the JSON object has this field twice"),

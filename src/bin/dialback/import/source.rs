@@ -25,8 +25,8 @@ pub(super) enum Kind {
     JsonList,
 }
 
-/// The number of bytes that decide about the kind of the file.
-const BEGINNING: u64 = 512;
+/// The largest number of bytes that decide about the kind of the file.
+const BEGINNING: usize = 512;
 
 impl Source {
     pub(crate) fn open(path: &Path) -> Result<Self, ImportError> {
@@ -90,10 +90,19 @@ const EXPORT: &[u8] = b"{\"dialback_export\":";
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Reads the first bytes, also from a pipe that has fewer of them ready.
-fn beginning(reader: &mut Box<dyn Read>) -> io::Result<Vec<u8>> {
-    let mut begin = Vec::new();
-    reader.take(BEGINNING).read_to_end(&mut begin)?;
+/// Reads the first bytes. A pipe may have no more than the first line yet, so nothing after it is waited for.
+fn beginning(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let mut begin = vec![0; BEGINNING];
+    let mut length = 0;
+    while length < BEGINNING && !begin[..length].contains(&b'\n') {
+        match reader.read(&mut begin[length..]) {
+            Ok(0) => break,
+            Ok(got) => length += got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    begin.truncate(length);
     Ok(begin)
 }
 
@@ -153,6 +162,18 @@ mod tests {
         ] {
             assert_eq!(Kind::of(text.as_bytes()), kind, "{text:?}");
         }
+    }
+
+    #[test]
+    fn nothing_is_waited_for_after_the_first_line() {
+        /// Returns the first line in two parts, and panics when it is asked for more.
+        struct Pipe(Vec<&'static [u8]>);
+        impl Read for Pipe {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                self.0.pop().expect("nothing more is read").read(into)
+            }
+        }
+        assert_eq!(beginning(&mut Pipe(vec![b"to\n", b"from,"])).expect("readable"), b"from,to\n");
     }
 
     #[test]
