@@ -81,7 +81,7 @@ fn call_in_the_place_of_the_header_is_refused() {
 
 #[test]
 fn long_quoted_value_makes_no_calls_of_its_lines() {
-    let transcript = |lines: usize| format!("\"{}\"", format!("{NEXT}\n").repeat(lines));
+    let transcript = |lines: usize| format!("\"{}\"", format!("{NEXT},x\n").repeat(lines));
     let record = |lines| format!("{CALL},{}\n", transcript(lines));
     // 68 kilobytes, which is more than was read as one record before.
     expect_accepted(format!("{HEADER},notes\n{}", record(1_100)), &[], 1);
