@@ -15,6 +15,14 @@ pub(crate) enum ImportError {
     Write { path: Option<PathBuf>, error: io::Error },
     /// The header line is missing or broken.
     NoHeader(&'static str),
+    /// The file is of a kind that cannot be read. The text says which, and what to do.
+    NotRecords(&'static str),
+    /// Several delimiters fit the first line.
+    WhichDelimiter(Vec<&'static str>),
+    /// Several columns have the heading of a field.
+    RepeatedHeading { heading: String, columns: Vec<usize> },
+    /// A fixed text in quotes is also a heading.
+    HeadingOrText { field: &'static str, text: String },
     /// A column that `--map`, `--only` or the format names does not exist.
     NoSuchColumn { column: String, headings: Option<Vec<String>> },
     /// No column is known for a field.
@@ -38,6 +46,25 @@ impl fmt::Display for ImportError {
             Self::Write { path: Some(path), error } => write!(f, "cannot write {}: {error}", path.display()),
             Self::Write { path: None, error } => write!(f, "cannot write the output: {error}"),
             Self::NoHeader(why) => write!(f, "the file has no header ({why}): add --no-header or --format"),
+            Self::NotRecords(what) => f.write_str(what),
+            Self::WhichDelimiter(fitting) => {
+                write!(f, "the delimiter is not certain: add --delimiter with one of {}", fitting.join(", "))
+            }
+            Self::RepeatedHeading { heading, columns } => {
+                let columns: Vec<_> = columns.iter().map(usize::to_string).collect();
+                write!(
+                    f,
+                    "the columns {} have the same heading `{}`: name one by its number, with --map",
+                    columns.join(" and "),
+                    heading.escape_debug()
+                )
+            }
+            Self::HeadingOrText { field, text } => write!(
+                f,
+                "`{0}` is a heading of the file: add --map {field}={0}, or the column's number, for the column, \
+                 or --map {field}=={0} for this text in all calls",
+                text.escape_debug()
+            ),
             Self::NoSuchColumn { column, headings } => {
                 write!(f, "there is no column {column}")?;
                 write_headings(f, headings.as_deref())
@@ -69,6 +96,9 @@ impl fmt::Display for ImportError {
 fn write_headings(f: &mut fmt::Formatter<'_>, headings: Option<&[String]>) -> fmt::Result {
     match headings {
         Some([]) => f.write_str("; without a header, use column numbers from 1"),
+        Some([heading]) => {
+            write!(f, "; the only column is {heading}: see --delimiter, and --skip-lines for lines above the header")
+        }
         Some(headings) => write!(f, "; the columns are {}", headings.join(", ")),
         None => f.write_str("; the first line does not look like a header: see --no-header"),
     }

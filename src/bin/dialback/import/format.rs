@@ -10,8 +10,7 @@ use std::ops::RangeInclusive;
 pub(crate) enum Format {
     /// `Master.csv` of Asterisk's `cdr_csv`: no header, and the agent is the account code
     Asterisk,
-    /// `Master.csv` of FreeSWITCH's `mod_cdr_csv`, templates `example` and `sql`: no header, and the agent is the
-    /// account code
+    /// `Master.csv` of FreeSWITCH's `mod_cdr_csv`, template `example`: no header, and the agent is the account code
     Freeswitch,
     /// A dump of Kamailio's table `acc` with a header and the extra columns `src_user` and `dst_user`. Add `--map
     /// agent=...`

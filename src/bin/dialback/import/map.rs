@@ -38,6 +38,8 @@ pub(crate) enum Source {
     Numbered(usize),
     /// A fixed text for all calls.
     Constant(String),
+    /// A fixed text for all calls, in quotes. It could be meant as a heading.
+    Quoted(String),
 }
 
 /// The value of one `--map`: some fields and their sources.
@@ -82,7 +84,7 @@ impl FromStr for Source {
             return Ok(Self::Constant(unquote(constant).to_owned()));
         }
         if text.len() > 1 && unquote(text) != text {
-            return Ok(Self::Constant(unquote(text).to_owned()));
+            return Ok(Self::Quoted(unquote(text).to_owned()));
         }
         match text.parse() {
             Ok(0) => Err("column 0 does not exist: columns are numbered from 1".into()),
@@ -108,7 +110,7 @@ impl FromStr for Only {
             .split_once('=')
             .ok_or_else(|| format!("`{text}` is not of the form COLUMN=VALUE, such as dcontext=outbound"))?;
         match column.parse()? {
-            Source::Constant(_) => Err("the column is missing before the equals sign".into()),
+            Source::Constant(_) | Source::Quoted(_) => Err("the column is missing before the equals sign".into()),
             column => Ok(Self { column, value: unquote(value.trim()).to_owned() }),
         }
     }
@@ -143,7 +145,7 @@ mod tests {
             (Field::To, Source::Numbered(3)),
             (Field::At, Source::Named("Start Time".into())),
             (Field::Agent, Source::Constant("sales-bot".into())),
-            (Field::Status, Source::Constant("completed, really".into())),
+            (Field::Status, Source::Quoted("completed, really".into())),
         ];
         assert_eq!(read, Ok(expected));
         assert_eq!(map("status=="), Ok(vec![(Field::Status, Source::Constant(String::new()))]));

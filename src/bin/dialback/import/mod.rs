@@ -1,15 +1,20 @@
 //! `dialback import`.
 
+mod compression;
+mod elements;
 mod error;
 mod format;
+mod json;
 mod layout;
 mod lines;
 mod map;
 mod moment;
 mod options;
 mod pipeline;
+mod quoting;
 mod reading;
 mod record;
+mod records;
 mod rejection;
 mod report;
 mod roster;
@@ -17,7 +22,9 @@ mod run;
 mod source;
 mod status;
 mod summary;
+mod table;
 mod tenant;
+mod window;
 
 pub(crate) use error::ImportError;
 pub(crate) use options::Options;

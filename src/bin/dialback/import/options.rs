@@ -19,6 +19,12 @@ const LONG_HELP: &str = r#"Columns:
   FIELD==TEXT, or FIELD="TEXT", is a fixed text for all lines. A sixth field, `answered`, may
   name the time of the answer: if it is empty, a `completed` call counts as `no_answer`.
 
+Files:
+  CSV, or text with semicolons, tabs or `|`; a JSON object on each line; or a JSON list of
+  objects. gzip and zstd are recognized. In JSON, a COLUMN of --map is the path of a value,
+  such as customer.number. `NULL` without quotes is an empty value. Comments (`# ...`) before
+  the first record are skipped.
+
 Numbers:
   Numbers are read with the environment's dial plan. National forms need its country code.
 
@@ -50,7 +56,7 @@ Examples:
   dialback import Master.csv --format asterisk --time-zone Europe/Berlin --only dcontext=outbound
   dialback import Master.csv --format freeswitch --map agent==sales-bot
   dialback import acc.csv --format kamailio --map agent==sales-bot
-  zcat calls.csv.gz | dialback import - --create-missing
+  dialback import calls.ndjson.gz --map from=phoneNumber.number,to=customer.number
   dialback import backup.ndjson --data new-directory"#;
 
 /// The file to import and how to read it.
@@ -58,7 +64,7 @@ Examples:
 #[command(after_long_help = LONG_HELP)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Options {
-    /// The CSV file or export to import. `-` reads standard input
+    /// The CSV file, JSON file or export to import, which may be compressed with gzip or zstd. `-` reads standard input
     pub(crate) file: PathBuf,
 
     /// The program that wrote the file. It determines the header, the columns and the status words; --map overrides
@@ -81,9 +87,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "COLUMN=VALUE")]
     pub(crate) only: Vec<Only>,
 
-    /// The delimiter between values: one character, or `tab`
-    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = parse_delimiter)]
-    pub(crate) delimiter: u8,
+    /// The delimiter between values: one character, or `tab`. Commas, semicolons, tabs and `|` are recognized
+    #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
+    pub(crate) delimiter: Option<u8>,
+
+    /// Skip this number of lines at the beginning of the file, such as a title above the header
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) skip_lines: u64,
 
     /// The first line is a call, not a header. Columns are named by number, or by the format
     #[arg(long)]

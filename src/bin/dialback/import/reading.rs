@@ -4,10 +4,10 @@ use super::error::ImportError;
 use super::layout::Shape;
 use super::map::Field;
 use super::moment::TimeReader;
+use super::record::Record;
 use super::rejection::{Quoted, Rejection};
 use super::roster::Roster;
 use super::status::{self, Vocabulary};
-use csv::ByteRecord;
 use dialback::{Call, E164, EnvironmentId, Outcome, Timestamp};
 
 /// The state that all calls of a file share.
@@ -20,7 +20,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Converts a record. Missing entities are created last, so that a rejected line creates nothing.
-    pub(super) fn call(&mut self, record: &ByteRecord, shape: &Shape) -> Result<Result<Call, Rejection>, ImportError> {
+    pub(super) fn call(&mut self, record: &Record, shape: &Shape) -> Result<Result<Call, Rejection>, ImportError> {
         let (parts, agent) = match self.parts(record, shape) {
             Ok(parts) => parts,
             Err(rejection) => return Ok(Err(rejection)),
@@ -37,7 +37,7 @@ impl Reading {
         Ok(Ok(Call { environment: self.environment, agent, from, to, at, outcome }))
     }
 
-    fn parts<'a>(&self, record: &'a ByteRecord, shape: &'a Shape) -> Result<(Parts, &'a str), Rejection> {
+    fn parts<'a>(&self, record: &'a Record, shape: &'a Shape) -> Result<(Parts, &'a str), Rejection> {
         let number = |field| {
             let text = shape.text(record, field)?;
             E164::parse(text, self.roster.dial_plan()).map_err(|error| Rejection::Number(field, error))

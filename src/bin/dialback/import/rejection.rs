@@ -8,10 +8,29 @@ use std::fmt;
 /// The reason why a line was rejected. It reveals no phone number: digits of quoted values are masked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Rejection {
-    UnclosedQuote,
+    /// A quote is not closed, so the record may have this number of lines.
+    UnclosedQuote {
+        lines: u64,
+    },
     TooLong {
         limit: usize,
+        /// Whether the record does not end because a quote is open.
+        is_quoted: bool,
     },
+    /// A carriage return outside of quotes, in a file whose lines end with line feeds.
+    CarriageReturn,
+    /// The last line has no line end, and its last value is used.
+    MayBeCut,
+    Sql,
+    /// The quotes in a value are not doubled.
+    Quotes(String),
+    NotJson,
+    /// The file ends inside the record, or before the end of the list.
+    CutJson,
+    /// The JSON value is an object or a list in place of a text or a number, or the reverse.
+    NotAValue(String),
+    /// The JSON object has the field twice.
+    Repeated(String),
     Columns {
         found: usize,
         expected: String,
@@ -35,8 +54,18 @@ pub(super) enum Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnclosedQuote => f.write_str("a quote is not closed"),
-            Self::TooLong { limit } => write!(f, "the line is longer than {limit} bytes"),
+            Self::UnclosedQuote { lines: 1 } => f.write_str("a quote is not closed"),
+            Self::UnclosedQuote { lines } => write!(f, "a quote is not closed, so the record may have {lines} lines"),
+            Self::TooLong { limit, is_quoted: false } => write!(f, "the record is longer than {limit} bytes"),
+            Self::TooLong { limit, is_quoted: true } => write!(f, "the record is longer than {limit} bytes: check whether a quote is not closed"),
+            Self::CarriageReturn => f.write_str("a carriage return is inside the line, but the first line ends with a line feed"),
+            Self::MayBeCut => f.write_str("the last line has no line end, so its last value may be cut short: add a line end if it is complete"),
+            Self::Sql => f.write_str("the line is an SQL statement"),
+            Self::Quotes(name) => write!(f, "{name}: a quote inside the value is not doubled"),
+            Self::NotJson => f.write_str("the record is not a JSON object"),
+            Self::CutJson => f.write_str("the file ends before the end of its JSON"),
+            Self::NotAValue(name) => write!(f, "{name}: the JSON value there is not a text or a number"),
+            Self::Repeated(name) => write!(f, "{name}: the JSON object has this field twice"),
             Self::Columns { found: 1, expected } => write!(f, "the line has 1 column, but {expected} are expected"),
             Self::Columns { found, expected } => write!(f, "the line has {found} columns, but {expected} are expected"),
             Self::NotText(field) => write!(f, "`{}` is not UTF-8", field.name()),

@@ -30,6 +30,8 @@ pub(super) struct ImportReport<'a> {
 struct Repairs {
     path: PathBuf,
     file: BufWriter<File>,
+    /// Whether the last line is written, but not its end.
+    is_open: bool,
 }
 
 impl<'a> ImportReport<'a> {
@@ -51,20 +53,25 @@ impl<'a> ImportReport<'a> {
         let mut new = OpenOptions::new();
         new.write(true).create(true).truncate(true).mode(0o600);
         let file = new.open(path).map_err(|error| unwritable(path, error))?;
-        self.repairs = Some(Repairs { path: path.to_owned(), file: BufWriter::new(file) });
+        self.repairs = Some(Repairs { path: path.to_owned(), file: BufWriter::new(file), is_open: false });
         Ok(())
     }
 
-    /// Writes the header before the rejected lines.
+    /// Writes the header, or another line before the first record, before the rejected lines.
     pub(super) fn keep_header(&mut self, line: &[u8]) -> Result<(), ImportError> {
         self.repairs.as_mut().map_or(Ok(()), |repairs| repairs.keep(line))
     }
 
-    /// Reports a rejected line.
+    /// Reports a rejected line. The reject file gets its bytes, if there are any.
     pub(super) fn reject(&mut self, number: u64, bytes: &[u8], why: &Rejection) -> Result<(), ImportError> {
         self.rejected += 1;
         self.say(number, why)?;
-        self.repairs.as_mut().map_or(Ok(()), |repairs| repairs.keep(bytes))
+        self.repairs.as_mut().filter(|_| !bytes.is_empty()).map_or(Ok(()), |repairs| repairs.keep(bytes))
+    }
+
+    /// Keeps the next piece of the rejected line, which is too long for one.
+    pub(super) fn keep_rest(&mut self, piece: &[u8]) -> Result<(), ImportError> {
+        self.repairs.as_mut().map_or(Ok(()), |repairs| repairs.keep_rest(piece))
     }
 
     fn say(&mut self, number: u64, why: &dyn fmt::Display) -> Result<(), ImportError> {
@@ -108,14 +115,21 @@ impl<'a> ImportReport<'a> {
 
 impl Repairs {
     fn keep(&mut self, line: &[u8]) -> Result<(), ImportError> {
-        if line.is_empty() {
-            return Ok(());
-        }
-        let written = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
-        written.map_err(|error| unwritable(&self.path, error))
+        self.end_line()?;
+        self.is_open = true;
+        self.keep_rest(line)
+    }
+
+    fn keep_rest(&mut self, piece: &[u8]) -> Result<(), ImportError> {
+        self.file.write_all(piece).map_err(|error| unwritable(&self.path, error))
+    }
+
+    fn end_line(&mut self) -> Result<(), ImportError> {
+        if std::mem::take(&mut self.is_open) { self.keep_rest(b"\n") } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), ImportError> {
+        self.end_line()?;
         self.file.flush().map_err(|error| unwritable(&self.path, error))
     }
 }

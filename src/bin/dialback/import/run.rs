@@ -5,13 +5,11 @@
 
 use super::error::ImportError;
 use super::format::Format;
-use super::layout::{Layout, Wanted};
-use super::lines::{Line, Lines};
 use super::moment::TimeReader;
 use super::options::Options;
 use super::pipeline::Pipeline;
 use super::reading::Reading;
-use super::record::Splitter;
+use super::records::{Entry, Records};
 use super::rejection::Rejection;
 use super::report::ImportReport;
 use super::roster::Roster;
@@ -20,7 +18,7 @@ use super::status::Vocabulary;
 use super::summary::Summary;
 use super::tenant;
 use dialback::{Service, Timestamp};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -42,13 +40,14 @@ pub(crate) fn run(
     err: &mut dyn Write,
 ) -> Result<Summary, ImportError> {
     let started = Instant::now();
-    let Source { reader, size } = source;
+    let Source { reader, size, kind } = source;
     let mut report = ImportReport::new(err, options.json, options.progress, size);
     if let Some(path) = &options.reject_file {
         refuse_same_file(&options.file, path)?;
         report.keep_rejected(path)?;
     }
-    let imported = Import::begin(options, service, now, Box::new(reader))?.run(&mut report);
+    let records = Records::open(options, kind, reader, &mut |line| report.keep_header(line))?;
+    let imported = Import::begin(options, service, now, records)?.run(&mut report);
     // On an error too, the progress bar must disappear before the error is printed.
     report.finish()?;
     let summary = Summary { elapsed: started.elapsed(), ..imported? };
@@ -72,11 +71,11 @@ fn refuse_same_file(file: &Path, rejected: &Path) -> Result<(), ImportError> {
 struct Import<'a> {
     options: &'a Options,
     now: Timestamp,
-    lines: Lines<Box<dyn Read>>,
-    splitter: Splitter,
+    records: Records<BufReader<Box<dyn Read>>>,
     reading: Reading,
     pipeline: Pipeline<'a>,
-    records: u64,
+    /// The number of records read.
+    count: u64,
     skipped: u64,
 }
 
@@ -85,9 +84,8 @@ impl<'a> Import<'a> {
         options: &'a Options,
         service: &'a Service,
         now: Timestamp,
-        source: Box<dyn Read>,
+        records: Records<BufReader<Box<dyn Read>>>,
     ) -> Result<Self, ImportError> {
-        let lines = Lines::new(source, options.delimiter).map_err(unreadable(&options.file))?;
         let environment = tenant::find(service, options.environment.as_deref(), options.create_missing, now)?;
         let plan = service.plan();
         let view = plan.environment(environment).ok_or(ImportError::NoEnvironment)?;
@@ -97,56 +95,38 @@ impl<'a> Import<'a> {
             times: TimeReader::new(options.time_zone.clone(), now),
             vocabulary: options.format.map_or(Vocabulary::Events, Format::vocabulary),
         };
-        let splitter = Splitter::new(options.delimiter);
         let pipeline = Pipeline::new(service);
-        Ok(Self { options, now, lines, splitter, reading, pipeline, records: 0, skipped: 0 })
+        Ok(Self { options, now, records, reading, pipeline, count: 0, skipped: 0 })
     }
 
     fn run(mut self, report: &mut ImportReport<'_>) -> Result<Summary, ImportError> {
-        let layout = self.layout(report)?;
-        while let Some(Line { number, bytes, broken }) = self.lines.next().map_err(unreadable(&self.options.file))? {
-            self.records += 1;
-            let taken = if let Some(rejection) = broken {
-                Err(rejection)
-            } else {
-                let record = self.splitter.split(bytes);
-                match layout.shape(record) {
-                    Ok(shape) if shape.is_wanted(record) => self.reading.call(record, shape)?.map(Some),
-                    Ok(_) => Ok(None),
-                    Err(rejection) => Err(rejection),
-                }
+        let unreadable = unreadable(&self.options.file);
+        while let Some(Entry { number, bytes, read }) = self.records.next().map_err(&unreadable)? {
+            self.count += 1;
+            let taken = match read {
+                Ok(Some((record, shape))) => self.reading.call(record, shape)?.map(Some),
+                Ok(None) => Ok(None),
+                Err(rejection) => Err(rejection),
             };
             match taken {
                 Ok(Some(call)) if self.pipeline.push(number, call) => self.send(report)?,
                 Ok(Some(_)) => {}
                 Ok(None) => self.skipped += 1,
-                Err(rejection) => report.reject(number, bytes, &rejection)?,
+                Err(rejection) => {
+                    report.reject(number, bytes, &rejection)?;
+                    while let Some(piece) = self.records.rest().map_err(&unreadable)? {
+                        report.keep_rest(piece)?;
+                    }
+                }
             }
-            if self.records.is_multiple_of(LOOK_EVERY) {
-                report.progress(self.lines.position(), self.records)?;
+            if self.count.is_multiple_of(LOOK_EVERY) {
+                report.progress(self.records.position(), self.count)?;
             }
         }
         self.send(report)?;
         self.pipeline.finish()?;
         self.report_refused(report)?;
         Ok(self.summary(report.rejected))
-    }
-
-    fn layout(&mut self, report: &mut ImportReport<'_>) -> Result<Layout, ImportError> {
-        let Options { format, map, only, no_header, .. } = self.options;
-        let wanted = Wanted { format: *format, maps: map, only };
-        let headless = *no_header || format.is_some_and(|format| !format.headings().is_empty());
-        if headless {
-            return Layout::without_header(wanted);
-        }
-        match self.lines.next().map_err(unreadable(&self.options.file))? {
-            None => Err(ImportError::NoHeader("the file is empty")),
-            Some(Line { broken: Some(_), .. }) => Err(ImportError::NoHeader("the first line is broken")),
-            Some(Line { bytes, broken: None, .. }) => {
-                report.keep_header(bytes)?;
-                Layout::with_header(wanted, self.splitter.split(bytes))
-            }
-        }
     }
 
     fn send(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
