@@ -18,6 +18,7 @@ mod source;
 mod status;
 mod summary;
 mod tenant;
+mod zone;
 
 pub(crate) use error::ImportError;
 pub(crate) use options::Options;

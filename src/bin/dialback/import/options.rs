@@ -2,7 +2,7 @@
 
 use super::format::Format;
 use super::map::{Map, Only};
-use jiff::fmt::temporal::DateTimeParser;
+use super::zone::parse_time_zone;
 use jiff::tz::TimeZone;
 use std::path::PathBuf;
 
@@ -102,7 +102,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) create_missing: bool,
 
-    /// The time zone of times without an offset: a name such as Europe/Berlin, or an offset such as -05:00
+    /// The time zone of times without an offset: a name such as Europe/Berlin, or an offset such as -05:00 or UTC-5
     #[arg(long, value_name = "ZONE", default_value = "UTC", allow_hyphen_values = true, value_parser = parse_time_zone)]
     pub(crate) time_zone: TimeZone,
 
@@ -126,8 +126,4 @@ fn parse_delimiter(text: &str) -> Result<u8, String> {
         [byte] if !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
         _ => Err("the delimiter must be `tab` or one ASCII character other than a quote".into()),
     }
-}
-
-fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
-    DateTimeParser::new().parse_time_zone(text).map_err(|error| error.to_string())
 }
