@@ -1,7 +1,7 @@
 //! Finds the column of each field, once for all lines of a file.
 
 use super::error::ImportError;
-use super::format::Format;
+use super::format::{Format, FormatFilter, Headings};
 use super::map::{Field, Map, Only, Source};
 use super::rejection::Rejection;
 use csv::ByteRecord;
@@ -12,6 +12,7 @@ use std::ops::RangeInclusive;
 pub(super) struct Layout {
     /// Distinguished by the number of columns, and tried in this order.
     shapes: Vec<Shape>,
+    format: Option<Format>,
 }
 
 /// The fields of lines that have a certain number of columns.
@@ -20,6 +21,8 @@ pub(super) struct Shape {
     columns: RangeInclusive<usize>,
     cells: [Option<Cell>; Field::ALL.len()],
     only: Vec<(usize, String)>,
+    /// The column by which the format knows calls.
+    of_format: Option<(usize, FormatFilter)>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,25 +47,38 @@ impl Layout {
     pub(super) fn with_header(wanted: Wanted<'_>, header: &ByteRecord) -> Result<Self, ImportError> {
         let names: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        Ok(Self { shapes: vec![wanted.shape(names.len()..=names.len(), &names)?] })
+        Ok(Self { shapes: vec![wanted.shape(names.len()..=names.len(), &names)?], format: wanted.format })
     }
 
     /// Returns the layout of a file without a header.
     pub(super) fn without_header(wanted: Wanted<'_>) -> Result<Self, ImportError> {
-        let known = wanted.format.map(Format::headings).unwrap_or_default();
+        let format = wanted.format;
+        let known = format.map(Format::headings).unwrap_or_default();
         if known.is_empty() {
-            return Ok(Self { shapes: vec![wanted.shape(1..=usize::MAX, &[])?] });
+            return Ok(Self { shapes: vec![wanted.shape(1..=usize::MAX, &[])?], format });
         }
-        let shape = |headings: super::format::Headings| wanted.shape(headings.columns, headings.names);
-        Ok(Self { shapes: known.into_iter().map(shape).collect::<Result<_, _>>()? })
+        let (mut shapes, mut refused) = (Vec::new(), None);
+        for Headings { columns, names } in known {
+            match wanted.shape(columns, &names) {
+                Ok(shape) => shapes.push(shape),
+                // Lines of another number of columns may have the column.
+                Err(error) => refused = Some(error),
+            }
+        }
+        match refused {
+            Some(error) if shapes.is_empty() => Err(error),
+            _ => Ok(Self { shapes, format }),
+        }
     }
 
     /// Returns the fields of this record, by its number of columns.
     pub(super) fn shape(&self, record: &ByteRecord) -> Result<&Shape, Rejection> {
         let found = record.len();
         self.shapes.iter().find(|shape| shape.columns.contains(&found)).ok_or_else(|| {
-            let all: Vec<_> = self.shapes.iter().map(|shape| range(&shape.columns)).collect();
-            Rejection::Columns { found, expected: all.join(" or ") }
+            if let Some(column) = self.format.and_then(|format| format.ambiguous_column(found)) {
+                return Rejection::WhichColumn { found, column };
+            }
+            Rejection::Columns { found, expected: ranges(&self.shapes) }
         })
     }
 }
@@ -80,9 +96,9 @@ impl Shape {
         }
     }
 
-    /// Returns whether a column holds the time of the answer.
-    pub(super) fn knows_answered(&self) -> bool {
-        self.cells[Field::Answered as usize].is_some()
+    /// Returns whether a column or a fixed text holds the field.
+    pub(super) fn knows(&self, field: Field) -> bool {
+        self.cells[field as usize].is_some()
     }
 
     /// Returns whether the line passes each `--only` filter.
@@ -90,7 +106,8 @@ impl Shape {
         let holds = |at: usize, value: &str| {
             record.get(at).is_some_and(|cell| cell.trim_ascii().eq_ignore_ascii_case(value.as_bytes()))
         };
-        self.only.iter().all(|(at, value)| holds(*at, value))
+        let is_call = |(at, filter): &(usize, FormatFilter)| record.get(*at).is_some_and(|cell| filter.accepts(cell));
+        self.only.iter().all(|(at, value)| holds(*at, value)) && self.of_format.iter().all(is_call)
     }
 }
 
@@ -108,15 +125,24 @@ impl Wanted<'_> {
         for Only { column, value } in self.only {
             only.push((column_of(column, names)?, value.clone()));
         }
-        if let Some((heading, value)) = self.format.and_then(Format::only) {
-            only.push((find(names, heading)?, value.to_owned()));
-        }
-        let highest = cells.iter().flatten().filter_map(Cell::column).chain(only.iter().map(|(at, _)| *at)).max();
+        let of_format = self.filter(names)?;
+        let filters = only.iter().map(|(at, _)| *at).chain(of_format.map(|(at, _)| at));
+        let highest = cells.iter().flatten().filter_map(Cell::column).chain(filters).max();
         let least = highest.map_or(1, |at| at + 1).max(*columns.start());
         if least > *columns.end() {
             return Err(ImportError::NoSuchColumn { column: least.to_string(), headings: known(names) });
         }
-        Ok(Shape { columns: least..=*columns.end(), cells, only })
+        Ok(Shape { columns: least..=*columns.end(), cells, only, of_format })
+    }
+
+    /// Returns the format's own filter and its column. A file without the column needs an `--only` of the user.
+    fn filter(&self, names: &[&str]) -> Result<Option<(usize, FormatFilter)>, ImportError> {
+        let Some(filter) = self.format.and_then(Format::only) else { return Ok(None) };
+        match filter.column(names) {
+            Some(at) => Ok(Some((at, filter))),
+            None if !self.only.is_empty() => Ok(None),
+            None => Err(ImportError::NoDirection { column: filter.headings[0], headings: known(names) }),
+        }
     }
 
     /// Returns the source of a field: the last `--map` that names it, else the format's column, else the column with
@@ -127,9 +153,13 @@ impl Wanted<'_> {
             (Some((_, Source::Constant(text))), _) => Ok(Some(Cell::Constant(text.trim().to_owned()))),
             (Some((_, column)), _) => column_of(column, names).map(|at| Some(Cell::Column(at))),
             (None, Some(format)) => {
-                let at = format.heading(field).map(|heading| find(names, heading)).transpose()?;
+                let at = format.column(field, names);
+                if at.is_none() && format.requires(field) {
+                    return Err(ImportError::Unmapped { field: field.name(), headings: known(names) });
+                }
                 Ok(at.map(Cell::Column))
             }
+            (None, None) if !field.is_found_by_name() => Ok(None),
             (None, None) => {
                 let also = match field {
                     Field::At => Some("started_at"),
@@ -176,6 +206,20 @@ fn known(names: &[&str]) -> Option<Vec<String>> {
     look_like_headings.then(|| names.iter().map(|name| name.escape_debug().to_string()).collect())
 }
 
+/// Returns the numbers of columns of the shapes for an error message, such as `13 to 15 or 16`.
+fn ranges(shapes: &[Shape]) -> String {
+    let mut ranges: Vec<_> = shapes.iter().map(|shape| shape.columns.clone()).collect();
+    ranges.sort_unstable_by_key(|columns| *columns.start());
+    let mut joined: Vec<RangeInclusive<usize>> = Vec::new();
+    for columns in ranges {
+        match joined.last_mut() {
+            Some(last) if *last.end() + 1 == *columns.start() => *last = *last.start()..=*columns.end(),
+            _ => joined.push(columns),
+        }
+    }
+    joined.iter().map(range).collect::<Vec<_>>().join(" or ")
+}
+
 fn range(columns: &RangeInclusive<usize>) -> String {
     match (*columns.start(), *columns.end()) {
         (least, usize::MAX) => format!("at least {least}"),
@@ -206,7 +250,7 @@ mod tests {
     fn columns_without_map_are_found_by_field_name() {
         let header = ByteRecord::from(vec!["agent_id", "To", " from ", "started_at", "x"]);
         let layout = Layout::with_header(wanted(None, &[]), &header).unwrap();
-        assert_eq!(cells(&layout, 0), ["2", "1", "3", "0", "-", "-"]);
+        assert_eq!(cells(&layout, 0), ["2", "1", "3", "-", "-", "0", "-", "-", "-"]);
         assert_eq!(layout.shapes[0].columns, 5..=5);
     }
 
@@ -214,18 +258,24 @@ mod tests {
     fn map_overrides_single_columns_of_a_format() {
         let maps: Vec<Map> = ["agent=userfield,at=11", "agent==bot"].map(|map| map.parse().unwrap()).into();
         let layout = Layout::without_header(wanted(Some(Format::Asterisk), &maps)).unwrap();
-        assert_eq!(cells(&layout, 0), ["1", "2", "10", "=bot", "14", "-"]);
-        assert_eq!(layout.shapes[0].columns, 16..=21);
+        assert_eq!(cells(&layout, 0), ["1", "2", "10", "-", "-", "=bot", "14", "-", "-"]);
+        assert_eq!(ranges(&layout.shapes), "16 to 21");
         let layout = Layout::without_header(wanted(Some(Format::Asterisk), &maps[..1])).unwrap();
-        assert_eq!(layout.shapes[0].columns, 18..=21, "a line must have the column");
+        assert_eq!(ranges(&layout.shapes), "18 or 21", "a line must have the column");
+        let error = layout.shape(&ByteRecord::from(vec![""; 17])).unwrap_err();
+        assert_eq!(error, Rejection::WhichColumn { found: 17, column: 17 });
+        let error = layout.shape(&ByteRecord::from(vec![""; 16])).unwrap_err();
+        assert_eq!(error, Rejection::Columns { found: 16, expected: "18 or 21".into() });
     }
 
     #[test]
     fn freeswitch_layout_follows_from_the_number_of_columns() {
         let layout = Layout::without_header(wanted(Some(Format::Freeswitch), &[])).unwrap();
-        assert_eq!(cells(&layout, 0), ["1", "2", "4", "12", "9", "5"]);
-        assert_eq!(cells(&layout, 1), ["2", "3", "5", "13", "10", "6"]);
-        assert!(layout.shape(&ByteRecord::from(vec![""; 17])).is_err());
+        assert_eq!(cells(&layout, 0), ["1", "2", "4", "-", "-", "12", "9", "5", "-"]);
+        assert_eq!(cells(&layout, 1), ["2", "3", "5", "-", "-", "13", "10", "6", "-"]);
+        assert_eq!(cells(&layout, 3), ["1", "2", "9", "-", "-", "0", "14", "10", "-"], "template `asterisk`");
+        assert_eq!(ranges(&layout.shapes), "13 to 18 or 20");
+        assert!(layout.shape(&ByteRecord::from(vec![""; 19])).is_err());
     }
 
     #[test]
@@ -248,5 +298,16 @@ mod tests {
         assert!(layout.shape(&ByteRecord::from(vec!["", ""])).is_err());
         assert!(layout.shape(&ByteRecord::from(vec!["", "", ""])).is_ok());
         assert!(layout.shape(&ByteRecord::from(vec!["", "", "", ""])).is_ok());
+    }
+
+    #[test]
+    fn format_without_its_direction_needs_a_filter() {
+        let header = ByteRecord::from(vec!["from", "to", "start_time", "status"]);
+        let maps = ["agent==bot".parse().unwrap()];
+        let error = Layout::with_header(wanted(Some(Format::Twilio), &maps), &header).unwrap_err();
+        assert!(matches!(error, ImportError::NoDirection { column: "direction", .. }), "{error}");
+        let only = ["status=completed".parse().unwrap()];
+        let wanted = Wanted { only: &only, ..wanted(Some(Format::Twilio), &maps) };
+        assert!(Layout::with_header(wanted, &header).is_ok());
     }
 }

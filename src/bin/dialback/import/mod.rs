@@ -1,5 +1,7 @@
 //! `dialback import`.
 
+mod attempts;
+mod civil;
 mod error;
 mod format;
 mod layout;
@@ -7,6 +9,7 @@ mod lines;
 mod map;
 mod moment;
 mod options;
+mod phone;
 mod pipeline;
 mod reading;
 mod record;
@@ -14,10 +17,13 @@ mod rejection;
 mod report;
 mod roster;
 mod run;
+mod seen;
 mod source;
+mod spreadsheet;
 mod status;
 mod summary;
 mod tenant;
+mod words;
 mod zone;
 
 pub(crate) use error::ImportError;

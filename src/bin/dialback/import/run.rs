@@ -3,11 +3,10 @@
 //! The calling thread reads and parses the lines and submits them to the service in batches. A call counts once it is
 //! durable. A line that is rejected is reported by its number. No phone number is printed.
 
+use super::attempts::Attempts;
 use super::error::ImportError;
-use super::format::Format;
 use super::layout::{Layout, Wanted};
 use super::lines::{Line, Lines};
-use super::moment::TimeReader;
 use super::options::Options;
 use super::pipeline::Pipeline;
 use super::reading::Reading;
@@ -16,10 +15,10 @@ use super::rejection::Rejection;
 use super::report::ImportReport;
 use super::roster::Roster;
 use super::source::{Source, unreadable};
-use super::status::Vocabulary;
 use super::summary::Summary;
 use super::tenant;
-use dialback::{Service, Timestamp};
+use csv::ByteRecord;
+use dialback::{Call, Service, Timestamp};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Instant;
@@ -68,6 +67,16 @@ fn refuse_same_file(file: &Path, rejected: &Path) -> Result<(), ImportError> {
     }
 }
 
+/// Returns the options that determine the columns.
+fn wanted(options: &Options) -> Wanted<'_> {
+    Wanted { format: options.format, maps: &options.map, only: &options.only }
+}
+
+/// Returns whether the first record is a header, although files of the format have none.
+fn is_header(options: &Options, first: &ByteRecord) -> bool {
+    !options.no_header && options.format.is_some_and(|format| format.is_header(first))
+}
+
 /// A running import.
 struct Import<'a> {
     options: &'a Options,
@@ -75,6 +84,7 @@ struct Import<'a> {
     lines: Lines<Box<dyn Read>>,
     splitter: Splitter,
     reading: Reading,
+    attempts: Attempts,
     pipeline: Pipeline<'a>,
     records: u64,
     skipped: u64,
@@ -91,40 +101,55 @@ impl<'a> Import<'a> {
         let environment = tenant::find(service, options.environment.as_deref(), options.create_missing, now)?;
         let plan = service.plan();
         let view = plan.environment(environment).ok_or(ImportError::NoEnvironment)?;
-        let reading = Reading {
-            environment,
-            roster: Roster::new(&plan, view, options.create_missing),
-            times: TimeReader::new(options.time_zone.clone(), now),
-            vocabulary: options.format.map_or(Vocabulary::Events, Format::vocabulary),
-        };
+        let roster = Roster::new(&plan, view, options.create_missing);
+        let reading = Reading::new(environment, roster, options, now);
+        let attempts = Attempts::new(Reading::are_final(options));
         let splitter = Splitter::new(options.delimiter);
         let pipeline = Pipeline::new(service);
-        Ok(Self { options, now, lines, splitter, reading, pipeline, records: 0, skipped: 0 })
+        Ok(Self { options, now, lines, splitter, reading, attempts, pipeline, records: 0, skipped: 0 })
     }
 
     fn run(mut self, report: &mut ImportReport<'_>) -> Result<Summary, ImportError> {
-        let layout = self.layout(report)?;
+        // A layout without a header may lack a column that a header has.
+        let mut layout = self.layout(report);
         while let Some(Line { number, bytes, broken }) = self.lines.next().map_err(unreadable(&self.options.file))? {
             self.records += 1;
             let taken = if let Some(rejection) = broken {
                 Err(rejection)
             } else {
                 let record = self.splitter.split(bytes);
+                let is_first = self.records == 1;
+                if is_first && is_header(self.options, record) {
+                    layout = Layout::with_header(wanted(self.options), record);
+                    report.keep_header(bytes)?;
+                    continue;
+                }
+                let layout = match layout {
+                    Ok(ref layout) => layout,
+                    Err(error) => return Err(error),
+                };
                 match layout.shape(record) {
-                    Ok(shape) if shape.is_wanted(record) => self.reading.call(record, shape)?.map(Some),
+                    Ok(shape) if shape.is_wanted(record) => self.reading.call(record, shape)?,
                     Ok(_) => Ok(None),
                     Err(rejection) => Err(rejection),
                 }
             };
             match taken {
-                Ok(Some(call)) if self.pipeline.push(number, call) => self.send(report)?,
-                Ok(Some(_)) => {}
+                Ok(Some(call)) => {
+                    if let Some((line, call)) = self.attempts.add(number, call) {
+                        self.push(line, call, report)?;
+                    }
+                }
                 Ok(None) => self.skipped += 1,
                 Err(rejection) => report.reject(number, bytes, &rejection)?,
             }
             if self.records.is_multiple_of(LOOK_EVERY) {
                 report.progress(self.lines.position(), self.records)?;
             }
+        }
+        layout?;
+        while let Some((line, call)) = self.attempts.next() {
+            self.push(line, call, report)?;
         }
         self.send(report)?;
         self.pipeline.finish()?;
@@ -133,9 +158,8 @@ impl<'a> Import<'a> {
     }
 
     fn layout(&mut self, report: &mut ImportReport<'_>) -> Result<Layout, ImportError> {
-        let Options { format, map, only, no_header, .. } = self.options;
-        let wanted = Wanted { format: *format, maps: map, only };
-        let headless = *no_header || format.is_some_and(|format| !format.headings().is_empty());
+        let wanted = wanted(self.options);
+        let headless = self.options.no_header || wanted.format.is_some_and(|format| !format.writes_header());
         if headless {
             return Layout::without_header(wanted);
         }
@@ -147,6 +171,10 @@ impl<'a> Import<'a> {
                 Layout::with_header(wanted, self.splitter.split(bytes))
             }
         }
+    }
+
+    fn push(&mut self, line: u64, call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
+        if self.pipeline.push(line, call) { self.send(report) } else { Ok(()) }
     }
 
     fn send(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {

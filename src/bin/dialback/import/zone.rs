@@ -31,7 +31,7 @@ fn offset_from_utc(text: &str) -> Option<Result<Offset, String>> {
 }
 
 /// Returns the offset in `+05:30`, `+0530` or `+05`. Hours may have one digit if `least` is 1.
-fn offset_of(text: &str, least: usize) -> Option<Offset> {
+pub(super) fn offset_of(text: &str, least: usize) -> Option<Offset> {
     let (sign, rest) = match text.as_bytes().first()? {
         b'+' => (1, &text[1..]),
         b'-' => (-1, &text[1..]),
