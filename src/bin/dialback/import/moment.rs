@@ -165,6 +165,8 @@ fn split_compact(text: &str) -> Option<String> {
 /// because all are dates of this century.
 fn epoch_millis(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+    // A data frame writes whole numbers with `.0` if a row of their column is empty.
+    let fraction = fraction.filter(|digits| *digits != "0");
     let whole: i64 = whole.parse().ok()?;
     let Some(fraction) = fraction else {
         return Some(match whole {
@@ -207,6 +209,8 @@ mod tests {
             ("1751371200.123456", "UTC", noon + 123),
             ("1751371200.", "UTC", noon),
             ("1751371200250", "UTC", noon + 250),
+            ("1751371200.0", "UTC", noon),
+            ("1751371200250.0", "UTC", noon + 250),
             ("1751371200250999", "UTC", noon + 250),
             ("20250701120000", "UTC", noon),
             ("20250701140000", "Europe/Berlin", noon),
