@@ -4,6 +4,7 @@
 mod connections;
 mod faults;
 mod import;
+mod import_fields;
 mod import_reading;
 mod kills;
 mod numbers;

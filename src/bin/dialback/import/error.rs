@@ -27,6 +27,8 @@ pub(crate) enum ImportError {
     NoSuchColumn { column: String, headings: Option<Vec<String>> },
     /// No column is known for a field.
     Unmapped { field: &'static str, headings: Option<Vec<String>> },
+    /// The format distinguishes calls to contacts by a column that does not exist.
+    NoDirection { column: &'static str, headings: Option<Vec<String>> },
     /// There is no environment.
     NoEnvironment,
     /// There are several environments, and none was named.
@@ -74,6 +76,13 @@ impl fmt::Display for ImportError {
                 if *field == "agent" {
                     f.write_str(", or --map agent==NAME if one agent placed all calls")?;
                 }
+                write_headings(f, headings.as_deref())
+            }
+            Self::NoDirection { column, headings } => {
+                write!(
+                    f,
+                    "there is no column `{column}`, which distinguishes the calls to contacts: add --only COLUMN=VALUE"
+                )?;
                 write_headings(f, headings.as_deref())
             }
             Self::NoEnvironment => f.write_str("there is no environment: create one first, or add --create-missing"),

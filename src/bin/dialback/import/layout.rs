@@ -1,7 +1,7 @@
 //! Finds the column of each field, once for all lines of a file.
 
 use super::error::ImportError;
-use super::format::Format;
+use super::format::{Format, FormatFilter, Headings};
 use super::map::{Field, Map, Only, Source};
 use super::record::{Form, Record};
 use super::rejection::Rejection;
@@ -14,6 +14,7 @@ pub(super) struct Layout {
     shapes: Vec<Shape>,
     /// Whether more columns than the header has are accepted if they are blank. Spreadsheets write such columns.
     accepts_blanks: bool,
+    format: Option<Format>,
 }
 
 /// The fields of lines that have a certain number of columns.
@@ -22,6 +23,8 @@ pub(super) struct Shape {
     columns: RangeInclusive<usize>,
     cells: [Option<Cell>; Field::ALL.len()],
     only: Vec<Filter>,
+    /// The column by which the format knows calls to contacts.
+    of_format: Option<(usize, FormatFilter)>,
 }
 
 /// A column that must hold a value.
@@ -64,7 +67,7 @@ impl Layout {
         if shape.columns().any(|at| names.get(at).is_some_and(|name| looks_like_value(name))) {
             return Err(ImportError::NoHeader("the first line is a call"));
         }
-        Ok(Self { shapes: vec![shape], accepts_blanks: true })
+        Ok(Self { shapes: vec![shape], accepts_blanks: true, format: wanted.format })
     }
 
     /// Returns the layout of JSON objects, and the path of each of its columns. `first` has the paths of the first
@@ -79,18 +82,28 @@ impl Layout {
             }
             (error, _) => error,
         })?;
-        Ok((Self { shapes: vec![shape], accepts_blanks: false }, paths))
+        Ok((Self { shapes: vec![shape], accepts_blanks: false, format: wanted.format }, paths))
     }
 
     /// Returns the layout of a file without a header.
     pub(super) fn without_header(wanted: Wanted<'_>) -> Result<Self, ImportError> {
-        let known = wanted.format.map(Format::headings).unwrap_or_default();
+        let format = wanted.format;
+        let known = format.map(Format::headings).unwrap_or_default();
         if known.is_empty() {
-            return Ok(Self { shapes: vec![wanted.shape(1..=usize::MAX, &[])?], accepts_blanks: false });
+            return Ok(Self { shapes: vec![wanted.shape(1..=usize::MAX, &[])?], accepts_blanks: false, format });
         }
-        let shape = |headings: super::format::Headings| wanted.shape(headings.columns, headings.names);
-        let shapes = known.into_iter().map(shape).collect::<Result<_, _>>()?;
-        Ok(Self { shapes, accepts_blanks: false })
+        let (mut shapes, mut refused) = (Vec::new(), None);
+        for Headings { columns, names } in known {
+            match wanted.shape(columns, &names) {
+                Ok(shape) => shapes.push(shape),
+                // Lines of another number of columns may have the column.
+                Err(error) => refused = Some(error),
+            }
+        }
+        match refused {
+            Some(error) if shapes.is_empty() => Err(error),
+            _ => Ok(Self { shapes, accepts_blanks: false, format }),
+        }
     }
 
     /// Returns the fields of this record, by its number of columns.
@@ -102,8 +115,10 @@ impl Layout {
             shape.columns.contains(&found) || (self.accepts_blanks && found > most && blank())
         };
         self.shapes.iter().find(fits).ok_or_else(|| {
-            let all: Vec<_> = self.shapes.iter().map(|shape| range(&shape.columns)).collect();
-            Rejection::Columns { found, expected: all.join(" or ") }
+            if let Some(column) = self.format.and_then(|format| format.ambiguous_column(found)) {
+                return Rejection::WhichColumn { found, column };
+            }
+            Rejection::Columns { found, expected: ranges(&self.shapes) }
         })
     }
 }
@@ -123,12 +138,12 @@ impl Shape {
         }
     }
 
-    /// Returns whether a column holds the time of the answer.
-    pub(super) fn knows_answered(&self) -> bool {
-        self.cells[Field::Answered as usize].is_some()
+    /// Returns whether a column or a fixed text holds the field.
+    pub(super) fn knows(&self, field: Field) -> bool {
+        self.cells[field as usize].is_some()
     }
 
-    /// Returns whether the line passes each `--only` filter.
+    /// Returns whether the line passes each `--only` filter, and that of the format.
     pub(super) fn is_wanted(&self, record: &Record) -> Result<bool, Rejection> {
         for Filter { column, label, value } in &self.only {
             let found = certain(record, *column, || label.clone())?;
@@ -136,7 +151,12 @@ impl Shape {
                 return Ok(false);
             }
         }
-        Ok(true)
+        match &self.of_format {
+            Some((column, filter)) => {
+                Ok(filter.accepts(certain(record, *column, || format!("`{}`", filter.headings[0]))?))
+            }
+            None => Ok(true),
+        }
     }
 
     /// Returns whether the call depends on the last value of the record, and the end of that value is not certain.
@@ -147,7 +167,8 @@ impl Shape {
 
     /// Returns the columns that calls depend on.
     fn columns(&self) -> impl Iterator<Item = usize> {
-        self.cells.iter().flatten().filter_map(Cell::column).chain(self.only.iter().map(|filter| filter.column))
+        let filters = self.only.iter().map(|filter| filter.column).chain(self.of_format.iter().map(|(at, _)| *at));
+        self.cells.iter().flatten().filter_map(Cell::column).chain(filters)
     }
 }
 
@@ -176,17 +197,23 @@ impl Wanted<'_> {
             let at = column_of(column, names)?;
             only.push(Filter { column: at, label: label(column), value: value.clone() });
         }
-        if let Some((heading, value)) = self.format.and_then(Format::only) {
-            let column = find(names, heading)?;
-            only.push(Filter { column, label: format!("`{heading}`"), value: value.to_owned() });
-        }
-        let mut shape = Shape { columns, cells, only };
+        let mut shape = Shape { columns, cells, only, of_format: self.filter(names)? };
         let least = shape.columns().max().map_or(1, |at| at + 1).max(*shape.columns.start());
         if least > *shape.columns.end() {
             return Err(ImportError::NoSuchColumn { column: least.to_string(), headings: known(names) });
         }
         shape.columns = least..=*shape.columns.end();
         Ok(shape)
+    }
+
+    /// Returns the format's own filter and its column. A file without the column needs an `--only` of the user.
+    fn filter(&self, names: &[&str]) -> Result<Option<(usize, FormatFilter)>, ImportError> {
+        let Some(filter) = self.format.and_then(Format::only) else { return Ok(None) };
+        match place_any(names, filter.headings)? {
+            Some(at) => Ok(Some((at, filter))),
+            None if !self.only.is_empty() => Ok(None),
+            None => Err(ImportError::NoDirection { column: filter.headings[0], headings: known(names) }),
+        }
     }
 
     /// Returns the paths of the fields in JSON objects. A path that no option names is used if the first object has
@@ -210,8 +237,21 @@ impl Wanted<'_> {
             }
         }
         if let Some(format) = self.format {
-            Field::ALL.into_iter().filter_map(|field| format.heading(field)).for_each(&mut add);
-            format.only().into_iter().for_each(|(path, _)| add(path));
+            let first: Vec<_> = first.unwrap_or_default().iter().map(String::as_str).collect();
+            for headings in Field::ALL.map(|field| format.alternatives(field)) {
+                match place_any(&first, headings)? {
+                    Some(at) => add(first[at]),
+                    // The first object may lack a value that others have.
+                    None => headings.first().copied().into_iter().for_each(&mut add),
+                }
+            }
+            if let Some(filter) = format.only() {
+                match place_any(&first, filter.headings)? {
+                    Some(at) => add(first[at]),
+                    None if self.only.is_empty() => add(filter.headings[0]),
+                    None => {}
+                }
+            }
         } else {
             let has = |path: &&str| first.is_none_or(|first| first.iter().any(|known| known == path));
             // An object without a status is common, also if others have one.
@@ -234,7 +274,10 @@ impl Wanted<'_> {
             }
             (Some((_, column)), _) => column_of(column, names).map(|at| Some(Cell::Column(at))),
             (None, Some(format)) => {
-                let at = format.heading(field).map(|heading| find(names, heading)).transpose()?;
+                let at = place_any(names, format.alternatives(field))?;
+                if at.is_none() && format.requires(field) {
+                    return Err(ImportError::Unmapped { field: field.name(), headings: known(names) });
+                }
                 Ok(at.map(Cell::Column))
             }
             (None, None) => {
@@ -256,7 +299,8 @@ fn own_names(field: Field) -> impl Iterator<Item = &'static str> {
         Field::Agent => Some("agent_id"),
         _ => None,
     };
-    std::iter::once(field.name()).chain(also)
+    let name = field.is_found_by_name().then(|| field.name());
+    name.into_iter().chain(also)
 }
 
 impl Cell {
@@ -294,15 +338,41 @@ fn find(names: &[&str], name: &str) -> Result<usize, ImportError> {
 /// # Errors
 /// If several columns have the heading.
 fn place(names: &[&str], name: &str) -> Result<Option<usize>, ImportError> {
-    let all = |is_it: &dyn Fn(&str) -> bool| (0..names.len()).filter(|at| is_it(names[*at])).collect::<Vec<_>>();
-    let same = all(&|heading| heading == name);
-    let found = if same.is_empty() { all(&|heading| heading.eq_ignore_ascii_case(name)) } else { same };
-    match found.as_slice() {
+    let same = all(names, |heading| heading == name);
+    let found = if same.is_empty() { all(names, |heading| heading.eq_ignore_ascii_case(name)) } else { same };
+    single(&found, name)
+}
+
+/// Returns the column with the first of these headings. `start_time`, `Start Time` and `startTime` are one heading.
+///
+/// # Errors
+/// If several columns have the heading.
+fn place_any(names: &[&str], headings: &[&str]) -> Result<Option<usize>, ImportError> {
+    let letters = |name: &str| -> String {
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').map(|c| c.to_ascii_lowercase()).collect()
+    };
+    for heading in headings {
+        let same = all(names, |name| name == *heading);
+        let found = if same.is_empty() { all(names, |name| letters(name) == letters(heading)) } else { same };
+        if let Some(at) = single(&found, heading)? {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
+fn all(names: &[&str], is_it: impl Fn(&str) -> bool) -> Vec<usize> {
+    (0..names.len()).filter(|at| is_it(names[*at])).collect()
+}
+
+/// Returns the only column of these.
+fn single(columns: &[usize], heading: &str) -> Result<Option<usize>, ImportError> {
+    match columns {
         [] => Ok(None),
         [one] => Ok(Some(*one)),
         several => {
             let columns = several.iter().map(|at| at + 1).collect();
-            Err(ImportError::RepeatedHeading { heading: name.to_owned(), columns })
+            Err(ImportError::RepeatedHeading { heading: heading.to_owned(), columns })
         }
     }
 }
@@ -321,6 +391,20 @@ fn known(names: &[&str]) -> Option<Vec<String>> {
         let more = (names.len() > MOST_LISTED).then(|| format!("and {} more", names.len() - MOST_LISTED));
         names.iter().take(MOST_LISTED).map(shown).chain(more).collect()
     })
+}
+
+/// Returns the numbers of columns of the shapes for an error message, such as `13 to 15 or 16`.
+fn ranges(shapes: &[Shape]) -> String {
+    let mut ranges: Vec<_> = shapes.iter().map(|shape| shape.columns.clone()).collect();
+    ranges.sort_unstable_by_key(|columns| *columns.start());
+    let mut joined: Vec<RangeInclusive<usize>> = Vec::new();
+    for columns in ranges {
+        match joined.last_mut() {
+            Some(last) if *last.end() + 1 == *columns.start() => *last = *last.start()..=*columns.end(),
+            _ => joined.push(columns),
+        }
+    }
+    joined.iter().map(range).collect::<Vec<_>>().join(" or ")
 }
 
 fn range(columns: &RangeInclusive<usize>) -> String {
@@ -353,7 +437,7 @@ mod tests {
     fn columns_without_map_are_found_by_field_name() {
         let header = Record::from(vec!["agent_id", "To", " from ", "started_at", "x"]);
         let layout = Layout::with_header(wanted(None, &[]), &header).unwrap();
-        assert_eq!(cells(&layout, 0), ["2", "1", "3", "0", "-", "-"]);
+        assert_eq!(cells(&layout, 0), ["2", "1", "3", "-", "-", "0", "-", "-", "-"]);
         assert_eq!(layout.shapes[0].columns, 5..=5);
     }
 
@@ -361,18 +445,24 @@ mod tests {
     fn map_overrides_single_columns_of_a_format() {
         let maps: Vec<Map> = ["agent=userfield,at=11", "agent==bot"].map(|map| map.parse().unwrap()).into();
         let layout = Layout::without_header(wanted(Some(Format::Asterisk), &maps)).unwrap();
-        assert_eq!(cells(&layout, 0), ["1", "2", "10", "=bot", "14", "-"]);
-        assert_eq!(layout.shapes[0].columns, 16..=21);
+        assert_eq!(cells(&layout, 0), ["1", "2", "10", "-", "-", "=bot", "14", "-", "-"]);
+        assert_eq!(ranges(&layout.shapes), "16 to 21");
         let layout = Layout::without_header(wanted(Some(Format::Asterisk), &maps[..1])).unwrap();
-        assert_eq!(layout.shapes[0].columns, 18..=21, "a line must have the column");
+        assert_eq!(ranges(&layout.shapes), "18 or 21", "a line must have the column");
+        let error = layout.shape(&Record::from(vec![""; 17])).unwrap_err();
+        assert_eq!(error, Rejection::WhichColumn { found: 17, column: 17 });
+        let error = layout.shape(&Record::from(vec![""; 16])).unwrap_err();
+        assert_eq!(error, Rejection::Columns { found: 16, expected: "18 or 21".into() });
     }
 
     #[test]
     fn freeswitch_layout_follows_from_the_number_of_columns() {
         let layout = Layout::without_header(wanted(Some(Format::Freeswitch), &[])).unwrap();
-        assert_eq!(cells(&layout, 0), ["1", "2", "4", "12", "9", "5"]);
-        assert_eq!(cells(&layout, 1), ["2", "3", "5", "13", "10", "6"]);
-        assert!(layout.shape(&Record::from(vec![""; 17])).is_err());
+        assert_eq!(cells(&layout, 0), ["1", "2", "4", "-", "-", "12", "9", "5", "-"]);
+        assert_eq!(cells(&layout, 1), ["2", "3", "5", "-", "-", "13", "10", "6", "-"]);
+        assert_eq!(cells(&layout, 3), ["1", "2", "9", "-", "-", "0", "14", "10", "-"], "template `asterisk`");
+        assert_eq!(ranges(&layout.shapes), "13 to 18 or 20");
+        assert!(layout.shape(&Record::from(vec![""; 19])).is_err());
     }
 
     #[test]
@@ -395,5 +485,47 @@ mod tests {
         assert!(layout.shape(&Record::from(vec!["", ""])).is_err());
         assert!(layout.shape(&Record::from(vec!["", "", ""])).is_ok());
         assert!(layout.shape(&Record::from(vec!["", "", "", ""])).is_ok());
+    }
+
+    #[test]
+    fn format_without_its_direction_needs_a_filter() {
+        let header = Record::from(vec!["from", "to", "start_time", "status"]);
+        let maps = ["agent==bot".parse().unwrap()];
+        let error = Layout::with_header(wanted(Some(Format::Twilio), &maps), &header).unwrap_err();
+        assert!(matches!(error, ImportError::NoDirection { column: "direction", .. }), "{error}");
+        let only = ["status=completed".parse().unwrap()];
+        let wanted = Wanted { only: &only, ..wanted(Some(Format::Twilio), &maps) };
+        assert!(Layout::with_header(wanted, &header).is_ok());
+    }
+
+    #[test]
+    fn headings_of_platforms_are_found_in_each_spelling() {
+        let console = ["Call Sid", "From", "To", "Start Time", "Status", "Direction"];
+        let found = |format: Format, field, names: &[&str]| place_any(names, format.alternatives(field)).ok();
+        assert_eq!(found(Format::Twilio, Field::At, &console), Some(Some(3)));
+        assert_eq!(found(Format::Twilio, Field::At, &["sid", "startTime"]), Some(Some(1)));
+        assert_eq!(found(Format::Twilio, Field::Agent, &console), Some(None));
+        assert_eq!(found(Format::Vapi, Field::To, &["customer.number", "Customer Phone Number"]), Some(Some(0)));
+        assert_eq!(found(Format::Vapi, Field::To, &["Phone Number", "Customer Phone Number"]), Some(Some(1)));
+        assert_eq!(found(Format::Retell, Field::From, &["from", "From"]), Some(Some(0)), "the exact name counts");
+        assert_eq!(found(Format::Retell, Field::From, &["From", "FROM"]), None, "two columns of one name");
+        let filter = Format::Twilio.only().expect("a filter");
+        assert_eq!(place_any(&console, filter.headings).ok(), Some(Some(5)));
+    }
+
+    #[test]
+    fn first_object_selects_the_paths_of_a_platform() {
+        let maps = ["agent==bot".parse().unwrap()];
+        let paths = |first: &[&str]| {
+            let first: Vec<_> = first.iter().map(|path| (*path).to_owned()).collect();
+            wanted(Some(Format::Vapi), &maps).paths(Some(&first)).unwrap()
+        };
+        let api = paths(&["type", "customer.number", "phoneNumber.number", "createdAt"]);
+        assert!(
+            ["type", "customer.number", "phoneNumber.number", "startedAt", "endedReason", "createdAt"]
+                .iter()
+                .all(|path| api.iter().any(|known| known == path))
+        );
+        assert!(paths(&["call_type", "customer_number"]).iter().any(|path| path == "customer_number"));
     }
 }

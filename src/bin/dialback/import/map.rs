@@ -8,23 +8,48 @@ pub(crate) enum Field {
     From,
     To,
     At,
+    /// The time of day, if `At` holds the date only.
+    Time,
+    /// When the call was created. It counts if `At` is empty, as in records of calls that were never connected.
+    Placed,
     Agent,
     Status,
     /// The time of the answer. A completed call without it counts as not answered.
     Answered,
+    /// Whether a machine answered. Then a completed call counts as voicemail.
+    Voicemail,
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 6] = [Self::From, Self::To, Self::At, Self::Agent, Self::Status, Self::Answered];
+    pub(super) const ALL: [Self; 9] = [
+        Self::From,
+        Self::To,
+        Self::At,
+        Self::Time,
+        Self::Placed,
+        Self::Agent,
+        Self::Status,
+        Self::Answered,
+        Self::Voicemail,
+    ];
+
+    /// Returns whether a column with the name of the field holds it without `--map`. `time` is often that of another
+    /// event.
+    pub(super) const fn is_found_by_name(self) -> bool {
+        !matches!(self, Self::Time | Self::Placed | Self::Voicemail)
+    }
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::From => "from",
             Self::To => "to",
             Self::At => "at",
+            Self::Time => "time",
+            Self::Placed => "placed",
             Self::Agent => "agent",
             Self::Status => "status",
             Self::Answered => "answered",
+            Self::Voicemail => "voicemail",
         }
     }
 }

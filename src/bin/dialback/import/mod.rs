@@ -1,5 +1,7 @@
 //! `dialback import`.
 
+mod attempts;
+mod civil;
 mod compression;
 mod elements;
 mod error;
@@ -10,6 +12,7 @@ mod lines;
 mod map;
 mod moment;
 mod options;
+mod phone;
 mod pipeline;
 mod quoting;
 mod reading;
@@ -19,12 +22,16 @@ mod rejection;
 mod report;
 mod roster;
 mod run;
+mod seen;
 mod source;
+mod spreadsheet;
 mod status;
 mod summary;
 mod table;
 mod tenant;
 mod window;
+mod words;
+mod zone;
 
 pub(crate) use error::ImportError;
 pub(crate) use options::Options;

@@ -1,8 +1,11 @@
 //! The options of `dialback import`.
 
+use super::civil::DateOrder;
 use super::format::Format;
 use super::map::{Map, Only};
-use jiff::fmt::temporal::DateTimeParser;
+use super::phone::DialedPrefix;
+use super::status::{OwnWord, Unknown};
+use super::zone::parse_time_zone;
 use jiff::tz::TimeZone;
 use std::path::PathBuf;
 
@@ -16,8 +19,13 @@ const LONG_HELP: &str = r#"Columns:
             label that no other agent has
     status  the status of the call; optional
   --map names other columns: FIELD=COLUMN, where COLUMN is a heading or a number from 1.
-  FIELD==TEXT, or FIELD="TEXT", is a fixed text for all lines. A sixth field, `answered`, may
-  name the time of the answer: if it is empty, a `completed` call counts as `no_answer`.
+  FIELD==TEXT, or FIELD="TEXT", is a fixed text for all lines. Only --map names these fields:
+    time       the time of day, if `at` has only the date
+    placed     when the call was created: counts if `at` is empty
+    answered   the time of the answer, or yes or no: without an answer, a `completed` call
+               counts as `no_answer` (a column called `answered` is found without --map)
+    voicemail  yes, or Twilio's AnsweredBy: with `machine...`, a `completed` call counts as
+               `voicemail`
 
 Files:
   CSV, or text with semicolons, tabs or `|`; a JSON object on each line; or a JSON list of
@@ -27,20 +35,29 @@ Files:
 
 Numbers:
   Numbers are read with the environment's dial plan. National forms need its country code.
+  12125550143.0, as data frames write it, is 12125550143. See also --strip-prefix and
+  --bare-digits-international.
 
 Times:
   RFC 3339 (2025-07-01T12:00:00Z); RFC 3339 without an offset (2025-07-01 12:00:00), in the
-  zone of --time-zone; or seconds, milliseconds or microseconds since 1970. Calls from before
-  2020, or more than a day ahead, are rejected.
+  zone of --time-zone; or seconds, milliseconds or microseconds since 1970. Also 2025/07/01
+  1:00 PM, 20250701120000, 1 Jul 2025 12:00 and RFC 2822, with offsets such as UTC or +0100.
+  01/07/2025 needs --dates. Calls from before 2020, or more than a day ahead, are rejected.
+  If clocks are set back, the first of two possible times counts.
 
 Statuses, in upper or lower case:
   initiated, ringing, answered, completed, failed, no_answer, busy, voicemail
   Asterisk's dispositions (NO ANSWER, CONGESTION, ...)
   FreeSWITCH's hangup causes (NORMAL_CLEARING, USER_BUSY, ...)
   SIP codes: 200 is completed; 486, 600 and 603 are busy; 408, 480 and 487 are no_answer;
-  others from 300 are failed
+  401 and 407 are no outcome, and their lines are skipped; others from 300 are failed
   With --format, ANSWERED means `completed`, because such records are written after the call.
+  With --format freeswitch, a call is `completed` exactly if it has an answer time.
+  With --format twilio, retell and vapi: the words of these platforms.
   An empty status means `initiated`: the call was placed, and nothing more is known.
+  --status and --unknown-status read other words.
+  With --format, several records may be of one call, with the same numbers and time: if one of
+  them is of an answer, the call was answered.
 
 Exports:
   A file from `dialback export` is recognized by its first line. It is restored into a new data
@@ -57,6 +74,7 @@ Examples:
   dialback import Master.csv --format freeswitch --map agent==sales-bot
   dialback import acc.csv --format kamailio --map agent==sales-bot
   dialback import calls.ndjson.gz --map from=phoneNumber.number,to=customer.number
+  dialback import calls.csv --format twilio --map agent==sales-bot
   dialback import backup.ndjson --data new-directory"#;
 
 /// The file to import and how to read it.
@@ -112,7 +130,31 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) create_missing: bool,
 
-    /// The time zone of times without an offset: a name such as Europe/Berlin, or an offset such as -05:00
+    /// Read a status WORD as OUTCOME, whatever the format says. May be given more than once
+    #[arg(long, value_name = "WORD=OUTCOME")]
+    pub(crate) status: Vec<OwnWord>,
+
+    /// Read unknown status words as this outcome, or `reject` their lines
+    #[arg(long, value_name = "OUTCOME|reject", default_value = "reject")]
+    pub(crate) unknown_status: Unknown,
+
+    /// Remove this prefix for an outside line from the numbers in `to`
+    ///
+    /// Numbers with `+` and numbers without the prefix stay as they are. A number of the country that begins with the
+    /// prefix and was dialed without it becomes another number, so use it only if all calls were dialed with it.
+    #[arg(long, value_name = "DIGITS")]
+    pub(crate) strip_prefix: Option<DialedPrefix>,
+
+    /// Read digits without a prefix as international numbers without their `+`, as some carriers and platforms write
+    /// them
+    #[arg(long)]
+    pub(crate) bare_digits_international: bool,
+
+    /// The order of dates such as 05/06/2026: D/M/Y, M/D/Y or Y/M/D. Without it their lines are rejected
+    #[arg(long, value_name = "ORDER")]
+    pub(crate) dates: Option<DateOrder>,
+
+    /// The time zone of times without an offset: a name such as Europe/Berlin, or an offset such as -05:00 or UTC-5
     #[arg(long, value_name = "ZONE", default_value = "UTC", allow_hyphen_values = true, value_parser = parse_time_zone)]
     pub(crate) time_zone: TimeZone,
 
@@ -136,8 +178,4 @@ fn parse_delimiter(text: &str) -> Result<u8, String> {
         [byte] if !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
         _ => Err("the delimiter must be `tab` or one ASCII character other than a quote".into()),
     }
-}
-
-fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
-    DateTimeParser::new().parse_time_zone(text).map_err(|error| error.to_string())
 }

@@ -35,6 +35,11 @@ pub(super) enum Rejection {
         found: usize,
         expected: String,
     },
+    /// A column that the options name may be this one of the line, or not exist.
+    WhichColumn {
+        found: usize,
+        column: usize,
+    },
     NotText(Field),
     Number(Field, NumberError),
     ForeignNumber,
@@ -47,6 +52,8 @@ pub(super) enum Rejection {
     InboundAgent(Quoted),
     AgentName(Quoted),
     Status(Quoted),
+    /// A text that is neither yes nor no, in a field that says so.
+    Unclear(Field, Quoted),
     /// The service rejected the call, for example because the history is full.
     Refused(String),
 }
@@ -68,6 +75,7 @@ impl fmt::Display for Rejection {
             Self::Repeated(name) => write!(f, "{name}: the JSON object has this field twice"),
             Self::Columns { found: 1, expected } => write!(f, "the line has 1 column, but {expected} are expected"),
             Self::Columns { found, expected } => write!(f, "the line has {found} columns, but {expected} are expected"),
+            Self::WhichColumn { found, column } => write!(f, "the line has {found} columns, so column {column} is `uniqueid` or `userfield`, as Asterisk is configured: name columns from there on by number, such as --map agent={column}"),
             Self::NotText(field) => write!(f, "`{}` is not UTF-8", field.name()),
             Self::Number(field, error) => write!(f, "`{}`: {error}", field.name()),
             Self::ForeignNumber => f.write_str("`from` is a number of another environment: release it there, or choose that environment with --environment"),
@@ -75,6 +83,7 @@ impl fmt::Display for Rejection {
             Self::NumberTooShort => f.write_str("`from` cannot be added as a number: it has no international form"),
             Self::Time(MomentError::Empty, _) => f.write_str("`at`: the time is missing"),
             Self::Time(MomentError::NotATime, text) => write!(f, "`at`: {text} is not a time"),
+            Self::Time(MomentError::WhichOrder, text) => write!(f, "`at`: the order of day and month in {text} is not known: add --dates D/M/Y or --dates M/D/Y"),
             Self::Time(MomentError::TooEarly, _) => f.write_str("`at`: the time is before 2020"),
             Self::Time(MomentError::InTheFuture, _) => f.write_str("`at`: the time is more than a day in the future"),
             Self::NoAgent => f.write_str("`agent`: the agent is missing"),
@@ -83,6 +92,7 @@ impl fmt::Display for Rejection {
             Self::InboundAgent(name) => write!(f, "`agent`: {name} is an inbound agent; outbound calls need an outbound agent"),
             Self::AgentName(name) => write!(f, "`agent`: {name} is not a valid name for an agent"),
             Self::Status(word) => write!(f, "`status`: {word} is not a known status: see `dialback import --help`"),
+            Self::Unclear(field, text) => write!(f, "`{}`: {text} says neither yes nor no", field.name()),
             Self::Refused(why) => f.write_str(why),
         }
     }

@@ -3,9 +3,8 @@
 //! The calling thread reads and parses the lines and submits them to the service in batches. A call counts once it is
 //! durable. A line that is rejected is reported by its number. No phone number is printed.
 
+use super::attempts::Attempts;
 use super::error::ImportError;
-use super::format::Format;
-use super::moment::TimeReader;
 use super::options::Options;
 use super::pipeline::Pipeline;
 use super::reading::Reading;
@@ -14,10 +13,9 @@ use super::rejection::Rejection;
 use super::report::ImportReport;
 use super::roster::Roster;
 use super::source::{Source, unreadable};
-use super::status::Vocabulary;
 use super::summary::Summary;
 use super::tenant;
-use dialback::{Service, Timestamp};
+use dialback::{Call, Service, Timestamp};
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use std::time::Instant;
@@ -73,6 +71,7 @@ struct Import<'a> {
     now: Timestamp,
     records: Records<BufReader<Box<dyn Read>>>,
     reading: Reading,
+    attempts: Attempts,
     pipeline: Pipeline<'a>,
     /// The number of records read.
     count: u64,
@@ -89,14 +88,11 @@ impl<'a> Import<'a> {
         let environment = tenant::find(service, options.environment.as_deref(), options.create_missing, now)?;
         let plan = service.plan();
         let view = plan.environment(environment).ok_or(ImportError::NoEnvironment)?;
-        let reading = Reading {
-            environment,
-            roster: Roster::new(&plan, view, options.create_missing),
-            times: TimeReader::new(options.time_zone.clone(), now),
-            vocabulary: options.format.map_or(Vocabulary::Events, Format::vocabulary),
-        };
+        let roster = Roster::new(&plan, view, options.create_missing);
+        let reading = Reading::new(environment, roster, options, now);
+        let attempts = Attempts::new(Reading::are_final(options));
         let pipeline = Pipeline::new(service);
-        Ok(Self { options, now, records, reading, pipeline, count: 0, skipped: 0 })
+        Ok(Self { options, now, records, reading, attempts, pipeline, count: 0, skipped: 0 })
     }
 
     fn run(mut self, report: &mut ImportReport<'_>) -> Result<Summary, ImportError> {
@@ -104,13 +100,16 @@ impl<'a> Import<'a> {
         while let Some(Entry { number, bytes, read }) = self.records.next().map_err(&unreadable)? {
             self.count += 1;
             let taken = match read {
-                Ok(Some((record, shape))) => self.reading.call(record, shape)?.map(Some),
+                Ok(Some((record, shape))) => self.reading.call(record, shape)?,
                 Ok(None) => Ok(None),
                 Err(rejection) => Err(rejection),
             };
             match taken {
-                Ok(Some(call)) if self.pipeline.push(number, call) => self.send(report)?,
-                Ok(Some(_)) => {}
+                Ok(Some(call)) => {
+                    if let Some((line, call)) = self.attempts.add(number, call) {
+                        self.push(line, call, report)?;
+                    }
+                }
                 Ok(None) => self.skipped += 1,
                 Err(rejection) => {
                     report.reject(number, bytes, &rejection)?;
@@ -123,10 +122,17 @@ impl<'a> Import<'a> {
                 report.progress(self.records.position(), self.count)?;
             }
         }
+        while let Some((line, call)) = self.attempts.next() {
+            self.push(line, call, report)?;
+        }
         self.send(report)?;
         self.pipeline.finish()?;
         self.report_refused(report)?;
         Ok(self.summary(report.rejected))
+    }
+
+    fn push(&mut self, line: u64, call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
+        if self.pipeline.push(line, call) { self.send(report) } else { Ok(()) }
     }
 
     fn send(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {

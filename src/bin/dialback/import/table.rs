@@ -1,7 +1,6 @@
 //! Reads the records of a file of values with delimiters.
 
 use super::error::ImportError;
-use super::format::Format;
 use super::layout::{Layout, Shape, Wanted};
 use super::lines::{Line, Lines};
 use super::options::Options;
@@ -45,12 +44,11 @@ impl<R: Read> Table<R> {
         if lines.peek().map_err(&unreadable)?.is_some_and(is_sql) {
             return Err(ImportError::NotRecords(SQL));
         }
-        let first = First { options, lines: &mut lines };
-        let (delimiter, layout) = if is_headless(options) { first.record(named)? } else { first.header(named)? };
+        let mut first = First { options, lines: &mut lines };
+        let has_header = first.is_header(named)?;
+        let (delimiter, layout) = if has_header { first.header(named)? } else { first.record(named)? };
         lines.set_delimiter(delimiter);
-        if !is_headless(options)
-            && let Some(Line { bytes, .. }) = lines.next().map_err(&unreadable)?
-        {
+        if has_header && let Some(Line { bytes, .. }) = lines.next().map_err(&unreadable)? {
             keep(bytes)?;
         }
         Ok(Self { lines, splitter: Splitter::new(delimiter), layout })
@@ -90,6 +88,22 @@ struct First<'a, R> {
 }
 
 impl<R: Read> First<'_, R> {
+    /// Returns whether the first line is a header. Files of some formats have one only if a database wrote them.
+    fn is_header(&mut self, named: Option<u8>) -> Result<bool, ImportError> {
+        match self.options.format {
+            _ if self.options.no_header => Ok(false),
+            Some(format) if !format.writes_header() => {
+                for (delimiter, _) in candidates(named) {
+                    if self.split(delimiter)?.is_some_and(|first| format.is_header(&first)) {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
+    }
+
     /// Returns the layout of a file without a header. The first record decides about the delimiter.
     fn record(mut self, named: Option<u8>) -> Result<(u8, Layout), ImportError> {
         let layout = Layout::without_header(wanted(self.options))?;
@@ -140,11 +154,6 @@ impl<R: Read> First<'_, R> {
         let first = self.lines.peek().map_err(unreadable(&self.options.file))?;
         Ok(first.map(|first| Splitter::new(delimiter).split(first).clone()))
     }
-}
-
-/// Returns whether the first line is a record.
-fn is_headless(options: &Options) -> bool {
-    options.no_header || options.format.is_some_and(|format| !Format::headings(format).is_empty())
 }
 
 fn wanted(options: &Options) -> Wanted<'_> {
