@@ -104,3 +104,59 @@ async fn calls_of_a_bulk_upload_that_does_not_go_on_are_recorded() {
         in_time = tokio::time::timeout(Duration::from_secs(20), recorded) => in_time.expect("they are recorded"),
     }
 }
+
+#[tokio::test]
+async fn byte_order_mark_costs_no_line() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let text = format!("\u{FEFF}{}\n{}\n", line(&desk, 1), line(&desk, 2));
+    for size in [1, 2, 3, 1000] {
+        let body = chunks(text.as_bytes(), size, End::Properly);
+        let answer = server.tenant().send(Method::POST, "/calls/bulk", Some("application/x-ndjson"), body).await;
+        assert_eq!(answer.text, r#"{"accepted":2,"rejected":0,"errors":[]}"#, "in chunks of {size}");
+    }
+    assert_eq!(server.service.history().len(), 2);
+}
+
+#[tokio::test]
+async fn compressed_body_returns_415_and_records_nothing() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let kind = ("content-type", "application/x-ndjson");
+    let client = server.tenant();
+    for coding in ["gzip", "GZIP", "identity, br", "zstd"] {
+        let headers = [kind, ("content-encoding", coding)];
+        let answer = client.send_with(Method::POST, "/calls/bulk", &headers, line(&desk, 1).into()).await;
+        answer.is(415, "UNSUPPORTED_MEDIA_TYPE");
+    }
+    // The first bytes of a file that gzip wrote, from a client that does not say so.
+    let gzip = [0x1F, 0x8B, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xAB, 0x56, b'\n', 0x4A];
+    client.bulk(gzip.to_vec()).await.is(415, "UNSUPPORTED_MEDIA_TYPE");
+    let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    let call = desk.call("busy").to_string();
+    let answer = client.send_with(Method::POST, "/calls", &headers, call.into()).await;
+    answer.is(415, "UNSUPPORTED_MEDIA_TYPE");
+    assert!(server.service.history().is_empty());
+    let headers = [kind, ("content-encoding", "identity")];
+    let answer = client.send_with(Method::POST, "/calls/bulk", &headers, line(&desk, 1).into()).await;
+    assert_eq!(answer.body["accepted"], 1, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn details_count_unchanged_and_erased_calls() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let client = server.tenant();
+    let lines = format!("{}\n{}\n{}\n", line(&desk, 1), line(&desk, 1), line(&desk, 2));
+    let upload = async |lines: &str| {
+        let kind = Some("application/x-ndjson");
+        client.send(Method::POST, "/calls/bulk?details=true", kind, lines.to_owned().into()).await.text
+    };
+    assert_eq!(upload(&lines).await, r#"{"accepted":3,"rejected":0,"errors":[],"unchanged":1,"erased":0}"#);
+    client.delete("/contacts/+15550000002").await.data();
+    assert_eq!(upload(&lines).await, r#"{"accepted":3,"rejected":0,"errors":[],"unchanged":2,"erased":1}"#);
+    client
+        .send(Method::POST, "/calls/bulk?detail=1", Some("application/x-ndjson"), "".into())
+        .await
+        .is(422, "VALIDATION_ERROR");
+}
