@@ -1,5 +1,11 @@
 //! Runs `dialback import` on files in the formats of gateways, as an operator runs it.
 
+mod creation;
+mod dry_run;
+mod properties;
+mod rejections;
+mod running;
+
 use dialback::plan::AgentView;
 use dialback::store::FjallStore;
 use dialback::{
