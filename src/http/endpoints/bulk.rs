@@ -210,8 +210,11 @@ impl<'a> Upload<'a> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        let plan = self.api.service().plan();
-        let call = calls::call(Form::new(parse_line(line)?)?, &plan, self.reach, self.api.now())?;
+        let (plan, now) = (self.api.service().plan(), self.api.now());
+        let call = match calls::plain_call(line, &plan, self.reach, now) {
+            Some(call) => call,
+            None => calls::call(Form::new(parse_line(line)?)?, &plan, self.reach, now)?,
+        };
         Ok(Some(Event::Call(call)))
     }
 

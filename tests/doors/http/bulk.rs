@@ -3,7 +3,7 @@ use crate::support::server::{Desk, OURS, Server};
 use axum::http::Method;
 use dialback::http::Limits;
 use dialback::store::MemoryStore;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -159,4 +159,86 @@ async fn details_count_unchanged_and_erased_calls() {
         .send(Method::POST, "/calls/bulk?detail=1", Some("application/x-ndjson"), "".into())
         .await
         .is(422, "VALIDATION_ERROR");
+}
+
+/// Replaces one field of a call by values that are right, wrong, or written in an unusual way.
+fn unusual(call: &Value) -> Vec<String> {
+    let mut texts = vec![
+        call.to_string(),
+        format!(" {call} "),
+        format!("{call}{call}"),
+        call.to_string().replace("\"to\"", "\"t\\u006f\""),
+        call.to_string().replacen('{', "{\"to\":\"+15559990000\",", 1),
+        call.to_string().replacen('{', "{\"more\":1,", 1),
+    ];
+    for (field, values) in [
+        ("agent_id", &[json!("x"), json!(""), json!(7), json!("00000000-0000-4000-8000-00000000000f")][..]),
+        ("from", &[json!("(555) 000-1000"), json!("+15550009999"), json!("tel:+15550001000"), json!("555"), json!("")]),
+        (
+            "to",
+            &[
+                json!("011 44 20 7946 0958"),
+                json!("555-123-0007"),
+                json!("sip:+15551230008@host"),
+                json!("x"),
+                json!("112"),
+                json!("0"),
+            ],
+        ),
+        ("started_at", &[json!("2019-12-31T23:59:59Z"), json!("2099-01-01T00:00:00Z"), json!("yesterday"), json!(0)]),
+        ("status", &[json!("no-answer"), json!("no_answer"), json!("Busy"), json!("bored"), json!(["busy"])]),
+    ] {
+        for value in values.iter().chain(&[json!(null), json!({}), json!(" "), json!("\u{0}"), json!("\n")]) {
+            let mut call = call.clone();
+            call[field] = value.clone();
+            texts.push(call.to_string());
+        }
+        let mut call = call.clone();
+        call.as_object_mut().unwrap().remove(field);
+        texts.push(call.to_string());
+    }
+    texts
+}
+
+#[tokio::test]
+async fn line_is_read_as_a_body_is() {
+    let (bulk, single) = (Server::start(), Server::start());
+    let desk = Desk::set_up(&bulk.tenant()).await;
+    let same = Desk::set_up(&single.tenant()).await;
+    let (mut accepted, mut rejected) = (0, 0);
+    for text in unusual(&desk.call("busy")) {
+        for is_gateway in [false, true] {
+            let client =
+                |server: &Server| if is_gateway { server.gateway_token() } else { server.tenant_token() }.to_owned();
+            let line = bulk.with_token(&client(&bulk)).bulk(text.clone()).await;
+            let body = text.replace(&desk.source, &same.source);
+            let kind = Some("application/json");
+            let alone = single.with_token(&client(&single)).send(Method::POST, "/calls", kind, body.into()).await;
+            assert_eq!(line.body["accepted"] == 1, alone.status == 202, "{text}: {} {}", line.text, alone.text);
+            if alone.status == 202 {
+                accepted += 1;
+                continue;
+            }
+            rejected += 1;
+            let fields = alone.body["errors"].as_object().into_iter().flatten().next();
+            let why = fields.map_or(&alone.body["message"], |(_, texts)| &texts[0]);
+            let why = json!(why.as_str().unwrap().replace("The body is", "The line is"));
+            assert_eq!(line.body["errors"][0]["message"], why, "{text}");
+        }
+    }
+    assert!(accepted > 20 && rejected > 60, "{accepted} {rejected}");
+    let contacts = ["+442079460958", "+15551230007", "+15551230008", "+112", "+15559990000", "+15557654321"];
+    let mut known = 0;
+    for contact in contacts {
+        let route = async |server: &Server| {
+            let path = format!("/route?dialed=%2B15550001000&caller={}&explain=true", contact.replace('+', "%2B"));
+            let route = server.tenant().get(&path).await.data();
+            (route["called_at"].clone(), route["source_agent_id"].is_string())
+        };
+        let (ours, theirs) = (route(&bulk).await, route(&single).await);
+        assert_eq!(ours, theirs, "{contact}");
+        known += usize::from(ours.1);
+    }
+    assert!(known >= 4, "{known}");
+    assert_eq!(bulk.service.history().len(), single.service.history().len());
 }
