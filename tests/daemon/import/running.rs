@@ -105,9 +105,17 @@ fn calls_that_the_daemon_rejects_are_reported_by_line() {
     }
     let (there, here) = (Site::configured(), Site::configured());
     let daemon = Daemon::start_with(&there.path("data"), &["--max-pairs-per-environment", "20"]);
-    let options = ["--environment", "tenant", "--max-pairs-per-environment", "20", "--show-rejected", "1000"];
-    let to_daemon = there.import(&there.file(&text), &options);
-    let to_directory = here.import(&here.file(&text), &options);
+    let import = |site: &Site| {
+        let kept = site.path("rejected.csv");
+        let limits = ["--max-pairs-per-environment", "20", "--show-rejected", "1000", "--reject-file"];
+        let options = [&["--environment", "tenant"], &limits[..], &[kept.to_str().expect("UTF-8")]].concat();
+        let done = site.import(&site.file(&text), &options);
+        let kept = fs::read_to_string(kept).expect("kept");
+        assert!(kept.starts_with("from,to,at,agent,status\n+15550100100,+4477000000"), "{kept}");
+        assert_eq!(kept.lines().count(), 331, "each rejected record is kept");
+        done
+    };
+    let (to_daemon, to_directory) = (import(&there), import(&here));
     assert_eq!((to_daemon.code, to_daemon.count("accepted"), to_daemon.count("rejected")), (Some(3), 20, 330));
     assert_eq!(to_daemon.lines().len(), 330, "more than one answer of the API lists");
     assert_eq!(reported(&to_daemon), reported(&to_directory));
@@ -205,4 +213,38 @@ fn directory_that_another_program_holds_is_refused_with_exit_code_4() {
     assert_eq!(done.code, Some(4), "{}", done.stderr);
     assert!(Path::new(&site.path("data")).exists());
     assert!(serde_json::from_str::<Value>(done.stderr.trim()).is_ok_and(|line| line["success"] == json!(false)));
+}
+
+#[test]
+fn numbers_are_read_with_the_dial_plan_of_the_daemon() {
+    let mut text = String::from("from,to,at,agent\n");
+    for to in [
+        "07700 900001",
+        "+44 (0)7700 900002",
+        "00 44 7700 900003",
+        "030 901820",
+        "0911",
+        "112",
+        "7700900004",
+        "+4477009",
+    ] {
+        writeln!(text, "+447700900100,{to},1751371200,sales").expect("a string takes all");
+    }
+    let german = ["--country-code", "49", "--national-prefix", "0", "--international-prefix", "00"];
+    let with_lengths = [&german[..], &["--national-number-lengths", "8,10,11"]].concat();
+    for plan in [&["--region", "GB"][..], &german, &with_lengths, &[]] {
+        let make = || {
+            let site = Site::empty();
+            let create = [&["environment", "create", "acme"], plan, &["--data"]].concat();
+            assert_eq!(dialback(&create, &site.path("data")).0, 0, "{plan:?}");
+            site
+        };
+        let (there, here) = (make(), make());
+        let daemon = Daemon::start(&there.path("data"));
+        let import = |site: &Site| site.import(&site.file(&text), &["--create-missing"]);
+        assert_eq!(reported(&import(&there)), reported(&import(&here)), "{plan:?}");
+        assert_eq!(daemon.stop(), 0);
+        assert!(!calls(&here).is_empty());
+        assert_eq!(calls(&there), calls(&here), "{plan:?}");
+    }
 }

@@ -59,6 +59,13 @@ impl Answer {
         body["code"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// Returns the first error of the API as one line.
+    pub(crate) fn first_error(&self) -> String {
+        let body: Value = serde_json::from_slice(&self.text).unwrap_or_default();
+        let field = body["errors"].as_object().and_then(|fields| fields.values().next()?.get(0)?.as_str());
+        field.or(body["message"].as_str()).unwrap_or_default().to_owned()
+    }
+
     /// Returns the API's message and field errors as a failure.
     pub(crate) fn refusal(&self) -> Failure {
         let answer: Value = serde_json::from_slice(&self.text).unwrap_or_default();

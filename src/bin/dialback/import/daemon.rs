@@ -305,7 +305,7 @@ fn rejection(answer: &Answer) -> Result<Option<Rejection>, ImportError> {
     }
     match answer.code().as_str() {
         "PHONE_NUMBER_TAKEN" => Ok(Some(Rejection::ForeignNumber)),
-        "QUOTA_EXCEEDED" | "VALIDATION_ERROR" => Ok(Some(Rejection::Refused(answer.refusal().to_string()))),
+        "QUOTA_EXCEEDED" | "VALIDATION_ERROR" => Ok(Some(Rejection::Refused(answer.first_error()))),
         _ => Err(answer.refusal().into()),
     }
 }

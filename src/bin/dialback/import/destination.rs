@@ -70,13 +70,22 @@ impl Unmade {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) calls: Vec<Call>,
-    /// The line number of each call.
-    pub(super) lines: Vec<u64>,
+    /// The record of each call.
+    pub(super) origins: Vec<Origin>,
+}
+
+/// The record that a call was read from.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(super) struct Origin {
+    /// The line number on which it begins.
+    pub(super) line: u64,
+    /// The record as it is in the file, if rejected records are kept; else empty.
+    pub(super) text: Box<[u8]>,
 }
 
 impl Batch {
     pub(super) fn with_capacity(calls: usize) -> Self {
-        Self { calls: Vec::with_capacity(calls), lines: Vec::with_capacity(calls) }
+        Self { calls: Vec::with_capacity(calls), origins: Vec::with_capacity(calls) }
     }
 }
 
@@ -86,6 +95,6 @@ pub(super) struct Results {
     pub(super) recorded: u64,
     pub(super) unchanged: u64,
     pub(super) erased: u64,
-    /// The lines that the destination rejected, with the reasons.
-    pub(super) refused: Vec<(u64, Rejection)>,
+    /// The records that the destination rejected, with the reasons.
+    pub(super) refused: Vec<(Origin, Rejection)>,
 }

@@ -1,6 +1,6 @@
 //! A data directory as the destination of an import.
 
-use super::destination::{Additions, Batch, Destination, Results, Tenant, Unmade};
+use super::destination::{Additions, Batch, Destination, Origin, Results, Tenant, Unmade};
 use super::error::ImportError;
 use super::rejection::Rejection;
 use super::tenant::{self, Found};
@@ -28,9 +28,9 @@ pub(super) struct Directory<'a> {
     results: Results,
 }
 
-/// A submitted batch: its line numbers, and the channel for its result.
+/// A submitted batch: its records, and the channel for its result.
 struct SubmittedBatch {
-    lines: Vec<u64>,
+    origins: Vec<Origin>,
     answer: mpsc::Receiver<Recording>,
 }
 
@@ -73,18 +73,18 @@ impl<'a> Directory<'a> {
     }
 
     fn await_oldest(&mut self) -> Result<(), ImportError> {
-        let Some(SubmittedBatch { lines, answer }) = self.pending.pop_front() else { return Ok(()) };
+        let Some(SubmittedBatch { origins, answer }) = self.pending.pop_front() else { return Ok(()) };
         // A service whose committer has failed drops submitted batches without a result.
         let recording = answer
             .recv()
             .unwrap_or_else(|_| Err(ServiceError::NotDurable("the service stopped without a result".into())));
-        for (line, applied) in lines.into_iter().zip(recording?) {
+        for (origin, applied) in origins.into_iter().zip(recording?) {
             match applied {
                 Ok(Applied::Recorded) => self.results.recorded += 1,
                 // The agent and the number are known, so only an erasure can be the reason.
                 Ok(Applied::Ignored) => self.results.erased += 1,
                 Ok(_) => self.results.unchanged += 1,
-                Err(error) => self.results.refused.push((line, Rejection::Refused(reason(&error)))),
+                Err(error) => self.results.refused.push((origin, Rejection::Refused(reason(&error)))),
             }
         }
         Ok(())
@@ -113,13 +113,13 @@ impl Destination for Directory<'_> {
         while self.pending.len() >= MAX_PENDING {
             self.await_oldest()?;
         }
-        let Batch { calls, lines } = batch;
+        let Batch { calls, origins } = batch;
         let (sender, answer) = mpsc::sync_channel(1);
         self.service()?.submit(calls.into_iter().map(Event::Call).collect(), move |recording| {
             // The receiver is gone if the import has failed.
             let _ = sender.send(recording);
         });
-        self.pending.push_back(SubmittedBatch { lines, answer });
+        self.pending.push_back(SubmittedBatch { origins, answer });
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! The first batches are held back. An import that is wrong from the beginning, or names more new entities than it may
 //! create, fails in these batches and leaves nothing behind.
 
-use super::destination::{Additions, Batch, Destination, Results, Unmade};
+use super::destination::{Additions, Batch, Destination, Origin, Results, Unmade};
 use super::error::ImportError;
 use super::rejection::Rejection;
 use super::roster::Roster;
@@ -20,8 +20,8 @@ pub(super) struct Pipeline<'a> {
     /// The batches at the beginning that are not submitted yet.
     held: Vec<Batch>,
     has_begun: bool,
-    /// Lines whose number or agent could not be created.
-    withdrawn: Vec<(u64, Rejection)>,
+    /// Records whose number or agent could not be created.
+    withdrawn: Vec<(Origin, Rejection)>,
 }
 
 impl<'a> Pipeline<'a> {
@@ -36,9 +36,9 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Adds a call. Returns `true` if the batch is complete and must be [sent](Self::send).
-    pub(super) fn push(&mut self, line: u64, call: Call) -> bool {
+    pub(super) fn push(&mut self, origin: Origin, call: Call) -> bool {
         self.batch.calls.push(call);
-        self.batch.lines.push(line);
+        self.batch.origins.push(origin);
         self.batch.calls.len() == BATCH_SIZE
     }
 
@@ -84,19 +84,20 @@ impl<'a> Pipeline<'a> {
         if self.has_begun && additions.is_empty() {
             return Ok(Unmade::default());
         }
+        let unmade = self.destination.create(additions)?;
         self.has_begun = true;
-        self.destination.create(additions)
+        Ok(unmade)
     }
 
     /// Removes the calls from a batch that need an entity which could not be created.
     fn withdraw(&mut self, batch: &mut Batch, unmade: &Unmade) {
-        let Batch { calls, lines } = std::mem::take(batch);
-        for (call, line) in calls.into_iter().zip(lines) {
+        let Batch { calls, origins } = std::mem::take(batch);
+        for (call, origin) in calls.into_iter().zip(origins) {
             match unmade.reason(&call) {
-                Some(why) => self.withdrawn.push((line, why.clone())),
+                Some(why) => self.withdrawn.push((origin, why.clone())),
                 None => {
                     batch.calls.push(call);
-                    batch.lines.push(line);
+                    batch.origins.push(origin);
                 }
             }
         }

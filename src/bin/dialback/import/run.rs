@@ -3,7 +3,7 @@
 //! The calling thread reads and parses the lines and submits them to the destination in batches. A call counts once it
 //! is durable. A line that is rejected is reported by its number. No phone number is printed.
 
-use super::destination::Tenant;
+use super::destination::{Origin, Tenant};
 use super::error::ImportError;
 use super::format::Format;
 use super::layout::{Layout, Shape, Wanted};
@@ -172,7 +172,7 @@ impl<'a> Import<'a> {
                 None => self.record(number, layout, splitter.split(bytes))?,
             };
             match taken {
-                Ok(Some(call)) => self.take(number, call, report)?,
+                Ok(Some(call)) => self.take(number, bytes, call, report)?,
                 Ok(None) => self.summary.skipped += 1,
                 Err(rejection) => report.reject(number, bytes, &rejection)?,
             }
@@ -205,26 +205,28 @@ impl<'a> Import<'a> {
     }
 
     /// Adds a call to the batch. A dry run only counts it.
-    fn take(&mut self, line: u64, call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
+    fn take(&mut self, line: u64, bytes: &[u8], call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
         self.summary.moments.add(call.at, self.now);
         if self.options.dry_run {
             self.summary.accepted += 1;
-        } else if self.pipeline.push(line, call) {
+            return Ok(());
+        }
+        let text = if self.options.reject_file.is_some() { bytes.into() } else { Box::default() };
+        if self.pipeline.push(Origin { line, text }, call) {
             self.pipeline.send(&mut self.reading.roster)?;
             self.note_results(report)?;
         }
         Ok(())
     }
 
-    /// Counts the results that have arrived, and reports lines that the destination rejected. Their text is no longer
-    /// in memory, so it cannot go into the reject file.
+    /// Counts the results that have arrived, and reports the lines that the destination rejected.
     fn note_results(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
         let results = self.pipeline.results();
         self.summary.accepted += results.recorded + results.unchanged;
         self.summary.unchanged += results.unchanged;
         self.summary.erased += results.erased;
-        for (line, why) in &results.refused {
-            report.reject(*line, &[], why)?;
+        for (Origin { line, text }, why) in &results.refused {
+            report.reject(*line, text, why)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Uploads a batch of calls to a daemon.
 
-use super::destination::{Batch, Results};
+use super::destination::{Batch, Origin, Results};
 use super::moments;
 use super::rejection::Rejection;
 use crate::commands::remote::Remote;
@@ -50,14 +50,14 @@ pub(super) fn upload(remote: &Remote, plan: &DialPlan, batch: Batch) -> Result<R
     results.recorded = report.accepted.saturating_sub(report.unchanged + report.erased);
     let mut listed = report.errors.len() as u64;
     let mut next = report.errors.last().map_or(0, |error| error.line);
-    results.note(&batch.lines, report.errors);
+    results.note(&batch.origins, report.errors);
     // The answer lists the first errors only. The lines after them are sent again, a few at a time, to learn why they
     // were rejected. Calls that were recorded are known by now and change nothing.
     while listed < report.rejected && next < batch.calls.len() {
         let end = batch.calls.len().min(next + MAX_ERRORS);
         let errors = send(remote, &batch.calls[next..end])?.errors;
         listed += errors.len() as u64;
-        results.note(&batch.lines[next..end], errors);
+        results.note(&batch.origins[next..end], errors);
         next = end;
     }
     // Lines that the daemon accepted at the second attempt.
@@ -86,7 +86,7 @@ fn write_call(body: &mut Vec<u8>, call: &Call) {
 
 /// Separates the calls whose contact the daemon would read as another number. All forms with a `+` are read back, so
 /// these are numbers with a leading zero.
-fn readable(plan: &DialPlan, batch: Batch) -> (Batch, Vec<(u64, Rejection)>) {
+fn readable(plan: &DialPlan, batch: Batch) -> (Batch, Vec<(Origin, Rejection)>) {
     let is_read_back = |number: E164| E164::parse(&number.to_plus_form(), plan) == Ok(number);
     let must_be_checked = |number: E164| !number.is_international() || plan.region().is_some();
     let is_readable = |call: &Call| !must_be_checked(call.to) || is_read_back(call.to);
@@ -94,13 +94,13 @@ fn readable(plan: &DialPlan, batch: Batch) -> (Batch, Vec<(u64, Rejection)>) {
         return (batch, Vec::new());
     }
     let (mut rest, mut refused) = (Batch::default(), Vec::new());
-    for (call, line) in batch.calls.into_iter().zip(batch.lines) {
+    for (call, origin) in batch.calls.into_iter().zip(batch.origins) {
         if is_readable(&call) {
             rest.calls.push(call);
-            rest.lines.push(line);
+            rest.origins.push(origin);
         } else {
             let why = "`to` has no form in which a daemon reads it as the same number: stop the daemon to import it";
-            refused.push((line, Rejection::Refused(why.into())));
+            refused.push((origin, Rejection::Refused(why.into())));
         }
     }
     (rest, refused)
@@ -115,11 +115,11 @@ impl Results {
         self.refused.append(&mut more.refused);
     }
 
-    /// Notes errors of the API by the numbers that their lines have in the file.
-    fn note(&mut self, lines: &[u64], errors: Vec<LineError>) {
+    /// Notes errors of the API by the records of their lines.
+    fn note(&mut self, origins: &[Origin], errors: Vec<LineError>) {
         for LineError { line, message } in errors {
-            let line = line.checked_sub(1).and_then(|place| lines.get(place));
-            self.refused.extend(line.map(|line| (*line, Rejection::Refused(message))));
+            let origin = line.checked_sub(1).and_then(|place| origins.get(place));
+            self.refused.extend(origin.map(|origin| (origin.clone(), Rejection::Refused(message))));
         }
     }
 }
