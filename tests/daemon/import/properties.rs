@@ -1,6 +1,8 @@
 //! Properties of imports of random files.
 
+use super::running::reported;
 use super::{Done, Site};
+use crate::support::daemon::Daemon;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
@@ -58,4 +60,25 @@ fn dry_run_and_import_agree_and_account_for_each_line() {
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Both sites hold the same at each step, so also the calls of earlier files must be known in both.
+#[test]
+fn import_into_a_daemon_reports_what_an_import_into_a_directory_reports() {
+    let (there, here) = (Site::configured(), Site::configured());
+    let daemon = Daemon::start(&there.path("data"));
+    let strategy = (prop::collection::vec(record(), 0..12), any::<bool>(), any::<bool>());
+    let mut runner = TestRunner::new(Config { cases: 16, failure_persistence: None, ..Config::default() });
+    let result = runner.run(&strategy, |(records, create_missing, is_dry)| {
+        let text = format!("from,to,at,agent,status\n{}", records.concat());
+        let mut options = vec!["--environment", "tenant", "--show-rejected", "1000"];
+        options.extend(create_missing.then_some("--create-missing"));
+        options.extend(is_dry.then_some("--dry-run"));
+        let (to_daemon, to_directory) =
+            (there.import(&there.file(&text), &options), here.import(&here.file(&text), &options));
+        prop_assert_eq!(reported(&to_daemon), reported(&to_directory));
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(daemon.stop(), 0);
 }

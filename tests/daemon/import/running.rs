@@ -25,7 +25,7 @@ fn samples() -> Vec<(&'static str, Vec<&'static str>)> {
 }
 
 /// Returns what an import reported, without durations.
-fn reported(done: &Done) -> (Option<i32>, Vec<(u64, String)>, Value, Vec<String>) {
+pub(super) fn reported(done: &Done) -> (Option<i32>, Vec<(u64, String)>, Value, Vec<String>) {
     let mut summary = done.summary.clone();
     if let Some(summary) = summary.as_object_mut() {
         summary.remove("seconds");
