@@ -66,10 +66,8 @@ fn dry_run_counts_calls_in_the_future() {
 #[test]
 fn dry_run_counts_all_new_agents_and_ends_as_the_import_would() {
     let site = Site::empty();
-    let mut text = String::from("from,to,at,agent\n");
-    for line in 0..5 {
-        text += &format!("+15550100100,+447700900001,1751371200,call-{line}\n");
-    }
+    let line = |line| format!("+15550100100,+447700900001,1751371200,call-{line}\n");
+    let text = format!("from,to,at,agent\n{}", (0..5).map(line).collect::<String>());
     let options = ["--create-missing", "--create-at-most", "3", "--dry-run"];
     let done = site.import(&site.file(&text), &options);
     assert_eq!((done.code, done.count("created_agents")), (Some(1), 5));

@@ -2,6 +2,7 @@
 
 use super::{Done, OURS, Site, sample};
 use crate::support::daemon::{Daemon, dialback};
+use dialback::plan::NumberView;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
@@ -24,8 +25,11 @@ fn samples() -> Vec<(&'static str, Vec<&'static str>)> {
     ]
 }
 
+/// Exit code, rejected lines, summary and errors of an import.
+type Reported = (Option<i32>, Vec<(u64, String)>, Value, Vec<String>);
+
 /// Returns what an import reported, without durations.
-pub(super) fn reported(done: &Done) -> (Option<i32>, Vec<(u64, String)>, Value, Vec<String>) {
+pub(super) fn reported(done: &Done) -> Reported {
     let mut summary = done.summary.clone();
     if let Some(summary) = summary.as_object_mut() {
         summary.remove("seconds");
@@ -65,7 +69,7 @@ fn import_into_a_daemon_reports_and_stores_what_an_import_into_a_directory_does(
         let environment = plan.environment(super::TENANT).expect("the tenant");
         let agents: Vec<_> =
             environment.agents().map(|agent| (agent.name().to_owned(), agent.is_published())).collect();
-        let mut numbers: Vec<_> = environment.numbers().map(|number| number.number()).collect();
+        let mut numbers: Vec<_> = environment.numbers().map(NumberView::number).collect();
         numbers.sort();
         (agents.len(), numbers)
     };

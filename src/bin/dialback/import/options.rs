@@ -127,10 +127,10 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Import into the daemon at this URL, such as http://127.0.0.1:8080. Without it, the calls go into the data
+    /// Import into the daemon at this URL, such as `http://127.0.0.1:8080`. Without it, the calls go into the data
     /// directory, or to the daemon that holds it
     ///
-    /// The token of the environment comes from --token-file, or from the environment variable DIALBACK_TOKEN.
+    /// The token of the environment comes from --token-file, or from the environment variable `DIALBACK_TOKEN`.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 

@@ -93,12 +93,11 @@ impl<'a> Pipeline<'a> {
     fn withdraw(&mut self, batch: &mut Batch, unmade: &Unmade) {
         let Batch { calls, origins } = std::mem::take(batch);
         for (call, origin) in calls.into_iter().zip(origins) {
-            match unmade.reason(&call) {
-                Some(why) => self.withdrawn.push((origin, why.clone())),
-                None => {
-                    batch.calls.push(call);
-                    batch.origins.push(origin);
-                }
+            if let Some(why) = unmade.reason(&call) {
+                self.withdrawn.push((origin, why.clone()));
+            } else {
+                batch.calls.push(call);
+                batch.origins.push(origin);
             }
         }
     }

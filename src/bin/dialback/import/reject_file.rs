@@ -55,7 +55,9 @@ impl RejectFile {
             self.beside.as_ref().map_or(Ok(()), |unfinished| fs::rename(&unfinished.0, &self.path))
         };
         finish().map_err(|error| unwritable(&self.path, error))?;
-        self.beside.take().map(std::mem::forget);
+        if let Some(in_place) = self.beside.take() {
+            std::mem::forget(in_place);
+        }
         Ok(())
     }
 }
