@@ -4,8 +4,6 @@
 mod connections;
 mod faults;
 mod import;
-mod import_fields;
-mod import_reading;
 mod kills;
 mod numbers;
 mod operations;

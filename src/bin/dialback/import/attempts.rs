@@ -1,5 +1,6 @@
 //! Lets an answer outrank the failed attempts of the same call.
 
+use super::destination::Origin;
 use ahash::{HashMap, HashMapExt};
 use dialback::{AgentId, Call, E164, Outcome, Timestamp};
 use std::collections::VecDeque;
@@ -11,8 +12,10 @@ use std::collections::VecDeque;
 pub(super) struct Attempts {
     /// Whether records are final. If not, a later status is a later event, and nothing is corrected.
     are_final: bool,
-    /// Failed attempts with their line numbers, in the order of the file.
-    waiting: VecDeque<(u64, Call)>,
+    /// Failed attempts with their records, in the order of the file.
+    waiting: VecDeque<(Origin, Call)>,
+    /// The bytes of these records that are kept.
+    bytes: usize,
     answers: HashMap<Key, (AgentId, Outcome)>,
     /// The keys of the answers, the oldest first.
     order: VecDeque<Key>,
@@ -25,35 +28,45 @@ impl Attempts {
     /// The number of failed attempts that wait, and of answers that are remembered. Switches write the records of one
     /// call at its end, one after another. They take about 7 MB.
     const WINDOW: usize = 1 << 15;
+    /// The bytes of records that may wait, if their text is kept for the reject file.
+    const MOST_BYTES: usize = 16 << 20;
 
     pub(super) fn new(are_final: bool) -> Self {
-        Self { are_final, waiting: VecDeque::new(), answers: HashMap::new(), order: VecDeque::new() }
+        Self { are_final, waiting: VecDeque::new(), bytes: 0, answers: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// Takes a call from the given line. Returns a call that is ready to be stored, which may be an earlier one.
-    pub(super) fn add(&mut self, line: u64, call: Call) -> Option<(u64, Call)> {
+    /// Takes a call. Returns it if it does not have to wait.
+    pub(super) fn add(&mut self, origin: Origin, call: Call) -> Option<(Origin, Call)> {
         if !self.are_final {
-            return Some((line, call));
+            return Some((origin, call));
         }
         match call.outcome {
             Outcome::Answered | Outcome::Completed => self.remember(&call),
             Outcome::Failed | Outcome::NoAnswer | Outcome::Busy => {
-                self.waiting.push_back((line, call));
-                return if self.waiting.len() > Self::WINDOW { self.next() } else { None };
+                self.bytes += origin.text.len();
+                self.waiting.push_back((origin, call));
+                return None;
             }
             Outcome::Initiated | Outcome::Ringing | Outcome::Voicemail => {}
         }
-        Some((line, call))
+        Some((origin, call))
+    }
+
+    /// Returns the oldest call that waits, if too many do.
+    pub(super) fn next_overdue(&mut self) -> Option<(Origin, Call)> {
+        let is_overdue = self.waiting.len() > Self::WINDOW || self.bytes > Self::MOST_BYTES;
+        if is_overdue { self.next() } else { None }
     }
 
     /// Returns the oldest call that waits.
-    pub(super) fn next(&mut self) -> Option<(u64, Call)> {
-        let (line, call) = self.waiting.pop_front()?;
+    pub(super) fn next(&mut self) -> Option<(Origin, Call)> {
+        let (origin, call) = self.waiting.pop_front()?;
+        self.bytes -= origin.text.len();
         let call = match self.answers.get(&key(&call)) {
             Some((agent, outcome)) => Call { agent: *agent, outcome: *outcome, ..call },
             None => call,
         };
-        Some((line, call))
+        Some((origin, call))
     }
 
     fn remember(&mut self, call: &Call) {
@@ -92,10 +105,16 @@ mod tests {
         }
     }
 
+    fn origin(line: u64, bytes: usize) -> Origin {
+        Origin { line, text: vec![b'x'; bytes].into() }
+    }
+
     fn settle(are_final: bool, calls: &[Call]) -> Vec<(u64, Call)> {
         let mut attempts = Attempts::new(are_final);
-        let mut settled: Vec<_> = (1..).zip(calls).filter_map(|(line, call)| attempts.add(line, *call)).collect();
+        let mut settled: Vec<_> =
+            (1..).zip(calls).filter_map(|(line, call)| attempts.add(origin(line, 0), *call)).collect();
         settled.extend(std::iter::from_fn(|| attempts.next()));
+        let mut settled: Vec<_> = settled.into_iter().map(|(origin, call)| (origin.line, call)).collect();
         settled.sort_unstable_by_key(|(line, _)| *line);
         settled
     }
@@ -127,12 +146,24 @@ mod tests {
     fn number_of_waiting_calls_and_answers_is_bounded() {
         let mut attempts = Attempts::new(true);
         let many = Attempts::WINDOW as u64 + 10;
-        let ready = (0..many).filter_map(|line| attempts.add(line, call(line, 0, 1, Outcome::Failed))).count();
-        assert_eq!((ready, attempts.waiting.len()), (10, Attempts::WINDOW));
         for line in 0..many {
-            assert!(attempts.add(line, call(line, 1, 1, Outcome::Completed)).is_some());
+            assert_eq!(attempts.add(origin(line, 0), call(line, 0, 1, Outcome::Failed)), None);
+        }
+        assert_eq!((0..many).map_while(|_| attempts.next_overdue()).count(), 10);
+        for line in 0..many {
+            assert!(attempts.add(origin(line, 0), call(line, 1, 1, Outcome::Completed)).is_some());
         }
         assert_eq!((attempts.answers.len(), attempts.order.len()), (Attempts::WINDOW, Attempts::WINDOW));
+    }
+
+    #[test]
+    fn kept_text_of_waiting_calls_is_bounded() {
+        let mut attempts = Attempts::new(true);
+        for line in 0..8 {
+            attempts.add(origin(line, 4 << 20), call(line, 0, 1, Outcome::Failed));
+        }
+        assert_eq!((0..8).map_while(|_| attempts.next_overdue()).count(), 4);
+        assert_eq!(attempts.bytes, Attempts::MOST_BYTES);
     }
 
     proptest! {

@@ -1,6 +1,8 @@
 //! The errors that end an import.
 
+use crate::failure::Failure;
 use dialback::ServiceError;
+use dialback::store::StoreError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -35,8 +37,16 @@ pub(crate) enum ImportError {
     WhichEnvironment(Vec<String>),
     /// There is no environment, or more than one, with this name or id.
     UnknownEnvironment(String),
+    /// The records name more new agents or numbers than the import may create. A dry run knows how many.
+    TooManyNew { kind: &'static str, limit: u64, count: Option<u64> },
+    /// Another process holds the data directory.
+    InUse(PathBuf),
     /// The service no longer accepts changes.
     Service(ServiceError),
+    /// The data directory or the daemon cannot be used.
+    Failed(Failure),
+    /// The import ended after its first calls had been submitted.
+    Midway(Box<ImportError>),
     /// The operating system provides no random bytes for new ids.
     Random,
 }
@@ -92,11 +102,26 @@ impl fmt::Display for ImportError {
             Self::UnknownEnvironment(name) => {
                 write!(
                     f,
-                    "no single environment has the name or id `{}`: see `dialback environment list`",
+                    "no single environment has the name or id `{}`: see `dialback environment list`, or create it with \
+                     `dialback environment create`",
                     name.escape_debug()
                 )
             }
+            Self::TooManyNew { kind, limit, count } => {
+                let count = count.map_or_else(|| format!("more than {limit}"), |count| count.to_string());
+                let (field, limit) = if *kind == "agents" { ("agent", limit) } else { ("from", limit) };
+                write!(
+                    f,
+                    "the file names {count} new {kind}, and --create-at-most allows {limit}: check with --dry-run that \
+                     `{field}` is the right column, then raise --create-at-most"
+                )
+            }
+            Self::InUse(path) => StoreError::Locked(path.clone()).fmt(f),
             Self::Service(error) => error.fmt(f),
+            Self::Failed(failure) => failure.fmt(f),
+            Self::Midway(error) => {
+                write!(f, "{error}; calls before this are stored, and importing the file again is safe")
+            }
             Self::Random => f.write_str("the operating system provides no random bytes for new ids"),
         }
     }
@@ -118,5 +143,27 @@ impl std::error::Error for ImportError {}
 impl From<ServiceError> for ImportError {
     fn from(error: ServiceError) -> Self {
         Self::Service(error)
+    }
+}
+
+impl From<StoreError> for ImportError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Failure> for ImportError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Failed(failure) => failure,
+            ImportError::InUse(path) => StoreError::Locked(path).into(),
+            error => Self::new(error.to_string()),
+        }
     }
 }

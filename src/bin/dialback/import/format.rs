@@ -15,7 +15,7 @@ pub(crate) enum Format {
     /// `Master.csv` of Asterisk's `cdr_custom`, as its sample configuration writes it: no header
     AsteriskCustom,
     /// `Master.csv` of FreeSWITCH's `mod_cdr_csv`, templates `example`, `linksys`, `snom` and `asterisk`, or a table
-    /// with a header. The agent is the account code
+    /// with a header. The template `sql` is refused. The agent is the account code
     Freeswitch,
     /// A dump of Kamailio's table `acc` with the extra columns `src_user` and `dst_user`. Add `--map agent=...`. With
     /// --no-header, also add `--map from=NUMBER,to=NUMBER`

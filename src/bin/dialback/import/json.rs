@@ -9,9 +9,6 @@ use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Se
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The largest number of paths that an error message lists.
-const MOST_LISTED: usize = 60;
-
 /// Reads objects, without an allocation for each value.
 pub(super) struct Picker {
     paths: Vec<String>,
@@ -56,8 +53,7 @@ fn list(object: Vec<(String, Outline)>, prefix: &str, paths: &mut Vec<String>) {
         let path = format!("{prefix}{name}");
         match value {
             Outline::Object(inner) if !inner.is_empty() => list(inner, &format!("{path}."), paths),
-            _ if paths.len() < MOST_LISTED => paths.push(path),
-            _ => {}
+            _ => paths.push(path),
         }
     }
 }

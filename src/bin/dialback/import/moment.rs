@@ -1,6 +1,7 @@
 //! Parses the time of a call, in the notations that call records use.
 
 use super::civil::{Civil, CivilError, DateOrder};
+use super::yes_no::yes_or_no;
 use dialback::Timestamp;
 use dialback::service::MAX_SKEW_MILLIS;
 use jiff::civil::DateTime;
@@ -60,12 +61,8 @@ impl TimeReader {
     /// Returns whether the text of a column for the time of the answer says that the call was answered. Databases write
     /// a missing time as zeros, or as a day in or before 1970. `None` if the text is neither a time nor a yes or no.
     pub(super) fn is_answered(&self, text: &str) -> Option<bool> {
-        let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
-        if text.is_empty() || is(&["no", "false", "null", "none", "n", "f", "\\N", "-"]) {
-            return Some(false);
-        }
-        if is(&["yes", "true", "y", "t"]) {
-            return Some(true);
+        if let Some(answered) = yes_or_no(text) {
+            return Some(answered);
         }
         let is_of_numbers = text
             .bytes()

@@ -6,6 +6,7 @@ use super::map::{Map, Only};
 use super::phone::DialedPrefix;
 use super::status::{OwnWord, Unknown};
 use super::zone::parse_time_zone;
+use dialback::http::Limits;
 use jiff::tz::TimeZone;
 use std::path::PathBuf;
 
@@ -63,11 +64,15 @@ Exports:
   A file from `dialback export` is recognized by its first line. It is restored into a new data
   directory. The other options are for call records.
 
-A rejected line is reported with its number and the reason. All other lines are imported.
+A rejected line is reported with its number and the reason. All other lines are imported. Of many
+lines with one reason, the first ones are reported, and all are counted at the end.
+
+A daemon that holds the data directory gets the calls over its API. --dry-run changes nothing.
 Phone numbers are never shown. Importing a file again changes nothing, and the order of lines
 and files does not matter.
 
 Examples:
+  dialback import calls.csv --dry-run
   dialback import calls.csv
   dialback import calls.csv --map from=caller,to=callee,at=3,agent==sales-bot
   dialback import Master.csv --format asterisk --time-zone Europe/Berlin --only dcontext=outbound
@@ -153,6 +158,41 @@ pub(crate) struct Options {
     /// The order of dates such as 05/06/2026: D/M/Y, M/D/Y or Y/M/D. Without it their lines are rejected
     #[arg(long, value_name = "ORDER")]
     pub(crate) dates: Option<DateOrder>,
+
+    /// The largest number of agents, and of numbers, that --create-missing may create
+    ///
+    /// If the file names more, the import ends before it creates them. A wrong column, such as that of the call id as
+    /// agent, names a new agent in each line, and the places of deleted agents are not used again.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) create_at_most: u64,
+
+    /// The most agents that the environment may ever have, as given to `serve`. Lines that need one more are rejected
+    #[arg(long, value_name = "AGENTS", default_value_t = Limits::default().agents)]
+    pub(crate) max_agents: usize,
+
+    /// The most phone numbers that the environment may ever have, as given to `serve`
+    #[arg(long, value_name = "NUMBERS", default_value_t = Limits::default().numbers)]
+    pub(crate) max_numbers: usize,
+
+    /// Change nothing, and show what an import would do: counts, the first calls, what would be created, the first and
+    /// the last moment, the time zone, and how each status word is read
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Import into the daemon at this URL, such as `http://127.0.0.1:8080`. Without it, the calls go into the data
+    /// directory, or to the daemon that holds it
+    ///
+    /// The token of the environment comes from --token-file, or from the environment variable `DIALBACK_TOKEN`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// The file with the token for --url
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// The number of lines with the same reason that are reported one by one. All are counted by reason at the end
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) show_rejected: u64,
 
     /// The time zone of times without an offset: a name such as Europe/Berlin, or an offset such as -05:00 or UTC-5
     #[arg(long, value_name = "ZONE", default_value = "UTC", allow_hyphen_values = true, value_parser = parse_time_zone)]

@@ -62,24 +62,22 @@ impl Phones {
 /// Returns whether the text is a number of digits that begin neither with `+` nor with a prefix.
 fn has_bare_digits(text: &str) -> bool {
     let user = text.rsplit_once('<').map_or(text, |(_, uri)| uri);
-    let user =
-        ["sip:", "sips:", "tel:"].iter().find_map(|scheme| strip_prefix_of_any_case(user, scheme)).unwrap_or(user);
+    let user = user.split_at(scheme(user)).1;
     let user = user.split(['@', ';', '>']).next().unwrap_or_default();
     let digits = user.bytes().filter(u8::is_ascii_digit).count();
     user.trim_start_matches(['(', ' ']).starts_with(|c: char| matches!(c, '1'..='9')) && digits > LONGEST_SHORT_CODE
 }
 
-fn strip_prefix_of_any_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let (head, rest) = text.split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then_some(rest)
+/// Returns the length of the URI scheme that the text begins with.
+fn scheme(text: &str) -> usize {
+    let begins = |scheme: &&str| text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    ["sip:", "sips:", "tel:"].into_iter().find(begins).map_or(0, str::len)
 }
 
 impl DialedPrefix {
     /// Returns the text without the prefix at the beginning of its digits. A number with `+` has none.
     fn removed<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let scheme =
-            ["sip:", "sips:", "tel:"].into_iter().find(|scheme| strip_prefix_of_any_case(text, scheme).is_some());
-        let (scheme, number) = text.split_at(scheme.map_or(0, str::len));
+        let (scheme, number) = text.split_at(scheme(text));
         match number.strip_prefix(self.0.as_str()) {
             // The prefix alone is an extension, such as the operator.
             Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(')) => {

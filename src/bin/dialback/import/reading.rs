@@ -11,11 +11,12 @@ use super::rejection::{Quoted, Rejection};
 use super::roster::Roster;
 use super::spreadsheet;
 use super::status::{Evidence, Statuses, Vocabulary};
+use super::yes_no::yes_or_no;
 use dialback::{Call, E164, EnvironmentId, Outcome, Timestamp};
 
 /// The state that all calls of a file share.
 pub(super) struct Reading {
-    pub(super) environment: EnvironmentId,
+    environment: EnvironmentId,
     pub(super) roster: Roster,
     times: TimeReader,
     phones: Phones,
@@ -120,12 +121,11 @@ struct Parts {
 /// other texts.
 fn is_voicemail(text: &str) -> Option<bool> {
     let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
-    if text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("machine"))
-        || is(&["true", "yes", "1", "voicemail"])
-    {
+    let is_machine = text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("machine"));
+    if is_machine || is(&["voicemail", "1"]) {
         return Some(true);
     }
-    is(&["", "false", "no", "0", "human", "fax", "unknown", "null", "none", "\\N"]).then_some(false)
+    if is(&["human", "fax", "unknown", "0"]) { Some(false) } else { yes_or_no(text) }
 }
 
 #[cfg(test)]

@@ -281,6 +281,18 @@ mod tests {
     }
 
     #[test]
+    fn table_of_a_database_may_have_a_header_and_any_delimiter() {
+        let text = "calldate,clid,src,dst,disposition,accountcode\n\
+            2025-07-01 12:00:00,x,+15550100100,+447700900001,BUSY,sales\n";
+        let call = "+15550100100 +447700900001 2025-07-01 12:00:00 sales BUSY";
+        for delimiter in [",", ";", "\t", "|"] {
+            expect(&text.replace(',', delimiter), &["--format", "asterisk"], &[&format!("2: {call}")]);
+        }
+        let master = format!("sales,+15550100100,+447700900001{},2025-07-01 12:00:00,,,,,BUSY,\n", ",x".repeat(6));
+        expect(&master, &["--format", "asterisk"], &[&format!("1: {call}")]);
+    }
+
+    #[test]
     fn sql_is_refused() {
         let call = "INSERT INTO cdr VALUES (\"Sales\",\"1\",\"2\",\"d\",\"2026-11-20 12:00:00\",\"\",\"\",\"1\",\"1\",\"N\",\"u\",\"v\", \"sales\");\n";
         expect_refusal(call, &["--format", "freeswitch"], "the file has SQL statements");

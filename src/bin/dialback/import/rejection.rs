@@ -54,8 +54,42 @@ pub(super) enum Rejection {
     Status(Quoted),
     /// A text that is neither yes nor no, in a field that says so.
     Unclear(Field, Quoted),
+    /// The environment has as many entities of a kind as it may have.
+    Quota {
+        kind: &'static str,
+        limit: usize,
+    },
     /// The service rejected the call, for example because the history is full.
     Refused(String),
+}
+
+impl Rejection {
+    pub(super) fn quota(kind: &'static str, limit: usize) -> Self {
+        Self::Quota { kind, limit }
+    }
+
+    /// Returns the reason without the values that it quotes, so that equal reasons can be counted together.
+    pub(super) fn reason(&self) -> String {
+        if let Self::UnclosedQuote { .. } = self {
+            return "a quote is not closed".into();
+        }
+        let text = self.to_string();
+        let mut reason = String::with_capacity(text.len());
+        let (mut is_quoted, mut is_escaped) = (false, false);
+        for c in text.chars() {
+            match c {
+                _ if is_escaped => is_escaped = false,
+                '\\' if is_quoted => is_escaped = true,
+                '"' => {
+                    is_quoted = !is_quoted;
+                    reason.push_str(if is_quoted { "\"…" } else { "\"" });
+                }
+                _ if is_quoted => {}
+                c => reason.push(c),
+            }
+        }
+        reason
+    }
 }
 
 impl fmt::Display for Rejection {
@@ -93,6 +127,9 @@ impl fmt::Display for Rejection {
             Self::AgentName(name) => write!(f, "`agent`: {name} is not a valid name for an agent"),
             Self::Status(word) => write!(f, "`status`: {word} is not a known status: see `dialback import --help`"),
             Self::Unclear(field, text) => write!(f, "`{}`: {text} says neither yes nor no", field.name()),
+            Self::Quota { kind, limit } => {
+                write!(f, "This environment has reached its limit of {limit} {kind}; deleted ones count too")
+            }
             Self::Refused(why) => f.write_str(why),
         }
     }
@@ -127,6 +164,18 @@ impl fmt::Display for Quoted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reason_leaves_out_quoted_values() {
+        for (text, reason) in [
+            ("perhaps", "`status`: \"…\" is not a known status: see `dialback import --help`"),
+            ("a \"quoted\" \\ word\\", "`status`: \"…\" is not a known status: see `dialback import --help`"),
+            ("", "`status`: \"…\" is not a known status: see `dialback import --help`"),
+        ] {
+            assert_eq!(Rejection::Status(Quoted::new(text)).reason(), reason);
+        }
+        assert_eq!(Rejection::UnclosedQuote { lines: 3 }.reason(), "a quote is not closed");
+    }
 
     #[test]
     fn quoted_value_masks_phone_numbers() {

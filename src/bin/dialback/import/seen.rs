@@ -26,7 +26,6 @@ impl ReadAs {
     }
 
     /// Returns the name for a summary: that of the outcome, `skipped` or `rejected`.
-    #[allow(dead_code, reason = "for the summary of a dry run")]
     fn name_at(index: usize) -> &'static str {
         const OTHER: [&str; 2] = ["skipped", "rejected"];
         match Outcome::ALL.get(index) {
@@ -45,7 +44,6 @@ pub(super) struct Seen {
 }
 
 /// One line of a summary.
-#[allow(dead_code, reason = "for the summary of a dry run")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct SeenStatus {
     /// The word with long digits masked. `None` for all words beyond the bounds.
@@ -53,6 +51,13 @@ pub(super) struct SeenStatus {
     /// The name of an outcome, `skipped` or `rejected`.
     pub(super) read_as: &'static str,
     pub(super) count: u64,
+}
+
+impl SeenStatus {
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        let word = self.word.as_ref().map(Quoted::to_string);
+        serde_json::json!({ "word": word, "outcome": self.read_as, "count": self.count })
+    }
 }
 
 impl Default for Seen {
@@ -76,7 +81,6 @@ impl Seen {
     }
 
     /// Returns each word and meaning with its count, the most frequent first.
-    #[allow(dead_code, reason = "for the summary of a dry run")]
     pub(super) fn rows(&self) -> Vec<SeenStatus> {
         let named = self.words.iter().map(|(word, counts)| (Some(word), counts));
         let mut all: Vec<_> = named

@@ -1,70 +1,38 @@
 //! Runs `dialback import` on files of every form: line ends, quotes, delimiters, JSON and compression.
 
+use super::{Done, Site};
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
-use serde_json::Value;
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
 
 const HEADER: &str = "from,to,at,agent,status";
 const CALL: &str = "+15550100100,+447700900001,2025-07-01T12:00:00Z,sales,completed";
 const NEXT: &str = "+15550100100,+447700900002,2025-07-01T12:01:00Z,sales,completed";
 
-/// A new data directory.
-struct Site(tempfile::TempDir);
-
-/// The output of an import.
-#[derive(Debug)]
-struct Done {
-    code: Option<i32>,
-    stderr: String,
-    /// Accepted and rejected records, and created agents. `None` if the import failed.
-    counts: Option<(u64, u64, u64)>,
+/// Imports a file with these bytes, and creates what is missing.
+fn import_into(site: &Site, bytes: impl AsRef<[u8]>, options: &[&str]) -> Done {
+    site.import(&site.file(bytes), &[options, &["--create-missing"]].concat())
 }
 
-impl Site {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Imports a file with these bytes, and creates what is missing.
-    fn import(&self, bytes: &[u8], options: &[&str]) -> Done {
-        let file = self.path("calls");
-        fs::write(&file, bytes).expect("written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
-        command.arg("import").arg(file).arg("--data").arg(self.path("data")).args(["--create-missing", "--json"]);
-        let output = command.args(options).output().expect("runs");
-        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
-        for part in ["5550100", "7700900"] {
-            assert!(!stderr.contains(part), "{stderr}");
-        }
-        let summary: Option<Value> = serde_json::from_slice(&output.stdout).ok();
-        let count = |summary: &Value, name: &str| summary[name].as_u64().expect("a number");
-        let counts =
-            summary.map(|all| (count(&all, "accepted"), count(&all, "rejected"), count(&all, "created_agents")));
-        Done { code: output.status.code(), stderr, counts }
-    }
+fn import(bytes: impl AsRef<[u8]>, options: &[&str]) -> Done {
+    import_into(&Site::empty(), bytes, options)
 }
 
-fn import(text: impl AsRef<[u8]>, options: &[&str]) -> Done {
-    Site::new().import(text.as_ref(), options)
+/// Checks the exit code, and the numbers of accepted and rejected records and of created agents.
+fn expect(done: &Done, code: i32, counts: [u64; 3]) {
+    let found = ["accepted", "rejected", "created_agents"].map(|name| done.count(name));
+    assert_eq!((done.code, found), (Some(code), counts), "{}", done.stderr);
 }
 
-fn expect_accepted(text: impl AsRef<[u8]>, options: &[&str], calls: u64) {
-    let done = import(text, options);
-    assert_eq!((done.code, done.counts), (Some(0), Some((calls, 0, 1))), "{done:?}");
+fn expect_accepted(bytes: impl AsRef<[u8]>, options: &[&str], calls: u64) {
+    expect(&import(bytes, options), 0, [calls, 0, 1]);
 }
 
-fn expect_refused(text: impl AsRef<[u8]>, options: &[&str], why: &str) {
-    let done = import(text, options);
-    assert_eq!((done.code, done.counts), (Some(1), None), "{done:?}");
-    assert!(done.stderr.contains(why), "{done:?}");
+fn expect_refused(bytes: impl AsRef<[u8]>, options: &[&str], why: &str) {
+    let done = import(bytes, options);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(done.summary.is_null() && done.stderr.contains(why), "{}", done.stderr);
 }
 
 #[test]
@@ -86,13 +54,13 @@ fn long_quoted_value_makes_no_calls_of_its_lines() {
     // 68 kilobytes, which is more than was read as one record before.
     expect_accepted(format!("{HEADER},notes\n{}", record(1_100)), &[], 1);
 
-    let site = Site::new();
+    let site = Site::empty();
     let kept = site.path("rejected");
     let large = record(140_000);
     assert!(large.len() > 8 * 1024 * 1024);
     let options = ["--reject-file", kept.to_str().expect("UTF-8")];
-    let done = site.import(format!("{HEADER},notes\n{large}{NEXT},\n").as_bytes(), &options);
-    assert_eq!((done.code, done.counts), (Some(3), Some((1, 1, 1))), "{done:?}");
+    let done = import_into(&site, format!("{HEADER},notes\n{large}{NEXT},\n").as_bytes(), &options);
+    expect(&done, 3, [1, 1, 1]);
     assert!(fs::read_to_string(&kept).expect("kept") == format!("{HEADER},notes\n{large}"), "the whole record is kept");
 }
 
@@ -108,19 +76,19 @@ fn space_before_a_quote_and_null_and_comments_are_read_as_meant() {
     let row = CALL.replace(",sales,", ", \"sales\",");
     expect_accepted(format!("# calls of 2025\n{HEADER}\n{row}\n"), &[], 1);
     let done = import(format!("{HEADER}\n{}\n", CALL.replace("sales", "NULL")), &[]);
-    assert_eq!((done.code, done.counts), (Some(3), Some((0, 1, 0))), "{done:?}");
-    assert!(done.stderr.contains("the agent is missing"), "{done:?}");
+    expect(&done, 3, [0, 1, 0]);
+    assert!(done.stderr.contains("the agent is missing"), "{}", done.stderr);
 }
 
 #[test]
 fn last_line_that_may_be_cut_is_held_back() {
     let text = "at,agent,from,to\n2025-07-01T12:00:00Z,sales,+15550100100,+447700900001\n\
         2025-07-01T12:00:00Z,sales,+15550100100,+4477009";
-    let site = Site::new();
+    let site = Site::empty();
     let kept = site.path("rejected");
-    let done = site.import(text.as_bytes(), &["--reject-file", kept.to_str().expect("UTF-8")]);
-    assert_eq!((done.code, done.counts), (Some(3), Some((1, 1, 1))), "{done:?}");
-    assert!(done.stderr.contains("the last line has no line end"), "{done:?}");
+    let done = import_into(&site, text.as_bytes(), &["--reject-file", kept.to_str().expect("UTF-8")]);
+    expect(&done, 3, [1, 1, 1]);
+    assert!(done.stderr.contains("the last line has no line end"), "{}", done.stderr);
     assert!(fs::read_to_string(&kept).expect("kept").ends_with(",+4477009\n"));
 }
 
@@ -175,14 +143,14 @@ fn json_is_read_and_its_rejected_records_can_be_repaired() {
     let (one, bad) = (object("+447700900001"), object("nobody"));
     expect_accepted(format!("{one}\n{one}\n"), &map, 2);
 
-    let site = Site::new();
+    let site = Site::empty();
     let kept = site.path("rejected");
     let list = serde_json::to_string_pretty(&[one, bad]).expect("JSON");
     let options = [&map[..], &["--reject-file", kept.to_str().expect("UTF-8")]].concat();
-    let done = site.import(list.as_bytes(), &options);
-    assert_eq!((done.code, done.counts), (Some(3), Some((1, 1, 1))), "{done:?}");
-    assert!(done.stderr.contains("`to`: not a phone number"), "{done:?}");
+    let done = import_into(&site, list.as_bytes(), &options);
+    expect(&done, 3, [1, 1, 1]);
+    assert!(done.stderr.contains("`to`: not a phone number"), "{}", done.stderr);
     let repaired = fs::read_to_string(&kept).expect("kept").replace("nobody", "+447700900002");
-    let done = site.import(repaired.as_bytes(), &map);
-    assert_eq!((done.code, done.counts), (Some(0), Some((1, 0, 0))), "{done:?}");
+    let done = import_into(&site, repaired.as_bytes(), &map);
+    expect(&done, 0, [1, 0, 0]);
 }

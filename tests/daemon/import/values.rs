@@ -1,30 +1,16 @@
 //! Runs `dialback import` on values that public call records hold, as an operator runs it: numbers, times and statuses.
 
-use dialback::store::FjallStore;
-use dialback::{
-    AgentId, Caller, Change, DialPlan, Direction, E164, EnvironmentId, Lookback, NumberId, Outcome, Service, Timestamp,
-};
+use super::{NORTH, OURS, SALES, Site, sample};
+use dialback::Outcome::{Answered, Busy, Completed, Failed, NoAnswer, Voicemail};
 use proptest::prelude::*;
-use serde_json::Value;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-
-use Outcome::{Answered, Busy, Completed, Failed, NoAnswer, Voicemail};
-
-const TENANT: EnvironmentId = EnvironmentId::from_u128(1);
-const SALES: AgentId = AgentId::from_u128(0x0a0a_0a0a_0000_4000_8000_0000_0000_0001);
-const NORTH: AgentId = AgentId::from_u128(0x0a0a_0a0a_0000_4000_8000_0000_0000_0002);
-const NOW: Timestamp = Timestamp::from_secs(1_751_400_000);
-const OURS: &str = "+15550100100";
 
 // Numbers
 
 #[test]
 fn decimal_number_of_a_data_frame_is_the_whole_number() {
     let site = Site::with_country("1", "1", "011");
-    let done = site.import(
+    let done = site.import_text(
         "from,to,at,agent,status\n\
          15550100100.0,12125550143.0,2025-07-01T12:00:00Z,sales,busy\n\
          +15550100100,2125550144.0,2025-07-01T12:00:00Z,sales,busy\n\
@@ -39,7 +25,7 @@ fn decimal_number_of_a_data_frame_is_the_whole_number() {
     site.expect(&[("+12125550143", Some((SALES, "2025-07-01T12:00:00Z", Busy)))]);
     site.expect(&[("+12125550144", Some((SALES, "2025-07-01T12:00:00Z", Busy)))]);
     site.expect(&[("+121255501430", None), ("+121255501450", None), ("+155501470148", None)]);
-    assert_eq!(site.calls(), 2);
+    assert_eq!(site.contacts(), 2);
 }
 
 #[test]
@@ -49,7 +35,7 @@ fn marks_of_spreadsheets_prefixes_and_bare_digits_are_read_as_the_options_say() 
          +15550100100,912125550144,2025-07-01 12:00:00,sales,busy\n\
          +15550100100,9011447700900145,2025-07-01 12:00:00,sales,busy\n";
     let site = Site::with_country("1", "1", "011");
-    assert_eq!(site.import(rows, &["--strip-prefix", "9"]).count("accepted"), 3);
+    assert_eq!(site.import_text(rows, &["--strip-prefix", "9"]).count("accepted"), 3);
     let at = "2025-07-01T12:00:00Z";
     for contact in ["+12125550143", "+12125550144", "+447700900145"] {
         site.expect(&[(contact, Some((SALES, at, Busy)))]);
@@ -58,9 +44,9 @@ fn marks_of_spreadsheets_prefixes_and_bare_digits_are_read_as_the_options_say() 
     let rows = "from,to,at,agent,status\n\
          15550100100,447700900146,2025-07-01 12:00:00,sales,busy\n\
          15550100100,015112345678,2025-07-01 12:00:00,sales,busy\n";
-    let done = site.import(rows, &[]);
+    let done = site.import_text(rows, &[]);
     assert_eq!(done.lines(), [2, 3], "`from` is another number in the dial plan of the environment");
-    assert_eq!(site.import(rows, &["--bare-digits-international"]).count("accepted"), 2);
+    assert_eq!(site.import_text(rows, &["--bare-digits-international"]).count("accepted"), 2);
     site.expect(&[("+447700900146", Some((SALES, at, Busy))), ("+4915112345678", Some((SALES, at, Busy)))]);
     site.usage_error(&["--strip-prefix", "+9"]);
 }
@@ -78,12 +64,12 @@ fn offset_from_gmt_has_the_sign_that_people_mean() {
         ("Etc/GMT+5", "2025-07-01T17:00:00Z"),
         ("EST5EDT", "2025-07-01T16:00:00Z"),
     ] {
-        let site = Site::new();
-        assert_eq!(site.import(&row, &["--time-zone", zone]).count("accepted"), 1, "{zone}");
+        let site = Site::with_outbound_agents();
+        assert_eq!(site.import_text(&row, &["--time-zone", zone]).count("accepted"), 1, "{zone}");
         site.expect(&[("+447700900001", Some((SALES, at, Busy)))]);
     }
     for zone in ["EST+5", "CET-1CEST", "UTC+25"] {
-        Site::new().usage_error(&["--time-zone", zone]);
+        Site::with_outbound_agents().usage_error(&["--time-zone", zone]);
     }
 }
 
@@ -105,8 +91,8 @@ fn notations_of_times_are_read_or_rejected_by_name() {
         "2025-07-01 14:00:00+0200",
         "Tue, 01 Jul 2025 12:00:00 +0000",
     ];
-    let site = Site::new();
-    assert_eq!(site.import(&rows(&same), &[]).count("accepted"), 7);
+    let site = Site::with_outbound_agents();
+    assert_eq!(site.import_text(&rows(&same), &[]).count("accepted"), 7);
     for contact in 1..=7 {
         let contact = format!("+4477009000{contact:02}");
         site.expect(&[(&contact, Some((SALES, "2025-07-01T12:00:00Z", Busy)))]);
@@ -116,22 +102,22 @@ fn notations_of_times_are_read_or_rejected_by_name() {
         "`at`: the order of day and month in \"**/**/**** *:** PM\" is not known: add --dates D/M/Y or --dates M/D/Y",
         "`at`: \"****-**-**T**:**:**+**:**[America/New_Yo…\" is not a time",
     );
-    site.import(&ambiguous, &[]).expect_rejected(&[(2, order), (3, not_a_time)]);
+    site.import_text(&ambiguous, &[]).expect_rejected(&[(2, order), (3, not_a_time)]);
     for (dates, at) in [("D/M/Y", "2025-07-02T13:00:00Z"), ("M/D/Y", "2025-02-07T13:00:00Z")] {
-        let site = Site::new();
-        assert_eq!(site.import(&ambiguous, &["--dates", dates]).lines(), [3], "{dates}");
+        let site = Site::with_outbound_agents();
+        assert_eq!(site.import_text(&ambiguous, &["--dates", dates]).lines(), [3], "{dates}");
         site.expect(&[("+447700900001", Some((SALES, at, Busy)))]);
     }
 }
 
 #[test]
 fn date_and_time_in_two_columns_are_one_time() {
-    let site = Site::new();
+    let site = Site::with_outbound_agents();
     let rows = "day,clock,time,from,to\n\
          02/07/2025,1:00 PM,999,+15550100100,+447700900001\n\
          02/07/2025,,999,+15550100100,+447700900002\n";
     let map = "at=day,time=clock,agent==sales,status==busy";
-    let done = site.import(rows, &["--map", map, "--dates", "D/M/Y", "--time-zone", "UTC+2"]);
+    let done = site.import_text(rows, &["--map", map, "--dates", "D/M/Y", "--time-zone", "UTC+2"]);
     assert_eq!(done.lines(), [3], "{}", done.stderr);
     site.expect(&[("+447700900001", Some((SALES, "2025-07-02T11:00:00Z", Busy)))]);
 }
@@ -140,7 +126,7 @@ fn date_and_time_in_two_columns_are_one_time() {
 
 #[test]
 fn challenges_are_no_outcomes_and_an_answer_outranks_failed_attempts() {
-    let site = Site::new();
+    let site = Site::with_outbound_agents();
     let rows = "id,method,callid,sip_code,time,src_user,dst_user\n\
          52,INVITE,a,401,2025-07-01 12:00:00,+15550100100,+447700900001\n\
          53,INVITE,a,200,2025-07-01 12:00:00,+15550100100,+447700900001\n\
@@ -151,7 +137,7 @@ fn challenges_are_no_outcomes_and_an_answer_outranks_failed_attempts() {
          58,INVITE,e,200,2025-07-01 12:00:00,+15550100100,+447700900004\n\
          59,INVITE,e,486,2025-07-01 12:00:00,+15550100100,+447700900004\n\
          60,INVITE,f,486,2025-07-01 12:00:01,+15550100100,+447700900004\n";
-    let done = site.import(rows, &["--format", "kamailio", "--map", "agent==sales"]);
+    let done = site.import_text(rows, &["--format", "kamailio", "--map", "agent==sales"]);
     assert_eq!((done.code, done.count("skipped"), done.count("accepted")), (Some(0), 3, 6), "{}", done.stderr);
     let at = "2025-07-01T12:00:00Z";
     site.expect(&[
@@ -161,7 +147,7 @@ fn challenges_are_no_outcomes_and_an_answer_outranks_failed_attempts() {
         // Another second is another call.
         ("+447700900004", Some((SALES, "2025-07-01T12:00:01Z", Busy))),
     ]);
-    let again = site.import(rows, &["--format", "kamailio", "--map", "agent==sales"]);
+    let again = site.import_text(rows, &["--format", "kamailio", "--map", "agent==sales"]);
     assert_eq!((again.count("accepted"), again.count("unchanged")), (6, 6), "importing twice changes nothing");
 }
 
@@ -180,8 +166,8 @@ fn second_trunk_of_asterisk_that_was_answered_counts() {
         row(contacts[1], "2025-07-01 12:00:06", "ANSWERED"),
         row(contacts[1], "", "NO ANSWER"),
     ];
-    let site = Site::new();
-    assert_eq!(site.import(&rows.concat(), &["--format", "asterisk"]).count("accepted"), 4);
+    let site = Site::with_outbound_agents();
+    assert_eq!(site.import_text(&rows.concat(), &["--format", "asterisk"]).count("accepted"), 4);
     for contact in contacts {
         site.expect(&[(contact, Some((SALES, "2025-07-01T12:00:00Z", Completed)))]);
     }
@@ -207,8 +193,8 @@ fn freeswitch_call_is_completed_exactly_if_it_has_an_answer_time() {
         ("soon", "NORMAL_CLEARING", None),
     ];
     let text: String = (1..).zip(&rows).map(|(at, (answer, cause, _))| row(at, answer, cause)).collect();
-    let site = Site::new();
-    let done = site.import(&text, &["--format", "freeswitch"]);
+    let site = Site::with_outbound_agents();
+    let done = site.import_text(&text, &["--format", "freeswitch"]);
     done.expect_rejected(&[(8, "`answered`: \"soon\" says neither yes nor no")]);
     for (contact, (_, cause, outcome)) in (1..).zip(rows) {
         let contact = format!("+44770090000{contact}");
@@ -219,7 +205,7 @@ fn freeswitch_call_is_completed_exactly_if_it_has_an_answer_time() {
 
 #[test]
 fn answer_is_read_from_dates_and_from_yes_and_no() {
-    let site = Site::new();
+    let site = Site::with_outbound_agents();
     let mut rows = String::from("from,to,at,agent,status,answered\n");
     let cells = [
         ("1969-12-31 19:00:00", NoAnswer),
@@ -235,7 +221,7 @@ fn answer_is_read_from_dates_and_from_yes_and_no() {
         writeln!(rows, "{OURS},+44770090000{contact},2025-07-01 12:00:00,sales,NORMAL_CLEARING,{cell}")
             .expect("written");
     }
-    assert_eq!(site.import(&rows, &[]).count("accepted"), 8);
+    assert_eq!(site.import_text(&rows, &[]).count("accepted"), 8);
     for (contact, (_, outcome)) in (1..).zip(cells) {
         let contact = format!("+44770090000{contact}");
         site.expect(&[(&contact, Some((SALES, "2025-07-01T12:00:00Z", outcome)))]);
@@ -249,10 +235,10 @@ fn own_and_unknown_status_words_are_read_as_the_options_say() {
          +15550100100,+447700900002,2025-07-01 12:00:00,sales,Drop Call\n\
          +15550100100,+447700900003,2025-07-01 12:00:00,sales,XFER\n";
     let own = ["--status", "sale=completed", "--status", "DROP_CALL=no-answer"];
-    let site = Site::new();
-    let done = site.import(rows, &own);
+    let site = Site::with_outbound_agents();
+    let done = site.import_text(rows, &own);
     done.expect_rejected(&[(4, "`status`: \"XFER\" is not a known status: see `dialback import --help`")]);
-    assert_eq!(site.import(rows, &[&own[..], &["--unknown-status", "failed"]].concat()).count("accepted"), 3);
+    assert_eq!(site.import_text(rows, &[&own[..], &["--unknown-status", "failed"]].concat()).count("accepted"), 3);
     let at = "2025-07-01T12:00:00Z";
     site.expect(&[
         ("+447700900001", Some((SALES, at, Completed))),
@@ -291,37 +277,38 @@ fn optional_columns_of_asterisk_are_told_apart_or_refused() {
         )
     };
     let fewer = |columns: usize, expected: &str| format!("the line has {columns} columns, but {expected} are expected");
-    let site = Site::new();
-    let done = site.import(&all, &["--format", "asterisk", "--map", "agent=peeraccount"]);
+    let site = Site::with_outbound_agents();
+    let done = site.import_text(&all, &["--format", "asterisk", "--map", "agent=peeraccount"]);
     let reasons = [fewer(16, "19 to 21"), which(17), fewer(18, "19 to 21")];
     done.expect_rejected(&[(1, &reasons[0]), (2, &reasons[1]), (3, &reasons[2])]);
     for contact in ["+447700900019", "+447700900020", "+447700900021"] {
         site.expect(&[(contact, Some((SALES, "2025-07-01T12:00:00Z", Busy)))]);
     }
-    let site = Site::new();
-    let done = site.import(&all, &["--format", "asterisk", "--map", "agent=userfield"]);
+    let site = Site::with_outbound_agents();
+    let done = site.import_text(&all, &["--format", "asterisk", "--map", "agent=userfield"]);
     assert_eq!(done.lines(), [1, 2, 4, 5, 6], "{}", done.stderr);
     assert_eq!(done.rejected[1].1, which(17));
     assert_eq!(done.rejected[3].1, which(20));
     site.expect(&[("+447700900018", Some((SALES, "2025-07-01T12:00:00Z", Busy)))]);
-    let by_number = site.import(&master("+447700900017", ",\"sales\""), &["--format", "asterisk", "--map", "agent=17"]);
+    let by_number =
+        site.import_text(&master("+447700900017", ",\"sales\""), &["--format", "asterisk", "--map", "agent=17"]);
     assert_eq!((by_number.code, by_number.count("accepted")), (Some(0), 1));
 }
 
 #[test]
 fn asterisk_tables_with_a_header_and_cdr_custom_are_read() {
-    let site = Site::new();
+    let site = Site::with_outbound_agents();
     let table = "calldate,clid,src,dst,dcontext,disposition,accountcode,outbound_cnum\n\
          2025-07-01 12:00:00,x,104,+447700900001,from-internal,ANSWERED,sales,+15550100100\n\
          2025-07-01 12:00:00,x,104,+447700900002,from-internal,8,sales,+15550100100\n\
          2025-07-01 12:00:00,x,104,+447700900003,from-internal,NO ANSWER,sales,+15550100100\n";
-    let done = site.import(table, &["--format", "asterisk", "--map", "from=outbound_cnum"]);
+    let done = site.import_text(table, &["--format", "asterisk", "--map", "from=outbound_cnum"]);
     assert_eq!((done.code, done.count("accepted")), (Some(0), 3), "{}", done.stderr);
     let custom = "\"x\",\"+15550100100\",\"+447700900004\",\"outbound\",\"a\",\"b\",\"Dial\",\"x\",\"2025-07-01 12:00:00\",\
          \"2025-07-01 12:00:09\",\"2025-07-01 12:01:00\",\"60\",\"51\",\"ANSWERED\",\"DOCUMENTATION\",\"sales\",\
          \"1751371200.1\",\"\",17\n";
-    assert_eq!(site.import(custom, &["--format", "asterisk-custom"]).count("accepted"), 1);
-    assert_eq!(site.import(custom, &["--format", "asterisk"]).lines(), [1], "another order of the columns");
+    assert_eq!(site.import_text(custom, &["--format", "asterisk-custom"]).count("accepted"), 1);
+    assert_eq!(site.import_text(custom, &["--format", "asterisk"]).lines(), [1], "another order of the columns");
     let at = "2025-07-01T12:00:00Z";
     site.expect(&[
         ("+447700900001", Some((SALES, at, Completed))),
@@ -333,21 +320,21 @@ fn asterisk_tables_with_a_header_and_cdr_custom_are_read() {
 
 #[test]
 fn kamailio_without_a_header_is_read_by_column_numbers() {
-    let site = Site::new();
+    let site = Site::with_outbound_agents();
     let rows = "1,INVITE,t1,a1,c1,200,OK,2025-07-01 12:00:00,+15550100100,d,447700900001\n\
          2,BYE,t1,a1,c1,200,OK,2025-07-01 12:01:00,+15550100100,d,447700900001\n";
     let options = ["--format", "kamailio", "--no-header", "--map", "agent==sales"];
-    let refused = site.import(rows, &options);
+    let refused = site.import_text(rows, &options);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("no column holds `from`: add --map from=COLUMN"), "{}", refused.stderr);
-    let done = site.import(rows, &[&options[..], &["--map", "from=9,to=11"]].concat());
+    let done = site.import_text(rows, &[&options[..], &["--map", "from=9,to=11"]].concat());
     assert_eq!((done.code, done.count("accepted"), done.count("skipped")), (Some(0), 1, 1), "{}", done.stderr);
     site.expect(&[("+447700900001", Some((SALES, "2025-07-01T12:00:00Z", Completed)))]);
 }
 
 #[test]
 fn exports_of_platforms_are_read_by_their_names() {
-    let site = Site::new();
+    let site = Site::with_outbound_agents();
     let at = "2025-07-01T12:00:00Z";
     let twilio = "Sid,Date Created,Start Time,From,To,Direction,Status,Answered By\n\
          1,\"Tue, 01 Jul 2025 12:00:00 +0000\",\"Tue, 01 Jul 2025 12:00:00 +0000\",+15550100100,+447700900001,outbound-api,completed,human\n\
@@ -355,7 +342,7 @@ fn exports_of_platforms_are_read_by_their_names() {
          3,2025-07-01T12:00:00Z,,+15550100100,+447700900003,outbound-dial,canceled,\n\
          4,2025-07-01T12:00:00Z,2025-07-01T12:00:00Z,+447700900009,+15550100100,inbound,completed,\n\
          5,2025-07-01T12:00:00Z,2025-07-01T12:00:00Z,+15550100100,+447700900004,outbound-api,in-progress,\n";
-    let done = site.import(twilio, &["--format", "twilio", "--map", "agent==sales"]);
+    let done = site.import_text(twilio, &["--format", "twilio", "--map", "agent==sales"]);
     assert_eq!((done.code, done.count("accepted"), done.count("skipped")), (Some(0), 4, 1), "{}", done.stderr);
     site.expect(&[
         ("+447700900001", Some((SALES, at, Completed))),
@@ -368,7 +355,7 @@ fn exports_of_platforms_are_read_by_their_names() {
          2,North,+15550100100,+447700900012,outbound,,1751371200000,dial_no_answer\n\
          3,sales,+447700900019,+15550100100,inbound,1751371200000,,user_hangup\n\
          4,sales,+15550100100,+447700900013,outbound,1751371200000,,brand_new_reason\n";
-    let done = site.import(retell, &["--format", "retell"]);
+    let done = site.import_text(retell, &["--format", "retell"]);
     assert_eq!((done.lines(), done.count("accepted"), done.count("skipped")), (vec![5], 2, 1), "{}", done.stderr);
     site.expect(&[
         ("+447700900011", Some((SALES, at, Completed))),
@@ -380,16 +367,59 @@ fn exports_of_platforms_are_read_by_their_names() {
          2,outboundPhoneCall,+15550100100,+447700900022,,2025-07-01T12:00:00.000Z,customer-did-not-answer\n\
          3,inboundPhoneCall,+15550100100,+447700900023,2025-07-01T12:00:00.000Z,,customer-ended-call\n\
          4,outboundPhoneCall,+15550100100,+447700900024,2025-07-01T12:00:00.000Z,,pipeline-error-openai-llm-failed\n";
-    let done = site.import(vapi, &["--format", "vapi", "--map", "agent==sales"]);
+    let done = site.import_text(vapi, &["--format", "vapi", "--map", "agent==sales"]);
     assert_eq!((done.code, done.count("accepted"), done.count("skipped")), (Some(0), 3, 1), "{}", done.stderr);
     site.expect(&[
         ("+447700900021", Some((SALES, at, Voicemail))),
         ("+447700900022", Some((SALES, at, NoAnswer))),
         ("+447700900024", Some((SALES, at, Completed))),
     ]);
-    let undirected = site.import("from,to,start_time,status\n", &["--format", "twilio", "--map", "agent==sales"]);
+    let undirected = site.import_text("from,to,start_time,status\n", &["--format", "twilio", "--map", "agent==sales"]);
     assert_eq!(undirected.code, Some(1));
     assert!(undirected.stderr.contains("there is no column `direction`"), "{}", undirected.stderr);
+}
+
+#[test]
+fn json_of_platforms_is_read_as_their_tables_are() {
+    let site = Site::with_outbound_agents();
+    let agent = ["--map", "agent==sales"];
+    let object = |direction: &str, contact: u64, status: &str, start: Option<&str>, answered_by: Option<&str>| {
+        serde_json::json!({
+            "sid": "CA1", "from": OURS, "to": format!("+447700900{contact}"), "direction": direction, "status": status,
+            "date_created": "Tue, 01 Jul 2025 12:00:00 +0000", "start_time": start, "answered_by": answered_by,
+            "subresource_uris": { "recordings": "/x" },
+        })
+    };
+    let at = "2025-07-01T12:00:00Z";
+    let twilio = [
+        object("outbound-dial", 503, "canceled", None, None),
+        object("outbound-api", 502, "completed", Some(at), Some("machine_start")),
+        object("inbound", 509, "completed", Some(at), None),
+    ];
+    let lines = twilio.map(|call| format!("{call}\n")).concat();
+    let done = site.import_text(&lines, &[&["--format", "twilio"][..], &agent].concat());
+    assert_eq!((done.code, done.count("accepted"), done.count("skipped")), (Some(0), 2, 1), "{}", done.stderr);
+    site.expect(&[
+        ("+447700900502", Some((SALES, at, Voicemail))),
+        ("+447700900503", Some((SALES, at, NoAnswer))),
+        ("+447700900509", None),
+    ]);
+    let done = site.import(&sample("retell.json"), &[&["--format", "retell"][..], &agent].concat());
+    assert_eq!((done.code, done.count("accepted"), done.count("skipped")), (Some(0), 3, 2), "{}", done.stderr);
+    site.expect(&[
+        ("+447700900601", Some((SALES, at, Completed))),
+        ("+447700900602", Some((SALES, "2025-07-01T12:05:00Z", Voicemail))),
+        ("+447700900603", Some((SALES, "2025-07-01T12:06:00Z", NoAnswer))),
+        ("+447700900609", None),
+    ]);
+    let done = site.import(&sample("vapi.ndjson"), &[&["--format", "vapi"][..], &agent].concat());
+    assert_eq!((done.code, done.count("accepted"), done.count("skipped")), (Some(0), 3, 2), "{}", done.stderr);
+    site.expect(&[
+        ("+447700900701", Some((SALES, at, Completed))),
+        ("+447700900702", Some((SALES, "2025-07-01T12:05:00Z", NoAnswer))),
+        ("+447700900703", Some((SALES, "2025-07-01T12:06:00Z", Voicemail))),
+        ("+447700900709", None),
+    ]);
 }
 
 // Properties
@@ -415,13 +445,13 @@ proptest! {
             let quoted = |cell: &str| cell.replace('"', "\"\"");
             writeln!(text, "{OURS},\"{}\",\"{}\",\"{}\"", quoted(to), quoted(at), quoted(status)).expect("written");
         }
-        let site = Site::new();
-        let done = site.import(&text, &["--map", "agent==sales"]);
+        let site = Site::with_outbound_agents();
+        let done = site.import_text(&text, &["--map", "agent==sales"]);
         let counted = done.count("accepted") + done.count("rejected") + done.count("skipped");
         prop_assert_eq!(counted, rows.len() as u64);
         prop_assert_eq!(done.rejected.len() as u64, done.count("rejected"));
         prop_assert!(done.rejected.iter().all(|(_, why)| why.starts_with('`')), "{:?}", done.rejected);
-        prop_assert!(site.calls() as u64 <= done.count("accepted"));
+        prop_assert!(site.contacts() as u64 <= done.count("accepted"));
         site.expect(&[("+4477009000010", None), ("+4477009000012", None)]);
         for row in (2..).zip(&rows).filter(|(line, _)| !done.lines().contains(line)) {
             let (_, (to, at, status)) = row;
@@ -434,122 +464,4 @@ proptest! {
             }
         }
     }
-}
-
-/// A data directory with one environment.
-struct Site(tempfile::TempDir);
-
-/// Agent, time and outcome of the last call to a contact, if there is one.
-type Known = Option<(AgentId, &'static str, Outcome)>;
-
-/// The output of an import.
-struct Done {
-    code: Option<i32>,
-    stderr: String,
-    rejected: Vec<(u64, String)>,
-    summary: Value,
-}
-
-impl Site {
-    fn new() -> Self {
-        Self::of_plan(DialPlan::NONE)
-    }
-
-    fn with_country(code: &str, national: &str, international: &str) -> Self {
-        Self::of_plan(DialPlan::new(code, national, international).expect("a plan"))
-    }
-
-    fn of_plan(dial_plan: DialPlan) -> Self {
-        let site = Self(tempfile::tempdir().expect("a directory"));
-        let agent = |id, name: &str| Change::AgentCreated {
-            id,
-            name: name.into(),
-            label: None,
-            direction: Direction::Outbound,
-        };
-        let changes = vec![
-            Change::EnvironmentSet { name: "tenant".into(), dial_plan, lookback: Lookback::default() },
-            agent(SALES, "sales"),
-            agent(NORTH, "North"),
-            Change::NumberAdded { id: NumberId::from_u128(1), number: number(OURS) },
-        ];
-        site.service().configure(TENANT, NOW, move |_| Ok(changes)).expect("valid");
-        site
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn service(&self) -> Service {
-        let store = FjallStore::open(self.path("data")).expect("a store");
-        Service::builder(store).start().expect("a service")
-    }
-
-    fn command(&self, options: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
-        command.arg("import").arg(self.path("calls.csv")).arg("--data").arg(self.path("data")).args(options);
-        command
-    }
-
-    fn import(&self, text: &str, options: &[&str]) -> Done {
-        fs::write(self.path("calls.csv"), text).expect("written");
-        let output = self.command(options).arg("--json").output().expect("runs");
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        for part in ["5550100", "7700900", "212555"] {
-            assert!(!stdout.contains(part) && !stderr.contains(part), "{part} in {stdout}{stderr}");
-        }
-        let lines = stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let rejected = lines.filter_map(|line| Some((line["line"].as_u64()?, line["message"].as_str()?.to_owned())));
-        let rejected = rejected.collect();
-        let summary = serde_json::from_str(&stdout).unwrap_or_default();
-        Done { code: output.status.code(), rejected, summary, stderr }
-    }
-
-    /// Checks that the program refuses these options.
-    fn usage_error(&self, options: &[&str]) {
-        let output = self.command(options).output().expect("runs");
-        assert_eq!(output.status.code(), Some(2), "{options:?}");
-    }
-
-    /// Returns the number of contacts that are held.
-    fn calls(&self) -> usize {
-        self.service().history().len()
-    }
-
-    /// Checks the last calls to contacts after a restart.
-    fn expect(&self, contacts: &[(&str, Known)]) {
-        let service = self.service();
-        for (contact, expected) in contacts {
-            let known = service.resolve(number(OURS), Caller::Number(number(contact)), NOW).call;
-            let known = known.map(|call| (call.agent, call.at, call.outcome));
-            let expected = expected.map(|(agent, at, outcome)| (agent, moment(at), outcome));
-            assert_eq!(known, expected, "{contact}");
-        }
-    }
-}
-
-impl Done {
-    fn count(&self, name: &str) -> u64 {
-        self.summary[name].as_u64().unwrap_or_else(|| panic!("no {name} in {}: {}", self.summary, self.stderr))
-    }
-
-    fn lines(&self) -> Vec<u64> {
-        self.rejected.iter().map(|(line, _)| *line).collect()
-    }
-
-    fn expect_rejected(&self, lines: &[(u64, &str)]) {
-        let expected: Vec<_> = lines.iter().map(|(line, why)| (*line, (*why).to_owned())).collect();
-        assert_eq!(self.rejected, expected, "{}", self.stderr);
-    }
-}
-
-fn number(text: &str) -> E164 {
-    E164::parse_international(text).expect("a number")
-}
-
-fn moment(text: &str) -> Timestamp {
-    let at: jiff::Timestamp = text.parse().expect("a time");
-    Timestamp::from_millis(u64::try_from(at.as_millisecond()).expect("after 1970"))
 }
