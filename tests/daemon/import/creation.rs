@@ -3,6 +3,9 @@
 use super::{Site, sample};
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::process::Command;
+use std::thread;
 
 /// Returns a file in which each call has an agent of its own, as if the call id was the agent.
 fn agent_in_each_line(lines: usize) -> String {
@@ -127,8 +130,16 @@ fn former_reject_file_stays_after_a_failed_import() {
 }
 
 #[test]
-fn rejects_can_go_to_a_device() {
+fn rejects_can_go_to_a_pipe_which_stays() {
     let site = Site::configured();
-    let options = ["--environment", "tenant", "--reject-file", "/dev/null"];
+    let pipe = site.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("runs").success());
+    let read = thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read(pipe).expect("readable")
+    });
+    let options = ["--environment", "tenant", "--reject-file", pipe.to_str().expect("UTF-8")];
     assert_eq!(site.import(&sample("bad-lines.csv"), &options).code, Some(3));
+    assert!(read.join().expect("read").starts_with(b"from,to,at,agent,status\n"));
+    assert!(fs::metadata(&pipe).expect("still there").file_type().is_fifo());
 }

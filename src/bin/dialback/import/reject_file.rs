@@ -38,7 +38,7 @@ impl RejectFile {
         let mut new = OpenOptions::new();
         new.write(true).create(true).truncate(true).mode(0o600);
         let file = new.open(&at).map_err(|error| unwritable(&path, error))?;
-        let beside = (!is_special).then_some(Unfinished(at));
+        let beside = (!is_special).then(|| Unfinished(at));
         Ok(Self { path, file: BufWriter::new(file), is_open: false, beside })
     }
 
