@@ -19,7 +19,7 @@ fn agent_in_each_line(lines: usize) -> String {
 #[test]
 fn more_new_agents_than_allowed_end_the_import_and_leave_no_directory() {
     let site = Site::empty();
-    let file = site.file(&agent_in_each_line(20_000));
+    let file = site.file(agent_in_each_line(20_000));
     let done = site.import(&file, &["--create-missing"]);
     assert_eq!(done.code, Some(1));
     let why = "the file names more than 1000 new agents, and --create-at-most allows 1000";
@@ -65,7 +65,7 @@ fn lines_beyond_the_quota_are_rejected_by_name() {
     let site = Site::configured();
     // Six agents exist.
     let options = ["--environment", "tenant", "--create-missing", "--max-agents", "8", "--max-numbers", "1"];
-    let done = site.import(&site.file(&agent_in_each_line(5)), &options);
+    let done = site.import(&site.file(agent_in_each_line(5)), &options);
     let why = "This environment has reached its limit of 8 agents; deleted ones count too";
     assert_eq!(done.rejected, [4, 5, 6].map(|line| (line, why.to_owned())));
     assert_eq!((done.count("accepted"), done.count("created_agents")), (2, 2));

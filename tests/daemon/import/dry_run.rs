@@ -56,7 +56,7 @@ fn dry_run_counts_calls_in_the_future() {
     let site = Site::configured();
     let now = Timestamp::try_from(SystemTime::now()).expect("after 1970").millis() / 1000;
     let lines = [now - 3600, now + 3600, now + 7200].map(|at| format!("+15550100100,+447700900001,{at},sales\n"));
-    let file = site.file(&format!("from,to,at,agent\n{}", lines.concat()));
+    let file = site.file(format!("from,to,at,agent\n{}", lines.concat()));
     let done = site.import(&file, &["--environment", "tenant", "--dry-run"]);
     assert_eq!((done.code, done.count("accepted"), done.count("in_the_future")), (Some(0), 3, 2));
     let imported = site.import(&file, &["--environment", "tenant"]);

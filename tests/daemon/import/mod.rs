@@ -207,7 +207,7 @@ fn reject_file_can_be_repaired_and_imported() {
     assert!(text.starts_with("from,to,at,agent,status\n+15550100100,+447700900002\n"), "{text}");
     let mode = fs::metadata(&kept).expect("kept").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "it holds whole phone numbers");
-    let repaired = site.file(&text.replace("yesterday", "2025-06-30T12:00:00Z"));
+    let repaired = site.file(text.replace("yesterday", "2025-06-30T12:00:00Z"));
     let done = site.import(&repaired, &["--environment", "tenant"]);
     // Without the accepted lines, two more lines follow the quote that is not closed.
     assert_eq!((done.count("accepted"), done.count("rejected")), (1, 20));

@@ -32,7 +32,7 @@ fn dry_run_and_import_agree_and_account_for_each_line() {
     let mut runner = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
     let result = runner.run(&strategy, |(records, create_missing, is_new)| {
         let site = if is_new { Site::empty() } else { Site::configured() };
-        let file = site.file(&format!("from,to,at,agent,status\n{}", records.concat()));
+        let file = site.file(format!("from,to,at,agent,status\n{}", records.concat()));
         let mut options = vec!["--show-rejected", "1000", "--environment", "tenant"];
         if create_missing {
             options.push("--create-missing");

@@ -18,7 +18,7 @@ fn many_rejections() -> String {
 #[test]
 fn many_rejections_are_counted_by_reason() {
     let site = Site::configured();
-    let file = site.file(&many_rejections());
+    let file = site.file(many_rejections());
     let done = site.import(&file, &["--environment", "tenant"]);
     assert_eq!((done.code, done.count("rejected")), (Some(3), 3002));
     assert_eq!(done.rejected.len(), 22, "twenty lines of one reason, and one line of each other");
@@ -34,7 +34,7 @@ fn many_rejections_are_counted_by_reason() {
 #[test]
 fn summary_for_people_has_the_reasons() {
     let site = Site::configured();
-    let file = site.file(&many_rejections());
+    let file = site.file(many_rejections());
     let output = site.command(&file, &["--environment", "tenant", "--show-rejected", "1"]).output().expect("runs");
     let (out, err) = texts(&output);
     assert!(out.contains("\nrejected lines by reason\n      3,000  `status`: \"…\" is not a known status"), "{out}");
