@@ -122,7 +122,9 @@ impl E164 {
     ///
     /// [`NumberError::Empty`] without a digit, [`NumberError::TooLong`] for more than 15 digits, and
     /// [`NumberError::NotANumber`] for letters, stars, a zero after the `+`, and malformed addresses.
-    /// [`NumberError::Withheld`] for digits that stand for a withheld caller.
+    /// [`NumberError::Withheld`] for digits that stand for a withheld caller. [`NumberError::Decimals`] for decimals
+    /// other than the `.0` that spreadsheets and data frames add, and [`NumberError::Several`] for digits that may be
+    /// two numbers.
     ///
     /// ```
     /// # use dialback::{DialPlan, E164};
@@ -375,6 +377,10 @@ pub enum NumberError {
     NotANumber,
     /// Digits that stand for a withheld caller: `+266696687` (`anonymous` on a keypad), or four zeros and more.
     Withheld,
+    /// Decimals that are no part of a number: `+12125550143.0`, `12125550143.5`.
+    Decimals,
+    /// A slash after more digits than an area code has: two numbers, or a number and an extension (`555-0143/0144`).
+    Several,
     /// Digits without the `+` where the international form is required.
     NotInternational,
     /// The number is too short or too long for its country.
@@ -392,6 +398,8 @@ impl fmt::Display for NumberError {
             NumberError::TooLong => "the number has more than 15 digits",
             NumberError::NotANumber => "not a phone number",
             NumberError::Withheld => "stands for a withheld caller, not for a phone number",
+            NumberError::Decimals => "the number has decimals: export the column as text",
+            NumberError::Several => "digits after a slash may be a second number or an extension: give one number",
             NumberError::NotInternational => "not in international form: write the number with + and its country code",
             NumberError::Impossible => "the number is too short or too long for its country",
             NumberError::UnknownRegion => "not a known region: use two letters of ISO 3166-1, such as DE",

@@ -43,6 +43,7 @@
 //! | `GET /route?dialed=&caller=&at=&explain=&format=` | any | 200 |
 //! | `POST /routes/{decision_id}/answered` | environment, gateway | 200; 404 `DECISION_NOT_FOUND` |
 //! | `POST /route/what-if` | environment | 200; the same errors as `PUT /agents/{id}/callback` |
+//! | `GET /environment` | environment | 200 |
 //! | `GET /environments`, `POST /environments` | operator | 200, 201 |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `GET /export` | operator | 200, one JSON object a line; 501 `NOT_STORED` |
@@ -91,6 +92,6 @@ mod state;
 pub use api::Api;
 pub use limits::Limits;
 pub use middleware::rate_limit::{Rates, SteadyClock};
-pub use request::auth::OnValidToken;
+pub use request::auth::{ACTING_FOR, OnValidToken};
 pub use request::token::Token;
 pub use router::{operations, router};

@@ -67,6 +67,7 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(numbers::list, numbers::create))
         .routes(routes!(numbers::show, numbers::set_default_agent, numbers::remove))
         .routes(routes!(contacts::erase))
+        .routes(routes!(environments::show))
 }
 
 /// Returns the routes of an environment token whose responses may be long.

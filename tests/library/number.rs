@@ -55,7 +55,7 @@ fn number(digits: &str) -> E164 {
     E164::from_digits(digits).unwrap()
 }
 
-use NumberError::{Empty, NotANumber, NotInternational, TooLong, Withheld};
+use NumberError::{Decimals, Empty, NotANumber, NotInternational, Several, TooLong, Withheld};
 
 // Codes
 
@@ -150,7 +150,8 @@ fn debug_and_display_show_three_and_two_digits_at_most() {
 #[test]
 fn errors_and_plans_print_readable_text() {
     use NumberError::{BadDialPlan, Impossible, UnknownRegion};
-    for error in [Empty, TooLong, NotANumber, NotInternational, Withheld, BadDialPlan, Impossible, UnknownRegion] {
+    let own = [Empty, TooLong, NotANumber, NotInternational, Withheld, Decimals, Several];
+    for error in own.into_iter().chain([BadDialPlan, Impossible, UnknownRegion]) {
         let text = error.to_string();
         assert!(!text.is_empty() && !text.ends_with('.'), "{text}");
         let _: &dyn std::error::Error = &error;
@@ -351,6 +352,61 @@ fn separators_and_invisible_marks_are_ignored() {
         check(&DialPlan::NONE, &[(text, Ok("15551234567"))]);
         assert_eq!(E164::parse_international(text).ok(), (!text.contains("tel")).then(|| number("15551234567")));
     }
+}
+
+#[test]
+fn decimal_number_of_a_spreadsheet_is_the_whole_number_or_an_error() {
+    let rows = [
+        ("12125550143.0", Ok("12125550143")),
+        (" 12125550143.0 ", Ok("12125550143")),
+        ("12125550143.00", Ok("12125550143")),
+        ("442079460958.0", Ok("442079460958")),
+        ("sip:12125550143.0@example.com", Ok("12125550143")),
+        // A decimal number has neither a plus nor a leading zero: this may be an extension.
+        ("+12125550143.0", Err(Decimals)),
+        ("+12125550143.00", Err(Decimals)),
+        ("0012125550143.0", Err(Decimals)),
+        ("0.0", Err(Decimals)),
+        ("12125550143.5", Err(Decimals)),
+        ("+12125550143.5", Err(Decimals)),
+        ("1.21256E+10", Err(NotANumber)),
+        // Points between groups of digits.
+        ("1.212.555.0143", Ok("12125550143")),
+        ("+49.30.901820", Ok("4930901820")),
+        ("1 212.555.01.4.3", Ok("12125550143")),
+        ("+1 212 5550143.0", Ok("121255501430")),
+    ];
+    check(&DialPlan::NONE, &rows);
+    check(&us(), &[("2125550143.0", Ok("12125550143")), ("0301234.0", Err(Decimals))]);
+    check(&germany(), &[("4915112345678.0", Ok("4915112345678")), ("015112345678.0", Err(Decimals))]);
+    assert_eq!(E164::parse_international("+12125550143.0"), Err(Decimals));
+}
+
+#[test]
+fn second_number_behind_a_slash_is_an_error_and_an_area_code_is_not() {
+    let slashes = [
+        ("555-0143/0144", Err(Several)),
+        ("555-0143 / 0144", Err(Several)),
+        ("+12125550143/0144", Err(Several)),
+        ("(212) 555-0143/44", Err(Several)),
+        ("011 44 2079460958/59", Err(Several)),
+        ("212/555-0143", Ok("12125550143")),
+        ("1-212/5550143", Ok("12125550143")),
+        ("1/212/555/0143", Ok("12125550143")),
+        ("+1 212/555-0143", Ok("12125550143")),
+    ];
+    check(&us(), &slashes);
+    let slashes = [
+        ("030/901820", Ok("4930901820")),
+        ("030 / 90 18 20", Ok("4930901820")),
+        ("035456/123", Ok("4935456123")),
+        ("+49 35456/1234", Ok("49354561234")),
+        ("0049 35456 / 1234", Ok("49354561234")),
+        ("030901820/21", Err(Several)),
+        ("0049 30901820/21", Err(Several)),
+        ("+49 30 901820/21", Err(Several)),
+    ];
+    check(&germany(), &slashes);
 }
 
 #[test]
@@ -694,13 +750,26 @@ proptest! {
     #[test]
     fn separators_change_nothing(
         digits in "[0-9]{1,18}",
-        between in prop::collection::vec("[-. /\t\u{A0}\u{2011}\u{200E}]{0,2}", 19),
+        between in prop::collection::vec("[- \t\u{A0}\u{2011}\u{200E}]{0,2}|[./]-", 19),
         plus in any::<bool>(),
         plan in any_plan(),
     ) {
         let plain = format!("{}{digits}", if plus { "+" } else { "" });
         let spread: String = plain.chars().zip(&between).flat_map(|(c, gap)| [gap.clone(), c.to_string()]).collect();
         prop_assert_eq!(E164::parse(&spread, &plan), E164::parse(&plain, &plan));
+    }
+
+    /// A point or a slash never adds digits to a number, and never joins two numbers of more than an area code.
+    #[test]
+    fn decimals_and_alternatives_never_become_digits(
+        digits in "[1-9][0-9]{8,14}",
+        rest in "\\.0|\\.00|\\.[1-9]| ?/ ?[0-9]{1,4}",
+        plus in any::<bool>(),
+        plan in any_plan(),
+    ) {
+        let whole = format!("{}{digits}", if plus { "+" } else { "" });
+        let read = E164::parse(&format!("{whole}{rest}"), &plan);
+        prop_assert!(read == E164::parse(&whole, &plan) && !plus || matches!(read, Err(Decimals | Several)));
     }
 
     #[test]

@@ -43,14 +43,16 @@ fn main() -> ExitCode {
 }
 
 fn import(options: &ImportOptions, json: bool) -> Result<ExitCode, Failure> {
-    let failed = |error: import::ImportError| Failure::new(error.to_string());
-    let mut source = import::Source::open(&options.records.file).map_err(failed)?;
-    if source.is_export(&options.records.file).map_err(failed)? {
+    let mut source = import::Source::open(&options.records.file)?;
+    if source.is_export(&options.records.file)? {
+        if options.records.dry_run || options.records.url.is_some() {
+            return Err(Failure::new(
+                "the file is an export: it is restored into a new data directory, without other options",
+            ));
+        }
         return export::restore(&options.data.data, source.into_reader(), json);
     }
-    let service = data::open(&options.data, options.data.engine()?)?;
     let records = import::Options { json, ..options.records.clone() };
-    let summary =
-        import::run(&records, source, &service, clock::now(), &mut stdout(), &mut stderr()).map_err(failed)?;
+    let summary = import::run(&records, &options.data, source, clock::now(), &mut stdout(), &mut stderr())?;
     Ok(if summary.is_complete() { ExitCode::SUCCESS } else { in_part() })
 }

@@ -1,16 +1,18 @@
 //! `POST /calls/bulk`: any number of calls, one JSON object a line, in bounded memory.
 
 use super::calls;
+use crate::engine::Applied;
 use crate::event::Event;
 use crate::http::Api;
 use crate::http::middleware::body_budget::{FREE, Room};
 use crate::http::middleware::work::pause;
 use crate::http::openapi::example;
 use crate::http::request::auth::Reach;
-use crate::http::request::body::{media_type, next_chunk};
+use crate::http::request::body::{media_type, next_chunk, refuse_coding};
 use crate::http::request::collected::grown;
-use crate::http::request::form::Form;
+use crate::http::request::form::{Form, QueryForm};
 use crate::http::request::json::parse_line;
+use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::reply;
 use crate::id::EnvironmentId;
@@ -27,7 +29,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::Sleep;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// The number of calls that are submitted together.
 const GROUP: usize = 1000;
@@ -44,6 +46,21 @@ const SLICE: u64 = 256;
 /// The maximum number of errors in the report. Further errors are only counted.
 const MAX_ERRORS: usize = 100;
 
+/// The first bytes of a text in UTF-8 that some programs write. They are not part of the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The first bytes of data that gzip has compressed (RFC 1952, section 2.3.1).
+const GZIP: &[u8] = b"\x1F\x8B";
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+struct Asked {
+    /// Whether the result has `unchanged` and `erased`.
+    #[param(default = false)]
+    details: Option<bool>,
+}
+
 /// The result of a bulk upload.
 #[derive(Default, Serialize, ToSchema)]
 pub(in crate::http) struct Report {
@@ -52,6 +69,20 @@ pub(in crate::http) struct Report {
     /// The first hundred errors, by line.
     #[schema(max_items = 100)]
     errors: Vec<LineError>,
+    #[serde(flatten)]
+    #[schema(value_type = Details)]
+    details: Option<Details>,
+}
+
+/// More counts; present only if the request has `details=true`.
+#[derive(Default, Serialize, ToSchema)]
+struct Details {
+    /// Accepted calls that changed nothing: they were known, or the contact has a later call.
+    #[schema(required = false)]
+    unchanged: u64,
+    /// Accepted calls that were not recorded, because the contact has been erased.
+    #[schema(required = false)]
+    erased: u64,
 }
 
 /// A line that was rejected.
@@ -68,7 +99,7 @@ struct LineError {
 /// Each line is independent: a rejected line is counted and reported, and the other lines are recorded. If the store fails or the
 /// body is cut short, the calls that are durable by then stay recorded. Repeating the whole upload is safe.
 #[utoipa::path(
-    post, path = "/api/v1/calls/bulk", tag = "calls", operation_id = "recordCalls",
+    post, path = "/api/v1/calls/bulk", tag = "calls", operation_id = "recordCalls", params(Asked),
     request_body(
             description = "Calls in the form of `POST /calls`, one JSON object a line; any number of lines",
         content((serde_json::Value = "application/x-ndjson", example = json!(example::bulk()))),
@@ -81,12 +112,16 @@ struct LineError {
 pub(in crate::http) async fn record(
     reach: Reach,
     State(api): State<Api>,
+    QueryForm(mut form): QueryForm,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let has_details = form.optional("details", read::flag).unwrap_or(false);
+    form.finish(|| Some(()))?;
     let known = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"];
     if !media_type(request.headers()).is_some_and(|found| known.contains(&found.as_str())) {
         return Err(Refusal::media_type("The body must be application/x-ndjson"));
     }
+    refuse_coding(request.headers())?;
     let mut upload = Upload::new(&api, reach);
     let mut lines = Lines::new(api.limits.body_bytes);
     let mut body = request.into_body();
@@ -100,9 +135,11 @@ pub(in crate::http) async fn record(
     if let Some(line) = lines.last() {
         upload.line(line).await?;
     }
-    let mut report = upload.finish().await?;
+    upload.flush().await?;
+    let mut report = std::mem::take(&mut upload.report);
     report.errors.sort_by_key(|error| error.line);
     report.errors.truncate(MAX_ERRORS);
+    report.details = has_details.then_some(upload.details);
     Ok(reply::json(StatusCode::OK, &report))
 }
 
@@ -122,6 +159,7 @@ struct Upload<'a> {
     lines: Vec<u64>,
     in_flight: VecDeque<Group>,
     report: Report,
+    details: Details,
     /// The memory of the unfinished line, and its reservation together with that of the calls in `group`.
     line_bytes: usize,
     room: Room,
@@ -140,6 +178,7 @@ impl<'a> Upload<'a> {
             lines: Vec::new(),
             in_flight: VecDeque::new(),
             report: Report::default(),
+            details: Details::default(),
             line_bytes: 0,
             room: Room::default(),
             line_end: None,
@@ -151,6 +190,10 @@ impl<'a> Upload<'a> {
         if self.line.is_multiple_of(SLICE) {
             pause().await;
         }
+        let line = match line {
+            Ok(line) if self.line == 1 => Ok(first_line(line)?),
+            line => line,
+        };
         match line.and_then(|line| self.read(line)) {
             Ok(None) => {}
             Ok(Some(event)) => {
@@ -167,8 +210,11 @@ impl<'a> Upload<'a> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        let plan = self.api.service().plan();
-        let call = calls::call(Form::new(parse_line(line)?)?, &plan, self.reach, self.api.now())?;
+        let (plan, now) = (self.api.service().plan(), self.api.now());
+        let call = match calls::plain_call(line, &plan, self.reach, now) {
+            Some(call) => call,
+            None => calls::call(Form::new(parse_line(line)?)?, &plan, self.reach, now)?,
+        };
         Ok(Some(Event::Call(call)))
     }
 
@@ -226,12 +272,23 @@ impl<'a> Upload<'a> {
         let plan = self.api.service().plan();
         for ((line, event), applied) in lines.into_iter().zip(&calls).zip(recording) {
             let Event::Call(call) = event else { continue };
-            match applied.map_err(Refusal::from).and_then(|applied| calls::settle(&plan, call, applied)) {
-                Ok(()) => self.report.accepted += 1,
+            let settled = |applied| calls::settle(&plan, call, applied).map(|()| applied);
+            match applied.map_err(Refusal::from).and_then(settled) {
+                Ok(applied) => self.accept(applied),
                 Err(refusal) => self.report.reject(line, &refusal),
             }
         }
         Ok(())
+    }
+
+    /// Counts an accepted call by its effect.
+    fn accept(&mut self, applied: Applied) {
+        self.report.accepted += 1;
+        match applied {
+            Applied::Recorded => {}
+            Applied::Ignored => self.details.erased += 1,
+            _ => self.details.unchanged += 1,
+        }
     }
 
     /// Returns the next data of the body. If the client has sent none for a while, first records all calls so far, so that
@@ -314,11 +371,17 @@ impl<'a> Upload<'a> {
         }
         Ok(())
     }
+}
 
-    async fn finish(mut self) -> Result<Report, Refusal> {
-        self.flush().await?;
-        Ok(self.report)
+/// Returns the first line of a body without its byte order mark.
+///
+/// # Errors
+/// `UNSUPPORTED_MEDIA_TYPE` if the body is compressed, though no header says so.
+fn first_line(line: &[u8]) -> Result<&[u8], Refusal> {
+    if line.starts_with(GZIP) {
+        return Err(Refusal::compressed());
     }
+    Ok(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line))
 }
 
 impl Report {

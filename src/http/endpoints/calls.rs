@@ -9,14 +9,16 @@ use crate::http::request::form::Form;
 use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::reply::{self, Message};
+use crate::http::response::time_text;
 use crate::id::AgentId;
-use crate::number::DialPlan;
+use crate::number::{DialPlan, E164};
 use crate::plan::{NumberView, Plan};
 use crate::service::MAX_SKEW_MILLIS;
 use crate::time::Timestamp;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 /// A report about an outbound call.
@@ -105,6 +107,32 @@ pub(in crate::http) fn call(mut form: Form, plan: &Plan, reach: Reach, now: Time
         return Err(Refusal::not_outbound());
     }
     Ok(Call { environment, agent: agent.id(), from, to, at, outcome })
+}
+
+/// The fields of a call that is written without escapes, as most programs write it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlainCall<'a> {
+    agent_id: &'a str,
+    from: &'a str,
+    to: &'a str,
+    started_at: &'a str,
+    status: &'a str,
+}
+
+/// Reads a call from a line of JSON, without an allocation for its fields. Returns `None` for a line that [`call`] may
+/// reject or may read in another way: read it with a form.
+pub(in crate::http) fn plain_call(line: &[u8], plan: &Plan, reach: Reach, now: Timestamp) -> Option<Call> {
+    let PlainCall { agent_id, from, to, started_at, status } = serde_json::from_slice(line).ok()?;
+    let from = E164::parse(from, &dial_plan(plan, reach)).ok()?;
+    let environment = plan.dialed(from).map(NumberView::environment).filter(|holder| reach.covers(*holder))?;
+    let to = E164::parse_to_store(to, plan.environment(environment)?.dial_plan()).ok()?;
+    let agent = plan.agent(environment, agent_id.parse().ok()?)?;
+    let at = time_text::parse(started_at)?;
+    let is_in_time = at >= Timestamp::EARLIEST && at <= now.plus_millis(MAX_SKEW_MILLIS);
+    let outcome = status.parse().ok()?;
+    let call = Call { environment, agent: agent.id(), from, to, at, outcome };
+    (is_in_time && agent.direction() == Direction::Outbound).then_some(call)
 }
 
 /// Returns the dial plan for reading a number before its environment is known.

@@ -2,7 +2,7 @@
 
 use crate::event::Change;
 use crate::http::openapi::{example, schema};
-use crate::http::request::auth::Operator;
+use crate::http::request::auth::{Operator, Tenant};
 use crate::http::request::form::Form;
 use crate::http::request::idempotency::{Key, Repeatable};
 use crate::http::request::read;
@@ -44,6 +44,20 @@ impl Items for Environments {
         }
         true
     }
+}
+
+/// Returns the environment of the token, with its dial plan.
+#[utoipa::path(
+    get, path = "/api/v1/environment", tag = "numbers", operation_id = "showEnvironment",
+    responses((status = 200, description = "The environment", body = Data<render::Environment<'static>>, example = json!(
+        {"success": true, "data": example::environment()}
+    ))),
+    security(("environment" = [])),
+)]
+pub(in crate::http) async fn show(Tenant(id): Tenant, State(api): State<Api>) -> Result<Response, Refusal> {
+    let plan = api.service().plan();
+    let environment = plan.environment(id).ok_or_else(Refusal::internal)?;
+    Ok(reply::data(render::Environment::from(environment)))
 }
 
 /// A new environment.

@@ -65,7 +65,7 @@ fn common(method: &str, operation: &Value) -> Descriptions {
         add("400", "`BODY_CUT_SHORT`: the request body was cut short");
         add("400", "`MALFORMED_REQUEST`: the framing of the request body is not valid");
         add("503", "`TOO_MANY_BODIES`: too much memory is in use for unfinished request bodies; retry later");
-        add("415", "`UNSUPPORTED_MEDIA_TYPE`: the `Content-Type` is not supported");
+        add("415", "`UNSUPPORTED_MEDIA_TYPE`: the `Content-Type` is not supported, or the body is compressed");
     }
     if operation["requestBody"]["content"].get("application/json").is_some() {
         add("400", "`MALFORMED_JSON`: the body is not JSON");

@@ -17,6 +17,10 @@ use std::fmt;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
+/// The header with the id of an environment for which a request of the in-memory operator token acts, as a token of that
+/// environment would. Commands on the daemon's machine send it, so that they need no token that they would have to revoke.
+pub const ACTING_FOR: &str = "dialback-environment";
+
 /// A function that is called when a request has shown a valid token. A server puts it into the extensions of a request, to
 /// learn which of its clients are known.
 #[derive(Clone)]
@@ -115,9 +119,17 @@ impl FromRequestParts<Api> for Asker {
 pub(in crate::http) fn holder(headers: &HeaderMap, api: &Api) -> Option<EnvironmentId> {
     let (secret, plan) = (secret(headers)?, api.service().plan());
     match known(&secret, api, &plan)? {
-        Known::Operator => Some(EnvironmentId::SYSTEM),
+        Known::Operator => Some(acting_for(headers, &plan).ok()?.unwrap_or(EnvironmentId::SYSTEM)),
         Known::Stored(held) => Some(held.environment),
     }
+}
+
+/// Returns the environment for which the in-memory operator token acts, if the request names one.
+fn acting_for(headers: &HeaderMap, plan: &Plan) -> Result<Option<EnvironmentId>, Refusal> {
+    let Some(named) = headers.get(ACTING_FOR) else { return Ok(None) };
+    let id = named.to_str().ok().and_then(|id| id.parse().ok());
+    let known = id.filter(|id| plan.environment(*id).is_some());
+    known.map(Some).ok_or_else(|| Refusal::forbidden("There is no environment with the id that the request acts for"))
 }
 
 /// A valid token.
@@ -135,7 +147,10 @@ fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refus
         note();
     }
     match known {
-        Known::Operator => Ok((Role::Operator, EnvironmentId::SYSTEM)),
+        Known::Operator => Ok(match acting_for(&parts.headers, &plan)? {
+            Some(environment) => (Role::Environment, environment),
+            None => (Role::Operator, EnvironmentId::SYSTEM),
+        }),
         Known::Stored(held) => {
             api.rate_limits.admit(held)?;
             Ok((held.role, held.environment))

@@ -9,7 +9,7 @@ use crate::http::response::error::Refusal;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_TYPE, EXPECT};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderValue};
 use std::error::Error;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -25,6 +25,7 @@ impl FromRequest<Api> for Form {
         if !is_json {
             return Err(Refusal::media_type("The body must be application/json"));
         }
+        refuse_coding(request.headers())?;
         let (mut head, body) = request.into_parts();
         let body = match head.extensions.remove() {
             Some(Whole(body)) => body,
@@ -106,6 +107,15 @@ fn is_malformed(error: &axum::Error) -> bool {
         next = error.source();
     }
     false
+}
+
+/// Rejects a compressed body.
+///
+/// # Errors
+/// `UNSUPPORTED_MEDIA_TYPE` if `Content-Encoding` names a coding.
+pub(in crate::http) fn refuse_coding(headers: &HeaderMap) -> Result<(), Refusal> {
+    let is_identity = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_identity) { Ok(()) } else { Err(Refusal::compressed()) }
 }
 
 /// Returns the media type without its parameters, in lower case.

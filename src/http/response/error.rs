@@ -170,6 +170,10 @@ impl Refusal {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
     }
 
+    pub(in crate::http) fn compressed() -> Self {
+        Self::media_type("The body must not be compressed: decompress it, and send it without Content-Encoding")
+    }
+
     pub(in crate::http) fn too_large(limit: usize) -> Self {
         let message = format!("The body has more than {limit} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message)

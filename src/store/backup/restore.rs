@@ -18,12 +18,14 @@ use std::path::Path;
 /// The number of records that are written together.
 const AT_ONCE: usize = 4096;
 
-/// Creates a data directory from an export. The directory must not exist or must be empty. If this fails, the directory
-/// is left incomplete, and the next attempt creates it again.
+/// Creates a data directory from an export. The directory must not exist or must be empty. If this fails, a directory
+/// that did not exist is removed. Another one is left incomplete, and the next attempt creates it again.
 ///
 /// # Errors
 /// [`StoreError::Exists`] if there is a data directory already. Other errors name the line of the export.
 pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Exported, StoreError> {
+    let path = path.as_ref();
+    let is_new = !path.exists();
     let mut reading = Reading::default();
     let (key, foreign_keys) = match reading.next(&mut source)? {
         Some(Line::Header { dialback_export, .. }) if dialback_export > VERSION => {
@@ -41,7 +43,7 @@ pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Expor
             );
         }
     };
-    let store = FjallStore::make(path.as_ref(), PseudonymKey::from_bytes(key))?;
+    let store = FjallStore::make(path, PseudonymKey::from_bytes(key))?;
     // Synced only once, before the directory is marked as complete.
     let mut restoring = Restoring {
         store: store.with_durability(Durability::Buffered),
@@ -50,24 +52,13 @@ pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Expor
         erasures: Vec::new(),
         restored: Exported::default(),
     };
-    loop {
-        let before = hex(&reading.digest.clone().finalize());
-        match reading
-            .next(&mut source)?
-            .ok_or_else(|| reading.wrong("the export ends before its last line: export it again"))?
-        {
-            Line::Header { .. } => return Err(reading.wrong("a second header")),
-            Line::End { end } => {
-                let restored = Exported { passed_over: end.exported.passed_over, ..restoring.restored };
-                if end.sha256 != before || end.exported != restored || reading.next(&mut source)?.is_some() {
-                    return Err(reading.wrong("the export was changed or damaged: its counts or its SHA-256 differ"));
-                }
-                restoring.finish()?;
-                return Ok(restored);
-            }
-            line => restoring.take(line, &reading)?,
-        }
+    let restored = restoring.read(&mut reading, &mut source);
+    if restored.is_err() && is_new && !restoring.store.shared().directory.is_marked() {
+        drop(restoring);
+        // If it cannot be removed, the next attempt creates it again.
+        let _ = std::fs::remove_dir_all(path);
     }
+    restored
 }
 
 /// Reads the lines of an export, and counts and hashes them.
@@ -107,6 +98,30 @@ struct Restoring {
 }
 
 impl Restoring {
+    /// Reads the lines after the first one.
+    fn read(&mut self, reading: &mut Reading, source: &mut impl BufRead) -> Result<Exported, StoreError> {
+        loop {
+            let before = hex(&reading.digest.clone().finalize());
+            match reading
+                .next(source)?
+                .ok_or_else(|| reading.wrong("the export ends before its last line: export it again"))?
+            {
+                Line::Header { .. } => return Err(reading.wrong("a second header")),
+                Line::End { end } => {
+                    let restored = Exported { passed_over: end.exported.passed_over, ..self.restored };
+                    if end.sha256 != before || end.exported != restored || reading.next(source)?.is_some() {
+                        return Err(
+                            reading.wrong("the export was changed or damaged: its counts or its SHA-256 differ")
+                        );
+                    }
+                    self.finish()?;
+                    return Ok(restored);
+                }
+                line => self.take(line, reading)?,
+            }
+        }
+    }
+
     fn take(&mut self, line: Line, reading: &Reading) -> Result<(), StoreError> {
         match line {
             Line::Configuration { configuration } => {
@@ -165,7 +180,7 @@ impl Restoring {
         self.store.write(write, false)
     }
 
-    fn finish(mut self) -> Result<(), StoreError> {
+    fn finish(&mut self) -> Result<(), StoreError> {
         self.write()?;
         self.store.sync()?;
         self.store.shared().directory.mark()

@@ -3,7 +3,7 @@ use crate::support::server::{Desk, OURS, Server};
 use axum::http::Method;
 use dialback::http::Limits;
 use dialback::store::MemoryStore;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -103,4 +103,142 @@ async fn calls_of_a_bulk_upload_that_does_not_go_on_are_recorded() {
         answer = upload => panic!("the body has no end: {}", answer.text),
         in_time = tokio::time::timeout(Duration::from_secs(20), recorded) => in_time.expect("they are recorded"),
     }
+}
+
+#[tokio::test]
+async fn byte_order_mark_costs_no_line() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let text = format!("\u{FEFF}{}\n{}\n", line(&desk, 1), line(&desk, 2));
+    for size in [1, 2, 3, 1000] {
+        let body = chunks(text.as_bytes(), size, End::Properly);
+        let answer = server.tenant().send(Method::POST, "/calls/bulk", Some("application/x-ndjson"), body).await;
+        assert_eq!(answer.text, r#"{"accepted":2,"rejected":0,"errors":[]}"#, "in chunks of {size}");
+    }
+    assert_eq!(server.service.history().len(), 2);
+}
+
+#[tokio::test]
+async fn compressed_body_returns_415_and_records_nothing() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let kind = ("content-type", "application/x-ndjson");
+    let client = server.tenant();
+    for coding in ["gzip", "GZIP", "identity, br", "zstd"] {
+        let headers = [kind, ("content-encoding", coding)];
+        let answer = client.send_with(Method::POST, "/calls/bulk", &headers, line(&desk, 1).into()).await;
+        answer.is(415, "UNSUPPORTED_MEDIA_TYPE");
+    }
+    // The first bytes of a file that gzip wrote, from a client that does not say so.
+    let gzip = [0x1F, 0x8B, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xAB, 0x56, b'\n', 0x4A];
+    client.bulk(gzip.to_vec()).await.is(415, "UNSUPPORTED_MEDIA_TYPE");
+    let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    let call = desk.call("busy").to_string();
+    let answer = client.send_with(Method::POST, "/calls", &headers, call.into()).await;
+    answer.is(415, "UNSUPPORTED_MEDIA_TYPE");
+    assert!(server.service.history().is_empty());
+    let headers = [kind, ("content-encoding", "identity")];
+    let answer = client.send_with(Method::POST, "/calls/bulk", &headers, line(&desk, 1).into()).await;
+    assert_eq!(answer.body["accepted"], 1, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn details_count_unchanged_and_erased_calls() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let client = server.tenant();
+    let lines = format!("{}\n{}\n{}\n", line(&desk, 1), line(&desk, 1), line(&desk, 2));
+    let upload = async |lines: &str| {
+        let kind = Some("application/x-ndjson");
+        client.send(Method::POST, "/calls/bulk?details=true", kind, lines.to_owned().into()).await.text
+    };
+    assert_eq!(upload(&lines).await, r#"{"accepted":3,"rejected":0,"errors":[],"unchanged":1,"erased":0}"#);
+    client.delete("/contacts/+15550000002").await.data();
+    assert_eq!(upload(&lines).await, r#"{"accepted":3,"rejected":0,"errors":[],"unchanged":2,"erased":1}"#);
+    client
+        .send(Method::POST, "/calls/bulk?detail=1", Some("application/x-ndjson"), "".into())
+        .await
+        .is(422, "VALIDATION_ERROR");
+}
+
+/// Replaces one field of a call by values that are right, wrong, or written in an unusual way.
+fn unusual(call: &Value) -> Vec<String> {
+    let mut texts = vec![
+        call.to_string(),
+        format!(" {call} "),
+        format!("{call}{call}"),
+        call.to_string().replace("\"to\"", "\"t\\u006f\""),
+        call.to_string().replacen('{', "{\"to\":\"+15559990000\",", 1),
+        call.to_string().replacen('{', "{\"more\":1,", 1),
+    ];
+    for (field, values) in [
+        ("agent_id", &[json!("x"), json!(""), json!(7), json!("00000000-0000-4000-8000-00000000000f")][..]),
+        ("from", &[json!("(555) 000-1000"), json!("+15550009999"), json!("tel:+15550001000"), json!("555"), json!("")]),
+        (
+            "to",
+            &[
+                json!("011 44 20 7946 0958"),
+                json!("555-123-0007"),
+                json!("sip:+15551230008@host"),
+                json!("x"),
+                json!("112"),
+                json!("0"),
+            ],
+        ),
+        ("started_at", &[json!("2019-12-31T23:59:59Z"), json!("2099-01-01T00:00:00Z"), json!("yesterday"), json!(0)]),
+        ("status", &[json!("no-answer"), json!("no_answer"), json!("Busy"), json!("bored"), json!(["busy"])]),
+    ] {
+        for value in values.iter().chain(&[json!(null), json!({}), json!(" "), json!("\u{0}"), json!("\n")]) {
+            let mut call = call.clone();
+            call[field] = value.clone();
+            texts.push(call.to_string());
+        }
+        let mut call = call.clone();
+        call.as_object_mut().unwrap().remove(field);
+        texts.push(call.to_string());
+    }
+    texts
+}
+
+#[tokio::test]
+async fn line_is_read_as_a_body_is() {
+    let (bulk, single) = (Server::start(), Server::start());
+    let desk = Desk::set_up(&bulk.tenant()).await;
+    let same = Desk::set_up(&single.tenant()).await;
+    let (mut accepted, mut rejected) = (0, 0);
+    for text in unusual(&desk.call("busy")) {
+        for is_gateway in [false, true] {
+            let client =
+                |server: &Server| if is_gateway { server.gateway_token() } else { server.tenant_token() }.to_owned();
+            let line = bulk.with_token(&client(&bulk)).bulk(text.clone()).await;
+            let body = text.replace(&desk.source, &same.source);
+            let kind = Some("application/json");
+            let alone = single.with_token(&client(&single)).send(Method::POST, "/calls", kind, body.into()).await;
+            assert_eq!(line.body["accepted"] == 1, alone.status == 202, "{text}: {} {}", line.text, alone.text);
+            if alone.status == 202 {
+                accepted += 1;
+                continue;
+            }
+            rejected += 1;
+            let fields = alone.body["errors"].as_object().into_iter().flatten().next();
+            let why = fields.map_or(&alone.body["message"], |(_, texts)| &texts[0]);
+            let why = json!(why.as_str().unwrap().replace("The body is", "The line is"));
+            assert_eq!(line.body["errors"][0]["message"], why, "{text}");
+        }
+    }
+    assert!(accepted > 20 && rejected > 60, "{accepted} {rejected}");
+    let contacts = ["+442079460958", "+15551230007", "+15551230008", "+112", "+15559990000", "+15557654321"];
+    let mut known = 0;
+    for contact in contacts {
+        let route = async |server: &Server| {
+            let path = format!("/route?dialed=%2B15550001000&caller={}&explain=true", contact.replace('+', "%2B"));
+            let route = server.tenant().get(&path).await.data();
+            (route["called_at"].clone(), route["source_agent_id"].is_string())
+        };
+        let (ours, theirs) = (route(&bulk).await, route(&single).await);
+        assert_eq!(ours, theirs, "{contact}");
+        known += usize::from(ours.1);
+    }
+    assert!(known >= 4, "{known}");
+    assert_eq!(bulk.service.history().len(), single.service.history().len());
 }

@@ -52,6 +52,9 @@ async fn invalid_call_report_is_rejected() {
         ("from", json!("anonymous"), 422, "VALIDATION_ERROR"),
         ("to", json!("anonymous"), 422, "VALIDATION_ERROR"),
         ("to", json!("+1234567890123456"), 422, "VALIDATION_ERROR"),
+        ("to", json!("+15557654321.0"), 422, "VALIDATION_ERROR"),
+        ("to", json!("15557654321.5"), 422, "VALIDATION_ERROR"),
+        ("to", json!("+15557654321/22"), 422, "VALIDATION_ERROR"),
         ("to", json!(15_557_654_321_u64), 422, "VALIDATION_ERROR"),
         ("started_at", json!("yesterday"), 422, "VALIDATION_ERROR"),
         ("started_at", json!("2026-06-01T11:00:00"), 422, "VALIDATION_ERROR"),
@@ -80,6 +83,17 @@ async fn invalid_call_report_is_rejected() {
     let errors = answer.body["errors"].as_object().unwrap();
     assert_eq!(errors.keys().collect::<Vec<_>>(), ["agent_id", "from", "started_at", "status", "to"]);
     assert_eq!(errors["from"], json!(["The from field is required."]));
+}
+
+#[tokio::test]
+async fn decimal_number_of_a_data_frame_is_the_whole_number() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let mut call = desk.call("busy");
+    call["to"] = json!("15557654321.0");
+    assert_eq!(client.post("/calls", call).await.status, 202);
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-use crate::support::server::{Desk, OURS, START, Server};
+use crate::support::server::{Client, Desk, OURS, START, Server};
 use axum::body::Body;
-use axum::http::Request;
-use dialback::http::{Api, Token, router};
+use axum::http::{Method, Request};
+use dialback::http::{ACTING_FOR, Api, Token, router};
 use dialback::store::MemoryStore;
 use dialback::{Role, Service};
 use serde_json::json;
@@ -165,4 +165,27 @@ async fn operator_token_in_memory_is_accepted() {
         let response = router(api(token.digest)).oneshot(request).await.expect("never fails");
         assert_eq!(response.status(), status);
     }
+}
+
+#[tokio::test]
+async fn in_memory_operator_token_acts_for_an_environment() {
+    let operator = Token::issue(Role::Operator);
+    let service = Service::builder(MemoryStore).start().expect("nothing to read");
+    let server = Server::start_service(service, |api| api.with_operator(operator.digest));
+    let of_tenant = server.tenant().get("/environment").await.data();
+    let id = of_tenant["id"].as_str().expect("an id");
+    let ask = async |client: Client<'_>, acting_for: &str, path: &str| {
+        client.given((ACTING_FOR, acting_for), Method::GET, path, None).await
+    };
+    let in_memory = || server.with_token(&operator.secret);
+    assert_eq!(ask(in_memory(), id, "/environment").await.data(), of_tenant);
+    ask(in_memory(), id, "/environments").await.is(403, "FORBIDDEN");
+    assert_eq!(in_memory().get("/environments").await.status, 200);
+    for unknown in ["x", "00000000-0000-0000-0000-000000000000", "00000000-0000-4000-8000-00000000000f"] {
+        ask(in_memory(), unknown, "/environment").await.is(403, "FORBIDDEN");
+    }
+    // The header changes nothing for tokens that are stored.
+    ask(server.operator(), id, "/environment").await.is(403, "FORBIDDEN");
+    ask(server.gateway(), id, "/environment").await.is(403, "FORBIDDEN");
+    assert_ne!(ask(server.other(), id, "/environment").await.data(), of_tenant);
 }

@@ -59,6 +59,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
         "calls": [{"dialed": "+15550001000", "caller": "+15557654321"}],
     });
     add(For::Tenants, Method::POST, "/route/what-if", Some(what_if));
+    add(For::Tenants, Method::GET, "/environment", None);
     add(For::Tenants, Method::GET, "/phone-numbers", None);
     add(For::Tenants, Method::POST, "/phone-numbers", Some(json!({"number": "+15550001001"})));
     add(For::Tenants, Method::GET, &format!("/phone-numbers/{number}"), None);

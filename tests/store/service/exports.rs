@@ -168,10 +168,11 @@ fn incomplete_export_or_existing_directory_is_rejected_without_a_new_directory()
         let is_told = matches!(error, StoreError::Damaged { .. } | StoreError::Configuration(_));
         assert!(is_told, "{what}: {error}");
         assert!(!error.to_string().contains("49"), "{what} shows no number: {error}");
-        // The next process that opens it finds an empty directory.
-        if copy.exists() {
-            assert_eq!(open(&copy).plan().generation(), 0, "{what}");
-        }
+        assert!(!copy.exists(), "{what} leaves no directory");
+        // A directory that was there stays. The next process that opens it finds it empty.
+        fs::create_dir(&copy).expect("created");
+        restore(&copy, &damaged[..]).expect_err(what);
+        assert_eq!(open(&copy).plan().generation(), 0, "{what}");
     }
     let newer = replaced("{\"dialback_export\":1", "{\"dialback_export\":2");
     let error = restore(directory.path().join("newer"), &newer[..]).expect_err("newer");

@@ -1,6 +1,7 @@
 //! `dialback resolve`.
 
-use super::client::{Client, escape};
+use super::client::Client;
+use super::remote::escape;
 use crate::data::DataOptions;
 use crate::failure::{Failure, in_part};
 use crate::out;

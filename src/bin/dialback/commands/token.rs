@@ -1,7 +1,8 @@
 //! `dialback token`.
 
-use super::client::{Client, escape};
+use super::client::Client;
 use super::environment::find_or_create;
+use super::remote::escape;
 use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::out;

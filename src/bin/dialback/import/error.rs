@@ -1,6 +1,8 @@
 //! The errors that end an import.
 
+use crate::failure::Failure;
 use dialback::ServiceError;
+use dialback::store::StoreError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -15,18 +17,36 @@ pub(crate) enum ImportError {
     Write { path: Option<PathBuf>, error: io::Error },
     /// The header line is missing or broken.
     NoHeader(&'static str),
+    /// The file is of a kind that cannot be read. The text says which, and what to do.
+    NotRecords(&'static str),
+    /// Several delimiters fit the first line.
+    WhichDelimiter(Vec<&'static str>),
+    /// Several columns have the heading of a field.
+    RepeatedHeading { heading: String, columns: Vec<usize> },
+    /// A fixed text in quotes is also a heading.
+    HeadingOrText { field: &'static str, text: String },
     /// A column that `--map`, `--only` or the format names does not exist.
     NoSuchColumn { column: String, headings: Option<Vec<String>> },
     /// No column is known for a field.
     Unmapped { field: &'static str, headings: Option<Vec<String>> },
+    /// The format distinguishes calls to contacts by a column that does not exist.
+    NoDirection { column: &'static str, headings: Option<Vec<String>> },
     /// There is no environment.
     NoEnvironment,
     /// There are several environments, and none was named.
     WhichEnvironment(Vec<String>),
     /// There is no environment, or more than one, with this name or id.
     UnknownEnvironment(String),
+    /// The records name more new agents or numbers than the import may create. A dry run knows how many.
+    TooManyNew { kind: &'static str, limit: u64, count: Option<u64> },
+    /// Another process holds the data directory.
+    InUse(PathBuf),
     /// The service no longer accepts changes.
     Service(ServiceError),
+    /// The data directory or the daemon cannot be used.
+    Failed(Failure),
+    /// The import ended after its first calls had been submitted.
+    Midway(Box<ImportError>),
     /// The operating system provides no random bytes for new ids.
     Random,
 }
@@ -38,6 +58,25 @@ impl fmt::Display for ImportError {
             Self::Write { path: Some(path), error } => write!(f, "cannot write {}: {error}", path.display()),
             Self::Write { path: None, error } => write!(f, "cannot write the output: {error}"),
             Self::NoHeader(why) => write!(f, "the file has no header ({why}): add --no-header or --format"),
+            Self::NotRecords(what) => f.write_str(what),
+            Self::WhichDelimiter(fitting) => {
+                write!(f, "the delimiter is not certain: add --delimiter with one of {}", fitting.join(", "))
+            }
+            Self::RepeatedHeading { heading, columns } => {
+                let columns: Vec<_> = columns.iter().map(usize::to_string).collect();
+                write!(
+                    f,
+                    "the columns {} have the same heading `{}`: name one by its number, with --map",
+                    columns.join(" and "),
+                    heading.escape_debug()
+                )
+            }
+            Self::HeadingOrText { field, text } => write!(
+                f,
+                "`{0}` is a heading of the file: add --map {field}={0}, or the column's number, for the column, \
+                 or --map {field}=={0} for this text in all calls",
+                text.escape_debug()
+            ),
             Self::NoSuchColumn { column, headings } => {
                 write!(f, "there is no column {column}")?;
                 write_headings(f, headings.as_deref())
@@ -49,6 +88,13 @@ impl fmt::Display for ImportError {
                 }
                 write_headings(f, headings.as_deref())
             }
+            Self::NoDirection { column, headings } => {
+                write!(
+                    f,
+                    "there is no column `{column}`, which distinguishes the calls to contacts: add --only COLUMN=VALUE"
+                )?;
+                write_headings(f, headings.as_deref())
+            }
             Self::NoEnvironment => f.write_str("there is no environment: create one first, or add --create-missing"),
             Self::WhichEnvironment(names) => {
                 write!(f, "there are several environments: add --environment with one of {}", names.join(", "))
@@ -56,11 +102,26 @@ impl fmt::Display for ImportError {
             Self::UnknownEnvironment(name) => {
                 write!(
                     f,
-                    "no single environment has the name or id `{}`: see `dialback environment list`",
+                    "no single environment has the name or id `{}`: see `dialback environment list`, or create it with \
+                     `dialback environment create`",
                     name.escape_debug()
                 )
             }
+            Self::TooManyNew { kind, limit, count } => {
+                let count = count.map_or_else(|| format!("more than {limit}"), |count| count.to_string());
+                let (field, limit) = if *kind == "agents" { ("agent", limit) } else { ("from", limit) };
+                write!(
+                    f,
+                    "the file names {count} new {kind}, and --create-at-most allows {limit}: check with --dry-run that \
+                     `{field}` is the right column, then raise --create-at-most"
+                )
+            }
+            Self::InUse(path) => StoreError::Locked(path.clone()).fmt(f),
             Self::Service(error) => error.fmt(f),
+            Self::Failed(failure) => failure.fmt(f),
+            Self::Midway(error) => {
+                write!(f, "{error}; calls before this are stored, and importing the file again is safe")
+            }
             Self::Random => f.write_str("the operating system provides no random bytes for new ids"),
         }
     }
@@ -69,6 +130,9 @@ impl fmt::Display for ImportError {
 fn write_headings(f: &mut fmt::Formatter<'_>, headings: Option<&[String]>) -> fmt::Result {
     match headings {
         Some([]) => f.write_str("; without a header, use column numbers from 1"),
+        Some([heading]) => {
+            write!(f, "; the only column is {heading}: see --delimiter, and --skip-lines for lines above the header")
+        }
         Some(headings) => write!(f, "; the columns are {}", headings.join(", ")),
         None => f.write_str("; the first line does not look like a header: see --no-header"),
     }
@@ -79,5 +143,27 @@ impl std::error::Error for ImportError {}
 impl From<ServiceError> for ImportError {
     fn from(error: ServiceError) -> Self {
         Self::Service(error)
+    }
+}
+
+impl From<StoreError> for ImportError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Failure> for ImportError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Failed(failure) => failure,
+            ImportError::InUse(path) => StoreError::Locked(path).into(),
+            error => Self::new(error.to_string()),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `--format`: the layouts of call records from well-known programs.
 
 use super::map::Field;
+use super::record::Record;
 use super::status::Vocabulary;
 use clap::ValueEnum;
 use std::ops::RangeInclusive;
@@ -8,14 +9,23 @@ use std::ops::RangeInclusive;
 /// The program that wrote the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Format {
-    /// `Master.csv` of Asterisk's `cdr_csv`: no header, and the agent is the account code
+    /// `Master.csv` of Asterisk's `cdr_csv` without a header, or its database table with one. The agent is the account
+    /// code
     Asterisk,
-    /// `Master.csv` of FreeSWITCH's `mod_cdr_csv`, templates `example` and `sql`: no header, and the agent is the
-    /// account code
+    /// `Master.csv` of Asterisk's `cdr_custom`, as its sample configuration writes it: no header
+    AsteriskCustom,
+    /// `Master.csv` of FreeSWITCH's `mod_cdr_csv`, templates `example`, `linksys`, `snom` and `asterisk`, or a table
+    /// with a header. The template `sql` is refused. The agent is the account code
     Freeswitch,
-    /// A dump of Kamailio's table `acc` with a header and the extra columns `src_user` and `dst_user`. Add `--map
-    /// agent=...`
+    /// A dump of Kamailio's table `acc` with the extra columns `src_user` and `dst_user`. Add `--map agent=...`. With
+    /// --no-header, also add `--map from=NUMBER,to=NUMBER`
     Kamailio,
+    /// Calls of Twilio: its API, its bulk export or its console. Add `--map agent=...`
+    Twilio,
+    /// Calls of Retell AI: its API or its dashboard
+    Retell,
+    /// Calls of Vapi: its API or its dashboard
+    Vapi,
 }
 
 /// A layout of lines without a header.
@@ -23,7 +33,14 @@ pub(crate) enum Format {
 pub(super) struct Headings {
     /// The number of columns that such a line may have.
     pub(super) columns: RangeInclusive<usize>,
-    pub(super) names: &'static [&'static str],
+    pub(super) names: Vec<&'static str>,
+}
+
+/// The column and the values by which calls to contacts differ from other records.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FormatFilter {
+    pub(super) headings: &'static [&'static str],
+    pub(super) values: &'static [&'static str],
 }
 
 const ASTERISK: &[&str] = &[
@@ -43,11 +60,33 @@ const ASTERISK: &[&str] = &[
     "billsec",
     "disposition",
     "amaflags",
-    // Written only if configured: `loguniqueid`, `loguserfield`, `newcdrcolumns`.
+];
+
+/// The heading of a column that holds `uniqueid` or `userfield`, depending on Asterisk's configuration.
+const UNIQUEID_OR_USERFIELD: &str = "";
+
+/// Columns that `newcdrcolumns` adds.
+const NEW_COLUMNS: &[&str] = &["peeraccount", "linkedid", "sequence"];
+
+const ASTERISK_CUSTOM: &[&str] = &[
+    "clid",
+    "src",
+    "dst",
+    "dcontext",
+    "channel",
+    "dstchannel",
+    "lastapp",
+    "lastdata",
+    "start",
+    "answer",
+    "end",
+    "duration",
+    "billsec",
+    "disposition",
+    "amaflags",
+    "accountcode",
     "uniqueid",
     "userfield",
-    "peeraccount",
-    "linkedid",
     "sequence",
 ];
 
@@ -71,49 +110,256 @@ const FREESWITCH: &[&str] = &[
     "write_codec",
 ];
 
+/// FreeSWITCH's template that has the order of Asterisk's columns.
+const FREESWITCH_AS_ASTERISK: &[&str] = &[
+    "accountcode",
+    "caller_id_number",
+    "destination_number",
+    "context",
+    "caller_id",
+    "channel_name",
+    "bridge_channel",
+    "last_app",
+    "last_arg",
+    "start_stamp",
+    "answer_stamp",
+    "end_stamp",
+    "duration",
+    "billsec",
+    "hangup_cause",
+    "amaflags",
+    "uuid",
+    "userfield",
+];
+
+/// The columns of each `acc`. More may follow, and each operator chooses their order.
+const KAMAILIO: &[&str] = &["id", "method", "from_tag", "to_tag", "callid", "sip_code", "sip_reason", "time"];
+
 impl Format {
+    /// Returns whether the files of this program have a header.
+    pub(super) fn writes_header(self) -> bool {
+        !matches!(self, Self::Asterisk | Self::AsteriskCustom | Self::Freeswitch)
+    }
+
+    /// Returns whether the first line of a file is a header, although `Master.csv` has none: an export of a database.
+    pub(super) fn is_header(self, line: &Record) -> bool {
+        let names: &[&str] = match self {
+            Self::Asterisk | Self::AsteriskCustom => &["src", "dst", "disposition"],
+            Self::Freeswitch => &["caller_id_number", "destination_number", "hangup_cause"],
+            _ => return false,
+        };
+        let has = |name: &str| line.iter().any(|cell| cell.trim_ascii().eq_ignore_ascii_case(name.as_bytes()));
+        names.iter().all(|name| has(name))
+    }
+
     /// Returns the possible layouts of a file without a header. Empty if files of this format have one.
     pub(super) fn headings(self) -> Vec<Headings> {
+        let exactly = |names: Vec<&'static str>| Headings { columns: names.len()..=names.len(), names };
         match self {
-            Self::Asterisk => vec![Headings { columns: 16..=21, names: ASTERISK }],
+            // Each of `loguniqueid`, `loguserfield` and `newcdrcolumns` adds its columns, whatever the others do.
+            Self::Asterisk => [&[][..], &[UNIQUEID_OR_USERFIELD], &["uniqueid", "userfield"]]
+                .iter()
+                .flat_map(|own| [[ASTERISK, *own, &[]], [ASTERISK, *own, NEW_COLUMNS]])
+                .map(|parts| exactly(parts.concat()))
+                .collect(),
+            Self::AsteriskCustom => vec![Headings { columns: 18..=19, names: ASTERISK_CUSTOM.to_vec() }],
             Self::Freeswitch => vec![
-                Headings { columns: 13..=15, names: &FREESWITCH[1..] },
-                Headings { columns: 16..=16, names: FREESWITCH },
+                Headings { columns: 13..=15, names: FREESWITCH[1..].to_vec() },
+                exactly(FREESWITCH.to_vec()),
+                exactly([&FREESWITCH[1..], &["sip_user_agent", "sip_p_rtp_stat"]].concat()),
+                exactly(FREESWITCH_AS_ASTERISK.to_vec()),
+                Headings { columns: 20..=20, names: FREESWITCH[1..].to_vec() },
             ],
-            Self::Kamailio => Vec::new(),
+            Self::Kamailio => vec![Headings { columns: KAMAILIO.len()..=usize::MAX, names: KAMAILIO.to_vec() }],
+            Self::Twilio | Self::Retell | Self::Vapi => Vec::new(),
         }
     }
 
-    /// Returns the column that holds a field unless `--map` names another.
-    pub(super) fn heading(self, field: Field) -> Option<&'static str> {
-        Some(match (self, field) {
-            (Self::Asterisk, Field::From) => "src",
-            (Self::Asterisk, Field::To) => "dst",
-            (Self::Asterisk, Field::At) => "start",
-            (Self::Asterisk | Self::Freeswitch, Field::Agent) => "accountcode",
-            (Self::Asterisk, Field::Status) => "disposition",
-            (Self::Freeswitch, Field::From) => "caller_id_number",
-            (Self::Freeswitch, Field::To) => "destination_number",
-            (Self::Freeswitch, Field::At) => "start_stamp",
-            (Self::Freeswitch, Field::Status) => "hangup_cause",
-            // Some calls that were never answered have the cause NORMAL_CLEARING too.
-            (Self::Freeswitch, Field::Answered) => "answer_stamp",
-            (Self::Kamailio, Field::From) => "src_user",
-            (Self::Kamailio, Field::To) => "dst_user",
-            (Self::Kamailio, Field::At) => "time",
-            (Self::Kamailio, Field::Status) => "sip_code",
-            (Self::Asterisk | Self::Kamailio, Field::Answered) | (Self::Kamailio, Field::Agent) => return None,
-        })
+    /// Returns the column, from 1, that makes a line of this number of columns ambiguous: it holds `uniqueid` or
+    /// `userfield`.
+    pub(super) fn ambiguous_column(self, columns: usize) -> Option<usize> {
+        let headings = self.headings().into_iter().find(|headings| headings.columns.contains(&columns))?;
+        headings.names.iter().position(|name| *name == UNIQUEID_OR_USERFIELD).map(|at| at + 1)
     }
 
-    /// Returns the column and value by which calls differ from other records.
-    pub(super) fn only(self) -> Option<(&'static str, &'static str)> {
-        (self == Self::Kamailio).then_some(("method", "INVITE"))
+    /// Returns the headings that may hold a field unless `--map` names another. The first one is that of the API or of
+    /// the program itself.
+    pub(super) fn alternatives(self, field: Field) -> &'static [&'static str] {
+        match self {
+            Self::Asterisk | Self::AsteriskCustom => asterisk(field),
+            Self::Freeswitch => freeswitch(field),
+            Self::Kamailio => kamailio(field),
+            Self::Twilio => twilio(field),
+            Self::Retell => retell(field),
+            Self::Vapi => vapi(field),
+        }
+    }
+
+    /// Returns whether a file of this format is refused if it lacks the column.
+    pub(super) fn requires(self, field: Field) -> bool {
+        // Without the status each call would be `initiated`, and FreeSWITCH's causes do not say whether a call was
+        // answered.
+        field == Field::Status || (self, field) == (Self::Freeswitch, Field::Answered)
+    }
+
+    /// Returns how calls to contacts differ from other records.
+    pub(super) fn only(self) -> Option<FormatFilter> {
+        let (headings, values): (&[_], &[_]) = match self {
+            Self::Asterisk | Self::AsteriskCustom | Self::Freeswitch => return None,
+            Self::Kamailio => (&["method"], &["INVITE"]),
+            Self::Twilio => (
+                &["direction"],
+                &[
+                    "outbound-api",
+                    "outbound-dial",
+                    "trunking-originating",
+                    "outbound",
+                    "outgoing",
+                    "outgoing api",
+                    "outgoing dial",
+                ],
+            ),
+            Self::Retell => (&["direction", "call_direction"], &["outbound"]),
+            Self::Vapi => (&["type", "call_type"], &["outboundPhoneCall", "outbound phone call", "outbound"]),
+        };
+        Some(FormatFilter { headings, values })
     }
 
     pub(super) fn vocabulary(self) -> Vocabulary {
         match self {
-            Self::Asterisk | Self::Freeswitch | Self::Kamailio => Vocabulary::FinalRecords,
+            Self::Asterisk | Self::AsteriskCustom => Vocabulary::Asterisk,
+            Self::Freeswitch => Vocabulary::Freeswitch,
+            Self::Kamailio => Vocabulary::Kamailio,
+            Self::Twilio => Vocabulary::Twilio,
+            Self::Retell => Vocabulary::Retell,
+            Self::Vapi => Vocabulary::Vapi,
         }
+    }
+}
+
+impl FormatFilter {
+    /// Returns whether a line with this value is a call to a contact.
+    pub(super) fn accepts(&self, value: &[u8]) -> bool {
+        self.values.iter().any(|wanted| value.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
+    }
+}
+
+fn asterisk(field: Field) -> &'static [&'static str] {
+    match field {
+        Field::From => &["src"],
+        Field::To => &["dst"],
+        Field::At => &["start", "calldate"],
+        Field::Agent => &["accountcode"],
+        Field::Status => &["disposition"],
+        // The disposition says whether the call was answered.
+        Field::Time | Field::Placed | Field::Answered | Field::Voicemail => &[],
+    }
+}
+
+fn freeswitch(field: Field) -> &'static [&'static str] {
+    match field {
+        Field::From => &["caller_id_number"],
+        Field::To => &["destination_number"],
+        Field::At => &["start_stamp", "start_epoch"],
+        Field::Agent => &["accountcode"],
+        Field::Status => &["hangup_cause"],
+        Field::Answered => &["answer_stamp", "answer_epoch"],
+        Field::Time | Field::Placed | Field::Voicemail => &[],
+    }
+}
+
+fn kamailio(field: Field) -> &'static [&'static str] {
+    match field {
+        Field::From => &["src_user"],
+        Field::To => &["dst_user"],
+        Field::At => &["time"],
+        Field::Status => &["sip_code"],
+        Field::Agent | Field::Time | Field::Placed | Field::Answered | Field::Voicemail => &[],
+    }
+}
+
+fn twilio(field: Field) -> &'static [&'static str] {
+    match field {
+        Field::From => &["from", "from_number"],
+        Field::To => &["to", "to_number"],
+        Field::At => &["start_time"],
+        // A call that was never dialed has no start time.
+        Field::Placed => &["date_created"],
+        Field::Status => &["status", "call_status"],
+        Field::Voicemail => &["answered_by"],
+        Field::Agent | Field::Time | Field::Answered => &[],
+    }
+}
+
+fn retell(field: Field) -> &'static [&'static str] {
+    match field {
+        Field::From => &["from_number", "from"],
+        Field::To => &["to_number", "to"],
+        Field::At => &["start_timestamp", "start_time"],
+        // A call that was not connected has no start.
+        Field::Placed => &["end_timestamp", "end_time"],
+        Field::Agent => &["agent_id", "agent_name", "agent"],
+        Field::Status => &["disconnection_reason"],
+        Field::Voicemail => &["call_analysis.in_voicemail", "in_voicemail"],
+        Field::Time | Field::Answered => &[],
+    }
+}
+
+fn vapi(field: Field) -> &'static [&'static str] {
+    match field {
+        Field::From => &["phoneNumber.number", "assistant_phone_number", "phone_number"],
+        Field::To => &["customer.number", "customer_phone_number", "customer_number"],
+        Field::At => &["startedAt", "start_time"],
+        // A call that was not connected has no start.
+        Field::Placed => &["createdAt"],
+        Field::Agent => &["assistantId", "assistant", "assistant_name"],
+        Field::Status => &["endedReason"],
+        Field::Time | Field::Answered | Field::Voicemail => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asterisk_columns_follow_from_their_number() {
+        let of = |columns: usize| {
+            let all = Format::Asterisk.headings();
+            let fitting: Vec<_> = all.iter().filter(|headings| headings.columns.contains(&columns)).collect();
+            assert!(fitting.len() <= 1, "{columns}");
+            fitting.first().map(|headings| headings.names[16..].join(","))
+        };
+        for (columns, names) in [
+            (15, None),
+            (16, Some("")),
+            (17, Some("")),
+            (18, Some("uniqueid,userfield")),
+            (19, Some("peeraccount,linkedid,sequence")),
+            (20, Some(",peeraccount,linkedid,sequence")),
+            (21, Some("uniqueid,userfield,peeraccount,linkedid,sequence")),
+            (22, None),
+        ] {
+            assert_eq!(of(columns).as_deref(), names, "{columns}");
+        }
+        let ambiguous = (15..23).map(|columns| Format::Asterisk.ambiguous_column(columns));
+        let expected = [None, None, Some(17), None, None, Some(17), None, None];
+        assert!(ambiguous.eq(expected));
+        assert_eq!(Format::Freeswitch.ambiguous_column(17), None);
+    }
+
+    #[test]
+    fn calls_to_contacts_are_known_in_any_case() {
+        let filter = Format::Twilio.only().expect("a filter");
+        assert!(filter.accepts(b" Outbound-API ") && !filter.accepts(b"inbound") && !filter.accepts(b""));
+    }
+
+    #[test]
+    fn header_of_a_database_is_recognized() {
+        let line = |cells: &[&str]| Record::from(cells.to_vec());
+        assert!(Format::Asterisk.is_header(&line(&["calldate", "clid", "SRC", " dst ", "disposition"])));
+        assert!(!Format::Asterisk.is_header(&line(&["sales", "src", "dst", "x", "ANSWERED"])));
+        assert!(Format::Freeswitch.is_header(&line(&["caller_id_number", "destination_number", "hangup_cause"])));
+        assert!(!Format::Kamailio.is_header(&line(&["src", "dst", "disposition"])));
     }
 }

@@ -1,10 +1,10 @@
 //! Finds the column of each field, once for all lines of a file.
 
 use super::error::ImportError;
-use super::format::Format;
+use super::format::{Format, FormatFilter, Headings};
 use super::map::{Field, Map, Only, Source};
+use super::record::{Form, Record};
 use super::rejection::Rejection;
-use csv::ByteRecord;
 use std::ops::RangeInclusive;
 
 /// The layout of the lines of a file.
@@ -12,6 +12,9 @@ use std::ops::RangeInclusive;
 pub(super) struct Layout {
     /// Distinguished by the number of columns, and tried in this order.
     shapes: Vec<Shape>,
+    /// Whether more columns than the header has are accepted if they are blank. Spreadsheets write such columns.
+    accepts_blanks: bool,
+    format: Option<Format>,
 }
 
 /// The fields of lines that have a certain number of columns.
@@ -19,7 +22,18 @@ pub(super) struct Layout {
 pub(super) struct Shape {
     columns: RangeInclusive<usize>,
     cells: [Option<Cell>; Field::ALL.len()],
-    only: Vec<(usize, String)>,
+    only: Vec<Filter>,
+    /// The column by which the format knows calls to contacts.
+    of_format: Option<(usize, FormatFilter)>,
+}
+
+/// A column that must hold a value.
+#[derive(Debug)]
+struct Filter {
+    column: usize,
+    /// The column, as an error message names it.
+    label: String,
+    value: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,61 +50,135 @@ pub(super) struct Wanted<'a> {
     pub(super) only: &'a [Only],
 }
 
+/// The largest number of headings, and the longest heading, in an error message.
+const MOST_LISTED: usize = 60;
+const LONGEST_LISTED: usize = 60;
+
 /// The fields that each call must have.
 const NEEDED: [Field; 4] = [Field::From, Field::To, Field::At, Field::Agent];
 
 impl Layout {
     /// Returns the layout of a file whose first line is `header`.
-    pub(super) fn with_header(wanted: Wanted<'_>, header: &ByteRecord) -> Result<Self, ImportError> {
+    pub(super) fn with_header(wanted: Wanted<'_>, header: &Record) -> Result<Self, ImportError> {
         let names: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        Ok(Self { shapes: vec![wanted.shape(names.len()..=names.len(), &names)?] })
+        let least = names.iter().rposition(|name| !name.is_empty()).map_or(1, |last| last + 1);
+        let shape = wanted.shape(least..=names.len(), &names)?;
+        if shape.columns().any(|at| names.get(at).is_some_and(|name| looks_like_value(name))) {
+            return Err(ImportError::NoHeader("the first line is a call"));
+        }
+        Ok(Self { shapes: vec![shape], accepts_blanks: true, format: wanted.format })
+    }
+
+    /// Returns the layout of JSON objects, and the path of each of its columns. `first` has the paths of the first
+    /// object, if it could be read.
+    pub(super) fn of_json(wanted: Wanted<'_>, first: Option<&[String]>) -> Result<(Self, Vec<String>), ImportError> {
+        let paths = wanted.paths(first)?;
+        let names: Vec<_> = paths.iter().map(String::as_str).collect();
+        let shape = wanted.shape(names.len()..=names.len(), &names).map_err(|error| match (error, first) {
+            (ImportError::Unmapped { field, .. }, Some(first)) => {
+                let first: Vec<_> = first.iter().map(String::as_str).collect();
+                ImportError::Unmapped { field, headings: known(&first) }
+            }
+            (error, _) => error,
+        })?;
+        Ok((Self { shapes: vec![shape], accepts_blanks: false, format: wanted.format }, paths))
     }
 
     /// Returns the layout of a file without a header.
     pub(super) fn without_header(wanted: Wanted<'_>) -> Result<Self, ImportError> {
-        let known = wanted.format.map(Format::headings).unwrap_or_default();
+        let format = wanted.format;
+        let known = format.map(Format::headings).unwrap_or_default();
         if known.is_empty() {
-            return Ok(Self { shapes: vec![wanted.shape(1..=usize::MAX, &[])?] });
+            return Ok(Self { shapes: vec![wanted.shape(1..=usize::MAX, &[])?], accepts_blanks: false, format });
         }
-        let shape = |headings: super::format::Headings| wanted.shape(headings.columns, headings.names);
-        Ok(Self { shapes: known.into_iter().map(shape).collect::<Result<_, _>>()? })
+        let (mut shapes, mut refused) = (Vec::new(), None);
+        for Headings { columns, names } in known {
+            match wanted.shape(columns, &names) {
+                Ok(shape) => shapes.push(shape),
+                // Lines of another number of columns may have the column.
+                Err(error) => refused = Some(error),
+            }
+        }
+        match refused {
+            Some(error) if shapes.is_empty() => Err(error),
+            _ => Ok(Self { shapes, accepts_blanks: false, format }),
+        }
     }
 
     /// Returns the fields of this record, by its number of columns.
-    pub(super) fn shape(&self, record: &ByteRecord) -> Result<&Shape, Rejection> {
+    pub(super) fn shape(&self, record: &Record) -> Result<&Shape, Rejection> {
         let found = record.len();
-        self.shapes.iter().find(|shape| shape.columns.contains(&found)).ok_or_else(|| {
-            let all: Vec<_> = self.shapes.iter().map(|shape| range(&shape.columns)).collect();
-            Rejection::Columns { found, expected: all.join(" or ") }
+        let fits = |shape: &&Shape| {
+            let most = *shape.columns.end();
+            let blank = || (most..found).all(|at| record.get(at).is_some_and(|value| value.trim_ascii().is_empty()));
+            shape.columns.contains(&found) || (self.accepts_blanks && found > most && blank())
+        };
+        self.shapes.iter().find(fits).ok_or_else(|| {
+            if let Some(column) = self.format.and_then(|format| format.ambiguous_column(found)) {
+                return Rejection::WhichColumn { found, column };
+            }
+            Rejection::Columns { found, expected: ranges(&self.shapes) }
         })
     }
 }
 
 impl Shape {
     /// Returns the trimmed text of a field, or an empty text if no column holds it.
-    pub(super) fn text<'a>(&'a self, record: &'a ByteRecord, field: Field) -> Result<&'a str, Rejection> {
+    pub(super) fn text<'a>(&'a self, record: &'a Record, field: Field) -> Result<&'a str, Rejection> {
         match &self.cells[field as usize] {
             None => Ok(""),
             Some(Cell::Constant(text)) => Ok(text),
             Some(Cell::Column(at)) => {
-                let bytes = record.get(*at).unwrap_or_default();
-                std::str::from_utf8(bytes).map(str::trim).map_err(|_| Rejection::NotText(field))
+                let bytes = certain(record, *at, || format!("`{}`", field.name()))?;
+                let text = std::str::from_utf8(bytes).map(str::trim).map_err(|_| Rejection::NotText(field))?;
+                let is_missing = record.form(*at) == Some(Form::Plain) && matches!(text, "NULL" | "\\N");
+                Ok(if is_missing { "" } else { text })
             }
         }
     }
 
-    /// Returns whether a column holds the time of the answer.
-    pub(super) fn knows_answered(&self) -> bool {
-        self.cells[Field::Answered as usize].is_some()
+    /// Returns whether a column or a fixed text holds the field.
+    pub(super) fn knows(&self, field: Field) -> bool {
+        self.cells[field as usize].is_some()
     }
 
-    /// Returns whether the line passes each `--only` filter.
-    pub(super) fn is_wanted(&self, record: &ByteRecord) -> bool {
-        let holds = |at: usize, value: &str| {
-            record.get(at).is_some_and(|cell| cell.trim_ascii().eq_ignore_ascii_case(value.as_bytes()))
-        };
-        self.only.iter().all(|(at, value)| holds(*at, value))
+    /// Returns whether the line passes each `--only` filter, and that of the format.
+    pub(super) fn is_wanted(&self, record: &Record) -> Result<bool, Rejection> {
+        for Filter { column, label, value } in &self.only {
+            let found = certain(record, *column, || label.clone())?;
+            if !found.trim_ascii().eq_ignore_ascii_case(value.as_bytes()) {
+                return Ok(false);
+            }
+        }
+        match &self.of_format {
+            Some((column, filter)) => {
+                Ok(filter.accepts(certain(record, *column, || format!("`{}`", filter.headings[0]))?))
+            }
+            None => Ok(true),
+        }
+    }
+
+    /// Returns whether the call depends on the last value of the record, and the end of that value is not certain.
+    pub(super) fn depends_on_end(&self, record: &Record) -> bool {
+        let last = record.len() - 1;
+        record.form(last) == Some(Form::Plain) && self.columns().any(|at| at == last)
+    }
+
+    /// Returns the columns that calls depend on.
+    fn columns(&self) -> impl Iterator<Item = usize> {
+        let filters = self.only.iter().map(|filter| filter.column).chain(self.of_format.iter().map(|(at, _)| *at));
+        self.cells.iter().flatten().filter_map(Cell::column).chain(filters)
+    }
+}
+
+/// Returns the value of a column. A value that can be read in several ways is a rejection.
+fn certain(record: &Record, at: usize, label: impl Fn() -> String) -> Result<&[u8], Rejection> {
+    match record.form(at) {
+        Some(Form::Malformed) => Err(Rejection::Quotes(label())),
+        Some(Form::Nested) => Err(Rejection::NotAValue(label())),
+        Some(Form::Repeated) => Err(Rejection::Repeated(label())),
+        Some(Form::Plain | Form::Quoted) | None => Ok(record.get(at).unwrap_or_default()),
     }
 }
 
@@ -106,17 +194,71 @@ impl Wanted<'_> {
         }
         let mut only = Vec::new();
         for Only { column, value } in self.only {
-            only.push((column_of(column, names)?, value.clone()));
+            let at = column_of(column, names)?;
+            only.push(Filter { column: at, label: label(column), value: value.clone() });
         }
-        if let Some((heading, value)) = self.format.and_then(Format::only) {
-            only.push((find(names, heading)?, value.to_owned()));
-        }
-        let highest = cells.iter().flatten().filter_map(Cell::column).chain(only.iter().map(|(at, _)| *at)).max();
-        let least = highest.map_or(1, |at| at + 1).max(*columns.start());
-        if least > *columns.end() {
+        let mut shape = Shape { columns, cells, only, of_format: self.filter(names)? };
+        let least = shape.columns().max().map_or(1, |at| at + 1).max(*shape.columns.start());
+        if least > *shape.columns.end() {
             return Err(ImportError::NoSuchColumn { column: least.to_string(), headings: known(names) });
         }
-        Ok(Shape { columns: least..=*columns.end(), cells, only })
+        shape.columns = least..=*shape.columns.end();
+        Ok(shape)
+    }
+
+    /// Returns the format's own filter and its column. A file without the column needs an `--only` of the user.
+    fn filter(&self, names: &[&str]) -> Result<Option<(usize, FormatFilter)>, ImportError> {
+        let Some(filter) = self.format.and_then(Format::only) else { return Ok(None) };
+        match place_any(names, filter.headings)? {
+            Some(at) => Ok(Some((at, filter))),
+            None if !self.only.is_empty() => Ok(None),
+            None => Err(ImportError::NoDirection { column: filter.headings[0], headings: known(names) }),
+        }
+    }
+
+    /// Returns the paths of the fields in JSON objects. A path that no option names is used if the first object has
+    /// it.
+    fn paths(&self, first: Option<&[String]>) -> Result<Vec<String>, ImportError> {
+        let mut paths: Vec<String> = Vec::new();
+        let mut add = |path: &str| {
+            if !paths.iter().any(|known| known == path) {
+                paths.push(path.to_owned());
+            }
+        };
+        let mapped = self.maps.iter().flat_map(Map::entries).map(|(_, source)| source);
+        for source in mapped.chain(self.only.iter().map(|only| &only.column)) {
+            match source {
+                Source::Named(path) => add(path),
+                Source::Numbered(number) => {
+                    let headings = first.map(<[String]>::to_vec);
+                    return Err(ImportError::NoSuchColumn { column: number.to_string(), headings });
+                }
+                Source::Constant(_) | Source::Quoted(_) => {}
+            }
+        }
+        if let Some(format) = self.format {
+            let first: Vec<_> = first.unwrap_or_default().iter().map(String::as_str).collect();
+            for headings in Field::ALL.map(|field| format.alternatives(field)) {
+                match place_any(&first, headings)? {
+                    Some(at) => add(first[at]),
+                    // The first object may lack a value that others have.
+                    None => headings.first().copied().into_iter().for_each(&mut add),
+                }
+            }
+            if let Some(filter) = format.only() {
+                match place_any(&first, filter.headings)? {
+                    Some(at) => add(first[at]),
+                    None if self.only.is_empty() => add(filter.headings[0]),
+                    None => {}
+                }
+            }
+        } else {
+            let has = |path: &&str| first.is_none_or(|first| first.iter().any(|known| known == path));
+            // An object without a status is common, also if others have one.
+            add(Field::Status.name());
+            Field::ALL.into_iter().flat_map(own_names).filter(has).for_each(add);
+        }
+        Ok(paths)
     }
 
     /// Returns the source of a field: the last `--map` that names it, else the format's column, else the column with
@@ -124,23 +266,41 @@ impl Wanted<'_> {
     fn cell(&self, field: Field, names: &[&str]) -> Result<Option<Cell>, ImportError> {
         let mapped = self.maps.iter().flat_map(Map::entries).filter(|(known, _)| *known == field).last();
         match (mapped, self.format) {
-            (Some((_, Source::Constant(text))), _) => Ok(Some(Cell::Constant(text.trim().to_owned()))),
+            (Some((_, Source::Quoted(text))), _) if names.contains(&text.trim()) => {
+                Err(ImportError::HeadingOrText { field: field.name(), text: text.clone() })
+            }
+            (Some((_, Source::Constant(text) | Source::Quoted(text))), _) => {
+                Ok(Some(Cell::Constant(text.trim().to_owned())))
+            }
             (Some((_, column)), _) => column_of(column, names).map(|at| Some(Cell::Column(at))),
             (None, Some(format)) => {
-                let at = format.heading(field).map(|heading| find(names, heading)).transpose()?;
+                let at = place_any(names, format.alternatives(field))?;
+                if at.is_none() && format.requires(field) {
+                    return Err(ImportError::Unmapped { field: field.name(), headings: known(names) });
+                }
                 Ok(at.map(Cell::Column))
             }
             (None, None) => {
-                let also = match field {
-                    Field::At => Some("started_at"),
-                    Field::Agent => Some("agent_id"),
-                    _ => None,
-                };
-                let mut own = std::iter::once(field.name()).chain(also);
-                Ok(own.find_map(|name| place(names, name)).map(Cell::Column))
+                for name in own_names(field) {
+                    if let Some(at) = place(names, name)? {
+                        return Ok(Some(Cell::Column(at)));
+                    }
+                }
+                Ok(None)
             }
         }
     }
+}
+
+/// Returns the headings of a field in files of no other format.
+fn own_names(field: Field) -> impl Iterator<Item = &'static str> {
+    let also = match field {
+        Field::At => Some("started_at"),
+        Field::Agent => Some("agent_id"),
+        _ => None,
+    };
+    let name = field.is_found_by_name().then(|| field.name());
+    name.into_iter().chain(also)
 }
 
 impl Cell {
@@ -156,24 +316,95 @@ fn column_of(source: &Source, names: &[&str]) -> Result<usize, ImportError> {
     match source {
         Source::Named(name) => find(names, name),
         Source::Numbered(number) => Ok(number - 1),
-        Source::Constant(_) => unreachable!("a constant is not a column"),
+        Source::Constant(_) | Source::Quoted(_) => unreachable!("a fixed text is not a column"),
+    }
+}
+
+fn label(source: &Source) -> String {
+    match source {
+        Source::Named(name) => format!("`{name}`"),
+        Source::Numbered(number) => format!("column {number}"),
+        Source::Constant(_) | Source::Quoted(_) => String::new(),
     }
 }
 
 fn find(names: &[&str], name: &str) -> Result<usize, ImportError> {
-    place(names, name).ok_or_else(|| ImportError::NoSuchColumn { column: format!("`{name}`"), headings: known(names) })
+    let none = || ImportError::NoSuchColumn { column: format!("`{name}`"), headings: known(names) };
+    place(names, name)?.ok_or_else(none)
 }
 
-/// Returns the column with this heading, or the only one that differs just in case.
-fn place(names: &[&str], name: &str) -> Option<usize> {
-    let mut alike = (0..names.len()).filter(|at| names[*at].eq_ignore_ascii_case(name));
-    names.iter().position(|heading| *heading == name).or_else(|| alike.next().filter(|_| alike.next().is_none()))
+/// Returns the column with this heading, or the one that differs just in case.
+///
+/// # Errors
+/// If several columns have the heading.
+fn place(names: &[&str], name: &str) -> Result<Option<usize>, ImportError> {
+    let same = all(names, |heading| heading == name);
+    let found = if same.is_empty() { all(names, |heading| heading.eq_ignore_ascii_case(name)) } else { same };
+    single(&found, name)
+}
+
+/// Returns the column with the first of these headings. `start_time`, `Start Time` and `startTime` are one heading.
+///
+/// # Errors
+/// If several columns have the heading.
+fn place_any(names: &[&str], headings: &[&str]) -> Result<Option<usize>, ImportError> {
+    let letters = |name: &str| -> String {
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').map(|c| c.to_ascii_lowercase()).collect()
+    };
+    for heading in headings {
+        let same = all(names, |name| name == *heading);
+        let found = if same.is_empty() { all(names, |name| letters(name) == letters(heading)) } else { same };
+        if let Some(at) = single(&found, heading)? {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
+fn all(names: &[&str], is_it: impl Fn(&str) -> bool) -> Vec<usize> {
+    (0..names.len()).filter(|at| is_it(names[*at])).collect()
+}
+
+/// Returns the only column of these.
+fn single(columns: &[usize], heading: &str) -> Result<Option<usize>, ImportError> {
+    match columns {
+        [] => Ok(None),
+        [one] => Ok(Some(*one)),
+        several => {
+            let columns = several.iter().map(|at| at + 1).collect();
+            Err(ImportError::RepeatedHeading { heading: heading.to_owned(), columns })
+        }
+    }
+}
+
+/// Returns whether a heading is a phone number or a time, so that the line is no header.
+fn looks_like_value(heading: &str) -> bool {
+    let digits = heading.bytes().filter(u8::is_ascii_digit).count();
+    digits >= 5 || (digits > 0 && !heading.bytes().any(|byte| byte.is_ascii_alphabetic()))
 }
 
 /// Returns the headings for an error message. `None` if they may be a call, because then the file has no header.
 fn known(names: &[&str]) -> Option<Vec<String>> {
     let look_like_headings = names.iter().all(|name| name.chars().filter(char::is_ascii_digit).count() < 5);
-    look_like_headings.then(|| names.iter().map(|name| name.escape_debug().to_string()).collect())
+    look_like_headings.then(|| {
+        let shown = |name: &&str| name.chars().take(LONGEST_LISTED).flat_map(char::escape_debug).collect();
+        let more = (names.len() > MOST_LISTED).then(|| format!("and {} more", names.len() - MOST_LISTED));
+        names.iter().take(MOST_LISTED).map(shown).chain(more).collect()
+    })
+}
+
+/// Returns the numbers of columns of the shapes for an error message, such as `13 to 15 or 16`.
+fn ranges(shapes: &[Shape]) -> String {
+    let mut ranges: Vec<_> = shapes.iter().map(|shape| shape.columns.clone()).collect();
+    ranges.sort_unstable_by_key(|columns| *columns.start());
+    let mut joined: Vec<RangeInclusive<usize>> = Vec::new();
+    for columns in ranges {
+        match joined.last_mut() {
+            Some(last) if *last.end() + 1 == *columns.start() => *last = *last.start()..=*columns.end(),
+            _ => joined.push(columns),
+        }
+    }
+    joined.iter().map(range).collect::<Vec<_>>().join(" or ")
 }
 
 fn range(columns: &RangeInclusive<usize>) -> String {
@@ -204,9 +435,9 @@ mod tests {
 
     #[test]
     fn columns_without_map_are_found_by_field_name() {
-        let header = ByteRecord::from(vec!["agent_id", "To", " from ", "started_at", "x"]);
+        let header = Record::from(vec!["agent_id", "To", " from ", "started_at", "x"]);
         let layout = Layout::with_header(wanted(None, &[]), &header).unwrap();
-        assert_eq!(cells(&layout, 0), ["2", "1", "3", "0", "-", "-"]);
+        assert_eq!(cells(&layout, 0), ["2", "1", "3", "-", "-", "0", "-", "-", "-"]);
         assert_eq!(layout.shapes[0].columns, 5..=5);
     }
 
@@ -214,29 +445,35 @@ mod tests {
     fn map_overrides_single_columns_of_a_format() {
         let maps: Vec<Map> = ["agent=userfield,at=11", "agent==bot"].map(|map| map.parse().unwrap()).into();
         let layout = Layout::without_header(wanted(Some(Format::Asterisk), &maps)).unwrap();
-        assert_eq!(cells(&layout, 0), ["1", "2", "10", "=bot", "14", "-"]);
-        assert_eq!(layout.shapes[0].columns, 16..=21);
+        assert_eq!(cells(&layout, 0), ["1", "2", "10", "-", "-", "=bot", "14", "-", "-"]);
+        assert_eq!(ranges(&layout.shapes), "16 to 21");
         let layout = Layout::without_header(wanted(Some(Format::Asterisk), &maps[..1])).unwrap();
-        assert_eq!(layout.shapes[0].columns, 18..=21, "a line must have the column");
+        assert_eq!(ranges(&layout.shapes), "18 or 21", "a line must have the column");
+        let error = layout.shape(&Record::from(vec![""; 17])).unwrap_err();
+        assert_eq!(error, Rejection::WhichColumn { found: 17, column: 17 });
+        let error = layout.shape(&Record::from(vec![""; 16])).unwrap_err();
+        assert_eq!(error, Rejection::Columns { found: 16, expected: "18 or 21".into() });
     }
 
     #[test]
     fn freeswitch_layout_follows_from_the_number_of_columns() {
         let layout = Layout::without_header(wanted(Some(Format::Freeswitch), &[])).unwrap();
-        assert_eq!(cells(&layout, 0), ["1", "2", "4", "12", "9", "5"]);
-        assert_eq!(cells(&layout, 1), ["2", "3", "5", "13", "10", "6"]);
-        assert!(layout.shape(&ByteRecord::from(vec![""; 17])).is_err());
+        assert_eq!(cells(&layout, 0), ["1", "2", "4", "-", "-", "12", "9", "5", "-"]);
+        assert_eq!(cells(&layout, 1), ["2", "3", "5", "-", "-", "13", "10", "6", "-"]);
+        assert_eq!(cells(&layout, 3), ["1", "2", "9", "-", "-", "0", "14", "10", "-"], "template `asterisk`");
+        assert_eq!(ranges(&layout.shapes), "13 to 18 or 20");
+        assert!(layout.shape(&Record::from(vec![""; 19])).is_err());
     }
 
     #[test]
     fn missing_column_is_named_in_the_error() {
-        let header = ByteRecord::from(vec!["method", "time", "src_user", "dst_user", "sip_code"]);
+        let header = Record::from(vec!["method", "time", "src_user", "dst_user", "sip_code"]);
         let error = Layout::with_header(wanted(Some(Format::Kamailio), &[]), &header).unwrap_err();
         assert!(matches!(error, ImportError::Unmapped { field: "agent", .. }), "{error}");
         let maps = ["agent=bot".parse().unwrap()];
         let error = Layout::with_header(wanted(None, &maps), &header).unwrap_err();
         assert!(matches!(error, ImportError::Unmapped { .. } | ImportError::NoSuchColumn { .. }), "{error}");
-        let no_header = ByteRecord::from(vec!["15550100", "15550101"]);
+        let no_header = Record::from(vec!["15550100", "15550101"]);
         let error = Layout::with_header(wanted(None, &[]), &no_header).unwrap_err();
         assert!(!error.to_string().contains("5550"), "{error}");
     }
@@ -245,8 +482,50 @@ mod tests {
     fn numbered_columns_work_without_header() {
         let maps = ["from=1,to=2,at=3,agent==bot".parse().unwrap()];
         let layout = Layout::without_header(wanted(None, &maps)).unwrap();
-        assert!(layout.shape(&ByteRecord::from(vec!["", ""])).is_err());
-        assert!(layout.shape(&ByteRecord::from(vec!["", "", ""])).is_ok());
-        assert!(layout.shape(&ByteRecord::from(vec!["", "", "", ""])).is_ok());
+        assert!(layout.shape(&Record::from(vec!["", ""])).is_err());
+        assert!(layout.shape(&Record::from(vec!["", "", ""])).is_ok());
+        assert!(layout.shape(&Record::from(vec!["", "", "", ""])).is_ok());
+    }
+
+    #[test]
+    fn format_without_its_direction_needs_a_filter() {
+        let header = Record::from(vec!["from", "to", "start_time", "status"]);
+        let maps = ["agent==bot".parse().unwrap()];
+        let error = Layout::with_header(wanted(Some(Format::Twilio), &maps), &header).unwrap_err();
+        assert!(matches!(error, ImportError::NoDirection { column: "direction", .. }), "{error}");
+        let only = ["status=completed".parse().unwrap()];
+        let wanted = Wanted { only: &only, ..wanted(Some(Format::Twilio), &maps) };
+        assert!(Layout::with_header(wanted, &header).is_ok());
+    }
+
+    #[test]
+    fn headings_of_platforms_are_found_in_each_spelling() {
+        let console = ["Call Sid", "From", "To", "Start Time", "Status", "Direction"];
+        let found = |format: Format, field, names: &[&str]| place_any(names, format.alternatives(field)).ok();
+        assert_eq!(found(Format::Twilio, Field::At, &console), Some(Some(3)));
+        assert_eq!(found(Format::Twilio, Field::At, &["sid", "startTime"]), Some(Some(1)));
+        assert_eq!(found(Format::Twilio, Field::Agent, &console), Some(None));
+        assert_eq!(found(Format::Vapi, Field::To, &["customer.number", "Customer Phone Number"]), Some(Some(0)));
+        assert_eq!(found(Format::Vapi, Field::To, &["Phone Number", "Customer Phone Number"]), Some(Some(1)));
+        assert_eq!(found(Format::Retell, Field::From, &["from", "From"]), Some(Some(0)), "the exact name counts");
+        assert_eq!(found(Format::Retell, Field::From, &["From", "FROM"]), None, "two columns of one name");
+        let filter = Format::Twilio.only().expect("a filter");
+        assert_eq!(place_any(&console, filter.headings).ok(), Some(Some(5)));
+    }
+
+    #[test]
+    fn first_object_selects_the_paths_of_a_platform() {
+        let maps = ["agent==bot".parse().unwrap()];
+        let paths = |first: &[&str]| {
+            let first: Vec<_> = first.iter().map(|path| (*path).to_owned()).collect();
+            wanted(Some(Format::Vapi), &maps).paths(Some(&first)).unwrap()
+        };
+        let api = paths(&["type", "customer.number", "phoneNumber.number", "createdAt"]);
+        assert!(
+            ["type", "customer.number", "phoneNumber.number", "startedAt", "endedReason", "createdAt"]
+                .iter()
+                .all(|path| api.iter().any(|known| known == path))
+        );
+        assert!(paths(&["call_type", "customer_number"]).iter().any(|path| path == "customer_number"));
     }
 }

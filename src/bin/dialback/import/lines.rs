@@ -1,167 +1,197 @@
 //! Splits a stream of bytes into records, each with its line number.
 //!
-//! A CSV parser alone is enough for well-formed files only. This reader adds three guarantees. An unclosed quote
-//! affects its own line and not the rest of the file. Memory is bounded for any input. Line numbers are those of a
-//! text editor, even with CRLF, blank lines and quoted line breaks.
+//! One record is one call or one rejection, whatever its size and whatever is in it. A quoted value may span lines, so
+//! a line inside of one must never be read as a record:
+//!
+//! * A record that does not fit into memory is rejected and read up to its end.
+//! * A quote is not closed if text follows the quote that closes it, or if the file ends first. Then the record is
+//!   rejected together with the lines that may belong to it. If the quote that disproves it opens a value, the line of
+//!   that quote begins a new record.
+//!
+//! Memory is bounded for any input. Line numbers are those of a text editor, even with CRLF, blank lines and quoted
+//! line breaks.
 
+use super::quoting::Quoting;
 use super::rejection::Rejection;
+use super::window::{CHUNK, Window};
+use memchr::{memchr2, memchr3};
 use std::io::{self, Read};
 
-/// The largest record in bytes. Real records have a few hundred bytes; a longer one has an unclosed quote or is not
-/// text.
-const LONGEST: usize = 64 * 1024;
-/// The size of one read. The buffer always has room for it after an incomplete record.
-const CHUNK: usize = 256 * 1024;
+/// The largest record in bytes. The transcript of a long call has some hundred kilobytes.
+pub(super) const LONGEST: usize = 8 * 1024 * 1024;
 
 /// An iterator over the records of a file.
 pub(super) struct Lines<R> {
-    source: R,
-    delimiter: u8,
-    buffer: Box<[u8]>,
-    /// The range of the buffer that holds unread records.
-    start: usize,
-    end: usize,
+    window: Window<R>,
+    /// The delimiter of the values. `None` if each line is a record, whatever is in it.
+    delimiter: Option<u8>,
+    limit: usize,
+    /// Whether a carriage return alone ends a line, as on old Macs.
+    carriage_return_ends: bool,
     /// The state of the scan of the next record.
     scan: Scan,
-    /// The number of bytes read from the source.
-    read: u64,
-    /// The number of the line that begins at `start`, from 1.
+    /// Whether the last record was too long, and its rest has not been taken.
+    is_long: bool,
+    /// The number of the line that begins the next record, from 1.
     line: u64,
-    ended: bool,
 }
 
 /// A record or its error, and the number of the line on which it begins.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Line<'a> {
     pub(super) number: u64,
-    /// The record as it is in the file, without the line end.
+    /// The record as it is in the file, without the line end. The beginning, if the record is too long.
     pub(super) bytes: &'a [u8],
     pub(super) broken: Option<Rejection>,
+    /// Whether the file ends after the record without a line end. Then the record may have been cut.
+    pub(super) is_last: bool,
 }
 
-/// The extent of the next record in the buffer.
+/// The extent of the next record in the window.
 struct Found {
     /// The length, including the line end if there is one.
     taken: usize,
     lines: u64,
     broken: Option<Rejection>,
+    is_last: bool,
+    is_long: bool,
 }
 
 impl<R: Read> Lines<R> {
-    /// Creates a reader, and checks the beginning of the file for UTF-16.
-    ///
-    /// # Errors
-    /// The source's read error; [`io::ErrorKind::InvalidData`] for UTF-16.
-    pub(super) fn new(source: R, delimiter: u8) -> io::Result<Self> {
-        let buffer = vec![0; LONGEST + 1 + CHUNK].into_boxed_slice();
-        let scan = Scan::new();
-        let mut lines = Self { source, delimiter, buffer, start: 0, end: 0, scan, read: 0, line: 1, ended: false };
-        while lines.end < 3 && !lines.ended {
-            lines.fill()?;
-        }
-        match &lines.buffer[..lines.end] {
-            [0xEF, 0xBB, 0xBF, ..] => lines.start = 3,
-            [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "the file is UTF-16: convert it to UTF-8 first",
-                ));
+    /// Creates a reader of records, whose values are separated by `delimiter`. Without one, each line is a record.
+    pub(super) fn new(source: R, delimiter: Option<u8>) -> io::Result<Self> {
+        Self::with_limit(source, delimiter, LONGEST)
+    }
+
+    fn with_limit(source: R, delimiter: Option<u8>, limit: usize) -> io::Result<Self> {
+        let mut window = Window::new(source);
+        let carriage_return_ends = loop {
+            match ends_with_carriage_return(window.bytes()) {
+                Some(ends) => break ends,
+                None if window.has_ended() || window.bytes().len() >= CHUNK => break false,
+                None => window.fill()?,
             }
-            _ => {}
-        }
-        Ok(lines)
+        };
+        let scan = Scan::new(delimiter, carriage_return_ends);
+        Ok(Self { window, delimiter, limit, carriage_return_ends, scan, is_long: false, line: 1 })
     }
 
     /// Returns the number of bytes up to the end of the last record.
     pub(super) fn position(&self) -> u64 {
-        self.read - (self.end - self.start) as u64
+        self.window.position()
+    }
+
+    /// Sets the delimiter of the records that have not been read.
+    pub(super) fn set_delimiter(&mut self, delimiter: u8) {
+        self.delimiter = Some(delimiter);
     }
 
     /// Returns the next record that is not blank.
     pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
-        loop {
-            let Some(Found { taken, lines, broken }) = self.find()? else { return Ok(None) };
-            let (begin, number) = (self.start, self.line);
-            self.start += taken;
-            self.line += lines;
-            // This borrows again, because the borrow checker cannot see that the borrow of a blank line has ended.
-            let bytes = without_line_end(&self.buffer[begin..begin + taken]);
-            if bytes.is_empty() && broken.is_none() {
-                continue;
-            }
-            let end = begin + bytes.len();
-            if broken.is_some() && lines == 0 {
-                self.skip_line()?;
-                return Ok(Some(Line { number, bytes: &[], broken }));
-            }
-            return Ok(Some(Line { number, bytes: &self.buffer[begin..end], broken }));
-        }
+        let Some(Found { taken, lines, broken, is_last, is_long }) = self.find()? else { return Ok(None) };
+        let number = self.line;
+        self.is_long = is_long;
+        self.line += lines;
+        let bytes = self.window.take(taken);
+        let bytes = if is_long { bytes } else { without_line_end(bytes) };
+        Ok(Some(Line { number, bytes, broken, is_last }))
     }
 
-    fn find(&mut self) -> io::Result<Option<Found>> {
-        self.scan = Scan::new();
-        loop {
-            let rest = &self.buffer[self.start..self.end];
-            let window = &rest[..rest.len().min(LONGEST + 1)];
-            match self.scan.go_on(window, self.delimiter) {
-                Seen::End => return Ok(Some(Found { taken: self.scan.at, lines: self.scan.lines, broken: None })),
-                Seen::Unclosed => return Ok(Some(broken_line(rest, Rejection::UnclosedQuote))),
-                Seen::Nothing if window.len() > LONGEST => {
-                    let too_long = Rejection::TooLong { limit: LONGEST };
-                    let why = if self.scan.is_quoted() { Rejection::UnclosedQuote } else { too_long };
-                    return Ok(Some(broken_line(rest, why)));
-                }
-                Seen::Nothing if !self.ended => self.fill()?,
-                Seen::Nothing if rest.is_empty() => return Ok(None),
-                Seen::Nothing if self.scan.is_quoted() => {
-                    return Ok(Some(broken_line(rest, Rejection::UnclosedQuote)));
-                }
-                Seen::Nothing => return Ok(Some(Found { taken: rest.len(), lines: 1, broken: None })),
-            }
-        }
+    /// Returns the bytes of the next record that is not blank, without taking it. `None` if there is none, or if it is
+    /// broken.
+    pub(super) fn peek(&mut self) -> io::Result<Option<&[u8]>> {
+        let Some(Found { taken, broken: None, .. }) = self.find()? else { return Ok(None) };
+        Ok(Some(without_line_end(&self.window.bytes()[..taken])))
     }
 
-    /// Reads more bytes after those in the buffer.
-    fn fill(&mut self) -> io::Result<()> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        let got = loop {
-            match self.source.read(&mut self.buffer[self.end..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                got => break got?,
-            }
+    /// Returns the next line without its end, even if it is blank or a part of a record.
+    pub(super) fn line(&mut self) -> io::Result<Option<&[u8]>> {
+        let delimiter = self.delimiter.take();
+        let found = self.find_any();
+        self.delimiter = delimiter;
+        let Some(Found { taken, lines, is_long, .. }) = found? else { return Ok(None) };
+        self.is_long = is_long;
+        self.line += lines;
+        Ok(Some(without_line_end(self.window.take(taken))))
+    }
+
+    /// Returns the next piece of a record that was too long, in order, and `None` at its end.
+    pub(super) fn rest(&mut self) -> io::Result<Option<&[u8]>> {
+        if !self.is_long {
+            return Ok(None);
+        }
+        if self.window.bytes().is_empty() {
+            self.window.fill()?;
+        }
+        self.scan.go_to_next_piece();
+        let piece = self.window.bytes();
+        let whole = piece.len();
+        let length = match self.scan.go_on(piece) {
+            Seen::Nothing if whole > 0 => return Ok(Some(self.window.take(whole))),
+            Seen::Nothing | Seen::End => self.scan.at,
+            Seen::Restart(at) => at,
         };
-        self.end += got;
-        self.read += got as u64;
-        self.ended = got == 0;
-        Ok(())
+        self.is_long = false;
+        self.line += self.scan.breaks;
+        Ok(Some(without_line_end(self.window.take(length))))
     }
 
-    /// Skips the rest of a line that is too long for the buffer.
-    fn skip_line(&mut self) -> io::Result<()> {
+    /// Finds the next record that is not blank. Takes the blank lines before it.
+    fn find(&mut self) -> io::Result<Option<Found>> {
+        while self.rest()?.is_some() {}
         loop {
-            if let Some(at) = self.buffer[self.start..self.end].iter().position(|byte| *byte == b'\n') {
-                self.start += at + 1;
-                self.line += 1;
-                return Ok(());
+            let Some(found) = self.find_any()? else { return Ok(None) };
+            let is_blank = without_line_end(&self.window.bytes()[..found.taken]).is_empty();
+            if !is_blank || found.broken.is_some() {
+                return Ok(Some(found));
             }
-            self.start = self.end;
-            if self.ended {
-                return Ok(());
-            }
-            self.fill()?;
+            self.line += found.lines;
+            self.window.take(found.taken);
+        }
+    }
+
+    fn find_any(&mut self) -> io::Result<Option<Found>> {
+        while self.rest()?.is_some() {}
+        self.scan = Scan::new(self.delimiter, self.carriage_return_ends);
+        loop {
+            let bytes = self.window.bytes();
+            let bytes = &bytes[..bytes.len().min(self.limit + 1)];
+            let seen = self.scan.go_on(bytes);
+            let breaks = self.scan.breaks;
+            let found = |taken, lines, broken| Found { taken, lines, broken, is_last: false, is_long: false };
+            return Ok(Some(match seen {
+                Seen::End => found(self.scan.at, breaks, self.scan.broken(breaks)),
+                Seen::Restart(at) => found(at, breaks, Some(Rejection::UnclosedQuote { lines: breaks })),
+                Seen::Nothing if bytes.len() > self.limit => {
+                    let why = Rejection::TooLong { limit: self.limit, is_quoted: self.scan.is_quoted() };
+                    Found { is_long: true, ..found(bytes.len(), 0, Some(why)) }
+                }
+                Seen::Nothing if !self.window.has_ended() => {
+                    self.window.fill()?;
+                    continue;
+                }
+                Seen::Nothing if bytes.is_empty() => return Ok(None),
+                Seen::Nothing => {
+                    let is_last = bytes.last() != Some(&b'\r');
+                    Found { is_last, ..found(bytes.len(), breaks + 1, self.scan.broken(breaks + 1)) }
+                }
+            }));
         }
     }
 }
 
-/// Reports an error for the line on which the record begins; the next line is read as a new record. The line is empty
-/// if its end has not been read yet.
-fn broken_line(rest: &[u8], why: Rejection) -> Found {
-    match rest.iter().position(|byte| *byte == b'\n') {
-        Some(at) => Found { taken: at + 1, lines: 1, broken: Some(why) },
-        None => Found { taken: rest.len(), lines: 0, broken: Some(why) },
+/// Returns whether the first line outside of quotes ends with a carriage return alone. `None` if no line ends here.
+fn ends_with_carriage_return(bytes: &[u8]) -> Option<bool> {
+    let (mut is_quoted, mut returned) = (false, false);
+    for &byte in bytes {
+        match byte {
+            b'\n' if !is_quoted => return Some(false),
+            b'\r' if !is_quoted => returned = true,
+            _ if returned => return Some(true),
+            byte => is_quoted ^= byte == b'"',
+        }
     }
+    None
 }
 
 fn without_line_end(bytes: &[u8]) -> &[u8] {
@@ -169,21 +199,32 @@ fn without_line_end(bytes: &[u8]) -> &[u8] {
     bytes.strip_suffix(b"\r").unwrap_or(bytes)
 }
 
-/// The state of a record's scan. It follows the rules of the CSV parser that splits the record later.
+/// The state of a record's scan.
 struct Scan {
-    state: State,
-    /// The number of bytes and lines scanned.
+    delimiter: Option<u8>,
+    carriage_return_ends: bool,
+    state: Quoting,
+    /// The number of bytes scanned in this piece of the record.
     at: usize,
-    lines: u64,
+    /// The number of line ends scanned.
+    breaks: u64,
+    /// The beginning of the line that is scanned, if it is in this piece of the record and not its first line.
+    line: Option<usize>,
+    /// Whether the last quote that closed a value could have opened one.
+    could_open: bool,
+    /// Whether text followed the quote that closed a value of several lines.
+    is_unclosed: bool,
+    returned: Returned,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    ValueBegins,
-    Plain,
-    Quoted,
-    /// After a quote in a quoted value: the value's end, or the first of two quotes that stand for one.
-    Quote,
+/// The carriage returns outside of quotes in a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Returned {
+    No,
+    /// The last byte was one. It may belong to the line end.
+    Last,
+    /// One is inside the line.
+    Inside,
 }
 
 enum Seen {
@@ -191,46 +232,117 @@ enum Seen {
     End,
     /// The end is not reached yet.
     Nothing,
-    /// A quoted value spans several lines and is followed by text instead of a delimiter. So these are two values,
-    /// and the first quote was never closed.
-    Unclosed,
+    /// A quoted value spans several lines and is followed by text instead of a delimiter. Its last quote opens a value,
+    /// so its first one was never closed, and a record begins at this byte.
+    Restart(usize),
 }
 
 impl Scan {
-    const fn new() -> Self {
-        Self { state: State::ValueBegins, at: 0, lines: 1 }
+    const fn new(delimiter: Option<u8>, carriage_return_ends: bool) -> Self {
+        Self {
+            delimiter,
+            carriage_return_ends,
+            state: Quoting::Begin,
+            at: 0,
+            breaks: 0,
+            line: None,
+            could_open: false,
+            is_unclosed: false,
+            returned: Returned::No,
+        }
     }
 
     fn is_quoted(&self) -> bool {
-        self.state == State::Quoted
+        self.state == Quoting::Quoted
+    }
+
+    /// Returns why the record, which ends here after `lines` lines, is broken.
+    fn broken(&self, lines: u64) -> Option<Rejection> {
+        if self.is_unclosed || self.is_quoted() {
+            return Some(Rejection::UnclosedQuote { lines });
+        }
+        (self.returned == Returned::Inside).then_some(Rejection::CarriageReturn)
+    }
+
+    /// Expects the next bytes at the beginning of the next piece.
+    fn go_to_next_piece(&mut self) {
+        (self.at, self.line) = (0, None);
     }
 
     /// Scans the bytes of the record from where the last scan stopped.
-    fn go_on(&mut self, bytes: &[u8], delimiter: u8) -> Seen {
-        for &byte in &bytes[self.at..] {
-            self.at += 1;
-            self.state = match (self.state, byte) {
-                (State::Quoted, b'"') => State::Quote,
-                (State::Quoted, byte) => {
-                    self.lines += u64::from(byte == b'\n');
-                    State::Quoted
+    fn go_on(&mut self, bytes: &[u8]) -> Seen {
+        let Some(delimiter) = self.delimiter else { return self.go_to_line_end(bytes) };
+        while let Some(skipped) = self.next_of_interest(&bytes[self.at..], delimiter) {
+            let at = self.at + skipped;
+            let byte = bytes[at];
+            self.at = at + 1;
+            if byte == b'\n' || (byte == b'\r' && self.carriage_return_ends) {
+                self.breaks += 1;
+                if !self.is_quoted() || self.is_unclosed {
+                    return Seen::End;
                 }
-                (_, b'\n') => return Seen::End,
-                (State::ValueBegins | State::Quote, b'"') => State::Quoted,
-                (_, byte) if byte == delimiter => State::ValueBegins,
-                (State::Quote, b'\r') => State::Quote,
-                // Some programs do not double the quotes in their values. Within one line this is accepted.
-                (State::Quote, _) if self.lines > 1 => return Seen::Unclosed,
-                _ => State::Plain,
-            };
+                self.line = Some(self.at);
+                continue;
+            }
+            let next = self.state.next(byte, delimiter);
+            match next {
+                Quoting::Quote => self.could_open = self.opens_value(&bytes[..at], delimiter),
+                Quoting::Malformed if self.state != next && self.breaks > 0 && !self.is_unclosed => {
+                    if let Some(line) = self.line.filter(|_| self.could_open) {
+                        return Seen::Restart(line);
+                    }
+                    self.is_unclosed = true;
+                }
+                _ => {}
+            }
+            match (self.returned, byte) {
+                _ if self.is_quoted() => {}
+                (Returned::No | Returned::Last, b'\r') => self.returned = Returned::Last,
+                (Returned::Last, _) => self.returned = Returned::Inside,
+                (Returned::No | Returned::Inside, _) => {}
+            }
+            self.state = next;
         }
+        self.at = bytes.len();
         Seen::Nothing
+    }
+
+    /// Returns the place of the next byte that can change the state.
+    fn next_of_interest(&self, rest: &[u8], delimiter: u8) -> Option<usize> {
+        match self.state {
+            Quoting::Quoted if self.carriage_return_ends => memchr3(b'"', b'\n', b'\r', rest),
+            Quoting::Quoted => memchr2(b'"', b'\n', rest),
+            Quoting::Plain | Quoting::Malformed if self.returned != Returned::Last => {
+                memchr3(delimiter, b'\n', b'\r', rest)
+            }
+            _ => (!rest.is_empty()).then_some(0),
+        }
+    }
+
+    /// Returns whether a quote after these bytes could open a value.
+    fn opens_value(&self, bytes: &[u8], delimiter: u8) -> bool {
+        let is_space = |byte: u8| byte != delimiter && matches!(byte, b' ' | b'\t');
+        let last = bytes.iter().rev().copied().find(|byte| !is_space(*byte));
+        last.is_some_and(|byte| byte == delimiter || byte == b'\n' || (byte == b'\r' && self.carriage_return_ends))
+    }
+
+    fn go_to_line_end(&mut self, bytes: &[u8]) -> Seen {
+        let ends = |byte: &u8| *byte == b'\n' || (*byte == b'\r' && self.carriage_return_ends);
+        let Some(at) = bytes[self.at..].iter().position(ends) else {
+            self.at = bytes.len();
+            return Seen::Nothing;
+        };
+        self.at += at + 1;
+        self.breaks += 1;
+        Seen::End
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     /// Returns a few bytes at a time, so that each record crosses a boundary.
     struct Drip<'a>(&'a [u8]);
@@ -244,37 +356,54 @@ mod tests {
         }
     }
 
-    fn read(text: &str) -> Vec<(u64, String)> {
-        let mut lines = Lines::new(Drip(text.as_bytes()), b',').expect("readable");
+    /// Returns each record, with the pieces of a long one, and why it was rejected.
+    fn read_with_limit(text: &[u8], limit: usize) -> Vec<(u64, Vec<u8>, Option<Rejection>)> {
+        let mut lines = Lines::with_limit(Drip(text), Some(b','), limit).expect("readable");
         let mut seen = Vec::new();
-        while let Some(line) = lines.next().expect("readable") {
-            let shown = match line.broken {
-                Some(rejection) => format!("! {rejection}"),
-                None => String::from_utf8_lossy(line.bytes).into_owned(),
-            };
-            seen.push((line.number, shown));
+        while let Some(Line { number, bytes, broken, .. }) = lines.next().expect("readable") {
+            let mut bytes = bytes.to_vec();
+            while let Some(piece) = lines.rest().expect("readable") {
+                bytes.extend_from_slice(piece);
+            }
+            seen.push((number, bytes, broken));
         }
         assert_eq!(lines.position(), text.len() as u64);
         seen
     }
 
     fn expect(text: &str, expected: &[(u64, &str)]) {
+        let shown = |(number, bytes, broken): (u64, Vec<u8>, Option<Rejection>)| match broken {
+            Some(rejection) => (number, format!("! {rejection}")),
+            None => (number, String::from_utf8(bytes).expect("UTF-8")),
+        };
+        let read: Vec<_> = read_with_limit(text.as_bytes(), LONGEST).into_iter().map(shown).collect();
         let expected: Vec<_> = expected.iter().map(|(line, text)| (*line, (*text).to_owned())).collect();
-        assert_eq!(read(text), expected, "{text:?}");
+        assert_eq!(read, expected, "{text:?}");
     }
 
     #[test]
-    fn line_ends_blank_lines_and_byte_order_mark_are_skipped() {
+    fn line_ends_and_blank_lines_are_skipped() {
         expect("", &[]);
         expect("\n\r\n", &[]);
-        expect("\u{FEFF}a,b\nc,d", &[(1, "a,b"), (2, "c,d")]);
+        expect("a,b\nc,d", &[(1, "a,b"), (2, "c,d")]);
         expect("a\r\n\r\n\r\nb\r\n", &[(1, "a"), (4, "b")]);
         expect("\n\na\n", &[(3, "a")]);
+        expect("a,b\r\r\nc\r\n", &[(1, "a,b\r"), (2, "c")]);
+    }
+
+    #[test]
+    fn carriage_returns_alone_end_lines_if_the_first_line_ends_so() {
+        expect("a,b\rc,d\r\re", &[(1, "a,b"), (2, "c,d"), (4, "e")]);
+        expect("\"a\rb\",c\r\"d\",e\r", &[(1, "\"a\rb\",c"), (3, "\"d\",e")]);
+        let inside = "! a carriage return is inside the line, but the first line ends with a line feed";
+        expect("a,b\nc,d\re,f\r\ng,h\n", &[(1, "a,b"), (2, inside), (3, "g,h")]);
+        expect("a,b\n\"c\rd\",e\n", &[(1, "a,b"), (2, "\"c\rd\",e")]);
     }
 
     #[test]
     fn quoted_values_may_contain_delimiters_and_line_breaks() {
         expect("\"a\nb\",c\nd\n", &[(1, "\"a\nb\",c"), (3, "d")]);
+        expect("x, \"a\nb\" ,c\nd\n", &[(1, "x, \"a\nb\" ,c"), (3, "d")]);
         expect("\"a\r\n\r\nb\"\r\nd\r\n", &[(1, "\"a\r\n\r\nb\""), (4, "d")]);
         expect("\"a\"\"\n\"\"\",c\nd", &[(1, "\"a\"\"\n\"\"\",c"), (3, "d")]);
         expect("5\" pipe,x\nd\n", &[(1, "5\" pipe,x"), (2, "d")]);
@@ -282,28 +411,109 @@ mod tests {
     }
 
     #[test]
-    fn unclosed_quote_rejects_only_its_own_line() {
-        let broken = "! a quote is not closed";
-        expect("\"a,1\n\"b\",2\nc,3\n", &[(1, broken), (2, "\"b\",2"), (3, "c,3")]);
-        expect("a,1\n\"b,2\nc,3", &[(1, "a,1"), (2, broken), (3, "c,3")]);
-        expect("\"b", &[(1, broken)]);
-        let long = format!("\"a\n{}", "b,c\n".repeat(LONGEST));
-        let read = read(&long);
-        assert_eq!(read[0], (1, broken.to_owned()));
-        assert_eq!((read.len(), read[1].clone()), (LONGEST + 1, (2, "b,c".to_owned())));
+    fn unclosed_quote_rejects_the_lines_that_may_belong_to_its_value() {
+        let two = "! a quote is not closed, so the record may have 2 lines";
+        let one = "! a quote is not closed";
+        expect("\"a,1\n\"b\",2\nc,3\n", &[(1, one), (2, "\"b\",2"), (3, "c,3")]);
+        expect("\"a,1\nx,2\ny, \"b\",2\nc,3\n", &[(1, two), (3, "y, \"b\",2"), (4, "c,3")]);
+        expect("\"one\ntwo \"three\",4\nc,3\n", &[(1, two), (3, "c,3")]);
+        expect("\"one\ntwo \"three\",\"4\nc,3\n", &[(1, two), (3, "c,3")]);
+        expect("a,1\n\"b,2\nc,3", &[(1, "a,1"), (2, two)]);
+        expect("\"b", &[(1, one)]);
     }
 
     #[test]
-    fn too_long_line_is_rejected_and_skipped() {
-        let long = "x".repeat(3 * CHUNK);
-        let too_long = "! the line is longer than 65536 bytes";
-        expect(&format!("a\n{long}\nb\n{long}"), &[(1, "a"), (2, too_long), (3, "b"), (4, too_long)]);
-        let fits = "x".repeat(LONGEST - 1);
-        expect(&format!("{fits}\nb\n"), &[(1, &fits), (2, "b")]);
+    fn too_long_record_is_one_rejection_and_keeps_its_bytes() {
+        let long = Some(Rejection::TooLong { limit: 100, is_quoted: false });
+        let quoted = Some(Rejection::TooLong { limit: 100, is_quoted: true });
+        let unquoted = "x".repeat(3 * CHUNK);
+        let value = format!("\"{}\"", "+1,+2,3\n".repeat(1000));
+        let text = format!("a\n{unquoted}\nb\n{value},c\nd,e\n{unquoted}");
+        let expected = [
+            (1, b"a".to_vec(), None),
+            (2, unquoted.clone().into_bytes(), long.clone()),
+            (3, b"b".to_vec(), None),
+            (4, format!("{value},c").into_bytes(), quoted),
+            (1005, b"d,e".to_vec(), None),
+            (1006, unquoted.into_bytes(), long),
+        ];
+        for (read, expected) in read_with_limit(text.as_bytes(), 100).into_iter().zip(expected) {
+            assert_eq!((read.0, read.1.len(), &read.2), (expected.0, expected.1.len(), &expected.2));
+            assert!(read.1 == expected.1);
+        }
+        let fits = "x".repeat(99);
+        assert_eq!(read_with_limit(format!("{fits}\nb\n").as_bytes(), 100)[0], (1, fits.into_bytes(), None));
     }
 
     #[test]
-    fn utf_16_is_refused() {
-        assert!(Lines::new(&b"\xFF\xFEa\0"[..], b',').is_err());
+    fn memory_is_bounded_for_a_line_of_any_length() {
+        let endless = io::repeat(b'x').take(24 * 1024 * 1024);
+        let mut lines = Lines::with_limit(endless, Some(b','), CHUNK).expect("readable");
+        assert!(lines.next().expect("readable").expect("a record").broken.is_some());
+        assert!(lines.next().expect("readable").is_none());
+        assert!(lines.window.memory() <= 4 * CHUNK, "{}", lines.window.memory());
+    }
+
+    #[test]
+    fn last_line_without_an_end_is_marked() {
+        for (text, expected) in [("a\nb", true), ("a\nb\n", false), ("a\nb\r\n", false), ("a\nb\r", false)] {
+            let mut lines = Lines::new(text.as_bytes(), Some(b',')).expect("readable");
+            assert!(!lines.next().expect("readable").expect("a record").is_last, "{text:?}");
+            assert_eq!(lines.next().expect("readable").expect("a record").is_last, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_taken_one_by_one_whatever_is_in_them() {
+        let mut lines = Lines::new(&b"\"title\n\na,b\nc"[..], Some(b',')).expect("readable");
+        for expected in ["\"title", ""] {
+            assert_eq!(lines.line().expect("readable"), Some(expected.as_bytes()));
+        }
+        assert_eq!(lines.peek().expect("readable"), Some(&b"a,b"[..]));
+        assert_eq!(lines.next().expect("readable").map(|line| line.number), Some(3));
+        assert_eq!(lines.line().expect("readable"), Some(&b"c"[..]));
+        assert_eq!(lines.line().expect("readable"), None);
+    }
+
+    proptest! {
+        /// Whatever is in the values, and however short the longest record is: each record of a well-formed file is
+        /// returned once, unchanged, and nothing else is.
+        #[test]
+        fn well_formed_records_are_returned_unchanged(
+            rows in vec(vec("[ab\",;\t \r\n+1]{0,12}", 1..4), 1..8),
+            limit in 1_usize..60,
+        ) {
+            let (text, records) = written(&rows);
+            let read = read_with_limit(&text, limit);
+            let bytes: Vec<_> = read.iter().map(|(_, bytes, _)| bytes.clone()).collect();
+            prop_assert_eq!(bytes, records.clone());
+            for ((_, bytes, broken), record) in read.iter().zip(&records) {
+                prop_assert_eq!(broken.is_some(), record.len() > limit, "{:?}", String::from_utf8_lossy(bytes));
+            }
+        }
+
+        /// A file that is cut anywhere has no record that the whole file does not have, except for the last one.
+        #[test]
+        fn cut_file_has_no_other_records(rows in vec(vec("[ab\",\r\n]{0,8}", 1..4), 1..6), cut in 0_usize..200) {
+            let (text, records) = written(&rows);
+            let read = read_with_limit(&text[..cut.min(text.len())], LONGEST);
+            for (at, (_, bytes, _)) in read.iter().enumerate() {
+                prop_assert!(*bytes == records[at] || at + 1 == read.len(), "{:?}", String::from_utf8_lossy(bytes));
+            }
+        }
+    }
+
+    /// Writes a file with another program's CSV writer. Returns it, and each record as it is there.
+    fn written(rows: &[Vec<String>]) -> (Vec<u8>, Vec<Vec<u8>>) {
+        let mut records = vec![b"\"h\"".to_vec()];
+        for row in rows {
+            let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
+            writer.write_record(row).expect("written");
+            let mut record = writer.into_inner().expect("written");
+            record.pop();
+            records.push(record);
+        }
+        let text = records.iter().flat_map(|record| [&record[..], b"\n"].concat()).collect();
+        (text, records)
     }
 }

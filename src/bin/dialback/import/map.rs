@@ -8,23 +8,48 @@ pub(crate) enum Field {
     From,
     To,
     At,
+    /// The time of day, if `At` holds the date only.
+    Time,
+    /// When the call was created. It counts if `At` is empty, as in records of calls that were never connected.
+    Placed,
     Agent,
     Status,
     /// The time of the answer. A completed call without it counts as not answered.
     Answered,
+    /// Whether a machine answered. Then a completed call counts as voicemail.
+    Voicemail,
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 6] = [Self::From, Self::To, Self::At, Self::Agent, Self::Status, Self::Answered];
+    pub(super) const ALL: [Self; 9] = [
+        Self::From,
+        Self::To,
+        Self::At,
+        Self::Time,
+        Self::Placed,
+        Self::Agent,
+        Self::Status,
+        Self::Answered,
+        Self::Voicemail,
+    ];
+
+    /// Returns whether a column with the name of the field holds it without `--map`. `time` is often that of another
+    /// event.
+    pub(super) const fn is_found_by_name(self) -> bool {
+        !matches!(self, Self::Time | Self::Placed | Self::Voicemail)
+    }
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::From => "from",
             Self::To => "to",
             Self::At => "at",
+            Self::Time => "time",
+            Self::Placed => "placed",
             Self::Agent => "agent",
             Self::Status => "status",
             Self::Answered => "answered",
+            Self::Voicemail => "voicemail",
         }
     }
 }
@@ -38,6 +63,8 @@ pub(crate) enum Source {
     Numbered(usize),
     /// A fixed text for all calls.
     Constant(String),
+    /// A fixed text for all calls, in quotes. It could be meant as a heading.
+    Quoted(String),
 }
 
 /// The value of one `--map`: some fields and their sources.
@@ -82,7 +109,7 @@ impl FromStr for Source {
             return Ok(Self::Constant(unquote(constant).to_owned()));
         }
         if text.len() > 1 && unquote(text) != text {
-            return Ok(Self::Constant(unquote(text).to_owned()));
+            return Ok(Self::Quoted(unquote(text).to_owned()));
         }
         match text.parse() {
             Ok(0) => Err("column 0 does not exist: columns are numbered from 1".into()),
@@ -108,7 +135,7 @@ impl FromStr for Only {
             .split_once('=')
             .ok_or_else(|| format!("`{text}` is not of the form COLUMN=VALUE, such as dcontext=outbound"))?;
         match column.parse()? {
-            Source::Constant(_) => Err("the column is missing before the equals sign".into()),
+            Source::Constant(_) | Source::Quoted(_) => Err("the column is missing before the equals sign".into()),
             column => Ok(Self { column, value: unquote(value.trim()).to_owned() }),
         }
     }
@@ -143,7 +170,7 @@ mod tests {
             (Field::To, Source::Numbered(3)),
             (Field::At, Source::Named("Start Time".into())),
             (Field::Agent, Source::Constant("sales-bot".into())),
-            (Field::Status, Source::Constant("completed, really".into())),
+            (Field::Status, Source::Quoted("completed, really".into())),
         ];
         assert_eq!(read, Ok(expected));
         assert_eq!(map("status=="), Ok(vec![(Field::Status, Source::Constant(String::new()))]));

@@ -1,8 +1,12 @@
 //! The options of `dialback import`.
 
+use super::civil::DateOrder;
 use super::format::Format;
 use super::map::{Map, Only};
-use jiff::fmt::temporal::DateTimeParser;
+use super::phone::DialedPrefix;
+use super::status::{OwnWord, Unknown};
+use super::zone::parse_time_zone;
+use dialback::http::Limits;
 use jiff::tz::TimeZone;
 use std::path::PathBuf;
 
@@ -16,41 +20,66 @@ const LONG_HELP: &str = r#"Columns:
             label that no other agent has
     status  the status of the call; optional
   --map names other columns: FIELD=COLUMN, where COLUMN is a heading or a number from 1.
-  FIELD==TEXT, or FIELD="TEXT", is a fixed text for all lines. A sixth field, `answered`, may
-  name the time of the answer: if it is empty, a `completed` call counts as `no_answer`.
+  FIELD==TEXT, or FIELD="TEXT", is a fixed text for all lines. Only --map names these fields:
+    time       the time of day, if `at` has only the date
+    placed     when the call was created: counts if `at` is empty
+    answered   the time of the answer, or yes or no: without an answer, a `completed` call
+               counts as `no_answer` (a column called `answered` is found without --map)
+    voicemail  yes, or Twilio's AnsweredBy: with `machine...`, a `completed` call counts as
+               `voicemail`
+
+Files:
+  CSV, or text with semicolons, tabs or `|`; a JSON object on each line; or a JSON list of
+  objects. gzip and zstd are recognized. In JSON, a COLUMN of --map is the path of a value,
+  such as customer.number. `NULL` without quotes is an empty value. Comments (`# ...`) before
+  the first record are skipped.
 
 Numbers:
   Numbers are read with the environment's dial plan. National forms need its country code.
+  12125550143.0, as data frames write it, is 12125550143. See also --strip-prefix and
+  --bare-digits-international.
 
 Times:
   RFC 3339 (2025-07-01T12:00:00Z); RFC 3339 without an offset (2025-07-01 12:00:00), in the
-  zone of --time-zone; or seconds, milliseconds or microseconds since 1970. Calls from before
-  2020, or more than a day ahead, are rejected.
+  zone of --time-zone; or seconds, milliseconds or microseconds since 1970. Also 2025/07/01
+  1:00 PM, 20250701120000, 1 Jul 2025 12:00 and RFC 2822, with offsets such as UTC or +0100.
+  01/07/2025 needs --dates. Calls from before 2020, or more than a day ahead, are rejected.
+  If clocks are set back, the first of two possible times counts.
 
 Statuses, in upper or lower case:
   initiated, ringing, answered, completed, failed, no_answer, busy, voicemail
   Asterisk's dispositions (NO ANSWER, CONGESTION, ...)
   FreeSWITCH's hangup causes (NORMAL_CLEARING, USER_BUSY, ...)
   SIP codes: 200 is completed; 486, 600 and 603 are busy; 408, 480 and 487 are no_answer;
-  others from 300 are failed
+  401 and 407 are no outcome, and their lines are skipped; others from 300 are failed
   With --format, ANSWERED means `completed`, because such records are written after the call.
+  With --format freeswitch, a call is `completed` exactly if it has an answer time.
+  With --format twilio, retell and vapi: the words of these platforms.
   An empty status means `initiated`: the call was placed, and nothing more is known.
+  --status and --unknown-status read other words.
+  With --format, several records may be of one call, with the same numbers and time: if one of
+  them is of an answer, the call was answered.
 
 Exports:
   A file from `dialback export` is recognized by its first line. It is restored into a new data
   directory. The other options are for call records.
 
-A rejected line is reported with its number and the reason. All other lines are imported.
+A rejected line is reported with its number and the reason. All other lines are imported. Of many
+lines with one reason, the first ones are reported, and all are counted at the end.
+
+A daemon that holds the data directory gets the calls over its API. --dry-run changes nothing.
 Phone numbers are never shown. Importing a file again changes nothing, and the order of lines
 and files does not matter.
 
 Examples:
+  dialback import calls.csv --dry-run
   dialback import calls.csv
   dialback import calls.csv --map from=caller,to=callee,at=3,agent==sales-bot
   dialback import Master.csv --format asterisk --time-zone Europe/Berlin --only dcontext=outbound
   dialback import Master.csv --format freeswitch --map agent==sales-bot
   dialback import acc.csv --format kamailio --map agent==sales-bot
-  zcat calls.csv.gz | dialback import - --create-missing
+  dialback import calls.ndjson.gz --map from=phoneNumber.number,to=customer.number
+  dialback import calls.csv --format twilio --map agent==sales-bot
   dialback import backup.ndjson --data new-directory"#;
 
 /// The file to import and how to read it.
@@ -58,7 +87,7 @@ Examples:
 #[command(after_long_help = LONG_HELP)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Options {
-    /// The CSV file or export to import. `-` reads standard input
+    /// The CSV file, JSON file or export to import, which may be compressed with gzip or zstd. `-` reads standard input
     pub(crate) file: PathBuf,
 
     /// The program that wrote the file. It determines the header, the columns and the status words; --map overrides
@@ -81,9 +110,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "COLUMN=VALUE")]
     pub(crate) only: Vec<Only>,
 
-    /// The delimiter between values: one character, or `tab`
-    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = parse_delimiter)]
-    pub(crate) delimiter: u8,
+    /// The delimiter between values: one character, or `tab`. Commas, semicolons, tabs and `|` are recognized
+    #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
+    pub(crate) delimiter: Option<u8>,
+
+    /// Skip this number of lines at the beginning of the file, such as a title above the header
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) skip_lines: u64,
 
     /// The first line is a call, not a header. Columns are named by number, or by the format
     #[arg(long)]
@@ -102,7 +135,66 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) create_missing: bool,
 
-    /// The time zone of times without an offset: a name such as Europe/Berlin, or an offset such as -05:00
+    /// Read a status WORD as OUTCOME, whatever the format says. May be given more than once
+    #[arg(long, value_name = "WORD=OUTCOME")]
+    pub(crate) status: Vec<OwnWord>,
+
+    /// Read unknown status words as this outcome, or `reject` their lines
+    #[arg(long, value_name = "OUTCOME|reject", default_value = "reject")]
+    pub(crate) unknown_status: Unknown,
+
+    /// Remove this prefix for an outside line from the numbers in `to`
+    ///
+    /// Numbers with `+` and numbers without the prefix stay as they are. A number of the country that begins with the
+    /// prefix and was dialed without it becomes another number, so use it only if all calls were dialed with it.
+    #[arg(long, value_name = "DIGITS")]
+    pub(crate) strip_prefix: Option<DialedPrefix>,
+
+    /// Read digits without a prefix as international numbers without their `+`, as some carriers and platforms write
+    /// them
+    #[arg(long)]
+    pub(crate) bare_digits_international: bool,
+
+    /// The order of dates such as 05/06/2026: D/M/Y, M/D/Y or Y/M/D. Without it their lines are rejected
+    #[arg(long, value_name = "ORDER")]
+    pub(crate) dates: Option<DateOrder>,
+
+    /// The largest number of agents, and of numbers, that --create-missing may create
+    ///
+    /// If the file names more, the import ends before it creates them. A wrong column, such as that of the call id as
+    /// agent, names a new agent in each line, and the places of deleted agents are not used again.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) create_at_most: u64,
+
+    /// The most agents that the environment may ever have, as given to `serve`. Lines that need one more are rejected
+    #[arg(long, value_name = "AGENTS", default_value_t = Limits::default().agents)]
+    pub(crate) max_agents: usize,
+
+    /// The most phone numbers that the environment may ever have, as given to `serve`
+    #[arg(long, value_name = "NUMBERS", default_value_t = Limits::default().numbers)]
+    pub(crate) max_numbers: usize,
+
+    /// Change nothing, and show what an import would do: counts, the first calls, what would be created, the first and
+    /// the last moment, the time zone, and how each status word is read
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Import into the daemon at this URL, such as `http://127.0.0.1:8080`. Without it, the calls go into the data
+    /// directory, or to the daemon that holds it
+    ///
+    /// The token of the environment comes from --token-file, or from the environment variable `DIALBACK_TOKEN`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// The file with the token for --url
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// The number of lines with the same reason that are reported one by one. All are counted by reason at the end
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) show_rejected: u64,
+
+    /// The time zone of times without an offset: a name such as Europe/Berlin, or an offset such as -05:00 or UTC-5
     #[arg(long, value_name = "ZONE", default_value = "UTC", allow_hyphen_values = true, value_parser = parse_time_zone)]
     pub(crate) time_zone: TimeZone,
 
@@ -126,8 +218,4 @@ fn parse_delimiter(text: &str) -> Result<u8, String> {
         [byte] if !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
         _ => Err("the delimiter must be `tab` or one ASCII character other than a quote".into()),
     }
-}
-
-fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
-    DateTimeParser::new().parse_time_zone(text).map_err(|error| error.to_string())
 }

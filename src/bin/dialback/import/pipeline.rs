@@ -1,110 +1,110 @@
-//! Submits calls to the service in batches. The number of batches that wait for the disk is bounded, and so is
-//! memory.
+//! Collects calls into batches, and submits them to the destination.
+//!
+//! The first batches are held back. An import that is wrong from the beginning, or names more new entities than it may
+//! create, fails in these batches and leaves nothing behind.
 
-use dialback::service::Recording;
-use dialback::{Applied, Call, Change, EnvironmentId, Event, Service, ServiceError, Timestamp};
-use std::collections::VecDeque;
-use std::sync::mpsc;
+use super::destination::{Additions, Batch, Destination, Origin, Results, Unmade};
+use super::error::ImportError;
+use super::rejection::Rejection;
+use super::roster::Roster;
+use dialback::Call;
 
 /// The number of calls in a batch. One sync covers all batches that wait for it.
 const BATCH_SIZE: usize = 4096;
-/// The number of batches that may wait for their sync while the next lines are read. They take about 3 MB.
-const MAX_PENDING: usize = 8;
-
-/// The effects of calls, counted when the calls are durable.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(super) struct ImportTally {
-    pub(super) recorded: u64,
-    pub(super) unchanged: u64,
-    pub(super) erased: u64,
-}
-
-/// A submitted batch: its line numbers, and the channel for its result.
-struct SubmittedBatch {
-    lines: Vec<u64>,
-    answer: mpsc::Receiver<Recording>,
-}
+/// The bytes of records in a batch, if their text is kept for the reject file, after which no further one is added.
+const BATCH_BYTES: usize = 2 << 20;
+/// The number of batches that are held back at the beginning. They take about 5 MB.
+const HELD_BATCHES: usize = 16;
 
 pub(super) struct Pipeline<'a> {
-    service: &'a Service,
-    events: Vec<Event>,
-    /// The line number of each event in the batch.
-    lines: Vec<u64>,
-    pending: VecDeque<SubmittedBatch>,
-    pub(super) tally: ImportTally,
-    /// The lines that the service rejected, with the reasons.
-    pub(super) refused: Vec<(u64, String)>,
+    destination: Box<dyn Destination + 'a>,
+    batch: Batch,
+    /// The bytes of the records in `batch`.
+    bytes: usize,
+    /// The batches at the beginning that are not submitted yet.
+    held: Vec<Batch>,
+    has_begun: bool,
+    /// Records whose number or agent could not be created.
+    withdrawn: Vec<(Origin, Rejection)>,
 }
 
 impl<'a> Pipeline<'a> {
-    pub(super) fn new(service: &'a Service) -> Self {
-        Self {
-            service,
-            events: Vec::with_capacity(BATCH_SIZE),
-            lines: Vec::with_capacity(BATCH_SIZE),
-            pending: VecDeque::with_capacity(MAX_PENDING),
-            tally: ImportTally::default(),
-            refused: Vec::new(),
-        }
+    pub(super) fn new(destination: Box<dyn Destination + 'a>) -> Self {
+        let batch = Batch::with_capacity(BATCH_SIZE);
+        Self { destination, batch, bytes: 0, held: Vec::new(), has_begun: false, withdrawn: Vec::new() }
+    }
+
+    /// Returns whether calls or entities have been submitted.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Adds a call. Returns `true` if the batch is complete and must be [sent](Self::send).
-    pub(super) fn push(&mut self, line: u64, call: Call) -> bool {
-        self.events.push(Event::Call(call));
-        self.lines.push(line);
-        self.events.len() == BATCH_SIZE
+    pub(super) fn push(&mut self, origin: Origin, call: Call) -> bool {
+        self.bytes += origin.text.len();
+        self.batch.calls.push(call);
+        self.batch.origins.push(origin);
+        self.batch.calls.len() == BATCH_SIZE || self.bytes > BATCH_BYTES
     }
 
-    /// Submits the batch after the changes that its calls need. Waits while too many batches are pending.
-    pub(super) fn send(
-        &mut self,
-        environment: EnvironmentId,
-        changes: Vec<Change>,
-        now: Timestamp,
-    ) -> Result<(), ServiceError> {
-        while self.pending.len() >= MAX_PENDING {
-            self.await_oldest()?;
-        }
-        if !changes.is_empty() {
-            self.service.configure(environment, now, move |_| Ok(changes))?;
-        }
-        if self.events.is_empty() {
+    /// Holds the batch back, or submits it after the entities that its calls need.
+    pub(super) fn send(&mut self, roster: &mut Roster) -> Result<(), ImportError> {
+        let batch = std::mem::replace(&mut self.batch, Batch::with_capacity(BATCH_SIZE));
+        self.bytes = 0;
+        self.held.push(batch);
+        if self.has_begun || self.held.len() >= HELD_BATCHES { self.submit(roster) } else { Ok(()) }
+    }
+
+    /// Submits the last batches, and waits until everything is durable.
+    pub(super) fn finish(&mut self, roster: &mut Roster) -> Result<(), ImportError> {
+        self.held.push(std::mem::take(&mut self.batch));
+        self.submit(roster)?;
+        self.destination.finish()
+    }
+
+    /// Returns the results that have arrived since the last call.
+    pub(super) fn results(&mut self) -> Results {
+        let mut results = self.destination.results();
+        results.refused.append(&mut self.withdrawn);
+        results
+    }
+
+    fn submit(&mut self, roster: &mut Roster) -> Result<(), ImportError> {
+        self.held.retain(|batch| !batch.calls.is_empty());
+        if self.held.is_empty() {
             return Ok(());
         }
-        let events = std::mem::replace(&mut self.events, Vec::with_capacity(BATCH_SIZE));
-        let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(BATCH_SIZE));
-        let (sender, answer) = mpsc::sync_channel(1);
-        self.service.submit(events, move |recording| {
-            // The receiver is gone if the import has failed.
-            let _ = sender.send(recording);
-        });
-        self.pending.push_back(SubmittedBatch { lines, answer });
-        Ok(())
-    }
-
-    /// Waits until everything is durable.
-    pub(super) fn finish(&mut self) -> Result<(), ServiceError> {
-        while !self.pending.is_empty() {
-            self.await_oldest()?;
+        let additions = roster.additions();
+        let unmade = self.create(additions)?;
+        roster.withdraw(&unmade);
+        for mut batch in std::mem::take(&mut self.held) {
+            if !unmade.is_empty() {
+                self.withdraw(&mut batch, &unmade);
+            }
+            self.destination.submit(batch)?;
         }
         Ok(())
     }
 
-    fn await_oldest(&mut self) -> Result<(), ServiceError> {
-        let Some(SubmittedBatch { lines, answer }) = self.pending.pop_front() else { return Ok(()) };
-        // A service whose committer has failed drops submitted batches without a result.
-        let recording = answer
-            .recv()
-            .unwrap_or_else(|_| Err(ServiceError::NotDurable("the service stopped without a result".into())));
-        for (line, applied) in lines.into_iter().zip(recording?) {
-            match applied {
-                Ok(Applied::Recorded) => self.tally.recorded += 1,
-                // The agent and the number are known, so only an erasure can be the reason.
-                Ok(Applied::Ignored) => self.tally.erased += 1,
-                Ok(_) => self.tally.unchanged += 1,
-                Err(error) => self.refused.push((line, error.to_string())),
+    fn create(&mut self, additions: Additions) -> Result<Unmade, ImportError> {
+        if self.has_begun && additions.is_empty() {
+            return Ok(Unmade::default());
+        }
+        let unmade = self.destination.create(additions)?;
+        self.has_begun = true;
+        Ok(unmade)
+    }
+
+    /// Removes the calls from a batch that need an entity which could not be created.
+    fn withdraw(&mut self, batch: &mut Batch, unmade: &Unmade) {
+        let Batch { calls, origins } = std::mem::take(batch);
+        for (call, origin) in calls.into_iter().zip(origins) {
+            if let Some(why) = unmade.reason(&call) {
+                self.withdrawn.push((origin, why.clone()));
+            } else {
+                batch.calls.push(call);
+                batch.origins.push(origin);
             }
         }
-        Ok(())
     }
 }

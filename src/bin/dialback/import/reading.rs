@@ -4,25 +4,52 @@ use super::error::ImportError;
 use super::layout::Shape;
 use super::map::Field;
 use super::moment::TimeReader;
+use super::options::Options;
+use super::phone::Phones;
+use super::record::Record;
 use super::rejection::{Quoted, Rejection};
 use super::roster::Roster;
-use super::status::{self, Vocabulary};
-use csv::ByteRecord;
+use super::spreadsheet;
+use super::status::{Evidence, Statuses, Vocabulary};
+use super::yes_no::yes_or_no;
 use dialback::{Call, E164, EnvironmentId, Outcome, Timestamp};
 
 /// The state that all calls of a file share.
 pub(super) struct Reading {
-    pub(super) environment: EnvironmentId,
+    environment: EnvironmentId,
     pub(super) roster: Roster,
-    pub(super) times: TimeReader,
-    pub(super) vocabulary: Vocabulary,
+    times: TimeReader,
+    phones: Phones,
+    pub(super) statuses: Statuses,
 }
 
 impl Reading {
-    /// Converts a record. Missing entities are created last, so that a rejected line creates nothing.
-    pub(super) fn call(&mut self, record: &ByteRecord, shape: &Shape) -> Result<Result<Call, Rejection>, ImportError> {
+    pub(super) fn new(environment: EnvironmentId, roster: Roster, options: &Options, now: Timestamp) -> Self {
+        let vocabulary = options.format.map_or(Vocabulary::Events, super::format::Format::vocabulary);
+        Self {
+            environment,
+            roster,
+            times: TimeReader::new(options.time_zone.clone(), options.dates, now),
+            phones: Phones::new(options.strip_prefix.clone(), options.bare_digits_international),
+            statuses: Statuses::new(vocabulary, &options.status, options.unknown_status),
+        }
+    }
+
+    /// Returns whether the records of this file are written after the calls.
+    pub(super) fn are_final(options: &Options) -> bool {
+        options.format.is_some_and(|format| format.vocabulary().is_final())
+    }
+
+    /// Converts a record. `None` for a record that is not of a call's outcome, which is skipped. Missing entities are
+    /// created last, so that a rejected line creates nothing.
+    pub(super) fn call(
+        &mut self,
+        record: &Record,
+        shape: &Shape,
+    ) -> Result<Result<Option<Call>, Rejection>, ImportError> {
         let (parts, agent) = match self.parts(record, shape) {
-            Ok(parts) => parts,
+            Ok(Some(parts)) => parts,
+            Ok(None) => return Ok(Ok(None)),
             Err(rejection) => return Ok(Err(rejection)),
         };
         if let Err(rejection) = self.roster.check_number(parts.from) {
@@ -34,27 +61,49 @@ impl Reading {
         };
         self.roster.add_number(parts.from)?;
         let Parts { from, to, at, outcome } = parts;
-        Ok(Ok(Call { environment: self.environment, agent, from, to, at, outcome }))
+        Ok(Ok(Some(Call { environment: self.environment, agent, from, to, at, outcome })))
     }
 
-    fn parts<'a>(&self, record: &'a ByteRecord, shape: &'a Shape) -> Result<(Parts, &'a str), Rejection> {
-        let number = |field| {
-            let text = shape.text(record, field)?;
-            E164::parse(text, self.roster.dial_plan()).map_err(|error| Rejection::Number(field, error))
+    fn parts<'a>(&mut self, record: &'a Record, shape: &'a Shape) -> Result<Option<(Parts, &'a str)>, Rejection> {
+        // First, because a request for credentials is not a call, whatever else its record holds.
+        let Some(outcome) = self.outcome(record, shape)? else { return Ok(None) };
+        let plan = self.roster.dial_plan();
+        let from = self.phones.ours(shape.text(record, Field::From)?, plan);
+        let from = from.map_err(|error| Rejection::Number(Field::From, error))?;
+        let to = self.phones.dialed(shape.text(record, Field::To)?, plan);
+        let to = to.map_err(|error| Rejection::Number(Field::To, error))?;
+        let at = self.at(record, shape)?;
+        let agent = spreadsheet::without_formula(shape.text(record, Field::Agent)?);
+        Ok(Some((Parts { from, to, at, outcome }, agent)))
+    }
+
+    fn outcome(&mut self, record: &Record, shape: &Shape) -> Result<Option<Outcome>, Rejection> {
+        let says = |field, read: &dyn Fn(&str) -> Option<bool>| {
+            let text = spreadsheet::plain(shape.text(record, field)?);
+            read(text).ok_or_else(|| Rejection::Unclear(field, Quoted::new(text)))
         };
-        let (from, to) = (number(Field::From)?, number(Field::To)?);
-        let to = self.roster.dial_plan().check(to).map_err(|error| Rejection::Number(Field::To, error))?;
-        let at = shape.text(record, Field::At)?;
-        let at = self.times.read(at).map_err(|error| Rejection::Time(error, Quoted::new(at)))?;
-        let status = shape.text(record, Field::Status)?;
-        let outcome = status::outcome(status, self.vocabulary);
-        let outcome = outcome.ok_or_else(|| Rejection::Status(Quoted::new(status)))?;
-        let answered = !shape.knows_answered() || is_answered(shape.text(record, Field::Answered)?);
-        let outcome = match outcome {
-            Outcome::Answered | Outcome::Completed if !answered => Outcome::NoAnswer,
-            outcome => outcome,
+        let answered = if shape.knows(Field::Answered) {
+            Some(says(Field::Answered, &|text| self.times.is_answered(text))?)
+        } else {
+            None
         };
-        Ok((Parts { from, to, at, outcome }, shape.text(record, Field::Agent)?))
+        let voicemail = says(Field::Voicemail, &is_voicemail)?;
+        let status = spreadsheet::plain(shape.text(record, Field::Status)?);
+        self.statuses.read(status, Evidence { answered, voicemail })
+    }
+
+    fn at(&self, record: &Record, shape: &Shape) -> Result<Timestamp, Rejection> {
+        let text = |field| shape.text(record, field).map(spreadsheet::plain);
+        let with_time;
+        let mut at = text(Field::At)?;
+        if shape.knows(Field::Time) && !at.is_empty() {
+            with_time = format!("{at} {}", text(Field::Time)?);
+            at = &with_time;
+        }
+        if at.is_empty() {
+            at = text(Field::Placed)?;
+        }
+        self.times.read(at).map_err(|error| Rejection::Time(error, Quoted::new(at)))
     }
 }
 
@@ -65,8 +114,34 @@ struct Parts {
     outcome: Outcome,
 }
 
-/// Returns whether the text is the time of an answer. Databases write a missing time as zeros or as the beginning of
-/// 1970.
-fn is_answered(text: &str) -> bool {
-    text.bytes().any(|byte| matches!(byte, b'1'..=b'9')) && !text.starts_with("1970-01-01")
+/// Returns whether the text says that a machine answered: yes or no, or the words of Twilio's `AnsweredBy`. `None` for
+/// other texts.
+fn is_voicemail(text: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    let is_machine = text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("machine"));
+    if is_machine || is(&["voicemail", "1"]) {
+        return Some(true);
+    }
+    if is(&["human", "fax", "unknown", "0"]) { Some(false) } else { yes_or_no(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn voicemail_is_a_yes_or_a_machine() {
+        for (text, expected) in [
+            ("true", Some(true)),
+            ("machine_end_beep", Some(true)),
+            ("Machine_start", Some(true)),
+            ("", Some(false)),
+            ("human", Some(false)),
+            ("False", Some(false)),
+            ("perhaps", None),
+            ("éééé", None),
+        ] {
+            assert_eq!(is_voicemail(text), expected, "{text}");
+        }
+    }
 }

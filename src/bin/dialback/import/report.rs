@@ -1,13 +1,13 @@
 //! Reports rejected lines and progress while an import runs.
 
 use super::error::ImportError;
+use super::reasons::Reasons;
+use super::reject_file::RejectFile;
 use super::rejection::Rejection;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The interval of progress lines if no progress bar can be drawn.
@@ -22,19 +22,26 @@ pub(super) struct ImportReport<'a> {
     size: Option<u64>,
     started: Instant,
     said: Instant,
-    repairs: Option<Repairs>,
+    repairs: Option<RejectFile>,
+    /// The number of lines with the same reason that are reported one by one.
+    most_of_a_reason: u64,
     pub(super) rejected: u64,
+    pub(super) reasons: Reasons,
 }
 
-/// The file for rejected lines.
-struct Repairs {
-    path: PathBuf,
-    file: BufWriter<File>,
+/// How an import reports.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) json: bool,
+    pub(super) progress: bool,
+    /// The number of lines with the same reason that are reported one by one.
+    pub(super) most_of_a_reason: u64,
 }
 
 impl<'a> ImportReport<'a> {
     /// Creates a report on a file of `size` bytes, if the size is known.
-    pub(super) fn new(err: &'a mut dyn Write, json: bool, progress: bool, size: Option<u64>) -> Self {
+    pub(super) fn new(err: &'a mut dyn Write, manner: Manner, size: Option<u64>) -> Self {
+        let Manner { json, progress, most_of_a_reason } = manner;
         let bar = if progress && !json {
             ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr_with_hz(8)).with_style(style(size))
         } else {
@@ -42,29 +49,45 @@ impl<'a> ImportReport<'a> {
         };
         let lines_instead = progress && !json && bar.is_hidden();
         let now = Instant::now();
-        Self { err, json, bar, lines_instead, size, started: now, said: now, repairs: None, rejected: 0 }
+        Self {
+            err,
+            json,
+            bar,
+            lines_instead,
+            size,
+            started: now,
+            said: now,
+            repairs: None,
+            most_of_a_reason,
+            rejected: 0,
+            reasons: Reasons::new(),
+        }
     }
 
-    /// Writes rejected lines unchanged to `path`. Only the user can read that file, because it contains whole phone
-    /// numbers.
+    /// Writes rejected lines unchanged to `path`. A former file stays until the import has ended well.
     pub(super) fn keep_rejected(&mut self, path: &Path) -> Result<(), ImportError> {
-        let mut new = OpenOptions::new();
-        new.write(true).create(true).truncate(true).mode(0o600);
-        let file = new.open(path).map_err(|error| unwritable(path, error))?;
-        self.repairs = Some(Repairs { path: path.to_owned(), file: BufWriter::new(file) });
+        self.repairs = Some(RejectFile::create(path)?);
         Ok(())
     }
 
-    /// Writes the header before the rejected lines.
+    /// Writes the header, or another line before the first record, before the rejected lines.
     pub(super) fn keep_header(&mut self, line: &[u8]) -> Result<(), ImportError> {
         self.repairs.as_mut().map_or(Ok(()), |repairs| repairs.keep(line))
     }
 
-    /// Reports a rejected line.
+    /// Reports a rejected line. Of the lines with one reason, only the first ones are reported one by one. The reject
+    /// file gets the bytes of the line, if there are any.
     pub(super) fn reject(&mut self, number: u64, bytes: &[u8], why: &Rejection) -> Result<(), ImportError> {
         self.rejected += 1;
-        self.say(number, why)?;
-        self.repairs.as_mut().map_or(Ok(()), |repairs| repairs.keep(bytes))
+        if self.reasons.count(number, why) <= self.most_of_a_reason {
+            self.say(number, why)?;
+        }
+        self.repairs.as_mut().filter(|_| !bytes.is_empty()).map_or(Ok(()), |repairs| repairs.keep(bytes))
+    }
+
+    /// Keeps the next piece of the rejected line, which is too long for one.
+    pub(super) fn keep_rest(&mut self, piece: &[u8]) -> Result<(), ImportError> {
+        self.repairs.as_mut().map_or(Ok(()), |repairs| repairs.keep_rest(piece))
     }
 
     fn say(&mut self, number: u64, why: &dyn fmt::Display) -> Result<(), ImportError> {
@@ -99,29 +122,16 @@ impl<'a> ImportReport<'a> {
         written.map_err(|error| ImportError::Write { path: None, error })
     }
 
-    /// Reports that the file has been read completely.
-    pub(super) fn finish(&mut self) -> Result<(), ImportError> {
+    /// Removes the progress bar.
+    pub(super) fn end_progress(&mut self) {
         self.bar.finish_and_clear();
-        self.repairs.as_mut().map_or(Ok(()), Repairs::flush)
-    }
-}
-
-impl Repairs {
-    fn keep(&mut self, line: &[u8]) -> Result<(), ImportError> {
-        if line.is_empty() {
-            return Ok(());
-        }
-        let written = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
-        written.map_err(|error| unwritable(&self.path, error))
     }
 
-    fn flush(&mut self) -> Result<(), ImportError> {
-        self.file.flush().map_err(|error| unwritable(&self.path, error))
+    /// Puts the file of rejected lines in place of a former one.
+    pub(super) fn finish(self) -> Result<Reasons, ImportError> {
+        self.repairs.map_or(Ok(()), RejectFile::finish)?;
+        Ok(self.reasons)
     }
-}
-
-fn unwritable(path: &Path, error: std::io::Error) -> ImportError {
-    ImportError::Write { path: Some(path.to_owned()), error }
 }
 
 fn rate(lines: u64, elapsed: Duration) -> u64 {

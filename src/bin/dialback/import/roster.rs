@@ -1,11 +1,12 @@
 //! The numbers and agents of an environment, by the names that call records use.
 
+use super::destination::{Additions, Tenant, Unmade};
 use super::error::ImportError;
 use super::map::Field;
 use super::rejection::{Quoted, Rejection};
 use ahash::{HashMap, HashMapExt, HashSet};
 use dialback::plan::{AgentView, EnvironmentView, NumberView};
-use dialback::{AgentId, Change, DialPlan, Direction, E164, NumberId, Plan};
+use dialback::{AgentId, DialPlan, Direction, E164, EnvironmentId, NumberId, Plan};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -14,15 +15,31 @@ const SHORTEST_NUMBER: usize = 7;
 /// The largest length of an agent's name in bytes.
 const LONGEST_NAME: usize = 200;
 
-/// The numbers and agents that calls can come from. With `create_missing`, an entity that a record names and the
+/// The numbers and agents that an import may create.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    /// Whether missing entities are created at all.
+    pub(super) create_missing: bool,
+    /// The largest number of agents, and of numbers, to create. `None` in a dry run, which counts them all.
+    pub(super) at_most: Option<u64>,
+    /// The quotas of the environment. Deleted entities count.
+    pub(super) max_agents: usize,
+    pub(super) max_numbers: usize,
+}
+
+/// The numbers and agents that calls can come from. If the allowance permits it, an entity that a record names and the
 /// environment lacks is queued, and created with the next [`additions`](Self::additions).
 pub(super) struct Roster {
+    environment: EnvironmentId,
     plan: Arc<Plan>,
+    is_foreign: Box<dyn FnMut(E164) -> bool>,
     dial_plan: DialPlan,
     numbers: HashSet<E164>,
     agents: HashMap<String, Agent>,
-    create_missing: bool,
-    additions: Vec<Change>,
+    allowance: Allowance,
+    additions: Additions,
+    /// The entities that could not be created.
+    unmade: Unmade,
     pub(super) created_numbers: u64,
     pub(super) created_agents: u64,
 }
@@ -55,27 +72,21 @@ impl Agent {
 }
 
 impl Roster {
-    pub(super) fn new(plan: &Arc<Plan>, environment: EnvironmentView<'_>, create_missing: bool) -> Self {
-        let mut agents = HashMap::new();
-        for agent in environment.agents() {
-            let known = Agent::of(agent);
-            let names = std::iter::once(agent.name()).chain(agent.label()).map(str::trim);
-            for name in names.filter(|name| !name.is_empty()) {
-                let entry = agents.entry(name.to_owned()).or_insert(known);
-                *entry = entry.or(known);
-            }
-        }
-        // Ids are added last, so that an id means its own agent even if it is another agent's name.
-        agents.extend(environment.agents().map(|agent| (agent.id().to_string(), Agent::of(agent))));
+    pub(super) fn new(tenant: Tenant, allowance: Allowance) -> Self {
+        let Tenant { id: environment, plan, is_foreign, .. } = tenant;
+        let view = plan.environment(environment);
         Self {
-            plan: Arc::clone(plan),
-            dial_plan: *environment.dial_plan(),
-            numbers: environment.numbers().map(NumberView::number).collect(),
-            agents,
-            create_missing,
-            additions: Vec::new(),
+            environment,
+            is_foreign,
+            dial_plan: view.map_or(DialPlan::NONE, |view| *view.dial_plan()),
+            numbers: view.into_iter().flat_map(EnvironmentView::numbers).map(NumberView::number).collect(),
+            agents: view.map(agents_by_name).unwrap_or_default(),
+            allowance,
+            additions: Additions::default(),
+            unmade: Unmade::default(),
             created_numbers: 0,
             created_agents: 0,
+            plan,
         }
     }
 
@@ -85,30 +96,53 @@ impl Roster {
     }
 
     /// Checks that calls can be placed from this number, or could be once the number is added.
-    pub(super) fn check_number(&self, number: E164) -> Result<(), Rejection> {
+    pub(super) fn check_number(&mut self, number: E164) -> Result<(), Rejection> {
         if self.numbers.contains(&number) {
             return Ok(());
         }
-        if self.plan.dialed(number).is_some() {
+        if let Some(why) = self.unmade.numbers.get(&number) {
+            return Err(why.clone());
+        }
+        if self.plan.dialed(number).is_some() || (self.is_foreign)(number) {
             return Err(Rejection::ForeignNumber);
         }
-        if !self.create_missing {
+        if !self.allowance.create_missing {
             return Err(Rejection::NotOurNumber);
         }
         if !number.is_international() || number.digits().len() < SHORTEST_NUMBER {
             return Err(Rejection::NumberTooShort);
         }
         self.dial_plan.check(number).map_err(|error| Rejection::Number(Field::From, error))?;
+        if !self.has_slot_for(number) {
+            return Err(Rejection::quota("phone numbers", self.allowance.max_numbers));
+        }
         Ok(())
+    }
+
+    /// Returns whether the quota has room for the number. A number that the environment has had keeps its slot.
+    fn has_slot_for(&self, number: E164) -> bool {
+        let view = self.plan.environment(self.environment);
+        let used = view.map_or(0, EnvironmentView::number_slots) as u64;
+        used + self.created_numbers < self.allowance.max_numbers as u64
+            || view.is_some_and(|view| view.has_had_number(number))
     }
 
     /// Queues a checked number for creation if it is missing.
     pub(super) fn add_number(&mut self, number: E164) -> Result<(), ImportError> {
         if self.numbers.insert(number) {
-            self.additions.push(Change::NumberAdded { id: NumberId::from(new_uuid()?), number });
             self.created_numbers += 1;
+            self.check_allowance("numbers", self.created_numbers)?;
+            self.additions.numbers.push((NumberId::from(new_uuid()?), number));
         }
         Ok(())
+    }
+
+    /// Returns an error if this is one entity more than the import may create.
+    fn check_allowance(&self, kind: &'static str, count: u64) -> Result<(), ImportError> {
+        match self.allowance.at_most {
+            Some(limit) if count > limit => Err(ImportError::TooManyNew { kind, limit, count: None }),
+            _ => Ok(()),
+        }
     }
 
     /// Returns the outbound agent with this id, name or label. Queues a new agent with this name if it is missing and
@@ -116,7 +150,7 @@ impl Roster {
     pub(super) fn agent(&mut self, text: &str) -> Result<Result<AgentId, Rejection>, ImportError> {
         if let Some(agent) = self.agents.get(text) {
             return Ok(match agent {
-                Agent::Outbound(id) => Ok(*id),
+                Agent::Outbound(id) => self.unmade.agents.get(id).map_or(Ok(*id), |why| Err(why.clone())),
                 Agent::Inbound => Err(Rejection::InboundAgent(Quoted::new(text))),
                 Agent::Ambiguous => Err(Rejection::AmbiguousAgent(Quoted::new(text))),
             });
@@ -127,18 +161,21 @@ impl Roster {
         if let Ok(id) = text.parse::<AgentId>() {
             return Ok(self.agent_of_another_spelling(id, text));
         }
-        if !self.create_missing {
+        if !self.allowance.create_missing {
             return Ok(Err(Rejection::UnknownAgent(Quoted::new(text))));
         }
         if text.len() > LONGEST_NAME || text.chars().any(char::is_control) {
             return Ok(Err(Rejection::AgentName(Quoted::new(text))));
         }
+        let used = self.plan.environment(self.environment).map_or(0, EnvironmentView::agent_slots) as u64;
+        if used + self.created_agents >= self.allowance.max_agents as u64 {
+            return Ok(Err(Rejection::quota("agents", self.allowance.max_agents)));
+        }
         let id = AgentId::from(new_uuid()?);
-        let (name, label, direction) = (text.to_owned(), None, Direction::Outbound);
-        self.additions.push(Change::AgentCreated { id, name, label, direction });
-        self.additions.push(Change::AgentPublished { id });
-        self.agents.insert(text.to_owned(), Agent::Outbound(id));
         self.created_agents += 1;
+        self.check_allowance("agents", self.created_agents)?;
+        self.additions.agents.push((id, text.to_owned()));
+        self.agents.insert(text.to_owned(), Agent::Outbound(id));
         Ok(Ok(id))
     }
 
@@ -156,10 +193,42 @@ impl Roster {
         }
     }
 
-    /// Returns the queued changes and clears the queue.
-    pub(super) fn additions(&mut self) -> Vec<Change> {
+    /// Returns the queued entities and clears the queue.
+    pub(super) fn additions(&mut self) -> Additions {
         std::mem::take(&mut self.additions)
     }
+
+    /// Returns the queued entities.
+    pub(super) fn queued(&self) -> &Additions {
+        &self.additions
+    }
+
+    /// Notes entities that could not be created. Further lines that name them are rejected.
+    pub(super) fn withdraw(&mut self, unmade: &Unmade) {
+        for (number, why) in &unmade.numbers {
+            self.numbers.remove(number);
+            self.unmade.numbers.insert(*number, why.clone());
+        }
+        self.unmade.agents.extend(unmade.agents.iter().map(|(id, why)| (*id, why.clone())));
+        self.created_numbers -= unmade.numbers.len() as u64;
+        self.created_agents -= unmade.agents.len() as u64;
+    }
+}
+
+/// Returns the agents by id, name and label.
+fn agents_by_name(environment: EnvironmentView<'_>) -> HashMap<String, Agent> {
+    let mut agents = HashMap::new();
+    for agent in environment.agents() {
+        let known = Agent::of(agent);
+        let names = std::iter::once(agent.name()).chain(agent.label()).map(str::trim);
+        for name in names.filter(|name| !name.is_empty()) {
+            let entry = agents.entry(name.to_owned()).or_insert(known);
+            *entry = entry.or(known);
+        }
+    }
+    // Ids are added last, so that an id means its own agent even if it is another agent's name.
+    agents.extend(environment.agents().map(|agent| (agent.id().to_string(), Agent::of(agent))));
+    agents
 }
 
 /// Returns a random UUID (RFC 9562, version 4).

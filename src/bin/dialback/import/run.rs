@@ -1,26 +1,27 @@
-//! `dialback import`: loads call records from a CSV file. An export is recognized here, and the library restores it.
+//! `dialback import`: loads call records from a file. An export is recognized here, and the library restores it.
 //!
-//! The calling thread reads and parses the lines and submits them to the service in batches. A call counts once it is
-//! durable. A line that is rejected is reported by its number. No phone number is printed.
+//! The calling thread reads and parses the lines and submits them to the destination in batches. A call counts once it
+//! is durable. A line that is rejected is reported by its number. No phone number is printed.
 
+use super::attempts::Attempts;
+use super::destination::{Origin, Tenant};
 use super::error::ImportError;
-use super::format::Format;
-use super::layout::{Layout, Wanted};
-use super::lines::{Line, Lines};
-use super::moment::TimeReader;
+use super::map::Field;
 use super::options::Options;
 use super::pipeline::Pipeline;
+use super::place;
+use super::preview::{DryRun, Preview, zone_name};
 use super::reading::Reading;
-use super::record::Splitter;
+use super::records::{Entry, Records};
 use super::rejection::Rejection;
-use super::report::ImportReport;
-use super::roster::Roster;
+use super::report::{ImportReport, Manner};
+use super::roster::{Allowance, Roster};
 use super::source::{Source, unreadable};
-use super::status::Vocabulary;
 use super::summary::Summary;
-use super::tenant;
-use dialback::{Service, Timestamp};
-use std::io::{self, Read, Write};
+use crate::data::DataOptions;
+use dialback::{Call, Timestamp};
+use std::fmt::Display;
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -35,26 +36,48 @@ const LOOK_EVERY: u64 = 1024;
 /// The reason why the import could not complete. Rejected lines are not an error: see [`Summary::is_complete`].
 pub(crate) fn run(
     options: &Options,
+    data: &DataOptions,
     source: Source,
-    service: &Service,
     now: Timestamp,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Summary, ImportError> {
     let started = Instant::now();
-    let Source { reader, size } = source;
-    let mut report = ImportReport::new(err, options.json, options.progress, size);
+    let Source { reader, size, kind } = source;
+    let Options { json, progress, show_rejected, .. } = *options;
+    let mut report = ImportReport::new(err, Manner { json, progress, most_of_a_reason: show_rejected }, size);
     if let Some(path) = &options.reject_file {
         refuse_same_file(&options.file, path)?;
         report.keep_rejected(path)?;
     }
-    let imported = Import::begin(options, service, now, Box::new(reader))?.run(&mut report);
+    let mut records = Records::open(options, kind, reader, &mut |line| report.keep_header(line))?;
+    let (destination, tenant) = place::open(options, data, now)?;
+    let mut import = Import::new(options, now, tenant, Pipeline::new(destination));
+    let read = import.read(&mut records, &mut report);
     // On an error too, the progress bar must disappear before the error is printed.
-    report.finish()?;
-    let summary = Summary { elapsed: started.elapsed(), ..imported? };
-    let written = if options.json { writeln!(out, "{}", summary.to_json()) } else { writeln!(out, "{summary}") };
-    written.map_err(|error| ImportError::Write { path: None, error })?;
-    Ok(summary)
+    report.end_progress();
+    read.map_err(|error| if import.pipeline.has_begun() { ImportError::Midway(Box::new(error)) } else { error })?;
+    let mut summary = import.summary(report.rejected);
+    summary.reasons = report.finish()?.rows();
+    summary.elapsed = started.elapsed();
+    if !options.dry_run {
+        write(out, json, &summary, Summary::to_json)?;
+        return Ok(summary);
+    }
+    let too_many = import.too_many_new(options.create_at_most);
+    let dry_run = import.dry_run(summary);
+    write(out, json, &dry_run, DryRun::to_json)?;
+    too_many.map_or(Ok(dry_run.summary), Err)
+}
+
+fn write<T: Display>(
+    out: &mut dyn Write,
+    json: bool,
+    result: &T,
+    to_json: impl Fn(&T) -> serde_json::Value,
+) -> Result<(), ImportError> {
+    let written = if json { writeln!(out, "{}", to_json(result)) } else { writeln!(out, "{result}") };
+    written.map_err(|error| ImportError::Write { path: None, error })
 }
 
 /// Returns an error if the reject file is the input file, because writing it would destroy the input.
@@ -72,109 +95,131 @@ fn refuse_same_file(file: &Path, rejected: &Path) -> Result<(), ImportError> {
 struct Import<'a> {
     options: &'a Options,
     now: Timestamp,
-    lines: Lines<Box<dyn Read>>,
-    splitter: Splitter,
+    /// The name of the environment, and whether it has to be created.
+    environment: (String, bool),
     reading: Reading,
+    attempts: Attempts,
     pipeline: Pipeline<'a>,
-    records: u64,
-    skipped: u64,
+    preview: Preview,
+    summary: Summary,
 }
 
 impl<'a> Import<'a> {
-    fn begin(
-        options: &'a Options,
-        service: &'a Service,
-        now: Timestamp,
-        source: Box<dyn Read>,
-    ) -> Result<Self, ImportError> {
-        let lines = Lines::new(source, options.delimiter).map_err(unreadable(&options.file))?;
-        let environment = tenant::find(service, options.environment.as_deref(), options.create_missing, now)?;
-        let plan = service.plan();
-        let view = plan.environment(environment).ok_or(ImportError::NoEnvironment)?;
-        let reading = Reading {
-            environment,
-            roster: Roster::new(&plan, view, options.create_missing),
-            times: TimeReader::new(options.time_zone.clone(), now),
-            vocabulary: options.format.map_or(Vocabulary::Events, Format::vocabulary),
+    fn new(options: &'a Options, now: Timestamp, tenant: Tenant, pipeline: Pipeline<'a>) -> Self {
+        let environment = (tenant.name.clone(), tenant.is_new);
+        let allowance = Allowance {
+            create_missing: options.create_missing,
+            at_most: (!options.dry_run).then_some(options.create_at_most),
+            max_agents: options.max_agents,
+            max_numbers: options.max_numbers,
         };
-        let splitter = Splitter::new(options.delimiter);
-        let pipeline = Pipeline::new(service);
-        Ok(Self { options, now, lines, splitter, reading, pipeline, records: 0, skipped: 0 })
+        let reading = Reading::new(tenant.id, Roster::new(tenant, allowance), options, now);
+        let attempts = Attempts::new(Reading::are_final(options));
+        let (preview, summary) = (Preview::default(), Summary::default());
+        Self { options, now, environment, reading, attempts, pipeline, preview, summary }
     }
 
-    fn run(mut self, report: &mut ImportReport<'_>) -> Result<Summary, ImportError> {
-        let layout = self.layout(report)?;
-        while let Some(Line { number, bytes, broken }) = self.lines.next().map_err(unreadable(&self.options.file))? {
-            self.records += 1;
-            let taken = if let Some(rejection) = broken {
-                Err(rejection)
-            } else {
-                let record = self.splitter.split(bytes);
-                match layout.shape(record) {
-                    Ok(shape) if shape.is_wanted(record) => self.reading.call(record, shape)?.map(Some),
-                    Ok(_) => Ok(None),
-                    Err(rejection) => Err(rejection),
+    fn read(
+        &mut self,
+        records: &mut Records<BufReader<Box<dyn Read>>>,
+        report: &mut ImportReport<'_>,
+    ) -> Result<(), ImportError> {
+        let unreadable = unreadable(&self.options.file);
+        let mut count = 0_u64;
+        while let Some(entry) = records.next().map_err(&unreadable)? {
+            count += 1;
+            let (number, bytes) = (entry.number, entry.bytes);
+            match self.call(entry)? {
+                Ok(Some(call)) => self.take(number, bytes, call, report)?,
+                Ok(None) => self.summary.skipped += 1,
+                Err(rejection) => {
+                    report.reject(number, bytes, &rejection)?;
+                    while let Some(piece) = records.rest().map_err(&unreadable)? {
+                        report.keep_rest(piece)?;
+                    }
                 }
-            };
-            match taken {
-                Ok(Some(call)) if self.pipeline.push(number, call) => self.send(report)?,
-                Ok(Some(_)) => {}
-                Ok(None) => self.skipped += 1,
-                Err(rejection) => report.reject(number, bytes, &rejection)?,
             }
-            if self.records.is_multiple_of(LOOK_EVERY) {
-                report.progress(self.lines.position(), self.records)?;
+            if count.is_multiple_of(LOOK_EVERY) {
+                report.progress(records.position(), count)?;
             }
         }
-        self.send(report)?;
-        self.pipeline.finish()?;
-        self.report_refused(report)?;
-        Ok(self.summary(report.rejected))
-    }
-
-    fn layout(&mut self, report: &mut ImportReport<'_>) -> Result<Layout, ImportError> {
-        let Options { format, map, only, no_header, .. } = self.options;
-        let wanted = Wanted { format: *format, maps: map, only };
-        let headless = *no_header || format.is_some_and(|format| !format.headings().is_empty());
-        if headless {
-            return Layout::without_header(wanted);
+        while let Some((origin, call)) = self.attempts.next() {
+            self.submit(origin, call, report)?;
         }
-        match self.lines.next().map_err(unreadable(&self.options.file))? {
-            None => Err(ImportError::NoHeader("the file is empty")),
-            Some(Line { broken: Some(_), .. }) => Err(ImportError::NoHeader("the first line is broken")),
-            Some(Line { bytes, broken: None, .. }) => {
-                report.keep_header(bytes)?;
-                Layout::with_header(wanted, self.splitter.split(bytes))
-            }
+        self.pipeline.finish(&mut self.reading.roster)?;
+        self.note_results(report)
+    }
+
+    /// Converts a record. Returns `None` if the record is not wanted.
+    fn call(&mut self, entry: Entry<'_>) -> Result<Result<Option<Call>, Rejection>, ImportError> {
+        let (record, shape) = match entry.read {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(Ok(None)),
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let call = self.reading.call(record, shape)?;
+        if let (true, Ok(Some(call))) = (self.options.dry_run, &call) {
+            let text = |field| shape.text(record, field).unwrap_or_default();
+            self.preview.add(entry.number, call, text(Field::Agent), text(Field::Status));
         }
+        Ok(call)
     }
 
-    fn send(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
-        let changes = self.reading.roster.additions();
-        self.pipeline.send(self.reading.environment, changes, self.now)?;
-        self.report_refused(report)
+    /// Adds a call to the batch, unless it waits for other records of the call. A dry run only counts it.
+    fn take(&mut self, line: u64, bytes: &[u8], call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
+        self.summary.moments.add(call.at, self.now);
+        if self.options.dry_run {
+            self.summary.accepted += 1;
+            return Ok(());
+        }
+        let text = if self.options.reject_file.is_some() { bytes.into() } else { Box::default() };
+        if let Some((origin, call)) = self.attempts.add(Origin { line, text }, call) {
+            self.submit(origin, call, report)?;
+        }
+        while let Some((origin, call)) = self.attempts.next_overdue() {
+            self.submit(origin, call, report)?;
+        }
+        Ok(())
     }
 
-    /// Reports lines that the service rejected. Their text is no longer in memory, so it cannot go into the reject
-    /// file.
-    fn report_refused(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
-        for (line, why) in self.pipeline.refused.drain(..) {
-            report.reject(line, &[], &Rejection::Refused(why))?;
+    fn submit(&mut self, origin: Origin, call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
+        if self.pipeline.push(origin, call) {
+            self.pipeline.send(&mut self.reading.roster)?;
+            self.note_results(report)?;
+        }
+        Ok(())
+    }
+
+    /// Counts the results that have arrived, and reports the lines that the destination rejected.
+    fn note_results(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
+        let results = self.pipeline.results();
+        self.summary.accepted += results.recorded + results.unchanged;
+        self.summary.unchanged += results.unchanged;
+        self.summary.erased += results.erased;
+        for (Origin { line, text }, why) in &results.refused {
+            report.reject(*line, text, why)?;
         }
         Ok(())
     }
 
     fn summary(&self, rejected: u64) -> Summary {
-        let tally = self.pipeline.tally;
-        Summary {
-            accepted: tally.recorded + tally.unchanged + tally.erased,
-            unchanged: tally.unchanged,
-            erased: tally.erased,
-            rejected,
-            skipped: self.skipped,
-            created_numbers: self.reading.roster.created_numbers,
-            created_agents: self.reading.roster.created_agents,
-            ..Summary::default()
-        }
+        let Roster { created_numbers, created_agents, .. } = self.reading.roster;
+        Summary { rejected, created_numbers, created_agents, ..self.summary.clone() }
+    }
+
+    /// Returns the error that the import would end with after a dry run that counted too many new entities.
+    fn too_many_new(&self, limit: u64) -> Option<ImportError> {
+        let Roster { created_numbers, created_agents, .. } = self.reading.roster;
+        let (kind, count) =
+            [("agents", created_agents), ("numbers", created_numbers)].into_iter().find(|(_, count)| *count > limit)?;
+        Some(ImportError::TooManyNew { kind, limit, count: Some(count) })
+    }
+
+    fn dry_run(self, summary: Summary) -> DryRun {
+        let (numbers, agents) = DryRun::shown(self.reading.roster.queued());
+        let (environment, creates_environment) = self.environment;
+        let zone = zone_name(&self.options.time_zone);
+        let (statuses, preview) = (self.reading.statuses.seen.rows(), self.preview);
+        DryRun { environment, creates_environment, zone, summary, statuses, preview, numbers, agents }
     }
 }

@@ -1,5 +1,14 @@
 //! Runs `dialback import` on files in the formats of gateways, as an operator runs it.
 
+mod creation;
+mod dry_run;
+mod files;
+mod page;
+mod properties;
+mod rejections;
+mod running;
+mod values;
+
 use dialback::plan::AgentView;
 use dialback::store::FjallStore;
 use dialback::{
@@ -56,21 +65,22 @@ fn bad_lines_are_reported_and_good_lines_imported() {
                         "`agent`: \"no\\nbody\" is not an agent of this environment: create it, or use --create-missing"
                     }
                 ),
-                (27, "a quote is not closed"),
+                (27, "a quote is not closed, so the record may have 2 lines"),
                 (30, "the line has 6 columns, but 5 are expected"),
                 (32, "`from`: the number is missing"),
             ]
             .map(|(line, why)| (line, why.to_owned())),
             "{name}"
         );
-        assert_eq!((done.count("accepted"), done.count("rejected"), done.count("unchanged")), (7, 23, 0), "{name}");
+        assert_eq!((done.count("accepted"), done.count("rejected"), done.count("unchanged")), (6, 23, 0), "{name}");
         site.expect(&[
             ("+447700900001", Some((SALES, "2025-07-01T12:00:01Z", Outcome::Completed))),
             ("+447700900002", None),
             ("+447700900003", Some((SALES, "2025-07-01T12:00:03Z", Outcome::Completed))),
             ("+447700900016", None),
             ("+447700900020", Some((NORTH, "2025-07-01T12:00:20Z", Outcome::Completed))),
-            ("+447700900023", Some((SALES, "2025-07-01T12:00:23Z", Outcome::Completed))),
+            // This line may belong to the value before it, whose quote is not closed.
+            ("+447700900023", None),
             ("+447700900024", Some((SALES, "2025-07-01T12:00:00Z", Outcome::Initiated))),
             ("+447700900026", Some((SALES, "2025-07-01T12:00:00Z", Outcome::NoAnswer))),
             ("+447700900028", Some((SALES, "2025-07-01T12:00:00Z", Outcome::Busy))),
@@ -197,9 +207,10 @@ fn reject_file_can_be_repaired_and_imported() {
     assert!(text.starts_with("from,to,at,agent,status\n+15550100100,+447700900002\n"), "{text}");
     let mode = fs::metadata(&kept).expect("kept").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "it holds whole phone numbers");
-    let repaired = site.file(&text.replace("yesterday", "2025-06-30T12:00:00Z"));
+    let repaired = site.file(text.replace("yesterday", "2025-06-30T12:00:00Z"));
     let done = site.import(&repaired, &["--environment", "tenant"]);
-    assert_eq!((done.count("accepted"), done.count("rejected")), (1, 22));
+    // Without the accepted lines, two more lines follow the quote that is not closed.
+    assert_eq!((done.count("accepted"), done.count("rejected")), (1, 20));
     let onto_itself = ["--environment", "tenant", "--reject-file", repaired.to_str().expect("UTF-8")];
     assert_eq!(site.import(&repaired, &onto_itself).code, Some(1));
     assert_ne!(fs::metadata(&repaired).expect("still there").len(), 0);
@@ -217,7 +228,7 @@ fn standard_input_and_a_summary_for_people() {
     let output = child.wait_with_output().expect("ends");
     assert_eq!(output.status.code(), Some(3));
     let (out, err) = texts(&output);
-    assert!(out.contains("accepted              7"), "{out}");
+    assert!(out.contains("accepted              6"), "{out}");
     assert!(err.contains("line 3: the line has 2 columns, but 5 are expected\n"), "{err}");
     assert_no_number(&out);
     assert_no_number(&err);
@@ -292,6 +303,33 @@ impl Site {
         Self(tempfile::tempdir().expect("a directory"))
     }
 
+    /// Creates an environment with two outbound agents and one number, which reads international numbers only.
+    fn with_outbound_agents() -> Self {
+        Self::with_dial_plan(DialPlan::NONE)
+    }
+
+    fn with_country(code: &str, national: &str, international: &str) -> Self {
+        Self::with_dial_plan(DialPlan::new(code, national, international).expect("a plan"))
+    }
+
+    fn with_dial_plan(dial_plan: DialPlan) -> Self {
+        let site = Self::empty();
+        let agent = |id, name: &str| Change::AgentCreated {
+            id,
+            name: name.into(),
+            label: None,
+            direction: Direction::Outbound,
+        };
+        let changes = vec![
+            Change::EnvironmentSet { name: "tenant".into(), dial_plan, lookback: Lookback::default() },
+            agent(SALES, "sales"),
+            agent(NORTH, "North"),
+            Change::NumberAdded { id: NumberId::from_u128(1), number: number(OURS) },
+        ];
+        site.service().configure(TENANT, NOW, move |_| Ok(changes)).expect("valid");
+        site
+    }
+
     /// Creates two environments with numbers and agents.
     fn configured() -> Self {
         let site = Self::empty();
@@ -330,9 +368,9 @@ impl Site {
         self.0.path().join(name)
     }
 
-    fn file(&self, text: &str) -> PathBuf {
+    fn file(&self, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path("calls.csv");
-        fs::write(&path, text).expect("written");
+        fs::write(&path, bytes).expect("written");
         path
     }
 
@@ -359,7 +397,22 @@ impl Site {
         Done { code: output.status.code(), rejected, summary, stderr }
     }
 
-    /// Returns the last calls of contacts after a restart.
+    fn import_text(&self, text: &str, options: &[&str]) -> Done {
+        self.import(&self.file(text), options)
+    }
+
+    /// Checks that the program refuses these options.
+    fn usage_error(&self, options: &[&str]) {
+        let output = self.command(&self.file(""), options).output().expect("runs");
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+    }
+
+    /// Returns the number of contacts that are held.
+    fn contacts(&self) -> usize {
+        self.service().history().len()
+    }
+
+    /// Checks the last calls to contacts after a restart.
     fn expect(&self, contacts: &[(&str, Known)]) {
         let service = self.service();
         for (contact, expected) in contacts {
@@ -379,6 +432,11 @@ impl Done {
 
     fn lines(&self) -> Vec<u64> {
         self.rejected.iter().map(|(line, _)| *line).collect()
+    }
+
+    fn expect_rejected(&self, lines: &[(u64, &str)]) {
+        let expected: Vec<_> = lines.iter().map(|(line, why)| (*line, (*why).to_owned())).collect();
+        assert_eq!(self.rejected, expected, "{}", self.stderr);
     }
 }
 
@@ -402,7 +460,7 @@ fn texts(output: &Output) -> (String, String) {
 
 /// Checks that no phone number of the samples is printed, not even most of one.
 fn assert_no_number(text: &str) {
-    for part in ["5550100", "7700900", "+155501", "+447700"] {
+    for part in ["5550100", "7700900", "+155501", "+447700", "212555"] {
         assert!(!text.contains(part), "{part} in {text}");
     }
 }

@@ -1,0 +1,216 @@
+//! A daemon's control API over HTTP.
+
+use crate::daemon_file::{self, Reachable};
+use crate::failure::Failure;
+use axum::http::{Method, Request, Response, StatusCode};
+use dialback::EnvironmentId;
+use dialback::http::ACTING_FOR;
+use dialback::store::StoreError;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a command waits for the daemon. The daemon ends a request after half of this time.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The largest answer that is read, in bytes. The longest is the list of all numbers of an environment.
+const MAX_ANSWER: u64 = 1 << 30;
+
+/// How often a request is repeated that the daemon rejected for the moment.
+const RETRIES: u32 = 30;
+
+/// The environment variable with the token for a daemon that is named by its URL.
+const TOKEN: &str = "DIALBACK_TOKEN";
+
+/// A daemon, and the token for it.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    url: String,
+    token: String,
+    /// The environment for which the daemon's own operator token acts.
+    environment: Option<EnvironmentId>,
+    agent: ureq::Agent,
+}
+
+/// An answer of the API.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) text: Vec<u8>,
+}
+
+impl Answer {
+    /// Returns the body of a successful answer. An error of the API becomes a failure.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        if !self.status.is_success() {
+            return Err(self.refusal());
+        }
+        let status = self.status;
+        serde_json::from_slice(&self.text).map_err(|_| {
+            Failure::new(format!("the daemon answered {status} with a body that is not the expected JSON"))
+        })
+    }
+
+    /// Returns the API's code of an error.
+    pub(crate) fn code(&self) -> String {
+        let body: Value = serde_json::from_slice(&self.text).unwrap_or_default();
+        body["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Returns the first error of the API as one line.
+    pub(crate) fn first_error(&self) -> String {
+        let body: Value = serde_json::from_slice(&self.text).unwrap_or_default();
+        let field = body["errors"].as_object().and_then(|fields| fields.values().next()?.get(0)?.as_str());
+        field.or(body["message"].as_str()).unwrap_or_default().to_owned()
+    }
+
+    /// Returns the API's message and field errors as a failure.
+    pub(crate) fn refusal(&self) -> Failure {
+        let answer: Value = serde_json::from_slice(&self.text).unwrap_or_default();
+        let unexplained = || format!("the request was rejected with {} and without a message", self.status);
+        let message = answer["message"].as_str().map_or_else(unexplained, str::to_owned);
+        let fields = answer["errors"].as_object().into_iter().flatten().map(|(field, texts)| {
+            let texts: Vec<_> = texts.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            format!("  {field}: {}", texts.join(" "))
+        });
+        Failure::new(std::iter::once(message).chain(fields).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+impl Remote {
+    /// Returns the daemon that holds the data directory, with its own operator token.
+    pub(crate) fn of_directory(data: &Path) -> Result<Self, Failure> {
+        let path = daemon_file::path(data);
+        let reachable = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let reachable: Reachable = reachable.ok_or_else(|| {
+            let locked = Failure::from(StoreError::Locked(data.to_owned()));
+            locked.and(&format!("and {} cannot be read: run the command as the daemon's user", path.display()))
+        })?;
+        Ok(Self::new(reachable.url, reachable.token))
+    }
+
+    /// Returns the daemon at `url`. The token comes from the file, or from the environment variable.
+    pub(crate) fn at(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
+        let token = match token_file {
+            Some(path) => fs::read_to_string(path)
+                .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?,
+            None => std::env::var(TOKEN).map_err(|_| {
+                Failure::new(format!("--url needs a token: set {TOKEN}, or name a file with --token-file"))
+            })?,
+        };
+        let url = url.trim_end_matches('/');
+        let url = url.strip_suffix("/api/v1").unwrap_or(url);
+        if !url.starts_with("http://") {
+            return Err(Failure::new(
+                "--url must begin with http://: this command does not use TLS, so run it on the daemon's machine, or \
+                 through a tunnel",
+            ));
+        }
+        let remote = Self::new(url.to_owned(), token.trim().to_owned());
+        if remote.is_operator() {
+            return Err(Failure::new("--url needs the token of an environment: see `dialback token create`"));
+        }
+        Ok(remote)
+    }
+
+    fn new(url: String, token: String) -> Self {
+        // An operator token must not go through a proxy.
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent = config.timeout_global(Some(TIMEOUT)).build().into();
+        Self { url, token, environment: None, agent }
+    }
+
+    /// Returns whether the token is an operator's.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.token.starts_with("oper_")
+    }
+
+    /// Returns a client that acts for an environment. Only the daemon's own operator token can.
+    pub(crate) fn acting_for(&self, environment: EnvironmentId) -> Self {
+        Self { environment: Some(environment), ..self.clone() }
+    }
+
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.try_ask(&Method::GET, path, None)?.read()
+    }
+
+    /// Sends a request and returns the answer. An error of the API becomes a failure.
+    pub(crate) fn ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        self.try_ask(method, path, body)?.read()
+    }
+
+    /// Sends a request and returns the answer, or the API's error as an answer.
+    pub(crate) fn try_ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
+        let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        self.send(method, path, "application/json", &body)
+    }
+
+    /// Sends lines of JSON to a path, and returns the answer.
+    pub(crate) fn upload(&self, path: &str, lines: &[u8]) -> Result<Answer, Failure> {
+        self.send(&Method::POST, path, "application/x-ndjson", lines)
+    }
+
+    fn send(&self, method: &Method, path: &str, kind: &str, body: &[u8]) -> Result<Answer, Failure> {
+        let mut repeated = 0;
+        loop {
+            let answer = self.agent.run(self.request(method, path, kind, body)).map_err(|error| self.lost(&error))?;
+            let wait = answer.headers().get("retry-after").and_then(|text| text.to_str().ok()?.parse().ok());
+            match wait {
+                Some(seconds) if repeated < RETRIES => {
+                    repeated += 1;
+                    std::thread::sleep(Duration::from_secs(seconds).min(TIMEOUT));
+                }
+                _ => return self.read(answer),
+            }
+        }
+    }
+
+    fn read(&self, answer: Response<ureq::Body>) -> Result<Answer, Failure> {
+        let status = answer.status();
+        let text = answer.into_body().into_with_config().limit(MAX_ANSWER).read_to_vec();
+        Ok(Answer { status, text: text.map_err(|error| self.lost(&error))? })
+    }
+
+    fn request<'a>(&self, method: &Method, path: &str, kind: &str, body: &'a [u8]) -> Request<&'a [u8]> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", kind);
+        let request = match self.environment {
+            Some(environment) => request.header(ACTING_FOR, environment.to_string()),
+            None => request,
+        };
+        request.body(body).expect("the paths of the commands are valid")
+    }
+
+    /// Copies the daemon's answer to `out` as it arrives, without a time limit.
+    pub(crate) fn stream(&self, path: &str, out: &mut dyn Write) -> Result<(), Failure> {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent: ureq::Agent =
+            config.timeout_connect(Some(TIMEOUT)).timeout_recv_response(Some(TIMEOUT)).build().into();
+        let request = self.request(&Method::GET, path, "application/json", &[]);
+        let answer = agent.run(request).map_err(|error| self.lost(&error))?;
+        if !answer.status().is_success() {
+            return Err(self.read(answer)?.refusal());
+        }
+        let copied = std::io::copy(&mut answer.into_body().into_reader(), out);
+        copied.map(|_| ()).map_err(|error| Failure::new(format!("the export was cut short: {error}")))
+    }
+
+    fn lost(&self, error: &ureq::Error) -> Failure {
+        Failure::new(format!("the daemon at {} does not answer: {error}", self.url))
+    }
+}
+
+/// Percent-encodes a value for a path or query (RFC 3986, section 2.3 lists the unreserved characters).
+pub(crate) fn escape(text: &str) -> String {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    escaped.collect()
+}

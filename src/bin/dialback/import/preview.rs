@@ -1,0 +1,162 @@
+//! The result of a dry run: what an import of the file would do.
+
+use super::destination::Additions;
+use super::moments;
+use super::rejection::Quoted;
+use super::seen::SeenStatus;
+use super::summary::{Summary, write_count, write_moments, write_reasons};
+use dialback::Call;
+use indicatif::HumanCount;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+use std::fmt;
+
+/// The number of calls that are shown.
+const MAX_SAMPLES: usize = 5;
+/// The number of new numbers and agents that are shown.
+const MAX_SHOWN: usize = 20;
+
+/// The calls that a dry run shows.
+#[derive(Default)]
+pub(super) struct Preview {
+    samples: Vec<Sample>,
+}
+
+/// A call as a dry run shows it. Phone numbers are masked.
+struct Sample {
+    line: u64,
+    from: String,
+    to: String,
+    at: String,
+    agent: String,
+    status: String,
+    outcome: &'static str,
+}
+
+/// The result of a dry run.
+pub(super) struct DryRun {
+    pub(super) environment: String,
+    pub(super) creates_environment: bool,
+    pub(super) zone: String,
+    pub(super) summary: Summary,
+    /// How each status word was read.
+    pub(super) statuses: Vec<SeenStatus>,
+    pub(super) preview: Preview,
+    pub(super) numbers: Vec<String>,
+    pub(super) agents: Vec<String>,
+}
+
+impl Preview {
+    /// Adds a call that would be accepted. `agent` and `status` are its texts in the file.
+    pub(super) fn add(&mut self, line: u64, call: &Call, agent: &str, status: &str) {
+        if self.samples.len() < MAX_SAMPLES {
+            self.samples.push(Sample {
+                line,
+                from: call.from.to_string(),
+                to: call.to.to_string(),
+                at: moments::text(call.at),
+                agent: Quoted::new(agent).to_string(),
+                status: Quoted::new(status).to_string(),
+                outcome: call.outcome.name(),
+            });
+        }
+    }
+}
+
+impl DryRun {
+    /// Returns the first entities that would be created, numbers masked.
+    pub(super) fn shown(additions: &Additions) -> (Vec<String>, Vec<String>) {
+        let numbers = additions.numbers.iter().map(|(_, number)| number.to_string());
+        let agents = additions.agents.iter().map(|(_, name)| Quoted::new(name).to_string());
+        (numbers.take(MAX_SHOWN).collect(), agents.take(MAX_SHOWN).collect())
+    }
+
+    /// Returns the dry run as JSON.
+    pub(super) fn to_json(&self) -> Value {
+        let Self { environment, creates_environment, zone, summary, statuses, preview, numbers, agents } = self;
+        let mut object = summary.to_json();
+        for (name, value) in [
+            ("dry_run", json!(true)),
+            ("environment", json!(environment)),
+            ("creates_environment", json!(creates_environment)),
+            ("time_zone", json!(zone)),
+            ("new_numbers", json!(numbers)),
+            ("new_agents", json!(agents)),
+            ("statuses", statuses.iter().map(SeenStatus::to_json).collect()),
+            ("samples", json!(preview.samples.iter().map(Sample::to_json).collect::<Vec<_>>())),
+        ] {
+            object[name] = value;
+        }
+        object
+    }
+}
+
+impl Sample {
+    fn to_json(&self) -> Value {
+        let Self { line, from, to, at, agent, status, outcome } = self;
+        json!({ "line": line, "from": from, "to": to, "at": at, "agent": agent, "status": status, "outcome": outcome })
+    }
+}
+
+/// Formats the dry run as text of several lines.
+impl fmt::Display for DryRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { environment, creates_environment, zone, summary, statuses, preview, .. } = self;
+        f.write_str("dry run: nothing was changed")?;
+        let made = if *creates_environment { " (would be created)" } else { "" };
+        write!(f, "\n  environment {environment}{made}")?;
+        write_count(f, "accepted", summary.accepted, "")?;
+        write_count(f, "rejected", summary.rejected, "")?;
+        if summary.skipped > 0 {
+            write_count(f, "skipped", summary.skipped, "  lines that --only or the format skips")?;
+        }
+        write_moments(f, summary.moments)?;
+        if summary.moments.in_the_future == 0 {
+            write_count(f, "in future", 0, "")?;
+        }
+        write!(f, "\n  time zone   {zone}, for times without an offset: change it with --time-zone")?;
+        self.write_additions(f)?;
+        if !statuses.is_empty() {
+            f.write_str("\nstatuses, and the outcomes that they are read as")?;
+        }
+        for SeenStatus { word, read_as, count } in statuses {
+            let word = word.as_ref().map_or_else(|| "other words".to_owned(), Quoted::to_string);
+            write!(f, "\n{:>11}  {word} is {read_as}", HumanCount(*count).to_string())?;
+        }
+        if !preview.samples.is_empty() {
+            f.write_str("\nfirst calls")?;
+        }
+        for Sample { line, from, to, at, agent, status, outcome } in &preview.samples {
+            write!(f, "\n  line {line}: {from} to {to} at {at}, agent {agent}, status {status} is {outcome}")?;
+        }
+        write_reasons(f, &summary.reasons)
+    }
+}
+
+impl DryRun {
+    fn write_additions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (numbers, agents) = (self.summary.created_numbers, self.summary.created_agents);
+        if numbers + agents > 0 {
+            f.write_str("\nwould be created")?;
+            write_list(f, "numbers", numbers, &self.numbers)?;
+            write_list(f, "agents", agents, &self.agents)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_list(f: &mut fmt::Formatter<'_>, kind: &str, count: u64, shown: &[String]) -> fmt::Result {
+    write!(f, "\n{:>11}  {kind}", HumanCount(count).to_string())?;
+    if !shown.is_empty() {
+        write!(f, ": {}", shown.join(", "))?;
+    }
+    if count > shown.len() as u64 { f.write_str(", …") } else { Ok(()) }
+}
+
+/// Returns the name of a time zone, for people.
+pub(super) fn zone_name(zone: &TimeZone) -> String {
+    if let Some(name) = zone.iana_name() {
+        return name.to_owned();
+    }
+    zone.to_fixed_offset().map_or_else(|_| "the zone that was given".to_owned(), |offset| offset.to_string())
+}

@@ -1,0 +1,49 @@
+//! The file for rejected lines.
+
+use super::error::ImportError;
+use crate::new_file::NewFile;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// A file for rejected lines. It replaces a former file when it is [finished](Self::finish), so a failed import leaves
+/// the former one.
+pub(super) struct RejectFile {
+    path: PathBuf,
+    file: BufWriter<NewFile>,
+    /// Whether the last line is written, but not its end.
+    is_open: bool,
+}
+
+impl RejectFile {
+    pub(super) fn create(path: &Path) -> Result<Self, ImportError> {
+        let file = NewFile::create(path).map_err(|error| unwritable(path, error))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), is_open: false })
+    }
+
+    /// Begins a line.
+    pub(super) fn keep(&mut self, line: &[u8]) -> Result<(), ImportError> {
+        self.end_line()?;
+        self.is_open = true;
+        self.keep_rest(line)
+    }
+
+    /// Writes the next piece of the line.
+    pub(super) fn keep_rest(&mut self, piece: &[u8]) -> Result<(), ImportError> {
+        self.file.write_all(piece).map_err(|error| unwritable(&self.path, error))
+    }
+
+    fn end_line(&mut self) -> Result<(), ImportError> {
+        if std::mem::take(&mut self.is_open) { self.keep_rest(b"\n") } else { Ok(()) }
+    }
+
+    /// Puts the file in its place.
+    pub(super) fn finish(mut self) -> Result<(), ImportError> {
+        self.end_line()?;
+        let finished = self.file.into_inner().map_err(io::IntoInnerError::into_error).and_then(NewFile::finish);
+        finished.map_err(|error| unwritable(&self.path, error))
+    }
+}
+
+fn unwritable(path: &Path, error: io::Error) -> ImportError {
+    ImportError::Write { path: Some(path.to_owned()), error }
+}

@@ -1,0 +1,133 @@
+//! Parses the value of `--time-zone`.
+
+use jiff::fmt::temporal::DateTimeParser;
+use jiff::tz::{Offset, TimeZone};
+
+/// Returns the time zone with this name or offset.
+///
+/// `GMT-5` and `UTC+05:30` are read as people mean them: five hours behind, five and a half ahead. POSIX inverts the
+/// sign, so a POSIX text with a sign is rejected, unless it has the rules of its summer time and so must be POSIX.
+/// `EST5EDT` and `Etc/GMT+5` are names, and keep their meaning.
+pub(super) fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
+    let text = text.trim();
+    if let Some(offset) = offset_from_utc(text) {
+        return offset.map(TimeZone::fixed);
+    }
+    if has_inverted_sign(text) {
+        return Err(format!(
+            "`{text}` has the sign of POSIX, which is inverted: write an offset such as -05:00, or a name such as \
+             Europe/Berlin"
+        ));
+    }
+    DateTimeParser::new().parse_time_zone(text).map_err(|error| error.to_string())
+}
+
+/// Returns the offset in a text such as `GMT-5` or `UTC+05:30`. `None` if the text is not of this form.
+fn offset_from_utc(text: &str) -> Option<Result<Offset, String>> {
+    let (name, offset) = text.split_at(text.find(['+', '-'])?);
+    let is_utc = ["UTC", "GMT", "UT", "Z"].iter().any(|utc| utc.eq_ignore_ascii_case(name.trim_end()));
+    let read = || offset_of(offset, 1).ok_or_else(|| format!("`{text}` is not an offset: write it as UTC+05:30"));
+    is_utc.then(read)
+}
+
+/// Returns the offset in `+05:30`, `+0530` or `+05`. Hours may have one digit if `least` is 1.
+pub(super) fn offset_of(text: &str, least: usize) -> Option<Offset> {
+    let (sign, rest) = match text.as_bytes().first()? {
+        b'+' => (1, &text[1..]),
+        b'-' => (-1, &text[1..]),
+        _ => return None,
+    };
+    let (hours, minutes) = match rest.split_once(':') {
+        Some((hours, minutes)) if minutes.len() == 2 => (hours, minutes),
+        Some(_) => return None,
+        None if rest.len() == 4 => rest.split_at_checked(2)?,
+        None => (rest, "0"),
+    };
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !(least..=2).contains(&hours.len()) || !is_number(hours) || !is_number(minutes) {
+        return None;
+    }
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    // The clocks of Kiribati are 14 hours ahead, and none is further from UTC.
+    let is_offset = minutes < 60 && hours * 60 + minutes <= 14 * 60;
+    is_offset.then(|| Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()).flatten()
+}
+
+/// Returns whether the text is one of POSIX with a sign, and without rules: `EST+5`, `CET-1CEST`.
+fn has_inverted_sign(text: &str) -> bool {
+    let letters = text.len() - text.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+    letters > 0 && text[letters..].starts_with(['+', '-']) && !text.contains(',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    /// Returns what the clock of the zone shows less UTC on 1 July 2025, in minutes.
+    fn ahead(zone: &str) -> Result<i32, String> {
+        let summer = Timestamp::from_second(1_751_371_200).expect("a time");
+        parse_time_zone(zone).map(|zone| zone.to_offset(summer).seconds() / 60)
+    }
+
+    #[test]
+    fn offsets_from_utc_and_gmt_have_the_sign_that_people_mean() {
+        for (zone, minutes) in [
+            ("GMT-5", -300),
+            ("gmt-5", -300),
+            ("UTC+1", 60),
+            ("UTC+05:30", 330),
+            ("UTC +05:30", 330),
+            ("GMT-05:00", -300),
+            ("UTC-0330", -210),
+            ("UTC+14", 840),
+            ("GMT+0", 0),
+            ("UTC-00:00", 0),
+            ("Z+2", 120),
+        ] {
+            assert_eq!(ahead(zone), Ok(minutes), "{zone}");
+        }
+    }
+
+    #[test]
+    fn names_and_offsets_keep_their_meaning() {
+        for (zone, minutes) in [
+            ("UTC", 0),
+            ("GMT", 0),
+            ("GMT0", 0),
+            ("-05:00", -300),
+            ("+05:30", 330),
+            ("Etc/GMT+5", -300),
+            ("Etc/GMT-5", 300),
+            ("EST5EDT", -240),
+            ("Europe/Berlin", 120),
+            ("CET-1CEST,M3.5.0,M10.5.0/3", 120),
+        ] {
+            assert_eq!(ahead(zone), Ok(minutes), "{zone}");
+        }
+    }
+
+    #[test]
+    fn inverted_and_impossible_offsets_are_rejected() {
+        for zone in
+            ["EST+5", "EST-5", "CET-1", "CET-1CEST", "XYZ+3", "UTC+15", "UTC+1:5", "GMT-5x", "UTC+", "Mars/Base", ""]
+        {
+            assert!(ahead(zone).is_err(), "{zone}: {:?}", ahead(zone));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// An offset has the same sign behind a name of UTC as alone.
+        #[test]
+        fn name_of_utc_does_not_change_an_offset(
+            name in "UTC|GMT|utc|UT", sign in "[+-]", hours in 0_i32..14, minutes in prop::sample::select(vec![0, 30, 45]),
+        ) {
+            let alone = ahead(&format!("{sign}{hours:02}:{minutes:02}"));
+            prop_assert_eq!(ahead(&format!("{name}{sign}{hours}:{minutes:02}")), alone.clone());
+            prop_assert_eq!(ahead(&format!("{name}{sign}{hours:02}{minutes:02}")), alone);
+        }
+    }
+}

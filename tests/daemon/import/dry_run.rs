@@ -1,0 +1,93 @@
+//! `dialback import --dry-run`.
+
+use super::{Site, assert_no_number, sample, texts};
+use dialback::Timestamp;
+use serde_json::json;
+use std::fs;
+use std::time::SystemTime;
+
+#[test]
+fn dry_run_states_what_an_import_would_do_and_changes_nothing() {
+    let site = Site::empty();
+    let options = ["--format", "asterisk", "--time-zone", "Europe/Berlin", "--only", "dcontext=outbound"];
+    let options = [&options[..], &["--create-missing", "--dry-run"]].concat();
+    let done = site.import(&sample("Master-asterisk.csv"), &options);
+    assert_eq!(done.code, Some(3), "a line would be rejected: {}", done.stderr);
+    assert_eq!((done.count("accepted"), done.lines()), (5, vec![7]));
+    assert!(!site.path("data").exists());
+    let summary = &done.summary;
+    assert_eq!((&summary["environment"], &summary["creates_environment"]), (&json!("default"), &json!(true)));
+    assert_eq!(summary["time_zone"], "Europe/Berlin");
+    assert_eq!((done.count("created_numbers"), done.count("created_agents")), (2, 2));
+    assert_eq!(summary["new_agents"], json!(["\"sales\"", "\"support\""]));
+    assert_eq!(summary["new_numbers"].as_array().map(Vec::len), Some(2));
+    assert_eq!((&summary["first_call"], &summary["in_the_future"]), (&json!("2025-07-01T12:00:00Z"), &json!(0)));
+    let words = summary["statuses"].as_array().expect("a list");
+    assert!(words.contains(&json!({ "word": "\"NO ANSWER\"", "outcome": "no_answer", "count": 1 })), "{summary}");
+    assert_eq!(summary["samples"][0]["status"], "\"ANSWERED\"");
+    assert_eq!(summary["samples"][0]["outcome"], "completed");
+}
+
+#[test]
+fn dry_run_for_people_masks_numbers() {
+    let site = Site::configured();
+    let generation = site.service().plan().generation();
+    let output = site.command(&sample("bad-lines.csv"), &["--environment", "tenant", "--dry-run"]).output();
+    let output = output.expect("runs");
+    let (out, err) = texts(&output);
+    for part in [
+        "dry run: nothing was changed\n  environment tenant\n  accepted              6\n  rejected             23\n",
+        "\n  first call  2025-07-01T12:00:00Z\n  last call   2025-07-01T12:00:20Z\n  in future             0\n",
+        "\n  time zone   UTC, for times without an offset: change it with --time-zone\n",
+        "\nstatuses, and the outcomes that they are read as\n",
+        "\nfirst calls\n  line 2: +155******00 to ",
+        "\nrejected lines by reason\n",
+    ] {
+        assert!(out.contains(part), "{part:?} is missing in {out}");
+    }
+    assert_no_number(&out);
+    assert_no_number(&err);
+    let service = site.service();
+    assert_eq!((service.plan().generation(), service.history().len()), (generation, 0));
+}
+
+#[test]
+fn dry_run_counts_calls_in_the_future() {
+    let site = Site::configured();
+    let now = Timestamp::try_from(SystemTime::now()).expect("after 1970").millis() / 1000;
+    let lines = [now - 3600, now + 3600, now + 7200].map(|at| format!("+15550100100,+447700900001,{at},sales\n"));
+    let file = site.file(format!("from,to,at,agent\n{}", lines.concat()));
+    let done = site.import(&file, &["--environment", "tenant", "--dry-run"]);
+    assert_eq!((done.code, done.count("accepted"), done.count("in_the_future")), (Some(0), 3, 2));
+    let imported = site.import(&file, &["--environment", "tenant"]);
+    assert_eq!(imported.count("in_the_future"), 2, "the summary of an import warns too");
+}
+
+#[test]
+fn dry_run_counts_all_new_agents_and_ends_as_the_import_would() {
+    let site = Site::empty();
+    let line = |line| format!("+15550100100,+447700900001,1751371200,call-{line}\n");
+    let text = format!("from,to,at,agent\n{}", (0..5).map(line).collect::<String>());
+    let options = ["--create-missing", "--create-at-most", "3", "--dry-run"];
+    let done = site.import(&site.file(&text), &options);
+    assert_eq!((done.code, done.count("created_agents")), (Some(1), 5));
+    assert!(done.stderr.contains("the file names 5 new agents, and --create-at-most allows 3"), "{}", done.stderr);
+}
+
+#[test]
+fn reject_file_of_a_dry_run_can_be_repaired() {
+    let site = Site::configured();
+    let kept = site.path("rejected.csv");
+    let options = ["--environment", "tenant", "--dry-run", "--reject-file", kept.to_str().expect("UTF-8")];
+    assert_eq!(site.import(&sample("bad-lines.csv"), &options).code, Some(3));
+    assert!(fs::read(&kept).expect("kept").starts_with(b"from,to,at,agent,status\n+15550100100,"));
+}
+
+#[test]
+fn export_has_no_dry_run() {
+    let site = Site::empty();
+    let file = site.file("{\"dialback_export\":1}\n");
+    let done = site.import(&file, &["--dry-run"]);
+    assert_eq!(done.code, Some(1));
+    assert!(!site.path("data").exists());
+}

@@ -1,0 +1,156 @@
+//! Runs `dialback import` on files of every form: line ends, quotes, delimiters, JSON and compression.
+
+use super::{Done, Site};
+use flate2::write::GzEncoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use std::fs;
+use std::io::Write as _;
+
+const HEADER: &str = "from,to,at,agent,status";
+const CALL: &str = "+15550100100,+447700900001,2025-07-01T12:00:00Z,sales,completed";
+const NEXT: &str = "+15550100100,+447700900002,2025-07-01T12:01:00Z,sales,completed";
+
+/// Imports a file with these bytes, and creates what is missing.
+fn import_into(site: &Site, bytes: impl AsRef<[u8]>, options: &[&str]) -> Done {
+    site.import(&site.file(bytes), &[options, &["--create-missing"]].concat())
+}
+
+fn import(bytes: impl AsRef<[u8]>, options: &[&str]) -> Done {
+    import_into(&Site::empty(), bytes, options)
+}
+
+/// Checks the exit code, and the numbers of accepted and rejected records and of created agents.
+fn expect(done: &Done, code: i32, counts: [u64; 3]) {
+    let found = ["accepted", "rejected", "created_agents"].map(|name| done.count(name));
+    assert_eq!((done.code, found), (Some(code), counts), "{}", done.stderr);
+}
+
+fn expect_accepted(bytes: impl AsRef<[u8]>, options: &[&str], calls: u64) {
+    expect(&import(bytes, options), 0, [calls, 0, 1]);
+}
+
+fn expect_refused(bytes: impl AsRef<[u8]>, options: &[&str], why: &str) {
+    let done = import(bytes, options);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(done.summary.is_null() && done.stderr.contains(why), "{}", done.stderr);
+}
+
+#[test]
+fn carriage_returns_alone_end_lines() {
+    expect_accepted(format!("{HEADER}\r{CALL}\r{NEXT}\r"), &[], 2);
+}
+
+#[test]
+fn call_in_the_place_of_the_header_is_refused() {
+    let options = ["--map", "from=1,to=2,at=3,agent=4"];
+    expect_refused(format!("{CALL}\n{NEXT}\n"), &options, "the first line is a call): add --no-header");
+    expect_accepted(format!("{CALL}\n{NEXT}\n"), &[&options[..], &["--no-header"]].concat(), 2);
+}
+
+#[test]
+fn long_quoted_value_makes_no_calls_of_its_lines() {
+    let transcript = |lines: usize| format!("\"{}\"", format!("{NEXT},x\n").repeat(lines));
+    let record = |lines| format!("{CALL},{}\n", transcript(lines));
+    // 68 kilobytes, which is more than was read as one record before.
+    expect_accepted(format!("{HEADER},notes\n{}", record(1_100)), &[], 1);
+
+    let site = Site::empty();
+    let kept = site.path("rejected");
+    let large = record(140_000);
+    assert!(large.len() > 8 * 1024 * 1024);
+    let options = ["--reject-file", kept.to_str().expect("UTF-8")];
+    let done = import_into(&site, format!("{HEADER},notes\n{large}{NEXT},\n").as_bytes(), &options);
+    expect(&done, 3, [1, 1, 1]);
+    assert!(fs::read_to_string(&kept).expect("kept") == format!("{HEADER},notes\n{large}"), "the whole record is kept");
+}
+
+#[test]
+fn sql_statements_create_no_agents() {
+    let row = r#"("Sales","+15550100100","+447700900001","default","2025-07-01 12:00:00","2025-07-01 12:00:08","2025-07-01 12:03:20","200","192","NORMAL_CLEARING","u1","u2", "sales");"#;
+    let text = format!("INSERT INTO cdr VALUES {row}\n");
+    expect_refused(text, &["--format", "freeswitch"], "the file has SQL statements in place of records");
+}
+
+#[test]
+fn space_before_a_quote_and_null_and_comments_are_read_as_meant() {
+    let row = CALL.replace(",sales,", ", \"sales\",");
+    expect_accepted(format!("# calls of 2025\n{HEADER}\n{row}\n"), &[], 1);
+    let done = import(format!("{HEADER}\n{}\n", CALL.replace("sales", "NULL")), &[]);
+    expect(&done, 3, [0, 1, 0]);
+    assert!(done.stderr.contains("the agent is missing"), "{}", done.stderr);
+}
+
+#[test]
+fn last_line_that_may_be_cut_is_held_back() {
+    let text = "at,agent,from,to\n2025-07-01T12:00:00Z,sales,+15550100100,+447700900001\n\
+        2025-07-01T12:00:00Z,sales,+15550100100,+4477009";
+    let site = Site::empty();
+    let kept = site.path("rejected");
+    let done = import_into(&site, text.as_bytes(), &["--reject-file", kept.to_str().expect("UTF-8")]);
+    expect(&done, 3, [1, 1, 1]);
+    assert!(done.stderr.contains("the last line has no line end"), "{}", done.stderr);
+    assert!(fs::read_to_string(&kept).expect("kept").ends_with(",+4477009\n"));
+}
+
+#[test]
+fn repeated_heading_is_refused() {
+    expect_refused(
+        format!("{HEADER},to\n{CALL},+447700900009\n"),
+        &[],
+        "the columns 2 and 6 have the same heading `to`",
+    );
+}
+
+#[test]
+fn delimiters_and_titles_are_read() {
+    let text = format!("{HEADER}\n{CALL}\n{NEXT}\n");
+    for delimiter in [";", "\t", "|"] {
+        expect_accepted(text.replace(',', delimiter), &[], 2);
+    }
+    expect_accepted(format!("sep=;\n{}", text.replace(',', ";")), &[], 2);
+    expect_accepted(format!("Calls, 2025\n\n{text}"), &["--skip-lines", "2"], 2);
+}
+
+#[test]
+fn compressed_files_are_read_and_damaged_ones_named() {
+    let text = format!("{HEADER}\n{CALL}\n{NEXT}\n");
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).expect("written");
+    let gzip = encoder.finish().expect("written");
+    expect_accepted(&gzip, &[], 2);
+    expect_refused(&gzip[..gzip.len() - 4], &[], "cannot read");
+    let zstd = compress_to_vec(text.as_bytes(), CompressionLevel::Fastest);
+    expect_accepted(&zstd, &[], 2);
+    expect_refused(&zstd[..zstd.len() - 6], &[], "cannot read");
+}
+
+#[test]
+fn other_kinds_of_files_are_refused_by_name() {
+    expect_refused(b"PK\x03\x04\x14\0\0\0", &[], "spreadsheet");
+    expect_refused(b"SQLite format 3\0\x10\0", &["--format", "asterisk"], "SQLite");
+    expect_refused(b"f\0r\0o\0m\0,\0", &[], "UTF-16");
+}
+
+#[test]
+fn json_is_read_and_its_rejected_records_can_be_repaired() {
+    let object = |to: &str| {
+        serde_json::json!({
+            "customer": { "number": to }, "phoneNumber": { "number": "+15550100100" },
+            "at": "2025-07-01T12:00:00Z", "agent": "sales", "status": "completed", "messages": [{ "at": "x" }],
+        })
+    };
+    let map = ["--map", "from=phoneNumber.number,to=customer.number"];
+    let (one, bad) = (object("+447700900001"), object("nobody"));
+    expect_accepted(format!("{one}\n{one}\n"), &map, 2);
+
+    let site = Site::empty();
+    let kept = site.path("rejected");
+    let list = serde_json::to_string_pretty(&[one, bad]).expect("JSON");
+    let options = [&map[..], &["--reject-file", kept.to_str().expect("UTF-8")]].concat();
+    let done = import_into(&site, list.as_bytes(), &options);
+    expect(&done, 3, [1, 1, 1]);
+    assert!(done.stderr.contains("`to`: not a phone number"), "{}", done.stderr);
+    let repaired = fs::read_to_string(&kept).expect("kept").replace("nobody", "+447700900002");
+    let done = import_into(&site, repaired.as_bytes(), &map);
+    expect(&done, 0, [1, 0, 0]);
+}

@@ -1,0 +1,254 @@
+//! Import into a running daemon: the messages, exit codes and effects are those of an import into the directory.
+
+use super::{Done, OURS, Site, sample};
+use crate::support::daemon::{Daemon, dialback};
+use dialback::plan::NumberView;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+/// The sample files, each with its options.
+fn samples() -> Vec<(&'static str, Vec<&'static str>)> {
+    let tenant = ["--environment", "tenant"];
+    let with = |more: &[&'static str]| [&tenant[..], more].concat();
+    vec![
+        ("bad-lines.csv", with(&[])),
+        ("bad-lines-crlf.csv", with(&["--create-missing"])),
+        ("Master-asterisk.csv", with(&["--format", "asterisk", "--time-zone", "Europe/Berlin"])),
+        ("Master-freeswitch.csv", with(&["--format", "freeswitch", "--create-missing"])),
+        ("acc-kamailio.csv", with(&["--format", "kamailio", "--map", "agent==sales"])),
+        ("bad-lines.csv", vec!["--environment", "nobody"]),
+        ("bad-lines.csv", vec![]),
+        ("bad-lines.csv", with(&["--map", "agent=bot"])),
+        ("bad-lines.csv", with(&["--dry-run", "--create-missing"])),
+    ]
+}
+
+/// Exit code, rejected lines, summary and errors of an import.
+type Reported = (Option<i32>, Vec<(u64, String)>, Value, Vec<String>);
+
+/// Returns what an import reported, without durations.
+pub(super) fn reported(done: &Done) -> Reported {
+    let mut summary = done.summary.clone();
+    if let Some(summary) = summary.as_object_mut() {
+        summary.remove("seconds");
+        summary.remove("calls_per_second");
+    }
+    let errors = done.stderr.lines().filter(|line| line.contains("\"success\"")).map(str::to_owned);
+    (done.code, done.rejected.clone(), summary, errors.collect())
+}
+
+/// Returns the exported calls and the names of the configuration, without the ids and times that differ.
+fn calls(site: &Site) -> Vec<String> {
+    let (code, text, errors) = dialback(&["export", "--data"], &site.path("data"));
+    assert_eq!(code, 0, "{errors}");
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let call = |line: Value| {
+        let call = line["call"].as_object()?.clone();
+        Some(format!("{} {} {} {}", call["number"], call["contact"], call["at"], call["outcome"]))
+    };
+    let mut calls: Vec<_> = lines.filter_map(call).collect();
+    calls.sort();
+    calls
+}
+
+#[test]
+fn import_into_a_daemon_reports_and_stores_what_an_import_into_a_directory_does() {
+    let (there, here) = (Site::configured(), Site::configured());
+    let daemon = Daemon::start(&there.path("data"));
+    for (name, options) in samples() {
+        let (to_daemon, to_directory) = (there.import(&sample(name), &options), here.import(&sample(name), &options));
+        assert_eq!(reported(&to_daemon), reported(&to_directory), "{name} {options:?}");
+    }
+    assert_eq!(calls(&there), calls(&here));
+    assert_eq!(daemon.stop(), 0);
+    let names = |site: &Site| {
+        let service = site.service();
+        let plan = service.plan();
+        let environment = plan.environment(super::TENANT).expect("the tenant");
+        let agents: Vec<_> =
+            environment.agents().map(|agent| (agent.name().to_owned(), agent.is_published())).collect();
+        let mut numbers: Vec<_> = environment.numbers().map(NumberView::number).collect();
+        numbers.sort();
+        (agents.len(), numbers)
+    };
+    assert_eq!(names(&there), names(&here));
+    assert_eq!(calls(&there), calls(&here));
+}
+
+#[test]
+fn missing_environment_is_created_in_a_daemon() {
+    let site = Site::empty();
+    let daemon = Daemon::start(&site.path("data"));
+    let options = ["--format", "asterisk", "--only", "dcontext=outbound"];
+    let done = site.import(&sample("Master-asterisk.csv"), &options);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("--create-missing"), "{}", done.stderr);
+    let create = [&options[..], &["--create-missing"]].concat();
+    let refused = [&create[..], &["--create-at-most", "1"]].concat();
+    assert_eq!(site.import(&sample("Master-asterisk.csv"), &refused).code, Some(1));
+    let (_, listed, _) = dialback(&["environment", "list", "--json", "--data"], &site.path("data"));
+    assert_eq!(listed.trim(), "[]", "a failed import leaves no environment");
+    let done = site.import(&sample("Master-asterisk.csv"), &create);
+    assert_eq!((done.code, done.lines()), (Some(3), vec![7]), "{}", done.stderr);
+    assert_eq!((done.count("accepted"), done.count("created_numbers"), done.count("created_agents")), (5, 2, 2));
+    let again = site.import(&sample("Master-asterisk.csv"), &create);
+    assert_eq!((again.count("accepted"), again.count("unchanged")), (5, 5));
+    assert_eq!((again.count("created_numbers"), again.count("created_agents")), (0, 0));
+    let (_, tokens, _) = dialback(&["token", "list", "--json", "--data"], &site.path("data"));
+    assert_eq!(tokens.trim(), "[]", "an import leaves no token");
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn calls_that_the_daemon_rejects_are_reported_by_line() {
+    let mut text = String::from("from,to,at,agent,status\n");
+    for contact in 0..350 {
+        writeln!(text, "{OURS},+4477{contact:08},1751371200,sales,busy").expect("a string takes all");
+    }
+    let (there, here) = (Site::configured(), Site::configured());
+    let daemon = Daemon::start_with(&there.path("data"), &["--max-pairs-per-environment", "20"]);
+    let import = |site: &Site| {
+        let kept = site.path("rejected.csv");
+        let limits = ["--max-pairs-per-environment", "20", "--show-rejected", "1000", "--reject-file"];
+        let options = [&["--environment", "tenant"], &limits[..], &[kept.to_str().expect("UTF-8")]].concat();
+        let done = site.import(&site.file(&text), &options);
+        let kept = fs::read_to_string(kept).expect("kept");
+        assert!(kept.starts_with("from,to,at,agent,status\n+15550100100,+4477000000"), "{kept}");
+        assert_eq!(kept.lines().count(), 331, "each rejected record is kept");
+        done
+    };
+    let (to_daemon, to_directory) = (import(&there), import(&here));
+    assert_eq!((to_daemon.code, to_daemon.count("accepted"), to_daemon.count("rejected")), (Some(3), 20, 330));
+    assert_eq!(to_daemon.lines().len(), 330, "more than one answer of the API lists");
+    assert_eq!(reported(&to_daemon), reported(&to_directory));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn url_and_token_name_a_daemon() {
+    let site = Site::configured();
+    let daemon = Daemon::start(&site.path("data"));
+    let (_, token, _) = dialback(&["token", "create", "--environment", "tenant", "--data"], &site.path("data"));
+    let (_, operator, _) = dialback(&["token", "create", "--role", "operator", "--data"], &site.path("data"));
+    let import = |url: &str, token: &str, more: &[&str]| {
+        let file = site.path("token");
+        fs::write(&file, token).expect("written");
+        let file = file.to_str().expect("UTF-8").to_owned();
+        let options = [&["--url", url, "--token-file", &file], more].concat();
+        // The directory of this import does not exist: it is not used.
+        let elsewhere = Site::empty();
+        let done = elsewhere.import(&sample("bad-lines.csv"), &options);
+        assert!(!elsewhere.path("data").exists());
+        done
+    };
+    let done = import(daemon.url(), &token, &[]);
+    assert_eq!((done.code, done.count("accepted"), done.count("rejected")), (Some(3), 6, 23), "{}", done.stderr);
+    // A tenant must not learn which numbers other tenants have.
+    let why = "`from` is not a number of this environment: add the number, or use --create-missing";
+    assert!(done.rejected.contains(&(17, why.to_owned())), "{:?}", done.rejected);
+    let created = import(daemon.url(), &token, &["--create-missing"]);
+    let why =
+        "`from` is a number of another environment: release it there, or choose that environment with --environment";
+    assert!(created.rejected.contains(&(17, why.to_owned())), "{:?}", created.rejected);
+
+    for (url, token, more, why) in [
+        (daemon.url(), token.as_str(), &["--environment", "other"][..], "`other`"),
+        (daemon.url(), operator.as_str(), &[], "--url needs the token of an environment"),
+        (daemon.url(), "talq_x", &[], "The token is missing or not valid"),
+        ("https://localhost:1", token.as_str(), &[], "does not use TLS"),
+        ("http://127.0.0.1:1", token.as_str(), &[], "does not answer"),
+    ] {
+        let done = import(url, token, more);
+        assert_eq!(done.code, Some(1), "{url} {}", done.stderr);
+        assert!(done.stderr.contains(why), "{why}: {}", done.stderr);
+    }
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn erased_calls_do_not_count_as_accepted() {
+    let site = Site::configured();
+    let daemon = Daemon::start(&site.path("data"));
+    let text =
+        format!("from,to,at,agent\n{OURS},+447700900001,1751371200,sales\n{OURS},+447700900002,1751371200,sales\n");
+    let options = ["--environment", "tenant"];
+    assert_eq!(site.import(&site.file(&text), &options).count("accepted"), 2);
+    let (_, token, _) = dialback(&["token", "create", "--environment", "tenant", "--data"], &site.path("data"));
+    let request = ureq::http::Request::builder()
+        .method("DELETE")
+        .uri(format!("{}/api/v1/contacts/%2B447700900001", daemon.url()))
+        .header("authorization", format!("Bearer {}", token.trim()));
+    let answer = ureq::agent().run(request.body(()).expect("a request")).expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let check = |done: Done| {
+        let counts = ["accepted", "unchanged", "erased", "rejected"].map(|name| done.count(name));
+        assert_eq!((done.code, counts), (Some(0), [1, 1, 1, 0]), "{}", done.stderr);
+    };
+    check(site.import(&site.file(&text), &options));
+    assert_eq!(daemon.stop(), 0);
+    check(site.import(&site.file(&text), &options));
+}
+
+#[test]
+fn many_calls_are_imported_into_a_daemon() {
+    let site = Site::empty();
+    let daemon = Daemon::start(&site.path("data"));
+    let mut text = String::from("from,to,at,agent\n");
+    for call in 0..90_000_u64 {
+        let (from, contact, at, agent) =
+            (15_550_100_000 + call / 900, call % 80_000, 1_751_371_200 + call, call / 9_000);
+        writeln!(text, "+{from},+4477{contact:08},{at},agent-{agent}").expect("a string takes all");
+    }
+    text.push_str("+1,+1,+1,+1\n");
+    let done = site.import(&site.file(&text), &["--create-missing"]);
+    assert_eq!((done.count("accepted"), done.lines()), (90_000, vec![90_002]), "{}", done.stderr);
+    assert_eq!((done.count("created_numbers"), done.count("created_agents")), (100, 10));
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(site.service().history().len(), 90_000);
+}
+
+#[test]
+fn directory_that_another_program_holds_is_refused_with_exit_code_4() {
+    let site = Site::configured();
+    let _held = site.service();
+    let done = site.import(&sample("bad-lines.csv"), &["--environment", "tenant"]);
+    assert_eq!(done.code, Some(4), "{}", done.stderr);
+    assert!(Path::new(&site.path("data")).exists());
+    assert!(serde_json::from_str::<Value>(done.stderr.trim()).is_ok_and(|line| line["success"] == json!(false)));
+}
+
+#[test]
+fn numbers_are_read_with_the_dial_plan_of_the_daemon() {
+    let mut text = String::from("from,to,at,agent\n");
+    for to in [
+        "07700 900001",
+        "+44 (0)7700 900002",
+        "00 44 7700 900003",
+        "030 901820",
+        "0911",
+        "112",
+        "7700900004",
+        "+4477009",
+    ] {
+        writeln!(text, "+447700900100,{to},1751371200,sales").expect("a string takes all");
+    }
+    let german = ["--country-code", "49", "--national-prefix", "0", "--international-prefix", "00"];
+    let with_lengths = [&german[..], &["--national-number-lengths", "8,10,11"]].concat();
+    for plan in [&["--region", "GB"][..], &german, &with_lengths, &[]] {
+        let make = || {
+            let site = Site::empty();
+            let create = [&["environment", "create", "acme"], plan, &["--data"]].concat();
+            assert_eq!(dialback(&create, &site.path("data")).0, 0, "{plan:?}");
+            site
+        };
+        let (there, here) = (make(), make());
+        let daemon = Daemon::start(&there.path("data"));
+        let import = |site: &Site| site.import(&site.file(&text), &["--create-missing"]);
+        assert_eq!(reported(&import(&there)), reported(&import(&here)), "{plan:?}");
+        assert_eq!(daemon.stop(), 0);
+        assert!(!calls(&here).is_empty());
+        assert_eq!(calls(&there), calls(&here), "{plan:?}");
+    }
+}
