@@ -107,15 +107,7 @@ impl fmt::Display for ImportError {
                     name.escape_debug()
                 )
             }
-            Self::TooManyNew { kind, limit, count } => {
-                let count = count.map_or_else(|| format!("more than {limit}"), |count| count.to_string());
-                let (field, limit) = if *kind == "agents" { ("agent", limit) } else { ("from", limit) };
-                write!(
-                    f,
-                    "the file names {count} new {kind}, and --create-at-most allows {limit}: check with --dry-run that \
-                     `{field}` is the right column, then raise --create-at-most"
-                )
-            }
+            Self::TooManyNew { kind, limit, count } => write_too_many(f, kind, *limit, *count),
             Self::InUse(path) => StoreError::Locked(path.clone()).fmt(f),
             Self::Service(error) => error.fmt(f),
             Self::Failed(failure) => failure.fmt(f),
@@ -125,6 +117,16 @@ impl fmt::Display for ImportError {
             Self::Random => f.write_str("the operating system provides no random bytes for new ids"),
         }
     }
+}
+
+fn write_too_many(f: &mut fmt::Formatter<'_>, kind: &str, limit: u64, count: Option<u64>) -> fmt::Result {
+    let count = count.map_or_else(|| format!("more than {limit}"), |count| count.to_string());
+    let field = if kind == "agents" { "agent" } else { "from" };
+    write!(
+        f,
+        "the file names {count} new {kind}, and --create-at-most allows {limit}: check with --dry-run that `{field}` is \
+         the right column, then raise --create-at-most"
+    )
 }
 
 fn write_headings(f: &mut fmt::Formatter<'_>, headings: Option<&[String]>) -> fmt::Result {
