@@ -198,6 +198,7 @@ impl DialPlan {
     }
 
     /// Returns the plan with the same country code and prefixes, and without a region.
+    #[cfg(feature = "regions")]
     pub(super) fn by_hand(self) -> DialPlan {
         DialPlan { region: None, ..self }
     }
