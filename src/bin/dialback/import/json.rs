@@ -43,17 +43,30 @@ impl Picker {
 pub(super) fn paths(object: &[u8]) -> Option<Vec<String>> {
     let mut paths = Vec::new();
     let Outline::Object(inner) = serde_json::from_slice(object).ok()? else { return None };
-    list(inner, "", &mut paths);
+    let mut left = MOST_BYTES;
+    list(inner, "", &mut paths, &mut left);
     paths.sort_unstable();
     Some(paths)
 }
 
-fn list(object: Vec<(String, Outline)>, prefix: &str, paths: &mut Vec<String>) {
+/// The most bytes of all paths together. Each path repeats the names around it, so there could be many more than in the
+/// object.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Adds the paths of an object, while bytes are left for them.
+fn list(object: Vec<(String, Outline)>, prefix: &str, paths: &mut Vec<String>, left: &mut usize) {
     for (name, value) in object {
+        let length = prefix.len() + name.len();
+        if *left < length {
+            return;
+        }
         let path = format!("{prefix}{name}");
         match value {
-            Outline::Object(inner) if !inner.is_empty() => list(inner, &format!("{path}."), paths),
-            _ => paths.push(path),
+            Outline::Object(inner) if !inner.is_empty() => list(inner, &format!("{path}."), paths, left),
+            _ => {
+                *left -= length;
+                paths.push(path);
+            }
         }
     }
 }
@@ -248,5 +261,13 @@ mod tests {
             br#"{"from": {"number": -1.5}, "at": [1, {"x": 2}], "to": null, "a": {}, "s": "x", "i": -1, "b": true}"#;
         assert_eq!(paths(object).expect("an object"), ["a", "at", "b", "from.number", "i", "s", "to"]);
         assert_eq!(paths(b"[]"), None);
+    }
+
+    #[test]
+    fn paths_take_a_bounded_amount_of_memory() {
+        let keys: Vec<_> = (0..8_000).map(|key| format!("\"{key}\":1")).collect();
+        let object = format!("{{\"{}\":{{{}}}}}", "n".repeat(60_000), keys.join(","));
+        let bytes: usize = paths(object.as_bytes()).expect("an object").iter().map(String::len).sum();
+        assert!((1..=MOST_BYTES).contains(&bytes), "{bytes}");
     }
 }

@@ -179,9 +179,9 @@ fn separator(line: &[u8]) -> Option<u8> {
     }
 }
 
-/// Returns whether a line before the first record is a comment: `# text`. A value such as `#12` is none.
+/// Returns whether a line before the first record is a comment: `# text`. A value such as `#12` or `#sales` is none.
 fn is_comment(line: &[u8]) -> bool {
-    line.strip_prefix(b"#").is_some_and(|text| text.first().is_none_or(|byte| !byte.is_ascii_digit() && *byte != b','))
+    line.strip_prefix(b"#").is_some_and(|text| text.first().is_none_or(u8::is_ascii_whitespace))
 }
 
 const SQL: &str = "the file has SQL statements in place of records: write the table as text with a header, for example \
@@ -216,9 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn comment_is_a_number_sign_before_text() {
-        assert!(is_comment(b"# accountcode,src") && is_comment(b"#") && is_comment(b"#from,to"));
-        assert!(!is_comment(b"#12,+1") && !is_comment(b"\"#a\"") && !is_comment(b"#,x"));
+    fn comment_is_a_number_sign_before_a_space() {
+        assert!(is_comment(b"# accountcode,src") && is_comment(b"#"));
+        assert!(!is_comment(b"#12,+1") && !is_comment(b"#sales,+1") && !is_comment(b"\"#a\"") && !is_comment(b"#,x"));
     }
 
     #[test]

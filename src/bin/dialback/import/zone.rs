@@ -53,10 +53,15 @@ pub(super) fn offset_of(text: &str, least: usize) -> Option<Offset> {
     is_offset.then(|| Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()).flatten()
 }
 
-/// Returns whether the text is one of POSIX with a sign, and without rules: `EST+5`, `CET-1CEST`.
+/// Returns whether the text is one of POSIX with a sign, and without rules: `EST+5`, `CET-1CEST`. In `UTC5` the missing
+/// sign is a plus.
 fn has_inverted_sign(text: &str) -> bool {
     let letters = text.len() - text.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-    letters > 0 && text[letters..].starts_with(['+', '-']) && !text.contains(',')
+    let (name, rest) = text.split_at(letters);
+    let is_utc = ["UTC", "GMT", "UT", "Z"].iter().any(|utc| utc.eq_ignore_ascii_case(name));
+    let has_sign = rest.starts_with(['+', '-'])
+        || is_utc && rest.starts_with(|c: char| c.is_ascii_digit()) && rest.contains(|c: char| matches!(c, '1'..='9'));
+    !name.is_empty() && has_sign && !text.contains(',')
 }
 
 #[cfg(test)]
@@ -64,6 +69,15 @@ mod tests {
     use super::*;
     use jiff::Timestamp;
     use proptest::prelude::*;
+
+    #[test]
+    fn offset_without_a_sign_is_rejected() {
+        for text in ["UTC5", "GMT5", "UTC5:30", "utc05", "Z5"] {
+            let error = parse_time_zone(text).expect_err(text);
+            assert!(error.contains("write an offset such as -05:00"), "{text}: {error}");
+        }
+        assert!(parse_time_zone("GMT0BST,M3.5.0/1,M10.5.0").is_ok());
+    }
 
     /// Returns what the clock of the zone shows less UTC on 1 July 2025, in minutes.
     fn ahead(zone: &str) -> Result<i32, String> {
