@@ -25,9 +25,12 @@ pub(super) fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
 /// Returns the offset in a text such as `GMT-5` or `UTC+05:30`. `None` if the text is not of this form.
 fn offset_from_utc(text: &str) -> Option<Result<Offset, String>> {
     let (name, offset) = text.split_at(text.find(['+', '-'])?);
-    let is_utc = ["UTC", "GMT", "UT", "Z"].iter().any(|utc| utc.eq_ignore_ascii_case(name.trim_end()));
     let read = || offset_of(offset, 1).ok_or_else(|| format!("`{text}` is not an offset: write it as UTC+05:30"));
-    is_utc.then(read)
+    is_utc(name.trim_end()).then(read)
+}
+
+fn is_utc(name: &str) -> bool {
+    ["UTC", "GMT", "UT", "Z"].iter().any(|utc| utc.eq_ignore_ascii_case(name))
 }
 
 /// Returns the offset in `+05:30`, `+0530` or `+05`. Hours may have one digit if `least` is 1.
@@ -58,9 +61,10 @@ pub(super) fn offset_of(text: &str, least: usize) -> Option<Offset> {
 fn has_inverted_sign(text: &str) -> bool {
     let letters = text.len() - text.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
     let (name, rest) = text.split_at(letters);
-    let is_utc = ["UTC", "GMT", "UT", "Z"].iter().any(|utc| utc.eq_ignore_ascii_case(name));
     let has_sign = rest.starts_with(['+', '-'])
-        || is_utc && rest.starts_with(|c: char| c.is_ascii_digit()) && rest.contains(|c: char| matches!(c, '1'..='9'));
+        || is_utc(name)
+            && rest.starts_with(|c: char| c.is_ascii_digit())
+            && rest.contains(|c: char| matches!(c, '1'..='9'));
     !name.is_empty() && has_sign && !text.contains(',')
 }
 
