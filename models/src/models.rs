@@ -148,7 +148,7 @@ fn move_all(index: &Index, version: Version) {
 
 /// Creates a table of one line that grows at the first claim, in its initial state: one pair, and growth not begun.
 fn one_pair() -> Arc<Index> {
-    let index = index(12);
+    let index = index(6);
     // Does what a merge does up to the claim, without the steps that follow a claim.
     let version = index.version(0);
     let seat = index.seats.sit(0, version);
@@ -203,7 +203,7 @@ fn raise_while_growing() {
 #[test]
 fn claim_while_growing() {
     explore(BOUND, [(0, 5)], || {
-        let index = index(12);
+        let index = index(6);
         let [seen, _] = together(&index, [raise, grow_once]);
         assert_eq!((index.get(1, LEFT), index.len()), (5, 1));
         seen
@@ -261,7 +261,7 @@ fn sealed_while_reading() {
         (before, 5)
     }
     explore(BOUND, [(0, 0), (0, 5), (5, 5)], || {
-        let index = index(12);
+        let index = index(6);
         let [seen, _] = together(&index, [read_twice, raise_in_next]);
         seen
     });

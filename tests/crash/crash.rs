@@ -10,7 +10,7 @@ use std::fmt;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Mutex, mpsc};
+use std::sync::Mutex;
 use std::thread;
 
 pub(super) struct Crashes<'a> {
@@ -59,67 +59,105 @@ struct Bounds {
     begun: (u64, usize, How),
 }
 
+/// How many states are opened before the next ones are made. A canary ends after the round in which it is found.
+const ROUND: usize = 256;
+
+/// What is known of the distinct states, each by its hash.
+#[derive(Default)]
+struct Known {
+    bounds: HashMap<u128, Bounds>,
+    held: HashMap<u128, Result<u64, Problem>>,
+}
+
+impl Known {
+    /// Takes the bounds of one more crash that leaves this state. Returns whether the state is new.
+    fn add(&mut self, hash: u128, crash: Bounds) -> bool {
+        let Some(known) = self.bounds.get_mut(&hash) else {
+            self.bounds.insert(hash, crash);
+            return true;
+        };
+        if crash.acknowledged.0 > known.acknowledged.0 {
+            known.acknowledged = crash.acknowledged;
+        }
+        if crash.begun.0 < known.begun.0 {
+            known.begun = crash.begun;
+        }
+        false
+    }
+
+    /// Returns the first crash after which the store was wrong. Further crashes can only narrow the bounds.
+    fn wrong(&self) -> Option<(Problem, usize, How)> {
+        let of_state = |(hash, held): (&u128, &Result<u64, Problem>)| {
+            let Bounds { acknowledged, begun } = self.bounds[hash];
+            let (problem, (_, point, how)) = match held {
+                Ok(held) if *held < acknowledged.0 => {
+                    (Problem::Lost { held: *held, acknowledged: acknowledged.0 }, acknowledged)
+                }
+                Ok(held) if *held > begun.0 => (Problem::Invented { held: *held, begun: begun.0 }, begun),
+                Ok(_) => return None,
+                Err(problem) => (problem.clone(), acknowledged),
+            };
+            Some((acknowledged.1, *hash, problem, point, how))
+        };
+        let first = self.held.iter().filter_map(of_state).min_by_key(|(order, hash, ..)| (*order, *hash));
+        first.map(|(_, _, problem, point, how)| (problem, point, how))
+    }
+}
+
 impl Crashes<'_> {
     pub(super) fn check(&self) -> Result<Checked, Found> {
-        let mut bounds: HashMap<u128, Bounds> = HashMap::new();
-        let (states, waiting) = mpsc::sync_channel::<(u128, State)>(64);
-        let waiting = Mutex::new(waiting);
-        let held = Mutex::new(HashMap::new());
+        let mut known = Known::default();
+        let mut round = Vec::new();
         let mut tried = 0;
         let mut sample = Vec::new();
-        thread::scope(|scope| {
-            for _ in 0..WORKERS {
-                scope.spawn(|| {
-                    let place = super::memory();
-                    loop {
-                        let next = waiting.lock().expect("no panic").recv();
-                        let Ok((hash, state)) = next else { return };
-                        let found = self.judge(&state, &place.path().join("root"), hash);
-                        held.lock().expect("no panic").insert(hash, found);
-                    }
-                });
+        let end_round = |known: &mut Known, round: &mut Vec<(u128, State)>| {
+            self.judge_all(std::mem::take(round), &mut known.held);
+            known.wrong().map_or(Ok(()), |wrong| Err(self.found(wrong)))
+        };
+        self.each_crash(|point, how, acknowledged, begun, state| {
+            tried += 1;
+            let hash = state.hash();
+            let bounds = Bounds { acknowledged: (acknowledged, point, how), begun: (begun, point, how) };
+            if !known.add(hash, bounds) {
+                return Ok(());
             }
-            self.each_crash(|point, how, acknowledged, begun, state| {
-                tried += 1;
-                let hash = state.hash();
-                let (acknowledged, begun) = ((acknowledged, point, how), (begun, point, how));
-                if let Some(known) = bounds.get_mut(&hash) {
-                    if acknowledged.0 > known.acknowledged.0 {
-                        known.acknowledged = acknowledged;
-                    }
-                    if begun.0 < known.begun.0 {
-                        known.begun = begun;
-                    }
-                } else {
-                    bounds.insert(hash, Bounds { acknowledged, begun });
-                    if bounds.len() % 2500 == 450 {
-                        sample.push((hash, state.clone()));
-                    }
-                    states.send((hash, state)).expect("somebody waits");
-                }
-            });
-            drop(states);
-        });
-        let held = held.into_inner().expect("no panic");
-        let mut all: Vec<_> = bounds.into_iter().collect();
-        all.sort_by_key(|(_, bounds)| bounds.acknowledged.1);
-        let distinct = all.len() as u64;
-        for (hash, bounds) in all {
-            let (lowest, highest) = (bounds.acknowledged, bounds.begun);
-            let (problem, (_, point, how)) = match &held[&hash] {
-                Ok(held) if *held < lowest.0 => (Problem::Lost { held: *held, acknowledged: lowest.0 }, lowest),
-                Ok(held) if *held > highest.0 => (Problem::Invented { held: *held, begun: highest.0 }, highest),
-                Ok(_) => continue,
-                Err(problem) => (problem.clone(), lowest),
-            };
-            let step = self.record.steps.get(point).map_or_else(String::new, describe);
-            return Err(Found { problem, point, step, how });
-        }
+            if known.bounds.len() % 2500 == 450 {
+                sample.push((hash, state.clone()));
+            }
+            round.push((hash, state));
+            if round.len() == ROUND { end_round(&mut known, &mut round) } else { Ok(()) }
+        })?;
+        end_round(&mut known, &mut round)?;
+        let distinct = known.bounds.len() as u64;
+        let held = known.held;
         let sample =
             sample.into_iter().filter_map(|(hash, state)| Some((*held[&hash].as_ref().ok()?, state))).collect();
         let mut reached = BTreeMap::new();
         held.into_values().flatten().for_each(|number| *reached.entry(number).or_insert(0) += 1);
         Ok(Checked { tried, distinct, sample, reached })
+    }
+
+    fn found(&self, (problem, point, how): (Problem, usize, How)) -> Found {
+        let step = self.record.steps.get(point).map_or_else(String::new, describe);
+        Found { problem, point, step, how }
+    }
+
+    /// Has all states of a round judged.
+    fn judge_all(&self, round: Vec<(u128, State)>, held: &mut HashMap<u128, Result<u64, Problem>>) {
+        let (waiting, held) = (Mutex::new(round.into_iter()), Mutex::new(held));
+        thread::scope(|scope| {
+            for _ in 0..WORKERS {
+                scope.spawn(|| {
+                    let place = super::memory();
+                    loop {
+                        let next = waiting.lock().expect("no panic").next();
+                        let Some((hash, state)) = next else { return };
+                        let found = self.judge(&state, &place.path().join("root"), hash);
+                        held.lock().expect("no panic").insert(hash, found);
+                    }
+                });
+            }
+        });
     }
 
     /// Writes the state into `root`, which does not exist, and has it judged.
@@ -132,8 +170,8 @@ impl Crashes<'_> {
     }
 
     /// Replays the record. Passes each crash's state to `see`, with the numbers of batches acknowledged and submitted
-    /// by then.
-    fn each_crash(&self, mut see: impl FnMut(usize, How, u64, u64, State)) {
+    /// by then. Ends at the first error of `see`.
+    fn each_crash(&self, mut see: impl FnMut(usize, How, u64, u64, State) -> Result<(), Found>) -> Result<(), Found> {
         let mut disk = self.before.clone();
         let (mut acknowledged, mut begun) = (self.base, self.base);
         for (point, step) in self.record.steps.iter().enumerate() {
@@ -149,9 +187,10 @@ impl Crashes<'_> {
                 let mut random = Random::new(self.seed, (point as u64) << 16 | way);
                 let how = How::of(way, &mut random);
                 let mut dice = Dice { how, random, order: disk.order() };
-                see(point, how, acknowledged, begun, disk.crash(&mut dice));
+                see(point, how, acknowledged, begun, disk.crash(&mut dice))?;
             }
         }
+        Ok(())
     }
 }
 

@@ -43,8 +43,16 @@ impl Content {
     }
 
     fn hash(&self) -> u128 {
-        let end = self.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        xxh3_128(&self.bytes[..end]).wrapping_add(self.len as u128)
+        xxh3_128(&self.bytes[..self.written()]).wrapping_add(self.len as u128)
+    }
+
+    /// Returns the number of bytes up to the last one that is not zero.
+    fn written(&self) -> usize {
+        let mut end = self.bytes.len();
+        while end >= ZEROS.len() && self.bytes[end - ZEROS.len()..end] == ZEROS {
+            end -= ZEROS.len();
+        }
+        self.bytes[..end].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
     }
 }
 
@@ -292,10 +300,7 @@ impl State {
 
     /// Returns each file's name, the number of its written bytes, and its length.
     pub(super) fn lengths(&self) -> impl Iterator<Item = (String, usize, usize)> {
-        self.files.iter().map(|(name, (content, _))| {
-            let written = content.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            (name.clone(), written, content.len)
-        })
+        self.files.iter().map(|(name, (content, _))| (name.clone(), content.written(), content.len))
     }
 
     pub(super) fn bytes(&self, name: &str) -> &[u8] {
