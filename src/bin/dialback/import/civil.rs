@@ -259,7 +259,8 @@ fn of_numbers(
     (third, digits): (i16, usize),
     order: Option<DateOrder>,
 ) -> Result<Date, CivilError> {
-    let century = |year: i16| 2000 + year;
+    // As in POSIX. A zero in a database is a day of 1969 or 1970.
+    let century = |year: i16| if year < 69 { 2000 + year } else { 1900 + year };
     let year = match digits {
         4 => third,
         2 => century(third),
@@ -369,6 +370,9 @@ mod tests {
             ("05/06/2026 12:00", Some(MonthDayYear), Ok("2026-05-06T12:00:00")),
             ("5.6.26 12:00", Some(DayMonthYear), Ok("2026-06-05T12:00:00")),
             ("26-05-06 12:00", Some(YearMonthDay), Ok("2026-05-06T12:00:00")),
+            ("31/12/68 12:00", Some(DayMonthYear), Ok("2068-12-31T12:00:00")),
+            ("12/31/69 12:00", Some(MonthDayYear), Ok("1969-12-31T12:00:00")),
+            ("70-01-01 12:00", Some(YearMonthDay), Ok("1970-01-01T12:00:00")),
             ("05/06/2026 12:00", None, Err(WhichOrder)),
             // One reading is not a date, but other lines of the file may be ambiguous.
             ("20/11/2026 12:00", None, Err(WhichOrder)),

@@ -113,7 +113,7 @@ impl Daemon {
         }
         let name = environment.map(|one| one.name).or_else(|| new_name.clone()).unwrap_or_default();
         let (plan, is_foreign) = (Arc::new(plan), foreign_numbers(&remote));
-        let about = Tenant { id, name, is_new: new_name.is_some(), plan, is_foreign };
+        let about = Tenant { id, name, is_new: new_name.is_some(), has_quotas: true, plan, is_foreign };
         let (uploads, results) = (None, Results::default());
         Ok((Self { remote, tenant, new_name, dial_plan, uploads, results }, about))
     }

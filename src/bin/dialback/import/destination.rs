@@ -28,6 +28,8 @@ pub(super) struct Tenant {
     pub(super) name: String,
     /// Whether the environment has to be created. Then `plan` does not have it.
     pub(super) is_new: bool,
+    /// Whether the destination has quotas of its own, and rejects entities beyond them.
+    pub(super) has_quotas: bool,
     /// The numbers and agents of the environment. A data directory's plan has those of all environments.
     pub(super) plan: Arc<Plan>,
     /// Returns whether another environment holds a number that `plan` does not have.

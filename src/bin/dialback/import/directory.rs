@@ -57,6 +57,7 @@ impl<'a> Directory<'a> {
             id: environment,
             name: name.or_else(|| new_name.clone()).unwrap_or_default(),
             is_new: new_name.is_some(),
+            has_quotas: false,
             plan,
             is_foreign: Box::new(|_: E164| false),
         };

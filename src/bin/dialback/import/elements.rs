@@ -102,7 +102,7 @@ impl<R: Read> Elements<R> {
             let is_complete = self.scan.go_on(&mut bytes[..seen]);
             let (length, breaks) = (self.scan.at, self.scan.breaks);
             let found = if length > self.limit {
-                let why = Rejection::TooLong { limit: self.limit, is_quoted: false };
+                let why = Rejection::TooLong { limit: self.limit, lines: 1 };
                 Some(Found { taken: length, breaks, broken: Some(why), is_long: !is_complete })
             } else if is_complete {
                 found(length, breaks, None)

@@ -175,13 +175,6 @@ impl Format {
         }
     }
 
-    /// Returns the column, from 1, that makes a line of this number of columns ambiguous: it holds `uniqueid` or
-    /// `userfield`.
-    pub(super) fn ambiguous_column(self, columns: usize) -> Option<usize> {
-        let headings = self.headings().into_iter().find(|headings| headings.columns.contains(&columns))?;
-        headings.names.iter().position(|name| *name == UNIQUEID_OR_USERFIELD).map(|at| at + 1)
-    }
-
     /// Returns the headings that may hold a field unless `--map` names another. The first one is that of the API or of
     /// the program itself.
     pub(super) fn alternatives(self, field: Field) -> &'static [&'static str] {
@@ -234,6 +227,15 @@ impl Format {
             Self::Retell => Vocabulary::Retell,
             Self::Vapi => Vocabulary::Vapi,
         }
+    }
+}
+
+impl Headings {
+    /// Returns the number of columns, and the column, from 1, that is ambiguous in lines with so many: it holds `uniqueid`
+    /// or `userfield`.
+    pub(super) fn ambiguous(&self) -> Option<(RangeInclusive<usize>, usize)> {
+        let at = self.names.iter().position(|name| *name == UNIQUEID_OR_USERFIELD)?;
+        Some((self.columns.clone(), at + 1))
     }
 }
 
@@ -342,10 +344,9 @@ mod tests {
         ] {
             assert_eq!(of(columns).as_deref(), names, "{columns}");
         }
-        let ambiguous = (15..23).map(|columns| Format::Asterisk.ambiguous_column(columns));
-        let expected = [None, None, Some(17), None, None, Some(17), None, None];
-        assert!(ambiguous.eq(expected));
-        assert_eq!(Format::Freeswitch.ambiguous_column(17), None);
+        let ambiguous: Vec<_> = Format::Asterisk.headings().iter().filter_map(Headings::ambiguous).collect();
+        assert_eq!(ambiguous, [(17..=17, 17), (20..=20, 17)]);
+        assert!(Format::Freeswitch.headings().iter().all(|headings| headings.ambiguous().is_none()));
     }
 
     #[test]

@@ -9,30 +9,84 @@ use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Se
 use serde_json::value::RawValue;
 use std::fmt;
 
+/// The place of a value in an object: the names of nested fields with dots between them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Path {
+    pub(super) text: String,
+    pub(super) spelling: Spelling,
+}
+
+/// How names may differ from a path. A name that does not differ has precedence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Spelling {
+    /// In upper and lower case.
+    Case,
+    /// In all but letters and digits: `start_time`, `Start Time` and `startTime` are one name.
+    Letters,
+}
+
+impl Spelling {
+    /// Returns the rest of the path after this name, and whether the name is spelled exactly so.
+    fn rest<'a>(self, path: &'a str, name: &str) -> Option<(&'a str, bool)> {
+        let ends = |rest: &&str| rest.is_empty() || rest.starts_with('.');
+        if let Some(rest) = path.strip_prefix(name).filter(ends) {
+            return Some((rest, true));
+        }
+        let rest = match self {
+            Self::Case => {
+                let (head, rest) = path.split_at_checked(name.len())?;
+                head.eq_ignore_ascii_case(name).then_some(rest)?
+            }
+            Self::Letters => rest_after_letters(path, name)?,
+        };
+        Some((rest, false)).filter(|(rest, _)| ends(rest))
+    }
+}
+
+fn rest_after_letters<'a>(path: &'a str, name: &str) -> Option<&'a str> {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    let mut rest = path.trim_start_matches(|c| !is_letter(c));
+    for letter in name.chars().filter(|c| is_letter(*c)) {
+        let next = rest.chars().next().filter(|next| next.eq_ignore_ascii_case(&letter))?;
+        rest = rest[next.len_utf8()..].trim_start_matches(|c| !is_letter(c));
+    }
+    Some(rest)
+}
+
 /// Reads objects, without an allocation for each value.
 pub(super) struct Picker {
-    paths: Vec<String>,
-    found: Vec<Option<(String, Form)>>,
+    paths: Vec<Path>,
+    found: Vec<Option<Found>>,
     record: Record,
+}
+
+/// A value of an object.
+#[derive(Clone)]
+struct Found {
+    text: String,
+    form: Form,
+    /// Whether all names are spelled exactly as in the path.
+    is_exact: bool,
 }
 
 impl Picker {
     /// Creates a reader of objects whose columns have these paths.
-    pub(super) fn new(paths: Vec<String>) -> Self {
+    pub(super) fn new(paths: Vec<Path>) -> Self {
         Self { found: vec![None; paths.len()], paths, record: Record::default() }
     }
 
-    /// Returns the values of one object. A value that is missing or null is empty.
+    /// Returns the values of one object. A value that is null is empty, and one that is not there is missing.
     pub(super) fn pick(&mut self, object: &[u8]) -> Result<&Record, Rejection> {
         self.found.fill(None);
-        let wanted = self.paths.iter().map(String::as_str).enumerate().collect();
+        let wanted = self.paths.iter().enumerate().map(Column::of).collect();
         let mut reader = serde_json::Deserializer::from_slice(object);
         let picked = reader.deserialize_map(Pick { wanted, found: &mut self.found }).and_then(|()| reader.end());
         // The error's text can hold a value of the record.
         picked.map_err(|_| Rejection::NotJson)?;
         self.record.clear();
         for found in &self.found {
-            let (text, form) = found.as_ref().map_or(("", Form::Plain), |(text, form)| (text.as_str(), *form));
+            let (text, form) =
+                found.as_ref().map_or(("", Form::Missing), |Found { text, form, .. }| (text.as_str(), *form));
             self.record.push(text.as_bytes(), form);
         }
         Ok(&self.record)
@@ -130,11 +184,28 @@ impl<'de> Visitor<'de> for OutlineVisitor {
     }
 }
 
+/// A column that is expected in an object.
+#[derive(Clone, Copy)]
+struct Column<'a> {
+    /// The number of the column, from 0.
+    place: usize,
+    /// The path from here.
+    path: &'a str,
+    spelling: Spelling,
+    /// Whether all names before this object are spelled exactly as in the path.
+    is_exact: bool,
+}
+
+impl<'a> Column<'a> {
+    fn of((place, path): (usize, &'a Path)) -> Self {
+        Self { place, path: &path.text, spelling: path.spelling, is_exact: true }
+    }
+}
+
 /// Reads one object.
 struct Pick<'a> {
-    /// The columns that are expected in this object, each with its path from here.
-    wanted: Vec<(usize, &'a str)>,
-    found: &'a mut [Option<(String, Form)>],
+    wanted: Vec<Column<'a>>,
+    found: &'a mut [Option<Found>],
 }
 
 impl<'de> Visitor<'de> for Pick<'_> {
@@ -147,13 +218,13 @@ impl<'de> Visitor<'de> for Pick<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { wanted, found } = self;
         while let Some(name) = map.next_key::<String>()? {
-            let mut inner = Vec::new();
-            let mut here = Vec::new();
-            for (column, path) in &wanted {
-                match path.strip_prefix(name.as_str()) {
-                    Some("") => here.push(*column),
-                    Some(rest) => inner.extend(rest.strip_prefix('.').map(|rest| (*column, rest))),
-                    None => {}
+            let (mut inner, mut here) = (Vec::new(), Vec::new());
+            for column in &wanted {
+                let Some((rest, is_exact)) = column.spelling.rest(column.path, &name) else { continue };
+                let column = Column { is_exact: column.is_exact && is_exact, ..*column };
+                match rest.strip_prefix('.') {
+                    Some(path) => inner.push(Column { path, ..column }),
+                    None => here.push(column),
                 }
             }
             if here.is_empty() && inner.is_empty() {
@@ -162,7 +233,8 @@ impl<'de> Visitor<'de> for Pick<'_> {
             }
             let value: &RawValue = map.next_value()?;
             for column in here {
-                set(&mut found[column], text(value).map_err(A::Error::custom)?);
+                let (text, form) = text(value).map_err(A::Error::custom)?;
+                set(column, found, text, form);
             }
             descend(value, inner, found).map_err(A::Error::custom)?;
         }
@@ -171,18 +243,14 @@ impl<'de> Visitor<'de> for Pick<'_> {
 }
 
 /// Reads the values at these paths from a value of an object.
-fn descend(
-    value: &RawValue,
-    wanted: Vec<(usize, &str)>,
-    found: &mut [Option<(String, Form)>],
-) -> Result<(), serde_json::Error> {
+fn descend(value: &RawValue, wanted: Vec<Column<'_>>, found: &mut [Option<Found>]) -> Result<(), serde_json::Error> {
     if wanted.is_empty() {
         return Ok(());
     }
     if !value.get().starts_with('{') {
-        let form = if value.get() == "null" { Form::Plain } else { Form::Nested };
-        for (column, _) in wanted {
-            set(&mut found[column], (String::new(), form));
+        let form = if value.get() == "null" { Form::Missing } else { Form::Nested };
+        for column in wanted {
+            set(column, found, String::new(), form);
         }
         return Ok(());
     }
@@ -199,9 +267,13 @@ fn text(value: &RawValue) -> Result<(String, Form), serde_json::Error> {
     })
 }
 
-fn set(place: &mut Option<(String, Form)>, (text, form): (String, Form)) {
-    let form = if place.is_some() { Form::Repeated } else { form };
-    *place = Some((text, form));
+fn set(Column { place, is_exact, .. }: Column<'_>, found: &mut [Option<Found>], text: String, form: Form) {
+    let form = match &found[place] {
+        Some(known) if known.is_exact && !is_exact => return,
+        Some(known) if known.is_exact == is_exact => Form::Repeated,
+        _ => form,
+    };
+    found[place] = Some(Found { text, form, is_exact });
 }
 
 #[cfg(test)]
@@ -209,7 +281,8 @@ mod tests {
     use super::*;
 
     fn pick(paths: &[&str], object: &str) -> Result<Vec<(String, Form)>, Rejection> {
-        let mut picker = Picker::new(paths.iter().map(|path| (*path).to_owned()).collect());
+        let path = |path: &&str| Path { text: (*path).to_owned(), spelling: Spelling::Case };
+        let mut picker = Picker::new(paths.iter().map(path).collect());
         let record = picker.pick(object.as_bytes())?;
         let text = |at| String::from_utf8_lossy(record.get(at).expect("a value")).into_owned();
         Ok((0..record.len()).map(|at| (text(at), record.form(at).expect("a value"))).collect())
@@ -237,8 +310,39 @@ mod tests {
         assert_eq!(forms(&["a"], r#"{"a": null, "a": 1}"#), [Form::Repeated]);
         assert_eq!(forms(&["a.b"], r#"{"a": {"b": 1}, "a.b": 1}"#), [Form::Repeated]);
         assert_eq!(forms(&["a.b"], r#"{"a": {"b": 1}, "a": {"b": 2}}"#), [Form::Repeated]);
-        assert_eq!(forms(&["a.b"], r#"{"a": null}"#), [Form::Plain]);
+        assert_eq!(forms(&["a.b"], r#"{"a": null, "a": {"b": 1}}"#), [Form::Repeated]);
+        assert_eq!(forms(&["a"], r#"{"A": 1, "A": 1}"#), [Form::Repeated]);
         assert_eq!(forms(&["a", "a.b"], r#"{"a": {"b": 1}}"#), [Form::Nested, Form::Plain]);
+    }
+
+    #[test]
+    fn value_that_an_object_lacks_is_missing_and_null_is_empty() {
+        assert_eq!(
+            forms(&["a", "b", "c.d", "e.f"], r#"{"b": null, "c": null, "e": {}}"#),
+            [Form::Missing, Form::Plain, Form::Missing, Form::Missing]
+        );
+    }
+
+    #[test]
+    fn names_are_found_in_other_spellings_and_exact_ones_have_precedence() {
+        let pick = |path: &str, spelling, object: &str| {
+            let mut picker = Picker::new(vec![Path { text: path.to_owned(), spelling }]);
+            let record = picker.pick(object.as_bytes()).expect("an object");
+            (record.form(0) != Some(Form::Missing))
+                .then(|| String::from_utf8_lossy(record.get(0).unwrap()).into_owned())
+        };
+        for (path, spelling, object, expected) in [
+            ("start_time", Spelling::Letters, r#"{"startTime": 1}"#, Some("1")),
+            ("start_time", Spelling::Letters, r#"{"Start Time": 1, "start_time": 2, "START-TIME": 3}"#, Some("2")),
+            ("start_time", Spelling::Letters, r#"{"start": 1, "start_time_2": 2, "_": 3}"#, None),
+            ("a_b.c_d", Spelling::Letters, r#"{"aB": {"C D": 1}, "a_b": 7}"#, Some("")),
+            ("a_b.c_d", Spelling::Letters, r#"{"aB": {"C D": 1, "x": 2}}"#, Some("1")),
+            ("from", Spelling::Case, r#"{"From": 1}"#, Some("1")),
+            ("from", Spelling::Case, r#"{"fr_om": 1, "fromé": 2}"#, None),
+            ("é.from", Spelling::Case, r#"{"é": {"FROM": 1}}"#, Some("1")),
+        ] {
+            assert_eq!(pick(path, spelling, object).as_deref(), expected, "{path} {object}");
+        }
     }
 
     #[test]
@@ -249,7 +353,7 @@ mod tests {
             assert!(!error.contains("5550100"), "{error}");
         }
         assert!(pick(&["a"], "{\"a\": \"\u{fffd}\"}").is_ok());
-        let mut picker = Picker::new(vec!["a".to_owned()]);
+        let mut picker = Picker::new(vec![Path { text: "a".to_owned(), spelling: Spelling::Case }]);
         assert!(picker.pick(b"{\"a\": \"\xff\"}").is_err());
         let deep = format!("{{\"b\": {}{}, \"a\": 1}}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(pick(&["a"], &deep).is_ok());

@@ -2,6 +2,7 @@
 
 use super::error::ImportError;
 use super::format::{Format, FormatFilter, Headings};
+use super::json::{Path, Spelling};
 use super::map::{Field, Map, Only, Source};
 use super::record::{Form, Record};
 use super::rejection::Rejection;
@@ -14,7 +15,8 @@ pub(super) struct Layout {
     shapes: Vec<Shape>,
     /// Whether more columns than the header has are accepted if they are blank. Spreadsheets write such columns.
     accepts_blanks: bool,
-    format: Option<Format>,
+    /// The numbers of columns, and the column, from 1, that is ambiguous in lines with so many.
+    ambiguous: Vec<(RangeInclusive<usize>, usize)>,
 }
 
 /// The fields of lines that have a certain number of columns.
@@ -23,8 +25,8 @@ pub(super) struct Shape {
     columns: RangeInclusive<usize>,
     cells: [Option<Cell>; Field::ALL.len()],
     only: Vec<Filter>,
-    /// The column by which the format knows calls to contacts.
-    of_format: Option<(usize, FormatFilter)>,
+    /// The columns by which the format knows calls to contacts.
+    of_format: Option<(Vec<usize>, FormatFilter)>,
 }
 
 /// A column that must hold a value.
@@ -38,7 +40,8 @@ struct Filter {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Cell {
-    Column(usize),
+    /// The columns that may hold the field. The first one with a value counts.
+    Columns(Vec<usize>),
     Constant(String),
 }
 
@@ -67,22 +70,28 @@ impl Layout {
         if shape.columns().any(|at| names.get(at).is_some_and(|name| looks_like_value(name))) {
             return Err(ImportError::NoHeader("the first line is a call"));
         }
-        Ok(Self { shapes: vec![shape], accepts_blanks: true, format: wanted.format })
+        Ok(Self { shapes: vec![shape], accepts_blanks: true, ambiguous: Vec::new() })
     }
 
-    /// Returns the layout of JSON objects, and the path of each of its columns. `first` has the paths of the first
-    /// object, if it could be read.
-    pub(super) fn of_json(wanted: Wanted<'_>, first: Option<&[String]>) -> Result<(Self, Vec<String>), ImportError> {
-        let paths = wanted.paths(first)?;
-        let names: Vec<_> = paths.iter().map(String::as_str).collect();
-        let shape = wanted.shape(names.len()..=names.len(), &names).map_err(|error| match (error, first) {
-            (ImportError::Unmapped { field, .. }, Some(first)) => {
-                let first: Vec<_> = first.iter().map(String::as_str).collect();
-                ImportError::Unmapped { field, headings: known(&first) }
-            }
-            (error, _) => error,
+    /// Returns the layout of JSON objects, and the path of each of its columns. Each object has its own fields, so there
+    /// is a column for each path that may hold one. `first` has the paths of the first object, if it could be read: a
+    /// file whose first object lacks a needed field is refused.
+    pub(super) fn of_json(wanted: Wanted<'_>, first: Option<&[String]>) -> Result<(Self, Vec<Path>), ImportError> {
+        let first: Option<Vec<_>> = first.map(|first| first.iter().map(String::as_str).collect());
+        let paths = wanted.paths(first.as_deref())?;
+        let names: Vec<_> = paths.iter().map(|path| path.text.as_str()).collect();
+        let unmapped = |field| match &first {
+            Some(first) => ImportError::Unmapped { field, headings: known(first) },
+            None => ImportError::Unmapped { field, headings: known(&names) },
+        };
+        let shape = wanted.shape(names.len()..=names.len(), &names).map_err(|error| match error {
+            ImportError::Unmapped { field, .. } => unmapped(field),
+            error => error,
         })?;
-        Ok((Self { shapes: vec![shape], accepts_blanks: false, format: wanted.format }, paths))
+        if let Some(field) = first.as_deref().and_then(|first| wanted.lacking(first)) {
+            return Err(unmapped(field.name()));
+        }
+        Ok((Self { shapes: vec![shape], accepts_blanks: false, ambiguous: Vec::new() }, paths))
     }
 
     /// Returns the layout of a file without a header.
@@ -90,8 +99,10 @@ impl Layout {
         let format = wanted.format;
         let known = format.map(Format::headings).unwrap_or_default();
         if known.is_empty() {
-            return Ok(Self { shapes: vec![wanted.shape(1..=usize::MAX, &[])?], accepts_blanks: false, format });
+            let shapes = vec![wanted.shape(1..=usize::MAX, &[])?];
+            return Ok(Self { shapes, accepts_blanks: false, ambiguous: Vec::new() });
         }
+        let ambiguous = known.iter().filter_map(Headings::ambiguous).collect();
         let (mut shapes, mut refused) = (Vec::new(), None);
         for Headings { columns, names } in known {
             match wanted.shape(columns, &names) {
@@ -102,7 +113,7 @@ impl Layout {
         }
         match refused {
             Some(error) if shapes.is_empty() => Err(error),
-            _ => Ok(Self { shapes, accepts_blanks: false, format }),
+            _ => Ok(Self { shapes, accepts_blanks: false, ambiguous }),
         }
     }
 
@@ -115,11 +126,16 @@ impl Layout {
             shape.columns.contains(&found) || (self.accepts_blanks && found > most && blank())
         };
         self.shapes.iter().find(fits).ok_or_else(|| {
-            if let Some(column) = self.format.and_then(|format| format.ambiguous_column(found)) {
-                return Rejection::WhichColumn { found, column };
+            match self.ambiguous.iter().find(|(columns, _)| columns.contains(&found)) {
+                Some((_, column)) => Rejection::WhichColumn { found, column: *column },
+                None => Rejection::Columns { found, expected: ranges(&self.shapes) },
             }
-            Rejection::Columns { found, expected: ranges(&self.shapes) }
         })
+    }
+
+    /// Returns the numbers of columns that lines may have.
+    pub(super) fn widths(&self) -> Vec<RangeInclusive<usize>> {
+        self.shapes.iter().map(|shape| shape.columns.clone()).collect()
     }
 }
 
@@ -129,18 +145,21 @@ impl Shape {
         match &self.cells[field as usize] {
             None => Ok(""),
             Some(Cell::Constant(text)) => Ok(text),
-            Some(Cell::Column(at)) => {
-                let bytes = certain(record, *at, || format!("`{}`", field.name()))?;
-                let text = std::str::from_utf8(bytes).map(str::trim).map_err(|_| Rejection::NotText(field))?;
-                let is_missing = record.form(*at) == Some(Form::Plain) && matches!(text, "NULL" | "\\N");
-                Ok(if is_missing { "" } else { text })
+            Some(Cell::Columns(columns)) => {
+                let bytes = value(record, columns, || format!("`{}`", field.name()))?.unwrap_or_default();
+                std::str::from_utf8(bytes).map(str::trim).map_err(|_| Rejection::NotText(field))
             }
         }
     }
 
-    /// Returns whether a column or a fixed text holds the field.
-    pub(super) fn knows(&self, field: Field) -> bool {
-        self.cells[field as usize].is_some()
+    /// Returns whether a column of this record, or a fixed text, holds the field. In JSON, an object may lack a field that
+    /// others have.
+    pub(super) fn has(&self, record: &Record, field: Field) -> bool {
+        match &self.cells[field as usize] {
+            None => false,
+            Some(Cell::Constant(_)) => true,
+            Some(Cell::Columns(columns)) => columns.iter().any(|at| record.form(*at) != Some(Form::Missing)),
+        }
     }
 
     /// Returns whether the line passes each `--only` filter, and that of the format.
@@ -151,12 +170,10 @@ impl Shape {
                 return Ok(false);
             }
         }
-        match &self.of_format {
-            Some((column, filter)) => {
-                Ok(filter.accepts(certain(record, *column, || format!("`{}`", filter.headings[0]))?))
-            }
-            None => Ok(true),
-        }
+        let Some((columns, filter)) = &self.of_format else { return Ok(true) };
+        let found = value(record, columns, || format!("`{}`", filter.headings[0]))?;
+        // A JSON object without the field needs an `--only` of the user, as a table without the column does.
+        Ok(found.map_or(!self.only.is_empty(), |found| filter.accepts(found)))
     }
 
     /// Returns whether the call depends on the last value of the record, and the end of that value is not certain.
@@ -167,9 +184,26 @@ impl Shape {
 
     /// Returns the columns that calls depend on.
     fn columns(&self) -> impl Iterator<Item = usize> {
-        let filters = self.only.iter().map(|filter| filter.column).chain(self.of_format.iter().map(|(at, _)| *at));
-        self.cells.iter().flatten().filter_map(Cell::column).chain(filters)
+        let of_format = self.of_format.iter().flat_map(|(columns, _)| columns);
+        let filters = self.only.iter().map(|filter| &filter.column).chain(of_format);
+        self.cells.iter().flatten().flat_map(Cell::columns).chain(filters).copied()
     }
+}
+
+/// Returns the first value of these columns that is not empty. An empty one if there is none, or `None` if the record
+/// has none of the columns.
+fn value<'a>(record: &'a Record, columns: &[usize], label: impl Fn() -> String) -> Result<Option<&'a [u8]>, Rejection> {
+    let mut found = None;
+    for at in columns.iter().copied().filter(|at| record.form(*at) != Some(Form::Missing)) {
+        let value = certain(record, at, &label)?;
+        let trimmed = value.trim_ascii();
+        let is_null = record.form(at) == Some(Form::Plain) && matches!(trimmed, b"NULL" | b"\\N");
+        if !trimmed.is_empty() && !is_null {
+            return Ok(Some(value));
+        }
+        found = Some(&b""[..]);
+    }
+    Ok(found)
 }
 
 /// Returns the value of a column. A value that can be read in several ways is a rejection.
@@ -178,7 +212,7 @@ fn certain(record: &Record, at: usize, label: impl Fn() -> String) -> Result<&[u
         Some(Form::Malformed) => Err(Rejection::Quotes(label())),
         Some(Form::Nested) => Err(Rejection::NotAValue(label())),
         Some(Form::Repeated) => Err(Rejection::Repeated(label())),
-        Some(Form::Plain | Form::Quoted) | None => Ok(record.get(at).unwrap_or_default()),
+        Some(Form::Plain | Form::Quoted | Form::Missing) | None => Ok(record.get(at).unwrap_or_default()),
     }
 }
 
@@ -206,59 +240,51 @@ impl Wanted<'_> {
         Ok(shape)
     }
 
-    /// Returns the format's own filter and its column. A file without the column needs an `--only` of the user.
-    fn filter(&self, names: &[&str]) -> Result<Option<(usize, FormatFilter)>, ImportError> {
+    /// Returns the format's own filter and its columns. A file without one needs an `--only` of the user.
+    fn filter(&self, names: &[&str]) -> Result<Option<(Vec<usize>, FormatFilter)>, ImportError> {
         let Some(filter) = self.format.and_then(Format::only) else { return Ok(None) };
-        match place_any(names, filter.headings)? {
-            Some(at) => Ok(Some((at, filter))),
-            None if !self.only.is_empty() => Ok(None),
-            None => Err(ImportError::NoDirection { column: filter.headings[0], headings: known(names) }),
+        match place_all(names, filter.headings)? {
+            columns if !columns.is_empty() => Ok(Some((columns, filter))),
+            _ if !self.only.is_empty() => Ok(None),
+            _ => Err(ImportError::NoDirection { column: filter.headings[0], headings: known(names) }),
         }
     }
 
-    /// Returns the paths of the fields in JSON objects. A path that no option names is used if the first object has
-    /// it.
-    fn paths(&self, first: Option<&[String]>) -> Result<Vec<String>, ImportError> {
-        let mut paths: Vec<String> = Vec::new();
-        let mut add = |path: &str| {
-            if !paths.iter().any(|known| known == path) {
-                paths.push(path.to_owned());
+    /// Returns the paths that may hold a field in JSON objects. The error lists those of the first object.
+    fn paths(&self, first: Option<&[&str]>) -> Result<Vec<Path>, ImportError> {
+        let mut paths: Vec<Path> = Vec::new();
+        let mut add = |text: &str, spelling| {
+            if !paths.iter().any(|known| known.text == text) {
+                paths.push(Path { text: text.to_owned(), spelling });
             }
         };
         let mapped = self.maps.iter().flat_map(Map::entries).map(|(_, source)| source);
         for source in mapped.chain(self.only.iter().map(|only| &only.column)) {
             match source {
-                Source::Named(path) => add(path),
+                Source::Named(path) => add(path, Spelling::Case),
                 Source::Numbered(number) => {
-                    let headings = first.map(<[String]>::to_vec);
+                    let headings = first.map(|first| first.iter().map(|path| (*path).to_owned()).collect());
                     return Err(ImportError::NoSuchColumn { column: number.to_string(), headings });
                 }
                 Source::Constant(_) | Source::Quoted(_) => {}
             }
         }
         if let Some(format) = self.format {
-            let first: Vec<_> = first.unwrap_or_default().iter().map(String::as_str).collect();
-            for headings in Field::ALL.map(|field| format.alternatives(field)) {
-                match place_any(&first, headings)? {
-                    Some(at) => add(first[at]),
-                    // The first object may lack a value that others have.
-                    None => headings.first().copied().into_iter().for_each(&mut add),
-                }
-            }
-            if let Some(filter) = format.only() {
-                match place_any(&first, filter.headings)? {
-                    Some(at) => add(first[at]),
-                    None if self.only.is_empty() => add(filter.headings[0]),
-                    None => {}
-                }
-            }
+            let fields = Field::ALL.into_iter().flat_map(|field| format.alternatives(field));
+            let filter = format.only().into_iter().flat_map(|filter| filter.headings);
+            fields.chain(filter).for_each(|heading| add(heading, Spelling::Letters));
         } else {
-            let has = |path: &&str| first.is_none_or(|first| first.iter().any(|known| known == path));
-            // An object without a status is common, also if others have one.
-            add(Field::Status.name());
-            Field::ALL.into_iter().flat_map(own_names).filter(has).for_each(add);
+            Field::ALL.into_iter().flat_map(own_names).for_each(|name| add(name, Spelling::Case));
         }
         Ok(paths)
+    }
+
+    /// Returns a field that each call must have, if neither an option nor the first object's `paths` hold it.
+    fn lacking(&self, paths: &[&str]) -> Option<Field> {
+        let is_mapped = |field| self.maps.iter().flat_map(Map::entries).any(|(known, _)| known == field);
+        let has = |name: &str| paths.iter().any(|path| path.eq_ignore_ascii_case(name));
+        let is_lacking = |field: &Field| self.format.is_none() && !is_mapped(*field) && !own_names(*field).any(has);
+        NEEDED.into_iter().find(is_lacking)
     }
 
     /// Returns the source of a field: the last `--map` that names it, else the format's column, else the column with
@@ -272,21 +298,20 @@ impl Wanted<'_> {
             (Some((_, Source::Constant(text) | Source::Quoted(text))), _) => {
                 Ok(Some(Cell::Constant(text.trim().to_owned())))
             }
-            (Some((_, column)), _) => column_of(column, names).map(|at| Some(Cell::Column(at))),
+            (Some((_, column)), _) => column_of(column, names).map(|at| Some(Cell::Columns(vec![at]))),
             (None, Some(format)) => {
-                let at = place_any(names, format.alternatives(field))?;
-                if at.is_none() && format.requires(field) {
+                let columns = place_all(names, format.alternatives(field))?;
+                if columns.is_empty() && format.requires(field) {
                     return Err(ImportError::Unmapped { field: field.name(), headings: known(names) });
                 }
-                Ok(at.map(Cell::Column))
+                Ok(Cell::of(columns))
             }
             (None, None) => {
+                let mut columns = Vec::new();
                 for name in own_names(field) {
-                    if let Some(at) = place(names, name)? {
-                        return Ok(Some(Cell::Column(at)));
-                    }
+                    columns.extend(place(names, name)?);
                 }
-                Ok(None)
+                Ok(Cell::of(columns))
             }
         }
     }
@@ -304,10 +329,14 @@ fn own_names(field: Field) -> impl Iterator<Item = &'static str> {
 }
 
 impl Cell {
-    fn column(&self) -> Option<usize> {
+    fn of(columns: Vec<usize>) -> Option<Self> {
+        (!columns.is_empty()).then_some(Self::Columns(columns))
+    }
+
+    fn columns(&self) -> &[usize] {
         match self {
-            Self::Column(at) => Some(*at),
-            Self::Constant(_) => None,
+            Self::Columns(columns) => columns,
+            Self::Constant(_) => &[],
         }
     }
 }
@@ -343,22 +372,27 @@ fn place(names: &[&str], name: &str) -> Result<Option<usize>, ImportError> {
     single(&found, name)
 }
 
-/// Returns the column with the first of these headings. `start_time`, `Start Time` and `startTime` are one heading.
+/// Returns the columns with these headings, in the order of the headings. `start_time`, `Start Time` and `startTime` are
+/// one heading.
 ///
 /// # Errors
-/// If several columns have the heading.
-fn place_any(names: &[&str], headings: &[&str]) -> Result<Option<usize>, ImportError> {
+/// If several columns have the first heading that the file has.
+fn place_all(names: &[&str], headings: &[&str]) -> Result<Vec<usize>, ImportError> {
     let letters = |name: &str| -> String {
         name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').map(|c| c.to_ascii_lowercase()).collect()
     };
+    let mut columns = Vec::new();
     for heading in headings {
         let same = all(names, |name| name == *heading);
         let found = if same.is_empty() { all(names, |name| letters(name) == letters(heading)) } else { same };
-        if let Some(at) = single(&found, heading)? {
-            return Ok(Some(at));
+        match single(&found, heading) {
+            Ok(at) => columns.extend(at),
+            Err(error) if columns.is_empty() => return Err(error),
+            // The column with an earlier heading holds the field.
+            Err(_) => {}
         }
     }
-    Ok(None)
+    Ok(columns)
 }
 
 fn all(names: &[&str], is_it: impl Fn(&str) -> bool) -> Vec<usize> {
@@ -427,7 +461,7 @@ mod tests {
     fn cells(layout: &Layout, shape: usize) -> Vec<String> {
         let show = |cell: &Option<Cell>| match cell {
             None => "-".to_owned(),
-            Some(Cell::Column(at)) => at.to_string(),
+            Some(Cell::Columns(columns)) => columns.iter().map(usize::to_string).collect::<Vec<_>>().join("/"),
             Some(Cell::Constant(text)) => format!("={text}"),
         };
         layout.shapes[shape].cells.iter().map(show).collect()
@@ -501,31 +535,26 @@ mod tests {
     #[test]
     fn headings_of_platforms_are_found_in_each_spelling() {
         let console = ["Call Sid", "From", "To", "Start Time", "Status", "Direction"];
-        let found = |format: Format, field, names: &[&str]| place_any(names, format.alternatives(field)).ok();
-        assert_eq!(found(Format::Twilio, Field::At, &console), Some(Some(3)));
-        assert_eq!(found(Format::Twilio, Field::At, &["sid", "startTime"]), Some(Some(1)));
-        assert_eq!(found(Format::Twilio, Field::Agent, &console), Some(None));
-        assert_eq!(found(Format::Vapi, Field::To, &["customer.number", "Customer Phone Number"]), Some(Some(0)));
-        assert_eq!(found(Format::Vapi, Field::To, &["Phone Number", "Customer Phone Number"]), Some(Some(1)));
-        assert_eq!(found(Format::Retell, Field::From, &["from", "From"]), Some(Some(0)), "the exact name counts");
+        let found = |format: Format, field, names: &[&str]| place_all(names, format.alternatives(field)).ok();
+        assert_eq!(found(Format::Twilio, Field::At, &console), Some(vec![3]));
+        assert_eq!(found(Format::Twilio, Field::At, &["sid", "startTime"]), Some(vec![1]));
+        assert_eq!(found(Format::Twilio, Field::Agent, &console), Some(vec![]));
+        assert_eq!(found(Format::Vapi, Field::To, &["Customer Phone Number", "customer.number"]), Some(vec![1, 0]));
+        assert_eq!(found(Format::Vapi, Field::To, &["Phone Number", "Customer Phone Number"]), Some(vec![1]));
+        assert_eq!(found(Format::Retell, Field::From, &["from", "From"]), Some(vec![0]), "the exact name counts");
         assert_eq!(found(Format::Retell, Field::From, &["From", "FROM"]), None, "two columns of one name");
+        assert_eq!(found(Format::Retell, Field::From, &["From", "FROM", "from_number"]), Some(vec![2]));
         let filter = Format::Twilio.only().expect("a filter");
-        assert_eq!(place_any(&console, filter.headings).ok(), Some(Some(5)));
+        assert_eq!(place_all(&console, filter.headings).ok(), Some(vec![5]));
     }
 
     #[test]
-    fn first_object_selects_the_paths_of_a_platform() {
+    fn json_of_a_platform_has_a_column_for_each_heading() {
         let maps = ["agent==bot".parse().unwrap()];
-        let paths = |first: &[&str]| {
-            let first: Vec<_> = first.iter().map(|path| (*path).to_owned()).collect();
-            wanted(Some(Format::Vapi), &maps).paths(Some(&first)).unwrap()
-        };
-        let api = paths(&["type", "customer.number", "phoneNumber.number", "createdAt"]);
-        assert!(
-            ["type", "customer.number", "phoneNumber.number", "startedAt", "endedReason", "createdAt"]
-                .iter()
-                .all(|path| api.iter().any(|known| known == path))
-        );
-        assert!(paths(&["call_type", "customer_number"]).iter().any(|path| path == "customer_number"));
+        let first = ["type".to_owned()];
+        let (layout, paths) = Layout::of_json(wanted(Some(Format::Vapi), &maps), Some(&first)).unwrap();
+        let places = ["customer.number", "customer_phone_number", "customer_number"]
+            .map(|heading| paths.iter().position(|path| path.text == heading).expect("a column").to_string());
+        assert_eq!(cells(&layout, 0)[Field::To as usize], places.join("/"));
     }
 }

@@ -5,17 +5,19 @@
 //!
 //! * A record that does not fit into memory is rejected and read up to its end.
 //! * A quote is not closed if text follows the quote that closes it, or if the file ends first. Then the record is
-//!   rejected together with the lines that may belong to it. If the quote that disproves it opens a value, the line of
-//!   that quote begins a new record.
+//!   rejected together with the lines that may belong to its values. The next record begins where no value can be open
+//!   ([`Doubt`]).
 //!
 //! Memory is bounded for any input. Line numbers are those of a text editor, even with CRLF, blank lines and quoted
 //! line breaks.
 
+use super::doubt::{Doubt, certain_columns};
 use super::quoting::Quoting;
 use super::rejection::Rejection;
 use super::window::{CHUNK, Window};
 use memchr::{memchr2, memchr3};
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 
 /// The largest record in bytes. The transcript of a long call has some hundred kilobytes.
 pub(super) const LONGEST: usize = 8 * 1024 * 1024;
@@ -25,6 +27,8 @@ pub(super) struct Lines<R> {
     window: Window<R>,
     /// The delimiter of the values. `None` if each line is a record, whatever is in it.
     delimiter: Option<u8>,
+    /// The numbers of columns that a record may have, as far as they are known.
+    widths: Vec<RangeInclusive<usize>>,
     limit: usize,
     /// Whether a carriage return alone ends a line, as on old Macs.
     carriage_return_ends: bool,
@@ -32,6 +36,8 @@ pub(super) struct Lines<R> {
     scan: Scan,
     /// Whether the last record was too long, and its rest has not been taken.
     is_long: bool,
+    /// Whether the last piece of such a record ended with a line end.
+    ended_line: bool,
     /// The number of the line that begins the next record, from 1.
     line: u64,
 }
@@ -73,7 +79,18 @@ impl<R: Read> Lines<R> {
             }
         };
         let scan = Scan::new(delimiter, carriage_return_ends);
-        Ok(Self { window, delimiter, limit, carriage_return_ends, scan, is_long: false, line: 1 })
+        let widths = Vec::new();
+        Ok(Self {
+            window,
+            delimiter,
+            widths,
+            limit,
+            carriage_return_ends,
+            scan,
+            is_long: false,
+            ended_line: false,
+            line: 1,
+        })
     }
 
     /// Returns the number of bytes up to the end of the last record.
@@ -81,9 +98,19 @@ impl<R: Read> Lines<R> {
         self.window.position()
     }
 
+    /// Returns the number of the line after the last record.
+    pub(super) fn line_number(&self) -> u64 {
+        self.line
+    }
+
     /// Sets the delimiter of the records that have not been read.
     pub(super) fn set_delimiter(&mut self, delimiter: u8) {
         self.delimiter = Some(delimiter);
+    }
+
+    /// Sets the numbers of columns that a record may have.
+    pub(super) fn set_widths(&mut self, widths: Vec<RangeInclusive<usize>>) {
+        self.widths = widths;
     }
 
     /// Returns the next record that is not blank.
@@ -102,6 +129,12 @@ impl<R: Read> Lines<R> {
     pub(super) fn peek(&mut self) -> io::Result<Option<&[u8]>> {
         let Some(Found { taken, broken: None, .. }) = self.find()? else { return Ok(None) };
         Ok(Some(without_line_end(&self.window.bytes()[..taken])))
+    }
+
+    /// Returns the bytes of the next record that is not blank, even if it is broken, without taking it.
+    pub(super) fn peek_broken(&mut self) -> io::Result<Option<&[u8]>> {
+        let Some(Found { taken, .. }) = self.find()? else { return Ok(None) };
+        Ok(Some(&self.window.bytes()[..taken]))
     }
 
     /// Returns the next line without its end, even if it is blank or a part of a record.
@@ -126,14 +159,14 @@ impl<R: Read> Lines<R> {
         self.scan.go_to_next_piece();
         let piece = self.window.bytes();
         let whole = piece.len();
-        let length = match self.scan.go_on(piece) {
-            Seen::Nothing if whole > 0 => return Ok(Some(self.window.take(whole))),
-            Seen::Nothing | Seen::End => self.scan.at,
-            Seen::Restart(at) => at,
-        };
+        let has_ended = self.scan.go_on(piece, &[]);
+        if !has_ended && whole > 0 {
+            self.ended_line = piece.ends_with(b"\n");
+            return Ok(Some(self.window.take(whole)));
+        }
         self.is_long = false;
-        self.line += self.scan.breaks;
-        Ok(Some(without_line_end(self.window.take(length))))
+        self.line += self.scan.breaks + u64::from(!has_ended && !self.ended_line);
+        Ok(Some(without_line_end(self.window.take(self.scan.at))))
     }
 
     /// Finds the next record that is not blank. Takes the blank lines before it.
@@ -156,25 +189,26 @@ impl<R: Read> Lines<R> {
         loop {
             let bytes = self.window.bytes();
             let bytes = &bytes[..bytes.len().min(self.limit + 1)];
-            let seen = self.scan.go_on(bytes);
+            let has_ended = self.scan.go_on(bytes, &self.widths);
             let breaks = self.scan.breaks;
             let found = |taken, lines, broken| Found { taken, lines, broken, is_last: false, is_long: false };
-            return Ok(Some(match seen {
-                Seen::End => found(self.scan.at, breaks, self.scan.broken(breaks)),
-                Seen::Restart(at) => found(at, breaks, Some(Rejection::UnclosedQuote { lines: breaks })),
-                Seen::Nothing if bytes.len() > self.limit => {
-                    let why = Rejection::TooLong { limit: self.limit, is_quoted: self.scan.is_quoted() };
-                    Found { is_long: true, ..found(bytes.len(), 0, Some(why)) }
-                }
-                Seen::Nothing if !self.window.has_ended() => {
-                    self.window.fill()?;
-                    continue;
-                }
-                Seen::Nothing if bytes.is_empty() => return Ok(None),
-                Seen::Nothing => {
-                    let is_last = bytes.last() != Some(&b'\r');
-                    Found { is_last, ..found(bytes.len(), breaks + 1, self.scan.broken(breaks + 1)) }
-                }
+            return Ok(Some(if has_ended {
+                found(self.scan.at, breaks, self.scan.broken(breaks))
+            } else if bytes.len() > self.limit {
+                self.ended_line = bytes.ends_with(b"\n");
+                let why = Rejection::TooLong { limit: self.limit, lines: 1 };
+                Found { is_long: true, ..found(bytes.len(), 0, Some(why)) }
+            } else if !self.window.has_ended() {
+                self.window.fill()?;
+                continue;
+            } else if bytes.is_empty() {
+                return Ok(None);
+            } else {
+                let lines = breaks + u64::from(!bytes.ends_with(b"\n"));
+                let is_last = bytes.last() != Some(&b'\r');
+                let is_whole = self.scan.ends_at_line_end(bytes, &self.widths);
+                let broken = if is_whole { self.scan.broken(lines) } else { Some(Rejection::UnclosedQuote { lines }) };
+                Found { is_last, ..found(bytes.len(), lines, broken) }
             }));
         }
     }
@@ -204,16 +238,12 @@ struct Scan {
     delimiter: Option<u8>,
     carriage_return_ends: bool,
     state: Quoting,
+    /// The state since text followed the quote that closes a value.
+    doubt: Option<Doubt>,
     /// The number of bytes scanned in this piece of the record.
     at: usize,
     /// The number of line ends scanned.
     breaks: u64,
-    /// The beginning of the line that is scanned, if it is in this piece of the record and not its first line.
-    line: Option<usize>,
-    /// Whether the last quote that closed a value could have opened one.
-    could_open: bool,
-    /// Whether text followed the quote that closed a value of several lines.
-    is_unclosed: bool,
     returned: Returned,
 }
 
@@ -227,29 +257,10 @@ enum Returned {
     Inside,
 }
 
-enum Seen {
-    /// The record ends here.
-    End,
-    /// The end is not reached yet.
-    Nothing,
-    /// A quoted value spans several lines and is followed by text instead of a delimiter. Its last quote opens a value,
-    /// so its first one was never closed, and a record begins at this byte.
-    Restart(usize),
-}
-
 impl Scan {
     const fn new(delimiter: Option<u8>, carriage_return_ends: bool) -> Self {
-        Self {
-            delimiter,
-            carriage_return_ends,
-            state: Quoting::Begin,
-            at: 0,
-            breaks: 0,
-            line: None,
-            could_open: false,
-            is_unclosed: false,
-            returned: Returned::No,
-        }
+        let (state, doubt, returned) = (Quoting::Begin, None, Returned::No);
+        Self { delimiter, carriage_return_ends, state, doubt, at: 0, breaks: 0, returned }
     }
 
     fn is_quoted(&self) -> bool {
@@ -258,7 +269,7 @@ impl Scan {
 
     /// Returns why the record, which ends here after `lines` lines, is broken.
     fn broken(&self, lines: u64) -> Option<Rejection> {
-        if self.is_unclosed || self.is_quoted() {
+        if self.is_quoted() || (self.doubt.is_some() && lines > 1) {
             return Some(Rejection::UnclosedQuote { lines });
         }
         (self.returned == Returned::Inside).then_some(Rejection::CarriageReturn)
@@ -266,34 +277,33 @@ impl Scan {
 
     /// Expects the next bytes at the beginning of the next piece.
     fn go_to_next_piece(&mut self) {
-        (self.at, self.line) = (0, None);
+        self.at = 0;
     }
 
-    /// Scans the bytes of the record from where the last scan stopped.
-    fn go_on(&mut self, bytes: &[u8]) -> Seen {
+    /// Scans the bytes of the record from where the last scan stopped. Returns whether the record ends there. `widths`
+    /// are the numbers of columns that a record may have.
+    fn go_on(&mut self, bytes: &[u8], widths: &[RangeInclusive<usize>]) -> bool {
         let Some(delimiter) = self.delimiter else { return self.go_to_line_end(bytes) };
         while let Some(skipped) = self.next_of_interest(&bytes[self.at..], delimiter) {
             let at = self.at + skipped;
             let byte = bytes[at];
             self.at = at + 1;
             if byte == b'\n' || (byte == b'\r' && self.carriage_return_ends) {
+                let ends = self.ends_at_line_end(&bytes[..at], widths);
                 self.breaks += 1;
-                if !self.is_quoted() || self.is_unclosed {
-                    return Seen::End;
+                if ends {
+                    return true;
                 }
-                self.line = Some(self.at);
+                if let Some(doubt) = &mut self.doubt {
+                    self.state = doubt.go_to_next_line(self.state);
+                }
                 continue;
             }
             let next = self.state.next(byte, delimiter);
-            match next {
-                Quoting::Quote => self.could_open = self.opens_value(&bytes[..at], delimiter),
-                Quoting::Malformed if self.state != next && self.breaks > 0 && !self.is_unclosed => {
-                    if let Some(line) = self.line.filter(|_| self.could_open) {
-                        return Seen::Restart(line);
-                    }
-                    self.is_unclosed = true;
-                }
-                _ => {}
+            match &mut self.doubt {
+                Some(doubt) => doubt.add(byte, delimiter),
+                None if next == Quoting::Malformed => self.doubt = Some(Doubt::BEGIN),
+                None => {}
             }
             match (self.returned, byte) {
                 _ if self.is_quoted() => {}
@@ -304,37 +314,40 @@ impl Scan {
             self.state = next;
         }
         self.at = bytes.len();
-        Seen::Nothing
+        false
+    }
+
+    /// Returns whether the record ends at a line end after these bytes. They are the whole record if they are its first
+    /// line, unless it is too long.
+    fn ends_at_line_end(&self, bytes: &[u8], widths: &[RangeInclusive<usize>]) -> bool {
+        let Some((doubt, delimiter)) = self.doubt.zip(self.delimiter) else { return !self.is_quoted() };
+        let fits = || {
+            let columns = certain_columns(without_line_end(bytes), delimiter).filter(|_| self.breaks == 0);
+            columns.is_some_and(|columns| widths.iter().any(|width| width.contains(&columns)))
+        };
+        doubt.ends(self.state, fits)
     }
 
     /// Returns the place of the next byte that can change the state.
     fn next_of_interest(&self, rest: &[u8], delimiter: u8) -> Option<usize> {
         match self.state {
+            _ if self.doubt.is_some() => (!rest.is_empty()).then_some(0),
             Quoting::Quoted if self.carriage_return_ends => memchr3(b'"', b'\n', b'\r', rest),
             Quoting::Quoted => memchr2(b'"', b'\n', rest),
-            Quoting::Plain | Quoting::Malformed if self.returned != Returned::Last => {
-                memchr3(delimiter, b'\n', b'\r', rest)
-            }
+            Quoting::Plain if self.returned != Returned::Last => memchr3(delimiter, b'\n', b'\r', rest),
             _ => (!rest.is_empty()).then_some(0),
         }
     }
 
-    /// Returns whether a quote after these bytes could open a value.
-    fn opens_value(&self, bytes: &[u8], delimiter: u8) -> bool {
-        let is_space = |byte: u8| byte != delimiter && matches!(byte, b' ' | b'\t');
-        let last = bytes.iter().rev().copied().find(|byte| !is_space(*byte));
-        last.is_some_and(|byte| byte == delimiter || byte == b'\n' || (byte == b'\r' && self.carriage_return_ends))
-    }
-
-    fn go_to_line_end(&mut self, bytes: &[u8]) -> Seen {
+    fn go_to_line_end(&mut self, bytes: &[u8]) -> bool {
         let ends = |byte: &u8| *byte == b'\n' || (*byte == b'\r' && self.carriage_return_ends);
         let Some(at) = bytes[self.at..].iter().position(ends) else {
             self.at = bytes.len();
-            return Seen::Nothing;
+            return false;
         };
         self.at += at + 1;
         self.breaks += 1;
-        Seen::End
+        true
     }
 }
 
@@ -412,20 +425,40 @@ mod tests {
 
     #[test]
     fn unclosed_quote_rejects_the_lines_that_may_belong_to_its_value() {
-        let two = "! a quote is not closed, so the record may have 2 lines";
-        let one = "! a quote is not closed";
-        expect("\"a,1\n\"b\",2\nc,3\n", &[(1, one), (2, "\"b\",2"), (3, "c,3")]);
-        expect("\"a,1\nx,2\ny, \"b\",2\nc,3\n", &[(1, two), (3, "y, \"b\",2"), (4, "c,3")]);
-        expect("\"one\ntwo \"three\",4\nc,3\n", &[(1, two), (3, "c,3")]);
-        expect("\"one\ntwo \"three\",\"4\nc,3\n", &[(1, two), (3, "c,3")]);
+        let lines = |lines| format!("! {}", Rejection::UnclosedQuote { lines });
+        let (one, two, three, four) = (&lines(1), &lines(2), &lines(3), &lines(4));
+        // A quote has no partner, so a value may be open up to the end.
+        expect("\"a,1\n\"b\",2\nc,3\n", &[(1, three)]);
+        expect("\"a,1\n\"b\",2\nc\"3\nd,4\n", &[(1, three), (4, "d,4")]);
+        expect("\"one\ntwo \"three\" four\nfive\",6\nc,3\n", &[(1, three), (4, "c,3")]);
+        expect("\"one\ntwo \"three\",4\nc,3\nfive\"\nd,4\n", &[(1, four), (5, "d,4")]);
+        expect("\"one\ntwo \"three\",\"4\nc,3\n", &[(1, three)]);
+        expect("\"said \"yes\", and\nc,3\nbye\"\nd,4\n", &[(1, three), (4, "d,4")]);
         expect("a,1\n\"b,2\nc,3", &[(1, "a,1"), (2, two)]);
+        expect("a,1\n\"b,2\nc,3\n", &[(1, "a,1"), (2, two)]);
         expect("\"b", &[(1, one)]);
+        expect("\"b\" c\" d", &[(1, one)]);
+    }
+
+    #[test]
+    fn quote_without_a_partner_does_not_matter_in_a_line_that_has_all_columns() {
+        let text = b"\"5\" pipe\",1\nc,3\n\"5\" pipe\",\"x\n\",2";
+        let read = |widths: Vec<RangeInclusive<usize>>| {
+            let mut lines = Lines::new(Drip(text), Some(b',')).expect("readable");
+            lines.set_widths(widths);
+            let mut seen = Vec::new();
+            while let Some(line) = lines.next().expect("readable") {
+                seen.push((line.number, line.broken.is_some()));
+            }
+            seen
+        };
+        assert_eq!(read(vec![1..=1, 2..=2]), [(1, false), (2, false), (3, true)]);
+        assert_eq!(read(vec![3..=3]), [(1, true)]);
     }
 
     #[test]
     fn too_long_record_is_one_rejection_and_keeps_its_bytes() {
-        let long = Some(Rejection::TooLong { limit: 100, is_quoted: false });
-        let quoted = Some(Rejection::TooLong { limit: 100, is_quoted: true });
+        let long = Some(Rejection::TooLong { limit: 100, lines: 1 });
         let unquoted = "x".repeat(3 * CHUNK);
         let value = format!("\"{}\"", "+1,+2,3\n".repeat(1000));
         let text = format!("a\n{unquoted}\nb\n{value},c\nd,e\n{unquoted}");
@@ -433,7 +466,7 @@ mod tests {
             (1, b"a".to_vec(), None),
             (2, unquoted.clone().into_bytes(), long.clone()),
             (3, b"b".to_vec(), None),
-            (4, format!("{value},c").into_bytes(), quoted),
+            (4, format!("{value},c").into_bytes(), long.clone()),
             (1005, b"d,e".to_vec(), None),
             (1006, unquoted.into_bytes(), long),
         ];
@@ -489,6 +522,37 @@ mod tests {
             prop_assert_eq!(bytes, records.clone());
             for ((_, bytes, broken), record) in read.iter().zip(&records) {
                 prop_assert_eq!(broken.is_some(), record.len() > limit, "{:?}", String::from_utf8_lossy(bytes));
+            }
+        }
+
+        /// Any text has at most as many records as another reader finds, and each of them begins and ends where that
+        /// reader begins and ends one.
+        #[test]
+        fn no_text_has_more_records_than_another_reader_finds(text in "[ab\",\n]{0,60}") {
+            let read = read_with_limit(text.as_bytes(), LONGEST);
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+            let mut begins: Vec<u64> = Vec::new();
+            for record in reader.records() {
+                let record = record.expect("UTF-8");
+                begins.push(record.position().expect("a position").line());
+            }
+            prop_assert!(read.len() <= begins.len(), "{:?} {:?}", read, begins);
+        }
+
+        /// A program that does not double quotes: whatever is in its values, if their quotes have partners, no line of a
+        /// value is read as a record.
+        #[test]
+        fn no_line_of_a_value_with_quotes_is_a_record(
+            rows in vec(vec(vec(prop::sample::select(vec!["a", "\"b\"", ",", "\n", "\"b, c\"", "\na,\"b\"\n"]), 0..6), 1..3), 1..6),
+        ) {
+            let record = |row: &Vec<Vec<&str>>| {
+                row.iter().map(|value| format!("\"{}\"", value.concat())).collect::<Vec<_>>().join(",")
+            };
+            let records: Vec<_> = rows.iter().map(record).collect();
+            let text = format!("h\n{}\n", records.join("\n"));
+            for (_, bytes, broken) in read_with_limit(text.as_bytes(), LONGEST).into_iter().skip(1) {
+                let is_record = records.iter().any(|record| record.as_bytes() == bytes);
+                prop_assert!(broken.is_some() || is_record, "{:?}: {:?}", text, String::from_utf8_lossy(&bytes));
             }
         }
 

@@ -6,6 +6,7 @@ mod compression;
 mod daemon;
 mod destination;
 mod directory;
+mod doubt;
 mod elements;
 mod error;
 mod format;

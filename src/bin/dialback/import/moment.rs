@@ -76,8 +76,9 @@ impl TimeReader {
             return number.is_finite().then_some(number > 0.0);
         }
         // Only the year counts, so the order of day and month does not.
-        let orders = [self.order, Some(DateOrder::DayMonthYear), Some(DateOrder::MonthDayYear)];
-        let read = |text: &str| orders.into_iter().find_map(|order| local(text, order).ok());
+        let orders = [DateOrder::DayMonthYear, DateOrder::MonthDayYear, DateOrder::YearMonthDay].map(Some);
+        let orders = [self.order].into_iter().chain(orders);
+        let read = |text: &str| orders.clone().find_map(|order| local(text, order).ok());
         if let Some(local) = read(text).or_else(|| read(&format!("{text} 00:00:00"))) {
             return Some(local.year() > 1970);
         }
@@ -296,6 +297,12 @@ mod tests {
             ("1970-01-01T01:00:00Z", Some(false)),
             ("01/01/1970 01:00:00", Some(false)),
             ("31/12/1969 19:00:00", Some(false)),
+            ("12/31/69", Some(false)),
+            ("12/31/69 7:00 PM", Some(false)),
+            ("1/1/70 1:00", Some(false)),
+            ("1.1.70", Some(false)),
+            ("70-01-01 00:00:00", Some(false)),
+            ("1/7/25 14:00", Some(true)),
             ("1899-12-30 00:00:00", Some(false)),
             ("0001-01-01 00:00:00", Some(false)),
             ("19700101000000", Some(false)),

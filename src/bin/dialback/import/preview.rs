@@ -3,13 +3,14 @@
 use super::destination::Additions;
 use super::moments;
 use super::rejection::Quoted;
+use super::roster::Roster;
 use super::seen::SeenStatus;
 use super::summary::{Summary, write_count, write_moments, write_reasons};
-use dialback::Call;
+use dialback::{AgentId, Call};
 use indicatif::HumanCount;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::fmt;
+use std::path::PathBuf;
 
 /// The number of calls that are shown.
 const MAX_SAMPLES: usize = 5;
@@ -28,6 +29,7 @@ struct Sample {
     from: String,
     to: String,
     at: String,
+    agent_id: AgentId,
     agent: String,
     status: String,
     outcome: &'static str,
@@ -37,7 +39,13 @@ struct Sample {
 pub(super) struct DryRun {
     pub(super) environment: String,
     pub(super) creates_environment: bool,
+    /// Whether the quotas are those of a daemon, which a dry run does not know.
+    pub(super) has_quotas: bool,
+    /// The file with the rejected lines.
+    pub(super) reject_file: Option<PathBuf>,
     pub(super) zone: String,
+    /// The number of failed attempts that count as the answer of the same call.
+    pub(super) attempts: u64,
     pub(super) summary: Summary,
     /// How each status word was read.
     pub(super) statuses: Vec<SeenStatus>,
@@ -47,7 +55,8 @@ pub(super) struct DryRun {
 }
 
 impl Preview {
-    /// Adds a call that would be accepted. `agent` and `status` are its texts in the file.
+    /// Adds a call that would be accepted. `agent` and `status` are its texts in the file. Other records of the call may
+    /// still change its outcome.
     pub(super) fn add(&mut self, line: u64, call: &Call, agent: &str, status: &str) {
         if self.samples.len() < MAX_SAMPLES {
             self.samples.push(Sample {
@@ -55,10 +64,20 @@ impl Preview {
                 from: call.from.to_string(),
                 to: call.to.to_string(),
                 at: moments::text(call.at),
+                agent_id: call.agent,
                 agent: Quoted::new(agent).to_string(),
                 status: Quoted::new(status).to_string(),
                 outcome: call.outcome.name(),
             });
+        }
+    }
+
+    /// Sets the outcome and the agent with which the call of this line would be imported.
+    pub(super) fn settle(&mut self, line: u64, call: &Call, roster: &Roster) {
+        let Some(sample) = self.samples.iter_mut().find(|sample| sample.line == line) else { return };
+        sample.outcome = call.outcome.name();
+        if sample.agent_id != call.agent {
+            (sample.agent_id, sample.agent) = (call.agent, Quoted::new(&roster.name_of(call.agent)).to_string());
         }
     }
 }
@@ -73,13 +92,15 @@ impl DryRun {
 
     /// Returns the dry run as JSON.
     pub(super) fn to_json(&self) -> Value {
-        let Self { environment, creates_environment, zone, summary, statuses, preview, numbers, agents } = self;
+        let Self { environment, creates_environment, zone, summary, statuses, preview, numbers, agents, .. } = self;
         let mut object = summary.to_json();
         for (name, value) in [
             ("dry_run", json!(true)),
             ("environment", json!(environment)),
             ("creates_environment", json!(creates_environment)),
+            ("quotas_checked", json!(!self.has_quotas)),
             ("time_zone", json!(zone)),
+            ("answered_attempts", json!(self.attempts)),
             ("new_numbers", json!(numbers)),
             ("new_agents", json!(agents)),
             ("statuses", statuses.iter().map(SeenStatus::to_json).collect()),
@@ -93,7 +114,7 @@ impl DryRun {
 
 impl Sample {
     fn to_json(&self) -> Value {
-        let Self { line, from, to, at, agent, status, outcome } = self;
+        let Self { line, from, to, at, agent, status, outcome, .. } = self;
         json!({ "line": line, "from": from, "to": to, "at": at, "agent": agent, "status": status, "outcome": outcome })
     }
 }
@@ -102,10 +123,26 @@ impl Sample {
 impl fmt::Display for DryRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { environment, creates_environment, zone, summary, statuses, preview, .. } = self;
-        f.write_str("dry run: nothing was changed")?;
+        match &self.reject_file {
+            None => f.write_str("dry run: nothing was changed")?,
+            Some(path) => {
+                write!(f, "dry run: nothing was imported, and the rejected lines are in {}", path.display())?;
+            }
+        }
         let made = if *creates_environment { " (would be created)" } else { "" };
         write!(f, "\n  environment {environment}{made}")?;
+        if self.has_quotas {
+            f.write_str("\n  quotas      those of the daemon, which a dry run does not know")?;
+        }
         write_count(f, "accepted", summary.accepted, "")?;
+        if self.attempts > 0 {
+            write_count(
+                f,
+                "attempts",
+                self.attempts,
+                "  of these: failed attempts of answered calls, counted as the answer",
+            )?;
+        }
         write_count(f, "rejected", summary.rejected, "")?;
         if summary.skipped > 0 {
             write_count(f, "skipped", summary.skipped, "  lines that --only or the format skips")?;
@@ -126,7 +163,7 @@ impl fmt::Display for DryRun {
         if !preview.samples.is_empty() {
             f.write_str("\nfirst calls")?;
         }
-        for Sample { line, from, to, at, agent, status, outcome } in &preview.samples {
+        for Sample { line, from, to, at, agent, status, outcome, .. } in &preview.samples {
             write!(f, "\n  line {line}: {from} to {to} at {at}, agent {agent}, status {status} is {outcome}")?;
         }
         write_reasons(f, &summary.reasons)
@@ -151,12 +188,4 @@ fn write_list(f: &mut fmt::Formatter<'_>, kind: &str, count: u64, shown: &[Strin
         write!(f, ": {}", shown.join(", "))?;
     }
     if count > shown.len() as u64 { f.write_str(", …") } else { Ok(()) }
-}
-
-/// Returns the name of a time zone, for people.
-pub(super) fn zone_name(zone: &TimeZone) -> String {
-    if let Some(name) = zone.iana_name() {
-        return name.to_owned();
-    }
-    zone.to_fixed_offset().map_or_else(|_| "the zone that was given".to_owned(), |offset| offset.to_string())
 }

@@ -38,4 +38,16 @@ impl Quoting {
             (Self::Begin | Self::Plain, _) => Self::Plain,
         }
     }
+
+    /// Returns the state after a byte, which is no line end, if the program does not double quotes. Then a quote inside a
+    /// quoted value ends the value only before a delimiter or a line end.
+    pub(super) const fn next_undoubled(self, byte: u8, delimiter: u8) -> Self {
+        match (self, byte) {
+            (Self::Quote | Self::Closed, b'"') => Self::Quote,
+            (Self::Quote | Self::Closed, byte) if byte != delimiter && !matches!(byte, b' ' | b'\t' | b'\r') => {
+                Self::Quoted
+            }
+            (state, byte) => state.next(byte, delimiter),
+        }
+    }
 }

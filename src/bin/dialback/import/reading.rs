@@ -21,6 +21,8 @@ pub(super) struct Reading {
     times: TimeReader,
     phones: Phones,
     pub(super) statuses: Statuses,
+    /// Whether a record must say if the call was answered. Only a JSON object may lack it in a file that is read.
+    needs_answered: bool,
 }
 
 impl Reading {
@@ -29,9 +31,10 @@ impl Reading {
         Self {
             environment,
             roster,
-            times: TimeReader::new(options.time_zone.clone(), options.dates, now),
+            times: TimeReader::new(options.time_zone.rules.clone(), options.dates, now),
             phones: Phones::new(options.strip_prefix.clone(), options.bare_digits_international),
             statuses: Statuses::new(vocabulary, &options.status, options.unknown_status),
+            needs_answered: options.format.is_some_and(|format| format.requires(Field::Answered)),
         }
     }
 
@@ -82,11 +85,14 @@ impl Reading {
             let text = spreadsheet::plain(shape.text(record, field)?);
             read(text).ok_or_else(|| Rejection::Unclear(field, Quoted::new(text)))
         };
-        let answered = if shape.knows(Field::Answered) {
+        let answered = if shape.has(record, Field::Answered) {
             Some(says(Field::Answered, &|text| self.times.is_answered(text))?)
         } else {
             None
         };
+        if answered.is_none() && self.needs_answered {
+            return Err(Rejection::Missing(Field::Answered));
+        }
         let voicemail = says(Field::Voicemail, &is_voicemail)?;
         let status = spreadsheet::plain(shape.text(record, Field::Status)?);
         self.statuses.read(status, Evidence { answered, voicemail })
@@ -96,7 +102,7 @@ impl Reading {
         let text = |field| shape.text(record, field).map(spreadsheet::plain);
         let with_time;
         let mut at = text(Field::At)?;
-        if shape.knows(Field::Time) && !at.is_empty() {
+        if shape.has(record, Field::Time) && !at.is_empty() {
             with_time = format!("{at} {}", text(Field::Time)?);
             at = &with_time;
         }

@@ -8,6 +8,7 @@ use memchr::memchr;
 pub(super) struct Record {
     text: Vec<u8>,
     values: Vec<Value>,
+    is_malformed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,8 @@ pub(super) enum Form {
     Nested,
     /// Given more than once in a JSON object.
     Repeated,
+    /// The JSON object does not have it.
+    Missing,
 }
 
 impl Record {
@@ -47,6 +50,11 @@ impl Record {
         self.values.get(at).map(|value| value.form)
     }
 
+    /// Returns whether a value has quotes that are not doubled.
+    pub(super) fn is_malformed(&self) -> bool {
+        self.is_malformed
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).filter_map(|at| self.get(at))
     }
@@ -54,6 +62,7 @@ impl Record {
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.values.clear();
+        self.is_malformed = false;
     }
 
     pub(super) fn push(&mut self, text: &[u8], form: Form) {
@@ -124,6 +133,7 @@ impl Splitter {
                 (_, next) => {
                     if next == Quoting::Malformed {
                         form = Form::Malformed;
+                        record.is_malformed = true;
                     }
                     record.text.push(byte);
                 }

@@ -69,6 +69,14 @@ impl<R: Read> Records<R> {
         }
     }
 
+    /// Returns how many lines the last record has, which begins on this line. In JSON, a record counts as one.
+    pub(super) fn lines_since(&self, number: u64) -> u64 {
+        match self {
+            Self::Table(table) => table.line_number().saturating_sub(number).max(1),
+            Self::JsonLines { .. } | Self::JsonList { .. } => 1,
+        }
+    }
+
     /// Returns the next piece of a record that was too long, in order, and `None` at its end.
     pub(super) fn rest(&mut self) -> io::Result<Option<&[u8]>> {
         match self {
@@ -298,7 +306,8 @@ mod tests {
         expect_refusal(call, &["--format", "freeswitch"], "the file has SQL statements");
         expect_refusal("-- MySQL dump\nLOCK TABLES `acc` WRITE;\n", &["--format", "kamailio"], "SQL statements");
         let row = "\"S\",\"1\",\"2\",\"d\",\"4\",\"5\",\"6\",\"1\",\"1\",\"N\",\"u\",\"v\",\"sales\"\n";
-        let read = read(format!("{row}{call}{row}").as_bytes(), &["--format", "freeswitch"]).expect("readable");
+        let statement = call.replace(" \"sales\");", "sales);");
+        let read = read(format!("{row}{statement}{row}").as_bytes(), &["--format", "freeswitch"]).expect("readable");
         assert_eq!(read, ["1: 1 2 4 sales N", "2! the line is an SQL statement", "3: 1 2 4 sales N"]);
     }
 

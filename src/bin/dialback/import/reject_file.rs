@@ -12,12 +12,15 @@ pub(super) struct RejectFile {
     file: BufWriter<NewFile>,
     /// Whether the last line is written, but not its end.
     is_open: bool,
+    /// The last line of the input, if it may be cut. It comes last and gets no line end, so that it may still be cut when
+    /// this file is imported.
+    cut: Vec<u8>,
 }
 
 impl RejectFile {
     pub(super) fn create(path: &Path) -> Result<Self, ImportError> {
         let file = NewFile::create(path).map_err(|error| unwritable(path, error))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), is_open: false })
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), is_open: false, cut: Vec::new() })
     }
 
     /// Begins a line.
@@ -25,6 +28,11 @@ impl RejectFile {
         self.end_line()?;
         self.is_open = true;
         self.keep_rest(line)
+    }
+
+    /// Keeps a line that may be cut for the end of the file.
+    pub(super) fn keep_cut(&mut self, line: &[u8]) {
+        self.cut = line.to_vec();
     }
 
     /// Writes the next piece of the line.
@@ -39,6 +47,8 @@ impl RejectFile {
     /// Puts the file in its place.
     pub(super) fn finish(mut self) -> Result<(), ImportError> {
         self.end_line()?;
+        let cut = std::mem::take(&mut self.cut);
+        self.keep_rest(&cut)?;
         let finished = self.file.into_inner().map_err(io::IntoInnerError::into_error).and_then(NewFile::finish);
         finished.map_err(|error| unwritable(&self.path, error))
     }

@@ -2,7 +2,7 @@
 
 use super::map::Field;
 use super::moment::MomentError;
-use dialback::NumberError;
+use super::phone::PhoneError;
 use std::fmt;
 
 /// The reason why a line was rejected. It reveals no phone number: digits of quoted values are masked.
@@ -14,8 +14,7 @@ pub(super) enum Rejection {
     },
     TooLong {
         limit: usize,
-        /// Whether the record does not end because a quote is open.
-        is_quoted: bool,
+        lines: u64,
     },
     /// A carriage return outside of quotes, in a file whose lines end with line feeds.
     CarriageReturn,
@@ -24,6 +23,8 @@ pub(super) enum Rejection {
     Sql,
     /// The quotes in a value are not doubled.
     Quotes(String),
+    /// The number of columns depends on how quotes are read that are not doubled.
+    UncertainColumns,
     NotJson,
     /// The file ends inside the record, or before the end of the list.
     CutJson,
@@ -31,6 +32,8 @@ pub(super) enum Rejection {
     NotAValue(String),
     /// The JSON object has the field twice.
     Repeated(String),
+    /// The JSON object lacks a field that the format needs.
+    Missing(Field),
     Columns {
         found: usize,
         expected: String,
@@ -41,7 +44,7 @@ pub(super) enum Rejection {
         column: usize,
     },
     NotText(Field),
-    Number(Field, NumberError),
+    Number(Field, PhoneError),
     ForeignNumber,
     NotOurNumber,
     NumberTooShort,
@@ -68,10 +71,20 @@ impl Rejection {
         Self::Quota { kind, limit }
     }
 
+    /// Returns the rejection of a record that turned out to have this number of lines.
+    pub(super) fn of_lines(self, lines: u64) -> Self {
+        match self {
+            Self::TooLong { limit, .. } => Self::TooLong { limit, lines },
+            other => other,
+        }
+    }
+
     /// Returns the reason without the values that it quotes, so that equal reasons can be counted together.
     pub(super) fn reason(&self) -> String {
-        if let Self::UnclosedQuote { .. } = self {
-            return "a quote is not closed".into();
+        match self {
+            Self::UnclosedQuote { .. } => return "a quote is not closed".into(),
+            Self::TooLong { limit, .. } => return Self::TooLong { limit: *limit, lines: 1 }.to_string(),
+            _ => {}
         }
         let text = self.to_string();
         let mut reason = String::with_capacity(text.len());
@@ -97,16 +110,18 @@ impl fmt::Display for Rejection {
         match self {
             Self::UnclosedQuote { lines: 1 } => f.write_str("a quote is not closed"),
             Self::UnclosedQuote { lines } => write!(f, "a quote is not closed, so the record may have {lines} lines"),
-            Self::TooLong { limit, is_quoted: false } => write!(f, "the record is longer than {limit} bytes"),
-            Self::TooLong { limit, is_quoted: true } => write!(f, "the record is longer than {limit} bytes: check whether a quote is not closed"),
+            Self::TooLong { limit, lines: 1 } => write!(f, "the record is longer than {limit} bytes"),
+            Self::TooLong { limit, lines } => write!(f, "the record is longer than {limit} bytes and has {lines} lines: check whether a quote is not closed"),
             Self::CarriageReturn => f.write_str("a carriage return is inside the line, but the first line ends with a line feed"),
             Self::MayBeCut => f.write_str("the last line has no line end, so its last value may be cut short: add a line end if it is complete"),
             Self::Sql => f.write_str("the line is an SQL statement"),
             Self::Quotes(name) => write!(f, "{name}: a quote inside the value is not doubled"),
+            Self::UncertainColumns => f.write_str("quotes inside a value are not doubled, so the columns are not certain"),
             Self::NotJson => f.write_str("the record is not a JSON object"),
             Self::CutJson => f.write_str("the file ends before the end of its JSON"),
             Self::NotAValue(name) => write!(f, "{name}: the JSON value there is not a text or a number"),
             Self::Repeated(name) => write!(f, "{name}: the JSON object has this field twice"),
+            Self::Missing(field) => write!(f, "`{}`: the JSON object does not have this field", field.name()),
             Self::Columns { found: 1, expected } => write!(f, "the line has 1 column, but {expected} are expected"),
             Self::Columns { found, expected } => write!(f, "the line has {found} columns, but {expected} are expected"),
             Self::WhichColumn { found, column } => write!(f, "the line has {found} columns, so column {column} is `uniqueid` or `userfield`, as Asterisk is configured: name columns from there on by number, such as --map agent={column}"),

@@ -75,14 +75,20 @@ impl<'a> ImportReport<'a> {
         self.repairs.as_mut().map_or(Ok(()), |repairs| repairs.keep(line))
     }
 
-    /// Reports a rejected line. Of the lines with one reason, only the first ones are reported one by one. The reject
-    /// file gets the bytes of the line, if there are any.
-    pub(super) fn reject(&mut self, number: u64, bytes: &[u8], why: &Rejection) -> Result<(), ImportError> {
+    /// Reports a rejected line. Of the lines with one reason, only the first ones are reported one by one.
+    pub(super) fn note(&mut self, number: u64, why: &Rejection) -> Result<(), ImportError> {
         self.rejected += 1;
-        if self.reasons.count(number, why) <= self.most_of_a_reason {
-            self.say(number, why)?;
+        if self.reasons.count(number, why) <= self.most_of_a_reason { self.say(number, why) } else { Ok(()) }
+    }
+
+    /// Writes the bytes of a rejected line to the reject file, if there are any.
+    pub(super) fn keep(&mut self, bytes: &[u8], why: &Rejection) -> Result<(), ImportError> {
+        let Some(repairs) = self.repairs.as_mut().filter(|_| !bytes.is_empty()) else { return Ok(()) };
+        if *why == Rejection::MayBeCut {
+            repairs.keep_cut(bytes);
+            return Ok(());
         }
-        self.repairs.as_mut().filter(|_| !bytes.is_empty()).map_or(Ok(()), |repairs| repairs.keep(bytes))
+        repairs.keep(bytes)
     }
 
     /// Keeps the next piece of the rejected line, which is too long for one.

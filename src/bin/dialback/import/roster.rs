@@ -22,7 +22,7 @@ pub(super) struct Allowance {
     pub(super) create_missing: bool,
     /// The largest number of agents, and of numbers, to create. `None` in a dry run, which counts them all.
     pub(super) at_most: Option<u64>,
-    /// The quotas of the environment. Deleted entities count.
+    /// The quotas of the environment. Deleted entities count. Unlimited if the destination has its own.
     pub(super) max_agents: usize,
     pub(super) max_numbers: usize,
 }
@@ -112,7 +112,7 @@ impl Roster {
         if !number.is_international() || number.digits().len() < SHORTEST_NUMBER {
             return Err(Rejection::NumberTooShort);
         }
-        self.dial_plan.check(number).map_err(|error| Rejection::Number(Field::From, error))?;
+        self.dial_plan.check(number).map_err(|error| Rejection::Number(Field::From, error.into()))?;
         if !self.has_slot_for(number) {
             return Err(Rejection::quota("phone numbers", self.allowance.max_numbers));
         }
@@ -191,6 +191,13 @@ impl Roster {
             Some(_) => Err(Rejection::InboundAgent(Quoted::new(text))),
             None => Err(Rejection::UnknownAgent(Quoted::new(text))),
         }
+    }
+
+    /// Returns the name, the label or else the id of an agent.
+    pub(super) fn name_of(&self, id: AgentId) -> String {
+        let (own, id) = (Agent::Outbound(id), id.to_string());
+        let names = self.agents.iter().filter(|(_, agent)| **agent == own).map(|(name, _)| name);
+        names.filter(|name| **name != id).min().cloned().unwrap_or(id)
     }
 
     /// Returns the queued entities and clears the queue.

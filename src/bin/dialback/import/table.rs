@@ -1,5 +1,6 @@
 //! Reads the records of a file of values with delimiters.
 
+use super::doubt::certain_columns;
 use super::error::ImportError;
 use super::layout::{Layout, Shape, Wanted};
 use super::lines::{Line, Lines};
@@ -15,6 +16,7 @@ const DELIMITERS: [(u8, &str); 4] = [(b',', "`,`"), (b';', "`;`"), (b'\t', "`tab
 /// The records of a file, and the layout of their values.
 pub(super) struct Table<R> {
     lines: Lines<R>,
+    delimiter: u8,
     splitter: Splitter,
     layout: Layout,
 }
@@ -41,21 +43,28 @@ impl<R: Read> Table<R> {
             named = named.or(delimiter);
             keep(lines.line().map_err(&unreadable)?.unwrap_or_default())?;
         }
-        if lines.peek().map_err(&unreadable)?.is_some_and(is_sql) {
+        // A statement often breaks the rules of quotes.
+        if lines.peek_broken().map_err(&unreadable)?.is_some_and(is_sql) {
             return Err(ImportError::NotRecords(SQL));
         }
         let mut first = First { options, lines: &mut lines };
         let has_header = first.is_header(named)?;
         let (delimiter, layout) = if has_header { first.header(named)? } else { first.record(named)? };
         lines.set_delimiter(delimiter);
+        lines.set_widths(layout.widths());
         if has_header && let Some(Line { bytes, .. }) = lines.next().map_err(&unreadable)? {
             keep(bytes)?;
         }
-        Ok(Self { lines, splitter: Splitter::new(delimiter), layout })
+        Ok(Self { lines, delimiter, splitter: Splitter::new(delimiter), layout })
     }
 
     pub(super) fn position(&self) -> u64 {
         self.lines.position()
+    }
+
+    /// Returns the number of the line after the last record.
+    pub(super) fn line_number(&self) -> u64 {
+        self.lines.line_number()
     }
 
     /// Returns the next piece of a record that was too long.
@@ -73,6 +82,9 @@ impl<R: Read> Table<R> {
         let record = self.splitter.split(bytes);
         let read = match self.layout.shape(record) {
             _ if is_sql(bytes) => Err(Rejection::Sql),
+            _ if record.is_malformed() && certain_columns(bytes, self.delimiter).is_none() => {
+                Err(Rejection::UncertainColumns)
+            }
             Ok(shape) if is_last && shape.depends_on_end(record) => Err(Rejection::MayBeCut),
             Ok(shape) => Ok((record, shape)),
             Err(rejection) => Err(rejection),
@@ -191,6 +203,10 @@ with `mysql -B` or `psql --csv`, or use FreeSWITCH's template `example`";
 fn is_sql(line: &[u8]) -> bool {
     const BEGINNINGS: [&[u8]; 6] = [b"INSERT INTO ", b"LOCK TABLES ", b"CREATE TABLE ", b"DROP TABLE ", b"-- ", b"/*!"];
     let line = line.trim_ascii_start();
+    // Nearly all records begin with a digit, a plus or a quote.
+    if line.first().is_none_or(|first| !first.is_ascii_alphabetic() && !matches!(first, b'-' | b'/')) {
+        return false;
+    }
     BEGINNINGS
         .iter()
         .any(|beginning| line.get(..beginning.len()).is_some_and(|line| line.eq_ignore_ascii_case(beginning)))

@@ -2,31 +2,68 @@
 
 use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::{Offset, TimeZone};
+use std::ops::RangeInclusive;
+
+/// A time zone, as the user named it.
+#[derive(Clone, Debug)]
+pub(crate) struct Zone {
+    pub(super) rules: TimeZone,
+    text: String,
+}
+
+impl Zone {
+    /// Returns the name for people: that of the zone, its offset, or the text of the user.
+    pub(super) fn name(&self) -> String {
+        let name = self.rules.iana_name().map(str::to_owned);
+        let offset = || self.rules.to_fixed_offset().ok().map(|offset| offset.to_string());
+        name.or_else(offset).unwrap_or_else(|| self.text.clone())
+    }
+}
 
 /// Returns the time zone with this name or offset.
 ///
 /// `GMT-5` and `UTC+05:30` are read as people mean them: five hours behind, five and a half ahead. POSIX inverts the
 /// sign, so a POSIX text with a sign is rejected, unless it has the rules of its summer time and so must be POSIX.
 /// `EST5EDT` and `Etc/GMT+5` are names, and keep their meaning.
-pub(super) fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
+///
+/// # Errors
+/// The text is no zone, or one that no clock shows: offsets reach from -12:00 to +14:00.
+pub(super) fn parse_time_zone(text: &str) -> Result<Zone, String> {
     let text = text.trim();
-    if let Some(offset) = offset_from_utc(text) {
-        return offset.map(TimeZone::fixed);
+    let rules = match offset_from_utc(text) {
+        Some(offset) => offset.map(TimeZone::fixed)?,
+        None if has_inverted_sign(text) => {
+            return Err(format!(
+                "`{text}` has the sign of POSIX, which is inverted: write an offset such as -05:00, or a name such as \
+                 Europe/Berlin"
+            ));
+        }
+        None => DateTimeParser::new().parse_time_zone(text).map_err(|error| error.to_string())?,
+    };
+    let is_real =
+        |second| jiff::Timestamp::from_second(second).is_ok_and(|at| OFFSETS.contains(&rules.to_offset(at).seconds()));
+    if rules.iana_name().is_none() && !(is_real(WINTER) && is_real(SUMMER)) {
+        return Err(no_offset(text));
     }
-    if has_inverted_sign(text) {
-        return Err(format!(
-            "`{text}` has the sign of POSIX, which is inverted: write an offset such as -05:00, or a name such as \
-             Europe/Berlin"
-        ));
-    }
-    DateTimeParser::new().parse_time_zone(text).map_err(|error| error.to_string())
+    Ok(Zone { rules, text: text.to_owned() })
 }
 
-/// Returns the offset in a text such as `GMT-5` or `UTC+05:30`. `None` if the text is not of this form.
+/// The offsets that clocks show, in seconds: those of Baker Island and of Kiribati are the furthest from UTC.
+const OFFSETS: RangeInclusive<i32> = -12 * 3600..=14 * 3600;
+
+/// The first of January and of July 2025.
+const WINTER: i64 = 1_735_689_600;
+const SUMMER: i64 = 1_751_328_000;
+
+fn no_offset(text: &str) -> String {
+    format!("`{text}` is not the offset of a time zone: write one from -12:00 to +14:00, such as -05:00 or UTC+05:30")
+}
+
+/// Returns the offset in a text such as `GMT-5`, `UTC+05:30` or `-5`. `None` if the text is not of this form.
 fn offset_from_utc(text: &str) -> Option<Result<Offset, String>> {
     let (name, offset) = text.split_at(text.find(['+', '-'])?);
-    let read = || offset_of(offset, 1).ok_or_else(|| format!("`{text}` is not an offset: write it as UTC+05:30"));
-    is_utc(name.trim_end()).then(read)
+    let read = || offset_of(offset, 1).ok_or_else(|| no_offset(text));
+    (name.is_empty() || is_utc(name.trim_end())).then(read)
 }
 
 fn is_utc(name: &str) -> bool {
@@ -51,9 +88,8 @@ pub(super) fn offset_of(text: &str, least: usize) -> Option<Offset> {
         return None;
     }
     let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    // The clocks of Kiribati are 14 hours ahead, and none is further from UTC.
-    let is_offset = minutes < 60 && hours * 60 + minutes <= 14 * 60;
-    is_offset.then(|| Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()).flatten()
+    let seconds = sign * (hours * 3600 + minutes * 60);
+    Offset::from_seconds(seconds).ok().filter(|_| minutes < 60 && OFFSETS.contains(&seconds))
 }
 
 /// Returns whether the text is one of POSIX with a sign, and without rules: `EST+5`, `CET-1CEST`. In `UTC5` the missing
@@ -86,7 +122,7 @@ mod tests {
     /// Returns what the clock of the zone shows less UTC on 1 July 2025, in minutes.
     fn ahead(zone: &str) -> Result<i32, String> {
         let summer = Timestamp::from_second(1_751_371_200).expect("a time");
-        parse_time_zone(zone).map(|zone| zone.to_offset(summer).seconds() / 60)
+        parse_time_zone(zone).map(|zone| zone.rules.to_offset(summer).seconds() / 60)
     }
 
     #[test]
@@ -116,6 +152,12 @@ mod tests {
             ("GMT0", 0),
             ("-05:00", -300),
             ("+05:30", 330),
+            ("-5", -300),
+            ("+9", 540),
+            ("-0330", -210),
+            ("+14:00", 840),
+            ("-12", -720),
+            ("EST5", -300),
             ("Etc/GMT+5", -300),
             ("Etc/GMT-5", 300),
             ("EST5EDT", -240),
@@ -133,6 +175,22 @@ mod tests {
         {
             assert!(ahead(zone).is_err(), "{zone}: {:?}", ahead(zone));
         }
+        for zone in ["+25:00", "+14:01", "-12:30", "-13", "UTC-13", "+5h", "+", "XYZ20"] {
+            let error = ahead(zone).expect_err(zone);
+            assert!(error.contains("write one from -12:00 to +14:00"), "{zone}: {error}");
+        }
+    }
+
+    #[test]
+    fn zone_has_a_name_for_people() {
+        for (text, name) in [
+            (" Europe/Berlin ", "Europe/Berlin"),
+            ("-5", "-05"),
+            ("UTC+05:30", "+05:30"),
+            ("CET-1CEST,M3.5.0,M10.5.0/3", "CET-1CEST,M3.5.0,M10.5.0/3"),
+        ] {
+            assert_eq!(parse_time_zone(text).map(|zone| zone.name()).as_deref(), Ok(name));
+        }
     }
 
     proptest! {
@@ -143,9 +201,9 @@ mod tests {
         fn name_of_utc_does_not_change_an_offset(
             name in "UTC|GMT|utc|UT", sign in "[+-]", hours in 0_i32..14, minutes in prop::sample::select(vec![0, 30, 45]),
         ) {
-            let alone = ahead(&format!("{sign}{hours:02}:{minutes:02}"));
-            prop_assert_eq!(ahead(&format!("{name}{sign}{hours}:{minutes:02}")), alone.clone());
-            prop_assert_eq!(ahead(&format!("{name}{sign}{hours:02}{minutes:02}")), alone);
+            let alone = ahead(&format!("{sign}{hours:02}:{minutes:02}")).ok();
+            prop_assert_eq!(ahead(&format!("{name}{sign}{hours}:{minutes:02}")).ok(), alone);
+            prop_assert_eq!(ahead(&format!("{name}{sign}{hours:02}{minutes:02}")).ok(), alone);
         }
     }
 }
