@@ -1,11 +1,11 @@
 //! The result of a dry run: what an import of the file would do.
 
 use super::destination::Additions;
-use super::moments;
 use super::rejection::Quoted;
 use super::roster::Roster;
 use super::seen::SeenStatus;
-use super::summary::{Summary, write_count, write_moments, write_reasons};
+use super::span;
+use super::summary::{Summary, write_count, write_reasons, write_span};
 use dialback::{AgentId, Call};
 use indicatif::HumanCount;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ impl Preview {
                 line,
                 from: call.from.to_string(),
                 to: call.to.to_string(),
-                at: moments::text(call.at),
+                at: span::text(call.at),
                 agent_id: call.agent,
                 agent: Quoted::new(agent).to_string(),
                 status: Quoted::new(status).to_string(),
@@ -147,8 +147,8 @@ impl fmt::Display for DryRun {
         if summary.skipped > 0 {
             write_count(f, "skipped", summary.skipped, "  lines that --only or the format skips")?;
         }
-        write_moments(f, summary.moments)?;
-        if summary.moments.in_the_future == 0 {
+        write_span(f, summary.span)?;
+        if summary.span.in_the_future == 0 {
             write_count(f, "in future", 0, "")?;
         }
         write!(f, "\n  time zone   {zone}, for times without an offset: change it with --time-zone")?;

@@ -169,7 +169,7 @@ impl<'a> Import<'a> {
 
     /// Submits a call, unless it waits for other records of the call.
     fn take(&mut self, line: u64, bytes: &[u8], call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
-        self.summary.moments.add(call.at, self.now);
+        self.summary.span.add(call.at, self.now);
         let text = if self.options.reject_file.is_some() { bytes.into() } else { Box::default() };
         if let Some((origin, call)) = self.attempts.add(Origin { line, text }, call) {
             self.submit(origin, call, report)?;

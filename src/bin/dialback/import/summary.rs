@@ -1,7 +1,7 @@
 //! The result of an import.
 
-use super::moments::Moments;
 use super::reasons::Row;
+use super::span::Span;
 use indicatif::HumanCount;
 use std::fmt;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) struct Summary {
     /// Agents created and published.
     pub(crate) created_agents: u64,
     /// When the calls of the lines that were not rejected were placed.
-    pub(crate) moments: Moments,
+    pub(crate) span: Span,
     /// The rejected lines by reason.
     pub(crate) reasons: Vec<Row>,
     pub(crate) elapsed: Duration,
@@ -52,9 +52,9 @@ impl Summary {
             "skipped": self.skipped,
             "created_numbers": self.created_numbers,
             "created_agents": self.created_agents,
-            "first_call": self.moments.first(),
-            "last_call": self.moments.last(),
-            "in_the_future": self.moments.in_the_future,
+            "first_call": self.span.first(),
+            "last_call": self.span.last(),
+            "in_the_future": self.span.in_the_future,
             "reasons": self.reasons,
             "seconds": self.elapsed.as_secs_f64(),
             "calls_per_second": self.calls_per_second(),
@@ -85,7 +85,7 @@ impl fmt::Display for Summary {
             write_count(f, "created", self.created_numbers, "  numbers")?;
             write_count(f, "", self.created_agents, "  agents")?;
         }
-        write_moments(f, self.moments)?;
+        write_span(f, self.span)?;
         write_reasons(f, &self.reasons)
     }
 }
@@ -96,12 +96,12 @@ pub(super) fn write_count(f: &mut fmt::Formatter<'_>, name: &str, count: u64, no
 }
 
 /// Writes the first and the last moment, and how many calls lie in the future.
-pub(super) fn write_moments(f: &mut fmt::Formatter<'_>, moments: Moments) -> fmt::Result {
-    if let (Some(first), Some(last)) = (moments.first(), moments.last()) {
+pub(super) fn write_span(f: &mut fmt::Formatter<'_>, span: Span) -> fmt::Result {
+    if let (Some(first), Some(last)) = (span.first(), span.last()) {
         write!(f, "\n  first call  {first}\n  last call   {last}")?;
     }
-    if moments.in_the_future > 0 {
-        write_count(f, "in future", moments.in_the_future, "  calls later than now: check --time-zone")?;
+    if span.in_the_future > 0 {
+        write_count(f, "in future", span.in_the_future, "  calls later than now: check --time-zone")?;
     }
     Ok(())
 }

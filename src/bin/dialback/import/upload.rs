@@ -1,8 +1,8 @@
 //! Uploads a batch of calls to a daemon.
 
 use super::destination::{Batch, Origin, Results};
-use super::moments;
 use super::rejection::Rejection;
+use super::span;
 use crate::commands::remote::Remote;
 use crate::failure::Failure;
 use dialback::{Call, DialPlan, E164};
@@ -75,7 +75,7 @@ fn send(remote: &Remote, calls: &[Call]) -> Result<Report, Failure> {
 
 fn write_call(body: &mut Vec<u8>, call: &Call) {
     let Call { agent, from, to, at, outcome, .. } = call;
-    let (from, to, at, status) = (from.to_plus_form(), to.to_plus_form(), moments::text(*at), outcome.name());
+    let (from, to, at, status) = (from.to_plus_form(), to.to_plus_form(), span::text(*at), outcome.name());
     let line = writeln!(
         body,
         r#"{{"agent_id":"{agent}","from":"{}","to":"{}","started_at":"{at}","status":"{status}"}}"#,

@@ -4,12 +4,12 @@ use dialback::Timestamp;
 
 /// The first and the last moment of calls, and the number of calls that lie in the future.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Moments {
+pub(crate) struct Span {
     span: Option<(Timestamp, Timestamp)>,
     pub(crate) in_the_future: u64,
 }
 
-impl Moments {
+impl Span {
     /// Adds a call.
     pub(super) fn add(&mut self, at: Timestamp, now: Timestamp) {
         let (first, last) = self.span.unwrap_or((at, at));
@@ -38,13 +38,13 @@ mod tests {
 
     #[test]
     fn first_last_and_future_moments_are_kept() {
-        let mut moments = Moments::default();
-        assert_eq!((moments.first(), moments.last()), (None, None));
+        let mut span = Span::default();
+        assert_eq!((span.first(), span.last()), (None, None));
         for at in [1_751_371_200, 1_751_371_100, 1_751_371_300] {
-            moments.add(Timestamp::from_secs(at), Timestamp::from_secs(1_751_371_200));
+            span.add(Timestamp::from_secs(at), Timestamp::from_secs(1_751_371_200));
         }
-        assert_eq!(moments.first().as_deref(), Some("2025-07-01T11:58:20Z"));
-        assert_eq!(moments.last().as_deref(), Some("2025-07-01T12:01:40Z"));
-        assert_eq!(moments.in_the_future, 1);
+        assert_eq!(span.first().as_deref(), Some("2025-07-01T11:58:20Z"));
+        assert_eq!(span.last().as_deref(), Some("2025-07-01T12:01:40Z"));
+        assert_eq!(span.in_the_future, 1);
     }
 }
