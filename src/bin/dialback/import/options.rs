@@ -1,11 +1,11 @@
 //! The options of `dialback import`.
 
-use super::civil::DateOrder;
-use super::format::Format;
-use super::map::{Map, Only};
-use super::phone::DialedPrefix;
-use super::status::{OwnWord, Unknown};
-use super::zone::{Zone, parse_time_zone};
+use super::columns::format::Format;
+use super::columns::map::{Map, Only};
+use super::fields::civil::DateOrder;
+use super::fields::phone::DialedPrefix;
+use super::fields::status::{OwnWord, Unknown};
+use super::fields::zone::{Zone, parse_time_zone};
 use dialback::http::Limits;
 use std::path::PathBuf;
 

@@ -4,20 +4,20 @@
 //! is durable. A line that is rejected is reported by its number. No phone number is printed.
 
 use super::attempts::Attempts;
+use super::columns::map::Field;
+use super::destination::pipeline::Pipeline;
+use super::destination::place;
+use super::destination::roster::{Allowance, Roster};
 use super::destination::{Origin, Tenant};
 use super::error::ImportError;
-use super::map::Field;
+use super::fields::reading::Reading;
+use super::file::records::{Entry, Records};
+use super::file::source::{Source, unreadable};
 use super::options::Options;
-use super::pipeline::Pipeline;
-use super::place;
-use super::preview::{DryRun, Preview};
-use super::reading::Reading;
-use super::records::{Entry, Records};
-use super::rejection::Rejection;
+use super::report::preview::{DryRun, Preview};
+use super::report::rejection::Rejection;
+use super::report::summary::Summary;
 use super::report::{ImportReport, Manner};
-use super::roster::{Allowance, Roster};
-use super::source::{Source, unreadable};
-use super::summary::Summary;
 use crate::data::DataOptions;
 use dialback::{Call, Timestamp};
 use std::fmt::Display;
