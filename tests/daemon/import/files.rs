@@ -1,6 +1,7 @@
 //! Runs `dialback import` on files of every form: line ends, quotes, delimiters, JSON and compression.
 
-use super::{Done, Site};
+use super::{Done, OURS, SALES, Site};
+use dialback::Outcome::{Completed, NoAnswer, Voicemail};
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::fs;
@@ -89,7 +90,58 @@ fn last_line_that_may_be_cut_is_held_back() {
     let done = import_into(&site, text.as_bytes(), &["--reject-file", kept.to_str().expect("UTF-8")]);
     expect(&done, 3, [1, 1, 1]);
     assert!(done.stderr.contains("the last line has no line end"), "{}", done.stderr);
-    assert!(fs::read_to_string(&kept).expect("kept").ends_with(",+4477009\n"));
+    let cut = fs::read_to_string(&kept).expect("kept");
+    assert_eq!(cut, "at,agent,from,to\n2025-07-01T12:00:00Z,sales,+15550100100,+4477009");
+    let again = import_into(&site, &cut, &[]);
+    expect(&again, 3, [0, 1, 0]);
+    assert!(again.stderr.contains("the last line has no line end"), "{}", again.stderr);
+    // A line that the destination rejects comes in front of the cut one.
+    let full = ["--max-pairs-per-environment", "1", "--reject-file", kept.to_str().expect("UTF-8")];
+    let row = |to: &str| format!("2025-07-01T12:00:00Z,sales,+15550100100,{to}");
+    let (second, cut) = (row("+447700900002\n"), row("+4477009"));
+    let text = format!("at,agent,from,to\n{}{second}{cut}", row("+447700900001\n"));
+    expect(&import_into(&Site::empty(), &text, &full), 3, [1, 2, 1]);
+    let kept = fs::read_to_string(&kept).expect("kept");
+    assert!(kept == format!("at,agent,from,to\n{second}{cut}"), "{kept}");
+}
+
+#[test]
+fn lines_of_an_open_quote_make_no_calls() {
+    let call = |contact: u64| format!("+15550100100,+44770090000{contact},2025-07-01T12:00:00Z,sales,completed");
+    let (one, two, three, four) = (call(1), call(2), call(3), call(4));
+    for (text, accepted, rejected) in [
+        // A program that does not double quotes.
+        (
+            format!("{one},\"agent: hi\n{two},x\ncaller said \"stop\", and hung up\n{three},x\nbye\"\n{four},\n"),
+            1,
+            (2, 5),
+        ),
+        (format!("{one},\"caller said \"stop\", and\n{two},x\nbye\"\n{four},\n"), 1, (2, 3)),
+        (format!("{one},\"first\n\"second\" {two},\n{three},x\nthird\"\n{four},\n"), 1, (2, 4)),
+        // A quote that is never closed.
+        (format!("{one},\"open\n{two},\"x\"\n{three},x\n{four},\n"), 0, (2, 4)),
+        (format!("{one},x\n{two},\"open\n{three},x\n"), 1, (3, 2)),
+    ] {
+        let site = Site::empty();
+        let done = import_into(&site, format!("{HEADER},notes\n{text}"), &[]);
+        assert_eq!((done.count("accepted"), done.count("rejected")), (accepted, 1), "{text}");
+        let (line, lines) = rejected;
+        done.expect_rejected(&[(line, &format!("a quote is not closed, so the record may have {lines} lines"))]);
+    }
+    // The quote has no partner, but the line has all columns.
+    expect_accepted(format!("{HEADER},notes\n{one},\"5\" pipe\"\n{two},x\n"), &[], 2);
+    let shifted = import(format!("{HEADER},notes\n{one},\"a \"b, c\" d\"\n{two},x\n"), &[]);
+    expect(&shifted, 3, [1, 1, 1]);
+    assert!(shifted.stderr.contains("quotes inside a value are not doubled"), "{}", shifted.stderr);
+}
+
+#[test]
+fn long_record_with_an_open_quote_says_how_many_lines_it_has() {
+    let text = format!("{HEADER},notes\n{CALL},\"open\n{}", format!("{NEXT},\n").repeat(140_000));
+    let done = import(&text, &[]);
+    expect(&done, 3, [0, 1, 0]);
+    let why = "the record is longer than 8388608 bytes and has 140001 lines: check whether a quote is not closed";
+    done.expect_rejected(&[(2, why)]);
 }
 
 #[test]
@@ -129,6 +181,50 @@ fn other_kinds_of_files_are_refused_by_name() {
     expect_refused(b"PK\x03\x04\x14\0\0\0", &[], "spreadsheet");
     expect_refused(b"SQLite format 3\0\x10\0", &["--format", "asterisk"], "SQLite");
     expect_refused(b"f\0r\0o\0m\0,\0", &[], "UTF-16");
+}
+
+#[test]
+fn each_json_object_has_its_own_fields() {
+    let at = "2025-07-01T12:00:00Z";
+    let object = |contact: u64, more: &str| {
+        format!("{{\"from\":\"{OURS}\",\"to\":\"+44770090000{contact}\",\"status\":\"completed\"{more}}}\n")
+    };
+    let site = Site::with_outbound_agents();
+    let text = [
+        object(1, ",\"at\":\"2025-07-01T12:00:00Z\",\"agent\":\"sales\""),
+        object(2, ",\"at\":\"2025-07-01T12:00:00Z\",\"agent\":\"sales\",\"answered\":false"),
+        object(3, ",\"started_at\":\"2025-07-01T12:00:00Z\",\"agent_id\":\"sales\",\"Answered\":null"),
+        object(4, ",\"at\":null,\"started_at\":\"2025-07-01T12:00:00Z\",\"agent\":\"sales\",\"answered\":true"),
+        object(5, ",\"agent\":\"sales\""),
+    ]
+    .concat();
+    let done = site.import_text(&text, &[]);
+    done.expect_rejected(&[(5, "`at`: the time is missing")]);
+    site.expect(&[
+        ("+447700900001", Some((SALES, at, Completed))),
+        ("+447700900002", Some((SALES, at, NoAnswer))),
+        ("+447700900003", Some((SALES, at, NoAnswer))),
+        ("+447700900004", Some((SALES, at, Completed))),
+    ]);
+}
+
+#[test]
+fn json_of_a_platform_is_read_in_the_spelling_of_each_object() {
+    let site = Site::with_outbound_agents();
+    let text = "{\"direction\":\"outbound\",\"from_number\":\"+15550100100\",\"to_number\":\"+447700900001\",\
+         \"start_timestamp\":1751371200000,\"agent_id\":\"sales\",\"disconnection_reason\":\"user_hangup\"}\n\
+         {\"Call Direction\":\"outbound\",\"From\":\"+15550100100\",\"To\":\"+447700900002\",\"Start Time\":1751371200000,\
+         \"Agent Name\":\"sales\",\"Disconnection Reason\":\"user_hangup\",\"In Voicemail\":true}\n\
+         {\"call_direction\":\"inbound\",\"from\":\"+447700900003\",\"to\":\"+15550100100\",\"start_time\":1751371200000,\
+         \"agent\":\"sales\",\"disconnection_reason\":\"user_hangup\"}\n";
+    let done = site.import_text(text, &["--format", "retell"]);
+    assert_eq!((done.code, done.count("accepted"), done.count("skipped")), (Some(0), 2, 1), "{}", done.stderr);
+    let at = "2025-07-01T12:00:00Z";
+    site.expect(&[("+447700900001", Some((SALES, at, Completed))), ("+447700900002", Some((SALES, at, Voicemail)))]);
+    let text = "{\"caller_id_number\":\"+15550100100\",\"destination_number\":\"+447700900004\",\"accountcode\":\"sales\",\
+         \"start_stamp\":\"2025-07-01 12:00:00\",\"hangup_cause\":\"NORMAL_CLEARING\"}\n";
+    let done = site.import_text(text, &["--format", "freeswitch"]);
+    done.expect_rejected(&[(1, "`answered`: the JSON object does not have this field")]);
 }
 
 #[test]

@@ -51,6 +51,41 @@ fn marks_of_spreadsheets_prefixes_and_bare_digits_are_read_as_the_options_say() 
     site.usage_error(&["--strip-prefix", "+9"]);
 }
 
+#[test]
+fn digits_after_a_number_are_rejected_and_ordinary_formatting_is_read() {
+    let site = Site::with_outbound_agents();
+    let read = [
+        ("+1 212-555-0143", "+12125550143"),
+        ("+1.212.555.0144", "+12125550144"),
+        ("+49 (0)30 901820", "+4930901820"),
+        ("+44 07700 900143", "+447700900143"),
+        ("+4407700900144", "+447700900144"),
+    ];
+    let joined = "`to`: digits after a complete number may be a second number or an extension: give one number";
+    let (impossible, not_a_number) =
+        ("`to`: the number is too short or too long for its country", "`to`: not a phone number");
+    let rejected = [
+        ("+12125550143 101", impossible),
+        ("+12125550143-1", impossible),
+        ("+442079460958 101", joined),
+        ("5550143 5550144", joined),
+        ("4930901820.0.0", joined),
+        ("-12125550143", not_a_number),
+        ("0", not_a_number),
+    ];
+    let mut text = String::from("from,to,at,agent,status\n");
+    for to in read.iter().chain(&rejected).map(|(to, _)| to) {
+        writeln!(text, "{OURS},{to},2025-07-01T12:00:00Z,sales,busy").expect("a string takes all");
+    }
+    let done = site.import_text(&text, &[]);
+    let expected: Vec<_> = (7..).zip(rejected).map(|(line, (_, why))| (line, why)).collect();
+    done.expect_rejected(&expected);
+    for (_, contact) in read {
+        site.expect(&[(contact, Some((SALES, "2025-07-01T12:00:00Z", Busy)))]);
+    }
+    assert_eq!(site.contacts(), read.len());
+}
+
 // Times
 
 #[test]
@@ -63,12 +98,13 @@ fn offset_from_gmt_has_the_sign_that_people_mean() {
         ("GMT-05:00", "2025-07-01T17:00:00Z"),
         ("Etc/GMT+5", "2025-07-01T17:00:00Z"),
         ("EST5EDT", "2025-07-01T16:00:00Z"),
+        ("-5", "2025-07-01T17:00:00Z"),
     ] {
         let site = Site::with_outbound_agents();
         assert_eq!(site.import_text(&row, &["--time-zone", zone]).count("accepted"), 1, "{zone}");
         site.expect(&[("+447700900001", Some((SALES, at, Busy)))]);
     }
-    for zone in ["EST+5", "CET-1CEST", "UTC+25"] {
+    for zone in ["EST+5", "CET-1CEST", "UTC+25", "+25:00", "-13"] {
         Site::with_outbound_agents().usage_error(&["--time-zone", zone]);
     }
 }
@@ -210,6 +246,8 @@ fn answer_is_read_from_dates_and_from_yes_and_no() {
     let cells = [
         ("1969-12-31 19:00:00", NoAnswer),
         ("01/01/1970 01:00:00", NoAnswer),
+        ("12/31/69", NoAnswer),
+        ("1/1/70", NoAnswer),
         ("-1", NoAnswer),
         ("0001-01-01 00:00:00", NoAnswer),
         ("false", NoAnswer),
@@ -218,12 +256,12 @@ fn answer_is_read_from_dates_and_from_yes_and_no() {
         ("2025-07-01 12:00:05", Completed),
     ];
     for (contact, (cell, _)) in (1..).zip(cells) {
-        writeln!(rows, "{OURS},+44770090000{contact},2025-07-01 12:00:00,sales,NORMAL_CLEARING,{cell}")
+        writeln!(rows, "{OURS},+4477009000{contact:02},2025-07-01 12:00:00,sales,NORMAL_CLEARING,{cell}")
             .expect("written");
     }
-    assert_eq!(site.import_text(&rows, &[]).count("accepted"), 8);
+    assert_eq!(site.import_text(&rows, &[]).count("accepted"), 10);
     for (contact, (_, outcome)) in (1..).zip(cells) {
-        let contact = format!("+44770090000{contact}");
+        let contact = format!("+4477009000{contact:02}");
         site.expect(&[(&contact, Some((SALES, "2025-07-01T12:00:00Z", outcome)))]);
     }
 }
@@ -304,6 +342,14 @@ fn asterisk_tables_with_a_header_and_cdr_custom_are_read() {
          2025-07-01 12:00:00,x,104,+447700900003,from-internal,NO ANSWER,sales,+15550100100\n";
     let done = site.import_text(table, &["--format", "asterisk", "--map", "from=outbound_cnum"]);
     assert_eq!((done.code, done.count("accepted")), (Some(0), 3), "{}", done.stderr);
+    // `start` is empty where a call was written by an older version, and `calldate` is not.
+    let table = "calldate,start,src,dst,disposition,accountcode\n\
+         2025-07-01 12:00:00,NULL,+15550100100,+447700900005,BUSY,sales\n\
+         2025-07-01 11:00:00,2025-07-01 12:00:00,+15550100100,+447700900006,BUSY,sales\n";
+    assert_eq!(site.import_text(table, &["--format", "asterisk"]).count("accepted"), 2);
+    for contact in ["+447700900005", "+447700900006"] {
+        site.expect(&[(contact, Some((SALES, "2025-07-01T12:00:00Z", Busy)))]);
+    }
     let custom = "\"x\",\"+15550100100\",\"+447700900004\",\"outbound\",\"a\",\"b\",\"Dial\",\"x\",\"2025-07-01 12:00:00\",\
          \"2025-07-01 12:00:09\",\"2025-07-01 12:01:00\",\"60\",\"51\",\"ANSWERED\",\"DOCUMENTATION\",\"sales\",\
          \"1751371200.1\",\"\",17\n";

@@ -19,6 +19,8 @@ pub(super) struct Attempts {
     answers: HashMap<Key, (AgentId, Outcome)>,
     /// The keys of the answers, the oldest first.
     order: VecDeque<Key>,
+    /// The number of failed attempts that became repetitions of answers.
+    pub(super) replaced: u64,
 }
 
 /// The parties and the time of a call.
@@ -32,7 +34,8 @@ impl Attempts {
     const MOST_BYTES: usize = 16 << 20;
 
     pub(super) fn new(are_final: bool) -> Self {
-        Self { are_final, waiting: VecDeque::new(), bytes: 0, answers: HashMap::new(), order: VecDeque::new() }
+        let (waiting, order) = (VecDeque::new(), VecDeque::new());
+        Self { are_final, waiting, bytes: 0, answers: HashMap::new(), order, replaced: 0 }
     }
 
     /// Takes a call. Returns it if it does not have to wait.
@@ -63,7 +66,10 @@ impl Attempts {
         let (origin, call) = self.waiting.pop_front()?;
         self.bytes -= origin.text.len();
         let call = match self.answers.get(&key(&call)) {
-            Some((agent, outcome)) => Call { agent: *agent, outcome: *outcome, ..call },
+            Some((agent, outcome)) => {
+                self.replaced += 1;
+                Call { agent: *agent, outcome: *outcome, ..call }
+            }
             None => call,
         };
         Some((origin, call))

@@ -1,13 +1,12 @@
 //! The options of `dialback import`.
 
-use super::civil::DateOrder;
-use super::format::Format;
-use super::map::{Map, Only};
-use super::phone::DialedPrefix;
-use super::status::{OwnWord, Unknown};
-use super::zone::parse_time_zone;
+use super::columns::format::Format;
+use super::columns::map::{Map, Only};
+use super::fields::civil::DateOrder;
+use super::fields::phone::DialedPrefix;
+use super::fields::status::{OwnWord, Unknown};
+use super::fields::zone::{Zone, parse_time_zone};
 use dialback::http::Limits;
-use jiff::tz::TimeZone;
 use std::path::PathBuf;
 
 /// The additional text of `--help`.
@@ -166,11 +165,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) create_at_most: u64,
 
-    /// The most agents that the environment may ever have, as given to `serve`. Lines that need one more are rejected
+    /// The most agents that the environment may ever have, as given to `serve`. Lines that need one more are rejected. A
+    /// running daemon has its own limits
     #[arg(long, value_name = "AGENTS", default_value_t = Limits::default().agents)]
     pub(crate) max_agents: usize,
 
-    /// The most phone numbers that the environment may ever have, as given to `serve`
+    /// The most phone numbers that the environment may ever have, as given to `serve`. A running daemon has its own limits
     #[arg(long, value_name = "NUMBERS", default_value_t = Limits::default().numbers)]
     pub(crate) max_numbers: usize,
 
@@ -194,9 +194,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) show_rejected: u64,
 
-    /// The time zone of times without an offset: a name such as Europe/Berlin, or an offset such as -05:00 or UTC-5
+    /// The time zone of times without an offset: a name such as Europe/Berlin, or an offset such as -05:00, -5 or
+    /// UTC-5
     #[arg(long, value_name = "ZONE", default_value = "UTC", allow_hyphen_values = true, value_parser = parse_time_zone)]
-    pub(crate) time_zone: TimeZone,
+    pub(crate) time_zone: Zone,
 
     /// Write rejected lines unchanged to this file, to be repaired and imported again. It contains whole phone
     /// numbers

@@ -4,20 +4,20 @@
 //! is durable. A line that is rejected is reported by its number. No phone number is printed.
 
 use super::attempts::Attempts;
+use super::columns::map::Field;
+use super::destination::pipeline::Pipeline;
+use super::destination::place;
+use super::destination::roster::{Allowance, Roster};
 use super::destination::{Origin, Tenant};
 use super::error::ImportError;
-use super::map::Field;
+use super::fields::reading::Reading;
+use super::file::records::{Entry, Records};
+use super::file::source::{Source, unreadable};
 use super::options::Options;
-use super::pipeline::Pipeline;
-use super::place;
-use super::preview::{DryRun, Preview, zone_name};
-use super::reading::Reading;
-use super::records::{Entry, Records};
-use super::rejection::Rejection;
+use super::report::preview::{DryRun, Preview};
+use super::report::rejection::Rejection;
+use super::report::summary::Summary;
 use super::report::{ImportReport, Manner};
-use super::roster::{Allowance, Roster};
-use super::source::{Source, unreadable};
-use super::summary::Summary;
 use crate::data::DataOptions;
 use dialback::{Call, Timestamp};
 use std::fmt::Display;
@@ -95,8 +95,8 @@ fn refuse_same_file(file: &Path, rejected: &Path) -> Result<(), ImportError> {
 struct Import<'a> {
     options: &'a Options,
     now: Timestamp,
-    /// The name of the environment, and whether it has to be created.
-    environment: (String, bool),
+    /// The name of the environment, whether it has to be created, and whether the destination has quotas of its own.
+    environment: (String, bool, bool),
     reading: Reading,
     attempts: Attempts,
     pipeline: Pipeline<'a>,
@@ -106,12 +106,13 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     fn new(options: &'a Options, now: Timestamp, tenant: Tenant, pipeline: Pipeline<'a>) -> Self {
-        let environment = (tenant.name.clone(), tenant.is_new);
+        let environment = (tenant.name.clone(), tenant.is_new, tenant.has_quotas);
+        let quota = |limit| if tenant.has_quotas { usize::MAX } else { limit };
         let allowance = Allowance {
             create_missing: options.create_missing,
             at_most: (!options.dry_run).then_some(options.create_at_most),
-            max_agents: options.max_agents,
-            max_numbers: options.max_numbers,
+            max_agents: quota(options.max_agents),
+            max_numbers: quota(options.max_numbers),
         };
         let reading = Reading::new(tenant.id, Roster::new(tenant, allowance), options, now);
         let attempts = Attempts::new(Reading::are_final(options));
@@ -133,10 +134,11 @@ impl<'a> Import<'a> {
                 Ok(Some(call)) => self.take(number, bytes, call, report)?,
                 Ok(None) => self.summary.skipped += 1,
                 Err(rejection) => {
-                    report.reject(number, bytes, &rejection)?;
+                    report.keep(bytes, &rejection)?;
                     while let Some(piece) = records.rest().map_err(&unreadable)? {
                         report.keep_rest(piece)?;
                     }
+                    report.note(number, &rejection.of_lines(records.lines_since(number)))?;
                 }
             }
             if count.is_multiple_of(LOOK_EVERY) {
@@ -165,13 +167,9 @@ impl<'a> Import<'a> {
         Ok(call)
     }
 
-    /// Adds a call to the batch, unless it waits for other records of the call. A dry run only counts it.
+    /// Submits a call, unless it waits for other records of the call.
     fn take(&mut self, line: u64, bytes: &[u8], call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
-        self.summary.moments.add(call.at, self.now);
-        if self.options.dry_run {
-            self.summary.accepted += 1;
-            return Ok(());
-        }
+        self.summary.span.add(call.at, self.now);
         let text = if self.options.reject_file.is_some() { bytes.into() } else { Box::default() };
         if let Some((origin, call)) = self.attempts.add(Origin { line, text }, call) {
             self.submit(origin, call, report)?;
@@ -182,7 +180,13 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
+    /// Adds a call to the batch. A dry run only counts it.
     fn submit(&mut self, origin: Origin, call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
+        if self.options.dry_run {
+            self.summary.accepted += 1;
+            self.preview.settle(origin.line, &call, &self.reading.roster);
+            return Ok(());
+        }
         if self.pipeline.push(origin, call) {
             self.pipeline.send(&mut self.reading.roster)?;
             self.note_results(report)?;
@@ -197,7 +201,8 @@ impl<'a> Import<'a> {
         self.summary.unchanged += results.unchanged;
         self.summary.erased += results.erased;
         for (Origin { line, text }, why) in &results.refused {
-            report.reject(*line, text, why)?;
+            report.keep(text, why)?;
+            report.note(*line, why)?;
         }
         Ok(())
     }
@@ -217,9 +222,19 @@ impl<'a> Import<'a> {
 
     fn dry_run(self, summary: Summary) -> DryRun {
         let (numbers, agents) = DryRun::shown(self.reading.roster.queued());
-        let (environment, creates_environment) = self.environment;
-        let zone = zone_name(&self.options.time_zone);
-        let (statuses, preview) = (self.reading.statuses.seen.rows(), self.preview);
-        DryRun { environment, creates_environment, zone, summary, statuses, preview, numbers, agents }
+        let (environment, creates_environment, has_quotas) = self.environment;
+        DryRun {
+            environment,
+            creates_environment,
+            has_quotas,
+            reject_file: self.options.reject_file.clone(),
+            zone: self.options.time_zone.name(),
+            attempts: self.attempts.replaced,
+            summary,
+            statuses: self.reading.statuses.seen.rows(),
+            preview: self.preview,
+            numbers,
+            agents,
+        }
     }
 }

@@ -1,0 +1,50 @@
+//! When the calls of a file were placed.
+
+use dialback::Timestamp;
+
+/// The first and the last moment of calls, and the number of calls that lie in the future.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Span {
+    span: Option<(Timestamp, Timestamp)>,
+    pub(crate) in_the_future: u64,
+}
+
+impl Span {
+    /// Adds a call.
+    pub(in crate::import) fn add(&mut self, at: Timestamp, now: Timestamp) {
+        let (first, last) = self.span.unwrap_or((at, at));
+        self.span = Some((first.min(at), last.max(at)));
+        self.in_the_future += u64::from(at > now);
+    }
+
+    pub(crate) fn first(self) -> Option<String> {
+        self.span.map(|(first, _)| text(first))
+    }
+
+    pub(crate) fn last(self) -> Option<String> {
+        self.span.map(|(_, last)| text(last))
+    }
+}
+
+/// Returns the moment in RFC 3339 form, in UTC.
+pub(in crate::import) fn text(at: Timestamp) -> String {
+    let at = i64::try_from(at.millis()).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    at.map_or_else(|| "beyond the calendar".to_owned(), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_last_and_future_moments_are_kept() {
+        let mut span = Span::default();
+        assert_eq!((span.first(), span.last()), (None, None));
+        for at in [1_751_371_200, 1_751_371_100, 1_751_371_300] {
+            span.add(Timestamp::from_secs(at), Timestamp::from_secs(1_751_371_200));
+        }
+        assert_eq!(span.first().as_deref(), Some("2025-07-01T11:58:20Z"));
+        assert_eq!(span.last().as_deref(), Some("2025-07-01T12:01:40Z"));
+        assert_eq!(span.in_the_future, 1);
+    }
+}
