@@ -14,7 +14,10 @@ mod c;
 mod door;
 #[path = "../tests/doors/capi/edge.rs"]
 mod edge;
+#[path = "../tests/support/scenarios.rs"]
+mod scenarios;
+
+/// The path by which the files above name it.
 mod support {
-    #[path = "../../tests/support/scenarios.rs"]
-    pub mod scenarios;
+    pub(crate) use crate::scenarios;
 }
