@@ -147,8 +147,10 @@ fn move_all(index: &Index, version: Version) {
 }
 
 /// Creates a table of one line that grows at the first claim, in its initial state: one pair, and growth not begun.
-fn one_pair() -> Arc<Index> {
-    let index = index(6);
+///
+/// Loom's work grows with the memory, so a model has no more than it needs.
+fn one_pair(chunks: usize) -> Arc<Index> {
+    let index = index(chunks);
     // Does what a merge does up to the claim, without the steps that follow a claim.
     let version = index.version(0);
     let seat = index.seats.sit(0, version);
@@ -191,7 +193,7 @@ fn raise(index: &Index) -> (u64, u64) {
 #[test]
 fn raise_while_growing() {
     explore(BOUND, [(1, 1), (1, 5), (5, 5)], || {
-        let index = one_pair();
+        let index = one_pair(8);
         let [seen, _, _] = together(&index, [read_twice_unless_intact, grow_once, raise]);
         assert_eq!((index.get(1, LEFT), index.len()), (5, 1));
         seen
@@ -203,7 +205,7 @@ fn raise_while_growing() {
 #[test]
 fn claim_while_growing() {
     explore(BOUND, [(0, 5)], || {
-        let index = index(6);
+        let index = index(8);
         let [seen, _] = together(&index, [raise, grow_once]);
         assert_eq!((index.get(1, LEFT), index.len()), (5, 1));
         seen
@@ -261,7 +263,7 @@ fn sealed_while_reading() {
         (before, 5)
     }
     explore(BOUND, [(0, 0), (0, 5), (5, 5)], || {
-        let index = index(6);
+        let index = index(8);
         let [seen, _] = together(&index, [read_twice, raise_in_next]);
         seen
     });
@@ -271,7 +273,7 @@ fn sealed_while_reading() {
 #[test]
 fn ended_while_reading() {
     explore(BOUND, [(1, 1)], || {
-        let index = one_pair();
+        let index = one_pair(8);
         let [seen, _] = together(&index, [read_twice, grow_once]);
         seen
     });
@@ -281,7 +283,7 @@ fn ended_while_reading() {
 #[test]
 fn two_writers_one_growing() {
     explore(BOUND, [(5, 1), (1, 7)], || {
-        let index = one_pair();
+        let index = one_pair(8);
         let [(five, _), _, (seven, _)] =
             together(&index, [raise_and_grow, grow_once, |index| (index.merge(1, LEFT, 7).unwrap(), 7)]);
         assert_eq!((index.get(1, LEFT), index.len()), (7, 1));
@@ -332,7 +334,7 @@ fn grow_and_use_again(index: &Index) -> (u64, u64) {
 #[test]
 fn late_reader() {
     explore(BOUND, [(1, 1)], || {
-        let index = one_pair();
+        let index = one_pair(12);
         let [seen, _] = together(&index, [read_twice_unless_intact, grow_and_use_again]);
         seen
     });
@@ -348,7 +350,7 @@ fn late_reader_of_cleared_memory() {
         (0, 0)
     }
     explore(BOUND, [(1, 1)], || {
-        let index = one_pair();
+        let index = one_pair(8);
         let [seen, ..] = together(
             &index,
             [read_twice, grow_and_give_back, |index| {
@@ -383,7 +385,7 @@ fn rewritten_while(read: fn(&Index) -> (u64, u64)) -> (u64, u64) {
         }
         (0, 0)
     }
-    let index = one_pair();
+    let index = one_pair(8);
     let [seen, _] = together(&index, [read, rewrite_twice]);
     assert_eq!((index.get(1, LEFT), index.version(0).chunks()), (1, 1));
     seen
@@ -393,7 +395,7 @@ fn rewritten_while(read: fn(&Index) -> (u64, u64)) -> (u64, u64) {
 #[test]
 fn late_writer() {
     explore(BOUND, [(1, 5)], || {
-        let index = one_pair();
+        let index = one_pair(12);
         let [seen, _] = together(&index, [raise, grow_and_use_again]);
         while index.give_back() {}
         while index.pool.clear_one() {}
