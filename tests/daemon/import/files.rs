@@ -118,6 +118,9 @@ fn lines_of_an_open_quote_make_no_calls() {
         ),
         (format!("{one},\"caller said \"stop\", and\n{two},x\nbye\"\n{four},\n"), 1, (2, 3)),
         (format!("{one},\"first\n\"second\" {two},\n{three},x\nthird\"\n{four},\n"), 1, (2, 4)),
+        // The first line has a comma too many, and then a quote has no partner.
+        (format!("{one},\"said \"yes\", wants 5\" pipe\n{two},x\nbye\"\n"), 0, (2, 3)),
+        (format!("{one},\"5\" pipe, long\"\n{two},x\n{three},x\n"), 0, (2, 3)),
         // A quote that is never closed.
         (format!("{one},\"open\n{two},\"x\"\n{three},x\n{four},\n"), 0, (2, 4)),
         (format!("{one},x\n{two},\"open\n{three},x\n"), 1, (3, 2)),
@@ -130,6 +133,9 @@ fn lines_of_an_open_quote_make_no_calls() {
     }
     // The quote has no partner, but the line has all columns.
     expect_accepted(format!("{HEADER},notes\n{one},\"5\" pipe\"\n{two},x\n"), &[], 2);
+    // A quote without a partner in each of two records: together they look closed, but no line of a value is a call.
+    let two_records = format!("{one},\"a 5\" pipe, plain\"\n{two},\"said \"yes\", then\n{three},\"x\"\nbye\"\n");
+    assert_eq!(import(format!("{HEADER},notes\n{two_records}"), &[]).count("accepted"), 0);
     let shifted = import(format!("{HEADER},notes\n{one},\"a \"b, c\" d\"\n{two},x\n"), &[]);
     expect(&shifted, 3, [1, 1, 1]);
     assert!(shifted.stderr.contains("quotes inside a value are not doubled"), "{}", shifted.stderr);
@@ -142,6 +148,12 @@ fn long_record_with_an_open_quote_says_how_many_lines_it_has() {
     expect(&done, 3, [0, 1, 0]);
     let why = "the record is longer than 8388608 bytes and has 140001 lines: check whether a quote is not closed";
     done.expect_rejected(&[(2, why)]);
+}
+
+#[test]
+fn many_lines_after_a_doubtful_quote_are_scanned_once() {
+    let text = format!("{HEADER},notes\n{CALL},\"5\" pipe, long\"\n{}", format!("{NEXT},x\n").repeat(40_000));
+    expect(&import(&text, &[]), 3, [0, 1, 0]);
 }
 
 #[test]

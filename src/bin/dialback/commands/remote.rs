@@ -2,7 +2,7 @@
 
 use crate::daemon_file::{self, Reachable};
 use crate::failure::Failure;
-use axum::http::{Method, Request, Response, StatusCode};
+use axum::http::{Method, Request, Response, StatusCode, Uri};
 use dialback::EnvironmentId;
 use dialback::http::ACTING_FOR;
 use dialback::store::StoreError;
@@ -108,7 +108,15 @@ impl Remote {
                  through a tunnel",
             ));
         }
-        let remote = Self::new(url.to_owned(), token.trim().to_owned());
+        if format!("{url}/api/v1").parse::<Uri>().is_err() {
+            return Err(Failure::new("--url is not a valid URL, such as http://127.0.0.1:8080"));
+        }
+        // A token is a name and characters of base64url (RFC 4648, section 5).
+        let token = token.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Failure::new("the token is empty or has a character that no token has"));
+        }
+        let remote = Self::new(url.to_owned(), token.to_owned());
         if remote.is_operator() {
             return Err(Failure::new("--url needs the token of an environment: see `dialback token create`"));
         }

@@ -56,12 +56,14 @@ pub(crate) fn run(
     let read = import.read(&mut records, &mut report);
     // On an error too, the progress bar must disappear before the error is printed.
     report.end_progress();
-    read.map_err(|error| if import.pipeline.has_begun() { ImportError::Midway(Box::new(error)) } else { error })?;
+    let has_begun = import.pipeline.has_begun();
+    let midway = |error| if has_begun { ImportError::Midway(Box::new(error)) } else { error };
+    read.map_err(midway)?;
     let mut summary = import.summary(report.rejected);
-    summary.reasons = report.finish()?.rows();
+    summary.reasons = report.finish().map_err(midway)?.rows();
     summary.elapsed = started.elapsed();
     if !options.dry_run {
-        write(out, json, &summary, Summary::to_json)?;
+        write(out, json, &summary, Summary::to_json).map_err(midway)?;
         return Ok(summary);
     }
     let too_many = import.too_many_new(options.create_at_most);

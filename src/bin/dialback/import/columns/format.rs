@@ -301,7 +301,7 @@ fn retell(field: Field) -> &'static [&'static str] {
         // A call that was not connected has no start.
         Field::Placed => &["end_timestamp", "end_time"],
         Field::Agent => &["agent_id", "agent_name", "agent"],
-        Field::Status => &["disconnection_reason"],
+        Field::Status => &["disconnection_reason", "call_status"],
         Field::Voicemail => &["call_analysis.in_voicemail", "in_voicemail"],
         Field::Time | Field::Answered => &[],
     }
@@ -315,7 +315,7 @@ fn vapi(field: Field) -> &'static [&'static str] {
         // A call that was not connected has no start.
         Field::Placed => &["createdAt"],
         Field::Agent => &["assistantId", "assistant", "assistant_name"],
-        Field::Status => &["endedReason"],
+        Field::Status => &["endedReason", "status"],
         Field::Time | Field::Answered | Field::Voicemail => &[],
     }
 }

@@ -4,33 +4,60 @@ use super::quoting::Quoting;
 
 /// The state of a record in which text follows the quote that closes a value. Either a quote before it was never closed,
 /// or a program wrote quotes inside a value without doubling them, so it is not known which line ends are inside a value.
-/// The record ends where all of these agree that no value is open, so that no line of a value is read as a record:
+/// The record ends only where no line of a value can be read as a record. All of these must hold:
 ///
-/// * the reading of most programs: the value goes on without quotes, up to the next delimiter;
-/// * the reading of a program that does not double quotes: the value ends at a quote before a delimiter or a line end;
-/// * the number of quotes: each one has its partner.
+/// * No value is open in the reading of most programs: the value goes on without quotes, up to the next delimiter.
+/// * No value is open in the reading of a program that does not double quotes: the value ends at a quote before a
+///   delimiter or a line end.
+/// * In one of these readings, the record has as many columns as a record may have. Or this is not the first line, and
+///   it ends with a quote.
+/// * Each quote has its partner. Or this is the first line, and both readings have the same columns, as in `5" pipe`.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::import) struct Doubt {
     undoubled: Quoting,
+    /// The number of columns in the reading without doubled quotes.
+    columns: usize,
+    /// Whether both readings have the same columns.
+    agrees: bool,
     /// Whether a quote has no partner.
     is_odd: bool,
+    /// Whether the last byte, before a carriage return, is a quote.
+    is_after_quote: bool,
 }
 
 impl Doubt {
-    /// The state after the first byte behind a closed value.
-    pub(in crate::import) const BEGIN: Self = Self { undoubled: Quoting::Quoted, is_odd: false };
-
-    /// Adds a byte, which is no line end.
-    pub(in crate::import) fn add(&mut self, byte: u8, delimiter: u8) {
-        self.undoubled = self.undoubled.next_undoubled(byte, delimiter);
-        self.is_odd ^= byte == b'"';
+    /// The state after the first byte behind a closed value, in the column of this number.
+    pub(in crate::import) const fn begin(columns: usize) -> Self {
+        Self { undoubled: Quoting::Quoted, columns, agrees: true, is_odd: false, is_after_quote: false }
     }
 
-    /// Returns whether the record ends at a line end here. `usual` is the state of the usual reading. `fits` returns
-    /// whether the line is a whole record, which is asked if a quote has no partner, as in `5" pipe`.
-    pub(in crate::import) fn ends(self, usual: Quoting, fits: impl FnOnce() -> bool) -> bool {
+    /// Adds a byte, which is no line end. `is_usual` is whether it ends a column in the usual reading.
+    pub(in crate::import) fn add(&mut self, byte: u8, delimiter: u8, is_usual: bool) {
+        self.undoubled = self.undoubled.next_undoubled(byte, delimiter);
+        let is_undoubled = ends_column(byte, delimiter, self.undoubled);
+        self.columns += usize::from(is_undoubled);
+        self.agrees &= is_usual == is_undoubled;
+        self.is_odd ^= byte == b'"';
+        if byte != b'\r' {
+            self.is_after_quote = byte == b'"';
+        }
+    }
+
+    /// Returns whether the record ends at a line end here. `usual` is the state of the usual reading, and `columns` its
+    /// number of columns. `fits` returns whether a record may have a number of columns, if that is known.
+    pub(in crate::import) fn ends(
+        self,
+        usual: Quoting,
+        columns: usize,
+        is_first_line: bool,
+        fits: impl Fn(usize) -> Option<bool>,
+    ) -> bool {
         let is_open = usual == Quoting::Quoted || self.undoubled == Quoting::Quoted;
-        !is_open && (!self.is_odd || fits())
+        if self.is_odd {
+            return !is_open && is_first_line && self.agrees && fits(columns) == Some(true);
+        }
+        let may_fit = fits(columns) != Some(false) || fits(self.columns) != Some(false);
+        !is_open && (may_fit || (!is_first_line && self.is_after_quote))
     }
 
     /// Adds a line end at which the record does not end. Returns the state of the usual reading.
@@ -41,18 +68,19 @@ impl Doubt {
     }
 }
 
-/// Returns the number of columns of a line, if it does not depend on how its quotes are read.
-pub(in crate::import) fn certain_columns(line: &[u8], delimiter: u8) -> Option<usize> {
-    let columns = |next: fn(Quoting, u8, u8) -> Quoting| {
-        let (mut state, mut columns) = (Quoting::Begin, 1);
-        for byte in line {
-            state = next(state, *byte, delimiter);
-            columns += usize::from(*byte == delimiter && state == Quoting::Begin);
-        }
-        columns
-    };
-    let usual = columns(Quoting::next);
-    Some(usual).filter(|usual| *usual == columns(Quoting::next_undoubled))
+/// Returns whether a byte ends a column, after which the reading is in `state`.
+pub(in crate::import) fn ends_column(byte: u8, delimiter: u8, state: Quoting) -> bool {
+    byte == delimiter && state == Quoting::Begin
+}
+
+/// Returns whether the columns of a record do not depend on how its quotes are read.
+pub(in crate::import) fn has_certain_columns(record: &[u8], delimiter: u8) -> bool {
+    let (mut usual, mut undoubled) = (Quoting::Begin, Quoting::Begin);
+    record.iter().all(|byte| {
+        usual = usual.next(*byte, delimiter);
+        undoubled = undoubled.next_undoubled(*byte, delimiter);
+        ends_column(*byte, delimiter, usual) == ends_column(*byte, delimiter, undoubled)
+    })
 }
 
 #[cfg(test)]
@@ -60,16 +88,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn number_of_columns_is_certain_if_both_readings_have_as_many() {
+    fn columns_are_certain_if_both_readings_have_the_same() {
         for (line, expected) in [
-            ("\"5\" pipe\",b,c", Some(3)),
-            ("\"the \"man\"\",\"b\",c", Some(3)),
-            ("\"said \"yes\", c", Some(2)),
-            ("\"a\" b, c\",d,e", None),
-            ("\"a \"b, c\" d\",x", None),
-            ("a,b", Some(2)),
+            ("\"5\" pipe\",b,c", true),
+            ("\"the \"man\"\",\"b\",c", true),
+            ("\"said \"yes\", c", true),
+            ("\"a\" b, c\",d,e", false),
+            ("\"a \"b, c\" d\",x", false),
+            // As many columns, but not the same ones.
+            ("\"a \"b, c\" d\",sales,\"q\"\",r\"", false),
+            ("a,b", true),
         ] {
-            assert_eq!(certain_columns(line.as_bytes(), b','), expected, "{line}");
+            assert_eq!(has_certain_columns(line.as_bytes(), b','), expected, "{line}");
         }
     }
 }

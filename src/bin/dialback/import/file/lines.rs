@@ -11,7 +11,7 @@
 //! Memory is bounded for any input. Line numbers are those of a text editor, even with CRLF, blank lines and quoted
 //! line breaks.
 
-use super::doubt::{Doubt, certain_columns};
+use super::doubt::{Doubt, ends_column};
 use super::quoting::Quoting;
 use super::window::{CHUNK, Window};
 use crate::import::report::rejection::Rejection;
@@ -159,7 +159,7 @@ impl<R: Read> Lines<R> {
         self.scan.go_to_next_piece();
         let piece = self.window.bytes();
         let whole = piece.len();
-        let has_ended = self.scan.go_on(piece, &[]);
+        let has_ended = self.scan.go_on(piece, &self.widths);
         if !has_ended && whole > 0 {
             self.ended_line = piece.ends_with(b"\n");
             return Ok(Some(self.window.take(whole)));
@@ -206,7 +206,7 @@ impl<R: Read> Lines<R> {
             } else {
                 let lines = breaks + u64::from(!bytes.ends_with(b"\n"));
                 let is_last = bytes.last() != Some(&b'\r');
-                let is_whole = self.scan.ends_at_line_end(bytes, &self.widths);
+                let is_whole = self.scan.ends_at_line_end(&self.widths);
                 let broken = if is_whole { self.scan.broken(lines) } else { Some(Rejection::UnclosedQuote { lines }) };
                 Found { is_last, ..found(bytes.len(), lines, broken) }
             }));
@@ -240,6 +240,8 @@ struct Scan {
     state: Quoting,
     /// The state since text followed the quote that closes a value.
     doubt: Option<Doubt>,
+    /// The number of columns so far.
+    columns: usize,
     /// The number of bytes scanned in this piece of the record.
     at: usize,
     /// The number of line ends scanned.
@@ -260,7 +262,7 @@ enum Returned {
 impl Scan {
     const fn new(delimiter: Option<u8>, carriage_return_ends: bool) -> Self {
         let (state, doubt, returned) = (Quoting::Begin, None, Returned::No);
-        Self { delimiter, carriage_return_ends, state, doubt, at: 0, breaks: 0, returned }
+        Self { delimiter, carriage_return_ends, state, doubt, columns: 1, at: 0, breaks: 0, returned }
     }
 
     fn is_quoted(&self) -> bool {
@@ -289,7 +291,7 @@ impl Scan {
             let byte = bytes[at];
             self.at = at + 1;
             if byte == b'\n' || (byte == b'\r' && self.carriage_return_ends) {
-                let ends = self.ends_at_line_end(&bytes[..at], widths);
+                let ends = self.ends_at_line_end(widths);
                 self.breaks += 1;
                 if ends {
                     return true;
@@ -300,9 +302,11 @@ impl Scan {
                 continue;
             }
             let next = self.state.next(byte, delimiter);
+            let ends_column = ends_column(byte, delimiter, next);
+            self.columns += usize::from(ends_column);
             match &mut self.doubt {
-                Some(doubt) => doubt.add(byte, delimiter),
-                None if next == Quoting::Malformed => self.doubt = Some(Doubt::BEGIN),
+                Some(doubt) => doubt.add(byte, delimiter, ends_column),
+                None if next == Quoting::Malformed => self.doubt = Some(Doubt::begin(self.columns)),
                 None => {}
             }
             match (self.returned, byte) {
@@ -317,15 +321,11 @@ impl Scan {
         false
     }
 
-    /// Returns whether the record ends at a line end after these bytes. They are the whole record if they are its first
-    /// line, unless it is too long.
-    fn ends_at_line_end(&self, bytes: &[u8], widths: &[RangeInclusive<usize>]) -> bool {
-        let Some((doubt, delimiter)) = self.doubt.zip(self.delimiter) else { return !self.is_quoted() };
-        let fits = || {
-            let columns = certain_columns(without_line_end(bytes), delimiter).filter(|_| self.breaks == 0);
-            columns.is_some_and(|columns| widths.iter().any(|width| width.contains(&columns)))
-        };
-        doubt.ends(self.state, fits)
+    /// Returns whether the record ends at a line end here.
+    fn ends_at_line_end(&self, widths: &[RangeInclusive<usize>]) -> bool {
+        let Some(doubt) = self.doubt else { return !self.is_quoted() };
+        let fits = |columns| (!widths.is_empty()).then(|| widths.iter().any(|width| width.contains(&columns)));
+        doubt.ends(self.state, self.columns, self.breaks == 0, fits)
     }
 
     /// Returns the place of the next byte that can change the state.

@@ -1,6 +1,6 @@
 //! Reads the records of a file of values with delimiters.
 
-use super::doubt::certain_columns;
+use super::doubt::has_certain_columns;
 use super::lines::{Line, Lines};
 use super::record::{Record, Splitter};
 use super::source::unreadable;
@@ -82,7 +82,7 @@ impl<R: Read> Table<R> {
         let record = self.splitter.split(bytes);
         let read = match self.layout.shape(record) {
             _ if is_sql(bytes) => Err(Rejection::Sql),
-            _ if record.is_malformed() && certain_columns(bytes, self.delimiter).is_none() => {
+            _ if record.is_malformed() && !has_certain_columns(bytes, self.delimiter) => {
                 Err(Rejection::UncertainColumns)
             }
             Ok(shape) if is_last && shape.depends_on_end(record) => Err(Rejection::MayBeCut),
