@@ -161,6 +161,11 @@ fn url_and_token_name_a_daemon() {
         (daemon.url(), "talq_x", &[], "The token is missing or not valid"),
         ("https://localhost:1", token.as_str(), &[], "does not use TLS"),
         ("http://127.0.0.1:1", token.as_str(), &[], "does not answer"),
+        ("http://a b", token.as_str(), &[], "--url is not a valid URL"),
+        ("http://", token.as_str(), &[], "--url is not a valid URL"),
+        (daemon.url(), "two\nlines", &[], "a character that no token has"),
+        (daemon.url(), "talq_\u{e9}", &[], "a character that no token has"),
+        (daemon.url(), "\n", &[], "the token is empty"),
     ] {
         let done = import(url, token, more);
         assert_eq!(done.code, Some(1), "{url} {}", done.stderr);

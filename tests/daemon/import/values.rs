@@ -379,6 +379,27 @@ fn kamailio_without_a_header_is_read_by_column_numbers() {
 }
 
 #[test]
+fn status_of_a_platform_stands_for_a_reason_that_is_missing() {
+    let site = Site::with_outbound_agents();
+    let retell = r#"[
+        {"agent_id": "sales", "from_number": "+15550100100", "to_number": "+447700900021", "direction": "outbound",
+         "start_timestamp": 1751371200000, "call_status": "ongoing"},
+        {"agent_id": "sales", "from_number": "+15550100100", "to_number": "+447700900022", "direction": "outbound",
+         "start_timestamp": 1751371200000, "call_status": "ended", "disconnection_reason": null},
+        {"agent_id": "sales", "from_number": "+15550100100", "to_number": "+447700900023", "direction": "outbound",
+         "start_timestamp": 1751371200000, "call_status": "ended", "disconnection_reason": "voicemail_reached"}
+    ]"#;
+    let done = site.import_text(retell, &["--format", "retell"]);
+    assert_eq!((done.code, done.count("accepted")), (Some(0), 3), "{}", done.stderr);
+    let at = "2025-07-01T12:00:00Z";
+    site.expect(&[
+        ("+447700900021", Some((SALES, at, Answered))),
+        ("+447700900022", Some((SALES, at, Completed))),
+        ("+447700900023", Some((SALES, at, Voicemail))),
+    ]);
+}
+
+#[test]
 fn exports_of_platforms_are_read_by_their_names() {
     let site = Site::with_outbound_agents();
     let at = "2025-07-01T12:00:00Z";

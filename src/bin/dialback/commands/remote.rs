@@ -100,15 +100,17 @@ impl Remote {
                 Failure::new(format!("--url needs a token: set {TOKEN}, or name a file with --token-file"))
             })?,
         };
-        let url = url.trim_end_matches('/');
-        let url = url.strip_suffix("/api/v1").unwrap_or(url);
         if !url.starts_with("http://") {
             return Err(Failure::new(
                 "--url must begin with http://: this command does not use TLS, so run it on the daemon's machine, or \
                  through a tunnel",
             ));
         }
-        if format!("{url}/api/v1").parse::<Uri>().is_err() {
+        let url = url.trim_end_matches('/');
+        let url = url.strip_suffix("/api/v1").unwrap_or(url);
+        let has_host =
+            format!("{url}/api/v1").parse::<Uri>().is_ok_and(|url| url.host().is_some_and(|host| !host.is_empty()));
+        if !has_host {
             return Err(Failure::new("--url is not a valid URL, such as http://127.0.0.1:8080"));
         }
         // A token is a name and characters of base64url (RFC 4648, section 5).
