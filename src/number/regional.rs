@@ -117,9 +117,8 @@ pub(super) fn settled(number: E164, digits: &[u8]) -> E164 {
 /// Returns the number without a trunk prefix 0 after its country code.
 pub(super) fn without_trunk_zero(number: E164) -> E164 {
     let digits = number.digits();
-    let (code, national) = digits.split_at(country_code_len(digits.as_bytes()).min(digits.len()));
-    // No country has the code 999. Test data has it, and need not wait for the library.
-    if !number.is_international() || !national.starts_with('0') || code == "999" {
+    let (_, national) = digits.split_at(country_code_len(digits.as_bytes()).min(digits.len()));
+    if !number.is_international() || !national.starts_with('0') {
         return number;
     }
     settled(number, digits.as_bytes())

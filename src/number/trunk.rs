@@ -20,7 +20,8 @@ fn prefixes(country: &[u8]) -> &'static [&'static [u8]] {
     match country {
         b"1" | b"692" => &[b"1"],
         b"7" | b"993" => &[b"8"],
-        b"39" | b"225" | b"242" => &[],
+        // No country has the code 999, so the library reads no number there.
+        b"39" | b"225" | b"242" | b"999" => &[],
         b"44" => &[b"0", b"1800"],
         // Argentina: an area code and 15 become 9 and the area code.
         b"54" => &[b"0", b"11", b"2", b"3"],

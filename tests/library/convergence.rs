@@ -76,14 +76,10 @@ fn outlook(engine: &Engine, contact: E164) -> Vec<Decision> {
 }
 
 fn after(events: &[Event]) -> Vec<Decision> {
-    let engine = engine();
-    for event in events {
-        let _applied = engine.apply(event).expect("there is room");
-    }
-    outlook(&engine, contact())
+    after_in(&engine(), contact(), events)
 }
 
-/// Returns what `after` returns, from an engine that other contacts use too. `another` is a contact that it has not seen.
+/// Returns what `after` returns, from an engine that others use too. `another` is a contact that it has not seen.
 fn after_in(engine: &Engine, another: E164, events: &[Event]) -> Vec<Decision> {
     for event in events {
         let mut event = event.clone();

@@ -312,7 +312,7 @@ impl Wanted<'_> {
             (None, None) => {
                 let mut columns = Vec::new();
                 for name in own_names(field) {
-                    columns.extend(place(names, name)?);
+                    columns.extend(place(names, name, Spelling::Case)?);
                 }
                 Ok(Cell::of(columns))
             }
@@ -362,16 +362,16 @@ fn label(source: &Source) -> String {
 
 fn find(names: &[&str], name: &str) -> Result<usize, ImportError> {
     let none = || ImportError::NoSuchColumn { column: format!("`{name}`"), headings: known(names) };
-    place(names, name)?.ok_or_else(none)
+    place(names, name, Spelling::Case)?.ok_or_else(none)
 }
 
-/// Returns the column with this heading, or the one that differs just in case.
+/// Returns the column with this heading, or else the one that differs just in its spelling.
 ///
 /// # Errors
 /// If several columns have the heading.
-fn place(names: &[&str], name: &str) -> Result<Option<usize>, ImportError> {
+fn place(names: &[&str], name: &str, spelling: Spelling) -> Result<Option<usize>, ImportError> {
     let same = all(names, |heading| heading == name);
-    let found = if same.is_empty() { all(names, |heading| heading.eq_ignore_ascii_case(name)) } else { same };
+    let found = if same.is_empty() { all(names, |heading| spelling.is_same(name, heading)) } else { same };
     single(&found, name)
 }
 
@@ -381,14 +381,9 @@ fn place(names: &[&str], name: &str) -> Result<Option<usize>, ImportError> {
 /// # Errors
 /// If several columns have the first heading that the file has.
 fn place_all(names: &[&str], headings: &[&str]) -> Result<Vec<usize>, ImportError> {
-    let letters = |name: &str| -> String {
-        name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').map(|c| c.to_ascii_lowercase()).collect()
-    };
     let mut columns = Vec::new();
     for heading in headings {
-        let same = all(names, |name| name == *heading);
-        let found = if same.is_empty() { all(names, |name| letters(name) == letters(heading)) } else { same };
-        match single(&found, heading) {
+        match place(names, heading, Spelling::Letters) {
             Ok(at) => columns.extend(at),
             Err(error) if columns.is_empty() => return Err(error),
             // The column with an earlier heading holds the field.

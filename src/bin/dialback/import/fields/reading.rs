@@ -5,6 +5,7 @@ use super::phone::Phones;
 use super::spreadsheet;
 use super::status::{Evidence, Statuses, Vocabulary};
 use super::yes_no::yes_or_no;
+use crate::import::columns::format::Format;
 use crate::import::columns::layout::Shape;
 use crate::import::columns::map::Field;
 use crate::import::destination::roster::Roster;
@@ -32,7 +33,7 @@ impl Reading {
         options: &Options,
         now: Timestamp,
     ) -> Self {
-        let vocabulary = options.format.map_or(Vocabulary::Events, crate::import::columns::format::Format::vocabulary);
+        let vocabulary = options.format.map_or(Vocabulary::Events, Format::vocabulary);
         Self {
             environment,
             roster,

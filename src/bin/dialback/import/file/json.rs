@@ -26,6 +26,11 @@ pub(in crate::import) enum Spelling {
 }
 
 impl Spelling {
+    /// Returns whether the name is this one, but for the spelling.
+    pub(in crate::import) fn is_same(self, wanted: &str, name: &str) -> bool {
+        self.rest(wanted, name).is_some_and(|(rest, _)| rest.is_empty())
+    }
+
     /// Returns the rest of the path after this name, and whether the name is spelled exactly so.
     fn rest<'a>(self, path: &'a str, name: &str) -> Option<(&'a str, bool)> {
         let ends = |rest: &&str| rest.is_empty() || rest.starts_with('.');

@@ -436,6 +436,7 @@ mod tests {
         expect("\"said \"yes\", and\nc,3\nbye\"\nd,4\n", &[(1, three), (4, "d,4")]);
         expect("a,1\n\"b,2\nc,3", &[(1, "a,1"), (2, two)]);
         expect("a,1\n\"b,2\nc,3\n", &[(1, "a,1"), (2, two)]);
+        expect("h\n\"\"b\"\n\"\n", &[(1, "h"), (2, two)]);
         expect("\"b", &[(1, one)]);
         expect("\"b\" c\" d", &[(1, one)]);
     }
@@ -509,6 +510,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         /// Whatever is in the values, and however short the longest record is: each record of a well-formed file is
         /// returned once, unchanged, and nothing else is.
         #[test]
@@ -525,18 +528,13 @@ mod tests {
             }
         }
 
-        /// Any text has at most as many records as another reader finds, and each of them begins and ends where that
-        /// reader begins and ends one.
+        /// Any text has at most as many records as another reader finds.
         #[test]
         fn no_text_has_more_records_than_another_reader_finds(text in "[ab\",\n]{0,60}") {
             let read = read_with_limit(text.as_bytes(), LONGEST);
             let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-            let mut begins: Vec<u64> = Vec::new();
-            for record in reader.records() {
-                let record = record.expect("UTF-8");
-                begins.push(record.position().expect("a position").line());
-            }
-            prop_assert!(read.len() <= begins.len(), "{:?} {:?}", read, begins);
+            let found: Vec<_> = reader.records().collect::<Result<_, _>>().expect("UTF-8");
+            prop_assert!(read.len() <= found.len(), "{:?} {:?}", read, found);
         }
 
         /// A program that does not double quotes: whatever is in its values, if their quotes have partners, no line of a
