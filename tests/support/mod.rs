@@ -3,6 +3,8 @@
 //! No program uses all of it.
 #![allow(dead_code, unreachable_pub)]
 
+#[cfg(feature = "nats")]
+pub mod certificates;
 pub mod copy;
 #[cfg(feature = "daemon")]
 pub mod daemon;

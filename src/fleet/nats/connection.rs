@@ -5,7 +5,7 @@ use super::options::NatsOptions;
 use super::subject::Subjects;
 use crate::fleet::StreamError;
 use async_nats::jetstream::context::{Context, ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ClientError, ConnectOptions, Event, ServerAddr};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,10 +36,12 @@ pub(super) struct Connection {
 }
 
 /// The state of the connection, as the client last reported it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct State {
     generation: u64,
     is_up: bool,
+    /// The reason why the last attempt to connect failed, while there is no connection.
+    failed: Option<Arc<str>>,
 }
 
 impl Connection {
@@ -51,31 +53,12 @@ impl Connection {
             .enable_all()
             .build()
             .map_err(|error| engine(format_args!("cannot create threads: {error}")))?;
-        let servers = options.addresses()?;
-        let (changed, state) = watch::channel(State { generation: 0, is_up: false });
-        let changed = Arc::new(changed);
-        let mut connecting = ConnectOptions::new()
-            .name(&options.name)
-            .connection_timeout(options.patience)
-            .request_timeout(Some(options.patience))
-            .ping_interval(options.patience)
-            .retry_on_initial_connect()
-            .reconnect_delay_callback(|attempts| Duration::from_millis(PAUSES[attempts.min(PAUSES.len() - 1)]))
-            .event_callback(move |event| {
-                note(&changed, &event);
-                std::future::ready(())
-            });
-        if let Some(file) = &options.authorities {
-            connecting = connecting.add_root_certificates(file.clone());
-        }
+        let (changed, state) = watch::channel(State { generation: 0, is_up: false, failed: None });
+        let (servers, connecting) = connecting(&options, changed)?;
         let client = runtime.block_on(connecting.connect(servers)).map_err(engine)?;
         // The context starts tasks, which need the runtime.
         let inside = runtime.enter();
-        let context = ContextBuilder::new()
-            .timeout(options.patience)
-            .max_ack_inflight(IN_FLIGHT)
-            .backpressure_on_inflight(true)
-            .build(client.clone());
+        let context = context(&options, client.clone());
         drop(inside);
         Ok(Self {
             runtime: Some(runtime),
@@ -108,7 +91,10 @@ impl Connection {
     pub(super) async fn connected(&self, at_most: Duration) -> Result<u64, StreamError> {
         let mut state = self.state.clone();
         let up = timeout(at_most, state.wait_for(|state| state.is_up)).await;
-        let up = up.map_err(|_| away("no connection to the server"))?;
+        let up = up.map_err(|_| match &self.state.borrow().failed {
+            Some(why) => away(format_args!("no connection to the server: {why}")),
+            None => away("no connection to the server"),
+        })?;
         up.map(|state| state.generation).map_err(|_| away("the client has stopped"))
     }
 
@@ -120,7 +106,7 @@ impl Connection {
     }
 
     pub(super) fn is_lost(&self, generation: u64) -> bool {
-        let state = *self.state.borrow();
+        let state = self.state.borrow();
         !state.is_up || state.generation != generation
     }
 }
@@ -134,15 +120,54 @@ impl Drop for Connection {
     }
 }
 
+/// Returns the addresses of the servers, and the options of the client.
+fn connecting(
+    options: &NatsOptions,
+    changed: watch::Sender<State>,
+) -> Result<(Vec<ServerAddr>, ConnectOptions), StreamError> {
+    let (servers, login) = options.servers()?;
+    let changed = Arc::new(changed);
+    let connecting = ConnectOptions::new()
+        .name(&options.name)
+        .custom_inbox_prefix(options.inbox())
+        .require_tls(options.needs_tls(&servers))
+        .connection_timeout(options.patience)
+        .request_timeout(Some(options.patience))
+        .ping_interval(options.patience)
+        .retry_on_initial_connect()
+        .reconnect_delay_callback(|attempts| Duration::from_millis(PAUSES[attempts.min(PAUSES.len() - 1)]))
+        .event_callback(move |event| {
+            note(&changed, &event);
+            std::future::ready(())
+        });
+    Ok((servers, login.add_to(options.certificates.add_to(connecting))?))
+}
+
+fn context(options: &NatsOptions, client: Client) -> Context {
+    let builder =
+        ContextBuilder::new().timeout(options.patience).max_ack_inflight(IN_FLIGHT).backpressure_on_inflight(true);
+    match &options.storage.domain {
+        Some(domain) => builder.domain(domain).build(client),
+        None => builder.build(client),
+    }
+}
+
 fn note(changed: &watch::Sender<State>, event: &Event) {
     match event {
         Event::Connected => {
-            changed.send_modify(|state| *state = State { generation: state.generation + 1, is_up: true });
+            changed.send_modify(|state| *state = State { generation: state.generation + 1, is_up: true, failed: None });
             info!("connected to NATS");
         }
         Event::Disconnected => {
-            changed.send_modify(|state| state.is_up = false);
+            changed.send_modify(|state| (state.is_up, state.failed) = (false, None));
             warn!("lost the connection to NATS: reconnecting");
+        }
+        // The client repeats this for each attempt.
+        Event::ClientError(ClientError::Other(why)) if !changed.borrow().is_up => {
+            if changed.borrow().failed.as_deref() != Some(why) {
+                warn!(%why, "cannot connect to NATS: trying again");
+                changed.send_modify(|state| state.failed = Some(why.as_str().into()));
+            }
         }
         event => warn!(%event, "the NATS client reports an event"),
     }

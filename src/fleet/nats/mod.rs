@@ -19,15 +19,19 @@ mod connection;
 mod core;
 mod cursor;
 mod error;
+mod login;
 mod options;
 mod publish;
 mod server;
 mod setup;
 mod snapshot;
 mod subject;
+mod tls;
 
-pub use options::NatsOptions;
+pub use login::Login;
+pub use options::{NatsOptions, Storage};
 pub use server::{ServerFacts, Syncing};
+pub use tls::Certificates;
 
 use self::core::Core;
 use self::cursor::KeptCursor;

@@ -6,7 +6,7 @@ use crate::fleet::StreamError;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::object_store::{self, ObjectStore};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, Placement, RetentionPolicy, StorageType};
 
 /// The version of the layout of subjects and messages. A stream has one version.
 const FORMAT: u32 = 1;
@@ -53,7 +53,9 @@ fn wanted(connection: &Connection) -> Config {
         // A full stream rejects new messages, instead of removing old ones unnoticed.
         discard: DiscardPolicy::New,
         storage: StorageType::File,
-        num_replicas: connection.options.replicas,
+        num_replicas: connection.options.storage.replicas,
+        max_bytes: max_bytes(connection),
+        placement: placement(connection),
         ..Config::default()
     }
 }
@@ -93,14 +95,26 @@ async fn bucket(connection: &Connection) -> Result<ObjectStore, StreamError> {
         Err(error) if is_missing(&error) => {
             let config = object_store::Config {
                 bucket: name,
-                num_replicas: connection.options.replicas,
+                num_replicas: connection.options.storage.replicas,
                 storage: StorageType::File,
+                max_bytes: max_bytes(connection),
+                placement: placement(connection),
                 ..object_store::Config::default()
             };
             connection.context.create_object_store(config).await.map_err(away)
         }
         Err(error) => Err(getting(&error)),
     }
+}
+
+/// Returns the size limit as the server takes it: 0 for none.
+fn max_bytes(connection: &Connection) -> i64 {
+    connection.options.storage.max_bytes.map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
+fn placement(connection: &Connection) -> Option<Placement> {
+    let (cluster, tags) = (connection.options.storage.cluster.clone(), connection.options.storage.tags.clone());
+    (cluster.is_some() || !tags.is_empty()).then_some(Placement { cluster, tags })
 }
 
 fn is_missing(error: &GetStreamError) -> bool {

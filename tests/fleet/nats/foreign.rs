@@ -4,7 +4,7 @@ use super::nats::NatsServer;
 use super::stream::messages;
 use super::{open, options};
 use async_nats::jetstream::{self, stream::Config};
-use dialback::fleet::nats::{NatsOptions, NatsStream};
+use dialback::fleet::nats::{NatsOptions, NatsStream, Storage};
 use dialback::fleet::{Stream, StreamError, Subject};
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn invalid_options_are_rejected_without_showing_a_password() {
     is_refused(NatsOptions { prefix: "a..b".into(), ..fine() });
     is_refused(NatsOptions { prefix: "a.*".into(), ..fine() });
     is_refused(NatsOptions { partitions: 0, ..fine() });
-    is_refused(NatsOptions { replicas: 6, ..fine() });
+    is_refused(NatsOptions { storage: Storage { replicas: 6, ..fine().storage }, ..fine() });
 }
 
 #[test]

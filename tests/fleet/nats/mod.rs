@@ -2,11 +2,15 @@
 //! streams that are not this fleet's.
 
 mod away;
+mod daemon;
 mod foreign;
+mod logins;
 mod overtaken;
 mod snapshot;
+mod storage;
+mod tokens;
 
-use crate::support::{nats, stream};
+use crate::support::{certificates, nats, stream};
 use dialback::fleet::Stream;
 use dialback::fleet::nats::{NatsOptions, NatsStream, Syncing};
 use nats::NatsServer;

@@ -1,26 +1,31 @@
 //! Makes this daemon a node of a fleet.
 
+mod login;
+mod monitor;
+mod storage;
+
+use self::login::LoginOptions;
+use self::storage::StorageOptions;
 use super::retention;
 use crate::clock::now;
 use crate::failure::Failure;
 use dialback::Service;
 use dialback::fleet::nats::{NatsOptions, NatsStream, Syncing};
-use dialback::fleet::{Link, Node, Settings, Share};
+use dialback::fleet::{Link, Node, Settings, Share, StreamError};
 use dialback::service::{Alone, Sequencer};
-use std::path::PathBuf;
+use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::warn;
-
-/// How long a request to a server's monitoring page may take.
-const MONITOR_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Fleet")]
 #[allow(clippy::struct_field_names, reason = "they are the options' names")]
 pub(crate) struct FleetOptions {
     /// Share calls and configurations with the other nodes of a fleet through NATS JetStream. The value lists the
-    /// URLs of its servers, separated by commas, such as `nats://host:4222` or `tls://user:password@host:4222`
+    /// URLs of its servers, separated by commas, such as `nats://host:4222`. A login in them, as in
+    /// `tls://user:password@host:4222`, is percent-encoded. Put a URL with a login into the environment variable,
+    /// because the command line is visible to other users of the machine
     #[arg(long, value_name = "URLS", env = "DIALBACK_FLEET_NATS", hide_env_values = true)]
     fleet_nats: Option<String>,
     /// The name of this node, as the NATS server shows it
@@ -43,9 +48,6 @@ pub(crate) struct FleetOptions {
     /// it soon after. stream: once NATS has acknowledged it too
     #[arg(long, value_name = "WHEN", env = "DIALBACK_FLEET_ACK", default_value = "local", requires = "fleet_nats")]
     fleet_ack: Acknowledged,
-    /// How many servers of a NATS cluster keep the stream. Only the node that creates the stream uses this
-    #[arg(long, value_name = "SERVERS", default_value_t = 1, requires = "fleet_nats")]
-    fleet_replicas: usize,
     /// How often one of the nodes stores a snapshot and removes older messages from NATS. An erased number disappears
     /// from all files of NATS within this time plus about a tenth. Set it to the same value on all nodes
     #[arg(long, value_name = "SPAN", env = "DIALBACK_FLEET_SNAPSHOT_EVERY", default_value = "24h")]
@@ -55,9 +57,10 @@ pub(crate) struct FleetOptions {
     /// servers report when they sync
     #[arg(long, value_name = "URLS", env = "DIALBACK_FLEET_MONITOR", requires = "fleet_nats")]
     fleet_monitor: Option<String>,
-    /// A PEM file with authorities that sign the servers' certificates, in addition to the system's
-    #[arg(long, value_name = "FILE", env = "DIALBACK_FLEET_CA", requires = "fleet_nats")]
-    fleet_ca: Option<PathBuf>,
+    #[command(flatten)]
+    login: LoginOptions,
+    #[command(flatten)]
+    storage: StorageOptions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -67,14 +70,18 @@ enum Acknowledged {
 }
 
 impl FleetOptions {
-    /// Checks the options.
+    /// Checks the options, and reads each file that they name.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        self.stream(Syncing::Unknown).map_or(Ok(()), |options| options.check().map_err(failed))
+        self.stream(Syncing::Unknown)?.map_or(Ok(()), |options| options.check().map_err(failed))
     }
 
     /// Starts connecting to the fleet. If a server is unreachable, the daemon keeps retrying and runs meanwhile.
     pub(crate) fn join(&self) -> Result<Fleet, Failure> {
-        let Some(options) = self.stream(self.syncing()) else { return Ok(Fleet(None)) };
+        let syncing = self.fleet_monitor.as_deref().map_or(Syncing::Unknown, monitor::syncing);
+        let Some(options) = self.stream(syncing)? else { return Ok(Fleet(None)) };
+        if options.servers.contains('@') && env::var("DIALBACK_FLEET_NATS").as_ref() != Ok(&options.servers) {
+            warn!("the login in `--fleet-nats` is visible to other users of this machine");
+        }
         let mut settings = Settings::new(now);
         settings.replicated = self.fleet_ack == Acknowledged::Stream;
         settings.snapshot_every = self.fleet_snapshot_every;
@@ -84,36 +91,20 @@ impl FleetOptions {
         Ok(Fleet(Some(Link::new(settings, Arc::new(stream)))))
     }
 
-    fn stream(&self, syncing: Syncing) -> Option<NatsOptions> {
-        Some(NatsOptions {
+    /// Returns the options of the connection, if this daemon belongs to a fleet.
+    fn stream(&self, syncing: Syncing) -> Result<Option<NatsOptions>, Failure> {
+        let Some(servers) = &self.fleet_nats else { return Ok(None) };
+        Ok(Some(NatsOptions {
+            login: self.login.read()?,
+            certificates: self.login.certificates(),
             name: self.fleet_node.clone(),
             stream: self.fleet_stream.clone(),
             // Two fleets on one server have separate subjects.
             prefix: self.fleet_stream.to_lowercase(),
-            replicas: self.fleet_replicas,
-            authorities: self.fleet_ca.clone(),
+            storage: self.storage.storage(),
             syncing,
-            ..NatsOptions::new(self.fleet_nats.clone()?)
-        })
-    }
-
-    /// Returns when the servers sync. If they differ, the weakest guarantee counts.
-    fn syncing(&self) -> Syncing {
-        let Some(urls) = &self.fleet_monitor else { return Syncing::Unknown };
-        let ask = |url: &str| {
-            let config = ureq::Agent::config_builder().timeout_global(Some(MONITOR_TIMEOUT)).proxy(None);
-            let agent: ureq::Agent = config.build().into();
-            let page = agent.get(format!("{}/varz", url.trim().trim_end_matches('/'))).call();
-            match page.and_then(|mut page| page.body_mut().read_to_string()) {
-                Ok(page) => Syncing::from_varz(&page),
-                Err(error) => {
-                    warn!(%error, url, "cannot read from a NATS server when it syncs");
-                    Syncing::Unknown
-                }
-            }
-        };
-        let mut servers = urls.split(',').map(ask);
-        servers.find(|syncing| *syncing != Syncing::Always).unwrap_or(Syncing::Always)
+            ..NatsOptions::new(servers.clone())
+        }))
     }
 }
 
@@ -158,6 +149,9 @@ fn share(text: &str) -> Result<Share, String> {
     Ok(Share::of(ranges.into_iter().flatten()))
 }
 
-fn failed(error: impl std::fmt::Display) -> Failure {
-    Failure::new(error.to_string())
+fn failed(error: StreamError) -> Failure {
+    match error {
+        StreamError::Engine(what) => Failure::new(what),
+        error => Failure::new(error.to_string()),
+    }
 }
