@@ -15,6 +15,7 @@ mod error;
 mod group;
 mod loading;
 mod merging;
+mod ordering;
 mod outbox;
 mod pending_totals;
 mod recovery;
@@ -38,6 +39,7 @@ use crate::time::Timestamp;
 use command::{Command, Submitted};
 use commit::Committer;
 use loading::Loading;
+use ordering::Ordering;
 use statistics_flusher::StatisticsFlusher;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
@@ -48,7 +50,7 @@ pub use error::{ServiceError, ShareUsed};
 pub use merging::{Load, Merge, Pair};
 pub use pending_totals::{ANSWERABLE_DAYS, AnswerReport};
 pub use recovery::Recovered;
-pub use sequencer::{Acknowledge, Alone, Consumed, Sequencer};
+pub use sequencer::{Acknowledge, Alone, Consumed, CutOff, Sequencer};
 pub use statistics::{Callbacks, Statistics};
 
 /// How far in the future a reported call may be dated: one day. This accepts a gateway that reports local time as UTC.
@@ -107,14 +109,17 @@ impl Service {
         let fleet_state = store.fleet_state();
         let last_entry = fleet_state.as_ref().map_or(Ok(0), |fleet_state| fleet_state.last_entry())?;
         let totals = Arc::new(RwLock::new(totals));
-        let ordering = Arc::clone(&sequencer);
+        let order = || Ordering::start(Arc::clone(&sequencer), commands.clone());
+        let ordering = sequencer.has_outbox().then(order).transpose().map_err(no_thread)?;
+        let sequencer_there = Arc::clone(&sequencer);
         let (engine_there, loading_there) = (Arc::clone(&engine), Arc::clone(&loading));
         let (failure_there, counted, totals_there) = (Arc::clone(&failure), Arc::clone(&commits), Arc::clone(&totals));
         let work = move || {
             if load(&mut store, &engine_there, &totals_there, &loading_there) {
                 let store = Box::new(store);
-                Committer::new(store, engine_there, failure_there, counted, totals_there, ordering, last_entry)
-                    .run(&queue);
+                let (engine, failure, totals) = (engine_there, failure_there, totals_there);
+                Committer::new(store, engine, failure, counted, totals, sequencer_there, last_entry)
+                    .run(ordering, &queue);
             }
         };
         let thread = thread::Builder::new().name("dialback-commit".into()).spawn(work).map_err(no_thread)?;
@@ -220,6 +225,9 @@ impl Service {
     }
 
     /// Submits events and returns at once. `done` receives the result of each event when all of them are durable.
+    ///
+    /// In a fleet, an [`Event::Configuration`] is rejected, because only
+    /// [`submit_configuration`](Self::submit_configuration) gives it its place in the common order.
     pub fn submit(&self, events: Vec<Event>, done: impl FnOnce(Recording) + Send + 'static) {
         self.send(Command::Record { events, now: None, done: Box::new(done) });
     }
@@ -239,6 +247,9 @@ impl Service {
     /// The committer calls `decide` with the current plan when the command's turn comes. No other change can happen
     /// between that call and the commit. If `decide` returns no changes, no event is written. `done` receives the plan
     /// right after the change, which is then in force.
+    ///
+    /// In a fleet, a change waits for its place in the stream's order. Later changes wait for it. Events that are
+    /// submitted meanwhile do not, and may be committed before it.
     pub fn submit_configuration(
         &self,
         environment: EnvironmentId,
@@ -341,7 +352,10 @@ impl Drop for Service {
     fn drop(&mut self) {
         // The last flush of the statistics must be submitted before the queue is closed.
         drop(self.statistics_flusher.take());
-        drop(self.commands.take());
+        if let Some(commands) = self.commands.take() {
+            // The committer has ended already if it panicked.
+            let _ = commands.send(Submitted::new(Command::Close));
+        }
         self.loading.give_up();
         // If an acknowledgement held the last reference, this is the committer thread itself, which ends on its own.
         let elsewhere = |committer: &JoinHandle<()>| committer.thread().id() != thread::current().id();

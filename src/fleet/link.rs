@@ -134,6 +134,16 @@ impl Link {
             let is_again = configuration.sequence == state.sequence;
             (state.configuration, if is_again { state.parent } else { state.digest })
         };
+        self.publish_after(configuration, last, parent)
+    }
+
+    /// Publishes a configuration after the last configuration message, whose own digest is `parent`.
+    fn publish_after(
+        &self,
+        configuration: &Configuration,
+        last: Position,
+        parent: u64,
+    ) -> Result<(Position, u64), StreamError> {
         let payload = self.writer().configuration(self.now(), parent, configuration);
         let position = self.stream.publish_after(Subject::Configuration, &payload, last)?;
         self.state().note(position, configuration, parent);
@@ -281,6 +291,9 @@ impl Sequencer for Link {
     fn order(&self, configuration: &Configuration) -> Result<(), ServiceError> {
         let state = self.state();
         let away = |what: &str| Err(ServiceError::StreamAway(what.to_owned()));
+        if state.is_stopping {
+            return away("this node is stopping");
+        }
         match (&state.away, &state.standing) {
             (_, Standing::Conflict(what)) => return away(what),
             (Some(why), _) => return away(why),
@@ -291,8 +304,10 @@ impl Sequencer for Link {
         if configuration.sequence != state.sequence + 1 {
             return Err(ServiceError::Superseded);
         }
+        // Read together with the sequence: the consumer may note another node's configuration at any time.
+        let (last, parent) = (state.configuration, state.digest);
         drop(state);
-        match self.publish_configuration(configuration) {
+        match self.publish_after(configuration, last, parent) {
             Ok(_) => Ok(()),
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
             Err(error @ StreamError::Unseen) => {

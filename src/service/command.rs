@@ -45,6 +45,10 @@ pub(super) enum Command {
         consumed: Consumed,
         done: Done<Recording>,
     },
+    /// The result of ordering the configuration that is under way.
+    Ordered(Result<(), ServiceError>),
+    /// The last command: the service is being dropped.
+    Close,
     /// A snapshot to load.
     Merge {
         load: Load,
@@ -75,7 +79,7 @@ impl Command {
             Self::Consume { consumed, .. } => consumed.events.len(),
             Self::Configure { .. } | Self::RecordAnswer { .. } => 1,
             // These commands acknowledge nothing to a client.
-            Self::AddCounts { .. } | Self::Merge { .. } => 0,
+            Self::AddCounts { .. } | Self::Merge { .. } | Self::Ordered(_) | Self::Close => 0,
         }
     }
 
@@ -89,7 +93,7 @@ impl Command {
         match self {
             Self::Record { events, .. } => events,
             Self::Consume { consumed, .. } => &consumed.events,
-            Self::Configure { .. } | Self::AddCounts { .. } | Self::RecordAnswer { .. } | Self::Merge { .. } => &[],
+            _ => &[],
         }
     }
 
@@ -102,6 +106,7 @@ impl Command {
             }
             Self::Configure { done, .. } => done(Err(error)),
             Self::AddCounts { done, .. } | Self::RecordAnswer { done, .. } => done(Err(error)),
+            Self::Ordered(_) | Self::Close => {}
         }
     }
 }

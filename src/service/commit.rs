@@ -3,6 +3,7 @@
 use super::command::{Command, Done, Submitted};
 use super::group::Group;
 use super::merging::{Load, Merge, Unstored, erase_again};
+use super::ordering::Ordering;
 use super::sequencer::Sequencer;
 use super::shares::Ceiling;
 use super::{Failure, ServiceError};
@@ -36,6 +37,9 @@ pub(super) struct Committer {
     /// once.
     unsynced: Option<Stopwatch>,
     sequencer: Arc<dyn Sequencer>,
+    /// The changes that wait for their place in the fleet's order, if the service belongs to one.
+    ordering: Option<Ordering>,
+    is_closing: bool,
     /// The number of the outbox's last entry.
     last_entry: u64,
     ceiling: Ceiling,
@@ -65,6 +69,8 @@ impl Committer {
             totals,
             unsynced: None,
             sequencer,
+            ordering: None,
+            is_closing: false,
             last_entry,
             ceiling,
             unstored,
@@ -72,8 +78,10 @@ impl Committer {
         }
     }
 
-    /// Commits group after group until all senders are gone.
-    pub(super) fn run(mut self, queue: &Receiver<Submitted>) {
+    /// Commits group after group until the service is dropped. The changes that then wait for their order are answered
+    /// first.
+    pub(super) fn run(mut self, ordering: Option<Ordering>, queue: &Receiver<Submitted>) {
+        self.ordering = ordering;
         let _reported = ReportedPanic(Arc::clone(&self.failure));
         loop {
             match self.next(queue) {
@@ -87,6 +95,9 @@ impl Committer {
             self.store_some();
             if self.sync_is_due().is_zero() {
                 self.sync();
+            }
+            if self.is_closing && self.ordering.as_ref().is_none_or(Ordering::is_idle) {
+                break;
             }
         }
         if self.unsynced.is_some() {
@@ -122,13 +133,8 @@ impl Committer {
     }
 
     fn commit(&mut self, commands: Vec<Submitted>) {
-        let events = commands.iter().map(|submitted| submitted.command.len()).sum();
         if let Some(why) = self.failure.get() {
-            self.commits.refuse(events);
-            for submitted in commands {
-                submitted.command.refuse(ServiceError::NotDurable(why.clone()));
-            }
-            return;
+            return self.refuse(commands, &why);
         }
         let (engine, commits) = (Arc::clone(&self.engine), Arc::clone(&self.commits));
         let (totals, sequencer) = (Arc::clone(&self.totals), Arc::clone(&self.sequencer));
@@ -138,23 +144,54 @@ impl Committer {
         let (last_entry, is_unstored) = (self.last_entry, !self.unstored.is_empty());
         let mut ceiling = std::mem::take(&mut self.ceiling);
         let mut group = Group::new(&engine, &commits, &totals, &*sequencer, &mut ceiling, last_entry, is_unstored);
+        group.under_way = self.ordering.as_mut().and_then(Ordering::take_under_way);
         for event in commands.iter().flat_map(|submitted| submitted.command.events()) {
             group.prefetch(event);
         }
-        let mut merges = Vec::new();
+        let (mut merges, mut events) = (Vec::new(), 0);
         for submitted in commands {
-            match submitted.command {
+            match (submitted.command, &mut self.ordering) {
                 // All commands submitted before a merge precede it. Later commands of the same group may also precede
                 // it.
-                Command::Merge { load, loaded, stored } => merges.push((load, loaded, stored)),
-                _ => group.take(submitted, &*self.store),
+                (Command::Merge { load, loaded, stored }, _) => merges.push((load, loaded, stored)),
+                (Command::Close, _) => self.is_closing = true,
+                (Command::Ordered(result), _) => events += usize::from(group.take_ordered(result)),
+                (command @ Command::Configure { .. }, Some(ordering)) => {
+                    ordering.add(Submitted { command, since: submitted.since });
+                }
+                (command, _) => {
+                    events += command.len();
+                    group.take(Submitted { command, since: submitted.since }, &*self.store);
+                }
             }
+        }
+        if let Some(ordering) = &mut self.ordering {
+            ordering.put_back(group.under_way.take());
         }
         self.commit_group(group, events);
         self.ceiling = ceiling;
         for (load, loaded, stored) in merges {
             self.merge(load, loaded, stored);
         }
+        self.order();
+    }
+
+    /// Lets the next change of the configuration go on its way.
+    fn order(&mut self) {
+        let Some(ordering) = &mut self.ordering else { return };
+        match self.failure.get() {
+            None => ordering.go_on(&self.engine.plan(), &self.commits),
+            Some(why) => ordering.refuse(&why, &self.commits),
+        }
+    }
+
+    fn refuse(&mut self, commands: Vec<Submitted>, why: &str) {
+        for Submitted { command, .. } in commands {
+            self.is_closing |= matches!(command, Command::Close);
+            self.commits.refuse(command.len());
+            command.refuse(ServiceError::NotDurable(why.to_owned()));
+        }
+        self.order();
     }
 
     fn commit_group(&mut self, mut group: Group<'_>, events: usize) {

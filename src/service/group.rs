@@ -1,6 +1,7 @@
 //! A group of commands that become durable together.
 
 use super::command::{Command, Decide, Done, Submitted};
+use super::ordering::UnderWay;
 use super::outbox::Outbox;
 use super::pending_totals::PendingTotals;
 use super::sequencer::{Consumed, Sequencer};
@@ -32,6 +33,8 @@ pub(super) struct Group<'a> {
     shares: Shares<'a>,
     pending_totals: PendingTotals<'a>,
     sequencer: &'a dyn Sequencer,
+    /// The configuration whose place in the fleet's order has been requested.
+    pub(super) under_way: Option<UnderWay>,
     pub(super) outbox: Outbox,
     /// Whether memory holds pairs that the store does not hold yet. Then a register is written even if memory already
     /// has it.
@@ -122,6 +125,7 @@ impl<'a> Group<'a> {
             shares: Shares::new(engine, ceiling),
             pending_totals: PendingTotals::new(totals),
             sequencer,
+            under_way: None,
             outbox: Outbox::new(last_entry, sequencer.has_outbox()),
             is_unstored,
             pseudonyms: Pseudonyms::default(),
@@ -156,8 +160,8 @@ impl<'a> Group<'a> {
                 self.place = place.or(self.place.take());
                 Waiting::Recording { events, logged, is_told: false, done }
             }
-            // The committer has taken merges out of the group.
-            Command::Merge { .. } => return,
+            // The committer has taken these out of the group.
+            Command::Merge { .. } | Command::Ordered(_) | Command::Close => return,
             Command::Configure { environment, at, decide, done } => match self.configure(environment, at, decide) {
                 Ok(()) => Waiting::Configured { plan: Arc::clone(&self.plan), done },
                 Err(error) => Waiting::NotConfigured { error, done },
@@ -180,17 +184,44 @@ impl<'a> Group<'a> {
             return Ok(());
         }
         let sequence = self.plan.generation() + 1;
-        self.follow(Configuration { sequence, environment, at, changes }, Origin::Here)
+        self.follow(Configuration { sequence, environment, at, changes })
     }
 
-    fn follow(&mut self, configuration: Configuration, origin: Origin) -> Result<(), ServiceError> {
-        let plan = self.plan.with(&configuration)?;
-        if origin == Origin::Here {
-            self.sequencer.order(&configuration)?;
-        }
-        self.plan = Arc::new(plan);
+    fn follow(&mut self, configuration: Configuration) -> Result<(), ServiceError> {
+        self.plan = match &mut self.under_way {
+            Some(under_way) if under_way.configuration == configuration => {
+                under_way.has_arrived = true;
+                Arc::clone(&under_way.plan)
+            }
+            _ => Arc::new(self.plan.with(&configuration)?),
+        };
         self.configurations.push(configuration);
         Ok(())
+    }
+
+    /// Takes the result of ordering the configuration that is under way. Returns whether there is one.
+    pub(super) fn take_ordered(&mut self, result: Result<(), ServiceError>) -> bool {
+        let Some(UnderWay { configuration, plan, has_arrived, done, since }) = self.under_way.take() else {
+            return false;
+        };
+        let is_next = configuration.sequence == self.plan.generation() + 1;
+        let waiting = match result {
+            // It is in this group or an earlier one, even if the stream's acknowledgement was lost.
+            _ if has_arrived => Waiting::Configured { plan, done },
+            Ok(()) if is_next => {
+                self.plan = Arc::clone(&plan);
+                self.configurations.push(configuration);
+                Waiting::Configured { plan, done }
+            }
+            Ok(()) => {
+                let error = ServiceError::OutcomeUnknown("another configuration has its place".into());
+                Waiting::NotConfigured { error, done }
+            }
+            Err(error) => Waiting::NotConfigured { error, done },
+        };
+        self.is_awaited = true;
+        self.waiting.push((waiting, since));
+        true
     }
 
     fn log(&mut self, event: &Event, store: &dyn EventStore, origin: Origin, now: Option<Timestamp>) -> Logged {
@@ -203,7 +234,10 @@ impl<'a> Group<'a> {
             Event::Configuration(configuration) if configuration.sequence <= self.plan.generation() => {
                 Logged::Did(Applied::Unchanged)
             }
-            Event::Configuration(configuration) => match self.follow(configuration.clone(), origin) {
+            Event::Configuration(_) if origin == Origin::Here && self.outbox.is_kept() => {
+                Logged::Refused(ServiceError::StreamAway("an event has no order: submit a change".into()))
+            }
+            Event::Configuration(configuration) => match self.follow(configuration.clone()) {
                 // The configuration takes effect with the plan of its group.
                 Ok(()) => Logged::Did(Applied::Configured { generation: configuration.sequence }),
                 Err(error) => Logged::Refused(error),

@@ -21,6 +21,11 @@ impl Outbox {
         Self { last, entries: Vec::new(), is_kept }
     }
 
+    /// Returns whether the service belongs to a fleet.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
     #[cfg(feature = "store")]
     pub(super) fn add(&mut self, event: &Event) {
         use crate::event::wire;
@@ -37,9 +42,8 @@ impl Outbox {
 
     /// Does nothing: without the `store` feature, events have no byte format and no store supports a fleet.
     #[cfg(not(feature = "store"))]
-    pub(super) fn add(&mut self, _: &Event) {
-        let _ = self.is_kept;
-    }
+    #[allow(clippy::unused_self, reason = "the variant with a store needs it")]
+    pub(super) fn add(&mut self, _: &Event) {}
 
     /// Returns the number of the last entry, including those not yet taken.
     pub(super) fn last(&self) -> u64 {

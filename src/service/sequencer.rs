@@ -10,14 +10,18 @@ use std::sync::Arc;
 /// Orders configurations among several services, and decides when a change is acknowledged. A service that belongs to
 /// no fleet uses [`Alone`].
 ///
-/// The committer thread calls these methods. All submitted commands wait meanwhile, so a method must not block for
-/// longer than they may wait.
+/// The committer thread calls these methods, except for [`order`](Self::order). All submitted commands wait meanwhile, so
+/// none of them may wait for the network.
 pub trait Sequencer: Send + Sync + 'static {
-    /// Returns whether committed events are also written to the outbox.
+    /// Returns whether the service belongs to a fleet: committed events are also written to the outbox, and changes of
+    /// the configuration are [ordered](Self::order).
     fn has_outbox(&self) -> bool;
 
     /// Gives a configuration its place in the common order, before it is committed here. The configuration is valid,
     /// and its sequence is the next one.
+    ///
+    /// A thread of its own calls this, so the method may wait for the network. Only changes of the configuration wait
+    /// meanwhile.
     ///
     /// # Errors
     /// The reason not to commit it: [`ServiceError::Superseded`], [`ServiceError::StreamAway`] or
@@ -48,6 +52,25 @@ impl Sequencer for Alone {
 
     fn order(&self, _: &Configuration) -> Result<(), ServiceError> {
         Ok(())
+    }
+
+    fn acknowledge(&self, _: u64, done: Acknowledge) {
+        done(Ok(()));
+    }
+}
+
+/// The sequencer of a fleet's node while only a command has its store open: no stream is reachable. Events go to the outbox,
+/// and the node publishes them after its next start. Changes of the configuration are rejected.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct CutOff;
+
+impl Sequencer for CutOff {
+    fn has_outbox(&self) -> bool {
+        true
+    }
+
+    fn order(&self, _: &Configuration) -> Result<(), ServiceError> {
+        Err(ServiceError::StreamAway("start this node, and change the configuration through it".into()))
     }
 
     fn acknowledge(&self, _: u64, done: Acknowledge) {

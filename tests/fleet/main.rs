@@ -4,6 +4,8 @@
 mod kills;
 #[cfg(feature = "daemon")]
 mod nats;
+#[cfg(feature = "daemon")]
+mod offline;
 #[cfg(all(feature = "__testing", feature = "fleet"))]
 mod simulation;
 #[path = "../support/mod.rs"]

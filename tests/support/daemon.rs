@@ -184,8 +184,17 @@ pub(crate) struct Tenant {
 
 impl Tenant {
     pub(crate) fn with_callback_sample(daemon: &Daemon) -> Self {
-        let (code, token, errors) = dialback(&["token", "create", "--data"], &daemon.data);
-        assert_eq!(code, 0, "{errors}");
+        let began = Instant::now();
+        let token = loop {
+            let (code, token, errors) = dialback(&["token", "create", "--data"], &daemon.data);
+            if code == 0 {
+                break token;
+            }
+            // In a fleet, changes are rejected until the node has read the stream.
+            let is_early = errors.contains("accepts no configuration change now");
+            assert!(is_early && began.elapsed() < PATIENCE, "{errors}");
+            sleep(Duration::from_millis(200));
+        };
         let mut tenant = Self {
             url: daemon.url.clone(),
             token: token.trim().to_owned(),
@@ -284,10 +293,12 @@ impl Tenant {
     }
 
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let began = Instant::now();
         loop {
             let (status, answer) = self.try_ask(method, path, body).expect("the daemon answers");
             // In a fleet: nothing was done, so the request can be repeated.
-            if answer["code"] != "CONFIGURATION_SUPERSEDED" {
+            let is_early = answer["code"] == "STREAM_AWAY" && began.elapsed() < PATIENCE;
+            if answer["code"] != "CONFIGURATION_SUPERSEDED" && !is_early {
                 return (status, answer);
             }
             sleep(Duration::from_millis(20));

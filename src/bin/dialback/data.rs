@@ -3,11 +3,12 @@
 use crate::clock::now;
 use crate::failure::Failure;
 use crate::{daemon_file, supervisor};
-use dialback::service::Recovered;
-use dialback::store::{FjallStore, StoreError};
+use dialback::service::{CutOff, Recovered};
+use dialback::store::{EventStore, FjallStore, StoreError};
 use dialback::{Engine, Service};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tracing::{info, warn};
 
 /// The options for the data directory.
@@ -42,8 +43,19 @@ impl DataOptions {
 }
 
 /// Opens the data directory and loads its contents into the engine.
+///
+/// In the directory of a fleet's node, new events go to the outbox, and the node publishes them after its next start.
+/// Changes of the configuration are rejected, because only the fleet's stream can order them.
 pub(crate) fn open(options: &DataOptions, engine: Engine) -> Result<Service, StoreError> {
-    Service::builder(open_store(&options.data)?).engine(engine).progress(report).start()
+    let store = open_store(&options.data)?;
+    let has_joined = has_joined(&store)?;
+    let builder = Service::builder(store).engine(engine).progress(report);
+    if has_joined { builder.sequencer(Arc::new(CutOff)) } else { builder }.start()
+}
+
+/// Returns whether the store belongs to a node that has joined a fleet.
+pub(crate) fn has_joined(store: &FjallStore) -> Result<bool, StoreError> {
+    Ok(store.fleet_state().map(|state| state.place()).transpose()?.flatten().is_some())
 }
 
 /// Opens the data directory without loading its contents.

@@ -51,7 +51,7 @@ pub(super) async fn ask(core: &Core) -> Result<Stream, StreamError> {
     match core.connection.context.get_stream(&core.connection.options.stream).await {
         Ok(stream) => Ok(stream),
         Err(error) => {
-            core.doubt().await;
+            core.doubt();
             Err(getting(&error))
         }
     }

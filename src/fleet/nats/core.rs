@@ -6,7 +6,7 @@ use super::options::NatsOptions;
 use super::server::ServerFacts;
 use super::setup::{self, Prepared};
 use crate::fleet::StreamError;
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::{Mutex, Semaphore};
 use tracing::{info, warn};
@@ -20,6 +20,8 @@ pub(super) struct Core {
     /// with 1.
     pub(super) seen: AtomicU64,
     prepared: Mutex<Option<Arc<Prepared>>>,
+    /// How often the stream was doubted.
+    doubts: AtomicU64,
 }
 
 impl Core {
@@ -30,6 +32,7 @@ impl Core {
             shown_in_bounds: Shown::default(),
             seen: AtomicU64::new(1),
             prepared: Mutex::new(None),
+            doubts: AtomicU64::new(0),
         })
     }
 
@@ -37,13 +40,14 @@ impl Core {
     pub(super) async fn prepared(&self) -> Result<Arc<Prepared>, StreamError> {
         let generation = self.connection.generation().await?;
         let mut held = self.prepared.lock().await;
-        if let Some(prepared) = held.as_ref().filter(|prepared| prepared.generation == generation) {
+        // Relaxed: a doubt that comes later is the next call's.
+        let doubts = self.doubts.load(Ordering::Relaxed);
+        let is_known = |prepared: &&Arc<Prepared>| (prepared.generation, prepared.doubts) == (generation, doubts);
+        if let Some(prepared) = held.as_ref().filter(is_known) {
             return Ok(Arc::clone(prepared));
         }
-        let is_first = held.is_none();
-        *held = None;
-        let prepared = Arc::new(setup::prepare(&self.connection, generation).await?);
-        if is_first {
+        let prepared = Arc::new(Box::pin(setup::prepare(&self.connection, generation, doubts)).await?);
+        if held.as_ref().is_none_or(|held| held.incarnation != prepared.incarnation) {
             let facts = self.facts(&prepared);
             info!(version = %facts.version, replicas = facts.replicas, incarnation = prepared.incarnation, "found the fleet's stream");
             for warning in facts.warnings() {
@@ -55,8 +59,8 @@ impl Core {
     }
 
     /// Makes the next call look up the stream again, because it may have been deleted.
-    pub(super) async fn doubt(&self) {
-        *self.prepared.lock().await = None;
+    pub(super) fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) async fn server(&self) -> Result<ServerFacts, StreamError> {

@@ -21,22 +21,23 @@ use tokio::time::timeout;
 /// while it holds others.
 const WINDOW: usize = IN_FLIGHT / 4;
 
-/// How long the server may take to acknowledge a configuration. All commits of the node wait for it.
+/// How long the server may take to order a configuration, with all that precedes its publication.
 const ORDERING: Duration = Duration::from_secs(2);
 
 pub(super) async fn publish(core: &Core, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
     if messages.is_empty() {
         return Ok(bounds::bounds(core).await?.last);
     }
-    settle(core, send(core, messages).await).await
+    settle(core, send(core, messages).await)
 }
 
 async fn send(core: &Core, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
-    let generation = core.prepared().await?.generation;
+    let patience = core.connection.options.patience;
+    let generation = in_time(patience, core.prepared()).await?.generation;
     let window = messages.len().min(WINDOW);
     // All permits of the call at once. Calls that each held some and waited for more would deadlock.
     let permits = core.permits.acquire_many(u32::try_from(window).expect("a small bound"));
-    let permits = timeout(core.connection.options.patience, permits).await;
+    let permits = timeout(patience, permits).await;
     let _permits = permits.map_err(|_| away("too many messages are waiting for an acknowledgement"))?;
     let mut under_way =
         UnderWay { core, waiting: VecDeque::with_capacity(window), lost: Box::pin(core.connection.lost(generation)) };
@@ -45,8 +46,10 @@ async fn send(core: &Core, messages: &[(Subject, Vec<u8>)]) -> Result<Position, 
         if under_way.waiting.len() == window {
             last = last.max(under_way.acknowledged().await?);
         }
-        let sent = core.connection.context.publish(name(core, *subject)?, Bytes::copy_from_slice(message)).await;
-        under_way.waiting.push_back(sent.map_err(|error| publishing(&error))?);
+        // The client waits here if messages for a lost connection fill its buffer.
+        let sent = core.connection.context.publish(name(core, *subject)?, Bytes::copy_from_slice(message));
+        let sent = in_time(patience, async { sent.await.map_err(|error| publishing(&error)) }).await?;
+        under_way.waiting.push_back(sent);
     }
     while !under_way.waiting.is_empty() {
         last = last.max(under_way.acknowledged().await?);
@@ -60,7 +63,8 @@ pub(super) async fn publish_after(
     message: &[u8],
     last: Position,
 ) -> Result<Position, StreamError> {
-    settle(core, send_after(core, subject, message, last).await).await
+    let at_most = ORDERING.min(core.connection.options.patience);
+    settle(core, in_time(at_most, send_after(core, subject, message, last)).await)
 }
 
 async fn send_after(core: &Core, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError> {
@@ -74,8 +78,11 @@ async fn send_after(core: &Core, subject: Subject, message: &[u8], last: Positio
     let sent = core.connection.context.publish_with_headers(name(core, subject)?, headers, payload).await;
     let waiting = VecDeque::from([sent.map_err(|error| publishing(&error))?]);
     let mut under_way = UnderWay { core, waiting, lost: Box::pin(core.connection.lost(generation)) };
-    let answer = timeout(ORDERING.min(core.connection.options.patience), under_way.acknowledged()).await;
-    answer.unwrap_or_else(|_| Err(away("the server did not acknowledge in time")))
+    under_way.acknowledged().await
+}
+
+async fn in_time<T>(at_most: Duration, work: impl Future<Output = Result<T, StreamError>>) -> Result<T, StreamError> {
+    timeout(at_most, work).await.unwrap_or_else(|_| Err(away("the server did not answer in time")))
 }
 
 fn name(core: &Core, subject: Subject) -> Result<async_nats::Subject, StreamError> {
@@ -111,9 +118,9 @@ impl<Lost: Future<Output = ()>> UnderWay<'_, Lost> {
 }
 
 /// Looks up the stream again next time if the call failed: a deleted stream's subjects get no answer.
-async fn settle(core: &Core, done: Result<Position, StreamError>) -> Result<Position, StreamError> {
+fn settle(core: &Core, done: Result<Position, StreamError>) -> Result<Position, StreamError> {
     if matches!(done, Err(StreamError::Away(_))) {
-        core.doubt().await;
+        core.doubt();
     }
     done
 }

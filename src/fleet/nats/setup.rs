@@ -14,12 +14,14 @@ const FORMAT: u32 = 1;
 /// The stream and the bucket that a connection's server has.
 pub(super) struct Prepared {
     pub(super) generation: u64,
+    /// How often the stream had been doubted before it was looked up.
+    pub(super) doubts: u64,
     pub(super) bucket: ObjectStore,
     pub(super) incarnation: u64,
     pub(super) replicas: usize,
 }
 
-pub(super) async fn prepare(connection: &Connection, generation: u64) -> Result<Prepared, StreamError> {
+pub(super) async fn prepare(connection: &Connection, generation: u64, doubts: u64) -> Result<Prepared, StreamError> {
     let wanted = wanted(connection);
     let stream = match connection.context.get_stream(&wanted.name).await {
         Ok(stream) => stream,
@@ -34,7 +36,7 @@ pub(super) async fn prepare(connection: &Connection, generation: u64) -> Result<
     }
     let (incarnation, replicas) = (incarnation(info), info.config.num_replicas);
     let bucket = bucket(connection).await?;
-    Ok(Prepared { generation, bucket, incarnation, replicas })
+    Ok(Prepared { generation, doubts, bucket, incarnation, replicas })
 }
 
 /// Returns the identity of the stream: its creation time in nanoseconds. It survives a restart of the server and a

@@ -2,7 +2,7 @@
 
 use super::stream::SimServer;
 use crate::support::random::Random;
-use dialback::fleet::{Link, Node, Settings, Share, partition_of};
+use dialback::fleet::{Link, Node, Settings, Share, Stream, partition_of};
 use dialback::metrics::FleetState;
 use dialback::store::FjallStore;
 use dialback::testing::universe::START;
@@ -15,19 +15,23 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const TENANT: EnvironmentId = EnvironmentId::from_u128(0xE0);
+pub(super) const TENANT: EnvironmentId = EnvironmentId::from_u128(0xE0);
 const SOURCE: AgentId = AgentId::from_u128(0xA1);
 
-struct Place {
-    node: Node,
-    service: Arc<Service>,
+pub(super) struct Place {
+    pub(super) node: Node,
+    pub(super) service: Arc<Service>,
 }
 
 fn start(server: &SimServer, which: usize, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
+    start_over(server.port(which), path, set_up)
+}
+
+pub(super) fn start_over(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
     let mut settings = Settings::new(|| START);
     settings.settle = Duration::ZERO;
     set_up(&mut settings);
-    let link = Link::new(settings, server.port(which));
+    let link = Link::new(settings, stream);
     let store = FjallStore::open(path).expect("it opens");
     let service =
         Service::builder(store).engine(Engine::with_max_pairs(100_000)).sequencer(Arc::clone(&link) as _).start();
@@ -36,7 +40,7 @@ fn start(server: &SimServer, which: usize, path: &Path, set_up: impl FnOnce(&mut
     Place { node, service }
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < Duration::from_secs(60), "{what}");
@@ -52,7 +56,7 @@ fn contact(index: u64) -> E164 {
     E164::from_code(49_000 + index).expect("a code")
 }
 
-fn configure(place: &Place) {
+pub(super) fn configure(place: &Place) {
     until("the node follows the stream", || place.node.link().metrics().state() == FleetState::Following);
     let lookback = Lookback::default();
     let mut changes = vec![
@@ -70,7 +74,7 @@ fn configure(place: &Place) {
     place.service.configure(TENANT, START, move |_| Ok(changes)).expect("ordered and in force");
 }
 
-fn call(index: u64) -> Event {
+pub(super) fn call(index: u64) -> Event {
     let (from, to) = (ours(), contact(index));
     Event::Call(Call { environment: TENANT, agent: SOURCE, from, to, at: START, outcome: Outcome::Busy })
 }

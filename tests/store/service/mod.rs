@@ -11,6 +11,7 @@ mod failures;
 mod formats;
 mod groups;
 mod mixed;
+mod ordering;
 mod purges;
 mod retention;
 mod shares;

@@ -21,6 +21,9 @@ use tower::ServiceExt;
 /// The largest answer that is read, in bytes. Answers to these commands are far smaller.
 const MAX_ANSWER: usize = 16 << 20;
 
+/// The error code of a change that needs the stream of a fleet, which only a daemon reaches.
+const NEEDS_STREAM: &[u8] = b"\"STREAM_AWAY\"";
+
 pub(crate) enum Client {
     /// A daemon holds the data directory: requests go over HTTP.
     Daemon(Remote),
@@ -68,7 +71,9 @@ impl Client {
             let text = axum::body::to_bytes(answer.into_body(), MAX_ANSWER).await;
             (status, text.unwrap_or_default())
         });
-        Answer { status, text: text.to_vec() }.read()
+        let needs_stream = text.windows(NEEDS_STREAM.len()).any(|part| part == NEEDS_STREAM);
+        let answer = Answer { status, text: text.to_vec() }.read();
+        answer.map_err(|failure| if needs_stream { failure.and("after you start this node's daemon") } else { failure })
     }
 
     /// Copies the daemon's answer to `out` as it arrives, without a time limit.

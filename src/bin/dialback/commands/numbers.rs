@@ -7,7 +7,7 @@ use crate::failure::{Failure, in_part};
 use crate::out;
 use clap::Subcommand;
 use dialback::plan::{EnvironmentView, NumberView};
-use dialback::store::{EventStore, FjallStore, StoreError};
+use dialback::store::{FjallStore, StoreError};
 use dialback::{
     AgentId, Applied, Call, Change, Configuration, DialPlan, E164, EnvironmentId, Erasure, Event, Outcome, Plan,
     Service, Timestamp,
@@ -95,13 +95,13 @@ pub(crate) fn run(command: &NumbersCommand, json: bool) -> Result<ExitCode, Fail
 /// Refuses the directory of a fleet's node. The other nodes would not hear of the changes, and a change of the
 /// configuration would take the place of another one in the fleet.
 fn is_alone(store: &FjallStore) -> Result<(), Failure> {
-    match store.fleet_state().map(|state| state.place()).transpose()?.flatten() {
-        None => Ok(()),
-        Some(_) => Err(Failure::new(
+    if data::has_joined(store)? {
+        return Err(Failure::new(
             "this directory belongs to a node of a fleet: `--rewrite` would change this node only. \
              docs/numbers.md has the steps for a fleet",
-        )),
+        ));
     }
+    Ok(())
 }
 
 fn say(json: bool, object: &serde_json::Value, text: &str) -> Result<(), Failure> {

@@ -1,0 +1,154 @@
+//! A stream whose acknowledgement of a configuration takes long.
+
+use super::stream::SimServer;
+use super::threads::{TENANT, call, configure, start_over, until};
+use crate::support::random::Random;
+use dialback::fleet::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};
+use dialback::testing::universe::START;
+use dialback::{Applied, Change, DialPlan, Lookback, ServiceError};
+use std::io::Read;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+/// A stream that waits for the test before it answers each configuration after the first one.
+struct Slow {
+    stream: Arc<dyn Stream>,
+    asked: Mutex<mpsc::Sender<()>>,
+    answers: Mutex<mpsc::Receiver<bool>>,
+    /// Whether the configuration is in the stream while the answer waits.
+    appends_first: bool,
+}
+
+impl Stream for Slow {
+    fn publish_after(&self, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError> {
+        if last == Position::START {
+            return self.stream.publish_after(subject, message, last);
+        }
+        let early = self.appends_first.then(|| self.stream.publish_after(subject, message, last));
+        self.asked.lock().expect("no panic").send(()).expect("the test listens");
+        if !self.answers.lock().expect("no panic").recv().expect("the test goes on") {
+            return Err(StreamError::Away("the acknowledgement was lost".into()));
+        }
+        early.unwrap_or_else(|| self.stream.publish_after(subject, message, last))
+    }
+
+    fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
+        self.stream.publish(messages)
+    }
+
+    fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
+        self.stream.consume(after, limit, wait)
+    }
+
+    fn bounds(&self) -> Result<Bounds, StreamError> {
+        self.stream.bounds()
+    }
+
+    fn truncate(&self, up_to: Position) -> Result<(), StreamError> {
+        self.stream.truncate(up_to)
+    }
+
+    fn write_snapshot(&self, at: Position, content: &mut dyn Read) -> Result<(), StreamError> {
+        self.stream.write_snapshot(at, content)
+    }
+
+    fn read_snapshot(&self) -> Result<Option<Snapshot>, StreamError> {
+        self.stream.read_snapshot()
+    }
+}
+
+fn slow(server: &SimServer, appends_first: bool) -> (Arc<dyn Stream>, mpsc::Receiver<()>, mpsc::Sender<bool>) {
+    let ((asked, waits), (answer, answers)) = (mpsc::channel(), mpsc::channel());
+    let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
+    (Arc::new(Slow { stream: server.port(0), asked, answers, appends_first }), waits, answer)
+}
+
+fn renamed(name: &str) -> Vec<Change> {
+    vec![Change::EnvironmentSet { name: name.into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() }]
+}
+
+#[test]
+fn a_node_acknowledges_and_routes_calls_while_the_stream_orders_a_configuration() {
+    let server = SimServer::new(Random::new(1, 1), 1);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (stream, asked, answer) = slow(&server, false);
+    let place = start_over(stream, directory.path(), |_| {});
+    configure(&place);
+    let (done, changed) = mpsc::channel();
+    place.service.submit_configuration(
+        TENANT,
+        START,
+        |_| Ok(renamed("slow")),
+        move |result| {
+            let _ = done.send(result.map(|plan| plan.generation()));
+        },
+    );
+    asked.recv().expect("it is on its way");
+    let began = Instant::now();
+    for index in 0..50 {
+        assert_eq!(place.service.record(vec![call(index)]), Ok(vec![Ok(Applied::Recorded)]));
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "no call waits for the stream: {:?}", began.elapsed());
+    // Messages of the stream are committed meanwhile, too.
+    let fleet_state = place.service.fleet_state().expect("it has an outbox");
+    until("the calls come back", || fleet_state.outbox(0, 1).expect("readable").is_empty());
+    assert!(changed.try_recv().is_err(), "the configuration waits");
+    answer.send(true).expect("the stream waits");
+    assert_eq!(changed.recv().expect("an answer"), Ok(2));
+}
+
+/// The stream delivers the configuration while its acknowledgement is on its way, or lost.
+#[test]
+fn a_configuration_that_is_delivered_before_its_acknowledgement_is_in_force_once() {
+    for is_acknowledged in [true, false] {
+        let server = SimServer::new(Random::new(1, 1), 1);
+        server.heal();
+        let directory = tempfile::tempdir().expect("a directory");
+        let (stream, asked, answer) = slow(&server, true);
+        let place = start_over(stream, directory.path(), |_| {});
+        configure(&place);
+        let (done, changed) = mpsc::channel();
+        place.service.submit_configuration(
+            TENANT,
+            START,
+            |_| Ok(renamed("early")),
+            move |result| {
+                let _ = done.send(result.map(|plan| plan.generation()));
+            },
+        );
+        asked.recv().expect("it is on its way");
+        until("it is delivered", || place.service.plan().generation() == 2);
+        assert!(changed.try_recv().is_err(), "its acknowledgement is on its way");
+        answer.send(is_acknowledged).expect("the stream waits");
+        assert_eq!(changed.recv().expect("an answer"), Ok(2));
+    }
+}
+
+#[test]
+fn a_node_that_stops_rejects_the_changes_that_wait() {
+    let server = SimServer::new(Random::new(1, 1), 1);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (stream, asked, answer) = slow(&server, false);
+    let place = start_over(stream, directory.path(), |_| {});
+    configure(&place);
+    let (done, changed) = mpsc::channel();
+    for name in ["first", "second"] {
+        let done = done.clone();
+        place.service.submit_configuration(
+            TENANT,
+            START,
+            |_| Ok(renamed(name)),
+            move |result| {
+                let _ = done.send(result.map(|plan| plan.generation()));
+            },
+        );
+    }
+    asked.recv().expect("the first is on its way");
+    drop(place.node);
+    answer.send(true).expect("the stream waits");
+    assert_eq!(changed.recv().expect("an answer"), Ok(2));
+    assert!(matches!(changed.recv().expect("an answer"), Err(ServiceError::StreamAway(_))));
+    drop(place.service);
+}
