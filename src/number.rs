@@ -36,6 +36,8 @@ mod region;
 mod regional;
 #[cfg(feature = "regions")]
 mod reread;
+#[cfg(feature = "regions")]
+mod rules;
 mod scan;
 #[cfg(feature = "serde")]
 pub(crate) mod serde_text;

@@ -11,7 +11,7 @@ use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, Region a
 use super::country_code::{LONGEST_SHORT_CODE, country_code_len, international};
 use super::region::Region;
 use super::scan::Scan;
-use super::{DialPlan, E164, NumberError, trunk, withheld};
+use super::{DialPlan, E164, NumberError, rules, trunk, withheld};
 
 /// Returns the dial plan of a region: its country code and its prefixes. `None` if the metadata does not have it.
 pub(super) fn dial_plan(region: Region) -> Option<DialPlan> {
@@ -35,7 +35,7 @@ pub(super) fn warm(region: Region) {
     static PATTERNS_OF_COUNTRY_CODES: OnceLock<()> = OnceLock::new();
     PATTERNS_OF_COUNTRY_CODES.get_or_init(|| {
         for code in PHONE_NUMBER_UTIL.get_supported_calling_codes() {
-            let _ = PHONE_NUMBER_UTIL.parse(format!("+{code}012345678"), None);
+            let _ = read_international(format!("{code}012345678").as_bytes());
         }
     });
     let Some(country) = country(region) else { return };
@@ -158,14 +158,11 @@ fn country(region: Region) -> Option<Country> {
 }
 
 fn read_national(digits: &[u8], country: Country) -> Option<PhoneNumber> {
-    PHONE_NUMBER_UTIL.parse(std::str::from_utf8(digits).ok()?, Some(country)).ok()
+    rules::read_national(std::str::from_utf8(digits).ok()?, country)
 }
 
 fn read_international(digits: &[u8]) -> Option<PhoneNumber> {
-    let mut text = [b'+'; 1 + Scan::ROOM];
-    let text = text.get_mut(..=digits.len())?;
-    text[1..].copy_from_slice(digits);
-    PHONE_NUMBER_UTIL.parse(std::str::from_utf8(text).ok()?, None).ok()
+    rules::read_international(std::str::from_utf8(digits).ok()?)
 }
 
 /// Returns the number, if its length is that of a number which can be dialed from abroad.
