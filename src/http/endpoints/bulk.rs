@@ -16,15 +16,19 @@ use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::reply;
 use crate::id::EnvironmentId;
+use crate::plan::Plan;
 use crate::service::Recording;
+use crate::time::Timestamp;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use memchr::{memchr, memrchr};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot::{self, error::TryRecvError};
@@ -40,8 +44,8 @@ const IN_FLIGHT: usize = 4;
 /// A body of which no data has arrived for this long is waited for with no calls in memory.
 const STALLED: Duration = Duration::from_millis(100);
 
-/// The number of lines after which other tenants get their turn.
-const SLICE: u64 = 256;
+/// The number of lines after which other tenants get their turn: half a millisecond, as a line takes half a microsecond.
+const SLICE: u64 = 1024;
 
 /// The maximum number of errors in the report. Further errors are only counted.
 const MAX_ERRORS: usize = 100;
@@ -49,8 +53,12 @@ const MAX_ERRORS: usize = 100;
 /// The first bytes of a text in UTF-8 that some programs write. They are not part of the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The first bytes of data that gzip has compressed (RFC 1952, section 2.3.1).
-const GZIP: &[u8] = b"\x1F\x8B";
+/// The first bytes of data that gzip (RFC 1952, section 2.3.1), zstd (RFC 8878, section 3.1.1), xz or bzip2 has compressed.
+/// None of them has a line end.
+const COMPRESSED: [&[u8]; 4] = [b"\x1F\x8B", b"\x28\xB5\x2F\xFD", b"\xFD7zXZ\0", b"BZh"];
+
+/// The length of the longest of them.
+const LONGEST_MARK: usize = 6;
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -125,7 +133,10 @@ pub(in crate::http) async fn record(
     let mut upload = Upload::new(&api, reach);
     let mut lines = Lines::new(api.limits.body_bytes);
     let mut body = request.into_body();
+    let mut start = Vec::with_capacity(LONGEST_MARK);
     while let Some(chunk) = upload.next_chunk(&mut body).await? {
+        refuse_compressed(&mut start, &chunk)?;
+        upload.look();
         upload.make_room(lines.capacity_with(&chunk)).await?;
         let mut rest = &chunk[..];
         while let Some(line) = lines.next(&mut rest) {
@@ -154,6 +165,9 @@ struct Group {
 struct Upload<'a> {
     api: &'a Api,
     reach: Reach,
+    /// The plan and the time by which lines are read. No older than the data of the line.
+    plan: Arc<Plan>,
+    now: Timestamp,
     line: u64,
     group: Vec<Event>,
     lines: Vec<u64>,
@@ -173,6 +187,8 @@ impl<'a> Upload<'a> {
         Self {
             api,
             reach,
+            plan: api.service().plan(),
+            now: api.now(),
             line: 0,
             group: Vec::new(),
             lines: Vec::new(),
@@ -185,13 +201,19 @@ impl<'a> Upload<'a> {
         }
     }
 
+    /// Takes the present plan and time for the next lines.
+    fn look(&mut self) {
+        (self.plan, self.now) = (self.api.service().plan(), self.api.now());
+    }
+
     async fn line(&mut self, line: Result<&[u8], Refusal>) -> Result<(), Refusal> {
         self.line += 1;
         if self.line.is_multiple_of(SLICE) {
             pause().await;
+            self.look();
         }
         let line = match line {
-            Ok(line) if self.line == 1 => Ok(first_line(line)?),
+            Ok(line) if self.line == 1 => Ok(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)),
             line => line,
         };
         match line.and_then(|line| self.read(line)) {
@@ -210,10 +232,10 @@ impl<'a> Upload<'a> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        let (plan, now) = (self.api.service().plan(), self.api.now());
-        let call = match calls::plain_call(line, &plan, self.reach, now) {
+        let (plan, now) = (&self.plan, self.now);
+        let call = match calls::plain_call(line, plan, self.reach, now) {
             Some(call) => call,
-            None => calls::call(Form::new(parse_line(line)?)?, &plan, self.reach, now)?,
+            None => calls::call(Form::new(parse_line(line)?)?, plan, self.reach, now)?,
         };
         Ok(Some(Event::Call(call)))
     }
@@ -373,15 +395,16 @@ impl<'a> Upload<'a> {
     }
 }
 
-/// Returns the first line of a body without its byte order mark.
+/// Adds the next chunk of a body to its first bytes, of which `start` holds those that have arrived.
 ///
 /// # Errors
 /// `UNSUPPORTED_MEDIA_TYPE` if the body is compressed, though no header says so.
-fn first_line(line: &[u8]) -> Result<&[u8], Refusal> {
-    if line.starts_with(GZIP) {
-        return Err(Refusal::compressed());
+fn refuse_compressed(start: &mut Vec<u8>, chunk: &[u8]) -> Result<(), Refusal> {
+    if start.len() == LONGEST_MARK {
+        return Ok(());
     }
-    Ok(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line))
+    start.extend(chunk.iter().take(LONGEST_MARK - start.len()));
+    if COMPRESSED.iter().any(|mark| start.starts_with(mark)) { Err(Refusal::compressed()) } else { Ok(()) }
 }
 
 impl Report {
@@ -414,10 +437,9 @@ impl Lines {
     /// Returns the greatest capacity of the buffer while `chunk` is read.
     fn capacity_with(&mut self, chunk: &[u8]) -> usize {
         self.forget_given();
-        let end = |byte: &u8| *byte == b'\n';
         let held = self.held.len();
         // The buffer takes the text up to the first line end, if a line has begun before, and the text after the last one.
-        let needed = match (chunk.iter().position(end), chunk.iter().rposition(end)) {
+        let needed = match (memchr(b'\n', chunk), memrchr(b'\n', chunk)) {
             (Some(first), Some(last)) => {
                 let joined = if held == 0 { 0 } else { held + first };
                 joined.max(chunk.len() - last - 1)
@@ -440,7 +462,7 @@ impl Lines {
     /// Returns the next whole line and removes it from `chunk`. Returns `None` if `chunk` contains no further line end.
     fn next<'a, 'b: 'a>(&'a mut self, chunk: &mut &'b [u8]) -> Option<Result<&'a [u8], Refusal>> {
         self.forget_given();
-        let Some(end) = chunk.iter().position(|byte| *byte == b'\n') else {
+        let Some(end) = memchr(b'\n', chunk) else {
             self.hold(chunk);
             *chunk = &[];
             return None;

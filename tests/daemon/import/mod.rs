@@ -3,6 +3,7 @@
 mod creation;
 mod dry_run;
 mod files;
+mod interruptions;
 mod page;
 mod properties;
 mod rejections;

@@ -175,6 +175,37 @@ fn url_and_token_name_a_daemon() {
 }
 
 #[test]
+fn token_of_another_environment_creates_nothing_for_rejected_calls() {
+    let site = Site::configured();
+    let daemon = Daemon::start(&site.path("data"));
+    let (_, token, _) = dialback(&["token", "create", "--environment", "other", "--data"], &site.path("data"));
+    let file = site.path("token");
+    fs::write(&file, token).expect("written");
+    let options = ["--create-missing", "--url", daemon.url(), "--token-file", file.to_str().expect("UTF-8")];
+    let counts = ["accepted", "rejected", "created_numbers", "created_agents"];
+    let mut text = String::from("from,to,at,agent\n");
+    for contact in 0..5_000 {
+        writeln!(text, "{OURS},+4477{contact:08},1751371200,bot-{}", contact % 3).expect("a string takes all");
+    }
+    let done = site.import_text(&text, &options);
+    assert_eq!((done.code, counts.map(|name| done.count(name))), (Some(3), [0, 5_000, 0, 0]), "{}", done.stderr);
+    assert_eq!((&done.summary["first_call"], &done.summary["last_call"]), (&Value::Null, &Value::Null));
+    // One line of the environment's own number, after more lines than are held back.
+    for contact in 0..70_000 {
+        writeln!(text, "{OURS},+4478{contact:08},1751371200,bot-{}", contact % 3).expect("a string takes all");
+    }
+    text.push_str("+15550100177,+447700900001,1751371200,bot-1\n");
+    let done = site.import_text(&text, &options);
+    assert_eq!(counts.map(|name| done.count(name)), [1, 75_000, 0, 1], "{}", done.stderr);
+    assert_eq!(done.summary["first_call"], "2025-07-01T12:00:00Z");
+    assert_eq!(daemon.stop(), 0);
+    let service = site.service();
+    let plan = service.plan();
+    let agents = plan.environment(super::OTHER_TENANT).expect("the environment").agents();
+    assert_eq!(agents.map(|agent| agent.name().to_owned()).collect::<Vec<_>>(), ["bot-1"]);
+}
+
+#[test]
 fn erased_calls_do_not_count_as_accepted() {
     let site = Site::configured();
     let daemon = Daemon::start(&site.path("data"));

@@ -126,10 +126,12 @@ fn notations_of_times_are_read_or_rejected_by_name() {
         "2025-07-01 12:00:00 PM",
         "2025-07-01 14:00:00+0200",
         "Tue, 01 Jul 2025 12:00:00 +0000",
+        // As Twilio's console shows it.
+        "12:00:00 UTC 2025-07-01",
     ];
     let site = Site::with_outbound_agents();
-    assert_eq!(site.import_text(&rows(&same), &[]).count("accepted"), 7);
-    for contact in 1..=7 {
+    assert_eq!(site.import_text(&rows(&same), &[]).count("accepted"), 8);
+    for contact in 1..=8 {
         let contact = format!("+4477009000{contact:02}");
         site.expect(&[(&contact, Some((SALES, "2025-07-01T12:00:00Z", Busy)))]);
     }
@@ -444,6 +446,35 @@ fn exports_of_platforms_are_read_by_their_names() {
     let undirected = site.import_text("from,to,start_time,status\n", &["--format", "twilio", "--map", "agent==sales"]);
     assert_eq!(undirected.code, Some(1));
     assert!(undirected.stderr.contains("there is no column `direction`"), "{}", undirected.stderr);
+}
+
+#[test]
+fn assistant_of_a_vapi_call_is_known_by_id_or_by_the_name_in_the_call() {
+    let site = Site::with_outbound_agents();
+    let object = |contact: u64, id: Option<&str>, assistant: serde_json::Value| {
+        let call = serde_json::json!({
+            "type": "outboundPhoneCall", "phoneNumber": { "number": OURS }, "customer": { "number": format!("+447700900{contact}") },
+            "startedAt": "2025-07-01T12:00:00Z", "endedReason": "customer-busy", "assistantId": id, "assistant": assistant,
+        });
+        format!("{call}\n")
+    };
+    let lines = [
+        object(711, None, serde_json::json!({ "name": "sales", "model": { "provider": "x" } })),
+        object(712, Some("North"), serde_json::json!({ "name": "sales" })),
+        object(713, Some("sales"), serde_json::Value::Null),
+        object(714, None, serde_json::json!({ "model": { "provider": "x" } })),
+        object(715, None, serde_json::Value::Null),
+    ];
+    let done = site.import_text(&lines.concat(), &["--format", "vapi"]);
+    assert_eq!((done.count("accepted"), done.lines()), (3, vec![4, 5]), "{}", done.stderr);
+    let at = "2025-07-01T12:00:00Z";
+    site.expect(&[
+        ("+447700900711", Some((SALES, at, Busy))),
+        ("+447700900712", Some((NORTH, at, Busy))),
+        ("+447700900713", Some((SALES, at, Busy))),
+        ("+447700900714", None),
+        ("+447700900715", None),
+    ]);
 }
 
 #[test]

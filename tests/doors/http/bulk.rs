@@ -129,9 +129,17 @@ async fn compressed_body_returns_415_and_records_nothing() {
         let answer = client.send_with(Method::POST, "/calls/bulk", &headers, line(&desk, 1).into()).await;
         answer.is(415, "UNSUPPORTED_MEDIA_TYPE");
     }
-    // The first bytes of a file that gzip wrote, from a client that does not say so.
-    let gzip = [0x1F, 0x8B, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xAB, 0x56, b'\n', 0x4A];
-    client.bulk(gzip.to_vec()).await.is(415, "UNSUPPORTED_MEDIA_TYPE");
+    // The first bytes of files that gzip, zstd, xz and bzip2 wrote, from a client that does not say so.
+    for mark in [&b"\x1F\x8B\x08"[..], b"\x28\xB5\x2F\xFD\x04", b"\xFD7zXZ\0\0", b"BZh91AY"] {
+        for rest in [b"\0\n\x4A".to_vec(), vec![b'x'; 2 << 20]] {
+            let body = [mark, &rest].concat();
+            client.bulk(body.clone()).await.is(415, "UNSUPPORTED_MEDIA_TYPE");
+            let kind = Some("application/x-ndjson");
+            let body = chunks(&body[..body.len().min(100)], 1, End::Properly);
+            let answer = client.send(Method::POST, "/calls/bulk", kind, body).await;
+            answer.is(415, "UNSUPPORTED_MEDIA_TYPE");
+        }
+    }
     let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
     let call = desk.call("busy").to_string();
     let answer = client.send_with(Method::POST, "/calls", &headers, call.into()).await;

@@ -23,6 +23,8 @@ pub(crate) enum ImportError {
     WhichDelimiter(Vec<&'static str>),
     /// Several columns have the heading of a field.
     RepeatedHeading { heading: String, columns: Vec<usize> },
+    /// Several columns have a name of the field.
+    WhichColumn { field: &'static str, columns: Vec<usize> },
     /// A fixed text in quotes is also a heading.
     HeadingOrText { field: &'static str, text: String },
     /// A column that `--map`, `--only` or the format names does not exist.
@@ -70,6 +72,10 @@ impl fmt::Display for ImportError {
                     columns.join(" and "),
                     heading.escape_debug()
                 )
+            }
+            Self::WhichColumn { field, columns } => {
+                let columns: Vec<_> = columns.iter().map(usize::to_string).collect();
+                write!(f, "the columns {} may hold `{field}`: add --map {field}=COLUMN", columns.join(" and "))
             }
             Self::HeadingOrText { field, text } => write!(
                 f,

@@ -16,6 +16,7 @@ use super::file::source::{Source, unreadable};
 use super::options::Options;
 use super::report::preview::{DryRun, Preview};
 use super::report::rejection::Rejection;
+use super::report::span::Span;
 use super::report::summary::Summary;
 use super::report::{ImportReport, Manner};
 use crate::data::DataOptions;
@@ -211,7 +212,11 @@ impl<'a> Import<'a> {
 
     fn summary(&self, rejected: u64) -> Summary {
         let Roster { created_numbers, created_agents, .. } = self.reading.roster;
-        Summary { rejected, created_numbers, created_agents, ..self.summary.clone() }
+        // No call needs the agents that are still queued. A dry run creates nothing, and shows what it would create.
+        let queued = if self.options.dry_run { 0 } else { self.reading.roster.queued().agents.len() as u64 };
+        let created_agents = created_agents - queued;
+        let span = if self.summary.accepted > 0 { self.summary.span } else { Span::default() };
+        Summary { rejected, created_numbers, created_agents, span, ..self.summary.clone() }
     }
 
     /// Returns the error that the import would end with after a dry run that counted too many new entities.

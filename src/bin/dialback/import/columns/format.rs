@@ -314,7 +314,8 @@ fn vapi(field: Field) -> &'static [&'static str] {
         Field::At => &["startedAt", "start_time"],
         // A call that was not connected has no start.
         Field::Placed => &["createdAt"],
-        Field::Agent => &["assistantId", "assistant", "assistant_name"],
+        // An assistant that was given with the call, and not stored, has a name and no id.
+        Field::Agent => &["assistantId", "assistant.name", "assistant", "assistant_name"],
         Field::Status => &["endedReason", "status"],
         Field::Time | Field::Answered | Field::Voicemail => &[],
     }

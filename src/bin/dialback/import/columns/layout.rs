@@ -42,6 +42,8 @@ struct Filter {
 enum Cell {
     /// The columns that may hold the field. The first one with a value counts.
     Columns(Vec<usize>),
+    /// The columns that may hold the field. Only one of them may have a value.
+    OneOf(Vec<usize>),
     Constant(String),
 }
 
@@ -69,6 +71,9 @@ impl Layout {
         let shape = wanted.shape(least..=names.len(), &names)?;
         if shape.columns().any(|at| names.get(at).is_some_and(|name| looks_like_value(name))) {
             return Err(ImportError::NoHeader("the first line is a call"));
+        }
+        if let Some(error) = shape.several() {
+            return Err(error);
         }
         Ok(Self { shapes: vec![shape], accepts_blanks: true, ambiguous: Vec::new() })
     }
@@ -148,8 +153,12 @@ impl Shape {
         match &self.cells[field as usize] {
             None => Ok(""),
             Some(Cell::Constant(text)) => Ok(text),
-            Some(Cell::Columns(columns)) => {
-                let bytes = value(record, columns, || format!("`{}`", field.name()))?.unwrap_or_default();
+            Some(cell @ (Cell::Columns(columns) | Cell::OneOf(columns))) => {
+                let label = || format!("`{}`", field.name());
+                let bytes = value(record, columns, label)?.unwrap_or_default();
+                if matches!(cell, Cell::OneOf(_)) && values(record, columns) > 1 {
+                    return Err(Rejection::Repeated(label()));
+                }
                 std::str::from_utf8(bytes).map(str::trim).map_err(|_| Rejection::NotText(field))
             }
         }
@@ -161,7 +170,9 @@ impl Shape {
         match &self.cells[field as usize] {
             None => false,
             Some(Cell::Constant(_)) => true,
-            Some(Cell::Columns(columns)) => columns.iter().any(|at| record.form(*at) != Some(Form::Missing)),
+            Some(Cell::Columns(columns) | Cell::OneOf(columns)) => {
+                columns.iter().any(|at| record.form(*at) != Some(Form::Missing))
+            }
         }
     }
 
@@ -185,6 +196,18 @@ impl Shape {
         record.form(last) == Some(Form::Plain) && self.columns().any(|at| at == last)
     }
 
+    /// Returns the error for a field of which the header has several names.
+    fn several(&self) -> Option<ImportError> {
+        Field::ALL.into_iter().find_map(|field| match &self.cells[field as usize] {
+            Some(Cell::OneOf(columns)) if columns.len() > 1 => {
+                let mut columns: Vec<_> = columns.iter().map(|at| at + 1).collect();
+                columns.sort_unstable();
+                Some(ImportError::WhichColumn { field: field.name(), columns })
+            }
+            _ => None,
+        })
+    }
+
     /// Returns the columns that calls depend on.
     fn columns(&self) -> impl Iterator<Item = usize> {
         let of_format = self.of_format.iter().flat_map(|(columns, _)| columns);
@@ -199,14 +222,25 @@ fn value<'a>(record: &'a Record, columns: &[usize], label: impl Fn() -> String) 
     let mut found = None;
     for at in columns.iter().copied().filter(|at| record.form(*at) != Some(Form::Missing)) {
         let value = certain(record, at, &label)?;
-        let trimmed = value.trim_ascii();
-        let is_null = record.form(at) == Some(Form::Plain) && matches!(trimmed, b"NULL" | b"\\N");
-        if !trimmed.is_empty() && !is_null {
+        if has_value(record, at) {
             return Ok(Some(value));
         }
         found = Some(&b""[..]);
     }
     Ok(found)
+}
+
+/// Returns how many of these columns have a value.
+fn values(record: &Record, columns: &[usize]) -> usize {
+    columns.iter().filter(|at| record.form(**at) != Some(Form::Missing) && has_value(record, **at)).count()
+}
+
+/// Returns whether the text of a column is a value. Databases write `NULL` or `\N` if there is none.
+fn has_value(record: &Record, at: usize) -> bool {
+    let form = record.form(at);
+    let text = record.get(at).unwrap_or_default().trim_ascii();
+    let is_null = form == Some(Form::Plain) && matches!(text, b"NULL" | b"\\N");
+    !is_null && (!text.is_empty() || matches!(form, Some(Form::Nested | Form::Repeated)))
 }
 
 /// Returns the value of a column. A value that can be read in several ways is a rejection.
@@ -264,7 +298,7 @@ impl Wanted<'_> {
         let mapped = self.maps.iter().flat_map(Map::entries).map(|(_, source)| source);
         for source in mapped.chain(self.only.iter().map(|only| &only.column)) {
             match source {
-                Source::Named(path) => add(path, Spelling::Case),
+                Source::Named(path) => add(path, Spelling::Named),
                 Source::Numbered(number) => {
                     let headings = first.map(|first| first.iter().map(|path| (*path).to_owned()).collect());
                     return Err(ImportError::NoSuchColumn { column: number.to_string(), headings });
@@ -314,7 +348,7 @@ impl Wanted<'_> {
                 for name in own_names(field) {
                     columns.extend(place(names, name, Spelling::Case)?);
                 }
-                Ok(Cell::of(columns))
+                Ok((!columns.is_empty()).then_some(Cell::OneOf(columns)))
             }
         }
     }
@@ -338,7 +372,7 @@ impl Cell {
 
     fn columns(&self) -> &[usize] {
         match self {
-            Self::Columns(columns) => columns,
+            Self::Columns(columns) | Self::OneOf(columns) => columns,
             Self::Constant(_) => &[],
         }
     }
@@ -362,16 +396,16 @@ fn label(source: &Source) -> String {
 
 fn find(names: &[&str], name: &str) -> Result<usize, ImportError> {
     let none = || ImportError::NoSuchColumn { column: format!("`{name}`"), headings: known(names) };
-    place(names, name, Spelling::Case)?.ok_or_else(none)
+    place(names, name, Spelling::Named)?.ok_or_else(none)
 }
 
-/// Returns the column with this heading, or else the one that differs just in its spelling.
+/// Returns the column with this heading in one of its spellings.
 ///
 /// # Errors
-/// If several columns have the heading.
+/// If several columns have the heading. A heading that the user named exactly has precedence.
 fn place(names: &[&str], name: &str, spelling: Spelling) -> Result<Option<usize>, ImportError> {
-    let same = all(names, |heading| heading == name);
-    let found = if same.is_empty() { all(names, |heading| spelling.is_same(name, heading)) } else { same };
+    let exact = all(names, |heading| spelling == Spelling::Named && heading == name);
+    let found = if exact.is_empty() { all(names, |heading| spelling.is_same(name, heading)) } else { exact };
     single(&found, name)
 }
 
@@ -459,7 +493,9 @@ mod tests {
     fn cells(layout: &Layout, shape: usize) -> Vec<String> {
         let show = |cell: &Option<Cell>| match cell {
             None => "-".to_owned(),
-            Some(Cell::Columns(columns)) => columns.iter().map(usize::to_string).collect::<Vec<_>>().join("/"),
+            Some(Cell::Columns(columns) | Cell::OneOf(columns)) => {
+                columns.iter().map(usize::to_string).collect::<Vec<_>>().join("/")
+            }
             Some(Cell::Constant(text)) => format!("={text}"),
         };
         layout.shapes[shape].cells.iter().map(show).collect()
@@ -471,6 +507,26 @@ mod tests {
         let layout = Layout::with_header(wanted(None, &[]), &header).unwrap();
         assert_eq!(cells(&layout, 0), ["2", "1", "3", "-", "-", "0", "-", "-", "-"]);
         assert_eq!(layout.shapes[0].columns, 5..=5);
+    }
+
+    #[test]
+    fn field_with_two_headings_is_refused_unless_the_user_names_one() {
+        for (headings, columns) in [
+            (["from", "to", "at", "started_at", "agent"], vec![3, 4]),
+            (["from", "to", "at", "Agent_ID", "agent"], vec![4, 5]),
+            (["from", "From", "to", "at", "agent"], vec![1, 2]),
+        ] {
+            let header = Record::from(headings.to_vec());
+            let error = Layout::with_header(wanted(None, &[]), &header).expect_err("two columns");
+            let (ImportError::WhichColumn { columns: found, .. } | ImportError::RepeatedHeading { columns: found, .. }) =
+                error
+            else {
+                panic!("{error}")
+            };
+            assert_eq!(found, columns, "{headings:?}");
+            let maps: Vec<Map> = ["from=from,at=at,agent=agent"].map(|map| map.parse().unwrap()).into();
+            assert!(Layout::with_header(wanted(None, &maps), &header).is_ok(), "{headings:?}");
+        }
     }
 
     #[test]
@@ -539,8 +595,7 @@ mod tests {
         assert_eq!(found(Format::Twilio, Field::Agent, &console), Some(vec![]));
         assert_eq!(found(Format::Vapi, Field::To, &["Customer Phone Number", "customer.number"]), Some(vec![1, 0]));
         assert_eq!(found(Format::Vapi, Field::To, &["Phone Number", "Customer Phone Number"]), Some(vec![1]));
-        assert_eq!(found(Format::Retell, Field::From, &["from", "From"]), Some(vec![0]), "the exact name counts");
-        assert_eq!(found(Format::Retell, Field::From, &["From", "FROM"]), None, "two columns of one name");
+        assert_eq!(found(Format::Retell, Field::From, &["from", "From"]), None, "two columns of one name");
         assert_eq!(found(Format::Retell, Field::From, &["From", "FROM", "from_number"]), Some(vec![2]));
         let filter = Format::Twilio.only().expect("a filter");
         assert_eq!(place_all(&console, filter.headings).ok(), Some(vec![5]));

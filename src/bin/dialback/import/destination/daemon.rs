@@ -16,7 +16,7 @@ use dialback::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -146,7 +146,7 @@ impl Daemon {
 }
 
 impl Destination for Daemon {
-    fn create(&mut self, additions: Additions) -> Result<Unmade, ImportError> {
+    fn create(&mut self, additions: Additions, calls: &[Batch]) -> Result<Unmade, ImportError> {
         let tenant = self.tenant()?.clone();
         let Additions { numbers, agents } = additions;
         let mut unmade = Unmade::default();
@@ -159,6 +159,15 @@ impl Destination for Daemon {
                 unmade.numbers.insert(*number, why);
             }
         }
+        // A token of another environment is noticed by its numbers, and then no agent is created.
+        let needed: HashSet<AgentId> = calls
+            .iter()
+            .flat_map(|batch| &batch.calls)
+            .filter(|call| !unmade.numbers.contains_key(&call.from))
+            .map(|call| call.agent)
+            .collect();
+        let (agents, postponed): (Vec<_>, Vec<_>) = agents.into_iter().partition(|(id, _)| needed.contains(id));
+        unmade.postponed = postponed;
         let create = |(id, name): &(AgentId, String)| {
             let body = json!({ "id": id, "name": name, "direction": Direction::Outbound.name() });
             let made = tenant.try_ask(&Method::POST, "/agents", Some(&body))?;

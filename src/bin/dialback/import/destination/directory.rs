@@ -93,7 +93,7 @@ impl<'a> Directory<'a> {
 }
 
 impl Destination for Directory<'_> {
-    fn create(&mut self, additions: Additions) -> Result<Unmade, ImportError> {
+    fn create(&mut self, additions: Additions, _: &[Batch]) -> Result<Unmade, ImportError> {
         let Additions { numbers, agents } = additions;
         let (dial_plan, lookback) = (DialPlan::NONE, Lookback::default());
         let environment = self.new_name.take().map(|name| Change::EnvironmentSet { name, dial_plan, lookback });

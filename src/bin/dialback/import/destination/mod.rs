@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 /// Accepts the entities and calls of an import.
 pub(in crate::import) trait Destination {
-    /// Creates entities, and the environment first if it is missing. Returns those that were rejected.
-    fn create(&mut self, additions: Additions) -> Result<Unmade, ImportError>;
+    /// Creates the entities that these calls need, and the environment first if it is missing. Returns those that were
+    /// rejected or not needed.
+    fn create(&mut self, additions: Additions, calls: &[Batch]) -> Result<Unmade, ImportError>;
 
     /// Submits a batch. Waits while too many batches are pending.
     fn submit(&mut self, batch: Batch) -> Result<(), ImportError>;
@@ -63,11 +64,13 @@ impl Additions {
 pub(in crate::import) struct Unmade {
     pub(in crate::import) numbers: HashMap<E164, Rejection>,
     pub(in crate::import) agents: HashMap<AgentId, Rejection>,
+    /// Agents all of whose calls so far come from rejected numbers. They are created when another call needs them.
+    pub(in crate::import) postponed: Vec<(AgentId, String)>,
 }
 
 impl Unmade {
     pub(in crate::import) fn is_empty(&self) -> bool {
-        self.numbers.is_empty() && self.agents.is_empty()
+        self.numbers.is_empty() && self.agents.is_empty() && self.postponed.is_empty()
     }
 
     /// Returns why a call cannot be imported, if it needs an entity that was rejected.

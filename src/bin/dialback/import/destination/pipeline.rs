@@ -75,8 +75,8 @@ impl<'a> Pipeline<'a> {
             return Ok(());
         }
         let additions = roster.additions();
-        let unmade = self.create(additions)?;
-        roster.withdraw(&unmade);
+        let mut unmade = self.create(additions)?;
+        roster.withdraw(&mut unmade);
         for mut batch in std::mem::take(&mut self.held) {
             if !unmade.is_empty() {
                 self.withdraw(&mut batch, &unmade);
@@ -90,7 +90,7 @@ impl<'a> Pipeline<'a> {
         if self.has_begun && additions.is_empty() {
             return Ok(Unmade::default());
         }
-        let unmade = self.destination.create(additions)?;
+        let unmade = self.destination.create(additions, &self.held)?;
         self.has_begun = true;
         Ok(unmade)
     }

@@ -210,8 +210,9 @@ impl Roster {
         &self.additions
     }
 
-    /// Notes entities that could not be created. Further lines that name them are rejected.
-    pub(in crate::import) fn withdraw(&mut self, unmade: &Unmade) {
+    /// Notes entities that could not be created. Further lines that name them are rejected. Agents that no call needs yet are
+    /// queued again.
+    pub(in crate::import) fn withdraw(&mut self, unmade: &mut Unmade) {
         for (number, why) in &unmade.numbers {
             self.numbers.remove(number);
             self.unmade.numbers.insert(*number, why.clone());
@@ -219,6 +220,7 @@ impl Roster {
         self.unmade.agents.extend(unmade.agents.iter().map(|(id, why)| (*id, why.clone())));
         self.created_numbers -= unmade.numbers.len() as u64;
         self.created_agents -= unmade.agents.len() as u64;
+        self.additions.agents.append(&mut unmade.postponed);
     }
 }
 

@@ -51,8 +51,11 @@ impl Civil {
     ///   the given order; a weekday before them must be the right one;
     /// * times: `13:00`, `13:00:00.5`, `1:00 PM`, `130000`;
     /// * offsets: `Z`, `UTC`, `GMT`, `+01`, `+0100`, `+01:00`, `GMT+0100`.
+    ///
+    /// The date may also follow a time with an offset, as on Twilio's pages: `13:00:00 UTC 2026-11-20`.
     pub(in crate::import) fn parse(text: &str, order: Option<DateOrder>) -> Result<Self, CivilError> {
-        let mut rest = Rest(text);
+        let turned = date_first(text);
+        let mut rest = Rest(turned.as_deref().unwrap_or(text));
         let weekday = rest.weekday();
         let date = rest.date(order);
         let local = match date {
@@ -252,6 +255,22 @@ impl<'a> Rest<'a> {
     }
 }
 
+/// Returns the text with the date before the time, if it begins with a time and an offset.
+fn date_first(text: &str) -> Option<String> {
+    let hour = text.bytes().take_while(u8::is_ascii_digit).count();
+    if !(1..=2).contains(&hour) || text.as_bytes().get(hour) != Some(&b':') {
+        return None;
+    }
+    let mut words = text.split(' ').scan(0, |end, word| {
+        let begin = *end;
+        *end += word.len() + 1;
+        Some((begin, word))
+    });
+    let (at, offset) = words.find(|(at, word)| *at > 0 && Rest(word).offset().is_ok_and(|offset| offset.is_some()))?;
+    let date = text.get(at + offset.len() + 1..)?;
+    Some(format!("{date} {}", &text[..at + offset.len()]))
+}
+
 /// Returns the date of three numbers. The third one has this many digits.
 fn of_numbers(
     first: i16,
@@ -358,6 +377,10 @@ mod tests {
             ("Nov 20, 2026, 1:00:00 PM", "2026-11-20T13:00:00"),
             ("20-Nov-2026 12:00:00", "2026-11-20T12:00:00"),
             ("5 MAY 2026 12:00 GMT", "2026-05-05T12:00:00+00"),
+            ("13:14:54 UTC 2026-11-20", "2026-11-20T13:14:54+00"),
+            ("1:14:54 PM UTC 2026-11-20", "2026-11-20T13:14:54+00"),
+            ("13:14 +0100 2026-11-20", "2026-11-20T13:14:00+01"),
+            ("13:14 GMT Fri, 20 Nov 2026", "2026-11-20T13:14:00+00"),
         ] {
             assert_eq!(read(text, None), Ok(expected.to_owned()), "{text}");
         }
@@ -380,6 +403,8 @@ mod tests {
             ("20/11/2026 12:00", Some(MonthDayYear), Err(NotATime)),
             ("05/06/2026 12:00", Some(YearMonthDay), Err(NotATime)),
             ("05/06/2026 yesterday", None, Err(NotATime)),
+            ("12:00 UTC 05/06/2026", None, Err(WhichOrder)),
+            ("12:00 UTC 05/06/2026", Some(MonthDayYear), Ok("2026-05-06T12:00:00+00")),
             ("05/06/226 12:00", Some(DayMonthYear), Err(NotATime)),
             ("05/06-2026 12:00", Some(DayMonthYear), Err(NotATime)),
             ("2026-11-20 12:00", Some(DayMonthYear), Ok("2026-11-20T12:00:00")),
@@ -412,6 +437,12 @@ mod tests {
             "20 Foo 2026 12:00",
             "Nov 20 26 12:00",
             "12:00:00 2026-11-20",
+            "12:00:00 PST 2026-11-20",
+            "12:00:00 UTC",
+            "12:00:00 UTC ",
+            "12:00:00 UTC 2026-11-20 UTC",
+            "12:00:00 UTC 2026-11-20 12:00:00",
+            "12:00:00 UTC UTC 2026-11-20",
             "2026-11-20_12:00:00",
             "\u{661}\u{662}/11/2026 12:00",
             "é",

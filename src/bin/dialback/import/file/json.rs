@@ -16,9 +16,11 @@ pub(in crate::import) struct Path {
     pub(in crate::import) spelling: Spelling,
 }
 
-/// How names may differ from a path. A name that does not differ has precedence.
+/// How names may differ from a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::import) enum Spelling {
+    /// In upper and lower case. The user named it, so a name that does not differ has precedence.
+    Named,
     /// In upper and lower case.
     Case,
     /// In all but letters and digits: `start_time`, `Start Time` and `startTime` are one name.
@@ -38,7 +40,7 @@ impl Spelling {
             return Some((rest, true));
         }
         let rest = match self {
-            Self::Case => {
+            Self::Named | Self::Case => {
                 let (head, rest) = path.split_at_checked(name.len())?;
                 head.eq_ignore_ascii_case(name).then_some(rest)?
             }
@@ -70,7 +72,7 @@ pub(in crate::import) struct Picker {
 struct Found {
     text: String,
     form: Form,
-    /// Whether all names are spelled exactly as in the path.
+    /// Whether all names are spelled exactly as the user named them.
     is_exact: bool,
 }
 
@@ -197,13 +199,13 @@ struct Column<'a> {
     /// The path from here.
     path: &'a str,
     spelling: Spelling,
-    /// Whether all names before this object are spelled exactly as in the path.
+    /// Whether all names before this object are spelled exactly as the user named them.
     is_exact: bool,
 }
 
 impl<'a> Column<'a> {
     fn of((place, path): (usize, &'a Path)) -> Self {
-        Self { place, path: &path.text, spelling: path.spelling, is_exact: true }
+        Self { place, path: &path.text, spelling: path.spelling, is_exact: path.spelling == Spelling::Named }
     }
 }
 
@@ -321,6 +323,24 @@ mod tests {
     }
 
     #[test]
+    fn names_that_differ_in_spelling_alone_are_one_field_given_twice() {
+        let form = |path: &str, spelling, object: &str| {
+            let mut picker = Picker::new(vec![Path { text: path.to_owned(), spelling }]);
+            picker.pick(object.as_bytes()).expect("an object").form(0)
+        };
+        for (path, spelling, object) in [
+            ("status", Spelling::Case, r#"{"Status": "busy", "status": "failed"}"#),
+            ("status", Spelling::Case, r#"{"status": "busy", "STATUS": "busy"}"#),
+            ("start_time", Spelling::Letters, r#"{"Start Time": 1, "start_time": 2}"#),
+            ("a.b", Spelling::Case, r#"{"a": {"b": 1}, "A": {"b": 1}}"#),
+            ("a.b", Spelling::Named, r#"{"A": {"b": 1}, "a": {"B": 1}}"#),
+        ] {
+            assert_eq!(form(path, spelling, object), Some(Form::Repeated), "{path} {object}");
+        }
+        assert_eq!(form("a.b", Spelling::Named, r#"{"a": {"b": 1}, "A": {"b": 1}}"#), Some(Form::Plain));
+    }
+
+    #[test]
     fn value_that_an_object_lacks_is_missing_and_null_is_empty() {
         assert_eq!(
             forms(&["a", "b", "c.d", "e.f"], r#"{"b": null, "c": null, "e": {}}"#),
@@ -329,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_in_other_spellings_and_exact_ones_have_precedence() {
+    fn names_are_found_in_other_spellings_and_those_that_the_user_spelled_have_precedence() {
         let pick = |path: &str, spelling, object: &str| {
             let mut picker = Picker::new(vec![Path { text: path.to_owned(), spelling }]);
             let record = picker.pick(object.as_bytes()).expect("an object");
@@ -338,7 +358,8 @@ mod tests {
         };
         for (path, spelling, object, expected) in [
             ("start_time", Spelling::Letters, r#"{"startTime": 1}"#, Some("1")),
-            ("start_time", Spelling::Letters, r#"{"Start Time": 1, "start_time": 2, "START-TIME": 3}"#, Some("2")),
+            ("start_time", Spelling::Named, r#"{"Start_Time": 1, "start_time": 2, "START_TIME": 3}"#, Some("2")),
+            ("start_time", Spelling::Named, r#"{"Start_Time": 1}"#, Some("1")),
             ("start_time", Spelling::Letters, r#"{"start": 1, "start_time_2": 2, "_": 3}"#, None),
             ("a_b.c_d", Spelling::Letters, r#"{"aB": {"C D": 1}, "a_b": 7}"#, Some("")),
             ("a_b.c_d", Spelling::Letters, r#"{"aB": {"C D": 1, "x": 2}}"#, Some("1")),

@@ -365,6 +365,9 @@ mod tests {
         for (value, why) in [
             ("{}", "`agent`: the JSON value there is not a text or a number"),
             ("1, \"agent\": 2", "`agent`: the JSON object has this field twice"),
+            ("1, \"Agent\": 1", "`agent`: the JSON object has this field twice"),
+            ("1, \"agent_id\": 1", "`agent`: the JSON object has this field twice"),
+            ("1, \"agent_id\": {}", "`agent`: the JSON object has this field twice"),
         ] {
             let object = format!("{{\"from\":1,\"to\":2,\"at\":3,\"agent\":{value}}}\n");
             read_each(object.as_bytes(), &[], &mut |Entry { read, .. }| {

@@ -23,7 +23,7 @@ pub(crate) struct Summary {
     pub(crate) created_numbers: u64,
     /// Agents created and published.
     pub(crate) created_agents: u64,
-    /// When the calls of the lines that were not rejected were placed.
+    /// When the calls of the lines that were not rejected were placed. Empty if none was accepted.
     pub(crate) span: Span,
     /// The rejected lines by reason.
     pub(crate) reasons: Vec<Row>,
