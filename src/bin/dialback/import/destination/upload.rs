@@ -7,7 +7,6 @@ use crate::import::report::rejection::Rejection;
 use crate::import::report::span;
 use dialback::{Call, DialPlan, E164};
 use serde::Deserialize;
-use std::io::Write;
 
 /// The path of uploads, with all counts in the answer.
 const PATH: &str = "/calls/bulk?details=true";
@@ -73,15 +72,19 @@ fn send(remote: &Remote, calls: &[Call]) -> Result<Report, Failure> {
     remote.upload(PATH, &body)?.read()
 }
 
+/// Appends the line of a call. The parts are copied, because formatting takes longer than all else here.
 fn write_call(body: &mut Vec<u8>, call: &Call) {
     let Call { agent, from, to, at, outcome, .. } = call;
-    let (from, to, at, status) = (from.to_plus_form(), to.to_plus_form(), span::text(*at), outcome.name());
-    let line = writeln!(
-        body,
-        r#"{{"agent_id":"{agent}","from":"{}","to":"{}","started_at":"{at}","status":"{status}"}}"#,
-        &*from, &*to
-    );
-    line.expect("a vector takes all");
+    let mut id = uuid::Uuid::encode_buffer();
+    let id = uuid::Uuid::from_u128(agent.as_u128()).as_hyphenated().encode_lower(&mut id);
+    for part in [r#"{"agent_id":""#, id, r#"","from":""#, &from.to_plus_form(), r#"","to":""#, &to.to_plus_form()] {
+        body.extend_from_slice(part.as_bytes());
+    }
+    body.extend_from_slice(br#"","started_at":""#);
+    span::write(body, *at);
+    for part in [r#"","status":""#, outcome.name(), "\"}\n"] {
+        body.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// Separates the calls whose contact the daemon would read as another number. All forms with a `+` are read back, so

@@ -1,6 +1,7 @@
 //! When the calls of a file were placed.
 
 use dialback::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 
 /// The first and the last moment of calls, and the number of calls that lie in the future.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -28,8 +29,18 @@ impl Span {
 
 /// Returns the moment in RFC 3339 form, in UTC.
 pub(in crate::import) fn text(at: Timestamp) -> String {
+    let mut text = Vec::new();
+    write(&mut text, at);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Appends the moment in RFC 3339 form, in UTC.
+pub(in crate::import) fn write(text: &mut Vec<u8>, at: Timestamp) {
     let at = i64::try_from(at.millis()).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-    at.map_or_else(|| "beyond the calendar".to_owned(), |at| at.to_string())
+    let written = at.map(|at| DateTimePrinter::new().print_timestamp(&at, &mut *text));
+    if !matches!(written, Some(Ok(()))) {
+        text.extend_from_slice(b"beyond the calendar");
+    }
 }
 
 #[cfg(test)]
