@@ -35,8 +35,8 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::Sleep;
 use utoipa::{IntoParams, ToSchema};
 
-/// The number of calls that are submitted together.
-const GROUP: usize = 1000;
+/// The number of calls that are submitted together. One sync covers them.
+const GROUP: usize = 4096;
 
 /// The maximum number of groups that wait for the store. Meanwhile the body is not read further.
 const IN_FLIGHT: usize = 4;

@@ -21,8 +21,8 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// The number of threads that upload batches. While one waits for the disk, others send.
-const UPLOADERS: usize = 3;
+/// The number of threads that upload batches. While some wait for the disk, others send: docs/internals/http.md.
+const UPLOADERS: usize = 6;
 /// The number of threads that create entities. Each creation waits for the disk, and one sync covers all that wait.
 const CREATORS: usize = 16;
 /// The largest number of numbers about which the daemon is asked whether another environment holds them.
