@@ -2,9 +2,10 @@
 //! the end all nodes must give the same answers, which must agree with the clients' own logs of acknowledgements.
 //!
 //! The recorded run is `DIALBACK_FLEET_SECONDS=600 cargo test --all-features --test fleet kills --
-//! --nocapture`.
+//! --nocapture`. With `DIALBACK_TEST_CLUSTER=1`, the server is the cluster of `examples/fleet/cluster.conf`.
 
 #[allow(dead_code)]
+use crate::servers::Servers;
 use crate::support;
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +15,6 @@ use std::time::{Duration, Instant};
 use support::copy::replace;
 use support::daemon::{Daemon, dialback};
 use support::ledger::{Done, Ledger, Random, compare, tally};
-use support::nats::NatsServer;
 use support::setting::setting;
 use tempfile::TempDir;
 
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The processes of the fleet. A node that is down has no daemon.
 struct Fleet {
-    server: NatsServer,
+    server: Servers,
     data: Vec<TempDir>,
     nodes: Vec<Option<Daemon>>,
     /// The URLs at which clients find their nodes.
@@ -39,7 +39,7 @@ struct Fleet {
 impl Fleet {
     fn start() -> Self {
         let mut fleet = Self {
-            server: NatsServer::start(),
+            server: Servers::start(setting("DIALBACK_TEST_CLUSTER").is_some()),
             data: (0..NODES).map(|_| tempfile::tempdir().expect("a directory")).collect(),
             nodes: (0..NODES).map(|_| None).collect(),
             urls: Arc::new(Mutex::new(vec![None; NODES])),
@@ -55,10 +55,11 @@ impl Fleet {
     fn start_node_with(&mut self, node: usize, more: &[&str]) {
         // One node acknowledges only what the stream has acknowledged.
         let ack = if node == NODES - 1 { "stream" } else { "local" };
-        let (url, name) = (self.server.url(), format!("node{node}"));
+        let name = format!("node{node}");
         let mut program = Command::new(env!("CARGO_BIN_EXE_dialback"));
         program
-            .args(["serve", "--log", "info", "--fleet-nats", &url, "--fleet-node", &name, "--fleet-ack", ack])
+            .args(["serve", "--log", "info", "--fleet-node", &name, "--fleet-ack", ack])
+            .args(self.server.arguments())
             .args(more);
         let daemon =
             Daemon::start_by(self.data[node].path(), program).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
@@ -199,7 +200,7 @@ fn disturb(fleet: &mut Fleet, random: &mut Random, old: &Path, befallen: &mut Be
             fleet.start_node(node);
         }
         4..6 => {
-            fleet.server.kill();
+            fleet.server.kill_one(random);
             befallen.server_killed += 1;
             sleep(pause);
             fleet.server.restart();
@@ -216,18 +217,18 @@ fn disturb(fleet: &mut Fleet, random: &mut Random, old: &Path, befallen: &mut Be
         7 => {
             // As after a power failure or a restored backup, the stream has an earlier state.
             fleet.server.kill();
-            replace(old, &fleet.server.store());
+            fleet.server.set_back(old);
             befallen.set_back += 1;
             fleet.server.restart();
             // Nodes with newer configurations publish them again now, and changes are rejected meanwhile. A node that
             // is down during that time, and alone knew of a change, stops: see `docs/fleet.md`.
-            sleep(SETTLE);
+            sleep(SETTLE + fleet.server.election());
         }
         8 => {
-            fleet.server.signal("-STOP");
+            let which = fleet.server.stop_one(random);
             befallen.stopped += 1;
             sleep(pause);
-            fleet.server.signal("-CONT");
+            fleet.server.go_on(which);
         }
         _ => {
             let daemon = fleet.nodes[node].as_ref().expect("it runs");
@@ -240,7 +241,7 @@ fn disturb(fleet: &mut Fleet, random: &mut Random, old: &Path, befallen: &mut Be
     // Sometimes, take a backup of the stream.
     if random.below(4) == 0 {
         fleet.server.kill();
-        replace(&fleet.server.store(), old);
+        fleet.server.back_up(old);
         fleet.server.restart();
     }
     sleep(Duration::from_millis(random.below(1500) as u64));
@@ -256,7 +257,7 @@ fn nothing_acknowledged_is_lost_and_all_nodes_agree() {
     let mut clients = fleet.clients(seed);
     let old = tempfile::tempdir().expect("a directory");
     fleet.server.kill();
-    replace(&fleet.server.store(), old.path());
+    fleet.server.back_up(old.path());
     fleet.server.restart();
     let mut befallen = Befallen::default();
     let mut rounds = 0;
@@ -296,13 +297,13 @@ fn rolling_back_a_node_and_the_stream_is_detected() {
     let (stream, data) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     fleet.server.kill();
     fleet.kill_node(0);
-    replace(&fleet.server.store(), stream.path());
+    fleet.server.back_up(stream.path());
     replace(fleet.data(0), data.path());
     fleet.start_node(0);
     work_for(&mut clients, &fleet, Duration::from_secs(1));
     fleet.kill_node(0);
     replace(data.path(), fleet.data(0));
-    replace(stream.path(), &fleet.server.store());
+    fleet.server.set_back(stream.path());
     fleet.heal();
     let wrong = fleet.compare(&mut clients);
     println!("planted: a node's last second, found: {}", wrong.len());

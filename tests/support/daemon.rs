@@ -281,6 +281,11 @@ impl Tenant {
         self.ask("POST", path, Some(body))
     }
 
+    /// Sends the request once, also if another node's change comes first.
+    pub(crate) fn try_post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.try_ask("POST", path, Some(body)).expect("the daemon answers")
+    }
+
     pub(crate) fn delete(&self, path: &str) -> (u16, Value) {
         self.ask("DELETE", path, None)
     }

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "nats")]
 pub mod certificates;
+#[cfg(feature = "daemon")]
+pub mod cluster;
 pub mod copy;
 #[cfg(feature = "daemon")]
 pub mod daemon;

@@ -29,7 +29,7 @@ impl NatsServer {
     /// Starts a server with additional configuration. `STORE` stands for the path of its files.
     pub fn start_with(configuration: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let (port, monitor) = (free_port(), free_port());
+        let [port, monitor] = free_ports();
         let mut server = Self { process: None, port, monitor, directory };
         let configuration = configuration.replace("STORE", &server.store().display().to_string());
         let listening = format!("listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\n");
@@ -98,9 +98,10 @@ impl Drop for NatsServer {
     }
 }
 
-/// Returns a port that was free a moment ago. A restarted server must get the same port again.
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).expect("a free port").local_addr().expect("bound").port()
+/// Returns different ports that were free a moment ago. A restarted server must get the same ports again.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
+    listeners.each_ref().map(|listener| listener.local_addr().expect("bound").port())
 }
 
 /// Returns whether this version supports neither `sync_interval` nor consumers with several subjects.
@@ -110,7 +111,7 @@ pub fn is_old() -> bool {
 }
 
 /// Returns the path of the program, which the script installs.
-fn program() -> &'static str {
+pub fn program() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/nats-server");

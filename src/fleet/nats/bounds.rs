@@ -7,6 +7,7 @@
 
 use super::core::Core;
 use super::error::{away, getting, purging, reading};
+use super::repeated::repeated;
 use super::setup;
 use crate::fleet::{Bounds, Position, StreamError};
 use crate::sync::Ordering;
@@ -48,13 +49,13 @@ pub(super) async fn truncate(core: &Core, up_to: Position) -> Result<(), StreamE
 /// Returns the stream with its present state.
 pub(super) async fn ask(core: &Core) -> Result<Stream, StreamError> {
     core.prepared().await?;
-    match core.connection.context.get_stream(&core.connection.options.stream).await {
-        Ok(stream) => Ok(stream),
-        Err(error) => {
-            core.doubt();
-            Err(getting(&error))
-        }
+    let (connection, patience) = (&core.connection, core.connection.options.patience);
+    let ask = async || connection.context.get_stream(&connection.options.stream).await.map_err(|error| getting(&error));
+    let stream = repeated(patience, ask).await;
+    if stream.is_err() {
+        core.doubt();
     }
+    stream
 }
 
 /// Returns the position at which the part without gaps begins.

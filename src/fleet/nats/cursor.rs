@@ -4,6 +4,7 @@
 use super::bounds;
 use super::core::{Core, Shown};
 use super::error::{away, following};
+use super::repeated::repeated;
 use crate::fleet::{Delivery, Position, StreamError};
 use async_nats::jetstream::consumer::pull::{self, MessagesErrorKind};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
@@ -112,7 +113,9 @@ async fn open(core: &Core, after: Position, generation: u64) -> Result<Cursor, S
         inactive_threshold: ORPHAN,
         ..pull::Config::default()
     };
-    let consumer = stream.create_consumer(config).await.map_err(|error| following(&error))?;
+    // An attempt without an answer may leave a consumer without requests.
+    let create = async || stream.create_consumer(config.clone()).await.map_err(|error| following(&error));
+    let consumer = repeated(core.connection.options.patience, create).await?;
     let messages = consumer
         .stream()
         .max_messages_per_batch(AHEAD_MESSAGES)

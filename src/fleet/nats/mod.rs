@@ -22,6 +22,7 @@ mod error;
 mod login;
 mod options;
 mod publish;
+mod repeated;
 mod server;
 mod setup;
 mod snapshot;

@@ -2,11 +2,12 @@
 
 use super::connection::Connection;
 use super::error::{away, engine, getting};
+use super::repeated::repeated;
 use crate::fleet::StreamError;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::object_store::{self, ObjectStore};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, Placement, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, Placement, RetentionPolicy, StorageType, Stream};
 
 /// The version of the layout of subjects and messages. A stream has one version.
 const FORMAT: u32 = 1;
@@ -23,12 +24,9 @@ pub(super) struct Prepared {
 
 pub(super) async fn prepare(connection: &Connection, generation: u64, doubts: u64) -> Result<Prepared, StreamError> {
     let wanted = wanted(connection);
-    let stream = match connection.context.get_stream(&wanted.name).await {
-        Ok(stream) => stream,
-        Err(error) if is_missing(&error) => {
-            connection.context.create_stream(&wanted).await.map_err(|error| making(&error))?
-        }
-        Err(error) => return Err(getting(&error)),
+    let stream = match look_up(connection, &wanted.name).await? {
+        Some(stream) => stream,
+        None => connection.context.create_stream(&wanted).await.map_err(|error| making(&error))?,
     };
     let info = stream.cached_info();
     if let Some(wrong) = wrong(&info.config, &wanted) {
@@ -92,21 +90,28 @@ fn wrong(found: &Config, wanted: &Config) -> Option<String> {
 async fn bucket(connection: &Connection) -> Result<ObjectStore, StreamError> {
     let name = connection.options.bucket();
     // Look up the bucket's stream: the error for a bucket does not distinguish a missing bucket from a missing answer.
-    match connection.context.get_stream(format!("OBJ_{name}")).await {
-        Ok(_) => connection.context.get_object_store(&name).await.map_err(away),
-        Err(error) if is_missing(&error) => {
-            let config = object_store::Config {
-                bucket: name,
-                num_replicas: connection.options.storage.replicas,
-                storage: StorageType::File,
-                max_bytes: max_bytes(connection),
-                placement: placement(connection),
-                ..object_store::Config::default()
-            };
-            connection.context.create_object_store(config).await.map_err(away)
-        }
-        Err(error) => Err(getting(&error)),
+    if look_up(connection, &format!("OBJ_{name}")).await?.is_some() {
+        return connection.context.get_object_store(&name).await.map_err(away);
     }
+    let config = object_store::Config {
+        bucket: name,
+        num_replicas: connection.options.storage.replicas,
+        storage: StorageType::File,
+        max_bytes: max_bytes(connection),
+        placement: placement(connection),
+        ..object_store::Config::default()
+    };
+    connection.context.create_object_store(config).await.map_err(away)
+}
+
+/// Returns the stream with this name, or `None` if there is none.
+async fn look_up(connection: &Connection, name: &str) -> Result<Option<Stream>, StreamError> {
+    let ask = async || match connection.context.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(getting(&error)),
+    };
+    repeated(connection.options.patience, ask).await
 }
 
 /// Returns the size limit as the server takes it: 0 for none.
