@@ -13,12 +13,13 @@ const BUCKET: &str = "OBJ_DIALBACK_SNAPSHOTS";
 #[test]
 fn reading_a_snapshot_that_is_replaced_meanwhile_fails() {
     let server = NatsServer::start();
+    let writer = open(options(&server));
     let stream = open(NatsOptions { patience: Duration::from_secs(1), ..options(&server) });
     // More bytes than the server sends ahead of a request.
     let (old, new) = (vec![1; 64 << 20], vec![2; 1000]);
-    stream.write_snapshot(Position(1), &mut &old[..]).expect("written");
+    writer.write_snapshot(Position(1), &mut &old[..]).expect("written");
     let mut reading = stream.read_snapshot().expect("there").expect("one").content;
-    stream.write_snapshot(Position(2), &mut &new[..]).expect("written");
+    writer.write_snapshot(Position(2), &mut &new[..]).expect("written");
     let mut got = Vec::new();
     assert!(reading.read_to_end(&mut got).is_err(), "{} bytes", got.len());
     assert!(reading.read(&mut [0; 10]).is_err(), "reads fail after the first error");
