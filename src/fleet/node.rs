@@ -5,8 +5,10 @@ use super::consumer::Consumer;
 use super::keeper::Keeper;
 use super::link::Link;
 use super::publisher::{Did, Publisher};
+use crate::metrics::FleetState;
 use crate::service::Service;
 use crate::store::StoredFleetState;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -42,9 +44,15 @@ impl Node {
         let parts = Parts::new(&link, &service, false)?;
         let Parts { publisher, consumer, keeper } = parts;
         let mut node = Self { link: Arc::clone(&link), threads: Vec::new() };
-        node.spawn("dialback-fleet-in", &service, log.clone(), consumer, |consumer, _| match consumer.step(WAIT) {
-            Ok(_) => Ok(Duration::ZERO),
-            Err(error) => Err(error),
+        let (tell, is_told) = (log.clone(), Cell::new(false));
+        node.spawn("dialback-fleet-in", &service, log.clone(), consumer, move |consumer, link| {
+            let did = consumer.step(WAIT);
+            if let FleetState::Stopped(why) = link.metrics.state()
+                && !is_told.replace(true)
+            {
+                tell(&format!("this node has stopped: {why}"));
+            }
+            did.map(|_| Duration::ZERO)
         })?;
         node.spawn("dialback-fleet-out", &service, log.clone(), publisher, |publisher, link| {
             if publisher.step()? == Did::Nothing {

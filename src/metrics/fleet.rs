@@ -1,16 +1,22 @@
 //! Counters of a fleet's node.
 
+use super::stopwatch::Stopwatch;
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+/// How old the last measurement of the lag may be, in nanoseconds. A node that reaches its stream measures each second.
+const FRESH: u64 = 5_000_000_000;
+
 /// The state of a node within its fleet. All accesses are relaxed, because a count orders nothing else.
-#[derive(Default)]
 pub struct Fleet {
     position: AtomicU64,
     last: AtomicU64,
     lag_events: AtomicU64,
     lag_millis: AtomicU64,
+    clock: Stopwatch,
+    /// When the lag was last measured, in nanoseconds of `clock`.
+    measured: AtomicU64,
     lag_limit_millis: AtomicU64,
     peers: AtomicU64,
     published: AtomicU64,
@@ -68,8 +74,6 @@ counters! {
     /// Returns about how many events the node is behind: the missing messages times the average number of events in
     /// earlier ones.
     lag_events,
-    /// Returns how old the last consumed message is, in milliseconds; 0 if there are no more messages.
-    lag_millis,
     /// Returns the number of other nodes that sent a message within the last minutes.
     peers,
     /// Returns the number of this node's events that the stream has acknowledged.
@@ -88,6 +92,25 @@ impl Fleet {
     /// Returns the node's state.
     pub fn state(&self) -> FleetState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns how old the last consumed message is, in milliseconds; 0 if there are no more messages. While the node does
+    /// not reach the stream, the last known value grows.
+    pub fn lag_millis(&self) -> u64 {
+        let age = self.age();
+        let grown = if age > FRESH { age / 1_000_000 } else { 0 };
+        self.lag_millis.load(Ordering::Relaxed).saturating_add(grown)
+    }
+
+    /// Returns whether the lag in events is known: the node reached the stream lately.
+    pub fn is_lag_known(&self) -> bool {
+        self.age() <= FRESH && self.measured.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns the nanoseconds since the lag was measured, or since the start if it never was.
+    fn age(&self) -> u64 {
+        let measured = self.measured.load(Ordering::Relaxed);
+        self.clock.nanos().saturating_sub(measured)
     }
 
     /// Returns whether the node is further behind than its limit allows.
@@ -118,6 +141,7 @@ impl Fleet {
     pub fn set_lag(&self, events: u64, millis: u64) {
         self.lag_events.store(events, Ordering::Relaxed);
         self.lag_millis.store(millis, Ordering::Relaxed);
+        self.measured.store(self.clock.nanos().max(1), Ordering::Relaxed);
     }
 
     #[cfg(feature = "fleet")]
@@ -151,11 +175,54 @@ impl Fleet {
     }
 }
 
+impl Default for Fleet {
+    fn default() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            position: zero(),
+            last: zero(),
+            lag_events: zero(),
+            lag_millis: zero(),
+            clock: Stopwatch::start(),
+            measured: zero(),
+            lag_limit_millis: zero(),
+            peers: zero(),
+            published: zero(),
+            consumed: zero(),
+            republished: zero(),
+            refused: zero(),
+            unknown: zero(),
+            state: Mutex::default(),
+        }
+    }
+}
+
 impl fmt::Debug for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fleet")
             .field("state", &self.state())
             .field("position", &self.position())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lag_grows_and_is_unknown_while_the_stream_is_not_reached() {
+        let mut fleet = Fleet::default();
+        assert!(!fleet.is_lag_known(), "it was never measured");
+        fleet.set_lag(3, 1500);
+        assert_eq!((fleet.is_lag_known(), fleet.lag_millis()), (true, 1500));
+        fleet.set_lag(0, 0);
+        assert_eq!(fleet.lag_millis(), 0);
+        // As if the last measurement was a minute ago.
+        fleet.clock = Stopwatch::started_before(60_000_000_000);
+        fleet.measured.store(1, Ordering::Relaxed);
+        assert!(!fleet.is_lag_known() && fleet.lag_millis() >= 59_000, "{}", fleet.lag_millis());
+        fleet.set_lag(0, 0);
+        assert_eq!((fleet.is_lag_known(), fleet.lag_millis()), (true, 0));
     }
 }

@@ -224,9 +224,11 @@ impl Page<'_> {
         let help = "The node's place in the fleet's stream, in messages";
         self.gauge("fleet_position", help, None, fleet.position())?;
         self.gauge("fleet_stream_end", "The end of the stream when the node last read it", None, fleet.last())?;
-        let help = "Estimated number of events that the node lags behind the stream";
-        self.gauge("fleet_lag_events", help, None, fleet.lag_events())?;
-        let help = "Age of the last message that the node consumed, if the stream has more; else 0";
+        if fleet.is_lag_known() {
+            let help = "Estimated number of events that the node lags behind the stream";
+            self.gauge("fleet_lag_events", help, None, fleet.lag_events())?;
+        }
+        let help = "Age of the last message that the node consumed, if the stream has more or is unreachable; else 0";
         self.seconds("fleet_lag", help, fleet.lag_millis().saturating_mul(1_000_000))?;
         self.gauge("fleet_peers", "Other nodes that this node has heard from recently", None, fleet.peers())?;
         let help = "Events of this node that the stream has acknowledged";

@@ -2,7 +2,7 @@
 
 use super::stream::SimServer;
 use crate::support::random::Random;
-use dialback::fleet::{Link, Node, Settings, Share, Stream, partition_of};
+use dialback::fleet::{Link, Log, Node, Settings, Share, Stream, partition_of};
 use dialback::metrics::FleetState;
 use dialback::store::FjallStore;
 use dialback::testing::universe::START;
@@ -11,7 +11,7 @@ use dialback::{
     NumberId, Outcome, Reason, Service, ServiceError,
 };
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,10 @@ fn start(server: &SimServer, which: usize, path: &Path, set_up: impl FnOnce(&mut
 }
 
 pub(super) fn start_over(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
+    start_logging(stream, path, set_up, Arc::new(|_| {}))
+}
+
+fn start_logging(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOnce(&mut Settings), log: Log) -> Place {
     let mut settings = Settings::new(|| START);
     settings.settle = Duration::ZERO;
     set_up(&mut settings);
@@ -36,7 +40,7 @@ pub(super) fn start_over(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOn
     let service =
         Service::builder(store).engine(Engine::with_max_pairs(100_000)).sequencer(Arc::clone(&link) as _).start();
     let service = Arc::new(service.expect("it starts"));
-    let node = Node::start(link, Arc::clone(&service), Arc::new(|_| {})).expect("threads");
+    let node = Node::start(link, Arc::clone(&service), log).expect("threads");
     Place { node, service }
 }
 
@@ -213,4 +217,32 @@ fn a_node_with_a_share_keeps_only_the_calls_of_its_partitions() {
     let third = start(&server, 1, &path("third"), without);
     until("the node is ready", || third.node.link().metrics().state() == FleetState::Following);
     assert_eq!(third.service.history().len(), 101);
+}
+
+#[test]
+fn a_node_that_stops_logs_the_reason_once() {
+    let (ours, theirs) = (SimServer::new(Random::new(1, 1), 1), SimServer::new(Random::new(2, 1), 2));
+    ours.heal();
+    theirs.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let first = start(&ours, 0, &path("first"), |_| {});
+    configure(&first);
+    drop(first);
+    let other = start(&theirs, 1, &path("other"), |_| {});
+    until("the node follows the stream", || other.node.link().metrics().state() == FleetState::Following);
+    let change =
+        Change::EnvironmentSet { name: "other".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
+    other.service.configure(TENANT, START, move |_| Ok(vec![change])).expect("ordered and in force");
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&lines);
+    let log: Log = Arc::new(move |line: &str| log.lock().expect("no panic").push(line.to_owned()));
+    let first = start_logging(theirs.port(0), &path("first"), |_| {}, log);
+    until("the node stops", || matches!(first.node.link().metrics().state(), FleetState::Stopped(_)));
+    sleep(Duration::from_millis(1200));
+    drop(first);
+    let lines = lines.lock().expect("no panic");
+    let stopped: Vec<_> = lines.iter().filter(|line| line.contains("this node has stopped")).collect();
+    assert_eq!(stopped.len(), 1, "{lines:?}");
+    assert!(stopped[0].contains("configuration 1"), "{stopped:?}");
 }
