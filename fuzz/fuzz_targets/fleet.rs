@@ -30,7 +30,7 @@ fn check(bytes: &[u8], subject: Subject, keys: &Keys) {
             assert!(matches!(read(&changed, subject, &Keys::NONE), Err(Unreadable::Skip(_))), "byte {at}");
         }
     }
-    // Nobody guesses a signature.
+    // A signature cannot be guessed.
     assert!(read(bytes, subject, keys).is_err());
 }
 

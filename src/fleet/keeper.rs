@@ -57,7 +57,7 @@ pub(super) struct Keeper {
     begun: Option<(Head, u64)>,
 }
 
-/// What makes a snapshot due.
+/// The reason why a snapshot is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Due {
     /// The newest snapshot is old.

@@ -44,7 +44,7 @@ const HEAD: usize = 3 + 1 + 1 + 1 + 8 + 16 + 8 + 8 + 4;
 /// The largest number of bytes around a body.
 pub(in crate::fleet) const FRAME: usize = HEAD + crate::fleet::keys::SEAL + TAG + SUM;
 
-/// What an envelope says about its body.
+/// The fields of an envelope.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Envelope {
     /// The version of the contents.

@@ -34,7 +34,7 @@ const LONGEST: usize = 1 << 26;
 /// The bytes of a header of version 2, without tag and checksum.
 const HEAD: usize = 8 + 5 * 8 + 16 + 8 + 8;
 const ENCRYPTED: u64 = 1;
-/// What a header's tag is for.
+/// The use of a header's tag.
 const OF_HEAD: &[u8] = b"snapshot";
 
 /// The header of a snapshot.

@@ -1,4 +1,4 @@
-//! What publishes to the stream and is no node of the simulation: strays, forgers, and a node of a newer version.
+//! Publishers that are no nodes of the simulation: strays, forgers, and a node of a newer version.
 
 #![allow(unreachable_pub)]
 
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 /// Flag of an envelope: a node that does not know the version or the kind may skip the message.
 const MAY_SKIP: u8 = 1;
 
-/// What may publish in a run.
+/// A publisher that is no node.
 pub struct Intruder {
     /// Whether it publishes messages that are well-formed and not authentic. Only nodes with a key recognize them.
     forges: bool,

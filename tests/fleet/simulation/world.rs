@@ -58,7 +58,7 @@ pub struct World {
     purges: bool,
     /// Whether clocks are wrong by up to a year, and change.
     has_wrong_clocks: bool,
-    /// What publishes to the stream and is no node, if anything does.
+    /// A publisher that is no node, if there is one.
     intruder: Option<Intruder>,
     /// The keys of the nodes.
     pub keys: Keys,
@@ -129,7 +129,7 @@ pub struct Node {
     /// The partitions whose calls the node keeps.
     pub share: Share,
     life: u8,
-    /// What the node's clock is ahead, in milliseconds; wraps if it is behind.
+    /// How far the node's clock is ahead, in milliseconds; wraps if it is behind.
     skew: Arc<AtomicU64>,
     pub running: Option<Running>,
 }
