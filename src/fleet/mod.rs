@@ -43,7 +43,7 @@ pub use keys::{Keys, KeysError};
 pub use link::Link;
 #[cfg(feature = "__testing")]
 #[doc(hidden)]
-pub use link::digest;
+pub use link::digest_for_tests as digest;
 pub use message::{Body, Envelope, Message, NodeId, Unreadable, read};
 #[cfg(feature = "__testing")]
 #[doc(hidden)]

@@ -22,7 +22,7 @@ const CONTACTS: usize = 8;
 /// Few partitions, so that each contains something.
 pub const PARTITIONS: u16 = 3;
 /// A small limit on the length of messages: a configuration fits, and a batch of calls does not.
-const SMALL: usize = 900;
+const SMALL: usize = 720;
 const MINUTE: u64 = 60_000;
 const YEAR: u64 = 365 * 24 * 60 * MINUTE;
 
