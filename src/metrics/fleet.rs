@@ -232,6 +232,7 @@ impl Default for Fleet {
     fn default() -> Self {
         let zero = || AtomicU64::new(0);
         Self {
+            skipped: Default::default(),
             position: zero(),
             last: zero(),
             lag_events: zero(),
