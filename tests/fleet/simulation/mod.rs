@@ -72,7 +72,7 @@ fn after_faults_all_nodes_hold_exactly_what_was_acknowledged() {
         verdict.expect("a good end");
         return;
     }
-    let seeds = variable("DIALBACK_FLEET_SEEDS").unwrap_or(300);
+    let seeds = variable("DIALBACK_FLEET_SEEDS").unwrap_or(100);
     let from = variable("DIALBACK_FLEET_FROM").unwrap_or(0);
     let counts = match run_all(from..from + seeds, None) {
         Ok(counts) => counts,
@@ -100,21 +100,21 @@ fn a_seed_gives_the_same_run_twice() {
 
 #[test]
 fn each_planted_bug_is_found() {
+    // Some bugs show rarely. Their first seeds are below the ones that find them: 2,292, 520, 351 and 407.
     let bugs = [
         (Bug::NoOutbox, 0),
         (Bug::NoSync, 0),
         (Bug::AnyOrder, 0),
         (Bug::Node(Planted::NoRepublish), 0),
-        // This bug shows rarely: seed 2,292 is the first that finds it.
-        (Bug::Node(Planted::ForgetsEarly), 2_250),
+        (Bug::Node(Planted::ForgetsEarly), 2_280),
         (Bug::Node(Planted::NoWitness), 0),
         (Bug::Node(Planted::StrayBlocks), 0),
-        (Bug::Node(Planted::StrayTail), 400),
+        (Bug::Node(Planted::StrayTail), 510),
         (Bug::Node(Planted::TrustsAll), 0),
-        (Bug::Node(Planted::SkipsNewer), 0),
-        (Bug::Node(Planted::IgnoresLimit), 0),
+        (Bug::Node(Planted::SkipsNewer), 20),
+        (Bug::Node(Planted::IgnoresLimit), 340),
         (Bug::Node(Planted::IgnoresNeed), 0),
-        (Bug::Node(Planted::TrustsClocks), 0),
+        (Bug::Node(Planted::TrustsClocks), 400),
     ];
     for (bug, from) in bugs {
         let (seed, why, _) = run_all(from..5_000, Some(bug)).expect_err("it is found");
