@@ -148,8 +148,6 @@ pub(in crate::http) async fn record(
     }
     upload.flush().await?;
     let mut report = std::mem::take(&mut upload.report);
-    report.errors.sort_by_key(|error| error.line);
-    report.errors.truncate(MAX_ERRORS);
     report.details = has_details.then_some(upload.details);
     Ok(reply::json(StatusCode::OK, &report))
 }
@@ -408,12 +406,14 @@ fn refuse_compressed(start: &mut Vec<u8>, chunk: &[u8]) -> Result<(), Refusal> {
 }
 
 impl Report {
-    /// Counts a rejected line, and keeps its error if it may be among the first.
+    /// Counts a rejected line, and keeps its error if it is among the first by line. A line is rejected when it is read, or
+    /// later when it is applied.
     fn reject(&mut self, line: u64, refusal: &Refusal) {
         self.rejected += 1;
-        // A line is rejected when it is read or, rarely, groups later when it is applied. So twice the maximum is kept and sorted.
-        if self.errors.len() < 2 * MAX_ERRORS {
-            self.errors.push(LineError { line, message: refusal.line() });
+        let place = self.errors.partition_point(|error| error.line < line);
+        if place < MAX_ERRORS {
+            self.errors.insert(place, LineError { line, message: refusal.line() });
+            self.errors.truncate(MAX_ERRORS);
         }
     }
 }

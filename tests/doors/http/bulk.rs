@@ -1,6 +1,7 @@
 use crate::http::bodies::{End, chunks};
 use crate::support::server::{Desk, OURS, Server};
 use axum::http::Method;
+use dialback::Engine;
 use dialback::http::Limits;
 use dialback::store::MemoryStore;
 use serde_json::{Value, json};
@@ -50,6 +51,24 @@ async fn bulk_lists_a_hundred_errors_and_counts_the_rest() {
     assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(100));
     assert_eq!(answer.body["errors"][99]["line"], 100);
     assert_eq!(server.tenant().bulk("").await.text, r#"{"accepted":0,"rejected":0,"errors":[]}"#);
+}
+
+/// Calls that do not fit are rejected when they are applied, after later lines have been read.
+#[tokio::test]
+async fn first_errors_by_line_are_listed_whenever_they_are_found() {
+    let server = Server::start_engine(Engine::with_max_pairs(5), MemoryStore, Limits::default());
+    let desk = Desk::set_up(&server.tenant()).await;
+    let mut text = (0..15).fold(String::new(), |text, n| text + &line(&desk, n) + "\n");
+    text.push_str(&"nonsense\n".repeat(250));
+    let answer = server.tenant().bulk(text).await;
+    let (accepted, rejected) = (answer.body["accepted"].as_u64().unwrap(), answer.body["rejected"].as_u64().unwrap());
+    assert!(accepted < 15 && accepted + rejected == 265, "{}", answer.text);
+    let told: Vec<_> =
+        answer.body["errors"].as_array().unwrap().iter().filter_map(|error| error["line"].as_u64()).collect();
+    assert!(told.is_sorted() && told.len() == 100, "{told:?}");
+    let full = 15 - accepted;
+    assert_eq!(told.iter().filter(|line| **line <= 15).count() as u64, full, "{told:?}");
+    assert_eq!(told[99], 115 - full, "{told:?}");
 }
 
 /// Far more than a normal body may contain, in chunks that break lines at any position.
