@@ -108,9 +108,7 @@ impl Remote {
         }
         let url = url.trim_end_matches('/');
         let url = url.strip_suffix("/api/v1").unwrap_or(url);
-        let has_host =
-            format!("{url}/api/v1").parse::<Uri>().is_ok_and(|url| url.host().is_some_and(|host| !host.is_empty()));
-        if !has_host {
+        if !is_address(url) {
             return Err(Failure::new("--url is not a valid URL, such as http://127.0.0.1:8080"));
         }
         // A token is a name and characters of base64url (RFC 4648, section 5).
@@ -223,4 +221,15 @@ pub(crate) fn escape(text: &str) -> String {
         _ => format!("%{byte:02X}"),
     });
     escaped.collect()
+}
+
+/// Returns whether a URL has a host, at most a port and a path, and nothing else. A login in it would be shown by errors.
+fn is_address(url: &str) -> bool {
+    let is_plain = |url: Uri| {
+        url.authority().is_some_and(|authority| {
+            let host = authority.host();
+            !host.is_empty() && (authority.as_str() == host || authority.port_u16().is_some())
+        })
+    };
+    !url.contains(['@', '?', '#']) && format!("{url}/api/v1").parse().is_ok_and(is_plain)
 }
