@@ -5,8 +5,6 @@ mod away;
 mod daemon;
 mod foreign;
 mod logins;
-#[cfg(feature = "__testing")]
-mod messages;
 mod overtaken;
 mod snapshot;
 mod storage;

@@ -15,20 +15,19 @@ use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-pub(crate) const TENANT: EnvironmentId = EnvironmentId::from_u128(0xE0);
+pub(super) const TENANT: EnvironmentId = EnvironmentId::from_u128(0xE0);
 const SOURCE: AgentId = AgentId::from_u128(0xA1);
 
-pub(crate) struct Place {
-    pub(crate) node: Node,
-    pub(crate) service: Arc<Service>,
+pub(super) struct Place {
+    pub(super) node: Node,
+    pub(super) service: Arc<Service>,
 }
 
 fn start(server: &SimServer, which: usize, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
     start_over(server.port(which), path, set_up)
 }
 
-/// Starts a node on any stream.
-pub(crate) fn start_over(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
+pub(super) fn start_over(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
     start_logging(stream, path, set_up, Arc::new(|_| {}))
 }
 
@@ -45,7 +44,7 @@ fn start_logging(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOnce(&mut 
     Place { node, service }
 }
 
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < Duration::from_secs(60), "{what}");
@@ -61,7 +60,7 @@ fn contact(index: u64) -> E164 {
     E164::from_code(49_000 + index).expect("a code")
 }
 
-pub(crate) fn configure(place: &Place) {
+pub(super) fn configure(place: &Place) {
     until("the node follows the stream", || place.node.link().metrics().state() == FleetState::Following);
     let lookback = Lookback::default();
     let mut changes = vec![
@@ -79,12 +78,12 @@ pub(crate) fn configure(place: &Place) {
     place.service.configure(TENANT, START, move |_| Ok(changes)).expect("ordered and in force");
 }
 
-pub(crate) fn call(index: u64) -> Event {
+pub(super) fn call(index: u64) -> Event {
     let (from, to) = (ours(), contact(index));
     Event::Call(Call { environment: TENANT, agent: SOURCE, from, to, at: START, outcome: Outcome::Busy })
 }
 
-pub(crate) fn reason(place: &Place, index: u64) -> Reason {
+fn reason(place: &Place, index: u64) -> Reason {
     place.service.resolve(ours(), Caller::Number(contact(index)), START).reason
 }
 
