@@ -13,6 +13,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 use support::cluster::{Cluster, PASSWORD, SERVERS, USER};
 use support::daemon::{Daemon, Tenant, dialback};
+use support::until::until;
 use tempfile::TempDir;
 
 const NODES: usize = 3;
@@ -42,21 +43,10 @@ fn start_node(cluster: &Cluster, which: usize) -> Node {
     Node { daemon, data }
 }
 
-fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(began.elapsed() < PATIENCE, "in {} s: {what}", PATIENCE.as_secs());
-        sleep(Duration::from_millis(50));
-    }
-}
-
 /// Starts the nodes, and a tenant at each of them.
 fn start(cluster: &Cluster) -> (Vec<Node>, Vec<Tenant>) {
     let nodes: Vec<Node> = (0..NODES).map(|which| start_node(cluster, which)).collect();
-    until("the first node orders changes", || {
+    until(PATIENCE, "the first node orders changes", || {
         let (code, ..) = dialback(&["token", "create", "--data"], nodes[0].data.path());
         (code == 0).then_some(())
     });
@@ -64,7 +54,7 @@ fn start(cluster: &Cluster) -> (Vec<Node>, Vec<Tenant>) {
     tenant.configure_callback();
     let tenants: Vec<Tenant> = nodes.iter().map(|node| tenant.clone().at(&node.daemon)).collect();
     for tenant in &tenants {
-        until("each node has the configuration", || {
+        until(PATIENCE, "each node has the configuration", || {
             (tenant.get("/callback-agents").1["data"][0]["name"] == "Callback Handler").then_some(())
         });
     }
@@ -120,7 +110,7 @@ fn kill_leader(cluster: &mut Cluster, counts: &[AtomicUsize]) -> Vec<Duration> {
     sleep(Duration::from_millis(500));
     let before: Vec<usize> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
     let mut again = vec![None; NODES];
-    until("each node orders changes again", || {
+    until(PATIENCE, "each node orders changes again", || {
         for (node, again) in again.iter_mut().enumerate() {
             if again.is_none() && counts[node].load(Ordering::Relaxed) > before[node] {
                 *again = Some(killed_at.elapsed());
@@ -179,12 +169,14 @@ fn calls_are_acknowledged_while_the_leader_dies_and_changes_soon_after() {
 /// Checks that the tenant's node has each acknowledged call and each acknowledged agent.
 fn compare(tenant: &Tenant, posted: &[Posted], created: &[Vec<String>]) {
     for contact in posted.iter().flat_map(|posted| &posted.contacts) {
-        until("each node has each call", || {
+        until(PATIENCE, "each node has each call", || {
             (tenant.decision(contact)["agent_id"] == json!(tenant.callback_agent)).then_some(())
         });
     }
     for agent in created.iter().flatten() {
-        until("each node has each agent", || (tenant.get(&format!("/agents/{agent}")).0 == 200).then_some(()));
+        until(PATIENCE, "each node has each agent", || {
+            (tenant.get(&format!("/agents/{agent}")).0 == 200).then_some(())
+        });
     }
 }
 
@@ -204,7 +196,7 @@ fn the_permissions_of_the_example_are_enough_and_no_more() {
     let elsewhere = open(&cluster, |options| options.storage.cluster = Some("elsewhere".into())).bounds();
     assert!(matches!(&elsewhere, Err(StreamError::Engine(why)) if why.contains("no suitable peers")), "{elsewhere:?}");
     let stream = open(&cluster, |options| options.storage.cluster = Some("fleet".into()));
-    until("the stream is created", || stream.bounds().ok());
+    until(PATIENCE, "the stream is created", || stream.bounds().ok());
     assert_eq!(stream.server().expect("there").replicas, SERVERS);
     stream.publish(&messages(3, 0..100)).expect("published");
     let last = stream.publish_after(Subject::Configuration, b"one", Position::START).expect("ordered");

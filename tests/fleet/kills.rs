@@ -4,7 +4,6 @@
 //! The recorded run is `DIALBACK_FLEET_SECONDS=600 cargo test --all-features --test fleet kills --
 //! --nocapture`. With `DIALBACK_TEST_CLUSTER=1`, the server is the cluster of `examples/fleet/cluster.conf`.
 
-#[allow(dead_code)]
 use crate::servers::Servers;
 use crate::support;
 use std::path::Path;
@@ -16,6 +15,7 @@ use support::copy::replace;
 use support::daemon::{Daemon, dialback};
 use support::ledger::{Done, Ledger, Random, compare, tally};
 use support::setting::setting;
+use support::until::until;
 use tempfile::TempDir;
 
 const NODES: usize = 3;
@@ -94,7 +94,7 @@ impl Fleet {
 
     /// Creates the clients through the first node, then assigns one node to each client.
     fn clients(&self, seed: u64) -> Vec<Ledger> {
-        let token = until("a token", || {
+        let token = until(PATIENCE, "a token", || {
             let (code, token, _) = dialback(&["token", "create", "--data"], self.data(0));
             (code == 0).then(|| token.trim().to_owned())
         });
@@ -130,18 +130,6 @@ impl Fleet {
     fn compare(&self, clients: &mut [Ledger]) -> Vec<String> {
         self.agree(clients);
         compare(clients, &self.url(0))
-    }
-}
-
-/// Repeats a request until there is an answer.
-fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(began.elapsed() < PATIENCE, "in {} s: {what}", PATIENCE.as_secs());
-        sleep(Duration::from_millis(200));
     }
 }
 

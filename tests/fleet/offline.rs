@@ -4,20 +4,12 @@ use crate::support;
 use serde_json::json;
 use std::fs;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::daemon::{Daemon, Tenant, dialback, program};
 use support::nats::NatsServer;
+use support::until::until;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "{what}");
-        sleep(Duration::from_millis(50));
-    }
-}
 
 fn start(server: &NatsServer, data: &Path) -> Daemon {
     Daemon::start_with(data, &["--fleet-nats", &server.url()])
@@ -39,7 +31,9 @@ fn calls_that_are_imported_into_a_stopped_nodes_directory_reach_the_other_nodes(
     let place = tempfile::tempdir().expect("a directory");
     let (here, there) = (place.path().join("here"), place.path().join("there"));
     let (daemon, other) = (start(&server, &here), start(&server, &there));
-    until("the node orders changes", || dialback(&["token", "create", "--data"], &here).0 == 0);
+    until(PATIENCE, "the node orders changes", || {
+        (dialback(&["token", "create", "--data"], &here).0 == 0).then_some(())
+    });
     let tenant = Tenant::with_callback_sample(&daemon);
     tenant.configure_callback();
     assert_eq!(daemon.stop(), 0);
@@ -54,5 +48,5 @@ fn calls_that_are_imported_into_a_stopped_nodes_directory_reach_the_other_nodes(
     let daemon = start(&server, &here);
     let called = |tenant: &Tenant| tenant.decision("+14155550001")["agent_id"] == json!(tenant.callback_agent);
     assert!(called(&tenant.at(&daemon)), "the node itself has the call");
-    until("the other node gets the call", || called(&other));
+    until(PATIENCE, "the other node gets the call", || called(&other).then_some(()));
 }

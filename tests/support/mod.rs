@@ -36,3 +36,4 @@ pub mod sparse;
 pub mod stream;
 #[cfg(feature = "store")]
 pub mod table_file;
+pub mod until;

@@ -1,7 +1,7 @@
 //! A stream whose acknowledgement of a configuration takes long.
 
 use super::stream::SimServer;
-use super::threads::{TENANT, call, configure, start_over, until};
+use super::threads::{Place, TENANT, call, configure, start_over, until};
 use crate::support::random::Random;
 use dialback::fleet::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};
 use dialback::testing::universe::START;
@@ -63,8 +63,17 @@ fn slow(server: &SimServer, appends_first: bool) -> (Arc<dyn Stream>, mpsc::Rece
     (Arc::new(Slow { stream: server.port(0), asked, answers, appends_first }), waits, answer)
 }
 
-fn renamed(name: &str) -> Vec<Change> {
-    vec![Change::EnvironmentSet { name: name.into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() }]
+/// Submits a change, and sends the generation after it when it is answered.
+fn rename(place: &Place, name: &str, done: mpsc::Sender<Result<u64, ServiceError>>) {
+    let change = Change::EnvironmentSet { name: name.into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
+    place.service.submit_configuration(
+        TENANT,
+        START,
+        move |_| Ok(vec![change]),
+        move |result| {
+            let _ = done.send(result.map(|plan| plan.generation()));
+        },
+    );
 }
 
 #[test]
@@ -76,14 +85,7 @@ fn a_node_acknowledges_and_routes_calls_while_the_stream_orders_a_configuration(
     let place = start_over(stream, directory.path(), |_| {});
     configure(&place);
     let (done, changed) = mpsc::channel();
-    place.service.submit_configuration(
-        TENANT,
-        START,
-        |_| Ok(renamed("slow")),
-        move |result| {
-            let _ = done.send(result.map(|plan| plan.generation()));
-        },
-    );
+    rename(&place, "slow", done);
     asked.recv().expect("it is on its way");
     let began = Instant::now();
     for index in 0..50 {
@@ -109,14 +111,7 @@ fn a_configuration_that_is_delivered_before_its_acknowledgement_is_in_force_once
         let place = start_over(stream, directory.path(), |_| {});
         configure(&place);
         let (done, changed) = mpsc::channel();
-        place.service.submit_configuration(
-            TENANT,
-            START,
-            |_| Ok(renamed("early")),
-            move |result| {
-                let _ = done.send(result.map(|plan| plan.generation()));
-            },
-        );
+        rename(&place, "early", done);
         asked.recv().expect("it is on its way");
         until("it is delivered", || place.service.plan().generation() == 2);
         assert!(changed.try_recv().is_err(), "its acknowledgement is on its way");
@@ -135,15 +130,7 @@ fn a_node_that_stops_rejects_the_changes_that_wait() {
     configure(&place);
     let (done, changed) = mpsc::channel();
     for name in ["first", "second"] {
-        let done = done.clone();
-        place.service.submit_configuration(
-            TENANT,
-            START,
-            |_| Ok(renamed(name)),
-            move |result| {
-                let _ = done.send(result.map(|plan| plan.generation()));
-            },
-        );
+        rename(&place, name, done.clone());
     }
     asked.recv().expect("the first is on its way");
     drop(place.node);

@@ -22,7 +22,7 @@ use tower::ServiceExt;
 const MAX_ANSWER: usize = 16 << 20;
 
 /// The error code of a change that needs the stream of a fleet, which only a daemon reaches.
-const NEEDS_STREAM: &[u8] = b"\"STREAM_AWAY\"";
+const NEEDS_STREAM: &str = "STREAM_AWAY";
 
 pub(crate) enum Client {
     /// A daemon holds the data directory: requests go over HTTP.
@@ -71,9 +71,11 @@ impl Client {
             let text = axum::body::to_bytes(answer.into_body(), MAX_ANSWER).await;
             (status, text.unwrap_or_default())
         });
-        let needs_stream = text.windows(NEEDS_STREAM.len()).any(|part| part == NEEDS_STREAM);
-        let answer = Answer { status, text: text.to_vec() }.read();
-        answer.map_err(|failure| if needs_stream { failure.and("after you start this node's daemon") } else { failure })
+        let answer = Answer { status, text: text.to_vec() };
+        answer.read().map_err(|failure| match &*answer.code() {
+            NEEDS_STREAM => failure.and("after you start this node's daemon"),
+            _ => failure,
+        })
     }
 
     /// Copies the daemon's answer to `out` as it arrives, without a time limit.
