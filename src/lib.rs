@@ -79,7 +79,7 @@ pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};
 #[cfg(feature = "sip")]
 pub use inbound::Peers;
-pub use inbound::{AddressTemplate, AgentAddresses, Destination, TemplateError};
+pub use inbound::{AddressBook, AddressTemplate, AgentAddresses, Destination, TemplateError};
 pub use named::NameError;
 pub use number::{Attestation, Caller, DialPlan, Digits, E164, NumberError};
 pub use outcome::{Outcome, OutcomeSet};

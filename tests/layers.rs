@@ -89,7 +89,7 @@ const RESERVED: &[(&str, &[&str], &[&str])] = &[
     // associated type of a trait for a clock that is passed in.
     ("a clock", &["Instant"], &["bin/", "metrics/stopwatch.rs", "http/middleware/rate_limit.rs"]),
     ("an atomic", &["atomic", "loom::sync", "loom::thread"], &["sync.rs"]),
-    ("arc_swap", &["arc_swap"], &["plan/published.rs"]),
+    ("arc_swap", &["arc_swap"], &["plan/published.rs", "inbound/address/book.rs", "bin/"]),
     // C passes pointers, and a handle is followed without a lock, so three files of `capi` have unsafe code.
     // `history` has two such files, for memory and for vector instructions.
     (

@@ -31,7 +31,7 @@ fn door() -> &'static Door {
         service.configure(EnvironmentId::from_u128(1), NOW, |_| Ok(changes)).expect("valid");
         let settings = Settings {
             trust: Peers::LOOPBACK.to_vec(),
-            contacts: AgentAddresses::by_template("sip:{agent_id}@agents.example.com".parse().expect("a contact")),
+            contacts: AgentAddresses::by_template("sip:{agent_id}@agents.example.com".parse().expect("a contact")).into(),
             unrouted: Unrouted::NotFound,
             dialed_from: DialedFrom::Diversion,
             serves_while_loading: false,

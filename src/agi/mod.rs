@@ -25,7 +25,7 @@ pub use listen::{AgiLimits, AgiListener};
 
 use crate::decision::{Reason, Route};
 use crate::engine::Routed;
-use crate::inbound::{AgentAddresses, Arrival, Inbound, Peers};
+use crate::inbound::{AddressBook, Arrival, Inbound, Peers};
 use crate::number::Caller;
 use crate::service::Service;
 use crate::time::Clock;
@@ -40,7 +40,7 @@ pub struct Settings {
     /// The addresses that connections are accepted from.
     pub trust: Vec<Peers>,
     /// The addresses at which agents are reached.
-    pub addresses: AgentAddresses,
+    pub addresses: AddressBook,
     /// Whether calls are answered from the state loaded so far, while the service is still loading.
     pub serves_while_loading: bool,
 }

@@ -4,8 +4,8 @@ use super::Limits;
 use super::middleware::body_budget::BodyBudget;
 use super::middleware::rate_limit::{RateLimits, Rates, SteadyClock};
 use super::middleware::work::Work;
-use super::state::ApiState;
-use crate::inbound::{AgentAddresses, Inbound};
+use super::state::{ApiState, Reload};
+use crate::inbound::{AddressBook, Inbound};
 use crate::metrics::{SipCounts, UpkeepCounts};
 use crate::service::Service;
 use crate::time::{Clock, Timestamp};
@@ -37,6 +37,7 @@ impl Api {
             document: Arc::default(),
             sip: None,
             upkeep: None,
+            reload: None,
             work: Arc::default(),
             answer_budget: Arc::default(),
             body_budget: Arc::new(BodyBudget::new(Limits::default().body_bytes)),
@@ -74,6 +75,12 @@ impl Api {
         self.with(|state| state.upkeep = Some(counts))
     }
 
+    /// Adds what `POST /reload` does. It runs on the blocking threads of the workers.
+    #[must_use]
+    pub fn with_reload(self, reload: Reload) -> Self {
+        self.with(|state| state.reload = Some(reload))
+    }
+
     /// Accepts one more operator token, given by its digest and held in memory only. A new installation needs it to create its
     /// first stored tokens.
     #[must_use]
@@ -96,7 +103,7 @@ impl Api {
 
     /// Sets the addresses of agents. `GET /route` returns the address of the agent that takes the call.
     #[must_use]
-    pub fn with_addresses(self, addresses: AgentAddresses) -> Self {
+    pub fn with_addresses(self, addresses: impl Into<AddressBook>) -> Self {
         self.with(|state| state.inbound = state.inbound.clone().with_addresses(addresses))
     }
 

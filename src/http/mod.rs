@@ -95,3 +95,4 @@ pub use middleware::rate_limit::{Rates, SteadyClock};
 pub use request::auth::{ACTING_FOR, OnValidToken};
 pub use request::token::Token;
 pub use router::{operations, router};
+pub use state::Reload;

@@ -3,7 +3,7 @@
 use super::Api;
 use super::endpoints::{
     agents, answered, bulk, callback, callback_agents, calls, constraints, contacts, describe, environments, export,
-    health, metrics_text, numbers, route, statistics, tokens, what_if,
+    health, metrics_text, numbers, reload, route, statistics, tokens, what_if,
 };
 use super::middleware::{deadline, dispatch, log};
 use super::openapi::document;
@@ -89,6 +89,7 @@ fn operators() -> OpenApiRouter<Api> {
         .routes(routes!(environments::list, environments::create))
         .routes(routes!(tokens::list, tokens::issue))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(reload::run))
 }
 
 /// Returns the routes below the base path that need no token.

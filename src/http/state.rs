@@ -11,6 +11,9 @@ use crate::inbound::Inbound;
 use crate::metrics::{SipCounts, UpkeepCounts};
 use std::sync::Arc;
 
+/// Takes over the settings that have changed. Returns those that need a restart, or why nothing has changed.
+pub type Reload = Arc<dyn Fn() -> Result<Vec<String>, String> + Send + Sync>;
+
 /// The state that all clones of an [`Api`](super::Api) share.
 #[derive(Clone)]
 pub struct ApiState {
@@ -23,6 +26,7 @@ pub struct ApiState {
     pub(super) document: Arc<Document>,
     pub(super) sip: Option<Arc<SipCounts>>,
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,
+    pub(super) reload: Option<Reload>,
     pub(super) work: Arc<Work>,
     pub(super) answer_budget: Arc<AnswerBudget>,
     pub(super) body_budget: Arc<BodyBudget>,

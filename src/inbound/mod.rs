@@ -21,7 +21,7 @@ mod peers;
 #[cfg(any(feature = "http", feature = "sip"))]
 mod router;
 
-pub use address::{AddressTemplate, AgentAddresses, Destination, TemplateError};
+pub use address::{AddressBook, AddressTemplate, AgentAddresses, Destination, TemplateError};
 pub use arrival::Arrival;
 #[cfg(any(feature = "http", feature = "sip"))]
 pub use decision_id::{DecisionIds, Opened, Sealed};

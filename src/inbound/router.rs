@@ -1,6 +1,6 @@
 //! Routes calls for a door: decides, counts and gives each decision its identity.
 
-use super::{AgentAddresses, Arrival, DecisionIds, Sealed};
+use super::{AddressBook, AgentAddresses, Arrival, DecisionIds, Sealed};
 use crate::engine::Routed;
 use crate::id::EnvironmentId;
 use crate::number::Caller;
@@ -8,6 +8,7 @@ use crate::plan::Plan;
 use crate::service::Service;
 use crate::slot::TallySlot;
 use crate::time::{Clock, Timestamp};
+use arc_swap::Guard;
 use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ pub struct Inbound {
     service: Arc<Service>,
     clock: Clock,
     ids: Arc<DecisionIds>,
-    addresses: Arc<AgentAddresses>,
+    addresses: AddressBook,
     serves_while_loading: bool,
 }
 
@@ -29,13 +30,13 @@ impl Inbound {
     /// If the operating system provides no random bytes.
     pub fn new(service: Arc<Service>, clock: Clock) -> Self {
         let ids = Arc::new(DecisionIds::new(service.secret()));
-        Self { service, clock, ids, addresses: Arc::default(), serves_while_loading: false }
+        Self { service, clock, ids, addresses: AddressBook::default(), serves_while_loading: false }
     }
 
     /// Sets where agents are reached.
     #[must_use]
-    pub fn with_addresses(self, addresses: AgentAddresses) -> Self {
-        Self { addresses: Arc::new(addresses), ..self }
+    pub fn with_addresses(self, addresses: impl Into<AddressBook>) -> Self {
+        Self { addresses: addresses.into(), ..self }
     }
 
     /// Sets whether calls are routed while the stored history is still being loaded, from what is already loaded.
@@ -50,8 +51,8 @@ impl Inbound {
     }
 
     /// Returns where agents are reached.
-    pub fn addresses(&self) -> &AgentAddresses {
-        &self.addresses
+    pub fn addresses(&self) -> Guard<Arc<AgentAddresses>> {
+        self.addresses.current()
     }
 
     /// Returns the identities of this daemon's decisions.

@@ -2,7 +2,7 @@
 
 use super::Peers;
 use crate::id::{AgentId, EnvironmentId};
-use crate::inbound::{AgentAddresses, Destination};
+use crate::inbound::{AddressBook, AgentAddresses, Destination};
 use crate::number::E164;
 use ezk_sip_types::uri::SipUri;
 
@@ -12,7 +12,7 @@ pub struct Settings {
     /// The addresses that messages are accepted from.
     pub trust: Vec<Peers>,
     /// The SIP addresses at which agents are reached.
-    pub contacts: AgentAddresses,
+    pub contacts: AddressBook,
     /// The response to a call that has no agent to route to.
     pub unrouted: Unrouted,
     /// The field that the dialed number is read from.

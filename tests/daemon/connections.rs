@@ -12,9 +12,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 use support::daemon::{Daemon, Tenant, dialback};
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use support::tls;
 
 /// Sends one request on its own connection. Returns all bytes until the peer closes.
 fn say(mut stream: impl Read + Write, request: &str) -> String {
@@ -189,11 +187,11 @@ fn daemon_answers_over_tls_after_the_client_accepted_its_certificate() {
     let address =
         file["public_url"].as_str().and_then(|url| url.strip_prefix("https://")).expect("over TLS").to_owned();
 
-    let answer = say(tls(&address, &trusted).expect("a certificate that we trust"), HEALTH);
+    let answer = say(tls::connect(&address, &trusted).expect("a certificate that we trust"), HEALTH);
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("{\"status\":\"ok\"}"), "{answer}");
     // A client that trusts another certificate refuses the daemon, and a client without TLS gets no HTTP response.
     let (_, _, another) = certificate(&store);
-    assert!(tls(&address, &another).is_err());
+    assert!(tls::connect(&address, &another).is_err());
     assert!(!say(TcpStream::connect(&address).expect("it listens"), HEALTH).contains("HTTP/1.1 200"));
 
     // Commands work with TLS, too. Their operator token is not valid on the public listener.
@@ -204,7 +202,7 @@ fn daemon_answers_over_tls_after_the_client_accepted_its_certificate() {
         let request = format!(
             "GET /api/v1{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
         );
-        let answer = say(tls(&address, &trusted).expect("trusted"), &request);
+        let answer = say(tls::connect(&address, &trusted).expect("trusted"), &request);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
     // A client that never completes its handshake does not prevent the stop.
@@ -250,26 +248,6 @@ fn certificate(folder: &Path) -> (PathBuf, PathBuf, Vec<u8>) {
     (cert, key, pem)
 }
 
-/// Opens a TLS connection and completes the handshake. Fails if the peer's certificate is not trusted.
-fn tls(address: &str, pem: &[u8]) -> Result<StreamOwned<ClientConnection, TcpStream>, std::io::Error> {
-    use tokio_rustls::rustls::pki_types::CertificateDer;
-    use tokio_rustls::rustls::pki_types::pem::PemObject;
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(pem).expect("a certificate")).expect("it can be trusted");
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").expect("a name");
-    let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(address)?);
-    while stream.conn.is_handshaking() {
-        stream.conn.complete_io(&mut stream.sock)?;
-    }
-    Ok(stream)
-}
-
 fn text(path: &Path) -> String {
     path.to_str().expect("a plain path").to_owned()
 }
@@ -312,7 +290,7 @@ fn idle_connections_at_one_listener_leave_the_others_and_itself_answering() {
     assert_eq!(dialback(&["token", "create", "--data"], &store).0, 0, "by the side door");
     open.extend(idle(&metrics, FLOOD));
     open.extend(idle(daemon.address(), FLOOD));
-    is_well(&say(tls(&front, &trusted).expect("trusted"), HEALTH));
+    is_well(&say(tls::connect(&front, &trusted).expect("trusted"), HEALTH));
     is_well(&say_quickly(&metrics, HEALTH));
     is_well(&say_quickly(&metrics, &HEALTH.replace("/health", "/metrics")));
     assert_eq!(dialback(&["token", "create", "--data"], &store).0, 0, "by the side door");

@@ -9,6 +9,7 @@ mod numbers;
 mod operations;
 mod program;
 mod purges;
+mod settings;
 mod sip;
 #[path = "../support/mod.rs"]
 mod support;

@@ -40,6 +40,10 @@ fn check_config_reports_and_changes_nothing() {
         let (code, _, wrong) = check(arguments, &data);
         assert_eq!(code, expected, "{arguments:?}: {wrong}");
     }
+    let file = place.path().join("file");
+    fs::write(&file, "a file").expect("written");
+    let (code, _, wrong) = check(&[], &file.join("data"));
+    assert!(code == 4 && wrong.contains("file"), "a directory that cannot be created: {wrong}");
     fs::write(data.join("dialback.json"), r#"{"format":1000}"#).expect("written");
     assert_eq!(check(&[], &data).0, 4, "of a newer version");
     let foreign = tempfile::tempdir().expect("a directory");

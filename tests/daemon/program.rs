@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use support::daemon::{Daemon, Tenant, dialback};
+use support::daemon::{Daemon, Tenant, dialback, program};
 
 const OURS: &str = "+12125550100";
 
@@ -156,7 +156,13 @@ fn unusable_directory_is_named_and_stays_unchanged() {
     let foreign = tempfile::tempdir().expect("a directory");
     fs::write(foreign.path().join("thesis.tex"), "years of work").expect("written");
     let before = contents(foreign.path());
-    for command in [&["serve", "--data"][..], &["resolve", OURS, "anonymous", "--data"], &["token", "list", "--data"]] {
+    for command in [
+        &["serve", "--data"][..],
+        &["resolve", OURS, "anonymous", "--data"],
+        &["token", "list", "--data"],
+        &["token", "create", "--data"],
+        &["environment", "create", "a", "--data"],
+    ] {
         let (code, _, message) = dialback(command, foreign.path());
         assert_eq!(code, 4);
         assert!(message.contains("not a data directory of dialback"), "{message}");
@@ -165,10 +171,16 @@ fn unusable_directory_is_named_and_stays_unchanged() {
 }
 
 #[test]
-fn command_that_only_reads_creates_no_directory() {
+fn command_creates_no_directory_unless_it_is_asked_to() {
     let folder = tempfile::tempdir().expect("a directory");
     let mistyped = folder.path().join("dialbakc-data");
-    for command in [&["resolve", OURS, "anonymous", "--data"][..], &["token", "list", "--data"]] {
+    for command in [
+        &["resolve", OURS, "anonymous", "--data"][..],
+        &["token", "list", "--data"],
+        &["token", "create", "--data"],
+        &["environment", "create", "a", "--data"],
+        &["reload", "--data"],
+    ] {
         let (code, _, message) = dialback(command, &mistyped);
         assert_eq!(code, 4);
         assert!(message.contains("no such data directory"), "{message}");
@@ -177,6 +189,62 @@ fn command_that_only_reads_creates_no_directory() {
         dialback(&["token", "create", "--role", "gateway", "--environment", "a", "--data"], &mistyped);
     assert_eq!(code, 1, "{message}");
     assert!(!mistyped.exists());
+    // An empty directory is as wrong as none.
+    std::fs::create_dir(&mistyped).expect("made");
+    assert_eq!(dialback(&["token", "create", "--data"], &mistyped).0, 4);
+    let (code, token, said) = dialback(&["token", "create", "--create-directory", "--data"], &mistyped);
+    assert_eq!(code, 0, "{said}");
+    let used = mistyped.canonicalize().expect("it is there");
+    assert!(said.contains(used.to_str().expect("plain")) && token.starts_with("talq_"), "{said}");
+}
+
+#[test]
+fn port_that_is_in_use_leaves_no_directory() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let used = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = used.local_addr().expect("bound").to_string();
+    for option in ["--listen", "--metrics-listen", "--agi-listen", "--sip-listen"] {
+        let listen = ["--listen", "127.0.0.1:0", "--agent-address", "sip:a@b.example", option, &address];
+        let listen = if option == "--listen" { &listen[4..] } else { &listen[..] };
+        let (code, _, log) = dialback(&[&["serve"], listen, &["--data"]].concat(), &folder.path().join("data"));
+        assert_eq!(code, 1, "{log}");
+        assert!(log.contains(&format!("cannot listen on {address}")) && !log.contains(" ready"), "{log}");
+        assert!(!folder.path().join("data").exists(), "{option}");
+    }
+}
+
+#[test]
+fn export_replaces_a_file_only_if_it_is_asked_to() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    assert_eq!(dialback(&["token", "create", "--create-directory", "--data"], &data).0, 0);
+    let file = folder.path().join("backup.ndjson");
+    fs::write(&file, "precious").expect("written");
+    let path = file.to_str().expect("plain");
+    let (code, _, wrong) = dialback(&["export", path, "--data"], &data);
+    assert!(code == 1 && wrong.contains("--overwrite"), "{wrong}");
+    assert_eq!(fs::read_to_string(&file).expect("readable"), "precious");
+    assert_eq!(dialback(&["export", path, "--overwrite", "--data"], &data).0, 0);
+    assert!(fs::read_to_string(&file).expect("readable").contains("{\"end\":"));
+}
+
+#[test]
+fn demo_prints_one_object_as_json() {
+    let (code, text, _) = program(&["demo", "--no-serve", "--json"], Path::new("."));
+    let demo: Value = serde_json::from_str(&text).expect("one JSON object");
+    assert_eq!((code, demo["decisions"].as_array().map(Vec::len)), (0, Some(12)));
+    assert_eq!(demo["decisions"][0]["reason"], "MATCHED");
+}
+
+#[test]
+fn log_filter_without_a_level_is_wrong_usage() {
+    for filter in ["loud", "dialback", "info,loud", "dialback=loud"] {
+        let (code, _, wrong) = program(&["--log", filter, "demo", "--no-serve"], Path::new("."));
+        assert!(code == 2 && wrong.contains("use off, error, warn"), "{filter}: {wrong}");
+    }
+    for filter in ["off", "warn,dialback=debug", "dialback=trace"] {
+        assert_eq!(program(&["--log", filter, "demo", "--no-serve"], Path::new(".")).0, 0, "{filter}");
+    }
 }
 
 #[test]
@@ -222,7 +290,8 @@ fn log_of_a_command_contains_no_phone_number_and_no_daemon_token() {
 fn log_of_an_import_into_a_region_contains_no_phone_number() {
     let place = tempfile::tempdir().expect("a directory");
     let data = place.path().join("data");
-    let (code, _, errors) = dialback(&["environment", "create", "Clinic", "--region", "GB", "--data"], &data);
+    let (code, _, errors) =
+        dialback(&["environment", "create", "Clinic", "--region", "GB", "--create-directory", "--data"], &data);
     assert_eq!(code, 0, "{errors}");
     let calls = place.path().join("calls.csv");
     fs::write(&calls, "from,to,at,status,agent\n+442079460100,02079460958,2026-06-01T12:00:00Z,busy,Sales\n")
@@ -298,7 +367,7 @@ fn commands_ignore_proxy_settings() {
 #[test]
 fn closed_standard_output_is_a_failure_and_closed_standard_error_is_not() {
     let data = tempfile::tempdir().expect("a directory");
-    assert_eq!(dialback(&["environment", "create", "acme", "--data"], data.path()).0, 0);
+    assert_eq!(dialback(&["environment", "create", "acme", "--create-directory", "--data"], data.path()).0, 0);
     let command = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
         command.args(arguments).env("DIALBACK_DATA", data.path()).stdout(Stdio::null());

@@ -29,7 +29,7 @@ fn verify_accepts_a_good_directory_and_names_damage() {
     let data = place.path().join("data");
     assert_eq!(code(&dialback(&data, &["verify"])), 4, "there is none");
     assert!(!data.exists(), "and none is made");
-    assert_eq!(code(&dialback(&data, &["token", "create"])), 0);
+    assert_eq!(code(&dialback(&data, &["token", "create", "--create-directory"])), 0);
 
     let good = dialback(&data, &["verify", "--json"]);
     assert_eq!(code(&good), 0, "{}", String::from_utf8_lossy(&good.stderr));
@@ -58,7 +58,7 @@ fn verify_tightens_permissions_and_says_so() {
     use std::os::unix::fs::PermissionsExt;
     let place = tempfile::tempdir().expect("a directory");
     let data = place.path().join("data");
-    assert_eq!(code(&dialback(&data, &["token", "create"])), 0);
+    assert_eq!(code(&dialback(&data, &["token", "create", "--create-directory"])), 0);
     let said = dialback(&data, &["verify", "--json"]);
     assert_eq!(answer(&said)["tightened"], 0);
     fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).expect("permitted");
@@ -81,7 +81,7 @@ fn verify_leaves_a_foreign_directory_unchanged() {
 fn old_journals_are_reported_as_json() {
     let place = tempfile::tempdir().expect("a directory");
     let data = place.path().join("data");
-    assert_eq!(code(&dialback(&data, &["token", "create"])), 0);
+    assert_eq!(code(&dialback(&data, &["token", "create", "--create-directory"])), 0);
     let verified = answer(&dialback(&data, &["verify", "--json"]));
     assert_eq!((&verified["journals"], &verified["old_journals"]), (&1.into(), &false.into()));
     // Interrupted purges leave such journals: sealed, and without live data.
@@ -108,7 +108,7 @@ fn too_little_address_space_for_a_command_is_an_error_that_says_what_to_lower() 
     let place = tempfile::tempdir().expect("a directory");
     let data = place.path().join("data");
     let line = format!(
-        "ulimit -v 2000000; exec {} token create --data {} --max-pairs 100000000",
+        "ulimit -v 2000000; exec {} token create --create-directory --data {} --max-pairs 100000000",
         env!("CARGO_BIN_EXE_dialback"),
         data.display()
     );

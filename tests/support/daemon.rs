@@ -93,6 +93,14 @@ impl Daemon {
         self.url.strip_prefix("http://").expect("an HTTP URL")
     }
 
+    /// Returns the address for clients, which use TLS if the daemon has a certificate.
+    pub(crate) fn public_address(&self) -> String {
+        let contact = fs::read(self.data.join("daemon.json")).expect("the daemon serves");
+        let contact: Value = serde_json::from_slice(&contact).expect("JSON");
+        let url = contact["public_url"].as_str().expect("a URL");
+        url.rsplit('/').next().expect("an address").to_owned()
+    }
+
     /// Kills the daemon with SIGKILL.
     pub(crate) fn kill(mut self) {
         self.process.kill().expect("our child");

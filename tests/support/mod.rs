@@ -36,4 +36,6 @@ pub mod sparse;
 pub mod stream;
 #[cfg(feature = "store")]
 pub mod table_file;
+#[cfg(feature = "daemon")]
+pub mod tls;
 pub mod until;

@@ -49,7 +49,7 @@ impl Shop {
             AgentAddresses::by_template("sip:{agent_id}@agents.example.com;transport=tls".parse().expect("a template"));
         let settings = Settings {
             trust: Peers::LOOPBACK.to_vec(),
-            contacts,
+            contacts: contacts.into(),
             unrouted: Unrouted::NotFound,
             dialed_from: DialedFrom::RequestUri,
             serves_while_loading: false,

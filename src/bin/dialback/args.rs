@@ -4,6 +4,7 @@ use crate::commands::environment::EnvironmentCommand;
 use crate::commands::export::ExportOptions;
 use crate::commands::numbers::NumbersCommand;
 use crate::commands::partition::PartitionOptions;
+use crate::commands::reload::ReloadOptions;
 use crate::commands::resolve::ResolveOptions;
 use crate::commands::token::TokenCommand;
 use crate::commands::verify::VerifyOptions;
@@ -11,6 +12,7 @@ use crate::data::DataOptions;
 use crate::demo::DemoOptions;
 use crate::failure::EXIT_CODES;
 use crate::import;
+use crate::log;
 use crate::serve::ServeOptions;
 use clap::{Parser, Subcommand};
 
@@ -35,7 +37,7 @@ pub(crate) struct OutputOptions {
     pub(crate) json: bool,
     /// The log level on standard error (error, warn, info, debug or trace), or a filter such as `dialback=debug`. The
     /// default is info for `serve` and `demo`, and warn for other commands
-    #[arg(long, global = true, value_name = "FILTER", env = "DIALBACK_LOG")]
+    #[arg(long, global = true, value_name = "FILTER", env = "DIALBACK_LOG", value_parser = log::checked)]
     pub(crate) log: Option<String>,
 }
 
@@ -43,6 +45,8 @@ pub(crate) struct OutputOptions {
 pub(crate) enum Command {
     /// Serve the control API and routing decisions over HTTP
     Serve(Box<ServeOptions>),
+    /// Make a running daemon read its settings again
+    Reload(ReloadOptions),
     /// Load a small sample, route a dozen calls with explanations, and keep serving
     Demo(DemoOptions),
     /// Load call records from a CSV file, or restore an export into a new data directory

@@ -3,30 +3,57 @@
 use crate::clock::now;
 use crate::failure::Failure;
 use crate::{daemon_file, supervisor};
+use dialback::engine::DEFAULT_MAX_PAIRS;
 use dialback::service::{CutOff, Recovered};
 use dialback::store::{EventStore, FjallStore, StoreError};
 use dialback::{Engine, Service};
-use std::fs;
+use rustix::fs::{Access, access};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 use tracing::{info, warn};
 
 /// The options for the data directory.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DataOptions {
-    /// The data directory. It is created if it does not exist
+    /// The data directory
     #[arg(long, value_name = "DIR", env = "DIALBACK_DATA", default_value = "dialback-data")]
     pub(crate) data: PathBuf,
     /// The largest number of (number, contact) pairs to hold in memory
-    #[arg(long, value_name = "PAIRS", default_value_t = dialback::engine::DEFAULT_MAX_PAIRS)]
+    #[arg(long, value_name = "PAIRS", env = "DIALBACK_MAX_PAIRS", default_value_t = DEFAULT_MAX_PAIRS)]
     pub(crate) max_pairs: usize,
     /// The largest number of pairs that one environment may hold. Without it, each environment may fill the history up
     /// to seven eighths, and above that hold an equal share
-    #[arg(long, value_name = "PAIRS")]
+    #[arg(long, value_name = "PAIRS", env = "DIALBACK_MAX_PAIRS_PER_ENVIRONMENT")]
     pub(crate) max_pairs_per_environment: Option<usize>,
 }
 
+/// The options of a command that creates the data directory if it is asked to.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct NewDataOptions {
+    /// Create the data directory if it does not exist. Without this, a mistyped path is an error
+    #[arg(long)]
+    pub(crate) create_directory: bool,
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
+}
+
 impl DataOptions {
+    /// Checks that this user may create the directory, which does not exist.
+    pub(crate) fn check_creatable(&self) -> Result<(), Failure> {
+        let missing = self.data.ancestors().take_while(|path| !path.exists());
+        let folder = missing.last().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let (wanted, path) = (Access::WRITE_OK | Access::EXEC_OK, self.data.display());
+        let error = match access(folder, wanted) {
+            Ok(()) if folder.is_dir() => return Ok(()),
+            Ok(()) => io::Error::from(io::ErrorKind::NotADirectory),
+            Err(error) => error.into(),
+        };
+        let error = StoreError::Io { path: folder.to_owned(), error };
+        Err(Failure::from(error).and(&format!("so {path} cannot be created")))
+    }
+
     /// Creates an engine with these limits.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use dialback::{ServiceError, store::StoreError};
 use std::fmt;
-use std::io::{Write, stderr};
+use std::io::{ErrorKind, Write, stderr};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,8 +13,8 @@ Exit codes:
   1  failed; the message gives the reason
   2  wrong usage
   3  partly done: an import rejected lines, or `resolve` found no agent for the call
-  4  the data directory cannot be used: missing, held by another process, foreign, of a newer
-     version, or damaged";
+  4  the data directory cannot be used: missing, not permitted, held by another process, foreign,
+     of a newer version, or damaged";
 
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -71,11 +71,19 @@ impl fmt::Display for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let code = match error {
-            StoreError::Io { .. } => 1,
+            StoreError::Io { ref error, .. } if !is_unusable(error.kind()) => 1,
             _ => 4,
         };
         Self { code, message: error.to_string() }
     }
+}
+
+/// Returns whether the error says that the data directory cannot be used at all.
+fn is_unusable(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 impl From<ServiceError> for Failure {

@@ -1,18 +1,22 @@
 //! Writes log lines to standard error.
 
 use crate::args::Args;
+use crate::failure::Failure;
 use std::io::{IsTerminal, stderr};
+use std::sync::OnceLock;
 use tracing::Level;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::prelude::*;
-use tracing_subscriber::{EnvFilter, fmt, registry};
+use tracing_subscriber::{EnvFilter, Registry, fmt, registry, reload};
+
+/// The handle by which [`change`] replaces the filter.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 pub(crate) fn start(args: &Args) {
-    let usual = args.command.usual_log();
-    let asked = args.output.log.as_deref().unwrap_or(usual);
-    // The storage engine logs routine events at info, which are of no use to an operator.
-    let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{asked}"));
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(usual));
+    let (filter, handle) = reload::Layer::new(filter(args));
+    // The only call.
+    let _ = FILTER.set(handle);
     // The HTTP client of the commands logs whole requests, which contain phone numbers and the operator token. The
     // library that reads numbers logs them. No filter can enable those lines.
     let private = filter_fn(|about| match about.target() {
@@ -25,4 +29,27 @@ pub(crate) fn start(args: &Args) {
     let lines = lines.log_internal_errors(false);
     let lines = if args.output.json { lines.json().boxed() } else { lines.with_target(false).boxed() };
     registry().with(lines.with_filter(filter.and(private))).init();
+}
+
+/// Takes over the filter of these arguments.
+pub(crate) fn change(args: &Args) -> Result<(), Failure> {
+    let changed = FILTER.get().map(|handle| handle.reload(filter(args)));
+    changed.transpose().map(|_| ()).map_err(|error| Failure::new(format!("cannot change the log filter: {error}")))
+}
+
+/// Checks a filter: levels, and targets with a level, separated by commas.
+pub(crate) fn checked(text: &str) -> Result<String, String> {
+    // A single word that is no level would name a target, and silence everything else.
+    let word = text.split(',').find(|part| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err());
+    let is_filter = word.is_none() && EnvFilter::try_new(text).is_ok();
+    let wanted = "use off, error, warn, info, debug or trace, or a filter such as warn,dialback=debug";
+    if is_filter { Ok(text.to_owned()) } else { Err(wanted.into()) }
+}
+
+fn filter(args: &Args) -> EnvFilter {
+    let usual = args.command.usual_log();
+    let asked = args.output.log.as_deref().unwrap_or(usual);
+    // The storage engine logs routine events at info, which are of no use to an operator.
+    let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{asked}"));
+    filter.unwrap_or_else(|_| EnvFilter::new(usual))
 }

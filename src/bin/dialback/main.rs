@@ -3,6 +3,7 @@
 mod args;
 mod clock;
 mod commands;
+mod config_file;
 mod daemon_file;
 mod data;
 mod demo;
@@ -12,21 +13,26 @@ mod log;
 mod new_file;
 mod out;
 mod serve;
+mod settings;
 mod supervisor;
 
-use args::{Args, Command, ImportOptions};
-use clap::Parser;
-use commands::{environment, export, numbers, partition, resolve, token, verify};
+use args::{Command, ImportOptions};
+use commands::{environment, export, numbers, partition, reload, resolve, token, verify};
 use failure::{Failure, in_part};
+use serve::Started;
+use std::env::args_os;
+use std::ffi::OsString;
 use std::io::{stderr, stdout};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let arguments: Vec<OsString> = args_os().collect();
+    let (args, settings) = settings::parse(&arguments).unwrap_or_else(|error| error.exit());
     log::start(&args);
     let done = match &args.command {
-        Command::Serve(options) => serve::run(options),
-        Command::Demo(options) => demo::run(options),
+        Command::Serve(options) => serve::run(options, Started { arguments, settings, json: args.output.json }),
+        Command::Reload(options) => reload::run(options, args.output.json),
+        Command::Demo(options) => demo::run(options, args.output.json),
         Command::Import(options) => import(options, args.output.json),
         Command::Export(options) => export::run(options, args.output.json),
         Command::Resolve(query) => resolve::run(query, args.output.json),

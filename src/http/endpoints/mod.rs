@@ -14,6 +14,7 @@ pub(super) mod export;
 pub(super) mod health;
 pub(super) mod metrics_text;
 pub(super) mod numbers;
+pub(super) mod reload;
 pub(super) mod route;
 pub(super) mod statistics;
 pub(super) mod tokens;

@@ -149,6 +149,15 @@ impl Refusal {
         Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", "This service keeps no data on disk, so it has no export")
     }
 
+    pub(in crate::http) fn not_reloadable() -> Self {
+        let message = "This service reads its settings only when it starts";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_RELOADABLE", message)
+    }
+
+    pub(in crate::http) fn not_reloaded(why: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, "NOT_RELOADED", format!("Nothing has changed: {why}"))
+    }
+
     pub(in crate::http) fn loading() -> Self {
         let message = "The stored data is still being loaded: retry in a second";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "LOADING", message)

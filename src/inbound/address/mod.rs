@@ -1,9 +1,11 @@
 //! The addresses at which agents are reached. A gateway dials the address of the agent that a decision names.
 
+mod book;
 #[cfg(feature = "serde")]
 mod list;
 mod template;
 
+pub use book::AddressBook;
 pub use template::{AddressTemplate, TemplateError};
 
 use crate::id::{AgentId, EnvironmentId};

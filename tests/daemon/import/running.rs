@@ -280,7 +280,7 @@ fn numbers_are_read_with_the_dial_plan_of_the_daemon() {
     for plan in [&["--region", "GB"][..], &german, &with_lengths, &[]] {
         let make = || {
             let site = Site::empty();
-            let create = [&["environment", "create", "acme"], plan, &["--data"]].concat();
+            let create = [&["environment", "create", "acme", "--create-directory"], plan, &["--data"]].concat();
             assert_eq!(dialback(&create, &site.path("data")).0, 0, "{plan:?}");
             site
         };

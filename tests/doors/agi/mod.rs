@@ -92,7 +92,7 @@ impl Agi {
     ) -> Self {
         let settings = Settings {
             trust: vec![trust.parse::<Peers>().expect("peers")],
-            addresses: AgentAddresses::from_json(addresses).expect("addresses"),
+            addresses: AgentAddresses::from_json(addresses).expect("addresses").into(),
             serves_while_loading: false,
         };
         let door = Arc::new(Door::new(Arc::clone(&service), Arc::new(move || now), settings));

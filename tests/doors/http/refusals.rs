@@ -72,6 +72,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Everybody, Method::GET, "/route?dialed=+15550001000", None);
     add(For::Operators, Method::GET, "/environments", None);
     add(For::Operators, Method::POST, "/environments", Some(json!({"name": "New"})));
+    add(For::Operators, Method::POST, "/reload", None);
     add(For::Operators, Method::GET, "/tokens", None);
     add(For::Operators, Method::POST, "/tokens", Some(json!({"role": "gateway"})));
     add(For::Operators, Method::DELETE, "/tokens/00000000-0000-0000-0000-000000000001", None);

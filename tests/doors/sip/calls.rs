@@ -279,11 +279,12 @@ fn agent_address_overrides_environment_address() {
         (of("{\"default\": \"sip:x@y\"}".into()), "<sip:x@y>"),
         (AgentAddresses::by_template(template("sip:z@[2001:db8::1]:5060;lr")), "<sip:z@[2001:db8::1]:5060;lr>"),
     ] {
-        let shop = set(|settings| settings.contacts = contacts);
+        let shop = set(|settings| settings.contacts = contacts.into());
         assert_eq!(field(&shop.ask(&invite("")).expect("an answer"), "Contact"), Some(expected));
     }
-    let shop =
-        set(|settings| settings.contacts = of(format!("{{{agents}}}").replace(&DESK.to_string(), &SALES.to_string())));
+    let shop = set(|settings| {
+        settings.contacts = of(format!("{{{agents}}}").replace(&DESK.to_string(), &SALES.to_string())).into();
+    });
     let answer = shop.ask(&invite("")).expect("an answer");
     assert_eq!((status(&answer), field(&answer, "X-Dialback-Reason")), (480, Some("MATCHED")));
     assert_eq!(shop.door.counts().happened(SipEvent::NoContact), 1);

@@ -30,7 +30,7 @@ impl Door for SipDoor {
         let contact = "sip:{agent_id}@agents.example.com".parse().expect("a contact");
         let settings = Settings {
             trust: Vec::new(),
-            contacts: dialback::AgentAddresses::by_template(contact),
+            contacts: dialback::AgentAddresses::by_template(contact).into(),
             unrouted: Unrouted::NotFound,
             dialed_from: DialedFrom::RequestUri,
             serves_while_loading: false,

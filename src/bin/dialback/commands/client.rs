@@ -6,11 +6,11 @@
 
 use super::remote::{Answer, Remote};
 use crate::clock::now;
-use crate::data::{self, DataOptions};
+use crate::data::{self, DataOptions, NewDataOptions};
 use crate::failure::Failure;
 use axum::http::{Method, Request};
 use dialback::http::{self, Api, Token};
-use dialback::store::StoreError;
+use dialback::store::{FjallStore, StoreError};
 use dialback::{Role, Service};
 use serde_json::Value;
 use std::io::Write;
@@ -32,7 +32,7 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    pub(crate) fn open(options: &DataOptions) -> Result<Self, Failure> {
+    fn open(options: &DataOptions) -> Result<Self, Failure> {
         match data::open(options, options.engine()?) {
             Ok(service) => Self::here(service),
             Err(StoreError::Locked(path)) => Remote::of_directory(&path).map(Self::Daemon),
@@ -40,10 +40,17 @@ impl Client {
         }
     }
 
-    /// Opens a client for a command that only reads. Fails if the directory does not exist, so that a mistyped path
-    /// creates nothing.
+    /// Opens a client. Fails if the directory does not exist, so that a mistyped path creates nothing.
     pub(crate) fn open_existing(options: &DataOptions) -> Result<Self, Failure> {
         if options.data.exists() { Self::open(options) } else { Err(Failure::no_directory(&options.data)) }
+    }
+
+    /// Opens a client for a command that may be the first for a directory.
+    pub(crate) fn open_or_create(options: &NewDataOptions) -> Result<Self, Failure> {
+        if options.create_directory || FjallStore::look(&options.data.data)? {
+            return Self::open(&options.data);
+        }
+        Err(Failure::no_directory(&options.data.data).and("or add --create-directory"))
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {

@@ -1,7 +1,7 @@
 //! `dialback environment`.
 
 use super::client::Client;
-use crate::data::DataOptions;
+use crate::data::{DataOptions, NewDataOptions};
 use crate::failure::Failure;
 use crate::out;
 use clap::Subcommand;
@@ -41,7 +41,7 @@ pub(crate) enum EnvironmentCommand {
         #[arg(long, value_name = "A|B")]
         require_attestation: Option<String>,
         #[command(flatten)]
-        data: DataOptions,
+        data: NewDataOptions,
     },
     /// List the environments
     List {
@@ -79,7 +79,7 @@ pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, 
                     body[field] = value;
                 }
             }
-            let answer = Client::open(data)?.post("/environments", &body)?;
+            let answer = Client::open_or_create(data)?.post("/environments", &body)?;
             list(&json!([answer["data"]]), json)?;
         }
         EnvironmentCommand::List { data } => list(&Client::open_existing(data)?.get("/environments")?["data"], json)?,

@@ -29,6 +29,9 @@ pub(crate) struct ExportOptions {
     /// The file. It appears when the export is complete. `-` writes to standard output
     #[arg(default_value = "-")]
     file: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    overwrite: bool,
     /// Skip damaged records, and report how many damaged ranges were skipped. Not possible while a daemon runs
     #[arg(long)]
     salvage: bool,
@@ -45,6 +48,10 @@ pub(crate) fn run(options: &ExportOptions, json: bool) -> Result<ExitCode, Failu
         export(options, &mut out)?;
         out.last_line()?
     } else {
+        if options.file.is_file() && !options.overwrite {
+            let path = options.file.display();
+            return Err(Failure::new(format!("{path} exists: name another file, or add --overwrite")));
+        }
         to_file(&options.file, |file| export(options, file))?
     };
     let exported = &last["end"];

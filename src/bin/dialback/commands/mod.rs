@@ -5,6 +5,7 @@ pub(crate) mod environment;
 pub(crate) mod export;
 pub(crate) mod numbers;
 pub(crate) mod partition;
+pub(crate) mod reload;
 pub(crate) mod remote;
 pub(crate) mod resolve;
 pub(crate) mod token;

@@ -91,6 +91,17 @@ impl Remote {
         Ok(Self::new(reachable.url, reachable.token))
     }
 
+    /// Returns the daemon that serves the data directory.
+    ///
+    /// # Errors
+    /// No daemon serves it.
+    pub(crate) fn of_running(data: &Path) -> Result<Self, Failure> {
+        if daemon_file::path(data).exists() {
+            return Self::of_directory(data);
+        }
+        Err(Failure::new(format!("{}: no daemon serves this directory, or it still loads", data.display())))
+    }
+
     /// Returns the daemon at `url`. The token comes from the file, or from the environment variable.
     pub(crate) fn at(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
         let token = match token_file {

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::environment::find_or_create;
 use super::remote::escape;
-use crate::data::DataOptions;
+use crate::data::{DataOptions, NewDataOptions};
 use crate::failure::Failure;
 use crate::out;
 use clap::{Subcommand, ValueEnum};
@@ -26,7 +26,7 @@ pub(crate) enum TokenCommand {
         #[arg(long, default_value = "")]
         label: String,
         #[command(flatten)]
-        data: DataOptions,
+        data: NewDataOptions,
     },
     /// List the tokens, without their secrets
     List {
@@ -67,7 +67,7 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
                     "a token of a gateway or an operator belongs to no environment: leave out --environment",
                 ));
             }
-            let client = Client::open(data)?;
+            let client = Client::open_or_create(data)?;
             let mut body = json!({ "role": role.name() });
             if !label.is_empty() {
                 body["label"] = json!(label);
@@ -80,7 +80,9 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
                 out::line(format_args!("{}", answer["data"]))?;
             } else {
                 // Only the token goes to standard output, for `TOKEN=$(dialback token create)`.
-                eprintln!("This token is shown once:");
+                let folder = &data.data.data;
+                let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+                eprintln!("This token is valid for the data directory {}. It is shown once:", folder.display());
                 out::line(format_args!("{}", answer["data"]["token"].as_str().unwrap_or_default()))?;
             }
         }

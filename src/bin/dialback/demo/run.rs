@@ -4,11 +4,12 @@ use super::sample::{self, ENVIRONMENT, InboundCall};
 use crate::clock::{self, now};
 use crate::failure::Failure;
 use crate::out;
-use crate::serve::{ConnectionLimits, Listener, Runtimes, Stop, listen, serve};
+use crate::serve::{ConnectionLimits, Listener, Runtimes, Socket, Stop, serve};
 use dialback::admission::Budget;
 use dialback::http::{self, Api, Token};
 use dialback::store::MemoryStore;
 use dialback::{AgentId, Change, Decision, Plan, Role, Service, Timestamp, TokenId};
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,15 +24,20 @@ pub(crate) struct DemoOptions {
     no_serve: bool,
 }
 
-pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
+pub(crate) fn run(options: &DemoOptions, json: bool) -> Result<ExitCode, Failure> {
     let now = now();
     let service = Service::builder(MemoryStore).start()?;
     for changes in sample::configurations() {
         service.configure(ENVIRONMENT, now, |_| Ok(changes))?;
     }
     service.record(sample::outbound_calls(now))?;
-    show_decisions(&service, now)?;
+    if !json {
+        show_decisions(&service, now)?;
+    }
     if options.no_serve {
+        if json {
+            out::line(format_args!("{}", json!({ "decisions": decisions(&service, now) })))?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
 
@@ -43,14 +49,19 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
     let workers = runtimes.work.handle().clone();
     runtimes.routes.block_on(async {
         let stop = Stop::listen()?;
-        let (listener, url) = match options.listen {
-            Some(address) => listen(address).await?,
-            None => match listen(([127, 0, 0, 1], 8080).into()).await {
-                Ok(listening) => listening,
-                Err(_) => listen(([127, 0, 0, 1], 0).into()).await?,
+        let Socket { listener, url } = match options.listen {
+            Some(address) => Socket::open(address).await?,
+            None => match Socket::open(([127, 0, 0, 1], 8080).into()).await {
+                Ok(socket) => socket,
+                Err(_) => Socket::open(([127, 0, 0, 1], 0).into()).await?,
             },
         };
-        show_requests(&url, &token.secret)?;
+        if json {
+            let (decisions, token) = (decisions(&service, now), &token.secret);
+            out::line(format_args!("{}", json!({ "decisions": decisions, "url": url, "token": token })))?;
+        } else {
+            show_requests(&url, &token.secret)?;
+        }
         let router = http::router(Api::new(Arc::new(service), Arc::new(clock::now)).with_workers(workers));
         serve(
             vec![Listener { socket: listener, tls: None, router, budget: Budget::of(512) }],
@@ -76,6 +87,24 @@ fn show_decisions(service: &Service, now: Timestamp) -> Result<(), Failure> {
         ))?;
     }
     out::line(format_args!(""))
+}
+
+/// Returns the table as JSON: an object for each inbound call.
+fn decisions(service: &Service, now: Timestamp) -> Vec<Value> {
+    let plan = service.plan();
+    let decision = |call: InboundCall| {
+        let (dialed, caller) = call.read();
+        let decision = service.resolve(dialed, caller, now);
+        json!({
+            "caller": call.caller,
+            "dialed": call.dialed,
+            "decision": decision.route.name(),
+            "agent": decision.route.agent().map(|agent| name(&plan, agent)),
+            "reason": decision.reason.name(),
+            "because": because(&plan, &decision, now),
+        })
+    };
+    sample::inbound_calls().into_iter().map(decision).collect()
 }
 
 fn because(plan: &Plan, decision: &Decision, now: Timestamp) -> String {

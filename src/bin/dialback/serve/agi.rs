@@ -5,7 +5,7 @@ use crate::clock::now;
 use crate::failure::Failure;
 use dialback::admission::Budget;
 use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
-use dialback::{AgentAddresses, Peers, Service};
+use dialback::{AddressBook, Peers, Service};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ pub(crate) struct AgiOptions {
     agi_trust: Vec<Peers>,
     /// The largest number of connections, and so of calls that are routed at once. If all are in use, the connection
     /// that has been idle longest is closed for a new one
-    #[arg(long, value_name = "CONNECTIONS", default_value = "1024", requires = "agi_listen")]
+    #[arg(long, value_name = "CONNECTIONS", env = "DIALBACK_AGI_MAX_CONNECTIONS", default_value = "1024")]
+    #[arg(requires = "agi_listen")]
     agi_max_connections: NonZeroU16,
 }
 
@@ -41,18 +42,23 @@ impl AgiOptions {
         Budgets { agi: self.agi_listen.map_or(0, |_| self.agi_max_connections.get().into()), ..budgets }
     }
 
-    /// Starts the listener if an address is configured. It runs until the returned sender is dropped.
-    pub(crate) async fn open(
-        &self,
-        service: &Arc<Service>,
-        addresses: &AgentAddresses,
-        serves_while_loading: bool,
-        connections: Budget,
-    ) -> Result<Option<watch::Sender<()>>, Failure> {
+    /// Opens the listener if an address is configured. Connections wait until they are [served](Self::serve).
+    pub(crate) async fn bind(&self) -> Result<Option<AgiListener>, Failure> {
         let Some(wanted) = self.agi_listen else { return Ok(None) };
         let cannot = |error| Failure::new(format!("cannot listen on {wanted} for AGI: {error}"));
-        let listener = AgiListener::bind(wanted).await.map_err(cannot)?;
-        let address = listener.address().map_err(cannot)?;
+        AgiListener::bind(wanted).await.map(Some).map_err(cannot)
+    }
+
+    /// Answers at the listener until the returned sender is dropped.
+    pub(crate) fn serve(
+        &self,
+        listener: AgiListener,
+        service: &Arc<Service>,
+        addresses: &AddressBook,
+        serves_while_loading: bool,
+        connections: Budget,
+    ) -> Result<watch::Sender<()>, Failure> {
+        let address = listener.address().map_err(|error| Failure::new(error.to_string()))?;
         info!(%address, "serving AGI");
         let trust = if self.agi_trust.is_empty() { Peers::LOOPBACK.to_vec() } else { self.agi_trust.clone() };
         let settings = Settings { trust, addresses: addresses.clone(), serves_while_loading };
@@ -61,6 +67,6 @@ impl AgiOptions {
         let mut limits = AgiLimits::default();
         limits.connections = connections;
         tokio::spawn(listener.serve(door, limits, stopped));
-        Ok(Some(stop))
+        Ok(stop)
     }
 }

@@ -1,6 +1,7 @@
 //! One connection, from its start to its end.
 
 use super::limits::ConnectionLimits;
+use super::tls::Certificate;
 use super::wire::{Wire, names_one_host};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -21,7 +22,6 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::debug;
 
@@ -33,7 +33,7 @@ const BUFFER: usize = HEAD;
 
 #[derive(Clone)]
 pub(crate) struct ConnectionHandler {
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Certificate>,
     pub(crate) router: Router,
     pub(crate) limits: ConnectionLimits,
 }
@@ -53,7 +53,7 @@ impl ConnectionHandler {
     async fn serve(&self, stream: TcpStream, place: &Arc<Place>, watcher: Watcher) {
         match &self.tls {
             None => self.talk(stream, place, watcher).await,
-            Some(tls) => match tokio::time::timeout(self.limits.header_timeout, tls.accept(stream)).await {
+            Some(tls) => match tokio::time::timeout(self.limits.header_timeout, tls.acceptor().accept(stream)).await {
                 Ok(Ok(stream)) => self.talk(stream, place, watcher).await,
                 Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
                 Err(_) => debug!("a TLS handshake timed out"),

@@ -2,6 +2,7 @@
 
 use super::connection::ConnectionHandler;
 use super::limits::ConnectionLimits;
+use super::tls::Certificate;
 use super::wire::full_answer;
 use axum::Router;
 use dialback::admission::{Admission, Arrival, Budget};
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 /// How long the listener pauses if the system has no more descriptors or memory.
@@ -20,7 +20,7 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// A listener with its budget of connections, and the router that answers.
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Certificate>,
     pub(crate) router: Router,
     pub(crate) budget: Budget,
 }

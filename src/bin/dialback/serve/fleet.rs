@@ -13,7 +13,6 @@ use dialback::Service;
 use dialback::fleet::nats::{NatsOptions, NatsStream, Syncing};
 use dialback::fleet::{Link, Node, Settings, Share, StreamError};
 use dialback::service::{Alone, Sequencer};
-use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::warn;
@@ -76,10 +75,10 @@ impl FleetOptions {
     }
 
     /// Starts connecting to the fleet. If a server is unreachable, the daemon keeps retrying and runs meanwhile.
-    pub(crate) fn join(&self) -> Result<Fleet, Failure> {
+    pub(crate) fn join(&self, given: &crate::settings::Settings) -> Result<Fleet, Failure> {
         let syncing = self.fleet_monitor.as_deref().map_or(Syncing::Unknown, monitor::syncing);
         let Some(options) = self.stream(syncing)? else { return Ok(Fleet(None)) };
-        if options.servers.contains('@') && env::var("DIALBACK_FLEET_NATS").as_ref() != Ok(&options.servers) {
+        if options.servers.contains('@') && given.is_visible("fleet-nats") {
             warn!("the login in `--fleet-nats` is visible to other users of this machine");
         }
         let mut settings = Settings::new(now);

@@ -14,26 +14,27 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "REQUESTS", env = "DIALBACK_RATE_LIMIT", default_value_t = 1000)]
     rate_limit: u32,
     /// The most requests a second with one token of a gateway, which sends a request for each call. 0 means no limit
-    #[arg(long, value_name = "REQUESTS", default_value_t = 0)]
+    #[arg(long, value_name = "REQUESTS", env = "DIALBACK_GATEWAY_RATE_LIMIT", default_value_t = 0)]
     gateway_rate_limit: u32,
     /// The most agents that one environment may ever create. Deleted agents count, because their places are not reused
-    #[arg(long, value_name = "AGENTS", default_value_t = Limits::default().agents)]
+    #[arg(long, value_name = "AGENTS", env = "DIALBACK_MAX_AGENTS", default_value_t = Limits::default().agents)]
     max_agents: usize,
     /// The most phone numbers that one environment may ever have. Released numbers count
-    #[arg(long, value_name = "NUMBERS", default_value_t = Limits::default().numbers)]
+    #[arg(long, value_name = "NUMBERS", env = "DIALBACK_MAX_NUMBERS", default_value_t = Limits::default().numbers)]
     max_numbers: usize,
     /// The most pairs of a callback agent and a source agent in one environment. Pairs removed within the last four
     /// days count
-    #[arg(long, value_name = "PAIRS", default_value_t = Limits::default().callback_pairs)]
+    #[arg(long, value_name = "PAIRS", env = "DIALBACK_MAX_CALLBACK_PAIRS")]
+    #[arg(default_value_t = Limits::default().callback_pairs)]
     max_callback_pairs: usize,
     /// The most bytes in a request body, and in one line of a bulk upload
-    #[arg(long, value_name = "BYTES", default_value = "1048576")]
+    #[arg(long, value_name = "BYTES", env = "DIALBACK_BODY_LIMIT", default_value = "1048576")]
     body_limit: NonZeroUsize,
     /// The most seconds for a request, or for one step of a bulk upload
-    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    #[arg(long, value_name = "SECONDS", env = "DIALBACK_REQUEST_TIMEOUT", default_value = "30")]
     request_timeout: NonZeroU32,
     /// The most seconds for the head of a request, for a TLS handshake, and between two requests on one connection
-    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    #[arg(long, value_name = "SECONDS", env = "DIALBACK_HEADER_TIMEOUT", default_value = "10")]
     header_timeout: NonZeroU32,
     /// The most simultaneous connections to the control API. If all are in use, the connection that has been idle
     /// longest is closed for a new one, and one without a valid token first. Each connection uses a file descriptor

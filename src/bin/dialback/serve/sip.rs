@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use dialback::admission::Budget;
 use dialback::metrics::SipCounts;
 use dialback::sip::{DialedFrom, Door, Peers, Settings, SipLimits, SipListener, Unrouted};
-use dialback::{AgentAddresses, Service};
+use dialback::{AddressBook, AgentAddresses, Service};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -33,16 +33,18 @@ pub(crate) struct SipOptions {
     sip_trust: Vec<Peers>,
     /// TCP connections at a time on each of these addresses. If all are in use, the connection that has been
     /// idle longest is closed for a new one
-    #[arg(long, value_name = "CONNECTIONS", default_value = "4096", requires = "sip_listen")]
+    #[arg(long, value_name = "CONNECTIONS", env = "DIALBACK_SIP_MAX_CONNECTIONS", default_value = "4096")]
+    #[arg(requires = "sip_listen")]
     sip_max_connections: NonZeroU16,
     /// The response to a call that has no agent to route to
-    #[arg(long, value_name = "404|480", default_value = "404", value_parser = unrouted)]
+    #[arg(long, value_name = "404|480", env = "DIALBACK_SIP_UNROUTED", default_value = "404", value_parser = unrouted)]
     sip_unrouted: Unrouted,
     /// Where the dialed number is read: the Request-URI, To, or the oldest known number of History-Info and Diversion.
     /// The Request-URI is read if that field has no known number
     #[arg(
         long,
         value_name = "request-uri|to|diversion",
+        env = "DIALBACK_SIP_DIALED_FROM",
         default_value = "request-uri",
         value_parser = dialed_from
     )]
@@ -54,20 +56,12 @@ impl SipOptions {
     pub(crate) fn settings(
         &self,
         serves_while_loading: bool,
-        contacts: &AgentAddresses,
+        contacts: &AddressBook,
     ) -> Result<Option<Settings>, Failure> {
         if self.sip_listen.is_empty() {
             return Ok(None);
         }
-        if contacts.is_empty() {
-            let wanted = "--sip-listen needs the addresses of agents: add --agent-address or --agent-addresses";
-            return Err(Failure::new(wanted));
-        }
-        if !Settings::are_addresses(contacts) {
-            return Err(Failure::new(
-                "an agent's address is not a SIP URI: write addresses such as sip:{agent_id}@agents.example.com",
-            ));
-        }
+        check(&contacts.current())?;
         let trust = if self.sip_trust.is_empty() { Peers::LOOPBACK.to_vec() } else { self.sip_trust.clone() };
         let (unrouted, dialed_from) = (self.sip_unrouted, self.sip_dialed_from);
         Ok(Some(Settings { trust, contacts: contacts.clone(), unrouted, dialed_from, serves_while_loading }))
@@ -80,26 +74,48 @@ impl SipOptions {
         Budgets { sip, sip_listeners, ..budgets }
     }
 
-    /// Starts a listener on each configured address.
-    pub(crate) async fn open(
-        &self,
-        service: &Arc<Service>,
-        settings: Settings,
-        connections: Budget,
-    ) -> Result<Open, Failure> {
-        let mut limits = SipLimits::default();
-        limits.connections = connections;
-        let door = Arc::new(Door::new(Arc::clone(service), Arc::new(now), settings));
-        let (stop, stopped) = watch::channel(());
+    /// Opens a listener on each configured address. Messages wait until they are [served](serve).
+    pub(crate) async fn bind(&self) -> Result<Vec<SipListener>, Failure> {
+        let mut bound = Vec::new();
         for &wanted in &self.sip_listen {
             let cannot = |error| Failure::new(format!("cannot listen on {wanted} for SIP: {error}"));
-            let listener = SipListener::bind(wanted).await.map_err(cannot)?;
-            let address = listener.address().map_err(cannot)?;
-            info!(%address, "serving SIP");
-            tokio::spawn(listener.serve(Arc::clone(&door), limits, stopped.clone()));
+            bound.push(SipListener::bind(wanted).await.map_err(cannot)?);
         }
-        Ok(Open { door, _stop: stop })
+        Ok(bound)
     }
+}
+
+/// Checks that each agent's address is a SIP URI, and that there is one.
+pub(crate) fn check(contacts: &AgentAddresses) -> Result<(), Failure> {
+    if contacts.is_empty() {
+        let wanted = "--sip-listen needs the addresses of agents: add --agent-address or --agent-addresses";
+        return Err(Failure::new(wanted));
+    }
+    if !Settings::are_addresses(contacts) {
+        return Err(Failure::new(
+            "an agent's address is not a SIP URI: write addresses such as sip:{agent_id}@agents.example.com",
+        ));
+    }
+    Ok(())
+}
+
+/// Answers at these listeners.
+pub(crate) fn serve(
+    bound: Vec<SipListener>,
+    service: &Arc<Service>,
+    settings: Settings,
+    connections: Budget,
+) -> Result<Open, Failure> {
+    let mut limits = SipLimits::default();
+    limits.connections = connections;
+    let door = Arc::new(Door::new(Arc::clone(service), Arc::new(now), settings));
+    let (stop, stopped) = watch::channel(());
+    for listener in bound {
+        let address = listener.address().map_err(|error| Failure::new(error.to_string()))?;
+        info!(%address, "serving SIP");
+        tokio::spawn(listener.serve(Arc::clone(&door), limits, stopped.clone()));
+    }
+    Ok(Open { door, _stop: stop })
 }
 
 /// The running SIP listeners. They stop when this is dropped.

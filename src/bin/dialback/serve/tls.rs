@@ -1,6 +1,7 @@
 //! Serves TLS if the operator configured a certificate.
 
 use crate::failure::Failure;
+use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
@@ -19,9 +20,25 @@ pub(crate) struct TlsOptions {
     tls_key: Option<PathBuf>,
 }
 
+/// A certificate with its key. All clones share it, and a reload replaces it for the connections that follow.
+#[derive(Clone)]
+pub(crate) struct Certificate(Arc<ArcSwap<ServerConfig>>);
+
+impl Certificate {
+    /// Returns what accepts a new connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.0.load_full())
+    }
+
+    /// Takes over another certificate. Connections that exist keep theirs.
+    pub(crate) fn replace(&self, other: &Self) {
+        self.0.store(other.0.load_full());
+    }
+}
+
 impl TlsOptions {
-    /// Returns the TLS acceptor, or `None` if TLS is not configured. Reads both files, once.
-    pub(crate) fn acceptor(&self) -> Result<Option<TlsAcceptor>, Failure> {
+    /// Reads both files. Returns `None` if TLS is not configured.
+    pub(crate) fn certificate(&self) -> Result<Option<Certificate>, Failure> {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
         let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let chain: Vec<_> = chain.map_err(|error| unreadable(cert, &error))?;
@@ -34,7 +51,7 @@ impl TlsOptions {
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
         let mut config = config.map_err(|error: rustls::Error| unusable(key, error.to_string()))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Some(TlsAcceptor::from(Arc::new(config))))
+        Ok(Some(Certificate(Arc::new(ArcSwap::from_pointee(config)))))
     }
 }
 

@@ -1,0 +1,65 @@
+//! The configuration file of `dialback serve`: TOML, with a key for each flag.
+
+use clap::{Arg, ArgAction, Command};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// Flags that make no sense in a file.
+const NOT_IN_A_FILE: [&str; 4] = ["config", "check-config", "help", "version"];
+
+/// A configuration file that is TOML. Its keys and values are not checked yet.
+pub(crate) struct ConfigFile {
+    path: PathBuf,
+    table: Table,
+}
+
+impl ConfigFile {
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let table = text.parse().map_err(|error: toml::de::Error| {
+            // The whole error shows the line, which can contain a login.
+            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            format!("{}, line {line}: {}", path.display(), error.message())
+        })?;
+        Ok(Self { path: path.to_owned(), table })
+    }
+
+    /// Returns each flag of the file, with the arguments that mean the same on the command line.
+    ///
+    /// # Errors
+    /// A key is not the name of a flag, or its value has a type that no flag has.
+    pub(crate) fn arguments(&self, command: &Command) -> Result<Vec<(String, Vec<OsString>)>, String> {
+        let options: Vec<&Arg> = command.get_arguments().collect();
+        let written = |(key, value): (&String, &Value)| {
+            let is_it = |option: &&&Arg| option.get_long() == Some(key) && !NOT_IN_A_FILE.contains(&key.as_str());
+            let option = options.iter().find(is_it).ok_or_else(|| self.wrong(key, "there is no such option"))?;
+            Ok((key.clone(), self.written(option, key, value)?))
+        };
+        self.table.iter().map(written).collect()
+    }
+
+    fn written(&self, option: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>, String> {
+        let is_switch = matches!(option.get_action(), ArgAction::SetTrue);
+        let argument = |value: &Value| {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Integer(number) => number.to_string(),
+                _ => return Err(self.wrong(key, "write a text in quotes, a whole number, or a list of these")),
+            };
+            Ok(format!("--{key}={text}").into())
+        };
+        match value {
+            Value::Boolean(true) if is_switch => Ok(vec![format!("--{key}").into()]),
+            Value::Boolean(false) if is_switch => Ok(Vec::new()),
+            _ if is_switch => Err(self.wrong(key, "write true or false")),
+            Value::Array(values) => values.iter().map(argument).collect(),
+            value => Ok(vec![argument(value)?]),
+        }
+    }
+
+    fn wrong(&self, key: &str, what: &str) -> String {
+        format!("{}: {key}: {what}", self.path.display())
+    }
+}
