@@ -237,6 +237,33 @@ fn demo_prints_one_object_as_json() {
 }
 
 #[test]
+fn manual_and_completions_name_each_command_and_no_setting_of_this_machine() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let pages = folder.path().join("man1");
+    let mut man = Command::new(env!("CARGO_BIN_EXE_dialback"));
+    let made = man.arg("man").arg(&pages).env("DIALBACK_DATA", "/of/this/machine").output().expect("it runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (_, help, _) = program(&["--help"], folder.path());
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // The description of a command follows its name, or stands on the next line, indented further.
+    let commands: Vec<&str> = listed
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(commands.contains(&"serve") && commands.len() > 10, "{commands:?}");
+    let (_, bash, _) = program(&["completions", "bash"], folder.path());
+    for command in commands {
+        let page = fs::read_to_string(pages.join(format!("dialback-{command}.1"))).expect(command);
+        assert!(page.contains(".TH") && !page.contains("/of/this/machine"), "{page}");
+        assert!(bash.contains(&format!("dialback__subcmd__{}", command.replace('-', "__"))), "{command}");
+    }
+    for shell in ["zsh", "fish"] {
+        assert!(program(&["completions", shell], folder.path()).1.contains("dialback"), "{shell}");
+    }
+}
+
+#[test]
 fn log_filter_without_a_level_is_wrong_usage() {
     for filter in ["loud", "dialback", "info,loud", "dialback=loud"] {
         let (code, _, wrong) = program(&["--log", filter, "demo", "--no-serve"], Path::new("."));

@@ -6,6 +6,7 @@ use crate::commands::numbers::NumbersCommand;
 use crate::commands::partition::PartitionOptions;
 use crate::commands::reload::ReloadOptions;
 use crate::commands::resolve::ResolveOptions;
+use crate::commands::texts::{CompletionsOptions, ManOptions};
 use crate::commands::token::TokenCommand;
 use crate::commands::verify::VerifyOptions;
 use crate::data::DataOptions;
@@ -68,6 +69,10 @@ pub(crate) enum Command {
     /// Create and list environments (tenants)
     #[command(subcommand)]
     Environment(EnvironmentCommand),
+    /// Print the completions of a shell
+    Completions(CompletionsOptions),
+    /// Write the pages of the manual
+    Man(ManOptions),
 }
 
 impl Command {

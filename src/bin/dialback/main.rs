@@ -17,7 +17,7 @@ mod settings;
 mod supervisor;
 
 use args::{Command, ImportOptions};
-use commands::{environment, export, numbers, partition, reload, resolve, token, verify};
+use commands::{environment, export, numbers, partition, reload, resolve, texts, token, verify};
 use failure::{Failure, in_part};
 use serve::Started;
 use std::env::args_os;
@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Command::Partition(options) => partition::run(options, args.output.json),
         Command::Numbers(command) => numbers::run(command, args.output.json),
         Command::Environment(command) => environment::run(command, args.output.json),
+        Command::Completions(options) => texts::completions(options),
+        Command::Man(options) => texts::man(options),
     };
     done.unwrap_or_else(|failure| {
         failure.report(args.output.json);

@@ -8,5 +8,6 @@ pub(crate) mod partition;
 pub(crate) mod reload;
 pub(crate) mod remote;
 pub(crate) mod resolve;
+pub(crate) mod texts;
 pub(crate) mod token;
 pub(crate) mod verify;
