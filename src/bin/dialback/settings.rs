@@ -131,7 +131,8 @@ impl Display for Settings {
                 writeln!(f, "# {flag}")?;
                 continue;
             }
-            let is_off = setting.source == Source::Default || setting.is_private;
+            // A file names no other file.
+            let is_off = setting.source == Source::Default || setting.is_private || flag == "config";
             let (off, source) = (if is_off { "# " } else { "" }, setting.source);
             // A JSON text or number is also a TOML value.
             writeln!(f, "{off}{flag} = {}  # {source}", setting.shown())?;
