@@ -8,6 +8,7 @@ use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::OutcomeSet;
 use crate::time::{Lookback, Timestamp};
+use std::collections::HashSet;
 use std::fmt;
 
 /// An environment of a plan.
@@ -201,6 +202,16 @@ impl CallbackView<'_> {
     /// Returns the agent's own look-back, if it was set.
     pub fn lookback(self) -> Option<Lookback> {
         self.details.lookback
+    }
+
+    /// Returns whether the role has these sources, in any order, and these limits. Setting it to them again would only
+    /// make it the role that was configured last.
+    pub fn equals(self, sources: &[AgentId], outcomes: Option<OutcomeSet>, lookback: Option<Lookback>) -> bool {
+        let is_alike = (self.details.outcomes, self.details.lookback) == (outcomes, lookback);
+        is_alike && self.details.sources.len() == sources.len() && {
+            let held: HashSet<_> = self.sources().into_iter().collect();
+            held == sources.iter().copied().collect()
+        }
     }
 
     /// Returns the version of the role: the environment's revision when the role last changed.

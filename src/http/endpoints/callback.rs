@@ -16,7 +16,7 @@ use crate::http::response::shown::{Created, callback_agent};
 use crate::http::response::{reply, shown};
 use crate::id::{AgentId, EnvironmentId};
 use crate::outcome::OutcomeSet;
-use crate::plan::{CallbackView, EnvironmentView, Plan};
+use crate::plan::{AgentView, CallbackView, EnvironmentView, Plan};
 use crate::time::{Lookback, Timestamp};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -67,7 +67,7 @@ pub(in crate::http) struct Replaced {
     callback_config: CallbackConfig,
 }
 
-/// Gives the agent the callback role. If it has the role, replaces it.
+/// Gives the agent the callback role. If it has the role, replaces it. A role that the agent already has changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/agents/{agent}/callback", tag = "callbacks", operation_id = "createCallback",
     params(("agent" = Uuid, Path, description = "An inbound agent", example = json!(example::CALLBACK)), Versions, Repeatable),
@@ -112,7 +112,7 @@ pub(in crate::http) async fn create(
     api.answer(environment, keyed.about(StoredAnswerSubject::Callback(id)), decide, render).await
 }
 
-/// Replaces the callback role of an agent.
+/// Replaces the callback role of an agent. A role that the agent already has changes nothing.
 #[utoipa::path(
     put, path = "/api/v1/agents/{agent}/callback", tag = "callbacks", operation_id = "replaceCallback",
     params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK)), Versions),
@@ -205,8 +205,16 @@ pub(in crate::http) async fn remove(
     Ok(reply::message(StatusCode::OK, "Callback role removed"))
 }
 
-/// Returns the change, unless it exceeds the environment's limit of pairs. The exact number of pairs is known only after the
-/// change, so the change is tried on a copy of the plan if it might exceed the limit.
+/// Returns whether the agent already has the role that the change would set. Such a change is not made: it would put the role
+/// before all others of its sources.
+pub(in crate::http) fn is_repeated(plan: &Plan, environment: EnvironmentId, change: &Change) -> bool {
+    let Change::CallbackSet { id, sources, outcomes, lookback } = change else { return false };
+    let held = plan.agent(environment, *id).and_then(AgentView::callback);
+    held.is_some_and(|held| held.equals(sources, *outcomes, *lookback))
+}
+
+/// Returns the change, unless it changes nothing or exceeds the environment's limit of pairs. The exact number of pairs is known
+/// only after the change, so the change is tried on a copy of the plan if it might exceed the limit.
 fn within_quota(
     plan: &Plan,
     environment: EnvironmentId,
@@ -214,6 +222,9 @@ fn within_quota(
     limit: usize,
     at: Timestamp,
 ) -> Result<Vec<Change>, Refusal> {
+    if is_repeated(plan, environment, &change) {
+        return Ok(Vec::new());
+    }
     let slots = |plan: &Plan| plan.environment(environment).map_or(0, EnvironmentView::callback_slots);
     let most = match &change {
         Change::CallbackSet { sources, .. } => slots(plan) + sources.len(),

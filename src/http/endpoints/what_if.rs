@@ -1,8 +1,8 @@
 //! `POST /route/what-if`: compares the current decisions with those of a proposed configuration. Nothing is stored or
 //! counted.
 
-use super::calls;
 use super::route::{self, Decided, Question};
+use super::{callback, calls};
 use crate::decision::{Decision, Trace};
 use crate::event::{Change, Configuration};
 use crate::http::middleware::answer_budget::LARGE;
@@ -216,10 +216,16 @@ fn question(form: &mut Form, home: &DialPlan, at: Timestamp) -> Option<Question>
     Some(Question { dialed: dialed?, caller: Caller::parse(&caller, home), at })
 }
 
-/// Returns the plan after the proposed changes.
+/// Returns the plan after the proposed changes, each made as its own request would make it.
 fn proposal(plan: &Plan, environment: EnvironmentId, at: Timestamp, changes: Vec<Change>) -> Result<Plan, Refusal> {
-    let sequence = plan.generation() + 1;
-    Ok(plan.with(&Configuration { sequence, environment, at, changes })?)
+    let mut proposed = plan.clone();
+    for change in changes {
+        if !callback::is_repeated(&proposed, environment, &change) {
+            let sequence = proposed.generation() + 1;
+            proposed = proposed.with(&Configuration { sequence, environment, at, changes: vec![change] })?;
+        }
+    }
+    Ok(proposed)
 }
 
 /// Returns whether two decisions are equal, except for their generation.

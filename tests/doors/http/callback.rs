@@ -1,4 +1,4 @@
-use crate::support::server::{Desk, OURS, Server};
+use crate::support::server::{CONTACT, Desk, OURS, Server};
 use serde_json::json;
 
 /// The request and the answer of the public API must match byte for byte, once the ids are replaced.
@@ -61,6 +61,61 @@ async fn post_and_put_replace_the_source_list() {
     assert_eq!(data["callback_config"], json!({"source_agent_ids": [two, one]}));
     let data = client.put(&path, json!({"source_agent_ids": [one]})).await.data();
     assert_eq!(data["callback_config"], json!({"source_agent_ids": [one]}));
+}
+
+/// A nightly synchronization repeats each role. That must not put one role before another.
+#[tokio::test]
+async fn repeated_role_changes_nothing_and_keeps_its_place() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let second = client.working_agent("Second Desk", "inbound", &[&desk.number]).await;
+    let spare = client.agent("Spare", "outbound").await;
+    client.post("/calls", desk.call("busy")).await;
+    let taker = async || client.get(&format!("/route?dialed={OURS}&caller={CONTACT}")).await.data()["agent_id"].clone();
+    let (path, sources) = (format!("/agents/{}/callback", desk.callback), [&*desk.source, &spare]);
+    let limited = json!({
+        "source_agent_ids": sources, "callback_trigger_statuses": ["busy", "no_answer"], "lookback_days": 7,
+    });
+    let reordered = json!({
+        "source_agent_ids": [spare, desk.source], "callback_trigger_statuses": ["no-answer", "busy"], "lookback_days": 7,
+    });
+    for (first, again) in [
+        (json!({"source_agent_ids": sources}), json!({"source_agent_ids": sources, "lookback_days": null})),
+        (limited.clone(), limited.clone()),
+        (limited.clone(), reordered),
+    ] {
+        client.post(&path, first).await.data();
+        client.post(&format!("/agents/{second}/callback"), json!({"source_agent_ids": [desk.source]})).await.data();
+        assert_eq!(taker().await, json!(second), "it was configured last");
+        let (shown, list, generation) =
+            (client.get(&path).await, client.get("/agents").await.tag(), server.generation());
+        for method in [axum::http::Method::POST, axum::http::Method::PUT] {
+            let answer = client.json(method, &path, again.clone()).await;
+            assert_eq!((answer.status.as_u16(), answer.tag()), (200, shown.tag()), "{}", answer.text);
+            assert_eq!(answer.body["data"]["callback_config"], shown.body["data"]["callback_config"]);
+        }
+        assert_eq!(client.get(&path).await, shown);
+        assert_eq!((client.get("/agents").await.tag(), server.generation()), (list, generation));
+        assert_eq!(taker().await, json!(second));
+        client.delete(&format!("/agents/{second}/callback")).await;
+    }
+
+    // A difference in any part is a change, and makes the role the one that was configured last.
+    client.post(&format!("/agents/{second}/callback"), json!({"source_agent_ids": [desk.source]})).await.data();
+    for (field, value) in [
+        ("lookback_days", json!(8)),
+        ("callback_trigger_statuses", json!(["busy"])),
+        ("source_agent_ids", json!([desk.source])),
+    ] {
+        let (mut body, tag) = (limited.clone(), client.put(&path, limited.clone()).await.tag());
+        body[field] = value;
+        assert_ne!(client.put(&path, body).await.tag(), tag, "{field}");
+        assert_eq!(taker().await, json!(desk.callback));
+    }
+    // The same source twice is no repetition of a role with two sources.
+    client.put(&path, json!({"source_agent_ids": sources})).await.data();
+    client.put(&path, json!({"source_agent_ids": [spare, spare]})).await.is(422, "VALIDATION_ERROR");
 }
 
 #[tokio::test]

@@ -226,6 +226,9 @@ fn differing(body: Option<&Value>, round: usize, desk: &Desk) -> Option<Value> {
     if body.get("direction").is_some() {
         body["direction"] = json!(if odd { "inbound" } else { "outbound" });
     }
+    if body.get("source_agent_ids").is_some() {
+        body["lookback_days"] = json!(1 + round);
+    }
     if body.get("default_agent_id").is_some() {
         body["default_agent_id"] = if odd { Value::Null } else { json!(desk.callback) };
     }

@@ -57,6 +57,26 @@ async fn what_if_returns_current_and_proposed_decision() {
 }
 
 #[tokio::test]
+async fn what_if_treats_a_repeated_role_as_no_change() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    let second = client.working_agent("Second Desk", "inbound", &[&desk.number]).await;
+    client.post(&format!("/agents/{second}/callback"), json!({"source_agent_ids": [desk.source]})).await.data();
+    let ask = async |changes: Value| {
+        let calls = json!([{"dialed": OURS, "caller": CONTACT}]);
+        client.post(PATH, json!({"changes": changes, "calls": calls})).await.data()["decisions"][0]["proposed"]
+            ["agent_id"]
+            .clone()
+    };
+    let again = json!({"agent_id": desk.callback, "source_agent_ids": [desk.source]});
+    let removed = json!({"agent_id": desk.callback, "source_agent_ids": null});
+    assert_eq!(ask(json!([again])).await, json!(second), "as the request itself would leave it");
+    assert_eq!(ask(json!([removed, again])).await, json!(desk.callback), "set again after its removal");
+}
+
+#[tokio::test]
 async fn what_if_accepts_removal_limits_and_another_time() {
     let server = Server::start();
     let client = server.tenant();
