@@ -28,7 +28,8 @@ use utoipa::ToSchema;
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(in crate::http) struct Config {
-    /// The outbound agents whose callbacks the agent takes, without duplicates.
+    /// The outbound agents whose callbacks the agent takes, without duplicates. `callback_source_agents` is another name of this
+    /// field.
     #[schema(schema_with = schema::sources)]
     source_agent_ids: Vec<AgentId>,
     /// The outcomes of the source agent's call for which the role applies. Missing: all outcomes.
@@ -39,6 +40,12 @@ pub(in crate::http) struct Config {
     lookback_days: Option<u32>,
 }
 
+/// The field with the source agents of a role.
+pub(in crate::http) const SOURCES: &str = "source_agent_ids";
+
+/// The name of that field in the dry run. The public API uses both names; here each request accepts either.
+pub(in crate::http) const PROPOSED_SOURCES: &str = "callback_source_agents";
+
 /// The fields that both requests that set the role share.
 struct Role {
     sources: Vec<AgentId>,
@@ -48,7 +55,11 @@ struct Role {
 
 impl Role {
     fn read(mut form: Form) -> Result<Self, Refusal> {
-        let sources = form.required("source_agent_ids", read::source_agents);
+        let sources = form.either(SOURCES, PROPOSED_SOURCES);
+        let sources = form.required(sources, read::source_agents);
+        if form.optional("is_callback_agent", read::boolean) == Some(false) {
+            form.error("is_callback_agent", &"must be true: DELETE removes the callback role".into());
+        }
         let outcomes = form.optional("callback_trigger_statuses", read::outcomes);
         let lookback = form.optional("lookback_days", read::lookback);
         form.finish(|| Some(Self { sources: sources?, outcomes, lookback }))

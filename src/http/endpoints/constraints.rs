@@ -1,5 +1,6 @@
 //! `POST /callback-agents/{id}/check-constraints`: checks a proposed callback role without storing it.
 
+use super::callback::{PROPOSED_SOURCES, SOURCES};
 use crate::event::Direction;
 use crate::http::Api;
 use crate::http::middleware::work::pause;
@@ -24,10 +25,13 @@ use utoipa::ToSchema;
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(in crate::http) struct Proposed {
     is_callback_agent: Option<bool>,
+    /// The source agents. `source_agent_ids` is another name of this field.
     #[schema(max_items = 1000, value_type = Option<Vec<Uuid>>)]
     callback_source_agents: Option<Vec<AgentId>>,
     #[schema(schema_with = schema::any_outcomes, required = false)]
     callback_trigger_statuses: Option<Vec<String>>,
+    #[schema(minimum = 1, maximum = 3650)]
+    lookback_days: Option<u32>,
 }
 
 /// The maximum number of errors, and of warnings, in a response. Further ones are only counted.
@@ -100,9 +104,11 @@ pub(in crate::http) async fn check(
     mut form: Form,
 ) -> Result<Response, Refusal> {
     let is_callback_agent = form.optional("is_callback_agent", read::boolean);
-    let sources = form.optional("callback_source_agents", read::agents);
-    // The statuses need no further check: each valid list can be set.
+    let sources = form.either(PROPOSED_SOURCES, SOURCES);
+    let sources = form.optional(sources, read::agents);
+    // The statuses and the look-back need no further check: each valid value can be set.
     form.optional("callback_trigger_statuses", read::outcomes);
+    form.optional("lookback_days", read::lookback);
     let proposal = form.finish(|| Some(Proposal { is_callback_agent, sources }))?;
 
     let plan = api.service().plan();
@@ -116,7 +122,7 @@ pub(in crate::http) async fn check(
     })
 }
 
-/// The errors and warnings of a role. An error means that the role cannot be set or would never take a call.
+/// The errors and warnings of a role. An error means that the role cannot be set.
 #[derive(Default)]
 struct Findings {
     errors: Vec<String>,
@@ -190,8 +196,9 @@ impl Findings {
         if source.direction() != Direction::Outbound {
             self.error(format!("Source agent {id} is not outbound"));
         }
+        // The calls of an unpublished agent still count.
         if !source.is_published() {
-            self.error(format!("Source agent {id} is not published"));
+            self.warn(format!("Source agent {id} is not published"));
         }
     }
 

@@ -127,6 +127,21 @@ impl Form {
         }
     }
 
+    /// Returns the name under which the client sent a field that has two: `name`, unless only `other` is there. Records an error
+    /// if both are there with different values.
+    pub(in crate::http) fn either<'a>(&mut self, name: &'a str, other: &'a str) -> &'a str {
+        let is_given = |field: &str| self.fields.get(field).is_some_and(|value| !value.is_null());
+        if !is_given(name) && is_given(other) {
+            self.fields.remove(name);
+            return other;
+        }
+        let second = self.fields.remove(other).filter(|second| !second.is_null());
+        if second.is_some() && second.as_ref() != self.fields.get(name) {
+            self.error(other, &format!("must equal the {name} field, which is another name of it").into());
+        }
+        name
+    }
+
     /// Returns whether the field is null, and removes it if so.
     pub(in crate::http) fn is_null(&mut self, field: &str) -> bool {
         let is_null = self.fields.get(field).is_some_and(Value::is_null);
