@@ -144,15 +144,16 @@ pub enum Change {
         /// The number, which no agent may own.
         id: NumberId,
     },
-    /// The number's default agent is named, or the name is removed.
+    /// The number's default agent is named, or is chosen by the order of assignment.
     DefaultAgentSet {
         /// The number.
         number: NumberId,
         /// An inbound agent that owns the number. With `None`, the published inbound owner that was assigned first is
-        /// the default agent.
+        /// the default agent, as for a new number.
         agent: Option<AgentId>,
     },
-    /// The agent becomes the callback agent of these source agents, and of no others.
+    /// The agent becomes the callback agent of these source agents, and of no others. Its role is then the one that was
+    /// configured last, also if it was equal before: the control API makes no such change.
     CallbackSet {
         /// An inbound agent.
         id: AgentId,
@@ -167,6 +168,11 @@ pub enum Change {
     CallbackRemoved {
         /// The agent.
         id: AgentId,
+    },
+    /// The number gets no default agent, on purpose: a call that no callback agent takes is unrouted.
+    DefaultAgentRemoved {
+        /// The number.
+        number: NumberId,
     },
     /// A token of the control API is issued.
     TokenIssued {
@@ -245,3 +251,39 @@ impl Role {
 }
 
 named!(Role, "a role: environment, gateway or operator");
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+
+    const NUMBER: &str = "00000000-0000-0000-0000-000000000007";
+
+    /// The texts are those in the directories and streams of earlier versions.
+    #[test]
+    fn changes_of_earlier_versions_keep_their_text_and_their_meaning() {
+        let (number, agent) = (NumberId::from_u128(7), AgentId::from_u128(9));
+        for (text, change) in [
+            (
+                format!(r#"{{"default_agent_set":{{"number":"{NUMBER}","agent":null}}}}"#),
+                Change::DefaultAgentSet { number, agent: None },
+            ),
+            (
+                format!(r#"{{"default_agent_set":{{"number":"{NUMBER}","agent":"{agent}"}}}}"#),
+                Change::DefaultAgentSet { number, agent: Some(agent) },
+            ),
+        ] {
+            assert_eq!(serde_json::from_str::<Change>(&text).expect("an earlier version wrote it"), change);
+            assert_eq!(serde_json::to_string(&change).expect("JSON"), text);
+        }
+    }
+
+    /// An older version reads no change that it does not know, so it does not start, and a node of it stops.
+    #[test]
+    fn new_change_has_a_name_of_its_own() {
+        let number = NumberId::from_u128(7);
+        let text = format!(r#"{{"default_agent_removed":{{"number":"{NUMBER}"}}}}"#);
+        let change = Change::DefaultAgentRemoved { number };
+        assert_eq!(serde_json::to_string(&change).expect("JSON"), text);
+        assert_eq!(serde_json::from_str::<Change>(&text).expect("it was just written"), change);
+    }
+}

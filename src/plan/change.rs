@@ -1,7 +1,7 @@
 //! Compiles the next plan: each change is validated and applied.
 
 use super::answers::Answers;
-use super::details::{AgentDetails, CallbackDetails, EnvironmentDetails, NumberDetails, Token};
+use super::details::{AgentDetails, CallbackDetails, DefaultChoice, EnvironmentDetails, NumberDetails, Token};
 use super::entry::{AgentEntry, CallbackEntry, Feed, NumberEntry};
 use super::slots::Slots;
 use super::tally::Resting;
@@ -99,7 +99,10 @@ impl Plan {
             }
             Change::NumberAdded { id, number } => self.add_number(tenant, *id, *number),
             Change::NumberReleased { id } => self.release_number(tenant, *id),
-            Change::DefaultAgentSet { number, agent } => self.name_default(tenant, *number, *agent),
+            Change::DefaultAgentSet { number, agent } => {
+                self.choose_default(tenant, *number, agent.map_or(DefaultChoice::Auto, DefaultChoice::Named))
+            }
+            Change::DefaultAgentRemoved { number } => self.choose_default(tenant, *number, DefaultChoice::Nobody),
             Change::CallbackSet { id, sources, outcomes, lookback } => {
                 self.set_callback(tenant, *id, sources, *outcomes, *lookback, at)
             }
@@ -325,7 +328,7 @@ impl Plan {
         *self.number_entry_mut(slot) =
             NumberEntry { number: Some(number), slot, environment: tenant, ..NumberEntry::default() };
         let revision = self.environment_details(tenant).revision;
-        let details = NumberDetails { id, number, environment: tenant, revision, named_default: None };
+        let details = NumberDetails { id, number, environment: tenant, revision, default: DefaultChoice::Auto };
         *self.number_details.get_mut(slot.index()).expect("slots have details") = Some(Arc::new(details));
         self.number_ids.set((tenant, id), slot.index());
         self.dialed.insert(&self.numbers, number, slot);
@@ -355,24 +358,31 @@ impl Plan {
         Ok(())
     }
 
-    fn name_default(
+    fn choose_default(
         &mut self,
         tenant: EnvironmentSlot,
         number: NumberId,
-        agent: Option<AgentId>,
+        choice: DefaultChoice,
     ) -> Result<(), ConfigError> {
         let slot = self.held_number(tenant, number).ok_or_else(|| ConfigError::UnknownNumbers(vec![number]))?;
-        let named = agent.map(|id| self.existing_agent(tenant, id)).transpose()?;
-        if let Some(named) = named.filter(|agent| !self.is_inbound_owner(*agent, slot)) {
-            let agent = self.agent_entry_mut(named).id;
-            return Err(ConfigError::DefaultNotInboundOwner { number, agent });
-        }
-        if self.number_details_mut(slot).named_default != named {
-            self.touch_number(slot);
-        }
-        self.number_details_mut(slot).named_default = named;
+        let choice = match choice {
+            DefaultChoice::Auto => DefaultChoice::Auto,
+            DefaultChoice::Nobody => DefaultChoice::Nobody,
+            DefaultChoice::Named(agent) => match self.existing_agent(tenant, agent)? {
+                named if self.is_inbound_owner(named, slot) => DefaultChoice::Named(named),
+                _ => return Err(ConfigError::DefaultNotInboundOwner { number, agent }),
+            },
+        };
+        self.set_default_choice(slot, choice);
         self.compile_default(slot);
         Ok(())
+    }
+
+    fn set_default_choice(&mut self, slot: NumberSlot, choice: DefaultChoice<AgentSlot>) {
+        if self.number_details_mut(slot).default != choice {
+            self.number_details_mut(slot).default = choice;
+            self.touch_number(slot);
+        }
     }
 
     fn compile_defaults_of(&mut self, agent: AgentSlot) {
@@ -381,19 +391,25 @@ impl Plan {
         }
     }
 
-    /// Updates the number's default agent: the named agent if it is published, else the published inbound owner that
-    /// was assigned first. A named agent that is a draft is skipped until it is published. A named agent that is no
-    /// longer an inbound owner is no longer named.
+    /// Updates the number's default agent. A named agent that is a draft is skipped until it is published. A named agent
+    /// that is no longer an inbound owner is no longer named.
     fn compile_default(&mut self, slot: NumberSlot) {
-        let details = self.number_details_mut(slot);
-        let named = details.named_default;
-        let named = named.filter(|agent| self.is_inbound_owner(*agent, slot));
-        self.number_details_mut(slot).named_default = named;
+        let mut choice = self.number_details_mut(slot).default;
+        if let DefaultChoice::Named(agent) = choice
+            && !self.is_inbound_owner(agent, slot)
+        {
+            choice = DefaultChoice::Auto;
+            self.set_default_choice(slot, choice);
+        }
         let answers = |agent: &AgentSlot| {
             self.is_inbound_owner(*agent, slot) && self.agent_entry(*agent).is_some_and(|entry| entry.published)
         };
-        let owners = self.number_entry(slot).into_iter().flat_map(|entry| entry.owners.iter().copied());
-        let default_agent = named.into_iter().chain(owners).find(answers);
+        let mut owners = self.number_entry(slot).into_iter().flat_map(|entry| entry.owners.iter().copied());
+        let default_agent = match choice {
+            DefaultChoice::Auto => owners.find(answers),
+            DefaultChoice::Named(agent) => Some(agent).filter(answers).or_else(|| owners.find(answers)),
+            DefaultChoice::Nobody => None,
+        };
         if self.number_entry_mut(slot).default_agent != default_agent {
             self.number_entry_mut(slot).default_agent = default_agent;
             self.touch_number(slot);

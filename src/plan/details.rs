@@ -46,8 +46,19 @@ pub(super) struct NumberDetails {
     pub(super) environment: EnvironmentSlot,
     /// The environment's revision when the number's visible details last changed.
     pub(super) revision: u64,
-    /// The default agent that the environment named for this number.
-    pub(super) named_default: Option<AgentSlot>,
+    pub(super) default: DefaultChoice<AgentSlot>,
+}
+
+/// How the default agent of a number is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum DefaultChoice<A = AgentId> {
+    /// The published inbound owner that was assigned first. This is the choice of a new number.
+    #[default]
+    Auto,
+    /// This agent while it is published, else as with [`Auto`](Self::Auto).
+    Named(A),
+    /// No agent, on purpose.
+    Nobody,
 }
 
 /// An environment.

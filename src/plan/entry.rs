@@ -18,8 +18,7 @@ pub(crate) struct NumberEntry {
     pub(crate) slot: NumberSlot,
     /// The agents that own it, in the order of their assignment.
     pub(crate) owners: SmallVec<[AgentSlot; 4]>,
-    /// The default agent, which answers if no callback agent does: the named agent, else the published inbound owner
-    /// that was assigned first.
+    /// The default agent, which answers if no callback agent does.
     pub(crate) default_agent: Option<AgentSlot>,
     /// The environment that the number belongs to.
     pub(crate) environment: EnvironmentSlot,

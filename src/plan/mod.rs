@@ -20,7 +20,7 @@ mod view;
 
 pub use answers::{ANSWER_MILLIS, MAX_ANSWER_BYTES, MAX_ANSWERS};
 pub use change::MAX_SOURCES;
-pub use details::Token;
+pub use details::{DefaultChoice, Token};
 pub use error::ConfigError;
 pub use tally::{REST_DAYS, Tallied};
 pub use view::{AgentView, CallbackView, EnvironmentView, NumberView};

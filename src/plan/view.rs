@@ -1,7 +1,7 @@
 //! Read-only views of a plan, for the control API.
 
 use super::Plan;
-use super::details::{AgentDetails, CallbackDetails, EnvironmentDetails, NumberDetails};
+use super::details::{AgentDetails, CallbackDetails, DefaultChoice, EnvironmentDetails, NumberDetails};
 use super::entry::{AgentEntry, NumberEntry};
 use crate::event::Direction;
 use crate::id::{AgentId, EnvironmentId, NumberId};
@@ -272,6 +272,15 @@ impl<'a> NumberView<'a> {
     /// Returns the first of the [owners](Self::owners), at most this many.
     pub fn first_owners(self, most: usize) -> Vec<AgentId> {
         self.plan.agent_ids(self.entry.owners.iter().take(most))
+    }
+
+    /// Returns how the default agent is chosen.
+    pub fn default_choice(self) -> DefaultChoice {
+        match self.details.default {
+            DefaultChoice::Auto => DefaultChoice::Auto,
+            DefaultChoice::Named(agent) => DefaultChoice::Named(self.plan.named_agent(agent).id),
+            DefaultChoice::Nobody => DefaultChoice::Nobody,
+        }
     }
 
     /// Returns the default agent, which answers if no callback agent does.

@@ -23,7 +23,8 @@ pub struct Model {
     ever_held: BTreeSet<(EnvironmentId, E164)>,
     /// The owners of numbers, in the order of assignment.
     assignments: Vec<Assignment>,
-    named_defaults: BTreeMap<(EnvironmentId, NumberId), AgentId>,
+    /// The default agents that were named; `None` for a number that has none on purpose.
+    named_defaults: BTreeMap<(EnvironmentId, NumberId), Option<AgentId>>,
     /// The callback roles, in the order of configuration.
     roles: Vec<RoleRow>,
     tokens: Vec<(EnvironmentId, TokenId, [u8; 32])>,
@@ -251,7 +252,8 @@ impl Model {
         self.roles.iter().filter(feeds).collect()
     }
 
-    /// Returns the named default agent if it is published, else the published inbound owner that was assigned first.
+    /// Returns the named default agent if it is published, else the published inbound owner that was assigned first. A
+    /// number that has none on purpose gets none.
     pub fn default_agent(&self, environment: EnvironmentId, number: NumberId) -> Option<AgentId> {
         let answers = |agent: &AgentId| {
             self.owns(environment, *agent, number)
@@ -260,7 +262,10 @@ impl Model {
                     .is_some_and(|agent| agent.published && agent.direction == Direction::Inbound)
         };
         let named = self.named_defaults.get(&(environment, number)).copied();
-        named.into_iter().chain(self.owners(environment, number)).find(answers)
+        match named {
+            Some(None) => None,
+            named => named.flatten().into_iter().chain(self.owners(environment, number)).find(answers),
+        }
     }
 
     /// Returns the number's owners in the order of assignment.
@@ -355,7 +360,12 @@ impl Model {
             }
             Change::DefaultAgentSet { number, agent: Some(agent) } => {
                 require(self.holds(environment, *number) && self.is_inbound_owner(environment, *agent, *number))?;
-                self.named_defaults.insert((environment, *number), *agent);
+                self.named_defaults.insert((environment, *number), Some(*agent));
+                Ok(())
+            }
+            Change::DefaultAgentRemoved { number } => {
+                require(self.holds(environment, *number))?;
+                self.named_defaults.insert((environment, *number), None);
                 Ok(())
             }
             Change::CallbackSet { id, sources, outcomes, lookback } => {
@@ -448,11 +458,14 @@ impl Model {
         require(sources.iter().all(|source| *source != id && outbound(source)))
     }
 
-    /// Removes the names of default agents that are no longer inbound owners. Becoming an inbound owner again does
-    /// not restore the name.
+    /// Removes the names of default agents that are no longer inbound owners, and the choices of released numbers. Becoming
+    /// an inbound owner again does not restore the name.
     fn forget_defaults(&mut self) {
         let mut named = std::mem::take(&mut self.named_defaults);
-        named.retain(|(environment, number), agent| self.is_inbound_owner(*environment, *agent, *number));
+        named.retain(|(environment, number), agent| match agent {
+            Some(agent) => self.is_inbound_owner(*environment, *agent, *number),
+            None => self.holds(*environment, *number),
+        });
         self.named_defaults = named;
     }
 

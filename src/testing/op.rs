@@ -84,6 +84,8 @@ pub enum Edit {
     TokenIssued(Token, u8),
     /// [`Change::TokenRevoked`]
     TokenRevoked(Token),
+    /// [`Change::DefaultAgentRemoved`]
+    DefaultAgentRemoved(Number),
 }
 
 /// Up to three values.
@@ -98,7 +100,7 @@ impl<T: Copy> Few<T> {
 
 impl Edit {
     /// The number of variants.
-    pub const KINDS: usize = 13;
+    pub const KINDS: usize = 14;
 
     /// Returns the change.
     pub fn change(&self) -> Change {
@@ -139,6 +141,7 @@ impl Edit {
                 digest: [digest % 4; 32],
             },
             Self::TokenRevoked(token) => Change::TokenRevoked { id: token.id() },
+            Self::DefaultAgentRemoved(number) => Change::DefaultAgentRemoved { number: number.id() },
         }
     }
 
@@ -158,6 +161,7 @@ impl Edit {
             Self::CallbackRemoved(..) => 10,
             Self::TokenIssued(..) => 11,
             Self::TokenRevoked(..) => 12,
+            Self::DefaultAgentRemoved(..) => 13,
         }
     }
 }

@@ -233,7 +233,12 @@ def calls_and_routes(client, gateway, source, callback, front, number):
     # The default agent is the one that was assigned first, unless another one is named.
     client.data("PUT", f"/phone-numbers/{number}", {"default_agent_id": callback})
     same(route("anonymous")["agent_id"], callback)
-    client.data("PUT", f"/phone-numbers/{number}", {"default_agent_id": None})
+    for nobody in [None, "nobody"]:
+        held = client.data("PUT", f"/phone-numbers/{number}", {"default_agent_id": nobody})
+        same([held["default_agent_id"], held["default_agent_setting"]], [None, "nobody"])
+        same(route("anonymous"), unrouted | {"reason": "ANONYMOUS_CALLER", "decision_id": AN_ID})
+    held = client.data("PUT", f"/phone-numbers/{number}", {"default_agent_id": "auto"})
+    same([held["default_agent_id"], held["default_agent_setting"]], [front, "auto"])
     same(route("anonymous")["agent_id"], front)
     return route
 

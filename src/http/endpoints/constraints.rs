@@ -12,7 +12,7 @@ use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::reply;
 use crate::id::{AgentId, EnvironmentId, NumberId};
-use crate::plan::{AgentView, CallbackView, NumberView, Plan};
+use crate::plan::{AgentView, CallbackView, DefaultChoice, NumberView, Plan};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -160,6 +160,15 @@ impl Findings {
         }
         if agent.numbers().next().is_none() {
             self.warn("Agent owns no phone number");
+        }
+        let is_chosen = |number: &NumberView<'_>| {
+            number.default_choice() == DefaultChoice::Auto && number.default_agent() == Some(agent.id())
+        };
+        for number in agent.numbers().filter(is_chosen) {
+            let id = number.id();
+            self.warn(format!(
+                "Agent takes all other calls of phone number {id}, which has no default agent of its own"
+            ));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::http::response::{render, reply, shown};
 use crate::http::{Api, new_id};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::E164;
-use crate::plan::{AgentView, ConfigError, EnvironmentView, Plan};
+use crate::plan::{AgentView, ConfigError, DefaultChoice, EnvironmentView, Plan};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -190,18 +190,20 @@ fn has_no_slot(plan: &Plan, environment: EnvironmentId, number: E164, limit: usi
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(in crate::http) struct DefaultAgent {
-    /// An inbound agent that owns the number. Null: the published one that was assigned first.
-    #[schema(required, value_type = Option<Uuid>)]
-    default_agent_id: Option<AgentId>,
+    /// An inbound agent that owns the number; `nobody` or null for no agent, on purpose; `auto` for the published inbound owner
+    /// that was assigned first, as for a new number.
+    #[schema(schema_with = schema::any_default_choice, required = true)]
+    default_agent_id: Option<String>,
 }
 
-/// Sets or clears the default agent of a number.
+/// Sets how the default agent of a number is chosen.
 #[utoipa::path(
     put, path = "/api/v1/phone-numbers/{number}", tag = "numbers", operation_id = "setDefaultAgent",
     params(("number" = Uuid, Path, description = "The number", example = json!(example::NUMBER)), Versions),
     request_body(content = DefaultAgent, examples(
         ("named" = (value = json!({"default_agent_id": example::CALLBACK}))),
-        ("first" = (value = json!({"default_agent_id": null}))),
+        ("nobody" = (value = json!({"default_agent_id": null}))),
+        ("auto" = (value = json!({"default_agent_id": "auto"}))),
     )),
     responses(
         (status = 200, description = "The number", body = Data<render::Number>, example = json!(
@@ -219,22 +221,27 @@ pub(in crate::http) async fn set_default_agent(
     conditions: Conditions,
     mut form: Form,
 ) -> Result<Response, Refusal> {
-    let agent = form.nullable("default_agent_id", |value| Ok(read::text(value)?.parse::<AgentId>().ok()));
-    if matches!(agent, Given::Missing) {
-        form.error("default_agent_id", &"must be the id of an agent, or null".into());
-    }
-    let agent = form.finish(|| Some(agent))?;
+    let choice = match form.nullable("default_agent_id", read::default_choice) {
+        Given::Value(choice) => Some(choice),
+        Given::Null => Some(Some(DefaultChoice::Nobody)),
+        Given::Missing => {
+            form.error("default_agent_id", &"must be the id of an agent, auto, nobody or null".into());
+            None
+        }
+    };
+    let choice = form.finish(|| choice)?;
 
     let decide = move |plan: &Plan| {
         let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
         conditions.allow(Some(number.revision()))?;
-        let agent = match agent {
-            Given::Value(Some(agent)) => Some(agent),
-            // A malformed id gets the same response as an unknown id.
-            Given::Value(None) => return Err(Refusal::agent_not_found()),
-            Given::Null | Given::Missing => None,
-        };
-        Ok(vec![Change::DefaultAgentSet { number: id, agent }])
+        // A malformed id gets the same response as an unknown id.
+        let choice = choice.ok_or_else(Refusal::agent_not_found)?;
+        Ok(match choice {
+            _ if choice == number.default_choice() => Vec::new(),
+            DefaultChoice::Auto => vec![Change::DefaultAgentSet { number: id, agent: None }],
+            DefaultChoice::Named(agent) => vec![Change::DefaultAgentSet { number: id, agent: Some(agent) }],
+            DefaultChoice::Nobody => vec![Change::DefaultAgentRemoved { number: id }],
+        })
     };
     let plan = api.change(environment, decide).await?;
     shown::number(&plan, environment, id)

@@ -66,7 +66,8 @@ pub(in crate::http) fn new_agent() -> Value {
 pub(in crate::http) fn number() -> Value {
     json!({
         "id": NUMBER, "number": DIALED, "current_status": "active",
-        "default_agent_id": CALLBACK, "agent_ids": [SOURCE, CALLBACK],
+        "default_agent_id": CALLBACK, "default_agent_setting": CALLBACK,
+        "agent_ids": [SOURCE, CALLBACK],
     })
 }
 
@@ -74,7 +75,7 @@ pub(in crate::http) fn number() -> Value {
 pub(in crate::http) fn unused_number() -> Value {
     json!({
         "id": UNUSED_NUMBER, "number": "+15551230001", "current_status": "inactive",
-        "default_agent_id": null, "agent_ids": [],
+        "default_agent_id": null, "default_agent_setting": "auto", "agent_ids": [],
     })
 }
 

@@ -40,6 +40,16 @@ pub(in crate::http) fn number_status() -> Object {
     one_of(["active", "inactive"])
 }
 
+/// How the default agent of a number is chosen.
+pub(in crate::http) fn default_choice() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(auto|nobody|[0-9a-f-]{36})$")).build()
+}
+
+/// A choice of the default agent in a request: null is another form of `nobody`.
+pub(in crate::http) fn any_default_choice() -> Object {
+    ObjectBuilder::new().schema_type(or_null(Type::String)).pattern(Some("^(auto|nobody|[0-9A-Fa-f-]{36})$")).build()
+}
+
 pub(in crate::http) fn role() -> Object {
     one_of([Role::Environment, Role::Gateway, Role::Operator].map(Role::name))
 }

@@ -6,7 +6,7 @@ use crate::http::response::time_text;
 use crate::id::{AgentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::{Outcome, OutcomeSet};
-use crate::plan::MAX_SOURCES;
+use crate::plan::{DefaultChoice, MAX_SOURCES};
 use crate::time::{Day, Lookback, Timestamp};
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -111,6 +111,15 @@ pub(in crate::http) fn international(value: &Value, plan: &DialPlan) -> Result<E
 }
 
 const IMPOSSIBLE: &str = "must have as many digits as a phone number of its country";
+
+/// Reads how the default agent of a number is chosen. A malformed id becomes `None`.
+pub(in crate::http) fn default_choice(value: &Value) -> Result<Option<DefaultChoice>, Wrong> {
+    Ok(match text(value)? {
+        "auto" => Some(DefaultChoice::Auto),
+        "nobody" => Some(DefaultChoice::Nobody),
+        id => id.parse().ok().map(DefaultChoice::Named),
+    })
+}
 
 /// Reads the code of a region.
 pub(in crate::http) fn region(value: &Value) -> Result<DialPlan, Wrong> {

@@ -5,8 +5,9 @@ use super::time_text;
 use crate::http::openapi::schema;
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::Attestation;
-use crate::plan::{self, AgentView, CallbackView, EnvironmentView, NumberView};
+use crate::plan::{self, AgentView, CallbackView, DefaultChoice, EnvironmentView, NumberView};
 use serde::Serialize;
+use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// An agent.
@@ -107,6 +108,10 @@ pub(in crate::http) struct Number {
     /// The agent that takes a call if no callback agent does.
     #[schema(required, value_type = Option<Uuid>)]
     default_agent_id: Option<AgentId>,
+    /// How that agent is chosen: `auto`, `nobody`, or the id of the agent that was named. This value can be sent as
+    /// `default_agent_id`.
+    #[schema(schema_with = schema::default_choice)]
+    default_agent_setting: Cow<'static, str>,
     /// At most the first thousand owners in the order of their assignment, and fewer if the page already lists ten thousand.
     #[schema(value_type = Vec<Uuid>, max_items = 1000)]
     agent_ids: Vec<AgentId>,
@@ -132,8 +137,23 @@ impl Number {
         let (total, id) = (number.owner_count(), number.id());
         let more = (total > most)
             .then(|| MoreAgents { agents_total: total, agents_url: format!("/api/v1/agents?phone_number_id={id}") });
-        let agent_ids = number.first_owners(most);
-        (Self { owned: number.into(), default_agent_id: number.default_agent(), agent_ids, more }, total.min(most))
+        let shown = Self {
+            owned: number.into(),
+            default_agent_id: number.default_agent(),
+            default_agent_setting: default_setting(number.default_choice()),
+            agent_ids: number.first_owners(most),
+            more,
+        };
+        (shown, total.min(most))
+    }
+}
+
+/// Returns the text that sets this choice in a request.
+fn default_setting(choice: DefaultChoice) -> Cow<'static, str> {
+    match choice {
+        DefaultChoice::Auto => "auto".into(),
+        DefaultChoice::Named(agent) => agent.to_string().into(),
+        DefaultChoice::Nobody => "nobody".into(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The interface between a scenario and the adapter that it runs through: the library, HTTP, SIP and others.
 
+use crate::plan::DefaultChoice;
 use crate::{
     AgentId, Change, DialPlan, Direction, E164, EnvironmentId, Lookback, NumberId, Outcome, OutcomeSet, Reason, Route,
     Timestamp,
@@ -53,11 +54,11 @@ pub enum Action {
     /// `DELETE /phone-numbers/{id}`
     ReleaseNumber(NumberId),
     /// `PUT /phone-numbers/{id}`
-    NameDefault {
+    ChooseDefault {
         /// The number.
         number: NumberId,
-        /// The agent; `None` removes the name.
-        agent: Option<AgentId>,
+        /// How its default agent is chosen.
+        choice: DefaultChoice,
     },
     /// `POST /agents`
     CreateAgent {
@@ -107,7 +108,11 @@ impl Action {
                 Change::NumberAdded { id, number: E164::parse_international(&number).expect("a number with its +") }
             }
             Self::ReleaseNumber(id) => Change::NumberReleased { id },
-            Self::NameDefault { number, agent } => Change::DefaultAgentSet { number, agent },
+            Self::ChooseDefault { number, choice } => match choice {
+                DefaultChoice::Auto => Change::DefaultAgentSet { number, agent: None },
+                DefaultChoice::Named(agent) => Change::DefaultAgentSet { number, agent: Some(agent) },
+                DefaultChoice::Nobody => Change::DefaultAgentRemoved { number },
+            },
             Self::CreateAgent { id, name, direction } => Change::AgentCreated { id, name, label: None, direction },
             Self::SetCalling { id, direction, numbers } => Change::CallingSet { id, direction, numbers },
             Self::Publish(id) => Change::AgentPublished { id },

@@ -85,12 +85,15 @@ pub enum Step {
     },
     /// A number is removed from its environment.
     Release(String),
-    /// A number's default agent is named, or, without an agent, the name is removed.
+    /// A number's default agent is named, or, without an agent, chosen by the order of assignment.
     Default {
         /// The name of the number.
         number: String,
         /// The name of the agent.
         agent: Option<String>,
+        /// Whether the number has no default agent, on purpose.
+        #[serde(default)]
+        nobody: bool,
     },
     /// An agent is created, as a draft.
     Agent {

@@ -3,6 +3,7 @@
 use super::door::{Action, Door, Refusal, ReportedCall, RouteAnswer};
 use super::file::{File, RouteStep, Scenario, Step};
 use super::{agent_id, environment_id, number_id, span};
+use crate::plan::DefaultChoice;
 use crate::{DialPlan, EnvironmentId, Lookback, Reason, Route, Timestamp};
 use std::collections::BTreeMap;
 
@@ -106,9 +107,14 @@ impl<'a> Run<'a> {
                 (environment, Action::AddNumber { id: number_id(name), number })
             }
             Step::Release(number) => (self.home(number), Action::ReleaseNumber(number_id(number))),
-            Step::Default { number, agent } => {
-                let agent = agent.as_deref().map(agent_id);
-                (self.home(number), Action::NameDefault { number: number_id(number), agent })
+            Step::Default { number, agent, nobody } => {
+                let choice = match agent {
+                    Some(_) if *nobody => panic!("{}: a named default agent is not nobody", self.scenario.name),
+                    Some(agent) => DefaultChoice::Named(agent_id(agent)),
+                    None if *nobody => DefaultChoice::Nobody,
+                    None => DefaultChoice::Auto,
+                };
+                (self.home(number), Action::ChooseDefault { number: number_id(number), choice })
             }
             Step::Agent { name, direction, environment } => {
                 let environment = self.settle(name, environment.as_deref());

@@ -20,11 +20,19 @@ async fn errors(client: &Client<'_>, agent: &str, body: Value) -> Value {
     answer.body["errors"].clone()
 }
 
+/// A desk whose callback agent was named as the number's default agent, so that there is nothing to warn about.
+async fn named_desk(client: &Client<'_>) -> Desk {
+    let desk = Desk::set_up(client).await;
+    let path = format!("/phone-numbers/{}", desk.number);
+    client.put(&path, json!({"default_agent_id": desk.callback})).await.data();
+    desk
+}
+
 #[tokio::test]
 async fn valid_dry_run_gets_the_public_api_answer() {
     let server = Server::start();
     let client = server.tenant();
-    let Desk { source, callback, .. } = Desk::set_up(&client).await;
+    let Desk { source, callback, .. } = named_desk(&client).await;
     let generation = server.generation();
     let body = json!({
         "is_callback_agent": true, "callback_source_agents": [source],
@@ -80,6 +88,7 @@ async fn dry_run_warns_about_causes_of_missing_callbacks() {
     let elsewhere = client.number("+15550001001").await;
     let rival = client.working_agent("Rival", "inbound", &[&number]).await;
     let away = client.working_agent("Away", "inbound", &[&elsewhere]).await;
+    client.put(&format!("/phone-numbers/{elsewhere}"), json!({"default_agent_id": null})).await.data();
     let idle = client.agent("Idle", "inbound").await;
     let proposal = json!({"callback_source_agents": [source]});
 
@@ -95,12 +104,27 @@ async fn dry_run_warns_about_causes_of_missing_callbacks() {
     assert_eq!(warnings(&client, &callback, json!({"is_callback_agent": false})).await, json!([default]));
 }
 
+/// An operator who publishes a callback desk may not know that it also became the number's front door.
+#[tokio::test]
+async fn callback_agent_that_is_a_default_agent_by_its_order_is_a_warning() {
+    let server = Server::start();
+    let client = server.tenant();
+    let Desk { callback, number, .. } = Desk::set_up(&client).await;
+    let front_door =
+        json!([format!("Agent takes all other calls of phone number {number}, which has no default agent of its own")]);
+    let path = format!("/phone-numbers/{number}");
+    for (choice, warning) in [("auto", &front_door), (&callback, &Value::Null), ("nobody", &Value::Null)] {
+        client.put(&path, json!({"default_agent_id": choice})).await.data();
+        assert_eq!(warnings(&client, &callback, json!({})).await, *warning, "{choice}");
+    }
+}
+
 /// A draft may be named as a source, and the contacts that it called are routed.
 #[tokio::test]
 async fn draft_source_is_a_warning_and_its_callbacks_are_routed() {
     let server = Server::start();
     let client = server.tenant();
-    let desk = Desk::set_up(&client).await;
+    let desk = named_desk(&client).await;
     client.post("/calls", desk.call("busy")).await;
     client.post(&format!("/agents/{}/unpublish", desk.source), json!({})).await.data();
     let warning = json!([format!("Source agent {} is not published", desk.source)]);

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use dialback::http::{Api, Token, router};
+use dialback::plan::DefaultChoice;
 use dialback::store::MemoryStore;
 use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer};
 use dialback::{AgentId, Change, EnvironmentId, OutcomeSet, Reason, Role, Route, Service, Timestamp, TokenId};
@@ -130,8 +131,13 @@ fn request(action: &Action) -> Option<(Method, String, Option<Value>)> {
             (Method::POST, "/phone-numbers".into(), Some(json!({"id": id, "number": number})))
         }
         Action::ReleaseNumber(id) => (Method::DELETE, format!("/phone-numbers/{id}"), None),
-        Action::NameDefault { number, agent } => {
-            (Method::PUT, format!("/phone-numbers/{number}"), Some(json!({"default_agent_id": agent})))
+        Action::ChooseDefault { number, choice } => {
+            let choice = match choice {
+                DefaultChoice::Auto => json!("auto"),
+                DefaultChoice::Named(agent) => json!(agent),
+                DefaultChoice::Nobody => json!(null),
+            };
+            (Method::PUT, format!("/phone-numbers/{number}"), Some(json!({"default_agent_id": choice})))
         }
         Action::CreateAgent { id, name, direction } => {
             (Method::POST, "/agents".into(), Some(json!({"id": id, "name": name, "direction": direction.name()})))

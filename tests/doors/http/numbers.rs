@@ -12,7 +12,7 @@ async fn number_held_by_another_environment_is_rejected() {
     assert_eq!(
         first.text,
         format!(
-            r#"{{"success":true,"data":{{"id":"{id}","number":"{OURS}","current_status":"inactive","default_agent_id":null,"agent_ids":[]}}}}"#
+            r#"{{"success":true,"data":{{"id":"{id}","number":"{OURS}","current_status":"inactive","default_agent_id":null,"default_agent_setting":"auto","agent_ids":[]}}}}"#
         )
     );
     let again = client.post("/phone-numbers", body).await;
@@ -66,27 +66,48 @@ async fn releasing_an_assigned_number_is_rejected() {
         data,
         json!([{
             "id": desk.number, "number": OURS, "current_status": "active", "default_agent_id": desk.callback,
-            "agent_ids": [desk.source, desk.callback],
+            "default_agent_setting": "auto", "agent_ids": [desk.source, desk.callback],
         }])
     );
 }
 
 #[tokio::test]
-async fn default_agent_is_the_first_published_inbound_owner_unless_named() {
+async fn default_agent_is_named_or_nobody_or_the_first_published_inbound_owner() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
     let second = client.working_agent("Second", "inbound", &[&desk.number]).await;
     let stranger = client.working_agent("Stranger", "inbound", &[]).await;
     let path = format!("/phone-numbers/{}", desk.number);
-    for (named, default) in [(json!(second), &second), (json!(null), &desk.callback)] {
-        let data = client.put(&path, json!({"default_agent_id": named})).await.data();
-        assert_eq!(data["default_agent_id"], json!(default));
+    for (named, default, setting) in [
+        (json!(second), json!(second), json!(second)),
+        (json!(null), json!(null), json!("nobody")),
+        (json!("auto"), json!(desk.callback), json!("auto")),
+        (json!("nobody"), json!(null), json!("nobody")),
+        (json!(second.to_uppercase()), json!(second), json!(second)),
+    ] {
+        let answer = client.put(&path, json!({"default_agent_id": named})).await;
+        let (generation, list) = (server.generation(), client.get("/phone-numbers").await.tag());
+        let again = client.put(&path, json!({"default_agent_id": setting})).await;
+        assert_eq!((&again, again.tag()), (&answer, answer.tag()), "the setting can be sent back");
+        assert_eq!((server.generation(), client.get("/phone-numbers").await.tag()), (generation, list));
+        let data = answer.data();
+        assert_eq!((&data["default_agent_id"], &data["default_agent_setting"]), (&default, &setting), "{named}");
     }
+    // A named draft is shown as the setting, and another agent answers.
+    client.post(&format!("/agents/{second}/unpublish"), json!({})).await.data();
+    let draft = client.get(&path).await;
+    assert_eq!(draft.body["data"]["default_agent_id"], json!(desk.callback));
+    assert_eq!(draft.body["data"]["default_agent_setting"], json!(second));
+    client.put(&format!("/agents/{second}/calling"), json!({"direction": "outbound"})).await.data();
+    let forgotten = client.get(&path).await;
+    assert_eq!(forgotten.body["data"]["default_agent_setting"], json!("auto"));
+    assert_ne!(forgotten.tag(), draft.tag(), "the setting is part of the version");
+
     let generation = server.generation();
     client.put(&path, json!({"default_agent_id": desk.source})).await.is(422, "INVALID_DEFAULT_AGENT");
     client.put(&path, json!({"default_agent_id": stranger})).await.is(422, "INVALID_DEFAULT_AGENT");
-    client.put(&path, json!({"default_agent_id": "nobody"})).await.is(404, "AGENT_NOT_FOUND");
+    client.put(&path, json!({"default_agent_id": "somebody"})).await.is(404, "AGENT_NOT_FOUND");
     let unknown = "00000000-0000-4000-8000-000000000000";
     client.put(&path, json!({"default_agent_id": unknown})).await.is(404, "AGENT_NOT_FOUND");
     client.put(&path, json!({"default_agent_id": 7})).await.is(422, "VALIDATION_ERROR");

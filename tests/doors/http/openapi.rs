@@ -41,6 +41,7 @@ async fn sample() -> Server {
         }
     }
     client.post(&format!("/agents/{CALLBACK}/callback"), json!({"source_agent_ids": [SOURCE]})).await.data();
+    client.put(&format!("/phone-numbers/{NUMBER}"), json!({"default_agent_id": CALLBACK})).await.data();
     let call = json!({
         "agent_id": SOURCE, "from": DIALED, "to": CONTACT, "started_at": "2026-06-01T11:00:00Z", "status": "no_answer",
     });

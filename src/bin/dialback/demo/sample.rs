@@ -66,7 +66,8 @@ pub(crate) fn configurations() -> Vec<Vec<Change>> {
 fn agents() -> Vec<Change> {
     use Direction::{Inbound, Outbound};
     let (both, main) = (vec![number(1), number(2)], vec![number(1)]);
-    [
+    let defaults = both.clone().into_iter().map(|number| Change::DefaultAgentSet { number, agent: Some(FRONT_DESK) });
+    let agents = [
         (SALES, "Sales Outreach", Outbound, both.clone(), true),
         (APPOINTMENT_REMINDERS, "Appointment Reminders", Outbound, main.clone(), true),
         (RENEWAL_REMINDERS, "Renewal Reminders", Outbound, main.clone(), true),
@@ -83,8 +84,8 @@ fn agents() -> Vec<Change> {
         let calling = Change::CallingSet { id, direction, numbers: Some(numbers) };
         let published = published.then_some(Change::AgentPublished { id });
         [created, calling].into_iter().chain(published)
-    })
-    .collect()
+    });
+    agents.chain(defaults).collect()
 }
 
 fn callbacks() -> Vec<Change> {
