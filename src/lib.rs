@@ -44,6 +44,8 @@ pub mod agi;
 #[cfg(feature = "capi")]
 pub mod capi;
 mod decision;
+#[cfg(feature = "serde")]
+pub mod declaration;
 pub mod engine;
 mod event;
 #[cfg(feature = "fleet")]

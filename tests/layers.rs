@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("decision", &["named", "id", "time", "outcome"]),
     ("history", &["number", "time", "outcome", "slot", "sync"]),
     ("plan", &["number", "id", "time", "outcome", "slot", "event"]),
+    ("declaration", &["number", "id", "time", "outcome", "event", "plan"]),
     ("metrics", &["sync", "decision"]),
     ("tally", &["time", "slot", "sync", "metrics"]),
     (
@@ -58,6 +59,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Adapters may name the library's modules, and never each other.
 const ADAPTER: &[&str] = &[
+    "declaration",
     "named",
     "number",
     "id",

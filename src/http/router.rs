@@ -2,8 +2,8 @@
 
 use super::Api;
 use super::endpoints::{
-    agents, answered, bulk, callback, callback_agents, calls, constraints, contacts, describe, environments, export,
-    health, metrics_text, numbers, reload, route, statistics, tokens, what_if,
+    agents, answered, bulk, callback, callback_agents, calls, configuration, constraints, contacts, describe,
+    environments, export, health, metrics_text, numbers, reload, route, statistics, tokens, what_if,
 };
 use super::middleware::{deadline, dispatch, log};
 use super::openapi::document;
@@ -68,6 +68,7 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(numbers::show, numbers::set_default_agent, numbers::remove))
         .routes(routes!(contacts::erase))
         .routes(routes!(environments::show))
+        .routes(routes!(configuration::show, configuration::apply))
 }
 
 /// Returns the routes of an environment token whose responses may be long.

@@ -1,6 +1,6 @@
 //! Routes calls for a door: decides, counts and gives each decision its identity.
 
-use super::{AddressBook, AgentAddresses, Arrival, DecisionIds, Sealed};
+use super::{AddressBook, Arrival, DecisionIds, Sealed};
 use crate::engine::Routed;
 use crate::id::EnvironmentId;
 use crate::number::Caller;
@@ -8,7 +8,6 @@ use crate::plan::Plan;
 use crate::service::Service;
 use crate::slot::TallySlot;
 use crate::time::{Clock, Timestamp};
-use arc_swap::Guard;
 use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -51,8 +50,8 @@ impl Inbound {
     }
 
     /// Returns where agents are reached.
-    pub fn addresses(&self) -> Guard<Arc<AgentAddresses>> {
-        self.addresses.current()
+    pub fn addresses(&self) -> &AddressBook {
+        &self.addresses
     }
 
     /// Returns the identities of this daemon's decisions.

@@ -1,5 +1,6 @@
 //! The program `dialback`: its commands, its listeners, and what is left after it is killed or its disk fails.
 
+mod apply;
 #[cfg(unix)]
 mod connections;
 mod faults;

@@ -2,6 +2,8 @@
 //! figures of the benches.
 
 mod convergence;
+#[cfg(feature = "serde")]
+mod declaration;
 mod figures;
 mod mixture;
 #[cfg(feature = "__testing")]

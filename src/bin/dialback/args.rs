@@ -1,5 +1,6 @@
 //! The command line of the program.
 
+use crate::commands::apply::{ApplyOptions, DumpOptions};
 use crate::commands::environment::EnvironmentCommand;
 use crate::commands::export::ExportOptions;
 use crate::commands::numbers::NumbersCommand;
@@ -14,7 +15,7 @@ use crate::demo::DemoOptions;
 use crate::failure::EXIT_CODES;
 use crate::import;
 use crate::log;
-use crate::serve::ServeOptions;
+use crate::serve::{ServeOptions, USUAL_LOG};
 use clap::{Parser, Subcommand};
 
 /// Decides which agent should answer when a contact calls one of your numbers back
@@ -69,6 +70,10 @@ pub(crate) enum Command {
     /// Create and list environments (tenants)
     #[command(subcommand)]
     Environment(EnvironmentCommand),
+    /// Make an environment as a TOML file says
+    Apply(ApplyOptions),
+    /// Print an environment as a TOML file
+    Dump(DumpOptions),
     /// Print the completions of a shell
     Completions(CompletionsOptions),
     /// Write the pages of the manual
@@ -79,7 +84,7 @@ impl Command {
     /// Returns the default log level: `info` for commands that serve, `warn` for others.
     pub(crate) fn usual_log(&self) -> &'static str {
         match self {
-            Self::Serve(_) | Self::Demo(_) => "info",
+            Self::Serve(_) | Self::Demo(_) => USUAL_LOG,
             _ => "warn",
         }
     }

@@ -1,6 +1,5 @@
 //! Writes log lines to standard error.
 
-use crate::args::Args;
 use crate::failure::Failure;
 use std::io::{IsTerminal, stderr};
 use std::sync::OnceLock;
@@ -13,8 +12,9 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, registry, reload};
 /// The handle by which [`change`] replaces the filter.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
-pub(crate) fn start(args: &Args) {
-    let (filter, handle) = reload::Layer::new(filter(args));
+/// Starts the log. `usual` is the level if no filter is asked for.
+pub(crate) fn start(asked: Option<&str>, usual: &str, json: bool) {
+    let (filter, handle) = reload::Layer::new(filter(asked, usual));
     // The only call.
     let _ = FILTER.set(handle);
     // The HTTP client of the commands logs whole requests, which contain phone numbers and the operator token. The
@@ -27,13 +27,13 @@ pub(crate) fn start(args: &Args) {
     // An error while writing a log line must be ignored: reporting it on a closed standard error would panic in the
     // middle of a request.
     let lines = lines.log_internal_errors(false);
-    let lines = if args.output.json { lines.json().boxed() } else { lines.with_target(false).boxed() };
+    let lines = if json { lines.json().boxed() } else { lines.with_target(false).boxed() };
     registry().with(lines.with_filter(filter.and(private))).init();
 }
 
-/// Takes over the filter of these arguments.
-pub(crate) fn change(args: &Args) -> Result<(), Failure> {
-    let changed = FILTER.get().map(|handle| handle.reload(filter(args)));
+/// Takes over another filter.
+pub(crate) fn change(asked: Option<&str>, usual: &str) -> Result<(), Failure> {
+    let changed = FILTER.get().map(|handle| handle.reload(filter(asked, usual)));
     changed.transpose().map(|_| ()).map_err(|error| Failure::new(format!("cannot change the log filter: {error}")))
 }
 
@@ -46,9 +46,8 @@ pub(crate) fn checked(text: &str) -> Result<String, String> {
     if is_filter { Ok(text.to_owned()) } else { Err(wanted.into()) }
 }
 
-fn filter(args: &Args) -> EnvFilter {
-    let usual = args.command.usual_log();
-    let asked = args.output.log.as_deref().unwrap_or(usual);
+fn filter(asked: Option<&str>, usual: &str) -> EnvFilter {
+    let asked = asked.unwrap_or(usual);
     // The storage engine logs routine events at info, which are of no use to an operator.
     let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{asked}"));
     filter.unwrap_or_else(|_| EnvFilter::new(usual))

@@ -2,6 +2,7 @@
 
 mod args;
 mod clock;
+mod command_line;
 mod commands;
 mod config_file;
 mod daemon_file;
@@ -16,8 +17,9 @@ mod serve;
 mod settings;
 mod supervisor;
 
-use args::{Command, ImportOptions};
-use commands::{environment, export, numbers, partition, reload, resolve, texts, token, verify};
+use args::{Args, Command, ImportOptions};
+use clap::CommandFactory;
+use commands::{apply, environment, export, numbers, partition, reload, resolve, texts, token, verify};
 use failure::{Failure, in_part};
 use serve::Started;
 use std::env::args_os;
@@ -27,10 +29,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = args_os().collect();
-    let (args, settings) = settings::parse(&arguments).unwrap_or_else(|error| error.exit());
-    log::start(&args);
+    let (args, settings) = command_line::parse(&arguments).unwrap_or_else(|error| error.exit());
+    log::start(args.output.log.as_deref(), args.command.usual_log(), args.output.json);
     let done = match &args.command {
-        Command::Serve(options) => serve::run(options, Started { arguments, settings, json: args.output.json }),
+        Command::Serve(options) => {
+            serve::run(options, Started { arguments, settings, json: args.output.json, reread: command_line::reread })
+        }
         Command::Reload(options) => reload::run(options, args.output.json),
         Command::Demo(options) => demo::run(options, args.output.json),
         Command::Import(options) => import(options, args.output.json),
@@ -41,8 +45,10 @@ fn main() -> ExitCode {
         Command::Partition(options) => partition::run(options, args.output.json),
         Command::Numbers(command) => numbers::run(command, args.output.json),
         Command::Environment(command) => environment::run(command, args.output.json),
-        Command::Completions(options) => texts::completions(options),
-        Command::Man(options) => texts::man(options),
+        Command::Apply(options) => apply::apply(options, args.output.json),
+        Command::Dump(options) => apply::dump(options, args.output.json),
+        Command::Completions(options) => texts::completions(options, Args::command()),
+        Command::Man(options) => texts::man(options, Args::command()),
     };
     done.unwrap_or_else(|failure| {
         failure.report(args.output.json);

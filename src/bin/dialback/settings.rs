@@ -1,15 +1,10 @@
-//! The options of `dialback serve` from their three places: the command line, environment variables, and a file. The
-//! first of these that has an option decides.
+//! The options that a daemon was started with, and where each comes from.
 
-use crate::args::Args;
-use crate::config_file::ConfigFile;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::path::PathBuf;
 
 /// The options that a daemon was started with, by the names of their flags.
 #[derive(Clone, Default, Debug)]
@@ -37,53 +32,8 @@ pub(crate) enum Source {
     CommandLine,
 }
 
-/// Reads the command line. For `dialback serve`, adds the options of the file that `--config` names, unless the command
-/// line or an environment variable has them.
-///
-/// # Errors
-/// The command line or the file is wrong, or asks for help or the version.
-pub(crate) fn parse(arguments: &[OsString]) -> Result<(Args, Settings), clap::Error> {
-    let mut all = arguments.to_vec();
-    let mut from_file = Vec::new();
-    if let Some((file, given)) = config_file(arguments) {
-        let wrong = |what| Args::command().error(clap::error::ErrorKind::InvalidValue, what);
-        let mut command = Args::command();
-        command.build();
-        let serve = command.find_subcommand("serve").expect("it is declared");
-        for (flag, written) in ConfigFile::read(&file).and_then(|file| file.arguments(serve)).map_err(wrong)? {
-            if !is_set(&given, &flag) {
-                from_file.push(flag);
-                all.extend(written);
-            }
-        }
-    }
-    let mut command = Args::command();
-    command.build();
-    let matches = command.try_get_matches_from_mut(all)?;
-    let args = Args::from_arg_matches(&matches)?;
-    let settings = match (command.find_subcommand("serve"), matches.subcommand_matches("serve")) {
-        (Some(serve), Some(matches)) => Settings::of(serve.get_arguments(), matches, &from_file),
-        _ => Settings::default(),
-    };
-    Ok((args, settings))
-}
-
-/// Returns the path of the configuration file, if `dialback serve` is asked to read one, and the options that are given
-/// without it.
-fn config_file(arguments: &[OsString]) -> Option<(PathBuf, ArgMatches)> {
-    // The errors of this command line are reported when it is read together with the file.
-    let matches = Args::command().ignore_errors(true).try_get_matches_from(arguments).ok()?;
-    let serve = matches.subcommand_matches("serve")?.clone();
-    Some((serve.get_one::<PathBuf>("config")?.clone(), serve))
-}
-
-fn is_set(given: &ArgMatches, flag: &str) -> bool {
-    // The name of an option is that of its flag, with underscores.
-    matches!(given.value_source(&flag.replace('-', "_")), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
-}
-
 impl Settings {
-    fn of<'a>(options: impl Iterator<Item = &'a Arg>, matches: &ArgMatches, from_file: &[String]) -> Self {
+    pub(crate) fn of<'a>(options: impl Iterator<Item = &'a Arg>, matches: &ArgMatches, from_file: &[String]) -> Self {
         let setting = |option: &Arg| {
             let flag = option.get_long().filter(|flag| !NO_SETTINGS.contains(flag))?.to_owned();
             let id = option.get_id().as_str();

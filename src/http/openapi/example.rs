@@ -103,6 +103,21 @@ pub(in crate::http) fn environment() -> Value {
     })
 }
 
+/// The tenant as one document.
+pub(in crate::http) fn document() -> Value {
+    json!({
+        "environment": {
+            "name": "Acme", "country_code": "1", "national_prefix": "1", "international_prefix": "011", "lookback_days": 30,
+        },
+        "numbers": [{"number": DIALED, "id": NUMBER, "default_agent": "Callback Handler"}],
+        "agents": [
+            {"id": SOURCE, "name": "Reminders", "direction": "outbound", "numbers": [DIALED]},
+            {"id": CALLBACK, "name": "Callback Handler", "direction": "inbound", "numbers": [DIALED],
+             "callback": {"sources": ["Reminders"]}},
+        ],
+    })
+}
+
 /// The token [`TOKEN`] in a response.
 pub(in crate::http) fn token() -> Value {
     json!({

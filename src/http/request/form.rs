@@ -5,6 +5,7 @@ use crate::http::middleware::body_budget::Room;
 use crate::http::response::error::{FieldErrors, Refusal};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -25,7 +26,7 @@ pub(in crate::http) struct Form {
     /// The digest of the body, if the request has an idempotency key; else empty.
     digest: Vec<u8>,
     /// The reserved memory of the fields.
-    _room: Room,
+    room: Room,
 }
 
 /// An error in a value: the end of the sentence "The … field …". It never quotes the value.
@@ -71,7 +72,7 @@ impl Form {
 
     /// Sets the reserved memory of the fields.
     pub(in crate::http) fn in_room(self, room: Room) -> Self {
-        Self { _room: room, ..self }
+        Self { room, ..self }
     }
 
     /// Returns the digest of the body, or an empty slice if the request has no idempotency key.
@@ -80,7 +81,7 @@ impl Form {
     }
 
     fn of(fields: Map<String, Value>, within: String) -> Self {
-        Self { fields, errors: FieldErrors::new(), within, digest: Vec::new(), _room: Room::default() }
+        Self { fields, errors: FieldErrors::new(), within, digest: Vec::new(), room: Room::default() }
     }
 
     /// Reads a required field.
@@ -198,12 +199,38 @@ impl Form {
         }
     }
 
+    /// Reads all fields as one value, which has these fields. Its memory stays reserved while the second result exists.
+    pub(in crate::http) fn whole<T: DeserializeOwned>(mut self, fields: &[&str]) -> Result<(T, Room), Refusal> {
+        let unknown = self.fields.keys().filter(|field| !fields.contains(&field.as_str()));
+        for field in unknown.cloned().collect::<Vec<_>>() {
+            self.unknown(&field);
+        }
+        if self.fields.is_empty() {
+            self.error("body", &"is empty".into());
+        }
+        if !self.errors.is_empty() {
+            return Err(Refusal::invalid(self.errors));
+        }
+        let value = serde_json::from_value(Value::Object(self.fields)).map_err(|error| {
+            let text = error.to_string();
+            // The rest of the text can repeat a value.
+            let named = ["unknown field `", "missing field `"].iter().find_map(|kind| {
+                let name = text.strip_prefix(kind)?.split('`').next()?;
+                is_name(name).then(|| format!("The body has an {kind}{name}`.").replace("an missing", "a missing"))
+            });
+            Refusal::invalid_field("body", named.unwrap_or_else(|| "The body has a field of a wrong type.".into()))
+        })?;
+        Ok((value, self.room))
+    }
+
     fn reject_unread(&mut self) {
         for field in std::mem::take(&mut self.fields).into_iter().map(|(field, _)| field) {
-            // The name of an unknown field may contain a phone number. It is repeated only if it consists of letters.
-            let is_name = field.len() <= 64 && field.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-            self.error(if is_name { &field } else { "body" }, &"is unknown".into());
+            self.unknown(&field);
         }
+    }
+
+    fn unknown(&mut self, field: &str) {
+        self.error(if is_name(field) { field } else { "body" }, &"is unknown".into());
     }
 
     fn has_error(&self, field: &str) -> bool {
@@ -212,6 +239,11 @@ impl Form {
             |name: &String| name.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         self.errors.keys().any(of_field)
     }
+}
+
+/// Returns whether the name of an unknown field can be repeated: one with digits may contain a phone number.
+fn is_name(field: &str) -> bool {
+    field.len() <= 64 && field.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
 }
 
 /// A query as a form. A parameter with an empty value counts as missing.

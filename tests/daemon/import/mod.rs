@@ -6,7 +6,6 @@ mod files;
 mod interruptions;
 mod page;
 mod properties;
-mod proxy;
 mod rejections;
 mod running;
 mod values;

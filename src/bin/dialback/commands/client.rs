@@ -9,9 +9,9 @@ use crate::clock::now;
 use crate::data::{self, DataOptions, NewDataOptions};
 use crate::failure::Failure;
 use axum::http::{Method, Request};
-use dialback::http::{self, Api, Token};
+use dialback::http::{self, ACTING_FOR, Api, Token};
 use dialback::store::{FjallStore, StoreError};
-use dialback::{Role, Service};
+use dialback::{EnvironmentId, Role, Service};
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
@@ -28,7 +28,13 @@ pub(crate) enum Client {
     /// A daemon holds the data directory: requests go over HTTP.
     Daemon(Remote),
     /// No daemon holds the data directory: requests go to the router in this process.
-    Here { router: axum::Router, runtime: tokio::runtime::Runtime, token: String },
+    Here {
+        router: axum::Router,
+        runtime: tokio::runtime::Runtime,
+        token: String,
+        /// The environment for which the requests act.
+        environment: Option<EnvironmentId>,
+    },
 }
 
 impl Client {
@@ -53,6 +59,18 @@ impl Client {
         Err(Failure::no_directory(&options.data.data).and("or add --create-directory"))
     }
 
+    /// Returns this client, with requests that act for an environment.
+    pub(crate) fn acting_for(self, id: EnvironmentId) -> Self {
+        match self {
+            Self::Daemon(remote) => Self::Daemon(remote.acting_for(id)),
+            Self::Here { router, runtime, token, .. } => Self::Here { router, runtime, token, environment: Some(id) },
+        }
+    }
+
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.ask(&Method::PUT, path, Some(body))
+    }
+
     pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
         self.ask(&Method::GET, path, None)
     }
@@ -67,11 +85,11 @@ impl Client {
 
     /// Sends a request and returns the answer. An error of the API becomes a failure.
     fn ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let (router, runtime, token) = match self {
+        let (router, runtime, token, environment) = match self {
             Self::Daemon(remote) => return remote.ask(method, path, body),
-            Self::Here { router, runtime, token } => (router, runtime, token),
+            Self::Here { router, runtime, token, environment } => (router, runtime, token, *environment),
         };
-        let request = request(method, path, token, body);
+        let request = request(method, path, token, environment, body);
         let (status, text) = runtime.block_on(async {
             let answer = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
             let status = answer.status();
@@ -95,16 +113,27 @@ impl Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(format!("cannot start the async runtime: {error}")))?;
         let router = http::router(Api::new(Arc::new(service), Arc::new(now)).with_operator(token.digest));
-        Ok(Self::Here { router, runtime, token: token.secret })
+        Ok(Self::Here { router, runtime, token: token.secret, environment: None })
     }
 }
 
-fn request(method: &Method, path: &str, token: &str, body: Option<&Value>) -> Request<axum::body::Body> {
-    Request::builder()
+fn request(
+    method: &Method,
+    path: &str,
+    token: &str,
+    environment: Option<EnvironmentId>,
+    body: Option<&Value>,
+) -> Request<axum::body::Body> {
+    let request = Request::builder()
         .method(method)
         .uri(format!("http://localhost/api/v1{path}"))
         .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
+        .header("content-type", "application/json");
+    let request = match environment {
+        Some(environment) => request.header(ACTING_FOR, environment.to_string()),
+        None => request,
+    };
+    request
         .body(axum::body::Body::from(body.map(|body| body.to_string().into_bytes()).unwrap_or_default()))
         .expect("the paths of the commands are valid")
 }

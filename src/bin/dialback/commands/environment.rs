@@ -1,6 +1,7 @@
 //! `dialback environment`.
 
 use super::client::Client;
+use super::place;
 use crate::data::{DataOptions, NewDataOptions};
 use crate::failure::Failure;
 use crate::out;
@@ -90,26 +91,13 @@ pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, 
 /// Returns the id of the environment with the wanted name or id. Without a name, returns the only environment, or
 /// creates one if there is none.
 pub(crate) fn find_or_create(client: &Client, wanted: Option<&str>) -> Result<Value, Failure> {
-    let answer = client.get("/environments")?;
-    let environments: Vec<&Value> = answer["data"].as_array().into_iter().flatten().collect();
-    match (wanted, environments.as_slice()) {
-        (None, []) => {
+    match (place::find(client, wanted)?, wanted) {
+        (Some(id), _) => Ok(id),
+        (None, Some(_)) => Err(place::missing(wanted)),
+        (None, None) => {
             let made = client.post("/environments", &json!({ "name": "default" }))?;
             eprintln!("Created an environment named `default`.");
             Ok(made["data"]["id"].clone())
-        }
-        (None, [only]) => Ok(only["id"].clone()),
-        (None, _) => Err(Failure::new("there are several environments: choose one with --environment")),
-        (Some(wanted), _) => {
-            let is_it = |environment: &&&Value| environment["id"] == wanted || environment["name"] == wanted;
-            let mut found = environments.iter().filter(is_it);
-            match (found.next(), found.next()) {
-                (Some(environment), None) => Ok(environment["id"].clone()),
-                (Some(_), Some(_)) => Err(Failure::new(format!("several environments are named {wanted}: use an id"))),
-                (None, _) => Err(Failure::new(format!(
-                    "there is no environment with the name or id {wanted}: see `dialback environment list`"
-                ))),
-            }
         }
     }
 }

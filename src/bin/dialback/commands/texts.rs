@@ -1,9 +1,8 @@
 //! `dialback completions` and `dialback man`: texts that are made from the command line's description.
 
-use crate::args::Args;
 use crate::failure::Failure;
 use crate::out;
-use clap::CommandFactory;
+use clap::Command;
 use clap_complete::Shell;
 use std::fs;
 use std::path::PathBuf;
@@ -16,9 +15,9 @@ pub(crate) struct CompletionsOptions {
 }
 
 /// Prints the completions of a shell.
-pub(crate) fn completions(options: &CompletionsOptions) -> Result<ExitCode, Failure> {
+pub(crate) fn completions(options: &CompletionsOptions, mut described: Command) -> Result<ExitCode, Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(options.shell, &mut Args::command(), "dialback", &mut text);
+    clap_complete::generate(options.shell, &mut described, "dialback", &mut text);
     out::line(format_args!("{}", String::from_utf8_lossy(&text).trim_end()))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -30,10 +29,10 @@ pub(crate) struct ManOptions {
 }
 
 /// Writes a page of the manual for each command.
-pub(crate) fn man(options: &ManOptions) -> Result<ExitCode, Failure> {
+pub(crate) fn man(options: &ManOptions, described: Command) -> Result<ExitCode, Failure> {
     let folder = &options.folder;
     fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(Args::command(), folder))
+        .and_then(|()| clap_mangen::generate_to(described, folder))
         .map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -27,7 +27,7 @@ pub(crate) struct DemoOptions {
 pub(crate) fn run(options: &DemoOptions, json: bool) -> Result<ExitCode, Failure> {
     let now = now();
     let service = Service::builder(MemoryStore).start()?;
-    for changes in sample::configurations() {
+    for changes in sample::configurations(now) {
         service.configure(ENVIRONMENT, now, |_| Ok(changes))?;
     }
     service.record(sample::outbound_calls(now))?;

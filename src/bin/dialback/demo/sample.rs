@@ -1,10 +1,14 @@
 //! The sample data: a clinic's agents and numbers, last month's calls, and today's inbound calls. All numbers are
 //! from the range reserved for fiction (+1 212 555 0100 to 0199).
 
+use dialback::declaration::{Declaration, Wish};
 use dialback::{
-    AgentId, Call, Caller, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId, Outcome,
-    OutcomeSet, Timestamp,
+    AgentId, Call, Caller, Change, Configuration, DialPlan, E164, EnvironmentId, Event, Lookback, Outcome, Plan,
+    Timestamp,
 };
+
+/// The agents and numbers.
+const CONFIGURATION: &str = include_str!("../../../../examples/demo.toml");
 
 pub(crate) const ENVIRONMENT: EnvironmentId = EnvironmentId::from_u128(0x0de0_0000_0000_4000_8000_0000_0000_0001);
 
@@ -12,11 +16,7 @@ const SALES: AgentId = agent(0x01);
 const APPOINTMENT_REMINDERS: AgentId = agent(0x02);
 pub(crate) const RENEWAL_REMINDERS: AgentId = agent(0x03);
 const SURVEYS: AgentId = agent(0x04);
-const FRONT_DESK: AgentId = agent(0x11);
-const SALES_CALLBACKS: AgentId = agent(0x12);
-const APPOINTMENTS_DESK: AgentId = agent(0x13);
 pub(crate) const RENEWALS_DESK: AgentId = agent(0x14);
-const SURVEY_CALLBACKS: AgentId = agent(0x15);
 
 const MAIN: &str = "+12125550100";
 const SECOND: &str = "+12125550101";
@@ -27,10 +27,6 @@ pub(crate) const UNCLAIMED: (&str, &str) = (MAIN, "+12125550143");
 
 const fn agent(last: u128) -> AgentId {
     AgentId::from_u128(0x0de0_0000_0000_4000_8000_0000_0001_0000 + last)
-}
-
-fn number(last: u128) -> NumberId {
-    NumberId::from_u128(0x0de0_0000_0000_4000_8000_0000_0002_0000 + last)
 }
 
 fn e164(text: &str) -> E164 {
@@ -53,54 +49,17 @@ impl InboundCall {
     }
 }
 
-pub(crate) fn configurations() -> Vec<Vec<Change>> {
-    let environment = Change::EnvironmentSet {
-        name: "Riverside Clinic".into(),
-        dial_plan: dial_plan(),
-        lookback: Lookback::default(),
-    };
-    let numbers = [(1, MAIN), (2, SECOND)].map(|(id, text)| Change::NumberAdded { id: number(id), number: e164(text) });
-    vec![[environment].into_iter().chain(numbers).collect(), agents(), callbacks()]
-}
-
-fn agents() -> Vec<Change> {
-    use Direction::{Inbound, Outbound};
-    let (both, main) = (vec![number(1), number(2)], vec![number(1)]);
-    let defaults = both.clone().into_iter().map(|number| Change::DefaultAgentSet { number, agent: Some(FRONT_DESK) });
-    let agents = [
-        (SALES, "Sales Outreach", Outbound, both.clone(), true),
-        (APPOINTMENT_REMINDERS, "Appointment Reminders", Outbound, main.clone(), true),
-        (RENEWAL_REMINDERS, "Renewal Reminders", Outbound, main.clone(), true),
-        (SURVEYS, "Patient Surveys", Outbound, main.clone(), true),
-        (FRONT_DESK, "Front Desk", Inbound, both, true),
-        (SALES_CALLBACKS, "Sales Callbacks", Inbound, main.clone(), true),
-        (APPOINTMENTS_DESK, "Appointments Desk", Inbound, main.clone(), true),
-        (RENEWALS_DESK, "Renewals Desk", Inbound, main.clone(), true),
-        (SURVEY_CALLBACKS, "Survey Callbacks", Inbound, main, false),
-    ]
-    .into_iter()
-    .flat_map(|(id, name, direction, numbers, published)| {
-        let created = Change::AgentCreated { id, name: name.into(), label: None, direction };
-        let calling = Change::CallingSet { id, direction, numbers: Some(numbers) };
-        let published = published.then_some(Change::AgentPublished { id });
-        [created, calling].into_iter().chain(published)
+/// Returns the changes that make the environment of `examples/demo.toml`: first the environment itself, then the rest.
+pub(crate) fn configurations(now: Timestamp) -> [Vec<Change>; 2] {
+    let declared: Declaration = toml::from_str(CONFIGURATION).expect("the sample is a valid document");
+    let (name, dial_plan, lookback) = (String::new(), DialPlan::NONE, Lookback::default());
+    let first = vec![Change::EnvironmentSet { name, dial_plan, lookback }];
+    let configuration = Configuration { sequence: 1, environment: ENVIRONMENT, at: now, changes: first.clone() };
+    let plan = Plan::new().with(&configuration).expect("an environment can be created");
+    let compared = declared.compare(&plan, ENVIRONMENT, Wish { prune: false, at: now }, &mut || {
+        unreachable!("each entity of the sample has an id")
     });
-    agents.chain(defaults).collect()
-}
-
-fn callbacks() -> Vec<Change> {
-    let set = |id, sources: &[AgentId], outcomes| Change::CallbackSet {
-        id,
-        sources: sources.to_vec(),
-        outcomes,
-        lookback: None,
-    };
-    let unanswered = OutcomeSet::from_iter([Outcome::NoAnswer, Outcome::Busy, Outcome::Voicemail]);
-    vec![
-        set(SALES_CALLBACKS, &[SALES], None),
-        set(APPOINTMENTS_DESK, &[APPOINTMENT_REMINDERS], Some(unanswered)),
-        set(SURVEY_CALLBACKS, &[SURVEYS], None),
-    ]
+    [first, compared.expect("the sample is possible").changes]
 }
 
 /// Returns the outbound calls: agent, number, contact, age in hours, and outcome.

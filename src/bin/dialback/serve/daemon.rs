@@ -6,17 +6,16 @@ use super::options::{Checked, ServeOptions};
 use super::reload::{self, Reload};
 use super::runtimes::Runtimes;
 use super::sockets::{Addresses, Socket, Sockets};
+use super::started::Started;
 use super::{retention, sip, stall};
 use crate::clock::now;
 use crate::daemon_file::DaemonFile;
 use crate::failure::Failure;
-use crate::settings::Settings;
 use crate::{data, supervisor};
 use dialback::http::{self, Api, Token};
 use dialback::metrics::UpkeepCounts;
 use dialback::store::{Durability, FjallStore};
 use dialback::{Role, Service};
-use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,15 +26,6 @@ use tracing::{info, warn};
 /// How long requests in progress may take after the daemon was asked to stop. It is shorter than the timeout of common
 /// supervisors, so a client that never finishes its request cannot prevent the stop.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// How the daemon was started.
-pub(crate) struct Started {
-    /// The command line, with the name of the program.
-    pub(crate) arguments: Vec<OsString>,
-    pub(crate) settings: Settings,
-    /// Whether answers are JSON.
-    pub(crate) json: bool,
-}
 
 pub(crate) fn run(options: &ServeOptions, started: Started) -> Result<ExitCode, Failure> {
     let checked = options.check()?;

@@ -18,12 +18,15 @@ mod schedule;
 mod sip;
 mod sockets;
 mod stall;
+mod started;
 mod tls;
 mod wire;
 
 pub(crate) use connections::Listener;
-pub(crate) use daemon::{Started, Stop, run, serve};
+pub(crate) use daemon::{Stop, run, serve};
 pub(crate) use limits::ConnectionLimits;
 pub(crate) use options::ServeOptions;
+pub(crate) use reload::USUAL_LOG;
 pub(crate) use runtimes::Runtimes;
 pub(crate) use sockets::Socket;
+pub(crate) use started::{Reread, Started};

@@ -69,7 +69,7 @@ pub(crate) struct ServeOptions {
     pub(super) data: DataOptions,
 }
 
-/// What the options name, read and checked.
+/// The files that the options name, read and checked.
 pub(crate) struct Checked {
     pub(crate) certificate: Option<Certificate>,
     pub(crate) addresses: AddressBook,

@@ -1,13 +1,12 @@
 //! Takes over changed settings while the daemon runs: at SIGHUP, and for `dialback reload`.
 
-use super::daemon::Started;
 use super::options::Checked;
 use super::sip;
+use super::started::{Reread, Started};
 use super::tls::Certificate;
-use crate::args::Command;
 use crate::failure::Failure;
 use crate::log;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 use dialback::AddressBook;
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,10 +16,14 @@ use tracing::{info, warn};
 /// The options that a running daemon takes over. Files that they name are read again.
 const RELOADED: [&str; 5] = ["agent-address", "agent-addresses", "log", "tls-cert", "tls-key"];
 
-/// What a reload changes, and what it compares with.
+/// The log level of a daemon without a filter.
+pub(crate) const USUAL_LOG: &str = "info";
+
+/// The parts of a running daemon that a reload replaces, and the options to compare with.
 pub(crate) struct Reload {
-    /// The command line of this daemon. A reload reads it again, with the configuration file that it names.
+    /// The command line of this daemon, and how it is read again.
     arguments: Vec<OsString>,
+    reread: fn(&[OsString]) -> Result<Reread, Failure>,
     /// The options that the daemon was started with.
     settings: Settings,
     certificate: Option<Certificate>,
@@ -32,9 +35,17 @@ pub(crate) struct Reload {
 
 impl Reload {
     pub(crate) fn new(started: Started, checked: &Checked) -> Self {
-        let Started { arguments, settings, .. } = started;
+        let Started { arguments, settings, reread, .. } = started;
         let (certificate, addresses) = (checked.certificate.clone(), checked.addresses.clone());
-        Self { arguments, settings, certificate, addresses, has_sip: checked.sip.is_some(), turn: Mutex::new(()) }
+        Self {
+            arguments,
+            reread,
+            settings,
+            certificate,
+            addresses,
+            has_sip: checked.sip.is_some(),
+            turn: Mutex::new(()),
+        }
     }
 
     /// Reads everything anew, and then takes it over. Returns the changed options that need a restart.
@@ -43,8 +54,7 @@ impl Reload {
     /// An option or a file is wrong. Nothing has changed then.
     pub(crate) fn run(&self) -> Result<Vec<String>, Failure> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let (args, settings) = settings::parse(&self.arguments).map_err(|error| Failure::new(error.to_string()))?;
-        let Command::Serve(options) = &args.command else { return Err(Failure::new("this is no daemon")) };
+        let Reread { options, settings, log } = (self.reread)(&self.arguments)?;
         let certificate = options.certificate()?;
         let addresses = options.agent_addresses()?;
         if self.has_sip {
@@ -52,7 +62,7 @@ impl Reload {
         }
         let mut needs_restart: Vec<_> = self.settings.changed(&settings).into_iter().map(str::to_owned).collect();
         needs_restart.retain(|flag| !RELOADED.contains(&flag.as_str()));
-        log::change(&args)?;
+        log::change(log.as_deref(), USUAL_LOG)?;
         self.addresses.replace(addresses);
         match (&self.certificate, &certificate) {
             (Some(current), Some(new)) => current.replace(new),

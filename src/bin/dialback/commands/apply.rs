@@ -1,0 +1,174 @@
+//! `dialback apply` and `dialback dump`: an environment as one TOML file.
+
+use super::client::Client;
+use super::place::{self, PlaceOptions};
+use crate::clock::now;
+use crate::failure::Failure;
+use crate::out;
+use dialback::declaration::{Declaration, DeclaredSettings, Refused, Wish};
+use dialback::{Change, Configuration, EnvironmentId, Lookback, Plan};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use uuid::Uuid;
+
+/// The additional text of `--help`.
+const LONG_HELP: &str = "\
+The file declares settings, numbers, agents and callback roles; `dialback dump` writes one. All
+changes are one change of the configuration. Applying the file again changes nothing.
+
+Example:
+  [environment]
+  name = \"Clinic\"
+  region = \"US\"
+
+  [[numbers]]
+  number = \"+12125550100\"
+  default_agent = \"Front Desk\"
+
+  [[agents]]
+  name = \"Sales\"
+  direction = \"outbound\"
+  numbers = [\"+12125550100\"]
+
+  [[agents]]
+  name = \"Front Desk\"
+  direction = \"inbound\"
+  numbers = [\"+12125550100\"]
+
+  [[agents]]
+  name = \"Callbacks\"
+  direction = \"inbound\"
+  numbers = [\"+12125550100\"]
+  callback = { sources = [\"Sales\"], statuses = [\"no-answer\", \"busy\"], lookback_days = 7 }";
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = LONG_HELP)]
+pub(crate) struct ApplyOptions {
+    /// The TOML file
+    file: PathBuf,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete agents and numbers that the file does not name
+    #[arg(long)]
+    prune: bool,
+    #[command(flatten)]
+    place: PlaceOptions,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DumpOptions {
+    #[command(flatten)]
+    place: PlaceOptions,
+}
+
+pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Failure> {
+    let declared = read(&options.file)?;
+    let answer = match client(options, &declared)? {
+        Some(client) => {
+            let path = format!("/configuration?dry_run={}&prune={}", options.dry_run, options.prune);
+            client.put(&path, &serde_json::to_value(&declared).expect("a document is JSON"))?["data"].clone()
+        }
+        None => json!({ "applied": false, "steps": steps_from_nothing(&declared)? }),
+    };
+    if json {
+        out::line(format_args!("{answer}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let steps: Vec<&Value> = answer["steps"].as_array().into_iter().flatten().collect();
+    for step in &steps {
+        let text = |field: &str| step[field].as_str().unwrap_or_default();
+        let sign = match text("action") {
+            "create" => "+",
+            "delete" => "-",
+            _ => "~",
+        };
+        let to = if text("to").is_empty() { String::new() } else { format!(": {}", text("to")) };
+        out::line(format_args!("{sign} {} {}{to}", text("kind"), text("name")))?;
+    }
+    match (steps.is_empty(), options.dry_run) {
+        (true, _) => out::line(format_args!("nothing changes"))?,
+        (false, true) => out::line(format_args!("{} changes, not made: this is a dry run", steps.len()))?,
+        (false, false) => out::line(format_args!("{} changes made", steps.len()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn dump(options: &DumpOptions, json: bool) -> Result<ExitCode, Failure> {
+    let document = options.place.open()?.get("/configuration")?["data"].clone();
+    if json {
+        out::line(format_args!("{document}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let declared: Declaration = serde_json::from_value(document)
+        .map_err(|_| Failure::new("the daemon answered with a document of another version"))?;
+    let text = toml::to_string(&declared).map_err(|error| Failure::new(format!("cannot write TOML: {error}")))?;
+    out::line(format_args!("{}", text.trim_end()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> Result<Declaration, Failure> {
+    let wrong = |what: String| Failure::new(format!("{}: {what}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        wrong(format!("line {line}: {}", without_values(error.message())))
+    })
+}
+
+/// Returns the message of a TOML error without the values in it, which can be phone numbers.
+fn without_values(message: &str) -> String {
+    let message = match message.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, ")) {
+        Some((_, expected)) => format!("unknown value, {expected}"),
+        None => message.to_owned(),
+    };
+    message.split('"').step_by(2).collect::<Vec<_>>().join("…")
+}
+
+/// Returns a client for the environment, which is created if it does not exist. `None` if this is a dry run and the
+/// environment does not exist.
+fn client(options: &ApplyOptions, declared: &Declaration) -> Result<Option<Client>, Failure> {
+    if let Some(client) = options.place.remote()? {
+        return Ok(Some(client));
+    }
+    let data = &options.place.data;
+    if options.dry_run && !data.data.data.exists() && data.create_directory {
+        return Ok(None);
+    }
+    let client = Client::open_or_create(data)?;
+    let name = declared.environment.as_ref().map(|settings| settings.name.as_str());
+    let wanted = options.place.environment.as_deref().or(name);
+    let id = match (place::find(&client, wanted)?, name) {
+        (Some(id), _) => id,
+        (None, None) => return Err(place::missing(wanted)),
+        (None, Some(_)) if options.dry_run => return Ok(None),
+        (None, Some(name)) => client.post("/environments", &json!({ "name": name }))?["data"]["id"].clone(),
+    };
+    place::acting_for(client, &id).map(Some)
+}
+
+/// Returns the steps that make the environment, which does not exist.
+fn steps_from_nothing(declared: &Declaration) -> Result<Value, Failure> {
+    let (environment, at) = (EnvironmentId::from_u128(1), now());
+    let name = declared.environment.as_ref().map_or_else(String::new, |DeclaredSettings { name, .. }| name.clone());
+    let (dial_plan, lookback) = (dialback::DialPlan::NONE, Lookback::default());
+    let changes = vec![Change::EnvironmentSet { name: name.clone(), dial_plan, lookback }];
+    let plan = Plan::new()
+        .with(&Configuration { sequence: 1, environment, at, changes })
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let mut last = 0;
+    let mut new_id = || {
+        last += 1;
+        Uuid::from_u128(last)
+    };
+    let compared = declared.compare(&plan, environment, Wish { prune: false, at }, &mut new_id);
+    let compared = compared.map_err(|refused| match refused {
+        Refused::Change(error) => Failure::new(error.to_string()),
+        Refused::Wrong(wrong) => Failure::new(wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    })?;
+    let mut steps = vec![json!({ "action": "create", "kind": "environment", "name": name, "to": "" })];
+    steps.extend(compared.steps.iter().map(|step| serde_json::to_value(step).expect("a step is JSON")));
+    Ok(steps.into())
+}

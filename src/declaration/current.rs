@@ -1,0 +1,72 @@
+//! Writes the document of an environment as it is.
+
+use super::document::{Declaration, DeclaredAgent, DeclaredCallback, DeclaredNumber, DeclaredSettings};
+use super::reference::{AUTO, NOBODY, Names};
+use crate::number::Attestation;
+use crate::outcome::Outcome;
+use crate::plan::{AgentView, CallbackView, DefaultChoice, EnvironmentView, NumberView};
+use crate::time::Lookback;
+
+impl Declaration {
+    /// Returns the document of an environment. Each agent and number has its id. Another agent is named where its name is
+    /// the only one of its kind, else its id stands there.
+    pub fn of(environment: EnvironmentView<'_>) -> Self {
+        let names = Names::of(environment.agents());
+        Self {
+            environment: Some(settings(environment)),
+            numbers: environment.numbers().map(|number| declared_number(number, &names)).collect(),
+            agents: environment.agents().map(|agent| declared_agent(agent, &names)).collect(),
+        }
+    }
+}
+
+fn settings(environment: EnvironmentView<'_>) -> DeclaredSettings {
+    let plan = environment.dial_plan();
+    let name = environment.name().to_owned();
+    let lookback_days = Some(environment.lookback().days());
+    let require_attestation = environment.required_attestation().map(Attestation::name).map(str::to_owned);
+    let settings = DeclaredSettings { name, lookback_days, require_attestation, ..DeclaredSettings::default() };
+    if let Some(region) = plan.region() {
+        return DeclaredSettings { region: Some(region.to_owned()), ..settings };
+    }
+    DeclaredSettings {
+        country_code: plan.country_code().to_owned(),
+        national_prefix: plan.national_prefix().to_owned(),
+        international_prefix: plan.international_prefix().to_owned(),
+        national_number_lengths: plan.national_lengths().collect(),
+        ..settings
+    }
+}
+
+fn declared_number(number: NumberView<'_>, names: &Names) -> DeclaredNumber {
+    let default_agent = match number.default_choice() {
+        DefaultChoice::Auto => None,
+        DefaultChoice::Nobody => Some(NOBODY.to_owned()),
+        DefaultChoice::Named(agent) => Some(names.text(agent)).map(|text| match text.as_str() {
+            AUTO | NOBODY => agent.to_string(),
+            _ => text,
+        }),
+    };
+    DeclaredNumber { number: number.number().to_plus_form().to_string(), id: Some(number.id()), default_agent }
+}
+
+fn declared_agent(agent: AgentView<'_>, names: &Names) -> DeclaredAgent {
+    DeclaredAgent {
+        name: agent.name().to_owned(),
+        id: Some(agent.id()),
+        label: agent.label().map(str::to_owned),
+        direction: agent.direction(),
+        numbers: agent.numbers().map(|number| number.number().to_plus_form().to_string()).collect(),
+        published: agent.is_published(),
+        // A role whose sources are all deleted cannot be declared: it takes no call.
+        callback: agent.callback().map(|role| declared_callback(role, names)).filter(|role| !role.sources.is_empty()),
+    }
+}
+
+fn declared_callback(role: CallbackView<'_>, names: &Names) -> DeclaredCallback {
+    DeclaredCallback {
+        sources: role.sources().into_iter().map(|source| names.text(source)).collect(),
+        statuses: role.outcomes().map(|set| set.iter().map(Outcome::name).map(str::to_owned).collect()),
+        lookback_days: role.lookback().map(Lookback::days),
+    }
+}

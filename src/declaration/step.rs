@@ -1,0 +1,29 @@
+//! The steps of a comparison, for people.
+
+use serde::Serialize;
+use std::fmt;
+
+/// One step from the present state to the declared one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Step {
+    /// `create`, `change` or `delete`.
+    pub action: &'static str,
+    /// `environment`, `number`, `agent`, `callback` or `default agent`.
+    pub kind: &'static str,
+    /// The name of the entity.
+    pub name: String,
+    /// The new state, such as `published`.
+    pub to: String,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self.action {
+            "create" => '+',
+            "delete" => '-',
+            _ => '~',
+        };
+        write!(f, "{sign} {} {}", self.kind, self.name)?;
+        if self.to.is_empty() { Ok(()) } else { write!(f, ": {}", self.to) }
+    }
+}

@@ -1,0 +1,151 @@
+//! `/configuration`: a whole environment as one document.
+
+use crate::declaration::{Comparison, Declaration, Refused, Step, Wish};
+use crate::http::openapi::example;
+use crate::http::request::auth::Tenant;
+use crate::http::request::etag::{Conditions, Versions, tagged};
+use crate::http::request::form::{Form, QueryForm};
+use crate::http::request::read;
+use crate::http::response::error::{FieldErrors, Refusal};
+use crate::http::response::reply::{self, Data};
+use crate::http::{Api, Limits, new_id};
+use crate::id::EnvironmentId;
+use crate::plan::{EnvironmentView, Plan};
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+/// The document of an environment.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: `Declaration` is the document")]
+pub(in crate::http) struct Document {
+    /// The settings. Missing in a request: they stay as they are.
+    #[schema(required = false)]
+    environment: Option<Object>,
+    #[schema(required = false)]
+    numbers: Vec<Object>,
+    #[schema(required = false)]
+    agents: Vec<Object>,
+}
+
+/// Any JSON object.
+type Object = serde_json::Map<String, serde_json::Value>;
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+struct How {
+    /// Only show the changes.
+    dry_run: Option<bool>,
+    /// Also delete agents and numbers that the document does not name.
+    prune: Option<bool>,
+}
+
+/// The changes by a document.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Applied {
+    /// Whether the changes are made.
+    applied: bool,
+    #[schema(value_type = Vec<Object>)]
+    steps: Vec<Step>,
+}
+
+/// Returns the environment as one document, which `PUT` accepts.
+#[utoipa::path(
+    get, path = "/api/v1/configuration", tag = "numbers", operation_id = "showConfiguration", params(Versions),
+    responses((status = 200, description = "The document", body = Data<Document>, example = json!(
+        {"success": true, "data": example::document()}
+    ))),
+    security(("environment" = [])),
+)]
+pub(in crate::http) async fn show(
+    Tenant(id): Tenant,
+    State(api): State<Api>,
+    conditions: Conditions,
+) -> Result<Response, Refusal> {
+    let plan = api.service().plan();
+    let environment = plan.environment(id).ok_or_else(Refusal::internal)?;
+    conditions.show(environment.revision(), || reply::data(Declaration::of(environment)))
+}
+
+/// Makes the environment as the document says, with one change of the configuration. Applying it again changes nothing.
+///
+/// An agent is found by its id, or else by its name, and a number by its digits. Agents and numbers that the document does not
+/// name stay as they are, unless `prune` is true.
+#[utoipa::path(
+    put, path = "/api/v1/configuration", tag = "numbers", operation_id = "applyConfiguration", params(How, Versions),
+    request_body(content = Document, example = json!(example::document())),
+    responses(
+        (status = 200, description = "The changes", body = Data<Applied>, example = json!(
+            {"success": true, "data": {"applied": true, "steps": [
+                {"action": "change", "kind": "environment", "name": "Acme", "to": "look-back of 30 days, country code 1"},
+            ]}}
+        )),
+        (status = 409, description = "The declared state contradicts what the document does not name, such as a role of another agent; \
+            `QUOTA_EXCEEDED`: the environment would exceed a limit"),
+    ),
+    security(("environment" = [])),
+)]
+pub(in crate::http) async fn apply(
+    Tenant(id): Tenant,
+    State(api): State<Api>,
+    conditions: Conditions,
+    QueryForm(mut query): QueryForm,
+    form: Form,
+) -> Result<Response, Refusal> {
+    let dry_run = query.optional("dry_run", read::flag).unwrap_or(false);
+    let prune = query.optional("prune", read::flag).unwrap_or(false);
+    query.finish(|| Some(()))?;
+    let (declared, _room): (Declaration, _) = form.whole(&["environment", "numbers", "agents"])?;
+    let (limits, at) = (api.limits, api.now());
+    let decide = move |plan: &Plan| {
+        conditions.allow(plan.environment(id).map(EnvironmentView::revision))?;
+        let compared = declared.compare(plan, id, Wish { prune, at }, &mut new_id::uuid).map_err(refused)?;
+        within(&limits, plan, &compared.next, id)?;
+        Ok(compared)
+    };
+    if dry_run {
+        let Comparison { steps, .. } = decide(&api.service().plan())?;
+        return Ok(reply::data(Applied { applied: false, steps }));
+    }
+    let decide = move |plan: &Plan| decide(plan).map(|compared| (compared.changes, compared.steps));
+    let (plan, steps) = api.configure_at(id, at, decide).await?;
+    let revision = plan.environment(id).ok_or_else(Refusal::internal)?.revision();
+    Ok(tagged(revision, reply::data(Applied { applied: true, steps })))
+}
+
+fn refused(refused: Refused) -> Refusal {
+    match refused {
+        Refused::Change(error) => error.into(),
+        Refused::Wrong(wrong) => {
+            let mut errors = FieldErrors::new();
+            for wrong in wrong {
+                let text = format!("The {} field {}.", wrong.field, wrong.what);
+                errors.entry(wrong.field).or_default().push(text);
+            }
+            Refusal::invalid(errors)
+        }
+    }
+}
+
+/// Checks the limits of an environment. A limit that is already exceeded must not be exceeded further.
+fn within(limits: &Limits, plan: &Plan, next: &Plan, id: EnvironmentId) -> Result<(), Refusal> {
+    let counts = |plan: &Plan| {
+        let counts =
+            |tenant: EnvironmentView<'_>| [tenant.agent_slots(), tenant.number_slots(), tenant.callback_slots()];
+        plan.environment(id).map_or([0; 3], counts)
+    };
+    let [agents, numbers, pairs] = counts(plan);
+    let [next_agents, next_numbers, next_pairs] = counts(next);
+    if next_agents > limits.agents.max(agents) {
+        return Err(Refusal::quota("agents", limits.agents));
+    }
+    if next_numbers > limits.numbers.max(numbers) {
+        return Err(Refusal::quota("phone numbers", limits.numbers));
+    }
+    if next_pairs > limits.callback_pairs.max(pairs) {
+        return Err(Refusal::pair_quota(limits.callback_pairs));
+    }
+    Ok(())
+}

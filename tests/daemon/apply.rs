@@ -1,0 +1,123 @@
+//! `dialback apply` and `dialback dump`: an environment as one TOML file.
+
+use crate::support;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use support::daemon::{Daemon, dialback, program};
+
+const CLINIC: &str = r#"
+[environment]
+name = "Clinic"
+country_code = "1"
+national_prefix = "1"
+international_prefix = "011"
+
+[[numbers]]
+number = "+12125550100"
+default_agent = "Desk"
+
+[[agents]]
+name = "Sales"
+direction = "outbound"
+numbers = ["+12125550100"]
+
+[[agents]]
+name = "Desk"
+direction = "inbound"
+numbers = ["+12125550100"]
+callback = { sources = ["Sales"], statuses = ["no-answer"] }
+"#;
+
+fn file(folder: &Path, text: &str) -> String {
+    let path = folder.join("clinic.toml");
+    fs::write(&path, text).expect("written");
+    path.to_str().expect("plain").to_owned()
+}
+
+#[test]
+fn file_is_applied_once_and_dumped_as_it_is() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (data, clinic) = (folder.path().join("data"), file(folder.path(), CLINIC));
+    assert_eq!(dialback(&["apply", &clinic, "--data"], &data).0, 4, "no directory is made by accident");
+    let (code, planned, wrong) = dialback(&["apply", &clinic, "--dry-run", "--create-directory", "--data"], &data);
+    assert_eq!(code, 0, "{wrong}");
+    assert!(planned.contains("+ agent Sales") && planned.contains("this is a dry run") && !data.exists(), "{planned}");
+    let (code, made, wrong) = dialback(&["apply", &clinic, "--create-directory", "--data"], &data);
+    assert_eq!(code, 0, "{wrong}");
+    assert!(made.contains("+ callback Desk: of Sales") && made.contains(" changes made"), "{made}");
+    let nothing = (0, "nothing changes\n".to_owned(), String::new());
+    assert_eq!(dialback(&["apply", &clinic, "--data"], &data), nothing);
+
+    // While a daemon runs, the same commands ask it.
+    let daemon = Daemon::start(&data);
+    let (code, dumped, wrong) = dialback(&["dump", "--data"], &data);
+    assert_eq!(code, 0, "{wrong}");
+    let back = file(folder.path(), &dumped);
+    assert_eq!(dialback(&["apply", &back, "--prune", "--data"], &data), nothing);
+
+    // Without its sources' agent, the role goes, too.
+    let only_desk = "[environment]\nname = \"Clinic\"\n[[agents]]\nname = \"Desk\"\ndirection = \"inbound\"\n";
+    let only_desk = file(folder.path(), only_desk);
+    let (code, planned, _) = dialback(&["apply", &only_desk, "--prune", "--dry-run", "--data"], &data);
+    assert!(code == 0 && planned.contains("- agent Sales") && planned.contains("- number +12125550100"), "{planned}");
+    assert_eq!(dialback(&["dump", "--data"], &data).1, dumped, "a dry run changes nothing");
+    assert_eq!(dialback(&["apply", &only_desk, "--prune", "--data"], &data).0, 0);
+    let (_, dumped, _) = dialback(&["dump", "--json", "--data"], &data);
+    let dumped: Value = serde_json::from_str(&dumped).expect("JSON");
+    assert_eq!((dumped["agents"].as_array().map(Vec::len), dumped.get("numbers")), (Some(1), None));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn file_is_applied_to_a_remote_daemon_by_its_token() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (data, clinic) = (folder.path().join("data"), file(folder.path(), CLINIC));
+    let daemon = Daemon::start(&data);
+    let (_, token, _) = dialback(&["token", "create", "--data"], &data);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
+        command.args(arguments).env("DIALBACK_URL", daemon.url()).env("DIALBACK_TOKEN", token.trim());
+        let output = command.current_dir(folder.path()).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    assert!(run(&["apply", &clinic]).contains(" changes made"));
+    assert_eq!(run(&["apply", &clinic]), "nothing changes\n");
+    assert!(run(&["dump"]).contains("name = \"Clinic\""), "the file names the environment");
+    assert!(!folder.path().join("dialback-data").exists());
+}
+
+#[test]
+fn wrong_file_is_named_by_line_or_field_without_its_numbers() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let clinic = file(folder.path(), CLINIC);
+    assert_eq!(dialback(&["apply", &clinic, "--create-directory", "--data"], &data).0, 0);
+    for (text, expected) in [
+        ("[[numbers]]\nnumbr = \"+12125550199\"", "line 2"),
+        ("[[agents]]\nname = \"A\"\ndirection = \"+12125550199\"", "line 3"),
+        ("[[numbers]]\nnumber = \"12125550199x\"", "numbers.0.number"),
+        ("[[agents]]\nname = \"A\"\ndirection = \"inbound\"\nnumbers = [\"+12125550199\"]", "agents.0.numbers.0"),
+    ] {
+        let wrong = file(folder.path(), text);
+        let (code, said, errors) = dialback(&["apply", &wrong, "--data"], &data);
+        assert!(code == 1 && errors.contains(expected), "{text}: {said}{errors}");
+        assert!(!errors.contains("5550199"), "{errors}");
+    }
+    assert_eq!(program(&["apply", "missing.toml"], folder.path()).0, 1);
+}
+
+/// The file in `examples` is the demo's configuration.
+#[test]
+fn file_of_the_demo_can_be_applied() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/demo.toml");
+    let (code, said, wrong) = dialback(&["apply", demo, "--create-directory", "--data"], &data);
+    assert_eq!(code, 0, "{wrong}");
+    assert!(said.contains("+ agent Renewals Desk"), "{said}");
+    let (code, decided, _) = dialback(&["resolve", "+12125550100", "anonymous", "--data"], &data);
+    assert!(code == 0 && decided.contains("ANONYMOUS_CALLER"), "{decided}");
+}

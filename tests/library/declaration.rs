@@ -1,0 +1,233 @@
+//! A declared environment: applying the document makes the environment as it says, and applying it again changes nothing.
+
+use dialback::declaration::{
+    Comparison, Declaration, DeclaredAgent, DeclaredCallback, DeclaredNumber, DeclaredSettings, Refused, Wish,
+};
+use dialback::{Change, Configuration, DialPlan, Direction, EnvironmentId, Lookback, Plan, Timestamp};
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+use uuid::Uuid;
+
+const OURS: EnvironmentId = EnvironmentId::from_u128(1);
+const OTHERS: EnvironmentId = EnvironmentId::from_u128(2);
+const NUMBERS: [&str; 3] = ["+12125550100", "+12125550101", "+12125550102"];
+const AGENTS: [&str; 6] = ["Ann", "Ben", "Cas", "Dot", "Eve", "Fay"];
+
+fn with(plan: &Plan, environment: EnvironmentId, changes: Vec<Change>) -> Plan {
+    let (sequence, at) = (plan.generation() + 1, Timestamp::from_secs(1_800_000_000));
+    plan.with(&Configuration { sequence, environment, at, changes }).expect("possible")
+}
+
+fn empty() -> Plan {
+    let set = |name: &str| Change::EnvironmentSet {
+        name: name.into(),
+        dial_plan: DialPlan::NONE,
+        lookback: Lookback::default(),
+    };
+    with(&with(&Plan::new(), OURS, vec![set("Ours")]), OTHERS, vec![set("Others")])
+}
+
+fn compare(declared: &Declaration, plan: &Plan, prune: bool) -> Result<Comparison, Refused> {
+    let mut last = plan.generation() << 32;
+    let mut new_id = || {
+        last += 1;
+        Uuid::from_u128(last.into())
+    };
+    declared.compare(plan, OURS, Wish { prune, at: Timestamp::from_secs(1_800_000_000) }, &mut new_id)
+}
+
+fn apply(declared: &Declaration, plan: &Plan, prune: bool) -> Plan {
+    let compared = compare(declared, plan, prune).unwrap_or_else(|refused| panic!("{refused:?}"));
+    with(plan, OURS, compared.changes)
+}
+
+fn current(plan: &Plan) -> Declaration {
+    Declaration::of(plan.environment(OURS).expect("it is there"))
+}
+
+/// Returns the document without ids and in an order of its own.
+fn plain(declared: &Declaration) -> Declaration {
+    let mut plain = declared.clone();
+    for number in &mut plain.numbers {
+        number.id = None;
+    }
+    for agent in &mut plain.agents {
+        agent.id = None;
+    }
+    plain.numbers.sort_by(|one, other| one.number.cmp(&other.number));
+    plain.agents.sort_by(|one, other| one.name.cmp(&other.name));
+    plain
+}
+
+fn statuses() -> impl Strategy<Value = Option<Vec<String>>> {
+    prop_oneof![Just(None), Just(Some(vec!["no_answer".to_owned(), "busy".to_owned()]))].prop_map(|statuses| {
+        // In the order in which the document names them.
+        statuses.map(|statuses| {
+            let set: dialback::OutcomeSet = statuses.iter().map(|name| name.parse().expect("a status")).collect();
+            set.iter().map(|outcome| outcome.name().to_owned()).collect()
+        })
+    })
+}
+
+/// One agent's place in a document: whether it is there, whether it is outbound, its numbers, whether it is published,
+/// whether it has a role, and the role's sources, look-back and statuses.
+type Drawn = (bool, bool, Vec<&'static str>, bool, bool, u8, Option<u32>, Option<Vec<String>>);
+
+fn agent() -> impl Strategy<Value = Drawn> {
+    let numbers = subsequence(NUMBERS.to_vec(), 0..=NUMBERS.len());
+    let lookback = prop_oneof![Just(None), (1u32..40).prop_map(Some)];
+    (any::<bool>(), any::<bool>(), numbers, any::<bool>(), any::<bool>(), any::<u8>(), lookback, statuses())
+}
+
+/// A possible document: sources are outbound, roles are of inbound agents, and defaults are inbound owners.
+fn document() -> impl Strategy<Value = Declaration> {
+    (prop::array::uniform6(agent()), 1u32..60, prop::array::uniform3(any::<u8>())).prop_map(
+        |(drawn, days, defaults)| {
+            let present: Vec<_> = AGENTS.iter().zip(drawn).filter(|(_, drawn)| drawn.0).collect();
+            let outbound: Vec<_> = present.iter().filter(|(_, drawn)| drawn.1).map(|(name, _)| **name).collect();
+            let agents =
+                present.iter().map(|(name, (_, is_outbound, numbers, published, has_role, mask, days, statuses))| {
+                    let sources: Vec<String> = outbound
+                        .iter()
+                        .enumerate()
+                        .filter(|(at, _)| mask >> at & 1 == 1)
+                        .map(|(_, name)| (*name).to_owned())
+                        .collect();
+                    let has_role = *has_role && !is_outbound && !sources.is_empty();
+                    DeclaredAgent {
+                        name: (**name).into(),
+                        id: None,
+                        label: None,
+                        direction: if *is_outbound { Direction::Outbound } else { Direction::Inbound },
+                        numbers: numbers.iter().map(|number| (*number).to_owned()).collect(),
+                        published: *published,
+                        callback: has_role.then(|| DeclaredCallback {
+                            sources,
+                            statuses: statuses.clone(),
+                            lookback_days: *days,
+                        }),
+                    }
+                });
+            let agents: Vec<_> = agents.collect();
+            let used = |number: &str| agents.iter().any(|agent| agent.numbers.iter().any(|owned| owned == number));
+            let numbers = NUMBERS.iter().zip(defaults).filter(|(number, drawn)| used(number) || drawn % 2 == 0);
+            let numbers = numbers.map(|(number, drawn)| {
+                let owns = |agent: &&DeclaredAgent| {
+                    agent.direction == Direction::Inbound && agent.numbers.iter().any(|owned| owned == number)
+                };
+                let owner = agents.iter().find(owns).map(|agent| agent.name.clone());
+                let default_agent = match drawn % 3 {
+                    0 => None,
+                    1 => Some("nobody".to_owned()),
+                    _ => owner,
+                };
+                DeclaredNumber { number: (*number).into(), id: None, default_agent }
+            });
+            let numbers = numbers.collect();
+            let environment = DeclaredSettings {
+                name: "Ours".into(),
+                lookback_days: Some(days),
+                country_code: "1".into(),
+                national_prefix: "1".into(),
+                international_prefix: "011".into(),
+                ..DeclaredSettings::default()
+            };
+            Declaration { environment: Some(environment), numbers, agents }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn environment_becomes_as_declared_from_any_other(first in document(), second in document()) {
+        let plan = apply(&first, &empty(), true);
+        prop_assert_eq!(plain(&current(&plan)), plain(&first));
+        let again = compare(&first, &plan, true).expect("possible");
+        prop_assert!(again.changes.is_empty() && again.steps.is_empty(), "{:?}", again.steps);
+
+        let plan = apply(&second, &plan, true);
+        prop_assert_eq!(plain(&current(&plan)), plain(&second));
+        prop_assert!(compare(&second, &plan, false).expect("possible").changes.is_empty());
+        // The written document means the same, with ids.
+        let written = current(&plan);
+        prop_assert!(compare(&written, &plan, true).expect("possible").changes.is_empty());
+        let text = serde_json::to_string(&written).expect("JSON");
+        prop_assert_eq!(serde_json::from_str::<Declaration>(&text).expect("a document"), written);
+    }
+}
+
+fn declared(text: &str) -> Declaration {
+    serde_json::from_str(text).expect("a document")
+}
+
+#[test]
+fn unnamed_entities_stay_unless_they_are_pruned() {
+    let first = declared(
+        r#"{"numbers": [{"number": "+12125550100"}, {"number": "+12125550101"}], "agents": [
+            {"name": "Ann", "direction": "outbound"},
+            {"name": "Ben", "direction": "inbound", "numbers": ["+12125550101"], "callback": {"sources": ["Ann"]}}]}"#,
+    );
+    let plan = apply(&first, &empty(), false);
+    let second = declared(r#"{"agents": [{"name": "Cas", "direction": "inbound", "callback": {"sources": ["Ann"]}}]}"#);
+    let kept = apply(&second, &plan, false);
+    assert_eq!(current(&kept).agents.len(), 3);
+    let Err(Refused::Wrong(wrong)) = compare(&second, &plan, true) else { panic!("its source would go") };
+    assert_eq!(wrong[0].field, "agents.0.callback.sources.0");
+    let third = declared(r#"{"agents": [{"name": "Ann", "direction": "outbound"}]}"#);
+    let pruned = current(&apply(&third, &plan, true));
+    assert_eq!((pruned.agents.len(), pruned.numbers.len()), (1, 0));
+}
+
+#[test]
+fn mistakes_are_named_by_field_and_without_their_values() {
+    let taken = Change::NumberAdded {
+        id: dialback::NumberId::from_u128(9),
+        number: dialback::E164::parse_international("+12125550199").expect("a number"),
+    };
+    let plan = with(&empty(), OTHERS, vec![taken]);
+    for (text, field) in [
+        (r#"{"numbers": [{"number": "+12125550199"}]}"#, "numbers.0.number"),
+        (r#"{"numbers": [{"number": "none"}]}"#, "numbers.0.number"),
+        (r#"{"numbers": [{"number": "+12125550100"}, {"number": "+1 212 555 0100"}]}"#, "numbers.1.number"),
+        (r#"{"numbers": [{"number": "+12125550100", "default_agent": "Ann"}]}"#, "numbers.0.default_agent"),
+        (r#"{"agents": [{"name": "", "direction": "inbound"}]}"#, "agents.0.name"),
+        (
+            r#"{"agents": [{"name": "A", "direction": "inbound"}, {"name": "A", "direction": "inbound"}]}"#,
+            "agents.0.name",
+        ),
+        (r#"{"agents": [{"name": "A", "direction": "inbound", "numbers": ["+12125550100"]}]}"#, "agents.0.numbers.0"),
+        (
+            r#"{"agents": [{"name": "A", "direction": "outbound", "callback": {"sources": ["A"]}}]}"#,
+            "agents.0.callback",
+        ),
+        (
+            r#"{"agents": [{"name": "A", "direction": "inbound", "callback": {"sources": [], "statuses": ["later"]}}]}"#,
+            "agents.0.callback.statuses",
+        ),
+        (r#"{"environment": {"name": "A", "region": "XX"}}"#, "environment.region"),
+        (r#"{"environment": {"name": "A", "region": "US", "country_code": "1"}}"#, "environment.region"),
+        (r#"{"environment": {"name": "A", "lookback_days": 0}}"#, "environment.lookback_days"),
+        (r#"{"environment": {"name": "A", "require_attestation": "C"}}"#, "environment.require_attestation"),
+    ] {
+        let refused = compare(&declared(text), &plan, false);
+        let Err(Refused::Wrong(wrong)) = refused else { panic!("{text}: {refused:?}") };
+        assert_eq!(wrong[0].field, field, "{text}");
+        assert!(!wrong[0].to_string().contains("0199"), "{}", wrong[0]);
+    }
+    // Two agents of one name in the environment: the document has to say which one it means.
+    let agent = |last| Change::AgentCreated {
+        id: dialback::AgentId::from_u128(last),
+        name: "Ann".into(),
+        label: None,
+        direction: Direction::Inbound,
+    };
+    let plan = with(&plan, OURS, vec![agent(1), agent(2)]);
+    let Err(Refused::Wrong(wrong)) =
+        compare(&declared(r#"{"agents": [{"name": "Ann", "direction": "inbound"}]}"#), &plan, false)
+    else {
+        panic!("it is ambiguous")
+    };
+    assert!(wrong[0].what.contains("use an id"), "{}", wrong[0]);
+}
