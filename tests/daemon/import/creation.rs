@@ -1,10 +1,15 @@
 //! The entities that an import may create, and a failed import that leaves nothing behind.
 
-use super::{Site, sample};
+use super::proxy::{self, Fate};
+use super::{SALES, Site, sample};
+use crate::support::daemon::Daemon;
+use dialback::Outcome;
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 
 /// Returns a file in which each call has an agent of its own, as if the call id was the agent.
@@ -56,8 +61,69 @@ fn error_after_the_first_calls_says_that_they_are_stored() {
     text += "+15550100100,+447700900001,1751371200,one\n+15550100100,+447700900001,1751371200,two\n";
     let done = site.import(&site.file(&text), &["--create-missing", "--create-at-most", "2"]);
     assert_eq!(done.code, Some(1));
-    assert!(done.stderr.contains("calls before this are stored"), "{}", done.stderr);
-    assert!(site.service().history().len() >= 65_536);
+    let calls = site.service().history().len();
+    assert!(calls >= 65_536);
+    let thousands = format!("{},{:03} calls", calls / 1000, calls % 1000);
+    let stored = format!("; stored before this, and kept: the environment `default`, 1 number, 1 agent, {thousands}; ");
+    assert!(done.stderr.contains(&stored), "{}", done.stderr);
+    assert!(done.stderr.contains("importing the file again is safe"), "{}", done.stderr);
+}
+
+/// Directs the commands for this data directory to a proxy. The daemon's own token stays.
+fn direct_to(site: &Site, proxy: &str) {
+    let path = site.path("data/daemon.json");
+    let mut contact: Value = serde_json::from_slice(&fs::read(&path).expect("readable")).expect("JSON");
+    contact["url"] = proxy.into();
+    fs::write(path, contact.to_string()).expect("written");
+}
+
+#[test]
+fn failed_creation_in_a_daemon_says_what_was_created() {
+    let file = |site: &Site| site.file(agent_in_each_line(8));
+    for (refused, after, fate, stored) in [
+        ("POST /api/v1/environments", 0, Fate::Refuse(403), None),
+        ("POST /api/v1/environments", 0, Fate::Refuse(500), Some("a part may be stored")),
+        ("POST /api/v1/phone-numbers", 0, Fate::Refuse(403), Some("kept: the environment `default`; ")),
+        ("POST /api/v1/agents", 2, Fate::Refuse(403), Some("kept: the environment `default`, 1 number, 2 agents; ")),
+        (
+            "POST /api/v1/agents",
+            3,
+            Fate::LoseAnswer,
+            Some("kept: at least the environment `default`, 1 number, 3 agents; "),
+        ),
+        (
+            "POST /api/v1/calls",
+            0,
+            Fate::Refuse(403),
+            Some("kept: at least the environment `default`, 1 number, 8 agents; "),
+        ),
+    ] {
+        let site = Site::empty();
+        let daemon = Daemon::start(&site.path("data"));
+        let (seen, contact) = (AtomicU64::new(0), fs::read(site.path("data/daemon.json")).expect("readable"));
+        let proxy = proxy::start(daemon.url(), move |request| {
+            let path = request.trim_end_matches("/bulk?details=true");
+            if path == refused && seen.fetch_add(1, SeqCst) >= after { fate } else { Fate::Forward }
+        });
+        direct_to(&site, &proxy);
+        let done = site.import(&file(&site), &["--create-missing"]);
+        assert_eq!(done.code, Some(1), "{refused}: {}", done.stderr);
+        match stored {
+            None => assert!(!done.stderr.contains("stored"), "{refused}: {}", done.stderr),
+            Some(stored) => {
+                assert!(done.stderr.contains(stored), "{refused}: {}", done.stderr);
+                assert!(done.stderr.contains("importing the file again is safe"), "{refused}: {}", done.stderr);
+            }
+        }
+        fs::write(site.path("data/daemon.json"), contact).expect("written");
+        let again = site.import(&file(&site), &["--create-missing"]);
+        assert_eq!((again.code, again.count("accepted")), (Some(0), 8), "{refused}: {}", again.stderr);
+        assert_eq!(daemon.stop(), 0);
+        let service = site.service();
+        let plan = service.plan();
+        let counts: Vec<_> = plan.environments().map(|one| (one.numbers().count(), one.agents().count())).collect();
+        assert_eq!(counts, [(1, 8)], "{refused}");
+    }
 }
 
 #[test]
@@ -142,4 +208,27 @@ fn rejects_can_go_to_a_pipe_which_stays() {
     assert_eq!(site.import(&sample("bad-lines.csv"), &options).code, Some(3));
     assert!(read.join().expect("read").starts_with(b"from,to,at,agent,status\n"));
     assert!(fs::metadata(&pipe).expect("still there").file_type().is_fifo());
+}
+
+#[test]
+fn invisible_characters_make_no_other_agent() {
+    let site = Site::with_outbound_agents();
+    let line =
+        |contact: u64, agent: &str| format!("+15550100100,+44770090000{contact},2025-07-01T12:00:00Z,{agent},busy\n");
+    let around = ["\u{200B}sales", "sales\u{FEFF}", "\u{A0}sales\u{2060}", "\u{200E}=\"sales\"", "sales\u{200C} \u{1}"];
+    let inside = ["sa\u{200B}les", "sales\u{AD}east"];
+    let lines: String =
+        (1..).zip(around.into_iter().chain(inside)).map(|(contact, agent)| line(contact, agent)).collect();
+    let done = site.import_text(&format!("from,to,at,agent,status\n{lines}"), &["--create-missing"]);
+    assert_eq!((done.count("accepted"), done.count("created_agents")), (5, 0), "{}", done.stderr);
+    let why = |name: &str| {
+        format!(
+            "`agent`: \"{name}\" cannot be the name of a new agent: it is longer than 200 bytes, or has a character that is not visible"
+        )
+    };
+    done.expect_rejected(&[(7, &why("sa\\u{200b}les")), (8, &why("sales\\u{ad}east"))]);
+    let call = Some((SALES, "2025-07-01T12:00:00Z", Outcome::Busy));
+    for contact in 1..=5 {
+        site.expect(&[(&format!("+44770090000{contact}"), call)]);
+    }
 }

@@ -1,11 +1,14 @@
 //! Runs `dialback import` on files of every form: line ends, quotes, delimiters, JSON and compression.
 
-use super::{Done, OURS, SALES, Site};
+use super::{Done, OURS, SALES, Site, texts};
 use dialback::Outcome::{Completed, NoAnswer, Voicemail};
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
 
 const HEADER: &str = "from,to,at,agent,status";
 const CALL: &str = "+15550100100,+447700900001,2025-07-01T12:00:00Z,sales,completed";
@@ -34,6 +37,16 @@ fn expect_refused(bytes: impl AsRef<[u8]>, options: &[&str], why: &str) {
     let done = import(bytes, options);
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     assert!(done.summary.is_null() && done.stderr.contains(why), "{}", done.stderr);
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text).expect("written");
+    encoder.finish().expect("written")
+}
+
+fn zstd(text: &[u8]) -> Vec<u8> {
+    compress_to_vec(text, CompressionLevel::Fastest)
 }
 
 #[test]
@@ -121,6 +134,12 @@ fn lines_of_an_open_quote_make_no_calls() {
         // The first line has a comma too many, and then a quote has no partner.
         (format!("{one},\"said \"yes\", wants 5\" pipe\n{two},x\nbye\"\n"), 0, (2, 3)),
         (format!("{one},\"5\" pipe, long\"\n{two},x\n{three},x\n"), 0, (2, 3)),
+        // A quotation ends at the line end, and the value does not.
+        (format!("{one},\"he said \"hi\"\n{two},x\nbye\"\n{four},\n"), 1, (2, 3)),
+        (format!("{one},\"5\" pipe, \"hi\"\n{two},x\nbye\"\n{four},\n"), 0, (2, 4)),
+        (format!("{one},\"12\" x 24\" x 6\"\n{two},x\n{three},x\n"), 0, (2, 3)),
+        // A quote has no partner, so the value may go on.
+        (format!("{one},\"5\" pipe\"\n{two},x\n"), 0, (2, 2)),
         // A quote that is never closed.
         (format!("{one},\"open\n{two},\"x\"\n{three},x\n{four},\n"), 0, (2, 4)),
         (format!("{one},x\n{two},\"open\n{three},x\n"), 1, (3, 2)),
@@ -131,8 +150,8 @@ fn lines_of_an_open_quote_make_no_calls() {
         let (line, lines) = rejected;
         done.expect_rejected(&[(line, &format!("a quote is not closed, so the record may have {lines} lines"))]);
     }
-    // The quote has no partner, but the line has all columns.
-    expect_accepted(format!("{HEADER},notes\n{one},\"5\" pipe\"\n{two},x\n"), &[], 2);
+    // Each quote has its partner, and no value is open at the line end.
+    expect_accepted(format!("{HEADER},notes\n{one},\"the \"man\"\"\n{two},x\n"), &[], 2);
     // A quote without a partner in each of two records: together they look closed, but no line of a value is a call.
     let two_records = format!("{one},\"a 5\" pipe, plain\"\n{two},\"said \"yes\", then\n{three},\"x\"\nbye\"\n");
     assert_eq!(import(format!("{HEADER},notes\n{two_records}"), &[]).count("accepted"), 0);
@@ -178,14 +197,58 @@ fn delimiters_and_titles_are_read() {
 #[test]
 fn compressed_files_are_read_and_damaged_ones_named() {
     let text = format!("{HEADER}\n{CALL}\n{NEXT}\n");
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(text.as_bytes()).expect("written");
-    let gzip = encoder.finish().expect("written");
+    let gzip = gzip(text.as_bytes());
     expect_accepted(&gzip, &[], 2);
     expect_refused(&gzip[..gzip.len() - 4], &[], "cannot read");
-    let zstd = compress_to_vec(text.as_bytes(), CompressionLevel::Fastest);
+    let zstd = zstd(text.as_bytes());
     expect_accepted(&zstd, &[], 2);
     expect_refused(&zstd[..zstd.len() - 6], &[], "cannot read");
+}
+
+/// Returns a compressed file of more calls than an import holds back, whose damage shows only at its end.
+fn damaged(compress: impl Fn(&[u8]) -> Vec<u8>, from_end: usize) -> Vec<u8> {
+    let mut text = format!("{HEADER}\n");
+    for contact in 0..80_000 {
+        writeln!(text, "+15550100100,+4477{contact:08},2025-07-01T12:00:00Z,sales,completed")
+            .expect("a string takes all");
+    }
+    let mut bytes = compress(text.as_bytes());
+    let at = bytes.len() - from_end;
+    bytes[at] ^= 1;
+    bytes
+}
+
+#[test]
+fn damage_of_a_compressed_file_is_found_before_a_call_is_stored() {
+    let gzip = damaged(gzip, 8);
+    let cut = gzip[..gzip.len() - 9].to_vec();
+    let kinds = [(&gzip, "its gzip data is damaged"), (&damaged(zstd, 1), "checksum"), (&cut, "cut short: ")];
+    for (bytes, why) in kinds {
+        let site = Site::empty();
+        let done = import_into(&site, bytes, &[]);
+        assert_eq!(done.code, Some(1), "{}", done.stderr);
+        assert!(done.stderr.contains("cannot read") && done.stderr.contains(why), "{}", done.stderr);
+        assert!(!done.stderr.contains("stored") && !site.path("data").exists(), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn damage_of_compressed_standard_input_says_what_is_stored_and_may_be_wrong() {
+    for bytes in [damaged(gzip, 8), damaged(zstd, 1)] {
+        let site = Site::empty();
+        let mut child = site.command(Path::new("-"), &["--create-missing"]);
+        let mut child = child.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+        child.stdin.take().expect("piped").write_all(&bytes).expect("read");
+        let output = child.wait_with_output().expect("ends");
+        let (_, err) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        let calls = site.contacts();
+        assert!(calls >= 65_536, "{calls}");
+        let stored =
+            format!("kept: the environment `default`, 1 number, 1 agent, {},{:03} calls", calls / 1000, calls % 1000);
+        assert!(err.contains("cannot read standard input: ") && err.contains(&stored), "{err}");
+        assert!(err.contains("these calls may be wrong") && !err.contains("safe"), "{err}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod files;
 mod interruptions;
 mod page;
 mod properties;
+mod proxy;
 mod rejections;
 mod running;
 mod values;

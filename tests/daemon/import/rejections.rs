@@ -35,7 +35,10 @@ fn many_rejections_are_counted_by_reason() {
 fn summary_for_people_has_the_reasons() {
     let site = Site::configured();
     let file = site.file(many_rejections());
-    let output = site.command(&file, &["--environment", "tenant", "--show-rejected", "1"]).output().expect("runs");
+    let output = site
+        .command(&file, &["--environment", "tenant", "--show-rejected", "1", "--no-progress"])
+        .output()
+        .expect("runs");
     let (out, err) = texts(&output);
     assert!(out.contains("\nrejected lines by reason\n      3,000  `status`: \"…\" is not a known status"), "{out}");
     assert!(out.contains("          1  `agent`: the agent is missing (first: line 3003)"), "{out}");

@@ -2,11 +2,13 @@
 
 use super::{Done, OURS, Site, sample};
 use crate::support::daemon::{Daemon, dialback};
+use dialback::Timestamp;
 use dialback::plan::NumberView;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// The sample files, each with its options.
 fn samples() -> Vec<(&'static str, Vec<&'static str>)> {
@@ -151,9 +153,10 @@ fn url_and_token_name_a_daemon() {
     let why = "`from` is not a number of this environment: add the number, or use --create-missing";
     assert!(done.rejected.contains(&(17, why.to_owned())), "{:?}", done.rejected);
     let created = import(daemon.url(), &token, &["--create-missing"]);
-    let why =
-        "`from` is a number of another environment: release it there, or choose that environment with --environment";
+    let why = "`from` is not a number of this environment, and the daemon did not add it: check the number, and that the \
+        token is that of your environment";
     assert!(created.rejected.contains(&(17, why.to_owned())), "{:?}", created.rejected);
+    assert!(!created.stderr.contains("another environment"), "{}", created.stderr);
 
     for (url, token, more, why) in [
         (daemon.url(), token.as_str(), &["--environment", "other"][..], "`other`"),
@@ -193,6 +196,18 @@ fn token_of_another_environment_creates_nothing_for_rejected_calls() {
     let done = site.import_text(&text, &options);
     assert_eq!((done.code, counts.map(|name| done.count(name))), (Some(3), [0, 5_000, 0, 0]), "{}", done.stderr);
     assert_eq!((&done.summary["first_call"], &done.summary["last_call"]), (&Value::Null, &Value::Null));
+    let planned = site.import_text(&text, &[&options[..], &["--dry-run"]].concat());
+    assert_eq!((planned.code, planned.count("accepted")), (Some(0), 5_000), "{}", planned.stderr);
+    let checked = ["foreign_numbers_checked", "from_known_numbers"].map(|name| planned.summary[name].clone());
+    assert_eq!(checked, [json!(false), json!(false)]);
+    let output = site.command(&site.file(&text), &[&options[..], &["--dry-run"]].concat()).output().expect("runs");
+    let (out, _) = super::texts(&output);
+    for part in [
+        "\n  numbers     the daemon may refuse new ones, which a dry run with this token does not know\n",
+        "\n  no call is from a number of this environment, which has 2: check that it is yours\n",
+    ] {
+        assert!(out.contains(part), "{part:?} is missing in {out}");
+    }
     // One line of the environment's own number, after more lines than are held back.
     for contact in 0..70_000 {
         writeln!(text, "{OURS},+4478{contact:08},1751371200,bot-{}", contact % 3).expect("a string takes all");
@@ -206,6 +221,26 @@ fn token_of_another_environment_creates_nothing_for_rejected_calls() {
     let plan = service.plan();
     let agents = plan.environment(super::OTHER_TENANT).expect("the environment").agents();
     assert_eq!(agents.map(|agent| agent.name().to_owned()).collect::<Vec<_>>(), ["bot-1"]);
+}
+
+#[test]
+fn moments_of_a_summary_are_those_of_calls_that_were_not_rejected() {
+    let now = Timestamp::try_from(SystemTime::now()).expect("after 1970").millis() / 1000;
+    let later = now + 3600;
+    let text = format!(
+        "from,to,at,agent\n{OURS},+447700900001,1751371200,sales\n{OURS},+447700900002,1735689600,sales\n\
+         {OURS},+447700900003,{later},sales\n{OURS},+447700900001,1751371260,sales\n"
+    );
+    let limits = ["--max-pairs-per-environment", "1"];
+    let (there, here) = (Site::configured(), Site::configured());
+    let daemon = Daemon::start_with(&there.path("data"), &limits);
+    let import = |site: &Site| site.import(&site.file(&text), &[&["--environment", "tenant"], &limits[..]].concat());
+    let (to_daemon, to_directory) = (import(&there), import(&here));
+    assert_eq!((to_daemon.lines(), to_daemon.count("accepted")), (vec![3, 4], 2), "{}", to_daemon.stderr);
+    let moments = ["first_call", "last_call", "in_the_future"].map(|name| to_daemon.summary[name].clone());
+    assert_eq!(moments, [json!("2025-07-01T12:00:00Z"), json!("2025-07-01T12:01:00Z"), json!(0)]);
+    assert_eq!(reported(&to_daemon), reported(&to_directory));
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

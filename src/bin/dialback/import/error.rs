@@ -1,14 +1,15 @@
 //! The errors that end an import.
 
+use super::destination::Made;
 use crate::failure::Failure;
 use dialback::ServiceError;
 use dialback::store::StoreError;
+use indicatif::HumanCount;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The reason why an import could not complete. Acknowledged lines before the error are stored. Importing the file
-/// again is safe.
+/// The reason why an import could not complete.
 #[derive(Debug)]
 pub(crate) enum ImportError {
     /// The file cannot be opened or read.
@@ -47,15 +48,26 @@ pub(crate) enum ImportError {
     Service(ServiceError),
     /// The data directory or the daemon cannot be used.
     Failed(Failure),
-    /// The import ended after its first calls had been submitted.
-    Midway(Box<ImportError>),
+    /// The import ended after its first calls or entities had been submitted.
+    Midway { error: Box<ImportError>, stored: Stored },
     /// The operating system provides no random bytes for new ids.
     Random,
+}
+
+/// What an import had stored when it ended with an error.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(in crate::import) made: Made,
+    /// The number of calls that are known to be durable.
+    pub(in crate::import) calls: u64,
+    /// Whether the text of these calls is that of the file. A compressed text is certain after its whole file was checked.
+    pub(in crate::import) is_certain: bool,
 }
 
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Read { path, error } if path == Path::new("-") => write!(f, "cannot read standard input: {error}"),
             Self::Read { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::Write { path: Some(path), error } => write!(f, "cannot write {}: {error}", path.display()),
             Self::Write { path: None, error } => write!(f, "cannot write the output: {error}"),
@@ -117,11 +129,36 @@ impl fmt::Display for ImportError {
             Self::InUse(path) => StoreError::Locked(path.clone()).fmt(f),
             Self::Service(error) => error.fmt(f),
             Self::Failed(failure) => failure.fmt(f),
-            Self::Midway(error) => {
-                write!(f, "{error}; calls before this are stored, and importing the file again is safe")
-            }
+            Self::Midway { error, stored } => write!(f, "{error}; {stored}"),
             Self::Random => f.write_str("the operating system provides no random bytes for new ids"),
         }
+    }
+}
+
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { made, calls, is_certain } = self;
+        let counts = [(made.numbers, "number"), (made.agents, "agent"), (*calls, "call")];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, kind)| {
+            let ending = if count == 1 { "" } else { "s" };
+            format!("{} {kind}{ending}", HumanCount(count))
+        });
+        let environment = made.environment.iter().map(|name| format!("the environment `{}`", name.escape_debug()));
+        let stored: Vec<_> = environment.chain(counts).collect();
+        match (stored.is_empty(), made.is_least) {
+            (true, false) => f.write_str("nothing is stored")?,
+            (true, true) => f.write_str("a part may be stored")?,
+            (false, is_least) => {
+                let least = if is_least { "at least " } else { "" };
+                write!(f, "stored before this, and kept: {least}{}", stored.join(", "))?;
+            }
+        }
+        f.write_str(if *is_certain {
+            "; importing the file again is safe"
+        } else {
+            "; compressed text is checked only at its end, so these calls may be wrong: import from a file, which is \
+             checked before anything is stored"
+        })
     }
 }
 

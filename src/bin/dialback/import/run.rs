@@ -8,8 +8,8 @@ use super::columns::map::Field;
 use super::destination::pipeline::Pipeline;
 use super::destination::place;
 use super::destination::roster::{Allowance, Roster};
-use super::destination::{Origin, Tenant};
-use super::error::ImportError;
+use super::destination::{Origin, Results, Tenant};
+use super::error::{ImportError, Stored};
 use super::fields::reading::Reading;
 use super::file::records::{Entry, Records};
 use super::file::source::{Source, unreadable};
@@ -44,7 +44,7 @@ pub(crate) fn run(
     err: &mut dyn Write,
 ) -> Result<Summary, ImportError> {
     let started = Instant::now();
-    let Source { reader, size, kind } = source;
+    let Source { reader, size, kind, is_certain } = source;
     let Options { json, progress, show_rejected, .. } = *options;
     let mut report = ImportReport::new(err, Manner { json, progress, most_of_a_reason: show_rejected }, size);
     if let Some(path) = &options.reject_file {
@@ -57,14 +57,12 @@ pub(crate) fn run(
     let read = import.read(&mut records, &mut report);
     // On an error too, the progress bar must disappear before the error is printed.
     report.end_progress();
-    let has_begun = import.pipeline.has_begun();
-    let midway = |error| if has_begun { ImportError::Midway(Box::new(error)) } else { error };
-    read.map_err(midway)?;
+    read.map_err(|error| import.midway(error, is_certain))?;
     let mut summary = import.summary(report.rejected);
-    summary.reasons = report.finish().map_err(midway)?.rows();
+    summary.reasons = report.finish().map_err(|error| import.midway(error, is_certain))?.rows();
     summary.elapsed = started.elapsed();
     if !options.dry_run {
-        write(out, json, &summary, Summary::to_json).map_err(midway)?;
+        write(out, json, &summary, Summary::to_json).map_err(|error| import.midway(error, is_certain))?;
         return Ok(summary);
     }
     let too_many = import.too_many_new(options.create_at_most);
@@ -98,8 +96,7 @@ fn refuse_same_file(file: &Path, rejected: &Path) -> Result<(), ImportError> {
 struct Import<'a> {
     options: &'a Options,
     now: Timestamp,
-    /// The name of the environment, whether it has to be created, and whether the destination has quotas of its own.
-    environment: (String, bool, bool),
+    about: About,
     reading: Reading,
     attempts: Attempts,
     pipeline: Pipeline<'a>,
@@ -107,9 +104,27 @@ struct Import<'a> {
     summary: Summary,
 }
 
+/// The environment, as a dry run describes it.
+struct About {
+    environment: String,
+    creates_environment: bool,
+    has_quotas: bool,
+    knows_foreign: bool,
+    numbers: usize,
+}
+
+impl About {
+    fn of(tenant: &Tenant) -> Self {
+        let Tenant { id, name, is_new, has_quotas, plan, is_foreign } = tenant;
+        let numbers = plan.environment(*id).map_or(0, |environment| environment.numbers().count());
+        let (environment, knows_foreign) = (name.clone(), is_foreign.is_some());
+        Self { environment, creates_environment: *is_new, has_quotas: *has_quotas, knows_foreign, numbers }
+    }
+}
+
 impl<'a> Import<'a> {
     fn new(options: &'a Options, now: Timestamp, tenant: Tenant, pipeline: Pipeline<'a>) -> Self {
-        let environment = (tenant.name.clone(), tenant.is_new, tenant.has_quotas);
+        let about = About::of(&tenant);
         let quota = |limit| if tenant.has_quotas { usize::MAX } else { limit };
         let allowance = Allowance {
             create_missing: options.create_missing,
@@ -120,7 +135,7 @@ impl<'a> Import<'a> {
         let reading = Reading::new(tenant.id, Roster::new(tenant, allowance), options, now);
         let attempts = Attempts::new(Reading::are_final(options));
         let (preview, summary) = (Preview::default(), Summary::default());
-        Self { options, now, environment, reading, attempts, pipeline, preview, summary }
+        Self { options, now, about, reading, attempts, pipeline, preview, summary }
     }
 
     fn read(
@@ -172,9 +187,8 @@ impl<'a> Import<'a> {
 
     /// Submits a call, unless it waits for other records of the call.
     fn take(&mut self, line: u64, bytes: &[u8], call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
-        self.summary.span.add(call.at, self.now);
         let text = if self.options.reject_file.is_some() { bytes.into() } else { Box::default() };
-        if let Some((origin, call)) = self.attempts.add(Origin { line, text }, call) {
+        if let Some((origin, call)) = self.attempts.add(Origin { line, at: call.at, text }, call) {
             self.submit(origin, call, report)?;
         }
         while let Some((origin, call)) = self.attempts.next_overdue() {
@@ -187,6 +201,7 @@ impl<'a> Import<'a> {
     fn submit(&mut self, origin: Origin, call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
         if self.options.dry_run {
             self.summary.accepted += 1;
+            self.summary.span.add(call.at, self.now);
             self.preview.settle(origin.line, &call, &self.reading.roster);
             return Ok(());
         }
@@ -200,14 +215,29 @@ impl<'a> Import<'a> {
     /// Counts the results that have arrived, and reports the lines that the destination rejected.
     fn note_results(&mut self, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
         let results = self.pipeline.results();
-        self.summary.accepted += results.recorded + results.unchanged;
-        self.summary.unchanged += results.unchanged;
-        self.summary.erased += results.erased;
-        for (Origin { line, text }, why) in &results.refused {
+        self.count(&results);
+        for (Origin { line, text, .. }, why) in &results.refused {
             report.keep(text, why)?;
             report.note(*line, why)?;
         }
         Ok(())
+    }
+
+    fn count(&mut self, results: &Results) {
+        self.summary.accepted += results.recorded + results.unchanged;
+        self.summary.unchanged += results.unchanged;
+        self.summary.erased += results.erased;
+        self.summary.span.add_all(results.span);
+    }
+
+    /// Adds to an error what is stored. `is_certain` is whether the text that was read is that of the file.
+    fn midway(&mut self, error: ImportError, is_certain: bool) -> ImportError {
+        let Some(made) = self.pipeline.settle() else { return error };
+        let results = self.pipeline.results();
+        self.count(&results);
+        let is_certain = is_certain || !matches!(error, ImportError::Read { .. });
+        let stored = Stored { made, calls: self.summary.accepted, is_certain };
+        ImportError::Midway { error: Box::new(error), stored }
     }
 
     fn summary(&self, rejected: u64) -> Summary {
@@ -229,11 +259,14 @@ impl<'a> Import<'a> {
 
     fn dry_run(self, summary: Summary) -> DryRun {
         let (numbers, agents) = DryRun::shown(self.reading.roster.queued());
-        let (environment, creates_environment, has_quotas) = self.environment;
+        let About { environment, creates_environment, has_quotas, knows_foreign, numbers: own } = self.about;
+        let is_unused = own > 0 && summary.accepted > 0 && !self.reading.roster.uses_own_number;
         DryRun {
             environment,
             creates_environment,
             has_quotas,
+            knows_foreign,
+            unused_numbers: is_unused.then_some(own),
             reject_file: self.options.reject_file.clone(),
             zone: self.options.time_zone.name(),
             attempts: self.attempts.replaced,

@@ -5,7 +5,7 @@
 
 use super::tenant::{self, Found};
 use super::upload::upload;
-use super::{Additions, Batch, Destination, Results, Tenant, Unmade};
+use super::{Additions, Batch, Destination, Made, Results, Tenant, Unmade};
 use crate::commands::remote::{Answer, Remote, escape};
 use crate::failure::Failure;
 use crate::import::error::ImportError;
@@ -38,6 +38,8 @@ pub(in crate::import) struct Daemon {
     dial_plan: DialPlan,
     uploads: Option<Uploads>,
     results: Results,
+    made: Made,
+    now: Timestamp,
 }
 
 /// The threads that upload batches.
@@ -114,13 +116,16 @@ impl Daemon {
         let name = environment.map(|one| one.name).or_else(|| new_name.clone()).unwrap_or_default();
         let (plan, is_foreign) = (Arc::new(plan), foreign_numbers(&remote));
         let about = Tenant { id, name, is_new: new_name.is_some(), has_quotas: true, plan, is_foreign };
-        let (uploads, results) = (None, Results::default());
-        Ok((Self { remote, tenant, new_name, dial_plan, uploads, results }, about))
+        let (uploads, results, made) = (None, Results::default(), Made::default());
+        Ok((Self { remote, tenant, new_name, dial_plan, uploads, results, made, now }, about))
     }
 
     fn tenant(&mut self) -> Result<&Remote, ImportError> {
         if let Some(name) = self.new_name.take() {
-            let answer = self.remote.ask(&Method::POST, "/environments", Some(&json!({ "name": name })))?;
+            let answer = self.remote.try_ask(&Method::POST, "/environments", Some(&json!({ "name": name })));
+            self.made.is_least |= is_uncertain(&answer);
+            let answer: Value = answer?.read()?;
+            self.made.environment = Some(name);
             let id = answer["data"]["id"].as_str().and_then(|id| id.parse().ok()).ok_or_else(unreadable)?;
             self.tenant = Some(acting_for(&self.remote, id));
         }
@@ -129,17 +134,23 @@ impl Daemon {
 
     fn uploads(&mut self) -> Result<&mut Uploads, ImportError> {
         if self.uploads.is_none() {
-            let (tenant, dial_plan) = (self.tenant()?.clone(), self.dial_plan);
-            self.uploads = Some(Uploads::start(&tenant, dial_plan));
+            let (tenant, dial_plan, now) = (self.tenant()?.clone(), self.dial_plan, self.now);
+            self.uploads = Some(Uploads::start(&tenant, dial_plan, now));
         }
         self.uploads.as_mut().ok_or(ImportError::NoEnvironment)
+    }
+
+    /// Returns how many entities were created.
+    fn count(&mut self, created: &[Creation]) -> u64 {
+        self.made.is_least |= created.iter().any(|creation| creation.is_uncertain);
+        created.iter().filter(|creation| creation.is_made).count() as u64
     }
 
     fn await_one(&mut self) -> Result<(), ImportError> {
         let Some(uploads) = &mut self.uploads else { return Ok(()) };
         let stopped = || Failure::new("an uploading thread ended without a result");
-        let results = uploads.done.recv().map_err(|_| stopped())?;
         uploads.in_flight -= 1;
+        let results = uploads.done.recv().map_err(|_| stopped())?;
         self.results.add(results?);
         Ok(())
     }
@@ -152,10 +163,13 @@ impl Destination for Daemon {
         let mut unmade = Unmade::default();
         let create = |(id, number): &(NumberId, E164)| {
             let body = json!({ "id": id, "number": &*number.to_plus_form() });
-            tenant.try_ask(&Method::POST, "/phone-numbers", Some(&body))
+            Creation::of(tenant.try_ask(&Method::POST, "/phone-numbers", Some(&body)))
         };
-        for ((_, number), answer) in numbers.iter().zip(in_parallel(&numbers, create)) {
-            if let Some(why) = rejection(&answer?)? {
+        let created = in_parallel(&numbers, create);
+        let made = self.count(&created);
+        self.made.numbers += made;
+        for ((_, number), creation) in numbers.iter().zip(created) {
+            if let Some(why) = rejection(&creation.answer?, &tenant)? {
                 unmade.numbers.insert(*number, why);
             }
         }
@@ -170,14 +184,18 @@ impl Destination for Daemon {
         unmade.postponed = postponed;
         let create = |(id, name): &(AgentId, String)| {
             let body = json!({ "id": id, "name": name, "direction": Direction::Outbound.name() });
-            let made = tenant.try_ask(&Method::POST, "/agents", Some(&body))?;
-            if !made.status.is_success() {
-                return Ok(made);
+            let creation = Creation::of(tenant.try_ask(&Method::POST, "/agents", Some(&body)));
+            if !creation.is_made {
+                return creation;
             }
-            tenant.try_ask(&Method::POST, &format!("/agents/{id}/publish"), None)
+            let answer = tenant.try_ask(&Method::POST, &format!("/agents/{id}/publish"), None);
+            Creation { answer, ..creation }
         };
-        for ((id, _), answer) in agents.iter().zip(in_parallel(&agents, create)) {
-            if let Some(why) = rejection(&answer?)? {
+        let created = in_parallel(&agents, create);
+        let made = self.count(&created);
+        self.made.agents += made;
+        for ((id, _), creation) in agents.iter().zip(created) {
+            if let Some(why) = rejection(&creation.answer?, &tenant)? {
                 unmade.agents.insert(*id, why);
             }
         }
@@ -195,19 +213,44 @@ impl Destination for Daemon {
     }
 
     fn finish(&mut self) -> Result<(), ImportError> {
+        let mut finished = Ok(());
         while self.uploads.as_ref().is_some_and(|uploads| uploads.in_flight > 0) {
-            self.await_one()?;
+            finished = finished.and(self.await_one());
         }
-        Ok(())
+        finished
     }
 
     fn results(&mut self) -> Results {
         std::mem::take(&mut self.results)
     }
+
+    fn made(&self) -> Made {
+        self.made.clone()
+    }
+}
+
+/// The result of creating an entity.
+struct Creation {
+    is_made: bool,
+    is_uncertain: bool,
+    /// The last answer, or why there is none.
+    answer: Result<Answer, Failure>,
+}
+
+impl Creation {
+    fn of(answer: Result<Answer, Failure>) -> Self {
+        let is_made = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
+        Self { is_made, is_uncertain: is_uncertain(&answer), answer }
+    }
+}
+
+/// Returns whether a request may have been executed although it was not answered with success.
+fn is_uncertain(answer: &Result<Answer, Failure>) -> bool {
+    answer.as_ref().map_or(true, |answer| answer.status.is_server_error())
 }
 
 impl Uploads {
-    fn start(tenant: &Remote, dial_plan: DialPlan) -> Self {
+    fn start(tenant: &Remote, dial_plan: DialPlan, now: Timestamp) -> Self {
         let (batches, waiting) = mpsc::sync_channel::<Batch>(2 * UPLOADERS);
         let (say, done) = mpsc::channel();
         let waiting = Arc::new(Mutex::new(waiting));
@@ -218,7 +261,7 @@ impl Uploads {
                     let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(batch) = next else { return };
                     // The receiver is gone if the import has failed.
-                    let _ = say.send(upload(&tenant, &dial_plan, batch));
+                    let _ = say.send(upload(&tenant, &dial_plan, batch, now));
                 }
             });
         }
@@ -285,14 +328,14 @@ fn unreadable() -> Failure {
 }
 
 /// Returns a function that asks the daemon whether another environment holds a number. Only the token of an operator
-/// may know; with another one, the answer is no.
-fn foreign_numbers(remote: &Remote) -> Box<dyn FnMut(E164) -> bool> {
+/// may know.
+fn foreign_numbers(remote: &Remote) -> Option<Box<dyn FnMut(E164) -> bool>> {
     if !remote.is_operator() {
-        return Box::new(|_| false);
+        return None;
     }
     let remote = remote.clone();
     let mut known = HashMap::new();
-    Box::new(move |number| {
+    Some(Box::new(move |number| {
         if let Some(is_foreign) = known.get(&number) {
             return *is_foreign;
         }
@@ -304,16 +347,18 @@ fn foreign_numbers(remote: &Remote) -> Box<dyn FnMut(E164) -> bool> {
         let is_foreign = answer.is_ok_and(|answer| answer["data"]["reason"] != "UNKNOWN_NUMBER");
         known.insert(number, is_foreign);
         is_foreign
-    })
+    }))
 }
 
-/// Returns why an entity was not created, if further lines can be imported without it.
-fn rejection(answer: &Answer) -> Result<Option<Rejection>, ImportError> {
+/// Returns why an entity was not created, if further lines can be imported without it. A tenant does not learn that
+/// another one holds a number.
+fn rejection(answer: &Answer, remote: &Remote) -> Result<Option<Rejection>, ImportError> {
     if answer.status.is_success() {
         return Ok(None);
     }
     match answer.code().as_str() {
-        "PHONE_NUMBER_TAKEN" => Ok(Some(Rejection::ForeignNumber)),
+        "PHONE_NUMBER_TAKEN" if remote.is_operator() => Ok(Some(Rejection::ForeignNumber)),
+        "PHONE_NUMBER_TAKEN" => Ok(Some(Rejection::NumberNotAdded)),
         "QUOTA_EXCEEDED" | "VALIDATION_ERROR" => Ok(Some(Rejection::Refused(answer.first_error()))),
         _ => Err(answer.refusal().into()),
     }

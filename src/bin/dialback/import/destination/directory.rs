@@ -1,14 +1,14 @@
 //! A data directory as the destination of an import.
 
 use super::tenant::{self, Found};
-use super::{Additions, Batch, Destination, Origin, Results, Tenant, Unmade};
+use super::{Additions, Batch, Destination, Made, Origin, Results, Tenant, Unmade};
 use crate::data::{self, DataOptions};
 use crate::import::error::ImportError;
 use crate::import::report::rejection::Rejection;
+use dialback::Timestamp;
 use dialback::service::Recording;
 use dialback::store::{FjallStore, StoreError};
 use dialback::{Applied, Change, DialPlan, Direction, EnvironmentId, Event, Lookback, Plan, Service, ServiceError};
-use dialback::{E164, Timestamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, mpsc};
 
@@ -26,6 +26,7 @@ pub(in crate::import) struct Directory<'a> {
     now: Timestamp,
     pending: VecDeque<SubmittedBatch>,
     results: Results,
+    made: Made,
 }
 
 /// A submitted batch: its records, and the channel for its result.
@@ -59,10 +60,11 @@ impl<'a> Directory<'a> {
             is_new: new_name.is_some(),
             has_quotas: false,
             plan,
-            is_foreign: Box::new(|_: E164| false),
+            // The plan has the numbers of all environments.
+            is_foreign: Some(Box::new(|_| false)),
         };
         let (pending, results) = (VecDeque::with_capacity(MAX_PENDING), Results::default());
-        Ok((Self { options, service, environment, new_name, now, pending, results }, tenant))
+        Ok((Self { options, service, environment, new_name, now, pending, results, made: Made::default() }, tenant))
     }
 
     fn service(&mut self) -> Result<&Service, ImportError> {
@@ -80,6 +82,9 @@ impl<'a> Directory<'a> {
             .recv()
             .unwrap_or_else(|_| Err(ServiceError::NotDurable("the service stopped without a result".into())));
         for (origin, applied) in origins.into_iter().zip(recording?) {
+            if applied.is_ok() {
+                self.results.span.add(origin.at, self.now);
+            }
             match applied {
                 Ok(Applied::Recorded) => self.results.recorded += 1,
                 // The agent and the number are known, so only an erasure can be the reason.
@@ -95,8 +100,10 @@ impl<'a> Directory<'a> {
 impl Destination for Directory<'_> {
     fn create(&mut self, additions: Additions, _: &[Batch]) -> Result<Unmade, ImportError> {
         let Additions { numbers, agents } = additions;
+        let (new_numbers, new_agents) = (numbers.len() as u64, agents.len() as u64);
         let (dial_plan, lookback) = (DialPlan::NONE, Lookback::default());
-        let environment = self.new_name.take().map(|name| Change::EnvironmentSet { name, dial_plan, lookback });
+        let new_name = self.new_name.take();
+        let environment = new_name.clone().map(|name| Change::EnvironmentSet { name, dial_plan, lookback });
         let numbers = numbers.into_iter().map(|(id, number)| Change::NumberAdded { id, number });
         let agents = agents.into_iter().flat_map(|(id, name)| {
             let created = Change::AgentCreated { id, name, label: None, direction: Direction::Outbound };
@@ -106,6 +113,9 @@ impl Destination for Directory<'_> {
         if !changes.is_empty() {
             let (environment, now) = (self.environment, self.now);
             self.service()?.configure(environment, now, move |_| Ok(changes))?;
+            self.made.environment = new_name.or(self.made.environment.take());
+            self.made.numbers += new_numbers;
+            self.made.agents += new_agents;
         }
         Ok(Unmade::default())
     }
@@ -125,14 +135,19 @@ impl Destination for Directory<'_> {
     }
 
     fn finish(&mut self) -> Result<(), ImportError> {
+        let mut finished = Ok(());
         while !self.pending.is_empty() {
-            self.await_oldest()?;
+            finished = finished.and(self.await_oldest());
         }
-        Ok(())
+        finished
     }
 
     fn results(&mut self) -> Results {
         std::mem::take(&mut self.results)
+    }
+
+    fn made(&self) -> Made {
+        self.made.clone()
     }
 }
 

@@ -10,8 +10,9 @@ pub(super) mod upload;
 
 use crate::import::error::ImportError;
 use crate::import::report::rejection::Rejection;
+use crate::import::report::span::Span;
 use ahash::HashMap;
-use dialback::{AgentId, Call, E164, EnvironmentId, NumberId, Plan};
+use dialback::{AgentId, Call, E164, EnvironmentId, NumberId, Plan, Timestamp};
 use std::sync::Arc;
 
 /// Accepts the entities and calls of an import.
@@ -23,11 +24,14 @@ pub(in crate::import) trait Destination {
     /// Submits a batch. Waits while too many batches are pending.
     fn submit(&mut self, batch: Batch) -> Result<(), ImportError>;
 
-    /// Waits until all batches are durable.
+    /// Waits until all batches are durable, or have failed. Returns the first error.
     fn finish(&mut self) -> Result<(), ImportError>;
 
     /// Returns the results that have arrived since the last call.
     fn results(&mut self) -> Results;
+
+    /// Returns what has been created so far.
+    fn made(&self) -> Made;
 }
 
 /// The environment that the calls belong to, as the destination knew it when the import began.
@@ -41,8 +45,9 @@ pub(in crate::import) struct Tenant {
     pub(in crate::import) has_quotas: bool,
     /// The numbers and agents of the environment. A data directory's plan has those of all environments.
     pub(in crate::import) plan: Arc<Plan>,
-    /// Returns whether another environment holds a number that `plan` does not have.
-    pub(in crate::import) is_foreign: Box<dyn FnMut(E164) -> bool>,
+    /// Returns whether another environment holds a number that `plan` does not have. `None` if this cannot be known: a
+    /// tenant must not learn of the numbers of others.
+    pub(in crate::import) is_foreign: Option<Box<dyn FnMut(E164) -> bool>>,
 }
 
 /// The numbers and agents that the next batch needs.
@@ -79,6 +84,17 @@ impl Unmade {
     }
 }
 
+/// The entities that an import has created.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(in crate::import) struct Made {
+    /// The name of the environment, if it was created.
+    pub(in crate::import) environment: Option<String>,
+    pub(in crate::import) numbers: u64,
+    pub(in crate::import) agents: u64,
+    /// Whether a request had no certain answer, so that there may be one entity more.
+    pub(in crate::import) is_least: bool,
+}
+
 /// Calls that are submitted together.
 #[derive(Default)]
 pub(in crate::import) struct Batch {
@@ -88,10 +104,12 @@ pub(in crate::import) struct Batch {
 }
 
 /// The record that a call was read from.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::import) struct Origin {
     /// The line number on which it begins.
     pub(in crate::import) line: u64,
+    /// When the call was placed.
+    pub(in crate::import) at: Timestamp,
     /// The record as it is in the file, if rejected records are kept; else empty.
     pub(in crate::import) text: Box<[u8]>,
 }
@@ -108,6 +126,8 @@ pub(in crate::import) struct Results {
     pub(in crate::import) recorded: u64,
     pub(in crate::import) unchanged: u64,
     pub(in crate::import) erased: u64,
+    /// When the calls that were not rejected were placed.
+    pub(in crate::import) span: Span,
     /// The records that the destination rejected, with the reasons.
     pub(in crate::import) refused: Vec<(Origin, Rejection)>,
 }

@@ -4,7 +4,7 @@
 //! create, fails in these batches and leaves nothing behind.
 
 use super::roster::Roster;
-use super::{Additions, Batch, Destination, Origin, Results, Unmade};
+use super::{Additions, Batch, Destination, Made, Origin, Results, Unmade};
 use crate::import::error::ImportError;
 use crate::import::report::rejection::Rejection;
 use dialback::Call;
@@ -24,6 +24,8 @@ pub(in crate::import) struct Pipeline<'a> {
     /// The batches at the beginning that are not submitted yet.
     held: Vec<Batch>,
     has_begun: bool,
+    /// Whether the destination has failed. Then some calls may be stored without its answer.
+    has_failed: bool,
     /// Records whose number or agent could not be created.
     withdrawn: Vec<(Origin, Rejection)>,
 }
@@ -31,12 +33,16 @@ pub(in crate::import) struct Pipeline<'a> {
 impl<'a> Pipeline<'a> {
     pub(in crate::import) fn new(destination: Box<dyn Destination + 'a>) -> Self {
         let batch = Batch::with_capacity(BATCH_SIZE);
-        Self { destination, batch, bytes: 0, held: Vec::new(), has_begun: false, withdrawn: Vec::new() }
+        let (held, withdrawn) = (Vec::new(), Vec::new());
+        Self { destination, batch, bytes: 0, held, has_begun: false, has_failed: false, withdrawn }
     }
 
-    /// Returns whether calls or entities have been submitted.
-    pub(in crate::import) fn has_begun(&self) -> bool {
-        self.has_begun
+    /// Waits for the batches on their way, after an error. Returns what was created. `None` if nothing was submitted.
+    pub(in crate::import) fn settle(&mut self) -> Option<Made> {
+        let is_finished = self.destination.finish().is_ok();
+        let made = self.destination.made();
+        let is_least = made.is_least || self.has_failed || !is_finished;
+        (self.has_begun || made != Made::default()).then_some(Made { is_least, ..made })
     }
 
     /// Adds a call. Returns `true` if the batch is complete and must be [sent](Self::send).
@@ -59,7 +65,9 @@ impl<'a> Pipeline<'a> {
     pub(in crate::import) fn finish(&mut self, roster: &mut Roster) -> Result<(), ImportError> {
         self.held.push(std::mem::take(&mut self.batch));
         self.submit(roster)?;
-        self.destination.finish()
+        let finished = self.destination.finish();
+        self.has_failed = finished.is_err();
+        finished
     }
 
     /// Returns the results that have arrived since the last call.
@@ -81,7 +89,9 @@ impl<'a> Pipeline<'a> {
             if !unmade.is_empty() {
                 self.withdraw(&mut batch, &unmade);
             }
-            self.destination.submit(batch)?;
+            let submitted = self.destination.submit(batch);
+            self.has_failed |= submitted.is_err();
+            submitted?;
         }
         Ok(())
     }

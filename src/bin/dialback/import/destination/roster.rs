@@ -3,6 +3,7 @@
 use super::{Additions, Tenant, Unmade};
 use crate::import::columns::map::Field;
 use crate::import::error::ImportError;
+use crate::import::fields::name;
 use crate::import::report::rejection::{Quoted, Rejection};
 use ahash::{HashMap, HashMapExt, HashSet};
 use dialback::plan::{AgentView, EnvironmentView, NumberView};
@@ -32,7 +33,7 @@ pub(in crate::import) struct Allowance {
 pub(in crate::import) struct Roster {
     environment: EnvironmentId,
     plan: Arc<Plan>,
-    is_foreign: Box<dyn FnMut(E164) -> bool>,
+    is_foreign: Option<Box<dyn FnMut(E164) -> bool>>,
     dial_plan: DialPlan,
     numbers: HashSet<E164>,
     agents: HashMap<String, Agent>,
@@ -40,6 +41,8 @@ pub(in crate::import) struct Roster {
     additions: Additions,
     /// The entities that could not be created.
     unmade: Unmade,
+    /// Whether a call came from a number that the environment has had before.
+    pub(in crate::import) uses_own_number: bool,
     pub(in crate::import) created_numbers: u64,
     pub(in crate::import) created_agents: u64,
 }
@@ -84,6 +87,7 @@ impl Roster {
             allowance,
             additions: Additions::default(),
             unmade: Unmade::default(),
+            uses_own_number: false,
             created_numbers: 0,
             created_agents: 0,
             plan,
@@ -98,12 +102,13 @@ impl Roster {
     /// Checks that calls can be placed from this number, or could be once the number is added.
     pub(in crate::import) fn check_number(&mut self, number: E164) -> Result<(), Rejection> {
         if self.numbers.contains(&number) {
+            self.uses_own_number = self.uses_own_number || self.plan.dialed(number).is_some();
             return Ok(());
         }
         if let Some(why) = self.unmade.numbers.get(&number) {
             return Err(why.clone());
         }
-        if self.plan.dialed(number).is_some() || (self.is_foreign)(number) {
+        if self.plan.dialed(number).is_some() || self.is_foreign.as_mut().is_some_and(|asks| asks(number)) {
             return Err(Rejection::ForeignNumber);
         }
         if !self.allowance.create_missing {
@@ -148,6 +153,7 @@ impl Roster {
     /// Returns the outbound agent with this id, name or label. Queues a new agent with this name if it is missing and
     /// may be created.
     pub(in crate::import) fn agent(&mut self, text: &str) -> Result<Result<AgentId, Rejection>, ImportError> {
+        let text = name::of_text(text);
         if let Some(agent) = self.agents.get(text) {
             return Ok(match agent {
                 Agent::Outbound(id) => self.unmade.agents.get(id).map_or(Ok(*id), |why| Err(why.clone())),
@@ -164,7 +170,7 @@ impl Roster {
         if !self.allowance.create_missing {
             return Ok(Err(Rejection::UnknownAgent(Quoted::new(text))));
         }
-        if text.len() > LONGEST_NAME || text.chars().any(char::is_control) {
+        if text.len() > LONGEST_NAME || name::has_invisible(text) {
             return Ok(Err(Rejection::AgentName(Quoted::new(text))));
         }
         let used = self.plan.environment(self.environment).map_or(0, EnvironmentView::agent_slots) as u64;
@@ -229,7 +235,7 @@ fn agents_by_name(environment: EnvironmentView<'_>) -> HashMap<String, Agent> {
     let mut agents = HashMap::new();
     for agent in environment.agents() {
         let known = Agent::of(agent);
-        let names = std::iter::once(agent.name()).chain(agent.label()).map(str::trim);
+        let names = std::iter::once(agent.name()).chain(agent.label()).map(name::trim);
         for name in names.filter(|name| !name.is_empty()) {
             let entry = agents.entry(name.to_owned()).or_insert(known);
             *entry = entry.or(known);

@@ -5,8 +5,9 @@ use crate::commands::remote::Remote;
 use crate::failure::Failure;
 use crate::import::report::rejection::Rejection;
 use crate::import::report::span;
-use dialback::{Call, DialPlan, E164};
+use dialback::{Call, DialPlan, E164, Timestamp};
 use serde::Deserialize;
+use std::collections::HashSet;
 
 /// The path of uploads, with all counts in the answer.
 const PATH: &str = "/calls/bulk?details=true";
@@ -37,7 +38,12 @@ struct LineError {
 ///
 /// # Errors
 /// The daemon cannot be reached, or its store fails. Some calls of the batch may be durable then.
-pub(in crate::import) fn upload(remote: &Remote, plan: &DialPlan, batch: Batch) -> Result<Results, Failure> {
+pub(in crate::import) fn upload(
+    remote: &Remote,
+    plan: &DialPlan,
+    batch: Batch,
+    now: Timestamp,
+) -> Result<Results, Failure> {
     let (batch, refused) = readable(plan, batch);
     let mut results = Results { refused, ..Results::default() };
     if batch.calls.is_empty() {
@@ -61,6 +67,10 @@ pub(in crate::import) fn upload(remote: &Remote, plan: &DialPlan, batch: Batch) 
     }
     // Lines that the daemon accepted at the second attempt.
     results.recorded += report.rejected.saturating_sub(listed);
+    let refused: HashSet<u64> = results.refused.iter().map(|(origin, _)| origin.line).collect();
+    for origin in batch.origins.iter().filter(|origin| !refused.contains(&origin.line)) {
+        results.span.add(origin.at, now);
+    }
     Ok(results)
 }
 
@@ -115,6 +125,7 @@ impl Results {
         self.recorded += more.recorded;
         self.unchanged += more.unchanged;
         self.erased += more.erased;
+        self.span.add_all(more.span);
         self.refused.append(&mut more.refused);
     }
 

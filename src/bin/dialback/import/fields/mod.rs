@@ -2,6 +2,7 @@
 
 pub(super) mod civil;
 pub(super) mod moment;
+pub(super) mod name;
 pub(super) mod phone;
 pub(super) mod reading;
 pub(super) mod spreadsheet;

@@ -82,7 +82,7 @@ impl Reading {
         let to = self.phones.dialed(shape.text(record, Field::To)?, plan);
         let to = to.map_err(|error| Rejection::Number(Field::To, error))?;
         let at = self.at(record, shape)?;
-        let agent = spreadsheet::without_formula(shape.text(record, Field::Agent)?);
+        let agent = shape.text(record, Field::Agent)?;
         Ok(Some((Parts { from, to, at, outcome }, agent)))
     }
 

@@ -30,13 +30,28 @@ impl Compression {
     pub(in crate::import) fn reader(self, source: Box<dyn Read>) -> Box<dyn Read> {
         let source = BufReader::new(source);
         match self {
-            Self::Gzip => Box::new(MultiGzDecoder::new(source)),
+            Self::Gzip => Box::new(Members(MultiGzDecoder::new(source))),
             Self::Zstd => {
                 let mut decoder = FrameDecoder::new();
                 decoder.set_max_window_size(LARGEST_WINDOW);
                 Box::new(Frames { source, decoder, is_open: false })
             }
         }
+    }
+}
+
+/// Reads the members of a gzip file, one after another.
+struct Members<R>(MultiGzDecoder<R>);
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        self.0.read(into).map_err(|error| match error.kind() {
+            InvalidData | InvalidInput | UnexpectedEof => {
+                io::Error::new(InvalidData, format!("its gzip data is damaged or cut short: {error}"))
+            }
+            _ => error,
+        })
     }
 }
 

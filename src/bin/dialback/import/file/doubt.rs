@@ -1,5 +1,6 @@
 //! The end of a record whose quotes contradict each other.
 
+use super::quotation::Quotation;
 use super::quoting::Quoting;
 
 /// The state of a record in which text follows the quote that closes a value. Either a quote before it was never closed,
@@ -9,16 +10,17 @@ use super::quoting::Quoting;
 /// * No value is open in the reading of most programs: the value goes on without quotes, up to the next delimiter.
 /// * No value is open in the reading of a program that does not double quotes: the value ends at a quote before a
 ///   delimiter or a line end.
-/// * In one of these readings, the record has as many columns as a record may have. Or this is not the first line, and
-///   it ends with a quote.
-/// * Each quote has its partner. Or this is the first line, and both readings have the same columns, as in `5" pipe`.
+/// * No value is open in the reading of a person, in which quotes inside a value begin and end [quotations](Quotation).
+/// * Each quote has its partner.
+/// * In one of the first two readings, the record has as many columns as a record may have. Or this is not the first
+///   line, and it ends with a quote.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::import) struct Doubt {
     undoubled: Quoting,
+    /// The reading of a person, if it applies.
+    quotation: Option<Quotation>,
     /// The number of columns in the reading without doubled quotes.
     columns: usize,
-    /// Whether both readings have the same columns.
-    agrees: bool,
     /// Whether a quote has no partner.
     is_odd: bool,
     /// Whether the last byte, before a carriage return, is a quote.
@@ -26,17 +28,20 @@ pub(in crate::import) struct Doubt {
 }
 
 impl Doubt {
-    /// The state after the first byte behind a closed value, in the column of this number.
-    pub(in crate::import) const fn begin(columns: usize) -> Self {
-        Self { undoubled: Quoting::Quoted, columns, agrees: true, is_odd: false, is_after_quote: false }
+    /// The state after the first byte behind a closed value, in the column of this number. `before` has the bytes of the
+    /// record before it, as far as they are known.
+    pub(in crate::import) fn begin(columns: usize, before: &[u8], delimiter: u8) -> Self {
+        let quotation = Quotation::begin(before, delimiter);
+        Self { undoubled: Quoting::Quoted, quotation, columns, is_odd: false, is_after_quote: false }
     }
 
-    /// Adds a byte, which is no line end. `is_usual` is whether it ends a column in the usual reading.
-    pub(in crate::import) fn add(&mut self, byte: u8, delimiter: u8, is_usual: bool) {
+    /// Adds a byte, which is no line end.
+    pub(in crate::import) fn add(&mut self, byte: u8, delimiter: u8) {
         self.undoubled = self.undoubled.next_undoubled(byte, delimiter);
-        let is_undoubled = ends_column(byte, delimiter, self.undoubled);
-        self.columns += usize::from(is_undoubled);
-        self.agrees &= is_usual == is_undoubled;
+        if let Some(quotation) = &mut self.quotation {
+            quotation.add(byte, delimiter);
+        }
+        self.columns += usize::from(ends_column(byte, delimiter, self.undoubled));
         self.is_odd ^= byte == b'"';
         if byte != b'\r' {
             self.is_after_quote = byte == b'"';
@@ -52,18 +57,19 @@ impl Doubt {
         is_first_line: bool,
         fits: impl Fn(usize) -> Option<bool>,
     ) -> bool {
-        let is_open = usual == Quoting::Quoted || self.undoubled == Quoting::Quoted;
-        if self.is_odd {
-            return !is_open && is_first_line && self.agrees && fits(columns) == Some(true);
-        }
+        let is_in_quotation = self.quotation.is_some_and(Quotation::is_in_value);
+        let is_open = usual == Quoting::Quoted || self.undoubled == Quoting::Quoted || is_in_quotation;
         let may_fit = fits(columns) != Some(false) || fits(self.columns) != Some(false);
-        !is_open && (may_fit || (!is_first_line && self.is_after_quote))
+        !is_open && !self.is_odd && (may_fit || (!is_first_line && self.is_after_quote))
     }
 
     /// Adds a line end at which the record does not end. Returns the state of the usual reading.
     pub(in crate::import) fn go_to_next_line(&mut self, usual: Quoting) -> Quoting {
         let at_next = |state| if state == Quoting::Quoted { state } else { Quoting::Begin };
         self.undoubled = at_next(self.undoubled);
+        if let Some(quotation) = &mut self.quotation {
+            quotation.go_to_next_line();
+        }
         at_next(usual)
     }
 }

@@ -302,11 +302,12 @@ impl Scan {
                 continue;
             }
             let next = self.state.next(byte, delimiter);
-            let ends_column = ends_column(byte, delimiter, next);
-            self.columns += usize::from(ends_column);
+            self.columns += usize::from(ends_column(byte, delimiter, next));
             match &mut self.doubt {
-                Some(doubt) => doubt.add(byte, delimiter, ends_column),
-                None if next == Quoting::Malformed => self.doubt = Some(Doubt::begin(self.columns)),
+                Some(doubt) => doubt.add(byte, delimiter),
+                None if next == Quoting::Malformed => {
+                    self.doubt = Some(Doubt::begin(self.columns, &bytes[..at], delimiter));
+                }
                 None => {}
             }
             match (self.returned, byte) {
@@ -442,19 +443,32 @@ mod tests {
     }
 
     #[test]
-    fn quote_without_a_partner_does_not_matter_in_a_line_that_has_all_columns() {
-        let text = b"\"5\" pipe\",1\nc,3\n\"5\" pipe\",\"x\n\",2";
-        let read = |widths: Vec<RangeInclusive<usize>>| {
-            let mut lines = Lines::new(Drip(text), Some(b',')).expect("readable");
-            lines.set_widths(widths);
-            let mut seen = Vec::new();
+    fn line_behind_a_quotation_is_no_record() {
+        let text = |value: &str| format!("h,n\n1,\"{value}\"\n");
+        let read = |value: &str| {
+            let text = text(value);
+            let mut lines = Lines::new(Drip(text.as_bytes()), Some(b',')).expect("readable");
+            lines.set_widths(vec![2..=2]);
+            let mut accepted = Vec::new();
             while let Some(line) = lines.next().expect("readable") {
-                seen.push((line.number, line.broken.is_some()));
+                if line.broken.is_none() {
+                    accepted.push(line.number);
+                }
             }
-            seen
+            accepted
         };
-        assert_eq!(read(vec![1..=1, 2..=2]), [(1, false), (2, false), (3, true)]);
-        assert_eq!(read(vec![3..=3]), [(1, true)]);
+        for value in [
+            "he said \"hi\"\n2,x\nbye",
+            "he said \"hi\" and \"\n2,x\nok\" bye",
+            "5\" pipe, \"hi\"\n2,x\nbye",
+            "12\" x 24\" x 6\"\n2,x\nbye",
+            "a 5\" pipe \"hi\", then \"bye\", and left\n2,x\nbye",
+            "he said \"hi\"\nshe (\"\n2,x\nok\") bye",
+            "5\" pipe",
+        ] {
+            assert_eq!(read(value), [1], "{value}");
+        }
+        assert_eq!(read("the \"man\"\"\n2,\"the \"man\""), [1, 2, 3]);
     }
 
     #[test]
@@ -551,6 +565,30 @@ mod tests {
             for (_, bytes, broken) in read_with_limit(text.as_bytes(), LONGEST).into_iter().skip(1) {
                 let is_record = records.iter().any(|record| record.as_bytes() == bytes);
                 prop_assert!(broken.is_some() || is_record, "{:?}: {:?}", text, String::from_utf8_lossy(&bytes));
+            }
+        }
+
+        /// A program that does not double quotes, and a text with quotations, inches and whole records: no line of the
+        /// text is read as a record.
+        #[test]
+        fn no_line_of_a_text_with_quotations_is_a_record(
+            begin in prop::sample::select(vec!["he said \"hi\"", "5\" pipe", "\"yes\" he said", "\"b\"", "a\n+1,x\n5\" b"]),
+            rest in vec(
+                prop::sample::select(vec![
+                    " a", " \"b\"", " 5\" x", " 6\"", ", c", " \"b, c\"", "\n+1,x\n", " \"b\n+1,x\nc\"", " \"\n+1,x\nb\"",
+                    "\n+1,\"x\"\n", " (\"b\")",
+                ]),
+                0..8,
+            ),
+        ) {
+            let record = format!("+1,\"{begin}{}\"", rest.concat());
+            let text = format!("h,n\n{record}\n+2,x\n+3,\"y\"\n");
+            let mut lines = Lines::new(Drip(text.as_bytes()), Some(b',')).expect("readable");
+            lines.set_widths(vec![2..=2]);
+            while let Some(line) = lines.next().expect("readable") {
+                let bytes = String::from_utf8_lossy(line.bytes);
+                let is_record = ["h,n", &record, "+2,x", "+3,\"y\""].contains(&&*bytes);
+                prop_assert!(line.broken.is_some() || is_record, "{:?}: {:?}", text, bytes);
             }
         }
 

@@ -5,6 +5,7 @@ pub(super) mod doubt;
 pub(super) mod elements;
 pub(super) mod json;
 pub(super) mod lines;
+pub(super) mod quotation;
 pub(super) mod quoting;
 pub(super) mod record;
 pub(super) mod records;

@@ -3,7 +3,7 @@
 use super::compression::Compression;
 use crate::import::error::ImportError;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 /// The file to import.
@@ -12,6 +12,8 @@ pub(crate) struct Source {
     /// The size in bytes, if it is known. A pipe and a compressed file have no size.
     pub(crate) size: Option<u64>,
     pub(in crate::import) kind: Kind,
+    /// Whether the text is that of the file. Compressed text that comes through a pipe is checked only at its end.
+    pub(in crate::import) is_certain: bool,
 }
 
 /// The form of the records.
@@ -34,10 +36,13 @@ impl Source {
             return Self::recognize(Box::new(io::stdin()), None, path);
         }
         let open = || {
-            let file = File::open(path)?;
+            let mut file = File::open(path)?;
             let about = file.metadata()?;
             if about.is_dir() {
                 return Err(io::Error::from(io::ErrorKind::IsADirectory));
+            }
+            if about.is_file() {
+                check(&mut file)?;
             }
             Ok((file, about.is_file().then_some(about.len())))
         };
@@ -48,6 +53,7 @@ impl Source {
     fn recognize(mut reader: Box<dyn Read>, mut size: Option<u64>, path: &Path) -> Result<Self, ImportError> {
         let mut begin = beginning(&mut reader).map_err(unreadable(path))?;
         let compressed = Compression::of(&begin);
+        let is_certain = compressed.is_none() || size.is_some();
         if let Some(compression) = compressed {
             reader = compression.reader(Box::new(Cursor::new(begin).chain(reader)));
             begin = beginning(&mut reader).map_err(unreadable(path))?;
@@ -61,7 +67,7 @@ impl Source {
         }
         let kind = Kind::of(&begin);
         let reader: Box<dyn Read> = Box::new(Cursor::new(begin).chain(reader));
-        Ok(Self { reader: BufReader::new(reader), size, kind })
+        Ok(Self { reader: BufReader::new(reader), size, kind, is_certain })
     }
 
     /// Returns whether the file is an export of a data directory. Only exports begin with this first line.
@@ -89,6 +95,18 @@ impl Kind {
 const EXPORT: &[u8] = b"{\"dialback_export\":";
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Reads a compressed file to its end, where its checksums are, and goes back to its beginning. Damaged text can look
+/// like calls, so it must be known before the first call is stored.
+fn check(file: &mut File) -> io::Result<()> {
+    let begin = beginning(file)?;
+    file.rewind()?;
+    if let Some(compression) = Compression::of(&begin) {
+        io::copy(&mut compression.reader(Box::new(file.try_clone()?)), &mut io::sink())?;
+        file.rewind()?;
+    }
+    Ok(())
+}
 
 /// Reads the first bytes. A pipe may have no more than the first line yet, so nothing after it is waited for.
 fn beginning(reader: &mut dyn Read) -> io::Result<Vec<u8>> {

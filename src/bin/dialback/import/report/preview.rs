@@ -41,6 +41,10 @@ pub(in crate::import) struct DryRun {
     pub(in crate::import) creates_environment: bool,
     /// Whether the quotas are those of a daemon, which a dry run does not know.
     pub(in crate::import) has_quotas: bool,
+    /// Whether a number of another environment is known as such. Only then, all new numbers can be created.
+    pub(in crate::import) knows_foreign: bool,
+    /// The number of numbers that the environment has, if no call is from one of them.
+    pub(in crate::import) unused_numbers: Option<usize>,
     /// The file with the rejected lines.
     pub(in crate::import) reject_file: Option<PathBuf>,
     pub(in crate::import) zone: String,
@@ -99,6 +103,8 @@ impl DryRun {
             ("environment", json!(environment)),
             ("creates_environment", json!(creates_environment)),
             ("quotas_checked", json!(!self.has_quotas)),
+            ("foreign_numbers_checked", json!(self.knows_foreign)),
+            ("from_known_numbers", json!(self.unused_numbers.is_none())),
             ("time_zone", json!(zone)),
             ("answered_attempts", json!(self.attempts)),
             ("new_numbers", json!(numbers)),
@@ -133,6 +139,14 @@ impl fmt::Display for DryRun {
         write!(f, "\n  environment {environment}{made}")?;
         if self.has_quotas {
             f.write_str("\n  quotas      those of the daemon, which a dry run does not know")?;
+        }
+        if !self.knows_foreign && summary.created_numbers > 0 {
+            f.write_str(
+                "\n  numbers     the daemon may refuse new ones, which a dry run with this token does not know",
+            )?;
+        }
+        if let Some(count) = self.unused_numbers {
+            write!(f, "\n  no call is from a number of this environment, which has {count}: check that it is yours")?;
         }
         write_count(f, "accepted", summary.accepted, "")?;
         if self.attempts > 0 {

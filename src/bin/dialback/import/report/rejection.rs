@@ -47,6 +47,8 @@ pub(in crate::import) enum Rejection {
     Number(Field, PhoneError),
     ForeignNumber,
     NotOurNumber,
+    /// The daemon did not add the number.
+    NumberNotAdded,
     NumberTooShort,
     Time(MomentError, Quoted),
     NoAgent,
@@ -129,6 +131,7 @@ impl fmt::Display for Rejection {
             Self::Number(field, error) => write!(f, "`{}`: {error}", field.name()),
             Self::ForeignNumber => f.write_str("`from` is a number of another environment: release it there, or choose that environment with --environment"),
             Self::NotOurNumber => f.write_str("`from` is not a number of this environment: add the number, or use --create-missing"),
+            Self::NumberNotAdded => f.write_str("`from` is not a number of this environment, and the daemon did not add it: check the number, and that the token is that of your environment"),
             Self::NumberTooShort => f.write_str("`from` cannot be added as a number: it has no international form"),
             Self::Time(MomentError::Empty, _) => f.write_str("`at`: the time is missing"),
             Self::Time(MomentError::NotATime, text) => write!(f, "`at`: {text} is not a time"),
@@ -139,7 +142,7 @@ impl fmt::Display for Rejection {
             Self::UnknownAgent(name) => write!(f, "`agent`: {name} is not an agent of this environment: create it, or use --create-missing"),
             Self::AmbiguousAgent(name) => write!(f, "`agent`: {name} is the name or label of several agents: use an id"),
             Self::InboundAgent(name) => write!(f, "`agent`: {name} is an inbound agent; outbound calls need an outbound agent"),
-            Self::AgentName(name) => write!(f, "`agent`: {name} is not a valid name for an agent"),
+            Self::AgentName(name) => write!(f, "`agent`: {name} cannot be the name of a new agent: it is longer than 200 bytes, or has a character that is not visible"),
             Self::Status(word) => write!(f, "`status`: {word} is not a known status: see `dialback import --help`"),
             Self::Unclear(field, text) => write!(f, "`{}`: {text} says neither yes nor no", field.name()),
             Self::Quota { kind, limit } => {

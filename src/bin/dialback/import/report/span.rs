@@ -18,6 +18,13 @@ impl Span {
         self.in_the_future += u64::from(at > now);
     }
 
+    /// Adds the calls of another span.
+    pub(in crate::import) fn add_all(&mut self, other: Self) {
+        let both = [self.span, other.span].into_iter().flatten();
+        self.span = both.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+        self.in_the_future += other.in_the_future;
+    }
+
     pub(crate) fn first(self) -> Option<String> {
         self.span.map(|(first, _)| text(first))
     }
@@ -57,5 +64,11 @@ mod tests {
         assert_eq!(span.first().as_deref(), Some("2025-07-01T11:58:20Z"));
         assert_eq!(span.last().as_deref(), Some("2025-07-01T12:01:40Z"));
         assert_eq!(span.in_the_future, 1);
+        let mut all = Span::default();
+        all.add_all(span);
+        assert_eq!(all, span);
+        all.add(Timestamp::from_secs(1_751_371_000), Timestamp::from_secs(1_751_370_000));
+        span.add_all(all);
+        assert_eq!((span.first(), span.in_the_future), (Some("2025-07-01T11:56:40Z".into()), 3));
     }
 }
