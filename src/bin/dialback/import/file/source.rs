@@ -137,14 +137,14 @@ fn foreign(begin: &[u8], is_inflated: bool) -> Option<&'static str> {
         ),
         (b"PAR1", "the file is in Parquet format: write it as CSV"),
         (b"%PDF-", "the file is a PDF document: export the records as CSV"),
-        (b"BZh", "the file is compressed with bzip2: decompress it, and import `-`"),
-        (b"\xFD7zXZ\0", "the file is compressed with xz: decompress it, and import `-`"),
+        (b"BZh", "the file is compressed with bzip2: decompress it first"),
+        (b"\xFD7zXZ\0", "the file is compressed with xz: decompress it first"),
         (b"\xFF\xFE\0\0", "the file is UTF-32: convert it to UTF-8 first"),
         (b"\xFF\xFE", "the file is UTF-16: convert it to UTF-8 first"),
         (b"\xFE\xFF", "the file is UTF-16: convert it to UTF-8 first"),
     ];
     if is_inflated && Compression::of(begin).is_some() {
-        return Some("the file is compressed twice: decompress it, and import `-`");
+        return Some("the file is compressed twice: decompress it first");
     }
     let known = beginnings.into_iter().find(|(magic, _)| begin.starts_with(magic)).map(|(_, what)| what);
     let is_archive = begin.get(257..262) == Some(b"ustar");
