@@ -30,8 +30,8 @@ pub(in crate::import) struct Doubt {
 impl Doubt {
     /// The state after the first byte behind a closed value, in the column of this number. `before` has the bytes of the
     /// record before it, as far as they are known.
-    pub(in crate::import) fn begin(columns: usize, before: &[u8], delimiter: u8) -> Self {
-        let quotation = Quotation::begin(before, delimiter);
+    pub(in crate::import) fn begin(columns: usize, before: &[u8], delimiter: u8, is_first_line: bool) -> Self {
+        let quotation = Quotation::begin(before, delimiter, is_first_line);
         Self { undoubled: Quoting::Quoted, quotation, columns, is_odd: false, is_after_quote: false }
     }
 

@@ -306,7 +306,7 @@ impl Scan {
             match &mut self.doubt {
                 Some(doubt) => doubt.add(byte, delimiter),
                 None if next == Quoting::Malformed => {
-                    self.doubt = Some(Doubt::begin(self.columns, &bytes[..at], delimiter));
+                    self.doubt = Some(Doubt::begin(self.columns, &bytes[..at], delimiter, self.breaks == 0));
                 }
                 None => {}
             }
@@ -462,6 +462,7 @@ mod tests {
             "he said \"hi\" and \"\n2,x\nok\" bye",
             "5\" pipe, \"hi\"\n2,x\nbye",
             "12\" x 24\" x 6\"\n2,x\nbye",
+            "x,\"hi\" 5\" \"a\"\n2,x\nbye",
             "a 5\" pipe \"hi\", then \"bye\", and left\n2,x\nbye",
             "he said \"hi\"\nshe (\"\n2,x\nok\") bye",
             "5\" pipe",
@@ -572,7 +573,7 @@ mod tests {
         /// text is read as a record.
         #[test]
         fn no_line_of_a_text_with_quotations_is_a_record(
-            begin in prop::sample::select(vec!["he said \"hi\"", "5\" pipe", "\"yes\" he said", "\"b\"", "a\n+1,x\n5\" b"]),
+            begin in prop::sample::select(vec!["he said \"hi\"", "5\" pipe", "\"yes\" he said", "\"b\"", "c,\"b\"", "a\n+1,x\n5\" b"]),
             rest in vec(
                 prop::sample::select(vec![
                     " a", " \"b\"", " 5\" x", " 6\"", ", c", " \"b, c\"", "\n+1,x\n", " \"b\n+1,x\nc\"", " \"\n+1,x\nb\"",

@@ -33,14 +33,15 @@ enum Place {
 
 impl Quotation {
     /// The state after the first quote that is not doubled in a value. `before` has the bytes of the value before the
-    /// text that follows this quote, as far as they are known. `None` if the quote is behind a delimiter or a line end:
-    /// then it is more likely that it opens a value, and that the quote before it is one too many.
-    pub(in crate::import) fn begin(before: &[u8], delimiter: u8) -> Option<Self> {
+    /// text that follows this quote, as far as they are known. `None` if the value has several lines and the quote is
+    /// behind a delimiter or a line end: then it is more likely that it opens a value, and that the quote before it is
+    /// one too many.
+    pub(in crate::import) fn begin(before: &[u8], delimiter: u8, is_first_line: bool) -> Option<Self> {
         let before_quote = before.iter().rposition(|byte| *byte == b'"').and_then(|quote| quote.checked_sub(1));
         let before = before_quote.map_or(b' ', |at| before[at]);
         let depth = u32::from(before == b'"' || begins_quotation(before, delimiter));
-        let is_in_text = before != delimiter && !matches!(before, b'\n' | b'\r');
-        is_in_text.then_some(Self { place: Place::Quoted, has_inner: true, depth, before: b'"' })
+        let opens = before == delimiter || matches!(before, b'\n' | b'\r');
+        (is_first_line || !opens).then_some(Self { place: Place::Quoted, has_inner: true, depth, before: b'"' })
     }
 
     /// Adds a byte, which is no line end.
@@ -125,7 +126,7 @@ mod tests {
             ("Bob \"", "B\" Smith\", \"a \"", false),
             ("Bob \"", "B\" Smith\", \"a \"b\"", true),
         ] {
-            let mut quotation = Quotation::begin(before.as_bytes(), b',').expect("in a text");
+            let mut quotation = Quotation::begin(before.as_bytes(), b',', true).expect("in a text");
             rest.bytes().for_each(|byte| quotation.add(byte, b','));
             assert_eq!(quotation.is_in_value(), is_in_value, "{before}{rest}");
         }
@@ -133,14 +134,15 @@ mod tests {
 
     #[test]
     fn quote_that_opens_a_value_begins_no_quotation() {
-        for before in ["\"a,\"", "\"a\n\"", "\"a\r\n\""] {
-            assert!(Quotation::begin(before.as_bytes(), b',').is_none(), "{before:?}");
+        for before in ["\"a\nb,\"", "\"a\n\"", "\"a\r\n\""] {
+            assert!(Quotation::begin(before.as_bytes(), b',', false).is_none(), "{before:?}");
         }
+        assert!(Quotation::begin(b"\"a\nb \"", b',', false).is_some());
     }
 
     #[test]
     fn quotation_may_span_lines() {
-        let mut quotation = Quotation::begin(b"he said \"", b',').expect("in a text");
+        let mut quotation = Quotation::begin(b"he said \"", b',', true).expect("in a text");
         for line in ["hi", "x,\"y\",z", "bye\" and left"] {
             line.bytes().for_each(|byte| quotation.add(byte, b','));
             assert!(quotation.is_in_value(), "{line}");
