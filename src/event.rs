@@ -169,6 +169,15 @@ pub enum Change {
         /// The agent.
         id: AgentId,
     },
+    /// The agent's name and label are replaced.
+    AgentRenamed {
+        /// The agent.
+        id: AgentId,
+        /// The name, for people.
+        name: String,
+        /// An optional label, for people.
+        label: Option<String>,
+    },
     /// The number gets no default agent, on purpose: a call that no callback agent takes is unrouted.
     DefaultAgentRemoved {
         /// The number.
@@ -280,10 +289,19 @@ mod tests {
     /// An older version reads no change that it does not know, so it does not start, and a node of it stops.
     #[test]
     fn new_change_has_a_name_of_its_own() {
-        let number = NumberId::from_u128(7);
-        let text = format!(r#"{{"default_agent_removed":{{"number":"{NUMBER}"}}}}"#);
-        let change = Change::DefaultAgentRemoved { number };
-        assert_eq!(serde_json::to_string(&change).expect("JSON"), text);
-        assert_eq!(serde_json::from_str::<Change>(&text).expect("it was just written"), change);
+        let (number, id) = (NumberId::from_u128(7), AgentId::from_u128(9));
+        for (text, change) in [
+            (
+                format!(r#"{{"default_agent_removed":{{"number":"{NUMBER}"}}}}"#),
+                Change::DefaultAgentRemoved { number },
+            ),
+            (
+                format!(r#"{{"agent_renamed":{{"id":"{id}","name":"Desk","label":null}}}}"#),
+                Change::AgentRenamed { id, name: "Desk".into(), label: None },
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&change).expect("JSON"), text);
+            assert_eq!(serde_json::from_str::<Change>(&text).expect("it was just written"), change);
+        }
     }
 }

@@ -19,8 +19,9 @@
 //! | request, below `/api/v1` | token | response |
 //! | --- | --- | --- |
 //! | `GET /agents?status=&direction=&search=&phone_number_id=&per_page=&page=` | environment | 200, a page |
-//! | `POST /agents` | environment | 201, or 200 if the same agent exists; 409 `AGENT_EXISTS` |
+//! | `POST /agents` | environment | 201, or 200 if the same agent exists; 404 `NUMBER_NOT_FOUND`; 409 `AGENT_EXISTS` |
 //! | `GET /agents/{id}` | environment | 200; 404 `AGENT_NOT_FOUND` |
+//! | `PUT /agents/{id}` | environment | 200; the errors of `PUT /agents/{id}/calling` |
 //! | `DELETE /agents/{id}` | environment | 200; 409 `AGENT_IS_PUBLISHED` |
 //! | `PUT /agents/{id}/calling` | environment | 200; 409 `AGENT_IS_CALLBACK`, `AGENT_IS_SOURCE`; 404 `NUMBER_NOT_FOUND` |
 //! | `POST /agents/{id}/publish`, `…/unpublish` | environment | 200 |

@@ -56,7 +56,7 @@ pub(super) fn described(api: &Api) -> OpenApiRouter<Api> {
 fn tenants() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(agents::list, agents::create))
-        .routes(routes!(agents::show, agents::remove))
+        .routes(routes!(agents::show, agents::update, agents::remove))
         .routes(routes!(agents::set_calling))
         .routes(routes!(agents::publish))
         .routes(routes!(agents::unpublish))

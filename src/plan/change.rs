@@ -91,6 +91,7 @@ impl Plan {
                 self.environment_details_mut(tenant).attestation = *level;
                 Ok(())
             }
+            Change::AgentRenamed { id, name, label } => self.rename_agent(tenant, *id, name, label.as_deref(), at),
             Change::AgentPublished { id } => self.set_published(tenant, *id, true, at),
             Change::AgentUnpublished { id } => self.set_published(tenant, *id, false, at),
             Change::AgentDeleted { id } => self.delete_agent(tenant, *id, at),
@@ -211,6 +212,22 @@ impl Plan {
         self.agent_details.push(Some(Arc::new(details)));
         self.agent_slots.set((tenant, id), slot.index());
         self.environment_details_mut(tenant).agents.push(Some(slot));
+        Ok(())
+    }
+
+    fn rename_agent(
+        &mut self,
+        tenant: EnvironmentSlot,
+        id: AgentId,
+        name: &str,
+        label: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), ConfigError> {
+        let slot = self.existing_agent(tenant, id)?;
+        self.touch_agent(tenant, slot, at);
+        let details = self.agent_details_mut(slot);
+        name.clone_into(&mut details.name);
+        details.label = label.map(str::to_owned);
         Ok(())
     }
 

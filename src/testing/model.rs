@@ -335,6 +335,8 @@ impl Model {
             Change::AgentCreated { id, direction, .. } => self.create(environment, *id, *direction),
             // The model's callers are attested.
             Change::AttestationRequired { .. } => Ok(()),
+            // No decision depends on a name.
+            Change::AgentRenamed { id, .. } => require(self.alive(environment, *id).is_some()),
             Change::AgentPublished { id } => self.publish(environment, *id, true),
             Change::AgentUnpublished { id } => self.publish(environment, *id, false),
             Change::AgentDeleted { id } => self.delete(environment, *id),

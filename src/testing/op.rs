@@ -86,6 +86,8 @@ pub enum Edit {
     TokenRevoked(Token),
     /// [`Change::DefaultAgentRemoved`]
     DefaultAgentRemoved(Number),
+    /// [`Change::AgentRenamed`]
+    AgentRenamed(Agent),
 }
 
 /// Up to three values.
@@ -100,7 +102,7 @@ impl<T: Copy> Few<T> {
 
 impl Edit {
     /// The number of variants.
-    pub const KINDS: usize = 14;
+    pub const KINDS: usize = 15;
 
     /// Returns the change.
     pub fn change(&self) -> Change {
@@ -142,6 +144,9 @@ impl Edit {
             },
             Self::TokenRevoked(token) => Change::TokenRevoked { id: token.id() },
             Self::DefaultAgentRemoved(number) => Change::DefaultAgentRemoved { number: number.id() },
+            Self::AgentRenamed(agent) => {
+                Change::AgentRenamed { id: agent.id(), name: "renamed".into(), label: Some("label".into()) }
+            }
         }
     }
 
@@ -162,6 +167,7 @@ impl Edit {
             Self::TokenIssued(..) => 11,
             Self::TokenRevoked(..) => 12,
             Self::DefaultAgentRemoved(..) => 13,
+            Self::AgentRenamed(..) => 14,
         }
     }
 }

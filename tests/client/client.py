@@ -97,6 +97,10 @@ def agents_and_numbers(client):
     client.refused("POST", "/agents", again | {"name": "Others"}, 409, "AGENT_EXISTS")
     same(client.data("GET", f"/agents/{id}"), agent)
 
+    renamed = client.data("PUT", f"/agents/{id}", {"name": "Renamed", "label": None})
+    same(renamed, agent | {"name": "Renamed", "label": None})
+    same(client.data("PUT", f"/agents/{id}", {"name": "Reminders", "label": "EMEA"}), agent)
+
     number = client.data("POST", "/phone-numbers", {"number": "+15551234567"}, 201)
     same({key: number[key] for key in ["id", "number", "current_status"]}, {"id": AN_ID, "number": "+15551234567", "current_status": "inactive"})
     own = {"number": "+15551234568", "id": str(uuid.uuid4())}

@@ -4,7 +4,7 @@ use crate::event::{Change, Direction, StoredAnswerSubject};
 use crate::http::openapi::{example, schema};
 use crate::http::request::auth::Tenant;
 use crate::http::request::etag::{Conditions, Versions, tagged};
-use crate::http::request::form::{Form, QueryForm};
+use crate::http::request::form::{Form, Given, QueryForm};
 use crate::http::request::idempotency::{Key, Repeatable};
 use crate::http::request::page::{Asked, Meta, Page};
 use crate::http::request::path::Named;
@@ -164,6 +164,9 @@ pub(in crate::http) struct NewAgent {
     direction: String,
     #[schema(min_length = 1, max_length = 255)]
     label: Option<String>,
+    /// The numbers that the agent owns.
+    #[schema(schema_with = schema::identities, required = false)]
+    phone_number_ids: Option<Vec<AgentId>>,
     /// The id, if the client chooses it.
     #[schema(value_type = Option<Uuid>)]
     id: Option<AgentId>,
@@ -183,6 +186,7 @@ pub(in crate::http) struct NewAgent {
             {"success": true, "data": example::new_agent()}
         )),
         (status = 200, description = "An equal agent with this id exists", body = Data<render::Agent<'static>>),
+        (status = 404, description = "`NUMBER_NOT_FOUND`: one of the numbers does not exist"),
         (status = 409, description = "`AGENT_EXISTS`: a different agent has this id; `QUOTA_EXCEEDED`: the environment has reached its \
             limit of agents, deleted ones included"),
         (status = 503, description = "`LIMIT_REACHED`: this installation cannot create more agents"),
@@ -199,18 +203,25 @@ pub(in crate::http) async fn create(
     let name = form.required("name", read::name);
     let direction = form.required("direction", read::direction);
     let label = form.optional("label", read::name);
+    let numbers = form.optional("phone_number_ids", read::known_numbers);
     let id = form.optional("id", read::uuid::<AgentId>);
     let (name, direction) = form.finish(|| name.zip(direction))?;
     let id = id.unwrap_or_else(|| new_id::uuid().into());
     let limit = api.limits.agents;
 
-    let decide = move |plan: &Plan| match plan.agent(environment, id) {
-        Some(held) if held.name() == name && held.label() == label.as_deref() && held.direction() == direction => {
-            Ok((Vec::new(), false))
+    let decide = move |plan: &Plan| {
+        let numbers = all_known(numbers)?;
+        match plan.agent(environment, id) {
+            Some(held) if !is_named(held, &name, label.as_deref()) => Err(ConfigError::AgentExists(id).into()),
+            Some(held) if calls_alike(held, direction, numbers.as_deref()) => Ok((Vec::new(), false)),
+            Some(_) => Err(ConfigError::AgentExists(id).into()),
+            None if has_no_slot(plan, environment, id, limit) => Err(Refusal::quota("agents", limit)),
+            None => {
+                let created = Change::AgentCreated { id, name, label, direction };
+                let calling = numbers.map(|numbers| Change::CallingSet { id, direction, numbers: Some(numbers) });
+                Ok((std::iter::once(created).chain(calling).collect(), true))
+            }
         }
-        Some(_) => Err(ConfigError::AgentExists(id).into()),
-        None if has_no_slot(plan, environment, id, limit) => Err(Refusal::quota("agents", limit)),
-        None => Ok((vec![Change::AgentCreated { id, name, label, direction }], true)),
     };
     let render = move |plan: &Plan, is_new| {
         let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
@@ -224,6 +235,78 @@ pub(in crate::http) async fn create(
 fn has_no_slot(plan: &Plan, environment: EnvironmentId, id: AgentId, limit: usize) -> bool {
     let is_short = |tenant: EnvironmentView<'_>| tenant.agent_slots() >= limit && !tenant.has_had_agent(id);
     plan.environment(environment).is_some_and(is_short)
+}
+
+/// An agent's new properties. A missing field keeps its value.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: a form is read field by field")]
+pub(in crate::http) struct Properties {
+    #[schema(min_length = 1, max_length = 255)]
+    name: Option<String>,
+    /// Null removes the label.
+    #[schema(min_length = 1, max_length = 255)]
+    label: Option<String>,
+    #[schema(schema_with = schema::direction, required = false)]
+    direction: Option<String>,
+    /// The complete list of the numbers that the agent owns.
+    #[schema(schema_with = schema::identities, required = false)]
+    phone_number_ids: Option<Vec<AgentId>>,
+}
+
+/// Renames an agent, and sets its label, its direction and its numbers, as far as the request contains them.
+#[utoipa::path(
+    put, path = "/api/v1/agents/{agent}", tag = "agents", operation_id = "updateAgent",
+    params(("agent" = Uuid, Path, description = "The agent", example = json!(example::SOURCE)), Versions),
+    request_body(content = Properties, examples(
+        ("renamed" = (value = json!({"name": "Reminders"}))),
+        ("all" = (value = json!({
+            "name": "Reminders", "label": null, "direction": "outbound", "phone_number_ids": [example::NUMBER],
+        }))),
+    )),
+    responses(
+        (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
+            {"success": true, "data": example::agent()}
+        )),
+        (status = 404, description = "`AGENT_NOT_FOUND`; `NUMBER_NOT_FOUND`: one of the numbers does not exist"),
+        (status = 409, description = "`AGENT_IS_CALLBACK`: a callback agent must stay inbound; `AGENT_IS_SOURCE`: a source agent \
+            must stay outbound"),
+    ),
+    security(("environment" = [])),
+)]
+pub(in crate::http) async fn update(
+    Tenant(environment): Tenant,
+    Named(id): Named<AgentId>,
+    State(api): State<Api>,
+    conditions: Conditions,
+    mut form: Form,
+) -> Result<Response, Refusal> {
+    let name = form.nullable("name", read::name);
+    if matches!(name, Given::Null) {
+        form.error("name", &"must be a string".into());
+    }
+    let label = form.nullable("label", read::name);
+    let direction = form.optional("direction", read::direction);
+    let numbers = form.optional("phone_number_ids", read::known_numbers);
+    form.finish(|| Some(()))?;
+
+    let decide = move |plan: &Plan| {
+        let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
+        conditions.allow(Some(agent.revision()))?;
+        let name = name.value().unwrap_or_else(|| agent.name().to_owned());
+        let label = label.or(agent.label().map(str::to_owned));
+        let direction = direction.unwrap_or_else(|| agent.direction());
+        let numbers = all_known(numbers)?;
+        let mut changes = Vec::new();
+        if !is_named(agent, &name, label.as_deref()) {
+            changes.push(Change::AgentRenamed { id, name, label });
+        }
+        if !calls_alike(agent, direction, numbers.as_deref()) {
+            changes.push(Change::CallingSet { id, direction, numbers });
+        }
+        Ok(changes)
+    };
+    let plan = api.change(environment, decide).await?;
+    shown::agent(&plan, environment, id)
 }
 
 /// The direction and the numbers of an agent.
@@ -269,20 +352,27 @@ pub(in crate::http) async fn set_calling(
     let decide = move |plan: &Plan| {
         let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
         conditions.allow(Some(agent.revision()))?;
-        // A malformed id gets the same response as an unknown id.
-        let numbers = numbers.map(|ids| ids.into_iter().collect::<Option<Vec<_>>>().ok_or(vec![])).transpose();
-        let numbers = numbers.map_err(ConfigError::UnknownNumbers)?;
-        Ok(if changes_nothing(agent, direction, numbers.as_deref()) {
-            Vec::new()
-        } else {
-            vec![Change::CallingSet { id, direction, numbers }]
-        })
+        let numbers = all_known(numbers)?;
+        let is_set = calls_alike(agent, direction, numbers.as_deref());
+        Ok(if is_set { Vec::new() } else { vec![Change::CallingSet { id, direction, numbers }] })
     };
     let plan = api.change(environment, decide).await?;
     shown::agent(&plan, environment, id)
 }
 
-fn changes_nothing(agent: AgentView<'_>, direction: Direction, numbers: Option<&[crate::NumberId]>) -> bool {
+/// Returns the ids of numbers, if none of them is malformed. A malformed id gets the same response as an unknown id.
+fn all_known(numbers: Option<Vec<Option<NumberId>>>) -> Result<Option<Vec<NumberId>>, ConfigError> {
+    let known = numbers.map(|ids| ids.into_iter().collect::<Option<Vec<_>>>().ok_or(vec![]));
+    known.transpose().map_err(ConfigError::UnknownNumbers)
+}
+
+/// Returns whether the agent has this name and label.
+fn is_named(agent: AgentView<'_>, name: &str, label: Option<&str>) -> bool {
+    (agent.name(), agent.label()) == (name, label)
+}
+
+/// Returns whether the agent has this direction, and exactly these numbers if they are given.
+fn calls_alike(agent: AgentView<'_>, direction: Direction, numbers: Option<&[NumberId]>) -> bool {
     let same_numbers = |numbers: &[_]| agent.numbers().map(NumberView::id).eq(numbers.iter().copied());
     agent.direction() == direction && numbers.is_none_or(same_numbers)
 }

@@ -45,6 +45,25 @@ pub(in crate::http) enum Given<T> {
     Value(T),
 }
 
+impl<T> Given<T> {
+    /// Returns the value, or `None` if the field is missing or null.
+    pub(in crate::http) fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Null | Self::Missing => None,
+        }
+    }
+
+    /// Returns the value, `None` for null, and `held` for a missing field.
+    pub(in crate::http) fn or(self, held: Option<T>) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Null => None,
+            Self::Missing => held,
+        }
+    }
+}
+
 impl Wrong {
     pub(in crate::http) fn item(self, item: usize) -> Self {
         Self { item: Some(item), ..self }
@@ -103,10 +122,7 @@ impl Form {
         field: &str,
         read: impl FnOnce(&Value) -> Result<T, Wrong>,
     ) -> Option<T> {
-        match self.nullable(field, read) {
-            Given::Value(value) => Some(value),
-            Given::Null | Given::Missing => None,
-        }
+        self.nullable(field, read).value()
     }
 
     /// Reads a field for which null and missing differ.

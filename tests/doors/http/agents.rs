@@ -49,6 +49,95 @@ async fn creating_an_agent_twice_with_one_id_succeeds() {
 }
 
 #[tokio::test]
+async fn agent_is_renamed_and_relabelled_and_keeps_the_rest() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    let path = format!("/agents/{}", desk.callback);
+    let before = client.get(&path).await;
+    server.set_now(START.plus_millis(1500));
+    let answer = client.put(&path, json!({"name": "Return calls", "label": "Day"})).await;
+    let mut expected = before.body["data"].clone();
+    expected["name"] = json!("Return calls");
+    expected["label"] = json!("Day");
+    expected["updated_at"] = json!("2026-06-01T12:00:01.500Z");
+    assert_eq!((answer.status.as_u16(), &answer.body["data"]), (200, &expected));
+    assert_ne!(answer.tag(), before.tag());
+    assert_eq!(client.get(&path).await.text, answer.text);
+    let route = client.get(&format!("/route?dialed={OURS}&caller=%2B15557654321")).await.data();
+    assert_eq!(route["agent_id"], json!(desk.callback), "its role is the same");
+    let shown = client.get(&format!("/callback-agents/{}", desk.callback)).await.data();
+    assert_eq!(shown["agent"]["name"], "Return calls");
+
+    // A missing field keeps its value, null removes the label, and a repetition changes nothing.
+    for (body, name, label) in [
+        (json!({"name": "Desk"}), "Desk", json!("Day")),
+        (json!({"label": null}), "Desk", json!(null)),
+        (json!({"label": "Night"}), "Desk", json!("Night")),
+        (json!({}), "Desk", json!("Night")),
+    ] {
+        let answer = client.put(&path, body.clone()).await;
+        let generation = server.generation();
+        assert_eq!(client.put(&path, body).await, answer);
+        assert_eq!(server.generation(), generation);
+        let data = answer.data();
+        assert_eq!((&data["name"], &data["label"]), (&json!(name), &label));
+    }
+    let generation = server.generation();
+    for (field, body) in [
+        ("name", json!({"name": ""})),
+        ("name", json!({"name": null})),
+        ("label", json!({"label": "x".repeat(256)})),
+        ("direction", json!({"direction": "sideways"})),
+    ] {
+        let answer = client.put(&path, body).await;
+        answer.is(422, "VALIDATION_ERROR");
+        assert!(answer.body["errors"][field][0].is_string(), "{field} {}", answer.text);
+    }
+    let unknown = client.put("/agents/00000000-0000-4000-8000-000000000000", json!({"name": "x"})).await;
+    unknown.is(404, "AGENT_NOT_FOUND");
+    assert_eq!(server.other().put(&path, json!({"name": "x"})).await, unknown);
+    assert_eq!(client.put("/agents/x", json!({"name": "x"})).await, unknown);
+    assert_eq!(server.generation(), generation);
+}
+
+#[tokio::test]
+async fn put_and_post_of_an_agent_set_direction_and_numbers_too() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let second = client.number("+15550001001").await;
+    let body = json!({"name": "All", "direction": "inbound", "phone_number_ids": [second], "id": "6f1c2a52-7f3e-4d7e-9a44-0d7c1f2b3a4d"});
+    let generation = server.generation();
+    let made = client.post("/agents", body.clone()).await;
+    assert_eq!((made.status.as_u16(), server.generation()), (201, generation + 1), "one configuration");
+    assert_eq!(made.body["data"]["phone_numbers"][0]["id"], json!(second));
+    assert_eq!((client.post("/agents", body.clone()).await.status.as_u16(), server.generation()), (200, generation + 1));
+    let mut other = body;
+    other["phone_number_ids"] = json!([desk.number]);
+    client.post("/agents", other).await.is(409, "AGENT_EXISTS");
+    let path = format!("/agents/{}", made.id());
+
+    let all = json!({"name": "Renamed", "direction": "outbound", "phone_number_ids": [desk.number, second]});
+    let data = client.put(&path, all).await.data();
+    assert_eq!((&data["name"], &data["direction"]), (&json!("Renamed"), &json!("outbound")));
+    assert_eq!(data["phone_numbers"].as_array().map(Vec::len), Some(2));
+    assert_eq!(server.generation(), generation + 2, "one configuration");
+
+    let generation = server.generation();
+    let wrong = json!({"name": "Not this", "phone_number_ids": ["00000000-0000-4000-8000-000000000000"]});
+    client.put(&path, wrong.clone()).await.is(404, "NUMBER_NOT_FOUND");
+    client.post("/agents", json!({"name": "New", "direction": "inbound", "phone_number_ids": ["x"]})).await.is(404, "NUMBER_NOT_FOUND");
+    let callback = format!("/agents/{}", desk.callback);
+    client.put(&callback, json!({"name": "Not this", "direction": "outbound"})).await.is(409, "AGENT_IS_CALLBACK");
+    let source = format!("/agents/{}", desk.source);
+    client.put(&source, json!({"direction": "inbound"})).await.is(409, "AGENT_IS_SOURCE");
+    assert_eq!(server.generation(), generation, "nothing is half done");
+    assert_eq!(client.get(&path).await.data()["name"], "Renamed");
+}
+
+#[tokio::test]
 async fn publishing_twice_has_the_effect_of_once() {
     let server = Server::start();
     let client = server.tenant();

@@ -16,6 +16,7 @@ fn replaceable(desk: &Desk, bystander: &str) -> Vec<(String, Vec<Edit>)> {
         (
             agent.clone(),
             vec![
+                (Method::PUT, agent.clone(), Some(json!({"name": "Renamed"}))),
                 (Method::PUT, format!("{agent}/calling"), Some(json!({"direction": "outbound"}))),
                 (Method::POST, format!("{agent}/publish"), None),
                 (Method::POST, format!("{agent}/unpublish"), None),
@@ -225,6 +226,9 @@ fn differing(body: Option<&Value>, round: usize, desk: &Desk) -> Option<Value> {
     let odd = round % 2 == 1;
     if body.get("direction").is_some() {
         body["direction"] = json!(if odd { "inbound" } else { "outbound" });
+    }
+    if body.get("name").is_some() {
+        body["name"] = json!(format!("Name {round}"));
     }
     if body.get("source_agent_ids").is_some() {
         body["lookback_days"] = json!(1 + round);
