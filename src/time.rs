@@ -156,9 +156,14 @@ impl Lookback {
         self.0
     }
 
-    /// Returns the whole days, rounded down.
+    /// Returns the days, rounded down.
     pub const fn days(self) -> u32 {
         self.0 / 86_400
+    }
+
+    /// Returns the days, or `None` if it is not a whole number of days.
+    pub const fn whole_days(self) -> Option<u32> {
+        if self.0 % 86_400 == 0 { Some(self.0 / 86_400) } else { None }
     }
 
     /// Returns whether a call of this age counts. A call exactly as old as the look-back counts.

@@ -67,8 +67,8 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(numbers::list, numbers::create))
         .routes(routes!(numbers::show, numbers::set_default_agent, numbers::remove))
         .routes(routes!(contacts::erase))
-        .routes(routes!(environments::show))
         .routes(routes!(configuration::show, configuration::apply))
+        .routes(routes!(environments::show_own))
 }
 
 /// Returns the routes of an environment token whose responses may be long.
@@ -84,10 +84,11 @@ fn gateways() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(calls::record)).routes(routes!(answered::report))
 }
 
-/// Returns the routes for operator tokens only.
+/// Returns the routes for operator tokens. Some of them also serve an environment token about its own environment.
 fn operators() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(environments::list, environments::create))
+        .routes(routes!(environments::show, environments::update))
         .routes(routes!(tokens::list, tokens::issue))
         .routes(routes!(tokens::revoke))
         .routes(routes!(reload::run))

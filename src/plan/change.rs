@@ -88,7 +88,9 @@ impl Plan {
             }
             Change::AttestationRequired { level } => {
                 self.requires_attestation |= level.is_some();
-                self.environment_details_mut(tenant).attestation = *level;
+                let details = self.environment_details_mut(tenant);
+                details.attestation = *level;
+                details.settings_revision = details.revision;
                 Ok(())
             }
             Change::AgentRenamed { id, name, label } => self.rename_agent(tenant, *id, name, label.as_deref(), at),
@@ -140,6 +142,7 @@ impl Plan {
         name.clone_into(&mut details.name);
         details.dial_plan = *dial_plan;
         details.lookback = lookback;
+        details.settings_revision = details.revision;
         Arc::make_mut(&mut self.lookbacks)[slot.index()] = lookback;
         Ok(())
     }
@@ -156,6 +159,7 @@ impl Plan {
             lookback: Lookback::default(),
             attestation: None,
             revision: 0,
+            settings_revision: 0,
             unmatched,
             callback_slots: 0,
             resting: Resting::default(),

@@ -72,6 +72,8 @@ pub(super) struct EnvironmentDetails {
     pub(super) attestation: Option<Attestation>,
     /// The number of configurations since the environment was created.
     pub(super) revision: u64,
+    /// The revision when the settings last changed: the name, the dial plan, the look-back or the attestation.
+    pub(super) settings_revision: u64,
     /// The tally that counts the environment's unmatched calls.
     pub(super) unmatched: TallySlot,
     /// The number of slots for pairs of callback agents and source agents, including resting ones.

@@ -104,6 +104,15 @@ impl Plan {
         Some(EnvironmentView { plan: self, details: self.environment_details(slot) })
     }
 
+    /// Returns the environment with this name. The control API keeps names unique. Configurations may contain several
+    /// equal names, of which this is the oldest one.
+    ///
+    /// # Cost
+    /// Reads all environments.
+    pub fn environment_named(&self, name: &str) -> Option<EnvironmentView<'_>> {
+        self.environments().find(|environment| environment.name() == name)
+    }
+
     /// Returns all environments, in the order of creation.
     pub fn environments(&self) -> impl Iterator<Item = EnvironmentView<'_>> {
         self.environments.iter().flatten().map(|details| EnvironmentView { plan: self, details })

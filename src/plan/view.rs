@@ -50,6 +50,12 @@ impl<'a> EnvironmentView<'a> {
         self.details.revision
     }
 
+    /// Returns the version of the settings: the revision when the name, the dial plan, the look-back or the required
+    /// attestation last changed.
+    pub fn settings_revision(self) -> u64 {
+        self.details.settings_revision
+    }
+
     /// Returns the number of slots that the environment's agents use. Deleted agents keep their slots.
     pub fn agent_slots(self) -> usize {
         self.details.agents.len()

@@ -1,10 +1,12 @@
-//! `/environments`: the tenants, managed by operators.
+//! `/environments`: the tenants. Operators manage them, and each tenant sets its own settings.
 
 use crate::event::Change;
 use crate::http::openapi::{example, schema};
-use crate::http::request::auth::{Operator, Tenant};
-use crate::http::request::form::Form;
+use crate::http::request::auth::{Manager, Operator, Tenant};
+use crate::http::request::etag::{Conditions, Versions, tagged};
+use crate::http::request::form::{self, Form};
 use crate::http::request::idempotency::{Key, Repeatable};
+use crate::http::request::path::Named;
 use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::list::{self, Items, Listing, Shows};
@@ -12,8 +14,9 @@ use crate::http::response::reply::Data;
 use crate::http::response::{render, reply};
 use crate::http::{Api, new_id};
 use crate::id::EnvironmentId;
-use crate::number::DialPlan;
-use crate::plan::Plan;
+use crate::number::{Attestation, DialPlan};
+use crate::plan::{EnvironmentView, Plan};
+use crate::time::Lookback;
 use axum::extract::State;
 use axum::response::Response;
 use utoipa::ToSchema;
@@ -48,49 +51,122 @@ impl Items for Environments {
 
 /// Returns the environment of the token, with its dial plan.
 #[utoipa::path(
-    get, path = "/api/v1/environment", tag = "numbers", operation_id = "showEnvironment",
+    get, path = "/api/v1/environment", tag = "numbers", operation_id = "showEnvironment", params(Versions),
     responses((status = 200, description = "The environment", body = Data<render::Environment<'static>>, example = json!(
         {"success": true, "data": example::environment()}
     ))),
     security(("environment" = [])),
 )]
-pub(in crate::http) async fn show(Tenant(id): Tenant, State(api): State<Api>) -> Result<Response, Refusal> {
+pub(in crate::http) async fn show_own(
+    Tenant(id): Tenant,
+    State(api): State<Api>,
+    conditions: Conditions,
+) -> Result<Response, Refusal> {
+    shown(&api, Manager::Tenant(id), id, &conditions)
+}
+
+/// Returns an environment, with its dial plan.
+#[utoipa::path(
+    get, path = "/api/v1/environments/{environment}", tag = "operators", operation_id = "showAnyEnvironment",
+    params(("environment" = Uuid, Path, description = "The environment", example = json!(example::ENVIRONMENT)), Versions),
+    responses(
+        (status = 200, description = "The environment", body = Data<render::Environment<'static>>, example = json!(
+            {"success": true, "data": example::environment()}
+        )),
+        (status = 404, description = "`ENVIRONMENT_NOT_FOUND`: the id is malformed or unknown, or not the one of the token"),
+    ),
+    security(("operator" = []), ("environment" = [])),
+)]
+pub(in crate::http) async fn show(
+    manager: Manager,
+    Named(id): Named<EnvironmentId>,
+    State(api): State<Api>,
+    conditions: Conditions,
+) -> Result<Response, Refusal> {
+    shown(&api, manager, id, &conditions)
+}
+
+fn shown(api: &Api, manager: Manager, id: EnvironmentId, conditions: &Conditions) -> Result<Response, Refusal> {
     let plan = api.service().plan();
-    let environment = plan.environment(id).ok_or_else(Refusal::internal)?;
-    Ok(reply::data(render::Environment::from(environment)))
+    let environment = managed(&plan, manager, id)?;
+    conditions.show(environment.settings_revision(), || reply::data(render::Environment::from(environment)))
 }
 
-/// A new environment.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "only described: a form is read field by field")]
-pub(in crate::http) struct NewEnvironment {
-    #[schema(min_length = 1, max_length = 255)]
-    name: String,
-    /// The region, in ISO 3166-1 alpha-2: numbers are read as people in this region write them. It replaces the four
-    /// fields below.
-    #[schema(pattern = "^[A-Za-z]{2}$")]
-    region: Option<String>,
-    /// The country code of a private numbering plan. With both prefixes it defines how national numbers are written.
-    #[schema(pattern = "^([1-9][0-9]{0,2})?$")]
-    country_code: Option<String>,
-    #[schema(pattern = "^[0-9]{0,5}$")]
-    national_prefix: Option<String>,
-    #[schema(pattern = "^[0-9]{0,5}$")]
-    international_prefix: Option<String>,
-    /// How many digits national numbers have, without the national prefix. Prefixes are then removed only in front of
-    /// a number of such a length. Needs a country code.
-    #[schema(schema_with = schema::lengths)]
-    national_number_lengths: Option<Vec<usize>>,
-    /// The look-back in days for callback agents without one of their own.
-    #[schema(minimum = 1, maximum = 3650, default = 30)]
-    lookback_days: Option<u32>,
-    /// The weakest attestation with which a caller's number counts. A caller with less counts as withheld. Missing:
-    /// numbers count without an attestation.
-    #[schema(schema_with = schema::required_attestation)]
-    require_attestation: Option<String>,
+/// Returns the environment, if the token manages it.
+fn managed(plan: &Plan, manager: Manager, id: EnvironmentId) -> Result<EnvironmentView<'_>, Refusal> {
+    plan.environment(id).filter(|_| manager.manages(id)).ok_or_else(Refusal::environment_not_found)
 }
 
-/// Creates an environment.
+/// Defines the body of a request: a name, and all settings.
+macro_rules! with_settings {
+    ($(#[$about:meta])* $body:ident { $(#[$of_name:meta])* name: $name:ty }) => {
+        $(#[$about])*
+        #[derive(ToSchema)]
+        #[expect(dead_code, reason = "only described: a form is read field by field")]
+        pub(in crate::http) struct $body {
+            $(#[$of_name])*
+            #[schema(min_length = 1, max_length = 255)]
+            name: $name,
+            /// The region, in ISO 3166-1 alpha-2: numbers are read as people in this region write them. It replaces the four
+            /// fields below. Null, without these, means that only international forms are read.
+            #[schema(pattern = "^[A-Za-z]{2}$")]
+            region: Option<String>,
+            /// The country code of a private numbering plan. With both prefixes it defines how national numbers are written.
+            #[schema(pattern = "^([1-9][0-9]{0,2})?$")]
+            country_code: Option<String>,
+            #[schema(pattern = "^[0-9]{0,5}$")]
+            national_prefix: Option<String>,
+            #[schema(pattern = "^[0-9]{0,5}$")]
+            international_prefix: Option<String>,
+            /// How many digits national numbers have, without the national prefix. Prefixes are then removed only in front of
+            /// a number of such a length. Needs a country code.
+            #[schema(schema_with = schema::lengths)]
+            national_number_lengths: Option<Vec<usize>>,
+            /// The look-back in days for callback agents without one of their own. A new environment has 30.
+            #[schema(minimum = 1, maximum = 3650)]
+            lookback_days: Option<u32>,
+            /// The look-back in seconds, in place of days.
+            #[schema(minimum = 60, maximum = 315_360_000)]
+            lookback_seconds: Option<u32>,
+            /// The weakest attestation with which a caller's number counts. A caller with less counts as withheld. Null: numbers
+            /// count without an attestation.
+            #[schema(schema_with = schema::required_attestation)]
+            require_attestation: Option<String>,
+        }
+    };
+}
+
+with_settings! {
+    /// A new environment.
+    NewEnvironment { name: String }
+}
+
+with_settings! {
+    /// New settings of an environment. A missing field keeps its value.
+    NewSettings {
+        /// Only operators change it.
+        name: Option<String>
+    }
+}
+
+/// The settings that a request contains. `None` stands for a missing one.
+struct Requested {
+    dial_plan: Option<DialPlan>,
+    lookback: Option<Lookback>,
+    attestation: form::Given<Attestation>,
+}
+
+impl Requested {
+    fn read(form: &mut Form) -> Self {
+        Self {
+            dial_plan: dial_plan(form),
+            lookback: lookback(form),
+            attestation: form.nullable("require_attestation", read::required_attestation),
+        }
+    }
+}
+
+/// Creates an environment. Its name must be unique.
 #[utoipa::path(
     post, path = "/api/v1/environments", tag = "operators", operation_id = "createEnvironment", params(Repeatable),
     request_body(content = NewEnvironment, examples(
@@ -105,6 +181,7 @@ pub(in crate::http) struct NewEnvironment {
         (status = 201, description = "The new environment", body = Data<render::Environment<'static>>, example = json!(
             {"success": true, "data": example::environment()}
         )),
+        (status = 409, description = "`ENVIRONMENT_NAME_TAKEN`: another environment has this name"),
         (status = 503, description = "`LIMIT_REACHED`: this installation cannot create more environments"),
     ),
     security(("operator" = [])),
@@ -117,44 +194,127 @@ pub(in crate::http) async fn create(
 ) -> Result<Response, Refusal> {
     let keyed = key.of(EnvironmentId::SYSTEM, &form);
     let name = form.required("name", read::name);
-    let dial_plan = dial_plan(&mut form);
-    let lookback = form.optional("lookback_days", read::lookback).unwrap_or_default();
-    let attestation = form.optional("require_attestation", read::required_attestation);
+    let Requested { dial_plan, lookback, attestation } = Requested::read(&mut form);
     let name = form.finish(|| name)?;
 
     let id = EnvironmentId::from(new_id::uuid());
-    let mut changes = vec![Change::EnvironmentSet { name, dial_plan, lookback }];
-    changes.extend(attestation.map(|level| Change::AttestationRequired { level: Some(level) }));
-    let decide = move |_: &Plan| Ok((changes, ()));
+    let decide = move |plan: &Plan| {
+        if plan.environment_named(&name).is_some() {
+            return Err(Refusal::environment_name_taken());
+        }
+        let (dial_plan, lookback) = (dial_plan.unwrap_or(DialPlan::NONE), lookback.unwrap_or_default());
+        let mut changes = vec![Change::EnvironmentSet { name, dial_plan, lookback }];
+        changes.extend(attestation.value().map(|level| Change::AttestationRequired { level: Some(level) }));
+        Ok((changes, ()))
+    };
     let render = move |plan: &Plan, ()| {
         let environment = plan.environment(id).ok_or_else(Refusal::internal)?;
-        Ok(reply::created(render::Environment::from(environment)))
+        Ok(tagged(environment.settings_revision(), reply::created(render::Environment::from(environment))))
     };
     api.answer(id, keyed, decide, render).await
 }
 
-fn dial_plan(form: &mut Form) -> DialPlan {
-    let region = form.optional("region", read::region);
+/// Changes the settings of an environment. An environment token changes those of its own, except the name.
+///
+/// Numbers that are stored keep their digits when the dial plan changes.
+#[utoipa::path(
+    put, path = "/api/v1/environments/{environment}", tag = "operators", operation_id = "updateEnvironment",
+    params(("environment" = Uuid, Path, description = "The environment", example = json!(example::ENVIRONMENT)), Versions),
+    request_body(content = NewSettings, examples(
+        ("settings" = (value = json!({"region": "US", "lookback_days": 14, "require_attestation": null}))),
+        ("seconds" = (value = json!({"lookback_seconds": 3600}))),
+    )),
+    responses(
+        (status = 200, description = "The environment", body = Data<render::Environment<'static>>, example = json!(
+            {"success": true, "data": example::environment()}
+        )),
+        (status = 403, description = "`FORBIDDEN`: only an operator changes the name"),
+        (status = 404, description = "`ENVIRONMENT_NOT_FOUND`: the id is malformed or unknown, or not the one of the token"),
+        (status = 409, description = "`ENVIRONMENT_NAME_TAKEN`: another environment has this name"),
+    ),
+    security(("operator" = []), ("environment" = [])),
+)]
+pub(in crate::http) async fn update(
+    manager: Manager,
+    Named(id): Named<EnvironmentId>,
+    State(api): State<Api>,
+    conditions: Conditions,
+    mut form: Form,
+) -> Result<Response, Refusal> {
+    let name = form.optional("name", read::name);
+    let given = Requested::read(&mut form);
+    form.finish(|| Some(()))?;
+
+    let decide = move |plan: &Plan| {
+        let held = managed(plan, manager, id)?;
+        conditions.allow(Some(held.settings_revision()))?;
+        let name = name.unwrap_or_else(|| held.name().to_owned());
+        match manager {
+            _ if name == held.name() => {}
+            // The answer to a taken name would tell about another tenant.
+            Manager::Tenant(_) => return Err(Refusal::forbidden("Only an operator changes the name of an environment")),
+            Manager::Operator if plan.environment_named(&name).is_some() => {
+                return Err(Refusal::environment_name_taken());
+            }
+            Manager::Operator => {}
+        }
+        Ok(settings(held, name, given))
+    };
+    let plan = api.change(id, decide).await?;
+    let environment = managed(&plan, manager, id)?;
+    Ok(tagged(environment.settings_revision(), reply::data(render::Environment::from(environment))))
+}
+
+/// Returns the changes that give the environment this name and these settings.
+fn settings(held: EnvironmentView<'_>, name: String, given: Requested) -> Vec<Change> {
+    let dial_plan = given.dial_plan.unwrap_or(*held.dial_plan());
+    let lookback = given.lookback.unwrap_or(held.lookback());
+    let level = given.attestation.or(held.required_attestation());
+    let mut changes = Vec::new();
+    if (&*name, &dial_plan, lookback) != (held.name(), held.dial_plan(), held.lookback()) {
+        changes.push(Change::EnvironmentSet { name, dial_plan, lookback });
+    }
+    if level != held.required_attestation() {
+        changes.push(Change::AttestationRequired { level });
+    }
+    changes
+}
+
+/// Reads a dial plan: that of a region, or its parts. Returns `None` if the form has neither.
+fn dial_plan(form: &mut Form) -> Option<DialPlan> {
+    let region = form.nullable("region", read::region);
     let mut part = |field| form.optional(field, |value| Ok(read::text(value)?.to_owned()));
-    let (country, national) = (part("country_code"), part("national_prefix"));
-    let international = part("international_prefix");
+    let parts = [part("country_code"), part("national_prefix"), part("international_prefix")];
     let lengths = form.optional("national_number_lengths", read::lengths).unwrap_or_default();
-    let has_parts = country.is_some() || national.is_some() || international.is_some();
-    if let Some(region) = region {
-        if has_parts || !lengths.is_empty() {
+    if let form::Given::Value(region) = region {
+        // An answer shows a region with its parts. It can be sent back.
+        let own = [region.country_code(), region.national_prefix(), region.international_prefix()];
+        let differs = parts.iter().zip(own).any(|(part, own)| part.as_deref().is_some_and(|part| part != own));
+        if differs || !lengths.is_empty() {
             form.error("region", &"must be the only field of the dial plan".into());
         }
-        return region;
+        return Some(region);
     }
-    if !has_parts && lengths.is_empty() {
-        return DialPlan::NONE;
+    if parts.iter().all(Option::is_none) && lengths.is_empty() {
+        return matches!(region, form::Given::Null).then_some(DialPlan::NONE);
     }
-    let part = |part: Option<String>| part.unwrap_or_default();
-    let plan = DialPlan::new(&part(country), &part(national), &part(international));
-    plan.and_then(|plan| plan.with_national_lengths(&lengths)).unwrap_or_else(|_| {
+    let [country, national, international] = parts.map(Option::unwrap_or_default);
+    let plan = DialPlan::new(&country, &national, &international);
+    let plan = plan.and_then(|plan| plan.with_national_lengths(&lengths)).unwrap_or_else(|_| {
         let what = "and the prefixes must be a country code of 1 to 3 digits, not beginning with 0, \
                     and two different prefixes of at most 5 digits";
         form.error("country_code", &what.into());
         DialPlan::NONE
-    })
+    });
+    Some(plan)
+}
+
+/// Reads a look-back in days or in seconds.
+fn lookback(form: &mut Form) -> Option<Lookback> {
+    let days = form.optional("lookback_days", read::lookback);
+    let seconds = form.optional("lookback_seconds", read::lookback_seconds);
+    if days.zip(seconds).is_some_and(|(days, seconds)| days != seconds) {
+        form.error("lookback_seconds", &"must equal lookback_days, or be the only one of the two".into());
+    }
+    seconds.or(days)
 }

@@ -36,6 +36,9 @@ pub(in crate::http) const DECISION: &str = "2f1e0d9c-8b7a-4695-a483-72615f4e3d2c
 /// The id of the tenant.
 pub(in crate::http) const ENVIRONMENT: &str = "00000000-0000-0000-0000-00000000000a";
 
+/// The id of a tenant without agents and numbers.
+pub(in crate::http) const EMPTY_ENVIRONMENT: &str = "00000000-0000-0000-0000-00000000000b";
+
 /// The id of a token.
 pub(in crate::http) const TOKEN: &str = "00000000-0000-0000-0000-000000000001";
 
@@ -99,7 +102,7 @@ pub(in crate::http) fn environment() -> Value {
     json!({
         "id": ENVIRONMENT, "name": "Acme", "region": "US", "country_code": "1", "national_prefix": "1",
         "international_prefix": "011", "national_number_lengths": [],
-        "lookback_days": 30,
+        "lookback_days": 30, "lookback_seconds": 2_592_000,
     })
 }
 

@@ -38,6 +38,22 @@ pub(in crate::http) struct Tenant(pub(in crate::http) EnvironmentId);
 /// An extractor that accepts only operator tokens.
 pub(in crate::http) struct Operator;
 
+/// An extractor for requests about one environment: an operator manages each of them, an environment token its own.
+#[derive(Clone, Copy)]
+pub(in crate::http) enum Manager {
+    Operator,
+    Tenant(EnvironmentId),
+}
+
+impl Manager {
+    pub(in crate::http) fn manages(self, environment: EnvironmentId) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Tenant(own) => own == environment,
+        }
+    }
+}
+
 /// An extractor for requests of routes, which tokens of all roles may send. An operator could issue a gateway token anyway.
 pub(in crate::http) struct Asker {
     pub(in crate::http) reach: Reach,
@@ -86,6 +102,20 @@ impl FromRequestParts<Api> for Operator {
         match authenticate(parts, api)? {
             (Role::Operator, _) => Ok(Self),
             _ => Err(Refusal::forbidden("This request needs an operator token")),
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Manager {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        match authenticate(parts, api)? {
+            (Role::Operator, _) => Ok(Self::Operator),
+            (Role::Environment, environment) => Ok(Self::Tenant(environment)),
+            (Role::Gateway, _) => {
+                Err(Refusal::forbidden("This request needs an operator token or an environment token"))
+            }
         }
     }
 }

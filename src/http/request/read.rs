@@ -18,6 +18,9 @@ const MAX_NAME: usize = 255;
 /// The maximum look-back in days: ten years. The history keeps calls for the longest look-back, so it needs a limit.
 const MAX_LOOKBACK_DAYS: u64 = 3650;
 
+/// The minimum look-back in seconds.
+const MIN_LOOKBACK_SECONDS: u64 = 60;
+
 pub(in crate::http) fn text(value: &Value) -> Result<&str, Wrong> {
     value.as_str().ok_or_else(|| "must be a string".into())
 }
@@ -84,6 +87,15 @@ pub(in crate::http) fn outcome(value: &Value) -> Result<Outcome, Wrong> {
 /// Returns a whole number. JSON has no integer type: 7.0 means 7.
 fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64()?.to_string().parse().ok())
+}
+
+/// Reads a look-back in seconds.
+pub(in crate::http) fn lookback_seconds(value: &Value) -> Result<Lookback, Wrong> {
+    let secs = whole(value).filter(|secs| (MIN_LOOKBACK_SECONDS..=MAX_LOOKBACK_DAYS * 86_400).contains(secs));
+    let secs = secs.and_then(|secs| u32::try_from(secs).ok());
+    secs.map(Lookback::from_secs).ok_or_else(|| {
+        format!("must be an integer from {MIN_LOOKBACK_SECONDS} to {}", MAX_LOOKBACK_DAYS * 86_400).into()
+    })
 }
 
 pub(in crate::http) fn lookback(value: &Value) -> Result<Lookback, Wrong> {

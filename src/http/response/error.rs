@@ -85,6 +85,15 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "NUMBER_NOT_FOUND", "Phone number not found")
     }
 
+    pub(in crate::http) fn environment_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "ENVIRONMENT_NOT_FOUND", "Environment not found")
+    }
+
+    pub(in crate::http) fn environment_name_taken() -> Self {
+        let message = "Another environment has this name: choose another one";
+        Self::new(StatusCode::CONFLICT, "ENVIRONMENT_NAME_TAKEN", message)
+    }
+
     pub(in crate::http) fn decision_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "DECISION_NOT_FOUND", "Decision not found")
     }

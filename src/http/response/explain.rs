@@ -103,7 +103,9 @@ struct ShownCandidate {
     #[serde(flatten)]
     agent: ShownAgent,
     remains: bool,
+    /// The look-back in days, rounded down.
     lookback_days: u32,
+    lookback_seconds: u32,
 }
 
 /// Builds the explanation of a decision, with the names that the agents have in the plan.
@@ -175,6 +177,7 @@ impl Agents<'_> {
 
     fn candidate(&self, candidate: Candidate) -> ShownCandidate {
         let Candidate { agent, remains, lookback } = candidate;
-        ShownCandidate { agent: self.agent(agent), remains, lookback_days: lookback.days() }
+        let (lookback_days, lookback_seconds) = (lookback.days(), lookback.secs());
+        ShownCandidate { agent: self.agent(agent), remains, lookback_days, lookback_seconds }
     }
 }

@@ -201,7 +201,10 @@ pub(in crate::http) struct Environment<'a> {
     /// Empty if the lengths are unknown, or if the region determines them.
     #[schema(schema_with = schema::lengths)]
     national_number_lengths: Vec<usize>,
-    lookback_days: u32,
+    /// The look-back in days; null if it is not a whole number of days.
+    #[schema(required)]
+    lookback_days: Option<u32>,
+    lookback_seconds: u32,
     /// The weakest attestation with which a caller's number counts, if the environment requires one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schema::required_attestation)]
@@ -219,7 +222,8 @@ impl<'a> From<EnvironmentView<'a>> for Environment<'a> {
             national_prefix: dial_plan.national_prefix(),
             international_prefix: dial_plan.international_prefix(),
             national_number_lengths: dial_plan.national_lengths().collect(),
-            lookback_days: environment.lookback().days(),
+            lookback_days: environment.lookback().whole_days(),
+            lookback_seconds: environment.lookback().secs(),
             require_attestation: environment.required_attestation().map(Attestation::name),
         }
     }

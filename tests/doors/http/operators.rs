@@ -3,7 +3,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use dialback::http::{ACTING_FOR, Api, Token, router};
 use dialback::store::MemoryStore;
-use dialback::{Role, Service};
+use dialback::{Change, DialPlan, Lookback, Role, Service};
 use serde_json::json;
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -21,7 +21,7 @@ async fn operator_creates_an_environment_and_its_token() {
     assert_eq!(
         answer.text,
         format!(
-            r#"{{"success":true,"data":{{"id":"{environment}","name":"Clinic","region":null,"country_code":"49","national_prefix":"0","international_prefix":"00","national_number_lengths":[],"lookback_days":14}}}}"#
+            r#"{{"success":true,"data":{{"id":"{environment}","name":"Clinic","region":null,"country_code":"49","national_prefix":"0","international_prefix":"00","national_number_lengths":[],"lookback_days":14,"lookback_seconds":1209600}}}}"#
         )
     );
     assert_eq!(operator.get("/environments").await.data()[2], answer.body["data"]);
@@ -75,7 +75,7 @@ async fn invalid_operator_requests_change_nothing() {
         ("/environments", json!({"name": "x", "require_attestation": 1}), "require_attestation"),
         ("/environments", json!({"name": "x", "region": "Germany"}), "region"),
         ("/environments", json!({"name": "x", "region": 49}), "region"),
-        ("/environments", json!({"name": "x", "region": "DE", "country_code": "49"}), "region"),
+        ("/environments", json!({"name": "x", "region": "DE", "country_code": "43"}), "region"),
         ("/environments", json!({"name": "x", "region": "DE", "national_number_lengths": [10]}), "region"),
         (
             "/environments",
@@ -89,6 +89,8 @@ async fn invalid_operator_requests_change_nothing() {
         ),
         ("/environments", json!({"name": "x", "national_number_lengths": [10]}), "country_code"),
         ("/environments", json!({"name": "x", "lookback_days": 0}), "lookback_days"),
+        ("/environments", json!({"name": "x", "lookback_seconds": 59}), "lookback_seconds"),
+        ("/environments", json!({"name": "x", "lookback_days": 1, "lookback_seconds": 86_399}), "lookback_seconds"),
         ("/environments", json!({"name": "x", "tier": "gold"}), "tier"),
         ("/tokens", json!({}), "role"),
         ("/tokens", json!({"role": "admin"}), "role"),
@@ -116,7 +118,7 @@ async fn environment_with_a_region_reads_numbers_as_that_region() {
     let data = operator.post("/environments", json!({"name": "Moscow", "region": "ru"})).await.data();
     let expected = json!({
         "id": data["id"], "name": "Moscow", "region": "RU", "country_code": "7", "national_prefix": "8",
-        "international_prefix": "810", "national_number_lengths": [], "lookback_days": 30,
+        "international_prefix": "810", "national_number_lengths": [], "lookback_days": 30, "lookback_seconds": 2_592_000,
     });
     assert_eq!(data, expected);
     let body = json!({
@@ -147,6 +149,166 @@ async fn environment_with_a_region_reads_numbers_as_that_region() {
         assert!(refused.body["errors"]["to"][0].is_string() && !refused.text.contains("8005"), "{}", refused.text);
         let caller = to.replace('+', "%2B");
         assert_eq!(moscow.get(&route(&caller)).await.data()["reason"], "NO_HISTORY", "{to} is looked up");
+    }
+}
+
+#[tokio::test]
+async fn environment_name_is_unique() {
+    let server = Server::start();
+    let operator = server.operator();
+    let id = operator.post("/environments", json!({"name": "Clinic"})).await.id();
+    let generation = server.generation();
+    for name in ["Clinic", "Ours"] {
+        operator.post("/environments", json!({"name": name})).await.is(409, "ENVIRONMENT_NAME_TAKEN");
+    }
+    let path = format!("/environments/{id}");
+    operator.put(&path, json!({"name": "Ours"})).await.is(409, "ENVIRONMENT_NAME_TAKEN");
+    assert_eq!(operator.put(&path, json!({"name": "Clinic"})).await.status, 200, "its own name");
+    assert_eq!(server.generation(), generation);
+    // Simultaneous requests: one of them gets the name.
+    let make = || operator.post("/environments", json!({"name": "Race"}));
+    let (one, other) = tokio::join!(make(), make());
+    let mut codes = [one.code(), other.code()];
+    codes.sort_unstable();
+    assert_eq!(codes, ["", "ENVIRONMENT_NAME_TAKEN"]);
+}
+
+/// Directories of earlier versions may have several environments of one name. They stay, and can be renamed.
+#[tokio::test]
+async fn equal_names_of_an_earlier_version_remain_and_can_be_changed() {
+    let server = Server::start();
+    let operator = server.operator();
+    let id = operator.post("/environments", json!({"name": "Clinic"})).await.id();
+    let twin = dialback::EnvironmentId::from_u128(0xC);
+    let change = Change::EnvironmentSet { name: "Clinic".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
+    server.service.configure(twin, START, |_| Ok(vec![change])).expect("an earlier version accepted it");
+    for (path, body) in [
+        (format!("/environments/{twin}"), json!({"lookback_days": 7})),
+        (format!("/environments/{id}"), json!({"name": "Clinic", "lookback_days": 8})),
+        (format!("/environments/{twin}"), json!({"name": "Second clinic"})),
+    ] {
+        assert_eq!(operator.put(&path, body).await.status, 200);
+    }
+    let names: Vec<_> = operator.get("/environments").await.data().as_array().unwrap()[2..].iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["Clinic", "Second clinic"]);
+}
+
+#[tokio::test]
+async fn environment_settings_change_one_by_one() {
+    let server = Server::start();
+    let operator = server.operator();
+    let made = operator.post("/environments", json!({"name": "Clinic", "region": "DE", "require_attestation": "B"})).await;
+    let path = format!("/environments/{}", made.body["data"]["id"].as_str().unwrap());
+    assert_eq!(operator.get(&path).await.tag(), made.tag());
+    let mut expected = made.body["data"].clone();
+    for (body, changed) in [
+        (json!({"name": "Practice"}), json!({"name": "Practice"})),
+        (json!({"lookback_days": 7}), json!({"lookback_days": 7, "lookback_seconds": 604_800})),
+        (json!({"lookback_seconds": 90}), json!({"lookback_days": null, "lookback_seconds": 90})),
+        (json!({"lookback_seconds": 172_800}), json!({"lookback_days": 2, "lookback_seconds": 172_800})),
+        (
+            json!({"region": "ru"}),
+            json!({"region": "RU", "country_code": "7", "national_prefix": "8", "international_prefix": "810"}),
+        ),
+        (
+            json!({"country_code": "1", "national_prefix": "1", "international_prefix": "011", "national_number_lengths": [10]}),
+            json!({
+                "region": null, "country_code": "1", "national_prefix": "1", "international_prefix": "011",
+                "national_number_lengths": [10],
+            }),
+        ),
+        (
+            json!({"region": null}),
+            json!({
+                "country_code": "", "national_prefix": "", "international_prefix": "", "national_number_lengths": [],
+            }),
+        ),
+        (json!({"require_attestation": "A"}), json!({"require_attestation": "A"})),
+    ] {
+        let before = operator.get(&path).await.tag();
+        let answer = operator.put(&path, body.clone()).await;
+        expected.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
+        assert_eq!(answer.body["data"], expected, "{body}");
+        assert_ne!(answer.tag(), before, "{body}");
+        // What is shown can be sent back, and changes nothing.
+        let generation = server.generation();
+        let again = operator.put(&path, expected.clone().as_object().unwrap().iter().filter(|(field, _)| *field != "id").map(|(field, value)| (field.clone(), value.clone())).collect()).await;
+        assert_eq!((&again, server.generation()), (&answer, generation), "{body}");
+        assert_eq!(operator.get(&path).await, answer);
+    }
+    let answer = operator.put(&path, json!({"require_attestation": null})).await;
+    assert_eq!(answer.body["data"].get("require_attestation"), None);
+
+    // A region with its own parts is one dial plan.
+    let berlin = json!({"region": "DE", "country_code": "49", "national_prefix": "0", "international_prefix": "00"});
+    assert_eq!(operator.put(&path, berlin).await.data()["region"], "DE");
+    let generation = server.generation();
+    for (field, body) in [
+        ("name", json!({"name": ""})),
+        ("region", json!({"region": "XX"})),
+        ("region", json!({"region": "DE", "country_code": "43"})),
+        ("country_code", json!({"national_prefix": "0"})),
+        ("lookback_days", json!({"lookback_days": 0})),
+        ("lookback_seconds", json!({"lookback_seconds": 315_360_001})),
+        ("lookback_seconds", json!({"lookback_seconds": 90, "lookback_days": 1})),
+        ("require_attestation", json!({"require_attestation": "C"})),
+    ] {
+        let answer = operator.put(&path, body).await;
+        answer.is(422, "VALIDATION_ERROR");
+        assert!(answer.body["errors"][field][0].is_string(), "{field} {}", answer.text);
+    }
+    let stale = operator.given(("if-match", &made.tag()), Method::PUT, &path, Some(json!({"name": "Late"}))).await;
+    stale.is(412, "PRECONDITION_FAILED");
+    assert_eq!(server.generation(), generation);
+}
+
+#[tokio::test]
+async fn tenant_changes_its_own_settings_except_the_name() {
+    let server = Server::start();
+    let (client, own) = (server.tenant(), format!("/environments/{}", server.environment));
+    let shown = client.get(&own).await;
+    assert_eq!(client.get("/environment").await, shown);
+    let data = client.put(&own, json!({"name": "Ours", "lookback_days": 3, "region": "US"})).await.data();
+    assert_eq!((&data["lookback_days"], &data["region"]), (&json!(3), &json!("US")));
+    let unless = ("if-none-match", &*client.get("/environment").await.tag());
+    assert_eq!(client.given(unless, Method::GET, "/environment", None).await.status, 304);
+    let generation = server.generation();
+    // Whether another tenant has the name makes no difference.
+    let free = client.put(&own, json!({"name": "Free"})).await;
+    free.is(403, "FORBIDDEN");
+    assert_eq!(client.put(&own, json!({"name": "Theirs"})).await, free);
+    let unknown = client.get("/environments/00000000-0000-4000-8000-000000000000").await;
+    unknown.is(404, "ENVIRONMENT_NOT_FOUND");
+    for path in [format!("/environments/{}", server.other_environment), "/environments/x".into()] {
+        assert_eq!(client.get(&path).await, unknown);
+        assert_eq!(client.put(&path, json!({"lookback_days": 3})).await, unknown);
+    }
+    assert_eq!(server.generation(), generation);
+}
+
+/// The version of an environment counts its settings only, and nothing of other tenants.
+#[tokio::test]
+async fn environment_keeps_its_version_while_its_agents_change() {
+    let server = Server::start();
+    let tag = server.tenant().get("/environment").await.tag();
+    Desk::set_up(&server.tenant()).await;
+    server.operator().put(&format!("/environments/{}", server.other_environment), json!({"lookback_days": 9})).await.data();
+    assert_eq!(server.tenant().get("/environment").await.tag(), tag);
+}
+
+#[tokio::test]
+async fn look_back_of_seconds_decides() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    let path = format!("/environments/{}", server.environment);
+    for (seconds, reason) in [(3600, "MATCHED"), (3599, "EXPIRED")] {
+        client.put(&path, json!({"lookback_seconds": seconds})).await.data();
+        let route = client.get(&format!("/route?dialed={OURS}&caller=%2B15557654321&explain=true")).await.data();
+        assert_eq!(route["reason"], reason);
+        let tried = route["steps"].as_array().unwrap().last().unwrap()["saw"]["candidates"][0].clone();
+        assert_eq!((&tried["lookback_days"], &tried["lookback_seconds"]), (&json!(0), &json!(seconds)));
     }
 }
 

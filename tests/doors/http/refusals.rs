@@ -17,6 +17,8 @@ pub(crate) enum For {
     TenantsAndGateways,
     Everybody,
     Operators,
+    /// Operators, and the tenant itself.
+    Managers,
 }
 
 pub(crate) struct Endpoint {
@@ -76,6 +78,9 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Operators, Method::GET, "/environments", None);
     add(For::Operators, Method::POST, "/environments", Some(json!({"name": "New"})));
     add(For::Operators, Method::POST, "/reload", None);
+    let environment = format!("/environments/{}", server.environment);
+    add(For::Managers, Method::GET, &environment, None);
+    add(For::Managers, Method::PUT, &environment, Some(json!({"lookback_days": 30})));
     add(For::Operators, Method::GET, "/tokens", None);
     add(For::Operators, Method::POST, "/tokens", Some(json!({"role": "gateway"})));
     add(For::Operators, Method::DELETE, "/tokens/00000000-0000-0000-0000-000000000001", None);
@@ -83,7 +88,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
 }
 
 pub(crate) fn allowed(server: &Server, who: For) -> Client<'_> {
-    if who == For::Operators { server.operator() } else { server.tenant() }
+    if matches!(who, For::Operators | For::Managers) { server.operator() } else { server.tenant() }
 }
 
 pub(crate) async fn ask(client: Client<'_>, endpoint: &Endpoint) -> Answer {
@@ -156,6 +161,7 @@ async fn token_of_the_wrong_role_returns_403() {
             For::Tenants => vec![server.gateway(), server.operator()],
             For::TenantsAndGateways => vec![server.operator()],
             For::Operators => vec![server.tenant(), server.gateway()],
+            For::Managers => vec![server.gateway()],
             For::Everybody => Vec::new(),
         };
         for client in wrong {
@@ -197,7 +203,8 @@ async fn malformed_body_is_rejected_without_change() {
             (Some("application/x-www-form-urlencoded"), text.clone().into_bytes(), 415, "UNSUPPORTED_MEDIA_TYPE"),
         ] {
             // All fields of a dry run and of an update are optional.
-            let has_no_duty = path.ends_with("/check-constraints") || method == Method::PUT && text.contains("\"name\"");
+            let is_update = method == Method::PUT && (text.contains("\"name\"") || path.starts_with("/environments/"));
+            let has_no_duty = path.ends_with("/check-constraints") || is_update;
             if body == b"{}" && has_no_duty {
                 continue;
             }
