@@ -91,6 +91,9 @@ pub enum Change {
         /// The look-back of callback agents that have none of their own.
         lookback: Lookback,
     },
+    /// The environment is deleted for good, with its tokens, its call history and its statistics. Its id is never used
+    /// again.
+    EnvironmentDeleted {},
     /// The attestation that the environment requires of a caller's number is set, or removed with `None`.
     AttestationRequired {
         /// The weakest attestation with which a caller's number counts.
@@ -295,6 +298,7 @@ mod tests {
                 format!(r#"{{"default_agent_removed":{{"number":"{NUMBER}"}}}}"#),
                 Change::DefaultAgentRemoved { number },
             ),
+            (r#"{"environment_deleted":{}}"#.to_owned(), Change::EnvironmentDeleted {}),
             (
                 format!(r#"{{"agent_renamed":{{"id":"{id}","name":"Desk","label":null}}}}"#),
                 Change::AgentRenamed { id, name: "Desk".into(), label: None },

@@ -293,7 +293,8 @@ impl Engine {
 
 impl Engine {
     /// Replaces the plan `before` with `plan`. First tells the history about new numbers, because decisions on the new
-    /// plan look for a pair at the place that is computed from the dialed number.
+    /// plan look for a pair at the place that is computed from the dialed number. Also retires the scopes of deleted
+    /// environments, whose pairs the history then drops as it grows.
     fn replace(&self, retired: &mut Retired, before: Arc<Plan>, plan: impl Into<Arc<Plan>>) {
         let plan = plan.into();
         for (slot, number) in plan.numbers_since(&before) {
@@ -303,6 +304,8 @@ impl Engine {
                 .into_iter()
                 .for_each(|holder| self.history.belongs(slot.into(), holder));
         }
+        // No decision reads the pairs of a deleted environment: it holds no number that could be dialed.
+        plan.retired_since(&before).for_each(|scope| self.history.retire(scope));
         self.tallies.make_room(plan.tally_count());
         self.plan.publish(plan);
         retired.keep(before);

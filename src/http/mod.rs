@@ -47,6 +47,7 @@
 //! | `GET /environment` | environment | 200 |
 //! | `GET /environments`, `POST /environments` | operator | 200, 201; 409 `ENVIRONMENT_NAME_TAKEN` |
 //! | `GET /environments/{id}`, `PUT /environments/{id}` | operator, or the environment's own | 200; 404 `ENVIRONMENT_NOT_FOUND`; 409 `ENVIRONMENT_NAME_TAKEN` |
+//! | `DELETE /environments/{id}` | operator | 200; 404 `ENVIRONMENT_NOT_FOUND`; 409 `ENVIRONMENT_NOT_EMPTY` |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `GET /export` | operator | 200, one JSON object a line; 501 `NOT_STORED` |
 //! | `GET /openapi.json` | none | 200, the description of this API |

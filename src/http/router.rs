@@ -88,7 +88,7 @@ fn gateways() -> OpenApiRouter<Api> {
 fn operators() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(environments::list, environments::create))
-        .routes(routes!(environments::show, environments::update))
+        .routes(routes!(environments::show, environments::update, environments::remove))
         .routes(routes!(tokens::list, tokens::issue))
         .routes(routes!(tokens::revoke))
         .routes(routes!(reload::run))

@@ -100,6 +100,14 @@ impl Plan {
         Ok(&mut self.environment_details_mut(slot).answers)
     }
 
+    /// Removes the places of all answers of an environment, which is about to be deleted.
+    pub(super) fn forget_answers(&mut self, environment: EnvironmentId) {
+        let Some(ring) = self.answers(environment).map(|answers| answers.ring.clone()) else { return };
+        for given in ring.iter().flatten() {
+            self.answer_places.remove((environment, given.answer.key));
+        }
+    }
+
     /// Stores the answer, and removes answers that are too old or too many.
     pub(super) fn remember(
         &mut self,

@@ -1,7 +1,7 @@
 //! Compiles the next plan: each change is validated and applied.
 
 use super::answers::Answers;
-use super::details::{AgentDetails, CallbackDetails, DefaultChoice, EnvironmentDetails, NumberDetails, Token};
+use super::details::{AgentDetails, CallbackDetails, DefaultChoice, Deleted, EnvironmentDetails, NumberDetails, Token};
 use super::entry::{AgentEntry, CallbackEntry, Feed, NumberEntry};
 use super::slots::Slots;
 use super::tally::Resting;
@@ -50,6 +50,7 @@ impl Plan {
             Change::EnvironmentSet { name, dial_plan, lookback } => {
                 self.set_environment(environment, name, dial_plan, *lookback)
             }
+            Change::EnvironmentDeleted {} => self.delete_environment(environment),
             Change::TokenIssued { id, role, label, digest } => self.issue_token(Token {
                 id: *id,
                 environment,
@@ -111,6 +112,7 @@ impl Plan {
             }
             Change::CallbackRemoved { id } => self.remove_callback(tenant, *id, at),
             Change::EnvironmentSet { .. }
+            | Change::EnvironmentDeleted {}
             | Change::TokenIssued { .. }
             | Change::TokenRevoked { .. }
             | Change::AnswerGiven { .. } => {
@@ -148,6 +150,9 @@ impl Plan {
     }
 
     fn new_environment(&mut self, id: EnvironmentId) -> Result<EnvironmentSlot, ConfigError> {
+        if self.deleted_ids.get(id).is_some() {
+            return Err(ConfigError::EnvironmentDeleted(id));
+        }
         let slot = EnvironmentSlot::new(self.environments.len())
             .ok_or(ConfigError::SlotsExhausted { kind: "environments", limit: EnvironmentSlot::LIMIT })?;
         let unmatched = self.tally_of_unmatched(slot)?;
@@ -163,12 +168,38 @@ impl Plan {
             unmatched,
             callback_slots: 0,
             resting: Resting::default(),
+            live_agents: 0,
+            live_numbers: 0,
             agents: Slots::default(),
             numbers: Slots::default(),
             answers: Answers::default(),
         })));
         self.environment_slots.set(id, slot.index());
+        self.live_environments += 1;
         Ok(slot)
+    }
+
+    /// Deletes an environment without agents and numbers. Slots are never reused, so those of its former agents, numbers
+    /// and pairs stay assigned. Nothing of what is stored under them is read any more.
+    ///
+    /// # Cost
+    /// Removes the answers to requests with an idempotency key one by one. The number of calls makes no difference.
+    fn delete_environment(&mut self, id: EnvironmentId) -> Result<(), ConfigError> {
+        let slot = self.environment_slot(id).ok_or(ConfigError::UnknownEnvironment(id))?;
+        let EnvironmentDetails { live_agents: agents, live_numbers: numbers, .. } = *self.environment_details(slot);
+        if agents + numbers > 0 {
+            return Err(ConfigError::EnvironmentNotEmpty { environment: id, agents, numbers });
+        }
+        if self.tokens.values().any(|token| token.environment == id) {
+            Arc::make_mut(&mut self.tokens).retain(|_, token| token.environment != id);
+        }
+        self.forget_answers(id);
+        let details = self.environments.get_mut(slot.index()).and_then(Option::take).expect("the environment exists");
+        Arc::make_mut(&mut self.deleted).push(Deleted { slot, numbers: details.numbers.clone() });
+        self.environment_slots.remove(id);
+        self.deleted_ids.set(id, slot.index());
+        self.live_environments -= 1;
+        Ok(())
     }
 
     fn issue_token(&mut self, token: Token) -> Result<(), ConfigError> {
@@ -204,6 +235,7 @@ impl Plan {
         if known.is_some_and(|slot| self.agent_entry(slot).is_some_and(|entry| entry.exists)) {
             return Err(ConfigError::AgentExists(id));
         }
+        self.environment_details_mut(tenant).live_agents += 1;
         if let Some(slot) = known {
             // An agent is created again with its former identity: its calls still belong to it.
             *self.agent_entry_mut(slot) = entry;
@@ -263,6 +295,7 @@ impl Plan {
             role.sources.retain(|source| *source != slot);
         }
         self.assign_numbers(slot, &[]);
+        self.environment_details_mut(tenant).live_agents -= 1;
         self.agent_entry_mut(slot).exists = false;
         *self.agent_details.get_mut(slot.index()).expect("slots have details") = None;
         Ok(())
@@ -351,6 +384,7 @@ impl Plan {
         let revision = self.environment_details(tenant).revision;
         let details = NumberDetails { id, number, environment: tenant, revision, default: DefaultChoice::Auto };
         *self.number_details.get_mut(slot.index()).expect("slots have details") = Some(Arc::new(details));
+        self.environment_details_mut(tenant).live_numbers += 1;
         self.number_ids.set((tenant, id), slot.index());
         self.dialed.insert(&self.numbers, number, slot);
         Ok(())
@@ -375,6 +409,7 @@ impl Plan {
         let number = view.number();
         self.dialed.remove(&self.numbers, number);
         self.number_ids.remove((tenant, id));
+        self.environment_details_mut(tenant).live_numbers -= 1;
         *self.number_details.get_mut(slot.index()).expect("slots have details") = None;
         Ok(())
     }
@@ -577,7 +612,7 @@ impl Plan {
 
     pub(super) fn environment_details_mut(&mut self, slot: EnvironmentSlot) -> &mut EnvironmentDetails {
         let details = self.environments.get_mut(slot.index()).and_then(Option::as_mut);
-        Arc::make_mut(details.expect("environments are never removed"))
+        Arc::make_mut(details.expect("the environment exists"))
     }
 
     fn agent_details_mut(&mut self, slot: AgentSlot) -> &mut AgentDetails {

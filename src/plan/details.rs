@@ -80,12 +80,24 @@ pub(super) struct EnvironmentDetails {
     pub(super) callback_slots: usize,
     /// The slots of removed pairs, which rest before they are reused.
     pub(super) resting: Resting,
+    /// The number of agents that exist.
+    pub(super) live_agents: usize,
+    /// The number of numbers that the environment holds.
+    pub(super) live_numbers: usize,
     /// All agents that the environment has or had, in the order of creation.
     pub(super) agents: Slots<Option<AgentSlot>>,
     /// All numbers that the environment has or had, in the order of addition.
     pub(super) numbers: Slots<Option<NumberSlot>>,
     /// The answers to the environment's requests with an idempotency key.
     pub(super) answers: Answers,
+}
+
+/// A deleted environment: the slots under which its records are stored.
+#[derive(Clone)]
+pub(super) struct Deleted {
+    pub(super) slot: EnvironmentSlot,
+    /// All numbers that it had.
+    pub(super) numbers: Slots<Option<NumberSlot>>,
 }
 
 /// A token of the control API. Only the token's digest is stored, never the token itself.

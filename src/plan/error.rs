@@ -10,6 +10,17 @@ use std::fmt;
 pub enum ConfigError {
     /// The environment does not exist.
     UnknownEnvironment(EnvironmentId),
+    /// An environment with agents or numbers cannot be deleted.
+    EnvironmentNotEmpty {
+        /// The environment.
+        environment: EnvironmentId,
+        /// The number of its agents.
+        agents: usize,
+        /// The number of its phone numbers.
+        numbers: usize,
+    },
+    /// An environment with this identity was deleted, and the identity is not used again.
+    EnvironmentDeleted(EnvironmentId),
     /// The agent does not exist in the environment.
     UnknownAgent(AgentId),
     /// These numbers do not exist in the environment.
@@ -94,6 +105,8 @@ impl ConfigError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownEnvironment(_) => "ENVIRONMENT_NOT_FOUND",
+            Self::EnvironmentNotEmpty { .. } => "ENVIRONMENT_NOT_EMPTY",
+            Self::EnvironmentDeleted(_) => "ENVIRONMENT_DELETED",
             Self::UnknownAgent(_) => "AGENT_NOT_FOUND",
             Self::UnknownNumbers(_) => "NUMBER_NOT_FOUND",
             Self::AgentExists(_) => "AGENT_EXISTS",
@@ -123,6 +136,11 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownEnvironment(id) => write!(f, "there is no environment {id}"),
+            Self::EnvironmentNotEmpty { environment, agents, numbers } => write!(
+                f,
+                "environment {environment} has {agents} agents and {numbers} phone numbers: delete these first"
+            ),
+            Self::EnvironmentDeleted(id) => write!(f, "environment {id} was deleted, and its id is not used again"),
             Self::UnknownAgent(id) => write!(f, "there is no agent {id}"),
             Self::UnknownNumbers(ids) => write!(f, "there is no phone number {}", List(ids)),
             Self::AgentExists(id) => write!(f, "agent {id} already exists with other properties"),

@@ -35,7 +35,7 @@ use crate::number::E164;
 use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope};
 use crate::time::Lookback;
 use answers::Answers;
-use details::{AgentDetails, EnvironmentDetails, NumberDetails};
+use details::{AgentDetails, Deleted, EnvironmentDetails, NumberDetails};
 use dialed::Dialed;
 use freed::Freed;
 use index::Index;
@@ -74,6 +74,11 @@ pub struct Plan {
     freed_tallies: Freed,
     has_regions: bool,
     requires_attestation: bool,
+    /// The number of environments that exist.
+    live_environments: usize,
+    /// In the order of deletion.
+    deleted: Arc<Vec<Deleted>>,
+    deleted_ids: Index<EnvironmentId>,
 }
 
 impl Plan {
@@ -193,8 +198,7 @@ impl Plan {
         self.environment_details(slot).id
     }
 
-    /// Returns the environment in a slot, or `None` if the slot was never assigned.
-    #[cfg(feature = "store")]
+    /// Returns the environment in a slot, or `None` if the slot was never assigned or its environment was deleted.
     pub(crate) fn environment_id_of(&self, slot: EnvironmentSlot) -> Option<EnvironmentId> {
         self.environments.get(slot.index())?.as_ref().map(|details| details.id)
     }
@@ -203,7 +207,30 @@ impl Plan {
     #[cfg(feature = "fleet")]
     pub(crate) fn number_of_scope(&self, scope: Scope) -> Option<(EnvironmentId, E164)> {
         let entry = self.number_entry(scope.number()?)?;
-        Some((self.environment_id(entry.environment), entry.number?))
+        Some((self.environment_id_of(entry.environment)?, entry.number?))
+    }
+
+    /// Returns whether an environment was ever deleted.
+    pub(crate) fn has_retired(&self) -> bool {
+        !self.deleted.is_empty()
+    }
+
+    /// Returns whether the scope belongs to a deleted environment. No record of such a scope counts any more.
+    pub(crate) fn is_retired(&self, scope: Scope) -> bool {
+        let environment = scope.environment().or_else(|| self.environment_of_number(scope));
+        self.has_retired()
+            && environment.is_some_and(|slot| {
+                slot.index() < self.environments.len() && self.environment_id_of(slot).is_none()
+            })
+    }
+
+    /// Returns the scopes of the environments that were deleted after the earlier plan `before`.
+    pub(crate) fn retired_since(&self, before: &Plan) -> impl Iterator<Item = Scope> {
+        let deleted = self.deleted.get(before.deleted.len()..).unwrap_or_default();
+        deleted.iter().flat_map(|environment| {
+            let numbers = environment.numbers.iter().flatten().copied().map(Scope::from);
+            std::iter::once(Scope::from(environment.slot)).chain(numbers)
+        })
     }
 
     /// Returns the slot of the environment that has the number with this scope, or `None` if it is no number's scope.
@@ -243,7 +270,7 @@ impl Plan {
 
     /// Returns the number of environments.
     pub(crate) fn environment_count(&self) -> usize {
-        self.environments.len()
+        self.live_environments
     }
 
     /// Returns the longest look-back of all environments and callback agents. Reads all agents.
@@ -263,7 +290,7 @@ impl Plan {
 
 impl Plan {
     fn environment_details(&self, slot: EnvironmentSlot) -> &EnvironmentDetails {
-        self.environments.get(slot.index()).and_then(Option::as_ref).expect("environments are never removed")
+        self.environments.get(slot.index()).and_then(Option::as_ref).expect("the environment exists")
     }
 
     fn agent_slot(&self, environment: EnvironmentSlot, id: AgentId) -> Option<AgentSlot> {

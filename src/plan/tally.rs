@@ -70,7 +70,8 @@ impl TallyEntry {
 }
 
 impl Plan {
-    /// Returns the tally's environment and the calls that it counts, or `None` if this plan does not have the tally.
+    /// Returns the tally's environment and the calls that it counts, or `None` if this plan does not have the tally or its
+    /// environment.
     pub fn tally(&self, slot: TallySlot) -> Option<(EnvironmentId, Tallied)> {
         let entry = self.tallies.get(slot.index())?;
         let id = |slot| self.agent_entry(slot).map(|agent| agent.id);
@@ -78,7 +79,7 @@ impl Plan {
             None => Tallied::Unmatched,
             Some((agent, source)) => Tallied::Callbacks { agent: id(agent)?, source: id(source)? },
         };
-        Some((self.environment_id(entry.environment), tallied))
+        Some((self.environment_id_of(entry.environment)?, tallied))
     }
 
     /// Returns the tally of the environment's unmatched calls.
@@ -92,13 +93,14 @@ impl Plan {
     }
 
     /// Returns the tally's environment, and the callback agent and source agent that it counted on that day; `None` in
-    /// place of the agents for unmatched calls.
+    /// place of the agents for unmatched calls. Returns `None` if the environment was deleted.
     pub(crate) fn tally_pair(
         &self,
         slot: TallySlot,
         day: Day,
     ) -> Option<(EnvironmentSlot, Option<(AgentSlot, AgentSlot)>)> {
         let entry = self.tallies.get(slot.index())?;
+        self.environment_id_of(entry.environment)?;
         let is_formers = entry.until > 0 && short(day) <= entry.until;
         Some((entry.environment, if is_formers { Some(entry.former) } else { entry.pair() }))
     }

@@ -56,6 +56,16 @@ impl<'a> EnvironmentView<'a> {
         self.details.settings_revision
     }
 
+    /// Returns the number of agents.
+    pub fn agent_count(self) -> usize {
+        self.details.live_agents
+    }
+
+    /// Returns the number of phone numbers.
+    pub fn number_count(self) -> usize {
+        self.details.live_numbers
+    }
+
     /// Returns the number of slots that the environment's agents use. Deleted agents keep their slots.
     pub fn agent_slots(self) -> usize {
         self.details.agents.len()

@@ -204,7 +204,10 @@ impl Committer {
             return group.apply();
         }
         match self.write(&batch, events) {
-            Ok(()) => group.apply(),
+            Ok(()) => {
+                self.store.retire(&group.retired());
+                group.apply();
+            }
             Err(error) => {
                 self.failure.set(error.to_string());
                 self.commits.refuse(events);

@@ -394,6 +394,11 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// Returns the scopes of the environments that the group deletes.
+    pub(super) fn retired(&self) -> Vec<Scope> {
+        self.plan.retired_since(&self.engine.plan()).collect()
+    }
+
     pub(super) fn refuse(self, why: &str) {
         let error = ServiceError::NotDurable(why.to_owned());
         for (waiting, _) in self.waiting {

@@ -23,12 +23,17 @@ pub type Pair = (Scope, E164, Register);
 pub struct Merge<'a>(pub(super) &'a Engine);
 
 impl Merge<'_> {
-    /// Raises the register of each pair to at least the given one.
+    /// Raises the register of each pair to at least the given one. Leaves out pairs of deleted environments.
     ///
     /// # Errors
     /// The history holds as many pairs as it may.
     pub fn pairs(&self, pairs: &[Pair]) -> Result<(), Full> {
-        self.0.restore_all(pairs)
+        let plan = self.0.plan();
+        if !plan.has_retired() {
+            return self.0.restore_all(pairs);
+        }
+        let live: Vec<_> = pairs.iter().copied().filter(|(scope, ..)| !plan.is_retired(*scope)).collect();
+        self.0.restore_all(&live)
     }
 }
 
@@ -58,9 +63,10 @@ impl Unstored {
     }
 
     /// Returns the next piece, with the registers that memory holds now. Pairs erased meanwhile are left out: their
-    /// erasure has removed them from the store.
+    /// erasure has removed them from the store. So are pairs of deleted environments.
     pub(super) fn next(&mut self, engine: &Engine) -> Option<Batch> {
-        let piece = self.pieces.pop_front()?;
+        let (mut piece, plan) = (self.pieces.pop_front()?, engine.plan());
+        piece.retain(|(scope, ..)| !plan.is_retired(*scope));
         let now = |(scope, contact, _): Pair| Some((scope, contact, engine.history().get(scope, contact)?));
         let registers = piece.into_iter().filter_map(now).filter(|(_, _, register)| !register.is_erasure()).collect();
         Some(Batch { registers, ..Batch::default() })

@@ -40,10 +40,14 @@ pub(super) fn recover(
     let recovery = Mutex::new(Recovery { plan: Some(Plan::new()), so_far: Recovered::default(), totals, progress });
     store.recover(&|stored| match stored {
         Stored::Configuration(configuration) => lock(&recovery).follow(&configuration),
-        Stored::Registers(registers) => {
+        Stored::Registers(mut registers) => {
             lock(&recovery).publish(engine);
             if !go_on() {
                 return Err(StoreError::GivenUp);
+            }
+            let plan = engine.plan();
+            if plan.has_retired() {
+                registers.retain(|(scope, ..)| !plan.is_retired(*scope));
             }
             restore(engine, &registers, &expired)?;
             lock(&recovery).count(0, registers.len() as u64);
@@ -60,6 +64,12 @@ pub(super) fn recover(
     })?;
     let mut recovery = recovery.into_inner().unwrap_or_else(PoisonError::into_inner);
     recovery.publish(engine);
+    let plan = engine.plan();
+    if plan.has_retired() {
+        recovery.totals.retain_environments(|slot| plan.environment_id_of(slot).is_some());
+        // The store may still hold records of deleted environments. From now on it leaves them out.
+        store.retire(&plan.retired_since(&Plan::new()).collect::<Vec<_>>());
+    }
     (recovery.progress)(Recovered { complete: true, ..recovery.so_far });
     Ok(())
 }

@@ -88,6 +88,12 @@ pub trait EventStore: Send + 'static {
         Ok(())
     }
 
+    /// Receives the scopes of environments that were deleted for good. Their deletion is committed, and the records under
+    /// these scopes are never read again. A store that can remove them cheaply should do so in its own time.
+    fn retire(&mut self, scopes: &[Scope]) {
+        let _ = scopes;
+    }
+
     /// Returns the function that exports the store from another thread, or `None` if the store cannot be exported.
     fn export(&self) -> Option<Arc<Export>> {
         None

@@ -45,6 +45,11 @@ impl Totals {
         self.answered.range(..Answered { day, number: 0 }).take(most).copied().collect()
     }
 
+    /// Removes the totals of the other environments.
+    pub(crate) fn retain_environments(&mut self, mut is_kept: impl FnMut(EnvironmentSlot) -> bool) {
+        self.totals.retain(|(environment, ..), _| is_kept(*environment));
+    }
+
     pub(crate) fn set(&mut self, tally: Tally) {
         self.totals.insert((tally.environment, tally.day, tally.counted), tally.count);
     }

@@ -15,6 +15,8 @@ pub struct Model {
     /// The number of configurations so far.
     pub generation: u64,
     environments: BTreeMap<EnvironmentId, Lookback>,
+    /// The environments that were deleted. Their ids are not used again.
+    deleted: BTreeSet<EnvironmentId>,
     /// All agents that ever existed, in the order of their first creation.
     agents: Vec<AgentRow>,
     /// The numbers that are held now.
@@ -90,7 +92,8 @@ impl Model {
     fn call(&mut self, call: &Call) -> Applied {
         let agent_known = self.agents.iter().any(|row| row.environment == call.environment && row.id == call.agent);
         let number_known = self.ever_held.contains(&(call.environment, call.from));
-        if !agent_known || !number_known || self.is_erased(call) {
+        let is_deleted = self.deleted.contains(&call.environment);
+        if is_deleted || !agent_known || !number_known || self.is_erased(call) {
             return Applied::Ignored;
         }
         let before = self.last_call(call.environment, call.from, call.to);
@@ -303,8 +306,18 @@ impl Model {
         let tenant_exists = self.environments.contains_key(&environment);
         match change {
             Change::EnvironmentSet { lookback, .. } => {
-                require(environment != EnvironmentId::SYSTEM)?;
+                require(environment != EnvironmentId::SYSTEM && !self.deleted.contains(&environment))?;
                 self.environments.insert(environment, *lookback);
+            }
+            Change::EnvironmentDeleted {} => {
+                let has_agents = self.agents.iter().any(|row| row.environment == environment && row.alive.is_some());
+                let has_numbers = self.numbers.iter().any(|row| row.environment == environment);
+                require(tenant_exists && !has_agents && !has_numbers)?;
+                self.environments.remove(&environment);
+                self.deleted.insert(environment);
+                self.tokens.retain(|token| token.0 != environment);
+                self.calls.retain(|call| call.environment != environment);
+                self.erasures.retain(|erasure| erasure.environment != environment);
             }
             Change::TokenIssued { id, role, digest, .. } => {
                 require(match role {
@@ -388,6 +401,7 @@ impl Model {
                 Ok(())
             }
             Change::EnvironmentSet { .. }
+            | Change::EnvironmentDeleted {}
             | Change::TokenIssued { .. }
             | Change::TokenRevoked { .. }
             | Change::AnswerGiven { .. } => {

@@ -88,6 +88,8 @@ pub enum Edit {
     DefaultAgentRemoved(Number),
     /// [`Change::AgentRenamed`]
     AgentRenamed(Agent),
+    /// [`Change::EnvironmentDeleted`]
+    EnvironmentDeleted,
 }
 
 /// Up to three values.
@@ -102,7 +104,7 @@ impl<T: Copy> Few<T> {
 
 impl Edit {
     /// The number of variants.
-    pub const KINDS: usize = 15;
+    pub const KINDS: usize = 16;
 
     /// Returns the change.
     pub fn change(&self) -> Change {
@@ -144,6 +146,7 @@ impl Edit {
             },
             Self::TokenRevoked(token) => Change::TokenRevoked { id: token.id() },
             Self::DefaultAgentRemoved(number) => Change::DefaultAgentRemoved { number: number.id() },
+            Self::EnvironmentDeleted => Change::EnvironmentDeleted {},
             Self::AgentRenamed(agent) => {
                 Change::AgentRenamed { id: agent.id(), name: "renamed".into(), label: Some("label".into()) }
             }
@@ -168,6 +171,7 @@ impl Edit {
             Self::TokenRevoked(..) => 12,
             Self::DefaultAgentRemoved(..) => 13,
             Self::AgentRenamed(..) => 14,
+            Self::EnvironmentDeleted => 15,
         }
     }
 }

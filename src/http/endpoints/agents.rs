@@ -70,7 +70,7 @@ pub(in crate::http) async fn list(
     let page = Page::read(&mut form).unwrap_or_else(Page::first);
     form.finish(|| Some(()))?;
 
-    let revision = api.service().plan().environment(environment).ok_or_else(Refusal::internal)?.revision();
+    let revision = api.service().plan().environment(environment).ok_or_else(Refusal::invalid_token)?.revision();
     if let Some(known) = conditions.known(revision)? {
         return Ok(known);
     }

@@ -10,7 +10,7 @@ use crate::http::request::path::Named;
 use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::list::{self, Items, Listing, Shows};
-use crate::http::response::reply::Data;
+use crate::http::response::reply::{Data, Message};
 use crate::http::response::{render, reply};
 use crate::http::{Api, new_id};
 use crate::id::EnvironmentId;
@@ -18,6 +18,7 @@ use crate::number::{Attestation, DialPlan};
 use crate::plan::{EnvironmentView, Plan};
 use crate::time::Lookback;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use utoipa::ToSchema;
 
@@ -62,6 +63,8 @@ pub(in crate::http) async fn show_own(
     State(api): State<Api>,
     conditions: Conditions,
 ) -> Result<Response, Refusal> {
+    // The environment may have been deleted since the token was found valid.
+    api.service().plan().environment(id).ok_or_else(Refusal::invalid_token)?;
     shown(&api, Manager::Tenant(id), id, &conditions)
 }
 
@@ -263,6 +266,37 @@ pub(in crate::http) async fn update(
     let plan = api.change(id, decide).await?;
     let environment = managed(&plan, manager, id)?;
     Ok(tagged(environment.settings_revision(), reply::data(render::Environment::from(environment))))
+}
+
+/// Deletes an environment that has no agents and no phone numbers.
+///
+/// Its tokens are not valid any more. Its call history, its erasures and its statistics are deleted for good.
+#[utoipa::path(
+    delete, path = "/api/v1/environments/{environment}", tag = "operators", operation_id = "deleteEnvironment",
+    params(("environment" = Uuid, Path, description = "The environment", example = json!(example::EMPTY_ENVIRONMENT)), Versions),
+    responses(
+        (status = 200, description = "The environment is deleted", body = Message<'static>, example = json!(
+            {"success": true, "message": "Environment deleted"}
+        )),
+        (status = 404, description = "`ENVIRONMENT_NOT_FOUND`: the id is malformed or unknown"),
+        (status = 409, description = "`ENVIRONMENT_NOT_EMPTY`: it has agents or phone numbers"),
+    ),
+    security(("operator" = [])),
+)]
+pub(in crate::http) async fn remove(
+    _: Operator,
+    Named(id): Named<EnvironmentId>,
+    State(api): State<Api>,
+    conditions: Conditions,
+) -> Result<Response, Refusal> {
+    let decide = move |plan: &Plan| {
+        let held = managed(plan, Manager::Operator, id)?;
+        conditions.allow(Some(held.settings_revision()))?;
+        Ok(vec![Change::EnvironmentDeleted {}])
+    };
+    api.change(id, decide).await?;
+    api.rate_limits.tidy();
+    Ok(reply::message(StatusCode::OK, "Environment deleted"))
 }
 
 /// Returns the changes that give the environment this name and these settings.

@@ -52,7 +52,7 @@ pub(in crate::http) async fn list(
     let agent = form.optional("agent_id", |value| read::text(value).map(read_id));
     let page = Page::read(&mut form);
     form.finish(|| Some(()))?;
-    let revision = api.service().plan().environment(environment).ok_or_else(Refusal::internal)?.revision();
+    let revision = api.service().plan().environment(environment).ok_or_else(Refusal::invalid_token)?.revision();
     if let Some(known) = conditions.known(revision)? {
         return Ok(known);
     }

@@ -116,7 +116,13 @@ pub(in crate::http) async fn issue(
 
     let id = TokenId::from(new_id::uuid());
     let Token { secret, digest } = Token::issue(role);
-    let decide = move |_: &Plan| Ok((vec![Change::TokenIssued { id, role, label, digest }], ()));
+    let decide = move |plan: &Plan| {
+        if role == Role::Environment && plan.environment(environment).is_none() {
+            let what = "The environment_id field must name an environment.";
+            return Err(Refusal::invalid_field("environment_id", what));
+        }
+        Ok((vec![Change::TokenIssued { id, role, label, digest }], ()))
+    };
     let render = move |plan: &Plan, ()| {
         let issued = plan.token(&digest).ok_or_else(Refusal::internal)?;
         Ok(reply::created(Issued { shown: issued.into(), token: secret }))

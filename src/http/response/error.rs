@@ -312,9 +312,9 @@ impl From<ConfigError> for Refusal {
             ConfigError::UnknownAgent(_) => Self::agent_not_found(),
             ConfigError::UnknownNumbers(_) => Self::number_not_found(),
             ConfigError::UnknownToken(_) => Self::token_not_found(),
-            ConfigError::UnknownEnvironment(_) => {
-                Self::invalid_field("environment_id", "The environment_id field must name an environment.")
-            }
+            // The environment of the request's token was deleted while the request was under way.
+            ConfigError::UnknownEnvironment(_) => Self::invalid_token(),
+            ConfigError::EnvironmentNotEmpty { .. } => conflict("ENVIRONMENT_NOT_EMPTY", &error),
             ConfigError::NotACallbackAgent(_) => {
                 let message = "Agent is not configured as a callback agent";
                 Self::new(StatusCode::NOT_FOUND, "NOT_A_CALLBACK_AGENT", message)
@@ -340,7 +340,9 @@ impl From<ConfigError> for Refusal {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "LIMIT_REACHED", error.to_string())
             }
             // The API generates token ids itself, and the service keeps the order of configurations.
-            ConfigError::TokenExists(_) | ConfigError::OutOfOrder { .. } => Self::internal(),
+            ConfigError::TokenExists(_) | ConfigError::EnvironmentDeleted(_) | ConfigError::OutOfOrder { .. } => {
+                Self::internal()
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::store::StoreError;
 use crate::store::fjall::shared::Shared;
 use crate::store::records::hex::hex;
-use crate::store::records::keys::unpack_pair;
+use crate::store::records::keys::{unpack_pair, unpack_scope};
 use crate::store::records::register::{read_pseudonym, read_register};
 use fjall::Readable;
 use sha2::{Digest, Sha256};
@@ -96,7 +96,16 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
+    /// Returns whether the record belongs to a deleted environment, and is to be removed with the next purge.
+    fn is_retired(&self, key: &[u8]) -> bool {
+        let scope = key.first_chunk().and_then(|scope| unpack_scope(*scope));
+        scope.is_some_and(|scope| self.plan.is_retired(scope))
+    }
+
     fn register(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if self.is_retired(key) {
+            return Ok(());
+        }
         match self.call(key, value) {
             Some(call) => {
                 self.out.write(&Line::Call { call })?;
@@ -113,7 +122,7 @@ impl<'a> Export<'a> {
         let register = read_register(value)?;
         let LastCall::Placed { at, outcome, source } = register.read() else { return None };
         let number = self.plan.number_entry(scope.number()?)?;
-        let environment = self.plan.environment_id(number.environment);
+        let environment = self.plan.environment_id_of(number.environment)?;
         let (from, agent) = (number.number?, self.plan.agent_entry(source)?.id);
         let call = Call { environment, agent, from, to: contact, at, outcome };
         let leads_back = read_call(&self.plan, &call) == Some((scope, register));
@@ -121,6 +130,9 @@ impl<'a> Export<'a> {
     }
 
     fn erasure(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if self.is_retired(key) {
+            return Ok(());
+        }
         let read = || {
             let (scope, pseudonym) = read_pseudonym(key)?;
             let LastCall::Erased { until, is_ahead } = read_register(value)?.read() else { return None };

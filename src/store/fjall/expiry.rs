@@ -1,10 +1,13 @@
-//! Removing expired registers while the storage engine rewrites its files.
+//! Removing expired registers, and all records of deleted environments, while the storage engine rewrites its files.
 
 use crate::history::Register;
+use crate::slot::Scope;
+use crate::store::records::keys::unpack_scope;
 use crate::store::records::register::read_register;
+use crate::store::records::tally_key;
 use crate::sync::{AtomicU64, Ordering};
 use fjall::compaction::filter::{CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The expiry floor: registers below it have expired. It only rises, and is zero until a service with a clock sets it.
 #[derive(Clone, Default)]
@@ -26,39 +29,103 @@ impl Floor {
     }
 }
 
-/// Creates the compaction filters that the engine requests.
-pub(in crate::store) struct Expiry(Arc<FloorFactory>);
+/// The scopes of deleted environments, whose records have no meaning any more. The set only grows. It is empty until a
+/// service has read the configurations.
+#[derive(Clone, Default)]
+pub(in crate::store) struct RetiredScopes(Arc<OnceLock<Box<[AtomicU64]>>>);
 
-impl Expiry {
-    pub(in crate::store) fn new(floor: Floor) -> Self {
-        Self(Arc::new(FloorFactory(floor)))
+impl RetiredScopes {
+    pub(in crate::store) fn insert(&self, scopes: &[Scope]) {
+        let words = self.0.get_or_init(|| (0..Scope::LIMIT / 64).map(|_| AtomicU64::new(0)).collect());
+        for scope in scopes.iter().map(|scope| scope.bits()) {
+            // Relaxed: it does not matter when a running compaction sees it.
+            words[scope as usize / 64].fetch_or(1 << (scope % 64), Ordering::Relaxed);
+        }
     }
 
-    /// Returns the filter of a keyspace whose entries expire, or `None` for other keyspaces.
-    pub(in crate::store) fn filter(&self, keyspace: &str) -> Option<Arc<dyn Factory>> {
-        matches!(keyspace, "registers" | "erasures").then(|| Arc::clone(&self.0) as Arc<dyn Factory>)
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.0.get().is_none()
+    }
+
+    fn contains(&self, scope: Scope) -> bool {
+        let (word, bit) = (scope.bits() as usize / 64, scope.bits() % 64);
+        self.0.get().is_some_and(|words| words[word].load(Ordering::Relaxed) >> bit & 1 != 0)
     }
 }
 
-struct FloorFactory(Floor);
+/// Creates the compaction filters that the engine requests.
+pub(in crate::store) struct Expiry {
+    registers: Arc<RegistersFactory>,
+    statistics: Arc<StatisticsFactory>,
+}
 
-impl Factory for FloorFactory {
+impl Expiry {
+    pub(in crate::store) fn new(floor: &Floor, retired: &RetiredScopes) -> Self {
+        let registers = RegistersFactory { floor: floor.clone(), retired: retired.clone() };
+        Self { registers: Arc::new(registers), statistics: Arc::new(StatisticsFactory(retired.clone())) }
+    }
+
+    /// Returns the filter of a keyspace whose entries expire or belong to environments, or `None` for other keyspaces.
+    pub(in crate::store) fn filter(&self, keyspace: &str) -> Option<Arc<dyn Factory>> {
+        match keyspace {
+            "registers" | "erasures" => Some(Arc::clone(&self.registers) as Arc<dyn Factory>),
+            "statistics" => Some(Arc::clone(&self.statistics) as Arc<dyn Factory>),
+            _ => None,
+        }
+    }
+}
+
+struct RegistersFactory {
+    floor: Floor,
+    retired: RetiredScopes,
+}
+
+impl Factory for RegistersFactory {
     fn name(&self) -> &'static str {
         "expiry"
     }
 
     fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
-        Box::new(BelowFloor(self.0.bits()))
+        Box::new(LiveRegisters { floor: self.floor.bits(), retired: self.retired.clone() })
     }
 }
 
-struct BelowFloor(u64);
+struct LiveRegisters {
+    floor: u64,
+    retired: RetiredScopes,
+}
 
-impl CompactionFilter for BelowFloor {
-    /// Removes expired registers. An older value of the same key may become visible; it has expired as well, because a
-    /// register only rises.
+impl CompactionFilter for LiveRegisters {
+    /// Removes registers that have expired or belong to a deleted environment. An older value of the same key may become
+    /// visible. It is as invalid: a register only rises, and a scope stays retired.
     fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
-        let expired = read_register(&item.value()?).is_some_and(|register| register.bits() < self.0);
-        Ok(if expired { Verdict::Destroy } else { Verdict::Keep })
+        let scope = item.key().first_chunk().and_then(|scope| unpack_scope(*scope));
+        if scope.is_some_and(|scope| self.retired.contains(scope)) {
+            return Ok(Verdict::Destroy);
+        }
+        let is_expired = read_register(&item.value()?).is_some_and(|register| register.bits() < self.floor);
+        Ok(if is_expired { Verdict::Destroy } else { Verdict::Keep })
+    }
+}
+
+struct StatisticsFactory(RetiredScopes);
+
+impl Factory for StatisticsFactory {
+    fn name(&self) -> &'static str {
+        "environments"
+    }
+
+    fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
+        Box::new(LiveStatistics(self.0.clone()))
+    }
+}
+
+struct LiveStatistics(RetiredScopes);
+
+impl CompactionFilter for LiveStatistics {
+    fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
+        let environment = tally_key::environment(item.key()).map(Scope::from);
+        let is_retired = environment.is_some_and(|scope| self.0.contains(scope));
+        Ok(if is_retired { Verdict::Destroy } else { Verdict::Keep })
     }
 }

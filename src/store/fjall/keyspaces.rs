@@ -12,7 +12,7 @@
 //! | `outbox` | number of the entry, 8 bytes, big-endian | calls and erasures that are not certainly published yet, in the format of messages |
 //! | `padding` | `0` | padding; see `rotation.rs` |
 
-use super::expiry::{Expiry, Floor};
+use super::expiry::{Expiry, Floor, RetiredScopes};
 use crate::event::Configuration;
 #[cfg(doc)]
 use crate::history::Register;
@@ -110,6 +110,8 @@ pub(in crate::store) struct Keyspaces {
     pub(in crate::store) outbox: Keyspace,
     pub(in crate::store) database: Database,
     pub(in crate::store) floor: Floor,
+    /// The scopes of deleted environments.
+    pub(in crate::store) retired: RetiredScopes,
     path: PathBuf,
 }
 
@@ -153,8 +155,8 @@ impl Keyspaces {
     }
 
     fn try_open(path: &Path, format: Option<u64>, tables: Tables) -> Result<Self, Failed> {
-        let floor = Floor::default();
-        let expiry = Expiry::new(floor.clone());
+        let (floor, retired) = (Floor::default(), RetiredScopes::default());
+        let expiry = Expiry::new(&floor, &retired);
         let builder = Database::builder(path)
             // Compressed entries could not be padded to a given length.
             .journal_compression(CompressionType::None)
@@ -178,6 +180,7 @@ impl Keyspaces {
             outbox: outbox?,
             database,
             floor,
+            retired,
             path: path.to_owned(),
         })
     }

@@ -7,7 +7,7 @@
 //! 1. **Delete the journals.** The engine is made to begin a new journal and to delete all older ones; see
 //!    [`rotation`](super::rotation).
 //! 2. **Rewrite the tables.** Each keyspace with removed or expired keys is rewritten completely, into its last level.
-//!    That level keeps no record of removals. Data below the floor is left out.
+//!    That level keeps no record of removals. Data below the floor and data of deleted environments is left out.
 //! 3. **Delete the old tables.** The engine deletes them after the next flush.
 //!
 //! A purge succeeds only when every journal and every table that was there before is gone, which it looks for on the disk.
@@ -137,6 +137,7 @@ impl<'a> Due<'a> {
         let due = [
             (has_calls, &keyspaces.registers),
             (has_erasures, &keyspaces.erasures),
+            (is_pending && !keyspaces.retired.is_empty(), &keyspaces.statistics),
             (outbox_removals.is_some(), &keyspaces.outbox),
         ];
         let due = due.into_iter().filter(|(is_due, _)| *is_due).map(|(_, keyspace)| keyspace).collect();

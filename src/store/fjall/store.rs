@@ -37,6 +37,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub struct FjallStore {
     commits: Commits,
     durability: Durability,
+    /// Scopes whose retirement is committed and not synced yet.
+    retiring: Vec<Scope>,
     shared: Arc<Shared>,
 }
 
@@ -145,7 +147,7 @@ impl FjallStore {
         });
         // The engine has synced everything that it read.
         let commits = Commits::after(mark, installation, watermark);
-        Ok(Self { commits, durability: Durability::Synced, shared })
+        Ok(Self { commits, durability: Durability::Synced, retiring: Vec::new(), shared })
     }
 
     /// Returns whether [`open`](Self::open) would read an existing data directory (`true`) or create one (`false`).
@@ -174,6 +176,14 @@ impl FjallStore {
     pub(in crate::store) fn write(&mut self, batch: OwnedWriteBatch, can_wait: bool) -> Result<(), StoreError> {
         let is_synced = self.durability == Durability::Synced && !can_wait;
         self.commits.write(&self.shared.keyspaces, batch, is_synced)
+    }
+
+    /// Lets the engine leave out the records of the retired scopes. The next purge rewrites the files that have them.
+    fn remove_retired(&mut self) {
+        if !self.retiring.is_empty() {
+            self.shared.keyspaces.retired.insert(&std::mem::take(&mut self.retiring));
+            self.shared.removals.note();
+        }
     }
 
     pub(in crate::store) fn shared(&self) -> &Arc<Shared> {
@@ -260,7 +270,16 @@ impl EventStore for FjallStore {
         let keyspaces = &self.shared.keyspaces;
         keyspaces.database.persist(PersistMode::SyncAll).map_err(|error| keyspaces.failed(error))?;
         self.commits.raise_watermark();
+        self.remove_retired();
         Ok(())
+    }
+
+    fn retire(&mut self, scopes: &[Scope]) {
+        self.retiring.extend(scopes);
+        // A power failure must not take back the deletion of an environment whose records are gone.
+        if self.durability == Durability::Synced {
+            self.remove_retired();
+        }
     }
 
     fn export(&self) -> Option<Arc<Export>> {

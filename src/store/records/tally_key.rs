@@ -66,6 +66,13 @@ pub(in crate::store) fn read(key: &[u8], value: &[u8]) -> Option<Stored> {
     }
 }
 
+/// Returns the environment of a count's key. `None` for the key of an answered decision, and for an invalid one.
+pub(in crate::store) fn environment(key: &[u8]) -> Option<EnvironmentSlot> {
+    let (kind, rest) = key.split_first()?;
+    let (environment, _) = take(rest)?;
+    matches!(kind, b'p' | b'u').then(|| EnvironmentSlot::new(environment as usize)).flatten()
+}
+
 /// Decodes a key and its value of formats up to 5. `counted` returns what a slot counted.
 pub(in crate::store) fn read_earlier(
     key: &[u8],
@@ -120,12 +127,14 @@ mod tests {
             let tally = Tally { environment, day, counted, count };
             let key = of_tally(&tally);
             assert_eq!(read(&key, &value(count)), Some(Stored::Tally(tally)));
+            assert_eq!(super::environment(&key), Some(environment));
             assert_eq!(read(&key, &[]), None);
             assert_eq!(read(&key[..key.len() - 1], &value(count)), None);
             assert_eq!(read(&[&key[..], &[0]].concat(), &value(count)), None);
         }
         let answered = Answered { day, number: 1 << 63 | 5 };
         assert_eq!(read(&of_answered(answered), &[]), Some(Stored::Answered(answered)));
+        assert_eq!(super::environment(&of_answered(answered)), None);
 
         let mut beyond = of_tally(&Tally { environment, day, counted: pair, count });
         beyond[13..].copy_from_slice(&[0xFF; 4]);

@@ -297,6 +297,73 @@ async fn environment_keeps_its_version_while_its_agents_change() {
 }
 
 #[tokio::test]
+async fn empty_environment_is_deleted_with_its_tokens() {
+    let server = Server::start();
+    let (operator, client) = (server.operator(), server.tenant());
+    let path = format!("/environments/{}", server.environment);
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    let decision = client.get(&format!("/route?dialed={OURS}&caller=%2B15557654321")).await.data()["decision_id"].clone();
+    let others = server.other().get("/agents").await;
+
+    // Only an empty one. The message says what is in the way.
+    let before = operator.get(&path).await;
+    let full = operator.delete(&path).await;
+    full.is(409, "ENVIRONMENT_NOT_EMPTY");
+    assert!(full.body["message"].as_str().unwrap().contains("has 2 agents and 1 phone numbers"), "{}", full.text);
+    for agent in [&desk.source, &desk.callback] {
+        client.post(&format!("/agents/{agent}/unpublish"), json!({})).await.data();
+        assert_eq!(client.delete(&format!("/agents/{agent}")).await.status, 200);
+    }
+    operator.delete(&path).await.is(409, "ENVIRONMENT_NOT_EMPTY");
+    assert_eq!(client.delete(&format!("/phone-numbers/{}", desk.number)).await.status, 200);
+    assert_eq!(operator.get(&path).await, before, "its version counts its settings");
+    operator.given(("if-match", "\"999\""), Method::DELETE, &path, None).await.is(412, "PRECONDITION_FAILED");
+    client.delete(&path).await.is(403, "FORBIDDEN");
+
+    let answer = operator.given(("if-match", &before.tag()), Method::DELETE, &path, None).await;
+    assert_eq!(answer.text, r#"{"success":true,"message":"Environment deleted"}"#);
+    operator.delete(&path).await.is(404, "ENVIRONMENT_NOT_FOUND");
+    operator.get(&path).await.is(404, "ENVIRONMENT_NOT_FOUND");
+    for path in ["/agents", "/phone-numbers", "/environment", &format!("/route?dialed={OURS}")] {
+        client.get(path).await.is(401, "INVALID_TOKEN");
+    }
+    client.post("/calls", desk.call("voicemail")).await.is(401, "INVALID_TOKEN");
+    server.gateway().post("/calls", desk.call("voicemail")).await.is(404, "NUMBER_NOT_FOUND");
+    let answered = format!("/routes/{}/answered", decision.as_str().unwrap());
+    server.gateway().post(&answered, json!({})).await.is(404, "DECISION_NOT_FOUND");
+    let listed = operator.get("/environments").await.data();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    let tokens = operator.get("/tokens").await.text;
+    assert!(!tokens.contains(&server.environment.to_string()), "{tokens}");
+    let token = json!({"role": "environment", "environment_id": server.environment});
+    operator.post("/tokens", token).await.is(422, "VALIDATION_ERROR");
+
+    // Other tenants see nothing of it. The name and the number are free, without the former history.
+    assert_eq!(server.other().get("/agents").await, others);
+    let again = operator.post("/environments", json!({"name": "Ours"})).await.id();
+    let token = operator.post("/tokens", json!({"role": "environment", "environment_id": again})).await.data();
+    let client = server.with_token(token["token"].as_str().unwrap());
+    Desk::set_up(&client).await;
+    let route = client.get(&format!("/route?dialed={OURS}&caller=%2B15557654321")).await.data();
+    assert_eq!(route["reason"], "NO_HISTORY");
+}
+
+/// A request may be under way when its environment is deleted.
+#[tokio::test]
+async fn request_during_the_deletion_of_its_environment_gets_401_and_changes_nothing() {
+    let server = Server::start();
+    let path = format!("/environments/{}", server.environment);
+    let generation = server.generation();
+    let (operator, client) = (server.operator(), server.tenant());
+    let (deleted, made) =
+        tokio::join!(operator.delete(&path), client.post("/agents", json!({"name": "New", "direction": "inbound"})));
+    let codes = [deleted.code(), made.code()];
+    assert!(codes == ["", "INVALID_TOKEN"] || codes == ["ENVIRONMENT_NOT_EMPTY", ""], "{codes:?}");
+    assert_eq!(server.generation(), generation + 1);
+}
+
+#[tokio::test]
 async fn look_back_of_seconds_decides() {
     let server = Server::start();
     let client = server.tenant();

@@ -81,6 +81,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     let environment = format!("/environments/{}", server.environment);
     add(For::Managers, Method::GET, &environment, None);
     add(For::Managers, Method::PUT, &environment, Some(json!({"lookback_days": 30})));
+    add(For::Operators, Method::DELETE, &environment, None);
     add(For::Operators, Method::GET, "/tokens", None);
     add(For::Operators, Method::POST, "/tokens", Some(json!({"role": "gateway"})));
     add(For::Operators, Method::DELETE, "/tokens/00000000-0000-0000-0000-000000000001", None);

@@ -4,7 +4,7 @@
 use super::*;
 use crate::support::disk_search::DiskSearch;
 use dialback::history::Register;
-use dialback::{E164, Timestamp};
+use dialback::{Day, E164, NumberId, Statistics, Timestamp};
 
 const HOUR: u64 = 3_600_000;
 
@@ -239,4 +239,125 @@ fn call_covered_by_an_erasure_into_the_future_is_rejected_after_a_restart() {
     let service = open(&path);
     check(&service);
     assert_eq!(submit(&service, until, until.plus_millis(1)), Ok(Applied::Recorded));
+}
+
+/// Deletes the environment of [`used`], once it is empty.
+fn delete_environment(service: &Service) {
+    let plan = service.plan();
+    let environment = plan.environment(Tenant(0).id()).expect("it is there");
+    let agents: Vec<_> = environment.agents().map(|agent| agent.id()).collect();
+    let numbers: Vec<_> = environment.numbers().map(|number| number.id()).collect();
+    let mut changes: Vec<_> = agents.iter().map(|id| Change::AgentUnpublished { id: *id }).collect();
+    changes.extend(agents.iter().map(|id| Change::AgentDeleted { id: *id }));
+    changes.extend(numbers.iter().map(|id| Change::NumberReleased { id: *id }));
+    configure(service, changes).expect("it is valid");
+    configure(service, vec![Change::EnvironmentDeleted {}]).expect("it is empty");
+}
+
+/// Returns the number of records in a keyspace of a closed store.
+fn records(path: &Path, keyspace: &str) -> usize {
+    let database = fjall::Database::builder(path.join("store")).open().expect("it opens");
+    database.keyspace(keyspace, fjall::KeyspaceCreateOptions::default).expect("it is there").iter().count()
+}
+
+/// Records a call of another environment to this contact.
+fn call_of_another(service: &Service, digits: &str) {
+    let (environment, from) = (Tenant(1).id(), Dialed(5).number());
+    let changes = vec![
+        Change::EnvironmentSet { name: "other".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() },
+        Change::NumberAdded { id: NumberId::from_u128(5), number: from },
+        Change::AgentCreated { id: Agent(0).id(), name: "a".into(), label: None, direction: Direction::Outbound },
+    ];
+    service.configure(environment, START, |_| Ok(changes)).expect("it is valid");
+    let to = contact(digits);
+    let call = Call { environment, agent: Agent(0).id(), from, to, at: before(2), outcome: Outcome::Busy };
+    assert_eq!(service.record(vec![Event::Call(call)]), Ok(vec![Ok(Applied::Recorded)]));
+}
+
+#[test]
+fn deleted_environment_leaves_memory_at_a_restart_and_the_disk_with_the_next_purge() {
+    const OTHER: &str = "4930999999";
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("data");
+    let (service, upkeep) = used(&path);
+    service.record(vec![forget(MIDDLE, before(1))]).expect("it is durable");
+    call_of_another(&service, OTHER);
+    service.route(Dialed(0).number(), Caller::Number(contact(FIRST)), START);
+    let counted = || {
+        let (done, committed) = std::sync::mpsc::channel();
+        service.submit_counts(move |result| done.send(result).expect("received"));
+        committed.recv().expect("an answer").expect("durable");
+    };
+    counted();
+    upkeep.purge(None, before(8)).expect("it is written");
+    assert!(!files_with(&path, FIRST).is_empty() && !files_with(&path, OTHER).is_empty());
+    let counts = |service: &Service| service.statistics(Tenant(0).id(), &(Day::FIRST..=Day::LAST));
+    assert_eq!(counts(&service).callbacks.len(), 1);
+
+    delete_environment(&service);
+    counted();
+    assert_eq!(counts(&service), Statistics::default());
+    let late = || vec![call(FIRST, before(0)), forget(LAST, START)];
+    assert_eq!(service.record(late()), Ok(vec![Ok(Applied::Ignored); 2]));
+    // A start before the purge does not load what is still in the files.
+    drop(service);
+    let store = FjallStore::open(&path).expect("it opens");
+    let upkeep = store.upkeep();
+    let service = start(store);
+    assert_eq!(service.history().len(), 1, "the pair of the other environment");
+    assert_eq!(service.record(late()), Ok(vec![Ok(Applied::Ignored); 2]));
+    assert!(!files_with(&path, FIRST).is_empty(), "nothing has been purged yet");
+    let mut export = Vec::new();
+    service.export().expect("a store that exports")(&mut export).expect("it is written");
+    let export = String::from_utf8(export).expect("text");
+    assert!(export.contains(OTHER) && !export.contains(FIRST) && !export.contains(LAST), "{export}");
+    let end = export.lines().last().expect("an end");
+    assert!(end.contains(r#""calls":1,"erasures":0"#), "{end}");
+
+    upkeep.purge(None, START).expect("it is written");
+    for digits in [FIRST, MIDDLE, LAST] {
+        assert_eq!(files_with(&path, digits), Vec::<String>::new(), "{digits}");
+    }
+    assert_eq!(DiskSearch::new(others()).numbers(&path).len(), 0, "none of its contacts");
+    assert!(!files_with(&path, OTHER).is_empty());
+    drop(service);
+    assert_eq!(["registers", "erasures", "statistics"].map(|keyspace| records(&path, keyspace)), [1, 0, 0]);
+
+    // The id is not used again, and the number starts without a history in another environment.
+    let service = open(&path);
+    let set = Change::EnvironmentSet { name: "again".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
+    assert_eq!(configure(&service, vec![set]), Err(ConfigError::EnvironmentDeleted(Tenant(0).id()).into()));
+    assert_eq!(reason(&service, FIRST), Reason::UnknownNumber);
+    drop(service);
+    let restored = directory.path().join("restored");
+    dialback::store::restore(&restored, export.as_bytes()).expect("an export with a deleted environment");
+    assert_eq!(open(&restored).history().len(), 1);
+}
+
+/// Notes the number of registers in each batch.
+#[derive(Clone, Default)]
+struct Noting(Arc<std::sync::Mutex<Vec<usize>>>);
+
+impl EventStore for Noting {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.0.lock().expect("not poisoned").push(batch.registers.len());
+        Ok(())
+    }
+
+    fn recover(&mut self, _: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// The work of a deletion must not depend on the number of calls, because the changes of others wait for each commit.
+#[test]
+fn deletion_of_an_environment_commits_no_register() {
+    let store = Noting::default();
+    let service = start(store.clone());
+    configure(&service, changes()).expect("it is valid");
+    let calls = (0..5000u64).map(|n| call(&format!("4420{n:08}"), before(2)));
+    service.record(calls.collect()).expect("it is durable");
+    let batches = store.0.lock().expect("not poisoned").len();
+    delete_environment(&service);
+    assert_eq!(store.0.lock().expect("not poisoned")[batches..], [0, 0]);
 }
