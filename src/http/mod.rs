@@ -37,7 +37,7 @@
 //! | `POST /callback-agents/{id}/check-constraints` | environment | 200; 422 `INVALID_CONFIGURATION` |
 //! | `POST /phone-numbers` | environment | 201, or 200 if the same number exists; 409 `PHONE_NUMBER_TAKEN`, `PHONE_NUMBER_EXISTS` |
 //! | `PUT /phone-numbers/{id}` | environment | 200; 422 `INVALID_DEFAULT_AGENT` |
-//! | `DELETE /phone-numbers/{id}` | environment | 200; 409 `PHONE_NUMBER_IN_USE` |
+//! | `DELETE /phone-numbers/{id}` | environment | 200; 422 `PHONE_NUMBER_IN_USE` |
 //! | `DELETE /contacts/{number}` | environment | 200 |
 //! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 409 `CONTACT_ERASED`, `QUOTA_EXCEEDED`; 503 `HISTORY_FULL` |
 //! | `POST /calls/bulk` | environment, gateway | 200, with the counts of accepted and rejected lines |
@@ -55,12 +55,12 @@
 //! | `GET /health/live`, `GET /health/ready` | none | 200: the daemon runs; the daemon accepts calls |
 //! | `GET /metrics` | none | 200, Prometheus text or OpenMetrics |
 //!
-//! Each of these requests may return 401 `INVALID_TOKEN`, 403 `FORBIDDEN`, 422 `VALIDATION_ERROR` with the errors by
+//! Each of these requests may return 401 `INVALID_TOKEN`, 403 `UNAUTHORIZED`, 422 `VALIDATION_ERROR` with the errors by
 //! field, and 503 `NOT_DURABLE`, `OUTCOME_UNKNOWN` or `TIMEOUT`. Requests with a body may also return 400
 //! `MALFORMED_JSON`, `MALFORMED_REQUEST` or `BODY_CUT_SHORT`, 413 `BODY_TOO_LARGE`, 415 `UNSUPPORTED_MEDIA_TYPE` and 503
 //! `TOO_MANY_BODIES`. Unknown fields and query parameters are rejected, not ignored.
 //!
-//! [`Api::with_rates`] limits the request rate of each token: 429 `RATE_LIMITED` with `Retry-After`. This module does not
+//! [`Api::with_rates`] limits the request rate of each token: 429 `RATE_LIMIT_EXCEEDED` with `Retry-After`. This module does not
 //! handle connections or TLS. The program that listens does.
 //!
 //! ```no_run

@@ -116,7 +116,7 @@ def agents_and_numbers(client):
     client.refused("DELETE", f"/agents/{id}", None, 409, "AGENT_IS_PUBLISHED")
     same(client.data("POST", f"/agents/{id}/unpublish")["current_status"], "draft")
     same(client.data("POST", f"/agents/{id}/publish")["current_status"], "published")
-    client.refused("DELETE", f"/phone-numbers/{number['id']}", None, 409, "PHONE_NUMBER_IN_USE")
+    client.refused("DELETE", f"/phone-numbers/{number['id']}", None, 422, "PHONE_NUMBER_IN_USE")
     same(client.ask("DELETE", f"/phone-numbers/{spare['id']}"), {"success": True, "message": A_TEXT})
 
     same(client.ask("GET", "/agents?status=&direction=&search=&per_page=20&page=1"), {
@@ -289,8 +289,8 @@ def the_end(client, route, source, callback, front):
 
 def who_may(client, gateway, other, nobody, source, number):
     nobody.refused("GET", "/agents", None, 401, "INVALID_TOKEN")
-    gateway.refused("GET", "/agents", None, 403, "FORBIDDEN")
-    gateway.refused("POST", f"/agents/{source}/callback", {"source_agent_ids": [source]}, 403, "FORBIDDEN")
+    gateway.refused("GET", "/agents", None, 403, "UNAUTHORIZED")
+    gateway.refused("POST", f"/agents/{source}/callback", {"source_agent_ids": [source]}, 403, "UNAUTHORIZED")
     same(other.data("GET", "/agents"), [])
     foreign = other.refused("GET", f"/agents/{source}", None, 404, "AGENT_NOT_FOUND")
     same(foreign, other.refused("GET", "/agents/malformed", None, 404, "AGENT_NOT_FOUND"))

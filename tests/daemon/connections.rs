@@ -169,7 +169,7 @@ fn token_over_its_rate_limit_gets_retry_after_and_other_tokens_do_not() {
     };
     let refused = (0..100).map(|_| ask(&hasty, "/agents")).find(|answer| answer.starts_with("HTTP/1.1 429 "));
     let refused = refused.expect("a hundred in a second are too many");
-    assert!(refused.contains("\r\nretry-after: 1\r\n") && refused.contains("\"RATE_LIMITED\""), "{refused}");
+    assert!(refused.contains("\r\nretry-after: 1\r\n") && refused.contains("\"RATE_LIMIT_EXCEEDED\""), "{refused}");
     assert!(ask(&other, "/agents").starts_with("HTTP/1.1 200 "));
     for _ in 0..100 {
         let answer = ask(&gateway, "/route?dialed=%2B12125550100");

@@ -231,7 +231,7 @@ pub(in crate::http) async fn create(
         (status = 200, description = "The environment", body = Data<render::Environment<'static>>, example = json!(
             {"success": true, "data": example::environment()}
         )),
-        (status = 403, description = "`FORBIDDEN`: only an operator changes the name"),
+        (status = 403, description = "`UNAUTHORIZED`: only an operator changes the name"),
         (status = 404, description = "`ENVIRONMENT_NOT_FOUND`: the id is malformed or unknown, or not the one of the token"),
         (status = 409, description = "`ENVIRONMENT_NAME_TAKEN`: another environment has this name"),
     ),

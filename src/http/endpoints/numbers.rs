@@ -256,7 +256,7 @@ pub(in crate::http) async fn set_default_agent(
             {"success": true, "message": "Phone number deleted"}
         )),
         (status = 404, description = "`NUMBER_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
-        (status = 409, description = "`PHONE_NUMBER_IN_USE`: an agent owns the number"),
+        (status = 422, description = "`PHONE_NUMBER_IN_USE`: an agent owns the number"),
     ),
     security(("environment" = [])),
 )]

@@ -1,9 +1,10 @@
 //! Limits the request rate of each token.
 
 use crate::event::Role;
-use crate::http::response::error::Refusal;
+use crate::http::response::error::{ReachedRate, Refusal};
 use crate::id::TokenId;
 use crate::plan;
+use crate::time::Timestamp;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -33,34 +34,46 @@ pub(in crate::http) struct RateLimits {
     gateway: Option<Limiter>,
 }
 
-type Limiter = RateLimiter<TokenId, DashMapStateStore<TokenId>, Steady, NoOpMiddleware<Duration>>;
+/// A rate, and how much of it each token has used.
+struct Limiter {
+    rate: NonZeroU32,
+    tokens: ByToken,
+}
+
+type ByToken = RateLimiter<TokenId, DashMapStateStore<TokenId>, Steady, NoOpMiddleware<Duration>>;
 
 impl RateLimits {
     pub(in crate::http) fn new(rates: Rates, clock: &SteadyClock) -> Self {
         let clock = || Steady(Arc::clone(clock));
-        let limiter = |rate| RateLimiter::new(Quota::per_second(rate), DashMapStateStore::default(), clock());
+        let limiter = |rate| Limiter {
+            rate,
+            tokens: RateLimiter::new(Quota::per_second(rate), DashMapStateStore::default(), clock()),
+        };
         Self { environment: rates.environment.map(limiter), gateway: rates.gateway.map(limiter) }
     }
 
-    /// Counts a request with this token.
+    /// Counts a request with this token, at the time `now` of the wall clock.
     ///
     /// # Errors
-    /// `RATE_LIMITED` if the token has reached its rate. The error says when the next request is allowed.
-    pub(in crate::http) fn admit(&self, token: &plan::Token) -> Result<(), Refusal> {
+    /// `RATE_LIMIT_EXCEEDED` if the token has reached its rate. The error says when the next request is allowed.
+    pub(in crate::http) fn admit(&self, token: &plan::Token, now: impl FnOnce() -> Timestamp) -> Result<(), Refusal> {
         let limiter = match token.role {
             Role::Environment | Role::Operator => &self.environment,
             Role::Gateway => &self.gateway,
         };
         let Some(limiter) = limiter else { return Ok(()) };
-        limiter.check_key(&token.id).map_err(|not_until| {
-            Refusal::rate_limited(not_until.wait_time_from(governor::clock::Clock::now(limiter.clock())))
+        limiter.tokens.check_key(&token.id).map_err(|not_until| {
+            let wait = not_until.wait_time_from(governor::clock::Clock::now(limiter.tokens.clock()));
+            let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            let reset = now().plus_millis(millis).millis().div_ceil(1000);
+            Refusal::rate_limited(wait, ReachedRate { limit: limiter.rate.get(), reset })
         })
     }
 
     /// Forgets tokens that have not been used for a while. Revoked tokens are among them.
     pub(in crate::http) fn tidy(&self) {
         for limiter in [&self.environment, &self.gateway].into_iter().flatten() {
-            limiter.retain_recent();
+            limiter.tokens.retain_recent();
         }
     }
 }

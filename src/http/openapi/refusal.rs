@@ -40,7 +40,7 @@ fn common(method: &str, operation: &Value) -> Descriptions {
     let kinds = operation["security"].as_array().map_or(0, Vec::len);
     if kinds > 0 {
         add("401", "`INVALID_TOKEN`: the token is missing or not valid");
-        add("429", "`RATE_LIMITED`: too many requests with this token");
+        add("429", "`RATE_LIMIT_EXCEEDED`: too many requests with this token");
         add("503", "`LOADING`: the stored data is still being loaded; retry later");
         add("503", "`TIMEOUT`: the request took too long; its change is not in force");
     }
@@ -59,7 +59,7 @@ fn common(method: &str, operation: &Value) -> Descriptions {
         add("503", "`NOT_REPLICATED`: durable on this node, but not acknowledged by the fleet's stream in time");
     }
     if (1..3).contains(&kinds) {
-        add("403", "`FORBIDDEN`: the role of the token does not allow this operation");
+        add("403", "`UNAUTHORIZED`: the role of the token does not allow this operation");
     }
     if operation.get("requestBody").is_some() {
         add("400", "`BODY_CUT_SHORT`: the request body was cut short");
@@ -127,8 +127,11 @@ fn pin(status: &str, response: &mut Value) {
         response["headers"] = json!({"WWW-Authenticate": bearer});
     }
     if status == "429" {
-        let seconds = json!({"schema": {"type": "integer", "minimum": 1}, "required": true});
-        response["headers"] = json!({"Retry-After": seconds});
+        let integer = |least: u64| json!({"schema": {"type": "integer", "minimum": least}, "required": true});
+        response["headers"] = json!({
+            "Retry-After": integer(1), "X-RateLimit-Limit": integer(1), "X-RateLimit-Remaining": integer(0),
+            "X-RateLimit-Reset": integer(0),
+        });
     }
 }
 

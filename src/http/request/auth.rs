@@ -182,7 +182,7 @@ fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refus
             None => (Role::Operator, EnvironmentId::SYSTEM),
         }),
         Known::Stored(held) => {
-            api.rate_limits.admit(held)?;
+            api.rate_limits.admit(held, || api.now())?;
             Ok((held.role, held.environment))
         }
     }

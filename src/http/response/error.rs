@@ -25,6 +25,17 @@ pub(in crate::http) struct Refusal {
     errors: FieldErrors,
     /// When the client may retry.
     retry_after: Option<Duration>,
+    /// The rate limit that the token has reached.
+    rate: Option<ReachedRate>,
+}
+
+/// The rate limit that a token has reached.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct ReachedRate {
+    /// The number of requests in a second.
+    pub(in crate::http) limit: u32,
+    /// When the next request is allowed, in seconds since 1970.
+    pub(in crate::http) reset: u64,
 }
 
 /// A rejected request.
@@ -46,7 +57,7 @@ pub(in crate::http) struct Envelope<'a> {
 
 impl Refusal {
     pub(in crate::http) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), errors: FieldErrors::new(), retry_after: None }
+        Self { status, code, message: message.into(), errors: FieldErrors::new(), retry_after: None, rate: None }
     }
 
     pub(in crate::http) fn invalid(errors: FieldErrors) -> Self {
@@ -74,7 +85,7 @@ impl Refusal {
     }
 
     pub(in crate::http) fn forbidden(message: &'static str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+        Self::new(StatusCode::FORBIDDEN, "UNAUTHORIZED", message)
     }
 
     pub(in crate::http) fn agent_not_found() -> Self {
@@ -107,10 +118,10 @@ impl Refusal {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_AGENT_DIRECTION", message)
     }
 
-    pub(in crate::http) fn rate_limited(wait: Duration) -> Self {
+    pub(in crate::http) fn rate_limited(wait: Duration, rate: ReachedRate) -> Self {
         let message = "Too many requests with this token: wait as long as Retry-After says";
-        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", message);
-        Self { retry_after: Some(wait), ..refusal }
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", message);
+        Self { retry_after: Some(wait), rate: Some(rate), ..refusal }
     }
 
     /// The environment has reached its limit of something whose deleted items count too.
@@ -231,7 +242,7 @@ impl Refusal {
 
     /// An internal error or a panic. The text of a panic never reaches a response.
     pub(in crate::http) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "An internal error occurred")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "SERVER_ERROR", "An internal error occurred")
     }
 
     fn envelope(&self) -> Envelope<'_> {
@@ -249,6 +260,12 @@ impl IntoResponse for Refusal {
             // Rounded up to whole seconds.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if let Some(ReachedRate { limit, reset }) = self.rate {
+            let headers = response.headers_mut();
+            headers.insert("x-ratelimit-limit", HeaderValue::from(limit));
+            headers.insert("x-ratelimit-remaining", HeaderValue::from(0));
+            headers.insert("x-ratelimit-reset", HeaderValue::from(reset));
         }
         response
     }
@@ -323,7 +340,7 @@ impl From<ConfigError> for Refusal {
             ConfigError::AgentExists(_) => conflict("AGENT_EXISTS", &error),
             ConfigError::NumberExists(_) => conflict("PHONE_NUMBER_EXISTS", &error),
             ConfigError::NumberTaken(_) => conflict("PHONE_NUMBER_TAKEN", &error),
-            ConfigError::NumberInUse { .. } => conflict("PHONE_NUMBER_IN_USE", &error),
+            ConfigError::NumberInUse { .. } => invalid("PHONE_NUMBER_IN_USE", &error),
             ConfigError::AgentIsPublished(_) => conflict("AGENT_IS_PUBLISHED", &error),
             ConfigError::AgentIsCallback { .. } => conflict("AGENT_IS_CALLBACK", &error),
             ConfigError::AgentIsSource { .. } => conflict("AGENT_IS_SOURCE", &error),

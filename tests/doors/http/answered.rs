@@ -70,7 +70,7 @@ async fn foreign_and_invented_decision_ids_get_identical_answers() {
         let is_reportable = id == unattributed;
         assert_eq!(report(&server.gateway(), id).await == foreign, !is_reportable, "{id}");
     }
-    report(&server.operator(), &id).await.is(403, "FORBIDDEN");
+    report(&server.operator(), &id).await.is(403, "UNAUTHORIZED");
     // An id of another installation is rejected like an invented one.
     let elsewhere = Server::start();
     Desk::set_up(&elsewhere.tenant()).await;

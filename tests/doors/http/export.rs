@@ -38,7 +38,7 @@ async fn export_requires_an_operator_token() {
     let server = Server::start();
     server.with_authorization(None).get("/export").await.is(401, "INVALID_TOKEN");
     for client in [server.tenant(), server.other(), server.gateway()] {
-        client.get("/export").await.is(403, "FORBIDDEN");
+        client.get("/export").await.is(403, "UNAUTHORIZED");
     }
     server.operator().get("/export").await.is(501, "NOT_STORED");
 }

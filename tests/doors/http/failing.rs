@@ -82,7 +82,7 @@ async fn panic_returns_500_without_detail() {
     let desk = Desk::set_up(&server.tenant()).await;
     server.break_clock();
     let answer = server.tenant().post("/calls", desk.call("busy")).await;
-    answer.is(500, "INTERNAL");
+    answer.is(500, "SERVER_ERROR");
     assert_eq!(answer.body["message"], "An internal error occurred");
     assert_eq!(server.tenant().get("/agents").await.status, 200, "and the next request goes on");
 }

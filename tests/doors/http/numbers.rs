@@ -59,7 +59,7 @@ async fn releasing_an_assigned_number_is_rejected() {
     let desk = Desk::set_up(&client).await;
     let path = format!("/phone-numbers/{}", desk.number);
     let answer = client.delete(&path).await;
-    answer.is(409, "PHONE_NUMBER_IN_USE");
+    answer.is(422, "PHONE_NUMBER_IN_USE");
     assert!(answer.body["message"].as_str().unwrap().contains(&desk.source));
     let data = client.get("/phone-numbers").await.data();
     assert_eq!(

@@ -272,10 +272,10 @@ async fn tokens_are_accepted_as_described() {
             let answer = client.send(operation.method.clone(), &path, Some("text/plain"), Body::empty()).await;
             let expected = match (operation.says.get("security").is_some(), scheme) {
                 (true, "none") => Some("INVALID_TOKEN"),
-                (true, scheme) if !takes(&operation, scheme) => Some("FORBIDDEN"),
+                (true, scheme) if !takes(&operation, scheme) => Some("UNAUTHORIZED"),
                 _ => None,
             };
-            let refused = ["INVALID_TOKEN", "FORBIDDEN"].contains(&answer.code()).then(|| answer.code());
+            let refused = ["INVALID_TOKEN", "UNAUTHORIZED"].contains(&answer.code()).then(|| answer.code());
             assert_eq!(refused, expected, "{scheme}: {} {}: {}", operation.method, operation.template, answer.text);
         }
     }

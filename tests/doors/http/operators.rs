@@ -275,7 +275,7 @@ async fn tenant_changes_its_own_settings_except_the_name() {
     let generation = server.generation();
     // Whether another tenant has the name makes no difference.
     let free = client.put(&own, json!({"name": "Free"})).await;
-    free.is(403, "FORBIDDEN");
+    free.is(403, "UNAUTHORIZED");
     assert_eq!(client.put(&own, json!({"name": "Theirs"})).await, free);
     let unknown = client.get("/environments/00000000-0000-4000-8000-000000000000").await;
     unknown.is(404, "ENVIRONMENT_NOT_FOUND");
@@ -319,7 +319,7 @@ async fn empty_environment_is_deleted_with_its_tokens() {
     assert_eq!(client.delete(&format!("/phone-numbers/{}", desk.number)).await.status, 200);
     assert_eq!(operator.get(&path).await, before, "its version counts its settings");
     operator.given(("if-match", "\"999\""), Method::DELETE, &path, None).await.is(412, "PRECONDITION_FAILED");
-    client.delete(&path).await.is(403, "FORBIDDEN");
+    client.delete(&path).await.is(403, "UNAUTHORIZED");
 
     let answer = operator.given(("if-match", &before.tag()), Method::DELETE, &path, None).await;
     assert_eq!(answer.text, r#"{"success":true,"message":"Environment deleted"}"#);
@@ -408,13 +408,13 @@ async fn in_memory_operator_token_acts_for_an_environment() {
     };
     let in_memory = || server.with_token(&operator.secret);
     assert_eq!(ask(in_memory(), id, "/environment").await.data(), of_tenant);
-    ask(in_memory(), id, "/environments").await.is(403, "FORBIDDEN");
+    ask(in_memory(), id, "/environments").await.is(403, "UNAUTHORIZED");
     assert_eq!(in_memory().get("/environments").await.status, 200);
     for unknown in ["x", "00000000-0000-0000-0000-000000000000", "00000000-0000-4000-8000-00000000000f"] {
-        ask(in_memory(), unknown, "/environment").await.is(403, "FORBIDDEN");
+        ask(in_memory(), unknown, "/environment").await.is(403, "UNAUTHORIZED");
     }
     // The header changes nothing for tokens that are stored.
-    ask(server.operator(), id, "/environment").await.is(403, "FORBIDDEN");
-    ask(server.gateway(), id, "/environment").await.is(403, "FORBIDDEN");
+    ask(server.operator(), id, "/environment").await.is(403, "UNAUTHORIZED");
+    ask(server.gateway(), id, "/environment").await.is(403, "UNAUTHORIZED");
     assert_ne!(ask(server.other(), id, "/environment").await.data(), of_tenant);
 }

@@ -28,8 +28,10 @@ async fn each_token_has_its_own_rate_limit() {
     let generation = server.generation();
     for _ in 0..3 {
         let answer = client.post("/agents", json!({"name": "New", "direction": "inbound"})).await;
-        answer.is(429, "RATE_LIMITED");
+        answer.is(429, "RATE_LIMIT_EXCEEDED");
         assert_eq!(answer.headers["retry-after"], "1", "a tenth of a second, in whole seconds");
+        let rate = ["limit", "remaining", "reset"].map(|name| answer.headers[format!("x-ratelimit-{name}")].clone());
+        assert_eq!(rate, ["10", "0", "1780315201"], "the limit, what is left of it, and the second of the next request");
     }
     assert_eq!(server.generation(), generation);
     assert_eq!(other.get("/agents").await.status, 200);
@@ -42,13 +44,13 @@ async fn each_token_has_its_own_rate_limit() {
     // Rejected requests do not count: after a tenth of a second exactly one more request is accepted.
     *now.lock().unwrap() += Duration::from_millis(100);
     assert_eq!(client.get("/agents").await.status, 200);
-    client.get("/agents").await.is(429, "RATE_LIMITED");
+    client.get("/agents").await.is(429, "RATE_LIMIT_EXCEEDED");
     // An idle day saves up the requests of one second only.
     *now.lock().unwrap() += Duration::from_secs(86_400);
     for _ in 0..10 {
         assert_eq!(client.get("/agents").await.status, 200);
     }
-    client.get("/agents").await.is(429, "RATE_LIMITED");
+    client.get("/agents").await.is(429, "RATE_LIMIT_EXCEEDED");
 }
 
 #[tokio::test]
@@ -58,8 +60,8 @@ async fn gateway_tokens_have_a_separate_rate() {
     for _ in 0..3 {
         assert_eq!(server.gateway().post("/calls", desk.call("busy")).await.status, 202);
     }
-    server.gateway().get("/route?dialed=+15550001000").await.is(429, "RATE_LIMITED");
-    server.gateway().bulk("").await.is(429, "RATE_LIMITED");
+    server.gateway().get("/route?dialed=+15550001000").await.is(429, "RATE_LIMIT_EXCEEDED");
+    server.gateway().bulk("").await.is(429, "RATE_LIMIT_EXCEEDED");
     assert_eq!(server.tenant().get("/route?dialed=+15550001000").await.status, 200);
 }
 
@@ -82,12 +84,12 @@ async fn revoked_token_over_its_rate_returns_401() {
     for _ in 0..5 {
         revoked.get("/agents").await;
     }
-    revoked.get("/agents").await.is(429, "RATE_LIMITED");
+    revoked.get("/agents").await.is(429, "RATE_LIMIT_EXCEEDED");
     server.operator().delete(&format!("/tokens/{}", issued["id"].as_str().unwrap())).await;
     revoked.get("/agents").await.is(401, "INVALID_TOKEN");
     // Revoking a token removes old entries; other tokens get no additional requests from that.
     server.operator().get("/tokens").await;
-    server.operator().get("/tokens").await.is(429, "RATE_LIMITED");
+    server.operator().get("/tokens").await.is(429, "RATE_LIMIT_EXCEEDED");
     *now.lock().unwrap() += Duration::from_secs(1);
     assert_eq!(server.operator().get("/tokens").await.status, 200);
 }

@@ -148,7 +148,7 @@ async fn token_is_accepted_as_basic_auth_password() {
         let client = server.with_authorization(Some(&authorization));
         let answer = client.get("/route?dialed=+15550001000&format=text").await;
         assert_eq!((answer.status.as_u16(), &*answer.text), (status, ""), "{name}");
-        client.get("/agents").await.is(403, "FORBIDDEN");
+        client.get("/agents").await.is(403, "UNAUTHORIZED");
     }
 }
 
@@ -166,10 +166,10 @@ async fn token_of_the_wrong_role_returns_403() {
             For::Everybody => Vec::new(),
         };
         for client in wrong {
-            ask(client, endpoint).await.is(403, "FORBIDDEN");
+            ask(client, endpoint).await.is(403, "UNAUTHORIZED");
         }
     }
-    server.operator().bulk("").await.is(403, "FORBIDDEN");
+    server.operator().bulk("").await.is(403, "UNAUTHORIZED");
     assert_eq!(server.generation(), generation);
 }
 
