@@ -294,10 +294,7 @@ mod tests {
     fn new_change_has_a_name_of_its_own() {
         let (number, id) = (NumberId::from_u128(7), AgentId::from_u128(9));
         for (text, change) in [
-            (
-                format!(r#"{{"default_agent_removed":{{"number":"{NUMBER}"}}}}"#),
-                Change::DefaultAgentRemoved { number },
-            ),
+            (format!(r#"{{"default_agent_removed":{{"number":"{NUMBER}"}}}}"#), Change::DefaultAgentRemoved { number }),
             (r#"{"environment_deleted":{}}"#.to_owned(), Change::EnvironmentDeleted {}),
             (
                 format!(r#"{{"agent_renamed":{{"id":"{id}","name":"Desk","label":null}}}}"#),

@@ -24,6 +24,7 @@ pub enum Outcome {
     /// Could not be placed, or broke off.
     Failed = 4,
     /// Not answered before ringing ended.
+    #[cfg_attr(feature = "serde", serde(alias = "no-answer"))]
     NoAnswer = 5,
     /// The contact was on another call.
     Busy = 6,
@@ -63,7 +64,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the name used in the API, such as `no_answer`.
+    /// Returns the name, such as `no_answer`. The control API writes [`public_name`](Self::public_name).
     pub const fn name(self) -> &'static str {
         match self {
             Self::Initiated => "initiated",
@@ -74,6 +75,14 @@ impl Outcome {
             Self::NoAnswer => "no_answer",
             Self::Busy => "busy",
             Self::Voicemail => "voicemail",
+        }
+    }
+
+    /// Returns the name as the control API writes it: `no-answer`, and the other names as they are.
+    pub const fn public_name(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no-answer",
+            other => other.name(),
         }
     }
 }
@@ -135,8 +144,10 @@ mod tests {
         for (rank, outcome) in (0..).zip(Outcome::ALL) {
             assert_eq!((outcome.rank(), Outcome::from_rank(rank)), (u8::try_from(rank).expect("three bits"), outcome));
             assert_eq!(outcome.to_string().parse(), Ok(outcome));
+            assert_eq!(outcome.public_name().parse(), Ok(outcome));
         }
         assert_eq!("no-answer".parse(), Ok(Outcome::NoAnswer));
+        assert_eq!(Outcome::NoAnswer.public_name(), "no-answer");
         let refused = "NO_ANSWER".parse::<Outcome>().expect_err("another case");
         assert_eq!(refused.to_string(), "not an outcome");
         assert_eq!(format!("{:>9}", Outcome::Busy), "     busy");

@@ -163,7 +163,7 @@ impl Lookback {
 
     /// Returns the days, or `None` if it is not a whole number of days.
     pub const fn whole_days(self) -> Option<u32> {
-        if self.0 % 86_400 == 0 { Some(self.0 / 86_400) } else { None }
+        if self.0.is_multiple_of(86_400) { Some(self.0 / 86_400) } else { None }
     }
 
     /// Returns whether a call of this age counts. A call exactly as old as the look-back counts.

@@ -219,9 +219,8 @@ impl Plan {
     pub(crate) fn is_retired(&self, scope: Scope) -> bool {
         let environment = scope.environment().or_else(|| self.environment_of_number(scope));
         self.has_retired()
-            && environment.is_some_and(|slot| {
-                slot.index() < self.environments.len() && self.environment_id_of(slot).is_none()
-            })
+            && environment
+                .is_some_and(|slot| slot.index() < self.environments.len() && self.environment_id_of(slot).is_none())
     }
 
     /// Returns the scopes of the environments that were deleted after the earlier plan `before`.

@@ -163,7 +163,7 @@ def callback_agents(client, source, number):
 
     limited = sources | {"callback_trigger_statuses": ["no_answer", "voicemail", "busy"], "lookback_days": 7}
     config = client.data("PUT", path, limited)["callback_config"]
-    same(sorted(config.pop("callback_trigger_statuses")), ["busy", "no_answer", "voicemail"])
+    same(sorted(config.pop("callback_trigger_statuses")), ["busy", "no-answer", "voicemail"])
     same(config, sources | {"lookback_days": 7})
     client.data("PUT", path, sources)
 
@@ -200,6 +200,8 @@ def calls_and_routes(client, gateway, source, callback, front, number):
     call = {"agent_id": source, "from": "+15551234567", "to": "+15557654321", "started_at": CALLED_AT.isoformat().replace("+00:00", "Z")}
     for status in ["initiated", "ringing", "answered", "completed", "failed", "busy", "no-answer", "no_answer", "voicemail"]:
         same(gateway.ask("POST", "/calls", call | {"status": status}, 202), {"success": True, "message": A_TEXT})
+    test = call | {"status": "busy", "to": "+15557650000", "is_testing": True}
+    same(gateway.ask("POST", "/calls", test, 202), {"success": True, "message": A_TEXT})
     client.refused("POST", "/calls", call | {"status": "busy", "from": "+15550000000"}, 404, "NUMBER_NOT_FOUND")
     client.refused("POST", "/calls", call | {"status": "busy", "agent_id": str(uuid.uuid4())}, 404, "AGENT_NOT_FOUND")
     client.invalid("POST", "/calls", call | {"status": "bored"}, "status")
@@ -264,11 +266,11 @@ def statistics(client, gateway, route, source, callback):
     counted = after["total_callbacks_received"]
     same(after["callbacks_by_source_agent"], [{"source_agent_id": source, "name": "Reminders", "count": counted}])
     month = client.data("GET", "/callback-agents/stats")["period"]
-    same(datetime.fromisoformat(month["end"]) - datetime.fromisoformat(month["start"]), timedelta(days=29))
+    same(datetime.fromisoformat(month["end"]) - datetime.fromisoformat(month["start"]), timedelta(days=30))
     same(client.data("GET", f"/callback-agents/{callback}"), {
         "agent": {"id": callback, "name": "Callback Handler", "direction": "inbound", "current_status": "published"},
         "source_agents": [{"id": source, "name": "Reminders"}],
-        "stats": {"total_callbacks_received": counted, "callbacks_answered": after["callbacks_answered"]},
+        "stats": {"total_callbacks_received": counted, "callbacks_answered": after["callbacks_answered"], "period": month},
     })
     message = "Agent is not configured as a callback agent"
     client.refused("GET", f"/callback-agents/{source}", None, 404, "NOT_A_CALLBACK_AGENT", message)

@@ -45,7 +45,9 @@ pub(in crate::http) async fn report(
     });
     let opened = opened.ok_or_else(Refusal::decision_not_found)?;
     let plan = api.service().plan();
-    let tallied = opened.sealed.tally.and_then(|tally| Some((tally, plan.tally(tally)?)));
+    let tallied = opened.sealed.tally.map(|tally| plan.tally(tally).map(|tallied| (tally, tallied)));
+    // Without an entry for its tally, the decision belonged to an environment that was deleted.
+    let tallied = tallied.map(|tallied| tallied.ok_or_else(Refusal::decision_not_found)).transpose()?;
     let is_visible = match tallied {
         Some((_, (environment, _))) => reach.covers(environment),
         None => reach == Reach::Every,

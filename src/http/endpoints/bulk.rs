@@ -1,6 +1,6 @@
 //! `POST /calls/bulk`: any number of calls, one JSON object a line, in bounded memory.
 
-use super::calls;
+use super::calls::{self, Reported};
 use crate::engine::Applied;
 use crate::event::Event;
 use crate::http::Api;
@@ -64,7 +64,7 @@ const LONGEST_MARK: usize = 6;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct Asked {
-    /// Whether the result has `unchanged` and `erased`.
+    /// Whether the result has `unchanged`, `erased` and `testing`.
     #[param(default = false)]
     details: Option<bool>,
 }
@@ -91,6 +91,9 @@ struct Details {
     /// Accepted calls that were not recorded, because the contact has been erased.
     #[schema(required = false)]
     erased: u64,
+    /// Accepted test calls, which are not recorded.
+    #[schema(required = false)]
+    testing: u64,
 }
 
 /// A line that was rejected.
@@ -225,15 +228,22 @@ impl<'a> Upload<'a> {
         if self.group.len() >= GROUP { self.submit().await } else { Ok(()) }
     }
 
-    /// Reads the call of a line. A blank line has none.
-    fn read(&self, line: &[u8]) -> Result<Option<Event>, Refusal> {
+    /// Reads the call of a line. A blank line has none. A test call is counted and returns none.
+    fn read(&mut self, line: &[u8]) -> Result<Option<Event>, Refusal> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
         let (plan, now) = (&self.plan, self.now);
         let call = match calls::plain_call(line, plan, self.reach, now) {
             Some(call) => call,
-            None => calls::call(Form::new(parse_line(line)?)?, plan, self.reach, now)?,
+            None => match calls::reported(Form::new(parse_line(line)?)?, plan, self.reach, now)? {
+                Reported { is_testing: true, .. } => {
+                    self.report.accepted += 1;
+                    self.details.testing += 1;
+                    return Ok(None);
+                }
+                Reported { call, .. } => call,
+            },
         };
         Ok(Some(Event::Call(call)))
     }

@@ -1,5 +1,6 @@
 //! `/callback-agents`: the agents with the callback role, and the agents that can be their sources.
 
+use super::statistics::Period;
 use crate::event::Direction;
 use crate::http::Api;
 use crate::http::openapi::{example, schema};
@@ -13,7 +14,6 @@ use crate::http::response::shown::callback_agent;
 use crate::id::{AgentId, EnvironmentId};
 use crate::plan::{EnvironmentView, Plan};
 use crate::tally::Count;
-use crate::time::Day;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -74,11 +74,12 @@ struct DetailSource<'a> {
     name: &'a str,
 }
 
-/// The counts of all days.
+/// The counts of the last thirty days and today.
 #[derive(Serialize, ToSchema)]
 struct Stats {
     total_callbacks_received: u64,
     callbacks_answered: u64,
+    period: Period,
 }
 
 /// Lists the agents with the callback role, including drafts, in the order of their creation.
@@ -159,7 +160,7 @@ impl Items for SourceAgents {
     }
 }
 
-/// Returns a callback agent with its source agents and the counts of all days.
+/// Returns a callback agent with its source agents, and its counts of the last thirty days and today.
 #[utoipa::path(
     get, path = "/api/v1/callback-agents/{agent}", tag = "callbacks", operation_id = "showCallbackAgent",
     params(("agent" = Uuid, Path, description = "A callback agent", example = json!(example::CALLBACK))),
@@ -172,7 +173,10 @@ impl Items for SourceAgents {
                     "current_status": "published",
                 },
                 "source_agents": [{"id": example::SOURCE, "name": "Reminders"}],
-                "stats": {"total_callbacks_received": 134, "callbacks_answered": 121},
+                "stats": {
+                    "total_callbacks_received": 134, "callbacks_answered": 121,
+                    "period": {"start": "2026-05-02", "end": "2026-06-01"},
+                },
             },
         })),
         (status = 404, description = "`AGENT_NOT_FOUND`; `NOT_A_CALLBACK_AGENT`: the agent does not have the callback role"),
@@ -185,7 +189,7 @@ pub(in crate::http) async fn show(
     State(api): State<Api>,
 ) -> Result<Response, Refusal> {
     callback_agent(&api.service().plan(), environment, id)?;
-    let statistics = api.statistics(environment, &(Day::FIRST..=Day::LAST)).await?;
+    let (period, statistics) = api.recent_statistics(environment).await?;
     let own = statistics.callbacks.iter().filter(|callbacks| callbacks.agent == id);
     let count = own.fold(Count::default(), |sum, callbacks| sum.plus(callbacks.count));
 
@@ -200,6 +204,6 @@ pub(in crate::http) async fn show(
             current_status: agent_status(agent.is_published()),
         },
         source_agents: callback.sources().into_iter().filter_map(source).collect(),
-        stats: Stats { total_callbacks_received: count.received, callbacks_answered: count.answered },
+        stats: Stats { total_callbacks_received: count.received, callbacks_answered: count.answered, period },
     }))
 }

@@ -39,6 +39,9 @@ pub(in crate::http) struct NewCall {
     started_at: String,
     #[schema(schema_with = schema::any_outcome)]
     status: String,
+    /// Whether the call is a test. A test call is checked and acknowledged, and never enters the history.
+    #[schema(default = false)]
+    is_testing: Option<bool>,
 }
 
 /// Reports an outbound call, or a new status of one. Reports may be repeated and may arrive in any order.
@@ -46,13 +49,20 @@ pub(in crate::http) struct NewCall {
 /// A late report of a call from before the contact's erasure is acknowledged but not recorded.
 #[utoipa::path(
     post, path = "/api/v1/calls", tag = "calls", operation_id = "recordCall",
-    request_body(content = NewCall, example = json!({
-        "agent_id": example::SOURCE, "from": example::DIALED, "to": example::CONTACT,
-        "started_at": "2026-06-01T11:00:00Z", "status": "no-answer",
-    })),
+    request_body(content = NewCall, examples(
+        ("call" = (value = json!({
+            "agent_id": example::SOURCE, "from": example::DIALED, "to": example::CONTACT,
+            "started_at": "2026-06-01T11:00:00Z", "status": "no-answer",
+        }))),
+        ("test" = (value = json!({
+            "agent_id": example::SOURCE, "from": example::DIALED, "to": example::CONTACT,
+            "started_at": "2026-06-01T11:00:00Z", "status": "no-answer", "is_testing": true,
+        }))),
+    )),
     responses(
-        (status = 202, description = "The report is durable", body = Message<'static>, example = json!(
-            {"success": true, "message": "Call recorded"}
+        (status = 202, description = "The report is durable, or it is about a test call", body = Message<'static>, examples(
+            ("call" = (value = json!({"success": true, "message": "Call recorded"}))),
+            ("test" = (value = json!({"success": true, "message": "Test call acknowledged"}))),
         )),
         (status = 404, description = "`NUMBER_NOT_FOUND`: `from` is not a number of the environment; `AGENT_NOT_FOUND`"),
         (status = 409, description = "`CONTACT_ERASED`: the contact was erased together with a call dated in the future, and this \
@@ -64,7 +74,10 @@ pub(in crate::http) struct NewCall {
     security(("environment" = []), ("gateway" = [])),
 )]
 pub(in crate::http) async fn record(reach: Reach, State(api): State<Api>, form: Form) -> Result<Response, Refusal> {
-    let call = call(form, &api.service().plan(), reach, api.now())?;
+    let Reported { call, is_testing } = reported(form, &api.service().plan(), reach, api.now())?;
+    if is_testing {
+        return Ok(reply::message(StatusCode::ACCEPTED, "Test call acknowledged"));
+    }
     let recording = api.submit(vec![Event::Call(call)]).await.map_err(|_| Refusal::internal())?;
     for applied in recording? {
         settle(&api.service().plan(), &call, applied?)?;
@@ -84,8 +97,20 @@ pub(in crate::http) fn settle(plan: &Plan, call: &Call, applied: Applied) -> Res
     }
 }
 
-/// Reads a call. It belongs to the environment that holds the number in `from`.
-pub(in crate::http) fn call(mut form: Form, plan: &Plan, reach: Reach, now: Timestamp) -> Result<Call, Refusal> {
+/// A call of a report.
+pub(in crate::http) struct Reported {
+    pub(in crate::http) call: Call,
+    /// Whether the call is a test, which must not be recorded.
+    pub(in crate::http) is_testing: bool,
+}
+
+/// Reads a report of a call. The call belongs to the environment that holds the number in `from`.
+pub(in crate::http) fn reported(
+    mut form: Form,
+    plan: &Plan,
+    reach: Reach,
+    now: Timestamp,
+) -> Result<Reported, Refusal> {
     let home = dial_plan(plan, reach);
     let from = form.required("from", |value| read::number(value, &home));
     let holder = from.and_then(|from| plan.dialed(from)).map(NumberView::environment);
@@ -99,6 +124,7 @@ pub(in crate::http) fn call(mut form: Form, plan: &Plan, reach: Reach, now: Time
         at => Ok(at),
     });
     let outcome = form.required("status", read::outcome);
+    let is_testing = form.optional("is_testing", read::boolean).unwrap_or(false);
     let (agent, from, to, at, outcome) = form.finish(|| Some((agent?, from?, to?, at?, outcome?)))?;
 
     let environment = holder.ok_or_else(Refusal::number_not_found)?;
@@ -106,7 +132,7 @@ pub(in crate::http) fn call(mut form: Form, plan: &Plan, reach: Reach, now: Time
     if agent.direction() != Direction::Outbound {
         return Err(Refusal::not_outbound());
     }
-    Ok(Call { environment, agent: agent.id(), from, to, at, outcome })
+    Ok(Reported { call: Call { environment, agent: agent.id(), from, to, at, outcome }, is_testing })
 }
 
 /// The fields of a call that is written without escapes, as most programs write it.
@@ -120,7 +146,7 @@ struct PlainCall<'a> {
     status: &'a str,
 }
 
-/// Reads a call from a line of JSON, without an allocation for its fields. Returns `None` for a line that [`call`] may
+/// Reads a call from a line of JSON, without an allocation for its fields. Returns `None` for a line that [`reported`] may
 /// reject or may read in another way: read it with a form.
 pub(in crate::http) fn plain_call(line: &[u8], plan: &Plan, reach: Reach, now: Timestamp) -> Option<Call> {
     let PlainCall { agent_id, from, to, started_at, status } = serde_json::from_slice(line).ok()?;

@@ -255,7 +255,9 @@ pub(in crate::http) async fn update(
         match manager {
             _ if name == held.name() => {}
             // The answer to a taken name would tell about another tenant.
-            Manager::Tenant(_) => return Err(Refusal::forbidden("Only an operator changes the name of an environment")),
+            Manager::Tenant(_) => {
+                return Err(Refusal::forbidden("Only an operator changes the name of an environment"));
+            }
             Manager::Operator if plan.environment_named(&name).is_some() => {
                 return Err(Refusal::environment_name_taken());
             }
@@ -329,8 +331,9 @@ fn dial_plan(form: &mut Form) -> Option<DialPlan> {
         }
         return Some(region);
     }
-    if parts.iter().all(Option::is_none) && lengths.is_empty() {
-        return matches!(region, form::Given::Null).then_some(DialPlan::NONE);
+    let is_given = matches!(region, form::Given::Null) || parts.iter().any(Option::is_some);
+    if parts.iter().flatten().all(String::is_empty) && lengths.is_empty() {
+        return is_given.then_some(DialPlan::NONE);
     }
     let [country, national, international] = parts.map(Option::unwrap_or_default);
     let plan = DialPlan::new(&country, &national, &international);

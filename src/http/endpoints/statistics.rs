@@ -21,7 +21,7 @@ use std::ops::RangeInclusive;
 use tokio::sync::oneshot;
 use utoipa::{IntoParams, ToSchema};
 
-/// The number of days that are shown by default, including today.
+/// How many days before its last day a period begins by default. It includes both, so it has one day more.
 const DEFAULT_DAYS: u32 = 30;
 
 /// The counts of callbacks in a period.
@@ -42,11 +42,22 @@ pub(in crate::http) struct CallbackStatistics {
 
 /// A period of days in UTC, including both ends.
 #[derive(Serialize, ToSchema)]
-struct Period {
+pub(in crate::http) struct Period {
     #[schema(format = Date)]
     start: String,
     #[schema(format = Date)]
     end: String,
+}
+
+impl Period {
+    fn of(days: &RangeInclusive<Day>) -> Self {
+        Self { start: time_text::render_day(*days.start()), end: time_text::render_day(*days.end()) }
+    }
+}
+
+/// Returns the default period that ends on this day.
+fn ending(end: Day) -> RangeInclusive<Day> {
+    end.minus(DEFAULT_DAYS)..=end
 }
 
 /// The callbacks of one source agent.
@@ -63,7 +74,7 @@ struct OfSource {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct Asked {
-    /// The first day in UTC, not before 1970. Missing: thirty days ending with the last day.
+    /// The first day in UTC, not before 1970. Missing: thirty days before the last day.
     #[param(format = Date, pattern = "^(19[7-9]|[2-9][0-9]{2})[0-9]-", example = "2026-06-01")]
     start_date: Option<String>,
     /// The last day in UTC, not before 1970. Missing: today.
@@ -92,13 +103,14 @@ pub(in crate::http) async fn show(
     let start = form.optional("start_date", read::day);
     let end = form.optional("end_date", read::day);
     let end = end.unwrap_or_else(|| api.now().day().max(start.unwrap_or_default()));
-    let start = start.unwrap_or_else(|| end.minus(DEFAULT_DAYS - 1));
+    let start = start.unwrap_or_else(|| *ending(end).start());
     if start > end {
         form.error("end_date", &"must not lie before the start_date".into());
     }
     form.finish(|| Some(()))?;
 
-    let Statistics { callbacks, unmatched } = api.statistics(environment, &(start..=end)).await?;
+    let days = start..=end;
+    let Statistics { callbacks, unmatched } = api.statistics(environment, &days).await?;
     let mut by_source = BTreeMap::<_, Count>::new();
     for callbacks in callbacks {
         let sum = by_source.entry(callbacks.source).or_default();
@@ -114,7 +126,7 @@ pub(in crate::http) async fn show(
     let name = |id| plan.agent(environment, id).map(|agent| agent.name().to_owned());
     let of_source = |(id, count)| OfSource { source_agent_id: id, name: name(id), count };
     Ok(reply::data(CallbackStatistics {
-        period: Period { start: time_text::render_day(start), end: time_text::render_day(end) },
+        period: Period::of(&days),
         total_callbacks_received: total.received,
         callbacks_answered: total.answered,
         callbacks_unmatched: unmatched,
@@ -124,13 +136,18 @@ pub(in crate::http) async fn show(
 }
 
 impl Api {
-    /// Returns the environment's statistics, including each call routed before this request. All returned counts are durable. If the
-    /// store cannot be written, the last durable counts are returned.
-    pub(in crate::http) async fn statistics(
+    /// Returns the period of statistics that a request without dates gets, and its statistics.
+    pub(in crate::http) async fn recent_statistics(
         &self,
         environment: EnvironmentId,
-        days: &RangeInclusive<Day>,
-    ) -> Result<Statistics, Refusal> {
+    ) -> Result<(Period, Statistics), Refusal> {
+        let days = ending(self.now().day());
+        Ok((Period::of(&days), self.statistics(environment, &days).await?))
+    }
+
+    /// Returns the environment's statistics, including each call routed before this request. All returned counts are durable. If the
+    /// store cannot be written, the last durable counts are returned.
+    async fn statistics(&self, environment: EnvironmentId, days: &RangeInclusive<Day>) -> Result<Statistics, Refusal> {
         let (done, answer) = oneshot::channel();
         self.service().submit_counts(|result| {
             let _ = done.send(result);

@@ -85,7 +85,7 @@ pub(in crate::http) fn unused_number() -> Value {
 /// A callback role with all optional members.
 pub(in crate::http) fn limited_config() -> Value {
     json!({
-        "source_agent_ids": [SOURCE], "callback_trigger_statuses": ["no_answer", "busy", "voicemail"], "lookback_days": 7,
+        "source_agent_ids": [SOURCE], "callback_trigger_statuses": ["no-answer", "busy", "voicemail"], "lookback_days": 7,
     })
 }
 

@@ -73,12 +73,12 @@ pub(in crate::http) fn reason() -> Object {
 
 /// An outcome in a response.
 pub(in crate::http) fn outcome() -> Object {
-    one_of(Outcome::ALL.map(Outcome::name))
+    one_of(Outcome::ALL.map(Outcome::public_name))
 }
 
 /// An outcome in a request.
 pub(in crate::http) fn any_outcome() -> Object {
-    one_of(Outcome::ALL.map(Outcome::name).into_iter().chain(["no-answer"]))
+    one_of(Outcome::ALL.map(Outcome::public_name).into_iter().chain([Outcome::NoAnswer.name()]))
 }
 
 /// A list of outcomes in a response.

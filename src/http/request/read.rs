@@ -80,7 +80,7 @@ pub(in crate::http) fn outcomes(value: &Value) -> Result<OutcomeSet, Wrong> {
 
 pub(in crate::http) fn outcome(value: &Value) -> Result<Outcome, Wrong> {
     value.as_str().and_then(|name| name.parse().ok()).ok_or_else(|| {
-        "must be initiated, ringing, answered, completed, failed, busy, no_answer (or no-answer) or voicemail".into()
+        "must be initiated, ringing, answered, completed, failed, busy, no-answer (or no_answer) or voicemail".into()
     })
 }
 

@@ -165,7 +165,7 @@ impl Agents<'_> {
         ShownCall {
             source_agent: self.agent(call.agent),
             called_at: time_text::render(call.at),
-            status: call.outcome.name(),
+            status: call.outcome.public_name(),
             age_seconds: age_millis / 1000,
         }
     }

@@ -71,7 +71,7 @@ impl<'a> Narrative<'a> {
 
     /// Describes the last call, and its age at the time of the decision.
     fn call(&self, call: &SourceCall) -> String {
-        let (name, outcome) = (self.name(call.agent), call.outcome.name());
+        let (name, outcome) = (self.name(call.agent), call.outcome.public_name());
         let age = duration(self.at.millis_since(call.at));
         if call.at > self.at {
             let ahead = duration(call.at.millis_since(self.at));

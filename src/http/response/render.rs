@@ -177,7 +177,7 @@ pub(in crate::http) struct CallbackConfig {
 
 impl From<CallbackView<'_>> for CallbackConfig {
     fn from(callback: CallbackView<'_>) -> Self {
-        let names = |outcomes: crate::OutcomeSet| outcomes.iter().map(crate::Outcome::name).collect();
+        let names = |outcomes: crate::OutcomeSet| outcomes.iter().map(crate::Outcome::public_name).collect();
         Self {
             source_agent_ids: callback.sources(),
             callback_trigger_statuses: callback.outcomes().map(names),

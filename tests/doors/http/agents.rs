@@ -113,7 +113,10 @@ async fn put_and_post_of_an_agent_set_direction_and_numbers_too() {
     let made = client.post("/agents", body.clone()).await;
     assert_eq!((made.status.as_u16(), server.generation()), (201, generation + 1), "one configuration");
     assert_eq!(made.body["data"]["phone_numbers"][0]["id"], json!(second));
-    assert_eq!((client.post("/agents", body.clone()).await.status.as_u16(), server.generation()), (200, generation + 1));
+    assert_eq!(
+        (client.post("/agents", body.clone()).await.status.as_u16(), server.generation()),
+        (200, generation + 1)
+    );
     let mut other = body;
     other["phone_number_ids"] = json!([desk.number]);
     client.post("/agents", other).await.is(409, "AGENT_EXISTS");
@@ -128,7 +131,10 @@ async fn put_and_post_of_an_agent_set_direction_and_numbers_too() {
     let generation = server.generation();
     let wrong = json!({"name": "Not this", "phone_number_ids": ["00000000-0000-4000-8000-000000000000"]});
     client.put(&path, wrong.clone()).await.is(404, "NUMBER_NOT_FOUND");
-    client.post("/agents", json!({"name": "New", "direction": "inbound", "phone_number_ids": ["x"]})).await.is(404, "NUMBER_NOT_FOUND");
+    client
+        .post("/agents", json!({"name": "New", "direction": "inbound", "phone_number_ids": ["x"]}))
+        .await
+        .is(404, "NUMBER_NOT_FOUND");
     let callback = format!("/agents/{}", desk.callback);
     client.put(&callback, json!({"name": "Not this", "direction": "outbound"})).await.is(409, "AGENT_IS_CALLBACK");
     let source = format!("/agents/{}", desk.source);

@@ -47,7 +47,7 @@ async fn repeated_answer_reports_count_once() {
     assert_eq!(answered(&client).await, 3);
     let path = format!("/callback-agents/{}", desk.callback);
     let stats = client.get(&path).await.data()["stats"].clone();
-    assert_eq!(stats, json!({"total_callbacks_received": 3, "callbacks_answered": 3}));
+    assert_eq!((&stats["total_callbacks_received"], &stats["callbacks_answered"]), (&json!(3), &json!(3)));
     assert_eq!(answered(&server.other()).await, 0);
 }
 

@@ -179,13 +179,32 @@ async fn details_count_unchanged_and_erased_calls() {
         let kind = Some("application/x-ndjson");
         client.send(Method::POST, "/calls/bulk?details=true", kind, lines.to_owned().into()).await.text
     };
-    assert_eq!(upload(&lines).await, r#"{"accepted":3,"rejected":0,"errors":[],"unchanged":1,"erased":0}"#);
+    assert_eq!(upload(&lines).await, r#"{"accepted":3,"rejected":0,"errors":[],"unchanged":1,"erased":0,"testing":0}"#);
     client.delete("/contacts/+15550000002").await.data();
-    assert_eq!(upload(&lines).await, r#"{"accepted":3,"rejected":0,"errors":[],"unchanged":2,"erased":1}"#);
+    assert_eq!(upload(&lines).await, r#"{"accepted":3,"rejected":0,"errors":[],"unchanged":2,"erased":1,"testing":0}"#);
     client
         .send(Method::POST, "/calls/bulk?detail=1", Some("application/x-ndjson"), "".into())
         .await
         .is(422, "VALIDATION_ERROR");
+}
+
+#[tokio::test]
+async fn test_calls_of_an_upload_are_accepted_and_never_recorded() {
+    let server = Server::start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    let client = server.tenant();
+    let mut test: Value = serde_json::from_str(&line(&desk, 1)).unwrap();
+    test["is_testing"] = json!(true);
+    let mut real = test.clone();
+    (real["is_testing"], real["to"]) = (json!(false), json!("+15550000009"));
+    let mut wrong = test.clone();
+    wrong["to"] = json!("anonymous");
+    let lines = format!("{test}\n{real}\n{wrong}\n");
+    let kind = Some("application/x-ndjson");
+    let answer = client.send(Method::POST, "/calls/bulk?details=true", kind, lines.into()).await;
+    assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(2), &json!(1)), "{}", answer.text);
+    assert_eq!(answer.body["testing"], 1);
+    assert_eq!(server.service.history().len(), 1, "the real one");
 }
 
 /// Replaces one field of a call by values that are right, wrong, or written in an unusual way.

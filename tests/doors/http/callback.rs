@@ -130,7 +130,7 @@ async fn optional_callback_settings_are_shown_only_if_set() {
     });
     let data = client.post(&path, body).await.data();
     let config = json!({
-        "source_agent_ids": [source], "callback_trigger_statuses": ["no_answer", "busy", "voicemail"], "lookback_days": 7,
+        "source_agent_ids": [source], "callback_trigger_statuses": ["no-answer", "busy", "voicemail"], "lookback_days": 7,
     });
     assert_eq!(data["callback_config"], config);
     let whole = json!({"source_agent_ids": [source], "lookback_days": 7.0});

@@ -18,6 +18,31 @@ async fn recorded_call_routes_its_contact_to_the_callback_agent() {
 }
 
 #[tokio::test]
+async fn test_call_is_checked_and_acknowledged_and_never_recorded() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let mut call = desk.call("busy");
+    call["is_testing"] = json!(true);
+    let answer = client.post("/calls", call.clone()).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.text, r#"{"success":true,"message":"Test call acknowledged"}"#);
+    assert!(server.service.history().is_empty());
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "NO_HISTORY");
+    // It is checked like another one.
+    let mut wrong = call.clone();
+    wrong["to"] = json!("anonymous");
+    client.post("/calls", wrong).await.is(422, "VALIDATION_ERROR");
+    call["is_testing"] = json!("yes");
+    client.post("/calls", call.clone()).await.is(422, "VALIDATION_ERROR");
+    for real in [json!(false), json!(null)] {
+        call["is_testing"] = real;
+        assert_eq!(client.post("/calls", call.clone()).await.body["message"], "Call recorded");
+    }
+    assert_eq!(client.get(ROUTE).await.data()["reason"], "MATCHED");
+}
+
+#[tokio::test]
 async fn gateway_call_is_recorded_for_the_holder_of_the_number() {
     let server = Server::start();
     let ours = Desk::set_up(&server.tenant()).await;

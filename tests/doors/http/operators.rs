@@ -180,7 +180,8 @@ async fn equal_names_of_an_earlier_version_remain_and_can_be_changed() {
     let operator = server.operator();
     let id = operator.post("/environments", json!({"name": "Clinic"})).await.id();
     let twin = dialback::EnvironmentId::from_u128(0xC);
-    let change = Change::EnvironmentSet { name: "Clinic".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
+    let change =
+        Change::EnvironmentSet { name: "Clinic".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
     server.service.configure(twin, START, |_| Ok(vec![change])).expect("an earlier version accepted it");
     for (path, body) in [
         (format!("/environments/{twin}"), json!({"lookback_days": 7})),
@@ -189,7 +190,10 @@ async fn equal_names_of_an_earlier_version_remain_and_can_be_changed() {
     ] {
         assert_eq!(operator.put(&path, body).await.status, 200);
     }
-    let names: Vec<_> = operator.get("/environments").await.data().as_array().unwrap()[2..].iter().map(|one| one["name"].clone()).collect();
+    let names: Vec<_> = operator.get("/environments").await.data().as_array().unwrap()[2..]
+        .iter()
+        .map(|one| one["name"].clone())
+        .collect();
     assert_eq!(names, ["Clinic", "Second clinic"]);
 }
 
@@ -197,7 +201,8 @@ async fn equal_names_of_an_earlier_version_remain_and_can_be_changed() {
 async fn environment_settings_change_one_by_one() {
     let server = Server::start();
     let operator = server.operator();
-    let made = operator.post("/environments", json!({"name": "Clinic", "region": "DE", "require_attestation": "B"})).await;
+    let made =
+        operator.post("/environments", json!({"name": "Clinic", "region": "DE", "require_attestation": "B"})).await;
     let path = format!("/environments/{}", made.body["data"]["id"].as_str().unwrap());
     assert_eq!(operator.get(&path).await.tag(), made.tag());
     let mut expected = made.body["data"].clone();
@@ -232,7 +237,19 @@ async fn environment_settings_change_one_by_one() {
         assert_ne!(answer.tag(), before, "{body}");
         // What is shown can be sent back, and changes nothing.
         let generation = server.generation();
-        let again = operator.put(&path, expected.clone().as_object().unwrap().iter().filter(|(field, _)| *field != "id").map(|(field, value)| (field.clone(), value.clone())).collect()).await;
+        let again = operator
+            .put(
+                &path,
+                expected
+                    .clone()
+                    .as_object()
+                    .unwrap()
+                    .iter()
+                    .filter(|(field, _)| *field != "id")
+                    .map(|(field, value)| (field.clone(), value.clone()))
+                    .collect(),
+            )
+            .await;
         assert_eq!((&again, server.generation()), (&answer, generation), "{body}");
         assert_eq!(operator.get(&path).await, answer);
     }
@@ -292,7 +309,11 @@ async fn environment_keeps_its_version_while_its_agents_change() {
     let server = Server::start();
     let tag = server.tenant().get("/environment").await.tag();
     Desk::set_up(&server.tenant()).await;
-    server.operator().put(&format!("/environments/{}", server.other_environment), json!({"lookback_days": 9})).await.data();
+    server
+        .operator()
+        .put(&format!("/environments/{}", server.other_environment), json!({"lookback_days": 9}))
+        .await
+        .data();
     assert_eq!(server.tenant().get("/environment").await.tag(), tag);
 }
 
@@ -303,7 +324,8 @@ async fn empty_environment_is_deleted_with_its_tokens() {
     let path = format!("/environments/{}", server.environment);
     let desk = Desk::set_up(&client).await;
     client.post("/calls", desk.call("busy")).await;
-    let decision = client.get(&format!("/route?dialed={OURS}&caller=%2B15557654321")).await.data()["decision_id"].clone();
+    let decision =
+        client.get(&format!("/route?dialed={OURS}&caller=%2B15557654321")).await.data()["decision_id"].clone();
     let others = server.other().get("/agents").await;
 
     // Only an empty one. The message says what is in the way.

@@ -31,7 +31,11 @@ async fn each_token_has_its_own_rate_limit() {
         answer.is(429, "RATE_LIMIT_EXCEEDED");
         assert_eq!(answer.headers["retry-after"], "1", "a tenth of a second, in whole seconds");
         let rate = ["limit", "remaining", "reset"].map(|name| answer.headers[format!("x-ratelimit-{name}")].clone());
-        assert_eq!(rate, ["10", "0", "1780315201"], "the limit, what is left of it, and the second of the next request");
+        assert_eq!(
+            rate,
+            ["10", "0", "1780315201"],
+            "the limit, what is left of it, and the second of the next request"
+        );
     }
     assert_eq!(server.generation(), generation);
     assert_eq!(other.get("/agents").await.status, 200);

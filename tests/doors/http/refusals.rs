@@ -80,7 +80,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Operators, Method::POST, "/reload", None);
     let environment = format!("/environments/{}", server.environment);
     add(For::Managers, Method::GET, &environment, None);
-    add(For::Managers, Method::PUT, &environment, Some(json!({"lookback_days": 30})));
+    add(For::Managers, Method::PUT, &environment, Some(json!({"region": "US"})));
     add(For::Operators, Method::DELETE, &environment, None);
     add(For::Operators, Method::GET, "/tokens", None);
     add(For::Operators, Method::POST, "/tokens", Some(json!({"role": "gateway"})));

@@ -110,7 +110,7 @@ async fn explanation_shows_each_line_and_agent_names() {
     assert_eq!(data["generation"], own, "how many the others had is nothing for a tenant");
     let everywhere = server.gateway().get(&format!("{MATCHED}&explain=true")).await.data();
     assert_eq!(everywhere["generation"], newest.generation());
-    let handler = json!({"id": desk.callback, "name": "Callback Handler", "remains": true, "lookback_days": 30});
+    let handler = json!({"id": desk.callback, "name": "Callback Handler", "remains": true, "lookback_days": 30, "lookback_seconds": 2_592_000});
     let candidates = json!({"candidates": [handler]});
     let source = json!({"id": desk.source, "name": "Reminders"});
     let call = json!({

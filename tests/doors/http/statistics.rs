@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const DAY: u64 = 86_400_000;
 
-/// Returns the statistics of the last thirty days.
+/// Returns the statistics of the last thirty days and today.
 async fn stats(client: &Client<'_>) -> Value {
     client.get("/callback-agents/stats").await.data()
 }
@@ -39,7 +39,7 @@ async fn statistics_answer_has_its_fields_in_order() {
     assert_eq!(
         answer.text,
         format!(
-            r#"{{"success":true,"data":{{"period":{{"start":"2026-05-03","end":"2026-06-01"}},"total_callbacks_received":2,"callbacks_answered":0,"callbacks_unmatched":1,"callbacks_by_source_agent":[{{"source_agent_id":"{source}","name":"Reminders","count":2}}]}}}}"#
+            r#"{{"success":true,"data":{{"period":{{"start":"2026-05-02","end":"2026-06-01"}},"total_callbacks_received":2,"callbacks_answered":0,"callbacks_unmatched":1,"callbacks_by_source_agent":[{{"source_agent_id":"{source}","name":"Reminders","count":2}}]}}}}"#
         )
     );
     let callback = &desk.callback;
@@ -47,7 +47,7 @@ async fn statistics_answer_has_its_fields_in_order() {
     assert_eq!(
         answer.text,
         format!(
-            r#"{{"success":true,"data":{{"agent":{{"id":"{callback}","name":"Callback Handler","direction":"inbound","current_status":"published"}},"source_agents":[{{"id":"{source}","name":"Reminders"}}],"stats":{{"total_callbacks_received":2,"callbacks_answered":0}}}}}}"#
+            r#"{{"success":true,"data":{{"agent":{{"id":"{callback}","name":"Callback Handler","direction":"inbound","current_status":"published"}},"source_agents":[{{"id":"{source}","name":"Reminders"}}],"stats":{{"total_callbacks_received":2,"callbacks_answered":0,"period":{{"start":"2026-05-02","end":"2026-06-01"}}}}}}}}"#
         )
     );
 }
@@ -150,13 +150,20 @@ async fn call_counts_on_its_utc_day() {
     assert_eq!(on("2026-06-02", "2026-06-06").await, 18);
     assert_eq!(on("2026-05-01", "2026-05-31").await, 0);
     assert_eq!(on("1970-01-01", "9999-12-31").await, 20);
-    // Thirty days, of which today is the last.
-    server.set_now(START.plus_millis(29 * DAY));
-    assert_eq!(counts(&stats(&client).await)[0], 20);
+    // The last thirty days, and today. One callback agent's statistics count the same days.
+    let own = async || {
+        let stats = client.get(&format!("/callback-agents/{}", desk.callback)).await.data()["stats"].clone();
+        (stats["total_callbacks_received"].as_u64().expect("a count"), stats["period"].clone())
+    };
     server.set_now(START.plus_millis(30 * DAY));
+    assert_eq!(counts(&stats(&client).await)[0], 20);
+    assert_eq!(own().await, (20, json!({"start": "2026-06-01", "end": "2026-07-01"})));
+    server.set_now(START.plus_millis(31 * DAY));
     assert_eq!(counts(&stats(&client).await)[0], 18);
+    assert_eq!(own().await, (18, json!({"start": "2026-06-02", "end": "2026-07-02"})));
+    server.set_now(START.plus_millis(30 * DAY));
     let data = client.get("/callback-agents/stats?end_date=2026-06-03").await.data();
-    assert_eq!(data["period"], json!({"start": "2026-05-05", "end": "2026-06-03"}));
+    assert_eq!(data["period"], json!({"start": "2026-05-04", "end": "2026-06-03"}));
     let data = client.get("/callback-agents/stats?start_date=2026-06-03").await.data();
     assert_eq!((counts(&data)[0], &data["period"]["end"]), (14, &json!("2026-07-01")));
     for (query, field) in [

@@ -115,7 +115,8 @@ async fn other_tenants_traffic_does_not_change_any_answer() {
             "status": "busy",
         });
         assert_eq!(busy.other().post("/calls", call).await.status, 202);
-        busy.operator().post("/environments", json!({"name": "Third"})).await.data();
+        let third = busy.operator().post("/environments", json!({"name": "Third"})).await.id();
+        assert_eq!(busy.operator().delete(&format!("/environments/{third}")).await.status, 200);
         for agent in [&theirs.source, &theirs.callback] {
             let nothing = json!({"direction": if *agent == theirs.source { "outbound" } else { "inbound" }, "phone_number_ids": []});
             busy.other().put(&format!("/agents/{agent}/calling"), nothing).await.data();

@@ -4,6 +4,7 @@
 use super::*;
 use crate::support::disk_search::DiskSearch;
 use dialback::history::Register;
+use dialback::plan::{AgentView, NumberView};
 use dialback::{Day, E164, NumberId, Statistics, Timestamp};
 
 const HOUR: u64 = 3_600_000;
@@ -245,8 +246,8 @@ fn call_covered_by_an_erasure_into_the_future_is_rejected_after_a_restart() {
 fn delete_environment(service: &Service) {
     let plan = service.plan();
     let environment = plan.environment(Tenant(0).id()).expect("it is there");
-    let agents: Vec<_> = environment.agents().map(|agent| agent.id()).collect();
-    let numbers: Vec<_> = environment.numbers().map(|number| number.id()).collect();
+    let agents: Vec<_> = environment.agents().map(AgentView::id).collect();
+    let numbers: Vec<_> = environment.numbers().map(NumberView::id).collect();
     let mut changes: Vec<_> = agents.iter().map(|id| Change::AgentUnpublished { id: *id }).collect();
     changes.extend(agents.iter().map(|id| Change::AgentDeleted { id: *id }));
     changes.extend(numbers.iter().map(|id| Change::NumberReleased { id: *id }));
