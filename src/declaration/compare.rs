@@ -125,7 +125,11 @@ impl<'a> Way<'a> {
                 (None, "") => "international numbers only".into(),
                 (None, code) => format!("country code {code}"),
             };
-            let to = format!("look-back of {} days, {plan}", lookback.days());
+            let lookback_text = match lookback.whole_days() {
+                Some(days) => format!("{days} days"),
+                None => format!("{} seconds", lookback.secs()),
+            };
+            let to = format!("look-back of {lookback_text}, {plan}");
             self.step("change", "environment", name.clone(), to);
             self.changes.push(Change::EnvironmentSet { name: name.clone(), dial_plan, lookback });
         }
@@ -179,6 +183,17 @@ impl<'a> Way<'a> {
             let same_numbers = present.map_or(agent.numbers.is_empty(), |present| {
                 present.numbers().map(NumberView::id).eq(agent.numbers.iter().copied())
             });
+            if let Some(present) = present
+                .filter(|present| (present.name(), present.label()) != (agent.name.as_str(), agent.label.as_deref()))
+            {
+                let to = match &agent.label {
+                    Some(label) => format!("{}, label: {label}", agent.name),
+                    None => agent.name.clone(),
+                };
+                self.step("change", "agent", present.name(), to);
+                let (name, label) = (agent.name.clone(), agent.label.clone());
+                self.changes.push(Change::AgentRenamed { id: agent.id, name, label });
+            }
             let same_direction = present.is_none_or(|present| present.direction() == agent.direction);
             if !(same_numbers && same_direction) {
                 let to = format!("{}, numbers: {}", agent.direction.name(), agent.numbers.len());

@@ -23,9 +23,11 @@ impl Declaration {
 fn settings(environment: EnvironmentView<'_>) -> DeclaredSettings {
     let plan = environment.dial_plan();
     let name = environment.name().to_owned();
-    let lookback_days = Some(environment.lookback().days());
+    let lookback_days = environment.lookback().whole_days();
+    let lookback_seconds = lookback_days.is_none().then(|| environment.lookback().secs());
     let require_attestation = environment.required_attestation().map(Attestation::name).map(str::to_owned);
-    let settings = DeclaredSettings { name, lookback_days, require_attestation, ..DeclaredSettings::default() };
+    let settings =
+        DeclaredSettings { name, lookback_days, lookback_seconds, require_attestation, ..DeclaredSettings::default() };
     if let Some(region) = plan.region() {
         return DeclaredSettings { region: Some(region.to_owned()), ..settings };
     }

@@ -59,6 +59,9 @@ pub struct DeclaredSettings {
     /// The look-back in days; 30 if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookback_days: Option<u32>,
+    /// The look-back in seconds, instead of `lookback_days`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookback_seconds: Option<u32>,
     /// The attestation that a caller's number needs, `A` or `B`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require_attestation: Option<String>,

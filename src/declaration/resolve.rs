@@ -20,6 +20,9 @@ const TWICE: &str = "is declared twice: give each its id";
 /// The longest look-back, in days.
 const MAX_LOOKBACK_DAYS: u32 = 3650;
 
+/// The shortest look-back, in seconds.
+const MIN_LOOKBACK_SECONDS: u32 = 60;
+
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) dial_plan: DialPlan,
@@ -108,9 +111,14 @@ impl<'a> Resolver<'a> {
 
     fn settings(&mut self, declared: &DeclaredSettings) -> Option<Settings> {
         self.check_name("environment.name", &declared.name);
-        let lookback = match declared.lookback_days {
-            None => Lookback::default(),
-            Some(days) => self.lookback("environment.lookback_days", days)?,
+        let lookback = match (declared.lookback_days, declared.lookback_seconds) {
+            (None, None) => Lookback::default(),
+            (None, Some(secs)) => self.lookback_of_seconds(secs)?,
+            (Some(days), None) => self.lookback("environment.lookback_days", days)?,
+            (Some(_), Some(_)) => {
+                self.wrong("environment.lookback_seconds", "must not stand beside lookback_days");
+                return None;
+            }
         };
         let attestation = match declared.require_attestation.as_deref() {
             None => None,
@@ -288,6 +296,15 @@ impl<'a> Resolver<'a> {
             return Some(Lookback::from_days(days));
         }
         self.wrong(field, format!("must be from 1 to {MAX_LOOKBACK_DAYS}"));
+        None
+    }
+
+    fn lookback_of_seconds(&mut self, secs: u32) -> Option<Lookback> {
+        let most = Lookback::from_days(MAX_LOOKBACK_DAYS).secs();
+        if (MIN_LOOKBACK_SECONDS..=most).contains(&secs) {
+            return Some(Lookback::from_secs(secs));
+        }
+        self.wrong("environment.lookback_seconds", format!("must be from {MIN_LOOKBACK_SECONDS} to {most}"));
         None
     }
 

@@ -181,6 +181,31 @@ fn unnamed_entities_stay_unless_they_are_pruned() {
 }
 
 #[test]
+fn agent_with_an_id_gets_the_declared_name_and_label() {
+    let plan = apply(&declared(r#"{"agents": [{"name": "Ann", "direction": "inbound"}]}"#), &empty(), false);
+    let mut document = current(&plan);
+    (document.agents[0].name, document.agents[0].label) = ("Ben".into(), Some("Second shift".into()));
+    let compared = compare(&document, &plan, true).expect("possible");
+    assert!(matches!(compared.changes[..], [Change::AgentRenamed { .. }]), "{:?}", compared.changes);
+    assert_eq!(compared.steps[0].to_string(), "~ agent Ann: Ben, label: Second shift");
+    let plan = apply(&document, &plan, true);
+    assert_eq!(current(&plan), document);
+    assert!(compare(&document, &plan, true).expect("possible").changes.is_empty());
+}
+
+#[test]
+fn look_back_that_is_no_whole_number_of_days_is_written_in_seconds() {
+    let document = declared(r#"{"environment": {"name": "Ours", "lookback_seconds": 90}}"#);
+    let compared = compare(&document, &empty(), false).expect("possible");
+    assert!(compared.steps[0].to.starts_with("look-back of 90 seconds"), "{:?}", compared.steps);
+    let plan = apply(&document, &empty(), false);
+    assert_eq!(current(&plan), document);
+    let whole_days = declared(r#"{"environment": {"name": "Ours", "lookback_seconds": 86400}}"#);
+    let settings = current(&apply(&whole_days, &plan, false)).environment.expect("settings");
+    assert_eq!((settings.lookback_days, settings.lookback_seconds), (Some(1), None));
+}
+
+#[test]
 fn mistakes_are_named_by_field_and_without_their_values() {
     let taken = Change::NumberAdded {
         id: dialback::NumberId::from_u128(9),
@@ -209,6 +234,11 @@ fn mistakes_are_named_by_field_and_without_their_values() {
         (r#"{"environment": {"name": "A", "region": "XX"}}"#, "environment.region"),
         (r#"{"environment": {"name": "A", "region": "US", "country_code": "1"}}"#, "environment.region"),
         (r#"{"environment": {"name": "A", "lookback_days": 0}}"#, "environment.lookback_days"),
+        (r#"{"environment": {"name": "A", "lookback_seconds": 59}}"#, "environment.lookback_seconds"),
+        (
+            r#"{"environment": {"name": "A", "lookback_days": 1, "lookback_seconds": 86400}}"#,
+            "environment.lookback_seconds",
+        ),
         (r#"{"environment": {"name": "A", "require_attestation": "C"}}"#, "environment.require_attestation"),
     ] {
         let refused = compare(&declared(text), &plan, false);

@@ -83,7 +83,7 @@ pub(in crate::http) async fn show(
             ]}}
         )),
         (status = 409, description = "The declared state contradicts what the document does not name, such as a role of another agent; \
-            `QUOTA_EXCEEDED`: the environment would exceed a limit"),
+            `QUOTA_EXCEEDED`: the environment would exceed a limit; `ENVIRONMENT_NAME_TAKEN`: another environment has this name"),
     ),
     security(("environment" = [])),
 )]
@@ -102,6 +102,11 @@ pub(in crate::http) async fn apply(
     let decide = move |plan: &Plan| {
         conditions.allow(plan.environment(id).map(EnvironmentView::revision))?;
         let compared = declared.compare(plan, id, Wish { prune, at }, &mut new_id::uuid).map_err(refused)?;
+        let name = |plan: &Plan| plan.environment(id).map(|environment| environment.name().to_owned());
+        let renamed = name(&compared.next).filter(|next| Some(next) != name(plan).as_ref());
+        if renamed.is_some_and(|next| plan.environment_named(&next).is_some()) {
+            return Err(Refusal::environment_name_taken());
+        }
         within(&limits, plan, &compared.next, id)?;
         Ok(compared)
     };

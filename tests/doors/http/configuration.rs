@@ -68,6 +68,19 @@ async fn stale_document_and_exceeded_limits_change_nothing() {
 }
 
 #[tokio::test]
+async fn name_of_another_environment_is_taken() {
+    let server = Server::start();
+    let client = server.tenant();
+    let others = server.other().get("/environment").await.body["data"]["name"].clone();
+    let generation = server.generation();
+    let document = json!({"environment": {"name": others}});
+    client.put("/configuration", document).await.is(409, "ENVIRONMENT_NAME_TAKEN");
+    assert_eq!(server.generation(), generation);
+    let document = json!({"environment": {"name": "a name of its own"}});
+    assert_eq!(client.put("/configuration", document).await.status, 200);
+}
+
+#[tokio::test]
 async fn wrong_document_is_named_by_field_without_its_values() {
     let server = Server::start();
     let client = server.tenant();
