@@ -31,7 +31,6 @@ pub struct Declaration {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub numbers: Vec<DeclaredNumber>,
     /// The agents, in the order in which new ones are created.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<DeclaredAgent>,
 }
 

@@ -52,6 +52,14 @@ impl Names {
         self.names.insert(id, name.to_owned());
     }
 
+    /// Adds other agents. A name that is known keeps its meaning.
+    pub(super) fn add_others(&mut self, others: Self) {
+        for (name, id) in others.ids {
+            self.ids.entry(name).or_insert(id);
+        }
+        self.names.extend(others.names);
+    }
+
     /// Returns the agent with the id or the name.
     pub(super) fn find(&self, text: &str) -> Result<AgentId, &'static str> {
         let by_id = text.parse().ok().filter(|id| self.names.contains_key(id));

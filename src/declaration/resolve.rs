@@ -226,8 +226,9 @@ impl<'a> Resolver<'a> {
             }
         }
         if !self.prunes {
+            // A name in the document means an agent of the document.
             let others = self.tenant.agents().filter(|agent| !taken.contains(&agent.id()));
-            others.for_each(|agent| self.names.add(agent.id(), agent.name()));
+            self.names.add_others(Names::of(others));
         }
         ids
     }

@@ -260,4 +260,11 @@ fn mistakes_are_named_by_field_and_without_their_values() {
         panic!("it is ambiguous")
     };
     assert!(wrong[0].what.contains("use an id"), "{}", wrong[0]);
+    // A name in the document means the agent of the document, although the environment has others.
+    let own = declared(
+        r#"{"agents": [{"name": "Ann", "id": "00000000-0000-0000-0000-000000000007", "direction": "outbound"},
+            {"name": "Ben", "direction": "inbound", "callback": {"sources": ["Ann"]}}]}"#,
+    );
+    let compared = compare(&own, &plan, false).expect("Ann is the one of the document");
+    assert!(compared.steps.iter().any(|step| step.kind == "callback"), "{:?}", compared.steps);
 }

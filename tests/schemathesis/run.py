@@ -108,7 +108,7 @@ def wrongs(document):
         del copy["paths"]["/api/v1/agents/{agent}"]["get"]["responses"]["404"]
 
     def limit(copy):
-        copy["components"]["schemas"]["NewAgent"]["properties"]["name"] = {"type": "string"}
+        copy["components"]["schemas"]["NewAgent"]["properties"]["name"] = {"type": "string", "minLength": 256}
 
     def open_door(copy):
         # An operation that is described with a token and needs none.
@@ -121,7 +121,7 @@ def wrongs(document):
         ("a field of another type", field("name", {"type": "integer"}), "createAgent", "Response violates schema"),
         ("a field that is not there", field("id", {"type": "string", "maxLength": 1}), "createAgent", "Response violates schema"),
         ("a status that is not told", status, "showAgent", "Undocumented status code"),
-        ("a limit that is not told", limit, "createAgent", "a request that is as described is not read"),
+        ("a limit that is told wrong", limit, "createAgent", "a request that is as described is not read"),
         ("a token that nobody asks for", open_door, "health", "API accepts"),
     ]
 

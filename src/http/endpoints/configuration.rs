@@ -1,7 +1,7 @@
 //! `/configuration`: a whole environment as one document.
 
 use crate::declaration::{Comparison, Declaration, Refused, Step, Wish};
-use crate::http::openapi::example;
+use crate::http::openapi::{example, schema};
 use crate::http::request::auth::Tenant;
 use crate::http::request::etag::{Conditions, Versions, tagged};
 use crate::http::request::form::{Form, QueryForm};
@@ -9,7 +9,7 @@ use crate::http::request::read;
 use crate::http::response::error::{FieldErrors, Refusal};
 use crate::http::response::reply::{self, Data};
 use crate::http::{Api, Limits, new_id};
-use crate::id::EnvironmentId;
+use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::plan::{EnvironmentView, Plan};
 use axum::extract::State;
 use axum::response::Response;
@@ -20,17 +20,94 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: `Declaration` is the document")]
 pub(in crate::http) struct Document {
-    /// The settings. Missing in a request: they stay as they are.
     #[schema(required = false)]
-    environment: Option<Object>,
+    environment: Settings,
     #[schema(required = false)]
-    numbers: Vec<Object>,
-    #[schema(required = false)]
-    agents: Vec<Object>,
+    numbers: Vec<Number>,
+    agents: Vec<Agent>,
 }
 
-/// Any JSON object.
-type Object = serde_json::Map<String, serde_json::Value>;
+/// The settings. Without them, the settings stay as they are.
+#[derive(ToSchema)]
+#[schema(as = DocumentSettings)]
+#[expect(dead_code, reason = "only described: `Declaration` is the document")]
+struct Settings {
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+    /// The region, in ISO 3166-1 alpha-2. It replaces the four fields below.
+    region: Option<String>,
+    #[schema(required = false)]
+    country_code: String,
+    #[schema(required = false)]
+    national_prefix: String,
+    #[schema(required = false)]
+    international_prefix: String,
+    #[schema(schema_with = schema::lengths, required = false)]
+    national_number_lengths: Vec<usize>,
+    #[schema(minimum = 1, maximum = 3650)]
+    lookback_days: Option<u32>,
+    #[schema(schema_with = schema::required_attestation)]
+    require_attestation: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(as = DocumentNumber)]
+#[expect(clippy::struct_field_names, reason = "as the fields are named")]
+#[expect(dead_code, reason = "only described: `Declaration` is the document")]
+struct Number {
+    #[schema(schema_with = schema::any_number)]
+    number: String,
+    #[schema(value_type = Option<Uuid>)]
+    id: Option<NumberId>,
+    /// An agent, by name or id; `nobody`; or `auto`, as without this field.
+    default_agent: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(as = DocumentAgent)]
+#[expect(dead_code, reason = "only described: `Declaration` is the document")]
+struct Agent {
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+    /// Without an id, the agent is the one with the name, or a new one.
+    #[schema(value_type = Option<Uuid>)]
+    id: Option<AgentId>,
+    #[schema(min_length = 1, max_length = 255)]
+    label: Option<String>,
+    #[schema(schema_with = schema::direction)]
+    direction: String,
+    #[schema(required = false)]
+    numbers: Vec<String>,
+    #[schema(required = false, default = true)]
+    published: bool,
+    callback: Option<Role>,
+}
+
+#[derive(ToSchema)]
+#[schema(as = DocumentCallback)]
+#[expect(dead_code, reason = "only described: `Declaration` is the document")]
+struct Role {
+    /// The source agents, by name or id.
+    #[schema(required = false)]
+    sources: Vec<String>,
+    statuses: Option<Vec<String>>,
+    #[schema(minimum = 1, maximum = 3650)]
+    lookback_days: Option<u32>,
+}
+
+/// One change.
+#[derive(ToSchema)]
+#[schema(as = DocumentStep)]
+#[expect(dead_code, reason = "only described: `declaration::Step` is written")]
+struct Shown {
+    /// `create`, `change` or `delete`.
+    action: String,
+    /// `environment`, `number`, `agent`, `callback` or `default agent`.
+    kind: String,
+    name: String,
+    /// The new state, such as `published`.
+    to: String,
+}
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -47,7 +124,7 @@ struct How {
 pub(in crate::http) struct Applied {
     /// Whether the changes are made.
     applied: bool,
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Shown>)]
     steps: Vec<Step>,
 }
 
@@ -97,7 +174,7 @@ pub(in crate::http) async fn apply(
     let dry_run = query.optional("dry_run", read::flag).unwrap_or(false);
     let prune = query.optional("prune", read::flag).unwrap_or(false);
     query.finish(|| Some(()))?;
-    let (declared, _room): (Declaration, _) = form.whole(&["environment", "numbers", "agents"])?;
+    let (declared, _room): (Declaration, _) = form.whole(&["agents"], &["environment", "numbers"])?;
     let (limits, at) = (api.limits, api.now());
     let decide = move |plan: &Plan| {
         conditions.allow(plan.environment(id).map(EnvironmentView::revision))?;
@@ -111,13 +188,18 @@ pub(in crate::http) async fn apply(
         Ok(compared)
     };
     if dry_run {
-        let Comparison { steps, .. } = decide(&api.service().plan())?;
-        return Ok(reply::data(Applied { applied: false, steps }));
+        let plan = api.service().plan();
+        let Comparison { steps, .. } = decide(&plan)?;
+        return answer(&plan, id, Applied { applied: false, steps });
     }
     let decide = move |plan: &Plan| decide(plan).map(|compared| (compared.changes, compared.steps));
     let (plan, steps) = api.configure_at(id, at, decide).await?;
+    answer(&plan, id, Applied { applied: true, steps })
+}
+
+fn answer(plan: &Plan, id: EnvironmentId, applied: Applied) -> Result<Response, Refusal> {
     let revision = plan.environment(id).ok_or_else(Refusal::internal)?.revision();
-    Ok(tagged(revision, reply::data(Applied { applied: true, steps })))
+    Ok(tagged(revision, reply::data(applied)))
 }
 
 fn refused(refused: Refused) -> Refusal {

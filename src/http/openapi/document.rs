@@ -68,8 +68,12 @@ fn completed(described: &utoipa::openapi::OpenApi) -> Bytes {
         let schema = &mut document["components"]["schemas"][name];
         // Unknown fields are rejected, not ignored.
         schema["additionalProperties"] = json!(false);
-        let items = objects(&mut schema["properties"]).map(|field| &field["items"]);
-        bodies.extend(items.filter_map(name_of));
+        // A field that may be null has its schema in `oneOf`.
+        let inner = |field: &Value| -> Vec<String> {
+            let either = field["oneOf"].as_array().into_iter().flatten();
+            [field, &field["items"]].into_iter().chain(either).filter_map(name_of).collect()
+        };
+        bodies.extend(objects(&mut schema["properties"]).flat_map(|field| inner(field)));
     }
     reply::json_bytes(&document)
 }

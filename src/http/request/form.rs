@@ -215,14 +215,19 @@ impl Form {
         }
     }
 
-    /// Reads all fields as one value, which has these fields. Its memory stays reserved while the second result exists.
-    pub(in crate::http) fn whole<T: DeserializeOwned>(mut self, fields: &[&str]) -> Result<(T, Room), Refusal> {
-        let unknown = self.fields.keys().filter(|field| !fields.contains(&field.as_str()));
+    /// Reads all fields as one value. Its memory stays reserved while the second result exists.
+    pub(in crate::http) fn whole<T: DeserializeOwned>(
+        mut self,
+        required: &[&str],
+        optional: &[&str],
+    ) -> Result<(T, Room), Refusal> {
+        let is_known = |field: &str| required.contains(&field) || optional.contains(&field);
+        let unknown = self.fields.keys().filter(|field| !is_known(field));
         for field in unknown.cloned().collect::<Vec<_>>() {
             self.unknown(&field);
         }
-        if self.fields.is_empty() {
-            self.error("body", &"is empty".into());
+        for field in required.iter().filter(|field| !self.fields.contains_key(**field)).collect::<Vec<_>>() {
+            self.error(field, &"is required".into());
         }
         if !self.errors.is_empty() {
             return Err(Refusal::invalid(self.errors));

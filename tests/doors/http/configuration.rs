@@ -73,10 +73,10 @@ async fn name_of_another_environment_is_taken() {
     let client = server.tenant();
     let others = server.other().get("/environment").await.body["data"]["name"].clone();
     let generation = server.generation();
-    let document = json!({"environment": {"name": others}});
+    let document = json!({"environment": {"name": others}, "agents": []});
     client.put("/configuration", document).await.is(409, "ENVIRONMENT_NAME_TAKEN");
     assert_eq!(server.generation(), generation);
-    let document = json!({"environment": {"name": "a name of its own"}});
+    let document = json!({"environment": {"name": "a name of its own"}, "agents": []});
     assert_eq!(client.put("/configuration", document).await.status, 200);
 }
 
@@ -87,13 +87,13 @@ async fn wrong_document_is_named_by_field_without_its_values() {
     Desk::set_up(&client).await;
     let generation = server.generation();
     for (body, field, text) in [
-        (json!({"numbrs": []}), "numbrs", "is unknown"),
-        (json!({"numbers": [{"numbr": ""}]}), "body", "unknown field `numbr`"),
+        (json!({"agents": [], "numbrs": []}), "numbrs", "is unknown"),
+        (json!({"agents": [], "numbers": [{"numbr": ""}]}), "body", "unknown field `numbr`"),
         (json!({"agents": [{"direction": "inbound"}]}), "body", "missing field `name`"),
-        (json!({"numbers": [{"number": 12_125_550_199_u64}]}), "body", "wrong type"),
-        (json!({"+12125550199": []}), "body", "is unknown"),
-        (json!({}), "body", "is empty"),
-        (json!({"numbers": [{"number": "12125550199x"}]}), "numbers.0.number", "must be a phone number"),
+        (json!({"agents": [], "numbers": [{"number": 12_125_550_199_u64}]}), "body", "wrong type"),
+        (json!({"agents": [], "+12125550199": []}), "body", "is unknown"),
+        (json!({}), "agents", "is required"),
+        (json!({"agents": [], "numbers": [{"number": "12125550199x"}]}), "numbers.0.number", "must be a phone number"),
         (
             json!({"agents": [{"name": "A", "direction": "inbound", "numbers": ["+12125550199"]}]}),
             "agents.0.numbers.0",
