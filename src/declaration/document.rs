@@ -53,13 +53,13 @@ pub struct DeclaredSettings {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub international_prefix: String,
     /// How many digits national numbers have.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "super::whole::list", skip_serializing_if = "Vec::is_empty")]
     pub national_number_lengths: Vec<usize>,
     /// The look-back in days; 30 if it is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::whole::optional", skip_serializing_if = "Option::is_none")]
     pub lookback_days: Option<u32>,
     /// The look-back in seconds, instead of `lookback_days`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::whole::optional", skip_serializing_if = "Option::is_none")]
     pub lookback_seconds: Option<u32>,
     /// The attestation that a caller's number needs, `A` or `B`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,7 +116,7 @@ pub struct DeclaredCallback {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statuses: Option<Vec<String>>,
     /// The role's own look-back in days. Without it, the environment's applies.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::whole::optional", skip_serializing_if = "Option::is_none")]
     pub lookback_days: Option<u32>,
 }
 

@@ -10,6 +10,7 @@ mod document;
 mod reference;
 mod resolve;
 mod step;
+mod whole;
 
 pub use compare::{Comparison, Refused, Wish};
 pub use document::{Declaration, DeclaredAgent, DeclaredCallback, DeclaredNumber, DeclaredSettings};

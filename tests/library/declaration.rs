@@ -163,6 +163,18 @@ fn declared(text: &str) -> Declaration {
 }
 
 #[test]
+fn whole_number_may_be_written_with_a_point() {
+    let text =
+        r#"{"environment": {"name": "A", "lookback_days": 7.0, "national_number_lengths": [9.0, 10]}, "agents": []}"#;
+    let settings = declared(text).environment.expect("it is there");
+    assert_eq!((settings.lookback_days, settings.national_number_lengths), (Some(7), vec![9, 10]));
+    for wrong in ["7.5", "-1", "4294967296", "\"7\""] {
+        let text = text.replace("7.0", wrong);
+        assert!(serde_json::from_str::<Declaration>(&text).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn unnamed_entities_stay_unless_they_are_pruned() {
     let first = declared(
         r#"{"numbers": [{"number": "+12125550100"}, {"number": "+12125550101"}], "agents": [

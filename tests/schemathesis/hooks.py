@@ -31,7 +31,9 @@ def lines(context, value):
 BEYOND_SCHEMAS = {
     ("GET", "/api/v1/callback-agents/stats"): {"end_date"},  # must not be before the other date
     # The parts of a dial plan must fit together, and the metadata must have the region.
-    ("POST", "/api/v1/environments"): {"country_code", "region"},
+    # The two look-backs must be equal.
+    ("POST", "/api/v1/environments"): {"country_code", "region", "lookback_seconds"},
+    ("PUT", "/api/v1/environments/{environment}"): {"country_code", "region", "lookback_seconds"},
     # Names must fit the rest of the document and the environment. Wrong types and missing fields are named "body".
     ("PUT", "/api/v1/configuration"): {"environment.", "numbers.", "agents."},
     ("POST", "/api/v1/tokens"): {"environment_id"},  # depends on the role and on the existing environments

@@ -241,8 +241,8 @@ fn has_no_slot(plan: &Plan, environment: EnvironmentId, id: AgentId, limit: usiz
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(in crate::http) struct Properties {
-    #[schema(min_length = 1, max_length = 255)]
-    name: Option<String>,
+    #[schema(min_length = 1, max_length = 255, required = false)]
+    name: String,
     /// Null removes the label.
     #[schema(min_length = 1, max_length = 255)]
     label: Option<String>,
