@@ -157,6 +157,11 @@ impl Stream for InProcess {
         }
     }
 
+    fn last_configuration(&self) -> Result<Option<Delivery>, StreamError> {
+        let of_configuration = |message: &&Delivery| message.subject == Subject::Configuration;
+        Ok(self.held().messages.iter().rfind(of_configuration).cloned())
+    }
+
     fn bounds(&self) -> Result<Bounds, StreamError> {
         let Held { first, last, last_configuration, .. } = *self.held();
         let (first, last) = (Position(first), Position(last));

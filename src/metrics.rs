@@ -10,7 +10,7 @@ mod stopwatch;
 mod upkeep;
 
 pub use commits::Commits;
-pub use fleet::{Fleet, FleetState};
+pub use fleet::{Fleet, FleetState, Skipped};
 pub use histogram::{Histogram, Snapshot};
 #[cfg(any(feature = "http", feature = "sip"))]
 pub use sip::{SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent};

@@ -5,15 +5,17 @@ mod place;
 
 use super::StepError;
 use super::commit::commit;
+use super::elapsed::{elapsed, millis};
 use super::erasures::Sweep;
 use super::link::Link;
 use super::message::{self, Body, Message, NodeId, Unreadable};
 use super::place::Place;
 use super::publisher::Did;
-use super::settings::Planted;
+use super::settings::{Log, Planted};
 use super::stream::{Delivery, Position, StreamError, Subject};
 use crate::engine::Applied;
 use crate::event::Event;
+use crate::metrics::Skipped;
 use crate::service::{Consumed, Service, ServiceError};
 use crate::store::StoredFleetState;
 use crate::time::Timestamp;
@@ -28,7 +30,7 @@ const ASK_EVERY: u64 = 1_000;
 /// How long to wait for a message that the stream is known to hold.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// The number of heartbeat intervals without a message after which a node is no longer counted as a peer.
-const MISSED_BEATS: u32 = 6;
+const MISSED_BEATS: u64 = 6;
 
 /// Consumes the messages after the node's place, passes them to the service, and stores the place in the same commit.
 #[allow(clippy::struct_excessive_bools, reason = "the flags are independent")]
@@ -58,7 +60,14 @@ pub(super) struct Consumer {
     is_place_due: bool,
     /// Whether to block until the snapshot is stored, so that a simulation is deterministic.
     waits: bool,
+    /// Since when the node has not known which configuration is the last one in the stream.
+    blind_since: Option<Timestamp>,
+    /// The last snapshot that was read for what this node may lack.
+    tried: Position,
+    /// Since when the node has waited for a snapshot.
+    waits_since: Option<Timestamp>,
     progress: Progress,
+    log: Log,
 }
 
 /// Counts of what was read, to estimate how far the node is behind.
@@ -85,6 +94,7 @@ impl Consumer {
         service: Arc<Service>,
         fleet_state: Arc<dyn StoredFleetState>,
         waits: bool,
+        log: Log,
     ) -> Self {
         let back_at = link.now();
         Self {
@@ -105,7 +115,11 @@ impl Consumer {
             storing: None,
             is_place_due: false,
             waits,
+            blind_since: None,
+            tried: Position::START,
+            waits_since: None,
             progress: Progress::default(),
+            log,
         }
     }
 
@@ -119,6 +133,11 @@ impl Consumer {
             self.is_checked = false;
             self.link.away(error);
         }
+        match &did {
+            Ok(_) => self.link.halt(None),
+            Err(error) if error.halts() => self.link.halt(Some(error.to_string())),
+            Err(_) => {}
+        }
         did
     }
 
@@ -127,8 +146,8 @@ impl Consumer {
         let deliveries = match self.link.stream.consume(self.place.position, AT_ONCE, wait) {
             Ok(deliveries) => deliveries,
             Err(StreamError::Gone) => {
-                let bounds = self.link.stream.bounds()?;
-                self.start_over(&bounds)?;
+                // The next step compares the place with the stream's beginning.
+                self.asked_at = None;
                 return Ok(Did::Some);
             }
             Err(error) => return Err(error.into()),
@@ -167,24 +186,61 @@ impl Consumer {
                 continue;
             }
             let print = message::fingerprint(&payload);
-            match message::read(&payload) {
+            let halting = match self.read(&payload, subject) {
                 Ok(message) => {
                     if let Err(error) = self.take_message(message, subject, position, print, now, &mut load) {
                         // Commit the messages before this one, so that they are not consumed again.
                         self.hand_in(load)?;
                         return Err(error);
                     }
+                    (self.place.witness_at, self.place.witness) = (position, print);
+                    None
                 }
-                Err(Unreadable::Newer) => {
-                    self.hand_in(load)?;
-                    return Err(StepError::Newer(position));
+                Err(Unreadable::Skip(why)) => {
+                    self.skip(why, subject, position);
+                    None
                 }
-                Err(Unreadable::Damaged) => self.link.metrics.count_refused(1),
+                Err(Unreadable::Newer { version, kind }) => Some(StepError::Newer { at: position, version, kind }),
+                Err(Unreadable::Locked) => Some(StepError::Locked(position)),
+            };
+            self.place.is_halted = halting.is_some();
+            if let Some(halting) = halting {
+                self.hand_in(load)?;
+                return Err(halting);
             }
-            (self.place.position, self.place.witness) = (position, print);
+            self.place.position = position;
             self.progress.messages += 1;
         }
         self.hand_in(load)
+    }
+
+    pub(super) fn read(&self, payload: &[u8], subject: Subject) -> Result<Message, Unreadable> {
+        let settings = &self.link.settings;
+        let trusting = settings.is_planted(Planted::TrustsAll).then(|| settings.keys.clone().accepting_unsigned(true));
+        match message::read(payload, subject, trusting.as_ref().unwrap_or(&settings.keys)) {
+            Err(Unreadable::Newer { .. }) if settings.is_planted(Planted::SkipsNewer) => {
+                Err(Unreadable::Skip(Skipped::Newer))
+            }
+            read => read,
+        }
+    }
+
+    /// Skips a message that is not an event for this node. It is the last message of its subject all the same.
+    fn skip(&mut self, why: Skipped, subject: Subject, position: Position) {
+        let settings = &self.link.settings;
+        if subject == Subject::Configuration && !settings.is_planted(Planted::StrayBlocks) {
+            self.place.configuration = position;
+            let mut state = self.link.state();
+            state.configuration = state.configuration.max(position);
+        }
+        let count = self.link.metrics.count_skipped(why);
+        // A flood of strays must not fill the log.
+        if count.is_power_of_two() {
+            (self.log)(&format!(
+                "skipped the message at position {position} of the fleet's stream ({}): {count} of this kind so far",
+                why.name()
+            ));
+        }
     }
 
     fn take_message(
@@ -215,7 +271,7 @@ impl Consumer {
             }
             Body::Configuration { parent, configuration } => {
                 if !is_own && configuration.sequence == self.place.sequence {
-                    self.link.state().snapshot_at = Some(message.sent_at);
+                    self.link.state().other_began_at = Some(now);
                 }
                 self.take_configuration(&configuration, parent, position, load)
             }
@@ -232,7 +288,7 @@ impl Consumer {
     fn keeps(&self, subject: Subject) -> bool {
         match subject {
             Subject::Calls(partition) => self.link.settings.share.takes(partition),
-            Subject::Configuration => true,
+            Subject::Configuration | Subject::Other => true,
         }
     }
 
@@ -251,10 +307,12 @@ impl Consumer {
         }
         let is_stored = self.is_stored()?;
         let moved = self.link.state().consumed != self.place.position;
-        let is_place_due = is_stored && self.is_place_due;
+        let is_place_due = is_stored && self.is_place_due || self.place.is_halted != self.committed.is_halted;
         if events.is_empty() && !moved && !republished && !is_place_due {
             return Ok(());
         }
+        let snapshot = self.link.state().snapshot;
+        (self.place.snapshot, self.place.snapshot_seen_at) = (snapshot.at, snapshot.seen_at);
         let place = is_stored.then(|| self.place.to_bytes());
         let mut published = published.filter(|_| is_stored);
         if self.link.settings.is_planted(Planted::ForgetsEarly) {
@@ -321,8 +379,8 @@ impl Consumer {
     }
 
     fn show(&mut self, now: Timestamp) {
-        let heard = u64::try_from(self.link.settings.beat_every.as_millis()).unwrap_or(u64::MAX);
-        self.peers.retain(|_, at| now.millis_since(*at) < heard.saturating_mul(u64::from(MISSED_BEATS)));
+        let heard = millis(self.link.settings.beat_every).saturating_mul(MISSED_BEATS);
+        self.peers.retain(|_, at| elapsed(now, at) < heard);
         let metrics = &self.link.metrics;
         metrics.set_peers(self.peers.len());
         metrics.stand(self.place.position.0, self.last.0);

@@ -7,17 +7,20 @@
 
 use super::StepError;
 use super::consumer::PATIENCE;
-use super::link::{Link, Standing};
+use super::elapsed::{elapsed, millis};
+use super::keys::Keys;
+use super::link::{Link, Sighting, Standing};
 use super::message;
 use super::publisher::Did;
-use super::snapshot::{Head, RECORDS, Section, write_erasure, write_pair};
+use super::settings::Planted;
+use super::snapshot::{Head, RECORDS, Reader, Section, Writer, write_erasure, write_pair};
 use super::stream::{Delivery, Position, StreamError};
 use crate::history::LastCall;
 use crate::plan::Plan;
 use crate::service::Service;
 use crate::store::StoredFleetState;
 use crate::time::Timestamp;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -25,22 +28,59 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The number of sections that are prepared before they are read.
 const READY: usize = 4;
+/// The number of attempts to read a snapshot, after which it counts as unusable.
+const ATTEMPTS: u32 = 3;
+/// How long another node gets at most to write a snapshot that nodes wait for, in milliseconds.
+const LONGEST_GRACE: u64 = 300_000;
 
 /// Writes a snapshot when one is due.
+///
+/// No decision here relies on another node's clock. The age of a snapshot is the time, by this node's clock, since this
+/// node first saw it.
 pub(super) struct Keeper {
     link: Arc<Link>,
     service: Arc<Service>,
     fleet_state: Arc<dyn StoredFleetState>,
-    /// Whether the time of the newest snapshot was looked up.
-    has_looked: bool,
+    /// When the newest snapshot was last looked at, and where the stream began then.
+    looked_at: Option<Timestamp>,
+    looked_first: Position,
+    /// How often in a row the snapshot could not be read.
+    failures: u32,
+    /// The beginning of the stream for which this node has published all its data again.
+    given_for: Position,
+    /// Since when a snapshot has been due.
+    due_since: Option<Timestamp>,
+    /// Whether this node's last snapshot may have replaced a better one.
+    must_repeat: bool,
     /// A snapshot to write once the node has consumed the stream up to its position, and the epoch in which it was
     /// begun.
-    due: Option<(Head, u64)>,
+    begun: Option<(Head, u64)>,
+}
+
+/// The reason why a snapshot is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Due {
+    /// The newest snapshot is old.
+    Regular,
+    /// Other nodes wait for a snapshot: the newest one is missing, unusable or incomplete, or ends before the stream's
+    /// beginning.
+    Needed,
 }
 
 impl Keeper {
     pub(super) fn new(link: Arc<Link>, service: Arc<Service>, fleet_state: Arc<dyn StoredFleetState>) -> Self {
-        Self { link, service, fleet_state, has_looked: false, due: None }
+        Self {
+            link,
+            service,
+            fleet_state,
+            looked_at: None,
+            looked_first: Position::START,
+            failures: 0,
+            given_for: Position::START,
+            due_since: None,
+            must_repeat: false,
+            begun: None,
+        }
     }
 
     /// Begins or writes a snapshot if one is due.
@@ -54,57 +94,149 @@ impl Keeper {
     }
 
     fn try_step(&mut self) -> Result<Did, StepError> {
-        if let Some((head, epoch)) = self.due {
+        if let Some((head, epoch)) = self.begun {
             let (consumed, now_epoch) = {
                 let state = self.link.state();
                 (state.consumed, state.epoch)
             };
             if now_epoch != epoch {
-                self.due = None;
+                self.begun = None;
             } else if consumed >= head.at {
-                self.due = None;
+                self.begun = None;
                 self.write(head)?;
                 return Ok(Did::Some);
             }
             return Ok(Did::Nothing);
         }
-        if !self.has_looked && self.link.may_publish() {
-            if let Some(mut snapshot) = self.link.stream.read_snapshot()? {
-                let taken_at = Head::read(&mut snapshot.content)?.taken_at;
-                let mut state = self.link.state();
-                state.snapshot_at = state.snapshot_at.max(Some(taken_at));
-            }
-            self.has_looked = true;
+        // A node that may lack something looks for a snapshot of another node.
+        let is_waiting = {
+            let state = self.link.state();
+            state.away.is_none() && (state.gap > Position::START || state.sequence == 0)
+        };
+        if !self.link.may_publish() && !is_waiting {
+            return Ok(Did::Nothing);
         }
-        if self.is_due(self.link.now()) { self.begin() } else { Ok(Did::Nothing) }
+        let now = self.link.now();
+        self.look(now)?;
+        self.give();
+        if self.is_time(now) { self.begin(now) } else { Ok(Did::Nothing) }
     }
 
-    fn is_due(&self, now: Timestamp) -> bool {
-        let state = self.link.state();
-        let every = u64::try_from(self.link.settings.snapshot_every.as_millis()).unwrap_or(u64::MAX);
-        // A delay of up to a tenth, so that nodes that started together do not all try at once.
-        let jitter = xxh3_64(&self.link.settings.node) % (every / 10 + 1);
-        let is_old = |at: Timestamp| now.millis_since(at) >= every.saturating_add(jitter);
-        self.link.settings.share.is_all()
+    /// Looks at the newest snapshot from time to time, and whenever the stream's beginning has changed.
+    fn look(&mut self, now: Timestamp) -> Result<(), StepError> {
+        let first = self.link.state().first;
+        let pause = if self.due_since.is_some() { self.grace(Due::Needed) / 4 } else { self.every() / 20 };
+        let is_recent = self.looked_at.as_mut().is_some_and(|at| elapsed(now, at) < pause);
+        if is_recent && self.looked_first == first {
+            return Ok(());
+        }
+        let seen = match self.link.stream.read_snapshot()? {
+            None => Sighting::default(),
+            Some(snapshot) => match Reader::open(snapshot.content, &self.link.settings.keys) {
+                Ok(reader) => {
+                    let Head { at, gap, taken_at, .. } = reader.head();
+                    let trusts = self.link.settings.is_planted(Planted::TrustsClocks);
+                    Sighting { at, gap, seen_at: Some(if trusts { taken_at } else { now }) }
+                }
+                // Nothing may replace it, and only newer nodes can say how old it is.
+                Err(StepError::NewerSnapshot(_) | StepError::LockedSnapshot) => {
+                    Sighting { at: Position(u64::MAX), gap: Position::START, seen_at: Some(now) }
+                }
+                Err(StepError::Snapshot(error)) if error.kind() == ErrorKind::InvalidData => Sighting::default(),
+                Err(error) => {
+                    self.failures += 1;
+                    if self.failures < ATTEMPTS {
+                        return Err(error);
+                    }
+                    Sighting::default()
+                }
+            },
+        };
+        (self.failures, self.looked_at, self.looked_first) = (0, Some(now), first);
+        self.link.state().see(seen);
+        Ok(())
+    }
+
+    /// A node with a share writes no snapshots. If other nodes need one, it publishes all that it has again, once.
+    fn give(&mut self) {
+        let mut state = self.link.state();
+        let is_needed = state.first.0 > state.snapshot.at.0.saturating_add(1) && self.looked_first == state.first;
+        if is_needed && !self.link.settings.share.is_all() && self.given_for != state.first {
+            self.given_for = state.first;
+            state.must_republish = true;
+        }
+    }
+
+    /// Returns whether this node begins a snapshot now.
+    fn is_time(&mut self, now: Timestamp) -> bool {
+        let Some(due) = self.due(now) else {
+            self.due_since = None;
+            return false;
+        };
+        let waited = elapsed(now, self.due_since.get_or_insert(now));
+        let (is_complete, began_at) = {
+            let state = self.link.state();
+            (state.gap == Position::START, state.other_began_at)
+        };
+        // A node that lacks nothing comes first.
+        if due == Due::Needed && !is_complete && waited < millis(self.link.settings.beat_every) * 2 {
+            return false;
+        }
+        // Another node has begun one, and gets the time to write it. It is not waited for twice.
+        let grace = self.grace(due);
+        let has_begun = began_at.is_some_and(|mut at| elapsed(now, &mut at) < grace);
+        !has_begun || waited >= grace
+    }
+
+    fn due(&self, now: Timestamp) -> Option<Due> {
+        let mut state = self.link.state();
+        let may_write = self.link.settings.share.is_all()
             && state.standing == Standing::Settled
             && state.away.is_none()
-            && self.has_looked
-            && !state.republish
-            && state.snapshot_at.is_none_or(is_old)
+            && state.halted.is_none()
+            && self.looked_at.is_some()
+            && !state.republish;
+        if !may_write {
+            return None;
+        }
+        let (first, gap) = (state.first, state.gap);
+        let snapshot = &mut state.snapshot;
+        let ends_early = first.0 > snapshot.at.0.saturating_add(1);
+        let is_incomplete = gap < snapshot.gap;
+        if self.must_repeat || ends_early || is_incomplete {
+            return Some(Due::Needed).filter(|_| !self.link.settings.is_planted(Planted::IgnoresNeed));
+        }
+        // A delay of up to a tenth, so that nodes that started together do not all try at once.
+        let every = self.every();
+        let jitter = xxh3_64(&self.link.settings.node) % (every / 10 + 1);
+        let trusts = self.link.settings.is_planted(Planted::TrustsClocks);
+        let age = |at: &mut Timestamp| if trusts { now.millis_since(*at) } else { elapsed(now, at) };
+        let is_old = snapshot.seen_at.as_mut().is_none_or(|at| age(at) >= every.saturating_add(jitter));
+        is_old.then_some(Due::Regular)
     }
 
-    fn begin(&mut self) -> Result<Did, StepError> {
-        let (sequence, epoch) = {
+    /// Returns how long another node gets to write a snapshot that it has begun, in milliseconds.
+    fn grace(&self, due: Due) -> u64 {
+        match due {
+            Due::Regular => self.every() / 10,
+            Due::Needed => (self.every() / 10).min(LONGEST_GRACE),
+        }
+    }
+
+    fn every(&self) -> u64 {
+        millis(self.link.settings.snapshot_every)
+    }
+
+    fn begin(&mut self, now: Timestamp) -> Result<Did, StepError> {
+        let (sequence, epoch, gap) = {
             let state = self.link.state();
-            (state.sequence, state.epoch)
+            (state.sequence, state.epoch, state.gap)
         };
-        let taken_at = self.link.now();
         // There is no configuration yet, or the last one has not reached this node's store.
         let Some(configuration) = self.fleet_state.configuration(sequence)? else { return Ok(Did::Nothing) };
         match self.link.publish_configuration(&configuration) {
             Ok((at, witness)) => {
-                self.link.state().snapshot_at = Some(taken_at);
-                self.due = Some((Head { at, witness, sequence, taken_at }, epoch));
+                self.begun = Some((Head { at, witness, sequence, taken_at: now, gap }, epoch));
                 Ok(Did::Some)
             }
             Err(StreamError::Superseded) => Ok(Did::Nothing),
@@ -117,14 +249,16 @@ impl Keeper {
     ///
     /// If the stream was rolled back meanwhile, nothing may be removed, because its present messages may be in no
     /// snapshot. If the message was removed, another node's snapshot is newer than this one.
-    fn write(&self, head: Head) -> Result<(), StepError> {
+    fn write(&mut self, head: Head) -> Result<(), StepError> {
         self.check(head)?;
         write(&self.link, &self.service, &self.fleet_state, head)?;
         if let Err(error) = self.check(head) {
             // This snapshot may have replaced a better one, so the next one is due at once.
-            self.link.state().snapshot_at = None;
+            self.must_repeat = true;
             return Err(error);
         }
+        self.must_repeat = false;
+        self.link.state().see(Sighting { at: head.at, gap: head.gap, seen_at: Some(self.link.now()) });
         if head.at > Position(1) {
             self.link.stream.truncate(Position(head.at.0 - 1))?;
         }
@@ -147,7 +281,7 @@ fn write(link: &Link, service: &Service, fleet_state: &Arc<dyn StoredFleetState>
     thread::scope(|scope| {
         let make = || {
             let mut send = |bytes: Vec<u8>| sender.send(bytes).is_ok();
-            if let Err(error) = produce(service, fleet_state, head, &mut send) {
+            if let Err(error) = produce(service, fleet_state, head, &link.settings.keys, &mut send) {
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
             // The reader sees the end of the content.
@@ -195,9 +329,12 @@ fn produce(
     service: &Service,
     fleet_state: &Arc<dyn StoredFleetState>,
     head: Head,
+    keys: &Keys,
     send: &mut dyn FnMut(Vec<u8>) -> bool,
 ) -> Result<(), StepError> {
-    let mut is_wanted = send(head.to_bytes());
+    let (mut writer, bytes) = Writer::begin(head, keys);
+    let mut is_wanted = send(bytes);
+    let mut send = |kind, content| send(writer.section(Section { kind, content }));
     let mut plan = Plan::new();
     let mut section = Vec::new();
     for sequence in 1..=head.sequence {
@@ -207,14 +344,14 @@ fn produce(
         section.extend(text);
         plan.advance(&configuration).map_err(|_| StepError::Damaged("a configuration"))?;
         if section.len() > RECORDS * 8 {
-            is_wanted &= send(Section { kind: b'C', content: std::mem::take(&mut section) }.to_bytes());
+            is_wanted &= send(b'C', std::mem::take(&mut section));
         }
     }
-    is_wanted &= send(Section { kind: b'C', content: section }.to_bytes());
+    is_wanted &= send(b'C', section);
     // Read the erasures before the pairs: a pair that is erased in between is erased again by a message after the
     // snapshot.
     let kept = fleet_state.erasures()?;
-    is_wanted &= send(Section { kind: b'K', content: kept.keys.concat() }.to_bytes());
+    is_wanted &= send(b'K', kept.keys.concat());
     let mut erasures = 0;
     for some in kept.erasures.chunks(RECORDS) {
         let mut content = Vec::new();
@@ -222,7 +359,7 @@ fn produce(
             write_erasure(*erasure, &mut content);
             erasures += 1;
         }
-        is_wanted &= send(Section { kind: b'E', content }.to_bytes());
+        is_wanted &= send(b'E', content);
     }
     let (mut pairs, mut content) = (0u64, Vec::new());
     service.history().for_each(|scope, contact, register| {
@@ -234,11 +371,11 @@ fn produce(
         write_pair((scope, contact, register), &mut content);
         pairs += 1;
         if content.len() >= RECORDS * 18 {
-            is_wanted = send(Section { kind: b'P', content: std::mem::take(&mut content) }.to_bytes());
+            is_wanted = send(b'P', std::mem::take(&mut content));
         }
     });
-    send(Section { kind: b'P', content }.to_bytes());
+    send(b'P', content);
     let counts = [head.sequence, erasures, pairs].map(u64::to_be_bytes).concat();
-    send(Section { kind: b'Z', content: counts }.to_bytes());
+    send(b'Z', counts);
     Ok(())
 }

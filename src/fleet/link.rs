@@ -1,5 +1,6 @@
 //! The state that a node's threads and its service share.
 
+use super::elapsed::{elapsed, millis};
 use super::message::{self, Writer};
 use super::settings::Settings;
 use super::stream::{Position, Stream, StreamError, Subject};
@@ -47,10 +48,23 @@ pub(super) struct Acked {
     pub(super) entry: u64,
 }
 
+/// A snapshot, as a node saw it.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Sighting {
+    /// Its position; 0 if there is no usable snapshot.
+    pub(super) at: Position,
+    /// The node that wrote it may have lacked messages up to here; 0 if it lacked none.
+    pub(super) gap: Position,
+    /// The time at which the node first saw it, by the node's own clock.
+    pub(super) seen_at: Option<Timestamp>,
+}
+
 pub(super) struct State {
     pub(super) standing: Standing,
     /// The reason why the stream is unreachable, or `None` if it is reachable.
     pub(super) away: Option<String>,
+    /// The reason why the node has halted before a message, or `None` if it has not.
+    pub(super) halted: Option<String>,
     /// The last configuration message that is known to be in the stream, and its sequence.
     pub(super) configuration: Position,
     pub(super) sequence: u64,
@@ -64,10 +78,18 @@ pub(super) struct State {
     pub(super) consumed: Position,
     /// Whether all data has to be published again.
     pub(super) republish: bool,
+    /// Whether other nodes wait for data that this node has and cannot put into a snapshot.
+    pub(super) must_republish: bool,
     /// The epoch in which all data was published again, and the position of its last message.
     pub(super) republished: Option<(u64, Position)>,
-    /// The time at which a node last began a snapshot, as far as this node knows.
-    pub(super) snapshot_at: Option<Timestamp>,
+    /// Where the stream began when the node last looked.
+    pub(super) first: Position,
+    /// The node may lack messages up to here; 0 if it lacks none.
+    pub(super) gap: Position,
+    /// The newest snapshot, as the node last saw it.
+    pub(super) snapshot: Sighting,
+    /// The time at which another node last began a snapshot, by this node's clock.
+    pub(super) other_began_at: Option<Timestamp>,
     /// The last outbox entry that exists, and the last one that the stream has acknowledged.
     last_entry: u64,
     acked_entry: u64,
@@ -83,6 +105,7 @@ impl Link {
         let state = State {
             standing: Standing::Unsettled,
             away: None,
+            halted: None,
             configuration: Position::START,
             sequence: 0,
             digest: 0,
@@ -91,14 +114,18 @@ impl Link {
             epoch: 0,
             consumed: Position::START,
             republish: false,
+            must_republish: false,
             republished: None,
-            snapshot_at: None,
+            first: Position(1),
+            gap: Position::START,
+            snapshot: Sighting::default(),
+            other_began_at: None,
             last_entry: 0,
             acked_entry: 0,
             waiting: VecDeque::new(),
             is_stopping: false,
         };
-        let writer = Mutex::new(Writer::new(settings.node));
+        let writer = Mutex::new(Writer::new(settings.node, settings.keys.clone()));
         Arc::new(Self { settings, stream, metrics, writer, state: Mutex::new(state), changed: Condvar::new() })
     }
 
@@ -112,6 +139,13 @@ impl Link {
     #[doc(hidden)]
     pub fn is_republishing(&self) -> bool {
         self.state().republish
+    }
+
+    /// Returns the position up to which the node may lack messages that the stream no longer held.
+    #[cfg(feature = "__testing")]
+    #[doc(hidden)]
+    pub fn gap(&self) -> Position {
+        self.state().gap
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -145,6 +179,10 @@ impl Link {
         parent: u64,
     ) -> Result<(Position, u64), StreamError> {
         let payload = self.writer().configuration(self.now(), parent, configuration);
+        let (bytes, largest) = (payload.len(), self.stream.largest());
+        if bytes > largest {
+            return Err(StreamError::TooLarge { bytes, largest });
+        }
         let position = self.stream.publish_after(Subject::Configuration, &payload, last)?;
         self.state().note(position, configuration, parent);
         Ok((position, message::fingerprint(&payload)))
@@ -168,6 +206,8 @@ impl Link {
         state.acked.clear();
         state.epoch += 1;
         state.consumed = Position::START;
+        drop(state);
+        self.show();
     }
 
     /// Records that the stream is reachable, and the node's standing, unless the node is in conflict.
@@ -182,13 +222,25 @@ impl Link {
         self.show();
     }
 
+    /// Records whether the node has halted before a message, and why.
+    pub(super) fn halt(&self, why: Option<String>) {
+        let mut state = self.state();
+        if state.halted == why {
+            return;
+        }
+        state.halted = why;
+        drop(state);
+        self.show();
+    }
+
     fn show(&self) {
         let state = self.state();
-        let shown = match (&state.standing, &state.away) {
-            (Standing::Conflict(what), _) => FleetState::Stopped(what.clone()),
-            (_, Some(why)) => FleetState::Away(why.clone()),
-            (Standing::Settled, None) => FleetState::Following,
-            (Standing::Unsettled | Standing::Settling, None) => FleetState::Joining,
+        let shown = match (&state.standing, &state.away, &state.halted) {
+            (Standing::Conflict(what), ..) => FleetState::Stopped(what.clone()),
+            (_, Some(why), _) => FleetState::Away(why.clone()),
+            (_, None, Some(why)) => FleetState::Halted(why.clone()),
+            (Standing::Settled, None, None) => FleetState::Following,
+            (Standing::Unsettled | Standing::Settling, None, None) => FleetState::Joining,
         };
         drop(state);
         self.metrics.set_state(shown);
@@ -229,9 +281,9 @@ impl Link {
     /// Completes the requests that have waited for `replicated_wait` with an error.
     pub(super) fn expire(&self) {
         let now = self.now();
-        let wait = u64::try_from(self.settings.replicated_wait.as_millis()).unwrap_or(u64::MAX);
+        let wait = millis(self.settings.replicated_wait);
         let mut state = self.state();
-        let done = take_while(&mut state.waiting, |(_, since, _)| now.millis_since(*since) >= wait);
+        let done = take_while(&mut state.waiting, |(_, since, _)| elapsed(now, since) >= wait);
         drop(state);
         for (_, _, done) in done {
             done(Err(ServiceError::NotReplicated));
@@ -269,6 +321,14 @@ impl Link {
 }
 
 impl State {
+    /// Records which snapshot is the newest one.
+    pub(super) fn see(&mut self, mut seen: Sighting) {
+        if seen.at == self.snapshot.at {
+            seen.seen_at = self.snapshot.seen_at.or(seen.seen_at);
+        }
+        self.snapshot = seen;
+    }
+
     /// Records the position of a configuration in the stream, unless a later one is known.
     pub(super) fn note(&mut self, position: Position, configuration: &Configuration, parent: u64) {
         if position > self.configuration {
@@ -278,8 +338,8 @@ impl State {
     }
 }
 
-fn take_while<T>(queue: &mut VecDeque<T>, is_taken: impl Fn(&T) -> bool) -> Vec<T> {
-    let taken = queue.iter().take_while(|item| is_taken(item)).count();
+fn take_while<T>(queue: &mut VecDeque<T>, is_taken: impl Fn(&mut T) -> bool) -> Vec<T> {
+    let taken = queue.iter_mut().map_while(|item| is_taken(item).then_some(())).count();
     queue.drain(..taken).collect()
 }
 
@@ -294,11 +354,13 @@ impl Sequencer for Link {
         if state.is_stopping {
             return away("this node is stopping");
         }
-        match (&state.away, &state.standing) {
-            (_, Standing::Conflict(what)) => return away(what),
-            (Some(why), _) => return away(why),
-            (None, Standing::Unsettled | Standing::Settling) => return away("still checking what the stream holds"),
-            (None, Standing::Settled) => {}
+        match (&state.away, &state.halted, &state.standing) {
+            (_, _, Standing::Conflict(what)) => return away(what),
+            (Some(why), ..) | (None, Some(why), _) => return away(why),
+            (None, None, Standing::Unsettled | Standing::Settling) => {
+                return away("still checking what the stream holds");
+            }
+            (None, None, Standing::Settled) => {}
         }
         // Another node's configuration has not reached this service yet.
         if configuration.sequence != state.sequence + 1 {
@@ -310,6 +372,7 @@ impl Sequencer for Link {
         match self.publish_after(configuration, last, parent) {
             Ok(_) => Ok(()),
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
+            Err(error @ StreamError::TooLarge { .. }) => Err(ServiceError::StreamAway(error.to_string())),
             Err(error @ StreamError::Unseen) => {
                 self.away(&error);
                 Err(ServiceError::StreamAway(error.to_string()))
@@ -350,6 +413,12 @@ impl Sequencer for Link {
 /// Returns the digest of a configuration. All nodes of a fleet have the same digest for the same sequence.
 pub(super) fn digest(configuration: &Configuration) -> u64 {
     message::fingerprint(&serde_json::to_vec(configuration).expect("a configuration has only text and integers"))
+}
+
+/// Returns the digest of a configuration, for the parent of the next one.
+#[cfg(feature = "__testing")]
+pub fn digest_for_tests(configuration: &Configuration) -> u64 {
+    digest(configuration)
 }
 
 impl fmt::Debug for Link {

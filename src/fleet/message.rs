@@ -1,38 +1,35 @@
-//! The byte format of a message.
+//! A message: what a node publishes, and the reasons why other bytes in the stream are skipped.
 //!
-//! | bytes | what |
-//! | --- | --- |
-//! | 4 | `DBF` and the version, 1 |
-//! | 1 | `E`: calls and erasures; `C`: a configuration; `P`: erasures under pseudonyms |
-//! | 16 | the publishing node's id, which is new at each start |
-//! | 8 | the number of messages that the node had written before |
-//! | 8 | the node's clock, in milliseconds since 1970 |
-//! | | the body |
-//! | 8 | XXH3 of all preceding bytes |
+//! [`envelope`] has the format of the envelope. The body depends on the kind:
 //!
-//! `E`: events, one after another. A message without events is a heartbeat. `C`: the digest of the preceding
-//! configuration (8 bytes), then one [`Configuration`] as JSON. `P`: the number of keys (2 bytes), the keys (32 bytes
-//! each), then the environment (16), the pseudonym (16) and the end time (8) of each erasure; its highest bit
-//! says that it was in the future when the contact was erased. All integers are
+//! | kind | subject | body |
+//! | --- | --- | --- |
+//! | `E` | calls | calls and erasures, one after another. Without any, the message is a heartbeat |
+//! | `C` | configurations | the digest of the preceding configuration (8 bytes), then one [`Configuration`] as JSON |
+//! | `P` | calls | erasures under pseudonyms: the number of keys (2 bytes), the keys (32 bytes each), then the environment (16), the pseudonym (16) and the end time (8) of each erasure |
+//!
+//! The highest bit of an end time says that it was in the future when the contact was erased. All integers are
 //! big-endian.
 //!
 //! No two messages are equal. A message's fingerprint therefore shows whether the message at a position is still the
 //! one that was there before.
 
+mod envelope;
+
+pub use envelope::Envelope;
+
+pub(super) use envelope::FRAME;
+
+use super::keys::Keys;
+use super::stream::Subject;
 use crate::event::wire::{self, take};
 use crate::event::{Configuration, Event};
 use crate::history::{LastCall, Register};
 use crate::id::EnvironmentId;
+use crate::metrics::Skipped;
 use crate::time::Timestamp;
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_64;
-
-const MAGIC: [u8; 3] = *b"DBF";
-const VERSION: u8 = 1;
-/// Bytes of the checksum.
-const SUM: usize = 8;
-/// Bytes of a message with an empty body.
-const FRAME: usize = 4 + 1 + 16 + 8 + 8 + SUM;
 
 /// The identity of a node from one start to the next: random bytes.
 pub type NodeId = [u8; 16];
@@ -82,11 +79,23 @@ impl fmt::Debug for Body {
 /// The reason why bytes could not be read as a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unreadable {
-    /// A newer version wrote the message: its format version, its kind or its configuration is not known here.
-    Newer,
-    /// The bytes are corrupt.
-    Damaged,
+    /// The message is no event for this node: the node skips and counts it.
+    Skip(Skipped),
+    /// A newer version wrote the message, and skipping it would lose something.
+    Newer {
+        /// The version of the contents.
+        version: u8,
+        /// The kind of the body.
+        kind: u8,
+    },
+    /// The message is encrypted, and this node has no key.
+    Locked,
 }
+
+/// The bytes of a key, and of an erasure, in a message of pseudonyms; and of the number of keys.
+pub(super) const PSEUDONYM_KEY: usize = 32;
+pub(super) const PSEUDONYM: usize = 40;
+pub(super) const PSEUDONYM_COUNT: usize = 2;
 
 /// Returns the hash that identifies a message.
 pub(super) fn fingerprint(payload: &[u8]) -> u64 {
@@ -96,27 +105,29 @@ pub(super) fn fingerprint(payload: &[u8]) -> u64 {
 /// Writes the messages of a node from one start to the next.
 #[derive(Debug)]
 pub(super) struct Writer {
-    pub(super) node: NodeId,
+    node: NodeId,
+    keys: Keys,
     written: u64,
 }
 
 impl Writer {
-    pub(super) fn new(node: NodeId) -> Self {
-        Self { node, written: 0 }
+    pub(super) fn new(node: NodeId, keys: Keys) -> Self {
+        Self { node, keys, written: 0 }
     }
 
     /// Writes a message of events, which are already encoded.
-    pub(super) fn events(&mut self, now: Timestamp, events: &[u8]) -> Vec<u8> {
-        self.message(b'E', now, events)
+    pub(super) fn events(&mut self, subject: Subject, now: Timestamp, events: &[u8]) -> Vec<u8> {
+        self.message(b'E', subject, now, events)
     }
 
     pub(super) fn configuration(&mut self, now: Timestamp, parent: u64, configuration: &Configuration) -> Vec<u8> {
         let text = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
-        self.message(b'C', now, &[&parent.to_be_bytes()[..], &text].concat())
+        self.message(b'C', Subject::Configuration, now, &[&parent.to_be_bytes()[..], &text].concat())
     }
 
     pub(super) fn pseudonyms(
         &mut self,
+        subject: Subject,
         now: Timestamp,
         keys: &[[u8; 32]],
         erasures: &[(EnvironmentId, [u8; 16], Register)],
@@ -129,66 +140,51 @@ impl Writer {
             body.extend(pseudonym);
             body.extend(end_word(*erasure).to_be_bytes());
         }
-        self.message(b'P', now, &body)
+        self.message(b'P', subject, now, &body)
     }
 
-    fn message(&mut self, kind: u8, now: Timestamp, body: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(FRAME + body.len());
-        bytes.extend(MAGIC);
-        bytes.extend([VERSION, kind]);
-        bytes.extend(self.node);
-        bytes.extend(self.written.to_be_bytes());
-        bytes.extend(now.millis().to_be_bytes());
-        bytes.extend(body);
-        bytes.extend(xxh3_64(&bytes).to_be_bytes());
+    fn message(&mut self, kind: u8, subject: Subject, sent_at: Timestamp, body: &[u8]) -> Vec<u8> {
+        let (node, written) = (self.node, self.written);
         self.written += 1;
-        bytes
+        let envelope = Envelope { version: envelope::VERSION, kind, flags: 0, node, written, sent_at };
+        envelope.seal(subject, body, &self.keys)
     }
 }
 
-/// Reads a message, and checks its checksum, its version and each field.
+/// Reads a message of a subject, and checks its checksum, its signature, its version and each field.
 ///
 /// # Errors
-/// Returns [`Unreadable`] if the bytes are corrupt or a newer version wrote them.
-pub fn read(payload: &[u8]) -> Result<Message, Unreadable> {
-    let (bytes, sum) = payload.split_last_chunk::<SUM>().ok_or(Unreadable::Damaged)?;
-    let mut rest = bytes;
-    if xxh3_64(bytes).to_be_bytes() != *sum || take(&mut rest) != Some(MAGIC) {
-        return Err(Unreadable::Damaged);
-    }
-    match take(&mut rest) {
-        Some([VERSION]) => {}
-        Some([newer]) if newer > VERSION => return Err(Unreadable::Newer),
-        _ => return Err(Unreadable::Damaged),
-    }
-    let head = read_head(&mut rest).ok_or(Unreadable::Damaged)?;
-    let (kind, node, sent_at) = head;
-    let body = match kind {
-        b'E' => read_events(rest).map(Body::Events).ok_or(Unreadable::Damaged)?,
+/// Returns [`Unreadable`] if the bytes are no message of this fleet, or one that this version cannot read.
+pub fn read(payload: &[u8], subject: Subject, keys: &Keys) -> Result<Message, Unreadable> {
+    let (Envelope { kind, version, node, sent_at, .. }, body) = envelope::open(payload, subject, keys)?;
+    let mut rest = body.as_slice();
+    let damaged = Unreadable::Skip(Skipped::Damaged);
+    let body = match (kind, subject) {
+        (b'E', Subject::Calls(_)) => read_events(rest).map(Body::Events).ok_or(damaged)?,
         // The checksum is right, so the text is as it was written. If it cannot be parsed, a newer version wrote it.
-        b'C' => {
-            let parent = take(&mut rest).map(u64::from_be_bytes).ok_or(Unreadable::Damaged)?;
-            let configuration = serde_json::from_slice(rest).map_err(|_| Unreadable::Newer)?;
-            Body::Configuration { parent, configuration }
+        (b'C', Subject::Configuration) => {
+            let parent = take(&mut rest).map(u64::from_be_bytes).ok_or(damaged)?;
+            let newer = |_| Unreadable::Newer { version, kind };
+            Body::Configuration { parent, configuration: serde_json::from_slice(rest).map_err(newer)? }
         }
-        b'P' => read_pseudonyms(rest).ok_or(Unreadable::Damaged)?,
-        _ => return Err(Unreadable::Newer),
+        (b'P', Subject::Calls(_)) => read_pseudonyms(rest).ok_or(damaged)?,
+        _ => return Err(Unreadable::Skip(Skipped::Misplaced)),
     };
     Ok(Message { node, sent_at, body })
 }
 
-/// Appends a checksum to the bytes, so that a fuzzer passes the first check.
+/// Returns the body of a message with one event.
 #[cfg(feature = "__testing")]
-#[doc(hidden)]
-pub fn seal(bytes: &[u8]) -> Vec<u8> {
-    [bytes, &xxh3_64(bytes).to_be_bytes()].concat()
+pub fn encode(event: &Event) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    wire::write(event, &mut bytes);
+    bytes
 }
 
-fn read_head(rest: &mut &[u8]) -> Option<(u8, NodeId, Timestamp)> {
-    let [kind] = take(rest)?;
-    let node = take(rest)?;
-    let _written: [u8; 8] = take(rest)?;
-    Some((kind, node, Timestamp::from_millis(u64::from_be_bytes(take(rest)?))))
+/// Appends a checksum to the bytes, so that a fuzzer passes the first check.
+#[cfg(feature = "__testing")]
+pub fn seal(bytes: &[u8]) -> Vec<u8> {
+    [bytes, &xxh3_64(bytes).to_be_bytes()].concat()
 }
 
 /// Reads encoded events up to the end of the bytes. Returns `None` if the bytes contain anything else.
@@ -229,87 +225,4 @@ fn read_end(word: u64) -> Register {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{Call, Change};
-    use crate::id::AgentId;
-    use crate::number::E164;
-    use crate::outcome::Outcome;
-
-    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
-
-    fn call() -> Event {
-        let number = |digits| E164::from_digits(digits).expect("digits");
-        Event::Call(Call {
-            environment: EnvironmentId::from_u128(1),
-            agent: AgentId::from_u128(2),
-            from: number("15551234567"),
-            to: number("15557654321"),
-            at: NOW,
-            outcome: Outcome::Busy,
-        })
-    }
-
-    fn messages() -> [(Vec<u8>, Body); 4] {
-        let mut writer = Writer::new([5; 16]);
-        let mut events = Vec::new();
-        wire::write(&call(), &mut events);
-        let environment = EnvironmentId::from_u128(1);
-        let changes = vec![Change::AgentDeleted { id: AgentId::from_u128(9) }];
-        let configuration = Configuration { sequence: 3, environment, at: NOW, changes };
-        let (keys, erasures) = (
-            vec![[7; 32]],
-            vec![(environment, [8; 16], Register::erasure(NOW)), (environment, [9; 16], Register::erasure_ahead(NOW))],
-        );
-        [
-            (writer.events(NOW, &[]), Body::Events(Vec::new())),
-            (writer.events(NOW, &events), Body::Events(vec![call()])),
-            (writer.configuration(NOW, 4, &configuration), Body::Configuration { parent: 4, configuration }),
-            (writer.pseudonyms(NOW, &keys, &erasures), Body::Pseudonyms { keys, erasures }),
-        ]
-    }
-
-    #[test]
-    fn messages_round_trip_and_no_two_are_equal() {
-        let mut prints = Vec::new();
-        for (bytes, body) in messages() {
-            let message = read(&bytes).expect("a message");
-            assert_eq!((message.node, message.sent_at), ([5; 16], NOW));
-            assert!(message.body == body);
-            prints.push(fingerprint(&bytes));
-        }
-        let mut writer = Writer::new([5; 16]);
-        assert_ne!(writer.events(NOW, &[]), writer.events(NOW, &[]));
-        prints.dedup();
-        assert_eq!(prints.len(), 4);
-    }
-
-    #[test]
-    fn a_flipped_bit_or_a_truncation_is_rejected_as_damaged() {
-        for (bytes, _) in messages() {
-            for bit in 0..bytes.len() * 8 {
-                let mut flipped = bytes.clone();
-                flipped[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(read(&flipped), Err(Unreadable::Damaged), "bit {bit}");
-            }
-            for len in 0..bytes.len() {
-                assert_eq!(read(&bytes[..len]), Err(Unreadable::Damaged), "{len} bytes");
-            }
-        }
-    }
-
-    #[test]
-    fn content_of_a_newer_version_is_rejected_as_newer() {
-        let sealed = |mut bytes: Vec<u8>, at: usize, byte: u8| {
-            bytes.truncate(bytes.len() - SUM);
-            bytes[at] = byte;
-            bytes.extend(xxh3_64(&bytes).to_be_bytes());
-            bytes
-        };
-        let [(beat, _), (events, _), (configuration, _), _] = messages();
-        assert_eq!(read(&sealed(beat.clone(), 3, 2)), Err(Unreadable::Newer));
-        assert_eq!(read(&sealed(beat, 4, b'Z')), Err(Unreadable::Newer));
-        assert_eq!(read(&sealed(events, 37, 0x70)), Err(Unreadable::Damaged));
-        assert_eq!(read(&sealed(configuration, 45, b'[')), Err(Unreadable::Newer));
-    }
-}
+mod tests;

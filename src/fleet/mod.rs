@@ -21,8 +21,10 @@
 
 mod commit;
 mod consumer;
+mod elapsed;
 mod erasures;
 mod keeper;
+mod keys;
 mod link;
 mod message;
 #[cfg(feature = "nats")]
@@ -37,14 +39,19 @@ mod snapshot;
 mod step;
 mod stream;
 
+pub use keys::{Keys, KeysError};
 pub use link::Link;
 #[cfg(feature = "__testing")]
-pub use message::seal;
-pub use message::{Body, Message, NodeId, Unreadable, read};
+#[doc(hidden)]
+pub use link::digest_for_tests as digest;
+pub use message::{Body, Envelope, Message, NodeId, Unreadable, read};
+#[cfg(feature = "__testing")]
+#[doc(hidden)]
+pub use message::{encode, seal};
+pub use node::Node;
 #[cfg(feature = "__testing")]
 pub use node::Stepper;
-pub use node::{Log, Node};
-pub use settings::{Planted, Settings};
+pub use settings::{Log, Planted, Settings};
 pub use share::{Share, partition_of};
 pub use step::StepError;
 pub use stream::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};

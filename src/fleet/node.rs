@@ -5,6 +5,7 @@ use super::consumer::Consumer;
 use super::keeper::Keeper;
 use super::link::Link;
 use super::publisher::{Did, Publisher};
+use super::settings::Log;
 use crate::metrics::FleetState;
 use crate::service::Service;
 use crate::store::StoredFleetState;
@@ -30,9 +31,6 @@ pub struct Node {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A callback that receives error texts for a log. The texts contain no contact.
-pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
-
 impl Node {
     /// Starts the node's threads for a service that was created with this link. The service may still be loading. Its
     /// store must be able to keep an outbox.
@@ -41,7 +39,7 @@ impl Node {
     /// Returns an error if the store cannot keep an outbox, or if the system cannot create the threads.
     #[allow(clippy::needless_pass_by_value, reason = "the node is their owner")]
     pub fn start(link: Arc<Link>, service: Arc<Service>, log: Log) -> io::Result<Self> {
-        let parts = Parts::new(&link, &service, false)?;
+        let parts = Parts::new(&link, &service, false, Arc::clone(&log))?;
         let Parts { publisher, consumer, keeper } = parts;
         let mut node = Self { link: Arc::clone(&link), threads: Vec::new() };
         let (tell, is_told) = (log.clone(), Cell::new(false));
@@ -135,12 +133,12 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(link: &Arc<Link>, service: &Arc<Service>, waits: bool) -> io::Result<Self> {
+    fn new(link: &Arc<Link>, service: &Arc<Service>, waits: bool, log: Log) -> io::Result<Self> {
         let fleet_state: Arc<dyn StoredFleetState> = service
             .fleet_state()
             .ok_or_else(|| io::Error::other("this store keeps no outbox: a node of a fleet needs a store with one"))?;
         let publisher = Publisher::new(Arc::clone(link), Arc::clone(service), Arc::clone(&fleet_state));
-        let consumer = Consumer::new(Arc::clone(link), Arc::clone(service), Arc::clone(&fleet_state), waits);
+        let consumer = Consumer::new(Arc::clone(link), Arc::clone(service), Arc::clone(&fleet_state), waits, log);
         let keeper = Keeper::new(Arc::clone(link), Arc::clone(service), fleet_state);
         Ok(Self { publisher, consumer, keeper })
     }
@@ -159,7 +157,7 @@ impl Stepper {
     /// # Errors
     /// Returns an error if the store cannot keep an outbox.
     pub fn new(link: &Arc<Link>, service: &Arc<Service>) -> io::Result<Self> {
-        Parts::new(link, service, true).map(Self)
+        Parts::new(link, service, true, Arc::new(|_| {})).map(Self)
     }
 
     pub fn publish(&mut self) -> Result<bool, StepError> {

@@ -2,6 +2,7 @@
 
 use super::stream::Position;
 use crate::event::wire::take;
+use crate::time::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A node's place in its stream. It is stored in the same commit as the messages that the node consumed up to there.
@@ -11,8 +12,9 @@ pub(super) struct Place {
     pub(super) incarnation: u64,
     /// The position of the last message that was consumed.
     pub(super) position: Position,
-    /// The fingerprint of the message at `position`, or 0 if there is none. A stream that was rolled back has another
-    /// message there.
+    /// The position and the fingerprint of the last message of a node up to there; 0 if there is none. A stream that was
+    /// rolled back has another message there. A message that is not a node's proves nothing, because it can occur twice.
+    pub(super) witness_at: Position,
     pub(super) witness: u64,
     /// The position of the last configuration message up to there.
     pub(super) configuration: Position,
@@ -23,21 +25,44 @@ pub(super) struct Place {
     /// Whether the stream has another configuration than the node. The node then neither accepts nor publishes
     /// configurations.
     pub(super) is_in_conflict: bool,
+    /// Whether the node has halted before the message after `position`.
+    pub(super) is_halted: bool,
     /// The mark of the [share](super::Share) that was consumed.
     pub(super) share: u32,
+    /// The node may lack messages up to here, which the stream and its snapshots no longer held. 0 if it lacks none.
+    pub(super) gap: Position,
+    /// The position of the newest snapshot that the node has seen, and the time of that by the node's own clock.
+    pub(super) snapshot: Position,
+    pub(super) snapshot_seen_at: Option<Timestamp>,
 }
+
+/// The bytes of a place of an earlier version, without the checksum.
+const EARLIER: usize = 6 * 8;
 
 impl Place {
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let Self { incarnation, position, witness, configuration, sequence, republish, is_in_conflict, share } = self;
-        let flags = u64::from(republish) | u64::from(is_in_conflict) << 1 | u64::from(share) << 32;
-        let words = [incarnation, position.0, witness, configuration.0, sequence, flags];
+        let flags = u64::from(self.republish)
+            | u64::from(self.is_in_conflict) << 1
+            | u64::from(self.is_halted) << 2
+            | u64::from(self.share) << 32;
+        let words = [
+            self.incarnation,
+            self.position.0,
+            self.witness,
+            self.configuration.0,
+            self.sequence,
+            flags,
+            self.witness_at.0,
+            self.gap.0,
+            self.snapshot.0,
+            self.snapshot_seen_at.map_or(0, Timestamp::millis),
+        ];
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
         bytes.extend(xxh3_64(&bytes).to_be_bytes());
         bytes
     }
 
-    /// Reads a place. Returns `None` if the bytes are corrupt.
+    /// Reads a place. Returns `None` if the bytes are corrupt. Earlier versions wrote the first six words only.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (words, sum) = bytes.split_last_chunk::<8>()?;
         let mut rest = words;
@@ -51,10 +76,19 @@ impl Place {
             ..Self::default()
         };
         let flags = word()?;
-        (place.republish, place.is_in_conflict) = (flags & 1 != 0, flags & 2 != 0);
+        (place.republish, place.is_in_conflict, place.is_halted) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
         place.share = u32::try_from(flags >> 32).ok()?;
+        place.witness_at = place.position;
+        if words.len() > EARLIER {
+            (place.witness_at, place.gap) = (Position(word()?), Position(word()?));
+            (place.snapshot, place.snapshot_seen_at) = (Position(word()?), seen_at(word()?));
+        }
         (rest.is_empty() && xxh3_64(words).to_be_bytes() == *sum).then_some(place)
     }
+}
+
+fn seen_at(millis: u64) -> Option<Timestamp> {
+    (millis > 0).then(|| Timestamp::from_millis(millis))
 }
 
 #[cfg(test)]
@@ -64,10 +98,12 @@ mod tests {
     #[test]
     fn a_place_round_trips_and_corrupt_bytes_are_rejected() {
         let (position, configuration) = (Position(8), Position(5));
-        let start = Place { incarnation: 1, position, witness: 3, ..Place::default() };
-        let place = Place { configuration, sequence: 4, share: u32::MAX, ..start };
-        for (republish, is_in_conflict) in [(true, false), (false, true)] {
-            let flagged = Place { republish, is_in_conflict, ..place };
+        let start = Place { incarnation: 1, position, witness: 3, witness_at: Position(7), ..Place::default() };
+        let (gap, snapshot, snapshot_seen_at) = (Position(6), Position(9), Some(Timestamp::from_millis(10)));
+        let place = Place { configuration, sequence: 4, share: u32::MAX, gap, snapshot, snapshot_seen_at, ..start };
+        for flags in [[true, false, false], [false, true, false], [false, false, true]] {
+            let [republish, is_in_conflict, is_halted] = flags;
+            let flagged = Place { republish, is_in_conflict, is_halted, ..place };
             assert_eq!(Place::from_bytes(&flagged.to_bytes()), Some(flagged));
         }
         let bytes = place.to_bytes();
@@ -78,5 +114,16 @@ mod tests {
             assert_eq!(Place::from_bytes(&flipped), None, "bit {bit}");
         }
         assert_eq!(Place::from_bytes(&bytes[..bytes.len() - 1]), None);
+    }
+
+    #[test]
+    fn a_place_of_an_earlier_version_is_read() {
+        let mut bytes: Vec<u8> =
+            [1, 8, 3, 5, 4, 1 | 7 << 32].iter().flat_map(|word: &u64| word.to_be_bytes()).collect();
+        bytes.extend(xxh3_64(&bytes).to_be_bytes());
+        let (position, configuration) = (Position(8), Position(5));
+        let place = Place { incarnation: 1, position, witness: 3, witness_at: position, ..Place::default() };
+        let expected = Place { configuration, sequence: 4, republish: true, share: 7, ..place };
+        assert_eq!(Place::from_bytes(&bytes), Some(expected));
     }
 }

@@ -1,8 +1,10 @@
 //! Publishes the outbox to the stream.
 
 use super::StepError;
+use super::elapsed::{elapsed, millis};
 use super::link::{Acked, Link};
-use super::message::{self, NodeId};
+use super::message::{self, FRAME, NodeId, PSEUDONYM, PSEUDONYM_COUNT, PSEUDONYM_KEY};
+use super::settings::Planted;
 use super::share::{partition, partition_of};
 use super::stream::Subject;
 use crate::event::{Call, Event, wire};
@@ -73,7 +75,7 @@ impl Publisher {
             events.extend(message::read_events(&entry.events).ok_or(StepError::Damaged("an entry of the outbox"))?);
         }
         let count = events.len() as u64;
-        let mut parcels = Parcels::new(self.link.settings.partitions, self.link.settings.batch);
+        let mut parcels = self.parcels();
         for event in &events {
             parcels.add(event);
         }
@@ -83,11 +85,24 @@ impl Publisher {
         Ok(Did::Some)
     }
 
+    /// Returns empty messages, which become no longer than the stream accepts.
+    fn parcels(&self) -> Parcels {
+        Parcels::new(self.link.settings.partitions, self.link.settings.batch, self.body())
+    }
+
+    /// Returns the length of the longest body that the stream accepts.
+    fn body(&self) -> usize {
+        if self.link.settings.is_planted(Planted::IgnoresLimit) {
+            return usize::MAX;
+        }
+        self.link.stream.largest().saturating_sub(FRAME)
+    }
+
     fn publish(&mut self, parcels: Vec<(Subject, Vec<u8>)>, entry: u64) -> Result<(), StepError> {
         let now = self.link.now();
         let messages: Vec<_> = {
             let mut writer = self.link.writer();
-            parcels.into_iter().map(|(subject, events)| (subject, writer.events(now, &events))).collect()
+            parcels.into_iter().map(|(subject, events)| (subject, writer.events(subject, now, &events))).collect()
         };
         self.published_at = Some(now);
         self.publish_messages(&messages, entry)
@@ -111,8 +126,8 @@ impl Publisher {
     /// runs, and how late its messages arrive.
     fn beat(&mut self) -> Result<Did, StepError> {
         let now = self.link.now();
-        let every = u64::try_from(self.link.settings.beat_every.as_millis()).unwrap_or(u64::MAX);
-        if self.published_at.is_some_and(|published_at| now.millis_since(published_at) < every) {
+        let every = millis(self.link.settings.beat_every);
+        if self.published_at.as_mut().is_some_and(|published_at| elapsed(now, published_at) < every) {
             return Ok(Did::Nothing);
         }
         let settings = &self.link.settings;
@@ -125,8 +140,7 @@ impl Publisher {
     /// other nodes have already is harmless.
     fn republish(&mut self, epoch: u64) -> Result<(), StepError> {
         let plan = self.service.plan();
-        let settings = &self.link.settings;
-        let mut parcels = Parcels::new(settings.partitions, settings.batch);
+        let mut parcels = self.parcels();
         let mut failed = None;
         let mut ready = Vec::new();
         // Publish in parts, so that only one part at a time is in memory.
@@ -136,8 +150,7 @@ impl Publisher {
             let Some(agent) = plan.agent_id(source) else { return };
             parcels.add(&Event::Call(Call { environment, agent, from, to: contact, at, outcome }));
             if parcels.len() >= AT_ONCE {
-                let full = std::mem::replace(&mut parcels, Parcels::new(settings.partitions, settings.batch));
-                ready.push(full);
+                ready.push(std::mem::replace(&mut parcels, self.parcels()));
             }
             if let Some(full) = ready.pop()
                 && failed.is_none()
@@ -159,7 +172,8 @@ impl Publisher {
         let count = parcels.events;
         let messages: Vec<_> = {
             let mut writer = self.link.writer();
-            parcels.finish().into_iter().map(|(subject, events)| (subject, writer.events(now, &events))).collect()
+            let parcels = parcels.finish().into_iter();
+            parcels.map(|(subject, events)| (subject, writer.events(subject, now, &events))).collect()
         };
         self.publish_messages(&messages, 0)?;
         self.link.metrics.count_republished(count);
@@ -175,10 +189,17 @@ impl Publisher {
             .iter()
             .filter_map(|(scope, name, erasure)| Some((plan.environment_of_scope(*scope)?, *name, *erasure)))
             .collect();
-        for some in named.chunks(AT_ONCE / 40) {
-            let payload = self.link.writer().pseudonyms(self.link.now(), &kept.keys, some);
-            self.publish_messages(&[(Subject::Calls(0), payload)], 0)?;
-            self.link.metrics.count_republished(some.len() as u64);
+        // Half of a message is for keys. Each erasure goes with each key, because any of them may have made it.
+        let body = self.body().min(AT_ONCE).saturating_sub(PSEUDONYM_COUNT);
+        let keys = kept.keys.chunks((body / 2 / PSEUDONYM_KEY).max(1));
+        for keys in keys {
+            let room = body.saturating_sub(keys.len() * PSEUDONYM_KEY) / PSEUDONYM;
+            for some in named.chunks(room.max(1)) {
+                let subject = Subject::Calls(0);
+                let payload = self.link.writer().pseudonyms(subject, self.link.now(), keys, some);
+                self.publish_messages(&[(subject, payload)], 0)?;
+                self.link.metrics.count_republished(some.len() as u64);
+            }
         }
         Ok(())
     }
@@ -188,10 +209,11 @@ fn partition_of_node(node: NodeId, partitions: u16) -> u16 {
     partition(xxh3_64(&node), partitions)
 }
 
-/// Events that are grouped by subject into messages of at most `batch` events.
+/// Events that are grouped by subject into messages of at most `batch` events and `body` bytes.
 struct Parcels {
     partitions: u16,
     batch: usize,
+    body: usize,
     /// The unfinished message of each partition: the number of its events, and the encoded events.
     open: BTreeMap<u16, (usize, Vec<u8>)>,
     full: Vec<(Subject, Vec<u8>)>,
@@ -200,8 +222,8 @@ struct Parcels {
 }
 
 impl Parcels {
-    fn new(partitions: u16, batch: usize) -> Self {
-        Self { partitions, batch, open: BTreeMap::new(), full: Vec::new(), bytes: 0, events: 0 }
+    fn new(partitions: u16, batch: usize, body: usize) -> Self {
+        Self { partitions, batch, body, open: BTreeMap::new(), full: Vec::new(), bytes: 0, events: 0 }
     }
 
     fn len(&self) -> usize {
@@ -224,7 +246,7 @@ impl Parcels {
         wire::write(event, bytes);
         *count += 1;
         self.bytes += bytes.len() - before;
-        if *count >= self.batch.max(1) {
+        if *count >= self.batch.max(1) || bytes.len() + wire::LONGEST > self.body {
             let bytes = std::mem::take(bytes);
             self.open.remove(&partition);
             self.full.push((Subject::Calls(partition), bytes));

@@ -6,8 +6,7 @@ use super::erasures::{Sweep, sweep};
 use super::link::digest;
 use super::settings::Settings;
 use super::share::partition_of;
-use super::snapshot::{Head, Section, read_erasures, read_pairs, wrong};
-use super::stream::Snapshot;
+use super::snapshot::{Head, Reader, Section, VERSION, read_erasures, read_pairs, wrong};
 use crate::event::{Configuration, Event};
 use crate::plan::Plan;
 use crate::service::{Consumed, Pair, Service, ServiceError};
@@ -30,23 +29,22 @@ pub(super) struct Restored {
 }
 
 impl Restored {
-    /// Reads the whole snapshot and compares its configurations with the node's, before anything is changed. The inner
+    /// Reads the rest of a snapshot and compares its configurations with the node's, before anything is changed. The inner
     /// error says which configuration differs.
     pub(super) fn read(
-        snapshot: Snapshot,
+        mut reader: Reader<'_>,
         service: &Service,
         fleet_state: &Arc<dyn StoredFleetState>,
         settings: &Settings,
     ) -> Result<Result<Self, String>, StepError> {
-        let mut source = snapshot.content;
-        let head = Head::read(&mut source)?;
+        let head = reader.head();
         let (configurations, pseudonyms, sections) = (Vec::new(), Pseudonyms::default(), Vec::new());
         let mut restored = Self { head, configurations, pseudonyms, sections };
         let generation = service.plan().generation();
         let mut plan = Plan::clone(&service.plan());
         let mut counts = [0u64; 3];
         loop {
-            let Section { kind, content } = Section::read(&mut source)?;
+            let Section { kind, content } = reader.section()?;
             match kind {
                 b'C' => {
                     for configuration in read_configurations(&content)? {
@@ -142,11 +140,8 @@ fn read_configurations(mut content: &[u8]) -> Result<Vec<Configuration>, StepErr
         let (text, rest) = rest
             .split_at_checked(u32::from_be_bytes(*len) as usize)
             .ok_or_else(|| wrong("one of its configurations is truncated"))?;
-        // The parser's error could quote the text that it read.
-        configurations.push(
-            serde_json::from_slice(text)
-                .map_err(|_| wrong("a newer version wrote one of its configurations: update this node"))?,
-        );
+        // The parser's error could quote the text that it read. The checksum was right, so a newer version wrote it.
+        configurations.push(serde_json::from_slice(text).map_err(|_| StepError::NewerSnapshot(VERSION))?);
         content = rest;
     }
     if content.is_empty() { Ok(configurations) } else { Err(wrong("one of its configurations is truncated")) }

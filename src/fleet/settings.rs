@@ -1,5 +1,6 @@
 //! The settings of a node.
 
+use super::keys::Keys;
 use super::message::NodeId;
 use super::share::Share;
 use crate::time::{Clock, Timestamp};
@@ -19,6 +20,9 @@ pub struct Settings {
     /// only such a node writes snapshots. If all such nodes are lost, the fleet loses the calls of the partitions that
     /// no other node keeps.
     pub share: Share,
+    /// The keys that authenticate messages and snapshots. Without any, every client that may publish to the stream
+    /// counts as a node.
+    pub keys: Keys,
     /// The maximum number of events in a message. Larger messages take less time for each event, but arrive later.
     pub batch: usize,
     /// Whether calls and erasures are acknowledged only after the stream has acknowledged them.
@@ -30,6 +34,9 @@ pub struct Settings {
     /// The time between two snapshots of the fleet. The node that writes one removes the messages that it covers from
     /// the stream.
     pub snapshot_every: Duration,
+    /// How long a node waits for a snapshot that another node has to write, before it continues without the messages
+    /// that the stream no longer holds. A configuration that only absent nodes have can then be lost.
+    pub snapshot_wait: Duration,
     /// How long changes of the configuration are rejected after the stream is reachable again. If the stream was rolled
     /// back, nodes publish the configurations that it lacks during this time.
     pub settle: Duration,
@@ -45,6 +52,9 @@ pub struct Settings {
     pub planted: Option<Planted>,
 }
 
+/// A callback that receives texts for a log. The texts contain no contact.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// A bug that a test can plant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[doc(hidden)]
@@ -53,6 +63,20 @@ pub enum Planted {
     NoRepublish,
     /// An outbox entry is removed before the stream has delivered its messages back.
     ForgetsEarly,
+    /// A stray message in the subject of configurations does not count as its last message.
+    StrayBlocks,
+    /// The node does not read the stray messages after its last proof again, when it checks the stream.
+    StrayTail,
+    /// The node does not check signatures.
+    TrustsAll,
+    /// The node publishes messages that are longer than the stream accepts.
+    IgnoresLimit,
+    /// The node does not write a snapshot that other nodes need before the next one is due.
+    IgnoresNeed,
+    /// The node computes the age of a snapshot by its writer's clock.
+    TrustsClocks,
+    /// The node skips what a newer version wrote, even if that loses something.
+    SkipsNewer,
     /// The node does not compare the message at its place with the one that was there.
     NoWitness,
 }
@@ -72,10 +96,12 @@ impl Settings {
             node,
             partitions: Self::PARTITIONS,
             share: Share::ALL,
+            keys: Keys::NONE,
             batch: 500,
             replicated: false,
             replicated_wait: Duration::from_secs(5),
             snapshot_every: Duration::from_secs(24 * 60 * 60),
+            snapshot_wait: Duration::from_secs(600),
             settle: Duration::from_secs(5),
             beat_every: Duration::from_secs(10),
             lag_limit: Duration::from_secs(10),
@@ -102,6 +128,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("partitions", &self.partitions)
             .field("share", &self.share)
+            .field("keys", &self.keys)
             .field("batch", &self.batch)
             .field("replicated", &self.replicated)
             .field("snapshot_every", &self.snapshot_every)

@@ -17,7 +17,20 @@ pub enum StepError {
     /// The service rejected a change.
     Service(ServiceError),
     /// A newer version wrote the message at this position. The node can continue when it has that version too.
-    Newer(Position),
+    Newer {
+        /// The position of the message.
+        at: Position,
+        /// The version of the contents.
+        version: u8,
+        /// The kind of the body.
+        kind: u8,
+    },
+    /// The message at this position is encrypted, and this node has no key.
+    Locked(Position),
+    /// A newer version wrote the snapshot that this node needs.
+    NewerSnapshot(u8),
+    /// The snapshot that this node needs is encrypted, and this node has no key.
+    LockedSnapshot,
     /// The stream no longer holds the message that it acknowledged at this position.
     Lost(Position),
     /// A required configuration is neither in the stream nor in a snapshot.
@@ -36,6 +49,13 @@ pub enum StepError {
 }
 
 impl StepError {
+    /// Returns whether the node waits for its operator, before something that it cannot read or publish and must not skip.
+    pub(super) const fn halts(&self) -> bool {
+        let is_too_large = matches!(self, Self::Stream(StreamError::TooLarge { .. }));
+        is_too_large
+            || matches!(self, Self::Newer { .. } | Self::Locked(_) | Self::NewerSnapshot(_) | Self::LockedSnapshot)
+    }
+
     /// Returns the stream's error if it says that the stream is unreachable, unchecked or failing.
     pub(super) fn away(&self) -> Option<&StreamError> {
         match self {
@@ -51,9 +71,26 @@ impl fmt::Display for StepError {
             Self::Stream(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Service(error) => error.fmt(f),
-            Self::Newer(at) => {
-                write!(f, "a newer version wrote the message at position {at}: update this node to continue")
+            Self::Newer { at, version, kind } => write!(
+                f,
+                "a newer version wrote the message at position {at} (version {version}, kind {}): \
+                 update this node to continue",
+                kind.escape_ascii()
+            ),
+            Self::Locked(at) => write!(
+                f,
+                "the message at position {at} is encrypted: give this node the fleet's key to continue \
+                 (`--fleet-key-file`)"
+            ),
+            Self::NewerSnapshot(version) => {
+                write!(
+                    f,
+                    "a newer version wrote the fleet's snapshot (version {version}): update this node to continue"
+                )
             }
+            Self::LockedSnapshot => f.write_str(
+                "the fleet's snapshot is encrypted: give this node the fleet's key to continue (`--fleet-key-file`)",
+            ),
             Self::Lost(at) => write!(
                 f,
                 "the stream no longer holds the message that it acknowledged at position {at}: \

@@ -53,12 +53,25 @@ pub trait Stream: Send + Sync + 'static {
     /// Returns an error if the stream is unreachable or cannot answer.
     fn bounds(&self) -> Result<Bounds, StreamError>;
 
+    /// Returns the last message about configurations that the stream holds, even if it is before the first message of
+    /// [`bounds`](Self::bounds).
+    ///
+    /// # Errors
+    /// Returns an error if the stream is unreachable or cannot answer.
+    fn last_configuration(&self) -> Result<Option<Delivery>, StreamError>;
+
     /// Removes all messages up to and including `up_to` permanently. The last message about configurations stays,
     /// because [`publish_after`](Self::publish_after) compares positions with it.
     ///
     /// # Errors
     /// Returns an error if the stream is unreachable or cannot answer.
     fn truncate(&self, up_to: Position) -> Result<(), StreamError>;
+
+    /// Returns the length of the longest message that [`publish`](Self::publish) and
+    /// [`publish_after`](Self::publish_after) accept now, in bytes.
+    fn largest(&self) -> usize {
+        DEFAULT_LARGEST
+    }
 
     /// Stores a snapshot, which replaces the previous one. The snapshot is stored completely or not at all.
     ///
@@ -73,6 +86,9 @@ pub trait Stream: Send + Sync + 'static {
     /// reader, at the end of the content at the latest: a truncated snapshot never looks complete.
     fn read_snapshot(&self) -> Result<Option<Snapshot>, StreamError>;
 }
+
+/// The longest message of an engine that does not say another length: 1 MiB.
+const DEFAULT_LARGEST: usize = 1 << 20;
 
 /// The position of a message in the stream. The first message is at 1, and all subjects share one sequence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
@@ -96,6 +112,8 @@ pub enum Subject {
     Configuration,
     /// Calls of the numbers in this partition, and erasures.
     Calls(u16),
+    /// A subject that is none of this fleet's. Nodes skip its messages, and publish none.
+    Other,
 }
 
 /// A message of the stream.
@@ -155,6 +173,13 @@ pub enum StreamError {
     Superseded,
     /// The stream no longer holds the requested messages.
     Gone,
+    /// The message is longer than the stream accepts. Nothing was appended.
+    TooLarge {
+        /// The length of the message, in bytes.
+        bytes: usize,
+        /// The length of the longest message that the stream accepts.
+        largest: usize,
+    },
     /// The engine rejected the request, or gave an unexpected answer.
     Engine(String),
 }
@@ -166,6 +191,11 @@ impl fmt::Display for StreamError {
             Self::Unseen => f.write_str("the connection was lost, and the stream is not checked yet: try again"),
             Self::Superseded => f.write_str("another message of the subject came first: read it and try again"),
             Self::Gone => f.write_str("the stream no longer holds the messages after this position"),
+            Self::TooLarge { bytes, largest } => write!(
+                f,
+                "the configuration takes {bytes} bytes, and the stream accepts messages of {largest}: \
+                 raise the server's limit (`max_payload`)"
+            ),
             Self::Engine(what) => write!(f, "the stream's engine reports: {what}"),
         }
     }

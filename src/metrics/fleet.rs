@@ -24,7 +24,46 @@ pub struct Fleet {
     republished: AtomicU64,
     refused: AtomicU64,
     unknown: AtomicU64,
+    skipped: [AtomicU64; Skipped::ALL.len()],
     state: Mutex<FleetState>,
+}
+
+/// The reason why a node skipped a message of its stream. Each message has at most one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Skipped {
+    /// The message is no message of a fleet.
+    Foreign,
+    /// The message is corrupt.
+    Damaged,
+    /// A newer version wrote the message, and said that other versions may skip it.
+    Newer,
+    /// The message is in a subject where its kind does not belong.
+    Misplaced,
+    /// The message has no signature, and this node has a key.
+    Unsigned,
+    /// The signature of the message is wrong.
+    Forged,
+    /// The message was signed with a key that this node does not have.
+    UnknownKey,
+}
+
+impl Skipped {
+    /// All reasons.
+    pub const ALL: [Self; 7] =
+        [Self::Foreign, Self::Damaged, Self::Newer, Self::Misplaced, Self::Unsigned, Self::Forged, Self::UnknownKey];
+
+    /// Returns the reason's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Foreign => "foreign",
+            Self::Damaged => "damaged",
+            Self::Newer => "newer",
+            Self::Misplaced => "misplaced",
+            Self::Unsigned => "unsigned",
+            Self::Forged => "forged",
+            Self::UnknownKey => "unknown_key",
+        }
+    }
 }
 
 /// The state of a node's connection to the stream.
@@ -39,11 +78,13 @@ pub enum FleetState {
     Away(String),
     /// The node has stopped taking part, for this reason. An operator has to act.
     Stopped(String),
+    /// The node waits before a message that it cannot read and must not skip, for this reason. An operator has to act.
+    Halted(String),
 }
 
 impl FleetState {
     /// The names of all states.
-    pub const NAMES: [&'static str; 4] = ["joining", "following", "away", "stopped"];
+    pub const NAMES: [&'static str; 5] = ["joining", "following", "away", "stopped", "halted"];
 
     /// Returns the state's name.
     pub const fn name(&self) -> &'static str {
@@ -52,6 +93,7 @@ impl FleetState {
             Self::Following => "following",
             Self::Away(_) => "away",
             Self::Stopped(_) => "stopped",
+            Self::Halted(_) => "halted",
         }
     }
 }
@@ -82,7 +124,7 @@ counters! {
     consumed,
     /// Returns the number of events that were published again, because the stream had lost them or might have.
     republished,
-    /// Returns the number of messages that could not be read, and of events that could not be applied.
+    /// Returns the number of configurations that are void, and of events that could not be applied.
     refused,
     /// Returns the number of calls whose agent or number this node has no configuration of.
     unknown,
@@ -111,6 +153,11 @@ impl Fleet {
     fn age(&self) -> u64 {
         let measured = self.measured.load(Ordering::Relaxed);
         self.clock.nanos().saturating_sub(measured)
+    }
+
+    /// Returns the number of messages that the node skipped for this reason.
+    pub fn skipped(&self, why: Skipped) -> u64 {
+        self.skipped[why as usize].load(Ordering::Relaxed)
     }
 
     /// Returns whether the node is further behind than its limit allows.
@@ -169,6 +216,12 @@ impl Fleet {
         self.refused.fetch_add(events, Ordering::Relaxed);
     }
 
+    /// Counts a skipped message. Returns the number of messages that were skipped for this reason.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn count_skipped(&self, why: Skipped) -> u64 {
+        self.skipped[why as usize].fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     #[cfg(feature = "fleet")]
     pub(crate) fn count_unknown(&self, events: u64) {
         self.unknown.fetch_add(events, Ordering::Relaxed);
@@ -179,6 +232,7 @@ impl Default for Fleet {
     fn default() -> Self {
         let zero = || AtomicU64::new(0);
         Self {
+            skipped: Default::default(),
             position: zero(),
             last: zero(),
             lag_events: zero(),

@@ -1,6 +1,7 @@
 //! Configurations: which ones the node accepts, and which ones the stream lacks.
 
 use super::super::StepError;
+use super::super::elapsed::{elapsed, millis};
 use super::super::link::{Standing, digest};
 use super::super::stream::{Position, StreamError};
 use super::{Consumer, Load};
@@ -97,6 +98,9 @@ impl Consumer {
         }
         let standing = self.link.state().standing.clone();
         if standing == Standing::Unsettled {
+            if self.is_still_blind() {
+                return Ok(());
+            }
             let generation = self.service.plan().generation();
             let sequence = self.link.state().sequence;
             for sequence in sequence + 1..=generation {
@@ -113,8 +117,8 @@ impl Consumer {
             }
             self.link.stand(Standing::Settling);
         }
-        let settle = u64::try_from(self.link.settings.settle.as_millis()).unwrap_or(u64::MAX);
-        if standing == Standing::Settling && self.link.now().millis_since(self.back_at) >= settle {
+        let settle = millis(self.link.settings.settle);
+        if standing == Standing::Settling && elapsed(self.link.now(), &mut self.back_at) >= settle {
             self.link.stand(Standing::Settled);
         }
         Ok(())

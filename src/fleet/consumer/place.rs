@@ -1,15 +1,16 @@
 //! Checks whether the stream is still the one that the node's place refers to, and begins again if it is not.
 
 use super::super::StepError;
-use super::super::link::Standing;
-use super::super::message;
+use super::super::elapsed::{elapsed, millis};
+use super::super::link::{Sighting, Standing, digest};
+use super::super::message::{self, Body, Message};
 use super::super::place::Place;
 use super::super::restore::Restored;
 use super::super::settings::Planted;
-use super::super::snapshot::Head;
+use super::super::snapshot::{Head, Reader};
 use super::super::stream::{Bounds, Position, StreamError};
 use super::{ASK_EVERY, Consumer, PATIENCE};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 impl Consumer {
     /// Checks from time to time that the stream is still the one that the place refers to.
@@ -22,21 +23,68 @@ impl Consumer {
         let bounds = self.link.stream.bounds()?;
         self.asked_at = Some(now);
         self.last = bounds.last;
+        self.link.state().first = bounds.first;
+        if !self.is_checked {
+            // The node may have to wait for a snapshot, but no longer for the stream.
+            self.link.stand(Standing::Unsettled);
+        }
         if !self.has_joined {
             self.join(&bounds)?;
         }
+        self.pass_deleted(&bounds);
         let is_same = self.place.incarnation == bounds.incarnation && self.place.position <= bounds.last;
         if !is_same || (!self.is_checked && !self.has_witness(&bounds)?) || bounds.last_configuration < self.known() {
             self.roll_back(&bounds)?;
-        } else if bounds.first.0 > self.place.position.0 + 1 {
+        } else if bounds.first.0 > self.place.position.0 + 1 || self.can_fill_gap() {
             self.start_over(&bounds)?;
         }
+        if self.link.state().must_republish {
+            self.give(&bounds)?;
+        }
         if !self.is_checked {
+            // The messages after the witness prove nothing, and others may be in their place: read them again.
+            if self.place.witness_at > Position::START && !self.link.settings.is_planted(Planted::StrayTail) {
+                self.place.position = self.place.position.min(self.place.witness_at);
+            }
             (self.is_checked, self.target, self.back_at) = (true, bounds.last, now);
             self.link.stand(Standing::Unsettled);
         }
         self.show(now);
         Ok(())
+    }
+
+    /// Goes past the message that the node has halted before, if an operator has removed that message alone. The node
+    /// then lacks nothing else.
+    pub(super) fn pass_deleted(&mut self, bounds: &Bounds) {
+        let deleted = Position(self.place.position.0 + 1);
+        let is_deleted = self.place.incarnation == bounds.incarnation && bounds.first.0 == deleted.0 + 1;
+        if self.place.is_halted && is_deleted {
+            (self.place.position, self.place.is_halted) = (deleted, false);
+        }
+    }
+
+    /// Returns whether there is a snapshot, not read yet, of a node that lacks less than this node, or that knows the last
+    /// configuration.
+    pub(super) fn can_fill_gap(&mut self) -> bool {
+        let snapshot = self.link.state().snapshot;
+        let fills = snapshot.at >= self.place.gap && snapshot.gap < self.place.gap;
+        let shows = self.blind_since.is_some() && !self.is_whole && snapshot.at >= self.place.configuration;
+        let is_new = snapshot.at != self.tried && snapshot.at < Position(u64::MAX);
+        let can_fill = (fills || shows) && is_new;
+        if can_fill {
+            self.tried = snapshot.at;
+        }
+        can_fill
+    }
+
+    /// Publishes all that this node has again, including all configurations, because other nodes wait for it.
+    fn give(&mut self, bounds: &Bounds) -> Result<(), StepError> {
+        self.roll_back(bounds)?;
+        self.link.state().must_republish = false;
+        self.place.sequence = 0;
+        self.blind_since = None;
+        self.committed = self.place;
+        self.tell_place()
     }
 
     /// Returns the position of the last configuration that is known to be in the stream.
@@ -52,6 +100,8 @@ impl Consumer {
         // A place of another share says nothing: the node left out messages whose positions it does not know.
         if let Some(place) = place.filter(|place| place.share == self.link.settings.share.mark()) {
             self.place = place;
+            let (at, seen_at) = (place.snapshot, place.snapshot_seen_at);
+            self.link.state().snapshot = Sighting { at, gap: Position::START, seen_at };
         } else {
             // The other nodes lack what this node held before it joined the fleet.
             let republish = self.has_something();
@@ -77,20 +127,22 @@ impl Consumer {
         self.is_whole = self.place.position == Position::START || self.place.sequence > 0;
         let (digest, parent) = (self.digest(self.place.sequence)?, self.digest(self.place.sequence.saturating_sub(1))?);
         let mut state = self.link.state();
+        state.gap = self.place.gap;
         (state.configuration, state.sequence) = (self.place.configuration, self.place.sequence);
         (state.digest, state.parent) = (digest, parent);
         state.republish = self.place.republish;
         Ok(())
     }
 
-    /// Returns whether the message at the place is the one that the node consumed there. Returns false if the stream no
-    /// longer holds the message, because the messages after it may follow another one.
+    /// Returns whether the last message of a node up to the place is the one that this node consumed there. Returns false
+    /// if the stream no longer holds the message, because the messages after it may follow another one.
     pub(super) fn has_witness(&self, bounds: &Bounds) -> Result<bool, StepError> {
-        let Place { position, witness, .. } = self.place;
+        let Place { position, witness_at, witness, .. } = self.place;
         if position == Position::START || self.link.settings.is_planted(Planted::NoWitness) {
             return Ok(bounds.first.0 <= position.0 + 1);
         }
-        Ok(bounds.first <= position && self.fingerprint_at(position)? == Some(witness))
+        let is_there = Position::START < witness_at && bounds.first <= witness_at;
+        Ok(is_there && self.fingerprint_at(witness_at)? == Some(witness))
     }
 
     /// Returns the fingerprint of the message at a position, or `None` if the stream has no message there.
@@ -134,13 +186,23 @@ impl Consumer {
         if position > Position::START {
             // A node that has consumed the removed messages can continue without a snapshot.
             let had_it = old.incarnation == bounds.incarnation && old.position >= position;
-            match self.take_snapshot()? {
-                Some(head) if head.at >= position => self.go_behind(&head, bounds, &mut place)?,
-                Some(head) if !had_it => return Err(StepError::TooOld(head.at)),
-                None if !had_it && !self.is_in_conflict() => return Err(StepError::TooOld(Position::START)),
-                _ => {}
+            let needs_none = had_it || self.has_waited();
+            let at_least = if needs_none { Position::START } else { position };
+            let head = match self.take_snapshot(at_least) {
+                Err(StepError::Snapshot(_)) if needs_none => None,
+                taken => taken?,
+            };
+            let covers = |head: &Head| head.at >= position;
+            let gap = if had_it { old.gap } else { position };
+            place.gap = head.filter(|head| head.at >= gap).map_or(gap, |head| head.gap.min(gap));
+            if let Some(head) = head.filter(covers) {
+                self.go_behind(&head, bounds, &mut place)?;
             }
+            self.go_behind_configuration(&mut place)?;
         }
+        self.waits_since = None;
+        let is_blind = place.sequence == 0 && place.configuration > Position::START;
+        self.blind_since = is_blind.then(|| self.blind_since.unwrap_or_else(|| self.link.now()));
         place.is_in_conflict = self.is_in_conflict();
         self.place = place;
         self.committed = place;
@@ -151,11 +213,37 @@ impl Consumer {
         Ok(())
     }
 
+    /// Returns whether the node has waited for a snapshot long enough. The nodes that have what it may lack have written
+    /// none meanwhile, so they are away or there are none. The node then continues, and says in its own snapshots what
+    /// it may lack. A node that has nothing waits longer, because it has nothing to give either.
+    fn has_waited(&mut self) -> bool {
+        let now = self.link.now();
+        let waited = elapsed(now, self.waits_since.get_or_insert(now));
+        let factor = if self.has_something() { 1 } else { 3 };
+        waited >= factor * millis(self.link.settings.snapshot_wait)
+    }
+
+    /// Returns whether this node does not know which configuration is the last one in the stream, and should not publish
+    /// its own after it: nodes that know more may be there, and write a snapshot.
+    pub(super) fn is_still_blind(&mut self) -> bool {
+        let now = self.link.now();
+        let wait = 2 * millis(self.link.settings.snapshot_wait);
+        let may_know_less = !self.is_whole && self.service.plan().generation() > 0;
+        may_know_less && self.blind_since.as_mut().is_some_and(|since| elapsed(now, since) < wait)
+    }
+
     /// Merges the newest snapshot into the service. Returns `None` if there is none, or if it conflicts with this
     /// node's configurations.
-    pub(super) fn take_snapshot(&mut self) -> Result<Option<Head>, StepError> {
-        let Some(snapshot) = self.link.stream.read_snapshot()? else { return Ok(None) };
-        let restored = match Restored::read(snapshot, &self.service, &self.fleet_state, &self.link.settings)? {
+    ///
+    /// # Errors
+    /// Returns [`StepError::TooOld`] if the snapshot ends before `at_least`, or if there is none and one is needed.
+    pub(super) fn take_snapshot(&mut self, at_least: Position) -> Result<Option<Head>, StepError> {
+        let too_old = |at| if at < at_least { Err(StepError::TooOld(at)) } else { Ok(()) };
+        let Some(snapshot) = self.link.stream.read_snapshot()? else { return too_old(Position::START).map(|()| None) };
+        let link = Arc::clone(&self.link);
+        let reader = Reader::open(snapshot.content, &link.settings.keys)?;
+        too_old(reader.head().at)?;
+        let restored = match Restored::read(reader, &self.service, &self.fleet_state, &link.settings)? {
             Ok(restored) => restored,
             Err(conflict) => {
                 self.conflict(conflict);
@@ -168,7 +256,8 @@ impl Consumer {
             let _ = stored.send(result);
         })?;
         self.storing = Some(storing);
-        self.link.state().snapshot_at = Some(head.taken_at);
+        let seen_at = Some(self.link.now());
+        self.link.state().see(Sighting { at: head.at, gap: head.gap, seen_at });
         self.is_stored()?;
         Ok(Some(head))
     }
@@ -177,8 +266,29 @@ impl Consumer {
     pub(super) fn go_behind(&self, head: &Head, bounds: &Bounds, place: &mut Place) -> Result<(), StepError> {
         let is_there = bounds.first <= head.at && head.at <= bounds.last;
         if is_there && self.fingerprint_at(head.at)? == Some(head.witness) {
-            (place.position, place.witness) = (head.at, head.witness);
+            (place.position, place.witness_at, place.witness) = (head.at, head.at, head.witness);
             (place.configuration, place.sequence) = (head.at, head.sequence);
+        }
+        Ok(())
+    }
+
+    /// Notes the last configuration before the place, which the next one has to follow, and its sequence if this node
+    /// has it, too.
+    fn go_behind_configuration(&self, place: &mut Place) -> Result<(), StepError> {
+        let last = self.link.stream.last_configuration()?;
+        let Some(last) = last.filter(|last| place.configuration < last.position && last.position <= place.position)
+        else {
+            return Ok(());
+        };
+        place.configuration = last.position;
+        let Ok(Message { body: Body::Configuration { configuration, .. }, .. }) =
+            self.read(&last.payload, last.subject)
+        else {
+            return Ok(());
+        };
+        let held = self.fleet_state.configuration(configuration.sequence)?;
+        if held.is_some_and(|held| digest(&held) == digest(&configuration)) {
+            place.sequence = place.sequence.max(configuration.sequence);
         }
         Ok(())
     }

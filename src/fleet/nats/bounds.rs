@@ -9,7 +9,7 @@ use super::core::Core;
 use super::error::{away, getting, purging, reading};
 use super::repeated::repeated;
 use super::setup;
-use crate::fleet::{Bounds, Position, StreamError};
+use crate::fleet::{Bounds, Delivery, Position, StreamError, Subject};
 use crate::sync::Ordering;
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
 
@@ -87,9 +87,22 @@ fn behind_holes(info: &Info) -> Option<Position> {
 }
 
 async fn last_configuration(core: &Core, stream: &Stream) -> Result<Position, StreamError> {
+    let message = configuration_in(core, stream).await?;
+    Ok(message.map_or(Position::START, |message| message.position))
+}
+
+/// Returns the last message about configurations that the stream holds.
+pub(super) async fn configuration(core: &Core) -> Result<Option<Delivery>, StreamError> {
+    configuration_in(core, &ask(core).await?).await
+}
+
+async fn configuration_in(core: &Core, stream: &Stream) -> Result<Option<Delivery>, StreamError> {
     match stream.get_last_raw_message_by_subject(core.connection.subjects.configuration()).await {
-        Ok(message) => Ok(Position(message.sequence)),
-        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(Position::START),
+        Ok(message) => {
+            let (position, subject) = (Position(message.sequence), Subject::Configuration);
+            Ok(Some(Delivery { position, subject, payload: message.payload.to_vec() }))
+        }
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(reading(&error)),
     }
 }

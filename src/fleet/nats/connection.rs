@@ -21,6 +21,12 @@ pub(super) const IN_FLIGHT: usize = 4096;
 /// How long a call waits for a lost connection: about as long as reconnecting to a running server takes.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// The longest message that a server accepts by default, in bytes.
+const DEFAULT_LARGEST: usize = 1 << 20;
+
+/// Room for the headers of a message, which count as a part of it.
+const HEADERS: usize = 256;
+
 /// The pauses between attempts to connect, in milliseconds. The last one repeats.
 const PAUSES: [u64; 6] = [0, 20, 50, 100, 200, 500];
 
@@ -96,6 +102,15 @@ impl Connection {
             None => away("no connection to the server"),
         })?;
         up.map(|state| state.generation).map_err(|_| away("the client has stopped"))
+    }
+
+    /// Returns the length of the longest message that the server accepts, without its headers.
+    pub(super) fn largest(&self) -> usize {
+        match self.client.server_info().max_payload {
+            // There has been no connection yet.
+            0 => DEFAULT_LARGEST,
+            largest => largest.saturating_sub(HEADERS),
+        }
     }
 
     /// Waits until the connection with this generation is lost.

@@ -12,10 +12,9 @@ use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use tracing::warn;
 
-/// The limits of one request to the server. The client buffers up to twice as much. The byte limit exceeds the largest
-/// message that a server accepts by default, because a larger message would never arrive.
+/// The limits of one request to the server. The client buffers up to twice as much. A message that exceeds
+/// the byte limit would never arrive, so the limit grows with the longest message that the server accepts.
 const AHEAD_MESSAGES: usize = 4096;
 const AHEAD_BYTES: usize = 16 << 20;
 
@@ -119,7 +118,7 @@ async fn open(core: &Core, after: Position, generation: u64) -> Result<Cursor, S
     let messages = consumer
         .stream()
         .max_messages_per_batch(AHEAD_MESSAGES)
-        .max_bytes_per_batch(AHEAD_BYTES)
+        .max_bytes_per_batch(AHEAD_BYTES.max(2 * core.connection.largest()))
         .heartbeat(HEARTBEAT)
         .expires(REQUEST)
         .messages()
@@ -163,12 +162,9 @@ impl Cursor {
                 batch.gap = before;
             }
             before = position;
-            if let Some(subject) = core.connection.subjects.read(&message.subject) {
-                bytes += message.payload.len();
-                batch.deliveries.push(Delivery { position, subject, payload: message.payload.to_vec() });
-            } else {
-                warn!(%position, "ignored a message of the fleet's stream, because its subject is in no partition");
-            }
+            bytes += message.payload.len();
+            let subject = core.connection.subjects.read(&message.subject);
+            batch.deliveries.push(Delivery { position, subject, payload: message.payload.to_vec() });
             if bytes >= limit {
                 return Ok(batch);
             }

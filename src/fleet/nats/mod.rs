@@ -87,8 +87,16 @@ impl Stream for NatsStream {
         self.core.connection.run(bounds::bounds(&self.core))
     }
 
+    fn last_configuration(&self) -> Result<Option<Delivery>, StreamError> {
+        self.core.connection.run(bounds::configuration(&self.core))
+    }
+
     fn truncate(&self, up_to: Position) -> Result<(), StreamError> {
         self.core.connection.run(bounds::truncate(&self.core, up_to))
+    }
+
+    fn largest(&self) -> usize {
+        self.core.connection.largest()
     }
 
     fn write_snapshot(&self, at: Position, content: &mut dyn io::Read) -> Result<(), StreamError> {

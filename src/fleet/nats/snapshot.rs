@@ -17,8 +17,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::timeout;
 
 const NAME: &str = "snapshot";
-/// The size of a chunk, which the server acknowledges as one message. It is below the largest message that a server
-/// accepts.
+/// The size of a chunk, which the server acknowledges as one message, if the server accepts messages of this size.
 const CHUNK: usize = 256 << 10;
 const POSITION: &str = "position";
 const INCARNATION: &str = "incarnation";
@@ -29,7 +28,8 @@ pub(super) async fn write(core: &Core, at: Position, content: &mut dyn Read) -> 
         (POSITION.to_owned(), at.to_string()),
         (INCARNATION.to_owned(), prepared.incarnation.to_string()),
     ]);
-    let object = ObjectMetadata { name: NAME.into(), chunk_size: Some(CHUNK), metadata, ..ObjectMetadata::default() };
+    let chunk_size = Some(CHUNK.min(core.connection.largest()));
+    let object = ObjectMetadata { name: NAME.into(), chunk_size, metadata, ..ObjectMetadata::default() };
     let before = last_written(core).await?;
     let put = prepared.bucket.put(object, &mut Blocking(content)).await;
     let put = put.map_err(|error| match error.kind() {

@@ -23,6 +23,7 @@ impl Subjects {
         match subject {
             Subject::Configuration => Some(self.configuration.as_str().into()),
             Subject::Calls(partition) => self.partitions.get(usize::from(partition)).cloned(),
+            Subject::Other => None,
         }
     }
 
@@ -30,13 +31,15 @@ impl Subjects {
         &self.configuration
     }
 
-    /// Parses the name of a subject. Returns `None` if it is none of this fleet's.
-    pub(super) fn read(&self, name: &str) -> Option<Subject> {
+    /// Parses the name of a subject.
+    pub(super) fn read(&self, name: &str) -> Subject {
         if name == self.configuration {
-            return Some(Subject::Configuration);
+            return Subject::Configuration;
         }
-        let partition: u16 = name.strip_prefix(&self.calls)?.parse().ok()?;
-        (usize::from(partition) < self.partitions.len()).then_some(Subject::Calls(partition))
+        let partition = name.strip_prefix(&self.calls).and_then(|partition| partition.parse().ok());
+        partition
+            .filter(|partition| usize::from(*partition) < self.partitions.len())
+            .map_or(Subject::Other, Subject::Calls)
     }
 
     /// Returns the pattern that matches the subjects of all partitions.
@@ -55,17 +58,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn subject_names_round_trip_and_foreign_names_are_rejected() {
+    fn subject_names_round_trip_and_foreign_names_are_recognized() {
         let subjects = Subjects::below("a.b", 10);
         for subject in [Subject::Configuration, Subject::Calls(0), Subject::Calls(9)] {
             let name = subjects.name(subject).expect("there is one");
-            assert_eq!(subjects.read(&name), Some(subject));
+            assert_eq!(subjects.read(&name), subject);
         }
         assert_eq!(subjects.name(Subject::Calls(10)), None);
         for foreign in
             ["", "a.b", "a.b.config.1", "a.b.calls.", "a.b.calls.x", "a.b.calls.10", "a.b.calls.1.2", "b.config"]
         {
-            assert_eq!(subjects.read(foreign), None, "{foreign}");
+            assert_eq!(subjects.read(foreign), Subject::Other, "{foreign}");
         }
     }
 }

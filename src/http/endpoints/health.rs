@@ -4,12 +4,14 @@ use crate::http::Api;
 use crate::http::middleware::loading;
 use crate::http::openapi::schema;
 use crate::http::response::reply;
+use crate::metrics::{Fleet, FleetState, Skipped};
 use crate::service::Recovered;
 use crate::store::Durability;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// The response of a healthy daemon.
@@ -22,10 +24,19 @@ pub(in crate::http) struct Well {
     durability: Option<&'static str>,
     /// The state of the node in its fleet; present on a node of a fleet. `joining`: not caught up yet. `following`: up to date
     /// with the stream. `away`: the stream is unreachable, and the node continues with the data it has. `stopped`: its
-    /// configuration differs from the other nodes', and the log says where.
+    /// configuration differs from the other nodes', and the log says where. `halted`: the node waits before a message that it
+    /// cannot read; `fleet_reason` says which.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     fleet: Option<&'static str>,
+    /// The reason why the node has halted; present if it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    fleet_reason: Option<String>,
+    /// How many messages of the fleet's stream the node has skipped, by reason; present if there are any.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    fleet_skipped: BTreeMap<&'static str, u64>,
     /// The lag of the node in seconds; present if it exceeds the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
@@ -34,7 +45,14 @@ pub(in crate::http) struct Well {
 
 impl Well {
     const fn ok() -> Self {
-        Self { status: "ok", durability: None, fleet: None, lag_seconds: None }
+        Self {
+            status: "ok",
+            durability: None,
+            fleet: None,
+            fleet_reason: None,
+            fleet_skipped: BTreeMap::new(),
+            lag_seconds: None,
+        }
     }
 }
 
@@ -118,9 +136,19 @@ pub(in crate::http) async fn show(State(api): State<Api>) -> Response {
         status: "ok",
         durability: durability.map(Durability::name),
         fleet: fleet.map(|fleet| fleet.state().name()),
+        fleet_reason: fleet.and_then(|fleet| match fleet.state() {
+            FleetState::Halted(why) => Some(why),
+            _ => None,
+        }),
+        fleet_skipped: fleet.map(|fleet| skipped(fleet)).unwrap_or_default(),
         lag_seconds: fleet.filter(|fleet| fleet.is_lagging()).map(|fleet| fleet.lag_millis() / 1000),
     };
     reply::json(StatusCode::OK, &well)
+}
+
+fn skipped(fleet: &Fleet) -> BTreeMap<&'static str, u64> {
+    let counts = Skipped::ALL.map(|why| (why.name(), fleet.skipped(why)));
+    counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 /// Returns the most severe problem of a daemon that has finished loading.

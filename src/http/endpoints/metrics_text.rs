@@ -7,7 +7,9 @@ use crate::http::Api;
 use crate::http::middleware::body_budget::BodyBudget;
 use crate::http::middleware::requests::Requests;
 use crate::id::AgentId;
-use crate::metrics::{Fleet, FleetState, Histogram, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent, UpkeepCounts};
+use crate::metrics::{
+    Fleet, FleetState, Histogram, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent, Skipped, UpkeepCounts,
+};
 use crate::store::Durability;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -236,10 +238,15 @@ impl Page<'_> {
         self.counter("fleet_consumed", "Events of other nodes that this node consumed", fleet.consumed())?;
         let help = "Events and configurations published again because the stream had lost them or might have";
         self.counter("fleet_republished", help, fleet.republished())?;
-        let help = "Messages that were unreadable or rejected, and events that could not be applied";
+        let help = "Configurations that are void, and events that could not be applied";
         self.counter("fleet_refused", help, fleet.refused())?;
         let help = "Calls with an agent or number that this node's configuration does not have";
         self.counter("fleet_unknown", help, fleet.unknown())?;
+        let help = "Messages of the stream that are none of the fleet's, or that the node may skip";
+        let mut family = self.family("fleet_skipped", help, None, MetricType::Counter)?;
+        for why in Skipped::ALL {
+            counter(&mut family.encode_family(&[("reason", why.name())])?, fleet.skipped(why))?;
+        }
         let help = "The state of the node: 1 for the current one";
         let mut family = self.family("fleet_state", help, None, MetricType::Gauge)?;
         let state = fleet.state().name();

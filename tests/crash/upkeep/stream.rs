@@ -107,6 +107,16 @@ impl Stream for InMemory {
         if held.last_configuration == last.0 { Ok(held.append(subject, message)) } else { Err(StreamError::Superseded) }
     }
 
+    fn last_configuration(&self) -> Result<Option<Delivery>, StreamError> {
+        let held = self.held();
+        let last = held.messages.iter().rfind(|(_, subject, _)| *subject == Subject::Configuration);
+        Ok(last.map(|(at, subject, payload)| Delivery {
+            position: Position(*at),
+            subject: *subject,
+            payload: payload.to_vec(),
+        }))
+    }
+
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
         let began = Instant::now();
         loop {

@@ -86,6 +86,7 @@ async fn health_and_metrics_report_a_node_that_is_behind() {
         "dialback_fleet_state{state=\"following\"} 1",
         "dialback_fleet_state{state=\"stopped\"} 0",
         "dialback_fleet_republished_total 0",
+        "dialback_fleet_skipped_total{reason=\"foreign\"} 0",
     ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
     }
@@ -93,6 +94,10 @@ async fn health_and_metrics_report_a_node_that_is_behind() {
     told.fleet.set_state(FleetState::Stopped("configuration 7 is another".into()));
     told.fleet.set_lag(0, 0);
     assert_eq!(nobody.get("//health").await.text, r#"{"status":"ok","durability":"memory","fleet":"stopped"}"#);
+    told.fleet.set_state(FleetState::Halted("message 7 is of a newer version".into()));
+    let health =
+        r#"{"status":"ok","durability":"memory","fleet":"halted","fleet_reason":"message 7 is of a newer version"}"#;
+    assert_eq!(nobody.get("//health").await.text, health);
     let alone = Server::start();
     assert_eq!(alone.with_authorization(None).get("//health").await.text, r#"{"status":"ok","durability":"memory"}"#);
 }

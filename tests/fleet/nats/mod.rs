@@ -5,6 +5,8 @@ mod away;
 mod daemon;
 mod foreign;
 mod logins;
+#[cfg(feature = "__testing")]
+mod messages;
 mod overtaken;
 mod snapshot;
 mod storage;

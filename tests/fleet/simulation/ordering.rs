@@ -44,6 +44,14 @@ impl Stream for Slow {
         self.stream.bounds()
     }
 
+    fn last_configuration(&self) -> Result<Option<Delivery>, StreamError> {
+        self.stream.last_configuration()
+    }
+
+    fn largest(&self) -> usize {
+        self.stream.largest()
+    }
+
     fn truncate(&self, up_to: Position) -> Result<(), StreamError> {
         self.stream.truncate(up_to)
     }

@@ -16,7 +16,27 @@ struct Held {
     first: u64,
     last: u64,
     last_configuration: u64,
-    snapshot: Option<(u64, Vec<u8>)>,
+    /// The incarnation and the position of the snapshot, and its bytes.
+    snapshot: Option<(u64, u64, Vec<u8>)>,
+}
+
+impl Held {
+    fn remove(&mut self, position: u64, payload: &[u8]) -> bool {
+        let before = self.messages.len();
+        self.messages.retain(|message| message.position.0 != position || message.payload != payload);
+        let is_removed = self.messages.len() < before;
+        if is_removed {
+            self.first = self.first.max(position + 1);
+            self.note_configuration();
+        }
+        is_removed
+    }
+
+    /// Looks for the last configuration that is left.
+    fn note_configuration(&mut self) {
+        let of_configuration = |message: &&Delivery| message.subject == Subject::Configuration;
+        self.last_configuration = self.messages.iter().rfind(of_configuration).map_or(0, |last| last.position.0);
+    }
 }
 
 struct Server {
@@ -25,6 +45,8 @@ struct Server {
     synced: Held,
     random: Random,
     faults: bool,
+    /// The length of the longest message that the server accepts.
+    largest: usize,
     /// A planted bug: whether the server appends a configuration whatever position it was to follow.
     takes_any_order: bool,
     ports: Vec<PortState>,
@@ -53,7 +75,15 @@ impl SimServer {
     pub fn new(random: Random, nodes: usize) -> Self {
         let held = Held { incarnation: 1, first: 1, ..Held::default() };
         let ports = vec![PortState::default(); nodes];
-        let server = Server { synced: held.clone(), held, random, faults: true, takes_any_order: false, ports };
+        let server = Server {
+            synced: held.clone(),
+            held,
+            random,
+            faults: true,
+            largest: usize::MAX,
+            takes_any_order: false,
+            ports,
+        };
         Self(Arc::new(Mutex::new(server)))
     }
 
@@ -67,6 +97,11 @@ impl SimServer {
 
     pub fn take_any_order(&self) {
         self.lock().takes_any_order = true;
+    }
+
+    /// Makes the server reject messages that are longer.
+    pub fn limit(&self, largest: usize) {
+        self.lock().largest = largest;
     }
 
     pub fn cut(&self, node: usize, is_cut: bool) {
@@ -121,6 +156,34 @@ impl SimServer {
         server.ports.iter_mut().for_each(PortState::lose);
     }
 
+    /// Appends a message that no node of the simulation published.
+    pub fn inject(&self, subject: Subject, payload: &[u8]) -> u64 {
+        self.lock().append(subject, payload).0
+    }
+
+    /// Removes one message, as an operator does. The stream begins after it: what was before it may be incomplete.
+    ///
+    /// Returns whether the message was there.
+    pub fn delete(&self, position: u64, payload: &[u8]) -> bool {
+        let mut server = self.lock();
+        // The operator would remove it again if it came back after a power failure.
+        server.synced.remove(position, payload);
+        server.held.remove(position, payload)
+    }
+
+    /// Removes all messages, as an operator does. The stream remembers where it ended.
+    pub fn purge(&self) {
+        let mut server = self.lock();
+        server.held.messages.clear();
+        server.held.first = server.held.last + 1;
+        server.held.last_configuration = 0;
+    }
+
+    /// Returns the messages that the stream holds.
+    pub fn messages(&self) -> Vec<Delivery> {
+        self.lock().held.messages.clone()
+    }
+
     pub fn last(&self) -> u64 {
         self.lock().held.last
     }
@@ -139,6 +202,13 @@ impl Server {
         }
         self.held.messages.push(Delivery { position, subject, payload: payload.to_vec() });
         position
+    }
+
+    fn check_lengths(&self, mut lengths: impl Iterator<Item = usize>) -> Result<(), StreamError> {
+        match lengths.find(|length| *length > self.largest) {
+            Some(length) => Err(StreamError::Engine(format!("a message of {length} bytes"))),
+            None => Ok(()),
+        }
     }
 
     fn fails(&mut self, one_in: usize) -> bool {
@@ -192,6 +262,7 @@ impl Port {
 impl Stream for Port {
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
         let mut server = self.reach(false)?;
+        server.check_lengths(messages.iter().map(|(_, payload)| payload.len()))?;
         let taken = if server.fails(25) { server.random.below(messages.len() + 1) } else { messages.len() };
         let mut last = Position(server.held.last);
         for (subject, payload) in &messages[..taken] {
@@ -215,6 +286,7 @@ impl Stream for Port {
         if server.ports[self.node].is_unseen {
             return Err(StreamError::Unseen);
         }
+        server.check_lengths([message.len()].into_iter())?;
         if server.held.last_configuration != last.0 && !server.takes_any_order {
             return Err(StreamError::Superseded);
         }
@@ -249,6 +321,16 @@ impl Stream for Port {
         })
     }
 
+    fn last_configuration(&self) -> Result<Option<Delivery>, StreamError> {
+        let server = self.reach(false)?;
+        let of_configuration = |message: &&Delivery| message.subject == Subject::Configuration;
+        Ok(server.held.messages.iter().rfind(of_configuration).cloned())
+    }
+
+    fn largest(&self) -> usize {
+        self.server.lock().largest
+    }
+
     fn truncate(&self, up_to: Position) -> Result<(), StreamError> {
         let mut server = self.reach(false)?;
         assert!(up_to.0 < server.held.last_configuration, "the last configuration stays");
@@ -261,7 +343,7 @@ impl Stream for Port {
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes).map_err(|error| StreamError::Engine(error.to_string()))?;
         let mut server = self.reach(false)?;
-        server.held.snapshot = Some((at.0, bytes));
+        server.held.snapshot = Some((server.held.incarnation, at.0, bytes));
         if server.fails(10) {
             return away();
         }
@@ -270,7 +352,10 @@ impl Stream for Port {
 
     fn read_snapshot(&self) -> Result<Option<Snapshot>, StreamError> {
         let mut server = self.reach(false)?;
-        let Some((at, mut bytes)) = server.held.snapshot.clone() else { return Ok(None) };
+        let incarnation = server.held.incarnation;
+        // The positions of a deleted stream say nothing about this stream.
+        let held = server.held.snapshot.clone().filter(|(of, ..)| *of == incarnation);
+        let Some((_, at, mut bytes)) = held else { return Ok(None) };
         if server.fails(10) {
             let cut = server.random.below(bytes.len());
             bytes.truncate(cut);

@@ -15,19 +15,20 @@ use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-pub(super) const TENANT: EnvironmentId = EnvironmentId::from_u128(0xE0);
+pub(crate) const TENANT: EnvironmentId = EnvironmentId::from_u128(0xE0);
 const SOURCE: AgentId = AgentId::from_u128(0xA1);
 
-pub(super) struct Place {
-    pub(super) node: Node,
-    pub(super) service: Arc<Service>,
+pub(crate) struct Place {
+    pub(crate) node: Node,
+    pub(crate) service: Arc<Service>,
 }
 
 fn start(server: &SimServer, which: usize, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
     start_over(server.port(which), path, set_up)
 }
 
-pub(super) fn start_over(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
+/// Starts a node on any stream.
+pub(crate) fn start_over(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOnce(&mut Settings)) -> Place {
     start_logging(stream, path, set_up, Arc::new(|_| {}))
 }
 
@@ -44,7 +45,7 @@ fn start_logging(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOnce(&mut 
     Place { node, service }
 }
 
-pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < Duration::from_secs(60), "{what}");
@@ -60,7 +61,7 @@ fn contact(index: u64) -> E164 {
     E164::from_code(49_000 + index).expect("a code")
 }
 
-pub(super) fn configure(place: &Place) {
+pub(crate) fn configure(place: &Place) {
     until("the node follows the stream", || place.node.link().metrics().state() == FleetState::Following);
     let lookback = Lookback::default();
     let mut changes = vec![
@@ -78,12 +79,12 @@ pub(super) fn configure(place: &Place) {
     place.service.configure(TENANT, START, move |_| Ok(changes)).expect("ordered and in force");
 }
 
-pub(super) fn call(index: u64) -> Event {
+pub(crate) fn call(index: u64) -> Event {
     let (from, to) = (ours(), contact(index));
     Event::Call(Call { environment: TENANT, agent: SOURCE, from, to, at: START, outcome: Outcome::Busy })
 }
 
-fn reason(place: &Place, index: u64) -> Reason {
+pub(crate) fn reason(place: &Place, index: u64) -> Reason {
     place.service.resolve(ours(), Caller::Number(contact(index)), START).reason
 }
 

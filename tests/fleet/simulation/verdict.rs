@@ -2,7 +2,7 @@
 
 #![allow(unreachable_pub)]
 
-use super::world::{PARTITIONS, World};
+use super::world::{Counts, Node, PARTITIONS, World};
 use dialback::fleet::{Share, partition_of};
 use dialback::history::LastCall;
 use dialback::metrics::FleetState;
@@ -12,8 +12,12 @@ use std::collections::BTreeMap;
 
 type Registers = BTreeMap<(Scope, E164), u64>;
 
-/// The number of rounds after which all nodes must be at rest: some minutes of simulated time.
+/// The number of rounds after which all nodes must be at rest: about half an hour of simulated time.
 const ROUNDS: usize = 400;
+
+/// The number of rounds of ten seconds in which a snapshot must be written: its interval, a delay of up to a tenth, a
+/// tenth more if another node has begun one and not written it, and a few rounds to read and write.
+const UPKEEP_ROUNDS: usize = 14;
 
 /// Removes all faults and waits until the nodes are at rest. Returns the first violation that it finds.
 pub fn judge(world: &mut World) -> Result<(), String> {
@@ -23,6 +27,11 @@ pub fn judge(world: &mut World) -> Result<(), String> {
             world.start(node);
         }
     }
+    if world.is_halting() {
+        all_halt(world)?;
+    }
+    world.end_intrusion();
+    world.repair_clocks();
     rest(world)?;
     // Nodes whose configuration conflicts with the stream's say so, and their operator gives them an empty disk.
     for node in 0..world.nodes.len() {
@@ -32,9 +41,12 @@ pub fn judge(world: &mut World) -> Result<(), String> {
             world.wipe(node);
         }
     }
-    if world.counts.conflicts > 0 && world.counts.rollbacks + world.counts.recreations == 0 {
+    let Counts { conflicts, rollbacks, recreations, purges, deletions, .. } = world.counts;
+    if conflicts > 0 && rollbacks + recreations + purges + deletions == 0 {
         return Err("a conflict, although the stream has lost nothing".into());
     }
+    rest(world)?;
+    upkeep(world)?;
     rest(world)?;
     compare(world, "in the end")?;
     for node in 0..world.nodes.len() {
@@ -44,22 +56,65 @@ pub fn judge(world: &mut World) -> Result<(), String> {
     compare(world, "after a restart")
 }
 
-fn rest(world: &mut World) -> Result<(), String> {
-    for _ in 0..ROUNDS {
-        world.pass(500);
-        for node in 0..world.nodes.len() {
-            world.publish(node);
-            while world.consume(node) {}
-            world.keep(node);
+/// Checks that a snapshot is written and the stream truncated in the time that `snapshot_every` promises.
+fn upkeep(world: &mut World) -> Result<(), String> {
+    if world.nodes[0].store.configurations().is_empty() {
+        return Ok(());
+    }
+    let last = world.server.last();
+    for _ in 0..UPKEEP_ROUNDS {
+        round(world, 10_000);
+        if world.server.first() > last {
+            return Ok(());
         }
-        (0..world.nodes.len()).for_each(|node| while world.consume(node) {});
-        if (0..world.nodes.len()).all(|node| is_at_rest(world, node)) {
+    }
+    Err(format!("the stream still holds the messages up to {last}"))
+}
+
+/// Checks that no node passes a message that it cannot read and must not skip, and that it shows that it waits.
+fn all_halt(world: &mut World) -> Result<(), String> {
+    (0..60).for_each(|_| round(world, 500));
+    let follows = |node: &usize| world.state(*node) == Some(FleetState::Following);
+    match (0..world.nodes.len()).find(follows) {
+        Some(node) => Err(format!("{node} follows the stream past a message of a newer version")),
+        None => Ok(()),
+    }
+}
+
+/// Lets some time pass, and each node do what it can.
+fn round(world: &mut World, millis: u64) {
+    world.pass(millis);
+    for node in 0..world.nodes.len() {
+        world.publish(node);
+        while world.consume(node) {}
+        world.keep(node);
+    }
+    (0..world.nodes.len()).for_each(|node| while world.consume(node) {});
+}
+
+fn rest(world: &mut World) -> Result<(), String> {
+    for at in 0..ROUNDS {
+        // Mostly they are at rest soon. Nodes that miss a snapshot which no node can write wait for long.
+        round(world, if at < ROUNDS / 2 { 500 } else { 10_000 });
+        if (0..world.nodes.len()).all(|node| is_at_rest(world, node)) && are_complete(world) {
             return Ok(());
         }
     }
     let states: Vec<_> =
         (0..world.nodes.len()).map(|node| (world.state(node), world.nodes[node].store.waiting())).collect();
     Err(format!("the nodes did not come to rest: {states:?}, the stream ends at {}", world.server.last()))
+}
+
+/// Returns whether no node lacks more than the one that lacks least and can give it to the others. A stopped node
+/// neither gives nor gets.
+fn are_complete(world: &World) -> bool {
+    // Without a configuration there is nothing to give, and no snapshot.
+    let has_nothing = world.nodes.iter().all(|node| node.store.configurations().is_empty());
+    let takes_part = |which: &usize| !matches!(world.state(*which), Some(FleetState::Stopped(_)));
+    let nodes = || (0..world.nodes.len()).filter(takes_part).map(|which| &world.nodes[which]);
+    let gap = |node: &Node| node.running.as_ref().map(|running| running.link.gap());
+    let least = nodes().filter(|node| node.share.is_all()).filter_map(gap).min();
+    has_nothing || least.is_none() || nodes().all(|node| gap(node) <= least)
 }
 
 fn is_at_rest(world: &World, node: usize) -> bool {

@@ -2,9 +2,10 @@
 
 #![allow(unreachable_pub)]
 
+use super::intruder::Intruder;
 use super::stream::SimServer;
 use crate::support::random::Random;
-use dialback::fleet::{Link, Planted, Settings, Share, Stepper};
+use dialback::fleet::{Keys, Link, NodeId, Planted, Settings, Share, Stepper, encode};
 use dialback::metrics::FleetState;
 use dialback::plan::EnvironmentView;
 use dialback::testing::lasting::LastingStore;
@@ -20,7 +21,10 @@ use std::time::Duration;
 const CONTACTS: usize = 8;
 /// Few partitions, so that each contains something.
 pub const PARTITIONS: u16 = 3;
+/// A small limit on the length of messages: a configuration fits, and a batch of calls does not.
+const SMALL: usize = 720;
 const MINUTE: u64 = 60_000;
+const YEAR: u64 = 365 * 24 * 60 * MINUTE;
 
 /// A planted bug.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,11 +40,12 @@ pub enum Bug {
 }
 
 /// The whole simulation.
+#[allow(clippy::struct_excessive_bools, reason = "the flags are independent")]
 pub struct World {
     pub server: SimServer,
     pub nodes: Vec<Node>,
     pub random: Random,
-    now: Arc<AtomicU64>,
+    pub now: Arc<AtomicU64>,
     bug: Option<Bug>,
     pub acknowledged: Acknowledged,
     agents: Vec<(EnvironmentId, AgentId)>,
@@ -49,6 +54,14 @@ pub struct World {
     pub story: Vec<String>,
     rolls_back: bool,
     recreates: bool,
+    /// Whether an operator purges the stream now and then.
+    purges: bool,
+    /// Whether clocks are wrong by up to a year, and change.
+    has_wrong_clocks: bool,
+    /// A publisher that is no node, if there is one.
+    intruder: Option<Intruder>,
+    /// The keys of the nodes.
+    pub keys: Keys,
     pub counts: Counts,
 }
 
@@ -78,6 +91,12 @@ pub struct Counts {
     pub truncations: u64,
     pub joins: u64,
     pub conflicts: u64,
+    pub strays: u64,
+    pub forgeries: u64,
+    pub newer: u64,
+    pub deletions: u64,
+    pub purges: u64,
+    pub clock_jumps: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -96,6 +115,12 @@ impl std::ops::AddAssign for Counts {
         self.truncations += other.truncations;
         self.joins += other.joins;
         self.conflicts += other.conflicts;
+        self.strays += other.strays;
+        self.forgeries += other.forgeries;
+        self.newer += other.newer;
+        self.deletions += other.deletions;
+        self.purges += other.purges;
+        self.clock_jumps += other.clock_jumps;
     }
 }
 
@@ -104,7 +129,8 @@ pub struct Node {
     /// The partitions whose calls the node keeps.
     pub share: Share,
     life: u8,
-    skew: u64,
+    /// How far the node's clock is ahead, in milliseconds; wraps if it is behind.
+    skew: Arc<AtomicU64>,
     pub running: Option<Running>,
 }
 
@@ -114,13 +140,34 @@ pub struct Running {
     stepper: Stepper,
 }
 
+/// Returns the keys of the nodes in this run.
+fn keys(random: &mut Random) -> Keys {
+    match random.below(3) {
+        0 => Keys::NONE,
+        kind => Keys::read(&"5a".repeat(32), "simulated").expect("a key").encrypting(kind == 2),
+    }
+}
+
+impl Node {
+    /// Returns the identity of the node's present or last run.
+    pub fn identity(&self, index: usize) -> NodeId {
+        let mut identity = [u8::try_from(index).expect("few"); 16];
+        identity[1] = self.life;
+        identity
+    }
+}
+
 impl World {
     pub fn new(seed: u64, bug: Option<Bug>) -> Self {
         let mut random = Random::new(seed, 1);
         let count = 3 + random.below(5);
+        let keys = keys(&mut random);
         let server = SimServer::new(Random::new(seed, 2), count);
         if bug == Some(Bug::AnyOrder) {
             server.take_any_order();
+        }
+        if random.is_one_in(3) {
+            server.limit(SMALL);
         }
         let now = Arc::new(AtomicU64::new(START.millis()));
         let mut world = Self {
@@ -128,6 +175,10 @@ impl World {
             nodes: Vec::new(),
             rolls_back: random.is_one_in(2),
             recreates: random.is_one_in(8),
+            purges: random.is_one_in(4),
+            has_wrong_clocks: random.is_one_in(3),
+            intruder: Intruder::of(&mut random, &keys),
+            keys,
             random,
             now,
             bug,
@@ -146,7 +197,7 @@ impl World {
                 Some(Bug::NoSync) => store = store.that_syncs_nothing(),
                 _ => {}
             }
-            let skew = world.random.below(20) as u64 * MINUTE;
+            let skew = Arc::new(AtomicU64::new(world.skew()));
             // In every second run, the last node keeps a part of the partitions.
             let has_less = seed % 2 == 1 && node == count - 1;
             let share = if has_less { Share::of([0, 2]) } else { Share::ALL };
@@ -157,23 +208,26 @@ impl World {
         world
     }
 
-    fn say(&mut self, what: impl Into<String>) {
+    pub fn say(&mut self, what: impl Into<String>) {
         self.story.push(what.into());
     }
 
     pub fn start(&mut self, node: usize) {
         let place = &mut self.nodes[node];
         place.life += 1;
-        let (now, skew) = (Arc::clone(&self.now), place.skew);
-        let mut settings = Settings::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst) + skew));
-        settings.node = [u8::try_from(node).expect("few"); 16];
-        settings.node[1] = place.life;
+        let (now, skew) = (Arc::clone(&self.now), Arc::clone(&place.skew));
+        let clock = move || now.load(Ordering::SeqCst).wrapping_add(skew.load(Ordering::SeqCst));
+        let mut settings = Settings::new(move || Timestamp::from_millis(clock()));
+        settings.node = place.identity(node);
         settings.partitions = PARTITIONS;
         settings.share = place.share.clone();
+        settings.keys = self.keys.clone();
         settings.batch = 50;
         settings.settle = Duration::from_secs(2);
         settings.beat_every = Duration::from_secs(20);
         settings.snapshot_every = Duration::from_secs(90);
+        // Longer than the faults last: only nodes that are all connected continue without a snapshot.
+        settings.snapshot_wait = Duration::from_secs(600);
         settings.planted = match self.bug {
             Some(Bug::Node(planted)) => Some(planted),
             _ => None,
@@ -216,17 +270,45 @@ impl World {
     }
 
     fn now_at(&self, node: usize) -> Timestamp {
-        Timestamp::from_millis(self.now.load(Ordering::SeqCst) + self.nodes[node].skew)
+        let skew = self.nodes[node].skew.load(Ordering::SeqCst);
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst).wrapping_add(skew))
     }
 
     pub fn state(&self, node: usize) -> Option<FleetState> {
         self.nodes[node].running.as_ref().map(|running| running.link.metrics().state())
     }
 
+    /// Returns how far a clock is ahead: up to 20 minutes, or up to a year in either direction.
+    fn skew(&mut self) -> u64 {
+        let little = self.random.below(20) as u64 * MINUTE;
+        match self.random.below(8) {
+            0 if self.has_wrong_clocks => YEAR + little,
+            1 if self.has_wrong_clocks => little.wrapping_sub(YEAR),
+            _ => little,
+        }
+    }
+
+    /// Lets an operator purge the stream, or set a clock, in runs in which that happens.
+    fn operate(&mut self) {
+        if self.purges && self.random.is_one_in(150) {
+            self.server.purge();
+            self.counts.purges += 1;
+            self.say("an operator purges the stream");
+        }
+        if self.has_wrong_clocks && self.random.is_one_in(60) {
+            let (node, skew) = (self.random.below(self.nodes.len()), self.skew());
+            self.nodes[node].skew.store(skew, Ordering::SeqCst);
+            self.counts.clock_jumps += 1;
+            self.say(format!("the clock of {node} is now ahead by {} s", skew.cast_signed() / 1000));
+        }
+    }
+
     /// Lets one random thing happen.
     pub fn act(&mut self) {
         let millis = self.random.below(3000) as u64;
         self.pass(millis);
+        self.intrude();
+        self.operate();
         let node = self.random.below(self.nodes.len());
         if self.nodes[node].running.is_none() {
             if self.random.is_one_in(8) {
@@ -286,6 +368,42 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Lets the intruder act, if there is one.
+    fn intrude(&mut self) {
+        if let Some(intruder) = self.intruder.take() {
+            self.intruder = Some(intruder.act(self));
+        }
+    }
+
+    /// Sets all clocks right.
+    pub fn repair_clocks(&mut self) {
+        self.has_wrong_clocks = false;
+        for node in 0..self.nodes.len() {
+            let skew = self.skew();
+            self.nodes[node].skew.store(skew, Ordering::SeqCst);
+        }
+    }
+
+    /// Returns whether the stream holds a message that halts the nodes.
+    pub fn is_halting(&self) -> bool {
+        Intruder::is_halting(self)
+    }
+
+    /// Ends what an intruder does.
+    pub fn end_intrusion(&mut self) {
+        self.intruder = None;
+        Intruder::end(self);
+    }
+
+    /// Returns the body of a message with a call that no node recorded, if there is an agent that could have placed it.
+    pub fn call_of_a_stranger(&mut self) -> Option<Vec<u8>> {
+        let (environment, agent) = *self.agents.get(self.random.below(self.agents.len().max(1)))?;
+        let (_, from) = *self.numbers.get(self.random.below(self.numbers.len().max(1)))?;
+        let (to, outcome) = (self.contact(), Outcome::Answered);
+        let at = Timestamp::from_millis(self.now.load(Ordering::SeqCst) + 30 * MINUTE);
+        Some(encode(&Event::Call(Call { environment, agent, from, to, at, outcome })))
     }
 
     fn step(

@@ -1,9 +1,11 @@
 //! Makes this daemon a node of a fleet.
 
+mod keys;
 mod login;
 mod monitor;
 mod storage;
 
+use self::keys::KeyOptions;
 use self::login::LoginOptions;
 use self::storage::StorageOptions;
 use super::retention;
@@ -57,6 +59,8 @@ pub(crate) struct FleetOptions {
     #[arg(long, value_name = "URLS", env = "DIALBACK_FLEET_MONITOR", requires = "fleet_nats")]
     fleet_monitor: Option<String>,
     #[command(flatten)]
+    keys: KeyOptions,
+    #[command(flatten)]
     login: LoginOptions,
     #[command(flatten)]
     storage: StorageOptions,
@@ -71,6 +75,7 @@ enum Acknowledged {
 impl FleetOptions {
     /// Checks the options, and reads each file that they name.
     pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.keys.read(&self.fleet_stream)?;
         self.stream(Syncing::Unknown)?.map_or(Ok(()), |options| options.check().map_err(failed))
     }
 
@@ -84,6 +89,7 @@ impl FleetOptions {
         let mut settings = Settings::new(now);
         settings.replicated = self.fleet_ack == Acknowledged::Stream;
         settings.snapshot_every = self.fleet_snapshot_every;
+        settings.keys = self.keys.read(&self.fleet_stream)?;
         settings.share = self.fleet_share.clone().unwrap_or(Share::ALL);
         let options = NatsOptions { partitions: settings.partitions, ..options };
         let stream = NatsStream::new(options).map_err(failed)?;

@@ -1,0 +1,237 @@
+//! The keys with which the nodes of a fleet authenticate their messages.
+
+use super::message::NodeId;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac::{self, HMAC_SHA256};
+use std::fmt;
+
+/// The length of a key in a key file, in bytes.
+const KEY: usize = 32;
+/// The length of an authentication tag, in bytes.
+pub(super) const TAG: usize = 32;
+/// The length that encryption adds to a body, in bytes.
+pub(super) const SEAL: usize = 16;
+
+/// The keys of a fleet. The first one signs, and all of them verify, so that keys can be rotated.
+///
+/// Each fleet derives its own keys from a key file and its name. A message that was copied from another fleet with the
+/// same key file is therefore not authentic.
+#[derive(Clone, Default)]
+pub struct Keys {
+    ring: Vec<Key>,
+    encrypts: bool,
+    accepts_unsigned: bool,
+}
+
+/// The keys that were derived from one line of a key file.
+#[derive(Clone)]
+pub(super) struct Key {
+    id: u64,
+    signing: hmac::Key,
+    sealing: hmac::Key,
+}
+
+/// The reason why a key file cannot be used. It shows no part of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeysError {
+    /// The file has no key.
+    Empty,
+    /// The line with this number is not a key.
+    Line(usize),
+}
+
+impl Keys {
+    /// No keys: messages are neither signed nor checked.
+    pub const NONE: Self = Self { ring: Vec::new(), encrypts: false, accepts_unsigned: false };
+
+    /// Reads a key file: one key of 64 hexadecimal digits on each line. Empty lines and lines that begin with `#` are
+    /// ignored. `fleet` is the fleet's name, and is the same on all nodes.
+    ///
+    /// # Errors
+    /// Returns [`KeysError`] if a line is not a key, or if there is no key.
+    ///
+    /// # Examples
+    /// ```
+    /// use dialback::fleet::{Keys, KeysError};
+    ///
+    /// let file = format!("# since March\n{}\n", "5c".repeat(32));
+    /// assert!(Keys::read(&file, "DIALBACK").is_ok());
+    /// assert_eq!(Keys::read("secret", "DIALBACK").unwrap_err(), KeysError::Line(1));
+    /// ```
+    pub fn read(text: &str, fleet: &str) -> Result<Self, KeysError> {
+        let lines = text.lines().map(str::trim).enumerate();
+        let keys = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let read = |(index, line)| key_of(line).map(|key| Key::derive(&key, fleet)).ok_or(KeysError::Line(index + 1));
+        let ring: Vec<Key> = keys.map(read).collect::<Result<_, _>>()?;
+        if ring.is_empty() { Err(KeysError::Empty) } else { Ok(Self { ring, ..Self::NONE }) }
+    }
+
+    /// Also encrypts the contents of messages and snapshots. Nodes with the key read them whatever their own setting.
+    #[must_use]
+    pub fn encrypting(self, encrypts: bool) -> Self {
+        Self { encrypts, ..self }
+    }
+
+    /// Also accepts messages and snapshots without a signature, while a fleet introduces its first key.
+    #[must_use]
+    pub fn accepting_unsigned(self, accepts_unsigned: bool) -> Self {
+        Self { accepts_unsigned, ..self }
+    }
+
+    /// Returns the key that signs, if there are keys.
+    pub(super) fn signing(&self) -> Option<&Key> {
+        self.ring.first()
+    }
+
+    /// Returns the key that encrypts, if contents are encrypted.
+    pub(super) fn encrypting_key(&self) -> Option<&Key> {
+        self.ring.first().filter(|_| self.encrypts)
+    }
+
+    pub(super) fn find(&self, id: u64) -> Option<&Key> {
+        self.ring.iter().find(|key| key.id == id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ring.is_empty()
+    }
+
+    /// Returns whether what has no signature counts.
+    pub(super) fn takes_unsigned(&self) -> bool {
+        self.ring.is_empty() || self.accepts_unsigned
+    }
+}
+
+impl Key {
+    fn derive(key: &[u8; KEY], fleet: &str) -> Self {
+        let root = hmac::Key::new(HMAC_SHA256, key);
+        let derive = |purpose: &str| hmac::sign(&root, format!("dialback fleet {purpose} {fleet}").as_bytes());
+        let key = |purpose: &str| hmac::Key::new(HMAC_SHA256, derive(purpose).as_ref());
+        let id = u64::from_be_bytes(*derive("id").as_ref().first_chunk().expect("a tag has 32 bytes"));
+        // 0 says that there is no key.
+        Self { id: id.max(1), signing: key("signing"), sealing: key("sealing") }
+    }
+
+    /// Returns the key's identity, which reveals nothing about the key and is never 0.
+    pub(super) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns the authentication tag of some bytes for a use.
+    pub(super) fn sign(&self, bytes: &[u8], of: &[u8]) -> [u8; TAG] {
+        let tag = hmac::sign(&self.signing, &[bytes, of].concat());
+        tag.as_ref().try_into().expect("a tag has 32 bytes")
+    }
+
+    /// Returns whether a tag belongs to these bytes and this use, in constant time.
+    pub(super) fn verifies(&self, bytes: &[u8], of: &[u8], tag: &[u8; TAG]) -> bool {
+        hmac::verify(&self.signing, &[bytes, of].concat(), tag).is_ok()
+    }
+
+    /// Encrypts the bytes. Each pair of a source and a number is used once, because it determines the nonce.
+    pub(super) fn encrypt(&self, source: &NodeId, number: u64, mut bytes: Vec<u8>) -> Vec<u8> {
+        let sealed = self.cipher(source).seal_in_place_append_tag(nonce(number), Aad::empty(), &mut bytes);
+        sealed.expect("a message is far shorter than the cipher's limit");
+        bytes
+    }
+
+    /// Decrypts the bytes. Returns `None` if they were encrypted with another key.
+    pub(super) fn decrypt(&self, source: &NodeId, number: u64, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let len = self.cipher(source).open_in_place(nonce(number), Aad::empty(), &mut bytes).ok()?.len();
+        bytes.truncate(len);
+        Some(bytes)
+    }
+
+    /// Returns the cipher of a source: a node from one start to the next, or a snapshot.
+    fn cipher(&self, source: &NodeId) -> LessSafeKey {
+        let key = hmac::sign(&self.sealing, source);
+        LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key.as_ref()).expect("the key has 32 bytes"))
+    }
+}
+
+fn nonce(number: u64) -> Nonce {
+    let mut nonce = [0; NONCE_LEN];
+    nonce[NONCE_LEN - 8..].copy_from_slice(&number.to_be_bytes());
+    Nonce::assume_unique_for_key(nonce)
+}
+
+/// Reads 64 hexadecimal digits.
+fn key_of(line: &str) -> Option<[u8; KEY]> {
+    let mut key = [0; KEY];
+    let digits = line.as_bytes().as_chunks::<2>();
+    if digits.0.len() != KEY || !digits.1.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in key.iter_mut().zip(digits.0) {
+        let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        *byte = digit(high)? << 4 | digit(low)?;
+    }
+    Some(key)
+}
+
+/// Shows no key.
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({}{})", self.ring.len(), if self.encrypts { ", encrypting" } else { "" })
+    }
+}
+
+impl fmt::Display for KeysError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("it has no key: write one with `openssl rand -hex 32`"),
+            Self::Line(line) => write!(f, "line {line} is not a key: a key has 64 hexadecimal digits"),
+        }
+    }
+}
+
+impl std::error::Error for KeysError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}").repeat(KEY) + "\n").collect()
+    }
+
+    #[test]
+    fn each_key_and_fleet_signs_differently_and_only_the_own_tag_verifies() {
+        let keys = Keys::read(&file(&[1, 2]), "a").expect("two keys");
+        let other = Keys::read(&file(&[1]), "b").expect("one key");
+        let (first, second) = (keys.signing().expect("a key"), &keys.ring[1]);
+        let tag = first.sign(b"text", b"use");
+        assert!(first.verifies(b"text", b"use", &tag));
+        assert!(!first.verifies(b"texu", b"use", &tag));
+        assert!(!first.verifies(b"text", b"usf", &tag));
+        assert!(!second.verifies(b"text", b"use", &tag));
+        assert!(!other.ring[0].verifies(b"text", b"use", &tag));
+        assert_ne!(first.id(), second.id());
+        assert_ne!(first.id(), other.ring[0].id());
+        assert!(keys.find(second.id()).is_some() && keys.find(other.ring[0].id()).is_none());
+    }
+
+    #[test]
+    fn encrypted_bytes_are_readable_only_with_their_key_source_and_number() {
+        let keys = Keys::read(&file(&[1, 2]), "a").expect("two keys");
+        let key = keys.signing().expect("a key");
+        let sealed = key.encrypt(&[5; 16], 7, b"text".to_vec());
+        assert_eq!(sealed.len(), 4 + SEAL);
+        assert_eq!(key.decrypt(&[5; 16], 7, sealed.clone()), Some(b"text".to_vec()));
+        assert_eq!(key.decrypt(&[6; 16], 7, sealed.clone()), None);
+        assert_eq!(key.decrypt(&[5; 16], 8, sealed.clone()), None);
+        assert_eq!(keys.ring[1].decrypt(&[5; 16], 7, sealed), None);
+    }
+
+    #[test]
+    fn a_file_without_keys_or_with_a_wrong_line_is_rejected_without_showing_it() {
+        let key = file(&[0xAB]);
+        assert_eq!(Keys::read("\n# none\n", "a").unwrap_err(), KeysError::Empty);
+        for wrong in ["zz", &key[2..], &format!("{}0", key.trim()), &key.trim().replace('a', "g")] {
+            let error = Keys::read(&format!("{key}{wrong}"), "a").expect_err("a wrong line");
+            assert_eq!(error, KeysError::Line(2), "{wrong}");
+        }
+        let keys = Keys::read(&key.to_uppercase(), "a").expect("digits of either case");
+        assert_eq!(format!("{keys:?}"), "Keys(1)");
+    }
+}
