@@ -324,6 +324,7 @@ impl Consumer {
         self.count(&events, &did);
         self.is_place_due = !is_stored;
         self.committed = self.place;
+        self.link.metrics.leave(published.unwrap_or_default());
         self.link.metrics.stand(self.place.position.0, self.last.max(self.place.position).0);
         let mut state = self.link.state();
         state.consumed = self.place.position;

@@ -410,6 +410,7 @@ impl Sequencer for Link {
     }
 }
 
+        self.metrics.enter(entry);
 /// Returns the digest of a configuration. All nodes of a fleet have the same digest for the same sequence.
 pub(super) fn digest(configuration: &Configuration) -> u64 {
     message::fingerprint(&serde_json::to_vec(configuration).expect("a configuration has only text and integers"))

@@ -8,7 +8,7 @@ use super::publisher::{Did, Publisher};
 use super::settings::Log;
 use crate::metrics::FleetState;
 use crate::service::Service;
-use crate::store::StoredFleetState;
+use crate::store::{StoreError, StoredFleetState};
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -137,11 +137,21 @@ impl Parts {
         let fleet_state: Arc<dyn StoredFleetState> = service
             .fleet_state()
             .ok_or_else(|| io::Error::other("this store keeps no outbox: a node of a fleet needs a store with one"))?;
+        count_outbox(link, &*fleet_state).map_err(io::Error::other)?;
         let publisher = Publisher::new(Arc::clone(link), Arc::clone(service), Arc::clone(&fleet_state));
         let consumer = Consumer::new(Arc::clone(link), Arc::clone(service), Arc::clone(&fleet_state), waits, log);
         let keeper = Keeper::new(Arc::clone(link), Arc::clone(service), fleet_state);
         Ok(Self { publisher, consumer, keeper })
     }
+}
+
+/// Counts the entries that the last run left in the outbox.
+fn count_outbox(link: &Link, fleet_state: &dyn StoredFleetState) -> Result<(), StoreError> {
+    if let Some(first) = fleet_state.outbox(0, 1)?.first() {
+        link.metrics.leave(first.number - 1);
+        link.metrics.enter(fleet_state.last_entry()?);
+    }
+    Ok(())
 }
 
 /// A node that does one step at a time on request, for simulations.

@@ -12,6 +12,9 @@ const FRESH: u64 = 5_000_000_000;
 pub struct Fleet {
     position: AtomicU64,
     last: AtomicU64,
+    /// The numbers of the last entry that the outbox got, and of the last one that left it.
+    entered: AtomicU64,
+    left: AtomicU64,
     lag_events: AtomicU64,
     lag_millis: AtomicU64,
     clock: Stopwatch,
@@ -144,6 +147,12 @@ impl Fleet {
         self.lag_millis.load(Ordering::Relaxed).saturating_add(grown)
     }
 
+    /// Returns the number of entries in the outbox: commits whose events the stream has not delivered back yet.
+    pub fn outbox(&self) -> u64 {
+        let left = self.left.load(Ordering::Relaxed);
+        self.entered.load(Ordering::Relaxed).saturating_sub(left)
+    }
+
     /// Returns whether the lag in events is known: the node reached the stream lately.
     pub fn is_lag_known(&self) -> bool {
         self.age() <= FRESH && self.measured.load(Ordering::Relaxed) > 0
@@ -171,6 +180,17 @@ impl Fleet {
     /// Sets the node's state.
     pub fn set_state(&self, state: FleetState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Records that the outbox has got entries up to this one.
+    pub fn enter(&self, entry: u64) {
+        self.entered.fetch_max(entry, Ordering::Relaxed);
+    }
+
+    /// Records that entries up to this one have left the outbox.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn leave(&self, entry: u64) {
+        self.left.fetch_max(entry, Ordering::Relaxed);
     }
 
     /// Sets how far the node may be behind before it counts as lagging.
@@ -235,6 +255,8 @@ impl Default for Fleet {
             skipped: Default::default(),
             position: zero(),
             last: zero(),
+            entered: zero(),
+            left: zero(),
             lag_events: zero(),
             lag_millis: zero(),
             clock: Stopwatch::start(),

@@ -33,6 +33,10 @@ pub(in crate::http) struct Well {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     fleet_reason: Option<String>,
+    /// How many entries wait in the outbox for the other nodes; present on a node of a fleet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    fleet_outbox: Option<u64>,
     /// How many messages of the fleet's stream the node has skipped, by reason; present if there are any.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
@@ -50,6 +54,7 @@ impl Well {
             durability: None,
             fleet: None,
             fleet_reason: None,
+            fleet_outbox: None,
             fleet_skipped: BTreeMap::new(),
             lag_seconds: None,
         }
@@ -140,6 +145,7 @@ pub(in crate::http) async fn show(State(api): State<Api>) -> Response {
             FleetState::Halted(why) => Some(why),
             _ => None,
         }),
+        fleet_outbox: fleet.map(|fleet| fleet.outbox()),
         fleet_skipped: fleet.map(|fleet| skipped(fleet)).unwrap_or_default(),
         lag_seconds: fleet.filter(|fleet| fleet.is_lagging()).map(|fleet| fleet.lag_millis() / 1000),
     };

@@ -232,6 +232,8 @@ impl Page<'_> {
         }
         let help = "Age of the last message that the node consumed, if the stream has more or is unreachable; else 0";
         self.seconds("fleet_lag", help, fleet.lag_millis().saturating_mul(1_000_000))?;
+        let help = "Entries that wait in the outbox for the other nodes";
+        self.gauge("fleet_outbox_entries", help, None, fleet.outbox())?;
         self.gauge("fleet_peers", "Other nodes that this node has heard from recently", None, fleet.peers())?;
         let help = "Events of this node that the stream has acknowledged";
         self.counter("fleet_published", help, fleet.published())?;

@@ -74,10 +74,14 @@ async fn change_not_ordered_by_the_fleet_is_rejected() {
 async fn health_and_metrics_report_a_node_that_is_behind() {
     let (server, told) = start();
     let nobody = server.with_authorization(None);
-    assert_eq!(nobody.get("//health").await.text, r#"{"status":"ok","durability":"memory","fleet":"joining"}"#);
+    assert_eq!(
+        nobody.get("//health").await.text,
+        r#"{"status":"ok","durability":"memory","fleet":"joining","fleet_outbox":0}"#
+    );
     told.fleet.set_state(FleetState::Following);
     told.fleet.set_lag(500, 30_500);
-    let health = r#"{"status":"ok","durability":"memory","fleet":"following","lag_seconds":30}"#;
+    told.fleet.enter(3);
+    let health = r#"{"status":"ok","durability":"memory","fleet":"following","fleet_outbox":3,"lag_seconds":30}"#;
     assert_eq!(nobody.get("//health").await.text, health);
     let page = crate::http::metrics::page(&server, "*/*").await.1;
     for line in [
@@ -93,11 +97,14 @@ async fn health_and_metrics_report_a_node_that_is_behind() {
     crate::support::metrics_text::Page::read(&page).unwrap_or_else(|wrong| panic!("{wrong}\n{page}"));
     told.fleet.set_state(FleetState::Stopped("configuration 7 is another".into()));
     told.fleet.set_lag(0, 0);
-    assert_eq!(nobody.get("//health").await.text, r#"{"status":"ok","durability":"memory","fleet":"stopped"}"#);
+    assert_eq!(
+        nobody.get("//health").await.text,
+        r#"{"status":"ok","durability":"memory","fleet":"stopped","fleet_outbox":3}"#
+    );
     told.fleet.set_state(FleetState::Halted("message 7 is of a newer version".into()));
-    let health =
-        r#"{"status":"ok","durability":"memory","fleet":"halted","fleet_reason":"message 7 is of a newer version"}"#;
+    let health = r#"{"status":"ok","durability":"memory","fleet":"halted","fleet_reason":"message 7 is of a newer version","fleet_outbox":3}"#;
     assert_eq!(nobody.get("//health").await.text, health);
     let alone = Server::start();
     assert_eq!(alone.with_authorization(None).get("//health").await.text, r#"{"status":"ok","durability":"memory"}"#);
 }
+        "dialback_fleet_outbox_entries 3",

@@ -149,6 +149,30 @@ fn a_replicated_call_is_acknowledged_after_the_stream_has_it() {
 }
 
 #[test]
+fn the_outbox_is_counted_also_after_a_restart_without_the_stream() {
+    let server = SimServer::new(Random::new(1, 1), 1);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = start(&server, 0, directory.path(), |_| {});
+    configure(&place);
+    server.cut(0, true);
+    for index in 0..3 {
+        place.service.record(vec![call(index)]).expect("it is durable here");
+    }
+    let outbox = |place: &Place| place.node.link().metrics().outbox();
+    assert_eq!(outbox(&place), 3);
+    drop(place);
+    let place = start(&server, 0, directory.path(), |_| {});
+    assert_eq!(outbox(&place), 3);
+    place.service.record(vec![call(3)]).expect("it is durable here");
+    assert_eq!(outbox(&place), 4);
+    server.cut(0, false);
+    until("all calls are published", || outbox(&place) == 0);
+    let fleet_state = place.service.fleet_state().expect("it has an outbox");
+    assert_eq!(fleet_state.outbox(0, 1).expect("readable"), []);
+}
+
+#[test]
 fn a_new_node_loads_a_snapshot_and_keeps_it_after_a_restart() {
     let server = SimServer::new(Random::new(1, 1), 2);
     server.heal();
