@@ -248,13 +248,26 @@ impl Service {
     /// between that call and the commit. If `decide` returns no changes, no event is written. `done` receives the plan
     /// right after the change, which is then in force.
     ///
-    /// In a fleet, a change waits for its place in the stream's order. Later changes wait for it. Events that are
-    /// submitted meanwhile do not, and may be committed before it.
+    /// In a fleet, a change waits for its place in the stream's order, also if there are no changes. Later changes wait
+    /// for it. Events that are submitted meanwhile do not, and may be committed before it.
     pub fn submit_configuration(
         &self,
         environment: EnvironmentId,
         at: Timestamp,
         decide: impl FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send + 'static,
+        done: impl FnOnce(Result<Arc<Plan>, ServiceError>) + Send + 'static,
+    ) {
+        self.submit_decision(environment, at, |plan| decide(plan).map(Some), done);
+    }
+
+    /// Submits a change of configuration as [`submit_configuration`](Self::submit_configuration) does. If `decide`
+    /// returns `None`, the caller needs nothing but the plan that `decide` was called with. `done` then receives this
+    /// plan without waiting for a fleet.
+    pub(crate) fn submit_decision(
+        &self,
+        environment: EnvironmentId,
+        at: Timestamp,
+        decide: impl FnOnce(&Plan) -> Result<Option<Vec<Change>>, ConfigError> + Send + 'static,
         done: impl FnOnce(Result<Arc<Plan>, ServiceError>) + Send + 'static,
     ) {
         self.send(Command::Configure { environment, at, decide: Box::new(decide), done: Box::new(done) });

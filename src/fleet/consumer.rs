@@ -44,6 +44,8 @@ pub(super) struct Consumer {
     has_joined: bool,
     /// Whether the stream was checked, since the connection was last lost, to be the one that `place` refers to.
     is_checked: bool,
+    /// Where the stream began when the node last began again.
+    began_at: Position,
     /// The stream's end when it was last reachable again, and the time of that.
     target: Position,
     back_at: Timestamp,
@@ -105,6 +107,7 @@ impl Consumer {
             committed: Place::default(),
             has_joined: false,
             is_checked: false,
+            began_at: Position::START,
             target: Position::START,
             back_at,
             asked_at: None,
@@ -227,11 +230,8 @@ impl Consumer {
 
     /// Skips a message that is not an event for this node. It is the last message of its subject all the same.
     fn skip(&mut self, why: Skipped, subject: Subject, position: Position) {
-        let settings = &self.link.settings;
-        if subject == Subject::Configuration && !settings.is_planted(Planted::StrayBlocks) {
-            self.place.configuration = position;
-            let mut state = self.link.state();
-            state.configuration = state.configuration.max(position);
+        if subject == Subject::Configuration && !self.link.settings.is_planted(Planted::StrayBlocks) {
+            self.take_place(position);
         }
         let count = self.link.metrics.count_skipped(why);
         // A flood of strays must not fill the log.
@@ -274,6 +274,10 @@ impl Consumer {
                     self.link.state().other_began_at = Some(now);
                 }
                 self.take_configuration(&configuration, parent, position, load)
+            }
+            Body::Fence => {
+                self.take_place(position);
+                Ok(())
             }
             Body::Pseudonyms { keys, erasures } if !is_own => {
                 self.hand_in(std::mem::take(load))?;
@@ -320,11 +324,11 @@ impl Consumer {
         }
         let consumed = Consumed { events: events.clone(), place, published, ..Consumed::default() };
         let did = commit(&self.service, consumed)?;
+        self.link.metrics.leave(published.unwrap_or_default());
         self.link.metrics.count_consumed(others);
         self.count(&events, &did);
         self.is_place_due = !is_stored;
         self.committed = self.place;
-        self.link.metrics.leave(published.unwrap_or_default());
         self.link.metrics.stand(self.place.position.0, self.last.max(self.place.position).0);
         let mut state = self.link.state();
         state.consumed = self.place.position;

@@ -2,7 +2,7 @@
 
 use super::elapsed::{elapsed, millis};
 use super::message::{self, Writer};
-use super::settings::Settings;
+use super::settings::{Planted, Settings};
 use super::stream::{Position, Stream, StreamError, Subject};
 use crate::event::Configuration;
 use crate::metrics::{Fleet, FleetState};
@@ -329,6 +329,30 @@ impl State {
         self.snapshot = seen;
     }
 
+    /// Records the position of a message among the configurations that changes nothing, unless a later one is known.
+    pub(super) fn take_place(&mut self, position: Position) {
+        self.configuration = self.configuration.max(position);
+    }
+
+    /// Returns the position and the digest of the last configuration, after which the next one has to follow.
+    ///
+    /// # Errors
+    /// The reason why there can be no next one now, or [`ServiceError::Superseded`] if `sequence` is not the last one's.
+    fn end(&self, sequence: u64) -> Result<(Position, u64), ServiceError> {
+        let away = |what: &str| Err(ServiceError::StreamAway(what.to_owned()));
+        if self.is_stopping {
+            return away("this node is stopping");
+        }
+        match (&self.away, &self.halted, &self.standing) {
+            (_, _, Standing::Conflict(what)) => away(what),
+            (Some(why), ..) | (None, Some(why), _) => away(why),
+            (None, None, Standing::Unsettled | Standing::Settling) => away("still checking what the stream holds"),
+            // Otherwise, another node's configuration has not reached this service yet.
+            (None, None, Standing::Settled) if sequence == self.sequence => Ok((self.configuration, self.digest)),
+            (None, None, Standing::Settled) => Err(ServiceError::Superseded),
+        }
+    }
+
     /// Records the position of a configuration in the stream, unless a later one is known.
     pub(super) fn note(&mut self, position: Position, configuration: &Configuration, parent: u64) {
         if position > self.configuration {
@@ -349,26 +373,8 @@ impl Sequencer for Link {
     }
 
     fn order(&self, configuration: &Configuration) -> Result<(), ServiceError> {
-        let state = self.state();
-        let away = |what: &str| Err(ServiceError::StreamAway(what.to_owned()));
-        if state.is_stopping {
-            return away("this node is stopping");
-        }
-        match (&state.away, &state.halted, &state.standing) {
-            (_, _, Standing::Conflict(what)) => return away(what),
-            (Some(why), ..) | (None, Some(why), _) => return away(why),
-            (None, None, Standing::Unsettled | Standing::Settling) => {
-                return away("still checking what the stream holds");
-            }
-            (None, None, Standing::Settled) => {}
-        }
-        // Another node's configuration has not reached this service yet.
-        if configuration.sequence != state.sequence + 1 {
-            return Err(ServiceError::Superseded);
-        }
         // Read together with the sequence: the consumer may note another node's configuration at any time.
-        let (last, parent) = (state.configuration, state.digest);
-        drop(state);
+        let (last, parent) = self.state().end(configuration.sequence - 1)?;
         match self.publish_after(configuration, last, parent) {
             Ok(_) => Ok(()),
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
@@ -384,7 +390,27 @@ impl Sequencer for Link {
         }
     }
 
+    fn confirm(&self, sequence: u64) -> Result<(), ServiceError> {
+        if self.settings.is_planted(Planted::NoFence) {
+            return Ok(());
+        }
+        let (last, _) = self.state().end(sequence)?;
+        let payload = self.writer().fence(self.now());
+        match self.stream.publish_after(Subject::Configuration, &payload, last) {
+            Ok(position) => {
+                self.state().take_place(position);
+                Ok(())
+            }
+            Err(StreamError::Superseded) => Err(ServiceError::Superseded),
+            Err(error) => {
+                self.away(&error);
+                Err(ServiceError::StreamAway(error.to_string()))
+            }
+        }
+    }
+
     fn acknowledge(&self, entry: u64, done: Acknowledge) {
+        self.metrics.enter(entry);
         let mut state = self.state();
         let is_new = entry > state.last_entry;
         state.last_entry = state.last_entry.max(entry);
@@ -410,7 +436,6 @@ impl Sequencer for Link {
     }
 }
 
-        self.metrics.enter(entry);
 /// Returns the digest of a configuration. All nodes of a fleet have the same digest for the same sequence.
 pub(super) fn digest(configuration: &Configuration) -> u64 {
     message::fingerprint(&serde_json::to_vec(configuration).expect("a configuration has only text and integers"))

@@ -6,6 +6,7 @@
 //! | --- | --- | --- |
 //! | `E` | calls | calls and erasures, one after another. Without any, the message is a heartbeat |
 //! | `C` | configurations | the digest of the preceding configuration (8 bytes), then one [`Configuration`] as JSON |
+//! | `F` | configurations | nothing. It takes a place, so that no configuration from before can take it any more |
 //! | `P` | calls | erasures under pseudonyms: the number of keys (2 bytes), the keys (32 bytes each), then the environment (16), the pseudonym (16) and the end time (8) of each erasure |
 //!
 //! The highest bit of an end time says that it was in the future when the contact was erased. All integers are
@@ -57,6 +58,9 @@ pub enum Body {
         /// The configuration.
         configuration: Configuration,
     },
+    /// Takes a place among the configurations and changes nothing. A configuration whose outcome is unknown cannot come
+    /// into force after it.
+    Fence,
     /// Erasures under pseudonyms, and the keys that the pseudonyms may have been made with.
     Pseudonyms {
         /// The keys.
@@ -71,6 +75,7 @@ impl fmt::Debug for Body {
         match self {
             Self::Events(events) => write!(f, "Events({})", events.len()),
             Self::Configuration { configuration, .. } => write!(f, "Configuration({})", configuration.sequence),
+            Self::Fence => f.write_str("Fence"),
             Self::Pseudonyms { erasures, .. } => write!(f, "Pseudonyms({})", erasures.len()),
         }
     }
@@ -117,12 +122,17 @@ impl Writer {
 
     /// Writes a message of events, which are already encoded.
     pub(super) fn events(&mut self, subject: Subject, now: Timestamp, events: &[u8]) -> Vec<u8> {
-        self.message(b'E', subject, now, events)
+        self.message(b'E', 0, subject, now, events)
     }
 
     pub(super) fn configuration(&mut self, now: Timestamp, parent: u64, configuration: &Configuration) -> Vec<u8> {
         let text = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
-        self.message(b'C', Subject::Configuration, now, &[&parent.to_be_bytes()[..], &text].concat())
+        self.message(b'C', 0, Subject::Configuration, now, &[&parent.to_be_bytes()[..], &text].concat())
+    }
+
+    /// Writes a message that takes a place among the configurations. A node that does not know it can skip it.
+    pub(super) fn fence(&mut self, now: Timestamp) -> Vec<u8> {
+        self.message(b'F', envelope::MAY_SKIP, Subject::Configuration, now, &[])
     }
 
     pub(super) fn pseudonyms(
@@ -140,13 +150,13 @@ impl Writer {
             body.extend(pseudonym);
             body.extend(end_word(*erasure).to_be_bytes());
         }
-        self.message(b'P', subject, now, &body)
+        self.message(b'P', 0, subject, now, &body)
     }
 
-    fn message(&mut self, kind: u8, subject: Subject, sent_at: Timestamp, body: &[u8]) -> Vec<u8> {
+    fn message(&mut self, kind: u8, flags: u8, subject: Subject, sent_at: Timestamp, body: &[u8]) -> Vec<u8> {
         let (node, written) = (self.node, self.written);
         self.written += 1;
-        let envelope = Envelope { version: envelope::VERSION, kind, flags: 0, node, written, sent_at };
+        let envelope = Envelope { version: envelope::VERSION, kind, flags, node, written, sent_at };
         envelope.seal(subject, body, &self.keys)
     }
 }
@@ -167,6 +177,7 @@ pub fn read(payload: &[u8], subject: Subject, keys: &Keys) -> Result<Message, Un
             let newer = |_| Unreadable::Newer { version, kind };
             Body::Configuration { parent, configuration: serde_json::from_slice(rest).map_err(newer)? }
         }
+        (b'F', Subject::Configuration) if rest.is_empty() => Body::Fence,
         (b'P', Subject::Calls(_)) => read_pseudonyms(rest).ok_or(damaged)?,
         _ => return Err(Unreadable::Skip(Skipped::Misplaced)),
     };

@@ -16,9 +16,10 @@ pub(super) struct Place {
     /// rolled back has another message there. A message that is not a node's proves nothing, because it can occur twice.
     pub(super) witness_at: Position,
     pub(super) witness: u64,
-    /// The position of the last configuration message up to there.
+    /// The position of the last message in the subject of configurations up to there.
     pub(super) configuration: Position,
-    /// The sequence of the last configuration that the node accepted.
+    /// The position and the sequence of the last configuration that the node accepted.
+    pub(super) accepted: Position,
     pub(super) sequence: u64,
     /// Whether the node still has to publish all its data again.
     pub(super) republish: bool,
@@ -56,6 +57,7 @@ impl Place {
             self.gap.0,
             self.snapshot.0,
             self.snapshot_seen_at.map_or(0, Timestamp::millis),
+            self.accepted.0,
         ];
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
         bytes.extend(xxh3_64(&bytes).to_be_bytes());
@@ -78,10 +80,11 @@ impl Place {
         let flags = word()?;
         (place.republish, place.is_in_conflict, place.is_halted) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
         place.share = u32::try_from(flags >> 32).ok()?;
-        place.witness_at = place.position;
+        (place.witness_at, place.accepted) = (place.position, place.configuration);
         if words.len() > EARLIER {
             (place.witness_at, place.gap) = (Position(word()?), Position(word()?));
             (place.snapshot, place.snapshot_seen_at) = (Position(word()?), seen_at(word()?));
+            place.accepted = Position(word()?);
         }
         (rest.is_empty() && xxh3_64(words).to_be_bytes() == *sum).then_some(place)
     }
@@ -100,7 +103,8 @@ mod tests {
         let (position, configuration) = (Position(8), Position(5));
         let start = Place { incarnation: 1, position, witness: 3, witness_at: Position(7), ..Place::default() };
         let (gap, snapshot, snapshot_seen_at) = (Position(6), Position(9), Some(Timestamp::from_millis(10)));
-        let place = Place { configuration, sequence: 4, share: u32::MAX, gap, snapshot, snapshot_seen_at, ..start };
+        let known = Place { configuration, accepted: Position(2), sequence: 4, ..start };
+        let place = Place { share: u32::MAX, gap, snapshot, snapshot_seen_at, ..known };
         for flags in [[true, false, false], [false, true, false], [false, false, true]] {
             let [republish, is_in_conflict, is_halted] = flags;
             let flagged = Place { republish, is_in_conflict, is_halted, ..place };
@@ -123,7 +127,8 @@ mod tests {
         bytes.extend(xxh3_64(&bytes).to_be_bytes());
         let (position, configuration) = (Position(8), Position(5));
         let place = Place { incarnation: 1, position, witness: 3, witness_at: position, ..Place::default() };
-        let expected = Place { configuration, sequence: 4, republish: true, share: 7, ..place };
+        let expected =
+            Place { configuration, accepted: configuration, sequence: 4, republish: true, share: 7, ..place };
         assert_eq!(Place::from_bytes(&bytes), Some(expected));
     }
 }

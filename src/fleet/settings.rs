@@ -79,6 +79,8 @@ pub enum Planted {
     SkipsNewer,
     /// The node does not compare the message at its place with the one that was there.
     NoWitness,
+    /// The node acknowledges a request that changes nothing without a place in the stream's order.
+    NoFence,
 }
 
 impl Settings {

@@ -25,29 +25,31 @@ impl Api {
         environment: EnvironmentId,
         decide: impl FnOnce(&Plan) -> Result<(Vec<Change>, T), Refusal> + Send + 'static,
     ) -> Result<(Arc<Plan>, T), Refusal> {
+        let decide = |plan: &Plan| decide(plan).map(|(changes, besides)| (Some(changes), besides));
         self.configure_at(environment, self.now(), decide).await
     }
 
-    /// Changes the environment as [`configure`](Self::configure) does, at the time `at`.
+    /// Changes the environment as [`configure`](Self::configure) does, at the time `at`. If `decide` returns `None`
+    /// in place of changes, the answer does not depend on the other nodes of a fleet.
     pub(super) async fn configure_at<T: Send + 'static>(
         &self,
         environment: EnvironmentId,
         at: Timestamp,
-        decide: impl FnOnce(&Plan) -> Result<(Vec<Change>, T), Refusal> + Send + 'static,
+        decide: impl FnOnce(&Plan) -> Result<(Option<Vec<Change>>, T), Refusal> + Send + 'static,
     ) -> Result<(Arc<Plan>, T), Refusal> {
         let (done, answer) = oneshot::channel();
         let (say, said) = oneshot::channel();
         let decide = move |plan: &Plan| {
             let (changes, besides) = match decide(plan) {
                 Ok((changes, besides)) => (changes, Ok(besides)),
-                Err(refusal) => (Vec::new(), Err(refusal)),
+                Err(refusal) => (None, Err(refusal)),
             };
             // The receiver is gone if the client has disconnected. The change is made all the same.
             let _ = say.send(besides);
             Ok(changes)
         };
         Submitted::note();
-        self.service().submit_configuration(environment, at, decide, |result| {
+        self.service().submit_decision(environment, at, decide, |result| {
             let _ = done.send(result);
         });
         let plan = answer.await.map_err(|_| Refusal::internal())??;

@@ -12,7 +12,8 @@ use crate::tally::Delta;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
-pub(super) type Decide = Box<dyn FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send>;
+/// Returns the changes, or `None` if the caller needs nothing but the plan that it was called with.
+pub(super) type Decide = Box<dyn FnOnce(&Plan) -> Result<Option<Vec<Change>>, ConfigError> + Send>;
 pub(super) type Done<T> = Box<dyn FnOnce(T) + Send>;
 
 /// A command, and the functions that receive its result.
@@ -45,7 +46,7 @@ pub(super) enum Command {
         consumed: Consumed,
         done: Done<Recording>,
     },
-    /// The result of ordering the configuration that is under way.
+    /// The result of the request to the fleet's order that is under way.
     Ordered(Result<(), ServiceError>),
     /// The last command: the service is being dropped.
     Close,

@@ -33,7 +33,7 @@ pub(super) struct Group<'a> {
     shares: Shares<'a>,
     pending_totals: PendingTotals<'a>,
     sequencer: &'a dyn Sequencer,
-    /// The configuration whose place in the fleet's order has been requested.
+    /// The request to the fleet's order that has no result yet.
     pub(super) under_way: Option<UnderWay>,
     pub(super) outbox: Outbox,
     /// Whether memory holds pairs that the store does not hold yet. Then a register is written even if memory already
@@ -179,7 +179,7 @@ impl<'a> Group<'a> {
     }
 
     fn configure(&mut self, environment: EnvironmentId, at: Timestamp, decide: Decide) -> Result<(), ServiceError> {
-        let changes = decide(&self.plan)?;
+        let changes = decide(&self.plan)?.unwrap_or_default();
         if changes.is_empty() {
             return Ok(());
         }
@@ -189,7 +189,7 @@ impl<'a> Group<'a> {
 
     fn follow(&mut self, configuration: Configuration) -> Result<(), ServiceError> {
         self.plan = match &mut self.under_way {
-            Some(under_way) if under_way.configuration == configuration => {
+            Some(under_way) if under_way.configuration.as_ref() == Some(&configuration) => {
                 under_way.has_arrived = true;
                 Arc::clone(&under_way.plan)
             }
@@ -199,24 +199,27 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Takes the result of ordering the configuration that is under way. Returns whether there is one.
+    /// Takes the result of the request that is under way. Returns whether there is one.
     pub(super) fn take_ordered(&mut self, result: Result<(), ServiceError>) -> bool {
         let Some(UnderWay { configuration, plan, has_arrived, done, since }) = self.under_way.take() else {
             return false;
         };
-        let is_next = configuration.sequence == self.plan.generation() + 1;
         let waiting = match result {
             // It is in this group or an earlier one, even if the stream's acknowledgement was lost.
             _ if has_arrived => Waiting::Configured { plan, done },
-            Ok(()) if is_next => {
-                self.plan = Arc::clone(&plan);
-                self.configurations.push(configuration);
-                Waiting::Configured { plan, done }
-            }
-            Ok(()) => {
-                let error = ServiceError::OutcomeUnknown("another configuration has its place".into());
-                Waiting::NotConfigured { error, done }
-            }
+            Ok(()) => match configuration {
+                // The plan that the request was decided on was the last one when the stream confirmed it.
+                None => Waiting::Configured { plan, done },
+                Some(configuration) if configuration.sequence == self.plan.generation() + 1 => {
+                    self.plan = Arc::clone(&plan);
+                    self.configurations.push(configuration);
+                    Waiting::Configured { plan, done }
+                }
+                Some(_) => {
+                    let error = ServiceError::OutcomeUnknown("another configuration has its place".into());
+                    Waiting::NotConfigured { error, done }
+                }
+            },
             Err(error) => Waiting::NotConfigured { error, done },
         };
         self.is_awaited = true;

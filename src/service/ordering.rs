@@ -1,5 +1,8 @@
 //! Gives a node's configurations their place in its fleet's order, on a thread of its own. The committer commits
 //! everything else meanwhile.
+//!
+//! A request that changes nothing has a place, too: right after the configuration that it was decided on. This node may
+//! not have consumed the newest configuration yet, which may undo what the request found to be there already.
 
 use super::ServiceError;
 use super::command::{Command, Done, Submitted};
@@ -16,14 +19,23 @@ use std::thread;
 /// The changes of the configuration that wait for their place. The next one is decided on the plan after the one that is
 /// under way, so only one is.
 pub(super) struct Ordering {
-    requests: mpsc::Sender<Configuration>,
+    requests: mpsc::Sender<Request>,
     waiting: VecDeque<Submitted>,
     under_way: Option<UnderWay>,
 }
 
-/// A configuration that is on its way to the stream.
+/// A request to the fleet's order.
+enum Request {
+    /// To give a configuration the next place.
+    Order(Configuration),
+    /// To confirm that no configuration follows the one with this sequence.
+    Confirm(u64),
+}
+
+/// A request that is on its way to the stream.
 pub(super) struct UnderWay {
-    pub(super) configuration: Configuration,
+    /// The configuration that it orders, or `None` if it changes nothing.
+    pub(super) configuration: Option<Configuration>,
     /// The plan right after the configuration.
     pub(super) plan: Arc<Plan>,
     /// Whether the stream has delivered the configuration back before it acknowledged it.
@@ -37,8 +49,11 @@ impl Ordering {
     pub(super) fn start(sequencer: Arc<dyn Sequencer>, results: mpsc::Sender<Submitted>) -> io::Result<Self> {
         let (requests, asked) = mpsc::channel();
         let order = move || {
-            for configuration in asked {
-                let ordered = catch_unwind(AssertUnwindSafe(|| sequencer.order(&configuration)));
+            for request in asked {
+                let ordered = catch_unwind(AssertUnwindSafe(|| match &request {
+                    Request::Order(configuration) => sequencer.order(configuration),
+                    Request::Confirm(sequence) => sequencer.confirm(*sequence),
+                }));
                 let result = ordered.unwrap_or_else(|_| Err(ServiceError::OutcomeUnknown("the order panicked".into())));
                 if results.send(Submitted::new(Command::Ordered(result))).is_err() {
                     return;
@@ -54,7 +69,7 @@ impl Ordering {
         self.waiting.push_back(change);
     }
 
-    /// Returns the configuration that is under way. It must be [put back](Self::put_back) until its result is there.
+    /// Returns the request that is under way. It must be [put back](Self::put_back) until its result is there.
     pub(super) fn take_under_way(&mut self) -> Option<UnderWay> {
         self.under_way.take()
     }
@@ -67,25 +82,31 @@ impl Ordering {
         self.waiting.is_empty() && self.under_way.is_none()
     }
 
-    /// Sends the next change on its way, if none is. Answers changes that need no order at once: this plan, on which
-    /// they were decided, is durable and in force.
+    /// Sends the next change on its way, if none is. Answers changes that cannot be made, and callers that need nothing
+    /// but this plan, at once: the plan is durable and in force.
     pub(super) fn go_on(&mut self, plan: &Arc<Plan>, commits: &Commits) {
         while self.under_way.is_none() {
             let Some(Submitted { command, since }) = self.waiting.pop_front() else { return };
             let Command::Configure { environment, at, decide, done } = command else { continue };
-            let sequence = plan.generation() + 1;
             let next = decide(plan).map_err(ServiceError::from).and_then(|changes| {
-                let configuration = Configuration { sequence, environment, at, changes };
-                let is_change = !configuration.changes.is_empty();
-                let next = is_change.then(|| plan.with(&configuration)).transpose()?;
-                Ok(next.map(|next| (configuration, Arc::new(next))))
+                let Some(changes) = changes else { return Ok(None) };
+                if changes.is_empty() {
+                    return Ok(Some((None, Arc::clone(plan))));
+                }
+                let configuration = Configuration { sequence: plan.generation() + 1, environment, at, changes };
+                let next = plan.with(&configuration)?;
+                Ok(Some((Some(configuration), Arc::new(next))))
             });
             let answer = match next {
-                Ok(Some((configuration, next))) if self.requests.send(configuration.clone()).is_ok() => {
-                    self.under_way = Some(UnderWay { configuration, plan: next, has_arrived: false, done, since });
-                    return;
+                Ok(Some((configuration, next))) => {
+                    let confirm = || Request::Confirm(plan.generation());
+                    let request = configuration.clone().map_or_else(confirm, Request::Order);
+                    if self.requests.send(request).is_ok() {
+                        self.under_way = Some(UnderWay { configuration, plan: next, has_arrived: false, done, since });
+                        return;
+                    }
+                    Err(ServiceError::StreamAway("the thread that orders changes has ended".into()))
                 }
-                Ok(Some(_)) => Err(ServiceError::StreamAway("the thread that orders changes has ended".into())),
                 Ok(None) => Ok(Arc::clone(plan)),
                 Err(error) => Err(error),
             };

@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Orders configurations among several services, and decides when a change is acknowledged. A service that belongs to
 /// no fleet uses [`Alone`].
 ///
-/// The committer thread calls these methods, except for [`order`](Self::order). All submitted commands wait meanwhile, so
-/// none of them may wait for the network.
+/// The committer thread calls these methods, except for [`order`](Self::order) and [`confirm`](Self::confirm). All submitted
+/// commands wait meanwhile, so none of them may wait for the network.
 pub trait Sequencer: Send + Sync + 'static {
     /// Returns whether the service belongs to a fleet: committed events are also written to the outbox, and changes of
     /// the configuration are [ordered](Self::order).
@@ -27,6 +27,16 @@ pub trait Sequencer: Send + Sync + 'static {
     /// The reason not to commit it: [`ServiceError::Superseded`], [`ServiceError::StreamAway`] or
     /// [`ServiceError::OutcomeUnknown`].
     fn order(&self, configuration: &Configuration) -> Result<(), ServiceError>;
+
+    /// Confirms that the configuration with this sequence is the last one in the common order, and that no
+    /// configuration with an unknown outcome can follow it any more. This is the place of a request that changes
+    /// nothing.
+    ///
+    /// The same thread calls this as [`order`](Self::order).
+    ///
+    /// # Errors
+    /// [`ServiceError::Superseded`] if there is a later configuration, or [`ServiceError::StreamAway`].
+    fn confirm(&self, sequence: u64) -> Result<(), ServiceError>;
 
     /// Called when a command is durable here and in force, and outbox entries up to `entry` are committed. The
     /// implementation calls `done` when the command can be acknowledged, or when it is certain that it cannot be.
@@ -54,6 +64,10 @@ impl Sequencer for Alone {
         Ok(())
     }
 
+    fn confirm(&self, _: u64) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
     fn acknowledge(&self, _: u64, done: Acknowledge) {
         done(Ok(()));
     }
@@ -70,6 +84,10 @@ impl Sequencer for CutOff {
     }
 
     fn order(&self, _: &Configuration) -> Result<(), ServiceError> {
+        Err(ServiceError::StreamAway("start this node, and change the configuration through it".into()))
+    }
+
+    fn confirm(&self, _: u64) -> Result<(), ServiceError> {
         Err(ServiceError::StreamAway("start this node, and change the configuration through it".into()))
     }
 

@@ -45,8 +45,7 @@ impl Consumer {
         let known = self.generation(load);
         let of_stream = self.place.sequence..=self.place.sequence + 1;
         if self.is_whole && !of_stream.contains(&sequence) {
-            self.pass_over(position);
-            return Ok(());
+            return self.pass_over(position);
         }
         if sequence > known + 1 {
             return Err(StepError::Missing { sequence: known + 1 });
@@ -66,8 +65,7 @@ impl Consumer {
             }
             Some(held) if digest(&held) == digest(configuration) => {}
             held if self.is_whole && (held.is_none() || sequence == self.place.sequence || !follows) => {
-                self.pass_over(position);
-                return Ok(());
+                return self.pass_over(position);
             }
             _ => {
                 self.conflict(format!("configuration {sequence} of the stream differs from this node's"));
@@ -75,17 +73,34 @@ impl Consumer {
             }
         }
         self.is_whole = true;
-        (self.place.configuration, self.place.sequence) = (position, sequence);
+        (self.place.configuration, self.place.accepted, self.place.sequence) = (position, position, sequence);
         self.link.state().note(position, configuration, parent);
         Ok(())
     }
 
     /// Skips a configuration. Its message is the last one of its subject all the same.
-    pub(super) fn pass_over(&mut self, position: Position) {
+    ///
+    /// # Errors
+    /// Begins again and returns [`StepError::Lost`] if the stream has lost the last configuration that this node
+    /// accepted. Nodes that have noticed this publish their configurations again, from the first one on. A node that
+    /// passed over them would go on with configurations that no other node accepts.
+    fn pass_over(&mut self, position: Position) -> Result<(), StepError> {
+        let accepted = self.place.accepted;
+        let bounds = self.link.stream.bounds()?;
+        // A node that has begun again at the stream's present beginning follows what all nodes read there.
+        if accepted < bounds.first && self.began_at != bounds.first {
+            self.roll_back(&bounds)?;
+            return Err(StepError::Lost(accepted));
+        }
         self.link.metrics.count_refused(1);
+        self.take_place(position);
+        Ok(())
+    }
+
+    /// Notes a message among the configurations that changes nothing. The next configuration has to follow it.
+    pub(super) fn take_place(&mut self, position: Position) {
         self.place.configuration = position;
-        let mut state = self.link.state();
-        state.configuration = state.configuration.max(position);
+        self.link.state().take_place(position);
     }
 
     /// Permits publications and changes, once the node has consumed what the stream held when it became reachable.

@@ -177,6 +177,7 @@ impl Consumer {
     /// new one is complete.
     pub(super) fn begin_again(&mut self, bounds: &Bounds, republish: bool) -> Result<(), StepError> {
         let old = self.place;
+        self.began_at = bounds.first;
         let position = Position(bounds.first.0.saturating_sub(1));
         let republish = (republish || old.republish) && !self.link.settings.is_planted(Planted::NoRepublish);
         let share = self.link.settings.share.mark();
@@ -267,7 +268,7 @@ impl Consumer {
         let is_there = bounds.first <= head.at && head.at <= bounds.last;
         if is_there && self.fingerprint_at(head.at)? == Some(head.witness) {
             (place.position, place.witness_at, place.witness) = (head.at, head.at, head.witness);
-            (place.configuration, place.sequence) = (head.at, head.sequence);
+            (place.configuration, place.accepted, place.sequence) = (head.at, head.at, head.sequence);
         }
         Ok(())
     }
@@ -288,7 +289,7 @@ impl Consumer {
         };
         let held = self.fleet_state.configuration(configuration.sequence)?;
         if held.is_some_and(|held| digest(&held) == digest(&configuration)) {
-            place.sequence = place.sequence.max(configuration.sequence);
+            (place.accepted, place.sequence) = (last.position, place.sequence.max(configuration.sequence));
         }
         Ok(())
     }

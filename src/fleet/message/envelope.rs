@@ -34,7 +34,7 @@ pub(super) const VERSION: u8 = 2;
 /// The version before envelopes could be signed.
 const FIRST: u8 = 1;
 /// A node that does not know the version or the kind may skip the message.
-const MAY_SKIP: u8 = 1;
+pub(super) const MAY_SKIP: u8 = 1;
 /// The body is encrypted.
 const ENCRYPTED: u8 = 2;
 /// Bytes of the checksum.
@@ -152,7 +152,9 @@ pub(super) fn open(payload: &[u8], subject: Subject, keys: &Keys) -> Result<(Env
 
 impl Envelope {
     fn is_known(&self) -> bool {
-        self.version == VERSION && matches!(self.kind, b'E' | b'C' | b'P') && self.flags & !(MAY_SKIP | ENCRYPTED) == 0
+        self.version == VERSION
+            && matches!(self.kind, b'E' | b'C' | b'F' | b'P')
+            && self.flags & !(MAY_SKIP | ENCRYPTED) == 0
     }
 
     /// Returns what to do with a message that a newer version wrote.

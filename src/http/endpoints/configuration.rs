@@ -192,7 +192,7 @@ pub(in crate::http) async fn apply(
         let Comparison { steps, .. } = decide(&plan)?;
         return answer(&plan, id, Applied { applied: false, steps });
     }
-    let decide = move |plan: &Plan| decide(plan).map(|compared| (compared.changes, compared.steps));
+    let decide = move |plan: &Plan| decide(plan).map(|compared| (Some(compared.changes), compared.steps));
     let (plan, steps) = api.configure_at(id, at, decide).await?;
     answer(&plan, id, Applied { applied: true, steps })
 }

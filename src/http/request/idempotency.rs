@@ -146,7 +146,7 @@ impl Api {
         let at = self.now();
         let decide = move |plan: &Plan| {
             if let Some(known) = plan.answer(scope, key, at) {
-                return Ok((Vec::new(), replay(plan, environment, known, request)?));
+                return Ok((None, replay(plan, environment, known, request)?));
             }
             let (mut changes, besides) = decide(plan)?;
             // The event contains the response, so the response is rendered from a plan that is not in force yet.
@@ -157,7 +157,7 @@ impl Api {
                 answer = StoredAnswer { body: None, about, ..answer };
             }
             changes.push(Change::AnswerGiven { scope, answer });
-            Ok((changes, response))
+            Ok((Some(changes), response))
         };
         let (_, response) = self.configure_at(environment, at, decide).await?;
         Ok(response)

@@ -1,6 +1,7 @@
 //! The API's answers in a fleet.
 
 use crate::support::server::{Desk, Server};
+use axum::http::Method;
 use dialback::metrics::{Fleet, FleetState};
 use dialback::service::{Acknowledge, Sequencer};
 use dialback::store::MemoryStore;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Default)]
 struct Told {
     order: Mutex<Option<ServiceError>>,
+    confirmation: Mutex<Option<ServiceError>>,
     acknowledgement: Mutex<Option<ServiceError>>,
     fleet: Arc<Fleet>,
 }
@@ -23,6 +25,10 @@ impl Sequencer for Told {
 
     fn order(&self, _: &Configuration) -> Result<(), ServiceError> {
         self.order.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn confirm(&self, _: u64) -> Result<(), ServiceError> {
+        self.confirmation.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 
     fn acknowledge(&self, _: u64, done: Acknowledge) {
@@ -70,6 +76,37 @@ async fn change_not_ordered_by_the_fleet_is_rejected() {
     client.post("/calls", desk.call("voicemail")).await.is(503, "NOT_REPLICATED");
 }
 
+/// This node may lack a newer change, which undoes what the request finds.
+#[tokio::test]
+async fn a_request_that_changes_nothing_is_acknowledged_only_if_the_fleet_confirms_it() {
+    let (server, told) = start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let publish = format!("/agents/{}/publish", desk.source);
+    let create = async || {
+        let body = json!({"name": "Once", "direction": "inbound"});
+        client.given(("idempotency-key", "once"), Method::POST, "/agents", Some(body)).await
+    };
+    let created = create().await;
+    assert_eq!(created.status, 201);
+    let generation = server.generation();
+    for (error, status, code) in [
+        (ServiceError::Superseded, 409, "CONFIGURATION_SUPERSEDED"),
+        (ServiceError::StreamAway("10.0.0.7 is away".into()), 503, "STREAM_AWAY"),
+    ] {
+        *told.confirmation.lock().unwrap() = Some(error);
+        client.post(&publish, json!({})).await.is(status, code);
+        // Rejections, and answers that were given before, are not claims about the present.
+        let unknown = "/agents/00000000-0000-4000-8000-000000000000/publish";
+        assert_eq!(client.post(unknown, json!({})).await.status, 404);
+        let again = create().await;
+        assert_eq!((again.status, &again.text), (created.status, &created.text));
+    }
+    *told.confirmation.lock().unwrap() = None;
+    assert_eq!(client.post(&publish, json!({})).await.status, 200);
+    assert_eq!(server.generation(), generation);
+}
+
 #[tokio::test]
 async fn health_and_metrics_report_a_node_that_is_behind() {
     let (server, told) = start();
@@ -87,6 +124,7 @@ async fn health_and_metrics_report_a_node_that_is_behind() {
     for line in [
         "dialback_fleet_lag_events 500",
         "dialback_fleet_lag_seconds 30.5",
+        "dialback_fleet_outbox_entries 3",
         "dialback_fleet_state{state=\"following\"} 1",
         "dialback_fleet_state{state=\"stopped\"} 0",
         "dialback_fleet_republished_total 0",
@@ -107,4 +145,3 @@ async fn health_and_metrics_report_a_node_that_is_behind() {
     let alone = Server::start();
     assert_eq!(alone.with_authorization(None).get("//health").await.text, r#"{"status":"ok","durability":"memory"}"#);
 }
-        "dialback_fleet_outbox_entries 3",

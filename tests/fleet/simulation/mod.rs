@@ -7,9 +7,12 @@
 
 mod intruder;
 mod ordering;
+mod purged;
+mod strays;
 mod stream;
 pub(crate) mod threads;
 mod verdict;
+mod wishes;
 mod world;
 
 use crate::support::{random, stream as conformance};
@@ -82,8 +85,8 @@ fn after_faults_all_nodes_hold_exactly_what_was_acknowledged() {
     // A run in which nothing happened would prove nothing.
     let Counts { calls, erasures, configurations, superseded, refused_away, unknown_outcomes, .. } = counts;
     let Counts { restarts, power_failures, partitions, rollbacks, recreations, truncations, joins, .. } = counts;
-    let Counts { strays, forgeries, newer, deletions, purges, clock_jumps, .. } = counts;
-    let happened = [calls, erasures, configurations, superseded, refused_away, unknown_outcomes];
+    let Counts { strays, forgeries, newer, deletions, purges, clock_jumps, confirmed, .. } = counts;
+    let happened = [calls, erasures, configurations, confirmed, superseded, refused_away, unknown_outcomes];
     let befell = [restarts, power_failures, partitions, rollbacks, recreations, truncations, joins];
     let intruded = [strays, forgeries, newer, deletions, purges, clock_jumps];
     assert!(happened.iter().chain(&befell).chain(&intruded).all(|count| *count > 0), "{counts:?}");
@@ -100,7 +103,7 @@ fn a_seed_gives_the_same_run_twice() {
 
 #[test]
 fn each_planted_bug_is_found() {
-    // Some bugs show rarely. Their first seeds are below the ones that find them: 2,292, 520, 351 and 407.
+    // Some bugs show rarely. Their first seeds are below the ones that find them: 2,292, 351 and 407.
     let bugs = [
         (Bug::NoOutbox, 0),
         (Bug::NoSync, 0),
@@ -108,15 +111,20 @@ fn each_planted_bug_is_found() {
         (Bug::Node(Planted::NoRepublish), 0),
         (Bug::Node(Planted::ForgetsEarly), 2_280),
         (Bug::Node(Planted::NoWitness), 0),
+        (Bug::Node(Planted::NoFence), 0),
         (Bug::Node(Planted::StrayBlocks), 0),
-        (Bug::Node(Planted::StrayTail), 510),
         (Bug::Node(Planted::TrustsAll), 0),
         (Bug::Node(Planted::SkipsNewer), 20),
         (Bug::Node(Planted::IgnoresLimit), 340),
         (Bug::Node(Planted::IgnoresNeed), 0),
         (Bug::Node(Planted::TrustsClocks), 400),
     ];
+    let is_left_out =
+        |bug: &Bug| std::env::var("DIALBACK_FLEET_BUG").is_ok_and(|name| !format!("{bug:?}").contains(&name));
     for (bug, from) in bugs {
+        if is_left_out(&bug) {
+            continue;
+        }
         let (seed, why, _) = run_all(from..5_000, Some(bug)).expect_err("it is found");
         println!("{bug:?}: seed {seed}: {why}");
     }

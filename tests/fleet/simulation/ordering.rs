@@ -3,9 +3,9 @@
 use super::stream::SimServer;
 use super::threads::{Place, TENANT, call, configure, start_over, until};
 use crate::support::random::Random;
-use dialback::fleet::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};
+use dialback::fleet::{Bounds, Delivery, Position, Share, Snapshot, Stream, StreamError, Subject};
 use dialback::testing::universe::START;
-use dialback::{Applied, Change, DialPlan, Lookback, ServiceError};
+use dialback::{Applied, Change, DialPlan, Lookback, Plan, ServiceError};
 use std::io::Read;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -125,6 +125,33 @@ fn a_configuration_that_is_delivered_before_its_acknowledgement_is_in_force_once
         assert!(changed.try_recv().is_err(), "its acknowledgement is on its way");
         answer.send(is_acknowledged).expect("the stream waits");
         assert_eq!(changed.recv().expect("an answer"), Ok(2));
+    }
+}
+
+/// A configuration may be in the stream that this node does not know, and may undo what the request found.
+#[test]
+fn a_request_that_changes_nothing_is_acknowledged_only_if_no_other_came_first() {
+    for is_first in [true, false] {
+        let server = SimServer::new(Random::new(1, 1), 1);
+        server.heal();
+        let directory = tempfile::tempdir().expect("a directory");
+        let (stream, asked, answer) = slow(&server, false);
+        // Such a node writes no snapshots, which would ask the stream, too.
+        let place = start_over(stream, directory.path(), |settings| settings.share = Share::of(0..15));
+        configure(&place);
+        let (done, confirmed) = mpsc::channel();
+        let done = move |result: Result<Arc<Plan>, ServiceError>| {
+            let _ = done.send(result.map(|plan| plan.generation()));
+        };
+        place.service.submit_configuration(TENANT, START, |_| Ok(Vec::new()), done);
+        asked.recv().expect("it is on its way");
+        assert!(confirmed.try_recv().is_err(), "the stream has not confirmed it");
+        if !is_first {
+            server.inject(Subject::Configuration, b"another node's");
+        }
+        answer.send(true).expect("the stream waits");
+        let expected = if is_first { Ok(1) } else { Err(ServiceError::Superseded) };
+        assert_eq!(confirmed.recv().expect("an answer"), expected);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub)]
 
+use super::wishes;
 use super::world::{Counts, Node, PARTITIONS, World};
 use dialback::fleet::{Share, partition_of};
 use dialback::history::LastCall;
@@ -42,13 +43,17 @@ pub fn judge(world: &mut World) -> Result<(), String> {
         }
     }
     let Counts { conflicts, rollbacks, recreations, purges, deletions, .. } = world.counts;
-    if conflicts > 0 && rollbacks + recreations + purges + deletions == 0 {
+    let has_lost_nothing = rollbacks + recreations + purges + deletions == 0;
+    if conflicts > 0 && has_lost_nothing {
         return Err("a conflict, although the stream has lost nothing".into());
     }
     rest(world)?;
     upkeep(world)?;
     rest(world)?;
     compare(world, "in the end")?;
+    if has_lost_nothing {
+        wishes::check(&world.acknowledged.answers, &world.nodes[0].store.configurations())?;
+    }
     for node in 0..world.nodes.len() {
         world.stop(node);
         world.start(node);

@@ -4,6 +4,7 @@
 
 use super::intruder::Intruder;
 use super::stream::SimServer;
+use super::wishes::{Answer, Wishes};
 use crate::support::random::Random;
 use dialback::fleet::{Keys, Link, NodeId, Planted, Settings, Share, Stepper, encode};
 use dialback::metrics::FleetState;
@@ -60,6 +61,8 @@ pub struct World {
     has_wrong_clocks: bool,
     /// A publisher that is no node, if there is one.
     intruder: Option<Intruder>,
+    /// Requests that may change nothing, if there are some.
+    wishes: Option<Wishes>,
     /// The keys of the nodes.
     pub keys: Keys,
     pub counts: Counts,
@@ -72,6 +75,8 @@ pub struct Acknowledged {
     /// The calls among the events, each with the number that it was placed from, as the recording node knew it.
     pub calls: Vec<(Call, NumberId)>,
     pub configurations: Vec<(u64, EnvironmentId, Vec<Change>)>,
+    /// The answers to changes of the configuration.
+    pub answers: Vec<Answer>,
 }
 
 /// How often each kind of thing happened, so that a run shows that it did.
@@ -80,6 +85,8 @@ pub struct Counts {
     pub calls: u64,
     pub erasures: u64,
     pub configurations: u64,
+    /// Requests that changed nothing.
+    pub confirmed: u64,
     pub superseded: u64,
     pub refused_away: u64,
     pub unknown_outcomes: u64,
@@ -104,6 +111,7 @@ impl std::ops::AddAssign for Counts {
         self.calls += other.calls;
         self.erasures += other.erasures;
         self.configurations += other.configurations;
+        self.confirmed += other.confirmed;
         self.superseded += other.superseded;
         self.refused_away += other.refused_away;
         self.unknown_outcomes += other.unknown_outcomes;
@@ -178,6 +186,7 @@ impl World {
             purges: random.is_one_in(4),
             has_wrong_clocks: random.is_one_in(3),
             intruder: Intruder::of(&mut random, &keys),
+            wishes: Wishes::of(seed),
             keys,
             random,
             now,
@@ -269,7 +278,7 @@ impl World {
         self.now.fetch_add(millis, Ordering::SeqCst);
     }
 
-    fn now_at(&self, node: usize) -> Timestamp {
+    pub fn now_at(&self, node: usize) -> Timestamp {
         let skew = self.nodes[node].skew.load(Ordering::SeqCst);
         Timestamp::from_millis(self.now.load(Ordering::SeqCst).wrapping_add(skew))
     }
@@ -309,6 +318,9 @@ impl World {
         self.pass(millis);
         self.intrude();
         self.operate();
+        if let Some(wishes) = self.wishes.take() {
+            self.wishes = Some(wishes.act(self));
+        }
         let node = self.random.below(self.nodes.len());
         if self.nodes[node].running.is_none() {
             if self.random.is_one_in(8) {
@@ -455,7 +467,7 @@ impl World {
         }
     }
 
-    fn service(&self, node: usize) -> Arc<Service> {
+    pub fn service(&self, node: usize) -> Arc<Service> {
         Arc::clone(&self.nodes[node].running.as_ref().expect("it runs").service)
     }
 
@@ -506,10 +518,16 @@ impl World {
 
     /// Returns the one of two environments that the node's plan has. Two nodes that create it independently create two
     /// environments, as clients of the control API do, because no identity is used twice.
-    fn environment_of(&self, node: usize, which: u128) -> Option<EnvironmentId> {
+    pub fn environment_of(&self, node: usize, which: u128) -> Option<EnvironmentId> {
         let plan = self.service(node).plan();
         let mut ids = plan.environments().map(EnvironmentView::id);
         ids.find(|id| id.as_u128() % 2 == which)
+    }
+
+    /// Returns a look-back that no change of the configuration had before.
+    pub fn next_days(&mut self) -> u32 {
+        self.made += 1;
+        100 + u32::try_from(self.made).expect("few")
     }
 
     fn configure(&mut self, node: usize) {
@@ -552,6 +570,7 @@ impl World {
                 let made: &Configuration = made.last().expect("the last one");
                 assert_eq!(made.sequence, plan.generation());
                 self.acknowledged.configurations.push((made.sequence, made.environment, made.changes.clone()));
+                self.acknowledged.answers.push(Answer::Acknowledged(made.sequence));
             }
             Err(ServiceError::Superseded) => self.counts.superseded += 1,
             Err(ServiceError::StreamAway(_)) => self.counts.refused_away += 1,

@@ -8,10 +8,18 @@ use std::time::{Duration, Instant};
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A request that waits for the test.
+#[derive(PartialEq, Eq, Debug)]
+enum Asked {
+    /// To order the configuration with this sequence.
+    Order(u64),
+    /// To confirm that no configuration follows the one with this sequence.
+    Confirm(u64),
+}
+
 /// A sequencer whose orders take as long as the test wants.
 struct Slow {
-    /// The sequences of the configurations that wait.
-    asked: Mutex<mpsc::Sender<u64>>,
+    asked: Mutex<mpsc::Sender<Asked>>,
     answers: Mutex<mpsc::Receiver<Result<(), ServiceError>>>,
 }
 
@@ -21,8 +29,11 @@ impl Sequencer for Slow {
     }
 
     fn order(&self, configuration: &dialback::Configuration) -> Result<(), ServiceError> {
-        self.asked.lock().expect("no panic").send(configuration.sequence).expect("the test listens");
-        self.answers.lock().expect("no panic").recv().expect("the test goes on")
+        self.ask(Asked::Order(configuration.sequence))
+    }
+
+    fn confirm(&self, sequence: u64) -> Result<(), ServiceError> {
+        self.ask(Asked::Confirm(sequence))
     }
 
     fn acknowledge(&self, _: u64, done: Acknowledge) {
@@ -30,10 +41,17 @@ impl Sequencer for Slow {
     }
 }
 
+impl Slow {
+    fn ask(&self, asked: Asked) -> Result<(), ServiceError> {
+        self.asked.lock().expect("no panic").send(asked).expect("the test listens");
+        self.answers.lock().expect("no panic").recv().expect("the test goes on")
+    }
+}
+
 /// A node, and the two ends by which the test plays its stream. They are dropped first, so that no order waits for a
 /// test that failed.
 struct Node {
-    asked: mpsc::Receiver<u64>,
+    asked: mpsc::Receiver<Asked>,
     answer: mpsc::Sender<Result<(), ServiceError>>,
     service: Service,
 }
@@ -70,7 +88,7 @@ impl Node {
     }
 
     fn ordered(&self, sequence: u64, result: Result<(), ServiceError>) {
-        assert_eq!(self.asked.recv_timeout(PATIENCE), Ok(sequence));
+        assert_eq!(self.asked.recv_timeout(PATIENCE), Ok(Asked::Order(sequence)));
         self.answer.send(result).expect("the node waits");
     }
 
@@ -100,7 +118,7 @@ fn name(plan: &dialback::Plan) -> String {
 fn calls_and_erasures_are_acknowledged_while_a_change_waits_for_its_order() {
     let node = Node::configured(RecordingStore::new());
     let changed = node.change(vec![renamed("slow")]);
-    assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(2), "it is under way");
+    assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(Asked::Order(2)), "it is under way");
     let began = Instant::now();
     for contact in 0..100 {
         let did = node.service.record(vec![call_to(contact, Moment(2), Outcome::Busy)]);
@@ -127,15 +145,29 @@ fn changes_are_ordered_one_after_the_other_and_each_sees_the_one_before() {
         answer
     });
     let unchanged = node.change(Vec::new());
-    assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(2));
+    assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(Asked::Order(2)));
     assert!(node.asked.recv_timeout(Duration::from_millis(100)).is_err(), "the second waits for the first");
     node.answer.send(Ok(())).expect("the node waits");
     assert_eq!(name(&first.recv_timeout(PATIENCE).expect("an answer").expect("ordered")), "first");
     node.ordered(3, Ok(()));
     assert_eq!(name(&second.recv_timeout(PATIENCE).expect("an answer").expect("ordered")), "after first");
-    assert_eq!(generation(&unchanged), Ok(3), "no change needs no order, but its turn");
+    assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(Asked::Confirm(3)), "no change needs its turn and its place, too");
+    node.answer.send(Ok(())).expect("the node waits");
+    assert_eq!(generation(&unchanged), Ok(3));
     drop(node);
     assert_eq!(name(&start(store).plan()), "after first");
+}
+
+#[test]
+fn a_request_that_changes_nothing_is_rejected_if_the_order_does_not_confirm_it() {
+    let node = Node::configured(RecordingStore::new());
+    for result in [Err(ServiceError::Superseded), Err(ServiceError::StreamAway("cut off".into())), Ok(())] {
+        let unchanged = node.change(Vec::new());
+        assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(Asked::Confirm(1)));
+        node.answer.send(result.clone()).expect("the node waits");
+        assert_eq!(generation(&unchanged), result.map(|()| 1));
+    }
+    assert_eq!(node.service.plan().generation(), 1);
 }
 
 #[test]
@@ -162,7 +194,7 @@ fn a_change_that_the_stream_delivers_first_is_in_force_once() {
         let store = RecordingStore::new();
         let node = Node::configured(store.clone());
         let changed = node.change(vec![renamed("ours")]);
-        assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(2));
+        assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(Asked::Order(2)));
         let of = |sequence, name: &str| {
             let environment = Tenant(0).id();
             dialback::Configuration { sequence, environment, at: START, changes: vec![renamed(name)] }
@@ -185,7 +217,7 @@ fn a_change_that_the_stream_delivers_first_is_in_force_once() {
 fn a_change_whose_place_another_configuration_took_has_an_unknown_outcome() {
     let node = Node::configured(RecordingStore::new());
     let changed = node.change(vec![renamed("ours")]);
-    assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(2));
+    assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(Asked::Order(2)));
     let (environment, theirs) = (Tenant(0).id(), vec![renamed("theirs")]);
     node.deliver(dialback::Configuration { sequence: 2, environment, at: START, changes: theirs });
     node.answer.send(Ok(())).expect("the node waits");
@@ -216,10 +248,10 @@ fn a_dropped_service_answers_the_changes_that_wait_for_their_order() {
             let _ = done.send(result.map(|plan| plan.generation()));
         });
     }
-    assert_eq!(asked.recv_timeout(PATIENCE), Ok(2));
+    assert_eq!(asked.recv_timeout(PATIENCE), Ok(Asked::Order(2)));
     let dropped = std::thread::spawn(move || drop(service));
     answer.send(Ok(())).expect("the node waits");
-    assert_eq!(asked.recv_timeout(PATIENCE), Ok(3));
+    assert_eq!(asked.recv_timeout(PATIENCE), Ok(Asked::Order(3)));
     answer.send(Ok(())).expect("the node waits");
     dropped.join().expect("no panic");
     assert_eq!(answers.try_iter().collect::<Vec<_>>(), [Ok(2), Ok(3)]);

@@ -179,6 +179,10 @@ impl dialback::service::Sequencer for Apart {
         Ok(())
     }
 
+    fn confirm(&self, _: u64) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
     fn acknowledge(&self, _: u64, done: dialback::service::Acknowledge) {
         done(Ok(()));
     }
