@@ -6,6 +6,7 @@
 
 use crate::servers::Servers;
 use crate::support;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -30,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// The processes of the fleet. A node that is down has no daemon.
 struct Fleet {
     server: Servers,
+    /// The directory of the fleet's key file.
+    keys: TempDir,
     data: Vec<TempDir>,
     nodes: Vec<Option<Daemon>>,
     /// The URLs at which clients find their nodes.
@@ -38,7 +41,10 @@ struct Fleet {
 
 impl Fleet {
     fn start() -> Self {
+        let keys = tempfile::tempdir().expect("a directory");
+        fs::write(keys.path().join("key"), "5a".repeat(32)).expect("written");
         let mut fleet = Self {
+            keys,
             server: Servers::start(setting("DIALBACK_TEST_CLUSTER").is_some()),
             data: (0..NODES).map(|_| tempfile::tempdir().expect("a directory")).collect(),
             nodes: (0..NODES).map(|_| None).collect(),
@@ -56,9 +62,13 @@ impl Fleet {
         // One node acknowledges only what the stream has acknowledged.
         let ack = if node == NODES - 1 { "stream" } else { "local" };
         let name = format!("node{node}");
+        // All nodes sign their messages, and one encrypts them.
+        let encrypt = (node == 0).then_some("--fleet-encrypt");
         let mut program = Command::new(env!("CARGO_BIN_EXE_dialback"));
         program
-            .args(["serve", "--log", "info", "--fleet-node", &name, "--fleet-ack", ack])
+            .args(["serve", "--log", "info", "--fleet-node", &name, "--fleet-ack", ack, "--fleet-key-file"])
+            .arg(self.keys.path().join("key"))
+            .args(encrypt)
             .args(self.server.arguments())
             .args(more);
         let daemon =

@@ -30,8 +30,13 @@ fn check_config_refuses_a_missing_or_wrong_file_by_its_name() {
     let login = path("login");
     fs::write(&login, "me\ns3cret\n").expect("written");
     let missing = path("missing");
-    let valid = [&["--fleet-ca", &ca, "--fleet-cert", &cert, "--fleet-key", &key, "--fleet-login-file", &login][..]];
-    for arguments in valid {
+    let (right, wrong) = (path("fleet.key"), path("wrong.key"));
+    fs::write(&right, format!("# since March\n{}\n", "5c".repeat(32))).expect("written");
+    fs::write(&wrong, "s3cret\n").expect("written");
+    for arguments in [
+        &["--fleet-ca", &ca, "--fleet-cert", &cert, "--fleet-key", &key, "--fleet-login-file", &login][..],
+        &["--fleet-key-file", &right, "--fleet-encrypt", "--fleet-accept-unsigned"],
+    ] {
         let (code, said) = check(arguments);
         assert_eq!(code, 0, "{said}");
     }
@@ -39,6 +44,8 @@ fn check_config_refuses_a_missing_or_wrong_file_by_its_name() {
         (&["--fleet-ca", &missing][..], &missing),
         (&["--fleet-ca", &text], &text),
         (&["--fleet-ca", &key], &key),
+        (&["--fleet-key-file", &missing], &missing),
+        (&["--fleet-key-file", &wrong], &wrong),
         (&["--fleet-login-file", &missing], &missing),
         (&["--fleet-login-file", &text], &text),
         (&["--fleet-creds", &text], &text),
@@ -51,12 +58,13 @@ fn check_config_refuses_a_missing_or_wrong_file_by_its_name() {
         assert_eq!(code, 1, "{arguments:?}: {said}");
         assert!(said.contains(named.as_str()) && !said.contains("s3cret"), "{arguments:?}: {said}");
     }
-    for wrong in [
+    for arguments in [
         &["--fleet-cert", &cert][..],
         &["--fleet-login-file", &login, "--fleet-nkey", &login],
+        &["--fleet-encrypt"],
         &["--fleet-max-bytes", "much"],
     ] {
-        assert_eq!(check(wrong).0, 2, "{wrong:?}");
+        assert_eq!(check(arguments).0, 2, "{arguments:?}");
     }
     assert_eq!(check(&["--fleet-domain", "a.b"]).0, 1);
 }

@@ -4,6 +4,7 @@
 mod away;
 mod daemon;
 mod foreign;
+mod keys;
 mod logins;
 #[cfg(feature = "__testing")]
 mod messages;

@@ -1,0 +1,82 @@
+//! Key files of real daemons: authentic messages count, and no others.
+
+use super::nats::NatsServer;
+use crate::support::daemon::{Daemon, Tenant};
+use crate::support::until::until;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Returns the text of a key file.
+fn keys(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}").repeat(32) + "\n").collect()
+}
+
+fn start(server: &NatsServer, data: &Path, keys: &str, more: &[&str]) -> Daemon {
+    let file = data.with_extension("key");
+    fs::write(&file, keys).expect("written");
+    let (url, file) = (server.url(), file.display().to_string());
+    let fixed = ["--log", "trace", "--fleet-nats", &url, "--fleet-key-file", &file];
+    Daemon::start_with(data, &[&fixed[..], more].concat())
+}
+
+fn health(daemon: &Daemon) -> Value {
+    let answer = ureq::get(format!("{}/health", daemon.url())).call().expect("it answers").body_mut().read_to_string();
+    serde_json::from_str(&answer.expect("text")).expect("JSON")
+}
+
+fn is_settled(daemon: &Daemon) -> Option<()> {
+    let health = health(daemon);
+    (health["fleet"] == "following" && health["fleet_outbox"] == 0).then_some(())
+}
+
+/// Records a call at one node, and waits until the other one routes by it.
+fn reaches(tenant: &Tenant, from: &Daemon, to: &Daemon, contact: &str) {
+    assert_eq!(tenant.clone().at(from).record_call(contact, "busy").0, 202);
+    let there = tenant.clone().at(to);
+    let is_there = || (there.decision(contact)["agent_id"] == json!(tenant.callback_agent)).then_some(());
+    until(PATIENCE, "the other node gets the call", is_there);
+}
+
+#[test]
+fn daemons_with_a_key_exchange_calls_skip_a_strangers_and_change_the_key_one_after_the_other() {
+    let server = NatsServer::start();
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name);
+    let old = keys(&[0xA1]);
+    let (one, two) =
+        (start(&server, &path("one"), &old, &["--fleet-encrypt"]), start(&server, &path("two"), &old, &[]));
+    let tenant = Tenant::with_callback_sample(&one);
+    tenant.configure_callback();
+    reaches(&tenant, &one, &two, "+14155550001");
+    reaches(&tenant, &two, &one, "+14155550002");
+    assert!(health(&two)["fleet_skipped"].is_null(), "{}", health(&two));
+
+    // A node with another key neither counts nor reads anything.
+    let stranger = start(&server, &path("stranger"), &keys(&[0xB2]), &[]);
+    let skips = |daemon: &Daemon| health(daemon)["fleet_skipped"]["unknown_key"].as_u64();
+    until(PATIENCE, "the stranger is skipped", || skips(&one).zip(skips(&two)).map(|_| ()));
+    until(PATIENCE, "the stranger skips", || skips(&stranger).map(|_| ()));
+    assert_eq!(tenant.clone().at(&stranger).get("/agents").0, 401, "it does not have the fleet's tokens");
+    drop(stranger);
+
+    let (mut one, mut two) = (Some(one), Some(two));
+    for (after, keys) in [(&[0xA1, 0xC3][..], "appended"), (&[0xC3, 0xA1], "moved")] {
+        for (name, node) in [("one", &mut one), ("two", &mut two)] {
+            let stopped = node.take().expect("it runs").stop_and_read_log();
+            assert!(!stopped.contains(&"a1".repeat(8)), "the log shows no key");
+            let daemon = start(&server, &path(name), &self::keys(after), &["--fleet-encrypt"]);
+            until(PATIENCE, keys, || is_settled(&daemon));
+            *node = Some(daemon);
+        }
+    }
+    let (one, two) = (one.expect("it runs"), two.expect("it runs"));
+    reaches(&tenant, &one, &two, "+14155550003");
+    // The old key is not needed any more for what is published now.
+    drop(two);
+    let two = start(&server, &path("two"), &keys(&[0xC3]), &[]);
+    reaches(&tenant, &one, &two, "+14155550004");
+}
