@@ -5,6 +5,8 @@ mod away;
 mod daemon;
 mod foreign;
 mod keys;
+#[cfg(feature = "__testing")]
+mod leaf;
 mod logins;
 #[cfg(feature = "__testing")]
 mod messages;

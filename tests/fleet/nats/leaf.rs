@@ -1,0 +1,112 @@
+//! Leaf servers: nodes that reach the stream through a server of their own site.
+
+use super::nats::{NatsServer, free_ports};
+use super::{open, options};
+use crate::simulation::threads::{Place, call, configure, reason, start_over, until};
+use dialback::Reason;
+use dialback::fleet::Settings;
+use dialback::fleet::nats::{NatsOptions, Storage};
+use dialback::metrics::FleetState;
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Returns a server that keeps streams in the domain `hub`, and the port for leaf servers.
+fn start_hub() -> (NatsServer, u16) {
+    let [port] = free_ports();
+    let configuration = format!(
+        "server_name: hub\njetstream {{ store_dir: \"STORE\", domain: hub }}\nleafnodes {{ listen: 127.0.0.1:{port} }}"
+    );
+    (NatsServer::start_with(&configuration), port)
+}
+
+fn start_leaf(hub: u16, more: &str) -> NatsServer {
+    let remote = format!("leafnodes {{ remotes: [{{ url: \"nats-leaf://127.0.0.1:{hub}\" }}] }}");
+    NatsServer::start_with(&format!("server_name: leaf\n{remote}\n{more}"))
+}
+
+fn start(server: &NatsServer, path: &Path, domain: Option<&str>) -> Place {
+    let options = options(server);
+    let storage = Storage { domain: domain.map(str::to_owned), ..options.storage.clone() };
+    let stream = open(NatsOptions { partitions: Settings::PARTITIONS, storage, ..options });
+    start_over(Arc::new(stream), path, |_| {})
+}
+
+fn state(place: &Place) -> FleetState {
+    place.node.link().metrics().state()
+}
+
+fn page(server: &NatsServer, name: &str) -> Value {
+    let answer = ureq::get(format!("{}/{name}", server.monitor())).call().expect("there").body_mut().read_to_string();
+    serde_json::from_str(&answer.expect("text")).expect("JSON")
+}
+
+/// Returns how many bytes the hub has sent to the leaf server.
+fn sent_to_leaf(hub: &NatsServer) -> u64 {
+    page(hub, "leafz")["leafs"][0]["out_bytes"].as_u64().unwrap_or_default()
+}
+
+/// Returns how many streams the server itself keeps.
+fn streams(server: &NatsServer) -> u64 {
+    page(server, "jsz")["streams"].as_u64().unwrap_or_default()
+}
+
+#[test]
+fn nodes_at_a_leaf_with_and_without_jetstream_share_the_stream_of_the_hub() {
+    for jetstream in ["", "jetstream { store_dir: \"STORE\", domain: leaf }"] {
+        let (mut hub, port) = start_hub();
+        let leaf = start_leaf(port, jetstream);
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        let central = start(&hub, &path("central"), Some("hub"));
+        let remote = start(&leaf, &path("remote"), Some("hub"));
+        configure(&remote);
+        until("the configuration arrives", || central.service.plan().generation() == 1);
+        remote.service.record(vec![call(1)]).expect("it is durable");
+        until("the call arrives at the hub's node", || reason(&central, 1) == Reason::Matched);
+        central.service.record(vec![call(2)]).expect("it is durable");
+        until("the call arrives at the leaf's node", || reason(&remote, 2) == Reason::Matched);
+
+        // The hub is away: a call is acknowledged, and arrives when the hub is back.
+        hub.kill();
+        remote.service.record(vec![call(3)]).expect("it is durable here");
+        until("the leaf's node notices", || matches!(state(&remote), FleetState::Away(_)));
+        hub.restart();
+        until("the call arrives", || reason(&central, 3) == Reason::Matched);
+        until("both follow", || [&central, &remote].map(state) == [FleetState::Following, FleetState::Following]);
+
+        // Each node reads the stream for itself, so the hub sends each message once for each node.
+        let before = sent_to_leaf(&hub);
+        central.service.record((10..5010).map(call).collect()).expect("it is durable");
+        until("all calls arrive", || remote.service.history().len() == 5003);
+        let for_one = sent_to_leaf(&hub) - before;
+        let second = start(&leaf, &path("second"), Some("hub"));
+        until("the second node has all", || second.service.history().len() == 5003);
+        let before = sent_to_leaf(&hub);
+        central.service.record((5010..10_010).map(call).collect()).expect("it is durable");
+        until("all calls arrive", || [&remote, &second].map(|place| place.service.history().len()) == [10_003; 2]);
+        let for_two = sent_to_leaf(&hub) - before;
+        println!("leaf with {jetstream:?}: {for_one} bytes to one node, {for_two} to two");
+        if jetstream.is_empty() {
+            assert!(for_two > for_one * 3 / 2, "{for_one} bytes to one node, {for_two} to two");
+        }
+        assert_eq!(streams(&leaf), 0);
+    }
+}
+
+/// Nodes need the domain of the hub. A leaf server with JetStream would else make a stream of its own, with an order of
+/// its own.
+#[test]
+fn without_the_domain_of_the_hub_a_leaf_has_no_stream_or_one_of_its_own() {
+    let (_hub, port) = start_hub();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let leaf = start_leaf(port, "");
+    let remote = start(&leaf, &path("without"), None);
+    until("the node finds no stream", || matches!(state(&remote), FleetState::Away(_)));
+    drop(remote);
+    let leaf = start_leaf(port, "jetstream { store_dir: \"STORE\", domain: leaf }");
+    let remote = start(&leaf, &path("with"), None);
+    until("the node follows a stream", || state(&remote) == FleetState::Following);
+    assert!(streams(&leaf) > 0);
+}
