@@ -68,7 +68,7 @@ fn declared_agent(agent: AgentView<'_>, names: &Names) -> DeclaredAgent {
 fn declared_callback(role: CallbackView<'_>, names: &Names) -> DeclaredCallback {
     DeclaredCallback {
         sources: role.sources().into_iter().map(|source| names.text(source)).collect(),
-        statuses: role.outcomes().map(|set| set.iter().map(Outcome::name).map(str::to_owned).collect()),
+        statuses: role.outcomes().map(|set| set.iter().map(Outcome::public_name).map(str::to_owned).collect()),
         lookback_days: role.lookback().map(Lookback::days),
     }
 }

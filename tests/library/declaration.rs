@@ -64,7 +64,7 @@ fn statuses() -> impl Strategy<Value = Option<Vec<String>>> {
         // In the order in which the document names them.
         statuses.map(|statuses| {
             let set: dialback::OutcomeSet = statuses.iter().map(|name| name.parse().expect("a status")).collect();
-            set.iter().map(|outcome| outcome.name().to_owned()).collect()
+            set.iter().map(|outcome| outcome.public_name().to_owned()).collect()
         })
     })
 }

@@ -435,7 +435,7 @@ impl Ledger {
                 Some(_) => ("callback", &callback, "MATCHED"),
             };
             let source = state.last.map_or(Value::Null, |placed| sources[placed.source].clone());
-            let outcome = state.last.map_or(Value::Null, |placed| json!(placed.outcome.name()));
+            let outcome = state.last.map_or(Value::Null, |placed| json!(placed.outcome.public_name()));
             shown == (&json!(decision), agent, &json!(reason), &source)
                 && at == state.last.map(|placed| placed.at)
                 && seen["status"] == outcome
