@@ -34,6 +34,7 @@ impl Api {
             rate_limits: Arc::default(),
             requests: Arc::default(),
             metrics_elsewhere: false,
+            is_strict: false,
             document: Arc::default(),
             sip: None,
             upkeep: None,
@@ -61,6 +62,13 @@ impl Api {
             // The cached document lists `GET /metrics`.
             state.document = Arc::default();
         })
+    }
+
+    /// Sets whether unknown fields and query parameters are refused with 422. Otherwise they are ignored, and the answer names
+    /// them in `X-Dialback-Ignored`, unless the request has `X-Dialback-Strict: true`.
+    #[must_use]
+    pub fn refusing_unknown_fields(self, yes: bool) -> Self {
+        self.with(|state| state.is_strict = yes)
     }
 
     /// Adds the counts of a SIP listener to `GET /metrics`.

@@ -23,6 +23,8 @@ pub struct ApiState {
     pub(super) rate_limits: Arc<RateLimits>,
     pub(super) requests: Arc<Requests>,
     pub(super) metrics_elsewhere: bool,
+    /// Unknown fields are refused in all requests.
+    pub(super) is_strict: bool,
     pub(super) document: Arc<Document>,
     pub(super) sip: Option<Arc<SipCounts>>,
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,

@@ -286,7 +286,7 @@ fn no_log_line_contains_a_whole_phone_number() {
     // Rejected requests may be logged, too.
     tenant.record_call("+12125550143999999999", "busy");
     tenant.post("/phone-numbers", &json!({ "number": OURS }));
-    tenant.post("/phone-numbers", &json!({ "number": contact, "colour": "red" }));
+    tenant.post("/phone-numbers", &json!({ "number": [contact] }));
     tenant.get(&format!("/route?dialed={contact}&caller={contact}"));
     tenant.get(&format!("/no/such/path/{contact}"));
     let log = daemon.stop_and_read_log();

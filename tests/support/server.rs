@@ -37,8 +37,14 @@ struct Tokens {
 }
 
 impl Server {
+    /// Starts a server that refuses unknown fields, so that a mistyped field of a test is found.
     pub fn start() -> Self {
         Self::start_on(MemoryStore)
+    }
+
+    /// Starts a server that ignores unknown fields, as it does by default.
+    pub fn start_lenient() -> Self {
+        Self::start_api(Engine::new(), MemoryStore, |api| api.refusing_unknown_fields(false))
     }
 
     pub fn start_on(store: impl EventStore) -> Self {
@@ -73,7 +79,7 @@ impl Server {
         };
         let clock = Arc::clone(&now);
         let api = Api::new(Arc::clone(&service), Arc::new(move || *clock.lock().expect("not poisoned")));
-        let api = api.with_reload(Arc::new(|| Ok(vec!["listen".into()])));
+        let api = api.with_reload(Arc::new(|| Ok(vec!["listen".into()]))).refusing_unknown_fields(true);
         Self { router: router(set_up(api)), service, environment, other_environment, now, tokens }
     }
 
@@ -82,7 +88,7 @@ impl Server {
         let service = Arc::new(service);
         let clock = Arc::clone(&self.now);
         let api = Api::new(Arc::clone(&service), Arc::new(move || *clock.lock().expect("not poisoned")));
-        Self { router: router(api), service, ..self }
+        Self { router: router(api.refusing_unknown_fields(true)), service, ..self }
     }
 
     pub fn set_now(&self, now: Timestamp) {

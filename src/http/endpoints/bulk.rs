@@ -13,6 +13,7 @@ use crate::http::request::collected::grown;
 use crate::http::request::form::{Form, QueryForm};
 use crate::http::request::json::parse_line;
 use crate::http::request::read;
+use crate::http::request::unknown::Unknown;
 use crate::http::response::error::Refusal;
 use crate::http::response::reply;
 use crate::id::EnvironmentId;
@@ -133,7 +134,7 @@ pub(in crate::http) async fn record(
         return Err(Refusal::media_type("The body must be application/x-ndjson"));
     }
     refuse_coding(request.headers())?;
-    let mut upload = Upload::new(&api, reach);
+    let mut upload = Upload::new(&api, reach, Unknown::of(request.extensions()));
     let mut lines = Lines::new(api.limits.body_bytes);
     let mut body = request.into_body();
     let mut start = Vec::with_capacity(LONGEST_MARK);
@@ -166,6 +167,7 @@ struct Group {
 struct Upload<'a> {
     api: &'a Api,
     reach: Reach,
+    unknown: Unknown,
     /// The plan and the time by which lines are read. No older than the data of the line.
     plan: Arc<Plan>,
     now: Timestamp,
@@ -184,10 +186,11 @@ struct Upload<'a> {
 }
 
 impl<'a> Upload<'a> {
-    fn new(api: &'a Api, reach: Reach) -> Self {
+    fn new(api: &'a Api, reach: Reach, unknown: Unknown) -> Self {
         Self {
             api,
             reach,
+            unknown,
             plan: api.service().plan(),
             now: api.now(),
             line: 0,
@@ -236,7 +239,12 @@ impl<'a> Upload<'a> {
         let (plan, now) = (&self.plan, self.now);
         let call = match calls::plain_call(line, plan, self.reach, now) {
             Some(call) => call,
-            None => match calls::reported(Form::new(parse_line(line)?)?, plan, self.reach, now)? {
+            None => match calls::reported(
+                Form::new(parse_line(line)?)?.with_unknown(self.unknown.clone()),
+                plan,
+                self.reach,
+                now,
+            )? {
                 Reported { is_testing: true, .. } => {
                     self.report.accepted += 1;
                     self.details.testing += 1;

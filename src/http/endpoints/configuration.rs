@@ -168,9 +168,11 @@ pub(in crate::http) async fn apply(
     Tenant(id): Tenant,
     State(api): State<Api>,
     conditions: Conditions,
-    QueryForm(mut query): QueryForm,
+    QueryForm(query): QueryForm,
     form: Form,
 ) -> Result<Response, Refusal> {
+    // A mistyped field of a declared state would delete something, and a mistyped `dry_run` would change something.
+    let mut query = query.strict();
     let dry_run = query.optional("dry_run", read::flag).unwrap_or(false);
     let prune = query.optional("prune", read::flag).unwrap_or(false);
     query.finish(|| Some(()))?;

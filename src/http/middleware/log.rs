@@ -2,6 +2,7 @@
 //! each of them may contain a phone number.
 
 use crate::http::Api;
+use crate::http::request::unknown::Unknown;
 use crate::http::request::unread_body;
 use crate::metrics::Stopwatch;
 use axum::extract::{MatchedPath, Request, State};
@@ -15,7 +16,7 @@ use tracing::{Instrument, debug, debug_span, error};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Opens a debug span around a request, and logs a debug line after the response: method, route template, status,
-/// duration, and the request's id. The response carries the same id.
+/// duration, and the request's id. The response carries the same id, and the names of the fields that were ignored.
 pub(in crate::http) async fn requests(State(api): State<Api>, request: Request, next: Next) -> Response {
     let begun = Stopwatch::start();
     let method = request.method().clone();
@@ -23,7 +24,9 @@ pub(in crate::http) async fn requests(State(api): State<Api>, request: Request, 
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     let id = api.requests.name();
     let span = debug_span!("request", %method, route, %id);
-    let (request, unread) = unread_body::watch(request);
+    let (mut request, unread) = unread_body::watch(request);
+    let unknown = Unknown::wanted(request.headers(), api.is_strict);
+    request.extensions_mut().insert(unknown.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(unread) = unread {
         unread.settle(&api, &mut response).await;
@@ -35,6 +38,7 @@ pub(in crate::http) async fn requests(State(api): State<Api>, request: Request, 
     if status == StatusCode::SERVICE_UNAVAILABLE && !route.contains("/health") {
         log_failure(&api, id.as_ref());
     }
+    unknown.name_in(&mut response);
     response.headers_mut().insert(REQUEST_ID, id.header());
     response
 }

@@ -15,6 +15,9 @@ use utoipa::OpenApi;
 #[derive(Default)]
 pub(in crate::http) struct Document(OnceLock<Bytes>);
 
+/// The operation that always refuses unknown fields. The others usually ignore them.
+const STRICT_OPERATION: &str = "applyConfiguration";
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -60,13 +63,14 @@ fn completed(described: &utoipa::openapi::OpenApi) -> Bytes {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             refusal::complete(method, operation);
             allow_empty_values(operation);
-            bodies.extend(body_schema(operation));
+            if operation["operationId"] == STRICT_OPERATION {
+                bodies.extend(body_schema(operation));
+            }
         }
     }
     link::complete(&mut document["paths"]);
     while let Some(name) = bodies.pop() {
         let schema = &mut document["components"]["schemas"][name];
-        // Unknown fields are rejected, not ignored.
         schema["additionalProperties"] = json!(false);
         // A field that may be null has its schema in `oneOf`.
         let inner = |field: &Value| -> Vec<String> {

@@ -4,6 +4,7 @@ use super::collected::Collected;
 use super::form::Form;
 use super::idempotency;
 use super::json::parse_body;
+use super::unknown::Unknown;
 use crate::http::Api;
 use crate::http::response::error::Refusal;
 use axum::body::{Body, Bytes, HttpBody};
@@ -32,7 +33,8 @@ impl FromRequest<Api> for Form {
             None => read(body, &head.headers, api).await?,
         };
         let (value, room) = parse_body(&body, &head.headers, api)?;
-        Ok(Self::new(value)?.with_digest(idempotency::digest(&head.headers, &body)).in_room(room))
+        let unknown = Unknown::of(&head.extensions);
+        Ok(Self::new(value)?.with_unknown(unknown).with_digest(idempotency::digest(&head.headers, &body)).in_room(room))
     }
 }
 

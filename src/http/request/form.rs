@@ -2,6 +2,7 @@
 
 use crate::http::Api;
 use crate::http::middleware::body_budget::Room;
+use crate::http::request::unknown::{Unknown, is_name};
 use crate::http::response::error::{FieldErrors, Refusal};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -27,6 +28,7 @@ pub(in crate::http) struct Form {
     digest: Vec<u8>,
     /// The reserved memory of the fields.
     room: Room,
+    unknown: Unknown,
 }
 
 /// An error in a value: the end of the sentence "The … field …". It never quotes the value.
@@ -94,13 +96,24 @@ impl Form {
         Self { room, ..self }
     }
 
+    /// Sets what happens to fields that are not read. Without it, they are refused.
+    pub(in crate::http) fn with_unknown(self, unknown: Unknown) -> Self {
+        Self { unknown, ..self }
+    }
+
+    /// Refuses unknown fields whatever the request wants.
+    pub(in crate::http) fn strict(self) -> Self {
+        self.with_unknown(Unknown::Refused)
+    }
+
     /// Returns the digest of the body, or an empty slice if the request has no idempotency key.
     pub(in crate::http) fn digest(&self) -> &[u8] {
         &self.digest
     }
 
     fn of(fields: Map<String, Value>, within: String) -> Self {
-        Self { fields, errors: FieldErrors::new(), within, digest: Vec::new(), room: Room::default() }
+        let (errors, digest) = (FieldErrors::new(), Vec::new());
+        Self { fields, errors, within, digest, room: Room::default(), unknown: Unknown::default() }
     }
 
     /// Reads a required field.
@@ -187,9 +200,10 @@ impl Form {
                 self.error(field, &Wrong::from("must be an object").item(place));
                 continue;
             };
-            let mut form = Self::of(fields, format!("{}{field}.{place}.", self.within));
+            let form = Self::of(fields, format!("{}{field}.{place}.", self.within));
+            let mut form = form.with_unknown(self.unknown.clone());
             all.extend(read(&mut form));
-            form.reject_unread();
+            form.settle_unread();
             self.errors.append(&mut form.errors);
         }
         Some(all)
@@ -206,16 +220,16 @@ impl Form {
     /// Returns the value of `make`. `make` may return `None` only if a required field is missing.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` if an error was recorded or a field was not read.
+    /// `VALIDATION_ERROR` if an error was recorded, or if a field was not read and unknown fields are refused.
     pub(in crate::http) fn finish<T>(mut self, make: impl FnOnce() -> Option<T>) -> Result<T, Refusal> {
-        self.reject_unread();
+        self.settle_unread();
         match make() {
             Some(value) if self.errors.is_empty() => Ok(value),
             _ => Err(Refusal::invalid(self.errors)),
         }
     }
 
-    /// Reads all fields as one value. Its memory stays reserved while the second result exists.
+    /// Reads all fields as one value. Unknown fields are refused. Its memory stays reserved while the second result exists.
     pub(in crate::http) fn whole<T: DeserializeOwned>(
         mut self,
         required: &[&str],
@@ -224,7 +238,7 @@ impl Form {
         let is_known = |field: &str| required.contains(&field) || optional.contains(&field);
         let unknown = self.fields.keys().filter(|field| !is_known(field));
         for field in unknown.cloned().collect::<Vec<_>>() {
-            self.unknown(&field);
+            self.refuse(&field);
         }
         for field in required.iter().filter(|field| !self.fields.contains_key(**field)).collect::<Vec<_>>() {
             self.error(field, &"is required".into());
@@ -244,13 +258,15 @@ impl Form {
         Ok((value, self.room))
     }
 
-    fn reject_unread(&mut self) {
+    fn settle_unread(&mut self) {
         for field in std::mem::take(&mut self.fields).into_iter().map(|(field, _)| field) {
-            self.unknown(&field);
+            if !self.unknown.ignores(&self.within, &field) {
+                self.refuse(&field);
+            }
         }
     }
 
-    fn unknown(&mut self, field: &str) {
+    fn refuse(&mut self, field: &str) {
         self.error(if is_name(field) { field } else { "body" }, &"is unknown".into());
     }
 
@@ -262,11 +278,6 @@ impl Form {
     }
 }
 
-/// Returns whether the name of an unknown field can be repeated: one with digits may contain a phone number.
-fn is_name(field: &str) -> bool {
-    field.len() <= 64 && field.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
-}
-
 /// A query as a form. A parameter with an empty value counts as missing.
 pub(in crate::http) struct QueryForm(pub(in crate::http) Form);
 
@@ -275,7 +286,7 @@ impl FromRequestParts<Api> for QueryForm {
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Infallible> {
         let query = parts.uri.query().unwrap_or_default();
-        let mut form = Form::of(Map::new(), String::new());
+        let mut form = Form::of(Map::new(), String::new()).with_unknown(Unknown::of(&parts.extensions));
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let value = if value.is_empty() { Value::Null } else { Value::String(value.into_owned()) };
             if form.fields.insert(name.into_owned(), value).is_some() {

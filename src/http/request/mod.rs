@@ -12,4 +12,5 @@ pub(super) mod page;
 pub(super) mod path;
 pub(super) mod read;
 pub(super) mod token;
+pub(super) mod unknown;
 pub(super) mod unread_body;

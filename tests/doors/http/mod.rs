@@ -33,5 +33,6 @@ mod route;
 mod scenarios;
 mod statistics;
 mod tenants;
+mod unknown_fields;
 mod what_if;
 mod wire;

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitOptions {
+    /// Refuse unknown fields and query parameters. By default they are ignored, and the answer names them
+    #[arg(long, env = "DIALBACK_STRICT")]
+    strict: bool,
     /// The most requests a second with one token of an environment or an operator, and the most at once. 0 means no
     /// limit
     #[arg(long, value_name = "REQUESTS", env = "DIALBACK_RATE_LIMIT", default_value_t = 1000)]
@@ -69,7 +72,7 @@ impl LimitOptions {
             Rates { environment: NonZeroU32::new(self.rate_limit), gateway: NonZeroU32::new(self.gateway_rate_limit) };
         let begun = Instant::now();
         let clock: SteadyClock = Arc::new(move || begun.elapsed());
-        api.with_limits(limits).with_rates(rates, &clock)
+        api.with_limits(limits).with_rates(rates, &clock).refusing_unknown_fields(self.strict)
     }
 
     pub(crate) fn of_connections(&self) -> ConnectionLimits {
