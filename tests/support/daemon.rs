@@ -198,8 +198,9 @@ impl Tenant {
             if code == 0 {
                 break token;
             }
-            // In a fleet, changes are rejected until the node has read the stream.
-            let is_early = errors.contains("accepts no configuration change now");
+            // In a fleet, changes are rejected until the node has read the stream, and if another node came first.
+            let passes = ["accepts no configuration change now", "changed the configuration first"];
+            let is_early = passes.iter().any(|error| errors.contains(error));
             assert!(is_early && began.elapsed() < PATIENCE, "{errors}");
             sleep(Duration::from_millis(200));
         };
