@@ -114,6 +114,28 @@ fn dry_run_shows_failed_attempts_as_the_import_would_store_them() {
 }
 
 #[test]
+fn dry_run_shows_each_call_of_a_list_on_one_line_as_its_own() {
+    let site = Site::with_outbound_agents();
+    let call = |contact: u64, agent, status| {
+        json!({ "from": "+15550100100", "to": format!("+44770090000{contact}"), "at": 1_751_371_200, "agent": agent,
+            "status": status })
+    };
+    let list = json!([call(1, "sales", "busy"), call(2, "North", "completed"), call(3, "sales", "failed")]);
+    let done = site.import_text(&list.to_string(), &["--dry-run"]);
+    let samples = done.summary["samples"].as_array().expect("a list").iter();
+    let samples: Vec<_> = samples.map(|one| (&one["line"], &one["agent"], &one["status"], &one["outcome"])).collect();
+    let expected = [("sales", "busy"), ("North", "completed"), ("sales", "failed")]
+        .map(|(agent, status)| (json!(1), json!(format!("{agent:?}")), json!(format!("{status:?}")), json!(status)));
+    assert!(
+        samples
+            .iter()
+            .copied()
+            .eq(expected.iter().map(|(line, agent, status, outcome)| (line, agent, status, outcome))),
+        "{samples:?}"
+    );
+}
+
+#[test]
 fn dry_run_names_a_zone_of_rules_as_it_was_given() {
     let site = Site::with_outbound_agents();
     let rules = "CET-1CEST,M3.5.0,M10.5.0/3";

@@ -244,6 +244,22 @@ fn moments_of_a_summary_are_those_of_calls_that_were_not_rejected() {
 }
 
 #[test]
+fn rejected_call_leaves_the_moments_of_other_calls_on_its_line() {
+    let call = |contact: u64, at: u64| json!({ "from": OURS, "to": format!("+44770090000{contact}"), "at": at, "agent": "sales" });
+    let text = json!([call(1, 1_751_371_200), call(2, 1_735_689_600), call(1, 1_751_371_260)]).to_string();
+    let limits = ["--max-pairs-per-environment", "1"];
+    let (there, here) = (Site::configured(), Site::configured());
+    let daemon = Daemon::start_with(&there.path("data"), &limits);
+    let import = |site: &Site| site.import(&site.file(&text), &[&["--environment", "tenant"], &limits[..]].concat());
+    let (to_daemon, to_directory) = (import(&there), import(&here));
+    assert_eq!((to_daemon.lines(), to_daemon.count("accepted")), (vec![1], 2), "{}", to_daemon.stderr);
+    let moments = ["first_call", "last_call"].map(|name| to_daemon.summary[name].clone());
+    assert_eq!(moments, [json!("2025-07-01T12:00:00Z"), json!("2025-07-01T12:01:00Z")]);
+    assert_eq!(reported(&to_daemon), reported(&to_directory));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
 fn erased_calls_do_not_count_as_accepted() {
     let site = Site::configured();
     let daemon = Daemon::start(&site.path("data"));

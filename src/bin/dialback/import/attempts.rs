@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn origin(line: u64, bytes: usize) -> Origin {
-        Origin { line, at: Timestamp::from_secs(0), text: vec![b'x'; bytes].into() }
+        Origin { record: line, line, at: Timestamp::from_secs(0), text: vec![b'x'; bytes].into() }
     }
 
     fn settle(are_final: bool, calls: &[Call]) -> Vec<(u64, Call)> {

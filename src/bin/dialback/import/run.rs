@@ -102,6 +102,8 @@ struct Import<'a> {
     pipeline: Pipeline<'a>,
     preview: Preview,
     summary: Summary,
+    /// The number of records that have been read.
+    records: u64,
 }
 
 /// The environment, as a dry run describes it.
@@ -135,7 +137,7 @@ impl<'a> Import<'a> {
         let reading = Reading::new(tenant.id, Roster::new(tenant, allowance), options, now);
         let attempts = Attempts::new(Reading::are_final(options));
         let (preview, summary) = (Preview::default(), Summary::default());
-        Self { options, now, about, reading, attempts, pipeline, preview, summary }
+        Self { options, now, about, reading, attempts, pipeline, preview, summary, records: 0 }
     }
 
     fn read(
@@ -144,9 +146,8 @@ impl<'a> Import<'a> {
         report: &mut ImportReport<'_>,
     ) -> Result<(), ImportError> {
         let unreadable = unreadable(&self.options.file);
-        let mut count = 0_u64;
         while let Some(entry) = records.next().map_err(&unreadable)? {
-            count += 1;
+            self.records += 1;
             let (number, bytes) = (entry.number, entry.bytes);
             match self.call(entry)? {
                 Ok(Some(call)) => self.take(number, bytes, call, report)?,
@@ -159,8 +160,8 @@ impl<'a> Import<'a> {
                     report.note(number, &rejection.of_lines(records.lines_since(number)))?;
                 }
             }
-            if count.is_multiple_of(LOOK_EVERY) {
-                report.progress(records.position(), count)?;
+            if self.records.is_multiple_of(LOOK_EVERY) {
+                report.progress(records.position(), self.records)?;
             }
         }
         while let Some((origin, call)) = self.attempts.next() {
@@ -180,7 +181,7 @@ impl<'a> Import<'a> {
         let call = self.reading.call(record, shape)?;
         if let (true, Ok(Some(call))) = (self.options.dry_run, &call) {
             let text = |field| shape.text(record, field).unwrap_or_default();
-            self.preview.add(entry.number, call, text(Field::Agent), text(Field::Status));
+            self.preview.add((self.records, entry.number), call, text(Field::Agent), text(Field::Status));
         }
         Ok(call)
     }
@@ -188,7 +189,8 @@ impl<'a> Import<'a> {
     /// Submits a call, unless it waits for other records of the call.
     fn take(&mut self, line: u64, bytes: &[u8], call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
         let text = if self.options.reject_file.is_some() { bytes.into() } else { Box::default() };
-        if let Some((origin, call)) = self.attempts.add(Origin { line, at: call.at, text }, call) {
+        let origin = Origin { record: self.records, line, at: call.at, text };
+        if let Some((origin, call)) = self.attempts.add(origin, call) {
             self.submit(origin, call, report)?;
         }
         while let Some((origin, call)) = self.attempts.next_overdue() {
@@ -202,7 +204,7 @@ impl<'a> Import<'a> {
         if self.options.dry_run {
             self.summary.accepted += 1;
             self.summary.span.add(call.at, self.now);
-            self.preview.settle(origin.line, &call, &self.reading.roster);
+            self.preview.settle(origin.record, &call, &self.reading.roster);
             return Ok(());
         }
         if self.pipeline.push(origin, call) {

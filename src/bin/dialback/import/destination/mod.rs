@@ -106,6 +106,8 @@ pub(in crate::import) struct Batch {
 /// The record that a call was read from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::import) struct Origin {
+    /// The number of the record in the file. Several records may begin on one line of JSON.
+    pub(in crate::import) record: u64,
     /// The line number on which it begins.
     pub(in crate::import) line: u64,
     /// When the call was placed.

@@ -67,8 +67,8 @@ pub(in crate::import) fn upload(
     }
     // Lines that the daemon accepted at the second attempt.
     results.recorded += report.rejected.saturating_sub(listed);
-    let refused: HashSet<u64> = results.refused.iter().map(|(origin, _)| origin.line).collect();
-    for origin in batch.origins.iter().filter(|origin| !refused.contains(&origin.line)) {
+    let refused: HashSet<u64> = results.refused.iter().map(|(origin, _)| origin.record).collect();
+    for origin in batch.origins.iter().filter(|origin| !refused.contains(&origin.record)) {
         results.span.add(origin.at, now);
     }
     Ok(results)

@@ -25,6 +25,8 @@ pub(in crate::import) struct Preview {
 
 /// A call as a dry run shows it. Phone numbers are masked.
 struct Sample {
+    /// The number of the record in the file.
+    record: u64,
     line: u64,
     from: String,
     to: String,
@@ -59,11 +61,12 @@ pub(in crate::import) struct DryRun {
 }
 
 impl Preview {
-    /// Adds a call that would be accepted. `agent` and `status` are its texts in the file. Other records of the call may
+    /// Adds a call that would be accepted, by the numbers of its record and its line. `agent` and `status` are its texts in the file. Other records of the call may
     /// still change its outcome.
-    pub(in crate::import) fn add(&mut self, line: u64, call: &Call, agent: &str, status: &str) {
+    pub(in crate::import) fn add(&mut self, (record, line): (u64, u64), call: &Call, agent: &str, status: &str) {
         if self.samples.len() < MAX_SAMPLES {
             self.samples.push(Sample {
+                record,
                 line,
                 from: call.from.to_string(),
                 to: call.to.to_string(),
@@ -76,9 +79,9 @@ impl Preview {
         }
     }
 
-    /// Sets the outcome and the agent with which the call of this line would be imported.
-    pub(in crate::import) fn settle(&mut self, line: u64, call: &Call, roster: &Roster) {
-        let Some(sample) = self.samples.iter_mut().find(|sample| sample.line == line) else { return };
+    /// Sets the outcome and the agent with which the call of this record would be imported.
+    pub(in crate::import) fn settle(&mut self, record: u64, call: &Call, roster: &Roster) {
+        let Some(sample) = self.samples.iter_mut().find(|sample| sample.record == record) else { return };
         sample.outcome = call.outcome.name();
         if sample.agent_id != call.agent {
             (sample.agent_id, sample.agent) = (call.agent, Quoted::new(&roster.name_of(call.agent)).to_string());
