@@ -216,17 +216,23 @@ fn invisible_characters_make_no_other_agent() {
     let line =
         |contact: u64, agent: &str| format!("+15550100100,+44770090000{contact},2025-07-01T12:00:00Z,{agent},busy\n");
     let around = ["\u{200B}sales", "sales\u{FEFF}", "\u{A0}sales\u{2060}", "\u{200E}=\"sales\"", "sales\u{200C} \u{1}"];
-    let inside = ["sa\u{200B}les", "sales\u{AD}east"];
+    let inside = ["sa\u{200B}les", "sales\u{AD}east", "sa\u{A0}les", "true", "NaN"];
     let lines: String =
         (1..).zip(around.into_iter().chain(inside)).map(|(contact, agent)| line(contact, agent)).collect();
     let done = site.import_text(&format!("from,to,at,agent,status\n{lines}"), &["--create-missing"]);
     assert_eq!((done.count("accepted"), done.count("created_agents")), (5, 0), "{}", done.stderr);
     let why = |name: &str| {
         format!(
-            "`agent`: \"{name}\" cannot be the name of a new agent: it is longer than 200 bytes, or has a character that is not visible"
+            "`agent`: \"{name}\" cannot be the name of a new agent: it is longer than 200 bytes, has a character that is not visible, or is a word for no value"
         )
     };
-    done.expect_rejected(&[(7, &why("sa\\u{200b}les")), (8, &why("sales\\u{ad}east"))]);
+    done.expect_rejected(&[
+        (7, &why("sa\\u{200b}les")),
+        (8, &why("sales\\u{ad}east")),
+        (9, &why("sa\\u{a0}les")),
+        (10, &why("true")),
+        (11, &why("NaN")),
+    ]);
     let call = Some((SALES, "2025-07-01T12:00:00Z", Outcome::Busy));
     for contact in 1..=5 {
         site.expect(&[(&format!("+44770090000{contact}"), call)]);

@@ -50,7 +50,7 @@ fn bad_lines_are_reported_and_good_lines_imported() {
                 (12, "`agent`: \"twin\" is the name or label of several agents: use an id"),
                 (13, "`agent`: \"desk\" is an inbound agent; outbound calls need an outbound agent"),
                 (14, "`agent`: \"************\" is not an agent of this environment: create it, or use --create-missing"),
-                (15, "`agent`: \"*b*b*b*b-****-****-****-************\" is not an agent of this environment: create it, or use --create-missing"),
+                (15, "`agent`: \"*b*b*b*b-****-****-****-************\" is the id of no agent of this environment: correct it, or create the agent with this id first"),
                 (16, "`from` is not a number of this environment: add the number, or use --create-missing"),
                 (17, "`from` is a number of another environment: release it there, or choose that environment with --environment"),
                 (18, "`from`: not a phone number"),

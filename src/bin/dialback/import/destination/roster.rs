@@ -170,7 +170,7 @@ impl Roster {
         if !self.allowance.create_missing {
             return Ok(Err(Rejection::UnknownAgent(Quoted::new(text))));
         }
-        if text.len() > LONGEST_NAME || name::has_invisible(text) {
+        if text.len() > LONGEST_NAME || name::has_invisible(text) || name::is_no_name(text) {
             return Ok(Err(Rejection::AgentName(Quoted::new(text))));
         }
         let used = self.plan.environment(self.environment).map_or(0, EnvironmentView::agent_slots) as u64;
@@ -195,7 +195,7 @@ impl Roster {
                 Ok(id)
             }
             Some(_) => Err(Rejection::InboundAgent(Quoted::new(text))),
-            None => Err(Rejection::UnknownAgent(Quoted::new(text))),
+            None => Err(Rejection::UnknownId(Quoted::new(text))),
         }
     }
 

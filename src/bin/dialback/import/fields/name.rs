@@ -25,13 +25,25 @@ pub(in crate::import) fn trim(name: &str) -> &str {
     name.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// Returns whether a character of the name is not visible. Such a name looks like another one.
+/// Returns whether a character of the name is not visible, or a space other than the usual one. Such a name looks like
+/// another one.
 pub(in crate::import) fn has_invisible(name: &str) -> bool {
-    !name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') && name.chars().any(is_invisible)
+    let is_odd_space = |c: char| c.is_whitespace() && c != ' ';
+    !name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+        && name.chars().any(|c| is_odd_space(c) || is_invisible(c))
 }
 
+/// Returns whether the text is how programs write that there is no value, or a truth value: no name of an agent.
+pub(in crate::import) fn is_no_name(text: &str) -> bool {
+    let words = ["true", "false", "nan", "none", "null", "nil", "undefined", "n/a", "#n/a"];
+    words.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// A character of Braille without dots. Unicode counts it as visible.
+const NO_DOTS: char = '\u{2800}';
+
 fn is_invisible(c: char) -> bool {
-    c.is_control() || (!c.is_ascii() && INVISIBLE.is_match(c.encode_utf8(&mut [0; 4])))
+    c.is_control() || c == NO_DOTS || (!c.is_ascii() && INVISIBLE.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
 #[cfg(test)]
@@ -71,10 +83,12 @@ mod tests {
 
     #[test]
     fn invisible_characters_in_a_name_are_found() {
-        for name in ["sa\u{200B}les", "sa\u{AD}les", "a\nb", "a\u{85}b", "👩\u{200D}💻", "a\u{2066}b"] {
+        for name in
+            ["sa\u{200B}les", "sa\u{AD}les", "a\nb", "a\u{85}b", "👩\u{200D}💻", "a\u{2066}b", "a\u{A0}b", "a\u{2800}b"]
+        {
             assert!(has_invisible(name), "{name:?}");
         }
-        for name in ["", "a b", "Ünal", "a\u{A0}b", "販売", "e\u{301}"] {
+        for name in ["", "a b", "Ünal", "販売", "e\u{301}"] {
             assert!(!has_invisible(name), "{name:?}");
         }
     }

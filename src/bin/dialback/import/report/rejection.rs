@@ -56,6 +56,7 @@ pub(in crate::import) enum Rejection {
     AmbiguousAgent(Quoted),
     InboundAgent(Quoted),
     AgentName(Quoted),
+    UnknownId(Quoted),
     Status(Quoted),
     /// A text that is neither yes nor no, in a field that says so.
     Unclear(Field, Quoted),
@@ -140,9 +141,10 @@ impl fmt::Display for Rejection {
             Self::Time(MomentError::InTheFuture, _) => f.write_str("`at`: the time is more than a day in the future"),
             Self::NoAgent => f.write_str("`agent`: the agent is missing"),
             Self::UnknownAgent(name) => write!(f, "`agent`: {name} is not an agent of this environment: create it, or use --create-missing"),
+            Self::UnknownId(id) => write!(f, "`agent`: {id} is the id of no agent of this environment: correct it, or create the agent with this id first"),
             Self::AmbiguousAgent(name) => write!(f, "`agent`: {name} is the name or label of several agents: use an id"),
             Self::InboundAgent(name) => write!(f, "`agent`: {name} is an inbound agent; outbound calls need an outbound agent"),
-            Self::AgentName(name) => write!(f, "`agent`: {name} cannot be the name of a new agent: it is longer than 200 bytes, or has a character that is not visible"),
+            Self::AgentName(name) => write!(f, "`agent`: {name} cannot be the name of a new agent: it is longer than 200 bytes, has a character that is not visible, or is a word for no value"),
             Self::Status(word) => write!(f, "`status`: {word} is not a known status: see `dialback import --help`"),
             Self::Unclear(field, text) => write!(f, "`{}`: {text} says neither yes nor no", field.name()),
             Self::Quota { kind, limit } => {
