@@ -4,6 +4,9 @@
 //! route returns as many bytes as an answer of `GET /route`, with the same content type. It has no middleware, no
 //! tokens and no query parsing. It prints its address and serves until it is terminated.
 
+#[allow(dead_code, reason = "this server has no certificate")]
+#[path = "../src/bin/dialback/serve/certificate.rs"]
+mod certificate;
 #[path = "../src/bin/dialback/serve/connection.rs"]
 mod connection;
 #[path = "../src/bin/dialback/serve/connections.rs"]

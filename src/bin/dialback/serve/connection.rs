@@ -1,7 +1,7 @@
 //! One connection, from its start to its end.
 
+use super::certificate::Certificate;
 use super::limits::ConnectionLimits;
-use super::tls::Certificate;
 use super::wire::{Wire, names_one_host};
 use axum::Router;
 use axum::body::{Body, Bytes};

@@ -1,8 +1,8 @@
 //! Connections: accepting them, limiting their number and their time, and closing them in order.
 
+use super::certificate::Certificate;
 use super::connection::ConnectionHandler;
 use super::limits::ConnectionLimits;
-use super::tls::Certificate;
 use super::wire::full_answer;
 use axum::Router;
 use dialback::admission::{Admission, Arrival, Budget};

@@ -4,6 +4,7 @@ mod address_space;
 mod addresses;
 mod agi;
 mod budgets;
+mod certificate;
 mod connection;
 mod connections;
 mod daemon;

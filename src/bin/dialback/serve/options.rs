@@ -3,10 +3,11 @@
 use super::addresses::AddressOptions;
 use super::agi::AgiOptions;
 use super::budgets::Budgets;
+use super::certificate::Certificate;
 use super::fleet::FleetOptions;
 use super::limits::LimitOptions;
 use super::sip::SipOptions;
-use super::tls::{Certificate, TlsOptions};
+use super::tls::TlsOptions;
 use super::{address_space, descriptors, retention};
 use crate::data::DataOptions;
 use crate::failure::Failure;

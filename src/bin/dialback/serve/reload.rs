@@ -1,9 +1,9 @@
 //! Takes over changed settings while the daemon runs: at SIGHUP, and for `dialback reload`.
 
+use super::certificate::Certificate;
 use super::options::Checked;
 use super::sip;
 use super::started::{Reread, Started};
-use super::tls::Certificate;
 use crate::failure::Failure;
 use crate::log;
 use crate::settings::Settings;

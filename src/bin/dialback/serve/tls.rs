@@ -1,10 +1,9 @@
 //! Serves TLS if the operator configured a certificate.
 
+use super::certificate::Certificate;
 use crate::failure::Failure;
-use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -18,22 +17,6 @@ pub(crate) struct TlsOptions {
     /// The certificate's private key: a PEM file that only the daemon's user should be able to read
     #[arg(long, value_name = "FILE", requires = "tls_cert", env = "DIALBACK_TLS_KEY")]
     tls_key: Option<PathBuf>,
-}
-
-/// A certificate with its key. All clones share it, and a reload replaces it for the connections that follow.
-#[derive(Clone)]
-pub(crate) struct Certificate(Arc<ArcSwap<ServerConfig>>);
-
-impl Certificate {
-    /// Returns what accepts a new connection.
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.load_full())
-    }
-
-    /// Takes over another certificate. Connections that exist keep theirs.
-    pub(crate) fn replace(&self, other: &Self) {
-        self.0.store(other.0.load_full());
-    }
 }
 
 impl TlsOptions {
@@ -51,7 +34,7 @@ impl TlsOptions {
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
         let mut config = config.map_err(|error: rustls::Error| unusable(key, error.to_string()))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Some(Certificate(Arc::new(ArcSwap::from_pointee(config)))))
+        Ok(Some(Certificate::new(config)))
     }
 }
 
