@@ -109,7 +109,7 @@ impl<'a> Way<'a> {
     }
 
     fn step(&mut self, action: &'static str, kind: &'static str, name: impl Into<String>, to: impl Into<String>) {
-        self.steps.push(Step { action, kind, name: name.into(), to: to.into() });
+        self.steps.push(Step { action: action.into(), kind: kind.into(), name: name.into(), to: to.into() });
     }
 
     fn present(&self, id: AgentId) -> Option<AgentView<'a>> {

@@ -1,15 +1,16 @@
 //! The steps of a comparison, for people.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 /// One step from the present state to the declared one.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Step {
     /// `create`, `change` or `delete`.
-    pub action: &'static str,
+    pub action: Cow<'static, str>,
     /// `environment`, `number`, `agent`, `callback` or `default agent`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The name of the entity.
     pub name: String,
     /// The new state, such as `published`.
@@ -18,7 +19,7 @@ pub struct Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = match self.action {
+        let sign = match &*self.action {
             "create" => '+',
             "delete" => '-',
             _ => '~',

@@ -1,8 +1,8 @@
 //! The configuration file of `dialback serve`: TOML, with a key for each flag.
 
+use crate::toml_file;
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -17,13 +17,7 @@ pub(crate) struct ConfigFile {
 
 impl ConfigFile {
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let table = text.parse().map_err(|error: toml::de::Error| {
-            // The whole error shows the line, which can contain a login.
-            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            format!("{}, line {line}: {}", path.display(), error.message())
-        })?;
-        Ok(Self { path: path.to_owned(), table })
+        Ok(Self { path: path.to_owned(), table: toml_file::read(path)? })
     }
 
     /// Returns each flag of the file, with the arguments that mean the same on the command line.

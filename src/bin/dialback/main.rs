@@ -16,6 +16,7 @@ mod out;
 mod serve;
 mod settings;
 mod supervisor;
+mod toml_file;
 
 use args::{Args, Command, ImportOptions};
 use clap::CommandFactory;

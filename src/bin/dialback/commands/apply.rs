@@ -4,12 +4,11 @@ use super::client::Client;
 use super::place::{self, PlaceOptions};
 use crate::clock::now;
 use crate::failure::Failure;
-use crate::out;
-use dialback::declaration::{Declaration, DeclaredSettings, Refused, Wish};
+use crate::{out, toml_file};
+use dialback::declaration::{Declaration, DeclaredSettings, Refused, Step, Wish};
 use dialback::{Change, Configuration, EnvironmentId, Lookback, Plan};
 use serde_json::{Value, json};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use uuid::Uuid;
 
@@ -65,7 +64,7 @@ pub(crate) struct DumpOptions {
 }
 
 pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Failure> {
-    let declared = read(&options.file)?;
+    let declared: Declaration = toml_file::read(&options.file).map_err(Failure::new)?;
     let answer = match client(options, &declared)? {
         Some(client) => {
             let path = format!("/configuration?dry_run={}&prune={}", options.dry_run, options.prune);
@@ -77,16 +76,10 @@ pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Fail
         out::line(format_args!("{answer}"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let steps: Vec<&Value> = answer["steps"].as_array().into_iter().flatten().collect();
+    let steps: Vec<Step> = serde_json::from_value(answer["steps"].clone())
+        .map_err(|_| Failure::new("the daemon answered with steps of another version"))?;
     for step in &steps {
-        let text = |field: &str| step[field].as_str().unwrap_or_default();
-        let sign = match text("action") {
-            "create" => "+",
-            "delete" => "-",
-            _ => "~",
-        };
-        let to = if text("to").is_empty() { String::new() } else { format!(": {}", text("to")) };
-        out::line(format_args!("{sign} {} {}{to}", text("kind"), text("name")))?;
+        out::line(format_args!("{step}"))?;
     }
     match (steps.is_empty(), options.dry_run) {
         (true, _) => out::line(format_args!("nothing changes"))?,
@@ -107,24 +100,6 @@ pub(crate) fn dump(options: &DumpOptions, json: bool) -> Result<ExitCode, Failur
     let text = toml::to_string(&declared).map_err(|error| Failure::new(format!("cannot write TOML: {error}")))?;
     out::line(format_args!("{}", text.trim_end()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(path: &Path) -> Result<Declaration, Failure> {
-    let wrong = |what: String| Failure::new(format!("{}: {what}", path.display()));
-    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        wrong(format!("line {line}: {}", without_values(error.message())))
-    })
-}
-
-/// Returns the message of a TOML error without the values in it, which can be phone numbers.
-fn without_values(message: &str) -> String {
-    let message = match message.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, ")) {
-        Some((_, expected)) => format!("unknown value, {expected}"),
-        None => message.to_owned(),
-    };
-    message.split('"').step_by(2).collect::<Vec<_>>().join("…")
 }
 
 /// Returns a client for the environment, which is created if it does not exist. `None` if this is a dry run and the
