@@ -7,6 +7,7 @@
 mod compare;
 mod current;
 mod document;
+pub(crate) mod limits;
 mod reference;
 mod resolve;
 mod step;

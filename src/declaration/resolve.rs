@@ -1,6 +1,7 @@
 //! Reads a document against the present state: which entry is which entity, and which entries are wrong.
 
 use super::document::{Declaration, DeclaredAgent, DeclaredCallback, DeclaredNumber, DeclaredSettings};
+use super::limits::{MAX_LOOKBACK_DAYS, MAX_NAME, MIN_LOOKBACK_SECONDS};
 use super::reference::{AUTO, NOBODY, Names, Wrong};
 use crate::event::Direction;
 use crate::id::{AgentId, NumberId};
@@ -11,17 +12,8 @@ use crate::time::Lookback;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// The longest name or label, in characters.
-const MAX_NAME: usize = 255;
-
 /// Without ids, the next comparison would not know which agent is meant.
 const TWICE: &str = "is declared twice: give each its id";
-
-/// The longest look-back, in days.
-const MAX_LOOKBACK_DAYS: u32 = 3650;
-
-/// The shortest look-back, in seconds.
-const MIN_LOOKBACK_SECONDS: u32 = 60;
 
 pub(super) struct Settings {
     pub(super) name: String,

@@ -1,6 +1,7 @@
 //! Reads the values of form fields. No error repeats the value.
 
 use super::form::Wrong;
+use crate::declaration::limits::{MAX_LOOKBACK_DAYS, MAX_NAME, MIN_LOOKBACK_SECONDS};
 use crate::event::{Direction, Role};
 use crate::http::response::time_text;
 use crate::id::{AgentId, NumberId};
@@ -11,15 +12,6 @@ use crate::time::{Day, Lookback, Timestamp};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
-
-/// The maximum number of characters of a name or label.
-const MAX_NAME: usize = 255;
-
-/// The maximum look-back in days: ten years. The history keeps calls for the longest look-back, so it needs a limit.
-const MAX_LOOKBACK_DAYS: u64 = 3650;
-
-/// The minimum look-back in seconds.
-const MIN_LOOKBACK_SECONDS: u64 = 60;
 
 pub(in crate::http) fn text(value: &Value) -> Result<&str, Wrong> {
     value.as_str().ok_or_else(|| "must be a string".into())
@@ -91,16 +83,16 @@ fn whole(value: &Value) -> Option<u64> {
 
 /// Reads a look-back in seconds.
 pub(in crate::http) fn lookback_seconds(value: &Value) -> Result<Lookback, Wrong> {
-    let secs = whole(value).filter(|secs| (MIN_LOOKBACK_SECONDS..=MAX_LOOKBACK_DAYS * 86_400).contains(secs));
-    let secs = secs.and_then(|secs| u32::try_from(secs).ok());
+    let secs = whole(value).and_then(|secs| u32::try_from(secs).ok());
+    let secs = secs.filter(|secs| (MIN_LOOKBACK_SECONDS..=MAX_LOOKBACK_DAYS * 86_400).contains(secs));
     secs.map(Lookback::from_secs).ok_or_else(|| {
         format!("must be an integer from {MIN_LOOKBACK_SECONDS} to {}", MAX_LOOKBACK_DAYS * 86_400).into()
     })
 }
 
 pub(in crate::http) fn lookback(value: &Value) -> Result<Lookback, Wrong> {
-    let days = whole(value).filter(|days| (1..=MAX_LOOKBACK_DAYS).contains(days));
-    let days = days.and_then(|days| u32::try_from(days).ok());
+    let days = whole(value).and_then(|days| u32::try_from(days).ok());
+    let days = days.filter(|days| (1..=MAX_LOOKBACK_DAYS).contains(days));
     days.map(Lookback::from_days).ok_or_else(|| format!("must be an integer from 1 to {MAX_LOOKBACK_DAYS}").into())
 }
 
