@@ -1,6 +1,7 @@
 //! The program `dialback`: its commands, its listeners, and what is left after it is killed or its disk fails.
 
 mod apply;
+mod commands;
 #[cfg(unix)]
 mod connections;
 mod faults;

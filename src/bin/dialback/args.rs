@@ -1,8 +1,12 @@
 //! The command line of the program.
 
+use crate::commands::agent::AgentCommand;
 use crate::commands::apply::{ApplyOptions, DumpOptions};
+use crate::commands::callback::CallbackCommand;
+use crate::commands::contact::ContactCommand;
 use crate::commands::environment::EnvironmentCommand;
 use crate::commands::export::ExportOptions;
+use crate::commands::number::NumberCommand;
 use crate::commands::numbers::NumbersCommand;
 use crate::commands::partition::PartitionOptions;
 use crate::commands::reload::ReloadOptions;
@@ -67,9 +71,21 @@ pub(crate) enum Command {
     /// Create, list and revoke the tokens of the control API
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Create and list environments (tenants)
+    /// Create, list, change and delete environments (tenants)
     #[command(subcommand)]
     Environment(EnvironmentCommand),
+    /// Create, list, change and delete agents
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Add, list and delete phone numbers, and set their default agents
+    #[command(subcommand)]
+    Number(NumberCommand),
+    /// Give agents the callback role, show it and remove it
+    #[command(subcommand)]
+    Callback(CallbackCommand),
+    /// Erase a contact
+    #[command(subcommand)]
+    Contact(ContactCommand),
     /// Make an environment as a TOML file says
     Apply(ApplyOptions),
     /// Print an environment as a TOML file

@@ -37,6 +37,11 @@ impl Failure {
         Self { code: 1, message: message.into() }
     }
 
+    /// A command line that the parser cannot know to be wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+
     pub(crate) fn no_directory(path: &Path) -> Self {
         Self { code: 4, message: format!("{}: there is no such data directory: check --data", path.display()) }
     }

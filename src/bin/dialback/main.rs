@@ -20,7 +20,10 @@ mod toml_file;
 
 use args::{Args, Command, ImportOptions};
 use clap::CommandFactory;
-use commands::{apply, environment, export, numbers, partition, reload, resolve, texts, token, verify};
+use commands::{
+    agent, apply, callback, contact, environment, export, number, numbers, partition, reload, resolve, texts, token,
+    verify,
+};
 use failure::{Failure, in_part};
 use serve::Started;
 use std::env::args_os;
@@ -46,6 +49,10 @@ fn main() -> ExitCode {
         Command::Partition(options) => partition::run(options, args.output.json),
         Command::Numbers(command) => numbers::run(command, args.output.json),
         Command::Environment(command) => environment::run(command, args.output.json),
+        Command::Agent(command) => agent::run(command, args.output.json),
+        Command::Number(command) => number::run(command, args.output.json),
+        Command::Callback(command) => callback::run(command, args.output.json),
+        Command::Contact(command) => contact::run(command, args.output.json),
         Command::Apply(options) => apply::apply(options, args.output.json),
         Command::Dump(options) => apply::dump(options, args.output.json),
         Command::Completions(options) => texts::completions(options, Args::command()),
@@ -60,9 +67,10 @@ fn main() -> ExitCode {
 fn import(options: &ImportOptions, json: bool) -> Result<ExitCode, Failure> {
     let mut source = import::Source::open(&options.records.file)?;
     if source.is_export(&options.records.file)? {
-        if options.records.dry_run || options.records.url.is_some() {
+        if options.records.dry_run || options.records.daemon.is_given() {
             return Err(Failure::new(
-                "the file is an export: it is restored into a new data directory, without other options",
+                "the file is an export: it is restored into a new data directory, without other options and without \
+                 DIALBACK_URL",
             ));
         }
         return export::restore(&options.data.data, source.into_reader(), json);

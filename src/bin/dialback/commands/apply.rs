@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::place::{self, PlaceOptions};
 use crate::clock::now;
+use crate::data::NewDataOptions;
 use crate::failure::Failure;
 use crate::{out, toml_file};
 use dialback::declaration::{Declaration, DeclaredSettings, Refused, Step, Wish};
@@ -53,6 +54,9 @@ pub(crate) struct ApplyOptions {
     /// Delete agents and numbers that the file does not name
     #[arg(long)]
     prune: bool,
+    /// Create the data directory if it does not exist. Without this, a mistyped path is an error
+    #[arg(long)]
+    create_directory: bool,
     #[command(flatten)]
     place: PlaceOptions,
 }
@@ -108,11 +112,12 @@ fn client(options: &ApplyOptions, declared: &Declaration) -> Result<Option<Clien
     if let Some(client) = options.place.remote()? {
         return Ok(Some(client));
     }
-    let data = &options.place.data;
-    if options.dry_run && !data.data.data.exists() && data.create_directory {
+    let data = &options.place.installation.data;
+    if options.dry_run && !data.data.exists() && options.create_directory {
         return Ok(None);
     }
-    let client = Client::open_or_create(data)?;
+    let client =
+        Client::open_or_create(&NewDataOptions { create_directory: options.create_directory, data: data.clone() })?;
     let name = declared.environment.as_ref().map(|settings| settings.name.as_str());
     let wanted = options.place.environment.as_deref().or(name);
     let id = match (place::find(&client, wanted)?, name) {

@@ -21,6 +21,9 @@ use tower::ServiceExt;
 /// The largest answer that is read, in bytes. Answers to these commands are far smaller.
 const MAX_ANSWER: usize = 16 << 20;
 
+/// The number of items on a page of a list: the most that the API allows.
+const PER_PAGE: u64 = 100;
+
 /// The error code of a change that needs the stream of a fleet, which only a daemon reaches.
 const NEEDS_STREAM: &str = "STREAM_AWAY";
 
@@ -81,6 +84,39 @@ impl Client {
 
     pub(crate) fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.ask(&Method::DELETE, path, None)
+    }
+
+    /// Returns all items of a list that is answered as a whole.
+    pub(crate) fn list(&self, path: &str) -> Result<Vec<Value>, Failure> {
+        match self.get(path)?["data"].take() {
+            Value::Array(items) => Ok(items),
+            _ => Err(Failure::new("the daemon answered with something else than a list")),
+        }
+    }
+
+    /// Returns all items of a list that is answered page by page.
+    pub(crate) fn pages(&self, path: &str) -> Result<Vec<Value>, Failure> {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let mut items = Vec::new();
+        for page in 1.. {
+            let mut answer = self.get(&format!("{path}{joint}per_page={PER_PAGE}&page={page}"))?;
+            let last_page = answer["meta"]["last_page"].as_u64().unwrap_or(0);
+            if let Value::Array(mut more) = answer["data"].take() {
+                items.append(&mut more);
+            }
+            if page >= last_page {
+                break;
+            }
+        }
+        Ok(items)
+    }
+
+    /// Returns the environments that the token can use.
+    pub(crate) fn environments(&self) -> Result<Vec<Value>, Failure> {
+        match self {
+            Self::Daemon(remote) if !remote.is_operator() => Ok(vec![self.get("/environment")?["data"].take()]),
+            _ => self.list("/environments"),
+        }
     }
 
     /// Sends a request and returns the answer. An error of the API becomes a failure.

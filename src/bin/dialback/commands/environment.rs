@@ -1,10 +1,11 @@
 //! `dialback environment`.
 
 use super::client::Client;
-use super::place;
-use crate::data::{DataOptions, NewDataOptions};
+use super::daemon_options::DaemonOptions;
+use super::place::{self, InstallationOptions};
+use super::table::{self, Column, text};
+use crate::data::NewDataOptions;
 use crate::failure::Failure;
-use crate::out;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -12,80 +13,156 @@ use std::process::ExitCode;
 /// The options of a dial plan that is written by hand.
 const PARTS: [&str; 4] = ["country_code", "national_prefix", "international_prefix", "national_number_lengths"];
 
+/// The word that removes a setting.
+const NONE: &str = "none";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum EnvironmentCommand {
     /// Create an environment: a tenant with its own agents, numbers and tokens
     Create {
         /// The name, for people
         name: String,
-        /// The region whose numbers are read as people there write them, such as DE (ISO 3166-1 alpha-2)
-        #[arg(long, value_name = "CODE", conflicts_with_all = PARTS)]
-        region: Option<String>,
-        /// For a private numbering plan: the country code of national numbers, such as 49. Without it and without a
-        /// region, only international forms are read
-        #[arg(long, value_name = "DIGITS")]
-        country_code: Option<String>,
-        /// The prefix dialed before a national number, such as 0
-        #[arg(long, value_name = "DIGITS")]
-        national_prefix: Option<String>,
-        /// The prefix dialed before an international number, such as 00 or 011
-        #[arg(long, value_name = "DIGITS")]
-        international_prefix: Option<String>,
-        /// How many digits national numbers have, such as 9,10. Prefixes are then removed only in front of such a number
-        #[arg(long, value_name = "DIGITS", value_delimiter = ',')]
-        national_number_lengths: Vec<u8>,
-        /// The look-back in days: an older outbound call does not count. Callback agents can set their own
-        #[arg(long, value_name = "DAYS")]
-        lookback_days: Option<u32>,
-        /// The weakest STIR/SHAKEN attestation with which a caller's number counts. A caller with less counts as
-        /// withheld
-        #[arg(long, value_name = "A|B")]
-        require_attestation: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        daemon: DaemonOptions,
         #[command(flatten)]
         data: NewDataOptions,
     },
     /// List the environments
     List {
         #[command(flatten)]
-        data: DataOptions,
+        installation: InstallationOptions,
+    },
+    /// Change the name or the settings of an environment. Settings that are not given stay as they are
+    Set {
+        /// The environment, by name or id. By default the only one, or that of the token
+        environment: Option<String>,
+        /// The new name. With --url, it needs an operator token
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        installation: InstallationOptions,
+    },
+    /// Delete an environment that has no agents and no phone numbers, with its tokens and its call history, for good
+    Delete {
+        /// The environment, by name or id
+        environment: String,
+        #[command(flatten)]
+        installation: InstallationOptions,
     },
 }
 
+/// The settings of an environment.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Settings {
+    /// The region whose numbers are read as people there write them, such as DE (ISO 3166-1 alpha-2), or `none`: only
+    /// international forms are read
+    #[arg(long, value_name = "CODE", conflicts_with_all = PARTS)]
+    region: Option<String>,
+    /// For a private numbering plan: the country code of national numbers, such as 49. Without it and without a
+    /// region, only international forms are read
+    #[arg(long, value_name = "DIGITS")]
+    country_code: Option<String>,
+    /// The prefix dialed before a national number, such as 0
+    #[arg(long, value_name = "DIGITS")]
+    national_prefix: Option<String>,
+    /// The prefix dialed before an international number, such as 00 or 011
+    #[arg(long, value_name = "DIGITS")]
+    international_prefix: Option<String>,
+    /// How many digits national numbers have, such as 9,10. Prefixes are then removed only in front of such a number
+    #[arg(long, value_name = "DIGITS", value_delimiter = ',')]
+    national_number_lengths: Vec<u8>,
+    /// The look-back in days: an older outbound call does not count. Callback agents can set their own
+    #[arg(long, value_name = "DAYS")]
+    lookback_days: Option<u32>,
+    /// The weakest STIR/SHAKEN attestation with which a caller's number counts, or `none`. A caller with less counts as
+    /// withheld
+    #[arg(long, value_name = "A|B|none")]
+    require_attestation: Option<String>,
+}
+
+impl Settings {
+    /// Adds the settings that are given to the body of a request.
+    fn add_to(&self, body: &mut Value) {
+        let lengths = Some(&self.national_number_lengths).filter(|lengths| !lengths.is_empty());
+        let settings = [
+            ("region", self.region.as_ref().map(|region| json!(region))),
+            ("country_code", self.country_code.as_ref().map(|code| json!(code))),
+            ("national_prefix", self.national_prefix.as_ref().map(|prefix| json!(prefix))),
+            ("international_prefix", self.international_prefix.as_ref().map(|prefix| json!(prefix))),
+            ("national_number_lengths", lengths.map(|lengths| json!(lengths))),
+            ("lookback_days", self.lookback_days.map(|days| json!(days))),
+            ("require_attestation", self.require_attestation.as_ref().map(|level| json!(level))),
+        ];
+        for (field, value) in settings {
+            if let Some(value) = value {
+                body[field] = if value == NONE { Value::Null } else { value };
+            }
+        }
+    }
+}
+
+const COLUMNS: [Column<'static>; 2] =
+    [("ID", &|environment| text(environment, "id")), ("NAME", &|environment| text(environment, "name"))];
+
+/// The additional columns of one environment.
+const SETTINGS: [Column<'static>; 7] = [
+    ("REGION", &|environment| text(environment, "region")),
+    ("COUNTRY CODE", &|environment| text(environment, "country_code")),
+    ("NATIONAL PREFIX", &|environment| text(environment, "national_prefix")),
+    ("INTERNATIONAL PREFIX", &|environment| text(environment, "international_prefix")),
+    ("NATIONAL LENGTHS", &|environment| text(environment, "national_number_lengths")),
+    ("LOOK-BACK", &lookback),
+    ("ATTESTATION", &|environment| text(environment, "require_attestation")),
+];
+
 pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, Failure> {
     match command {
-        EnvironmentCommand::Create {
-            name,
-            region,
-            country_code,
-            national_prefix,
-            international_prefix,
-            national_number_lengths,
-            lookback_days,
-            require_attestation,
-            data,
-        } => {
+        EnvironmentCommand::Create { name, settings, daemon, data } => {
             let mut body = json!({ "name": name });
-            let lengths = Some(national_number_lengths).filter(|lengths| !lengths.is_empty());
-            let settings = [
-                ("region", json!(region)),
-                ("country_code", json!(country_code)),
-                ("national_prefix", json!(national_prefix)),
-                ("international_prefix", json!(international_prefix)),
-                ("national_number_lengths", json!(lengths)),
-                ("lookback_days", json!(lookback_days)),
-                ("require_attestation", json!(require_attestation)),
-            ];
-            for (field, value) in settings {
-                if !value.is_null() {
-                    body[field] = value;
-                }
-            }
-            let answer = Client::open_or_create(data)?.post("/environments", &body)?;
-            list(&json!([answer["data"]]), json)?;
+            settings.add_to(&mut body);
+            let client = match daemon.remote()? {
+                Some(remote) => Client::Daemon(remote),
+                None => Client::open_or_create(data)?,
+            };
+            table::list(&COLUMNS, &[client.post("/environments", &body)?["data"].take()], json)?;
         }
-        EnvironmentCommand::List { data } => list(&Client::open_existing(data)?.get("/environments")?["data"], json)?,
+        EnvironmentCommand::List { installation } => {
+            table::list(&COLUMNS, &installation.open()?.environments()?, json)?;
+        }
+        EnvironmentCommand::Set { environment, name, settings, installation } => {
+            let mut body = json!({});
+            settings.add_to(&mut body);
+            if let Some(name) = name {
+                body["name"] = json!(name);
+            }
+            if body == json!({}) {
+                return Err(Failure::usage("nothing to set: give a setting, such as --lookback-days 14"));
+            }
+            let client = installation.open()?;
+            let answer = client.put(&path(&client, environment.as_deref())?, &body)?;
+            table::one(&[&COLUMNS[..], &SETTINGS[..]].concat(), &answer["data"], json)?;
+        }
+        EnvironmentCommand::Delete { environment, installation } => {
+            let client = installation.open()?;
+            table::done(&client.delete(&path(&client, Some(environment))?)?, json)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the path of the environment with the name or id, or of the only one.
+fn path(client: &Client, wanted: Option<&str>) -> Result<String, Failure> {
+    let id = place::existing(client, wanted)?;
+    Ok(format!("/environments/{}", id.as_str().unwrap_or_default()))
+}
+
+fn lookback(environment: &Value) -> String {
+    let days = environment["lookback_days"].as_u64();
+    days.map_or_else(|| format!("{} seconds", environment["lookback_seconds"]), |days| format!("{days} days"))
 }
 
 /// Returns the id of the environment with the wanted name or id. Without a name, returns the only environment, or
@@ -100,16 +177,4 @@ pub(crate) fn find_or_create(client: &Client, wanted: Option<&str>) -> Result<Va
             Ok(made["data"]["id"].clone())
         }
     }
-}
-
-fn list(environments: &Value, json: bool) -> Result<(), Failure> {
-    if json {
-        return out::line(format_args!("{environments}"));
-    }
-    out::line(format_args!("{:36}  NAME", "ID"))?;
-    for environment in environments.as_array().into_iter().flatten() {
-        let text = |field: &str| environment[field].as_str().unwrap_or("-").to_owned();
-        out::line(format_args!("{:36}  {}", text("id"), text("name")))?;
-    }
-    Ok(())
 }

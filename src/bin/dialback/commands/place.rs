@@ -1,35 +1,44 @@
 //! Which environment of which daemon or directory a command is about.
 
 use super::client::Client;
-use super::remote::Remote;
-use crate::data::NewDataOptions;
+use super::daemon_options::DaemonOptions;
+use crate::data::DataOptions;
 use crate::failure::Failure;
 use serde_json::Value;
-use std::path::PathBuf;
+
+/// The options of a command that is about a daemon or a data directory as a whole.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct InstallationOptions {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonOptions,
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
+}
+
+impl InstallationOptions {
+    /// Opens a client for the daemon, or for the data directory, which exists.
+    pub(crate) fn open(&self) -> Result<Client, Failure> {
+        match self.daemon.remote()? {
+            Some(remote) => Ok(Client::Daemon(remote)),
+            None => Client::open_existing(&self.data),
+        }
+    }
+}
 
 /// The options of a command that is about one environment.
 #[derive(Debug, Clone, clap::Args)]
-#[expect(clippy::doc_markdown, reason = "as the help is written")]
 pub(crate) struct PlaceOptions {
-    /// The environment, by name or id. By default the only one
+    /// The environment, by name or id. By default the only one. With --url it is that of the token
     #[arg(long, value_name = "NAME|ID", conflicts_with = "url")]
     pub(crate) environment: Option<String>,
-    /// Send the requests to the daemon at this URL, such as http://127.0.0.1:8080. The environment is that of the token in
-    /// DIALBACK_TOKEN or --token-file
-    #[arg(long, value_name = "URL", env = "DIALBACK_URL")]
-    url: Option<String>,
-    /// A file with the token
-    #[arg(long, value_name = "FILE", requires = "url")]
-    token_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) data: NewDataOptions,
+    pub(crate) installation: InstallationOptions,
 }
 
 impl PlaceOptions {
     /// Returns the daemon that `--url` names, with the token of an environment.
     pub(crate) fn remote(&self) -> Result<Option<Client>, Failure> {
-        let remote = self.url.as_ref().map(|url| Remote::at(url, self.token_file.as_deref()));
-        Ok(remote.transpose()?.map(Client::Daemon))
+        Ok(self.installation.daemon.of_tenant()?.map(Client::Daemon))
     }
 
     /// Opens a client for the environment, which exists.
@@ -37,11 +46,9 @@ impl PlaceOptions {
         if let Some(client) = self.remote()? {
             return Ok(client);
         }
-        let client = Client::open_existing(&self.data.data)?;
-        match find(&client, self.environment.as_deref())? {
-            Some(id) => acting_for(client, &id),
-            None => Err(missing(self.environment.as_deref())),
-        }
+        let client = Client::open_existing(&self.installation.data)?;
+        let id = existing(&client, self.environment.as_deref())?;
+        acting_for(client, &id)
     }
 }
 
@@ -53,17 +60,23 @@ pub(crate) fn acting_for(client: Client, id: &Value) -> Result<Client, Failure> 
 
 /// Returns the id of the environment with the name or id, or of the only one.
 pub(crate) fn find(client: &Client, wanted: Option<&str>) -> Result<Option<Value>, Failure> {
-    let answer = client.get("/environments")?;
-    let all: Vec<&Value> = answer["data"].as_array().into_iter().flatten().collect();
-    let is_it = |environment: &&&Value| {
-        wanted.is_none_or(|wanted| environment["id"] == wanted || environment["name"] == wanted)
-    };
+    let all = client.environments()?;
+    let is_it =
+        |environment: &&Value| wanted.is_none_or(|wanted| environment["id"] == wanted || environment["name"] == wanted);
     let mut found = all.iter().filter(is_it);
     match (found.next(), found.next(), wanted) {
         (first, None, _) => Ok(first.map(|environment| environment["id"].clone())),
         (_, _, None) => Err(Failure::new("there are several environments: choose one with --environment")),
         (_, _, Some(wanted)) => Err(Failure::new(format!("several environments are named {wanted}: use an id"))),
     }
+}
+
+/// Returns the id of the environment with the name or id, or of the only one.
+///
+/// # Errors
+/// There is none, or there are several.
+pub(crate) fn existing(client: &Client, wanted: Option<&str>) -> Result<Value, Failure> {
+    find(client, wanted)?.ok_or_else(|| missing(wanted))
 }
 
 pub(crate) fn missing(wanted: Option<&str>) -> Failure {

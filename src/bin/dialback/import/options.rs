@@ -6,6 +6,7 @@ use super::fields::civil::DateOrder;
 use super::fields::phone::DialedPrefix;
 use super::fields::status::{OwnWord, Unknown};
 use super::fields::zone::{Zone, parse_time_zone};
+use crate::commands::daemon_options::DaemonOptions;
 use dialback::http::Limits;
 use std::path::PathBuf;
 
@@ -179,16 +180,8 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Import into the daemon at this URL, such as `http://127.0.0.1:8080`. Without it, the calls go into the data
-    /// directory, or to the daemon that holds it
-    ///
-    /// The token of the environment comes from --token-file, or from the environment variable `DIALBACK_TOKEN`.
-    #[arg(long, value_name = "URL")]
-    pub(crate) url: Option<String>,
-
-    /// The file with the token for --url
-    #[arg(long, value_name = "FILE", requires = "url")]
-    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) daemon: DaemonOptions,
 
     /// The number of lines with the same reason that are reported one by one. All are counted by reason at the end
     #[arg(long, value_name = "N", default_value_t = 20)]

@@ -22,8 +22,8 @@ pub(in crate::import) fn open<'a>(
         let destination: Box<dyn Destination + 'a> = Box::new(daemon);
         Ok((destination, tenant))
     };
-    if let Some(url) = &options.url {
-        return at_daemon(Remote::at(url, options.token_file.as_deref())?);
+    if let Some(remote) = options.daemon.of_tenant()? {
+        return at_daemon(remote);
     }
     match Directory::open(data, wanted, options.create_missing, now) {
         Ok((directory, tenant)) => Ok((Box::new(directory), tenant)),
