@@ -38,7 +38,7 @@
 //! | `POST /phone-numbers` | environment | 201, or 200 if the same number exists; 409 `PHONE_NUMBER_TAKEN`, `PHONE_NUMBER_EXISTS` |
 //! | `PUT /phone-numbers/{id}` | environment | 200; 422 `INVALID_DEFAULT_AGENT` |
 //! | `DELETE /phone-numbers/{id}` | environment | 200; 422 `PHONE_NUMBER_IN_USE` |
-//! | `DELETE /contacts/{number}` | environment | 200 |
+//! | `GET /contacts/{number}`, `DELETE /contacts/{number}` | environment | 200 |
 //! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 409 `CONTACT_ERASED`, `QUOTA_EXCEEDED`; 503 `HISTORY_FULL` |
 //! | `POST /calls/bulk` | environment, gateway | 200, with the counts of accepted and rejected lines |
 //! | `GET /route?dialed=&caller=&at=&explain=&format=` | any | 200 |

@@ -75,6 +75,7 @@ fn tenants() -> OpenApiRouter<Api> {
 fn long() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(callback_agents::show))
+        .routes(routes!(contacts::show))
         .routes(routes!(statistics::show))
         .routes(routes!(what_if::compare))
 }

@@ -7,6 +7,7 @@ use crate::event::Direction;
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::OutcomeSet;
+use crate::slot::Scope;
 use crate::time::{Lookback, Timestamp};
 use std::collections::HashSet;
 use std::fmt;
@@ -92,6 +93,16 @@ impl<'a> EnvironmentView<'a> {
     /// never changes its place.
     pub fn number_at(self, place: usize) -> Option<NumberView<'a>> {
         self.plan.number_view((*self.details.numbers.get(place)?)?)
+    }
+
+    /// Returns the number at this place, also if it was released.
+    pub fn number_ever_at(self, place: usize) -> Option<E164> {
+        self.plan.number_entry((*self.details.numbers.get(place)?)?)?.number
+    }
+
+    /// Returns the scope under which the calls from the number at this place are held, also if it was released.
+    pub(crate) fn scope_at(self, place: usize) -> Option<Scope> {
+        (*self.details.numbers.get(place)?).map(Scope::from)
     }
 
     /// Returns whether the environment has or had an agent with this identity.

@@ -281,8 +281,14 @@ def the_end(client, route, source, callback, front):
     same(route("+15557654321")["reason"], "NO_CALLBACK_AGENT")
     same(route("+15557654321")["agent_id"], front)
     same(client.data("GET", "/callback-agents"), [])
+    known = client.data("GET", "/contacts/%2B15557654321")
+    same(known, {"number": "+15557654321", "entries": [{
+        "phone_number_id": AN_ID, "from": "+15551234567", "status": "voicemail", "called_at": moment(CALLED_AT),
+        "source_agent_id": source, "source_agent_name": "Reminders",
+    }], "entries_total": 1})
     forgotten = client.data("DELETE", "/contacts/%2B15557654321")
     assert list(forgotten.values()) == [1], forgotten
+    same(client.data("GET", "/contacts/%2B15557654321"), {"number": "+15557654321", "entries": [], "entries_total": 0})
     same(route("+15557654321")["reason"], "NO_HISTORY")
     late = {"agent_id": source, "from": "+15551234567", "to": "+15557654321", "status": "voicemail"}
     client.ask("POST", "/calls", late | {"started_at": CALLED_AT.isoformat()}, 202)

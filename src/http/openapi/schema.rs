@@ -96,6 +96,11 @@ pub(in crate::http) fn number() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(E164)).build()
 }
 
+/// A phone number as it is held: in E.164 form, or as digits that no dial plan could convert.
+pub(in crate::http) fn held_number() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^\+?[0-9]{1,15}$")).build()
+}
+
 /// The lengths of national numbers.
 pub(in crate::http) fn lengths() -> Array {
     let length = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(15)).build();

@@ -1,5 +1,5 @@
-use crate::support::server::{CONTACT, Client, Desk, START, Server};
-use dialback::Timestamp;
+use crate::support::server::{CONTACT, Client, Desk, OURS, START, Server};
+use dialback::{Change, E164, NumberId, Timestamp};
 use serde_json::json;
 
 const ROUTE: &str = "/route?dialed=+15550001000&caller=+15557654321";
@@ -143,9 +143,94 @@ fn text(at: u64) -> String {
 }
 
 #[tokio::test]
-async fn erasing_a_malformed_number_is_rejected() {
+async fn malformed_number_in_the_path_is_rejected() {
     let server = Server::start();
     for wrong in ["anonymous", "+", "%20", "%FF%FE", "+1234567890123456", "a%2Fb"] {
         server.tenant().delete(&format!("/contacts/{wrong}")).await.is(422, "VALIDATION_ERROR");
+        server.tenant().get(&format!("/contacts/{wrong}")).await.is(422, "VALIDATION_ERROR");
+    }
+}
+
+#[tokio::test]
+async fn contact_shows_the_last_call_from_each_number_newest_first() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let nothing = json!({"number": CONTACT, "entries": [], "entries_total": 0});
+    assert_eq!(client.get(&format!("/contacts/{CONTACT}")).await.data(), nothing);
+    let second = client.post("/phone-numbers", json!({"number": "+15550002000"})).await.data()["id"].clone();
+    client.post("/calls", desk.call("initiated")).await;
+    client.post("/calls", desk.call("no-answer")).await;
+    let mut later = desk.call("busy");
+    later["from"] = json!("+15550002000");
+    later["started_at"] = json!("2026-06-01T12:00:00.500Z");
+    client.post("/calls", later).await;
+
+    let source = client.get(&format!("/agents/{}", desk.source)).await.data();
+    let entries = json!([
+        {
+            "phone_number_id": second, "from": "+15550002000", "status": "busy",
+            "called_at": "2026-06-01T12:00:00.500Z",
+            "source_agent_id": desk.source, "source_agent_name": source["name"],
+        },
+        {
+            "phone_number_id": desk.number, "from": OURS, "status": "no-answer", "called_at": desk.call("busy")["started_at"],
+            "source_agent_id": desk.source, "source_agent_name": source["name"],
+        },
+    ]);
+    let known = json!({"number": CONTACT, "entries": entries, "entries_total": 2});
+    assert_eq!(client.get("/contacts/(555)%20765-4321").await.data(), known, "any form of the number");
+    assert_eq!(server.other().get(&format!("/contacts/{CONTACT}")).await.data(), nothing, "another tenant's calls");
+    server.gateway().get(&format!("/contacts/{CONTACT}")).await.is(403, "UNAUTHORIZED");
+
+    let id = second.as_str().expect("an id");
+    client.delete(&format!("/phone-numbers/{id}")).await;
+    let released = client.get(&format!("/contacts/{CONTACT}")).await.data();
+    assert_eq!(released["entries"][0]["from"], "+15550002000", "a released number keeps its calls");
+    assert_eq!(released["entries"][0]["phone_number_id"], json!(null));
+
+    assert_eq!(client.delete(&format!("/contacts/{CONTACT}")).await.data(), json!({"pairs_erased": 2}));
+    assert_eq!(client.get(&format!("/contacts/{CONTACT}")).await.data(), nothing);
+}
+
+#[tokio::test]
+async fn contact_with_a_deleted_source_shows_its_id_without_a_name() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    client.post(&format!("/agents/{}/unpublish", desk.source), json!({})).await.data();
+    client.delete(&format!("/agents/{}", desk.source)).await;
+    let entry = client.get(&format!("/contacts/{CONTACT}")).await.data()["entries"][0].clone();
+    assert_eq!((&entry["source_agent_id"], &entry["source_agent_name"]), (&json!(desk.source), &json!(null)));
+}
+
+/// The limit is that of lists within other answers.
+#[tokio::test]
+async fn contact_called_from_many_numbers_lists_the_newest_thousand() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let number = |n: u64| E164::parse_international(&format!("+1555{:07}", 3_000_000 + n)).expect("a number");
+    for count in [1_000, 1_001] {
+        let n = count - 1;
+        let first = if count == 1_000 { 0 } else { n };
+        let added = (first..count)
+            .map(|n| Change::NumberAdded { id: NumberId::from_u128(u128::from(n) + 9), number: number(n) });
+        let added = added.collect();
+        server.service.configure(server.environment, START, |_| Ok(added)).expect("valid");
+        let call = |n: u64| {
+            let mut call = desk.call("busy");
+            call["from"] = json!(format!("+1555{:07}", 3_000_000 + n));
+            call["started_at"] = json!(text(START.millis() - 5_000 + n));
+            format!("{call}\n")
+        };
+        assert_eq!(client.bulk((first..count).map(call).collect::<String>()).await.body["accepted"], count - first);
+        let known = client.get(&format!("/contacts/{CONTACT}")).await.data();
+        assert_eq!(known["entries_total"], count);
+        let entries = known["entries"].as_array().expect("a list");
+        assert_eq!(entries.len(), 1_000);
+        assert_eq!(entries[0]["from"], format!("+1555{:07}", 3_000_000 + n), "the newest is first");
+        assert_eq!(entries[999]["from"], format!("+1555{:07}", 3_000_000 + count - 1_000));
     }
 }
