@@ -26,6 +26,7 @@ mod throughput;
 mod support {
     pub(crate) mod daemon;
     pub(crate) mod nats;
+    pub(crate) mod ports;
 }
 
 use args::Args;

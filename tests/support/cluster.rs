@@ -2,7 +2,8 @@
 //! can be killed and restarted with its data.
 
 use super::certificates::Certificates;
-use super::nats::{free_ports, program};
+use super::nats::program;
+use super::ports::free_ports;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -43,8 +44,8 @@ impl Cluster {
         fs::write(cluster.path("login"), format!("{USER}\n{PASSWORD}\n")).expect("written");
         (0..SERVERS).for_each(|which| cluster.restart(which));
         cluster.wait_for("a leader of the cluster", |cluster| {
-            let page = cluster.page(0, "jsz")?;
-            page["meta_cluster"]["leader"].as_str().map(str::to_owned).filter(|leader| !leader.is_empty())
+            let leader = |which| Some(cluster.page(which, "jsz")?["meta_cluster"]["leader"].as_str()?.to_owned());
+            (0..SERVERS).filter_map(leader).find(|leader| !leader.is_empty())
         });
         cluster
     }
@@ -124,7 +125,7 @@ impl Cluster {
     }
 
     /// Returns the server that leads the fleet's stream. Waits until there is one.
-    pub fn leader(&self) -> usize {
+    pub fn leader(&mut self) -> usize {
         self.wait_for("a leader of the stream", |cluster| {
             (0..SERVERS).find_map(|which| {
                 let page = cluster.page(which, "jsz?accounts=true&streams=true")?;
@@ -154,11 +155,15 @@ impl Cluster {
         serde_json::from_str(&page.into_body().read_to_string().ok()?).ok()
     }
 
-    fn wait_for<T>(&self, what: &str, ask: impl Fn(&Self) -> Option<T>) -> T {
+    fn wait_for<T>(&mut self, what: &str, ask: impl Fn(&Self) -> Option<T>) -> T {
         let began = Instant::now();
         loop {
             if let Some(answer) = ask(self) {
                 return answer;
+            }
+            for process in self.servers.iter_mut().filter_map(|server| server.process.as_mut()) {
+                let ended = process.try_wait().expect("our child");
+                assert!(ended.is_none(), "a server has ended by itself: {:?}", self.log_lines("[FTL]"));
             }
             assert!(began.elapsed() < PATIENCE, "no {what}: {:?}", self.log_lines(""));
             sleep(Duration::from_millis(50));

@@ -22,6 +22,8 @@ pub mod metrics_text;
 #[cfg(feature = "nats")]
 pub mod nats;
 pub mod own_process;
+#[cfg(feature = "nats")]
+pub mod ports;
 pub mod random;
 #[cfg(feature = "__testing")]
 pub mod scenarios;

@@ -1,8 +1,9 @@
 //! A NATS server for a test. It can be killed and restarted with its data.
 #![allow(dead_code, unreachable_pub)]
 
+use super::ports::free_ports;
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -96,12 +97,6 @@ impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Returns different ports that were free a moment ago. A restarted server must get the same ports again.
-pub fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
-    listeners.each_ref().map(|listener| listener.local_addr().expect("bound").port())
 }
 
 /// Returns whether this version supports neither `sync_interval` nor consumers with several subjects.

@@ -1,8 +1,9 @@
 //! Leaf servers: nodes that reach the stream through a server of their own site.
 
-use super::nats::{NatsServer, free_ports};
+use super::nats::NatsServer;
 use super::{open, options};
 use crate::simulation::threads::{Place, call, configure, reason, start_over, until};
+use crate::support::ports::free_ports;
 use dialback::Reason;
 use dialback::fleet::Settings;
 use dialback::fleet::nats::{NatsOptions, Storage};
