@@ -10,7 +10,7 @@
 //! * Each other upkeep (conversion, restore, export, merge of a snapshot) is crashed in the same way (`upkeep/`).
 //!
 //! `CRASH_SEEDS` (from `CRASH_FIRST_SEED` on) and `CRASH_CHOICES` (crashes at each point) make longer runs, as in
-//! `scripts/crash-tests`.
+//! `scripts/crash-tests`. `CRASH_BATCHES` makes shorter ones.
 #![cfg(target_os = "linux")]
 #![allow(clippy::case_sensitive_file_extension_comparisons)]
 
@@ -113,10 +113,12 @@ fn crash_everywhere(seed: u64, choices: u64, batches: u64, bug: Option<Bug>) -> 
 #[test]
 fn power_failure_at_any_point_loses_no_acknowledged_batch_and_adds_none() {
     let (choices, seeds) = (setting("CRASH_CHOICES", 1), setting("CRASH_SEEDS", 1));
+    let batches = setting("CRASH_BATCHES", 70);
     let mut all = Totals::default();
     let first = setting("CRASH_FIRST_SEED", 1);
     for seed in first..first + seeds {
-        let totals = crash_everywhere(seed, choices, 70, None).unwrap_or_else(|found| panic!("seed {seed}: {found}"));
+        let totals =
+            crash_everywhere(seed, choices, batches, None).unwrap_or_else(|found| panic!("seed {seed}: {found}"));
         all.tried += totals.tried;
         all.distinct += totals.distinct;
         all.recoveries += totals.recoveries;

@@ -3,8 +3,8 @@
 //! Each flipped byte must be found when the store opens, or by `verify`, which names the file. Otherwise it must be
 //! harmless: the store opens with the same data, and `verify` finds no damage. The store never serves wrong data.
 //!
-//! `ROT_EVERY=1` flips all bytes. By default, the bytes near the ends of each file and a sample of the others are
-//! flipped.
+//! `ROT_EVERY=1` flips all bytes. By default, one byte of 101 is flipped, and each byte near the ends of a file. Above
+//! that, the bytes near the ends become fewer, too.
 
 use super::disk::{Disk, State};
 use super::print::Print;
@@ -82,7 +82,7 @@ fn names(path: &Path, what: &str, file: &Path) -> bool {
 /// Returns the positions to flip in a file of length `len`, of which `written` bytes were written.
 fn places(written: usize, len: usize, every: usize) -> Vec<usize> {
     const NEAR: usize = 48;
-    let is_near = |at: usize| at < NEAR || at + NEAR >= written;
+    let is_near = |at: usize| (at < NEAR || at + NEAR >= written) && at.is_multiple_of((every / 101).max(1));
     let mut places: Vec<usize> = (0..written).filter(|at| is_near(*at) || at.is_multiple_of(every)).collect();
     // Also flip some bytes of the unused, pre-allocated part.
     places.extend(
