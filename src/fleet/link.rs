@@ -199,10 +199,13 @@ impl Link {
         self.show();
     }
 
-    /// Forgets what was known about the stream, because the node consumes it from the beginning again.
-    pub(super) fn begin_again(&self) {
+    /// Forgets what was known about the stream, because the node consumes it from the beginning again. A conflict with
+    /// the same stream remains: other nodes have made changes after the configuration that this node lacks.
+    pub(super) fn begin_again(&self, is_another: bool) {
         let mut state = self.state();
-        state.standing = Standing::Unsettled;
+        if is_another || !matches!(state.standing, Standing::Conflict(_)) {
+            state.standing = Standing::Unsettled;
+        }
         state.acked.clear();
         state.epoch += 1;
         state.consumed = Position::START;

@@ -189,6 +189,24 @@ fn open(cluster: &Cluster, change: impl FnOnce(&mut NatsOptions)) -> NatsStream 
     NatsStream::new(options).expect("valid options")
 }
 
+/// Does all that a node does at its server, on an empty stream.
+pub(crate) fn use_all(stream: &NatsStream, violations: impl Fn() -> Vec<String>) {
+    stream.publish(&messages(3, 0..100)).expect("published");
+    let last = stream.publish_after(Subject::Configuration, b"one", Position::START).expect("ordered");
+    for content in [vec![1; 3 << 20], vec![2; 1 << 20]] {
+        stream.write_snapshot(last, &mut &content[..]).expect("written");
+        let mut read = Vec::new();
+        let snapshot = stream.read_snapshot().expect("there").expect("one");
+        let whole = { snapshot }.content.read_to_end(&mut read);
+        whole.unwrap_or_else(|error| panic!("{error}: {:?}", violations()));
+        assert_eq!(read, content);
+    }
+    assert_eq!(stream.consume(Position(99), 1, PATIENCE).expect("read")[0].position, Position(100));
+    stream.truncate(last).expect("truncated");
+    assert!(matches!(stream.consume(Position(5), 1, PATIENCE), Err(StreamError::Gone)));
+    assert_eq!(violations(), Vec::<String>::new());
+}
+
 /// All that a node does at its server, and things that it must not do.
 #[test]
 fn the_permissions_of_the_example_are_enough_and_no_more() {
@@ -198,20 +216,7 @@ fn the_permissions_of_the_example_are_enough_and_no_more() {
     let stream = open(&cluster, |options| options.storage.cluster = Some("fleet".into()));
     until(PATIENCE, "the stream is created", || stream.bounds().ok());
     assert_eq!(stream.server().expect("there").replicas, SERVERS);
-    stream.publish(&messages(3, 0..100)).expect("published");
-    let last = stream.publish_after(Subject::Configuration, b"one", Position::START).expect("ordered");
-    for content in [vec![1; 3 << 20], vec![2; 1 << 20]] {
-        stream.write_snapshot(last, &mut &content[..]).expect("written");
-        let mut read = Vec::new();
-        let snapshot = stream.read_snapshot().expect("there").expect("one");
-        let whole = { snapshot }.content.read_to_end(&mut read);
-        whole.unwrap_or_else(|error| panic!("{error}: {:?}", cluster.log_lines("Violation")));
-        assert_eq!(read, content);
-    }
-    assert_eq!(stream.consume(Position(99), 1, PATIENCE).expect("read")[0].position, Position(100));
-    stream.truncate(last).expect("truncated");
-    assert!(matches!(stream.consume(Position(5), 1, PATIENCE), Err(StreamError::Gone)));
-    assert_eq!(cluster.log_lines("Violation"), Vec::<String>::new());
+    use_all(&stream, || cluster.log_lines("Violation"));
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     runtime.block_on(async {
         let options = async_nats::ConnectOptions::new()

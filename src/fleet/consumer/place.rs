@@ -183,7 +183,7 @@ impl Consumer {
         let share = self.link.settings.share.mark();
         let mut place = Place { incarnation: bounds.incarnation, position, republish, share, ..Place::default() };
         // The link's knowledge of the stream may be out of date.
-        self.link.begin_again();
+        self.link.begin_again(old.incarnation != bounds.incarnation);
         if position > Position::START {
             // A node that has consumed the removed messages can continue without a snapshot.
             let had_it = old.incarnation == bounds.incarnation && old.position >= position;

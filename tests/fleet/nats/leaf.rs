@@ -2,13 +2,15 @@
 
 use super::nats::NatsServer;
 use super::{open, options};
+use crate::cluster::use_all;
 use crate::simulation::threads::{Place, call, configure, reason, start_over, until};
 use crate::support::ports::free_ports;
 use dialback::Reason;
-use dialback::fleet::Settings;
-use dialback::fleet::nats::{NatsOptions, Storage};
+use dialback::fleet::nats::{Login, NatsOptions, NatsStream, Storage};
+use dialback::fleet::{Settings, Stream};
 use dialback::metrics::FleetState;
 use serde_json::Value;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,8 +23,30 @@ fn start_hub() -> (NatsServer, u16) {
     (NatsServer::start_with(&configuration), port)
 }
 
+/// Returns a hub with a login and the permissions of the example, with these names of the API in place of `$JS.API`.
+fn start_hub_with_permissions(api: &str) -> (NatsServer, u16) {
+    let [port] = free_ports();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/fleet/cluster.conf");
+    let example = fs::read_to_string(example).expect("it is there");
+    let (_, rest) = example.split_once("permissions {").expect("it has permissions");
+    let (permissions, _) = rest.split_once('}').expect("they have an end");
+    let permissions = permissions.replace("$JS.API", api);
+    let user = format!("{{ user: gateway, password: s3cret, permissions {{ {permissions} }} }}");
+    let configuration = format!(
+        "server_name: hub\njetstream {{ store_dir: \"STORE\", domain: hub }}\n\
+         leafnodes {{ listen: 127.0.0.1:{port} }}\n\
+         accounts {{ FLEET {{ jetstream: enabled, users: [ {user} ] }} }}"
+    );
+    (NatsServer::start_with(&configuration), port)
+}
+
 fn start_leaf(hub: u16, more: &str) -> NatsServer {
-    let remote = format!("leafnodes {{ remotes: [{{ url: \"nats-leaf://127.0.0.1:{hub}\" }}] }}");
+    start_leaf_of(&format!("127.0.0.1:{hub}"), more)
+}
+
+/// Returns a leaf server that connects to this address, which may begin with a login.
+fn start_leaf_of(hub: &str, more: &str) -> NatsServer {
+    let remote = format!("leafnodes {{ remotes: [{{ url: \"nats-leaf://{hub}\" }}] }}");
     NatsServer::start_with(&format!("server_name: leaf\n{remote}\n{more}"))
 }
 
@@ -110,4 +134,43 @@ fn without_the_domain_of_the_hub_a_leaf_has_no_stream_or_one_of_its_own() {
     let remote = start(&leaf, &path("with"), None);
     until("the node follows a stream", || state(&remote) == FleetState::Following);
     assert!(streams(&leaf) > 0);
+}
+
+fn open_in_hub(options: NatsOptions) -> NatsStream {
+    let storage = Storage { domain: Some("hub".into()), ..options.storage.clone() };
+    open(NatsOptions { storage, ..options })
+}
+
+/// Does all that a node does in the hub's domain, which must violate no permission.
+fn check_permissions(hub: &NatsServer, stream: &NatsStream) {
+    let violations = || hub.log().lines().filter(|line| line.contains("Violation")).map(str::to_owned).collect();
+    until("the stream is created", || {
+        assert_eq!(violations(), Vec::<String>::new());
+        stream.bounds().is_ok()
+    });
+    use_all(stream, violations);
+}
+
+/// A server checks the permissions of its own clients after it has mapped the API's name in the domain to `$JS.API`.
+/// Those of a leaf server's connection are checked before.
+#[test]
+fn the_permissions_of_the_example_are_enough_in_a_domain() {
+    let login = Login::Password { user: "gateway".into(), password: "s3cret".into() };
+    let (hub, _) = start_hub_with_permissions("$JS.API");
+    check_permissions(&hub, &open_in_hub(NatsOptions { login: login.clone(), ..options(&hub) }));
+    let (hub, _) = start_hub_with_permissions("$JS.hub.API");
+    assert!(open_in_hub(NatsOptions { login, ..options(&hub) }).bounds().is_err());
+    assert!(hub.log().contains("Publish Violation"));
+}
+
+#[test]
+fn the_permissions_of_the_example_with_the_domain_in_their_names_are_enough_for_a_leaf() {
+    for jetstream in ["", "jetstream { store_dir: \"STORE\", domain: leaf }"] {
+        let (hub, port) = start_hub_with_permissions("$JS.hub.API");
+        let leaf = start_leaf_of(&format!("gateway:s3cret@127.0.0.1:{port}"), jetstream);
+        check_permissions(&hub, &open_in_hub(options(&leaf)));
+    }
+    let (_hub, port) = start_hub_with_permissions("$JS.API");
+    let leaf = start_leaf_of(&format!("gateway:s3cret@127.0.0.1:{port}"), "");
+    assert!(open_in_hub(options(&leaf)).bounds().is_err());
 }

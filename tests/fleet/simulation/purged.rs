@@ -4,9 +4,13 @@ use super::stream::SimServer;
 use super::threads::{Place, TENANT, call, configure, start_over, until};
 use crate::support::random::Random;
 use dialback::fleet::{Settings, Share, Subject};
+use dialback::metrics::FleetState;
 use dialback::testing::universe::START;
-use dialback::{Change, DialPlan, Lookback};
+use dialback::{Change, DialPlan, Lookback, Timestamp};
 use std::path::Path;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Starts a node whose clock stands still, so that it looks at the stream's bounds once. It writes no snapshots.
 fn start(server: &SimServer, which: usize, path: &Path) -> Place {
@@ -57,4 +61,112 @@ fn a_node_does_not_pass_over_configurations_that_nodes_publish_again_after_a_pur
     let second = start(&server, 1, &path("second"));
     until("the other node has the change, too", || second.service.plan().generation() == 4);
     assert_eq!(second.service.plan().environment(TENANT).expect("there").name(), "fourth");
+}
+
+/// How much faster the clocks of [`Parted`] run. The nodes look at the stream's bounds each second.
+const FASTER: u128 = 100;
+
+/// Two nodes with different second configurations: the stream has lost the first node's while that node was away, and
+/// accepted the other's.
+struct Parted {
+    server: SimServer,
+    first: Place,
+    other: Place,
+    _directory: tempfile::TempDir,
+}
+
+impl Parted {
+    /// The nodes keep these shares. Only a node that keeps everything writes snapshots.
+    fn with(shares: &[Share; 2]) -> Self {
+        let server = SimServer::new(Random::new(1, 1), 2);
+        server.heal();
+        let directory = tempfile::tempdir().expect("a directory");
+        let began = Instant::now();
+        let millis = move || START.millis() + u64::try_from(began.elapsed().as_millis() * FASTER).expect("short");
+        let start = |which: usize, share: &Share| {
+            let set_up = |settings: &mut Settings| {
+                settings.share = share.clone();
+                settings.now = Arc::new(move || Timestamp::from_millis(millis()));
+            };
+            start_over(server.port(which), &directory.path().join(which.to_string()), set_up)
+        };
+        let (first, other) = (start(0, &shares[0]), start(1, &shares[1]));
+        configure(&first);
+        until("the other node has the configuration", || other.service.plan().generation() == 1);
+        server.sync();
+        server.cut(1, true);
+        until("the first node orders a change", || rename(&first, "first's") == Some(2));
+        server.cut(0, true);
+        assert!(server.crash() > 0, "the stream has lost the change");
+        server.cut(1, false);
+        until("the other node orders a change", || rename(&other, "other's") == Some(2));
+        Self { server, first, other, _directory: directory }
+    }
+
+    /// Returns the reasons why the nodes have stopped.
+    fn stopped(&self) -> [Option<String>; 2] {
+        [&self.first, &self.other].map(|place| match place.node.link().metrics().state() {
+            FleetState::Stopped(why) => Some(why),
+            _ => None,
+        })
+    }
+
+    /// Waits until exactly one node has stopped, and checks that it names the configuration.
+    fn expect_one_named(&self, when: &str) {
+        until(when, || self.stopped().iter().flatten().count() == 1);
+        let stopped = self.stopped();
+        let why = stopped.iter().flatten().next().expect("one");
+        assert!(why.contains("configuration 2"), "{when}: {why}");
+    }
+}
+
+fn shares() -> [[Share; 2]; 4] {
+    let some = || Share::of(0..15);
+    [[some(), some()], [Share::ALL, some()], [some(), Share::ALL], [Share::ALL, Share::ALL]]
+}
+
+#[test]
+fn a_conflict_is_named_when_the_stream_was_rolled_back_and_then_purged() {
+    for shares in shares() {
+        let when = format!("{shares:?}");
+        let parted = Parted::with(&shares);
+        parted.server.purge();
+        parted.server.cut(0, false);
+        parted.expect_one_named(&when);
+    }
+}
+
+#[test]
+fn a_conflict_is_named_when_the_stream_is_truncated_to_the_other_configuration() {
+    for shares in shares() {
+        let when = format!("{shares:?}");
+        let parted = Parted::with(&shares);
+        // As a node does after a snapshot, which was lost afterwards.
+        let port = parted.server.port(1);
+        port.truncate(dialback::fleet::Position(port.bounds().expect("there").last_configuration.0 - 1))
+            .expect("truncated");
+        parted.server.cut(0, false);
+        parted.expect_one_named(&when);
+    }
+}
+
+#[test]
+fn a_stopped_node_stays_stopped_when_the_stream_is_purged() {
+    for shares in shares() {
+        let when = format!("{shares:?}");
+        let parted = Parted::with(&shares);
+        parted.server.cut(0, false);
+        until("the first node stops", || parted.stopped()[0].is_some());
+        parted.server.purge();
+        let position = parted.server.last();
+        until("the other node has published its configurations again", || {
+            let of_configuration = |subject: Subject| subject == Subject::Configuration;
+            parted.server.messages().iter().filter(|message| of_configuration(message.subject)).count() >= 2
+                && parted.other.node.link().metrics().position() > position
+        });
+        sleep(Duration::from_millis(200));
+        assert_eq!(parted.stopped()[1], None, "{when}");
+        assert!(parted.stopped()[0].is_some(), "{when}");
+        until("the other node orders a change", || rename(&parted.other, "other's third") == Some(3));
+    }
 }

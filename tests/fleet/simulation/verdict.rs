@@ -39,6 +39,8 @@ pub fn judge(world: &mut World) -> Result<(), String> {
         if let Some(FleetState::Stopped(why)) = world.state(node) {
             world.counts.conflicts += 1;
             world.story.push(format!("{node} has a conflict: {why}"));
+            let held = world.nodes[node].store.configurations();
+            world.given_up.extend(held);
             world.wipe(node);
         }
     }
@@ -168,14 +170,14 @@ fn compare(world: &World, when: &str) -> Result<(), String> {
             return Err(format!("{node} {when}: missing {missing:?}, instead {invented:?}"));
         }
     }
-    // Acknowledged configurations exist, unless the stream lost one while its node was cut off. That node has then
-    // reported a conflict.
-    if world.counts.conflicts == 0 {
-        for (sequence, environment, changes) in &world.acknowledged.configurations {
-            let there = usize::try_from(*sequence).ok().and_then(|sequence| configurations.get(sequence - 1));
-            if there.is_none_or(|there| there.environment != *environment || there.changes != *changes) {
-                return Err(format!("configuration {sequence} was acknowledged and is missing {when}"));
-            }
+    // Acknowledged configurations exist, unless the stream lost one while its node was cut off. A node that has it has
+    // then reported a conflict.
+    for (sequence, environment, changes) in &world.acknowledged.configurations {
+        let is_it = |held: &&Configuration| {
+            (held.sequence, held.environment, &held.changes) == (*sequence, *environment, changes)
+        };
+        if !configurations.iter().chain(&world.given_up).any(|held| is_it(&held)) {
+            return Err(format!("configuration {sequence} was acknowledged and is missing {when}"));
         }
     }
     Ok(())

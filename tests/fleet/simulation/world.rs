@@ -49,6 +49,8 @@ pub struct World {
     pub now: Arc<AtomicU64>,
     bug: Option<Bug>,
     pub acknowledged: Acknowledged,
+    /// The configurations of the nodes that had stopped, before their disks were replaced.
+    pub given_up: Vec<Configuration>,
     agents: Vec<(EnvironmentId, AgentId)>,
     numbers: Vec<(EnvironmentId, E164)>,
     made: u128,
@@ -192,6 +194,7 @@ impl World {
             now,
             bug,
             acknowledged: Acknowledged::default(),
+            given_up: Vec::new(),
             agents: Vec::new(),
             numbers: Vec::new(),
             made: 0,
