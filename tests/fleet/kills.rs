@@ -128,7 +128,8 @@ impl Fleet {
                 if is_whole { first.map(|found| format!("{found:#?}")) } else { Some("no answer".into()) }
             });
             steady = if differing.is_none() { steady + 1 } else { 0 };
-            if began.elapsed() > PATIENCE {
+            // On a busy machine, the questions take long: nodes that agree are asked until they have agreed often enough.
+            if differing.is_some() && began.elapsed() > PATIENCE {
                 let logs: Vec<_> = self.nodes.iter().flatten().map(Daemon::read_log).collect();
                 panic!("the nodes do not agree: {}\n{}", differing.unwrap_or_default(), logs.join("\n\n"));
             }
