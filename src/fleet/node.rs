@@ -20,6 +20,8 @@ use std::time::Duration;
 const WAIT: Duration = Duration::from_millis(500);
 /// The pause between a failure and the next attempt.
 const LATER: Duration = Duration::from_millis(500);
+/// The pause if the stream was unreachable: how long the node takes to notice that it is back.
+const AWAY: Duration = Duration::from_millis(200);
 /// The time between two checks whether a snapshot is due.
 const UPKEEP: Duration = Duration::from_secs(1);
 
@@ -94,7 +96,7 @@ impl Node {
                             log(&text);
                         }
                         said = Some(text);
-                        link.pause(LATER);
+                        link.pause(if error.away().is_some() { AWAY } else { LATER });
                     }
                 }
             }

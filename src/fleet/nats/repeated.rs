@@ -5,8 +5,9 @@ use crate::fleet::StreamError;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long each attempt may take, in fifths of the time for all.
-const FIFTHS: [u32; 4] = [1, 1, 1, 2];
+/// How long each attempt may take, in tenths of the time for all. A cluster drops the requests of the time in which it
+/// elects a leader, so the length of an attempt delays the node after an election.
+const TENTHS: [u32; 7] = [1, 1, 1, 1, 2, 2, 2];
 
 /// Asks the server, and asks again if there is no answer soon, for at most `patience`. The servers of a cluster drop
 /// requests while they have no leader, and a new consumer can get a place on a server that is dead. So the request must
@@ -15,8 +16,8 @@ pub(super) async fn repeated<T>(
     patience: Duration,
     ask: impl AsyncFn() -> Result<T, StreamError>,
 ) -> Result<T, StreamError> {
-    for fifths in FIFTHS {
-        if let Ok(answer) = timeout(patience / 5 * fifths, ask()).await {
+    for tenths in TENTHS {
+        if let Ok(answer) = timeout(patience / 10 * tenths, ask()).await {
             return answer;
         }
     }
@@ -44,12 +45,12 @@ mod tests {
     #[tokio::test]
     async fn a_request_without_an_answer_is_repeated_a_limited_number_of_times() {
         let asked = Cell::new(0);
-        for attempt in 1..=4 {
+        for attempt in 1..=7 {
             answered_at(attempt, &asked).await.expect("answered");
             assert_eq!(asked.get(), attempt);
         }
-        assert!(matches!(answered_at(5, &asked).await, Err(StreamError::Away(_))));
-        assert_eq!(asked.get(), 4);
+        assert!(matches!(answered_at(8, &asked).await, Err(StreamError::Away(_))));
+        assert_eq!(asked.get(), 7);
         let failed = repeated(Duration::from_millis(100), async || Err::<(), _>(StreamError::Gone)).await;
         assert!(matches!(failed, Err(StreamError::Gone)), "an answer is not repeated, even if it is an error");
     }
