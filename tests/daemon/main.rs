@@ -4,6 +4,7 @@ mod apply;
 mod commands;
 #[cfg(unix)]
 mod connections;
+mod cors;
 mod faults;
 mod import;
 mod kills;

@@ -129,10 +129,11 @@ fn open(
     match sockets.side {
         // The temporary operator token is valid on the listener on loopback only.
         Some(side) => {
-            listen(sockets.control, certificate, http::router(api.clone().without_operator()), budgets.front);
+            let router = options.cors.around(http::router(api.clone().without_operator()));
+            listen(sockets.control, certificate, router, budgets.front);
             listen(side, None, http::router(api), budgets.side);
         }
-        None => listen(sockets.control, certificate, http::router(api), budgets.front),
+        None => listen(sockets.control, certificate, options.cors.around(http::router(api)), budgets.front),
     }
     Ok((Doors { _sip: sip, _agi: agi }, listeners))
 }

@@ -7,6 +7,7 @@ mod budgets;
 mod certificate;
 mod connection;
 mod connections;
+mod cors;
 mod daemon;
 mod descriptors;
 mod fleet;

@@ -4,6 +4,7 @@ use super::addresses::AddressOptions;
 use super::agi::AgiOptions;
 use super::budgets::Budgets;
 use super::certificate::Certificate;
+use super::cors::CorsOptions;
 use super::fleet::FleetOptions;
 use super::limits::LimitOptions;
 use super::sip::SipOptions;
@@ -58,6 +59,8 @@ pub(crate) struct ServeOptions {
     pub(super) addresses: AddressOptions,
     #[command(flatten)]
     pub(super) tls: TlsOptions,
+    #[command(flatten)]
+    pub(super) cors: CorsOptions,
     #[command(flatten)]
     pub(super) sip: SipOptions,
     #[command(flatten)]
