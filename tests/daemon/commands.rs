@@ -5,7 +5,7 @@ use crate::support;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
-use support::daemon::{Daemon, dialback, program};
+use support::daemon::{Daemon, Tenant, dialback, program};
 
 /// Runs commands against one place.
 struct Place<'a> {
@@ -71,6 +71,7 @@ fn configure(place: &Place<'_>) {
     assert!(place.run(&["number", "list"]).contains(" Desk (auto) "));
     assert!(place.run(&["number", "set", "+12125550100", "--default-agent", "nobody"]).contains(" nobody"));
     assert!(place.run(&["number", "set", id, "--default-agent", "Desk"]).contains(" Desk\n"));
+    assert!(place.run(&["contact", "show", "+12125550143"]).contains("nothing is known"));
     assert!(place.run(&["contact", "forget", "+12125550143"]).contains("erased"));
 
     assert!(place.run(&["callback", "remove", "Desk"]).contains("removed"));
@@ -134,6 +135,23 @@ fn environments_are_managed_by_operators_and_by_their_own_token() {
     assert!(operator.wrong(&["environment", "delete", "Clinic"]).contains("phone numbers"));
     operator.run(&["environment", "delete", "Mill"]);
     assert_eq!(operator.json(&["environment", "list"]).as_array().map(Vec::len), Some(1));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn contact_is_shown_and_forgotten() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    assert_eq!(tenant.record_call("+12125550143", "busy").0, 202);
+    let place = Place::of(data.path());
+    let shown = place.run(&["contact", "show", "+12125550143"]);
+    let call = "+12125550100  2026-11-20T10:00:00.000Z  busy    Sales Outreach";
+    assert_eq!(shown.lines().nth(1), Some(call), "{shown}");
+    assert_eq!(place.json(&["contact", "show", "+12125550143"])["entries_total"], 1);
+    assert!(place.run(&["contact", "forget", "+12125550143"]).contains("; 1 of your numbers"));
+    assert!(place.run(&["contact", "show", "+12125550143"]).contains("nothing is known"));
+    assert!(!place.wrong(&["contact", "show", "2125550143x"]).contains("5550143"));
     assert_eq!(daemon.stop(), 0);
 }
 

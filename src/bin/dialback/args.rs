@@ -83,7 +83,7 @@ pub(crate) enum Command {
     /// Give agents the callback role, show it and remove it
     #[command(subcommand)]
     Callback(CallbackCommand),
-    /// Erase a contact
+    /// Show what is known of a contact, or erase it
     #[command(subcommand)]
     Contact(ContactCommand),
     /// Make an environment as a TOML file says

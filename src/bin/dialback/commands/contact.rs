@@ -2,13 +2,22 @@
 
 use super::place::PlaceOptions;
 use super::remote::escape;
+use super::table::{self, Column, text};
 use crate::failure::Failure;
 use crate::out;
 use clap::Subcommand;
+use serde_json::Value;
 use std::process::ExitCode;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContactCommand {
+    /// Show the last call from each of your numbers to a contact
+    Show {
+        /// The contact's phone number
+        number: String,
+        #[command(flatten)]
+        place: PlaceOptions,
+    },
     /// Erase a contact: all its calls, in the whole environment, for good
     Forget {
         /// The contact's phone number
@@ -18,8 +27,19 @@ pub(crate) enum ContactCommand {
     },
 }
 
+const COLUMNS: [Column<'static>; 4] = [
+    ("FROM", &|entry| text(entry, "from")),
+    ("CALLED AT", &|entry| text(entry, "called_at")),
+    ("STATUS", &|entry| text(entry, "status")),
+    ("AGENT", &agent),
+];
+
 pub(crate) fn run(command: &ContactCommand, json: bool) -> Result<ExitCode, Failure> {
     match command {
+        ContactCommand::Show { number, place } => {
+            let answer = place.open()?.get(&format!("/contacts/{}", escape(number)))?;
+            show(&answer["data"], json)?;
+        }
         ContactCommand::Forget { number, place } => {
             let answer = place.open()?.delete(&format!("/contacts/{}", escape(number)))?;
             let erased = &answer["data"];
@@ -31,4 +51,26 @@ pub(crate) fn run(command: &ContactCommand, json: bool) -> Result<ExitCode, Fail
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn show(contact: &Value, json: bool) -> Result<(), Failure> {
+    if json {
+        return out::line(format_args!("{contact}"));
+    }
+    let entries = contact["entries"].as_array().map_or(&[][..], Vec::as_slice);
+    if entries.is_empty() {
+        return out::line(format_args!("nothing is known of this contact"));
+    }
+    table::list(&COLUMNS, entries, false)?;
+    let total = contact["entries_total"].as_u64().unwrap_or(0);
+    match total.saturating_sub(entries.len() as u64) {
+        0 => Ok(()),
+        more => out::line(format_args!("and {more} older ones")),
+    }
+}
+
+/// Returns the name of the agent that called, or its id if it was deleted.
+fn agent(entry: &Value) -> String {
+    let name = entry["source_agent_name"].as_str();
+    name.map_or_else(|| text(entry, "source_agent_id"), str::to_owned)
 }
