@@ -1,5 +1,6 @@
 //! The NATS client alone: the throughput and latency that NATS reaches on this machine.
 
+use async_nats::ConnectOptions;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::{Context, ContextBuilder};
 use async_nats::jetstream::stream::Config;
@@ -19,10 +20,15 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub(crate) fn connect(url: &str) -> Self {
+        Self::with(url, ConnectOptions::new())
+    }
+
+    /// Connects with a login and certificates.
+    pub(crate) fn with(url: &str, options: ConnectOptions) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
         let context = runtime.block_on(async {
-            let client = async_nats::connect(url).await.expect("the server is there");
+            let client = options.connect(url).await.expect("the server is there");
             ContextBuilder::new().max_ack_inflight(IN_FLIGHT).backpressure_on_inflight(true).build(client)
         });
         Self { runtime, context }

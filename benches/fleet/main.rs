@@ -14,6 +14,7 @@
 )]
 #![allow(dead_code, reason = "what is shared with others, who use more of it")]
 
+mod access;
 #[path = "../figures/args.rs"]
 mod args;
 mod bare;
@@ -24,6 +25,7 @@ mod latency;
 mod throughput;
 #[path = "../../tests/support"]
 mod support {
+    pub(crate) mod certificates;
     pub(crate) mod daemon;
     pub(crate) mod nats;
     pub(crate) mod ports;
