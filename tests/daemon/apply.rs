@@ -90,6 +90,48 @@ fn file_is_applied_to_a_remote_daemon_by_its_token() {
 }
 
 #[test]
+fn dry_run_shows_the_calls_that_would_be_routed_differently() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (data, clinic) = (folder.path().join("data"), file(folder.path(), CLINIC));
+    let calls = folder.path().join("calls.csv");
+    // More calls than one request has.
+    let many = "+12125550100,anonymous\n".repeat(1200);
+    fs::write(&calls, format!("dialed,caller,at\n{many}+12125550100,+12125550143\n+12125550177,,\n")).expect("written");
+    let calls = calls.to_str().expect("plain");
+    let compare = ["apply", &clinic, "--dry-run", "--calls", calls, "--data"];
+    let (code, _, wrong) = dialback(
+        &[&["apply", &clinic, "--dry-run", "--create-directory", "--calls", calls][..], &["--data"]].concat(),
+        &data,
+    );
+    assert!(code == 1 && wrong.contains("does not exist"), "{wrong}");
+    assert_eq!(dialback(&["apply", &clinic, "--create-directory", "--data"], &data).0, 0);
+    let (code, said, wrong) = dialback(&compare, &data);
+    assert!(code == 0 && said.ends_with("\n0 of 1202 calls would be routed differently\n"), "{said}{wrong}");
+
+    let more = "[[numbers]]\nnumber = \"+12125550177\"\n[[agents]]\nname = \"Night\"\ndirection = \"inbound\"\n\
+                numbers = [\"+12125550177\"]\n";
+    let changed = CLINIC.replace("default_agent = \"Desk\"", "default_agent = \"nobody\"") + more;
+    file(folder.path(), &changed);
+    let (code, said, wrong) = dialback(&compare, &data);
+    assert!(code == 0 && said.ends_with("1202 of 1202 calls would be routed differently\n"), "{wrong}");
+    assert!(said.contains("2     default: Desk (ANONYMOUS_CALLER)  unrouted ("), "{said}");
+    assert!(said.contains("default: Night (") && !said.contains("5550143"), "{said}");
+    let daemon = Daemon::start(&data);
+    let (code, said, wrong) = dialback(&["apply", &clinic, "--dry-run", "--json", "--calls", calls, "--data"], &data);
+    assert_eq!(code, 0, "{wrong}");
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&said["calls"]["total"], &said["calls"]["differing"]), (&1202.into(), &1202.into()));
+    assert_eq!(said["calls"]["decisions"][1201]["line"], 1203);
+
+    fs::write(calls, "dialed,caller\n+12125550100,\n12125550143x,\n").expect("written");
+    let (code, _, wrong) = dialback(&compare, &data);
+    assert!(code == 1 && wrong.contains("calls.1.dialed") && wrong.contains("line 2"), "{wrong}");
+    assert!(!wrong.contains("5550143"), "{wrong}");
+    assert_eq!(dialback(&["apply", &clinic, "--calls", calls, "--data"], &data).0, 2, "only with --dry-run");
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
 fn wrong_file_is_named_by_line_or_field_without_its_numbers() {
     let folder = tempfile::tempdir().expect("a directory");
     let data = folder.path().join("data");

@@ -180,7 +180,8 @@ pub(in crate::http) async fn apply(
     let (limits, at) = (api.limits, api.now());
     let decide = move |plan: &Plan| {
         conditions.allow(plan.environment(id).map(EnvironmentView::revision))?;
-        let compared = declared.compare(plan, id, Wish { prune, at }, &mut new_id::uuid).map_err(refused)?;
+        let compared = declared.compare(plan, id, Wish { prune, at }, &mut new_id::uuid);
+        let compared = compared.map_err(|wrong| refused("", wrong))?;
         let name = |plan: &Plan| plan.environment(id).map(|environment| environment.name().to_owned());
         let renamed = name(&compared.next).filter(|next| Some(next) != name(plan).as_ref());
         if renamed.is_some_and(|next| plan.environment_named(&next).is_some()) {
@@ -204,14 +205,16 @@ fn answer(plan: &Plan, id: EnvironmentId, applied: Applied) -> Result<Response, 
     Ok(tagged(revision, reply::data(applied)))
 }
 
-fn refused(refused: Refused) -> Refusal {
+/// Returns the refusal of a document, whose field names get the prefix `within`.
+pub(super) fn refused(within: &str, refused: Refused) -> Refusal {
     match refused {
         Refused::Change(error) => error.into(),
         Refused::Wrong(wrong) => {
             let mut errors = FieldErrors::new();
             for wrong in wrong {
-                let text = format!("The {} field {}.", wrong.field, wrong.what);
-                errors.entry(wrong.field).or_default().push(text);
+                let field = format!("{within}{}", wrong.field);
+                let text = format!("The {field} field {}.", wrong.what);
+                errors.entry(field).or_default().push(text);
             }
             Refusal::invalid(errors)
         }

@@ -1,15 +1,17 @@
 //! `POST /route/what-if`: compares the current decisions with those of a proposed configuration. Nothing is stored or
 //! counted.
 
+use super::configuration::{Document, refused};
 use super::route::{self, Decided, Question};
 use super::{callback, calls};
 use crate::decision::{Decision, Trace};
+use crate::declaration::{Declaration, Wish};
 use crate::event::{Change, Configuration};
 use crate::http::middleware::answer_budget::LARGE;
 use crate::http::middleware::work::pause;
 use crate::http::openapi::{example, schema};
 use crate::http::request::auth::{Reach, Tenant};
-use crate::http::request::form::Form;
+use crate::http::request::form::{Form, Wrong};
 use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::explain::{Explanation, explanation};
@@ -23,7 +25,7 @@ use crate::time::Timestamp;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// The maximum number of changes in a request.
@@ -38,12 +40,16 @@ const SLICE: usize = 64;
 /// The maximum number of calls in a request.
 const MAX_CALLS: usize = 1000;
 
-/// Proposed changes, and calls to decide with and without them.
+/// Proposed changes or a proposed configuration, and calls to decide with and without it.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 pub(in crate::http) struct WhatIf {
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(min_items = 1, max_items = 100, required = false)]
     changes: Vec<RoleChange>,
+    /// A whole environment, as `PUT /configuration` accepts it, in place of `changes`.
+    configuration: Option<Document>,
+    /// Whether agents and numbers that the configuration does not name would be deleted.
+    prune: Option<bool>,
     #[schema(min_items = 1, max_items = 1000)]
     calls: Vec<InboundCall>,
     /// The time to decide for. Missing: now.
@@ -76,6 +82,9 @@ struct InboundCall {
     dialed: String,
     /// The caller as the trunk sends it.
     caller: Option<String>,
+    /// The time of this call. Missing: that of the request.
+    #[schema(format = DateTime)]
+    at: Option<String>,
 }
 
 /// The decisions with and without the changes.
@@ -150,20 +159,20 @@ pub(in crate::http) async fn compare(
     let home = calls::dial_plan(&plan, Reach::One(environment));
     let at = form.optional("at", read::moment).unwrap_or_else(|| api.now());
     let explain = form.optional("explain", read::boolean).unwrap_or(false);
-    let changes = form.objects("changes", 1..=MAX_CHANGES, change);
+    let proposal = Proposal::read(&mut form);
     let questions = form.objects("calls", 1..=MAX_CALLS, |call| question(call, &home, at));
-    let (changes, questions) = form.finish(|| changes.zip(questions))?;
+    let (proposal, questions) = form.finish(|| proposal.zip(questions))?;
 
-    let proposed = proposal(&plan, environment, api.now(), changes)?;
+    let proposed = proposal.on(&plan, environment, api.now())?;
     let ask = |plan: &Plan, question: &Question| {
         let is_own = plan.dialed(question.dialed).is_some_and(|number| number.environment() == environment);
         let mut trace = if is_own { route::explain_on(&api, plan, question) } else { route::unknown_number(0) };
         trace.decision.generation = route::generation(plan, Reach::One(environment));
         trace
     };
-    let show = |plan: &Plan, trace: Trace| Imagined {
+    let show = |plan: &Plan, trace: Trace, question: &Question| Imagined {
         decided: trace.decision.into(),
-        explanation: explain.then(|| explanation(plan, trace, at)),
+        explanation: explain.then(|| explanation(plan, trace, question.at)),
     };
     let (mut decisions, mut differing) = (Vec::new(), 0);
     for (place, question) in questions.iter().enumerate() {
@@ -173,7 +182,7 @@ pub(in crate::http) async fn compare(
         let (today, then) = (ask(&plan, question), ask(&proposed, question));
         let differs = !same(&today.decision, &then.decision);
         differing += usize::from(differs);
-        let pair = Pair { differs, current: show(&plan, today), proposed: show(&proposed, then) };
+        let pair = Pair { differs, current: show(&plan, today, question), proposed: show(&proposed, then, question) };
         decisions.extend_from_slice(if place == 0 { b"" } else { b"," });
         list::write(&mut decisions, &pair);
         if decisions.len() > MAX_BYTES {
@@ -213,19 +222,57 @@ fn change(form: &mut Form) -> Option<Change> {
 fn question(form: &mut Form, home: &DialPlan, at: Timestamp) -> Option<Question> {
     let dialed = form.required("dialed", |value| read::number(value, home));
     let caller = form.optional("caller", |value| Ok(read::text(value)?.to_owned())).unwrap_or_default();
+    let at = form.optional("at", read::moment).unwrap_or(at);
     Some(Question { dialed: dialed?, caller: Caller::parse(&caller, home), at })
 }
 
-/// Returns the plan after the proposed changes, each made as its own request would make it.
-fn proposal(plan: &Plan, environment: EnvironmentId, at: Timestamp, changes: Vec<Change>) -> Result<Plan, Refusal> {
-    let mut proposed = plan.clone();
-    for change in changes {
-        if !callback::is_repeated(&proposed, environment, &change) {
-            let sequence = proposed.generation() + 1;
-            proposed = proposed.with(&Configuration { sequence, environment, at, changes: vec![change] })?;
+/// What is proposed.
+enum Proposal {
+    Changes(Vec<Change>),
+    Configuration { declared: Box<Declaration>, prune: bool },
+}
+
+impl Proposal {
+    fn read(form: &mut Form) -> Option<Self> {
+        let prune = form.optional("prune", read::boolean).unwrap_or(false);
+        if !form.has("configuration") {
+            return form.objects("changes", 1..=MAX_CHANGES, change).map(Self::Changes);
+        }
+        if form.has("changes") {
+            form.error("configuration", &"replaces the changes field: send one of them".into());
+        }
+        let declared = form.required("configuration", |value| {
+            // The error of the parser can repeat a value.
+            let wrong =
+                || Wrong::from("must be an object, without unknown or missing fields and fields of a wrong type");
+            // A list would be read as the values of the fields.
+            let declared = if value.is_object() { Declaration::deserialize(value).ok() } else { None };
+            declared.map(Box::new).ok_or_else(wrong)
+        });
+        Some(Self::Configuration { declared: declared?, prune })
+    }
+
+    /// Returns the plan with this proposal.
+    fn on(self, plan: &Plan, environment: EnvironmentId, at: Timestamp) -> Result<Plan, Refusal> {
+        match self {
+            Self::Configuration { declared, prune } => {
+                let compared = declared.compare(plan, environment, Wish { prune, at }, &mut new_id::uuid);
+                Ok(compared.map_err(|wrong| refused("configuration.", wrong))?.next)
+            }
+            Self::Changes(changes) => {
+                let mut proposed = plan.clone();
+                for change in changes {
+                    // Each change is made as its own request would make it.
+                    if !callback::is_repeated(&proposed, environment, &change) {
+                        let sequence = proposed.generation() + 1;
+                        proposed =
+                            proposed.with(&Configuration { sequence, environment, at, changes: vec![change] })?;
+                    }
+                }
+                Ok(proposed)
+            }
         }
     }
-    Ok(proposed)
 }
 
 /// Returns whether two decisions are equal, except for their generation.

@@ -172,6 +172,11 @@ impl Form {
         name
     }
 
+    /// Returns whether the request has the field, and not as null.
+    pub(in crate::http) fn has(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(|value| !value.is_null())
+    }
+
     /// Returns whether the field is null, and removes it if so.
     pub(in crate::http) fn is_null(&mut self, field: &str) -> bool {
         let is_null = self.fields.get(field).is_some_and(Value::is_null);

@@ -104,6 +104,55 @@ async fn what_if_accepts_removal_limits_and_another_time() {
 }
 
 #[tokio::test]
+async fn what_if_compares_a_whole_configuration_and_calls_at_their_own_times() {
+    let server = Server::start();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    client.post("/calls", desk.call("busy")).await;
+    let mut declared = client.get("/configuration").await.data();
+    let generation = server.generation();
+    let calls = json!([
+        {"dialed": OURS, "caller": CONTACT, "at": "2026-06-02T12:00:00Z"},
+        {"dialed": OURS, "caller": CONTACT, "at": "2026-07-30T12:00:00Z"},
+        {"dialed": "+15550007777", "caller": CONTACT},
+    ]);
+    let ask = async |declared: &Value, prune: bool| {
+        client.post(PATH, json!({"configuration": declared, "prune": prune, "calls": calls})).await
+    };
+    let same = ask(&declared, true).await.data();
+    assert_eq!(same["differing"], 0, "{same}");
+    let reason = |compared: &Value, call: usize, side: &str| compared["decisions"][call][side]["reason"].clone();
+    assert_eq!((reason(&same, 0, "current"), reason(&same, 1, "current")), (json!("MATCHED"), json!("EXPIRED")));
+
+    let agents = declared["agents"].as_array_mut().expect("a list");
+    for agent in agents.iter_mut() {
+        agent.as_object_mut().expect("an object").remove("callback");
+    }
+    agents.push(json!({"name": "New", "direction": "inbound", "numbers": ["+15550007777"]}));
+    declared["numbers"].as_array_mut().expect("a list").push(json!({"number": "+15550007777"}));
+    let changed = ask(&declared, false).await.data();
+    assert_eq!(changed["differing"], 3, "{changed}");
+    assert_eq!(reason(&changed, 0, "proposed"), "NO_CALLBACK_AGENT");
+    assert_eq!(changed["decisions"][2]["current"]["reason"], "UNKNOWN_NUMBER");
+    assert_eq!(changed["decisions"][2]["proposed"]["decision"], "default");
+    assert_eq!(server.generation(), generation, "nothing is stored");
+
+    declared["agents"][0]["numbers"] = json!(["+15550006666"]);
+    let wrong = ask(&declared, false).await;
+    wrong.is(422, "VALIDATION_ERROR");
+    assert!(wrong.text.contains("configuration.agents.0.numbers.0") && !wrong.text.contains("5550006666"));
+    for configuration in [json!({"agents": [], "+15550006666": 1}), json!([]), json!({"agents": "+15550006666"})] {
+        let wrong = ask(&configuration, false).await;
+        wrong.is(422, "VALIDATION_ERROR");
+        assert!(wrong.text.contains("configuration") && !wrong.text.contains("5550006666"), "{}", wrong.text);
+    }
+    let both = json!({"configuration": {"agents": []}, "changes": [], "calls": calls});
+    client.post(PATH, both).await.is(422, "VALIDATION_ERROR");
+    let bad_time = json!({"configuration": {"agents": []}, "calls": [{"dialed": OURS, "at": "noon"}]});
+    assert!(client.post(PATH, bad_time).await.text.contains("calls.0.at"));
+}
+
+#[tokio::test]
 async fn what_if_rejects_changes_that_would_be_rejected() {
     let server = Server::start();
     let client = server.tenant();

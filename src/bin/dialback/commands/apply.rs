@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::place::{self, PlaceOptions};
+use super::rerouting::Rerouting;
 use crate::clock::now;
 use crate::data::NewDataOptions;
 use crate::failure::Failure;
@@ -51,6 +52,10 @@ pub(crate) struct ApplyOptions {
     /// Show what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: show which of the inbound calls in this file would be routed differently. The file is CSV with the
+    /// columns dialed, caller and at, or has a JSON object with these fields on each line. `-` reads standard input
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    calls: Option<PathBuf>,
     /// Delete agents and numbers that the file does not name
     #[arg(long)]
     prune: bool,
@@ -69,13 +74,24 @@ pub(crate) struct DumpOptions {
 
 pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Failure> {
     let declared: Declaration = toml_file::read(&options.file).map_err(Failure::new)?;
-    let answer = match client(options, &declared)? {
+    let client = client(options, &declared)?;
+    let mut answer = match &client {
         Some(client) => {
             let path = format!("/configuration?dry_run={}&prune={}", options.dry_run, options.prune);
             client.put(&path, &serde_json::to_value(&declared).expect("a document is JSON"))?["data"].clone()
         }
         None => json!({ "applied": false, "steps": steps_from_nothing(&declared)? }),
     };
+    let rerouting = match (&options.calls, &client) {
+        (Some(calls), Some(client)) => Some(Rerouting::find(client, &declared, options.prune, calls)?),
+        (Some(_), None) => {
+            return Err(Failure::new("the environment does not exist, so --calls has nothing to compare"));
+        }
+        (None, _) => None,
+    };
+    if let Some(rerouting) = &rerouting {
+        answer["calls"] = rerouting.to_json();
+    }
     if json {
         out::line(format_args!("{answer}"))?;
         return Ok(ExitCode::SUCCESS);
@@ -89,6 +105,9 @@ pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Fail
         (true, _) => out::line(format_args!("nothing changes"))?,
         (false, true) => out::line(format_args!("{} changes, not made: this is a dry run", steps.len()))?,
         (false, false) => out::line(format_args!("{} changes made", steps.len()))?,
+    }
+    if let Some(rerouting) = rerouting {
+        rerouting.print()?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod apply;
 pub(crate) mod callback;
+mod calls_file;
 mod client;
 pub(crate) mod contact;
 pub(crate) mod daemon_options;
@@ -15,6 +16,7 @@ mod place;
 mod reference;
 pub(crate) mod reload;
 pub(crate) mod remote;
+mod rerouting;
 pub(crate) mod resolve;
 mod table;
 pub(crate) mod texts;

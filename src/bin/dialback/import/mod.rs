@@ -10,6 +10,7 @@ mod options;
 mod report;
 mod run;
 
+pub(crate) use file::record::values_of_line;
 pub(crate) use file::source::Source;
 pub(crate) use options::Options;
 pub(crate) use run::run;

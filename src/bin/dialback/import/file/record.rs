@@ -144,6 +144,14 @@ impl Splitter {
     }
 }
 
+/// Returns the values of a line of CSV with commas. `None` if quotes inside a value are not doubled.
+pub(crate) fn values_of_line(line: &str) -> Option<Vec<String>> {
+    let mut splitter = Splitter::new(b',');
+    let record = splitter.split(line.as_bytes());
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    (!record.is_malformed()).then(|| record.iter().map(text).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
