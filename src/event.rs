@@ -181,6 +181,22 @@ pub enum Change {
         /// An optional label, for people.
         label: Option<String>,
     },
+    /// An agent without a direction is created, as a draft. It cannot be published before it has one.
+    AgentDrafted {
+        /// Its id, which must not be in use in this environment.
+        id: AgentId,
+        /// The name, for people.
+        name: String,
+        /// An optional label, for people.
+        label: Option<String>,
+    },
+    /// The agent's numbers are set. Its direction stays, also if it has none.
+    NumbersAssigned {
+        /// The agent.
+        id: AgentId,
+        /// All numbers that the agent owns after the change.
+        numbers: Vec<NumberId>,
+    },
     /// The number gets no default agent, on purpose: a call that no callback agent takes is unrouted.
     DefaultAgentRemoved {
         /// The number.
@@ -201,6 +217,13 @@ pub enum Change {
     TokenRevoked {
         /// The token.
         id: TokenId,
+    },
+    /// The token is valid until a time, in place of a former one.
+    TokenExpires {
+        /// The token.
+        id: TokenId,
+        /// The first moment at which it is not valid any more.
+        at: Timestamp,
     },
     /// The response to the request that made these changes, under the request's idempotency key.
     AnswerGiven {
@@ -296,6 +319,18 @@ mod tests {
         for (text, change) in [
             (format!(r#"{{"default_agent_removed":{{"number":"{NUMBER}"}}}}"#), Change::DefaultAgentRemoved { number }),
             (r#"{"environment_deleted":{}}"#.to_owned(), Change::EnvironmentDeleted {}),
+            (
+                format!(r#"{{"token_expires":{{"id":"{id}","at":1780315200000}}}}"#),
+                Change::TokenExpires { id: TokenId::from_u128(9), at: Timestamp::from_secs(1_780_315_200) },
+            ),
+            (
+                format!(r#"{{"agent_drafted":{{"id":"{id}","name":"Desk","label":null}}}}"#),
+                Change::AgentDrafted { id, name: "Desk".into(), label: None },
+            ),
+            (
+                format!(r#"{{"numbers_assigned":{{"id":"{id}","numbers":["{NUMBER}"]}}}}"#),
+                Change::NumbersAssigned { id, numbers: vec![number] },
+            ),
             (
                 format!(r#"{{"agent_renamed":{{"id":"{id}","name":"Desk","label":null}}}}"#),
                 Change::AgentRenamed { id, name: "Desk".into(), label: None },

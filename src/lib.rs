@@ -83,7 +83,7 @@ pub use id::{AgentId, EnvironmentId, NumberId, TokenId};
 pub use inbound::Peers;
 pub use inbound::{AddressBook, AddressTemplate, AgentAddresses, Destination, TemplateError};
 pub use named::NameError;
-pub use number::{Attestation, Caller, DialPlan, Digits, E164, NumberError};
+pub use number::{Attestation, Caller, DialPlan, Digits, E164, NumberError, Written};
 pub use outcome::{Outcome, OutcomeSet};
 pub use plan::{ConfigError, Plan};
 pub use service::{Service, ServiceError, Statistics};

@@ -44,6 +44,7 @@ pub(crate) mod serde_text;
 #[cfg(feature = "regions")]
 pub(crate) mod trunk;
 mod withheld;
+mod written;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -56,6 +57,7 @@ use scan::Scan;
 pub use attestation::Attestation;
 pub use caller::Caller;
 pub use dial_plan::DialPlan;
+pub use written::Written;
 
 /// A phone number of 1 to 15 digits in one word.
 ///

@@ -87,6 +87,9 @@ impl Declaration {
     }
 }
 
+/// The word for an agent without a direction in a step.
+const WITHOUT_DIRECTION: &str = "without direction";
+
 /// The changes so far. Each is possible after those before it.
 struct Way<'a> {
     plan: &'a Plan,
@@ -149,9 +152,12 @@ impl<'a> Way<'a> {
 
     fn create_agents(&mut self, agents: &[Agent]) {
         for Agent { id, name, label, direction, .. } in agents.iter().filter(|agent| agent.is_new) {
-            self.step("create", "agent", name, direction.name());
-            let (id, name, label, direction) = (*id, name.clone(), label.clone(), *direction);
-            self.changes.push(Change::AgentCreated { id, name, label, direction });
+            self.step("create", "agent", name, direction.map_or(WITHOUT_DIRECTION, Direction::name));
+            let (id, name, label) = (*id, name.clone(), label.clone());
+            self.changes.push(match *direction {
+                Some(direction) => Change::AgentCreated { id, name, label, direction },
+                None => Change::AgentDrafted { id, name, label },
+            });
         }
     }
 
@@ -159,7 +165,7 @@ impl<'a> Way<'a> {
     fn free_agents(&mut self, agents: &[Agent], prunes: bool) {
         let by_id: HashMap<_, _> = agents.iter().map(|agent| (agent.id, agent)).collect();
         let declared = |id: AgentId| by_id.get(&id);
-        let turns_inbound = |id: AgentId| declared(id).is_some_and(|agent| agent.direction == Direction::Inbound);
+        let turns_inbound = |id: AgentId| declared(id).is_some_and(|agent| agent.direction == Some(Direction::Inbound));
         for present in self.tenant.agents() {
             let Some(role) = present.callback() else { continue };
             let (is_kept, is_possible) = match declared(present.id()) {
@@ -196,10 +202,14 @@ impl<'a> Way<'a> {
             }
             let same_direction = present.is_none_or(|present| present.direction() == agent.direction);
             if !(same_numbers && same_direction) {
-                let to = format!("{}, numbers: {}", agent.direction.name(), agent.numbers.len());
+                let direction = agent.direction.map_or(WITHOUT_DIRECTION, Direction::name);
+                let to = format!("{direction}, numbers: {}", agent.numbers.len());
                 self.step("change", "agent", &agent.name, to);
-                let (id, direction, numbers) = (agent.id, agent.direction, Some(agent.numbers.clone()));
-                self.changes.push(Change::CallingSet { id, direction, numbers });
+                let (id, numbers) = (agent.id, agent.numbers.clone());
+                self.changes.push(match agent.direction {
+                    Some(direction) => Change::CallingSet { id, direction, numbers: Some(numbers) },
+                    None => Change::NumbersAssigned { id, numbers },
+                });
             }
             if present.is_some_and(AgentView::is_published) != agent.is_published {
                 let id = agent.id;

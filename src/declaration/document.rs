@@ -93,8 +93,9 @@ pub struct DeclaredAgent {
     /// A label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// The direction.
-    pub direction: Direction,
+    /// The direction. Without it, the agent keeps the one that it has; a new one is a draft without a direction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
     /// The numbers that the agent owns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub numbers: Vec<String>,

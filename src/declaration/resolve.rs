@@ -7,7 +7,7 @@ use crate::event::Direction;
 use crate::id::{AgentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::OutcomeSet;
-use crate::plan::{DefaultChoice, EnvironmentView, NumberView, Plan};
+use crate::plan::{AgentView, DefaultChoice, EnvironmentView, NumberView, Plan};
 use crate::time::Lookback;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -34,7 +34,8 @@ pub(super) struct Agent {
     pub(super) is_new: bool,
     pub(super) name: String,
     pub(super) label: Option<String>,
-    pub(super) direction: Direction,
+    /// `None` for a draft without one.
+    pub(super) direction: Option<Direction>,
     pub(super) numbers: Vec<NumberId>,
     pub(super) is_published: bool,
     pub(super) callback: Option<Callback>,
@@ -239,24 +240,29 @@ impl<'a> Resolver<'a> {
                 None => self.wrong(format!("agents.{at}.numbers.{place}"), "is no number of the environment"),
             }
         }
+        let present = self.plan.agent(self.tenant.id(), id);
+        let direction = declared.direction.or(present.and_then(AgentView::direction));
+        if declared.published && direction.is_none() {
+            self.wrong(format!("agents.{at}.direction"), "is required unless published is false");
+        }
         let callback = match &declared.callback {
             None => None,
-            Some(callback) => Some(self.callback(at, declared.direction, callback)?),
+            Some(callback) => Some(self.callback(at, direction, callback)?),
         };
         Some(Agent {
             id,
-            is_new: self.plan.agent(self.tenant.id(), id).is_none(),
+            is_new: present.is_none(),
             name: declared.name.clone(),
             label: declared.label.clone(),
-            direction: declared.direction,
+            direction,
             numbers,
             is_published: declared.published,
             callback,
         })
     }
 
-    fn callback(&mut self, at: usize, direction: Direction, declared: &DeclaredCallback) -> Option<Callback> {
-        if direction == Direction::Outbound {
+    fn callback(&mut self, at: usize, direction: Option<Direction>, declared: &DeclaredCallback) -> Option<Callback> {
+        if direction != Some(Direction::Inbound) {
             self.wrong(format!("agents.{at}.callback"), "needs an inbound agent");
         }
         let mut sources = Vec::new();

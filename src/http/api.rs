@@ -32,6 +32,7 @@ impl Api {
             operator: None,
             limits: Limits::default(),
             rate_limits: Arc::default(),
+            last_used: Arc::default(),
             requests: Arc::default(),
             metrics_elsewhere: false,
             is_strict: false,

@@ -29,7 +29,7 @@
 //! | `POST /agents/{id}/callback` | environment | 200; 422 `INVALID_AGENT_DIRECTION`, `INVALID_SOURCE_AGENT` |
 //! | `PUT /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT`; 422 like `POST` |
 //! | `DELETE /agents/{id}/callback` | environment | 200; 404 `NOT_A_CALLBACK_AGENT` |
-//! | `GET /phone-numbers?agent_id=&per_page=&page=` | environment | 200, a page, or the whole list without `per_page` and `page` |
+//! | `GET /phone-numbers?agent_id=&type=&search=&per_page=&page=` | environment | 200, a page, or the whole list without `per_page` and `page` |
 //! | `GET /phone-numbers/{id}` | environment | 200; 404 `NUMBER_NOT_FOUND` |
 //! | `GET /callback-agents`, `GET /callback-agents/source-agents` | environment | 200 |
 //! | `GET /callback-agents/stats?start_date=&end_date=` | environment | 200 |
@@ -49,6 +49,7 @@
 //! | `GET /environments/{id}`, `PUT /environments/{id}` | operator, or the environment's own | 200; 404 `ENVIRONMENT_NOT_FOUND`; 409 `ENVIRONMENT_NAME_TAKEN` |
 //! | `DELETE /environments/{id}` | operator | 200; 404 `ENVIRONMENT_NOT_FOUND`; 409 `ENVIRONMENT_NOT_EMPTY` |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
+//! | `POST /tokens/{id}/rotate` | operator | 201; 404 `TOKEN_NOT_FOUND`; 409 `TOKEN_EXPIRED` |
 //! | `GET /export` | operator | 200, one JSON object a line; 501 `NOT_STORED` |
 //! | `GET /openapi.json` | none | 200, the description of this API |
 //! | `GET /health` (also without the base path) | none | 200; 503 `NOT_DURABLE`, `STORE_HANGS`, `UPKEEP_FAILING` |

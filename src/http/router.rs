@@ -92,6 +92,7 @@ fn operators() -> OpenApiRouter<Api> {
         .routes(routes!(environments::show, environments::update, environments::remove))
         .routes(routes!(tokens::list, tokens::issue))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(tokens::rotate))
         .routes(routes!(reload::run))
 }
 

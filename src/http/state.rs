@@ -7,6 +7,7 @@ use super::middleware::rate_limit::RateLimits;
 use super::middleware::requests::Requests;
 use super::middleware::work::Work;
 use super::openapi::document::Document;
+use super::request::last_used::LastUsed;
 use crate::inbound::Inbound;
 use crate::metrics::{SipCounts, UpkeepCounts};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub struct ApiState {
     pub(super) operator: Option<[u8; 32]>,
     pub(super) limits: Limits,
     pub(super) rate_limits: Arc<RateLimits>,
+    pub(super) last_used: Arc<LastUsed>,
     pub(super) requests: Arc<Requests>,
     pub(super) metrics_elsewhere: bool,
     /// Unknown fields are refused in all requests.

@@ -6,7 +6,9 @@
 use std::sync::OnceLock;
 
 use rlibphonenumber::interfaces::AsOriginal;
-use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, Region as Country, ValidationError};
+use rlibphonenumber::{
+    NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, Region as Country, ValidationError,
+};
 
 use super::country_code::{LONGEST_SHORT_CODE, country_code_len, international};
 use super::region::Region;
@@ -62,6 +64,21 @@ pub(super) fn warm(region: Region) {
             let _ = kind.national_number_pattern().anchor_full();
         }
     }
+}
+
+/// Returns the country of the number, and the number as people write it there and abroad, if it can be one of its country.
+pub(super) fn written(number: E164) -> Option<(Option<String>, String, String)> {
+    let read = read_international(number.digits().as_bytes()).filter(|_| number.is_international())?;
+    if !is_complete(&read) {
+        return None;
+    }
+    // A number that is not in use belongs to the main country of its code.
+    let main = || PHONE_NUMBER_UTIL.get_region_for_country_code(read.country_code);
+    let country = read.get_region_code().or_else(main).map(|region| region.as_region_str().to_string());
+    // Numbers of no country have three digits in place of its letters.
+    let country = country.filter(|code| code.bytes().all(|byte| byte.is_ascii_uppercase()));
+    let format = |format| read.format_as(format).into_owned();
+    Some((country, format(PhoneNumberFormat::National), format(PhoneNumberFormat::International)))
 }
 
 /// Returns the number that the digits stand for.

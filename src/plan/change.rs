@@ -57,9 +57,11 @@ impl Plan {
                 role: *role,
                 label: label.clone(),
                 issued_at: at,
+                expires_at: None,
                 digest: *digest,
             }),
             Change::TokenRevoked { id } => self.revoke_token(environment, *id),
+            Change::TokenExpires { id, at } => self.set_expiry(environment, *id, *at),
             Change::AnswerGiven { scope, answer } if [environment, EnvironmentId::SYSTEM].contains(scope) => {
                 self.remember(*scope, at, answer)
             }
@@ -74,18 +76,10 @@ impl Plan {
     fn change_tenant(&mut self, tenant: EnvironmentSlot, at: Timestamp, change: &Change) -> Result<(), ConfigError> {
         match change {
             Change::AgentCreated { id, name, label, direction } => {
-                let details = AgentDetails {
-                    id: *id,
-                    name: name.clone(),
-                    label: label.clone(),
-                    direction: *direction,
-                    created_at: at,
-                    updated_at: at,
-                    revision: self.environment_details(tenant).revision,
-                    numbers: Vec::new(),
-                    callback: None,
-                };
-                self.create_agent(tenant, details)
+                self.create_agent(tenant, *id, name, label.as_deref(), Some(*direction), at)
+            }
+            Change::AgentDrafted { id, name, label } => {
+                self.create_agent(tenant, *id, name, label.as_deref(), None, at)
             }
             Change::AttestationRequired { level } => {
                 self.requires_attestation |= level.is_some();
@@ -99,8 +93,9 @@ impl Plan {
             Change::AgentUnpublished { id } => self.set_published(tenant, *id, false, at),
             Change::AgentDeleted { id } => self.delete_agent(tenant, *id, at),
             Change::CallingSet { id, direction, numbers } => {
-                self.set_calling(tenant, *id, *direction, numbers.as_deref(), at)
+                self.set_calling(tenant, *id, Some(*direction), numbers.as_deref(), at)
             }
+            Change::NumbersAssigned { id, numbers } => self.set_calling(tenant, *id, None, Some(numbers), at),
             Change::NumberAdded { id, number } => self.add_number(tenant, *id, *number),
             Change::NumberReleased { id } => self.release_number(tenant, *id),
             Change::DefaultAgentSet { number, agent } => {
@@ -115,6 +110,7 @@ impl Plan {
             | Change::EnvironmentDeleted {}
             | Change::TokenIssued { .. }
             | Change::TokenRevoked { .. }
+            | Change::TokenExpires { .. }
             | Change::AnswerGiven { .. } => {
                 unreachable!("handled by `change`")
             }
@@ -219,17 +215,47 @@ impl Plan {
     }
 
     fn revoke_token(&mut self, environment: EnvironmentId, id: TokenId) -> Result<(), ConfigError> {
-        let token = self.tokens.values().find(|token| token.id == id && token.environment == environment);
-        let digest = token.ok_or(ConfigError::UnknownToken(id))?.digest;
+        let digest = self.digest_of(environment, id)?;
         Arc::make_mut(&mut self.tokens).remove(&digest);
         Ok(())
+    }
+
+    fn set_expiry(&mut self, environment: EnvironmentId, id: TokenId, end: Timestamp) -> Result<(), ConfigError> {
+        let digest = self.digest_of(environment, id)?;
+        if let Some(token) = Arc::make_mut(&mut self.tokens).get_mut(&digest) {
+            token.expires_at = Some(end);
+        }
+        Ok(())
+    }
+
+    fn digest_of(&self, environment: EnvironmentId, id: TokenId) -> Result<[u8; 32], ConfigError> {
+        let token = self.tokens.values().find(|token| token.id == id && token.environment == environment);
+        Ok(token.ok_or(ConfigError::UnknownToken(id))?.digest)
     }
 }
 
 /// Agents.
 impl Plan {
-    fn create_agent(&mut self, tenant: EnvironmentSlot, details: AgentDetails) -> Result<(), ConfigError> {
-        let id = details.id;
+    fn create_agent(
+        &mut self,
+        tenant: EnvironmentSlot,
+        id: AgentId,
+        name: &str,
+        label: Option<&str>,
+        direction: Option<Direction>,
+        at: Timestamp,
+    ) -> Result<(), ConfigError> {
+        let details = AgentDetails {
+            id,
+            name: name.to_owned(),
+            label: label.map(str::to_owned),
+            direction,
+            created_at: at,
+            updated_at: at,
+            revision: self.environment_details(tenant).revision,
+            numbers: Vec::new(),
+            callback: None,
+        };
         let entry = AgentEntry { id, exists: true, ..AgentEntry::default() };
         let known = self.agent_slot(tenant, id);
         if known.is_some_and(|slot| self.agent_entry(slot).is_some_and(|entry| entry.exists)) {
@@ -275,6 +301,9 @@ impl Plan {
         at: Timestamp,
     ) -> Result<(), ConfigError> {
         let slot = self.existing_agent(tenant, id)?;
+        if published && self.agent_details_mut(slot).direction.is_none() {
+            return Err(ConfigError::AgentHasNoDirection(id));
+        }
         self.agent_entry_mut(slot).published = published;
         self.touch_agent(tenant, slot, at);
         self.compile_defaults_of(slot);
@@ -301,19 +330,22 @@ impl Plan {
         Ok(())
     }
 
+    /// Sets the direction and the numbers of an agent, as far as they are given.
     fn set_calling(
         &mut self,
         tenant: EnvironmentSlot,
         id: AgentId,
-        direction: Direction,
+        direction: Option<Direction>,
         numbers: Option<&[NumberId]>,
         at: Timestamp,
     ) -> Result<(), ConfigError> {
         let slot = self.existing_agent(tenant, id)?;
-        self.check_direction(slot, direction)?;
+        direction.map_or(Ok(()), |direction| self.check_direction(slot, direction))?;
         let numbers = numbers.map(|ids| self.existing_numbers(tenant, ids)).transpose()?;
         self.touch_agent(tenant, slot, at);
-        self.agent_details_mut(slot).direction = direction;
+        if direction.is_some() {
+            self.agent_details_mut(slot).direction = direction;
+        }
         if let Some(numbers) = numbers {
             self.assign_numbers(slot, &numbers);
         }
@@ -497,7 +529,7 @@ impl Plan {
     }
 
     fn is_inbound_owner(&self, agent: AgentSlot, number: NumberSlot) -> bool {
-        self.agent_view(agent).is_some_and(|view| view.direction() == Direction::Inbound)
+        self.agent_view(agent).is_some_and(|view| view.direction() == Some(Direction::Inbound))
             && self.number_entry(number).is_some_and(|entry| entry.owners.contains(&agent))
     }
 }
@@ -514,7 +546,7 @@ impl Plan {
         at: Timestamp,
     ) -> Result<(), ConfigError> {
         let slot = self.existing_agent(tenant, id)?;
-        if self.agent_view(slot).is_none_or(|view| view.direction() != Direction::Inbound) {
+        if self.agent_view(slot).is_none_or(|view| view.direction() != Some(Direction::Inbound)) {
             return Err(ConfigError::CallbackNotInbound(id));
         }
         let sources = self.existing_sources(tenant, id, sources)?;
@@ -578,7 +610,7 @@ impl Plan {
         let source = |id: &AgentId| {
             let slot = self.existing_agent(tenant, *id).ok().filter(|_| *id != callback_agent)?;
             let view = self.agent_view(slot)?;
-            (view.direction() == Direction::Outbound).then_some(slot)
+            (view.direction() == Some(Direction::Outbound)).then_some(slot)
         };
         let slots: Vec<_> = sources.iter().map(source).collect();
         let invalid: Vec<_> =
@@ -635,4 +667,34 @@ impl Plan {
 fn first_repeated<T: Copy + Eq + std::hash::Hash>(items: &[T]) -> Option<T> {
     let mut seen = HashSet::with_capacity(items.len());
     items.iter().copied().find(|item| !seen.insert(*item))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Slots of deleted environments are never reused.
+    #[test]
+    fn environments_that_ever_existed_are_limited() {
+        let mut plan = Plan::new();
+        let mut change = |id: usize, change: Change| {
+            let sequence = plan.generation() + 1;
+            let environment = EnvironmentId::from_u128(id as u128 + 1);
+            let at = Timestamp::from_secs(1_800_000_000);
+            plan.advance(&Configuration { sequence, environment, at, changes: vec![change] })
+        };
+        let created = || Change::EnvironmentSet {
+            name: "Short-lived".into(),
+            dial_plan: DialPlan::NONE,
+            lookback: Lookback::default(),
+        };
+        for id in 0..EnvironmentSlot::LIMIT {
+            change(id, created()).expect("a slot is free");
+            change(id, Change::EnvironmentDeleted {}).expect("it is empty");
+        }
+        let refused = change(EnvironmentSlot::LIMIT, created());
+        assert_eq!(refused, Err(ConfigError::SlotsExhausted { kind: "environments", limit: EnvironmentSlot::LIMIT }));
+        assert_eq!(EnvironmentSlot::LIMIT, 65_536, "docs/http.md names it");
+        assert_eq!((AgentSlot::LIMIT, NumberSlot::LIMIT), (1_048_574, 16_711_680), "docs/http.md names them");
+    }
 }

@@ -16,7 +16,8 @@ pub(super) struct AgentDetails {
     pub(super) id: AgentId,
     pub(super) name: String,
     pub(super) label: Option<String>,
-    pub(super) direction: Direction,
+    /// `None` if it was not set yet. Such an agent is a draft.
+    pub(super) direction: Option<Direction>,
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
     /// The environment's revision when the agent's visible details last changed.
@@ -113,6 +114,15 @@ pub struct Token {
     pub label: String,
     /// The time at which the token was issued.
     pub issued_at: Timestamp,
+    /// The first moment at which the token is not valid any more, if there is one.
+    pub expires_at: Option<Timestamp>,
     /// The SHA-256 digest of the token.
     pub digest: [u8; 32],
+}
+
+impl Token {
+    /// Returns whether the token is valid. Reads the clock only for a token that expires.
+    pub fn is_valid(&self, now: impl FnOnce() -> Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now() < end)
+    }
 }

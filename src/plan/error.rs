@@ -42,6 +42,8 @@ pub enum ConfigError {
     },
     /// The agent is published and must be unpublished first.
     AgentIsPublished(AgentId),
+    /// The agent has no direction, so it cannot be published.
+    AgentHasNoDirection(AgentId),
     /// A callback agent must stay inbound.
     AgentIsCallback {
         /// The callback agent.
@@ -117,7 +119,8 @@ impl ConfigError {
             Self::AgentIsCallback { .. } => "AGENT_IS_CALLBACK",
             Self::AgentIsSource { .. } => "AGENT_IS_SOURCE",
             Self::CallbackNotInbound(_) => "INVALID_AGENT_DIRECTION",
-            Self::NoSources
+            Self::AgentHasNoDirection(_)
+            | Self::NoSources
             | Self::DuplicateSource(_)
             | Self::TooManySources { .. }
             | Self::DuplicateNumber(_)
@@ -151,6 +154,9 @@ impl fmt::Display for ConfigError {
                 write!(f, "phone number {number} is assigned to {}: take it from these agents first", List(owners))
             }
             Self::AgentIsPublished(id) => write!(f, "agent {id} is published: unpublish it first"),
+            Self::AgentHasNoDirection(id) => {
+                write!(f, "agent {id} has no direction: set it to inbound or outbound before you publish the agent")
+            }
             // Its source agents may have been deleted since the role was configured.
             Self::AgentIsCallback { agent, sources } if sources.is_empty() => {
                 write!(f, "agent {agent} is a callback agent, of no source agents at present")

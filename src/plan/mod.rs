@@ -23,7 +23,7 @@ pub use change::MAX_SOURCES;
 pub use details::{DefaultChoice, Token};
 pub use error::ConfigError;
 pub use tally::{REST_DAYS, Tallied};
-pub use view::{AgentView, CallbackView, EnvironmentView, NumberView};
+pub use view::{AgentView, CallbackView, EnvironmentView, Lacking, NumberView};
 
 pub(crate) use entry::{AgentEntry, Feed, Feeds, NumberEntry};
 pub(crate) use published::{Cached, Published};

@@ -127,6 +127,15 @@ impl<'a> EnvironmentView<'a> {
     }
 }
 
+/// What an agent lacks to be published.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lacking {
+    /// It has no direction.
+    Direction,
+    /// It is inbound and owns no number. Only the control API requires one.
+    Number,
+}
+
 /// An agent of a plan.
 #[derive(Clone, Copy)]
 pub struct AgentView<'a> {
@@ -151,9 +160,18 @@ impl<'a> AgentView<'a> {
         self.details.label.as_deref()
     }
 
-    /// Returns whether the agent places calls or answers them.
-    pub fn direction(self) -> Direction {
+    /// Returns whether the agent places calls or answers them, or `None` if its direction was not set yet.
+    pub fn direction(self) -> Option<Direction> {
         self.details.direction
+    }
+
+    /// Returns what the agent lacks to be published, or `None` if it lacks nothing.
+    pub fn lacks(self) -> Option<Lacking> {
+        match self.details.direction {
+            None => Some(Lacking::Direction),
+            Some(Direction::Inbound) if self.details.numbers.is_empty() => Some(Lacking::Number),
+            Some(_) => None,
+        }
     }
 
     /// Returns whether the agent is published: it can get new calls.

@@ -44,7 +44,8 @@ struct AgentRow {
 
 #[derive(Clone, Copy, Debug)]
 struct Alive {
-    direction: Direction,
+    /// `None` until it is set.
+    direction: Option<Direction>,
     published: bool,
 }
 
@@ -262,7 +263,7 @@ impl Model {
             self.owns(environment, *agent, number)
                 && self
                     .alive(environment, *agent)
-                    .is_some_and(|agent| agent.published && agent.direction == Direction::Inbound)
+                    .is_some_and(|agent| agent.published && agent.direction == Some(Direction::Inbound))
         };
         let named = self.named_defaults.get(&(environment, number)).copied();
         match named {
@@ -327,6 +328,10 @@ impl Model {
                 require(self.tokens.iter().all(|token| token.1 != *id && token.2 != *digest))?;
                 self.tokens.push((environment, *id, *digest));
             }
+            // The model asks nothing with a token.
+            Change::TokenExpires { id, .. } => {
+                require(self.tokens.iter().any(|token| (token.0, token.1) == (environment, *id)))?;
+            }
             // Records a response to a client. No decision depends on it.
             Change::AnswerGiven { scope, .. } => require([environment, EnvironmentId::SYSTEM].contains(scope))?,
             Change::TokenRevoked { id } => {
@@ -345,7 +350,8 @@ impl Model {
 
     fn change_tenant(&mut self, environment: EnvironmentId, change: &Change) -> Result<(), Refused> {
         match change {
-            Change::AgentCreated { id, direction, .. } => self.create(environment, *id, *direction),
+            Change::AgentCreated { id, direction, .. } => self.create(environment, *id, Some(*direction)),
+            Change::AgentDrafted { id, .. } => self.create(environment, *id, None),
             // The model's callers are attested.
             Change::AttestationRequired { .. } => Ok(()),
             // No decision depends on a name.
@@ -354,7 +360,11 @@ impl Model {
             Change::AgentUnpublished { id } => self.publish(environment, *id, false),
             Change::AgentDeleted { id } => self.delete(environment, *id),
             Change::CallingSet { id, direction, numbers } => {
-                self.set_calling(environment, *id, *direction, numbers.as_deref())
+                self.set_calling(environment, *id, Some(*direction), numbers.as_deref())
+            }
+            Change::NumbersAssigned { id, numbers } => {
+                let direction = self.alive(environment, *id).ok_or(Refused)?.direction;
+                self.set_calling(environment, *id, direction, Some(numbers))
             }
             Change::NumberAdded { id, number } => {
                 let same = |row: &NumberRow| row.environment == environment && row.id == *id;
@@ -404,13 +414,14 @@ impl Model {
             | Change::EnvironmentDeleted {}
             | Change::TokenIssued { .. }
             | Change::TokenRevoked { .. }
+            | Change::TokenExpires { .. }
             | Change::AnswerGiven { .. } => {
                 unreachable!("handled before")
             }
         }
     }
 
-    fn create(&mut self, environment: EnvironmentId, id: AgentId, direction: Direction) -> Result<(), Refused> {
+    fn create(&mut self, environment: EnvironmentId, id: AgentId, direction: Option<Direction>) -> Result<(), Refused> {
         require(self.alive(environment, id).is_none())?;
         let alive = Some(Alive { direction, published: false });
         match self.row(environment, id) {
@@ -422,6 +433,7 @@ impl Model {
 
     fn publish(&mut self, environment: EnvironmentId, id: AgentId, published: bool) -> Result<(), Refused> {
         let alive = self.row(environment, id).and_then(|row| row.alive.as_mut()).ok_or(Refused)?;
+        require(!published || alive.direction.is_some())?;
         alive.published = published;
         Ok(())
     }
@@ -441,13 +453,14 @@ impl Model {
         &mut self,
         environment: EnvironmentId,
         id: AgentId,
-        direction: Direction,
+        direction: Option<Direction>,
         numbers: Option<&[NumberId]>,
     ) -> Result<(), Refused> {
         let published = self.alive(environment, id).ok_or(Refused)?.published;
         require(match direction {
-            Direction::Outbound => self.role(environment, id).is_none(),
-            Direction::Inbound => self.roles_of_source(environment, id).is_empty(),
+            None => true,
+            Some(Direction::Outbound) => self.role(environment, id).is_none(),
+            Some(Direction::Inbound) => self.roles_of_source(environment, id).is_empty(),
         })?;
         if let Some(numbers) = numbers {
             require(numbers.iter().collect::<BTreeSet<_>>().len() == numbers.len())?;
@@ -466,11 +479,12 @@ impl Model {
     }
 
     fn check_callback(&self, environment: EnvironmentId, id: AgentId, sources: &[AgentId]) -> Result<(), Refused> {
-        require(self.alive(environment, id).is_some_and(|agent| agent.direction == Direction::Inbound))?;
+        require(self.alive(environment, id).is_some_and(|agent| agent.direction == Some(Direction::Inbound)))?;
         require((1..=1000).contains(&sources.len()))?;
         require(sources.iter().collect::<BTreeSet<_>>().len() == sources.len())?;
-        let outbound =
-            |id: &AgentId| self.alive(environment, *id).is_some_and(|agent| agent.direction == Direction::Outbound);
+        let outbound = |id: &AgentId| {
+            self.alive(environment, *id).is_some_and(|agent| agent.direction == Some(Direction::Outbound))
+        };
         require(sources.iter().all(|source| *source != id && outbound(source)))
     }
 
@@ -487,7 +501,7 @@ impl Model {
 
     fn is_inbound_owner(&self, environment: EnvironmentId, agent: AgentId, number: NumberId) -> bool {
         self.owns(environment, agent, number)
-            && self.alive(environment, agent).is_some_and(|agent| agent.direction == Direction::Inbound)
+            && self.alive(environment, agent).is_some_and(|agent| agent.direction == Some(Direction::Inbound))
     }
 
     fn holds(&self, environment: EnvironmentId, id: NumberId) -> bool {

@@ -1,7 +1,7 @@
 //! The operations of a test run, as values.
 
 use super::universe::{Agent, Back, Contact, Dialed, Moment, Number, Span, Tenant, Token, Went, Wents};
-use crate::{Change, DialPlan, Direction, Role};
+use crate::{Change, DialPlan, Direction, Role, Timestamp};
 use arbitrary::Arbitrary;
 
 /// One operation of a test run. The order of the variants is part of the fuzzer's corpus format, so only append new
@@ -90,6 +90,12 @@ pub enum Edit {
     AgentRenamed(Agent),
     /// [`Change::EnvironmentDeleted`]
     EnvironmentDeleted,
+    /// [`Change::AgentDrafted`]
+    AgentDrafted(Agent),
+    /// [`Change::NumbersAssigned`]
+    NumbersAssigned(Agent, Few<Number>),
+    /// [`Change::TokenExpires`]
+    TokenExpires(Token),
 }
 
 /// Up to three values.
@@ -104,7 +110,7 @@ impl<T: Copy> Few<T> {
 
 impl Edit {
     /// The number of variants.
-    pub const KINDS: usize = 16;
+    pub const KINDS: usize = 19;
 
     /// Returns the change.
     pub fn change(&self) -> Change {
@@ -147,6 +153,13 @@ impl Edit {
             Self::TokenRevoked(token) => Change::TokenRevoked { id: token.id() },
             Self::DefaultAgentRemoved(number) => Change::DefaultAgentRemoved { number: number.id() },
             Self::EnvironmentDeleted => Change::EnvironmentDeleted {},
+            Self::AgentDrafted(agent) => Change::AgentDrafted { id: agent.id(), name: "draft".into(), label: None },
+            Self::TokenExpires(token) => {
+                Change::TokenExpires { id: token.id(), at: Timestamp::from_secs(1_800_000_000) }
+            }
+            Self::NumbersAssigned(agent, numbers) => {
+                Change::NumbersAssigned { id: agent.id(), numbers: numbers.map(Number::id) }
+            }
             Self::AgentRenamed(agent) => {
                 Change::AgentRenamed { id: agent.id(), name: "renamed".into(), label: Some("label".into()) }
             }
@@ -172,6 +185,9 @@ impl Edit {
             Self::DefaultAgentRemoved(..) => 13,
             Self::AgentRenamed(..) => 14,
             Self::EnvironmentDeleted => 15,
+            Self::AgentDrafted(..) => 16,
+            Self::NumbersAssigned(..) => 17,
+            Self::TokenExpires(..) => 18,
         }
     }
 }

@@ -66,7 +66,7 @@ class Client:
 
     def data(self, method, path, body=None, status=200):
         answer = self.ask(method, path, body, status)
-        assert answer["success"] is True and set(answer) <= {"success", "data", "meta"}, answer
+        assert answer["success"] is True and set(answer) <= {"success", "data", "meta", "message"}, answer
         return answer["data"]
 
     def refused(self, method, path, body, status, code, message=A_TEXT):
@@ -90,7 +90,7 @@ def agents_and_numbers(client):
     id = str(uuid.uuid4())
     made = client.data("POST", "/agents", {"name": "Reminders", "direction": "outbound", "label": "EMEA", "id": id}, 201)
     agent = {"id": id, "name": "Reminders", "label": "EMEA", "direction": "outbound", "current_status": "draft"}
-    agent |= {"phone_numbers": [], "created_at": A_TIME, "updated_at": A_TIME}
+    agent |= {"is_ready_to_publish": True, "phone_numbers": [], "created_at": A_TIME, "updated_at": A_TIME}
     same(made, agent)
     again = {"name": "Reminders", "direction": "outbound", "label": "EMEA", "id": id}
     same(client.data("POST", "/agents", again, 200), agent)
@@ -114,6 +114,12 @@ def agents_and_numbers(client):
     same(client.data("PUT", f"/agents/{id}/calling", calling), agent | {"phone_numbers": [owned]})
     same(client.data("POST", f"/agents/{id}/publish")["current_status"], "published")
     client.refused("DELETE", f"/agents/{id}", None, 409, "AGENT_IS_PUBLISHED")
+    draft = client.data("POST", "/agents", {"name": "Survey"}, 201)
+    same([draft["direction"], draft["is_ready_to_publish"]], [None, False])
+    client.invalid("POST", f"/agents/{draft['id']}/publish", None, "direction")
+    same(client.data("PUT", f"/agents/{draft['id']}", {"direction": "inbound"})["direction"], "inbound")
+    client.invalid("POST", f"/agents/{draft['id']}/publish", None, "phone_number_ids")
+    client.ask("DELETE", f"/agents/{draft['id']}")
     same(client.data("POST", f"/agents/{id}/unpublish")["current_status"], "draft")
     same(client.data("POST", f"/agents/{id}/publish")["current_status"], "published")
     client.refused("DELETE", f"/phone-numbers/{number['id']}", None, 422, "PHONE_NUMBER_IN_USE")

@@ -16,5 +16,6 @@ mod settings;
 mod sip;
 #[path = "../support/mod.rs"]
 mod support;
+mod token;
 mod upkeep;
 mod verify;

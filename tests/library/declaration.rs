@@ -98,7 +98,7 @@ fn document() -> impl Strategy<Value = Declaration> {
                         name: (**name).into(),
                         id: None,
                         label: None,
-                        direction: if *is_outbound { Direction::Outbound } else { Direction::Inbound },
+                        direction: Some(if *is_outbound { Direction::Outbound } else { Direction::Inbound }),
                         numbers: numbers.iter().map(|number| (*number).to_owned()).collect(),
                         published: *published,
                         callback: has_role.then(|| DeclaredCallback {
@@ -113,7 +113,7 @@ fn document() -> impl Strategy<Value = Declaration> {
             let numbers = NUMBERS.iter().zip(defaults).filter(|(number, drawn)| used(number) || drawn % 2 == 0);
             let numbers = numbers.map(|(number, drawn)| {
                 let owns = |agent: &&DeclaredAgent| {
-                    agent.direction == Direction::Inbound && agent.numbers.iter().any(|owned| owned == number)
+                    agent.direction == Some(Direction::Inbound) && agent.numbers.iter().any(|owned| owned == number)
                 };
                 let owner = agents.iter().find(owns).map(|agent| agent.name.clone());
                 let default_agent = match drawn % 3 {
@@ -203,6 +203,34 @@ fn agent_with_an_id_gets_the_declared_name_and_label() {
     let plan = apply(&document, &plan, true);
     assert_eq!(current(&plan), document);
     assert!(compare(&document, &plan, true).expect("possible").changes.is_empty());
+}
+
+#[test]
+fn draft_without_a_direction_stays_one_until_the_document_names_it() {
+    let draft = r#"{"numbers": [{"number": "+12125550100"}], "agents": [
+        {"name": "Ann", "published": false, "numbers": ["+12125550100"]}]}"#;
+    let plan = apply(&declared(draft), &empty(), false);
+    let written = current(&plan);
+    assert_eq!((written.agents[0].direction, written.agents[0].numbers.len()), (None, 1));
+    assert!(compare(&declared(draft), &plan, true).expect("possible").changes.is_empty());
+    assert!(compare(&written, &plan, true).expect("possible").changes.is_empty());
+    assert_eq!(current(&apply(&written, &empty(), false)).agents.len(), 1, "another installation reads it");
+    for published in
+        [draft.replace(r#""published": false"#, r#""published": true"#), draft.replace(r#""published": false, "#, "")]
+    {
+        let Err(Refused::Wrong(wrong)) = compare(&declared(&published), &plan, false) else { panic!("{published}") };
+        assert_eq!(wrong[0].field, "agents.0.direction");
+    }
+    let inbound = draft.replace(r#""published": false"#, r#""direction": "inbound""#);
+    let plan = apply(&declared(&inbound), &plan, false);
+    assert_eq!(current(&plan).agents[0].direction, Some(Direction::Inbound));
+    // A document without the direction keeps it.
+    let role = r#"{"agents": [{"name": "Ann", "label": "Day"}, {"name": "Ben", "published": false}]}"#;
+    let agents = current(&apply(&declared(role), &plan, false)).agents;
+    assert_eq!((agents[0].direction, agents[1].direction), (Some(Direction::Inbound), None));
+    let role = r#"{"agents": [{"name": "Ben", "published": false, "callback": {"sources": ["Ann"]}}]}"#;
+    let Err(Refused::Wrong(wrong)) = compare(&declared(role), &plan, false) else { panic!("it is not inbound") };
+    assert_eq!(wrong[0].field, "agents.0.callback");
 }
 
 #[test]

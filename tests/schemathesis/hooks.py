@@ -36,7 +36,11 @@ BEYOND_SCHEMAS = {
     ("PUT", "/api/v1/environments/{environment}"): {"country_code", "region", "lookback_seconds"},
     # Names must fit the rest of the document and the environment. Wrong types and missing fields are named "body".
     ("PUT", "/api/v1/configuration"): {"environment.", "numbers.", "agents."},
-    ("POST", "/api/v1/tokens"): {"environment_id"},  # depends on the role and on the existing environments
+    # The environment depends on the role and on the existing environments, and a time must be in the future.
+    ("POST", "/api/v1/tokens"): {"environment_id", "expires_at"},
+    ("POST", "/api/v1/tokens/{token}/rotate"): {"expires_at"},
+    # An agent that lacks something cannot be published.
+    ("POST", "/api/v1/agents/{agent}/publish"): {"direction", "phone_number_ids"},
 }
 
 

@@ -98,7 +98,7 @@ def wrongs(document):
 
     def field(name, schema):
         def change(copy):
-            data = copy["components"]["schemas"]["Data_Agent"]["properties"]["data"]
+            data = copy["components"]["schemas"]["Done_Agent"]["properties"]["data"]
             own = next(part for part in [data, *data.get("allOf", [])] if "properties" in part)
             own["properties"][name] = schema
 

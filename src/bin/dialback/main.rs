@@ -15,6 +15,7 @@ mod new_file;
 mod out;
 mod serve;
 mod settings;
+mod span;
 mod supervisor;
 mod toml_file;
 

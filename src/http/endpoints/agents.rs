@@ -11,7 +11,7 @@ use crate::http::request::path::Named;
 use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::list::{self, Items, Listing, MAX_WITHIN, MAX_WITHIN_PAGE, Shows};
-use crate::http::response::reply::{Data, Listed, Message};
+use crate::http::response::reply::{Data, Done, Listed, Message};
 use crate::http::response::{render, reply, shown};
 use crate::http::{Api, new_id};
 use crate::id::{AgentId, EnvironmentId, NumberId};
@@ -20,6 +20,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use utoipa::{IntoParams, ToSchema};
+
+/// The messages of the public API.
+const CREATED: &str = "Agent created successfully";
+const CALLING_SET: &str = "Agent calling settings updated successfully";
+const PUBLISHED: &str = "Agent published successfully";
+const UNPUBLISHED: &str = "Agent unpublished successfully";
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -44,7 +50,7 @@ struct Filter {
             "success": true,
             "data": [{
                 "id": example::SOURCE, "name": "Reminders", "label": null, "direction": "outbound",
-                "current_status": "published",
+                "current_status": "published", "is_ready_to_publish": true,
                 "phone_numbers": [{"id": example::NUMBER, "number": example::DIALED, "current_status": "active"}],
                 "created_at": example::CREATED_AT, "updated_at": example::CREATED_AT,
             }],
@@ -100,7 +106,7 @@ impl Agents {
     fn matches(&self, agent: AgentView<'_>) -> bool {
         let contains = |text: &str| self.search.as_deref().is_none_or(|search| text.to_lowercase().contains(search));
         self.published.is_none_or(|published| agent.is_published() == published)
-            && self.direction.is_none_or(|direction| agent.direction() == direction)
+            && self.direction.is_none_or(|direction| agent.direction() == Some(direction))
             && (contains(agent.name()) || self.search.is_some() && agent.label().is_some_and(contains))
     }
 }
@@ -160,8 +166,9 @@ pub(in crate::http) async fn show(
 pub(in crate::http) struct NewAgent {
     #[schema(min_length = 1, max_length = 255)]
     name: String,
-    #[schema(schema_with = schema::direction)]
-    direction: String,
+    /// Without a direction, the agent cannot be published yet.
+    #[schema(schema_with = schema::direction_or_null, required = false)]
+    direction: Option<String>,
     #[schema(min_length = 1, max_length = 255)]
     label: Option<String>,
     /// The numbers that the agent owns.
@@ -180,12 +187,13 @@ pub(in crate::http) struct NewAgent {
         ("mirrored" = (value = json!(
             {"name": "Winback", "direction": "outbound", "label": "EMEA", "id": example::NEW_AGENT}
         ))),
+        ("undirected" = (value = json!({"name": "Survey"}))),
     )),
     responses(
-        (status = 201, description = "The new agent", body = Data<render::Agent<'static>>, example = json!(
-            {"success": true, "data": example::new_agent()}
+        (status = 201, description = "The new agent", body = Done<'static, render::Agent<'static>>, example = json!(
+            {"success": true, "message": CREATED, "data": example::new_agent()}
         )),
-        (status = 200, description = "An equal agent with this id exists", body = Data<render::Agent<'static>>),
+        (status = 200, description = "An equal agent with this id exists", body = Done<'static, render::Agent<'static>>),
         (status = 404, description = "`NUMBER_NOT_FOUND`: one of the numbers does not exist"),
         (status = 409, description = "`AGENT_EXISTS`: a different agent has this id; `QUOTA_EXCEEDED`: the environment has reached its \
             limit of agents, deleted ones included"),
@@ -201,11 +209,11 @@ pub(in crate::http) async fn create(
 ) -> Result<Response, Refusal> {
     let keyed = key.of(environment, &form);
     let name = form.required("name", read::name);
-    let direction = form.required("direction", read::direction);
+    let direction = form.optional("direction", read::direction);
     let label = form.optional("label", read::name);
     let numbers = form.optional("phone_number_ids", read::known_numbers);
     let id = form.optional("id", read::uuid::<AgentId>);
-    let (name, direction) = form.finish(|| name.zip(direction))?;
+    let name = form.finish(|| name)?;
     let id = id.unwrap_or_else(|| new_id::uuid().into());
     let limit = api.limits.agents;
 
@@ -217,18 +225,20 @@ pub(in crate::http) async fn create(
             Some(_) => Err(ConfigError::AgentExists(id).into()),
             None if has_no_slot(plan, environment, id, limit) => Err(Refusal::quota("agents", limit)),
             None => {
-                let created = Change::AgentCreated { id, name, label, direction };
-                let calling = numbers.map(|numbers| Change::CallingSet { id, direction, numbers: Some(numbers) });
+                let created = match direction {
+                    Some(direction) => Change::AgentCreated { id, name, label, direction },
+                    None => Change::AgentDrafted { id, name, label },
+                };
+                let calling = numbers.and_then(|numbers| calling(id, direction, Some(numbers)));
                 Ok((std::iter::once(created).chain(calling).collect(), true))
             }
         }
     };
     let render = move |plan: &Plan, is_new| {
-        let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
-        let shown = render::Agent::from(agent);
-        Ok(tagged(agent.revision(), if is_new { reply::created(shown) } else { reply::data(shown) }))
+        let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+        shown::agent_done(plan, environment, id, status, CREATED)
     };
-    api.answer(environment, keyed.about(StoredAnswerSubject::Agent(id)), decide, render).await
+    api.answer(environment, keyed.about(StoredAnswerSubject::Agent(id)).saying(CREATED), decide, render).await
 }
 
 /// Returns whether creating the agent would exceed the environment's limit.
@@ -246,7 +256,8 @@ pub(in crate::http) struct Properties {
     /// Null removes the label.
     #[schema(min_length = 1, max_length = 255)]
     label: Option<String>,
-    #[schema(schema_with = schema::direction, required = false)]
+    /// Null counts as missing: a direction that was set stays.
+    #[schema(schema_with = schema::direction_or_null, required = false)]
     direction: Option<String>,
     /// The complete list of the numbers that the agent owns.
     #[schema(schema_with = schema::identities, required = false)]
@@ -294,14 +305,13 @@ pub(in crate::http) async fn update(
         conditions.allow(Some(agent.revision()))?;
         let name = name.value().unwrap_or_else(|| agent.name().to_owned());
         let label = label.or(agent.label().map(str::to_owned));
-        let direction = direction.unwrap_or_else(|| agent.direction());
         let numbers = all_known(numbers)?;
         let mut changes = Vec::new();
         if !is_named(agent, &name, label.as_deref()) {
             changes.push(Change::AgentRenamed { id, name, label });
         }
         if !calls_alike(agent, direction, numbers.as_deref()) {
-            changes.push(Change::CallingSet { id, direction, numbers });
+            changes.extend(calling(id, direction.or(agent.direction()), numbers));
         }
         Ok(changes)
     };
@@ -329,8 +339,8 @@ pub(in crate::http) struct Calling {
         ("numbers" = (value = json!({"direction": "outbound", "phone_number_ids": [example::NUMBER]}))),
     )),
     responses(
-        (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
-            {"success": true, "data": example::agent()}
+        (status = 200, description = "The agent", body = Done<'static, render::Agent<'static>>, example = json!(
+            {"success": true, "message": CALLING_SET, "data": example::agent()}
         )),
         (status = 404, description = "`AGENT_NOT_FOUND`; `NUMBER_NOT_FOUND`: one of the numbers does not exist"),
         (status = 409, description = "`AGENT_IS_CALLBACK`: a callback agent must stay inbound; `AGENT_IS_SOURCE`: a source agent \
@@ -353,11 +363,19 @@ pub(in crate::http) async fn set_calling(
         let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
         conditions.allow(Some(agent.revision()))?;
         let numbers = all_known(numbers)?;
-        let is_set = calls_alike(agent, direction, numbers.as_deref());
+        let is_set = calls_alike(agent, Some(direction), numbers.as_deref());
         Ok(if is_set { Vec::new() } else { vec![Change::CallingSet { id, direction, numbers }] })
     };
     let plan = api.change(environment, decide).await?;
-    shown::agent(&plan, environment, id)
+    shown::agent_done(&plan, environment, id, StatusCode::OK, CALLING_SET)
+}
+
+/// Returns the change that sets the direction and the numbers of an agent, as far as they are given.
+fn calling(id: AgentId, direction: Option<Direction>, numbers: Option<Vec<NumberId>>) -> Option<Change> {
+    match direction {
+        Some(direction) => Some(Change::CallingSet { id, direction, numbers }),
+        None => numbers.map(|numbers| Change::NumbersAssigned { id, numbers }),
+    }
 }
 
 /// Returns the ids of numbers, if none of them is malformed. A malformed id gets the same response as an unknown id.
@@ -371,10 +389,10 @@ fn is_named(agent: AgentView<'_>, name: &str, label: Option<&str>) -> bool {
     (agent.name(), agent.label()) == (name, label)
 }
 
-/// Returns whether the agent has this direction, and exactly these numbers if they are given.
-fn calls_alike(agent: AgentView<'_>, direction: Direction, numbers: Option<&[NumberId]>) -> bool {
+/// Returns whether the agent has this direction and exactly these numbers, as far as they are given.
+fn calls_alike(agent: AgentView<'_>, direction: Option<Direction>, numbers: Option<&[NumberId]>) -> bool {
     let same_numbers = |numbers: &[_]| agent.numbers().map(NumberView::id).eq(numbers.iter().copied());
-    agent.direction() == direction && numbers.is_none_or(same_numbers)
+    (direction.is_none() || agent.direction() == direction) && numbers.is_none_or(same_numbers)
 }
 
 /// Publishes an agent: it takes new calls from now on.
@@ -382,10 +400,11 @@ fn calls_alike(agent: AgentView<'_>, direction: Direction, numbers: Option<&[Num
     post, path = "/api/v1/agents/{agent}/publish", tag = "agents", operation_id = "publishAgent",
     params(("agent" = Uuid, Path, description = "The agent", example = json!(example::SOURCE)), Versions, Repeatable),
     responses(
-        (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
-            {"success": true, "data": example::agent()}
+        (status = 200, description = "The agent", body = Done<'static, render::Agent<'static>>, example = json!(
+            {"success": true, "message": PUBLISHED, "data": example::agent()}
         )),
         (status = 404, description = "`AGENT_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
+        (status = 422, description = "`VALIDATION_ERROR`: the agent has no direction, or it is inbound and owns no number"),
     ),
     security(("environment" = [])),
 )]
@@ -404,8 +423,8 @@ pub(in crate::http) async fn publish(
     post, path = "/api/v1/agents/{agent}/unpublish", tag = "agents", operation_id = "unpublishAgent",
     params(("agent" = Uuid, Path, description = "The agent", example = json!(example::SOURCE)), Versions, Repeatable),
     responses(
-        (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
-            {"success": true, "data": example::agent()}
+        (status = 200, description = "The agent", body = Done<'static, render::Agent<'static>>, example = json!(
+            {"success": true, "message": UNPUBLISHED, "data": example::agent()}
         )),
         (status = 404, description = "`AGENT_NOT_FOUND`: the id is malformed, unknown, or another environment's"),
     ),
@@ -429,18 +448,22 @@ async fn set_published(
     key: Key,
     published: bool,
 ) -> Result<Response, Refusal> {
+    let message = if published { PUBLISHED } else { UNPUBLISHED };
     let decide = move |plan: &Plan| {
         let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
         conditions.allow(Some(agent.revision()))?;
-        let changes = match published {
+        let changes = match (published, agent.lacks()) {
+            // An agent that was published earlier stays published, whatever it lacks since.
             _ if agent.is_published() == published => Vec::new(),
-            true => vec![Change::AgentPublished { id }],
-            false => vec![Change::AgentUnpublished { id }],
+            (true, Some(lacking)) => return Err(Refusal::not_ready(lacking)),
+            (true, None) => vec![Change::AgentPublished { id }],
+            (false, _) => vec![Change::AgentUnpublished { id }],
         };
         Ok((changes, ()))
     };
-    let render = move |plan: &Plan, ()| shown::agent(plan, environment, id);
-    api.answer(environment, key.alone(environment).about(StoredAnswerSubject::Agent(id)), decide, render).await
+    let render = move |plan: &Plan, ()| shown::agent_done(plan, environment, id, StatusCode::OK, message);
+    let keyed = key.alone(environment).about(StoredAnswerSubject::Agent(id)).saying(message);
+    api.answer(environment, keyed, decide, render).await
 }
 
 /// Deletes a draft, and removes it from all callback roles.

@@ -8,7 +8,7 @@ use crate::http::request::auth::Tenant;
 use crate::http::request::path::Named;
 use crate::http::response::error::Refusal;
 use crate::http::response::list::{self, Items, Listing, Shows};
-use crate::http::response::render::{CallbackConfig, agent_status};
+use crate::http::response::render::{CallbackConfig, agent_status, direction};
 use crate::http::response::reply::{self, Data};
 use crate::http::response::shown::callback_agent;
 use crate::id::{AgentId, EnvironmentId};
@@ -113,7 +113,7 @@ impl Items for CallbackAgents {
                 id: agent.id(),
                 name: agent.name(),
                 label: agent.label(),
-                direction: agent.direction().name(),
+                direction: direction(agent),
                 current_status: agent_status(agent.is_published()),
                 callback_config: callback.into(),
             };
@@ -145,13 +145,13 @@ impl Items for SourceAgents {
 
     fn item(&mut self, plan: &Plan, place: usize, out: Option<&mut Vec<u8>>) -> bool {
         let agent = plan.environment(self.0).and_then(|tenant| tenant.agent_at(place));
-        let agent = agent.filter(|agent| agent.is_published() && agent.direction() == Direction::Outbound);
+        let agent = agent.filter(|agent| agent.is_published() && agent.direction() == Some(Direction::Outbound));
         let Some(agent) = agent else { return false };
         if let Some(out) = out {
             let shown = SourceAgent {
                 id: agent.id(),
                 name: agent.name(),
-                direction: agent.direction().name(),
+                direction: direction(agent),
                 current_status: agent_status(agent.is_published()),
             };
             list::write(out, &shown);
@@ -200,7 +200,7 @@ pub(in crate::http) async fn show(
         agent: DetailAgent {
             id,
             name: agent.name(),
-            direction: agent.direction().name(),
+            direction: direction(agent),
             current_status: agent_status(agent.is_published()),
         },
         source_agents: callback.sources().into_iter().filter_map(source).collect(),

@@ -129,7 +129,7 @@ pub(in crate::http) fn reported(
 
     let environment = holder.ok_or_else(Refusal::number_not_found)?;
     let agent = agent.and_then(|id| plan.agent(environment, id)).ok_or_else(Refusal::agent_not_found)?;
-    if agent.direction() != Direction::Outbound {
+    if agent.direction() != Some(Direction::Outbound) {
         return Err(Refusal::not_outbound());
     }
     Ok(Reported { call: Call { environment, agent: agent.id(), from, to, at, outcome }, is_testing })
@@ -158,7 +158,7 @@ pub(in crate::http) fn plain_call(line: &[u8], plan: &Plan, reach: Reach, now: T
     let is_in_time = at >= Timestamp::EARLIEST && at <= now.plus_millis(MAX_SKEW_MILLIS);
     let outcome = status.parse().ok()?;
     let call = Call { environment, agent: agent.id(), from, to, at, outcome };
-    (is_in_time && agent.direction() == Direction::Outbound).then_some(call)
+    (is_in_time && agent.direction() == Some(Direction::Outbound)).then_some(call)
 }
 
 /// Returns the dial plan for reading a number before its environment is known.

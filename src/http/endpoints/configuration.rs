@@ -74,8 +74,9 @@ struct Agent {
     id: Option<AgentId>,
     #[schema(min_length = 1, max_length = 255)]
     label: Option<String>,
-    #[schema(schema_with = schema::direction)]
-    direction: String,
+    /// Without it, the agent keeps the direction that it has; a new one is a draft without a direction.
+    #[schema(schema_with = schema::direction_or_null, required = false)]
+    direction: Option<String>,
     #[schema(required = false)]
     numbers: Vec<String>,
     #[schema(required = false, default = true)]

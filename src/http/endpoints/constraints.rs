@@ -152,7 +152,7 @@ impl Findings {
     }
 
     fn check_agent(&mut self, agent: AgentView<'_>) {
-        if agent.direction() != Direction::Inbound {
+        if agent.direction() != Some(Direction::Inbound) {
             self.error("Agent must be inbound to serve as a callback agent");
         }
         if !agent.is_published() {
@@ -202,7 +202,7 @@ impl Findings {
 
     fn check_source(&mut self, source: AgentView<'_>) {
         let id = source.id();
-        if source.direction() != Direction::Outbound {
+        if source.direction() != Some(Direction::Outbound) {
             self.error(format!("Source agent {id} is not outbound"));
         }
         // The calls of an unpublished agent still count.

@@ -147,7 +147,7 @@ with_settings! {
 with_settings! {
     /// New settings of an environment. A missing field keeps its value.
     NewSettings {
-        /// Only operators change it.
+        /// It must be unique.
         name: Option<String>
     }
 }
@@ -217,7 +217,7 @@ pub(in crate::http) async fn create(
     api.answer(id, keyed, decide, render).await
 }
 
-/// Changes the settings of an environment. An environment token changes those of its own, except the name.
+/// Changes the name and the settings of an environment. An environment token changes those of its own.
 ///
 /// Numbers that are stored keep their digits when the dial plan changes.
 #[utoipa::path(
@@ -231,7 +231,6 @@ pub(in crate::http) async fn create(
         (status = 200, description = "The environment", body = Data<render::Environment<'static>>, example = json!(
             {"success": true, "data": example::environment()}
         )),
-        (status = 403, description = "`UNAUTHORIZED`: only an operator changes the name"),
         (status = 404, description = "`ENVIRONMENT_NOT_FOUND`: the id is malformed or unknown, or not the one of the token"),
         (status = 409, description = "`ENVIRONMENT_NAME_TAKEN`: another environment has this name"),
     ),
@@ -252,16 +251,8 @@ pub(in crate::http) async fn update(
         let held = managed(plan, manager, id)?;
         conditions.allow(Some(held.settings_revision()))?;
         let name = name.unwrap_or_else(|| held.name().to_owned());
-        match manager {
-            _ if name == held.name() => {}
-            // The answer to a taken name would tell about another tenant.
-            Manager::Tenant(_) => {
-                return Err(Refusal::forbidden("Only an operator changes the name of an environment"));
-            }
-            Manager::Operator if plan.environment_named(&name).is_some() => {
-                return Err(Refusal::environment_name_taken());
-            }
-            Manager::Operator => {}
+        if name != held.name() && plan.environment_named(&name).is_some() {
+            return Err(Refusal::environment_name_taken());
         }
         Ok(settings(held, name, given))
     };

@@ -17,7 +17,7 @@ use crate::http::response::{render, reply, shown};
 use crate::http::{Api, new_id};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::E164;
-use crate::plan::{AgentView, ConfigError, DefaultChoice, EnvironmentView, Plan};
+use crate::plan::{AgentView, ConfigError, DefaultChoice, EnvironmentView, NumberView, Plan};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -29,6 +29,11 @@ use utoipa::{IntoParams, ToSchema};
 struct Filter {
     /// Only numbers that this agent owns, in the order in which they were assigned.
     agent_id: Option<uuid::Uuid>,
+    /// Only numbers of this type. All numbers here are for calls: `voice`.
+    #[param(rename = "type", schema_with = schema::number_type)]
+    kind: Option<String>,
+    /// Only numbers whose digits or whose id contain this text. Signs and spaces between digits do not count.
+    search: Option<String>,
 }
 
 /// Lists the numbers: a page of them, or all numbers if the request has neither `per_page` nor `page`.
@@ -50,6 +55,8 @@ pub(in crate::http) async fn list(
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
     let agent = form.optional("agent_id", |value| read::text(value).map(read_id));
+    let is_voice = form.optional("type", read::is_voice).unwrap_or(true);
+    let search = form.optional("search", |value| read::text(value).map(Search::of));
     let page = Page::read(&mut form);
     form.finish(|| Some(()))?;
     let revision = api.service().plan().environment(environment).ok_or_else(Refusal::invalid_token)?.revision();
@@ -57,7 +64,7 @@ pub(in crate::http) async fn list(
         return Ok(known);
     }
     // Without pages the number of items is not bounded, so each number lists as many owners as on a page of its own.
-    let numbers = Numbers { environment, agent, within: page.map(|_| MAX_WITHIN_PAGE) };
+    let numbers = Numbers { environment, agent, is_voice, search, within: page.map(|_| MAX_WITHIN_PAGE) };
     let shows = page.map_or(Shows::Whole, Shows::Page);
     Ok(tagged(revision, Listing::new(numbers, shows).answer(&api, environment).await))
 }
@@ -72,11 +79,39 @@ struct Numbers {
     environment: EnvironmentId,
     /// An agent that owns the numbers.
     agent: Option<AgentId>,
+    /// Whether numbers for calls belong to the list: all numbers are for calls.
+    is_voice: bool,
+    search: Option<Search>,
     /// How many more owners the numbers of this page may list.
     within: Option<usize>,
 }
 
+/// A text that a number contains.
+struct Search {
+    /// The text in lower case, as in an id.
+    text: String,
+    /// The digits of the text, if it may be a part of a phone number.
+    digits: Option<String>,
+}
+
+impl Search {
+    fn of(text: &str) -> Self {
+        let is_sign = |c: char| " +()-./".contains(c);
+        let is_number = text.chars().all(|c| c.is_ascii_digit() || is_sign(c));
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        Self { text: text.to_lowercase(), digits: Some(digits).filter(|digits| is_number && !digits.is_empty()) }
+    }
+
+    fn finds(&self, number: NumberView<'_>) -> bool {
+        let has_digits = |digits: &String| number.number().digits().contains(digits.as_str());
+        self.digits.as_ref().is_some_and(has_digits) || number.id().to_string().contains(&self.text)
+    }
+}
+
 impl Items for Numbers {
+    /// A number is written as in its country.
+    const COST: usize = 32;
+
     fn places(&self, plan: &Plan) -> usize {
         match self.agent {
             None => plan.environment(self.environment).map_or(0, EnvironmentView::number_slots),
@@ -89,7 +124,8 @@ impl Items for Numbers {
             None => plan.environment(self.environment).and_then(|tenant| tenant.number_at(place)),
             Some(id) => plan.agent(self.environment, id).and_then(|agent| agent.number_at(place)),
         };
-        let Some(number) = number else { return false };
+        let is_found = |number: &NumberView<'_>| self.search.as_ref().is_none_or(|search| search.finds(*number));
+        let Some(number) = number.filter(|number| self.is_voice && is_found(number)) else { return false };
         if let Some(out) = out {
             let most = self.within.unwrap_or(MAX_WITHIN).min(MAX_WITHIN);
             let (shown, within) = render::Number::listing(number, most);

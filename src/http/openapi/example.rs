@@ -52,6 +52,7 @@ pub(in crate::http) const CREATED_AT: &str = "2026-06-01T12:00:00.000Z";
 pub(in crate::http) fn agent() -> Value {
     json!({
         "id": SOURCE, "name": "Reminders", "label": null, "direction": "outbound", "current_status": "published",
+        "is_ready_to_publish": true,
         "phone_numbers": [{"id": NUMBER, "number": DIALED, "current_status": "active"}],
         "created_at": CREATED_AT, "updated_at": CREATED_AT,
     })
@@ -61,14 +62,15 @@ pub(in crate::http) fn agent() -> Value {
 pub(in crate::http) fn new_agent() -> Value {
     json!({
         "id": NEW_AGENT, "name": "Winback", "label": "EMEA", "direction": "outbound", "current_status": "draft",
-        "phone_numbers": [], "created_at": CREATED_AT, "updated_at": CREATED_AT,
+        "is_ready_to_publish": true, "phone_numbers": [], "created_at": CREATED_AT, "updated_at": CREATED_AT,
     })
 }
 
 /// The number [`NUMBER`] in a response.
 pub(in crate::http) fn number() -> Value {
     json!({
-        "id": NUMBER, "number": DIALED, "current_status": "active",
+        "id": NUMBER, "number": DIALED, "current_status": "active", "country_code": "US",
+        "formatted_number": "(555) 123-4567", "international_number": "+1 555-123-4567", "type": "voice",
         "default_agent_id": CALLBACK, "default_agent_setting": CALLBACK,
         "agent_ids": [SOURCE, CALLBACK],
     })
@@ -77,7 +79,8 @@ pub(in crate::http) fn number() -> Value {
 /// The number [`UNUSED_NUMBER`] in a response.
 pub(in crate::http) fn unused_number() -> Value {
     json!({
-        "id": UNUSED_NUMBER, "number": "+15551230001", "current_status": "inactive",
+        "id": UNUSED_NUMBER, "number": "+15551230001", "current_status": "inactive", "country_code": "US",
+        "formatted_number": "(555) 123-0001", "international_number": "+1 555-123-0001", "type": "voice",
         "default_agent_id": null, "default_agent_setting": "auto", "agent_ids": [],
     })
 }
@@ -125,6 +128,7 @@ pub(in crate::http) fn document() -> Value {
 pub(in crate::http) fn token() -> Value {
     json!({
         "id": TOKEN, "role": "environment", "environment_id": ENVIRONMENT, "label": "CRM", "issued_at": CREATED_AT,
+        "expires_at": null, "last_used_at": null,
     })
 }
 
@@ -133,4 +137,12 @@ pub(in crate::http) fn issued() -> Value {
     let mut issued = token();
     issued["token"] = "talq_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE".into();
     issued
+}
+
+/// The response that shows the secret of a token in place of [`TOKEN`].
+pub(in crate::http) fn rotated() -> Value {
+    let mut rotated = issued();
+    rotated["id"] = "4a5b6c7d-8e9f-4a0b-9c1d-2e3f4a5b6c7d".into();
+    rotated["replaces"] = json!({"id": TOKEN, "expires_at": "2026-06-02T12:00:00.000Z"});
+    rotated
 }

@@ -32,6 +32,13 @@ pub(in crate::http) fn direction() -> Object {
     one_of([Direction::Inbound, Direction::Outbound].map(Direction::name))
 }
 
+/// A direction, or null for an agent without one.
+pub(in crate::http) fn direction_or_null() -> Object {
+    let words = [Direction::Inbound, Direction::Outbound].map(|direction| json!(direction.name()));
+    let words = words.into_iter().chain([Value::Null]);
+    ObjectBuilder::new().schema_type(or_null(Type::String)).enum_values(Some(words)).build()
+}
+
 pub(in crate::http) fn agent_status() -> Object {
     one_of(["draft", "published"])
 }
@@ -101,6 +108,21 @@ pub(in crate::http) fn held_number() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^\+?[0-9]{1,15}$")).build()
 }
 
+/// A country, or null if it is unknown.
+pub(in crate::http) fn country() -> Object {
+    ObjectBuilder::new().schema_type(or_null(Type::String)).pattern(Some("^[A-Z]{2}$")).build()
+}
+
+/// The type of each number.
+pub(in crate::http) fn voice() -> Object {
+    one_of(["voice"])
+}
+
+/// The types of numbers that a list can be asked for.
+pub(in crate::http) fn number_type() -> Object {
+    one_of(["voice", "sms", "whatsapp", "mms", "fax"])
+}
+
 /// The lengths of national numbers.
 pub(in crate::http) fn lengths() -> Array {
     let length = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(15)).build();
@@ -145,6 +167,12 @@ pub(in crate::http) fn any_number() -> Object {
 pub(in crate::http) fn moment() -> Object {
     let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
     ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+}
+
+/// A date and time, or null.
+pub(in crate::http) fn moment_or_null() -> Object {
+    let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+    ObjectBuilder::new().schema_type(or_null(Type::String)).format(Some(format)).build()
 }
 
 /// The errors: a list of sentences, or lists of sentences by field.

@@ -182,6 +182,7 @@ fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refus
             None => (Role::Operator, EnvironmentId::SYSTEM),
         }),
         Known::Stored(held) => {
+            api.last_used.note(&held.digest, api.now());
             api.rate_limits.admit(held, || api.now())?;
             Ok((held.role, held.environment))
         }
@@ -196,7 +197,7 @@ fn known<'a>(secret: &str, api: &Api, plan: &'a Plan) -> Option<Known<'a>> {
     // The map is searched by digest, and a client cannot choose the bits of a digest. The comparison that decides takes
     // constant time.
     let held = plan.token(&digest).filter(|held| same(&held.digest, &digest) && token::is_of(held.role, secret));
-    held.map(Known::Stored)
+    held.filter(|held| held.is_valid(|| api.now())).map(Known::Stored)
 }
 
 fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {

@@ -64,6 +64,8 @@ pub(in crate::http) struct Keyed {
     digests: Option<([u8; 16], [u8; 16])>,
     is_repeatable: bool,
     about: Option<StoredAnswerSubject>,
+    /// The message of the response, if it has one beside data.
+    message: Option<&'static str>,
 }
 
 impl Key {
@@ -79,7 +81,7 @@ impl Key {
 
     fn within(self, scope: EnvironmentId, body: &[u8]) -> Keyed {
         let digests = self.0.map(|Digests { key, request }| (key, half(request.chain_update(body))));
-        Keyed { scope, digests, is_repeatable: true, about: None }
+        Keyed { scope, digests, is_repeatable: true, about: None, message: None }
     }
 }
 
@@ -92,6 +94,11 @@ impl Keyed {
     /// Sets the entity that the response shows. A long response is stored by its entity.
     pub(in crate::http) fn about(self, about: StoredAnswerSubject) -> Self {
         Self { about: Some(about), ..self }
+    }
+
+    /// Sets the message of the response, with which a long response is rebuilt.
+    pub(in crate::http) fn saying(self, message: &'static str) -> Self {
+        Self { message: Some(message), ..self }
     }
 }
 
@@ -138,7 +145,7 @@ impl Api {
         decide: impl FnOnce(&Plan) -> Result<(Vec<Change>, T), Refusal> + Send + 'static,
         render: impl FnOnce(&Plan, T) -> Result<Response, Refusal> + Send + 'static,
     ) -> Result<Response, Refusal> {
-        let Keyed { scope, digests, is_repeatable, about } = keyed;
+        let Keyed { scope, digests, is_repeatable, about, message } = keyed;
         let Some((key, request)) = digests else {
             let (plan, besides) = self.configure(environment, decide).await?;
             return render(&plan, besides);
@@ -146,7 +153,7 @@ impl Api {
         let at = self.now();
         let decide = move |plan: &Plan| {
             if let Some(known) = plan.answer(scope, key, at) {
-                return Ok((None, replay(plan, environment, known, request)?));
+                return Ok((None, replay(plan, environment, known, request, message)?));
             }
             let (mut changes, besides) = decide(plan)?;
             // The event contains the response, so the response is rendered from a plan that is not in force yet.
@@ -170,6 +177,7 @@ fn replay(
     environment: EnvironmentId,
     known: &StoredAnswer,
     request: [u8; 16],
+    message: Option<&str>,
 ) -> Result<Response, Refusal> {
     if known.request != request {
         return Err(Refusal::key_reused());
@@ -183,7 +191,7 @@ fn replay(
                 None => response,
             }
         }
-        (None, Some(about)) => rebuild(plan, environment, known, about)?,
+        (None, Some(about)) => rebuild(plan, environment, known, about, message)?,
         (None, None) => return Err(Refusal::shown_once()),
     };
     *response.status_mut() = status;
@@ -197,8 +205,9 @@ fn rebuild(
     environment: EnvironmentId,
     known: &StoredAnswer,
     about: StoredAnswerSubject,
+    message: Option<&str>,
 ) -> Result<Response, Refusal> {
-    let mut response = shown::subject(plan, environment, about).map_err(|_| Refusal::answer_gone())?;
+    let mut response = shown::subject(plan, environment, about, message).map_err(|_| Refusal::answer_gone())?;
     if revision(&response) != known.revision {
         response.headers_mut().insert(REBUILT, HeaderValue::from_static("true"));
     }

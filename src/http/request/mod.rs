@@ -8,6 +8,7 @@ pub(super) mod etag;
 pub(super) mod form;
 pub(super) mod idempotency;
 pub(super) mod json;
+pub(super) mod last_used;
 pub(super) mod page;
 pub(super) mod path;
 pub(super) mod read;

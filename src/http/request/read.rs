@@ -125,6 +125,15 @@ pub(in crate::http) fn default_choice(value: &Value) -> Result<Option<DefaultCho
     })
 }
 
+/// Reads a type of numbers. Returns whether it is that of numbers for calls.
+pub(in crate::http) fn is_voice(value: &Value) -> Result<bool, Wrong> {
+    match text(value)? {
+        "voice" => Ok(true),
+        "sms" | "whatsapp" | "mms" | "fax" => Ok(false),
+        _ => Err("must be voice, sms, whatsapp, mms or fax".into()),
+    }
+}
+
 /// Reads the code of a region.
 pub(in crate::http) fn region(value: &Value) -> Result<DialPlan, Wrong> {
     DialPlan::of_region(text(value)?).map_err(|_| "must be the ISO 3166-1 alpha-2 code of a region, such as DE".into())
@@ -156,6 +165,18 @@ pub(in crate::http) fn lengths(value: &Value) -> Result<Vec<usize>, Wrong> {
 pub(in crate::http) fn moment(value: &Value) -> Result<Timestamp, Wrong> {
     let moment = value.as_str().and_then(time_text::parse);
     moment.ok_or_else(|| "must be a time in RFC 3339 form, such as 2026-01-31T12:00:00Z".into())
+}
+
+/// Reads a moment after `now`.
+pub(in crate::http) fn future(value: &Value, now: Timestamp) -> Result<Timestamp, Wrong> {
+    let moment = moment(value)?;
+    if moment > now { Ok(moment) } else { Err("must be in the future".into()) }
+}
+
+/// Reads a number of seconds.
+pub(in crate::http) fn seconds(value: &Value, most: u64) -> Result<u64, Wrong> {
+    let seconds = whole(value).filter(|seconds| *seconds <= most);
+    seconds.ok_or_else(|| format!("must be an integer from 0 to {most}").into())
 }
 
 /// Reads a day from a query.

@@ -2,7 +2,7 @@
 
 use super::reply;
 use crate::http::openapi::schema;
-use crate::plan::{ConfigError, REST_DAYS};
+use crate::plan::{ConfigError, Lacking, REST_DAYS};
 use crate::service::ServiceError;
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -113,9 +113,27 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "TOKEN_NOT_FOUND", "Token not found")
     }
 
+    pub(in crate::http) fn token_expired() -> Self {
+        let message = "The token is not valid any more: create a new one";
+        Self::new(StatusCode::CONFLICT, "TOKEN_EXPIRED", message)
+    }
+
     pub(in crate::http) fn not_outbound() -> Self {
         let message = "Agent must have direction=outbound to place calls";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_AGENT_DIRECTION", message)
+    }
+
+    /// The agent cannot be published yet.
+    pub(in crate::http) fn not_ready(lacking: Lacking) -> Self {
+        match lacking {
+            Lacking::Direction => {
+                Self::invalid_field("direction", "The agent needs a direction before it can be published.")
+            }
+            Lacking::Number => {
+                let what = "An inbound agent needs a phone number before it can be published.";
+                Self::invalid_field("phone_number_ids", what)
+            }
+        }
     }
 
     pub(in crate::http) fn rate_limited(wait: Duration, rate: ReachedRate) -> Self {
@@ -351,6 +369,7 @@ impl From<ConfigError> for Refusal {
             ConfigError::NoSources | ConfigError::DuplicateSource(_) | ConfigError::TooManySources { .. } => {
                 Self::invalid_field("source_agent_ids", error.to_string())
             }
+            ConfigError::AgentHasNoDirection(_) => Self::not_ready(Lacking::Direction),
             ConfigError::DuplicateNumber(_) => Self::invalid_field("phone_number_ids", error.to_string()),
 
             ConfigError::SlotsExhausted { .. } => {

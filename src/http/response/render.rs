@@ -2,10 +2,12 @@
 
 use super::list::MAX_WITHIN;
 use super::time_text;
+use crate::event::Direction;
 use crate::http::openapi::schema;
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
-use crate::number::Attestation;
+use crate::number::{Attestation, Written};
 use crate::plan::{self, AgentView, CallbackView, DefaultChoice, EnvironmentView, NumberView};
+use crate::time::Timestamp;
 use serde::Serialize;
 use std::borrow::Cow;
 use utoipa::ToSchema;
@@ -18,10 +20,13 @@ pub(in crate::http) struct Agent<'a> {
     name: &'a str,
     #[schema(required)]
     label: Option<&'a str>,
-    #[schema(schema_with = schema::direction)]
-    direction: &'static str,
+    /// Null if it was not set yet.
+    #[schema(schema_with = schema::direction_or_null)]
+    direction: Option<&'static str>,
     #[schema(schema_with = schema::agent_status)]
     current_status: &'static str,
+    /// Whether the agent has all that it needs to be published: a direction and, if it is inbound, a number.
+    is_ready_to_publish: bool,
     /// At most the first thousand numbers, and fewer if the page already lists ten thousand.
     #[schema(max_items = 1000)]
     phone_numbers: Vec<OwnedNumber>,
@@ -57,8 +62,9 @@ impl<'a> Agent<'a> {
             id,
             name: agent.name(),
             label: agent.label(),
-            direction: agent.direction().name(),
+            direction: agent.direction().map(Direction::name),
             current_status: agent_status(agent.is_published()),
+            is_ready_to_publish: agent.lacks().is_none(),
             phone_numbers: agent.numbers().take(most).map(OwnedNumber::from).collect(),
             more,
             created_at: time_text::render(agent.created_at()),
@@ -72,6 +78,11 @@ impl<'a> From<AgentView<'a>> for Agent<'a> {
     fn from(agent: AgentView<'a>) -> Self {
         Self::listing(agent, MAX_WITHIN).0
     }
+}
+
+/// Returns the direction of an agent that has one, as each callback agent and source agent does.
+pub(in crate::http) fn direction(agent: AgentView<'_>) -> &'static str {
+    agent.direction().map_or("", Direction::name)
 }
 
 /// Returns `published` or `draft`.
@@ -102,9 +113,21 @@ impl From<NumberView<'_>> for OwnedNumber {
 
 /// A number, with its owners and its default agent.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "as the public API names them")]
 pub(in crate::http) struct Number {
     #[serde(flatten)]
     owned: OwnedNumber,
+    /// The country of the number, in ISO 3166-1 alpha-2; null if it is unknown.
+    #[schema(schema_with = schema::country)]
+    country_code: Option<String>,
+    /// The number as it is written in its country; without separators if the country is unknown.
+    formatted_number: String,
+    /// The number as it is written abroad.
+    international_number: String,
+    /// Each number is for calls.
+    #[serde(rename = "type")]
+    #[schema(schema_with = schema::voice)]
+    kind: &'static str,
     /// The agent that takes a call if no callback agent does.
     #[schema(required, value_type = Option<Uuid>)]
     default_agent_id: Option<AgentId>,
@@ -131,14 +154,22 @@ struct MoreAgents {
     agents_url: String,
 }
 
+/// The type of each number.
+pub(in crate::http) const VOICE: &str = "voice";
+
 impl Number {
     /// Returns the number with at most `most` of its owners, and how many owners it lists.
     pub(in crate::http) fn listing(number: NumberView<'_>, most: usize) -> (Self, usize) {
         let (total, id) = (number.owner_count(), number.id());
         let more = (total > most)
             .then(|| MoreAgents { agents_total: total, agents_url: format!("/api/v1/agents?phone_number_id={id}") });
+        let Written { country, national, international } = number.number().written();
         let shown = Self {
             owned: number.into(),
+            country_code: country,
+            formatted_number: national,
+            international_number: international,
+            kind: VOICE,
             default_agent_id: number.default_agent(),
             default_agent_setting: default_setting(number.default_choice()),
             agent_ids: number.first_owners(most),
@@ -242,16 +273,24 @@ pub(in crate::http) struct Token<'a> {
     label: &'a str,
     #[schema(schema_with = schema::moment)]
     issued_at: String,
+    /// The first moment at which the token is not valid any more; null if it does not expire.
+    #[schema(schema_with = schema::moment_or_null)]
+    expires_at: Option<String>,
+    /// When the token was last used at this node, to the minute; null if it was not used since the daemon started.
+    #[schema(schema_with = schema::moment_or_null)]
+    last_used_at: Option<String>,
 }
 
-impl<'a> From<&'a plan::Token> for Token<'a> {
-    fn from(token: &'a plan::Token) -> Self {
+impl<'a> Token<'a> {
+    pub(in crate::http) fn new(token: &'a plan::Token, last_used: Option<Timestamp>) -> Self {
         Self {
             id: token.id,
             role: token.role.name(),
             environment_id: Some(token.environment).filter(|environment| *environment != EnvironmentId::SYSTEM),
             label: &token.label,
             issued_at: time_text::render(token.issued_at),
+            expires_at: token.expires_at.map(time_text::render),
+            last_used_at: last_used.map(time_text::render),
         }
     }
 }

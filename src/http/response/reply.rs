@@ -18,6 +18,15 @@ pub(in crate::http) struct Data<T> {
     data: T,
 }
 
+/// A response that says what was done, with data.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Done<'a, T> {
+    #[schema(schema_with = schema::yes)]
+    success: bool,
+    message: &'a str,
+    data: T,
+}
+
 /// A response with a list.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described: `Listing` writes it piece by piece")]
@@ -44,6 +53,11 @@ pub(in crate::http) fn data(data: impl Serialize) -> Response {
 /// Returns a 201 response with data.
 pub(in crate::http) fn created(data: impl Serialize) -> Response {
     json(StatusCode::CREATED, &Data { success: true, data })
+}
+
+/// Returns a response that says what was done, with data.
+pub(in crate::http) fn done(status: StatusCode, message: &str, data: impl Serialize) -> Response {
+    json(status, &Done { success: true, message, data })
 }
 
 /// Returns a response without data.

@@ -1,13 +1,14 @@
 //! The responses that show one entity, with its `ETag`.
 
 use super::error::Refusal;
-use super::render::{Agent, CallbackConfig, Number};
+use super::render::{Agent, CallbackConfig, Number, direction};
 use super::reply;
 use crate::event::StoredAnswerSubject;
 use crate::http::openapi::schema;
 use crate::http::request::etag::tagged;
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::plan::{AgentView, CallbackView, ConfigError, Plan};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,14 +24,18 @@ pub(in crate::http) struct Created<'a> {
     callback_config: CallbackConfig,
 }
 
-/// Returns the response that shows the entity.
+/// Returns the response that shows the entity. That of an agent has the message, if there is one.
 pub(in crate::http) fn subject(
     plan: &Plan,
     environment: EnvironmentId,
     subject: StoredAnswerSubject,
+    message: Option<&str>,
 ) -> Result<Response, Refusal> {
     match subject {
-        StoredAnswerSubject::Agent(id) => agent(plan, environment, id),
+        StoredAnswerSubject::Agent(id) => match message {
+            Some(message) => agent_done(plan, environment, id, StatusCode::OK, message),
+            None => agent(plan, environment, id),
+        },
         StoredAnswerSubject::Callback(id) => callback(plan, environment, id),
         StoredAnswerSubject::Number(id) => number(plan, environment, id),
     }
@@ -42,6 +47,18 @@ pub(in crate::http) fn agent(plan: &Plan, environment: EnvironmentId, id: AgentI
     Ok(tagged(agent.revision(), reply::data(Agent::from(agent))))
 }
 
+/// Returns the response that says what was done, and shows the agent with its `ETag`.
+pub(in crate::http) fn agent_done(
+    plan: &Plan,
+    environment: EnvironmentId,
+    id: AgentId,
+    status: StatusCode,
+    message: &str,
+) -> Result<Response, Refusal> {
+    let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
+    Ok(tagged(agent.revision(), reply::done(status, message, Agent::from(agent))))
+}
+
 /// Returns the response that shows the number, with its `ETag`.
 pub(in crate::http) fn number(plan: &Plan, environment: EnvironmentId, id: NumberId) -> Result<Response, Refusal> {
     let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
@@ -51,8 +68,7 @@ pub(in crate::http) fn number(plan: &Plan, environment: EnvironmentId, id: Numbe
 /// Returns the response that shows the agent with its role, tagged with the role's version.
 pub(in crate::http) fn callback(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
     let (agent, callback) = callback_agent(plan, environment, id)?;
-    let (name, direction) = (agent.name(), agent.direction().name());
-    let created = Created { id, name, direction, callback_config: callback.into() };
+    let created = Created { id, name: agent.name(), direction: direction(agent), callback_config: callback.into() };
     Ok(tagged(callback.revision(), reply::data(created)))
 }
 

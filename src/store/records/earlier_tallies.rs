@@ -25,7 +25,7 @@ impl EarlierTallies {
                 Change::EnvironmentSet { .. } if self.environments.insert(tenant) => {
                     self.slots.push(Counted::Unmatched);
                 }
-                Change::AgentCreated { id, .. } => {
+                Change::AgentCreated { id, .. } | Change::AgentDrafted { id, .. } => {
                     if let Some(next) = AgentSlot::new(self.agents.len()) {
                         self.agents.entry((tenant, *id)).or_insert(next);
                     }

@@ -159,7 +159,7 @@ fn create_missing_imports_a_dump_into_an_empty_directory() {
     let environments: Vec<_> = plan.environments().collect();
     let [environment] = environments.as_slice() else { panic!("one environment: {environments:?}") };
     let agents: Vec<_> = environment.agents().map(|agent| (agent.name(), agent.direction())).collect();
-    assert_eq!(agents, [("sales", Direction::Outbound), ("support", Direction::Outbound)]);
+    assert_eq!(agents, [("sales", Some(Direction::Outbound)), ("support", Some(Direction::Outbound))]);
     assert!(environment.agents().all(AgentView::is_published));
     assert_eq!(environment.numbers().count(), 2);
     drop(environments);

@@ -1,6 +1,8 @@
 use crate::support::server::{Desk, OURS, START, Server};
 use serde_json::json;
 
+const UNDIRECTED: &str = "6f1c2a52-7f3e-4d7e-9a44-0d7c1f2b3a4d";
+
 #[tokio::test]
 async fn agent_answer_has_its_fields_in_order() {
     let server = Server::start();
@@ -9,15 +11,19 @@ async fn agent_answer_has_its_fields_in_order() {
     assert_eq!(answer.status, 201);
     let id = answer.body["data"]["id"].as_str().unwrap().to_owned();
     let agent = format!(
-        r#"{{"id":"{id}","name":"Front desk","label":"Day","direction":"inbound","current_status":"draft","phone_numbers":[],"created_at":"2026-06-01T12:00:00.000Z","updated_at":"2026-06-01T12:00:00.000Z"}}"#
+        r#"{{"id":"{id}","name":"Front desk","label":"Day","direction":"inbound","current_status":"draft","is_ready_to_publish":false,"phone_numbers":[],"created_at":"2026-06-01T12:00:00.000Z","updated_at":"2026-06-01T12:00:00.000Z"}}"#
     );
-    assert_eq!(answer.text, format!(r#"{{"success":true,"data":{agent}}}"#));
-    assert_eq!(client.get(&format!("/agents/{id}")).await.text, answer.text);
+    let created = r#"{"success":true,"message":"Agent created successfully","data":"#;
+    assert_eq!(answer.text, format!("{created}{agent}}}"));
+    assert_eq!(client.get(&format!("/agents/{id}")).await.text, format!(r#"{{"success":true,"data":{agent}}}"#));
 
     let number = client.number(OURS).await;
     server.set_now(START.plus_millis(1500));
     let calling = json!({"direction": "inbound", "phone_number_ids": [number]});
-    let data = client.put(&format!("/agents/{id}/calling"), calling).await.data();
+    let answer = client.put(&format!("/agents/{id}/calling"), calling).await;
+    assert_eq!(answer.body["message"], "Agent calling settings updated successfully");
+    let data = answer.data();
+    assert_eq!(data["is_ready_to_publish"], json!(true));
     assert_eq!(data["phone_numbers"], json!([{"id": number, "number": OURS, "current_status": "active"}]));
     assert_eq!(data["created_at"], "2026-06-01T12:00:00.000Z");
     assert_eq!(data["updated_at"], "2026-06-01T12:00:01.500Z");
@@ -144,13 +150,65 @@ async fn put_and_post_of_an_agent_set_direction_and_numbers_too() {
 }
 
 #[tokio::test]
+async fn agent_without_a_direction_gets_one_before_it_is_published() {
+    let server = Server::start();
+    let client = server.tenant();
+    let number = client.number(OURS).await;
+    let new = json!({"name": "Survey", "direction": null, "phone_number_ids": [number], "id": UNDIRECTED});
+    let made = client.post("/agents", new.clone()).await;
+    assert_eq!(made.status, 201);
+    let path = format!("/agents/{UNDIRECTED}");
+    let data = client.get(&path).await.data();
+    assert_eq!((&data["direction"], &data["is_ready_to_publish"]), (&json!(null), &json!(false)));
+    assert_eq!(data["phone_numbers"][0]["id"], json!(number));
+    let generation = server.generation();
+    assert_eq!(client.post("/agents", new).await.status, 200);
+    let refused = client.post(&format!("{path}/publish"), json!({})).await;
+    refused.is(422, "VALIDATION_ERROR");
+    assert!(refused.body["errors"]["direction"][0].is_string(), "{}", refused.text);
+    // An answer can be sent back, and the agent is neither inbound nor outbound.
+    client.put(&path, json!({"name": "Survey", "direction": null})).await.data();
+    assert_eq!(server.generation(), generation);
+    for direction in ["inbound", "outbound"] {
+        assert_eq!(client.get(&format!("/agents?direction={direction}")).await.data(), json!([]));
+    }
+    let role = json!({"source_agent_ids": ["00000000-0000-4000-8000-000000000000"]});
+    client.post(&format!("{path}/callback"), role).await.is(422, "INVALID_AGENT_DIRECTION");
+    let call = json!({
+        "agent_id": UNDIRECTED, "from": OURS, "to": "+15557654321", "started_at": "2026-06-01T11:00:00Z",
+        "status": "busy",
+    });
+    client.post("/calls", call).await.is(422, "INVALID_AGENT_DIRECTION");
+    assert_eq!(client.get("/route?dialed=+15550001000&caller=anonymous").await.data()["decision"], "unrouted");
+
+    client.put(&path, json!({"phone_number_ids": []})).await.data();
+    let data = client.put(&path, json!({"direction": "inbound"})).await.data();
+    assert_eq!((&data["direction"], &data["is_ready_to_publish"]), (&json!("inbound"), &json!(false)));
+    let refused = client.post(&format!("{path}/publish"), json!({})).await;
+    refused.is(422, "VALIDATION_ERROR");
+    assert!(refused.body["errors"]["phone_number_ids"][0].is_string(), "{}", refused.text);
+    client.put(&path, json!({"phone_number_ids": [number]})).await.data();
+    assert_eq!(client.post(&format!("{path}/publish"), json!({})).await.data()["current_status"], "published");
+    // A missing direction does not remove the one that was set.
+    assert_eq!(client.put(&path, json!({"direction": null})).await.data()["direction"], "inbound");
+    // A published agent stays published when it loses its numbers.
+    let data = client.put(&path, json!({"phone_number_ids": []})).await.data();
+    assert_eq!((&data["current_status"], &data["is_ready_to_publish"]), (&json!("published"), &json!(false)));
+    assert_eq!(client.post(&format!("{path}/publish"), json!({})).await.status, 200, "it changes nothing");
+}
+
+#[tokio::test]
 async fn publishing_twice_has_the_effect_of_once() {
     let server = Server::start();
     let client = server.tenant();
-    let id = client.agent("Agent", "inbound").await;
+    let number = client.number(OURS).await;
+    let new = json!({"name": "Agent", "direction": "inbound", "phone_number_ids": [number]});
+    let id = client.post("/agents", new).await.id();
     for (action, status) in [("publish", "published"), ("unpublish", "draft")] {
         let first = client.post(&format!("/agents/{id}/{action}"), json!({})).await;
         assert_eq!(first.body["data"]["current_status"], status);
+        assert_eq!(first.body["data"]["is_ready_to_publish"], json!(true));
+        assert_eq!(first.body["message"], format!("Agent {action}ed successfully"));
         let generation = server.generation();
         // The request needs no body.
         let again = client.send(axum::http::Method::POST, &format!("/agents/{id}/{action}"), None, "".into()).await;
@@ -178,9 +236,11 @@ async fn deleting_a_published_agent_fails_and_a_draft_leaves_all_roles() {
 async fn agents_are_listed_by_page_and_filter() {
     let server = Server::start();
     let client = server.tenant();
+    let number = client.number(OURS).await;
     for n in 0..45 {
-        let direction = if n % 3 == 0 { "inbound" } else { "outbound" };
-        let id = client.agent(&format!("Agent {n:02}"), direction).await;
+        let (direction, numbers) = if n % 3 == 0 { ("inbound", json!([number])) } else { ("outbound", json!([])) };
+        let new = json!({"name": format!("Agent {n:02}"), "direction": direction, "phone_number_ids": numbers});
+        let id = client.post("/agents", new).await.id();
         if n % 2 == 0 {
             client.post(&format!("/agents/{id}/publish"), json!({})).await.data();
         }

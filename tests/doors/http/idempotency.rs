@@ -94,7 +94,7 @@ async fn rejected_request_does_not_use_up_its_key() {
 async fn repeated_request_gets_its_answer_after_later_changes() {
     let server = Server::start();
     let client = server.tenant();
-    let body = json!({"name": "New", "direction": "inbound"});
+    let body = json!({"name": "New", "direction": "outbound"});
     let first = post(&client, "k", "/agents", &body).await;
     let path = format!("/agents/{}", first.body["data"]["id"].as_str().unwrap());
     let publish = [("if-match", &*first.tag()), ("idempotency-key", "p"), ("content-type", "application/json")];

@@ -25,6 +25,7 @@ mod numbers;
 mod offload;
 mod openapi;
 mod operators;
+mod published;
 mod quota;
 mod random;
 mod rate_limit;

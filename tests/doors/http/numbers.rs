@@ -12,7 +12,7 @@ async fn number_held_by_another_environment_is_rejected() {
     assert_eq!(
         first.text,
         format!(
-            r#"{{"success":true,"data":{{"id":"{id}","number":"{OURS}","current_status":"inactive","default_agent_id":null,"default_agent_setting":"auto","agent_ids":[]}}}}"#
+            r#"{{"success":true,"data":{{"id":"{id}","number":"{OURS}","current_status":"inactive","country_code":"US","formatted_number":"(555) 000-1000","international_number":"+1 555-000-1000","type":"voice","default_agent_id":null,"default_agent_setting":"auto","agent_ids":[]}}}}"#
         )
     );
     let again = client.post("/phone-numbers", body).await;
@@ -53,6 +53,39 @@ async fn trunk_prefix_of_a_new_number_is_dropped_in_a_region() {
 }
 
 #[tokio::test]
+async fn numbers_are_found_by_type_and_by_their_digits_or_ids() {
+    let server = Server::start();
+    let client = server.tenant();
+    let id = "6f1c2a52-7f3e-4d7e-9a44-0d7c1f2b3a4d";
+    client.post("/phone-numbers", json!({"number": "+15550001000", "id": id})).await.id();
+    let german = client.post("/phone-numbers", json!({"number": "+4930901820"})).await.data();
+    let written =
+        ["country_code", "formatted_number", "international_number", "type"].map(|field| german[field].clone());
+    assert_eq!(json!(written), json!(["DE", "030 901820", "+49 30 901820", "voice"]));
+    for (query, found) in [
+        ("", vec![OURS, "+4930901820"]),
+        ("?type=voice", vec![OURS, "+4930901820"]),
+        ("?type=sms", vec![]),
+        ("?type=&search=", vec![OURS, "+4930901820"]),
+        ("?search=0001", vec![OURS]),
+        ("?search=%2B1+(555)+000-1", vec![OURS]),
+        ("?search=+49+30", vec!["+4930901820"]),
+        ("?search=0030", vec![]),
+        ("?search=6F1C2A52", vec![OURS]),
+        ("?search=nobody", vec![]),
+        ("?search=%2B", vec![]),
+        ("?search=0&per_page=1&page=2", vec!["+4930901820"]),
+        ("?type=fax&search=0&per_page=1", vec![]),
+    ] {
+        let answer = client.get(&format!("/phone-numbers{query}")).await;
+        let numbers = answer.body["data"].as_array().unwrap_or_else(|| panic!("{query}: {}", answer.text)).iter();
+        let numbers: Vec<_> = numbers.map(|number| number["number"].as_str().unwrap_or_default()).collect();
+        assert_eq!(numbers, found, "{query}");
+    }
+    client.get("/phone-numbers?type=telex").await.is(422, "VALIDATION_ERROR");
+}
+
+#[tokio::test]
 async fn releasing_an_assigned_number_is_rejected() {
     let server = Server::start();
     let client = server.tenant();
@@ -65,7 +98,9 @@ async fn releasing_an_assigned_number_is_rejected() {
     assert_eq!(
         data,
         json!([{
-            "id": desk.number, "number": OURS, "current_status": "active", "default_agent_id": desk.callback,
+            "id": desk.number, "number": OURS, "current_status": "active", "country_code": "US",
+            "formatted_number": "(555) 000-1000", "international_number": "+1 555-000-1000", "type": "voice",
+            "default_agent_id": desk.callback,
             "default_agent_setting": "auto", "agent_ids": [desk.source, desk.callback],
         }])
     );
@@ -77,7 +112,7 @@ async fn default_agent_is_named_or_nobody_or_the_first_published_inbound_owner()
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
     let second = client.working_agent("Second", "inbound", &[&desk.number]).await;
-    let stranger = client.working_agent("Stranger", "inbound", &[]).await;
+    let stranger = client.agent("Stranger", "inbound").await;
     let path = format!("/phone-numbers/{}", desk.number);
     for (named, default, setting) in [
         (json!(second), json!(second), json!(second)),
@@ -139,7 +174,7 @@ async fn number_list_is_paged_only_on_request() {
         assert_eq!(answer.body["data"].as_array().map(Vec::len), Some(shown), "{query}");
     }
     assert_eq!(client.get("/phone-numbers?per_page=1&page=3").await.data()[0]["number"], "+15550001002");
-    for query in ["?page=0", "?per_page=101", "?per_page=x", "?search=1"] {
+    for query in ["?page=0", "?per_page=101", "?per_page=x", "?colour=1"] {
         client.get(&format!("/phone-numbers{query}")).await.is(422, "VALIDATION_ERROR");
     }
     let nobodys = Server::start();

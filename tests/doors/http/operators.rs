@@ -57,6 +57,91 @@ async fn each_role_gets_a_token_of_its_kind() {
 }
 
 #[tokio::test]
+async fn token_is_refused_from_its_expiry_on() {
+    let server = Server::start();
+    let operator = server.operator();
+    let new =
+        json!({"role": "environment", "environment_id": server.environment, "expires_at": "2026-06-01T14:00:01+02:00"});
+    let issued = operator.post("/tokens", new).await.data();
+    assert_eq!(issued["expires_at"], "2026-06-01T12:00:01.000Z");
+    let client = server.with_token(issued["token"].as_str().unwrap());
+    let desk = Desk::set_up(&client).await;
+    server.set_now(START.plus_millis(999));
+    assert_eq!(client.get("/agents").await.status, 200);
+    server.set_now(START.plus_millis(1000));
+    client.get("/agents").await.is(401, "INVALID_TOKEN");
+    client.post("/calls", desk.call("busy")).await.is(401, "INVALID_TOKEN");
+    client.bulk(desk.call("busy").to_string()).await.is(401, "INVALID_TOKEN");
+    client.get(&format!("/route?dialed={OURS}")).await.is(401, "INVALID_TOKEN");
+    assert_eq!(server.tenant().get("/agents").await.status, 200, "other tokens of the environment are valid");
+    let listed = operator.get("/tokens").await.data();
+    assert!(
+        listed.as_array().unwrap().iter().any(|token| token["id"] == issued["id"]),
+        "it is listed until it is revoked"
+    );
+}
+
+#[tokio::test]
+async fn rotated_token_and_its_successor_are_both_valid_during_the_overlap() {
+    let server = Server::start();
+    let operator = server.operator();
+    let new = json!({"role": "environment", "environment_id": server.environment, "label": "CRM"});
+    let old = operator.post("/tokens", new).await.data();
+    let path = format!("/tokens/{}/rotate", old["id"].as_str().unwrap());
+    let key = ("idempotency-key", "r");
+    let answer = operator.given(key, Method::POST, &path, Some(json!({"overlap_seconds": 60}))).await;
+    assert_eq!(answer.status, 201);
+    operator.given(key, Method::POST, &path, Some(json!({"overlap_seconds": 60}))).await.is(409, "SHOWN_ONCE");
+    let new = answer.data();
+    let same = ["role", "environment_id", "label"];
+    assert!(same.iter().all(|field| new[field] == old[field]) && new["id"] != old["id"], "{new}");
+    assert_eq!(new["expires_at"], json!(null));
+    assert_eq!(new["replaces"], json!({"id": old["id"], "expires_at": "2026-06-01T12:01:00.000Z"}));
+    let [before, after] = [&old, &new].map(|token| server.with_token(token["token"].as_str().unwrap()));
+    server.set_now(START.plus_millis(59_999));
+    assert_eq!((before.get("/agents").await.status.as_u16(), after.get("/agents").await.status.as_u16()), (200, 200));
+
+    // The old token expires, so a second successor needs to say when. The overlap lengthens no life.
+    operator.post(&path, json!({})).await.is(422, "VALIDATION_ERROR");
+    let second = operator.post(&path, json!({"expires_at": "2026-07-01T00:00:00Z"})).await.data();
+    assert_eq!(second["expires_at"], "2026-07-01T00:00:00.000Z");
+    assert_eq!(second["replaces"]["expires_at"], "2026-06-01T12:01:00.000Z");
+    server.set_now(START.plus_millis(60_000));
+    before.get("/agents").await.is(401, "INVALID_TOKEN");
+    assert_eq!(after.get("/agents").await.status, 200);
+    operator.post(&path, json!({"expires_at": null})).await.is(409, "TOKEN_EXPIRED");
+
+    // Without an overlap, the old token ends at once. The defaults are a day, and no expiry.
+    let path = format!("/tokens/{}/rotate", new["id"].as_str().unwrap());
+    let third = operator.post(&path, json!({"overlap_seconds": 0})).await.data();
+    after.get("/agents").await.is(401, "INVALID_TOKEN");
+    let path = format!("/tokens/{}/rotate", third["id"].as_str().unwrap());
+    assert_eq!(operator.post(&path, json!({})).await.data()["replaces"]["expires_at"], "2026-06-02T12:01:00.000Z");
+    server.tenant().post(&path, json!({})).await.is(403, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn last_use_of_a_token_is_shown_to_the_minute() {
+    let server = Server::start();
+    let operator = server.operator();
+    let issued = operator.post("/tokens", json!({"role": "gateway"})).await.data();
+    let (gateway, generation) = (server.with_token(issued["token"].as_str().unwrap()), server.generation());
+    let used = async || {
+        let listed = operator.get("/tokens").await.data();
+        let all = listed.as_array().unwrap().clone();
+        all.into_iter().find(|token| token["id"] == issued["id"]).unwrap()["last_used_at"].clone()
+    };
+    assert_eq!(used().await, json!(null));
+    for (millis, recorded) in [(0, 0), (59_999, 0), (60_000, 60_000)] {
+        server.set_now(START.plus_millis(millis));
+        gateway.get(&format!("/route?dialed={OURS}")).await;
+        let recorded = ["2026-06-01T12:00:00.000Z", "2026-06-01T12:01:00.000Z"][usize::from(recorded > 0)];
+        assert_eq!(used().await, json!(recorded), "after {millis} ms");
+    }
+    assert_eq!(server.generation(), generation, "nothing is stored");
+}
+
+#[tokio::test]
 async fn invalid_operator_requests_change_nothing() {
     let server = Server::start();
     let operator = server.operator();
@@ -98,6 +183,19 @@ async fn invalid_operator_requests_change_nothing() {
         ("/tokens", json!({"role": "environment", "environment_id": unknown}), "environment_id"),
         ("/tokens", json!({"role": "environment", "environment_id": "x"}), "environment_id"),
         ("/tokens", json!({"role": "gateway", "environment_id": ours}), "environment_id"),
+        ("/tokens", json!({"role": "gateway", "expires_at": "tomorrow"}), "expires_at"),
+        ("/tokens", json!({"role": "gateway", "expires_at": "2026-06-01T12:00:00Z"}), "expires_at"),
+        ("/tokens/00000000-0000-0000-0000-000000000003/rotate", json!({"overlap_seconds": -1}), "overlap_seconds"),
+        (
+            "/tokens/00000000-0000-0000-0000-000000000003/rotate",
+            json!({"overlap_seconds": 2_592_001}),
+            "overlap_seconds",
+        ),
+        (
+            "/tokens/00000000-0000-0000-0000-000000000003/rotate",
+            json!({"expires_at": "2026-06-01T11:59:59Z"}),
+            "expires_at",
+        ),
     ] {
         let answer = operator.post(path, body.clone()).await;
         answer.is(422, "VALIDATION_ERROR");
@@ -105,6 +203,7 @@ async fn invalid_operator_requests_change_nothing() {
     }
     for id in [unknown, "x"] {
         operator.delete(&format!("/tokens/{id}")).await.is(404, "TOKEN_NOT_FOUND");
+        operator.post(&format!("/tokens/{id}/rotate"), json!({})).await.is(404, "TOKEN_NOT_FOUND");
     }
     assert_eq!(server.generation(), generation);
     let data = operator.post("/environments", json!({"name": "Plain"})).await.data();
@@ -280,7 +379,7 @@ async fn environment_settings_change_one_by_one() {
 }
 
 #[tokio::test]
-async fn tenant_changes_its_own_settings_except_the_name() {
+async fn tenant_changes_its_own_settings_and_its_name() {
     let server = Server::start();
     let (client, own) = (server.tenant(), format!("/environments/{}", server.environment));
     let shown = client.get(&own).await;
@@ -289,11 +388,12 @@ async fn tenant_changes_its_own_settings_except_the_name() {
     assert_eq!((&data["lookback_days"], &data["region"]), (&json!(3), &json!("US")));
     let unless = ("if-none-match", &*client.get("/environment").await.tag());
     assert_eq!(client.given(unless, Method::GET, "/environment", None).await.status, 304);
+    assert_eq!(client.put(&own, json!({"name": "Free"})).await.data()["name"], "Free");
+    // The name stays unique, as with `PUT /configuration`.
     let generation = server.generation();
-    // Whether another tenant has the name makes no difference.
-    let free = client.put(&own, json!({"name": "Free"})).await;
-    free.is(403, "UNAUTHORIZED");
-    assert_eq!(client.put(&own, json!({"name": "Theirs"})).await, free);
+    client.put(&own, json!({"name": "Theirs"})).await.is(409, "ENVIRONMENT_NAME_TAKEN");
+    let declared = json!({"environment": {"name": "Theirs"}, "agents": []});
+    client.put("/configuration", declared).await.is(409, "ENVIRONMENT_NAME_TAKEN");
     let unknown = client.get("/environments/00000000-0000-4000-8000-000000000000").await;
     unknown.is(404, "ENVIRONMENT_NOT_FOUND");
     for path in [format!("/environments/{}", server.other_environment), "/environments/x".into()] {

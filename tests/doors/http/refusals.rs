@@ -70,6 +70,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Tenants, Method::GET, &format!("/phone-numbers/{number}"), None);
     add(For::Tenants, Method::PUT, &format!("/phone-numbers/{number}"), Some(json!({"default_agent_id": null})));
     add(For::Tenants, Method::DELETE, &format!("/phone-numbers/{number}"), None);
+    add(For::Tenants, Method::GET, "/contacts/+15557654321", None);
     add(For::Tenants, Method::DELETE, "/contacts/+15557654321", None);
     add(For::TenantsAndGateways, Method::POST, "/calls", Some(desk.call("busy")));
     let decision = "00000000-0000-4000-8000-000000000000";

@@ -196,7 +196,7 @@ async fn explanation_texts_fit_current_and_past_times() {
     assert_eq!(reason, "EXPIRED");
     assert_eq!(text, "Callback Handler: the call is older than the look-back.");
 
-    let rival = client.working_agent("Night Desk", "inbound", &[]).await;
+    let rival = client.working_agent("Night Desk", "inbound", &[&client.number("+15550001009").await]).await;
     client.post(&format!("/agents/{rival}/callback"), json!({"source_agent_ids": [desk.source]})).await.data();
     let data = client.get(&format!("/route?{ours}&explain=true")).await.data();
     let owner = "Night Desk: not an owner of the dialed number. Callback Handler: owns the dialed number.";

@@ -38,7 +38,7 @@ pub(crate) enum EnvironmentCommand {
     Set {
         /// The environment, by name or id. By default the only one, or that of the token
         environment: Option<String>,
-        /// The new name. With --url, it needs an operator token
+        /// The new name. No other environment may have it
         #[arg(long)]
         name: Option<String>,
         #[command(flatten)]

@@ -3,12 +3,15 @@
 use super::client::Client;
 use super::environment::find_or_create;
 use super::remote::escape;
+use crate::clock::now;
 use crate::data::{DataOptions, NewDataOptions};
 use crate::failure::Failure;
 use crate::out;
+use crate::span::span;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -25,8 +28,27 @@ pub(crate) enum TokenCommand {
         /// A label, for people
         #[arg(long, default_value = "")]
         label: String,
+        /// How long the token is valid, such as 12h or 90d. By default it does not expire
+        #[arg(long, value_name = "SPAN", value_parser = span)]
+        expires_in: Option<Duration>,
         #[command(flatten)]
         data: NewDataOptions,
+    },
+    /// Create a token in place of another one, and show it once. Both are valid during an overlap
+    Rotate {
+        /// The old token's id, as `dialback token list` shows it
+        id: String,
+        /// How long the old token stays valid, at most 30d. `--overlap 0s` ends it at once
+        #[arg(long, value_name = "SPAN", value_parser = overlap, default_value = "1d")]
+        overlap: Duration,
+        /// How long the new token is valid. Needed if the old token expires, unless --never-expires is there
+        #[arg(long, value_name = "SPAN", value_parser = span)]
+        expires_in: Option<Duration>,
+        /// The new token does not expire
+        #[arg(long, conflicts_with = "expires_in")]
+        never_expires: bool,
+        #[command(flatten)]
+        data: DataOptions,
     },
     /// List the tokens, without their secrets
     List {
@@ -61,7 +83,7 @@ impl TokenRole {
 
 pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failure> {
     match command {
-        TokenCommand::Create { role, environment, label, data } => {
+        TokenCommand::Create { role, environment, label, expires_in, data } => {
             if let (Some(_), TokenRole::Gateway | TokenRole::Operator) = (environment, role) {
                 return Err(Failure::new(
                     "a token of a gateway or an operator belongs to no environment: leave out --environment",
@@ -75,6 +97,9 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
             if *role == TokenRole::Environment {
                 body["environment_id"] = find_or_create(&client, environment.as_deref())?;
             }
+            if let Some(span) = expires_in {
+                body["expires_at"] = json!(moment_in(*span));
+            }
             let answer = client.post("/tokens", &body)?;
             if json {
                 out::line(format_args!("{}", answer["data"]))?;
@@ -84,6 +109,21 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
                 let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
                 eprintln!("This token is valid for the data directory {}. It is shown once:", folder.display());
                 out::line(format_args!("{}", answer["data"]["token"].as_str().unwrap_or_default()))?;
+            }
+        }
+        TokenCommand::Rotate { id, overlap, expires_in, never_expires, data } => {
+            let mut body = json!({ "overlap_seconds": overlap.as_secs() });
+            if expires_in.is_some() || *never_expires {
+                body["expires_at"] = json!(expires_in.map(moment_in));
+            }
+            let answer = Client::open_existing(data)?.post(&format!("/tokens/{}/rotate", escape(id)), &body)?;
+            let (data, text) = (&answer["data"], |value: &Value| value.as_str().unwrap_or_default().to_owned());
+            if json {
+                out::line(format_args!("{data}"))?;
+            } else {
+                let end = text(&data["replaces"]["expires_at"]);
+                eprintln!("The old token is valid until {end}. The new one is shown once:");
+                out::line(format_args!("{}", text(&data["token"])))?;
             }
         }
         TokenCommand::List { data } => list(&Client::open_existing(data)?.get("/tokens")?["data"], json)?,
@@ -99,11 +139,31 @@ fn list(tokens: &Value, json: bool) -> Result<(), Failure> {
     if json {
         return out::line(format_args!("{tokens}"));
     }
-    out::line(format_args!("{:36}  {:11}  {:36}  {:20}  LABEL", "ID", "ROLE", "ENVIRONMENT", "ISSUED"))?;
+    let [environment, issued, expires, used] = ["ENVIRONMENT", "ISSUED", "EXPIRES", "LAST USED"];
+    out::line(format_args!(
+        "{:36}  {:11}  {environment:36}  {issued:24}  {expires:24}  {used:24}  LABEL",
+        "ID", "ROLE"
+    ))?;
     for token in tokens.as_array().into_iter().flatten() {
         let text = |field: &str| token[field].as_str().unwrap_or("-").to_owned();
         let (id, role, environment) = (text("id"), text("role"), text("environment_id"));
-        out::line(format_args!("{id:36}  {role:11}  {environment:36}  {:20}  {}", text("issued_at"), text("label")))?;
+        let [issued, expires, used] = ["issued_at", "expires_at", "last_used_at"].map(text);
+        out::line(format_args!(
+            "{id:36}  {role:11}  {environment:36}  {issued:24}  {expires:24}  {used:24}  {}",
+            text("label")
+        ))?;
     }
     Ok(())
+}
+
+/// Parses the overlap of a rotation, which may be none.
+fn overlap(text: &str) -> Result<Duration, String> {
+    if text == "0s" { Ok(Duration::ZERO) } else { span(text) }
+}
+
+/// Returns the moment after this time from now, in RFC 3339 form.
+fn moment_in(span: Duration) -> String {
+    let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let at = i64::try_from(now().plus_millis(millis).millis()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(at).unwrap_or(jiff::Timestamp::MAX).to_string()
 }

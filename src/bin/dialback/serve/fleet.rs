@@ -8,9 +8,9 @@ mod storage;
 use self::keys::KeyOptions;
 use self::login::LoginOptions;
 use self::storage::StorageOptions;
-use super::retention;
 use crate::clock::now;
 use crate::failure::Failure;
+use crate::span::span;
 use dialback::Service;
 use dialback::fleet::nats::{NatsOptions, NatsStream, Syncing};
 use dialback::fleet::{Link, Node, Settings, Share, StreamError};
@@ -52,7 +52,7 @@ pub(crate) struct FleetOptions {
     /// How often one of the nodes stores a snapshot and removes older messages from NATS. An erased number disappears
     /// from all files of NATS within this time plus about a tenth. Set it to the same value on all nodes
     #[arg(long, value_name = "SPAN", env = "DIALBACK_FLEET_SNAPSHOT_EVERY", default_value = "24h")]
-    #[arg(value_parser = retention::span, requires = "fleet_nats")]
+    #[arg(value_parser = span, requires = "fleet_nats")]
     fleet_snapshot_every: Duration,
     /// The URLs of the servers' monitoring ports, separated by commas, such as `http://host:8222`. Only there do
     /// servers report when they sync

@@ -9,11 +9,12 @@ use super::fleet::FleetOptions;
 use super::limits::LimitOptions;
 use super::sip::SipOptions;
 use super::tls::TlsOptions;
-use super::{address_space, descriptors, retention};
+use super::{address_space, descriptors};
 use crate::data::DataOptions;
 use crate::failure::Failure;
 use crate::out;
 use crate::settings::Settings;
+use crate::span::span;
 use dialback::store::{Durability, FjallStore};
 use dialback::{AddressBook, AgentAddresses, sip};
 use serde_json::json;
@@ -53,7 +54,7 @@ pub(crate) struct ServeOptions {
     pub(super) serve_while_loading: bool,
     /// How often erased data, and data older than the longest look-back, is removed from the files of the data
     /// directory. An erased number disappears from all files within this time plus the time to rewrite them
-    #[arg(long, value_name = "SPAN", env = "DIALBACK_PURGE_EVERY", default_value = "24h", value_parser = retention::span)]
+    #[arg(long, value_name = "SPAN", env = "DIALBACK_PURGE_EVERY", default_value = "24h", value_parser = span)]
     pub(super) purge_every: Duration,
     #[command(flatten)]
     pub(super) addresses: AddressOptions,

@@ -88,7 +88,8 @@ struct Agent {
     id: AgentId,
     name: String,
     label: Option<String>,
-    direction: String,
+    /// Null if it was not set yet.
+    direction: Option<String>,
 }
 
 impl Daemon {
@@ -313,9 +314,13 @@ fn read_plan(
     while page <= last_page {
         let agents: Listed<Agent> = tenant.get(&format!("/agents?per_page=100&page={page}"))?;
         for Agent { id, name, label, direction } in agents.data {
-            let is_it = |known: &Direction| known.name() == direction;
-            let direction = [Direction::Inbound, Direction::Outbound].into_iter().find(is_it);
-            changes.push(Change::AgentCreated { id, name, label, direction: direction.ok_or_else(unreadable)? });
+            changes.push(match direction {
+                Some(direction) => {
+                    let direction = direction.parse().map_err(|_| unreadable())?;
+                    Change::AgentCreated { id, name, label, direction }
+                }
+                None => Change::AgentDrafted { id, name, label },
+            });
         }
         (page, last_page) = (page + 1, agents.meta.last_page);
     }

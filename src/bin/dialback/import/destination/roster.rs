@@ -50,7 +50,8 @@ pub(in crate::import) struct Roster {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Agent {
     Outbound(AgentId),
-    Inbound,
+    /// It is inbound, or has no direction yet.
+    Other,
     /// Several outbound agents have this name or label.
     Ambiguous,
 }
@@ -58,16 +59,16 @@ enum Agent {
 impl Agent {
     fn of(agent: AgentView<'_>) -> Self {
         match agent.direction() {
-            Direction::Outbound => Self::Outbound(agent.id()),
-            Direction::Inbound => Self::Inbound,
+            Some(Direction::Outbound) => Self::Outbound(agent.id()),
+            Some(Direction::Inbound) | None => Self::Other,
         }
     }
 
-    /// Returns the agent meant by a name that two agents have. Only outbound agents count, so an inbound agent does
+    /// Returns the agent meant by a name that two agents have. Only outbound agents count, so another agent does
     /// not make the name ambiguous.
     fn or(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Inbound, agent) | (agent, Self::Inbound) => agent,
+            (Self::Other, agent) | (agent, Self::Other) => agent,
             (one, other) if one == other => one,
             _ => Self::Ambiguous,
         }
@@ -157,7 +158,7 @@ impl Roster {
         if let Some(agent) = self.agents.get(text) {
             return Ok(match agent {
                 Agent::Outbound(id) => self.unmade.agents.get(id).map_or(Ok(*id), |why| Err(why.clone())),
-                Agent::Inbound => Err(Rejection::InboundAgent(Quoted::new(text))),
+                Agent::Other => Err(Rejection::InboundAgent(Quoted::new(text))),
                 Agent::Ambiguous => Err(Rejection::AmbiguousAgent(Quoted::new(text))),
             });
         }

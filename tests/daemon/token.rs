@@ -1,0 +1,48 @@
+//! `dialback token`: tokens that expire and tokens that are replaced.
+
+use crate::support;
+use serde_json::Value;
+use std::path::Path;
+use support::daemon::{Daemon, dialback};
+
+fn listed(data: &Path) -> Vec<Value> {
+    let (code, text, wrong) = dialback(&["--json", "token", "list", "--data"], data);
+    assert_eq!(code, 0, "{wrong}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+fn token_expires_and_is_rotated_with_and_without_a_daemon() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let create = ["token", "create", "--role", "gateway", "--expires-in", "90d", "--create-directory", "--data"];
+    let (code, first, wrong) = dialback(&create, &data);
+    assert!(code == 0 && first.starts_with("gate_"), "{wrong}");
+    let token = listed(&data).remove(0);
+    assert!(token["expires_at"].is_string() && token["last_used_at"].is_null(), "{token}");
+    let id = token["id"].as_str().expect("an id");
+
+    // The old token expires, so the command has to say how long the new one is valid.
+    let (code, _, wrong) = dialback(&["token", "rotate", id, "--data"], &data);
+    assert!(code != 0 && wrong.contains("expires_at"), "{code} {wrong}");
+    let (code, second, wrong) =
+        dialback(&["token", "rotate", id, "--never-expires", "--overlap", "1h", "--data"], &data);
+    assert!(code == 0 && second.starts_with("gate_") && second != first && wrong.contains("valid until"), "{wrong}");
+    let expiries: Vec<_> = listed(&data).into_iter().map(|token| token["expires_at"].is_null()).collect();
+    assert_eq!(expiries.iter().filter(|never| **never).count(), 1, "{expiries:?}");
+
+    // The changes are stored, and a running daemon follows them.
+    let daemon = Daemon::start(&data);
+    assert_eq!(listed(&data).len(), 2);
+    let new = listed(&data).into_iter().find(|token| token["expires_at"].is_null()).expect("the new one");
+    let id = new["id"].as_str().expect("an id");
+    let rotate = ["--json", "token", "rotate", id, "--overlap", "0s", "--expires-in", "12h", "--data"];
+    let (code, text, wrong) = dialback(&rotate, &data);
+    assert_eq!(code, 0, "{wrong}");
+    let rotated: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(rotated["replaces"]["id"], new["id"]);
+    let (code, table, _) = dialback(&["token", "list", "--data"], &data);
+    assert!(code == 0 && table.starts_with("ID ") && table.contains("LAST USED"), "{table}");
+    drop(daemon);
+    assert!(listed(&data).iter().all(|token| token["expires_at"].is_string()), "a restart keeps the expiries");
+}
