@@ -6,8 +6,10 @@ use crate::config_file::ConfigFile;
 use crate::failure::Failure;
 use crate::serve::Reread;
 use crate::settings::Settings;
+use clap::builder::{OsStr, Resettable};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Command as Parser, CommandFactory, FromArgMatches};
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -32,6 +34,9 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<(Args, Settings), clap::Er
         }
     }
     let mut command = Args::command();
+    if names_directory(&all) || env::var_os("DIALBACK_URL").is_some_and(|url| url.is_empty()) {
+        command = without_daemon_of_environment(command);
+    }
     command.build();
     let matches = command.try_get_matches_from_mut(all)?;
     let args = Args::from_arg_matches(&matches)?;
@@ -49,6 +54,25 @@ fn config_file(arguments: &[OsString]) -> Option<(PathBuf, ArgMatches)> {
     let matches = Args::command().ignore_errors(true).try_get_matches_from(arguments).ok()?;
     let serve = matches.subcommand_matches("serve")?.clone();
     Some((serve.get_one::<PathBuf>("config")?.clone(), serve))
+}
+
+/// Returns whether the command line names a data directory. Then the daemon that an environment variable names is not
+/// meant.
+fn names_directory(arguments: &[OsString]) -> bool {
+    let Ok(matches) = Args::command().ignore_errors(true).try_get_matches_from(arguments) else { return false };
+    let mut command = &matches;
+    while let Some((_, inner)) = command.subcommand() {
+        command = inner;
+    }
+    let has_option = command.try_contains_id("data").is_ok();
+    has_option && command.value_source("data") == Some(ValueSource::CommandLine)
+}
+
+/// Returns the command without the environment variable of `--url`.
+fn without_daemon_of_environment(command: Parser) -> Parser {
+    let has_url = command.get_arguments().any(|argument| argument.get_id() == "url");
+    let command = if has_url { command.mut_arg("url", |url| url.env(Resettable::<OsStr>::Reset)) } else { command };
+    command.mut_subcommands(without_daemon_of_environment)
 }
 
 fn is_set(given: &ArgMatches, flag: &str) -> bool {

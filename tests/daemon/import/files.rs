@@ -259,6 +259,30 @@ fn other_kinds_of_files_are_refused_by_name() {
 }
 
 #[test]
+fn json_without_the_field_that_decides_the_outcome_is_rejected() {
+    let call = |more: &str| {
+        format!(r#"{{"from":"{OURS}","to":"+447700900001","at":"2025-07-01T12:00:00Z","agent":"sales"{more}}}"#)
+    };
+    for (map, more, missing) in [
+        ("status=outcom", r#","outcome":"busy""#, "status"),
+        ("answered=answer", r#","status":"completed""#, "answered"),
+        ("voicemail=machine", r#","status":"completed""#, "voicemail"),
+    ] {
+        let site = Site::configured();
+        let done = site.import(&site.file(call(more) + "\n"), &["--environment", "tenant", "--map", map]);
+        let why = format!("`{missing}`: the JSON object does not have this field");
+        assert_eq!((done.code, &done.rejected), (Some(3), &vec![(1, why)]), "{map}");
+    }
+    let site = Site::configured();
+    let file = site.file(call("") + "\n" + &call(r#","status":null"#) + "\n");
+    assert_eq!(site.import(&file, &["--environment", "tenant"]).code, Some(0), "without --map, a status is optional");
+    let acc = r#"{"method":"INVITE","src_user":"+15550100100","dst_user":"+447700900001","time":"2025-07-01T12:00:00Z","code":"503"}"#;
+    let kamailio = ["--environment", "tenant", "--format", "kamailio", "--map", "agent==sales"];
+    let done = site.import(&site.file(format!("{acc}\n")), &kamailio);
+    assert_eq!(done.rejected, [(1, "`status`: the JSON object does not have this field".to_owned())]);
+}
+
+#[test]
 fn each_json_object_has_its_own_fields() {
     let at = "2025-07-01T12:00:00Z";
     let object = |contact: u64, more: &str| {

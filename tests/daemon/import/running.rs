@@ -58,6 +58,25 @@ fn calls(site: &Site) -> Vec<String> {
 }
 
 #[test]
+fn directory_on_the_command_line_outranks_the_daemon_of_the_environment() {
+    let (there, here) = (Site::configured(), Site::configured());
+    let daemon = Daemon::start(&there.path("data"));
+    let file = sample("bad-lines.csv");
+    let import = |url: &str| {
+        let mut command = here.command(&file, &["--environment", "tenant"]);
+        let output = command.env("DIALBACK_URL", url).env("DIALBACK_TOKEN", "wrong").output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(import(&daemon.url()).0, Some(3), "the lines are imported into --data");
+    assert_eq!(import("").0, Some(3), "an empty variable names no daemon");
+    assert_eq!((calls(&here).len(), calls(&there).len()), (5, 0));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dialback"));
+    command.arg("import").arg(&file).current_dir(here.path("")).env("DIALBACK_URL", daemon.url());
+    let output = command.env("DIALBACK_TOKEN", "wrong").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "without --data, the variable names the destination");
+}
+
+#[test]
 fn import_into_a_daemon_reports_and_stores_what_an_import_into_a_directory_does() {
     let (there, here) = (Site::configured(), Site::configured());
     let daemon = Daemon::start(&there.path("data"));

@@ -24,6 +24,8 @@ pub(in crate::import) struct Layout {
 pub(in crate::import) struct Shape {
     columns: RangeInclusive<usize>,
     cells: [Option<Cell>; Field::ALL.len()],
+    /// The fields that each record must have, if only with an empty value. A JSON object may lack what others have.
+    demanded: Vec<Field>,
     only: Vec<Filter>,
     /// The columns by which the format knows calls to contacts.
     of_format: Option<(Vec<usize>, FormatFilter)>,
@@ -61,6 +63,9 @@ const LONGEST_LISTED: usize = 60;
 
 /// The fields that each call must have.
 const NEEDED: [Field; 4] = [Field::From, Field::To, Field::At, Field::Agent];
+
+/// The fields that decide the outcome of a call. Without them it would have another outcome, and nobody would know.
+const EVIDENCE: [Field; 3] = [Field::Status, Field::Answered, Field::Voicemail];
 
 impl Layout {
     /// Returns the layout of a file whose first line is `header`.
@@ -162,6 +167,11 @@ impl Shape {
                 std::str::from_utf8(bytes).map(str::trim).map_err(|_| Rejection::NotText(field))
             }
         }
+    }
+
+    /// Returns a field that the record lacks and must have.
+    pub(in crate::import) fn lacking(&self, record: &Record) -> Option<Field> {
+        self.demanded.iter().copied().find(|field| !self.has(record, *field))
     }
 
     /// Returns whether a column of this record, or a fixed text, holds the field. In JSON, an object may lack a field that
@@ -268,13 +278,23 @@ impl Wanted<'_> {
             let at = column_of(column, names)?;
             only.push(Filter { column: at, label: label(column), value: value.clone() });
         }
-        let mut shape = Shape { columns, cells, only, of_format: self.filter(names)? };
+        let demanded = EVIDENCE.into_iter().filter(|field| self.demands(*field)).collect();
+        let mut shape = Shape { columns, cells, demanded, only, of_format: self.filter(names)? };
         let least = shape.columns().max().map_or(1, |at| at + 1).max(*shape.columns.start());
         if least > *shape.columns.end() {
             return Err(ImportError::NoSuchColumn { column: least.to_string(), headings: known(names) });
         }
         shape.columns = least..=*shape.columns.end();
         Ok(shape)
+    }
+
+    /// Returns whether each record must have the field: the format needs it, or the user has named its column.
+    fn demands(&self, field: Field) -> bool {
+        self.is_mapped(field) || self.format.is_some_and(|format| format.requires(field))
+    }
+
+    fn is_mapped(&self, field: Field) -> bool {
+        self.maps.iter().flat_map(Map::entries).any(|(known, _)| known == field)
     }
 
     /// Returns the format's own filter and its columns. A file without one needs an `--only` of the user.
@@ -318,9 +338,9 @@ impl Wanted<'_> {
 
     /// Returns a field that each call must have, if neither an option nor the first object's `paths` hold it.
     fn lacking(&self, paths: &[&str]) -> Option<Field> {
-        let is_mapped = |field| self.maps.iter().flat_map(Map::entries).any(|(known, _)| known == field);
         let has = |name: &str| paths.iter().any(|path| path.eq_ignore_ascii_case(name));
-        let is_lacking = |field: &Field| self.format.is_none() && !is_mapped(*field) && !own_names(*field).any(has);
+        let is_lacking =
+            |field: &Field| self.format.is_none() && !self.is_mapped(*field) && !own_names(*field).any(has);
         NEEDED.into_iter().find(is_lacking)
     }
 

@@ -45,6 +45,8 @@ pub(in crate::import) struct Roster {
     pub(in crate::import) uses_own_number: bool,
     pub(in crate::import) created_numbers: u64,
     pub(in crate::import) created_agents: u64,
+    /// The created numbers that the environment has never had: each takes a slot.
+    new_slots: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,7 @@ impl Roster {
             uses_own_number: false,
             created_numbers: 0,
             created_agents: 0,
+            new_slots: 0,
             plan,
         }
     }
@@ -129,14 +132,18 @@ impl Roster {
     fn has_slot_for(&self, number: E164) -> bool {
         let view = self.plan.environment(self.environment);
         let used = view.map_or(0, EnvironmentView::number_slots) as u64;
-        used + self.created_numbers < self.allowance.max_numbers as u64
-            || view.is_some_and(|view| view.has_had_number(number))
+        used + self.new_slots < self.allowance.max_numbers as u64 || !self.takes_slot(number)
+    }
+
+    fn takes_slot(&self, number: E164) -> bool {
+        !self.plan.environment(self.environment).is_some_and(|view| view.has_had_number(number))
     }
 
     /// Queues a checked number for creation if it is missing.
     pub(in crate::import) fn add_number(&mut self, number: E164) -> Result<(), ImportError> {
         if self.numbers.insert(number) {
             self.created_numbers += 1;
+            self.new_slots += u64::from(self.takes_slot(number));
             self.check_allowance("numbers", self.created_numbers)?;
             self.additions.numbers.push((NumberId::from(new_uuid()?), number));
         }
@@ -223,6 +230,7 @@ impl Roster {
         for (number, why) in &unmade.numbers {
             self.numbers.remove(number);
             self.unmade.numbers.insert(*number, why.clone());
+            self.new_slots -= u64::from(self.takes_slot(*number));
         }
         self.unmade.agents.extend(unmade.agents.iter().map(|(id, why)| (*id, why.clone())));
         self.created_numbers -= unmade.numbers.len() as u64;

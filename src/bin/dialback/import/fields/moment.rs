@@ -2,6 +2,7 @@
 
 use super::civil::{Civil, CivilError, DateOrder};
 use super::yes_no::yes_or_no;
+use super::zone::offset_of;
 use dialback::Timestamp;
 use dialback::service::MAX_SKEW_MILLIS;
 use jiff::civil::DateTime;
@@ -107,8 +108,12 @@ impl TimeReader {
     /// Parses the notation of nearly all records, RFC 3339 with or without an offset.
     fn iso_millis(&self, text: &str) -> Option<i64> {
         // The shortest date and time is YYYY-MM-DDTHH:MM. A sign or Z after it starts an offset.
-        let has_offset = text.get(16..).filter(|_| text.as_bytes()[4] == b'-')?.contains(['Z', 'z', '+', '-']);
-        if has_offset {
+        let seconds = text.get(16..).filter(|_| text.as_bytes()[4] == b'-')?;
+        if let Some(at) = seconds.find(['Z', 'z', '+', '-']) {
+            let is_utc = seconds[at..].eq_ignore_ascii_case("Z");
+            if !is_utc {
+                offset_of(&seconds[at..], 2)?;
+            }
             return PARSER.parse_timestamp(text).ok().map(jiff::Timestamp::as_millisecond);
         }
         self.in_zone(PARSER.parse_datetime(text).ok()?, None).ok()

@@ -35,8 +35,9 @@ pub(in crate::import) fn has_invisible(name: &str) -> bool {
 
 /// Returns whether the text is how programs write that there is no value, or a truth value: no name of an agent.
 pub(in crate::import) fn is_no_name(text: &str) -> bool {
-    let words = ["true", "false", "nan", "none", "null", "nil", "undefined", "n/a", "#n/a"];
-    words.iter().any(|word| text.eq_ignore_ascii_case(word))
+    let values = ["true", "false", "nan", "nat", "none", "null", "nil", "undefined", "n/a", "<na>", "-", "--"];
+    let marked = ["(null)", "[null]", "<null>", "#n/a", "#ref!", "#value!", "#name?"];
+    values.iter().chain(&marked).any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// A character of Braille without dots. Unicode counts it as visible.
@@ -78,6 +79,16 @@ mod tests {
         }
         for name in ["", "s", "a b", "Ünal", "販売", "مبيعات", "👍", "-", "\u{301}a"] {
             assert_eq!(of_text(name), name);
+        }
+    }
+
+    #[test]
+    fn words_for_no_value_are_no_names() {
+        for text in ["NULL", "(null)", "[NULL]", "<NA>", "NaT", "-", "#REF!", "#N/A", "True"] {
+            assert!(is_no_name(text), "{text}");
+        }
+        for text in ["sales", "NA", "(sales)", "a-b", "nulls"] {
+            assert!(!is_no_name(text), "{text}");
         }
     }
 

@@ -105,6 +105,9 @@ impl Phones {
         if is_plain(text) {
             return Ok(number);
         }
+        if names_several(text) {
+            return Err(PhoneError::Joined);
+        }
         check_groups(user(text))?;
         Ok(if number.is_international() { metadata().check(number)? } else { number })
     }
@@ -131,6 +134,13 @@ fn user(text: &str) -> &str {
     let user = text.rsplit_once('<').map_or(text, |(_, uri)| uri);
     let user = user.split_at(scheme(user)).1;
     user.split(['@', ';', '>']).next().unwrap_or_default()
+}
+
+/// Returns whether the text has several addresses, or digits after its address that are not in a parameter.
+fn names_several(text: &str) -> bool {
+    let Some((_, after)) = text.split_once('>') else { return false };
+    let is_parameter = after.trim_start().starts_with(';');
+    after.contains('<') || (!is_parameter && after.bytes().any(|byte| byte.is_ascii_digit()))
 }
 
 /// Returns whether the text is digits, or `+` and digits.
@@ -260,6 +270,7 @@ mod tests {
             ("12125550143.0", "+12125550143"),
             ("tel:+1-212-555-0143;ext=9", "+12125550143"),
             ("\"Ann\" <sip:+1-212-555-0143@10.0.0.1:5060>", "+12125550143"),
+            ("\"Ann\" <sip:+1-212-555-0143@10.0.0.1>;tag=77", "+12125550143"),
             ("+49 (0)30 901820", "+4930901820"),
             ("+49 30 901820-0", "+49309018200"),
             ("+49(0)30901820", "+4930901820"),
@@ -298,6 +309,8 @@ mod tests {
             ("(212) 555-0143-1", impossible),
             ("4930901820.0.0", PhoneError::Joined),
             ("<sip:+442079460958 1@gw.example>", PhoneError::Joined),
+            ("<+12125550143><+12125550144>", PhoneError::Joined),
+            ("Bob <+12125550143> +442079460958", PhoneError::Joined),
             ("-12125550143", not_a_number),
             ("\u{2212}12125550143", not_a_number),
             ("0", not_a_number),

@@ -22,8 +22,6 @@ pub(in crate::import) struct Reading {
     times: TimeReader,
     phones: Phones,
     pub(in crate::import) statuses: Statuses,
-    /// Whether a record must say if the call was answered. Only a JSON object may lack it in a file that is read.
-    needs_answered: bool,
 }
 
 impl Reading {
@@ -40,7 +38,6 @@ impl Reading {
             times: TimeReader::new(options.time_zone.rules.clone(), options.dates, now),
             phones: Phones::new(options.strip_prefix.clone(), options.bare_digits_international),
             statuses: Statuses::new(vocabulary, &options.status, options.unknown_status),
-            needs_answered: options.format.is_some_and(|format| format.requires(Field::Answered)),
         }
     }
 
@@ -87,6 +84,9 @@ impl Reading {
     }
 
     fn outcome(&mut self, record: &Record, shape: &Shape) -> Result<Option<Outcome>, Rejection> {
+        if let Some(field) = shape.lacking(record) {
+            return Err(Rejection::Missing(field));
+        }
         let says = |field, read: &dyn Fn(&str) -> Option<bool>| {
             let text = spreadsheet::plain(shape.text(record, field)?);
             read(text).ok_or_else(|| Rejection::Unclear(field, Quoted::new(text)))
@@ -96,9 +96,6 @@ impl Reading {
         } else {
             None
         };
-        if answered.is_none() && self.needs_answered {
-            return Err(Rejection::Missing(Field::Answered));
-        }
         let voicemail = says(Field::Voicemail, &is_voicemail)?;
         let status = spreadsheet::plain(shape.text(record, Field::Status)?);
         self.statuses.read(status, Evidence { answered, voicemail })

@@ -107,14 +107,15 @@ impl Statuses {
     }
 
     fn meaning(&self, status: &str, Evidence { answered, voicemail }: Evidence) -> ReadAs {
-        if let Some(own) = self.own.iter().find(|own| words::same_word(&own.word, status)) {
+        // The last one counts, as with `--map`.
+        if let Some(own) = self.own.iter().rev().find(|own| words::same_word(&own.word, status)) {
             return ReadAs::Outcome(own.outcome);
         }
-        let known = self.known(status);
-        let unknown = match self.unknown {
-            Unknown::Reject => ReadAs::Rejected,
-            Unknown::Outcome(outcome) => ReadAs::Outcome(outcome),
-        };
+        // What the record says of an answer outranks a guess at its word.
+        let known = self.known(status).or(match self.unknown {
+            Unknown::Reject => None,
+            Unknown::Outcome(outcome) => Some(Word::of(outcome)),
+        });
         let by_answer = self.vocabulary == Vocabulary::Freeswitch;
         let outcome = match (known, answered) {
             (Some(Word { meaning: ReadAs::Outcome(Outcome::Voicemail), .. }), _) => Outcome::Voicemail,
@@ -126,7 +127,7 @@ impl Statuses {
             }
             (Some(Word { meaning: ReadAs::Outcome(outcome), .. }), _) => outcome,
             (Some(word), _) => return word.meaning,
-            (None, _) => return unknown,
+            (None, _) => return ReadAs::Rejected,
         };
         match outcome {
             Outcome::Answered | Outcome::Completed if voicemail => ReadAs::Outcome(Outcome::Voicemail),
@@ -154,6 +155,10 @@ impl Statuses {
             let is_answered = words::same_word("ANSWERED", status) || words::same_word("ANSWER", status);
             let is_over = is_answered && self.vocabulary.is_final();
             return Some(Word::of(if is_over { Outcome::Completed } else { outcome }));
+        }
+        if self.vocabulary == Vocabulary::Asterisk {
+            // Its records have a disposition. FreeSWITCH's template `asterisk` has a cause in the same column.
+            return None;
         }
         words::of_cause(status).map(|outcome| Word { is_cause: true, ..Word::of(outcome) })
     }
@@ -268,6 +273,35 @@ mod tests {
         assert_eq!(read(Vocabulary::Events, "ORIGINATOR_CANCEL", with(true)), Ok(Some(Completed)));
         assert_eq!(read(Vocabulary::Events, "completed", with(false)), Ok(Some(NoAnswer)));
         assert_eq!(read(Vocabulary::Events, "failed", with(true)), Ok(Some(Failed)));
+    }
+
+    #[test]
+    fn unknown_word_is_completed_only_as_far_as_the_record_says_so() {
+        let unknown = |vocabulary, evidence| {
+            Statuses::new(vocabulary, &[], Unknown::Outcome(Completed)).read("SOMETHING_NEW", evidence)
+        };
+        let answered = |answered| Evidence { answered: Some(answered), voicemail: false };
+        for vocabulary in [Vocabulary::Events, Vocabulary::Freeswitch] {
+            assert_eq!(unknown(vocabulary, answered(false)), Ok(Some(NoAnswer)));
+            assert_eq!(unknown(vocabulary, answered(true)), Ok(Some(Completed)));
+        }
+        assert_eq!(unknown(Vocabulary::Twilio, Evidence { answered: None, voicemail: true }), Ok(Some(Voicemail)));
+        assert_eq!(unknown(Vocabulary::Events, NOTHING_ELSE), Ok(Some(Completed)));
+    }
+
+    #[test]
+    fn hangup_cause_is_no_disposition_of_asterisk() {
+        assert_eq!(
+            read(Vocabulary::Asterisk, "NORMAL_CLEARING", NOTHING_ELSE),
+            Err(Rejection::Status(Quoted::new("NORMAL_CLEARING")))
+        );
+    }
+
+    #[test]
+    fn last_meaning_of_an_own_word_counts() {
+        let own: Vec<OwnWord> = ["ANSWERED=failed", "answered=busy"].map(|word| word.parse().unwrap()).into();
+        let mut statuses = Statuses::new(Vocabulary::Asterisk, &own, Unknown::Reject);
+        assert_eq!(statuses.read("ANSWERED", NOTHING_ELSE), Ok(Some(Busy)));
     }
 
     #[test]

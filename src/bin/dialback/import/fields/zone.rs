@@ -32,13 +32,11 @@ pub(in crate::import) fn parse_time_zone(text: &str) -> Result<Zone, String> {
     let text = text.trim();
     let rules = match offset_from_utc(text) {
         Some(offset) => offset.map(TimeZone::fixed)?,
-        None if has_inverted_sign(text) => {
-            return Err(format!(
-                "`{text}` has the sign of POSIX, which is inverted: write an offset such as -05:00, or a name such as \
-                 Europe/Berlin"
-            ));
-        }
-        None => DateTimeParser::new().parse_time_zone(text).map_err(|error| error.to_string())?,
+        None if has_inverted_sign(text) => return Err(inverted_sign(text)),
+        None => match DateTimeParser::new().parse_time_zone(text).map_err(|error| error.to_string())? {
+            rules if rules.iana_name().is_none() && is_posix_without_rules(text) => return Err(inverted_sign(text)),
+            rules => rules,
+        },
     };
     let is_real =
         |second| jiff::Timestamp::from_second(second).is_ok_and(|at| OFFSETS.contains(&rules.to_offset(at).seconds()));
@@ -92,6 +90,20 @@ pub(in crate::import) fn offset_of(text: &str, least: usize) -> Option<Offset> {
     Offset::from_seconds(seconds).ok().filter(|_| minutes < 60 && OFFSETS.contains(&seconds))
 }
 
+fn inverted_sign(text: &str) -> String {
+    format!(
+        "`{text}` has the sign of POSIX, which is inverted: write an offset such as -05:00, or a name such as \
+         Europe/Berlin"
+    )
+}
+
+/// Returns whether the text is a name and an offset, as in POSIX: `IST5:30` is 5:30 behind UTC there, and India is ahead.
+fn is_posix_without_rules(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '<')
+        && !text.contains(',')
+        && text.contains(|c: char| matches!(c, '1'..='9'))
+}
+
 /// Returns whether the text is one of POSIX with a sign, and without rules: `EST+5`, `CET-1CEST`. In `UTC5` the missing
 /// sign is a plus.
 fn has_inverted_sign(text: &str) -> bool {
@@ -112,7 +124,7 @@ mod tests {
 
     #[test]
     fn offset_without_a_sign_is_rejected() {
-        for text in ["UTC5", "GMT5", "UTC5:30", "utc05", "Z5"] {
+        for text in ["UTC5", "GMT5", "UTC5:30", "utc05", "Z5", "IST5:30", "MSK3", "CET1", "<+03>3"] {
             let error = parse_time_zone(text).expect_err(text);
             assert!(error.contains("write an offset such as -05:00"), "{text}: {error}");
         }
@@ -157,7 +169,6 @@ mod tests {
             ("-0330", -210),
             ("+14:00", 840),
             ("-12", -720),
-            ("EST5", -300),
             ("Etc/GMT+5", -300),
             ("Etc/GMT-5", 300),
             ("EST5EDT", -240),
@@ -170,12 +181,24 @@ mod tests {
 
     #[test]
     fn inverted_and_impossible_offsets_are_rejected() {
-        for zone in
-            ["EST+5", "EST-5", "CET-1", "CET-1CEST", "XYZ+3", "UTC+15", "UTC+1:5", "GMT-5x", "UTC+", "Mars/Base", ""]
-        {
+        for zone in [
+            "EST+5",
+            "EST-5",
+            "CET-1",
+            "CET-1CEST",
+            "XYZ+3",
+            "XYZ20",
+            "EST5",
+            "UTC+15",
+            "UTC+1:5",
+            "GMT-5x",
+            "UTC+",
+            "Mars/Base",
+            "",
+        ] {
             assert!(ahead(zone).is_err(), "{zone}: {:?}", ahead(zone));
         }
-        for zone in ["+25:00", "+14:01", "-12:30", "-13", "UTC-13", "+5h", "+", "XYZ20"] {
+        for zone in ["+25:00", "+14:01", "-12:30", "-13", "UTC-13", "+5h", "+"] {
             let error = ahead(zone).expect_err(zone);
             assert!(error.contains("write one from -12:00 to +14:00"), "{zone}: {error}");
         }
