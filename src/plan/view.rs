@@ -7,7 +7,6 @@ use crate::event::Direction;
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::OutcomeSet;
-use crate::slot::Scope;
 use crate::time::{Lookback, Timestamp};
 use std::collections::HashSet;
 use std::fmt;
@@ -101,8 +100,9 @@ impl<'a> EnvironmentView<'a> {
     }
 
     /// Returns the scope under which the calls from the number at this place are held, also if it was released.
-    pub(crate) fn scope_at(self, place: usize) -> Option<Scope> {
-        (*self.details.numbers.get(place)?).map(Scope::from)
+    #[cfg(feature = "http")]
+    pub(crate) fn scope_at(self, place: usize) -> Option<crate::slot::Scope> {
+        (*self.details.numbers.get(place)?).map(crate::slot::Scope::from)
     }
 
     /// Returns whether the environment has or had an agent with this identity.

@@ -67,7 +67,7 @@ fn directory_on_the_command_line_outranks_the_daemon_of_the_environment() {
         let output = command.env("DIALBACK_URL", url).env("DIALBACK_TOKEN", "wrong").output().expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    assert_eq!(import(&daemon.url()).0, Some(3), "the lines are imported into --data");
+    assert_eq!(import(daemon.url()).0, Some(3), "the lines are imported into --data");
     assert_eq!(import("").0, Some(3), "an empty variable names no daemon");
     assert_eq!((calls(&here).len(), calls(&there).len()), (5, 0));
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dialback"));

@@ -85,6 +85,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Operators, Method::DELETE, &environment, None);
     add(For::Operators, Method::GET, "/tokens", None);
     add(For::Operators, Method::POST, "/tokens", Some(json!({"role": "gateway"})));
+    add(For::Operators, Method::POST, "/tokens/00000000-0000-0000-0000-000000000001/rotate", Some(json!({})));
     add(For::Operators, Method::DELETE, "/tokens/00000000-0000-0000-0000-000000000001", None);
     all
 }
