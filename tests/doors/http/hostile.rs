@@ -21,7 +21,8 @@ async fn dump(server: &Server) -> String {
         for entry in page["data"].as_array_mut().expect("a list") {
             entry.as_object_mut().expect("an object").remove("last_used_at");
         }
-        all.push_str(&format!("{page}\n"));
+        all.push_str(&page.to_string());
+        all.push('\n');
     };
     for path in ["/environments", "/tokens"] {
         see(server.operator(), path).await;
