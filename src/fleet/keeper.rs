@@ -157,11 +157,13 @@ impl Keeper {
         Ok(())
     }
 
-    /// A node with a share writes no snapshots. If other nodes need one, it publishes all that it has again, once.
+    /// A node with a share writes no snapshots. If other nodes need one, it publishes all that it has again, once. A node
+    /// that does not know the stream's last configuration waits first for one that does, and then publishes all anyway.
     fn give(&mut self) {
         let mut state = self.link.state();
+        let is_blind = state.sequence == 0 && state.configuration > Position::START;
         let is_needed = state.first.0 > state.snapshot.at.0.saturating_add(1) && self.looked_first == state.first;
-        if is_needed && !self.link.settings.share.is_all() && self.given_for != state.first {
+        if is_needed && !is_blind && !self.link.settings.share.is_all() && self.given_for != state.first {
             self.given_for = state.first;
             state.must_republish = true;
         }

@@ -81,14 +81,17 @@ impl Consumer {
     /// Skips a configuration. Its message is the last one of its subject all the same.
     ///
     /// # Errors
-    /// Begins again and returns [`StepError::Lost`] if the stream has lost the last configuration that this node
-    /// accepted. Nodes that have noticed this publish their configurations again, from the first one on. A node that
-    /// passed over them would go on with configurations that no other node accepts.
+    /// Begins again and returns [`StepError::Lost`] if the stream no longer holds the last configuration that this node
+    /// accepted. Nodes that never had it cannot follow it: they publish their configurations again, from the first one
+    /// on. A node that passed over them would go on with configurations that no other node accepts. It begins again,
+    /// reads what all nodes read, and then publishes the configurations that they lack.
     fn pass_over(&mut self, position: Position) -> Result<(), StepError> {
         let accepted = self.place.accepted;
         let bounds = self.link.stream.bounds()?;
-        // A node that has begun again at the stream's present beginning follows what all nodes read there.
-        if accepted < bounds.first && self.began_at != bounds.first {
+        // A node that has accepted nothing since it began again at the stream's present beginning reads what all nodes
+        // read there.
+        let reads_all = accepted == Position::START && self.began_at == bounds.first;
+        if accepted < bounds.first && !reads_all {
             self.roll_back(&bounds)?;
             return Err(StepError::Lost(accepted));
         }

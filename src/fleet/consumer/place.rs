@@ -38,7 +38,8 @@ impl Consumer {
         } else if bounds.first.0 > self.place.position.0 + 1 || self.can_fill_gap() {
             self.start_over(&bounds)?;
         }
-        if self.link.state().must_republish {
+        // A node that may know less than others waits for them before it publishes its configurations.
+        if self.link.state().must_republish && !self.is_still_blind() {
             self.give(&bounds)?;
         }
         if !self.is_checked {
