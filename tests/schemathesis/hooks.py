@@ -36,6 +36,8 @@ BEYOND_SCHEMAS = {
     ("PUT", "/api/v1/environments/{environment}"): {"country_code", "region", "lookback_seconds"},
     # Names must fit the rest of the document and the environment. Wrong types and missing fields are named "body".
     ("PUT", "/api/v1/configuration"): {"environment.", "numbers.", "agents."},
+    # A declared configuration replaces the changes, and must fit the environment.
+    ("POST", "/api/v1/route/what-if"): {"configuration", "configuration."},
     # The environment depends on the role and on the existing environments, and a time must be in the future.
     ("POST", "/api/v1/tokens"): {"environment_id", "expires_at"},
     ("POST", "/api/v1/tokens/{token}/rotate"): {"expires_at"},
