@@ -234,6 +234,25 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Returns the change that creates an agent, as a draft. Without a direction, the agent cannot be published yet.
+    pub fn agent(id: AgentId, name: String, label: Option<String>, direction: Option<Direction>) -> Self {
+        match direction {
+            Some(direction) => Self::AgentCreated { id, name, label, direction },
+            None => Self::AgentDrafted { id, name, label },
+        }
+    }
+
+    /// Returns the change that sets the direction and all numbers of an agent, as far as they are given. `None` if neither
+    /// is.
+    pub fn calling(id: AgentId, direction: Option<Direction>, numbers: Option<Vec<NumberId>>) -> Option<Self> {
+        match direction {
+            Some(direction) => Some(Self::CallingSet { id, direction, numbers }),
+            None => numbers.map(|numbers| Self::NumbersAssigned { id, numbers }),
+        }
+    }
+}
+
 /// The direction of an agent's calls.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]

@@ -154,10 +154,7 @@ impl<'a> Way<'a> {
         for Agent { id, name, label, direction, .. } in agents.iter().filter(|agent| agent.is_new) {
             self.step("create", "agent", name, direction.map_or(WITHOUT_DIRECTION, Direction::name));
             let (id, name, label) = (*id, name.clone(), label.clone());
-            self.changes.push(match *direction {
-                Some(direction) => Change::AgentCreated { id, name, label, direction },
-                None => Change::AgentDrafted { id, name, label },
-            });
+            self.changes.push(Change::agent(id, name, label, *direction));
         }
     }
 
@@ -205,11 +202,7 @@ impl<'a> Way<'a> {
                 let direction = agent.direction.map_or(WITHOUT_DIRECTION, Direction::name);
                 let to = format!("{direction}, numbers: {}", agent.numbers.len());
                 self.step("change", "agent", &agent.name, to);
-                let (id, numbers) = (agent.id, agent.numbers.clone());
-                self.changes.push(match agent.direction {
-                    Some(direction) => Change::CallingSet { id, direction, numbers: Some(numbers) },
-                    None => Change::NumbersAssigned { id, numbers },
-                });
+                self.changes.extend(Change::calling(agent.id, agent.direction, Some(agent.numbers.clone())));
             }
             if present.is_some_and(AgentView::is_published) != agent.is_published {
                 let id = agent.id;

@@ -21,20 +21,22 @@ use std::path::PathBuf;
 pub(crate) fn parse(arguments: &[OsString]) -> Result<(Args, Settings), clap::Error> {
     let mut all = arguments.to_vec();
     let mut from_file = Vec::new();
-    if let Some((file, given)) = config_file(arguments) {
+    // The errors of this command line are reported when it is read together with the file.
+    let given = Args::command().ignore_errors(true).try_get_matches_from(arguments).ok();
+    if let Some((file, given)) = given.as_ref().and_then(config_file) {
         let wrong = |what| Args::command().error(clap::error::ErrorKind::InvalidValue, what);
         let mut command = Args::command();
         command.build();
         let serve = command.find_subcommand("serve").expect("it is declared");
         for (flag, written) in ConfigFile::read(&file).and_then(|file| file.arguments(serve)).map_err(wrong)? {
-            if !is_set(&given, &flag) {
+            if !is_set(given, &flag) {
                 from_file.push(flag);
                 all.extend(written);
             }
         }
     }
     let mut command = Args::command();
-    if names_directory(&all) || env::var_os("DIALBACK_URL").is_some_and(|url| url.is_empty()) {
+    if given.as_ref().is_some_and(names_directory) || env::var_os("DIALBACK_URL").is_some_and(|url| url.is_empty()) {
         command = without_daemon_of_environment(command);
     }
     command.build();
@@ -49,18 +51,15 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<(Args, Settings), clap::Er
 
 /// Returns the path of the configuration file, if `dialback serve` is asked to read one, and the options that are given
 /// without it.
-fn config_file(arguments: &[OsString]) -> Option<(PathBuf, ArgMatches)> {
-    // The errors of this command line are reported when it is read together with the file.
-    let matches = Args::command().ignore_errors(true).try_get_matches_from(arguments).ok()?;
-    let serve = matches.subcommand_matches("serve")?.clone();
+fn config_file(given: &ArgMatches) -> Option<(PathBuf, &ArgMatches)> {
+    let serve = given.subcommand_matches("serve")?;
     Some((serve.get_one::<PathBuf>("config")?.clone(), serve))
 }
 
 /// Returns whether the command line names a data directory. Then the daemon that an environment variable names is not
 /// meant.
-fn names_directory(arguments: &[OsString]) -> bool {
-    let Ok(matches) = Args::command().ignore_errors(true).try_get_matches_from(arguments) else { return false };
-    let mut command = &matches;
+fn names_directory(given: &ArgMatches) -> bool {
+    let mut command = given;
     while let Some((_, inner)) = command.subcommand() {
         command = inner;
     }

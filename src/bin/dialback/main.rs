@@ -12,6 +12,7 @@ mod failure;
 mod import;
 mod log;
 mod new_file;
+mod new_id;
 mod out;
 mod serve;
 mod settings;

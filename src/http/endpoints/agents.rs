@@ -225,11 +225,8 @@ pub(in crate::http) async fn create(
             Some(_) => Err(ConfigError::AgentExists(id).into()),
             None if has_no_slot(plan, environment, id, limit) => Err(Refusal::quota("agents", limit)),
             None => {
-                let created = match direction {
-                    Some(direction) => Change::AgentCreated { id, name, label, direction },
-                    None => Change::AgentDrafted { id, name, label },
-                };
-                let calling = numbers.and_then(|numbers| calling(id, direction, Some(numbers)));
+                let created = Change::agent(id, name, label, direction);
+                let calling = numbers.and_then(|numbers| Change::calling(id, direction, Some(numbers)));
                 Ok((std::iter::once(created).chain(calling).collect(), true))
             }
         }
@@ -311,7 +308,7 @@ pub(in crate::http) async fn update(
             changes.push(Change::AgentRenamed { id, name, label });
         }
         if !calls_alike(agent, direction, numbers.as_deref()) {
-            changes.extend(calling(id, direction.or(agent.direction()), numbers));
+            changes.extend(Change::calling(id, direction.or(agent.direction()), numbers));
         }
         Ok(changes)
     };
@@ -368,14 +365,6 @@ pub(in crate::http) async fn set_calling(
     };
     let plan = api.change(environment, decide).await?;
     shown::agent_done(&plan, environment, id, StatusCode::OK, CALLING_SET)
-}
-
-/// Returns the change that sets the direction and the numbers of an agent, as far as they are given.
-fn calling(id: AgentId, direction: Option<Direction>, numbers: Option<Vec<NumberId>>) -> Option<Change> {
-    match direction {
-        Some(direction) => Some(Change::CallingSet { id, direction, numbers }),
-        None => numbers.map(|numbers| Change::NumbersAssigned { id, numbers }),
-    }
 }
 
 /// Returns the ids of numbers, if none of them is malformed. A malformed id gets the same response as an unknown id.

@@ -27,7 +27,7 @@ use utoipa::ToSchema;
 /// The numbers that are examined before other tenants get their turn: about a millisecond.
 const SLICE: usize = 4096;
 
-/// What is known of a contact.
+/// The calls that are known of a contact.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Contact<'a> {
     #[schema(schema_with = schema::held_number)]

@@ -136,8 +136,7 @@ pub(in crate::http) async fn issue(
             let what = "The environment_id field must name an environment.";
             return Err(Refusal::invalid_field("environment_id", what));
         }
-        let issued = Change::TokenIssued { id, role, label, digest };
-        Ok((std::iter::once(issued).chain(expires_at.map(|at| Change::TokenExpires { id, at })).collect(), ()))
+        Ok((issuing(id, role, label, digest, expires_at).collect(), ()))
     };
     let shows = api.clone();
     let render = move |plan: &Plan, ()| {
@@ -169,6 +168,18 @@ pub(in crate::http) async fn revoke(
     api.change(token.environment, move |_| Ok(vec![Change::TokenRevoked { id }])).await?;
     api.rate_limits.tidy();
     Ok(reply::message(StatusCode::OK, "Token revoked"))
+}
+
+/// Returns the changes that create a token.
+fn issuing(
+    id: TokenId,
+    role: Role,
+    label: String,
+    digest: [u8; 32],
+    expires_at: Option<Timestamp>,
+) -> impl Iterator<Item = Change> {
+    let issued = Change::TokenIssued { id, role, label, digest };
+    std::iter::once(issued).chain(expires_at.map(|at| Change::TokenExpires { id, at }))
 }
 
 /// The overlap of a rotation in seconds, unless the request has one: a day.
@@ -256,10 +267,8 @@ pub(in crate::http) async fn rotate(
         };
         let end = now.plus_millis(overlap * 1000);
         let end = old.expires_at.map_or(end, |earlier| earlier.min(end));
-        let issued = Change::TokenIssued { id: new_id, role: old.role, label: old.label.clone(), digest };
-        let expiry = expires_at.map(|at| Change::TokenExpires { id: new_id, at });
-        let changes = std::iter::once(issued).chain(expiry).chain([Change::TokenExpires { id, at: end }]);
-        Ok((changes.collect(), end))
+        let issuing = issuing(new_id, old.role, old.label.clone(), digest, expires_at);
+        Ok((issuing.chain([Change::TokenExpires { id, at: end }]).collect(), end))
     };
     let shows = api.clone();
     let render = move |plan: &Plan, end: Timestamp| {

@@ -5,7 +5,7 @@ use super::client::Client;
 use super::reference;
 use super::table::{self, Column, text};
 use crate::failure::Failure;
-use crate::out;
+use crate::{new_id, out};
 use dialback::declaration::Declaration;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -74,9 +74,8 @@ impl Rerouting {
 fn with_ids(mut declared: Declaration, names: &mut HashMap<String, String>) -> Result<Declaration, Failure> {
     let held: HashSet<String> = names.values().cloned().collect();
     for agent in declared.agents.iter_mut().filter(|agent| agent.id.is_none() && !held.contains(&agent.name)) {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|error| Failure::new(format!("no random numbers: {error}")))?;
-        agent.id = Some(uuid::Builder::from_random_bytes(bytes).into_uuid().into());
+        let id = new_id::uuid().map_err(|error| Failure::new(format!("no random numbers: {error}")))?;
+        agent.id = Some(id.into());
     }
     let declared_names = declared.agents.iter().filter_map(|agent| Some((agent.id?.to_string(), agent.name.clone())));
     names.extend(declared_names.collect::<Vec<_>>());

@@ -314,13 +314,8 @@ fn read_plan(
     while page <= last_page {
         let agents: Listed<Agent> = tenant.get(&format!("/agents?per_page=100&page={page}"))?;
         for Agent { id, name, label, direction } in agents.data {
-            changes.push(match direction {
-                Some(direction) => {
-                    let direction = direction.parse().map_err(|_| unreadable())?;
-                    Change::AgentCreated { id, name, label, direction }
-                }
-                None => Change::AgentDrafted { id, name, label },
-            });
+            let direction = direction.map(|direction| direction.parse().map_err(|_| unreadable())).transpose()?;
+            changes.push(Change::agent(id, name, label, direction));
         }
         (page, last_page) = (page + 1, agents.meta.last_page);
     }

@@ -5,6 +5,7 @@ use crate::import::columns::map::Field;
 use crate::import::error::ImportError;
 use crate::import::fields::name;
 use crate::import::report::rejection::{Quoted, Rejection};
+use crate::new_id;
 use ahash::{HashMap, HashMapExt, HashSet};
 use dialback::plan::{AgentView, EnvironmentView, NumberView};
 use dialback::{AgentId, DialPlan, Direction, E164, EnvironmentId, NumberId, Plan};
@@ -255,9 +256,6 @@ fn agents_by_name(environment: EnvironmentView<'_>) -> HashMap<String, Agent> {
     agents
 }
 
-/// Returns a random UUID (RFC 9562, version 4).
 pub(in crate::import) fn new_uuid() -> Result<Uuid, ImportError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| ImportError::Random)?;
-    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    new_id::uuid().map_err(|_| ImportError::Random)
 }

@@ -111,7 +111,7 @@ impl Statuses {
         if let Some(own) = self.own.iter().rev().find(|own| words::same_word(&own.word, status)) {
             return ReadAs::Outcome(own.outcome);
         }
-        // What the record says of an answer outranks a guess at its word.
+        // A known answer outranks a guess at the word.
         let known = self.known(status).or(match self.unknown {
             Unknown::Reject => None,
             Unknown::Outcome(outcome) => Some(Word::of(outcome)),
