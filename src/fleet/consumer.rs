@@ -55,6 +55,9 @@ pub(super) struct Consumer {
     is_whole: bool,
     /// Own messages that were delivered and not yet matched with their acknowledgements.
     own: VecDeque<(Position, u64)>,
+    /// The last own message that was delivered and acknowledged, and its outbox entry. The next commit that reaches this
+    /// position removes the entry.
+    delivered_back: Option<(Position, u64)>,
     peers: HashMap<NodeId, Timestamp>,
     /// The result of writing a snapshot to the store. No place is stored while it is pending.
     storing: Option<mpsc::Receiver<Result<(), ServiceError>>>,
@@ -114,6 +117,7 @@ impl Consumer {
             last: Position::START,
             is_whole: false,
             own: VecDeque::new(),
+            delivered_back: None,
             peers: HashMap::new(),
             storing: None,
             is_place_due: false,
@@ -298,7 +302,7 @@ impl Consumer {
 
     /// Commits the events and the place, and removes the outbox entries whose messages the stream has delivered back.
     fn hand_in(&mut self, Load { events, others, .. }: Load) -> Result<(), StepError> {
-        let published = self.look_for_own()?;
+        self.look_for_own()?;
         let republished = {
             let state = self.link.state();
             // An acknowledgement is not enough: a message that was not delivered back may be lost, and a restarted node
@@ -312,19 +316,21 @@ impl Consumer {
         let is_stored = self.is_stored()?;
         let moved = self.link.state().consumed != self.place.position;
         let is_place_due = is_stored && self.is_place_due || self.place.is_halted != self.committed.is_halted;
-        if events.is_empty() && !moved && !republished && !is_place_due {
+        let is_reached = |(position, _): &(Position, u64)| is_stored && *position <= self.place.position;
+        let mut published = self.delivered_back.filter(is_reached).map(|(_, entry)| entry);
+        if events.is_empty() && !moved && !republished && !is_place_due && published.is_none() {
             return Ok(());
         }
         let snapshot = self.link.state().snapshot;
         (self.place.snapshot, self.place.snapshot_seen_at) = (snapshot.at, snapshot.seen_at);
         let place = is_stored.then(|| self.place.to_bytes());
-        let mut published = published.filter(|_| is_stored);
         if self.link.settings.is_planted(Planted::ForgetsEarly) {
             published = Some(self.link.acked_entry());
         }
         let consumed = Consumed { events: events.clone(), place, published, ..Consumed::default() };
         let did = commit(&self.service, consumed)?;
         self.link.metrics.leave(published.unwrap_or_default());
+        self.delivered_back = self.delivered_back.filter(|_| published.is_none());
         self.link.metrics.count_consumed(others);
         self.count(&events, &did);
         self.is_place_due = !is_stored;
@@ -336,12 +342,11 @@ impl Consumer {
         Ok(())
     }
 
-    /// Matches acknowledgements with the own messages that were delivered. Returns the last outbox entry among them.
+    /// Matches acknowledgements with the own messages that were delivered. An acknowledgement can come after its message.
     ///
     /// # Errors
     /// Begins again and returns [`StepError::Lost`] if a message is not at the position that the stream acknowledged.
-    fn look_for_own(&mut self) -> Result<Option<u64>, StepError> {
-        let mut published = None;
+    fn look_for_own(&mut self) -> Result<(), StepError> {
         if let Some(lost) = self.lost_configuration() {
             let bounds = self.link.stream.bounds()?;
             self.roll_back(&bounds)?;
@@ -350,7 +355,7 @@ impl Consumer {
         loop {
             let acked = match self.link.state().acked.front() {
                 Some(acked) if acked.position <= self.place.position => *acked,
-                _ => return Ok(published),
+                _ => return Ok(()),
             };
             if !self.own.contains(&(acked.position, acked.fingerprint)) {
                 let bounds = self.link.stream.bounds()?;
@@ -358,7 +363,9 @@ impl Consumer {
                 return Err(StepError::Lost(acked.position));
             }
             self.own.retain(|(position, _)| *position > acked.position);
-            published = published.max(Some(acked.entry).filter(|entry| *entry > 0));
+            if acked.entry > 0 {
+                self.delivered_back = Some((acked.position, acked.entry));
+            }
             self.link.state().acked.pop_front();
         }
     }

@@ -209,6 +209,7 @@ impl Consumer {
         self.place = place;
         self.committed = place;
         self.own.clear();
+        self.delivered_back = None;
         self.tell_place()?;
         self.link.stand(Standing::Unsettled);
         (self.target, self.back_at) = (bounds.last, self.link.now());

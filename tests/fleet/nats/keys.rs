@@ -1,14 +1,17 @@
 //! Key files of real daemons: authentic messages count, and no others.
 
 use super::nats::NatsServer;
+use super::{open, options};
 use crate::support::daemon::{Daemon, Tenant};
 use crate::support::until::until;
+use dialback::fleet::nats::NatsOptions;
+use dialback::fleet::{Position, Settings, Stream};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the text of a key file.
 fn keys(bytes: &[u8]) -> String {
@@ -49,19 +52,27 @@ fn daemons_with_a_key_exchange_calls_skip_a_strangers_and_change_the_key_one_aft
     let old = keys(&[0xA1]);
     let (one, two) =
         (start(&server, &path("one"), &old, &["--fleet-encrypt"]), start(&server, &path("two"), &old, &[]));
-    let tenant = Tenant::with_callback_sample(&one);
-    tenant.configure_callback();
-    reaches(&tenant, &one, &two, "+14155550001");
-    reaches(&tenant, &two, &one, "+14155550002");
-    assert!(health(&two)["fleet_skipped"].is_null(), "{}", health(&two));
-
-    // A node with another key neither counts nor reads anything.
+    // A node with another key neither counts nor reads anything. It begins while the stream holds all messages: there is
+    // nothing to write a snapshot of yet.
     let stranger = start(&server, &path("stranger"), &keys(&[0xB2]), &[]);
     let skips = |daemon: &Daemon| health(daemon)["fleet_skipped"]["unknown_key"].as_u64();
     until(PATIENCE, "the stranger is skipped", || skips(&one).zip(skips(&two)).map(|_| ()));
     until(PATIENCE, "the stranger skips", || skips(&stranger).map(|_| ()));
+    let tenant = Tenant::with_callback_sample(&one);
+    tenant.configure_callback();
+    reaches(&tenant, &one, &two, "+14155550001");
+    reaches(&tenant, &two, &one, "+14155550002");
     assert_eq!(tenant.clone().at(&stranger).get("/agents").0, 401, "it does not have the fleet's tokens");
     drop(stranger);
+
+    // One that comes when the stream begins with a snapshot waits for a snapshot that it can read, and says so.
+    let stream = open(NatsOptions { partitions: Settings::PARTITIONS, ..options(&server) });
+    let begins_late = || stream.bounds().is_ok_and(|bounds| bounds.first > Position(1)).then_some(());
+    until(PATIENCE, "a snapshot replaces the first messages", begins_late);
+    let late = start(&server, &path("late"), &keys(&[0xB2]), &[]);
+    until(PATIENCE, "it says why", || late.read_log().contains("a key that this node lacks").then_some(()));
+    assert_eq!(health(&late)["fleet"], "joining");
+    drop(late);
 
     let (mut one, mut two) = (Some(one), Some(two));
     for (after, keys) in [(&[0xA1, 0xC3][..], "appended"), (&[0xC3, 0xA1], "moved")] {

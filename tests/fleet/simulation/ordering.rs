@@ -1,4 +1,4 @@
-//! A stream whose acknowledgement of a configuration takes long.
+//! A stream whose acknowledgements take long.
 
 use super::stream::SimServer;
 use super::threads::{Place, TENANT, call, configure, start_over, until};
@@ -17,6 +17,8 @@ struct Slow {
     answers: Mutex<mpsc::Receiver<bool>>,
     /// Whether the configuration is in the stream while the answer waits.
     appends_first: bool,
+    /// Calls are in the stream while a test holds this, but not yet acknowledged.
+    calls: Arc<Mutex<()>>,
 }
 
 impl Stream for Slow {
@@ -33,7 +35,9 @@ impl Stream for Slow {
     }
 
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
-        self.stream.publish(messages)
+        let appended = self.stream.publish(messages);
+        drop(self.calls.lock().expect("no panic"));
+        appended
     }
 
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
@@ -68,7 +72,8 @@ impl Stream for Slow {
 fn slow(server: &SimServer, appends_first: bool) -> (Arc<dyn Stream>, mpsc::Receiver<()>, mpsc::Sender<bool>) {
     let ((asked, waits), (answer, answers)) = (mpsc::channel(), mpsc::channel());
     let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
-    (Arc::new(Slow { stream: server.port(0), asked, answers, appends_first }), waits, answer)
+    let calls = Arc::default();
+    (Arc::new(Slow { stream: server.port(0), asked, answers, appends_first, calls }), waits, answer)
 }
 
 /// Submits a change, and sends the generation after it when it is answered.
@@ -173,4 +178,29 @@ fn a_node_that_stops_rejects_the_changes_that_wait() {
     assert_eq!(changed.recv().expect("an answer"), Ok(2));
     assert!(matches!(changed.recv().expect("an answer"), Err(ServiceError::StreamAway(_))));
     drop(place.service);
+}
+
+/// The entry of a call leaves the outbox although nothing follows its message, and although the clock stands still, so
+/// that there is no heartbeat.
+#[test]
+fn a_call_that_is_delivered_before_its_acknowledgement_leaves_the_outbox() {
+    let server = SimServer::new(Random::new(1, 1), 1);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let calls = Arc::new(Mutex::new(()));
+    let ((asked, _waits), (_answer, answers)) = (mpsc::channel(), mpsc::channel());
+    let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
+    let stream = Slow { stream: server.port(0), asked, answers, appends_first: false, calls: Arc::clone(&calls) };
+    // A node with a share writes no snapshots, whose messages would follow the call.
+    let place = start_over(Arc::new(stream), directory.path(), |settings| settings.share = Share::of(0..15));
+    configure(&place);
+    let metrics = place.node.link().metrics();
+    until("the heartbeat is consumed", || server.last() >= 2 && metrics.position() == server.last());
+    let before = server.last();
+    let holds = calls.lock().expect("no panic");
+    place.service.record(vec![call(1)]).expect("it is durable");
+    until("the call is consumed", || metrics.position() > before);
+    assert_eq!(metrics.outbox(), 1, "it is not acknowledged");
+    drop(holds);
+    until("its entry is gone", || metrics.outbox() == 0);
 }
