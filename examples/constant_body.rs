@@ -11,6 +11,10 @@ mod certificate;
 mod connection;
 #[path = "../src/bin/dialback/serve/connections.rs"]
 mod connections;
+#[path = "../src/bin/dialback/serve/exchange.rs"]
+mod exchange;
+#[path = "../src/bin/dialback/serve/http2.rs"]
+mod http2;
 #[path = "../src/bin/dialback/serve/wire/mod.rs"]
 mod wire;
 

@@ -6,6 +6,8 @@ mod commands;
 mod connections;
 mod cors;
 mod faults;
+#[cfg(unix)]
+mod http2;
 mod import;
 mod kills;
 mod numbers;

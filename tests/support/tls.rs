@@ -10,17 +10,21 @@ use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, Stream
 
 pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// Opens a TLS connection to `localhost` and completes the handshake. Fails if the peer's certificate is not trusted.
-pub fn connect(address: &str, trusted: &[u8]) -> io::Result<TlsStream> {
+/// Returns the settings of a client that trusts this certificate only.
+pub fn config(trusted: &[u8]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusted).expect("a certificate")).expect("it can be trusted");
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_no_client_auth()
+}
+
+/// Opens a TLS connection to `localhost` and completes the handshake. Fails if the peer's certificate is not trusted.
+pub fn connect(address: &str, trusted: &[u8]) -> io::Result<TlsStream> {
     let name = ServerName::try_from("localhost").expect("a name");
-    let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let connection = ClientConnection::new(Arc::new(config(trusted)), name).expect("a client");
     let mut stream = StreamOwned::new(connection, TcpStream::connect(address)?);
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock)?;

@@ -1,6 +1,7 @@
 //! Serves TLS if the operator configured a certificate.
 
 use super::certificate::Certificate;
+use super::http2;
 use crate::failure::Failure;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ impl TlsOptions {
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
         let mut config = config.map_err(|error: rustls::Error| unusable(key, error.to_string()))?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![http2::ALPN.to_vec(), b"http/1.1".to_vec()];
         Ok(Some(Certificate::new(config)))
     }
 }

@@ -5,13 +5,19 @@ use axum::http::uri::Authority;
 use axum::http::{Request, Version};
 
 /// Returns whether the request has exactly one `Host` field, as HTTP/1.1 requires (RFC 9112, section 3.2), and whether its
-/// value is a host with an optional port (RFC 9110, section 7.2).
+/// value is a host with an optional port (RFC 9110, section 7.2). In HTTP/2, the authority of the target takes its place,
+/// and a `Host` field must not differ from it (RFC 9113, section 8.3.1).
 pub(crate) fn names_one_host<B>(request: &Request<B>) -> bool {
     let mut hosts = hosts(request.headers());
-    match (hosts.next(), hosts.next()) {
-        (None, _) => request.version() < Version::HTTP_11,
-        (Some(only), None) => is_host(only),
-        (Some(_), Some(_)) => false,
+    let authority = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
+    let (host, None) = (hosts.next(), hosts.next()) else { return false };
+    match (authority, host) {
+        (Some(authority), host) => {
+            let authority = authority.as_str().as_bytes();
+            is_host(authority) && host.is_none_or(|host| host == authority)
+        }
+        (None, Some(host)) => is_host(host),
+        (None, None) => request.version() < Version::HTTP_11,
     }
 }
 

@@ -1,0 +1,94 @@
+//! HTTP/2, for clients that choose it in the TLS handshake (ALPN).
+//!
+//! One connection carries several requests at a time. All that a client can make a connection keep has a bound: requests,
+//! heads, unread bodies and unread responses.
+
+use super::exchange::{Exchanges, Tracked};
+use super::limits::ConnectionLimits;
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::HttpService;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+/// The name of the protocol in the TLS handshake.
+pub(super) const ALPN: &[u8] = b"h2";
+
+/// The most requests of one connection at a time.
+const REQUESTS: u32 = 32;
+/// The longest head of a request. Longer ones get 431.
+const HEAD: u32 = 32 << 10;
+/// The most unread bytes of one request's body, and of all bodies of a connection.
+const WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// The most unsent bytes of one response.
+const SENDING: usize = 64 << 10;
+/// The most requests that a client may cancel before they are served, and that may fail. Then the connection is closed.
+const CANCELLED: usize = 64;
+
+/// Serves the connection until it ends, or until its client leaves it unused.
+pub(super) async fn talk<S>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    service: S,
+    exchanges: &Exchanges,
+    limits: ConnectionLimits,
+    watcher: Watcher,
+) where
+    S: HttpService<Incoming, ResBody = Tracked> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let tasks = Arc::new(Mutex::new(JoinSet::new()));
+    let connection = http2::Builder::new(Requests(Arc::downgrade(&tasks)))
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(REQUESTS)
+        .max_header_list_size(HEAD)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SENDING)
+        .max_pending_accept_reset_streams(CANCELLED)
+        .max_local_error_reset_streams(CANCELLED)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        ended = watcher.watch(connection) => if let Err(error) = ended {
+            debug!(%error, "a connection of HTTP/2 ended early");
+        },
+        () = unused(exchanges, limits) => debug!("closed a connection of HTTP/2 whose client made no progress"),
+    }
+}
+
+/// Waits until the client has made no progress for too long: between two requests, or while it sends a body or leaves a
+/// response unread. Pings and settings are no progress.
+async fn unused(exchanges: &Exchanges, limits: ConnectionLimits) {
+    let (mut signs, mut quiet) = (exchanges.signs(), Duration::ZERO);
+    loop {
+        tokio::time::sleep(limits.header_timeout).await;
+        let now = exchanges.signs();
+        quiet = if now == signs { quiet + limits.header_timeout } else { Duration::ZERO };
+        signs = now;
+        // A request may take as long as a client may leave its response unread.
+        let patience = if exchanges.is_open() { 2 * limits.write_timeout } else { limits.header_timeout };
+        if quiet >= patience {
+            return;
+        }
+    }
+}
+
+/// The tasks of a connection's requests. They end with the connection.
+#[derive(Clone)]
+struct Requests(Weak<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Requests {
+    fn execute(&self, request: F) {
+        let Some(tasks) = self.0.upgrade() else { return };
+        let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(request);
+    }
+}

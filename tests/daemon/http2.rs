@@ -1,0 +1,265 @@
+//! HTTP/2 over TLS: the same answers as over HTTP/1.1, and bounds for what a client can hold.
+
+use crate::support::certificates::Certificates;
+use crate::support::daemon::{Daemon, dialback};
+use crate::support::tls;
+use axum::body::Bytes;
+use axum::http::{Method, Request};
+use h2::Reason;
+use h2::client::{Builder, SendRequest};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// How long a test waits for what comes after a few seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A daemon over TLS, with a token of an environment.
+struct Place {
+    daemon: Daemon,
+    address: String,
+    token: String,
+    trusted: Vec<u8>,
+    _data: tempfile::TempDir,
+}
+
+impl Place {
+    fn with(more: &[&str]) -> Self {
+        let (data, certificates) = (tempfile::tempdir().expect("a directory"), Certificates::new());
+        certificates.issue("daemon");
+        let file = |name: &str| certificates.path(name).display().to_string();
+        let (cert, key) = (file("daemon.pem"), file("daemon.key"));
+        let store = data.path().join("data");
+        let daemon = Daemon::start_with(&store, &[&["--tls-cert", &cert, "--tls-key", &key][..], more].concat());
+        let (code, token, errors) = dialback(&["token", "create", "--data"], &store);
+        assert_eq!(code, 0, "{errors}");
+        let trusted = fs::read(certificates.authority()).expect("there");
+        let (address, token) = (address(&store), token.trim().to_owned());
+        Self { daemon, address, token, trusted, _data: data }
+    }
+
+    async fn dial(&self) -> TlsStream<TcpStream> {
+        let mut config = tls::config(&self.trusted);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let name = ServerName::try_from("localhost").expect("a name");
+        let tcp = TcpStream::connect(&self.address).await.expect("it listens");
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("a handshake")
+    }
+
+    /// Opens a connection. The task ends with it.
+    async fn open(&self, set_up: impl FnOnce(&mut Builder)) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+        let mut builder = Builder::new();
+        set_up(&mut builder);
+        let (requests, connection) = builder.handshake(self.dial().await).await.expect("HTTP/2");
+        (requests, tokio::spawn(connection))
+    }
+
+    fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
+        let request = Request::builder().method(method).uri(format!("https://localhost{path}"));
+        request.header("authorization", format!("Bearer {}", self.token)).header("content-type", "application/json")
+    }
+}
+
+/// Returns the public address of the daemon with this data directory.
+fn address(store: &Path) -> String {
+    let file: Value = serde_json::from_slice(&fs::read(store.join("daemon.json")).expect("there")).expect("JSON");
+    file["public_url"].as_str().and_then(|url| url.strip_prefix("https://")).expect("over TLS").to_owned()
+}
+
+/// Sends a request, and returns its status and its body.
+async fn ask(requests: &SendRequest<Bytes>, request: Request<()>, body: &str) -> Result<(u16, Value), h2::Error> {
+    let mut requests = requests.clone().ready().await?;
+    let (response, mut sending) = requests.send_request(request, body.is_empty())?;
+    if !body.is_empty() {
+        sending.send_data(Bytes::copy_from_slice(body.as_bytes()), true)?;
+    }
+    let response = response.await?;
+    let status = response.status().as_u16();
+    let (mut received, mut bytes) = (response.into_body(), Vec::new());
+    while let Some(part) = received.data().await {
+        let part = part?;
+        received.flow_control().release_capacity(part.len())?;
+        bytes.extend_from_slice(&part);
+    }
+    Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+}
+
+fn runtime() -> Runtime {
+    Runtime::new().expect("threads")
+}
+
+#[test]
+fn one_connection_answers_many_requests_as_http_1_1_does() {
+    let place = Place::with(&["--rate-limit", "0"]);
+    let old = |method: &str, path: &str, body: &str| {
+        let head = format!("host: x\r\nauthorization: Bearer {}\r\nconnection: close", place.token);
+        let (kind, length) = ("content-type: application/json", body.len());
+        let request = format!("{method} {path} HTTP/1.1\r\n{head}\r\n{kind}\r\ncontent-length: {length}\r\n\r\n{body}");
+        let mut stream = tls::connect(&place.address, &place.trusted).expect("trusted");
+        let mut answer = String::new();
+        std::io::Write::write_all(&mut stream, request.as_bytes()).expect("it reads");
+        let _ = std::io::Read::read_to_string(&mut stream, &mut answer);
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        (head[9..12].parse::<u16>().expect("a status"), serde_json::from_str(body).unwrap_or(Value::Null))
+    };
+    runtime().block_on(async {
+        let (requests, _connection) = place.open(|_| {}).await;
+        let agent = json!({ "name": "Outreach", "direction": "outbound" }).to_string();
+        let request = place.request(Method::POST, "/api/v1/agents").body(()).expect("valid");
+        let (status, made) = ask(&requests, request, &agent).await.expect("an answer");
+        assert_eq!((status, &made["data"]["name"]), (201, &json!("Outreach")), "{made}");
+
+        for (method, path, body) in [
+            (Method::GET, "/health", ""),
+            (Method::GET, "/api/v1/agents", ""),
+            (Method::GET, "/api/v1/nothing", ""),
+            (Method::PATCH, "/api/v1/agents", "{}"),
+            (Method::POST, "/api/v1/agents", "{"),
+            (Method::POST, "/api/v1/agents", "{}"),
+        ] {
+            let request = place.request(method.clone(), path).body(()).expect("valid");
+            let new = ask(&requests, request, body).await.expect("an answer");
+            assert_eq!(new, old(method.as_str(), path, body), "{method} {path} {body}");
+        }
+        let stranger = Request::get("https://localhost/api/v1/agents").body(()).expect("valid");
+        assert_eq!(ask(&requests, stranger, "").await.expect("an answer").0, 401);
+
+        let asked: Vec<_> = (0..200)
+            .map(|_| {
+                let request = place.request(Method::GET, "/api/v1/agents").body(()).expect("valid");
+                let requests = requests.clone();
+                tokio::spawn(async move { ask(&requests, request, "").await })
+            })
+            .collect();
+        for answer in asked {
+            assert_eq!(answer.await.expect("no panic").expect("an answer").0, 200);
+        }
+    });
+}
+
+#[test]
+fn heads_bodies_hosts_and_cancelled_requests_have_bounds() {
+    let place = Place::with(&["--body-limit", "1000", "--header-timeout", "600"]);
+    runtime().block_on(async {
+        let (requests, _connection) = place.open(|_| {}).await;
+        let get = |host: &str| Request::get(format!("https://{host}/health"));
+        let long = get("localhost").header("x-long", "y".repeat(40 << 10)).body(()).expect("valid");
+        assert_eq!(ask(&requests, long, "").await.expect("an answer").0, 431);
+        let request = place.request(Method::POST, "/api/v1/agents").body(()).expect("valid");
+        let (status, answer) = ask(&requests, request, &"x".repeat(1001)).await.expect("an answer");
+        assert_eq!((status, &answer["code"]), (413, &json!("BODY_TOO_LARGE")));
+        for (request, expected) in [
+            (get("localhost"), 200),
+            (get("localhost").header("host", "localhost"), 200),
+            (get("localhost").header("host", "another"), 400),
+            (get("user@localhost"), 400),
+        ] {
+            let (status, answer) = ask(&requests, request.body(()).expect("valid"), "").await.expect("an answer");
+            assert_eq!(status, expected, "{answer}");
+        }
+
+        // Requests that are cancelled at once do no work.
+        let (cancelling, connection) = place.open(|_| {}).await;
+        for _ in 0..2000 {
+            let Ok(mut ready) = cancelling.clone().ready().await else { break };
+            let request = get("localhost").body(()).expect("valid");
+            let Ok((_, mut sending)) = ready.send_request(request, false) else { break };
+            sending.send_reset(Reason::CANCEL);
+        }
+        // The client may lose the frame that says why, because it still writes.
+        let ended = tokio::time::timeout(PATIENCE, connection).await.expect("it is closed").expect("no panic");
+        assert!(ended.is_err(), "the daemon has enough");
+        let request = get("localhost").body(()).expect("valid");
+        assert_eq!(ask(&requests, request, "").await.expect("others are served").0, 200);
+    });
+}
+
+/// Writes these bytes, and waits until the daemon closes the connection.
+async fn say(mut stream: TlsStream<TcpStream>, bytes: &[u8]) {
+    stream.write_all(bytes).await.expect("it reads");
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("it is closed");
+}
+
+#[test]
+fn connections_without_progress_are_closed() {
+    let place = Place::with(&["--header-timeout", "1", "--request-timeout", "1"]);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = b"\0\0\0\x04\0\0\0\0\0";
+    // The end of the head is missing.
+    let half_head = b"\0\0\x01\x01\x01\0\0\0\x01\x82";
+    runtime().block_on(async {
+        say(place.dial().await, b"").await;
+        say(place.dial().await, preface).await;
+        say(place.dial().await, &[&preface[..], settings, half_head].concat()).await;
+
+        // Pings are no progress.
+        let (mut requests, connection) = handshake_with_pings(&place).await;
+        let request = place.request(Method::GET, "/health").body(()).expect("valid");
+        let (answer, _) = requests.send_request(request, true).expect("sent");
+        assert_eq!(answer.await.expect("an answer").status(), 200);
+        let _ = tokio::time::timeout(PATIENCE, connection).await.expect("it is closed");
+
+        // A response that the client leaves unread.
+        let no_window = |builder: &mut Builder| {
+            builder.initial_window_size(0);
+        };
+        let (mut requests, connection) = place.open(no_window).await;
+        let request = place.request(Method::GET, "/health").body(()).expect("valid");
+        let (answer, _) = requests.send_request(request, true).expect("sent");
+        let _unread = answer.await.expect("an answer");
+        let _ = tokio::time::timeout(PATIENCE, connection).await.expect("it is closed");
+
+        // A body that never comes: the request ends after its time, and the connection later.
+        let (mut requests, connection) = place.open(|_| {}).await;
+        let request = place.request(Method::POST, "/api/v1/agents").body(()).expect("valid");
+        let (answer, _never_sent) = requests.send_request(request, false).expect("sent");
+        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("in time").expect("an answer");
+        assert_eq!(answer.status(), 503);
+        drop(answer);
+        let _ = tokio::time::timeout(PATIENCE, connection).await.expect("it is closed");
+    });
+    assert_eq!(place.daemon.stop(), 0);
+}
+
+/// Opens a connection that sends a ping every 100 ms.
+async fn handshake_with_pings(place: &Place) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+    let (requests, mut connection) = Builder::new().handshake(place.dial().await).await.expect("HTTP/2");
+    let mut pings = connection.ping_pong().expect("once");
+    tokio::spawn(async move {
+        while pings.ping(h2::Ping::opaque()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    (requests, tokio::spawn(connection))
+}
+
+#[test]
+fn a_request_in_progress_is_answered_before_the_daemon_stops() {
+    let place = Place::with(&[]);
+    runtime().block_on(async {
+        let (mut requests, connection) = place.open(|_| {}).await;
+        let request = place.request(Method::POST, "/api/v1/agents").body(()).expect("valid");
+        let (answer, mut sending) = requests.send_request(request, false).expect("sent");
+        sending.send_data(Bytes::from_static(b"{\"name\":\"Late\","), false).expect("sent");
+        // The daemon has read the head when it has answered a later request.
+        let health = place.request(Method::GET, "/health").body(()).expect("valid");
+        assert_eq!(ask(&requests, health, "").await.expect("an answer").0, 200);
+        place.daemon.ask_to_stop();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        sending.send_data(Bytes::from_static(b"\"direction\":\"outbound\"}"), true).expect("sent");
+        assert_eq!(answer.await.expect("an answer").status(), 201);
+        drop(requests);
+        let _ = tokio::time::timeout(PATIENCE, connection).await.expect("it is closed");
+    });
+    assert_eq!(place.daemon.stop(), 0);
+}
