@@ -101,7 +101,7 @@ fn handle(pairs: &[Pair]) -> Handle {
     let agents: Vec<String> = (0..AGENTS).map(|index| source(index).to_string()).collect();
     let call = |(index, pair): (usize, &Pair)| CallReport {
         size: size_of::<CallReport>() as u32,
-        outcome: u32::from(Outcome::NoAnswer.rank()) + 1,
+        outcome: u32::from(Outcome::NoAnswer.code()) + 1,
         at_ms: NOW.millis(),
         environment: text(&environment),
         agent: text(&agents[index % agents.len()]),

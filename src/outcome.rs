@@ -8,7 +8,7 @@ use std::str::FromStr;
 ///
 /// A later status of a call outranks an earlier one, so reports of one call converge in any order. The outcomes that
 /// say most about the contact rank highest. So a platform that closes each call with `completed` does not hide a
-/// `voicemail`.
+/// `voicemail`. `failed` ranks below `answered`: a second trunk that succeeds outranks the first one that failed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[repr(u8)]
@@ -17,12 +17,12 @@ pub enum Outcome {
     Initiated = 0,
     /// The contact's phone is ringing.
     Ringing = 1,
-    /// A person or a machine picked up.
-    Answered = 2,
-    /// Ended after it was answered.
-    Completed = 3,
     /// Could not be placed, or broke off.
-    Failed = 4,
+    Failed = 2,
+    /// A person or a machine picked up.
+    Answered = 3,
+    /// Ended after it was answered.
+    Completed = 4,
     /// Not answered before ringing ended.
     #[cfg_attr(feature = "serde", serde(alias = "no-answer"))]
     NoAnswer = 5,
@@ -37,9 +37,9 @@ impl Outcome {
     pub const ALL: [Self; 8] = [
         Self::Initiated,
         Self::Ringing,
+        Self::Failed,
         Self::Answered,
         Self::Completed,
-        Self::Failed,
         Self::NoAnswer,
         Self::Busy,
         Self::Voicemail,
@@ -53,6 +53,35 @@ impl Outcome {
     /// Returns the outcome with this rank. Only the three low bits count.
     pub const fn from_rank(rank: u64) -> Self {
         match rank & 7 {
+            0 => Self::Initiated,
+            1 => Self::Ringing,
+            2 => Self::Failed,
+            3 => Self::Answered,
+            4 => Self::Completed,
+            5 => Self::NoAnswer,
+            6 => Self::Busy,
+            _ => Self::Voicemail,
+        }
+    }
+
+    /// Returns the number of the outcome in data directories, messages and the C interface, 0 to 7. It never changes,
+    /// also if the ranks do.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Initiated => 0,
+            Self::Ringing => 1,
+            Self::Answered => 2,
+            Self::Completed => 3,
+            Self::Failed => 4,
+            Self::NoAnswer => 5,
+            Self::Busy => 6,
+            Self::Voicemail => 7,
+        }
+    }
+
+    /// Returns the outcome with this code. Only the three low bits count.
+    pub const fn from_code(code: u64) -> Self {
+        match code & 7 {
             0 => Self::Initiated,
             1 => Self::Ringing,
             2 => Self::Answered,
@@ -105,7 +134,7 @@ impl FromStr for Outcome {
 
 /// A set of outcomes. A callback agent accepts the contacts whose last call has one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(from = "u8", into = "u8"))]
 pub struct OutcomeSet(u8);
 
 impl OutcomeSet {
@@ -120,6 +149,19 @@ impl OutcomeSet {
     /// Returns the outcomes of the set, lowest rank first.
     pub fn iter(self) -> impl Iterator<Item = Outcome> {
         Outcome::ALL.into_iter().filter(move |&outcome| self.contains(outcome))
+    }
+}
+
+/// The set as it is stored in a configuration: one bit for each outcome, at the place of its code.
+impl From<OutcomeSet> for u8 {
+    fn from(set: OutcomeSet) -> Self {
+        set.iter().fold(0, |bits, outcome| bits | 1 << outcome.code())
+    }
+}
+
+impl From<u8> for OutcomeSet {
+    fn from(bits: u8) -> Self {
+        Outcome::ALL.into_iter().filter(|outcome| bits & (1 << outcome.code()) != 0).collect()
     }
 }
 
@@ -138,6 +180,26 @@ impl fmt::Debug for OutcomeSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The numbers in data directories, messages and the C interface.
+    #[test]
+    fn codes_are_those_of_the_first_version() {
+        let codes = "initiated ringing answered completed failed no_answer busy voicemail";
+        for (code, name) in (0..).zip(codes.split(' ')) {
+            let outcome: Outcome = name.parse().expect("an outcome");
+            assert_eq!((u64::from(outcome.code()), Outcome::from_code(code)), (code, outcome));
+        }
+        for bits in 0..=u8::MAX {
+            assert_eq!(u8::from(OutcomeSet::from(bits)), bits);
+        }
+        assert_eq!(u8::from([Outcome::Failed].into_iter().collect::<OutcomeSet>()), 1 << 4);
+    }
+
+    #[test]
+    fn an_answer_outranks_a_failure_and_what_says_more_outranks_an_answer() {
+        assert!(Outcome::Failed < Outcome::Answered && Outcome::Failed > Outcome::Ringing);
+        assert!(Outcome::Completed < Outcome::NoAnswer);
+    }
 
     #[test]
     fn rank_and_name_convert_back_to_the_outcome() {

@@ -79,7 +79,7 @@ fn call(n: usize) -> Vec<u8> {
 /// Returns the messages of a node with these bodies.
 fn sealed(bodies: &[Vec<u8>], keys: &Keys) -> Vec<(Subject, Vec<u8>)> {
     let sent_at = Timestamp::from_secs(1_800_000_000);
-    let envelope = |written| Envelope { version: 2, kind: b'E', flags: 0, node: [1; 16], written, sent_at };
+    let envelope = |written| Envelope { version: 3, kind: b'E', flags: 0, node: [1; 16], written, sent_at };
     let bodies = (0..).zip(bodies);
     bodies.map(|(written, body)| (SUBJECT, envelope(written).seal(SUBJECT, body, keys))).collect()
 }

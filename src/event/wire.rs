@@ -41,7 +41,7 @@ pub(crate) fn write(event: &Event, out: &mut Vec<u8>) {
 
 /// Appends a call.
 pub(crate) fn write_call(call: &Call, out: &mut Vec<u8>) {
-    out.push(call.outcome.rank());
+    out.push(call.outcome.code());
     out.extend(call.environment.as_u128().to_be_bytes());
     out.extend(call.agent.as_u128().to_be_bytes());
     out.extend(&call.from.code().to_be_bytes()[1..]);
@@ -62,7 +62,7 @@ pub(crate) fn read(bytes: &mut &[u8]) -> Option<Event> {
         let (contact, until) = read_tail(bytes)?;
         return Some(Event::Erasure(Erasure { environment, contact, until, is_ahead: kind == ERASURE_AHEAD }));
     }
-    let outcome = *Outcome::ALL.iter().find(|outcome| outcome.rank() == kind)?;
+    let outcome = *Outcome::ALL.iter().find(|outcome| outcome.code() == kind)?;
     let agent = AgentId::from_u128(u128::from_be_bytes(take(bytes)?));
     let from = read_number(bytes)?;
     let (to, at) = read_tail(bytes)?;

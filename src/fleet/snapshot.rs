@@ -36,13 +36,13 @@ pub(super) struct Section {
 pub(super) fn write_pair((scope, contact, register): Pair, out: &mut Vec<u8>) {
     out.extend(&scope.bits().to_be_bytes()[1..]);
     out.extend(&contact.code().to_be_bytes()[1..]);
-    out.extend(register.bits().to_be_bytes());
+    out.extend(register.to_stored().to_be_bytes());
 }
 
 pub(super) fn write_erasure((scope, name, register): (Scope, [u8; 16], Register), out: &mut Vec<u8>) {
     out.extend(&scope.bits().to_be_bytes()[1..]);
     out.extend(name);
-    out.extend(register.bits().to_be_bytes());
+    out.extend(register.to_stored().to_be_bytes());
 }
 
 /// Reads the pairs of a section. Returns `None` if one of them is invalid.
@@ -50,7 +50,7 @@ pub(super) fn read_pairs(content: &[u8]) -> Option<Vec<Pair>> {
     let (records, rest) = content.as_chunks::<PAIR>();
     let read = |record: &[u8; PAIR]| {
         let contact = word(&record[3..10])?;
-        Some((read_scope(record)?, E164::from_code(contact)?, Register::from_bits(word(&record[10..])?)?))
+        Some((read_scope(record)?, E164::from_code(contact)?, Register::from_stored(word(&record[10..])?)?))
     };
     rest.is_empty().then(|| records.iter().map(read).collect())?
 }
@@ -59,7 +59,7 @@ pub(super) fn read_erasures(content: &[u8]) -> Option<Vec<(Scope, [u8; 16], Regi
     let (records, rest) = content.as_chunks::<ERASURE>();
     let read = |record: &[u8; ERASURE]| {
         let name = record[3..19].try_into().ok()?;
-        let register = Register::from_bits(word(&record[19..])?)?;
+        let register = Register::from_stored(word(&record[19..])?)?;
         let scope = read_scope(record).filter(|scope| scope.environment().is_some())?;
         register.is_erasure().then_some((scope, name, register))
     };

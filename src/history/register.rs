@@ -24,6 +24,7 @@ pub struct Register(NonZeroU64);
 const TIME_SHIFT: u32 = 23;
 const OUTCOME_SHIFT: u32 = 20;
 const SOURCE_MASK: u64 = (1 << OUTCOME_SHIFT) - 1;
+const OUTCOME_MASK: u64 = 7 << OUTCOME_SHIFT;
 /// The low bits of an erasure. They are above those of every call in the same millisecond, because no agent has the
 /// slot of all ones.
 const ERASED: u64 = (1 << TIME_SHIFT) - 1;
@@ -86,6 +87,19 @@ impl Register {
         }
     }
 
+    /// Returns the word for data directories. It has the outcome's code in place of its rank, so a directory does not
+    /// change when the ranks do.
+    pub fn to_stored(self) -> u64 {
+        let code = Outcome::from_rank(self.bits() >> OUTCOME_SHIFT).code();
+        self.bits() & !OUTCOME_MASK | u64::from(code) << OUTCOME_SHIFT
+    }
+
+    /// Returns the register of a word that [`to_stored`](Self::to_stored) made, or `None` for zero.
+    pub fn from_stored(bits: u64) -> Option<Self> {
+        let rank = Outcome::from_code(bits >> OUTCOME_SHIFT).rank();
+        Self::from_bits(bits & !OUTCOME_MASK | u64::from(rank) << OUTCOME_SHIFT)
+    }
+
     fn pack(at: Timestamp, low: u64) -> Self {
         let time = at.clamped().millis() - Timestamp::EARLIEST.millis();
         // The one call that would pack to zero (first millisecond, first outcome, first agent) is dated one millisecond
@@ -138,6 +152,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn stored_words_have_codes_in_place_of_ranks() {
+        let at = Timestamp::from_secs(1_800_000_000);
+        for outcome in Outcome::ALL {
+            let register = Register::call(at, outcome, agent(5));
+            assert_eq!(register.to_stored() >> OUTCOME_SHIFT & 7, u64::from(outcome.code()));
+            assert_eq!(Register::from_stored(register.to_stored()), Some(register));
+        }
+        for register in [Register::erasure(at), Register::erasure_ahead(at), Register::floor(at)] {
+            assert_eq!(register.to_stored(), register.bits());
+        }
+        assert_eq!(Register::from_stored(0), None);
     }
 
     #[test]

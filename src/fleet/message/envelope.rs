@@ -18,6 +18,9 @@
 //! An encrypted body is sealed with ChaCha20-Poly1305. Its key is derived from the fleet's key and the node's id, and
 //! the number of messages written before is the nonce. So no nonce is used twice.
 //!
+//! Since version 3, `failed` ranks below `answered` ([`Outcome`](crate::Outcome)). A node of an earlier version would keep
+//! other outcomes, so it must not go on. Version 2 is the same otherwise, and is still read.
+//!
 //! Version 1 had no flags, no key and no length: version, kind, node, number, clock, body and XXH3.
 
 use super::{NodeId, Unreadable};
@@ -30,7 +33,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: [u8; 3] = *b"DBF";
 /// The version of the contents that this program writes.
-pub(super) const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 3;
+/// The first version whose envelopes can be signed.
+const SECOND: u8 = 2;
 /// The version before envelopes could be signed.
 const FIRST: u8 = 1;
 /// A node that does not know the version or the kind may skip the message.
@@ -152,7 +157,7 @@ pub(super) fn open(payload: &[u8], subject: Subject, keys: &Keys) -> Result<(Env
 
 impl Envelope {
     fn is_known(&self) -> bool {
-        self.version == VERSION
+        (SECOND..=VERSION).contains(&self.version)
             && matches!(self.kind, b'E' | b'C' | b'F' | b'P')
             && self.flags & !(MAY_SKIP | ENCRYPTED) == 0
     }

@@ -175,7 +175,7 @@ impl Restoring {
         let keyspaces = &self.store.shared().keyspaces;
         let mut write = keyspaces.database.batch().durability(Some(PersistMode::Buffer));
         for (key, register) in self.erasures.drain(..) {
-            write.insert(&keyspaces.erasures, key, register.bits().to_be_bytes());
+            write.insert(&keyspaces.erasures, key, register.to_stored().to_be_bytes());
         }
         self.store.write(write, false)
     }

@@ -26,7 +26,7 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
     for (environment, pseudonym, register) in &batch.pseudonyms.erasures {
         let key = pseudonym_key(*environment, pseudonym);
         if store.erasure(&key)? < Some(*register) {
-            write.insert(&keyspaces.erasures, key, register.bits().to_be_bytes());
+            write.insert(&keyspaces.erasures, key, register.to_stored().to_be_bytes());
         }
     }
     add_keys(store, &batch.pseudonyms.keys, write);

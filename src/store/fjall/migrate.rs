@@ -38,7 +38,7 @@ pub(in crate::store) fn erasures(shared: &Shared, commits: &mut Commits) -> Resu
             continue;
         }
         if scope.environment().is_some() {
-            write.insert(&keyspaces.erasures, erasure_key(key, scope, contact), register.bits().to_be_bytes());
+            write.insert(&keyspaces.erasures, erasure_key(key, scope, contact), register.to_stored().to_be_bytes());
         }
         write.remove(&keyspaces.registers, pack_pair(scope, contact));
         if write.len() >= AT_ONCE {

@@ -216,7 +216,7 @@ impl EventStore for FjallStore {
             write.insert(&keyspaces.configurations, configuration.sequence.to_be_bytes(), value);
         }
         for (scope, contact, register) in &batch.registers {
-            let value = register.bits().to_be_bytes();
+            let value = register.to_stored().to_be_bytes();
             is_removal |= scope.environment().is_none() && register.is_erasure() || keyspaces.floor.is_above(*register);
             match (scope.environment(), register.is_erasure()) {
                 // The erasure is kept under a pseudonym, for calls that are reported later.

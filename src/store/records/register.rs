@@ -8,7 +8,7 @@ use crate::slot::Scope;
 
 /// Decodes a stored register.
 pub(in crate::store) fn read_register(value: &[u8]) -> Option<Register> {
-    Register::from_bits(u64::from_be_bytes(value.try_into().ok()?))
+    Register::from_stored(u64::from_be_bytes(value.try_into().ok()?))
 }
 
 /// Decodes a stored register and its key.

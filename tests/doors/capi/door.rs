@@ -52,7 +52,7 @@ impl Door for CDoor {
         let (environment, agent) = (report.environment.to_string(), report.agent.to_string());
         let call = CallReport {
             size: size_of::<CallReport>() as u32,
-            outcome: u32::from(report.outcome.rank()) + 1,
+            outcome: u32::from(report.outcome.code()) + 1,
             at_ms: report.at.millis(),
             environment: c::text(&environment),
             agent: c::text(&agent),

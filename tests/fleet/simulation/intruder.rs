@@ -145,7 +145,7 @@ impl Intruder {
     /// Publishes a message of a newer version with the fleet's key: one that may be skipped, or one that may not.
     fn newer(&mut self, world: &mut World) {
         let flags = if world.random.is_one_in(2) { MAY_SKIP } else { 0 };
-        let (version, kind) = if world.random.is_one_in(2) { (3, b'E') } else { (2, b'X') };
+        let (version, kind) = if world.random.is_one_in(2) { (4, b'E') } else { (3, b'X') };
         let subject = match Self::subject(world) {
             Subject::Other => Subject::Calls(0),
             subject => subject,
