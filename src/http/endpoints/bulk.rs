@@ -18,7 +18,7 @@ use crate::http::response::error::Refusal;
 use crate::http::response::reply;
 use crate::id::EnvironmentId;
 use crate::plan::Plan;
-use crate::service::Recording;
+use crate::service::{Recording, ServiceError};
 use crate::time::Timestamp;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -301,12 +301,7 @@ impl<'a> Upload<'a> {
     /// Counts the calls of a group by the result that the store has reported.
     fn settle_as(&mut self, group: Group, recording: Recording) -> Result<(), Refusal> {
         let Group { lines, calls, .. } = group;
-        let recorded = self.report.accepted;
-        let recording = recording.map_err(|error| {
-            Refusal::from(error).saying(format!(
-                "The store cannot be written; {recorded} calls were recorded before it failed. Repeat the upload later"
-            ))
-        })?;
+        let recording = recording.map_err(|error| self.failed(error, lines.last().copied().unwrap_or_default()))?;
         let plan = self.api.service().plan();
         for ((line, event), applied) in lines.into_iter().zip(&calls).zip(recording) {
             let Event::Call(call) = event else { continue };
@@ -317,6 +312,26 @@ impl<'a> Upload<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the error of an upload whose calls up to a line the service has not acknowledged.
+    fn failed(&self, error: ServiceError, last_line: u64) -> Refusal {
+        let recorded = self.report.accepted;
+        let message = match &error {
+            ServiceError::NotReplicated => format!(
+                "The calls up to line {last_line} are durable on this node, but the fleet's stream did not acknowledge \
+                 them in time; the node sends them to the other nodes later. Repeat the upload for the calls after them"
+            ),
+            ServiceError::NotDurable(_) => format!(
+                "The store cannot be written; {recorded} calls were recorded before it failed. Repeat the upload later"
+            ),
+            ServiceError::Stalled => format!(
+                "The store does not respond and too many changes wait for it; {recorded} calls were recorded before. \
+                 Repeat the upload later"
+            ),
+            _ => return Refusal::from(error),
+        };
+        Refusal::from(error).saying(message)
     }
 
     /// Counts an accepted call by its effect.

@@ -222,7 +222,7 @@ fn damaged(compress: impl Fn(&[u8]) -> Vec<u8>, from_end: usize) -> Vec<u8> {
 fn damage_of_a_compressed_file_is_found_before_a_call_is_stored() {
     let gzip = damaged(gzip, 8);
     let cut = gzip[..gzip.len() - 9].to_vec();
-    let kinds = [(&gzip, "its gzip data is damaged"), (&damaged(zstd, 1), "checksum"), (&cut, "cut short: ")];
+    let kinds = [(&gzip, "its gzip data is damaged"), (&damaged(zstd, 1), "checksum"), (&cut, "cut short")];
     for (bytes, why) in kinds {
         let site = Site::empty();
         let done = import_into(&site, bytes, &[]);
@@ -280,6 +280,38 @@ fn json_without_the_field_that_decides_the_outcome_is_rejected() {
     let kamailio = ["--environment", "tenant", "--format", "kamailio", "--map", "agent==sales"];
     let done = site.import(&site.file(format!("{acc}\n")), &kamailio);
     assert_eq!(done.rejected, [(1, "`status`: the JSON object does not have this field".to_owned())]);
+}
+
+#[test]
+fn object_around_the_list_of_a_platforms_calls_is_refused() {
+    let call = r#"{"direction":"outbound-api","from":"+15550100100","to":"+447700900001","start_time":"2025-07-01T12:00:00Z","status":"completed"}"#;
+    let twilio = ["--format", "twilio", "--map", "agent==sales"];
+    let wrapped = format!("{{\"calls\":[{call}],\"page\":0,\"start\":0,\"next_page_uri\":null}}\n");
+    let results = format!("{{\"results\":[{call}],\"metadata\":{{\"itemsPerPage\":100}}}}\n");
+    let why = "the first JSON object is not a call of this format";
+    for text in [&wrapped, &results, &format!("[{wrapped}]")] {
+        expect_refused(text, &twilio, why);
+        expect_refused(text, &[&twilio[..], &["--only", "status=completed"]].concat(), why);
+        expect_refused(text, &["--format", "vapi", "--map", "agent==sales"], why);
+        expect_refused(text, &["--format", "retell"], why);
+        expect_refused(text, &["--format", "freeswitch"], why);
+    }
+    let undirected = call.replace("\"direction\":\"outbound-api\",", "");
+    expect_refused(format!("{undirected}\n"), &twilio, "there is no column `direction`");
+    let done = import(format!("{call}\n{undirected}\n{wrapped}"), &twilio);
+    let missing = "`direction`: the JSON object does not have this field";
+    done.expect_rejected(&[(2, missing), (3, missing)]);
+    assert_eq!((done.count("accepted"), done.count("skipped")), (1, 0));
+    let done = import(format!("{undirected}\n"), &[&twilio[..], &["--only", "status=completed"]].concat());
+    expect(&done, 0, [1, 0, 1]);
+}
+
+#[test]
+fn lines_of_white_space_or_delimiters_are_blank() {
+    for (delimiter, blank) in [(",", ",,,,"), (",", "  \t "), (";", ";;;;"), (";", " ; ; ; ; "), ("\t", "\t\t\t\t")] {
+        let text = format!("{HEADER}\n{blank}\n{CALL}\n{blank}\n{NEXT}\n{blank}");
+        expect_accepted(text.replace(',', delimiter), &[], 2);
+    }
 }
 
 #[test]

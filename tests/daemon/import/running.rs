@@ -2,8 +2,8 @@
 
 use super::{Done, OURS, Site, sample};
 use crate::support::daemon::{Daemon, dialback};
-use dialback::Timestamp;
 use dialback::plan::NumberView;
+use dialback::{Caller, Timestamp};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
@@ -98,6 +98,33 @@ fn import_into_a_daemon_reports_and_stores_what_an_import_into_a_directory_does(
     };
     assert_eq!(names(&there), names(&here));
     assert_eq!(calls(&there), calls(&here));
+}
+
+/// Of calls that differ in nothing but the agent, the agent that was created last counts.
+#[test]
+fn entities_are_created_in_a_daemon_in_the_order_of_the_file() {
+    let mut text = String::from("from,to,at,agent,status\n");
+    for agent in 0..40 {
+        writeln!(text, "{OURS},+447700900001,2025-07-01T12:00:00Z,agent-{},busy", agent * 7 % 40).expect("written");
+    }
+    let import = |site: &Site| {
+        let done = site.import_text(&text, &["--create-missing"]);
+        assert_eq!((done.code, done.count("accepted")), (Some(0), 40), "{}", done.stderr);
+    };
+    let (there, here) = (Site::empty(), Site::empty());
+    let daemon = Daemon::start(&there.path("data"));
+    import(&there);
+    assert_eq!(daemon.stop(), 0);
+    import(&here);
+    for site in [there, here] {
+        let service = site.service();
+        let caller = Caller::Number(super::number("+447700900001"));
+        let call = service.resolve(super::number(OURS), caller, super::NOW).call.expect("a call");
+        let plan = service.plan();
+        let agent = plan.environments().find_map(|of| of.agents().find(|agent| agent.id() == call.agent));
+        let agent = agent.expect("the agent");
+        assert_eq!(agent.name(), "agent-33", "the agent of the last line");
+    }
 }
 
 #[test]

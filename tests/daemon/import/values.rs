@@ -449,6 +449,37 @@ fn exports_of_platforms_are_read_by_their_names() {
 }
 
 #[test]
+fn direction_of_twilio_is_read_in_each_spelling_and_an_unknown_one_is_rejected() {
+    let site = Site::with_outbound_agents();
+    let directions = [
+        "trunking-terminating",
+        "Trunking Terminating",
+        "Outbound API",
+        "Outgoing Dial",
+        "trunking-originating",
+        "Trunking Originating",
+        "Incoming",
+        "sideways",
+        "",
+    ];
+    let mut text = String::from("from,to,start_time,direction,status\n");
+    for (contact, direction) in (1..).zip(directions) {
+        writeln!(text, "{OURS},+44770090000{contact},2025-07-01T12:00:00Z,{direction},completed").expect("written");
+    }
+    let options = ["--format", "twilio", "--map", "agent==sales"];
+    let done = site.import_text(&text, &options);
+    assert_eq!((done.count("accepted"), done.count("skipped"), done.lines()), (4, 3, vec![9, 10]), "{}", done.stderr);
+    let (_, why) = &done.rejected[0];
+    assert!(why.starts_with("`direction`: \"sideways\" is not known as"), "{why}");
+    let known = |contact: u8| (format!("+44770090000{contact}"), contact <= 4);
+    for (contact, is_call) in (1..=9).map(known) {
+        site.expect(&[(&contact, is_call.then_some((SALES, "2025-07-01T12:00:00Z", Completed)))]);
+    }
+    let named = site.import_text(&text, &[&options[..], &["--only", "direction=sideways"]].concat());
+    assert_eq!((named.code, named.count("accepted"), named.count("skipped")), (Some(0), 1, 8), "{}", named.stderr);
+}
+
+#[test]
 fn assistant_of_a_vapi_call_is_known_by_id_or_by_the_name_in_the_call() {
     let site = Site::with_outbound_agents();
     let object = |contact: u64, id: Option<&str>, assistant: serde_json::Value| {

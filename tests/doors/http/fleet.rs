@@ -76,6 +76,19 @@ async fn change_not_ordered_by_the_fleet_is_rejected() {
     client.post("/calls", desk.call("voicemail")).await.is(503, "NOT_REPLICATED");
 }
 
+#[tokio::test]
+async fn bulk_upload_without_the_fleets_acknowledgement_says_what_is_recorded() {
+    let (server, told) = start();
+    let desk = Desk::set_up(&server.tenant()).await;
+    *told.acknowledgement.lock().unwrap() = Some(ServiceError::NotReplicated);
+    let text = format!("nonsense\n{}\n\n", desk.call("voicemail"));
+    let answer = server.tenant().bulk(text).await;
+    answer.is(503, "NOT_REPLICATED");
+    let message = answer.body["message"].as_str().expect("a message");
+    assert!(message.starts_with("The calls up to line 2 are durable on this node, but"), "{message}");
+    assert_eq!(server.service.history().len(), 1);
+}
+
 /// This node may lack a newer change, which undoes what the request finds.
 #[tokio::test]
 async fn a_request_that_changes_nothing_is_acknowledged_only_if_the_fleet_confirms_it() {

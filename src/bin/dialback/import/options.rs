@@ -192,7 +192,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ZONE", default_value = "UTC", allow_hyphen_values = true, value_parser = parse_time_zone)]
     pub(crate) time_zone: Zone,
 
-    /// Write rejected lines unchanged to this file, to be repaired and imported again. It contains whole phone
+    /// Write the text of rejected lines to this file, to be repaired and imported again. It contains whole phone
     /// numbers
     #[arg(long, value_name = "FILE")]
     pub(crate) reject_file: Option<PathBuf>,

@@ -39,8 +39,14 @@ pub(in crate::import) struct Headings {
 /// The column and the values by which calls to contacts differ from other records.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::import) struct FormatFilter {
+    /// The headings of the column. A file without any of them needs an `--only` of the user.
     pub(in crate::import) headings: &'static [&'static str],
-    pub(in crate::import) values: &'static [&'static str],
+    /// The headings of a column that says of records without a value in that column what they are.
+    pub(in crate::import) kinds: &'static [&'static str],
+    /// The values of calls to contacts.
+    outbound: &'static [&'static str],
+    /// The values of other records. A value that is in neither list could be a call.
+    others: &'static [&'static str],
 }
 
 const ASTERISK: &[&str] = &[
@@ -135,6 +141,60 @@ const FREESWITCH_AS_ASTERISK: &[&str] = &[
 /// The columns of each `acc`. More may follow, and each operator chooses their order.
 const KAMAILIO: &[&str] = &["id", "method", "from_tag", "to_tag", "callid", "sip_code", "sip_reason", "time"];
 
+/// The other methods are those of SIP's RFCs, and that of Kamailio's message queue.
+const KAMAILIO_CALLS: FormatFilter = FormatFilter {
+    headings: &["method"],
+    kinds: &[],
+    outbound: &["INVITE"],
+    others: &[
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "INFO",
+        "KDMQ",
+        "MESSAGE",
+        "NOTIFY",
+        "OPTIONS",
+        "PRACK",
+        "PUBLISH",
+        "REFER",
+        "REGISTER",
+        "SUBSCRIBE",
+        "UPDATE",
+    ],
+};
+
+/// A trunk of Twilio terminates calls to the telephone network, and originates calls from there.
+const TWILIO_CALLS: FormatFilter = FormatFilter {
+    headings: &["direction"],
+    kinds: &[],
+    outbound: &[
+        "outbound-api",
+        "outbound-dial",
+        "trunking-terminating",
+        "outbound",
+        "outgoing",
+        "outgoing api",
+        "outgoing dial",
+    ],
+    others: &["inbound", "trunking-originating", "incoming"],
+};
+
+/// A call in a browser has no direction.
+const RETELL_CALLS: FormatFilter = FormatFilter {
+    headings: &["direction", "call_direction"],
+    kinds: &["call_type"],
+    outbound: &["outbound"],
+    others: &["inbound", "web_call"],
+};
+
+const VAPI_CALLS: FormatFilter = FormatFilter {
+    headings: &["type", "call_type"],
+    kinds: &[],
+    outbound: &["outboundPhoneCall", "outbound"],
+    others: &["inboundPhoneCall", "inbound", "webCall", "web", "vapi.websocketCall", "websocketCall"],
+};
+
 impl Format {
     /// Returns whether the files of this program have a header.
     pub(in crate::import) fn writes_header(self) -> bool {
@@ -197,25 +257,13 @@ impl Format {
 
     /// Returns how calls to contacts differ from other records.
     pub(in crate::import) fn only(self) -> Option<FormatFilter> {
-        let (headings, values): (&[_], &[_]) = match self {
-            Self::Asterisk | Self::AsteriskCustom | Self::Freeswitch => return None,
-            Self::Kamailio => (&["method"], &["INVITE"]),
-            Self::Twilio => (
-                &["direction"],
-                &[
-                    "outbound-api",
-                    "outbound-dial",
-                    "trunking-originating",
-                    "outbound",
-                    "outgoing",
-                    "outgoing api",
-                    "outgoing dial",
-                ],
-            ),
-            Self::Retell => (&["direction", "call_direction"], &["outbound"]),
-            Self::Vapi => (&["type", "call_type"], &["outboundPhoneCall", "outbound phone call", "outbound"]),
-        };
-        Some(FormatFilter { headings, values })
+        match self {
+            Self::Asterisk | Self::AsteriskCustom | Self::Freeswitch => None,
+            Self::Kamailio => Some(KAMAILIO_CALLS),
+            Self::Twilio => Some(TWILIO_CALLS),
+            Self::Retell => Some(RETELL_CALLS),
+            Self::Vapi => Some(VAPI_CALLS),
+        }
     }
 
     pub(in crate::import) fn vocabulary(self) -> Vocabulary {
@@ -240,10 +288,21 @@ impl Headings {
 }
 
 impl FormatFilter {
-    /// Returns whether a line with this value is a call to a contact.
-    pub(in crate::import) fn accepts(&self, value: &[u8]) -> bool {
-        self.values.iter().any(|wanted| value.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
+    /// Returns whether a line with this value is a call to a contact, or `None` if the value is not known. Case does not
+    /// matter, and only letters and digits count: `outbound-api` and `Outbound API` are one value.
+    pub(in crate::import) fn is_outbound(&self, value: &[u8]) -> Option<bool> {
+        let is_one_of = |words: &[&str]| words.iter().any(|word| letters(word.as_bytes()).eq(letters(value)));
+        if is_one_of(self.outbound) { Some(true) } else { is_one_of(self.others).then_some(false) }
     }
+
+    /// Returns all headings that the filter reads.
+    pub(in crate::import) fn all_headings(self) -> impl Iterator<Item = &'static str> {
+        self.headings.iter().chain(self.kinds).copied()
+    }
+}
+
+fn letters(text: &[u8]) -> impl Iterator<Item = u8> {
+    text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()).map(u8::to_ascii_lowercase)
 }
 
 fn asterisk(field: Field) -> &'static [&'static str] {
@@ -351,9 +410,30 @@ mod tests {
     }
 
     #[test]
-    fn calls_to_contacts_are_known_in_any_case() {
-        let filter = Format::Twilio.only().expect("a filter");
-        assert!(filter.accepts(b" Outbound-API ") && !filter.accepts(b"inbound") && !filter.accepts(b""));
+    fn direction_is_known_in_each_spelling() {
+        for (format, value, is_outbound) in [
+            (Format::Twilio, " Outbound-API ", Some(true)),
+            (Format::Twilio, "trunking-terminating", Some(true)),
+            (Format::Twilio, "Trunking Terminating", Some(true)),
+            (Format::Twilio, "trunking-originating", Some(false)),
+            (Format::Twilio, "Trunking Originating", Some(false)),
+            (Format::Twilio, "Outgoing API", Some(true)),
+            (Format::Twilio, "outbound_dial", Some(true)),
+            (Format::Twilio, "inbound", Some(false)),
+            (Format::Twilio, "Incoming", Some(false)),
+            (Format::Twilio, "sideways", None),
+            (Format::Twilio, "", None),
+            (Format::Twilio, "inbound\u{e9}", None),
+            (Format::Retell, "web_call", Some(false)),
+            (Format::Retell, "phone_call", None),
+            (Format::Vapi, "outbound phone call", Some(true)),
+            (Format::Vapi, "vapi.websocketCall", Some(false)),
+            (Format::Kamailio, "invite", Some(true)),
+            (Format::Kamailio, "BYE", Some(false)),
+        ] {
+            let filter = format.only().expect("a filter");
+            assert_eq!(filter.is_outbound(value.as_bytes()), is_outbound, "{value:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::map::{Field, Map, Only, Source};
 use crate::import::error::ImportError;
 use crate::import::file::json::{Path, Spelling};
 use crate::import::file::record::{Form, Record};
-use crate::import::report::rejection::Rejection;
+use crate::import::report::rejection::{Quoted, Rejection};
 use std::ops::RangeInclusive;
 
 /// The layout of the lines of a file.
@@ -61,6 +61,9 @@ pub(in crate::import) struct Wanted<'a> {
 const MOST_LISTED: usize = 60;
 const LONGEST_LISTED: usize = 60;
 
+const NO_CALL: &str = "the first JSON object is not a call of this format: if it holds a list of calls, write each one \
+on a line, for example with `jq -c '.calls[]'`";
+
 /// The fields that each call must have.
 const NEEDED: [Field; 4] = [Field::From, Field::To, Field::At, Field::Agent];
 
@@ -85,7 +88,7 @@ impl Layout {
 
     /// Returns the layout of JSON objects, and the path of each of its columns. Each object has its own fields, so there
     /// is a column for each path that may hold one. `first` has the paths of the first object, if it could be read: a
-    /// file whose first object lacks a needed field is refused.
+    /// file whose first object lacks a needed field, or is no call of the format, is refused.
     pub(in crate::import) fn of_json(
         wanted: Wanted<'_>,
         first: Option<&[String]>,
@@ -101,8 +104,11 @@ impl Layout {
             ImportError::Unmapped { field, .. } => unmapped(field),
             error => error,
         })?;
-        if let Some(field) = first.as_deref().and_then(|first| wanted.lacking(first)) {
-            return Err(unmapped(field.name()));
+        if let Some(first) = first.as_deref() {
+            if let Some(field) = wanted.lacking(first) {
+                return Err(unmapped(field.name()));
+            }
+            wanted.check_first(first)?;
         }
         Ok((Self { shapes: vec![shape], accepts_blanks: false, ambiguous: Vec::new() }, paths))
     }
@@ -186,7 +192,8 @@ impl Shape {
         }
     }
 
-    /// Returns whether the line passes each `--only` filter, and that of the format.
+    /// Returns whether the line passes each `--only` filter, and that of the format. A value that the format does not know
+    /// is a rejection, unless an `--only` names it.
     pub(in crate::import) fn is_wanted(&self, record: &Record) -> Result<bool, Rejection> {
         for Filter { column, label, value } in &self.only {
             let found = certain(record, *column, || label.clone())?;
@@ -195,9 +202,14 @@ impl Shape {
             }
         }
         let Some((columns, filter)) = &self.of_format else { return Ok(true) };
-        let found = value(record, columns, || format!("`{}`", filter.headings[0]))?;
-        // A JSON object without the field needs an `--only` of the user, as a table without the column does.
-        Ok(found.map_or(!self.only.is_empty(), |found| filter.accepts(found)))
+        let heading = filter.headings[0];
+        let Some(found) = value(record, columns, || format!("`{heading}`"))? else {
+            // A JSON object without the field needs an `--only` of the user, as a table without the column does.
+            return if self.only.is_empty() { Err(Rejection::Missing(heading)) } else { Ok(true) };
+        };
+        let is_named = || self.only.iter().any(|only| columns.contains(&only.column)).then_some(true);
+        let unknown = || Rejection::Direction(heading, Quoted::new(String::from_utf8_lossy(found).trim()));
+        filter.is_outbound(found).or_else(is_named).ok_or_else(unknown)
     }
 
     /// Returns whether the call depends on the last value of the record, and the end of that value is not certain.
@@ -301,7 +313,10 @@ impl Wanted<'_> {
     fn filter(&self, names: &[&str]) -> Result<Option<(Vec<usize>, FormatFilter)>, ImportError> {
         let Some(filter) = self.format.and_then(Format::only) else { return Ok(None) };
         match place_all(names, filter.headings)? {
-            columns if !columns.is_empty() => Ok(Some((columns, filter))),
+            mut columns if !columns.is_empty() => {
+                columns.extend(place_all(names, filter.kinds)?);
+                Ok(Some((columns, filter)))
+            }
             _ if !self.only.is_empty() => Ok(None),
             _ => Err(ImportError::NoDirection { column: filter.headings[0], headings: known(names) }),
         }
@@ -328,8 +343,8 @@ impl Wanted<'_> {
         }
         if let Some(format) = self.format {
             let fields = Field::ALL.into_iter().flat_map(|field| format.alternatives(field));
-            let filter = format.only().into_iter().flat_map(|filter| filter.headings);
-            fields.chain(filter).for_each(|heading| add(heading, Spelling::Letters));
+            let filter = format.only().into_iter().flat_map(FormatFilter::all_headings);
+            fields.copied().chain(filter).for_each(|heading| add(heading, Spelling::Letters));
         } else {
             Field::ALL.into_iter().flat_map(own_names).for_each(|name| add(name, Spelling::Case));
         }
@@ -342,6 +357,30 @@ impl Wanted<'_> {
         let is_lacking =
             |field: &Field| self.format.is_none() && !self.is_mapped(*field) && !own_names(*field).any(has);
         NEEDED.into_iter().find(is_lacking)
+    }
+
+    /// Refuses a first object that is no call of the format: an object around the list of calls has neither a party nor a
+    /// direction, and no line of such a file would be a call.
+    fn check_first(&self, paths: &[&str]) -> Result<(), ImportError> {
+        let Some(format) = self.format else { return Ok(()) };
+        let has = |wanted: &str, spelling: Spelling| paths.iter().any(|path| spelling.is_same(wanted, path));
+        let is_mapped = |(field, source): (Field, &Source)| match (field, source) {
+            (Field::From | Field::To, Source::Named(path)) => has(path, Spelling::Named),
+            _ => false,
+        };
+        let mut headings = [Field::From, Field::To].into_iter().flat_map(|field| format.alternatives(field));
+        let has_party = headings.any(|heading| has(heading, Spelling::Letters))
+            || self.maps.iter().flat_map(Map::entries).any(is_mapped);
+        let filter = format.only();
+        let has_direction =
+            filter.is_some_and(|filter| filter.all_headings().any(|heading| has(heading, Spelling::Letters)));
+        match filter {
+            _ if !has_party && !has_direction => Err(ImportError::NotRecords(NO_CALL)),
+            Some(filter) if !has_direction && self.only.is_empty() => {
+                Err(ImportError::NoDirection { column: filter.headings[0], headings: self::known(paths) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns the source of a field: the last `--map` that names it, else the format's column, else the column with

@@ -23,8 +23,8 @@ use std::thread;
 
 /// The number of threads that upload batches. While some wait for the disk, others send: docs/internals/http.md.
 const UPLOADERS: usize = 6;
-/// The number of threads that create entities. Each creation waits for the disk, and one sync covers all that wait.
-const CREATORS: usize = 16;
+/// The number of threads that publish agents. Each publication waits for the disk, and one sync covers all that wait.
+const PUBLISHERS: usize = 16;
 /// The largest number of numbers about which the daemon is asked whether another environment holds them.
 const MAX_QUESTIONS: usize = 10_000;
 
@@ -152,12 +152,16 @@ impl Daemon {
         let stopped = || Failure::new("an uploading thread ended without a result");
         uploads.in_flight -= 1;
         let results = uploads.done.recv().map_err(|_| stopped())?;
+        // The daemon may have recorded calls of a batch that it did not acknowledge.
+        self.made.is_least |= results.is_err();
         self.results.add(results?);
         Ok(())
     }
 }
 
 impl Destination for Daemon {
+    /// Numbers and agents are created one after another, in the order of the file: so a quota rejects the same lines as
+    /// in a directory, and of calls that differ in nothing but the agent, the same one counts.
     fn create(&mut self, additions: Additions, calls: &[Batch]) -> Result<Unmade, ImportError> {
         let tenant = self.tenant()?.clone();
         let Additions { numbers, agents } = additions;
@@ -166,7 +170,7 @@ impl Destination for Daemon {
             let body = json!({ "id": id, "number": &*number.to_plus_form() });
             Creation::of(tenant.try_ask(&Method::POST, "/phone-numbers", Some(&body)))
         };
-        let created = in_parallel(&numbers, create);
+        let created = one_by_one(&numbers, create);
         let made = self.count(&created);
         self.made.numbers += made;
         for ((_, number), creation) in numbers.iter().zip(created) {
@@ -185,14 +189,16 @@ impl Destination for Daemon {
         unmade.postponed = postponed;
         let create = |(id, name): &(AgentId, String)| {
             let body = json!({ "id": id, "name": name, "direction": Direction::Outbound.name() });
-            let creation = Creation::of(tenant.try_ask(&Method::POST, "/agents", Some(&body)));
-            if !creation.is_made {
-                return creation;
-            }
-            let answer = tenant.try_ask(&Method::POST, &format!("/agents/{id}/publish"), None);
-            Creation { answer, ..creation }
+            Creation::of(tenant.try_ask(&Method::POST, "/agents", Some(&body)))
         };
-        let created = in_parallel(&agents, create);
+        let created = one_by_one(&agents, create);
+        let publish = |((id, _), creation): &(&(AgentId, String), Creation)| {
+            creation.is_made.then(|| tenant.try_ask(&Method::POST, &format!("/agents/{id}/publish"), None))
+        };
+        let pairs: Vec<_> = agents.iter().zip(created).collect();
+        let published = in_parallel(&pairs, publish);
+        let created: Vec<_> =
+            pairs.into_iter().zip(published).map(|((_, creation), answer)| creation.then(answer)).collect();
         let made = self.count(&created);
         self.made.agents += made;
         for ((id, _), creation) in agents.iter().zip(created) {
@@ -242,6 +248,11 @@ impl Creation {
     fn of(answer: Result<Answer, Failure>) -> Self {
         let is_made = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
         Self { is_made, is_uncertain: is_uncertain(&answer), answer }
+    }
+
+    /// Returns the result of creating and publishing, if it was published.
+    fn then(self, published: Option<Result<Answer, Failure>>) -> Self {
+        Self { answer: published.unwrap_or(self.answer), ..self }
     }
 }
 
@@ -364,9 +375,21 @@ fn rejection(answer: &Answer, remote: &Remote) -> Result<Option<Rejection>, Impo
     }
 }
 
+/// Creates each item, in order. Ends with the first creation that was not answered, because then the import fails.
+fn one_by_one<T>(items: &[T], create: impl Fn(&T) -> Creation) -> Vec<Creation> {
+    let mut created = Vec::with_capacity(items.len());
+    for item in items {
+        created.push(create(item));
+        if created.last().is_some_and(|creation| creation.is_uncertain) {
+            break;
+        }
+    }
+    created
+}
+
 /// Calls a function with each item, by several threads. Returns the results in the order of the items.
 fn in_parallel<T: Sync, R: Send>(items: &[T], call: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let per_thread = items.len().div_ceil(CREATORS).max(1);
+    let per_thread = items.len().div_ceil(PUBLISHERS).max(1);
     thread::scope(|scope| {
         let call = &call;
         let of_chunk = |chunk| scope.spawn(move || <[T]>::iter(chunk).map(call).collect::<Vec<R>>());

@@ -35,8 +35,9 @@ pub(in crate::import) fn has_invisible(name: &str) -> bool {
 
 /// Returns whether the text is how programs write that there is no value, or a truth value: no name of an agent.
 pub(in crate::import) fn is_no_name(text: &str) -> bool {
-    let values = ["true", "false", "nan", "nat", "none", "null", "nil", "undefined", "n/a", "<na>", "-", "--"];
-    let marked = ["(null)", "[null]", "<null>", "#n/a", "#ref!", "#value!", "#name?"];
+    let values =
+        ["true", "false", "nan", "nat", "none", "null", "nil", "undefined", "n/a", "na", "<na>", "-", "--", "?"];
+    let marked = ["(null)", "[null]", "<null>", "#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#num!", "#null!"];
     values.iter().chain(&marked).any(|word| text.eq_ignore_ascii_case(word))
 }
 
@@ -84,10 +85,12 @@ mod tests {
 
     #[test]
     fn words_for_no_value_are_no_names() {
-        for text in ["NULL", "(null)", "[NULL]", "<NA>", "NaT", "-", "#REF!", "#N/A", "True"] {
+        for text in
+            ["NULL", "(null)", "[NULL]", "<NA>", "NaT", "-", "#REF!", "#N/A", "#DIV/0!", "#NUM!", "NA", "?", "True"]
+        {
             assert!(is_no_name(text), "{text}");
         }
-        for text in ["sales", "NA", "(sales)", "a-b", "nulls"] {
+        for text in ["sales", "(sales)", "a-b", "nulls", "??"] {
             assert!(!is_no_name(text), "{text}");
         }
     }

@@ -85,7 +85,7 @@ impl Reading {
 
     fn outcome(&mut self, record: &Record, shape: &Shape) -> Result<Option<Outcome>, Rejection> {
         if let Some(field) = shape.lacking(record) {
-            return Err(Rejection::Missing(field));
+            return Err(Rejection::Missing(field.name()));
         }
         let says = |field, read: &dyn Fn(&str) -> Option<bool>| {
             let text = spreadsheet::plain(shape.text(record, field)?);

@@ -3,10 +3,14 @@
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// The most memory for the window of zstd. `zstd -20` uses so much; `--ultra -22` and `--long` use more.
 const LARGEST_WINDOW: u64 = 32 * 1024 * 1024;
+
+/// The error of zstd data that cannot be decompressed.
+const CUT: &str = "its zstd data is damaged or cut short";
 
 /// The compression of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +52,7 @@ impl<R: BufRead> Read for Members<R> {
         use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
         self.0.read(into).map_err(|error| match error.kind() {
             InvalidData | InvalidInput | UnexpectedEof => {
-                io::Error::new(InvalidData, format!("its gzip data is damaged or cut short: {error}"))
+                io::Error::new(InvalidData, "its gzip data is damaged or cut short")
             }
             _ => error,
         })
@@ -75,7 +79,7 @@ impl<R: Read> Frames<R> {
                 Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
                     let skipped = io::copy(&mut self.source.by_ref().take(length.into()), &mut io::sink())?;
                     if skipped < length.into() {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, CUT));
                     }
                 }
                 Err(error) => return Err(damaged(&error)),
@@ -101,15 +105,35 @@ impl<R: Read> Read for Frames<R> {
             }
             let expected = self.decoder.get_checksum_from_data();
             if expected.is_some() && expected != self.decoder.get_calculated_checksum() {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the zstd checksum does not match"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "its zstd checksum does not match: the data is damaged",
+                ));
             }
             self.is_open = false;
         }
     }
 }
 
+/// Returns the error for people. The decoder's own text is for programmers.
 fn damaged(error: &FrameDecoderError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("its zstd frames are damaged or cut short: {error}"))
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(this) = cause {
+        // The file could not be read, so nothing is known about its data.
+        if let Some(read) = this.downcast_ref::<io::Error>()
+            && read.kind() != io::ErrorKind::UnexpectedEof
+        {
+            return io::Error::new(read.kind(), read.to_string());
+        }
+        cause = this.source();
+    }
+    let what = match error {
+        FrameDecoderError::WindowSizeTooBig { .. } => {
+            "its zstd window is larger than 32 MiB: decompress it first, with `zstd -d --long=31`"
+        }
+        _ => CUT,
+    };
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]
@@ -154,7 +178,8 @@ mod tests {
         for compress in [gzip, zstd] {
             let whole = compress(&text);
             for length in [whole.len() - 1, whole.len() / 2, 10] {
-                assert!(inflate(whole[..length].to_vec()).is_err(), "{length}");
+                let error = inflate(whole[..length].to_vec()).unwrap_err().to_string();
+                assert!(error.ends_with(" data is damaged or cut short"), "{length}: {error}");
             }
             let mut damaged = whole.clone();
             // The checksum is at the end.
@@ -170,7 +195,8 @@ mod tests {
     fn window_that_needs_too_much_memory_is_an_error() {
         // A frame of a window of 64 MiB: exponent 16, mantissa 0.
         let frame = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 16 << 3, 1, 0, 0];
-        assert!(inflate(frame.to_vec()).is_err());
+        let error = inflate(frame.to_vec()).unwrap_err().to_string();
+        assert!(error.starts_with("its zstd window is larger than 32 MiB"), "{error}");
         let fits = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 15 << 3, 1, 0, 0];
         assert_eq!(inflate(fits.to_vec()).expect("readable"), b"");
     }

@@ -174,7 +174,7 @@ impl<R: Read> Lines<R> {
         while self.rest()?.is_some() {}
         loop {
             let Some(found) = self.find_any()? else { return Ok(None) };
-            let is_blank = without_line_end(&self.window.bytes()[..found.taken]).is_empty();
+            let is_blank = is_blank(&self.window.bytes()[..found.taken], self.delimiter);
             if !is_blank || found.broken.is_some() {
                 return Ok(Some(found));
             }
@@ -226,6 +226,11 @@ fn ends_with_carriage_return(bytes: &[u8]) -> Option<bool> {
         }
     }
     None
+}
+
+/// Returns whether a line has no value: spreadsheets write rows without text as delimiters.
+fn is_blank(line: &[u8], delimiter: Option<u8>) -> bool {
+    line.iter().all(|byte| byte.is_ascii_whitespace() || Some(*byte) == delimiter)
 }
 
 fn without_line_end(bytes: &[u8]) -> &[u8] {
@@ -403,6 +408,8 @@ mod tests {
         expect("a\r\n\r\n\r\nb\r\n", &[(1, "a"), (4, "b")]);
         expect("\n\na\n", &[(3, "a")]);
         expect("a,b\r\r\nc\r\n", &[(1, "a,b\r"), (2, "c")]);
+        expect("a,b\n,,\n \t\n , \nc,d\n,,", &[(1, "a,b"), (5, "c,d")]);
+        expect("a,b\n\"\",\"\"\n,x\n", &[(1, "a,b"), (2, "\"\",\"\""), (3, ",x")]);
     }
 
     #[test]

@@ -33,7 +33,9 @@ pub(in crate::import) enum Rejection {
     /// The JSON object has the field twice.
     Repeated(String),
     /// The JSON object lacks a field that the format needs.
-    Missing(Field),
+    Missing(&'static str),
+    /// The format does not know whether records with this value are calls to contacts.
+    Direction(&'static str, Quoted),
     Columns {
         found: usize,
         expected: String,
@@ -124,7 +126,8 @@ impl fmt::Display for Rejection {
             Self::CutJson => f.write_str("the file ends before the end of its JSON"),
             Self::NotAValue(name) => write!(f, "{name}: the JSON value there is not a text or a number"),
             Self::Repeated(name) => write!(f, "{name}: the JSON object has this field twice"),
-            Self::Missing(field) => write!(f, "`{}`: the JSON object does not have this field", field.name()),
+            Self::Missing(field) => write!(f, "`{field}`: the JSON object does not have this field"),
+            Self::Direction(field, word) => write!(f, "`{field}`: {word} is not known as the value of a call to a contact, nor of another record: add --only {field}=VALUE if it is one"),
             Self::Columns { found: 1, expected } => write!(f, "the line has 1 column, but {expected} are expected"),
             Self::Columns { found, expected } => write!(f, "the line has {found} columns, but {expected} are expected"),
             Self::WhichColumn { found, column } => write!(f, "the line has {found} columns, so column {column} is `uniqueid` or `userfield`, as Asterisk is configured: name columns from there on by number, such as --map agent={column}"),
