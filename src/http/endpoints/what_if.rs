@@ -4,7 +4,7 @@
 use super::configuration::{Document, refused};
 use super::route::{self, Decided, Question};
 use super::{callback, calls};
-use crate::decision::{Decision, Trace};
+use crate::decision::Trace;
 use crate::declaration::{Declaration, Wish};
 use crate::event::{Change, Configuration};
 use crate::http::middleware::answer_budget::LARGE;
@@ -103,6 +103,7 @@ pub(in crate::http) struct Comparison {
 /// The two decisions about one call.
 #[derive(Serialize, ToSchema)]
 struct Pair {
+    /// Whether `decision` or `agent_id` differs.
     differs: bool,
     current: Imagined,
     proposed: Imagined,
@@ -180,7 +181,8 @@ pub(in crate::http) async fn compare(
             pause().await;
         }
         let (today, then) = (ask(&plan, question), ask(&proposed, question));
-        let differs = !same(&today.decision, &then.decision);
+        // The caller notices neither another reason nor another source agent.
+        let differs = today.decision.route != then.decision.route;
         differing += usize::from(differs);
         let pair = Pair { differs, current: show(&plan, today, question), proposed: show(&proposed, then, question) };
         decisions.extend_from_slice(if place == 0 { b"" } else { b"," });
@@ -273,9 +275,4 @@ impl Proposal {
             }
         }
     }
-}
-
-/// Returns whether two decisions are equal, except for their generation.
-fn same(one: &Decision, other: &Decision) -> bool {
-    (one.route, one.reason, one.call) == (other.route, other.reason, other.call)
 }
