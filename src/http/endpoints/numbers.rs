@@ -228,8 +228,12 @@ fn has_no_slot(plan: &Plan, environment: EnvironmentId, number: E164, limit: usi
 pub(in crate::http) struct DefaultAgent {
     /// An inbound agent that owns the number; `nobody` or null for no agent, on purpose; `auto` for the published inbound owner
     /// that was assigned first, as for a new number.
-    #[schema(schema_with = schema::any_default_choice, required = true)]
+    #[schema(schema_with = schema::any_default_choice, required = false)]
     default_agent_id: Option<String>,
+    /// The same, as answers show it. With this field `default_agent_id` is ignored, so that an answer can be sent back. One of
+    /// the two is required.
+    #[schema(schema_with = schema::any_default_choice, required = false)]
+    default_agent_setting: Option<String>,
 }
 
 /// Sets how the default agent of a number is chosen.
@@ -240,6 +244,7 @@ pub(in crate::http) struct DefaultAgent {
         ("named" = (value = json!({"default_agent_id": example::CALLBACK}))),
         ("nobody" = (value = json!({"default_agent_id": null}))),
         ("auto" = (value = json!({"default_agent_id": "auto"}))),
+        ("sent back" = (value = json!({"default_agent_id": example::CALLBACK, "default_agent_setting": "auto"}))),
     )),
     responses(
         (status = 200, description = "The number", body = Data<render::Number>, example = json!(
@@ -257,10 +262,14 @@ pub(in crate::http) async fn set_default_agent(
     conditions: Conditions,
     mut form: Form,
 ) -> Result<Response, Refusal> {
-    let choice = match form.nullable("default_agent_id", read::default_choice) {
-        Given::Value(choice) => Some(choice),
-        Given::Null => Some(Some(DefaultChoice::Nobody)),
-        Given::Missing => {
+    // An answer shows the agent that results from the setting as `default_agent_id`, which is not the setting.
+    let setting = form.optional("default_agent_setting", read::default_choice);
+    let given = form.nullable("default_agent_id", read::default_choice);
+    let choice = match (setting, given) {
+        (Some(setting), _) => Some(setting),
+        (None, Given::Value(choice)) => Some(choice),
+        (None, Given::Null) => Some(Some(DefaultChoice::Nobody)),
+        (None, Given::Missing) => {
             form.error("default_agent_id", &"must be the id of an agent, auto, nobody or null".into());
             None
         }

@@ -150,6 +150,32 @@ async fn default_agent_is_named_or_nobody_or_the_first_published_inbound_owner()
     assert_eq!(server.generation(), generation);
 }
 
+/// The effective agent that an answer shows is not its setting.
+#[tokio::test]
+async fn answer_about_a_number_sent_back_changes_nothing() {
+    let server = Server::start_lenient();
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let spare = client.number("+15550001001").await;
+    let draft = client.agent("Draft", "inbound").await;
+    client.put(&format!("/agents/{draft}"), json!({"phone_number_ids": [desk.number]})).await.data();
+    for (number, setting) in
+        [(&spare, "auto"), (&desk.number, "auto"), (&desk.number, "nobody"), (&desk.number, &*draft)]
+    {
+        let path = format!("/phone-numbers/{number}");
+        client.put(&path, json!({"default_agent_id": setting})).await.data();
+        let (shown, generation) = (client.get(&path).await, server.generation());
+        let back = client.put(&path, shown.body["data"].clone()).await;
+        assert_eq!((&back.text, back.tag()), (&shown.text, shown.tag()), "{setting}");
+        assert_eq!(server.generation(), generation, "{setting}");
+    }
+    let path = format!("/phone-numbers/{}", desk.number);
+    let changed = client.put(&path, json!({"default_agent_id": null, "default_agent_setting": desk.callback})).await;
+    assert_eq!(changed.data()["default_agent_setting"], json!(desk.callback));
+    client.put(&path, json!({"default_agent_setting": "somebody"})).await.is(404, "AGENT_NOT_FOUND");
+    client.put(&path, json!({"default_agent_setting": null})).await.is(422, "VALIDATION_ERROR");
+}
+
 #[tokio::test]
 async fn number_list_is_paged_only_on_request() {
     let server = Server::start();
