@@ -1,5 +1,6 @@
 //! `/agents`: the agents of an environment, which place and take calls.
 
+use super::defaults::Defaults;
 use crate::event::{Change, Direction, StoredAnswerSubject};
 use crate::http::openapi::{example, schema};
 use crate::http::request::auth::Tenant;
@@ -11,7 +12,7 @@ use crate::http::request::path::Named;
 use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::list::{self, Items, Listing, MAX_WITHIN, MAX_WITHIN_PAGE, Shows};
-use crate::http::response::reply::{Data, Done, Listed, Message};
+use crate::http::response::reply::{Data, Done, Listed, Message, Warned};
 use crate::http::response::{render, reply, shown};
 use crate::http::{Api, new_id};
 use crate::id::{AgentId, EnvironmentId, NumberId};
@@ -233,7 +234,7 @@ pub(in crate::http) async fn create(
     };
     let render = move |plan: &Plan, is_new| {
         let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-        shown::agent_done(plan, environment, id, status, CREATED)
+        shown::agent_done(plan, environment, id, (status, CREATED), Vec::new())
     };
     api.answer(environment, keyed.about(StoredAnswerSubject::Agent(id)).saying(CREATED), decide, render).await
 }
@@ -272,7 +273,7 @@ pub(in crate::http) struct Properties {
         }))),
     )),
     responses(
-        (status = 200, description = "The agent", body = Data<render::Agent<'static>>, example = json!(
+        (status = 200, description = "The agent", body = Warned<render::Agent<'static>>, example = json!(
             {"success": true, "data": example::agent()}
         )),
         (status = 404, description = "`AGENT_NOT_FOUND`; `NUMBER_NOT_FOUND`: one of the numbers does not exist"),
@@ -310,10 +311,10 @@ pub(in crate::http) async fn update(
         if !calls_alike(agent, direction, numbers.as_deref()) {
             changes.extend(Change::calling(id, direction.or(agent.direction()), numbers));
         }
-        Ok(changes)
+        Ok((changes, Defaults::before(agent)))
     };
-    let plan = api.change(environment, decide).await?;
-    shown::agent(&plan, environment, id)
+    let (plan, before) = api.configure(environment, decide).await?;
+    shown::agent_warned(&plan, environment, id, before.warnings(&plan, environment))
 }
 
 /// The direction and the numbers of an agent.
@@ -361,10 +362,12 @@ pub(in crate::http) async fn set_calling(
         conditions.allow(Some(agent.revision()))?;
         let numbers = all_known(numbers)?;
         let is_set = calls_alike(agent, Some(direction), numbers.as_deref());
-        Ok(if is_set { Vec::new() } else { vec![Change::CallingSet { id, direction, numbers }] })
+        let changes = if is_set { Vec::new() } else { vec![Change::CallingSet { id, direction, numbers }] };
+        Ok((changes, Defaults::before(agent)))
     };
-    let plan = api.change(environment, decide).await?;
-    shown::agent_done(&plan, environment, id, StatusCode::OK, CALLING_SET)
+    let (plan, before) = api.configure(environment, decide).await?;
+    let warnings = before.warnings(&plan, environment);
+    shown::agent_done(&plan, environment, id, (StatusCode::OK, CALLING_SET), warnings)
 }
 
 /// Returns the ids of numbers, if none of them is malformed. A malformed id gets the same response as an unknown id.
@@ -448,9 +451,12 @@ async fn set_published(
             (true, None) => vec![Change::AgentPublished { id }],
             (false, _) => vec![Change::AgentUnpublished { id }],
         };
-        Ok((changes, ()))
+        Ok((changes, Defaults::before(agent)))
     };
-    let render = move |plan: &Plan, ()| shown::agent_done(plan, environment, id, StatusCode::OK, message);
+    let render = move |plan: &Plan, before: Defaults| {
+        let warnings = before.warnings(plan, environment);
+        shown::agent_done(plan, environment, id, (StatusCode::OK, message), warnings)
+    };
     let keyed = key.alone(environment).about(StoredAnswerSubject::Agent(id)).saying(message);
     api.answer(environment, keyed, decide, render).await
 }
@@ -477,8 +483,8 @@ pub(in crate::http) async fn remove(
     let decide = move |plan: &Plan| {
         let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
         conditions.allow(Some(agent.revision()))?;
-        Ok(vec![Change::AgentDeleted { id }])
+        Ok((vec![Change::AgentDeleted { id }], Defaults::before(agent)))
     };
-    api.change(environment, decide).await?;
-    Ok(reply::message(StatusCode::OK, "Agent deleted"))
+    let (plan, before) = api.configure(environment, decide).await?;
+    Ok(reply::warning(StatusCode::OK, "Agent deleted", before.warnings(&plan, environment)))
 }

@@ -161,14 +161,18 @@ impl Findings {
         if agent.numbers().next().is_none() {
             self.warn("Agent owns no phone number");
         }
-        let is_chosen = |number: &NumberView<'_>| {
-            number.default_choice() == DefaultChoice::Auto && number.default_agent() == Some(agent.id())
-        };
-        for number in agent.numbers().filter(is_chosen) {
+        for number in agent.numbers().filter(|number| number.default_agent() == Some(agent.id())) {
             let id = number.id();
-            self.warn(format!(
-                "Agent takes all other calls of phone number {id}, which has no default agent of its own"
-            ));
+            match number.default_choice() {
+                // It is so on purpose.
+                DefaultChoice::Named(named) if named == agent.id() => {}
+                DefaultChoice::Named(named) => self.warn(format!(
+                    "Agent takes all other calls of phone number {id} while its default agent {named} is not published"
+                )),
+                DefaultChoice::Auto | DefaultChoice::Nobody => self.warn(format!(
+                    "Agent takes all other calls of phone number {id}, which has no default agent of its own"
+                )),
+            }
         }
     }
 

@@ -9,6 +9,7 @@ pub(super) mod calls;
 pub(super) mod configuration;
 pub(super) mod constraints;
 pub(super) mod contacts;
+mod defaults;
 pub(super) mod describe;
 pub(super) mod environments;
 pub(super) mod export;

@@ -25,6 +25,21 @@ pub(in crate::http) struct Done<'a, T> {
     success: bool,
     message: &'a str,
     data: T,
+    /// Effects that may not be intended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
+}
+
+/// A response with data, and with effects that may not be intended.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Warned<T> {
+    #[schema(schema_with = schema::yes)]
+    success: bool,
+    data: T,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
 }
 
 /// A response with a list.
@@ -39,10 +54,15 @@ pub(in crate::http) struct Listed<T, M> {
 
 /// A response without data.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "as the public API names it")]
 pub(in crate::http) struct Message<'a> {
     #[schema(schema_with = schema::yes)]
     success: bool,
     message: &'a str,
+    /// Effects that may not be intended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
 }
 
 /// Returns a 200 response with data.
@@ -55,14 +75,29 @@ pub(in crate::http) fn created(data: impl Serialize) -> Response {
     json(StatusCode::CREATED, &Data { success: true, data })
 }
 
-/// Returns a response that says what was done, with data.
-pub(in crate::http) fn done(status: StatusCode, message: &str, data: impl Serialize) -> Response {
-    json(status, &Done { success: true, message, data })
+/// Returns a 200 response with data and warnings.
+pub(in crate::http) fn warned(data: impl Serialize, warnings: Vec<String>) -> Response {
+    json(StatusCode::OK, &Warned { success: true, data, warnings })
+}
+
+/// Returns a response that says what was done, with data and warnings.
+pub(in crate::http) fn done(
+    status: StatusCode,
+    message: &str,
+    data: impl Serialize,
+    warnings: Vec<String>,
+) -> Response {
+    json(status, &Done { success: true, message, data, warnings })
 }
 
 /// Returns a response without data.
 pub(in crate::http) fn message(status: StatusCode, message: &str) -> Response {
-    json(status, &Message { success: true, message })
+    warning(status, message, Vec::new())
+}
+
+/// Returns a response without data, with warnings.
+pub(in crate::http) fn warning(status: StatusCode, message: &str, warnings: Vec<String>) -> Response {
+    json(status, &Message { success: true, message, warnings })
 }
 
 pub(in crate::http) fn json(status: StatusCode, body: &impl Serialize) -> Response {

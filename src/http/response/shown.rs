@@ -33,7 +33,7 @@ pub(in crate::http) fn subject(
 ) -> Result<Response, Refusal> {
     match subject {
         StoredAnswerSubject::Agent(id) => match message {
-            Some(message) => agent_done(plan, environment, id, StatusCode::OK, message),
+            Some(message) => agent_done(plan, environment, id, (StatusCode::OK, message), Vec::new()),
             None => agent(plan, environment, id),
         },
         StoredAnswerSubject::Callback(id) => callback(plan, environment, id),
@@ -47,16 +47,27 @@ pub(in crate::http) fn agent(plan: &Plan, environment: EnvironmentId, id: AgentI
     Ok(tagged(agent.revision(), reply::data(Agent::from(agent))))
 }
 
-/// Returns the response that says what was done, and shows the agent with its `ETag`.
+/// Returns the response that says what was done, with warnings, and shows the agent with its `ETag`.
 pub(in crate::http) fn agent_done(
     plan: &Plan,
     environment: EnvironmentId,
     id: AgentId,
-    status: StatusCode,
-    message: &str,
+    (status, message): (StatusCode, &str),
+    warnings: Vec<String>,
 ) -> Result<Response, Refusal> {
     let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
-    Ok(tagged(agent.revision(), reply::done(status, message, Agent::from(agent))))
+    Ok(tagged(agent.revision(), reply::done(status, message, Agent::from(agent), warnings)))
+}
+
+/// Returns the response that shows the agent, with warnings and its `ETag`.
+pub(in crate::http) fn agent_warned(
+    plan: &Plan,
+    environment: EnvironmentId,
+    id: AgentId,
+    warnings: Vec<String>,
+) -> Result<Response, Refusal> {
+    let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
+    Ok(tagged(agent.revision(), reply::warned(Agent::from(agent), warnings)))
 }
 
 /// Returns the response that shows the number, with its `ETag`.

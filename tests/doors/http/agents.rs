@@ -317,3 +317,42 @@ async fn assigning_an_unknown_number_is_rejected() {
     let data = client.put(&path, json!({"direction": "inbound", "phone_number_ids": []})).await.data();
     assert_eq!(data["phone_numbers"], json!([]));
 }
+
+/// Each way to take the calls from the front desk, or to give them to the callback desk by its order.
+#[tokio::test]
+async fn change_that_makes_another_agent_the_default_is_a_warning() {
+    let server = Server::start();
+    let client = server.tenant();
+    let Desk { callback, number, .. } = Desk::set_up(&client).await;
+    let front = client.working_agent("Front", "inbound", &[&number]).await;
+    let (agent, phone) = (format!("/agents/{front}"), format!("/phone-numbers/{number}"));
+    let name = async || client.put(&phone, json!({"default_agent_id": front})).await.data();
+    let takes = format!("Callback agent {callback} takes all other calls of phone number {number} from now on");
+    let auto = format!("Phone number {number} names no default agent from now on: its default_agent_setting is auto");
+    name().await;
+    let unpublished = client.post(&format!("{agent}/unpublish"), json!({})).await;
+    assert_eq!(unpublished.body["warnings"], json!([takes]), "{}", unpublished.text);
+    assert_eq!(unpublished.body["message"], "Agent unpublished successfully");
+    let again = client.post(&format!("{agent}/unpublish"), json!({})).await;
+    assert_eq!(again.body.get("warnings"), None, "nothing changed");
+    let published = client.post(&format!("{agent}/publish"), json!({})).await;
+    assert_eq!(published.body.get("warnings"), None, "a front desk that was named is no surprise");
+
+    let none = json!({"direction": "inbound", "phone_number_ids": []});
+    let all = json!({"direction": "inbound", "phone_number_ids": [number]});
+    for path in [format!("{agent}/calling"), agent.clone()] {
+        client.put(&path, all.clone()).await.data();
+        name().await;
+        let moved = client.put(&path, none.clone()).await;
+        assert_eq!(moved.body["warnings"], json!([auto, takes]), "{}", moved.text);
+    }
+    client.put(&agent, all).await.data();
+    name().await;
+    client.post(&format!("{agent}/unpublish"), json!({})).await.data();
+    let deleted = client.delete(&agent).await;
+    assert_eq!(deleted.body["warnings"], json!([auto]), "{}", deleted.text);
+
+    client.post(&format!("/agents/{callback}/unpublish"), json!({})).await.data();
+    let published = client.post(&format!("/agents/{callback}/publish"), json!({})).await;
+    assert_eq!(published.body["warnings"], json!([takes]), "{}", published.text);
+}

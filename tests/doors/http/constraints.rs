@@ -119,6 +119,24 @@ async fn callback_agent_that_is_a_default_agent_by_its_order_is_a_warning() {
     }
 }
 
+/// The operator named another agent, and the callback agent answers strangers all the same.
+#[tokio::test]
+async fn callback_agent_in_place_of_a_named_draft_is_a_warning() {
+    let server = Server::start();
+    let client = server.tenant();
+    let Desk { callback, number, .. } = Desk::set_up(&client).await;
+    let front = client.working_agent("Front", "inbound", &[&number]).await;
+    client.put(&format!("/phone-numbers/{number}"), json!({"default_agent_id": front})).await.data();
+    assert_eq!(warnings(&client, &callback, json!({})).await, Value::Null);
+    client.post(&format!("/agents/{front}/unpublish"), json!({})).await.data();
+    let stands_in = format!(
+        "Agent takes all other calls of phone number {number} while its default agent {front} is not published"
+    );
+    assert_eq!(warnings(&client, &callback, json!({})).await, json!([stands_in]));
+    let route = client.get(&format!("/route?dialed={OURS}&caller=anonymous")).await.data();
+    assert_eq!((&route["decision"], &route["agent_id"]), (&json!("default"), &json!(callback)));
+}
+
 /// A draft may be named as a source, and the contacts that it called are routed.
 #[tokio::test]
 async fn draft_source_is_a_warning_and_its_callbacks_are_routed() {

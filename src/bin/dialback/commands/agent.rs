@@ -155,7 +155,9 @@ pub(crate) fn run(command: &AgentCommand, json: bool) -> Result<ExitCode, Failur
             let client = place.open()?;
             let agent = reference::agent(&client, agent)?;
             let body = properties.body(&client)?;
-            table::one(&COLUMNS, &client.put(&format!("/agents/{agent}"), &body)?["data"], json)?;
+            let answer = client.put(&format!("/agents/{agent}"), &body)?;
+            table::warn(&answer);
+            table::one(&COLUMNS, &answer["data"], json)?;
         }
         AgentCommand::Publish { agent, place } => published(agent, place, "publish", json)?,
         AgentCommand::Unpublish { agent, place } => published(agent, place, "unpublish", json)?,
@@ -191,6 +193,7 @@ impl Properties {
 fn published(agent: &str, place: &PlaceOptions, action: &str, json: bool) -> Result<(), Failure> {
     let client = place.open()?;
     let answer = post_to(&client, &reference::agent(&client, agent)?, action)?;
+    table::warn(&answer);
     table::one(&COLUMNS, &answer["data"], json)
 }
 

@@ -41,8 +41,16 @@ pub(crate) fn one(columns: &[Column<'_>], row: &Value, json: bool) -> Result<(),
 
 /// Prints what was done: the message of the API, or its whole answer as JSON.
 pub(crate) fn done(answer: &Value, json: bool) -> Result<(), Failure> {
+    warn(answer);
     let message = answer["message"].as_str().unwrap_or("done");
     if json { out::line(format_args!("{answer}")) } else { out::line(format_args!("{message}")) }
+}
+
+/// Prints the warnings of an answer on standard error.
+pub(crate) fn warn(answer: &Value) {
+    for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        eprintln!("warning: {}", printable(warning));
+    }
 }
 
 /// Returns the text of a field.
