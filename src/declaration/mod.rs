@@ -6,11 +6,13 @@
 
 mod compare;
 mod current;
+mod difference;
 mod document;
 pub(crate) mod limits;
 mod reference;
 mod resolve;
 mod step;
+mod way;
 mod whole;
 
 pub use compare::{Comparison, Refused, Wish};

@@ -1,4 +1,4 @@
-//! The steps of a comparison, for people.
+//! The steps of a comparison, for people. Names in them are as tenants wrote them.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ pub struct Step {
     pub kind: Cow<'static, str>,
     /// The name of the entity.
     pub name: String,
-    /// The new state, such as `published`.
+    /// The state of a new entity, or what changes of another one: `look-back 3 days -> 5 days`.
     pub to: String,
 }
 

@@ -199,7 +199,7 @@ fn agent_with_an_id_gets_the_declared_name_and_label() {
     (document.agents[0].name, document.agents[0].label) = ("Ben".into(), Some("Second shift".into()));
     let compared = compare(&document, &plan, true).expect("possible");
     assert!(matches!(compared.changes[..], [Change::AgentRenamed { .. }]), "{:?}", compared.changes);
-    assert_eq!(compared.steps[0].to_string(), "~ agent Ann: Ben, label: Second shift");
+    assert_eq!(compared.steps[0].to_string(), "~ agent Ann: name Ann -> Ben; label none -> Second shift");
     let plan = apply(&document, &plan, true);
     assert_eq!(current(&plan), document);
     assert!(compare(&document, &plan, true).expect("possible").changes.is_empty());
@@ -237,7 +237,7 @@ fn draft_without_a_direction_stays_one_until_the_document_names_it() {
 fn look_back_that_is_no_whole_number_of_days_is_written_in_seconds() {
     let document = declared(r#"{"environment": {"name": "Ours", "lookback_seconds": 90}}"#);
     let compared = compare(&document, &empty(), false).expect("possible");
-    assert!(compared.steps[0].to.starts_with("look-back of 90 seconds"), "{:?}", compared.steps);
+    assert_eq!(compared.steps[0].to, "look-back 30 days -> 90 seconds");
     let plan = apply(&document, &empty(), false);
     assert_eq!(current(&plan), document);
     let whole_days = declared(r#"{"environment": {"name": "Ours", "lookback_seconds": 86400}}"#);
@@ -307,4 +307,75 @@ fn mistakes_are_named_by_field_and_without_their_values() {
     );
     let compared = compare(&own, &plan, false).expect("Ann is the one of the document");
     assert!(compared.steps.iter().any(|step| step.kind == "callback"), "{:?}", compared.steps);
+}
+
+/// The state from which steps are shown.
+const SHOP: &str = r#"{"environment": {"name": "Ours", "region": "US"},
+    "numbers": [{"number": "+12125550100", "default_agent": "Ben"}, {"number": "+12125550101"}],
+    "agents": [
+        {"name": "Ann", "label": "Day", "direction": "outbound", "numbers": ["+12125550100"]},
+        {"name": "Ben", "direction": "inbound", "numbers": ["+12125550100"],
+            "callback": {"sources": ["Ann"], "lookback_days": 3, "statuses": ["busy"]}}]}"#;
+
+/// Returns the steps of a change of the shop, after which nothing is left to change.
+fn steps(change: impl FnOnce(&mut Declaration)) -> Vec<String> {
+    let plan = apply(&declared(SHOP), &empty(), false);
+    let mut document = current(&plan);
+    change(&mut document);
+    let compared = compare(&document, &plan, false).expect("possible");
+    let again = compare(&document, &with(&plan, OURS, compared.changes.clone()), false).expect("possible");
+    assert!(again.changes.is_empty() && again.steps.is_empty(), "{:?}", again.steps);
+    compared.steps.iter().map(ToString::to_string).collect()
+}
+
+/// A plan is for a person who decides whether to make the changes.
+#[test]
+fn steps_of_roles_show_old_and_new_values() {
+    let of_role = |change: &dyn Fn(&mut DeclaredCallback)| {
+        steps(|document| change(document.agents[1].callback.as_mut().expect("it has the role")))
+    };
+    assert_eq!(of_role(&|role| role.lookback_days = Some(5)), ["~ callback Ben: look-back 3 days -> 5 days"]);
+    let environments = of_role(&|role| role.lookback_days = None);
+    assert_eq!(environments, ["~ callback Ben: look-back 3 days -> of the environment"]);
+    assert_eq!(of_role(&|role| role.statuses = None), ["~ callback Ben: statuses busy -> all"]);
+    let voicemail = of_role(&|role| role.statuses = Some(vec!["voicemail".into()]));
+    assert_eq!(voicemail, ["~ callback Ben: statuses busy -> voicemail"]);
+    // A source that the document names by its id, and does not declare.
+    let sources = steps(|document| {
+        let ann = document.agents.remove(0);
+        let cas = DeclaredAgent { name: "Cas".into(), id: None, ..ann.clone() };
+        document.agents.push(cas);
+        let role = document.agents[0].callback.as_mut().expect("it has the role");
+        role.sources = vec![ann.id.expect("an id").to_string(), "Cas".into()];
+    });
+    let created = "+ agent Cas: outbound; published; numbers: +12125550100";
+    assert_eq!(sources, [created, "~ callback Ben: sources added: Cas"]);
+}
+
+#[test]
+fn steps_of_agents_settings_and_defaults_show_old_and_new_values() {
+    assert_eq!(steps(|document| document.agents[0].label = None), ["~ agent Ann: label Day -> none"]);
+    let numbers = steps(|document| document.agents[0].numbers = vec!["+12125550101".into()]);
+    assert_eq!(numbers, ["~ agent Ann: numbers added: +12125550101; numbers removed: +12125550100"]);
+    let of_settings = |change: &dyn Fn(&mut DeclaredSettings)| {
+        steps(|document| change(document.environment.as_mut().expect("settings")))
+    };
+    let renamed = of_settings(&|settings| settings.name = "Theirs".into());
+    assert_eq!(renamed, ["~ environment Ours: name Ours -> Theirs"]);
+    let written = of_settings(&|settings| {
+        (settings.region, settings.country_code) = (None, "1".into());
+        (settings.national_prefix, settings.international_prefix) = ("1".into(), "011".into());
+        settings.require_attestation = Some("A".into());
+    });
+    let plan = "region US -> country code 1, national prefix 1, international prefix 011";
+    assert_eq!(written, [format!("~ environment Ours: dial plan {plan}; required attestation none -> A")]);
+    let nobody = steps(|document| document.numbers[0].default_agent = Some("nobody".into()));
+    assert_eq!(nobody, ["~ default agent +12125550100: Ben -> nobody"]);
+    // An agent that loses the number loses the calls of it, too.
+    let lost = steps(|document| {
+        let ben = &mut document.agents[1];
+        (ben.numbers, ben.published, document.numbers[0].default_agent) = (Vec::new(), false, None);
+    });
+    let ben = "~ agent Ben: numbers removed: +12125550100; status published -> draft";
+    assert_eq!(lost, [ben, "~ default agent +12125550100: Ben -> auto"]);
 }

@@ -106,7 +106,7 @@ struct Shown {
     /// `environment`, `number`, `agent`, `callback` or `default agent`.
     kind: String,
     name: String,
-    /// The new state, such as `published`.
+    /// The state of a new entity, or what changes of another one: `look-back 3 days -> 5 days`.
     to: String,
 }
 
@@ -157,7 +157,7 @@ pub(in crate::http) async fn show(
     responses(
         (status = 200, description = "The changes", body = Data<Applied>, example = json!(
             {"success": true, "data": {"applied": true, "steps": [
-                {"action": "change", "kind": "environment", "name": "Acme", "to": "look-back of 30 days, country code 1"},
+                {"action": "change", "kind": "environment", "name": "Acme", "to": "look-back 14 days -> 30 days"},
             ]}}
         )),
         (status = 409, description = "The declared state contradicts what the document does not name, such as a role of another agent; \
