@@ -151,6 +151,34 @@ fn wrong_file_is_named_by_line_or_field_without_its_numbers() {
     assert_eq!(program(&["apply", "missing.toml"], folder.path()).0, 1);
 }
 
+/// Names come from tenants, and the operator reads them in a terminal.
+#[test]
+fn names_and_labels_do_not_control_the_terminal() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let forged = CLINIC.replace("\"Clinic\"", "\"Clinic\\u001B[2J\\nnothing changes\"");
+    let forged = forged.replace("\"Sales\"", "\"Sales\\u001B]0;x\\u0007\\u009B2J\\n- agent Desk\\u202E\"");
+    let clinic = file(folder.path(), &forged);
+    let is_plain = |text: &str| !text.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}'));
+    let create = ["apply", &*clinic, "--create-directory", "--data"];
+    let (code, made, wrong) = dialback(&create, &data);
+    assert!(code == 0 && is_plain(&made) && made.contains("+ agent Sales"), "{made}{wrong}");
+    assert!(!made.lines().any(|line| line == "- agent Desk" || line == "nothing changes"), "{made}");
+    let label = "gate\u{1b}[1A\u{1b}[2K\nforged";
+    let create = ["token", "create", "--role", "gateway", "--label", label, "--data"];
+    assert_eq!(dialback(&create, &data).0, 0);
+    let (code, listed, _) = dialback(&["token", "list", "--data"], &data);
+    assert!(code == 0 && is_plain(&listed) && listed.lines().count() == 2, "{listed}");
+    let (code, shown, _) = dialback(&["resolve", "+12125550100", "anonymous", "--explain", "--data"], &data);
+    assert!(code == 0 && is_plain(&shown), "{shown}");
+
+    // What programs read is exact.
+    let (code, dumped, _) = dialback(&["dump", "--data"], &data);
+    assert!(code == 0 && !dumped.contains('\u{fffd}'), "{dumped}");
+    let back = file(folder.path(), &dumped);
+    assert_eq!(dialback(&["apply", &back, "--prune", "--data"], &data).1, "nothing changes\n");
+}
+
 /// The file in `examples` is the demo's configuration.
 #[test]
 fn file_of_the_demo_can_be_applied() {

@@ -1,5 +1,6 @@
 //! The error of a command, and its exit code.
 
+use crate::out::printable;
 use dialback::{ServiceError, store::StoreError};
 use std::fmt;
 use std::io::{ErrorKind, Write, stderr};
@@ -60,7 +61,9 @@ impl Failure {
         let line = if json {
             serde_json::json!({ "success": false, "message": self.message }).to_string()
         } else {
-            format!("dialback: {}", self.message)
+            // A message can have several lines, and repeat a name.
+            let lines: Vec<_> = self.message.split('\n').map(printable).collect();
+            format!("dialback: {}", lines.join("\n"))
         };
         // If standard error is closed, the exit code still reports the failure.
         let _ = writeln!(stderr(), "{line}");

@@ -93,7 +93,7 @@ pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Fail
         answer["calls"] = rerouting.to_json();
     }
     if json {
-        out::line(format_args!("{answer}"))?;
+        out::exact(format_args!("{answer}"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let steps: Vec<Step> = serde_json::from_value(answer["steps"].clone())
@@ -115,13 +115,13 @@ pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Fail
 pub(crate) fn dump(options: &DumpOptions, json: bool) -> Result<ExitCode, Failure> {
     let document = options.place.open()?.get("/configuration")?["data"].clone();
     if json {
-        out::line(format_args!("{document}"))?;
+        out::exact(format_args!("{document}"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let declared: Declaration = serde_json::from_value(document)
         .map_err(|_| Failure::new("the daemon answered with a document of another version"))?;
     let text = toml::to_string(&declared).map_err(|error| Failure::new(format!("cannot write TOML: {error}")))?;
-    out::line(format_args!("{}", text.trim_end()))?;
+    out::exact(format_args!("{}", text.trim_end()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn run(command: &ContactCommand, json: bool) -> Result<ExitCode, Fail
             let answer = place.open()?.delete(&format!("/contacts/{}", escape(number)))?;
             let erased = &answer["data"];
             if json {
-                out::line(format_args!("{erased}"))?;
+                out::exact(format_args!("{erased}"))?;
             } else {
                 out::line(format_args!("erased; {} of your numbers had called it", erased["pairs_erased"]))?;
             }
@@ -55,7 +55,7 @@ pub(crate) fn run(command: &ContactCommand, json: bool) -> Result<ExitCode, Fail
 
 fn show(contact: &Value, json: bool) -> Result<(), Failure> {
     if json {
-        return out::line(format_args!("{contact}"));
+        return out::exact(format_args!("{contact}"));
     }
     let entries = contact["entries"].as_array().map_or(&[][..], Vec::as_slice);
     if entries.is_empty() {

@@ -66,7 +66,7 @@ pub(crate) fn run(options: &ExportOptions, json: bool) -> Result<ExitCode, Failu
 pub(crate) fn restore(data: &Path, source: impl BufRead, json: bool) -> Result<ExitCode, Failure> {
     let restored = serde_json::to_value(store::restore(data, source)?).expect("numbers");
     if json {
-        out::line(format_args!("{restored}"))?;
+        out::exact(format_args!("{restored}"))?;
     } else {
         out::line(format_args!("imported: {}", said(&restored)))?;
     }

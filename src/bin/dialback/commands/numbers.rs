@@ -105,7 +105,7 @@ fn is_alone(store: &FjallStore) -> Result<(), Failure> {
 }
 
 fn say(json: bool, object: &serde_json::Value, text: &str) -> Result<(), Failure> {
-    if json { out::line(format_args!("{object}")) } else { out::line(format_args!("{text}")) }
+    if json { out::exact(format_args!("{object}")) } else { out::line(format_args!("{text}")) }
 }
 
 /// A stored call, and the number to which it should have been.

@@ -23,9 +23,9 @@ pub(crate) fn run(options: &PartitionOptions, json: bool) -> Result<ExitCode, Fa
         let number = number.digits();
         if json {
             let said = json!({ "number": format!("+{number}"), "partition": partition });
-            out::line(format_args!("{said}"))?;
+            out::exact(format_args!("{said}"))?;
         } else {
-            out::line(format_args!("+{number}\t{partition}"))?;
+            out::exact(format_args!("+{number}\t{partition}"))?;
         }
     }
     Ok(ExitCode::SUCCESS)

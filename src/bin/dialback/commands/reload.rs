@@ -28,7 +28,7 @@ pub(crate) fn run(options: &ReloadOptions, json: bool) -> Result<ExitCode, Failu
     }
     let answer: Value = Remote::of_running(&options.data)?.ask(&Method::POST, "/reload", None)?;
     if json {
-        out::line(format_args!("{}", answer["data"]))?;
+        out::exact(format_args!("{}", answer["data"]))?;
         return Ok(ExitCode::SUCCESS);
     }
     let left: Vec<_> =

@@ -32,7 +32,7 @@ pub(crate) fn run(options: &ResolveOptions, json: bool) -> Result<ExitCode, Fail
     let answer = Client::open_existing(&options.data)?.get(&path)?;
     let data = &answer["data"];
     if json {
-        out::line(format_args!("{data}"))?;
+        out::exact(format_args!("{data}"))?;
     } else {
         show(data)?;
     }

@@ -1,7 +1,7 @@
 //! Prints answers of the API: as JSON for programs, and as tables for people.
 
 use crate::failure::Failure;
-use crate::out;
+use crate::out::{self, printable};
 use serde_json::Value;
 
 /// A column: its heading, and its text for a row.
@@ -13,7 +13,7 @@ const NOTHING: &str = "-";
 /// Prints rows: one line each, or one JSON list.
 pub(crate) fn list(columns: &[Column<'_>], rows: &[Value], json: bool) -> Result<(), Failure> {
     if json {
-        return out::line(format_args!("{}", Value::from(rows)));
+        return out::exact(format_args!("{}", Value::from(rows)));
     }
     let headings = columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
     let texts = rows.iter().map(|row| columns.iter().map(|(_, text)| printable(&text(row))).collect());
@@ -30,11 +30,11 @@ pub(crate) fn list(columns: &[Column<'_>], rows: &[Value], json: bool) -> Result
 /// Prints one row: a line for each column, or one JSON object.
 pub(crate) fn one(columns: &[Column<'_>], row: &Value, json: bool) -> Result<(), Failure> {
     if json {
-        return out::line(format_args!("{row}"));
+        return out::exact(format_args!("{row}"));
     }
     let width = columns.iter().map(|(heading, _)| heading.chars().count()).max().unwrap_or(0);
     for (heading, text) in columns {
-        out::line(format_args!("{:width$}  {}", heading.to_lowercase(), printable(&text(row))))?;
+        out::line(format_args!("{:width$}  {}", heading.to_lowercase(), text(row)))?;
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ pub(crate) fn one(columns: &[Column<'_>], row: &Value, json: bool) -> Result<(),
 pub(crate) fn done(answer: &Value, json: bool) -> Result<(), Failure> {
     warn(answer);
     let message = answer["message"].as_str().unwrap_or("done");
-    if json { out::line(format_args!("{answer}")) } else { out::line(format_args!("{message}")) }
+    if json { out::exact(format_args!("{answer}")) } else { out::line(format_args!("{message}")) }
 }
 
 /// Prints the warnings of an answer on standard error.
@@ -68,11 +68,6 @@ pub(crate) fn joined(texts: impl Iterator<Item = String>) -> String {
     if texts.is_empty() { NOTHING.to_owned() } else { texts.join(", ") }
 }
 
-/// Returns the text without characters that control a terminal: names come from tenants.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,10 +79,5 @@ mod tests {
         assert_eq!(["name", "count", "none", "missing"].map(|field| text(&row, field)), ["Ann", "3", "-", "-"]);
         assert_eq!(joined(["a".to_owned(), "b".to_owned()].into_iter()), "a, b");
         assert_eq!(joined(std::iter::empty()), "-");
-    }
-
-    #[test]
-    fn name_does_not_control_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
     }
 }

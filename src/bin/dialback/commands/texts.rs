@@ -18,7 +18,7 @@ pub(crate) struct CompletionsOptions {
 pub(crate) fn completions(options: &CompletionsOptions, mut described: Command) -> Result<ExitCode, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(options.shell, &mut described, "dialback", &mut text);
-    out::line(format_args!("{}", String::from_utf8_lossy(&text).trim_end()))?;
+    out::exact(format_args!("{}", String::from_utf8_lossy(&text).trim_end()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::environment::find_or_create;
 use super::remote::escape;
+use super::table::{self, Column, text};
 use crate::clock::now;
 use crate::data::{DataOptions, NewDataOptions};
 use crate::failure::Failure;
@@ -102,7 +103,7 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
             }
             let answer = client.post("/tokens", &body)?;
             if json {
-                out::line(format_args!("{}", answer["data"]))?;
+                out::exact(format_args!("{}", answer["data"]))?;
             } else {
                 // Only the token goes to standard output, for `TOKEN=$(dialback token create)`.
                 let folder = &data.data.data;
@@ -119,42 +120,33 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
             let answer = Client::open_existing(data)?.post(&format!("/tokens/{}/rotate", escape(id)), &body)?;
             let (data, text) = (&answer["data"], |value: &Value| value.as_str().unwrap_or_default().to_owned());
             if json {
-                out::line(format_args!("{data}"))?;
+                out::exact(format_args!("{data}"))?;
             } else {
                 let end = text(&data["replaces"]["expires_at"]);
                 eprintln!("The old token is valid until {end}. The new one is shown once:");
                 out::line(format_args!("{}", text(&data["token"])))?;
             }
         }
-        TokenCommand::List { data } => list(&Client::open_existing(data)?.get("/tokens")?["data"], json)?,
+        TokenCommand::List { data } => {
+            table::list(&COLUMNS, &Client::open_existing(data)?.list("/tokens")?, json)?;
+        }
         TokenCommand::Revoke { id, data } => {
             let answer = Client::open_existing(data)?.delete(&format!("/tokens/{}", escape(id)))?;
-            out::line(format_args!("{}", if json { answer.to_string() } else { "revoked".to_owned() }))?;
+            if json { out::exact(format_args!("{answer}"))? } else { out::line(format_args!("revoked"))? }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(tokens: &Value, json: bool) -> Result<(), Failure> {
-    if json {
-        return out::line(format_args!("{tokens}"));
-    }
-    let [environment, issued, expires, used] = ["ENVIRONMENT", "ISSUED", "EXPIRES", "LAST USED"];
-    out::line(format_args!(
-        "{:36}  {:11}  {environment:36}  {issued:24}  {expires:24}  {used:24}  LABEL",
-        "ID", "ROLE"
-    ))?;
-    for token in tokens.as_array().into_iter().flatten() {
-        let text = |field: &str| token[field].as_str().unwrap_or("-").to_owned();
-        let (id, role, environment) = (text("id"), text("role"), text("environment_id"));
-        let [issued, expires, used] = ["issued_at", "expires_at", "last_used_at"].map(text);
-        out::line(format_args!(
-            "{id:36}  {role:11}  {environment:36}  {issued:24}  {expires:24}  {used:24}  {}",
-            text("label")
-        ))?;
-    }
-    Ok(())
-}
+const COLUMNS: [Column<'static>; 7] = [
+    ("ID", &|token| text(token, "id")),
+    ("ROLE", &|token| text(token, "role")),
+    ("ENVIRONMENT", &|token| text(token, "environment_id")),
+    ("ISSUED", &|token| text(token, "issued_at")),
+    ("EXPIRES", &|token| text(token, "expires_at")),
+    ("LAST USED", &|token| text(token, "last_used_at")),
+    ("LABEL", &|token| text(token, "label")),
+];
 
 /// Parses the overlap of a rotation, which may be none.
 fn overlap(text: &str) -> Result<Duration, String> {

@@ -36,7 +36,7 @@ pub(crate) fn run(options: &DemoOptions, json: bool) -> Result<ExitCode, Failure
     }
     if options.no_serve {
         if json {
-            out::line(format_args!("{}", json!({ "decisions": decisions(&service, now) })))?;
+            out::exact(format_args!("{}", json!({ "decisions": decisions(&service, now) })))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -58,7 +58,7 @@ pub(crate) fn run(options: &DemoOptions, json: bool) -> Result<ExitCode, Failure
         };
         if json {
             let (decisions, token) = (decisions(&service, now), &token.secret);
-            out::line(format_args!("{}", json!({ "decisions": decisions, "url": url, "token": token })))?;
+            out::exact(format_args!("{}", json!({ "decisions": decisions, "url": url, "token": token })))?;
         } else {
             show_requests(&url, &token.secret)?;
         }
@@ -123,7 +123,7 @@ fn show_requests(url: &str, token: &str) -> Result<(), Failure> {
     let (callback, source) = (sample::RENEWALS_DESK, sample::RENEWAL_REMINDERS);
     let (dialed, caller) = sample::UNCLAIMED;
     let (dialed, caller) = (dialed.replace('+', "%2B"), caller.replace('+', "%2B"));
-    out::line(format_args!(
+    out::exact(format_args!(
         "\
 Make the Renewals Desk the callback agent of the Renewal Reminders:
 

@@ -111,11 +111,11 @@ impl ServeOptions {
             self.data.check_creatable()?;
         }
         if json {
-            out::line(format_args!("{}", json!({ "options": settings.shown(), "data_exists": exists })))?;
+            out::exact(format_args!("{}", json!({ "options": settings.shown(), "data_exists": exists })))?;
             return Ok(ExitCode::SUCCESS);
         }
         let (path, state) = (self.data.data.display(), if exists { "is" } else { "would be created as" });
-        out::line(format_args!("{settings}"))?;
+        out::exact(format_args!("{settings}"))?;
         out::line(format_args!("the configuration is valid; {path} {state} a data directory"))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -6,6 +6,7 @@ use super::span;
 use super::summary::{Summary, write_count, write_reasons, write_span};
 use crate::import::destination::Additions;
 use crate::import::destination::roster::Roster;
+use crate::out::printable;
 use dialback::{AgentId, Call};
 use indicatif::HumanCount;
 use serde_json::{Value, json};
@@ -139,7 +140,7 @@ impl fmt::Display for DryRun {
             }
         }
         let made = if *creates_environment { " (would be created)" } else { "" };
-        write!(f, "\n  environment {environment}{made}")?;
+        write!(f, "\n  environment {}{made}", printable(environment))?;
         if self.has_quotas {
             f.write_str("\n  quotas      those of the daemon, which a dry run does not know")?;
         }
