@@ -48,6 +48,8 @@
 //! | `GET /environments`, `POST /environments` | operator | 200, 201; 409 `ENVIRONMENT_NAME_TAKEN` |
 //! | `GET /environments/{id}`, `PUT /environments/{id}` | operator, or the environment's own | 200; 404 `ENVIRONMENT_NOT_FOUND`; 409 `ENVIRONMENT_NAME_TAKEN` |
 //! | `DELETE /environments/{id}` | operator | 200; 404 `ENVIRONMENT_NOT_FOUND`; 409 `ENVIRONMENT_NOT_EMPTY` |
+//! | `GET /configuration` | environment | 200 |
+//! | `PUT /configuration?dry_run=&prune=` | environment; operator, to create an environment | 200; 409 `ENVIRONMENT_NAME_TAKEN`, `QUOTA_EXCEEDED` |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `POST /tokens/{id}/rotate` | operator | 201; 404 `TOKEN_NOT_FOUND`; 409 `TOKEN_EXPIRED` |
 //! | `GET /export` | operator | 200, one JSON object a line; 501 `NOT_STORED` |
@@ -98,6 +100,7 @@ pub use api::Api;
 pub use limits::Limits;
 pub use middleware::rate_limit::{Rates, SteadyClock};
 pub use request::auth::{ACTING_FOR, OnValidToken};
+pub use request::json::needed_body_limit;
 pub use request::token::Token;
 pub use router::{operations, router};
 pub use state::Reload;

@@ -151,6 +151,79 @@ fn wrong_file_is_named_by_line_or_field_without_its_numbers() {
     assert_eq!(program(&["apply", "missing.toml"], folder.path()).0, 1);
 }
 
+/// The last number is another environment's, or a source is unknown: neither leaves anything behind.
+#[test]
+fn refused_file_leaves_nothing_behind_and_a_dry_run_refuses_it_alike() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let unknown = file(folder.path(), &CLINIC.replace("sources = [\"Sales\"]", "sources = [\"Nobody\"]"));
+    for more in [&["--dry-run"][..], &[]] {
+        let arguments = [&["apply", &unknown, "--create-directory"], more, &["--data"]].concat();
+        let (code, _, wrong) = dialback(&arguments, &data);
+        assert!(code == 1 && wrong.contains("agents.1.callback.sources.0"), "{code} {wrong}");
+        assert!(!data.exists(), "no directory is left");
+    }
+    let clinic = file(folder.path(), CLINIC);
+    assert_eq!(dialback(&["apply", &clinic, "--create-directory", "--data"], &data).0, 0);
+    let environments = || dialback(&["environment", "list", "--data"], &data).1;
+    let before = environments();
+    let annex = CLINIC.replace("Clinic", "Annex");
+    let taken = file(folder.path(), &annex);
+    let mistyped = CLINIC.replace("Clinic", "Annex").replace("+12125550100", "+12125550101");
+    for daemon in [None, Some(())] {
+        let daemon = daemon.map(|()| Daemon::start(&data));
+        for more in [&["--dry-run"][..], &[]] {
+            let arguments = [&["apply", &*taken], more, &["--data"]].concat();
+            let (code, _, wrong) = dialback(&arguments, &data);
+            assert!(code == 1 && wrong.contains("numbers.0.number"), "{code} {wrong}");
+        }
+        assert_eq!(environments(), before);
+        drop(daemon);
+    }
+    let free = file(folder.path(), &mistyped);
+    let (code, _, wrong) = dialback(&["apply", &free, "--environment", "Anex", "--data"], &data);
+    assert!(code == 1 && wrong.contains("Anex"), "an environment that was mistyped is not created: {wrong}");
+    let (_, planned, _) = dialback(&["apply", &free, "--dry-run", "--data"], &data);
+    let (code, made, wrong) = dialback(&["apply", &free, "--data"], &data);
+    assert_eq!((code, made), (0, planned.replace(" changes, not made: this is a dry run", " changes made")), "{wrong}");
+    assert_eq!(environments().lines().count(), before.lines().count() + 1);
+}
+
+/// An environment far below its limits is larger than what a daemon accepts as one request.
+#[test]
+fn large_environment_is_dumped_and_applied_and_a_daemon_names_its_limit() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    let number = |last: usize| format!("+1212{:07}", 2_000_000 + last);
+    let numbers = (0..20_000).map(|last| format!("[[numbers]]\nnumber = \"{}\"\n", number(last)));
+    let agents = (0..3000).map(|last| {
+        let (direction, number) = (if last % 2 == 0 { "inbound" } else { "outbound" }, number(last));
+        format!("[[agents]]\nname = \"A{last}\"\ndirection = \"{direction}\"\nnumbers = [\"{number}\"]\n")
+    });
+    let text = "[environment]\nname = \"Large\"\n".to_owned() + &numbers.chain(agents).collect::<String>();
+    let large = file(folder.path(), &text);
+    let (code, _, wrong) = dialback(&["apply", &large, "--create-directory", "--data"], &data);
+    assert_eq!(code, 0, "{wrong}");
+    let (code, dumped, wrong) = dialback(&["dump", "--data"], &data);
+    assert_eq!(code, 0, "{wrong}");
+    let dump = folder.path().join("dump.toml");
+    fs::write(&dump, &dumped).expect("written");
+    let dump = dump.to_str().expect("plain");
+    let nothing = (0, "nothing changes\n".to_owned(), String::new());
+    assert_eq!(dialback(&["apply", dump, "--prune", "--data"], &data), nothing);
+    assert_eq!(dialback(&["apply", dump, "--create-directory", "--data"], &copy).0, 0);
+    assert_eq!(dialback(&["dump", "--data"], &copy).1, dumped);
+
+    let daemon = Daemon::start(&data);
+    let (code, _, wrong) = dialback(&["apply", dump, "--data"], &data);
+    assert!(code == 1 && wrong.contains("dump.toml") && wrong.contains("1048576 bytes"), "{wrong}");
+    let needed = wrong.split("`--body-limit ").nth(1).and_then(|rest| rest.split('`').next()).expect("a limit");
+    assert_eq!(daemon.stop(), 0);
+    let daemon = Daemon::start_with(&data, &["--body-limit", needed]);
+    assert_eq!(dialback(&["apply", dump, "--prune", "--data"], &data), nothing);
+    assert_eq!(daemon.stop(), 0);
+}
+
 /// Names come from tenants, and the operator reads them in a terminal.
 #[test]
 fn names_and_labels_do_not_control_the_terminal() {

@@ -21,6 +21,8 @@ Exit codes:
 pub(crate) struct Failure {
     code: u8,
     message: String,
+    /// The API's code, if the API refused a request.
+    refusal: Option<String>,
 }
 
 /// The exit code of a command that completed partly.
@@ -35,16 +37,30 @@ pub(crate) fn damaged() -> ExitCode {
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { code: 1, message: message.into() }
+        Self { code: 1, message: message.into(), refusal: None }
     }
 
     /// A command line that the parser cannot know to be wrong.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: 2, message: message.into() }
+        Self { code: 2, message: message.into(), refusal: None }
+    }
+
+    /// A refusal of the API, with its code.
+    pub(crate) fn refused(code: String, message: String) -> Self {
+        Self { code: 1, message, refusal: Some(code) }
+    }
+
+    /// Returns whether the API refused the request with this code.
+    pub(crate) fn is_refusal(&self, code: &str) -> bool {
+        self.refusal.as_deref() == Some(code)
     }
 
     pub(crate) fn no_directory(path: &Path) -> Self {
-        Self { code: 4, message: format!("{}: there is no such data directory: check --data", path.display()) }
+        Self {
+            code: 4,
+            message: format!("{}: there is no such data directory: check --data", path.display()),
+            refusal: None,
+        }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -82,7 +98,7 @@ impl From<StoreError> for Failure {
             StoreError::Io { ref error, .. } if !is_unusable(error.kind()) => 1,
             _ => 4,
         };
-        Self { code, message: error.to_string() }
+        Self { code, message: error.to_string(), refusal: None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::declaration::{Comparison, Declaration, Refused, Step, Wish};
 use crate::http::openapi::{example, schema};
-use crate::http::request::auth::Tenant;
+use crate::http::request::auth::{Manager, Tenant};
 use crate::http::request::etag::{Conditions, Versions, tagged};
 use crate::http::request::form::{Form, QueryForm};
 use crate::http::request::read;
@@ -27,7 +27,7 @@ pub(in crate::http) struct Document {
     agents: Vec<Agent>,
 }
 
-/// The settings. Without them, the settings stay as they are.
+/// The settings. Without them, the settings stay as they are. A new environment needs them.
 #[derive(ToSchema)]
 #[schema(as = DocumentSettings)]
 #[expect(dead_code, reason = "only described: `Declaration` is the document")]
@@ -149,6 +149,8 @@ pub(in crate::http) async fn show(
 
 /// Makes the environment as the document says, with one change of the configuration. Applying it again changes nothing.
 ///
+/// With an operator token the document creates an environment with all that is in it: `environment` is required then.
+///
 /// An agent is found by its id, or else by its name, and a number by its digits. Agents and numbers that the document does not
 /// name stay as they are, unless `prune` is true.
 #[utoipa::path(
@@ -163,10 +165,10 @@ pub(in crate::http) async fn show(
         (status = 409, description = "The declared state contradicts what the document does not name, such as a role of another agent; \
             `QUOTA_EXCEEDED`: the environment would exceed a limit; `ENVIRONMENT_NAME_TAKEN`: another environment has this name"),
     ),
-    security(("environment" = [])),
+    security(("environment" = []), ("operator" = [])),
 )]
 pub(in crate::http) async fn apply(
-    Tenant(id): Tenant,
+    manager: Manager,
     State(api): State<Api>,
     conditions: Conditions,
     QueryForm(query): QueryForm,
@@ -179,22 +181,33 @@ pub(in crate::http) async fn apply(
     query.finish(|| Some(()))?;
     let (declared, _room): (Declaration, _) = form.whole(&["agents"], &["environment", "numbers"])?;
     let (limits, at) = (api.limits, api.now());
+    let (id, is_new) = match manager {
+        Manager::Tenant(id) => (id, false),
+        Manager::Operator => (new_id::uuid().into(), true),
+    };
     let decide = move |plan: &Plan| {
         conditions.allow(plan.environment(id).map(EnvironmentView::revision))?;
-        let compared = declared.compare(plan, id, Wish { prune, at }, &mut new_id::uuid);
-        let compared = compared.map_err(|wrong| refused("", wrong))?;
-        let name = |plan: &Plan| plan.environment(id).map(|environment| environment.name().to_owned());
-        let renamed = name(&compared.next).filter(|next| Some(next) != name(plan).as_ref());
-        if renamed.is_some_and(|next| plan.environment_named(&next).is_some()) {
+        // Without this check, a repeated creation would be refused because its numbers are in use.
+        let name = declared.environment.as_ref().map(|settings| settings.name.as_str());
+        let renamed = name.filter(|name| plan.environment(id).map(EnvironmentView::name) != Some(name));
+        if renamed.is_some_and(|name| plan.environment_named(name).is_some()) {
             return Err(Refusal::environment_name_taken());
         }
+        let compared = if is_new {
+            declared.create(plan, id, at, &mut new_id::uuid)
+        } else {
+            declared.compare(plan, id, Wish { prune, at }, &mut new_id::uuid)
+        };
+        let compared = compared.map_err(|wrong| refused("", wrong))?;
         within(&limits, plan, &compared.next, id)?;
         Ok(compared)
     };
     if dry_run {
         let plan = api.service().plan();
-        let Comparison { steps, .. } = decide(&plan)?;
-        return answer(&plan, id, Applied { applied: false, steps });
+        let Comparison { steps, next, .. } = decide(&plan)?;
+        // A new environment exists only in the plan with the changes.
+        let shown = if is_new { &next } else { &*plan };
+        return answer(shown, id, Applied { applied: false, steps });
     }
     let decide = move |plan: &Plan| decide(plan).map(|compared| (Some(compared.changes), compared.steps));
     let (plan, steps) = api.configure_at(id, at, decide).await?;

@@ -22,7 +22,7 @@ const ALL: usize = 20 << 10;
 const OF_ONE: usize = ALL / 5;
 
 /// A body of the greatest length fits into its tenant's share this many times: once as text, and the rest for its values.
-const COPIES: usize = 4;
+pub(in crate::http) const COPIES: usize = 4;
 
 const KIB: usize = 1 << 10;
 

@@ -5,7 +5,7 @@
 
 use super::auth;
 use crate::http::Api;
-use crate::http::middleware::body_budget::{FREE, Room};
+use crate::http::middleware::body_budget::{COPIES, FREE, Room};
 use crate::http::response::error::Refusal;
 use axum::http::HeaderMap;
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(in crate::http) fn parse_body(text: &[u8], headers: &HeaderMap, api: &Api) -
     if bytes > FREE {
         let (budget, tenant) = (&api.body_budget, auth::holder(headers, api).ok_or_else(Refusal::invalid_token)?);
         if bytes > budget.most() {
-            return Err(Refusal::too_many_values());
+            return Err(Refusal::too_many_values(bytes, budget.most()));
         }
         if !budget.resize(&mut room, tenant, bytes) {
             return Err(budget.refuse());
@@ -47,9 +47,15 @@ pub(in crate::http) fn parse_body(text: &[u8], headers: &HeaderMap, api: &Api) -
 /// If it is not valid JSON, or has too many values.
 pub(in crate::http) fn parse_line(line: &[u8]) -> Result<Value, Refusal> {
     if tree_bytes(line) > OF_LINE {
-        return Err(Refusal::too_many_values().saying("The line has too many values"));
+        return Err(Refusal::too_many_values(tree_bytes(line), OF_LINE).saying("The line has too many values"));
     }
     serde_json::from_slice(line).map_err(|_| Refusal::malformed_json("The line is not valid JSON"))
+}
+
+/// Returns the lowest [`Limits::body_bytes`](crate::http::Limits::body_bytes) with which this body is accepted: it must hold
+/// the text, and a third of the memory that the values need.
+pub fn needed_body_limit(text: &[u8]) -> usize {
+    text.len().max(tree_bytes(text).div_ceil(COPIES - 1))
 }
 
 /// Returns the memory that the values of a text need, beside the text of its strings.
@@ -73,6 +79,7 @@ fn tree_bytes(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::middleware::body_budget::BodyBudget;
 
     #[test]
     fn memory_is_estimated_by_the_values_and_not_by_the_text_of_strings() {
@@ -80,6 +87,17 @@ mod tests {
         assert!(serde_json::from_str::<Value>(text).is_ok());
         assert_eq!(tree_bytes(text.as_bytes()), ITEM + 2 * OBJECT + 2 * FIELD + 4 * ITEM);
         assert!(tree_bytes("x".repeat(1 << 20).as_bytes()) < FREE);
+    }
+
+    #[test]
+    fn body_fits_into_the_budget_of_the_limit_that_it_needs() {
+        let body = |items: usize| format!("[{}0]", r#"{"number": "+12125550100"},"#.repeat(items));
+        for text in [body(10_000), body(4000), body(100_000), "x".repeat(3 << 20)] {
+            let (needed, bytes) = (needed_body_limit(text.as_bytes()), tree_bytes(text.as_bytes()));
+            assert!(text.len() <= needed && bytes <= BodyBudget::new(needed).most(), "{needed}");
+            let less = needed - 1024;
+            assert!(text.len() > less || bytes > BodyBudget::new(less).most(), "{needed} is not the lowest");
+        }
     }
 
     /// The size of what `serde_json` allocates is known from its types: a map's node has eleven keys and values.

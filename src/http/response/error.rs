@@ -226,8 +226,9 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message)
     }
 
-    pub(in crate::http) fn too_many_values() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "The body has too many values")
+    pub(in crate::http) fn too_many_values(bytes: usize, limit: usize) -> Self {
+        let message = format!("The body has too many values: they need {bytes} bytes of memory, more than {limit}");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message)
     }
 
     pub(in crate::http) fn cut_short() -> Self {

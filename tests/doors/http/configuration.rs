@@ -107,3 +107,52 @@ async fn wrong_document_is_named_by_field_without_its_values() {
     }
     assert_eq!(server.generation(), generation);
 }
+
+/// The environment and all that is in it come with one event, or nothing of it.
+#[tokio::test]
+async fn operator_creates_an_environment_with_its_document_as_one_change() {
+    let server = Server::start();
+    let operator = server.operator();
+    let others = server.other().number("+12125550177").await;
+    let (generation, before) = (server.generation(), operator.get("/environments").await);
+    let dry = operator.put("/configuration?dry_run=true", document()).await;
+    assert_eq!((dry.status.as_u16(), server.generation()), (200, generation), "{}", dry.text);
+    let step = json!({"action": "create", "kind": "environment", "name": "Clinic",
+        "to": "country code 1, national prefix 1, international prefix 011; look-back 30 days"});
+    assert_eq!(dry.body["data"]["steps"][0], step);
+
+    let with = |field: &str, value: Value| {
+        let mut wrong = document();
+        wrong[field] = value;
+        wrong
+    };
+    let name = server.other().get("/environment").await.data()["name"].clone();
+    let mut bare = document();
+    bare.as_object_mut().expect("an object").remove("environment");
+    for dry_run in [true, false] {
+        let path = format!("/configuration?dry_run={dry_run}");
+        for (wrong, status, code) in [
+            (with("numbers", json!([{"number": "+12125550177"}])), 422, "VALIDATION_ERROR"),
+            (with("numbers", json!([])), 422, "VALIDATION_ERROR"),
+            (with("environment", json!({"name": name})), 409, "ENVIRONMENT_NAME_TAKEN"),
+            (with("environment", json!({"name": ""})), 422, "VALIDATION_ERROR"),
+            (bare.clone(), 422, "VALIDATION_ERROR"),
+        ] {
+            operator.put(&path, wrong).await.is(status, code);
+        }
+    }
+    assert_eq!(operator.get("/environments").await.text, before.text, "nothing is left of what was refused");
+    assert_eq!((server.generation(), others.is_empty()), (generation, false));
+
+    let made = operator.put("/configuration", document()).await;
+    assert_eq!((made.status.as_u16(), &made.body["data"]["applied"]), (200, &json!(true)), "{}", made.text);
+    assert_eq!(made.body["data"]["steps"], dry.body["data"]["steps"]);
+    assert_eq!(server.generation(), generation + 1);
+    let all = operator.get("/environments").await.data();
+    let id = &all.as_array().and_then(|all| all.last()).expect("the new one")["id"];
+    let token = operator.post("/tokens", json!({"role": "environment", "environment_id": id})).await.data();
+    let tenant = server.with_token(token["token"].as_str().expect("a token"));
+    let again = tenant.put("/configuration?prune=true", document()).await;
+    assert_eq!(again.body["data"]["steps"], json!([]));
+    operator.put("/configuration", document()).await.is(409, "ENVIRONMENT_NAME_TAKEN");
+}

@@ -64,7 +64,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Tenants, Method::POST, "/route/what-if", Some(what_if));
     add(For::Tenants, Method::GET, "/environment", None);
     add(For::Tenants, Method::GET, "/configuration", None);
-    add(For::Tenants, Method::PUT, "/configuration", Some(json!({"agents": []})));
+    add(For::Managers, Method::PUT, "/configuration", Some(json!({"environment": {"name": "Annex"}, "agents": []})));
     add(For::Tenants, Method::GET, "/phone-numbers", None);
     add(For::Tenants, Method::POST, "/phone-numbers", Some(json!({"number": "+15550001001"})));
     add(For::Tenants, Method::GET, &format!("/phone-numbers/{number}"), None);

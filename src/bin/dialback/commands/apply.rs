@@ -3,16 +3,18 @@
 use super::client::Client;
 use super::place::{self, PlaceOptions};
 use super::rerouting::Rerouting;
-use crate::clock::now;
 use crate::data::NewDataOptions;
 use crate::failure::Failure;
 use crate::{out, toml_file};
-use dialback::declaration::{Declaration, DeclaredSettings, Refused, Step, Wish};
-use dialback::{Change, Configuration, EnvironmentId, Lookback, Plan};
-use serde_json::{Value, json};
+use dialback::declaration::{Declaration, Step};
+use dialback::http::needed_body_limit;
+use dialback::store::FjallStore;
+use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use uuid::Uuid;
+
+/// The API's code for a request that is longer than a daemon accepts.
+const TOO_LARGE: &str = "BODY_TOO_LARGE";
 
 /// The additional text of `--help`.
 const LONG_HELP: &str = "\
@@ -74,21 +76,16 @@ pub(crate) struct DumpOptions {
 
 pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Failure> {
     let declared: Declaration = toml_file::read(&options.file).map_err(Failure::new)?;
-    let client = client(options, &declared)?;
-    let mut answer = match &client {
-        Some(client) => {
-            let path = format!("/configuration?dry_run={}&prune={}", options.dry_run, options.prune);
-            client.put(&path, &serde_json::to_value(&declared).expect("a document is JSON"))?["data"].clone()
-        }
-        None => json!({ "applied": false, "steps": steps_from_nothing(&declared)? }),
-    };
-    let rerouting = match (&options.calls, &client) {
-        (Some(calls), Some(client)) => Some(Rerouting::find(client, &declared, options.prune, calls)?),
-        (Some(_), None) => {
-            return Err(Failure::new("the environment does not exist, so --calls has nothing to compare"));
-        }
-        (None, _) => None,
-    };
+    let (client, is_new) = client(options, &declared)?;
+    if is_new && options.calls.is_some() {
+        return Err(Failure::new("the environment does not exist, so --calls has nothing to compare"));
+    }
+    let mut answer = put(&client, options, &declared, options.dry_run)?;
+    let find = |calls| Rerouting::find(&client, &declared, options.prune, calls);
+    let rerouting = options.calls.as_deref().map(find).transpose().map_err(|failure| match failure {
+        _ if failure.is_refusal(TOO_LARGE) => too_large(&failure, options, &declared),
+        _ => failure,
+    })?;
     if let Some(rerouting) = &rerouting {
         answer["calls"] = rerouting.to_json();
     }
@@ -125,49 +122,56 @@ pub(crate) fn dump(options: &DumpOptions, json: bool) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns a client for the environment, which is created if it does not exist. `None` if this is a dry run and the
-/// environment does not exist.
-fn client(options: &ApplyOptions, declared: &Declaration) -> Result<Option<Client>, Failure> {
-    if let Some(client) = options.place.remote()? {
-        return Ok(Some(client));
-    }
-    let data = &options.place.installation.data;
-    if options.dry_run && !data.data.exists() && options.create_directory {
-        return Ok(None);
-    }
-    let client =
-        Client::open_or_create(&NewDataOptions { create_directory: options.create_directory, data: data.clone() })?;
-    let name = declared.environment.as_ref().map(|settings| settings.name.as_str());
-    let wanted = options.place.environment.as_deref().or(name);
-    let id = match (place::find(&client, wanted)?, name) {
-        (Some(id), _) => id,
-        (None, None) => return Err(place::missing(wanted)),
-        (None, Some(_)) if options.dry_run => return Ok(None),
-        (None, Some(name)) => client.post("/environments", &json!({ "name": name }))?["data"]["id"].clone(),
-    };
-    place::acting_for(client, &id).map(Some)
+/// Applies the document, or shows the changes. A client that acts for no environment creates the declared one.
+fn put(client: &Client, options: &ApplyOptions, declared: &Declaration, dry_run: bool) -> Result<Value, Failure> {
+    let path = format!("/configuration?dry_run={dry_run}&prune={}", options.prune);
+    let answer = client.put(&path, &document(declared)).map_err(|failure| match failure {
+        _ if failure.is_refusal(TOO_LARGE) => too_large(&failure, options, declared),
+        _ => failure,
+    })?;
+    Ok(answer["data"].clone())
 }
 
-/// Returns the steps that make the environment, which does not exist.
-fn steps_from_nothing(declared: &Declaration) -> Result<Value, Failure> {
-    let (environment, at) = (EnvironmentId::from_u128(1), now());
-    let name = declared.environment.as_ref().map_or_else(String::new, |DeclaredSettings { name, .. }| name.clone());
-    let (dial_plan, lookback) = (dialback::DialPlan::NONE, Lookback::default());
-    let changes = vec![Change::EnvironmentSet { name: name.clone(), dial_plan, lookback }];
-    let plan = Plan::new()
-        .with(&Configuration { sequence: 1, environment, at, changes })
-        .map_err(|error| Failure::new(error.to_string()))?;
-    let mut last = 0;
-    let mut new_id = || {
-        last += 1;
-        Uuid::from_u128(last)
-    };
-    let compared = declared.compare(&plan, environment, Wish { prune: false, at }, &mut new_id);
-    let compared = compared.map_err(|refused| match refused {
-        Refused::Change(error) => Failure::new(error.to_string()),
-        Refused::Wrong(wrong) => Failure::new(wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
-    })?;
-    let mut steps = vec![json!({ "action": "create", "kind": "environment", "name": name, "to": "" })];
-    steps.extend(compared.steps.iter().map(|step| serde_json::to_value(step).expect("a step is JSON")));
-    Ok(steps.into())
+fn document(declared: &Declaration) -> Value {
+    serde_json::to_value(declared).expect("a document is JSON")
+}
+
+/// Says how a file can be applied that is too large for the daemon.
+fn too_large(failure: &Failure, options: &ApplyOptions, declared: &Declaration) -> Failure {
+    let text = document(declared).to_string();
+    let (file, bytes, needed) = (options.file.display(), text.len(), needed_body_limit(text.as_bytes()));
+    let calls = if options.calls.is_some() { ", and room for the calls" } else { "" };
+    Failure::new(format!(
+        "{file}: the daemon refuses a request of this size: {failure}. The file is {bytes} bytes of JSON. Start the \
+         daemon with `--body-limit {needed}` or more{calls}, or stop it and apply the file to its data directory"
+    ))
+}
+
+/// Returns a client for the environment, and whether the environment does not exist: then the client acts for none.
+fn client(options: &ApplyOptions, declared: &Declaration) -> Result<(Client, bool), Failure> {
+    if let Some(client) = options.place.remote()? {
+        return Ok((client, false));
+    }
+    let data = &options.place.installation.data;
+    if options.create_directory && !FjallStore::look(&data.data)? {
+        let (empty, is_new) = of_environment(Client::in_memory(data)?, options, declared)?;
+        if options.dry_run {
+            return Ok((empty, is_new));
+        }
+        // A file that is refused creates no directory.
+        put(&empty, options, declared, true)?;
+    }
+    let data = NewDataOptions { create_directory: options.create_directory, data: data.clone() };
+    of_environment(Client::open_or_create(&data)?, options, declared)
+}
+
+fn of_environment(client: Client, options: &ApplyOptions, declared: &Declaration) -> Result<(Client, bool), Failure> {
+    let name = declared.environment.as_ref().map(|settings| settings.name.as_str());
+    let wanted = options.place.environment.as_deref().or(name);
+    match place::find(&client, wanted)? {
+        Some(id) => Ok((place::acting_for(client, &id)?, false)),
+        // An environment that was mistyped is not created.
+        None if name.is_some() && wanted == name => Ok((client, true)),
+        None => Err(place::missing(wanted)),
+    }
 }

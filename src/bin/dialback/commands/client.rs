@@ -9,17 +9,21 @@ use crate::clock::now;
 use crate::data::{self, DataOptions, NewDataOptions};
 use crate::failure::Failure;
 use axum::http::{Method, Request};
-use dialback::http::{self, ACTING_FOR, Api, Token};
-use dialback::store::{FjallStore, StoreError};
+use dialback::http::{self, ACTING_FOR, Api, Limits, Token};
+use dialback::store::{FjallStore, MemoryStore, StoreError};
 use dialback::{EnvironmentId, Role, Service};
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tower::ServiceExt;
 
-/// The largest answer that is read, in bytes. Answers to these commands are far smaller.
-const MAX_ANSWER: usize = 16 << 20;
+/// The largest answer that is read, in bytes. The longest is the document of an environment.
+const MAX_ANSWER: usize = 1 << 30;
+
+/// The time limit of a request in this process. A document with a million numbers takes minutes.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// The number of items on a page of a list: the most that the API allows.
 const PER_PAGE: u64 = 100;
@@ -47,6 +51,11 @@ impl Client {
             Err(StoreError::Locked(path)) => Remote::of_directory(&path).map(Self::Daemon),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Opens a client for an installation that is empty and stores nothing.
+    pub(crate) fn in_memory(options: &DataOptions) -> Result<Self, Failure> {
+        Self::here(Service::builder(MemoryStore).engine(options.engine()?).start()?)
     }
 
     /// Opens a client. Fails if the directory does not exist, so that a mistyped path creates nothing.
@@ -148,7 +157,11 @@ impl Client {
         let token = Token::issue(Role::Operator);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(format!("cannot start the async runtime: {error}")))?;
-        let router = http::router(Api::new(Arc::new(service), Arc::new(now)).with_operator(token.digest));
+        // The files of the operator who runs the command have no limit: that of a daemon is for its clients.
+        let mut limits = Limits::default();
+        (limits.body_bytes, limits.patience) = (usize::MAX, PATIENCE);
+        let api = Api::new(Arc::new(service), Arc::new(now)).with_operator(token.digest).with_limits(limits);
+        let router = http::router(api);
         Ok(Self::Here { router, runtime, token: token.secret, environment: None })
     }
 }

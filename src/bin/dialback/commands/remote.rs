@@ -75,7 +75,8 @@ impl Answer {
             let texts: Vec<_> = texts.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             format!("  {field}: {}", texts.join(" "))
         });
-        Failure::new(std::iter::once(message).chain(fields).collect::<Vec<_>>().join("\n"))
+        let message = std::iter::once(message).chain(fields).collect::<Vec<_>>().join("\n");
+        Failure::refused(self.code(), message)
     }
 }
 
