@@ -35,7 +35,10 @@ BEYOND_SCHEMAS = {
     ("POST", "/api/v1/environments"): {"country_code", "region", "lookback_seconds"},
     ("PUT", "/api/v1/environments/{environment}"): {"country_code", "region", "lookback_seconds"},
     # Names must fit the rest of the document and the environment. Wrong types and missing fields are named "body".
-    ("PUT", "/api/v1/configuration"): {"environment.", "numbers.", "agents."},
+    # A new environment needs its settings: only an operator token creates one.
+    ("PUT", "/api/v1/configuration"): {"environment", "environment.", "numbers.", "agents."},
+    # One of the two fields is required.
+    ("PUT", "/api/v1/phone-numbers/{number}"): {"default_agent_id"},
     # A declared configuration replaces the changes, and must fit the environment.
     ("POST", "/api/v1/route/what-if"): {"configuration", "configuration."},
     # The environment depends on the role and on the existing environments, and a time must be in the future.
