@@ -18,9 +18,10 @@ pub(crate) fn start(asked: Option<&str>, usual: &str, json: bool) {
     // The only call.
     let _ = FILTER.set(handle);
     // The HTTP client of the commands logs whole requests, which contain phone numbers and the operator token. The
-    // library that reads numbers logs them. No filter can enable those lines.
+    // library that reads numbers logs them. The NATS client logs the fleet's messages, and each attempt to connect; the
+    // daemon itself logs the events of a connection. No filter can enable those lines.
     let private = filter_fn(|about| match about.target() {
-        target if target.starts_with("rlibphonenumber") => false,
+        target if target.starts_with("rlibphonenumber") || target.starts_with("async_nats") => false,
         target => !target.starts_with("ureq") || *about.level() <= Level::WARN,
     });
     let lines = fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
