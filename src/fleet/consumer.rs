@@ -7,7 +7,7 @@ use super::StepError;
 use super::commit::commit;
 use super::elapsed::{elapsed, millis};
 use super::erasures::Sweep;
-use super::link::Link;
+use super::link::{Link, Witness};
 use super::message::{self, Body, Message, NodeId, Unreadable};
 use super::place::Place;
 use super::publisher::Did;
@@ -145,11 +145,16 @@ impl Consumer {
             Err(error) if error.halts() => self.link.halt(Some(error.to_string())),
             Err(_) => {}
         }
+        self.link.fail(did.as_ref().err().map(StepError::reason));
         did
     }
 
     fn try_step(&mut self, wait: Duration) -> Result<Did, StepError> {
-        self.look()?;
+        if let Err(error) = self.look() {
+            // Look again in the next step: the place may belong to another stream.
+            self.asked_at = None;
+            return Err(error);
+        }
         let deliveries = match self.link.stream.consume(self.place.position, AT_ONCE, wait) {
             Ok(deliveries) => deliveries,
             Err(StreamError::Gone) => {
@@ -338,6 +343,8 @@ impl Consumer {
         self.link.metrics.stand(self.place.position.0, self.last.max(self.place.position).0);
         let mut state = self.link.state();
         state.consumed = self.place.position;
+        let Place { witness_at, witness, sequence, .. } = self.place;
+        state.witness = Witness { at: witness_at, fingerprint: witness, sequence };
         state.republish = self.place.republish;
         Ok(())
     }
@@ -379,10 +386,13 @@ impl Consumer {
                 }
                 (Event::Configuration(configuration), Err(error)) => {
                     self.link.metrics.count_refused(1);
-                    let sequence = configuration.sequence;
-                    self.conflict(format!(
-                        "configuration {sequence} of the stream does not fit this node's configuration: {error}"
-                    ));
+                    // Everyone may read the reason of a conflict, and the error can name agents.
+                    let text = format!(
+                        "configuration {} of the stream does not fit this node's configuration",
+                        configuration.sequence
+                    );
+                    (self.log)(&format!("{text}: {error}"));
+                    self.conflict(text);
                 }
                 (_, Err(_)) => self.link.metrics.count_refused(1),
                 (_, Ok(_)) => {}

@@ -4,12 +4,15 @@
 //! at once, the stream accepts one message and rejects the others. The snapshot is taken at the position of the
 //! accepted message, so the message's fingerprint can be compared later. The message names no contact, so it can stay
 //! when all messages before it are removed.
+//!
+//! A full stream accepts no message. Then each node that keeps all calls takes a snapshot at the last message of a node
+//! that it has consumed. If several do so at once, the last one stays, and a missing one is written soon after.
 
 use super::StepError;
 use super::consumer::PATIENCE;
 use super::elapsed::{elapsed, millis};
 use super::keys::Keys;
-use super::link::{Link, Sighting, Standing};
+use super::link::{Link, Sighting, Standing, State, Witness};
 use super::message;
 use super::publisher::Did;
 use super::settings::Planted;
@@ -32,6 +35,10 @@ const READY: usize = 4;
 const ATTEMPTS: u32 = 3;
 /// How long another node gets at most to write a snapshot that nodes wait for, in milliseconds.
 const LONGEST_GRACE: u64 = 300_000;
+/// How long another node gets at most to make room in a full stream, in milliseconds.
+const FULL_GRACE: u64 = 30_000;
+/// The pause after a failure to write a snapshot, in milliseconds. Each further failure doubles it, up to `FULL_GRACE`.
+const FIRST_PAUSE: u64 = 1_000;
 
 /// Writes a snapshot when one is due.
 ///
@@ -50,8 +57,11 @@ pub(super) struct Keeper {
     given_for: Position,
     /// Since when a snapshot has been due.
     due_since: Option<Timestamp>,
-    /// Whether this node's last snapshot may have replaced a better one.
+    /// Whether this node's last snapshot may have replaced a better one, or the stream was not truncated after it.
     must_repeat: bool,
+    /// How often in a row writing a snapshot failed, and when it last did.
+    refusals: u32,
+    refused_at: Option<Timestamp>,
     /// A snapshot to write once the node has consumed the stream up to its position, and the epoch in which it was
     /// begun.
     begun: Option<(Head, u64)>,
@@ -60,6 +70,8 @@ pub(super) struct Keeper {
 /// The reason why a snapshot is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Due {
+    /// The stream takes no more messages.
+    Full,
     /// The newest snapshot is old.
     Regular,
     /// Other nodes wait for a snapshot: the newest one is missing, unusable or incomplete, or ends before the stream's
@@ -79,18 +91,30 @@ impl Keeper {
             given_for: Position::START,
             due_since: None,
             must_repeat: false,
+            refusals: 0,
+            refused_at: None,
             begun: None,
         }
     }
 
     /// Begins or writes a snapshot if one is due.
     pub(super) fn step(&mut self) -> Result<Did, StepError> {
+        if self.is_pausing() {
+            return Ok(Did::Nothing);
+        }
         let did = self.try_step();
         // The stream reports a lost connection only once: pass it on.
         if let Some(error) = did.as_ref().err().and_then(StepError::away) {
             self.link.away(error);
         }
         did
+    }
+
+    /// Returns whether writing a snapshot failed a short time ago. Then it may fail for long.
+    fn is_pausing(&mut self) -> bool {
+        let now = self.link.now();
+        let pause = (FIRST_PAUSE << self.refusals.min(16)).min(self.grace(Due::Full));
+        self.refused_at.as_mut().is_some_and(|at| elapsed(now, at) < pause)
     }
 
     fn try_step(&mut self) -> Result<Did, StepError> {
@@ -108,18 +132,22 @@ impl Keeper {
             }
             return Ok(Did::Nothing);
         }
-        // A node that may lack something looks for a snapshot of another node.
-        let is_waiting = {
+        // A node that may lack something looks for a snapshot of another node, and one that cannot publish makes room.
+        let has_reason = {
             let state = self.link.state();
-            state.away.is_none() && (state.gap > Position::START || state.sequence == 0)
+            state.away.is_none() && (state.gap > Position::START || state.sequence == 0 || state.full.is_some())
         };
-        if !self.link.may_publish() && !is_waiting {
+        if !self.link.may_publish() && !has_reason {
             return Ok(Did::Nothing);
         }
         let now = self.link.now();
         self.look(now)?;
         self.give();
-        if self.is_time(now) { self.begin(now) } else { Ok(Did::Nothing) }
+        match self.whats_due(now) {
+            Some(Due::Full) => Ok(self.begin_full(now)),
+            Some(_) => self.begin(now),
+            None => Ok(Did::Nothing),
+        }
     }
 
     /// Looks at the newest snapshot from time to time, and whenever the stream's beginning has changed.
@@ -130,7 +158,7 @@ impl Keeper {
         if is_recent && self.looked_first == first {
             return Ok(());
         }
-        let seen = match self.link.stream.read_snapshot()? {
+        let seen = match self.link.stream.read_snapshot().map_err(StepError::Upkeep)? {
             None => Sighting::default(),
             Some(snapshot) => match Reader::open(snapshot.content, &self.link.settings.keys) {
                 Ok(reader) => {
@@ -169,36 +197,47 @@ impl Keeper {
         }
     }
 
-    /// Returns whether this node begins a snapshot now.
-    fn is_time(&mut self, now: Timestamp) -> bool {
+    /// Returns the reason for which this node begins a snapshot now.
+    fn whats_due(&mut self, now: Timestamp) -> Option<Due> {
         let Some(due) = self.due(now) else {
             self.due_since = None;
-            return false;
+            return None;
         };
         let waited = elapsed(now, self.due_since.get_or_insert(now));
         let (is_complete, began_at) = {
             let state = self.link.state();
             (state.gap == Position::START, state.other_began_at)
         };
+        let beat = millis(self.link.settings.beat_every);
         // A node that lacks nothing comes first.
-        if due == Due::Needed && !is_complete && waited < millis(self.link.settings.beat_every) * 2 {
-            return false;
+        if due != Due::Regular && !is_complete && waited < beat * 2 {
+            return None;
+        }
+        // The nodes cannot agree through a full stream, so they wait differently long for each other.
+        if due == Due::Full && waited < self.jitter(beat / 4) {
+            return None;
         }
         // Another node has begun one, and gets the time to write it. It is not waited for twice.
         let grace = self.grace(due);
         let has_begun = began_at.is_some_and(|mut at| elapsed(now, &mut at) < grace);
-        !has_begun || waited >= grace
+        (!has_begun || waited >= grace).then_some(due)
+    }
+
+    /// Returns a span of up to `longest` milliseconds, by the node's identity.
+    fn jitter(&self, longest: u64) -> u64 {
+        xxh3_64(&self.link.settings.node) % (longest + 1)
     }
 
     fn due(&self, now: Timestamp) -> Option<Due> {
         let mut state = self.link.state();
-        let may_write = self.link.settings.share.is_all()
-            && state.standing == Standing::Settled
+        let is_able = self.link.settings.share.is_all()
             && state.away.is_none()
             && state.halted.is_none()
-            && self.looked_at.is_some()
-            && !state.republish;
-        if !may_write {
+            && self.looked_at.is_some();
+        if is_able && self.can_make_room(&state) {
+            return Some(Due::Full);
+        }
+        if !is_able || state.standing != Standing::Settled || state.republish {
             return None;
         }
         let (first, gap) = (state.first, state.gap);
@@ -210,16 +249,31 @@ impl Keeper {
         }
         // A delay of up to a tenth, so that nodes that started together do not all try at once.
         let every = self.every();
-        let jitter = xxh3_64(&self.link.settings.node) % (every / 10 + 1);
+        let jitter = self.jitter(every / 10);
         let trusts = self.link.settings.is_planted(Planted::TrustsClocks);
         let age = |at: &mut Timestamp| if trusts { now.millis_since(*at) } else { elapsed(now, at) };
         let is_old = snapshot.seen_at.as_mut().is_none_or(|at| age(at) >= every.saturating_add(jitter));
         is_old.then_some(Due::Regular)
     }
 
+    /// Returns whether a snapshot at the last message of a node would make room in a full stream.
+    ///
+    /// The node may be unsettled, because it may lack the room for what it has to publish first. It has consumed all
+    /// messages that the snapshot replaces, and before it removes them it checks that the stream still holds these.
+    fn can_make_room(&self, state: &State) -> bool {
+        let Witness { at, sequence, .. } = state.witness;
+        state.full.is_some()
+            && !matches!(state.standing, Standing::Conflict(_))
+            && sequence > 0
+            && at > state.first
+            && (at > state.snapshot.at || self.must_repeat)
+            && !self.link.settings.is_planted(Planted::IgnoresFull)
+    }
+
     /// Returns how long another node gets to write a snapshot that it has begun, in milliseconds.
     fn grace(&self, due: Due) -> u64 {
         match due {
+            Due::Full => (self.every() / 10).min(FULL_GRACE),
             Due::Regular => self.every() / 10,
             Due::Needed => (self.every() / 10).min(LONGEST_GRACE),
         }
@@ -238,12 +292,24 @@ impl Keeper {
         let Some(configuration) = self.fleet_state.configuration(sequence)? else { return Ok(Did::Nothing) };
         match self.link.publish_configuration(&configuration) {
             Ok((at, witness)) => {
-                self.begun = Some((Head { at, witness, sequence, taken_at: now, gap }, epoch));
+                self.begun = Some((Head { at, witness, is_configuration: true, sequence, taken_at: now, gap }, epoch));
                 Ok(Did::Some)
             }
             Err(StreamError::Superseded) => Ok(Did::Nothing),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Begins a snapshot without a message of its own. The message at its position may name a contact, and stays until the
+    /// next snapshot.
+    fn begin_full(&mut self, now: Timestamp) -> Did {
+        let state = self.link.state();
+        if !self.can_make_room(&state) {
+            return Did::Nothing;
+        }
+        let (Witness { at, fingerprint: witness, sequence }, gap) = (state.witness, state.gap);
+        self.begun = Some((Head { at, witness, is_configuration: false, sequence, taken_at: now, gap }, state.epoch));
+        Did::Some
     }
 
     /// Writes the snapshot and removes the messages that it covers, if the stream still holds the message at the
@@ -253,7 +319,11 @@ impl Keeper {
     /// snapshot. If the message was removed, another node's snapshot is newer than this one.
     fn write(&mut self, head: Head) -> Result<(), StepError> {
         self.check(head)?;
-        write(&self.link, &self.service, &self.fleet_state, head)?;
+        let written = write(&self.link, &self.service, &self.fleet_state, head);
+        if let Err(error) = self.paced(written) {
+            self.link.metrics.count_snapshot_failure();
+            return Err(error);
+        }
         if let Err(error) = self.check(head) {
             // This snapshot may have replaced a better one, so the next one is due at once.
             self.must_repeat = true;
@@ -262,9 +332,19 @@ impl Keeper {
         self.must_repeat = false;
         self.link.state().see(Sighting { at: head.at, gap: head.gap, seen_at: Some(self.link.now()) });
         if head.at > Position(1) {
-            self.link.stream.truncate(Position(head.at.0 - 1))?;
+            let truncated = self.link.stream.truncate(Position(head.at.0 - 1)).map_err(StepError::Upkeep);
+            self.must_repeat = truncated.is_err();
+            self.paced(truncated)?;
         }
         Ok(())
+    }
+
+    /// Makes the next attempt wait if this one failed.
+    fn paced(&mut self, done: Result<(), StepError>) -> Result<(), StepError> {
+        let is_refused = done.is_err();
+        self.refusals = if is_refused { self.refusals.saturating_add(1) } else { 0 };
+        self.refused_at = is_refused.then(|| self.link.now());
+        done
     }
 
     fn check(&self, head: Head) -> Result<(), StepError> {
@@ -295,7 +375,7 @@ fn write(link: &Link, service: &Service, fleet_state: &Arc<dyn StoredFleetState>
         let written = link.stream.write_snapshot(head.at, &mut content);
         // The producer must not wait for a reader that has stopped.
         drop(content);
-        written.map_err(StepError::from)
+        written.map_err(StepError::Upkeep)
     })?;
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }

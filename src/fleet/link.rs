@@ -59,12 +59,25 @@ pub(super) struct Sighting {
     pub(super) seen_at: Option<Timestamp>,
 }
 
+/// The last message of a node that this node has consumed, which proves up to where it has consumed the stream.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Witness {
+    pub(super) at: Position,
+    pub(super) fingerprint: u64,
+    /// The sequence of the last configuration up to there that this node accepted.
+    pub(super) sequence: u64,
+}
+
 pub(super) struct State {
     pub(super) standing: Standing,
     /// The reason why the stream is unreachable, or `None` if it is reachable.
     pub(super) away: Option<String>,
+    /// The reason why the stream takes no more messages, or `None` if it takes them.
+    pub(super) full: Option<String>,
     /// The reason why the node has halted before a message, or `None` if it has not.
     pub(super) halted: Option<String>,
+    /// The reason why the node's last attempt to consume the stream failed, or `None` if it did not.
+    failed: Option<String>,
     /// The last configuration message that is known to be in the stream, and its sequence.
     pub(super) configuration: Position,
     pub(super) sequence: u64,
@@ -76,6 +89,8 @@ pub(super) struct State {
     pub(super) epoch: u64,
     /// The position up to which the node has consumed the stream. The content of those messages is in force.
     pub(super) consumed: Position,
+    /// The last message of a node up to there.
+    pub(super) witness: Witness,
     /// Whether all data has to be published again.
     pub(super) republish: bool,
     /// Whether other nodes wait for data that this node has and cannot put into a snapshot.
@@ -105,7 +120,9 @@ impl Link {
         let state = State {
             standing: Standing::Unsettled,
             away: None,
+            full: None,
             halted: None,
+            failed: None,
             configuration: Position::START,
             sequence: 0,
             digest: 0,
@@ -113,6 +130,7 @@ impl Link {
             acked: VecDeque::new(),
             epoch: 0,
             consumed: Position::START,
+            witness: Witness::default(),
             republish: false,
             must_republish: false,
             republished: None,
@@ -183,9 +201,37 @@ impl Link {
         if bytes > largest {
             return Err(StreamError::TooLarge { bytes, largest });
         }
-        let position = self.stream.publish_after(Subject::Configuration, &payload, last)?;
+        let position = self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, last))?;
         self.state().note(position, configuration, parent);
         Ok((position, message::fingerprint(&payload)))
+    }
+
+    /// Records whether the stream takes messages, from the result of a publication.
+    pub(super) fn noting_room<T>(&self, published: Result<T, StreamError>) -> Result<T, StreamError> {
+        match &published {
+            Ok(_) => self.fill(None),
+            Err(error @ StreamError::Full(_)) => self.fill(Some(error.to_string())),
+            Err(_) => {}
+        }
+        published
+    }
+
+    /// Records where the stream begins. If messages were removed, it may take others again.
+    pub(super) fn begins(&self, first: Position) {
+        let is_moved = std::mem::replace(&mut self.state().first, first) != first;
+        if is_moved {
+            self.fill(None);
+        }
+    }
+
+    fn fill(&self, why: Option<String>) {
+        let mut state = self.state();
+        if state.full == why {
+            return;
+        }
+        state.full = why;
+        drop(state);
+        self.show();
     }
 
     /// Records that the stream is unreachable. The node is unsettled from then on, unless it is in conflict.
@@ -208,7 +254,7 @@ impl Link {
         }
         state.acked.clear();
         state.epoch += 1;
-        state.consumed = Position::START;
+        (state.consumed, state.witness) = (Position::START, Witness::default());
         drop(state);
         self.show();
     }
@@ -236,14 +282,26 @@ impl Link {
         self.show();
     }
 
+    /// Records why the last attempt to consume the stream failed, or that it did not.
+    pub(super) fn fail(&self, why: Option<String>) {
+        let mut state = self.state();
+        if state.failed == why {
+            return;
+        }
+        state.failed = why;
+        drop(state);
+        self.show();
+    }
+
     fn show(&self) {
         let state = self.state();
-        let shown = match (&state.standing, &state.away, &state.halted) {
+        let shown = match (&state.standing, &state.away, &state.halted, &state.full) {
             (Standing::Conflict(what), ..) => FleetState::Stopped(what.clone()),
-            (_, Some(why), _) => FleetState::Away(why.clone()),
-            (_, None, Some(why)) => FleetState::Halted(why.clone()),
-            (Standing::Settled, None, None) => FleetState::Following,
-            (Standing::Unsettled | Standing::Settling, None, None) => FleetState::Joining,
+            (_, Some(why), ..) => FleetState::Away(why.clone()),
+            (_, None, Some(why), _) => FleetState::Halted(why.clone()),
+            (_, None, None, Some(why)) => FleetState::Full(why.clone()),
+            (Standing::Settled, None, None, None) => FleetState::Following,
+            (Standing::Unsettled | Standing::Settling, None, None, None) => FleetState::Joining(state.failed.clone()),
         };
         drop(state);
         self.metrics.set_state(shown);
@@ -381,7 +439,9 @@ impl Sequencer for Link {
         match self.publish_after(configuration, last, parent) {
             Ok(_) => Ok(()),
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
-            Err(error @ StreamError::TooLarge { .. }) => Err(ServiceError::StreamAway(error.to_string())),
+            Err(error @ (StreamError::TooLarge { .. } | StreamError::Full(_))) => {
+                Err(ServiceError::StreamAway(error.to_string()))
+            }
             Err(error @ StreamError::Unseen) => {
                 self.away(&error);
                 Err(ServiceError::StreamAway(error.to_string()))
@@ -399,12 +459,13 @@ impl Sequencer for Link {
         }
         let (last, _) = self.state().end(sequence)?;
         let payload = self.writer().fence(self.now());
-        match self.stream.publish_after(Subject::Configuration, &payload, last) {
+        match self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, last)) {
             Ok(position) => {
                 self.state().take_place(position);
                 Ok(())
             }
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
+            Err(error @ StreamError::Full(_)) => Err(ServiceError::StreamAway(error.to_string())),
             Err(error) => {
                 self.away(&error);
                 Err(ServiceError::StreamAway(error.to_string()))

@@ -32,6 +32,7 @@ pub mod nats;
 mod node;
 mod place;
 mod publisher;
+mod repeats;
 mod restore;
 mod settings;
 mod share;

@@ -5,6 +5,7 @@ use super::consumer::Consumer;
 use super::keeper::Keeper;
 use super::link::Link;
 use super::publisher::{Did, Publisher};
+use super::repeats::Repeats;
 use super::settings::Log;
 use crate::metrics::FleetState;
 use crate::service::Service;
@@ -12,7 +13,7 @@ use crate::store::{StoreError, StoredFleetState};
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -42,9 +43,18 @@ impl Node {
     #[allow(clippy::needless_pass_by_value, reason = "the node is their owner")]
     pub fn start(link: Arc<Link>, service: Arc<Service>, log: Log) -> io::Result<Self> {
         let parts = Parts::new(&link, &service, false, Arc::clone(&log))?;
+        let errors = Arc::new(Mutex::new(Repeats::default()));
         let Parts { publisher, consumer, keeper } = parts;
         let mut node = Self { link: Arc::clone(&link), threads: Vec::new() };
         let (tell, is_told) = (log.clone(), Cell::new(false));
+        // The threads often fail for the same reason, so they remember together what is logged.
+        let link = Arc::clone(&link);
+        let log: Log = Arc::new(move |text| {
+            let now = link.now().millis();
+            if errors.lock().unwrap_or_else(PoisonError::into_inner).is_due(text, now) {
+                log(text);
+            }
+        });
         node.spawn("dialback-fleet-in", &service, log.clone(), consumer, move |consumer, link| {
             let did = consumer.step(WAIT);
             if let FleetState::Stopped(why) = link.metrics.state()
@@ -76,26 +86,16 @@ impl Node {
     ) -> io::Result<()> {
         let (link, service) = (Arc::clone(&self.link), Arc::clone(service));
         let run = move || {
-            let mut said = None;
             while !link.is_stopping() {
                 if service.loading().is_some() {
                     link.pause(LATER / 10);
                     continue;
                 }
                 match step(&mut part, &link) {
-                    Ok(pause) => {
-                        said = None;
-                        if !pause.is_zero() {
-                            link.pause(pause);
-                        }
-                    }
+                    Ok(pause) if pause.is_zero() => {}
+                    Ok(pause) => link.pause(pause),
                     Err(error) => {
-                        let text = error.to_string();
-                        // A repeated error is logged once.
-                        if said.as_ref() != Some(&text) {
-                            log(&text);
-                        }
-                        said = Some(text);
+                        log(&error.to_string());
                         link.pause(if error.away().is_some() { AWAY } else { LATER });
                     }
                 }

@@ -6,7 +6,7 @@ use super::link::{Acked, Link};
 use super::message::{self, FRAME, NodeId, PSEUDONYM, PSEUDONYM_COUNT, PSEUDONYM_KEY};
 use super::settings::Planted;
 use super::share::{partition, partition_of};
-use super::stream::Subject;
+use super::stream::{StreamError, Subject};
 use crate::event::{Call, Event, wire};
 use crate::history::LastCall;
 use crate::service::Service;
@@ -18,6 +18,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The approximate number of event bytes that are published together.
 const AT_ONCE: usize = 1 << 20;
+/// The least number of them, after a full stream has rejected more.
+const LEAST: usize = 1 << 14;
 
 /// Reads entries of the outbox in order, and publishes them. An entry stays in the outbox until the stream has
 /// delivered its messages back.
@@ -28,6 +30,8 @@ pub(super) struct Publisher {
     /// The last entry that the stream has acknowledged in this epoch.
     cursor: u64,
     epoch: u64,
+    /// The number of event bytes to publish together. A stream that holds less than `AT_ONCE` never has room for so many.
+    at_once: usize,
     /// The time at which the node last published a message.
     published_at: Option<Timestamp>,
 }
@@ -43,7 +47,7 @@ pub(super) enum Did {
 
 impl Publisher {
     pub(super) fn new(link: Arc<Link>, service: Arc<Service>, fleet_state: Arc<dyn StoredFleetState>) -> Self {
-        Self { link, service, fleet_state, cursor: 0, epoch: 0, published_at: None }
+        Self { link, service, fleet_state, cursor: 0, epoch: 0, at_once: AT_ONCE, published_at: None }
     }
 
     /// Returns the last entry that was published.
@@ -68,7 +72,7 @@ impl Publisher {
             self.republish(epoch)?;
             return Ok(Did::Some);
         }
-        let entries = self.fleet_state.outbox(self.cursor, AT_ONCE)?;
+        let entries = self.fleet_state.outbox(self.cursor, self.at_once)?;
         let Some(last) = entries.last().map(|entry| entry.number) else { return self.beat() };
         let mut events = Vec::new();
         for entry in &entries {
@@ -79,7 +83,10 @@ impl Publisher {
         for event in &events {
             parcels.add(event);
         }
-        self.publish(parcels.finish(), last)?;
+        let published = self.publish(parcels.finish(), last);
+        let is_full = matches!(published, Err(StepError::Stream(StreamError::Full(_))));
+        self.at_once = if is_full { self.at_once / 2 } else { self.at_once * 2 }.clamp(LEAST, AT_ONCE);
+        published?;
         self.cursor = last;
         self.link.metrics.count_published(count);
         Ok(Did::Some)
@@ -110,11 +117,12 @@ impl Publisher {
 
     fn publish_messages(&self, messages: &[(Subject, Vec<u8>)], entry: u64) -> Result<(), StepError> {
         let Some((_, last)) = messages.last() else { return Ok(()) };
-        match self.link.stream.publish(messages) {
+        match self.link.noting_room(self.link.stream.publish(messages)) {
             Ok(position) => {
                 self.link.acknowledged(Acked { position, fingerprint: message::fingerprint(last), entry });
                 Ok(())
             }
+            Err(error @ StreamError::Full(_)) => Err(error.into()),
             Err(error) => {
                 self.link.away(&error);
                 Err(error.into())

@@ -75,6 +75,8 @@ pub enum Planted {
     IgnoresNeed,
     /// The node computes the age of a snapshot by its writer's clock.
     TrustsClocks,
+    /// The node writes no snapshot to make room in a full stream.
+    IgnoresFull,
     /// The node skips what a newer version wrote, even if that loses something.
     SkipsNewer,
     /// The node does not compare the message at its place with the one that was there.

@@ -40,6 +40,9 @@ pub enum StepError {
     },
     /// A snapshot could not be read or written.
     Snapshot(io::Error),
+    /// The place for snapshots failed, or the stream could not be truncated. That says nothing about other requests to the
+    /// stream: a lost connection is an error of those, too.
+    Upkeep(StreamError),
     /// The stream begins after the position of the newest snapshot. The node waits for a newer one.
     TooOld(Position),
     /// A snapshot could not be loaded.
@@ -54,6 +57,15 @@ impl StepError {
         let is_too_large = matches!(self, Self::Stream(StreamError::TooLarge { .. }));
         is_too_large
             || matches!(self, Self::Newer { .. } | Self::Locked(_) | Self::NewerSnapshot(_) | Self::LockedSnapshot)
+    }
+
+    /// Returns the reason as everyone may read it: it names no tenant and no agent.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Service(_) => "this node cannot put a message of the stream into force: read its log".into(),
+            Self::NotLoaded(_) => "this node cannot load the snapshot: read its log".into(),
+            error => error.to_string(),
+        }
     }
 
     /// Returns the stream's error if it says that the stream is unreachable, unchecked or failing.
@@ -103,6 +115,7 @@ impl fmt::Display for StepError {
                 )
             }
             Self::Snapshot(error) => write!(f, "cannot read or write the snapshot: {error}"),
+            Self::Upkeep(error) => write!(f, "cannot keep the fleet's snapshots: {error}"),
             Self::TooOld(Position::START) => {
                 f.write_str("the stream no longer holds its first messages, and there is no snapshot: waiting for one")
             }
@@ -121,7 +134,7 @@ impl fmt::Display for StepError {
 impl std::error::Error for StepError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Stream(error) => Some(error),
+            Self::Stream(error) | Self::Upkeep(error) => Some(error),
             Self::Store(error) => Some(error),
             Self::Service(error) => Some(error),
             Self::Snapshot(error) => Some(error),

@@ -173,6 +173,9 @@ pub enum StreamError {
     Superseded,
     /// The stream no longer holds the requested messages.
     Gone,
+    /// The stream has reached a limit of its size, or of its server's storage. Of one message, nothing was appended. Of
+    /// several, the first ones may have been.
+    Full(String),
     /// The message is longer than the stream accepts. Nothing was appended.
     TooLarge {
         /// The length of the message, in bytes.
@@ -191,6 +194,11 @@ impl fmt::Display for StreamError {
             Self::Unseen => f.write_str("the connection was lost, and the stream is not checked yet: try again"),
             Self::Superseded => f.write_str("another message of the subject came first: read it and try again"),
             Self::Gone => f.write_str("the stream no longer holds the messages after this position"),
+            Self::Full(what) => write!(
+                f,
+                "the stream takes no more messages ({what}): a node makes room by a snapshot. If this remains, raise \
+                 the limits of the stream and of the snapshots"
+            ),
             Self::TooLarge { bytes, largest } => write!(
                 f,
                 "the configuration takes {bytes} bytes, and the stream accepts messages of {largest}: \

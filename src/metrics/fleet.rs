@@ -28,6 +28,7 @@ pub struct Fleet {
     refused: AtomicU64,
     unknown: AtomicU64,
     skipped: [AtomicU64; Skipped::ALL.len()],
+    snapshot_failures: AtomicU64,
     state: Mutex<FleetState>,
 }
 
@@ -70,15 +71,17 @@ impl Skipped {
 }
 
 /// The state of a node's connection to the stream.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FleetState {
-    /// The node has not reached the stream yet, or is still reading the messages that the stream held when it joined.
-    #[default]
-    Joining,
+    /// The node has not reached the stream yet, or is still reading the messages that the stream held when it joined. If
+    /// its last attempt failed, this is the reason.
+    Joining(Option<String>),
     /// The node consumes messages as they come.
     Following,
     /// The stream is unreachable, for this reason.
     Away(String),
+    /// The stream takes no more messages, for this reason. The node consumes those of others.
+    Full(String),
     /// The node has stopped taking part, for this reason. An operator has to act.
     Stopped(String),
     /// The node waits before a message that it cannot read and must not skip, for this reason. An operator has to act.
@@ -87,17 +90,33 @@ pub enum FleetState {
 
 impl FleetState {
     /// The names of all states.
-    pub const NAMES: [&'static str; 5] = ["joining", "following", "away", "stopped", "halted"];
+    pub const NAMES: [&'static str; 6] = ["joining", "following", "away", "full", "stopped", "halted"];
 
     /// Returns the state's name.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Joining => "joining",
+            Self::Joining(_) => "joining",
             Self::Following => "following",
             Self::Away(_) => "away",
+            Self::Full(_) => "full",
             Self::Stopped(_) => "stopped",
             Self::Halted(_) => "halted",
         }
+    }
+
+    /// Returns the reason for the state, if there is one. It contains no contact and no secret.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Joining(why) => why.as_deref(),
+            Self::Following => None,
+            Self::Away(why) | Self::Full(why) | Self::Stopped(why) | Self::Halted(why) => Some(why),
+        }
+    }
+}
+
+impl Default for FleetState {
+    fn default() -> Self {
+        Self::Joining(None)
     }
 }
 
@@ -131,6 +150,8 @@ counters! {
     refused,
     /// Returns the number of calls whose agent or number this node has no configuration of.
     unknown,
+    /// Returns the number of failed attempts to write a snapshot.
+    snapshot_failures,
 }
 
 impl Fleet {
@@ -243,6 +264,11 @@ impl Fleet {
     }
 
     #[cfg(feature = "fleet")]
+    pub(crate) fn count_snapshot_failure(&self) {
+        self.snapshot_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "fleet")]
     pub(crate) fn count_unknown(&self, events: u64) {
         self.unknown.fetch_add(events, Ordering::Relaxed);
     }
@@ -253,6 +279,7 @@ impl Default for Fleet {
         let zero = || AtomicU64::new(0);
         Self {
             skipped: Default::default(),
+            snapshot_failures: zero(),
             position: zero(),
             last: zero(),
             entered: zero(),

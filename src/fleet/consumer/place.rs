@@ -23,7 +23,7 @@ impl Consumer {
         let bounds = self.link.stream.bounds()?;
         self.asked_at = Some(now);
         self.last = bounds.last;
-        self.link.state().first = bounds.first;
+        self.link.begins(bounds.first);
         if !self.is_checked {
             // The node may have to wait for a snapshot, but no longer for the stream.
             self.link.stand(Standing::Unsettled);
@@ -265,12 +265,16 @@ impl Consumer {
         Ok(Some(head))
     }
 
-    /// Sets the place to the snapshot's position, if the snapshot belongs to this stream in its present state.
+    /// Sets the place to the snapshot's position, if the snapshot belongs to this stream in its present state. If the
+    /// message there is no configuration, [`go_behind_configuration`](Self::go_behind_configuration) finds the last one.
     pub(super) fn go_behind(&self, head: &Head, bounds: &Bounds, place: &mut Place) -> Result<(), StepError> {
         let is_there = bounds.first <= head.at && head.at <= bounds.last;
         if is_there && self.fingerprint_at(head.at)? == Some(head.witness) {
             (place.position, place.witness_at, place.witness) = (head.at, head.at, head.witness);
-            (place.configuration, place.accepted, place.sequence) = (head.at, head.at, head.sequence);
+            (place.accepted, place.sequence) = (head.at, head.sequence);
+            if head.is_configuration {
+                place.configuration = head.at;
+            }
         }
         Ok(())
     }
@@ -291,7 +295,8 @@ impl Consumer {
         };
         let held = self.fleet_state.configuration(configuration.sequence)?;
         if held.is_some_and(|held| digest(&held) == digest(&configuration)) {
-            (place.accepted, place.sequence) = (last.position, place.sequence.max(configuration.sequence));
+            place.accepted = place.accepted.max(last.position);
+            place.sequence = place.sequence.max(configuration.sequence);
         }
         Ok(())
     }

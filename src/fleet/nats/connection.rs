@@ -4,10 +4,12 @@ use super::error::{away, engine};
 use super::options::NatsOptions;
 use super::subject::Subjects;
 use crate::fleet::StreamError;
+use crate::fleet::repeats::Repeats;
+use crate::metrics::Stopwatch;
 use async_nats::jetstream::context::{Context, ContextBuilder};
-use async_nats::{Client, ClientError, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ClientError, ConnectOptions, Event, ServerAddr, ServerError};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -48,6 +50,16 @@ struct State {
     is_up: bool,
     /// The reason why the last attempt to connect failed, while there is no connection.
     failed: Option<Arc<str>>,
+    /// What the server last reported over this connection, such as a missing permission. It does not answer such a
+    /// request.
+    reported: Option<Arc<str>>,
+}
+
+/// Passes on what the client reports about the connection.
+struct Events {
+    changed: watch::Sender<State>,
+    since: Stopwatch,
+    said: Mutex<Repeats>,
 }
 
 impl Connection {
@@ -59,7 +71,7 @@ impl Connection {
             .enable_all()
             .build()
             .map_err(|error| engine(format_args!("cannot create threads: {error}")))?;
-        let (changed, state) = watch::channel(State { generation: 0, is_up: false, failed: None });
+        let (changed, state) = watch::channel(State { generation: 0, is_up: false, failed: None, reported: None });
         let (servers, connecting) = connecting(&options, changed)?;
         let client = runtime.block_on(connecting.connect(servers)).map_err(engine)?;
         // The context starts tasks, which need the runtime.
@@ -113,6 +125,14 @@ impl Connection {
         }
     }
 
+    /// Adds to the error of a request without an answer what the server reported.
+    pub(super) fn explained(&self, error: StreamError) -> StreamError {
+        match (error, &self.state.borrow().reported) {
+            (StreamError::Away(what), Some(reported)) => away(format_args!("{what}; the server reports: {reported}")),
+            (error, _) => error,
+        }
+    }
+
     /// Waits until the connection with this generation is lost.
     pub(super) async fn lost(&self, generation: u64) {
         let mut state = self.state.clone();
@@ -141,7 +161,7 @@ fn connecting(
     changed: watch::Sender<State>,
 ) -> Result<(Vec<ServerAddr>, ConnectOptions), StreamError> {
     let (servers, login) = options.servers()?;
-    let changed = Arc::new(changed);
+    let events = Arc::new(Events { changed, since: Stopwatch::start(), said: Mutex::default() });
     let connecting = ConnectOptions::new()
         .name(&options.name)
         .custom_inbox_prefix(options.inbox())
@@ -152,7 +172,7 @@ fn connecting(
         .retry_on_initial_connect()
         .reconnect_delay_callback(|attempts| Duration::from_millis(PAUSES[attempts.min(PAUSES.len() - 1)]))
         .event_callback(move |event| {
-            note(&changed, &event);
+            events.note(&event);
             std::future::ready(())
         });
     Ok((servers, login.add_to(options.certificates.add_to(connecting))?))
@@ -167,23 +187,40 @@ fn context(options: &NatsOptions, client: Client) -> Context {
     }
 }
 
-fn note(changed: &watch::Sender<State>, event: &Event) {
-    match event {
-        Event::Connected => {
-            changed.send_modify(|state| *state = State { generation: state.generation + 1, is_up: true, failed: None });
-            info!("connected to NATS");
-        }
-        Event::Disconnected => {
-            changed.send_modify(|state| (state.is_up, state.failed) = (false, None));
-            warn!("lost the connection to NATS: reconnecting");
-        }
-        // The client repeats this for each attempt.
-        Event::ClientError(ClientError::Other(why)) if !changed.borrow().is_up => {
-            if changed.borrow().failed.as_deref() != Some(why) {
-                warn!(%why, "cannot connect to NATS: trying again");
-                changed.send_modify(|state| state.failed = Some(why.as_str().into()));
+impl Events {
+    fn note(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                self.changed.send_modify(|state| {
+                    let generation = state.generation + 1;
+                    *state = State { generation, is_up: true, failed: None, reported: None };
+                });
+                info!("connected to NATS");
+            }
+            Event::Disconnected => {
+                self.changed.send_modify(|state| (state.is_up, state.failed) = (false, None));
+                warn!("lost the connection to NATS: reconnecting");
+            }
+            Event::ClientError(ClientError::Other(why)) if !self.changed.borrow().is_up => {
+                if self.is_due(why) {
+                    warn!(%why, "cannot connect to NATS: trying again");
+                }
+                self.changed.send_modify(|state| state.failed = Some(why.as_str().into()));
+            }
+            event => {
+                if let Event::ServerError(ServerError::Other(why)) = event {
+                    self.changed.send_modify(|state| state.reported = Some(why.as_str().into()));
+                }
+                if self.is_due(&event.to_string()) {
+                    warn!(%event, "the NATS client reports an event");
+                }
             }
         }
-        event => warn!(%event, "the NATS client reports an event"),
+    }
+
+    /// Returns whether to log this text. The client repeats it for each attempt.
+    fn is_due(&self, text: &str) -> bool {
+        let now = self.since.nanos() / 1_000_000;
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).is_due(text, now)
     }
 }

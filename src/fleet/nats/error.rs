@@ -2,6 +2,7 @@
 
 use crate::fleet::StreamError;
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::object_store::{PutError, PutErrorKind};
 use async_nats::jetstream::stream::{
     ConsumerError, ConsumerErrorKind, PurgeError, PurgeErrorKind, RawMessageError, RawMessageErrorKind,
 };
@@ -16,6 +17,38 @@ pub(super) fn engine(what: impl Display) -> StreamError {
     StreamError::Engine(what.to_string())
 }
 
+/// The errors of a server that has no room for a message.
+const NO_ROOM: [ErrorCode; 4] = [
+    ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+    ErrorCode::INSUFFICIENT_RESOURCES,
+    ErrorCode::MEMORY_RESOURCES_EXCEEDED,
+    ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+];
+
+/// Returns whether the server refused to store a message, because a limit is reached or its disk is full.
+fn has_no_room(error: &ApiError) -> bool {
+    // The code of a store that failed does not say why.
+    let is_limit = names_a_limit(&error.to_string());
+    NO_ROOM.contains(&error.error_code()) || error.error_code() == ErrorCode::STREAM_STORE_FAILED && is_limit
+}
+
+fn names_a_limit(text: &str) -> bool {
+    ["maximum bytes exceeded", "maximum messages exceeded", "no space left", "resource limits exceeded"]
+        .iter()
+        .any(|limit| text.contains(limit))
+}
+
+/// Converts the error of writing an object. The client passes on what the server answered as a text only.
+pub(super) fn putting(error: &PutError) -> StreamError {
+    match error.kind() {
+        PutErrorKind::ReadChunks | PutErrorKind::InvalidName => engine(error),
+        _ if names_a_limit(&error.to_string()) => {
+            engine(format_args!("the bucket of the snapshots has no room for another one ({error}): raise its limit"))
+        }
+        _ => away(error),
+    }
+}
+
 /// Converts an error that `JetStream` answered. Conditions that pass count as unreachable: a missing leader,
 /// `JetStream` not running yet, or a missing stream, which is created again.
 pub(super) fn answered(error: &ApiError) -> StreamError {
@@ -24,6 +57,9 @@ pub(super) fn answered(error: &ApiError) -> StreamError {
             error.error_code(),
             ErrorCode::STREAM_NOT_FOUND | ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::CLUSTER_NOT_AVAILABLE
         );
+    if has_no_room(error) {
+        return StreamError::Full(error.to_string());
+    }
     if passes { away(error) } else { engine(error) }
 }
 

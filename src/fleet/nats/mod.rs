@@ -66,33 +66,37 @@ impl NatsStream {
     /// # Errors
     /// Returns an error if the server is unreachable, or if its stream is not this fleet's.
     pub fn server(&self) -> Result<ServerFacts, StreamError> {
-        self.core.connection.run(self.core.server())
+        self.run(self.core.server())
+    }
+
+    fn run<T>(&self, asking: impl Future<Output = Result<T, StreamError>>) -> Result<T, StreamError> {
+        self.core.connection.run(asking).map_err(|error| self.core.connection.explained(error))
     }
 }
 
 impl Stream for NatsStream {
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
-        self.core.connection.run(publish::publish(&self.core, messages))
+        self.run(publish::publish(&self.core, messages))
     }
 
     fn publish_after(&self, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError> {
-        self.core.connection.run(publish::publish_after(&self.core, subject, message, last))
+        self.run(publish::publish_after(&self.core, subject, message, last))
     }
 
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
-        self.core.connection.run(self.cursor.consume(&self.core, after, limit, wait))
+        self.run(self.cursor.consume(&self.core, after, limit, wait))
     }
 
     fn bounds(&self) -> Result<Bounds, StreamError> {
-        self.core.connection.run(bounds::bounds(&self.core))
+        self.run(bounds::bounds(&self.core))
     }
 
     fn last_configuration(&self) -> Result<Option<Delivery>, StreamError> {
-        self.core.connection.run(bounds::configuration(&self.core))
+        self.run(bounds::configuration(&self.core))
     }
 
     fn truncate(&self, up_to: Position) -> Result<(), StreamError> {
-        self.core.connection.run(bounds::truncate(&self.core, up_to))
+        self.run(bounds::truncate(&self.core, up_to))
     }
 
     fn largest(&self) -> usize {
@@ -100,10 +104,10 @@ impl Stream for NatsStream {
     }
 
     fn write_snapshot(&self, at: Position, content: &mut dyn io::Read) -> Result<(), StreamError> {
-        self.core.connection.run(snapshot::write(&self.core, at, content))
+        self.run(snapshot::write(&self.core, at, content))
     }
 
     fn read_snapshot(&self) -> Result<Option<Snapshot>, StreamError> {
-        self.core.connection.run(snapshot::read(&self.core))
+        self.run(snapshot::read(&self.core))
     }
 }

@@ -2,9 +2,9 @@
 //! complete.
 
 use super::core::Core;
-use super::error::{away, engine, getting, purging, reading};
+use super::error::{away, engine, getting, purging, putting, reading};
 use crate::fleet::{Position, Snapshot, StreamError};
-use async_nats::jetstream::object_store::{GetErrorKind, Object, ObjectMetadata, PutErrorKind};
+use async_nats::jetstream::object_store::{GetErrorKind, Object, ObjectMetadata};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::StreamExt;
 use std::collections::HashMap;
@@ -19,6 +19,8 @@ use tokio::time::timeout;
 const NAME: &str = "snapshot";
 /// The size of a chunk, which the server acknowledges as one message, if the server accepts messages of this size.
 const CHUNK: usize = 256 << 10;
+/// How many bytes identify a snapshot: its header with a random identity.
+const BEGINNING: usize = 64;
 const POSITION: &str = "position";
 const INCARNATION: &str = "incarnation";
 
@@ -31,12 +33,35 @@ pub(super) async fn write(core: &Core, at: Position, content: &mut dyn Read) -> 
     let chunk_size = Some(CHUNK.min(core.connection.largest()));
     let object = ObjectMetadata { name: NAME.into(), chunk_size, metadata, ..ObjectMetadata::default() };
     let before = last_written(core).await?;
-    let put = prepared.bucket.put(object, &mut Blocking(content)).await;
-    let put = put.map_err(|error| match error.kind() {
-        PutErrorKind::ReadChunks | PutErrorKind::InvalidName => engine(error),
-        _ => away(error),
-    })?;
-    drop_orphans(core, before, &put.nuid).await
+    let mut source = Blocking { content, beginning: Vec::new() };
+    match prepared.bucket.put(object, &mut source).await {
+        Ok(put) => drop_orphans(core, before, &put.nuid).await,
+        Err(error) => {
+            // If the connection is lost, a later writer removes the chunks.
+            let _ = drop_unfinished(core, &source.beginning).await;
+            Err(putting(&error))
+        }
+    }
+}
+
+/// Removes the chunks of this node's writer, which did not finish. They would take the room that the next one needs. The
+/// client does not say where they are, so they are found by their beginning, which has a random identity.
+async fn drop_unfinished(core: &Core, beginning: &[u8]) -> Result<(), StreamError> {
+    let bucket = bucket(core).await?;
+    let chunks = format!("$O.{}.C.>", core.connection.options.bucket());
+    let mut subjects = bucket.info_with_subjects(chunks).await.map_err(away)?;
+    while let Some(subject) = subjects.next().await {
+        let (subject, _) = subject.map_err(away)?;
+        match bucket.get_first_raw_message_by_subject(&subject, 1).await {
+            Ok(first) if first.payload.starts_with(beginning) && !beginning.is_empty() => {
+                bucket.purge().filter(subject).await.map_err(|error| purging(&error))?;
+                return Ok(());
+            }
+            // Another writer's, or another node removed it meanwhile.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Returns the position, in the bucket's own stream, at which the previous snapshot was complete; 0 if there is none.
@@ -94,11 +119,18 @@ pub(super) async fn read(core: &Arc<Core>) -> Result<Option<Snapshot>, StreamErr
 }
 
 /// Reads from a blocking source, on the caller's thread.
-struct Blocking<'a>(&'a mut dyn Read);
+struct Blocking<'a> {
+    content: &'a mut dyn Read,
+    /// The first bytes that were read.
+    beginning: Vec<u8>,
+}
 
 impl AsyncRead for Blocking<'_> {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = self.0.read(into.initialize_unfilled())?;
+        let out = into.initialize_unfilled();
+        let read = self.content.read(out)?;
+        let wanted = BEGINNING.saturating_sub(self.beginning.len());
+        self.beginning.extend(&out[..read.min(wanted)]);
         into.advance(read);
         Poll::Ready(Ok(()))
     }

@@ -3,12 +3,14 @@
 //! ```text
 //! "DBSNAP" 0 2                                                       8 bytes
 //! position, fingerprint of the message there, number of configurations, time, gap (8 bytes each)
-//! identity (16), flags (8; 1: contents are encrypted), id of the key (8; 0: none)
+//! identity (16), flags (8), id of the key (8; 0: none)
 //! with a key: HMAC-SHA256 of all before (32)
 //! XXH3 of all before (8)
 //! then sections: kind (1), length (4), XXH3 of kind, length and content (8), content
 //!                with a key: HMAC-SHA256 (32) of kind, length, content, the identity and the section's number
 //! ```
+//!
+//! The flags: 1 if the contents are encrypted, 2 if the message at the position is no configuration.
 //!
 //! All integers are big-endian. An encrypted content is sealed with ChaCha20-Poly1305; its key is derived from the
 //! fleet's key and the snapshot's identity, and the section's number is the nonce.
@@ -34,6 +36,7 @@ const LONGEST: usize = 1 << 26;
 /// The bytes of a header of version 2, without tag and checksum.
 const HEAD: usize = 8 + 5 * 8 + 16 + 8 + 8;
 const ENCRYPTED: u64 = 1;
+const NO_CONFIGURATION: u64 = 2;
 /// The use of a header's tag.
 const OF_HEAD: &[u8] = b"snapshot";
 
@@ -43,6 +46,8 @@ pub(in crate::fleet) struct Head {
     /// The position up to which the writer had consumed the stream, and the fingerprint of the message there.
     pub(in crate::fleet) at: Position,
     pub(in crate::fleet) witness: u64,
+    /// Whether that message is the last configuration. It is not if the stream was too full to take one.
+    pub(in crate::fleet) is_configuration: bool,
     /// The number of configurations.
     pub(in crate::fleet) sequence: u64,
     /// The time by the writer's clock, for people: no decision relies on it.
@@ -70,7 +75,9 @@ impl<'a> Writer<'a> {
             bytes.extend(word.to_be_bytes());
         }
         bytes.extend(identity);
-        bytes.extend(encrypting.map_or(0, |_| ENCRYPTED).to_be_bytes());
+        let flags = [(encrypting.is_some(), ENCRYPTED), (!head.is_configuration, NO_CONFIGURATION)];
+        let flags: u64 = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum();
+        bytes.extend(flags.to_be_bytes());
         bytes.extend(signing.map_or(0, Key::id).to_be_bytes());
         if let Some(key) = signing {
             bytes.extend(key.sign(&bytes, OF_HEAD));
@@ -142,8 +149,8 @@ impl<'a> Reader<'a> {
         }
         let word = |at: usize| u64::from_be_bytes(words[at..at + 8].try_into().expect("eight bytes"));
         let taken_at = Timestamp::from_millis(word(32));
-        let head =
-            Head { at: Position(word(8)), witness: word(16), sequence: word(24), taken_at, gap: Position::START };
+        let (at, gap) = (Position(word(8)), Position::START);
+        let head = Head { at, witness: word(16), is_configuration: true, sequence: word(24), taken_at, gap };
         let identity = NodeId::default();
         Ok(Self { source, head, key: None, has_tags: false, is_encrypted: false, identity, sections: 0 })
     }
@@ -153,7 +160,7 @@ impl<'a> Reader<'a> {
         bytes[..7].copy_from_slice(&MAGIC);
         bytes[7] = VERSION;
         source.read_exact(&mut bytes[8..]).map_err(StepError::Snapshot)?;
-        let (head, identity, flags, id) = read_head(&bytes[8..]).expect("the header has this length");
+        let (mut head, identity, flags, id) = read_head(&bytes[8..]).expect("the header has this length");
         let mut tag = [0; TAG];
         let has_tags = id != 0;
         if has_tags {
@@ -173,9 +180,10 @@ impl<'a> Reader<'a> {
             None => None,
         };
         let is_encrypted = flags & ENCRYPTED != 0;
-        if flags & !ENCRYPTED != 0 {
+        if flags & !(ENCRYPTED | NO_CONFIGURATION) != 0 {
             return Err(StepError::NewerSnapshot(VERSION));
         }
+        head.is_configuration = flags & NO_CONFIGURATION == 0;
         if is_encrypted && key.is_none() {
             return Err(StepError::LockedSnapshot);
         }
@@ -225,7 +233,7 @@ fn read_head(mut rest: &[u8]) -> Option<(Head, NodeId, u64, u64)> {
     let (taken_at, gap) = (Timestamp::from_millis(word()?), Position(word()?));
     let identity = take(&mut rest)?;
     let mut word = || take(&mut rest).map(u64::from_be_bytes);
-    Some((Head { at, witness, sequence, taken_at, gap }, identity, word()?, word()?))
+    Some((Head { at, witness, is_configuration: true, sequence, taken_at, gap }, identity, word()?, word()?))
 }
 
 /// Returns the bytes that stand for a section in a signature.

@@ -15,7 +15,7 @@ fn keys(byte: u8) -> Keys {
 
 fn head() -> Head {
     let taken_at = Timestamp::from_secs(1_800_000_000);
-    Head { at: Position(7), witness: 8, sequence: 9, taken_at, gap: Position(3) }
+    Head { at: Position(7), witness: 8, is_configuration: false, sequence: 9, taken_at, gap: Position(3) }
 }
 
 fn pairs() -> Vec<Pair> {
@@ -96,7 +96,7 @@ fn a_snapshot_of_version_1_stays_readable_and_one_of_a_newer_version_is_named() 
     bytes.extend(xxhash_rust::xxh3::xxh3_64(&bytes).to_be_bytes());
     let open =
         |bytes: &[u8], keys: &Keys| Reader::open(Box::new(Cursor::new(bytes.to_vec())), keys).map(|it| it.head());
-    let expected = Head { gap: Position::START, ..head() };
+    let expected = Head { gap: Position::START, is_configuration: true, ..head() };
     assert_eq!(open(&bytes, &Keys::NONE).expect("a header"), expected);
     assert!(open(&bytes, &keys(1)).is_err(), "it is not signed");
     bytes[7] = 3;

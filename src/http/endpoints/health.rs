@@ -23,13 +23,14 @@ pub(in crate::http) struct Well {
     #[schema(schema_with = schema::durability, required = false)]
     durability: Option<&'static str>,
     /// The state of the node in its fleet; present on a node of a fleet. `joining`: not caught up yet. `following`: up to date
-    /// with the stream. `away`: the stream is unreachable, and the node continues with the data it has. `stopped`: its
-    /// configuration differs from the other nodes', and the log says where. `halted`: the node waits before a message that it
-    /// cannot read; `fleet_reason` says which.
+    /// with the stream. `away`: the stream is unreachable, and the node continues with the data it has. `full`: the stream
+    /// takes no more messages, and the node keeps its own. `stopped`: its configuration differs from the other nodes'.
+    /// `halted`: the node waits before a message that it cannot read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     fleet: Option<&'static str>,
-    /// The reason why the node has halted; present if it has.
+    /// The reason for the state; present if it is `away`, `full`, `stopped` or `halted`, and if a node that joins has failed to
+    /// do so and tries again.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     fleet_reason: Option<String>,
@@ -137,14 +138,12 @@ pub(in crate::http) async fn show(State(api): State<Api>) -> Response {
     }
     let durability = Some(api.service().durability()).filter(|durability| *durability != Durability::Synced);
     let fleet = api.service().fleet();
+    let state = fleet.map(|fleet| fleet.state());
     let well = Well {
         status: "ok",
         durability: durability.map(Durability::name),
-        fleet: fleet.map(|fleet| fleet.state().name()),
-        fleet_reason: fleet.and_then(|fleet| match fleet.state() {
-            FleetState::Halted(why) => Some(why),
-            _ => None,
-        }),
+        fleet: state.as_ref().map(FleetState::name),
+        fleet_reason: state.and_then(|state| state.reason().map(str::to_owned)),
         fleet_outbox: fleet.map(|fleet| fleet.outbox()),
         fleet_skipped: fleet.map(|fleet| skipped(fleet)).unwrap_or_default(),
         lag_seconds: fleet.filter(|fleet| fleet.is_lagging()).map(|fleet| fleet.lag_millis() / 1000),

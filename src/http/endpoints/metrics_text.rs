@@ -244,6 +244,8 @@ impl Page<'_> {
         self.counter("fleet_refused", help, fleet.refused())?;
         let help = "Calls with an agent or number that this node's configuration does not have";
         self.counter("fleet_unknown", help, fleet.unknown())?;
+        let help = "Failed attempts of this node to write a snapshot of the fleet";
+        self.counter("fleet_snapshot_failures", help, fleet.snapshot_failures())?;
         let help = "Messages of the stream that are none of the fleet's, or that the node may skip";
         let mut family = self.family("fleet_skipped", help, None, MetricType::Counter)?;
         for why in Skipped::ALL {

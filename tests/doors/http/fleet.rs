@@ -141,6 +141,7 @@ async fn health_and_metrics_report_a_node_that_is_behind() {
         "dialback_fleet_state{state=\"following\"} 1",
         "dialback_fleet_state{state=\"stopped\"} 0",
         "dialback_fleet_republished_total 0",
+        "dialback_fleet_snapshot_failures_total 0",
         "dialback_fleet_skipped_total{reason=\"foreign\"} 0",
     ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
@@ -150,11 +151,21 @@ async fn health_and_metrics_report_a_node_that_is_behind() {
     told.fleet.set_lag(0, 0);
     assert_eq!(
         nobody.get("//health").await.text,
-        r#"{"status":"ok","durability":"memory","fleet":"stopped","fleet_outbox":3}"#
+        r#"{"status":"ok","durability":"memory","fleet":"stopped","fleet_reason":"configuration 7 is another","fleet_outbox":3}"#
     );
     told.fleet.set_state(FleetState::Halted("message 7 is of a newer version".into()));
     let health = r#"{"status":"ok","durability":"memory","fleet":"halted","fleet_reason":"message 7 is of a newer version","fleet_outbox":3}"#;
     assert_eq!(nobody.get("//health").await.text, health);
+    for (state, name) in [
+        (FleetState::Away("no answer".into()), "away"),
+        (FleetState::Full("no room".into()), "full"),
+        (FleetState::Joining(Some("no snapshot".into())), "joining"),
+    ] {
+        let why = state.reason().expect("one").to_owned();
+        told.fleet.set_state(state);
+        let health = nobody.get("//health").await.text;
+        assert!(health.contains(&format!(r#""fleet":"{name}","fleet_reason":"{why}""#)), "{health}");
+    }
     let alone = Server::start();
     assert_eq!(alone.with_authorization(None).get("//health").await.text, r#"{"status":"ok","durability":"memory"}"#);
 }

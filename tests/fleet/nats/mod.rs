@@ -4,6 +4,8 @@
 mod away;
 mod daemon;
 mod foreign;
+#[cfg(feature = "__testing")]
+mod full;
 mod keys;
 #[cfg(feature = "__testing")]
 mod leaf;
@@ -11,6 +13,7 @@ mod logins;
 #[cfg(feature = "__testing")]
 mod messages;
 mod overtaken;
+mod reasons;
 mod snapshot;
 mod storage;
 mod tokens;

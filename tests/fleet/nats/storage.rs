@@ -27,7 +27,7 @@ fn a_node_reaches_the_stream_in_its_domain_only() {
 
 /// A full stream rejects messages and removes none. It accepts messages again after a truncation.
 #[test]
-fn a_full_stream_counts_as_unreachable_until_it_is_truncated() {
+fn a_full_stream_says_so_until_it_is_truncated() {
     let server = NatsServer::start();
     let stream = open(with(&server, |storage| storage.max_bytes = Some(1 << 20)));
     let large = [(Subject::Calls(0), vec![1; 200 << 10])];
@@ -39,10 +39,15 @@ fn a_full_stream_counts_as_unreachable_until_it_is_truncated() {
         }
         assert!(last < Position(10), "the limit is in force");
     };
-    assert!(matches!(&full, StreamError::Away(why) if why.contains("maximum bytes")), "{full}");
+    assert!(matches!(&full, StreamError::Full(why) if why.contains("maximum bytes")), "{full}");
     assert_eq!(stream.bounds().expect("there").first, Position(1), "nothing is removed");
-    let too_large = stream.write_snapshot(last, &mut &vec![1; 2 << 20][..]);
-    assert!(too_large.is_err(), "the bucket has the limit, too");
+    let ordered = stream.publish_after(Subject::Configuration, &large[0].1, Position::START);
+    assert!(matches!(&ordered, Err(StreamError::Full(_))), "{ordered:?}");
+    for _ in 0..2 {
+        let too_large = stream.write_snapshot(last, &mut &vec![1; 2 << 20][..]);
+        assert!(matches!(&too_large, Err(StreamError::Engine(why)) if why.contains("no room")), "{too_large:?}");
+        stream.write_snapshot(last, &mut &vec![2; 400 << 10][..]).expect("what did not fit left nothing behind");
+    }
     stream.truncate(last).expect("truncated");
     stream.publish(&large).expect("there is room again");
 }

@@ -8,7 +8,7 @@
 mod hidden;
 mod intruder;
 mod ordering;
-mod purged;
+pub(crate) mod purged;
 mod strays;
 mod stream;
 pub(crate) mod threads;
@@ -86,10 +86,10 @@ fn after_faults_all_nodes_hold_exactly_what_was_acknowledged() {
     // A run in which nothing happened would prove nothing.
     let Counts { calls, erasures, configurations, superseded, refused_away, unknown_outcomes, .. } = counts;
     let Counts { restarts, power_failures, partitions, rollbacks, recreations, truncations, joins, .. } = counts;
-    let Counts { strays, forgeries, newer, deletions, purges, clock_jumps, confirmed, .. } = counts;
+    let Counts { strays, forgeries, newer, deletions, purges, full, clock_jumps, confirmed, .. } = counts;
     let happened = [calls, erasures, configurations, confirmed, superseded, refused_away, unknown_outcomes];
     let befell = [restarts, power_failures, partitions, rollbacks, recreations, truncations, joins];
-    let intruded = [strays, forgeries, newer, deletions, purges, clock_jumps];
+    let intruded = [strays, forgeries, newer, deletions, purges, full, clock_jumps];
     assert!(happened.iter().chain(&befell).chain(&intruded).all(|count| *count > 0), "{counts:?}");
 }
 
@@ -119,6 +119,7 @@ fn each_planted_bug_is_found() {
         (Bug::Node(Planted::IgnoresLimit), 340),
         (Bug::Node(Planted::IgnoresNeed), 0),
         (Bug::Node(Planted::TrustsClocks), 400),
+        (Bug::Node(Planted::IgnoresFull), 0),
     ];
     let is_left_out =
         |bug: &Bug| std::env::var("DIALBACK_FLEET_BUG").is_ok_and(|name| !format!("{bug:?}").contains(&name));

@@ -18,7 +18,7 @@ fn start(server: &SimServer, which: usize, path: &Path) -> Place {
     start_over(server.port(which), path, with_a_share)
 }
 
-pub(super) fn rename(place: &Place, name: &str) -> Option<u64> {
+pub(crate) fn rename(place: &Place, name: &str) -> Option<u64> {
     let change = Change::EnvironmentSet { name: name.into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
     place.service.configure(TENANT, START, move |_| Ok(vec![change])).ok().map(|plan| plan.generation())
 }

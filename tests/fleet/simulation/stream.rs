@@ -47,6 +47,8 @@ struct Server {
     faults: bool,
     /// The length of the longest message that the server accepts.
     largest: usize,
+    /// The number of bytes of all messages that the server holds at most.
+    capacity: usize,
     /// A planted bug: whether the server appends a configuration whatever position it was to follow.
     takes_any_order: bool,
     ports: Vec<PortState>,
@@ -81,6 +83,7 @@ impl SimServer {
             random,
             faults: true,
             largest: usize::MAX,
+            capacity: usize::MAX,
             takes_any_order: false,
             ports,
         };
@@ -102,6 +105,11 @@ impl SimServer {
     /// Makes the server reject messages that are longer.
     pub fn limit(&self, largest: usize) {
         self.lock().largest = largest;
+    }
+
+    /// Makes the server reject messages when it holds so many bytes.
+    pub fn hold_at_most(&self, capacity: usize) {
+        self.lock().capacity = capacity;
     }
 
     pub fn cut(&self, node: usize, is_cut: bool) {
@@ -211,6 +219,11 @@ impl Server {
         }
     }
 
+    fn check_room(&self, length: usize) -> Result<(), StreamError> {
+        let held: usize = self.held.messages.iter().map(|message| message.payload.len()).sum();
+        if held + length > self.capacity { Err(StreamError::Full("maximum bytes exceeded".into())) } else { Ok(()) }
+    }
+
     fn fails(&mut self, one_in: usize) -> bool {
         self.faults && self.random.is_one_in(one_in)
     }
@@ -266,6 +279,7 @@ impl Stream for Port {
         let taken = if server.fails(25) { server.random.below(messages.len() + 1) } else { messages.len() };
         let mut last = Position(server.held.last);
         for (subject, payload) in &messages[..taken] {
+            server.check_room(payload.len())?;
             last = server.append(*subject, payload);
         }
         let is_acknowledged = taken == messages.len() && !server.fails(40);
@@ -290,6 +304,7 @@ impl Stream for Port {
         if server.held.last_configuration != last.0 && !server.takes_any_order {
             return Err(StreamError::Superseded);
         }
+        server.check_room(message.len())?;
         let position = server.append(subject, message);
         if server.fails(10) {
             server.ports[self.node].lose();
@@ -333,8 +348,8 @@ impl Stream for Port {
 
     fn truncate(&self, up_to: Position) -> Result<(), StreamError> {
         let mut server = self.reach(false)?;
-        assert!(up_to.0 < server.held.last_configuration, "the last configuration stays");
-        server.held.messages.retain(|message| message.position > up_to);
+        let configuration = server.held.last_configuration;
+        server.held.messages.retain(|message| message.position > up_to || message.position.0 == configuration);
         server.held.first = server.held.first.max(up_to.0 + 1);
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::intruder::Intruder;
 use super::stream::SimServer;
 use super::wishes::{Answer, Wishes};
 use crate::support::random::Random;
-use dialback::fleet::{Keys, Link, NodeId, Planted, Settings, Share, Stepper, encode};
+use dialback::fleet::{Keys, Link, NodeId, Planted, Settings, Share, StepError, Stepper, StreamError, encode};
 use dialback::metrics::FleetState;
 use dialback::plan::EnvironmentView;
 use dialback::testing::lasting::LastingStore;
@@ -24,6 +24,9 @@ const CONTACTS: usize = 8;
 pub const PARTITIONS: u16 = 3;
 /// A small limit on the length of messages: a configuration fits, and a batch of calls does not.
 const SMALL: usize = 720;
+/// A small limit on the size of the stream: more than a node has to publish again, and less than what all publish between
+/// two snapshots.
+const FEW: usize = 6_000;
 const MINUTE: u64 = 60_000;
 const YEAR: u64 = 365 * 24 * 60 * MINUTE;
 
@@ -105,6 +108,8 @@ pub struct Counts {
     pub newer: u64,
     pub deletions: u64,
     pub purges: u64,
+    /// Publications that a full stream rejected.
+    pub full: u64,
     pub clock_jumps: u64,
 }
 
@@ -130,6 +135,7 @@ impl std::ops::AddAssign for Counts {
         self.newer += other.newer;
         self.deletions += other.deletions;
         self.purges += other.purges;
+        self.full += other.full;
         self.clock_jumps += other.clock_jumps;
     }
 }
@@ -178,6 +184,9 @@ impl World {
         }
         if random.is_one_in(3) {
             server.limit(SMALL);
+        }
+        if seed % 5 == 3 {
+            server.hold_at_most(FEW);
         }
         let now = Arc::new(AtomicU64::new(START.millis()));
         let mut world = Self {
@@ -421,16 +430,12 @@ impl World {
         Some(encode(&Event::Call(Call { environment, agent, from, to, at, outcome })))
     }
 
-    fn step(
-        &mut self,
-        node: usize,
-        what: &str,
-        step: impl FnOnce(&mut Stepper) -> Result<bool, dialback::fleet::StepError>,
-    ) -> bool {
+    fn step(&mut self, node: usize, what: &str, step: impl FnOnce(&mut Stepper) -> Result<bool, StepError>) -> bool {
         let Some(running) = &mut self.nodes[node].running else { return false };
         match step(&mut running.stepper) {
             Ok(did) => did,
             Err(error) => {
+                self.counts.full += u64::from(matches!(error, StepError::Stream(StreamError::Full(_))));
                 let text = format!("{node} {what}: {error}");
                 if self.story.last() != Some(&text) {
                     self.say(text);
