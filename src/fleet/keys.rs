@@ -92,6 +92,16 @@ impl Keys {
         self.ring.iter().find(|key| key.id == id)
     }
 
+    /// Returns the id of the key that signs, or 0 if there is none.
+    pub(super) fn signer(&self) -> u64 {
+        self.signing().map_or(0, Key::id)
+    }
+
+    /// Returns whether messages of this [`signer`](Self::signer) count.
+    pub(super) fn takes(&self, signer: u64) -> bool {
+        self.is_empty() || self.find(signer).is_some() || signer == 0 && self.takes_unsigned()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.ring.is_empty()
     }

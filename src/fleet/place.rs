@@ -35,6 +35,8 @@ pub(super) struct Place {
     /// The position of the newest snapshot that the node has seen, and the time of that by the node's own clock.
     pub(super) snapshot: Position,
     pub(super) snapshot_seen_at: Option<Timestamp>,
+    /// The [signer](super::Keys::signer) of this node's last messages, if it is known.
+    pub(super) signer: Option<u64>,
 }
 
 /// The bytes of a place of an earlier version, without the checksum.
@@ -59,12 +61,14 @@ impl Place {
             self.snapshot_seen_at.map_or(0, Timestamp::millis),
             self.accepted.0,
         ];
-        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        let words = words.into_iter().chain(self.signer);
+        let mut bytes: Vec<u8> = words.flat_map(u64::to_be_bytes).collect();
         bytes.extend(xxh3_64(&bytes).to_be_bytes());
         bytes
     }
 
-    /// Reads a place. Returns `None` if the bytes are corrupt. Earlier versions wrote the first six words only.
+    /// Reads a place. Returns `None` if the bytes are corrupt. Earlier versions wrote the first six words only, or no
+    /// signer.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (words, sum) = bytes.split_last_chunk::<8>()?;
         let mut rest = words;
@@ -85,6 +89,7 @@ impl Place {
             (place.witness_at, place.gap) = (Position(word()?), Position(word()?));
             (place.snapshot, place.snapshot_seen_at) = (Position(word()?), seen_at(word()?));
             place.accepted = Position(word()?);
+            place.signer = word();
         }
         (rest.is_empty() && xxh3_64(words).to_be_bytes() == *sum).then_some(place)
     }
@@ -118,6 +123,10 @@ mod tests {
             assert_eq!(Place::from_bytes(&flipped), None, "bit {bit}");
         }
         assert_eq!(Place::from_bytes(&bytes[..bytes.len() - 1]), None);
+        for signer in [0, 7] {
+            let signed = Place { signer: Some(signer), ..place };
+            assert_eq!(Place::from_bytes(&signed.to_bytes()), Some(signed));
+        }
     }
 
     #[test]

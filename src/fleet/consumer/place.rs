@@ -109,6 +109,13 @@ impl Consumer {
             self.begin_again(bounds, republish)?;
         }
         self.has_joined = true;
+        let keys = &self.link.settings.keys;
+        if self.place.signer.is_some_and(|signer| !keys.takes(signer)) {
+            // Nodes with the same keys have skipped what this node published, and it has skipped what they published.
+            self.link.state().must_republish = true;
+        } else {
+            self.place.signer = Some(keys.signer());
+        }
         if self.place.is_in_conflict {
             self.conflict(
                 "this node's configurations have differed from the stream's since before its last start".into(),
@@ -182,7 +189,9 @@ impl Consumer {
         let position = Position(bounds.first.0.saturating_sub(1));
         let republish = (republish || old.republish) && !self.link.settings.is_planted(Planted::NoRepublish);
         let share = self.link.settings.share.mark();
-        let mut place = Place { incarnation: bounds.incarnation, position, republish, share, ..Place::default() };
+        let signer = Some(self.link.settings.keys.signer());
+        let mut place =
+            Place { incarnation: bounds.incarnation, position, republish, share, signer, ..Place::default() };
         // The link's knowledge of the stream may be out of date.
         self.link.begin_again(old.incarnation != bounds.incarnation);
         if position > Position::START {

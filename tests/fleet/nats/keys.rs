@@ -113,3 +113,42 @@ fn daemons_with_a_key_exchange_calls_skip_a_strangers_and_change_the_key_one_aft
         shows_nothing(&node.stop_and_read_log());
     }
 }
+
+/// The others skip what a node has published without the fleet's key, but the stream delivers it back to that node.
+#[test]
+fn what_a_node_published_without_the_key_reaches_the_others_once_it_has_the_key() {
+    let server = NatsServer::start();
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name);
+    let with_key = |name: &str| start(&server, &path(name), &keys(&[0xA1]), &[]);
+    let (one, two) = (with_key("one"), with_key("two"));
+    let tenant = Tenant::with_callback_sample(&one);
+    tenant.configure_callback();
+    reaches(&tenant, &one, &two, "+14155550001");
+    until(PATIENCE, "it is settled", || is_settled(&two));
+    drop(two);
+    let two = Daemon::start_with(&path("two"), &["--log", "trace", "--fleet-nats", &server.url()]);
+    assert_eq!(tenant.clone().at(&two).record_call("+14155550002", "busy").0, 202);
+    until(PATIENCE, "it is delivered back", || is_settled(&two));
+    until(PATIENCE, "it is skipped", || health(&one)["fleet_skipped"]["unsigned"].as_u64());
+    let is_there =
+        |node: &Daemon| tenant.clone().at(node).decision("+14155550002")["agent_id"] == json!(tenant.callback_agent);
+    assert!(is_there(&two) && !is_there(&one));
+    drop(two);
+    let two = with_key("two");
+    until(PATIENCE, "the other node gets the call", || is_there(&one).then_some(()));
+    until(PATIENCE, "it is settled", || is_settled(&two));
+
+    // The node does so once.
+    let republished = |daemon: &Daemon| {
+        let page = ureq::get(format!("{}/metrics", daemon.url())).call().expect("it answers");
+        let page = page.into_body().read_to_string().expect("text");
+        let line = page.lines().find(|line| line.starts_with("dialback_fleet_republished_total ")).expect("a line");
+        line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a number")
+    };
+    assert!(republished(&two) > 0);
+    drop(two);
+    let two = with_key("two");
+    until(PATIENCE, "it is settled", || is_settled(&two));
+    assert_eq!(republished(&two), 0);
+}
