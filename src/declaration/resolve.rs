@@ -308,7 +308,9 @@ impl<'a> Resolver<'a> {
     }
 
     fn check_name(&mut self, field: &str, name: &str) {
-        if name.is_empty() || name.chars().count() > MAX_NAME {
+        if name.is_empty() {
+            self.wrong(field, format!("is required, with 1 to {MAX_NAME} characters"));
+        } else if name.chars().count() > MAX_NAME {
             self.wrong(field, format!("must have between 1 and {MAX_NAME} characters"));
         }
     }

@@ -139,10 +139,10 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownEnvironment(id) => write!(f, "there is no environment {id}"),
-            Self::EnvironmentNotEmpty { environment, agents, numbers } => write!(
-                f,
-                "environment {environment} has {agents} agents and {numbers} phone numbers: delete these first"
-            ),
+            Self::EnvironmentNotEmpty { environment, agents, numbers } => {
+                let (agents, numbers) = (Counted(*agents, "agent"), Counted(*numbers, "phone number"));
+                write!(f, "environment {environment} has {agents} and {numbers}: delete these first")
+            }
             Self::EnvironmentDeleted(id) => write!(f, "environment {id} was deleted, and its id is not used again"),
             Self::UnknownAgent(id) => write!(f, "there is no agent {id}"),
             Self::UnknownNumbers(ids) => write!(f, "there is no phone number {}", List(ids)),
@@ -199,6 +199,16 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// A number of entities of one kind.
+struct Counted(usize, &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, kind) = self;
+        write!(f, "{count} {kind}{}", if *count == 1 { "" } else { "s" })
+    }
+}
 
 struct List<'a, T>(&'a [T]);
 

@@ -2,11 +2,12 @@
 
 use super::sequencer::{Alone, Sequencer};
 use super::{Loading, Recovered, Service, no_thread, recovery};
-use crate::engine::Engine;
-use crate::history::Keeper;
+use crate::engine::{DEFAULT_MAX_PAIRS, Engine};
+use crate::history::{Keeper, NoRoom};
 use crate::store::{EventStore, StoreError};
 use crate::tally::Totals;
 use std::fmt;
+use std::io;
 use std::sync::{Arc, PoisonError};
 
 /// Builds a [`Service`]; see [`Service::builder`].
@@ -89,10 +90,14 @@ impl<S: EventStore> Builder<S> {
 
 /// Returns the engine with its keeper, ready to be loaded.
 fn prepared(engine: Option<Engine>) -> Result<(Engine, Option<Keeper>), StoreError> {
-    let engine = engine.unwrap_or_default();
+    let engine = engine.map_or_else(|| Engine::try_with_max_pairs(DEFAULT_MAX_PAIRS), Ok).map_err(no_room)?;
     engine.history().share_out();
     let keeper = engine.keeper().map_err(no_thread)?;
     Ok((engine, keeper))
+}
+
+fn no_room(error: NoRoom) -> StoreError {
+    StoreError::Io { path: "the history".into(), error: io::Error::new(io::ErrorKind::OutOfMemory, error.to_string()) }
 }
 
 impl<S> fmt::Debug for Builder<S> {

@@ -2,6 +2,7 @@
 //! daemon holds, and on a remote daemon.
 
 use crate::support;
+use dialback::store::FjallStore;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -103,6 +104,40 @@ fn environment_is_configured_by_commands_in_each_place() {
 }
 
 #[test]
+fn commands_wait_for_another_command_that_holds_the_directory() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    Place::of(&data).run(&["environment", "create", "Clinic", "--create-directory"]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(Place::of(&data).run(&["agent", "list"]).lines().count(), 1));
+        }
+    });
+    let held = FjallStore::open(&data).expect("a store");
+    let (code, _, wrong) = Place::of(&data).try_run(&["agent", "list"]);
+    assert!(
+        code == 4 && wrong.contains("another command or a daemon that starts: repeat the command later"),
+        "{wrong}"
+    );
+    drop(held);
+    let long = folder.path().join("d".repeat(300));
+    assert_eq!(Place::of(&long).try_run(&["agent", "list"]).0, 4);
+    assert_eq!(Place::of(&long).try_run(&["environment", "create", "Clinic", "--create-directory"]).0, 4);
+}
+
+#[test]
+fn id_of_an_environment_outranks_the_name_of_another() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let place = Place::of(&data);
+    place.run(&["environment", "create", "First", "--create-directory"]);
+    let first = place.json(&["environment", "list"])[0]["id"].as_str().expect("an id").to_owned();
+    place.run(&["environment", "create", &first]);
+    place.run(&["number", "add", "+12125550100", "--environment", &first]);
+    assert!(place.run(&["number", "list", "--environment", "First"]).contains("+12125550100"));
+}
+
+#[test]
 fn environments_are_managed_by_operators_and_by_their_own_token() {
     let folder = tempfile::tempdir().expect("a directory");
     let data = folder.path().join("data");
@@ -133,7 +168,7 @@ fn environments_are_managed_by_operators_and_by_their_own_token() {
     assert!(own.wrong(&["environment", "set", "Mill", "--lookback-days", "1"]).contains("no environment"));
     own.run(&["number", "add", "+12125550100"]);
 
-    assert!(operator.wrong(&["environment", "delete", "Other"]).contains("phone numbers"));
+    assert!(operator.wrong(&["environment", "delete", "Other"]).contains("1 phone number:"));
     operator.run(&["environment", "delete", "Mill"]);
     assert_eq!(operator.json(&["environment", "list"]).as_array().map(Vec::len), Some(1));
     assert_eq!(daemon.stop(), 0);

@@ -24,7 +24,10 @@ fn token_expires_and_is_rotated_with_and_without_a_daemon() {
 
     // The old token expires, so the command has to say how long the new one is valid.
     let (code, _, wrong) = dialback(&["token", "rotate", id, "--data"], &data);
-    assert!(code != 0 && wrong.contains("expires_at"), "{code} {wrong}");
+    assert!(code == 1 && wrong.contains("add --expires-in for the new one, or --never-expires"), "{code} {wrong}");
+    let endless = ["token", "create", "--role", "gateway", "--expires-in", "99999999d", "--data"];
+    let (code, _, wrong) = dialback(&endless, &data);
+    assert!(code == 2 && wrong.contains("--expires-in is too long"), "{code} {wrong}");
     let (code, second, wrong) =
         dialback(&["token", "rotate", id, "--never-expires", "--overlap", "1h", "--data"], &data);
     assert!(code == 0 && second.starts_with("gate_") && second != first && wrong.contains("valid until"), "{wrong}");

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::serve::Reread;
 use crate::settings::Settings;
 use clap::builder::{OsStr, Resettable};
+use clap::error::ContextKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command as Parser, CommandFactory, FromArgMatches};
 use std::env;
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 /// The command line or the file is wrong, or asks for help or the version.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<(Args, Settings), clap::Error> {
     let mut all = arguments.to_vec();
-    let mut from_file = Vec::new();
+    let (mut from_file, mut config) = (Vec::new(), None);
     // The errors of this command line are reported when it is read together with the file.
     let given = Args::command().ignore_errors(true).try_get_matches_from(arguments).ok();
     if let Some((file, given)) = given.as_ref().and_then(config_file) {
@@ -28,25 +29,47 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<(Args, Settings), clap::Er
         let mut command = Args::command();
         command.build();
         let serve = command.find_subcommand("serve").expect("it is declared");
-        for (flag, written) in ConfigFile::read(&file).and_then(|file| file.arguments(serve)).map_err(wrong)? {
+        let file = ConfigFile::read(&file).map_err(wrong)?;
+        for (flag, written) in file.arguments(serve).map_err(wrong)? {
             if !is_set(given, &flag) {
                 from_file.push(flag);
                 all.extend(written);
             }
         }
+        config = Some(file);
     }
     let mut command = Args::command();
     if given.as_ref().is_some_and(names_directory) || env::var_os("DIALBACK_URL").is_some_and(|url| url.is_empty()) {
         command = without_daemon_of_environment(command);
     }
     command.build();
-    let matches = command.try_get_matches_from_mut(all)?;
+    let matches = command.try_get_matches_from_mut(all).map_err(|error| match &config {
+        Some(file) => of_file(error, file, &from_file),
+        None => error,
+    })?;
     let args = Args::from_arg_matches(&matches)?;
     let settings = match (command.find_subcommand("serve"), matches.subcommand_matches("serve")) {
         (Some(serve), Some(matches)) => Settings::of(serve.get_arguments(), matches, &from_file),
         _ => Settings::default(),
     };
     Ok((args, settings))
+}
+
+/// Returns the error with the file and the line, if it is about an option of the file.
+fn of_file(error: clap::Error, file: &ConfigFile, from_file: &[String]) -> clap::Error {
+    let named = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+    let named = named.trim_start_matches('-').split([' ', '=']).next();
+    match named.and_then(|named| from_file.iter().find(|flag| *flag == named)) {
+        Some(flag) => Args::command().error(error.kind(), file.wrong(flag, &without_usage(&error))),
+        None => error,
+    }
+}
+
+/// Returns the first paragraph of an error on one line. Advice on the usage follows it.
+fn without_usage(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the path of the configuration file, if `dialback serve` is asked to read one, and the options that are given
@@ -81,7 +104,7 @@ fn is_set(given: &ArgMatches, flag: &str) -> bool {
 
 /// Reads the command line of a daemon again, with the file that it names.
 pub(crate) fn reread(arguments: &[OsString]) -> Result<Reread, Failure> {
-    let (args, settings) = parse(arguments).map_err(|error| Failure::new(error.to_string()))?;
+    let (args, settings) = parse(arguments).map_err(|error| Failure::new(without_usage(&error)))?;
     match args.command {
         Command::Serve(options) => Ok(Reread { options, settings, log: args.output.log }),
         _ => Err(Failure::new("this is no daemon")),

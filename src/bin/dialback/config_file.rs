@@ -12,12 +12,14 @@ const NOT_IN_A_FILE: [&str; 4] = ["config", "check-config", "help", "version"];
 /// A configuration file that is TOML. Its keys and values are not checked yet.
 pub(crate) struct ConfigFile {
     path: PathBuf,
+    text: String,
     table: Table,
 }
 
 impl ConfigFile {
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        Ok(Self { path: path.to_owned(), table: toml_file::read(path)? })
+        let text = toml_file::text(path)?;
+        Ok(Self { path: path.to_owned(), table: toml_file::parse(path, &text)?, text })
     }
 
     /// Returns each flag of the file, with the arguments that mean the same on the command line.
@@ -53,7 +55,14 @@ impl ConfigFile {
         }
     }
 
-    fn wrong(&self, key: &str, what: &str) -> String {
-        format!("{}: {key}: {what}", self.path.display())
+    /// Returns the message for a wrong value of a key, with the file and the line.
+    pub(crate) fn wrong(&self, key: &str, what: &str) -> String {
+        let is_it = |line: &str| {
+            let line = line.trim_start().trim_start_matches(['"', '\'']);
+            let rest = line.strip_prefix(key).map(|rest| rest.trim_start_matches(['"', '\'']).trim_start());
+            rest.is_some_and(|rest| rest.starts_with('='))
+        };
+        let line = self.text.lines().position(is_it).map(|line| format!(", line {}", line + 1)).unwrap_or_default();
+        format!("{}{line}: {key}: {what}", self.path.display())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::clock::now;
 use crate::failure::Failure;
-use crate::{daemon_file, supervisor};
+use crate::{address_space, daemon_file, supervisor};
 use dialback::engine::DEFAULT_MAX_PAIRS;
 use dialback::service::{CutOff, Recovered};
 use dialback::store::{EventStore, FjallStore, StoreError};
@@ -57,8 +57,9 @@ impl DataOptions {
     /// Creates an engine with these limits.
     ///
     /// # Errors
-    /// The system does not reserve the address space for the history.
+    /// The limit of address space is too low, or the system does not reserve it for the history.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        address_space::check(self.max_pairs)?;
         let engine = Engine::try_with_max_pairs(self.max_pairs)
             .map_err(|error| Failure::new(format!("{error}: lower `--max-pairs` (now {})", self.max_pairs)))?;
         let engine = engine.with_clock(now);
@@ -78,6 +79,15 @@ pub(crate) fn open(options: &DataOptions, engine: Engine) -> Result<Service, Sto
     let has_joined = has_joined(&store)?;
     let builder = Service::builder(store).engine(engine).progress(report);
     if has_joined { builder.sequencer(Arc::new(CutOff)) } else { builder }.start()
+}
+
+/// Returns what was opened. `None` if another process holds the directory.
+pub(crate) fn unless_held<T>(opened: Result<T, StoreError>) -> Result<Option<T>, Failure> {
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(StoreError::Locked(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Returns whether the store belongs to a node that has joined a fleet.

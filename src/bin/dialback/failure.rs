@@ -106,7 +106,11 @@ impl From<StoreError> for Failure {
 fn is_unusable(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem
+        ErrorKind::PermissionDenied
+            | ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::InvalidFilename
     )
 }
 

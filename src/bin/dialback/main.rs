@@ -1,5 +1,6 @@
 //! The program `dialback`: arguments, clock, runtime and signals around the library.
 
+mod address_space;
 mod args;
 mod clock;
 mod command_line;

@@ -9,8 +9,20 @@ use std::path::Path;
 /// # Errors
 /// A message with the path, and with the line if the content is wrong.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    toml::from_str(&text).map_err(|error| {
+    parse(path, &text(path)?)
+}
+
+/// Returns the text of the file.
+pub(crate) fn text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Parses the text of the file.
+///
+/// # Errors
+/// A message with the path and the line.
+pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         format!("{}, line {line}: {}", path.display(), without_values(error.message()))
     })

@@ -100,13 +100,17 @@ pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Fail
     }
     match (steps.is_empty(), options.dry_run) {
         (true, _) => out::line(format_args!("nothing changes"))?,
-        (false, true) => out::line(format_args!("{} changes, not made: this is a dry run", steps.len()))?,
-        (false, false) => out::line(format_args!("{} changes made", steps.len()))?,
+        (false, true) => out::line(format_args!("{}, not made: this is a dry run", counted(steps.len())))?,
+        (false, false) => out::line(format_args!("{} made", counted(steps.len())))?,
     }
     if let Some(rerouting) = rerouting {
         rerouting.print()?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn counted(changes: usize) -> String {
+    if changes == 1 { "1 change".to_owned() } else { format!("{changes} changes") }
 }
 
 pub(crate) fn dump(options: &DumpOptions, json: bool) -> Result<ExitCode, Failure> {

@@ -10,11 +10,9 @@ use crate::data::{self, DataOptions, NewDataOptions};
 use crate::failure::Failure;
 use axum::http::{Method, Request};
 use dialback::http::{self, ACTING_FOR, Api, Limits, Token};
-use dialback::store::{FjallStore, MemoryStore, StoreError};
+use dialback::store::{FjallStore, MemoryStore};
 use dialback::{EnvironmentId, Role, Service};
 use serde_json::Value;
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
@@ -46,10 +44,10 @@ pub(crate) enum Client {
 
 impl Client {
     fn open(options: &DataOptions) -> Result<Self, Failure> {
-        match data::open(options, options.engine()?) {
+        let open = || data::unless_held(data::open(options, options.engine()?));
+        match Remote::or_opened(&options.data, open)? {
             Ok(service) => Self::here(service),
-            Err(StoreError::Locked(path)) => Remote::of_directory(&path).map(Self::Daemon),
-            Err(error) => Err(error.into()),
+            Err(remote) => Ok(Self::Daemon(remote)),
         }
     }
 
@@ -146,11 +144,6 @@ impl Client {
             NEEDS_STREAM => failure.and("after you start this node's daemon"),
             _ => failure,
         })
-    }
-
-    /// Copies the daemon's answer to `out` as it arrives, without a time limit.
-    pub(crate) fn stream(data: &Path, path: &str, out: &mut dyn Write) -> Result<(), Failure> {
-        Remote::of_directory(data)?.stream(path, out)
     }
 
     fn here(service: Service) -> Result<Self, Failure> {

@@ -1,11 +1,11 @@
 //! `dialback export`, and the restore of an export by `dialback import`.
 
-use super::client::Client;
+use super::remote::Remote;
 use crate::data::DataOptions;
 use crate::failure::{Failure, in_part};
 use crate::new_file::NewFile;
 use crate::{data, out};
-use dialback::store::{self, StoreError};
+use dialback::store;
 use serde_json::Value;
 use std::io::{self, BufRead, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
@@ -81,13 +81,13 @@ fn said(exported: &Value) -> String {
 }
 
 fn export(options: &ExportOptions, out: &mut dyn Write) -> Result<(), Failure> {
-    match data::open_store(&options.data.data) {
+    let data = &options.data.data;
+    match Remote::or_opened(data, || data::unless_held(data::open_store(data)))? {
         Ok(store) => Ok(store.exporter().export(out, options.salvage).map(|_| ())?),
-        Err(StoreError::Locked(_)) if options.salvage => {
+        Err(_) if options.salvage => {
             Err(Failure::new("a daemon holds the data directory: stop it before you use --salvage"))
         }
-        Err(StoreError::Locked(path)) => Client::stream(&path, "/export", out),
-        Err(error) => Err(error.into()),
+        Err(remote) => remote.stream("/export", out),
     }
 }
 

@@ -1,13 +1,13 @@
 //! `dialback numbers`.
 
-use super::client::Client;
+use super::remote::Remote;
 use crate::clock::now;
 use crate::data::{self, DataOptions};
 use crate::failure::{Failure, in_part};
 use crate::out;
 use clap::Subcommand;
 use dialback::plan::{EnvironmentView, NumberView};
-use dialback::store::{FjallStore, StoreError};
+use dialback::store::FjallStore;
 use dialback::{
     AgentId, Applied, Call, Change, Configuration, DialPlan, E164, EnvironmentId, Erasure, Event, Outcome, Plan,
     Service, Timestamp,
@@ -64,19 +64,19 @@ pub(crate) fn run(command: &NumbersCommand, json: bool) -> Result<ExitCode, Fail
     let region = region.as_deref().map(DialPlan::of_region).transpose();
     let region = region.map_err(|error| Failure::new(format!("--region: {error}")))?;
     let mut check = Check { region, wanted: environment.clone(), ..Check::default() };
-    let store = match data::open_store(&data.data) {
+    let open = || data::unless_held(data::open_store(&data.data));
+    let store = match Remote::or_opened(&data.data, open)? {
         Ok(store) => {
             store.exporter().export(&mut Lines::to(&mut check), false)?;
             Some(store)
         }
-        Err(StoreError::Locked(_)) if *rewrite => {
+        Err(_) if *rewrite => {
             return Err(Failure::new("a daemon holds the data directory: stop it before you use --rewrite"));
         }
-        Err(StoreError::Locked(path)) => {
-            Client::stream(&path, "/export", &mut Lines::to(&mut check))?;
+        Err(remote) => {
+            remote.stream("/export", &mut Lines::to(&mut check))?;
             None
         }
-        Err(error) => return Err(error.into()),
     };
     if *rewrite {
         check.is_one_environment()?;
@@ -139,7 +139,10 @@ impl Check {
     /// Returns the dial plan to check an environment with, if it is wanted.
     fn dial_plan(&self, id: EnvironmentId) -> Option<DialPlan> {
         let environment = self.plan.environment(id)?;
-        let is_wanted = |wanted: &str| wanted == environment.name() || wanted == id.to_string();
+        let is_wanted = |wanted: &str| match wanted.parse().ok().filter(|id| self.plan.environment(*id).is_some()) {
+            Some(named) => named == id,
+            None => wanted == environment.name(),
+        };
         let plan = self.region.unwrap_or(*environment.dial_plan());
         Some(plan).filter(|_| self.wanted.as_deref().is_none_or(is_wanted))
     }

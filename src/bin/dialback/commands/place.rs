@@ -61,9 +61,11 @@ pub(crate) fn acting_for(client: Client, id: &Value) -> Result<Client, Failure> 
 /// Returns the id of the environment with the name or id, or of the only one.
 pub(crate) fn find(client: &Client, wanted: Option<&str>) -> Result<Option<Value>, Failure> {
     let all = client.environments()?;
-    let is_it =
-        |environment: &&Value| wanted.is_none_or(|wanted| environment["id"] == wanted || environment["name"] == wanted);
-    let mut found = all.iter().filter(is_it);
+    // A tenant may give its environment any name, also another one's id.
+    if let Some(named) = all.iter().find(|environment| wanted.is_some_and(|wanted| environment["id"] == wanted)) {
+        return Ok(Some(named["id"].clone()));
+    }
+    let mut found = all.iter().filter(|environment| wanted.is_none_or(|wanted| environment["name"] == wanted));
     match (found.next(), found.next(), wanted) {
         (first, None, _) => Ok(first.map(|environment| environment["id"].clone())),
         (_, _, None) => Err(Failure::new("there are several environments: choose one with --environment")),

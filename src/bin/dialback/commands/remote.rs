@@ -9,12 +9,16 @@ use dialback::store::StoreError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a command waits for the daemon. The daemon ends a request after half of this time.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a command waits for another one that holds the data directory, and how often it looks.
+const HELD: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The largest answer that is read, in bytes. The longest is the list of all numbers of an environment.
 const MAX_ANSWER: u64 = 1 << 30;
@@ -81,15 +85,49 @@ impl Answer {
 }
 
 impl Remote {
-    /// Returns the daemon that holds the data directory, with its own operator token.
-    pub(crate) fn of_directory(data: &Path) -> Result<Self, Failure> {
+    /// Returns the daemon that holds the data directory, with its own operator token. `None` if no daemon has written its
+    /// file there: another command holds the directory, or a daemon starts or ends.
+    fn of_directory(data: &Path) -> Result<Option<Self>, Failure> {
         let path = daemon_file::path(data);
-        let reachable = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let reachable: Reachable = reachable.ok_or_else(|| {
-            let locked = Failure::from(StoreError::Locked(data.to_owned()));
-            locked.and(&format!("and {} cannot be read: run the command as the daemon's user", path.display()))
-        })?;
-        Ok(Self::new(reachable.url, reachable.token))
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let locked = Failure::from(StoreError::Locked(data.to_owned()));
+                let path = path.display();
+                return Err(
+                    locked.and(&format!("and {path} cannot be read ({error}): run the command as the daemon's user"))
+                );
+            }
+        };
+        // A file that is not complete yet is that of a daemon that starts.
+        let reachable: Option<Reachable> = serde_json::from_slice(&text).ok();
+        Ok(reachable.map(|Reachable { url, token, .. }| Self::new(url, token)))
+    }
+
+    /// Opens a data directory, or returns the daemon that holds it. `open` returns `None` if another process holds the
+    /// directory. If that is another command, waits a few seconds for it.
+    ///
+    /// # Errors
+    /// The directory cannot be opened, or is held for longer.
+    pub(crate) fn or_opened<T, E: From<Failure>>(
+        data: &Path,
+        mut open: impl FnMut() -> Result<Option<T>, E>,
+    ) -> Result<Result<T, Self>, E> {
+        let started = Instant::now();
+        loop {
+            if let Some(opened) = open()? {
+                return Ok(Ok(opened));
+            }
+            if let Some(remote) = Self::of_directory(data)? {
+                return Ok(Err(remote));
+            }
+            if started.elapsed() >= HELD {
+                let locked = Failure::from(StoreError::Locked(data.to_owned()));
+                return Err(locked.and("another command or a daemon that starts: repeat the command later").into());
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// Returns the daemon that serves the data directory.
@@ -97,10 +135,8 @@ impl Remote {
     /// # Errors
     /// No daemon serves it.
     pub(crate) fn of_running(data: &Path) -> Result<Self, Failure> {
-        if daemon_file::path(data).exists() {
-            return Self::of_directory(data);
-        }
-        Err(Failure::new(format!("{}: no daemon serves this directory, or it still loads", data.display())))
+        let none = || Failure::new(format!("{}: no daemon serves this directory, or it still loads", data.display()));
+        Self::of_directory(data)?.ok_or_else(none)
     }
 
     /// Returns the daemon at `url`. The token comes from the file, or from the environment variable.

@@ -99,7 +99,7 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
                 body["environment_id"] = find_or_create(&client, environment.as_deref())?;
             }
             if let Some(span) = expires_in {
-                body["expires_at"] = json!(moment_in(*span));
+                body["expires_at"] = json!(moment_in(*span)?);
             }
             let answer = client.post("/tokens", &body)?;
             if json {
@@ -115,9 +115,15 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
         TokenCommand::Rotate { id, overlap, expires_in, never_expires, data } => {
             let mut body = json!({ "overlap_seconds": overlap.as_secs() });
             if expires_in.is_some() || *never_expires {
-                body["expires_at"] = json!(expires_in.map(moment_in));
+                body["expires_at"] = json!(expires_in.map(moment_in).transpose()?);
             }
-            let answer = Client::open_existing(data)?.post(&format!("/tokens/{}/rotate", escape(id)), &body)?;
+            let client = Client::open_existing(data)?;
+            if body["expires_at"].is_null() && !never_expires && expires(&client, id)? {
+                return Err(Failure::new(
+                    "the old token expires: add --expires-in for the new one, or --never-expires",
+                ));
+            }
+            let answer = client.post(&format!("/tokens/{}/rotate", escape(id)), &body)?;
             let (data, text) = (&answer["data"], |value: &Value| value.as_str().unwrap_or_default().to_owned());
             if json {
                 out::exact(format_args!("{data}"))?;
@@ -153,9 +159,20 @@ fn overlap(text: &str) -> Result<Duration, String> {
     if text == "0s" { Ok(Duration::ZERO) } else { span(text) }
 }
 
+/// Returns whether the token with this id expires.
+fn expires(client: &Client, id: &str) -> Result<bool, Failure> {
+    let tokens = client.list("/tokens")?;
+    Ok(tokens.iter().any(|token| token["id"] == id && !token["expires_at"].is_null()))
+}
+
 /// Returns the moment after this time from now, in RFC 3339 form.
-fn moment_in(span: Duration) -> String {
+///
+/// # Errors
+/// The moment is after the year 9999.
+fn moment_in(span: Duration) -> Result<String, Failure> {
     let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let at = i64::try_from(now().plus_millis(millis).millis()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(at).unwrap_or(jiff::Timestamp::MAX).to_string()
+    let at = jiff::Timestamp::from_millisecond(at)
+        .map_err(|_| Failure::usage("--expires-in is too long: the token would expire after the year 9999"))?;
+    Ok(at.to_string())
 }

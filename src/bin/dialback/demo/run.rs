@@ -1,6 +1,7 @@
 //! `dialback demo`: a small sample, a dozen inbound calls, and a server to try out. It stores nothing.
 
 use super::sample::{self, ENVIRONMENT, InboundCall};
+use crate::address_space;
 use crate::clock::{self, now};
 use crate::failure::Failure;
 use crate::out;
@@ -8,11 +9,14 @@ use crate::serve::{ConnectionLimits, Listener, Runtimes, Socket, Stop, serve};
 use dialback::admission::Budget;
 use dialback::http::{self, Api, Token};
 use dialback::store::MemoryStore;
-use dialback::{AgentId, Change, Decision, Plan, Role, Service, Timestamp, TokenId};
+use dialback::{AgentId, Change, Decision, Engine, Plan, Role, Service, Timestamp, TokenId};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+
+/// The pairs that the demo's history may hold: the sample, and those that people try out.
+const MAX_PAIRS: usize = 1_000_000;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoOptions {
@@ -26,7 +30,9 @@ pub(crate) struct DemoOptions {
 
 pub(crate) fn run(options: &DemoOptions, json: bool) -> Result<ExitCode, Failure> {
     let now = now();
-    let service = Service::builder(MemoryStore).start()?;
+    address_space::check_fixed(MAX_PAIRS)?;
+    let engine = Engine::try_with_max_pairs(MAX_PAIRS).map_err(|error| Failure::new(error.to_string()))?;
+    let service = Service::builder(MemoryStore).engine(engine).start()?;
     for changes in sample::configurations(now) {
         service.configure(ENVIRONMENT, now, |_| Ok(changes))?;
     }

@@ -1,6 +1,5 @@
 //! `dialback serve`: the daemon, its listeners, its threads and its upkeep.
 
-mod address_space;
 mod addresses;
 mod agi;
 mod budgets;

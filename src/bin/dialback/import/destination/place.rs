@@ -25,9 +25,13 @@ pub(in crate::import) fn open<'a>(
     if let Some(remote) = options.daemon.of_tenant()? {
         return at_daemon(remote);
     }
-    match Directory::open(data, wanted, options.create_missing, now) {
-        Ok((directory, tenant)) => Ok((Box::new(directory), tenant)),
-        Err(ImportError::InUse(path)) => at_daemon(Remote::of_directory(&path)?),
+    let open = || match Directory::open(data, wanted, options.create_missing, now) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(ImportError::InUse(_)) => Ok(None),
         Err(error) => Err(error),
+    };
+    match Remote::or_opened(&data.data, open)? {
+        Ok((directory, tenant)) => Ok((Box::new(directory), tenant)),
+        Err(remote) => at_daemon(remote),
     }
 }

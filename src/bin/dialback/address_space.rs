@@ -1,5 +1,5 @@
-//! Compares the limit of address space with the need, before the start: the process would abort without a message if a
-//! later allocation failed.
+//! Compares the limit of address space with the need, before an engine is made: the process would abort without a
+//! message if a later allocation failed.
 
 use crate::failure::Failure;
 use dialback::history::History;
@@ -21,8 +21,21 @@ const OTHER_THREADS: usize = 10;
 /// # Errors
 /// The limit is too low.
 pub(crate) fn check(max_pairs: usize) -> Result<(), Failure> {
+    let least = needed(0).div_ceil(MEGABYTE);
+    check_for(max_pairs, &format!(", {least} MiB of them whatever `--max-pairs` is (now {max_pairs})"))
+}
+
+/// Checks the limit for a command without `--max-pairs`.
+///
+/// # Errors
+/// The limit is too low.
+pub(crate) fn check_fixed(max_pairs: usize) -> Result<(), Failure> {
+    check_for(max_pairs, "")
+}
+
+fn check_for(max_pairs: usize, about: &str) -> Result<(), Failure> {
     match limit() {
-        Some(limit) if limit < needed(max_pairs) as u64 => Err(too_low(limit, max_pairs)),
+        Some(limit) if limit < needed(max_pairs) as u64 => Err(too_low(limit, needed(max_pairs), about)),
         _ => Ok(()),
     }
 }
@@ -33,13 +46,10 @@ fn needed(max_pairs: usize) -> usize {
     History::address_space(max_pairs).saturating_add(BASE + threads * PER_THREAD)
 }
 
-fn too_low(limit: u64, max_pairs: usize) -> Failure {
-    let megabytes = |bytes: usize| bytes.div_ceil(MEGABYTE);
-    let (needed, least) = (megabytes(needed(max_pairs)), megabytes(needed(0)));
-    let limit = limit / MEGABYTE as u64;
+fn too_low(limit: u64, needed: usize, about: &str) -> Failure {
+    let (limit, needed) = (limit / MEGABYTE as u64, needed.div_ceil(MEGABYTE));
     Failure::new(format!(
-        "the limit of address space is {limit} MiB, and {needed} MiB are needed, {least} MiB of them whatever \
-         `--max-pairs` is (now {max_pairs}): raise the limit (ulimit -v, LimitAS)"
+        "the limit of address space is {limit} MiB, and {needed} MiB are needed{about}: raise the limit (ulimit -v, LimitAS)"
     ))
 }
 
