@@ -138,6 +138,7 @@ fn wrong_file_is_named_by_line_or_field_without_its_numbers() {
     let clinic = file(folder.path(), CLINIC);
     assert_eq!(dialback(&["apply", &clinic, "--create-directory", "--data"], &data).0, 0);
     for (text, expected) in [
+        ("[environment]\nregion = \"US\"", "is required"),
         ("[[numbers]]\nnumbr = \"+12125550199\"", "line 2"),
         ("[[agents]]\nname = \"A\"\ndirection = \"+12125550199\"", "line 3"),
         ("[[numbers]]\nnumber = \"12125550199x\"", "numbers.0.number"),

@@ -169,6 +169,14 @@ fn reload_takes_over_addresses_and_log_filter_and_names_what_needs_a_restart() {
     assert!(code == 1 && wrong.contains("addresses.json") && wrong.contains("Nothing has changed"), "{wrong}");
     write("max-pears = 5\n");
     hang_up(&daemon, "the reload failed");
+    let is_logged = |what: &str| {
+        let log = daemon.read_log();
+        log.lines().any(|line| line.contains("the reload failed") && line.contains(what))
+    };
+    assert!(is_logged("dialback.toml, line 2: max-pears: there is no such option"), "{}", daemon.read_log());
+    write("max-pairs = \"many\"\n");
+    hang_up(&daemon, "the reload failed");
+    assert!(is_logged("dialback.toml, line 2: max-pairs: invalid value 'many' for"), "{}", daemon.read_log());
     assert_eq!(address(), "sip:newer@a.example");
     assert_eq!(daemon.stop(), 0);
     let (code, _, wrong) = dialback(&["reload", "--data"], &data);

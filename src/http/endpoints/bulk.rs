@@ -319,8 +319,9 @@ impl<'a> Upload<'a> {
         let recorded = self.report.accepted;
         let message = match &error {
             ServiceError::NotReplicated => format!(
-                "The calls up to line {last_line} are durable on this node, but the fleet's stream did not acknowledge \
-                 them in time; the node sends them to the other nodes later. Repeat the upload for the calls after them"
+                "The calls up to line {last_line} of this upload are durable on this node, but the fleet's stream did \
+                 not acknowledge them in time; the node sends them to the other nodes later. Repeat the upload for the \
+                 calls after them"
             ),
             ServiceError::NotDurable(_) => format!(
                 "The store cannot be written; {recorded} calls were recorded before it failed. Repeat the upload later"

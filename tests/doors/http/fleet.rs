@@ -85,7 +85,7 @@ async fn bulk_upload_without_the_fleets_acknowledgement_says_what_is_recorded() 
     let answer = server.tenant().bulk(text).await;
     answer.is(503, "NOT_REPLICATED");
     let message = answer.body["message"].as_str().expect("a message");
-    assert!(message.starts_with("The calls up to line 2 are durable on this node, but"), "{message}");
+    assert!(message.starts_with("The calls up to line 2 of this upload are durable on this node, but"), "{message}");
     assert_eq!(server.service.history().len(), 1);
 }
 
