@@ -185,9 +185,6 @@ impl World {
         if random.is_one_in(3) {
             server.limit(SMALL);
         }
-        if seed % 5 == 3 {
-            server.hold_at_most(FEW);
-        }
         let now = Arc::new(AtomicU64::new(START.millis()));
         let mut world = Self {
             server,
@@ -210,6 +207,10 @@ impl World {
             story: Vec::new(),
             counts: Counts::default(),
         };
+        // A stream that an intruder fills needs an operator, who purges it.
+        if seed % 5 == 3 && world.intruder.is_none() {
+            world.server.hold_at_most(FEW);
+        }
         for node in 0..count {
             let key = [u8::try_from(node).expect("few"); 32];
             let mut store = LastingStore::new(key);
