@@ -53,7 +53,7 @@ pub(in crate::http) struct WhatIf {
     #[schema(min_items = 1, max_items = 1000)]
     calls: Vec<InboundCall>,
     /// The time to decide for. Missing: now.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, min_length = 20)]
     at: Option<String>,
     /// Whether the response explains each decision.
     explain: Option<bool>,
@@ -83,7 +83,7 @@ struct InboundCall {
     /// The caller as the trunk sends it.
     caller: Option<String>,
     /// The time of this call. Missing: that of the request.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, min_length = 20)]
     at: Option<String>,
 }
 

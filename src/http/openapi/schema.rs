@@ -166,13 +166,13 @@ pub(in crate::http) fn any_number() -> Object {
 /// A date and time.
 pub(in crate::http) fn moment() -> Object {
     let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).min_length(Some(20)).build()
 }
 
 /// A date and time, or null.
 pub(in crate::http) fn moment_or_null() -> Object {
     let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-    ObjectBuilder::new().schema_type(or_null(Type::String)).format(Some(format)).build()
+    ObjectBuilder::new().schema_type(or_null(Type::String)).format(Some(format)).min_length(Some(20)).build()
 }
 
 /// The errors: a list of sentences, or lists of sentences by field.
