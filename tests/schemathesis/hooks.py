@@ -39,8 +39,8 @@ BEYOND_SCHEMAS = {
     ("PUT", "/api/v1/configuration"): {"environment", "environment.", "numbers.", "agents."},
     # One of the two fields is required.
     ("PUT", "/api/v1/phone-numbers/{number}"): {"default_agent_id"},
-    # A declared configuration replaces the changes, and must fit the environment.
-    ("POST", "/api/v1/route/what-if"): {"configuration", "configuration."},
+    # A declared configuration replaces the changes, and must fit the environment. One of the two is required.
+    ("POST", "/api/v1/route/what-if"): {"changes", "configuration", "configuration."},
     # The environment depends on the role and on the existing environments, and a time must be in the future.
     ("POST", "/api/v1/tokens"): {"environment_id", "expires_at"},
     ("POST", "/api/v1/tokens/{token}/rotate"): {"expires_at"},
