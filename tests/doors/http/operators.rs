@@ -432,7 +432,7 @@ async fn empty_environment_is_deleted_with_its_tokens() {
     let before = operator.get(&path).await;
     let full = operator.delete(&path).await;
     full.is(409, "ENVIRONMENT_NOT_EMPTY");
-    assert!(full.body["message"].as_str().unwrap().contains("has 2 agents and 1 phone numbers"), "{}", full.text);
+    assert!(full.body["message"].as_str().unwrap().contains("has 2 agents and 1 phone number:"), "{}", full.text);
     for agent in [&desk.source, &desk.callback] {
         client.post(&format!("/agents/{agent}/unpublish"), json!({})).await.data();
         assert_eq!(client.delete(&format!("/agents/{agent}")).await.status, 200);
