@@ -335,7 +335,9 @@ impl Consumer {
         let consumed = Consumed { events: events.clone(), place, published, ..Consumed::default() };
         let did = commit(&self.service, consumed)?;
         self.link.metrics.leave(published.unwrap_or_default());
-        self.delivered_back = self.delivered_back.filter(|_| published.is_none());
+        if published.is_some() {
+            self.delivered_back = None;
+        }
         self.link.metrics.count_consumed(others);
         self.count(&events, &did);
         self.is_place_due = !is_stored;

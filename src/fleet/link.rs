@@ -225,13 +225,21 @@ impl Link {
     }
 
     fn fill(&self, why: Option<String>) {
-        let mut state = self.state();
-        if state.full == why {
-            return;
+        self.note_reason(why, |state| &mut state.full);
+    }
+
+    /// Records a reason, or that there is none any more, and shows it if it has changed.
+    fn note_reason(&self, why: Option<String>, kept: impl FnOnce(&mut State) -> &mut Option<String>) {
+        let is_changed = {
+            let mut state = self.state();
+            let kept = kept(&mut state);
+            let is_changed = *kept != why;
+            *kept = why;
+            is_changed
+        };
+        if is_changed {
+            self.show();
         }
-        state.full = why;
-        drop(state);
-        self.show();
     }
 
     /// Records that the stream is unreachable. The node is unsettled from then on, unless it is in conflict.
@@ -273,24 +281,12 @@ impl Link {
 
     /// Records whether the node has halted before a message, and why.
     pub(super) fn halt(&self, why: Option<String>) {
-        let mut state = self.state();
-        if state.halted == why {
-            return;
-        }
-        state.halted = why;
-        drop(state);
-        self.show();
+        self.note_reason(why, |state| &mut state.halted);
     }
 
     /// Records why the last attempt to consume the stream failed, or that it did not.
     pub(super) fn fail(&self, why: Option<String>) {
-        let mut state = self.state();
-        if state.failed == why {
-            return;
-        }
-        state.failed = why;
-        drop(state);
-        self.show();
+        self.note_reason(why, |state| &mut state.failed);
     }
 
     fn show(&self) {

@@ -43,8 +43,7 @@ pub(in crate::http) fn subject(
 
 /// Returns the response that shows the agent, with its `ETag`.
 pub(in crate::http) fn agent(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
-    let agent = plan.agent(environment, id).ok_or_else(Refusal::agent_not_found)?;
-    Ok(tagged(agent.revision(), reply::data(Agent::from(agent))))
+    agent_warned(plan, environment, id, Vec::new())
 }
 
 /// Returns the response that says what was done, with warnings, and shows the agent with its `ETag`.

@@ -8,7 +8,7 @@ use crate::slot::Scope;
 use crate::store::fjall::store::FjallStore;
 use crate::store::records::hex::{hex, unhex};
 use crate::store::records::pseudonym::PseudonymKey;
-use crate::store::records::register::pseudonym_key;
+use crate::store::records::register::{pseudonym_key, register_value};
 use crate::store::{Batch, Durability, EventStore, Pseudonyms, StoreError};
 use fjall::PersistMode;
 use sha2::{Digest, Sha256};
@@ -175,7 +175,7 @@ impl Restoring {
         let keyspaces = &self.store.shared().keyspaces;
         let mut write = keyspaces.database.batch().durability(Some(PersistMode::Buffer));
         for (key, register) in self.erasures.drain(..) {
-            write.insert(&keyspaces.erasures, key, register.to_stored().to_be_bytes());
+            write.insert(&keyspaces.erasures, key, register_value(register));
         }
         self.store.write(write, false)
     }

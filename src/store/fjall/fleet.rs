@@ -4,7 +4,7 @@ use super::keyspaces::{Keyspaces, Setting};
 use super::shared::Shared;
 use crate::event::Configuration;
 use crate::store::records::pseudonym::PseudonymKey;
-use crate::store::records::register::{pseudonym_key, read_pseudonym, read_register};
+use crate::store::records::register::{pseudonym_key, read_pseudonym, read_register, register_value};
 use crate::store::{Batch, Entry, Pseudonyms, StoreError, StoredFleetState};
 use fjall::OwnedWriteBatch;
 use std::sync::{Arc, PoisonError, Weak};
@@ -26,7 +26,7 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
     for (environment, pseudonym, register) in &batch.pseudonyms.erasures {
         let key = pseudonym_key(*environment, pseudonym);
         if store.erasure(&key)? < Some(*register) {
-            write.insert(&keyspaces.erasures, key, register.to_stored().to_be_bytes());
+            write.insert(&keyspaces.erasures, key, register_value(*register));
         }
     }
     add_keys(store, &batch.pseudonyms.keys, write);

@@ -16,7 +16,7 @@ use super::shared::Shared;
 use crate::store::StoreError;
 use crate::store::records::earlier_tallies::EarlierTallies;
 use crate::store::records::keys::pack_pair;
-use crate::store::records::register::{erasure_key, read_pair};
+use crate::store::records::register::{erasure_key, read_pair, register_value};
 use crate::store::records::tally_key;
 use crate::time::Timestamp;
 use fjall::PersistMode;
@@ -38,7 +38,7 @@ pub(in crate::store) fn erasures(shared: &Shared, commits: &mut Commits) -> Resu
             continue;
         }
         if scope.environment().is_some() {
-            write.insert(&keyspaces.erasures, erasure_key(key, scope, contact), register.to_stored().to_be_bytes());
+            write.insert(&keyspaces.erasures, erasure_key(key, scope, contact), register_value(register));
         }
         write.remove(&keyspaces.registers, pack_pair(scope, contact));
         if write.len() >= AT_ONCE {

@@ -23,7 +23,7 @@ use crate::store::disk::watermark::Watermark;
 use crate::store::error::io_error;
 use crate::store::records::keys::pack_pair;
 use crate::store::records::pseudonym::PseudonymKey;
-use crate::store::records::register::erasure_key;
+use crate::store::records::register::{erasure_key, register_value};
 use crate::store::records::tally_key;
 use crate::store::{Batch, Durability, EventStore, Export, StoreError, Stored, StoredFleetState};
 use fjall::{OwnedWriteBatch, PersistMode};
@@ -216,7 +216,7 @@ impl EventStore for FjallStore {
             write.insert(&keyspaces.configurations, configuration.sequence.to_be_bytes(), value);
         }
         for (scope, contact, register) in &batch.registers {
-            let value = register.to_stored().to_be_bytes();
+            let value = register_value(*register);
             is_removal |= scope.environment().is_none() && register.is_erasure() || keyspaces.floor.is_above(*register);
             match (scope.environment(), register.is_erasure()) {
                 // The erasure is kept under a pseudonym, for calls that are reported later.

@@ -6,6 +6,11 @@ use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
 
+/// Encodes a register.
+pub(in crate::store) fn register_value(register: Register) -> [u8; 8] {
+    register.to_stored().to_be_bytes()
+}
+
 /// Decodes a stored register.
 pub(in crate::store) fn read_register(value: &[u8]) -> Option<Register> {
     Register::from_stored(u64::from_be_bytes(value.try_into().ok()?))

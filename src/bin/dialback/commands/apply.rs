@@ -82,10 +82,8 @@ pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Fail
     }
     let mut answer = put(&client, options, &declared, options.dry_run)?;
     let find = |calls| Rerouting::find(&client, &declared, options.prune, calls);
-    let rerouting = options.calls.as_deref().map(find).transpose().map_err(|failure| match failure {
-        _ if failure.is_refusal(TOO_LARGE) => too_large(&failure, options, &declared),
-        _ => failure,
-    })?;
+    let rerouting = options.calls.as_deref().map(find).transpose();
+    let rerouting = rerouting.map_err(|failure| explained(failure, options, &declared))?;
     if let Some(rerouting) = &rerouting {
         answer["calls"] = rerouting.to_json();
     }
@@ -129,19 +127,19 @@ pub(crate) fn dump(options: &DumpOptions, json: bool) -> Result<ExitCode, Failur
 /// Applies the document, or shows the changes. A client that acts for no environment creates the declared one.
 fn put(client: &Client, options: &ApplyOptions, declared: &Declaration, dry_run: bool) -> Result<Value, Failure> {
     let path = format!("/configuration?dry_run={dry_run}&prune={}", options.prune);
-    let answer = client.put(&path, &document(declared)).map_err(|failure| match failure {
-        _ if failure.is_refusal(TOO_LARGE) => too_large(&failure, options, declared),
-        _ => failure,
-    })?;
-    Ok(answer["data"].clone())
+    let answer = client.put(&path, &document(declared));
+    Ok(answer.map_err(|failure| explained(failure, options, declared))?["data"].clone())
 }
 
 fn document(declared: &Declaration) -> Value {
     serde_json::to_value(declared).expect("a document is JSON")
 }
 
-/// Says how a file can be applied that is too large for the daemon.
-fn too_large(failure: &Failure, options: &ApplyOptions, declared: &Declaration) -> Failure {
+/// Says how a file can be applied that is too large for the daemon. Other failures stay as they are.
+fn explained(failure: Failure, options: &ApplyOptions, declared: &Declaration) -> Failure {
+    if !failure.is_refusal(TOO_LARGE) {
+        return failure;
+    }
     let text = document(declared).to_string();
     let (file, bytes, needed) = (options.file.display(), text.len(), needed_body_limit(text.as_bytes()));
     let calls = if options.calls.is_some() { ", and room for the calls" } else { "" };

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 /// Corrects final records of one call. A switch that tries several trunks or devices writes one record for each
 /// attempt, with the same parties and the same time: `FAILED`, then `ANSWERED`. Each is final, so the history keeps the
-/// outcome of the highest rank, which is `busy` or `no_answer` rather than an answer. So a failed attempt waits here, and becomes a
-/// repetition of the answer if a record of an answer is near.
+/// outcome of the highest rank, which is `busy` or `no_answer` rather than an answer. So a failed attempt waits here, and
+/// becomes a repetition of the answer if a record of an answer is near.
 pub(super) struct Attempts {
     /// Whether records are final. If not, a later status is a later event, and nothing is corrected.
     are_final: bool,
