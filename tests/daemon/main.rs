@@ -18,6 +18,7 @@ mod settings;
 mod sip;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls_commands;
 mod token;
 mod upkeep;
 mod verify;

@@ -26,9 +26,15 @@ impl Certificates {
 
     /// Writes a certificate for this name and for 127.0.0.1, with its key.
     pub fn issue(&self, name: &str) {
+        self.issue_changed(name, |_| {});
+    }
+
+    /// Writes such a certificate after a change.
+    pub fn issue_changed(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
         params.subject_alt_names.push(SanType::IpAddress(Ipv4Addr::LOCALHOST.into()));
         params.distinguished_name.push(DnType::CommonName, name);
+        change(&mut params);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         fs::write(self.path(&format!("{name}.pem")), certificate.pem()).expect("written");

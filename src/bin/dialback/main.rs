@@ -15,6 +15,7 @@ mod log;
 mod new_file;
 mod new_id;
 mod out;
+mod pem_file;
 mod serve;
 mod settings;
 mod span;

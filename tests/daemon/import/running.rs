@@ -208,7 +208,7 @@ fn url_and_token_name_a_daemon() {
         (daemon.url(), token.as_str(), &["--environment", "other"][..], "`other`"),
         (daemon.url(), operator.as_str(), &[], "--url needs the token of an environment"),
         (daemon.url(), "talq_x", &[], "The token is missing or not valid"),
-        ("https://localhost:1", token.as_str(), &[], "does not use TLS"),
+        ("ftp://localhost:1", token.as_str(), &[], "--url must begin with https:// or http://"),
         ("http://127.0.0.1:1", token.as_str(), &[], "does not answer"),
         ("http://a b", token.as_str(), &[], "--url is not a valid URL"),
         ("http://", token.as_str(), &[], "--url is not a valid URL"),

@@ -7,15 +7,20 @@ use std::path::PathBuf;
 /// The options of a command that can send its requests to a daemon on another machine.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DaemonOptions {
-    /// Send the requests to the daemon at this URL, such as `http://127.0.0.1:8080`. Without it, the command uses the
-    /// data directory, or the daemon that holds it
+    /// Send the requests to the daemon at this URL, such as `https://dialback.example.com:8080`. Without it, the command
+    /// uses the data directory, or the daemon that holds it
     ///
-    /// The token comes from --token-file, or from the environment variable `DIALBACK_TOKEN`.
+    /// The token comes from --token-file, or from the environment variable `DIALBACK_TOKEN`. With `http://`, it travels
+    /// in clear text.
     #[arg(long, value_name = "URL", env = "DIALBACK_URL")]
     url: Option<String>,
     /// The file with the token for --url
     #[arg(long, value_name = "FILE", requires = "url")]
     token_file: Option<PathBuf>,
+    /// Trust only the certificates in this PEM file, for a --url that begins with `https://`. Without it, the command
+    /// trusts those of the file in the environment variable `DIALBACK_CA`, or those of this system
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
 }
 
 impl DaemonOptions {
@@ -26,7 +31,8 @@ impl DaemonOptions {
 
     /// Returns the daemon, if one is named, with a token of any role.
     pub(crate) fn remote(&self) -> Result<Option<Remote>, Failure> {
-        self.url.as_ref().map(|url| Remote::at(url, self.token_file.as_deref())).transpose()
+        let at = |url| Remote::at(url, self.token_file.as_deref(), self.ca.as_deref());
+        self.url.as_deref().map(at).transpose()
     }
 
     /// Returns the daemon, if one is named, with the token of an environment.

@@ -21,4 +21,5 @@ pub(crate) mod resolve;
 mod table;
 pub(crate) mod texts;
 pub(crate) mod token;
+mod trust;
 pub(crate) mod verify;

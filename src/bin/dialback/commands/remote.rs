@@ -1,5 +1,6 @@
-//! A daemon's control API over HTTP.
+//! A daemon's control API over HTTP, with or without TLS.
 
+use super::trust;
 use crate::daemon_file::{self, Reachable};
 use crate::failure::Failure;
 use axum::http::{Method, Request, Response, StatusCode, Uri};
@@ -12,6 +13,7 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use ureq::tls::TlsConfig;
 
 /// How long a command waits for the daemon. The daemon ends a request after half of this time.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -102,7 +104,7 @@ impl Remote {
         };
         // A file that is not complete yet is that of a daemon that starts.
         let reachable: Option<Reachable> = serde_json::from_slice(&text).ok();
-        Ok(reachable.map(|Reachable { url, token, .. }| Self::new(url, token)))
+        Ok(reachable.map(|Reachable { url, token, .. }| Self::new(url, token, TlsConfig::default())))
     }
 
     /// Opens a data directory, or returns the daemon that holds it. `open` returns `None` if another process holds the
@@ -139,8 +141,9 @@ impl Remote {
         Self::of_directory(data)?.ok_or_else(none)
     }
 
-    /// Returns the daemon at `url`. The token comes from the file, or from the environment variable.
-    pub(crate) fn at(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
+    /// Returns the daemon at `url`. The token comes from the file, or from the environment variable. `ca` is the file of
+    /// the certificates that are trusted.
+    pub(crate) fn at(url: &str, token_file: Option<&Path>, ca: Option<&Path>) -> Result<Self, Failure> {
         let token = match token_file {
             Some(path) => fs::read_to_string(path)
                 .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?,
@@ -148,29 +151,31 @@ impl Remote {
                 Failure::new(format!("--url needs a token: set {TOKEN}, or name a file with --token-file"))
             })?,
         };
-        if !url.starts_with("http://") {
-            return Err(Failure::new(
-                "--url must begin with http://: this command does not use TLS, so run it on the daemon's machine, or \
-                 through a tunnel",
-            ));
+        let has_tls = url.starts_with("https://");
+        if !has_tls && !url.starts_with("http://") {
+            return Err(Failure::new("--url must begin with https:// or http://"));
+        }
+        if !has_tls && ca.is_some() {
+            return Err(Failure::usage("--ca is for a --url that begins with https://: http:// has no certificates"));
         }
         let url = url.trim_end_matches('/');
         let url = url.strip_suffix("/api/v1").unwrap_or(url);
         if !is_address(url) {
-            return Err(Failure::new("--url is not a valid URL, such as http://127.0.0.1:8080"));
+            return Err(Failure::new("--url is not a valid URL, such as https://dialback.example.com:8080"));
         }
         // A token is a name and characters of base64url (RFC 4648, section 5).
         let token = token.trim();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Failure::new("the token is empty or has a character that no token has"));
         }
-        Ok(Self::new(url.to_owned(), token.to_owned()))
+        let tls = if has_tls { trust::settings(ca)? } else { TlsConfig::default() };
+        Ok(Self::new(url.to_owned(), token.to_owned(), tls))
     }
 
-    fn new(url: String, token: String) -> Self {
-        // An operator token must not go through a proxy.
-        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let agent = config.timeout_global(Some(TIMEOUT)).build().into();
+    fn new(url: String, token: String, tls: TlsConfig) -> Self {
+        // A token must not go through a proxy, and a redirect must not lead it elsewhere.
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).max_redirects(0);
+        let agent = config.tls_config(tls).timeout_global(Some(TIMEOUT)).build().into();
         Self { url, token, environment: None, agent }
     }
 
@@ -221,6 +226,9 @@ impl Remote {
 
     fn read(&self, answer: Response<ureq::Body>) -> Result<Answer, Failure> {
         let status = answer.status();
+        if status.is_redirection() {
+            return Err(self.redirected(status));
+        }
         let text = answer.into_body().into_with_config().limit(MAX_ANSWER).read_to_vec();
         Ok(Answer { status, text: text.map_err(|error| self.lost(&error))? })
     }
@@ -240,11 +248,9 @@ impl Remote {
 
     /// Copies the daemon's answer to `out` as it arrives, without a time limit.
     pub(crate) fn stream(&self, path: &str, out: &mut dyn Write) -> Result<(), Failure> {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let agent: ureq::Agent =
-            config.timeout_connect(Some(TIMEOUT)).timeout_recv_response(Some(TIMEOUT)).build().into();
-        let request = self.request(&Method::GET, path, "application/json", &[]);
-        let answer = agent.run(request).map_err(|error| self.lost(&error))?;
+        let request = self.agent.configure_request(self.request(&Method::GET, path, "application/json", &[]));
+        let request = request.timeout_global(None).timeout_connect(Some(TIMEOUT)).timeout_recv_response(Some(TIMEOUT));
+        let answer = self.agent.run(request.build()).map_err(|error| self.lost(&error))?;
         if !answer.status().is_success() {
             return Err(self.read(answer)?.refusal());
         }
@@ -253,7 +259,18 @@ impl Remote {
     }
 
     fn lost(&self, error: &ureq::Error) -> Failure {
-        Failure::new(format!("the daemon at {} does not answer: {error}", self.url))
+        let url = &self.url;
+        Failure::new(match trust::rejection(error) {
+            Some(why) => format!("the daemon at {url} is not trusted: {why}"),
+            None => format!("the daemon at {url} does not answer: {error}"),
+        })
+    }
+
+    fn redirected(&self, status: StatusCode) -> Failure {
+        Failure::new(format!(
+            "the daemon at {} answered with a redirect ({status}), which commands do not follow: correct --url",
+            self.url
+        ))
     }
 }
 

@@ -3,11 +3,10 @@
 use super::certificate::Certificate;
 use super::http2;
 use crate::failure::Failure;
-use std::path::{Path, PathBuf};
+use crate::pem_file;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -24,30 +23,12 @@ impl TlsOptions {
     /// Reads both files. Returns `None` if TLS is not configured.
     pub(crate) fn certificate(&self) -> Result<Option<Certificate>, Failure> {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
-        let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let chain: Vec<_> = chain.map_err(|error| unreadable(cert, &error))?;
-        if chain.is_empty() {
-            return Err(unusable(cert, "the file contains no certificate"));
-        }
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
+        let (chain, private) = (pem_file::certificates(cert)?, pem_file::private_key(key)?);
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
-        let mut config = config.map_err(|error: rustls::Error| unusable(key, error.to_string()))?;
+        let mut config = config.map_err(|error: rustls::Error| pem_file::unusable(key, error))?;
         config.alpn_protocols = vec![http2::ALPN.to_vec(), b"http/1.1".to_vec()];
         Ok(Some(Certificate::new(config)))
     }
-}
-
-/// Describes the error without showing the file's contents.
-fn unreadable(path: &Path, error: &pem::Error) -> Failure {
-    match error {
-        pem::Error::Io(error) => unusable(path, error.to_string()),
-        pem::Error::NoItemsFound => unusable(path, "the file contains no PEM item of the required kind"),
-        _ => unusable(path, "the file is not PEM or is damaged"),
-    }
-}
-
-fn unusable(path: &Path, what: impl std::fmt::Display) -> Failure {
-    Failure::new(format!("{}: {what}", path.display()))
 }
