@@ -262,9 +262,11 @@ impl Keeper {
     /// messages that the snapshot replaces, and before it removes them it checks that the stream still holds these.
     fn can_make_room(&self, state: &State) -> bool {
         let Witness { at, sequence, .. } = state.witness;
+        // The stream has held no configuration since the node joined it, and no other node has shown one.
+        let is_unconfigured = state.configuration == Position::START && state.standing == Standing::Settled;
         state.full.is_some()
             && !matches!(state.standing, Standing::Conflict(_))
-            && sequence > 0
+            && (sequence > 0 || is_unconfigured)
             && at > state.first
             && (at > state.snapshot.at || self.must_repeat)
             && !self.link.settings.is_planted(Planted::IgnoresFull)

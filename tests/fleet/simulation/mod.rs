@@ -12,6 +12,7 @@ pub(crate) mod purged;
 mod strays;
 mod stream;
 pub(crate) mod threads;
+mod unconfigured;
 mod verdict;
 mod wishes;
 mod world;
