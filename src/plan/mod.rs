@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod freed;
 mod index;
+mod name;
 mod published;
 mod retired;
 mod slots;
@@ -109,13 +110,13 @@ impl Plan {
         Some(EnvironmentView { plan: self, details: self.environment_details(slot) })
     }
 
-    /// Returns the environment with this name. The control API keeps names unique. Configurations may contain several
-    /// equal names, of which this is the oldest one.
+    /// Returns an environment other than `own` whose name people would take for this one: equal without regard to case and
+    /// white space. The control API keeps names unique in this sense.
     ///
     /// # Cost
     /// Reads all environments.
-    pub fn environment_named(&self, name: &str) -> Option<EnvironmentView<'_>> {
-        self.environments().find(|environment| environment.name() == name)
+    pub fn environment_named_like(&self, name: &str, own: EnvironmentId) -> Option<EnvironmentView<'_>> {
+        self.environments().find(|other| other.id() != own && name::is_like(other.name(), name))
     }
 
     /// Returns all environments, in the order of creation.

@@ -190,7 +190,7 @@ pub(in crate::http) async fn apply(
         // Without this check, a repeated creation would be refused because its numbers are in use.
         let name = declared.environment.as_ref().map(|settings| settings.name.as_str());
         let renamed = name.filter(|name| plan.environment(id).map(EnvironmentView::name) != Some(name));
-        if renamed.is_some_and(|name| plan.environment_named(name).is_some()) {
+        if renamed.is_some_and(|name| plan.environment_named_like(name, id).is_some()) {
             return Err(Refusal::environment_name_taken());
         }
         let compared = if is_new {

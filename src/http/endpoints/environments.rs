@@ -202,7 +202,7 @@ pub(in crate::http) async fn create(
 
     let id = EnvironmentId::from(new_id::uuid());
     let decide = move |plan: &Plan| {
-        if plan.environment_named(&name).is_some() {
+        if plan.environment_named_like(&name, id).is_some() {
             return Err(Refusal::environment_name_taken());
         }
         let (dial_plan, lookback) = (dial_plan.unwrap_or(DialPlan::NONE), lookback.unwrap_or_default());
@@ -251,7 +251,7 @@ pub(in crate::http) async fn update(
         let held = managed(plan, manager, id)?;
         conditions.allow(Some(held.settings_revision()))?;
         let name = name.unwrap_or_else(|| held.name().to_owned());
-        if name != held.name() && plan.environment_named(&name).is_some() {
+        if name != held.name() && plan.environment_named_like(&name, id).is_some() {
             return Err(Refusal::environment_name_taken());
         }
         Ok(settings(held, name, given))

@@ -257,13 +257,15 @@ async fn environment_name_is_unique() {
     let operator = server.operator();
     let id = operator.post("/environments", json!({"name": "Clinic"})).await.id();
     let generation = server.generation();
-    for name in ["Clinic", "Ours"] {
+    for name in ["Clinic", "Ours", "CLINIC", " clinic ", "our\u{17f}"] {
         operator.post("/environments", json!({"name": name})).await.is(409, "ENVIRONMENT_NAME_TAKEN");
     }
     let path = format!("/environments/{id}");
     operator.put(&path, json!({"name": "Ours"})).await.is(409, "ENVIRONMENT_NAME_TAKEN");
     assert_eq!(operator.put(&path, json!({"name": "Clinic"})).await.status, 200, "its own name");
     assert_eq!(server.generation(), generation);
+    let renamed = operator.put(&path, json!({"name": "CLINIC"})).await;
+    assert_eq!(renamed.data()["name"], "CLINIC", "its own name in another case");
     // Simultaneous requests: one of them gets the name.
     let make = || operator.post("/environments", json!({"name": "Race"}));
     let (one, other) = tokio::join!(make(), make());
