@@ -149,7 +149,7 @@ fn environments_are_managed_by_operators_and_by_their_own_token() {
     };
     let operator = remote(&local.run(&["token", "create", "--role", "operator"]));
     operator.run(&["environment", "create", "Clinic", "--country-code", "1"]);
-    operator.run(&["environment", "create", "Works"]);
+    operator.run(&["environment", "create", "Works", "--lookback-seconds", "60"]);
     assert!(operator.run(&["environment", "list"]).contains("  Works\n"));
     operator.run(&["environment", "set", "Works", "--name", "Mill", "--lookback-days", "14"]);
     assert!(operator.wrong(&["environment", "set", "--lookback-days", "14"]).contains("several"));
@@ -160,6 +160,10 @@ fn environments_are_managed_by_operators_and_by_their_own_token() {
     assert!(
         set.contains(" Clinic\n") && set.lines().any(|line| line.starts_with("attestation") && line.ends_with(" B"))
     );
+    let set = own.json(&["environment", "set", "--lookback-seconds", "90"]);
+    assert_eq!((&set["lookback_seconds"], &set["lookback_days"]), (&90.into(), &Value::Null));
+    let both = ["environment", "set", "--lookback-seconds", "90", "--lookback-days", "1"];
+    assert_eq!(own.try_run(&both).0, 2, "one of them says it all");
     let set = own.json(&["environment", "set", "--require-attestation", "none"]);
     assert_eq!((set.get("require_attestation"), &set["country_code"]), (None, &"".into()));
     assert_eq!(own.json(&["environment", "list"]).as_array().map(Vec::len), Some(1));

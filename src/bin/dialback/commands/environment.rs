@@ -78,6 +78,9 @@ pub(crate) struct Settings {
     /// The look-back in days: an older outbound call does not count. Callback agents can set their own
     #[arg(long, value_name = "DAYS")]
     lookback_days: Option<u32>,
+    /// The look-back in seconds, at least 60
+    #[arg(long, value_name = "SECONDS", conflicts_with = "lookback_days")]
+    lookback_seconds: Option<u32>,
     /// The weakest STIR/SHAKEN attestation with which a caller's number counts, or `none`. A caller with less counts as
     /// withheld
     #[arg(long, value_name = "A|B|none")]
@@ -95,6 +98,7 @@ impl Settings {
             ("international_prefix", self.international_prefix.as_ref().map(|prefix| json!(prefix))),
             ("national_number_lengths", lengths.map(|lengths| json!(lengths))),
             ("lookback_days", self.lookback_days.map(|days| json!(days))),
+            ("lookback_seconds", self.lookback_seconds.map(|seconds| json!(seconds))),
             ("require_attestation", self.require_attestation.as_ref().map(|level| json!(level))),
         ];
         for (field, value) in settings {
