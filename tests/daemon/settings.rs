@@ -2,9 +2,11 @@
 
 use crate::support;
 use serde_json::{Value, json};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 use support::certificates::Certificates;
 use support::daemon::{Daemon, Tenant, dialback, program};
@@ -123,6 +125,47 @@ fn hang_up(daemon: &Daemon, words: &str) {
     let before = count();
     daemon.signal("-HUP");
     until(PATIENCE, "the reload is logged", || (count() > before).then_some(()));
+}
+
+#[test]
+fn hangup_before_the_daemon_has_read_its_settings_makes_it_reload_later() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let [fifo, file, id] = ["dialback.toml", "file.toml", "id"].map(|name| folder.path().join(name));
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
+    // The shell becomes the program, and so leaves its id.
+    let mut program = Command::new("sh");
+    program.args(["-c", "echo $$ > \"$0\"; exec \"$@\""]).arg(&id).arg(env!("CARGO_BIN_EXE_dialback"));
+    program.args(["serve", "--config"]).arg(&fifo);
+    let signalling = thread::spawn(move || {
+        // This returns when the program reads its settings. They are the file's from now on.
+        let mut pipe = File::options().write(true).open(&fifo).expect("a pipe");
+        fs::write(&file, "max-pairs = 5000\n").expect("written");
+        fs::rename(&file, &fifo).expect("renamed");
+        let id = fs::read_to_string(id).expect("written");
+        assert!(Command::new("kill").args(["-HUP", id.trim()]).status().expect("kill runs").success());
+        pipe.write_all(b"max-pairs = 4000\n").expect("it reads");
+    });
+    let daemon = Daemon::start_by(&folder.path().join("data"), program).expect("SIGHUP does not end it");
+    signalling.join().expect("no panic");
+    let is_logged = || daemon.read_log().contains("need a restart").then_some(());
+    until(PATIENCE, "the daemon reloads", is_logged);
+    assert!(daemon.read_log().contains("max-pairs"), "{}", daemon.read_log());
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn reload_names_both_options_of_a_removed_certificate() {
+    let certificates = Certificates::new();
+    certificates.issue("daemon");
+    let folder = tempfile::tempdir().expect("a directory");
+    let (config, data) = (folder.path().join("dialback.toml"), folder.path().join("data"));
+    let [cert, key] = ["daemon.pem", "daemon.key"].map(|file| certificates.path(file));
+    fs::write(&config, format!("tls-cert = {cert:?}\ntls-key = {key:?}\n")).expect("written");
+    let daemon = Daemon::start_with(&data, &["--config", config.to_str().expect("plain")]);
+    fs::write(&config, "max-pairs = 4000\n").expect("written");
+    let (code, said, _) = dialback(&["reload", "--json", "--data"], &data);
+    assert_eq!((code, said.trim()), (0, r#"{"needs_restart":["max-pairs","tls-cert","tls-key"]}"#));
+    assert_eq!(daemon.stop(), 0);
 }
 
 fn addresses(path: &Path, address: &str) {

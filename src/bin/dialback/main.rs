@@ -10,6 +10,7 @@ mod daemon_file;
 mod data;
 mod demo;
 mod failure;
+mod hangup;
 mod import;
 mod log;
 mod new_file;
@@ -29,6 +30,7 @@ use commands::{
     verify,
 };
 use failure::{Failure, in_part};
+use hangup::Hangups;
 use serve::Started;
 use std::env::args_os;
 use std::ffi::OsString;
@@ -37,11 +39,13 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = args_os().collect();
+    let hangups = Hangups::hold(&arguments);
     let (args, settings) = command_line::parse(&arguments).unwrap_or_else(|error| error.exit());
     log::start(args.output.log.as_deref(), args.command.usual_log(), args.output.json);
     let done = match &args.command {
         Command::Serve(options) => {
-            serve::run(options, Started { arguments, settings, json: args.output.json, reread: command_line::reread })
+            let (json, reread) = (args.output.json, command_line::reread);
+            serve::run(options, Started { arguments, settings, json, reread, hangups })
         }
         Command::Reload(options) => reload::run(options, args.output.json),
         Command::Demo(options) => demo::run(options, args.output.json),

@@ -39,8 +39,8 @@ pub(crate) fn run(options: &ServeOptions, started: Started) -> Result<ExitCode, 
         Addresses { control: options.listen, metrics: options.metrics_listen, has_tls: checked.certificate.is_some() };
     let sockets = runtimes.routes.block_on(Sockets::open(addresses, &options.sip, &options.agi))?;
     let fleet = options.fleet.join(&started.settings)?;
-    let reload = Arc::new(Reload::new(started, &checked));
-    runtimes.routes.block_on(async { reload::at_hangup(Arc::clone(&reload)) })?;
+    let (reload, hangups) = Reload::new(started, &checked);
+    runtimes.routes.block_on(async { reload::at_hangup(Arc::clone(&reload), hangups) })?;
 
     let store = data::open_store(&options.data.data)?.with_durability(options.durability);
     if options.durability != Durability::Synced {

@@ -5,12 +5,12 @@ use super::options::Checked;
 use super::sip;
 use super::started::{Reread, Started};
 use crate::failure::Failure;
+use crate::hangup::Hangups;
 use crate::log;
 use crate::settings::Settings;
 use dialback::AddressBook;
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 /// The options that a running daemon takes over. Files that they name are read again.
@@ -34,18 +34,13 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    pub(crate) fn new(started: Started, checked: &Checked) -> Self {
-        let Started { arguments, settings, reread, .. } = started;
+    /// Returns what a reload replaces in the daemon with this command line, and the signals that ask for a reload.
+    pub(crate) fn new(started: Started, checked: &Checked) -> (Arc<Self>, Hangups) {
+        let Started { arguments, settings, reread, hangups, .. } = started;
         let (certificate, addresses) = (checked.certificate.clone(), checked.addresses.clone());
-        Self {
-            arguments,
-            reread,
-            settings,
-            certificate,
-            addresses,
-            has_sip: checked.sip.is_some(),
-            turn: Mutex::new(()),
-        }
+        let has_sip = checked.sip.is_some();
+        let reload = Self { arguments, reread, settings, certificate, addresses, has_sip, turn: Mutex::new(()) };
+        (Arc::new(reload), hangups)
     }
 
     /// Reads everything anew, and then takes it over. Returns the changed options that need a restart.
@@ -67,7 +62,8 @@ impl Reload {
         match (&self.certificate, &certificate) {
             (Some(current), Some(new)) => current.replace(new),
             (None, None) => {}
-            _ => needs_restart.push("tls-cert".into()),
+            // Both options have come or gone: the one needs the other.
+            _ => needs_restart.extend(["tls-cert".to_owned(), "tls-key".to_owned()]),
         }
         Ok(needs_restart)
     }
@@ -88,10 +84,9 @@ impl Reload {
     }
 }
 
-/// Reloads at each SIGHUP.
-pub(crate) fn at_hangup(reload: Arc<Reload>) -> Result<(), Failure> {
-    let cannot = |error| Failure::new(format!("cannot listen for signals: {error}"));
-    let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
+/// Reloads at each SIGHUP, and once for those that have come already.
+pub(crate) fn at_hangup(reload: Arc<Reload>, hangups: Hangups) -> Result<(), Failure> {
+    let mut hangup = hangups.signals()?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             let reload = Arc::clone(&reload);

@@ -2,6 +2,7 @@
 
 use super::options::ServeOptions;
 use crate::failure::Failure;
+use crate::hangup::Hangups;
 use crate::settings::Settings;
 use std::ffi::OsString;
 
@@ -14,6 +15,7 @@ pub(crate) struct Started {
     pub(crate) json: bool,
     /// Reads the command line again, with the configuration file that it names.
     pub(crate) reread: fn(&[OsString]) -> Result<Reread, Failure>,
+    pub(crate) hangups: Hangups,
 }
 
 /// The options as they are now.
