@@ -62,7 +62,7 @@
 //! field, and 503 `NOT_DURABLE`, `OUTCOME_UNKNOWN` or `TIMEOUT`. Requests with a body may also return 400
 //! `MALFORMED_JSON`, `MALFORMED_REQUEST` or `BODY_CUT_SHORT`, 413 `BODY_TOO_LARGE`, 415 `UNSUPPORTED_MEDIA_TYPE` and 503
 //! `TOO_MANY_BODIES`. Unknown fields and query parameters are ignored, and named in `X-Dialback-Ignored`. With
-//! `X-Dialback-Strict: true` they are refused with 422. `PUT /configuration` always refuses them.
+//! `X-Dialback-Strict: true` or `1` they are refused with 422. `PUT /configuration` always refuses them.
 //!
 //! [`Api::with_rates`] limits the request rate of each token: 429 `RATE_LIMIT_EXCEEDED` with `Retry-After`. This module does not
 //! handle connections or TLS. The program that listens does.

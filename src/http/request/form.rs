@@ -97,7 +97,10 @@ impl Form {
     }
 
     /// Sets what happens to fields that are not read. Without it, they are refused.
-    pub(in crate::http) fn with_unknown(self, unknown: Unknown) -> Self {
+    pub(in crate::http) fn with_unknown(mut self, unknown: Unknown) -> Self {
+        if let Some((header, what)) = unknown.error() {
+            self.error(header, &what.into());
+        }
         Self { unknown, ..self }
     }
 

@@ -22,6 +22,8 @@ const OTHERS: &str = "*";
 pub(in crate::http) enum Unknown {
     #[default]
     Refused,
+    /// The client's header has another value than yes or no, so the request is refused.
+    Unclear,
     /// They are ignored. The names so far.
     Ignored(Arc<Mutex<Vec<String>>>),
 }
@@ -29,8 +31,20 @@ pub(in crate::http) enum Unknown {
 impl Unknown {
     /// Reads what a request wants.
     pub(in crate::http) fn wanted(headers: &HeaderMap, is_strict: bool) -> Self {
-        let is_strict = is_strict || headers.get(STRICT).is_some_and(|value| value == "true");
+        let mut is_strict = is_strict;
+        for value in headers.get_all(STRICT) {
+            match value.as_bytes() {
+                b"true" | b"1" => is_strict = true,
+                b"false" | b"0" => {}
+                _ => return Self::Unclear,
+            }
+        }
         if is_strict { Self::Refused } else { Self::Ignored(Arc::default()) }
+    /// Returns the name of the client's header and what is wrong with it, if it is.
+    pub(in crate::http) fn error(&self) -> Option<(&'static str, &'static str)> {
+        matches!(self, Self::Unclear).then_some(("X-Dialback-Strict", "must be true or false"))
+    }
+
     }
 
     /// Returns the one that the layer around all routes added to the request.

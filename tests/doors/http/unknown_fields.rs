@@ -43,6 +43,37 @@ async fn body_of_the_public_api_is_accepted_and_the_ignored_fields_are_named() {
 }
 
 #[tokio::test]
+async fn header_that_refuses_unknown_fields_is_yes_or_no() {
+    let server = Server::start_lenient();
+    let client = server.tenant();
+    let body = json!({"name": "Desk", "direction": "inbound", "voice": "v1"});
+    let given = async |value, method, path, body| client.given((STRICT.0, value), method, path, body).await;
+    for value in ["true", "1"] {
+        given(value, Method::GET, "/agents?sort=name", None).await.is(422, "VALIDATION_ERROR");
+        given(value, Method::POST, "/agents", Some(body.clone())).await.is(422, "VALIDATION_ERROR");
+    }
+    for value in ["false", "0"] {
+        assert_eq!(given(value, Method::GET, "/agents?sort=name", None).await.status, 200, "{value}");
+    }
+    let generation = server.generation();
+    for value in ["yes", "TRUE", "", "true, true", "2"] {
+        for (method, path, body) in [
+            (Method::GET, "/agents", None),
+            (Method::GET, "/route?dialed=1&caller=2", None),
+            (Method::POST, "/agents", Some(body.clone())),
+            (Method::PUT, "/configuration", Some(json!({"agents": []}))),
+            (Method::POST, "/calls/bulk", Some(json!({}))),
+        ] {
+            let refused = given(value, method.clone(), path, body).await;
+            refused.is(422, "VALIDATION_ERROR");
+            let what = &refused.body["errors"]["X-Dialback-Strict"][0];
+            assert_eq!(what, "The X-Dialback-Strict field must be true or false.", "{value} {method} {path}");
+        }
+    }
+    assert_eq!(server.generation(), generation);
+}
+
+#[tokio::test]
 async fn nested_fields_are_named_by_their_path_and_at_most_sixteen() {
     let server = Server::start_lenient();
     let client = server.tenant();
