@@ -102,5 +102,6 @@ pub use middleware::rate_limit::{Rates, SteadyClock};
 pub use request::auth::{ACTING_FOR, OnValidToken};
 pub use request::json::needed_body_limit;
 pub use request::token::Token;
+pub use response::header::EXPOSED;
 pub use router::{operations, router};
 pub use state::Reload;

@@ -1,6 +1,8 @@
 //! Requests by pages of other origins.
 
 use crate::support;
+use axum::http::HeaderName;
+use dialback::http::EXPOSED;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use support::daemon::{Daemon, program};
@@ -36,12 +38,45 @@ fn pages_of_the_named_origins_use_the_api_and_others_do_not() {
     // A page reads errors, too.
     let answer = ask(&daemon, "GET", PAGE, "");
     assert!(answer.starts_with("http/1.1 401 ") && answer.contains(&allowed), "{answer}");
-    assert!(answer.contains("\r\naccess-control-expose-headers: ") && answer.contains("etag"), "{answer}");
+    let shown = answer.lines().find_map(|line| line.strip_prefix("access-control-expose-headers: "));
+    let shown: Vec<_> = shown.expect("the exposed fields").split(',').map(str::trim).collect();
+    assert_eq!(shown, EXPOSED.each_ref().map(HeaderName::as_str));
+    assert!(shown.contains(&"x-ratelimit-reset") && shown.contains(&"idempotency-replayed"), "{shown:?}");
     assert!(answer.lines().any(|line| line.starts_with("vary:") && line.contains("origin")), "{answer}");
     for method in ["GET", "OPTIONS"] {
         let answer = ask(&daemon, method, "https://console.example.evil.example", QUESTION);
         assert!(!answer.contains("access-control-allow-origin"), "{answer}");
     }
+    assert_eq!(daemon.stop(), 0);
+}
+
+/// A page learns why its request was rejected before an endpoint read it.
+#[test]
+fn early_rejections_name_the_origin_too() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start_with(data.path(), &["--cors-origin", PAGE]);
+    let allowed = format!("\r\naccess-control-allow-origin: {PAGE}\r\n");
+    for (method, more, status) in [
+        ("PATCH", "", "405"),
+        ("GET", "host: y\r\n", "400"),
+        ("GET", "no field\r\n", "400"),
+        ("GET", &format!("x: {}\r\n", "y".repeat(100 << 10)), "431"),
+        (&format!("GET /{} HTTP/1.1\r\nx:", "y".repeat(66 << 10)), "", "414"),
+    ] {
+        let answer = ask(&daemon, method, PAGE, more);
+        assert!(answer.starts_with(&format!("http/1.1 {status} ")) && answer.contains(&allowed), "{answer}");
+    }
+    // The origin of the request before does not count.
+    for wrong in ["host: z\r\n", "no field\r\n"] {
+        let answers = ask(&daemon, "GET", PAGE, &format!("\r\nGET / HTTP/1.1\r\nhost: y\r\n{wrong}"));
+        let (first, last) = answers.split_once("http/1.1 400 ").expect("both are answered");
+        assert!(first.contains(&allowed) && !last.contains("access-control"), "{answers}");
+    }
+    // Of two origins, neither is sure to be the page's.
+    let answer = ask(&daemon, "GET", PAGE, &format!("host: y\r\norigin: {PAGE}\r\n"));
+    assert!(answer.starts_with("http/1.1 400 ") && !answer.contains("access-control"), "{answer}");
+    let answer = ask(&daemon, "GET", "https://other.example", "host: y\r\n");
+    assert!(answer.starts_with("http/1.1 400 ") && !answer.contains("access-control"), "{answer}");
     assert_eq!(daemon.stop(), 0);
 }
 

@@ -7,7 +7,7 @@ use super::described;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use dialback::http::{Api, Limits, Token, router};
+use dialback::http::{Api, EXPOSED, Limits, Token, router};
 use dialback::store::{EventStore, MemoryStore};
 use dialback::{Change, DialPlan, Engine, EnvironmentId, Lookback, Role, Service, Timestamp, TokenId};
 use serde_json::{Value, json};
@@ -16,6 +16,9 @@ use tower::ServiceExt;
 
 /// 2026-06-01T12:00:00Z, the time of each server at its start. Its clock stands still.
 pub const START: Timestamp = Timestamp::from_secs(1_780_315_200);
+
+/// The header fields that pages of other origins can read anyway, and those that are for connections and caches.
+const UNEXPOSED: [&str; 5] = ["connection", "content-length", "content-type", "date", "vary"];
 
 /// A server and the parts it was started with.
 pub struct Server {
@@ -268,6 +271,10 @@ impl Client<'_> {
         // No two answers have the same request id.
         let name = head.headers.remove("x-request-id").expect("every request has a name");
         assert!(name.len() == 16 && name.as_bytes().iter().all(u8::is_ascii_hexdigit), "{name:?}");
+        for name in head.headers.keys() {
+            let is_readable = EXPOSED.contains(name) || UNEXPOSED.contains(&name.as_str());
+            assert!(is_readable, "pages of other origins cannot read {name}: add it to the exposed fields");
+        }
         let text = to_bytes(body, usize::MAX).await.expect("a body");
         let text = String::from_utf8(text.to_vec()).expect("UTF-8");
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);

@@ -4,16 +4,14 @@
 use crate::http::Api;
 use crate::http::request::unknown::Unknown;
 use crate::http::request::unread_body;
+use crate::http::response::header::REQUEST_ID;
 use crate::metrics::Stopwatch;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 use std::time::Duration;
 use tracing::{Instrument, debug, debug_span, error};
-
-/// The response header with the id that the log gives to the request.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Opens a debug span around a request, and logs a debug line after the response: method, route template, status,
 /// duration, and the request's id. The response carries the same id, and the names of the fields that were ignored.

@@ -12,6 +12,7 @@ use super::form::Form;
 use crate::event::{Change, Configuration, StoredAnswer, StoredAnswerBody, StoredAnswerSubject};
 use crate::http::Api;
 use crate::http::response::error::Refusal;
+use crate::http::response::header::{REBUILT, REPLAYED};
 use crate::http::response::{reply, shown};
 use crate::id::EnvironmentId;
 use crate::plan::Plan;
@@ -27,10 +28,6 @@ use std::task::{Context, Poll, Waker};
 use utoipa::IntoParams;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-
-/// The header of a rebuilt response that shows a newer version of the entity than the first response did.
-const REBUILT: HeaderName = HeaderName::from_static("idempotency-rebuilt");
 
 /// The maximum size in bytes of a response text that is stored with its key, in its stored form. With the digests the record
 /// stays below 4 KiB.

@@ -1,15 +1,13 @@
 //! Fields and query parameters that an endpoint does not know: they are ignored, and the answer names them, unless the client
 //! or the operator wants them refused.
 
+use crate::http::response::header::IGNORED;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The request header by which a client has unknown fields refused.
 const STRICT: HeaderName = HeaderName::from_static("x-dialback-strict");
-
-/// The response header that names the ignored fields.
-const IGNORED: HeaderName = HeaderName::from_static("x-dialback-ignored");
 
 /// The maximum number of names in a response.
 const MAX_NAMES: usize = 16;
@@ -22,10 +20,10 @@ const OTHERS: &str = "*";
 pub(in crate::http) enum Unknown {
     #[default]
     Refused,
-    /// The client's header has another value than yes or no, so the request is refused.
-    Unclear,
     /// They are ignored. The names so far.
     Ignored(Arc<Mutex<Vec<String>>>),
+    /// The client's header has another value than yes or no, so the request is refused.
+    Unclear,
 }
 
 impl Unknown {
@@ -40,11 +38,11 @@ impl Unknown {
             }
         }
         if is_strict { Self::Refused } else { Self::Ignored(Arc::default()) }
+    }
+
     /// Returns the name of the client's header and what is wrong with it, if it is.
     pub(in crate::http) fn error(&self) -> Option<(&'static str, &'static str)> {
         matches!(self, Self::Unclear).then_some(("X-Dialback-Strict", "must be true or false"))
-    }
-
     }
 
     /// Returns the one that the layer around all routes added to the request.

@@ -1,5 +1,6 @@
 //! The errors of the API. This is the only place that gives an error its status, code and text.
 
+use super::header::{RATE_LIMIT, RATE_REMAINING, RATE_RESET};
 use super::reply;
 use crate::http::openapi::schema;
 use crate::plan::{ConfigError, Lacking, REST_DAYS};
@@ -282,9 +283,9 @@ impl IntoResponse for Refusal {
         }
         if let Some(ReachedRate { limit, reset }) = self.rate {
             let headers = response.headers_mut();
-            headers.insert("x-ratelimit-limit", HeaderValue::from(limit));
-            headers.insert("x-ratelimit-remaining", HeaderValue::from(0));
-            headers.insert("x-ratelimit-reset", HeaderValue::from(reset));
+            headers.insert(RATE_LIMIT, HeaderValue::from(limit));
+            headers.insert(RATE_REMAINING, HeaderValue::from(0));
+            headers.insert(RATE_RESET, HeaderValue::from(reset));
         }
         response
     }

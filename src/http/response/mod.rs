@@ -2,6 +2,7 @@
 
 pub(super) mod error;
 pub(super) mod explain;
+pub(super) mod header;
 pub(super) mod list;
 pub(super) mod narrative;
 pub(super) mod render;

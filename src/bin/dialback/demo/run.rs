@@ -5,7 +5,7 @@ use crate::address_space;
 use crate::clock::{self, now};
 use crate::failure::Failure;
 use crate::out;
-use crate::serve::{ConnectionLimits, Listener, Runtimes, Socket, Stop, serve};
+use crate::serve::{ConnectionLimits, Listener, Origins, Runtimes, Socket, Stop, serve};
 use dialback::admission::Budget;
 use dialback::http::{self, Api, Token};
 use dialback::store::MemoryStore;
@@ -70,7 +70,13 @@ pub(crate) fn run(options: &DemoOptions, json: bool) -> Result<ExitCode, Failure
         }
         let router = http::router(Api::new(Arc::new(service), Arc::new(clock::now)).with_workers(workers));
         serve(
-            vec![Listener { socket: listener, tls: None, router, budget: Budget::of(512) }],
+            vec![Listener {
+                socket: listener,
+                tls: None,
+                router,
+                budget: Budget::of(512),
+                origins: Origins::default(),
+            }],
             ConnectionLimits::default(),
             stop,
         )

@@ -1,13 +1,14 @@
 //! One connection, from its start to its end.
 
 use super::certificate::Certificate;
+use super::cors::Origins;
 use super::exchange::{Exchange, Exchanges, Received, Tracked};
 use super::http2;
 use super::limits::ConnectionLimits;
 use super::wire::{Wire, names_one_host};
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN};
 use axum::http::{Request, Response, StatusCode, Version};
 use dialback::admission::Place;
 use dialback::http::OnValidToken;
@@ -35,6 +36,7 @@ pub(crate) struct ConnectionHandler {
     pub(crate) tls: Option<Certificate>,
     pub(crate) router: Router,
     pub(crate) limits: ConnectionLimits,
+    pub(crate) origins: Origins,
 }
 
 impl ConnectionHandler {
@@ -71,8 +73,12 @@ impl ConnectionHandler {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.write_timeout));
         let stream = Box::pin(stream);
-        let (router, of_connection) = (self.router.clone(), Arc::clone(exchanges));
-        let service = service_fn(move |request| answer(router.clone(), Exchange::new(&of_connection), request));
+        let (router, origins, of_connection) = (self.router.clone(), self.origins.clone(), Arc::clone(exchanges));
+        let answer = move |request: Request<Incoming>| {
+            let refusal = (!names_one_host(&request)).then(|| no_host(&request, &origins));
+            answer(router.clone(), refusal, Exchange::new(&of_connection), request)
+        };
+        let service = service_fn(answer);
         if is_http2 {
             return http2::talk(stream, service, exchanges, self.limits, watcher).await;
         }
@@ -82,7 +88,7 @@ impl ConnectionHandler {
             // Without it, a head that arrives in one piece may be longer than the buffer.
             .max_header_size(HEAD)
             .max_buf_size(BUFFER)
-            .serve_connection(TokioIo::new(Wire::new(stream)), service);
+            .serve_connection(TokioIo::new(Wire::new(stream, self.origins.clone())), service);
         if let Err(error) = watcher.watch(connection).await {
             debug!(%error, "a connection ended early");
         }
@@ -91,11 +97,12 @@ impl ConnectionHandler {
 
 async fn answer(
     router: Router,
+    refusal: Option<Response<Body>>,
     exchange: Arc<Exchange>,
     request: Request<Incoming>,
 ) -> Result<Response<Tracked>, Infallible> {
-    if !names_one_host(&request) {
-        return Ok(Tracked::response(no_host(request.version()), exchange));
+    if let Some(refusal) = refusal {
+        return Ok(Tracked::response(refusal, exchange));
     }
     let (received, noted) = (Arc::clone(&exchange), Arc::clone(&exchange));
     let mut request = request.map(|body| Received::new(body, received));
@@ -104,14 +111,16 @@ async fn answer(
     Ok(Tracked::response(response, exchange))
 }
 
-fn no_host(version: Version) -> Response<Body> {
+fn no_host(request: &Request<Incoming>, origins: &Origins) -> Response<Body> {
     let message = "A request needs exactly one Host header field, with a host and an optional port";
     let body = serde_json::json!({ "success": false, "message": message, "code": "MALFORMED_REQUEST" });
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = StatusCode::BAD_REQUEST;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if version < Version::HTTP_2 {
+    if request.version() < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let named = request.headers().get_all(ORIGIN).iter().map(HeaderValue::as_bytes);
+    response.headers_mut().extend(origins.fields(named).into_iter().flatten());
     response
 }

@@ -2,6 +2,7 @@
 
 use super::certificate::Certificate;
 use super::connection::ConnectionHandler;
+use super::cors::Origins;
 use super::limits::ConnectionLimits;
 use super::wire::full_answer;
 use axum::Router;
@@ -23,6 +24,8 @@ pub(crate) struct Listener {
     pub(crate) tls: Option<Certificate>,
     pub(crate) router: Router,
     pub(crate) budget: Budget,
+    /// The origins whose pages may read the answers that the router does not make.
+    pub(crate) origins: Origins,
 }
 
 /// Accepts connections until `stop`, then waits until all requests in progress are finished.
@@ -50,10 +53,10 @@ async fn accept(
     graceful: Arc<GracefulShutdown>,
     mut told: watch::Receiver<()>,
 ) {
-    let Listener { socket, tls, router, budget } = listener;
+    let Listener { socket, tls, router, budget, origins } = listener;
     let admission = Admission::new(budget);
     let is_plain = tls.is_none();
-    let handler = ConnectionHandler { tls, router, limits };
+    let handler = ConnectionHandler { tls, router, limits, origins };
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -132,7 +135,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         let router = Router::new().route("/hang", get(hang)).route("/", get(async || "well"));
-        let listener = Listener { socket, tls: None, router, budget: Budget::of(2) };
+        let listener = Listener { socket, tls: None, router, budget: Budget::of(2), origins: Origins::default() };
         let serving = tokio::spawn(serve(vec![listener], ConnectionLimits::default(), std::future::pending()));
 
         let ask = async |path: &str| {

@@ -1,8 +1,10 @@
 //! Cross-origin requests (CORS): the pages that may use the API in a browser.
 
 use axum::Router;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, RETRY_AFTER};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderName, HeaderValue, Method, Uri};
+use dialback::http::EXPOSED;
+use std::sync::Arc;
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -21,10 +23,6 @@ const SENT: [HeaderName; 6] = [
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("x-dialback-strict"),
 ];
-
-/// The header fields of an answer that a page may read.
-const SHOWN: [HeaderName; 4] =
-    [ETAG, RETRY_AFTER, HeaderName::from_static("x-request-id"), HeaderName::from_static("x-dialback-ignored")];
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct CorsOptions {
@@ -45,9 +43,31 @@ impl CorsOptions {
             .allow_origin(AllowOrigin::list(self.cors_origin.clone()))
             .allow_methods(METHODS)
             .allow_headers(SENT)
-            .expose_headers(SHOWN)
+            .expose_headers(EXPOSED)
             .max_age(MAX_AGE);
         router.layer(layer)
+    }
+
+    /// Returns the origins, for answers that the router does not make.
+    pub(super) fn origins(&self) -> Origins {
+        Origins(self.cors_origin.clone().into())
+    }
+}
+
+/// The origins whose pages may use the API.
+#[derive(Clone, Default)]
+pub(crate) struct Origins(Arc<[HeaderValue]>);
+
+impl Origins {
+    /// Returns the header fields by which the page of this origin may read an answer. A request with several origins counts
+    /// as one without.
+    pub(super) fn fields<'a>(
+        &self,
+        mut origins: impl Iterator<Item = &'a [u8]>,
+    ) -> Option<[(HeaderName, HeaderValue); 2]> {
+        let (Some(origin), None) = (origins.next(), origins.next()) else { return None };
+        let allowed = self.0.iter().find(|allowed| allowed.as_bytes() == origin)?;
+        Some([(ACCESS_CONTROL_ALLOW_ORIGIN, allowed.clone()), (VARY, HeaderValue::from_static("origin"))])
     }
 }
 

@@ -1,6 +1,7 @@
 //! `dialback serve`: the daemon.
 
 use super::connections::{self, Listener};
+use super::cors::Origins;
 use super::limits::ConnectionLimits;
 use super::options::{Checked, ServeOptions};
 use super::reload::{self, Reload};
@@ -119,21 +120,22 @@ fn open(
         None => None,
     };
     let mut listeners = Vec::new();
-    let mut listen = |socket: Socket, tls, router, connections| {
-        listeners.push(Listener { socket: socket.listener, tls, router, budget: budgets.of(connections) });
+    let mut listen = |socket: Socket, tls, router, connections, origins| {
+        listeners.push(Listener { socket: socket.listener, tls, router, budget: budgets.of(connections), origins });
     };
+    let (cors, no_pages) = (options.cors.origins(), Origins::default());
     if let Some(socket) = sockets.metrics {
-        listen(socket, None, http::operations(api.clone()), budgets.metrics);
+        listen(socket, None, http::operations(api.clone()), budgets.metrics, no_pages.clone());
         api = api.with_metrics_elsewhere();
     }
     match sockets.side {
         // The temporary operator token is valid on the listener on loopback only.
         Some(side) => {
             let router = options.cors.around(http::router(api.clone().without_operator()));
-            listen(sockets.control, certificate, router, budgets.front);
-            listen(side, None, http::router(api), budgets.side);
+            listen(sockets.control, certificate, router, budgets.front, cors);
+            listen(side, None, http::router(api), budgets.side, no_pages);
         }
-        None => listen(sockets.control, certificate, options.cors.around(http::router(api)), budgets.front),
+        None => listen(sockets.control, certificate, options.cors.around(http::router(api)), budgets.front, cors),
     }
     Ok((Doors { _sip: sip, _agi: agi }, listeners))
 }

@@ -26,6 +26,7 @@ mod tls;
 mod wire;
 
 pub(crate) use connections::Listener;
+pub(crate) use cors::Origins;
 pub(crate) use daemon::{Stop, run, serve};
 pub(crate) use limits::ConnectionLimits;
 pub(crate) use options::ServeOptions;

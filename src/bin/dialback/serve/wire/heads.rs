@@ -1,7 +1,7 @@
 //! Tracks the requests in a byte stream, to find faults that the HTTP parser accepts or does not answer.
 
-/// The bytes of a line that are kept. The relevant fields are shorter.
-const KEPT: usize = 128;
+/// The bytes of a line that are kept. The relevant fields are shorter. Only `Origin` may be as long as a host name (253).
+const KEPT: usize = 288;
 
 /// The most bytes of the trailers after a chunked body.
 const TRAILERS: usize = 16 << 10;
@@ -32,6 +32,8 @@ pub(super) struct Heads {
     /// Whether the current head has a first line.
     has_begun: bool,
     body: Body,
+    /// The origins that the current or latest head names. Two stand for more.
+    origins: Vec<Vec<u8>>,
     /// The bytes of the current trailers.
     trailers: usize,
 }
@@ -93,6 +95,12 @@ impl Heads {
         None
     }
 
+    /// Returns the values of `Origin` in the current or latest head, as far as it has been read. At most two, as two mean that
+    /// none of them counts.
+    pub(super) fn origins(&self) -> impl Iterator<Item = &[u8]> {
+        self.origins.iter().map(Vec::as_slice)
+    }
+
     /// Returns whether the connection is between two requests.
     pub(super) fn is_between_requests(&self) -> bool {
         self.part == Part::Head && !self.has_begun && self.line.is_empty()
@@ -137,7 +145,10 @@ impl Heads {
             Part::Head if line.is_empty() && self.has_begun => self.end_head(),
             Part::Head if line.is_empty() => {}
             Part::Head if self.has_begun => self.field(line),
-            Part::Head => self.has_begun = true,
+            Part::Head => {
+                self.has_begun = true;
+                self.origins.clear();
+            }
             _ => {}
         }
     }
@@ -148,6 +159,8 @@ impl Heads {
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             let is_chunked = value.to_ascii_lowercase().ends_with(b"chunked");
             self.body = if is_chunked { Body::Chunked } else { Body::Unknown };
+        } else if name.eq_ignore_ascii_case(b"origin") && self.origins.len() < 2 {
+            self.origins.push(value.to_vec());
         } else if name.eq_ignore_ascii_case(b"content-length") && !matches!(self.body, Body::Chunked) {
             let length = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
             self.body = length.map_or(Body::Unknown, Body::Length);

@@ -1,5 +1,6 @@
 //! Responses to requests that the HTTP parser rejects, in the format of all other responses.
 
+use axum::http::{HeaderName, HeaderValue};
 use std::fmt::Write;
 
 /// A replacement response, partly written.
@@ -34,8 +35,11 @@ const REFUSALS: [(&str, &str, &str); 3] = [
 ];
 
 /// Finds a response by the parser itself at the end of the written bytes. Returns its position and its replacement.
-/// Responses of the API have a body and other header fields.
-pub(super) fn find(bytes: &[u8]) -> Option<(usize, Refusal)> {
+/// Responses of the API have a body and other header fields. `fields` returns more fields for the replacement.
+pub(super) fn find<F>(bytes: &[u8], fields: impl FnOnce() -> F) -> Option<(usize, Refusal)>
+where
+    F: IntoIterator<Item: IntoIterator<Item = (HeaderName, HeaderValue)>>,
+{
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;
     }
@@ -45,7 +49,12 @@ pub(super) fn find(bytes: &[u8]) -> Option<(usize, Refusal)> {
     let (_, status) = lines.next()?.split_once(' ')?;
     let (status, code, message) = REFUSALS.into_iter().find(|(known, _, _)| *known == status)?;
     let is_own = |line: &str| line.starts_with("date: ") || ["connection: close", "content-length: 0"].contains(&line);
-    lines.all(is_own).then(|| (begins, Refusal { bytes: answer(status, code, message, ""), written: 0 }))
+    lines.all(is_own).then(|| {
+        let fields = fields().into_iter().flatten();
+        let fields = fields.filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)));
+        let bytes = answer(status, code, message, &fields.collect::<String>());
+        (begins, Refusal { bytes, written: 0 })
+    })
 }
 
 /// Returns the response to a connection for which there is no place.
@@ -69,22 +78,26 @@ fn answer(status: &str, code: &str, message: &str, more: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::header::ORIGIN;
 
     #[test]
     fn response_of_the_parser_is_found_after_another_response() {
         let date = "date: Sun, 29 Nov 2026 09:00:00 GMT\r\n\r\n";
         let own = format!("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n{date}");
         let before = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n{date}{{}}");
-        let (at, refusal) = find(format!("{before}{own}").as_bytes()).expect("found");
+        let more = [(ORIGIN, HeaderValue::from_static("https://console.example"))];
+        let (at, refusal) = find(format!("{before}{own}").as_bytes(), || Some(more)).expect("found");
         assert_eq!(at, before.len());
-        assert!(String::from_utf8_lossy(&refusal.bytes).contains("MALFORMED_REQUEST"));
+        let replacement = String::from_utf8_lossy(&refusal.bytes);
+        assert!(replacement.contains("MALFORMED_REQUEST"), "{replacement}");
+        assert!(replacement.contains("\r\norigin: https://console.example\r\n"), "{replacement}");
         for other in [
             before.as_str(),
             "HTTP/1.1 400 Bad Request\r\nx-request-id: 1\r\ncontent-length: 0\r\n\r\n",
             "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
             "",
         ] {
-            assert!(find(other.as_bytes()).is_none(), "{other}");
+            assert!(find(other.as_bytes(), || Some([])).is_none(), "{other}");
         }
     }
 }

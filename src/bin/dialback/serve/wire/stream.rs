@@ -7,6 +7,7 @@
 use super::heads::{Fault, Heads};
 use super::linger::Linger;
 use super::refusal::{self, Refusal};
+use crate::serve::Origins;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,6 +21,8 @@ const READ: usize = 8 << 10;
 pub(crate) struct Wire<S> {
     stream: S,
     heads: Heads,
+    /// The origins whose pages may read the replacements.
+    origins: Origins,
     /// The response that replaces the parser's.
     refusal: Option<Refusal>,
     /// The current body has invalid framing. No more of it is read.
@@ -29,8 +32,8 @@ pub(crate) struct Wire<S> {
 }
 
 impl<S> Wire<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, heads: Heads::default(), refusal: None, is_broken: false, linger: None }
+    pub(crate) fn new(stream: S, origins: Origins) -> Self {
+        Self { stream, heads: Heads::default(), origins, refusal: None, is_broken: false, linger: None }
     }
 }
 
@@ -81,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wire = &mut *self;
         if wire.refusal.is_none() {
-            match refusal::find(bytes) {
+            match refusal::find(bytes, || wire.origins.fields(wire.heads.origins())) {
                 None => return Pin::new(&mut wire.stream).poll_write(context, bytes),
                 Some((at @ 1.., _)) => return Pin::new(&mut wire.stream).poll_write(context, &bytes[..at]),
                 Some((0, refusal)) => wire.refusal = Some(refusal),
