@@ -15,6 +15,9 @@ mod connections;
 mod exchange;
 #[path = "../src/bin/dialback/serve/http2.rs"]
 mod http2;
+#[allow(dead_code, reason = "this server allows no origins")]
+#[path = "../src/bin/dialback/serve/origins.rs"]
+mod origins;
 #[path = "../src/bin/dialback/serve/wire/mod.rs"]
 mod wire;
 
@@ -37,6 +40,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use connections::Listener;
 use dialback::admission::Budget;
+use origins::Origins;
 
 const BODY: &str = concat!(
     r#"{"success":true,"data":{"decision":"callback","agent_id":"c7d2a8f4-91b3-4e0a-8f57-2b6c9d1e0f83","#,
@@ -50,7 +54,8 @@ fn main() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         println!("http://{}", listener.local_addr().expect("an address"));
         let router = Router::new().route("/api/v1/route", get(async || ([(CONTENT_TYPE, "application/json")], BODY)));
-        let door = Listener { socket: listener, tls: None, router, budget: Budget::of(512) };
+        let door =
+            Listener { socket: listener, tls: None, router, budget: Budget::of(512), origins: Origins::default() };
         connections::serve(vec![door], limits::USUAL, std::future::pending()).await;
     });
 }

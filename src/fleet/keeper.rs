@@ -268,7 +268,8 @@ impl Keeper {
             && !matches!(state.standing, Standing::Conflict(_))
             && (sequence > 0 || is_unconfigured)
             && at > state.first
-            && (at > state.snapshot.at || self.must_repeat)
+            // A snapshot may be there, and the messages too: its writer stopped before it removed them.
+            && at >= state.snapshot.at
             && !self.link.settings.is_planted(Planted::IgnoresFull)
     }
 

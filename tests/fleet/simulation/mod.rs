@@ -5,6 +5,7 @@
 //! `scripts/fleet-simulation` runs these with an optimised library. `DIALBACK_FLEET_SEED=7` runs one seed and prints
 //! its story.
 
+mod full;
 mod hidden;
 mod intruder;
 mod ordering;
@@ -12,7 +13,6 @@ pub(crate) mod purged;
 mod strays;
 mod stream;
 pub(crate) mod threads;
-mod unconfigured;
 mod verdict;
 mod wishes;
 mod world;

@@ -1,10 +1,10 @@
 //! One connection, from its start to its end.
 
 use super::certificate::Certificate;
-use super::cors::Origins;
 use super::exchange::{Exchange, Exchanges, Received, Tracked};
 use super::http2;
 use super::limits::ConnectionLimits;
+use super::origins::Origins;
 use super::wire::{Wire, names_one_host};
 use axum::Router;
 use axum::body::Body;

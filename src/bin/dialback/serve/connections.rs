@@ -2,8 +2,8 @@
 
 use super::certificate::Certificate;
 use super::connection::ConnectionHandler;
-use super::cors::Origins;
 use super::limits::ConnectionLimits;
+use super::origins::Origins;
 use super::wire::full_answer;
 use axum::Router;
 use dialback::admission::{Admission, Arrival, Budget};

@@ -1,10 +1,10 @@
 //! Cross-origin requests (CORS): the pages that may use the API in a browser.
 
+use super::origins::Origins;
 use axum::Router;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, VARY};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderName, HeaderValue, Method, Uri};
 use dialback::http::EXPOSED;
-use std::sync::Arc;
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -50,24 +50,7 @@ impl CorsOptions {
 
     /// Returns the origins, for answers that the router does not make.
     pub(super) fn origins(&self) -> Origins {
-        Origins(self.cors_origin.clone().into())
-    }
-}
-
-/// The origins whose pages may use the API.
-#[derive(Clone, Default)]
-pub(crate) struct Origins(Arc<[HeaderValue]>);
-
-impl Origins {
-    /// Returns the header fields by which the page of this origin may read an answer. A request with several origins counts
-    /// as one without.
-    pub(super) fn fields<'a>(
-        &self,
-        mut origins: impl Iterator<Item = &'a [u8]>,
-    ) -> Option<[(HeaderName, HeaderValue); 2]> {
-        let (Some(origin), None) = (origins.next(), origins.next()) else { return None };
-        let allowed = self.0.iter().find(|allowed| allowed.as_bytes() == origin)?;
-        Some([(ACCESS_CONTROL_ALLOW_ORIGIN, allowed.clone()), (VARY, HeaderValue::from_static("origin"))])
+        Origins::new(self.cors_origin.clone())
     }
 }
 

@@ -1,9 +1,9 @@
 //! `dialback serve`: the daemon.
 
 use super::connections::{self, Listener};
-use super::cors::Origins;
 use super::limits::ConnectionLimits;
 use super::options::{Checked, ServeOptions};
+use super::origins::Origins;
 use super::reload::{self, Reload};
 use super::runtimes::Runtimes;
 use super::sockets::{Addresses, Socket, Sockets};

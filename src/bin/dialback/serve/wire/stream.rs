@@ -4,10 +4,10 @@
 //! The parser also answers invalid requests without a body. This layer replaces these answers by ones with a JSON body.
 //! It reads on for a moment if the connection closes in the middle of a request.
 
+use super::super::origins::Origins;
 use super::heads::{Fault, Heads};
 use super::linger::Linger;
 use super::refusal::{self, Refusal};
-use crate::serve::Origins;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
