@@ -18,6 +18,8 @@ mod http2;
 #[allow(dead_code, reason = "this server allows no origins")]
 #[path = "../src/bin/dialback/serve/origins.rs"]
 mod origins;
+#[path = "../src/bin/dialback/serve/progress.rs"]
+mod progress;
 #[path = "../src/bin/dialback/serve/wire/mod.rs"]
 mod wire;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -210,10 +210,7 @@ fn connections_without_progress_are_closed() {
         let _ = tokio::time::timeout(PATIENCE, connection).await.expect("it is closed");
 
         // A response that the client leaves unread.
-        let no_window = |builder: &mut Builder| {
-            builder.initial_window_size(0);
-        };
-        let (mut requests, connection) = place.open(no_window).await;
+        let (mut requests, connection) = place.open(window(0)).await;
         let request = place.request(Method::GET, "/health").body(()).expect("valid");
         let (answer, _) = requests.send_request(request, true).expect("sent");
         let _unread = answer.await.expect("an answer");
@@ -227,6 +224,74 @@ fn connections_without_progress_are_closed() {
         assert_eq!(answer.status(), 503);
         drop(answer);
         let _ = tokio::time::timeout(PATIENCE, connection).await.expect("it is closed");
+    });
+    assert_eq!(place.daemon.stop(), 0);
+}
+
+/// Returns a set-up of clients that take this many unread bytes of a response.
+fn window(bytes: u32) -> impl Fn(&mut Builder) {
+    move |builder| {
+        builder.initial_window_size(bytes);
+    }
+}
+
+/// Sends requests without a token every 100 ms, until the connection ends. Their responses are not read but cancelled.
+async fn send_others(requests: SendRequest<Bytes>) {
+    loop {
+        let Ok(mut ready) = requests.clone().ready().await else { return };
+        let stranger = Request::get("https://localhost/api/v1/agents").body(()).expect("valid");
+        let Ok((answer, _)) = ready.send_request(stranger, true) else { return };
+        let Ok(answer) = answer.await else { return };
+        assert_eq!(answer.status(), 401);
+        drop(answer);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[test]
+fn unread_response_closes_the_connection_and_a_slowly_read_one_does_not_whatever_other_requests_do() {
+    let place = Place::with(&["--header-timeout", "1", "--request-timeout", "1"]);
+    runtime().block_on(async {
+        let (requests, _connection) = place.open(|_| {}).await;
+        let agent = json!({ "name": "x".repeat(80), "direction": "outbound" }).to_string();
+        let mut made = 0;
+        for _ in 0..3 {
+            let request = place.request(Method::POST, "/api/v1/agents").body(()).expect("valid");
+            made += usize::from(ask(&requests, request, &agent).await.expect("an answer").0 == 201);
+        }
+        assert_eq!(made, 3);
+        let get = || place.request(Method::GET, "/api/v1/agents").body(()).expect("valid");
+
+        let unread = async {
+            let (mut requests, connection) = place.open(window(0)).await;
+            let (answer, _) = requests.send_request(get(), true).expect("sent");
+            let _unread = answer.await.expect("an answer");
+            let began = Instant::now();
+            let others = tokio::spawn(send_others(requests));
+            let _ = tokio::time::timeout(PATIENCE, connection).await.expect("it is closed");
+            // Twice the request timeout, and up to two looks. The rest is for a busy machine.
+            let took = began.elapsed();
+            assert!(took > Duration::from_millis(1500) && took < Duration::from_secs(12), "{took:?}");
+            others.await.expect("no panic");
+        };
+        let slow = async {
+            let (mut requests, _connection) = place.open(window(16)).await;
+            let (answer, _) = requests.send_request(get(), true).expect("sent");
+            let others = tokio::spawn(send_others(requests));
+            let (mut received, mut bytes) = (answer.await.expect("an answer").into_body(), Vec::new());
+            let began = Instant::now();
+            while let Some(part) = received.data().await {
+                let part = part.expect("a response that makes progress is not cut");
+                bytes.extend_from_slice(&part);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                received.flow_control().release_capacity(part.len()).expect("received");
+            }
+            let answer: Value = serde_json::from_slice(&bytes).expect("the whole response");
+            assert_eq!(answer["data"].as_array().map(Vec::len), Some(3), "{answer}");
+            assert!(began.elapsed() > Duration::from_secs(5), "it took longer than a client may make no progress");
+            others.abort();
+        };
+        tokio::join!(unread, slow);
     });
     assert_eq!(place.daemon.stop(), 0);
 }

@@ -1,13 +1,15 @@
 //! The requests of a connection, from their heads to the ends of their responses.
 
+use super::progress::{Progress, Standstill};
 use axum::body::{Body, Bytes};
 use axum::http::Response;
 use dialback::admission::Place;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use hyper::body::{Buf, Incoming};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// The requests of one connection. While one of them is being answered, the connection is not closed for another one.
 pub(super) struct Exchanges {
@@ -15,14 +17,13 @@ pub(super) struct Exchanges {
     counts: Mutex<Counts>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Counts {
-    /// The requests whose responses have not ended.
-    open: usize,
-    /// Those of them whose client is known and has sent the whole body.
+    /// The requests that are being answered, and whose client is known and has sent the whole body.
     answering: usize,
-    /// Grows with each sign of life: a request, a part of its body, a part of a response, its end.
-    signs: u64,
+    /// The progress of all requests until their responses are written. Signs of life are a part of the request's body,
+    /// and a written part of the response.
+    progress: Progress,
 }
 
 impl Exchanges {
@@ -35,22 +36,13 @@ impl Exchanges {
         self.place.closing().await;
     }
 
-    /// Returns whether there is a request without a complete response.
-    pub(super) fn is_open(&self) -> bool {
-        self.counts().open > 0
-    }
-
-    /// Returns a number that grows while a client makes progress with its requests.
-    pub(super) fn signs(&self) -> u64 {
-        self.counts().signs
+    /// Looks after this time since the last look. Returns for how long the client has made no progress.
+    pub(super) fn look(&self, passed: Duration) -> Standstill {
+        self.counts().progress.look(passed)
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sign(&self) {
-        self.counts().signs += 1;
     }
 
     fn answer(&self) {
@@ -72,6 +64,8 @@ impl Exchanges {
 /// closed for another one. So neither strangers nor slow clients can hold all places.
 pub(super) struct Exchange {
     exchanges: Arc<Exchanges>,
+    /// Its number among those of the connection.
+    number: usize,
     heard: Mutex<Heard>,
 }
 
@@ -79,6 +73,8 @@ pub(super) struct Exchange {
 struct Heard {
     valid_token: bool,
     whole_body: bool,
+    /// The connection has taken the whole response.
+    is_answered: bool,
 }
 
 impl Heard {
@@ -89,10 +85,8 @@ impl Heard {
 
 impl Exchange {
     pub(super) fn new(exchanges: &Arc<Exchanges>) -> Arc<Self> {
-        let mut counts = exchanges.counts();
-        (counts.open, counts.signs) = (counts.open + 1, counts.signs + 1);
-        drop(counts);
-        Arc::new(Self { exchanges: Arc::clone(exchanges), heard: Mutex::default() })
+        let number = exchanges.counts().progress.begin();
+        Arc::new(Self { exchanges: Arc::clone(exchanges), number, heard: Mutex::default() })
     }
 
     pub(super) fn note_valid_token(&self) {
@@ -101,12 +95,19 @@ impl Exchange {
     }
 
     fn note_body(&self, is_whole: bool) {
-        self.exchanges.sign();
+        self.sign();
         self.note(|heard| heard.whole_body |= is_whole);
+    }
+
+    fn sign(&self) {
+        self.exchanges.counts().progress.sign(self.number);
     }
 
     fn note(&self, hear: impl FnOnce(&mut Heard)) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.is_answered {
+            return;
+        }
         let knew_all = heard.all();
         hear(&mut heard);
         if heard.all() && !knew_all {
@@ -116,16 +117,24 @@ impl Exchange {
             self.exchanges.wait(&self.exchanges.counts());
         }
     }
+
+    /// Notes that the connection has taken the whole response, or that there will be none.
+    fn end_answer(&self) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.is_answered {
+            return;
+        }
+        heard.is_answered = true;
+        let mut counts = self.exchanges.counts();
+        counts.answering -= usize::from(heard.all());
+        self.exchanges.wait(&counts);
+    }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let heard = self.heard.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut counts = self.exchanges.counts();
-        counts.signs += 1;
-        counts.open -= 1;
-        counts.answering -= usize::from(heard.all());
-        self.exchanges.wait(&counts);
+        self.end_answer();
+        self.exchanges.counts().progress.end(self.number);
     }
 }
 
@@ -167,7 +176,8 @@ impl http_body::Body for Received {
     }
 }
 
-/// The body of a response. The exchange ends with it.
+/// The body of a response. The answer ends when the connection has taken the body, and the exchange when all of the body
+/// is written.
 pub(super) struct Tracked {
     body: Body,
     exchange: Arc<Exchange>,
@@ -180,16 +190,17 @@ impl Tracked {
 }
 
 impl http_body::Body for Tracked {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        self.exchange.exchanges.sign();
-        Poll::Ready(frame)
+        self.exchange.sign();
+        let piece = |bytes| Piece { bytes, exchange: Arc::clone(&self.exchange) };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -198,6 +209,34 @@ impl http_body::Body for Tracked {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.exchange.end_answer();
+    }
+}
+
+/// A part of a response that the connection has taken, and writes as fast as its client reads. The exchange is open until
+/// the last part is written.
+pub(super) struct Piece {
+    bytes: Bytes,
+    exchange: Arc<Exchange>,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        self.exchange.sign();
     }
 }
 
@@ -223,10 +262,11 @@ mod tests {
         let (one, two) = (known(&exchanges), known(&exchanges));
         drop(one);
         drop(Exchange::new(&exchanges));
-        assert!(exchanges.is_open());
+        let is_open = || exchanges.counts().progress.is_open();
+        assert!(is_open());
         assert!(matches!(admission.arrive(source).await, Arrival::Waiting(_)));
         drop(two);
-        assert!(!exchanges.is_open());
+        assert!(!is_open());
         let close = async move { exchanges.closing().await };
         let (arrival, ()) = tokio::join!(admission.arrive(source), close);
         assert!(matches!(arrival, Arrival::Placed(_)));

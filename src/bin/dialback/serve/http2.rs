@@ -5,6 +5,7 @@
 
 use super::exchange::{Exchanges, Tracked};
 use super::limits::ConnectionLimits;
+use super::progress::Standstill;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
@@ -12,7 +13,6 @@ use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tracing::debug;
@@ -63,18 +63,17 @@ pub(super) async fn talk<S>(
     }
 }
 
-/// Waits until the client has made no progress for too long: between two requests, or while it sends a body or leaves a
-/// response unread. Pings and settings are no progress.
+/// Waits until the client has made no progress for too long: between two requests, or with one that is open, because it
+/// does not send the body or leaves the response unread. Pings, settings and other requests are no progress.
 async fn unused(exchanges: &Exchanges, limits: ConnectionLimits) {
-    let (mut signs, mut quiet) = (exchanges.signs(), Duration::ZERO);
     loop {
         tokio::time::sleep(limits.header_timeout).await;
-        let now = exchanges.signs();
-        quiet = if now == signs { quiet + limits.header_timeout } else { Duration::ZERO };
-        signs = now;
-        // A request may take as long as a client may leave its response unread.
-        let patience = if exchanges.is_open() { 2 * limits.write_timeout } else { limits.header_timeout };
-        if quiet >= patience {
+        let is_over = match exchanges.look(limits.header_timeout) {
+            Standstill::Unused(quiet) => quiet >= limits.header_timeout,
+            // A request may take as long as a client may leave its response unread.
+            Standstill::Open(quiet) => quiet >= 2 * limits.write_timeout,
+        };
+        if is_over {
             return;
         }
     }

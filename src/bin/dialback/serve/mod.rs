@@ -15,6 +15,7 @@ mod http2;
 mod limits;
 mod options;
 mod origins;
+mod progress;
 mod reload;
 mod retention;
 mod runtimes;
