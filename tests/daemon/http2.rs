@@ -320,11 +320,35 @@ fn a_request_in_progress_is_answered_before_the_daemon_stops() {
         let health = place.request(Method::GET, "/health").body(()).expect("valid");
         assert_eq!(ask(&requests, health, "").await.expect("an answer").0, 200);
         place.daemon.ask_to_stop();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // Longer than a connection without open requests would stay.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
         sending.send_data(Bytes::from_static(b"\"direction\":\"outbound\"}"), true).expect("sent");
         assert_eq!(answer.await.expect("an answer").status(), 201);
         drop(requests);
         let _ = tokio::time::timeout(PATIENCE, connection).await.expect("it is closed");
     });
     assert_eq!(place.daemon.stop(), 0);
+}
+
+#[test]
+fn idle_clients_that_do_not_read_do_not_delay_the_stop() {
+    let place = Place::with(&[]);
+    let (began, log) = runtime().block_on(async {
+        // None of these connections is polled later. The first has been used.
+        let (requests, mut connection) = Builder::new().handshake(place.dial().await).await.expect("HTTP/2");
+        let request = place.request(Method::GET, "/health").body(()).expect("valid");
+        tokio::select! {
+            answer = ask(&requests, request, "") => assert_eq!(answer.expect("an answer").0, 200),
+            ended = &mut connection => panic!("it is open: {ended:?}"),
+        }
+        let _without_request = Builder::new().handshake::<_, Bytes>(place.dial().await).await.expect("HTTP/2");
+        let _without_preface = place.dial().await;
+        let _without_handshake = TcpStream::connect(&place.address).await.expect("it listens");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let began = Instant::now();
+        (began, place.daemon.stop_and_read_log())
+    });
+    // The daemon waits 5 s for requests in progress.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(!log.contains("before all requests in progress were finished"), "{log}");
 }

@@ -21,6 +21,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tracing::debug;
@@ -37,6 +38,8 @@ pub(crate) struct ConnectionHandler {
     pub(crate) router: Router,
     pub(crate) limits: ConnectionLimits,
     pub(crate) origins: Origins,
+    /// Changes when the daemon stops.
+    pub(crate) stopping: watch::Receiver<()>,
 }
 
 impl ConnectionHandler {
@@ -53,7 +56,12 @@ impl ConnectionHandler {
 
     async fn serve(&self, stream: TcpStream, exchanges: &Arc<Exchanges>, watcher: Watcher) {
         let Some(tls) = &self.tls else { return self.talk(stream, false, exchanges, watcher).await };
-        match tokio::time::timeout(self.limits.header_timeout, tls.acceptor().accept(stream)).await {
+        let mut stopping = self.stopping.clone();
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(self.limits.header_timeout, tls.acceptor().accept(stream)) => accepted,
+            _ = stopping.changed() => return,
+        };
+        match accepted {
             Ok(Ok(stream)) => {
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(http2::ALPN);
                 self.talk(stream, is_http2, exchanges, watcher).await;
@@ -80,7 +88,7 @@ impl ConnectionHandler {
         };
         let service = service_fn(answer);
         if is_http2 {
-            return http2::talk(stream, service, exchanges, self.limits, watcher).await;
+            return http2::talk(stream, service, exchanges, self.limits, watcher, self.stopping.clone()).await;
         }
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

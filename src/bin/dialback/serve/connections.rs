@@ -56,7 +56,7 @@ async fn accept(
     let Listener { socket, tls, router, budget, origins } = listener;
     let admission = Admission::new(budget);
     let is_plain = tls.is_none();
-    let handler = ConnectionHandler { tls, router, limits, origins };
+    let handler = ConnectionHandler { tls, router, limits, origins, stopping: told.clone() };
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,

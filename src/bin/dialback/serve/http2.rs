@@ -12,8 +12,11 @@ use hyper::server::conn::http2;
 use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::debug;
 
@@ -31,20 +34,27 @@ const CONNECTION_WINDOW: u32 = 256 << 10;
 const SENDING: usize = 64 << 10;
 /// The most requests that a client may cancel before they are served, and that may fail. Then the connection is closed.
 const CANCELLED: usize = 64;
+/// How long a connection without open requests stays after the client was told that it ends. Requests that were on their
+/// way are still answered.
+const PARTING: Duration = Duration::from_millis(500);
 
-/// Serves the connection until it ends, or until its client leaves it unused.
+/// Serves the connection until it ends, until its client leaves it unused, or until the daemon stops and the open
+/// requests are answered.
 pub(super) async fn talk<S>(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     service: S,
     exchanges: &Exchanges,
     limits: ConnectionLimits,
     watcher: Watcher,
+    mut stopping: watch::Receiver<()>,
 ) where
     S: HttpService<Incoming, ResBody = Tracked> + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let tasks = Arc::new(Mutex::new(JoinSet::new()));
+    // The daemon waits until it is dropped.
+    let _watcher = watcher;
     let connection = http2::Builder::new(Requests(Arc::downgrade(&tasks)))
         .timer(TokioTimer::new())
         .max_concurrent_streams(REQUESTS)
@@ -55,11 +65,32 @@ pub(super) async fn talk<S>(
         .max_pending_accept_reset_streams(CANCELLED)
         .max_local_error_reset_streams(CANCELLED)
         .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
     tokio::select! {
-        ended = watcher.watch(connection) => if let Err(error) = ended {
-            debug!(%error, "a connection of HTTP/2 ended early");
-        },
-        () = unused(exchanges, limits) => debug!("closed a connection of HTTP/2 whose client made no progress"),
+        ended = connection.as_mut() => return note(ended),
+        () = unused(exchanges, limits) => return debug!("closed a connection of HTTP/2 whose client made no progress"),
+        _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
+    }
+    // An idle client need not answer, so the daemon does not wait for that.
+    tokio::select! {
+        ended = connection => note(ended),
+        () = finished(exchanges) => debug!("closed a connection of HTTP/2 without open requests"),
+    }
+}
+
+fn note(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        debug!(%error, "a connection of HTTP/2 ended early");
+    }
+}
+
+/// Waits until no request is open, and none has been for a short time.
+async fn finished(exchanges: &Exchanges) {
+    loop {
+        tokio::time::sleep(PARTING).await;
+        if matches!(exchanges.look(PARTING), Standstill::Unused(quiet) if quiet >= PARTING) {
+            return;
+        }
     }
 }
 
