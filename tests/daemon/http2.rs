@@ -183,11 +183,18 @@ fn heads_bodies_hosts_and_cancelled_requests_have_bounds() {
     });
 }
 
-/// Writes these bytes, and waits until the daemon closes the connection.
-async fn say(mut stream: TlsStream<TcpStream>, bytes: &[u8]) {
+/// Writes these bytes, and waits until the daemon closes the connection. Returns whether it sent GOAWAY.
+async fn say(mut stream: TlsStream<TcpStream>, bytes: &[u8]) -> bool {
     stream.write_all(bytes).await.expect("it reads");
     let mut rest = Vec::new();
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("it is closed");
+    let (mut frames, mut has_goaway) = (&rest[..], false);
+    while let [a, b, c, kind, ..] = *frames {
+        has_goaway |= kind == 7;
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        frames = frames.get(9 + length..).expect("whole frames");
+    }
+    has_goaway
 }
 
 #[test]
@@ -199,8 +206,12 @@ fn connections_without_progress_are_closed() {
     let half_head = b"\0\0\x01\x01\x01\0\0\0\x01\x82";
     runtime().block_on(async {
         say(place.dial().await, b"").await;
-        say(place.dial().await, preface).await;
-        say(place.dial().await, &[&preface[..], settings, half_head].concat()).await;
+        assert!(say(place.dial().await, preface).await);
+        assert!(say(place.dial().await, &[&preface[..], settings, half_head].concat()).await);
+        // A response that cannot be sent, because the window is empty.
+        let no_window = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+        let head = b"\0\0\x0e\x01\x05\0\0\0\x01\x82\x87\x84\x41\x09localhost";
+        assert!(say(place.dial().await, &[&preface[..], no_window, head].concat()).await);
 
         // Pings are no progress.
         let (mut requests, connection) = handshake_with_pings(&place).await;

@@ -34,12 +34,11 @@ const CONNECTION_WINDOW: u32 = 256 << 10;
 const SENDING: usize = 64 << 10;
 /// The most requests that a client may cancel before they are served, and that may fail. Then the connection is closed.
 const CANCELLED: usize = 64;
-/// How long a connection without open requests stays after the client was told that it ends. Requests that were on their
-/// way are still answered.
+/// How long a connection stays after the daemon has sent GOAWAY. Requests that were on their way are still answered.
 const PARTING: Duration = Duration::from_millis(500);
 
 /// Serves the connection until it ends, until its client leaves it unused, or until the daemon stops and the open
-/// requests are answered.
+/// requests are answered. Sends GOAWAY before it closes the connection.
 pub(super) async fn talk<S>(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     service: S,
@@ -66,15 +65,23 @@ pub(super) async fn talk<S>(
         .max_local_error_reset_streams(CANCELLED)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    tokio::select! {
+    let is_stuck = tokio::select! {
         ended = connection.as_mut() => return note(ended),
-        () = unused(exchanges, limits) => return debug!("closed a connection of HTTP/2 whose client made no progress"),
-        _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
-    }
-    // An idle client need not answer, so the daemon does not wait for that.
+        quiet = standstill(exchanges, limits.header_timeout, limits) => matches!(quiet, Standstill::Open(_)),
+        _ = stopping.changed() => false,
+    };
+    connection.as_mut().graceful_shutdown();
+    let parting = async {
+        if is_stuck {
+            tokio::time::sleep(PARTING).await;
+        } else {
+            standstill(exchanges, PARTING, limits).await;
+        }
+    };
+    // The client need not answer, so the daemon does not wait for that.
     tokio::select! {
         ended = connection => note(ended),
-        () = finished(exchanges) => debug!("closed a connection of HTTP/2 without open requests"),
+        () = parting => debug!(is_stuck, "closed a connection of HTTP/2 whose client made no progress"),
     }
 }
 
@@ -84,28 +91,20 @@ fn note(ended: hyper::Result<()>) {
     }
 }
 
-/// Waits until no request is open, and none has been for a short time.
-async fn finished(exchanges: &Exchanges) {
+/// Waits until the client has made no progress for too long: without a request for this interval, or with one that is
+/// open, because it does not send the body or leaves the response unread. Looks after each interval. Pings, settings and
+/// other requests are no progress.
+async fn standstill(exchanges: &Exchanges, every: Duration, limits: ConnectionLimits) -> Standstill {
     loop {
-        tokio::time::sleep(PARTING).await;
-        if matches!(exchanges.look(PARTING), Standstill::Unused(quiet) if quiet >= PARTING) {
-            return;
-        }
-    }
-}
-
-/// Waits until the client has made no progress for too long: between two requests, or with one that is open, because it
-/// does not send the body or leaves the response unread. Pings, settings and other requests are no progress.
-async fn unused(exchanges: &Exchanges, limits: ConnectionLimits) {
-    loop {
-        tokio::time::sleep(limits.header_timeout).await;
-        let is_over = match exchanges.look(limits.header_timeout) {
-            Standstill::Unused(quiet) => quiet >= limits.header_timeout,
+        tokio::time::sleep(every).await;
+        let standstill = exchanges.look(every);
+        let is_over = match standstill {
+            Standstill::Unused(quiet) => quiet >= every,
             // A request may take as long as a client may leave its response unread.
             Standstill::Open(quiet) => quiet >= 2 * limits.write_timeout,
         };
         if is_over {
-            return;
+            return standstill;
         }
     }
 }
