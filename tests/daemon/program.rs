@@ -265,7 +265,9 @@ fn manual_and_completions_name_each_command_and_no_setting_of_this_machine() {
 
 #[test]
 fn log_filter_without_a_level_is_wrong_usage() {
-    for filter in ["loud", "dialback", "info,loud", "dialback=loud"] {
+    let without_level =
+        ["", " ", ",", "info,", ",dialback=debug", "info,,dialback=debug", "dialback=", "info,dialback="];
+    for filter in ["loud", "dialback", "info,loud", "dialback=loud"].into_iter().chain(without_level) {
         let (code, _, wrong) = program(&["--log", filter, "demo", "--no-serve"], Path::new("."));
         assert!(code == 2 && wrong.contains("use off, error, warn"), "{filter}: {wrong}");
     }

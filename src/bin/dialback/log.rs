@@ -40,9 +40,13 @@ pub(crate) fn change(asked: Option<&str>, usual: &str) -> Result<(), Failure> {
 
 /// Checks a filter: levels, and targets with a level, separated by commas.
 pub(crate) fn checked(text: &str) -> Result<String, String> {
-    // A single word that is no level would name a target, and silence everything else.
-    let word = text.split(',').find(|part| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err());
-    let is_filter = word.is_none() && EnvFilter::try_new(text).is_ok();
+    // A single word that is no level would name a target, and silence everything else. The parser reads an empty level as
+    // `error`, which silences the daemon.
+    let has_level = |part: &str| {
+        let is_target = part.contains(['=', '[']);
+        !part.trim_end().ends_with('=') && !part.is_empty() && (is_target || part.parse::<LevelFilter>().is_ok())
+    };
+    let is_filter = text.split(',').all(has_level) && EnvFilter::try_new(text).is_ok();
     let wanted = "use off, error, warn, info, debug or trace, or a filter such as warn,dialback=debug";
     if is_filter { Ok(text.to_owned()) } else { Err(wanted.into()) }
 }
