@@ -83,10 +83,54 @@ fn file_is_applied_to_a_remote_daemon_by_its_token() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
     };
-    assert!(run(&["apply", &clinic]).contains(" changes made"));
+    assert!(run(&["apply", &clinic, "--rename"]).contains(" changes made"));
     assert_eq!(run(&["apply", &clinic]), "nothing changes\n");
     assert!(run(&["dump"]).contains("name = \"Clinic\""), "the file names the environment");
     assert!(!folder.path().join("dialback-data").exists());
+}
+
+/// The token or `--environment` selects one environment, and the file is another one's.
+#[test]
+fn file_of_another_environment_is_refused_unless_it_is_a_rename() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (data, clinic) = (folder.path().join("data"), file(folder.path(), CLINIC));
+    assert_eq!(dialback(&["apply", &clinic, "--create-directory", "--data"], &data).0, 0);
+    let before = dialback(&["dump", "--environment", "Clinic", "--data"], &data).1;
+    let annex = file(folder.path(), "[environment]\nname = \"Annex\"\ncountry_code = \"1\"\n");
+    let daemon = Daemon::start(&data);
+    let (_, token, _) = dialback(&["token", "create", "--environment", "Clinic", "--data"], &data);
+    let remote = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dialback"));
+        let output = command.args(arguments).env("DIALBACK_TOKEN", token.trim()).output().expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let url = daemon.url();
+    let here = ["--environment", "Clinic", "--data", data.to_str().expect("plain")];
+    for place in [&["--url", url][..], &here] {
+        for more in [&["--dry-run"][..], &["--prune"], &[]] {
+            let (code, said, wrong) = remote(&[&["apply", &annex], more, place].concat());
+            assert_eq!(code, Some(1), "{said}{wrong}");
+            for part in ["\"Annex\"", "\"Clinic\"", "--rename"] {
+                assert!(wrong.contains(part), "{wrong}");
+            }
+            assert!(!wrong.contains(token.trim()), "no secret");
+        }
+    }
+    assert_eq!(dialback(&["dump", "--environment", "Clinic", "--data"], &data).1, before, "nothing changed");
+    assert_eq!(remote(&["apply", &annex, "--rename", "--data", here[3]]).0, Some(2), "what to rename is not said");
+
+    // A file without settings has no name, and each place renames if it is told to.
+    let unnamed =
+        file(folder.path(), "[[agents]]\nname = \"Desk\"\ndirection = \"inbound\"\nnumbers = [\"+12125550100\"]\n");
+    assert_eq!(remote(&["apply", &unnamed, "--dry-run", "--url", url]).0, Some(0));
+    for (name, place) in [("Annex", &["--url", url][..]), ("Clinic", &["--environment", "Annex", "--data", here[3]])] {
+        let renamed = file(folder.path(), &CLINIC.replace("Clinic", name));
+        let (code, said, wrong) = remote(&[&["apply", &renamed, "--rename"], place].concat());
+        assert!(code == Some(0) && said.ends_with("1 change made\n"), "{said}{wrong}");
+    }
+    assert_eq!(dialback(&["dump", "--environment", "Clinic", "--data"], &data).1, before, "renamed back");
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

@@ -48,6 +48,7 @@ Example:
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = LONG_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct ApplyOptions {
     /// The TOML file
     file: PathBuf,
@@ -61,6 +62,10 @@ pub(crate) struct ApplyOptions {
     /// Delete agents and numbers that the file does not name
     #[arg(long)]
     prune: bool,
+    /// Give the environment the name in the file. Without this, a file for an environment of another name is an error. It
+    /// needs --environment, or --url
+    #[arg(long)]
+    rename: bool,
     /// Create the data directory if it does not exist. Without this, a mistyped path is an error
     #[arg(long)]
     create_directory: bool,
@@ -152,7 +157,11 @@ fn explained(failure: Failure, options: &ApplyOptions, declared: &Declaration) -
 /// Returns a client for the environment, and whether the environment does not exist: then the client acts for none.
 fn client(options: &ApplyOptions, declared: &Declaration) -> Result<(Client, bool), Failure> {
     if let Some(client) = options.place.remote()? {
+        same_name(&client, options, declared)?;
         return Ok((client, false));
+    }
+    if options.rename && options.place.environment.is_none() {
+        return Err(Failure::usage("--rename needs --environment: the present name or the id of the environment"));
     }
     let data = &options.place.installation.data;
     if options.create_directory && !FjallStore::look(&data.data)? {
@@ -171,9 +180,29 @@ fn of_environment(client: Client, options: &ApplyOptions, declared: &Declaration
     let name = declared.environment.as_ref().map(|settings| settings.name.as_str());
     let wanted = options.place.environment.as_deref().or(name);
     match place::find(&client, wanted)? {
-        Some(id) => Ok((place::acting_for(client, &id)?, false)),
+        Some(id) => {
+            let client = place::acting_for(client, &id)?;
+            same_name(&client, options, declared)?;
+            Ok((client, false))
+        }
         // An environment that was mistyped is not created.
         None if name.is_some() && wanted == name => Ok((client, true)),
         None => Err(place::missing(wanted)),
     }
+}
+
+/// Checks that the file is for the environment for which the client acts: a file of another one would rename it and, with
+/// `--prune`, empty it.
+fn same_name(client: &Client, options: &ApplyOptions, declared: &Declaration) -> Result<(), Failure> {
+    let Some(settings) = declared.environment.as_ref().filter(|_| !options.rename) else { return Ok(()) };
+    let present = client.get("/environment")?["data"]["name"].take();
+    if present == settings.name.as_str() {
+        return Ok(());
+    }
+    let (file, declared, present) = (options.file.display(), &settings.name, present.as_str().unwrap_or_default());
+    let way = if options.place.environment.is_some() { "with another --environment" } else { "with its token" };
+    Err(Failure::new(format!(
+        "{file} is for the environment \"{declared}\", and this is \"{present}\": apply the file {way}, or add --rename to \
+         rename \"{present}\""
+    )))
 }
