@@ -3,13 +3,12 @@
 use super::nats::NatsServer;
 use super::{open, options};
 use crate::simulation::purged::rename;
-use crate::simulation::threads::{Place, call, configure, reason, start_over, until};
+use crate::simulation::threads::{Place, call, configure, follows, reason, running_clock, start_over, until};
 use async_nats::jetstream;
+use dialback::Reason;
 use dialback::fleet::nats::{NatsOptions, NatsStream};
 use dialback::fleet::{Position, Settings, Stream};
 use dialback::metrics::FleetState;
-use dialback::testing::universe::START;
-use dialback::{Reason, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -26,10 +25,8 @@ fn connect(server: &NatsServer, max_bytes: Option<u64>) -> NatsStream {
 
 /// Starts a node whose clock runs.
 fn start(server: &NatsServer, path: &Path, max_bytes: Option<u64>, set_up: impl FnOnce(&mut Settings)) -> Place {
-    let began = Instant::now();
-    let millis = move || u64::try_from(began.elapsed().as_millis()).expect("short");
     start_over(Arc::new(connect(server, max_bytes)), path, |settings| {
-        settings.now = Arc::new(move || Timestamp::from_millis(START.millis() + millis()));
+        settings.now = running_clock();
         set_up(settings);
     })
 }
@@ -43,10 +40,6 @@ fn record(place: &Place, calls: std::ops::Range<u64>) {
 
 fn state(place: &Place) -> FleetState {
     place.node.link().metrics().state()
-}
-
-fn follows(place: &Place) -> bool {
-    state(place) == FleetState::Following && place.node.link().metrics().outbox() == 0
 }
 
 /// Sets the size limit of a stream, as `nats stream edit` does. Returns how many bytes the stream holds.

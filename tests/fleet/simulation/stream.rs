@@ -51,6 +51,9 @@ struct Server {
     capacity: usize,
     /// A planted bug: whether the server appends a configuration whatever position it was to follow.
     takes_any_order: bool,
+    /// Whether no message can be removed, and how often a node then tried.
+    keeps_all: bool,
+    kept: u64,
     ports: Vec<PortState>,
 }
 
@@ -85,6 +88,8 @@ impl SimServer {
             largest: usize::MAX,
             capacity: usize::MAX,
             takes_any_order: false,
+            keeps_all: false,
+            kept: 0,
             ports,
         };
         Self(Arc::new(Mutex::new(server)))
@@ -110,6 +115,16 @@ impl SimServer {
     /// Makes the server reject messages when it holds so many bytes.
     pub fn hold_at_most(&self, capacity: usize) {
         self.lock().capacity = capacity;
+    }
+
+    /// Makes requests to remove messages get lost, or arrive again.
+    pub fn keep_all(&self, keeps_all: bool) {
+        self.lock().keeps_all = keeps_all;
+    }
+
+    /// Returns how many requests to remove messages got lost in this way.
+    pub fn kept(&self) -> u64 {
+        self.lock().kept
     }
 
     pub fn cut(&self, node: usize, is_cut: bool) {
@@ -348,6 +363,10 @@ impl Stream for Port {
 
     fn truncate(&self, up_to: Position) -> Result<(), StreamError> {
         let mut server = self.reach(false)?;
+        if server.keeps_all {
+            server.kept += 1;
+            return Err(StreamError::Away("the request was lost".into()));
+        }
         let configuration = server.held.last_configuration;
         server.held.messages.retain(|message| message.position > up_to || message.position.0 == configuration);
         server.held.first = server.held.first.max(up_to.0 + 1);

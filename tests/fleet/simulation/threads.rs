@@ -7,8 +7,8 @@ use dialback::metrics::FleetState;
 use dialback::store::FjallStore;
 use dialback::testing::universe::START;
 use dialback::{
-    AgentId, Applied, Call, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Erasure, Event, Lookback,
-    NumberId, Outcome, Reason, Service, ServiceError,
+    AgentId, Applied, Call, Caller, Change, Clock, DialPlan, Direction, E164, Engine, EnvironmentId, Erasure, Event,
+    Lookback, NumberId, Outcome, Reason, Service, ServiceError, Timestamp,
 };
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -43,6 +43,19 @@ fn start_logging(stream: Arc<dyn Stream>, path: &Path, set_up: impl FnOnce(&mut 
     let service = Arc::new(service.expect("it starts"));
     let node = Node::start(link, Arc::clone(&service), log).expect("threads");
     Place { node, service }
+}
+
+/// Returns a clock that begins at [`START`] and runs.
+pub(crate) fn running_clock() -> Clock {
+    let began = Instant::now();
+    let millis = move || u64::try_from(began.elapsed().as_millis()).expect("short");
+    Arc::new(move || Timestamp::from_millis(START.millis() + millis()))
+}
+
+/// Returns whether the node follows the stream and has published everything.
+pub(crate) fn follows(place: &Place) -> bool {
+    let metrics = place.node.link().metrics();
+    metrics.state() == FleetState::Following && metrics.outbox() == 0
 }
 
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
