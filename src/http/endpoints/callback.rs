@@ -1,5 +1,6 @@
 //! `/agents/{id}/callback`: the callback role of an agent.
 
+use super::defaults;
 use crate::event::{Change, Configuration, StoredAnswerSubject};
 use crate::http::Api;
 use crate::http::openapi::{example, schema};
@@ -11,7 +12,7 @@ use crate::http::request::path::Named;
 use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::render::CallbackConfig;
-use crate::http::response::reply::{Data, Message};
+use crate::http::response::reply::{Data, Message, Warned};
 use crate::http::response::shown::{Created, callback_agent};
 use crate::http::response::{reply, shown};
 use crate::id::{AgentId, EnvironmentId};
@@ -87,7 +88,7 @@ pub(in crate::http) struct Replaced {
         ("limited" = (value = json!(example::limited_config()))),
     )),
     responses(
-        (status = 200, description = "The agent with its role", body = Data<Created<'static>>, examples(
+        (status = 200, description = "The agent with its role", body = Warned<Created<'static>>, examples(
             ("plain" = (value = json!({"success": true, "data": {
                 "id": example::CALLBACK, "name": "Callback Handler", "direction": "inbound",
                 "callback_config": {"source_agent_ids": [example::SOURCE]},
@@ -119,7 +120,8 @@ pub(in crate::http) async fn create(
         conditions.allow(agent.callback().map(CallbackView::revision))?;
         Ok((within_quota(plan, environment, role.set_on(id), limit, at)?, ()))
     };
-    let render = move |plan: &Plan, ()| shown::callback(plan, environment, id);
+    let render =
+        move |plan: &Plan, ()| shown::callback_warned(plan, environment, id, defaults::of_role(plan, environment, id));
     api.answer(environment, keyed.about(StoredAnswerSubject::Callback(id)), decide, render).await
 }
 
@@ -132,7 +134,7 @@ pub(in crate::http) async fn create(
         ("limited" = (value = json!(example::limited_config()))),
     )),
     responses(
-        (status = 200, description = "The new role", body = Data<Replaced>, examples(
+        (status = 200, description = "The new role", body = Warned<Replaced>, examples(
             ("plain" = (value = json!({"success": true, "data": {
                 "id": example::CALLBACK, "callback_config": {"source_agent_ids": [example::SOURCE]},
             }}))),
@@ -162,7 +164,8 @@ pub(in crate::http) async fn replace(
     };
     let plan = api.change(environment, decide).await?;
     let (_, callback) = callback_agent(&plan, environment, id)?;
-    Ok(tagged(callback.revision(), reply::data(Replaced { id, callback_config: callback.into() })))
+    let warnings = defaults::of_role(&plan, environment, id);
+    Ok(tagged(callback.revision(), reply::warned(Replaced { id, callback_config: callback.into() }, warnings)))
 }
 
 /// Returns the callback role of an agent, with its `ETag`.

@@ -1,4 +1,4 @@
-//! Warnings about default agents that change with a change of one agent.
+//! Warnings about default agents that change with a change of one agent, or that a change makes by their order.
 
 use crate::http::response::list::MAX_WITHIN_PAGE;
 use crate::id::{AgentId, EnvironmentId, NumberId};
@@ -50,12 +50,7 @@ impl Defaults {
             warnings.extend(next.and_then(|next| plan.agent(environment, next)).map(|next| takes(next, id)));
         }
         warnings.extend(self.taken_by_order(plan, environment));
-        let more = warnings.len().saturating_sub(MAX_TOLD);
-        if more > 0 {
-            warnings.truncate(MAX_TOLD);
-            warnings.push(format!("{more} more are not listed"));
-        }
-        warnings
+        at_most(warnings)
     }
 
     /// Warns if the agent has a callback role, and became the default agent of a number that does not name it.
@@ -64,14 +59,41 @@ impl Defaults {
             return Vec::new();
         };
         let before: HashSet<_> = self.held.iter().filter(|held| held.is_taken).map(|held| held.number).collect();
-        let is_new = |number: &NumberView<'_>| {
-            number.default_agent() == Some(self.agent)
-                && number.default_choice() != DefaultChoice::Named(self.agent)
-                && !before.contains(&number.id())
-        };
+        let is_new = |number: &NumberView<'_>| is_taken_by_order(*number, agent) && !before.contains(&number.id());
         let numbers = agent.numbers().take(MAX_WITHIN_PAGE).filter(is_new);
         numbers.map(|number| takes(agent, number.id())).collect()
     }
+}
+
+/// Returns a warning for each number that does not name the agent, and whose other calls it takes now that it has a
+/// callback role.
+pub(super) fn of_role(plan: &Plan, environment: EnvironmentId, agent: AgentId) -> Vec<String> {
+    let warnings = Defaults { agent, held: Vec::new() }.taken_by_order(plan, environment);
+    at_most(warnings)
+}
+
+/// Returns a warning if the number does not name its default agent, and this agent has a callback role.
+pub(super) fn of_number(plan: &Plan, environment: EnvironmentId, number: NumberId) -> Vec<String> {
+    let number = plan.number(environment, number);
+    let agent = number.and_then(NumberView::default_agent).and_then(|agent| plan.agent(environment, agent));
+    let taken =
+        number.zip(agent).filter(|(number, agent)| agent.callback().is_some() && is_taken_by_order(*number, *agent));
+    taken.map(|(number, agent)| takes(agent, number.id())).into_iter().collect()
+}
+
+/// Returns whether the agent takes the other calls of a number that does not name it.
+fn is_taken_by_order(number: NumberView<'_>, agent: AgentView<'_>) -> bool {
+    number.default_agent() == Some(agent.id()) && number.default_choice() != DefaultChoice::Named(agent.id())
+}
+
+/// Cuts the list of warnings. Says how many were cut.
+fn at_most(mut warnings: Vec<String>) -> Vec<String> {
+    let more = warnings.len().saturating_sub(MAX_TOLD);
+    if more > 0 {
+        warnings.truncate(MAX_TOLD);
+        warnings.push(format!("{more} more are not listed"));
+    }
+    warnings
 }
 
 fn takes(agent: AgentView<'_>, number: NumberId) -> String {

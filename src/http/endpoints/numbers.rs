@@ -1,5 +1,6 @@
 //! `/phone-numbers`: the phone numbers of an environment.
 
+use super::defaults;
 use crate::event::{Change, StoredAnswerSubject};
 use crate::http::endpoints::calls;
 use crate::http::openapi::{example, schema};
@@ -12,7 +13,7 @@ use crate::http::request::path::Named;
 use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::list::{self, Items, Listing, MAX_WITHIN, MAX_WITHIN_PAGE, Shows};
-use crate::http::response::reply::{Data, Listed, Message};
+use crate::http::response::reply::{Data, Listed, Message, Warned};
 use crate::http::response::{render, reply, shown};
 use crate::http::{Api, new_id};
 use crate::id::{AgentId, EnvironmentId, NumberId};
@@ -247,8 +248,11 @@ pub(in crate::http) struct DefaultAgent {
         ("sent back" = (value = json!({"default_agent_id": example::CALLBACK, "default_agent_setting": "auto"}))),
     )),
     responses(
-        (status = 200, description = "The number", body = Data<render::Number>, example = json!(
-            {"success": true, "data": example::number()}
+        (status = 200, description = "The number", body = Warned<render::Number>, examples(
+            ("named" = (value = json!({"success": true, "data": example::number()}))),
+            ("nobody" = (value = json!({"success": true, "data": example::number()}))),
+            ("auto" = (value = json!(example::number_by_order()))),
+            ("sent back" = (value = json!(example::number_by_order()))),
         )),
         (status = 404, description = "`NUMBER_NOT_FOUND`; `AGENT_NOT_FOUND`"),
         (status = 422, description = "`INVALID_DEFAULT_AGENT`: the agent is not an inbound agent that owns the number"),
@@ -289,7 +293,9 @@ pub(in crate::http) async fn set_default_agent(
         })
     };
     let plan = api.change(environment, decide).await?;
-    shown::number(&plan, environment, id)
+    let warnings =
+        if choice == Some(DefaultChoice::Auto) { defaults::of_number(&plan, environment, id) } else { vec![] };
+    shown::number_warned(&plan, environment, id, warnings)
 }
 
 /// Deletes a number from the environment.

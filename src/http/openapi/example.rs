@@ -76,6 +76,14 @@ pub(in crate::http) fn number() -> Value {
     })
 }
 
+/// The answer to a change after which the callback agent answers by the order of assignment.
+pub(in crate::http) fn number_by_order() -> Value {
+    let mut number = number();
+    number["default_agent_setting"] = "auto".into();
+    let warning = format!("Callback agent {CALLBACK} takes all other calls of phone number {NUMBER} from now on");
+    json!({"success": true, "data": number, "warnings": [warning]})
+}
+
 /// The number [`UNUSED_NUMBER`] in a response.
 pub(in crate::http) fn unused_number() -> Value {
     json!({

@@ -71,15 +71,35 @@ pub(in crate::http) fn agent_warned(
 
 /// Returns the response that shows the number, with its `ETag`.
 pub(in crate::http) fn number(plan: &Plan, environment: EnvironmentId, id: NumberId) -> Result<Response, Refusal> {
+    number_warned(plan, environment, id, Vec::new())
+}
+
+/// Returns the response that shows the number, with warnings and its `ETag`.
+pub(in crate::http) fn number_warned(
+    plan: &Plan,
+    environment: EnvironmentId,
+    id: NumberId,
+    warnings: Vec<String>,
+) -> Result<Response, Refusal> {
     let number = plan.number(environment, id).ok_or_else(Refusal::number_not_found)?;
-    Ok(tagged(number.revision(), reply::data(Number::from(number))))
+    Ok(tagged(number.revision(), reply::warned(Number::from(number), warnings)))
 }
 
 /// Returns the response that shows the agent with its role, tagged with the role's version.
 pub(in crate::http) fn callback(plan: &Plan, environment: EnvironmentId, id: AgentId) -> Result<Response, Refusal> {
+    callback_warned(plan, environment, id, Vec::new())
+}
+
+/// Returns the response that shows the agent with its role, with warnings, tagged with the role's version.
+pub(in crate::http) fn callback_warned(
+    plan: &Plan,
+    environment: EnvironmentId,
+    id: AgentId,
+    warnings: Vec<String>,
+) -> Result<Response, Refusal> {
     let (agent, callback) = callback_agent(plan, environment, id)?;
     let created = Created { id, name: agent.name(), direction: direction(agent), callback_config: callback.into() };
-    Ok(tagged(callback.revision(), reply::data(created)))
+    Ok(tagged(callback.revision(), reply::warned(created, warnings)))
 }
 
 /// Returns the agent and its callback role.

@@ -356,3 +356,36 @@ async fn change_that_makes_another_agent_the_default_is_a_warning() {
     let published = client.post(&format!("/agents/{callback}/publish"), json!({})).await;
     assert_eq!(published.body["warnings"], json!([takes]), "{}", published.text);
 }
+
+/// An agent that answers by its order gets the callback role, or a number goes back to the order of its agents.
+#[tokio::test]
+async fn role_or_setting_that_makes_a_callback_agent_answer_by_order_is_a_warning() {
+    let server = Server::start();
+    let client = server.tenant();
+    let number = client.number(OURS).await;
+    let source = client.working_agent("Source", "outbound", &[&number]).await;
+    let callback = client.working_agent("Callback", "inbound", &[&number]).await;
+    let front = client.working_agent("Front", "inbound", &[&number]).await;
+    let (path, phone) = (format!("/agents/{callback}/callback"), format!("/phone-numbers/{number}"));
+    let takes = format!("Callback agent {callback} takes all other calls of phone number {number} from now on");
+    let auto = client.put(&phone, json!({"default_agent_id": "auto"})).await;
+    assert_eq!(auto.body.get("warnings"), None, "no callback agent: {}", auto.text);
+    let role = json!({"source_agent_ids": [source]});
+    for answer in [client.post(&path, role.clone()).await, client.put(&path, role.clone()).await] {
+        assert_eq!(answer.body["warnings"], json!([takes]), "{}", answer.text);
+    }
+
+    for named in [&*front, "nobody", &callback] {
+        let set = client.put(&phone, json!({"default_agent_id": named})).await;
+        assert_eq!((set.status.as_u16(), set.body.get("warnings")), (200, None), "{}", set.text);
+        for answer in [client.post(&path, role.clone()).await, client.put(&path, role.clone()).await] {
+            assert_eq!((answer.status.as_u16(), answer.body.get("warnings")), (200, None), "{}", answer.text);
+        }
+    }
+    for auto in [json!({"default_agent_id": "auto"}), json!({"default_agent_setting": "auto"})] {
+        client.put(&phone, json!({"default_agent_id": front})).await.data();
+        let answer = client.put(&phone, auto).await;
+        assert_eq!(answer.body["warnings"], json!([takes]), "{}", answer.text);
+        assert_eq!(answer.body["data"]["default_agent_id"], json!(callback));
+    }
+}

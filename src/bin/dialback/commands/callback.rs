@@ -83,7 +83,9 @@ pub(crate) fn run(command: &CallbackCommand, json: bool) -> Result<ExitCode, Fai
             if let Some(days) = lookback_days {
                 body["lookback_days"] = json!(days);
             }
-            show(&client, client.post(&format!("/agents/{agent}/callback"), &body)?["data"].take(), json)?;
+            let mut answer = client.post(&format!("/agents/{agent}/callback"), &body)?;
+            table::warn(&answer);
+            show(&client, answer["data"].take(), json)?;
         }
         CallbackCommand::Remove { agent, place } => {
             let client = place.open()?;

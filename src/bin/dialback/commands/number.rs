@@ -74,7 +74,9 @@ pub(crate) fn run(command: &NumberCommand, json: bool) -> Result<ExitCode, Failu
                 agent => reference::agent(&client, agent)?,
             };
             let body = json!({ "default_agent_id": agent });
-            show(&client, client.put(&format!("/phone-numbers/{number}"), &body)?["data"].take(), json)?;
+            let mut answer = client.put(&format!("/phone-numbers/{number}"), &body)?;
+            table::warn(&answer);
+            show(&client, answer["data"].take(), json)?;
         }
         NumberCommand::Delete { number, place } => {
             let client = place.open()?;
