@@ -197,6 +197,13 @@ pub enum Change {
         /// All numbers that the agent owns after the change.
         numbers: Vec<NumberId>,
     },
+    /// Owners of the number come first among its owners, in this order. The others follow in the order that they had.
+    OwnersOrdered {
+        /// The number.
+        number: NumberId,
+        /// Agents that own the number, none of them twice.
+        owners: Vec<AgentId>,
+    },
     /// The number gets no default agent, on purpose: a call that no callback agent takes is unrouted.
     DefaultAgentRemoved {
         /// The number.
@@ -353,6 +360,10 @@ mod tests {
             (
                 format!(r#"{{"agent_renamed":{{"id":"{id}","name":"Desk","label":null}}}}"#),
                 Change::AgentRenamed { id, name: "Desk".into(), label: None },
+            ),
+            (
+                format!(r#"{{"owners_ordered":{{"number":"{NUMBER}","owners":["{id}"]}}}}"#),
+                Change::OwnersOrdered { number, owners: vec![id] },
             ),
         ] {
             assert_eq!(serde_json::to_string(&change).expect("JSON"), text);

@@ -51,8 +51,8 @@ impl Declaration {
     /// Finds the changes that make the environment as this document says. `new_id` gives the ids of new agents and
     /// numbers.
     ///
-    /// Where several inbound agents got a number at the same time, or several roles have the same source and number, their
-    /// order is not compared: name the default agent, and let no two roles share a source and a number.
+    /// The order of the document is compared, too: that of the inbound agents with a number, and that of the roles with a
+    /// source. Agents that the document does not name keep their places among the owners of a number.
     ///
     /// # Errors
     /// [`Refused`]. It names the fields, and no value of them.
@@ -117,6 +117,7 @@ impl Declaration {
         };
         // A change of an agent can change the default of its numbers, so defaults are compared afterwards.
         let next = after(&way.changes)?;
+        way.order_owners(&next, environment, &agents, &numbers).map_err(Refused::Wrong)?;
         way.set_defaults(&next, environment, &numbers);
         let next = after(&way.changes)?;
         Ok(Comparison { changes: way.changes, steps: way.steps, next })

@@ -1,21 +1,27 @@
 //! Writes the document of an environment as it is.
 
 use super::document::{Declaration, DeclaredAgent, DeclaredCallback, DeclaredNumber, DeclaredSettings};
+use super::order;
 use super::reference::{AUTO, NOBODY, Names};
+use crate::id::AgentId;
 use crate::number::Attestation;
 use crate::outcome::Outcome;
 use crate::plan::{AgentView, CallbackView, DefaultChoice, EnvironmentView, NumberView};
 use crate::time::Lookback;
+use std::collections::HashMap;
 
 impl Declaration {
     /// Returns the document of an environment. Each agent and number has its id. Another agent is named where its name is
-    /// the only one of its kind, else its id stands there.
+    /// the only one of its kind, else its id stands there. An environment made from the document decides each call as this
+    /// one does.
     pub fn of(environment: EnvironmentView<'_>) -> Self {
         let names = Names::of(environment.agents());
+        let agents = order::agents(environment);
+        let places = agents.iter().enumerate().map(|(place, agent)| (agent.id(), place)).collect();
         Self {
             environment: Some(settings(environment)),
-            numbers: environment.numbers().map(|number| declared_number(number, &names)).collect(),
-            agents: environment.agents().map(|agent| declared_agent(agent, &names)).collect(),
+            numbers: environment.numbers().map(|number| declared_number(number, &names, &places)).collect(),
+            agents: agents.into_iter().map(|agent| declared_agent(agent, &names)).collect(),
         }
     }
 }
@@ -40,7 +46,7 @@ fn settings(environment: EnvironmentView<'_>) -> DeclaredSettings {
     }
 }
 
-fn declared_number(number: NumberView<'_>, names: &Names) -> DeclaredNumber {
+fn declared_number(number: NumberView<'_>, names: &Names, places: &HashMap<AgentId, usize>) -> DeclaredNumber {
     let default_agent = match number.default_choice() {
         DefaultChoice::Auto => None,
         DefaultChoice::Nobody => Some(NOBODY.to_owned()),
@@ -49,7 +55,13 @@ fn declared_number(number: NumberView<'_>, names: &Names) -> DeclaredNumber {
             _ => text,
         }),
     };
-    DeclaredNumber { number: number.number().to_plus_form().to_string(), id: Some(number.id()), default_agent }
+    let owners = order::inbound(number);
+    let order = if owners.is_sorted_by_key(|owner| places[owner]) {
+        Vec::new()
+    } else {
+        owners.into_iter().map(|owner| names.text(owner)).collect()
+    };
+    DeclaredNumber { number: number.number().to_plus_form().to_string(), id: Some(number.id()), default_agent, order }
 }
 
 fn declared_agent(agent: AgentView<'_>, names: &Names) -> DeclaredAgent {

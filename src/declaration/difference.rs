@@ -40,6 +40,19 @@ impl Differences {
         }
     }
 
+    /// Adds a list of the same items in another order. Shows the part that changes.
+    pub(super) fn order<T: Copy + PartialEq>(&mut self, what: &str, old: &[T], new: &[T], text: impl Fn(T) -> String) {
+        let differs = |place: &usize| old[*place] != new[*place];
+        let (Some(first), Some(last)) = ((0..new.len()).find(differs), (0..new.len()).rfind(differs)) else { return };
+        let (old, new) = (named(&old[first..=last], &text), named(&new[first..=last], &text));
+        self.0.push(format!("{what} {old} -> {new}"));
+    }
+
+    /// Adds a difference that has no values.
+    pub(super) fn note(&mut self, text: String) {
+        self.0.push(text);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -74,6 +87,7 @@ mod tests {
         assert_eq!(compare(&[1, 2], &[2, 3]), "numbers added: 3; numbers removed: 1");
         assert_eq!(compare(&[1, 2], &[2, 1]), "numbers in another order");
         assert_eq!(compare(&[1, 2], &[1, 2]), "");
+        assert_eq!(compare(&[1, 2, 3], &[3, 1, 2]), "numbers in another order");
         assert_eq!(compare(&[], &[1, 2, 3, 4, 5, 6, 7]), "numbers added: 1, 2, 3, 4, 5, and 2 more");
     }
 }

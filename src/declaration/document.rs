@@ -30,7 +30,8 @@ pub struct Declaration {
     /// The numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub numbers: Vec<DeclaredNumber>,
-    /// The agents, in the order in which new ones are created.
+    /// The agents. Their order is the order in which new ones are created, in which agents get their numbers, and in which
+    /// roles are configured.
     pub agents: Vec<DeclaredAgent>,
 }
 
@@ -79,6 +80,10 @@ pub struct DeclaredNumber {
     /// got the number first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_agent: Option<String>,
+    /// All inbound agents with the number, by name or id, in the order of their assignment. Without it, this is the order of
+    /// the agents in the document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<String>,
 }
 
 /// An agent.

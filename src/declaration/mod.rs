@@ -9,6 +9,7 @@ mod current;
 mod difference;
 mod document;
 pub(crate) mod limits;
+mod order;
 mod reference;
 mod resolve;
 mod step;

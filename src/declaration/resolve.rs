@@ -27,6 +27,8 @@ pub(super) struct Number {
     pub(super) digits: E164,
     pub(super) is_new: bool,
     pub(super) default: DefaultChoice,
+    /// The declared order of the inbound owners. Empty if it is that of the agents.
+    pub(super) order: Vec<AgentId>,
 }
 
 pub(super) struct Agent {
@@ -94,6 +96,7 @@ impl<'a> Resolver<'a> {
         let agents = agents.filter_map(|(at, (agent, id))| self.agent(at, agent, (*id)?)).collect();
         for (at, (number, resolved)) in declared.numbers.iter().zip(&mut numbers).enumerate() {
             resolved.default = self.default(at, number);
+            resolved.order = self.order(at, number);
         }
         if self.wrong.is_empty() { Ok(Resolved { settings, numbers, agents }) } else { Err(self.wrong) }
     }
@@ -173,7 +176,19 @@ impl<'a> Resolver<'a> {
             self.wrong(field, "is declared twice");
             return None;
         }
-        Some(Number { id, digits: number, is_new, default: DefaultChoice::Auto })
+        Some(Number { id, digits: number, is_new, default: DefaultChoice::Auto, order: Vec::new() })
+    }
+
+    fn order(&mut self, at: usize, declared: &DeclaredNumber) -> Vec<AgentId> {
+        let (mut order, mut listed) = (Vec::new(), HashSet::new());
+        for (place, text) in declared.order.iter().enumerate() {
+            match self.names.find(text) {
+                Ok(agent) if listed.insert(agent) => order.push(agent),
+                Ok(_) => self.wrong(format!("numbers.{at}.order.{place}"), "is listed twice"),
+                Err(what) => self.wrong(format!("numbers.{at}.order.{place}"), what),
+            }
+        }
+        order
     }
 
     fn default(&mut self, at: usize, declared: &DeclaredNumber) -> DefaultChoice {

@@ -1,7 +1,8 @@
 //! The changes of a comparison, and its steps: one for each entity that changes.
 
 use super::difference::{Differences, NONE, named};
-use super::reference::{AUTO, NOBODY, Names};
+use super::order::{self, Reordered, Roles};
+use super::reference::{AUTO, NOBODY, Names, Wrong};
 use super::resolve::{Agent, Callback, Number, Settings};
 use super::step::Step;
 use crate::event::{Change, Direction};
@@ -182,19 +183,32 @@ impl<'a> Way<'a> {
         }
     }
 
+    /// Sets the roles that change, and roles after them in the document that would then be before them.
     pub(super) fn set_roles(&mut self, agents: &[Agent]) {
+        let mut roles = Roles::of(self.tenant);
         for agent in agents {
             let Some(role) = &agent.callback else { continue };
             let present = self.present(agent.id).and_then(AgentView::callback);
             let is_same = present.is_some_and(|present| present.equals(&role.sources, role.outcomes, role.lookback));
-            if is_same && !self.freed.contains(&agent.id) {
+            let overtaken = roles.overtaken(agent.id, role);
+            let is_kept = is_same && !self.freed.contains(&agent.id) && overtaken.is_none();
+            let is_set = !is_kept || roles.is_after_set(role);
+            roles.pass(agent.id, role, is_set);
+            if !is_set {
                 continue;
             }
-            let (action, to) = match present {
-                Some(present) => ("change", self.role_differences(present, role).into()),
-                None => ("create", self.role_text(role)),
-            };
-            self.step(action, "callback", &agent.name, to);
+            match present {
+                // It is set only to stay after another one.
+                Some(_) if is_kept => {}
+                Some(present) => {
+                    let mut differences = self.role_differences(present, role);
+                    if let Some(other) = overtaken {
+                        differences.note(format!("tried before {}", self.names.text(other)));
+                    }
+                    self.step("change", "callback", &agent.name, differences);
+                }
+                None => self.step("create", "callback", &agent.name, self.role_text(role)),
+            }
             let (id, sources) = (agent.id, role.sources.clone());
             self.changes.push(Change::CallbackSet { id, sources, outcomes: role.outcomes, lookback: role.lookback });
         }
@@ -232,6 +246,26 @@ impl<'a> Way<'a> {
             self.changes.push(Change::NumberReleased { id: present.id() });
             self.step("delete", "number", present.number().to_plus_form().to_string(), "");
         }
+    }
+
+    /// Puts the inbound agents of numbers in the declared order. `next` is the plan after the changes before this.
+    ///
+    /// # Errors
+    /// The declared orders that do not name each inbound agent with the number.
+    pub(super) fn order_owners(
+        &mut self,
+        next: &Plan,
+        environment: EnvironmentId,
+        agents: &[Agent],
+        numbers: &[Number],
+    ) -> Result<(), Vec<Wrong>> {
+        for Reordered { number, before, after } in order::owners(next, environment, agents, numbers)? {
+            let mut differences = Differences::default();
+            differences.order("order", &before, &after, |agent| self.names.text(agent));
+            self.step("change", "number", self.number_text(number), differences);
+            self.changes.push(Change::OwnersOrdered { number, owners: after });
+        }
+        Ok(())
     }
 
     /// Sets the default agents, which the changes before this may have changed: `next` is the plan after these.

@@ -101,6 +101,7 @@ impl Plan {
             Change::DefaultAgentSet { number, agent } => {
                 self.choose_default(tenant, *number, agent.map_or(DefaultChoice::Auto, DefaultChoice::Named))
             }
+            Change::OwnersOrdered { number, owners } => self.order_owners(tenant, *number, owners),
             Change::DefaultAgentRemoved { number } => self.choose_default(tenant, *number, DefaultChoice::Nobody),
             Change::CallbackSet { id, sources, outcomes, lookback } => {
                 self.set_callback(tenant, *id, sources, *outcomes, *lookback, at)
@@ -443,6 +444,33 @@ impl Plan {
         self.number_ids.remove((tenant, id));
         self.environment_details_mut(tenant).live_numbers -= 1;
         *self.number_details.get_mut(slot.index()).expect("slots have details") = None;
+        Ok(())
+    }
+
+    /// Puts these owners of the number first, in this order. The others follow in the order that they had.
+    fn order_owners(
+        &mut self,
+        tenant: EnvironmentSlot,
+        number: NumberId,
+        first: &[AgentId],
+    ) -> Result<(), ConfigError> {
+        let slot = self.held_number(tenant, number).ok_or_else(|| ConfigError::UnknownNumbers(vec![number]))?;
+        let owners = self.number_entry(slot).map(|entry| entry.owners.clone()).unwrap_or_default();
+        let mut others: HashSet<_> = owners.iter().copied().collect();
+        let mut ordered = Vec::with_capacity(owners.len());
+        for id in first {
+            let agent = self.existing_agent(tenant, *id)?;
+            if !others.remove(&agent) {
+                return Err(ConfigError::InvalidOrder { number, agent: *id });
+            }
+            ordered.push(agent);
+        }
+        ordered.extend(owners.iter().filter(|owner| others.contains(owner)));
+        if ordered[..] != owners[..] {
+            self.number_entry_mut(slot).owners = ordered.into();
+            self.touch_number(slot);
+            self.compile_default(slot);
+        }
         Ok(())
     }
 

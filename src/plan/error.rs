@@ -82,6 +82,13 @@ pub enum ConfigError {
         /// The agent that was named as the default.
         agent: AgentId,
     },
+    /// The order of a number's owners lists an agent that does not own it, or an agent twice.
+    InvalidOrder {
+        /// The number.
+        number: NumberId,
+        /// The agent.
+        agent: AgentId,
+    },
     /// The token does not exist.
     UnknownToken(TokenId),
     /// A token with this identity or digest already exists.
@@ -124,6 +131,7 @@ impl ConfigError {
             | Self::DuplicateSource(_)
             | Self::TooManySources { .. }
             | Self::DuplicateNumber(_)
+            | Self::InvalidOrder { .. }
             | Self::OutOfOrder { .. } => "VALIDATION_ERROR",
             Self::InvalidSources(_) => "INVALID_SOURCE_AGENT",
             Self::NotACallbackAgent(_) => "NOT_A_CALLBACK_AGENT",
@@ -187,6 +195,9 @@ impl fmt::Display for ConfigError {
             Self::NotACallbackAgent(id) => write!(f, "agent {id} is not a callback agent"),
             Self::DefaultNotInboundOwner { number, agent } => {
                 write!(f, "agent {agent} is not an inbound agent that owns phone number {number}")
+            }
+            Self::InvalidOrder { number, agent } => {
+                write!(f, "agent {agent} does not own phone number {number}, or is listed more than once")
             }
             Self::UnknownToken(id) => write!(f, "there is no token {id}"),
             Self::TokenExists(id) => write!(f, "token {id} already exists"),

@@ -388,6 +388,7 @@ impl Model {
                 self.named_defaults.insert((environment, *number), Some(*agent));
                 Ok(())
             }
+            Change::OwnersOrdered { number, owners } => self.order_owners(environment, *number, owners),
             Change::DefaultAgentRemoved { number } => {
                 require(self.holds(environment, *number))?;
                 self.named_defaults.insert((environment, *number), None);
@@ -475,6 +476,22 @@ impl Model {
             }
         }
         self.row(environment, id).ok_or(Refused)?.alive = Some(Alive { direction, published });
+        Ok(())
+    }
+
+    fn order_owners(
+        &mut self,
+        environment: EnvironmentId,
+        number: NumberId,
+        owners: &[AgentId],
+    ) -> Result<(), Refused> {
+        require(self.holds(environment, number))?;
+        require(owners.iter().collect::<BTreeSet<_>>().len() == owners.len())?;
+        require(owners.iter().all(|agent| self.owns(environment, *agent, number)))?;
+        let of_number = |row: &Assignment| (row.environment, row.number) == (environment, number);
+        let (mut ordered, others): (Vec<_>, Vec<_>) = self.assignments.drain(..).partition(of_number);
+        ordered.sort_by_key(|row| owners.iter().position(|agent| *agent == row.agent).unwrap_or(usize::MAX));
+        self.assignments = others.into_iter().chain(ordered).collect();
         Ok(())
     }
 

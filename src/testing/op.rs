@@ -96,6 +96,8 @@ pub enum Edit {
     NumbersAssigned(Agent, Few<Number>),
     /// [`Change::TokenExpires`]
     TokenExpires(Token),
+    /// [`Change::OwnersOrdered`]
+    OwnersOrdered(Number, Few<Agent>),
 }
 
 /// Up to three values.
@@ -110,7 +112,7 @@ impl<T: Copy> Few<T> {
 
 impl Edit {
     /// The number of variants.
-    pub const KINDS: usize = 19;
+    pub const KINDS: usize = 20;
 
     /// Returns the change.
     pub fn change(&self) -> Change {
@@ -157,6 +159,9 @@ impl Edit {
             Self::TokenExpires(token) => {
                 Change::TokenExpires { id: token.id(), at: Timestamp::from_secs(1_800_000_000) }
             }
+            Self::OwnersOrdered(number, owners) => {
+                Change::OwnersOrdered { number: number.id(), owners: owners.map(Agent::id) }
+            }
             Self::NumbersAssigned(agent, numbers) => {
                 Change::NumbersAssigned { id: agent.id(), numbers: numbers.map(Number::id) }
             }
@@ -188,6 +193,7 @@ impl Edit {
             Self::AgentDrafted(..) => 16,
             Self::NumbersAssigned(..) => 17,
             Self::TokenExpires(..) => 18,
+            Self::OwnersOrdered(..) => 19,
         }
     }
 }

@@ -54,6 +54,9 @@ fn plain(declared: &Declaration) -> Declaration {
     for agent in &mut plain.agents {
         agent.id = None;
     }
+    for number in &mut plain.numbers {
+        number.order.clear();
+    }
     plain.numbers.sort_by(|one, other| one.number.cmp(&other.number));
     plain.agents.sort_by(|one, other| one.name.cmp(&other.name));
     plain
@@ -121,7 +124,7 @@ fn document() -> impl Strategy<Value = Declaration> {
                     1 => Some("nobody".to_owned()),
                     _ => owner,
                 };
-                DeclaredNumber { number: (*number).into(), id: None, default_agent }
+                DeclaredNumber { number: (*number).into(), id: None, default_agent, order: Vec::new() }
             });
             let numbers = numbers.collect();
             let environment = DeclaredSettings {
@@ -378,4 +381,68 @@ fn steps_of_agents_settings_and_defaults_show_old_and_new_values() {
     });
     let ben = "~ agent Ben: numbers removed: +12125550100; status published -> draft";
     assert_eq!(lost, [ben, "~ default agent +12125550100: Ben -> auto"]);
+}
+
+/// Returns the steps from the first document to the second, after which nothing is left to change.
+fn steps_between(first: &str, second: &str) -> Vec<String> {
+    let plan = apply(&declared(first), &empty(), false);
+    let compared = compare(&declared(second), &plan, false).expect("possible");
+    let again = compare(&declared(second), &with(&plan, OURS, compared.changes), false).expect("possible");
+    assert!(again.changes.is_empty() && again.steps.is_empty(), "{:?}", again.steps);
+    compared.steps.iter().map(ToString::to_string).collect()
+}
+
+const ANN: &str = r#"{"name": "Ann", "direction": "outbound"}"#;
+const BEN: &str =
+    r#"{"name": "Ben", "direction": "inbound", "numbers": ["+12125550100"], "callback": {"sources": ["Ann"]}}"#;
+
+fn two_desks(order: &str, agents: [&str; 3]) -> String {
+    let agents = agents.join(",");
+    format!(r#"{{"numbers": [{{"number": "+12125550100", "order": {order}}}], "agents": [{agents}]}}"#)
+}
+
+#[test]
+fn order_of_agents_in_the_document_is_the_order_of_owners_and_roles() {
+    let cas = BEN.replace("Ben", "Cas");
+    let (first, second) = (two_desks("[]", [ANN, BEN, &cas]), two_desks("[]", [&cas, BEN, ANN]));
+    let plan = apply(&declared(&first), &empty(), false);
+    let number = |plan: &Plan| {
+        let tenant = plan.environment(OURS).expect("it is there");
+        let name = |id| plan.agent(OURS, id).expect("it is there").name().to_owned();
+        let number = tenant.numbers().next().expect("it is there");
+        let source = tenant.agents().next().expect("Ann");
+        let roles = source.callback_agents().into_iter().map(name).collect::<Vec<_>>();
+        (number.owners().into_iter().map(name).collect::<Vec<_>>(), roles)
+    };
+    let (ben, cas_name) = ("Ben".to_owned(), "Cas".to_owned());
+    // The first in the document answers, and the last in it was configured last.
+    assert_eq!(number(&plan), (vec![ben.clone(), cas_name.clone()], vec![cas_name.clone(), ben.clone()]));
+    let moved = apply(&declared(&second), &plan, false);
+    assert_eq!(number(&moved), (vec![cas_name.clone(), ben.clone()], vec![ben, cas_name]));
+    assert_eq!(
+        steps_between(&first, &second),
+        ["~ callback Ben: tried before Cas", "~ number +12125550100: order Ben, Cas -> Cas, Ben"]
+    );
+    let own = two_desks(r#"["Cas", "Ben"]"#, [ANN, BEN, &cas]);
+    assert_eq!(steps_between(&first, &own), ["~ number +12125550100: order Ben, Cas -> Cas, Ben"]);
+    // Another look-back of the first role leaves it behind the second.
+    let changed = BEN.replace(r#""sources": ["Ann"]"#, r#""sources": ["Ann"], "lookback_days": 3"#);
+    let changed = two_desks("[]", [ANN, &changed, &cas]);
+    assert_eq!(steps_between(&first, &changed), ["~ callback Ben: look-back of the environment -> 3 days"]);
+    assert_eq!(number(&apply(&declared(&changed), &plan, false)), number(&plan));
+}
+
+#[test]
+fn declared_order_of_a_number_names_each_inbound_agent_once() {
+    let cas = BEN.replace("Ben", "Cas");
+    for (order, field) in [
+        (r#"["Cas"]"#, "numbers.0.order"),
+        (r#"["Cas", "Ben", "Ann"]"#, "numbers.0.order"),
+        (r#"["Cas", "Ben", "Cas"]"#, "numbers.0.order.2"),
+        (r#"["Cas", "Dot"]"#, "numbers.0.order.1"),
+    ] {
+        let refused = compare(&declared(&two_desks(order, [ANN, BEN, &cas])), &empty(), false);
+        let Err(Refused::Wrong(wrong)) = refused else { panic!("{order}: {refused:?}") };
+        assert_eq!(wrong[0].field, field, "{order}");
+    }
 }

@@ -3,6 +3,8 @@
 
 mod convergence;
 #[cfg(feature = "serde")]
+mod copies;
+#[cfg(feature = "serde")]
 mod declaration;
 mod figures;
 mod mixture;

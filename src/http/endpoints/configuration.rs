@@ -61,6 +61,10 @@ struct Number {
     id: Option<NumberId>,
     /// An agent, by name or id; `nobody`; or `auto`, as without this field.
     default_agent: Option<String>,
+    /// All inbound agents with the number, by name or id, in the order of their assignment. Without it, this is the order of
+    /// the agents.
+    #[schema(required = false)]
+    order: Vec<String>,
 }
 
 #[derive(ToSchema)]

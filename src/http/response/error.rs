@@ -373,6 +373,7 @@ impl From<ConfigError> for Refusal {
             }
             ConfigError::AgentHasNoDirection(_) => Self::not_ready(Lacking::Direction),
             ConfigError::DuplicateNumber(_) => Self::invalid_field("phone_number_ids", error.to_string()),
+            ConfigError::InvalidOrder { .. } => Self::invalid_field("numbers", error.to_string()),
 
             ConfigError::SlotsExhausted { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "LIMIT_REACHED", error.to_string())
