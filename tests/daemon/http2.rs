@@ -29,7 +29,7 @@ struct Place {
     address: String,
     token: String,
     trusted: Vec<u8>,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Place {
@@ -44,7 +44,17 @@ impl Place {
         assert_eq!(code, 0, "{errors}");
         let trusted = fs::read(certificates.authority()).expect("there");
         let (address, token) = (address(&store), token.trim().to_owned());
-        Self { daemon, address, token, trusted, _data: data }
+        Self { daemon, address, token, trusted, data }
+    }
+
+    /// Creates another environment, and returns a token of it.
+    fn environment(&self, name: &str) -> String {
+        let store = self.data.path().join("data");
+        let (code, _, errors) = dialback(&["environment", "create", name, "--data"], &store);
+        assert_eq!(code, 0, "{errors}");
+        let (code, token, errors) = dialback(&["token", "create", "--environment", name, "--data"], &store);
+        assert_eq!(code, 0, "{errors}");
+        token.trim().to_owned()
     }
 
     async fn dial(&self) -> TlsStream<TcpStream> {
@@ -305,6 +315,66 @@ fn unread_response_closes_the_connection_and_a_slowly_read_one_does_not_whatever
         tokio::join!(unread, slow);
     });
     assert_eq!(place.daemon.stop(), 0);
+}
+
+/// The memory for responses of one environment, in KiB, and what a request of usual length needs of it to begin.
+const OF_ONE: usize = 2560;
+const USUAL: usize = 128;
+
+#[test]
+fn short_responses_that_clients_leave_unread_have_a_bound_for_each_environment() {
+    let place = Place::with(&["--rate-limit", "0", "--header-timeout", "600", "--request-timeout", "300"]);
+    let other = place.environment("Other");
+    runtime().block_on(async {
+        let (requests, _connection) = place.open(|_| {}).await;
+        for number in 0..15 {
+            let (name, label) = (format!("{number:0255}"), "y".repeat(255));
+            let agent = json!({ "name": name, "label": label, "direction": "outbound" }).to_string();
+            let request = place.request(Method::POST, "/api/v1/agents").body(()).expect("valid");
+            assert_eq!(ask(&requests, request, &agent).await.expect("an answer").0, 201);
+        }
+        let get = || place.request(Method::GET, "/api/v1/configuration").body(()).expect("valid");
+        let length = ask(&requests, get(), "").await.expect("an answer").1.to_string().len();
+        let kib = length.div_ceil(1 << 10);
+        assert!((8..=16).contains(&kib), "a response is one piece: {length}");
+
+        // The connection of a client that reads one byte of each response takes the whole responses.
+        let (sender, mut answered) = tokio::sync::mpsc::unbounded_channel();
+        let (mut open, connections) = (Vec::new(), OF_ONE / kib / 32 + 2);
+        for _ in 0..connections {
+            let (requests, connection) = place.open(window(1)).await;
+            for _ in 0..32 {
+                let mut ready = requests.clone().ready().await.expect("open");
+                let (answer, _) = ready.send_request(get(), true).expect("sent");
+                let sender = sender.clone();
+                open.push(tokio::spawn(async move {
+                    let _ = sender.send(answer.await.expect("an answer").into_body());
+                    std::future::pending::<()>().await;
+                }));
+            }
+            open.push(tokio::spawn(async move { connection.await.expect("no panic").expect("open") }));
+        }
+        let mut unread = Vec::new();
+        while let Ok(Some(body)) = tokio::time::timeout(Duration::from_secs(3), answered.recv()).await {
+            unread.push(body);
+        }
+        let held = unread.len() * kib;
+        assert!(held <= OF_ONE && held > OF_ONE - USUAL - 16, "{held} KiB of {} requests", connections * 32);
+
+        // Others are served, and so is a contact who is on the line.
+        let theirs = Request::get("https://localhost/api/v1/agents").header("authorization", format!("Bearer {other}"));
+        assert_eq!(ask(&requests, theirs.body(()).expect("valid"), "").await.expect("an answer").0, 200);
+        let route = "/api/v1/route?dialed=%2B12125550100&caller=%2B12125550143";
+        let route = place.request(Method::GET, route).body(()).expect("valid");
+        assert_eq!(ask(&requests, route, "").await.expect("an answer").0, 200);
+
+        // Responses that are cancelled make room for the others.
+        let before = unread.len();
+        unread.drain(..16).for_each(drop);
+        let next = tokio::time::timeout(PATIENCE, answered.recv()).await.expect("there is room again");
+        assert!(next.is_some() && before > 16);
+        open.iter().for_each(JoinHandle::abort);
+    });
 }
 
 /// Opens a connection that sends a ping every 100 ms.

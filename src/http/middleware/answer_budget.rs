@@ -1,9 +1,11 @@
 //! Memory for responses that clients have not read yet.
 //!
-//! A long response reserves memory before it is written, and keeps the reservation until the connection has all of it.
-//! The connection takes a response in pieces of [`PIECE`] bytes and buffers a limited amount. All long responses together
-//! have [`ALL`] KiB, and those of one tenant an eighth of that. A tenant whose clients do not read waits for its own
-//! clients, not for others.
+//! A response reserves memory before it is made, and keeps what it needs of the reservation until all of it is written or
+//! dropped. The connection takes a response in pieces of [`PIECE`] bytes. In HTTP/2 it may hold the last piece of each
+//! stream for long, so a piece that it has taken still counts. All responses together have [`ALL`] KiB, and those of one
+//! tenant an eighth of that. A tenant whose clients do not read waits for its own clients, not for others.
+//!
+//! `GET /route` and the reports of calls reserve nothing: their responses have a few hundred bytes.
 
 use super::shares::{Shares, acquire};
 use crate::id::EnvironmentId;
@@ -38,8 +40,8 @@ pub(in crate::http) struct AnswerBudget {
 
 /// The memory that one response has reserved. Dropping it releases the memory.
 pub(in crate::http) struct Reservation {
-    _tenants: OwnedSemaphorePermit,
-    _all: OwnedSemaphorePermit,
+    tenants: OwnedSemaphorePermit,
+    all: OwnedSemaphorePermit,
 }
 
 impl Default for AnswerBudget {
@@ -52,18 +54,39 @@ impl AnswerBudget {
     /// Reserves this many KiB. Waits until they are free.
     pub(in crate::http) async fn reserve(&self, tenant: EnvironmentId, kib: u32) -> Reservation {
         let tenants = acquire(self.tenants.of(tenant), kib).await;
-        Reservation { _tenants: tenants, _all: acquire(Arc::clone(&self.all), kib).await }
+        Reservation { tenants, all: acquire(Arc::clone(&self.all), kib).await }
     }
 }
 
 impl Reservation {
-    /// Returns the response with the reservation attached, until the connection has all of it. A response of at most one
-    /// piece releases the reservation at once, because the connection takes it at once.
-    pub(in crate::http) fn hold(self, response: Response) -> Response {
-        match response.body().size_hint().exact() {
-            Some(bytes) if bytes <= PIECE as u64 => response,
-            _ => response.map(|body| Body::new(Held { body, piece: Bytes::new(), reservation: Some(self) })),
+    /// Returns the response with the reservation attached, until all of it is written. A response of at most one piece keeps
+    /// only as much of the reservation as it is long.
+    pub(in crate::http) fn hold(mut self, response: Response) -> Response {
+        match response.body().size_hint().exact().map(usize::try_from) {
+            Some(Ok(0)) => return response,
+            Some(Ok(bytes)) if bytes <= PIECE => self.keep(bytes.div_ceil(1 << 10)),
+            _ => {}
         }
+        response.map(|body| Body::new(Held { body, piece: Bytes::new(), reservation: Arc::new(self) }))
+    }
+
+    /// Releases all but this many KiB.
+    fn keep(&mut self, kib: usize) {
+        for permit in [&mut self.tenants, &mut self.all] {
+            drop(permit.split(permit.num_permits().saturating_sub(kib)));
+        }
+    }
+}
+
+/// Data of a response. The connection drops it when it is written.
+struct Piece {
+    data: Box<[u8]>,
+    _reservation: Arc<Reservation>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
     }
 }
 
@@ -78,7 +101,7 @@ struct Held {
     body: Body,
     /// Data that the body has delivered and the connection has not taken yet.
     piece: Bytes,
-    reservation: Option<Reservation>,
+    reservation: Arc<Reservation>,
 }
 
 impl HttpBody for Held {
@@ -92,19 +115,17 @@ impl HttpBody for Held {
         if self.piece.is_empty() {
             match std::task::ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) if frame.is_data() => self.piece = frame.into_data().unwrap_or_default(),
-                last => {
-                    self.reservation = None;
-                    return Poll::Ready(last);
-                }
+                last => return Poll::Ready(last),
             }
         }
         let len = self.piece.len().min(PIECE);
         // Copied, because a slice would keep the whole buffer in memory.
-        let piece = Bytes::copy_from_slice(&self.piece.split_to(len));
+        let data = self.piece.split_to(len)[..].into();
         if self.piece.is_empty() {
             self.piece = Bytes::new();
         }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let piece = Piece { data, _reservation: Arc::clone(&self.reservation) };
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -141,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_response_keeps_its_reservation_until_it_is_read_or_dropped() {
+    async fn long_response_keeps_its_reservation_until_it_is_written_or_dropped() {
         let budget = AnswerBudget::default();
         let text: String = (b'a'..=b'z').cycle().take(40_000).map(char::from).collect();
         let answer = budget.reserve(ONE, USUAL).await.hold(Response::new(text.clone().into()));
@@ -156,9 +177,27 @@ mod tests {
 
         drop(budget.reserve(ONE, USUAL).await.hold(Response::new(text.into())));
         assert_eq!(free(&budget), ALL as usize);
-        let short = budget.reserve(ONE, USUAL).await.hold(Response::new("short".into()));
-        assert_eq!(free(&budget), ALL as usize, "a short response holds no memory");
-        drop(short);
+    }
+
+    #[tokio::test]
+    async fn piece_that_the_connection_has_taken_keeps_the_reservation_until_it_is_written() {
+        let budget = AnswerBudget::default();
+        for (bytes, kib) in [(1, 1), (1024, 1), (1025, 2), (PIECE, 16), (PIECE + 1, USUAL as usize)] {
+            let mut body = budget.reserve(ONE, USUAL).await.hold(Response::new("x".repeat(bytes).into())).into_body();
+            assert_eq!(free(&budget), ALL as usize - kib, "{bytes}");
+            let mut taken = Vec::new();
+            while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+                taken.push(frame.expect("whole").into_data().expect("data"));
+            }
+            drop(body);
+            assert_eq!(taken.concat().len(), bytes);
+            taken.truncate(1);
+            assert_eq!(free(&budget), ALL as usize - kib, "{bytes}");
+            drop(taken);
+            assert_eq!(free(&budget), ALL as usize, "{bytes}");
+        }
+        drop(budget.reserve(ONE, USUAL).await.hold(Response::new(Body::empty())));
+        assert_eq!(free(&budget), ALL as usize);
     }
 
     #[tokio::test]
