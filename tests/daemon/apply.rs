@@ -3,8 +3,10 @@
 use crate::support;
 use serde_json::Value;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 use support::daemon::{Daemon, dialback, program};
 
 const CLINIC: &str = r#"
@@ -173,6 +175,30 @@ fn dry_run_shows_the_calls_that_would_be_routed_differently() {
     assert!(!wrong.contains("5550143"), "{wrong}");
     assert_eq!(dialback(&["apply", &clinic, "--calls", calls, "--data"], &data).0, 2, "only with --dry-run");
     assert_eq!(daemon.stop(), 0);
+}
+
+/// Calls may come from a program that asks the same directory.
+#[test]
+fn directory_is_free_while_calls_are_read_from_standard_input() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (data, clinic) = (folder.path().join("data"), file(folder.path(), CLINIC));
+    assert_eq!(dialback(&["apply", &clinic, "--create-directory", "--data"], &data).0, 0);
+    let mut waiting = Command::new(env!("CARGO_BIN_EXE_dialback"))
+        .args(["apply", &clinic, "--dry-run", "--calls", "-", "--data"])
+        .arg(&data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    std::thread::sleep(Duration::from_secs(1));
+    let (code, _, wrong) = dialback(&["dump", "--data"], &data);
+    assert_eq!(code, 0, "{wrong}");
+    let mut calls = waiting.stdin.take().expect("piped");
+    calls.write_all(b"dialed,caller\n+12125550100,+12125550143\n").expect("it reads");
+    drop(calls);
+    let said = waiting.wait_with_output().expect("our child");
+    let said = String::from_utf8_lossy(&said.stdout);
+    assert!(said.ends_with("0 of 1 calls would be routed differently\n"), "{said}");
 }
 
 #[test]

@@ -170,6 +170,8 @@ fn heads_bodies_hosts_and_cancelled_requests_have_bounds() {
         for (request, expected) in [
             (get("localhost"), 200),
             (get("localhost").header("host", "localhost"), 200),
+            (get("localhost").header("host", "LocalHost:443"), 200),
+            (get("localhost").header("host", "localhost:80"), 400),
             (get("localhost").header("host", "another"), 400),
             (get("user@localhost"), 400),
         ] {
@@ -205,6 +207,60 @@ async fn say(mut stream: TlsStream<TcpStream>, bytes: &[u8]) -> bool {
         frames = frames.get(9 + length..).unwrap_or_default();
     }
     has_goaway
+}
+
+/// Returns the frames in these bytes: the kind, the stream and the payload of each whole one.
+fn frames(mut bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
+    let mut frames = Vec::new();
+    while let [a, b, c, kind, _, s, t, u, v, rest @ ..] = bytes {
+        let Some((payload, rest)) = rest.split_at_checked(u32::from_be_bytes([0, *a, *b, *c]) as usize) else { break };
+        frames.push((*kind, u32::from_be_bytes([*s, *t, *u, *v]), payload.to_vec()));
+        bytes = rest;
+    }
+    frames
+}
+
+/// Requests whose bodies never come stay open.
+#[test]
+fn connection_has_the_documented_windows_and_32_requests_at_a_time() {
+    let place = Place::with(&["--header-timeout", "600", "--request-timeout", "300"]);
+    let (path, bearer) = ("/api/v1/agents", format!("Bearer {}", place.token));
+    let byte = |text: &str| vec![u8::try_from(text.len()).expect("short")];
+    // POST, https, and literal fields with names of the static table.
+    let host = [&[1, 9], &b"localhost"[..]].concat();
+    let head =
+        [vec![0x83, 0x87, 4], byte(path), path.into(), host, vec![0x0f, 8], byte(&bearer), bearer.into()].concat();
+    let request = |stream: u32| {
+        let length = u32::try_from(head.len()).expect("short").to_be_bytes();
+        [&length[1..], &[1, 4], &stream.to_be_bytes(), &head].concat()
+    };
+    runtime().block_on(async {
+        let mut stream = place.dial().await;
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+        let requests = (0..33).map(|number| request(2 * number + 1));
+        let bytes: Vec<_> = [preface].into_iter().chain(requests).collect();
+        stream.write_all(&bytes.concat()).await.expect("it reads");
+        let (mut received, mut part) = (Vec::new(), [0; 4096]);
+        let refused = |received: &[u8]| frames(received).iter().any(|(kind, ..)| *kind == 3);
+        while !refused(&received) {
+            let read = tokio::time::timeout(PATIENCE, stream.read(&mut part)).await.expect("an answer");
+            received.extend_from_slice(&part[..read.expect("open")]);
+        }
+        // The others stay open.
+        let more = tokio::time::timeout(Duration::from_millis(500), stream.read(&mut part)).await;
+        received.extend_from_slice(&part[..more.map_or(0, |read| read.expect("open"))]);
+        let frames = frames(&received);
+        let of = |kind: u8| frames.iter().filter(move |frame| frame.0 == kind).cloned().collect::<Vec<_>>();
+        assert_eq!(of(3), [(3, 65, 7_u32.to_be_bytes().to_vec())], "the 33rd request is refused: REFUSED_STREAM");
+        let settings: Vec<_> = of(4)[0].2.chunks(6).map(<[u8]>::to_vec).collect();
+        for (setting, value) in [(3_u16, 32_u32), (4, 64 << 10), (6, 32 << 10)] {
+            let expected = [&setting.to_be_bytes()[..], &value.to_be_bytes()].concat();
+            assert!(settings.contains(&expected), "{setting}: {settings:?}");
+        }
+        // A connection begins with a window of 65,535 bytes (RFC 9113, section 6.9.2).
+        let wider = u32::to_be_bytes((256 << 10) - 65_535);
+        assert_eq!(of(8), [(8, 0, wider.to_vec())]);
+    });
 }
 
 #[test]

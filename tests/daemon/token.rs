@@ -49,3 +49,30 @@ fn token_expires_and_is_rotated_with_and_without_a_daemon() {
     drop(daemon);
     assert!(listed(&data).iter().all(|token| token["expires_at"].is_string()), "a restart keeps the expiries");
 }
+
+#[test]
+fn token_for_a_new_environment_is_created_only_where_there_is_none() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let create =
+        |name: &str| dialback(&["token", "create", "--create-directory", "--environment", name, "--data"], &data);
+    let (code, token, wrong) = create("Clinic");
+    assert!(code == 0 && !token.trim().is_empty(), "{wrong}");
+    assert!(wrong.contains("Created an environment named `Clinic`."), "{wrong}");
+    assert_eq!(create("Clinic").0, 0, "it exists");
+    let (code, _, wrong) = create("Klinic");
+    assert!(code == 1 && wrong.contains("no environment with the name or id Klinic"), "{wrong}");
+
+    // The first file for this token needs no `--rename`.
+    let file = folder.path().join("clinic.toml");
+    std::fs::write(&file, "[environment]\nname = \"Clinic\"\nlookback_days = 7\n").expect("written");
+    let daemon = Daemon::start(&data);
+    let apply = std::process::Command::new(env!("CARGO_BIN_EXE_dialback"))
+        .args(["apply", file.to_str().expect("plain"), "--url", daemon.url()])
+        .env("DIALBACK_TOKEN", token.trim())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&apply.stdout);
+    assert!(said.ends_with("1 change made\n"), "{said}{}", String::from_utf8_lossy(&apply.stderr));
+    assert_eq!(daemon.stop(), 0);
+}

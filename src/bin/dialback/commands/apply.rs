@@ -1,5 +1,6 @@
 //! `dialback apply` and `dialback dump`: an environment as one TOML file.
 
+use super::calls_file;
 use super::client::Client;
 use super::place::{self, PlaceOptions};
 use super::rerouting::Rerouting;
@@ -81,13 +82,15 @@ pub(crate) struct DumpOptions {
 
 pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Failure> {
     let declared: Declaration = toml_file::read(&options.file).map_err(Failure::new)?;
+    // Standard input may come late: it is read before the directory is held.
+    let calls = options.calls.as_deref().map(calls_file::read).transpose()?;
     let (client, is_new) = client(options, &declared)?;
     if is_new && options.calls.is_some() {
         return Err(Failure::new("the environment does not exist, so --calls has nothing to compare"));
     }
     let mut answer = put(&client, options, &declared, options.dry_run)?;
-    let find = |calls| Rerouting::find(&client, &declared, options.prune, calls);
-    let rerouting = options.calls.as_deref().map(find).transpose();
+    let find = |calls: Vec<_>| Rerouting::find(&client, &declared, options.prune, &calls);
+    let rerouting = calls.map(find).transpose();
     let rerouting = rerouting.map_err(|failure| explained(failure, options, &declared))?;
     if let Some(rerouting) = &rerouting {
         answer["calls"] = rerouting.to_json();

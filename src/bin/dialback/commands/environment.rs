@@ -6,6 +6,7 @@ use super::place::{self, InstallationOptions};
 use super::table::{self, Column, text};
 use crate::data::NewDataOptions;
 use crate::failure::Failure;
+use crate::out;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -169,15 +170,17 @@ fn lookback(environment: &Value) -> String {
     days.map_or_else(|| format!("{} seconds", environment["lookback_seconds"]), |days| format!("{days} days"))
 }
 
-/// Returns the id of the environment with the wanted name or id. Without a name, returns the only environment, or
-/// creates one if there is none.
+/// Returns the id of the environment with the wanted name or id. Without a name, returns the only environment. Creates one
+/// if there is none at all, with the wanted name.
 pub(crate) fn find_or_create(client: &Client, wanted: Option<&str>) -> Result<Value, Failure> {
     match (place::find(client, wanted)?, wanted) {
         (Some(id), _) => Ok(id),
-        (None, Some(_)) => Err(place::missing(wanted)),
-        (None, None) => {
-            let made = client.post("/environments", &json!({ "name": "default" }))?;
-            eprintln!("Created an environment named `default`.");
+        // A mistyped name creates nothing beside other environments.
+        (None, Some(_)) if !client.environments()?.is_empty() => Err(place::missing(wanted)),
+        (None, _) => {
+            let name = wanted.unwrap_or("default");
+            let made = client.post("/environments", &json!({ "name": name }))?;
+            eprintln!("Created an environment named `{}`.", out::printable(name));
             Ok(made["data"]["id"].clone())
         }
     }

@@ -1,6 +1,6 @@
 //! Shows which calls a declared configuration would route otherwise.
 
-use super::calls_file::{self, InboundCall};
+use super::calls_file::InboundCall;
 use super::client::Client;
 use super::reference;
 use super::table::{self, Column, text};
@@ -9,7 +9,6 @@ use crate::{new_id, out};
 use dialback::declaration::Declaration;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 /// The number of calls in a request: the most that the API allows.
 const BATCH: usize = 1000;
@@ -23,9 +22,13 @@ pub(super) struct Rerouting {
 }
 
 impl Rerouting {
-    /// Compares the decisions for the calls of the file. Changes nothing.
-    pub(super) fn find(client: &Client, declared: &Declaration, prune: bool, file: &Path) -> Result<Self, Failure> {
-        let calls = calls_file::read(file)?;
+    /// Compares the decisions for these calls. Changes nothing.
+    pub(super) fn find(
+        client: &Client,
+        declared: &Declaration,
+        prune: bool,
+        calls: &[InboundCall],
+    ) -> Result<Self, Failure> {
         let mut names = reference::agent_names(client)?;
         let declared = with_ids(declared.clone(), &mut names)?;
         let declared = serde_json::to_value(&declared).expect("a document is JSON");

@@ -23,7 +23,7 @@ pub(crate) enum TokenCommand {
         #[arg(long, value_enum, default_value_t = TokenRole::Environment)]
         role: TokenRole,
         /// The environment of a token with the role `environment`, by name or id. By default it is the only
-        /// environment; if there is none, one named `default` is created
+        /// environment. If there is none at all, one with this name is created, or one named `default`
         #[arg(long, value_name = "NAME|ID")]
         environment: Option<String>,
         /// A label, for people
