@@ -6,12 +6,16 @@
 //! * [`Call`]s and [`Erasure`]s converge in any order.
 //! * A [`Configuration`] has a place in a sequence, and is validated before it becomes an event.
 
+mod actor;
 mod answer;
+mod names;
 #[cfg(feature = "store")]
 #[cfg_attr(not(feature = "fleet"), allow(dead_code, reason = "a store only keeps what a fleet reads"))]
 pub(crate) mod wire;
 
+pub use actor::{Actor, Stamp};
 pub use answer::{StoredAnswer, StoredAnswerBody, StoredAnswerSubject};
+pub use names::Names;
 
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::named::named;
@@ -65,6 +69,7 @@ pub struct Erasure {
 /// A batch of changes that take effect together, as one event and one new plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Configuration {
     /// The place in the sequence of configurations, from 1, without gaps. It is also the generation of the resulting
     /// plan.
@@ -75,6 +80,38 @@ pub struct Configuration {
     pub at: Timestamp,
     /// The changes, in the order in which they apply.
     pub changes: Vec<Change>,
+    /// The actor that made the change. An earlier version ignores this field, and the next one.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Actor::is_unknown"))]
+    pub actor: Actor,
+    /// The names of the ids in the changes, as they were before the change.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Names::is_empty"))]
+    pub names: Names,
+}
+
+impl Configuration {
+    /// Returns a configuration of an unknown actor, without names.
+    pub fn new(sequence: u64, environment: EnvironmentId, at: Timestamp, changes: Vec<Change>) -> Self {
+        Self { sequence, environment, at, changes, actor: Actor::Unknown, names: Names::default() }
+    }
+
+    /// Returns this configuration with an actor.
+    #[must_use]
+    pub fn by(self, actor: Actor) -> Self {
+        Self { actor, ..self }
+    }
+
+    /// Returns this configuration with names for its ids.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
+    }
+
+    /// Returns whether both configurations make the same changes at the same place. Actors and names make no difference:
+    /// a configuration that passed through an earlier version has lost both.
+    pub fn changes_alike(&self, other: &Self) -> bool {
+        let content = |of: &'_ Self| (of.sequence, of.environment, of.at);
+        content(self) == content(other) && self.changes == other.changes
+    }
 }
 
 /// One change of an environment's configuration. The [`Configuration`] names the environment.
@@ -250,6 +287,14 @@ impl Change {
         }
     }
 
+    /// Returns whether decisions may depend on the change: it is not about tokens, and not a stored response.
+    pub const fn may_reroute(&self) -> bool {
+        !matches!(
+            self,
+            Self::TokenIssued { .. } | Self::TokenRevoked { .. } | Self::TokenExpires { .. } | Self::AnswerGiven { .. }
+        )
+    }
+
     /// Returns the change that sets the direction and all numbers of an agent, as far as they are given. `None` if neither
     /// is.
     pub fn calling(id: AgentId, direction: Option<Direction>, numbers: Option<Vec<NumberId>>) -> Option<Self> {
@@ -335,6 +380,59 @@ mod tests {
         ] {
             assert_eq!(serde_json::from_str::<Change>(&text).expect("an earlier version wrote it"), change);
             assert_eq!(serde_json::to_string(&change).expect("JSON"), text);
+        }
+    }
+
+    const AGENT: &str = "00000000-0000-0000-0000-000000000009";
+
+    /// The text of a configuration that publishes an agent, with more fields at its end.
+    fn text(fields: &str) -> String {
+        let environment = "00000000-0000-0000-0000-000000000001";
+        let changes = format!(r#"[{{"agent_published":{{"id":"{AGENT}"}}}}]"#);
+        format!(r#"{{"sequence":4,"environment":"{environment}","at":1780315200000,"changes":{changes}{fields}}}"#)
+    }
+
+    fn published() -> Configuration {
+        let changes = vec![Change::AgentPublished { id: AgentId::from_u128(9) }];
+        Configuration::new(4, EnvironmentId::from_u128(1), Timestamp::from_secs(1_780_315_200), changes)
+    }
+
+    #[test]
+    fn configuration_of_an_earlier_version_has_an_unknown_actor_and_keeps_its_text() {
+        assert_eq!(serde_json::from_str::<Configuration>(&text("")).expect("an earlier version wrote it"), published());
+        assert_eq!(serde_json::to_string(&published()).expect("JSON"), text(""));
+    }
+
+    #[test]
+    fn actor_and_names_have_a_text_of_their_own() {
+        let token = Actor::Token { id: TokenId::from_u128(9), role: Role::Environment, label: "CRM".into() };
+        let of_token = format!(r#"{{"kind":"token","id":"{AGENT}","role":"environment","label":"CRM"}}"#);
+        for (actor, written) in [
+            (token, of_token.as_str()),
+            (Actor::Command, r#"{"kind":"command"}"#),
+            (Actor::Import, r#"{"kind":"import"}"#),
+        ] {
+            let (text, configuration) = (text(&format!(r#","actor":{written}"#)), published().by(actor));
+            assert_eq!(serde_json::to_string(&configuration).expect("JSON"), text);
+            assert_eq!(serde_json::from_str::<Configuration>(&text).expect("it was just written"), configuration);
+        }
+        let mut names = Names::default();
+        names.set_agent(AgentId::from_u128(9), "Desk");
+        names.set_number(NumberId::from_u128(7), E164::from_digits("15550100").expect("digits"));
+        names.set_token(TokenId::from_u128(9), "CRM");
+        let written = format!(
+            r#","names":{{"agents":{{"{AGENT}":"Desk"}},"numbers":{{"{NUMBER}":"+15550100"}},"tokens":{{"{AGENT}":"CRM"}}}}"#
+        );
+        let (text, configuration) = (text(&written), published().with_names(names));
+        assert_eq!(serde_json::to_string(&configuration).expect("JSON"), text);
+        assert_eq!(serde_json::from_str::<Configuration>(&text).expect("it was just written"), configuration);
+        assert!(!format!("{configuration:?}").contains("15550100"));
+    }
+
+    #[test]
+    fn actor_of_a_newer_version_reads_as_unknown_and_more_fields_are_ignored() {
+        for fields in [r#","actor":{"kind":"robot","serial":[7]}"#, r#","actor":{"kind":"unknown"},"mood":"fine""#] {
+            assert_eq!(serde_json::from_str::<Configuration>(&text(fields)).expect("readable"), published());
         }
     }
 

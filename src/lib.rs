@@ -75,7 +75,8 @@ mod time;
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 pub use engine::{Applied, ApplyError, Engine, Reader, Routed};
 pub use event::{
-    Call, Change, Configuration, Direction, Erasure, Event, Role, StoredAnswer, StoredAnswerBody, StoredAnswerSubject,
+    Actor, Call, Change, Configuration, Direction, Erasure, Event, Names, Role, Stamp, StoredAnswer, StoredAnswerBody,
+    StoredAnswerSubject,
 };
 pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};

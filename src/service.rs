@@ -27,13 +27,13 @@ mod statistics_flusher;
 
 use crate::decision::{Decision, Trace};
 use crate::engine::{Applied, Engine, Reader};
-use crate::event::{Change, Event};
+use crate::event::{Change, Event, Stamp};
 use crate::history::{History, Keeper, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Fleet, Metrics};
 use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
-use crate::store::{Durability, EventStore, Export, StoreError, StoredFleetState};
+use crate::store::{Durability, EventStore, Excerpts, Export, StoreError, StoredFleetState};
 use crate::tally::Totals;
 use crate::time::Timestamp;
 use command::{Command, Submitted};
@@ -67,6 +67,7 @@ pub struct Service {
     failure: Arc<Failure>,
     loading: Arc<Loading>,
     export: Exports,
+    excerpts: Shared<Excerpts>,
     committer: Option<JoinHandle<()>>,
     statistics_flusher: Option<StatisticsFlusher>,
     totals: Arc<RwLock<Totals>>,
@@ -106,7 +107,7 @@ impl Service {
         let (commands, queue) = mpsc::channel();
         let commits = Arc::<Commits>::default();
         let (durability, secret, export) = (store.durability(), store.secret(), Exports(store.export()));
-        let fleet_state = store.fleet_state();
+        let (fleet_state, excerpts) = (store.fleet_state(), Shared(store.excerpts()));
         let last_entry = fleet_state.as_ref().map_or(Ok(0), |fleet_state| fleet_state.last_entry())?;
         let totals = Arc::new(RwLock::new(totals));
         let order = || Ordering::start(Arc::clone(&sequencer), commands.clone());
@@ -133,6 +134,7 @@ impl Service {
             failure,
             loading,
             export,
+            excerpts,
             committer,
             statistics_flusher,
             totals,
@@ -154,6 +156,11 @@ impl Service {
     /// store cannot be exported.
     pub fn export(&self) -> Option<Arc<Export>> {
         self.export.0.clone()
+    }
+
+    /// Returns the function that reads the stored configurations, newest first; `None` if this store cannot show them.
+    pub fn excerpts(&self) -> Option<Arc<Excerpts>> {
+        self.excerpts.0.clone()
     }
 
     /// Decides where a call goes, as [`Engine::resolve`] does: from memory, in whatever state the store is.
@@ -250,10 +257,12 @@ impl Service {
     ///
     /// In a fleet, a change waits for its place in the stream's order, also if there are no changes. Later changes wait
     /// for it. Events that are submitted meanwhile do not, and may be committed before it.
+    ///
+    /// `at` is a time, or the [stamp](crate::Actor::at) of a named actor.
     pub fn submit_configuration(
         &self,
         environment: EnvironmentId,
-        at: Timestamp,
+        at: impl Into<Stamp>,
         decide: impl FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send + 'static,
         done: impl FnOnce(Result<Arc<Plan>, ServiceError>) + Send + 'static,
     ) {
@@ -266,11 +275,11 @@ impl Service {
     pub(crate) fn submit_decision(
         &self,
         environment: EnvironmentId,
-        at: Timestamp,
+        at: impl Into<Stamp>,
         decide: impl FnOnce(&Plan) -> Result<Option<Vec<Change>>, ConfigError> + Send + 'static,
         done: impl FnOnce(Result<Arc<Plan>, ServiceError>) + Send + 'static,
     ) {
-        self.send(Command::Configure { environment, at, decide: Box::new(decide), done: Box::new(done) });
+        self.send(Command::Configure { environment, stamp: at.into(), decide: Box::new(decide), done: Box::new(done) });
     }
 
     /// Submits events and waits until they are durable. Returns the result of each event.
@@ -286,10 +295,23 @@ impl Service {
     /// # Errors
     /// The first change that is invalid, or another [`ServiceError`] such as [`ServiceError::NotDurable`]. In both
     /// cases nothing is in force.
+    ///
+    /// # Examples
+    /// ```
+    /// use dialback::{Actor, Change, DialPlan, EnvironmentId, Lookback, Service, Timestamp, store::MemoryStore};
+    ///
+    /// let service = Service::builder(MemoryStore).start()?;
+    /// let (id, now) = (EnvironmentId::from_u128(1), Timestamp::from_secs(1_800_000_000));
+    /// let name = "Acme".to_owned();
+    /// let change = Change::EnvironmentSet { name, dial_plan: DialPlan::NONE, lookback: Lookback::default() };
+    /// let plan = service.configure(id, Actor::Command.at(now), |_| Ok(vec![change]))?;
+    /// assert_eq!(plan.environment(id).unwrap().last_change().unwrap().actor, Actor::Command);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn configure(
         &self,
         environment: EnvironmentId,
-        at: Timestamp,
+        at: impl Into<Stamp>,
         decide: impl FnOnce(&Plan) -> Result<Vec<Change>, ConfigError> + Send + 'static,
     ) -> Result<Arc<Plan>, ServiceError> {
         wait(|done| self.submit_configuration(environment, at, decide, done))

@@ -26,7 +26,7 @@ pub(crate) fn fill(path: &Path, pairs: u64, first: Timestamp) -> Result<(), Box<
     }));
     let (id, name) = (AgentId::from_u128(1), "agent".into());
     changes.push(Change::AgentCreated { id, name, label: None, direction: Direction::Outbound });
-    let configurations = vec![Configuration { sequence: 1, environment, at, changes }];
+    let configurations = vec![Configuration::new(1, environment, at, changes)];
     store.commit(&Batch { configurations, ..Batch::default() })?;
     let all: Vec<u64> = (0..pairs).collect();
     for some in all.chunks(10_000) {

@@ -83,7 +83,7 @@ impl Declaration {
         }
         let (name, dial_plan, lookback) = (String::new(), DialPlan::NONE, Lookback::default());
         let changes = vec![Change::EnvironmentSet { name, dial_plan, lookback }];
-        let empty = plan.with(&Configuration { sequence: plan.generation() + 1, environment, at, changes })?;
+        let empty = plan.with(&Configuration::new(plan.generation() + 1, environment, at, changes))?;
         self.find(plan, &empty, environment, Wish { prune: false, at }, new_id)
     }
 
@@ -113,7 +113,7 @@ impl Declaration {
         }
         let after = |changes: &[Change]| {
             let sequence = start.generation() + 1;
-            start.with(&Configuration { sequence, environment, at: wish.at, changes: changes.to_vec() })
+            start.with(&Configuration::new(sequence, environment, wish.at, changes.to_vec()))
         };
         // A change of an agent can change the default of its numbers, so defaults are compared afterwards.
         let next = after(&way.changes)?;

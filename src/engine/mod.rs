@@ -154,7 +154,7 @@ impl Engine {
     ) -> Result<Configuration, ConfigError> {
         let mut retired = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = self.plan.load_full();
-        let configuration = Configuration { sequence: plan.generation() + 1, environment, at, changes };
+        let configuration = Configuration::new(plan.generation() + 1, environment, at, changes);
         let next = plan.with(&configuration)?;
         self.replace(&mut retired, plan, next);
         Ok(configuration)

@@ -4,7 +4,8 @@ use super::elapsed::{elapsed, millis};
 use super::message::{self, Writer};
 use super::settings::{Planted, Settings};
 use super::stream::{Position, Stream, StreamError, Subject};
-use crate::event::Configuration;
+use crate::event::{Change, Configuration};
+use crate::id::EnvironmentId;
 use crate::metrics::{Fleet, FleetState};
 use crate::service::{Acknowledge, Sequencer, ServiceError};
 use crate::time::Timestamp;
@@ -496,9 +497,21 @@ impl Sequencer for Link {
     }
 }
 
-/// Returns the digest of a configuration. All nodes of a fleet have the same digest for the same sequence.
+/// Returns the digest of a configuration. All nodes of a fleet have the same digest for the same sequence, also those that
+/// received the configuration through an earlier version, which drops its actor and its names.
 pub(super) fn digest(configuration: &Configuration) -> u64 {
-    message::fingerprint(&serde_json::to_vec(configuration).expect("a configuration has only text and integers"))
+    let Configuration { sequence, environment, at, changes, .. } = configuration;
+    let shared = Shared { sequence: *sequence, environment: *environment, at: *at, changes };
+    message::fingerprint(&serde_json::to_vec(&shared).expect("a configuration has only text and integers"))
+}
+
+/// The fields of a configuration that each version keeps, in the order in which they are written.
+#[derive(serde::Serialize)]
+struct Shared<'a> {
+    sequence: u64,
+    environment: EnvironmentId,
+    at: Timestamp,
+    changes: &'a [Change],
 }
 
 /// Returns the digest of a configuration, for the parent of the next one.
@@ -510,5 +523,34 @@ pub fn digest_for_tests(configuration: &Configuration) -> u64 {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("settings", &self.settings).field("metrics", &self.metrics).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Actor;
+    use crate::id::AgentId;
+
+    /// A node of an earlier version has the text without the two fields, and computes the digest of that text. Nodes of both
+    /// versions must agree on what the next configuration follows.
+    #[test]
+    fn digest_is_that_of_the_text_of_an_earlier_version() {
+        let agent = AgentId::from_u128(9);
+        let changes = vec![Change::AgentPublished { id: agent }];
+        let plain = Configuration::new(4, EnvironmentId::from_u128(1), Timestamp::from_secs(1_780_315_200), changes);
+        let text = format!(
+            r#"{{"sequence":4,"environment":"{}","at":1780315200000,"changes":[{{"agent_published":{{"id":"{agent}"}}}}]}}"#,
+            EnvironmentId::from_u128(1)
+        );
+        assert_eq!(digest(&plain), message::fingerprint(text.as_bytes()));
+        let mut names = crate::event::Names::default();
+        names.set_agent(agent, "Desk");
+        let whole = plain.clone().by(Actor::Command).with_names(names);
+        assert_eq!(digest(&whole), digest(&plain));
+        assert!(whole.changes_alike(&plain) && whole != plain);
+        let other = Configuration { at: Timestamp::from_secs(1_780_315_201), ..whole.clone() };
+        assert_ne!(digest(&other), digest(&plain));
+        assert!(!whole.changes_alike(&other));
     }
 }

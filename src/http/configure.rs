@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 impl Api {
     /// Changes the environment as `decide` determines from the newest plan. Returns the plan right after the change, and the
-    /// second result of `decide`.
+    /// second result of `decide`. The actor is the token of the request that is being handled.
     ///
     /// Dropping the future does not stop the change.
     ///
@@ -49,7 +49,7 @@ impl Api {
             Ok(changes)
         };
         Submitted::note();
-        self.service().submit_decision(environment, at, decide, |result| {
+        self.service().submit_decision(environment, Submitted::actor().at(at), decide, |result| {
             let _ = done.send(result);
         });
         let plan = answer.await.map_err(|_| Refusal::internal())??;

@@ -162,7 +162,7 @@ mod tests {
                 lookback: Lookback::default(),
             }];
             let sequence = plan.generation() + 1;
-            plan.advance(&Configuration { sequence, environment, at: START, changes }).expect("valid");
+            plan.advance(&Configuration::new(sequence, environment, START, changes)).expect("valid");
         }
         plan
     }

@@ -41,8 +41,19 @@ impl Plan {
         for change in &configuration.changes {
             self.change(configuration.environment, configuration.at, change)?;
         }
+        self.note_actor(configuration);
         self.generation = expected;
         Ok(())
+    }
+
+    /// Keeps the moment and the actor of a change that decisions may depend on.
+    fn note_actor(&mut self, configuration: &Configuration) {
+        let Configuration { environment, at, changes, actor, .. } = configuration;
+        if let Some(slot) = self.environment_slot(*environment)
+            && changes.iter().any(Change::may_reroute)
+        {
+            self.environment_details_mut(slot).last_change = Some(actor.shortened().at(*at));
+        }
     }
 
     fn change(&mut self, environment: EnvironmentId, at: Timestamp, change: &Change) -> Result<(), ConfigError> {
@@ -162,6 +173,7 @@ impl Plan {
             attestation: None,
             revision: 0,
             settings_revision: 0,
+            last_change: None,
             unmatched,
             callback_slots: 0,
             resting: Resting::default(),
@@ -709,7 +721,7 @@ mod tests {
             let sequence = plan.generation() + 1;
             let environment = EnvironmentId::from_u128(id as u128 + 1);
             let at = Timestamp::from_secs(1_800_000_000);
-            plan.advance(&Configuration { sequence, environment, at, changes: vec![change] })
+            plan.advance(&Configuration::new(sequence, environment, at, vec![change]))
         };
         let created = || Change::EnvironmentSet {
             name: "Short-lived".into(),

@@ -3,7 +3,7 @@
 use super::answers::Answers;
 use super::slots::Slots;
 use super::tally::Resting;
-use crate::event::{Direction, Role};
+use crate::event::{Direction, Role, Stamp};
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::OutcomeSet;
@@ -75,6 +75,8 @@ pub(super) struct EnvironmentDetails {
     pub(super) revision: u64,
     /// The revision when the settings last changed: the name, the dial plan, the look-back or the attestation.
     pub(super) settings_revision: u64,
+    /// The moment and the actor of the last change that a decision may depend on. The label is a short one.
+    pub(super) last_change: Option<Stamp>,
     /// The tally that counts the environment's unmatched calls.
     pub(super) unmatched: TallySlot,
     /// The number of slots for pairs of callback agents and source agents, including resting ones.

@@ -13,6 +13,7 @@ mod error;
 mod freed;
 mod index;
 mod name;
+mod names;
 mod published;
 mod retired;
 mod slots;
@@ -30,7 +31,7 @@ pub(crate) use entry::{AgentEntry, Feed, Feeds, NumberEntry};
 pub(crate) use published::{Cached, Published};
 pub(crate) use retired::Retired;
 
-use crate::event::Call;
+use crate::event::{Call, Change, Configuration, Stamp};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::E164;
 use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope};
@@ -164,6 +165,17 @@ impl Plan {
 
 /// Functions for the engine, the store and the fleet.
 impl Plan {
+    /// Returns the configuration that makes these changes to this plan, with the names that its ids have here.
+    pub(crate) fn next_configuration(
+        &self,
+        environment: EnvironmentId,
+        Stamp { at, actor }: Stamp,
+        changes: Vec<Change>,
+    ) -> Configuration {
+        let names = self.names_in(environment, &changes);
+        Configuration::new(self.generation + 1, environment, at, changes).by(actor).with_names(names)
+    }
+
     pub(crate) fn dialed_slot(&self, number: E164) -> Option<NumberSlot> {
         self.dialed_entry(number).map(|entry| entry.slot)
     }

@@ -3,7 +3,7 @@
 use super::Plan;
 use super::details::{AgentDetails, CallbackDetails, DefaultChoice, EnvironmentDetails, NumberDetails};
 use super::entry::{AgentEntry, NumberEntry};
-use crate::event::Direction;
+use crate::event::{Direction, Stamp};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
 use crate::outcome::OutcomeSet;
@@ -54,6 +54,12 @@ impl<'a> EnvironmentView<'a> {
     /// attestation last changed.
     pub fn settings_revision(self) -> u64 {
         self.details.settings_revision
+    }
+
+    /// Returns the moment and the actor of the last change that decisions may depend on: any but a change of tokens. The
+    /// actor's label is a [short](crate::Actor::shortened) one.
+    pub fn last_change(self) -> Option<&'a Stamp> {
+        self.details.last_change.as_ref()
     }
 
     /// Returns the number of agents.

@@ -4,7 +4,7 @@ use super::merging::Load;
 use super::pending_totals::AnswerReport;
 use super::sequencer::Consumed;
 use super::{Recording, ServiceError};
-use crate::event::{Change, Event};
+use crate::event::{Change, Event, Stamp};
 use crate::id::EnvironmentId;
 use crate::metrics::Stopwatch;
 use crate::plan::{ConfigError, Plan};
@@ -27,7 +27,7 @@ pub(super) enum Command {
     },
     Configure {
         environment: EnvironmentId,
-        at: Timestamp,
+        stamp: Stamp,
         decide: Decide,
         done: Done<Result<Arc<Plan>, ServiceError>>,
     },

@@ -8,7 +8,7 @@ use super::sequencer::{Consumed, Sequencer};
 use super::shares::{Ceiling, Need, PairLimit, Shares};
 use super::{Recording, ServiceError};
 use crate::engine::{Applied, Engine, Write, call_write, erasure_writes};
-use crate::event::{Call, Configuration, Event};
+use crate::event::{Call, Configuration, Event, Stamp};
 use crate::history::{LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Stopwatch};
@@ -162,7 +162,8 @@ impl<'a> Group<'a> {
             }
             // The committer has taken these out of the group.
             Command::Merge { .. } | Command::Ordered(_) | Command::Close => return,
-            Command::Configure { environment, at, decide, done } => match self.configure(environment, at, decide) {
+            Command::Configure { environment, stamp, decide, done } => match self.configure(environment, stamp, decide)
+            {
                 Ok(()) => Waiting::Configured { plan: Arc::clone(&self.plan), done },
                 Err(error) => Waiting::NotConfigured { error, done },
             },
@@ -178,18 +179,19 @@ impl<'a> Group<'a> {
         self.waiting.push((waiting, submitted.since));
     }
 
-    fn configure(&mut self, environment: EnvironmentId, at: Timestamp, decide: Decide) -> Result<(), ServiceError> {
+    fn configure(&mut self, environment: EnvironmentId, stamp: Stamp, decide: Decide) -> Result<(), ServiceError> {
         let changes = decide(&self.plan)?.unwrap_or_default();
         if changes.is_empty() {
             return Ok(());
         }
-        let sequence = self.plan.generation() + 1;
-        self.follow(Configuration { sequence, environment, at, changes })
+        self.follow(self.plan.next_configuration(environment, stamp, changes))
     }
 
     fn follow(&mut self, configuration: Configuration) -> Result<(), ServiceError> {
         self.plan = match &mut self.under_way {
-            Some(under_way) if under_way.configuration.as_ref() == Some(&configuration) => {
+            Some(under_way)
+                if under_way.configuration.as_ref().is_some_and(|own| own.changes_alike(&configuration)) =>
+            {
                 under_way.has_arrived = true;
                 Arc::clone(&under_way.plan)
             }

@@ -87,13 +87,13 @@ impl Ordering {
     pub(super) fn go_on(&mut self, plan: &Arc<Plan>, commits: &Commits) {
         while self.under_way.is_none() {
             let Some(Submitted { command, since }) = self.waiting.pop_front() else { return };
-            let Command::Configure { environment, at, decide, done } = command else { continue };
+            let Command::Configure { environment, stamp, decide, done } = command else { continue };
             let next = decide(plan).map_err(ServiceError::from).and_then(|changes| {
                 let Some(changes) = changes else { return Ok(None) };
                 if changes.is_empty() {
                     return Ok(Some((None, Arc::clone(plan))));
                 }
-                let configuration = Configuration { sequence: plan.generation() + 1, environment, at, changes };
+                let configuration = plan.next_configuration(environment, stamp, changes);
                 let next = plan.with(&configuration)?;
                 Ok(Some((Some(configuration), Arc::new(next))))
             });

@@ -6,6 +6,7 @@ mod backup;
 mod disk;
 mod durability;
 mod error;
+mod excerpt;
 #[cfg(feature = "store")]
 mod fjall;
 mod fleet_state;
@@ -30,6 +31,7 @@ pub use disk::descriptors;
 pub use disk::modes::Modes;
 pub use durability::Durability;
 pub use error::StoreError;
+pub use excerpt::{Excerpt, Excerpts};
 pub use fleet_state::{Entry, Pseudonyms, StoredFleetState};
 #[cfg(feature = "store")]
 pub use records::pseudonym::pseudonym_of;
@@ -96,6 +98,12 @@ pub trait EventStore: Send + 'static {
 
     /// Returns the function that exports the store from another thread, or `None` if the store cannot be exported.
     fn export(&self) -> Option<Arc<Export>> {
+        None
+    }
+
+    /// Returns the function that reads parts of the configurations from another thread, or `None` if the store cannot show
+    /// them.
+    fn excerpts(&self) -> Option<Arc<Excerpts>> {
         None
     }
 

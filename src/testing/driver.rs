@@ -205,12 +205,12 @@ impl<S: Subject> Driver<S> {
     }
 
     fn configuration(&self, tenant: Tenant, edits: &[Edit], ahead: u64) -> Event {
-        Event::Configuration(Configuration {
-            sequence: self.model.generation + ahead,
-            environment: tenant.id(),
-            at: self.now,
-            changes: edits.iter().map(Edit::change).collect(),
-        })
+        Event::Configuration(Configuration::new(
+            self.model.generation + ahead,
+            tenant.id(),
+            self.now,
+            edits.iter().map(Edit::change).collect(),
+        ))
     }
 
     fn submit(&mut self, event: Event, edit: Option<usize>) {

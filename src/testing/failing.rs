@@ -3,7 +3,7 @@
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
-use crate::store::{Batch, Durability, EventStore, Export, StoreError, Stored, StoredFleetState};
+use crate::store::{Batch, Durability, EventStore, Excerpts, Export, StoreError, Stored, StoredFleetState};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,6 +60,10 @@ impl<S: EventStore> EventStore for FailingStore<S> {
 
     fn export(&self) -> Option<Arc<Export>> {
         self.store.export()
+    }
+
+    fn excerpts(&self) -> Option<Arc<Excerpts>> {
+        self.store.excerpts()
     }
 
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {

@@ -4,7 +4,9 @@ use crate::event::Configuration;
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
-use crate::store::{Batch, Entry, EventStore, Pseudonyms, StoreError, Stored, StoredFleetState, pseudonym_of};
+use crate::store::{
+    Batch, Entry, EventStore, Excerpt, Excerpts, Pseudonyms, StoreError, Stored, StoredFleetState, pseudonym_of,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -117,6 +119,16 @@ impl EventStore for LastingStore {
         configurations.into_iter().try_for_each(|configuration| see(Stored::Configuration(configuration)))?;
         let pairs = registers.into_iter().map(|((scope, contact), register)| (scope, contact, register));
         see(Stored::Registers(pairs.collect()))
+    }
+
+    fn excerpts(&self) -> Option<Arc<Excerpts>> {
+        let store = self.clone();
+        Some(Arc::new(move |before, wanted| {
+            Excerpt::read(before, |sequence| {
+                let held = store.configuration(sequence)?;
+                Ok((held.filter(|held| wanted.is_none_or(|wanted| held.environment == wanted)), 1))
+            })
+        }))
     }
 
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {

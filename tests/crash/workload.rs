@@ -156,7 +156,7 @@ fn configuration(random: &mut Random, sequence: u64) -> Configuration {
     let name: String = (0..len).map(|_| letter(random)).collect();
     let change = Change::EnvironmentSet { name, dial_plan: DialPlan::NONE, lookback: Lookback::default() };
     let at = Timestamp::from_secs(1_700_000_000 + sequence);
-    Configuration { sequence, environment: EnvironmentId::from_u128(1), at, changes: vec![change] }
+    Configuration::new(sequence, EnvironmentId::from_u128(1), at, vec![change])
 }
 
 pub(super) fn open(path: &Path) -> Result<FjallStore, StoreError> {

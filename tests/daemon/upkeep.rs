@@ -150,7 +150,7 @@ fn fill(path: &Path, pairs: u64) {
     let (environment, at) = (EnvironmentId::from_u128(1), Timestamp::from_secs(1_800_000_000));
     let (dial_plan, lookback) = (DialPlan::NONE, Lookback::default());
     let changes = vec![Change::EnvironmentSet { name: "acme".into(), dial_plan, lookback }];
-    let configuration = Configuration { sequence: 1, environment, at, changes };
+    let configuration = Configuration::new(1, environment, at, changes);
     store.commit(&Batch { configurations: vec![configuration], ..Batch::default() }).expect("written");
     let scope = NumberSlot::new(0).expect("a slot").into();
     let register = Register::call(at, Outcome::Busy, AgentSlot::new(0).expect("a slot"));

@@ -45,7 +45,7 @@ fn setup() -> Configuration {
         let sources = vec![source(agent)];
         changes.push(Change::CallbackSet { id: callback, sources, outcomes: None, lookback: None });
     }
-    Configuration { sequence: 1, environment: ENVIRONMENT, at: NOW, changes }
+    Configuration::new(1, ENVIRONMENT, NOW, changes)
 }
 
 fn engine() -> Engine {

@@ -15,7 +15,7 @@ const AGENTS: [&str; 6] = ["Ann", "Ben", "Cas", "Dot", "Eve", "Fay"];
 
 fn with(plan: &Plan, environment: EnvironmentId, changes: Vec<Change>) -> Plan {
     let (sequence, at) = (plan.generation() + 1, Timestamp::from_secs(1_800_000_000));
-    plan.with(&Configuration { sequence, environment, at, changes }).expect("possible")
+    plan.with(&Configuration::new(sequence, environment, at, changes)).expect("possible")
 }
 
 fn empty() -> Plan {

@@ -77,7 +77,7 @@ fn configuration() -> Configuration {
     let body = Some(StoredAnswerBody(format!("{{\"number\":\"{}\"}}", ours().to_plus_form())));
     let answer = StoredAnswer { key: [1; 16], request: [2; 16], status: 201, revision: None, body, about: None };
     changes.push(Change::AnswerGiven { scope: ENVIRONMENT, answer });
-    Configuration { sequence: 1, environment: ENVIRONMENT, at: NOW, changes }
+    Configuration::new(1, ENVIRONMENT, NOW, changes)
 }
 
 /// Returns an engine that holds both numbers.

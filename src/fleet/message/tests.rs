@@ -1,6 +1,6 @@
 use super::*;
-use crate::event::{Call, Change};
-use crate::id::AgentId;
+use crate::event::{Actor, Call, Change, Names, Role};
+use crate::id::{AgentId, TokenId};
 use crate::number::E164;
 use crate::outcome::Outcome;
 
@@ -35,7 +35,10 @@ fn messages(keys: &Keys) -> [(Vec<u8>, Subject, Body); 5] {
     wire::write(&call(), &mut events);
     let environment = EnvironmentId::from_u128(1);
     let changes = vec![Change::AgentDeleted { id: AgentId::from_u128(9) }];
-    let configuration = Configuration { sequence: 3, environment, at: NOW, changes };
+    let actor = Actor::Token { id: TokenId::from_u128(8), role: Role::Operator, label: "laptop".into() };
+    let mut names = Names::default();
+    names.set_agent(AgentId::from_u128(9), "Desk");
+    let configuration = Configuration::new(3, environment, NOW, changes).by(actor).with_names(names);
     let (keys, erasures) = (
         vec![[7; 32]],
         vec![(environment, [8; 16], Register::erasure(NOW)), (environment, [9; 16], Register::erasure_ahead(NOW))],

@@ -247,7 +247,7 @@ fn within_quota(
     let changes = vec![change];
     if most > limit {
         let sequence = plan.generation() + 1;
-        let next = plan.with(&Configuration { sequence, environment, at, changes: changes.clone() })?;
+        let next = plan.with(&Configuration::new(sequence, environment, at, changes.clone()))?;
         if slots(&next) > limit.max(slots(plan)) {
             return Err(Refusal::pair_quota(limit));
         }

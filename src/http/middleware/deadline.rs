@@ -1,12 +1,13 @@
-//! The time limit of a request.
+//! The time limit of a request, and what has to be known about a request that may change the configuration.
 
+use crate::event::Actor;
 use crate::http::Api;
 use crate::http::response::error::Refusal;
 use crate::sync::{AtomicBool, Ordering};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 tokio::task_local! {
@@ -14,9 +15,15 @@ tokio::task_local! {
     static SUBMITTED: Submitted;
 }
 
-/// Whether a request has submitted a change to the service.
+/// Whether a request has submitted a change to the service, and the actor of its changes.
 #[derive(Clone, Default)]
-pub(in crate::http) struct Submitted(Arc<AtomicBool>);
+pub(in crate::http) struct Submitted(Arc<Submission>);
+
+#[derive(Default)]
+struct Submission {
+    is_submitted: AtomicBool,
+    actor: OnceLock<Actor>,
+}
 
 impl Submitted {
     /// Returns a future that polls `answer` and makes [`note`](Self::note) set this value meanwhile.
@@ -28,7 +35,18 @@ impl Submitted {
     pub(in crate::http) fn note() {
         // A streamed request has no time limit as a whole, and no flag to set.
         // Relaxed: the flag is read when the handler is no longer polled, and it publishes no other data.
-        let _ = SUBMITTED.try_with(|submitted| submitted.0.store(true, Ordering::Relaxed));
+        let _ = SUBMITTED.try_with(|submitted| submitted.0.is_submitted.store(true, Ordering::Relaxed));
+    }
+
+    /// Records the actor of the changes that the request submits.
+    pub(in crate::http) fn act(actor: impl FnOnce() -> Actor) {
+        // A request in place, such as `GET /route`, changes no configuration.
+        let _ = SUBMITTED.try_with(|submitted| submitted.0.actor.get_or_init(actor).is_unknown());
+    }
+
+    /// Returns the actor of the request that is being handled.
+    pub(in crate::http) fn actor() -> Actor {
+        SUBMITTED.try_with(|submitted| submitted.0.actor.get().cloned()).ok().flatten().unwrap_or_default()
     }
 
     /// Waits for the answer.
@@ -42,7 +60,7 @@ impl Submitted {
     ) -> Result<T, Refusal> {
         match tokio::time::timeout(limit, answer).await {
             Ok(answer) => Ok(answer),
-            Err(_) if self.0.load(Ordering::Relaxed) => Err(Refusal::outcome_unknown()),
+            Err(_) if self.0.is_submitted.load(Ordering::Relaxed) => Err(Refusal::outcome_unknown()),
             Err(_) => Err(Refusal::too_slow()),
         }
     }

@@ -1,8 +1,9 @@
 //! Authentication: from the `Authorization` header to the permissions of the token.
 
 use super::token;
-use crate::event::Role;
+use crate::event::{Actor, Role};
 use crate::http::Api;
+use crate::http::middleware::deadline::Submitted;
 use crate::http::response::error::Refusal;
 use crate::id::EnvironmentId;
 use crate::plan::{self, Plan};
@@ -20,6 +21,9 @@ use subtle::ConstantTimeEq;
 /// The header with the id of an environment for which a request of the in-memory operator token acts, as a token of that
 /// environment would. Commands on the daemon's machine send it, so that they need no token that they would have to revoke.
 pub const ACTING_FOR: &str = "dialback-environment";
+
+/// The header by which an import says what it is, in a request of the in-memory operator token. The value is `import`.
+pub const ACTING_AS: &str = "dialback-actor";
 
 /// A function that is called when a request has shown a valid token. A server puts it into the extensions of a request, to
 /// learn which of its clients are known.
@@ -55,6 +59,7 @@ impl Manager {
 }
 
 /// An extractor for requests of routes, which tokens of all roles may send. An operator could issue a gateway token anyway.
+#[derive(Clone, Copy)]
 pub(in crate::http) struct Asker {
     pub(in crate::http) reach: Reach,
     /// The token is an operator's. Its requests are queries: no call is routed.
@@ -88,7 +93,7 @@ impl FromRequestParts<Api> for Tenant {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
-        match authenticate(parts, api)? {
+        match authenticate_actor(parts, api)? {
             (Role::Environment, environment) => Ok(Self(environment)),
             _ => Err(Refusal::forbidden("This request needs an environment token")),
         }
@@ -99,7 +104,7 @@ impl FromRequestParts<Api> for Operator {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
-        match authenticate(parts, api)? {
+        match authenticate_actor(parts, api)? {
             (Role::Operator, _) => Ok(Self),
             _ => Err(Refusal::forbidden("This request needs an operator token")),
         }
@@ -110,7 +115,7 @@ impl FromRequestParts<Api> for Manager {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
-        match authenticate(parts, api)? {
+        match authenticate_actor(parts, api)? {
             (Role::Operator, _) => Ok(Self::Operator),
             (Role::Environment, environment) => Ok(Self::Tenant(environment)),
             (Role::Gateway, _) => {
@@ -170,12 +175,28 @@ enum Known<'a> {
     Stored(&'a plan::Token),
 }
 
+/// Authenticates a request that may change the configuration: the token becomes the actor of its changes.
+fn authenticate_actor(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refusal> {
+    authenticate_and(parts, api, |known| {
+        Submitted::act(|| match known {
+            Known::Operator if parts.headers.get(ACTING_AS).is_some_and(|what| what == "import") => Actor::Import,
+            Known::Operator => Actor::Command,
+            Known::Stored(held) => Actor::Token { id: held.id, role: held.role, label: held.label.clone() },
+        });
+    })
+}
+
 fn authenticate(parts: &Parts, api: &Api) -> Result<(Role, EnvironmentId), Refusal> {
+    authenticate_and(parts, api, |_| {})
+}
+
+fn authenticate_and(parts: &Parts, api: &Api, see: impl FnOnce(&Known<'_>)) -> Result<(Role, EnvironmentId), Refusal> {
     let (secret, plan) = (secret(&parts.headers).ok_or_else(Refusal::invalid_token)?, api.service().plan());
     let known = known(&secret, api, &plan).ok_or_else(Refusal::invalid_token)?;
     if let Some(OnValidToken(note)) = parts.extensions.get() {
         note();
     }
+    see(&known);
     match known {
         Known::Operator => Ok(match acting_for(&parts.headers, &plan)? {
             Some(environment) => (Role::Environment, environment),

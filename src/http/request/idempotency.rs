@@ -155,7 +155,7 @@ impl Api {
             let (mut changes, besides) = decide(plan)?;
             // The event contains the response, so the response is rendered from a plan that is not in force yet.
             let sequence = plan.generation() + 1;
-            let next = plan.with(&Configuration { sequence, environment, at, changes: changes.clone() })?;
+            let next = plan.with(&Configuration::new(sequence, environment, at, changes.clone()))?;
             let (response, mut answer) = record(render(&next, besides)?, key, request, is_repeatable);
             if about.is_some() && answer.body.as_ref().is_some_and(is_long) {
                 answer = StoredAnswer { body: None, about, ..answer };

@@ -1,6 +1,7 @@
 //! The store in the embedded storage engine `fjall`.
 
 pub(super) mod commits;
+pub(super) mod excerpts;
 pub(super) mod expiry;
 pub(super) mod fleet;
 pub(super) mod keyspaces;

@@ -2,6 +2,7 @@
 //! [`keyspaces`](super::keyspaces) describes its content.
 
 use super::commits::Commits;
+use super::excerpts;
 use super::fleet;
 use super::keyspaces::{Keyspaces, Setting, Tables};
 use super::migrate;
@@ -25,7 +26,7 @@ use crate::store::records::keys::pack_pair;
 use crate::store::records::pseudonym::PseudonymKey;
 use crate::store::records::register::{erasure_key, register_value};
 use crate::store::records::tally_key;
-use crate::store::{Batch, Durability, EventStore, Export, StoreError, Stored, StoredFleetState};
+use crate::store::{Batch, Durability, EventStore, Excerpts, Export, StoreError, Stored, StoredFleetState};
 use fjall::{OwnedWriteBatch, PersistMode};
 use std::fmt;
 use std::fs;
@@ -285,6 +286,10 @@ impl EventStore for FjallStore {
     fn export(&self) -> Option<Arc<Export>> {
         let exporter = self.exporter();
         Some(Arc::new(move |out| exporter.export(out, false).map(|_| ())))
+    }
+
+    fn excerpts(&self) -> Option<Arc<Excerpts>> {
+        (self.durability != Durability::Memory).then(|| excerpts::of(&self.shared))
     }
 
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {

@@ -37,7 +37,7 @@ impl Shop {
         }
         let sources = vec![Agent(0).id()];
         changes.push(Change::CallbackSet { id: Agent(1).id(), sources, outcomes: None, lookback: None });
-        Configuration { sequence: 1, environment: Tenant(0).id(), at: START, changes }
+        Configuration::new(1, Tenant(0).id(), START, changes)
     }
 
     /// Returns the scope of the number.

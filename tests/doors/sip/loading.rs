@@ -14,7 +14,7 @@ impl EventStore for Slow {
     }
 
     fn recover(&mut self, see: &(dyn Fn(Stored) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
-        see(Stored::Configuration(Configuration { sequence: 1, environment: SHOP, at: START, changes: changes() }))?;
+        see(Stored::Configuration(Configuration::new(1, SHOP, START, changes())))?;
         // The first group of pairs. It is empty, but the plan is in force once it arrives.
         see(Stored::Registers(Vec::new()))?;
         // Returns on the signal, or when its sender is dropped.

@@ -138,7 +138,7 @@ impl Intruder {
         let (parent, sequence) = last.map_or((0, 1), |(_, last)| (digest(&last), last.sequence + 1));
         let (environment, at) = (EnvironmentId::from_u128(0xBAD), Timestamp::from_millis(0));
         let changes = vec![Change::AgentDeleted { id: AgentId::from_u128(self.written.into()) }];
-        let configuration = Configuration { sequence, environment, at, changes };
+        let configuration = Configuration::new(sequence, environment, at, changes);
         [&parent.to_be_bytes()[..], &serde_json::to_vec(&configuration).expect("text")].concat()
     }
 

@@ -181,7 +181,7 @@ fn events_of_a_stream_wait_for_a_sync_and_acknowledged_ones_do_not() {
     assert_eq!((answers.recv(), answers.recv()), (Ok("commit that can wait"), Ok("sync")));
     service.record(vec![call_to(2, Moment(2), Outcome::Busy)]).expect("it is acknowledged");
     let changes = vec![Change::AgentUnpublished { id: Agent(3).id() }];
-    let configuration = Configuration { sequence: 2, environment: Tenant(0).id(), at: START, changes };
+    let configuration = Configuration::new(2, Tenant(0).id(), START, changes);
     consume(&service, vec![Event::Configuration(configuration)]);
     drop(service);
     assert_eq!(answers.iter().collect::<Vec<_>>(), ["commit"], "what was synced already, and a configuration");

@@ -24,7 +24,7 @@ fn write(format: u64, path: &Path, configurations: &[Vec<Change>], registers: &[
     let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
     for (changes, sequence) in configurations.iter().zip(1u64..) {
         let (environment, changes) = (Tenant(0).id(), changes.clone());
-        let configuration = dialback::Configuration { sequence, environment, at: START, changes };
+        let configuration = dialback::Configuration::new(sequence, environment, START, changes);
         batch.insert(&plans, sequence.to_be_bytes(), serde_json::to_vec(&configuration).expect("JSON"));
     }
     for (scope, contact, register) in registers {

@@ -128,7 +128,7 @@ fn empty_change_writes_no_event() {
 fn replayed_configuration_is_reported_as_unchanged() {
     let service = start(RecordingStore::new());
     let changes = changes();
-    let configuration = dialback::Configuration { sequence: 1, environment: Tenant(0).id(), at: START, changes };
+    let configuration = dialback::Configuration::new(1, Tenant(0).id(), START, changes);
     let event = Event::Configuration(configuration);
     let did = service.record(vec![event.clone(), event.clone()]);
     assert_eq!(did, Ok(vec![Ok(Applied::Configured { generation: 1 }), Ok(Applied::Unchanged)]));

@@ -1,6 +1,7 @@
 //! The service with its stores. Acknowledged changes are present after a restart, and a change that cannot be stored is
 //! not in force. A data directory that is foreign, unreadable or locked stays unchanged.
 
+mod actors;
 mod ceiling;
 mod damage;
 mod directories;

@@ -197,7 +197,7 @@ fn a_change_that_the_stream_delivers_first_is_in_force_once() {
         assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(Asked::Order(2)));
         let of = |sequence, name: &str| {
             let environment = Tenant(0).id();
-            dialback::Configuration { sequence, environment, at: START, changes: vec![renamed(name)] }
+            dialback::Configuration::new(sequence, environment, START, vec![renamed(name)])
         };
         node.deliver(of(2, "ours"));
         assert_eq!(name(&node.service.plan()), "ours");
@@ -219,7 +219,7 @@ fn a_change_whose_place_another_configuration_took_has_an_unknown_outcome() {
     let changed = node.change(vec![renamed("ours")]);
     assert_eq!(node.asked.recv_timeout(PATIENCE), Ok(Asked::Order(2)));
     let (environment, theirs) = (Tenant(0).id(), vec![renamed("theirs")]);
-    node.deliver(dialback::Configuration { sequence: 2, environment, at: START, changes: theirs });
+    node.deliver(dialback::Configuration::new(2, environment, START, theirs));
     node.answer.send(Ok(())).expect("the node waits");
     assert!(matches!(generation(&changed), Err(ServiceError::OutcomeUnknown(_))));
     assert_eq!(name(&node.service.plan()), "theirs");
@@ -229,8 +229,7 @@ fn a_change_whose_place_another_configuration_took_has_an_unknown_outcome() {
 fn a_configuration_among_other_events_is_rejected_in_a_fleet() {
     let node = Node::configured(RecordingStore::new());
     let changes = vec![renamed("unordered")];
-    let event =
-        Event::Configuration(dialback::Configuration { sequence: 2, environment: Tenant(0).id(), at: START, changes });
+    let event = Event::Configuration(dialback::Configuration::new(2, Tenant(0).id(), START, changes));
     let did = node.service.record(vec![event, call_to(1, Moment(2), Outcome::Busy)]).expect("durable");
     assert!(matches!(did[..], [Err(ServiceError::StreamAway(_)), Ok(Applied::Recorded)]), "{did:?}");
     assert_eq!(node.service.plan().generation(), 1);

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use dialback::plan::{EnvironmentView, NumberView};
 use dialback::store::FjallStore;
 use dialback::{
-    AgentId, Applied, Call, Change, Configuration, DialPlan, E164, EnvironmentId, Erasure, Event, Outcome, Plan,
+    Actor, AgentId, Applied, Call, Change, Configuration, DialPlan, E164, EnvironmentId, Erasure, Event, Outcome, Plan,
     Service, Timestamp,
 };
 use serde::Deserialize;
@@ -233,7 +233,7 @@ impl Check {
                     continue;
                 }
                 let change = Change::EnvironmentSet { name, dial_plan: region, lookback };
-                service.configure(id, now(), move |_| Ok(vec![change]))?;
+                service.configure(id, Actor::Command.at(now()), move |_| Ok(vec![change]))?;
             }
         }
         let mut moved = 0;

@@ -5,7 +5,7 @@ use crate::daemon_file::{self, Reachable};
 use crate::failure::Failure;
 use axum::http::{Method, Request, Response, StatusCode, Uri};
 use dialback::EnvironmentId;
-use dialback::http::ACTING_FOR;
+use dialback::http::{ACTING_AS, ACTING_FOR};
 use dialback::store::StoreError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -38,6 +38,8 @@ pub(crate) struct Remote {
     token: String,
     /// The environment for which the daemon's own operator token acts.
     environment: Option<EnvironmentId>,
+    /// Whether the requests are those of an import.
+    is_import: bool,
     agent: ureq::Agent,
 }
 
@@ -176,7 +178,7 @@ impl Remote {
         // A token must not go through a proxy, and a redirect must not lead it elsewhere.
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).max_redirects(0);
         let agent = config.tls_config(tls).timeout_global(Some(TIMEOUT)).build().into();
-        Self { url, token, environment: None, agent }
+        Self { url, token, environment: None, is_import: false, agent }
     }
 
     /// Returns whether the token is an operator's.
@@ -187,6 +189,11 @@ impl Remote {
     /// Returns a client that acts for an environment. Only the daemon's own operator token can.
     pub(crate) fn acting_for(&self, environment: EnvironmentId) -> Self {
         Self { environment: Some(environment), ..self.clone() }
+    }
+
+    /// Returns a client whose changes the daemon records as those of an import, if it has the daemon's own operator token.
+    pub(crate) fn importing(self) -> Self {
+        Self { is_import: true, ..self }
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -243,6 +250,7 @@ impl Remote {
             Some(environment) => request.header(ACTING_FOR, environment.to_string()),
             None => request,
         };
+        let request = if self.is_import { request.header(ACTING_AS, "import") } else { request };
         request.body(body).expect("the paths of the commands are valid")
     }
 

@@ -9,7 +9,7 @@ use crate::serve::{ConnectionLimits, Listener, Origins, Runtimes, Socket, Stop, 
 use dialback::admission::Budget;
 use dialback::http::{self, Api, Token};
 use dialback::store::MemoryStore;
-use dialback::{AgentId, Change, Decision, Engine, Plan, Role, Service, Timestamp, TokenId};
+use dialback::{Actor, AgentId, Change, Decision, Engine, Plan, Role, Service, Timestamp, TokenId};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -34,7 +34,7 @@ pub(crate) fn run(options: &DemoOptions, json: bool) -> Result<ExitCode, Failure
     let engine = Engine::try_with_max_pairs(MAX_PAIRS).map_err(|error| Failure::new(error.to_string()))?;
     let service = Service::builder(MemoryStore).engine(engine).start()?;
     for changes in sample::configurations(now) {
-        service.configure(ENVIRONMENT, now, |_| Ok(changes))?;
+        service.configure(ENVIRONMENT, Actor::Command.at(now), |_| Ok(changes))?;
     }
     service.record(sample::outbound_calls(now))?;
     if !json {
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &DemoOptions, json: bool) -> Result<ExitCode, Failure
     let token = Token::issue(Role::Environment);
     let (id, digest) = (TokenId::from_u128(1), token.digest);
     let issued = Change::TokenIssued { id, role: Role::Environment, label: "demo".into(), digest };
-    service.configure(ENVIRONMENT, now, move |_| Ok(vec![issued]))?;
+    service.configure(ENVIRONMENT, Actor::Command.at(now), move |_| Ok(vec![issued]))?;
     let runtimes = Runtimes::start()?;
     let workers = runtimes.work.handle().clone();
     runtimes.routes.block_on(async {

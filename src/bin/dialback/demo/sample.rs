@@ -54,7 +54,7 @@ pub(crate) fn configurations(now: Timestamp) -> [Vec<Change>; 2] {
     let declared: Declaration = toml::from_str(CONFIGURATION).expect("the sample is a valid document");
     let (name, dial_plan, lookback) = (String::new(), DialPlan::NONE, Lookback::default());
     let first = vec![Change::EnvironmentSet { name, dial_plan, lookback }];
-    let configuration = Configuration { sequence: 1, environment: ENVIRONMENT, at: now, changes: first.clone() };
+    let configuration = Configuration::new(1, ENVIRONMENT, now, first.clone());
     let plan = Plan::new().with(&configuration).expect("an environment can be created");
     let compared = declared.compare(&plan, ENVIRONMENT, Wish { prune: false, at: now }, &mut || {
         unreachable!("each entity of the sample has an id")

@@ -330,7 +330,7 @@ fn read_plan(
         }
         (page, last_page) = (page + 1, agents.meta.last_page);
     }
-    let configuration = Configuration { sequence: 1, environment: environment.id, at: now, changes };
+    let configuration = Configuration::new(1, environment.id, now, changes);
     Plan::new().with(&configuration).map_err(|_| unreadable().into())
 }
 

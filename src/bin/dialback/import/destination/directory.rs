@@ -5,10 +5,11 @@ use super::{Additions, Batch, Destination, Made, Origin, Results, Tenant, Unmade
 use crate::data::{self, DataOptions};
 use crate::import::error::ImportError;
 use crate::import::report::rejection::Rejection;
-use dialback::Timestamp;
 use dialback::service::Recording;
 use dialback::store::{FjallStore, StoreError};
-use dialback::{Applied, Change, DialPlan, Direction, EnvironmentId, Event, Lookback, Plan, Service, ServiceError};
+use dialback::{
+    Actor, Applied, Change, DialPlan, Direction, EnvironmentId, Event, Lookback, Plan, Service, ServiceError, Timestamp,
+};
 use std::collections::VecDeque;
 use std::sync::{Arc, mpsc};
 
@@ -112,7 +113,7 @@ impl Destination for Directory<'_> {
         let changes: Vec<Change> = environment.into_iter().chain(numbers).chain(agents).collect();
         if !changes.is_empty() {
             let (environment, now) = (self.environment, self.now);
-            self.service()?.configure(environment, now, move |_| Ok(changes))?;
+            self.service()?.configure(environment, Actor::Import.at(now), move |_| Ok(changes))?;
             self.made.environment = new_name.or(self.made.environment.take());
             self.made.numbers += new_numbers;
             self.made.agents += new_agents;

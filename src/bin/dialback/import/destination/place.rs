@@ -32,6 +32,6 @@ pub(in crate::import) fn open<'a>(
     };
     match Remote::or_opened(&data.data, open)? {
         Ok((directory, tenant)) => Ok((Box::new(directory), tenant)),
-        Err(remote) => at_daemon(remote),
+        Err(remote) => at_daemon(remote.importing()),
     }
 }
