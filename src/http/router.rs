@@ -2,7 +2,7 @@
 
 use super::Api;
 use super::endpoints::{
-    agents, answered, bulk, callback, callback_agents, calls, configuration, constraints, contacts, describe,
+    agents, answered, bulk, callback, callback_agents, calls, changes, configuration, constraints, contacts, describe,
     environments, export, health, metrics_text, numbers, reload, route, statistics, tokens, what_if,
 };
 use super::middleware::{deadline, dispatch, log};
@@ -75,6 +75,7 @@ fn tenants() -> OpenApiRouter<Api> {
 fn long() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(callback_agents::show))
+        .routes(routes!(changes::list))
         .routes(routes!(contacts::show))
         .routes(routes!(statistics::show))
         .routes(routes!(what_if::compare))

@@ -301,6 +301,23 @@ def the_end(client, route, source, callback, front):
     same(route("+15557654321")["reason"], "NO_HISTORY")
 
 
+def changes(client, source):
+    page = client.ask("GET", "/changes?actor=token")
+    same(page["meta"], {"next_cursor": None})
+    entries = page["data"]
+    same([entry["generation"] for entry in entries], sorted((entry["generation"] for entry in entries), reverse=True))
+    same(entries[0], {
+        "generation": entries[0]["generation"], "at": A_TIME, "environment_id": AN_ID,
+        "actor": entries[0]["actor"] | {"kind": "token", "id": AN_ID, "role": "environment"}, "actor_text": A_TEXT,
+        "changes": [{"change": "callback_removed", "text": A_TEXT, "agent": {"id": AN_ID, "name": "Callback Handler"}}],
+        "changes_total": 1,
+    })
+    kinds = {change["change"] for entry in entries for change in entry["changes"]}
+    assert {"agent_created", "number_added", "callback_set", "agent_published"} <= kinds, kinds
+    same(client.data("GET", f"/changes?actor={source}"), [])
+    client.invalid("GET", "/changes?cursor=00000000000000000000000000000000", None, "cursor")
+
+
 def who_may(client, gateway, other, nobody, source, number):
     nobody.refused("GET", "/agents", None, 401, "INVALID_TOKEN")
     gateway.refused("GET", "/agents", None, 403, "UNAUTHORIZED")
@@ -333,6 +350,7 @@ def main():
     statistics(client, gateway, route, source, callback)
     who_may(client, gateway, other, nobody, source, number)
     the_end(client, route, source, callback, front)
+    changes(client, source)
     service(nobody)
     print("the page of the contract is kept")
 

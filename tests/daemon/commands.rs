@@ -243,3 +243,61 @@ fn long_lists_are_read_to_their_ends() {
     assert_eq!(place.json(&["agent", "list"]).as_array().map(Vec::len), Some(205));
     assert_eq!(place.run(&["agent", "list", "--search", "a 20"]).lines().count(), 1 + 6);
 }
+
+/// The actor of a change says where it came from: a command, an import, or a token with the label of its time.
+#[test]
+fn changes_are_listed_with_their_actors_in_each_place() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let local = Place::of(&data);
+    local.run(&["environment", "create", "Clinic", "--create-directory"]);
+    local.run(&["agent", "create", "Sales", "--direction", "outbound"]);
+    let daemon = Daemon::start(&data);
+    local.run(&["agent", "publish", "Sales"]);
+    let calls = folder.path().join("calls.csv");
+    let line = "agent,from,to,at,status\nNew,+12125550100,+12125550143,2026-06-01T12:00:00Z,busy\n";
+    std::fs::write(&calls, line).expect("written");
+    local.run(&["import", calls.to_str().expect("UTF-8"), "--create-missing"]);
+    let token = local.json(&["token", "create", "--label", "CRM"]);
+    let (id, secret) = (token["id"].as_str().expect("an id"), token["token"].as_str().expect("a secret"));
+    let variables = vec![("DIALBACK_URL", daemon.url().to_owned()), ("DIALBACK_TOKEN", secret.to_owned())];
+    let remote = Place { arguments: Vec::new(), variables };
+    remote.run(&["agent", "set", "Sales", "--name", "Outreach"]);
+    assert_eq!(daemon.stop(), 0);
+
+    let list = local.run(&["changes"]);
+    let lines: Vec<_> = list.lines().collect();
+    assert!(lines[0].starts_with("AT ") && lines[0].ends_with("CHANGE"), "{list}");
+    for (line, actor, change) in [
+        (1, "token CRM", "Gave the agent Sales the name Outreach and no label."),
+        (2, "a command on", "Issued the environment token CRM."),
+        (3, "an import on", "Published the agent New."),
+    ] {
+        assert!(
+            lines[line].contains(&format!(" Clinic       {actor}")) && lines[line].ends_with(change),
+            "{line}: {list}"
+        );
+    }
+    assert!(list.contains("an import on the daemon's machine  Added the number +12125550100."), "{list}");
+    let own: Vec<_> = lines.iter().filter(|line| line.contains(" a command on ")).collect();
+    assert!(own.iter().any(|line| line.ends_with("Published the agent Sales.")), "{list}");
+    assert!(own.last().is_some_and(|line| line.contains("name Clinic")), "{list}");
+
+    let named = local.json(&["changes", "--actor", id]);
+    assert_eq!(named.as_array().map(Vec::len), Some(1));
+    assert_eq!(named[0]["actor"]["label"], "CRM");
+    assert_eq!(local.json(&["changes", "--environment", "Clinic", "--limit", "2"]).as_array().map(Vec::len), Some(2));
+    assert!(local.run(&["changes", "--limit", "1"]).ends_with("and older ones: raise --limit, now 1\n"));
+    assert!(local.run(&["changes", "--since", "2038-01-19T03:14:07Z"]).contains("no changes"));
+    assert!(local.wrong(&["changes", "--actor", "me"]).contains("actor"));
+    assert!(local.wrong(&["changes", "--environment", "Other"]).contains("no environment"));
+
+    let daemon = Daemon::start(&data);
+    let remote_list = remote.run(&["changes", "--url", daemon.url(), "--limit", "1"]);
+    assert!(remote_list.contains("Gave the agent Sales the name Outreach"), "{remote_list}");
+    local.run(&["number", "set", "+12125550100", "--default-agent", "nobody"]);
+    let (code, explained, _) = local.try_run(&["resolve", "+12125550100", "anonymous", "--explain"]);
+    assert_eq!(code, 3, "no agent takes the call: {explained}");
+    assert!(explained.contains("before this call, by a command on the daemon's machine."), "{explained}");
+    assert_eq!(daemon.stop(), 0);
+}

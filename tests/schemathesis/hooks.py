@@ -30,6 +30,7 @@ def lines(context, value):
 # for all fields below it.
 BEYOND_SCHEMAS = {
     ("GET", "/api/v1/callback-agents/stats"): {"end_date"},  # must not be before the other date
+    ("GET", "/api/v1/changes"): {"cursor"},  # must be one that an earlier answer had
     # The parts of a dial plan must fit together, and the metadata must have the region.
     # The two look-backs must be equal.
     ("POST", "/api/v1/environments"): {"country_code", "region", "lookback_seconds"},

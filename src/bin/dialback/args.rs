@@ -3,6 +3,7 @@
 use crate::commands::agent::AgentCommand;
 use crate::commands::apply::{ApplyOptions, DumpOptions};
 use crate::commands::callback::CallbackCommand;
+use crate::commands::changes::ChangesOptions;
 use crate::commands::contact::ContactCommand;
 use crate::commands::environment::EnvironmentCommand;
 use crate::commands::export::ExportOptions;
@@ -86,6 +87,8 @@ pub(crate) enum Command {
     /// Show what is known of a contact, or erase it
     #[command(subcommand)]
     Contact(ContactCommand),
+    /// List the changes of the configuration, newest first, with their actors
+    Changes(ChangesOptions),
     /// Make an environment as a TOML file says
     Apply(ApplyOptions),
     /// Print an environment as a TOML file

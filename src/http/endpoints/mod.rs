@@ -6,6 +6,7 @@ pub(super) mod bulk;
 pub(super) mod callback;
 pub(super) mod callback_agents;
 pub(super) mod calls;
+pub(super) mod changes;
 pub(super) mod configuration;
 pub(super) mod constraints;
 pub(super) mod contacts;

@@ -119,11 +119,12 @@ struct Asked {
 )]
 pub(in crate::http) async fn decide(
     _: Routing,
-    Asker { reach, is_operator }: Asker,
+    token: Asker,
     State(api): State<Api>,
     accept::PrefersText(is_plain): accept::PrefersText,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
+    let Asker { reach, is_operator } = token;
     // One plan determines whether the number is visible, how the caller's number is read, and where the call goes.
     let plan = api.service().plan();
     let home = calls::dial_plan(&plan, reach);
@@ -149,7 +150,7 @@ pub(in crate::http) async fn decide(
     };
     let question = Question { dialed, caller, at };
     let environment = visible.or(reach.environment());
-    let asked = Ask { reach, is_call, explain, is_text: is_text.unwrap_or(is_plain), visible, now };
+    let asked = Ask { token, is_call, explain, is_text: is_text.unwrap_or(is_plain), visible, now };
     if !explain {
         return Ok(answer(&api, &plan, &question, &asked));
     }
@@ -165,7 +166,7 @@ pub(in crate::http) async fn decide(
 
 /// The circumstances of a request, besides its question.
 struct Ask {
-    reach: Reach,
+    token: Asker,
     is_call: bool,
     explain: bool,
     is_text: bool,
@@ -175,7 +176,7 @@ struct Ask {
 }
 
 fn answer(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> Response {
-    let &Ask { reach, is_call, explain, is_text, visible, now } = asked;
+    let &Ask { token: Asker { reach, is_operator }, is_call, explain, is_text, visible, now } = asked;
     let &Question { dialed, at, .. } = question;
     let arrival = Arrival::known(plan, dialed, visible);
     let (mut trace, tally) = match () {
@@ -191,7 +192,7 @@ fn answer(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> Response 
     }
     let agent_address = destination.and_then(|to| api.inbound.addresses().of(&to));
     let decided = trace.decision.into();
-    let explanation = explain.then(|| explanation(plan, trace, at));
+    let explanation = explain.then(|| explanation(plan, trace, at, is_operator));
     accept::varying(reply::data(Answered { decided, agent_address, decision_id, explanation }))
 }
 

@@ -173,7 +173,7 @@ pub(in crate::http) async fn compare(
     };
     let show = |plan: &Plan, trace: Trace, question: &Question| Imagined {
         decided: trace.decision.into(),
-        explanation: explain.then(|| explanation(plan, trace, question.at)),
+        explanation: explain.then(|| explanation(plan, trace, question.at, false).without_last_change()),
     };
     let (mut decisions, mut differing) = (Vec::new(), 0);
     for (place, question) in questions.iter().enumerate() {
@@ -267,8 +267,7 @@ impl Proposal {
                     // Each change is made as its own request would make it.
                     if !callback::is_repeated(&proposed, environment, &change) {
                         let sequence = proposed.generation() + 1;
-                        proposed =
-                            proposed.with(&Configuration { sequence, environment, at, changes: vec![change] })?;
+                        proposed = proposed.with(&Configuration::new(sequence, environment, at, vec![change]))?;
                     }
                 }
                 Ok(proposed)

@@ -2,6 +2,7 @@
 
 use crate::decision::Reason;
 use crate::event::{Direction, Role};
+use crate::http::response::actor::KINDS;
 use crate::outcome::Outcome;
 use crate::plan::MAX_SOURCES;
 use crate::store::Durability;
@@ -66,6 +67,17 @@ pub(in crate::http) fn required_attestation() -> Object {
     one_of(["A", "B"])
 }
 
+/// An actor in a request: a kind, or the id of a token.
+pub(in crate::http) fn wanted_actor() -> Object {
+    let pattern = format!("^({}|[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})$", KINDS.join("|"));
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build()
+}
+
+/// The kinds of actors.
+pub(in crate::http) fn actor_kind() -> Object {
+    one_of(KINDS)
+}
+
 pub(in crate::http) fn format() -> Object {
     one_of(["json", "text"])
 }
@@ -101,6 +113,11 @@ pub(in crate::http) fn any_outcomes() -> Array {
 /// A phone number in E.164 form.
 pub(in crate::http) fn number() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(E164)).build()
+}
+
+/// A phone number as it is held, or null.
+pub(in crate::http) fn number_or_null() -> Object {
+    ObjectBuilder::new().schema_type(or_null(Type::String)).pattern(Some(r"^\+?[0-9]{1,15}$")).build()
 }
 
 /// A phone number as it is held: in E.164 form, or as digits that no dial plan could convert.

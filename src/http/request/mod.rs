@@ -4,6 +4,7 @@ pub(super) mod accept;
 pub(super) mod auth;
 pub(super) mod body;
 pub(super) mod collected;
+pub(super) mod cursor;
 pub(super) mod etag;
 pub(super) mod form;
 pub(super) mod idempotency;

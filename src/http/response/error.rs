@@ -188,6 +188,11 @@ impl Refusal {
         Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", "This service keeps no data on disk, so it has no export")
     }
 
+    pub(in crate::http) fn no_changes() -> Self {
+        let message = "This service keeps no data on disk, so it has no list of changes";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", message)
+    }
+
     pub(in crate::http) fn not_reloadable() -> Self {
         let message = "This service reads its settings only when it starts";
         Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_RELOADABLE", message)

@@ -1,11 +1,12 @@
 //! The explanation of a decision in the API: agents by id and name, and no phone number.
 
-use super::narrative::{MAX_NAMED, Narrative};
+use super::actor::ShownActor;
+use super::narrative::{HOUR, MAX_NAMED, Narrative};
 use super::time_text;
 use crate::decision::{Candidate, Saw, SourceCall, Step, Trace};
 use crate::http::openapi::schema;
 use crate::id::{AgentId, EnvironmentId};
-use crate::plan::Plan;
+use crate::plan::{EnvironmentView, Plan};
 use crate::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,6 +28,20 @@ pub(in crate::http) struct Explanation {
     /// The version of the configuration that decided.
     #[schema(required = false)]
     generation: u64,
+    /// The last change of the environment's configuration, if it was made in the hour before the call, or after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    last_change: Option<LastChange>,
+}
+
+/// The last change of a configuration that decisions may depend on.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct LastChange {
+    #[schema(schema_with = schema::moment)]
+    changed_at: String,
+    actor: ShownActor<'static>,
+    /// A sentence about the change: how long before the call, or after it, and by which actor.
+    text: String,
 }
 
 /// A line of the rule that was evaluated.
@@ -108,8 +123,15 @@ struct ShownCandidate {
     lookback_seconds: u32,
 }
 
+impl Explanation {
+    /// Returns the explanation of a decision on a plan that was never in force.
+    pub(in crate::http) fn without_last_change(self) -> Self {
+        Self { last_change: None, ..self }
+    }
+}
+
 /// Builds the explanation of a decision, with the names that the agents have in the plan.
-pub(in crate::http) fn explanation(plan: &Plan, trace: Trace, at: Timestamp) -> Explanation {
+pub(in crate::http) fn explanation(plan: &Plan, trace: Trace, at: Timestamp, sees_operators: bool) -> Explanation {
     let Trace { decision, steps } = trace;
     let environment = steps.iter().find_map(|step| match step.saw {
         Saw::Number { environment } => environment,
@@ -130,7 +152,16 @@ pub(in crate::http) fn explanation(plan: &Plan, trace: Trace, at: Timestamp) -> 
         at: time_text::render(at),
         steps: steps.into_iter().map(show).collect(),
         generation: decision.generation,
+        last_change: environment.and_then(|id| last_change(plan.environment(id)?, &narrative, sees_operators)),
     }
+}
+
+/// Returns the last change, unless it was made long before the call.
+fn last_change(tenant: EnvironmentView<'_>, narrative: &Narrative<'_>, sees_operators: bool) -> Option<LastChange> {
+    let change = tenant.last_change()?;
+    let shown = ShownActor::new(&change.actor, sees_operators);
+    let text = narrative.change(change.at, &shown.text(), HOUR)?;
+    Some(LastChange { changed_at: time_text::render(change.at), actor: shown.into_owned(), text })
 }
 
 /// Returns how many items of a list are not shown.

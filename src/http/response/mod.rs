@@ -1,5 +1,7 @@
 //! Writes responses: envelopes, refusals, entities, lists and explanations.
 
+pub(super) mod actor;
+pub(super) mod change;
 pub(super) mod error;
 pub(super) mod explain;
 pub(super) mod header;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
-const HOUR: u64 = 60 * MINUTE;
+pub(in crate::http) const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// The maximum number of agents that a list in an explanation names. One source agent may have all inbound agents of an
@@ -69,6 +69,17 @@ impl<'a> Narrative<'a> {
         }
     }
 
+    /// Returns a sentence about a change of the configuration and its actor. Returns `None` if it was made longer before the
+    /// decision than this many milliseconds.
+    pub(in crate::http) fn change(&self, at: Timestamp, actor: &str, longest: u64) -> Option<String> {
+        if at > self.at {
+            let ahead = duration(at.millis_since(self.at));
+            return Some(format!("The configuration changed {ahead} after this moment, by {actor}."));
+        }
+        let age = self.at.millis_since(at);
+        (age < longest).then(|| format!("The configuration changed {} before this call, by {actor}.", duration(age)))
+    }
+
     /// Describes the last call, and its age at the time of the decision.
     fn call(&self, call: &SourceCall) -> String {
         let (name, outcome) = (self.name(call.agent), call.outcome.public_name());
@@ -127,7 +138,7 @@ impl<'a> Narrative<'a> {
 }
 
 /// Formats a duration with its two largest units.
-fn duration(millis: u64) -> String {
+pub(in crate::http) fn duration(millis: u64) -> String {
     let (days, hours) = (millis / DAY, millis % DAY / HOUR);
     let (minutes, seconds) = (millis % HOUR / MINUTE, millis % MINUTE / SECOND);
     match () {

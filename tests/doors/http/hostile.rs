@@ -4,6 +4,7 @@ use crate::http::refusals::{Endpoint, For, allowed, ask, endpoints};
 use crate::support::described::described;
 use crate::support::server::{Client, Server};
 use axum::http::Method;
+use dialback::testing::lasting::LastingStore;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -52,7 +53,7 @@ async fn each_endpoint_has_a_row_in_the_table() {
 
 #[tokio::test]
 async fn foreign_token_reaches_no_entity() {
-    let server = Server::start();
+    let server = Server::start_on(LastingStore::new([7; 32]));
     let endpoints = endpoints(&server).await;
     let call = endpoints.iter().find(|endpoint| endpoint.path == "/calls").expect("it has a row");
     assert_eq!(ask(server.tenant(), call).await.status, 202);
@@ -137,7 +138,7 @@ async fn huge_lists_and_duplicates_are_rejected_without_change() {
 
 #[tokio::test]
 async fn non_utf8_paths_queries_and_headers_change_nothing() {
-    let server = Server::start();
+    let server = Server::start_on(LastingStore::new([7; 32]));
     let described = described().await;
     let endpoints = endpoints(&server).await;
     let before = dump(&server).await;

@@ -8,6 +8,7 @@ mod bulk;
 mod callback;
 mod callback_agents;
 mod calls;
+mod changes;
 mod configuration;
 mod constraints;
 mod contacts;

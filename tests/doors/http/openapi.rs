@@ -4,6 +4,7 @@ use crate::support::described::{Described, Operation, described};
 use crate::support::server::{Answer, Client, Server};
 use axum::body::Body;
 use axum::http::Method;
+use dialback::testing::lasting::LastingStore;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,7 +25,7 @@ const JSON: &str = "application/json";
 
 /// Returns a server with the tenant of the examples.
 async fn sample() -> Server {
-    let server = Server::start();
+    let server = Server::start_on(LastingStore::new([7; 32]));
     let client = server.tenant();
     for (id, number) in [(NUMBER, DIALED), (UNUSED_NUMBER, "+15551230009")] {
         assert_eq!(client.post("/phone-numbers", json!({"id": id, "number": number})).await.status, 201);

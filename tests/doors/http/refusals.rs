@@ -63,6 +63,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     });
     add(For::Tenants, Method::POST, "/route/what-if", Some(what_if));
     add(For::Tenants, Method::GET, "/environment", None);
+    add(For::Managers, Method::GET, "/changes", None);
     add(For::Tenants, Method::GET, "/configuration", None);
     add(For::Managers, Method::PUT, "/configuration", Some(json!({"environment": {"name": "Annex"}, "agents": []})));
     add(For::Tenants, Method::GET, "/phone-numbers", None);

@@ -118,6 +118,14 @@ impl Client {
         Ok(items)
     }
 
+    /// Returns whether the requests have the token of an operator, and act for no environment.
+    pub(crate) fn is_operator(&self) -> bool {
+        match self {
+            Self::Daemon(remote) => remote.is_operator(),
+            Self::Here { environment, .. } => environment.is_none(),
+        }
+    }
+
     /// Returns the environments that the token can use.
     pub(crate) fn environments(&self) -> Result<Vec<Value>, Failure> {
         match self {

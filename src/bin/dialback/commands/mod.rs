@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod apply;
 pub(crate) mod callback;
 mod calls_file;
+pub(crate) mod changes;
 mod client;
 pub(crate) mod contact;
 pub(crate) mod daemon_options;

@@ -48,6 +48,9 @@ fn show(data: &Value) -> Result<(), Failure> {
     if let Some(summary) = data["summary"].as_str() {
         out::line(format_args!("{summary}"))?;
     }
+    if let Some(change) = data["last_change"]["text"].as_str() {
+        out::line(format_args!("{change}"))?;
+    }
     for step in data["steps"].as_array().into_iter().flatten() {
         let mark = if step["applies"] == true { "=>" } else { "  " };
         let text = |field: &str| step[field].as_str().unwrap_or_default();
