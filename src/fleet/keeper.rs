@@ -7,6 +7,8 @@
 //!
 //! A full stream accepts no message. Then each node that keeps all calls takes a snapshot at the last message of a node
 //! that it has consumed. If several do so at once, the last one stays, and a missing one is written soon after.
+//!
+//! A node with a share writes a snapshot only if no other node did: to lend its configurations to nodes that wait.
 
 use super::StepError;
 use super::consumer::PATIENCE;
@@ -77,6 +79,8 @@ enum Due {
     /// Other nodes wait for a snapshot: the newest one is missing, unusable or incomplete, or ends before the stream's
     /// beginning.
     Needed,
+    /// Other nodes wait for configurations that no snapshot has, and no node that keeps all calls has written one.
+    Lent,
 }
 
 impl Keeper {
@@ -145,6 +149,7 @@ impl Keeper {
         self.give();
         match self.whats_due(now) {
             Some(Due::Full) => Ok(self.begin_full(now)),
+            Some(Due::Lent) => self.lend(now),
             Some(_) => self.begin(now),
             None => Ok(Did::Nothing),
         }
@@ -162,13 +167,13 @@ impl Keeper {
             None => Sighting::default(),
             Some(snapshot) => match Reader::open(snapshot.content, &self.link.settings.keys) {
                 Ok(reader) => {
-                    let Head { at, gap, taken_at, .. } = reader.head();
+                    let Head { at, gap, sequence, taken_at, .. } = reader.head();
                     let trusts = self.link.settings.is_planted(Planted::TrustsClocks);
-                    Sighting { at, gap, seen_at: Some(if trusts { taken_at } else { now }) }
+                    Sighting { at, gap, sequence, seen_at: Some(if trusts { taken_at } else { now }) }
                 }
                 // Nothing may replace it, and only newer nodes can say how old it is.
                 Err(StepError::NewerSnapshot(_) | StepError::LockedSnapshot) => {
-                    Sighting { at: Position(u64::MAX), gap: Position::START, seen_at: Some(now) }
+                    Sighting { at: Position(u64::MAX), gap: Position::START, sequence: u64::MAX, seen_at: Some(now) }
                 }
                 Err(StepError::Snapshot(error)) if error.kind() == ErrorKind::InvalidData => Sighting::default(),
                 Err(error) => {
@@ -185,8 +190,9 @@ impl Keeper {
         Ok(())
     }
 
-    /// A node with a share writes no snapshots. If other nodes need one, it publishes all that it has again, once. A node
-    /// that does not know the stream's last configuration waits first for one that does, and then publishes all anyway.
+    /// A node with a share writes no snapshots, except to [lend](Self::lend) its configurations. If other nodes need one,
+    /// it publishes all that it has again, once. A node that does not know the stream's last configuration waits first
+    /// for one that does, and then publishes all anyway.
     fn give(&mut self) {
         let mut state = self.link.state();
         let is_blind = state.sequence == 0 && state.configuration > Position::START;
@@ -213,6 +219,9 @@ impl Keeper {
         if due != Due::Regular && !is_complete && waited < beat * 2 {
             return None;
         }
+        if due == Due::Lent && waited < self.lending_wait() {
+            return None;
+        }
         // The nodes cannot agree through a full stream, so they wait differently long for each other.
         if due == Due::Full && waited < self.jitter(beat / 4) {
             return None;
@@ -230,19 +239,20 @@ impl Keeper {
 
     fn due(&self, now: Timestamp) -> Option<Due> {
         let mut state = self.link.state();
-        let is_able = self.link.settings.share.is_all()
-            && state.away.is_none()
-            && state.halted.is_none()
-            && self.looked_at.is_some();
-        if is_able && self.can_make_room(&state) {
+        let is_able = state.away.is_none() && state.halted.is_none() && self.looked_at.is_some();
+        let keeps_all = self.link.settings.share.is_all();
+        if is_able && keeps_all && self.can_make_room(&state) {
             return Some(Due::Full);
         }
         if !is_able || state.standing != Standing::Settled || state.republish {
             return None;
         }
-        let (first, gap) = (state.first, state.gap);
+        let (first, gap, sequence) = (state.first, state.gap, state.sequence);
         let snapshot = &mut state.snapshot;
         let ends_early = first.0 > snapshot.at.0.saturating_add(1);
+        if !keeps_all {
+            return (ends_early && sequence > snapshot.sequence).then_some(Due::Lent);
+        }
         let is_incomplete = gap < snapshot.gap;
         if self.must_repeat || ends_early || is_incomplete {
             return Some(Due::Needed).filter(|_| !self.link.settings.is_planted(Planted::IgnoresNeed));
@@ -278,8 +288,15 @@ impl Keeper {
         match due {
             Due::Full => (self.every() / 10).min(FULL_GRACE),
             Due::Regular => self.every() / 10,
-            Due::Needed => (self.every() / 10).min(LONGEST_GRACE),
+            Due::Needed | Due::Lent => (self.every() / 10).min(LONGEST_GRACE),
         }
+    }
+
+    /// Returns how long a node with a share waits before it lends its configurations, in milliseconds: until a node that
+    /// waits continues without a newer snapshot. If there is an old one, nodes that have nothing read it first.
+    fn lending_wait(&self) -> u64 {
+        let has_snapshot = self.link.state().snapshot.at > Position::START;
+        millis(self.link.settings.snapshot_wait).saturating_mul(if has_snapshot { 3 } else { 1 })
     }
 
     fn every(&self) -> u64 {
@@ -315,6 +332,32 @@ impl Keeper {
         Did::Some
     }
 
+    /// Writes a snapshot with this node's configurations, for nodes that lack those before the stream's beginning.
+    /// Publishing them would not help: in the stream, they would come after the later ones.
+    ///
+    /// The snapshot covers no message of the stream, and says that it may lack everything before the stream. So no
+    /// message is removed, and a node that lacks less replaces it at once.
+    fn lend(&mut self, now: Timestamp) -> Result<Did, StepError> {
+        // Another node may have written one since this node last looked.
+        self.looked_at = None;
+        self.look(now)?;
+        if self.due(now) != Some(Due::Lent) {
+            return Ok(Did::Nothing);
+        }
+        let head = {
+            let state = self.link.state();
+            let at = Position(state.first.0.saturating_sub(1));
+            if at <= state.snapshot.at {
+                return Ok(Did::Nothing);
+            }
+            let (sequence, gap) = (state.sequence, state.gap.max(at));
+            Head { at, witness: 0, is_configuration: false, sequence, taken_at: now, gap }
+        };
+        self.put(head)?;
+        self.see(head);
+        Ok(Did::Some)
+    }
+
     /// Writes the snapshot and removes the messages that it covers, if the stream still holds the message at the
     /// snapshot's position.
     ///
@@ -322,24 +365,34 @@ impl Keeper {
     /// snapshot. If the message was removed, another node's snapshot is newer than this one.
     fn write(&mut self, head: Head) -> Result<(), StepError> {
         self.check(head)?;
-        let written = write(&self.link, &self.service, &self.fleet_state, head);
-        if let Err(error) = self.paced(written) {
-            self.link.metrics.count_snapshot_failure();
-            return Err(error);
-        }
+        self.put(head)?;
         if let Err(error) = self.check(head) {
             // This snapshot may have replaced a better one, so the next one is due at once.
             self.must_repeat = true;
             return Err(error);
         }
         self.must_repeat = false;
-        self.link.state().see(Sighting { at: head.at, gap: head.gap, seen_at: Some(self.link.now()) });
+        self.see(head);
         if head.at > Position(1) {
             let truncated = self.link.stream.truncate(Position(head.at.0 - 1)).map_err(StepError::Upkeep);
             self.must_repeat = truncated.is_err();
             self.paced(truncated)?;
         }
         Ok(())
+    }
+
+    fn put(&mut self, head: Head) -> Result<(), StepError> {
+        let written = write(&self.link, &self.service, &self.fleet_state, head);
+        let written = self.paced(written);
+        if written.is_err() {
+            self.link.metrics.count_snapshot_failure();
+        }
+        written
+    }
+
+    /// Notes a snapshot that this node has written.
+    fn see(&self, Head { at, gap, sequence, .. }: Head) {
+        self.link.state().see(Sighting { at, gap, sequence, seen_at: Some(self.link.now()) });
     }
 
     /// Makes the next attempt wait if this one failed.

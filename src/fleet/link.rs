@@ -56,6 +56,8 @@ pub(super) struct Sighting {
     pub(super) at: Position,
     /// The node that wrote it may have lacked messages up to here; 0 if it lacked none.
     pub(super) gap: Position,
+    /// The number of its configurations.
+    pub(super) sequence: u64,
     /// The time at which the node first saw it, by the node's own clock.
     pub(super) seen_at: Option<Timestamp>,
 }
@@ -69,6 +71,7 @@ pub(super) struct Witness {
     pub(super) sequence: u64,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "the flags are independent")]
 pub(super) struct State {
     pub(super) standing: Standing,
     /// The reason why the stream is unreachable, or `None` if it is reachable.
@@ -88,6 +91,8 @@ pub(super) struct State {
     pub(super) acked: VecDeque<Acked>,
     /// Increases when the node begins again. Messages published in an earlier epoch no longer count as published.
     pub(super) epoch: u64,
+    /// Whether the node begins again and has no place yet: it may have to wait for a snapshot, and tries again and again.
+    pub(super) is_beginning: bool,
     /// The position up to which the node has consumed the stream. The content of those messages is in force.
     pub(super) consumed: Position,
     /// The last message of a node up to there.
@@ -130,6 +135,7 @@ impl Link {
             parent: 0,
             acked: VecDeque::new(),
             epoch: 0,
+            is_beginning: false,
             consumed: Position::START,
             witness: Witness::default(),
             republish: false,
@@ -263,6 +269,7 @@ impl Link {
         }
         state.acked.clear();
         state.epoch += 1;
+        state.is_beginning = true;
         (state.consumed, state.witness) = (Position::START, Witness::default());
         drop(state);
         self.show();
@@ -313,9 +320,12 @@ impl Link {
     }
 
     /// Returns whether calls may be published. The configurations that they refer to come first.
+    ///
+    /// A stopped node publishes, too, but not while it has no place. Each attempt to get one begins an epoch, so it would
+    /// publish all its data again in each.
     pub(super) fn may_publish(&self) -> bool {
         let state = self.state();
-        state.away.is_none() && state.standing != Standing::Unsettled
+        state.away.is_none() && state.standing != Standing::Unsettled && !state.is_beginning
     }
 
     /// Records an acknowledgement of the stream, and completes the requests that waited for it.

@@ -50,6 +50,8 @@ impl Consumer {
             (self.is_checked, self.target, self.back_at) = (true, bounds.last, now);
             self.link.stand(Standing::Unsettled);
         }
+        // The place is valid, also if an attempt to begin again failed and is not necessary any more.
+        self.link.state().is_beginning = false;
         self.show(now);
         Ok(())
     }
@@ -102,7 +104,7 @@ impl Consumer {
         if let Some(place) = place.filter(|place| place.share == self.link.settings.share.mark()) {
             self.place = place;
             let (at, seen_at) = (place.snapshot, place.snapshot_seen_at);
-            self.link.state().snapshot = Sighting { at, gap: Position::START, seen_at };
+            self.link.state().snapshot = Sighting { at, seen_at, ..Sighting::default() };
         } else {
             // The other nodes lack what this node held before it joined the fleet.
             let republish = self.has_something();
@@ -135,7 +137,7 @@ impl Consumer {
         self.is_whole = self.place.position == Position::START || self.place.sequence > 0;
         let (digest, parent) = (self.digest(self.place.sequence)?, self.digest(self.place.sequence.saturating_sub(1))?);
         let mut state = self.link.state();
-        state.gap = self.place.gap;
+        (state.gap, state.is_beginning) = (self.place.gap, false);
         (state.configuration, state.sequence) = (self.place.configuration, self.place.sequence);
         (state.digest, state.parent) = (digest, parent);
         state.republish = self.place.republish;
@@ -269,7 +271,7 @@ impl Consumer {
         })?;
         self.storing = Some(storing);
         let seen_at = Some(self.link.now());
-        self.link.state().see(Sighting { at: head.at, gap: head.gap, seen_at });
+        self.link.state().see(Sighting { at: head.at, gap: head.gap, sequence: head.sequence, seen_at });
         self.is_stored()?;
         Ok(Some(head))
     }

@@ -1,9 +1,9 @@
 //! A stream that an operator purges while nodes follow it.
 
 use super::stream::SimServer;
-use super::threads::{Place, TENANT, call, configure, start_over, until};
+use super::threads::{Place, TENANT, call, configure, follows, running_clock, start_over, until};
 use crate::support::random::Random;
-use dialback::fleet::{Settings, Share, Subject};
+use dialback::fleet::{Body, Keys, Position, Settings, Share, Subject, read};
 use dialback::metrics::FleetState;
 use dialback::testing::universe::START;
 use dialback::{Change, DialPlan, Lookback, Timestamp};
@@ -143,8 +143,7 @@ fn a_conflict_is_named_when_the_stream_is_truncated_to_the_other_configuration()
         let parted = Parted::with(&shares);
         // As a node does after a snapshot, which was lost afterwards.
         let port = parted.server.port(1);
-        port.truncate(dialback::fleet::Position(port.bounds().expect("there").last_configuration.0 - 1))
-            .expect("truncated");
+        port.truncate(Position(port.bounds().expect("there").last_configuration.0 - 1)).expect("truncated");
         parted.server.cut(0, false);
         parted.expect_one_named(&when);
     }
@@ -169,4 +168,70 @@ fn a_stopped_node_stays_stopped_when_the_stream_is_purged() {
         assert!(parted.stopped()[0].is_some(), "{when}");
         until("the other node orders a change", || rename(&parted.other, "other's third") == Some(3));
     }
+}
+
+/// Returns how many messages of the stream contain events.
+fn messages_with_events(server: &SimServer) -> usize {
+    let has_events = |payload: &[u8], subject: Subject| {
+        let message = read(payload, subject, &Keys::NONE).expect("a node wrote it");
+        matches!(message.body, Body::Events(events) if !events.is_empty())
+    };
+    server.messages().iter().filter(|message| has_events(&message.payload, message.subject)).count()
+}
+
+/// A stopped node publishes also while it is not settled. It may have to wait for a snapshot before it has a place in the
+/// stream, and each of its attempts made it publish everything again, until the stream was full.
+#[test]
+fn a_stopped_node_that_waits_for_a_snapshot_publishes_its_data_once() {
+    let [shares, ..] = shares();
+    let Parted { server, first, other, _directory } = Parted::with(&shares);
+    first.service.record(vec![call(1)]).expect("it is durable");
+    // A full stream, so that the node still has to publish everything when it stops.
+    server.hold_at_most(0);
+    server.cut(0, false);
+    let stops = || matches!(first.node.link().metrics().state(), FleetState::Stopped(_));
+    until("the first node stops", stops);
+    server.cut(0, true);
+    server.hold_at_most(usize::MAX);
+    // The node does not have this call, so it waits for a snapshot.
+    catch_up(&server, &other, 2);
+    server.cut(1, true);
+    server.purge();
+    server.cut(0, false);
+    let metrics = first.node.link().metrics();
+    until("the first node has a place again", || metrics.position() == server.last() && metrics.outbox() == 0);
+    // With the call in the outbox, and once more because other nodes wait, too.
+    let published = messages_with_events(&server);
+    assert!((1..=4).contains(&published), "{published}");
+    assert!(stops());
+}
+
+/// No node that keeps all calls has the configurations before the stream's beginning, and the stream holds later ones.
+#[test]
+fn a_node_with_a_share_lends_configurations_that_come_before_those_of_the_stream() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let start = |which: usize, share: Share| {
+        start_over(server.port(which), &directory.path().join(which.to_string()), |settings| {
+            settings.now = running_clock();
+            settings.share = share;
+            settings.snapshot_every = Duration::from_secs(2);
+            settings.snapshot_wait = Duration::from_millis(500);
+            settings.beat_every = Duration::from_millis(20);
+        })
+    };
+    let first = start(0, Share::of(0..15));
+    configure(&first);
+    assert_eq!(rename(&first, "second"), Some(2));
+    let port = server.port(0);
+    let last = port.bounds().expect("there").last_configuration;
+    port.truncate(Position(last.0 - 1)).expect("truncated");
+    let second = start(1, Share::ALL);
+    until("the other node has the configurations", || second.service.plan().generation() == 2);
+    until("both nodes follow the stream", || follows(&first) && follows(&second));
+    assert_eq!(rename(&second, "third"), Some(3));
+    until("the first node has the change", || first.service.plan().generation() == 3);
+    // The other node replaces the snapshot with its own.
+    until("messages are removed", || server.first() > last.0);
 }
