@@ -394,8 +394,10 @@ fn readers_and_writers_go_on_while_a_thread_is_stopped_anywhere_in_a_growth() {
             let history = History::new(4_000_000);
             let (stopped, was_stopped) = mpsc::channel();
             let (go_on, may_go_on) = mpsc::channel::<()>();
-            thread::scope(|threads| {
-                let history = &history;
+            let all = &history;
+            // A failed check drops `go_on` before the scope waits for the thread, so that it does not wait for ever.
+            thread::scope(move |threads| {
+                let history = all;
                 let frozen = threads.spawn(move || {
                     let mut left = Some(skip);
                     on_step(move |step| {
@@ -426,7 +428,8 @@ fn readers_and_writers_go_on_while_a_thread_is_stopped_anywhere_in_a_growth() {
                         assert_eq!(history.get(scope(2), contact(earlier)), Some(register(earlier)), "{stop:?}");
                     }
                 }
-                assert!(history.stats().growths > before + 64, "growth went on: {stop:?}");
+                // 66 in the slowest of many runs: where a pair has its home is random.
+                assert!(history.stats().growths > before + 40, "growth went on: {stop:?}");
                 go_on.send(()).expect("it waits");
                 frozen.join().expect("it ends");
             });
