@@ -50,7 +50,7 @@
 //! | `DELETE /environments/{id}` | operator | 200; 404 `ENVIRONMENT_NOT_FOUND`; 409 `ENVIRONMENT_NOT_EMPTY` |
 //! | `GET /configuration` | environment | 200 |
 //! | `PUT /configuration?dry_run=&prune=` | environment; operator, to create an environment | 200; 409 `ENVIRONMENT_NAME_TAKEN`, `QUOTA_EXCEEDED` |
-//! | `GET /changes?since=&actor=&environment_id=&cursor=` | environment, operator | 200, a page; 501 `NOT_STORED` |
+//! | `GET /changes?since=&actor=&environment_id=&cursor=` | environment, operator | 200, a page; 404 `ENVIRONMENT_NOT_FOUND`; 501 `NOT_STORED` |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `POST /tokens/{id}/rotate` | operator | 201; 404 `TOKEN_NOT_FOUND`; 409 `TOKEN_EXPIRED` |
 //! | `GET /export` | operator | 200, one JSON object a line; 501 `NOT_STORED` |

@@ -75,7 +75,7 @@ struct Asked {
     /// Only changes of this actor: the id of a token, or `token`, `command`, `import` or `unknown`.
     #[param(schema_with = schema::wanted_actor, example = json!("token"))]
     actor: Option<String>,
-    /// Only changes of this environment; for operators.
+    /// Only changes of this environment. An environment token can name its own only.
     environment_id: Option<Uuid>,
     /// The `next_cursor` of the page before.
     #[param(pattern = "^[0-9a-f]{32}$")]
@@ -104,6 +104,7 @@ struct Asked {
             }],
             "meta": {"next_cursor": null},
         })),
+        (status = 404, description = "`ENVIRONMENT_NOT_FOUND`: the environment is not that of the token"),
         (status = 501, description = "`NOT_STORED`: the service keeps no data on disk"),
     ),
     security(("environment" = []), ("operator" = [])),
@@ -118,15 +119,19 @@ pub(in crate::http) async fn list(
         let wanted = Wanted::read(read::text(value)?);
         wanted.ok_or_else(|| "must be the id of a token, or token, command, import or unknown".into())
     });
+    let wanted = form.optional("environment_id", read::uuid);
     let (reader, of) = match manager {
         Manager::Tenant(own) => (own, Some(own)),
-        Manager::Operator => (EnvironmentId::SYSTEM, form.optional("environment_id", read::uuid)),
+        Manager::Operator => (EnvironmentId::SYSTEM, wanted),
     };
     let cursors = Cursors::of(&api, reader);
     let cursor = form.optional("cursor", |value| {
         cursors.read(read::text(value)?).ok_or_else(|| "must be the next_cursor of an earlier answer".into())
     });
     form.finish(|| Some(()))?;
+    if wanted.is_some_and(|wanted| !manager.manages(wanted)) {
+        return Err(Refusal::environment_not_found());
+    }
     let excerpts = api.service().excerpts().ok_or_else(Refusal::no_changes)?;
     let plan = api.service().plan();
     let tenant = plan.environment(reader);

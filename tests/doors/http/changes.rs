@@ -126,6 +126,10 @@ async fn tenant_sees_its_own_changes_only_and_no_operator_token_by_id_or_label()
     assert!(!text.contains("digest"), "{text}");
     assert_eq!(everything.len() as u64, server.generation());
     assert_eq!(everything[0]["generation"], server.generation());
+    let tenant = server.tenant();
+    tenant.get(&format!("/changes?environment_id={}", server.other_environment)).await.is(404, "ENVIRONMENT_NOT_FOUND");
+    tenant.get("/changes?environment_id=AAA").await.is(422, "VALIDATION_ERROR");
+    assert_eq!(tenant.get(&format!("/changes?environment_id={}", server.environment)).await.status, 200);
     let one = changes(&operator, &format!("?environment_id={}", server.other_environment)).await;
     assert!(one.iter().all(|entry| entry["environment_id"] == server.other_environment.to_string()) && one.len() == 3);
     server.gateway().get("/changes").await.is(403, "UNAUTHORIZED");
