@@ -1,6 +1,6 @@
 //! A change of the configuration in words and as data, with the names of its time.
 
-use super::narrative::{MAX_NAMED, duration};
+use super::narrative::{MAX_NAMED, duration, omitted};
 use super::time_text;
 use crate::event::{Change, Configuration, Direction, Names, Role};
 use crate::http::openapi::schema;
@@ -285,9 +285,4 @@ fn listed(names: impl Iterator<Item = String>, total: usize) -> String {
         _ => {}
     }
     list
-}
-
-/// Returns how many items of a list are not shown.
-fn omitted(len: usize) -> Option<usize> {
-    len.checked_sub(MAX_NAMED).filter(|more| *more > 0)
 }

@@ -1,7 +1,7 @@
 //! The explanation of a decision in the API: agents by id and name, and no phone number.
 
 use super::actor::ShownActor;
-use super::narrative::{HOUR, MAX_NAMED, Narrative};
+use super::narrative::{HOUR, MAX_NAMED, Narrative, omitted};
 use super::time_text;
 use crate::decision::{Candidate, Saw, SourceCall, Step, Trace};
 use crate::http::openapi::schema;
@@ -162,11 +162,6 @@ fn last_change(tenant: EnvironmentView<'_>, narrative: &Narrative<'_>, sees_oper
     let shown = ShownActor::new(&change.actor, sees_operators);
     let text = narrative.change(change.at, &shown.text(), HOUR)?;
     Some(LastChange { changed_at: time_text::render(change.at), actor: shown.into_owned(), text })
-}
-
-/// Returns how many items of a list are not shown.
-fn omitted(len: usize) -> Option<usize> {
-    len.checked_sub(MAX_NAMED).filter(|more| *more > 0)
 }
 
 struct Agents<'a> {

@@ -125,7 +125,7 @@ impl<'a> Narrative<'a> {
     fn names(&self, agents: &[AgentId]) -> String {
         let first = agents.iter().take(MAX_NAMED).map(|agent| self.name(*agent));
         let mut names = first.collect::<Vec<_>>().join(", ");
-        if let Some(more @ 1..) = agents.len().checked_sub(MAX_NAMED) {
+        if let Some(more) = omitted(agents.len()) {
             let _ = write!(names, " and {more} more");
         }
         names
@@ -135,6 +135,11 @@ impl<'a> Narrative<'a> {
         let agent = self.environment.and_then(|environment| self.plan.agent(environment, id));
         agent.map_or_else(|| format!("a deleted agent ({id})"), |agent| agent.name().to_owned())
     }
+}
+
+/// Returns how many items of a list are not shown.
+pub(in crate::http) fn omitted(len: usize) -> Option<usize> {
+    len.checked_sub(MAX_NAMED).filter(|more| *more > 0)
 }
 
 /// Formats a duration with its two largest units.

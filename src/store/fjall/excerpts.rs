@@ -31,15 +31,11 @@ fn read(
     let keyspaces = &store.keyspaces;
     let held = keyspaces.configurations.get(sequence.to_be_bytes()).map_err(|error| keyspaces.failed(error))?;
     let value = held.ok_or_else(|| keyspaces.damaged(format!("configuration {sequence} is missing")))?;
-    // The JSON parser's error could quote its input, for example a phone number.
-    let invalid = |error: serde_json::Error| {
-        keyspaces.damaged(format!("configuration {sequence} is invalid at column {}", error.column()))
-    };
     if let Some(wanted) = environment {
-        let Head { environment } = serde_json::from_slice(&value).map_err(invalid)?;
+        let Head { environment } = keyspaces.parse_part(&value, sequence)?;
         if environment != wanted {
             return Ok((None, value.len()));
         }
     }
-    Ok((Some(serde_json::from_slice(&value).map_err(invalid)?), value.len()))
+    Ok((Some(keyspaces.parse_configuration(&value, sequence)?), value.len()))
 }

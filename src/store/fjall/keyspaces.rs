@@ -23,6 +23,7 @@ use crate::store::disk::installation::Installation;
 use crate::store::records::commit_mark::{self, CommitMark};
 use crate::time::Timestamp;
 use fjall::{CompressionType, Database, DatabaseBuilder, Keyspace, KeyspaceCreateOptions, PersistMode};
+use serde::de::DeserializeOwned;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -212,14 +213,31 @@ impl Keyspaces {
         if *key != expected.to_be_bytes() {
             return Err(self.damaged(format!("configuration {expected} is missing")));
         }
-        // The JSON parser's error could quote its input, for example a phone number.
-        let configuration: Configuration = serde_json::from_slice(&value).map_err(|error| {
-            self.damaged(format!("configuration {expected} is invalid at column {}", error.column()))
-        })?;
+        self.parse_configuration(&value, expected)
+    }
+
+    /// Reads the stored text of a configuration.
+    pub(in crate::store) fn parse_configuration(
+        &self,
+        value: &[u8],
+        expected: u64,
+    ) -> Result<Configuration, StoreError> {
+        let configuration: Configuration = self.parse_part(value, expected)?;
         if configuration.sequence != expected {
             return Err(self.damaged(format!("configuration {expected} has another sequence")));
         }
         Ok(configuration)
+    }
+
+    /// Reads some fields of the stored text of a configuration.
+    pub(in crate::store) fn parse_part<T: DeserializeOwned>(
+        &self,
+        value: &[u8],
+        sequence: u64,
+    ) -> Result<T, StoreError> {
+        // The JSON parser's error could quote its input, for example a phone number.
+        serde_json::from_slice(value)
+            .map_err(|error| self.damaged(format!("configuration {sequence} is invalid at column {}", error.column())))
     }
 
     pub(in crate::store) fn setting(&self, setting: Setting) -> Result<Option<Vec<u8>>, StoreError> {
