@@ -28,11 +28,51 @@ pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, S
     })
 }
 
-/// Returns the message of a TOML error without the values in it.
+/// Returns the message of a TOML error without the values in it. Keys are values too, if they are not words.
 fn without_values(message: &str) -> String {
-    let message = match message.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, ")) {
-        Some((_, expected)) => format!("unknown value, {expected}"),
-        None => message.to_owned(),
-    };
+    let expected =
+        |rest: &str| rest.rsplit_once(", expected ").map_or(String::new(), |(_, what)| format!(", expected {what}"));
+    let kinds =
+        [("invalid type: ", "wrong type"), ("invalid value: ", "wrong value"), ("unknown variant ", "unknown value")];
+    let of_kind =
+        kinds.iter().find_map(|(kind, said)| Some(format!("{said}{}", expected(message.strip_prefix(kind)?))));
+    let message = of_kind.unwrap_or_else(|| match message.strip_prefix("unknown field `") {
+        Some(rest) if !rest.split('`').next().is_some_and(is_word) => format!("unknown field{}", expected(rest)),
+        _ => message.to_owned(),
+    });
     message.split('"').step_by(2).collect::<Vec<_>>().join("…")
+}
+
+/// Returns whether a key can be shown: one with digits may be a phone number.
+fn is_word(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dialback::declaration::Declaration;
+
+    #[test]
+    fn message_has_the_line_and_no_value() {
+        for (text, said) in [
+            ("[[numbers]]\nnumber = 12125550100", "line 2: wrong type, expected a string"),
+            ("[[numbers]]\nnumber = +12125550100", "line 2: wrong type, expected a string"),
+            ("[[numbers]]\nnumber = [\"+12125550100\"]", "line 2: wrong type, expected a string"),
+            ("[[agents]]\nname = \"A\"\nnumbers = [+12125550100]", "line 3: wrong type, expected a string"),
+            ("[[agents]]\nname = \"A\"\ncallback = 12125550100", "line 3: wrong type, expected "),
+            ("[[agents]]\nname = \"A\"\ndirection = \"+12125550100\"", "line 3: unknown value, expected "),
+            ("[[numbers]]\n\"+12125550100\" = 1", "line 2: unknown field, expected "),
+            ("[[numbers]]\nnumber = \"a\"\n+12125550100 = 1", "line 3: "),
+            ("[[numbers]]\n12125550100 = \"a\"\n12125550100 = 1", "line 3: "),
+            ("[[numbers]]\nnumber = 1212-555-0100", "line 2: "),
+            ("[[numbers]]\nnumber = 12125550100x", "line 2: "),
+            ("[12125550100]\n[12125550100]", "line 2: "),
+            ("[[numbers]]\nnumbr = \"+12125550100\"", "line 2: unknown field `numbr`, expected "),
+        ] {
+            let wrong = parse::<Declaration>(Path::new("file"), text).unwrap_err();
+            assert!(wrong.starts_with(&format!("file, {said}")), "{text}: {wrong}");
+            assert!(!wrong.contains("555"), "{text}: {wrong}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{AddressTemplate, AgentAddresses};
 use serde::Deserialize;
+use serde_json::error::Category;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::str::FromStr;
@@ -21,21 +22,36 @@ impl AgentAddresses {
     /// Each of the three members is optional.
     ///
     /// # Errors
-    /// A message that names the wrong entry and the reason.
+    /// A message with the reason. It names the wrong entry, unless its key could be a phone number.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        let written: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let written: Written = serde_json::from_str(text).map_err(|error| wrong(&error))?;
         Ok(Self {
-            agents: keyed(written.agents)?,
-            environments: keyed(written.environments)?,
+            agents: keyed("agents", written.agents)?,
+            environments: keyed("environments", written.environments)?,
             default: written.default.map(|text| template("default", &text)).transpose()?,
         })
     }
 }
 
-fn keyed<I: FromStr + Eq + Hash>(written: HashMap<String, String>) -> Result<HashMap<I, AddressTemplate>, String> {
+/// The parser's own message can repeat a value.
+fn wrong(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Data => "a member is unknown, missing or twice there, or its value is not a text",
+        Category::Syntax | Category::Eof | Category::Io => "not valid JSON",
+    };
+    format!("line {}, column {}: {what}", error.line(), error.column())
+}
+
+fn keyed<I: FromStr + Eq + Hash>(
+    member: &str,
+    written: HashMap<String, String>,
+) -> Result<HashMap<I, AddressTemplate>, String> {
     let mut found = HashMap::new();
     for (key, text) in written {
-        let id = key.parse().map_err(|_| format!("{key}: not a UUID"))?;
+        let Ok(id) = key.parse() else {
+            let is_word = key.bytes().all(|byte| byte.is_ascii_alphabetic());
+            return Err(if is_word { format!("{key}: not a UUID") } else { format!("{member}: a key is not a UUID") });
+        };
         if found.insert(id, template(&key, &text)?).is_some() {
             return Err(format!("{key}: this id occurs twice: keep one address for it"));
         }
@@ -86,6 +102,11 @@ mod tests {
         let twice = ANN.to_string().to_uppercase();
         for (text, error) in [
             (r#"{"agents": {"ann": "sip:a@b"}}"#.into(), "ann: not a UUID".to_owned()),
+            (r#"{"agents": {"+12125550100": "sip:a@b"}}"#.into(), "agents: a key is not a UUID".into()),
+            (
+                r#"{"default": "sip:{+12125550100}@b"}"#.into(),
+                "default: unknown placeholder: use {agent_id}, {environment_id} or {dialed}".into(),
+            ),
             (
                 r#"{"default": "sip:{name}@b"}"#.into(),
                 "default: unknown placeholder {name}: use {agent_id}, {environment_id} or {dialed}".into(),
@@ -105,6 +126,15 @@ mod tests {
             ))
             .is_err()
         );
-        assert!(AgentAddresses::from_json(r#"{"agent": {}}"#).is_err());
+        for text in [
+            r#"{"agent": {}}"#,
+            r#"{"agents": "+12125550100"}"#,
+            r#"{"+12125550100": 1}"#,
+            r#"{"default": 12125550100}"#,
+            r#"{"default": +12125550100}"#,
+        ] {
+            let error = AgentAddresses::from_json(text).unwrap_err();
+            assert!(error.starts_with("line 1, column ") && !error.contains("2125550100"), "{text}: {error}");
+        }
     }
 }

@@ -93,7 +93,12 @@ impl fmt::Display for TemplateError {
             Self::Character(bad) => write!(f, "the address contains {bad:?}, which is not allowed"),
             Self::Unclosed => f.write_str("the address has an unmatched brace"),
             Self::Name(name) => {
-                write!(f, "unknown placeholder {{{name}}}: use {{agent_id}}, {{environment_id}} or {{dialed}}")
+                f.write_str("unknown placeholder")?;
+                // One with digits may be a phone number.
+                if name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_') {
+                    write!(f, " {{{name}}}")?;
+                }
+                f.write_str(": use {agent_id}, {environment_id} or {dialed}")
             }
         }
     }
