@@ -222,6 +222,22 @@ fn wrong_file_is_named_by_line_or_field_without_its_numbers() {
     assert_eq!(program(&["apply", "missing.toml"], folder.path()).0, 1);
 }
 
+/// A dump that failed leaves an empty file.
+#[test]
+fn file_without_its_environment_deletes_nothing() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let clinic = file(folder.path(), CLINIC);
+    assert_eq!(dialback(&["apply", &clinic, "--create-directory", "--data"], &data).0, 0);
+    let agents = || dialback(&["agent", "list", "--data"], &data).1;
+    let before = agents();
+    let empty = file(folder.path(), "");
+    let (code, _, wrong) = dialback(&["apply", &empty, "--prune", "--data"], &data);
+    assert!(code == 1 && wrong.contains("--prune needs [environment]"), "{code} {wrong}");
+    assert_eq!(agents(), before);
+    assert_eq!(dialback(&["apply", &empty, "--data"], &data).1, "nothing changes\n");
+}
+
 /// The last number is another environment's, or a source is unknown: neither leaves anything behind.
 #[test]
 fn refused_file_leaves_nothing_behind_and_a_dry_run_refuses_it_alike() {

@@ -60,7 +60,8 @@ pub(crate) struct ApplyOptions {
     /// columns dialed, caller and at, or has a JSON object with these fields on each line. `-` reads standard input
     #[arg(long, value_name = "FILE", requires = "dry_run")]
     calls: Option<PathBuf>,
-    /// Delete agents and numbers that the file does not name
+    /// Delete agents and numbers that the file does not name. The file must name its environment: an empty one would delete
+    /// everything
     #[arg(long)]
     prune: bool,
     /// Give the environment the name in the file. Without this, a file for an environment of another name is an error. It
@@ -82,6 +83,10 @@ pub(crate) struct DumpOptions {
 
 pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Failure> {
     let declared: Declaration = toml_file::read(&options.file).map_err(Failure::new)?;
+    if options.prune && declared.environment.is_none() {
+        let file = options.file.display();
+        return Err(Failure::new(format!("{file} names no environment: --prune needs [environment] with its name")));
+    }
     // Standard input may come late: it is read before the directory is held.
     let calls = options.calls.as_deref().map(calls_file::read).transpose()?;
     let (client, is_new) = client(options, &declared)?;
