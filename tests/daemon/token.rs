@@ -76,3 +76,37 @@ fn token_for_a_new_environment_is_created_only_where_there_is_none() {
     assert!(said.ends_with("1 change made\n"), "{said}{}", String::from_utf8_lossy(&apply.stderr));
     assert_eq!(daemon.stop(), 0);
 }
+
+/// Nobody could use a token that was created and not shown.
+#[cfg(target_os = "linux")]
+#[test]
+fn token_is_shown_if_standard_error_cannot_be_written() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let shown = |arguments: &[&str]| {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dialback"));
+        let output = command.args(arguments).arg("--data").arg(&data).stderr(full).output().expect("it runs");
+        (output.status.code(), String::from_utf8(output.stdout).expect("a token"))
+    };
+    let (code, token) = shown(&["token", "create", "--create-directory"]);
+    assert!(code == Some(0) && token.starts_with("talq_"), "{code:?} {token}");
+    let id = listed(&data)[0]["id"].as_str().expect("an id").to_owned();
+    let (code, token) = shown(&["token", "rotate", &id, "--overlap", "0s"]);
+    assert!(code == Some(0) && token.starts_with("talq_"), "{code:?} {token}");
+}
+
+#[test]
+fn refused_token_leaves_no_environment_behind() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    assert_eq!(dialback(&["token", "create", "--role", "operator", "--create-directory", "--data"], &data).0, 0);
+    let id = dialback::EnvironmentId::from_u128(7).to_string();
+    for (arguments, code) in
+        [(["--environment", "Clinic", "--expires-in", "99999999d"], 2), (["--environment", &*id, "--label", "a"], 1)]
+    {
+        assert_eq!(dialback(&[&["token", "create"], &arguments[..], &["--data"]].concat(), &data).0, code);
+        let (code, environments, _) = dialback(&["--json", "environment", "list", "--data"], &data);
+        assert_eq!((code, environments.trim()), (0, "[]"), "{arguments:?}");
+    }
+}

@@ -1,8 +1,8 @@
-//! Writes answers to standard output.
+//! Writes answers to standard output, and notes to standard error.
 
 use crate::failure::Failure;
 use std::fmt;
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 
 /// Writes a line for people. It is one line whatever it contains, and does not control the terminal: tenants choose
 /// names and labels.
@@ -15,6 +15,13 @@ pub(crate) fn line(text: fmt::Arguments<'_>) -> Result<(), Failure> {
 /// Writes a text for programs, such as JSON, or one that contains no names. It is written as it is.
 pub(crate) fn exact(text: fmt::Arguments<'_>) -> Result<(), Failure> {
     writeln!(stdout(), "{text}").map_err(|error| Failure::new(format!("cannot write the output: {error}")))
+}
+
+/// Writes a line for people to standard error. It is one line whatever it contains, as in [`line`].
+///
+/// Unlike `eprintln!`, it does nothing if it cannot write: what the note is about is done.
+pub(crate) fn note(text: fmt::Arguments<'_>) {
+    let _ = writeln!(stderr(), "{}", printable(&text.to_string()));
 }
 
 /// Returns the text without characters that control a terminal, end the line or change the direction of writing.

@@ -8,6 +8,7 @@ use crate::data::NewDataOptions;
 use crate::failure::Failure;
 use crate::out;
 use clap::Subcommand;
+use dialback::EnvironmentId;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -175,12 +176,14 @@ fn lookback(environment: &Value) -> String {
 pub(crate) fn find_or_create(client: &Client, wanted: Option<&str>) -> Result<Value, Failure> {
     match (place::find(client, wanted)?, wanted) {
         (Some(id), _) => Ok(id),
-        // A mistyped name creates nothing beside other environments.
-        (None, Some(_)) if !client.environments()?.is_empty() => Err(place::missing(wanted)),
+        // An id is no name, and a mistyped name creates nothing beside other environments.
+        (None, Some(text)) if text.parse::<EnvironmentId>().is_ok() || !client.environments()?.is_empty() => {
+            Err(place::missing(wanted))
+        }
         (None, _) => {
             let name = wanted.unwrap_or("default");
             let made = client.post("/environments", &json!({ "name": name }))?;
-            eprintln!("Created an environment named `{}`.", out::printable(name));
+            out::note(format_args!("Created an environment named `{name}`."));
             Ok(made["data"]["id"].clone())
         }
     }

@@ -1,7 +1,7 @@
 //! Prints answers of the API: as JSON for programs, and as tables for people.
 
 use crate::failure::Failure;
-use crate::out::{self, printable};
+use crate::out;
 use serde_json::Value;
 
 /// A column: its heading, and its text for a row.
@@ -16,7 +16,7 @@ pub(crate) fn list(columns: &[Column<'_>], rows: &[Value], json: bool) -> Result
         return out::exact(format_args!("{}", Value::from(rows)));
     }
     let headings = columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
-    let texts = rows.iter().map(|row| columns.iter().map(|(_, text)| printable(&text(row))).collect());
+    let texts = rows.iter().map(|row| columns.iter().map(|(_, text)| out::printable(&text(row))).collect());
     let lines: Vec<Vec<String>> = std::iter::once(headings).chain(texts).collect();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
@@ -49,7 +49,7 @@ pub(crate) fn done(answer: &Value, json: bool) -> Result<(), Failure> {
 /// Prints the warnings of an answer on standard error.
 pub(crate) fn warn(answer: &Value) {
     for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        eprintln!("warning: {}", printable(warning));
+        out::note(format_args!("warning: {warning}"));
     }
 }
 

@@ -90,16 +90,16 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
                     "a token of a gateway or an operator belongs to no environment: leave out --environment",
                 ));
             }
-            let client = Client::open_or_create(data)?;
             let mut body = json!({ "role": role.name() });
+            if let Some(span) = expires_in {
+                body["expires_at"] = json!(moment_in(*span)?);
+            }
+            let client = Client::open_or_create(data)?;
             if !label.is_empty() {
                 body["label"] = json!(label);
             }
             if *role == TokenRole::Environment {
                 body["environment_id"] = find_or_create(&client, environment.as_deref())?;
-            }
-            if let Some(span) = expires_in {
-                body["expires_at"] = json!(moment_in(*span)?);
             }
             let answer = client.post("/tokens", &body)?;
             if json {
@@ -108,7 +108,10 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
                 // Only the token goes to standard output, for `TOKEN=$(dialback token create)`.
                 let folder = &data.data.data;
                 let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-                eprintln!("This token is valid for the data directory {}. It is shown once:", folder.display());
+                out::note(format_args!(
+                    "This token is valid for the data directory {}. It is shown once:",
+                    folder.display()
+                ));
                 out::line(format_args!("{}", answer["data"]["token"].as_str().unwrap_or_default()))?;
             }
         }
@@ -129,7 +132,7 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
                 out::exact(format_args!("{data}"))?;
             } else {
                 let end = text(&data["replaces"]["expires_at"]);
-                eprintln!("The old token is valid until {end}. The new one is shown once:");
+                out::note(format_args!("The old token is valid until {end}. The new one is shown once:"));
                 out::line(format_args!("{}", text(&data["token"])))?;
             }
         }
