@@ -2,7 +2,7 @@
 
 use crate::support::certificates::Certificates;
 use crate::support::daemon::{Daemon, dialback};
-use rcgen::date_time_ymd;
+use rcgen::{BasicConstraints, IsCa, date_time_ymd};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -135,7 +135,10 @@ fn token_is_not_sent_to_a_server_that_is_not_trusted() {
     for made in [&certificates, &others] {
         made.issue("valid");
     }
-    certificates.issue_changed("foreign", |params| params.subject_alt_names.clear());
+    let other = rcgen::SanType::DnsName("other.example".try_into().expect("a name"));
+    certificates.issue_changed("foreign", |params| params.subject_alt_names = vec![other]);
+    certificates.issue_changed("nameless", |params| params.subject_alt_names.clear());
+    certificates.issue_changed("authority", |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
     certificates.issue_changed("expired", |params| params.not_after = date_time_ymd(2021, 1, 1));
     certificates.issue_changed("early", |params| params.not_before = date_time_ymd(3000, 1, 1));
     let authority = certificates.authority();
@@ -143,7 +146,9 @@ fn token_is_not_sent_to_a_server_that_is_not_trusted() {
     for (issuer, name, trusted, expected) in [
         (&certificates, "valid", &[][..], "no trusted authority issued its certificate"),
         (&others, "valid", &ca, "no trusted authority issued its certificate"),
-        (&certificates, "foreign", &ca, "its certificate is not for the host of --url"),
+        (&certificates, "foreign", &ca, "its certificate is not for the host of --url, but for "),
+        (&certificates, "nameless", &ca, "its certificate is for no host"),
+        (&certificates, "authority", &ca, "its certificate is an authority's"),
         (&certificates, "expired", &ca, "its certificate has expired"),
         (&certificates, "early", &ca, "its certificate is not valid yet"),
     ] {
@@ -162,6 +167,18 @@ fn token_is_not_sent_to_a_server_that_is_not_trusted() {
     let (code, errors) = list(&[&["--url", &format!("https://127.0.0.1:{}", witness.port)], &ca[..]].concat(), &[]);
     assert!(code == 1 && errors.contains("does not speak TLS: check the port"), "{errors}");
     assert!(!witness.has_the_token());
+}
+
+#[test]
+fn url_without_tls_for_a_port_with_tls_is_explained() {
+    let certificates = Certificates::new();
+    certificates.issue("daemon");
+    let folder = tempfile::tempdir().expect("a directory");
+    let (cert, key) = (certificates.path("daemon.pem"), certificates.path("daemon.key"));
+    let daemon = Daemon::start_with(&folder.path().join("data"), &["--tls-cert", text(&cert), "--tls-key", text(&key)]);
+    let (code, errors) = list(&["--url", &format!("http://{}", daemon.public_address())], &[]);
+    assert!(code == 1 && errors.contains("does not speak HTTP: if it has TLS, write https://"), "{errors}");
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

@@ -268,8 +268,10 @@ impl Remote {
 
     fn lost(&self, error: &ureq::Error) -> Failure {
         let url = &self.url;
+        let is_other = matches!(error, ureq::Error::Protocol(_)) && url.starts_with("http://");
         Failure::new(match trust::rejection(error) {
             Some(why) => format!("the daemon at {url} is not trusted: {why}"),
+            None if is_other => format!("what listens at {url} does not speak HTTP: if it has TLS, write https://"),
             None => format!("the daemon at {url} does not answer: {error}"),
         })
     }

@@ -43,7 +43,8 @@ fn of_system() -> Result<Vec<CertificateDer<'static>>, Failure> {
     let found = rustls_native_certs::load_native_certs().certs;
     if found.is_empty() {
         return Err(Failure::new(
-            "this system has no trusted certificates: name a PEM file with the daemon's, or its authority's, with --ca",
+            "this system has no trusted certificates: name a PEM file with that of the daemon's authority with --ca (a \
+             self-signed certificate is its own)",
         ));
     }
     Ok(found)
@@ -69,8 +70,15 @@ fn why(wrong: &CertificateError) -> String {
     match wrong {
         // The second one: an authority with the name of a trusted one, such as a former one.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "no trusted authority issued its certificate: name a PEM file with the authority's certificate with --ca"
+            "no trusted authority issued its certificate: name a PEM file with the authority's own certificate with --ca"
                 .to_owned()
+        }
+        // The verifier has no variant for it, and its error is of a package that it does not export.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "its certificate is an authority's: the daemon needs one with `basicConstraints=CA:FALSE`".to_owned()
+        }
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "its certificate is for no host: the daemon needs one with `subjectAltName`".to_owned()
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
             format!("its certificate is not for the host of --url, but for {}", presented.join(", "))
