@@ -293,9 +293,7 @@ pub(in crate::http) async fn set_default_agent(
         })
     };
     let plan = api.change(environment, decide).await?;
-    let warnings =
-        if choice == Some(DefaultChoice::Auto) { defaults::of_number(&plan, environment, id) } else { vec![] };
-    shown::number_warned(&plan, environment, id, warnings)
+    shown::number_warned(&plan, environment, id, defaults::of_number(&plan, environment, id))
 }
 
 /// Deletes a number from the environment.

@@ -388,4 +388,10 @@ async fn role_or_setting_that_makes_a_callback_agent_answer_by_order_is_a_warnin
         assert_eq!(answer.body["warnings"], json!([takes]), "{}", answer.text);
         assert_eq!(answer.body["data"]["default_agent_id"], json!(callback));
     }
+    // A named draft takes no calls, so the number has no other default agent than by the order.
+    client.put(&phone, json!({"default_agent_id": front})).await.data();
+    client.post(&format!("/agents/{front}/unpublish"), json!({})).await.data();
+    client.put(&phone, json!({"default_agent_id": "nobody"})).await.data();
+    let draft = client.put(&phone, json!({"default_agent_id": front})).await;
+    assert_eq!(draft.body["warnings"], json!([takes]), "{}", draft.text);
 }
