@@ -26,8 +26,10 @@ pub struct Wish {
 pub struct Comparison {
     /// The changes, to be made in one configuration. None if the present state is the declared one.
     pub changes: Vec<Change>,
-    /// The changes for people.
+    /// The changes for people: the first ones, up to a megabyte as JSON.
     pub steps: Vec<Step>,
+    /// The number of all steps, also of those that are not listed.
+    pub steps_total: usize,
     /// The plan with the changes.
     pub next: Plan,
 }
@@ -52,7 +54,8 @@ impl Declaration {
     /// numbers.
     ///
     /// The order of the document is compared, too: that of the inbound agents with a number, and that of the roles with a
-    /// source. Agents that the document does not name keep their places among the owners of a number.
+    /// source. Agents that the document does not name keep their places among the owners of a number. Their roles come after
+    /// those of the document.
     ///
     /// # Errors
     /// [`Refused`]. It names the fields, and no value of them.
@@ -107,7 +110,7 @@ impl Declaration {
         way.create_agents(&agents);
         way.free_agents(&agents, wish.prune);
         way.set_agents(&agents);
-        way.set_roles(&agents);
+        way.set_roles(&agents, wish.prune);
         if wish.prune {
             way.prune(&agents, &numbers);
         }
@@ -120,6 +123,7 @@ impl Declaration {
         way.order_owners(&next, environment, &agents, &numbers).map_err(Refused::Wrong)?;
         way.set_defaults(&next, environment, &numbers);
         let next = after(&way.changes)?;
-        Ok(Comparison { changes: way.changes, steps: way.steps, next })
+        let Way { changes, steps, .. } = way;
+        Ok(Comparison { changes, steps: steps.first, steps_total: steps.total, next })
     }
 }

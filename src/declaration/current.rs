@@ -13,7 +13,7 @@ use std::collections::HashMap;
 impl Declaration {
     /// Returns the document of an environment. Each agent and number has its id. Another agent is named where its name is
     /// the only one of its kind, else its id stands there. An environment made from the document decides each call as this
-    /// one does.
+    /// one does. [`Pieces`](super::Pieces) writes it without holding all of it.
     pub fn of(environment: EnvironmentView<'_>) -> Self {
         let names = Names::of(environment.agents());
         let agents = order::agents(environment);
@@ -26,7 +26,7 @@ impl Declaration {
     }
 }
 
-fn settings(environment: EnvironmentView<'_>) -> DeclaredSettings {
+pub(super) fn settings(environment: EnvironmentView<'_>) -> DeclaredSettings {
     let plan = environment.dial_plan();
     let name = environment.name().to_owned();
     let lookback_days = environment.lookback().whole_days();
@@ -46,40 +46,60 @@ fn settings(environment: EnvironmentView<'_>) -> DeclaredSettings {
     }
 }
 
-fn declared_number(number: NumberView<'_>, names: &Names, places: &HashMap<AgentId, usize>) -> DeclaredNumber {
-    let default_agent = match number.default_choice() {
-        DefaultChoice::Auto => None,
-        DefaultChoice::Nobody => Some(NOBODY.to_owned()),
-        DefaultChoice::Named(agent) => Some(names.text(agent)).map(|text| match text.as_str() {
-            AUTO | NOBODY => agent.to_string(),
-            _ => text,
-        }),
-    };
-    let owners = order::inbound(number);
+fn declared_number(view: NumberView<'_>, names: &Names, places: &HashMap<AgentId, usize>) -> DeclaredNumber {
+    let owners = order::inbound(view);
     let order = if owners.is_sorted_by_key(|owner| places[owner]) {
         Vec::new()
     } else {
         owners.into_iter().map(|owner| names.text(owner)).collect()
     };
-    DeclaredNumber { number: number.number().to_plus_form().to_string(), id: Some(number.id()), default_agent, order }
+    DeclaredNumber { order, ..number(view, |agent| names.text(agent)) }
 }
 
-fn declared_agent(agent: AgentView<'_>, names: &Names) -> DeclaredAgent {
+/// Returns the entry of a number without its order. `text` names agents.
+pub(super) fn number(number: NumberView<'_>, text: impl Fn(AgentId) -> String) -> DeclaredNumber {
+    let default_agent = match number.default_choice() {
+        DefaultChoice::Auto => None,
+        DefaultChoice::Nobody => Some(NOBODY.to_owned()),
+        DefaultChoice::Named(agent) => Some(text(agent)).map(|text| match text.as_str() {
+            AUTO | NOBODY => agent.to_string(),
+            _ => text,
+        }),
+    };
+    let (number, id) = (number.number().to_plus_form().to_string(), Some(number.id()));
+    DeclaredNumber { number, id, default_agent, order: Vec::new() }
+}
+
+fn declared_agent(view: AgentView<'_>, names: &Names) -> DeclaredAgent {
+    // A role whose sources are all deleted cannot be declared: it takes no call.
+    let role = view.callback().filter(|role| !role.sources().is_empty());
+    DeclaredAgent {
+        numbers: view.numbers().map(|number| number.number().to_plus_form().to_string()).collect(),
+        callback: role.map(|role| DeclaredCallback {
+            sources: role.sources().into_iter().map(|source| names.text(source)).collect(),
+            ..callback(role)
+        }),
+        ..agent(view)
+    }
+}
+
+/// Returns the entry of an agent without its numbers and its role.
+pub(super) fn agent(agent: AgentView<'_>) -> DeclaredAgent {
     DeclaredAgent {
         name: agent.name().to_owned(),
         id: Some(agent.id()),
         label: agent.label().map(str::to_owned),
         direction: agent.direction(),
-        numbers: agent.numbers().map(|number| number.number().to_plus_form().to_string()).collect(),
+        numbers: Vec::new(),
         published: agent.is_published(),
-        // A role whose sources are all deleted cannot be declared: it takes no call.
-        callback: agent.callback().map(|role| declared_callback(role, names)).filter(|role| !role.sources.is_empty()),
+        callback: None,
     }
 }
 
-fn declared_callback(role: CallbackView<'_>, names: &Names) -> DeclaredCallback {
+/// Returns a role without its sources.
+pub(super) fn callback(role: CallbackView<'_>) -> DeclaredCallback {
     DeclaredCallback {
-        sources: role.sources().into_iter().map(|source| names.text(source)).collect(),
+        sources: Vec::new(),
         statuses: role.outcomes().map(|set| set.iter().map(Outcome::public_name).map(str::to_owned).collect()),
         lookback_days: role.lookback().map(Lookback::days),
     }

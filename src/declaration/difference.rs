@@ -6,6 +6,9 @@ use std::hash::Hash;
 /// The most items of a list that are named.
 const MOST: usize = 5;
 
+/// The most characters of a name that are shown.
+const MOST_CHARS: usize = 64;
+
 /// The word for a value that is not there.
 pub(super) const NONE: &str = "none";
 
@@ -61,6 +64,14 @@ impl Differences {
 impl From<Differences> for String {
     fn from(differences: Differences) -> Self {
         differences.0.join("; ")
+    }
+}
+
+/// Returns the beginning of a name or label. A list of whole names would be long: each has up to a kilobyte.
+pub(super) fn short(name: &str) -> String {
+    match name.char_indices().nth(MOST_CHARS) {
+        None => name.to_owned(),
+        Some(_) => name.chars().take(MOST_CHARS - 1).chain(['…']).collect(),
     }
 }
 

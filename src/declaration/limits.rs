@@ -8,3 +8,6 @@ pub(crate) const MAX_LOOKBACK_DAYS: u32 = 3650;
 
 /// The minimum look-back in seconds.
 pub(crate) const MIN_LOOKBACK_SECONDS: u32 = 60;
+
+/// The maximum size of the steps of a comparison as JSON: some ten thousand usual ones.
+pub(super) const MAX_STEP_BYTES: usize = 1 << 20;

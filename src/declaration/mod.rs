@@ -10,6 +10,7 @@ mod difference;
 mod document;
 pub(crate) mod limits;
 mod order;
+mod pieces;
 mod reference;
 mod resolve;
 mod step;
@@ -18,5 +19,6 @@ mod whole;
 
 pub use compare::{Comparison, Refused, Wish};
 pub use document::{Declaration, DeclaredAgent, DeclaredCallback, DeclaredNumber, DeclaredSettings};
+pub use pieces::Pieces;
 pub use reference::Wrong;
 pub use step::Step;

@@ -70,27 +70,33 @@ pub(super) fn inbound(number: NumberView<'_>) -> Vec<AgentId> {
 }
 
 /// The order of roles with a common source: of the declared ones, the last in the document is the one that was configured
-/// last. Roles are looked at in the order of the document.
+/// last. Those that stay undeclared were configured before them. Roles are looked at in the order of the document.
 pub(super) struct Roles {
     /// The place of a role among those of its source. The one that was configured last has the first place.
     places: HashMap<(AgentId, AgentId), usize>,
-    /// For each source, the first place of the roles that were looked at, and its agent.
+    /// For each source, the first place of the undeclared roles and of those that were looked at, and its agent.
     first: HashMap<AgentId, (usize, AgentId)>,
     /// The sources of the roles that were set.
     set: HashSet<AgentId>,
 }
 
 impl Roles {
-    pub(super) fn of(environment: EnvironmentView<'_>) -> Self {
-        let feeds = |source: AgentView<'_>| {
-            let id = source.id();
-            source.callback_agents().into_iter().enumerate().map(move |(place, agent)| ((id, agent), place))
-        };
-        let places = environment.agents().flat_map(feeds).collect();
-        Self { places, first: HashMap::new(), set: HashSet::new() }
+    /// `stays_undeclared` tells which agents keep a role that the document does not name.
+    pub(super) fn of(environment: EnvironmentView<'_>, stays_undeclared: impl Fn(AgentId) -> bool) -> Self {
+        let (mut places, mut first) = (HashMap::new(), HashMap::new());
+        for source in environment.agents() {
+            for (place, agent) in source.callback_agents().into_iter().enumerate() {
+                places.insert((source.id(), agent), place);
+                if stays_undeclared(agent) {
+                    first.entry(source.id()).or_insert((place, agent));
+                }
+            }
+        }
+        Self { places, first, set: HashSet::new() }
     }
 
-    /// Returns an earlier agent of the document whose role was configured after that of this agent.
+    /// Returns an agent whose role was configured after that of this agent, and should have been configured before it: an
+    /// earlier agent of the document, or an undeclared one.
     pub(super) fn overtaken(&self, agent: AgentId, role: &Callback) -> Option<AgentId> {
         role.sources.iter().find_map(|source| {
             let (place, first) = self.first.get(source)?;

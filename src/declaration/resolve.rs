@@ -149,12 +149,11 @@ impl<'a> Resolver<'a> {
 
     fn number(&mut self, at: usize, declared: &DeclaredNumber) -> Option<Number> {
         let field = format!("numbers.{at}.number");
-        let read = E164::parse(&declared.number, &self.dial_plan).and_then(|number| self.dial_plan.check(number));
-        let Ok(number) = read else {
+        let Some(number) = self.digits(declared) else {
             self.wrong(field, "must be a phone number");
             return None;
         };
-        let held = self.plan.dialed(number).filter(|held| held.environment() == self.tenant.id());
+        let held = self.held(number);
         if held.is_none() && self.plan.dialed(number).is_some() {
             self.wrong(field, "is already in use");
             return None;
@@ -177,6 +176,25 @@ impl<'a> Resolver<'a> {
             return None;
         }
         Some(Number { id, digits: number, is_new, default: DefaultChoice::Auto, order: Vec::new() })
+    }
+
+    /// Returns the digits of a number. The dial plan can be newer than the number, so it does not read and check the digits
+    /// that the environment holds, or that a document with ids brings to another environment.
+    fn digits(&self, declared: &DeclaredNumber) -> Option<E164> {
+        let DeclaredNumber { number: text, id, .. } = declared;
+        let written = as_written(text);
+        if let Some(held) = written.filter(|number| self.held(*number).is_some()) {
+            return Some(held);
+        }
+        let read = E164::parse_to_store(text, &self.dial_plan).ok();
+        let is_known = |number: &E164| id.is_some() && self.held(*number).map(NumberView::id) == *id;
+        let copied = || written.and(E164::parse_international(text).ok()).filter(|_| id.is_some());
+        read.filter(is_known).or_else(copied).or(read)
+    }
+
+    /// Returns the number with these digits, if the environment holds it.
+    fn held(&self, number: E164) -> Option<NumberView<'a>> {
+        self.plan.dialed(number).filter(|held| held.environment() == self.tenant.id())
     }
 
     fn order(&mut self, at: usize, declared: &DeclaredNumber) -> Vec<AgentId> {
@@ -248,8 +266,9 @@ impl<'a> Resolver<'a> {
         }
         let (mut numbers, mut listed) = (Vec::new(), HashSet::new());
         for (place, text) in declared.numbers.iter().enumerate() {
-            let known = E164::parse(text, &self.dial_plan).ok().and_then(|number| self.numbers.get(&number).copied());
-            match known {
+            let known = |number: E164| self.numbers.get(&number).copied();
+            let read = || E164::parse(text, &self.dial_plan).ok().and_then(known);
+            match as_written(text).and_then(known).or_else(read) {
                 Some(id) if listed.insert(id) => numbers.push(id),
                 Some(_) => self.wrong(format!("agents.{at}.numbers.{place}"), "is listed twice"),
                 None => self.wrong(format!("agents.{at}.numbers.{place}"), "is no number of the environment"),
@@ -329,4 +348,10 @@ impl<'a> Resolver<'a> {
             self.wrong(field, format!("must have between 1 and {MAX_NAME} characters"));
         }
     }
+}
+
+/// Returns the number if it is written as [`Declaration::of`] writes it.
+fn as_written(text: &str) -> Option<E164> {
+    let number = E164::from_digits(text.strip_prefix('+').unwrap_or(text))?;
+    (*number.to_plus_form() == *text).then_some(number)
 }

@@ -1,10 +1,10 @@
 //! The changes of a comparison, and its steps: one for each entity that changes.
 
-use super::difference::{Differences, NONE, named};
+use super::difference::{Differences, NONE, named, short};
 use super::order::{self, Reordered, Roles};
 use super::reference::{AUTO, NOBODY, Names, Wrong};
 use super::resolve::{Agent, Callback, Number, Settings};
-use super::step::Step;
+use super::step::{Step, Steps};
 use crate::event::{Change, Direction};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
@@ -29,7 +29,7 @@ pub(super) struct Way<'a> {
     /// The roles that were removed, to be set again.
     freed: HashSet<AgentId>,
     pub(super) changes: Vec<Change>,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Steps,
 }
 
 impl<'a> Way<'a> {
@@ -47,12 +47,17 @@ impl<'a> Way<'a> {
         let declared: HashSet<_> = agents.iter().map(|agent| agent.id).collect();
         names.add_others(Names::of(tenant.agents().filter(|agent| !declared.contains(&agent.id()))));
         let digits = numbers.iter().map(|number| (number.id, number.digits)).collect();
-        let (changes, steps, freed) = (Vec::new(), Vec::new(), HashSet::new());
+        let (changes, steps, freed) = (Vec::new(), Steps::default(), HashSet::new());
         Self { plan, tenant, is_new, names, digits, freed, changes, steps }
     }
 
-    fn step(&mut self, action: &'static str, kind: &'static str, name: impl Into<String>, to: impl Into<String>) {
-        self.steps.push(Step { action: action.into(), kind: kind.into(), name: name.into(), to: to.into() });
+    fn step(&mut self, action: &'static str, kind: &'static str, name: &str, to: impl Into<String>) {
+        self.steps.add(Step { action: action.into(), kind: kind.into(), name: short(name), to: to.into() });
+    }
+
+    /// Returns the name of an agent for a step.
+    fn name(&self, id: AgentId) -> String {
+        short(&self.names.text(id))
     }
 
     fn present(&self, id: AgentId) -> Option<AgentView<'a>> {
@@ -73,10 +78,10 @@ impl<'a> Way<'a> {
         if self.is_new {
             let to = format!("{}; look-back {}", dial_plan_text(dial_plan), lookback_text(lookback));
             let level = attestation.map(|level| format!("; required attestation {}", level.name()));
-            self.step("create", "environment", name.clone(), to + &level.unwrap_or_default());
+            self.step("create", "environment", &name, to + &level.unwrap_or_default());
         } else if !is_set || present.required_attestation() != attestation {
             let mut differences = Differences::default();
-            differences.value("name", present.name(), &name, str::to_owned);
+            differences.value("name", present.name(), &name, short);
             differences.value("look-back", present.lookback(), lookback, lookback_text);
             differences.value("dial plan", *present.dial_plan(), dial_plan, dial_plan_text);
             let required = present.required_attestation();
@@ -93,7 +98,7 @@ impl<'a> Way<'a> {
 
     pub(super) fn add_numbers(&mut self, numbers: &[Number]) {
         for number in numbers.iter().filter(|number| number.is_new) {
-            self.step("create", "number", number.digits.to_plus_form().to_string(), "");
+            self.step("create", "number", &number.digits.to_plus_form(), "");
             self.changes.push(Change::NumberAdded { id: number.id, number: number.digits });
         }
     }
@@ -105,15 +110,18 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Removes the roles that are not declared, and those that a change of direction would contradict.
+    /// Removes the roles that are not declared, and those that a change of direction would contradict. A role without
+    /// sources stays: a document cannot declare it, and it takes no call.
     pub(super) fn free_agents(&mut self, agents: &[Agent], prunes: bool) {
         let by_id: HashMap<_, _> = agents.iter().map(|agent| (agent.id, agent)).collect();
         let declared = |id: AgentId| by_id.get(&id);
         let turns_inbound = |id: AgentId| declared(id).is_some_and(|agent| agent.direction == Some(Direction::Inbound));
         for present in self.tenant.agents() {
             let Some(role) = present.callback() else { continue };
+            let sources = role.sources();
             let (is_kept, is_possible) = match declared(present.id()) {
-                Some(agent) => (agent.callback.is_some(), !role.sources().into_iter().any(turns_inbound)),
+                Some(Agent { direction: Some(Direction::Inbound), callback: None, .. }) => (sources.is_empty(), true),
+                Some(agent) => (agent.callback.is_some(), !sources.into_iter().any(turns_inbound)),
                 None => (!prunes, true),
             };
             if is_kept && is_possible {
@@ -154,8 +162,8 @@ impl<'a> Way<'a> {
     fn differences(&self, present: AgentView<'_>, agent: &Agent) -> Differences {
         let mut differences = Differences::default();
         let direction = |direction: Option<Direction>| direction.map_or(NONE, Direction::name).to_owned();
-        let label = |label: Option<&str>| label.unwrap_or(NONE).to_owned();
-        differences.value("name", present.name(), &agent.name, str::to_owned);
+        let label = |label: Option<&str>| short(label.unwrap_or(NONE));
+        differences.value("name", present.name(), &agent.name, short);
         differences.value("label", present.label(), agent.label.as_deref(), label);
         differences.value("direction", present.direction(), agent.direction, direction);
         let held: Vec<_> = present.numbers().map(NumberView::id).collect();
@@ -184,8 +192,10 @@ impl<'a> Way<'a> {
     }
 
     /// Sets the roles that change, and roles after them in the document that would then be before them.
-    pub(super) fn set_roles(&mut self, agents: &[Agent]) {
-        let mut roles = Roles::of(self.tenant);
+    pub(super) fn set_roles(&mut self, agents: &[Agent], prunes: bool) {
+        let declared: HashSet<_> = agents.iter().map(|agent| agent.id).collect();
+        // A role that is removed overtakes none.
+        let mut roles = Roles::of(self.tenant, |agent| !prunes && !declared.contains(&agent));
         for agent in agents {
             let Some(role) = &agent.callback else { continue };
             let present = self.present(agent.id).and_then(AgentView::callback);
@@ -203,7 +213,7 @@ impl<'a> Way<'a> {
                 Some(present) => {
                     let mut differences = self.role_differences(present, role);
                     if let Some(other) = overtaken {
-                        differences.note(format!("tried before {}", self.names.text(other)));
+                        differences.note(format!("tried before {}", self.name(other)));
                     }
                     self.step("change", "callback", &agent.name, differences);
                 }
@@ -215,7 +225,7 @@ impl<'a> Way<'a> {
     }
 
     fn role_text(&self, role: &Callback) -> String {
-        let sources = named(&role.sources, |source| self.names.text(source));
+        let sources = named(&role.sources, |source| self.name(source));
         let lookback = role.lookback.map(|lookback| format!("; look-back {}", lookback_text(lookback)));
         let statuses = role.outcomes.map(|_| format!("; statuses {}", outcomes_text(role.outcomes)));
         format!("of {sources}{}{}", lookback.unwrap_or_default(), statuses.unwrap_or_default())
@@ -225,7 +235,7 @@ impl<'a> Way<'a> {
         let lookback =
             |lookback: Option<Lookback>| lookback.map_or_else(|| "of the environment".to_owned(), lookback_text);
         let mut differences = Differences::default();
-        differences.list("sources", &present.sources(), &role.sources, |source| self.names.text(source));
+        differences.list("sources", &present.sources(), &role.sources, |source| self.name(source));
         differences.value("look-back", present.lookback(), role.lookback, lookback);
         differences.value("statuses", present.outcomes(), role.outcomes, outcomes_text);
         differences
@@ -244,7 +254,7 @@ impl<'a> Way<'a> {
         let kept: HashSet<_> = numbers.iter().map(|number| number.id).collect();
         for present in self.tenant.numbers().filter(|present| !kept.contains(&present.id())) {
             self.changes.push(Change::NumberReleased { id: present.id() });
-            self.step("delete", "number", present.number().to_plus_form().to_string(), "");
+            self.step("delete", "number", &present.number().to_plus_form(), "");
         }
     }
 
@@ -261,8 +271,8 @@ impl<'a> Way<'a> {
     ) -> Result<(), Vec<Wrong>> {
         for Reordered { number, before, after } in order::owners(next, environment, agents, numbers)? {
             let mut differences = Differences::default();
-            differences.order("order", &before, &after, |agent| self.names.text(agent));
-            self.step("change", "number", self.number_text(number), differences);
+            differences.order("order", &before, &after, |agent| self.name(agent));
+            self.step("change", "number", &self.number_text(number), differences);
             self.changes.push(Change::OwnersOrdered { number, owners: after });
         }
         Ok(())
@@ -277,7 +287,7 @@ impl<'a> Way<'a> {
             if before != default {
                 let mut differences = Differences::default();
                 differences.value("", before, default, |choice| self.choice_text(choice));
-                self.step("change", "default agent", digits.to_plus_form().to_string(), differences);
+                self.step("change", "default agent", &digits.to_plus_form(), differences);
             }
             if choice(next) != Some(default) {
                 self.changes.push(match default {
@@ -293,7 +303,7 @@ impl<'a> Way<'a> {
         match choice {
             DefaultChoice::Auto => AUTO.to_owned(),
             DefaultChoice::Nobody => NOBODY.to_owned(),
-            DefaultChoice::Named(agent) => self.names.text(agent),
+            DefaultChoice::Named(agent) => self.name(agent),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A copy of an environment, made by a document from an empty plan, decides each call as the original does.
 
-use dialback::declaration::{Declaration, Wish};
+use dialback::declaration::{Declaration, Pieces, Wish};
 use dialback::{
     AgentId, Caller, Change, DialPlan, Direction, E164, Engine, EnvironmentId, Event, Lookback, NumberId, Outcome,
     OutcomeSet, Plan, Reason, Route, SourceCall, Timestamp,
@@ -15,6 +15,12 @@ const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const SOURCES: u8 = 3;
 const AGENTS: u8 = 8;
 const NUMBERS: u8 = 3;
+/// The numbers. The dial plans of regions refuse the second, and read the third as other digits.
+const DIALED: [&str; NUMBERS as usize] = ["+12125550100", "+1212555", "+4402012345678"];
+/// The dial plans: of a region, or without one.
+const REGIONS: [Option<&str>; 3] = [None, Some("US"), Some("GB")];
+/// Names that agents share, that look like an id or a setting, and that JSON writes otherwise.
+const NAMES: [&str; 4] = ["Twin", "auto", "00000000-0000-0000-0000-000000000064", "\"\\\u{1}"];
 /// The statuses of the calls. Roles accept different ones.
 const OUTCOMES: [Outcome; 3] = [Outcome::NoAnswer, Outcome::Busy, Outcome::Answered];
 /// The ages of the calls in days. Roles have different look-backs.
@@ -29,6 +35,8 @@ enum Act {
     Publish(u8, bool),
     Default(u8, Option<u8>, bool),
     Delete(u8),
+    Plan(Option<&'static str>),
+    Name(u8, &'static str),
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -43,7 +51,9 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (inbound(), any::<bool>()).prop_map(|(agent, is)| Act::Publish(agent, is)),
         1 => (0..NUMBERS, prop::option::of(inbound()), any::<bool>())
             .prop_map(|(number, agent, nobody)| Act::Default(number, agent, nobody)),
-        1 => inbound().prop_map(Act::Delete),
+        1 => (0..AGENTS).prop_map(Act::Delete),
+        1 => prop::sample::select(&REGIONS[..]).prop_map(Act::Plan),
+        1 => (0..AGENTS, prop::sample::select(&NAMES[..])).prop_map(|(agent, name)| Act::Name(agent, name)),
     ]
 }
 
@@ -60,7 +70,7 @@ fn e164(text: &str) -> E164 {
 }
 
 fn dialed(number: u8) -> E164 {
-    e164(&format!("+1212555010{number}"))
+    e164(DIALED[usize::from(number)])
 }
 
 /// The contact of the call from this number by this source with this status and age.
@@ -90,21 +100,28 @@ fn change(act: &Act) -> Vec<Change> {
         }
         Act::Delete(agent) => {
             let id = id(*agent);
-            let (name, label) = (format!("Agent {agent}"), None);
-            let again = Change::AgentCreated { id, name, label, direction: Direction::Inbound };
+            let again = agent_created(*agent);
             vec![Change::AgentUnpublished { id }, Change::AgentDeleted { id }, again, Change::AgentPublished { id }]
         }
+        Act::Name(agent, name) => {
+            vec![Change::AgentRenamed { id: id(*agent), name: (*name).into(), label: Some((*name).into()) }]
+        }
+        Act::Plan(region) => {
+            let dial_plan = region.map_or(DialPlan::NONE, |region| DialPlan::of_region(region).expect("a region"));
+            vec![Change::EnvironmentSet { name: "Ours".into(), dial_plan, lookback: Lookback::default() }]
+        }
     }
+}
+
+fn agent_created(agent: u8) -> Change {
+    let direction = if agent < SOURCES { Direction::Outbound } else { Direction::Inbound };
+    Change::AgentCreated { id: id(agent), name: format!("Agent {agent}"), label: None, direction }
 }
 
 fn created() -> Vec<Change> {
     let set = Change::EnvironmentSet { name: "Ours".into(), dial_plan: DialPlan::NONE, lookback: Lookback::default() };
     let numbers = (0..NUMBERS).map(|number| Change::NumberAdded { id: number_id(number), number: dialed(number) });
-    let agents = (0..AGENTS).flat_map(|agent| {
-        let direction = if agent < SOURCES { Direction::Outbound } else { Direction::Inbound };
-        let (id, name) = (id(agent), format!("Agent {agent}"));
-        [Change::AgentCreated { id, name, label: None, direction }, Change::AgentPublished { id }]
-    });
+    let agents = (0..AGENTS).flat_map(|agent| [agent_created(agent), Change::AgentPublished { id: id(agent) }]);
     [set].into_iter().chain(numbers).chain(agents).collect()
 }
 
@@ -156,6 +173,19 @@ fn written(engine: &Engine) -> Declaration {
     serde_json::from_str(&text).expect("a document")
 }
 
+/// Returns the document from its pieces, each of which has this many bytes or one entry more.
+fn from_pieces(engine: &Engine, bytes: usize) -> Declaration {
+    let mut pieces = Pieces::new(engine.plan(), OURS).expect("it is there");
+    let (mut text, mut is_end) = (Vec::new(), false);
+    while !is_end {
+        let mut piece = Vec::new();
+        is_end = pieces.write(&mut piece, bytes);
+        assert!(piece.len() < bytes + 512, "{}", piece.len());
+        text.extend_from_slice(&piece);
+    }
+    serde_json::from_slice(&text).expect("a document")
+}
+
 fn no_id() -> Uuid {
     panic!("the document has all ids")
 }
@@ -177,6 +207,10 @@ fn copy_decides_each_call_as_the_original_does() {
     let run = proptest::test_runner::TestRunner::new(config).run(&acts, |acts| {
         let first = original(&acts);
         let document = written(&first);
+        prop_assert_eq!(&document, &self::document(&first));
+        for bytes in [1, 700, usize::MAX / 2] {
+            prop_assert_eq!(&from_pieces(&first, bytes), &document);
+        }
         own_order.set(own_order.get() + usize::from(document.numbers.iter().any(|number| !number.order.is_empty())));
         let plan = first.plan();
         let sources = plan.environment(OURS).expect("it is there").agents();

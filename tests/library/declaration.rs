@@ -3,6 +3,7 @@
 use dialback::declaration::{
     Comparison, Declaration, DeclaredAgent, DeclaredCallback, DeclaredNumber, DeclaredSettings, Refused, Wish,
 };
+use dialback::plan::{AgentView, NumberView};
 use dialback::{Change, Configuration, DialPlan, Direction, EnvironmentId, Lookback, Plan, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -396,6 +397,8 @@ const ANN: &str = r#"{"name": "Ann", "direction": "outbound"}"#;
 const BEN: &str =
     r#"{"name": "Ben", "direction": "inbound", "numbers": ["+12125550100"], "callback": {"sources": ["Ann"]}}"#;
 
+const BEN_ALONE: &str = r#"{"agents": [{"name": "Ben", "direction": "inbound"}]}"#;
+
 fn two_desks(order: &str, agents: [&str; 3]) -> String {
     let agents = agents.join(",");
     format!(r#"{{"numbers": [{{"number": "+12125550100", "order": {order}}}], "agents": [{agents}]}}"#)
@@ -430,6 +433,128 @@ fn order_of_agents_in_the_document_is_the_order_of_owners_and_roles() {
     let changed = two_desks("[]", [ANN, &changed, &cas]);
     assert_eq!(steps_between(&first, &changed), ["~ callback Ben: look-back of the environment -> 3 days"]);
     assert_eq!(number(&apply(&declared(&changed), &plan, false)), number(&plan));
+}
+
+/// A role that was configured by hand after the file must not decide before those of the file.
+#[test]
+fn undeclared_role_is_tried_after_the_declared_ones() {
+    let first = two_desks("[]", [ANN, BEN, &BEN.replace("Ben", "Cas")]);
+    let plan = apply(&declared(&first), &empty(), false);
+    let by_hand = declared(&format!(r#"{{"agents": [{}]}}"#, BEN.replace("Ben", "Zoe")));
+    let plan = apply(&by_hand, &plan, false);
+    let roles = |plan: &Plan| {
+        let ann = plan.environment(OURS).expect("it is there").agents().next().expect("Ann");
+        ann.feeds().map(|agent| agent.name().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(roles(&plan), ["Zoe", "Cas", "Ben"]);
+    let compared = compare(&declared(&first), &plan, false).expect("possible");
+    let steps: Vec<_> = compared.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(steps, ["~ callback Ben: tried before Zoe", "~ callback Cas: tried before Zoe"]);
+    let after = with(&plan, OURS, compared.changes);
+    assert_eq!(roles(&after), ["Cas", "Ben", "Zoe"]);
+    assert_eq!(compare(&declared(&first), &after, false).expect("possible").steps, []);
+    // A role that goes with its agent overtakes none.
+    let pruned = compare(&declared(&first), &plan, true).expect("possible");
+    assert!(pruned.steps.iter().all(|step| step.name == "Zoe"), "{:?}", pruned.steps);
+}
+
+/// Steps are for people, and are held in memory as a whole.
+#[test]
+fn steps_show_the_beginnings_of_names_and_have_a_bound() {
+    let long = |first: char| format!("{first}{}", "\u{1F692}".repeat(254));
+    let shown = |first: char| format!("{first}{}…", "\u{1F692}".repeat(62));
+    let desk = |first: char| DeclaredAgent { name: long(first), ..declared(BEN_ALONE).agents.remove(0) };
+    let mut document = declared(&two_desks("[]", [ANN, BEN, BEN]));
+    document.agents.truncate(1);
+    for first in ['A', 'B', 'C'] {
+        let callback = Some(DeclaredCallback { sources: vec!["Ann".into()], ..DeclaredCallback::default() });
+        document.agents.push(DeclaredAgent { numbers: vec!["+12125550100".into()], callback, ..desk(first) });
+    }
+    let plan = apply(&document, &empty(), false);
+    let mut document = current(&plan);
+    document.agents[1..].reverse();
+    document.agents[1].label = Some(long('L'));
+    document.numbers[0].default_agent = Some(long('D'));
+    document.agents[3].name = long('D');
+    let steps: Vec<_> =
+        compare(&document, &plan, false).expect("possible").steps.iter().map(ToString::to_string).collect();
+    let [a, b, c, d] = ['A', 'B', 'C', 'D'].map(shown);
+    assert_eq!(
+        steps,
+        [
+            format!("~ agent {c}: label none -> {}", shown('L')),
+            format!("~ agent {a}: name {a} -> {d}"),
+            format!("~ callback {b}: tried before {c}"),
+            format!("~ callback {d}: tried before {c}"),
+            format!("~ number +12125550100: order {d}, {b}, {c} -> {c}, {b}, {d}"),
+            format!("~ default agent +12125550100: auto -> {d}"),
+        ]
+    );
+
+    let agent = |number: usize| DeclaredAgent {
+        name: format!("{number}{}", "\u{1}".repeat(200)),
+        ..declared(BEN_ALONE).agents.remove(0)
+    };
+    let many = Declaration { agents: (0..4000).map(agent).collect(), ..Declaration::default() };
+    let compared = compare(&many, &empty(), false).expect("possible");
+    let bytes = serde_json::to_string(&compared.steps).expect("JSON").len();
+    assert!((1_000_000..1 << 20).contains(&bytes), "{bytes}");
+    assert_eq!((compared.steps_total, compared.changes.len()), (4000, 8000));
+    assert_eq!(compared.steps[0].action, "create");
+}
+
+/// A role that lost its sources cannot be declared, so a document does not remove it.
+#[test]
+fn role_without_sources_stays_as_long_as_its_agent_stays_inbound() {
+    let plan = apply(&declared(&two_desks("[]", [ANN, BEN, &BEN.replace("Ben", "Cas")])), &empty(), false);
+    let ann = plan.environment(OURS).expect("it is there").agents().next().expect("Ann").id();
+    let plan = with(&plan, OURS, vec![Change::AgentUnpublished { id: ann }, Change::AgentDeleted { id: ann }]);
+    let mut document = current(&plan);
+    assert_eq!(compare(&document, &plan, true).expect("possible").steps, []);
+    document.agents[0].direction = Some(Direction::Outbound);
+    let after = apply(&document, &plan, true);
+    assert!(after.environment(OURS).expect("it is there").agents().next().expect("Ben").callback().is_none());
+    assert_eq!(compare(&document, &after, true).expect("possible").steps, []);
+}
+
+/// The environment holds numbers that its dial plan, which is newer, would refuse or read as other digits.
+#[test]
+fn held_and_copied_numbers_keep_their_digits() {
+    let number = |id, text| {
+        let number = dialback::E164::parse_international(text).expect("a number");
+        Change::NumberAdded { id: dialback::NumberId::from_u128(id), number }
+    };
+    let gb = |name: &str| Change::EnvironmentSet {
+        name: name.into(),
+        dial_plan: DialPlan::of_region("GB").expect("a region"),
+        lookback: Lookback::default(),
+    };
+    let old = vec![number(1, "+1212555"), number(2, "+4402012345678"), number(3, "+442079460958"), gb("Ours")];
+    let plan = with(&empty(), OURS, old);
+    let mut document = current(&plan);
+    document.agents.push(DeclaredAgent {
+        numbers: vec!["+4402012345678".into(), "+1212555".into()],
+        ..declared(BEN_ALONE).agents.remove(0)
+    });
+    let steps: Vec<_> = compare(&document, &plan, true).expect("possible").steps;
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    let digits = |plan: &Plan| {
+        let tenant = plan.environment(OURS).expect("it is there");
+        let of_agent = tenant.agents().next().into_iter().flat_map(AgentView::numbers).map(NumberView::number);
+        (tenant.numbers().map(NumberView::number).collect::<Vec<_>>(), of_agent.collect::<Vec<_>>())
+    };
+    let after = apply(&document, &plan, true);
+    let copied = document.create(&Plan::new(), OURS, Timestamp::from_secs(1_800_000_000), &mut || Uuid::from_u128(7));
+    assert_eq!(digits(&copied.expect("possible").next), digits(&after));
+    // A number that only its id shows to be held, and one that is new and has no id, are read by the dial plan.
+    document.numbers[2].number = "+4402079460958".into();
+    assert_eq!(compare(&document, &after, true).expect("possible").steps, []);
+    document.numbers.iter_mut().for_each(|new| new.id = None);
+    let Err(Refused::Wrong(wrong)) = compare(&document, &empty(), true) else { panic!("{document:?}") };
+    assert_eq!(wrong[0].to_string(), "numbers.0.number: must be a phone number");
+    let numbers = vec![document.numbers.remove(1)];
+    let read = Declaration { environment: document.environment, numbers, agents: Vec::new() };
+    assert_eq!(current(&apply(&read, &empty(), true)).numbers[0].number, "+442012345678");
 }
 
 #[test]
