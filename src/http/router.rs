@@ -67,7 +67,6 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(numbers::list, numbers::create))
         .routes(routes!(numbers::show, numbers::set_default_agent, numbers::remove))
         .routes(routes!(contacts::erase))
-        .routes(routes!(configuration::show, configuration::apply))
         .routes(routes!(environments::show_own))
 }
 
@@ -76,6 +75,7 @@ fn long() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(callback_agents::show))
         .routes(routes!(changes::list))
+        .routes(routes!(configuration::show, configuration::apply))
         .routes(routes!(contacts::show))
         .routes(routes!(statistics::show))
         .routes(routes!(what_if::compare))

@@ -377,6 +377,106 @@ fn unread_response_closes_the_connection_and_a_slowly_read_one_does_not_whatever
 const OF_ONE: usize = 2560;
 const USUAL: usize = 128;
 
+/// Declares sources with long names, and roles whose sources they all are: a document of 8 MiB, which repeats the names.
+async fn declare_long_document(place: &Place, requests: &SendRequest<Bytes>) {
+    let id = |agent: u32| format!("00000000-0000-0000-0000-{agent:012}");
+    let name = |agent: u32| format!("{agent:03}{}", "\u{1F692}".repeat(252));
+    let source = |agent| json!({"name": name(agent), "id": id(agent), "direction": "outbound"});
+    let ids: Vec<_> = (0..400).map(id).collect();
+    let role = |role| json!({"name": format!("Role {role}"), "direction": "inbound", "callback": {"sources": ids}});
+    let agents: Vec<_> = (0..400).map(source).chain((0..20).map(role)).collect();
+    let request = place.request(Method::PUT, "/api/v1/configuration").body(()).expect("valid");
+    let (status, made) = ask(requests, request, &json!({ "agents": agents }).to_string()).await.expect("an answer");
+    assert_eq!((status, &made["data"]["applied"]), (200, &json!(true)), "{made}");
+}
+
+/// Returns the memory of the daemon in KiB.
+#[cfg(target_os = "linux")]
+fn resident(daemon: &Daemon) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn long_documents_that_clients_leave_unread_have_a_bound_for_each_environment() {
+    const READERS: usize = 12;
+    let place = Place::with(&["--rate-limit", "0", "--header-timeout", "600", "--request-timeout", "300"]);
+    let other = place.environment("Other");
+    runtime().block_on(async {
+        let (requests, _connection) = place.open(|_| {}).await;
+        declare_long_document(&place, &requests).await;
+        let get = || place.request(Method::GET, "/api/v1/configuration").body(()).expect("valid");
+        let (_, whole) = ask(&requests, get(), "").await.expect("an answer");
+        let before = resident(&place.daemon);
+
+        let head = format!("host: x\r\nauthorization: Bearer {}", place.token);
+        let mut old = Vec::new();
+        for _ in 0..READERS {
+            let mut stream = tls::connect(&place.address, &place.trusted).expect("trusted");
+            let request = format!("GET /api/v1/configuration HTTP/1.1\r\n{head}\r\n\r\n");
+            std::io::Write::write_all(&mut stream, request.as_bytes()).expect("it reads");
+            old.push(stream);
+        }
+        let mut ends = Vec::new();
+        for _ in 0..READERS {
+            let (mut requests, connection) = place.open(window(1)).await;
+            let (answer, _) = requests.send_request(get(), true).expect("sent");
+            ends.push((requests, answer, connection));
+        }
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let growth = resident(&place.daemon).saturating_sub(before);
+        assert!(growth < 16 << 10, "{growth} KiB");
+
+        // Others are served, and so is a contact who is on the line.
+        let theirs =
+            Request::get("https://localhost/api/v1/configuration").header("authorization", format!("Bearer {other}"));
+        assert_eq!(ask(&requests, theirs.body(()).expect("valid"), "").await.expect("an answer").0, 200);
+        let route = "/api/v1/route?dialed=%2B12125550100&caller=%2B12125550143";
+        let route = place.request(Method::GET, route).body(()).expect("valid");
+        assert_eq!(ask(&requests, route, "").await.expect("an answer").0, 200);
+
+        // Clients that go away make room, and a document that is read is the same one.
+        drop(old);
+        for (.., connection) in ends {
+            connection.abort();
+        }
+        let again = tokio::time::timeout(PATIENCE, ask(&requests, get(), "")).await.expect("there is room again");
+        assert!(again.expect("an answer") == (200, whole), "the document is whole");
+    });
+}
+
+/// The daemon keeps the configuration of a document until the document is read, but not for ever.
+#[test]
+fn long_document_that_is_read_too_slowly_ends_in_an_error() {
+    let place = Place::with(&["--rate-limit", "0", "--request-timeout", "2"]);
+    runtime().block_on(async {
+        let (requests, _connection) = place.open(|_| {}).await;
+        declare_long_document(&place, &requests).await;
+        let (mut slow, _connection) = place.open(window(64)).await;
+        let get = place.request(Method::GET, "/api/v1/configuration").body(()).expect("valid");
+        let (answer, _) = slow.send_request(get, true).expect("sent");
+        let answer = answer.await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        let (mut received, began, mut bytes) = (answer.into_body(), Instant::now(), 0);
+        let failed = loop {
+            match received.data().await {
+                Some(Ok(part)) => {
+                    bytes += part.len();
+                    // So slowly that the connection is not closed, then as fast as possible.
+                    let is_slow = began.elapsed() < Duration::from_secs(5);
+                    tokio::time::sleep(Duration::from_millis(if is_slow { 100 } else { 0 })).await;
+                    received.flow_control().release_capacity(part.len()).expect("received");
+                }
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        assert!(failed.is_some() && bytes < 2 << 20, "{failed:?} after {bytes} bytes");
+    });
+}
+
 #[test]
 fn short_responses_that_clients_leave_unread_have_a_bound_for_each_environment() {
     let place = Place::with(&["--rate-limit", "0", "--header-timeout", "600", "--request-timeout", "300"]);
@@ -389,7 +489,7 @@ fn short_responses_that_clients_leave_unread_have_a_bound_for_each_environment()
             let request = place.request(Method::POST, "/api/v1/agents").body(()).expect("valid");
             assert_eq!(ask(&requests, request, &agent).await.expect("an answer").0, 201);
         }
-        let get = || place.request(Method::GET, "/api/v1/configuration").body(()).expect("valid");
+        let get = || place.request(Method::GET, "/api/v1/agents?per_page=10").body(()).expect("valid");
         let length = ask(&requests, get(), "").await.expect("an answer").1.to_string().len();
         let kib = length.div_ceil(1 << 10);
         assert!((8..=16).contains(&kib), "a response is one piece: {length}");

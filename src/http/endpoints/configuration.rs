@@ -1,11 +1,12 @@
 //! `/configuration`: a whole environment as one document.
 
-use crate::declaration::{Comparison, Declaration, Refused, Step, Wish};
+use crate::declaration::{Comparison, Declaration, Pieces, Refused, Step, Wish};
 use crate::http::openapi::{example, schema};
 use crate::http::request::auth::{Manager, Tenant};
 use crate::http::request::etag::{Conditions, Versions, tagged};
 use crate::http::request::form::{Form, QueryForm};
 use crate::http::request::read;
+use crate::http::response::document;
 use crate::http::response::error::{FieldErrors, Refusal};
 use crate::http::response::reply::{self, Data};
 use crate::http::{Api, Limits, new_id};
@@ -15,6 +16,9 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
+
+/// The most errors of a document in a response. Further ones are only counted.
+const MAX_ERRORS: usize = 250;
 
 /// The document of an environment.
 #[derive(ToSchema)]
@@ -109,6 +113,7 @@ struct Shown {
     action: String,
     /// `environment`, `number`, `agent`, `callback` or `default agent`.
     kind: String,
+    /// The name, which is shortened to 64 characters, as all names here.
     name: String,
     /// The state of a new entity, or what changes of another one: `look-back 3 days -> 5 days`.
     to: String,
@@ -126,11 +131,15 @@ struct How {
 
 /// The changes by a document.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "as the fields are named")]
 pub(in crate::http) struct Applied {
     /// Whether the changes are made.
     applied: bool,
+    /// The first changes, up to a megabyte.
     #[schema(value_type = Vec<Shown>)]
     steps: Vec<Step>,
+    /// The number of changes, also of those that are not listed.
+    steps_total: usize,
 }
 
 /// Returns the environment as one document, which `PUT` accepts.
@@ -147,8 +156,12 @@ pub(in crate::http) async fn show(
     conditions: Conditions,
 ) -> Result<Response, Refusal> {
     let plan = api.service().plan();
-    let environment = plan.environment(id).ok_or_else(Refusal::internal)?;
-    conditions.show(environment.revision(), || reply::data(Declaration::of(environment)))
+    let revision = plan.environment(id).ok_or_else(Refusal::internal)?.revision();
+    if let Some(known) = conditions.known(revision)? {
+        return Ok(known);
+    }
+    let pieces = Pieces::new(plan, id).ok_or_else(Refusal::internal)?;
+    Ok(tagged(revision, document::answer(&api, id, pieces).await))
 }
 
 /// Makes the environment as the document says, with one change of the configuration. Applying it again changes nothing.
@@ -164,7 +177,7 @@ pub(in crate::http) async fn show(
         (status = 200, description = "The changes", body = Data<Applied>, example = json!(
             {"success": true, "data": {"applied": true, "steps": [
                 {"action": "change", "kind": "environment", "name": "Acme", "to": "look-back 14 days -> 30 days"},
-            ]}}
+            ], "steps_total": 1}}
         )),
         (status = 409, description = "The declared state contradicts what the document does not name, such as a role of another agent; \
             `QUOTA_EXCEEDED`: the environment would exceed a limit; `ENVIRONMENT_NAME_TAKEN`: another environment has this name"),
@@ -208,14 +221,17 @@ pub(in crate::http) async fn apply(
     };
     if dry_run {
         let plan = api.service().plan();
-        let Comparison { steps, next, .. } = decide(&plan)?;
+        let Comparison { steps, steps_total, next, .. } = decide(&plan)?;
         // A new environment exists only in the plan with the changes.
         let shown = if is_new { &next } else { &*plan };
-        return answer(shown, id, Applied { applied: false, steps });
+        return answer(shown, id, Applied { applied: false, steps, steps_total });
     }
-    let decide = move |plan: &Plan| decide(plan).map(|compared| (Some(compared.changes), compared.steps));
-    let (plan, steps) = api.configure_at(id, at, decide).await?;
-    answer(&plan, id, Applied { applied: true, steps })
+    let decide = move |plan: &Plan| {
+        let Comparison { changes, steps, steps_total, .. } = decide(plan)?;
+        Ok((Some(changes), Applied { applied: true, steps, steps_total }))
+    };
+    let (plan, applied) = api.configure_at(id, at, decide).await?;
+    answer(&plan, id, applied)
 }
 
 fn answer(plan: &Plan, id: EnvironmentId, applied: Applied) -> Result<Response, Refusal> {
@@ -229,7 +245,11 @@ pub(super) fn refused(within: &str, refused: Refused) -> Refusal {
         Refused::Change(error) => error.into(),
         Refused::Wrong(wrong) => {
             let mut errors = FieldErrors::new();
-            for wrong in wrong {
+            let more = wrong.len().saturating_sub(MAX_ERRORS);
+            if more > 0 {
+                errors.insert("body".into(), vec![format!("The body has {more} more errors, which are not listed.")]);
+            }
+            for wrong in wrong.into_iter().take(MAX_ERRORS) {
                 let field = format!("{within}{}", wrong.field);
                 let text = format!("The {field} field {}.", wrong.what);
                 errors.entry(field).or_default().push(text);

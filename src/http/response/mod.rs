@@ -2,6 +2,7 @@
 
 pub(super) mod actor;
 pub(super) mod change;
+pub(super) mod document;
 pub(super) mod error;
 pub(super) mod explain;
 pub(super) mod header;

@@ -31,6 +31,7 @@ async fn document_is_one_change_and_changes_nothing_the_second_time() {
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.body["data"]["applied"], true);
     assert_eq!(answer.body["data"]["steps"], dry.body["data"]["steps"]);
+    assert_eq!(answer.body["data"]["steps_total"], 6);
     assert_eq!(server.generation(), generation + 1);
     let again = client.put("/configuration", document()).await;
     assert_eq!((&again.body["data"]["steps"], again.tag()), (&json!([]), answer.tag()));
@@ -155,4 +156,61 @@ async fn operator_creates_an_environment_with_its_document_as_one_change() {
     let again = tenant.put("/configuration?prune=true", document()).await;
     assert_eq!(again.body["data"]["steps"], json!([]));
     operator.put("/configuration", document()).await.is(409, "ENVIRONMENT_NAME_TAKEN");
+}
+
+/// An environment whose document is far longer than what is applied: it repeats long names.
+fn repeating(roles: usize, sources: usize) -> Value {
+    let id = |agent: usize| uuid::Uuid::from_u128(agent as u128 + 1).to_string();
+    let name = |agent: usize| format!("{agent:03}{}", "\u{1F692}".repeat(252));
+    let source = |agent| json!({"name": name(agent), "id": id(agent), "direction": "outbound"});
+    let ids: Vec<_> = (0..sources).map(id).collect();
+    let role = |role| json!({"name": format!("Role {role}"), "direction": "inbound", "callback": {"sources": ids}});
+    json!({"agents": (0..sources).map(source).chain((0..roles).map(role)).collect::<Vec<_>>()})
+}
+
+#[tokio::test]
+async fn long_document_is_written_in_pieces_of_one_moment() {
+    let server = Server::start();
+    let client = server.tenant();
+    let applied = client.put("/configuration", repeating(6, 200)).await;
+    assert_eq!((applied.status.as_u16(), &applied.body["data"]["steps_total"]), (200, &json!(212)), "{}", applied.text);
+    let shown = client.get("/configuration").await;
+    assert!(shown.status == 200 && shown.text.len() > 1_200_000, "{}", shown.text.len());
+    assert_eq!((shown.tag(), shown.headers.get("content-length")), (applied.tag(), None));
+    let agents = shown.body["data"]["agents"].as_array().expect("a list");
+    let names: Vec<_> = agents[..200].iter().map(|agent| &agent["name"]).collect();
+    for role in &agents[200..] {
+        assert_eq!(role["callback"]["sources"].as_array().expect("a list").iter().collect::<Vec<_>>(), names);
+    }
+    assert_eq!(agents.len(), 206);
+    let tag = shown.tag();
+    let known = client.given(("if-none-match", &tag), Method::GET, "/configuration", None).await;
+    assert_eq!((known.status.as_u16(), &*known.text), (304, ""));
+}
+
+#[tokio::test]
+async fn answers_about_a_long_document_have_a_bound() {
+    let server = Server::start();
+    let client = server.tenant();
+    let wrong: Vec<_> = (0..3000).map(|_| json!({"number": ""})).collect();
+    let refused = client.put("/configuration", json!({"numbers": wrong, "agents": []})).await;
+    refused.is(422, "VALIDATION_ERROR");
+    let errors = refused.body["errors"].as_object().expect("by field");
+    assert_eq!(errors.len(), 251);
+    assert_eq!(errors["body"], json!(["The body has 2750 more errors, which are not listed."]));
+
+    // Each number shows the old and the new order of its agents.
+    let name = |agent: usize| format!("{agent}{}", "\u{1F692}".repeat(250));
+    let numbers: Vec<_> = (0..1000).map(|number| format!("+1212555{number:04}")).collect();
+    let agent = |at| json!({"name": name(at), "direction": "inbound", "numbers": numbers});
+    let document = |agents: Vec<Value>| {
+        let numbers: Vec<_> = numbers.iter().map(|number| json!({"number": number})).collect();
+        json!({"numbers": numbers, "agents": agents})
+    };
+    let made = client.put("/configuration", document((0..10).map(agent).collect())).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    let dry = client.put("/configuration?dry_run=true", document((0..10).rev().map(agent).collect())).await;
+    assert!(dry.status == 200 && dry.text.len() <= (1 << 20) + 1024, "{}", dry.text.len());
+    assert_eq!(dry.body["data"]["steps_total"], 1000);
+    assert!(dry.body["data"]["steps"].as_array().is_some_and(|steps| (200..1000).contains(&steps.len())));
 }
