@@ -351,3 +351,21 @@ fn file_of_the_demo_can_be_applied() {
     let (code, decided, _) = dialback(&["resolve", "+12125550100", "anonymous", "--data"], &data);
     assert!(code == 0 && decided.contains("ANONYMOUS_CALLER"), "{decided}");
 }
+
+/// Each number is a step, and together they are longer than the list of steps may be.
+#[test]
+fn changes_that_are_not_listed_are_counted() {
+    const NUMBERS: usize = 20_000;
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let number = |n: usize| format!("[[numbers]]\nnumber = \"+1212{}\"\n", 5_000_000 + n);
+    let numbers: Vec<_> = (0..NUMBERS).map(number).collect();
+    let large = file(folder.path(), &format!("[environment]\nname = \"Large\"\n{}", numbers.concat()));
+    let (code, made, wrong) = dialback(&["apply", &large, "--create-directory", "--data"], &data);
+    assert_eq!(code, 0, "{wrong}");
+    let listed = made.lines().filter(|line| line.starts_with("+ ")).count();
+    let [.., rest, last] = made.lines().collect::<Vec<_>>()[..] else { panic!("{made}") };
+    assert!(listed > 1000 && listed < NUMBERS, "{listed}");
+    let (all, unlisted) = (NUMBERS + 1, NUMBERS + 1 - listed);
+    assert_eq!((rest, last), (&*format!("… and {unlisted} more"), &*format!("{all} changes made")));
+}

@@ -109,10 +109,16 @@ pub(crate) fn apply(options: &ApplyOptions, json: bool) -> Result<ExitCode, Fail
     for step in &steps {
         out::line(format_args!("{step}"))?;
     }
-    match (steps.is_empty(), options.dry_run) {
-        (true, _) => out::line(format_args!("nothing changes"))?,
-        (false, true) => out::line(format_args!("{}, not made: this is a dry run", counted(steps.len())))?,
-        (false, false) => out::line(format_args!("{} made", counted(steps.len())))?,
+    // A very long list is cut. An earlier daemon sends all of it, and no count.
+    let total =
+        answer["steps_total"].as_u64().map_or(steps.len(), |total| usize::try_from(total).unwrap_or(usize::MAX));
+    if total > steps.len() {
+        out::line(format_args!("… and {} more", total - steps.len()))?;
+    }
+    match (total, options.dry_run) {
+        (0, _) => out::line(format_args!("nothing changes"))?,
+        (_, true) => out::line(format_args!("{}, not made: this is a dry run", counted(total)))?,
+        (_, false) => out::line(format_args!("{} made", counted(total)))?,
     }
     if let Some(rerouting) = rerouting {
         rerouting.print()?;
