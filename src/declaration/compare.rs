@@ -54,8 +54,8 @@ impl Declaration {
     /// numbers.
     ///
     /// The order of the document is compared, too: that of the inbound agents with a number, and that of the roles with a
-    /// source. Agents that the document does not name keep their places among the owners of a number. Their roles come after
-    /// those of the document.
+    /// source. Agents that the document does not name keep their places among the owners of a number. If it has the
+    /// settings of the environment, their roles come after those of the document.
     ///
     /// # Errors
     /// [`Refused`]. It names the fields, and no value of them.
@@ -110,7 +110,9 @@ impl Declaration {
         way.create_agents(&agents);
         way.free_agents(&agents, wish.prune);
         way.set_agents(&agents);
-        way.set_roles(&agents, wish.prune);
+        // A document without its environment declares a part: it says nothing about the roles of other agents.
+        let is_whole = self.environment.is_some();
+        way.set_roles(&agents, is_whole && !wish.prune);
         if wish.prune {
             way.prune(&agents, &numbers);
         }

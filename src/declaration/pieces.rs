@@ -86,6 +86,11 @@ impl Pieces {
         Some(Self { plan, environment, agents, namesakes, ordered, next, has_entry, items })
     }
 
+    /// Returns the memory of this, besides the plan.
+    pub fn state_bytes(&self) -> usize {
+        size_of_val(&*self.agents) + size_of_val(&*self.namesakes) + size_of_val(&*self.ordered)
+    }
+
     /// Appends more of the document. Returns `true` at its end, and `false` when `out` has `enough` bytes or a slice of work
     /// is done. Exceeds `enough` by one entry without its lists at most.
     ///

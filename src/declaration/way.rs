@@ -191,11 +191,12 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Sets the roles that change, and roles after them in the document that would then be before them.
-    pub(super) fn set_roles(&mut self, agents: &[Agent], prunes: bool) {
+    /// Sets the roles that change, and roles after them in the document that would then be before them. With
+    /// `precede_others`, they come before roles of agents that the document does not name. A role that is removed overtakes
+    /// none.
+    pub(super) fn set_roles(&mut self, agents: &[Agent], precede_others: bool) {
         let declared: HashSet<_> = agents.iter().map(|agent| agent.id).collect();
-        // A role that is removed overtakes none.
-        let mut roles = Roles::of(self.tenant, |agent| !prunes && !declared.contains(&agent));
+        let mut roles = Roles::of(self.tenant, |agent| precede_others && !declared.contains(&agent));
         for agent in agents {
             let Some(role) = &agent.callback else { continue };
             let present = self.present(agent.id).and_then(AgentView::callback);

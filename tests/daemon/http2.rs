@@ -447,33 +447,66 @@ fn long_documents_that_clients_leave_unread_have_a_bound_for_each_environment() 
     });
 }
 
-/// The daemon keeps the configuration of a document until the document is read, but not for ever.
+/// Reads a response in parts. `pause` gives the time to wait after a part, from the time since the beginning and the bytes
+/// received. Returns the bytes, and the error that ended the response.
+async fn read_slowly(
+    mut received: h2::RecvStream,
+    pause: impl Fn(Duration, usize) -> Duration,
+) -> (Vec<u8>, Option<h2::Error>) {
+    let (began, mut bytes) = (Instant::now(), Vec::new());
+    loop {
+        match received.data().await {
+            Some(Ok(part)) => {
+                bytes.extend_from_slice(&part);
+                tokio::time::sleep(pause(began.elapsed(), bytes.len())).await;
+                received.flow_control().release_capacity(part.len()).expect("received");
+            }
+            Some(Err(error)) => return (bytes, Some(error)),
+            None => return (bytes, None),
+        }
+    }
+}
+
+/// The daemon keeps the configuration of a document until the document is read, but not for ever. A client that takes a
+/// piece now and then is not cut.
 #[test]
-fn long_document_that_is_read_too_slowly_ends_in_an_error() {
+fn long_document_is_cut_only_if_its_client_stops_to_read() {
     let place = Place::with(&["--rate-limit", "0", "--request-timeout", "2"]);
     runtime().block_on(async {
         let (requests, _connection) = place.open(|_| {}).await;
         declare_long_document(&place, &requests).await;
-        let (mut slow, _connection) = place.open(window(64)).await;
-        let get = place.request(Method::GET, "/api/v1/configuration").body(()).expect("valid");
-        let (answer, _) = slow.send_request(get, true).expect("sent");
-        let answer = answer.await.expect("an answer");
-        assert_eq!(answer.status(), 200);
-        let (mut received, began, mut bytes) = (answer.into_body(), Instant::now(), 0);
-        let failed = loop {
-            match received.data().await {
-                Some(Ok(part)) => {
-                    bytes += part.len();
-                    // So slowly that the connection is not closed, then as fast as possible.
-                    let is_slow = began.elapsed() < Duration::from_secs(5);
-                    tokio::time::sleep(Duration::from_millis(if is_slow { 100 } else { 0 })).await;
-                    received.flow_control().release_capacity(part.len()).expect("received");
-                }
-                Some(Err(error)) => break Some(error),
-                None => break None,
-            }
+        let get = || place.request(Method::GET, "/api/v1/configuration").body(()).expect("valid");
+        let open = async |bytes| {
+            let (mut requests, connection) = place.open(window(bytes)).await;
+            let (answer, _) = requests.send_request(get(), true).expect("sent");
+            let answer = answer.await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            (answer.into_body(), connection, requests)
         };
-        assert!(failed.is_some() && bytes < 2 << 20, "{failed:?} after {bytes} bytes");
+        let stops = async {
+            let (body, _connection, _requests) = open(64).await;
+            // At some place so slowly that the connection is not closed, then as fast as possible.
+            let stopped = std::cell::Cell::new(None);
+            let pause = |_, bytes: usize| {
+                if bytes > 192 << 10 && stopped.get().is_none() {
+                    stopped.set(Some(Instant::now()));
+                }
+                let is_slow = stopped.get().is_some_and(|at: Instant| at.elapsed() < Duration::from_secs(5));
+                Duration::from_millis(if is_slow { 100 } else { 0 })
+            };
+            let (bytes, failed) = read_slowly(body, pause).await;
+            assert!(failed.is_some() && bytes.len() < 1 << 20, "{failed:?} after {} bytes", bytes.len());
+        };
+        let goes_on = async {
+            let (body, _connection, _requests) = open(16 << 10).await;
+            let is_slow = |since: Duration| since < Duration::from_secs(9);
+            let pause = |since, _| Duration::from_millis(if is_slow(since) { 300 } else { 0 });
+            let (bytes, failed) = read_slowly(body, pause).await;
+            assert!(failed.is_none(), "{failed:?} after {} bytes", bytes.len());
+            let whole: Value = serde_json::from_slice(&bytes).expect("the whole document");
+            assert_eq!(whole["data"]["agents"].as_array().map(Vec::len), Some(420));
+        };
+        tokio::join!(stops, goes_on);
     });
 }
 

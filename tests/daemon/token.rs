@@ -102,9 +102,12 @@ fn refused_token_leaves_no_environment_behind() {
     let data = folder.path().join("data");
     assert_eq!(dialback(&["token", "create", "--role", "operator", "--create-directory", "--data"], &data).0, 0);
     let id = dialback::EnvironmentId::from_u128(7).to_string();
-    for (arguments, code) in
-        [(["--environment", "Clinic", "--expires-in", "99999999d"], 2), (["--environment", &*id, "--label", "a"], 1)]
-    {
+    let long = "x".repeat(256);
+    for (arguments, code) in [
+        (["--environment", "Clinic", "--expires-in", "99999999d"], 2),
+        (["--environment", "Clinic", "--label", &long], 2),
+        (["--environment", &id, "--label", "a"], 1),
+    ] {
         assert_eq!(dialback(&[&["token", "create"], &arguments[..], &["--data"]].concat(), &data).0, code);
         let (code, environments, _) = dialback(&["--json", "environment", "list", "--data"], &data);
         assert_eq!((code, environments.trim()), (0, "[]"), "{arguments:?}");

@@ -447,14 +447,17 @@ fn undeclared_role_is_tried_after_the_declared_ones() {
         ann.feeds().map(|agent| agent.name().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(roles(&plan), ["Zoe", "Cas", "Ben"]);
-    let compared = compare(&declared(&first), &plan, false).expect("possible");
+    // A document without settings is a part. Two parts with a common source do not take turns.
+    assert_eq!(compare(&declared(&first), &plan, false).expect("possible").steps, []);
+    let whole = Declaration { environment: current(&plan).environment, ..declared(&first) };
+    let compared = compare(&whole, &plan, false).expect("possible");
     let steps: Vec<_> = compared.steps.iter().map(ToString::to_string).collect();
     assert_eq!(steps, ["~ callback Ben: tried before Zoe", "~ callback Cas: tried before Zoe"]);
     let after = with(&plan, OURS, compared.changes);
     assert_eq!(roles(&after), ["Cas", "Ben", "Zoe"]);
-    assert_eq!(compare(&declared(&first), &after, false).expect("possible").steps, []);
+    assert_eq!(compare(&whole, &after, false).expect("possible").steps, []);
     // A role that goes with its agent overtakes none.
-    let pruned = compare(&declared(&first), &plan, true).expect("possible");
+    let pruned = compare(&whole, &plan, true).expect("possible");
     assert!(pruned.steps.iter().all(|step| step.name == "Zoe"), "{:?}", pruned.steps);
 }
 

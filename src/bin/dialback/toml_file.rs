@@ -37,7 +37,10 @@ fn without_values(message: &str) -> String {
     let of_kind =
         kinds.iter().find_map(|(kind, said)| Some(format!("{said}{}", expected(message.strip_prefix(kind)?))));
     let message = of_kind.unwrap_or_else(|| match message.strip_prefix("unknown field `") {
-        Some(rest) if !rest.split('`').next().is_some_and(is_word) => format!("unknown field{}", expected(rest)),
+        // A key may contain the text that follows it.
+        Some(rest) if !rest.rsplit_once("`, expected ").is_some_and(|(key, _)| is_word(key)) => {
+            format!("unknown field{}", expected(rest))
+        }
         _ => message.to_owned(),
     });
     message.split('"').step_by(2).collect::<Vec<_>>().join("…")
@@ -63,6 +66,8 @@ mod tests {
             ("[[agents]]\nname = \"A\"\ncallback = 12125550100", "line 3: wrong type, expected "),
             ("[[agents]]\nname = \"A\"\ndirection = \"+12125550100\"", "line 3: unknown value, expected "),
             ("[[numbers]]\n\"+12125550100\" = 1", "line 2: unknown field, expected "),
+            ("[[numbers]]\n\"a`+12125550100\" = 1", "line 2: unknown field, expected "),
+            ("[[numbers]]\n\"a`, +12125550100\" = 1", "line 2: unknown field, expected "),
             ("[[numbers]]\nnumber = \"a\"\n+12125550100 = 1", "line 3: "),
             ("[[numbers]]\n12125550100 = \"a\"\n12125550100 = 1", "line 3: "),
             ("[[numbers]]\nnumber = 1212-555-0100", "line 2: "),

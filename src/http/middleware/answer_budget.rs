@@ -39,6 +39,12 @@ pub(in crate::http) struct AnswerBudget {
     tenants: Shares,
 }
 
+/// The KiB that a response of unknown length holds in memory at a time: an extension of that response.
+#[derive(Clone, Copy)]
+pub(in crate::http) struct Kept {
+    pub(in crate::http) kib: usize,
+}
+
 /// The memory that one response has reserved. Dropping it releases the memory.
 pub(in crate::http) struct Reservation {
     tenants: OwnedSemaphorePermit,
@@ -68,7 +74,11 @@ impl Reservation {
             Some(Ok(0)) => return response,
             Some(Ok(bytes)) if bytes <= PIECE => self.keep(bytes.div_ceil(1 << 10)),
             Some(Ok(bytes)) => self.keep((2 * bytes + PIECE).div_ceil(1 << 10)),
-            _ => {}
+            _ => {
+                if let Some(Kept { kib }) = response.extensions().get() {
+                    self.keep(*kib);
+                }
+            }
         }
         response.map(|body| Body::new(Held { body, piece: Bytes::new(), reservation: Arc::new(self) }))
     }

@@ -6,7 +6,7 @@
 use super::reply;
 use crate::declaration::Pieces;
 use crate::http::Api;
-use crate::http::middleware::answer_budget::PIECE;
+use crate::http::middleware::answer_budget::{Kept, PIECE};
 use crate::http::middleware::work::pause;
 use crate::id::EnvironmentId;
 use axum::body::{Body, Bytes, HttpBody};
@@ -18,9 +18,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
 
-/// The size in bytes up to which a document is written at once. Together with the state of a longer one it fits into the
-/// reservation of a long response.
-const WHOLE: usize = 512 << 10;
+/// The size in bytes up to which a document is written at once.
+const WHOLE: usize = 128 << 10;
 
 /// The size in bytes of a document after which other tenants get their turn.
 const SLICE: usize = 64 << 10;
@@ -42,10 +41,12 @@ pub(in crate::http) async fn answer(api: &Api, tenant: EnvironmentId, mut pieces
         }
         pause().await;
     }
-    let (sender, rest) = mpsc::channel(1);
-    tokio::spawn(deliver(api.clone(), tenant, pieces, sender));
-    let body = Streamed { written: out.into_boxed_slice().into(), rest: Some(rest) };
-    reply::json_text(StatusCode::OK, Body::new(body))
+    let kib = (WHOLE + pieces.state_bytes() + 4 * PIECE).div_ceil(1 << 10);
+    let rest = Rest::Waiting(Box::new((api.clone(), tenant, pieces)));
+    let body = Streamed { written: out.into_boxed_slice().into(), rest };
+    let mut response = reply::json_text(StatusCode::OK, Body::new(body));
+    response.extensions_mut().insert(Kept { kib });
+    response
 }
 
 /// Writes the rest of the document, one piece ahead of the client.
@@ -74,7 +75,33 @@ async fn deliver(api: Api, tenant: EnvironmentId, mut pieces: Pieces, sender: mp
 /// The body of a document that is not written at once.
 struct Streamed {
     written: Bytes,
-    rest: Option<mpsc::Receiver<Piece>>,
+    rest: Rest,
+}
+
+/// What follows the written part of a document.
+enum Rest {
+    /// The client has not taken the written part yet.
+    Waiting(Box<(Api, EnvironmentId, Pieces)>),
+    Coming(mpsc::Receiver<Piece>),
+    End,
+}
+
+impl Rest {
+    /// Returns the pieces that come. The first call begins to write them, so that the time limit of each begins when the
+    /// client has taken what is before it.
+    fn pieces(&mut self) -> Option<&mut mpsc::Receiver<Piece>> {
+        if let Self::Waiting(_) = self {
+            let (sender, pieces) = mpsc::channel(1);
+            if let Self::Waiting(waiting) = std::mem::replace(self, Self::Coming(pieces)) {
+                let (api, tenant, rest) = *waiting;
+                tokio::spawn(deliver(api, tenant, rest, sender));
+            }
+        }
+        match self {
+            Self::Coming(pieces) => Some(pieces),
+            Self::Waiting(_) | Self::End => None,
+        }
+    }
 }
 
 impl HttpBody for Streamed {
@@ -89,17 +116,18 @@ impl HttpBody for Streamed {
             let written = std::mem::take(&mut self.written);
             return Poll::Ready(Some(Ok(Frame::data(written))));
         }
-        let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
-        let piece = ready!(rest.poll_recv(context));
+        let Some(pieces) = self.rest.pieces() else { return Poll::Ready(None) };
+        let piece = ready!(pieces.poll_recv(context));
         if piece.as_ref().is_none_or(|(_, is_end)| *is_end) {
-            self.rest = None;
+            self.rest = Rest::End;
         }
-        // A body that ends in an error closes the connection, so the client cannot take the document for complete.
+        // A body that ends in an error closes the connection. In HTTP/1.1 and HTTP/2, the client then cannot take the
+        // document for complete.
         let cut_short = || io::Error::new(io::ErrorKind::TimedOut, "the client did not read the document in time");
         Poll::Ready(Some(piece.map(|(written, _)| Frame::data(written)).ok_or_else(cut_short)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.written.is_empty() && self.rest.is_none()
+        self.written.is_empty() && matches!(self.rest, Rest::End)
     }
 }

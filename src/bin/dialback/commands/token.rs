@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The API's limit for labels. Checked before anything is created for the token.
+const MAX_LABEL: usize = 255;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
     /// Create a token and show it once. Only its digest is stored
@@ -95,6 +98,9 @@ pub(crate) fn run(command: &TokenCommand, json: bool) -> Result<ExitCode, Failur
                 body["expires_at"] = json!(moment_in(*span)?);
             }
             let client = Client::open_or_create(data)?;
+            if label.chars().count() > MAX_LABEL {
+                return Err(Failure::usage(format!("--label is too long: at most {MAX_LABEL} characters")));
+            }
             if !label.is_empty() {
                 body["label"] = json!(label);
             }
