@@ -9,6 +9,7 @@
 mod actor;
 mod answer;
 mod names;
+mod report;
 #[cfg(feature = "store")]
 #[cfg_attr(not(feature = "fleet"), allow(dead_code, reason = "a store only keeps what a fleet reads"))]
 pub(crate) mod wire;
@@ -16,6 +17,9 @@ pub(crate) mod wire;
 pub use actor::{Actor, Stamp};
 pub use answer::{StoredAnswer, StoredAnswerBody, StoredAnswerSubject};
 pub use names::Names;
+#[cfg(feature = "http")]
+pub(crate) use report::distinct;
+pub use report::{CallId, Context, ContextError, Details, Report, Update};
 
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::named::named;
@@ -29,10 +33,39 @@ use crate::time::{Lookback, Timestamp};
 pub enum Event {
     /// An outbound call was placed, or its status changed.
     Call(Call),
+    /// A call, with an id or a context. An [`Engine`](crate::Engine) without a service takes it as the call alone.
+    Report(Box<Report>),
+    /// A later report of a call, by its id. Only a [`Service`](crate::Service) knows ids.
+    Update(Box<Update>),
     /// A contact is erased.
     Erasure(Erasure),
     /// The configuration changed.
     Configuration(Configuration),
+}
+
+impl Event {
+    /// Returns the event of a report: a plain [`Event::Call`] if it has no details.
+    pub fn reported(call: Call, details: Details) -> Self {
+        if details.is_empty() { Self::Call(call) } else { Self::Report(Box::new(Report { call, details })) }
+    }
+
+    /// Returns the call, if the event has one.
+    pub fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Call(call) => Some(call),
+            Self::Report(report) => Some(&report.call),
+            Self::Update(_) | Self::Erasure(_) | Self::Configuration(_) => None,
+        }
+    }
+
+    /// Returns the bytes that the ids and contexts of a report take, beside the event's own size.
+    pub(crate) fn detail_bytes(&self) -> usize {
+        match self {
+            Self::Report(report) => size_of::<Report>() + report.heap_bytes(),
+            Self::Update(update) => size_of::<Update>() + update.heap_bytes(),
+            Self::Call(_) | Self::Erasure(_) | Self::Configuration(_) => 0,
+        }
+    }
 }
 
 /// An outbound call. Reports of one call have the same `at` and `agent`; the report with the highest outcome counts.

@@ -75,8 +75,8 @@ mod time;
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 pub use engine::{Applied, ApplyError, Engine, Reader, Routed};
 pub use event::{
-    Actor, Call, Change, Configuration, Direction, Erasure, Event, Names, Role, Stamp, StoredAnswer, StoredAnswerBody,
-    StoredAnswerSubject,
+    Actor, Call, CallId, Change, Configuration, Context, ContextError, Details, Direction, Erasure, Event, Names,
+    Report, Role, Stamp, StoredAnswer, StoredAnswerBody, StoredAnswerSubject, Update,
 };
 pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};

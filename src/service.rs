@@ -9,6 +9,7 @@
 //! continues to route from memory.
 
 mod builder;
+mod calls;
 mod command;
 mod commit;
 mod error;
@@ -17,6 +18,7 @@ mod loading;
 mod merging;
 mod ordering;
 mod outbox;
+mod pending_calls;
 mod pending_totals;
 mod recovery;
 mod retention;
@@ -33,11 +35,11 @@ use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Fleet, Metrics};
 use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
-use crate::store::{Durability, EventStore, Excerpts, Export, StoreError, StoredFleetState};
+use crate::store::{Durability, EventStore, Excerpts, Export, StoreError, StoredCalls, StoredFleetState};
 use crate::tally::Totals;
 use crate::time::Timestamp;
 use command::{Command, Submitted};
-use commit::Committer;
+use commit::{Committer, KnownCalls};
 use loading::Loading;
 use ordering::Ordering;
 use statistics_flusher::StatisticsFlusher;
@@ -45,8 +47,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 
-pub use builder::Builder;
-pub use error::{ServiceError, ShareUsed};
+use builder::Setup;
+pub use builder::{Builder, DEFAULT_MAX_CONTEXT_BYTES};
+pub use calls::KnownCall;
+pub use error::{ContextsFull, ServiceError, ShareUsed};
 pub use merging::{Load, Merge, Pair};
 pub use pending_totals::{ANSWERABLE_DAYS, AnswerReport};
 pub use recovery::Recovered;
@@ -68,6 +72,7 @@ pub struct Service {
     loading: Arc<Loading>,
     export: Exports,
     excerpts: Shared<Excerpts>,
+    calls: Shared<dyn StoredCalls>,
     committer: Option<JoinHandle<()>>,
     statistics_flusher: Option<StatisticsFlusher>,
     totals: Arc<RwLock<Totals>>,
@@ -94,10 +99,9 @@ impl Service {
 
     /// Starts the committer thread. The thread runs `load` first, and ends if `load` returns `false`.
     fn begin<S: EventStore>(
-        sequencer: Arc<dyn Sequencer>,
+        Setup { sequencer, keeper, max_context_bytes }: Setup,
         mut store: S,
         engine: Engine,
-        keeper: Option<Keeper>,
         totals: Totals,
         loading: Loading,
         load: impl FnOnce(&mut S, &Engine, &RwLock<Totals>, &Loading) -> bool + Send + 'static,
@@ -108,6 +112,8 @@ impl Service {
         let commits = Arc::<Commits>::default();
         let (durability, secret, export) = (store.durability(), store.secret(), Exports(store.export()));
         let (fleet_state, excerpts) = (store.fleet_state(), Shared(store.excerpts()));
+        let calls = store.calls();
+        let known = KnownCalls { stored: calls.clone(), max_bytes: max_context_bytes };
         let last_entry = fleet_state.as_ref().map_or(Ok(0), |fleet_state| fleet_state.last_entry())?;
         let totals = Arc::new(RwLock::new(totals));
         let order = || Ordering::start(Arc::clone(&sequencer), commands.clone());
@@ -120,6 +126,7 @@ impl Service {
                 let store = Box::new(store);
                 let (engine, failure, totals) = (engine_there, failure_there, totals_there);
                 Committer::new(store, engine, failure, counted, totals, sequencer_there, last_entry)
+                    .keeping(known)
                     .run(ordering, &queue);
             }
         };
@@ -135,6 +142,7 @@ impl Service {
             loading,
             export,
             excerpts,
+            calls: Shared(calls),
             committer,
             statistics_flusher,
             totals,
@@ -374,9 +382,10 @@ impl Service {
             return command.refuse(ServiceError::Stalled);
         }
         let commands = self.commands.as_ref().expect("taken only when dropped");
-        self.commits.submit(command.len());
+        self.commits.submit(command.len(), command.detail_bytes());
         if let Err(mpsc::SendError(Submitted { command, .. })) = commands.send(Submitted::new(command)) {
             self.commits.refuse(command.len());
+            self.commits.free(command.detail_bytes());
             command.refuse(ServiceError::NotDurable(ENDED.to_owned()));
         }
     }

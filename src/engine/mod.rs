@@ -136,6 +136,8 @@ impl Engine {
     pub fn apply(&self, event: &Event) -> Result<Applied, ApplyError> {
         match event {
             Event::Call(call) => Ok(self.record(call)?),
+            Event::Report(report) => Ok(self.record(&report.call)?),
+            Event::Update(_) => Ok(Applied::Ignored),
             Event::Erasure(erasure) => Ok(self.erase(erasure)?),
             Event::Configuration(configuration) => Ok(self.follow(configuration)?),
         }

@@ -35,7 +35,9 @@ pub(crate) fn write(event: &Event, out: &mut Vec<u8>) {
             out.extend(environment.as_u128().to_be_bytes());
             write_tail(*contact, *until, out);
         }
-        Event::Configuration(_) => {}
+        // No fleet carries the details of a report yet: `service/group.rs` refuses such reports there.
+        Event::Report(report) => write_call(&report.call, out),
+        Event::Update(_) | Event::Configuration(_) => {}
     }
 }
 

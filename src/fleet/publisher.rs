@@ -244,7 +244,8 @@ impl Parcels {
             Event::Call(call) => self.put(partition_of(call.from, self.partitions), event),
             // Any number of the environment may have called the contact, so each partition gets the erasure.
             Event::Erasure(_) => (0..self.partitions.max(1)).for_each(|partition| self.put(partition, event)),
-            Event::Configuration(_) => {}
+            // The service refuses reports with details as long as no message carries them.
+            Event::Report(_) | Event::Update(_) | Event::Configuration(_) => {}
         }
     }
 

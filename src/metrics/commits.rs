@@ -40,6 +40,9 @@ const GIVEN_UP: Duration = Duration::from_secs(60);
 /// How many events and configurations may wait for a stalled store: about 64 MiB of calls.
 const MAX_WAITING: u64 = 1 << 18;
 
+/// How many bytes of ids and contexts may wait for a stalled store, beside the calls themselves.
+const MAX_WAITING_BYTES: u64 = 64 << 20;
+
 /// The counters of a service's commits.
 #[derive(Debug)]
 pub struct Commits {
@@ -47,6 +50,9 @@ pub struct Commits {
     waits: Histogram,
     group: Histogram,
     submitted: AtomicU64,
+    /// The bytes of ids and contexts that were submitted, and of those that wait no more.
+    submitted_bytes: AtomicU64,
+    freed_bytes: AtomicU64,
     settled: AtomicU64,
     refused: AtomicU64,
     clock: Stopwatch,
@@ -70,6 +76,8 @@ impl Default for Commits {
             waits: Histogram::new(LATENCY),
             group: Histogram::new(GROUP),
             submitted: AtomicU64::new(0),
+            submitted_bytes: AtomicU64::new(0),
+            freed_bytes: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             clock: Stopwatch::start(),
@@ -124,7 +132,8 @@ impl Commits {
     /// Returns whether the store is stalled and the queue of waiting commands is full.
     pub(crate) fn is_overfull(&self) -> bool {
         let waits = self.store_waits();
-        waits >= GIVEN_UP || (waits >= STALLED && self.pending() >= MAX_WAITING)
+        let is_full = || self.pending() >= MAX_WAITING || self.pending_bytes() >= MAX_WAITING_BYTES;
+        waits >= GIVEN_UP || (waits >= STALLED && is_full())
     }
 
     /// Records that the committer calls the store. It makes one call at a time.
@@ -133,8 +142,25 @@ impl Commits {
         StoreCall(self)
     }
 
-    pub(crate) fn submit(&self, events: usize) {
+    /// Returns the bytes of the ids and contexts of waiting events.
+    fn pending_bytes(&self) -> u64 {
+        // As in `pending`.
+        let freed = self.freed_bytes.load(Ordering::Relaxed);
+        self.submitted_bytes.load(Ordering::Relaxed).saturating_sub(freed)
+    }
+
+    pub(crate) fn submit(&self, events: usize, detail_bytes: u64) {
         self.submitted.fetch_add(events as u64, Ordering::Relaxed);
+        if detail_bytes > 0 {
+            self.submitted_bytes.fetch_add(detail_bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Records that events with so many bytes of ids and contexts wait no more.
+    pub(crate) fn free(&self, detail_bytes: u64) {
+        if detail_bytes > 0 {
+            self.freed_bytes.fetch_add(detail_bytes, Ordering::Relaxed);
+        }
     }
 
     /// Records a commit: the time that the store took, and the number of events.

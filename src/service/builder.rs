@@ -10,6 +10,13 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, PoisonError};
 
+/// The parts of a service beside its store and its engine.
+pub(super) struct Setup {
+    pub(super) sequencer: Arc<dyn Sequencer>,
+    pub(super) keeper: Option<Keeper>,
+    pub(super) max_context_bytes: u64,
+}
+
 /// Builds a [`Service`]; see [`Service::builder`].
 #[must_use = "nothing starts before `start` or `load`"]
 pub struct Builder<S> {
@@ -17,11 +24,16 @@ pub struct Builder<S> {
     engine: Option<Engine>,
     sequencer: Arc<dyn Sequencer>,
     progress: Box<dyn FnMut(Recovered) + Send>,
+    max_context_bytes: u64,
 }
+
+/// The bytes that the ids and contexts of an environment's calls may take, unless the builder sets another limit: 4 GiB.
+pub const DEFAULT_MAX_CONTEXT_BYTES: u64 = 4 << 30;
 
 impl<S: EventStore> Builder<S> {
     pub(super) fn new(store: S) -> Self {
-        Self { store, engine: None, sequencer: Arc::new(Alone), progress: Box::new(|_| {}) }
+        let (sequencer, max_context_bytes) = (Arc::new(Alone), DEFAULT_MAX_CONTEXT_BYTES);
+        Self { store, engine: None, sequencer, progress: Box::new(|_| {}), max_context_bytes }
     }
 
     /// Sets the engine, which must be empty: its size, its clock, and the share of each environment.
@@ -34,6 +46,12 @@ impl<S: EventStore> Builder<S> {
         Self { sequencer, ..self }
     }
 
+    /// Sets the bytes that the ids and contexts of an environment's calls may take in the store. Further ones are rejected
+    /// with [`ServiceError::ContextsFull`](super::ServiceError::ContextsFull).
+    pub fn max_context_bytes(self, bytes: u64) -> Self {
+        Self { max_context_bytes: bytes, ..self }
+    }
+
     /// Calls `progress` while the store is loaded.
     pub fn progress(self, progress: impl FnMut(Recovered) + Send + 'static) -> Self {
         Self { progress: Box::new(progress), ..self }
@@ -44,11 +62,13 @@ impl<S: EventStore> Builder<S> {
     /// # Errors
     /// The store cannot be read, the history has no room for the stored pairs, or the system cannot start a thread.
     pub fn start(self) -> Result<Service, StoreError> {
-        let Self { mut store, engine, sequencer, progress } = self;
+        let Self { mut store, engine, sequencer, progress, max_context_bytes } = self;
         let (engine, keeper) = prepared(engine)?;
         let mut totals = Totals::default();
         recovery::recover(&mut store, &engine, &mut totals, progress, &|| true)?;
-        Service::begin(sequencer, store, engine, keeper, totals, Loading::default(), |_, _, _, _| true)
+        let loading = Loading::default();
+        let setup = Setup { sequencer, keeper, max_context_bytes };
+        Service::begin(setup, store, engine, totals, loading, |_, _, _, _| true)
     }
 
     /// Starts to serve at once and loads the store on another thread.
@@ -60,13 +80,12 @@ impl<S: EventStore> Builder<S> {
     /// # Errors
     /// The system cannot start a thread.
     pub fn load(self, loaded: impl FnOnce(Result<(), StoreError>) + Send + 'static) -> Result<Service, StoreError> {
-        let Self { store, engine, sequencer, mut progress } = self;
+        let Self { store, engine, sequencer, mut progress, max_context_bytes } = self;
         let (engine, keeper) = prepared(engine)?;
         Service::begin(
-            sequencer,
+            Setup { sequencer, keeper, max_context_bytes },
             store,
             engine,
-            keeper,
             Totals::default(),
             Loading::begun(),
             move |store, engine, totals, loading| {

@@ -98,6 +98,11 @@ impl Command {
         }
     }
 
+    /// Returns the bytes that the ids and contexts of the command's events take.
+    pub(super) fn detail_bytes(&self) -> u64 {
+        detail_bytes(self.events())
+    }
+
     pub(super) fn refuse(self, error: ServiceError) {
         match self {
             Self::Record { done, .. } | Self::Consume { done, .. } => done(Err(error)),
@@ -110,4 +115,9 @@ impl Command {
             Self::Ordered(_) | Self::Close => {}
         }
     }
+}
+
+/// Returns the bytes that the ids and contexts of events take.
+pub(super) fn detail_bytes(events: &[Event]) -> u64 {
+    events.iter().map(|event| event.detail_bytes() as u64).sum()
 }

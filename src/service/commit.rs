@@ -4,12 +4,13 @@ use super::command::{Command, Done, Submitted};
 use super::group::Group;
 use super::merging::{Load, Merge, Unstored, erase_again};
 use super::ordering::Ordering;
+use super::pending_calls::PendingCalls;
 use super::sequencer::Sequencer;
 use super::shares::Ceiling;
 use super::{Failure, ServiceError};
 use crate::engine::Engine;
 use crate::metrics::{Commits, Stopwatch};
-use crate::store::{Batch, Durability, EventStore, StoreError};
+use crate::store::{Batch, Durability, EventStore, StoreError, StoredCalls};
 use crate::tally::Totals;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -27,6 +28,13 @@ const MAX_GROUP: usize = 4096;
 ///   the stream again.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
+/// The stored calls that are known by an id or a context, and how many bytes those of an environment may take.
+#[derive(Default)]
+pub(super) struct KnownCalls {
+    pub(super) stored: Option<Arc<dyn StoredCalls>>,
+    pub(super) max_bytes: u64,
+}
+
 pub(super) struct Committer {
     store: Box<dyn EventStore>,
     engine: Arc<Engine>,
@@ -43,6 +51,7 @@ pub(super) struct Committer {
     /// The number of the outbox's last entry.
     last_entry: u64,
     ceiling: Ceiling,
+    known: KnownCalls,
     /// Pairs of a snapshot that are in memory and not yet in the store.
     unstored: Unstored,
     /// The functions to call when the store holds these pairs.
@@ -61,6 +70,7 @@ impl Committer {
     ) -> Self {
         let (unstored, storing) = (Unstored::default(), Vec::new());
         let ceiling = Ceiling::default();
+        let known = KnownCalls::default();
         Self {
             store,
             engine,
@@ -73,9 +83,15 @@ impl Committer {
             is_closing: false,
             last_entry,
             ceiling,
+            known,
             unstored,
             storing,
         }
+    }
+
+    /// Sets where calls with ids and contexts are kept.
+    pub(super) fn keeping(self, known: KnownCalls) -> Self {
+        Self { known, ..self }
     }
 
     /// Commits group after group until the service is dropped. The changes that then wait for their order are answered
@@ -144,6 +160,7 @@ impl Committer {
         let (last_entry, is_unstored) = (self.last_entry, !self.unstored.is_empty());
         let mut ceiling = std::mem::take(&mut self.ceiling);
         let mut group = Group::new(&engine, &commits, &totals, &*sequencer, &mut ceiling, last_entry, is_unstored);
+        group.calls = PendingCalls::new(self.known.stored.clone(), self.known.max_bytes);
         group.under_way = self.ordering.as_mut().and_then(Ordering::take_under_way);
         for event in commands.iter().flat_map(|submitted| submitted.command.events()) {
             group.prefetch(event);
@@ -189,6 +206,7 @@ impl Committer {
         for Submitted { command, .. } in commands {
             self.is_closing |= matches!(command, Command::Close);
             self.commits.refuse(command.len());
+            self.commits.free(command.detail_bytes());
             command.refuse(ServiceError::NotDurable(why.to_owned()));
         }
         self.order();

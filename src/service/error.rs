@@ -2,6 +2,7 @@
 
 use crate::history::Full;
 use crate::plan::ConfigError;
+use crate::store::StoreError;
 use std::fmt;
 
 /// Why the service did not perform a command.
@@ -22,6 +23,16 @@ pub enum ServiceError {
     /// An erasure that reached into the future covers the call, which may be newer than the erasure. The call is not
     /// recorded.
     ContactErased,
+    /// No call of the environment has this id.
+    CallNotFound,
+    /// The id belongs to a call with another agent, number or contact.
+    CallIdReused,
+    /// The environment's calls with ids and contexts take as many bytes as they may.
+    ContextsFull(ContextsFull),
+    /// The store keeps no calls with ids or contexts.
+    CallsNotKept,
+    /// The service belongs to a fleet, which carries no ids and contexts yet.
+    CallsNotShared,
     /// The store does not answer, and the queue of waiting commands is full. Nothing is in force.
     Stalled,
     /// Another node changed the configuration first. Nothing is in force.
@@ -45,6 +56,11 @@ impl fmt::Display for ServiceError {
             Self::ShareUsed(used) => used.fmt(f),
             Self::Loading => f.write_str("the stored data is still being loaded: retry soon"),
             Self::ContactErased => f.write_str("the contact was erased together with a call dated in the future, and this call may be older than the erasure"),
+            Self::CallNotFound => f.write_str("no call has this id"),
+            Self::CallIdReused => f.write_str("the id belongs to a call with another agent, number or contact"),
+            Self::ContextsFull(full) => full.fmt(f),
+            Self::CallsNotKept => f.write_str("this service keeps no data on disk, so it keeps no ids and contexts of calls"),
+            Self::CallsNotShared => f.write_str("the nodes of a fleet do not share ids and contexts of calls yet: report the call without them"),
             Self::Stalled => f.write_str("the store does not answer, and too many changes wait for it: retry later"),
             Self::Superseded => f.write_str("another node changed the configuration first: read it again and retry"),
             Self::StreamAway(what) => write!(f, "the fleet's stream cannot order the change, which is not in force: {what}"),
@@ -60,6 +76,7 @@ impl std::error::Error for ServiceError {
             Self::Config(error) => Some(error),
             Self::Full(full) => Some(full),
             Self::ShareUsed(used) => Some(used),
+            Self::ContextsFull(full) => Some(full),
             _ => None,
         }
     }
@@ -94,6 +111,36 @@ impl fmt::Display for ShareUsed {
 }
 
 impl std::error::Error for ShareUsed {}
+
+/// An environment's calls with ids and contexts take as many bytes as they may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ContextsFull {
+    /// The bytes that they take.
+    pub bytes: u64,
+    /// The bytes that they may take.
+    pub may_hold: u64,
+}
+
+impl fmt::Display for ContextsFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, may_hold } = self;
+        write!(
+            f,
+            "the ids and contexts of this environment's calls take {bytes} bytes of at most {may_hold}: report the call \
+             without them, erase contacts, or wait until some calls expire"
+        )
+    }
+}
+
+impl std::error::Error for ContextsFull {}
+
+impl From<StoreError> for ServiceError {
+    /// A store that cannot be read.
+    fn from(error: StoreError) -> Self {
+        Self::NotDurable(error.to_string())
+    }
+}
 
 impl From<ConfigError> for ServiceError {
     fn from(error: ConfigError) -> Self {

@@ -1,14 +1,15 @@
 //! A group of commands that become durable together.
 
-use super::command::{Command, Decide, Done, Submitted};
+use super::command::{Command, Decide, Done, Submitted, detail_bytes};
 use super::ordering::UnderWay;
 use super::outbox::Outbox;
+use super::pending_calls::{PendingCalls, Prepared, Reported};
 use super::pending_totals::PendingTotals;
 use super::sequencer::{Consumed, Sequencer};
 use super::shares::{Ceiling, Need, PairLimit, Shares};
 use super::{Recording, ServiceError};
 use crate::engine::{Applied, Engine, Write, call_write, erasure_writes};
-use crate::event::{Call, Configuration, Event, Stamp};
+use crate::event::{Call, Configuration, Details, Event, Report, Stamp, Update};
 use crate::history::{LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Stopwatch};
@@ -32,6 +33,7 @@ pub(super) struct Group<'a> {
     /// than the history may hold could not be loaded again.
     shares: Shares<'a>,
     pending_totals: PendingTotals<'a>,
+    pub(super) calls: PendingCalls,
     sequencer: &'a dyn Sequencer,
     /// The request to the fleet's order that has no result yet.
     pub(super) under_way: Option<UnderWay>,
@@ -72,6 +74,8 @@ enum Raised {
 enum Logged {
     /// A call whose register is in the batch.
     Call(Write),
+    /// A call whose register is in the batch, with an id or a context that is new.
+    Detailed(Write),
     /// An erasure whose registers are in the batch.
     Erasure(Remembers),
     /// The event needs no further work.
@@ -124,6 +128,7 @@ impl<'a> Group<'a> {
             registers: HashMap::default(),
             shares: Shares::new(engine, ceiling),
             pending_totals: PendingTotals::new(totals),
+            calls: PendingCalls::new(None, 0),
             sequencer,
             under_way: None,
             outbox: Outbox::new(last_entry, sequencer.has_outbox()),
@@ -138,7 +143,7 @@ impl<'a> Group<'a> {
 
     /// Prefetches the history's memory that the event will read when its turn comes.
     pub(super) fn prefetch(&self, event: &Event) {
-        if let Event::Call(call) = event {
+        if let Some(call) = event.call() {
             let history = self.engine.history();
             history.prefetch(history.spot(call.from, call.to));
         }
@@ -264,11 +269,25 @@ impl<'a> Group<'a> {
                     Err(refused) => Logged::Refused(refused),
                 }
             }
+            Event::Report(report) => self.log_report(&report.call, &report.details, erased, origin, now),
+            Event::Update(update) => match self.find(update) {
+                Ok(report) => self.log(&report, store, origin, now),
+                Err(error) => Logged::Refused(error),
+            },
             Event::Erasure(erasure) => {
                 let writes = erasure_writes(&self.plan, erasure, |scope, contact| self.held(scope, contact));
                 let Some(slot) = self.plan.environment_slot(erasure.environment) else {
                     return Logged::Did(Applied::Ignored);
                 };
+                let removed = {
+                    let _call = self.commits.call_store();
+                    self.calls.prepare_erasure(slot, erasure.contact, erasure.until)
+                };
+                let removed = match removed {
+                    Ok(removed) => removed,
+                    Err(error) => return Logged::Refused(not_erased(&error)),
+                };
+                self.calls.note(removed);
                 if origin == Origin::Here {
                     self.outbox.add(event);
                 }
@@ -276,6 +295,63 @@ impl<'a> Group<'a> {
                 Logged::Erasure(self.log_erasure(&writes, slot, known, store.remembers_erasures()))
             }
         }
+    }
+
+    /// Returns the report that an update stands for.
+    fn find(&self, update: &Update) -> Result<Event, ServiceError> {
+        self.check_details()?;
+        let _call = self.commits.call_store();
+        let (call, details) = self.calls.resolve(&self.plan, update)?;
+        Ok(Event::Report(Box::new(Report { call, details })))
+    }
+
+    /// Returns why no details of calls can be kept, if there is a reason.
+    fn check_details(&self) -> Result<(), ServiceError> {
+        match () {
+            () if self.outbox.is_kept() => Err(ServiceError::CallsNotShared),
+            () if !self.calls.is_kept() => Err(ServiceError::CallsNotKept),
+            () => Ok(()),
+        }
+    }
+
+    /// Logs a call with an id or a context. Everything is read and checked before the first change.
+    fn log_report(
+        &mut self,
+        call: &Call,
+        details: &Details,
+        erased: Option<(Scope, Option<Register>)>,
+        origin: Origin,
+        now: Option<Timestamp>,
+    ) -> Logged {
+        let held = |scope: Scope, contact| match erased {
+            Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
+            _ => self.held(scope, contact),
+        };
+        if let Err(error) = self.check_details() {
+            return Logged::Refused(error);
+        }
+        let Some((environment, number, agent)) =
+            self.plan.call_slots(call).filter(|_| call_write(&self.plan, call, held).is_some())
+        else {
+            return self.ignore_call(call, erased, now);
+        };
+        let dated = now.or_else(|| self.engine.now()).unwrap_or(call.at);
+        let report = Reported { environment, number: number.into(), agent, call, details, now: dated };
+        let prepared = {
+            let _call = self.commits.call_store();
+            self.calls.prepare(&report)
+        };
+        let Prepared { call, changed } = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Logged::Refused(error),
+        };
+        let Some(write) = call_write(&self.plan, &call, held) else { return self.ignore_call(&call, erased, now) };
+        if let Err(refused) = self.raise_call(write, environment, origin) {
+            return Logged::Refused(refused);
+        }
+        let is_changed = !changed.is_empty();
+        self.calls.note(changed);
+        if is_changed { Logged::Detailed(write) } else { Logged::Call(write) }
     }
 
     /// Returns the result of a call that writes nothing, because its agent is unknown or its contact was erased. A call
@@ -342,8 +418,10 @@ impl<'a> Group<'a> {
     fn erased(&self, event: &Event, store: &dyn EventStore) -> Result<Option<(Scope, Option<Register>)>, StoreError> {
         let (environment, contact) = match event {
             Event::Call(call) => (call.environment, call.to),
+            Event::Report(report) => (report.call.environment, report.call.to),
             Event::Erasure(erasure) => (erasure.environment, erasure.contact),
-            Event::Configuration(_) => return Ok(None),
+            // An update becomes a report first.
+            Event::Update(_) | Event::Configuration(_) => return Ok(None),
         };
         let Some(slot) = self.plan.environment_slot(environment) else { return Ok(None) };
         let scope = Scope::from(slot);
@@ -375,6 +453,7 @@ impl<'a> Group<'a> {
     }
 
     pub(super) fn batch(&mut self) -> Batch {
+        let calls = self.calls.take();
         let registers = self.registers.drain().map(|((scope, contact), register)| (scope, contact, register));
         let mut registers: Vec<_> = registers.collect();
         // An ordered store finds each key near the one before. This saves a sixth of the search.
@@ -388,6 +467,7 @@ impl<'a> Group<'a> {
         Batch {
             configurations,
             registers,
+            calls,
             tallies,
             answered,
             forgotten,
@@ -408,7 +488,10 @@ impl<'a> Group<'a> {
         let error = ServiceError::NotDurable(why.to_owned());
         for (waiting, _) in self.waiting {
             match waiting {
-                Waiting::Recording { done, .. } => done(Err(error.clone())),
+                Waiting::Recording { events, done, .. } => {
+                    self.commits.free(detail_bytes(&events));
+                    done(Err(error.clone()));
+                }
                 Waiting::Configured { done, .. } | Waiting::NotConfigured { done, .. } => done(Err(error.clone())),
                 Waiting::Counted { done, .. } => done(Err(error.clone())),
             }
@@ -426,12 +509,14 @@ impl<'a> Group<'a> {
                 Waiting::Recording { events, logged, is_told, done } => {
                     let did = |(event, logged): (&Event, Logged)| match logged {
                         Logged::Call(write) => apply_call(engine, write),
+                        Logged::Detailed(write) => apply_call(engine, write).map(|_| Applied::Recorded),
                         Logged::Erasure(remembers) => apply_erasure(engine, event, remembers),
                         Logged::Did(applied) => Ok(applied),
                         Logged::Refused(error) => Err(error),
                     };
                     let did = events.iter().zip(logged).map(did).collect();
                     self.commits.acknowledge(since, events.len());
+                    self.commits.free(detail_bytes(&events));
                     if is_told {
                         let entry = self.outbox.last();
                         self.sequencer.acknowledge(entry, Box::new(move |enough| done(enough.map(|()| did))));
@@ -454,6 +539,14 @@ impl<'a> Group<'a> {
             }
         }
     }
+}
+
+/// Returns the error of an erasure whose contact has calls with ids and contexts that cannot be read.
+fn not_erased(error: &StoreError) -> ServiceError {
+    ServiceError::NotDurable(format!(
+        "{error}. The contact cannot be erased because its calls with ids and contexts cannot be read: export the \
+         directory with `--salvage`, restore it into a new one, and erase the contact there"
+    ))
 }
 
 /// Applies a call. Its erasures and its plan were checked when it was logged. Both still hold, because only this thread

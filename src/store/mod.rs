@@ -2,6 +2,7 @@
 
 #[cfg(feature = "store")]
 mod backup;
+pub(crate) mod calls;
 #[cfg(feature = "store")]
 mod disk;
 mod durability;
@@ -25,6 +26,7 @@ pub use backup::export::Exporter;
 pub use backup::line::Exported;
 #[cfg(feature = "store")]
 pub use backup::restore::restore;
+pub use calls::{CallChanges, KeyValue, StoredCalls};
 #[cfg(feature = "store")]
 pub use disk::descriptors;
 #[cfg(feature = "store")]
@@ -107,6 +109,11 @@ pub trait EventStore: Send + 'static {
         None
     }
 
+    /// Returns the calls that are stored with an id or a context, or `None` if the store cannot keep them.
+    fn calls(&self) -> Option<Arc<dyn StoredCalls>> {
+        None
+    }
+
     /// Returns the stored state of a fleet's node, or `None` if the store cannot keep one.
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
         None
@@ -141,6 +148,8 @@ pub struct Batch {
     /// At most one register for each pair: the highest so far. An [erasure](Register::is_erasure) under a number's
     /// scope removes the pair. An erasure under an environment's scope says until when the contact is erased.
     pub registers: Vec<(Scope, E164, Register)>,
+    /// Changes of the calls that are known by an id or a context. Empty if the store cannot keep them.
+    pub calls: CallChanges,
     /// At most one total for each tally and day: all calls so far.
     pub tallies: Vec<Tally>,
     /// Decisions that were reported answered.
@@ -164,12 +173,13 @@ pub struct Batch {
 impl Batch {
     /// Returns whether the batch contains no changes.
     pub fn is_empty(&self) -> bool {
-        let Self { configurations, registers, tallies, answered, forgotten, .. } = self;
+        let Self { configurations, registers, calls, tallies, answered, forgotten, .. } = self;
         let is_fleet_empty = self.outbox.is_empty() && self.published.is_none() && self.place.is_none();
         is_fleet_empty
             && self.pseudonyms.is_empty()
             && configurations.is_empty()
             && registers.is_empty()
+            && calls.is_empty()
             && tallies.is_empty()
             && answered.is_empty()
             && forgotten.is_empty()

@@ -9,6 +9,7 @@ use crate::store::disk::manifest;
 use crate::store::disk::modes::Modes;
 use crate::store::disk::watermark::Watermark;
 use crate::store::error::io_error;
+use crate::store::fjall::calls;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -114,7 +115,8 @@ fn look_at_files(path: &Path, verified: &mut Verified) -> Result<bool, StoreErro
 
 fn count_records(path: &Path) -> Result<(u64, u64), StoreError> {
     let counts = Mutex::new((0, 0));
-    FjallStore::open(path)?.recover(&|stored| {
+    let mut store = FjallStore::open(path)?;
+    store.recover(&|stored| {
         let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
         match stored {
             Stored::Configuration(_) => counts.0 += 1,
@@ -123,5 +125,6 @@ fn count_records(path: &Path) -> Result<(u64, u64), StoreError> {
         }
         Ok(())
     })?;
+    calls::check(&store.shared().keyspaces)?;
     Ok(counts.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

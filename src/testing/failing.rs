@@ -2,8 +2,10 @@
 
 use crate::history::Register;
 use crate::number::E164;
-use crate::slot::Scope;
-use crate::store::{Batch, Durability, EventStore, Excerpts, Export, StoreError, Stored, StoredFleetState};
+use crate::slot::{EnvironmentSlot, Scope};
+use crate::store::{
+    Batch, Durability, EventStore, Excerpts, Export, StoreError, Stored, StoredCalls, StoredFleetState,
+};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,6 +68,10 @@ impl<S: EventStore> EventStore for FailingStore<S> {
         self.store.excerpts()
     }
 
+    fn calls(&self) -> Option<Arc<dyn StoredCalls>> {
+        self.store.calls()
+    }
+
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
         self.store.fleet_state()
     }
@@ -104,6 +110,33 @@ impl<S> HangingStore<S> {
     }
 }
 
+/// The calls of a store on a disk that hangs.
+struct HangingCalls {
+    calls: Arc<dyn StoredCalls>,
+    hang: Hang,
+}
+
+impl StoredCalls for HangingCalls {
+    fn each(&self, prefix: &[u8], see: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+        self.hang.wait();
+        self.calls.each(prefix, see)
+    }
+
+    fn id(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.hang.wait();
+        self.calls.id(key)
+    }
+
+    fn bytes(&self, environment: EnvironmentSlot) -> u64 {
+        self.calls.bytes(environment)
+    }
+
+    fn contacts(&self, see: &mut dyn FnMut(EnvironmentSlot, E164)) -> Result<(), StoreError> {
+        self.hang.wait();
+        self.calls.contacts(see)
+    }
+}
+
 impl<S: EventStore> EventStore for HangingStore<S> {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.hang.wait();
@@ -121,6 +154,11 @@ impl<S: EventStore> EventStore for HangingStore<S> {
     fn sync(&mut self) -> Result<(), StoreError> {
         self.hang.wait();
         self.store.sync()
+    }
+
+    fn calls(&self) -> Option<Arc<dyn StoredCalls>> {
+        let hang = self.hang.clone();
+        self.store.calls().map(|calls| Arc::new(HangingCalls { calls, hang }) as Arc<dyn StoredCalls>)
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {

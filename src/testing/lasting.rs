@@ -3,9 +3,11 @@
 use crate::event::Configuration;
 use crate::history::Register;
 use crate::number::E164;
-use crate::slot::Scope;
+use crate::slot::{EnvironmentSlot, Scope};
+use crate::store::calls::{contact_of, environment_of};
 use crate::store::{
-    Batch, Entry, EventStore, Excerpt, Excerpts, Pseudonyms, StoreError, Stored, StoredFleetState, pseudonym_of,
+    Batch, Entry, EventStore, Excerpt, Excerpts, Pseudonyms, StoreError, Stored, StoredCalls, StoredFleetState,
+    pseudonym_of,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +24,8 @@ struct Kept {
     erasures: BTreeMap<(Scope, [u8; 16]), Register>,
     keys: Vec<[u8; 32]>,
     outbox: BTreeMap<u64, Vec<u8>>,
+    /// The calls that are known by an id or a context, and their ids.
+    calls: [BTreeMap<Vec<u8>, Vec<u8>>; 2],
     place: Option<Vec<u8>>,
     /// Whether committed batches lose their outbox entries: a planted bug.
     loses_outbox: bool,
@@ -94,6 +98,14 @@ impl EventStore for LastingStore {
                     kept.registers.insert((*scope, *contact), *register);
                 }
             }
+            for (kept, changes) in kept.calls.iter_mut().zip([&batch.calls.calls, &batch.calls.ids]) {
+                for (key, value) in changes {
+                    match value {
+                        Some(value) => kept.insert(key.clone(), value.clone()),
+                        None => kept.remove(key),
+                    };
+                }
+            }
             for (scope, name, register) in &batch.pseudonyms.erasures {
                 let held = kept.erasures.entry((*scope, *name)).or_insert(*register);
                 *held = (*held).max(*register);
@@ -131,6 +143,10 @@ impl EventStore for LastingStore {
         }))
     }
 
+    fn calls(&self) -> Option<Arc<dyn StoredCalls>> {
+        Some(Arc::new(self.clone()))
+    }
+
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
         Some(Arc::new(self.clone()))
     }
@@ -140,6 +156,37 @@ impl EventStore for LastingStore {
             let name = |key: &[u8; 32]| (environment, pseudonym_of(key, environment, contact));
             kept.keys.iter().filter_map(|key| kept.erasures.get(&name(key)).copied()).max()
         }))
+    }
+}
+
+impl StoredCalls for LastingStore {
+    fn each(&self, prefix: &[u8], see: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+        let entries: Vec<_> = self.kept(|kept| {
+            let from = kept.calls[0].range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+            from.map(|(key, value)| (key.clone(), value.clone())).collect()
+        });
+        // The lock is not held while `see` runs, which may use the store.
+        let _ = entries.iter().all(|(key, value)| see(key, value));
+        Ok(())
+    }
+
+    fn id(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.kept(|kept| kept.calls[1].get(key).cloned()))
+    }
+
+    fn bytes(&self, environment: EnvironmentSlot) -> u64 {
+        self.kept(|kept| {
+            let held = kept.calls[0].iter().filter(|(key, _)| environment_of(key) == Some(environment));
+            held.map(|(key, value)| (key.len() + value.len()) as u64).sum()
+        })
+    }
+
+    fn contacts(&self, see: &mut dyn FnMut(EnvironmentSlot, E164)) -> Result<(), StoreError> {
+        let contacts: Vec<_> = self.kept(|kept| kept.calls[0].keys().filter_map(|key| contact_of(key)).collect());
+        for (environment, contact) in contacts {
+            see(environment, contact);
+        }
+        Ok(())
     }
 }
 

@@ -85,6 +85,9 @@ impl Model {
     pub fn apply(&mut self, event: &Event) -> Result<Applied, Refused> {
         match event {
             Event::Call(call) => Ok(self.call(call)),
+            Event::Report(report) => Ok(self.call(&report.call)),
+            // The model knows no ids.
+            Event::Update(_) => Ok(Applied::Ignored),
             Event::Erasure(erasure) => Ok(self.erase(erasure)),
             Event::Configuration(configuration) => self.configure(configuration),
         }

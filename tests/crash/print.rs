@@ -1,6 +1,6 @@
 //! A fingerprint of a store's content.
 
-use super::workload::{contact, environment, is_expired};
+use super::workload::{contact, environment, id_of, is_expired};
 use dialback::history::Register;
 use dialback::slot::Scope;
 use dialback::store::{Entry, EventStore, FjallStore, StoreError, Stored};
@@ -32,6 +32,30 @@ impl Print {
 
     pub(super) fn add_bytes(&mut self, what: u8, number: u64, bytes: &[u8]) {
         self.0 = self.0.wrapping_add(mix_bytes(what, number, bytes));
+    }
+
+    /// Adds an entry of a call with an id or a context, or of an id.
+    pub(super) fn add_entry(&mut self, what: u8, key: &[u8], value: &[u8]) {
+        self.add_bytes(what, key.len() as u64, &[key, value].concat());
+    }
+
+    pub(super) fn remove_entry(&mut self, what: u8, key: &[u8], value: &[u8]) {
+        self.remove_bytes(what, key.len() as u64, &[key, value].concat());
+    }
+
+    /// Adds the calls with ids and contexts of the first `erased` contacts, and all others.
+    fn add_calls(&mut self, store: &FjallStore, erased: usize) -> Result<(), StoreError> {
+        let calls = store.calls().expect("this store keeps them");
+        calls.each(&[], &mut |key, value| {
+            self.add_entry(b'C', key, value);
+            true
+        })?;
+        for (key, _) in (0..erased).map(id_of) {
+            if let Some(value) = calls.id(&key)? {
+                self.add_entry(b'I', &key, &value);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn remove_bytes(&mut self, what: u8, number: u64, bytes: &[u8]) {
@@ -78,6 +102,7 @@ impl Print {
                 print.add(environment(), contact, until);
             }
         }
+        print.add_calls(store, erased)?;
         print.add_fleet_state(store)?;
         Ok(print)
     }

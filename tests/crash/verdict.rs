@@ -74,7 +74,7 @@ impl Verdict {
         let purge_one_in = PURGE_ONE_IN * (u128::from(choices) + 1);
         let mut prefixes = HashMap::from([(0, 0)]);
         let mut forgotten = vec![Vec::new()];
-        let mut registers = HashMap::new();
+        let (mut registers, mut calls) = (HashMap::new(), HashMap::new());
         let mut print = Print::default();
         let mut fleet_state = FleetState::default();
         for number in 1..=workload.last() {
@@ -91,10 +91,26 @@ impl Verdict {
                     print.add(scope, contact, register);
                 }
             }
+            for (what, changes) in [(b'C', batch.calls.calls), (b'I', batch.calls.ids)] {
+                for (key, value) in changes {
+                    if let Some(value) = &value {
+                        print.add_entry(what, &key, value);
+                    }
+                    let old = match value {
+                        Some(value) => calls.insert((what, key.clone()), value),
+                        None => calls.remove(&(what, key.clone())),
+                    };
+                    if let Some(old) = old {
+                        print.remove_entry(what, &key, &old);
+                    }
+                }
+            }
             fleet_state.add(batch.outbox, batch.published, batch.place, batch.pseudonyms.keys, &mut print);
             prefixes.insert(print.0, number);
             let is_held = |contact| (0..2).any(|scope| registers.contains_key(&(scope, contact)));
-            forgotten.push((0..ERASED).filter(|index| !is_held(workload::contact(*index).code())).collect());
+            let is_detailed = |index| calls.contains_key(&(b'C', workload::call_of(index).0));
+            let is_free = |index: &usize| !is_held(workload::contact(*index).code()) && !is_detailed(*index);
+            forgotten.push((0..ERASED).filter(is_free).collect());
         }
         Self { seed: workload.seed, is_purge_planted, purge_one_in, prefixes, forgotten, purges: Mutex::default() }
     }

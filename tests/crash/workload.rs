@@ -75,6 +75,9 @@ pub(super) fn batch(seed: u64, number: u64) -> Batch {
             batch.registers.push((scope, contact, Register::call(at, Outcome::Busy, source)));
         }
     }
+    if number.is_multiple_of(3) {
+        detail(&mut random, number, &mut batch);
+    }
     if number.is_multiple_of(5) {
         erase(&mut random, number, &mut batch);
     }
@@ -101,11 +104,42 @@ fn tell(random: &mut Random, number: u64, batch: &mut Batch) {
 
 /// Adds an erasure of a contact to a batch, as the service does: for the environment and for each number.
 fn erase(random: &mut Random, number: u64, batch: &mut Batch) {
-    let contact = contact(random.below(ERASED));
+    let index = random.below(ERASED);
+    let contact = contact(index);
     let until = Register::erasure(Timestamp::from_secs(1_700_000_000 + number));
     batch.registers.retain(|(_, other, _)| *other != contact);
+    let [call, id] = [call_of(index).0, id_of(index).0];
+    batch.calls.calls.retain(|(key, _)| *key != call);
+    batch.calls.ids.retain(|(key, _)| *key != id);
+    batch.calls.calls.push((call, None));
+    batch.calls.ids.push((id, None));
     batch.registers.push((environment(), contact, until));
     batch.registers.extend((0..2).map(|scope| (Scope::from_bits(scope).expect("a scope"), contact, until)));
+}
+
+/// Adds a report with an id and a context to a batch: of a new call, or of one that is known.
+fn detail(random: &mut Random, number: u64, batch: &mut Batch) {
+    let index = random.below(ERASED);
+    let ((call, mut value), (id, place)) = (call_of(index), id_of(index));
+    let len = if random.is_one_in(4) { 4000 } else { random.below(300) };
+    value.extend(format!("{{\"batch\":{number},\"text\":\"{}\"}}", "x".repeat(len)).into_bytes());
+    batch.calls.calls.push((call, Some(value)));
+    batch.calls.ids.push((id, Some(place)));
+}
+
+/// Returns the key of the call with an id to this contact, and its value without the text of the context.
+pub(super) fn call_of(index: usize) -> (Vec<u8>, Vec<u8>) {
+    let at = Timestamp::from_secs(1_700_000_000 + index as u64).millis().to_be_bytes();
+    let (scope, contact) = (environment().bits().to_be_bytes(), contact(index).code().to_be_bytes());
+    let id = format!("call-{index}");
+    let key = [&scope[1..], &contact[1..], &[0; 3], &at[2..], &[0; 3], id.as_bytes()].concat();
+    (key, [&[Outcome::Busy.code()], &at[2..]].concat())
+}
+
+/// Returns the key and the value of that call's id.
+pub(super) fn id_of(index: usize) -> (Vec<u8>, Vec<u8>) {
+    let (call, _) = call_of(index);
+    ([&call[..3], &call[22..]].concat(), call[3..19].to_vec())
 }
 
 /// Returns a contact. Contacts are far apart, so that a search for one does not find another.

@@ -1,11 +1,12 @@
 //! Writing an export: all stored data as it was after one commit.
 
-use super::line::{End, Exported, ExportedCall, ExportedErasure, Line, VERSION, read_call};
+use super::line::{End, Exported, ExportedCall, ExportedErasure, ExportedKnown, Line, VERSION, read_call};
 use super::salvage;
 use crate::event::Call;
 use crate::history::LastCall;
 use crate::plan::Plan;
 use crate::store::StoreError;
+use crate::store::calls::{CallKey, CallValue};
 use crate::store::fjall::shared::Shared;
 use crate::store::records::hex::hex;
 use crate::store::records::keys::{unpack_pair, unpack_scope};
@@ -75,6 +76,10 @@ impl<'a> Export<'a> {
                 self.register(key, value)
             })?;
         self.exported.passed_over +=
+            salvage::each(keyspaces, &snapshot, &keyspaces.contexts, salvage, &mut |key, value| {
+                self.known(key, value)
+            })?;
+        self.exported.passed_over +=
             salvage::each(keyspaces, &snapshot, &keyspaces.erasures, salvage, &mut |key, value| {
                 self.erasure(key, value)
             })?;
@@ -127,6 +132,21 @@ impl<'a> Export<'a> {
         let call = Call { environment, agent, from, to: contact, at, outcome };
         let leads_back = read_call(&self.plan, &call) == Some((scope, register));
         leads_back.then_some(ExportedCall { environment, number: from, contact, at, outcome, agent })
+    }
+
+    fn known(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if self.is_retired(key) {
+            return Ok(());
+        }
+        let read = CallKey::from_bytes(key).zip(CallValue::from_bytes(value));
+        match read.and_then(|(key, value)| ExportedKnown::of(&self.plan, &key, &value)) {
+            Some(known) => {
+                self.out.write(&Line::Known { known })?;
+                self.exported.known += 1;
+            }
+            None => self.pass_over("an invalid call with an id or a context")?,
+        }
+        Ok(())
     }
 
     fn erasure(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {

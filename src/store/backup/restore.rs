@@ -1,10 +1,11 @@
 //! Restoring a data directory from an export.
 
-use super::line::{Exported, ExportedCall, ExportedErasure, Line, VERSION, read_call};
+use super::line::{Exported, ExportedCall, ExportedErasure, ExportedKnown, Line, VERSION, read_call};
 use crate::event::Call;
 use crate::history::Register;
 use crate::plan::Plan;
 use crate::slot::Scope;
+use crate::store::calls::{id_key, id_value};
 use crate::store::fjall::store::FjallStore;
 use crate::store::records::hex::{hex, unhex};
 use crate::store::records::pseudonym::PseudonymKey;
@@ -17,6 +18,8 @@ use std::path::Path;
 
 /// The number of records that are written together.
 const AT_ONCE: usize = 4096;
+/// The number of calls with an id or a context that are written together: up to 2 MiB.
+const KNOWN_AT_ONCE: usize = 512;
 
 /// Creates a data directory from an export. The directory must not exist or must be empty. If this fails, a directory
 /// that did not exist is removed. Another one is left incomplete, and the next attempt creates it again.
@@ -125,7 +128,7 @@ impl Restoring {
     fn take(&mut self, line: Line, reading: &Reading) -> Result<(), StoreError> {
         match line {
             Line::Configuration { configuration } => {
-                if self.restored.calls + self.restored.erasures > 0 {
+                if self.restored.calls + self.restored.known + self.restored.erasures > 0 {
                     return Err(StoreError::Disorder);
                 }
                 self.plan.advance(&configuration)?;
@@ -137,6 +140,12 @@ impl Restoring {
                     .ok_or_else(|| reading.wrong("a call with an agent or a number that no configuration creates"))?;
                 self.restored.calls += 1;
             }
+            Line::Known { known } => {
+                self.known(&known).ok_or_else(|| {
+                    reading.wrong("an invalid call with an id or a context, or one with an agent or a number that no configuration creates")
+                })?;
+                self.restored.known += 1;
+            }
             Line::Erasure { erasure } => {
                 self.erasure(&erasure).ok_or_else(|| {
                     reading.wrong("an invalid erasure, or one in an environment that no configuration creates")
@@ -146,7 +155,8 @@ impl Restoring {
             Line::Header { .. } | Line::End { .. } => return Err(reading.wrong("this line is out of order")),
         }
         let waiting = self.batch.configurations.len() + self.batch.registers.len() + self.erasures.len();
-        if waiting < AT_ONCE { Ok(()) } else { self.write() }
+        let is_long = self.batch.calls.calls.len() >= KNOWN_AT_ONCE;
+        if waiting < AT_ONCE && !is_long { Ok(()) } else { self.write() }
     }
 
     fn call(&mut self, call: &ExportedCall) -> Option<()> {
@@ -154,6 +164,16 @@ impl Restoring {
         let call = Call { environment, agent, from: number, to: contact, at, outcome };
         let (scope, register) = read_call(&self.plan, &call)?;
         self.batch.registers.push((scope, contact, register));
+        Some(())
+    }
+
+    fn known(&mut self, known: &ExportedKnown) -> Option<()> {
+        let (key, value) = known.read(&self.plan)?;
+        if let Some(id) = &key.id {
+            // Lines of one pair are in the order of their times, so the latest time of an id is the one that stays.
+            self.batch.calls.ids.push((id_key(key.environment, id), Some(id_value(&key))));
+        }
+        self.batch.calls.calls.push((key.to_bytes(), Some(value.to_bytes())));
         Some(())
     }
 

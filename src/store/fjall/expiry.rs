@@ -2,10 +2,12 @@
 
 use crate::history::Register;
 use crate::slot::Scope;
+use crate::store::calls::{time_of_call, time_of_id};
 use crate::store::records::keys::unpack_scope;
 use crate::store::records::register::read_register;
 use crate::store::records::tally_key;
 use crate::sync::{AtomicU64, Ordering};
+use crate::time::Timestamp;
 use fjall::compaction::filter::{CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict};
 use std::sync::{Arc, OnceLock};
 
@@ -22,6 +24,11 @@ impl Floor {
     /// Returns whether this register has expired.
     pub(in crate::store) fn is_above(&self, register: Register) -> bool {
         register.bits() < self.bits()
+    }
+
+    /// Returns whether calls of this time have expired.
+    pub(in crate::store) fn is_after(&self, at: Timestamp) -> bool {
+        self.is_above(Register::floor(at))
     }
 
     fn bits(&self) -> u64 {
@@ -57,12 +64,21 @@ impl RetiredScopes {
 pub(in crate::store) struct Expiry {
     registers: Arc<RegistersFactory>,
     statistics: Arc<StatisticsFactory>,
+    calls: Arc<CallsFactory>,
+    ids: Arc<CallsFactory>,
 }
 
 impl Expiry {
     pub(in crate::store) fn new(floor: &Floor, retired: &RetiredScopes) -> Self {
         let registers = RegistersFactory { floor: floor.clone(), retired: retired.clone() };
-        Self { registers: Arc::new(registers), statistics: Arc::new(StatisticsFactory(retired.clone())) }
+        let of_calls =
+            |time: TimeOf, may_rise| CallsFactory { floor: floor.clone(), retired: retired.clone(), time, may_rise };
+        Self {
+            registers: Arc::new(registers),
+            statistics: Arc::new(StatisticsFactory(retired.clone())),
+            calls: Arc::new(of_calls(|item| Ok(time_of_call(item.key())), false)),
+            ids: Arc::new(of_calls(|item| Ok(time_of_id(&item.value()?)), true)),
+        }
     }
 
     /// Returns the filter of a keyspace whose entries expire or belong to environments, or `None` for other keyspaces.
@@ -70,6 +86,8 @@ impl Expiry {
         match keyspace {
             "registers" | "erasures" => Some(Arc::clone(&self.registers) as Arc<dyn Factory>),
             "statistics" => Some(Arc::clone(&self.statistics) as Arc<dyn Factory>),
+            "contexts" => Some(Arc::clone(&self.calls) as Arc<dyn Factory>),
+            "call_ids" => Some(Arc::clone(&self.ids) as Arc<dyn Factory>),
             _ => None,
         }
     }
@@ -105,6 +123,56 @@ impl CompactionFilter for LiveRegisters {
         }
         let is_expired = read_register(&item.value()?).is_some_and(|register| register.bits() < self.floor);
         Ok(if is_expired { Verdict::Destroy } else { Verdict::Keep })
+    }
+}
+
+/// Reads the time of the call that an item is about.
+type TimeOf = fn(&ItemAccessor<'_>) -> Result<Option<Timestamp>, fjall::LsmError>;
+
+struct CallsFactory {
+    floor: Floor,
+    retired: RetiredScopes,
+    time: TimeOf,
+    /// Whether an older value of a key may have a later time.
+    may_rise: bool,
+}
+
+impl Factory for CallsFactory {
+    fn name(&self) -> &'static str {
+        "calls"
+    }
+
+    fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
+        // All items of one run are compared with one floor.
+        let floor = Floor(Arc::new(AtomicU64::new(self.floor.bits())));
+        Box::new(LiveCalls { floor, retired: self.retired.clone(), time: self.time, may_rise: self.may_rise })
+    }
+}
+
+struct LiveCalls {
+    floor: Floor,
+    retired: RetiredScopes,
+    time: TimeOf,
+    may_rise: bool,
+}
+
+impl CompactionFilter for LiveCalls {
+    /// Removes calls that have expired or belong to a deleted environment. An older value of the same key may become visible.
+    /// For a call it has the same time, so it has expired, too. The older value of an id may be about a later call, so an id
+    /// is removed only in the last level, together with its older values. A removal in another level would keep the id
+    /// itself, and no purge would know of it.
+    fn filter_item(&mut self, item: ItemAccessor<'_>, context: &Context) -> CompactionFilterResult {
+        let scope = item.key().first_chunk().and_then(|scope| unpack_scope(*scope));
+        if scope.is_some_and(|scope| self.retired.contains(scope)) {
+            return Ok(Verdict::Destroy);
+        }
+        let is_expired = (self.time)(&item)?.is_some_and(|at| self.floor.is_after(at));
+        Ok(match () {
+            () if !is_expired => Verdict::Keep,
+            () if !self.may_rise => Verdict::Destroy,
+            () if context.is_last_level => Verdict::Remove,
+            () => Verdict::Keep,
+        })
     }
 }
 

@@ -10,6 +10,8 @@
 //! | `settings` | a name | see [`Setting`] |
 //! | `statistics` | see [`tally_key`](crate::store::records::tally_key) | counts, and answered decisions |
 //! | `outbox` | number of the entry, 8 bytes, big-endian | calls and erasures that are not certainly published yet, in the format of messages |
+//! | `contexts` | see [`calls`](crate::store::calls) | calls that are known by an id or a context |
+//! | `call_ids` | see [`calls`](crate::store::calls) | the pairs of their ids |
 //! | `padding` | `0` | padding; see `rotation.rs` |
 
 use super::expiry::{Expiry, Floor, RetiredScopes};
@@ -29,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The keyspaces, each with the first format that has it.
-const KEYSPACES: [(&str, u64); 8] = [
+const KEYSPACES: [(&str, u64); 10] = [
     ("configurations", 1),
     ("registers", 1),
     ("commits", 2),
@@ -38,6 +40,8 @@ const KEYSPACES: [(&str, u64); 8] = [
     ("padding", 3),
     ("statistics", 4),
     ("outbox", 5),
+    ("contexts", 7),
+    ("call_ids", 7),
 ];
 
 /// The size of the engine's tables.
@@ -109,6 +113,8 @@ pub(in crate::store) struct Keyspaces {
     pub(in crate::store) padding: Keyspace,
     pub(in crate::store) statistics: Keyspace,
     pub(in crate::store) outbox: Keyspace,
+    pub(in crate::store) contexts: Keyspace,
+    pub(in crate::store) call_ids: Keyspace,
     pub(in crate::store) database: Database,
     pub(in crate::store) floor: Floor,
     /// The scopes of deleted environments.
@@ -118,9 +124,9 @@ pub(in crate::store) struct Keyspaces {
 
 impl Keyspaces {
     /// Returns all keyspaces that hold records: all but the padding.
-    pub(in crate::store) fn all(&self) -> [&Keyspace; 7] {
+    pub(in crate::store) fn all(&self) -> [&Keyspace; 9] {
         let Self { configurations, registers, commits, erasures, settings, statistics, outbox, .. } = self;
-        [configurations, registers, commits, erasures, settings, statistics, outbox]
+        [configurations, registers, commits, erasures, settings, statistics, outbox, &self.contexts, &self.call_ids]
     }
 }
 
@@ -168,7 +174,7 @@ impl Keyspaces {
         if let Some((missing, _)) = expected.find(|(name, _)| !database.keyspace_exists(name)) {
             return Err(Failed::Missing(missing));
         }
-        let [configurations, registers, commits, erasures, settings, padding, statistics, outbox] =
+        let [configurations, registers, commits, erasures, settings, padding, statistics, outbox, contexts, call_ids] =
             KEYSPACES.map(|(name, _)| database.keyspace(name, || tables.of_keyspace()));
         Ok(Self {
             configurations: configurations?,
@@ -179,6 +185,8 @@ impl Keyspaces {
             padding: padding?,
             statistics: statistics?,
             outbox: outbox?,
+            contexts: contexts?,
+            call_ids: call_ids?,
             database,
             floor,
             retired,

@@ -1,5 +1,6 @@
 //! The store in the embedded storage engine `fjall`.
 
+pub(super) mod calls;
 pub(super) mod commits;
 pub(super) mod excerpts;
 pub(super) mod expiry;

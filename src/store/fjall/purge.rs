@@ -15,6 +15,7 @@
 //! A purge can be stopped at any point, and can fail at any point. Nothing but its end is remembered, and the first purge of a
 //! process does everything. Later ones do nothing where nothing was removed and nothing has expired since the last success.
 
+use super::calls;
 use super::keyspaces::{Keyspaces, Setting};
 use super::rotation::{leave_journals, leave_long_journals, leave_tables};
 use super::shared::Shared;
@@ -99,6 +100,7 @@ impl Upkeep {
         due.finish(&store);
         if rewritten > 0 {
             leave_long_journals(keyspaces)?;
+            store.call_sizes.count(keyspaces)?;
         }
         let (bytes_after, journals) = (disk_use(keyspaces.path())?, keyspaces.database.journal_count());
         Ok(Purged { bytes_before, bytes_after, journals, rewritten })
@@ -127,9 +129,13 @@ impl<'a> Due<'a> {
         let is_expired = |keyspace| floor.map_or(Ok(false), |floor| has_below(keyspaces, keyspace, floor));
         let has_calls = is_pending || is_expired(&keyspaces.registers)?;
         let has_erasures = is_pending || is_expired(&keyspaces.erasures)?;
+        // A pair with a newer call can have records of calls that have expired.
+        let is_before = |floor: Register| move |at| Register::floor(at).bits() < floor.bits();
+        let is_known_expired = floor.map_or(Ok(false), |floor| calls::has_expired(keyspaces, is_before(floor)));
+        let has_known = is_pending || is_known_expired?;
         // Expired registers count as removed until a purge has ended. Once the floor is raised, the engine may leave them out of
         // its tables at any time. Should this purge fail, only the count tells the next one that they are in older files.
-        let removals = (has_calls || has_erasures).then(|| store.removals.note());
+        let removals = (has_calls || has_erasures || has_known).then(|| store.removals.note());
         // Only now: a compaction of the engine's own must not take away what tells that the journal has to go, too.
         if let Some(floor) = floor {
             keyspaces.floor.raise(floor);
@@ -137,6 +143,8 @@ impl<'a> Due<'a> {
         let due = [
             (has_calls, &keyspaces.registers),
             (has_erasures, &keyspaces.erasures),
+            (has_known, &keyspaces.contexts),
+            (has_known, &keyspaces.call_ids),
             (is_pending && !keyspaces.retired.is_empty(), &keyspaces.statistics),
             (outbox_removals.is_some(), &keyspaces.outbox),
         ];

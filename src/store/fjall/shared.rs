@@ -1,5 +1,6 @@
 //! The state of an open store that other threads use too.
 
+use super::calls::Sizes;
 use super::keyspaces::Keyspaces;
 use super::removals::Removals;
 use crate::history::Register;
@@ -23,6 +24,8 @@ pub(in crate::store) struct Shared {
     /// Counts removed pairs, and writes of pairs that have expired already.
     pub(in crate::store) removals: Removals,
     pub(in crate::store) outbox_removals: Removals,
+    /// The size of the calls that are known by an id or a context.
+    pub(in crate::store) call_sizes: Sizes,
     pub(in crate::store) directory: DataDirectory,
 }
 

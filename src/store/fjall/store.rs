@@ -1,6 +1,7 @@
 //! The embedded store: a log-structured merge tree that syncs each batch, unless a lower durability is set.
 //! [`keyspaces`](super::keyspaces) describes its content.
 
+use super::calls::{self, FjallCalls, Sizes};
 use super::commits::Commits;
 use super::excerpts;
 use super::fleet;
@@ -26,7 +27,9 @@ use crate::store::records::keys::pack_pair;
 use crate::store::records::pseudonym::PseudonymKey;
 use crate::store::records::register::{erasure_key, register_value};
 use crate::store::records::tally_key;
-use crate::store::{Batch, Durability, EventStore, Excerpts, Export, StoreError, Stored, StoredFleetState};
+use crate::store::{
+    Batch, Durability, EventStore, Excerpts, Export, StoreError, Stored, StoredCalls, StoredFleetState,
+};
 use fjall::{OwnedWriteBatch, PersistMode};
 use std::fmt;
 use std::fs;
@@ -144,6 +147,7 @@ impl FjallStore {
             purging: RwLock::default(),
             removals: Removals::new(),
             outbox_removals: Removals::new(),
+            call_sizes: Sizes::default(),
             directory,
         });
         // The engine has synced everything that it read.
@@ -237,7 +241,15 @@ impl EventStore for FjallStore {
             write.remove(&keyspaces.statistics, tally_key::of_answered(*answered));
         }
         fleet::write(&self.shared, batch, &mut write)?;
+        calls::write(keyspaces, &batch.calls, &mut write);
+        is_removal |= batch.calls.has_removals() || calls::has_before(&batch.calls, |at| keyspaces.floor.is_after(at));
+        let shared = Arc::clone(&self.shared);
+        let changing = (!batch.calls.is_empty()).then(|| shared.call_sizes.begin());
         let written = self.write(write, batch.can_wait);
+        if written.is_ok() {
+            shared.call_sizes.add(&batch.calls.bytes);
+        }
+        drop(changing);
         if is_removal {
             self.shared.removals.note();
         }
@@ -256,7 +268,10 @@ impl EventStore for FjallStore {
             let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
             see(tally_key::read(&key, &value).ok_or_else(|| keyspaces.damaged("an invalid count"))?)?;
         }
-        scan(keyspaces, &|registers| see(Stored::Registers(registers)))
+        scan(keyspaces, &|registers| see(Stored::Registers(registers)))?;
+        // A purge would leave data on the disk that the count still reads, and not remove it later.
+        let _no_purge = self.shared.purging.read().unwrap_or_else(PoisonError::into_inner);
+        self.shared.call_sizes.count(keyspaces)
     }
 
     fn secret(&self) -> Option<[u8; 16]> {
@@ -290,6 +305,10 @@ impl EventStore for FjallStore {
 
     fn excerpts(&self) -> Option<Arc<Excerpts>> {
         (self.durability != Durability::Memory).then(|| excerpts::of(&self.shared))
+    }
+
+    fn calls(&self) -> Option<Arc<dyn StoredCalls>> {
+        (self.durability != Durability::Memory).then(|| Arc::new(FjallCalls::new(&self.shared)) as Arc<dyn StoredCalls>)
     }
 
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {

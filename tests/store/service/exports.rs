@@ -174,9 +174,9 @@ fn incomplete_export_or_existing_directory_is_rejected_without_a_new_directory()
         restore(&copy, &damaged[..]).expect_err(what);
         assert_eq!(open(&copy).plan().generation(), 0, "{what}");
     }
-    let newer = replaced("{\"dialback_export\":1", "{\"dialback_export\":2");
+    let newer = replaced("{\"dialback_export\":2", "{\"dialback_export\":3");
     let error = restore(directory.path().join("newer"), &newer[..]).expect_err("newer");
-    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 3, known: 2, .. }), "{error}");
     let before = export_of(&path);
     let error = restore(&path, &exported[..]).expect_err("there is one");
     assert!(matches!(error, StoreError::Exists(_)), "{error}");

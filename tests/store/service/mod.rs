@@ -11,6 +11,7 @@ mod exports;
 mod failures;
 mod formats;
 mod groups;
+mod known_calls;
 mod mixed;
 mod ordering;
 mod purges;

@@ -317,7 +317,7 @@ fn deleted_environment_leaves_memory_at_a_restart_and_the_disk_with_the_next_pur
     let export = String::from_utf8(export).expect("text");
     assert!(export.contains(OTHER) && !export.contains(FIRST) && !export.contains(LAST), "{export}");
     let end = export.lines().last().expect("an end");
-    assert!(end.contains(r#""calls":1,"erasures":0"#), "{end}");
+    assert!(end.contains(r#""calls":1,"known":0,"erasures":0"#), "{end}");
 
     upkeep.purge(None, START).expect("it is written");
     for digits in [FIRST, MIDDLE, LAST] {
