@@ -41,6 +41,8 @@ impl Api {
             upkeep: None,
             reload: None,
             work: Arc::default(),
+            call_reads: Arc::default(),
+            stored_reads: Arc::default(),
             answer_budget: Arc::default(),
             body_budget: Arc::new(BodyBudget::new(Limits::default().body_bytes)),
         }))

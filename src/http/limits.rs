@@ -12,6 +12,9 @@ pub struct Limits {
     /// The time limit of a request, from its head to its response. In a bulk upload it limits each step: the wait for more
     /// of the body, or for the store. Default: 30 seconds.
     pub patience: Duration,
+    /// How long `GET /route` waits for the id and the context of the call behind its decision, which are on the disk. Beyond
+    /// it, the decision is answered without them. Default: 20 milliseconds.
+    pub context_patience: Duration,
     /// The maximum number of agents that an environment may ever have, including deleted ones. An installation can create at
     /// most 2^20 - 2 agents in total. Default: 131,072.
     pub agents: usize,
@@ -28,6 +31,7 @@ impl Default for Limits {
         // An eighth of the agents and numbers that an installation can hold: eight environments can reach their limits before
         // the installation is full. A pair takes 64 bytes of memory, so the default limit of pairs takes 16 MiB.
         let (agents, numbers, callback_pairs) = (1 << 17, 1 << 21, 1 << 18);
-        Self { body_bytes: 1 << 20, patience: Duration::from_secs(30), agents, numbers, callback_pairs }
+        let (patience, context_patience) = (Duration::from_secs(30), Duration::from_millis(20));
+        Self { body_bytes: 1 << 20, patience, context_patience, agents, numbers, callback_pairs }
     }
 }

@@ -67,6 +67,7 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(numbers::list, numbers::create))
         .routes(routes!(numbers::show, numbers::set_default_agent, numbers::remove))
         .routes(routes!(contacts::erase))
+        .routes(routes!(calls::show))
         .routes(routes!(environments::show_own))
 }
 

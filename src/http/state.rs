@@ -3,8 +3,10 @@
 use super::Limits;
 use super::middleware::answer_budget::AnswerBudget;
 use super::middleware::body_budget::BodyBudget;
+use super::middleware::call_reads::CallReads;
 use super::middleware::rate_limit::RateLimits;
 use super::middleware::requests::Requests;
+use super::middleware::stored_reads::StoredReads;
 use super::middleware::work::Work;
 use super::openapi::document::Document;
 use super::request::last_used::LastUsed;
@@ -32,6 +34,8 @@ pub struct ApiState {
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,
     pub(super) reload: Option<Reload>,
     pub(super) work: Arc<Work>,
+    pub(super) call_reads: Arc<CallReads>,
+    pub(super) stored_reads: Arc<StoredReads>,
     pub(super) answer_budget: Arc<AnswerBudget>,
     pub(super) body_budget: Arc<BodyBudget>,
 }

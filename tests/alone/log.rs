@@ -5,8 +5,9 @@
 use crate::support::own_process::in_own_process;
 use crate::support::server;
 use dialback::store::{Batch, EventStore, StoreError, Stored};
+use dialback::testing::lasting::LastingStore;
 use serde_json::json;
-use server::{CONTACT, Desk, OURS, Server};
+use server::{CONTACT, Client, Desk, OURS, Server};
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 use tracing::field::{Field, Visit};
@@ -56,6 +57,30 @@ impl EventStore for Broken {
     }
 }
 
+/// Reports ids and contexts that are phone numbers: accepted ones, and some that are refused.
+async fn report_details(desk: &Desk, client: &Client<'_>) {
+    let mut call = desk.call("busy");
+    call["call_id"] = json!(CONTACT);
+    call["context"] = json!({CONTACT: OURS});
+    assert_eq!(client.post("/calls", call.clone()).await.status, 202);
+    assert_eq!(client.bulk(call.to_string()).await.body["accepted"], 1);
+    let update = json!({"call_id": CONTACT, "status": "voicemail", "context": {"caller": CONTACT}});
+    assert_eq!(client.post("/calls", update).await.status, 202);
+    assert_eq!(client.get(&format!("/calls/{CONTACT}")).await.status, 200);
+    client.get(&format!("/route?dialed={OURS}&caller={CONTACT}")).await;
+    client.get(&format!("/contacts/{CONTACT}")).await;
+    client.get(&format!("/calls/{CONTACT}x")).await.is(404, "CALL_NOT_FOUND");
+    let update = json!({"call_id": format!("{CONTACT}x"), "status": "voicemail"});
+    client.post("/calls", update).await.is(404, "CALL_NOT_FOUND");
+    let mut other = call.clone();
+    other["to"] = json!("+15557650000");
+    client.post("/calls", other).await.is(409, "CALL_ID_REUSED");
+    call["context"] = json!([CONTACT]);
+    client.post("/calls", call).await.is(422, "VALIDATION_ERROR");
+    let twice = format!("{{\"call_id\": \"{CONTACT}\", \"call_id\": \"{CONTACT}\"}}");
+    client.bulk(twice).await;
+}
+
 #[tokio::test]
 async fn request_log_contains_path_templates_only() {
     if !in_own_process(|| ()) {
@@ -63,7 +88,7 @@ async fn request_log_contains_path_templates_only() {
     }
     let lines = Lines::default();
     let _guard = tracing::subscriber::set_default(lines.clone());
-    let server = Server::start();
+    let server = Server::start_on(LastingStore::new([7; 32]));
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
     client.post("/calls", desk.call("busy")).await;
@@ -74,6 +99,7 @@ async fn request_log_contains_path_templates_only() {
     client.get(&format!("/route?dialed={OURS}x&{CONTACT}=1")).await;
     client.get(&format!("/nothing/{CONTACT}")).await;
     client.get(&format!("/agents/{CONTACT}")).await;
+    report_details(&desk, &client).await;
     client.delete(&format!("/contacts/{CONTACT}")).await;
     client.post("/phone-numbers", json!({"number": OURS})).await;
 

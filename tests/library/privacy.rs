@@ -3,7 +3,7 @@
 use dialback::history::{LastCall, Register};
 use dialback::service::{Consumed, Recovered};
 use dialback::slot::{AgentSlot, NumberSlot, Scope};
-use dialback::store::{Batch, Entry, MemoryStore, StoreError, Stored};
+use dialback::store::{Batch, CallChanges, Entry, MemoryStore, StoreError, Stored};
 use dialback::{
     AgentId, ApplyError, Call, Caller, Change, ConfigError, Configuration, DialPlan, Direction, E164, Engine,
     EnvironmentId, Erasure, Event, Lookback, NumberError, NumberId, Outcome, Role, Service, ServiceError, StoredAnswer,
@@ -189,9 +189,38 @@ fn the_service_and_what_it_stores_mask() {
         outbox: vec![Entry { number: 1, events: contact().to_plus_form().as_bytes().to_vec() }],
         ..Batch::default()
     });
+    let key = contact().to_plus_form().as_bytes().to_vec();
+    texts.debug(CallChanges { calls: vec![(key.clone(), Some(key.clone()))], ids: vec![(key, None)], bytes: vec![] });
     texts.debug(Consumed { events: vec![Event::Call(call())], ..Consumed::default() });
     texts.debug([Stored::Configuration(configuration()), Stored::Registers(vec![(scope, contact(), register)])]);
     texts.debug(LastCall::Erased { until: NOW, is_ahead: false });
+    texts.check();
+}
+
+/// Ids and contexts may contain phone numbers.
+#[test]
+#[cfg(all(feature = "__testing", feature = "store"))]
+fn reports_with_ids_and_contexts_mask() {
+    use dialback::testing::lasting::LastingStore;
+    use dialback::{CallId, Context, Details, Update};
+    let service = Service::builder(LastingStore::new([7; 32])).engine(engine()).start().expect("nothing is stored");
+    let id = CallId::new(CONTACT).expect("an id");
+    let context = Context::new(&format!("{{\"n\":\"{CONTACT}\"}}")).expect("an object");
+    let details = Details { id: Some(id.clone()), context: Some(context.clone()) };
+    let (environment, outcome) = (ENVIRONMENT, Outcome::Busy);
+    let update = Update { environment, id: id.clone(), from: Some(ours()), outcome, context: Some(context) };
+    let reused = Event::reported(Call { to: ours(), ..call() }, details.clone());
+    let mut texts = Texts::default();
+    for event in [Event::reported(call(), details), Event::Update(Box::new(update)), reused] {
+        texts.debug(&event);
+        match service.record(vec![event]).expect("durable").remove(0) {
+            Ok(applied) => texts.debug(applied),
+            Err(error) => texts.both(error),
+        }
+    }
+    texts.both(Context::new(&format!("[{CONTACT}]")).expect_err("no object"));
+    texts.debug(service.known_call(ENVIRONMENT, &id));
+    texts.debug(service.known_calls(ENVIRONMENT, contact(), 9));
     texts.check();
 }
 

@@ -2,7 +2,7 @@
 
 use super::calls::{self, Reported};
 use crate::engine::Applied;
-use crate::event::Event;
+use crate::event::{Call, Event};
 use crate::http::Api;
 use crate::http::middleware::body_budget::{FREE, Room};
 use crate::http::middleware::work::pause;
@@ -11,7 +11,7 @@ use crate::http::request::auth::Reach;
 use crate::http::request::body::{media_type, next_chunk, refuse_coding};
 use crate::http::request::collected::grown;
 use crate::http::request::form::{Form, QueryForm};
-use crate::http::request::json::parse_line;
+use crate::http::request::json::{context_of, parse_line};
 use crate::http::request::read;
 use crate::http::request::unknown::Unknown;
 use crate::http::response::error::Refusal;
@@ -38,6 +38,9 @@ use utoipa::{IntoParams, ToSchema};
 
 /// The number of calls that are submitted together. One sync covers them.
 const GROUP: usize = 4096;
+
+/// The bytes of ids and contexts at which a group is submitted before it is full.
+const GROUP_BYTES: usize = 256 << 10;
 
 /// The maximum number of groups that wait for the store. Meanwhile the body is not read further.
 const IN_FLIGHT: usize = 4;
@@ -159,7 +162,10 @@ pub(in crate::http) async fn record(
 /// Calls that were submitted together, with their line numbers and the receiver of their result.
 struct Group {
     lines: Vec<u64>,
-    calls: Vec<Event>,
+    /// The calls; `None` for a report by id alone.
+    calls: Vec<Option<Call>>,
+    /// The bytes of the ids and contexts.
+    bytes: usize,
     answer: oneshot::Receiver<Recording>,
 }
 
@@ -174,6 +180,8 @@ struct Upload<'a> {
     line: u64,
     group: Vec<Event>,
     lines: Vec<u64>,
+    /// The bytes of the ids and contexts in `group`.
+    group_bytes: usize,
     in_flight: VecDeque<Group>,
     report: Report,
     details: Details,
@@ -196,6 +204,7 @@ impl<'a> Upload<'a> {
             line: 0,
             group: Vec::new(),
             lines: Vec::new(),
+            group_bytes: 0,
             in_flight: VecDeque::new(),
             report: Report::default(),
             details: Details::default(),
@@ -223,12 +232,14 @@ impl<'a> Upload<'a> {
         match line.and_then(|line| self.read(line)) {
             Ok(None) => {}
             Ok(Some(event)) => {
+                self.group_bytes += event.detail_bytes();
                 self.group.push(event);
                 self.lines.push(self.line);
             }
             Err(refusal) => self.report.reject(self.line, &refusal),
         }
-        if self.group.len() >= GROUP { self.submit().await } else { Ok(()) }
+        let is_full = self.group.len() >= GROUP || self.group_bytes >= GROUP_BYTES;
+        if is_full { self.submit().await } else { Ok(()) }
     }
 
     /// Reads the call of a line. A blank line has none. A test call is counted and returns none.
@@ -237,32 +248,29 @@ impl<'a> Upload<'a> {
             return Ok(None);
         }
         let (plan, now) = (&self.plan, self.now);
-        let call = match calls::plain_call(line, plan, self.reach, now) {
-            Some(call) => call,
-            None => match calls::reported(
-                Form::new(parse_line(line)?)?.with_unknown(self.unknown.clone()),
-                plan,
-                self.reach,
-                now,
-            )? {
-                Reported { is_testing: true, .. } => {
-                    self.report.accepted += 1;
-                    self.details.testing += 1;
-                    return Ok(None);
-                }
-                Reported { call, .. } => call,
-            },
-        };
-        Ok(Some(Event::Call(call)))
+        if let Some(call) = calls::plain_call(line, plan, self.reach, now) {
+            return Ok(Some(Event::Call(call)));
+        }
+        let value = parse_line(line)?;
+        let context = context_of(line, &value);
+        let form = Form::new(value)?.with_context(context).with_unknown(self.unknown.clone());
+        let Reported { event, is_testing } = calls::reported(form, plan, self.reach, now)?;
+        if is_testing {
+            self.report.accepted += 1;
+            self.details.testing += 1;
+        }
+        Ok((!is_testing).then_some(event))
     }
 
     async fn submit(&mut self) -> Result<(), Refusal> {
         if self.in_flight.len() >= IN_FLIGHT {
             self.settle().await?;
         }
-        let calls = std::mem::take(&mut self.group);
-        let answer = self.api.submit(calls.clone());
-        self.in_flight.push_back(Group { lines: std::mem::take(&mut self.lines), calls, answer });
+        let events = std::mem::take(&mut self.group);
+        let calls = events.iter().map(|event| event.call().copied()).collect();
+        let (lines, bytes) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.group_bytes));
+        let answer = self.api.submit(events);
+        self.in_flight.push_back(Group { lines, calls, bytes, answer });
         // A body that is always ready must not keep the thread busy.
         tokio::task::yield_now().await;
         Ok(())
@@ -303,9 +311,8 @@ impl<'a> Upload<'a> {
         let Group { lines, calls, .. } = group;
         let recording = recording.map_err(|error| self.failed(error, lines.last().copied().unwrap_or_default()))?;
         let plan = self.api.service().plan();
-        for ((line, event), applied) in lines.into_iter().zip(&calls).zip(recording) {
-            let Event::Call(call) = event else { continue };
-            let settled = |applied| calls::settle(&plan, call, applied).map(|()| applied);
+        for ((line, call), applied) in lines.into_iter().zip(&calls).zip(recording) {
+            let settled = |applied| calls::settle(&plan, call.as_ref(), applied).map(|()| applied);
             match applied.map_err(Refusal::from).and_then(settled) {
                 Ok(applied) => self.accept(applied),
                 Err(refusal) => self.report.reject(line, &refusal),
@@ -401,8 +408,9 @@ impl<'a> Upload<'a> {
 
     fn resize_room(&mut self) -> bool {
         let calls = self.group.capacity() * size_of::<Event>() + self.lines.capacity() * size_of::<u64>();
+        let details = self.group_bytes + self.in_flight.iter().map(|group| group.bytes).sum::<usize>();
         let tenant = self.reach.environment().unwrap_or(EnvironmentId::SYSTEM);
-        self.api.body_budget.resize(&mut self.room, tenant, self.line_bytes + calls)
+        self.api.body_budget.resize(&mut self.room, tenant, self.line_bytes + calls + details)
     }
 
     /// Returns the error for a client that sends no more data in time. If calls were submitted before, the error says so.

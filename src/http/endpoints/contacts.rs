@@ -1,5 +1,6 @@
 //! `/contacts/{number}`: shows what is known of a contact, and erases it.
 
+use super::calls;
 use crate::engine::Applied;
 use crate::event::{Erasure, Event};
 use crate::history::{LastCall, Register};
@@ -8,13 +9,14 @@ use crate::http::middleware::work::pause;
 use crate::http::openapi::{example, schema};
 use crate::http::request::auth::Tenant;
 use crate::http::response::error::Refusal;
+use crate::http::response::known_call::DetailedCall;
 use crate::http::response::list::MAX_WITHIN;
 use crate::http::response::reply::{self, Data};
 use crate::http::response::time_text;
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::{DialPlan, E164};
 use crate::plan::{AgentView, EnvironmentView, NumberView, Plan};
-use crate::service::Service;
+use crate::service::{Service, ServiceError};
 use crate::time::Timestamp;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -27,6 +29,9 @@ use utoipa::ToSchema;
 /// The numbers that are examined before other tenants get their turn: about a millisecond.
 const SLICE: usize = 4096;
 
+/// The most records of calls with an id or a context that are read: about 1 MiB.
+const MAX_KNOWN: usize = 256;
+
 /// The calls that are known of a contact.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Contact<'a> {
@@ -37,6 +42,11 @@ pub(in crate::http) struct Contact<'a> {
     entries: Vec<Entry<'a>>,
     /// The number of entries, also of those that are not listed.
     entries_total: usize,
+    /// The calls that were reported with an id or a context: at most 256, by number.
+    #[schema(max_items = 256)]
+    known_calls: Vec<DetailedCall>,
+    /// Whether there are more of them.
+    has_more_known_calls: bool,
 }
 
 /// The last call from one number to a contact.
@@ -80,6 +90,12 @@ pub(in crate::http) struct Erased {
                     "called_at": example::CALLED_AT, "source_agent_id": example::SOURCE, "source_agent_name": "Reminders",
                 }],
                 "entries_total": 1,
+                "known_calls": [{
+                    "call_id": example::CALL, "status": "no-answer", "called_at": example::CALLED_AT,
+                    "from": example::DIALED, "to": example::CONTACT, "source_agent_id": example::SOURCE,
+                    "context": {"order": 7}, "context_at": example::CREATED_AT,
+                }],
+                "has_more_known_calls": false,
             },
         })),
         (status = 422, description = "`VALIDATION_ERROR`: the path does not contain a phone number"),
@@ -105,7 +121,16 @@ pub(in crate::http) async fn show(
     .await;
     let listed = newest.into_sorted_vec().into_iter();
     let entries = listed.filter_map(|Reverse((register, place))| Entry::new(&plan, tenant, place, register)).collect();
-    Ok(reply::data(Contact { number: contact.to_plus_form().to_string(), entries, entries_total }))
+    let (known, is_all) =
+        calls::read_stored(&api, environment, move |service| service.known_calls(environment, contact, MAX_KNOWN))
+            .await?;
+    Ok(reply::data(Contact {
+        number: contact.to_plus_form().to_string(),
+        entries,
+        entries_total,
+        known_calls: known.into_iter().map(DetailedCall::from).collect(),
+        has_more_known_calls: !is_all,
+    }))
 }
 
 impl<'a> Entry<'a> {
@@ -149,6 +174,10 @@ pub(in crate::http) async fn erase(
     let recording = api.submit(vec![event]).await.map_err(|_| Refusal::internal())?;
     let mut pairs_erased = 0;
     for applied in recording? {
+        // A store that cannot be written refuses the whole recording, and reports the reason itself.
+        if let Err(ServiceError::NotDurable(why)) = &applied {
+            tracing::error!(%why, "a contact cannot be erased");
+        }
         if let Applied::Erased { pairs } = applied? {
             pairs_erased += pairs;
         }

@@ -80,6 +80,7 @@ impl Collector for Everything {
         page.decisions(api)?;
         page.requests(&api.requests)?;
         page.bodies(&api.body_budget)?;
+        page.known_calls(api)?;
         page.commits(api)?;
         page.history(&api.service().history().stats())?;
         api.upkeep.as_ref().map_or(Ok(()), |counts| page.upkeep(counts))?;
@@ -138,6 +139,14 @@ impl Page<'_> {
         self.gauge("request_bodies", help, Some(&Unit::Bytes), budget.held_bytes())?;
         let help = "Request bodies that were refused because all the memory that they may use was in use";
         self.counter("request_bodies_refused", help, budget.refused())
+    }
+
+    fn known_calls(&mut self, api: &Api) -> fmt::Result {
+        let help = "Decisions of GET /route that were answered without the id and the context of the call behind them, \
+                    because these could not be read in time";
+        self.counter("route_contexts_missed", help, api.call_reads.missed())?;
+        let help = "Reads of calls with ids and contexts that failed: a record is damaged, or the disk has errors";
+        self.counter("call_reads_failed", help, api.stored_reads.failed())
     }
 
     fn commits(&mut self, api: &Api) -> fmt::Result {

@@ -1,7 +1,7 @@
 //! `GET /route`: decides which agent takes a call.
 
 use super::calls;
-use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
+use crate::decision::{Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 use crate::engine::Routed;
 use crate::http::Api;
 use crate::http::middleware::answer_budget::USUAL;
@@ -12,6 +12,7 @@ use crate::http::request::form::{QueryForm, Wrong};
 use crate::http::request::{accept, read};
 use crate::http::response::error::Refusal;
 use crate::http::response::explain::{Explanation, explanation};
+use crate::http::response::known_call::CallBehind;
 use crate::http::response::reply::Data;
 use crate::http::response::{reply, time_text};
 use crate::id::{AgentId, EnvironmentId};
@@ -19,6 +20,7 @@ use crate::inbound::Arrival;
 use crate::metrics::Stopwatch;
 use crate::number::{Attestation, Caller, E164};
 use crate::plan::{EnvironmentView, Plan};
+use crate::service::KnownCall;
 use crate::slot::TallySlot;
 use crate::time::Timestamp;
 use axum::extract::State;
@@ -26,6 +28,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -52,6 +55,9 @@ pub(in crate::http) struct Decided {
 pub(in crate::http) struct Answered {
     #[serde(flatten)]
     decided: Decided,
+    /// The last call to this contact, if the rule got as far as a call; else null.
+    #[schema(required)]
+    call: Option<CallBehind>,
     /// The address of that agent, if the daemon has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_address: Option<String>,
@@ -109,6 +115,10 @@ struct Asked {
                 "data": {
                     "decision": "callback", "agent_id": example::CALLBACK, "reason": "MATCHED",
                     "source_agent_id": example::SOURCE, "called_at": example::CALLED_AT,
+                    "call": {
+                        "call_id": example::CALL, "status": "no-answer", "called_at": example::CALLED_AT,
+                        "from": example::DIALED, "context": {"order": 7},
+                    },
                     "decision_id": example::DECISION,
                 },
             })),
@@ -152,14 +162,22 @@ pub(in crate::http) async fn decide(
     let environment = visible.or(reach.environment());
     let asked = Ask { token, is_call, explain, is_text: is_text.unwrap_or(is_plain), visible, now };
     if !explain {
-        return Ok(answer(&api, &plan, &question, &asked));
+        let decided = decide_on(&api, &plan, &question, &asked);
+        let known = known_in_time(&api, &plan, &question, &asked, &decided.0).await;
+        return Ok(answer(&api, &plan, &question, &asked, decided, known.as_ref()));
     }
     // An explanation is a query, so it may wait for its turn. A call never waits.
     let tenant = environment.unwrap_or(EnvironmentId::SYSTEM);
     let explained = async {
         let reservation = api.answer_budget.reserve(tenant, 2 * USUAL).await;
+        let (here, of_plan) = (api.clone(), Arc::clone(&plan));
+        let decide = move || (decide_on(&here, &of_plan, &question, &asked), question, asked);
+        let (decided, question, asked) = api.work.run(tenant, decide).await;
+        // Not in a slice: a disk that hangs would occupy a thread that all tenants need.
+        let known = known_in_time(&api, &plan, &question, &asked, &decided.0).await;
         let here = api.clone();
-        reservation.hold(api.work.run(tenant, move || answer(&here, &plan, &question, &asked)).await)
+        let answer = move || answer(&here, &plan, &question, &asked, decided, known.as_ref());
+        reservation.hold(api.work.run(tenant, answer).await)
     };
     tokio::time::timeout(api.limits.patience, explained).await.map_err(|_| Refusal::too_slow())
 }
@@ -175,15 +193,56 @@ struct Ask {
     now: Timestamp,
 }
 
-fn answer(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> Response {
-    let &Ask { token: Asker { reach, is_operator }, is_call, explain, is_text, visible, now } = asked;
+/// Decides. Returns the decision, explained if it was asked for, and the tally that counted it.
+fn decide_on(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> (Trace, Option<TallySlot>) {
+    let &Ask { is_call, explain, visible, .. } = asked;
+    match () {
+        () if visible.is_none() => (nowhere(api, plan, explain), None),
+        () if is_call => route(api, &Arrival::known(plan, question.dialed, visible), question),
+        () => (ask(api, plan, question, explain), None),
+    }
+}
+
+/// Returns the call behind a decision and its caller, if the answer shows them and the call may be known by an id or a
+/// context. Reads memory only.
+fn behind(api: &Api, question: &Question, asked: &Ask, trace: &Trace) -> Option<(SourceCall, E164)> {
+    let (call, caller) = (trace.decision.call?, question.caller.number()?);
+    let visible = asked.visible.filter(|_| !asked.is_text)?;
+    if api.service().loading().is_some() && api.service().keeps_calls() {
+        // Whether the call has a context is known only when everything is loaded.
+        api.call_reads.miss();
+        return None;
+    }
+    api.service().may_know_calls(visible).then_some((call, caller))
+}
+
+/// Returns what is known of the call behind a decision, if it can be read at once: a call never waits for a disk.
+async fn known_in_time(
+    api: &Api,
+    plan: &Arc<Plan>,
+    question: &Question,
+    asked: &Ask,
+    trace: &Trace,
+) -> Option<KnownCall> {
+    let (call, caller) = behind(api, question, asked, trace)?;
+    let (service, plan, dialed) = (Arc::clone(api.service()), Arc::clone(plan), question.dialed);
+    // A context that cannot be read is missed. A call without an id and a context is not.
+    let reads = Arc::clone(&api.stored_reads);
+    let read = move || service.call_behind(&plan, dialed, caller, &call).inspect_err(|_| reads.fail()).ok();
+    api.call_reads.within(api.limits.context_patience, read).await.flatten()
+}
+
+fn answer(
+    api: &Api,
+    plan: &Plan,
+    question: &Question,
+    asked: &Ask,
+    (mut trace, tally): (Trace, Option<TallySlot>),
+    known: Option<&KnownCall>,
+) -> Response {
+    let &Ask { token: Asker { reach, is_operator }, explain, is_text, visible, now, .. } = asked;
     let &Question { dialed, at, .. } = question;
     let arrival = Arrival::known(plan, dialed, visible);
-    let (mut trace, tally) = match () {
-        () if visible.is_none() => (nowhere(api, plan, explain), None),
-        () if is_call => route(api, &arrival, question),
-        () => (ask(api, plan, question, explain), None),
-    };
     let decision_id = api.inbound.identity(plan, visible.or(reach.environment()), tally, now);
     trace.decision.generation = generation(plan, reach);
     let destination = arrival.destination(&trace.decision);
@@ -191,9 +250,10 @@ fn answer(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> Response 
         return accept::text(destination.map(|to| api.inbound.addresses().of_or_id(&to)).unwrap_or_default());
     }
     let agent_address = destination.and_then(|to| api.inbound.addresses().of(&to));
+    let call = trace.decision.call.map(|call| CallBehind::new(&call, dialed, known));
     let decided = trace.decision.into();
     let explanation = explain.then(|| explanation(plan, trace, at, is_operator));
-    accept::varying(reply::data(Answered { decided, agent_address, decision_id, explanation }))
+    accept::varying(reply::data(Answered { decided, call, agent_address, decision_id, explanation }))
 }
 
 fn ask(api: &Api, plan: &Plan, question: &Question, explain: bool) -> Trace {

@@ -2,6 +2,7 @@
 
 pub(super) mod answer_budget;
 pub(super) mod body_budget;
+pub(super) mod call_reads;
 pub(super) mod deadline;
 pub(super) mod dispatch;
 pub(super) mod loading;
@@ -9,4 +10,5 @@ pub(super) mod log;
 pub(super) mod rate_limit;
 pub(super) mod requests;
 pub(super) mod shares;
+pub(super) mod stored_reads;
 pub(super) mod work;

@@ -109,7 +109,7 @@ impl fmt::Debug for Work {
 }
 
 /// The handle of a task. Dropping it aborts the task, unless the task is a slice that has begun.
-struct Abandoned<T>(JoinHandle<T>);
+pub(super) struct Abandoned<T>(pub(super) JoinHandle<T>);
 
 impl<T> Future for Abandoned<T> {
     type Output = Result<T, JoinError>;

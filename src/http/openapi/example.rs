@@ -30,6 +30,9 @@ pub(in crate::http) const DIALED: &str = "+15551234567";
 /// The contact that [`SOURCE`] called an hour before; the call was not answered.
 pub(in crate::http) const CONTACT: &str = "+15557654321";
 
+/// The id under which that call was reported.
+pub(in crate::http) const CALL: &str = "call-4711";
+
 /// The id of a decision.
 pub(in crate::http) const DECISION: &str = "2f1e0d9c-8b7a-4695-a483-72615f4e3d2c";
 

@@ -110,6 +110,11 @@ pub(in crate::http) fn any_outcomes() -> Array {
     ArrayBuilder::new().schema_type(or_null(Type::Array)).items(any_outcome()).min_items(Some(1)).build()
 }
 
+/// The platform's id of a call.
+pub(in crate::http) fn call_id() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,128}$")).build()
+}
+
 /// A phone number in E.164 form.
 pub(in crate::http) fn number() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(E164)).build()

@@ -3,7 +3,7 @@
 use super::collected::Collected;
 use super::form::Form;
 use super::idempotency;
-use super::json::parse_body;
+use super::json::{context_of, parse_body};
 use super::unknown::Unknown;
 use crate::http::Api;
 use crate::http::response::error::Refusal;
@@ -33,8 +33,12 @@ impl FromRequest<Api> for Form {
             None => read(body, &head.headers, api).await?,
         };
         let (value, room) = parse_body(&body, &head.headers, api)?;
-        let unknown = Unknown::of(&head.extensions);
-        Ok(Self::new(value)?.with_unknown(unknown).with_digest(idempotency::digest(&head.headers, &body)).in_room(room))
+        let (unknown, context) = (Unknown::of(&head.extensions), context_of(&body, &value));
+        Ok(Self::new(value)?
+            .with_context(context)
+            .with_unknown(unknown)
+            .with_digest(idempotency::digest(&head.headers, &body))
+            .in_room(room))
     }
 }
 

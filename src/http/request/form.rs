@@ -1,5 +1,6 @@
 //! Reads a JSON object or a query field by field, and collects all errors.
 
+use crate::event::{Context, ContextError};
 use crate::http::Api;
 use crate::http::middleware::body_budget::Room;
 use crate::http::request::unknown::{Unknown, is_name};
@@ -29,6 +30,8 @@ pub(in crate::http) struct Form {
     /// The reserved memory of the fields.
     room: Room,
     unknown: Unknown,
+    /// The field `context`, from the text of the body.
+    context: Option<Result<Context, ContextError>>,
 }
 
 /// An error in a value: the end of the sentence "The … field …". It never quotes the value.
@@ -96,6 +99,11 @@ impl Form {
         Self { room, ..self }
     }
 
+    /// Sets the field `context`, as the body has it.
+    pub(in crate::http) fn with_context(self, context: Option<Result<Context, ContextError>>) -> Self {
+        Self { context, ..self }
+    }
+
     /// Sets what happens to fields that are not read. Without it, they are refused.
     pub(in crate::http) fn with_unknown(mut self, unknown: Unknown) -> Self {
         if let Some((header, what)) = unknown.error() {
@@ -116,7 +124,7 @@ impl Form {
 
     fn of(fields: Map<String, Value>, within: String) -> Self {
         let (errors, digest) = (FieldErrors::new(), Vec::new());
-        Self { fields, errors, within, digest, room: Room::default(), unknown: Unknown::default() }
+        Self { fields, errors, within, digest, room: Room::default(), unknown: Unknown::default(), context: None }
     }
 
     /// Reads a required field.
@@ -158,6 +166,15 @@ impl Form {
                 Given::Missing
             }
         }
+    }
+
+    /// Reads the optional field `context`. Null counts as missing.
+    pub(in crate::http) fn context(&mut self) -> Option<Context> {
+        let context = self.context.take();
+        self.optional("context", |_| match context {
+            Some(context) => context.map_err(|error| error.to_string().into()),
+            None => Err("must be a JSON object".into()),
+        })
     }
 
     /// Returns the name under which the client sent a field that has two: `name`, unless only `other` is there. Records an error

@@ -4,11 +4,15 @@
 //! seven. The memory is therefore estimated from the text before it is parsed.
 
 use super::auth;
+use crate::event::distinct::{Distinct, TWICE};
+use crate::event::{Context, ContextError};
 use crate::http::Api;
 use crate::http::middleware::body_budget::{COPIES, FREE, Room};
 use crate::http::response::error::Refusal;
 use axum::http::HeaderMap;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The memory of an object with up to eleven fields: one node of its map.
 const OBJECT: usize = 720;
@@ -36,8 +40,7 @@ pub(in crate::http) fn parse_body(text: &[u8], headers: &HeaderMap, api: &Api) -
             return Err(budget.refuse());
         }
     }
-    // The parser's error would quote the body, which may contain a phone number.
-    let value = serde_json::from_slice(text).map_err(|_| Refusal::malformed_json("The body is not valid JSON"))?;
+    let value = distinct(text, "The body is not valid JSON", "The body has a key twice in one object")?;
     Ok((value, room))
 }
 
@@ -49,7 +52,27 @@ pub(in crate::http) fn parse_line(line: &[u8]) -> Result<Value, Refusal> {
     if tree_bytes(line) > OF_LINE {
         return Err(Refusal::too_many_values(tree_bytes(line), OF_LINE).saying("The line has too many values"));
     }
-    serde_json::from_slice(line).map_err(|_| Refusal::malformed_json("The line is not valid JSON"))
+    distinct(line, "The line is not valid JSON", "The line has a key twice in one object")
+}
+
+/// Parses JSON of which no object has a key twice. The parser's error would quote the text, which may contain a phone number.
+fn distinct(text: &[u8], invalid: &'static str, twice: &'static str) -> Result<Value, Refusal> {
+    let parsed = serde_json::from_slice(text);
+    let what = |error: serde_json::Error| if error.to_string().starts_with(TWICE) { twice } else { invalid };
+    parsed.map(|Distinct(value)| value).map_err(|error| Refusal::malformed_json(what(error)))
+}
+
+/// Returns the field `context` of an object, from its text: a value that was parsed has lost the digits of its numbers and
+/// the order of its keys. `None` if the field is missing or null.
+pub(in crate::http) fn context_of(text: &[u8], parsed: &Value) -> Option<Result<Context, ContextError>> {
+    #[derive(Deserialize)]
+    struct Whole<'a> {
+        #[serde(borrow)]
+        context: Option<&'a RawValue>,
+    }
+    parsed.get("context").filter(|context| !context.is_null())?;
+    let whole: Whole<'_> = serde_json::from_slice(text).ok()?;
+    whole.context.map(|context| Context::new(context.get()))
 }
 
 /// Returns the lowest [`Limits::body_bytes`](crate::http::Limits::body_bytes) with which this body is accepted: it must hold

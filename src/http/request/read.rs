@@ -2,7 +2,7 @@
 
 use super::form::Wrong;
 use crate::declaration::limits::{MAX_LOOKBACK_DAYS, MAX_NAME, MIN_LOOKBACK_SECONDS};
-use crate::event::{Direction, Role};
+use crate::event::{CallId, Direction, Role};
 use crate::http::response::time_text;
 use crate::id::{AgentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
@@ -15,6 +15,12 @@ use std::str::FromStr;
 
 pub(in crate::http) fn text(value: &Value) -> Result<&str, Wrong> {
     value.as_str().ok_or_else(|| "must be a string".into())
+}
+
+/// Reads the platform's id of a call.
+pub(in crate::http) fn call_id(value: &Value) -> Result<CallId, Wrong> {
+    let wrong = || format!("must have between 1 and {} visible ASCII characters", CallId::MAX).into();
+    CallId::new(text(value)?).ok_or_else(wrong)
 }
 
 /// Reads a name of 1 to 255 characters. Spaces at its ends are kept.

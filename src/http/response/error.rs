@@ -193,6 +193,15 @@ impl Refusal {
         Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", message)
     }
 
+    pub(in crate::http) fn no_calls() -> Self {
+        let message = "This service keeps no data on disk, so it keeps no call ids and contexts";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", message)
+    }
+
+    pub(in crate::http) fn call_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "CALL_NOT_FOUND", "Call not found")
+    }
+
     pub(in crate::http) fn not_reloadable() -> Self {
         let message = "This service reads its settings only when it starts";
         Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_RELOADABLE", message)
@@ -310,6 +319,19 @@ impl From<ServiceError> for Refusal {
                 let message = "This contact was erased together with a call dated in the future; \
                                a call dated before that one is not recorded";
                 Self::new(StatusCode::CONFLICT, "CONTACT_ERASED", message)
+            }
+            ServiceError::CallNotFound => Self::call_not_found(),
+            ServiceError::CallIdReused => {
+                let message =
+                    "This call_id belongs to a call with another agent, number or contact: give each call its own";
+                Self::new(StatusCode::CONFLICT, "CALL_ID_REUSED", message)
+            }
+            ServiceError::ContextsFull(full) => Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", full.to_string()),
+            ServiceError::CallsNotKept => Self::no_calls(),
+            ServiceError::CallsNotShared => {
+                let message =
+                    "The nodes of a fleet do not share call ids and contexts yet: report the call without them";
+                Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_SHARED", message)
             }
             ServiceError::Stalled => {
                 let message = "The store does not respond and too many changes wait for it, so the request changed nothing: \

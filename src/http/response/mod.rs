@@ -6,6 +6,7 @@ pub(super) mod document;
 pub(super) mod error;
 pub(super) mod explain;
 pub(super) mod header;
+pub(super) mod known_call;
 pub(super) mod list;
 pub(super) mod narrative;
 pub(super) mod render;

@@ -268,7 +268,7 @@ async fn line_is_read_as_a_body_is() {
             rejected += 1;
             let fields = alone.body["errors"].as_object().into_iter().flatten().next();
             let why = fields.map_or(&alone.body["message"], |(_, texts)| &texts[0]);
-            let why = json!(why.as_str().unwrap().replace("The body is", "The line is"));
+            let why = json!(why.as_str().unwrap().replace("The body ", "The line "));
             assert_eq!(line.body["errors"][0]["message"], why, "{text}");
         }
     }

@@ -156,7 +156,8 @@ async fn contact_shows_the_last_call_from_each_number_newest_first() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
-    let nothing = json!({"number": CONTACT, "entries": [], "entries_total": 0});
+    let nothing =
+        json!({"number": CONTACT, "entries": [], "entries_total": 0, "known_calls": [], "has_more_known_calls": false});
     assert_eq!(client.get(&format!("/contacts/{CONTACT}")).await.data(), nothing);
     let second = client.post("/phone-numbers", json!({"number": "+15550002000"})).await.data()["id"].clone();
     client.post("/calls", desk.call("initiated")).await;
@@ -179,7 +180,7 @@ async fn contact_shows_the_last_call_from_each_number_newest_first() {
             "source_agent_id": desk.source, "source_agent_name": source["name"],
         },
     ]);
-    let known = json!({"number": CONTACT, "entries": entries, "entries_total": 2});
+    let known = json!({"number": CONTACT, "entries": entries, "entries_total": 2, "known_calls": [], "has_more_known_calls": false});
     assert_eq!(client.get("/contacts/(555)%20765-4321").await.data(), known, "any form of the number");
     assert_eq!(server.other().get(&format!("/contacts/{CONTACT}")).await.data(), nothing, "another tenant's calls");
     server.gateway().get(&format!("/contacts/{CONTACT}")).await.is(403, "UNAUTHORIZED");

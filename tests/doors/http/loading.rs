@@ -4,7 +4,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use dialback::http::{Api, Token, router};
-use dialback::store::{Batch, EventStore, StoreError, Stored};
+use dialback::store::{Batch, EventStore, StoreError, Stored, StoredCalls};
+use dialback::testing::lasting::LastingStore;
 use dialback::{
     AgentId, Call, Caller, Change, Configuration, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId,
     Outcome, Reason, Role, Service, ServiceError, Timestamp, TokenId,
@@ -38,6 +39,10 @@ impl EventStore for Kept {
 }
 
 impl EventStore for Gated {
+    fn calls(&self) -> Option<Arc<dyn StoredCalls>> {
+        Some(Arc::new(LastingStore::new([7; 32])))
+    }
+
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.0.commit(batch)
     }
@@ -141,6 +146,16 @@ impl Loading {
         self.router.clone().oneshot(request).await.expect("an answer").status()
     }
 
+    /// Returns the count of decisions without their context, from the metrics.
+    async fn missed_contexts(&self) -> String {
+        let request = Request::builder().uri("/metrics").body(Body::empty()).expect("a request");
+        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        let text = to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
+        let text = String::from_utf8(text.to_vec()).expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix("dialback_route_contexts_missed_total "));
+        line.expect("a count").to_owned()
+    }
+
     async fn route(&self, caller: &str) -> (StatusCode, Value) {
         let path = format!("/route?dialed=%2B15550001000&caller=%2B{caller}");
         let (status, answer, _) = self.ask(Method::GET, &path, "").await;
@@ -212,11 +227,13 @@ async fn serving_while_loading_answers_routes_if_enabled() {
     assert_eq!(loading.ready().await, StatusCode::OK);
     let there = [loading.route("15557650001").await.1, loading.route("15557650002").await.1];
     assert!(there.contains(&"MATCHED".into()) && there.contains(&"NO_HISTORY".into()), "{there:?}");
+    assert_eq!(loading.missed_contexts().await, "1", "the size of what is known is not loaded yet");
     loading.changes_are_refused().await;
     loading.show(2);
     loading.go_on.send(Ok(())).expect("it waits");
     loading.ended.recv().expect("it ends").expect("all is well");
     assert_eq!(loading.route("15557650002").await, (StatusCode::OK, "MATCHED".into()));
+    assert_eq!(loading.missed_contexts().await, "1", "all is loaded, and the call has no context");
 }
 
 #[tokio::test]

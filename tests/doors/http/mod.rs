@@ -5,6 +5,7 @@ mod answered;
 mod attestation;
 mod bodies;
 mod bulk;
+mod call_ids;
 mod callback;
 mod callback_agents;
 mod calls;

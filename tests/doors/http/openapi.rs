@@ -45,6 +45,7 @@ async fn sample() -> Server {
     client.put(&format!("/phone-numbers/{NUMBER}"), json!({"default_agent_id": CALLBACK})).await.data();
     let call = json!({
         "agent_id": SOURCE, "from": DIALED, "to": CONTACT, "started_at": "2026-06-01T11:00:00Z", "status": "no_answer",
+        "call_id": "call-4711", "context": {"order": 7},
     });
     assert_eq!(client.post("/calls", call).await.status, 202);
     server

@@ -74,6 +74,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     add(For::Tenants, Method::GET, "/contacts/+15557654321", None);
     add(For::Tenants, Method::DELETE, "/contacts/+15557654321", None);
     add(For::TenantsAndGateways, Method::POST, "/calls", Some(desk.call("busy")));
+    add(For::Tenants, Method::GET, "/calls/call-4711", None);
     let decision = "00000000-0000-4000-8000-000000000000";
     add(For::TenantsAndGateways, Method::POST, &format!("/routes/{decision}/answered"), None);
     add(For::Everybody, Method::GET, "/route?dialed=+15550001000", None);

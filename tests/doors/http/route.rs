@@ -16,7 +16,7 @@ async fn decision_answer_has_its_fields_in_order() {
     assert_eq!(
         answer.text,
         format!(
-            r#"{{"success":true,"data":{{"decision":"default","agent_id":"{callback}","reason":"NO_HISTORY","source_agent_id":null,"called_at":null,"decision_id":"{id}"}}}}"#
+            r#"{{"success":true,"data":{{"decision":"default","agent_id":"{callback}","reason":"NO_HISTORY","source_agent_id":null,"called_at":null,"call":null,"decision_id":"{id}"}}}}"#
         )
     );
     assert_eq!(id.len(), 36, "a UUID");
@@ -27,7 +27,7 @@ async fn decision_answer_has_its_fields_in_order() {
     assert_eq!(
         answer.text,
         format!(
-            r#"{{"success":true,"data":{{"decision":"callback","agent_id":"{callback}","reason":"MATCHED","source_agent_id":"{source}","called_at":"2026-06-01T11:00:00.000Z","decision_id":"{id}"}}}}"#
+            r#"{{"success":true,"data":{{"decision":"callback","agent_id":"{callback}","reason":"MATCHED","source_agent_id":"{source}","called_at":"2026-06-01T11:00:00.000Z","call":{{"call_id":null,"status":"no-answer","called_at":"2026-06-01T11:00:00.000Z","from":"+15550001000","context":null}},"decision_id":"{id}"}}}}"#
         )
     );
 }
@@ -146,7 +146,7 @@ async fn explanation_shows_each_line_and_agent_names() {
         ])
     );
     let plain = client.get(&format!("{MATCHED}&explain=false")).await.data();
-    assert_eq!(plain.as_object().map(serde_json::Map::len), Some(6));
+    assert_eq!(plain.as_object().map(serde_json::Map::len), Some(7));
 
     client.post(&format!("/agents/{}/unpublish", desk.source), json!({})).await;
     client.delete(&format!("/agents/{}", desk.source)).await;

@@ -1,0 +1,250 @@
+//! Reads the context of a call for `GET /route`, which must not wait for a disk.
+//!
+//! A read runs on another thread, and the request waits for it for a short time only. A read that has not ended occupies its
+//! place, also if its request was given up or cancelled. While several reads are slow, or one hangs, no other read begins, and
+//! requests do not wait at all. A decision without its context is counted.
+
+use crate::metrics::Stopwatch;
+use crate::sync::{AtomicU64, Ordering};
+use std::array::from_fn;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
+/// The most reads at a time, each of which occupies a blocking thread of the runtime that routes.
+const MOST: usize = 16;
+
+/// A read that takes longer is slow. A working disk needs less for most reads.
+const SLOW: Duration = Duration::from_millis(20);
+
+/// So many slow reads mean that the disk is too busy for more.
+const MANY_SLOW: usize = 3;
+
+/// A read that takes longer hangs.
+const HANGS: Duration = Duration::from_millis(100);
+
+/// The reads of `GET /route`.
+pub(in crate::http) struct CallReads {
+    places: Arc<Places>,
+    slow: Duration,
+    hangs: Duration,
+    /// The decisions that were answered without their context.
+    missed: AtomicU64,
+}
+
+/// The places of the reads in progress.
+struct Places {
+    clock: Stopwatch,
+    /// When the read of each place began, in nanoseconds of the clock plus one. 0: the place is free.
+    ///
+    /// All accesses are relaxed: each place is a value by itself and guards no other data.
+    began: [AtomicU64; MOST],
+}
+
+/// The place of a read in progress. Dropping it frees the place.
+struct Place {
+    places: Arc<Places>,
+    number: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.began[self.number].store(0, Ordering::Relaxed);
+    }
+}
+
+impl Places {
+    /// Takes a free place, or returns `None` if there is none.
+    fn take(self: &Arc<Self>) -> Option<Place> {
+        let now = self.clock.nanos() + 1;
+        let is_taken = |place: &AtomicU64| place.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let number = self.began.iter().position(is_taken)?;
+        Some(Place { places: Arc::clone(self), number })
+    }
+
+    /// Returns how long each read in progress has taken so far.
+    fn ages(&self) -> impl Iterator<Item = Duration> {
+        let now = self.clock.nanos() + 1;
+        let began = self.began.iter().map(|began| began.load(Ordering::Relaxed)).filter(|began| *began > 0);
+        began.map(move |began| Duration::from_nanos(now.saturating_sub(began)))
+    }
+}
+
+impl Default for CallReads {
+    fn default() -> Self {
+        let places = Places { clock: Stopwatch::start(), began: from_fn(|_| AtomicU64::new(0)) };
+        Self { places: Arc::new(places), slow: SLOW, hangs: HANGS, missed: AtomicU64::new(0) }
+    }
+}
+
+impl CallReads {
+    /// Returns the result of `read`, which runs on another thread. Returns `None` if there is no result within `patience`.
+    pub(in crate::http) async fn within<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        read: impl FnOnce() -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        let result = self.try_within(patience, read).await;
+        if result.is_none() {
+            self.miss();
+        }
+        result
+    }
+
+    async fn try_within<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        read: impl FnOnce() -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        if self.is_hanging() {
+            return None;
+        }
+        let place = self.places.take()?;
+        let (done, result) = oneshot::channel();
+        spawn_blocking(move || {
+            let found = occupying(place, read);
+            // The receiver is gone if the request was given up.
+            let _ = done.send(found);
+        });
+        tokio::time::timeout(patience, result).await.ok()?.ok().flatten()
+    }
+
+    /// Returns whether the disk does not answer in time.
+    fn is_hanging(&self) -> bool {
+        let mut slow = 0;
+        self.places.ages().any(|age| {
+            slow += usize::from(age >= self.slow);
+            age >= self.hangs || slow >= MANY_SLOW
+        })
+    }
+
+    /// Counts a decision that is answered without its context.
+    pub(in crate::http) fn miss(&self) {
+        self.missed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many decisions were answered without their context.
+    pub(in crate::http) fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}
+
+/// Returns the result of `read`, and frees the place, also if it panics.
+fn occupying<T>(_place: Place, read: impl FnOnce() -> T) -> T {
+    read()
+}
+
+impl fmt::Debug for CallReads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallReads").field("missed", &self.missed()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Longer than a busy machine needs for a thread.
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(5);
+
+    fn reads(slow: Duration, hangs: Duration) -> CallReads {
+        CallReads { slow, hangs, ..CallReads::default() }
+    }
+
+    /// Returns a read that hangs until the sender is dropped.
+    fn hanging() -> (mpsc::Sender<()>, impl FnOnce() -> Option<u8> + Send + 'static) {
+        let (release, held) = mpsc::channel::<()>();
+        let read = move || {
+            let _ = held.recv();
+            Some(1)
+        };
+        (release, read)
+    }
+
+    /// Expects that a hundred requests neither read nor wait.
+    async fn expect_no_read(reads: &CallReads) {
+        let began = Stopwatch::start();
+        for _ in 0..100 {
+            assert_eq!(reads.within(LONG, || Some(2)).await, None, "no read begins");
+        }
+        assert!(u128::from(began.nanos()) < LONG.as_nanos(), "none of them waits");
+    }
+
+    async fn wait_until_free(reads: &CallReads) {
+        while reads.places.ages().count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn one_slow_read_costs_its_request_the_context_and_the_others_nothing() {
+        let reads = reads(Duration::ZERO, LONG);
+        assert_eq!(reads.within(LONG, || Some(7)).await, Some(7));
+        let (release, slow) = hanging();
+        assert_eq!(reads.within(SHORT, slow).await, None);
+        assert_eq!(reads.within(LONG, || Some(2)).await, Some(2), "beside a slow one");
+        assert_eq!(reads.missed(), 1);
+        drop(release);
+    }
+
+    #[tokio::test]
+    async fn several_slow_reads_stop_the_others_until_they_end() {
+        let reads = reads(SHORT, LONG);
+        let mut releases = Vec::new();
+        for _ in 0..MANY_SLOW {
+            let (release, slow) = hanging();
+            assert_eq!(reads.within(Duration::from_millis(6), slow).await, None);
+            releases.push(release);
+        }
+        expect_no_read(&reads).await;
+        assert_eq!(reads.missed(), 100 + MANY_SLOW as u64);
+        drop(releases);
+        wait_until_free(&reads).await;
+        assert_eq!(reads.within(LONG, || Some(3)).await, Some(3));
+    }
+
+    /// The client of the read that hangs drops its request before the time limit.
+    #[tokio::test]
+    async fn read_of_a_cancelled_request_that_hangs_stops_the_others_until_it_ends() {
+        let reads = reads(LONG, SHORT);
+        let (release, hangs) = hanging();
+        assert!(tokio::time::timeout(Duration::from_millis(6), reads.within(LONG, hangs)).await.is_err());
+        expect_no_read(&reads).await;
+        assert_eq!(reads.missed(), 100);
+        drop(release);
+        wait_until_free(&reads).await;
+        assert_eq!(reads.within(LONG, || Some(3)).await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn request_does_not_wait_for_a_place() {
+        let reads = reads(LONG, LONG);
+        let mut releases = Vec::new();
+        for _ in 0..MOST {
+            let (release, hangs) = hanging();
+            assert_eq!(reads.within(Duration::ZERO, hangs).await, None);
+            releases.push(release);
+        }
+        expect_no_read(&reads).await;
+        releases.pop();
+        while reads.places.ages().count() == MOST {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(reads.within(LONG, || Some(3)).await, Some(3));
+        drop(releases);
+    }
+
+    #[tokio::test]
+    async fn read_that_panics_or_fails_is_missed_and_hangs_nothing() {
+        let reads = CallReads::default();
+        assert_eq!(reads.within(LONG, || None::<u8>).await, None);
+        assert_eq!(reads.within(LONG, || -> Option<u8> { panic!("planted") }).await, None);
+        wait_until_free(&reads).await;
+        assert_eq!(reads.within(LONG, || Some(3)).await, Some(3));
+        assert_eq!(reads.missed(), 2);
+    }
+}
