@@ -47,7 +47,8 @@ use origins::Origins;
 const BODY: &str = concat!(
     r#"{"success":true,"data":{"decision":"callback","agent_id":"c7d2a8f4-91b3-4e0a-8f57-2b6c9d1e0f83","#,
     r#""reason":"MATCHED","source_agent_id":"5b1f0c9e-2a64-4d5e-9a3b-6f0d1c2e3a41","#,
-    r#""called_at":"2026-06-01T11:00:00.000Z","decision_id":"2f1e0d9c-8b7a-4695-a483-72615f4e3d2c"}}"#
+    r#""called_at":"2026-06-01T11:00:00.000Z","call":{"call_id":null,"status":"no-answer","#,
+    r#""called_at":"2026-06-01T11:00:00.000Z","from":"+15551234567","context":null},"decision_id":"2f1e0d9c-8b7a-4695-a483-72615f4e3d2c"}}"#
 );
 
 fn main() {

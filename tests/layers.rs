@@ -42,8 +42,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "service",
         &[
-            "number", "id", "time", "slot", "event", "decision", "history", "plan", "metrics", "tally", "engine",
-            "store",
+            "number", "id", "time", "outcome", "slot", "event", "decision", "history", "plan", "metrics", "tally",
+            "engine", "store",
         ],
     ),
     ("inbound", &["number", "id", "time", "slot", "sync", "decision", "plan", "engine", "service"]),

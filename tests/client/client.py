@@ -221,16 +221,18 @@ def calls_and_routes(client, gateway, source, callback, front, number):
         return asker.data("GET", "/route?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items()))
 
     decision = {"decision": "callback", "agent_id": callback, "reason": "MATCHED", "source_agent_id": source}
-    decision |= {"called_at": moment(CALLED_AT), "decision_id": AN_ID}
+    behind = {"call_id": None, "status": "voicemail", "called_at": moment(CALLED_AT), "from": "+15551234567", "context": None}
+    decision |= {"called_at": moment(CALLED_AT), "call": behind, "decision_id": AN_ID}
     same(route("+15557654321"), decision)
     same(route("+15557654321", gateway), decision)
     same(route("+15557654321", gateway, at=(NOW + timedelta(days=40)).isoformat())["reason"], "EXPIRED")
-    default = {"decision": "default", "agent_id": front, "source_agent_id": None, "called_at": None, "decision_id": AN_ID}
+    default = {"decision": "default", "agent_id": front, "source_agent_id": None, "called_at": None, "call": None, "decision_id": AN_ID}
     for caller in ["anonymous", "", "sip:anonymous@anonymous.invalid", "1" * 40]:
         same(route(caller), default | {"reason": "ANONYMOUS_CALLER"})
     same(route("112"), default | {"reason": "NO_HISTORY"})
-    unrouted = {"decision": "unrouted", "agent_id": None, "reason": "UNKNOWN_NUMBER", "source_agent_id": None, "called_at": None}
+    unrouted = {"decision": "unrouted", "agent_id": None, "reason": "UNKNOWN_NUMBER", "source_agent_id": None, "called_at": None, "call": None}
     same(client.data("GET", "/route?dialed=%2B15559999999&caller=anonymous"), unrouted | {"decision_id": AN_ID})
+    known_calls(client, gateway, call)
     explained = route("+15557654321", explain="true")
     same({key: explained[key] for key in decision}, decision)
     same([step["reason"] for step in explained["steps"]], [
@@ -282,6 +284,28 @@ def statistics(client, gateway, route, source, callback):
     client.refused("GET", f"/callback-agents/{source}", None, 404, "NOT_A_CALLBACK_AGENT", message)
 
 
+def known_calls(client, gateway, call):
+    """A call with an id and a context, of another contact."""
+    text = {"success": True, "message": A_TEXT}
+    own = call | {"to": "+15557659998", "status": "initiated", "call_id": "order/7", "context": {"order": 7}}
+    same(client.ask("POST", "/calls", own, 202), text)
+    same(client.ask("POST", "/calls", {"call_id": "order/7", "status": "ringing"}, 202), text)
+    update = {"call_id": "order/7", "status": "busy", "from": "+15551234567", "context": {"order": 8}}
+    same(gateway.ask("POST", "/calls", update, 202), text)
+    shown = client.data("GET", "/calls/order%2F7")
+    reported_at = shown.pop("context_at")
+    assert isinstance(reported_at, str), reported_at
+    expected = {"call_id": "order/7", "status": "busy", "called_at": moment(CALLED_AT), "from": "+15551234567"}
+    expected |= {"context": {"order": 8}}
+    same(shown, expected | {"to": "+15557659998", "source_agent_id": call["agent_id"]})
+    route = client.data("GET", "/route?dialed=%2B15551234567&caller=%2B15557659998&explain=true")
+    same(route["call"], expected)
+    client.refused("GET", "/calls/order%2F8", None, 404, "CALL_NOT_FOUND")
+    client.refused("POST", "/calls", {"call_id": "order/8", "status": "busy"}, 404, "CALL_NOT_FOUND")
+    client.refused("POST", "/calls", own | {"to": "+15557659997"}, 409, "CALL_ID_REUSED")
+    client.invalid("POST", "/calls", own | {"context": []}, "context")
+
+
 def the_end(client, route, source, callback, front):
     same(client.ask("DELETE", f"/agents/{callback}/callback"), {"success": True, "message": "Callback role removed"})
     same(route("+15557654321")["reason"], "NO_CALLBACK_AGENT")
@@ -291,10 +315,12 @@ def the_end(client, route, source, callback, front):
     same(known, {"number": "+15557654321", "entries": [{
         "phone_number_id": AN_ID, "from": "+15551234567", "status": "voicemail", "called_at": moment(CALLED_AT),
         "source_agent_id": source, "source_agent_name": "Reminders",
-    }], "entries_total": 1})
+    }], "entries_total": 1, "known_calls": [], "has_more_known_calls": False})
     forgotten = client.data("DELETE", "/contacts/%2B15557654321")
     assert list(forgotten.values()) == [1], forgotten
-    same(client.data("GET", "/contacts/%2B15557654321"), {"number": "+15557654321", "entries": [], "entries_total": 0})
+    same(client.data("GET", "/contacts/%2B15557654321"), {
+        "number": "+15557654321", "entries": [], "entries_total": 0, "known_calls": [], "has_more_known_calls": False,
+    })
     same(route("+15557654321")["reason"], "NO_HISTORY")
     late = {"agent_id": source, "from": "+15551234567", "to": "+15557654321", "status": "voicemail"}
     client.ask("POST", "/calls", late | {"started_at": CALLED_AT.isoformat()}, 202)

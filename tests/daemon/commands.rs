@@ -188,7 +188,17 @@ fn contact_is_shown_and_forgotten() {
     let shown = place.run(&["contact", "show", "+12125550143"]);
     let call = "+12125550100  2026-11-20T10:00:00.000Z  busy    Sales Outreach";
     assert_eq!(shown.lines().nth(1), Some(call), "{shown}");
+    assert!(!shown.contains("CALL ID"), "{shown}");
     assert_eq!(place.json(&["contact", "show", "+12125550143"])["entries_total"], 1);
+    let known = serde_json::json!({
+        "agent_id": tenant.source_agent, "from": "+12125550100", "to": "+12125550143", "status": "busy",
+        "started_at": "2026-11-20T10:00:00Z", "call_id": "call-7", "context": {"order": 7},
+    });
+    assert_eq!(tenant.post("/calls", &known).0, 202);
+    let shown = place.run(&["contact", "show", "+12125550143"]);
+    assert!(shown.contains(call), "{shown}");
+    let last = shown.lines().last().expect("a line");
+    assert!(last.starts_with("call-7 ") && last.ends_with("{\"order\":7}"), "{shown}");
     assert!(place.run(&["contact", "forget", "+12125550143"]).contains("; 1 of your numbers"));
     assert!(place.run(&["contact", "show", "+12125550143"]).contains("nothing is known"));
     assert!(!place.wrong(&["contact", "show", "2125550143x"]).contains("5550143"));

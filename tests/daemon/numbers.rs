@@ -4,8 +4,8 @@ use crate::support::daemon::{Daemon, dialback};
 use dialback::service::Consumed;
 use dialback::store::FjallStore;
 use dialback::{
-    AgentId, Applied, Call, Caller, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId,
-    Outcome, Service, Timestamp,
+    AgentId, Applied, Call, CallId, Caller, Change, Context, Details, DialPlan, Direction, E164, EnvironmentId, Event,
+    Lookback, NumberId, Outcome, Service, Timestamp,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -145,6 +145,56 @@ fn rewrite_moves_calls_to_the_number_that_was_meant_and_the_later_call_wins() {
     drop(service);
     let (code, lines, _) = check(&data, &["--environment", "Britain"]);
     assert_eq!((code, rows(&lines).len()), (0, 0), "a second check finds nothing");
+}
+
+#[test]
+fn rewrite_moves_ids_and_contexts_with_their_calls() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    fill(&data);
+    let id = |text| CallId::new(text).expect("an id");
+    {
+        let service = service(&data);
+        let report = |to, seconds, outcome, name, text: Option<&str>| {
+            let call = Call {
+                environment: BRITAIN,
+                agent: SALES,
+                from: number(OURS),
+                to: number(to),
+                at: at(seconds),
+                outcome,
+            };
+            let context = text.map(|text| Context::new(text).expect("an object"));
+            Event::reported(call, Details { id: Some(id(name)), context })
+        };
+        let reports = vec![
+            report("+4402079460958", 10, Outcome::Busy, "last", Some("{\"n\": 1.0}")),
+            report("+4402079460958", 5, Outcome::NoAnswer, "older", None),
+            // The number that was meant has a later call, and knows this one all the same.
+            report("+4402079460777", 10, Outcome::Busy, "beside", Some("{}")),
+            report("+442079460111", 40, Outcome::Busy, "right", Some("{}")),
+        ];
+        for applied in service.record(reports).expect("recorded") {
+            assert_eq!(applied, Ok(Applied::Recorded));
+        }
+    }
+    let (code, lines, errors) = check(&data, &["--region", "GB", "--environment", "Britain", "--rewrite"]);
+    assert_eq!((code, rows(&lines).len()), (0, 3), "{errors}");
+    assert_eq!(lines.last().map(|line| &line["moved"]), Some(&2.into()));
+    let service = service(&data);
+    let known = |name| {
+        let call = service.known_call(BRITAIN, &id(name)).expect("readable")?;
+        let text = call.context.map(|context| context.as_str().to_owned()).unwrap_or_default();
+        Some((call.to, call.at, call.outcome, text))
+    };
+    let expected = |to, seconds, outcome, text: &str| Some((number(to), at(seconds), outcome, text.to_owned()));
+    assert_eq!(known("last"), expected("+442079460958", 10, Outcome::Busy, "{\"n\": 1.0}"));
+    assert_eq!(known("older"), expected("+442079460958", 5, Outcome::NoAnswer, ""));
+    assert_eq!(known("beside"), expected("+442079460777", 10, Outcome::Busy, "{}"));
+    assert_eq!(known("right"), expected("+442079460111", 40, Outcome::Busy, "{}"));
+    for earlier in ["+4402079460958", "+4402079460777"] {
+        assert_eq!(service.known_calls(BRITAIN, number(earlier), 10), Ok((vec![], true)), "{earlier} is erased");
+    }
 }
 
 #[test]

@@ -31,6 +31,9 @@ def lines(context, value):
 BEYOND_SCHEMAS = {
     ("GET", "/api/v1/callback-agents/stats"): {"end_date"},  # must not be before the other date
     ("GET", "/api/v1/changes"): {"cursor"},  # must be one that an earlier answer had
+    # A report with an id may have only the id and the status. With any of these fields it needs all of them. A context has
+    # at most 4,096 bytes.
+    ("POST", "/api/v1/calls"): {"agent_id", "from", "to", "started_at", "context"},
     # The parts of a dial plan must fit together, and the metadata must have the region.
     # The two look-backs must be equal.
     ("POST", "/api/v1/environments"): {"country_code", "region", "lookback_seconds"},

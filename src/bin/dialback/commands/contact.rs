@@ -34,6 +34,14 @@ const COLUMNS: [Column<'static>; 4] = [
     ("AGENT", &agent),
 ];
 
+const KNOWN: [Column<'static>; 5] = [
+    ("CALL ID", &|call| text(call, "call_id")),
+    ("FROM", &|call| text(call, "from")),
+    ("CALLED AT", &|call| text(call, "called_at")),
+    ("STATUS", &|call| text(call, "status")),
+    ("CONTEXT", &|call| text(call, "context")),
+];
+
 pub(crate) fn run(command: &ContactCommand, json: bool) -> Result<ExitCode, Failure> {
     match command {
         ContactCommand::Show { number, place } => {
@@ -58,15 +66,28 @@ fn show(contact: &Value, json: bool) -> Result<(), Failure> {
         return out::exact(format_args!("{contact}"));
     }
     let entries = contact["entries"].as_array().map_or(&[][..], Vec::as_slice);
-    if entries.is_empty() {
+    let known = contact["known_calls"].as_array().map_or(&[][..], Vec::as_slice);
+    if entries.is_empty() && known.is_empty() {
         return out::line(format_args!("nothing is known of this contact"));
     }
-    table::list(&COLUMNS, entries, false)?;
+    if !entries.is_empty() {
+        table::list(&COLUMNS, entries, false)?;
+    }
     let total = contact["entries_total"].as_u64().unwrap_or(0);
     match total.saturating_sub(entries.len() as u64) {
-        0 => Ok(()),
-        more => out::line(format_args!("and {more} older ones")),
+        0 => {}
+        more => out::line(format_args!("and {more} older ones"))?,
     }
+    // A call may be known by its id when its pair has none any more.
+    if known.is_empty() {
+        return Ok(());
+    }
+    out::line(format_args!("calls with an id or a context:"))?;
+    table::list(&KNOWN, known, false)?;
+    if contact["has_more_known_calls"] == true {
+        out::line(format_args!("and more"))?;
+    }
+    Ok(())
 }
 
 /// Returns the name of the agent that called, or its id if it was deleted.

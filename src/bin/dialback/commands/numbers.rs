@@ -9,8 +9,8 @@ use clap::Subcommand;
 use dialback::plan::{EnvironmentView, NumberView};
 use dialback::store::FjallStore;
 use dialback::{
-    Actor, AgentId, Applied, Call, Change, Configuration, DialPlan, E164, EnvironmentId, Erasure, Event, Outcome, Plan,
-    Service, Timestamp,
+    Actor, AgentId, Applied, Call, CallId, Change, Configuration, Context, Details, DialPlan, E164, EnvironmentId,
+    Erasure, Event, Outcome, Plan, Service, Timestamp,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Events of one commit.
+/// Events of one commit, unless those of one contact are more.
 const BATCH: usize = 1000;
 
 /// The additional text of `--help`.
@@ -27,8 +27,8 @@ An environment that gets a region reads some texts as other numbers than before.
 under the earlier reading is then not found. This lists the stored numbers that the region would
 read otherwise. The list has whole phone numbers.
 
-With --rewrite, each call to a listed contact moves to the number that was meant. Where that number
-has a call of its own, the later call wins. The earlier number is erased. With --region, the
+With --rewrite, each call to a listed contact moves to the number that was meant, with its id and its
+context. Where that number has a call of its own, the later call wins. The earlier number is erased. With --region, the
 environment gets the region first; name the environment if there are several. No daemon may hold
 the data directory meanwhile, and the directory must not belong to a node of a fleet. Numbers of
 your own are listed and not changed: release them, and add them again.
@@ -89,7 +89,7 @@ pub(crate) fn run(command: &NumbersCommand, json: bool) -> Result<ExitCode, Fail
         say(json, &json!({ "moved": moved }), &format!("moved {moved} calls"))?;
         return Ok(if check.own == 0 { ExitCode::SUCCESS } else { in_part() });
     }
-    Ok(if check.calls.is_empty() && check.own == 0 { ExitCode::SUCCESS } else { in_part() })
+    Ok(if check.calls.is_empty() && check.known.is_empty() && check.own == 0 { ExitCode::SUCCESS } else { in_part() })
 }
 
 /// Refuses the directory of a fleet's node. The other nodes would not hear of the changes, and a change of the
@@ -111,6 +111,7 @@ fn say(json: bool, object: &serde_json::Value, text: &str) -> Result<(), Failure
 /// A stored call, and the number to which it should have been.
 struct Misread {
     call: Call,
+    details: Details,
     meant: E164,
 }
 
@@ -120,7 +121,10 @@ struct Check {
     region: Option<DialPlan>,
     wanted: Option<String>,
     plan: Plan,
+    /// The last call of each pair.
     calls: Vec<Misread>,
+    /// The calls that are known by an id or a context.
+    known: Vec<Misread>,
     /// Numbers of the environments themselves.
     own: usize,
 }
@@ -133,6 +137,30 @@ struct ExportedCall {
     at: Timestamp,
     outcome: Outcome,
     agent: AgentId,
+    /// The id of a known call.
+    #[serde(default)]
+    id: Option<String>,
+    /// The text of its context.
+    #[serde(default)]
+    context: Option<String>,
+}
+
+impl ExportedCall {
+    /// Returns the call, or `None` if it is invalid.
+    fn read(&self) -> Option<(Call, Details)> {
+        let Self { environment, at, outcome, agent, .. } = *self;
+        let number = |text: &str| E164::from_digits(text.trim_start_matches('+'));
+        let (from, to) = (number(&self.number)?, number(&self.contact)?);
+        let id = match &self.id {
+            Some(id) => Some(CallId::new(id)?),
+            None => None,
+        };
+        let context = match &self.context {
+            Some(text) => Some(Context::new(text).ok()?),
+            None => None,
+        };
+        Some((Call { environment, agent, from, to, at, outcome }, Details { id, context }))
+    }
 }
 
 impl Check {
@@ -174,20 +202,20 @@ impl Check {
             self.plan = self.plan.with(&configuration).map_err(|_| broken())?;
         } else if line["call"].is_object() {
             let call: ExportedCall = serde_json::from_value(line["call"].take()).map_err(|_| broken())?;
-            self.call(&call).ok_or_else(broken)?;
+            let (call, details) = call.read().ok_or_else(broken)?;
+            self.calls.extend(self.misread(call, details));
+        } else if line["known"].is_object() {
+            let known: ExportedCall = serde_json::from_value(line["known"].take()).map_err(|_| broken())?;
+            let (call, details) = known.read().ok_or_else(broken)?;
+            self.known.extend(self.misread(call, details));
         }
         Ok(())
     }
 
-    /// Checks a stored call. `None` if it is not a call.
-    fn call(&mut self, stored: &ExportedCall) -> Option<()> {
-        let ExportedCall { environment, at, outcome, agent, .. } = *stored;
-        let number = |text: &str| E164::from_digits(text.trim_start_matches('+'));
-        let (from, to) = (number(&stored.number)?, number(&stored.contact)?);
-        if let Some(meant) = self.meant(environment, to) {
-            self.calls.push(Misread { call: Call { environment, agent, from, to, at, outcome }, meant });
-        }
-        Some(())
+    /// Returns a stored call with the number that was meant, or `None` if its number is read as before.
+    fn misread(&self, call: Call, details: Details) -> Option<Misread> {
+        let meant = self.meant(call.environment, call.to)?;
+        Some(Misread { call, details, meant })
     }
 
     /// Prints what was found.
@@ -214,8 +242,8 @@ impl Check {
                 }
             }
         }
-        let contacts: BTreeSet<_> =
-            self.calls.iter().map(|found| (found.call.environment, found.call.to, found.meant)).collect();
+        let found = self.calls.iter().chain(&self.known);
+        let contacts: BTreeSet<_> = found.map(|found| (found.call.environment, found.call.to, found.meant)).collect();
         for (environment, stored, meant) in &contacts {
             row(*environment, "contact", *stored, *meant)?;
         }
@@ -224,7 +252,7 @@ impl Check {
         say(json, &object, &format!("{contacts} contacts with {calls} calls, and {own} numbers, are read otherwise"))
     }
 
-    /// Moves the calls. Each step is durable before the next one begins, and a second run completes an interrupted one.
+    /// Moves the calls. All calls of a contact move in one commit, and a second run completes an interrupted one.
     fn rewrite(&self, service: &Service) -> Result<usize, Failure> {
         if let Some(region) = self.region {
             for environment in self.plan.environments() {
@@ -236,34 +264,39 @@ impl Check {
                 service.configure(id, Actor::Command.at(now()), move |_| Ok(vec![change]))?;
             }
         }
-        let mut moved = 0;
-        for calls in self.calls.chunks(BATCH) {
-            let events = calls.iter().map(|found| Event::Call(Call { to: found.meant, ..found.call })).collect();
-            for applied in service.record(events)? {
-                // A number that has a later call, and one whose agent was deleted, keep what they have.
-                moved += usize::from(applied? == Applied::Recorded);
-            }
-        }
         let now = now();
-        // A call may be dated ahead. Its erasure reaches as far.
-        let mut ends: BTreeMap<_, Timestamp> = BTreeMap::new();
-        for Misread { call, .. } in &self.calls {
-            let end = ends.entry((call.environment, call.to)).or_insert(now);
-            *end = call.at.max(*end);
+        let mut contacts: BTreeMap<_, Vec<&Misread>> = BTreeMap::new();
+        for found in self.calls.iter().chain(&self.known) {
+            contacts.entry((found.call.environment, found.call.to)).or_default().push(found);
         }
-        let erasures: Vec<_> = ends
-            .into_iter()
-            .map(|((environment, contact), until)| {
-                Event::Erasure(Erasure { environment, contact, until, is_ahead: until > now })
-            })
-            .collect();
-        for erasures in erasures.chunks(BATCH) {
-            for applied in service.record(erasures.to_vec())? {
-                let _ = applied?;
+        let (mut moved, mut events) = (0, Vec::new());
+        for ((environment, contact), calls) in contacts {
+            // A call may be dated ahead. Its erasure reaches as far.
+            let until = calls.iter().fold(now, |until, found| until.max(found.call.at));
+            // The erasure frees the ids of the calls, which move to another pair in the same commit.
+            events.push(Event::Erasure(Erasure { environment, contact, until, is_ahead: until > now }));
+            events.extend(
+                calls
+                    .into_iter()
+                    .map(|found| Event::reported(Call { to: found.meant, ..found.call }, found.details.clone())),
+            );
+            if events.len() >= BATCH {
+                moved += commit(service, std::mem::take(&mut events))?;
             }
         }
-        Ok(moved)
+        Ok(moved + commit(service, events)?)
     }
+}
+
+/// Records events as one commit. Returns how many of the calls without an id and a context it recorded. A number that has a
+/// later call, and one whose agent was deleted, keep what they have.
+fn commit(service: &Service, events: Vec<Event>) -> Result<usize, Failure> {
+    let are_calls: Vec<_> = events.iter().map(|event| matches!(event, Event::Call(_))).collect();
+    let mut moved = 0;
+    for (applied, is_call) in service.record(events)?.into_iter().zip(are_calls) {
+        moved += usize::from(applied? == Applied::Recorded && is_call);
+    }
+    Ok(moved)
 }
 
 /// Splits an export into its lines.
