@@ -82,9 +82,12 @@ pub struct Scope(u32);
 
 impl Scope {
     /// The number of possible scopes, 2^24.
-    pub const LIMIT: usize = 1 << 24;
+    pub const LIMIT: usize = 1 << Self::BITS;
 
-    const HIGHEST: u32 = (1 << 24) - 1;
+    /// The number of bits, which the history's key words have room for.
+    pub(crate) const BITS: u32 = if cfg!(small) { 18 } else { 24 };
+
+    const HIGHEST: u32 = (1 << Self::BITS) - 1;
 
     /// Returns the 24 bits.
     pub const fn bits(self) -> u32 {

@@ -103,6 +103,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+const _: () = assert!(index::shape::SCOPE_BITS == Scope::BITS, "a key word has room for a scope");
+
 /// The last outbound call of each (scope, contact) pair.
 ///
 /// Any number of threads can share a history by reference. Without a [`Keeper`], and without calls of

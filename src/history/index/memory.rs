@@ -72,7 +72,9 @@ impl Chunks {
         // As many entries as a version can name, so that a lookup needs no bounds check. A model's memory is allocated
         // at once.
         let entries = if cfg!(loom) { entries } else { DIRECTORY };
-        Ok(Chunks { lines: Region::new(chunks * CHUNK_LINES, true)?, directory: Region::new(entries, false)? })
+        // The lines of a small history are a few small pages.
+        let lines = Region::new(chunks * CHUNK_LINES, !cfg!(small))?;
+        Ok(Chunks { lines, directory: Region::new(entries, false)? })
     }
 
     /// Returns the lines of a chunk.

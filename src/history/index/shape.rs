@@ -18,7 +18,8 @@
 mod size {
     pub(crate) const SPACE_BITS: u32 = 50;
     pub(crate) const SEGMENT_BITS: u32 = 6;
-    pub(crate) const CHUNK_BITS: u32 = 9;
+    /// As few as the key words permit: their other bits hold the scope, which is shorter in a small history.
+    pub(crate) const CHUNK_BITS: u32 = if cfg!(small) { 3 } else { 9 };
     pub(crate) const BLOCK_BITS: u32 = 3;
     pub(crate) const SLOTS: usize = 8;
     pub(crate) const SEATS: usize = 128;
@@ -41,7 +42,7 @@ pub(crate) use size::*;
 
 /// The number of segments of the key space. Each grows by itself.
 pub(crate) const SEGMENTS: usize = 1 << SEGMENT_BITS;
-/// The number of lines in a chunk, the unit in which memory is handed out (64 KiB).
+/// The number of lines in a chunk, the unit in which memory is handed out (64 KiB; 1 KiB in a small history).
 pub(crate) const CHUNK_LINES: usize = 1 << CHUNK_BITS;
 /// The number of lines that one step of a growth moves.
 pub(crate) const BLOCK_LINES: usize = 1 << BLOCK_BITS;
@@ -50,7 +51,9 @@ pub(crate) const CHUNK_BLOCKS: usize = CHUNK_LINES / BLOCK_LINES;
 
 /// The number of overflow marks in a key word.
 pub(crate) const MARK_BITS: u32 = 2;
-const SCOPE_BITS: u32 = 24;
+/// The number of bits of a scope. A short scope leaves more of the key word to the quotient, and so permits small tables:
+/// `--cfg small` is for the simulation of a fleet, which makes many small histories.
+pub(crate) const SCOPE_BITS: u32 = if cfg!(small) { 18 } else { 24 };
 /// The position of the marks in a key word. It is not at an end, so that the mask without them is a short immediate.
 pub(crate) const MARK_AT: u32 = SCOPE_BITS;
 /// One line further from home, in a key word.

@@ -54,6 +54,8 @@ struct Server {
     /// Whether no message can be removed, and how often a node then tried.
     keeps_all: bool,
     kept: u64,
+    /// Whether one thread runs all nodes, so that no message arrives while a node waits for one.
+    is_stepped: bool,
     ports: Vec<PortState>,
 }
 
@@ -90,6 +92,7 @@ impl SimServer {
             takes_any_order: false,
             keeps_all: false,
             kept: 0,
+            is_stepped: false,
             ports,
         };
         Self(Arc::new(Mutex::new(server)))
@@ -101,6 +104,11 @@ impl SimServer {
 
     pub fn port(&self, node: usize) -> Arc<dyn Stream> {
         Arc::new(Port { server: self.clone(), node })
+    }
+
+    /// Makes waiting take no time, for nodes that all run on one thread.
+    pub fn step(&self) {
+        self.lock().is_stepped = true;
     }
 
     pub fn take_any_order(&self) {
@@ -328,15 +336,20 @@ impl Stream for Port {
         Ok(position)
     }
 
-    #[allow(clippy::only_used_in_recursion, reason = "it delivers everything that it has")]
-    fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
+    fn consume(&self, after: Position, _limit: usize, mut wait: Duration) -> Result<Vec<Delivery>, StreamError> {
         const MILLI: Duration = Duration::from_millis(1);
-        let deliveries = self.look(after)?;
-        if !deliveries.is_empty() || wait < MILLI {
-            return Ok(deliveries);
+        let is_stepped = self.server.lock().is_stepped;
+        loop {
+            let deliveries = self.look(after)?;
+            if !deliveries.is_empty() || wait < MILLI {
+                return Ok(deliveries);
+            }
+            // In each simulated millisecond the connection may be lost.
+            if !is_stepped {
+                std::thread::sleep(MILLI);
+            }
+            wait -= MILLI;
         }
-        std::thread::sleep(MILLI);
-        self.consume(after, limit, wait.saturating_sub(MILLI))
     }
 
     fn bounds(&self) -> Result<Bounds, StreamError> {

@@ -179,6 +179,7 @@ impl World {
         let count = 3 + random.below(5);
         let keys = keys(&mut random);
         let server = SimServer::new(Random::new(seed, 2), count);
+        server.step();
         if bug == Some(Bug::AnyOrder) {
             server.take_any_order();
         }
