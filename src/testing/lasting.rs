@@ -73,6 +73,14 @@ impl LastingStore {
         Self(Arc::new(Mutex::new(left)))
     }
 
+    /// Ends the service of this store with `end`, as if its process were killed: a service that ends by itself syncs its
+    /// store, and a killed one does not.
+    pub fn kill(&self, end: impl FnOnce()) {
+        let synced = self.kept(|kept| kept.synced.clone());
+        end();
+        self.kept(|kept| kept.synced = kept.synced.take().or(synced));
+    }
+
     fn kept<T>(&self, look: impl FnOnce(&mut Kept) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -122,6 +130,15 @@ impl EventStore for LastingStore {
                 kept.outbox.retain(|number, _| *number > published);
             }
             kept.place = batch.place.clone().or(kept.place.take());
+        });
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.kept(|kept| {
+            if !kept.is_slack {
+                kept.synced = None;
+            }
         });
         Ok(())
     }
@@ -223,5 +240,40 @@ impl StoredFleetState for LastingStore {
             let erasures = kept.erasures.iter().map(|((scope, name), register)| (*scope, *name, *register));
             Pseudonyms { keys: kept.keys.clone(), erasures: erasures.collect() }
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Outcome;
+    use crate::slot::{AgentSlot, NumberSlot};
+    use crate::time::Timestamp;
+
+    /// Returns a store with a batch that can wait, and whether a power failure now loses the batch.
+    fn waiting() -> (LastingStore, impl Fn(&LastingStore) -> bool) {
+        let mut store = LastingStore::new([7; 32]);
+        let (number, agent) = (NumberSlot::new(0).expect("a slot"), AgentSlot::FIRST);
+        let contact = E164::from_code(49_000).expect("a code");
+        let register = Register::call(Timestamp::from_secs(1_800_000_000), Outcome::Busy, agent);
+        let registers = vec![(Scope::from(number), contact, register)];
+        store.commit(&Batch { registers, can_wait: true, ..Batch::default() }).expect("in memory");
+        (store, |store| store.after_a_power_failure().kept(|kept| kept.registers.is_empty()))
+    }
+
+    #[test]
+    fn synced_batch_survives_a_power_failure() {
+        let (mut store, is_lost) = waiting();
+        assert!(is_lost(&store));
+        store.sync().expect("in memory");
+        assert!(!is_lost(&store));
+    }
+
+    #[test]
+    fn killed_service_leaves_its_batches_unsynced() {
+        let (store, is_lost) = waiting();
+        let mut its = store.clone();
+        store.kill(move || its.sync().expect("in memory"));
+        assert!(is_lost(&store));
     }
 }

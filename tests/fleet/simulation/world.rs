@@ -269,8 +269,9 @@ impl World {
 
     /// Ends the node's process or its power. A power failure loses what was not synced.
     fn end(&mut self, node: usize) {
-        let left = self.nodes[node].store.after_a_power_failure();
-        self.stop(node);
+        let store = self.nodes[node].store.clone();
+        let left = store.after_a_power_failure();
+        store.kill(|| self.stop(node));
         if self.random.is_one_in(2) {
             self.say(format!("{node} loses power"));
             self.counts.power_failures += 1;
