@@ -289,7 +289,7 @@ mod words {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::super::line::SEALED;
-    use super::super::shape::{MARK_AT, MAX_CHUNKS, SPACE_MASK, Version, within};
+    use super::super::shape::{MARK_AT, MAX_CHUNKS, SCOPE_BITS, SPACE_MASK, Version, within};
     use super::*;
     use proptest::prelude::*;
 
@@ -309,7 +309,7 @@ mod tests {
         #[test]
         fn vector_and_word_comparisons_agree(
             place in any::<u64>(),
-            scope in 0..1u32 << 24,
+            scope in 0..1u32 << SCOPE_BITS,
             chunks in 1..=MAX_CHUNKS,
             further in any::<bool>(),
             words in any::<[(u64, u8); SLOTS]>().prop_map(|words| words.map(|(word, kind)| (word, kind % 8))),

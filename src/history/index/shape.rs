@@ -319,7 +319,7 @@ mod tests {
         #[test]
         fn a_key_word_and_its_line_give_the_pair_back(
             chunks in prop_oneof![1..=64usize, 1..=MAX_CHUNKS],
-            scope in 0..1u32 << 24,
+            scope in 0..1u32 << SCOPE_BITS,
             place in any::<u64>(),
             steps in 0..20u64,
         ) {
@@ -351,7 +351,7 @@ mod tests {
         fn a_version_unpacks_to_its_parts(generation in 0..1u32 << 23, table in 0..1usize << 25, chunks in 1..=MAX_CHUNKS) {
             let version = Version::new(generation, table, chunks);
             prop_assert_eq!((version.generation(), version.table(), version.chunks()), (generation, table, chunks));
-            prop_assert_eq!(version.lines(), chunks as u64 * 512);
+            prop_assert_eq!(version.lines(), (chunks * CHUNK_LINES) as u64);
         }
     }
 
