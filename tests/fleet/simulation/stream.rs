@@ -39,6 +39,7 @@ impl Held {
     }
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "the flags are independent")]
 struct Server {
     held: Held,
     /// The content that survives a power failure.
