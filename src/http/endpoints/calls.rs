@@ -46,7 +46,7 @@ pub(in crate::http) struct NewCall {
     #[schema(default = false)]
     is_testing: Option<bool>,
     /// Your id of the call, unique in the environment.
-    #[schema(schema_with = schema::call_id)]
+    #[schema(schema_with = schema::call_id_or_null)]
     call_id: Option<String>,
     /// The context of the call. It is kept as it is written, and shown where the contact calls back. At most 4096 bytes.
     #[schema(value_type = Option<Object>)]

@@ -8,12 +8,14 @@ use crate::metrics::Stopwatch;
 use crate::sync::{AtomicU64, Ordering};
 use std::array::from_fn;
 use std::fmt;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
 
-/// The most reads at a time, each of which occupies a blocking thread of the runtime that routes.
+/// The most reads at a time, each of which occupies a thread.
 const MOST: usize = 16;
 
 /// A read that takes longer is slow. A working disk needs less for most reads.
@@ -28,10 +30,44 @@ const HANGS: Duration = Duration::from_millis(100);
 /// The reads of `GET /route`.
 pub(in crate::http) struct CallReads {
     places: Arc<Places>,
+    threads: Threads,
     slow: Duration,
     hangs: Duration,
     /// The decisions that were answered without their context.
     missed: AtomicU64,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads that read, which begin with the first read and end with this. The runtime's own pool panics if the system
+/// gives it no thread, and a route must not.
+#[derive(Default)]
+struct Threads(OnceLock<SyncSender<Job>>);
+
+impl Threads {
+    /// Runs the job on a thread. Returns `false` and drops the job if the system gives no thread.
+    fn run(&self, job: Job) -> bool {
+        // Of two first reads at a time, the threads of one end at once.
+        let jobs = self.0.get().or_else(|| Self::start(MOST).map(|jobs| self.0.get_or_init(|| jobs)));
+        jobs.is_some_and(|jobs| jobs.try_send(job).is_ok())
+    }
+
+    fn start(most: usize) -> Option<SyncSender<Job>> {
+        let (sender, jobs) = sync_channel::<Job>(MOST);
+        let jobs = Arc::new(Mutex::new(jobs));
+        let work = |jobs: Arc<Mutex<std::sync::mpsc::Receiver<Job>>>| {
+            let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            while let Ok(job) = next() {
+                // A read that panics has no result, and the thread goes on.
+                let _ = catch_unwind(AssertUnwindSafe(job));
+            }
+        };
+        let start = |_: &usize| {
+            let jobs = Arc::clone(&jobs);
+            thread::Builder::new().name("dialback-calls".into()).spawn(move || work(jobs)).is_ok()
+        };
+        (0..most).filter(start).count().gt(&0).then_some(sender)
+    }
 }
 
 /// The places of the reads in progress.
@@ -75,7 +111,8 @@ impl Places {
 impl Default for CallReads {
     fn default() -> Self {
         let places = Places { clock: Stopwatch::start(), began: from_fn(|_| AtomicU64::new(0)) };
-        Self { places: Arc::new(places), slow: SLOW, hangs: HANGS, missed: AtomicU64::new(0) }
+        let (slow, hangs, missed) = (SLOW, HANGS, AtomicU64::new(0));
+        Self { places: Arc::new(places), threads: Threads::default(), slow, hangs, missed }
     }
 }
 
@@ -103,11 +140,14 @@ impl CallReads {
         }
         let place = self.places.take()?;
         let (done, result) = oneshot::channel();
-        spawn_blocking(move || {
+        let job = move || {
             let found = occupying(place, read);
             // The receiver is gone if the request was given up.
             let _ = done.send(found);
-        });
+        };
+        if !self.threads.run(Box::new(job)) {
+            return None;
+        }
         tokio::time::timeout(patience, result).await.ok()?.ok().flatten()
     }
 
@@ -246,5 +286,26 @@ mod tests {
         wait_until_free(&reads).await;
         assert_eq!(reads.within(LONG, || Some(3)).await, Some(3));
         assert_eq!(reads.missed(), 2);
+    }
+
+    #[tokio::test]
+    async fn read_that_gets_no_thread_frees_its_place() {
+        let reads = CallReads::default();
+        // As if no thread took the jobs: the queue is full.
+        let (jobs, _queue) = sync_channel(0);
+        reads.threads.0.set(jobs).expect("not started");
+        assert_eq!(reads.within(LONG, || Some(1)).await, None);
+        assert_eq!((reads.missed(), reads.places.ages().count()), (1, 0));
+        assert!(Threads::start(0).is_none(), "no threads");
+    }
+
+    #[tokio::test]
+    async fn read_that_panics_leaves_its_thread_to_others() {
+        let reads = CallReads::default();
+        for _ in 0..2 * MOST {
+            assert_eq!(reads.within(LONG, || -> Option<u8> { panic!("planted") }).await, None);
+            wait_until_free(&reads).await;
+        }
+        assert_eq!(reads.within(LONG, || Some(7)).await, Some(7));
     }
 }

@@ -115,6 +115,11 @@ pub(in crate::http) fn call_id() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,128}$")).build()
 }
 
+/// The platform's id of a call in a report. Null counts as missing.
+pub(in crate::http) fn call_id_or_null() -> Object {
+    ObjectBuilder::new().schema_type(or_null(Type::String)).pattern(Some("^[!-~]{1,128}$")).build()
+}
+
 /// A phone number in E.164 form.
 pub(in crate::http) fn number() -> Object {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(E164)).build()

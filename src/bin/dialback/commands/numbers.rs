@@ -84,7 +84,9 @@ pub(crate) fn run(command: &NumbersCommand, json: bool) -> Result<ExitCode, Fail
     }
     check.finish(json)?;
     if let Some(store) = store.filter(|_| *rewrite) {
-        let service = Service::builder(store).engine(data.engine()?).progress(data::report).start()?;
+        let service = Service::builder(store).engine(data.engine()?).progress(data::report);
+        // What moves was there before.
+        let service = service.max_context_bytes(u64::MAX).start()?;
         let moved = check.rewrite(&service)?;
         say(json, &json!({ "moved": moved }), &format!("moved {moved} calls"))?;
         return Ok(if check.own == 0 { ExitCode::SUCCESS } else { in_part() });
@@ -252,7 +254,7 @@ impl Check {
         say(json, &object, &format!("{contacts} contacts with {calls} calls, and {own} numbers, are read otherwise"))
     }
 
-    /// Moves the calls. All calls of a contact move in one commit, and a second run completes an interrupted one.
+    /// Moves the calls: copies all, then erases the earlier ones. A second run completes an interrupted one.
     fn rewrite(&self, service: &Service) -> Result<usize, Failure> {
         if let Some(region) = self.region {
             for environment in self.plan.environments() {
@@ -264,32 +266,58 @@ impl Check {
                 service.configure(id, Actor::Command.at(now()), move |_| Ok(vec![change]))?;
             }
         }
-        let now = now();
-        let mut contacts: BTreeMap<_, Vec<&Misread>> = BTreeMap::new();
-        for found in self.calls.iter().chain(&self.known) {
-            contacts.entry((found.call.environment, found.call.to)).or_default().push(found);
+        let moved = self.copy(service)?;
+        self.remove(service)?;
+        Ok(moved)
+    }
+
+    /// Records all calls under the numbers that they mean. If one is refused, nothing has been erased yet. Returns how many
+    /// contacts' last calls are new there.
+    fn copy(&self, service: &Service) -> Result<usize, Failure> {
+        let call = |found: &Misread| Event::Call(Call { to: found.meant, ..found.call });
+        let (calls, known): (Vec<_>, Vec<_>) =
+            (self.calls.iter().map(call).collect(), self.known.iter().map(call).collect());
+        let mut moved = 0;
+        for events in calls.chunks(BATCH) {
+            moved += commit(service, events.to_vec())?;
         }
-        let (mut moved, mut events) = (0, Vec::new());
-        for ((environment, contact), calls) in contacts {
+        for events in known.chunks(BATCH) {
+            commit(service, events.to_vec())?;
+        }
+        Ok(moved)
+    }
+
+    /// Erases the contacts, and gives the copies of their calls the ids and contexts. An id that moves must be free, so both
+    /// are in one commit for each contact.
+    fn remove(&self, service: &Service) -> Result<(), Failure> {
+        let now = now();
+        let mut contacts: BTreeMap<_, (Timestamp, Vec<Event>)> = BTreeMap::new();
+        for (found, is_known) in
+            self.calls.iter().map(|found| (found, false)).chain(self.known.iter().map(|found| (found, true)))
+        {
+            let (until, events) = contacts.entry((found.call.environment, found.call.to)).or_insert((now, Vec::new()));
             // A call may be dated ahead. Its erasure reaches as far.
-            let until = calls.iter().fold(now, |until, found| until.max(found.call.at));
-            // The erasure frees the ids of the calls, which move to another pair in the same commit.
-            events.push(Event::Erasure(Erasure { environment, contact, until, is_ahead: until > now }));
-            events.extend(
-                calls
-                    .into_iter()
-                    .map(|found| Event::reported(Call { to: found.meant, ..found.call }, found.details.clone())),
-            );
-            if events.len() >= BATCH {
-                moved += commit(service, std::mem::take(&mut events))?;
+            *until = found.call.at.max(*until);
+            if is_known {
+                let call = Call { to: found.meant, ..found.call };
+                events.push(Event::reported(call, found.details.clone()));
             }
         }
-        Ok(moved + commit(service, events)?)
+        let mut events = Vec::new();
+        for ((environment, contact), (until, reports)) in contacts {
+            events.push(Event::Erasure(Erasure { environment, contact, until, is_ahead: until > now }));
+            events.extend(reports);
+            if events.len() >= BATCH {
+                commit(service, std::mem::take(&mut events))?;
+            }
+        }
+        commit(service, events)?;
+        Ok(())
     }
 }
 
-/// Records events as one commit. Returns how many of the calls without an id and a context it recorded. A number that has a
-/// later call, and one whose agent was deleted, keep what they have.
+/// Records events as one commit. Returns how many of the calls it recorded. A number that has a later call, and one whose
+/// agent was deleted, keep what they have.
 fn commit(service: &Service, events: Vec<Event>) -> Result<usize, Failure> {
     let are_calls: Vec<_> = events.iter().map(|event| matches!(event, Event::Call(_))).collect();
     let mut moved = 0;
