@@ -78,7 +78,7 @@ struct Streamed {
     rest: Rest,
 }
 
-/// What follows the written part of a document.
+/// The part of a document behind the written one.
 enum Rest {
     /// The client has not taken the written part yet.
     Waiting(Box<(Api, EnvironmentId, Pieces)>),

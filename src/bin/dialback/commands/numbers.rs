@@ -85,7 +85,7 @@ pub(crate) fn run(command: &NumbersCommand, json: bool) -> Result<ExitCode, Fail
     check.finish(json)?;
     if let Some(store) = store.filter(|_| *rewrite) {
         let service = Service::builder(store).engine(data.engine()?).progress(data::report);
-        // What moves was there before.
+        // The contexts only move, so they must not be refused for want of room.
         let service = service.max_context_bytes(u64::MAX).start()?;
         let moved = check.rewrite(&service)?;
         say(json, &json!({ "moved": moved }), &format!("moved {moved} calls"))?;
