@@ -68,6 +68,14 @@ impl Register {
         }
     }
 
+    /// Returns the time up to which an erasure covers calls, or `None` for a call.
+    pub fn erased_until(self) -> Option<Timestamp> {
+        match self.read() {
+            LastCall::Erased { until, .. } => Some(until),
+            LastCall::Placed { .. } => None,
+        }
+    }
+
     /// Returns whether the register is an erasure.
     pub const fn is_erasure(self) -> bool {
         self.0.get() & SOURCE_MASK >= ERASED_AHEAD & SOURCE_MASK

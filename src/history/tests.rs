@@ -460,6 +460,23 @@ fn a_held_seat_keeps_old_tables_until_it_is_dropped() {
     assert_eq!(history.index.tables.retired(), 0, "given back when it left");
 }
 
+/// Without a keeper, only growths give tables back. Each looks at a few tables, so those that are held must not hide others.
+#[test]
+fn held_seats_keep_the_old_tables_of_their_segments_only() {
+    use super::index::growth::LOOKS;
+    let history = History::new(2_000_000);
+    let seats =
+        [0, 1, 2, 3, 4, 5, 6, 7].map(|segment| history.index.seats.sit(segment, history.index.version(segment)));
+    for i in 1..=500_000u64 {
+        history.merge(scope(1), contact(i), register(i)).expect("room");
+    }
+    let retired = std::iter::from_fn(|| history.index.tables.pop_retired());
+    let (held, others): (Vec<_>, Vec<_>) = retired.partition(|(segment, _)| *segment < 8);
+    assert!(held.len() > LOOKS, "{} tables are held, more than one look passes", held.len());
+    assert!(others.len() <= LOOKS, "{} tables of other segments are kept", others.len());
+    drop(seats);
+}
+
 #[test]
 fn more_writers_than_seats_can_hold_a_segment_and_write() {
     let history = History::new(1000);

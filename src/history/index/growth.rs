@@ -68,6 +68,8 @@ const EVEN_FROM: usize = 5;
 /// room before the table is full. The writer must then begin the growth itself, from the chunks that are ready. This
 /// can happen to a few tables at a time.
 const BURST: usize = if cfg!(loom) { 0 } else { 36 };
+/// The number of retired tables that are looked at in one call. It bounds the time of a single write.
+pub(in crate::history) const LOOKS: usize = 8;
 /// The number of lines that are sampled to estimate how much of a table would be dropped.
 const SAMPLE: usize = 64;
 
@@ -448,16 +450,19 @@ impl Index {
         }
     }
 
-    /// Gives back retired tables that no thread can be writing to. Returns whether there was one.
+    /// Gives back retired tables that no thread can be writing to. Looks at [`LOOKS`] of them, in turn. Returns whether
+    /// there was one.
     pub(in crate::history) fn give_back(&self) -> bool {
-        const AT_ONCE: usize = 8;
-        let mut held = [None; AT_ONCE];
-        let mut given = false;
-        for held in &mut held {
+        let (mut given, mut first_held) = (false, None);
+        for _ in 0..LOOKS {
             let Some((segment, version)) = self.tables.pop_retired() else { break };
             step(Step::GivingBack);
             if self.seats.is_held(segment, version) && !canary("seats") {
-                *held = Some(version);
+                self.tables.put_back(version);
+                if first_held == Some(version.bits()) {
+                    break;
+                }
+                first_held.get_or_insert(version.bits());
                 continue;
             }
             for at in 0..version.chunks() {
@@ -465,9 +470,6 @@ impl Index {
             }
             self.tables.give(version.table());
             given = true;
-        }
-        for version in held.into_iter().flatten() {
-            self.tables.retire(version);
         }
         given
     }

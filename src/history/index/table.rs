@@ -57,8 +57,11 @@ pub(crate) struct Tables {
     stride_bits: u32,
     links: Links,
     free: Stack,
-    /// Tables that are out of use and may still be written to.
-    retired: Stack,
+    /// Tables that are out of use and may still be written to. They are looked at by moving them from one stack to the
+    /// other, so that those that are still held hide no other ones.
+    retired: [Stack; 2],
+    /// The stack that tables are taken from.
+    looked_at: AtomicUsize,
 }
 
 impl Tables {
@@ -87,7 +90,8 @@ impl Tables {
             stride_bits,
             links,
             free,
-            retired: Stack::new(),
+            retired: [Stack::new(), Stack::new()],
+            looked_at: AtomicUsize::new(0),
         };
         // A thread that begins a growth then finds their pages in memory.
         for table in made.likely() {
@@ -161,19 +165,35 @@ impl Tables {
         })
     }
 
+    /// Puts a table where the next look finds it.
     pub(crate) fn retire(&self, version: Version) {
-        self.retired.push(&self.links, version.table() >> self.stride_bits);
+        // Relaxed, here and below: any of the two stacks is right. The other one is only looked at later.
+        self.keep_in(self.looked_at.load(Ordering::Relaxed), version);
     }
 
-    /// Takes a table that is out of use, to be given back or retired again.
+    /// Puts a table back that is still held. It is found again when all others have been looked at.
+    pub(crate) fn put_back(&self, version: Version) {
+        self.keep_in(self.looked_at.load(Ordering::Relaxed) ^ 1, version);
+    }
+
+    fn keep_in(&self, stack: usize, version: Version) {
+        self.retired[stack].push(&self.links, version.table() >> self.stride_bits);
+    }
+
+    /// Takes a table that is out of use, to be given or put back.
     pub(crate) fn pop_retired(&self) -> Option<(usize, Version)> {
-        let table = self.retired.pop(&self.links)?;
+        let looked_at = self.looked_at.load(Ordering::Relaxed);
+        let table = self.retired[looked_at].pop(&self.links).or_else(|| {
+            let other = looked_at ^ 1;
+            self.looked_at.store(other, Ordering::Relaxed);
+            self.retired[other].pop(&self.links)
+        })?;
         let table = &self.tables[table];
         Some((table.segment.load(Ordering::Relaxed), Version::from_bits(table.version.load(Ordering::Relaxed))))
     }
 
     pub(crate) fn retired(&self) -> usize {
-        self.retired.len()
+        self.retired.iter().map(Stack::len).sum()
     }
 
     /// Returns the resident bytes of the tables without their lines, as far as they were accessed.
