@@ -14,5 +14,9 @@ pub(super) fn commit(service: &Service, consumed: Consumed) -> Result<Vec<Result
     });
     let recording =
         answer.recv().map_err(|_| StepError::from(ServiceError::NotDurable("the commit thread has stopped".into())))?;
-    Ok(recording?)
+    let did = recording?;
+    match did.iter().find(|did| matches!(did, Err(ServiceError::NotDurable(_)))) {
+        Some(Err(error)) => Err(StepError::from(error.clone())),
+        _ => Ok(did),
+    }
 }

@@ -37,6 +37,8 @@ impl Consumer {
             self.roll_back(&bounds)?;
         } else if bounds.first.0 > self.place.position.0 + 1 || self.can_fill_gap() {
             self.start_over(&bounds)?;
+        } else {
+            self.find_configuration(&bounds)?;
         }
         // A node that may know less than others waits for them before it publishes its configurations.
         if self.link.state().must_republish && !self.is_still_blind() {
@@ -64,6 +66,29 @@ impl Consumer {
         if self.place.is_halted && is_deleted {
             (self.place.position, self.place.is_halted) = (deleted, false);
         }
+    }
+
+    /// Finds the last configuration of the stream if the node is behind it and does not know it. A node that begins again sees
+    /// only the last one. If it cannot read that one and an operator removes it, the one before is the last.
+    fn find_configuration(&mut self, bounds: &Bounds) -> Result<(), StepError> {
+        let last = bounds.last_configuration;
+        if last <= self.place.configuration || last > self.place.position {
+            return Ok(());
+        }
+        let mut place = self.place;
+        self.go_behind_configuration(&mut place)?;
+        let Place { configuration, accepted, sequence, .. } = place;
+        for place in [&mut self.place, &mut self.committed] {
+            (place.configuration, place.accepted, place.sequence) = (configuration, accepted, sequence);
+        }
+        self.note_whether_blind(&place);
+        self.tell_place()
+    }
+
+    /// Notes since when this node does not have the last configuration of the stream.
+    fn note_whether_blind(&mut self, place: &Place) {
+        let is_blind = place.sequence == 0 && place.configuration > Position::START;
+        self.blind_since = is_blind.then(|| self.blind_since.unwrap_or_else(|| self.link.now()));
     }
 
     /// Returns whether there is a snapshot, not read yet, of a node that lacks less than this node, or that knows the last
@@ -214,8 +239,7 @@ impl Consumer {
             self.go_behind_configuration(&mut place)?;
         }
         self.waits_since = None;
-        let is_blind = place.sequence == 0 && place.configuration > Position::START;
-        self.blind_since = is_blind.then(|| self.blind_since.unwrap_or_else(|| self.link.now()));
+        self.note_whether_blind(&place);
         place.is_in_conflict = self.is_in_conflict();
         self.place = place;
         self.committed = place;
