@@ -60,6 +60,7 @@ mod named;
 mod number;
 mod outcome;
 pub mod plan;
+mod record;
 pub mod service;
 #[cfg(feature = "sip")]
 pub mod sip;
@@ -87,6 +88,7 @@ pub use named::NameError;
 pub use number::{Attestation, Caller, DialPlan, Digits, E164, NumberError, Written};
 pub use outcome::{Outcome, OutcomeSet};
 pub use plan::{ConfigError, Plan};
+pub use record::{DecisionRecord, RecordedAgent, RecordedCall, RecordedCandidate, RecordedDoor};
 pub use service::{Service, ServiceError, Statistics};
 pub use time::{Clock, Day, Lookback, TimeError, Timestamp};
 

@@ -4,6 +4,7 @@
 mod commits;
 mod fleet;
 mod histogram;
+mod records;
 #[cfg(any(feature = "http", feature = "sip"))]
 mod sip;
 mod stopwatch;
@@ -12,6 +13,7 @@ mod upkeep;
 pub use commits::Commits;
 pub use fleet::{Fleet, FleetState, Skipped};
 pub use histogram::{Histogram, Snapshot};
+pub use records::RecordCounts;
 #[cfg(any(feature = "http", feature = "sip"))]
 pub use sip::{SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent};
 pub(crate) use stopwatch::Stopwatch;

@@ -20,6 +20,8 @@ mod ordering;
 mod outbox;
 mod pending_calls;
 mod pending_totals;
+mod recorder;
+mod recording;
 mod recovery;
 mod retention;
 mod sequencer;
@@ -32,16 +34,19 @@ use crate::engine::{Applied, Engine, Reader};
 use crate::event::{Change, Event, Stamp};
 use crate::history::{History, Keeper, Register};
 use crate::id::EnvironmentId;
-use crate::metrics::{Commits, Fleet, Metrics};
+use crate::metrics::{Commits, Fleet, Metrics, RecordCounts};
 use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
-use crate::store::{Durability, EventStore, Excerpts, Export, StoreError, StoredCalls, StoredFleetState};
+use crate::store::{
+    Durability, EventStore, Excerpts, Export, StoreError, StoredCalls, StoredFleetState, StoredRecords,
+};
 use crate::tally::Totals;
 use crate::time::Timestamp;
 use command::{Command, Submitted};
 use commit::{Committer, KnownCalls};
 use loading::Loading;
 use ordering::Ordering;
+use recorder::Recorder;
 use statistics_flusher::StatisticsFlusher;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
@@ -53,6 +58,7 @@ pub use calls::KnownCall;
 pub use error::{ContextsFull, ServiceError, ShareUsed};
 pub use merging::{Load, Merge, Pair};
 pub use pending_totals::{ANSWERABLE_DAYS, AnswerReport};
+pub use recorder::{MAX_KEEP_DAYS, RecordSettings};
 pub use recovery::Recovered;
 pub use sequencer::{Acknowledge, Alone, Consumed, CutOff, Sequencer};
 pub use statistics::{Callbacks, Statistics};
@@ -73,6 +79,9 @@ pub struct Service {
     export: Exports,
     excerpts: Shared<Excerpts>,
     calls: Shared<dyn StoredCalls>,
+    records: Shared<dyn StoredRecords>,
+    record_counts: Arc<RecordCounts>,
+    recorder: Option<Recorder>,
     committer: Option<JoinHandle<()>>,
     statistics_flusher: Option<StatisticsFlusher>,
     totals: Arc<RwLock<Totals>>,
@@ -111,9 +120,10 @@ impl Service {
         let (commands, queue) = mpsc::channel();
         let commits = Arc::<Commits>::default();
         let (durability, secret, export) = (store.durability(), store.secret(), Exports(store.export()));
-        let (fleet_state, excerpts) = (store.fleet_state(), Shared(store.excerpts()));
+        let (fleet_state, excerpts, records) = (store.fleet_state(), Shared(store.excerpts()), Shared(store.records()));
         let calls = store.calls();
         let known = KnownCalls { stored: calls.clone(), max_bytes: max_context_bytes };
+        let record_counts = Arc::<RecordCounts>::default();
         let last_entry = fleet_state.as_ref().map_or(Ok(0), |fleet_state| fleet_state.last_entry())?;
         let totals = Arc::new(RwLock::new(totals));
         let order = || Ordering::start(Arc::clone(&sequencer), commands.clone());
@@ -121,12 +131,14 @@ impl Service {
         let sequencer_there = Arc::clone(&sequencer);
         let (engine_there, loading_there) = (Arc::clone(&engine), Arc::clone(&loading));
         let (failure_there, counted, totals_there) = (Arc::clone(&failure), Arc::clone(&commits), Arc::clone(&totals));
+        let records_there = Arc::clone(&record_counts);
         let work = move || {
             if load(&mut store, &engine_there, &totals_there, &loading_there) {
                 let store = Box::new(store);
                 let (engine, failure, totals) = (engine_there, failure_there, totals_there);
                 Committer::new(store, engine, failure, counted, totals, sequencer_there, last_entry)
                     .keeping(known)
+                    .counting(records_there)
                     .run(ordering, &queue);
             }
         };
@@ -143,6 +155,9 @@ impl Service {
             export,
             excerpts,
             calls: Shared(calls),
+            records,
+            record_counts,
+            recorder: None,
             committer,
             statistics_flusher,
             totals,
@@ -394,15 +409,19 @@ impl Service {
 impl Drop for Service {
     /// Commits everything that was submitted before, then closes the store.
     fn drop(&mut self) {
-        // The last flush of the statistics must be submitted before the queue is closed.
+        // If an acknowledgement held the last reference, this is the committer thread itself, which ends on its own.
+        let elsewhere = |committer: &JoinHandle<()>| committer.thread().id() != thread::current().id();
+        // Without this, the recorder could wait for a committer that still loads.
+        self.loading.give_up();
+        // The last records and the last flush of the statistics must be submitted before the queue is closed.
+        if let Some(recorder) = self.recorder.take() {
+            recorder.close(self.committer.as_ref().is_some_and(elsewhere));
+        }
         drop(self.statistics_flusher.take());
         if let Some(commands) = self.commands.take() {
             // The committer has ended already if it panicked.
             let _ = commands.send(Submitted::new(Command::Close));
         }
-        self.loading.give_up();
-        // If an acknowledgement held the last reference, this is the committer thread itself, which ends on its own.
-        let elsewhere = |committer: &JoinHandle<()>| committer.thread().id() != thread::current().id();
         if let Some(committer) = self.committer.take().filter(elsewhere) {
             // A panic of the committer has been reported by its own thread.
             let _ = committer.join();

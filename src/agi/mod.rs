@@ -24,9 +24,9 @@ mod request;
 pub use listen::{AgiLimits, AgiListener};
 
 use crate::decision::{Reason, Route};
-use crate::engine::Routed;
 use crate::inbound::{AddressBook, Arrival, Inbound, Peers};
 use crate::number::Caller;
+use crate::record::RecordedDoor;
 use crate::service::Service;
 use crate::time::Clock;
 use request::Request;
@@ -77,8 +77,9 @@ impl Door {
         let Ok(arrival) = Arrival::read(&plan, request.dialed()) else { return Some(unknown_number()) };
         let caller = request.caller().map_or(Caller::Withheld, |caller| arrival.caller(caller));
         let now = self.inbound.now();
-        let Routed { decision, tally } = self.inbound.decide(&arrival, caller, now);
-        let id = self.inbound.identity(&plan, arrival.environment(), tally, now);
+        let decided = self.inbound.decide(&arrival, caller, now);
+        let id = self.inbound.record(&arrival, &decided, RecordedDoor::FastAgi, None);
+        let decision = decided.routed.decision;
         let destination = arrival.destination(&decision);
         Some([
             ("DIALBACK_AGENT", destination.map(|to| self.inbound.addresses().of_or_id(&to)).unwrap_or_default()),

@@ -6,6 +6,7 @@
 )]
 
 mod known;
+mod noted;
 mod reader;
 mod rule;
 
@@ -21,6 +22,8 @@ use crate::sync::{Ordering, fence};
 use crate::tally::Tallies;
 use crate::time::{Clock, Timestamp};
 use known::{BATCH, Known, decide_each};
+pub(crate) use noted::{Examined, Noted};
+use rule::Observer;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -220,10 +223,30 @@ impl Engine {
 impl Engine {
     /// Decides a call that is really routed, as [`resolve_on`](Self::resolve_on) does, and counts it in the statistics.
     pub(crate) fn route_on(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> Routed {
-        let mut tally = None;
+        self.route_observed(plan, (dialed, caller), now, &mut None, |tally| *tally)
+    }
+
+    /// Decides a call as [`route_on`](Self::route_on) does, and returns the facts for a record. Allocates.
+    pub(crate) fn route_noting(&self, plan: &Plan, dialed: E164, caller: Caller, now: Timestamp) -> (Routed, Noted) {
+        let mut noted = Noted::default();
+        let routed = self.route_observed(plan, (dialed, caller), now, &mut noted, |noted| noted.tally);
+        (routed, noted)
+    }
+
+    /// Decides a call and counts it in the tally that the observer received.
+    #[inline]
+    fn route_observed<O: Observer>(
+        &self,
+        plan: &Plan,
+        (dialed, caller): (E164, Caller),
+        now: Timestamp,
+        observer: &mut O,
+        tally: impl FnOnce(&O) -> Option<TallySlot>,
+    ) -> Routed {
         let known = Known::of(plan, &self.history, dialed, caller);
-        let decision = rule::decide(plan, &known, now, &mut tally);
+        let decision = rule::decide(plan, &known, now, observer);
         self.metrics.count(&decision);
+        let tally = tally(observer);
         if let Some(slot) = tally {
             self.tallies.count(slot, now.day());
         }

@@ -4,6 +4,7 @@
 //! decision.
 
 use super::known::{Known, LastKnown};
+use super::noted::{Examined, MAX_EXAMINED};
 use crate::decision::{Candidate, Decision, Reason, Route, Saw, Step};
 use crate::outcome::Outcome;
 use crate::plan::{AgentEntry, Feed, Feeds, NumberEntry, Plan};
@@ -16,6 +17,12 @@ pub(super) trait Observer {
 
     /// Sets the tally that counts the call. A later call of this function replaces the tally.
     fn counts(&mut self, _tally: impl FnOnce() -> Option<TallySlot>) {}
+
+    /// Receives whether the source agent exists, and the number of its callback agents.
+    fn source(&mut self, _what: impl FnOnce() -> (bool, usize)) {}
+
+    /// Receives a bounded number of the candidates, with the one that takes the call.
+    fn tried(&mut self, _each: impl FnOnce(&mut dyn FnMut(Examined))) {}
 }
 
 impl Observer for () {
@@ -72,6 +79,7 @@ pub(super) fn decide(plan: &Plan, known: &Known<'_>, now: Timestamp, observer: &
     };
 
     let candidates = &last.source.callback_agents;
+    observer.source(|| (last.source.exists, candidates.iter().count()));
     observer.saw(Reason::NoCallbackAgent, candidates.first.is_none(), || Saw::Source {
         exists: last.source.exists,
         callback_agents: candidates.iter().map(|feed| plan.named_agent(feed.agent).id).collect(),
@@ -83,6 +91,7 @@ pub(super) fn decide(plan: &Plan, known: &Known<'_>, now: Timestamp, observer: &
     let tried = Tried { plan, number, outcome: last.outcome, age_millis };
     let (reason, taker) = tried.best_of(first, &candidates.others);
     tried.show(candidates, reason, taker.map(|(agent, _)| agent), observer);
+    observer.tried(|see| tried.examine(candidates, taker, see));
     match taker {
         Some((agent, tally)) => {
             observer.counts(|| Some(tally));
@@ -159,6 +168,19 @@ impl<'a> Tried<'a> {
     fn lookback(&self, agent: &AgentEntry) -> Lookback {
         let own = agent.callback.and_then(|role| role.lookback);
         own.unwrap_or_else(|| self.plan.lookback(self.number.environment))
+    }
+
+    /// Passes the first candidates to `see`, and the taker also if it comes later.
+    fn examine(&self, candidates: &Feeds, taker: Option<Taker<'_>>, see: &mut dyn FnMut(Examined)) {
+        let mut is_taker_seen = false;
+        for feed in candidates.iter().take(MAX_EXAMINED) {
+            let (reached, agent) = self.try_one(*feed);
+            is_taker_seen |= reached == Reason::Matched;
+            see(Examined { agent: agent.id, reached, lookback: self.lookback(agent) });
+        }
+        if let Some((agent, _)) = taker.filter(|_| !is_taker_seen) {
+            see(Examined { agent: agent.id, reached: Reason::Matched, lookback: self.lookback(agent) });
+        }
     }
 
     /// Reports each line that was tried, with the candidates that had passed the lines before it.

@@ -42,6 +42,8 @@
 //! | `POST /calls` | environment, gateway | 202; 404 `NUMBER_NOT_FOUND`, `AGENT_NOT_FOUND`; 409 `CONTACT_ERASED`, `QUOTA_EXCEEDED`; 503 `HISTORY_FULL` |
 //! | `POST /calls/bulk` | environment, gateway | 200, with the counts of accepted and rejected lines |
 //! | `GET /route?dialed=&caller=&at=&explain=&format=` | any | 200 |
+//! | `GET /routes?contact=&dialed=&agent_id=&source_agent_id=&reason=&decision=&since=&until=&cursor=` | environment | 200, a page; 501 `NOT_STORED` |
+//! | `GET /routes/{decision_id}` | environment | 200; 404 `DECISION_NOT_FOUND`; 500 `RECORD_DAMAGED`; 501 `NOT_STORED` |
 //! | `POST /routes/{decision_id}/answered` | environment, gateway | 200; 404 `DECISION_NOT_FOUND` |
 //! | `POST /route/what-if` | environment | 200; the same errors as `PUT /agents/{id}/callback` |
 //! | `GET /environment` | environment | 200 |

@@ -3,7 +3,7 @@
 use super::Api;
 use super::endpoints::{
     agents, answered, bulk, callback, callback_agents, calls, changes, configuration, constraints, contacts, describe,
-    environments, export, health, metrics_text, numbers, reload, route, statistics, tokens, what_if,
+    environments, export, health, metrics_text, numbers, reload, route, routes, statistics, tokens, what_if,
 };
 use super::middleware::{deadline, dispatch, log};
 use super::openapi::document;
@@ -77,6 +77,8 @@ fn long() -> OpenApiRouter<Api> {
         .routes(routes!(callback_agents::show))
         .routes(routes!(changes::list))
         .routes(routes!(configuration::show, configuration::apply))
+        .routes(routes!(routes::list))
+        .routes(routes!(routes::show))
         .routes(routes!(contacts::show))
         .routes(routes!(statistics::show))
         .routes(routes!(what_if::compare))

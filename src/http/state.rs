@@ -10,8 +10,11 @@ use super::middleware::stored_reads::StoredReads;
 use super::middleware::work::Work;
 use super::openapi::document::Document;
 use super::request::last_used::LastUsed;
+use super::response::error::Refusal;
+use crate::id::EnvironmentId;
 use crate::inbound::Inbound;
 use crate::metrics::{SipCounts, UpkeepCounts};
+use crate::service::Service;
 use std::sync::Arc;
 
 /// Takes over the settings that have changed. Returns those that need a restart, or why nothing has changed.
@@ -38,4 +41,20 @@ pub struct ApiState {
     pub(super) stored_reads: Arc<StoredReads>,
     pub(super) answer_budget: Arc<AnswerBudget>,
     pub(super) body_budget: Arc<BodyBudget>,
+}
+
+impl ApiState {
+    /// Returns what is read from the store, on a thread that no other request needs.
+    ///
+    /// # Errors
+    /// The disk does not answer in time.
+    pub(super) async fn read_stored<T: Send + 'static>(
+        &self,
+        tenant: EnvironmentId,
+        read: impl FnOnce(&Service) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let service = Arc::clone(self.inbound.service());
+        let found = self.stored_reads.within(self.limits.patience, tenant, move || read(&service)).await;
+        found.ok_or_else(Refusal::too_slow)
+    }
 }

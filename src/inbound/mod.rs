@@ -6,9 +6,9 @@
 //! 1. [`Arrival::at`] or [`Arrival::read`] looks the dialed number up in one plan.
 //! 2. [`Arrival::caller`] reads the caller by the dial plan of the environment that has the number, and withholds one
 //!    whose attestation is too low. A door that reads the caller by itself calls [`Arrival::attested`].
-//! 3. `Inbound::decide` decides and counts.
-//! 4. `Inbound::identity` seals the decision's identity, under which a gateway later reports that the call connected.
-//! 5. [`Arrival::destination`] names the agent, and [`AgentAddresses`] has the agent's address.
+//! 3. `Inbound::decide` decides, counts, and seals the decision's identity, under which a gateway later reports that the call
+//!    connected. It also queues the decision's record.
+//! 4. [`Arrival::destination`] names the agent, and [`AgentAddresses`] has the agent's address.
 //!
 //! `Inbound` exists with the feature `http` or `sip`.
 

@@ -1,10 +1,11 @@
 //! Routes calls for a door: decides, counts and gives each decision its identity.
 
 use super::{AddressBook, Arrival, DecisionIds, Sealed};
-use crate::engine::Routed;
+use crate::engine::{Noted, Routed};
 use crate::id::EnvironmentId;
 use crate::number::Caller;
 use crate::plan::Plan;
+use crate::record::RecordedDoor;
 use crate::service::Service;
 use crate::slot::TallySlot;
 use crate::time::{Clock, Timestamp};
@@ -20,6 +21,14 @@ pub struct Inbound {
     ids: Arc<DecisionIds>,
     addresses: AddressBook,
     serves_while_loading: bool,
+}
+
+/// A decision about a call, and the facts for its record.
+pub struct Decided {
+    pub routed: Routed,
+    caller: Caller,
+    now: Timestamp,
+    noted: Option<Noted>,
 }
 
 impl Inbound {
@@ -71,8 +80,24 @@ impl Inbound {
     }
 
     /// Decides a call and counts it.
-    pub fn decide(&self, arrival: &Arrival<'_>, caller: Caller, now: Timestamp) -> Routed {
-        self.service.route_on(arrival.plan(), arrival.dialed(), caller, now)
+    pub fn decide(&self, arrival: &Arrival<'_>, caller: Caller, now: Timestamp) -> Decided {
+        let (routed, noted) = self.service.route_noting(arrival.plan(), arrival.dialed(), caller, now);
+        Decided { routed, caller, now, noted }
+    }
+
+    /// Gives a decision an identity, under which a gateway reports that the call connected, and queues the decision's record
+    /// under it. `number` makes the identity repeatable; see [`DecisionIds::seal_as`].
+    pub fn record(&self, arrival: &Arrival<'_>, decided: &Decided, door: RecordedDoor, number: Option<u64>) -> Uuid {
+        let Decided { routed, caller, now, noted } = decided;
+        let plan = arrival.plan();
+        let sealed = Self::sealed(plan, arrival.environment(), routed.tally, *now);
+        let id = match number {
+            Some(number) => self.ids.seal_as(&sealed, number),
+            None => self.ids.seal(&sealed),
+        };
+        let call = (door, arrival.dialed(), *caller);
+        self.service.queue_record(plan, call, *now, routed, noted.as_ref(), id.as_u128());
+        id
     }
 
     /// Returns what the identity of a decision made at `now` holds. `tally` is the counter that the decision was added to;
@@ -82,7 +107,7 @@ impl Inbound {
         Sealed { day: now.day(), tally: tally.or_else(unmatched), is_counted: tally.is_some() }
     }
 
-    /// Gives the decision an identity, under which a gateway reports that the call connected.
+    /// Gives a decision about a query an identity.
     pub fn identity(
         &self,
         plan: &Plan,

@@ -1,5 +1,6 @@
 //! Starting a service: its store, its engine, and its place in a fleet.
 
+use super::recorder::RecordSettings;
 use super::sequencer::{Alone, Sequencer};
 use super::{Loading, Recovered, Service, no_thread, recovery};
 use crate::engine::{DEFAULT_MAX_PAIRS, Engine};
@@ -23,6 +24,7 @@ pub struct Builder<S> {
     store: S,
     engine: Option<Engine>,
     sequencer: Arc<dyn Sequencer>,
+    records: Option<RecordSettings>,
     progress: Box<dyn FnMut(Recovered) + Send>,
     max_context_bytes: u64,
 }
@@ -33,7 +35,7 @@ pub const DEFAULT_MAX_CONTEXT_BYTES: u64 = 4 << 30;
 impl<S: EventStore> Builder<S> {
     pub(super) fn new(store: S) -> Self {
         let (sequencer, max_context_bytes) = (Arc::new(Alone), DEFAULT_MAX_CONTEXT_BYTES);
-        Self { store, engine: None, sequencer, progress: Box::new(|_| {}), max_context_bytes }
+        Self { store, engine: None, sequencer, records: None, progress: Box::new(|_| {}), max_context_bytes }
     }
 
     /// Sets the engine, which must be empty: its size, its clock, and the share of each environment.
@@ -52,6 +54,12 @@ impl<S: EventStore> Builder<S> {
         Self { max_context_bytes: bytes, ..self }
     }
 
+    /// Writes [records](crate::DecisionRecord) of routed calls, if the store keeps them. Without this, none are written, and
+    /// those in the store stay.
+    pub fn records(self, settings: RecordSettings) -> Self {
+        Self { records: Some(settings), ..self }
+    }
+
     /// Calls `progress` while the store is loaded.
     pub fn progress(self, progress: impl FnMut(Recovered) + Send + 'static) -> Self {
         Self { progress: Box::new(progress), ..self }
@@ -62,13 +70,13 @@ impl<S: EventStore> Builder<S> {
     /// # Errors
     /// The store cannot be read, the history has no room for the stored pairs, or the system cannot start a thread.
     pub fn start(self) -> Result<Service, StoreError> {
-        let Self { mut store, engine, sequencer, progress, max_context_bytes } = self;
+        let Self { mut store, engine, sequencer, records, progress, max_context_bytes } = self;
         let (engine, keeper) = prepared(engine)?;
         let mut totals = Totals::default();
         recovery::recover(&mut store, &engine, &mut totals, progress, &|| true)?;
         let loading = Loading::default();
         let setup = Setup { sequencer, keeper, max_context_bytes };
-        Service::begin(setup, store, engine, totals, loading, |_, _, _, _| true)
+        Service::begin(setup, store, engine, totals, loading, |_, _, _, _| true)?.recording(records)
     }
 
     /// Starts to serve at once and loads the store on another thread.
@@ -80,7 +88,7 @@ impl<S: EventStore> Builder<S> {
     /// # Errors
     /// The system cannot start a thread.
     pub fn load(self, loaded: impl FnOnce(Result<(), StoreError>) + Send + 'static) -> Result<Service, StoreError> {
-        let Self { store, engine, sequencer, mut progress, max_context_bytes } = self;
+        let Self { store, engine, sequencer, records, mut progress, max_context_bytes } = self;
         let (engine, keeper) = prepared(engine)?;
         Service::begin(
             Setup { sequencer, keeper, max_context_bytes },
@@ -103,7 +111,8 @@ impl<S: EventStore> Builder<S> {
                 loaded(recovered);
                 is_loaded
             },
-        )
+        )?
+        .recording(records)
     }
 }
 

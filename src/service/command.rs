@@ -2,6 +2,7 @@
 
 use super::merging::Load;
 use super::pending_totals::AnswerReport;
+use super::recorder::Round;
 use super::sequencer::Consumed;
 use super::{Recording, ServiceError};
 use crate::event::{Change, Event, Stamp};
@@ -40,6 +41,11 @@ pub(super) enum Command {
     RecordAnswer {
         report: AnswerReport,
         done: Done<Result<(), ServiceError>>,
+    },
+    /// Decision records. The result says whether more of them are to be removed.
+    Keep {
+        round: Round,
+        done: Done<Result<bool, ServiceError>>,
     },
     /// Messages of the fleet's stream.
     Consume {
@@ -80,7 +86,7 @@ impl Command {
             Self::Consume { consumed, .. } => consumed.events.len(),
             Self::Configure { .. } | Self::RecordAnswer { .. } => 1,
             // These commands acknowledge nothing to a client.
-            Self::AddCounts { .. } | Self::Merge { .. } | Self::Ordered(_) | Self::Close => 0,
+            Self::AddCounts { .. } | Self::Keep { .. } | Self::Merge { .. } | Self::Ordered(_) | Self::Close => 0,
         }
     }
 
@@ -112,6 +118,7 @@ impl Command {
             }
             Self::Configure { done, .. } => done(Err(error)),
             Self::AddCounts { done, .. } | Self::RecordAnswer { done, .. } => done(Err(error)),
+            Self::Keep { done, .. } => done(Err(error)),
             Self::Ordered(_) | Self::Close => {}
         }
     }

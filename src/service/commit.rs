@@ -5,12 +5,13 @@ use super::group::Group;
 use super::merging::{Load, Merge, Unstored, erase_again};
 use super::ordering::Ordering;
 use super::pending_calls::PendingCalls;
+use super::recorder::Round;
 use super::sequencer::Sequencer;
 use super::shares::Ceiling;
 use super::{Failure, ServiceError};
 use crate::engine::Engine;
-use crate::metrics::{Commits, Stopwatch};
-use crate::store::{Batch, Durability, EventStore, StoreError, StoredCalls};
+use crate::metrics::{Commits, RecordCounts, Stopwatch};
+use crate::store::{Batch, Durability, EventStore, RecordLimits, StoreError, StoredCalls};
 use crate::tally::Totals;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -41,6 +42,7 @@ pub(super) struct Committer {
     failure: Arc<Failure>,
     commits: Arc<Commits>,
     totals: Arc<RwLock<Totals>>,
+    record_counts: Arc<RecordCounts>,
     /// The time of the oldest commit that is not synced, where the durability or the batch did not require a sync at
     /// once.
     unsynced: Option<Stopwatch>,
@@ -77,6 +79,7 @@ impl Committer {
             failure,
             commits,
             totals,
+            record_counts: Arc::default(),
             unsynced: None,
             sequencer,
             ordering: None,
@@ -92,6 +95,11 @@ impl Committer {
     /// Sets where calls with ids and contexts are kept.
     pub(super) fn keeping(self, known: KnownCalls) -> Self {
         Self { known, ..self }
+    }
+
+    /// Counts decision records with these counters.
+    pub(super) fn counting(self, record_counts: Arc<RecordCounts>) -> Self {
+        Self { record_counts, ..self }
     }
 
     /// Commits group after group until the service is dropped. The changes that then wait for their order are answered
@@ -165,13 +173,18 @@ impl Committer {
         for event in commands.iter().flat_map(|submitted| submitted.command.events()) {
             group.prefetch(event);
         }
-        let (mut merges, mut events) = (Vec::new(), 0);
+        let (mut merges, mut keeping, mut events) = (Vec::new(), Vec::new(), 0);
         for submitted in commands {
             match (submitted.command, &mut self.ordering) {
                 // All commands submitted before a merge precede it. Later commands of the same group may also precede
                 // it.
                 (Command::Merge { load, loaded, stored }, _) => merges.push((load, loaded, stored)),
                 (Command::Close, _) => self.is_closing = true,
+                (Command::Keep { round: Round { records, answers, limits }, done }, _) => {
+                    group.records.extend(records);
+                    group.record_answers.extend(answers);
+                    keeping.push((limits, done));
+                }
                 (Command::Ordered(result), _) => events += usize::from(group.take_ordered(result)),
                 (command @ Command::Configure { .. }, Some(ordering)) => {
                     ordering.add(Submitted { command, since: submitted.since });
@@ -187,10 +200,37 @@ impl Committer {
         }
         self.commit_group(group, events);
         self.ceiling = ceiling;
+        for (limits, done) in keeping {
+            done(self.tidy_records(&limits));
+        }
         for (load, loaded, stored) in merges {
             self.merge(load, loaded, stored);
         }
         self.order();
+    }
+
+    /// Removes some decision records. Returns whether more are to be removed.
+    fn tidy_records(&mut self, limits: &RecordLimits) -> Result<bool, ServiceError> {
+        if let Some(why) = self.failure.get() {
+            return Err(ServiceError::NotDurable(why));
+        }
+        let (began, commits) = (Stopwatch::start(), Arc::clone(&self.commits));
+        let _call = commits.call_store();
+        let tidied = catch_unwind(AssertUnwindSafe(|| self.store.tidy_records(limits)));
+        match tidied.unwrap_or_else(|_| Err(panicked())) {
+            Ok(tidied) => {
+                self.record_counts.count_removed(tidied.removed);
+                self.record_counts.count_damaged(tidied.damaged);
+                if self.store.durability() != Durability::Memory && (tidied.removed > 0 || tidied.is_more) {
+                    self.unsynced.get_or_insert(began);
+                }
+                Ok(tidied.is_more)
+            }
+            Err(error) => {
+                self.failure.set(error.to_string());
+                Err(ServiceError::NotDurable(error.to_string()))
+            }
+        }
     }
 
     /// Lets the next change of the configuration go on its way.
@@ -272,9 +312,7 @@ impl Committer {
         // A storage engine may panic if a bad disk returns impossible data. Such a panic is handled like any other
         // failure of the store.
         let committed = catch_unwind(AssertUnwindSafe(|| self.store.commit(batch)));
-        committed.unwrap_or_else(|_| {
-            Err(StoreError::Engine("it panicked, and printed the reason on standard error".into()))
-        })?;
+        committed.unwrap_or_else(|_| Err(panicked()))?;
         self.commits.commit(began, events);
         match self.store.durability() {
             Durability::Synced if !batch.can_wait => self.unsynced = None,
@@ -283,6 +321,10 @@ impl Committer {
         }
         Ok(())
     }
+}
+
+fn panicked() -> StoreError {
+    StoreError::Engine("it panicked, and printed the reason on standard error".into())
 }
 
 /// Records a panic of the committer thread as the service's failure. Functions of callers run on this thread (`decide`

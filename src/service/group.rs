@@ -16,7 +16,7 @@ use crate::metrics::{Commits, Stopwatch};
 use crate::number::E164;
 use crate::plan::Plan;
 use crate::slot::{EnvironmentSlot, Scope};
-use crate::store::{Batch, EventStore, Pseudonyms, StoreError};
+use crate::store::{Batch, EventStore, NewRecord, Pseudonyms, StoreError};
 use crate::tally::Totals;
 use crate::time::Timestamp;
 use std::collections::HashMap;
@@ -41,6 +41,9 @@ pub(super) struct Group<'a> {
     /// Whether memory holds pairs that the store does not hold yet. Then a register is written even if memory already
     /// has it.
     is_unstored: bool,
+    /// Decision records, and answers to decisions.
+    pub(super) records: Vec<NewRecord>,
+    pub(super) record_answers: Vec<(u128, Timestamp)>,
     pseudonyms: Pseudonyms,
     published: Option<u64>,
     place: Option<Vec<u8>>,
@@ -82,6 +85,12 @@ enum Logged {
     Did(Applied),
     /// The event is rejected.
     Refused(ServiceError),
+}
+
+impl Logged {
+    fn is_not_durable(&self) -> bool {
+        matches!(self, Self::Refused(ServiceError::NotDurable(_)))
+    }
 }
 
 /// Where an erasure is remembered, so that it also covers calls that are reported later.
@@ -133,6 +142,8 @@ impl<'a> Group<'a> {
             under_way: None,
             outbox: Outbox::new(last_entry, sequencer.has_outbox()),
             is_unstored,
+            records: Vec::new(),
+            record_answers: Vec::new(),
             pseudonyms: Pseudonyms::default(),
             published: None,
             place: None,
@@ -158,15 +169,18 @@ impl<'a> Group<'a> {
             }
             Command::Consume { consumed, done } => {
                 let Consumed { events, pseudonyms, published, place } = consumed;
-                let logged = events.iter().map(|event| self.log(event, store, Origin::Stream, None)).collect();
+                let logged: Vec<_> = events.iter().map(|event| self.log(event, store, Origin::Stream, None)).collect();
                 self.pseudonyms.keys.extend(pseudonyms.keys);
                 self.pseudonyms.erasures.extend(pseudonyms.erasures);
-                self.published = self.published.max(published);
-                self.place = place.or(self.place.take());
+                // The node must not pass an erasure that it could not make.
+                if !logged.iter().any(Logged::is_not_durable) {
+                    self.published = self.published.max(published);
+                    self.place = place.or(self.place.take());
+                }
                 Waiting::Recording { events, logged, is_told: false, done }
             }
             // The committer has taken these out of the group.
-            Command::Merge { .. } | Command::Ordered(_) | Command::Close => return,
+            Command::Merge { .. } | Command::Keep { .. } | Command::Ordered(_) | Command::Close => return,
             Command::Configure { environment, stamp, decide, done } => match self.configure(environment, stamp, decide)
             {
                 Ok(()) => Waiting::Configured { plan: Arc::clone(&self.plan), done },
@@ -462,6 +476,7 @@ impl<'a> Group<'a> {
         let (tallies, answered, forgotten) = self.pending_totals.entries();
         let (outbox, pseudonyms) = (self.outbox.take(), std::mem::take(&mut self.pseudonyms));
         let (published, place) = (self.published.take(), self.place.take());
+        let (records, record_answers) = (std::mem::take(&mut self.records), std::mem::take(&mut self.record_answers));
         // Configurations are rare. If a stream loses one, a whole fleet has to be repaired, so they are synced at once.
         let can_wait = !self.is_awaited && configurations.is_empty();
         Batch {
@@ -471,6 +486,8 @@ impl<'a> Group<'a> {
             tallies,
             answered,
             forgotten,
+            records,
+            record_answers,
             outbox,
             published,
             place,

@@ -10,6 +10,11 @@ const GRACE_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// Returns the oldest register that can still count for a decision of this plan. Reads all agents.
 pub(super) fn floor(plan: &Plan, now: Timestamp) -> Register {
+    Register::floor(oldest(plan, now))
+}
+
+/// Returns the time before which no call counts for a decision of this plan, and no erasure is kept. Reads all agents.
+pub(super) fn oldest(plan: &Plan, now: Timestamp) -> Timestamp {
     let kept = u64::from(plan.longest_lookback().secs()) * 1000 + GRACE_MILLIS;
-    Register::floor(Timestamp::from_millis(now.millis().saturating_sub(kept)))
+    Timestamp::from_millis(now.millis().saturating_sub(kept))
 }

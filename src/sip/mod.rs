@@ -44,11 +44,12 @@ pub use listen::{SipLimits, SipListener};
 pub use reply::Outgoing;
 pub use settings::{DialedFrom, Settings, Unrouted};
 
-use crate::engine::Routed;
+use crate::decision::Decision;
 use crate::inbound::{Arrival, Inbound};
 use crate::metrics::{SipCounts, SipEvent};
+use crate::record::RecordedDoor;
 use crate::service::Service;
-use crate::time::{Clock, Timestamp};
+use crate::time::Clock;
 use ezk_sip_types::Name;
 use message::{Fault, Packet, Request};
 use party::Party;
@@ -59,6 +60,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// A SIP redirect server on top of a service. Share it in an [`Arc`].
 pub struct Door {
@@ -194,7 +196,7 @@ impl Door {
         let unrouted = Reply::new(self.settings.unrouted.status());
         let plan = self.inbound.service().plan();
         let Some(arrival) = dialed::arrival(&plan, request, self.settings.dialed_from) else { return unrouted };
-        let (Routed { decision, tally }, at) = self.route(&arrival, request, transaction);
+        let (decision, id) = self.route(&arrival, request, transaction);
         let contact = arrival.destination(&decision).map(|target| self.inbound.addresses().of(&target));
         let mut reply = match contact {
             Some(Some(contact)) => trail::with_trail(Reply::new(302), request, &contact),
@@ -208,13 +210,16 @@ impl Door {
         if let Some(call) = decision.call {
             reply = reply.with("X-Dialback-Source-Agent", call.agent.to_string());
         }
-        let sealed = Inbound::sealed(&plan, arrival.environment(), tally, at);
-        let id = self.inbound.ids().seal_as(&sealed, self.key.hash_one(("decision", transaction)));
         reply.with("X-Dialback-Decision", id.to_string())
     }
 
-    /// Decides and counts a call, once for each transaction.
-    fn route(&self, arrival: &Arrival<'_>, request: &Request<'_>, transaction: u64) -> (Routed, Timestamp) {
+    /// Returns the number in the id of a transaction's decision, which all its responses have.
+    fn decision_number(&self, transaction: u64) -> u64 {
+        self.key.hash_one(("decision", transaction))
+    }
+
+    /// Decides and counts a call, once for each transaction. Returns the decision and its id.
+    fn route(&self, arrival: &Arrival<'_>, request: &Request<'_>, transaction: u64) -> (Decision, Uuid) {
         let now = self.inbound.now();
         if let Some(decided) = self.recent.get(transaction, now) {
             self.counts.count(SipEvent::Retransmission);
@@ -223,9 +228,11 @@ impl Door {
         let dial_plan = arrival.dial_plan();
         let caller = caller::caller(request, &dial_plan);
         let caller = arrival.attested(caller, || caller::attestation(request, caller, &dial_plan));
-        let routed = self.inbound.decide(arrival, caller, now);
-        self.recent.put(transaction, now, routed);
-        (routed, now)
+        let number = Some(self.decision_number(transaction));
+        let decided = self.inbound.decide(arrival, caller, now);
+        let id = self.inbound.record(arrival, &decided, RecordedDoor::Sip, number);
+        self.recent.put(transaction, now, (decided.routed.decision, id));
+        (decided.routed.decision, id)
     }
 }
 

@@ -3,6 +3,7 @@
 #[cfg(feature = "store")]
 mod backup;
 pub(crate) mod calls;
+mod decision_records;
 #[cfg(feature = "store")]
 mod disk;
 mod durability;
@@ -27,6 +28,9 @@ pub use backup::line::Exported;
 #[cfg(feature = "store")]
 pub use backup::restore::restore;
 pub use calls::{CallChanges, KeyValue, StoredCalls};
+pub use decision_records::{
+    NewRecord, RecordLimits, RecordPage, RecordPlace, RecordQuery, RecordsTidied, StoredRecord, StoredRecords,
+};
 #[cfg(feature = "store")]
 pub use disk::descriptors;
 #[cfg(feature = "store")]
@@ -45,6 +49,7 @@ use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
 use crate::tally::{Answered, Tally};
+use crate::time::Timestamp;
 use std::io;
 use std::sync::Arc;
 
@@ -131,6 +136,21 @@ pub trait EventStore: Send + 'static {
         Ok(None)
     }
 
+    /// Returns the reader of decision records, or `None` if the store keeps none.
+    fn records(&self) -> Option<Arc<dyn StoredRecords>> {
+        None
+    }
+
+    /// Does one short step of removing decision records: those of erased contacts, expired ones, and those beyond the limit.
+    /// The removal survives a power failure after the next [`sync`](Self::sync).
+    ///
+    /// # Errors
+    /// The store cannot be written; see [`commit`](Self::commit). Damaged records are no error.
+    fn tidy_records(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        let _ = limits;
+        Ok(RecordsTidied::default())
+    }
+
     /// Returns whether [`erasure`](Self::erasure) finds each committed erasure. Memory then need not keep them.
     fn remembers_erasures(&self) -> bool {
         false
@@ -156,6 +176,10 @@ pub struct Batch {
     pub answered: Vec<Answered>,
     /// Answered decisions that are too old to be reported again, to be removed.
     pub forgotten: Vec<Answered>,
+    /// Decision records. One whose call an erasure of its contact covers is left out, also if the erasure is in this batch.
+    pub records: Vec<NewRecord>,
+    /// Decisions that were reported answered, and when. One without a record is ignored.
+    pub record_answers: Vec<(u128, Timestamp)>,
     /// The events to publish to the fleet. Entry numbers rise from batch to batch. Empty without a fleet, as all
     /// further fields are.
     pub outbox: Vec<Entry>,
@@ -183,6 +207,8 @@ impl Batch {
             && tallies.is_empty()
             && answered.is_empty()
             && forgotten.is_empty()
+            && self.records.is_empty()
+            && self.record_answers.is_empty()
     }
 }
 

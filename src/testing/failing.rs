@@ -4,7 +4,8 @@ use crate::history::Register;
 use crate::number::E164;
 use crate::slot::{EnvironmentSlot, Scope};
 use crate::store::{
-    Batch, Durability, EventStore, Excerpts, Export, StoreError, Stored, StoredCalls, StoredFleetState,
+    Batch, Durability, EventStore, Excerpts, Export, RecordLimits, RecordsTidied, StoreError, Stored, StoredCalls,
+    StoredFleetState, StoredRecords,
 };
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,6 +75,14 @@ impl<S: EventStore> EventStore for FailingStore<S> {
 
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
         self.store.fleet_state()
+    }
+
+    fn records(&self) -> Option<Arc<dyn StoredRecords>> {
+        self.store.records()
+    }
+
+    fn tidy_records(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        self.store.tidy_records(limits)
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
@@ -159,6 +168,14 @@ impl<S: EventStore> EventStore for HangingStore<S> {
     fn calls(&self) -> Option<Arc<dyn StoredCalls>> {
         let hang = self.hang.clone();
         self.store.calls().map(|calls| Arc::new(HangingCalls { calls, hang }) as Arc<dyn StoredCalls>)
+    }
+
+    fn records(&self) -> Option<Arc<dyn StoredRecords>> {
+        self.store.records()
+    }
+
+    fn tidy_records(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        self.store.tidy_records(limits)
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {

@@ -6,8 +6,8 @@ use crate::number::E164;
 use crate::slot::{EnvironmentSlot, Scope};
 use crate::store::calls::{contact_of, environment_of};
 use crate::store::{
-    Batch, Entry, EventStore, Excerpt, Excerpts, Pseudonyms, StoreError, Stored, StoredCalls, StoredFleetState,
-    pseudonym_of,
+    Batch, Entry, EventStore, Excerpt, Excerpts, NewRecord, Pseudonyms, RecordPage, RecordPlace, RecordQuery,
+    StoreError, Stored, StoredCalls, StoredFleetState, StoredRecord, StoredRecords, pseudonym_of,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +23,7 @@ struct Kept {
     registers: BTreeMap<(Scope, E164), Register>,
     erasures: BTreeMap<(Scope, [u8; 16]), Register>,
     keys: Vec<[u8; 32]>,
+    records: BTreeMap<(Scope, RecordPlace), NewRecord>,
     outbox: BTreeMap<u64, Vec<u8>>,
     /// The calls that are known by an id or a context, and their ids.
     calls: [BTreeMap<Vec<u8>, Vec<u8>>; 2],
@@ -86,6 +87,66 @@ impl LastingStore {
     }
 }
 
+impl Kept {
+    fn erasure(&self, environment: Scope, contact: E164) -> Option<Register> {
+        let name = |key: &[u8; 32]| (environment, pseudonym_of(key, environment, contact));
+        self.keys.iter().filter_map(|key| self.erasures.get(&name(key)).copied()).max()
+    }
+
+    /// Writes the records of a batch, whose erasures are written, and removes those of erased contacts.
+    fn keep_records(&mut self, batch: &Batch) {
+        for new in &batch.records {
+            self.records.insert((new.environment, RecordPlace { at: new.at, id: new.id }), new.clone());
+        }
+        for (id, at) in &batch.record_answers {
+            let decided = self.records.values_mut().find(|record| record.id == *id);
+            decided.map(|record| record.answered.get_or_insert(*at));
+        }
+        let mut records = std::mem::take(&mut self.records);
+        records.retain(|(environment, _), record| {
+            let erasure = record.contact.and_then(|contact| self.erasure(*environment, contact));
+            !erasure.and_then(Register::erased_until).is_some_and(|until| record.is_erased_until(until))
+        });
+        self.records = records;
+    }
+}
+
+impl StoredRecords for LastingStore {
+    fn is_empty(&self) -> bool {
+        self.kept(|kept| kept.records.is_empty())
+    }
+
+    fn find(&self, id: u128) -> Result<Option<StoredRecord>, StoreError> {
+        Ok(self.kept(|kept| kept.records.values().find(|record| record.id == id).map(read)))
+    }
+
+    fn page(&self, query: &RecordQuery) -> Result<RecordPage, StoreError> {
+        let RecordQuery { environment, contact, since, before } = *query;
+        let first = RecordPlace { at: since, id: 0 };
+        if first >= before {
+            return Ok(RecordPage::default());
+        }
+        let is_of = |record: &&NewRecord| contact.is_none() || record.contact == contact;
+        Ok(self.kept(|kept| {
+            let held = kept.records.range((environment, first)..(environment, before)).rev();
+            let mut records: Vec<_> = held.map(|(_, record)| record).filter(is_of).map(read).collect();
+            let is_rest = records.len() > RecordPage::MAX_EXAMINED;
+            records.truncate(RecordPage::MAX_EXAMINED);
+            let rest = records.last().map(|last| last.place).filter(|_| is_rest);
+            RecordPage { records, rest, ..RecordPage::default() }
+        }))
+    }
+}
+
+fn read(record: &NewRecord) -> StoredRecord {
+    StoredRecord {
+        place: RecordPlace { at: record.at, id: record.id },
+        environment: record.environment,
+        answered: record.answered,
+        content: serde_json::from_slice(&record.text).ok(),
+    }
+}
+
 impl EventStore for LastingStore {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.kept(|kept| {
@@ -118,6 +179,7 @@ impl EventStore for LastingStore {
                 let held = kept.erasures.entry((*scope, *name)).or_insert(*register);
                 *held = (*held).max(*register);
             }
+            kept.keep_records(batch);
             for key in &batch.pseudonyms.keys {
                 if !kept.keys.contains(key) {
                     kept.keys.push(*key);
@@ -164,15 +226,16 @@ impl EventStore for LastingStore {
         Some(Arc::new(self.clone()))
     }
 
+    fn records(&self) -> Option<Arc<dyn StoredRecords>> {
+        Some(Arc::new(self.clone()))
+    }
+
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
         Some(Arc::new(self.clone()))
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
-        Ok(self.kept(|kept| {
-            let name = |key: &[u8; 32]| (environment, pseudonym_of(key, environment, contact));
-            kept.keys.iter().filter_map(|key| kept.erasures.get(&name(key)).copied()).max()
-        }))
+        Ok(self.kept(|kept| kept.erasure(environment, contact)))
     }
 }
 

@@ -344,6 +344,18 @@ def changes(client, source):
     client.invalid("GET", "/changes?cursor=00000000000000000000000000000000", None, "cursor")
 
 
+def routes(client, route):
+    decided = route("+15557654329")
+    shown = client.data("GET", f"/routes/{decided['decision_id']}")
+    same([shown[name] for name in ("caller", "decision", "reason")], ["+15557654329", decided["decision"], decided["reason"]])
+    same([step["line"] for step in shown["steps"]], [1, 2, 3])
+    page = client.ask("GET", "/routes?contact=%2B15557654329")
+    same([entry["decision_id"] for entry in page["data"]], [decided["decision_id"]])
+    same(page["meta"], {"next_cursor": None, "damaged": []})
+    client.invalid("GET", "/routes?cursor=7", None, "cursor")
+    client.refused("GET", "/routes/7", None, 404, "DECISION_NOT_FOUND")
+
+
 def who_may(client, gateway, other, nobody, source, number):
     nobody.refused("GET", "/agents", None, 401, "INVALID_TOKEN")
     gateway.refused("GET", "/agents", None, 403, "UNAUTHORIZED")
@@ -377,6 +389,7 @@ def main():
     who_may(client, gateway, other, nobody, source, number)
     the_end(client, route, source, callback, front)
     changes(client, source)
+    routes(client, route)
     service(nobody)
     print("the page of the contract is kept")
 

@@ -1,11 +1,11 @@
 //! `dialback numbers check`, on a directory that was filled with a dial plan written by hand.
 
 use crate::support::daemon::{Daemon, dialback};
-use dialback::service::Consumed;
+use dialback::service::{Consumed, RecordSettings};
 use dialback::store::FjallStore;
 use dialback::{
     AgentId, Applied, Call, CallId, Caller, Change, Context, Details, DialPlan, Direction, E164, EnvironmentId, Event,
-    Lookback, NumberId, Outcome, Service, Timestamp,
+    Lookback, NumberId, Outcome, RecordedDoor, Service, Timestamp,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -269,6 +269,30 @@ fn rewrite_with_a_region_is_refused_for_several_environments_and_for_a_node_of_a
     assert!(errors.contains("fleet"), "{errors}");
     assert_eq!(exported(&data), before);
     assert_eq!(check(&data, &["--region", "GB", "--environment", "Britain"]).0, 3, "checking is possible");
+}
+
+/// A caller without a call is in no export.
+#[test]
+fn rewrite_erases_records_of_callers_that_are_read_otherwise() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    fill(&data);
+    let service = || {
+        let store = FjallStore::open(&data).expect("a store");
+        Service::builder(store).records(RecordSettings::default()).start().expect("it starts")
+    };
+    {
+        let service = service();
+        for (id, caller) in [(1, "+4402079460999"), (2, "+442079460999")] {
+            let call = (number(OURS), Caller::Number(number(caller)));
+            service.route_recorded(&service.plan(), call, at(50), RecordedDoor::Library, |_| id);
+        }
+    }
+    let (code, _, errors) = check(&data, &["--region", "GB", "--environment", "Britain", "--rewrite"]);
+    assert_eq!(code, 0, "{errors}");
+    let service = service();
+    let is_kept = |id| service.record_of(BRITAIN, id).expect("readable").is_some();
+    assert_eq!((is_kept(1), is_kept(2)), (false, true));
 }
 
 #[test]

@@ -54,6 +54,60 @@ fn acknowledged_changes_survive_a_kill() {
 }
 
 #[test]
+fn record_of_a_routed_call_survives_a_kill_and_changes_and_leaves_with_its_contact() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    tenant.configure_callback();
+    assert_eq!(tenant.record_call("+12125550143", "busy").0, 202);
+    let decided = ["%2B12125550143", "%2B12125550144", "anonymous"].map(|caller| {
+        let path = format!("/route?dialed=%2B12125550100&caller={caller}");
+        tenant.get(&path).1["data"].clone()
+    });
+    let ids = decided.each_ref().map(|decided| decided["decision_id"].as_str().expect("an id").to_owned());
+    let show = |tenant: &Tenant, id: &str| tenant.get(&format!("/routes/{id}"));
+    let listed = |tenant: &Tenant| {
+        let listed = tenant.get("/routes").1["data"].as_array().expect("a list").clone();
+        listed.iter().map(|record| record["decision_id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    let before = show(&tenant, &ids[0]).1;
+    assert_eq!(before["data"]["reason"], "MATCHED", "{before}");
+    assert_eq!(before["data"]["agent"]["name"], "Callback Handler", "{before}");
+    // A listed record is on the disk: a killed process loses only what was not.
+    assert_eq!(listed(&tenant), [&ids[2], &ids[1], &ids[0]].map(String::clone));
+    daemon.kill();
+
+    let daemon = Daemon::start(data.path());
+    let tenant = tenant.at(&daemon);
+    let rename = json!({"name": "Renamed"});
+    assert_eq!(tenant.put(&format!("/agents/{}", tenant.callback_agent), &rename).0, 200);
+    assert_eq!(show(&tenant, &ids[0]).1, before, "as it was decided");
+    assert_eq!(tenant.delete("/contacts/%2B12125550143").0, 200);
+    assert_eq!((show(&tenant, &ids[0]).0, show(&tenant, &ids[1]).0), (404, 200));
+    assert_eq!(daemon.stop(), 0);
+
+    let daemon = Daemon::start_with(data.path(), &["--max-records-per-environment", "1"]);
+    let tenant = tenant.at(&daemon);
+    let one = [ids[2].clone()];
+    for _ in 0..100 {
+        if listed(&tenant) == one {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(listed(&tenant), one, "the newest stays");
+    assert_eq!(daemon.stop(), 0);
+
+    let daemon = Daemon::start_with(data.path(), &["--keep-records-days", "0"]);
+    let tenant = tenant.at(&daemon);
+    assert_eq!(show(&tenant, &ids[2]).0, 501);
+    assert_eq!(daemon.stop(), 0);
+    let daemon = Daemon::start(data.path());
+    let tenant = tenant.at(&daemon);
+    assert_eq!(listed(&tenant), Vec::<String>::new(), "they were removed");
+}
+
+#[test]
 fn commands_use_a_running_daemon_and_otherwise_the_directory() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());

@@ -3,7 +3,7 @@
 use dialback::history::{LastCall, Register};
 use dialback::service::{Consumed, Recovered};
 use dialback::slot::{AgentSlot, NumberSlot, Scope};
-use dialback::store::{Batch, CallChanges, Entry, MemoryStore, StoreError, Stored};
+use dialback::store::{Batch, CallChanges, Entry, MemoryStore, NewRecord, StoreError, Stored};
 use dialback::{
     AgentId, ApplyError, Call, Caller, Change, ConfigError, Configuration, DialPlan, Direction, E164, Engine,
     EnvironmentId, Erasure, Event, Lookback, NumberError, NumberId, Outcome, Role, Service, ServiceError, StoredAnswer,
@@ -187,6 +187,7 @@ fn the_service_and_what_it_stores_mask() {
         configurations: vec![configuration()],
         registers: vec![(scope, contact(), register)],
         outbox: vec![Entry { number: 1, events: contact().to_plus_form().as_bytes().to_vec() }],
+        records: vec![new_record()],
         ..Batch::default()
     });
     let key = contact().to_plus_form().as_bytes().to_vec();
@@ -222,6 +223,18 @@ fn reports_with_ids_and_contexts_mask() {
     texts.debug(service.known_call(ENVIRONMENT, &id));
     texts.debug(service.known_calls(ENVIRONMENT, contact(), 9));
     texts.check();
+}
+
+fn new_record() -> NewRecord {
+    NewRecord {
+        environment: Scope::from(NumberSlot::new(0).expect("the first")),
+        id: 1,
+        at: NOW,
+        contact: Some(contact()),
+        called_at: None,
+        answered: None,
+        text: contact().to_plus_form().as_bytes().to_vec(),
+    }
 }
 
 /// Returns the error for a stored configuration that cannot be parsed.

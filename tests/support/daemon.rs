@@ -295,6 +295,10 @@ impl Tenant {
         self.try_ask("POST", path, Some(body)).expect("the daemon answers")
     }
 
+    pub(crate) fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.ask("PUT", path, Some(body))
+    }
+
     pub(crate) fn delete(&self, path: &str) -> (u16, Value) {
         self.ask("DELETE", path, None)
     }

@@ -86,7 +86,7 @@ pub(crate) fn peer() -> SocketAddr {
     "127.0.0.1:5070".parse().expect("an address")
 }
 
-fn fill(service: &Service) {
+pub(crate) fn fill(service: &Service) {
     let changes = changes();
     service.configure(SHOP, START, |_| Ok(changes)).expect("valid");
     let number = |text| E164::parse_international(text).expect("a number");

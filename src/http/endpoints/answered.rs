@@ -36,7 +36,8 @@ pub(in crate::http) async fn report(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let today = api.now().day();
+    let now = api.now();
+    let today = now.day();
     let id = path.ok().and_then(|Path(text)| Uuid::try_parse(&text).ok()).ok_or_else(Refusal::decision_not_found)?;
     let opened = api.inbound.ids().open(id).filter(|opened| {
         let last = opened.sealed.day.plus(ANSWERABLE_DAYS);
@@ -65,5 +66,7 @@ pub(in crate::http) async fn report(
         });
         answer.await.map_err(|_| Refusal::internal())??;
     }
+    let environment = tallied.map(|(_, (environment, _))| environment);
+    api.service().note_answer(environment, id.as_u128(), now);
     Ok(reply::message(StatusCode::OK, "Answer recorded"))
 }

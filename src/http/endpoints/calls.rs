@@ -21,7 +21,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// A report about an outbound call.
@@ -169,9 +168,7 @@ pub(in crate::http) async fn read_stored<T: Send + 'static>(
     tenant: EnvironmentId,
     read: impl FnOnce(&Service) -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let service = Arc::clone(api.service());
-    let found = api.stored_reads.within(api.limits.patience, tenant, move || read(&service)).await;
-    found.ok_or_else(Refusal::too_slow)?.map_err(|error| {
+    api.read_stored(tenant, read).await?.map_err(|error| {
         if error == ServiceError::CallsNotKept {
             return error.into();
         }

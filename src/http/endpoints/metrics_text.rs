@@ -8,7 +8,7 @@ use crate::http::middleware::body_budget::BodyBudget;
 use crate::http::middleware::requests::Requests;
 use crate::id::AgentId;
 use crate::metrics::{
-    Fleet, FleetState, Histogram, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent, Skipped, UpkeepCounts,
+    Fleet, FleetState, Histogram, RecordCounts, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent, Skipped, UpkeepCounts,
 };
 use crate::store::Durability;
 use axum::extract::State;
@@ -82,6 +82,7 @@ impl Collector for Everything {
         page.bodies(&api.body_budget)?;
         page.known_calls(api)?;
         page.commits(api)?;
+        page.records(api.service().record_counts())?;
         page.history(&api.service().history().stats())?;
         api.upkeep.as_ref().map_or(Ok(()), |counts| page.upkeep(counts))?;
         api.sip.as_ref().map_or(Ok(()), |counts| page.sip(counts))?;
@@ -173,6 +174,21 @@ impl Page<'_> {
         for durability in Durability::ALL {
             let labels = [("durability", durability.name())];
             gauge(&mut family.encode_family(&labels)?, u64::from(durability == api.service().durability()))?;
+        }
+        Ok(())
+    }
+
+    fn records(&mut self, counts: &RecordCounts) -> fmt::Result {
+        let help = "Decision records by what became of them";
+        let mut family = self.family("records", help, None, MetricType::Counter)?;
+        for (result, count) in [
+            ("written", counts.written()),
+            ("dropped", counts.dropped()),
+            ("lost", counts.lost()),
+            ("removed", counts.removed()),
+            ("damaged", counts.damaged()),
+        ] {
+            counter(&mut family.encode_family(&[("result", result)])?, count)?;
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ pub(super) mod metrics_text;
 pub(super) mod numbers;
 pub(super) mod reload;
 pub(super) mod route;
+pub(super) mod routes;
 pub(super) mod statistics;
 pub(super) mod tokens;
 pub(super) mod what_if;

@@ -2,7 +2,6 @@
 
 use super::calls;
 use crate::decision::{Decision, Reason, Route, Saw, SourceCall, Step, Trace};
-use crate::engine::Routed;
 use crate::http::Api;
 use crate::http::middleware::answer_budget::USUAL;
 use crate::http::middleware::loading::Routing;
@@ -20,8 +19,8 @@ use crate::inbound::Arrival;
 use crate::metrics::Stopwatch;
 use crate::number::{Attestation, Caller, E164};
 use crate::plan::{EnvironmentView, Plan};
+use crate::record::RecordedDoor;
 use crate::service::KnownCall;
-use crate::slot::TallySlot;
 use crate::time::Timestamp;
 use axum::extract::State;
 use axum::response::Response;
@@ -193,13 +192,14 @@ struct Ask {
     now: Timestamp,
 }
 
-/// Decides. Returns the decision, explained if it was asked for, and the tally that counted it.
-fn decide_on(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> (Trace, Option<TallySlot>) {
-    let &Ask { is_call, explain, visible, .. } = asked;
+/// Decides. Returns the decision, explained if it was asked for, and its id.
+fn decide_on(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> (Trace, Uuid) {
+    let &Ask { token: Asker { reach, .. }, is_call, explain, visible, now, .. } = asked;
+    let unrecorded = |trace| (trace, api.inbound.identity(plan, visible.or(reach.environment()), None, now));
     match () {
-        () if visible.is_none() => (nowhere(api, plan, explain), None),
+        () if visible.is_none() => unrecorded(nowhere(api, plan, explain)),
         () if is_call => route(api, &Arrival::known(plan, question.dialed, visible), question),
-        () => (ask(api, plan, question, explain), None),
+        () => unrecorded(ask(api, plan, question, explain)),
     }
 }
 
@@ -237,13 +237,12 @@ fn answer(
     plan: &Plan,
     question: &Question,
     asked: &Ask,
-    (mut trace, tally): (Trace, Option<TallySlot>),
+    (mut trace, decision_id): (Trace, Uuid),
     known: Option<&KnownCall>,
 ) -> Response {
-    let &Ask { token: Asker { reach, is_operator }, explain, is_text, visible, now, .. } = asked;
+    let &Ask { token: Asker { reach, is_operator }, explain, is_text, visible, .. } = asked;
     let &Question { dialed, at, .. } = question;
     let arrival = Arrival::known(plan, dialed, visible);
-    let decision_id = api.inbound.identity(plan, visible.or(reach.environment()), tally, now);
     trace.decision.generation = generation(plan, reach);
     let destination = arrival.destination(&trace.decision);
     if is_text {
@@ -280,13 +279,14 @@ fn nowhere(api: &Api, plan: &Plan, explain: bool) -> Trace {
     trace
 }
 
-/// Routes a call. Returns the decision and the tally that counted it.
-fn route(api: &Api, arrival: &Arrival<'_>, question: &Question) -> (Trace, Option<TallySlot>) {
+/// Routes a call. Returns the decision and its id.
+fn route(api: &Api, arrival: &Arrival<'_>, question: &Question) -> (Trace, Uuid) {
     let &Question { caller, at, .. } = question;
     let begun = Stopwatch::start();
-    let Routed { decision, tally } = api.inbound.decide(arrival, caller, at);
+    let decided = api.inbound.decide(arrival, caller, at);
     api.requests.decisions.record(begun.nanos());
-    (Trace { decision, steps: Vec::new() }, tally)
+    let id = api.inbound.record(arrival, &decided, RecordedDoor::Http, None);
+    (Trace { decision: decided.routed.decision, steps: Vec::new() }, id)
 }
 
 /// Returns the version of the configuration that decided. An environment token sees the count of its own environment only.

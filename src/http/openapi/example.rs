@@ -157,3 +157,59 @@ pub(in crate::http) fn rotated() -> Value {
     rotated["replaces"] = json!({"id": TOKEN, "expires_at": "2026-06-02T12:00:00.000Z"});
     rotated
 }
+
+/// The record of a call of [`CONTACT`] to [`DIALED`].
+pub(in crate::http) fn record() -> Value {
+    json!({
+        "decision_id": DECISION, "at": CREATED_AT, "door": "http", "dialed": DIALED, "caller": CONTACT,
+        "decision": "callback", "agent": {"id": CALLBACK, "name": "Callback Handler"}, "reason": "MATCHED",
+        "generation": 12,
+        "call": {
+            "source_agent": {"id": SOURCE, "name": "Reminders"}, "from": DIALED, "called_at": CALLED_AT,
+            "status": "no-answer",
+        },
+        "answered_at": null,
+    })
+}
+
+/// That record with its summary and its steps.
+pub(in crate::http) fn traced_record() -> Value {
+    let mut traced = record();
+    traced["summary"] =
+        "Callback Handler takes the callback: it is the callback agent of the agent that called this contact last."
+            .into();
+    traced["steps"] = steps();
+    traced
+}
+
+/// The lines of the rule that were tried for a call of [`CONTACT`] to [`DIALED`].
+pub(in crate::http) fn steps() -> Value {
+    let callback = json!({"id": CALLBACK, "name": "Callback Handler"});
+    let candidates = |line: u8, reason: &str, text: &str, applies: bool| {
+        let candidate = json!({
+            "id": CALLBACK, "name": "Callback Handler", "remains": true, "lookback_days": 30, "lookback_seconds": 2_592_000,
+        });
+        json!({
+            "line": line, "reason": reason, "applies": applies, "text": text, "saw": {"candidates": [candidate]},
+        })
+    };
+    let call = json!({
+        "source_agent": {"id": SOURCE, "name": "Reminders"}, "called_at": CALLED_AT, "status": "no-answer",
+        "age_seconds": 3600,
+    });
+    json!([
+        {"line": 1, "reason": "UNKNOWN_NUMBER", "applies": false, "text": "The dialed number is known.",
+         "saw": {"environment_id": ENVIRONMENT}},
+        {"line": 2, "reason": "ANONYMOUS_CALLER", "applies": false, "text": "The caller shows a number.",
+         "saw": {"is_number": true}},
+        {"line": 3, "reason": "NO_HISTORY", "applies": false,
+         "text": "Reminders placed the last call 1 h 0 min before: no-answer.", "saw": {"call": call}},
+        {"line": 4, "reason": "NO_CALLBACK_AGENT", "applies": false, "text": "Its callback agents: Callback Handler.",
+         "saw": {"exists": true, "callback_agents": [callback]}},
+        candidates(5, "NUMBER_NOT_OWNED", "Callback Handler: owns the dialed number.", false),
+        candidates(6, "CALLBACK_AGENT_UNPUBLISHED", "Callback Handler: published.", false),
+        candidates(7, "OUTCOME_NOT_ELIGIBLE", "Callback Handler: accepts this outcome.", false),
+        candidates(8, "EXPIRED", "Callback Handler: the call is within the look-back.", false),
+        candidates(9, "MATCHED", "Callback Handler is the only one left.", true),
+    ])
+}

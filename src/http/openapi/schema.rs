@@ -5,6 +5,7 @@ use crate::event::{Direction, Role};
 use crate::http::response::actor::KINDS;
 use crate::outcome::Outcome;
 use crate::plan::MAX_SOURCES;
+use crate::record::RecordedDoor;
 use crate::store::Durability;
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{
@@ -84,6 +85,11 @@ pub(in crate::http) fn format() -> Object {
 
 pub(in crate::http) fn decision() -> Object {
     one_of(["callback", "default", "unrouted"])
+}
+
+/// The doors through which calls are routed.
+pub(in crate::http) fn door() -> Object {
+    one_of(RecordedDoor::ALL.map(RecordedDoor::name))
 }
 
 pub(in crate::http) fn reason() -> Object {

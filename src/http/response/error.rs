@@ -202,6 +202,16 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "CALL_NOT_FOUND", "Call not found")
     }
 
+    pub(in crate::http) fn no_records() -> Self {
+        let message = "This service keeps no records of routed calls";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", message)
+    }
+
+    pub(in crate::http) fn record_damaged() -> Self {
+        let message = "The record of a decision is damaged: run `dialback verify` with the daemon stopped";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "RECORD_DAMAGED", message)
+    }
+
     pub(in crate::http) fn not_reloadable() -> Self {
         let message = "This service reads its settings only when it starts";
         Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_RELOADABLE", message)

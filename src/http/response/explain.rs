@@ -1,7 +1,7 @@
 //! The explanation of a decision in the API: agents by id and name, and no phone number.
 
 use super::actor::ShownActor;
-use super::narrative::{HOUR, MAX_NAMED, Narrative, omitted};
+use super::narrative::{Amounts, HOUR, MAX_NAMED, Narrative};
 use super::time_text;
 use crate::decision::{Candidate, Saw, SourceCall, Step, Trace};
 use crate::http::openapi::schema;
@@ -46,7 +46,7 @@ pub(in crate::http) struct LastChange {
 
 /// A line of the rule that was evaluated.
 #[derive(Serialize, ToSchema)]
-struct ShownStep {
+pub(in crate::http) struct ShownStep {
     #[schema(minimum = 1, maximum = 9)]
     line: u8,
     #[schema(schema_with = schema::reason)]
@@ -104,7 +104,7 @@ struct ShownCall {
 
 /// An agent, by id and name.
 #[derive(Serialize, ToSchema)]
-struct ShownAgent {
+pub(in crate::http) struct ShownAgent {
     #[schema(value_type = Uuid)]
     id: AgentId,
     /// The name, or null if the agent has been deleted.
@@ -123,6 +123,12 @@ struct ShownCandidate {
     lookback_seconds: u32,
 }
 
+impl ShownAgent {
+    pub(in crate::http) fn named(id: AgentId, name: Option<String>) -> Self {
+        Self { id, name }
+    }
+}
+
 impl Explanation {
     /// Returns the explanation of a decision on a plan that was never in force.
     pub(in crate::http) fn without_last_change(self) -> Self {
@@ -137,22 +143,29 @@ pub(in crate::http) fn explanation(plan: &Plan, trace: Trace, at: Timestamp, see
         Saw::Number { environment } => environment,
         _ => None,
     });
-    let agents = Agents { plan, environment };
     let narrative = Narrative::new(plan, environment, at);
-    let show = |step: Step| ShownStep {
-        line: step.line.line(),
-        reason: step.line.name(),
-        applies: step.applies,
-        text: narrative.step(&step),
-        saw: agents.saw(step.saw),
+    let show = |step: Step| {
+        let amounts = Amounts::of(&step);
+        shown_step(&narrative, step, amounts)
     };
     Explanation {
         summary: narrative.summary(&decision),
-        agent: decision.route.agent().map(|agent| agents.agent(agent)),
+        agent: decision.route.agent().map(|agent| Agents(&narrative).agent(agent)),
         at: time_text::render(at),
         steps: steps.into_iter().map(show).collect(),
         generation: decision.generation,
         last_change: environment.and_then(|id| last_change(plan.environment(id)?, &narrative, sees_operators)),
+    }
+}
+
+/// Returns a line that was tried. `amounts` counts also the agents that its lists leave out.
+pub(in crate::http) fn shown_step(narrative: &Narrative<'_>, step: Step, amounts: Amounts) -> ShownStep {
+    ShownStep {
+        line: step.line.line(),
+        reason: step.line.name(),
+        applies: step.applies,
+        text: narrative.step(&step, amounts),
+        saw: Agents(narrative).saw(step.saw, amounts.all()),
     }
 }
 
@@ -164,24 +177,22 @@ fn last_change(tenant: EnvironmentView<'_>, narrative: &Narrative<'_>, sees_oper
     Some(LastChange { changed_at: time_text::render(change.at), actor: shown.into_owned(), text })
 }
 
-struct Agents<'a> {
-    plan: &'a Plan,
-    environment: Option<EnvironmentId>,
-}
+struct Agents<'a>(&'a Narrative<'a>);
 
 impl Agents<'_> {
-    fn saw(&self, saw: Saw) -> Shown {
+    fn saw(&self, saw: Saw, all: usize) -> Shown {
+        let more = |listed: usize| Some(all.saturating_sub(listed.min(MAX_NAMED))).filter(|more| *more > 0);
         match saw {
             Saw::Number { environment } => Shown::Number { environment_id: environment },
             Saw::Caller { is_number } => Shown::Caller { is_number },
             Saw::History { call, age_millis } => Shown::History { call: call.map(|call| self.call(call, age_millis)) },
             Saw::Source { exists, callback_agents } => Shown::Source {
                 exists,
-                more: omitted(callback_agents.len()),
+                more: more(callback_agents.len()),
                 callback_agents: callback_agents.into_iter().take(MAX_NAMED).map(|agent| self.agent(agent)).collect(),
             },
             Saw::Candidates(candidates) => Shown::Candidates {
-                more: omitted(candidates.len()),
+                more: more(candidates.len()),
                 candidates: candidates.into_iter().take(MAX_NAMED).map(|one| self.candidate(one)).collect(),
             },
         }
@@ -197,8 +208,7 @@ impl Agents<'_> {
     }
 
     fn agent(&self, id: AgentId) -> ShownAgent {
-        let agent = self.environment.and_then(|environment| self.plan.agent(environment, id));
-        ShownAgent { id, name: agent.map(|agent| agent.name().to_owned()) }
+        ShownAgent::named(id, self.0.name_of(id).map(str::to_owned))
     }
 
     fn candidate(&self, candidate: Candidate) -> ShownCandidate {

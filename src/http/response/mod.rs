@@ -9,6 +9,7 @@ pub(super) mod header;
 pub(super) mod known_call;
 pub(super) mod list;
 pub(super) mod narrative;
+pub(super) mod recorded;
 pub(super) mod render;
 pub(super) mod reply;
 pub(super) mod shown;

@@ -2,7 +2,8 @@
 
 use crate::decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step};
 use crate::id::{AgentId, EnvironmentId};
-use crate::plan::Plan;
+use crate::plan::{AgentView, Plan};
+use crate::record::DecisionRecord;
 use crate::time::Timestamp;
 use std::fmt::Write as _;
 
@@ -16,14 +17,56 @@ const DAY: u64 = 24 * HOUR;
 pub(in crate::http) const MAX_NAMED: usize = 20;
 
 pub(in crate::http) struct Narrative<'a> {
-    plan: &'a Plan,
-    environment: Option<EnvironmentId>,
+    names: Names<'a>,
     at: Timestamp,
+}
+
+/// Where the names of agents come from.
+#[derive(Clone, Copy)]
+enum Names<'a> {
+    /// The names of today.
+    Plan(&'a Plan, Option<EnvironmentId>),
+    /// The names that a record keeps.
+    Record(&'a DecisionRecord),
+}
+
+/// How many agents a line examined. A list has only the first of them.
+#[derive(Clone, Copy)]
+pub(in crate::http) struct Amounts {
+    /// The number of agents that the line rejected.
+    pub(in crate::http) out: usize,
+    /// The number of other agents.
+    pub(in crate::http) left: usize,
+}
+
+impl Amounts {
+    pub(in crate::http) const NONE: Self = Self { out: 0, left: 0 };
+
+    /// Returns the amounts of a step that lists all agents.
+    pub(in crate::http) fn of(step: &Step) -> Self {
+        match &step.saw {
+            Saw::Source { callback_agents, .. } => Self { out: 0, left: callback_agents.len() },
+            Saw::Candidates(candidates) => {
+                let left = candidates.iter().filter(|candidate| candidate.remains).count();
+                Self { out: candidates.len() - left, left }
+            }
+            _ => Self::NONE,
+        }
+    }
+
+    pub(in crate::http) fn all(self) -> usize {
+        self.out + self.left
+    }
 }
 
 impl<'a> Narrative<'a> {
     pub(in crate::http) fn new(plan: &'a Plan, environment: Option<EnvironmentId>, at: Timestamp) -> Self {
-        Self { plan, environment, at }
+        Self { names: Names::Plan(plan, environment), at }
+    }
+
+    /// Returns the narrative of a record, with the names that the agents had.
+    pub(in crate::http) fn recorded(record: &'a DecisionRecord, at: Timestamp) -> Self {
+        Self { names: Names::Record(record), at }
     }
 
     /// Returns a text that says which agent takes the call, and why.
@@ -52,7 +95,7 @@ impl<'a> Narrative<'a> {
     }
 
     /// Returns a sentence about the facts that a line of the rule examined.
-    pub(in crate::http) fn step(&self, step: &Step) -> String {
+    pub(in crate::http) fn step(&self, step: &Step, amounts: Amounts) -> String {
         match &step.saw {
             Saw::Number { environment: None } => "The dialed number is unknown.".into(),
             Saw::Number { environment: Some(_) } => "The dialed number is known.".into(),
@@ -64,8 +107,10 @@ impl<'a> Narrative<'a> {
             Saw::History { call: Some(call), .. } => self.call(call),
             Saw::Source { exists: false, .. } => "The agent that placed it has been deleted.".into(),
             Saw::Source { callback_agents, .. } if callback_agents.is_empty() => "It has no callback agent.".into(),
-            Saw::Source { callback_agents, .. } => format!("Its callback agents: {}.", self.names(callback_agents)),
-            Saw::Candidates(candidates) => self.candidates(step.line, candidates),
+            Saw::Source { callback_agents, .. } => {
+                format!("Its callback agents: {}.", self.names(callback_agents, amounts.left))
+            }
+            Saw::Candidates(candidates) => self.candidates(step.line, candidates, amounts),
         }
     }
 
@@ -94,7 +139,7 @@ impl<'a> Narrative<'a> {
         format!("{name} placed the last call {age} before: {outcome}.")
     }
 
-    fn candidates(&self, line: Reason, candidates: &[Candidate]) -> String {
+    fn candidates(&self, line: Reason, candidates: &[Candidate], amounts: Amounts) -> String {
         let pick = |remains: bool| {
             let picked = candidates.iter().filter(|candidate| candidate.remains == remains);
             picked.map(|candidate| candidate.agent).collect::<Vec<_>>()
@@ -102,9 +147,9 @@ impl<'a> Narrative<'a> {
         let (out, left) = (pick(false), pick(true));
         let mut text = String::new();
         if line == Reason::Matched {
-            text = self.names(&left);
+            text = self.names(&left, left.len());
             text +=
-                if out.is_empty() { " is the only one left." } else { " is chosen: its callback role was set last." };
+                if amounts.out == 0 { " is the only one left." } else { " is chosen: its callback role was set last." };
             return text;
         }
         let (fails, passes) = match line {
@@ -113,27 +158,41 @@ impl<'a> Narrative<'a> {
             Reason::OutcomeNotEligible => ("does not accept this outcome", "accepts this outcome"),
             _ => ("the call is older than the look-back", "the call is within the look-back"),
         };
-        for (names, what) in [(&out, fails), (&left, passes)] {
+        for (names, amount, what) in [(&out, amounts.out, fails), (&left, amounts.left, passes)] {
             if !names.is_empty() {
                 let space = if text.is_empty() { "" } else { " " };
-                let _ = write!(text, "{space}{}: {what}.", self.names(names));
+                let _ = write!(text, "{space}{}: {what}.", self.names(names, amount));
             }
         }
         text
     }
 
-    fn names(&self, agents: &[AgentId]) -> String {
+    /// Returns the names of the first agents of a list, and how many more there are.
+    fn names(&self, agents: &[AgentId], amount: usize) -> String {
         let first = agents.iter().take(MAX_NAMED).map(|agent| self.name(*agent));
         let mut names = first.collect::<Vec<_>>().join(", ");
-        if let Some(more) = omitted(agents.len()) {
+        let more = amount.saturating_sub(agents.len().min(MAX_NAMED));
+        if more > 0 {
             let _ = write!(names, " and {more} more");
         }
         names
     }
 
     fn name(&self, id: AgentId) -> String {
-        let agent = self.environment.and_then(|environment| self.plan.agent(environment, id));
-        agent.map_or_else(|| format!("a deleted agent ({id})"), |agent| agent.name().to_owned())
+        self.name_of(id).map_or_else(|| format!("a deleted agent ({id})"), str::to_owned)
+    }
+
+    /// Returns the name of an agent, or `None` if it was deleted.
+    pub(in crate::http) fn name_of(&self, id: AgentId) -> Option<&'a str> {
+        match self.names {
+            Names::Plan(plan, environment) => plan.agent(environment?, id).map(AgentView::name),
+            Names::Record(record) => {
+                let source = record.call.as_ref().map(|call| &call.source);
+                let candidates = record.candidates.iter().map(|candidate| &candidate.agent);
+                let mut agents = record.agent.iter().chain(source).chain(candidates);
+                agents.find(|agent| agent.id == id)?.name.as_deref()
+            }
+        }
     }
 }
 

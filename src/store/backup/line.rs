@@ -23,7 +23,8 @@
 //!
 //! Version 1 had no fourth part. It is read like an export without such calls.
 //!
-//! Times are milliseconds since 1970. An export contains no statistics, no outbox and no place in a stream.
+//! Times are milliseconds since 1970. An export contains no statistics, no decision records, no outbox and no place in
+//! a stream.
 //!
 //! Equal states have equal exports, byte for byte, and importing an export restores the state that was exported.
 

@@ -4,6 +4,7 @@ use crate::history::Register;
 use crate::slot::Scope;
 use crate::store::calls::{time_of_call, time_of_id};
 use crate::store::records::keys::unpack_scope;
+use crate::store::records::record_key;
 use crate::store::records::register::read_register;
 use crate::store::records::tally_key;
 use crate::sync::{AtomicU64, Ordering};
@@ -54,7 +55,7 @@ impl RetiredScopes {
         self.0.get().is_none()
     }
 
-    fn contains(&self, scope: Scope) -> bool {
+    pub(in crate::store) fn contains(&self, scope: Scope) -> bool {
         let (word, bit) = (scope.bits() as usize / 64, scope.bits() % 64);
         self.0.get().is_some_and(|words| words[word].load(Ordering::Relaxed) >> bit & 1 != 0)
     }
@@ -63,9 +64,10 @@ impl RetiredScopes {
 /// Creates the compaction filters that the engine requests.
 pub(in crate::store) struct Expiry {
     registers: Arc<RegistersFactory>,
-    statistics: Arc<StatisticsFactory>,
+    statistics: Arc<EnvironmentsFactory>,
     calls: Arc<CallsFactory>,
     ids: Arc<CallsFactory>,
+    records: Arc<EnvironmentsFactory>,
 }
 
 impl Expiry {
@@ -73,9 +75,18 @@ impl Expiry {
         let registers = RegistersFactory { floor: floor.clone(), retired: retired.clone() };
         let of_calls =
             |time: TimeOf, may_rise| CallsFactory { floor: floor.clone(), retired: retired.clone(), time, may_rise };
+        let of_environments = |name, environment: EnvironmentOf| {
+            Arc::new(EnvironmentsFactory { name, retired: retired.clone(), environment })
+        };
+        let of_record = |item: &ItemAccessor<'_>| {
+            let value = item.value()?;
+            Ok(record_key::environment(item.key(), || value.first_chunk().copied()))
+        };
         Self {
             registers: Arc::new(registers),
-            statistics: Arc::new(StatisticsFactory(retired.clone())),
+            statistics: of_environments("environments", |item| Ok(tally_key::environment(item.key()).map(Scope::from))),
+            // Expired ones are removed by steps that also count them.
+            records: of_environments("record environments", of_record),
             calls: Arc::new(of_calls(|item| Ok(time_of_call(item.key())), false)),
             ids: Arc::new(of_calls(|item| Ok(time_of_id(&item.value()?)), true)),
         }
@@ -88,6 +99,7 @@ impl Expiry {
             "statistics" => Some(Arc::clone(&self.statistics) as Arc<dyn Factory>),
             "contexts" => Some(Arc::clone(&self.calls) as Arc<dyn Factory>),
             "call_ids" => Some(Arc::clone(&self.ids) as Arc<dyn Factory>),
+            "records" => Some(Arc::clone(&self.records) as Arc<dyn Factory>),
             _ => None,
         }
     }
@@ -176,24 +188,38 @@ impl CompactionFilter for LiveCalls {
     }
 }
 
-struct StatisticsFactory(RetiredScopes);
+/// Returns the environment that an item belongs to.
+type EnvironmentOf = fn(&ItemAccessor<'_>) -> Result<Option<Scope>, fjall::LsmError>;
 
-impl Factory for StatisticsFactory {
+/// For keyspaces whose items belong to environments, and expire otherwise or not at all.
+struct EnvironmentsFactory {
+    name: &'static str,
+    retired: RetiredScopes,
+    environment: EnvironmentOf,
+}
+
+impl Factory for EnvironmentsFactory {
     fn name(&self) -> &'static str {
-        "environments"
+        self.name
     }
 
     fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
-        Box::new(LiveStatistics(self.0.clone()))
+        Box::new(LiveEnvironments { retired: self.retired.clone(), environment: self.environment })
     }
 }
 
-struct LiveStatistics(RetiredScopes);
+/// Removes the items of deleted environments.
+struct LiveEnvironments {
+    retired: RetiredScopes,
+    environment: EnvironmentOf,
+}
 
-impl CompactionFilter for LiveStatistics {
+impl CompactionFilter for LiveEnvironments {
     fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
-        let environment = tally_key::environment(item.key()).map(Scope::from);
-        let is_retired = environment.is_some_and(|scope| self.0.contains(scope));
+        if self.retired.is_empty() {
+            return Ok(Verdict::Keep);
+        }
+        let is_retired = (self.environment)(&item)?.is_some_and(|scope| self.retired.contains(scope));
         Ok(if is_retired { Verdict::Destroy } else { Verdict::Keep })
     }
 }

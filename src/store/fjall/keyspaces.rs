@@ -12,6 +12,7 @@
 //! | `outbox` | number of the entry, 8 bytes, big-endian | calls and erasures that are not certainly published yet, in the format of messages |
 //! | `contexts` | see [`calls`](crate::store::calls) | calls that are known by an id or a context |
 //! | `call_ids` | see [`calls`](crate::store::calls) | the pairs of their ids |
+//! | `records` | see [`record_key`](crate::store::records::record_key) | decision records |
 //! | `padding` | `0` | padding; see `rotation.rs` |
 
 use super::expiry::{Expiry, Floor, RetiredScopes};
@@ -31,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The keyspaces, each with the first format that has it.
-const KEYSPACES: [(&str, u64); 10] = [
+const KEYSPACES: [(&str, u64); 11] = [
     ("configurations", 1),
     ("registers", 1),
     ("commits", 2),
@@ -42,6 +43,7 @@ const KEYSPACES: [(&str, u64); 10] = [
     ("outbox", 5),
     ("contexts", 7),
     ("call_ids", 7),
+    ("records", 8),
 ];
 
 /// The size of the engine's tables.
@@ -115,6 +117,7 @@ pub(in crate::store) struct Keyspaces {
     pub(in crate::store) outbox: Keyspace,
     pub(in crate::store) contexts: Keyspace,
     pub(in crate::store) call_ids: Keyspace,
+    pub(in crate::store) records: Keyspace,
     pub(in crate::store) database: Database,
     pub(in crate::store) floor: Floor,
     /// The scopes of deleted environments.
@@ -124,9 +127,10 @@ pub(in crate::store) struct Keyspaces {
 
 impl Keyspaces {
     /// Returns all keyspaces that hold records: all but the padding.
-    pub(in crate::store) fn all(&self) -> [&Keyspace; 9] {
-        let Self { configurations, registers, commits, erasures, settings, statistics, outbox, .. } = self;
-        [configurations, registers, commits, erasures, settings, statistics, outbox, &self.contexts, &self.call_ids]
+    pub(in crate::store) fn all(&self) -> [&Keyspace; 10] {
+        let Self { configurations, registers, commits, erasures, settings, statistics, outbox, contexts, .. } = self;
+        let (call_ids, records) = (&self.call_ids, &self.records);
+        [configurations, registers, commits, erasures, settings, statistics, outbox, contexts, call_ids, records]
     }
 }
 
@@ -174,8 +178,19 @@ impl Keyspaces {
         if let Some((missing, _)) = expected.find(|(name, _)| !database.keyspace_exists(name)) {
             return Err(Failed::Missing(missing));
         }
-        let [configurations, registers, commits, erasures, settings, padding, statistics, outbox, contexts, call_ids] =
-            KEYSPACES.map(|(name, _)| database.keyspace(name, || tables.of_keyspace()));
+        let [
+            configurations,
+            registers,
+            commits,
+            erasures,
+            settings,
+            padding,
+            statistics,
+            outbox,
+            contexts,
+            call_ids,
+            records,
+        ] = KEYSPACES.map(|(name, _)| database.keyspace(name, || tables.of_keyspace()));
         Ok(Self {
             configurations: configurations?,
             registers: registers?,
@@ -187,6 +202,7 @@ impl Keyspaces {
             outbox: outbox?,
             contexts: contexts?,
             call_ids: call_ids?,
+            records: records?,
             database,
             floor,
             retired,

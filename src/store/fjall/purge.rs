@@ -17,6 +17,7 @@
 
 use super::calls;
 use super::keyspaces::{Keyspaces, Setting};
+use super::records::is_sweep_due;
 use super::rotation::{leave_journals, leave_long_journals, leave_tables};
 use super::shared::Shared;
 use crate::history::Register;
@@ -90,6 +91,9 @@ impl Upkeep {
         let _alone = store.purging.write().unwrap_or_else(PoisonError::into_inner);
         let keyspaces = &store.keyspaces;
         let bytes_before = disk_use(keyspaces.path())?;
+        // Decision records are still compared with erasures, which therefore stay until the next purge.
+        let is_swept = !is_sweep_due(&store)?;
+        let floor = floor.filter(|_| is_swept);
         let due = Due::find(&store, floor)?;
         let rewritten = due.keyspaces.len();
         if rewritten > 0 {
@@ -118,6 +122,7 @@ struct Due<'a> {
     keyspaces: Vec<&'a Keyspace>,
     removals: Option<u64>,
     outbox_removals: Option<u64>,
+    record_removals: Option<u64>,
 }
 
 impl<'a> Due<'a> {
@@ -126,6 +131,7 @@ impl<'a> Due<'a> {
         let keyspaces = &store.keyspaces;
         // Counted before anything is looked at: what is removed from here on may wait for the next purge.
         let (is_pending, outbox_removals) = (store.removals.pending().is_some(), store.outbox_removals.pending());
+        let record_removals = store.record_removals.pending();
         let is_expired = |keyspace| floor.map_or(Ok(false), |floor| has_below(keyspaces, keyspace, floor));
         let has_calls = is_pending || is_expired(&keyspaces.registers)?;
         let has_erasures = is_pending || is_expired(&keyspaces.erasures)?;
@@ -147,15 +153,17 @@ impl<'a> Due<'a> {
             (has_known, &keyspaces.call_ids),
             (is_pending && !keyspaces.retired.is_empty(), &keyspaces.statistics),
             (outbox_removals.is_some(), &keyspaces.outbox),
+            (record_removals.is_some() || is_pending && !keyspaces.retired.is_empty(), &keyspaces.records),
         ];
         let due = due.into_iter().filter(|(is_due, _)| *is_due).map(|(_, keyspace)| keyspace).collect();
-        Ok(Self { keyspaces: due, removals, outbox_removals })
+        Ok(Self { keyspaces: due, removals, outbox_removals, record_removals })
     }
 
     /// Everything was done. Not called by a purge that failed at any step: the next one does it all again.
     fn finish(self, store: &Shared) {
         self.removals.inspect(|seen| store.removals.purged(*seen));
         self.outbox_removals.inspect(|seen| store.outbox_removals.purged(*seen));
+        self.record_removals.inspect(|seen| store.record_removals.purged(*seen));
     }
 }
 

@@ -3,12 +3,16 @@
 use super::calls::Sizes;
 use super::keyspaces::Keyspaces;
 use super::removals::Removals;
+use super::shelves::Shelves;
 use crate::history::Register;
+use crate::number::E164;
+use crate::slot::Scope;
 use crate::store::StoreError;
 use crate::store::disk::directory::DataDirectory;
 use crate::store::records::pseudonym::PseudonymKey;
-use crate::store::records::register::read_register;
-use std::sync::RwLock;
+use crate::store::records::register::{erasure_key, read_register};
+use crate::time::Timestamp;
+use std::sync::{PoisonError, RwLock};
 
 /// The state that the store shares with other threads.
 pub(in crate::store) struct Shared {
@@ -26,10 +30,35 @@ pub(in crate::store) struct Shared {
     pub(in crate::store) outbox_removals: Removals,
     /// The size of the calls that are known by an id or a context.
     pub(in crate::store) call_sizes: Sizes,
+    /// Counts removals of decision records.
+    pub(in crate::store) record_removals: Removals,
+    pub(in crate::store) shelves: Shelves,
     pub(in crate::store) directory: DataDirectory,
 }
 
 impl Shared {
+    /// Returns the erasure of a contact, under any key of this directory.
+    pub(in crate::store) fn erasure_of(
+        &self,
+        environment: Scope,
+        contact: E164,
+    ) -> Result<Option<Register>, StoreError> {
+        let own = self.erasure(&erasure_key(&self.key, environment, contact))?;
+        let foreign = self.foreign_keys.read().unwrap_or_else(PoisonError::into_inner);
+        foreign
+            .iter()
+            .try_fold(own, |latest, key| Ok(latest.max(self.erasure(&erasure_key(key, environment, contact))?)))
+    }
+
+    /// Returns the time up to which a contact is erased.
+    pub(in crate::store) fn erased_until(
+        &self,
+        environment: Scope,
+        contact: E164,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.erasure_of(environment, contact)?.and_then(Register::erased_until))
+    }
+
     /// Returns the register stored under the key of an erasure.
     pub(in crate::store) fn erasure(&self, key: &[u8]) -> Result<Option<Register>, StoreError> {
         let held = self.keyspaces.erasures.get(key);

@@ -8,9 +8,11 @@ use super::fleet;
 use super::keyspaces::{Keyspaces, Setting, Tables};
 use super::migrate;
 use super::purge::Upkeep;
+use super::records::{self, FjallRecords};
 use super::removals::Removals;
 use super::scan::scan;
 use super::shared::Shared;
+use super::shelves::Shelves;
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
@@ -28,7 +30,8 @@ use crate::store::records::pseudonym::PseudonymKey;
 use crate::store::records::register::{erasure_key, register_value};
 use crate::store::records::tally_key;
 use crate::store::{
-    Batch, Durability, EventStore, Excerpts, Export, StoreError, Stored, StoredCalls, StoredFleetState,
+    Batch, Durability, EventStore, Excerpts, Export, RecordLimits, RecordsTidied, StoreError, Stored, StoredCalls,
+    StoredFleetState, StoredRecords,
 };
 use fjall::{OwnedWriteBatch, PersistMode};
 use std::fmt;
@@ -139,6 +142,7 @@ impl FjallStore {
         let installation = installation(&keyspaces, expected.belonging())?;
         let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
         let foreign_keys = RwLock::new(fleet::foreign_keys(&keyspaces)?);
+        let shelves = Shelves::read(&keyspaces);
         let shared = Arc::new(Shared {
             keyspaces,
             key,
@@ -148,6 +152,8 @@ impl FjallStore {
             removals: Removals::new(),
             outbox_removals: Removals::new(),
             call_sizes: Sizes::default(),
+            record_removals: Removals::new(),
+            shelves,
             directory,
         });
         // The engine has synced everything that it read.
@@ -241,6 +247,7 @@ impl EventStore for FjallStore {
             write.remove(&keyspaces.statistics, tally_key::of_answered(*answered));
         }
         fleet::write(&self.shared, batch, &mut write)?;
+        let is_record_removal = records::write(&self.shared, batch, &mut write);
         calls::write(keyspaces, &batch.calls, &mut write);
         is_removal |= batch.calls.has_removals() || calls::has_before(&batch.calls, |at| keyspaces.floor.is_after(at));
         let shared = Arc::clone(&self.shared);
@@ -250,6 +257,9 @@ impl EventStore for FjallStore {
             shared.call_sizes.add(&batch.calls.bytes);
         }
         drop(changing);
+        if is_record_removal {
+            self.shared.record_removals.note();
+        }
         if is_removal {
             self.shared.removals.note();
         }
@@ -315,16 +325,32 @@ impl EventStore for FjallStore {
         Some(Arc::new(fleet::FjallFleetState::new(&self.shared)))
     }
 
+    fn records(&self) -> Option<Arc<dyn StoredRecords>> {
+        (self.durability != Durability::Memory)
+            .then(|| Arc::new(FjallRecords::new(&self.shared)) as Arc<dyn StoredRecords>)
+    }
+
+    fn tidy_records(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        if self.durability == Durability::Memory {
+            return Ok(RecordsTidied::default());
+        }
+        let mut write = self.shared.keyspaces.database.batch().durability(Some(PersistMode::Buffer));
+        let tidied = records::tidy(&self.shared, limits, &mut write);
+        if !write.is_empty() {
+            self.write(write, true)?;
+        }
+        if tidied.removed > 0 {
+            self.shared.record_removals.note();
+        }
+        Ok(tidied)
+    }
+
     fn remembers_erasures(&self) -> bool {
         self.durability != Durability::Memory
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
-        let own = self.shared.erasure(&erasure_key(&self.shared.key, environment, contact))?;
-        let foreign = self.shared.foreign_keys.read().unwrap_or_else(PoisonError::into_inner);
-        foreign.iter().try_fold(own, |latest, key| {
-            Ok(latest.max(self.shared.erasure(&erasure_key(key, environment, contact))?))
-        })
+        self.shared.erasure_of(environment, contact)
     }
 }
 

@@ -5,5 +5,6 @@ pub(super) mod earlier_tallies;
 pub(super) mod hex;
 pub(super) mod keys;
 pub(super) mod pseudonym;
+pub(super) mod record_key;
 pub(super) mod register;
 pub(super) mod tally_key;

@@ -68,7 +68,7 @@ fn open_in_this_process() {
 }
 
 fn is_current(path: &Path) -> bool {
-    fs::read(path.join("dialback.json")).is_ok_and(|text| text == b"{\"format\":7}\n")
+    fs::read(path.join("dialback.json")).is_ok_and(|text| text == b"{\"format\":8}\n")
 }
 
 impl Judge for Migration {
@@ -94,7 +94,7 @@ fn survives_format(older: Older) {
 
 #[test]
 fn conversion_that_lost_power_is_repeated_without_loss() {
-    for format in [1, 3, 4] {
+    for format in [1, 3, 4, 6] {
         survives_format(Older::small(format));
     }
 }

@@ -39,9 +39,9 @@ pub(super) struct Older {
 }
 
 impl Older {
-    /// Returns a small directory, which is converted in one batch.
+    /// Returns a small directory, which is converted in one batch. It has statistics if their keys are to be converted.
     pub(super) fn small(format: u64) -> Self {
-        Self { format, shop: Shop { erased: 30, calls: 100 }, days: if format < 4 { 0 } else { 20 } }
+        Self { format, shop: Shop { erased: 30, calls: 100 }, days: if matches!(format, 4 | 5) { 20 } else { 0 } }
     }
 
     /// Returns a directory with more records to convert than one batch converts.

@@ -4,7 +4,8 @@
 mod scenarios;
 
 use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
-use dialback::store::MemoryStore;
+use dialback::service::RecordSettings;
+use dialback::store::{EventStore, MemoryStore};
 use dialback::{AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback};
 use dialback::{Attestation, NumberId, Outcome, Peers, Service, Timestamp};
 use std::collections::BTreeMap;
@@ -56,7 +57,12 @@ struct Agi {
 
 impl Agi {
     async fn open(trust: &str, max_duration: Duration) -> Self {
-        let service = Arc::new(Service::builder(MemoryStore).start().expect("starts"));
+        Self::open_on(MemoryStore, trust, max_duration).await
+    }
+
+    async fn open_on(store: impl EventStore, trust: &str, max_duration: Duration) -> Self {
+        let records = RecordSettings::default();
+        let service = Arc::new(Service::builder(store).records(records).start().expect("starts"));
         let (line, ours) = (NumberId::from_u128(5), E164::parse_international("+12125550100").expect("a number"));
         let agent = |id, name: &str, direction| Change::AgentCreated { id, name: name.into(), label: None, direction };
         let calling = |id, direction| Change::CallingSet { id, direction, numbers: Some(vec![line]) };
@@ -167,6 +173,21 @@ async fn channel_variables_name_the_agent() {
     assert_eq!(agi.ask(CALL).await["DIALBACK_DECISION_ID"].len(), 36);
     let latin: Vec<u8> = CALL.bytes().map(|byte| if byte == b'A' { 0xE9 } else { byte }).collect();
     assert_eq!(route(&agi.ask_and_answer(&latin, "200 result=1\n").await).0, "callback");
+}
+
+#[cfg(feature = "__testing")]
+#[tokio::test]
+async fn call_leaves_a_record_under_its_decision_id() {
+    let store = dialback::testing::lasting::LastingStore::new([7; 32]);
+    let agi = Agi::open_on(store, "127.0.0.0/8", Duration::from_secs(5)).await;
+    let id: AgentId = agi.ask(CALL).await["DIALBACK_DECISION_ID"].parse().expect("an id");
+    let (done, flushed) = std::sync::mpsc::channel();
+    agi.service.submit_records(move || done.send(()).expect("awaited"));
+    flushed.recv().expect("flushed");
+    let found = agi.service.record_of(SHOP, id.as_u128()).expect("readable").expect("there is one");
+    let record = found.content.expect("whole");
+    assert_eq!((record.door, record.reason.name()), (dialback::RecordedDoor::FastAgi, "MATCHED"));
+    assert_eq!(record.agent.expect("it was routed").name.as_deref(), Some("Desk"));
 }
 
 #[tokio::test]

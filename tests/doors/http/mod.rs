@@ -33,6 +33,7 @@ mod random;
 mod rate_limit;
 mod refusals;
 mod route;
+mod routes;
 mod scenarios;
 mod statistics;
 mod tenants;

@@ -78,6 +78,10 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     let decision = "00000000-0000-4000-8000-000000000000";
     add(For::TenantsAndGateways, Method::POST, &format!("/routes/{decision}/answered"), None);
     add(For::Everybody, Method::GET, "/route?dialed=+15550001000", None);
+    add(For::Tenants, Method::GET, "/routes", None);
+    let routed = server.tenant().get("/route?dialed=%2B15550001000").await.data();
+    let routed = routed["decision_id"].as_str().expect("an id");
+    add(For::Tenants, Method::GET, &format!("/routes/{routed}"), None);
     add(For::Operators, Method::GET, "/environments", None);
     add(For::Operators, Method::POST, "/environments", Some(json!({"name": "New"})));
     add(For::Operators, Method::POST, "/reload", None);

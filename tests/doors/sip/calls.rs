@@ -1,10 +1,11 @@
 //! The responses to calls: the dialed number, the caller, the route, and the header fields.
 
 use crate::support::shop::{CONTACT, DESK, DIALED, FRONT, SALES, SHOP, START, Shop};
-use crate::support::shop::{field, fields, invite, request, request_from, status};
-use dialback::AgentAddresses;
+use crate::support::shop::{field, fields, fill, invite, request, request_from, status};
 use dialback::metrics::SipEvent;
+use dialback::service::RecordSettings;
 use dialback::sip::{Settings, Unrouted};
+use dialback::{AgentAddresses, AgentId, Reason, RecordedDoor, Service};
 
 #[test]
 fn redirect_contains_contact_reason_and_source_agent() {
@@ -343,4 +344,23 @@ fn diversion_and_history_info_are_extended() {
     let answer = shop.ask(&invite(&format!("{supported}History-Info: {both}\r\n"))).expect("an answer");
     assert_eq!(fields(&answer, "History-Info"), [first, &*format!("{own};index=1.1")]);
     assert!(field(&answer, "Contact").is_some_and(|contact| contact.ends_with(">;mp=1.1")), "{answer}");
+}
+
+#[test]
+fn call_leaves_one_record_however_often_it_is_retransmitted() {
+    let store = dialback::testing::lasting::LastingStore::new([7; 32]);
+    let service = Service::builder(store).records(RecordSettings::default()).start().expect("nothing to read");
+    fill(&service);
+    let shop = Shop::of(service, |settings| settings);
+    let answers = [(); 3].map(|()| shop.ask(&invite("")).expect("an answer"));
+    let id = field(&answers[0], "X-Dialback-Decision").expect("an id");
+    assert!(answers.iter().all(|answer| field(answer, "X-Dialback-Decision") == Some(id)));
+    let (done, flushed) = std::sync::mpsc::channel();
+    shop.service.submit_records(move || done.send(()).expect("awaited"));
+    flushed.recv().expect("flushed");
+    assert_eq!(shop.service.record_counts().written(), 1);
+    let id: AgentId = id.parse().expect("an id");
+    let found = shop.service.record_of(SHOP, id.as_u128()).expect("readable").expect("there is one");
+    let record = found.content.expect("whole");
+    assert_eq!((record.door, record.reason), (RecordedDoor::Sip, Reason::Matched));
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::support::disk_search::DiskSearch;
 use dialback::history::Register;
-use dialback::service::{CutOff, KnownCall};
+use dialback::service::{Consumed, CutOff, KnownCall};
 use dialback::slot::{EnvironmentSlot, Scope};
 use dialback::store::{Durability, StoredCalls, StoredFleetState, restore};
 use dialback::testing::lasting::LastingStore;
@@ -611,7 +611,7 @@ impl StoredCalls for Unreadable {
 #[test]
 fn read_error_refuses_a_report_and_an_erasure_as_a_whole() {
     let store = Unreadable { store: LastingStore::new([7; 32]), is_broken: Arc::default() };
-    let is_broken = Arc::clone(&store.is_broken);
+    let (is_broken, kept) = (Arc::clone(&store.is_broken), store.store.clone());
     let service = start(store);
     configure(&service, changes()).expect("it is valid");
     assert_eq!(record(&service, report(ago(2 * HOUR), Outcome::Busy, "a", "{}")), Ok(Applied::Recorded));
@@ -626,6 +626,13 @@ fn read_error_refuses_a_report_and_an_erasure_as_a_whole() {
         let refused = record(&service, event);
         assert!(matches!(refused, Err(ServiceError::NotDurable(_))), "{refused:?}");
     }
+    // Nor does a node of a fleet pass such an erasure of another node.
+    let (done, answer) = std::sync::mpsc::channel();
+    let consumed = Consumed { events: vec![forget(contact(1), START)], place: Some(vec![1]), ..Consumed::default() };
+    service.submit_consumed(consumed, move |did| done.send(did).expect("the test waits"));
+    let did = answer.recv().expect("an answer").expect("the store works");
+    assert!(matches!(did[..], [Err(ServiceError::NotDurable(_))]), "{did:?}");
+    assert_eq!(kept.place().expect("readable"), None);
     // Calls without an id or a context need no such read.
     let plain = Event::Call(call(contact(2), ago(HOUR), Outcome::Busy));
     assert_eq!(record(&service, plain), Ok(Applied::Recorded));

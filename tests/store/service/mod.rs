@@ -15,6 +15,7 @@ mod known_calls;
 mod mixed;
 mod ordering;
 mod purges;
+mod records;
 mod retention;
 mod shares;
 

@@ -168,7 +168,7 @@ fn upkeep_does_not_keep_a_closed_store() {
 }
 
 /// A sequencer that writes everything to the outbox and has no stream.
-struct Apart;
+pub(super) struct Apart;
 
 impl dialback::service::Sequencer for Apart {
     fn has_outbox(&self) -> bool {
@@ -247,7 +247,7 @@ fn call_covered_by_an_erasure_into_the_future_is_rejected_after_a_restart() {
 }
 
 /// Deletes the environment of [`used`], once it is empty.
-fn delete_environment(service: &Service) {
+pub(super) fn delete_environment(service: &Service) {
     let plan = service.plan();
     let environment = plan.environment(Tenant(0).id()).expect("it is there");
     let agents: Vec<_> = environment.agents().map(AgentView::id).collect();

@@ -7,7 +7,7 @@ use crate::failure::{Failure, in_part};
 use crate::out;
 use clap::Subcommand;
 use dialback::plan::{EnvironmentView, NumberView};
-use dialback::store::FjallStore;
+use dialback::store::{FjallStore, RecordPlace, RecordQuery};
 use dialback::{
     Actor, AgentId, Applied, Call, CallId, Change, Configuration, Context, Details, DialPlan, E164, EnvironmentId,
     Erasure, Event, Outcome, Plan, Service, Timestamp,
@@ -268,7 +268,36 @@ impl Check {
         }
         let moved = self.copy(service)?;
         self.remove(service)?;
+        self.forget_callers(service)?;
         Ok(moved)
+    }
+
+    /// Erases callers that are read otherwise and have no calls here. Records of routed calls have their numbers, and no
+    /// later erasure of the number that was meant would find them.
+    fn forget_callers(&self, service: &Service) -> Result<(), Failure> {
+        let (now, mut callers) = (now(), BTreeSet::new());
+        for environment in self.plan.environments().map(EnvironmentView::id) {
+            let mut rest = self.dial_plan(environment).is_some().then_some(RecordPlace::LAST);
+            while let Some(before) = rest {
+                let all =
+                    |environment| RecordQuery { environment, contact: None, since: Timestamp::from_millis(0), before };
+                let page = service.records_of(environment, all)?;
+                let records = page.records.iter().filter_map(|record| record.content.as_ref()?.caller);
+                callers.extend(
+                    records
+                        .filter(|caller| self.meant(environment, *caller).is_some())
+                        .map(|caller| (environment, caller)),
+                );
+                rest = page.rest;
+            }
+        }
+        let erase =
+            |(environment, contact)| Event::Erasure(Erasure { environment, contact, until: now, is_ahead: false });
+        let events: Vec<Event> = callers.into_iter().map(erase).collect();
+        for events in events.chunks(BATCH) {
+            commit(service, events.to_vec())?;
+        }
+        Ok(())
     }
 
     /// Records all calls under the numbers that they mean. If one is refused, nothing has been erased yet. Returns how many

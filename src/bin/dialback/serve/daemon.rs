@@ -54,8 +54,8 @@ pub(crate) fn run(options: &ServeOptions, started: Started) -> Result<ExitCode, 
         let _ = loaded.send(recovered);
     };
     let engine = options.data.engine()?;
-    let service =
-        Service::builder(store).engine(engine).sequencer(fleet.sequencer()).progress(data::report).load(tell)?;
+    let builder = Service::builder(store).engine(engine).sequencer(fleet.sequencer()).records(options.records());
+    let service = builder.progress(data::report).load(tell)?;
     // This holds the directory until the daemon file is removed. Otherwise the next daemon's file could be removed.
     let service = Arc::new(service);
     stall::watch(&service)?;

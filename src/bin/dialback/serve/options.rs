@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::out;
 use crate::settings::Settings;
 use crate::span::span;
+use dialback::service::{MAX_KEEP_DAYS, RecordSettings};
 use dialback::store::{Durability, FjallStore};
 use dialback::{AddressBook, AgentAddresses, sip};
 use serde_json::json;
@@ -57,6 +58,16 @@ pub(crate) struct ServeOptions {
     /// directory. An erased number disappears from all files within this time plus the time to rewrite them
     #[arg(long, value_name = "SPAN", env = "DIALBACK_PURGE_EVERY", default_value = "24h", value_parser = span)]
     pub(super) purge_every: Duration,
+    /// The number of days for which records of routed calls are kept, 0 to 30. With 0, none are written, and those that
+    /// exist are removed
+    #[arg(long, value_name = "DAYS", env = "DIALBACK_KEEP_RECORDS_DAYS")]
+    #[arg(default_value_t = RecordSettings::default().keep_days)]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_KEEP_DAYS)))]
+    pub(super) keep_records_days: u32,
+    /// The most records of routed calls of one environment. The oldest are removed first
+    #[arg(long, value_name = "RECORDS", env = "DIALBACK_MAX_RECORDS_PER_ENVIRONMENT")]
+    #[arg(default_value_t = RecordSettings::default().max_per_environment)]
+    pub(super) max_records_per_environment: u64,
     #[command(flatten)]
     pub(super) addresses: AddressOptions,
     #[command(flatten)]
@@ -95,6 +106,10 @@ impl ServeOptions {
         let budgets = descriptors::share_out(budgets)?;
         address_space::check(self.data.max_pairs)?;
         Ok(Checked { certificate, addresses, sip, budgets })
+    }
+
+    pub(super) fn records(&self) -> RecordSettings {
+        RecordSettings { keep_days: self.keep_records_days, max_per_environment: self.max_records_per_environment }
     }
 
     pub(super) fn certificate(&self) -> Result<Option<Certificate>, Failure> {

@@ -88,6 +88,7 @@ impl Keeper {
         }
         let floor = {
             let service = service.upgrade()?;
+            service.expire_records(self.schedule.believed(clocks()));
             if !wait.is_zero() {
                 return Some(wait);
             }
