@@ -13,6 +13,7 @@ mod calls;
 mod command;
 mod commit;
 mod error;
+mod feed;
 mod group;
 mod loading;
 mod merging;
@@ -38,12 +39,13 @@ use crate::metrics::{Commits, Fleet, Metrics, RecordCounts};
 use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
 use crate::store::{
-    Durability, EventStore, Excerpts, Export, StoreError, StoredCalls, StoredFleetState, StoredRecords,
+    Durability, EventStore, Excerpts, Export, StoreError, StoredCalls, StoredFeed, StoredFleetState, StoredRecords,
 };
 use crate::tally::Totals;
 use crate::time::Timestamp;
 use command::{Command, Submitted};
 use commit::{Committer, KnownCalls};
+use feed::Watchers;
 use loading::Loading;
 use ordering::Ordering;
 use recorder::Recorder;
@@ -56,6 +58,7 @@ use builder::Setup;
 pub use builder::{Builder, DEFAULT_MAX_CONTEXT_BYTES};
 pub use calls::KnownCall;
 pub use error::{ContextsFull, ServiceError, ShareUsed};
+pub use feed::{FeedSettings, FeedWatch};
 pub use merging::{Load, Merge, Pair};
 pub use pending_totals::{ANSWERABLE_DAYS, AnswerReport};
 pub use recorder::{MAX_KEEP_DAYS, RecordSettings};
@@ -81,6 +84,9 @@ pub struct Service {
     calls: Shared<dyn StoredCalls>,
     records: Shared<dyn StoredRecords>,
     record_counts: Arc<RecordCounts>,
+    feed: Shared<dyn StoredFeed>,
+    watchers: Arc<Watchers>,
+    is_feeding: bool,
     recorder: Option<Recorder>,
     committer: Option<JoinHandle<()>>,
     statistics_flusher: Option<StatisticsFlusher>,
@@ -108,7 +114,7 @@ impl Service {
 
     /// Starts the committer thread. The thread runs `load` first, and ends if `load` returns `false`.
     fn begin<S: EventStore>(
-        Setup { sequencer, keeper, max_context_bytes }: Setup,
+        Setup { sequencer, keeper, max_context_bytes, feed }: Setup,
         mut store: S,
         engine: Engine,
         totals: Totals,
@@ -124,6 +130,13 @@ impl Service {
         let calls = store.calls();
         let known = KnownCalls { stored: calls.clone(), max_bytes: max_context_bytes };
         let record_counts = Arc::<RecordCounts>::default();
+        let (stored_feed, watchers) = (Shared(store.feed()), Arc::<Watchers>::default());
+        let feed = feed.filter(|feed| feed.is_on() && stored_feed.0.is_some());
+        if let Some(feed) = feed {
+            let now = engine.now().unwrap_or(Timestamp::from_millis(0));
+            store.begin_feed(now, feed.max_per_environment)?;
+        }
+        let is_feeding = feed.is_some();
         let last_entry = fleet_state.as_ref().map_or(Ok(0), |fleet_state| fleet_state.last_entry())?;
         let totals = Arc::new(RwLock::new(totals));
         let order = || Ordering::start(Arc::clone(&sequencer), commands.clone());
@@ -131,7 +144,7 @@ impl Service {
         let sequencer_there = Arc::clone(&sequencer);
         let (engine_there, loading_there) = (Arc::clone(&engine), Arc::clone(&loading));
         let (failure_there, counted, totals_there) = (Arc::clone(&failure), Arc::clone(&commits), Arc::clone(&totals));
-        let records_there = Arc::clone(&record_counts);
+        let (records_there, watchers_there) = (Arc::clone(&record_counts), Arc::clone(&watchers));
         let work = move || {
             if load(&mut store, &engine_there, &totals_there, &loading_there) {
                 let store = Box::new(store);
@@ -139,6 +152,7 @@ impl Service {
                 Committer::new(store, engine, failure, counted, totals, sequencer_there, last_entry)
                     .keeping(known)
                     .counting(records_there)
+                    .feeding(is_feeding, watchers_there)
                     .run(ordering, &queue);
             }
         };
@@ -157,6 +171,9 @@ impl Service {
             calls: Shared(calls),
             records,
             record_counts,
+            feed: stored_feed,
+            watchers,
+            is_feeding,
             recorder: None,
             committer,
             statistics_flusher,

@@ -1,5 +1,6 @@
 //! Starting a service: its store, its engine, and its place in a fleet.
 
+use super::feed::FeedSettings;
 use super::recorder::RecordSettings;
 use super::sequencer::{Alone, Sequencer};
 use super::{Loading, Recovered, Service, no_thread, recovery};
@@ -16,6 +17,7 @@ pub(super) struct Setup {
     pub(super) sequencer: Arc<dyn Sequencer>,
     pub(super) keeper: Option<Keeper>,
     pub(super) max_context_bytes: u64,
+    pub(super) feed: Option<FeedSettings>,
 }
 
 /// Builds a [`Service`]; see [`Service::builder`].
@@ -25,6 +27,7 @@ pub struct Builder<S> {
     engine: Option<Engine>,
     sequencer: Arc<dyn Sequencer>,
     records: Option<RecordSettings>,
+    feed: Option<FeedSettings>,
     progress: Box<dyn FnMut(Recovered) + Send>,
     max_context_bytes: u64,
 }
@@ -35,7 +38,15 @@ pub const DEFAULT_MAX_CONTEXT_BYTES: u64 = 4 << 30;
 impl<S: EventStore> Builder<S> {
     pub(super) fn new(store: S) -> Self {
         let (sequencer, max_context_bytes) = (Arc::new(Alone), DEFAULT_MAX_CONTEXT_BYTES);
-        Self { store, engine: None, sequencer, records: None, progress: Box::new(|_| {}), max_context_bytes }
+        Self {
+            store,
+            engine: None,
+            sequencer,
+            records: None,
+            feed: None,
+            progress: Box::new(|_| {}),
+            max_context_bytes,
+        }
     }
 
     /// Sets the engine, which must be empty: its size, its clock, and the share of each environment.
@@ -60,6 +71,13 @@ impl<S: EventStore> Builder<S> {
         Self { records: Some(settings), ..self }
     }
 
+    /// Writes the events of each environment to its feed, if the store keeps them. Without this, none are written, and those
+    /// in the store stay. The clock of the [engine](Self::engine) numbers them so that a reader misses none after a backup is
+    /// restored.
+    pub fn feed(self, settings: FeedSettings) -> Self {
+        Self { feed: Some(settings), ..self }
+    }
+
     /// Calls `progress` while the store is loaded.
     pub fn progress(self, progress: impl FnMut(Recovered) + Send + 'static) -> Self {
         Self { progress: Box::new(progress), ..self }
@@ -70,13 +88,13 @@ impl<S: EventStore> Builder<S> {
     /// # Errors
     /// The store cannot be read, the history has no room for the stored pairs, or the system cannot start a thread.
     pub fn start(self) -> Result<Service, StoreError> {
-        let Self { mut store, engine, sequencer, records, progress, max_context_bytes } = self;
+        let Self { mut store, engine, sequencer, records, feed, progress, max_context_bytes } = self;
         let (engine, keeper) = prepared(engine)?;
         let mut totals = Totals::default();
         recovery::recover(&mut store, &engine, &mut totals, progress, &|| true)?;
         let loading = Loading::default();
-        let setup = Setup { sequencer, keeper, max_context_bytes };
-        Service::begin(setup, store, engine, totals, loading, |_, _, _, _| true)?.recording(records)
+        let setup = Setup { sequencer, keeper, max_context_bytes, feed };
+        Service::begin(setup, store, engine, totals, loading, |_, _, _, _| true)?.recording(records, feed)
     }
 
     /// Starts to serve at once and loads the store on another thread.
@@ -88,10 +106,10 @@ impl<S: EventStore> Builder<S> {
     /// # Errors
     /// The system cannot start a thread.
     pub fn load(self, loaded: impl FnOnce(Result<(), StoreError>) + Send + 'static) -> Result<Service, StoreError> {
-        let Self { store, engine, sequencer, records, mut progress, max_context_bytes } = self;
+        let Self { store, engine, sequencer, records, feed, mut progress, max_context_bytes } = self;
         let (engine, keeper) = prepared(engine)?;
         Service::begin(
-            Setup { sequencer, keeper, max_context_bytes },
+            Setup { sequencer, keeper, max_context_bytes, feed },
             store,
             engine,
             Totals::default(),
@@ -112,7 +130,7 @@ impl<S: EventStore> Builder<S> {
                 is_loaded
             },
         )?
-        .recording(records)
+        .recording(records, feed)
     }
 }
 

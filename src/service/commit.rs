@@ -1,6 +1,7 @@
 //! The committer: the only thread that writes the store and applies changes to the engine.
 
 use super::command::{Command, Done, Submitted};
+use super::feed::Watchers;
 use super::group::Group;
 use super::merging::{Load, Merge, Unstored, erase_again};
 use super::ordering::Ordering;
@@ -11,8 +12,9 @@ use super::shares::Ceiling;
 use super::{Failure, ServiceError};
 use crate::engine::Engine;
 use crate::metrics::{Commits, RecordCounts, Stopwatch};
-use crate::store::{Batch, Durability, EventStore, RecordLimits, StoreError, StoredCalls};
+use crate::store::{Batch, Durability, EventStore, RecordLimits, RecordsTidied, StoreError, StoredCalls};
 use crate::tally::Totals;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, RwLock};
@@ -43,6 +45,9 @@ pub(super) struct Committer {
     commits: Arc<Commits>,
     totals: Arc<RwLock<Totals>>,
     record_counts: Arc<RecordCounts>,
+    /// Whether events are written to the feeds.
+    is_feeding: bool,
+    watchers: Arc<Watchers>,
     /// The time of the oldest commit that is not synced, where the durability or the batch did not require a sync at
     /// once.
     unsynced: Option<Stopwatch>,
@@ -80,6 +85,8 @@ impl Committer {
             commits,
             totals,
             record_counts: Arc::default(),
+            is_feeding: false,
+            watchers: Arc::default(),
             unsynced: None,
             sequencer,
             ordering: None,
@@ -100,6 +107,11 @@ impl Committer {
     /// Counts decision records with these counters.
     pub(super) fn counting(self, record_counts: Arc<RecordCounts>) -> Self {
         Self { record_counts, ..self }
+    }
+
+    /// Sets whether events are written, and what to call after that.
+    pub(super) fn feeding(self, is_feeding: bool, watchers: Arc<Watchers>) -> Self {
+        Self { is_feeding, watchers, ..self }
     }
 
     /// Commits group after group until the service is dropped. The changes that then wait for their order are answered
@@ -169,6 +181,7 @@ impl Committer {
         let mut ceiling = std::mem::take(&mut self.ceiling);
         let mut group = Group::new(&engine, &commits, &totals, &*sequencer, &mut ceiling, last_entry, is_unstored);
         group.calls = PendingCalls::new(self.known.stored.clone(), self.known.max_bytes);
+        group.feed = self.is_feeding.then(Vec::new);
         group.under_way = self.ordering.as_mut().and_then(Ordering::take_under_way);
         for event in commands.iter().flat_map(|submitted| submitted.command.events()) {
             group.prefetch(event);
@@ -180,10 +193,13 @@ impl Committer {
                 // it.
                 (Command::Merge { load, loaded, stored }, _) => merges.push((load, loaded, stored)),
                 (Command::Close, _) => self.is_closing = true,
-                (Command::Keep { round: Round { records, answers, limits }, done }, _) => {
+                (Command::Keep { round: Round { records, answers, events, limits, feed_limits }, done }, _) => {
                     group.records.extend(records);
                     group.record_answers.extend(answers);
-                    keeping.push((limits, done));
+                    if let Some(feed) = &mut group.feed {
+                        feed.extend(events);
+                    }
+                    keeping.push((limits, feed_limits, done));
                 }
                 (Command::Ordered(result), _) => events += usize::from(group.take_ordered(result)),
                 (command @ Command::Configure { .. }, Some(ordering)) => {
@@ -200,8 +216,10 @@ impl Committer {
         }
         self.commit_group(group, events);
         self.ceiling = ceiling;
-        for (limits, done) in keeping {
-            done(self.tidy_records(&limits));
+        for (limits, feed_limits, done) in keeping {
+            let records = self.tidy(&limits, EventStore::tidy_records);
+            let feed = self.tidy(&feed_limits, EventStore::tidy_feed);
+            done(records.and_then(|is_more| Ok(is_more | feed?)));
         }
         for (load, loaded, stored) in merges {
             self.merge(load, loaded, stored);
@@ -209,14 +227,18 @@ impl Committer {
         self.order();
     }
 
-    /// Removes some decision records. Returns whether more are to be removed.
-    fn tidy_records(&mut self, limits: &RecordLimits) -> Result<bool, ServiceError> {
+    /// Removes some decision records or events. Returns whether more are to be removed.
+    fn tidy(
+        &mut self,
+        limits: &RecordLimits,
+        step: impl FnOnce(&mut dyn EventStore, &RecordLimits) -> Result<RecordsTidied, StoreError>,
+    ) -> Result<bool, ServiceError> {
         if let Some(why) = self.failure.get() {
             return Err(ServiceError::NotDurable(why));
         }
         let (began, commits) = (Stopwatch::start(), Arc::clone(&self.commits));
         let _call = commits.call_store();
-        let tidied = catch_unwind(AssertUnwindSafe(|| self.store.tidy_records(limits)));
+        let tidied = catch_unwind(AssertUnwindSafe(|| step(&mut *self.store, limits)));
         match tidied.unwrap_or_else(|_| Err(panicked())) {
             Ok(tidied) => {
                 self.record_counts.count_removed(tidied.removed);
@@ -265,6 +287,10 @@ impl Committer {
             Ok(()) => {
                 self.store.retire(&group.retired());
                 group.apply();
+                if !batch.events.is_empty() {
+                    let changed: BTreeSet<_> = batch.events.iter().map(|event| event.environment).collect();
+                    self.watchers.wake(&changed);
+                }
             }
             Err(error) => {
                 self.failure.set(error.to_string());

@@ -1,6 +1,7 @@
 //! A group of commands that become durable together.
 
 use super::command::{Command, Decide, Done, Submitted, detail_bytes};
+use super::feed;
 use super::ordering::UnderWay;
 use super::outbox::Outbox;
 use super::pending_calls::{PendingCalls, Prepared, Reported};
@@ -9,14 +10,14 @@ use super::sequencer::{Consumed, Sequencer};
 use super::shares::{Ceiling, Need, PairLimit, Shares};
 use super::{Recording, ServiceError};
 use crate::engine::{Applied, Engine, Write, call_write, erasure_writes};
-use crate::event::{Call, Configuration, Details, Event, Report, Stamp, Update};
+use crate::event::{Call, CallId, Configuration, Details, Event, Report, Stamp, Update};
 use crate::history::{LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Stopwatch};
 use crate::number::E164;
 use crate::plan::Plan;
 use crate::slot::{EnvironmentSlot, Scope};
-use crate::store::{Batch, EventStore, NewRecord, Pseudonyms, StoreError};
+use crate::store::{Batch, EventStore, NewEvent, NewRecord, Pseudonyms, StoreError};
 use crate::tally::Totals;
 use crate::time::Timestamp;
 use std::collections::HashMap;
@@ -44,6 +45,8 @@ pub(super) struct Group<'a> {
     /// Decision records, and answers to decisions.
     pub(super) records: Vec<NewRecord>,
     pub(super) record_answers: Vec<(u128, Timestamp)>,
+    /// The events of the group, if events are written.
+    pub(super) feed: Option<Vec<NewEvent>>,
     pseudonyms: Pseudonyms,
     published: Option<u64>,
     place: Option<Vec<u8>>,
@@ -144,6 +147,7 @@ impl<'a> Group<'a> {
             is_unstored,
             records: Vec::new(),
             record_answers: Vec::new(),
+            feed: None,
             pseudonyms: Pseudonyms::default(),
             published: None,
             place: None,
@@ -216,8 +220,24 @@ impl<'a> Group<'a> {
             }
             _ => Arc::new(self.plan.with(&configuration)?),
         };
-        self.configurations.push(configuration);
+        self.push_configuration(configuration);
         Ok(())
+    }
+
+    /// Logs a configuration, which made the group's plan.
+    fn push_configuration(&mut self, configuration: Configuration) {
+        if let Some(events) = &mut self.feed {
+            events.extend(feed::configured(&self.plan, &configuration));
+        }
+        self.configurations.push(configuration);
+    }
+
+    /// Adds the event of a call that was recorded.
+    fn feed_call(&mut self, environment: EnvironmentSlot, call: &Call, id: Option<&CallId>, now: Option<Timestamp>) {
+        if let Some(events) = &mut self.feed {
+            let at = now.or_else(|| self.engine.now()).unwrap_or(call.at);
+            events.push(feed::called(environment, call, id, at));
+        }
     }
 
     /// Takes the result of the request that is under way. Returns whether there is one.
@@ -233,7 +253,7 @@ impl<'a> Group<'a> {
                 None => Waiting::Configured { plan, done },
                 Some(configuration) if configuration.sequence == self.plan.generation() + 1 => {
                     self.plan = Arc::clone(&plan);
-                    self.configurations.push(configuration);
+                    self.push_configuration(configuration);
                     Waiting::Configured { plan, done }
                 }
                 Some(_) => {
@@ -275,6 +295,9 @@ impl<'a> Group<'a> {
                 let Some((write, slot)) = write.zip(slot) else { return self.ignore_call(call, erased, now) };
                 match self.raise_call(write, slot, origin) {
                     Ok(raised) => {
+                        if raised == Raised::Higher {
+                            self.feed_call(slot, call, None, now);
+                        }
                         if origin == Origin::Here && raised == Raised::Higher {
                             self.outbox.add(event);
                         }
@@ -360,10 +383,14 @@ impl<'a> Group<'a> {
             Err(error) => return Logged::Refused(error),
         };
         let Some(write) = call_write(&self.plan, &call, held) else { return self.ignore_call(&call, erased, now) };
-        if let Err(refused) = self.raise_call(write, environment, origin) {
-            return Logged::Refused(refused);
-        }
+        let raised = match self.raise_call(write, environment, origin) {
+            Ok(raised) => raised,
+            Err(refused) => return Logged::Refused(refused),
+        };
         let is_changed = !changed.is_empty();
+        if is_changed || raised == Raised::Higher {
+            self.feed_call(environment, &call, details.id.as_ref(), now);
+        }
         self.calls.note(changed);
         if is_changed { Logged::Detailed(write) } else { Logged::Call(write) }
     }
@@ -477,6 +504,7 @@ impl<'a> Group<'a> {
         let (outbox, pseudonyms) = (self.outbox.take(), std::mem::take(&mut self.pseudonyms));
         let (published, place) = (self.published.take(), self.place.take());
         let (records, record_answers) = (std::mem::take(&mut self.records), std::mem::take(&mut self.record_answers));
+        let events = self.feed.take().unwrap_or_default();
         // Configurations are rare. If a stream loses one, a whole fleet has to be repaired, so they are synced at once.
         let can_wait = !self.is_awaited && configurations.is_empty();
         Batch {
@@ -488,6 +516,7 @@ impl<'a> Group<'a> {
             forgotten,
             records,
             record_answers,
+            events,
             outbox,
             published,
             place,

@@ -10,6 +10,7 @@
 //!   has more than one command of the recorder.
 
 use super::command::{Command, Submitted};
+use super::feed::{self, FeedSettings};
 use crate::engine::{Examined, Noted, Routed};
 use crate::id::EnvironmentId;
 use crate::metrics::{RecordCounts, Stopwatch};
@@ -17,7 +18,7 @@ use crate::number::{Caller, E164};
 use crate::plan::{EnvironmentView, Plan};
 use crate::record::{DecisionRecord, RecordedAgent, RecordedCall, RecordedCandidate, RecordedDoor};
 use crate::slot::Scope;
-use crate::store::{NewRecord, RecordLimits};
+use crate::store::{NewEvent, NewRecord, RecordLimits};
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -73,30 +74,84 @@ impl Default for RecordSettings {
     }
 }
 
-/// Records for the store, and what to remove.
+/// Records and their events for the store, and what to remove.
 pub(super) struct Round {
     pub(super) records: Vec<NewRecord>,
     pub(super) answers: Vec<(u128, Timestamp)>,
+    pub(super) events: Vec<NewEvent>,
     pub(super) limits: RecordLimits,
+    pub(super) feed_limits: RecordLimits,
+}
+
+/// How long records and events are kept. Without settings, none are written, and none expire.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Terms {
+    pub(super) records: Option<RecordSettings>,
+    pub(super) feed: Option<FeedSettings>,
+}
+
+impl Terms {
+    fn limited(self) -> Self {
+        let limited = |days: u32| days.min(MAX_KEEP_DAYS);
+        Self {
+            records: self.records.map(|kept| RecordSettings { keep_days: limited(kept.keep_days), ..kept }),
+            feed: self.feed.map(|kept| FeedSettings { keep_days: limited(kept.keep_days), ..kept }),
+        }
+    }
+
+    fn has_records(&self) -> bool {
+        self.records.is_some_and(|settings| settings.keep_days > 0)
+    }
+
+    fn has_feed(&self) -> bool {
+        self.feed.is_some_and(|settings| settings.is_on())
+    }
+
+    fn limits(&self, expired: Expired) -> RecordLimits {
+        limits(self.records.map(|kept| (kept.keep_days, kept.max_per_environment)), expired)
+    }
+
+    fn feed_limits(&self, expired: Expired) -> RecordLimits {
+        limits(self.feed.map(|kept| (kept.keep_days, kept.max_per_environment)), expired)
+    }
+}
+
+/// The time by which records and events expire, and one before which they expire in any case.
+#[derive(Clone, Copy, Default)]
+struct Expired {
+    now: Option<Timestamp>,
+    oldest: Option<Timestamp>,
+}
+
+/// Returns the limits of entries that are kept for some days, up to a number.
+fn limits(kept: Option<(u32, u64)>, Expired { now, oldest }: Expired) -> RecordLimits {
+    if kept.is_some_and(|(days, _)| days == 0) {
+        return RecordLimits { expired_before: Timestamp::from_millis(u64::MAX), max_per_environment: 0 };
+    }
+    let since = |now: Timestamp, days: u32| now.millis().saturating_sub(u64::from(days) * DAY_MILLIS);
+    let of_days = now.zip(kept).map(|(now, (days, _))| Timestamp::from_millis(since(now, days)));
+    RecordLimits {
+        expired_before: of_days.max(oldest).unwrap_or(Timestamp::from_millis(0)),
+        max_per_environment: kept.map_or(u64::MAX, |(_, most)| most),
+    }
 }
 
 /// The memory of the queue is not printed: it holds phone numbers.
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Recorder").field("terms", &self.terms).finish_non_exhaustive()
     }
 }
 
 pub(super) struct Recorder {
-    /// Without settings, nothing is recorded, and nothing expires.
-    settings: Option<RecordSettings>,
+    terms: Terms,
     queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
 }
 
 enum Entry {
     Record { environment: Scope, id: u128, at: Timestamp, record: Box<DecisionRecord> },
-    Answer { id: u128, at: Timestamp },
+    Answer { environment: Option<Scope>, id: u128, at: Timestamp },
 }
 
 type Done = Box<dyn FnOnce() + Send>;
@@ -111,8 +166,7 @@ struct State {
     used: HashMap<Option<Scope>, usize, ahash::RandomState>,
     /// Called when all entries so far are committed or lost.
     waiting: Vec<Done>,
-    /// The time before which records have expired. Without it, none have.
-    expired_before: Option<Timestamp>,
+    expired: Expired,
     /// Whether that time was set since the last round.
     is_later: bool,
     is_closing: bool,
@@ -165,23 +219,23 @@ impl Queue {
 }
 
 impl Recorder {
-    pub(super) fn start(
-        settings: Option<RecordSettings>,
-        commands: Sender<Submitted>,
-        counts: Arc<RecordCounts>,
-    ) -> io::Result<Self> {
-        let limited = |settings: RecordSettings| settings.keep_days.min(MAX_KEEP_DAYS);
-        let settings = settings.map(|settings| RecordSettings { keep_days: limited(settings), ..settings });
+    pub(super) fn start(terms: Terms, commands: Sender<Submitted>, counts: Arc<RecordCounts>) -> io::Result<Self> {
+        let terms = terms.limited();
         let queue = Arc::new(Queue { state: Mutex::default(), changed: Condvar::new(), counts });
         let there = Arc::clone(&queue);
-        let work = move || Rounds { settings, queue: &there, commands: &commands }.run();
+        let work = move || Rounds { terms, queue: &there, commands: &commands }.run();
         let thread = thread::Builder::new().name("dialback-record".into()).spawn(work)?;
-        Ok(Self { settings, queue, thread: Some(thread) })
+        Ok(Self { terms, queue, thread: Some(thread) })
     }
 
-    /// Returns whether records are written at all.
+    /// Returns whether records are written.
+    pub(super) fn has_records(&self) -> bool {
+        self.terms.has_records()
+    }
+
+    /// Returns whether anything is written of a routed call.
     pub(super) fn is_on(&self) -> bool {
-        self.settings.is_some_and(|settings| settings.keep_days > 0)
+        self.terms.has_records() || self.terms.has_feed()
     }
 
     /// Queues the record of a decision.
@@ -193,7 +247,7 @@ impl Recorder {
 
     /// Queues the report that a decision's call was answered.
     pub(super) fn answer(&self, environment: Option<Scope>, id: u128, at: Timestamp) {
-        self.queue.offer(environment, ANSWER_BYTES, Entry::Answer { id, at });
+        self.queue.offer(environment, ANSWER_BYTES, Entry::Answer { environment, id, at });
     }
 
     /// Calls `done` when all records so far are committed or lost.
@@ -202,12 +256,10 @@ impl Recorder {
         self.queue.changed.notify_one();
     }
 
-    /// Sets the time by which records expire, and one before which they expire in any case.
+    /// Sets the time by which records and events expire, and one before which they expire in any case.
     pub(super) fn expire(&self, now: Timestamp, oldest: Option<Timestamp>) {
-        let kept = |settings: RecordSettings| u64::from(settings.keep_days) * DAY_MILLIS;
-        let since = |kept| Timestamp::from_millis(now.millis().saturating_sub(kept));
         let mut state = self.queue.lock();
-        (state.expired_before, state.is_later) = (self.settings.map(kept).map(since).max(oldest), true);
+        (state.expired, state.is_later) = (Expired { now: Some(now), oldest }, true);
     }
 }
 
@@ -231,14 +283,14 @@ impl Recorder {
 struct Taken {
     entries: VecDeque<Entry>,
     waiting: Vec<Done>,
-    limits: RecordLimits,
+    expired: Expired,
     is_later: bool,
     is_closing: bool,
 }
 
 /// The recorder's thread.
 struct Rounds<'a> {
-    settings: Option<RecordSettings>,
+    terms: Terms,
     queue: &'a Queue,
     commands: &'a Sender<Submitted>,
 }
@@ -247,11 +299,11 @@ impl Rounds<'_> {
     fn run(&self) {
         let (mut is_more, mut idle) = (true, 0);
         loop {
-            let Taken { entries, waiting, limits, is_later, is_closing } = self.next(is_more);
+            let Taken { entries, waiting, expired, is_later, is_closing } = self.next(is_more);
             idle = if entries.is_empty() { idle + 1 } else { 0 };
             if !entries.is_empty() || is_more || is_later || idle >= IDLE_ROUNDS {
                 let closing = is_closing.then(Stopwatch::start);
-                (is_more, idle) = (self.commit(entries, limits, closing), 0);
+                (is_more, idle) = (self.commit(entries, expired, closing), 0);
             } else {
                 self.queue.lock().spare = entries;
             }
@@ -277,28 +329,18 @@ impl Rounds<'_> {
         Taken {
             entries: std::mem::replace(&mut state.entries, spare),
             waiting: std::mem::take(&mut state.waiting),
-            limits: self.limits(state.expired_before),
+            expired: state.expired,
             is_later: std::mem::take(&mut state.is_later),
             is_closing: state.is_closing,
         }
     }
 
-    fn limits(&self, expired_before: Option<Timestamp>) -> RecordLimits {
-        if self.settings.is_some_and(|settings| settings.keep_days == 0) {
-            return RecordLimits { expired_before: Timestamp::from_millis(u64::MAX), max_per_environment: 0 };
-        }
-        RecordLimits {
-            expired_before: expired_before.unwrap_or(Timestamp::from_millis(0)),
-            max_per_environment: self.settings.map_or(u64::MAX, |settings| settings.max_per_environment),
-        }
-    }
-
     /// Commits the entries, and removes some records. Returns whether more are to be removed.
-    fn commit(&self, mut entries: VecDeque<Entry>, limits: RecordLimits, closing: Option<Stopwatch>) -> bool {
+    fn commit(&self, mut entries: VecDeque<Entry>, expired: Expired, closing: Option<Stopwatch>) -> bool {
         let mut is_more = false;
         loop {
             let some: Vec<Entry> = entries.drain(..entries.len().min(AT_ONCE)).collect();
-            let round = round_of(some, limits);
+            let round = round_of(some, &self.terms, expired);
             let count = round.records.len() as u64;
             match self.submit(round, closing) {
                 Some(more) => {
@@ -333,37 +375,37 @@ impl Rounds<'_> {
     }
 }
 
-/// Returns the records as the store needs them. An answer whose record is among them becomes part of the record.
-fn round_of(entries: Vec<Entry>, limits: RecordLimits) -> Round {
-    let mut round = Round { records: Vec::new(), answers: Vec::new(), limits };
+/// Returns the records and the events as the store needs them. An answer whose record is among them becomes part of the
+/// record.
+fn round_of(entries: Vec<Entry>, terms: &Terms, expired: Expired) -> Round {
+    let (limits, feed_limits) = (terms.limits(expired), terms.feed_limits(expired));
+    let mut round = Round { records: Vec::new(), answers: Vec::new(), events: Vec::new(), limits, feed_limits };
     let mut places = HashMap::new();
     for entry in entries {
         match entry {
             Entry::Record { environment, id, at, record } => {
-                places.insert(id, round.records.len());
-                let text = written(&record);
-                let called_at = record.call.map(|call| call.at);
-                let contact = record.caller;
-                round.records.push(NewRecord { environment, id, at, contact, called_at, answered: None, text });
+                let text = feed::written(&*record);
+                if terms.has_feed() {
+                    round.events.push(feed::decided(environment, id, at, &record, text.clone()));
+                }
+                if terms.has_records() {
+                    places.insert(id, round.records.len());
+                    let called_at = record.call.map(|call| call.at);
+                    let contact = record.caller;
+                    round.records.push(NewRecord { environment, id, at, contact, called_at, answered: None, text });
+                }
             }
-            Entry::Answer { id, at } => match places.get(&id) {
-                Some(place) => _ = round.records[*place].answered.get_or_insert(at),
-                None => round.answers.push((id, at)),
-            },
+            Entry::Answer { environment, id, at } => {
+                round.events.extend(environment.filter(|_| terms.has_feed()).map(|of| feed::answered(of, id, at)));
+                match places.get(&id) {
+                    Some(place) => _ = round.records[*place].answered.get_or_insert(at),
+                    None if terms.has_records() => round.answers.push((id, at)),
+                    None => {}
+                }
+            }
         }
     }
     round
-}
-
-#[cfg(feature = "serde")]
-fn written(record: &DecisionRecord) -> Vec<u8> {
-    serde_json::to_vec(record).expect("a record has only text and integers")
-}
-
-/// A store that keeps records needs the feature `serde` to read them.
-#[cfg(not(feature = "serde"))]
-fn written(_: &DecisionRecord) -> Vec<u8> {
-    Vec::new()
 }
 
 /// Returns a name, or the first [`MAX_NAME`] bytes of it and an ellipsis.
@@ -439,7 +481,7 @@ mod tests {
 
     #[test]
     fn answer_in_the_round_of_its_record_is_part_of_it_and_the_first_counts() {
-        let limits = RecordLimits { expired_before: Timestamp::from_millis(0), max_per_environment: 9 };
+        let terms = Terms { records: Some(RecordSettings::default()), feed: None };
         let at = Timestamp::from_secs;
         let dialed = E164::from_digits("15551234567").expect("digits");
         let record = || DecisionRecord {
@@ -458,11 +500,11 @@ mod tests {
         let environment = scope(1).expect("24 bits");
         let entries = vec![
             Entry::Record { environment, id: 1, at: at(1), record: Box::new(record()) },
-            Entry::Answer { id: 1, at: at(2) },
-            Entry::Answer { id: 1, at: at(3) },
-            Entry::Answer { id: 2, at: at(4) },
+            Entry::Answer { environment: None, id: 1, at: at(2) },
+            Entry::Answer { environment: None, id: 1, at: at(3) },
+            Entry::Answer { environment: None, id: 2, at: at(4) },
         ];
-        let round = round_of(entries, limits);
+        let round = round_of(entries, &terms, Expired::default());
         assert_eq!(round.records.len(), 1);
         assert_eq!(round.records[0].answered, Some(at(2)));
         assert_eq!(round.answers, [(2, at(4))]);

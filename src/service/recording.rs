@@ -1,6 +1,7 @@
 //! Routing with records, and reading them.
 
-use super::recorder::{RecordSettings, Recorder, record_of};
+use super::feed::FeedSettings;
+use super::recorder::{RecordSettings, Recorder, Terms, record_of};
 use super::{Service, no_thread, retention};
 use crate::engine::{Noted, Routed};
 use crate::id::EnvironmentId;
@@ -9,20 +10,28 @@ use crate::number::{Caller, E164};
 use crate::plan::{NumberView, Plan};
 use crate::record::RecordedDoor;
 use crate::slot::Scope;
-use crate::store::{RecordPage, RecordQuery, StoreError, StoredRecord, StoredRecords};
+use crate::store::{RecordPage, RecordQuery, StoreError, StoredFeed, StoredRecord, StoredRecords};
 use crate::time::Timestamp;
 use std::sync::Arc;
 
 impl Service {
-    /// Starts the recorder, if the store keeps records. Without settings, it completes erasures in the records that there
+    /// Starts the recorder, if the store keeps records or events. Without settings, it completes erasures in those that there
     /// are, and nothing else.
-    pub(super) fn recording(mut self, settings: Option<RecordSettings>) -> Result<Self, StoreError> {
-        let is_due = |stored: &Arc<dyn StoredRecords>| settings.is_some() || !stored.is_empty();
-        if !self.records.0.as_ref().is_some_and(is_due) {
+    pub(super) fn recording(
+        mut self,
+        records: Option<RecordSettings>,
+        feed: Option<FeedSettings>,
+    ) -> Result<Self, StoreError> {
+        let is_due = |stored: &Arc<dyn StoredRecords>| records.is_some() || !stored.is_empty();
+        let has_records = self.records.0.as_ref().is_some_and(is_due);
+        let is_due = |stored: &Arc<dyn StoredFeed>| feed.is_some() || !stored.is_empty();
+        let has_feed = self.feed.0.as_ref().is_some_and(is_due);
+        if !has_records && !has_feed {
             return Ok(self);
         }
+        let terms = Terms { records: records.filter(|_| has_records), feed: feed.filter(|_| has_feed) };
         let commands = self.commands.clone().expect("taken only when dropped");
-        let recorder = Recorder::start(settings, commands, Arc::clone(&self.record_counts)).map_err(no_thread)?;
+        let recorder = Recorder::start(terms, commands, Arc::clone(&self.record_counts)).map_err(no_thread)?;
         self.recorder = Some(recorder);
         Ok(self)
     }
@@ -58,7 +67,7 @@ impl Service {
         caller: Caller,
         now: Timestamp,
     ) -> (Routed, Option<Noted>) {
-        if self.has_records() && plan.dialed(dialed).is_some() {
+        if self.recorder.as_ref().is_some_and(Recorder::is_on) && plan.dialed(dialed).is_some() {
             let (routed, noted) = self.engine.route_noting(plan, dialed, caller, now);
             return (routed, Some(noted));
         }
@@ -101,9 +110,9 @@ impl Service {
         }
     }
 
-    /// Sets the time by which records expire. Records are removed soon after. Before the first call, none expire.
+    /// Sets the time by which records and events expire. They are removed soon after. Before the first call, none expire.
     ///
-    /// In a fleet, records also expire with the calls that no longer count, because erasures of other nodes are kept no
+    /// In a fleet, they also expire with the calls that no longer count, because erasures of other nodes are kept no
     /// longer: see [`retention_floor`](Self::retention_floor).
     pub fn expire_records(&self, now: Timestamp) {
         if let Some(recorder) = &self.recorder {
@@ -115,7 +124,7 @@ impl Service {
 
     /// Returns whether this service keeps records: not if it keeps them for no days.
     pub fn has_records(&self) -> bool {
-        self.recorder.as_ref().is_some_and(Recorder::is_on)
+        self.recorder.as_ref().is_some_and(Recorder::has_records)
     }
 
     /// Returns the record of a decision of this environment. Records of erased contacts are never returned.

@@ -9,6 +9,7 @@ mod disk;
 mod durability;
 mod error;
 mod excerpt;
+mod feed;
 #[cfg(feature = "store")]
 mod fjall;
 mod fleet_state;
@@ -38,6 +39,10 @@ pub use disk::modes::Modes;
 pub use durability::Durability;
 pub use error::StoreError;
 pub use excerpt::{Excerpt, Excerpts};
+pub use feed::{
+    EventContent, EventKind, EventKinds, FeedCall, FeedChange, FeedEnds, FeedPage, FeedQuery, NewEvent, StoredEvent,
+    StoredFeed,
+};
 pub use fleet_state::{Entry, Pseudonyms, StoredFleetState};
 #[cfg(feature = "store")]
 pub use records::pseudonym::pseudonym_of;
@@ -151,6 +156,30 @@ pub trait EventStore: Send + 'static {
         Ok(RecordsTidied::default())
     }
 
+    /// Returns the reader of the feeds of events, or `None` if the store keeps none.
+    fn feed(&self) -> Option<Arc<dyn StoredFeed>> {
+        None
+    }
+
+    /// Prepares the feeds for events, before the first batch with some. No event gets a number that an earlier one had, also
+    /// if a power failure lost that one. An environment keeps at most about `most` events.
+    ///
+    /// # Errors
+    /// The store cannot be written; see [`commit`](Self::commit).
+    fn begin_feed(&mut self, now: Timestamp, most: u64) -> Result<(), StoreError> {
+        let _ = (now, most);
+        Ok(())
+    }
+
+    /// Does one short step of removing events, as [`tidy_records`](Self::tidy_records) does of removing decision records.
+    ///
+    /// # Errors
+    /// The store cannot be written; see [`commit`](Self::commit). Damaged events are no error.
+    fn tidy_feed(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        let _ = limits;
+        Ok(RecordsTidied::default())
+    }
+
     /// Returns whether [`erasure`](Self::erasure) finds each committed erasure. Memory then need not keep them.
     fn remembers_erasures(&self) -> bool {
         false
@@ -180,6 +209,8 @@ pub struct Batch {
     pub records: Vec<NewRecord>,
     /// Decisions that were reported answered, and when. One without a record is ignored.
     pub record_answers: Vec<(u128, Timestamp)>,
+    /// Events, in their order. One that an erasure of its contact covers is left out, also if the erasure is in this batch.
+    pub events: Vec<NewEvent>,
     /// The events to publish to the fleet. Entry numbers rise from batch to batch. Empty without a fleet, as all
     /// further fields are.
     pub outbox: Vec<Entry>,
@@ -209,6 +240,7 @@ impl Batch {
             && forgotten.is_empty()
             && self.records.is_empty()
             && self.record_answers.is_empty()
+            && self.events.is_empty()
     }
 }
 

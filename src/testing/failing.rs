@@ -5,8 +5,9 @@ use crate::number::E164;
 use crate::slot::{EnvironmentSlot, Scope};
 use crate::store::{
     Batch, Durability, EventStore, Excerpts, Export, RecordLimits, RecordsTidied, StoreError, Stored, StoredCalls,
-    StoredFleetState, StoredRecords,
+    StoredFeed, StoredFleetState, StoredRecords,
 };
+use crate::time::Timestamp;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -83,6 +84,18 @@ impl<S: EventStore> EventStore for FailingStore<S> {
 
     fn tidy_records(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
         self.store.tidy_records(limits)
+    }
+
+    fn feed(&self) -> Option<Arc<dyn StoredFeed>> {
+        self.store.feed()
+    }
+
+    fn begin_feed(&mut self, now: Timestamp, most: u64) -> Result<(), StoreError> {
+        self.store.begin_feed(now, most)
+    }
+
+    fn tidy_feed(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        self.store.tidy_feed(limits)
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
@@ -176,6 +189,18 @@ impl<S: EventStore> EventStore for HangingStore<S> {
 
     fn tidy_records(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
         self.store.tidy_records(limits)
+    }
+
+    fn feed(&self) -> Option<Arc<dyn StoredFeed>> {
+        self.store.feed()
+    }
+
+    fn begin_feed(&mut self, now: Timestamp, most: u64) -> Result<(), StoreError> {
+        self.store.begin_feed(now, most)
+    }
+
+    fn tidy_feed(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        self.store.tidy_feed(limits)
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {

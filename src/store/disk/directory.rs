@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 /// 6. Statistics by agents instead of by slot.
 /// 7. Calls that are known by an id or a context.
 /// 8. Decision records.
-pub(in crate::store) const FORMAT: u64 = 8;
+pub(in crate::store) const FORMAT: u64 = 9;
 /// The first format with erasures under pseudonyms.
 pub(in crate::store) const FORMAT_OF_ERASURES: u64 = 3;
 /// The first format with statistics and the decision key.

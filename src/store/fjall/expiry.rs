@@ -99,7 +99,7 @@ impl Expiry {
             "statistics" => Some(Arc::clone(&self.statistics) as Arc<dyn Factory>),
             "contexts" => Some(Arc::clone(&self.calls) as Arc<dyn Factory>),
             "call_ids" => Some(Arc::clone(&self.ids) as Arc<dyn Factory>),
-            "records" => Some(Arc::clone(&self.records) as Arc<dyn Factory>),
+            "records" | "feed" => Some(Arc::clone(&self.records) as Arc<dyn Factory>),
             _ => None,
         }
     }

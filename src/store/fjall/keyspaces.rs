@@ -13,6 +13,7 @@
 //! | `contexts` | see [`calls`](crate::store::calls) | calls that are known by an id or a context |
 //! | `call_ids` | see [`calls`](crate::store::calls) | the pairs of their ids |
 //! | `records` | see [`record_key`](crate::store::records::record_key) | decision records |
+//! | `feed` | see [`feed_key`](crate::store::records::feed_key) | the feeds of events |
 //! | `padding` | `0` | padding; see `rotation.rs` |
 
 use super::expiry::{Expiry, Floor, RetiredScopes};
@@ -32,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The keyspaces, each with the first format that has it.
-const KEYSPACES: [(&str, u64); 11] = [
+const KEYSPACES: [(&str, u64); 12] = [
     ("configurations", 1),
     ("registers", 1),
     ("commits", 2),
@@ -44,6 +45,7 @@ const KEYSPACES: [(&str, u64); 11] = [
     ("contexts", 7),
     ("call_ids", 7),
     ("records", 8),
+    ("feed", 9),
 ];
 
 /// The size of the engine's tables.
@@ -118,6 +120,7 @@ pub(in crate::store) struct Keyspaces {
     pub(in crate::store) contexts: Keyspace,
     pub(in crate::store) call_ids: Keyspace,
     pub(in crate::store) records: Keyspace,
+    pub(in crate::store) feed: Keyspace,
     pub(in crate::store) database: Database,
     pub(in crate::store) floor: Floor,
     /// The scopes of deleted environments.
@@ -127,10 +130,10 @@ pub(in crate::store) struct Keyspaces {
 
 impl Keyspaces {
     /// Returns all keyspaces that hold records: all but the padding.
-    pub(in crate::store) fn all(&self) -> [&Keyspace; 10] {
+    pub(in crate::store) fn all(&self) -> [&Keyspace; 11] {
         let Self { configurations, registers, commits, erasures, settings, statistics, outbox, contexts, .. } = self;
-        let (call_ids, records) = (&self.call_ids, &self.records);
-        [configurations, registers, commits, erasures, settings, statistics, outbox, contexts, call_ids, records]
+        let (call_ids, records, feed) = (&self.call_ids, &self.records, &self.feed);
+        [configurations, registers, commits, erasures, settings, statistics, outbox, contexts, call_ids, records, feed]
     }
 }
 
@@ -190,6 +193,7 @@ impl Keyspaces {
             contexts,
             call_ids,
             records,
+            feed,
         ] = KEYSPACES.map(|(name, _)| database.keyspace(name, || tables.of_keyspace()));
         Ok(Self {
             configurations: configurations?,
@@ -203,6 +207,7 @@ impl Keyspaces {
             contexts: contexts?,
             call_ids: call_ids?,
             records: records?,
+            feed: feed?,
             database,
             floor,
             retired,

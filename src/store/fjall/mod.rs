@@ -2,8 +2,11 @@
 
 pub(super) mod calls;
 pub(super) mod commits;
+mod erasing;
 pub(super) mod excerpts;
 pub(super) mod expiry;
+pub(super) mod feed;
+mod feeds;
 pub(super) mod fleet;
 pub(super) mod keyspaces;
 pub(super) mod migrate;

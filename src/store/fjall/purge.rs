@@ -17,9 +17,9 @@
 
 use super::calls;
 use super::keyspaces::{Keyspaces, Setting};
-use super::records::is_sweep_due;
 use super::rotation::{leave_journals, leave_long_journals, leave_tables};
 use super::shared::Shared;
+use super::{feed, records};
 use crate::history::Register;
 use crate::store::StoreError;
 use crate::store::disk::disk_use::disk_use;
@@ -91,8 +91,8 @@ impl Upkeep {
         let _alone = store.purging.write().unwrap_or_else(PoisonError::into_inner);
         let keyspaces = &store.keyspaces;
         let bytes_before = disk_use(keyspaces.path())?;
-        // Decision records are still compared with erasures, which therefore stay until the next purge.
-        let is_swept = !is_sweep_due(&store)?;
+        // Decision records or events are still compared with erasures, which therefore stay until the next purge.
+        let is_swept = !records::is_sweep_due(&store)? && !feed::is_sweep_due(&store)?;
         let floor = floor.filter(|_| is_swept);
         let due = Due::find(&store, floor)?;
         let rewritten = due.keyspaces.len();
@@ -123,6 +123,7 @@ struct Due<'a> {
     removals: Option<u64>,
     outbox_removals: Option<u64>,
     record_removals: Option<u64>,
+    feed_removals: Option<u64>,
 }
 
 impl<'a> Due<'a> {
@@ -131,7 +132,8 @@ impl<'a> Due<'a> {
         let keyspaces = &store.keyspaces;
         // Counted before anything is looked at: what is removed from here on may wait for the next purge.
         let (is_pending, outbox_removals) = (store.removals.pending().is_some(), store.outbox_removals.pending());
-        let record_removals = store.record_removals.pending();
+        let (record_removals, feed_removals) = (store.record_removals.pending(), store.feed_removals.pending());
+        let has_retired = is_pending && !keyspaces.retired.is_empty();
         let is_expired = |keyspace| floor.map_or(Ok(false), |floor| has_below(keyspaces, keyspace, floor));
         let has_calls = is_pending || is_expired(&keyspaces.registers)?;
         let has_erasures = is_pending || is_expired(&keyspaces.erasures)?;
@@ -151,12 +153,13 @@ impl<'a> Due<'a> {
             (has_erasures, &keyspaces.erasures),
             (has_known, &keyspaces.contexts),
             (has_known, &keyspaces.call_ids),
-            (is_pending && !keyspaces.retired.is_empty(), &keyspaces.statistics),
+            (has_retired, &keyspaces.statistics),
             (outbox_removals.is_some(), &keyspaces.outbox),
-            (record_removals.is_some() || is_pending && !keyspaces.retired.is_empty(), &keyspaces.records),
+            (record_removals.is_some() || has_retired, &keyspaces.records),
+            (feed_removals.is_some() || has_retired, &keyspaces.feed),
         ];
         let due = due.into_iter().filter(|(is_due, _)| *is_due).map(|(_, keyspace)| keyspace).collect();
-        Ok(Self { keyspaces: due, removals, outbox_removals, record_removals })
+        Ok(Self { keyspaces: due, removals, outbox_removals, record_removals, feed_removals })
     }
 
     /// Everything was done. Not called by a purge that failed at any step: the next one does it all again.
@@ -164,6 +167,7 @@ impl<'a> Due<'a> {
         self.removals.inspect(|seen| store.removals.purged(*seen));
         self.outbox_removals.inspect(|seen| store.outbox_removals.purged(*seen));
         self.record_removals.inspect(|seen| store.record_removals.purged(*seen));
+        self.feed_removals.inspect(|seen| store.feed_removals.purged(*seen));
     }
 }
 

@@ -1,9 +1,7 @@
 //! Decision records in the embedded store.
 //!
-//! * **Erasures** remove the records of their contacts in their own batch, up to [`AT_ONCE`] in all. The same batch notes the
-//!   rest, which later steps remove. Until then, readers leave out what an erasure covers.
-//! * **Erasures under pseudonyms** of other nodes can match any record. Their batch notes that a sweep is due, which later
-//!   steps do, also after a restart.
+//! * **Erasures** remove the records of their contacts as [`erasing`] describes. Until then, readers leave out what an erasure
+//!   covers.
 //! * **Expired records**, and those beyond the limit of an environment, are removed from the oldest on. Steps begin at
 //!   environments in turn.
 //! * **Damage.** A record that can be read and not understood is skipped. Where the engine cannot read, a step stops and
@@ -12,41 +10,57 @@
 //! Removed keys slow a scan until the engine rewrites its tables. So the `r` key of an erased record stays without a value, and
 //! scans begin at the oldest record that there can be.
 
+use super::erasing::{self, AT_ONCE, Examined, Removing, Shelf, remove_contact};
 use super::keyspaces::Keyspaces;
 use super::shared::Shared;
 use super::shelves::State;
-use crate::history::Register;
 use crate::number::E164;
 use crate::record::DecisionRecord;
 use crate::slot::Scope;
-use crate::store::decision_records::is_erased_until;
-use crate::store::records::pseudonym::Pseudonym;
 use crate::store::records::record_key::{self as keys, Header, Kept};
-use crate::store::records::register::erasure_key;
 use crate::store::{
     Batch, NewRecord, RecordLimits, RecordPage, RecordPlace, RecordQuery, RecordsTidied, StoreError, StoredRecord,
     StoredRecords,
 };
 use crate::time::Timestamp;
-use fjall::{Guard, OwnedWriteBatch};
+use fjall::{Guard, Keyspace, OwnedWriteBatch};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, Weak};
 
-/// The most records that the erasures of one batch remove at once, and the most that one step removes for each of its
-/// reasons: some milliseconds.
-const AT_ONCE: usize = RecordLimits::REMOVED_AT_ONCE;
+/// The keyspace of the records.
+struct Records;
+
+impl Shelf for Records {
+    fn keyspace(keyspaces: &Keyspaces) -> &Keyspace {
+        &keyspaces.records
+    }
+
+    /// Removes also the key by which the id of the record is found.
+    fn clear(records: &Keyspace, environment: Scope, place: RecordPlace, _: &[u8], write: &mut OwnedWriteBatch) {
+        write.insert(records, keys::record(environment, place), []);
+        write.remove(records, keys::of_id(place.id));
+    }
+
+    fn examine<'a>(key: &[u8], value: &'a [u8]) -> Examined<'a> {
+        let Some((environment, place)) = keys::read_record(key).filter(|_| !value.is_empty()) else {
+            return Examined::Empty;
+        };
+        let Some((Header { contact, called_at, .. }, _)) = keys::read_value(value) else { return Examined::Damaged };
+        Examined::Entry { environment, place, contact, called_at, note: &[] }
+    }
+}
 
 /// Adds the records of a batch to the engine's write batch, and removes those of the contacts that it erases. Returns whether
 /// records were removed.
 pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWriteBatch) -> bool {
     let state = &mut *store.shelves.lock();
-    let mut removing = Removing { store, write, left: AT_ONCE, gone: HashSet::new() };
+    let mut removing = Removing::<Records>::new(store, write);
     let mut erased = HashMap::new();
     for (scope, contact, register) in &batch.registers {
         if let Some(until) = register.erased_until().filter(|_| scope.environment().is_some()) {
             erased.insert((*scope, *contact), until);
-            removing.erase(state, *scope, *contact);
+            removing.erase(&mut state.faults, *scope, *contact);
         }
     }
     let has_records = !state.kept.is_empty() || !batch.records.is_empty();
@@ -54,13 +68,13 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
         // Also if a sweep is under way: what it has passed may match the new erasures.
         removing.write.insert(&store.keyspaces.records, keys::SWEEP, []);
     }
-    let gone = removing.gone;
+    let gone: HashSet<u128> = removing.gone.into_iter().map(|(_, id)| id).collect();
     add(store, state, batch, &erased, write);
     let mut answered = HashSet::new();
     for (id, at) in &batch.record_answers {
         // The last of two writes of a key in one batch holds: an erased record would come back, and a later answer count.
         if !gone.contains(id) && answered.insert(*id) && answer(store, *id, *at, write).is_err() {
-            state.damaged += 1;
+            state.faults.damaged += 1;
         }
     }
     !gone.is_empty()
@@ -83,7 +97,7 @@ fn add(
             Ok(_) => continue,
             // Without the answer, the record is left out.
             Err(_) => {
-                state.damaged += 1;
+                state.faults.damaged += 1;
                 continue;
             }
         }
@@ -131,196 +145,20 @@ fn answer(store: &Shared, id: u128, at: Timestamp, write: &mut OwnedWriteBatch) 
     Ok(())
 }
 
-/// Where removing the records of a contact ended.
-enum Ended {
-    AllRemoved,
-    /// There are more, up to this time.
-    Full(Timestamp),
-    /// Those up to this time could not be read.
-    Unreadable(Timestamp),
-}
-
-/// Removes a limited number of records in one batch.
-struct Removing<'a> {
-    store: &'a Shared,
-    write: &'a mut OwnedWriteBatch,
-    /// How many more it may remove.
-    left: usize,
-    /// The ids of the records that it removed.
-    gone: HashSet<u128>,
-}
-
-impl Removing<'_> {
-    /// Removes the records of a contact, the newest first, and notes the rest.
-    fn erase(&mut self, state: &mut State, environment: Scope, contact: E164) {
-        let store = self.store;
-        let name = store.key.of(environment, contact);
-        // Up to the erasure before, all are removed or noted. Removed keys are not scanned again.
-        let before = store
-            .erasure(&erasure_key(&store.key, environment, contact))
-            .ok()
-            .flatten()
-            .and_then(Register::erased_until);
-        let from = before.unwrap_or(Timestamp::from_millis(0));
-        let to = match self.remove_between(environment, &name, from, Timestamp::from_millis(u64::MAX)) {
-            Ended::AllRemoved => return,
-            Ended::Full(to) => to,
-            Ended::Unreadable(to) => {
-                state.pause(environment);
-                to
-            }
-        };
-        // This replaces the note of an erasure before, whose rest is older.
-        self.write.insert(&store.keyspaces.records, keys::of_rest(environment, &name), keys::rest_value(to));
-    }
-
-    /// Removes records of a contact between two times, both included, the newest first.
-    fn remove_between(&mut self, environment: Scope, name: &Pseudonym, from: Timestamp, mut to: Timestamp) -> Ended {
-        let records = &self.store.keyspaces.records;
-        let first = keys::of_contact(environment, name, RecordPlace { at: from, id: 0 });
-        let last = keys::of_contact(environment, name, RecordPlace { at: to, id: u128::MAX });
-        if first > last {
-            return Ended::AllRemoved;
-        }
-        for item in records.range(first..=last).rev() {
-            let Some(place) = item.key().ok().and_then(|key| keys::read_of_contact(&key)) else {
-                return Ended::Unreadable(to);
-            };
-            if self.left == 0 {
-                return Ended::Full(place.at);
-            }
-            to = place.at;
-            self.write.remove(records, keys::of_contact(environment, name, place));
-            self.remove_erased(environment, place);
-        }
-        Ended::AllRemoved
-    }
-
-    /// Removes the content of a record, and the key by which its id is found.
-    fn remove_erased(&mut self, environment: Scope, place: RecordPlace) {
-        let records = &self.store.keyspaces.records;
-        self.write.insert(records, keys::record(environment, place), []);
-        self.write.remove(records, keys::of_id(place.id));
-        self.left = self.left.saturating_sub(1);
-        self.gone.insert(place.id);
-    }
-}
-
 /// Does one step of removing: the rest of erasures, the sweep, and what has expired or is beyond the limits. None of these
 /// waits for another.
 pub(in crate::store) fn tidy(store: &Shared, limits: &RecordLimits, write: &mut OwnedWriteBatch) -> RecordsTidied {
     let state = &mut *store.shelves.lock();
     let mut done = RecordsTidied::default();
-    // A sweep that begins anew must not be overtaken by its own next step in the same batch.
-    if !complete_erasures(store, state, &mut done, write) {
-        sweep(store, state, &mut done, write);
-    }
+    erasing::go_on::<Records>(store, &mut state.faults, &mut done, write);
     expire(store, state, limits, &mut done, write);
-    done.damaged += std::mem::take(&mut state.damaged);
+    done.damaged += std::mem::take(&mut state.faults.damaged);
     done
-}
-
-/// Goes on with the erasures that are not completed. Returns whether a sweep begins anew.
-fn complete_erasures(store: &Shared, state: &mut State, done: &mut RecordsTidied, write: &mut OwnedWriteBatch) -> bool {
-    if state.notes.is_on() {
-        return false;
-    }
-    let records = &store.keyspaces.records;
-    let mut removing = Removing { store, write, left: AT_ONCE, gone: HashSet::new() };
-    let mut notes = records.range(keys::rests_from(&keys::ERASURES));
-    let (mut is_progress, mut is_sweep_new) = (false, false);
-    for _ in 0..AT_ONCE {
-        let Some(item) = notes.next() else { break };
-        let Ok((key, value)) = item.into_inner() else {
-            state.notes.begin();
-            done.damaged += 1;
-            break;
-        };
-        let (Some((environment, name)), Some(to)) = (keys::read_rest_key(&key), keys::read_rest(&value)) else {
-            // A note that is damaged is replaced by a sweep, which finds everything.
-            removing.write.remove(records, key);
-            removing.write.insert(records, keys::SWEEP, []);
-            done.damaged += 1;
-            (is_progress, is_sweep_new) = (true, true);
-            continue;
-        };
-        if state.is_paused(environment) {
-            // The notes of this environment are passed in one stride.
-            let Some(next) = keys::next_scope(environment) else { break };
-            notes = records.range(keys::rests_from(&keys::of_rest(next, &[0; 16])));
-            continue;
-        }
-        match removing.remove_between(environment, &name, Timestamp::from_millis(0), to) {
-            Ended::AllRemoved => {
-                removing.write.remove(records, key);
-                is_progress = true;
-            }
-            Ended::Full(to) => {
-                removing.write.insert(records, key, keys::rest_value(to));
-                is_progress = true;
-                break;
-            }
-            Ended::Unreadable(to) => {
-                removing.write.insert(records, key, keys::rest_value(to));
-                state.pause(environment);
-            }
-        }
-    }
-    done.removed += removing.gone.len() as u64;
-    done.is_more |= is_progress;
-    is_sweep_new
 }
 
 /// Returns whether records wait for a comparison with all erasures, which must not expire before it.
 pub(in crate::store) fn is_sweep_due(store: &Shared) -> Result<bool, StoreError> {
-    let keyspaces = &store.keyspaces;
-    keyspaces.records.contains_key(keys::SWEEP).map_err(|error| keyspaces.failed(error))
-}
-
-/// Compares the next records with all erasures.
-fn sweep(store: &Shared, state: &mut State, done: &mut RecordsTidied, write: &mut OwnedWriteBatch) {
-    let records = &store.keyspaces.records;
-    if state.sweep.is_on() {
-        return;
-    }
-    let unreadable = |state: &mut State| {
-        state.damaged += 1;
-        state.sweep.begin();
-    };
-    let begin = match records.get(keys::SWEEP) {
-        Ok(Some(begin)) => begin,
-        Ok(None) => return,
-        Err(_) => return unreadable(state),
-    };
-    let (first, last) = keys::all_records_after(&begin);
-    let mut removing = Removing { store, write, left: AT_ONCE, gone: HashSet::new() };
-    let mut next = None;
-    for (seen, item) in records.range(first..last).enumerate() {
-        let Ok((key, value)) = item.into_inner() else { return unreadable(state) };
-        if seen >= AT_ONCE {
-            next = Some(key);
-            break;
-        }
-        let Some((environment, place)) = keys::read_record(&key) else { continue };
-        let Some((header, _)) = keys::read_value(&value) else {
-            done.damaged += u64::from(!value.is_empty());
-            continue;
-        };
-        match is_erased(store, environment, place.at, &header) {
-            Ok(true) => {
-                remove_contact(store, environment, place, &header, removing.write);
-                removing.remove_erased(environment, place);
-                done.removed += 1;
-            }
-            Ok(false) => {}
-            Err(_) => return unreadable(state),
-        }
-    }
-    match next {
-        Some(next) => write.insert(records, keys::SWEEP, &*next),
-        None => write.remove(records, keys::SWEEP),
-    }
-    done.is_more = true;
+    erasing::is_sweep_due::<Records>(store)
 }
 
 /// Removes the oldest records of the environments that have too many or expired ones.
@@ -335,7 +173,7 @@ fn expire(
     let next = state.next.map_or(Bound::Unbounded, Bound::Included);
     let before = state.next.map_or(Bound::Excluded(Scope::from_bits(0).expect("24 bits")), Bound::Excluded);
     let in_turn = state.kept.range((next, Bound::Unbounded)).chain(state.kept.range((Bound::Unbounded, before)));
-    let due = in_turn.filter(|(environment, kept)| is_due(kept) && !state.is_paused(**environment));
+    let due = in_turn.filter(|(environment, kept)| is_due(kept) && !state.faults.is_paused(**environment));
     let due: Vec<Scope> = due.map(|(environment, _)| *environment).collect();
     let mut left = AT_ONCE;
     for environment in due {
@@ -346,7 +184,7 @@ fn expire(
         let mut kept = state.kept[&environment];
         let before = left;
         if remove_oldest(store, environment, limits, &mut kept, &mut left, write).is_err() {
-            state.pause(environment);
+            state.faults.pause(environment);
         } else {
             done.is_more |= is_due(&kept);
         }
@@ -376,8 +214,8 @@ fn remove_oldest(
         if place.at >= limits.expired_before && kept.count <= limits.max_per_environment || *left == 0 {
             return Ok(());
         }
-        if let Some((header, _)) = keys::read_value(&value) {
-            remove_contact(store, environment, place, &header, write);
+        if let Some(contact) = keys::read_value(&value).and_then(|(header, _)| header.contact) {
+            remove_contact(store, records, environment, place, contact, write);
         }
         write.remove(records, key);
         write.remove(records, keys::of_id(place.id));
@@ -388,24 +226,10 @@ fn remove_oldest(
     Ok(())
 }
 
-fn remove_contact(
-    store: &Shared,
-    environment: Scope,
-    place: RecordPlace,
-    header: &Header,
-    write: &mut OwnedWriteBatch,
-) {
-    if let Some(contact) = header.contact {
-        let name = store.key.of(environment, contact);
-        write.remove(&store.keyspaces.records, keys::of_contact(environment, &name, place));
-    }
-}
-
 /// Returns whether an erasure covers a record.
 fn is_erased(store: &Shared, environment: Scope, at: Timestamp, header: &Header) -> Result<bool, StoreError> {
     let Some(contact) = header.contact else { return Ok(false) };
-    let until = store.erased_until(environment, contact)?;
-    Ok(until.is_some_and(|until| is_erased_until(at, header.called_at, until)))
+    erasing::is_erased(store, environment, at, contact, header.called_at)
 }
 
 /// Reads records from other threads. Fails after the store has been closed.

@@ -1,6 +1,7 @@
 //! The state of an open store that other threads use too.
 
 use super::calls::Sizes;
+use super::feeds::Feeds;
 use super::keyspaces::Keyspaces;
 use super::removals::Removals;
 use super::shelves::Shelves;
@@ -33,6 +34,9 @@ pub(in crate::store) struct Shared {
     /// Counts removals of decision records.
     pub(in crate::store) record_removals: Removals,
     pub(in crate::store) shelves: Shelves,
+    /// Counts removals of events.
+    pub(in crate::store) feed_removals: Removals,
+    pub(in crate::store) feeds: Feeds,
     pub(in crate::store) directory: DataDirectory,
 }
 

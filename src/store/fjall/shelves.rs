@@ -30,22 +30,28 @@ impl Pause {
 #[derive(Default, Debug)]
 pub(super) struct State {
     pub(super) kept: BTreeMap<Scope, Kept>,
-    /// The environments whose records could not be read.
-    pub(super) paused: BTreeMap<Scope, Pause>,
-    pub(super) notes: Pause,
-    pub(super) sweep: Pause,
-    /// How often something could not be read since the last step.
-    pub(super) damaged: u64,
+    pub(super) faults: Faults,
     /// The environment with which the next step begins.
     pub(super) next: Option<Scope>,
 }
 
-impl State {
+/// The places of a keyspace that could not be read.
+#[derive(Default, Debug)]
+pub(super) struct Faults {
+    /// The environments whose entries could not be read.
+    paused: BTreeMap<Scope, Pause>,
+    pub(super) notes: Pause,
+    pub(super) sweep: Pause,
+    /// How often something could not be read since the last step.
+    pub(super) damaged: u64,
+}
+
+impl Faults {
     pub(super) fn is_paused(&self, environment: Scope) -> bool {
         self.paused.get(&environment).is_some_and(|pause| pause.is_on())
     }
 
-    /// Notes that an environment's records could not be read.
+    /// Notes that an environment's entries could not be read.
     pub(super) fn pause(&mut self, environment: Scope) {
         self.damaged += 1;
         self.paused.entry(environment).or_default().begin();

@@ -4,6 +4,8 @@
 use super::calls::{self, FjallCalls, Sizes};
 use super::commits::Commits;
 use super::excerpts;
+use super::feed::{self, FjallFeed};
+use super::feeds::Feeds;
 use super::fleet;
 use super::keyspaces::{Keyspaces, Setting, Tables};
 use super::migrate;
@@ -31,8 +33,9 @@ use crate::store::records::register::{erasure_key, register_value};
 use crate::store::records::tally_key;
 use crate::store::{
     Batch, Durability, EventStore, Excerpts, Export, RecordLimits, RecordsTidied, StoreError, Stored, StoredCalls,
-    StoredFleetState, StoredRecords,
+    StoredFeed, StoredFleetState, StoredRecords,
 };
+use crate::time::Timestamp;
 use fjall::{OwnedWriteBatch, PersistMode};
 use std::fmt;
 use std::fs;
@@ -142,7 +145,7 @@ impl FjallStore {
         let installation = installation(&keyspaces, expected.belonging())?;
         let watermark = Watermark::open(directory.path()).map_err(io_error(&Watermark::path(directory.path())))?;
         let foreign_keys = RwLock::new(fleet::foreign_keys(&keyspaces)?);
-        let shelves = Shelves::read(&keyspaces);
+        let (shelves, feeds) = (Shelves::read(&keyspaces), Feeds::read(&keyspaces));
         let shared = Arc::new(Shared {
             keyspaces,
             key,
@@ -154,6 +157,8 @@ impl FjallStore {
             call_sizes: Sizes::default(),
             record_removals: Removals::new(),
             shelves,
+            feed_removals: Removals::new(),
+            feeds,
             directory,
         });
         // The engine has synced everything that it read.
@@ -248,6 +253,7 @@ impl EventStore for FjallStore {
         }
         fleet::write(&self.shared, batch, &mut write)?;
         let is_record_removal = records::write(&self.shared, batch, &mut write);
+        let is_feed_removal = feed::write(&self.shared, batch, &mut write);
         calls::write(keyspaces, &batch.calls, &mut write);
         is_removal |= batch.calls.has_removals() || calls::has_before(&batch.calls, |at| keyspaces.floor.is_after(at));
         let shared = Arc::clone(&self.shared);
@@ -259,6 +265,9 @@ impl EventStore for FjallStore {
         drop(changing);
         if is_record_removal {
             self.shared.record_removals.note();
+        }
+        if is_feed_removal {
+            self.shared.feed_removals.note();
         }
         if is_removal {
             self.shared.removals.note();
@@ -341,6 +350,29 @@ impl EventStore for FjallStore {
         }
         if tidied.removed > 0 {
             self.shared.record_removals.note();
+        }
+        Ok(tidied)
+    }
+
+    fn feed(&self) -> Option<Arc<dyn StoredFeed>> {
+        (self.durability != Durability::Memory).then(|| Arc::new(FjallFeed::new(&self.shared)) as Arc<dyn StoredFeed>)
+    }
+
+    fn begin_feed(&mut self, now: Timestamp, most: u64) -> Result<(), StoreError> {
+        if self.durability == Durability::Memory { Ok(()) } else { feed::begin(&self.shared, now, most) }
+    }
+
+    fn tidy_feed(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        if self.durability == Durability::Memory {
+            return Ok(RecordsTidied::default());
+        }
+        let mut write = self.shared.keyspaces.database.batch().durability(Some(PersistMode::Buffer));
+        let tidied = feed::tidy(&self.shared, limits, &mut write);
+        if !write.is_empty() {
+            self.write(write, true)?;
+        }
+        if tidied.removed > 0 {
+            self.shared.feed_removals.note();
         }
         Ok(tidied)
     }

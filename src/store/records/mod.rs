@@ -2,6 +2,7 @@
 
 pub(super) mod commit_mark;
 pub(super) mod earlier_tallies;
+pub(super) mod feed_key;
 pub(super) mod hex;
 pub(super) mod keys;
 pub(super) mod pseudonym;

@@ -7,7 +7,7 @@
 //! A person with the whole directory can test guessed numbers against the hash, and learn that one was erased. Every
 //! way of rejecting late reports reveals this. The pseudonym is removed when the erasure expires.
 
-use super::keys::pack_pair;
+use super::keys::{pack_pair, pack_scope};
 use crate::number::E164;
 use crate::slot::Scope;
 use sha2::{Digest, Sha256};
@@ -43,6 +43,15 @@ impl PseudonymKey {
         let mut pseudonym = Pseudonym::default();
         pseudonym.copy_from_slice(&digest[..16]);
         pseudonym
+    }
+
+    /// Returns a value that distinguishes the feeds of this key from those of others. The length of the hashed input differs
+    /// from that of a pseudonym.
+    pub(in crate::store) fn origin(&self, environment: Scope) -> [u8; 4] {
+        let digest = Sha256::new().chain_update(self.0).chain_update(pack_scope(environment)).finalize();
+        let mut origin = [0; 4];
+        origin.copy_from_slice(&digest[..4]);
+        origin
     }
 }
 

@@ -124,7 +124,7 @@ fn directory_of_format_1_is_converted() {
     assert_eq!(ask_all(&service), before);
     service.record(vec![call_to(700, Moment(2), Outcome::Busy)]).expect("it is durable");
     drop(service);
-    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("readable"), "{\"format\":8}\n");
+    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("readable"), "{\"format\":9}\n");
     let service = open(path);
     assert_eq!(ask_all(&service), before);
     assert_eq!(ask(&service, 700).reason, Reason::Matched);

@@ -9,6 +9,7 @@ mod durability;
 mod engine;
 mod exports;
 mod failures;
+mod feed;
 mod formats;
 mod groups;
 mod known_calls;

@@ -338,7 +338,7 @@ fn number_of_records_stays_bounded_under_load_and_environments_take_turns() {
 }
 
 /// Damages each block of the large tables of an open store.
-fn damage_tables(path: &Path) {
+pub(super) fn damage_tables(path: &Path) {
     let mut damaged = 0;
     for (name, bytes) in contents(path) {
         let Some(mut bytes) = bytes.filter(|bytes| name.contains("/tables/") && bytes.len() > 20_000) else { continue };

@@ -1,0 +1,377 @@
+//! The feeds of events in the embedded store.
+//!
+//! * **Numbers.** A commit numbers its events in the order of its batch. See [`feed_key`](crate::store::records::feed_key) why
+//!   no number is used twice.
+//! * **Bounds.** A commit that leaves an environment with too many events also removes its oldest ones, and more than it adds.
+//!   Expired events are removed by steps, which begin at environments in turn.
+//! * **Erasures** remove the events of their contacts as [`erasing`] describes. Until then, readers leave out what an erasure
+//!   covers. An erased event keeps its number.
+//! * **Damage.** An event that can be read and not understood is passed without its content. Where the engine cannot read, a
+//!   step stops and rests for an hour, and a page fails. Neither fails a commit.
+
+use super::erasing::{self, AT_ONCE, Examined, Removing, Shelf, remove_contact};
+use super::feeds::State;
+use super::keyspaces::Keyspaces;
+use super::shared::Shared;
+use crate::number::E164;
+use crate::slot::Scope;
+use crate::store::feed::removed_at_once;
+use crate::store::records::feed_key::{self as keys, Header, Kept};
+use crate::store::records::record_key;
+use crate::store::{
+    Batch, EventContent, EventKind, FeedEnds, FeedPage, FeedQuery, NewEvent, RecordLimits, RecordPlace, RecordsTidied,
+    StoreError, StoredEvent, StoredFeed,
+};
+use crate::time::Timestamp;
+use fjall::{Keyspace, OwnedWriteBatch, PersistMode};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
+use std::sync::{Arc, Weak};
+
+/// The number of events that are not expired after which a step looks for no further expired one.
+const LOOK_AHEAD: usize = 64;
+
+/// The keyspace of the events.
+struct Events;
+
+impl Shelf for Events {
+    fn keyspace(keyspaces: &Keyspaces) -> &Keyspace {
+        &keyspaces.feed
+    }
+
+    fn clear(feed: &Keyspace, environment: Scope, place: RecordPlace, note: &[u8], write: &mut OwnedWriteBatch) {
+        if let Ok(sequence) = u64::try_from(place.id) {
+            write.insert(feed, keys::event(environment, sequence), keys::erased_value(note));
+        }
+    }
+
+    fn examine<'a>(key: &[u8], value: &'a [u8]) -> Examined<'a> {
+        let Some((environment, sequence)) = keys::read_event(key).filter(|_| !keys::is_erased(value)) else {
+            return Examined::Empty;
+        };
+        let Some(((header, _), note)) = keys::read_value(value).zip(keys::shell_of(value)) else {
+            return Examined::Damaged;
+        };
+        let place = place_of(sequence, &header);
+        Examined::Entry { environment, place, contact: header.contact, called_at: None, note }
+    }
+}
+
+/// Returns the place of an event among those of its contact.
+fn place_of(sequence: u64, header: &Header) -> RecordPlace {
+    RecordPlace { at: header.known_at, id: sequence.into() }
+}
+
+/// Notes that a service begins to write events, and how many an environment may have. Durable when this returns.
+pub(in crate::store) fn begin(store: &Shared, now: Timestamp, most: u64) -> Result<(), StoreError> {
+    let keyspaces = &store.keyspaces;
+    let mut state = store.feeds.lock();
+    let seconds = u32::try_from(now.millis() / 1000).unwrap_or(u32::MAX);
+    let beginning = state.beginning.saturating_add(1).max(seconds);
+    let mut write = keyspaces.database.batch().durability(Some(PersistMode::SyncAll));
+    write.insert(&keyspaces.feed, keys::BEGINNING, u64::from(beginning).to_be_bytes());
+    write.commit().map_err(|error| keyspaces.failed(error))?;
+    (state.beginning, state.most) = (beginning, most);
+    Ok(())
+}
+
+/// Adds the events of a batch to the engine's write batch, and removes those of the contacts that it erases, and the oldest
+/// of environments with too many. Returns whether events were removed.
+pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWriteBatch) -> bool {
+    let state = &mut *store.feeds.lock();
+    if state.kept.is_empty() && batch.events.is_empty() {
+        return false;
+    }
+    let mut removing = Removing::<Events>::new(store, write);
+    let mut erased = HashMap::new();
+    for (scope, contact, register) in &batch.registers {
+        if let Some(until) = register.erased_until().filter(|_| scope.environment().is_some()) {
+            erased.insert((*scope, *contact), until);
+            removing.erase(&mut state.faults, *scope, *contact);
+        }
+    }
+    if !batch.pseudonyms.erasures.is_empty() {
+        // Also if a sweep is under way: what it has passed may match the new erasures.
+        removing.write.insert(&store.keyspaces.feed, record_key::SWEEP, []);
+    }
+    let gone = removing.gone;
+    if batch.events.is_empty() {
+        return !gone.is_empty();
+    }
+    let (changed, added) = add(store, state, &batch.events, &erased, write);
+    let mut left = removed_at_once(added).saturating_sub(gone.len());
+    let (most, before) = (state.most, left);
+    for environment in changed {
+        let mut kept = state.kept[&environment];
+        if kept.count > most && !state.faults.is_paused(environment) {
+            let limits = RecordLimits { expired_before: Timestamp::from_millis(0), max_per_environment: most };
+            if remove_oldest(store, environment, &limits, &gone, &mut kept, &mut left, write).is_err() {
+                state.faults.pause(environment);
+            }
+            state.kept.insert(environment, kept);
+        }
+        write.insert(&store.keyspaces.feed, record_key::of_count(environment), keys::count_value(kept));
+    }
+    !gone.is_empty() || left < before
+}
+
+/// Writes new events, except those that an erasure covers, those that are in the feed already, and those of deleted
+/// environments. Returns the environments that got some, and how many there are.
+fn add(
+    store: &Shared,
+    state: &mut State,
+    events: &[NewEvent],
+    erased: &HashMap<(Scope, E164), Timestamp>,
+    write: &mut OwnedWriteBatch,
+) -> (BTreeSet<Scope>, usize) {
+    let feed = &store.keyspaces.feed;
+    let (mut ids, mut changed, mut added) = (HashSet::new(), BTreeSet::new(), 0);
+    for new in events {
+        let NewEvent { environment, kind, id, contact, .. } = new;
+        match is_left_out(store, new, erased) {
+            Ok(false) if id.is_none_or(|id| ids.insert((*kind, id))) => {}
+            Ok(_) => continue,
+            // Without the answer, the event is left out.
+            Err(_) => {
+                state.faults.damaged += 1;
+                continue;
+            }
+        }
+        let kept = state.kept.entry(*environment).or_insert(Kept::NONE);
+        let sequence = kept.last.max(keys::numbers_of(state.beginning).0) + 1;
+        let value = keys::event_value(new);
+        if let Some(id) = id {
+            write.insert(feed, keys::of_id(*kind, *id), keys::id_value(*environment, sequence));
+        }
+        if let Some((contact, shell)) = contact.zip(keys::shell_of(&value)) {
+            let place = RecordPlace { at: new.known_at, id: sequence.into() };
+            let name = store.key.of(*environment, contact);
+            write.insert(feed, record_key::of_contact(*environment, &name, place), shell);
+        }
+        write.insert(feed, keys::event(*environment, sequence), value);
+        *kept = Kept { count: kept.count + 1, last: sequence, oldest: kept.oldest.min(new.at), ..*kept };
+        changed.insert(*environment);
+        added += 1;
+    }
+    (changed, added)
+}
+
+/// Returns whether the feed has an event of this kind and id, or an erasure covers the event.
+fn is_left_out(store: &Shared, new: &NewEvent, erased: &HashMap<(Scope, E164), Timestamp>) -> Result<bool, StoreError> {
+    let keyspaces = &store.keyspaces;
+    if keyspaces.retired.contains(new.environment) {
+        return Ok(true);
+    }
+    if let Some(id) = new.id
+        && keyspaces.feed.contains_key(keys::of_id(new.kind, id)).map_err(|error| keyspaces.failed(error))?
+    {
+        return Ok(true);
+    }
+    let Some(contact) = new.contact else { return Ok(false) };
+    let before = store.erased_until(new.environment, contact)?;
+    let until = before.max(erased.get(&(new.environment, contact)).copied());
+    Ok(until.is_some_and(|until| new.known_at <= until))
+}
+
+/// Does one step of removing: the rest of erasures, the sweep, and what has expired or is beyond the limits.
+pub(in crate::store) fn tidy(store: &Shared, limits: &RecordLimits, write: &mut OwnedWriteBatch) -> RecordsTidied {
+    let state = &mut *store.feeds.lock();
+    let mut done = RecordsTidied::default();
+    if state.kept.is_empty() {
+        return done;
+    }
+    let gone = erasing::go_on::<Events>(store, &mut state.faults, &mut done, write);
+    expire(store, state, limits, &gone, &mut done, write);
+    done.damaged += std::mem::take(&mut state.faults.damaged);
+    done
+}
+
+/// Returns whether events wait for a comparison with all erasures, which must not expire before it.
+pub(in crate::store) fn is_sweep_due(store: &Shared) -> Result<bool, StoreError> {
+    erasing::is_sweep_due::<Events>(store)
+}
+
+/// Removes the oldest events of the environments that have too many or expired ones.
+fn expire(
+    store: &Shared,
+    state: &mut State,
+    limits: &RecordLimits,
+    gone: &HashSet<(Scope, u128)>,
+    done: &mut RecordsTidied,
+    write: &mut OwnedWriteBatch,
+) {
+    let is_due =
+        |kept: &Kept| kept.count > limits.max_per_environment || kept.count > 0 && kept.oldest < limits.expired_before;
+    let next = state.next.map_or(Bound::Unbounded, Bound::Included);
+    let before = state.next.map_or(Bound::Excluded(Scope::from_bits(0).expect("24 bits")), Bound::Excluded);
+    let in_turn = state.kept.range((next, Bound::Unbounded)).chain(state.kept.range((Bound::Unbounded, before)));
+    let due = in_turn.filter(|(environment, kept)| is_due(kept) && !state.faults.is_paused(**environment));
+    let due: Vec<Scope> = due.map(|(environment, _)| *environment).collect();
+    let mut left = AT_ONCE;
+    for environment in due {
+        if left == 0 {
+            (state.next, done.is_more) = (Some(environment), true);
+            break;
+        }
+        let mut kept = state.kept[&environment];
+        let before = left;
+        if remove_oldest(store, environment, limits, gone, &mut kept, &mut left, write).is_err() {
+            state.faults.pause(environment);
+        } else {
+            done.is_more |= is_due(&kept);
+        }
+        done.removed += (before - left) as u64;
+        state.kept.insert(environment, kept);
+        // After one with very many, the next step begins with another.
+        state.next = record_key::next_scope(environment);
+        write.insert(&store.keyspaces.feed, record_key::of_count(environment), keys::count_value(kept));
+    }
+}
+
+/// Removes the oldest events of an environment, up to the number that the step has left. An event before an expired one has
+/// expired, too, whatever its time says: a clock may have been wrong.
+///
+/// Fails where the engine cannot read.
+fn remove_oldest(
+    store: &Shared,
+    environment: Scope,
+    limits: &RecordLimits,
+    gone: &HashSet<(Scope, u128)>,
+    kept: &mut Kept,
+    left: &mut usize,
+    write: &mut OwnedWriteBatch,
+) -> Result<(), fjall::Error> {
+    let feed = &store.keyspaces.feed;
+    // Those that are removed if a later one has expired or is beyond the limit.
+    let mut passed = Vec::new();
+    let mut oldest = Timestamp::from_millis(u64::MAX);
+    let mut is_all = true;
+    for item in
+        feed.range(keys::event(environment, kept.removed.saturating_add(1))..=keys::event(environment, u64::MAX))
+    {
+        let (key, value) = item.into_inner()?;
+        let Some((_, sequence)) = keys::read_event(&key) else { continue };
+        let at = keys::read_value(&value).map(|(header, _)| header.at);
+        if *left <= passed.len() || passed.len() >= LOOK_AHEAD || gone.contains(&(environment, sequence.into())) {
+            oldest = at.map_or(oldest, |at| oldest.min(at));
+            is_all = false;
+            break;
+        }
+        passed.push((sequence, value));
+        let is_over = kept.count > limits.max_per_environment;
+        if !is_over && at.is_none_or(|at| at >= limits.expired_before) {
+            oldest = at.map_or(oldest, |at| oldest.min(at));
+            continue;
+        }
+        for (sequence, value) in passed.drain(..) {
+            remove(store, environment, sequence, &value, write);
+            kept.removed = sequence;
+            kept.count = kept.count.saturating_sub(1);
+            *left -= 1;
+        }
+        oldest = Timestamp::from_millis(u64::MAX);
+    }
+    if is_all && passed.is_empty() {
+        (kept.count, kept.removed) = (0, kept.removed.max(kept.last));
+    }
+    kept.oldest = oldest;
+    Ok(())
+}
+
+fn remove(store: &Shared, environment: Scope, sequence: u64, value: &[u8], write: &mut OwnedWriteBatch) {
+    let feed = &store.keyspaces.feed;
+    write.remove(feed, keys::event(environment, sequence));
+    if let Some(key) = keys::id_key_of(value) {
+        write.remove(feed, key);
+    }
+    let header = keys::read_value(value).map(|(header, _)| header);
+    if let Some((header, contact)) = header.and_then(|header| Some((header, header.contact?))) {
+        remove_contact(store, feed, environment, place_of(sequence, &header), contact, write);
+    }
+}
+
+/// Reads feeds from other threads. Fails after the store has been closed.
+pub(in crate::store) struct FjallFeed(Weak<Shared>);
+
+impl FjallFeed {
+    pub(in crate::store) fn new(store: &Arc<Shared>) -> Self {
+        Self(Arc::downgrade(store))
+    }
+
+    fn store(&self) -> Result<Arc<Shared>, StoreError> {
+        self.0.upgrade().ok_or_else(|| StoreError::Engine("the store has been closed".into()))
+    }
+}
+
+impl StoredFeed for FjallFeed {
+    fn is_empty(&self) -> bool {
+        self.store().is_ok_and(|store| store.feeds.is_empty())
+    }
+
+    fn ends(&self, environment: Scope) -> FeedEnds {
+        let Ok(store) = self.store() else { return FeedEnds::default() };
+        // The key belongs to one node, and an export has it.
+        FeedEnds { origin: store.key.origin(environment), ..store.feeds.ends(environment) }
+    }
+
+    fn page(&self, query: &FeedQuery) -> Result<Option<FeedPage>, StoreError> {
+        let store = self.store()?;
+        let FeedQuery { environment, after, kinds, limit } = *query;
+        let begin = if after == 0 { store.feeds.ends(environment).removed } else { after };
+        let mut page = FeedPage { reached: begin, ..FeedPage::default() };
+        let mut bytes = 0;
+        let range = keys::event(environment, begin.saturating_add(1))..=keys::event(environment, u64::MAX);
+        for (examined, item) in store.keyspaces.feed.range(range).enumerate() {
+            let is_full = page.events.len() >= limit || bytes >= FeedPage::MAX_BYTES;
+            if is_full || examined >= FeedPage::MAX_EXAMINED {
+                page.is_more = true;
+                break;
+            }
+            let (key, value) = item.into_inner().map_err(|error| store.keyspaces.failed(error))?;
+            let Some((_, sequence)) = keys::read_event(&key) else { continue };
+            page.reached = sequence;
+            bytes += value.len();
+            let Some((header, text)) = keys::read_value(&value) else { continue };
+            let Some(kind) = header.kind.filter(|kind| kinds.contains(*kind)) else { continue };
+            if let Some(contact) = header.contact
+                && erasing::is_erased(&store, environment, header.known_at, contact, None)?
+            {
+                continue;
+            }
+            page.events.push(StoredEvent {
+                sequence,
+                kind,
+                at: header.at,
+                id: header.id,
+                content: content(kind, text),
+            });
+        }
+        // What was removed before the events were read is noted before.
+        let removed = store.feeds.ends(environment).removed;
+        Ok((removed <= begin).then_some(page))
+    }
+}
+
+/// Returns the content of an event, or `None` if it is damaged.
+fn content(kind: EventKind, text: &[u8]) -> Option<EventContent> {
+    match kind {
+        EventKind::RouteDecided => serde_json::from_slice(text).ok().map(EventContent::Decided),
+        EventKind::RouteAnswered => text.is_empty().then_some(EventContent::Answered),
+        EventKind::CallRecorded => serde_json::from_slice(text).ok().map(EventContent::Called),
+        EventKind::ConfigurationChanged => serde_json::from_slice(text).ok().map(EventContent::Changed),
+    }
+}
+
+/// Reads each event.
+///
+/// # Errors
+/// One is not valid, or cannot be read.
+pub(in crate::store) fn check(keyspaces: &Keyspaces) -> Result<(), StoreError> {
+    for item in keyspaces.feed.iter() {
+        let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
+        if !keys::is_valid(&key, &value, |kind, text| content(kind, text).is_some()) {
+            return Err(keyspaces.damaged("an invalid event"));
+        }
+    }
+    Ok(())
+}
