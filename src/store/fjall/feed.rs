@@ -24,7 +24,7 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 use fjall::{Keyspace, OwnedWriteBatch, PersistMode};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, Weak};
 
@@ -98,34 +98,44 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
     if batch.events.is_empty() {
         return !gone.is_empty();
     }
-    let (changed, added) = add(store, state, &batch.events, &erased, write);
-    let mut left = removed_at_once(added).saturating_sub(gone.len());
-    let (most, before) = (state.most, left);
-    for environment in changed {
+    let added = add(store, state, &batch.events, &erased, write);
+    let count: usize = added.values().map(|added| added.count).sum();
+    let left = removed_at_once(count).saturating_sub(gone.len());
+    let limits = RecordLimits { expired_before: Timestamp::from_millis(0), max_per_environment: state.most };
+    let mut trimming = Trimming { store, limits: &limits, gone: &gone, left, write };
+    for (environment, added) in added {
         let mut kept = state.kept[&environment];
-        if kept.count > most && !state.faults.is_paused(environment) {
-            let limits = RecordLimits { expired_before: Timestamp::from_millis(0), max_per_environment: most };
-            if remove_oldest(store, environment, &limits, &gone, &mut kept, &mut left, write).is_err() {
+        if kept.count > state.most && !state.faults.is_paused(environment) {
+            if trimming.remove_oldest(environment, &mut kept, added).is_err() {
                 state.faults.pause(environment);
             }
             state.kept.insert(environment, kept);
         }
-        write.insert(&store.keyspaces.feed, record_key::of_count(environment), keys::count_value(kept));
+        trimming.write.insert(&store.keyspaces.feed, record_key::of_count(environment), keys::count_value(kept));
     }
-    !gone.is_empty() || left < before
+    !gone.is_empty() || trimming.left < left
+}
+
+/// The events that a batch adds to an environment. They cannot be read before the batch is committed.
+#[derive(Clone, Copy)]
+struct Added {
+    count: usize,
+    /// The number of the last event before them.
+    before: u64,
+    oldest: Timestamp,
 }
 
 /// Writes new events, except those that an erasure covers, those that are in the feed already, and those of deleted
-/// environments. Returns the environments that got some, and how many there are.
+/// environments. Returns the environments that got some.
 fn add(
     store: &Shared,
     state: &mut State,
     events: &[NewEvent],
     erased: &HashMap<(Scope, E164), Timestamp>,
     write: &mut OwnedWriteBatch,
-) -> (BTreeSet<Scope>, usize) {
+) -> BTreeMap<Scope, Added> {
     let feed = &store.keyspaces.feed;
-    let (mut ids, mut changed, mut added) = (HashSet::new(), BTreeSet::new(), 0);
+    let (mut ids, mut added) = (HashSet::new(), BTreeMap::new());
     for new in events {
         let NewEvent { environment, kind, id, contact, .. } = new;
         match is_left_out(store, new, erased) {
@@ -149,11 +159,12 @@ fn add(
             write.insert(feed, record_key::of_contact(*environment, &name, place), shell);
         }
         write.insert(feed, keys::event(*environment, sequence), value);
+        let nothing = Added { count: 0, before: kept.last, oldest: new.at };
+        let added = added.entry(*environment).or_insert(nothing);
+        *added = Added { count: added.count + 1, oldest: added.oldest.min(new.at), ..*added };
         *kept = Kept { count: kept.count + 1, last: sequence, oldest: kept.oldest.min(new.at), ..*kept };
-        changed.insert(*environment);
-        added += 1;
     }
-    (changed, added)
+    added
 }
 
 /// Returns whether the feed has an event of this kind and id, or an erasure covers the event.
@@ -207,86 +218,95 @@ fn expire(
     let in_turn = state.kept.range((next, Bound::Unbounded)).chain(state.kept.range((Bound::Unbounded, before)));
     let due = in_turn.filter(|(environment, kept)| is_due(kept) && !state.faults.is_paused(**environment));
     let due: Vec<Scope> = due.map(|(environment, _)| *environment).collect();
-    let mut left = AT_ONCE;
+    let left = AT_ONCE.saturating_sub(gone.len());
+    let mut trimming = Trimming { store, limits, gone, left, write };
     for environment in due {
-        if left == 0 {
+        if trimming.left == 0 {
             (state.next, done.is_more) = (Some(environment), true);
             break;
         }
         let mut kept = state.kept[&environment];
-        let before = left;
-        if remove_oldest(store, environment, limits, gone, &mut kept, &mut left, write).is_err() {
+        let before = trimming.left;
+        let nothing = Added { count: 0, before: kept.last, oldest: Timestamp::from_millis(u64::MAX) };
+        if trimming.remove_oldest(environment, &mut kept, nothing).is_err() {
             state.faults.pause(environment);
         } else {
             done.is_more |= is_due(&kept);
         }
-        done.removed += (before - left) as u64;
+        done.removed += (before - trimming.left) as u64;
         state.kept.insert(environment, kept);
         // After one with very many, the next step begins with another.
         state.next = record_key::next_scope(environment);
-        write.insert(&store.keyspaces.feed, record_key::of_count(environment), keys::count_value(kept));
+        trimming.write.insert(&store.keyspaces.feed, record_key::of_count(environment), keys::count_value(kept));
     }
 }
 
-/// Removes the oldest events of an environment, up to the number that the step has left. An event before an expired one has
-/// expired, too, whatever its time says: a clock may have been wrong.
-///
-/// Fails where the engine cannot read.
-fn remove_oldest(
-    store: &Shared,
-    environment: Scope,
-    limits: &RecordLimits,
-    gone: &HashSet<(Scope, u128)>,
-    kept: &mut Kept,
-    left: &mut usize,
-    write: &mut OwnedWriteBatch,
-) -> Result<(), fjall::Error> {
-    let feed = &store.keyspaces.feed;
-    // Those that are removed if a later one has expired or is beyond the limit.
-    let mut passed = Vec::new();
-    let mut oldest = Timestamp::from_millis(u64::MAX);
-    let mut is_all = true;
-    for item in
-        feed.range(keys::event(environment, kept.removed.saturating_add(1))..=keys::event(environment, u64::MAX))
-    {
-        let (key, value) = item.into_inner()?;
-        let Some((_, sequence)) = keys::read_event(&key) else { continue };
-        let at = keys::read_value(&value).map(|(header, _)| header.at);
-        if *left <= passed.len() || passed.len() >= LOOK_AHEAD || gone.contains(&(environment, sequence.into())) {
-            oldest = at.map_or(oldest, |at| oldest.min(at));
-            is_all = false;
-            break;
-        }
-        passed.push((sequence, value));
-        let is_over = kept.count > limits.max_per_environment;
-        if !is_over && at.is_none_or(|at| at >= limits.expired_before) {
-            oldest = at.map_or(oldest, |at| oldest.min(at));
-            continue;
-        }
-        for (sequence, value) in passed.drain(..) {
-            remove(store, environment, sequence, &value, write);
-            kept.removed = sequence;
-            kept.count = kept.count.saturating_sub(1);
-            *left -= 1;
-        }
-        oldest = Timestamp::from_millis(u64::MAX);
-    }
-    if is_all && passed.is_empty() {
-        (kept.count, kept.removed) = (0, kept.removed.max(kept.last));
-    }
-    kept.oldest = oldest;
-    Ok(())
+/// Removes a limited number of the oldest events in one batch.
+struct Trimming<'a> {
+    store: &'a Shared,
+    limits: &'a RecordLimits,
+    /// The events that an erasure of the same batch changes. They stay until the next one, so that no key is written twice.
+    gone: &'a HashSet<(Scope, u128)>,
+    /// How many more it may remove.
+    left: usize,
+    write: &'a mut OwnedWriteBatch,
 }
 
-fn remove(store: &Shared, environment: Scope, sequence: u64, value: &[u8], write: &mut OwnedWriteBatch) {
-    let feed = &store.keyspaces.feed;
-    write.remove(feed, keys::event(environment, sequence));
-    if let Some(key) = keys::id_key_of(value) {
-        write.remove(feed, key);
+impl Trimming<'_> {
+    /// Removes the oldest events of an environment. An event before an expired one has expired, too, whatever its time says: a
+    /// clock may have been wrong.
+    ///
+    /// Fails where the engine cannot read.
+    fn remove_oldest(&mut self, environment: Scope, kept: &mut Kept, added: Added) -> Result<(), fjall::Error> {
+        let feed = &self.store.keyspaces.feed;
+        // Those that are removed if a later one has expired or is beyond the limit.
+        let mut passed = Vec::new();
+        let mut oldest = added.oldest;
+        let first = keys::event(environment, kept.removed.saturating_add(1));
+        let last = keys::event(environment, added.before);
+        let items = (first <= last).then(|| feed.range(first..=last));
+        for item in items.into_iter().flatten() {
+            let (key, value) = item.into_inner()?;
+            let Some((_, sequence)) = keys::read_event(&key) else { continue };
+            let at = keys::read_value(&value).map(|(header, _)| header.at);
+            let is_gone = self.gone.contains(&(environment, sequence.into()));
+            if self.left <= passed.len() || passed.len() >= LOOK_AHEAD || is_gone {
+                kept.oldest = at.map_or(oldest, |at| oldest.min(at));
+                return Ok(());
+            }
+            passed.push((sequence, value));
+            let is_over = kept.count > self.limits.max_per_environment;
+            if !is_over && at.is_none_or(|at| at >= self.limits.expired_before) {
+                oldest = at.map_or(oldest, |at| oldest.min(at));
+                continue;
+            }
+            for (sequence, value) in passed.drain(..) {
+                self.remove(environment, sequence, &value);
+                kept.removed = sequence;
+                kept.count = kept.count.saturating_sub(1);
+                self.left -= 1;
+            }
+            oldest = added.oldest;
+        }
+        if passed.is_empty() {
+            // All that can be read are gone. So the count is known, also if it was damaged.
+            (kept.count, kept.removed) = (added.count as u64, kept.removed.max(added.before));
+        }
+        kept.oldest = oldest;
+        Ok(())
     }
-    let header = keys::read_value(value).map(|(header, _)| header);
-    if let Some((header, contact)) = header.and_then(|header| Some((header, header.contact?))) {
-        remove_contact(store, feed, environment, place_of(sequence, &header), contact, write);
+
+    fn remove(&mut self, environment: Scope, sequence: u64, value: &[u8]) {
+        let feed = &self.store.keyspaces.feed;
+        self.write.remove(feed, keys::event(environment, sequence));
+        if let Some(key) = keys::id_key_of(value) {
+            self.write.remove(feed, key);
+        }
+        let header = keys::read_value(value).map(|(header, _)| header);
+        if let Some((header, contact)) = header.and_then(|header| Some((header, header.contact?))) {
+            let place = place_of(sequence, &header);
+            remove_contact(self.store, feed, environment, place, contact, self.write);
+        }
     }
 }
 
