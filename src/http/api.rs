@@ -43,6 +43,7 @@ impl Api {
             work: Arc::default(),
             call_reads: Arc::default(),
             stored_reads: Arc::default(),
+            readers: Arc::default(),
             answer_budget: Arc::default(),
             body_budget: Arc::new(BodyBudget::new(Limits::default().body_bytes)),
         }))

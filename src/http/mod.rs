@@ -53,6 +53,8 @@
 //! | `GET /configuration` | environment | 200 |
 //! | `PUT /configuration?dry_run=&prune=` | environment; operator, to create an environment | 200; 409 `ENVIRONMENT_NAME_TAKEN`, `QUOTA_EXCEEDED` |
 //! | `GET /changes?since=&actor=&environment_id=&cursor=` | environment, operator | 200, a page; 404 `ENVIRONMENT_NOT_FOUND`; 501 `NOT_STORED` |
+//! | `GET /events?after=&types=&limit=&wait=` | environment | 200, a page; 410 `CURSOR_EXPIRED`; 429, 503 `TOO_MANY_READERS`; 500 `EVENTS_DAMAGED`; 501 `NOT_STORED` |
+//! | `GET /events/stream?after=&types=` | environment | 200, server-sent events; the same errors |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `POST /tokens/{id}/rotate` | operator | 201; 404 `TOKEN_NOT_FOUND`; 409 `TOKEN_EXPIRED` |
 //! | `GET /export` | operator | 200, one JSON object a line; 501 `NOT_STORED` |
@@ -100,6 +102,7 @@ mod router;
 mod state;
 
 pub use api::Api;
+pub use endpoints::events::{EVENTS, Stopping};
 pub use limits::Limits;
 pub use middleware::rate_limit::{Rates, SteadyClock};
 pub use request::auth::{ACTING_AS, ACTING_FOR, OnValidToken};

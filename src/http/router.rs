@@ -3,9 +3,9 @@
 use super::Api;
 use super::endpoints::{
     agents, answered, bulk, callback, callback_agents, calls, changes, configuration, constraints, contacts, describe,
-    environments, export, health, metrics_text, numbers, reload, route, routes, statistics, tokens, what_if,
+    environments, events, export, health, metrics_text, numbers, reload, route, routes, statistics, tokens, what_if,
 };
-use super::middleware::{deadline, dispatch, log};
+use super::middleware::{deadline, dispatch, loading, log};
 use super::openapi::document;
 use super::response::error::Refusal;
 use axum::Router;
@@ -46,7 +46,8 @@ pub(super) fn described(api: &Api) -> OpenApiRouter<Api> {
     let quick = gateways().route_layer(from_fn_with_state(api.clone(), dispatch::if_long));
     let open = service().route_layer(from_fn_with_state(api.clone(), deadline::watch));
     let streamed = streams().route_layer(from_fn_with_state(api.clone(), dispatch::stream));
-    let v1 = usual.merge(large).merge(quick).merge(open).merge(streamed);
+    let waiting = feeds().route_layer(from_fn_with_state(api.clone(), loading::gate));
+    let v1 = usual.merge(large).merge(quick).merge(open).merge(streamed).merge(waiting);
     let v1 = v1.routes(routes!(route::decide));
     let metrics = if api.metrics_elsewhere { OpenApiRouter::new() } else { metrics() };
     OpenApiRouter::with_openapi(document::frame()).merge(v1).merge(health()).merge(metrics)
@@ -113,6 +114,11 @@ fn health() -> OpenApiRouter<Api> {
 
 fn metrics() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(metrics_text::show))
+}
+
+/// Returns the routes whose requests wait for events. While they wait, they hold nothing that others need.
+fn feeds() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(events::list)).routes(routes!(events::stream))
 }
 
 /// Returns the routes whose requests have no time limit as a whole.

@@ -5,6 +5,7 @@ use super::middleware::answer_budget::AnswerBudget;
 use super::middleware::body_budget::BodyBudget;
 use super::middleware::call_reads::CallReads;
 use super::middleware::rate_limit::RateLimits;
+use super::middleware::readers::Readers;
 use super::middleware::requests::Requests;
 use super::middleware::stored_reads::StoredReads;
 use super::middleware::work::Work;
@@ -39,6 +40,7 @@ pub struct ApiState {
     pub(super) work: Arc<Work>,
     pub(super) call_reads: Arc<CallReads>,
     pub(super) stored_reads: Arc<StoredReads>,
+    pub(super) readers: Arc<Readers>,
     pub(super) answer_budget: Arc<AnswerBudget>,
     pub(super) body_budget: Arc<BodyBudget>,
 }

@@ -222,6 +222,18 @@ pub trait StoredFeed: Send + Sync {
     fn page(&self, query: &FeedQuery) -> Result<Option<FeedPage>, StoreError>;
 }
 
+/// Returns the content of an event, or `None` if it is damaged.
+#[cfg(feature = "serde")]
+#[cfg_attr(not(feature = "store"), allow(dead_code, reason = "only a store reads events"))]
+pub(crate) fn event_content(kind: EventKind, text: &[u8]) -> Option<EventContent> {
+    match kind {
+        EventKind::RouteDecided => serde_json::from_slice(text).ok().map(EventContent::Decided),
+        EventKind::RouteAnswered => text.is_empty().then_some(EventContent::Answered),
+        EventKind::CallRecorded => serde_json::from_slice(text).ok().map(EventContent::Called),
+        EventKind::ConfigurationChanged => serde_json::from_slice(text).ok().map(EventContent::Changed),
+    }
+}
+
 /// Returns the most events that a commit with `added` new ones removes. It is more than it adds, so that the number of events
 /// stays bounded under any load.
 #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "only a store on disk removes events"))]

@@ -6,8 +6,9 @@ use crate::number::E164;
 use crate::slot::{EnvironmentSlot, Scope};
 use crate::store::calls::{contact_of, environment_of};
 use crate::store::{
-    Batch, Entry, EventStore, Excerpt, Excerpts, NewRecord, Pseudonyms, RecordPage, RecordPlace, RecordQuery,
-    StoreError, Stored, StoredCalls, StoredFleetState, StoredRecord, StoredRecords, pseudonym_of,
+    Batch, Entry, EventStore, Excerpt, Excerpts, FeedEnds, FeedPage, FeedQuery, NewEvent, NewRecord, Pseudonyms,
+    RecordPage, RecordPlace, RecordQuery, StoreError, Stored, StoredCalls, StoredEvent, StoredFeed, StoredFleetState,
+    StoredRecord, StoredRecords, event_content, pseudonym_of,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,8 @@ struct Kept {
     erasures: BTreeMap<(Scope, [u8; 16]), Register>,
     keys: Vec<[u8; 32]>,
     records: BTreeMap<(Scope, RecordPlace), NewRecord>,
+    /// The events of all environments, each with its number.
+    events: Vec<(u64, NewEvent)>,
     outbox: BTreeMap<u64, Vec<u8>>,
     /// The calls that are known by an id or a context, and their ids.
     calls: [BTreeMap<Vec<u8>, Vec<u8>>; 2],
@@ -111,6 +114,47 @@ impl Kept {
     }
 }
 
+impl StoredFeed for LastingStore {
+    fn is_empty(&self) -> bool {
+        self.kept(|kept| kept.events.is_empty())
+    }
+
+    fn ends(&self, environment: Scope) -> FeedEnds {
+        let last = self.kept(|kept| {
+            kept.events.iter().rfind(|(_, event)| event.environment == environment).map_or(0, |(number, _)| *number)
+        });
+        FeedEnds { last, highest: u64::MAX - 1, ..FeedEnds::default() }
+    }
+
+    fn page(&self, query: &FeedQuery) -> Result<Option<FeedPage>, StoreError> {
+        let FeedQuery { environment, after, kinds, limit } = *query;
+        Ok(Some(self.kept(|kept| {
+            let mut page = FeedPage { reached: after, ..FeedPage::default() };
+            let later = kept.events.iter().filter(|(number, new)| *number > after && new.environment == environment);
+            for (number, new) in later {
+                page.is_more = page.events.len() >= limit;
+                if page.is_more {
+                    break;
+                }
+                page.reached = *number;
+                let erasure = new.contact.and_then(|contact| kept.erasure(environment, contact));
+                let is_erased = erasure.and_then(Register::erased_until).is_some_and(|until| new.known_at <= until);
+                if kinds.contains(new.kind) && !is_erased {
+                    let content = event_content(new.kind, &new.text);
+                    page.events.push(StoredEvent {
+                        sequence: *number,
+                        kind: new.kind,
+                        at: new.at,
+                        id: new.id,
+                        content,
+                    });
+                }
+            }
+            page
+        })))
+    }
+}
+
 impl StoredRecords for LastingStore {
     fn is_empty(&self) -> bool {
         self.kept(|kept| kept.records.is_empty())
@@ -180,6 +224,13 @@ impl EventStore for LastingStore {
                 *held = (*held).max(*register);
             }
             kept.keep_records(batch);
+            for new in &batch.events {
+                let is_known =
+                    |(_, held): &(u64, NewEvent)| new.id.is_some() && (held.kind, held.id) == (new.kind, new.id);
+                if !kept.events.iter().any(is_known) {
+                    kept.events.push((kept.events.len() as u64 + 1, new.clone()));
+                }
+            }
             for key in &batch.pseudonyms.keys {
                 if !kept.keys.contains(key) {
                     kept.keys.push(*key);
@@ -227,6 +278,10 @@ impl EventStore for LastingStore {
     }
 
     fn records(&self) -> Option<Arc<dyn StoredRecords>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    fn feed(&self) -> Option<Arc<dyn StoredFeed>> {
         Some(Arc::new(self.clone()))
     }
 

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use dialback::http::{Api, EXPOSED, Limits, Token, router};
-use dialback::service::RecordSettings;
+use dialback::service::{FeedSettings, RecordSettings};
 use dialback::store::{EventStore, MemoryStore};
 use dialback::{Change, DialPlan, Engine, EnvironmentId, Lookback, Role, Service, Timestamp, TokenId};
 use serde_json::{Value, json};
@@ -69,7 +69,15 @@ impl Server {
 
     pub fn start_api(engine: Engine, store: impl EventStore, set_up: impl FnOnce(Api) -> Api) -> Self {
         let records = RecordSettings::default();
-        Self::start_service(Service::builder(store).engine(engine).records(records).start().expect("starts"), set_up)
+        Self::start_service(
+            Service::builder(store)
+                .engine(engine)
+                .records(records)
+                .feed(FeedSettings::default())
+                .start()
+                .expect("starts"),
+            set_up,
+        )
     }
 
     pub fn start_service(service: Service, set_up: impl FnOnce(Api) -> Api) -> Self {

@@ -13,6 +13,8 @@ pub(super) mod contacts;
 mod defaults;
 pub(super) mod describe;
 pub(super) mod environments;
+pub(super) mod events;
+mod events_page;
 pub(super) mod export;
 pub(super) mod health;
 pub(super) mod metrics_text;

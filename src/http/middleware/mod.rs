@@ -8,6 +8,7 @@ pub(super) mod dispatch;
 pub(super) mod loading;
 pub(super) mod log;
 pub(super) mod rate_limit;
+pub(super) mod readers;
 pub(super) mod requests;
 pub(super) mod shares;
 pub(super) mod stored_reads;

@@ -31,6 +31,7 @@ const STRICT_OPERATION: &str = "applyConfiguration";
         (name = "agents", description = "The agents, which place and take calls"),
         (name = "numbers", description = "The environment's phone numbers"),
         (name = "calls", description = "Outbound calls, and the routing of inbound calls"),
+        (name = "events", description = "What happened in the environment"),
         (name = "operators", description = "Environments and tokens"),
         (name = "service", description = "The service itself"),
     ),

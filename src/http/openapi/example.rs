@@ -172,6 +172,18 @@ pub(in crate::http) fn record() -> Value {
     })
 }
 
+/// A cursor of the feed.
+pub(in crate::http) const CURSOR: &str = "6e1f2a3b6a1d7c4000000005";
+
+/// The event of a call.
+pub(in crate::http) fn events() -> Value {
+    let call = json!({
+        "call_id": CALL, "agent_id": SOURCE, "from": DIALED, "to": CONTACT, "started_at": CALLED_AT,
+        "status": "no-answer",
+    });
+    json!([{"cursor": CURSOR, "type": "call.recorded", "at": CREATED_AT, "data": call}])
+}
+
 /// That record with its summary and its steps.
 pub(in crate::http) fn traced_record() -> Value {
     let mut traced = record();

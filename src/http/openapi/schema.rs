@@ -6,7 +6,7 @@ use crate::http::response::actor::KINDS;
 use crate::outcome::Outcome;
 use crate::plan::MAX_SOURCES;
 use crate::record::RecordedDoor;
-use crate::store::Durability;
+use crate::store::{Durability, EventKind};
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{
     ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
@@ -90,6 +90,11 @@ pub(in crate::http) fn decision() -> Object {
 /// The doors through which calls are routed.
 pub(in crate::http) fn door() -> Object {
     one_of(RecordedDoor::ALL.map(RecordedDoor::name))
+}
+
+/// The types of events.
+pub(in crate::http) fn event_kind() -> Object {
+    one_of(EventKind::ALL.map(EventKind::name))
 }
 
 pub(in crate::http) fn reason() -> Object {

@@ -5,6 +5,7 @@ use super::reply;
 use crate::http::openapi::schema;
 use crate::plan::{ConfigError, Lacking, REST_DAYS};
 use crate::service::ServiceError;
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
@@ -210,6 +211,42 @@ impl Refusal {
     pub(in crate::http) fn record_damaged() -> Self {
         let message = "The record of a decision is damaged: run `dialback verify` with the daemon stopped";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "RECORD_DAMAGED", message)
+    }
+
+    pub(in crate::http) fn no_events() -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", "This service keeps no events")
+    }
+
+    pub(in crate::http) fn cursor_expired() -> Self {
+        let message = "Events after this cursor were removed, or it is the cursor of another feed: read what you \
+                       need to know anew, and begin without a cursor";
+        Self::new(StatusCode::GONE, "CURSOR_EXPIRED", message)
+    }
+
+    pub(in crate::http) fn events_damaged() -> Self {
+        let message = "The events cannot be read: run `dialback verify` with the daemon stopped";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "EVENTS_DAMAGED", message)
+    }
+
+    /// Too many requests of the environment wait for events.
+    pub(in crate::http) fn too_many_readers() -> Self {
+        let message = "Too many requests of this environment wait for events: close some, or retry later";
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_READERS", message);
+        Self { retry_after: Some(Duration::from_secs(1)), ..refusal }
+    }
+
+    /// Too many requests of all environments wait for events.
+    pub(in crate::http) fn no_room_for_readers() -> Self {
+        let message = "Too many requests wait for events: retry later";
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_READERS", message);
+        Self { retry_after: Some(Duration::from_secs(1)), ..refusal }
+    }
+
+    /// Returns the error as the last event of a stream.
+    pub(in crate::http) fn server_sent(&self) -> Bytes {
+        let Self { code, message, errors, .. } = self;
+        let text = reply::json_bytes(&Envelope { success: false, message, code, errors });
+        [&b"event: error\ndata: "[..], &text, b"\n\n"].concat().into()
     }
 
     pub(in crate::http) fn not_reloadable() -> Self {

@@ -4,6 +4,7 @@ pub(super) mod actor;
 pub(super) mod change;
 pub(super) mod document;
 pub(super) mod error;
+pub(super) mod event;
 pub(super) mod explain;
 pub(super) mod header;
 pub(super) mod known_call;

@@ -81,7 +81,15 @@ fn agent(agent: &RecordedAgent) -> ShownAgent {
 
 /// Returns a record, without the lines of the rule.
 pub(in crate::http) fn shown(stored: &StoredRecord, record: &DecisionRecord) -> ShownRecord {
-    let RecordPlace { at, id } = stored.place;
+    shown_decision(stored.place, stored.answered, record)
+}
+
+/// Returns the record of a decision at this place, and when its call was answered.
+pub(in crate::http) fn shown_decision(
+    RecordPlace { at, id }: RecordPlace,
+    answered: Option<Timestamp>,
+    record: &DecisionRecord,
+) -> ShownRecord {
     ShownRecord {
         decision_id: Uuid::from_u128(id),
         at: time_text::render(at),
@@ -98,7 +106,7 @@ pub(in crate::http) fn shown(stored: &StoredRecord, record: &DecisionRecord) -> 
             called_at: time_text::render(call.at),
             status: call.outcome.public_name(),
         }),
-        answered_at: stored.answered.map(time_text::render),
+        answered_at: answered.map(time_text::render),
     }
 }
 

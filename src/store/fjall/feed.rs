@@ -19,8 +19,8 @@ use crate::store::feed::removed_at_once;
 use crate::store::records::feed_key::{self as keys, Header, Kept};
 use crate::store::records::record_key;
 use crate::store::{
-    Batch, EventContent, EventKind, FeedEnds, FeedPage, FeedQuery, NewEvent, RecordLimits, RecordPlace, RecordsTidied,
-    StoreError, StoredEvent, StoredFeed,
+    Batch, FeedEnds, FeedPage, FeedQuery, NewEvent, RecordLimits, RecordPlace, RecordsTidied, StoreError, StoredEvent,
+    StoredFeed, event_content,
 };
 use crate::time::Timestamp;
 use fjall::{Keyspace, OwnedWriteBatch, PersistMode};
@@ -363,22 +363,12 @@ impl StoredFeed for FjallFeed {
                 kind,
                 at: header.at,
                 id: header.id,
-                content: content(kind, text),
+                content: event_content(kind, text),
             });
         }
         // What was removed before the events were read is noted before.
         let removed = store.feeds.ends(environment).removed;
         Ok((removed <= begin).then_some(page))
-    }
-}
-
-/// Returns the content of an event, or `None` if it is damaged.
-fn content(kind: EventKind, text: &[u8]) -> Option<EventContent> {
-    match kind {
-        EventKind::RouteDecided => serde_json::from_slice(text).ok().map(EventContent::Decided),
-        EventKind::RouteAnswered => text.is_empty().then_some(EventContent::Answered),
-        EventKind::CallRecorded => serde_json::from_slice(text).ok().map(EventContent::Called),
-        EventKind::ConfigurationChanged => serde_json::from_slice(text).ok().map(EventContent::Changed),
     }
 }
 
@@ -389,7 +379,7 @@ fn content(kind: EventKind, text: &[u8]) -> Option<EventContent> {
 pub(in crate::store) fn check(keyspaces: &Keyspaces) -> Result<(), StoreError> {
     for item in keyspaces.feed.iter() {
         let (key, value) = item.into_inner().map_err(|error| keyspaces.failed(error))?;
-        if !keys::is_valid(&key, &value, |kind, text| content(kind, text).is_some()) {
+        if !keys::is_valid(&key, &value, |kind, text| event_content(kind, text).is_some()) {
             return Err(keyspaces.damaged("an invalid event"));
         }
     }

@@ -15,6 +15,7 @@ mod constraints;
 mod contacts;
 mod door;
 mod etags;
+mod events;
 mod export;
 mod failing;
 mod fleet;

@@ -82,6 +82,7 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     let routed = server.tenant().get("/route?dialed=%2B15550001000").await.data();
     let routed = routed["decision_id"].as_str().expect("an id");
     add(For::Tenants, Method::GET, &format!("/routes/{routed}"), None);
+    add(For::Tenants, Method::GET, "/events", None);
     add(For::Operators, Method::GET, "/environments", None);
     add(For::Operators, Method::POST, "/environments", Some(json!({"name": "New"})));
     add(For::Operators, Method::POST, "/reload", None);

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN};
 use axum::http::{Request, Response, StatusCode, Version};
 use dialback::admission::Place;
-use dialback::http::OnValidToken;
+use dialback::http::{EVENTS, OnValidToken, Stopping};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -82,9 +82,12 @@ impl ConnectionHandler {
         stream.set_write_timeout(Some(self.limits.write_timeout));
         let stream = Box::pin(stream);
         let (router, origins, of_connection) = (self.router.clone(), self.origins.clone(), Arc::clone(exchanges));
+        let told = self.stopping.clone();
         let answer = move |request: Request<Incoming>| {
             let refusal = (!names_one_host(&request)).then(|| no_host(&request, &origins));
-            answer(router.clone(), refusal, Exchange::new(&of_connection), request)
+            // Only requests that may wait for long need to know of the stop.
+            let stopping = request.uri().path().starts_with(EVENTS).then(|| Stopping(told.clone()));
+            answer(router.clone(), refusal, stopping, Exchange::new(&of_connection), request)
         };
         let service = service_fn(answer);
         if is_http2 {
@@ -106,6 +109,7 @@ impl ConnectionHandler {
 async fn answer(
     router: Router,
     refusal: Option<Response<Body>>,
+    stopping: Option<Stopping>,
     exchange: Arc<Exchange>,
     request: Request<Incoming>,
 ) -> Result<Response<Tracked>, Infallible> {
@@ -115,6 +119,9 @@ async fn answer(
     let (received, noted) = (Arc::clone(&exchange), Arc::clone(&exchange));
     let mut request = request.map(|body| Received::new(body, received));
     request.extensions_mut().insert(OnValidToken(Arc::new(move || noted.note_valid_token())));
+    if let Some(stopping) = stopping {
+        request.extensions_mut().insert(stopping);
+    }
     let response = router.oneshot(request).await?;
     Ok(Tracked::response(response, exchange))
 }

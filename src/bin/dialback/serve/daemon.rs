@@ -55,6 +55,7 @@ pub(crate) fn run(options: &ServeOptions, started: Started) -> Result<ExitCode, 
     };
     let engine = options.data.engine()?;
     let builder = Service::builder(store).engine(engine).sequencer(fleet.sequencer()).records(options.records());
+    let builder = builder.feed(options.feed());
     let service = builder.progress(data::report).load(tell)?;
     // This holds the directory until the daemon file is removed. Otherwise the next daemon's file could be removed.
     let service = Arc::new(service);

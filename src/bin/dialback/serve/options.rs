@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::out;
 use crate::settings::Settings;
 use crate::span::span;
-use dialback::service::{MAX_KEEP_DAYS, RecordSettings};
+use dialback::service::{FeedSettings, MAX_KEEP_DAYS, RecordSettings};
 use dialback::store::{Durability, FjallStore};
 use dialback::{AddressBook, AgentAddresses, sip};
 use serde_json::json;
@@ -68,6 +68,16 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "RECORDS", env = "DIALBACK_MAX_RECORDS_PER_ENVIRONMENT")]
     #[arg(default_value_t = RecordSettings::default().max_per_environment)]
     pub(super) max_records_per_environment: u64,
+    /// The number of days for which events are kept for the readers of `GET /events`, 0 to 30. With 0, none are written, and
+    /// those that exist are removed
+    #[arg(long, value_name = "DAYS", env = "DIALBACK_KEEP_EVENTS_DAYS")]
+    #[arg(default_value_t = FeedSettings::default().keep_days)]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_KEEP_DAYS)))]
+    pub(super) keep_events_days: u32,
+    /// The most events of one environment. The oldest are removed first
+    #[arg(long, value_name = "EVENTS", env = "DIALBACK_MAX_EVENTS_PER_ENVIRONMENT")]
+    #[arg(default_value_t = FeedSettings::default().max_per_environment)]
+    pub(super) max_events_per_environment: u64,
     #[command(flatten)]
     pub(super) addresses: AddressOptions,
     #[command(flatten)]
@@ -110,6 +120,10 @@ impl ServeOptions {
 
     pub(super) fn records(&self) -> RecordSettings {
         RecordSettings { keep_days: self.keep_records_days, max_per_environment: self.max_records_per_environment }
+    }
+
+    pub(super) fn feed(&self) -> FeedSettings {
+        FeedSettings { keep_days: self.keep_events_days, max_per_environment: self.max_events_per_environment }
     }
 
     pub(super) fn certificate(&self) -> Result<Option<Certificate>, Failure> {

@@ -1,0 +1,183 @@
+//! `GET /events` and `GET /events/stream`: the feed of an environment.
+
+use crate::support::server::{Answer, CONTACT, Client, Desk, OURS, Server};
+use axum::body::Body;
+use axum::http::{Method, Request};
+use dialback::Service;
+use dialback::http::Stopping;
+use dialback::service::FeedSettings;
+use dialback::store::{FjallStore, MemoryStore};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+fn server(path: &std::path::Path, most: u64) -> Server {
+    let store = FjallStore::open(path).expect("it opens");
+    let settings = FeedSettings { max_per_environment: most, ..FeedSettings::default() };
+    Server::start_service(Service::builder(store).feed(settings).start().expect("it starts"), |api| api)
+}
+
+fn types(answer: &Answer) -> Vec<String> {
+    let events = answer.body["data"].as_array().expect("a list");
+    events.iter().map(|event| event["type"].as_str().expect("a type").to_owned()).collect()
+}
+
+fn next(answer: &Answer) -> String {
+    answer.body["meta"]["next_cursor"].as_str().expect("a cursor").to_owned()
+}
+
+async fn desk(client: &Client<'_>) -> Desk {
+    let desk = Desk::set_up(client).await;
+    assert_eq!(client.post("/calls", desk.call("busy")).await.status, 202);
+    desk
+}
+
+#[tokio::test]
+async fn events_are_listed_in_their_order_and_a_cursor_continues() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(directory.path(), 1000);
+    let client = server.tenant();
+    let desk = desk(&client).await;
+    let path = format!("/route?dialed={}&caller={}", OURS.replace('+', "%2B"), CONTACT.replace('+', "%2B"));
+    let id = server.gateway().get(&path).await.data()["decision_id"].clone();
+    let id = id.as_str().expect("an id");
+    assert_eq!(server.gateway().post(&format!("/routes/{id}/answered"), json!({})).await.status, 200);
+    let calls = client.get("/events?types=call.recorded,route.decided,route.answered&wait=10").await;
+    assert_eq!(calls.body["data"][0]["data"]["status"], "busy");
+    assert_eq!(calls.body["data"][0]["data"]["to"], CONTACT);
+    assert_eq!(calls.body["data"][0]["data"]["agent_id"], json!(desk.source));
+    let routed = client.get(&format!("/events?after={}&wait=10&limit=1", next(&calls))).await;
+    assert_eq!(types(&routed), ["route.decided"]);
+    assert_eq!(routed.body["data"][0]["data"]["decision_id"], json!(id));
+    assert_eq!(routed.body["data"][0]["data"]["reason"], "MATCHED");
+    let answered = client.get(&format!("/events?after={}&wait=10", next(&routed))).await;
+    assert_eq!(types(&answered), ["route.answered"]);
+    assert_eq!(
+        (&answered.body["meta"]["has_more"], &answered.body["meta"]["is_of_node"]),
+        (&json!(false), &json!(false))
+    );
+    // The whole feed, in parts.
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = client.get(&format!("/events?limit=2{after}")).await;
+        all.extend(types(&page));
+        after = format!("&after={}", next(&page));
+        if page.body["meta"]["has_more"] == json!(false) {
+            break;
+        }
+    }
+    assert_eq!(all.len(), all.iter().filter(|kind| *kind == "configuration.changed").count() + 3);
+    assert_eq!(all[all.len() - 3..], ["call.recorded", "route.decided", "route.answered"]);
+    // Another tenant has its own.
+    assert!(!server.other().get("/events").await.text.contains(CONTACT));
+    assert_eq!(types(&client.get("/events?after=end").await), [""; 0]);
+    // What is about an erased contact is gone.
+    assert_eq!(client.delete(&format!("/contacts/{CONTACT}")).await.status, 200);
+    assert!(!client.get("/events?limit=1000").await.text.contains(CONTACT));
+}
+
+#[tokio::test]
+async fn invalid_and_expired_cursors_are_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(directory.path(), 2);
+    let client = server.tenant();
+    let first = client.get("/events?limit=1").await;
+    desk(&client).await;
+    client.get(&format!("/events?after={}", next(&first))).await.is(410, "CURSOR_EXPIRED");
+    assert!(types(&client.get("/events").await).len() <= 3);
+    let foreign = next(&server.other().get("/events").await);
+    client.get(&format!("/events?after={foreign}")).await.is(410, "CURSOR_EXPIRED");
+    client.get(&format!("/events/stream?after={foreign}")).await.is(410, "CURSOR_EXPIRED");
+    let stream = client.given(("last-event-id", "7"), Method::GET, "/events/stream", None).await;
+    stream.is(410, "CURSOR_EXPIRED");
+    for query in ["after=7", "types=call", "limit=0", "limit=1001", "wait=61", "wait=-1"] {
+        client.get(&format!("/events?{query}")).await.is(422, "VALIDATION_ERROR");
+    }
+    let none = Server::start_service(Service::builder(MemoryStore).start().expect("it starts"), |api| api);
+    none.tenant().get("/events").await.is(501, "NOT_STORED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_request_returns_with_the_next_event_and_ends_with_its_token() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(directory.path(), 1000);
+    let client = server.tenant();
+    let desk = desk(&client).await;
+    let end = next(&client.get("/events?after=end").await);
+    let waiting = async { client.get(&format!("/events?after={end}&wait=60")).await };
+    let call = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(client.post("/calls", desk.call("voicemail")).await.status, 202);
+    };
+    let (found, ()) = tokio::join!(waiting, call);
+    assert_eq!(types(&found), ["call.recorded"]);
+    let waiting = async { client.get("/events?after=end&types=route.decided&wait=60").await };
+    let revoke = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let token = "/tokens/00000000-0000-0000-0000-000000000001";
+        assert_eq!(server.operator().delete(token).await.status, 200);
+    };
+    let (ended, ()) = tokio::join!(waiting, revoke);
+    ended.is(401, "INVALID_TOKEN");
+}
+
+fn request(server: &Server, path: &str, stopping: &watch::Receiver<()>) -> Request<Body> {
+    let request = Request::builder().uri(format!("/api/v1{path}"));
+    let request = request.header("authorization", format!("Bearer {}", server.tenant_token()));
+    request.extension(Stopping(stopping.clone())).body(Body::empty()).expect("a request")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_sends_events_as_they_come_and_ends_when_the_server_stops() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(directory.path(), 1000);
+    let client = server.tenant();
+    let desk = desk(&client).await;
+    let (stop, stopping) = watch::channel(());
+    let path = "/events/stream?after=end&types=call.recorded";
+    let response = server.router.clone().oneshot(request(&server, path, &stopping)).await.expect("never fails");
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-type"]),
+        (200, &"text/event-stream".parse().expect("a value"))
+    );
+    let mut body = response.into_body();
+    for status in ["voicemail", "completed"] {
+        assert_eq!(client.post("/calls", desk.call(status)).await.status, 202);
+        let frame = body.frame().await.expect("an event").expect("whole").into_data().expect("data");
+        let text = String::from_utf8(frame.to_vec()).expect("UTF-8");
+        let (head, data) = text.split_once("data: ").expect("data");
+        let event: Value = serde_json::from_str(data).expect("JSON");
+        assert_eq!(event["data"]["status"], status);
+        let cursor = event["cursor"].as_str().expect("a cursor");
+        assert_eq!(head, format!("id: {cursor}\nevent: call.recorded\n"));
+    }
+    let waiting = server.router.clone().oneshot(request(&server, "/events?after=end&wait=60", &stopping));
+    let (waited, ()) = tokio::join!(waiting, async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(stop);
+    });
+    assert_eq!(waited.expect("never fails").status(), 200);
+    assert!(body.frame().await.is_none(), "the stream ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn environment_has_a_bounded_number_of_readers_and_a_place_is_free_when_one_ends() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(directory.path(), 1000);
+    let (_stop, stopping) = watch::channel(());
+    let mut open = Vec::new();
+    for _ in 0..16 {
+        let request = request(&server, "/events/stream?after=end", &stopping);
+        open.push(server.router.clone().oneshot(request).await.expect("never fails"));
+    }
+    assert!(open.iter().all(|response| response.status() == 200));
+    let refused = server.tenant().get("/events/stream").await;
+    refused.is(429, "TOO_MANY_READERS");
+    assert_eq!(refused.headers["retry-after"], "1");
+    server.tenant().get("/events?after=end&wait=60").await.is(429, "TOO_MANY_READERS");
+    assert_eq!(server.tenant().get("/events?wait=60").await.status, 200, "one that need not wait is answered");
+    open.pop();
+    while server.tenant().get("/events?after=end&wait=1").await.status != 200 {}
+}
