@@ -6,6 +6,7 @@ use crate::commands::callback::CallbackCommand;
 use crate::commands::changes::ChangesOptions;
 use crate::commands::contact::ContactCommand;
 use crate::commands::environment::EnvironmentCommand;
+use crate::commands::events::EventsOptions;
 use crate::commands::export::ExportOptions;
 use crate::commands::number::NumberCommand;
 use crate::commands::numbers::NumbersCommand;
@@ -89,6 +90,8 @@ pub(crate) enum Command {
     Contact(ContactCommand),
     /// List the changes of the configuration, newest first, with their actors
     Changes(ChangesOptions),
+    /// Print what happened in an environment: routed calls, answers, recorded calls and changes
+    Events(EventsOptions),
     /// Make an environment as a TOML file says
     Apply(ApplyOptions),
     /// Print an environment as a TOML file

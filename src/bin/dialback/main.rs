@@ -26,8 +26,8 @@ mod toml_file;
 use args::{Args, Command, ImportOptions};
 use clap::CommandFactory;
 use commands::{
-    agent, apply, callback, changes, contact, environment, export, number, numbers, partition, reload, resolve, texts,
-    token, verify,
+    agent, apply, callback, changes, contact, environment, events, export, number, numbers, partition, reload, resolve,
+    texts, token, verify,
 };
 use failure::{Failure, in_part};
 use hangup::Hangups;
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         Command::Callback(command) => callback::run(command, args.output.json),
         Command::Contact(command) => contact::run(command, args.output.json),
         Command::Changes(options) => changes::run(options, args.output.json),
+        Command::Events(options) => events::run(options, args.output.json),
         Command::Apply(options) => apply::apply(options, args.output.json),
         Command::Dump(options) => apply::dump(options, args.output.json),
         Command::Completions(options) => texts::completions(options, Args::command()),

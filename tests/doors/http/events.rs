@@ -1,14 +1,15 @@
 //! `GET /events` and `GET /events/stream`: the feed of an environment.
 
 use crate::support::server::{Answer, CONTACT, Client, Desk, OURS, Server};
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Method, Request};
 use dialback::Service;
 use dialback::http::Stopping;
 use dialback::service::FeedSettings;
 use dialback::store::{FjallStore, MemoryStore};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -123,6 +124,12 @@ async fn waiting_request_returns_with_the_next_event_and_ends_with_its_token() {
     ended.is(401, "INVALID_TOKEN");
 }
 
+/// Returns the next part of a body, or `None` at its end.
+async fn frame(body: &mut Body) -> Option<Bytes> {
+    let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?;
+    Some(frame.expect("whole").into_data().expect("data"))
+}
+
 fn request(server: &Server, path: &str, stopping: &watch::Receiver<()>) -> Request<Body> {
     let request = Request::builder().uri(format!("/api/v1{path}"));
     let request = request.header("authorization", format!("Bearer {}", server.tenant_token()));
@@ -145,7 +152,7 @@ async fn stream_sends_events_as_they_come_and_ends_when_the_server_stops() {
     let mut body = response.into_body();
     for status in ["voicemail", "completed"] {
         assert_eq!(client.post("/calls", desk.call(status)).await.status, 202);
-        let frame = body.frame().await.expect("an event").expect("whole").into_data().expect("data");
+        let frame = frame(&mut body).await.expect("an event");
         let text = String::from_utf8(frame.to_vec()).expect("UTF-8");
         let (head, data) = text.split_once("data: ").expect("data");
         let event: Value = serde_json::from_str(data).expect("JSON");
@@ -159,7 +166,7 @@ async fn stream_sends_events_as_they_come_and_ends_when_the_server_stops() {
         drop(stop);
     });
     assert_eq!(waited.expect("never fails").status(), 200);
-    assert!(body.frame().await.is_none(), "the stream ends");
+    assert!(frame(&mut body).await.is_none(), "the stream ends");
 }
 
 #[tokio::test(flavor = "multi_thread")]

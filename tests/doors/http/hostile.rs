@@ -8,8 +8,8 @@ use dialback::testing::lasting::LastingStore;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Endpoints with a token that have no row here: streams, which `bulk.rs` and `export.rs` test.
-const STREAMS: [&str; 2] = ["POST /api/v1/calls/bulk", "GET /api/v1/export"];
+/// Endpoints with a token that have no row here: streams, which `bulk.rs`, `export.rs` and `events.rs` test.
+const STREAMS: [&str; 3] = ["POST /api/v1/calls/bulk", "GET /api/v1/export", "GET /api/v1/events/stream"];
 
 /// Returns all visible configuration, and the size of the history.
 async fn dump(server: &Server) -> String {

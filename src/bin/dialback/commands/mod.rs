@@ -9,6 +9,7 @@ mod client;
 pub(crate) mod contact;
 pub(crate) mod daemon_options;
 pub(crate) mod environment;
+pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod number;
 pub(crate) mod numbers;
