@@ -356,6 +356,19 @@ def routes(client, route):
     client.refused("GET", "/routes/7", None, 404, "DECISION_NOT_FOUND")
 
 
+def events(client, gateway, route):
+    end = client.ask("GET", "/events?after=end")["meta"]
+    same([end["has_more"], end["is_of_node"]], [False, False])
+    decided = route("+15557654329")
+    page = client.ask("GET", f"/events?after={end['next_cursor']}&types=route.decided&wait=30&limit=1")
+    same([(event["type"], event["data"]["decision_id"]) for event in page["data"]], [("route.decided", decided["decision_id"])])
+    same(page["meta"]["next_cursor"], page["data"][0]["cursor"])
+    same({event["type"] for event in client.data("GET", "/events?types=call.recorded")}, {"call.recorded"})
+    client.invalid("GET", "/events?after=7", None, "after")
+    client.refused("GET", f"/events?after={'f' * 24}", None, 410, "CURSOR_EXPIRED")
+    gateway.refused("GET", "/events", None, 403, "UNAUTHORIZED")
+
+
 def who_may(client, gateway, other, nobody, source, number):
     nobody.refused("GET", "/agents", None, 401, "INVALID_TOKEN")
     gateway.refused("GET", "/agents", None, 403, "UNAUTHORIZED")
@@ -390,6 +403,7 @@ def main():
     the_end(client, route, source, callback, front)
     changes(client, source)
     routes(client, route)
+    events(client, gateway, route)
     service(nobody)
     print("the page of the contract is kept")
 
