@@ -11,7 +11,7 @@ use crate::slot::Scope;
 use crate::time::Timestamp;
 use std::fmt;
 
-/// What an event of the feed tells.
+/// The kind of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -80,7 +80,7 @@ impl EventKinds {
 pub struct NewEvent {
     /// The scope of its environment.
     pub environment: Scope,
-    /// What it tells.
+    /// Its kind.
     pub kind: EventKind,
     /// When that happened.
     pub at: Timestamp,
@@ -152,7 +152,7 @@ pub enum EventContent {
 pub struct StoredEvent {
     /// Its number. Numbers of later events are greater, and there are gaps.
     pub sequence: u64,
-    /// What it tells.
+    /// Its kind.
     pub kind: EventKind,
     /// When that happened.
     pub at: Timestamp,

@@ -38,7 +38,7 @@ pub(super) trait Shelf {
     fn examine<'a>(key: &[u8], value: &'a [u8]) -> Examined<'a>;
 }
 
-/// What a sweep sees of an entry.
+/// The part of an entry that a sweep compares with erasures.
 pub(super) enum Examined<'a> {
     /// An entry of a contact, or of none.
     Entry {

@@ -366,7 +366,7 @@ impl StoredFeed for FjallFeed {
                 content: event_content(kind, text),
             });
         }
-        // What was removed before the events were read is noted before.
+        // A removal is noted before it is committed, so this covers all that were committed before the read.
         let removed = store.feeds.ends(environment).removed;
         Ok((removed <= begin).then_some(page))
     }

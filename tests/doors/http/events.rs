@@ -74,7 +74,7 @@ async fn events_are_listed_in_their_order_and_a_cursor_continues() {
     // Another tenant has its own.
     assert!(!server.other().get("/events").await.text.contains(CONTACT));
     assert_eq!(types(&client.get("/events?after=end").await), [""; 0]);
-    // What is about an erased contact is gone.
+    // An erasure removes the events of its contact.
     assert_eq!(client.delete(&format!("/contacts/{CONTACT}")).await.status, 200);
     assert!(!client.get("/events?limit=1000").await.text.contains(CONTACT));
 }

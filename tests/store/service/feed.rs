@@ -158,7 +158,7 @@ fn event_of_the_same_decision_is_kept_once() {
     write(&mut store, vec![answer(2, 4), answer(3, 5)]);
     assert_eq!(times(&store), [1, 2, 5]);
     assert_eq!(events_after(&store, 0, 9)[2].content, Some(EventContent::Answered));
-    // What has left the feed has left it completely.
+    // An event that has left the feed can come again.
     tidy_all(&mut store, RecordLimits { expired_before: after(3), ..NO_LIMITS });
     write(&mut store, vec![answer(1, 6), answer(3, 7)]);
     assert_eq!(times(&store), [5, 6]);
@@ -444,7 +444,7 @@ fn service_tells_each_committed_change_once_and_nothing_that_changed_nothing() {
         // An erasure removes what is about the contact.
         service.record(vec![erase(1, Moment(0))]).expect("durable");
         assert_eq!(kinds(&service), ["configuration.changed", "route.answered"]);
-        // What is expired goes, too.
+        // Expired events leave it, too.
         service.expire_records(START.plus_millis(8 * 24 * 3_600_000));
         assert!(kinds(&service).is_empty());
     }
