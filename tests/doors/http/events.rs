@@ -1,16 +1,16 @@
 //! `GET /events` and `GET /events/stream`: the feed of an environment.
 
-use crate::support::server::{Answer, CONTACT, Client, Desk, OURS, Server};
-use axum::body::{Body, Bytes, HttpBody};
+use crate::support::server::{Answer, CONTACT, Client, Desk, OURS, START, Server};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::{Method, Request};
-use dialback::Service;
 use dialback::http::Stopping;
 use dialback::service::FeedSettings;
 use dialback::store::{FjallStore, MemoryStore};
+use dialback::{Call, E164, Event, Outcome, Service};
 use serde_json::{Value, json};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -187,4 +187,39 @@ async fn environment_has_a_bounded_number_of_readers_and_a_place_is_free_when_on
     assert_eq!(server.tenant().get("/events?wait=60").await.status, 200, "one that need not wait is answered");
     open.pop();
     while server.tenant().get("/events?after=end&wait=1").await.status != 200 {}
+}
+
+/// The bar: one consumer reads 50,000 events a second.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures: cargo test --release --all-features --test doors events_a_second -- --ignored --nocapture"]
+async fn one_reader_reads_fifty_thousand_events_a_second() {
+    const EVENTS: u64 = 100_000;
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(directory.path(), 2 * EVENTS);
+    let desk = desk(&server.tenant()).await;
+    let call = |number: u64| Call {
+        environment: server.environment,
+        agent: desk.source.parse().expect("an id"),
+        from: E164::from_digits(OURS.trim_start_matches('+')).expect("digits"),
+        to: E164::from_code(15_550_000_000 + number).expect("a code"),
+        at: START,
+        outcome: Outcome::Busy,
+    };
+    for first in (0..EVENTS).step_by(1000) {
+        let calls = (first..first + 1000).map(|number| Event::Call(call(number))).collect();
+        server.service.record(calls).expect("durable");
+    }
+    let (_stop, stopping) = watch::channel(());
+    let (mut read, mut after, began) = (0, String::new(), Instant::now());
+    while read < EVENTS {
+        let request = request(&server, &format!("/events?limit=1000&types=call.recorded{after}"), &stopping);
+        let body = server.router.clone().oneshot(request).await.expect("never fails").into_body();
+        let text = to_bytes(body, usize::MAX).await.expect("a body");
+        let page: Value = serde_json::from_slice(&text).expect("JSON");
+        read += page["data"].as_array().expect("a list").len() as u64;
+        after = format!("&after={}", page["meta"]["next_cursor"].as_str().expect("a cursor"));
+    }
+    let speed = read as f64 / began.elapsed().as_secs_f64();
+    println!("{speed:.0} events a second");
+    assert!(speed >= 50_000.0, "{speed}");
 }
