@@ -21,7 +21,7 @@ use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
 use http_body::Frame;
 use serde::Serialize;
@@ -182,7 +182,6 @@ pub(in crate::http) async fn stream(
     tokio::spawn(follow(reading, first, sender, reader));
     let mut response = Response::new(Body::new(Pieces(receiver)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 

@@ -30,7 +30,7 @@ pub(in crate::http) enum ShownData {
     /// `route.decided`: the routed call, as in `GET /routes`.
     Decided(Box<ShownRecord>),
     Answered(ShownAnswer),
-    Called(ShownCall),
+    Called(ShownReportedCall),
     Changed(ShownConfiguration),
 }
 
@@ -45,7 +45,7 @@ pub(in crate::http) struct ShownAnswer {
 
 /// `call.recorded`: an outbound call, or a new status of it, was recorded.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct ShownCall {
+pub(in crate::http) struct ShownReportedCall {
     /// The platform's id of the call; null if the report had none.
     #[schema(required)]
     call_id: Option<String>,
@@ -95,14 +95,16 @@ pub(in crate::http) fn shown(event: &StoredEvent, cursor: String) -> Option<Show
             decision_id: Uuid::from_u128(event.id.unwrap_or_default()),
             answered_at: time_text::render(event.at),
         }),
-        EventContent::Called(FeedCall { agent, from, to, at, outcome, call_id }) => ShownData::Called(ShownCall {
-            call_id: call_id.clone(),
-            agent_id: Uuid::from_u128(agent.as_u128()),
-            from: from.to_plus_form().to_string(),
-            to: to.to_plus_form().to_string(),
-            started_at: time_text::render(*at),
-            status: outcome.public_name(),
-        }),
+        EventContent::Called(FeedCall { agent, from, to, at, outcome, call_id }) => {
+            ShownData::Called(ShownReportedCall {
+                call_id: call_id.clone(),
+                agent_id: Uuid::from_u128(agent.as_u128()),
+                from: from.to_plus_form().to_string(),
+                to: to.to_plus_form().to_string(),
+                started_at: time_text::render(*at),
+                status: outcome.public_name(),
+            })
+        }
         EventContent::Changed(FeedChange { revision, actor, changes }) => {
             let actor = ShownActor::new(actor, false).into_owned();
             let actor_text = actor.text();

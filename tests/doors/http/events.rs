@@ -150,13 +150,15 @@ async fn stream_sends_events_as_they_come_and_ends_when_the_server_stops() {
         (200, &"text/event-stream".parse().expect("a value"))
     );
     let mut body = response.into_body();
-    for status in ["voicemail", "completed"] {
-        assert_eq!(client.post("/calls", desk.call(status)).await.status, 202);
+    for contact in ["+15557650001", "+15557650002"] {
+        let mut call = desk.call("busy");
+        call["to"] = contact.into();
+        assert_eq!(client.post("/calls", call).await.status, 202);
         let frame = frame(&mut body).await.expect("an event");
         let text = String::from_utf8(frame.to_vec()).expect("UTF-8");
         let (head, data) = text.split_once("data: ").expect("data");
         let event: Value = serde_json::from_str(data).expect("JSON");
-        assert_eq!(event["data"]["status"], status);
+        assert_eq!(event["data"]["to"], contact);
         let cursor = event["cursor"].as_str().expect("a cursor");
         assert_eq!(head, format!("id: {cursor}\nevent: call.recorded\n"));
     }
