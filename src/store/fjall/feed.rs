@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, Weak};
 
-/// The number of events that are not expired after which a step looks for no further expired one.
+/// The number of events that have not expired after which a step looks for no further expired one.
 const LOOK_AHEAD: usize = 64;
 
 /// The keyspace of the events.
@@ -231,7 +231,8 @@ fn expire(
         if trimming.remove_oldest(environment, &mut kept, nothing).is_err() {
             state.faults.pause(environment);
         } else {
-            done.is_more |= is_due(&kept);
+            // A step that removed nothing would remove nothing again.
+            done.is_more |= trimming.left < before && is_due(&kept);
         }
         done.removed += (before - trimming.left) as u64;
         state.kept.insert(environment, kept);
@@ -260,7 +261,7 @@ impl Trimming<'_> {
     fn remove_oldest(&mut self, environment: Scope, kept: &mut Kept, added: Added) -> Result<(), fjall::Error> {
         let feed = &self.store.keyspaces.feed;
         // Those that are removed if a later one has expired or is beyond the limit.
-        let mut passed = Vec::new();
+        let (mut passed, mut ahead) = (Vec::new(), 0);
         let mut oldest = added.oldest;
         let first = keys::event(environment, kept.removed.saturating_add(1));
         let last = keys::event(environment, added.before);
@@ -268,9 +269,9 @@ impl Trimming<'_> {
         for item in items.into_iter().flatten() {
             let (key, value) = item.into_inner()?;
             let Some((_, sequence)) = keys::read_event(&key) else { continue };
-            let at = keys::read_value(&value).map(|(header, _)| header.at);
+            let at = keys::time_of(&value);
             let is_gone = self.gone.contains(&(environment, sequence.into()));
-            if self.left <= passed.len() || passed.len() >= LOOK_AHEAD || is_gone {
+            if self.left <= passed.len() || ahead >= LOOK_AHEAD || is_gone {
                 kept.oldest = at.map_or(oldest, |at| oldest.min(at));
                 return Ok(());
             }
@@ -278,6 +279,7 @@ impl Trimming<'_> {
             let is_over = kept.count > self.limits.max_per_environment;
             if !is_over && at.is_none_or(|at| at >= self.limits.expired_before) {
                 oldest = at.map_or(oldest, |at| oldest.min(at));
+                ahead += usize::from(at.is_some());
                 continue;
             }
             for (sequence, value) in passed.drain(..) {
@@ -286,7 +288,7 @@ impl Trimming<'_> {
                 kept.count = kept.count.saturating_sub(1);
                 self.left -= 1;
             }
-            oldest = added.oldest;
+            (oldest, ahead) = (added.oldest, 0);
         }
         if passed.is_empty() {
             // All that can be read are gone. So the count is known, also if it was damaged.

@@ -2,8 +2,8 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `r`, environment, 3 bytes, sequence, 8 bytes | the [`Header`], then the content as JSON; the first 17 bytes of it, with a mark, after an erasure |
-//! | `c`, environment, 3 bytes, pseudonym of the contact, 16 bytes, time from which erasures cover the event, 8 bytes, sequence, 16 bytes | the id of the event, as in the header |
+//! | `r`, environment, 3 bytes, sequence, 8 bytes | the [`Header`], then the content as JSON; the first 25 bytes of it, with a mark, after an erasure |
+//! | `c`, environment, 3 bytes, pseudonym of the contact, 16 bytes, time from which erasures cover the event, 8 bytes, sequence, 16 bytes | the first 25 bytes of the event's value |
 //! | `i`, kind, 1 byte, id, 16 bytes | environment, 3 bytes; sequence, 8 bytes |
 //! | `n`, environment, 3 bytes | the [`Kept`] of the environment |
 //! | `b` | the number of the last beginning, 8 bytes |
@@ -26,9 +26,11 @@ use crate::time::Timestamp;
 pub(in crate::store) const BEGINNING: [u8; 1] = [b'b'];
 /// The first byte of the keys of events.
 const EVENT: u8 = b'r';
-/// The kind and the id, which an erasure leaves.
-const SHELL: usize = 17;
-const HEADER: usize = SHELL + 24;
+/// The kind and the id.
+const NAME: usize = 17;
+/// The kind, the id and the time. An erasure leaves them, because expiry needs the time.
+const SHELL: usize = NAME + 8;
+const HEADER: usize = SHELL + 16;
 /// The contact of an event without one.
 const NONE: u64 = u64::MAX;
 const BEGINNING_BITS: u32 = 32;
@@ -123,18 +125,11 @@ pub(in crate::store) struct Header {
     pub(in crate::store) contact: Option<E164>,
 }
 
-/// Returns the first bytes of a value: kind and id.
-pub(in crate::store) fn shell(kind: u8, id: Option<u128>) -> [u8; SHELL] {
-    let mut shell = [0; SHELL];
-    shell[0] = kind;
-    shell[1..].copy_from_slice(&id.unwrap_or_default().to_be_bytes());
-    shell
-}
-
 /// Returns the value of a new event.
 pub(in crate::store) fn event_value(new: &NewEvent) -> Vec<u8> {
     let words = [new.at.millis(), new.known_at.millis(), new.contact.map_or(NONE, E164::code)];
-    [&shell(new.kind.code(), new.id)[..], &words.map(u64::to_be_bytes).concat(), &new.text].concat()
+    let id = new.id.unwrap_or_default().to_be_bytes();
+    [&[new.kind.code()], &id[..], &words.map(u64::to_be_bytes).concat(), &new.text].concat()
 }
 
 /// Returns the value that an erasure leaves. `shell` are the first bytes of the value before.
@@ -160,23 +155,29 @@ pub(in crate::store) fn shell_of(value: &[u8]) -> Option<&[u8]> {
 
 /// Returns the key by which the event with this value is found by its id, if it has one.
 pub(in crate::store) fn id_key_of(value: &[u8]) -> Option<[u8; 18]> {
-    let (kind, id) = value.get(..SHELL)?.split_first()?;
+    let (kind, id) = value.get(..NAME)?.split_first()?;
     id.iter().any(|byte| *byte != 0).then(|| id_key(kind & !ERASED, id))
+}
+
+/// Returns when the event with this value happened, also of an erased one.
+pub(in crate::store) fn time_of(value: &[u8]) -> Option<Timestamp> {
+    let millis = value.get(NAME..SHELL)?.try_into().ok()?;
+    Some(Timestamp::from_millis(u64::from_be_bytes(millis)))
 }
 
 /// Returns the header and the JSON of an event's value, or `None` if it is damaged or erased.
 pub(in crate::store) fn read_value(value: &[u8]) -> Option<(Header, &[u8])> {
     let (header, text) = value.split_at_checked(HEADER)?;
-    let (shell, words) = header.split_at(SHELL);
+    let (name, words) = header.split_at(NAME);
     let (words, _) = words.as_chunks::<8>();
     let word = |place: usize| u64::from_be_bytes(words[place]);
     let contact = match word(2) {
         NONE => None,
         code => Some(E164::from_code(code)?),
     };
-    let id = u128::from_be_bytes(shell[1..].try_into().ok()?);
+    let id = u128::from_be_bytes(name[1..].try_into().ok()?);
     let time = |place| Timestamp::from_millis(word(place));
-    let kind = EventKind::ALL.into_iter().find(|kind| kind.code() == shell[0]);
+    let kind = EventKind::ALL.into_iter().find(|kind| kind.code() == name[0]);
     Some((Header { kind, id: Some(id).filter(|id| *id != 0), at: time(0), known_at: time(1), contact }, text))
 }
 
@@ -252,11 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn erasure_leaves_the_kind_and_the_id_only() {
+    fn erasure_leaves_the_kind_the_id_and_the_time_only() {
         let value = event_value(&new(Some(3), E164::from_digits("15557654321")));
         let erased = erased_value(shell_of(&value).expect("long enough"));
         assert!(is_erased(&erased) && !is_erased(&value) && read_value(&erased).is_none());
         assert_eq!(id_key_of(&erased), Some(of_id(EventKind::RouteAnswered, 3)));
+        assert_eq!([&value, &erased].map(|value| time_of(value)), [Some(Timestamp::from_millis(9)); 2]);
         let key = event(scope(), 1);
         assert!(is_valid(&key, &erased, |_, _| false) && !is_valid(&key, &erased[1..], |_, _| true));
         let place = RecordPlace { at: Timestamp::from_millis(7), id: 1 };

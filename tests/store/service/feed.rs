@@ -262,6 +262,22 @@ fn expired_events_are_removed_and_one_dated_ahead_keeps_no_others() {
     assert_eq!(times(&store), [40]);
 }
 
+/// Erased events keep their numbers until they expire. They must not hide the expired ones after them.
+#[test]
+fn expired_events_behind_erased_ones_are_removed_and_erased_ones_expire_in_their_time() {
+    for erased in [64, 65, 100] {
+        let (_directory, mut store) = place();
+        write(&mut store, (1..=erased).map(|at| new(1, at)).collect());
+        write(&mut store, (erased + 1..=erased + 10).map(|at| new(2, at)).collect());
+        erase_contact(&mut store, 1, after(erased));
+        let limits = |at| RecordLimits { expired_before: after(at), ..NO_LIMITS };
+        assert_eq!(tidy_all(&mut store, limits(11)), 10, "{erased}");
+        assert_eq!(tidy_all(&mut store, limits(erased + 6)), erased - 5, "{erased}");
+        assert_eq!(times(&store), (erased + 6..=erased + 10).collect::<Vec<_>>(), "{erased}");
+        assert_eq!(store.tidy_feed(&limits(erased + 6)).expect("written"), RecordsTidied::default());
+    }
+}
+
 #[test]
 fn erasure_removes_all_events_of_the_contact_and_keeps_the_numbers_of_the_others() {
     let (directory, mut store) = place();
