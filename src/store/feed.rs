@@ -180,7 +180,7 @@ pub struct FeedQuery {
 pub struct FeedPage {
     /// The events.
     pub events: Vec<StoredEvent>,
-    /// The number after which the next part begins. It is that of the query if there was nothing after it.
+    /// The number after which the next part begins. It is that of the query if there was nothing after it, and never 0.
     pub reached: u64,
     /// Whether the page ended although there are more events.
     pub is_more: bool,
@@ -215,7 +215,7 @@ pub trait StoredFeed: Send + Sync {
     fn ends(&self, environment: Scope) -> FeedEnds;
 
     /// Returns a part of a feed, or `None` if events after the number of the query were removed because they had expired or
-    /// were too many. Events of erased contacts are left out.
+    /// were too many: never if the number is 0. Events of erased contacts are left out.
     ///
     /// # Errors
     /// The store cannot be read. An event that can be read and is not valid is no error, but has no content.

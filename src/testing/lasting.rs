@@ -121,7 +121,7 @@ impl StoredFeed for LastingStore {
 
     fn ends(&self, environment: Scope) -> FeedEnds {
         let last = self.kept(|kept| {
-            kept.events.iter().rfind(|(_, event)| event.environment == environment).map_or(0, |(number, _)| *number)
+            kept.events.iter().rfind(|(_, event)| event.environment == environment).map_or(1, |(number, _)| *number)
         });
         FeedEnds { last, highest: u64::MAX - 1, ..FeedEnds::default() }
     }
@@ -129,7 +129,7 @@ impl StoredFeed for LastingStore {
     fn page(&self, query: &FeedQuery) -> Result<Option<FeedPage>, StoreError> {
         let FeedQuery { environment, after, kinds, limit } = *query;
         Ok(Some(self.kept(|kept| {
-            let mut page = FeedPage { reached: after, ..FeedPage::default() };
+            let mut page = FeedPage { reached: after.max(1), ..FeedPage::default() };
             let later = kept.events.iter().filter(|(number, new)| *number > after && new.environment == environment);
             for (number, new) in later {
                 page.is_more = page.events.len() >= limit;
@@ -228,7 +228,7 @@ impl EventStore for LastingStore {
                 let is_known =
                     |(_, held): &(u64, NewEvent)| new.id.is_some() && (held.kind, held.id) == (new.kind, new.id);
                 if !kept.events.iter().any(is_known) {
-                    kept.events.push((kept.events.len() as u64 + 1, new.clone()));
+                    kept.events.push((kept.events.len() as u64 + 2, new.clone()));
                 }
             }
             for key in &batch.pseudonyms.keys {

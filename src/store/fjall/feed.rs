@@ -70,8 +70,13 @@ pub(in crate::store) fn begin(store: &Shared, now: Timestamp, most: u64) -> Resu
     let beginning = state.beginning.saturating_add(1).max(seconds);
     let mut write = keyspaces.database.batch().durability(Some(PersistMode::SyncAll));
     write.insert(&keyspaces.feed, keys::BEGINNING, u64::from(beginning).to_be_bytes());
+    if state.is_unreadable {
+        // Erasures may have passed over events that were not known.
+        write.insert(&keyspaces.feed, record_key::SWEEP, []);
+    }
     write.commit().map_err(|error| keyspaces.failed(error))?;
     (state.beginning, state.most) = (beginning, most);
+    store.feeds.show_beginning(beginning);
     Ok(())
 }
 
@@ -79,7 +84,7 @@ pub(in crate::store) fn begin(store: &Shared, now: Timestamp, most: u64) -> Resu
 /// of environments with too many. Returns whether events were removed.
 pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWriteBatch) -> bool {
     let state = &mut *store.feeds.lock();
-    if state.kept.is_empty() && batch.events.is_empty() {
+    if state.is_empty() && batch.events.is_empty() {
         return false;
     }
     let mut removing = Removing::<Events>::new(store, write);
@@ -90,15 +95,12 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
             removing.erase(&mut state.faults, *scope, *contact);
         }
     }
-    if !batch.pseudonyms.erasures.is_empty() {
-        // Also if a sweep is under way: what it has passed may match the new erasures.
-        removing.write.insert(&store.keyspaces.feed, record_key::SWEEP, []);
-    }
     let gone = removing.gone;
-    if batch.events.is_empty() {
-        return !gone.is_empty();
+    let (added, is_unsure) = add(store, state, &batch.events, &erased, write);
+    if is_unsure || !batch.pseudonyms.erasures.is_empty() {
+        // Also if a sweep is under way: what it has passed may match the new erasures.
+        write.insert(&store.keyspaces.feed, record_key::SWEEP, []);
     }
-    let added = add(store, state, &batch.events, &erased, write);
     let count: usize = added.values().map(|added| added.count).sum();
     let left = removed_at_once(count).saturating_sub(gone.len());
     let limits = RecordLimits { expired_before: Timestamp::from_millis(0), max_per_environment: state.most };
@@ -111,6 +113,7 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
             }
             state.kept.insert(environment, kept);
         }
+        store.feeds.show(environment, kept);
         trimming.write.insert(&store.keyspaces.feed, record_key::of_count(environment), keys::count_value(kept));
     }
     !gone.is_empty() || trimming.left < left
@@ -126,28 +129,33 @@ struct Added {
 }
 
 /// Writes new events, except those that an erasure covers, those that are in the feed already, and those of deleted
-/// environments. Returns the environments that got some.
+/// environments. Returns the environments that got some, and whether an erasure may cover one that was written, because the
+/// disk could not be read.
 fn add(
     store: &Shared,
     state: &mut State,
     events: &[NewEvent],
     erased: &HashMap<(Scope, E164), Timestamp>,
     write: &mut OwnedWriteBatch,
-) -> BTreeMap<Scope, Added> {
+) -> (BTreeMap<Scope, Added>, bool) {
     let feed = &store.keyspaces.feed;
-    let (mut ids, mut added) = (HashSet::new(), BTreeMap::new());
+    let (mut ids, mut added, mut is_unsure) = (HashSet::new(), BTreeMap::new(), false);
     for new in events {
         let NewEvent { environment, kind, id, contact, .. } = new;
+        if id.is_some_and(|id| !ids.insert((*kind, id))) {
+            continue;
+        }
         match is_left_out(store, new, erased) {
-            Ok(false) if id.is_none_or(|id| ids.insert((*kind, id))) => {}
-            Ok(_) => continue,
-            // Without the answer, the event is left out.
+            Ok(false) => {}
+            Ok(true) => continue,
+            // What the event tells is acknowledged. A reader may see it twice, and cannot read one of an erased contact.
             Err(_) => {
                 state.faults.damaged += 1;
-                continue;
+                is_unsure = true;
             }
         }
-        let kept = state.kept.entry(*environment).or_insert(Kept::NONE);
+        let unknown = if state.is_unreadable { Kept::UNKNOWN } else { Kept::NONE };
+        let kept = state.kept.entry(*environment).or_insert(unknown);
         let sequence = kept.last.max(keys::numbers_of(state.beginning).0) + 1;
         let value = keys::event_value(new);
         if let Some(id) = id {
@@ -164,7 +172,7 @@ fn add(
         *added = Added { count: added.count + 1, oldest: added.oldest.min(new.at), ..*added };
         *kept = Kept { count: kept.count + 1, last: sequence, oldest: kept.oldest.min(new.at), ..*kept };
     }
-    added
+    (added, is_unsure)
 }
 
 /// Returns whether the feed has an event of this kind and id, or an erasure covers the event.
@@ -188,7 +196,7 @@ fn is_left_out(store: &Shared, new: &NewEvent, erased: &HashMap<(Scope, E164), T
 pub(in crate::store) fn tidy(store: &Shared, limits: &RecordLimits, write: &mut OwnedWriteBatch) -> RecordsTidied {
     let state = &mut *store.feeds.lock();
     let mut done = RecordsTidied::default();
-    if state.kept.is_empty() {
+    if state.is_empty() {
         return done;
     }
     let gone = erasing::go_on::<Events>(store, &mut state.faults, &mut done, write);
@@ -236,6 +244,7 @@ fn expire(
         }
         done.removed += (before - trimming.left) as u64;
         state.kept.insert(environment, kept);
+        store.feeds.show(environment, kept);
         // After one with very many, the next step begins with another.
         state.next = record_key::next_scope(environment);
         trimming.write.insert(&store.keyspaces.feed, record_key::of_count(environment), keys::count_value(kept));
@@ -370,7 +379,17 @@ impl StoredFeed for FjallFeed {
         }
         // A removal is noted before it is committed, so this covers all that were committed before the read.
         let removed = store.feeds.ends(environment).removed;
-        Ok((removed <= begin).then_some(page))
+        if after > 0 {
+            return Ok((removed <= begin).then_some(page));
+        }
+        // A reader without a place misses nothing if the oldest events go while it reads.
+        page.events.retain(|event| event.sequence > removed);
+        page.reached = page.reached.max(removed);
+        if page.reached == 0 {
+            // Not 0, which would stand for the oldest event. Each event of this beginning has a greater number.
+            page.reached = store.feeds.first();
+        }
+        Ok(Some(page))
     }
 }
 

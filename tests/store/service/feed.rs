@@ -127,11 +127,15 @@ fn tidy_all(store: &mut FjallStore, limits: RecordLimits) -> u64 {
 #[test]
 fn events_are_read_in_their_order_from_any_place_also_after_a_restart() {
     let (directory, mut store) = place();
-    assert_eq!(page(&store, &query(0)), Some(FeedPage::default()));
+    // The place of an empty feed is not its oldest event: it goes on from there.
+    let begin = ends(&store).last;
+    assert!(begin > 0);
+    assert_eq!(page(&store, &query(0)), Some(FeedPage { reached: begin, ..FeedPage::default() }));
     write(&mut store, (1..=50).map(|at| new(at % 3, at)).collect());
     let other = NewEvent { environment: environment(1), ..new(1, 999) };
     write(&mut store, vec![other]);
     let first = events_after(&store, 0, 1000);
+    assert_eq!(events_after(&store, begin, 1000), first);
     assert_eq!(first[3].content, Some(EventContent::Called(content(1, 4))));
     let numbers: Vec<u64> = first.iter().map(|event| event.sequence).collect();
     drop(store);
@@ -380,19 +384,42 @@ fn damaged_event_is_shown_as_such_and_found_by_verify() {
 #[test]
 fn events_in_damaged_files_are_an_error_and_removing_them_rests() {
     let (directory, mut store) = place();
-    write(&mut store, (1..=3000).map(|at| new(at % 500, at)).collect());
+    write(&mut store, (1..=3000).map(|at| new(at % 500, at)).chain((1..=500).map(|id| answer(id, 3001))).collect());
     store.upkeep().purge(None, START).expect("purged");
     drop(store);
-    let mut store = reopened(directory.path(), 10);
+    let mut store = reopened(directory.path(), 1_000_000);
     records::damage_tables(directory.path());
     store.feed().expect("it keeps events").page(&query(0)).expect_err("damaged");
     // Neither an erasure nor an event fails its batch.
     erase_contact(&mut store, 1, after(4000));
-    write(&mut store, vec![new(1, 4001)]);
+    for event in [new(1, 4001), answer(250, 4002)] {
+        let before = ends(&store).last;
+        write(&mut store, vec![event]);
+        assert!(ends(&store).last > before, "what is acknowledged is told, whether or not it was told before");
+    }
     let limits = RecordLimits { expired_before: after(100), max_per_environment: 10 };
     let first = store.tidy_feed(&limits).expect("written");
     assert!(first.damaged >= 1 && first.removed < 100 && !first.is_more, "{first:?}");
     assert_eq!(store.tidy_feed(&limits).expect("written"), RecordsTidied::default(), "it rests");
+}
+
+/// An erasure must not pass over events because the ends of their feed cannot be read.
+#[test]
+fn erasure_is_noted_where_the_ends_of_the_feeds_cannot_be_read() {
+    let (directory, mut store) = place();
+    write(&mut store, (1..=3000).map(|at| new(at % 500, at)).collect());
+    store.upkeep().purge(None, START).expect("purged");
+    drop(store);
+    records::damage_tables(directory.path());
+    let mut store = reopened(directory.path(), 1_000_000);
+    assert!(!store.feed().expect("it keeps events").is_empty());
+    erase_contact(&mut store, 1, after(4000));
+    drop(store);
+    let database = fjall::Database::builder(directory.path().join("store")).open().expect("it opens");
+    let feed = database.keyspace("feed", fjall::KeyspaceCreateOptions::default).expect("it is there");
+    assert!(feed.get([b's']).expect("readable").is_some(), "a sweep finds what the erasure did not");
+    let rests = feed.range([b'e']..[b'f']).filter_map(|item| item.key().ok()).count();
+    assert_eq!(rests, 1, "the erasure is not complete");
 }
 
 fn feeding(path: &Path, records: u32, feed: u32) -> Service {
