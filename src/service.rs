@@ -132,11 +132,7 @@ impl Service {
         let record_counts = Arc::<RecordCounts>::default();
         let (stored_feed, watchers) = (Shared(store.feed()), Arc::<Watchers>::default());
         let feed = feed.filter(|feed| feed.is_on() && stored_feed.0.is_some());
-        if let Some(feed) = feed {
-            let now = engine.now().unwrap_or(Timestamp::from_millis(0));
-            store.begin_feed(now, feed.max_per_environment)?;
-        }
-        let is_feeding = feed.is_some();
+        let is_feeding = feed.map(|feed| feed.begin(&mut store, &engine)).transpose()?.is_some();
         let last_entry = fleet_state.as_ref().map_or(Ok(0), |fleet_state| fleet_state.last_entry())?;
         let totals = Arc::new(RwLock::new(totals));
         let order = || Ordering::start(Arc::clone(&sequencer), commands.clone());

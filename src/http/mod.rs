@@ -102,7 +102,7 @@ mod router;
 mod state;
 
 pub use api::Api;
-pub use endpoints::events::{EVENTS, Stopping};
+pub use endpoints::events::{EVENTS, OnWait, Stopping};
 pub use limits::Limits;
 pub use middleware::rate_limit::{Rates, SteadyClock};
 pub use request::auth::{ACTING_AS, ACTING_FOR, OnValidToken};

@@ -1,12 +1,13 @@
 //! The feeds of events: what a commit adds to them, reading them, and waiting for more.
 
 use super::Service;
+use crate::engine::Engine;
 use crate::event::{Call, CallId, Change, Configuration};
 use crate::id::EnvironmentId;
 use crate::plan::{EnvironmentView, Plan};
 use crate::record::DecisionRecord;
 use crate::slot::{EnvironmentSlot, Scope};
-use crate::store::{EventKind, FeedCall, FeedChange, FeedEnds, FeedPage, FeedQuery, NewEvent, StoreError};
+use crate::store::{EventKind, EventStore, FeedCall, FeedChange, FeedEnds, FeedPage, FeedQuery, NewEvent, StoreError};
 use crate::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -32,6 +33,11 @@ impl FeedSettings {
     /// Returns whether events are written.
     pub(super) fn is_on(&self) -> bool {
         self.keep_days > 0
+    }
+
+    /// Prepares the store for events.
+    pub(super) fn begin(self, store: &mut impl EventStore, engine: &Engine) -> Result<(), StoreError> {
+        store.begin_feed(engine.now().unwrap_or(Timestamp::from_millis(0)), self.max_per_environment)
     }
 }
 

@@ -173,6 +173,8 @@ pub struct FeedQuery {
     pub kinds: EventKinds,
     /// The most events.
     pub limit: usize,
+    /// The number of stored bytes after which the page ends, if it is less than [`FeedPage::MAX_BYTES`].
+    pub max_bytes: usize,
 }
 
 /// A part of the feed, in the order of its events.

@@ -127,7 +127,7 @@ impl StoredFeed for LastingStore {
     }
 
     fn page(&self, query: &FeedQuery) -> Result<Option<FeedPage>, StoreError> {
-        let FeedQuery { environment, after, kinds, limit } = *query;
+        let FeedQuery { environment, after, kinds, limit, .. } = *query;
         Ok(Some(self.kept(|kept| {
             let mut page = FeedPage { reached: after.max(1), ..FeedPage::default() };
             let later = kept.events.iter().filter(|(number, new)| *number > after && new.environment == environment);

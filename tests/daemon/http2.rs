@@ -622,3 +622,16 @@ fn idle_clients_that_do_not_read_do_not_delay_the_stop() {
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert!(!log.contains("before all requests in progress were finished"), "{log}");
 }
+
+#[test]
+fn request_that_waits_for_events_is_not_cut() {
+    let place = Place::with(&["--request-timeout", "1", "--header-timeout", "1"]);
+    runtime().block_on(async {
+        let (requests, _connection) = place.open(|_| {}).await;
+        let request = place.request(Method::GET, "/api/v1/events?after=end&wait=7").body(()).expect("a request");
+        let began = Instant::now();
+        let (status, page) = ask(&requests, request, "").await.expect("it is answered");
+        assert_eq!((status, &page["data"]), (200, &json!([])), "{page}");
+        assert!(began.elapsed() >= Duration::from_secs(6), "it waits longer than clients that make no progress may");
+    });
+}

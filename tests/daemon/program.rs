@@ -108,6 +108,29 @@ fn record_of_a_routed_call_survives_a_kill_and_changes_and_leaves_with_its_conta
 }
 
 #[test]
+fn feed_is_printed_for_people_and_as_lines_of_json() {
+    let data = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::start(data.path());
+    let tenant = Tenant::with_callback_sample(&daemon);
+    assert_eq!(tenant.record_call("+12125550143", "busy").0, 202);
+    let events = |more: &[&str]| dialback(&[more, &["--data"]].concat(), data.path());
+    let (code, text, wrong) = events(&["--json", "events", "--types", "call.recorded"]);
+    assert_eq!(code, 0, "{wrong}");
+    let printed: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((printed.len(), &printed[0]["data"]["to"]), (1, &json!("+12125550143")), "{text}");
+    let (code, text, wrong) = events(&["events"]);
+    assert_eq!(code, 0, "{wrong}");
+    let last = text.lines().last().expect("a line");
+    assert!(last.contains("call.recorded") && last.ends_with("to +12125550143: busy"), "{text}");
+    // From the last cursor there is nothing more.
+    let cursor = printed[0]["cursor"].as_str().expect("a cursor");
+    assert_eq!(events(&["events", "--after", cursor]), (0, String::new(), String::new()));
+    let (code, _, wrong) = events(&["events", "--types", "call"]);
+    assert!(code != 0 && wrong.contains("call.recorded"), "{code} {wrong}");
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
 fn commands_use_a_running_daemon_and_otherwise_the_directory() {
     let data = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::start(data.path());

@@ -1,15 +1,14 @@
 //! `GET /events` and `GET /events/stream`: the feed of an environment.
 //!
 //! A request that waits holds no lock and no thread. It is woken by the next commit that adds an event, and looks each second
-//! whether its token is still valid. It also ends when the daemon stops.
+//! whether its token is still valid. It also ends when the daemon stops, whatever it waits for.
 
-use super::events_page::{Place, page, piece};
+use super::events_page::{Place, page, piece, quiet_piece};
 use crate::http::Api;
-use crate::http::middleware::answer_budget::{LARGE, Reservation};
-use crate::http::middleware::readers::Reader;
+use crate::http::middleware::answer_budget::{LARGE, Reservation, USUAL};
 use crate::http::openapi::example;
 use crate::http::request::auth::{Tenant, holder};
-use crate::http::request::form::{Form, QueryForm};
+use crate::http::request::form::{Form, QueryForm, Wrong};
 use crate::http::request::read;
 use crate::http::response::error::Refusal;
 use crate::http::response::event::ShownEvent;
@@ -17,16 +16,16 @@ use crate::http::response::reply::Listed;
 use crate::id::EnvironmentId;
 use crate::service::Service;
 use crate::store::{EventKind, EventKinds, FeedPage, FeedQuery};
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::{Extensions, HeaderMap};
 use axum::response::Response;
 use http_body::Frame;
 use serde::Serialize;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,9 +39,18 @@ pub const EVENTS: &str = "/api/v1/events";
 #[derive(Clone, Debug)]
 pub struct Stopping(pub watch::Receiver<()>);
 
+/// Called about each second while a request waits for an event, so that its connection is not closed as one without progress.
+/// A server may put it into the extensions of the same requests.
+#[derive(Clone)]
+pub struct OnWait(pub Arc<dyn Fn() + Send + Sync>);
+
 /// The most events of a page, and the number without `limit`.
 const MAX_EVENTS: usize = 1000;
 const USUAL_EVENTS: usize = 100;
+/// The bytes of stored events after which a piece of a stream ends, and the memory for it in KiB: of the events, and of their
+/// text, whose buffer grows by doubling.
+const PIECE_BYTES: usize = 64 << 10;
+const PIECE_KIB: u32 = 2 * USUAL;
 /// The longest wait in seconds. It is shorter than the time after which common proxies give up.
 const MAX_WAIT: usize = 60;
 /// How often a waiting request looks whether its token is still valid.
@@ -116,38 +124,41 @@ struct Followed {
 pub(in crate::http) async fn list(
     Tenant(environment): Tenant,
     State(api): State<Api>,
-    stopping: Option<Extension<Stopping>>,
+    extensions: Extensions,
     headers: HeaderMap,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
     let limit = form.optional("limit", |value| read::digits(value, 1..=MAX_EVENTS)).unwrap_or(USUAL_EVENTS);
     let wait = form.optional("wait", |value| read::digits(value, 0..=MAX_WAIT)).unwrap_or(0);
-    let (place, kinds) = read_place(&api, environment, &mut form)?;
+    let (place, kinds) = read_place(&api, environment, &mut form, None)?;
     form.finish(|| Some(()))?;
-    let mut reading = Reading { api: api.clone(), environment, headers, stopping, place: place?, kinds, limit };
-    let mut found = reading.next().await?;
-    if found.0.events.is_empty() && wait > 0 {
+    place.check()?;
+    let size = Size { limit, max_bytes: FeedPage::MAX_BYTES, kib: LARGE };
+    let mut reading = Reading { api: api.clone(), environment, headers, extensions, place, kinds, size };
+    let mut found = Some(reading.next().await?);
+    if wait > 0 && found.as_ref().is_some_and(|(page, _)| page.events.is_empty()) {
         let _reader = api.readers.admit(environment)?;
-        drop(found.1.take());
-        let more = tokio::time::timeout(Duration::from_secs(wait as u64), reading.more());
-        if let Ok(more) = more.await {
-            found = more?.unwrap_or(found);
+        // Its memory is free while it waits.
+        found = None;
+        let stopped = reading.stopped();
+        tokio::select! {
+            more = reading.more() => found = Some(more?),
+            () = tokio::time::sleep(Duration::from_secs(wait as u64)) => {}
+            () = stopped => {}
         }
     }
-    let (events, reservation) = found;
     let place = reading.place;
     let is_of_node = api.service().fleet().is_some();
-    let response = api.work.drive(environment, page(events, place, is_of_node)).await;
-    Ok(match reservation {
-        Some(reservation) => reservation.hold(response),
-        None => response,
-    })
+    let Some((events, reservation)) = found else { return Ok(page(FeedPage::default(), place, is_of_node).await) };
+    Ok(reservation.hold(api.work.drive(environment, page(events, place, is_of_node)).await))
 }
 
 /// Sends events as they are committed, as server-sent events: `id` is the cursor, `event` the type, and `data` the event as in
 /// `GET /events`.
 ///
-/// The stream ends with an event `error`, whose data has a `code`, if the cursor has expired or the token is not valid any more.
+/// From time to time it sends an `id` without an event, so that a client that connects again misses nothing. The stream ends with
+/// an event `error`, whose data has a `code`, if the cursor has expired or the token is not valid any more, and without one if
+/// the daemon stops.
 #[utoipa::path(
     get, path = "/api/v1/events/stream", tag = "events", operation_id = "streamEvents", params(Followed),
     responses(
@@ -163,34 +174,38 @@ pub(in crate::http) async fn list(
 pub(in crate::http) async fn stream(
     Tenant(environment): Tenant,
     State(api): State<Api>,
-    stopping: Option<Extension<Stopping>>,
+    extensions: Extensions,
     headers: HeaderMap,
     QueryForm(mut form): QueryForm,
 ) -> Result<Response, Refusal> {
-    let (place, kinds) = read_place(&api, environment, &mut form)?;
+    let (place, kinds) = read_place(&api, environment, &mut form, headers.get(LAST_EVENT_ID))?;
     form.finish(|| Some(()))?;
-    let mut place = place?;
-    if let Some(last) = headers.get(LAST_EVENT_ID) {
-        let last = last.to_str().ok().and_then(|text| place.read(text));
-        place.after = last.ok_or_else(Refusal::cursor_expired)?;
-        place.check()?;
-    }
+    place.check()?;
     let reader = api.readers.admit(environment)?;
-    let mut reading = Reading { api, environment, headers, stopping, place, kinds, limit: USUAL_EVENTS };
-    let (first, _) = reading.next().await?;
+    let size = Size { limit: USUAL_EVENTS, max_bytes: PIECE_BYTES, kib: PIECE_KIB };
+    let mut reading = Reading { api, environment, headers, extensions, place, kinds, size };
+    let first = reading.next().await?;
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(follow(reading, first, sender, reader));
+    tokio::spawn(async move {
+        let _reader = reader;
+        tokio::select! {
+            () = reading.stopped() => {}
+            () = follow(reading, first, sender) => {}
+        }
+    });
     let mut response = Response::new(Body::new(Pieces(receiver)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     Ok(response)
 }
 
-/// Reads the place after which the feed is read, and the kinds of events.
+/// Reads the place after which the feed is read, and the kinds of events. The place of the last event that a client has got
+/// comes before that with which it once began.
 fn read_place(
     api: &Api,
     environment: EnvironmentId,
     form: &mut Form,
-) -> Result<(Result<Place, Refusal>, EventKinds), Refusal> {
+    last: Option<&HeaderValue>,
+) -> Result<(Place, EventKinds), Refusal> {
     if !api.service().has_feed() {
         return Err(Refusal::no_events());
     }
@@ -200,14 +215,21 @@ fn read_place(
         "end" => Ok(ends.last),
         text => begin.read(text).ok_or_else(|| "must be end, or a cursor of an earlier answer".into()),
     });
+    let last = last.and_then(|last| {
+        let last = last.to_str().ok().and_then(|text| begin.read(text));
+        if last.is_none() {
+            form.error(LAST_EVENT_ID, &Wrong::from("must be a cursor of an earlier answer"));
+        }
+        last
+    });
     let kinds = form.optional("types", |value| {
         read::text(value)?.split(',').try_fold(EventKinds::NONE, |kinds, name| {
             let kind: EventKind = name.trim().parse().map_err(|_| names())?;
             Ok(kinds.with(kind))
         })
     });
-    let place = Place { after: after.unwrap_or(0), ends };
-    Ok((place.check().map(|()| place), kinds.unwrap_or(EventKinds::ALL)))
+    let place = Place { after: last.or(after).unwrap_or(0), ends };
+    Ok((place, kinds.unwrap_or(EventKinds::ALL)))
 }
 
 fn names() -> String {
@@ -215,17 +237,26 @@ fn names() -> String {
 }
 
 /// A page, and the memory for its response.
-type Found = (FeedPage, Option<Reservation>);
+type Found = (FeedPage, Reservation);
+
+/// The size of a page.
+#[derive(Clone, Copy)]
+struct Size {
+    limit: usize,
+    max_bytes: usize,
+    /// The memory that it reserves.
+    kib: u32,
+}
 
 /// A request that reads the feed.
 struct Reading {
     api: Api,
     environment: EnvironmentId,
     headers: HeaderMap,
-    stopping: Option<Extension<Stopping>>,
+    extensions: Extensions,
     place: Place,
     kinds: EventKinds,
-    limit: usize,
+    size: Size,
 }
 
 /// Why a wait ended.
@@ -234,16 +265,15 @@ enum Woken {
     ByEvent,
     /// It is time to look at the token.
     ToLook,
-    /// The server stops.
-    ByStop,
 }
 
 impl Reading {
     /// Reads the next page, and moves on.
     async fn next(&mut self) -> Result<Found, Refusal> {
-        let reservation = self.api.answer_budget.reserve(self.environment, LARGE).await;
-        let (after, kinds, limit) = (self.place.after, self.kinds, self.limit);
-        let query = move |environment| FeedQuery { environment, after, kinds, limit };
+        let Size { limit, max_bytes, kib } = self.size;
+        let reservation = self.api.answer_budget.reserve(self.environment, kib).await;
+        let (after, kinds) = (self.place.after, self.kinds);
+        let query = move |environment| FeedQuery { environment, after, kinds, limit, max_bytes };
         let environment = self.environment;
         let read = move |service: &Service| service.events_of(environment, query);
         let found = self.api.read_stored(environment, read).await?.map_err(|error| {
@@ -252,11 +282,22 @@ impl Reading {
         })?;
         let found = found.ok_or_else(Refusal::cursor_expired)?;
         self.place.after = found.reached;
-        Ok((found, Some(reservation)))
+        Ok((found, reservation))
     }
 
-    /// Waits for the next page with an event. Returns `None` if the server stops.
-    async fn more(&mut self) -> Result<Option<Found>, Refusal> {
+    /// Returns when the server stops.
+    fn stopped(&self) -> impl Future<Output = ()> + use<> {
+        let stopping = self.extensions.get().cloned();
+        async move {
+            match stopping {
+                Some(Stopping(mut stopping)) => _ = stopping.changed().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Waits for the next page with an event.
+    async fn more(&mut self) -> Result<Found, Refusal> {
         loop {
             let (wake, woken) = oneshot::channel();
             let watch = self.api.service().watch_feed(self.environment, || {
@@ -264,9 +305,11 @@ impl Reading {
             });
             let found = self.next().await?;
             if !found.0.events.is_empty() {
-                return Ok(Some(found));
+                return Ok(found);
             }
             if found.0.is_more {
+                // There may be very many events of other kinds.
+                self.check()?;
                 continue;
             }
             drop(found);
@@ -274,7 +317,6 @@ impl Reading {
             loop {
                 match self.wait(&mut woken).await {
                     Woken::ByEvent => break,
-                    Woken::ByStop => return Ok(None),
                     Woken::ToLook => self.check()?,
                 }
             }
@@ -285,16 +327,11 @@ impl Reading {
 
     /// Waits for an event, at most until the next look.
     async fn wait(&self, woken: &mut oneshot::Receiver<()>) -> Woken {
-        let stopping = self.stopping.clone();
-        let stop = async {
-            match stopping {
-                Some(Extension(Stopping(mut stopping))) => _ = stopping.changed().await,
-                None => std::future::pending().await,
-            }
-        };
+        if let Some(OnWait(on_wait)) = self.extensions.get() {
+            on_wait();
+        }
         tokio::select! {
             _ = woken => Woken::ByEvent,
-            () = stop => Woken::ByStop,
             () = tokio::time::sleep(LOOK) => Woken::ToLook,
         }
     }
@@ -306,21 +343,23 @@ impl Reading {
     }
 }
 
-/// Sends the pages of a stream, until its client is gone, its token is revoked or the server stops.
-async fn follow(mut reading: Reading, first: FeedPage, sender: mpsc::Sender<Bytes>, _reader: Reader) {
-    let mut found = first;
+/// Sends the pages of a stream, until its client is gone or its token is revoked.
+async fn follow(mut reading: Reading, first: Found, sender: mpsc::Sender<Bytes>) {
+    let (mut found, mut is_first) = (first, true);
     loop {
-        let is_more = found.is_more;
-        if !found.events.is_empty() {
+        let (page, reservation) = found;
+        let is_more = page.is_more;
+        if !page.events.is_empty() || is_first {
             let (api, environment) = (reading.api.clone(), reading.environment);
-            let text = api.work.drive(environment, piece(found, reading.place)).await;
-            if sender.send(text).await.is_err() {
+            let text = api.work.drive(environment, piece(page, reading.place)).await;
+            if sender.send(reservation.attach(text)).await.is_err() {
                 return;
             }
         }
+        is_first = false;
         let next = if is_more { reading.next().await.map(Some) } else { quiet(&mut reading, &sender).await };
-        match next {
-            Ok(Some((page, _))) => found = page,
+        match next.and_then(|next| reading.check().map(|()| next)) {
+            Ok(Some(next)) => found = next,
             Ok(None) => return,
             Err(refusal) => {
                 // The client may be gone.
@@ -328,27 +367,24 @@ async fn follow(mut reading: Reading, first: FeedPage, sender: mpsc::Sender<Byte
                 return;
             }
         }
-        if let Err(refusal) = reading.check() {
-            let _ = sender.send(refusal.server_sent()).await;
-            return;
-        }
     }
 }
 
-/// Waits for the next page with an event, and sends a comment from time to time. Returns `None` at the end.
+/// Waits for the next page with an event, and sends its place from time to time. Returns `None` if the client is gone.
 async fn quiet(reading: &mut Reading, sender: &mpsc::Sender<Bytes>) -> Result<Option<Found>, Refusal> {
     loop {
         let more = tokio::time::timeout(LOOK * QUIET_LOOKS, reading.more());
-        tokio::select! {
-            more = more => match more {
-                Ok(more) => return more,
-                Err(_) => {
-                    if sender.send(Bytes::from_static(b": quiet\n\n")).await.is_err() {
-                        return Ok(None);
-                    }
-                }
-            },
+        let more = tokio::select! {
+            more = more => more,
             () = sender.closed() => return Ok(None),
+        };
+        match more {
+            Ok(found) => return found.map(Some),
+            Err(_) => {
+                if sender.send(quiet_piece(reading.place)).await.is_err() {
+                    return Ok(None);
+                }
+            }
         }
     }
 }

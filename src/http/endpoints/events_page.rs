@@ -76,9 +76,12 @@ pub(super) async fn page(found: FeedPage, place: Place, is_of_node: bool) -> Res
     reply::json_text(StatusCode::OK, out)
 }
 
-/// Returns a page as server-sent events.
-pub(super) async fn piece(found: FeedPage, place: Place) -> Bytes {
+/// Returns a page as server-sent events. Without events, it has only the place, which a client remembers.
+pub(super) async fn piece(found: FeedPage, place: Place) -> Vec<u8> {
     let mut out = Vec::new();
+    if found.events.is_empty() {
+        out.extend_from_slice(format!("id: {}\n\n", place.write(place.after)).as_bytes());
+    }
     for events in found.events.chunks(AT_ONCE) {
         for event in events.iter().filter_map(|event| place.shown(event)) {
             out.extend_from_slice(format!("id: {}\nevent: {}\ndata: ", event.cursor(), event.kind()).as_bytes());
@@ -87,7 +90,12 @@ pub(super) async fn piece(found: FeedPage, place: Place) -> Bytes {
         }
         pause().await;
     }
-    out.into()
+    out
+}
+
+/// Returns the place of a stream that has been quiet for some time, and a comment.
+pub(super) fn quiet_piece(place: Place) -> Bytes {
+    format!("id: {}\n: quiet\n\n", place.write(place.after)).into()
 }
 
 #[cfg(test)]

@@ -83,6 +83,13 @@ impl Reservation {
         response.map(|body| Body::new(Held { body, piece: Bytes::new(), reservation: Arc::new(self) }))
     }
 
+    /// Returns data of a body with the reservation attached, until the connection has written it. Keeps only as much of the
+    /// reservation as the data is long.
+    pub(in crate::http) fn attach(mut self, data: Vec<u8>) -> Bytes {
+        self.keep(data.len().div_ceil(1 << 10));
+        Bytes::from_owner(Piece { data: data.into(), _reservation: Arc::new(self) })
+    }
+
     /// Releases all but this many KiB.
     fn keep(&mut self, kib: usize) {
         for permit in [&mut self.tenants, &mut self.all] {
@@ -190,6 +197,15 @@ mod tests {
         assert_eq!(free(&budget), ALL as usize);
 
         drop(budget.reserve(ONE, USUAL).await.hold(Response::new(text.into())));
+        assert_eq!(free(&budget), ALL as usize);
+    }
+
+    #[tokio::test]
+    async fn data_of_a_stream_keeps_its_memory_until_it_is_written() {
+        let budget = AnswerBudget::default();
+        let data = budget.reserve(ONE, USUAL).await.attach(vec![b'x'; 5000]);
+        assert_eq!((data.len(), free(&budget)), (5000, ALL as usize - 5));
+        drop(data);
         assert_eq!(free(&budget), ALL as usize);
     }
 

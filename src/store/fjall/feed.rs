@@ -347,13 +347,14 @@ impl StoredFeed for FjallFeed {
 
     fn page(&self, query: &FeedQuery) -> Result<Option<FeedPage>, StoreError> {
         let store = self.store()?;
-        let FeedQuery { environment, after, kinds, limit } = *query;
+        let FeedQuery { environment, after, kinds, limit, max_bytes } = *query;
+        let max_bytes = max_bytes.min(FeedPage::MAX_BYTES);
         let begin = if after == 0 { store.feeds.ends(environment).removed } else { after };
         let mut page = FeedPage { reached: begin, ..FeedPage::default() };
         let mut bytes = 0;
         let range = keys::event(environment, begin.saturating_add(1))..=keys::event(environment, u64::MAX);
         for (examined, item) in store.keyspaces.feed.range(range).enumerate() {
-            let is_full = page.events.len() >= limit || bytes >= FeedPage::MAX_BYTES;
+            let is_full = page.events.len() >= limit || bytes >= max_bytes;
             if is_full || examined >= FeedPage::MAX_EXAMINED {
                 page.is_more = true;
                 break;

@@ -3,15 +3,16 @@
 use crate::support::server::{Answer, CONTACT, Client, Desk, OURS, START, Server};
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::{Method, Request};
-use dialback::http::Stopping;
+use dialback::http::{OnWait, Stopping};
 use dialback::service::FeedSettings;
 use dialback::store::{FjallStore, MemoryStore};
 use dialback::{Call, E164, Event, Outcome, Service};
 use serde_json::{Value, json};
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
 
 fn server(path: &std::path::Path, most: u64) -> Server {
@@ -92,7 +93,17 @@ async fn invalid_and_expired_cursors_are_refused() {
     client.get(&format!("/events?after={foreign}")).await.is(410, "CURSOR_EXPIRED");
     client.get(&format!("/events/stream?after={foreign}")).await.is(410, "CURSOR_EXPIRED");
     let stream = client.given(("last-event-id", "7"), Method::GET, "/events/stream", None).await;
-    stream.is(410, "CURSOR_EXPIRED");
+    stream.is(422, "VALIDATION_ERROR");
+    client.get("/events/stream?after=7").await.is(422, "VALIDATION_ERROR");
+    // A client that connects again has the place that it began with, and that of its last event.
+    let (_stop, stopping) = watch::channel(());
+    let mut again = request(&server, &format!("/events/stream?after={}", next(&first)), &stopping);
+    let last = next(&client.get("/events").await);
+    again.headers_mut().insert("last-event-id", last.parse().expect("a value"));
+    let response = server.router.clone().oneshot(again).await.expect("never fails");
+    assert_eq!(response.status(), 200);
+    let text = frame(&mut response.into_body()).await.expect("the place");
+    assert_eq!(text, format!("id: {last}\n\n"));
     for query in ["after=7", "types=call", "limit=0", "limit=1001", "wait=61", "wait=-1"] {
         client.get(&format!("/events?{query}")).await.is(422, "VALIDATION_ERROR");
     }
@@ -106,22 +117,44 @@ async fn waiting_request_returns_with_the_next_event_and_ends_with_its_token() {
     let server = server(directory.path(), 1000);
     let client = server.tenant();
     let desk = desk(&client).await;
+    let (_stop, stopping) = watch::channel(());
     let end = next(&client.get("/events?after=end").await);
-    let waiting = async { client.get(&format!("/events?after={end}&wait=60")).await };
+    let (waiting, waits) = waiting(&server, &format!("/events?after={end}&wait=60"), &stopping);
     let call = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        waits.notified().await;
         assert_eq!(client.post("/calls", desk.call("voicemail")).await.status, 202);
     };
     let (found, ()) = tokio::join!(waiting, call);
-    assert_eq!(types(&found), ["call.recorded"]);
-    let waiting = async { client.get("/events?after=end&types=route.decided&wait=60").await };
+    assert_eq!(found.0, 200);
+    assert_eq!(found.1["data"][0]["type"], "call.recorded");
+    let (waiting, waits) = self::waiting(&server, "/events?after=end&types=route.decided&wait=60", &stopping);
     let revoke = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        waits.notified().await;
         let token = "/tokens/00000000-0000-0000-0000-000000000001";
         assert_eq!(server.operator().delete(token).await.status, 200);
     };
     let (ended, ()) = tokio::join!(waiting, revoke);
-    ended.is(401, "INVALID_TOKEN");
+    assert_eq!((ended.0, &ended.1["code"]), (401, &json!("INVALID_TOKEN")));
+}
+
+/// Returns the answer to a request, and what tells that the request has found nothing and waits.
+fn waiting(
+    server: &Server,
+    path: &str,
+    stopping: &watch::Receiver<()>,
+) -> (impl Future<Output = (u16, Value)> + use<>, Arc<Notify>) {
+    let waits = Arc::new(Notify::new());
+    let told = Arc::clone(&waits);
+    let mut request = request(server, path, stopping);
+    request.extensions_mut().insert(OnWait(Arc::new(move || told.notify_one())));
+    let router = server.router.clone();
+    let answer = async move {
+        let response = router.oneshot(request).await.expect("never fails");
+        let status = response.status().as_u16();
+        let text = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        (status, serde_json::from_slice(&text).expect("JSON"))
+    };
+    (answer, waits)
 }
 
 /// Returns the next part of a body, or `None` at its end.
@@ -150,6 +183,9 @@ async fn stream_sends_events_as_they_come_and_ends_when_the_server_stops() {
         (200, &"text/event-stream".parse().expect("a value"))
     );
     let mut body = response.into_body();
+    // A client that loses the stream before its first event has its place.
+    let end = next(&client.get("/events?after=end").await);
+    assert_eq!(frame(&mut body).await.expect("the place"), format!("id: {end}\n\n"));
     for contact in ["+15557650001", "+15557650002"] {
         let mut call = desk.call("busy");
         call["to"] = contact.into();
@@ -162,13 +198,44 @@ async fn stream_sends_events_as_they_come_and_ends_when_the_server_stops() {
         let cursor = event["cursor"].as_str().expect("a cursor");
         assert_eq!(head, format!("id: {cursor}\nevent: call.recorded\n"));
     }
-    let waiting = server.router.clone().oneshot(request(&server, "/events?after=end&wait=60", &stopping));
+    let (waiting, waits) = waiting(&server, "/events?after=end&wait=60", &stopping);
     let (waited, ()) = tokio::join!(waiting, async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        waits.notified().await;
         drop(stop);
     });
-    assert_eq!(waited.expect("never fails").status(), 200);
+    assert_eq!(waited.0, 200);
     assert!(frame(&mut body).await.is_none(), "the stream ends");
+}
+
+fn call(server: &Server, desk: &Desk, number: u64) -> Event {
+    Event::Call(Call {
+        environment: server.environment,
+        agent: desk.source.parse().expect("an id"),
+        from: E164::from_digits(OURS.trim_start_matches('+')).expect("digits"),
+        to: E164::from_code(15_550_000_000 + number).expect("a code"),
+        at: START,
+        outcome: Outcome::Busy,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_that_its_client_does_not_read_ends_when_the_server_stops() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(directory.path(), 10_000);
+    let desk = desk(&server.tenant()).await;
+    server.service.record((0..2000).map(|number| call(&server, &desk, number)).collect()).expect("durable");
+    let (stop, stopping) = watch::channel(());
+    let path = "/events/stream?types=call.recorded";
+    let response = server.router.clone().oneshot(request(&server, path, &stopping)).await.expect("never fails");
+    let mut body = response.into_body();
+    let mut events = 0;
+    let mut stop = Some(stop);
+    while let Some(piece) = frame(&mut body).await {
+        events += String::from_utf8(piece.to_vec()).expect("UTF-8").matches("event: call.recorded").count();
+        drop(stop.take());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!((100..1000).contains(&events), "the rest is left to the next connection: {events}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,16 +266,8 @@ async fn one_reader_reads_fifty_thousand_events_a_second() {
     let directory = tempfile::tempdir().expect("a directory");
     let server = server(directory.path(), 2 * EVENTS);
     let desk = desk(&server.tenant()).await;
-    let call = |number: u64| Call {
-        environment: server.environment,
-        agent: desk.source.parse().expect("an id"),
-        from: E164::from_digits(OURS.trim_start_matches('+')).expect("digits"),
-        to: E164::from_code(15_550_000_000 + number).expect("a code"),
-        at: START,
-        outcome: Outcome::Busy,
-    };
     for first in (0..EVENTS).step_by(1000) {
-        let calls = (first..first + 1000).map(|number| Event::Call(call(number))).collect();
+        let calls = (first..first + 1000).map(|number| call(&server, &desk, number)).collect();
         server.service.record(calls).expect("durable");
     }
     let (_stop, stopping) = watch::channel(());

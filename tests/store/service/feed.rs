@@ -66,7 +66,7 @@ fn erase_contact(store: &mut FjallStore, caller: u64, until: Timestamp) {
 }
 
 fn query(after: u64) -> FeedQuery {
-    FeedQuery { environment: environment(0), after, kinds: EventKinds::ALL, limit: usize::MAX }
+    FeedQuery { environment: environment(0), after, kinds: EventKinds::ALL, limit: usize::MAX, max_bytes: usize::MAX }
 }
 
 fn page(store: &FjallStore, query: &FeedQuery) -> Option<FeedPage> {
@@ -148,6 +148,9 @@ fn events_are_read_in_their_order_from_any_place_also_after_a_restart() {
     }
     let last = ends(&store).last;
     assert_eq!(page(&store, &query(last)), Some(FeedPage { reached: last, ..FeedPage::default() }));
+    let short = FeedQuery { max_bytes: 1000, ..query(0) };
+    let page_of = page(&store, &short).expect("nothing was removed");
+    assert!(page_of.is_more && (1..100).contains(&page_of.events.len()), "{}", page_of.events.len());
     // Other kinds are passed, and the place moves on.
     let answers = FeedQuery { kinds: EventKinds::NONE.with(EventKind::RouteAnswered), ..query(0) };
     assert_eq!(page(&store, &answers), Some(FeedPage { reached: last, ..FeedPage::default() }));
@@ -225,6 +228,30 @@ fn oldest_events_beyond_the_limit_are_removed_with_each_commit_and_their_readers
     assert_eq!((times(&store).len(), ends(&store).removed), (0, ends(&store).last));
     store.upkeep().purge(None, START).expect("purged");
     assert_eq!(DiskSearch::new([contact(1)]).numbers(directory.path()), [].into());
+}
+
+/// The oldest events of a full feed go all the time.
+#[test]
+fn reader_without_a_place_is_never_told_that_it_misses_events() {
+    let (directory, store) = place();
+    drop(store);
+    let mut store = reopened(directory.path(), 100);
+    let feed = store.feed().expect("it keeps events");
+    let (stop, stopped) = mpsc::channel::<()>();
+    let reader = std::thread::spawn(move || {
+        let mut pages = 0;
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            let page = feed.page(&query(0)).expect("readable").expect("it asked for no place");
+            assert!(page.events.first().is_none_or(|first| first.sequence > 0) && page.reached > 0);
+            pages += 1;
+        }
+        pages
+    });
+    for batch in 0..1000 {
+        write(&mut store, (0..60).map(|at| new(1, batch * 60 + at)).collect());
+    }
+    drop(stop);
+    assert!(reader.join().expect("no panic") > 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN};
 use axum::http::{Request, Response, StatusCode, Version};
 use dialback::admission::Place;
-use dialback::http::{EVENTS, OnValidToken, Stopping};
+use dialback::http::{EVENTS, OnValidToken, OnWait, Stopping};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -120,7 +120,13 @@ async fn answer(
     let mut request = request.map(|body| Received::new(body, received));
     request.extensions_mut().insert(OnValidToken(Arc::new(move || noted.note_valid_token())));
     if let Some(stopping) = stopping {
+        let waiting = Arc::downgrade(&exchange);
         request.extensions_mut().insert(stopping);
+        request.extensions_mut().insert(OnWait(Arc::new(move || {
+            if let Some(exchange) = waiting.upgrade() {
+                exchange.sign();
+            }
+        })));
     }
     let response = router.oneshot(request).await?;
     Ok(Tracked::response(response, exchange))

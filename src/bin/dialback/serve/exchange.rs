@@ -99,7 +99,8 @@ impl Exchange {
         self.note(|heard| heard.whole_body |= is_whole);
     }
 
-    fn sign(&self) {
+    /// Notes a sign of life.
+    pub(super) fn sign(&self) {
         self.exchanges.counts().progress.sign(self.number);
     }
 
