@@ -46,7 +46,7 @@ async fn events_are_listed_in_their_order_and_a_cursor_continues() {
     let id = server.gateway().get(&path).await.data()["decision_id"].clone();
     let id = id.as_str().expect("an id");
     assert_eq!(server.gateway().post(&format!("/routes/{id}/answered"), json!({})).await.status, 200);
-    let calls = client.get("/events?types=call.recorded,route.decided,route.answered&wait=10").await;
+    let calls = client.get("/events?types=call.recorded,route.decided,route.answered&wait=10&limit=1").await;
     assert_eq!(calls.body["data"][0]["data"]["status"], "busy");
     assert_eq!(calls.body["data"][0]["data"]["to"], CONTACT);
     assert_eq!(calls.body["data"][0]["data"]["agent_id"], json!(desk.source));
