@@ -44,7 +44,10 @@ impl Service {
     }
 
     /// Returns whether the store keeps calls with ids and contexts.
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the control API shows them"))]
+    #[cfg_attr(
+        not(any(feature = "http", feature = "sip")),
+        allow(dead_code, reason = "only these doors wait for loading")
+    )]
     pub(crate) fn keeps_calls(&self) -> bool {
         self.calls.0.is_some()
     }

@@ -1,7 +1,7 @@
 //! Accepts SIP connections, bounded in number and time, and answers their messages one by one.
 
 use super::stream::Frame;
-use super::{Door, SipLimits};
+use super::{Door, Handled, SipLimits, Transport};
 use crate::admission::{Admission, Place};
 use crate::metrics::SipEvent;
 use std::io;
@@ -140,11 +140,11 @@ impl Connection {
                     4
                 }
                 Frame::Message(length) => {
-                    self.answer(&rest[..length], &mut answers);
+                    self.answer(&rest[..length], &mut answers).await;
                     length
                 }
                 Frame::Lost(length) => {
-                    self.answer(&rest[..length], &mut answers);
+                    self.answer(&rest[..length], &mut answers).await;
                     end = Some(End::Lost);
                     length
                 }
@@ -168,8 +168,12 @@ impl Connection {
         end
     }
 
-    fn answer(&self, message: &[u8], answers: &mut Vec<u8>) {
-        if let Some(answer) = self.door.answer(message, self.from) {
+    async fn answer(&self, message: &[u8], answers: &mut Vec<u8>) {
+        let answer = match self.door.handle(message, self.from, Transport::Tcp) {
+            Handled::Done(answer) => answer,
+            Handled::Reading(unfinished, call) => Some(self.door.finish(unfinished, call).await),
+        };
+        if let Some(answer) = answer {
             answers.extend_from_slice(&answer.bytes);
         }
     }

@@ -1,7 +1,7 @@
 //! Runs the scenarios of `tests/data` through the FastAGI door. The configuration goes through the library; each
 //! question is a connection of Asterisk.
 
-use super::{Agi, CALL};
+use super::{Agi, CALL, patient};
 use crate::support::scenarios::run_each;
 use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer, ServiceDoor};
 use dialback::{AgentId, Caller, E164, EnvironmentId, Reason, Route, Timestamp};
@@ -36,8 +36,14 @@ impl Door for AgiDoor {
         let call = CALL.replace("agi_callerid: 12125550143", &format!("agi_callerid: {caller}"));
         let call = call.replace("agi_extension: +12125550100", &format!("agi_extension: {dialed}"));
         let set = self.runtime.block_on(async {
-            let agi =
-                Agi::serve(Arc::clone(&service), at, r#"{"agents": {}}"#, "127.0.0.0/8", Duration::from_secs(5)).await;
+            let agi = Agi::serve(
+                Arc::clone(&service),
+                at,
+                patient(),
+                r#"{"agents": {}}"#,
+                ("127.0.0.0/8", Duration::from_secs(60)),
+            )
+            .await;
             agi.ask(&call).await
         });
         let agent = || set["DIALBACK_AGENT"].parse::<AgentId>().expect("an id");

@@ -4,7 +4,7 @@
 use crate::support::scenarios::run_each;
 use dialback::sip::{DialedFrom, Door as SipServer, Settings, Unrouted};
 use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer, ServiceDoor};
-use dialback::{AgentId, Caller, E164, EnvironmentId, Reason, Route, Timestamp};
+use dialback::{AgentId, Caller, ContextFields, E164, EnvironmentId, Reason, Route, Timestamp};
 use std::sync::Arc;
 
 struct SipDoor(ServiceDoor);
@@ -34,6 +34,7 @@ impl Door for SipDoor {
             unrouted: Unrouted::NotFound,
             dialed_from: DialedFrom::RequestUri,
             serves_while_loading: false,
+            context_fields: ContextFields::default(),
         };
         let service = Arc::new(self.0.again());
         let server = SipServer::new(Arc::clone(&service), Arc::new(move || at), settings);
