@@ -3,8 +3,8 @@
 
 use super::{Agi, CALL, patient};
 use crate::support::scenarios::run_each;
-use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer, ServiceDoor};
-use dialback::{AgentId, Caller, E164, EnvironmentId, Reason, Route, Timestamp};
+use dialback::testing::scenario::{Action, CallDetails, Door, Refusal, ReportedCall, RouteAnswer, ServiceDoor};
+use dialback::{AgentId, Caller, E164, EnvironmentId, Outcome, Reason, Route, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -60,11 +60,16 @@ impl Door for AgiDoor {
         let home = there.dialed(dialed).and_then(|number| there.environment(number.environment()));
         let plan = home.map(|environment| *environment.dial_plan()).unwrap_or_default();
         let decision = service.resolve(dialed, Caller::parse(caller, &plan), at);
+        let filled = |name: &str| Some(set[name].clone()).filter(|value| !value.is_empty());
+        let value = |name: &&str| Some(((*name).to_owned(), filled(&format!("DIALBACK_CONTEXT_{name}"))?));
+        let context = CallDetails::FIELDS.iter().filter_map(value).collect();
         RouteAnswer {
             route,
             reason,
             source: decision.call.map(|call| call.agent),
             called_at: decision.call.map(|call| call.at),
+            outcome: Outcome::ALL.into_iter().find(|outcome| outcome.public_name() == set["DIALBACK_CALL_STATUS"]),
+            details: CallDetails { id: filled("DIALBACK_CALL_ID"), context },
         }
     }
 }
