@@ -204,6 +204,11 @@ impl Line {
         }
     }
 
+    /// Returns whether no slot was claimed or sealed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.iter().all(|key| key.load(Ordering::Relaxed) == 0)
+    }
+
     /// Returns the key word and the register of a slot.
     #[inline(always)]
     pub(crate) fn slot(&self, slot: usize) -> (u64, u64) {

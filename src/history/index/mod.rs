@@ -89,8 +89,8 @@ impl Index {
     /// Returns an error if the system does not provide the address space.
     pub(crate) fn new(limits: HistoryLimits, observer: Arc<dyn DropObserver>) -> io::Result<Index> {
         let chunks = limits.chunks();
-        // Segments differ in size by the growth factor, and places are random.
-        let largest = (chunks * 2 / SEGMENTS + 4).min(MAX_CHUNKS);
+        // Segments differ in size by the growth factor, and places are random. No table has more chunks than there are.
+        let largest = (chunks * 2 / SEGMENTS + 4).min(chunks).min(MAX_CHUNKS);
         let words = || std::array::from_fn(|_| AtomicU64::new(0));
         let tables = Tables::new(TABLES, largest)?;
         let index = Index {

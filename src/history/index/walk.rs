@@ -108,6 +108,10 @@ impl Index {
         let mut count = 0;
         for line in first..end {
             let words = self.line(version, line);
+            // A new table has many empty lines.
+            if words.is_empty() {
+                continue;
+            }
             for slot in 0..SLOTS {
                 let (key, register) = words.slot(slot);
                 if key != 0 && key != SEALED && register != 0 {
