@@ -1,6 +1,6 @@
 //! The id, the status and the context of the call behind a decision, as headers of a redirect.
 
-use crate::support::listening::{listen, over_udp};
+use crate::support::listening::{listen, next, over_udp};
 use crate::support::shop::{CONTACT, DIALED, SALES, SHOP, START, Shop, changes, field, invite, status};
 use dialback::sip::{Settings, SipLimits};
 use dialback::store::EventStore;
@@ -8,7 +8,8 @@ use dialback::testing::failing::{Hang, HangingStore};
 use dialback::testing::lasting::LastingStore;
 use dialback::{Call, CallId, CallReads, Context, Details, E164, Event, Outcome, Service};
 use std::time::{Duration, Instant};
-use tokio::net::UdpSocket;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UdpSocket};
 
 fn shop() -> Shop {
     shop_on(LastingStore::new([7; 32]))
@@ -167,4 +168,40 @@ async fn call_that_is_being_read_delays_no_other_and_is_answered_once() {
     assert_eq!(field(&receive().await, "X-Dialback-Reason"), Some("NO_HISTORY"));
     send(&invite("")).await;
     assert_eq!(receive().await, answer);
+}
+
+/// One after the other, the reads would take more than two seconds.
+#[tokio::test]
+async fn calls_of_one_connection_are_read_together() {
+    let hang = Hang::default();
+    let shop = shop_on(HangingStore::new(&hang, LastingStore::new([7; 32])));
+    report(&shop, Some("a"), Some(r#"{"order": 7}"#));
+    let open = listen(&shop, "127.0.0.1:0", SipLimits::default()).await;
+    let mut stream = TcpStream::connect(open.address).await.expect("connected");
+    hang.slow_down(Duration::from_millis(15));
+    let calls = (0..150).map(|call| invite("").replace("z9hG4bK1", &format!("z9hG4bKx{call}")));
+    let began = Instant::now();
+    stream.write_all(calls.collect::<String>().as_bytes()).await.expect("sent");
+    for _ in 0..150 {
+        assert_eq!(status(&next(&mut stream).await), 302);
+    }
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+}
+
+/// The other call is answered first. The client has closed its half by then, and gets the first answer all the same.
+#[tokio::test]
+async fn call_that_is_being_read_delays_no_other_of_its_connection() {
+    let hang = Hang::default();
+    let shop = shop_on(HangingStore::new(&hang, LastingStore::new([7; 32])));
+    report(&shop, Some("a"), Some(r#"{"order": 7}"#));
+    let open = listen(&shop, "127.0.0.1:0", SipLimits::default()).await;
+    let mut stream = TcpStream::connect(open.address).await.expect("connected");
+    let unknown = invite("").replace(CONTACT, "+12125550199").replace("z9hG4bK1", "z9hG4bK2");
+    {
+        let _hangs = hang.begin();
+        stream.write_all(format!("{}{unknown}", invite("")).as_bytes()).await.expect("sent");
+        stream.shutdown().await.expect("closed");
+        assert_eq!(field(&next(&mut stream).await, "X-Dialback-Reason"), Some("NO_HISTORY"));
+    }
+    assert_eq!(field(&next(&mut stream).await, "X-Dialback-Context-order"), Some("7"));
 }
