@@ -24,8 +24,7 @@
 //!
 //! # Cost
 //! A response takes at most tens of microseconds and a few kilobytes, which are freed afterwards. The decisions of
-//! the last 32 seconds take at most 8 MiB, and as much again with the ids of calls, and the fields of contexts that
-//! [`Settings`] name. A connection takes about as many bytes as its longest message.
+//! the last 32 seconds take at most 8 MiB, and the headers with the ids and contexts of their calls at most 14 MiB. A connection takes about as many bytes as its longest message.
 
 mod caller;
 mod connection;
@@ -85,11 +84,11 @@ enum Transport {
 
 impl Transport {
     /// The most bytes of a response that has the context of a call. A larger datagram may be cut into fragments, which many
-    /// networks lose (RFC 3261, section 18.1.1).
+    /// networks lose (RFC 3261, section 18.1.1). Over TCP, the bound is one of memory: retransmissions are answered from a table.
     const fn most_bytes(self) -> usize {
         match self {
             Self::Udp => 1300,
-            Self::Tcp => stream::MAX_MESSAGE,
+            Self::Tcp => 4096,
         }
     }
 }
@@ -208,7 +207,8 @@ impl Door {
         self.counts.answer(request.method, reply.status);
         match reply.details {
             Details::Unread(call) => {
-                let unfinished = Unfinished::begin(answer, transaction, transport.most_bytes(), &self.details);
+                let (now, most) = (self.inbound.now(), transport.most_bytes());
+                let unfinished = Unfinished::begin(answer, transaction, now, most, &self.details);
                 Handled::Reading(unfinished, call)
             }
             Details::Known(lines) => Handled::Done(Some(details::with(answer, &lines))),
@@ -302,7 +302,7 @@ impl Door {
         let now = self.inbound.now();
         if let Some((decision, id)) = self.recent.get(transaction, now) {
             self.counts.count(SipEvent::Retransmission);
-            return (decision, id, self.details.of(transaction));
+            return (decision, id, self.details.of(transaction, now));
         }
         let dial_plan = arrival.dial_plan();
         let caller = caller::caller(request, &dial_plan);
