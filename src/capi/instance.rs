@@ -2,12 +2,12 @@
 
 use super::explain::explanation;
 use super::status::{Failure, Status};
-use super::types::{DecisionOut, Question, Recorded, StatisticsOut, Survives};
+use super::types::{CallBehind, DecisionOut, Question, Recorded, StatisticsOut, Survives};
 use crate::decision::Decision;
 use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine, Reader};
-use crate::event::{Call, Change, Erasure, Event};
+use crate::event::{Call, CallId, Change, Context, ContextError, Details, Erasure, Event};
 use crate::id::EnvironmentId;
-use crate::inbound::Arrival;
+use crate::inbound::{Arrival, CallReads};
 use crate::number::{Caller, DialPlan, E164, trunk};
 use crate::plan::Plan;
 use crate::service::{Service, ServiceError};
@@ -24,6 +24,7 @@ const BATCH: usize = 32;
 pub(super) struct Instance {
     service: Service,
     upkeep: Option<Upkeep>,
+    call_reads: CallReads,
     /// The id of the process that owns the instance's threads.
     process: u32,
 }
@@ -55,7 +56,7 @@ impl Instance {
             let upkeep = store.upkeep();
             (Service::builder(store).engine(engine).start()?, Some(upkeep))
         };
-        Ok(Self { service, upkeep, process: process::id() })
+        Ok(Self { service, upkeep, call_reads: CallReads::default(), process: process::id() })
     }
 
     /// Returns the plan that is now in force.
@@ -85,16 +86,17 @@ impl Instance {
     }
 
     /// Records calls in one batch.
-    pub(super) fn record(&self, calls: Vec<Call>, now: u64) -> Result<Recorded, Failure> {
+    pub(super) fn record(&self, calls: Vec<(Call, Details)>, now: u64) -> Result<Recorded, Failure> {
         self.is_of_this_process()?;
         let latest = Timestamp::from_millis(now).plus_millis(crate::service::MAX_SKEW_MILLIS);
-        if let Some(index) = calls.iter().position(|call| call.at > latest) {
+        if let Some(index) = calls.iter().position(|(call, _)| call.at > latest) {
             let what = format!("call {index}: at_ms: more than a day in the future");
             return Err(Failure::new(Status::InvalidArgument, what));
         }
         let mut recorded = Recorded { size: 0, reserved: 0, recorded: 0, unchanged: 0, ignored: 0 };
         let mut failed = None;
-        for applied in self.service.record(calls.into_iter().map(Event::Call).collect())? {
+        let events = calls.into_iter().map(|(call, details)| Event::reported(call, details));
+        for applied in self.service.record(events.collect())? {
             match applied {
                 Ok(Applied::Recorded) => recorded.recorded += 1,
                 Ok(Applied::Unchanged) => recorded.unchanged += 1,
@@ -121,6 +123,30 @@ impl Instance {
             at: Timestamp::from_millis(report.at_ms),
             outcome: report.outcome,
         })
+    }
+
+    /// Returns the call behind a decision about `dialed` and `caller`, and its context. Waits for the disk for a short time.
+    pub(super) fn call_behind(
+        &self,
+        dialed: &[u8],
+        caller: &[u8],
+        decision: &DecisionOut,
+    ) -> Result<(CallBehind, Option<Context>), Failure> {
+        self.is_of_this_process()?;
+        let plan: Arc<Plan> = self.service.plan();
+        let (dialed, caller) = asked(&plan, dialed, caller)?;
+        let Some(call) = decision.call() else { return Ok((CallBehind::new(None, None, false), None)) };
+        let nothing = (CallBehind::new(Some(&call), None, false), None);
+        let may_be_known = plan.dialed(dialed).is_some_and(|number| self.service.may_know_calls(number.environment()));
+        let (Some(reader), Some(caller), true) = (self.service.call_reader(), caller.number(), may_be_known) else {
+            return Ok(nothing);
+        };
+        let read = move || Some(reader.call_behind(&plan, dialed, caller, &call));
+        let Some(known) = self.call_reads.wait(read).ok_or(Failure::from(Status::NotInTime))?? else {
+            return Ok(nothing);
+        };
+        let behind = CallBehind::new(Some(&call), known.id.as_ref(), known.context.is_some());
+        Ok((behind, known.context))
     }
 
     /// Erases a contact up to a time, and returns the number of erased pairs.
@@ -246,6 +272,23 @@ pub(super) struct ReportTexts<'a> {
     pub(super) to: &'a [u8],
     pub(super) at_ms: u64,
     pub(super) outcome: crate::outcome::Outcome,
+}
+
+/// Reads the id and the context of a reported call. An empty text is none.
+pub(super) fn details(id: &[u8], context: &[u8]) -> Result<Details, Failure> {
+    let invalid = |what| move || Failure::new(Status::InvalidArgument, what);
+    let id = match utf8(id).map_err(|error| error.about("call_id"))? {
+        "" => None,
+        id => Some(CallId::new(id).ok_or_else(invalid("call_id: not 1 to 128 visible ASCII characters"))?),
+    };
+    let context = match utf8(context).map_err(|error| error.about("context"))? {
+        "" => None,
+        context => Some(Context::new(context).map_err(|error| {
+            let status = if error == ContextError::TooLong { Status::InvalidArgument } else { Status::InvalidJson };
+            Failure::new(status, format!("context: {error}"))
+        })?),
+    };
+    Ok(Details { id, context })
 }
 
 /// Reads the dialed number and the caller. The caller is read with the dial plan of the dialed number's environment.

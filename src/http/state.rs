@@ -3,7 +3,6 @@
 use super::Limits;
 use super::middleware::answer_budget::AnswerBudget;
 use super::middleware::body_budget::BodyBudget;
-use super::middleware::call_reads::CallReads;
 use super::middleware::rate_limit::RateLimits;
 use super::middleware::requests::Requests;
 use super::middleware::stored_reads::StoredReads;
@@ -37,7 +36,6 @@ pub struct ApiState {
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,
     pub(super) reload: Option<Reload>,
     pub(super) work: Arc<Work>,
-    pub(super) call_reads: Arc<CallReads>,
     pub(super) stored_reads: Arc<StoredReads>,
     pub(super) answer_budget: Arc<AnswerBudget>,
     pub(super) body_budget: Arc<BodyBudget>,

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(in crate::http) struct StoredReads {
     threads: Arc<Semaphore>,
     turns: Shares,
-    /// The reads that failed, including those of `GET /route`.
+    /// The reads that failed.
     failed: AtomicU64,
 }
 

@@ -103,6 +103,44 @@ pub(crate) fn explain(handle: Handle, dialed: &str, caller: &str, now: u64) -> (
     (out, CStr::from_bytes_with_nul(&buffer).expect("all of it, and a NUL").to_str().expect("UTF-8").to_owned())
 }
 
+/// Returns the call behind a decision and its context. Asks again while the disk is slow.
+pub(crate) fn call_behind(
+    handle: Handle,
+    dialed: &str,
+    caller: &str,
+    decision: &DecisionOut,
+) -> (CallBehind, Option<String>) {
+    // SAFETY: the structure holds numbers only, and every bit pattern is valid.
+    let mut call: CallBehind = unsafe { std::mem::zeroed() };
+    call.size = u32::try_from(size_of::<CallBehind>()).expect("small");
+    let ((dialed, dialed_len), (caller, caller_len)) = (parts(dialed), parts(caller));
+    let (mut buffer, mut needed) = ([0xA5_u8; 4097], usize::MAX);
+    let start = buffer.as_mut_ptr().cast();
+    loop {
+        // SAFETY: the texts and the structures are valid, and the buffer has the length that is passed.
+        let status = unsafe {
+            dialback_call_behind(
+                handle,
+                dialed,
+                dialed_len,
+                caller,
+                caller_len,
+                decision,
+                &mut call,
+                start,
+                4097,
+                &mut needed,
+            )
+        };
+        if status != Status::NotInTime {
+            assert_eq!(status, Status::Ok, "{}", last_error());
+            break;
+        }
+    }
+    let text = |text: &[u8]| CStr::from_bytes_with_nul(text).expect("a text").to_str().expect("UTF-8").to_owned();
+    (call, (needed > 0).then(|| text(&buffer[..needed])))
+}
+
 pub(crate) fn last_error() -> String {
     let mut buffer = [0xA5_u8; 1000];
     // SAFETY: the buffer has the length that is passed.

@@ -127,7 +127,9 @@ impl Destination for Directory<'_> {
         }
         let Batch { calls, origins } = batch;
         let (sender, answer) = mpsc::sync_channel(1);
-        self.service()?.submit(calls.into_iter().map(Event::Call).collect(), move |recording| {
+        let details = origins.iter().map(|origin| origin.details.clone());
+        let events = calls.into_iter().zip(details).map(|(call, details)| Event::reported(call, details)).collect();
+        self.service()?.submit(events, move |recording| {
             // The receiver is gone if the import has failed.
             let _ = sender.send(recording);
         });
