@@ -35,8 +35,28 @@ fn ids_and_contexts_are_read_from_the_mapped_columns() {
     assert_eq!(site.context("a/1").as_deref(), Some(r#"{"campaign":"summer","order":"7, \"x\""}"#));
     assert_eq!(site.context("a/2").as_deref(), Some(r#"{"campaign":"summer"}"#));
     assert_eq!(site.context("a/3").as_deref(), Some(r#"{"campaign":"summer"}"#));
-    assert_eq!(site.import_text(&text, &MAP).count("accepted"), 4, "again");
+    let again = site.import_text(&text, &MAP);
+    assert_eq!((again.count("accepted"), again.count("unchanged")), (4, 4), "again");
     assert_eq!(site.known("a/1").expect("known").outcome, dialback::Outcome::Busy);
+}
+
+#[test]
+fn another_context_replaces_the_first_one() {
+    let site = Site::with_outbound_agents();
+    assert_eq!(site.import_text(&file(&[("a/1", "7")]), &MAP).count("accepted"), 1);
+    let done = site.import_text(&file(&[("a/1", "8")]), &MAP);
+    assert_eq!((done.count("accepted"), done.count("unchanged")), (1, 0));
+    assert_eq!(site.context("a/1").as_deref(), Some(r#"{"campaign":"summer","order":"8"}"#));
+}
+
+#[test]
+fn apostrophe_belongs_to_the_text_and_an_empty_formula_is_no_value() {
+    let site = Site::with_outbound_agents();
+    let text = file(&[("a/1", "'t Hooft"), ("a/2", r#""=""""""#), (r#""=""""""#, "\"=\"\"'t\"\"\"")]);
+    let map = ["--map", "call_id=uuid,context.order=order no"];
+    assert_eq!(site.import_text(&text, &map).count("accepted"), 3);
+    assert_eq!(site.context("a/1").as_deref(), Some(r#"{"order":"'t Hooft"}"#));
+    assert_eq!(site.known("a/2").map(|call| call.context), Some(None));
 }
 
 #[test]
