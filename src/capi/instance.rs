@@ -264,6 +264,16 @@ impl Instance {
     }
 }
 
+/// A read that hangs keeps the store open, and closing promises to release the data directory. A process that was forked
+/// closes nothing, because it has none of these threads.
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if self.is_of_this_process().is_ok() {
+            self.call_reads.end();
+        }
+    }
+}
+
 /// A reported call as C passes it, with its texts still unread.
 pub(super) struct ReportTexts<'a> {
     pub(super) environment: &'a [u8],
@@ -343,4 +353,28 @@ fn bad_json(error: &serde_json::Error) -> Failure {
     let shows_a_number = how.bytes().filter(u8::is_ascii_digit).count() > 2;
     let what = if shows_a_number { place } else { format!("{place}: {how}") };
     Failure::new(Status::InvalidJson, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn directory_can_be_opened_again_though_a_read_hung() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_str().expect("UTF-8");
+        let open = || Instance::open(path, 0, 1000).map_err(|failure| failure.message);
+        let instance = open().expect("opened");
+        let reader = instance.service.call_reader().expect("a store that keeps calls");
+        let hanging = move || {
+            thread::sleep(Duration::from_millis(500));
+            drop(reader);
+            Some(())
+        };
+        assert_eq!(instance.call_reads.wait(hanging), None, "the question does not wait");
+        drop(instance);
+        assert!(open().is_ok());
+    }
 }

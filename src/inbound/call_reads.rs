@@ -11,7 +11,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 #[cfg(any(feature = "http", feature = "sip"))]
 use tokio::sync::oneshot;
@@ -53,17 +53,26 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The threads that read, which begin with the first read and end with this. The runtime's own pool panics if the system
 /// gives it no thread, and a route must not.
 #[derive(Default)]
-struct Threads(OnceLock<SyncSender<Job>>);
+struct Threads(OnceLock<Started>);
+
+struct Started {
+    jobs: SyncSender<Job>,
+    #[cfg_attr(
+        not(feature = "capi"),
+        allow(dead_code, reason = "only C closes a store that another process may open")
+    )]
+    workers: Vec<JoinHandle<()>>,
+}
 
 impl Threads {
     /// Runs the job on a thread. Returns `false` and drops the job if the system gives no thread.
     fn run(&self, job: Job) -> bool {
         // Of two first reads at a time, the threads of one end at once.
-        let jobs = self.0.get().or_else(|| Self::start(MOST).map(|jobs| self.0.get_or_init(|| jobs)));
-        jobs.is_some_and(|jobs| jobs.try_send(job).is_ok())
+        let started = self.0.get().or_else(|| Self::start(MOST).map(|started| self.0.get_or_init(|| started)));
+        started.is_some_and(|started| started.jobs.try_send(job).is_ok())
     }
 
-    fn start(most: usize) -> Option<SyncSender<Job>> {
+    fn start(most: usize) -> Option<Started> {
         let (sender, jobs) = sync_channel::<Job>(MOST);
         let jobs = Arc::new(Mutex::new(jobs));
         let work = |jobs: Arc<Mutex<std::sync::mpsc::Receiver<Job>>>| {
@@ -73,11 +82,12 @@ impl Threads {
                 let _ = catch_unwind(AssertUnwindSafe(job));
             }
         };
-        let start = |_: &usize| {
+        let start = |_| {
             let jobs = Arc::clone(&jobs);
-            thread::Builder::new().name("dialback-calls".into()).spawn(move || work(jobs)).is_ok()
+            thread::Builder::new().name("dialback-calls".into()).spawn(move || work(jobs)).ok()
         };
-        (0..most).filter(start).count().gt(&0).then_some(sender)
+        let workers: Vec<_> = (0..most).filter_map(start).collect();
+        (!workers.is_empty()).then_some(Started { jobs: sender, workers })
     }
 }
 
@@ -174,6 +184,17 @@ impl CallReads {
         });
         let found = if begun { result.recv_timeout(self.patience).ok().flatten() } else { None };
         self.counted(found)
+    }
+
+    /// Waits for all reads and ends their threads, so that no read keeps the store open. More reads start new threads.
+    #[cfg(feature = "capi")]
+    pub(crate) fn end(&mut self) {
+        let Some(Started { jobs, workers }) = self.threads.0.take() else { return };
+        drop(jobs);
+        for worker in workers {
+            // A worker catches the panics of its reads.
+            let _ = worker.join();
+        }
     }
 
     /// Begins a read, unless the disk hangs or the system gives no thread. Returns whether it has begun. `done` is dropped
@@ -364,7 +385,7 @@ mod tests {
         let reads = CallReads::default();
         // As if no thread took the jobs: the queue is full.
         let (jobs, _queue) = sync_channel(0);
-        reads.threads.0.set(jobs).expect("not started");
+        assert!(reads.threads.0.set(Started { jobs, workers: Vec::new() }).is_ok(), "not started");
         assert_eq!(reads.within(LONG, || Some(1)).await, None);
         assert_eq!((reads.missed(), reads.places.ages().count()), (1, 0));
         assert!(Threads::start(0).is_none(), "no threads");
