@@ -126,3 +126,22 @@ fn running_daemon_gets_ids_and_contexts() {
     assert_eq!(daemon.stop(), 0);
     assert_eq!(site.context("a\"\\1").as_deref(), Some(r#"{"campaign":"summer","order":"7, \"x\""}"#));
 }
+
+/// The daemon's answer names a hundred rejected lines, so the import sends lines again to learn of the others.
+#[test]
+fn last_context_of_a_call_remains_after_many_rejected_lines() {
+    let site = Site::with_outbound_agents();
+    let daemon = Daemon::start(&site.path("data"));
+    assert_eq!(site.import_text(&file(&[("taken", "1")]), &MAP).count("accepted"), 1);
+    let row = |to: usize, id: &str, order: usize| {
+        format!("{OURS},+1212555{to:04},2025-07-01T12:00:00Z,sales,busy,{id},{order}\n")
+    };
+    let rejected = (0..101).map(|place| row(1000 + place, "taken", place));
+    let others = (0..150).map(|place| row(2000 + place, &format!("other/{place}"), place));
+    let lines = rejected.chain([row(3000, "twice", 1)]).chain(others).chain([row(3000, "twice", 2)]);
+    let text = format!("from,to,at,agent,status,uuid,order no\n{}", lines.collect::<String>());
+    let done = site.import_text(&text, &MAP);
+    assert_eq!((done.count("rejected"), done.count("accepted")), (101, 152), "{}", done.stderr);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(site.context("twice").as_deref(), Some(r#"{"campaign":"summer","order":"2"}"#));
+}
