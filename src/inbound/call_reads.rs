@@ -44,7 +44,7 @@ pub struct CallReads {
     missed: AtomicU64,
     /// The reads that failed.
     failed: AtomicU64,
-    /// The fields of contexts that were too large for an answer.
+    /// The fields of contexts, and the ids, that were too large for an answer.
     too_large: AtomicU64,
 }
 
@@ -251,13 +251,13 @@ impl CallReads {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Counts fields of a context that were left out of an answer, because they were too large for it.
+    /// Counts fields of a context, and ids, that were left out of an answer, because they were too large for it.
     #[cfg_attr(not(feature = "sip"), allow(dead_code, reason = "only gateways' doors limit the size of an answer"))]
     pub(crate) fn leave_out(&self, fields: u64) {
         self.too_large.fetch_add(fields, Ordering::Relaxed);
     }
 
-    /// Returns how many fields of contexts were left out of answers, because they were too large.
+    /// Returns how many fields of contexts, and ids, were left out of answers, because they were too large.
     pub fn left_out(&self) -> u64 {
         self.too_large.load(Ordering::Relaxed)
     }
