@@ -10,7 +10,7 @@ use crate::id::EnvironmentId;
 use crate::inbound::{Arrival, CallReads};
 use crate::number::{Caller, DialPlan, E164, trunk};
 use crate::plan::Plan;
-use crate::service::{Service, ServiceError};
+use crate::service::Service;
 use crate::store::{Durability, FjallStore, MemoryStore, Upkeep};
 use crate::time::Timestamp;
 use std::ops::Deref;
@@ -85,8 +85,12 @@ impl Instance {
         Ok(plan.generation())
     }
 
-    /// Records calls in one batch.
-    pub(super) fn record(&self, calls: Vec<(Call, Details)>, now: u64) -> Result<Recorded, Failure> {
+    /// Records calls in one batch. Returns the counts, and the first call that was refused.
+    pub(super) fn record(
+        &self,
+        calls: Vec<(Call, Details)>,
+        now: u64,
+    ) -> Result<(Recorded, Result<(), Failure>), Failure> {
         self.is_of_this_process()?;
         let latest = Timestamp::from_millis(now).plus_millis(crate::service::MAX_SKEW_MILLIS);
         if let Some(index) = calls.iter().position(|(call, _)| call.at > latest) {
@@ -94,17 +98,17 @@ impl Instance {
             return Err(Failure::new(Status::InvalidArgument, what));
         }
         let mut recorded = Recorded { size: 0, reserved: 0, recorded: 0, unchanged: 0, ignored: 0 };
-        let mut failed = None;
+        let mut refused = Ok(());
         let events = calls.into_iter().map(|(call, details)| Event::reported(call, details));
-        for applied in self.service.record(events.collect())? {
+        for (index, applied) in self.service.record(events.collect())?.into_iter().enumerate() {
             match applied {
                 Ok(Applied::Recorded) => recorded.recorded += 1,
                 Ok(Applied::Unchanged) => recorded.unchanged += 1,
                 Ok(_) => recorded.ignored += 1,
-                Err(error) => failed = Some(error),
+                Err(error) => refused = refused.and(Err(Failure::from(error).about(&format!("call {index}")))),
             }
         }
-        failed.map_or(Ok(recorded), |error: ServiceError| Err(error.into()))
+        Ok((recorded, refused))
     }
 
     /// Converts a reported call: reads its ids, and reads its numbers with the environment's dial plan.
