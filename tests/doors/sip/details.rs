@@ -113,7 +113,9 @@ fn fields_that_do_not_fit_into_a_datagram_are_left_out_and_counted() {
 #[tokio::test]
 async fn hanging_disk_delays_no_call() {
     let hang = Hang::default();
-    let shop = shop_reading(HangingStore::new(&hang, LastingStore::new([7; 32])), CallReads::default());
+    // So long that waiting for each read shows.
+    let reads = CallReads::default().with_patience(Duration::from_secs(2));
+    let shop = shop_reading(HangingStore::new(&hang, LastingStore::new([7; 32])), reads);
     report(&shop, Some("a"), Some(r#"{"order": 7}"#));
     let open = listen(&shop, "127.0.0.1:0", SipLimits::default()).await;
     let hangs = hang.begin();
