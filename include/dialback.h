@@ -583,8 +583,8 @@ dialback_status dialback_record(dialback_handle handle,
 
 /*
  Records outbound calls with their ids and contexts, as `dialback_record` does without them. A call whose id belongs to
- another call, or whose details find no room, is not recorded: the function returns its status, and the calls beside
- it are recorded.
+ another call, or whose details find no room, is not recorded. The calls beside it are, and `recorded` is written: the
+ function returns the status of the first such call, and the error message names it.
  */
 dialback_status dialback_record_with_details(dialback_handle handle,
                                              const struct dialback_detailed_call *calls,

@@ -101,8 +101,8 @@ pub unsafe extern "C" fn dialback_record(
 }
 
 /// Records outbound calls with their ids and contexts, as `dialback_record` does without them. A call whose id belongs to
-/// another call, or whose details find no room, is not recorded: the function returns its status, and the calls beside
-/// it are recorded.
+/// another call, or whose details find no room, is not recorded. The calls beside it are, and `recorded` is written: the
+/// function returns the status of the first such call, and the error message names it.
 ///
 /// # Safety
 /// See the head of this file.
@@ -141,7 +141,7 @@ unsafe fn record<T: Sized32>(
 ) -> Result<(), Failure> {
     // SAFETY: this function's contract covers `recorded`.
     let mut out = if recorded.is_null() { None } else { Some(unsafe { Out::one(recorded)? }) };
-    let done = with(handle, |instance| {
+    let (done, refused) = with(handle, |instance| {
         // SAFETY: this function's contract covers `count` structures.
         let calls = unsafe { read_all(calls, count)? };
         let read = calls.enumerate().map(|(index, call)| {
@@ -153,7 +153,7 @@ unsafe fn record<T: Sized32>(
     if let Some(out) = &mut out {
         out.put(0, done);
     }
-    Ok(())
+    refused
 }
 
 /// Returns the call behind a decision: its id and status in `call`, and its context as JSON with a NUL at its end in

@@ -10,7 +10,7 @@ use crate::id::EnvironmentId;
 use crate::inbound::{Arrival, CallReads};
 use crate::number::{Caller, DialPlan, E164, trunk};
 use crate::plan::Plan;
-use crate::service::{Service, ServiceError};
+use crate::service::Service;
 use crate::store::{Durability, FjallStore, MemoryStore, Upkeep};
 use crate::time::Timestamp;
 use std::ops::Deref;
@@ -85,8 +85,12 @@ impl Instance {
         Ok(plan.generation())
     }
 
-    /// Records calls in one batch.
-    pub(super) fn record(&self, calls: Vec<(Call, Details)>, now: u64) -> Result<Recorded, Failure> {
+    /// Records calls in one batch. Returns the counts, and the first call that was refused.
+    pub(super) fn record(
+        &self,
+        calls: Vec<(Call, Details)>,
+        now: u64,
+    ) -> Result<(Recorded, Result<(), Failure>), Failure> {
         self.is_of_this_process()?;
         let latest = Timestamp::from_millis(now).plus_millis(crate::service::MAX_SKEW_MILLIS);
         if let Some(index) = calls.iter().position(|(call, _)| call.at > latest) {
@@ -94,17 +98,17 @@ impl Instance {
             return Err(Failure::new(Status::InvalidArgument, what));
         }
         let mut recorded = Recorded { size: 0, reserved: 0, recorded: 0, unchanged: 0, ignored: 0 };
-        let mut failed = None;
+        let mut refused = Ok(());
         let events = calls.into_iter().map(|(call, details)| Event::reported(call, details));
-        for applied in self.service.record(events.collect())? {
+        for (index, applied) in self.service.record(events.collect())?.into_iter().enumerate() {
             match applied {
                 Ok(Applied::Recorded) => recorded.recorded += 1,
                 Ok(Applied::Unchanged) => recorded.unchanged += 1,
                 Ok(_) => recorded.ignored += 1,
-                Err(error) => failed = Some(error),
+                Err(error) => refused = refused.and(Err(Failure::from(error).about(&format!("call {index}")))),
             }
         }
-        failed.map_or(Ok(recorded), |error: ServiceError| Err(error.into()))
+        Ok((recorded, refused))
     }
 
     /// Converts a reported call: reads its ids, and reads its numbers with the environment's dial plan.
@@ -264,6 +268,16 @@ impl Instance {
     }
 }
 
+/// A read that hangs keeps the store open, and closing promises to release the data directory. A process that was forked
+/// closes nothing, because it has none of these threads.
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if self.is_of_this_process().is_ok() {
+            self.call_reads.end();
+        }
+    }
+}
+
 /// A reported call as C passes it, with its texts still unread.
 pub(super) struct ReportTexts<'a> {
     pub(super) environment: &'a [u8],
@@ -343,4 +357,28 @@ fn bad_json(error: &serde_json::Error) -> Failure {
     let shows_a_number = how.bytes().filter(u8::is_ascii_digit).count() > 2;
     let what = if shows_a_number { place } else { format!("{place}: {how}") };
     Failure::new(Status::InvalidJson, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn directory_can_be_opened_again_though_a_read_hung() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_str().expect("UTF-8");
+        let open = || Instance::open(path, 0, 1000).map_err(|failure| failure.message);
+        let instance = open().expect("opened");
+        let reader = instance.service.call_reader().expect("a store that keeps calls");
+        let hanging = move || {
+            thread::sleep(Duration::from_millis(500));
+            drop(reader);
+            Some(())
+        };
+        assert_eq!(instance.call_reads.wait(hanging), None, "the question does not wait");
+        drop(instance);
+        assert!(open().is_ok());
+    }
 }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 #[cfg(any(feature = "http", feature = "sip"))]
 use tokio::sync::oneshot;
@@ -44,7 +44,7 @@ pub struct CallReads {
     missed: AtomicU64,
     /// The reads that failed.
     failed: AtomicU64,
-    /// The fields of contexts that were too large for an answer.
+    /// The fields of contexts, and the ids, that were too large for an answer.
     too_large: AtomicU64,
 }
 
@@ -53,17 +53,26 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The threads that read, which begin with the first read and end with this. The runtime's own pool panics if the system
 /// gives it no thread, and a route must not.
 #[derive(Default)]
-struct Threads(OnceLock<SyncSender<Job>>);
+struct Threads(OnceLock<Started>);
+
+struct Started {
+    jobs: SyncSender<Job>,
+    #[cfg_attr(
+        not(feature = "capi"),
+        allow(dead_code, reason = "only C closes a store that another process may open")
+    )]
+    workers: Vec<JoinHandle<()>>,
+}
 
 impl Threads {
     /// Runs the job on a thread. Returns `false` and drops the job if the system gives no thread.
     fn run(&self, job: Job) -> bool {
         // Of two first reads at a time, the threads of one end at once.
-        let jobs = self.0.get().or_else(|| Self::start(MOST).map(|jobs| self.0.get_or_init(|| jobs)));
-        jobs.is_some_and(|jobs| jobs.try_send(job).is_ok())
+        let started = self.0.get().or_else(|| Self::start(MOST).map(|started| self.0.get_or_init(|| started)));
+        started.is_some_and(|started| started.jobs.try_send(job).is_ok())
     }
 
-    fn start(most: usize) -> Option<SyncSender<Job>> {
+    fn start(most: usize) -> Option<Started> {
         let (sender, jobs) = sync_channel::<Job>(MOST);
         let jobs = Arc::new(Mutex::new(jobs));
         let work = |jobs: Arc<Mutex<std::sync::mpsc::Receiver<Job>>>| {
@@ -73,11 +82,12 @@ impl Threads {
                 let _ = catch_unwind(AssertUnwindSafe(job));
             }
         };
-        let start = |_: &usize| {
+        let start = |_| {
             let jobs = Arc::clone(&jobs);
-            thread::Builder::new().name("dialback-calls".into()).spawn(move || work(jobs)).is_ok()
+            thread::Builder::new().name("dialback-calls".into()).spawn(move || work(jobs)).ok()
         };
-        (0..most).filter(start).count().gt(&0).then_some(sender)
+        let workers: Vec<_> = (0..most).filter_map(start).collect();
+        (!workers.is_empty()).then_some(Started { jobs: sender, workers })
     }
 }
 
@@ -176,6 +186,17 @@ impl CallReads {
         self.counted(found)
     }
 
+    /// Waits for all reads and ends their threads, so that no read keeps the store open. More reads start new threads.
+    #[cfg(feature = "capi")]
+    pub(crate) fn end(&mut self) {
+        let Some(Started { jobs, workers }) = self.threads.0.take() else { return };
+        drop(jobs);
+        for worker in workers {
+            // A worker catches the panics of its reads.
+            let _ = worker.join();
+        }
+    }
+
     /// Begins a read, unless the disk hangs or the system gives no thread. Returns whether it has begun. `done` is dropped
     /// if the read panics.
     fn begin<T: Send + 'static>(
@@ -230,13 +251,13 @@ impl CallReads {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Counts fields of a context that were left out of an answer, because they were too large for it.
+    /// Counts fields of a context, and ids, that were left out of an answer, because they were too large for it.
     #[cfg_attr(not(feature = "sip"), allow(dead_code, reason = "only gateways' doors limit the size of an answer"))]
     pub(crate) fn leave_out(&self, fields: u64) {
         self.too_large.fetch_add(fields, Ordering::Relaxed);
     }
 
-    /// Returns how many fields of contexts were left out of answers, because they were too large.
+    /// Returns how many fields of contexts, and ids, were left out of answers, because they were too large.
     pub fn left_out(&self) -> u64 {
         self.too_large.load(Ordering::Relaxed)
     }
@@ -364,7 +385,7 @@ mod tests {
         let reads = CallReads::default();
         // As if no thread took the jobs: the queue is full.
         let (jobs, _queue) = sync_channel(0);
-        reads.threads.0.set(jobs).expect("not started");
+        assert!(reads.threads.0.set(Started { jobs, workers: Vec::new() }).is_ok(), "not started");
         assert_eq!(reads.within(LONG, || Some(1)).await, None);
         assert_eq!((reads.missed(), reads.places.ages().count()), (1, 0));
         assert!(Threads::start(0).is_none(), "no threads");

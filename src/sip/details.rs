@@ -192,23 +192,24 @@ pub(super) fn with(answer: Outgoing, lines: &str) -> Outgoing {
     Outgoing { bytes, to }
 }
 
-/// Returns the header lines of a call, and how many fields of its context are left out. The lines of the context take at most
-/// `room` bytes together with the line of the id, which is always there.
+/// Returns the header lines of a call, which take at most `room` bytes together, and how many of them are left out: the id, and
+/// fields of the context.
 fn lines(known: &KnownCall, fields: &ContextFields, room: usize) -> (String, u64) {
-    let mut lines = String::new();
+    let (mut lines, mut left_out) = (String::new(), 0);
+    let mut add = |line: &str, fits: bool| {
+        if fits && lines.len() + line.len() <= room {
+            lines.push_str(line);
+        } else {
+            left_out += 1;
+        }
+    };
     if let Some(id) = &known.id {
         // Visible ASCII, by its type.
-        let _ = write!(lines, "X-Dialback-Call-ID: {}\r\n", id.as_str());
+        add(&format!("X-Dialback-Call-ID: {}\r\n", id.as_str()), true);
     }
-    let mut left_out = 0;
     for (name, value) in known.context.as_ref().map(|context| fields.values(context)).unwrap_or_default() {
         let value = escaped(&value);
-        let line = format!("X-Dialback-Context-{name}: {value}\r\n");
-        if value.len() > MAX_VALUE || lines.len() + line.len() > room {
-            left_out += 1;
-        } else {
-            lines.push_str(&line);
-        }
+        add(&format!("X-Dialback-Context-{name}: {value}\r\n"), value.len() <= MAX_VALUE);
     }
     (lines, left_out)
 }

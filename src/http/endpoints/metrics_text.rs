@@ -148,7 +148,7 @@ impl Page<'_> {
                     could not be read in time";
         self.counter("route_contexts_missed", help, reads.missed())?;
         let help =
-            "Fields of contexts that were left out of SIP responses and AGI variables, because they were too large";
+            "Fields of contexts, and ids, left out of SIP responses and AGI variables, because they were too large";
         self.counter("route_context_fields_left_out", help, reads.left_out())?;
         let help = "Reads of calls with ids and contexts that failed: a record is damaged, or the disk has errors";
         self.counter("call_reads_failed", help, api.stored_reads.failed() + reads.failed())

@@ -35,8 +35,28 @@ fn ids_and_contexts_are_read_from_the_mapped_columns() {
     assert_eq!(site.context("a/1").as_deref(), Some(r#"{"campaign":"summer","order":"7, \"x\""}"#));
     assert_eq!(site.context("a/2").as_deref(), Some(r#"{"campaign":"summer"}"#));
     assert_eq!(site.context("a/3").as_deref(), Some(r#"{"campaign":"summer"}"#));
-    assert_eq!(site.import_text(&text, &MAP).count("accepted"), 4, "again");
+    let again = site.import_text(&text, &MAP);
+    assert_eq!((again.count("accepted"), again.count("unchanged")), (4, 4), "again");
     assert_eq!(site.known("a/1").expect("known").outcome, dialback::Outcome::Busy);
+}
+
+#[test]
+fn another_context_replaces_the_first_one() {
+    let site = Site::with_outbound_agents();
+    assert_eq!(site.import_text(&file(&[("a/1", "7")]), &MAP).count("accepted"), 1);
+    let done = site.import_text(&file(&[("a/1", "8")]), &MAP);
+    assert_eq!((done.count("accepted"), done.count("unchanged")), (1, 0));
+    assert_eq!(site.context("a/1").as_deref(), Some(r#"{"campaign":"summer","order":"8"}"#));
+}
+
+#[test]
+fn apostrophe_belongs_to_the_text_and_an_empty_formula_is_no_value() {
+    let site = Site::with_outbound_agents();
+    let text = file(&[("a/1", "'t Hooft"), ("a/2", r#""=""""""#), (r#""=""""""#, "\"=\"\"'t\"\"\"")]);
+    let map = ["--map", "call_id=uuid,context.order=order no"];
+    assert_eq!(site.import_text(&text, &map).count("accepted"), 3);
+    assert_eq!(site.context("a/1").as_deref(), Some(r#"{"order":"'t Hooft"}"#));
+    assert_eq!(site.known("a/2").map(|call| call.context), Some(None));
 }
 
 #[test]
@@ -105,4 +125,23 @@ fn running_daemon_gets_ids_and_contexts() {
     assert_eq!(done.count("accepted"), 2);
     assert_eq!(daemon.stop(), 0);
     assert_eq!(site.context("a\"\\1").as_deref(), Some(r#"{"campaign":"summer","order":"7, \"x\""}"#));
+}
+
+/// The daemon's answer names a hundred rejected lines, so the import sends lines again to learn of the others.
+#[test]
+fn last_context_of_a_call_remains_after_many_rejected_lines() {
+    let site = Site::with_outbound_agents();
+    let daemon = Daemon::start(&site.path("data"));
+    assert_eq!(site.import_text(&file(&[("taken", "1")]), &MAP).count("accepted"), 1);
+    let row = |to: usize, id: &str, order: usize| {
+        format!("{OURS},+1212555{to:04},2025-07-01T12:00:00Z,sales,busy,{id},{order}\n")
+    };
+    let rejected = (0..101).map(|place| row(1000 + place, "taken", place));
+    let others = (0..150).map(|place| row(2000 + place, &format!("other/{place}"), place));
+    let lines = rejected.chain([row(3000, "twice", 1)]).chain(others).chain([row(3000, "twice", 2)]);
+    let text = format!("from,to,at,agent,status,uuid,order no\n{}", lines.collect::<String>());
+    let done = site.import_text(&text, &MAP);
+    assert_eq!((done.count("rejected"), done.count("accepted")), (101, 152), "{}", done.stderr);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(site.context("twice").as_deref(), Some(r#"{"campaign":"summer","order":"2"}"#));
 }

@@ -59,7 +59,9 @@ async fn value_that_is_too_large_is_left_out_and_counted() {
 async fn call_is_routed_without_its_context_while_the_disk_hangs() {
     let hang = Hang::default();
     let store = HangingStore::new(&hang, LastingStore::new([7; 32]));
-    let agi = Agi::reading(store, CallReads::default(), "127.0.0.0/8", Duration::from_secs(60)).await;
+    // So long that waiting for each read shows.
+    let reads = CallReads::default().with_patience(Duration::from_secs(2));
+    let agi = Agi::reading(store, reads, "127.0.0.0/8", Duration::from_secs(60)).await;
     report(&agi, r#"{"order": 7}"#);
     let _hangs = hang.begin();
     let began = Instant::now();

@@ -167,6 +167,15 @@ fn wrong_details_return_a_status_and_record_nothing() {
     assert_eq!(record(handle, &[good]), Status::Ok);
     let other = DetailedCall { to: c::text("+4930999999"), ..good };
     assert_eq!(record(handle, &[other]), Status::CallIdReused);
+    // The calls beside refused ones are recorded and counted, and the message names the first refused one.
+    let new = DetailedCall { to: c::text("+4930888888"), ..detailed("new", "{}") };
+    let calls = [good, other, new, other];
+    let mut recorded =
+        Recorded { size: size_of::<Recorded>() as u32, reserved: 0, recorded: 9, unchanged: 9, ignored: 9 };
+    // SAFETY: structures and texts are valid during the call.
+    let status = unsafe { dialback_record_with_details(handle, calls.as_ptr(), calls.len(), NOW, &mut recorded) };
+    assert_eq!((status, recorded.recorded, recorded.unchanged, recorded.ignored), (Status::CallIdReused, 1, 1, 0));
+    assert!(c::last_error().starts_with("call 1: "), "{}", c::last_error());
     close(handle);
     let handle = shop("");
     assert_eq!(record(handle, &[good]), Status::NotKept, "an engine in memory");

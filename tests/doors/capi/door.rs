@@ -53,19 +53,21 @@ impl Door for CDoor {
         // An engine in memory keeps no details.
         let details = if self.keeps_details() { report.details.clone() } else { CallDetails::default() };
         let context = details.context_text().unwrap_or_default();
-        let call = DetailedCall {
-            size: size_of::<DetailedCall>() as u32,
-            outcome: u32::from(report.outcome.code()) + 1,
-            at_ms: report.at.millis(),
-            environment: c::text(&environment),
-            agent: c::text(&agent),
-            from: c::text(&report.from),
-            to: c::text(&report.to),
-            call_id: c::text(details.id.as_deref().unwrap_or_default()),
-            context: c::text(&context),
+        let (at_ms, outcome) = (report.at.millis(), u32::from(report.outcome.code()) + 1);
+        let (environment, agent) = (c::text(&environment), c::text(&agent));
+        let (from, to) = (c::text(&report.from), c::text(&report.to));
+        let status = if details == CallDetails::default() {
+            let size = size_of::<CallReport>() as u32;
+            let call = CallReport { size, outcome, at_ms, environment, agent, from, to };
+            // SAFETY: the structures and texts outlive the call.
+            unsafe { dialback_record(self.handle, &call, 1, NOW.millis(), std::ptr::null_mut()) }
+        } else {
+            let size = size_of::<DetailedCall>() as u32;
+            let (call_id, context) = (c::text(details.id.as_deref().unwrap_or_default()), c::text(&context));
+            let call = DetailedCall { size, outcome, at_ms, environment, agent, from, to, call_id, context };
+            // SAFETY: the structures and texts outlive the call.
+            unsafe { dialback_record_with_details(self.handle, &call, 1, NOW.millis(), std::ptr::null_mut()) }
         };
-        // SAFETY: the structures and texts outlive the call.
-        let status = unsafe { dialback_record_with_details(self.handle, &call, 1, NOW.millis(), std::ptr::null_mut()) };
         assert_eq!(status, Status::Ok, "{}", c::last_error());
     }
 

@@ -13,7 +13,8 @@ use dialback::Call;
 const BATCH_SIZE: usize = 4096;
 /// The bytes of details in a batch, and of records if their text is kept for the reject file, after which no further one is added.
 const BATCH_BYTES: usize = 2 << 20;
-/// The number of batches that are held back at the beginning. They take about 5 MB.
+/// The number of batches that are held back at the beginning. They take about 5 MB, and each at most [`BATCH_BYTES`] and one
+/// record more.
 const HELD_BATCHES: usize = 16;
 
 pub(in crate::import) struct Pipeline<'a> {

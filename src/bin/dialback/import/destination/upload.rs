@@ -57,8 +57,10 @@ pub(in crate::import) fn upload(
     let mut next = report.errors.last().map_or(0, |error| error.line);
     results.note(&batch.origins, report.errors);
     // The answer lists the first errors only. The lines after them are sent again, a few at a time, to learn why they
-    // were rejected. Calls that were recorded are known by now and change nothing.
-    while listed < report.rejected && next < batch.calls.len() {
+    // were rejected. Calls that were recorded are known by now and change nothing. A context replaces a later one of its
+    // call, so with contexts all lines are sent again.
+    let has_contexts = listed < report.rejected && batch.origins.iter().any(|origin| origin.details.context.is_some());
+    while (listed < report.rejected || has_contexts) && next < batch.calls.len() {
         let end = batch.calls.len().min(next + MAX_ERRORS);
         let errors = send(remote, &batch.calls[next..end], &batch.origins[next..end])?.errors;
         listed += errors.len() as u64;

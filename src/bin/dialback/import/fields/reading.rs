@@ -131,9 +131,12 @@ fn details(record: &Record, shape: &Shape) -> Result<Details, Rejection> {
     let mut context = serde_json::Map::new();
     for detail in shape.details(record) {
         let (detail, text) = detail?;
-        let text = spreadsheet::plain(text);
+        // An apostrophe at the beginning may belong to a name.
+        let text = spreadsheet::without_formula(text);
+        if text.is_empty() {
+            continue;
+        }
         match detail {
-            Detail::CallId if text.is_empty() => {}
             Detail::CallId => {
                 let why = "must be 1 to 128 visible ASCII characters without a space";
                 id = Some(CallId::new(text).ok_or_else(|| Rejection::Detail(format!("`{}`", detail.name()), why))?);
