@@ -19,7 +19,8 @@
 //!
 //! # Cost
 //! A request is at most 16 KiB, and a connection lasts no longer than [`AgiLimits`] allow. An answer takes several
-//! round trips, because Asterisk accepts one command after the other.
+//! round trips, because Asterisk accepts one command after the other: one for each variable. Empty ones are set too, because a
+//! dial plan may ask twice on one channel, and nothing in the request says what the channel has.
 
 mod listen;
 mod request;
