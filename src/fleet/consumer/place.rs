@@ -230,8 +230,9 @@ impl Consumer {
                 Err(StepError::Snapshot(_)) if needs_none => None,
                 taken => taken?,
             };
-            let covers = |head: &Head| head.at >= position;
-            let gap = if had_it { old.gap } else { position };
+            // What the stream still holds is read again, unless the snapshot has all of it.
+            let covers = |head: &Head| head.at >= position && head.gap <= position;
+            let gap = if had_it { old.gap.min(position) } else { position };
             place.gap = head.filter(|head| head.at >= gap).map_or(gap, |head| head.gap.min(gap));
             if let Some(head) = head.filter(covers) {
                 self.go_behind(&head, bounds, &mut place)?;
