@@ -92,13 +92,13 @@ impl Consumer {
     }
 
     /// Returns whether there is a snapshot, not read yet, of a node that lacks less than this node, or that knows the last
-    /// configuration.
+    /// configuration. A stopped node cannot use it: it would publish all its data again at each snapshot.
     pub(super) fn can_fill_gap(&mut self) -> bool {
         let snapshot = self.link.state().snapshot;
         let fills = snapshot.at >= self.place.gap && snapshot.gap < self.place.gap;
         let shows = self.blind_since.is_some() && !self.is_whole && snapshot.at >= self.place.configuration;
         let is_new = snapshot.at != self.tried && snapshot.at < Position(u64::MAX);
-        let can_fill = (fills || shows) && is_new;
+        let can_fill = (fills || shows) && is_new && !self.is_in_conflict();
         if can_fill {
             self.tried = snapshot.at;
         }
