@@ -92,13 +92,13 @@ impl Consumer {
     }
 
     /// Returns whether there is a snapshot, not read yet, of a node that lacks less than this node, or that knows the last
-    /// configuration.
+    /// configuration. A stopped node cannot use it: it would publish all its data again at each snapshot.
     pub(super) fn can_fill_gap(&mut self) -> bool {
         let snapshot = self.link.state().snapshot;
         let fills = snapshot.at >= self.place.gap && snapshot.gap < self.place.gap;
         let shows = self.blind_since.is_some() && !self.is_whole && snapshot.at >= self.place.configuration;
         let is_new = snapshot.at != self.tried && snapshot.at < Position(u64::MAX);
-        let can_fill = (fills || shows) && is_new;
+        let can_fill = (fills || shows) && is_new && !self.is_in_conflict();
         if can_fill {
             self.tried = snapshot.at;
         }
@@ -230,8 +230,9 @@ impl Consumer {
                 Err(StepError::Snapshot(_)) if needs_none => None,
                 taken => taken?,
             };
-            let covers = |head: &Head| head.at >= position;
-            let gap = if had_it { old.gap } else { position };
+            // What the stream still holds is read again, unless the snapshot has all of it.
+            let covers = |head: &Head| head.at >= position && head.gap <= position;
+            let gap = if had_it { old.gap.min(position) } else { position };
             place.gap = head.filter(|head| head.at >= gap).map_or(gap, |head| head.gap.min(gap));
             if let Some(head) = head.filter(covers) {
                 self.go_behind(&head, bounds, &mut place)?;
