@@ -85,7 +85,7 @@ impl fmt::Debug for StoredReads {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
+    use crate::sync::AtomicUsize;
     use std::sync::mpsc;
 
     const LONG: Duration = Duration::from_secs(60);
