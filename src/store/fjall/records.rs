@@ -13,7 +13,7 @@
 //! scans begin at the oldest record that there can be.
 
 use super::keyspaces::Keyspaces;
-use super::shared::Shared;
+use super::shared::{FjallReader, Shared};
 use super::shelves::State;
 use crate::history::Register;
 use crate::number::E164;
@@ -31,7 +31,6 @@ use crate::time::Timestamp;
 use fjall::{Guard, OwnedWriteBatch};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
-use std::sync::{Arc, Weak};
 
 /// The most records that the erasures of one batch remove at once, and the most that one step removes for each of its
 /// reasons: some milliseconds.
@@ -408,20 +407,7 @@ fn is_erased(store: &Shared, environment: Scope, at: Timestamp, header: &Header)
     Ok(until.is_some_and(|until| is_erased_until(at, header.called_at, until)))
 }
 
-/// Reads records from other threads. Fails after the store has been closed.
-pub(in crate::store) struct FjallRecords(Weak<Shared>);
-
-impl FjallRecords {
-    pub(in crate::store) fn new(store: &Arc<Shared>) -> Self {
-        Self(Arc::downgrade(store))
-    }
-
-    fn store(&self) -> Result<Arc<Shared>, StoreError> {
-        self.0.upgrade().ok_or_else(|| StoreError::Engine("the store has been closed".into()))
-    }
-}
-
-impl StoredRecords for FjallRecords {
+impl StoredRecords for FjallReader {
     fn is_empty(&self) -> bool {
         self.store().is_ok_and(|store| store.shelves.is_empty())
     }
