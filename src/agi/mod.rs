@@ -19,8 +19,8 @@
 //!
 //! # Cost
 //! A request is at most 16 KiB, and a connection lasts no longer than [`AgiLimits`] allow. An answer takes several
-//! round trips, because Asterisk accepts one command after the other: one for each variable. Empty ones are set too, because a
-//! dial plan may ask twice on one channel, and nothing in the request says what the channel has.
+//! round trips, because Asterisk accepts one command after the other: one for each variable. Empty ones are set too,
+//! because a dial plan may ask twice on one channel, and nothing in the request says what the channel has.
 
 mod listen;
 mod request;
@@ -104,10 +104,7 @@ impl Door {
         }
         let (decided, call) = self.decide(request);
         let known = match call {
-            Some(call) => {
-                let reads = self.inbound.call_reads();
-                reads.within(reads.patience(), self.inbound.reading(call)).await.flatten()
-            }
+            Some(call) => self.inbound.known_call(call, self.inbound.call_reads().patience()).await,
             None => None,
         };
         let Decided { agent, reason, id, status, route } = decided;

@@ -12,6 +12,7 @@ use crate::slot::TallySlot;
 use crate::time::{Clock, Timestamp};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The routing that all doors of one daemon share. Cheap to clone.
@@ -147,6 +148,11 @@ impl Inbound {
         let (service, reads) = (Arc::clone(&self.service), Arc::clone(&self.call_reads));
         let CallToRead { plan, dialed, caller, call } = call;
         move || service.call_behind(&plan, dialed, caller, &call).inspect_err(|_| reads.fail()).ok()
+    }
+
+    /// Returns what is known of a call, or `None` if it was not read within `patience`.
+    pub(crate) async fn known_call(&self, call: CallToRead, patience: Duration) -> Option<KnownCall> {
+        self.call_reads.within(patience, self.reading(call)).await.flatten()
     }
 
     /// Returns what the identity of a decision made at `now` holds. `tally` is the counter that the decision was added to;

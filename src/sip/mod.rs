@@ -170,7 +170,7 @@ impl Door {
     /// Reads the call of a response and returns the response. A call that cannot be read in time is left out.
     async fn finish(&self, unfinished: Unfinished, call: CallToRead) -> Outgoing {
         let reads = self.inbound.call_reads();
-        let known = reads.within(reads.patience(), self.inbound.reading(call)).await.flatten();
+        let known = self.inbound.known_call(call, reads.patience()).await;
         unfinished.finish(known, &self.settings.context_fields, reads)
     }
 

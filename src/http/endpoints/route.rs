@@ -214,8 +214,7 @@ async fn known_in_time(
 ) -> Option<KnownCall> {
     let visible = asked.visible.filter(|_| !asked.is_text)?;
     let call = api.inbound.call_to_read(plan, visible, (question.dialed, question.caller), &trace.decision)?;
-    let patience = api.limits.context_patience;
-    api.inbound.call_reads().within(patience, api.inbound.reading(call)).await.flatten()
+    api.inbound.known_call(call, api.limits.context_patience).await
 }
 
 fn answer(
