@@ -1,7 +1,7 @@
 //! Calls with ids and contexts through C.
 
 use super::c;
-use super::edge::{ENVIRONMENT, NOW, OURS, SALES, close, shop};
+use super::edge::{NOW, OURS, call, close, shop};
 use dialback::capi::*;
 use std::ffi::CStr;
 use std::ptr;
@@ -9,14 +9,15 @@ use std::ptr;
 const CONTACT: &str = "+4930123456";
 
 pub(super) fn detailed<'a>(id: &'a str, context: &'a str) -> DetailedCall {
+    let CallReport { outcome, at_ms, environment, agent, from, to, .. } = call(CONTACT);
     DetailedCall {
         size: size_of::<DetailedCall>() as u32,
-        outcome: CallOutcome::NoAnswer as u32,
-        at_ms: NOW,
-        environment: c::text(ENVIRONMENT),
-        agent: c::text(SALES),
-        from: c::text(OURS),
-        to: c::text(CONTACT),
+        outcome,
+        at_ms,
+        environment,
+        agent,
+        from,
+        to,
         call_id: c::text(id),
         context: c::text(context),
     }
@@ -25,38 +26,6 @@ pub(super) fn detailed<'a>(id: &'a str, context: &'a str) -> DetailedCall {
 pub(super) fn record(handle: Handle, calls: &[DetailedCall]) -> Status {
     // SAFETY: structures and texts are valid during the call.
     unsafe { dialback_record_with_details(handle, calls.as_ptr(), calls.len(), NOW, ptr::null_mut()) }
-}
-
-/// Asks for the call behind a decision, with a buffer of this size. Returns also what is written to the buffer and as the
-/// needed size.
-pub(super) fn behind(
-    handle: Handle,
-    decision: &DecisionOut,
-    caller: &str,
-    capacity: usize,
-) -> (Status, CallBehind, Vec<u8>, usize) {
-    // SAFETY: the structure holds numbers only, and every bit pattern is valid.
-    let mut call: CallBehind = unsafe { std::mem::transmute([0xA5_u8; size_of::<CallBehind>()]) };
-    call.size = size_of::<CallBehind>() as u32;
-    let (mut buffer, mut needed) = (vec![0xA5_u8; capacity], usize::MAX);
-    let ((dialed, dialed_len), (caller, caller_len)) = (c::parts(OURS), c::parts(caller));
-    let start = if capacity == 0 { ptr::null_mut() } else { buffer.as_mut_ptr().cast() };
-    // SAFETY: the texts are valid, and the buffer has the length that is passed.
-    let status = unsafe {
-        dialback_call_behind(
-            handle,
-            dialed,
-            dialed_len,
-            caller,
-            caller_len,
-            decision,
-            &mut call,
-            start,
-            capacity,
-            &mut needed,
-        )
-    };
-    (status, call, buffer, needed)
 }
 
 fn id(call: &CallBehind) -> String {
@@ -70,24 +39,9 @@ fn decide(handle: Handle, caller: &str) -> DecisionOut {
     decision
 }
 
-/// An answer that the disk gave in time. A busy machine may need several questions.
-fn in_time<T>(mut ask: impl FnMut() -> (Status, T)) -> (Status, T) {
-    loop {
-        match ask() {
-            (Status::NotInTime, _) => {}
-            answer => return answer,
-        }
-    }
-}
-
-fn read(handle: Handle, capacity: usize) -> (Status, CallBehind, Vec<u8>, usize) {
+fn read(handle: Handle, capacity: usize) -> c::Behind {
     let decision = decide(handle, CONTACT);
-    let ask = || {
-        let (status, call, buffer, needed) = behind(handle, &decision, CONTACT, capacity);
-        (status, (call, buffer, needed))
-    };
-    let (status, (call, buffer, needed)) = in_time(ask);
-    (status, call, buffer, needed)
+    c::in_time(|| c::behind(handle, OURS, CONTACT, &decision, capacity))
 }
 
 #[test]
@@ -125,7 +79,7 @@ fn call_without_details_and_decision_without_a_call_have_none() {
         assert_eq!((call.outcome, call.called_at_ms), (CallOutcome::NoAnswer as u32, NOW));
         assert_eq!((call.call_id_len, call.has_context), (0, 0));
         let stranger = decide(handle, "+4930999999");
-        let (status, call, buffer, needed) = behind(handle, &stranger, "+4930999999", 3);
+        let (status, call, buffer, needed) = c::behind(handle, OURS, "+4930999999", &stranger, 3);
         assert_eq!((status, call.outcome, call.called_at_ms, needed), (Status::Ok, 0, 0, 0));
         assert_eq!(buffer, [0xA5; 3]);
         close(handle);

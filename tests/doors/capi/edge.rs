@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-pub(super) const ENVIRONMENT: &str = "00000000-0000-0000-0000-0000000000ee";
+const ENVIRONMENT: &str = "00000000-0000-0000-0000-0000000000ee";
 pub(super) const OURS: &str = "+15550100";
 pub(super) const NOW: u64 = 1_800_000_000_000;
 const DAY: u64 = 86_400_000;
@@ -25,7 +25,7 @@ const CHANGES: &str = r#"[
     {"agent_published": {"id": "00000000-0000-0000-0000-00000000000b"}},
     {"callback_set": {"id": "00000000-0000-0000-0000-00000000000b", "sources": ["00000000-0000-0000-0000-00000000000a"]}}
 ]"#;
-pub(super) const SALES: &str = "00000000-0000-0000-0000-00000000000a";
+const SALES: &str = "00000000-0000-0000-0000-00000000000a";
 
 pub(super) fn shop(directory: &str) -> Handle {
     let handle = c::open(directory);
@@ -33,7 +33,7 @@ pub(super) fn shop(directory: &str) -> Handle {
     handle
 }
 
-fn call(to: &str) -> CallReport {
+pub(super) fn call(to: &str) -> CallReport {
     CallReport {
         size: size_of::<CallReport>() as u32,
         outcome: CallOutcome::NoAnswer as u32,
@@ -72,7 +72,7 @@ fn all_with(handle: Handle) -> Vec<Status> {
             c::configure(handle, ENVIRONMENT, "[]", NOW),
             record(handle, &[call("+4930123456")]).0,
             super::details::record(handle, &[super::details::detailed("", "")]),
-            super::details::behind(handle, &out, OURS, 0).0,
+            c::behind(handle, OURS, OURS, &out, 0).0,
             c::resolve(handle, OURS.as_bytes(), b"", NOW).0,
             dialback_route(handle, number, number_len, number, number_len, NOW, &mut out),
             dialback_resolve_batch(handle, &question, 1, NOW, &mut out),
