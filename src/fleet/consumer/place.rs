@@ -20,6 +20,8 @@ impl Consumer {
         if self.is_checked && !is_due {
             return Ok(());
         }
+        // Read before the bounds: a request may publish a configuration while the stream answers.
+        let acknowledged = self.link.state().configuration;
         let bounds = self.link.stream.bounds()?;
         self.asked_at = Some(now);
         self.last = bounds.last;
@@ -33,7 +35,8 @@ impl Consumer {
         }
         self.pass_deleted(&bounds);
         let is_same = self.place.incarnation == bounds.incarnation && self.place.position <= bounds.last;
-        if !is_same || (!self.is_checked && !self.has_witness(&bounds)?) || bounds.last_configuration < self.known() {
+        let has_configuration = acknowledged.max(self.place.configuration) <= bounds.last_configuration;
+        if !is_same || (!self.is_checked && !self.has_witness(&bounds)?) || !has_configuration {
             self.roll_back(&bounds)?;
         } else if bounds.first.0 > self.place.position.0 + 1 || self.can_fill_gap() {
             self.start_over(&bounds)?;
@@ -113,11 +116,6 @@ impl Consumer {
         self.blind_since = None;
         self.committed = self.place;
         self.tell_place()
-    }
-
-    /// Returns the position of the last configuration that is known to be in the stream.
-    pub(super) fn known(&self) -> Position {
-        self.link.state().configuration
     }
 
     /// Reads the node's place from the store, or begins again if there is none for this share.
