@@ -15,6 +15,9 @@ extern crate dialback as _;
 #[path = "../tests/doors/capi/c.rs"]
 mod c;
 #[cfg(test)]
+#[path = "../tests/doors/capi/details.rs"]
+mod details;
+#[cfg(test)]
 #[path = "../tests/doors/capi/door.rs"]
 mod door;
 #[cfg(test)]

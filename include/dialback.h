@@ -72,7 +72,8 @@ enum dialback_status
    */
   DIALBACK_STATUS_NOT_DURABLE = 9,
   /*
-   The history holds as many pairs as it may. The part of the change that fits is in force.
+   The history holds as many pairs as it may, or the ids and contexts of an environment take as many bytes as they may.
+   The part of the change that fits is in force.
    */
   DIALBACK_STATUS_FULL = 10,
   /*
@@ -92,6 +93,18 @@ enum dialback_status
    A bug in the library: it panicked, and the panic was caught.
    */
   DIALBACK_STATUS_PANICKED = 14,
+  /*
+   The engine is in memory only, and keeps no ids and contexts of calls.
+   */
+  DIALBACK_STATUS_NOT_KEPT = 15,
+  /*
+   The id of a call belongs to another call.
+   */
+  DIALBACK_STATUS_CALL_ID_REUSED = 16,
+  /*
+   The disk did not answer in time.
+   */
+  DIALBACK_STATUS_NOT_IN_TIME = 17,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -366,6 +379,49 @@ typedef struct dialback_recorded {
 } dialback_recorded;
 
 /*
+ A report of an outbound call with its details: the fields of a `dialback_call`, and an id and a context. After the
+ first report with an id, later ones with the same id are of the same call.
+ */
+typedef struct dialback_detailed_call {
+  /*
+   The size of this structure.
+   */
+  uint32_t size;
+  /*
+   A `DIALBACK_OUTCOME_...` value.
+   */
+  uint32_t outcome;
+  /*
+   When the call was placed, in milliseconds since 1970-01-01T00:00:00Z.
+   */
+  uint64_t at_ms;
+  /*
+   The UUID of the tenant.
+   */
+  struct dialback_text environment;
+  /*
+   The UUID of the outbound agent that placed it.
+   */
+  struct dialback_text agent;
+  /*
+   Your number that the call was placed from: E.164, or as the environment's dial plan writes it.
+   */
+  struct dialback_text from;
+  /*
+   The contact: E.164, or as the environment's dial plan writes it.
+   */
+  struct dialback_text to;
+  /*
+   Your id of the call, unique in the environment: 1 to 128 visible ASCII characters. Empty: none.
+   */
+  struct dialback_text call_id;
+  /*
+   The context of the call: a JSON object of at most 4,096 bytes. It replaces the one that the call had. Empty: none.
+   */
+  struct dialback_text context;
+} dialback_detailed_call;
+
+/*
  A decision: where a call goes, and why.
  */
 typedef struct dialback_decision {
@@ -411,6 +467,36 @@ typedef struct dialback_decision {
    */
   uint8_t source_agent[16];
 } dialback_decision;
+
+/*
+ The call behind a decision.
+ */
+typedef struct dialback_call_behind_result {
+  /*
+   The size of this structure, set by the caller.
+   */
+  uint32_t size;
+  /*
+   A `DIALBACK_OUTCOME_...` value: the status of the call. `DIALBACK_OUTCOME_NONE` if no call is behind the decision.
+   */
+  uint32_t outcome;
+  /*
+   When the call was placed, in milliseconds since 1970-01-01T00:00:00Z. 0 if there is none.
+   */
+  uint64_t called_at_ms;
+  /*
+   The number of characters of `call_id`. 0 if the call was reported without an id.
+   */
+  uint32_t call_id_len;
+  /*
+   1 if the call has a context, else 0.
+   */
+  uint32_t has_context;
+  /*
+   The id of the call, with a NUL at its end.
+   */
+  char call_id[136];
+} dialback_call_behind_result;
 
 /*
  One call to decide, in a batch.
@@ -494,6 +580,35 @@ dialback_status dialback_record(dialback_handle handle,
                                 size_t count,
                                 uint64_t now_ms,
                                 struct dialback_recorded *recorded);
+
+/*
+ Records outbound calls with their ids and contexts, as `dialback_record` does without them. A call whose id belongs to
+ another call, or whose details find no room, is not recorded. The calls beside it are, and `recorded` is written: the
+ function returns the status of the first such call, and the error message names it.
+ */
+dialback_status dialback_record_with_details(dialback_handle handle,
+                                             const struct dialback_detailed_call *calls,
+                                             size_t count,
+                                             uint64_t now_ms,
+                                             struct dialback_recorded *recorded);
+
+/*
+ Returns the call behind a decision: its id and status in `call`, and its context as JSON with a NUL at its end in
+ `buffer`. `dialed` and `caller` are those of the decision. Writes the length of the context and its NUL to `needed`,
+ which may be null: 0 if there is no context, and then `buffer` is left unchanged. If the buffer is too short it is left
+ unchanged, but `call` is written. Waits for the disk, but no longer than 20 milliseconds: if it does not answer in that
+ time, the status is `DIALBACK_STATUS_NOT_IN_TIME`.
+ */
+dialback_status dialback_call_behind(dialback_handle handle,
+                                     const char *dialed,
+                                     size_t dialed_len,
+                                     const char *caller,
+                                     size_t caller_len,
+                                     const struct dialback_decision *decision,
+                                     struct dialback_call_behind_result *call,
+                                     char *buffer,
+                                     size_t capacity,
+                                     size_t *needed);
 
 /*
  Decides where a call to `dialed` from `caller` goes. `dialed` is an E.164 number. `caller` is what the trunk

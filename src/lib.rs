@@ -81,9 +81,11 @@ pub use event::{
 };
 pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};
-#[cfg(feature = "sip")]
-pub use inbound::Peers;
+#[cfg(any(feature = "http", feature = "sip", feature = "capi"))]
+pub use inbound::CallReads;
 pub use inbound::{AddressBook, AddressTemplate, AgentAddresses, Destination, TemplateError};
+#[cfg(feature = "sip")]
+pub use inbound::{ContextFields, ContextFieldsError, Peers};
 pub use named::NameError;
 pub use number::{Attestation, Caller, DialPlan, Digits, E164, NumberError, Written};
 pub use outcome::{Outcome, OutcomeSet};

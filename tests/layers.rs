@@ -53,7 +53,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "tally", "engine", "store",
         ],
     ),
-    ("inbound", &["number", "id", "time", "slot", "sync", "decision", "record", "plan", "engine", "service"]),
+    (
+        "inbound",
+        &[
+            "number", "id", "time", "slot", "sync", "event", "decision", "record", "plan", "metrics", "engine",
+            "service",
+        ],
+    ),
     ("fleet", ADAPTER),
     ("http", ADAPTER),
     ("sip", ADAPTER),

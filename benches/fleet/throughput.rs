@@ -24,7 +24,7 @@ pub(crate) fn run(rounds: usize, messages: u64) {
         for (key, keys) in [("none", Keys::NONE), ("signs", signs()), ("encrypts", signs().encrypting(true))] {
             for (events, share) in [(1, 1), (100, 4), (500, 16)] {
                 let count = (usize::try_from(messages).expect("a count") / share).max(100);
-                let [published, replayed] = rates(&access, &keys, rounds, events, count);
+                let [published, replayed] = rates(&access, (key, &keys), rounds, events, count);
                 for (what, [bare, ours], asked) in
                     [("published", published, PUBLISHED), ("replayed", replayed, REPLAYED)]
                 {
@@ -40,17 +40,18 @@ pub(crate) fn run(rounds: usize, messages: u64) {
 }
 
 /// Returns the events a second that the bare client and a node publish, and that they replay.
-fn rates(access: &Access, keys: &Keys, rounds: usize, events: usize, count: usize) -> [[f64; 2]; 2] {
+fn rates(access: &Access, (key, keys): (&str, &Keys), rounds: usize, events: usize, count: usize) -> [[f64; 2]; 2] {
     let bodies: Vec<Vec<u8>> =
         (0..count).map(|message| (0..events).flat_map(|n| call(message * events + n)).collect()).collect();
     let messages: Vec<Vec<u8>> = sealed(&bodies, keys).into_iter().map(|(_, message)| message).collect();
     let bare = access.bare();
+    // Names that no stream had before: on a busy machine, a new stream with the name of a deleted one began with messages.
     let mut times = [const { Vec::new() }; 4];
     for round in 0..rounds {
-        let name = format!("BARE{round}");
+        let name = format!("BARE_{key}_{events}_{round}");
         bare.make(&name, &format!("bare.{round}"));
         times[0].push(bare.publish(&format!("bare.{round}"), &messages));
-        let name_of_ours = format!("OURS{round}");
+        let name_of_ours = format!("OURS_{key}_{events}_{round}");
         let options = NatsOptions { stream: name_of_ours.clone(), prefix: format!("ours.{round}"), ..access.options() };
         let stream = NatsStream::new(options).expect("valid options");
         stream.server().expect("it answers");

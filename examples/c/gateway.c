@@ -177,6 +177,49 @@ static void ask_in_all_ways(dialback_handle engine, int plant)
     free(explanation);
 }
 
+/* A call with an id and a context, which the agent of the callback sees. Only a data directory keeps them. */
+static void record_with_details(dialback_handle engine, int has_directory)
+{
+    const char *contact = "+447700901000", *context = "{\"order\": 7}";
+    dialback_detailed_call call;
+    dialback_call_behind_result behind;
+    dialback_decision decision;
+    dialback_status status;
+    char buffer[64];
+    size_t needed = 0;
+
+    memset(&call, 0, sizeof call);
+    call.size = sizeof call;
+    call.outcome = DIALBACK_OUTCOME_BUSY;
+    call.at_ms = NOW - 60000;
+    call.environment = text(ENVIRONMENT);
+    call.agent = text(SALES);
+    call.from = text(LINE);
+    call.to = text(contact);
+    call.call_id = text("order/7");
+    call.context = text(context);
+    status = dialback_record_with_details(engine, &call, 1, NOW, NULL);
+    CHECK(status == (has_directory ? DIALBACK_STATUS_OK : DIALBACK_STATUS_NOT_KEPT));
+    if (!has_directory)
+        return;
+    decision = resolve(engine, contact);
+    memset(&behind, 0, sizeof behind);
+    behind.size = sizeof behind;
+    /* A real gateway routes the call without the context if the disk is slow. */
+    do
+        status = dialback_call_behind(engine, LINE, strlen(LINE), contact, strlen(contact), &decision, &behind, buffer,
+                                      strlen(context), &needed);
+    while (status == DIALBACK_STATUS_NOT_IN_TIME);
+    CHECK(status == DIALBACK_STATUS_SHORT_BUFFER && needed == strlen(context) + 1);
+    do
+        status = dialback_call_behind(engine, LINE, strlen(LINE), contact, strlen(contact), &decision, &behind, buffer,
+                                      sizeof buffer, NULL);
+    while (status == DIALBACK_STATUS_NOT_IN_TIME);
+    CHECK(status == DIALBACK_STATUS_OK && strcmp(buffer, context) == 0);
+    CHECK(strcmp(behind.call_id, "order/7") == 0 && behind.call_id_len == 7 && behind.has_context == 1);
+    CHECK(behind.outcome == DIALBACK_OUTCOME_BUSY && behind.called_at_ms == NOW - 60000);
+}
+
 static void make_mistakes(dialback_handle engine)
 {
     dialback_decision decision;
@@ -227,6 +270,7 @@ int main(int argc, char **argv)
     record_calls(engine);
     take_calls_on_threads(engine);
     ask_in_all_ways(engine, plant);
+    record_with_details(engine, *directory != '\0');
     make_mistakes(engine);
     fork_a_worker(engine);
 

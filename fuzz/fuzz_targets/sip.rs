@@ -4,8 +4,8 @@
 use dialback::metrics::SipEvent;
 use dialback::sip::{DialedFrom, Door, Peers, Settings, Unrouted};
 use dialback::store::MemoryStore;
-use dialback::{AgentAddresses, AgentId, Attestation, Change, DialPlan, Direction, E164, Engine, EnvironmentId};
-use dialback::{Lookback, NumberId, Service, Timestamp};
+use dialback::{AgentAddresses, AgentId, Attestation, Change, ContextFields, DialPlan, Direction, E164, Engine};
+use dialback::{EnvironmentId, Lookback, NumberId, Service, Timestamp};
 use libfuzzer_sys::fuzz_target;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -35,6 +35,7 @@ fn door() -> &'static Door {
             unrouted: Unrouted::NotFound,
             dialed_from: DialedFrom::Diversion,
             serves_while_loading: false,
+            context_fields: ContextFields::default(),
         };
         Door::new(Arc::new(service), Arc::new(|| NOW), settings)
     })

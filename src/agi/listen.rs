@@ -1,7 +1,7 @@
 //! Accepts FastAGI connections and serves one call on each. Their number, size and duration are bounded.
 
-use super::Door;
 use super::request::{MAX_BYTES, Request};
+use super::{Door, escaped};
 use crate::admission::{Admission, Budget, Place};
 use std::io;
 use std::net::SocketAddr;
@@ -119,11 +119,9 @@ async fn talk(door: &Door, mut stream: TcpStream, place: &Place) -> io::Result<(
         return Err(io::ErrorKind::ConnectionAborted.into());
     }
     let request = Request::read(&head).ok_or(io::ErrorKind::InvalidData)?;
-    let Some(variables) = door.answer(&request) else { return Ok(()) };
+    let Some(variables) = door.answer(&request).await else { return Ok(()) };
     for (name, value) in variables {
-        // No value can contain a quote, a backslash or a line end: `AddressTemplate` rejects them, and the other
-        // values are ids and fixed names.
-        write.write_all(format!("SET VARIABLE {name} \"{value}\"\n").as_bytes()).await?;
+        write.write_all(format!("SET VARIABLE {name} \"{}\"\n", escaped(&value)).as_bytes()).await?;
         let mut answer = String::new();
         read.read_line(&mut answer).await?;
         // Any other result means that the channel was hung up or does not know the command.

@@ -2,13 +2,16 @@
 //! comments become the comments of the C header.
 #![allow(unsafe_code)]
 
-use super::foreign::{Out, bytes, put, put_text, questions, read, read_all, text};
+use super::foreign::{Out, Sized32, bytes, put, put_text, questions, read, read_all, text};
 use super::instance::{self, Instance, ReportTexts};
 use super::message::{guard, last};
 use super::registry::{close, open, with, with_plan};
 use super::status::{Failure, Status};
-use super::types::{CallReport, DecisionOut, Handle, Options, Question, Recorded, StatisticsOut, outcome};
+use super::types::{
+    CallBehind, CallReport, DecisionOut, DetailedCall, Handle, Options, Question, Recorded, StatisticsOut, outcome,
+};
 use crate::decision::Reason;
+use crate::event::{Call, Details};
 use std::ffi::{CStr, c_char};
 use std::ptr;
 
@@ -88,25 +91,105 @@ pub unsafe extern "C" fn dialback_record(
     recorded: *mut Recorded,
 ) -> Status {
     guard(|| {
-        // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
-        let mut out = if recorded.is_null() { None } else { Some(unsafe { Out::one(recorded)? }) };
-        let done = with(handle, |instance| {
-            // SAFETY: the caller promises that `calls` is valid for `count` structures.
-            let calls = unsafe { read_all(calls, count)? };
-            let read = calls.enumerate().map(|(index, call)| {
-                let call = call.and_then(|call| {
-                    // SAFETY: the caller promises that the texts of each call are valid.
-                    let texts = unsafe { report_texts(&call)? };
-                    instance.call(&texts)
-                });
-                call.map_err(|error| error.about(&format!("call {index}")))
-            });
-            instance.record(read.collect::<Result<_, _>>()?, now_ms)
-        })?;
-        if let Some(out) = &mut out {
-            out.put(0, done);
+        // SAFETY: this function has the contract of `record`, and the texts of each call are valid.
+        unsafe {
+            record(handle, calls, count, now_ms, recorded, |instance, call| {
+                Ok((instance.call(&report_texts(&call)?)?, Details::default()))
+            })
         }
-        Ok(())
+    })
+}
+
+/// Records outbound calls with their ids and contexts, as `dialback_record` does without them. A call whose id belongs to
+/// another call, or whose details find no room, is not recorded. The calls beside it are, and `recorded` is written: the
+/// function returns the status of the first such call, and the error message names it.
+///
+/// # Safety
+/// See the head of this file.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dialback_record_with_details(
+    handle: Handle,
+    calls: *const DetailedCall,
+    count: usize,
+    now_ms: u64,
+    recorded: *mut Recorded,
+) -> Status {
+    guard(|| {
+        // SAFETY: this function has the contract of `record`, and the texts of each call are valid.
+        unsafe {
+            record(handle, calls, count, now_ms, recorded, |instance, detailed| {
+                let DetailedCall { size, outcome, at_ms, environment, agent, from, to, call_id, context } = detailed;
+                let report = CallReport { size, outcome, at_ms, environment, agent, from, to };
+                let call = instance.call(&report_texts(&report)?)?;
+                Ok((call, instance::details(text(call_id)?, text(context)?)?))
+            })
+        }
+    })
+}
+
+/// Reads calls with `read` and records them.
+///
+/// # Safety
+/// `calls` and `recorded` are valid as the header requires.
+unsafe fn record<T: Sized32>(
+    handle: Handle,
+    calls: *const T,
+    count: usize,
+    now_ms: u64,
+    recorded: *mut Recorded,
+    read: impl Fn(&Instance, T) -> Result<(Call, Details), Failure>,
+) -> Result<(), Failure> {
+    // SAFETY: this function's contract covers `recorded`.
+    let mut out = if recorded.is_null() { None } else { Some(unsafe { Out::one(recorded)? }) };
+    let (done, refused) = with(handle, |instance| {
+        // SAFETY: this function's contract covers `count` structures.
+        let calls = unsafe { read_all(calls, count)? };
+        let read = calls.enumerate().map(|(index, call)| {
+            let call = call.and_then(|call| read(instance, call));
+            call.map_err(|error| error.about(&format!("call {index}")))
+        });
+        instance.record(read.collect::<Result<_, _>>()?, now_ms)
+    })?;
+    if let Some(out) = &mut out {
+        out.put(0, done);
+    }
+    refused
+}
+
+/// Returns the call behind a decision: its id and status in `call`, and its context as JSON with a NUL at its end in
+/// `buffer`. `dialed` and `caller` are those of the decision. Writes the length of the context and its NUL to `needed`,
+/// which may be null: 0 if there is no context, and then `buffer` is left unchanged. If the buffer is too short it is left
+/// unchanged, but `call` is written. Waits for the disk, but no longer than 20 milliseconds: if it does not answer in that
+/// time, the status is `DIALBACK_STATUS_NOT_IN_TIME`.
+///
+/// # Safety
+/// See the head of this file.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dialback_call_behind(
+    handle: Handle,
+    dialed: *const c_char,
+    dialed_len: usize,
+    caller: *const c_char,
+    caller_len: usize,
+    decision: *const DecisionOut,
+    call: *mut CallBehind,
+    buffer: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: every C caller promises that its pointers are valid (see `foreign.rs`).
+        let (mut out, decision, dialed, caller) =
+            unsafe { (Out::one(call)?, read(decision)?, bytes(dialed, dialed_len)?, bytes(caller, caller_len)?) };
+        let (behind, context) = with(handle, |instance| instance.call_behind(dialed, caller, &decision))?;
+        out.put(0, behind);
+        let Some(context) = context else {
+            // SAFETY: the caller promises that `needed` is null or valid for writing.
+            unsafe { put(needed, 0) };
+            return Ok(());
+        };
+        // SAFETY: the caller promises that `buffer` and `needed` are valid for writing.
+        unsafe { put_text(context.as_str(), buffer, capacity, needed) }
     })
 }
 

@@ -5,7 +5,9 @@
 #![allow(unsafe_code)]
 
 use super::status::{Failure, Status};
-use super::types::{CallReport, DecisionOut, Options, Question, Recorded, StatisticsOut, Text};
+use super::types::{
+    CallBehind, CallReport, DecisionOut, DetailedCall, Options, Question, Recorded, StatisticsOut, Text,
+};
 use std::ffi::c_char;
 use std::marker::PhantomData;
 use std::ptr;
@@ -57,6 +59,10 @@ pub(super) unsafe trait Sized32: Copy {}
 unsafe impl Sized32 for Options {}
 // SAFETY: the reason given for `Options` holds here too.
 unsafe impl Sized32 for CallReport {}
+// SAFETY: the reason given for `Options` holds here too.
+unsafe impl Sized32 for DetailedCall {}
+// SAFETY: the reason given for `Options` holds here too.
+unsafe impl Sized32 for CallBehind {}
 // SAFETY: the reason given for `Options` holds here too.
 unsafe impl Sized32 for Recorded {}
 // SAFETY: the reason given for `Options` holds here too.

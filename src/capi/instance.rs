@@ -2,15 +2,15 @@
 
 use super::explain::explanation;
 use super::status::{Failure, Status};
-use super::types::{DecisionOut, Question, Recorded, StatisticsOut, Survives};
+use super::types::{CallBehind, DecisionOut, Question, Recorded, StatisticsOut, Survives};
 use crate::decision::Decision;
 use crate::engine::{Applied, DEFAULT_MAX_PAIRS, Engine, Reader};
-use crate::event::{Call, Change, Erasure, Event};
+use crate::event::{Call, CallId, Change, Context, ContextError, Details, Erasure, Event};
 use crate::id::EnvironmentId;
-use crate::inbound::Arrival;
+use crate::inbound::{Arrival, CallReads};
 use crate::number::{Caller, DialPlan, E164, trunk};
 use crate::plan::Plan;
-use crate::service::{Service, ServiceError};
+use crate::service::Service;
 use crate::store::{Durability, FjallStore, MemoryStore, Upkeep};
 use crate::time::Timestamp;
 use std::ops::Deref;
@@ -24,6 +24,7 @@ const BATCH: usize = 32;
 pub(super) struct Instance {
     service: Service,
     upkeep: Option<Upkeep>,
+    call_reads: CallReads,
     /// The id of the process that owns the instance's threads.
     process: u32,
 }
@@ -55,7 +56,7 @@ impl Instance {
             let upkeep = store.upkeep();
             (Service::builder(store).engine(engine).start()?, Some(upkeep))
         };
-        Ok(Self { service, upkeep, process: process::id() })
+        Ok(Self { service, upkeep, call_reads: CallReads::default(), process: process::id() })
     }
 
     /// Returns the plan that is now in force.
@@ -84,25 +85,30 @@ impl Instance {
         Ok(plan.generation())
     }
 
-    /// Records calls in one batch.
-    pub(super) fn record(&self, calls: Vec<Call>, now: u64) -> Result<Recorded, Failure> {
+    /// Records calls in one batch. Returns the counts, and the first call that was refused.
+    pub(super) fn record(
+        &self,
+        calls: Vec<(Call, Details)>,
+        now: u64,
+    ) -> Result<(Recorded, Result<(), Failure>), Failure> {
         self.is_of_this_process()?;
         let latest = Timestamp::from_millis(now).plus_millis(crate::service::MAX_SKEW_MILLIS);
-        if let Some(index) = calls.iter().position(|call| call.at > latest) {
+        if let Some(index) = calls.iter().position(|(call, _)| call.at > latest) {
             let what = format!("call {index}: at_ms: more than a day in the future");
             return Err(Failure::new(Status::InvalidArgument, what));
         }
         let mut recorded = Recorded { size: 0, reserved: 0, recorded: 0, unchanged: 0, ignored: 0 };
-        let mut failed = None;
-        for applied in self.service.record(calls.into_iter().map(Event::Call).collect())? {
+        let mut refused = Ok(());
+        let events = calls.into_iter().map(|(call, details)| Event::reported(call, details));
+        for (index, applied) in self.service.record(events.collect())?.into_iter().enumerate() {
             match applied {
                 Ok(Applied::Recorded) => recorded.recorded += 1,
                 Ok(Applied::Unchanged) => recorded.unchanged += 1,
                 Ok(_) => recorded.ignored += 1,
-                Err(error) => failed = Some(error),
+                Err(error) => refused = refused.and(Err(Failure::from(error).about(&format!("call {index}")))),
             }
         }
-        failed.map_or(Ok(recorded), |error: ServiceError| Err(error.into()))
+        Ok((recorded, refused))
     }
 
     /// Converts a reported call: reads its ids, and reads its numbers with the environment's dial plan.
@@ -121,6 +127,30 @@ impl Instance {
             at: Timestamp::from_millis(report.at_ms),
             outcome: report.outcome,
         })
+    }
+
+    /// Returns the call behind a decision about `dialed` and `caller`, and its context. Waits for the disk for a short time.
+    pub(super) fn call_behind(
+        &self,
+        dialed: &[u8],
+        caller: &[u8],
+        decision: &DecisionOut,
+    ) -> Result<(CallBehind, Option<Context>), Failure> {
+        self.is_of_this_process()?;
+        let plan: Arc<Plan> = self.service.plan();
+        let (dialed, caller) = asked(&plan, dialed, caller)?;
+        let Some(call) = decision.call() else { return Ok((CallBehind::new(None, None, false), None)) };
+        let nothing = (CallBehind::new(Some(&call), None, false), None);
+        let may_be_known = plan.dialed(dialed).is_some_and(|number| self.service.may_know_calls(number.environment()));
+        let (Some(reader), Some(caller), true) = (self.service.call_reader(), caller.number(), may_be_known) else {
+            return Ok(nothing);
+        };
+        let read = move || Some(reader.call_behind(&plan, dialed, caller, &call));
+        let Some(known) = self.call_reads.wait(read).ok_or(Failure::from(Status::NotInTime))?? else {
+            return Ok(nothing);
+        };
+        let behind = CallBehind::new(Some(&call), known.id.as_ref(), known.context.is_some());
+        Ok((behind, known.context))
     }
 
     /// Erases a contact up to a time, and returns the number of erased pairs.
@@ -238,6 +268,16 @@ impl Instance {
     }
 }
 
+/// A read that hangs keeps the store open, and closing promises to release the data directory. A process that was forked
+/// closes nothing, because it has none of these threads.
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if self.is_of_this_process().is_ok() {
+            self.call_reads.end();
+        }
+    }
+}
+
 /// A reported call as C passes it, with its texts still unread.
 pub(super) struct ReportTexts<'a> {
     pub(super) environment: &'a [u8],
@@ -246,6 +286,23 @@ pub(super) struct ReportTexts<'a> {
     pub(super) to: &'a [u8],
     pub(super) at_ms: u64,
     pub(super) outcome: crate::outcome::Outcome,
+}
+
+/// Reads the id and the context of a reported call. An empty text is none.
+pub(super) fn details(id: &[u8], context: &[u8]) -> Result<Details, Failure> {
+    let invalid = |what| move || Failure::new(Status::InvalidArgument, what);
+    let id = match utf8(id).map_err(|error| error.about("call_id"))? {
+        "" => None,
+        id => Some(CallId::new(id).ok_or_else(invalid("call_id: not 1 to 128 visible ASCII characters"))?),
+    };
+    let context = match utf8(context).map_err(|error| error.about("context"))? {
+        "" => None,
+        context => Some(Context::new(context).map_err(|error| {
+            let status = if error == ContextError::TooLong { Status::InvalidArgument } else { Status::InvalidJson };
+            Failure::new(status, format!("context: {error}"))
+        })?),
+    };
+    Ok(Details { id, context })
 }
 
 /// Reads the dialed number and the caller. The caller is read with the dial plan of the dialed number's environment.
@@ -300,4 +357,28 @@ fn bad_json(error: &serde_json::Error) -> Failure {
     let shows_a_number = how.bytes().filter(u8::is_ascii_digit).count() > 2;
     let what = if shows_a_number { place } else { format!("{place}: {how}") };
     Failure::new(Status::InvalidJson, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn directory_can_be_opened_again_though_a_read_hung() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_str().expect("UTF-8");
+        let open = || Instance::open(path, 0, 1000).map_err(|failure| failure.message);
+        let instance = open().expect("opened");
+        let reader = instance.service.call_reader().expect("a store that keeps calls");
+        let hanging = move || {
+            thread::sleep(Duration::from_millis(500));
+            drop(reader);
+            Some(())
+        };
+        assert_eq!(instance.call_reads.wait(hanging), None, "the question does not wait");
+        drop(instance);
+        assert!(open().is_ok());
+    }
 }

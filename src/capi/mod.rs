@@ -20,15 +20,16 @@ mod status;
 mod types;
 
 pub use exports::{
-    dialback_close, dialback_configure, dialback_erase, dialback_explain, dialback_id_parse, dialback_id_text,
-    dialback_last_error, dialback_open, dialback_purge, dialback_reason_name, dialback_record, dialback_resolve,
-    dialback_resolve_batch, dialback_route, dialback_statistics, dialback_status_message,
+    dialback_call_behind, dialback_close, dialback_configure, dialback_erase, dialback_explain, dialback_id_parse,
+    dialback_id_text, dialback_last_error, dialback_open, dialback_purge, dialback_reason_name, dialback_record,
+    dialback_record_with_details, dialback_resolve, dialback_resolve_batch, dialback_route, dialback_statistics,
+    dialback_status_message,
 };
 #[cfg(feature = "__testing")]
 #[doc(hidden)]
 pub use message::plant_panic;
 pub use status::Status;
 pub use types::{
-    CallOutcome, CallReport, DecisionOut, Handle, Options, Question, ReasonLine, Recorded, RouteKind, StatisticsOut,
-    Survives, Text,
+    CallBehind, CallOutcome, CallReport, DecisionOut, DetailedCall, Handle, Options, Question, ReasonLine, Recorded,
+    RouteKind, StatisticsOut, Survives, Text,
 };

@@ -32,7 +32,8 @@ pub enum Status {
     /// The store cannot be written. The change is not in force; after a restart it may or may not be. Decisions
     /// continue.
     NotDurable = 9,
-    /// The history holds as many pairs as it may. The part of the change that fits is in force.
+    /// The history holds as many pairs as it may, or the ids and contexts of an environment take as many bytes as they may.
+    /// The part of the change that fits is in force.
     Full = 10,
     /// The data directory cannot be opened or read.
     Store = 11,
@@ -43,10 +44,16 @@ pub enum Status {
     Forked = 13,
     /// A bug in the library: it panicked, and the panic was caught.
     Panicked = 14,
+    /// The engine is in memory only, and keeps no ids and contexts of calls.
+    NotKept = 15,
+    /// The id of a call belongs to another call.
+    CallIdReused = 16,
+    /// The disk did not answer in time.
+    NotInTime = 17,
 }
 
 impl Status {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Ok,
         Self::Null,
         Self::Closed,
@@ -62,6 +69,9 @@ impl Status {
         Self::TooManyHandles,
         Self::Forked,
         Self::Panicked,
+        Self::NotKept,
+        Self::CallIdReused,
+        Self::NotInTime,
     ];
 
     /// Returns a short description of the status.
@@ -82,6 +92,9 @@ impl Status {
             Self::TooManyHandles => c"too many open handles: close one first",
             Self::Forked => c"the handle was opened before this process was forked: open it after the fork",
             Self::Panicked => c"the library panicked, which is a bug; the panic was caught",
+            Self::NotKept => c"an engine in memory keeps no ids and contexts of calls: open a data directory",
+            Self::CallIdReused => c"the id of a call belongs to another call",
+            Self::NotInTime => c"the disk did not answer in time",
         }
     }
 }
@@ -130,6 +143,9 @@ impl From<ServiceError> for Failure {
             ServiceError::Config(error) => error.into(),
             ServiceError::Full(full) => Self::new(Status::Full, full.to_string()),
             ServiceError::ShareUsed(used) => Self::new(Status::Full, used.to_string()),
+            ServiceError::ContextsFull(full) => Self::new(Status::Full, full.to_string()),
+            ServiceError::CallsNotKept => Status::NotKept.into(),
+            ServiceError::CallIdReused => Self::new(Status::CallIdReused, error.to_string()),
             // The remaining errors of the service come from a fleet, and the C interface cannot join a fleet.
             error => Self::new(Status::NotDurable, error.to_string()),
         }

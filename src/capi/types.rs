@@ -1,9 +1,11 @@
 //! The types that cross the C interface. No function takes an enumeration as an argument: a value outside the
 //! enumeration would be undefined behaviour.
 
-use crate::decision::{Decision, Route};
+use crate::decision::{Decision, Route, SourceCall};
+use crate::event::CallId;
 use crate::id::AgentId;
 use crate::outcome::Outcome;
+use crate::time::Timestamp;
 use std::ffi::c_char;
 
 /// An open engine. It is a number, not a pointer: a handle that is closed or was never opened is rejected. 0 is never
@@ -125,6 +127,31 @@ pub struct CallReport {
     pub to: Text,
 }
 
+/// A report of an outbound call with its details: the fields of a `dialback_call`, and an id and a context. After the
+/// first report with an id, later ones with the same id are of the same call.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct DetailedCall {
+    /// The size of this structure.
+    pub size: u32,
+    /// A `DIALBACK_OUTCOME_...` value.
+    pub outcome: u32,
+    /// When the call was placed, in milliseconds since 1970-01-01T00:00:00Z.
+    pub at_ms: u64,
+    /// The UUID of the tenant.
+    pub environment: Text,
+    /// The UUID of the outbound agent that placed it.
+    pub agent: Text,
+    /// Your number that the call was placed from: E.164, or as the environment's dial plan writes it.
+    pub from: Text,
+    /// The contact: E.164, or as the environment's dial plan writes it.
+    pub to: Text,
+    /// Your id of the call, unique in the environment: 1 to 128 visible ASCII characters. Empty: none.
+    pub call_id: Text,
+    /// The context of the call: a JSON object of at most 4,096 bytes. It replaces the one that the call had. Empty: none.
+    pub context: Text,
+}
+
 /// The result of recording calls.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -179,6 +206,24 @@ pub struct DecisionOut {
     pub source_agent: [u8; 16],
 }
 
+/// The call behind a decision.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CallBehind {
+    /// The size of this structure, set by the caller.
+    pub size: u32,
+    /// A `DIALBACK_OUTCOME_...` value: the status of the call. `DIALBACK_OUTCOME_NONE` if no call is behind the decision.
+    pub outcome: u32,
+    /// When the call was placed, in milliseconds since 1970-01-01T00:00:00Z. 0 if there is none.
+    pub called_at_ms: u64,
+    /// The number of characters of `call_id`. 0 if the call was reported without an id.
+    pub call_id_len: u32,
+    /// 1 if the call has a context, else 0.
+    pub has_context: u32,
+    /// The id of the call, with a NUL at its end.
+    pub call_id: [c_char; 136],
+}
+
 /// Callback counts of one environment over a range of days, and the size of the engine's state.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -215,6 +260,15 @@ impl DecisionOut {
     }
 }
 
+impl DecisionOut {
+    /// Returns the outbound call that the decision follows, if there is one.
+    pub(super) fn call(&self) -> Option<SourceCall> {
+        let outcome = outcome(self.outcome)?;
+        let agent = AgentId::from_u128(u128::from_be_bytes(self.source_agent));
+        Some(SourceCall { agent, at: Timestamp::from_millis(self.called_at_ms), outcome })
+    }
+}
+
 impl From<&Decision> for DecisionOut {
     #[inline]
     fn from(decision: &Decision) -> Self {
@@ -236,6 +290,29 @@ impl From<&Decision> for DecisionOut {
         }
     }
 }
+
+impl CallBehind {
+    /// Returns the call of a decision, with what is known of it.
+    pub(super) fn new(call: Option<&SourceCall>, id: Option<&CallId>, has_context: bool) -> Self {
+        let mut call_id = [0; 136];
+        let id = id.map(CallId::as_str).unwrap_or_default();
+        // An id is ASCII, and shorter than the array.
+        for (place, byte) in call_id.iter_mut().zip(id.bytes()) {
+            *place = c_char::from_ne_bytes([byte]);
+        }
+        Self {
+            size: 0,
+            outcome: call.map_or(0, |call| u32::from(call.outcome.code()) + 1),
+            called_at_ms: call.map_or(0, |call| call.at.millis()),
+            call_id_len: u32::try_from(id.len()).unwrap_or_default(),
+            has_context: has_context.into(),
+            call_id,
+        }
+    }
+}
+
+// An id and its NUL fit into the array.
+const _: () = assert!(CallId::MAX < 136);
 
 /// Returns the outcome that the C interface gives this number.
 pub(super) fn outcome(number: u32) -> Option<Outcome> {

@@ -347,7 +347,7 @@ impl Consumer {
         state.consumed = self.place.position;
         let Place { witness_at, witness, sequence, .. } = self.place;
         state.witness = Witness { at: witness_at, fingerprint: witness, sequence };
-        state.republish = self.place.republish;
+        (state.gap, state.republish) = (self.place.gap, self.place.republish);
         Ok(())
     }
 

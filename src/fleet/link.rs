@@ -187,11 +187,18 @@ impl Link {
 
     /// Publishes a configuration: the one after the last known one, or the last known one again. Returns its position
     /// and fingerprint.
+    ///
+    /// # Errors
+    /// Returns [`StreamError::Superseded`] if it is another one: a request may have published the next one since the
+    /// caller looked. After that, an older one would follow the wrong parent.
     pub(super) fn publish_configuration(&self, configuration: &Configuration) -> Result<(Position, u64), StreamError> {
         let (last, parent) = {
             let state = self.state();
-            let is_again = configuration.sequence == state.sequence;
-            (state.configuration, if is_again { state.parent } else { state.digest })
+            match configuration.sequence.checked_sub(state.sequence) {
+                Some(0) => (state.configuration, state.parent),
+                Some(1) => (state.configuration, state.digest),
+                _ => return Err(StreamError::Superseded),
+            }
         };
         self.publish_after(configuration, last, parent)
     }
@@ -540,7 +547,72 @@ impl fmt::Debug for Link {
 mod tests {
     use super::*;
     use crate::event::Actor;
+    use crate::fleet::{Bounds, Delivery, Snapshot};
     use crate::id::AgentId;
+    use std::io::Read;
+
+    /// A stream that takes each configuration, at the position after the last one.
+    struct Takes;
+
+    impl Stream for Takes {
+        fn publish(&self, _: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
+            unreachable!("no call is published")
+        }
+
+        fn publish_after(&self, _: Subject, _: &[u8], last: Position) -> Result<Position, StreamError> {
+            Ok(Position(last.0 + 1))
+        }
+
+        fn consume(&self, _: Position, _: usize, _: Duration) -> Result<Vec<Delivery>, StreamError> {
+            unreachable!("nothing is consumed")
+        }
+
+        fn bounds(&self) -> Result<Bounds, StreamError> {
+            unreachable!("nobody asks for the bounds")
+        }
+
+        fn last_configuration(&self) -> Result<Option<Delivery>, StreamError> {
+            unreachable!("nobody asks for a configuration")
+        }
+
+        fn truncate(&self, _: Position) -> Result<(), StreamError> {
+            unreachable!("the stream stays whole")
+        }
+
+        fn write_snapshot(&self, _: Position, _: &mut dyn Read) -> Result<(), StreamError> {
+            unreachable!("there is no snapshot")
+        }
+
+        fn read_snapshot(&self) -> Result<Option<Snapshot>, StreamError> {
+            unreachable!("there is no snapshot")
+        }
+    }
+
+    /// The thread of snapshots and the consumer read a sequence first and publish later. A request may have published the
+    /// next configurations between the two.
+    #[test]
+    fn only_the_last_configuration_and_the_next_one_are_published() {
+        let link = Link::new(Settings::new(|| Timestamp::from_secs(1_780_315_200)), Arc::new(Takes));
+        let configuration = |sequence| {
+            let changes = vec![Change::AgentPublished { id: AgentId::from_u128(9) }];
+            Configuration::new(sequence, EnvironmentId::from_u128(1), Timestamp::from_secs(1_780_315_200), changes)
+        };
+        let known = || {
+            let state = link.state();
+            (state.configuration, state.sequence)
+        };
+        link.state().note(Position(10), &configuration(7), 0);
+        for other in [5, 6, 9] {
+            let published = link.publish_configuration(&configuration(other));
+            assert!(matches!(published, Err(StreamError::Superseded)), "{other}: {published:?}");
+            assert_eq!(known(), (Position(10), 7));
+        }
+        for (sequence, at) in [(7, 11), (8, 12), (8, 13)] {
+            let (position, _) = link.publish_configuration(&configuration(sequence)).expect("it is published");
+            assert_eq!(position, Position(at));
+            assert_eq!(known(), (Position(at), sequence));
+        }
+    }
 
     /// A node of an earlier version has the text without the two fields, and computes the digest of that text. Nodes of both
     /// versions must agree on what the next configuration follows.

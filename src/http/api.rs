@@ -5,7 +5,7 @@ use super::middleware::body_budget::BodyBudget;
 use super::middleware::rate_limit::{RateLimits, Rates, SteadyClock};
 use super::middleware::work::Work;
 use super::state::{ApiState, Reload};
-use crate::inbound::{AddressBook, Inbound};
+use crate::inbound::{AddressBook, CallReads, Inbound};
 use crate::metrics::{SipCounts, UpkeepCounts};
 use crate::service::Service;
 use crate::time::{Clock, Timestamp};
@@ -41,7 +41,6 @@ impl Api {
             upkeep: None,
             reload: None,
             work: Arc::default(),
-            call_reads: Arc::default(),
             stored_reads: Arc::default(),
             readers: Arc::default(),
             answer_budget: Arc::default(),
@@ -117,6 +116,12 @@ impl Api {
     #[must_use]
     pub fn with_addresses(self, addresses: impl Into<AddressBook>) -> Self {
         self.with(|state| state.inbound = state.inbound.clone().with_addresses(addresses))
+    }
+
+    /// Reads the ids and contexts of calls together with other doors of the same service.
+    #[must_use]
+    pub fn with_call_reads(self, reads: Arc<CallReads>) -> Self {
+        self.with(|state| state.inbound = state.inbound.clone().with_call_reads(reads))
     }
 
     /// Runs long requests on the blocking threads of this runtime, so that the runtime that serves the router stays free for

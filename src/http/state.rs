@@ -3,7 +3,6 @@
 use super::Limits;
 use super::middleware::answer_budget::AnswerBudget;
 use super::middleware::body_budget::BodyBudget;
-use super::middleware::call_reads::CallReads;
 use super::middleware::rate_limit::RateLimits;
 use super::middleware::readers::Readers;
 use super::middleware::requests::Requests;
@@ -38,7 +37,6 @@ pub struct ApiState {
     pub(super) upkeep: Option<Arc<UpkeepCounts>>,
     pub(super) reload: Option<Reload>,
     pub(super) work: Arc<Work>,
-    pub(super) call_reads: Arc<CallReads>,
     pub(super) stored_reads: Arc<StoredReads>,
     pub(super) readers: Arc<Readers>,
     pub(super) answer_budget: Arc<AnswerBudget>,

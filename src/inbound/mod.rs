@@ -10,10 +10,16 @@
 //!    connected. It also queues the decision's record.
 //! 4. [`Arrival::destination`] names the agent, and [`AgentAddresses`] has the agent's address.
 //!
+//! 5. `CallReads` reads the id and the context of the call behind the decision, for a short time only.
+//!
 //! `Inbound` exists with the feature `http` or `sip`.
 
 mod address;
 mod arrival;
+#[cfg(any(feature = "http", feature = "sip", feature = "capi"))]
+mod call_reads;
+#[cfg(feature = "sip")]
+mod context_fields;
 #[cfg(any(feature = "http", feature = "sip"))]
 mod decision_id;
 #[cfg(feature = "sip")]
@@ -23,9 +29,15 @@ mod router;
 
 pub use address::{AddressBook, AddressTemplate, AgentAddresses, Destination, TemplateError};
 pub use arrival::Arrival;
+#[cfg(any(feature = "http", feature = "sip", feature = "capi"))]
+pub use call_reads::CallReads;
+#[cfg(feature = "sip")]
+pub use context_fields::{ContextFields, ContextFieldsError};
 #[cfg(any(feature = "http", feature = "sip"))]
 pub use decision_id::{DecisionIds, Opened, Sealed};
 #[cfg(feature = "sip")]
 pub use peers::Peers;
+#[cfg(feature = "sip")]
+pub(crate) use router::CallToRead;
 #[cfg(any(feature = "http", feature = "sip"))]
 pub use router::Inbound;

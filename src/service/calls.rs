@@ -2,8 +2,9 @@
 
 use super::{Service, ServiceError};
 use crate::decision::SourceCall;
+use crate::engine::Engine;
 use crate::event::{CallId, Context};
-use crate::history::{LastCall, Register};
+use crate::history::{History, LastCall, Register};
 use crate::id::{AgentId, EnvironmentId};
 use crate::number::E164;
 use crate::outcome::Outcome;
@@ -13,6 +14,7 @@ use crate::slot::EnvironmentSlot;
 use crate::store::calls::{CallKey, CallValue, Records, contact_prefix, id_key, pair_prefix, read_id};
 use crate::store::{StoreError, StoredCalls};
 use crate::time::Timestamp;
+use std::sync::Arc;
 
 /// A call that was reported with an id or a context.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,7 +46,10 @@ impl Service {
     }
 
     /// Returns whether the store keeps calls with ids and contexts.
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only the control API shows them"))]
+    #[cfg_attr(
+        not(any(feature = "http", feature = "sip")),
+        allow(dead_code, reason = "only these doors wait for loading")
+    )]
     pub(crate) fn keeps_calls(&self) -> bool {
         self.calls.0.is_some()
     }
@@ -62,7 +67,7 @@ impl Service {
         let place = stored.id(&id_key(slot, id))?.and_then(|value| read_id(&value));
         let Some((contact, number)) = place else { return Ok(None) };
         let records = records(stored, &pair_prefix(slot, contact, number))?;
-        Ok(records.of_id(id).and_then(|call| self.shown(&plan, call)))
+        Ok(records.of_id(id).and_then(|call| shown(self.history(), &plan, call)))
     }
 
     /// Returns the id and the context of the call behind a decision about `dialed` and `caller`, or `None` if the call was
@@ -80,14 +85,13 @@ impl Service {
         caller: E164,
         call: &SourceCall,
     ) -> Result<Option<KnownCall>, ServiceError> {
-        let stored = self.stored_calls()?;
-        let Some(number) = plan.dialed_entry(dialed) else { return Ok(None) };
-        let prefix = pair_prefix(number.environment, caller, number.slot.into());
-        let is_behind = |key: &CallKey| plan.agent_entry(key.agent).is_some_and(|agent| agent.id == call.agent);
-        let records = records(stored, &prefix)?;
-        let found = records.0.iter().rfind(|(key, _)| key.at == call.at && is_behind(key));
-        let found = found.and_then(|(key, _)| records.at(key.at, key.agent));
-        Ok(found.and_then(|call| self.shown(plan, call)))
+        let reader = self.call_reader().ok_or(ServiceError::CallsNotKept)?;
+        Ok(reader.call_behind(plan, dialed, caller, call)?)
+    }
+
+    /// Returns what reads the calls behind decisions, also while the service ends. `None` if the store keeps no calls.
+    pub(crate) fn call_reader(&self) -> Option<CallReader> {
+        Some(CallReader { stored: Arc::clone(self.calls.0.as_ref()?), engine: Arc::clone(&self.engine) })
     }
 
     /// Returns the calls of a contact that are known by an id or a context, from at most `most` records, and whether these
@@ -107,7 +111,7 @@ impl Service {
         let mut entries = stored.calls(&contact_prefix(slot, contact), most.saturating_add(1))?;
         let is_all = entries.len() <= most;
         entries.truncate(most);
-        let calls = Records::read(&entries).all().into_iter().filter_map(|call| self.shown(&plan, call));
+        let calls = Records::read(&entries).all().into_iter().filter_map(|call| shown(self.history(), &plan, call));
         Ok((calls.collect(), is_all))
     }
 
@@ -124,28 +128,56 @@ impl Service {
     fn stored_calls(&self) -> Result<&dyn StoredCalls, ServiceError> {
         self.calls.0.as_deref().ok_or(ServiceError::CallsNotKept)
     }
+}
 
-    /// Returns the call with its ids in place of slots, and with the status that the history knows.
-    fn shown(&self, plan: &Plan, (key, value): (CallKey, CallValue)) -> Option<KnownCall> {
-        let register = self.history().get(key.number, key.contact).map(Register::read);
-        let outcome = match register {
-            Some(LastCall::Placed { at, outcome, source }) if (at, source) == (key.at, key.agent) => {
-                outcome.max(value.outcome)
-            }
-            _ => value.outcome,
-        };
-        let (context_at, context) = value.context.unzip();
-        Some(KnownCall {
-            id: key.id,
-            agent: plan.agent_entry(key.agent)?.id,
-            from: plan.number_entry(key.number.number()?)?.number?,
-            to: key.contact,
-            at: key.at,
-            outcome,
-            context,
-            context_at,
-        })
+/// Reads the calls behind decisions.
+pub(crate) struct CallReader {
+    stored: Arc<dyn StoredCalls>,
+    engine: Arc<Engine>,
+}
+
+impl CallReader {
+    /// Does what [`Service::call_behind`] does.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn call_behind(
+        &self,
+        plan: &Plan,
+        dialed: E164,
+        caller: E164,
+        call: &SourceCall,
+    ) -> Result<Option<KnownCall>, StoreError> {
+        let Some(number) = plan.dialed_entry(dialed) else { return Ok(None) };
+        let prefix = pair_prefix(number.environment, caller, number.slot.into());
+        let is_behind = |key: &CallKey| plan.agent_entry(key.agent).is_some_and(|agent| agent.id == call.agent);
+        let records = records(&*self.stored, &prefix)?;
+        let found = records.0.iter().rfind(|(key, _)| key.at == call.at && is_behind(key));
+        let found = found.and_then(|(key, _)| records.at(key.at, key.agent));
+        Ok(found.and_then(|call| shown(self.engine.history(), plan, call)))
     }
+}
+
+/// Returns the call with its ids in place of slots, and with the status that the history knows.
+fn shown(history: &History, plan: &Plan, (key, value): (CallKey, CallValue)) -> Option<KnownCall> {
+    let register = history.get(key.number, key.contact).map(Register::read);
+    let outcome = match register {
+        Some(LastCall::Placed { at, outcome, source }) if (at, source) == (key.at, key.agent) => {
+            outcome.max(value.outcome)
+        }
+        _ => value.outcome,
+    };
+    let (context_at, context) = value.context.unzip();
+    Some(KnownCall {
+        id: key.id,
+        agent: plan.agent_entry(key.agent)?.id,
+        from: plan.number_entry(key.number.number()?)?.number?,
+        to: key.contact,
+        at: key.at,
+        outcome,
+        context,
+        context_at,
+    })
 }
 
 fn records(stored: &dyn StoredCalls, prefix: &[u8]) -> Result<Records, StoreError> {

@@ -1,7 +1,8 @@
-//! Accepts SIP connections, bounded in number and time, and answers their messages one by one.
+//! Accepts SIP connections, bounded in number and time, and answers their messages. A message that needs the read of a call
+//! delays no other: its response is sent when the read has ended.
 
 use super::stream::Frame;
-use super::{Door, SipLimits};
+use super::{Door, Handled, Outgoing, SipLimits, Transport};
 use crate::admission::{Admission, Place};
 use crate::metrics::SipEvent;
 use std::io;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -83,23 +85,50 @@ impl Connection {
 
     async fn talk(&self, stream: &mut TcpStream, place: &Place) -> End {
         let (mut received, mut seen) = (Vec::new(), 0);
+        // At most as many of these tasks wait as there are reads, because a read that does not begin ends at once.
+        let mut reading = JoinSet::new();
         loop {
             if !received.is_empty() {
                 if !place.begin() {
                     return End::Counted(SipEvent::Idle);
                 }
-                let end = self.answer_all(stream, &mut received, &mut seen).await;
-                if let Some(end) = end {
+                let (answers, end) = self.handle_all(&mut received, &mut seen, &mut reading);
+                if let Err(end) = self.write(stream, &answers).await {
                     return end;
+                }
+                if let Some(end) = end {
+                    return self.finish(stream, reading, end).await;
                 }
                 // Trusted by its address, and it has said something: it goes after those that have not.
                 place.identify();
+            }
+            if reading.is_empty() {
                 place.idle();
             }
-            if let Err(end) = self.read(stream, &mut received, &mut seen).await {
+            tokio::select! {
+                biased;
+                Some(answer) = reading.join_next() => {
+                    if let Err(end) = self.write(stream, bytes(&answer)).await {
+                        return end;
+                    }
+                }
+                result = self.read(stream, &mut received, &mut seen) => match result {
+                    Ok(()) => {}
+                    Err(end) => return self.finish(stream, reading, end).await,
+                },
+            }
+        }
+    }
+
+    /// Sends the responses whose calls are being read, and returns the reason why the connection ends. The peer may have
+    /// closed its half only.
+    async fn finish(&self, stream: &mut TcpStream, mut reading: JoinSet<Outgoing>, end: End) -> End {
+        while let Some(answer) = reading.join_next().await {
+            if let Err(end) = self.write(stream, bytes(&answer)).await {
                 return end;
             }
         }
+        end
     }
 
     /// Reads until a complete message is buffered. A message that has begun must be complete within the time limit. A
@@ -124,8 +153,14 @@ impl Connection {
         timeout(self.limits.message_timeout, rest).await.unwrap_or(Err(End::Counted(SipEvent::Slow)))
     }
 
-    /// Answers each complete message in the buffer and leaves the rest.
-    async fn answer_all(&self, stream: &mut TcpStream, received: &mut Vec<u8>, seen: &mut usize) -> Option<End> {
+    /// Handles each complete message in the buffer and leaves the rest. Returns the responses that are complete, and adds a
+    /// task to `reading` for each of the others.
+    fn handle_all(
+        &self,
+        received: &mut Vec<u8>,
+        seen: &mut usize,
+        reading: &mut JoinSet<Outgoing>,
+    ) -> (Vec<u8>, Option<End>) {
         let mut done = 0;
         let mut answers = Vec::new();
         let mut end = None;
@@ -140,11 +175,11 @@ impl Connection {
                     4
                 }
                 Frame::Message(length) => {
-                    self.answer(&rest[..length], &mut answers);
+                    self.handle(&rest[..length], &mut answers, reading);
                     length
                 }
                 Frame::Lost(length) => {
-                    self.answer(&rest[..length], &mut answers);
+                    self.handle(&rest[..length], &mut answers, reading);
                     end = Some(End::Lost);
                     length
                 }
@@ -158,21 +193,32 @@ impl Connection {
         }
         received.drain(..done);
         received.shrink_to(READ);
-        if !answers.is_empty() {
-            match timeout(self.limits.message_timeout, stream.write_all(&answers)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Some(End::Gone),
-                Err(_) => return Some(End::Counted(SipEvent::Slow)),
-            }
-        }
-        end
+        (answers, end)
     }
 
-    fn answer(&self, message: &[u8], answers: &mut Vec<u8>) {
-        if let Some(answer) = self.door.answer(message, self.from) {
-            answers.extend_from_slice(&answer.bytes);
+    fn handle(&self, message: &[u8], answers: &mut Vec<u8>, reading: &mut JoinSet<Outgoing>) {
+        match self.door.handle(message, self.from, Transport::Tcp) {
+            Handled::Done(None) => {}
+            Handled::Done(Some(answer)) => answers.extend_from_slice(&answer.bytes),
+            Handled::Reading(unfinished, call) => {
+                let door = Arc::clone(&self.door);
+                reading.spawn(async move { door.finish(unfinished, call).await });
+            }
         }
     }
+
+    async fn write(&self, stream: &mut TcpStream, answers: &[u8]) -> Result<(), End> {
+        match timeout(self.limits.message_timeout, stream.write_all(answers)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Counted(SipEvent::Slow)),
+        }
+    }
+}
+
+/// Returns the bytes of a response, or none if its task panicked.
+fn bytes(answer: &Result<Outgoing, JoinError>) -> &[u8] {
+    answer.as_ref().map_or(&[], |answer| &answer.bytes)
 }
 
 fn read(result: &io::Result<usize>) -> Result<(), End> {

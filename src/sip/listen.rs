@@ -1,8 +1,8 @@
 //! The SIP listener: UDP and TCP on one address.
 
-use super::Door;
 use super::connection;
 use super::stream::MAX_MESSAGE;
+use super::{Door, Handled, Outgoing, Transport};
 use crate::admission::Budget;
 use crate::metrics::SipEvent;
 use std::io;
@@ -71,11 +71,12 @@ impl SipListener {
 
     /// Answers messages until `stop` changes or its sender is dropped. Then closes all connections.
     pub async fn serve(self, door: Arc<Door>, limits: SipLimits, stop: watch::Receiver<()>) {
-        tokio::join!(datagrams(&self.udp, &door, stop.clone()), connection::accept(self.tcp, &door, limits, stop));
+        let udp = Arc::new(self.udp);
+        tokio::join!(datagrams(&udp, &door, stop.clone()), connection::accept(self.tcp, &door, limits, stop));
     }
 }
 
-async fn datagrams(socket: &UdpSocket, door: &Door, mut stop: watch::Receiver<()>) {
+async fn datagrams(socket: &Arc<UdpSocket>, door: &Arc<Door>, mut stop: watch::Receiver<()>) {
     let mut packet = vec![0; MAX_MESSAGE];
     loop {
         let received = tokio::select! {
@@ -99,9 +100,24 @@ async fn datagrams(socket: &UdpSocket, door: &Door, mut stop: watch::Receiver<()
             door.counts().count(SipEvent::KeepAlive);
             continue;
         }
-        let Some(answer) = door.answer(&packet[..length], from) else { continue };
-        if socket.send_to(&answer.bytes, answer.to).await.is_err() {
-            door.counts().count(SipEvent::NotSent);
+        match door.handle(&packet[..length], from, Transport::Udp) {
+            Handled::Done(None) => {}
+            Handled::Done(Some(answer)) => send(socket, door, &answer).await,
+            Handled::Reading(unfinished, call) => {
+                // The next datagram does not wait for this read. There are at most as many of these tasks as reads, because
+                // a read that does not begin ends at once.
+                let (socket, door) = (Arc::clone(socket), Arc::clone(door));
+                tokio::spawn(async move {
+                    let answer = door.finish(unfinished, call).await;
+                    send(&socket, &door, &answer).await;
+                });
+            }
         }
+    }
+}
+
+async fn send(socket: &UdpSocket, door: &Door, answer: &Outgoing) {
+    if socket.send_to(&answer.bytes, answer.to).await.is_err() {
+        door.counts().count(SipEvent::NotSent);
     }
 }

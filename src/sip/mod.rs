@@ -24,10 +24,11 @@
 //!
 //! # Cost
 //! A response takes at most tens of microseconds and a few kilobytes, which are freed afterwards. The decisions of
-//! the last 32 seconds take at most 8 MiB. A connection takes about as many bytes as its longest message.
+//! the last 32 seconds take at most 8 MiB, and the headers with the ids and contexts of their calls at most 14 MiB. A connection takes about as many bytes as its longest message.
 
 mod caller;
 mod connection;
+mod details;
 mod dialed;
 mod listen;
 mod message;
@@ -45,11 +46,13 @@ pub use reply::Outgoing;
 pub use settings::{DialedFrom, Settings, Unrouted};
 
 use crate::decision::Decision;
-use crate::inbound::{Arrival, Inbound};
+use crate::inbound::{Arrival, CallReads, CallToRead, Inbound};
 use crate::metrics::{SipCounts, SipEvent};
+use crate::plan::Plan;
 use crate::record::RecordedDoor;
 use crate::service::Service;
 use crate::time::Clock;
+use details::{Details, SentDetails, Unfinished};
 use ezk_sip_types::Name;
 use message::{Fault, Packet, Request};
 use party::Party;
@@ -68,7 +71,34 @@ pub struct Door {
     settings: Settings,
     counts: Arc<SipCounts>,
     recent: Recent,
+    details: Arc<SentDetails>,
     key: RandomState,
+}
+
+/// What carries a response.
+#[derive(Clone, Copy)]
+enum Transport {
+    Udp,
+    Tcp,
+}
+
+impl Transport {
+    /// The most bytes of a response that has the context of a call. A larger datagram may be cut into fragments, which many
+    /// networks lose (RFC 3261, section 18.1.1). Over TCP, the bound is one of memory: retransmissions are answered from a table.
+    const fn most_bytes(self) -> usize {
+        match self {
+            Self::Udp => 1300,
+            Self::Tcp => 4096,
+        }
+    }
+}
+
+/// A message that has been handled, as far as that reads memory only.
+enum Handled {
+    /// The response, if there is one.
+    Done(Option<Outgoing>),
+    /// The response needs a call that must be read.
+    Reading(Unfinished, CallToRead),
 }
 
 /// Extensions that a request may require. They need no action here, because the server sends final responses only
@@ -92,7 +122,13 @@ impl Door {
             .with_addresses(settings.contacts.clone())
             .serving_while_loading(settings.serves_while_loading);
         let (counts, recent, key) = (Arc::default(), Recent::new(), RandomState::new());
-        Self { inbound, settings, counts, recent, key }
+        Self { inbound, settings, counts, recent, details: Arc::default(), key }
+    }
+
+    /// Reads the ids and contexts of calls together with other doors of the same service.
+    #[must_use]
+    pub fn with_call_reads(self, reads: Arc<CallReads>) -> Self {
+        Self { inbound: self.inbound.with_call_reads(reads), ..self }
     }
 
     /// Returns the counters of received messages and sent responses.
@@ -107,31 +143,53 @@ impl Door {
 
     /// Returns the response to one packet from a trusted address, or `None` if it gets no response. The packet starts
     /// at the first byte of a message; bytes after the message are ignored. Never panics.
+    ///
+    /// The response is one for UDP. If it has the id or the context of a call, the thread waits for them, though not for
+    /// longer than [`CallReads::patience`].
     pub fn answer(&self, packet: &[u8], from: SocketAddr) -> Option<Outgoing> {
+        match self.handle(packet, from, Transport::Udp) {
+            Handled::Done(answer) => answer,
+            Handled::Reading(unfinished, call) => {
+                let reads = self.inbound.call_reads();
+                let known = reads.wait(self.inbound.reading(call)).flatten();
+                Some(unfinished.finish(known, &self.settings.context_fields, reads))
+            }
+        }
+    }
+
+    /// Handles one packet from a trusted address. Does not wait, and never panics.
+    fn handle(&self, packet: &[u8], from: SocketAddr, transport: Transport) -> Handled {
         // The parser is a dependency. A panic in it must not stop the server.
-        let answered = catch_unwind(AssertUnwindSafe(|| self.answer_packet(packet, from)));
-        answered.unwrap_or_else(|_| {
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handle_packet(packet, from, transport)));
+        handled.unwrap_or_else(|_| {
             self.counts.count(SipEvent::Panic);
-            None
+            Handled::Done(None)
         })
     }
 
-    fn answer_packet(&self, packet: &[u8], from: SocketAddr) -> Option<Outgoing> {
+    /// Reads the call of a response and returns the response. A call that cannot be read in time is left out.
+    async fn finish(&self, unfinished: Unfinished, call: CallToRead) -> Outgoing {
+        let reads = self.inbound.call_reads();
+        let known = self.inbound.known_call(call, reads.patience()).await;
+        unfinished.finish(known, &self.settings.context_fields, reads)
+    }
+
+    fn handle_packet(&self, packet: &[u8], from: SocketAddr, transport: Transport) -> Handled {
         let (request, fault) = match Packet::read(packet) {
             Packet::Request(request, fault) => (request, fault),
             Packet::Response => {
                 self.counts.count(SipEvent::Response);
-                return None;
+                return Handled::Done(None);
             }
             Packet::Unreadable => {
                 self.counts.count(SipEvent::Unreadable);
-                return None;
+                return Handled::Done(None);
             }
         };
         // An ACK never gets a response, even if it is malformed (RFC 3261, sections 17.1.1.3 and 17.2.1).
         if request.method == "ACK" {
             self.counts.count(SipEvent::Ack);
-            return None;
+            return Handled::Done(None);
         }
         let transaction = self.transaction(&request, from.ip());
         let reply = match fault {
@@ -139,12 +197,23 @@ impl Door {
             Err(Fault::Malformed) => Reply::new(400),
             Ok(()) => self.reply(&request, transaction),
         };
-        let answer = reply.to(&request, from, self.key.hash_one(("tag", transaction)));
-        match &answer {
-            Some(_) => self.counts.answer(request.method, reply.status),
-            None => self.counts.count(SipEvent::Unreadable),
+        let Some(answer) = reply.to(&request, from, self.key.hash_one(("tag", transaction))) else {
+            self.counts.count(SipEvent::Unreadable);
+            return Handled::Done(None);
+        };
+        if matches!(reply.details, Details::Awaited) {
+            return Handled::Done(None);
         }
-        answer
+        self.counts.answer(request.method, reply.status);
+        match reply.details {
+            Details::Unread(call) => {
+                let (now, most) = (self.inbound.now(), transport.most_bytes());
+                let unfinished = Unfinished::begin(answer, transaction, now, most, &self.details);
+                Handled::Reading(unfinished, call)
+            }
+            Details::Known(lines) => Handled::Done(Some(details::with(answer, &lines))),
+            Details::None | Details::Awaited => Handled::Done(Some(answer)),
+        }
     }
 
     /// Returns a hash that identifies the transaction. It is equal for an INVITE, its retransmissions and its CANCEL.
@@ -196,7 +265,7 @@ impl Door {
         let unrouted = Reply::new(self.settings.unrouted.status());
         let plan = self.inbound.service().plan();
         let Some(arrival) = dialed::arrival(&plan, request, self.settings.dialed_from) else { return unrouted };
-        let (decision, id) = self.route(&arrival, request, transaction);
+        let (decision, id, details) = self.route(&plan, &arrival, request, transaction);
         let contact = arrival.destination(&decision).map(|target| self.inbound.addresses().of(&target));
         let mut reply = match contact {
             Some(Some(contact)) => trail::with_trail(Reply::new(302), request, &contact),
@@ -209,6 +278,10 @@ impl Door {
         reply = reply.with("X-Dialback-Reason", decision.reason.name());
         if let Some(call) = decision.call {
             reply = reply.with("X-Dialback-Source-Agent", call.agent.to_string());
+            if reply.status == 302 {
+                reply = reply.with("X-Dialback-Call-Status", call.outcome.public_name());
+                reply.details = details;
+            }
         }
         reply.with("X-Dialback-Decision", id.to_string())
     }
@@ -218,12 +291,18 @@ impl Door {
         self.key.hash_one(("decision", transaction))
     }
 
-    /// Decides and counts a call, once for each transaction. Returns the decision and its id.
-    fn route(&self, arrival: &Arrival<'_>, request: &Request<'_>, transaction: u64) -> (Decision, Uuid) {
+    /// Decides and counts a call, once for each transaction. Returns the decision, its id, and the details of its call.
+    fn route(
+        &self,
+        plan: &Arc<Plan>,
+        arrival: &Arrival<'_>,
+        request: &Request<'_>,
+        transaction: u64,
+    ) -> (Decision, Uuid, Details) {
         let now = self.inbound.now();
-        if let Some(decided) = self.recent.get(transaction, now) {
+        if let Some((decision, id)) = self.recent.get(transaction, now) {
             self.counts.count(SipEvent::Retransmission);
-            return decided;
+            return (decision, id, self.details.of(transaction, now));
         }
         let dial_plan = arrival.dial_plan();
         let caller = caller::caller(request, &dial_plan);
@@ -231,8 +310,13 @@ impl Door {
         let number = Some(self.decision_number(transaction));
         let decided = self.inbound.decide(arrival, caller, now);
         let id = self.inbound.record(arrival, &decided, RecordedDoor::Sip, number);
-        self.recent.put(transaction, now, (decided.routed.decision, id));
-        (decided.routed.decision, id)
+        let decision = decided.routed.decision;
+        self.recent.put(transaction, now, (decision, id));
+        let environment = arrival.environment().filter(|_| decision.route.agent().is_some());
+        let call = environment.and_then(|environment| {
+            self.inbound.call_to_read(plan, environment, (arrival.dialed(), caller), &decision)
+        });
+        (decision, id, call.map_or(Details::None, Details::Unread))
     }
 }
 

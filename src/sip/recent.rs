@@ -13,7 +13,7 @@ use uuid::Uuid;
 const PLACES: usize = 1 << 16;
 
 /// How long a request may be retransmitted: 64 × T1 (RFC 3261, timers B and H).
-const LIFE_MILLIS: u64 = 32_000;
+pub(super) const LIFE_MILLIS: u64 = 32_000;
 
 /// The number of locks. Each protects its share of the places.
 const SHARDS: usize = 64;

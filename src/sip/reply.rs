@@ -1,5 +1,6 @@
 //! Builds SIP responses: the fields copied from the request, and the destination.
 
+use super::details::Details;
 use super::message::Request;
 use super::party::{Party, split};
 use ezk_sip_types::Name;
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 pub(super) struct Reply {
     pub(super) status: u16,
     fields: Vec<(&'static str, String)>,
+    pub(super) details: Details,
 }
 
 /// A response ready to be sent. `Debug` omits its text, because it contains phone numbers.
@@ -30,7 +32,7 @@ impl fmt::Debug for Outgoing {
 
 impl Reply {
     pub(super) const fn new(status: u16) -> Self {
-        Self { status, fields: Vec::new() }
+        Self { status, fields: Vec::new(), details: Details::None }
     }
 
     /// Adds a header field.

@@ -2,7 +2,7 @@
 
 use super::Peers;
 use crate::id::{AgentId, EnvironmentId};
-use crate::inbound::{AddressBook, AgentAddresses, Destination};
+use crate::inbound::{AddressBook, AgentAddresses, ContextFields, ContextFieldsError, Destination};
 use crate::number::E164;
 use ezk_sip_types::uri::SipUri;
 
@@ -19,9 +19,19 @@ pub struct Settings {
     pub dialed_from: DialedFrom,
     /// Whether calls are answered from the state loaded so far, while the service is still loading.
     pub serves_while_loading: bool,
+    /// The fields of a call's context that a redirect carries, each in a header of its own.
+    pub context_fields: ContextFields,
 }
 
 impl Settings {
+    /// Returns the fields of contexts with these names, which must be parts of headers' names.
+    ///
+    /// # Errors
+    /// See [`ContextFields::new`].
+    pub fn context_fields<S: AsRef<str>>(names: &[S]) -> Result<ContextFields, ContextFieldsError> {
+        ContextFields::new(names, &['-', '.'])
+    }
+
     /// Returns whether every template yields a valid SIP URI.
     pub fn are_addresses(contacts: &AgentAddresses) -> bool {
         let (environment, agent) = (EnvironmentId::from_u128(0), AgentId::from_u128(0));

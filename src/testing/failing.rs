@@ -10,6 +10,8 @@ use crate::store::{
 use crate::time::Timestamp;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 /// Passes all calls to another store until a chosen commit. That commit and all later ones fail, as with a full or
 /// broken disk.
@@ -110,9 +112,9 @@ pub struct HangingStore<S> {
     hang: Hang,
 }
 
-/// The disk of a [`HangingStore`]: it hangs while its lock is held.
+/// The disk of a [`HangingStore`]: it hangs while its lock is held, and takes as long for each access as the lock says.
 #[derive(Clone, Default, Debug)]
-pub struct Hang(Arc<Mutex<()>>);
+pub struct Hang(Arc<Mutex<Duration>>);
 
 impl Hang {
     /// Lets the disk hang until what is returned is dropped.
@@ -120,8 +122,14 @@ impl Hang {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets each access take this long from now on.
+    pub fn slow_down(&self, access: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = access;
+    }
+
     fn wait(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let access = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        thread::sleep(access);
     }
 }
 

@@ -7,12 +7,11 @@
 //! * [`Driver`](driver::Driver) runs the two side by side and panics at the first difference.
 //! * [`RecordingStore`](recording::RecordingStore) restarts without a disk.
 //! * [`FailingStore`](failing::FailingStore) fails at a chosen commit.
-//! * `LastingStore` (with the feature `fleet`) keeps what a node needs.
+//! * [`LastingStore`](lasting::LastingStore) keeps calls with ids and contexts, and what a node of a fleet needs.
 //! * [`scenario`] reads the files of `tests/data` and runs them through any door.
 
 pub mod driver;
 pub mod failing;
-#[cfg(feature = "fleet")]
 pub mod lasting;
 pub mod model;
 pub mod op;

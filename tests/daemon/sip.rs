@@ -121,6 +121,12 @@ fn invalid_sip_options_fail_before_the_start() {
         (&[&listen[..], &contact, &["--sip-trust", "gateway"]].concat(), 2, "192.0.2.0/24"),
         (&[&listen[..], &contact, &["--sip-unrouted", "603"]].concat(), 2, "use 404 or 480"),
         (&[&listen[..], &contact, &["--sip-dialed-from", "diversion"]].concat(), 0, "valid"),
+        (&[&listen[..], &contact, &["--sip-context", "order,a-b"]].concat(), 0, "valid"),
+        (&[&listen[..], &contact, &["--sip-context", "order,Order"]].concat(), 1, "names the field \"Order\" twice"),
+        (&[&listen[..], &contact, &["--sip-context", "a b"]].concat(), 1, "--sip-context \"a b\" is not a name"),
+        (&["--agi-listen", "127.0.0.1:0", "--agi-context", "order,note"], 0, "valid"),
+        (&["--agi-listen", "127.0.0.1:0", "--agi-context", "order,order"], 1, "names the field \"order\" twice"),
+        (&["--agi-listen", "127.0.0.1:0", "--agi-context", "a-b"], 1, "--agi-context \"a-b\" is not a name"),
         (&[&listen[..], &contact, &["--sip-dialed-from", "from"]].concat(), 2, "use request-uri, to or diversion"),
     ] {
         let data = place.path().join("data");

@@ -3,7 +3,8 @@
 use dialback::sip::{DialedFrom, Door, Outgoing, Peers, Settings, Unrouted};
 use dialback::store::MemoryStore;
 use dialback::{
-    AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback, NumberId,
+    AgentAddresses, AgentId, Call, CallReads, Change, ContextFields, DialPlan, Direction, E164, EnvironmentId, Event,
+    Lookback, NumberId,
 };
 use dialback::{Outcome, Service, Timestamp};
 use std::net::SocketAddr;
@@ -27,6 +28,8 @@ const BROKEN: u64 = u64::MAX;
 pub(crate) struct Shop {
     pub(crate) door: Arc<Door>,
     pub(crate) service: Arc<Service>,
+    #[allow(dead_code, reason = "only some tests look at the reads of calls")]
+    pub(crate) reads: Arc<CallReads>,
     now: Arc<AtomicU64>,
 }
 
@@ -41,8 +44,13 @@ impl Shop {
         Self::of(service, set)
     }
 
-    /// Creates a door to that service.
+    /// Creates a door to that service. It waits longer for the reads of calls than a busy machine needs.
     pub(crate) fn of(service: Service, set: impl FnOnce(Settings) -> Settings) -> Self {
+        Self::reading(service, CallReads::default().with_patience(std::time::Duration::from_secs(60)), set)
+    }
+
+    /// Creates a door to that service, which reads calls so.
+    pub(crate) fn reading(service: Service, reads: CallReads, set: impl FnOnce(Settings) -> Settings) -> Self {
         let service = Arc::new(service);
         let now = Arc::new(AtomicU64::new(START.millis()));
         let contacts =
@@ -53,13 +61,16 @@ impl Shop {
             unrouted: Unrouted::NotFound,
             dialed_from: DialedFrom::RequestUri,
             serves_while_loading: false,
+            context_fields: ContextFields::default(),
         };
         let clock = Arc::clone(&now);
         let clock = Arc::new(move || match clock.load(Ordering::Relaxed) {
             BROKEN => panic!("the clock breaks"),
             now => Timestamp::from_millis(now),
         });
-        Self { door: Arc::new(Door::new(Arc::clone(&service), clock, set(settings))), service, now }
+        let reads = Arc::new(reads);
+        let door = Door::new(Arc::clone(&service), clock, set(settings)).with_call_reads(Arc::clone(&reads));
+        Self { door: Arc::new(door), service, reads, now }
     }
 
     pub(crate) fn set_now(&self, now: Timestamp) {

@@ -59,6 +59,10 @@ impl Consumer {
         match held {
             // It may be the node's own: on its way into the store, or published with an unknown outcome.
             None if follows => {
+                if !self.is_whole {
+                    // The messages before may name agents and numbers of this configuration, and were ignored then.
+                    self.place.gap = self.place.gap.max(position);
+                }
                 load.configurations += 1;
                 load.others += 1;
                 load.events.push(Event::Configuration(configuration.clone()));

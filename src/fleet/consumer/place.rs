@@ -20,6 +20,8 @@ impl Consumer {
         if self.is_checked && !is_due {
             return Ok(());
         }
+        // Read before the bounds: a request may publish a configuration while the stream answers.
+        let acknowledged = self.link.state().configuration;
         let bounds = self.link.stream.bounds()?;
         self.asked_at = Some(now);
         self.last = bounds.last;
@@ -33,7 +35,8 @@ impl Consumer {
         }
         self.pass_deleted(&bounds);
         let is_same = self.place.incarnation == bounds.incarnation && self.place.position <= bounds.last;
-        if !is_same || (!self.is_checked && !self.has_witness(&bounds)?) || bounds.last_configuration < self.known() {
+        let has_configuration = acknowledged.max(self.place.configuration) <= bounds.last_configuration;
+        if !is_same || (!self.is_checked && !self.has_witness(&bounds)?) || !has_configuration {
             self.roll_back(&bounds)?;
         } else if bounds.first.0 > self.place.position.0 + 1 || self.can_fill_gap() {
             self.start_over(&bounds)?;
@@ -92,13 +95,13 @@ impl Consumer {
     }
 
     /// Returns whether there is a snapshot, not read yet, of a node that lacks less than this node, or that knows the last
-    /// configuration.
+    /// configuration. A stopped node cannot use it: it would publish all its data again at each snapshot.
     pub(super) fn can_fill_gap(&mut self) -> bool {
         let snapshot = self.link.state().snapshot;
         let fills = snapshot.at >= self.place.gap && snapshot.gap < self.place.gap;
         let shows = self.blind_since.is_some() && !self.is_whole && snapshot.at >= self.place.configuration;
         let is_new = snapshot.at != self.tried && snapshot.at < Position(u64::MAX);
-        let can_fill = (fills || shows) && is_new;
+        let can_fill = (fills || shows) && is_new && !self.is_in_conflict();
         if can_fill {
             self.tried = snapshot.at;
         }
@@ -113,11 +116,6 @@ impl Consumer {
         self.blind_since = None;
         self.committed = self.place;
         self.tell_place()
-    }
-
-    /// Returns the position of the last configuration that is known to be in the stream.
-    pub(super) fn known(&self) -> Position {
-        self.link.state().configuration
     }
 
     /// Reads the node's place from the store, or begins again if there is none for this share.
@@ -230,8 +228,9 @@ impl Consumer {
                 Err(StepError::Snapshot(_)) if needs_none => None,
                 taken => taken?,
             };
-            let covers = |head: &Head| head.at >= position;
-            let gap = if had_it { old.gap } else { position };
+            // What the stream still holds is read again, unless the snapshot has all of it.
+            let covers = |head: &Head| head.at >= position && head.gap <= position;
+            let gap = if had_it { old.gap.min(position) } else { position };
             place.gap = head.filter(|head| head.at >= gap).map_or(gap, |head| head.gap.min(gap));
             if let Some(head) = head.filter(covers) {
                 self.go_behind(&head, bounds, &mut place)?;

@@ -143,11 +143,15 @@ impl Page<'_> {
     }
 
     fn known_calls(&mut self, api: &Api) -> fmt::Result {
-        let help = "Decisions of GET /route that were answered without the id and the context of the call behind them, \
-                    because these could not be read in time";
-        self.counter("route_contexts_missed", help, api.call_reads.missed())?;
+        let reads = api.inbound.call_reads();
+        let help = "Decisions that were answered without the id and the context of the call behind them, because these \
+                    could not be read in time";
+        self.counter("route_contexts_missed", help, reads.missed())?;
+        let help =
+            "Fields of contexts, and ids, left out of SIP responses and AGI variables, because they were too large";
+        self.counter("route_context_fields_left_out", help, reads.left_out())?;
         let help = "Reads of calls with ids and contexts that failed: a record is damaged, or the disk has errors";
-        self.counter("call_reads_failed", help, api.stored_reads.failed())
+        self.counter("call_reads_failed", help, api.stored_reads.failed() + reads.failed())
     }
 
     fn commits(&mut self, api: &Api) -> fmt::Result {

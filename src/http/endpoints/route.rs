@@ -1,7 +1,7 @@
 //! `GET /route`: decides which agent takes a call.
 
 use super::calls;
-use crate::decision::{Decision, Reason, Route, Saw, SourceCall, Step, Trace};
+use crate::decision::{Decision, Reason, Route, Saw, Step, Trace};
 use crate::http::Api;
 use crate::http::middleware::answer_budget::USUAL;
 use crate::http::middleware::loading::Routing;
@@ -203,20 +203,8 @@ fn decide_on(api: &Api, plan: &Plan, question: &Question, asked: &Ask) -> (Trace
     }
 }
 
-/// Returns the call behind a decision and its caller, if the answer shows them and the call may be known by an id or a
-/// context. Reads memory only.
-fn behind(api: &Api, question: &Question, asked: &Ask, trace: &Trace) -> Option<(SourceCall, E164)> {
-    let (call, caller) = (trace.decision.call?, question.caller.number()?);
-    let visible = asked.visible.filter(|_| !asked.is_text)?;
-    if api.service().loading().is_some() && api.service().keeps_calls() {
-        // Whether the call has a context is known only when everything is loaded.
-        api.call_reads.miss();
-        return None;
-    }
-    api.service().may_know_calls(visible).then_some((call, caller))
-}
-
-/// Returns what is known of the call behind a decision, if it can be read at once: a call never waits for a disk.
+/// Returns what is known of the call behind a decision, if the answer shows it and it can be read at once: a call never waits
+/// for a disk.
 async fn known_in_time(
     api: &Api,
     plan: &Arc<Plan>,
@@ -224,12 +212,9 @@ async fn known_in_time(
     asked: &Ask,
     trace: &Trace,
 ) -> Option<KnownCall> {
-    let (call, caller) = behind(api, question, asked, trace)?;
-    let (service, plan, dialed) = (Arc::clone(api.service()), Arc::clone(plan), question.dialed);
-    // A context that cannot be read is missed. A call without an id and a context is not.
-    let reads = Arc::clone(&api.stored_reads);
-    let read = move || service.call_behind(&plan, dialed, caller, &call).inspect_err(|_| reads.fail()).ok();
-    api.call_reads.within(api.limits.context_patience, read).await.flatten()
+    let visible = asked.visible.filter(|_| !asked.is_text)?;
+    let call = api.inbound.call_to_read(plan, visible, (question.dialed, question.caller), &trace.decision)?;
+    api.inbound.known_call(call, api.limits.context_patience).await
 }
 
 fn answer(

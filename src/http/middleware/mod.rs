@@ -2,7 +2,6 @@
 
 pub(super) mod answer_budget;
 pub(super) mod body_budget;
-pub(super) mod call_reads;
 pub(super) mod deadline;
 pub(super) mod dispatch;
 pub(super) mod loading;

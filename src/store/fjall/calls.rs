@@ -1,7 +1,7 @@
 //! The calls that are known by an id or a context, in the embedded store.
 
 use super::keyspaces::Keyspaces;
-use super::shared::Shared;
+use super::shared::FjallReader;
 use crate::number::E164;
 use crate::slot::EnvironmentSlot;
 use crate::store::calls::{CallKey, CallValue, contact_of, environment_of, read_id, time_of_call, time_of_id};
@@ -9,7 +9,7 @@ use crate::store::{CallChanges, StoreError, StoredCalls};
 use crate::time::Timestamp;
 use fjall::{OwnedWriteBatch, Readable};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// The size of the calls of each environment.
 ///
@@ -138,20 +138,7 @@ pub(in crate::store) fn check(keyspaces: &Keyspaces) -> Result<u64, StoreError> 
     Ok(calls)
 }
 
-/// Reads the calls from other threads. Fails after the store has been closed.
-pub(in crate::store) struct FjallCalls(Weak<Shared>);
-
-impl FjallCalls {
-    pub(in crate::store) fn new(store: &Arc<Shared>) -> Self {
-        Self(Arc::downgrade(store))
-    }
-
-    fn store(&self) -> Result<Arc<Shared>, StoreError> {
-        self.0.upgrade().ok_or_else(|| StoreError::Engine("the store has been closed".into()))
-    }
-}
-
-impl StoredCalls for FjallCalls {
+impl StoredCalls for FjallReader {
     fn each(&self, prefix: &[u8], see: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
         let store = self.store()?;
         for item in store.keyspaces.contexts.prefix(prefix) {

@@ -1,13 +1,13 @@
 //! The state of a fleet's node in the embedded store.
 
 use super::keyspaces::{Keyspaces, Setting};
-use super::shared::Shared;
+use super::shared::{FjallReader, Shared};
 use crate::event::Configuration;
 use crate::store::records::pseudonym::PseudonymKey;
 use crate::store::records::register::{pseudonym_key, read_pseudonym, read_register, register_value};
 use crate::store::{Batch, Entry, Pseudonyms, StoreError, StoredFleetState};
 use fjall::OwnedWriteBatch;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::PoisonError;
 
 /// Adds the fleet state of a batch to the engine's write batch.
 pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWriteBatch) -> Result<(), StoreError> {
@@ -56,20 +56,7 @@ pub(in crate::store) fn foreign_keys(keyspaces: &Keyspaces) -> Result<Vec<Pseudo
     Ok(keys.iter().map(|key| PseudonymKey::from_bytes(*key)).collect())
 }
 
-/// Reads the fleet state from other threads. Fails after the store has been closed.
-pub(in crate::store) struct FjallFleetState(Weak<Shared>);
-
-impl FjallFleetState {
-    pub(in crate::store) fn new(store: &Arc<Shared>) -> Self {
-        Self(Arc::downgrade(store))
-    }
-
-    fn store(&self) -> Result<Arc<Shared>, StoreError> {
-        self.0.upgrade().ok_or_else(|| StoreError::Engine("the store has been closed".into()))
-    }
-}
-
-impl StoredFleetState for FjallFleetState {
+impl StoredFleetState for FjallReader {
     fn outbox(&self, after: u64, bytes: usize) -> Result<Vec<Entry>, StoreError> {
         let store = self.store()?;
         let keyspaces = &store.keyspaces;

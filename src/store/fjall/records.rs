@@ -12,7 +12,7 @@
 
 use super::erasing::{self, AT_ONCE, Examined, Removing, Shelf, remove_contact};
 use super::keyspaces::Keyspaces;
-use super::shared::Shared;
+use super::shared::{FjallReader, Shared};
 use super::shelves::State;
 use crate::number::E164;
 use crate::record::DecisionRecord;
@@ -26,7 +26,6 @@ use crate::time::Timestamp;
 use fjall::{Guard, Keyspace, OwnedWriteBatch};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
-use std::sync::{Arc, Weak};
 
 /// The keyspace of the records.
 struct Records;
@@ -232,20 +231,7 @@ fn is_erased(store: &Shared, environment: Scope, at: Timestamp, header: &Header)
     erasing::is_erased(store, environment, at, contact, header.called_at)
 }
 
-/// Reads records from other threads. Fails after the store has been closed.
-pub(in crate::store) struct FjallRecords(Weak<Shared>);
-
-impl FjallRecords {
-    pub(in crate::store) fn new(store: &Arc<Shared>) -> Self {
-        Self(Arc::downgrade(store))
-    }
-
-    fn store(&self) -> Result<Arc<Shared>, StoreError> {
-        self.0.upgrade().ok_or_else(|| StoreError::Engine("the store has been closed".into()))
-    }
-}
-
-impl StoredRecords for FjallRecords {
+impl StoredRecords for FjallReader {
     fn is_empty(&self) -> bool {
         self.store().is_ok_and(|store| store.shelves.is_empty())
     }

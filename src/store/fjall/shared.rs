@@ -13,7 +13,7 @@ use crate::store::disk::directory::DataDirectory;
 use crate::store::records::pseudonym::PseudonymKey;
 use crate::store::records::register::{erasure_key, read_register};
 use crate::time::Timestamp;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 /// The state that the store shares with other threads.
 pub(in crate::store) struct Shared {
@@ -69,5 +69,18 @@ impl Shared {
         let Some(value) = held.map_err(|error| self.keyspaces.failed(error))? else { return Ok(None) };
         let register = read_register(&value).ok_or_else(|| self.keyspaces.damaged("an invalid erasure"))?;
         Ok(Some(register))
+    }
+}
+
+/// Reads a store from other threads. Fails after the store has been closed.
+pub(in crate::store) struct FjallReader(Weak<Shared>);
+
+impl FjallReader {
+    pub(in crate::store) fn new(store: &Arc<Shared>) -> Self {
+        Self(Arc::downgrade(store))
+    }
+
+    pub(super) fn store(&self) -> Result<Arc<Shared>, StoreError> {
+        self.0.upgrade().ok_or_else(|| StoreError::Engine("the store has been closed".into()))
     }
 }

@@ -1,7 +1,7 @@
 //! The embedded store: a log-structured merge tree that syncs each batch, unless a lower durability is set.
 //! [`keyspaces`](super::keyspaces) describes its content.
 
-use super::calls::{self, FjallCalls, Sizes};
+use super::calls::{self, Sizes};
 use super::commits::Commits;
 use super::excerpts;
 use super::feed::{self, FjallFeed};
@@ -10,10 +10,10 @@ use super::fleet;
 use super::keyspaces::{Keyspaces, Setting, Tables};
 use super::migrate;
 use super::purge::Upkeep;
-use super::records::{self, FjallRecords};
+use super::records;
 use super::removals::Removals;
 use super::scan::scan;
-use super::shared::Shared;
+use super::shared::{FjallReader, Shared};
 use super::shelves::Shelves;
 use crate::history::Register;
 use crate::number::E164;
@@ -327,16 +327,17 @@ impl EventStore for FjallStore {
     }
 
     fn calls(&self) -> Option<Arc<dyn StoredCalls>> {
-        (self.durability != Durability::Memory).then(|| Arc::new(FjallCalls::new(&self.shared)) as Arc<dyn StoredCalls>)
+        (self.durability != Durability::Memory)
+            .then(|| Arc::new(FjallReader::new(&self.shared)) as Arc<dyn StoredCalls>)
     }
 
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
-        Some(Arc::new(fleet::FjallFleetState::new(&self.shared)))
+        Some(Arc::new(FjallReader::new(&self.shared)))
     }
 
     fn records(&self) -> Option<Arc<dyn StoredRecords>> {
         (self.durability != Durability::Memory)
-            .then(|| Arc::new(FjallRecords::new(&self.shared)) as Arc<dyn StoredRecords>)
+            .then(|| Arc::new(FjallReader::new(&self.shared)) as Arc<dyn StoredRecords>)
     }
 
     fn tidy_records(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {

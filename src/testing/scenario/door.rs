@@ -2,9 +2,10 @@
 
 use crate::plan::DefaultChoice;
 use crate::{
-    AgentId, Change, DialPlan, Direction, E164, EnvironmentId, Lookback, NumberId, Outcome, OutcomeSet, Reason, Route,
-    Timestamp,
+    AgentId, CallId, Change, Context, Details, DialPlan, Direction, E164, EnvironmentId, Lookback, NumberId, Outcome,
+    OutcomeSet, Reason, Route, Timestamp,
 };
+use std::collections::BTreeMap;
 
 /// An adapter to a new and empty installation. Its methods panic if the adapter cannot do what a scenario asks.
 pub trait Door {
@@ -23,6 +24,11 @@ pub trait Door {
 
     /// Erases a contact up to the current time, and returns the number of erased pairs.
     fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64;
+
+    /// Returns whether the adapter keeps ids and contexts of calls.
+    fn keeps_details(&self) -> bool {
+        true
+    }
 
     /// Returns the route of a call. `caller` is passed as a trunk sends it.
     fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer;
@@ -144,10 +150,44 @@ pub struct ReportedCall {
     pub at: Timestamp,
     /// The outcome of the call.
     pub outcome: Outcome,
+    /// The id and the context of the call.
+    pub details: CallDetails,
+}
+
+/// The id and the context of a call. Without fields there is no context.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct CallDetails {
+    /// The id of the call.
+    pub id: Option<String>,
+    /// The fields of its context, all of which are strings.
+    pub context: BTreeMap<String, String>,
+}
+
+impl CallDetails {
+    /// The fields that contexts in scenarios may have, because SIP and FastAGI pass on those only that an operator names.
+    pub const FIELDS: [&str; 2] = ["note", "order"];
+
+    /// Returns the context as JSON, if there is one.
+    pub fn context_text(&self) -> Option<String> {
+        (!self.context.is_empty()).then(|| serde_json::to_string(&self.context).expect("JSON"))
+    }
+
+    /// Returns the equivalent [`Details`].
+    pub fn to_details(&self) -> Details {
+        let id = self.id.as_ref().map(|id| CallId::new(id).expect("an id"));
+        let context = self.context_text().map(|text| Context::new(&text).expect("a context"));
+        Details { id, context }
+    }
+
+    /// Returns the details of an id and a context as JSON.
+    pub fn read(id: Option<&str>, context: Option<&str>) -> Self {
+        let context = context.map(|text| serde_json::from_str(text).expect("strings only")).unwrap_or_default();
+        Self { id: id.map(str::to_owned), context }
+    }
 }
 
 /// `GET /route`
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteAnswer {
     /// The route of the call.
     pub route: Route,
@@ -157,4 +197,8 @@ pub struct RouteAnswer {
     pub source: Option<AgentId>,
     /// When the last outbound call was placed.
     pub called_at: Option<Timestamp>,
+    /// The outcome of the last outbound call.
+    pub outcome: Option<Outcome>,
+    /// The id and the context of the last outbound call.
+    pub details: CallDetails,
 }

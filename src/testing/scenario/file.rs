@@ -58,6 +58,14 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
+impl Scenario {
+    /// Returns whether a call of the scenario has an id or a context.
+    pub fn has_details(&self) -> bool {
+        let has = |step: &Step| matches!(step, Step::Call { call_id, context, .. } if call_id.is_some() || !context.is_empty());
+        self.steps.iter().any(has)
+    }
+}
+
 /// One step. Agents and numbers belong to the environment that they were created `in`, which is `acme` by default.
 #[derive(Clone, Deserialize, Debug)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -152,6 +160,11 @@ pub enum Step {
         at: String,
         /// The outcome.
         status: Outcome,
+        /// The id of the call.
+        call_id: Option<String>,
+        /// The fields of the context of the call: strings.
+        #[serde(default)]
+        context: BTreeMap<String, String>,
     },
     /// A contact is erased, up to the current time.
     Erase {
@@ -187,4 +200,10 @@ pub struct RouteStep {
     pub source: Option<String>,
     /// The expected time of the last outbound call. Not checked if missing.
     pub called: Option<String>,
+    /// The expected outcome of the last outbound call. Not checked if missing.
+    pub status: Option<Outcome>,
+    /// The expected id of the last outbound call; empty if it must have none. Not checked if missing.
+    pub call_id: Option<String>,
+    /// The expected fields of its context; empty if it must have none. Not checked if missing.
+    pub context: Option<BTreeMap<String, String>>,
 }

@@ -1,14 +1,14 @@
 //! The adapters to the library: to an engine, and to a service that restarts before each question.
 
-use super::door::{Action, Door, Refusal, ReportedCall, RouteAnswer};
+use super::door::{Action, CallDetails, Door, Refusal, ReportedCall, RouteAnswer};
 use crate::engine::Applied;
 use crate::plan::NumberView;
 use crate::testing::driver::check_trace;
-use crate::testing::recording::RecordingStore;
+use crate::testing::lasting::LastingStore;
 use crate::testing::universe::START;
 use crate::{
-    Call, Caller, ConfigError, DialPlan, E164, Engine, EnvironmentId, Erasure, Event, Plan, Service, ServiceError,
-    Timestamp,
+    Call, CallId, Caller, ConfigError, Context, DialPlan, E164, Engine, EnvironmentId, Erasure, Event, Plan, Service,
+    ServiceError, Timestamp,
 };
 
 /// An engine, used as an embedder without a store uses it.
@@ -37,6 +37,11 @@ impl Door for EngineDoor {
         pairs(self.0.apply(&event).expect("an erasure is applied"))
     }
 
+    /// An engine knows no ids.
+    fn keeps_details(&self) -> bool {
+        false
+    }
+
     fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer {
         route(&self.0, dialed, caller, at)
     }
@@ -46,14 +51,14 @@ impl Door for EngineDoor {
 /// stored.
 #[derive(Debug)]
 pub struct ServiceDoor {
-    store: RecordingStore,
+    store: LastingStore,
     service: Service,
 }
 
 impl ServiceDoor {
     /// Creates a new service with a new store.
     pub fn new() -> Self {
-        let store = RecordingStore::new();
+        let store = LastingStore::new([7; 32]);
         Self { service: start(&store), store }
     }
 
@@ -74,7 +79,7 @@ impl Default for ServiceDoor {
     }
 }
 
-fn start(store: &RecordingStore) -> Service {
+fn start(store: &LastingStore) -> Service {
     Service::builder(store.clone()).start().expect("the stored state loads")
 }
 
@@ -102,7 +107,8 @@ impl Door for ServiceDoor {
 
     fn route(&mut self, dialed: &str, caller: &str, at: Timestamp) -> RouteAnswer {
         self.service = start(&self.store);
-        route(self.service.engine(), dialed, caller, at)
+        let answer = route(self.service.engine(), dialed, caller, at);
+        RouteAnswer { details: details(&self.service, dialed, caller, at), ..answer }
     }
 }
 
@@ -128,14 +134,15 @@ fn refusal(error: &ConfigError) -> Refusal {
 fn event(plan: &Plan, report: &ReportedCall) -> Event {
     let dial_plan = dial_plan(plan, report.environment);
     let number = |text: &str| E164::parse(text, &dial_plan).expect("a number");
-    Event::Call(Call {
+    let call = Call {
         environment: report.environment,
         agent: report.agent,
         from: number(&report.from),
         to: number(&report.to),
         at: report.at,
         outcome: report.outcome,
-    })
+    };
+    Event::reported(call, report.details.to_details())
 }
 
 fn erasure(plan: &Plan, environment: EnvironmentId, contact: &str) -> Event {
@@ -166,5 +173,23 @@ fn route(engine: &Engine, dialed: &str, caller: &str, at: Timestamp) -> RouteAns
         reason: decision.reason,
         source: decision.call.map(|call| call.agent),
         called_at: decision.call.map(|call| call.at),
+        outcome: decision.call.map(|call| call.outcome),
+        details: CallDetails::default(),
     }
+}
+
+/// Returns the id and the context of the call behind a decision.
+fn details(service: &Service, dialed: &str, caller: &str, at: Timestamp) -> CallDetails {
+    let plan = service.plan();
+    let dialed = E164::parse_international(dialed).expect("dialed numbers come with their +");
+    let home = plan.dialed(dialed).map(NumberView::environment);
+    let caller = Caller::parse(caller, &home.map_or(DialPlan::NONE, |home| dial_plan(&plan, home)));
+    let call = service.resolve(dialed, caller, at).call;
+    let Some((call, caller)) = call.zip(caller.number()) else { return CallDetails::default() };
+    let known = service.call_behind(&plan, dialed, caller, &call).expect("a store in memory does not fail");
+    known
+        .map(|known| {
+            CallDetails::read(known.id.as_ref().map(CallId::as_str), known.context.as_ref().map(Context::as_str))
+        })
+        .unwrap_or_default()
 }

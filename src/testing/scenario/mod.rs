@@ -36,7 +36,7 @@ mod library;
 mod run;
 mod span;
 
-pub use door::{Action, Door, Refusal, ReportedCall, RouteAnswer};
+pub use door::{Action, CallDetails, Door, Refusal, ReportedCall, RouteAnswer};
 pub use file::{File, RouteStep, Scenario, Step};
 pub use library::{EngineDoor, ServiceDoor};
 pub use run::run;

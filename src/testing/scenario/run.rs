@@ -1,6 +1,6 @@
 //! Runs a scenario through an adapter.
 
-use super::door::{Action, Door, Refusal, ReportedCall, RouteAnswer};
+use super::door::{Action, CallDetails, Door, Refusal, ReportedCall, RouteAnswer};
 use super::file::{File, RouteStep, Scenario, Step};
 use super::{agent_id, environment_id, number_id, span};
 use crate::plan::DefaultChoice;
@@ -31,13 +31,14 @@ impl<'a> Run<'a> {
     fn step(&mut self, step: &'a Step, door: &mut impl Door) {
         let name = &self.scenario.name;
         match step {
-            Step::Call { by, from, to, at, status } => door.call(&ReportedCall {
+            Step::Call { by, from, to, at, status, call_id, context } => door.call(&ReportedCall {
                 environment: self.home(by),
                 agent: agent_id(by),
                 from: named(&self.file.numbers, from),
                 to: named(&self.file.contacts, to),
                 at: span::read(at, self.now),
                 outcome: *status,
+                details: CallDetails { id: call_id.clone(), context: context.clone() },
             }),
             Step::Erase { contact, environment, pairs } => {
                 let contact = named(&self.file.contacts, contact);
@@ -50,6 +51,9 @@ impl<'a> Run<'a> {
                 let at = route.at.as_deref().map_or(self.now, |at| span::read(at, self.now));
                 let answer = door.route(&dialed, &caller, at);
                 self.check(route, &answer);
+                if door.keeps_details() {
+                    self.check_details(route, &answer.details);
+                }
             }
             Step::Refused { code, step } => {
                 let (environment, action) = self.action(step);
@@ -77,8 +81,21 @@ impl<'a> Run<'a> {
         if let Some(source) = &expected.source {
             assert_eq!(answer.source, Some(agent_id(source)), "{name}: the source of {expected:?}");
         }
+        if let Some(status) = expected.status {
+            assert_eq!(answer.outcome, Some(status), "{name}: the status of {expected:?}");
+        }
         if let Some(called) = &expected.called {
             assert_eq!(answer.called_at, Some(span::read(called, self.now)), "{name}: the time of {expected:?}");
+        }
+    }
+
+    fn check_details(&self, expected: &RouteStep, details: &CallDetails) {
+        let name = &self.scenario.name;
+        if let Some(id) = &expected.call_id {
+            assert_eq!(details.id.as_deref().unwrap_or_default(), id, "{name}: the id of {expected:?}");
+        }
+        if let Some(context) = &expected.context {
+            assert_eq!(&details.context, context, "{name}: the context of {expected:?}");
         }
     }
 

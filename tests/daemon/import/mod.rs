@@ -1,6 +1,7 @@
 //! Runs `dialback import` on files in the formats of gateways, as an operator runs it.
 
 mod creation;
+mod details;
 mod dry_run;
 mod files;
 mod interruptions;

@@ -1,12 +1,16 @@
 //! Tests of the FastAGI door over a socket, with the lines that Asterisk sends.
 
 #[cfg(feature = "__testing")]
+mod details;
+#[cfg(feature = "__testing")]
 mod scenarios;
 
 use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
 use dialback::service::RecordSettings;
 use dialback::store::{EventStore, MemoryStore};
-use dialback::{AgentAddresses, AgentId, Call, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback};
+use dialback::{
+    AgentAddresses, AgentId, Call, CallReads, Change, DialPlan, Direction, E164, EnvironmentId, Event, Lookback,
+};
 use dialback::{Attestation, NumberId, Outcome, Peers, Service, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -49,9 +53,13 @@ agi_threadid: 139872345678912
 
 ";
 
+/// The fields of contexts that the door sets.
+const FIELDS: &[&str] = &["order", "note", "more"];
+
 struct Agi {
     service: Arc<Service>,
     address: SocketAddr,
+    reads: Arc<CallReads>,
     _stop: watch::Sender<()>,
 }
 
@@ -61,6 +69,11 @@ impl Agi {
     }
 
     async fn open_on(store: impl EventStore, trust: &str, max_duration: Duration) -> Self {
+        Self::reading(store, patient(), trust, max_duration).await
+    }
+
+    /// Opens a door that reads calls so.
+    async fn reading(store: impl EventStore, reads: CallReads, trust: &str, max_duration: Duration) -> Self {
         let records = RecordSettings::default();
         let service = Arc::new(Service::builder(store).records(records).start().expect("starts"));
         let (line, ours) = (NumberId::from_u128(5), E164::parse_international("+12125550100").expect("a number"));
@@ -85,30 +98,33 @@ impl Agi {
         let call = Call { environment: SHOP, agent: SALES, from: ours, to, at: NOW, outcome: Outcome::Busy };
         service.record(vec![Event::Call(call)]).expect("recorded");
         let addresses = format!(r#"{{"agents": {{"{DESK}": "PJSIP/desk"}}}}"#);
-        Self::serve(service, NOW, &addresses, trust, max_duration).await
+        Self::serve(service, NOW, reads, &addresses, (trust, max_duration)).await
     }
 
     /// Opens a door to a service whose clock shows `now`.
     async fn serve(
         service: Arc<Service>,
         now: Timestamp,
+        reads: CallReads,
         addresses: &str,
-        trust: &str,
-        max_duration: Duration,
+        (trust, max_duration): (&str, Duration),
     ) -> Self {
         let settings = Settings {
             trust: vec![trust.parse::<Peers>().expect("peers")],
             addresses: AgentAddresses::from_json(addresses).expect("addresses").into(),
             serves_while_loading: false,
+            context_fields: Settings::context_fields(FIELDS).expect("names"),
         };
-        let door = Arc::new(Door::new(Arc::clone(&service), Arc::new(move || now), settings));
+        let reads = Arc::new(reads);
+        let door = Door::new(Arc::clone(&service), Arc::new(move || now), settings).with_call_reads(Arc::clone(&reads));
+        let door = Arc::new(door);
         let listener = AgiListener::bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
         let address = listener.address().expect("an address");
         let (stop, stopped) = watch::channel(());
         let mut limits = AgiLimits::default();
         limits.max_duration = max_duration;
         tokio::spawn(listener.serve(door, limits, stopped));
-        Self { service, address, _stop: stop }
+        Self { service, address, reads, _stop: stop }
     }
 
     async fn usual() -> Self {
@@ -132,7 +148,7 @@ impl Agi {
                 .strip_prefix("SET VARIABLE ")
                 .and_then(|rest| rest.split_once(' '))
                 .unwrap_or_else(|| panic!("a command that is not expected: {line}"));
-            set.insert(name.to_owned(), value.trim_matches('"').to_owned());
+            set.insert(name.to_owned(), unquoted(value));
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     }
@@ -140,6 +156,22 @@ impl Agi {
     async fn ask(&self, call: &str) -> BTreeMap<String, String> {
         self.ask_and_answer(call.as_bytes(), "200 result=1\n").await
     }
+}
+
+/// Returns reads that wait longer than a busy machine needs.
+fn patient() -> CallReads {
+    CallReads::default().with_patience(Duration::from_secs(60))
+}
+
+/// Returns a value as Asterisk reads it: without its quotes, and each backslash before a character.
+fn unquoted(value: &str) -> String {
+    let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).expect("a value in quotes");
+    let (mut read, mut chars) = (String::new(), inner.chars());
+    while let Some(char) = chars.next() {
+        assert_ne!(char, '"', "a quote ends the value: {value}");
+        read.push(if char == '\\' { chars.next().expect("a character after the backslash") } else { char });
+    }
+    read
 }
 
 fn route(set: &BTreeMap<String, String>) -> (&str, &str, &str) {
@@ -168,7 +200,7 @@ async fn channel_variables_name_the_agent() {
     ] {
         let set = agi.ask(&call).await;
         assert_eq!(route(&set), expected, "{call}");
-        assert_eq!(set.len(), 4);
+        assert_eq!(set.len(), 6 + FIELDS.len());
     }
     assert_eq!(agi.ask(CALL).await["DIALBACK_DECISION_ID"].len(), 36);
     let latin: Vec<u8> = CALL.bytes().map(|byte| if byte == b'A' { 0xE9 } else { byte }).collect();

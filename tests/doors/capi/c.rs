@@ -103,6 +103,58 @@ pub(crate) fn explain(handle: Handle, dialed: &str, caller: &str, now: u64) -> (
     (out, CStr::from_bytes_with_nul(&buffer).expect("all of it, and a NUL").to_str().expect("UTF-8").to_owned())
 }
 
+/// The answer of `dialback_call_behind`: its status, the call, the buffer, and the needed size.
+pub(crate) type Behind = (Status, CallBehind, Vec<u8>, usize);
+
+/// Asks for the call behind a decision, with a buffer of this size.
+pub(crate) fn behind(handle: Handle, dialed: &str, caller: &str, decision: &DecisionOut, capacity: usize) -> Behind {
+    // SAFETY: the structure holds numbers only, and every bit pattern is valid.
+    let mut call: CallBehind = unsafe { std::mem::transmute([0xA5_u8; size_of::<CallBehind>()]) };
+    call.size = u32::try_from(size_of::<CallBehind>()).expect("small");
+    let (mut buffer, mut needed) = (vec![0xA5_u8; capacity], usize::MAX);
+    let ((dialed, dialed_len), (caller, caller_len)) = (parts(dialed), parts(caller));
+    let start = if capacity == 0 { ptr::null_mut() } else { buffer.as_mut_ptr().cast() };
+    // SAFETY: the texts are valid, and the buffer has the length that is passed.
+    let status = unsafe {
+        dialback_call_behind(
+            handle,
+            dialed,
+            dialed_len,
+            caller,
+            caller_len,
+            decision,
+            &mut call,
+            start,
+            capacity,
+            &mut needed,
+        )
+    };
+    (status, call, buffer, needed)
+}
+
+/// The first answer that the disk gave in time. A busy machine may need several questions.
+pub(crate) fn in_time(mut ask: impl FnMut() -> Behind) -> Behind {
+    loop {
+        match ask() {
+            (Status::NotInTime, ..) => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// Returns the call behind a decision and its context.
+pub(crate) fn call_behind(
+    handle: Handle,
+    dialed: &str,
+    caller: &str,
+    decision: &DecisionOut,
+) -> (CallBehind, Option<String>) {
+    let (status, call, buffer, needed) = in_time(|| behind(handle, dialed, caller, decision, 4097));
+    assert_eq!(status, Status::Ok, "{}", last_error());
+    let text = |text: &[u8]| CStr::from_bytes_with_nul(text).expect("a text").to_str().expect("UTF-8").to_owned();
+    (call, (needed > 0).then(|| text(&buffer[..needed])))
+}
+
 pub(crate) fn last_error() -> String {
     let mut buffer = [0xA5_u8; 1000];
     // SAFETY: the buffer has the length that is passed.

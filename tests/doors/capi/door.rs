@@ -3,7 +3,7 @@
 use super::c;
 use crate::support::scenarios::{run_each, run_wrong};
 use dialback::capi::*;
-use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer, Scenario};
+use dialback::testing::scenario::{Action, CallDetails, Door, Refusal, ReportedCall, RouteAnswer, Scenario};
 use dialback::{AgentId, EnvironmentId, Outcome, Reason, Route, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -50,18 +50,29 @@ impl Door for CDoor {
 
     fn call(&mut self, report: &ReportedCall) {
         let (environment, agent) = (report.environment.to_string(), report.agent.to_string());
-        let call = CallReport {
-            size: size_of::<CallReport>() as u32,
-            outcome: u32::from(report.outcome.code()) + 1,
-            at_ms: report.at.millis(),
-            environment: c::text(&environment),
-            agent: c::text(&agent),
-            from: c::text(&report.from),
-            to: c::text(&report.to),
+        // An engine in memory keeps no details.
+        let details = if self.keeps_details() { report.details.clone() } else { CallDetails::default() };
+        let context = details.context_text().unwrap_or_default();
+        let (at_ms, outcome) = (report.at.millis(), u32::from(report.outcome.code()) + 1);
+        let (environment, agent) = (c::text(&environment), c::text(&agent));
+        let (from, to) = (c::text(&report.from), c::text(&report.to));
+        let status = if details == CallDetails::default() {
+            let size = size_of::<CallReport>() as u32;
+            let call = CallReport { size, outcome, at_ms, environment, agent, from, to };
+            // SAFETY: the structures and texts outlive the call.
+            unsafe { dialback_record(self.handle, &call, 1, NOW.millis(), std::ptr::null_mut()) }
+        } else {
+            let size = size_of::<DetailedCall>() as u32;
+            let (call_id, context) = (c::text(details.id.as_deref().unwrap_or_default()), c::text(&context));
+            let call = DetailedCall { size, outcome, at_ms, environment, agent, from, to, call_id, context };
+            // SAFETY: the structures and texts outlive the call.
+            unsafe { dialback_record_with_details(self.handle, &call, 1, NOW.millis(), std::ptr::null_mut()) }
         };
-        // SAFETY: the structures and texts outlive the call.
-        let status = unsafe { dialback_record(self.handle, &call, 1, NOW.millis(), std::ptr::null_mut()) };
         assert_eq!(status, Status::Ok, "{}", c::last_error());
+    }
+
+    fn keeps_details(&self) -> bool {
+        self.directory.is_some()
     }
 
     fn erase(&mut self, environment: EnvironmentId, contact: &str) -> u64 {
@@ -89,7 +100,12 @@ impl Door for CDoor {
         for other in [routed, batched, explained] {
             assert_eq!(c::read(&other), c::read(&decision), "all ways to ask answer the same");
         }
-        answer(&decision)
+        let (call, context) = c::call_behind(self.handle, dialed, caller, &decision);
+        assert_eq!((call.outcome, call.called_at_ms), (decision.outcome, decision.called_at_ms));
+        let bytes = call.call_id.map(|char| char.to_ne_bytes()[0]);
+        let id = std::str::from_utf8(&bytes[..call.call_id_len as usize]).expect("ASCII");
+        let details = CallDetails::read(Some(id).filter(|id| !id.is_empty()), context.as_deref());
+        RouteAnswer { details, ..answer(&decision) }
     }
 }
 
@@ -107,6 +123,8 @@ fn answer(decision: &DecisionOut) -> RouteAnswer {
         reason: Reason::ALL[decision.reason as usize - 1],
         source: (decision.outcome != 0).then(|| id(decision.source_agent)),
         called_at: (decision.outcome != 0).then(|| Timestamp::from_millis(decision.called_at_ms)),
+        outcome: (decision.outcome != 0).then(|| Outcome::from_code(u64::from(decision.outcome - 1))),
+        details: CallDetails::default(),
     }
 }
 
@@ -116,15 +134,15 @@ fn each_scenario_holds_through_c() {
     assert!(scenarios >= 60, "{scenarios}");
 }
 
-/// Each opening of a directory takes several syncs, so only every fifth scenario runs.
+/// Each opening of a directory takes several syncs, so only every fifth scenario runs, and those with ids and contexts.
 #[test]
 fn each_fifth_scenario_holds_through_c_with_reopened_directory() {
     let mut place = 0;
-    let is_fifth = |_: &Scenario| {
+    let is_wanted = |scenario: &Scenario| {
         place += 1;
-        place % 5 == 1
+        place % 5 == 1 || scenario.has_details()
     };
-    let scenarios = run_each(is_fifth, CDoor::durable);
+    let scenarios = run_each(is_wanted, CDoor::durable);
     assert!(scenarios >= 12, "{scenarios}");
 }
 

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 const ENVIRONMENT: &str = "00000000-0000-0000-0000-0000000000ee";
-const OURS: &str = "+15550100";
-const NOW: u64 = 1_800_000_000_000;
+pub(super) const OURS: &str = "+15550100";
+pub(super) const NOW: u64 = 1_800_000_000_000;
 const DAY: u64 = 86_400_000;
 
 /// A number with a default agent, an outbound agent that calls from it, and a callback agent for its callbacks.
@@ -27,13 +27,13 @@ const CHANGES: &str = r#"[
 ]"#;
 const SALES: &str = "00000000-0000-0000-0000-00000000000a";
 
-fn shop(directory: &str) -> Handle {
+pub(super) fn shop(directory: &str) -> Handle {
     let handle = c::open(directory);
     assert_eq!(c::configure(handle, ENVIRONMENT, CHANGES, NOW), Status::Ok, "{}", c::last_error());
     handle
 }
 
-fn call(to: &str) -> CallReport {
+pub(super) fn call(to: &str) -> CallReport {
     CallReport {
         size: size_of::<CallReport>() as u32,
         outcome: CallOutcome::NoAnswer as u32,
@@ -53,7 +53,7 @@ fn record(handle: Handle, calls: &[CallReport]) -> (Status, Recorded) {
     (status, recorded)
 }
 
-fn close(handle: Handle) {
+pub(super) fn close(handle: Handle) {
     assert_eq!(dialback_close(handle), Status::Ok);
 }
 
@@ -64,12 +64,15 @@ fn all_with(handle: Handle) -> Vec<Status> {
     let (mut pairs, mut statistics) = (0, statistics());
     let question = Question { dialed: c::text(OURS), caller: c::text(OURS) };
     let mut out = c::decision();
+    out.outcome = 0;
     let mut buffer = [0; 4096];
     // SAFETY: all arguments are valid during the calls.
     unsafe {
         vec![
             c::configure(handle, ENVIRONMENT, "[]", NOW),
             record(handle, &[call("+4930123456")]).0,
+            super::details::record(handle, &[super::details::detailed("", "")]),
+            c::behind(handle, OURS, OURS, &out, 0).0,
             c::resolve(handle, OURS.as_bytes(), b"", NOW).0,
             dialback_route(handle, number, number_len, number, number_len, NOW, &mut out),
             dialback_resolve_batch(handle, &question, 1, NOW, &mut out),
@@ -100,18 +103,18 @@ fn statistics() -> StatisticsOut {
 #[test]
 fn closed_or_invented_handle_returns_a_status() {
     let handle = shop("");
-    assert_eq!(all_with(handle), [Status::Ok; 9]);
+    assert_eq!(all_with(handle), [Status::Ok; 11]);
     close(handle);
-    assert_eq!(all_with(handle), [Status::Closed; 9]);
+    assert_eq!(all_with(handle), [Status::Closed; 11]);
     assert_eq!(dialback_close(handle), Status::Closed);
     // The place may belong to another handle by now, but the handle is never reused.
     let others: Vec<Handle> = (0..3).map(|_| c::open("")).collect();
     assert!(!others.contains(&handle));
-    assert_eq!(all_with(handle), [Status::Closed; 9]);
+    assert_eq!(all_with(handle), [Status::Closed; 11]);
     for made_up in [1, 63, 64, handle + 1, handle ^ (1 << 40), u64::MAX] {
-        assert!(others.contains(&made_up) || all_with(made_up) == [Status::Closed; 9], "{made_up}");
+        assert!(others.contains(&made_up) || all_with(made_up) == [Status::Closed; 11], "{made_up}");
     }
-    assert_eq!(all_with(0), [Status::Null; 9]);
+    assert_eq!(all_with(0), [Status::Null; 11]);
     assert_eq!(dialback_close(0), Status::Null);
     others.into_iter().for_each(close);
 }
@@ -321,17 +324,17 @@ fn panic_returns_a_status_and_the_handle_stays_usable() {
     assert_eq!(c::last_error(), "the library panicked, which is a bug; the panic was caught");
     plant_panic();
     assert_eq!(dialback_close(handle), Status::Panicked);
-    assert_eq!(all_with(handle), [Status::Ok; 9]);
+    assert_eq!(all_with(handle), [Status::Ok; 11]);
     close(handle);
 }
 
 #[test]
 fn texts_of_statuses_reasons_and_ids_are_returned() {
-    for status in 0..=Status::Panicked as i32 {
+    for status in 0..=Status::NotInTime as i32 {
         // SAFETY: the result is null or a text with a NUL.
         assert!(!unsafe { CStr::from_ptr(dialback_status_message(status)) }.is_empty(), "{status}");
     }
-    assert!(dialback_status_message(-1).is_null() && dialback_status_message(Status::Panicked as i32 + 1).is_null());
+    assert!(dialback_status_message(-1).is_null() && dialback_status_message(Status::NotInTime as i32 + 1).is_null());
     for reason in dialback::Reason::ALL {
         // SAFETY: the result is null or a text with a NUL.
         let name = unsafe { CStr::from_ptr(dialback_reason_name(u32::from(reason.line()))) };

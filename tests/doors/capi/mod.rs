@@ -9,6 +9,7 @@
 )]
 
 mod c;
+mod details;
 mod door;
 mod edge;
 mod header;

@@ -3,14 +3,15 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
-use dialback::http::{Api, Token, router};
+use dialback::http::{Api, Limits, Token, router};
 use dialback::plan::DefaultChoice;
-use dialback::store::MemoryStore;
-use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer};
-use dialback::{AgentId, Change, EnvironmentId, OutcomeSet, Reason, Role, Route, Service, Timestamp, TokenId};
+use dialback::testing::lasting::LastingStore;
+use dialback::testing::scenario::{Action, CallDetails, Door, Refusal, ReportedCall, RouteAnswer};
+use dialback::{AgentId, Change, EnvironmentId, Outcome, OutcomeSet, Reason, Role, Route, Service, Timestamp, TokenId};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
@@ -28,9 +29,12 @@ pub(super) struct HttpDoor {
 
 impl HttpDoor {
     pub(super) fn new() -> Self {
-        let service = Service::builder(MemoryStore).start().expect("nothing to read");
+        let service = Service::builder(LastingStore::new([7; 32])).start().expect("nothing to read");
         let service = Arc::new(service);
-        let router = router(Api::new(Arc::clone(&service), Arc::new(|| NOW)));
+        let mut limits = Limits::default();
+        // Longer than a busy machine needs.
+        limits.context_patience = Duration::from_secs(60);
+        let router = router(Api::new(Arc::clone(&service), Arc::new(|| NOW)).with_limits(limits));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let gateway = issue(&service, Role::Gateway, EnvironmentId::SYSTEM);
         Self { service, router, runtime, gateway, tokens: HashMap::new() }
@@ -85,10 +89,16 @@ impl Door for HttpDoor {
     }
 
     fn call(&mut self, report: &ReportedCall) {
-        let body = json!({
+        let mut body = json!({
             "agent_id": report.agent, "from": report.from, "to": report.to, "started_at": text(report.at),
             "status": report.outcome.name(),
         });
+        if let Some(id) = &report.details.id {
+            body["call_id"] = json!(id);
+        }
+        if !report.details.context.is_empty() {
+            body["context"] = json!(report.details.context);
+        }
         let token = &self.tokens[&report.environment];
         let (status, answer) = self.ask(token, Method::POST, "/calls", Some(body));
         // The library ignores a call from a number of another tenant; the API rejects it.
@@ -118,13 +128,18 @@ impl Door for HttpDoor {
         let deciding = data["steps"].as_array().and_then(|steps| steps.last()).expect("a step");
         assert_eq!((&deciding["reason"], &deciding["applies"]), (&data["reason"], &json!(true)));
         let called_at = data["called_at"].as_str().map(|text| moment(text).expect("a time"));
-        RouteAnswer { route, reason, source: agent("source_agent_id"), called_at }
+        let call = &data["call"];
+        let outcome = call["status"].as_str();
+        let outcome = Outcome::ALL.into_iter().find(|one| Some(one.public_name()) == outcome);
+        let context = Some(&call["context"]).filter(|context| context.is_object()).map(Value::to_string);
+        let details = CallDetails::read(call["call_id"].as_str(), context.as_deref());
+        RouteAnswer { route, reason, source: agent("source_agent_id"), called_at, outcome, details }
     }
 }
 
 /// Returns the request for an action. `None` if a tenant cannot make it.
 fn request(action: &Action) -> Option<(Method, String, Option<Value>)> {
-    let names = |outcomes: OutcomeSet| outcomes.iter().map(dialback::Outcome::name).collect::<Vec<_>>();
+    let names = |outcomes: OutcomeSet| outcomes.iter().map(Outcome::name).collect::<Vec<_>>();
     Some(match action {
         Action::SetEnvironment { .. } => return None,
         Action::AddNumber { id, number } => {

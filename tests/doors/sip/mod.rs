@@ -2,6 +2,7 @@
 
 mod attestation;
 mod calls;
+mod details;
 mod dialed;
 mod hostile;
 mod loading;

@@ -3,9 +3,10 @@
 
 use crate::support::scenarios::run_each;
 use dialback::sip::{DialedFrom, Door as SipServer, Settings, Unrouted};
-use dialback::testing::scenario::{Action, Door, Refusal, ReportedCall, RouteAnswer, ServiceDoor};
-use dialback::{AgentId, Caller, E164, EnvironmentId, Reason, Route, Timestamp};
+use dialback::testing::scenario::{Action, CallDetails, Door, Refusal, ReportedCall, RouteAnswer, ServiceDoor};
+use dialback::{AgentId, CallReads, Caller, E164, EnvironmentId, Outcome, Reason, Route, Timestamp};
 use std::sync::Arc;
+use std::time::Duration;
 
 struct SipDoor(ServiceDoor);
 
@@ -34,9 +35,12 @@ impl Door for SipDoor {
             unrouted: Unrouted::NotFound,
             dialed_from: DialedFrom::RequestUri,
             serves_while_loading: false,
+            context_fields: Settings::context_fields(&CallDetails::FIELDS).expect("names"),
         };
         let service = Arc::new(self.0.again());
+        let reads = CallReads::default().with_patience(Duration::from_secs(60));
         let server = SipServer::new(Arc::clone(&service), Arc::new(move || at), settings);
+        let server = server.with_call_reads(Arc::new(reads));
         let invite = crate::support::shop::request_from(
             "INVITE",
             &format!("sip:{dialed}@gw.example.com"),
@@ -45,7 +49,7 @@ impl Door for SipDoor {
         );
         let answer = server.answer(invite.as_bytes(), crate::support::shop::peer()).expect("an answer").bytes;
         let answer = String::from_utf8(answer).expect("text");
-        let field = |name| crate::support::shop::field(&answer, name);
+        let field = |name: &str| crate::support::shop::field(&answer, name);
         let reason = field("X-Dialback-Reason").and_then(|name| name.parse::<Reason>().ok()).expect("a reason");
         let agent = field("Contact").map(|contact| {
             let id = contact.strip_prefix("<sip:").and_then(|rest| rest.split('@').next()).expect("our template");
@@ -64,8 +68,27 @@ impl Door for SipDoor {
         let home = there.dialed(dialed).and_then(|number| there.environment(number.environment()));
         let plan = home.map(|environment| *environment.dial_plan()).unwrap_or_default();
         let behind = service.resolve(dialed, Caller::parse(caller, &plan), at).call;
-        RouteAnswer { route, reason, source, called_at: behind.map(|call| call.at) }
+        let status = field("X-Dialback-Call-Status");
+        let told =
+            status.map(|name| Outcome::ALL.into_iter().find(|outcome| outcome.public_name() == name).expect("one"));
+        // An unrouted call has no headers of its call.
+        let outcome = told.or_else(|| behind.filter(|_| route == Route::Unrouted).map(|call| call.outcome));
+        let value = |name: &&str| Some(((*name).to_owned(), decoded(field(&format!("X-Dialback-Context-{name}"))?)));
+        let context = CallDetails::FIELDS.iter().filter_map(value).collect();
+        let details = CallDetails { id: field("X-Dialback-Call-ID").map(str::to_owned), context };
+        RouteAnswer { route, reason, source, called_at: behind.map(|call| call.at), outcome, details }
     }
+}
+
+/// Decodes `%XX`.
+fn decoded(value: &str) -> String {
+    let mut parts = value.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).expect("two digits"));
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).expect("text")
 }
 
 #[test]

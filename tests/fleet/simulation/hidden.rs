@@ -2,12 +2,12 @@
 
 use super::purged::rename;
 use super::stream::SimServer;
-use super::threads::{Place, TENANT, configure, start_over, until};
+use super::threads::{Place, TENANT, call, configure, start_over, until};
 use crate::support::random::Random;
-use dialback::Timestamp;
 use dialback::fleet::{Settings, Share, Subject};
 use dialback::metrics::FleetState;
 use dialback::testing::universe::START;
+use dialback::{AgentId, Call, Change, Direction, Event, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
@@ -16,7 +16,7 @@ use std::time::Duration;
 const WAIT: Duration = Duration::from_secs(600);
 const SOON: Duration = Duration::from_secs(5);
 
-/// Two nodes that are stopped: the first one has three configurations, and the other one has the first of them.
+/// Two nodes that are stopped: the first one has two or three configurations, and the other one has the first of them.
 struct Hidden {
     server: SimServer,
     now: Arc<AtomicU64>,
@@ -25,6 +25,15 @@ struct Hidden {
 
 impl Hidden {
     fn new() -> Self {
+        Self::with(|first| {
+            for (generation, name) in [(2, "second"), (3, "third")] {
+                assert_eq!(rename(first, name), Some(generation));
+            }
+        })
+    }
+
+    /// Creates the nodes. The first one makes these changes, which the other one does not have.
+    fn with(change: impl FnOnce(&Place)) -> Self {
         let server = SimServer::new(Random::new(1, 1), 2);
         server.heal();
         let now = Arc::new(AtomicU64::new(START.millis()));
@@ -34,9 +43,7 @@ impl Hidden {
         until("the other node has the configuration", || other.service.plan().generation() == 1);
         until("it has its position", || other.node.link().metrics().position() == hidden.server.last());
         drop(other);
-        for (generation, name) in [(2, "second"), (3, "third")] {
-            assert_eq!(rename(&first, name), Some(generation));
-        }
+        change(&first);
         until("the first node has its position", || first.node.link().metrics().position() == hidden.server.last());
         drop(first);
         // The nodes have read neither of these messages. The stream begins after the one that is removed.
@@ -139,4 +146,25 @@ fn a_node_with_a_share_publishes_no_configurations_before_it_has_waited_for_the_
     hidden.until_it_goes_on(&first);
     hidden.work();
     hidden.until("both have all configurations", || generations([&first, &other]) == [3, 3]);
+}
+
+/// The configuration that a node lacks comes to it in a message before a snapshot is there. The calls of that
+/// configuration are before the message.
+#[test]
+fn a_node_gets_the_calls_that_it_ignored_before_it_had_their_configuration() {
+    let id = AgentId::from_u128(0xB1);
+    let hidden = Hidden::with(|first| {
+        let created = Change::AgentCreated { id, name: "new".into(), label: None, direction: Direction::Outbound };
+        first.service.configure(TENANT, START, move |_| Ok(vec![created])).expect("ordered and in force");
+    });
+    let other = hidden.start(1, Share::ALL, 100 * WAIT);
+    hidden.until_it_goes_on(&other);
+    let first = hidden.start(0, Share::ALL, SOON);
+    let Event::Call(by_another) = call(1) else { panic!("a call") };
+    first.service.record(vec![Event::Call(Call { agent: id, ..by_another })]).expect("it is durable");
+    hidden.until_it_goes_on(&first);
+    hidden.until("the other node has ignored the call", || other.node.link().metrics().unknown() > 0);
+    assert_eq!(other.service.plan().generation(), 1);
+    hidden.until("the other node has the configuration", || other.service.plan().generation() == 2);
+    hidden.until("the other node has the call", || other.service.history().len() == 1);
 }

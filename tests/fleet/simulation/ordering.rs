@@ -1,7 +1,7 @@
 //! A stream whose acknowledgements take long.
 
 use super::stream::SimServer;
-use super::threads::{Place, TENANT, call, configure, start_over, until};
+use super::threads::{Place, TENANT, call, configure, follows, running_clock, start_over, until};
 use crate::support::random::Random;
 use dialback::fleet::{Bounds, Delivery, Position, Share, Snapshot, Stream, StreamError, Subject};
 use dialback::testing::universe::START;
@@ -19,6 +19,9 @@ struct Slow {
     appends_first: bool,
     /// Calls are in the stream while a test holds this, but not yet acknowledged.
     calls: Arc<Mutex<()>>,
+    /// The bounds are read while a test holds the lock, but not yet answered. Counts those that were read.
+    bounds: Arc<Mutex<()>>,
+    bounds_read: Arc<Mutex<u64>>,
 }
 
 impl Stream for Slow {
@@ -45,7 +48,10 @@ impl Stream for Slow {
     }
 
     fn bounds(&self) -> Result<Bounds, StreamError> {
-        self.stream.bounds()
+        let bounds = self.stream.bounds();
+        *self.bounds_read.lock().expect("no panic") += 1;
+        drop(self.bounds.lock().expect("no panic"));
+        bounds
     }
 
     fn last_configuration(&self) -> Result<Option<Delivery>, StreamError> {
@@ -69,11 +75,15 @@ impl Stream for Slow {
     }
 }
 
-fn slow(server: &SimServer, appends_first: bool) -> (Arc<dyn Stream>, mpsc::Receiver<()>, mpsc::Sender<bool>) {
+fn slow(server: &SimServer, appends_first: bool) -> (Arc<Slow>, mpsc::Receiver<()>, mpsc::Sender<bool>) {
     let ((asked, waits), (answer, answers)) = (mpsc::channel(), mpsc::channel());
     let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
-    let calls = Arc::default();
-    (Arc::new(Slow { stream: server.port(0), asked, answers, appends_first, calls }), waits, answer)
+    let (calls, bounds, bounds_read) = Default::default();
+    (
+        Arc::new(Slow { stream: server.port(0), asked, answers, appends_first, calls, bounds, bounds_read }),
+        waits,
+        answer,
+    )
 }
 
 /// Submits a change, and sends the generation after it when it is answered.
@@ -187,12 +197,10 @@ fn a_call_that_is_delivered_before_its_acknowledgement_leaves_the_outbox() {
     let server = SimServer::new(Random::new(1, 1), 1);
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
-    let calls = Arc::new(Mutex::new(()));
-    let ((asked, _waits), (_answer, answers)) = (mpsc::channel(), mpsc::channel());
-    let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
-    let stream = Slow { stream: server.port(0), asked, answers, appends_first: false, calls: Arc::clone(&calls) };
+    let (stream, _waits, _answer) = slow(&server, false);
+    let calls = Arc::clone(&stream.calls);
     // A node with a share writes no snapshots, whose messages would follow the call.
-    let place = start_over(Arc::new(stream), directory.path(), |settings| settings.share = Share::of(0..15));
+    let place = start_over(stream, directory.path(), |settings| settings.share = Share::of(0..15));
     configure(&place);
     let metrics = place.node.link().metrics();
     until("the heartbeat is consumed", || server.last() >= 2 && metrics.position() == server.last());
@@ -203,4 +211,35 @@ fn a_call_that_is_delivered_before_its_acknowledgement_leaves_the_outbox() {
     assert_eq!(metrics.outbox(), 1, "it is not acknowledged");
     drop(holds);
     until("its entry is gone", || metrics.outbox() == 0);
+}
+
+/// The bounds that a node has asked for may be older than its own last configuration. The stream has lost nothing then.
+#[test]
+fn a_configuration_that_is_published_while_the_stream_tells_its_bounds_is_not_lost() {
+    let server = SimServer::new(Random::new(1, 1), 1);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (stream, _asked, answer) = slow(&server, false);
+    let (bounds, bounds_read) = (Arc::clone(&stream.bounds), Arc::clone(&stream.bounds_read));
+    // Only the consumer of a node with a share asks for the bounds.
+    let place = start_over(stream, directory.path(), |settings| {
+        (settings.share, settings.now) = (Share::of(0..15), running_clock());
+    });
+    configure(&place);
+    place.service.record(vec![call(1)]).expect("it is durable");
+    let metrics = place.node.link().metrics();
+    let read = || *bounds_read.lock().expect("no panic");
+    for generation in 2..5 {
+        let holds = bounds.lock().expect("no panic");
+        let before = read();
+        until("the bounds are read", || read() > before);
+        let (done, changed) = mpsc::channel();
+        rename(&place, &format!("name {generation}"), done);
+        answer.send(true).expect("the stream waits");
+        assert_eq!(changed.recv().expect("an answer"), Ok(generation));
+        drop(holds);
+        until("all is consumed", || follows(&place) && metrics.position() == server.last());
+    }
+    // A node that begins again publishes its call and its configurations again.
+    assert_eq!(metrics.republished(), 0);
 }

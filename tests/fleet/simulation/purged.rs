@@ -206,6 +206,38 @@ fn a_stopped_node_that_waits_for_a_snapshot_publishes_its_data_once() {
     assert!(stops());
 }
 
+/// A stopped node that has begun again does not know which configuration of the stream is the last one. It began again at
+/// each new snapshot, which might show that.
+#[test]
+fn a_stopped_node_does_not_begin_again_when_another_node_writes_a_snapshot() {
+    let [_, _, shares, _] = shares();
+    let Parted { server, first, other, _directory } = Parted::with(&shares);
+    server.sync();
+    server.cut(0, false);
+    let metrics = first.node.link().metrics();
+    until("the first node stops", || matches!(metrics.state(), FleetState::Stopped(_)));
+    let has_all = || metrics.position() == server.last() && !first.node.link().is_republishing();
+    catch_up(&server, &other, 1);
+    until("the first node has the call", has_all);
+    assert!(server.crash() > 0, "the stream has lost the call");
+    catch_up(&server, &other, 2);
+    until("the first node has begun again and has published its calls", || metrics.republished() > 0 && has_all());
+    let republished = metrics.republished();
+    for round in 0..3 {
+        // Other nodes could not read what is removed here, so the other node writes a snapshot.
+        for call in [2, 3] {
+            catch_up(&server, &other, 2 * round + call);
+        }
+        let last = server.last();
+        until("the first node has read it", || metrics.position() >= last);
+        server.port(1).truncate(Position(last - 1)).expect("truncated");
+        until("the other node writes a snapshot", || server.first() > last);
+        sleep(Duration::from_millis(200));
+        until("the first node has consumed all messages", has_all);
+    }
+    assert_eq!(metrics.republished(), republished);
+}
+
 /// No node that keeps all calls has the configurations before the stream's beginning, and the stream holds later ones.
 #[test]
 fn a_node_with_a_share_lends_configurations_that_come_before_those_of_the_stream() {

@@ -2,7 +2,7 @@
 
 use super::destination::Origin;
 use ahash::{HashMap, HashMapExt};
-use dialback::{AgentId, Call, E164, Outcome, Timestamp};
+use dialback::{AgentId, Call, Details, E164, Outcome, Timestamp};
 use std::collections::VecDeque;
 
 /// Corrects final records of one call. A switch that tries several trunks or devices writes one record for each
@@ -46,7 +46,7 @@ impl Attempts {
         match call.outcome {
             Outcome::Answered | Outcome::Completed => self.remember(&call),
             Outcome::Failed | Outcome::NoAnswer | Outcome::Busy => {
-                self.bytes += origin.text.len();
+                self.bytes += origin.bytes();
                 self.waiting.push_back((origin, call));
                 return None;
             }
@@ -63,11 +63,13 @@ impl Attempts {
 
     /// Returns the oldest call that waits.
     pub(super) fn next(&mut self) -> Option<(Origin, Call)> {
-        let (origin, call) = self.waiting.pop_front()?;
-        self.bytes -= origin.text.len();
+        let (mut origin, call) = self.waiting.pop_front()?;
+        self.bytes -= origin.bytes();
         let call = match self.answers.get(&key(&call)) {
             Some((agent, outcome)) => {
                 self.replaced += 1;
+                // The call has the id and the context of its answer.
+                origin.details = Details::default();
                 Call { agent: *agent, outcome: *outcome, ..call }
             }
             None => call,
@@ -112,7 +114,13 @@ mod tests {
     }
 
     fn origin(line: u64, bytes: usize) -> Origin {
-        Origin { record: line, line, at: Timestamp::from_secs(0), text: vec![b'x'; bytes].into() }
+        Origin {
+            record: line,
+            line,
+            at: Timestamp::from_secs(0),
+            text: vec![b'x'; bytes].into(),
+            details: Details::default(),
+        }
     }
 
     fn settle(are_final: bool, calls: &[Call]) -> Vec<(u64, Call)> {

@@ -27,7 +27,9 @@ pub(crate) enum ImportError {
     /// Several columns have a name of the field.
     WhichColumn { field: &'static str, columns: Vec<usize> },
     /// A fixed text in quotes is also a heading.
-    HeadingOrText { field: &'static str, text: String },
+    HeadingOrText { field: String, text: String },
+    /// Two `--map` name a column of this detail.
+    MappedTwice(String),
     /// A column that `--map`, `--only` or the format names does not exist.
     NoSuchColumn { column: String, headings: Option<Vec<String>> },
     /// No column is known for a field.
@@ -89,6 +91,7 @@ impl fmt::Display for ImportError {
                 let columns: Vec<_> = columns.iter().map(usize::to_string).collect();
                 write!(f, "the columns {} may hold `{field}`: add --map {field}=COLUMN", columns.join(" and "))
             }
+            Self::MappedTwice(name) => write!(f, "--map names the column of `{name}` twice: name it once"),
             Self::HeadingOrText { field, text } => write!(
                 f,
                 "`{0}` is a heading of the file: add --map {field}={0}, or the column's number, for the column, \

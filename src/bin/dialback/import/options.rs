@@ -27,6 +27,8 @@ const LONG_HELP: &str = r#"Columns:
                counts as `no_answer` (a column called `answered` is found without --map)
     voicemail  yes, or Twilio's AnsweredBy: with `machine...`, a `completed` call counts as
                `voicemail`
+    call_id    the id of the call, 1 to 128 visible ASCII characters
+    context.KEY  the text of the field KEY of the call's context
 
 Files:
   CSV, or text with semicolons, tabs or `|`; a JSON object on each line; or a JSON list of
@@ -98,7 +100,8 @@ pub(crate) struct Options {
     /// The column of each field: from=COLUMN,to=COLUMN,at=COLUMN,agent=COLUMN,status=COLUMN
     ///
     /// COLUMN is a heading or a number from 1; `agent==NAME` is a fixed value for all lines. Fields that are not
-    /// named keep their default column. May be given more than once; the last value for a field counts.
+    /// named keep their default column. May be given more than once; the last value for a field counts. `call_id` and
+    /// each `context.KEY` may be named once only.
     #[arg(long, value_name = "FIELD=COLUMN,...")]
     pub(crate) map: Vec<Map>,
 

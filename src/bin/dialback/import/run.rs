@@ -20,7 +20,7 @@ use super::report::span::Span;
 use super::report::summary::Summary;
 use super::report::{ImportReport, Manner};
 use crate::data::DataOptions;
-use dialback::{Call, Timestamp};
+use dialback::{Call, Details, Timestamp};
 use std::fmt::Display;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
@@ -150,7 +150,7 @@ impl<'a> Import<'a> {
             self.records += 1;
             let (number, bytes) = (entry.number, entry.bytes);
             match self.call(entry)? {
-                Ok(Some(call)) => self.take(number, bytes, call, report)?,
+                Ok(Some((call, details))) => self.take(number, bytes, (call, details), report)?,
                 Ok(None) => self.summary.skipped += 1,
                 Err(rejection) => {
                     report.keep(bytes, &rejection)?;
@@ -172,14 +172,14 @@ impl<'a> Import<'a> {
     }
 
     /// Converts a record. Returns `None` if the record is not wanted.
-    fn call(&mut self, entry: Entry<'_>) -> Result<Result<Option<Call>, Rejection>, ImportError> {
+    fn call(&mut self, entry: Entry<'_>) -> Result<Result<Option<(Call, Details)>, Rejection>, ImportError> {
         let (record, shape) = match entry.read {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(Ok(None)),
             Err(rejection) => return Ok(Err(rejection)),
         };
         let call = self.reading.call(record, shape)?;
-        if let (true, Ok(Some(call))) = (self.options.dry_run, &call) {
+        if let (true, Ok(Some((call, _)))) = (self.options.dry_run, &call) {
             let text = |field| shape.text(record, field).unwrap_or_default();
             self.preview.add((self.records, entry.number), call, text(Field::Agent), text(Field::Status));
         }
@@ -187,9 +187,15 @@ impl<'a> Import<'a> {
     }
 
     /// Submits a call, unless it waits for other records of the call.
-    fn take(&mut self, line: u64, bytes: &[u8], call: Call, report: &mut ImportReport<'_>) -> Result<(), ImportError> {
+    fn take(
+        &mut self,
+        line: u64,
+        bytes: &[u8],
+        (call, details): (Call, Details),
+        report: &mut ImportReport<'_>,
+    ) -> Result<(), ImportError> {
         let text = if self.options.reject_file.is_some() { bytes.into() } else { Box::default() };
-        let origin = Origin { record: self.records, line, at: call.at, text };
+        let origin = Origin { record: self.records, line, at: call.at, text, details };
         if let Some((origin, call)) = self.attempts.add(origin, call) {
             self.submit(origin, call, report)?;
         }

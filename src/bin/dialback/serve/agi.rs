@@ -5,7 +5,7 @@ use crate::clock::now;
 use crate::failure::Failure;
 use dialback::admission::Budget;
 use dialback::agi::{AgiLimits, AgiListener, Door, Settings};
-use dialback::{AddressBook, Peers, Service};
+use dialback::{AddressBook, CallReads, ContextFields, Peers, Service};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -34,6 +34,16 @@ pub(crate) struct AgiOptions {
     #[arg(long, value_name = "CONNECTIONS", env = "DIALBACK_AGI_MAX_CONNECTIONS", default_value = "1024")]
     #[arg(requires = "agi_listen")]
     agi_max_connections: NonZeroU16,
+    /// Fields of the context of the call behind a decision, separated by commas. Each of them becomes a variable
+    /// `DIALBACK_CONTEXT_NAME`
+    #[arg(
+        long,
+        value_name = "NAME,NAME",
+        env = "DIALBACK_AGI_CONTEXT",
+        value_delimiter = ',',
+        requires = "agi_listen"
+    )]
+    agi_context: Vec<String>,
 }
 
 impl AgiOptions {
@@ -49,6 +59,11 @@ impl AgiOptions {
         AgiListener::bind(wanted).await.map(Some).map_err(cannot)
     }
 
+    /// Returns the fields of contexts that are set as variables.
+    pub(crate) fn context_fields(&self) -> Result<ContextFields, Failure> {
+        Settings::context_fields(&self.agi_context).map_err(|error| Failure::new(format!("--agi-context {error}")))
+    }
+
     /// Answers at the listener until the returned sender is dropped.
     pub(crate) fn serve(
         &self,
@@ -56,13 +71,16 @@ impl AgiOptions {
         service: &Arc<Service>,
         addresses: &AddressBook,
         serves_while_loading: bool,
+        reads: &Arc<CallReads>,
         connections: Budget,
     ) -> Result<watch::Sender<()>, Failure> {
         let address = listener.address().map_err(|error| Failure::new(error.to_string()))?;
         info!(%address, "serving AGI");
         let trust = if self.agi_trust.is_empty() { Peers::LOOPBACK.to_vec() } else { self.agi_trust.clone() };
-        let settings = Settings { trust, addresses: addresses.clone(), serves_while_loading };
-        let door = Arc::new(Door::new(Arc::clone(service), Arc::new(now), settings));
+        let context_fields = self.context_fields()?;
+        let settings = Settings { trust, addresses: addresses.clone(), serves_while_loading, context_fields };
+        let door = Door::new(Arc::clone(service), Arc::new(now), settings).with_call_reads(Arc::clone(reads));
+        let door = Arc::new(door);
         let (stop, stopped) = watch::channel(());
         let mut limits = AgiLimits::default();
         limits.connections = connections;

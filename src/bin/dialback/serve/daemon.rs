@@ -16,7 +16,7 @@ use crate::{data, supervisor};
 use dialback::http::{self, Api, Token};
 use dialback::metrics::UpkeepCounts;
 use dialback::store::{Durability, FjallStore};
-use dialback::{Role, Service};
+use dialback::{CallReads, Role, Service};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,11 +110,15 @@ fn open(
     mut api: Api,
 ) -> Result<(Doors, Vec<Listener>), Failure> {
     let Checked { certificate, addresses, sip, budgets } = checked;
+    // The doors share a disk.
+    let reads = Arc::new(CallReads::default());
+    api = api.with_call_reads(Arc::clone(&reads));
     let (loading, agi) = (options.serve_while_loading, budgets.of(budgets.agi));
-    let agi = sockets.agi.map(|listener| options.agi.serve(listener, service, &addresses, loading, agi)).transpose()?;
+    let serve_agi = |listener| options.agi.serve(listener, service, &addresses, loading, &reads, agi);
+    let agi = sockets.agi.map(serve_agi).transpose()?;
     let sip = match sip {
         Some(settings) => {
-            let open = sip::serve(sockets.sip, service, settings, budgets.of(budgets.sip))?;
+            let open = sip::serve(sockets.sip, service, settings, &reads, budgets.of(budgets.sip))?;
             api = api.with_sip(open.counts());
             Some(open)
         }

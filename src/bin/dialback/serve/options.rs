@@ -110,6 +110,7 @@ impl ServeOptions {
         let certificate = self.certificate()?;
         let addresses = AddressBook::from(self.agent_addresses()?);
         let sip = self.sip.settings(self.serve_while_loading, &addresses)?;
+        self.agi.context_fields()?;
         self.fleet.check()?;
         let budgets = self.limits.budgets().with_metrics(self.metrics_listen.is_some());
         let budgets = self.agi.budget(self.sip.budget(budgets.with_side(certificate.is_some())));

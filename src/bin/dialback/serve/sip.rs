@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use dialback::admission::Budget;
 use dialback::metrics::SipCounts;
 use dialback::sip::{DialedFrom, Door, Peers, Settings, SipLimits, SipListener, Unrouted};
-use dialback::{AddressBook, AgentAddresses, Service};
+use dialback::{AddressBook, AgentAddresses, CallReads, Service};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -49,6 +49,16 @@ pub(crate) struct SipOptions {
         value_parser = dialed_from
     )]
     sip_dialed_from: DialedFrom,
+    /// Fields of the context of the call behind a decision, separated by commas. A redirect carries each of them in a
+    /// header `X-Dialback-Context-NAME`
+    #[arg(
+        long,
+        value_name = "NAME,NAME",
+        env = "DIALBACK_SIP_CONTEXT",
+        value_delimiter = ',',
+        requires = "sip_listen"
+    )]
+    sip_context: Vec<String>,
 }
 
 impl SipOptions {
@@ -64,7 +74,10 @@ impl SipOptions {
         check(&contacts.current())?;
         let trust = if self.sip_trust.is_empty() { Peers::LOOPBACK.to_vec() } else { self.sip_trust.clone() };
         let (unrouted, dialed_from) = (self.sip_unrouted, self.sip_dialed_from);
-        Ok(Some(Settings { trust, contacts: contacts.clone(), unrouted, dialed_from, serves_while_loading }))
+        let fields = Settings::context_fields(&self.sip_context);
+        let context_fields = fields.map_err(|error| Failure::new(format!("--sip-context {error}")))?;
+        let contacts = contacts.clone();
+        Ok(Some(Settings { trust, contacts, unrouted, dialed_from, serves_while_loading, context_fields }))
     }
 
     /// Adds the connections of these listeners.
@@ -104,11 +117,13 @@ pub(crate) fn serve(
     bound: Vec<SipListener>,
     service: &Arc<Service>,
     settings: Settings,
+    reads: &Arc<CallReads>,
     connections: Budget,
 ) -> Result<Open, Failure> {
     let mut limits = SipLimits::default();
     limits.connections = connections;
-    let door = Arc::new(Door::new(Arc::clone(service), Arc::new(now), settings));
+    let door = Door::new(Arc::clone(service), Arc::new(now), settings).with_call_reads(Arc::clone(reads));
+    let door = Arc::new(door);
     let (stop, stopped) = watch::channel(());
     for listener in bound {
         let address = listener.address().map_err(|error| Failure::new(error.to_string()))?;

@@ -1,7 +1,7 @@
 //! Finds the column of each field, once for all lines of a file.
 
 use super::format::{Format, FormatFilter, Headings};
-use super::map::{Field, Map, Only, Source};
+use super::map::{Detail, Field, Map, Only, Source};
 use crate::import::error::ImportError;
 use crate::import::file::json::{Path, Spelling};
 use crate::import::file::record::{Form, Record};
@@ -24,6 +24,7 @@ pub(in crate::import) struct Layout {
 pub(in crate::import) struct Shape {
     columns: RangeInclusive<usize>,
     cells: [Option<Cell>; Field::ALL.len()],
+    details: Vec<(Detail, Cell)>,
     /// The fields that each record must have, if only with an empty value. A JSON object may lack what others have.
     demanded: Vec<Field>,
     only: Vec<Filter>,
@@ -175,6 +176,31 @@ impl Shape {
         }
     }
 
+    /// Returns the details that the record has, with their trimmed texts.
+    pub(in crate::import) fn details<'a>(
+        &'a self,
+        record: &'a Record,
+    ) -> impl Iterator<Item = Result<(&'a Detail, &'a str), Rejection>> {
+        self.details.iter().filter_map(|(detail, cell)| {
+            let text = match cell {
+                Cell::Constant(text) => Ok(text.as_str()),
+                Cell::Columns(columns) | Cell::OneOf(columns) => {
+                    let label = || format!("`{}`", detail.name());
+                    let read = |bytes| {
+                        let text = std::str::from_utf8(bytes).map(str::trim);
+                        text.map_err(|_| Rejection::Detail(label(), "is not UTF-8"))
+                    };
+                    value(record, columns, label).and_then(|bytes| read(bytes.unwrap_or_default()))
+                }
+            };
+            match text {
+                Ok("") => None,
+                Ok(text) => Some(Ok((detail, text))),
+                Err(rejection) => Some(Err(rejection)),
+            }
+        })
+    }
+
     /// Returns a field that the record lacks and must have.
     pub(in crate::import) fn lacking(&self, record: &Record) -> Option<Field> {
         self.demanded.iter().copied().find(|field| !self.has(record, *field))
@@ -234,7 +260,8 @@ impl Shape {
     fn columns(&self) -> impl Iterator<Item = usize> {
         let of_format = self.of_format.iter().flat_map(|(columns, _)| columns);
         let filters = self.only.iter().map(|filter| &filter.column).chain(of_format);
-        self.cells.iter().flatten().flat_map(Cell::columns).chain(filters).copied()
+        let details = self.details.iter().map(|(_, cell)| cell);
+        self.cells.iter().flatten().chain(details).flat_map(Cell::columns).chain(filters).copied()
     }
 }
 
@@ -291,7 +318,14 @@ impl Wanted<'_> {
             only.push(Filter { column: at, label: label(column), value: value.clone() });
         }
         let demanded = EVIDENCE.into_iter().filter(|field| self.demands(*field)).collect();
-        let mut shape = Shape { columns, cells, demanded, only, of_format: self.filter(names)? };
+        if let Some(name) = Map::repeated_detail(self.maps) {
+            return Err(ImportError::MappedTwice(name));
+        }
+        let mut details = Vec::new();
+        for (detail, source) in self.maps.iter().flat_map(Map::details) {
+            details.push((detail.clone(), mapped_cell(&detail.name(), source, names)?));
+        }
+        let mut shape = Shape { columns, cells, details, demanded, only, of_format: self.filter(names)? };
         let least = shape.columns().max().map_or(1, |at| at + 1).max(*shape.columns.start());
         if least > *shape.columns.end() {
             return Err(ImportError::NoSuchColumn { column: least.to_string(), headings: known(names) });
@@ -331,7 +365,8 @@ impl Wanted<'_> {
             }
         };
         let mapped = self.maps.iter().flat_map(Map::entries).map(|(_, source)| source);
-        for source in mapped.chain(self.only.iter().map(|only| &only.column)) {
+        let details = self.maps.iter().flat_map(Map::details).map(|(_, source)| source);
+        for source in mapped.chain(details).chain(self.only.iter().map(|only| &only.column)) {
             match source {
                 Source::Named(path) => add(path, Spelling::Named),
                 Source::Numbered(number) => {
@@ -388,13 +423,7 @@ impl Wanted<'_> {
     fn cell(&self, field: Field, names: &[&str]) -> Result<Option<Cell>, ImportError> {
         let mapped = self.maps.iter().flat_map(Map::entries).filter(|(known, _)| *known == field).last();
         match (mapped, self.format) {
-            (Some((_, Source::Quoted(text))), _) if names.contains(&text.trim()) => {
-                Err(ImportError::HeadingOrText { field: field.name(), text: text.clone() })
-            }
-            (Some((_, Source::Constant(text) | Source::Quoted(text))), _) => {
-                Ok(Some(Cell::Constant(text.trim().to_owned())))
-            }
-            (Some((_, column)), _) => column_of(column, names).map(|at| Some(Cell::Columns(vec![at]))),
+            (Some((_, source)), _) => mapped_cell(field.name(), source, names).map(Some),
             (None, Some(format)) => {
                 let columns = place_all(names, format.alternatives(field))?;
                 if columns.is_empty() && format.requires(field) {
@@ -410,6 +439,17 @@ impl Wanted<'_> {
                 Ok((!columns.is_empty()).then_some(Cell::OneOf(columns)))
             }
         }
+    }
+}
+
+/// Returns the source that a `--map` gives to a field or a detail.
+fn mapped_cell(name: &str, source: &Source, names: &[&str]) -> Result<Cell, ImportError> {
+    match source {
+        Source::Quoted(text) if names.contains(&text.trim()) => {
+            Err(ImportError::HeadingOrText { field: name.to_owned(), text: text.clone() })
+        }
+        Source::Constant(text) | Source::Quoted(text) => Ok(Cell::Constant(text.trim().to_owned())),
+        column => column_of(column, names).map(|at| Cell::Columns(vec![at])),
     }
 }
 

@@ -67,13 +67,54 @@ pub(crate) enum Source {
     Quoted(String),
 }
 
-/// The value of one `--map`: some fields and their sources.
+/// A detail of a call, besides its fields. Only `--map` names its column.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Map(Vec<(Field, Source)>);
+pub(crate) enum Detail {
+    /// The id of the call.
+    CallId,
+    /// The field of the call's context with this name.
+    Context(String),
+}
+
+impl Detail {
+    /// Returns the detail with this name, or `None` if it is that of no detail.
+    fn named(name: &str) -> Option<Self> {
+        match name.strip_prefix("context.") {
+            Some("") => None,
+            Some(key) => Some(Self::Context(key.to_owned())),
+            None => (name == "call_id").then_some(Self::CallId),
+        }
+    }
+
+    /// Returns the name, as `--map` has it.
+    pub(in crate::import) fn name(&self) -> String {
+        match self {
+            Self::CallId => "call_id".into(),
+            Self::Context(key) => format!("context.{key}"),
+        }
+    }
+}
+
+/// The value of one `--map`: some fields and details, and their sources.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Map {
+    fields: Vec<(Field, Source)>,
+    details: Vec<(Detail, Source)>,
+}
 
 impl Map {
     pub(in crate::import) fn entries(&self) -> impl Iterator<Item = (Field, &Source)> {
-        self.0.iter().map(|(field, source)| (*field, source))
+        self.fields.iter().map(|(field, source)| (*field, source))
+    }
+
+    pub(in crate::import) fn details(&self) -> impl Iterator<Item = (&Detail, &Source)> {
+        self.details.iter().map(|(detail, source)| (detail, source))
+    }
+
+    /// Returns the name of a detail that several of these values have.
+    pub(in crate::import) fn repeated_detail(maps: &[Self]) -> Option<String> {
+        let all: Vec<&Detail> = maps.iter().flat_map(Self::details).map(|(detail, _)| detail).collect();
+        (1..all.len()).find(|place| all[..*place].contains(&all[*place])).map(|place| all[place].name())
     }
 }
 
@@ -81,22 +122,30 @@ impl FromStr for Map {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut entries: Vec<(Field, Source)> = Vec::new();
+        let mut map = Self::default();
         for part in split_outside_quotes(text) {
             let (name, source) = part
                 .split_once('=')
                 .ok_or_else(|| format!("`{part}` is not of the form FIELD=COLUMN, such as from=src"))?;
-            let field = Field::ALL.into_iter().find(|field| field.name() == name.trim());
-            let field = field.ok_or_else(|| {
-                let names = Field::ALL.map(Field::name).join(", ");
-                format!("`{}` is not a field: use one of {names}", name.trim())
-            })?;
-            if entries.iter().any(|(known, _)| *known == field) {
-                return Err(format!("`{}` is given twice", field.name()));
+            let name = name.trim();
+            let twice = || Err(format!("`{name}` is given twice"));
+            if let Some(detail) = Detail::named(name) {
+                if map.details.iter().any(|(known, _)| *known == detail) {
+                    return twice();
+                }
+                map.details.push((detail, source.parse()?));
+                continue;
             }
-            entries.push((field, source.parse()?));
+            let field = Field::ALL.into_iter().find(|field| field.name() == name).ok_or_else(|| {
+                let names = Field::ALL.map(Field::name).join(", ");
+                format!("`{name}` is not a field: use one of {names}, call_id, context.KEY")
+            })?;
+            if map.fields.iter().any(|(known, _)| *known == field) {
+                return twice();
+            }
+            map.fields.push((field, source.parse()?));
         }
-        Ok(Self(entries))
+        Ok(map)
     }
 }
 
@@ -159,7 +208,7 @@ mod tests {
     use super::*;
 
     fn map(text: &str) -> Result<Vec<(Field, Source)>, String> {
-        text.parse::<Map>().map(|map| map.0)
+        text.parse::<Map>().map(|map| map.fields)
     }
 
     #[test]
@@ -179,9 +228,34 @@ mod tests {
 
     #[test]
     fn malformed_map_is_rejected() {
-        for text in ["from", "who=src", "from=", "from=0", "from=src,from=dst"] {
+        for text in [
+            "from",
+            "who=src",
+            "from=",
+            "from=0",
+            "from=src,from=dst",
+            "call_id=a,call_id=b",
+            "context.=a",
+            "context=a",
+            "context.k=a,context.k=b",
+        ] {
             assert!(map(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn map_accepts_the_id_and_fields_of_the_context() {
+        let map: Map = "call_id=uuid, context.order=3,context.a b==x,from=src".parse().unwrap();
+        let details: Vec<_> = map.details().map(|(detail, source)| (detail.name(), source.clone())).collect();
+        let expected = [
+            ("call_id", Source::Named("uuid".into())),
+            ("context.order", Source::Numbered(3)),
+            ("context.a b", Source::Constant("x".into())),
+        ];
+        assert_eq!(details, expected.map(|(name, source)| (name.to_owned(), source)));
+        let again: Map = "context.order=order".parse().unwrap();
+        assert_eq!(Map::repeated_detail(&[map.clone(), again]), Some("context.order".into()));
+        assert_eq!(Map::repeated_detail(&[map]), None);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use dialback::{
 use std::collections::VecDeque;
 use std::sync::{Arc, mpsc};
 
-/// The number of batches that may wait for their sync while the next lines are read. They take about 3 MB.
+/// The number of batches that may wait for their sync while the next lines are read. They take about 3 MB, and the details of
+/// their calls and the kept text of their records: each at most 2 MiB and one record more.
 const MAX_PENDING: usize = 8;
 
 /// A data directory that this process opens.
@@ -125,9 +126,11 @@ impl Destination for Directory<'_> {
         while self.pending.len() >= MAX_PENDING {
             self.await_oldest()?;
         }
-        let Batch { calls, origins } = batch;
+        let Batch { calls, mut origins } = batch;
         let (sender, answer) = mpsc::sync_channel(1);
-        self.service()?.submit(calls.into_iter().map(Event::Call).collect(), move |recording| {
+        let details = origins.iter_mut().map(|origin| std::mem::take(&mut origin.details));
+        let events = calls.into_iter().zip(details).map(|(call, details)| Event::reported(call, details)).collect();
+        self.service()?.submit(events, move |recording| {
             // The receiver is gone if the import has failed.
             let _ = sender.send(recording);
         });

@@ -12,7 +12,7 @@ use crate::import::error::ImportError;
 use crate::import::report::rejection::Rejection;
 use crate::import::report::span::Span;
 use ahash::HashMap;
-use dialback::{AgentId, Call, E164, EnvironmentId, NumberId, Plan, Timestamp};
+use dialback::{AgentId, Call, Details, E164, EnvironmentId, NumberId, Plan, Timestamp};
 use std::sync::Arc;
 
 /// Accepts the entities and calls of an import.
@@ -114,6 +114,17 @@ pub(in crate::import) struct Origin {
     pub(in crate::import) at: Timestamp,
     /// The record as it is in the file, if rejected records are kept; else empty.
     pub(in crate::import) text: Box<[u8]>,
+    /// The id and the context of the call.
+    pub(in crate::import) details: Details,
+}
+
+impl Origin {
+    /// Returns the bytes that the record and the details take.
+    pub(in crate::import) fn bytes(&self) -> usize {
+        let Details { id, context } = &self.details;
+        let id = id.as_ref().map_or(0, |id| id.as_str().len());
+        self.text.len() + id + context.as_ref().map_or(0, |context| context.as_str().len())
+    }
 }
 
 impl Batch {

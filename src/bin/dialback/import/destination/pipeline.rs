@@ -11,15 +11,16 @@ use dialback::Call;
 
 /// The number of calls in a batch. One sync covers all batches that wait for it.
 const BATCH_SIZE: usize = 4096;
-/// The bytes of records in a batch, if their text is kept for the reject file, after which no further one is added.
+/// The bytes of details in a batch, and of records if their text is kept for the reject file, after which no further one is added.
 const BATCH_BYTES: usize = 2 << 20;
-/// The number of batches that are held back at the beginning. They take about 5 MB.
+/// The number of batches that are held back at the beginning. They take about 5 MB, and each at most [`BATCH_BYTES`] and one
+/// record more.
 const HELD_BATCHES: usize = 16;
 
 pub(in crate::import) struct Pipeline<'a> {
     destination: Box<dyn Destination + 'a>,
     batch: Batch,
-    /// The bytes of the records in `batch`.
+    /// The bytes of the records and details in `batch`.
     bytes: usize,
     /// The batches at the beginning that are not submitted yet.
     held: Vec<Batch>,
@@ -47,7 +48,7 @@ impl<'a> Pipeline<'a> {
 
     /// Adds a call. Returns `true` if the batch is complete and must be [sent](Self::send).
     pub(in crate::import) fn push(&mut self, origin: Origin, call: Call) -> bool {
-        self.bytes += origin.text.len();
+        self.bytes += origin.bytes();
         self.batch.calls.push(call);
         self.batch.origins.push(origin);
         self.batch.calls.len() == BATCH_SIZE || self.bytes > BATCH_BYTES

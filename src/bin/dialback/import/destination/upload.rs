@@ -5,7 +5,7 @@ use crate::commands::remote::Remote;
 use crate::failure::Failure;
 use crate::import::report::rejection::Rejection;
 use crate::import::report::span;
-use dialback::{Call, DialPlan, E164, Timestamp};
+use dialback::{Call, Details, DialPlan, E164, Timestamp};
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -49,7 +49,7 @@ pub(in crate::import) fn upload(
     if batch.calls.is_empty() {
         return Ok(results);
     }
-    let report = send(remote, &batch.calls)?;
+    let report = send(remote, &batch.calls, &batch.origins)?;
     results.unchanged = report.unchanged;
     results.erased = report.erased;
     results.recorded = report.accepted.saturating_sub(report.unchanged + report.erased);
@@ -57,10 +57,12 @@ pub(in crate::import) fn upload(
     let mut next = report.errors.last().map_or(0, |error| error.line);
     results.note(&batch.origins, report.errors);
     // The answer lists the first errors only. The lines after them are sent again, a few at a time, to learn why they
-    // were rejected. Calls that were recorded are known by now and change nothing.
-    while listed < report.rejected && next < batch.calls.len() {
+    // were rejected. Calls that were recorded are known by now and change nothing. A context replaces a later one of its
+    // call, so with contexts all lines are sent again.
+    let has_contexts = listed < report.rejected && batch.origins.iter().any(|origin| origin.details.context.is_some());
+    while (listed < report.rejected || has_contexts) && next < batch.calls.len() {
         let end = batch.calls.len().min(next + MAX_ERRORS);
-        let errors = send(remote, &batch.calls[next..end])?.errors;
+        let errors = send(remote, &batch.calls[next..end], &batch.origins[next..end])?.errors;
         listed += errors.len() as u64;
         results.note(&batch.origins[next..end], errors);
         next = end;
@@ -74,16 +76,16 @@ pub(in crate::import) fn upload(
     Ok(results)
 }
 
-fn send(remote: &Remote, calls: &[Call]) -> Result<Report, Failure> {
+fn send(remote: &Remote, calls: &[Call], origins: &[Origin]) -> Result<Report, Failure> {
     let mut body = Vec::with_capacity(calls.len() * LINE);
-    for call in calls {
-        write_call(&mut body, call);
+    for (call, origin) in calls.iter().zip(origins) {
+        write_call(&mut body, call, &origin.details);
     }
     remote.upload(PATH, &body)?.read()
 }
 
 /// Appends the line of a call. The parts are copied, because formatting takes longer than all else here.
-fn write_call(body: &mut Vec<u8>, call: &Call) {
+fn write_call(body: &mut Vec<u8>, call: &Call, details: &Details) {
     let Call { agent, from, to, at, outcome, .. } = call;
     let mut id = uuid::Uuid::encode_buffer();
     let id = uuid::Uuid::from_u128(agent.as_u128()).as_hyphenated().encode_lower(&mut id);
@@ -92,9 +94,17 @@ fn write_call(body: &mut Vec<u8>, call: &Call) {
     }
     body.extend_from_slice(br#"","started_at":""#);
     span::write(body, *at);
-    for part in [r#"","status":""#, outcome.name(), "\"}\n"] {
+    for part in [r#"","status":""#, outcome.name(), "\""] {
         body.extend_from_slice(part.as_bytes());
     }
+    if let Some(id) = &details.id {
+        body.extend_from_slice(format!(r#","call_id":{}"#, serde_json::Value::from(id.as_str())).as_bytes());
+    }
+    if let Some(context) = &details.context {
+        body.extend_from_slice(br#","context":"#);
+        body.extend_from_slice(context.as_str().as_bytes());
+    }
+    body.extend_from_slice(b"}\n");
 }
 
 /// Separates the calls whose contact the daemon would read as another number. All forms with a `+` are read back, so

@@ -7,13 +7,13 @@ use super::status::{Evidence, Statuses, Vocabulary};
 use super::yes_no::yes_or_no;
 use crate::import::columns::format::Format;
 use crate::import::columns::layout::Shape;
-use crate::import::columns::map::Field;
+use crate::import::columns::map::{Detail, Field};
 use crate::import::destination::roster::Roster;
 use crate::import::error::ImportError;
 use crate::import::file::record::Record;
 use crate::import::options::Options;
 use crate::import::report::rejection::{Quoted, Rejection};
-use dialback::{Call, E164, EnvironmentId, Outcome, Timestamp};
+use dialback::{Call, CallId, Context, Details, E164, EnvironmentId, Outcome, Timestamp};
 
 /// The state that all calls of a file share.
 pub(in crate::import) struct Reading {
@@ -52,7 +52,7 @@ impl Reading {
         &mut self,
         record: &Record,
         shape: &Shape,
-    ) -> Result<Result<Option<Call>, Rejection>, ImportError> {
+    ) -> Result<Result<Option<(Call, Details)>, Rejection>, ImportError> {
         let (parts, agent) = match self.parts(record, shape) {
             Ok(Some(parts)) => parts,
             Ok(None) => return Ok(Ok(None)),
@@ -66,8 +66,8 @@ impl Reading {
             Err(rejection) => return Ok(Err(rejection)),
         };
         self.roster.add_number(parts.from)?;
-        let Parts { from, to, at, outcome } = parts;
-        Ok(Ok(Some(Call { environment: self.environment, agent, from, to, at, outcome })))
+        let Parts { from, to, at, outcome, details } = parts;
+        Ok(Ok(Some((Call { environment: self.environment, agent, from, to, at, outcome }, details))))
     }
 
     fn parts<'a>(&mut self, record: &'a Record, shape: &'a Shape) -> Result<Option<(Parts, &'a str)>, Rejection> {
@@ -80,7 +80,8 @@ impl Reading {
         let to = to.map_err(|error| Rejection::Number(Field::To, error))?;
         let at = self.at(record, shape)?;
         let agent = shape.text(record, Field::Agent)?;
-        Ok(Some((Parts { from, to, at, outcome }, agent)))
+        let details = details(record, shape)?;
+        Ok(Some((Parts { from, to, at, outcome, details }, agent)))
     }
 
     fn outcome(&mut self, record: &Record, shape: &Shape) -> Result<Option<Outcome>, Rejection> {
@@ -121,6 +122,32 @@ struct Parts {
     to: E164,
     at: Timestamp,
     outcome: Outcome,
+    details: Details,
+}
+
+/// Returns the id and the context of a call. Each field of the context is a string, and one that is empty is left out.
+fn details(record: &Record, shape: &Shape) -> Result<Details, Rejection> {
+    let mut id = None;
+    let mut context = serde_json::Map::new();
+    for detail in shape.details(record) {
+        let (detail, text) = detail?;
+        // An apostrophe at the beginning may belong to a name.
+        let text = spreadsheet::without_formula(text);
+        if text.is_empty() {
+            continue;
+        }
+        match detail {
+            Detail::CallId => {
+                let why = "must be 1 to 128 visible ASCII characters without a space";
+                id = Some(CallId::new(text).ok_or_else(|| Rejection::Detail(format!("`{}`", detail.name()), why))?);
+            }
+            Detail::Context(key) => {
+                context.insert(key.clone(), text.into());
+            }
+        }
+    }
+    let context = (!context.is_empty()).then(|| Context::new(&serde_json::Value::from(context).to_string()));
+    Ok(Details { id, context: context.transpose().map_err(Rejection::Context)? })
 }
 
 /// Returns whether the text says that a machine answered: yes or no, or the words of Twilio's `AnsweredBy`. `None` for

@@ -6,8 +6,8 @@ pub(in crate::import) fn without_formula(text: &str) -> &str {
     inner.filter(|inner| !inner.contains('"')).map_or(text, str::trim)
 }
 
-/// Returns the text without `="…"` and without the apostrophe before it. Names may begin with an apostrophe, so this
-/// is for numbers, times and words only.
+/// Returns the text without `="…"` and without the apostrophe before it. Names and other free texts may begin
+/// with an apostrophe, so this is for numbers, times and words only.
 pub(in crate::import) fn plain(text: &str) -> &str {
     let text = without_formula(text);
     let inner = text.strip_prefix('\'').filter(|inner| !inner.is_empty() && !inner.contains('\''));

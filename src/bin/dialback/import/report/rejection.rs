@@ -3,6 +3,7 @@
 use crate::import::columns::map::Field;
 use crate::import::fields::moment::MomentError;
 use crate::import::fields::phone::PhoneError;
+use dialback::ContextError;
 use std::fmt;
 
 /// The reason why a line was rejected. It reveals no phone number: digits of quoted values are masked.
@@ -46,6 +47,9 @@ pub(in crate::import) enum Rejection {
         column: usize,
     },
     NotText(Field),
+    /// The id or a field of the context, and what is wrong with it.
+    Detail(String, &'static str),
+    Context(ContextError),
     Number(Field, PhoneError),
     ForeignNumber,
     NotOurNumber,
@@ -132,6 +136,8 @@ impl fmt::Display for Rejection {
             Self::Columns { found, expected } => write!(f, "the line has {found} columns, but {expected} are expected"),
             Self::WhichColumn { found, column } => write!(f, "the line has {found} columns, so column {column} is `uniqueid` or `userfield`, as Asterisk is configured: name columns from there on by number, such as --map agent={column}"),
             Self::NotText(field) => write!(f, "`{}` is not UTF-8", field.name()),
+            Self::Detail(name, why) => write!(f, "{name} {why}"),
+            Self::Context(error) => write!(f, "`context` {error}"),
             Self::Number(field, error) => write!(f, "`{}`: {error}", field.name()),
             Self::ForeignNumber => f.write_str("`from` is a number of another environment: release it there, or choose that environment with --environment"),
             Self::NotOurNumber => f.write_str("`from` is not a number of this environment: add the number, or use --create-missing"),

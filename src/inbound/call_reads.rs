@@ -1,6 +1,6 @@
-//! Reads the context of a call for `GET /route`, which must not wait for a disk.
+//! Reads the id and the context of a call for an answer to a call, which must not wait for a disk.
 //!
-//! A read runs on another thread, and the request waits for it for a short time only. A read that has not ended occupies its
+//! A read runs on another thread, and the door waits for it for a short time only. A read that has not ended occupies its
 //! place, also if its request was given up or cancelled. While several reads are slow, or one hangs, no other read begins, and
 //! requests do not wait at all. A decision without its context is counted.
 
@@ -11,8 +11,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
+#[cfg(any(feature = "http", feature = "sip"))]
 use tokio::sync::oneshot;
 
 /// The most reads at a time, each of which occupies a thread.
@@ -27,14 +28,24 @@ const MANY_SLOW: usize = 3;
 /// A read that takes longer hangs.
 const HANGS: Duration = Duration::from_millis(100);
 
-/// The reads of `GET /route`.
-pub(in crate::http) struct CallReads {
+/// How long an answer waits for its read.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The reads of the calls behind decisions. The doors of one daemon share them, because they share a disk.
+///
+/// The counters are relaxed: each is a value by itself.
+pub struct CallReads {
     places: Arc<Places>,
     threads: Threads,
+    patience: Duration,
     slow: Duration,
     hangs: Duration,
-    /// The decisions that were answered without their context.
+    /// The decisions that were answered without the id and the context of their call.
     missed: AtomicU64,
+    /// The reads that failed.
+    failed: AtomicU64,
+    /// The fields of contexts, and the ids, that were too large for an answer.
+    too_large: AtomicU64,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -42,17 +53,26 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The threads that read, which begin with the first read and end with this. The runtime's own pool panics if the system
 /// gives it no thread, and a route must not.
 #[derive(Default)]
-struct Threads(OnceLock<SyncSender<Job>>);
+struct Threads(OnceLock<Started>);
+
+struct Started {
+    jobs: SyncSender<Job>,
+    #[cfg_attr(
+        not(feature = "capi"),
+        allow(dead_code, reason = "only C closes a store that another process may open")
+    )]
+    workers: Vec<JoinHandle<()>>,
+}
 
 impl Threads {
     /// Runs the job on a thread. Returns `false` and drops the job if the system gives no thread.
     fn run(&self, job: Job) -> bool {
         // Of two first reads at a time, the threads of one end at once.
-        let jobs = self.0.get().or_else(|| Self::start(MOST).map(|jobs| self.0.get_or_init(|| jobs)));
-        jobs.is_some_and(|jobs| jobs.try_send(job).is_ok())
+        let started = self.0.get().or_else(|| Self::start(MOST).map(|started| self.0.get_or_init(|| started)));
+        started.is_some_and(|started| started.jobs.try_send(job).is_ok())
     }
 
-    fn start(most: usize) -> Option<SyncSender<Job>> {
+    fn start(most: usize) -> Option<Started> {
         let (sender, jobs) = sync_channel::<Job>(MOST);
         let jobs = Arc::new(Mutex::new(jobs));
         let work = |jobs: Arc<Mutex<std::sync::mpsc::Receiver<Job>>>| {
@@ -62,11 +82,12 @@ impl Threads {
                 let _ = catch_unwind(AssertUnwindSafe(job));
             }
         };
-        let start = |_: &usize| {
+        let start = |_| {
             let jobs = Arc::clone(&jobs);
-            thread::Builder::new().name("dialback-calls".into()).spawn(move || work(jobs)).is_ok()
+            thread::Builder::new().name("dialback-calls".into()).spawn(move || work(jobs)).ok()
         };
-        (0..most).filter(start).count().gt(&0).then_some(sender)
+        let workers: Vec<_> = (0..most).filter_map(start).collect();
+        (!workers.is_empty()).then_some(Started { jobs: sender, workers })
     }
 }
 
@@ -111,44 +132,93 @@ impl Places {
 impl Default for CallReads {
     fn default() -> Self {
         let places = Places { clock: Stopwatch::start(), began: from_fn(|_| AtomicU64::new(0)) };
-        let (slow, hangs, missed) = (SLOW, HANGS, AtomicU64::new(0));
-        Self { places: Arc::new(places), threads: Threads::default(), slow, hangs, missed }
+        let zero = || AtomicU64::new(0);
+        Self {
+            places: Arc::new(places),
+            threads: Threads::default(),
+            patience: PATIENCE,
+            slow: SLOW,
+            hangs: HANGS,
+            missed: zero(),
+            failed: zero(),
+            too_large: zero(),
+        }
     }
 }
 
 impl CallReads {
-    /// Returns the result of `read`, which runs on another thread. Returns `None` if there is no result within `patience`.
-    pub(in crate::http) async fn within<T: Send + 'static>(
-        &self,
-        patience: Duration,
-        read: impl FnOnce() -> Option<T> + Send + 'static,
-    ) -> Option<T> {
-        let result = self.try_within(patience, read).await;
-        if result.is_none() {
-            self.miss();
-        }
-        result
+    /// Sets how long the gateways' doors wait for a read. The default is 20 milliseconds.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
-    async fn try_within<T: Send + 'static>(
+    /// Returns how long the gateways' doors wait for a read.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Returns the result of `read`, which runs on another thread. Returns `None` if there is no result within `patience`.
+    #[cfg(any(feature = "http", feature = "sip"))]
+    pub(crate) async fn within<T: Send + 'static>(
         &self,
         patience: Duration,
         read: impl FnOnce() -> Option<T> + Send + 'static,
     ) -> Option<T> {
-        if self.is_hanging() {
-            return None;
-        }
-        let place = self.places.take()?;
         let (done, result) = oneshot::channel();
-        let job = move || {
-            let found = occupying(place, read);
+        let begun = self.begin(read, move |found| {
             // The receiver is gone if the request was given up.
             let _ = done.send(found);
-        };
-        if !self.threads.run(Box::new(job)) {
-            return None;
+        });
+        let found = if begun { tokio::time::timeout(patience, result).await.ok() } else { None };
+        let found = found.and_then(Result::ok).flatten();
+        self.counted(found)
+    }
+
+    /// Returns the result of `read`, as [`within`](Self::within) does. Blocks this thread.
+    #[cfg(any(feature = "capi", feature = "sip"))]
+    pub(crate) fn wait<T: Send + 'static>(&self, read: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+        let (done, result) = sync_channel(1);
+        let begun = self.begin(read, move |found| {
+            let _ = done.send(found);
+        });
+        let found = if begun { result.recv_timeout(self.patience).ok().flatten() } else { None };
+        self.counted(found)
+    }
+
+    /// Waits for all reads and ends their threads, so that no read keeps the store open. More reads start new threads.
+    #[cfg(feature = "capi")]
+    pub(crate) fn end(&mut self) {
+        let Some(Started { jobs, workers }) = self.threads.0.take() else { return };
+        drop(jobs);
+        for worker in workers {
+            // A worker catches the panics of its reads.
+            let _ = worker.join();
         }
-        tokio::time::timeout(patience, result).await.ok()?.ok().flatten()
+    }
+
+    /// Begins a read, unless the disk hangs or the system gives no thread. Returns whether it has begun. `done` is dropped
+    /// if the read panics.
+    fn begin<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Option<T> + Send + 'static,
+        done: impl FnOnce(Option<T>) + Send + 'static,
+    ) -> bool {
+        if self.is_hanging() {
+            return false;
+        }
+        let Some(place) = self.places.take() else { return false };
+        self.threads.run(Box::new(move || {
+            let found = occupying(place, read);
+            done(found);
+        }))
+    }
+
+    fn counted<T>(&self, found: Option<T>) -> Option<T> {
+        if found.is_none() {
+            self.miss();
+        }
+        found
     }
 
     /// Returns whether the disk does not answer in time.
@@ -160,14 +230,36 @@ impl CallReads {
         })
     }
 
-    /// Counts a decision that is answered without its context.
-    pub(in crate::http) fn miss(&self) {
+    /// Counts a decision that is answered without the id and the context of its call.
+    pub(crate) fn miss(&self) {
         self.missed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how many decisions were answered without their context.
-    pub(in crate::http) fn missed(&self) -> u64 {
+    /// Returns how many decisions were answered without the id and the context of their call.
+    pub fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
+    }
+
+    /// Counts a read that failed.
+    #[cfg_attr(not(any(feature = "http", feature = "sip")), allow(dead_code, reason = "C returns the failure"))]
+    pub(crate) fn fail(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many reads failed.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Counts fields of a context, and ids, that were left out of an answer, because they were too large for it.
+    #[cfg_attr(not(feature = "sip"), allow(dead_code, reason = "only gateways' doors limit the size of an answer"))]
+    pub(crate) fn leave_out(&self, fields: u64) {
+        self.too_large.fetch_add(fields, Ordering::Relaxed);
+    }
+
+    /// Returns how many fields of contexts, and ids, were left out of answers, because they were too large.
+    pub fn left_out(&self) -> u64 {
+        self.too_large.load(Ordering::Relaxed)
     }
 }
 
@@ -182,7 +274,7 @@ impl fmt::Debug for CallReads {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "http", feature = "sip")))]
 mod tests {
     use super::*;
     use std::sync::mpsc;
@@ -293,7 +385,7 @@ mod tests {
         let reads = CallReads::default();
         // As if no thread took the jobs: the queue is full.
         let (jobs, _queue) = sync_channel(0);
-        reads.threads.0.set(jobs).expect("not started");
+        assert!(reads.threads.0.set(Started { jobs, workers: Vec::new() }).is_ok(), "not started");
         assert_eq!(reads.within(LONG, || Some(1)).await, None);
         assert_eq!((reads.missed(), reads.places.ages().count()), (1, 0));
         assert!(Threads::start(0).is_none(), "no threads");
