@@ -45,9 +45,10 @@ fn rates(access: &Access, (key, keys): (&str, &Keys), rounds: usize, events: usi
         (0..count).map(|message| (0..events).flat_map(|n| call(message * events + n)).collect()).collect();
     let messages: Vec<Vec<u8>> = sealed(&bodies, keys).into_iter().map(|(_, message)| message).collect();
     let bare = access.bare();
-    // Names that no stream had before: on a busy machine, a new stream with the name of a deleted one began with messages.
     let mut times = [const { Vec::new() }; 4];
     for round in 0..rounds {
+        // Names that no stream had before: once, on a busy machine, a new stream with the name of a deleted one held
+        // more messages than were published to it.
         let name = format!("BARE_{key}_{events}_{round}");
         bare.make(&name, &format!("bare.{round}"));
         times[0].push(bare.publish(&format!("bare.{round}"), &messages));

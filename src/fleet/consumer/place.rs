@@ -35,6 +35,7 @@ impl Consumer {
         }
         self.pass_deleted(&bounds);
         let is_same = self.place.incarnation == bounds.incarnation && self.place.position <= bounds.last;
+        // The place counts, too: a node that has just joined has read it since.
         let has_configuration = acknowledged.max(self.place.configuration) <= bounds.last_configuration;
         if !is_same || (!self.is_checked && !self.has_witness(&bounds)?) || !has_configuration {
             self.roll_back(&bounds)?;

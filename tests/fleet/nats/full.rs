@@ -111,9 +111,8 @@ fn a_bucket_without_room_delays_snapshots_and_nothing_else() {
     let (began, mut changes) = (Instant::now(), 1);
     // As long as it takes: beside other work, a change may need longer than an attempt, or than the node waits.
     until("snapshots fail while changes are made", || {
-        let is_well =
-            |state: &FleetState| !matches!(state, FleetState::Full(_) | FleetState::Halted(_) | FleetState::Stopped(_));
-        assert!(is_well(&state(&node)), "{:?}", state(&node));
+        let state = state(&node);
+        assert!(!matches!(state, FleetState::Full(_) | FleetState::Halted(_) | FleetState::Stopped(_)), "{state:?}");
         // The snapshot's message may come first.
         changes = rename(&node, &format!("name {changes}")).unwrap_or(changes);
         failures() > 2 && changes > 20

@@ -18,10 +18,11 @@ struct Slow {
     /// Whether the configuration is in the stream while the answer waits.
     appends_first: bool,
     /// Calls are in the stream while a test holds this, but not yet acknowledged.
-    calls: Arc<Mutex<()>>,
-    /// The bounds are read while a test holds the lock, but not yet answered. Counts those that were read.
-    bounds: Arc<Mutex<()>>,
-    bounds_read: Arc<Mutex<u64>>,
+    calls: Mutex<()>,
+    /// The bounds are read while a test holds this, but not yet answered.
+    bounds: Mutex<()>,
+    /// How often the bounds were read.
+    bounds_read: Mutex<u64>,
 }
 
 impl Stream for Slow {
@@ -198,14 +199,13 @@ fn a_call_that_is_delivered_before_its_acknowledgement_leaves_the_outbox() {
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
     let (stream, _waits, _answer) = slow(&server, false);
-    let calls = Arc::clone(&stream.calls);
     // A node with a share writes no snapshots, whose messages would follow the call.
-    let place = start_over(stream, directory.path(), |settings| settings.share = Share::of(0..15));
+    let place = start_over(Arc::clone(&stream) as _, directory.path(), |settings| settings.share = Share::of(0..15));
     configure(&place);
     let metrics = place.node.link().metrics();
     until("the heartbeat is consumed", || server.last() >= 2 && metrics.position() == server.last());
     let before = server.last();
-    let holds = calls.lock().expect("no panic");
+    let holds = stream.calls.lock().expect("no panic");
     place.service.record(vec![call(1)]).expect("it is durable");
     until("the call is consumed", || metrics.position() > before);
     assert_eq!(metrics.outbox(), 1, "it is not acknowledged");
@@ -220,17 +220,16 @@ fn a_configuration_that_is_published_while_the_stream_tells_its_bounds_is_not_lo
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
     let (stream, _asked, answer) = slow(&server, false);
-    let (bounds, bounds_read) = (Arc::clone(&stream.bounds), Arc::clone(&stream.bounds_read));
     // Only the consumer of a node with a share asks for the bounds.
-    let place = start_over(stream, directory.path(), |settings| {
+    let place = start_over(Arc::clone(&stream) as _, directory.path(), |settings| {
         (settings.share, settings.now) = (Share::of(0..15), running_clock());
     });
     configure(&place);
     place.service.record(vec![call(1)]).expect("it is durable");
     let metrics = place.node.link().metrics();
-    let read = || *bounds_read.lock().expect("no panic");
+    let read = || *stream.bounds_read.lock().expect("no panic");
     for generation in 2..5 {
-        let holds = bounds.lock().expect("no panic");
+        let holds = stream.bounds.lock().expect("no panic");
         let before = read();
         until("the bounds are read", || read() > before);
         let (done, changed) = mpsc::channel();
