@@ -1,7 +1,7 @@
 //! A data directory: created by dialback, in a known format, and locked by one process.
 //!
 //! ```text
-//! DIR/dialback.json   {"format":8}: marks the directory as dialback's, with its format. Named `dialback.json.new` while the
+//! DIR/dialback.json   {"format":9}: marks the directory as dialback's, with its format. Named `dialback.json.new` while the
 //!                     directory is being created.
 //! DIR/lock            locked (flock) for as long as a process uses the directory
 //! DIR/watermark       the highest commit that was certainly durable when this was written; see `watermark.rs`
@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 /// 6. Statistics by agents instead of by slot.
 /// 7. Calls that are known by an id or a context.
 /// 8. Decision records.
+/// 9. Feeds of events.
 pub(in crate::store) const FORMAT: u64 = 9;
 /// The first format with erasures under pseudonyms.
 pub(in crate::store) const FORMAT_OF_ERASURES: u64 = 3;

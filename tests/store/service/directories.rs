@@ -88,11 +88,11 @@ fn store_without_a_marker_is_not_an_incomplete_directory() {
 fn directory_of_a_newer_format_is_rejected_as_newer() {
     for lock in [true, false] {
         let directory = used();
-        fs::write(directory.path().join("dialback.json"), "{\"format\":9}").expect("written");
+        fs::write(directory.path().join("dialback.json"), "{\"format\":10}").expect("written");
         if !lock {
             fs::remove_file(directory.path().join("lock")).expect("removed");
         }
-        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 9, known: 8, .. }));
+        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 10, known: 9, .. }));
     }
 }
 

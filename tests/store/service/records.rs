@@ -339,10 +339,16 @@ fn number_of_records_stays_bounded_under_load_and_environments_take_turns() {
 
 /// Damages each block of the large tables of an open store.
 pub(super) fn damage_tables(path: &Path) {
+    damage_tables_up_to(path, |size| size - 1000);
+}
+
+/// Damages each block of the large tables up to a place in their files. The second half has the blocks that the engine reads
+/// to open a table.
+pub(super) fn damage_tables_up_to(path: &Path, end: impl Fn(usize) -> usize) {
     let mut damaged = 0;
     for (name, bytes) in contents(path) {
         let Some(mut bytes) = bytes.filter(|bytes| name.contains("/tables/") && bytes.len() > 20_000) else { continue };
-        let end = bytes.len() - 1000;
+        let end = end(bytes.len());
         bytes[..end].iter_mut().step_by(500).for_each(|byte| *byte ^= 0x10);
         fs::write(path.join(name), bytes).expect("written");
         damaged += 1;
