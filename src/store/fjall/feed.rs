@@ -347,51 +347,60 @@ impl StoredFeed for FjallFeed {
 
     fn page(&self, query: &FeedQuery) -> Result<Option<FeedPage>, StoreError> {
         let store = self.store()?;
-        let FeedQuery { environment, after, kinds, limit, max_bytes } = *query;
-        let max_bytes = max_bytes.min(FeedPage::MAX_BYTES);
-        let begin = if after == 0 { store.feeds.ends(environment).removed } else { after };
-        let mut page = FeedPage { reached: begin, ..FeedPage::default() };
-        let mut bytes = 0;
-        let range = keys::event(environment, begin.saturating_add(1))..=keys::event(environment, u64::MAX);
-        for (examined, item) in store.keyspaces.feed.range(range).enumerate() {
-            let is_full = page.events.len() >= limit || bytes >= max_bytes;
-            if is_full || examined >= FeedPage::MAX_EXAMINED {
-                page.is_more = true;
-                break;
-            }
-            let (key, value) = item.into_inner().map_err(|error| store.keyspaces.failed(error))?;
-            let Some((_, sequence)) = keys::read_event(&key) else { continue };
-            page.reached = sequence;
-            bytes += value.len();
-            let Some((header, text)) = keys::read_value(&value) else { continue };
-            let Some(kind) = header.kind.filter(|kind| kinds.contains(*kind)) else { continue };
-            if let Some(contact) = header.contact
-                && erasing::is_erased(&store, environment, header.known_at, contact, None)?
-            {
-                continue;
-            }
-            page.events.push(StoredEvent {
-                sequence,
-                kind,
-                at: header.at,
-                id: header.id,
-                content: event_content(kind, text),
-            });
-        }
-        // A removal is noted before it is committed, so this covers all that were committed before the read.
-        let removed = store.feeds.ends(environment).removed;
-        if after > 0 {
-            return Ok((removed <= begin).then_some(page));
-        }
-        // A reader without a place misses nothing if the oldest events go while it reads.
-        page.events.retain(|event| event.sequence > removed);
-        page.reached = page.reached.max(removed);
-        if page.reached == 0 {
-            // Not 0, which would stand for the oldest event. Each event of this beginning has a greater number.
-            page.reached = store.feeds.first();
-        }
-        Ok(Some(page))
+        read_page(&store, query, || store.feeds.ends(query.environment).removed)
     }
+}
+
+/// Returns a part of a feed as [`StoredFeed::page`] does. `removed` returns the number up to which events are removed now.
+fn read_page(
+    store: &Shared,
+    query: &FeedQuery,
+    mut removed: impl FnMut() -> u64,
+) -> Result<Option<FeedPage>, StoreError> {
+    let FeedQuery { environment, after, kinds, limit, max_bytes } = *query;
+    let max_bytes = max_bytes.min(FeedPage::MAX_BYTES);
+    let begin = if after == 0 { removed() } else { after };
+    let mut page = FeedPage { reached: begin, ..FeedPage::default() };
+    let mut bytes = 0;
+    let range = keys::event(environment, begin.saturating_add(1))..=keys::event(environment, u64::MAX);
+    for (examined, item) in store.keyspaces.feed.range(range).enumerate() {
+        let is_full = page.events.len() >= limit || bytes >= max_bytes;
+        if is_full || examined >= FeedPage::MAX_EXAMINED {
+            page.is_more = true;
+            break;
+        }
+        let (key, value) = item.into_inner().map_err(|error| store.keyspaces.failed(error))?;
+        let Some((_, sequence)) = keys::read_event(&key) else { continue };
+        page.reached = sequence;
+        bytes += value.len();
+        let Some((header, text)) = keys::read_value(&value) else { continue };
+        let Some(kind) = header.kind.filter(|kind| kinds.contains(*kind)) else { continue };
+        if let Some(contact) = header.contact
+            && erasing::is_erased(store, environment, header.known_at, contact, None)?
+        {
+            continue;
+        }
+        page.events.push(StoredEvent {
+            sequence,
+            kind,
+            at: header.at,
+            id: header.id,
+            content: event_content(kind, text),
+        });
+    }
+    // A removal is noted before it is committed, so this covers all that were committed before the read.
+    let removed = removed();
+    if after > 0 {
+        return Ok((removed <= begin).then_some(page));
+    }
+    // A reader without a place misses nothing if the oldest events go while it reads.
+    page.events.retain(|event| event.sequence > removed);
+    page.reached = page.reached.max(removed);
+    if page.reached == 0 {
+        // Not 0, which would stand for the oldest event. Each event of this beginning has a greater number.
+        page.reached = store.feeds.first();
+    }
+    Ok(Some(page))
 }
 
 /// Reads each event.
@@ -406,4 +415,68 @@ pub(in crate::store) fn check(keyspaces: &Keyspaces) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{EventKind, EventKinds, EventStore, FjallStore};
+
+    const AFTER_THE_FIRST_LOOK: u32 = 1;
+    const BEFORE_THE_LAST_LOOK: u32 = 2;
+
+    fn environment() -> Scope {
+        Scope::from_bits(1).expect("24 bits")
+    }
+
+    /// Commits events at these times.
+    fn commit(store: &mut FjallStore, times: std::ops::RangeInclusive<u64>) {
+        let event = |at: u64| NewEvent {
+            environment: environment(),
+            kind: EventKind::RouteAnswered,
+            at: Timestamp::from_millis(at),
+            id: Some(at.into()),
+            contact: None,
+            known_at: Timestamp::from_millis(at),
+            text: Vec::new(),
+        };
+        store.commit(&Batch { events: times.map(event).collect(), ..Batch::default() }).expect("written");
+    }
+
+    /// The oldest events of a full feed go all the time, also while a page is read.
+    #[test]
+    fn reader_without_a_place_is_never_told_that_it_misses_events_and_one_with_a_place_is() {
+        for moment in [AFTER_THE_FIRST_LOOK, BEFORE_THE_LAST_LOOK] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let mut store = FjallStore::open(directory.path()).expect("it opens");
+            store.begin_feed(Timestamp::from_millis(0), 10).expect("written");
+            commit(&mut store, 1..=10);
+            let mut next = 11;
+            let mut read = |after: u64, moment: u32| {
+                let shared = Arc::clone(&store.shared);
+                let kinds = EventKinds::ALL;
+                let query =
+                    FeedQuery { environment: environment(), after, kinds, limit: usize::MAX, max_bytes: usize::MAX };
+                // With a place, there is only the last look.
+                let mut looks = u32::from(after > 0);
+                let page = read_page(&shared, &query, || {
+                    let before = shared.feeds.ends(environment()).removed;
+                    looks += 1;
+                    if looks == moment {
+                        commit(&mut store, next..=next + 4);
+                        next += 5;
+                    }
+                    if looks == AFTER_THE_FIRST_LOOK { before } else { shared.feeds.ends(environment()).removed }
+                });
+                (page.expect("readable"), shared.feeds.ends(environment()).removed)
+            };
+            let (page, removed) = read(0, moment);
+            let page = page.expect("it asked for no place");
+            assert!(removed > 0 && page.reached >= removed, "{moment}: {page:?}");
+            assert!(page.events.iter().all(|event| event.sequence > removed), "{moment}: {page:?}");
+            assert_eq!(page.events.first().map(|event| event.at.millis()), Some(6), "{moment}: none is left out");
+            let place = page.events[0].sequence;
+            assert_eq!(read(place, BEFORE_THE_LAST_LOOK).0, None, "{moment}: it would miss events");
+        }
+    }
 }

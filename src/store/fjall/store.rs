@@ -49,7 +49,7 @@ pub struct FjallStore {
     durability: Durability,
     /// Scopes whose retirement is committed and not synced yet.
     retiring: Vec<Scope>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl FjallStore {

@@ -230,30 +230,6 @@ fn oldest_events_beyond_the_limit_are_removed_with_each_commit_and_their_readers
     assert_eq!(DiskSearch::new([contact(1)]).numbers(directory.path()), [].into());
 }
 
-/// The oldest events of a full feed go all the time.
-#[test]
-fn reader_without_a_place_is_never_told_that_it_misses_events() {
-    let (directory, store) = place();
-    drop(store);
-    let mut store = reopened(directory.path(), 100);
-    let feed = store.feed().expect("it keeps events");
-    let (stop, stopped) = mpsc::channel::<()>();
-    let reader = std::thread::spawn(move || {
-        let mut pages = 0;
-        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
-            let page = feed.page(&query(0)).expect("readable").expect("it asked for no place");
-            assert!(page.events.first().is_none_or(|first| first.sequence > 0) && page.reached > 0);
-            pages += 1;
-        }
-        pages
-    });
-    for batch in 0..1000 {
-        write(&mut store, (0..60).map(|at| new(1, batch * 60 + at)).collect());
-    }
-    drop(stop);
-    assert!(reader.join().expect("no panic") > 0);
-}
-
 #[test]
 fn number_of_events_stays_bounded_under_load_and_environments_take_turns() {
     let (directory, store) = place();
