@@ -193,13 +193,13 @@ impl Committer {
                 // it.
                 (Command::Merge { load, loaded, stored }, _) => merges.push((load, loaded, stored)),
                 (Command::Close, _) => self.is_closing = true,
-                (Command::Keep { round: Round { records, answers, events, limits, feed_limits }, done }, _) => {
+                (Command::Keep { round: Round { records, answers, events, limits, feed_limits, now }, done }, _) => {
                     group.records.extend(records);
                     group.record_answers.extend(answers);
                     if let Some(feed) = &mut group.feed {
                         feed.extend(events);
                     }
-                    keeping.push((limits, feed_limits, done));
+                    keeping.push((limits, feed_limits, now, done));
                 }
                 (Command::Ordered(result), _) => events += usize::from(group.take_ordered(result)),
                 (command @ Command::Configure { .. }, Some(ordering)) => {
@@ -216,9 +216,9 @@ impl Committer {
         }
         self.commit_group(group, events);
         self.ceiling = ceiling;
-        for (limits, feed_limits, done) in keeping {
+        for (limits, feed_limits, now, done) in keeping {
             let records = self.tidy(&limits, EventStore::tidy_records);
-            let feed = self.tidy(&feed_limits, EventStore::tidy_feed);
+            let feed = self.tidy(&feed_limits, |store, limits| store.tidy_feed(now, limits));
             done(records.and_then(|is_more| Ok(is_more | feed?)));
         }
         for (load, loaded, stored) in merges {
@@ -288,6 +288,7 @@ impl Committer {
                 self.store.retire(&group.retired());
                 group.apply();
                 if !batch.events.is_empty() {
+                    self.store.show_events();
                     let changed: BTreeSet<_> = batch.events.iter().map(|event| event.environment).collect();
                     self.watchers.wake(&changed);
                 }

@@ -158,27 +158,28 @@ impl Service {
         self.is_feeding
     }
 
-    /// Returns where the feed of an environment begins and ends. `None` if there is no such environment, or no feed.
+    /// Returns where the feed of an environment begins and ends. `None` if there is no such environment, or no feed, or the store
+    /// has been closed.
     pub fn feed_ends(&self, environment: EnvironmentId) -> Option<FeedEnds> {
         let slot = self.plan().environment_slot(environment)?;
-        self.feed.0.as_ref().filter(|_| self.is_feeding).map(|feed| feed.ends(slot.into()))
+        self.feed.0.as_ref().filter(|_| self.is_feeding).and_then(|feed| feed.ends(slot.into()))
     }
 
     /// Returns a part of an environment's feed, in the order of its events. `query` receives the scope of the environment.
     /// Returns `None` if events after the number of the query were removed because they had expired or were too many.
     ///
     /// # Errors
-    /// The store cannot be read. An event that can be read and is not valid is no error.
+    /// The store cannot be read or keeps no events, or there is no such environment, also while the service loads its data. An
+    /// event that can be read and is not valid is no error.
     pub fn events_of(
         &self,
         environment: EnvironmentId,
         query: impl FnOnce(Scope) -> FeedQuery,
     ) -> Result<Option<FeedPage>, StoreError> {
-        let (plan, Some(feed)) = (self.plan(), &self.feed.0) else { return Ok(Some(FeedPage::default())) };
-        match plan.environment_slot(environment) {
-            Some(slot) => feed.page(&query(slot.into())),
-            None => Ok(Some(FeedPage::default())),
-        }
+        // Not an empty page: its place would be the oldest event.
+        let no_feed = || StoreError::Engine("the environment has no feed of events here".into());
+        let slot = self.plan().environment_slot(environment).ok_or_else(no_feed)?;
+        self.feed.0.as_ref().ok_or_else(no_feed)?.page(&query(slot.into()))
     }
 
     /// Calls `wake` once, after the next commit that adds an event of this environment. `wake` runs on the committing thread

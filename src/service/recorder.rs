@@ -81,6 +81,8 @@ pub(super) struct Round {
     pub(super) events: Vec<NewEvent>,
     pub(super) limits: RecordLimits,
     pub(super) feed_limits: RecordLimits,
+    /// The time by which they expire, if it is known.
+    pub(super) now: Option<Timestamp>,
 }
 
 /// How long records and events are kept. Without settings, none are written, and none expire.
@@ -379,7 +381,8 @@ impl Rounds<'_> {
 /// record.
 fn round_of(entries: Vec<Entry>, terms: &Terms, expired: Expired) -> Round {
     let (limits, feed_limits) = (terms.limits(expired), terms.feed_limits(expired));
-    let mut round = Round { records: Vec::new(), answers: Vec::new(), events: Vec::new(), limits, feed_limits };
+    let mut round =
+        Round { records: Vec::new(), answers: Vec::new(), events: Vec::new(), limits, feed_limits, now: expired.now };
     let mut places = HashMap::new();
     for entry in entries {
         match entry {

@@ -200,10 +200,12 @@ impl FeedPage {
 pub struct FeedEnds {
     /// Distinguishes the feeds of the nodes of a fleet. A restored store has the same one.
     pub origin: [u8; 4],
-    /// The number up to which events were removed. The feed can be read after this number or a later one.
+    /// The number up to which events were removed, or were not written. The feed can be read after this number or a later one.
     pub removed: u64,
-    /// The number of the last event, or a greater one without an event.
+    /// The number of the last event whose effect is in force, or a greater one without an event.
     pub last: u64,
+    /// Events up to this number can be read: up to the last one, if that is known.
+    pub readable: u64,
     /// No event has got a number above this one.
     pub highest: u64,
 }
@@ -213,8 +215,8 @@ pub trait StoredFeed: Send + Sync {
     /// Returns whether no environment ever had an event.
     fn is_empty(&self) -> bool;
 
-    /// Returns where the feed of an environment begins and ends.
-    fn ends(&self, environment: Scope) -> FeedEnds;
+    /// Returns where the feed of an environment begins and ends, or `None` if the store has been closed.
+    fn ends(&self, environment: Scope) -> Option<FeedEnds>;
 
     /// Returns a part of a feed, or `None` if events after the number of the query were removed because they had expired or
     /// were too many: never if the number is 0. Events of erased contacts are left out.

@@ -173,12 +173,16 @@ pub trait EventStore: Send + 'static {
         Ok(())
     }
 
-    /// Does one short step of removing events, as [`tidy_records`](Self::tidy_records) does of removing decision records.
+    /// Shows readers the events of the batches so far, whose effect is in force now.
+    fn show_events(&self) {}
+
+    /// Does one short step of removing events, as [`tidy_records`](Self::tidy_records) does of removing decision records. `now`
+    /// is the time by which they expire, if it is known. Later events are kept since then.
     ///
     /// # Errors
     /// The store cannot be written; see [`commit`](Self::commit). Damaged events are no error.
-    fn tidy_feed(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
-        let _ = limits;
+    fn tidy_feed(&mut self, now: Option<Timestamp>, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        let _ = (now, limits);
         Ok(RecordsTidied::default())
     }
 

@@ -96,8 +96,12 @@ impl<S: EventStore> EventStore for FailingStore<S> {
         self.store.begin_feed(now, most)
     }
 
-    fn tidy_feed(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
-        self.store.tidy_feed(limits)
+    fn show_events(&self) {
+        self.store.show_events();
+    }
+
+    fn tidy_feed(&mut self, now: Option<Timestamp>, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        self.store.tidy_feed(now, limits)
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
@@ -207,8 +211,12 @@ impl<S: EventStore> EventStore for HangingStore<S> {
         self.store.begin_feed(now, most)
     }
 
-    fn tidy_feed(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
-        self.store.tidy_feed(limits)
+    fn show_events(&self) {
+        self.store.show_events();
+    }
+
+    fn tidy_feed(&mut self, now: Option<Timestamp>, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+        self.store.tidy_feed(now, limits)
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {

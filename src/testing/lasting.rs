@@ -127,11 +127,11 @@ impl StoredFeed for LastingStore {
         self.kept(|kept| kept.events.is_empty())
     }
 
-    fn ends(&self, environment: Scope) -> FeedEnds {
+    fn ends(&self, environment: Scope) -> Option<FeedEnds> {
         let last = self.kept(|kept| {
             kept.events.iter().rfind(|(_, event)| event.environment == environment).map_or(1, |(number, _)| *number)
         });
-        FeedEnds { last, highest: u64::MAX - 1, ..FeedEnds::default() }
+        Some(FeedEnds { last, readable: last, highest: u64::MAX - 1, ..FeedEnds::default() })
     }
 
     fn page(&self, query: &FeedQuery) -> Result<Option<FeedPage>, StoreError> {

@@ -47,8 +47,8 @@ pub struct OnWait(pub Arc<dyn Fn() + Send + Sync>);
 /// The most events of a page, and the number without `limit`.
 const MAX_EVENTS: usize = 1000;
 const USUAL_EVENTS: usize = 100;
-/// The bytes of stored events after which a piece of a stream ends, and the memory for it in KiB: of the events, and of their
-/// text, whose buffer grows by doubling.
+/// The bytes of stored events after which a piece of a stream or a short page ends, and the memory for it in KiB: of the
+/// events, and of their text, whose buffer grows by doubling.
 const PIECE_BYTES: usize = 64 << 10;
 const PIECE_KIB: u32 = 2 * USUAL;
 /// The longest wait in seconds. It is shorter than the time after which common proxies give up.
@@ -133,9 +133,9 @@ pub(in crate::http) async fn list(
     let (place, kinds) = read_place(&api, environment, &mut form, None)?;
     form.finish(|| Some(()))?;
     place.check()?;
-    let size = Size { limit, max_bytes: FeedPage::MAX_BYTES, kib: LARGE };
-    let mut reading = Reading { api: api.clone(), environment, headers, extensions, place, kinds, size };
-    let mut found = Some(reading.next().await?);
+    let mut reading =
+        Reading { api: api.clone(), environment, headers, extensions, place, kinds, size: Size::of_page(limit) };
+    let mut found = Some(reading.first().await?);
     if wait > 0 && found.as_ref().is_some_and(|(page, _)| page.events.is_empty()) {
         let _reader = api.readers.admit(environment)?;
         // Its memory is free while it waits.
@@ -184,7 +184,7 @@ pub(in crate::http) async fn stream(
     let reader = api.readers.admit(environment)?;
     let size = Size { limit: USUAL_EVENTS, max_bytes: PIECE_BYTES, kib: PIECE_KIB };
     let mut reading = Reading { api, environment, headers, extensions, place, kinds, size };
-    let first = reading.next().await?;
+    let first = reading.first().await?;
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let _reader = reader;
@@ -209,7 +209,7 @@ fn read_place(
     if !api.service().has_feed() {
         return Err(Refusal::no_events());
     }
-    let ends = api.service().feed_ends(environment).unwrap_or_default();
+    let ends = api.service().feed_ends(environment).ok_or_else(Refusal::too_slow)?;
     let begin = Place { after: 0, ends };
     let after = form.optional("after", |value| match read::text(value)? {
         "end" => Ok(ends.last),
@@ -248,6 +248,15 @@ struct Size {
     kib: u32,
 }
 
+impl Size {
+    fn of_page(limit: usize) -> Self {
+        if limit <= USUAL_EVENTS {
+            return Self { limit, max_bytes: PIECE_BYTES, kib: PIECE_KIB };
+        }
+        Self { limit, max_bytes: FeedPage::MAX_BYTES, kib: LARGE }
+    }
+}
+
 /// A request that reads the feed.
 struct Reading {
     api: Api,
@@ -271,18 +280,33 @@ impl Reading {
     /// Reads the next page, and moves on.
     async fn next(&mut self) -> Result<Found, Refusal> {
         let Size { limit, max_bytes, kib } = self.size;
-        let reservation = self.api.answer_budget.reserve(self.environment, kib).await;
+        let reservation = self.api.answer_budget.reserve(self.environment, kib);
+        let reservation = tokio::time::timeout(self.api.limits.patience, reservation).await;
+        let reservation = reservation.map_err(|_| Refusal::too_slow())?;
         let (after, kinds) = (self.place.after, self.kinds);
         let query = move |environment| FeedQuery { environment, after, kinds, limit, max_bytes };
         let environment = self.environment;
         let read = move |service: &Service| service.events_of(environment, query);
         let found = self.api.read_stored(environment, read).await?.map_err(|error| {
+            // The environment may have been deleted meanwhile, and its tokens with it.
+            if let Err(refusal) = self.check() {
+                return refusal;
+            }
             tracing::error!(%error, "the events cannot be read");
             Refusal::events_damaged()
         })?;
         let found = found.ok_or_else(Refusal::cursor_expired)?;
         self.place.after = found.reached;
         Ok((found, reservation))
+    }
+
+    /// Reads the first page, unless the server stops.
+    async fn first(&mut self) -> Result<Found, Refusal> {
+        let stopped = self.stopped();
+        tokio::select! {
+            found = self.next() => found,
+            () = stopped => Err(Refusal::too_slow()),
+        }
     }
 
     /// Returns when the server stops.
@@ -310,6 +334,7 @@ impl Reading {
             if found.0.is_more {
                 // There may be very many events of other kinds.
                 self.check()?;
+                self.tell();
                 continue;
             }
             drop(found);
@@ -327,12 +352,17 @@ impl Reading {
 
     /// Waits for an event, at most until the next look.
     async fn wait(&self, woken: &mut oneshot::Receiver<()>) -> Woken {
-        if let Some(OnWait(on_wait)) = self.extensions.get() {
-            on_wait();
-        }
+        self.tell();
         tokio::select! {
             _ = woken => Woken::ByEvent,
             () = tokio::time::sleep(LOOK) => Woken::ToLook,
+        }
+    }
+
+    /// Tells the connection that the request goes on although nothing is sent.
+    fn tell(&self) {
+        if let Some(OnWait(on_wait)) = self.extensions.get() {
+            on_wait();
         }
     }
 
@@ -348,7 +378,8 @@ async fn follow(mut reading: Reading, first: Found, sender: mpsc::Sender<Bytes>)
     let (mut found, mut is_first) = (first, true);
     loop {
         let (page, reservation) = found;
-        let is_more = page.is_more;
+        // Without an event, the place goes to the client from time to time.
+        let is_more = page.is_more && !page.events.is_empty();
         if !page.events.is_empty() || is_first {
             let (api, environment) = (reading.api.clone(), reading.environment);
             let text = api.work.drive(environment, piece(page, reading.place)).await;

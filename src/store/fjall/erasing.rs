@@ -82,8 +82,8 @@ impl<'a, S: Shelf> Removing<'a, S> {
         S::keyspace(&self.store.keyspaces)
     }
 
-    /// Removes the entries of a contact, the newest first, and notes the rest.
-    pub(super) fn erase(&mut self, faults: &mut Faults, environment: Scope, contact: E164) {
+    /// Removes the entries of a contact up to a time, the newest first, and notes the rest.
+    pub(super) fn erase(&mut self, faults: &mut Faults, environment: Scope, contact: E164, until: Timestamp) {
         let store = self.store;
         let name = store.key.of(environment, contact);
         // Up to the erasure before, all are removed or noted. Removed keys are not scanned again.
@@ -93,7 +93,8 @@ impl<'a, S: Shelf> Removing<'a, S> {
             .flatten()
             .and_then(Register::erased_until);
         let from = before.unwrap_or(Timestamp::from_millis(0));
-        let to = match self.remove_between(environment, &name, from, Timestamp::from_millis(u64::MAX)) {
+        let to = match self.remove_between(environment, &name, from, until) {
+            // A rest that an erasure before has noted is older, and stays noted.
             Ended::AllRemoved => return,
             Ended::Full(to) => to,
             Ended::Unreadable(to) => {

@@ -4,13 +4,15 @@
 //!   no number is used twice.
 //! * **Bounds.** A commit that leaves an environment with too many events also removes its oldest ones, and more than it adds.
 //!   Expired events are removed by steps, which begin at environments in turn.
+//! * **Age.** An event is kept since its commit, by the clock that decides what expires. When it happened does not matter: its
+//!   clock may have been wrong, and an event of another node may come late.
 //! * **Erasures** remove the events of their contacts as [`erasing`] describes. Until then, readers leave out what an erasure
 //!   covers. An erased event keeps its number.
 //! * **Damage.** An event that can be read and not understood is passed without its content. Where the engine cannot read, a
 //!   step stops and rests for an hour, and a page fails. Neither fails a commit.
 
 use super::erasing::{self, AT_ONCE, Examined, Removing, Shelf, remove_contact};
-use super::feeds::State;
+use super::feeds::{Clock, State, read_one};
 use super::keyspaces::Keyspaces;
 use super::shared::Shared;
 use crate::number::E164;
@@ -24,12 +26,9 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 use fjall::{Keyspace, OwnedWriteBatch, PersistMode};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, Weak};
-
-/// The number of events that have not expired after which a step looks for no further expired one.
-const LOOK_AHEAD: usize = 64;
 
 /// The keyspace of the events.
 struct Events;
@@ -68,15 +67,16 @@ pub(in crate::store) fn begin(store: &Shared, now: Timestamp, most: u64) -> Resu
     let mut state = store.feeds.lock();
     let seconds = u32::try_from(now.millis() / 1000).unwrap_or(u32::MAX);
     let beginning = state.beginning.saturating_add(1).max(seconds);
+    let floor = state.floor.unwrap_or(keys::numbers_of(beginning).0);
     let mut write = keyspaces.database.batch().durability(Some(PersistMode::SyncAll));
-    write.insert(&keyspaces.feed, keys::BEGINNING, u64::from(beginning).to_be_bytes());
+    write.insert(&keyspaces.feed, keys::BEGINNING, keys::beginning_value(beginning, Some(floor)));
     if state.is_unreadable {
         // Erasures may have passed over events that were not known.
         write.insert(&keyspaces.feed, record_key::SWEEP, []);
     }
     write.commit().map_err(|error| keyspaces.failed(error))?;
-    (state.beginning, state.most) = (beginning, most);
-    store.feeds.show_beginning(beginning);
+    (state.beginning, state.floor, state.most, state.clock) = (beginning, Some(floor), most, Clock::Begun(now));
+    store.feeds.show_beginning(beginning, floor);
     Ok(())
 }
 
@@ -92,7 +92,7 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
     for (scope, contact, register) in &batch.registers {
         if let Some(until) = register.erased_until().filter(|_| scope.environment().is_some()) {
             erased.insert((*scope, *contact), until);
-            removing.erase(&mut state.faults, *scope, *contact);
+            removing.erase(&mut state.faults, *scope, *contact, until);
         }
     }
     let gone = removing.gone;
@@ -113,7 +113,8 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
             }
             state.kept.insert(environment, kept);
         }
-        store.feeds.show(environment, kept);
+        store.feeds.show_removed(environment, kept.removed);
+        state.unshown.insert(environment);
         trimming.write.insert(&store.keyspaces.feed, record_key::of_count(environment), keys::count_value(kept));
     }
     !gone.is_empty() || trimming.left < left
@@ -125,6 +126,7 @@ struct Added {
     count: usize,
     /// The number of the last event before them.
     before: u64,
+    /// Since when the first of them is kept.
     oldest: Timestamp,
 }
 
@@ -154,10 +156,12 @@ fn add(
                 is_unsure = true;
             }
         }
-        let unknown = if state.is_unreadable { Kept::UNKNOWN } else { Kept::NONE };
-        let kept = state.kept.entry(*environment).or_insert(unknown);
+        let (clock, is_unreadable) = (state.clock, state.is_unreadable);
+        let unknown = || if is_unreadable { read_one(feed, *environment).unwrap_or(Kept::UNKNOWN) } else { Kept::NONE };
+        let kept = state.kept.entry(*environment).or_insert_with(unknown);
+        let since = clock.since(kept, new.at);
         let sequence = kept.last.max(keys::numbers_of(state.beginning).0) + 1;
-        let value = keys::event_value(new);
+        let value = keys::event_value(new, since);
         if let Some(id) = id {
             write.insert(feed, keys::of_id(*kind, *id), keys::id_value(*environment, sequence));
         }
@@ -167,10 +171,11 @@ fn add(
             write.insert(feed, record_key::of_contact(*environment, &name, place), shell);
         }
         write.insert(feed, keys::event(*environment, sequence), value);
-        let nothing = Added { count: 0, before: kept.last, oldest: new.at };
+        let nothing = Added { count: 0, before: kept.last, oldest: since };
         let added = added.entry(*environment).or_insert(nothing);
-        *added = Added { count: added.count + 1, oldest: added.oldest.min(new.at), ..*added };
-        *kept = Kept { count: kept.count + 1, last: sequence, oldest: kept.oldest.min(new.at), ..*kept };
+        added.count += 1;
+        let oldest = kept.oldest.min(since);
+        *kept = Kept { count: kept.count + 1, last: sequence, oldest, newest: since, ..*kept };
     }
     (added, is_unsure)
 }
@@ -193,14 +198,32 @@ fn is_left_out(store: &Shared, new: &NewEvent, erased: &HashMap<(Scope, E164), T
 }
 
 /// Does one step of removing: the rest of erasures, the sweep, and what has expired or is beyond the limits.
-pub(in crate::store) fn tidy(store: &Shared, limits: &RecordLimits, write: &mut OwnedWriteBatch) -> RecordsTidied {
+pub(in crate::store) fn tidy(
+    store: &Shared,
+    now: Option<Timestamp>,
+    limits: &RecordLimits,
+    write: &mut OwnedWriteBatch,
+) -> RecordsTidied {
     let state = &mut *store.feeds.lock();
     let mut done = RecordsTidied::default();
+    if limits.max_per_environment == 0 && state.floor.take().is_some() {
+        // No events are written. Those of this time are missing for a reader that has a place.
+        write.insert(&store.keyspaces.feed, keys::BEGINNING, keys::beginning_value(state.beginning, None));
+    }
+    store.feeds.read_again(state, &store.keyspaces.feed);
     if state.is_empty() {
         return done;
     }
+    let corrected = now.map(|now| state.believe(now)).unwrap_or_default();
     let gone = erasing::go_on::<Events>(store, &mut state.faults, &mut done, write);
-    expire(store, state, limits, &gone, &mut done, write);
+    let written = expire(store, state, limits, &gone, &mut done, write);
+    for environment in corrected.difference(&written) {
+        write.insert(
+            &store.keyspaces.feed,
+            record_key::of_count(*environment),
+            keys::count_value(state.kept[environment]),
+        );
+    }
     done.damaged += std::mem::take(&mut state.faults.damaged);
     done
 }
@@ -210,7 +233,7 @@ pub(in crate::store) fn is_sweep_due(store: &Shared) -> Result<bool, StoreError>
     erasing::is_sweep_due::<Events>(store)
 }
 
-/// Removes the oldest events of the environments that have too many or expired ones.
+/// Removes the oldest events of the environments that have too many or expired ones. Returns those whose ends it wrote.
 fn expire(
     store: &Shared,
     state: &mut State,
@@ -218,9 +241,9 @@ fn expire(
     gone: &HashSet<(Scope, u128)>,
     done: &mut RecordsTidied,
     write: &mut OwnedWriteBatch,
-) {
-    let is_due =
-        |kept: &Kept| kept.count > limits.max_per_environment || kept.count > 0 && kept.oldest < limits.expired_before;
+) -> BTreeSet<Scope> {
+    let mut written = BTreeSet::new();
+    let is_due = |kept: &Kept| kept.count > limits.max_per_environment || kept.oldest < limits.expired_before;
     let next = state.next.map_or(Bound::Unbounded, Bound::Included);
     let before = state.next.map_or(Bound::Excluded(Scope::from_bits(0).expect("24 bits")), Bound::Excluded);
     let in_turn = state.kept.range((next, Bound::Unbounded)).chain(state.kept.range((Bound::Unbounded, before)));
@@ -244,11 +267,13 @@ fn expire(
         }
         done.removed += (before - trimming.left) as u64;
         state.kept.insert(environment, kept);
-        store.feeds.show(environment, kept);
+        store.feeds.show_removed(environment, kept.removed);
         // After one with very many, the next step begins with another.
         state.next = record_key::next_scope(environment);
         trimming.write.insert(&store.keyspaces.feed, record_key::of_count(environment), keys::count_value(kept));
+        written.insert(environment);
     }
+    written
 }
 
 /// Removes a limited number of the oldest events in one batch.
@@ -263,47 +288,32 @@ struct Trimming<'a> {
 }
 
 impl Trimming<'_> {
-    /// Removes the oldest events of an environment. An event before an expired one has expired, too, whatever its time says: a
-    /// clock may have been wrong.
+    /// Removes the oldest events of an environment, up to the first that stays.
     ///
     /// Fails where the engine cannot read.
     fn remove_oldest(&mut self, environment: Scope, kept: &mut Kept, added: Added) -> Result<(), fjall::Error> {
         let feed = &self.store.keyspaces.feed;
-        // Those that are removed if a later one has expired or is beyond the limit.
-        let (mut passed, mut ahead) = (Vec::new(), 0);
-        let mut oldest = added.oldest;
         let first = keys::event(environment, kept.removed.saturating_add(1));
         let last = keys::event(environment, added.before);
         let items = (first <= last).then(|| feed.range(first..=last));
         for item in items.into_iter().flatten() {
             let (key, value) = item.into_inner()?;
             let Some((_, sequence)) = keys::read_event(&key) else { continue };
-            let at = keys::time_of(&value);
-            let is_gone = self.gone.contains(&(environment, sequence.into()));
-            if self.left <= passed.len() || ahead >= LOOK_AHEAD || is_gone {
-                kept.oldest = at.map_or(oldest, |at| oldest.min(at));
+            // A damaged one goes with those before it.
+            let since = kept.since(sequence, keys::since_of(&value).unwrap_or(kept.oldest));
+            let is_over = kept.count > self.limits.max_per_environment || since < self.limits.expired_before;
+            if !is_over || self.left == 0 || self.gone.contains(&(environment, sequence.into())) {
+                kept.oldest = since;
                 return Ok(());
             }
-            passed.push((sequence, value));
-            let is_over = kept.count > self.limits.max_per_environment;
-            if !is_over && at.is_none_or(|at| at >= self.limits.expired_before) {
-                oldest = at.map_or(oldest, |at| oldest.min(at));
-                ahead += usize::from(at.is_some());
-                continue;
-            }
-            for (sequence, value) in passed.drain(..) {
-                self.remove(environment, sequence, &value);
-                kept.removed = sequence;
-                kept.count = kept.count.saturating_sub(1);
-                self.left -= 1;
-            }
-            (oldest, ahead) = (added.oldest, 0);
+            self.remove(environment, sequence, &value);
+            kept.removed = sequence;
+            kept.count = kept.count.saturating_sub(1);
+            self.left -= 1;
         }
-        if passed.is_empty() {
-            // All that can be read are gone. So the count is known, also if it was damaged.
-            (kept.count, kept.removed) = (added.count as u64, kept.removed.max(added.before));
-        }
-        kept.oldest = oldest;
+        // All before those that are added are gone. So the count is known, also if it was damaged.
+        (kept.count, kept.removed) = (added.count as u64, kept.removed.max(added.before));
+        kept.oldest = added.oldest;
         Ok(())
     }
 
@@ -339,31 +349,33 @@ impl StoredFeed for FjallFeed {
         self.store().is_ok_and(|store| store.feeds.is_empty())
     }
 
-    fn ends(&self, environment: Scope) -> FeedEnds {
-        let Ok(store) = self.store() else { return FeedEnds::default() };
+    fn ends(&self, environment: Scope) -> Option<FeedEnds> {
+        let store = self.store().ok()?;
         // The key belongs to one node, and an export has it.
-        FeedEnds { origin: store.key.origin(environment), ..store.feeds.ends(environment) }
+        Some(FeedEnds { origin: store.key.origin(environment), ..store.feeds.ends(environment) })
     }
 
     fn page(&self, query: &FeedQuery) -> Result<Option<FeedPage>, StoreError> {
         let store = self.store()?;
-        read_page(&store, query, || store.feeds.ends(query.environment).removed)
+        read_page(&store, query, || store.feeds.ends(query.environment))
     }
 }
 
-/// Returns a part of a feed as [`StoredFeed::page`] does. `removed` returns the number up to which events are removed now.
+/// Returns a part of a feed as [`StoredFeed::page`] does. `ends` returns where the feed begins and ends now.
 fn read_page(
     store: &Shared,
     query: &FeedQuery,
-    mut removed: impl FnMut() -> u64,
+    mut ends: impl FnMut() -> FeedEnds,
 ) -> Result<Option<FeedPage>, StoreError> {
     let FeedQuery { environment, after, kinds, limit, max_bytes } = *query;
     let max_bytes = max_bytes.min(FeedPage::MAX_BYTES);
-    let begin = if after == 0 { removed() } else { after };
+    let FeedEnds { removed, readable, last, .. } = ends();
+    let begin = if after == 0 { removed } else { after };
     let mut page = FeedPage { reached: begin, ..FeedPage::default() };
     let mut bytes = 0;
-    let range = keys::event(environment, begin.saturating_add(1))..=keys::event(environment, u64::MAX);
-    for (examined, item) in store.keyspaces.feed.range(range).enumerate() {
+    let (first, end) = (keys::event(environment, begin.saturating_add(1)), keys::event(environment, readable));
+    let items = (first <= end).then(|| store.keyspaces.feed.range(first..=end));
+    for (examined, item) in items.into_iter().flatten().enumerate() {
         let is_full = page.events.len() >= limit || bytes >= max_bytes;
         if is_full || examined >= FeedPage::MAX_EXAMINED {
             page.is_more = true;
@@ -372,7 +384,6 @@ fn read_page(
         let (key, value) = item.into_inner().map_err(|error| store.keyspaces.failed(error))?;
         let Some((_, sequence)) = keys::read_event(&key) else { continue };
         page.reached = sequence;
-        bytes += value.len();
         let Some((header, text)) = keys::read_value(&value) else { continue };
         let Some(kind) = header.kind.filter(|kind| kinds.contains(*kind)) else { continue };
         if let Some(contact) = header.contact
@@ -380,6 +391,7 @@ fn read_page(
         {
             continue;
         }
+        bytes += value.len();
         page.events.push(StoredEvent {
             sequence,
             kind,
@@ -389,7 +401,7 @@ fn read_page(
         });
     }
     // A removal is noted before it is committed, so this covers all that were committed before the read.
-    let removed = removed();
+    let removed = ends().removed;
     if after > 0 {
         return Ok((removed <= begin).then_some(page));
     }
@@ -397,8 +409,8 @@ fn read_page(
     page.events.retain(|event| event.sequence > removed);
     page.reached = page.reached.max(removed);
     if page.reached == 0 {
-        // Not 0, which would stand for the oldest event. Each event of this beginning has a greater number.
-        page.reached = store.feeds.first();
+        // Not 0, which would stand for the oldest event.
+        page.reached = last;
     }
     Ok(Some(page))
 }
@@ -429,9 +441,8 @@ mod tests {
         Scope::from_bits(1).expect("24 bits")
     }
 
-    /// Commits events at these times.
-    fn commit(store: &mut FjallStore, times: std::ops::RangeInclusive<u64>) {
-        let event = |at: u64| NewEvent {
+    fn answered(at: u64) -> NewEvent {
+        NewEvent {
             environment: environment(),
             kind: EventKind::RouteAnswered,
             at: Timestamp::from_millis(at),
@@ -439,8 +450,13 @@ mod tests {
             contact: None,
             known_at: Timestamp::from_millis(at),
             text: Vec::new(),
-        };
-        store.commit(&Batch { events: times.map(event).collect(), ..Batch::default() }).expect("written");
+        }
+    }
+
+    /// Commits events at these times.
+    fn commit(store: &mut FjallStore, times: std::ops::RangeInclusive<u64>) {
+        store.commit(&Batch { events: times.map(answered).collect(), ..Batch::default() }).expect("written");
+        store.show_events();
     }
 
     /// The oldest events of a full feed go all the time, also while a page is read.
@@ -457,16 +473,15 @@ mod tests {
                 let kinds = EventKinds::ALL;
                 let query =
                     FeedQuery { environment: environment(), after, kinds, limit: usize::MAX, max_bytes: usize::MAX };
-                // With a place, there is only the last look.
-                let mut looks = u32::from(after > 0);
+                let mut looks = 0;
                 let page = read_page(&shared, &query, || {
-                    let before = shared.feeds.ends(environment()).removed;
+                    let before = shared.feeds.ends(environment());
                     looks += 1;
                     if looks == moment {
                         commit(&mut store, next..=next + 4);
                         next += 5;
                     }
-                    if looks == AFTER_THE_FIRST_LOOK { before } else { shared.feeds.ends(environment()).removed }
+                    if looks == AFTER_THE_FIRST_LOOK { before } else { shared.feeds.ends(environment()) }
                 });
                 (page.expect("readable"), shared.feeds.ends(environment()).removed)
             };
@@ -478,5 +493,33 @@ mod tests {
             let place = page.events[0].sequence;
             assert_eq!(read(place, BEFORE_THE_LAST_LOOK).0, None, "{moment}: it would miss events");
         }
+    }
+    /// A client that asks for the end, reads the state, and follows the feed from there must miss nothing.
+    #[test]
+    fn event_is_not_shown_before_it_is_committed_and_in_force() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut store = FjallStore::open(directory.path()).expect("it opens");
+        store.begin_feed(Timestamp::from_millis(0), 10).expect("written");
+        commit(&mut store, 1..=3);
+        let feed = store.feed().expect("it keeps events");
+        let query = |after| FeedQuery {
+            environment: environment(),
+            after,
+            kinds: EventKinds::ALL,
+            limit: usize::MAX,
+            max_bytes: usize::MAX,
+        };
+        let before = feed.ends(environment()).expect("open");
+        let batch = Batch { events: vec![answered(4)], ..Batch::default() };
+        let mut engine_batch = store.shared.keyspaces.database.batch();
+        write(&store.shared, &batch, &mut engine_batch);
+        assert_eq!(feed.ends(environment()), Some(before), "not written yet");
+        engine_batch.commit().expect("written");
+        assert_eq!(feed.ends(environment()), Some(before), "not in force yet");
+        assert_eq!(feed.page(&query(before.last)).expect("readable").expect("kept").events, []);
+        store.show_events();
+        assert_eq!(feed.page(&query(before.last)).expect("readable").expect("kept").events.len(), 1);
+        drop(store);
+        assert_eq!(feed.ends(environment()), None, "closed");
     }
 }

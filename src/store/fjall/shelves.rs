@@ -42,6 +42,7 @@ pub(super) struct Faults {
     paused: BTreeMap<Scope, Pause>,
     pub(super) notes: Pause,
     pub(super) sweep: Pause,
+    pub(super) counts: Pause,
     /// How often something could not be read since the last step.
     pub(super) damaged: u64,
 }

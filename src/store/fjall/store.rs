@@ -363,12 +363,16 @@ impl EventStore for FjallStore {
         if self.durability == Durability::Memory { Ok(()) } else { feed::begin(&self.shared, now, most) }
     }
 
-    fn tidy_feed(&mut self, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
+    fn show_events(&self) {
+        self.shared.feeds.show_events();
+    }
+
+    fn tidy_feed(&mut self, now: Option<Timestamp>, limits: &RecordLimits) -> Result<RecordsTidied, StoreError> {
         if self.durability == Durability::Memory {
             return Ok(RecordsTidied::default());
         }
         let mut write = self.shared.keyspaces.database.batch().durability(Some(PersistMode::Buffer));
-        let tidied = feed::tidy(&self.shared, limits, &mut write);
+        let tidied = feed::tidy(&self.shared, now, limits, &mut write);
         if !write.is_empty() {
             self.write(write, true)?;
         }
