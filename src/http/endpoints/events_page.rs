@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn cursor_reads_back_and_only_places_of_this_feed_are_valid() {
-        let ends = FeedEnds { origin: [0, 7, 8, 255], removed: 5, last: 9, highest: 20 };
+        let ends = FeedEnds { origin: [0, 7, 8, 255], removed: 5, last: 9, readable: 9, highest: 20 };
         let place = |after| Place { after, ends };
         for number in [0, 5, 9, u64::MAX] {
             assert_eq!(place(0).read(&place(0).write(number)), Some(number));

@@ -3,7 +3,7 @@
 use crate::support::server::{Answer, CONTACT, Client, Desk, OURS, START, Server};
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::{Method, Request};
-use dialback::http::{OnWait, Stopping};
+use dialback::http::{Limits, OnWait, Stopping};
 use dialback::service::FeedSettings;
 use dialback::store::{FjallStore, MemoryStore};
 use dialback::{Call, E164, Event, Outcome, Service};
@@ -256,6 +256,36 @@ async fn environment_has_a_bounded_number_of_readers_and_a_place_is_free_when_on
     assert_eq!(server.tenant().get("/events?wait=60").await.status, 200, "one that need not wait is answered");
     open.pop();
     while server.tenant().get("/events?after=end&wait=1").await.status != 200 {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_that_finds_no_memory_is_refused_in_time_and_at_once_when_the_server_stops() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let service = Service::builder(FjallStore::open(directory.path()).expect("it opens"));
+    let mut limits = Limits::default();
+    limits.patience = Duration::from_secs(3);
+    let service = service.feed(FeedSettings::default()).start().expect("it starts");
+    let server = Server::start_service(service, |api| api.with_limits(limits));
+    let desk = desk(&server.tenant()).await;
+    server.service.record((0..2000).map(|number| call(&server, &desk, number)).collect()).expect("durable");
+    let (stop, stopping) = watch::channel(());
+    let ask = || server.router.clone().oneshot(request(&server, "/events?limit=1000", &stopping));
+    let mut unread = Vec::new();
+    let refused = loop {
+        assert!(unread.len() < 100, "the memory of a tenant is bounded");
+        let response = tokio::time::timeout(3 * limits.patience, ask()).await.expect("in time").expect("never fails");
+        if response.status() != 200 {
+            break response;
+        }
+        unread.push(response);
+    };
+    assert!(refused.status() == 503 && !unread.is_empty(), "{refused:?}");
+    // A short page needs less.
+    assert_eq!(server.tenant().get("/events?limit=1").await.status, 200);
+    let began = Instant::now();
+    drop(stop);
+    assert_eq!(ask().await.expect("never fails").status(), 503);
+    assert!(began.elapsed() < limits.patience, "it does not wait for memory");
 }
 
 /// The bar: one consumer reads 50,000 events a second.

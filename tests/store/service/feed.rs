@@ -6,8 +6,8 @@ use dialback::history::Register;
 use dialback::service::{FeedSettings, RecordSettings};
 use dialback::slot::{EnvironmentSlot, Scope};
 use dialback::store::{
-    EventContent, EventKind, EventKinds, FeedCall, FeedEnds, FeedPage, FeedQuery, NewEvent, Pseudonyms, RecordLimits,
-    RecordsTidied, StoredEvent, pseudonym_of,
+    EventContent, EventKind, EventKinds, FeedCall, FeedEnds, FeedPage, FeedQuery, MemoryStore, NewEvent, Pseudonyms,
+    RecordLimits, RecordsTidied, StoredEvent, pseudonym_of,
 };
 use dialback::{Actor, CallId, Details, E164, RecordedDoor, Timestamp};
 
@@ -634,6 +634,19 @@ fn refused_and_lost_changes_have_no_event() {
     service.record(vec![call_to(1, Moment(2), Outcome::Busy)]).expect_err("the disk is gone");
     drop(service);
     assert_eq!(kinds(&feeding(directory.path(), 7, 7)), ["configuration.changed"]);
+}
+
+/// Its place would be the oldest event.
+#[test]
+fn environment_without_a_feed_has_no_page() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let service = feeding(directory.path(), 0, 7);
+    configure(&service, changes()).expect("valid");
+    service.events_of(Tenant(1).id(), |environment| FeedQuery { environment, ..query(0) }).expect_err("unknown");
+    assert_eq!(service.feed_ends(Tenant(1).id()), None);
+    let none = Service::builder(MemoryStore).start().expect("it starts");
+    configure(&none, changes()).expect("valid");
+    none.events_of(Tenant(0).id(), |environment| FeedQuery { environment, ..query(0) }).expect_err("no feed");
 }
 
 #[test]
