@@ -117,7 +117,7 @@ struct Followed {
         (status = 429, description = "`TOO_MANY_READERS`: this environment has too many requests that wait"),
         (status = 500, description = "`EVENTS_DAMAGED`: the events cannot be read"),
         (status = 501, description = "`NOT_STORED`: the service keeps no events"),
-        (status = 503, description = "`TIMEOUT`: the disk did not answer in time; `TOO_MANY_READERS`: too many requests wait"),
+        (status = 503, description = "`TIMEOUT`: the disk did not answer in time, or too many answers of the environment are not read yet; `TOO_MANY_READERS`: too many requests wait"),
     ),
     security(("environment" = [])),
 )]
@@ -157,8 +157,8 @@ pub(in crate::http) async fn list(
 /// `GET /events`.
 ///
 /// From time to time it sends an `id` without an event, so that a client that connects again misses nothing. The stream ends with
-/// an event `error`, whose data has a `code`, if the cursor has expired or the token is not valid any more, and without one if
-/// the daemon stops.
+/// an event `error`, whose data has a `code`, if the cursor has expired, the token is not valid any more, or the events cannot
+/// be read, and without one if the daemon stops.
 #[utoipa::path(
     get, path = "/api/v1/events/stream", tag = "events", operation_id = "streamEvents", params(Followed),
     responses(
@@ -167,7 +167,7 @@ pub(in crate::http) async fn list(
         (status = 429, description = "`TOO_MANY_READERS`: this environment has too many requests that wait"),
         (status = 500, description = "`EVENTS_DAMAGED`: the events cannot be read"),
         (status = 501, description = "`NOT_STORED`: the service keeps no events"),
-        (status = 503, description = "`TIMEOUT`: the disk did not answer in time; `TOO_MANY_READERS`: too many requests wait"),
+        (status = 503, description = "`TIMEOUT`: the disk did not answer in time, or too many answers of the environment are not read yet; `TOO_MANY_READERS`: too many requests wait"),
     ),
     security(("environment" = [])),
 )]

@@ -82,8 +82,15 @@ impl<'a, S: Shelf> Removing<'a, S> {
         S::keyspace(&self.store.keyspaces)
     }
 
-    /// Removes the entries of a contact up to a time, the newest first, and notes the rest.
-    pub(super) fn erase(&mut self, faults: &mut Faults, environment: Scope, contact: E164, until: Timestamp) {
+    /// Removes the entries of a contact up to a time, and those after `ahead`, whose clock was wrong: the newest first. Notes the
+    /// rest.
+    pub(super) fn erase(
+        &mut self,
+        faults: &mut Faults,
+        (environment, contact): (Scope, E164),
+        until: Timestamp,
+        ahead: Timestamp,
+    ) {
         let store = self.store;
         let name = store.key.of(environment, contact);
         // Up to the erasure before, all are removed or noted. Removed keys are not scanned again.
@@ -93,7 +100,17 @@ impl<'a, S: Shelf> Removing<'a, S> {
             .flatten()
             .and_then(Register::erased_until);
         let from = before.unwrap_or(Timestamp::from_millis(0));
-        let to = match self.remove_between(environment, &name, from, until) {
+        let latest = Timestamp::from_millis(u64::MAX);
+        let ended = if until >= ahead {
+            self.remove_between(environment, &name, from, latest)
+        } else {
+            match self.remove_between(environment, &name, ahead.plus_millis(1), latest) {
+                Ended::AllRemoved => self.remove_between(environment, &name, from, until),
+                // The rest is removed together, with what is between.
+                ended => ended,
+            }
+        };
+        let to = match ended {
             // A rest that an erasure before has noted is older, and stays noted.
             Ended::AllRemoved => return,
             Ended::Full(to) => to,

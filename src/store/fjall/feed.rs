@@ -92,7 +92,7 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
     for (scope, contact, register) in &batch.registers {
         if let Some(until) = register.erased_until().filter(|_| scope.environment().is_some()) {
             erased.insert((*scope, *contact), until);
-            removing.erase(&mut state.faults, *scope, *contact, until);
+            removing.erase(&mut state.faults, (*scope, *contact), until, state.clock.ahead());
         }
     }
     let gone = removing.gone;
@@ -207,14 +207,15 @@ pub(in crate::store) fn tidy(
     let state = &mut *store.feeds.lock();
     let mut done = RecordsTidied::default();
     if limits.max_per_environment == 0 && state.floor.take().is_some() {
-        // No events are written. Those of this time are missing for a reader that has a place.
+        // No events are written. Those of this time are missing for a reader that has a place. The next step syncs this.
+        done.is_more = true;
         write.insert(&store.keyspaces.feed, keys::BEGINNING, keys::beginning_value(state.beginning, None));
     }
     store.feeds.read_again(state, &store.keyspaces.feed);
+    let corrected = now.map(|now| state.believe(now)).unwrap_or_default();
     if state.is_empty() {
         return done;
     }
-    let corrected = now.map(|now| state.believe(now)).unwrap_or_default();
     let gone = erasing::go_on::<Events>(store, &mut state.faults, &mut done, write);
     let written = expire(store, state, limits, &gone, &mut done, write);
     for environment in corrected.difference(&written) {

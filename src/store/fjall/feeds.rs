@@ -41,6 +41,14 @@ pub(super) enum Clock {
 }
 
 impl Clock {
+    /// Returns a time after which an event is dated by a clock that was wrong. 0 if the clock itself is not trusted.
+    pub(super) fn ahead(self) -> Timestamp {
+        match self {
+            Self::Begun(_) => Timestamp::from_millis(0),
+            Self::Believed(now) => now.plus_millis(keys::TOLERANCE_MILLIS),
+        }
+    }
+
     /// Returns since when a new event is kept that happened at a time.
     pub(super) fn since(self, kept: &Kept, at: Timestamp) -> Timestamp {
         match self {

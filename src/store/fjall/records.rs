@@ -60,7 +60,8 @@ pub(in crate::store) fn write(store: &Shared, batch: &Batch, write: &mut OwnedWr
         if let Some(until) = register.erased_until().filter(|_| scope.environment().is_some()) {
             erased.insert((*scope, *contact), until);
             // Also later ones: a record may be of a call that is earlier than its decision.
-            removing.erase(&mut state.faults, *scope, *contact, Timestamp::from_millis(u64::MAX));
+            let latest = Timestamp::from_millis(u64::MAX);
+            removing.erase(&mut state.faults, (*scope, *contact), latest, latest);
         }
     }
     let has_records = !state.kept.is_empty() || !batch.records.is_empty();

@@ -129,7 +129,8 @@ impl Kept {
 }
 
 const ZERO: Timestamp = Timestamp::from_millis(0);
-const TOLERANCE_MILLIS: u64 = 3_600_000;
+/// How far a clock may be ahead of another one that is right.
+pub(in crate::store) const TOLERANCE_MILLIS: u64 = 3_600_000;
 
 pub(in crate::store) fn count_value(kept: Kept) -> Vec<u8> {
     let Kept { count, removed, last, oldest, newest, corrected: (number, at) } = kept;
