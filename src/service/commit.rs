@@ -281,14 +281,13 @@ impl Committer {
         // synced first.
         let is_owed = self.unsynced.is_some() && self.store.durability() == Durability::Synced && !batch.can_wait;
         if batch.is_empty() && !is_owed {
-            return group.apply();
+            return group.apply(|| {});
         }
         match self.write(&batch, events) {
             Ok(()) => {
                 self.store.retire(&group.retired());
-                group.apply();
+                group.apply(|| self.store.show_events());
                 if !batch.events.is_empty() {
-                    self.store.show_events();
                     let changed: BTreeSet<_> = batch.events.iter().map(|event| event.environment).collect();
                     self.watchers.wake(&changed);
                 }

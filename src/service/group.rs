@@ -544,23 +544,30 @@ impl<'a> Group<'a> {
         }
     }
 
-    pub(super) fn apply(self) {
+    /// Puts the group in force, calls `show`, and then acknowledges the commands: a client that has its acknowledgement finds the
+    /// events of its command in the feed.
+    pub(super) fn apply(mut self, show: impl FnOnce()) {
         let engine = self.engine;
         if self.plan.generation() != engine.plan().generation() {
             engine.publish(self.plan);
         }
         self.pending_totals.apply();
-        for (waiting, since) in self.waiting {
+        let did = |(event, logged): (&Event, Logged)| match logged {
+            Logged::Call(write) => apply_call(engine, write),
+            Logged::Detailed(write) => apply_call(engine, write).map(|_| Applied::Recorded),
+            Logged::Erasure(remembers) => apply_erasure(engine, event, remembers),
+            Logged::Did(applied) => Ok(applied),
+            Logged::Refused(error) => Err(error),
+        };
+        let applied = |(waiting, _): &mut (Waiting, Stopwatch)| match waiting {
+            Waiting::Recording { events, logged, .. } => events.iter().zip(std::mem::take(logged)).map(did).collect(),
+            _ => Vec::new(),
+        };
+        let applied: Vec<Vec<_>> = self.waiting.iter_mut().map(applied).collect();
+        show();
+        for ((waiting, since), did) in self.waiting.into_iter().zip(applied) {
             match waiting {
-                Waiting::Recording { events, logged, is_told, done } => {
-                    let did = |(event, logged): (&Event, Logged)| match logged {
-                        Logged::Call(write) => apply_call(engine, write),
-                        Logged::Detailed(write) => apply_call(engine, write).map(|_| Applied::Recorded),
-                        Logged::Erasure(remembers) => apply_erasure(engine, event, remembers),
-                        Logged::Did(applied) => Ok(applied),
-                        Logged::Refused(error) => Err(error),
-                    };
-                    let did = events.iter().zip(logged).map(did).collect();
+                Waiting::Recording { events, is_told, done, .. } => {
                     self.commits.acknowledge(since, events.len());
                     self.commits.free(detail_bytes(&events));
                     if is_told {
