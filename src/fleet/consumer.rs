@@ -42,8 +42,10 @@ pub(super) struct Consumer {
     place: Place,
     committed: Place,
     has_joined: bool,
-    /// Whether the stream was checked, since the connection was last lost, to be the one that `place` refers to.
+    /// Whether the stream was checked, since it was last unreachable, to be the one that `place` refers to.
     is_checked: bool,
+    /// How often it had been unreachable when the last look at it began.
+    aways: u64,
     /// Where the stream began when the node last began again.
     began_at: Position,
     /// The stream's end when it was last reachable again, and the time of that.
@@ -110,6 +112,7 @@ impl Consumer {
             committed: Place::default(),
             has_joined: false,
             is_checked: false,
+            aways: 0,
             began_at: Position::START,
             target: Position::START,
             back_at,
@@ -132,12 +135,8 @@ impl Consumer {
 
     /// Consumes the next messages. If there are none, waits up to `wait` for the first.
     pub(super) fn step(&mut self, wait: Duration) -> Result<Did, StepError> {
-        if self.link.state().away.is_some() {
-            self.is_checked = false;
-        }
         let did = self.try_step(wait);
         if let Some(error) = did.as_ref().err().and_then(StepError::away) {
-            self.is_checked = false;
             self.link.away(error);
         }
         match &did {

@@ -157,7 +157,10 @@ impl Keeper {
 
     /// Looks at the newest snapshot from time to time, and whenever the stream's beginning has changed.
     fn look(&mut self, now: Timestamp) -> Result<(), StepError> {
-        let first = self.link.state().first;
+        let (first, sightings) = {
+            let state = self.link.state();
+            (state.first, state.sightings)
+        };
         let pause = if self.due_since.is_some() { self.grace(Due::Needed) / 4 } else { self.every() / 20 };
         let is_recent = self.looked_at.as_mut().is_some_and(|at| elapsed(now, at) < pause);
         if is_recent && self.looked_first == first {
@@ -186,7 +189,7 @@ impl Keeper {
             },
         };
         (self.failures, self.looked_at, self.looked_first) = (0, Some(now), first);
-        self.link.state().see(seen);
+        self.link.state().see_read(seen, sightings);
         Ok(())
     }
 
@@ -249,7 +252,8 @@ impl Keeper {
         }
         let (first, gap, sequence) = (state.first, state.gap, state.sequence);
         let snapshot = &mut state.snapshot;
-        let ends_early = first.0 > snapshot.at.0.saturating_add(1);
+        // Another node may have truncated the stream after a newer snapshot than the one that this node has seen.
+        let ends_early = first.0 > snapshot.at.0.saturating_add(1) && self.looked_first == first;
         if !keeps_all {
             return (ends_early && sequence > snapshot.sequence).then_some(Due::Lent);
         }
@@ -310,7 +314,7 @@ impl Keeper {
         };
         // There is no configuration yet, or the last one has not reached this node's store.
         let Some(configuration) = self.fleet_state.configuration(sequence)? else { return Ok(Did::Nothing) };
-        match self.link.publish_configuration(&configuration) {
+        match self.link.publish_again(&configuration, epoch) {
             Ok((at, witness)) => {
                 self.begun = Some((Head { at, witness, is_configuration: true, sequence, taken_at: now, gap }, epoch));
                 Ok(Did::Some)

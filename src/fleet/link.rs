@@ -21,6 +21,9 @@ pub struct Link {
     pub(super) stream: Arc<dyn Stream>,
     pub(super) metrics: Arc<Fleet>,
     writer: Mutex<Writer>,
+    /// Held while a message among the configurations is on its way: two at once would follow the same one, and the
+    /// stream would reject the second.
+    turn: Mutex<()>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -71,11 +74,23 @@ pub(super) struct Witness {
     pub(super) sequence: u64,
 }
 
+/// The end of the configurations in the stream, as the node knew it before it published the next message there.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    /// The position of the last message among the configurations.
+    position: Position,
+    /// The digest of the configuration that the next message follows.
+    parent: u64,
+    epoch: u64,
+}
+
 #[allow(clippy::struct_excessive_bools, reason = "the flags are independent")]
 pub(super) struct State {
     pub(super) standing: Standing,
     /// The reason why the stream is unreachable, or `None` if it is reachable.
     pub(super) away: Option<String>,
+    /// How often the stream was found unreachable. What was asked before the last time proves nothing after it.
+    pub(super) aways: u64,
     /// The reason why the stream takes no more messages, or `None` if it takes them.
     pub(super) full: Option<String>,
     /// The reason why the node has halted before a message, or `None` if it has not.
@@ -109,6 +124,8 @@ pub(super) struct State {
     pub(super) gap: Position,
     /// The newest snapshot, as the node last saw it.
     pub(super) snapshot: Sighting,
+    /// How often a snapshot was seen.
+    pub(super) sightings: u64,
     /// The time at which another node last began a snapshot, by this node's clock.
     pub(super) other_began_at: Option<Timestamp>,
     /// The last outbox entry that exists, and the last one that the stream has acknowledged.
@@ -126,6 +143,7 @@ impl Link {
         let state = State {
             standing: Standing::Unsettled,
             away: None,
+            aways: 0,
             full: None,
             halted: None,
             failed: None,
@@ -144,6 +162,7 @@ impl Link {
             first: Position(1),
             gap: Position::START,
             snapshot: Sighting::default(),
+            sightings: 0,
             other_began_at: None,
             last_entry: 0,
             acked_entry: 0,
@@ -151,7 +170,8 @@ impl Link {
             is_stopping: false,
         };
         let writer = Mutex::new(Writer::new(settings.node, settings.keys.clone()));
-        Arc::new(Self { settings, stream, metrics, writer, state: Mutex::new(state), changed: Condvar::new() })
+        let (turn, state) = (Mutex::default(), Mutex::new(state));
+        Arc::new(Self { settings, stream, metrics, writer, turn, state, changed: Condvar::new() })
     }
 
     /// Returns the fleet's metrics.
@@ -185,39 +205,65 @@ impl Link {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes a configuration: the one after the last known one, or the last known one again. Returns its position
-    /// and fingerprint.
-    ///
-    /// # Errors
-    /// Returns [`StreamError::Superseded`] if it is another one: a request may have published the next one since the
-    /// caller looked. After that, an older one would follow the wrong parent.
-    pub(super) fn publish_configuration(&self, configuration: &Configuration) -> Result<(Position, u64), StreamError> {
-        let (last, parent) = {
-            let state = self.state();
-            match configuration.sequence.checked_sub(state.sequence) {
-                Some(0) => (state.configuration, state.parent),
-                Some(1) => (state.configuration, state.digest),
-                _ => return Err(StreamError::Superseded),
-            }
-        };
-        self.publish_after(configuration, last, parent)
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes a configuration after the last configuration message, whose own digest is `parent`.
-    fn publish_after(
+    /// Publishes the configuration after the last one that is known to be in the stream.
+    ///
+    /// # Errors
+    /// Returns [`StreamError::Superseded`] if it is another one.
+    pub(super) fn publish_next(&self, configuration: &Configuration) -> Result<(), StreamError> {
+        let _turn = self.turn();
+        let end = {
+            let state = self.state();
+            if configuration.sequence != state.sequence + 1 {
+                return Err(StreamError::Superseded);
+            }
+            state.end()
+        };
+        self.publish_after(configuration, end).map(drop)
+    }
+
+    /// Publishes the last configuration again. Returns the position and the fingerprint of the message.
+    ///
+    /// # Errors
+    /// Returns [`StreamError::Superseded`] if it is no longer the last one, if the node began again after `epoch`, or if it
+    /// is no longer settled. An older configuration would follow the wrong one.
+    pub(super) fn publish_again(
         &self,
         configuration: &Configuration,
-        last: Position,
-        parent: u64,
+        epoch: u64,
     ) -> Result<(Position, u64), StreamError> {
-        let payload = self.writer().configuration(self.now(), parent, configuration);
+        let _turn = self.turn();
+        let end = {
+            let state = self.state();
+            let is_last = (configuration.sequence, epoch) == (state.sequence, state.epoch);
+            if !is_last || state.standing != Standing::Settled {
+                return Err(StreamError::Superseded);
+            }
+            End { parent: state.parent, ..state.end() }
+        };
+        self.publish_after(configuration, end)
+    }
+
+    fn publish_after(&self, configuration: &Configuration, end: End) -> Result<(Position, u64), StreamError> {
+        let payload = self.writer().configuration(self.now(), end.parent, configuration);
         let (bytes, largest) = (payload.len(), self.stream.largest());
         if bytes > largest {
             return Err(StreamError::TooLarge { bytes, largest });
         }
-        let position = self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, last))?;
-        self.state().note(position, configuration, parent);
+        let position = self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, end.position))?;
+        self.note(end, |state| state.note(position, configuration, end.parent));
         Ok((position, message::fingerprint(&payload)))
+    }
+
+    /// Notes an acknowledgement, unless the node has begun again meanwhile: it then reads the message in the stream.
+    fn note(&self, end: End, note: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        if state.epoch == end.epoch {
+            note(&mut state);
+        }
     }
 
     /// Records whether the stream takes messages, from the result of a publication.
@@ -260,6 +306,7 @@ impl Link {
     pub(super) fn away(&self, error: &StreamError) {
         let mut state = self.state();
         state.away = Some(error.to_string());
+        state.aways += 1;
         if !matches!(state.standing, Standing::Conflict(_)) {
             state.standing = Standing::Unsettled;
         }
@@ -283,14 +330,26 @@ impl Link {
     }
 
     /// Records that the stream is reachable, and the node's standing, unless the node is in conflict.
-    pub(super) fn stand(&self, standing: Standing) {
+    ///
+    /// `aways` is [`State::aways`] from before the stream was asked. If it has been unreachable since, nothing is
+    /// recorded: another thread of the node may have received the only report of a lost connection.
+    pub(super) fn stand(&self, standing: Standing, aways: u64) {
         let mut state = self.state();
+        if state.aways != aways {
+            return;
+        }
         state.away = None;
         if !matches!(state.standing, Standing::Conflict(_)) {
             state.standing = standing;
         }
         drop(state);
         self.changed.notify_all();
+        self.show();
+    }
+
+    /// Records that the stream has other configurations than the node.
+    pub(super) fn conflict(&self, what: String) {
+        self.state().standing = Standing::Conflict(what);
         self.show();
     }
 
@@ -314,8 +373,9 @@ impl Link {
             (Standing::Settled, None, None, None) => FleetState::Following,
             (Standing::Unsettled | Standing::Settling, None, None, None) => FleetState::Joining(state.failed.clone()),
         };
-        drop(state);
+        // Under the lock, so that the last one that is shown is the last one that was recorded.
         self.metrics.set_state(shown);
+        drop(state);
     }
 
     /// Records that all data was published again in this epoch. Only the publisher publishes calls, so the last
@@ -336,9 +396,13 @@ impl Link {
     }
 
     /// Records an acknowledgement of the stream, and completes the requests that waited for it.
-    pub(super) fn acknowledged(&self, acked: Acked) {
+    ///
+    /// If the node has begun again since `epoch`, its messages no longer count as published: it will publish them again.
+    pub(super) fn acknowledged(&self, acked: Acked, epoch: u64) {
         let mut state = self.state();
-        state.acked.push_back(acked);
+        if state.epoch == epoch {
+            state.acked.push_back(acked);
+        }
         state.acked_entry = state.acked_entry.max(acked.entry);
         let reached = state.acked_entry;
         let done = take_while(&mut state.waiting, |(entry, _, _)| *entry <= reached);
@@ -396,8 +460,16 @@ impl Link {
 }
 
 impl State {
-    /// Records which snapshot is the newest one.
+    /// Records the newest snapshot, unless another one was seen since there were `sightings`: it may be newer.
+    pub(super) fn see_read(&mut self, seen: Sighting, sightings: u64) {
+        if self.sightings == sightings {
+            self.see(seen);
+        }
+    }
+
+    /// Records the newest snapshot.
     pub(super) fn see(&mut self, mut seen: Sighting) {
+        self.sightings += 1;
         if seen.at == self.snapshot.at {
             seen.seen_at = self.snapshot.seen_at.or(seen.seen_at);
         }
@@ -409,11 +481,16 @@ impl State {
         self.configuration = self.configuration.max(position);
     }
 
-    /// Returns the position and the digest of the last configuration, after which the next one has to follow.
+    /// Returns the end of the configurations, after which the next one has to follow.
+    fn end(&self) -> End {
+        End { position: self.configuration, parent: self.digest, epoch: self.epoch }
+    }
+
+    /// Returns the end of the configurations, if they can be changed and the last one has this sequence.
     ///
     /// # Errors
     /// The reason why there can be no next one now, or [`ServiceError::Superseded`] if `sequence` is not the last one's.
-    fn end(&self, sequence: u64) -> Result<(Position, u64), ServiceError> {
+    fn end_after(&self, sequence: u64) -> Result<End, ServiceError> {
         let away = |what: &str| Err(ServiceError::StreamAway(what.to_owned()));
         if self.is_stopping {
             return away("this node is stopping");
@@ -423,7 +500,7 @@ impl State {
             (Some(why), ..) | (None, Some(why), _) => away(why),
             (None, None, Standing::Unsettled | Standing::Settling) => away("still checking what the stream holds"),
             // Otherwise, another node's configuration has not reached this service yet.
-            (None, None, Standing::Settled) if sequence == self.sequence => Ok((self.configuration, self.digest)),
+            (None, None, Standing::Settled) if sequence == self.sequence => Ok(self.end()),
             (None, None, Standing::Settled) => Err(ServiceError::Superseded),
         }
     }
@@ -448,9 +525,10 @@ impl Sequencer for Link {
     }
 
     fn order(&self, configuration: &Configuration) -> Result<(), ServiceError> {
+        let _turn = self.turn();
         // Read together with the sequence: the consumer may note another node's configuration at any time.
-        let (last, parent) = self.state().end(configuration.sequence - 1)?;
-        match self.publish_after(configuration, last, parent) {
+        let end = self.state().end_after(configuration.sequence - 1)?;
+        match self.publish_after(configuration, end) {
             Ok(_) => Ok(()),
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
             Err(error @ (StreamError::TooLarge { .. } | StreamError::Full(_))) => {
@@ -471,11 +549,12 @@ impl Sequencer for Link {
         if self.settings.is_planted(Planted::NoFence) {
             return Ok(());
         }
-        let (last, _) = self.state().end(sequence)?;
+        let _turn = self.turn();
+        let end = self.state().end_after(sequence)?;
         let payload = self.writer().fence(self.now());
-        match self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, last)) {
+        match self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, end.position)) {
             Ok(position) => {
-                self.state().take_place(position);
+                self.note(end, |state| state.take_place(position));
                 Ok(())
             }
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
@@ -588,30 +667,107 @@ mod tests {
         }
     }
 
+    const NOW: Timestamp = Timestamp::from_secs(1_780_315_200);
+
+    fn configuration(sequence: u64) -> Configuration {
+        let changes = vec![Change::AgentPublished { id: AgentId::from_u128(9) }];
+        Configuration::new(sequence, EnvironmentId::from_u128(1), NOW, changes)
+    }
+
+    /// Returns a link of a settled node, whose last configuration is number 7 at position 10.
+    fn settled() -> Arc<Link> {
+        let link = Link::new(Settings::new(|| NOW), Arc::new(Takes));
+        link.state().note(Position(10), &configuration(7), 0);
+        link.stand(Standing::Settled, 0);
+        link
+    }
+
+    fn known(link: &Link) -> (Position, u64) {
+        let state = link.state();
+        (state.configuration, state.sequence)
+    }
+
     /// The thread of snapshots and the consumer read a sequence first and publish later. A request may have published the
     /// next configurations between the two.
     #[test]
-    fn only_the_last_configuration_and_the_next_one_are_published() {
-        let link = Link::new(Settings::new(|| Timestamp::from_secs(1_780_315_200)), Arc::new(Takes));
-        let configuration = |sequence| {
-            let changes = vec![Change::AgentPublished { id: AgentId::from_u128(9) }];
-            Configuration::new(sequence, EnvironmentId::from_u128(1), Timestamp::from_secs(1_780_315_200), changes)
-        };
-        let known = || {
-            let state = link.state();
-            (state.configuration, state.sequence)
-        };
-        link.state().note(Position(10), &configuration(7), 0);
-        for other in [5, 6, 9] {
-            let published = link.publish_configuration(&configuration(other));
+    fn only_the_last_configuration_is_published_again_and_only_the_next_one_after_it() {
+        let link = settled();
+        for other in [5, 6, 8, 9] {
+            let published = link.publish_again(&configuration(other), 0);
             assert!(matches!(published, Err(StreamError::Superseded)), "{other}: {published:?}");
-            assert_eq!(known(), (Position(10), 7));
         }
-        for (sequence, at) in [(7, 11), (8, 12), (8, 13)] {
-            let (position, _) = link.publish_configuration(&configuration(sequence)).expect("it is published");
-            assert_eq!(position, Position(at));
-            assert_eq!(known(), (Position(at), sequence));
+        for other in [5, 6, 7, 9] {
+            let published = link.publish_next(&configuration(other));
+            assert!(matches!(published, Err(StreamError::Superseded)), "{other}: {published:?}");
         }
+        assert_eq!(known(&link), (Position(10), 7));
+        let (position, _) = link.publish_again(&configuration(7), 0).expect("it is published");
+        assert_eq!((position, known(&link)), (Position(11), (Position(11), 7)));
+        link.publish_next(&configuration(8)).expect("it is published");
+        assert_eq!(known(&link), (Position(12), 8));
+    }
+
+    /// A node that has begun again may not know yet which configuration is the last one.
+    #[test]
+    fn a_snapshot_begins_in_its_epoch_and_on_a_settled_node_only() {
+        let link = settled();
+        link.begin_again(false);
+        let superseded = |published| matches!(published, Err(StreamError::Superseded));
+        assert!(superseded(link.publish_again(&configuration(7), 1)), "the node is not settled");
+        link.stand(Standing::Settled, 0);
+        assert!(superseded(link.publish_again(&configuration(7), 0)), "the snapshot is of an earlier epoch");
+        assert!(link.publish_again(&configuration(7), 1).is_ok());
+    }
+
+    /// Another thread of the node may receive the only report of a lost connection while the consumer asks the stream.
+    #[test]
+    fn a_stream_that_is_lost_while_it_is_asked_remains_lost() {
+        let link = settled();
+        let lost = StreamError::Away("the connection was lost".into());
+        link.away(&lost);
+        let asked = link.state().aways;
+        link.away(&lost);
+        link.stand(Standing::Settling, asked);
+        let (standing, is_away) = {
+            let state = link.state();
+            (state.standing.clone(), state.away.is_some())
+        };
+        assert_eq!((standing, is_away), (Standing::Unsettled, true));
+        link.stand(Standing::Settling, asked + 1);
+        assert!(link.may_publish());
+    }
+
+    /// A node that begins again publishes all that the stream has not delivered. An acknowledgement of a message from before
+    /// would make it begin again once more, because it will not find the message where it looks.
+    #[test]
+    fn acknowledgements_of_an_earlier_epoch_do_not_count() {
+        let link = settled();
+        let end = link.state().end();
+        link.begin_again(false);
+        link.note(end, |state| state.note(Position(11), &configuration(8), 0));
+        link.note(end, |state| state.take_place(Position(12)));
+        assert_eq!(known(&link), (Position(10), 7));
+        let acked = Acked { position: Position(13), fingerprint: 1, entry: 2 };
+        link.acknowledged(acked, 0);
+        assert!(link.state().acked.is_empty());
+        link.acknowledged(acked, 1);
+        assert_eq!(link.state().acked.len(), 1);
+        let end = link.state().end();
+        link.note(end, |state| state.take_place(Position(14)));
+        assert_eq!(known(&link), (Position(14), 7));
+    }
+
+    /// The thread of snapshots reads one while the consumer sees a newer one.
+    #[test]
+    fn a_snapshot_that_was_read_earlier_does_not_replace_a_later_sighting() {
+        let link = settled();
+        let before = link.state().sightings;
+        link.state().see(Sighting { at: Position(9), ..Sighting::default() });
+        link.state().see_read(Sighting { at: Position(4), ..Sighting::default() }, before);
+        assert_eq!(link.state().snapshot.at, Position(9));
+        // The stream is another one: its positions begin again.
+        link.state().see_read(Sighting { at: Position(2), ..Sighting::default() }, before + 1);
+        assert_eq!(link.state().snapshot.at, Position(2));
     }
 
     /// A node of an earlier version has the text without the two fields, and computes the digest of that text. Nodes of both

@@ -11,7 +11,7 @@ impl Consumer {
     /// Stops the exchange of configurations, for the given reason.
     pub(super) fn conflict(&mut self, what: String) {
         self.place.is_in_conflict = true;
-        self.link.stand(Standing::Conflict(what));
+        self.link.conflict(what);
     }
 
     pub(super) fn is_in_conflict(&self) -> bool {
@@ -127,8 +127,8 @@ impl Consumer {
             let sequence = self.link.state().sequence;
             for sequence in sequence + 1..=generation {
                 let configuration = self.fleet_state.configuration(sequence)?.ok_or(StepError::Missing { sequence })?;
-                match self.link.publish_configuration(&configuration) {
-                    Ok(_) => self.link.metrics.count_republished(1),
+                match self.link.publish_next(&configuration) {
+                    Ok(()) => self.link.metrics.count_republished(1),
                     // Another node is publishing them: consume its messages first.
                     Err(StreamError::Superseded) => {
                         self.target = self.link.stream.bounds()?.last;
@@ -137,11 +137,11 @@ impl Consumer {
                     Err(error) => return Err(error.into()),
                 }
             }
-            self.link.stand(Standing::Settling);
+            self.link.stand(Standing::Settling, self.aways);
         }
         let settle = millis(self.link.settings.settle);
         if standing == Standing::Settling && elapsed(self.link.now(), &mut self.back_at) >= settle {
-            self.link.stand(Standing::Settled);
+            self.link.stand(Standing::Settled, self.aways);
         }
         Ok(())
     }

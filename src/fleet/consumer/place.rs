@@ -16,19 +16,24 @@ impl Consumer {
     /// Checks from time to time that the stream is still the one that the place refers to.
     pub(super) fn look(&mut self) -> Result<(), StepError> {
         let now = self.link.now();
+        // Read before the bounds: a request may publish a configuration, and another thread may lose the connection, while
+        // the stream answers.
+        let (acknowledged, aways) = {
+            let state = self.link.state();
+            (state.configuration, state.aways)
+        };
+        self.is_checked &= aways == std::mem::replace(&mut self.aways, aways);
         let is_due = self.asked_at.is_none_or(|asked_at| now.millis_since(asked_at) >= ASK_EVERY || asked_at > now);
         if self.is_checked && !is_due {
             return Ok(());
         }
-        // Read before the bounds: a request may publish a configuration while the stream answers.
-        let acknowledged = self.link.state().configuration;
         let bounds = self.link.stream.bounds()?;
         self.asked_at = Some(now);
         self.last = bounds.last;
         self.link.begins(bounds.first);
         if !self.is_checked {
             // The node may have to wait for a snapshot, but no longer for the stream.
-            self.link.stand(Standing::Unsettled);
+            self.link.stand(Standing::Unsettled, self.aways);
         }
         if !self.has_joined {
             self.join(&bounds)?;
@@ -54,7 +59,7 @@ impl Consumer {
                 self.place.position = self.place.position.min(self.place.witness_at);
             }
             (self.is_checked, self.target, self.back_at) = (true, bounds.last, now);
-            self.link.stand(Standing::Unsettled);
+            self.link.stand(Standing::Unsettled, self.aways);
         }
         // The place is valid, also if an attempt to begin again failed and is not necessary any more.
         self.link.state().is_beginning = false;
@@ -246,7 +251,7 @@ impl Consumer {
         self.own.clear();
         self.delivered_back = None;
         self.tell_place()?;
-        self.link.stand(Standing::Unsettled);
+        self.link.stand(Standing::Unsettled, self.aways);
         (self.target, self.back_at) = (bounds.last, self.link.now());
         Ok(())
     }
@@ -277,6 +282,7 @@ impl Consumer {
     /// Returns [`StepError::TooOld`] if the snapshot ends before `at_least`, or if there is none and one is needed.
     pub(super) fn take_snapshot(&mut self, at_least: Position) -> Result<Option<Head>, StepError> {
         let too_old = |at| if at < at_least { Err(StepError::TooOld(at)) } else { Ok(()) };
+        let sightings = self.link.state().sightings;
         let Some(snapshot) = self.link.stream.read_snapshot()? else { return too_old(Position::START).map(|()| None) };
         let link = Arc::clone(&self.link);
         let reader = Reader::open(snapshot.content, &link.settings.keys)?;
@@ -295,7 +301,8 @@ impl Consumer {
         })?;
         self.storing = Some(storing);
         let seen_at = Some(self.link.now());
-        self.link.state().see(Sighting { at: head.at, gap: head.gap, sequence: head.sequence, seen_at });
+        let seen = Sighting { at: head.at, gap: head.gap, sequence: head.sequence, seen_at };
+        self.link.state().see_read(seen, sightings);
         self.is_stored()?;
         Ok(Some(head))
     }

@@ -23,6 +23,13 @@ struct Slow {
     bounds: Mutex<()>,
     /// How often the bounds were read.
     bounds_read: Mutex<u64>,
+    /// Whether calls do not reach the stream.
+    refuses_calls: Mutex<bool>,
+    /// A single message is read while a test holds this, but not yet delivered. A node reads one message to see whether the
+    /// stream is still the same.
+    single: Mutex<()>,
+    /// How often a single message was read.
+    singles_read: Mutex<u64>,
 }
 
 impl Stream for Slow {
@@ -39,13 +46,21 @@ impl Stream for Slow {
     }
 
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
+        if *self.refuses_calls.lock().expect("no panic") {
+            return Err(StreamError::Away("the connection was lost".into()));
+        }
         let appended = self.stream.publish(messages);
         drop(self.calls.lock().expect("no panic"));
         appended
     }
 
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
-        self.stream.consume(after, limit, wait)
+        let read = self.stream.consume(after, limit, wait);
+        if limit == 1 {
+            *self.singles_read.lock().expect("no panic") += 1;
+            drop(self.single.lock().expect("no panic"));
+        }
+        read
     }
 
     fn bounds(&self) -> Result<Bounds, StreamError> {
@@ -80,11 +95,20 @@ fn slow(server: &SimServer, appends_first: bool) -> (Arc<Slow>, mpsc::Receiver<(
     let ((asked, waits), (answer, answers)) = (mpsc::channel(), mpsc::channel());
     let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
     let (calls, bounds, bounds_read) = Default::default();
-    (
-        Arc::new(Slow { stream: server.port(0), asked, answers, appends_first, calls, bounds, bounds_read }),
-        waits,
-        answer,
-    )
+    let (refuses_calls, single, singles_read) = Default::default();
+    let stream = server.port(0);
+    let slow =
+        Slow { stream, asked, answers, appends_first, calls, bounds, bounds_read, refuses_calls, single, singles_read };
+    (Arc::new(slow), waits, answer)
+}
+
+/// Lets the stream accept each configuration from now on, until the node is gone.
+fn accept_all(answer: mpsc::Sender<bool>) {
+    std::thread::spawn(move || {
+        while answer.send(true).is_ok() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
 }
 
 /// Submits a change, and sends the generation after it when it is answered.
@@ -241,4 +265,69 @@ fn a_configuration_that_is_published_while_the_stream_tells_its_bounds_is_not_lo
     }
     // A node that begins again publishes its call and its configurations again.
     assert_eq!(metrics.republished(), 0);
+}
+
+/// A lost connection is reported once. If the thread that publishes configurations gets the report while the consumer
+/// still checks the connection before, the consumer checks the stream again.
+#[test]
+fn an_end_that_the_stream_loses_while_a_node_checks_it_is_published_again() {
+    let server = SimServer::new(Random::new(1, 1), 1);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (stream, asked, answer) = slow(&server, false);
+    // Only the consumer of a node with a share reads single messages.
+    let place = start_over(Arc::clone(&stream) as _, directory.path(), |settings| {
+        (settings.share, settings.now) = (Share::of(0..15), running_clock());
+    });
+    configure(&place);
+    until("it follows", || follows(&place));
+    server.sync();
+    place.service.record(vec![call(1)]).expect("it is durable");
+    let metrics = place.node.link().metrics();
+    until("the call is published", || follows(&place) && metrics.position() == server.last());
+    // A change is on its way, and another thread finds the stream unreachable.
+    let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
+    let (done, changed) = mpsc::channel();
+    rename(&place, "lost", done);
+    asked.recv().expect("it is on its way");
+    let read = || *stream.singles_read.lock().expect("no panic");
+    let (holds, before) = (stream.single.lock().expect("no panic"), read());
+    *stream.refuses_calls.lock().expect("no panic") = true;
+    place.service.record(vec![call(2)]).expect("it is durable");
+    until("the consumer checks the stream", || read() > before);
+    // Meanwhile the stream loses its end, and others publish. The change gets the report.
+    assert!(server.crash() > 0);
+    assert!(stream.stream.consume(Position::START, 2, Duration::ZERO).is_err(), "the report");
+    for _ in 0..3 {
+        server.inject(Subject::Other, b"another program's");
+    }
+    answer.send(false).expect("the stream waits");
+    assert!(changed.recv().expect("an answer").is_err());
+    accept_all(answer);
+    *stream.refuses_calls.lock().expect("no panic") = false;
+    drop(holds);
+    until("it follows", || follows(&place) && metrics.position() == server.last());
+    assert!(metrics.republished() > 0, "the stream lacks the first call");
+}
+
+/// The node's own snapshot begins with a message among the configurations. A change that is requested meanwhile waits for
+/// it.
+#[test]
+fn a_change_is_not_superseded_by_a_snapshot_of_the_same_node() {
+    let server = SimServer::new(Random::new(1, 1), 1);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (stream, asked, answer) = slow(&server, false);
+    let place = start_over(stream, directory.path(), |settings| settings.snapshot_every = Duration::ZERO);
+    configure(&place);
+    asked.recv().expect("a snapshot begins");
+    let (done, changed) = mpsc::channel();
+    rename(&place, "meanwhile", done);
+    // If the change does not wait, it follows the same message as the snapshot.
+    let _ = asked.recv_timeout(Duration::from_millis(500));
+    let before = server.last();
+    answer.send(true).expect("the stream waits");
+    until("the snapshot's message is in the stream", || server.last() > before);
+    accept_all(answer);
+    assert_eq!(changed.recv().expect("an answer"), Ok(2));
 }
