@@ -27,8 +27,6 @@ use std::time::Duration;
 const AT_ONCE: usize = 1 << 20;
 /// The time between two requests for the stream's bounds, in milliseconds.
 const ASK_EVERY: u64 = 1_000;
-/// How long to wait for a message that the stream is known to hold.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// The number of heartbeat intervals without a message after which a node is no longer counted as a peer.
 const MISSED_BEATS: u64 = 6;
 
@@ -45,7 +43,7 @@ pub(super) struct Consumer {
     /// Whether the stream was checked, since it was last unreachable, to be the one that `place` refers to.
     is_checked: bool,
     /// How often it had been unreachable when the last look at it began.
-    aways: u64,
+    losses: u64,
     /// Where the stream began when the node last began again.
     began_at: Position,
     /// The stream's end when it was last reachable again, and the time of that.
@@ -112,7 +110,7 @@ impl Consumer {
             committed: Place::default(),
             has_joined: false,
             is_checked: false,
-            aways: 0,
+            losses: 0,
             began_at: Position::START,
             target: Position::START,
             back_at,

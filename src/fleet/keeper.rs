@@ -11,7 +11,6 @@
 //! A node with a share writes a snapshot only if no other node did: to lend its configurations to nodes that wait.
 
 use super::StepError;
-use super::consumer::PATIENCE;
 use super::elapsed::{elapsed, millis};
 use super::keys::Keys;
 use super::link::{Link, Sighting, Standing, State, Witness};
@@ -19,7 +18,7 @@ use super::message;
 use super::publisher::Did;
 use super::settings::Planted;
 use super::snapshot::{Head, RECORDS, Reader, Section, Writer, write_erasure, write_pair};
-use super::stream::{Delivery, Position, StreamError};
+use super::stream::{Position, StreamError};
 use crate::history::LastCall;
 use crate::plan::Plan;
 use crate::service::Service;
@@ -107,7 +106,6 @@ impl Keeper {
             return Ok(Did::Nothing);
         }
         let did = self.try_step();
-        // The stream reports a lost connection only once: pass it on.
         if let Some(error) = did.as_ref().err().and_then(StepError::away) {
             self.link.away(error);
         }
@@ -188,8 +186,11 @@ impl Keeper {
                 }
             },
         };
-        (self.failures, self.looked_at, self.looked_first) = (0, Some(now), first);
-        self.link.state().see_read(seen, sightings);
+        self.failures = 0;
+        // If the consumer has seen one meanwhile, the next step looks again.
+        if self.link.state().see_read(seen, sightings) {
+            (self.looked_at, self.looked_first) = (Some(now), first);
+        }
         Ok(())
     }
 
@@ -314,7 +315,7 @@ impl Keeper {
         };
         // There is no configuration yet, or the last one has not reached this node's store.
         let Some(configuration) = self.fleet_state.configuration(sequence)? else { return Ok(Did::Nothing) };
-        match self.link.publish_again(&configuration, epoch) {
+        match self.link.publish_last(&configuration, epoch) {
             Ok((at, witness)) => {
                 self.begun = Some((Head { at, witness, is_configuration: true, sequence, taken_at: now, gap }, epoch));
                 Ok(Did::Some)
@@ -408,10 +409,9 @@ impl Keeper {
     }
 
     fn check(&self, head: Head) -> Result<(), StepError> {
-        let there = self.link.stream.consume(Position(head.at.0 - 1), 1, PATIENCE)?;
-        let is_witness =
-            |there: &&Delivery| there.position == head.at && message::fingerprint(&there.payload) == head.witness;
-        there.first().filter(is_witness).map(|_| ()).ok_or(StepError::Lost(head.at))
+        let there = self.link.stream.message_at(head.at)?;
+        let is_witness = there.is_some_and(|there| message::fingerprint(&there.payload) == head.witness);
+        if is_witness { Ok(()) } else { Err(StepError::Lost(head.at)) }
     }
 }
 

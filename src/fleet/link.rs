@@ -90,7 +90,7 @@ pub(super) struct State {
     /// The reason why the stream is unreachable, or `None` if it is reachable.
     pub(super) away: Option<String>,
     /// How often the stream was found unreachable. What was asked before the last time proves nothing after it.
-    pub(super) aways: u64,
+    pub(super) losses: u64,
     /// The reason why the stream takes no more messages, or `None` if it takes them.
     pub(super) full: Option<String>,
     /// The reason why the node has halted before a message, or `None` if it has not.
@@ -143,7 +143,7 @@ impl Link {
         let state = State {
             standing: Standing::Unsettled,
             away: None,
-            aways: 0,
+            losses: 0,
             full: None,
             halted: None,
             failed: None,
@@ -217,7 +217,7 @@ impl Link {
         let _turn = self.turn();
         let end = {
             let state = self.state();
-            if configuration.sequence != state.sequence + 1 {
+            if state.is_stopping || configuration.sequence != state.sequence + 1 {
                 return Err(StreamError::Superseded);
             }
             state.end()
@@ -230,7 +230,7 @@ impl Link {
     /// # Errors
     /// Returns [`StreamError::Superseded`] if it is no longer the last one, if the node began again after `epoch`, or if it
     /// is no longer settled. An older configuration would follow the wrong one.
-    pub(super) fn publish_again(
+    pub(super) fn publish_last(
         &self,
         configuration: &Configuration,
         epoch: u64,
@@ -239,7 +239,7 @@ impl Link {
         let end = {
             let state = self.state();
             let is_last = (configuration.sequence, epoch) == (state.sequence, state.epoch);
-            if !is_last || state.standing != Standing::Settled {
+            if state.is_stopping || !is_last || state.standing != Standing::Settled {
                 return Err(StreamError::Superseded);
             }
             End { parent: state.parent, ..state.end() }
@@ -254,16 +254,20 @@ impl Link {
             return Err(StreamError::TooLarge { bytes, largest });
         }
         let position = self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, end.position))?;
-        self.note(end, |state| state.note(position, configuration, end.parent));
+        self.state_in(end.epoch)?.note(position, configuration, end.parent);
         Ok((position, message::fingerprint(&payload)))
     }
 
-    /// Notes an acknowledgement, unless the node has begun again meanwhile: it then reads the message in the stream.
-    fn note(&self, end: End, note: impl FnOnce(&mut State)) {
-        let mut state = self.state();
-        if state.epoch == end.epoch {
-            note(&mut state);
+    /// Returns the state, to record the acknowledgement of a message that was published in this epoch.
+    ///
+    /// # Errors
+    /// The node has begun again meanwhile. The reason may be that the stream lost the message.
+    fn state_in(&self, epoch: u64) -> Result<MutexGuard<'_, State>, StreamError> {
+        let state = self.state();
+        if state.epoch != epoch {
+            return Err(StreamError::Away("the node began again while the stream accepted a message".into()));
         }
+        Ok(state)
     }
 
     /// Records whether the stream takes messages, from the result of a publication.
@@ -306,7 +310,7 @@ impl Link {
     pub(super) fn away(&self, error: &StreamError) {
         let mut state = self.state();
         state.away = Some(error.to_string());
-        state.aways += 1;
+        state.losses += 1;
         if !matches!(state.standing, Standing::Conflict(_)) {
             state.standing = Standing::Unsettled;
         }
@@ -331,11 +335,11 @@ impl Link {
 
     /// Records that the stream is reachable, and the node's standing, unless the node is in conflict.
     ///
-    /// `aways` is [`State::aways`] from before the stream was asked. If it has been unreachable since, nothing is
+    /// `losses` is [`State::losses`] from before the stream was asked. If it has been unreachable since, nothing is
     /// recorded: another thread of the node may have received the only report of a lost connection.
-    pub(super) fn stand(&self, standing: Standing, aways: u64) {
+    pub(super) fn stand(&self, standing: Standing, losses: u64) {
         let mut state = self.state();
-        if state.aways != aways {
+        if state.losses != losses {
             return;
         }
         state.away = None;
@@ -400,9 +404,10 @@ impl Link {
     /// If the node has begun again since `epoch`, its messages no longer count as published: it will publish them again.
     pub(super) fn acknowledged(&self, acked: Acked, epoch: u64) {
         let mut state = self.state();
-        if state.epoch == epoch {
-            state.acked.push_back(acked);
+        if state.epoch != epoch {
+            return;
         }
+        state.acked.push_back(acked);
         state.acked_entry = state.acked_entry.max(acked.entry);
         let reached = state.acked_entry;
         let done = take_while(&mut state.waiting, |(entry, _, _)| *entry <= reached);
@@ -461,10 +466,13 @@ impl Link {
 
 impl State {
     /// Records the newest snapshot, unless another one was seen since there were `sightings`: it may be newer.
-    pub(super) fn see_read(&mut self, seen: Sighting, sightings: u64) {
-        if self.sightings == sightings {
+    /// Returns whether it was recorded.
+    pub(super) fn see_read(&mut self, seen: Sighting, sightings: u64) -> bool {
+        let is_next = self.sightings == sightings;
+        if is_next {
             self.see(seen);
         }
+        is_next
     }
 
     /// Records the newest snapshot.
@@ -552,11 +560,13 @@ impl Sequencer for Link {
         let _turn = self.turn();
         let end = self.state().end_after(sequence)?;
         let payload = self.writer().fence(self.now());
-        match self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, end.position)) {
-            Ok(position) => {
-                self.note(end, |state| state.take_place(position));
-                Ok(())
-            }
+        let published = self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, end.position));
+        let taken = published.and_then(|position| {
+            self.state_in(end.epoch)?.take_place(position);
+            Ok(())
+        });
+        match taken {
+            Ok(()) => Ok(()),
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
             Err(error @ StreamError::Full(_)) => Err(ServiceError::StreamAway(error.to_string())),
             Err(error) => {
@@ -646,6 +656,10 @@ mod tests {
             unreachable!("nothing is consumed")
         }
 
+        fn message_at(&self, _: Position) -> Result<Option<Delivery>, StreamError> {
+            unreachable!("no message is read")
+        }
+
         fn bounds(&self) -> Result<Bounds, StreamError> {
             unreachable!("nobody asks for the bounds")
         }
@@ -693,7 +707,7 @@ mod tests {
     fn only_the_last_configuration_is_published_again_and_only_the_next_one_after_it() {
         let link = settled();
         for other in [5, 6, 8, 9] {
-            let published = link.publish_again(&configuration(other), 0);
+            let published = link.publish_last(&configuration(other), 0);
             assert!(matches!(published, Err(StreamError::Superseded)), "{other}: {published:?}");
         }
         for other in [5, 6, 7, 9] {
@@ -701,7 +715,7 @@ mod tests {
             assert!(matches!(published, Err(StreamError::Superseded)), "{other}: {published:?}");
         }
         assert_eq!(known(&link), (Position(10), 7));
-        let (position, _) = link.publish_again(&configuration(7), 0).expect("it is published");
+        let (position, _) = link.publish_last(&configuration(7), 0).expect("it is published");
         assert_eq!((position, known(&link)), (Position(11), (Position(11), 7)));
         link.publish_next(&configuration(8)).expect("it is published");
         assert_eq!(known(&link), (Position(12), 8));
@@ -713,10 +727,10 @@ mod tests {
         let link = settled();
         link.begin_again(false);
         let superseded = |published| matches!(published, Err(StreamError::Superseded));
-        assert!(superseded(link.publish_again(&configuration(7), 1)), "the node is not settled");
+        assert!(superseded(link.publish_last(&configuration(7), 1)), "the node is not settled");
         link.stand(Standing::Settled, 0);
-        assert!(superseded(link.publish_again(&configuration(7), 0)), "the snapshot is of an earlier epoch");
-        assert!(link.publish_again(&configuration(7), 1).is_ok());
+        assert!(superseded(link.publish_last(&configuration(7), 0)), "the snapshot is of an earlier epoch");
+        assert!(link.publish_last(&configuration(7), 1).is_ok());
     }
 
     /// Another thread of the node may receive the only report of a lost connection while the consumer asks the stream.
@@ -725,7 +739,7 @@ mod tests {
         let link = settled();
         let lost = StreamError::Away("the connection was lost".into());
         link.away(&lost);
-        let asked = link.state().aways;
+        let asked = link.state().losses;
         link.away(&lost);
         link.stand(Standing::Settling, asked);
         let (standing, is_away) = {
@@ -742,19 +756,16 @@ mod tests {
     #[test]
     fn acknowledgements_of_an_earlier_epoch_do_not_count() {
         let link = settled();
-        let end = link.state().end();
         link.begin_again(false);
-        link.note(end, |state| state.note(Position(11), &configuration(8), 0));
-        link.note(end, |state| state.take_place(Position(12)));
-        assert_eq!(known(&link), (Position(10), 7));
         let acked = Acked { position: Position(13), fingerprint: 1, entry: 2 };
         link.acknowledged(acked, 0);
-        assert!(link.state().acked.is_empty());
+        let acknowledged = || {
+            let state = link.state();
+            (state.acked.len(), state.acked_entry)
+        };
+        assert_eq!(acknowledged(), (0, 0));
         link.acknowledged(acked, 1);
-        assert_eq!(link.state().acked.len(), 1);
-        let end = link.state().end();
-        link.note(end, |state| state.take_place(Position(14)));
-        assert_eq!(known(&link), (Position(14), 7));
+        assert_eq!(acknowledged(), (1, 2));
     }
 
     /// The thread of snapshots reads one while the consumer sees a newer one.

@@ -137,11 +137,11 @@ impl Consumer {
                     Err(error) => return Err(error.into()),
                 }
             }
-            self.link.stand(Standing::Settling, self.aways);
+            self.link.stand(Standing::Settling, self.losses);
         }
         let settle = millis(self.link.settings.settle);
         if standing == Standing::Settling && elapsed(self.link.now(), &mut self.back_at) >= settle {
-            self.link.stand(Standing::Settled, self.aways);
+            self.link.stand(Standing::Settled, self.losses);
         }
         Ok(())
     }

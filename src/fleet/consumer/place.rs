@@ -8,8 +8,8 @@ use super::super::place::Place;
 use super::super::restore::Restored;
 use super::super::settings::Planted;
 use super::super::snapshot::{Head, Reader};
-use super::super::stream::{Bounds, Position, StreamError};
-use super::{ASK_EVERY, Consumer, PATIENCE};
+use super::super::stream::{Bounds, Position};
+use super::{ASK_EVERY, Consumer};
 use std::sync::{Arc, mpsc};
 
 impl Consumer {
@@ -18,11 +18,13 @@ impl Consumer {
         let now = self.link.now();
         // Read before the bounds: a request may publish a configuration, and another thread may lose the connection, while
         // the stream answers.
-        let (acknowledged, aways) = {
+        let (acknowledged, losses) = {
             let state = self.link.state();
-            (state.configuration, state.aways)
+            (state.configuration, state.losses)
         };
-        self.is_checked &= aways == std::mem::replace(&mut self.aways, aways);
+        if self.losses != losses {
+            (self.losses, self.is_checked) = (losses, false);
+        }
         let is_due = self.asked_at.is_none_or(|asked_at| now.millis_since(asked_at) >= ASK_EVERY || asked_at > now);
         if self.is_checked && !is_due {
             return Ok(());
@@ -33,7 +35,7 @@ impl Consumer {
         self.link.begins(bounds.first);
         if !self.is_checked {
             // The node may have to wait for a snapshot, but no longer for the stream.
-            self.link.stand(Standing::Unsettled, self.aways);
+            self.link.stand(Standing::Unsettled, self.losses);
         }
         if !self.has_joined {
             self.join(&bounds)?;
@@ -59,7 +61,7 @@ impl Consumer {
                 self.place.position = self.place.position.min(self.place.witness_at);
             }
             (self.is_checked, self.target, self.back_at) = (true, bounds.last, now);
-            self.link.stand(Standing::Unsettled, self.aways);
+            self.link.stand(Standing::Unsettled, self.losses);
         }
         // The place is valid, also if an attempt to begin again failed and is not necessary any more.
         self.link.state().is_beginning = false;
@@ -133,7 +135,7 @@ impl Consumer {
         if let Some(place) = place.filter(|place| place.share == self.link.settings.share.mark()) {
             self.place = place;
             let (at, seen_at) = (place.snapshot, place.snapshot_seen_at);
-            self.link.state().snapshot = Sighting { at, seen_at, ..Sighting::default() };
+            self.link.state().see_read(Sighting { at, seen_at, ..Sighting::default() }, 0);
         } else {
             // The other nodes lack what this node held before it joined the fleet.
             let republish = self.has_something();
@@ -186,16 +188,8 @@ impl Consumer {
 
     /// Returns the fingerprint of the message at a position, or `None` if the stream has no message there.
     pub(super) fn fingerprint_at(&self, position: Position) -> Result<Option<u64>, StepError> {
-        let before = Position(position.0 - 1);
-        match self.link.stream.consume(before, 1, PATIENCE) {
-            Ok(deliveries) => match deliveries.first() {
-                None => Err(StreamError::Away("it did not deliver a message that it holds".into()).into()),
-                Some(there) if there.position == position => Ok(Some(message::fingerprint(&there.payload))),
-                Some(_) => Ok(None),
-            },
-            Err(StreamError::Gone) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let there = self.link.stream.message_at(position)?;
+        Ok(there.map(|there| message::fingerprint(&there.payload)))
     }
 
     /// Begins again because the stream lost messages or is another one. The node consumes all that the stream holds,
@@ -251,7 +245,7 @@ impl Consumer {
         self.own.clear();
         self.delivered_back = None;
         self.tell_place()?;
-        self.link.stand(Standing::Unsettled, self.aways);
+        self.link.stand(Standing::Unsettled, self.losses);
         (self.target, self.back_at) = (bounds.last, self.link.now());
         Ok(())
     }

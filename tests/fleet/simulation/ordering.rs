@@ -3,11 +3,11 @@
 use super::stream::SimServer;
 use super::threads::{Place, TENANT, call, configure, follows, running_clock, start_over, until};
 use crate::support::random::Random;
-use dialback::fleet::{Bounds, Delivery, Position, Share, Snapshot, Stream, StreamError, Subject};
+use dialback::fleet::{Bounds, Delivery, Position, Settings, Share, Snapshot, Stream, StreamError, Subject};
 use dialback::testing::universe::START;
 use dialback::{Applied, Change, DialPlan, Lookback, Plan, ServiceError};
 use std::io::Read;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
 
 /// A stream that waits for the test before it answers each configuration after the first one.
@@ -17,19 +17,40 @@ struct Slow {
     answers: Mutex<mpsc::Receiver<bool>>,
     /// Whether the configuration is in the stream while the answer waits.
     appends_first: bool,
-    /// Calls are in the stream while a test holds this, but not yet acknowledged.
-    calls: Mutex<()>,
-    /// The bounds are read while a test holds this, but not yet answered.
-    bounds: Mutex<()>,
-    /// How often the bounds were read.
-    bounds_read: Mutex<u64>,
+    /// Passed when calls are in the stream, before they are acknowledged.
+    calls: Gate,
     /// Whether calls do not reach the stream.
     refuses_calls: Mutex<bool>,
-    /// A single message is read while a test holds this, but not yet delivered. A node reads one message to see whether the
-    /// stream is still the same.
-    single: Mutex<()>,
-    /// How often a single message was read.
-    singles_read: Mutex<u64>,
+    /// Passed when the bounds are read, before they are returned.
+    bounds: Gate,
+    /// Passed before the next messages are read.
+    next: Gate,
+    /// Passed when a single message is read, before it is returned. A node reads one to see whether the stream is still the
+    /// same.
+    single: Gate,
+}
+
+/// A place where threads wait while a test holds it, and where they are counted.
+#[derive(Default)]
+struct Gate {
+    held: Mutex<()>,
+    came: Mutex<u64>,
+}
+
+impl Gate {
+    fn pass(&self) {
+        *self.came.lock().expect("no panic") += 1;
+        drop(self.hold());
+    }
+
+    fn hold(&self) -> MutexGuard<'_, ()> {
+        self.held.lock().expect("no panic")
+    }
+
+    /// Returns how many threads came here.
+    fn came(&self) -> u64 {
+        *self.came.lock().expect("no panic")
+    }
 }
 
 impl Stream for Slow {
@@ -50,23 +71,24 @@ impl Stream for Slow {
             return Err(StreamError::Away("the connection was lost".into()));
         }
         let appended = self.stream.publish(messages);
-        drop(self.calls.lock().expect("no panic"));
+        self.calls.pass();
         appended
     }
 
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
-        let read = self.stream.consume(after, limit, wait);
-        if limit == 1 {
-            *self.singles_read.lock().expect("no panic") += 1;
-            drop(self.single.lock().expect("no panic"));
-        }
+        self.next.pass();
+        self.stream.consume(after, limit, wait)
+    }
+
+    fn message_at(&self, position: Position) -> Result<Option<Delivery>, StreamError> {
+        let read = self.stream.message_at(position);
+        self.single.pass();
         read
     }
 
     fn bounds(&self) -> Result<Bounds, StreamError> {
         let bounds = self.stream.bounds();
-        *self.bounds_read.lock().expect("no panic") += 1;
-        drop(self.bounds.lock().expect("no panic"));
+        self.bounds.pass();
         bounds
     }
 
@@ -94,12 +116,16 @@ impl Stream for Slow {
 fn slow(server: &SimServer, appends_first: bool) -> (Arc<Slow>, mpsc::Receiver<()>, mpsc::Sender<bool>) {
     let ((asked, waits), (answer, answers)) = (mpsc::channel(), mpsc::channel());
     let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
-    let (calls, bounds, bounds_read) = Default::default();
-    let (refuses_calls, single, singles_read) = Default::default();
+    let (calls, bounds, next, single, refuses_calls) = Default::default();
     let stream = server.port(0);
-    let slow =
-        Slow { stream, asked, answers, appends_first, calls, bounds, bounds_read, refuses_calls, single, singles_read };
+    let slow = Slow { stream, asked, answers, appends_first, calls, refuses_calls, bounds, next, single };
     (Arc::new(slow), waits, answer)
+}
+
+/// Makes a node that writes no snapshots: their messages would follow the others, and its thread for them asks the stream,
+/// too.
+fn without_snapshots(settings: &mut Settings) {
+    settings.share = Share::of(0..15);
 }
 
 /// Lets the stream accept each configuration from now on, until the node is gone.
@@ -130,7 +156,7 @@ fn a_node_acknowledges_and_routes_calls_while_the_stream_orders_a_configuration(
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
     let (stream, asked, answer) = slow(&server, false);
-    let place = start_over(stream, directory.path(), |_| {});
+    let place = start_over(stream, directory.path(), without_snapshots);
     configure(&place);
     let (done, changed) = mpsc::channel();
     rename(&place, "slow", done);
@@ -156,7 +182,7 @@ fn a_configuration_that_is_delivered_before_its_acknowledgement_is_in_force_once
         server.heal();
         let directory = tempfile::tempdir().expect("a directory");
         let (stream, asked, answer) = slow(&server, true);
-        let place = start_over(stream, directory.path(), |_| {});
+        let place = start_over(stream, directory.path(), without_snapshots);
         configure(&place);
         let (done, changed) = mpsc::channel();
         rename(&place, "early", done);
@@ -176,8 +202,7 @@ fn a_request_that_changes_nothing_is_acknowledged_only_if_no_other_came_first() 
         server.heal();
         let directory = tempfile::tempdir().expect("a directory");
         let (stream, asked, answer) = slow(&server, false);
-        // Such a node writes no snapshots, which would ask the stream, too.
-        let place = start_over(stream, directory.path(), |settings| settings.share = Share::of(0..15));
+        let place = start_over(stream, directory.path(), without_snapshots);
         configure(&place);
         let (done, confirmed) = mpsc::channel();
         let done = move |result: Result<Arc<Plan>, ServiceError>| {
@@ -201,7 +226,7 @@ fn a_node_that_stops_rejects_the_changes_that_wait() {
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
     let (stream, asked, answer) = slow(&server, false);
-    let place = start_over(stream, directory.path(), |_| {});
+    let place = start_over(stream, directory.path(), without_snapshots);
     configure(&place);
     let (done, changed) = mpsc::channel();
     for name in ["first", "second"] {
@@ -223,13 +248,12 @@ fn a_call_that_is_delivered_before_its_acknowledgement_leaves_the_outbox() {
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
     let (stream, _waits, _answer) = slow(&server, false);
-    // A node with a share writes no snapshots, whose messages would follow the call.
-    let place = start_over(Arc::clone(&stream) as _, directory.path(), |settings| settings.share = Share::of(0..15));
+    let place = start_over(Arc::clone(&stream) as _, directory.path(), without_snapshots);
     configure(&place);
     let metrics = place.node.link().metrics();
     until("the heartbeat is consumed", || server.last() >= 2 && metrics.position() == server.last());
     let before = server.last();
-    let holds = stream.calls.lock().expect("no panic");
+    let holds = stream.calls.hold();
     place.service.record(vec![call(1)]).expect("it is durable");
     until("the call is consumed", || metrics.position() > before);
     assert_eq!(metrics.outbox(), 1, "it is not acknowledged");
@@ -244,18 +268,16 @@ fn a_configuration_that_is_published_while_the_stream_tells_its_bounds_is_not_lo
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
     let (stream, _asked, answer) = slow(&server, false);
-    // Only the consumer of a node with a share asks for the bounds.
     let place = start_over(Arc::clone(&stream) as _, directory.path(), |settings| {
-        (settings.share, settings.now) = (Share::of(0..15), running_clock());
+        without_snapshots(settings);
+        settings.now = running_clock();
     });
     configure(&place);
     place.service.record(vec![call(1)]).expect("it is durable");
     let metrics = place.node.link().metrics();
-    let read = || *stream.bounds_read.lock().expect("no panic");
     for generation in 2..5 {
-        let holds = stream.bounds.lock().expect("no panic");
-        let before = read();
-        until("the bounds are read", || read() > before);
+        let (holds, before) = (stream.bounds.hold(), stream.bounds.came());
+        until("the bounds are read", || stream.bounds.came() > before);
         let (done, changed) = mpsc::channel();
         rename(&place, &format!("name {generation}"), done);
         answer.send(true).expect("the stream waits");
@@ -275,9 +297,9 @@ fn an_end_that_the_stream_loses_while_a_node_checks_it_is_published_again() {
     server.heal();
     let directory = tempfile::tempdir().expect("a directory");
     let (stream, asked, answer) = slow(&server, false);
-    // Only the consumer of a node with a share reads single messages.
     let place = start_over(Arc::clone(&stream) as _, directory.path(), |settings| {
-        (settings.share, settings.now) = (Share::of(0..15), running_clock());
+        without_snapshots(settings);
+        settings.now = running_clock();
     });
     configure(&place);
     until("it follows", || follows(&place));
@@ -290,11 +312,10 @@ fn an_end_that_the_stream_loses_while_a_node_checks_it_is_published_again() {
     let (done, changed) = mpsc::channel();
     rename(&place, "lost", done);
     asked.recv().expect("it is on its way");
-    let read = || *stream.singles_read.lock().expect("no panic");
-    let (holds, before) = (stream.single.lock().expect("no panic"), read());
+    let (holds, before) = (stream.single.hold(), stream.single.came());
     *stream.refuses_calls.lock().expect("no panic") = true;
     place.service.record(vec![call(2)]).expect("it is durable");
-    until("the consumer checks the stream", || read() > before);
+    until("the consumer checks the stream", || stream.single.came() > before);
     // Meanwhile the stream loses its end, and others publish. The change gets the report.
     assert!(server.crash() > 0);
     assert!(stream.stream.consume(Position::START, 2, Duration::ZERO).is_err(), "the report");
@@ -320,6 +341,7 @@ fn a_change_is_not_superseded_by_a_snapshot_of_the_same_node() {
     let (stream, asked, answer) = slow(&server, false);
     let place = start_over(stream, directory.path(), |settings| settings.snapshot_every = Duration::ZERO);
     configure(&place);
+    let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
     asked.recv().expect("a snapshot begins");
     let (done, changed) = mpsc::channel();
     rename(&place, "meanwhile", done);
@@ -329,5 +351,38 @@ fn a_change_is_not_superseded_by_a_snapshot_of_the_same_node() {
     answer.send(true).expect("the stream waits");
     until("the snapshot's message is in the stream", || server.last() > before);
     accept_all(answer);
+    assert_eq!(changed.recv().expect("an answer"), Ok(2));
+}
+
+/// An acknowledgement can arrive after the node has begun again, because the stream lost that message. The node does not
+/// take the change for ordered, and accepts the next one.
+#[test]
+fn a_change_that_the_stream_loses_before_its_acknowledgement_arrives_is_not_acknowledged() {
+    let server = SimServer::new(Random::new(1, 1), 1);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (stream, asked, answer) = slow(&server, true);
+    let place = start_over(Arc::clone(&stream) as _, directory.path(), without_snapshots);
+    configure(&place);
+    until("it follows", || follows(&place));
+    server.sync();
+    let metrics = place.node.link().metrics();
+    place.service.record(vec![call(1)]).expect("it is durable");
+    until("the call is published", || follows(&place) && metrics.position() == server.last());
+    let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
+    let (holds, before) = (stream.next.hold(), stream.next.came());
+    until("the consumer waits", || stream.next.came() > before);
+    let (done, changed) = mpsc::channel();
+    rename(&place, "lost", done.clone());
+    asked.recv().expect("it is in the stream");
+    assert!(server.crash() > 1, "the call and the change are lost");
+    drop(holds);
+    until("the call is published again", || metrics.republished() > 0 && follows(&place));
+    answer.send(true).expect("the stream waits");
+    let answered = changed.recv().expect("an answer");
+    assert!(matches!(answered, Err(ServiceError::OutcomeUnknown(_))), "{answered:?}");
+    accept_all(answer);
+    until("it follows", || follows(&place));
+    rename(&place, "next", done);
     assert_eq!(changed.recv().expect("an answer"), Ok(2));
 }

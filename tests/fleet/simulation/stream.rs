@@ -353,6 +353,11 @@ impl Stream for Port {
         }
     }
 
+    fn message_at(&self, position: Position) -> Result<Option<Delivery>, StreamError> {
+        let server = self.reach(false)?;
+        Ok(server.held.messages.iter().find(|message| message.position == position).cloned())
+    }
+
     fn bounds(&self) -> Result<Bounds, StreamError> {
         let mut server = self.reach(true)?;
         server.ports[self.node].is_unseen = false;
