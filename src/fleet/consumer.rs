@@ -19,6 +19,7 @@ use crate::metrics::Skipped;
 use crate::service::{Consumed, Service, ServiceError};
 use crate::store::StoredFleetState;
 use crate::time::Timestamp;
+use place::Why;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -67,8 +68,8 @@ pub(super) struct Consumer {
     waits: bool,
     /// Since when the node has not known which configuration is the last one in the stream.
     blind_since: Option<Timestamp>,
-    /// The last snapshot that was read for what this node may lack.
-    tried: Position,
+    /// The newest snapshot, and how often this node has tried to read it for what it may lack.
+    tried: (Position, u32),
     /// Since when the node has waited for a snapshot.
     waits_since: Option<Timestamp>,
     progress: Progress,
@@ -124,7 +125,7 @@ impl Consumer {
             is_place_due: false,
             waits,
             blind_since: None,
-            tried: Position::START,
+            tried: (Position::START, 0),
             waits_since: None,
             progress: Progress::default(),
             log,
@@ -166,7 +167,7 @@ impl Consumer {
             // A snapshot may hold the configuration that the stream no longer has.
             Err(StepError::Missing { sequence }) if self.place.position.0 > 0 => {
                 let bounds = self.link.stream.bounds()?;
-                self.start_over(&bounds)?;
+                self.begin_again(&bounds, Why::Behind)?;
                 return Err(StepError::Missing { sequence });
             }
             taken => taken?,
@@ -355,7 +356,7 @@ impl Consumer {
     fn look_for_own(&mut self) -> Result<(), StepError> {
         if let Some(lost) = self.lost_configuration() {
             let bounds = self.link.stream.bounds()?;
-            self.roll_back(&bounds)?;
+            self.begin_again(&bounds, Why::Lost)?;
             return Err(StepError::Lost(lost));
         }
         loop {
@@ -365,7 +366,7 @@ impl Consumer {
             };
             if !self.own.contains(&(acked.position, acked.fingerprint)) {
                 let bounds = self.link.stream.bounds()?;
-                self.roll_back(&bounds)?;
+                self.begin_again(&bounds, Why::Lost)?;
                 return Err(StepError::Lost(acked.position));
             }
             self.own.retain(|(position, _)| *position > acked.position);

@@ -33,7 +33,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The number of sections that are prepared before they are read.
 const READY: usize = 4;
 /// The number of attempts to read a snapshot, after which it counts as unusable.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 /// How long another node gets at most to write a snapshot that nodes wait for, in milliseconds.
 const LONGEST_GRACE: u64 = 300_000;
 /// How long another node gets at most to make room in a full stream, in milliseconds.
@@ -316,11 +316,11 @@ impl Keeper {
         // There is no configuration yet, or the last one has not reached this node's store.
         let Some(configuration) = self.fleet_state.configuration(sequence)? else { return Ok(Did::Nothing) };
         match self.link.publish_last(&configuration, epoch) {
-            Ok((at, witness)) => {
+            Ok(Some((at, witness))) => {
                 self.begun = Some((Head { at, witness, is_configuration: true, sequence, taken_at: now, gap }, epoch));
                 Ok(Did::Some)
             }
-            Err(StreamError::Superseded) => Ok(Did::Nothing),
+            Ok(None) | Err(StreamError::Superseded) => Ok(Did::Nothing),
             Err(error) => Err(error.into()),
         }
     }
@@ -409,8 +409,8 @@ impl Keeper {
     }
 
     fn check(&self, head: Head) -> Result<(), StepError> {
-        let there = self.link.stream.message_at(head.at)?;
-        let is_witness = there.is_some_and(|there| message::fingerprint(&there.payload) == head.witness);
+        let there = self.link.stream.message_at(head.at)?.ok_or(StreamError::Gone)?;
+        let is_witness = message::fingerprint(&there.payload) == head.witness;
         if is_witness { Ok(()) } else { Err(StepError::Lost(head.at)) }
     }
 }

@@ -14,6 +14,8 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+const BEGAN_AGAIN: &str = "the node began again while the stream accepted the message";
+
 /// A node's connection to its fleet. It is the [`Sequencer`] of the node's service, and [`Node`](super::Node) works
 /// with it.
 pub struct Link {
@@ -227,6 +229,8 @@ impl Link {
 
     /// Publishes the last configuration again. Returns the position and the fingerprint of the message.
     ///
+    /// Returns `None` if the node has begun again meanwhile.
+    ///
     /// # Errors
     /// Returns [`StreamError::Superseded`] if it is no longer the last one, if the node began again after `epoch`, or if it
     /// is no longer settled. An older configuration would follow the wrong one.
@@ -234,7 +238,7 @@ impl Link {
         &self,
         configuration: &Configuration,
         epoch: u64,
-    ) -> Result<(Position, u64), StreamError> {
+    ) -> Result<Option<(Position, u64)>, StreamError> {
         let _turn = self.turn();
         let end = {
             let state = self.state();
@@ -247,27 +251,21 @@ impl Link {
         self.publish_after(configuration, end)
     }
 
-    fn publish_after(&self, configuration: &Configuration, end: End) -> Result<(Position, u64), StreamError> {
+    fn publish_after(&self, configuration: &Configuration, end: End) -> Result<Option<(Position, u64)>, StreamError> {
         let payload = self.writer().configuration(self.now(), end.parent, configuration);
         let (bytes, largest) = (payload.len(), self.stream.largest());
         if bytes > largest {
             return Err(StreamError::TooLarge { bytes, largest });
         }
         let position = self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, end.position))?;
-        self.state_in(end.epoch)?.note(position, configuration, end.parent);
-        Ok((position, message::fingerprint(&payload)))
+        let noted = self.state_in(end.epoch).map(|mut state| state.note(position, configuration, end.parent));
+        Ok(noted.map(|()| (position, message::fingerprint(&payload))))
     }
 
-    /// Returns the state, to record the acknowledgement of a message that was published in this epoch.
-    ///
-    /// # Errors
-    /// The node has begun again meanwhile. The reason may be that the stream lost the message.
-    fn state_in(&self, epoch: u64) -> Result<MutexGuard<'_, State>, StreamError> {
-        let state = self.state();
-        if state.epoch != epoch {
-            return Err(StreamError::Away("the node began again while the stream accepted a message".into()));
-        }
-        Ok(state)
+    /// Returns the state, to record the acknowledgement of a message that was published in this epoch. Returns `None` if the
+    /// node has begun again meanwhile: the reason may be that the stream lost the message.
+    fn state_in(&self, epoch: u64) -> Option<MutexGuard<'_, State>> {
+        Some(self.state()).filter(|state| state.epoch == epoch)
     }
 
     /// Records whether the stream takes messages, from the result of a publication.
@@ -475,6 +473,15 @@ impl State {
         is_next
     }
 
+    /// Records what the node's stored place says about the newest snapshot, unless a newer one was seen since the start.
+    pub(super) fn recall(&mut self, at: Position, seen_at: Option<Timestamp>) {
+        if self.sightings == 0 {
+            self.see(Sighting { at, seen_at, ..Sighting::default() });
+        } else if self.snapshot.at == at {
+            self.snapshot.seen_at = seen_at.or(self.snapshot.seen_at);
+        }
+    }
+
     /// Records the newest snapshot.
     pub(super) fn see(&mut self, mut seen: Sighting) {
         self.sightings += 1;
@@ -537,7 +544,8 @@ impl Sequencer for Link {
         // Read together with the sequence: the consumer may note another node's configuration at any time.
         let end = self.state().end_after(configuration.sequence - 1)?;
         match self.publish_after(configuration, end) {
-            Ok(_) => Ok(()),
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(ServiceError::OutcomeUnknown(BEGAN_AGAIN.to_owned())),
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
             Err(error @ (StreamError::TooLarge { .. } | StreamError::Full(_))) => {
                 Err(ServiceError::StreamAway(error.to_string()))
@@ -560,13 +568,11 @@ impl Sequencer for Link {
         let _turn = self.turn();
         let end = self.state().end_after(sequence)?;
         let payload = self.writer().fence(self.now());
-        let published = self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, end.position));
-        let taken = published.and_then(|position| {
-            self.state_in(end.epoch)?.take_place(position);
-            Ok(())
-        });
-        match taken {
-            Ok(()) => Ok(()),
+        match self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, end.position)) {
+            Ok(position) => {
+                let taken = self.state_in(end.epoch).map(|mut state| state.take_place(position));
+                taken.ok_or_else(|| ServiceError::StreamAway(BEGAN_AGAIN.to_owned()))
+            }
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
             Err(error @ StreamError::Full(_)) => Err(ServiceError::StreamAway(error.to_string())),
             Err(error) => {
@@ -715,7 +721,7 @@ mod tests {
             assert!(matches!(published, Err(StreamError::Superseded)), "{other}: {published:?}");
         }
         assert_eq!(known(&link), (Position(10), 7));
-        let (position, _) = link.publish_last(&configuration(7), 0).expect("it is published");
+        let (position, _) = link.publish_last(&configuration(7), 0).expect("it is published").expect("in this epoch");
         assert_eq!((position, known(&link)), (Position(11), (Position(11), 7)));
         link.publish_next(&configuration(8)).expect("it is published");
         assert_eq!(known(&link), (Position(12), 8));
@@ -730,7 +736,7 @@ mod tests {
         assert!(superseded(link.publish_last(&configuration(7), 1)), "the node is not settled");
         link.stand(Standing::Settled, 0);
         assert!(superseded(link.publish_last(&configuration(7), 0)), "the snapshot is of an earlier epoch");
-        assert!(link.publish_last(&configuration(7), 1).is_ok());
+        assert!(matches!(link.publish_last(&configuration(7), 1), Ok(Some(_))));
     }
 
     /// Another thread of the node may receive the only report of a lost connection while the consumer asks the stream.
@@ -779,6 +785,23 @@ mod tests {
         // The stream is another one: its positions begin again.
         link.state().see_read(Sighting { at: Position(2), ..Sighting::default() }, before + 1);
         assert_eq!(link.state().snapshot.at, Position(2));
+    }
+
+    /// The age of a snapshot begins when the node first saw it, also before a restart. The thread of snapshots may look before
+    /// the node has read its stored place.
+    #[test]
+    fn stored_time_of_a_snapshot_counts_if_it_is_still_the_newest() {
+        let (early, late) = (Timestamp::from_secs(1), Timestamp::from_secs(2));
+        for (looked, expected) in [(None, early), (Some(Position(9)), early), (Some(Position(10)), late)] {
+            let link = Link::new(Settings::new(|| NOW), Arc::new(Takes));
+            let mut state = link.state();
+            if let Some(at) = looked {
+                state.see(Sighting { at, seen_at: Some(late), ..Sighting::default() });
+            }
+            state.recall(Position(9), Some(early));
+            assert_eq!(state.snapshot.seen_at, Some(expected), "{looked:?}");
+            assert_eq!(state.snapshot.at, looked.unwrap_or(Position(9)));
+        }
     }
 
     /// A node of an earlier version has the text without the two fields, and computes the digest of that text. Nodes of both

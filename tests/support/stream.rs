@@ -171,6 +171,8 @@ fn truncation(open: &dyn Fn() -> Handle) {
         other.publish_after(Subject::Configuration, b"stale", Position::START),
         Err(StreamError::Superseded)
     ));
+    let kept = one.message_at(last).expect("read");
+    assert_eq!(kept, None, "a configuration before the stream's beginning");
     let next =
         other.publish_after(Subject::Configuration, b"next", last).expect("the last one counts though it is gone");
     assert_eq!(next, Position(21));

@@ -4,6 +4,7 @@ use super::super::StepError;
 use super::super::elapsed::{elapsed, millis};
 use super::super::link::{Standing, digest};
 use super::super::stream::{Position, StreamError};
+use super::place::Why;
 use super::{Consumer, Load};
 use crate::event::{Configuration, Event};
 
@@ -96,7 +97,7 @@ impl Consumer {
         // read there.
         let reads_all = accepted == Position::START && self.began_at == bounds.first;
         if accepted < bounds.first && !reads_all {
-            self.roll_back(&bounds)?;
+            self.begin_again(&bounds, Why::Lost)?;
             return Err(StepError::Lost(accepted));
         }
         self.link.metrics.count_refused(1);

@@ -2,6 +2,7 @@
 
 use super::super::StepError;
 use super::super::elapsed::{elapsed, millis};
+use super::super::keeper::ATTEMPTS;
 use super::super::link::{Sighting, Standing, digest};
 use super::super::message::{self, Body, Message};
 use super::super::place::Place;
@@ -11,6 +12,18 @@ use super::super::snapshot::{Head, Reader};
 use super::super::stream::{Bounds, Position};
 use super::{ASK_EVERY, Consumer};
 use std::sync::{Arc, mpsc};
+
+/// The reason why a node begins again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Why {
+    /// The stream lost messages, or is another one.
+    Lost,
+    /// The node's place is valid, but does not suffice: the stream no longer holds the messages after it, or other nodes wait
+    /// for all that this node has.
+    Behind,
+    /// A snapshot may have what this node lacks.
+    Gap,
+}
 
 impl Consumer {
     /// Checks from time to time that the stream is still the one that the place refers to.
@@ -45,9 +58,11 @@ impl Consumer {
         // The place counts, too: a node that has just joined has read it since.
         let has_configuration = acknowledged.max(self.place.configuration) <= bounds.last_configuration;
         if !is_same || (!self.is_checked && !self.has_witness(&bounds)?) || !has_configuration {
-            self.roll_back(&bounds)?;
-        } else if bounds.first.0 > self.place.position.0 + 1 || self.can_fill_gap() {
-            self.start_over(&bounds)?;
+            self.begin_again(&bounds, Why::Lost)?;
+        } else if bounds.first.0 > self.place.position.0 + 1 {
+            self.begin_again(&bounds, Why::Behind)?;
+        } else if self.can_fill_gap() {
+            self.begin_again(&bounds, Why::Gap)?;
         } else {
             self.find_configuration(&bounds)?;
         }
@@ -106,19 +121,18 @@ impl Consumer {
     /// configuration. A stopped node cannot use it: it would publish all its data again at each snapshot.
     pub(super) fn can_fill_gap(&mut self) -> bool {
         let snapshot = self.link.state().snapshot;
+        if self.tried.0 != snapshot.at {
+            self.tried = (snapshot.at, 0);
+        }
         let fills = snapshot.at >= self.place.gap && snapshot.gap < self.place.gap;
         let shows = self.blind_since.is_some() && !self.is_whole && snapshot.at >= self.place.configuration;
-        let is_new = snapshot.at != self.tried && snapshot.at < Position(u64::MAX);
-        let can_fill = (fills || shows) && is_new && !self.is_in_conflict();
-        if can_fill {
-            self.tried = snapshot.at;
-        }
-        can_fill
+        let is_new = self.tried.1 < ATTEMPTS && snapshot.at < Position(u64::MAX);
+        (fills || shows) && is_new && !self.is_in_conflict()
     }
 
     /// Publishes all that this node has again, including all configurations, because other nodes wait for it.
     fn give(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        self.roll_back(bounds)?;
+        self.begin_again(bounds, Why::Behind)?;
         self.link.state().must_republish = false;
         self.place.sequence = 0;
         self.blind_since = None;
@@ -134,12 +148,10 @@ impl Consumer {
         // A place of another share says nothing: the node left out messages whose positions it does not know.
         if let Some(place) = place.filter(|place| place.share == self.link.settings.share.mark()) {
             self.place = place;
-            let (at, seen_at) = (place.snapshot, place.snapshot_seen_at);
-            self.link.state().see_read(Sighting { at, seen_at, ..Sighting::default() }, 0);
+            self.link.state().recall(place.snapshot, place.snapshot_seen_at);
         } else {
             // The other nodes lack what this node held before it joined the fleet.
-            let republish = self.has_something();
-            self.begin_again(bounds, republish)?;
+            self.begin_again(bounds, Why::Behind)?;
         }
         self.has_joined = true;
         let keys = &self.link.settings.keys;
@@ -192,27 +204,14 @@ impl Consumer {
         Ok(there.map(|there| message::fingerprint(&there.payload)))
     }
 
-    /// Begins again because the stream lost messages or is another one. The node consumes all that the stream holds,
-    /// and publishes all that it has.
-    pub(super) fn roll_back(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        let has_something = self.has_something();
-        self.begin_again(bounds, has_something)
-    }
-
-    /// Begins again because the stream no longer holds the messages after the node's place. Losses in between are not
-    /// visible to the node, so it publishes all that it has.
-    pub(super) fn start_over(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        let has_something = self.has_something();
-        self.begin_again(bounds, has_something)
-    }
-
-    /// Begins again at the stream's first message or at a newer snapshot. The node's place does not change until the
-    /// new one is complete.
-    pub(super) fn begin_again(&mut self, bounds: &Bounds, republish: bool) -> Result<(), StepError> {
+    /// Begins again at the stream's first message or at a newer snapshot, and publishes all that the node has. The node's
+    /// place does not change until the new one is complete.
+    pub(super) fn begin_again(&mut self, bounds: &Bounds, why: Why) -> Result<(), StepError> {
         let old = self.place;
         self.began_at = bounds.first;
         let position = Position(bounds.first.0.saturating_sub(1));
-        let republish = (republish || old.republish) && !self.link.settings.is_planted(Planted::NoRepublish);
+        let has_data = self.has_something() || old.republish;
+        let republish = has_data && !self.link.settings.is_planted(Planted::NoRepublish);
         let share = self.link.settings.share.mark();
         let signer = Some(self.link.settings.keys.signer());
         let mut place =
@@ -220,13 +219,22 @@ impl Consumer {
         // The link's knowledge of the stream may be out of date.
         self.link.begin_again(old.incarnation != bounds.incarnation);
         if position > Position::START {
-            // A node that has consumed the removed messages can continue without a snapshot.
-            let had_it = old.incarnation == bounds.incarnation && old.position >= position;
+            // A node that has consumed the removed messages can continue without a snapshot. After a loss, others may be in
+            // their place.
+            let is_same = why != Why::Lost && old.incarnation == bounds.incarnation;
+            let had_it = is_same && old.position >= position;
             let needs_none = had_it || self.has_waited();
             let at_least = if needs_none { Position::START } else { position };
             let head = match self.take_snapshot(at_least) {
-                Err(StepError::Snapshot(_)) if needs_none => None,
-                taken => taken?,
+                Err(StepError::Snapshot(_)) if needs_none && why != Why::Gap => None,
+                Err(error) => {
+                    self.tried.1 += u32::from(error.away().is_none());
+                    return Err(error);
+                }
+                Ok(head) => {
+                    self.tried.1 = ATTEMPTS;
+                    head
+                }
             };
             // What the stream still holds is read again, unless the snapshot has all of it.
             let covers = |head: &Head| head.at >= position && head.gap <= position;

@@ -98,13 +98,19 @@ pub(super) async fn configuration(core: &Core) -> Result<Option<Delivery>, Strea
 }
 
 async fn configuration_in(core: &Core, stream: &Stream) -> Result<Option<Delivery>, StreamError> {
-    delivery(core, stream.get_last_raw_message_by_subject(core.connection.subjects.configuration()).await)
+    let subject = core.connection.subjects.configuration();
+    let get = async || delivery(core, stream.get_last_raw_message_by_subject(subject).await);
+    repeated(core.connection.options.patience, get).await
 }
 
 /// Returns the message at a position.
 pub(super) async fn message_at(core: &Core, position: Position) -> Result<Option<Delivery>, StreamError> {
     let stream = ask(core).await?;
-    delivery(core, stream.get_raw_message(position.0).await)
+    if position < first(&stream).await? {
+        return Ok(None);
+    }
+    let get = async || delivery(core, stream.get_raw_message(position.0).await);
+    repeated(core.connection.options.patience, get).await
 }
 
 fn delivery(core: &Core, read: Result<StreamMessage, RawMessageError>) -> Result<Option<Delivery>, StreamError> {

@@ -7,7 +7,7 @@ use dialback::fleet::{Bounds, Delivery, Position, Settings, Share, Snapshot, Str
 use dialback::testing::universe::START;
 use dialback::{Applied, Change, DialPlan, Lookback, Plan, ServiceError};
 use std::io::Read;
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// A stream that waits for the test before it answers each configuration after the first one.
@@ -33,23 +33,42 @@ struct Slow {
 /// A place where threads wait while a test holds it, and where they are counted.
 #[derive(Default)]
 struct Gate {
-    held: Mutex<()>,
-    came: Mutex<u64>,
+    state: Mutex<GateState>,
+    opened: Condvar,
 }
+
+#[derive(Default)]
+struct GateState {
+    is_held: bool,
+    came: u64,
+}
+
+/// Opens the gate when it is dropped.
+struct Holds<'a>(&'a Gate);
 
 impl Gate {
     fn pass(&self) {
-        *self.came.lock().expect("no panic") += 1;
-        drop(self.hold());
+        let mut state = self.state.lock().expect("no panic");
+        state.came += 1;
+        drop(self.opened.wait_while(state, |state| state.is_held).expect("no panic"));
     }
 
-    fn hold(&self) -> MutexGuard<'_, ()> {
-        self.held.lock().expect("no panic")
+    /// Makes threads wait that come from now on. Returns how many came before.
+    fn hold(&self) -> (Holds<'_>, u64) {
+        let mut state = self.state.lock().expect("no panic");
+        state.is_held = true;
+        (Holds(self), state.came)
     }
 
-    /// Returns how many threads came here.
     fn came(&self) -> u64 {
-        *self.came.lock().expect("no panic")
+        self.state.lock().expect("no panic").came
+    }
+}
+
+impl Drop for Holds<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().expect("no panic").is_held = false;
+        self.0.opened.notify_all();
     }
 }
 
@@ -158,6 +177,7 @@ fn a_node_acknowledges_and_routes_calls_while_the_stream_orders_a_configuration(
     let (stream, asked, answer) = slow(&server, false);
     let place = start_over(stream, directory.path(), without_snapshots);
     configure(&place);
+    let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
     let (done, changed) = mpsc::channel();
     rename(&place, "slow", done);
     asked.recv().expect("it is on its way");
@@ -184,6 +204,7 @@ fn a_configuration_that_is_delivered_before_its_acknowledgement_is_in_force_once
         let (stream, asked, answer) = slow(&server, true);
         let place = start_over(stream, directory.path(), without_snapshots);
         configure(&place);
+        let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
         let (done, changed) = mpsc::channel();
         rename(&place, "early", done);
         asked.recv().expect("it is on its way");
@@ -204,6 +225,7 @@ fn a_request_that_changes_nothing_is_acknowledged_only_if_no_other_came_first() 
         let (stream, asked, answer) = slow(&server, false);
         let place = start_over(stream, directory.path(), without_snapshots);
         configure(&place);
+        let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
         let (done, confirmed) = mpsc::channel();
         let done = move |result: Result<Arc<Plan>, ServiceError>| {
             let _ = done.send(result.map(|plan| plan.generation()));
@@ -253,7 +275,7 @@ fn a_call_that_is_delivered_before_its_acknowledgement_leaves_the_outbox() {
     let metrics = place.node.link().metrics();
     until("the heartbeat is consumed", || server.last() >= 2 && metrics.position() == server.last());
     let before = server.last();
-    let holds = stream.calls.hold();
+    let (holds, _) = stream.calls.hold();
     place.service.record(vec![call(1)]).expect("it is durable");
     until("the call is consumed", || metrics.position() > before);
     assert_eq!(metrics.outbox(), 1, "it is not acknowledged");
@@ -276,7 +298,7 @@ fn a_configuration_that_is_published_while_the_stream_tells_its_bounds_is_not_lo
     place.service.record(vec![call(1)]).expect("it is durable");
     let metrics = place.node.link().metrics();
     for generation in 2..5 {
-        let (holds, before) = (stream.bounds.hold(), stream.bounds.came());
+        let (holds, before) = stream.bounds.hold();
         until("the bounds are read", || stream.bounds.came() > before);
         let (done, changed) = mpsc::channel();
         rename(&place, &format!("name {generation}"), done);
@@ -312,7 +334,7 @@ fn an_end_that_the_stream_loses_while_a_node_checks_it_is_published_again() {
     let (done, changed) = mpsc::channel();
     rename(&place, "lost", done);
     asked.recv().expect("it is on its way");
-    let (holds, before) = (stream.single.hold(), stream.single.came());
+    let (holds, before) = stream.single.hold();
     *stream.refuses_calls.lock().expect("no panic") = true;
     place.service.record(vec![call(2)]).expect("it is durable");
     until("the consumer checks the stream", || stream.single.came() > before);
@@ -370,7 +392,7 @@ fn a_change_that_the_stream_loses_before_its_acknowledgement_arrives_is_not_ackn
     place.service.record(vec![call(1)]).expect("it is durable");
     until("the call is published", || follows(&place) && metrics.position() == server.last());
     let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
-    let (holds, before) = (stream.next.hold(), stream.next.came());
+    let (holds, before) = stream.next.hold();
     until("the consumer waits", || stream.next.came() > before);
     let (done, changed) = mpsc::channel();
     rename(&place, "lost", done.clone());
