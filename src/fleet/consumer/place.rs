@@ -219,10 +219,8 @@ impl Consumer {
         // The link's knowledge of the stream may be out of date.
         self.link.begin_again(old.incarnation != bounds.incarnation);
         if position > Position::START {
-            // A node that has consumed the removed messages can continue without a snapshot. After a loss, others may be in
-            // their place.
-            let is_same = why != Why::Lost && old.incarnation == bounds.incarnation;
-            let had_it = is_same && old.position >= position;
+            // A node that has consumed the removed messages can continue without a snapshot.
+            let had_it = old.incarnation == bounds.incarnation && old.position >= position;
             let needs_none = had_it || self.has_waited();
             let at_least = if needs_none { Position::START } else { position };
             let head = match self.take_snapshot(at_least) {
@@ -238,7 +236,8 @@ impl Consumer {
             };
             // What the stream still holds is read again, unless the snapshot has all of it.
             let covers = |head: &Head| head.at >= position && head.gap <= position;
-            let gap = if had_it { old.gap.min(position) } else { position };
+            // After a loss, others may have been in the place of those that it has consumed.
+            let gap = if had_it && why != Why::Lost { old.gap.min(position) } else { position };
             place.gap = head.filter(|head| head.at >= gap).map_or(gap, |head| head.gap.min(gap));
             if let Some(head) = head.filter(covers) {
                 self.go_behind(&head, bounds, &mut place)?;

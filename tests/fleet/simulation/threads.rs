@@ -214,8 +214,8 @@ fn a_new_node_loads_a_snapshot_and_keeps_it_after_a_restart() {
     assert_eq!(second.service.record(vec![call(7)]), Ok(vec![Ok(Applied::Ignored)]));
 }
 
-/// The stream is set back, and holds other messages at the node's old place when the node comes back. Then a snapshot covers
-/// them, and the node cannot read it at first. It waits for the snapshot.
+/// The stream is set back, and has had other messages at the node's old place when the node comes back. A snapshot covers
+/// them, and the node cannot read it at first. It knows that it lacks something.
 #[test]
 fn a_node_takes_no_replaced_messages_for_consumed_ones() {
     let server = SimServer::new(Random::new(1, 1), 2);
@@ -244,8 +244,7 @@ fn a_node_takes_no_replaced_messages_for_consumed_ones() {
     let second = start(&server, 1, &path("second"), |_| {});
     until("the snapshot is read", || server.broken() >= 4);
     server.break_snapshots(false);
-    until("it follows", || follows(&second));
-    assert_eq!((reason(&second, 0), reason(&second, 9)), (Reason::Matched, Reason::Matched));
+    until("it has the calls", || [0, 9].iter().all(|index| reason(&second, *index) == Reason::Matched));
 }
 
 #[test]
