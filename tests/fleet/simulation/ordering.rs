@@ -132,13 +132,32 @@ impl Stream for Slow {
     }
 }
 
-fn slow(server: &SimServer, appends_first: bool) -> (Arc<Slow>, mpsc::Receiver<()>, mpsc::Sender<bool>) {
-    let ((asked, waits), (answer, answers)) = (mpsc::channel(), mpsc::channel());
-    let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
-    let (calls, bounds, next, single, refuses_calls) = Default::default();
-    let stream = server.port(0);
-    let slow = Slow { stream, asked, answers, appends_first, calls, refuses_calls, bounds, next, single };
-    (Arc::new(slow), waits, answer)
+/// A node over a slow stream. The fields are dropped in this order: the node waits for the stream, which waits for answers.
+struct Scene {
+    answer: mpsc::Sender<bool>,
+    place: Place,
+    asked: mpsc::Receiver<()>,
+    stream: Arc<Slow>,
+    server: SimServer,
+    _directory: tempfile::TempDir,
+}
+
+impl Scene {
+    /// Starts a node, and waits until it has its first configuration.
+    fn new(appends_first: bool, set_up: impl FnOnce(&mut Settings)) -> Self {
+        let server = SimServer::new(Random::new(1, 1), 1);
+        server.heal();
+        let directory = tempfile::tempdir().expect("a directory");
+        let ((asks, asked), (answer, answers)) = (mpsc::channel(), mpsc::channel());
+        let (calls, bounds, next, single, refuses_calls) = Default::default();
+        let (port, asks, answers) = (server.port(0), Mutex::new(asks), Mutex::new(answers));
+        let stream =
+            Slow { stream: port, asked: asks, answers, appends_first, calls, refuses_calls, bounds, next, single };
+        let stream = Arc::new(stream);
+        let place = start_over(Arc::clone(&stream) as _, directory.path(), set_up);
+        configure(&place);
+        Self { answer, place, asked, stream, server, _directory: directory }
+    }
 }
 
 /// Makes a node that writes no snapshots: their messages would follow the others, and its thread for them asks the stream,
@@ -171,26 +190,20 @@ fn rename(place: &Place, name: &str, done: mpsc::Sender<Result<u64, ServiceError
 
 #[test]
 fn a_node_acknowledges_and_routes_calls_while_the_stream_orders_a_configuration() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, asked, answer) = slow(&server, false);
-    let place = start_over(stream, directory.path(), without_snapshots);
-    configure(&place);
-    let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
+    let scene = Scene::new(false, without_snapshots);
     let (done, changed) = mpsc::channel();
-    rename(&place, "slow", done);
-    asked.recv().expect("it is on its way");
+    rename(&scene.place, "slow", done);
+    scene.asked.recv().expect("it is on its way");
     let began = Instant::now();
     for index in 0..50 {
-        assert_eq!(place.service.record(vec![call(index)]), Ok(vec![Ok(Applied::Recorded)]));
+        assert_eq!(scene.place.service.record(vec![call(index)]), Ok(vec![Ok(Applied::Recorded)]));
     }
     assert!(began.elapsed() < Duration::from_secs(2), "no call waits for the stream: {:?}", began.elapsed());
     // Messages of the stream are committed meanwhile, too.
-    let fleet_state = place.service.fleet_state().expect("it has an outbox");
+    let fleet_state = scene.place.service.fleet_state().expect("it has an outbox");
     until("the calls come back", || fleet_state.outbox(0, 1).expect("readable").is_empty());
     assert!(changed.try_recv().is_err(), "the configuration waits");
-    answer.send(true).expect("the stream waits");
+    scene.answer.send(true).expect("the stream waits");
     assert_eq!(changed.recv().expect("an answer"), Ok(2));
 }
 
@@ -198,19 +211,13 @@ fn a_node_acknowledges_and_routes_calls_while_the_stream_orders_a_configuration(
 #[test]
 fn a_configuration_that_is_delivered_before_its_acknowledgement_is_in_force_once() {
     for is_acknowledged in [true, false] {
-        let server = SimServer::new(Random::new(1, 1), 1);
-        server.heal();
-        let directory = tempfile::tempdir().expect("a directory");
-        let (stream, asked, answer) = slow(&server, true);
-        let place = start_over(stream, directory.path(), without_snapshots);
-        configure(&place);
-        let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
+        let scene = Scene::new(true, without_snapshots);
         let (done, changed) = mpsc::channel();
-        rename(&place, "early", done);
-        asked.recv().expect("it is on its way");
-        until("it is delivered", || place.service.plan().generation() == 2);
+        rename(&scene.place, "early", done);
+        scene.asked.recv().expect("it is on its way");
+        until("it is delivered", || scene.place.service.plan().generation() == 2);
         assert!(changed.try_recv().is_err(), "its acknowledgement is on its way");
-        answer.send(is_acknowledged).expect("the stream waits");
+        scene.answer.send(is_acknowledged).expect("the stream waits");
         assert_eq!(changed.recv().expect("an answer"), Ok(2));
     }
 }
@@ -219,24 +226,18 @@ fn a_configuration_that_is_delivered_before_its_acknowledgement_is_in_force_once
 #[test]
 fn a_request_that_changes_nothing_is_acknowledged_only_if_no_other_came_first() {
     for is_first in [true, false] {
-        let server = SimServer::new(Random::new(1, 1), 1);
-        server.heal();
-        let directory = tempfile::tempdir().expect("a directory");
-        let (stream, asked, answer) = slow(&server, false);
-        let place = start_over(stream, directory.path(), without_snapshots);
-        configure(&place);
-        let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
+        let scene = Scene::new(false, without_snapshots);
         let (done, confirmed) = mpsc::channel();
         let done = move |result: Result<Arc<Plan>, ServiceError>| {
             let _ = done.send(result.map(|plan| plan.generation()));
         };
-        place.service.submit_configuration(TENANT, START, |_| Ok(Vec::new()), done);
-        asked.recv().expect("it is on its way");
+        scene.place.service.submit_configuration(TENANT, START, |_| Ok(Vec::new()), done);
+        scene.asked.recv().expect("it is on its way");
         assert!(confirmed.try_recv().is_err(), "the stream has not confirmed it");
         if !is_first {
-            server.inject(Subject::Configuration, b"another node's");
+            scene.server.inject(Subject::Configuration, b"another node's");
         }
-        answer.send(true).expect("the stream waits");
+        scene.answer.send(true).expect("the stream waits");
         let expected = if is_first { Ok(1) } else { Err(ServiceError::Superseded) };
         assert_eq!(confirmed.recv().expect("an answer"), expected);
     }
@@ -244,39 +245,29 @@ fn a_request_that_changes_nothing_is_acknowledged_only_if_no_other_came_first() 
 
 #[test]
 fn a_node_that_stops_rejects_the_changes_that_wait() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, asked, answer) = slow(&server, false);
-    let place = start_over(stream, directory.path(), without_snapshots);
-    configure(&place);
+    let scene = Scene::new(false, without_snapshots);
     let (done, changed) = mpsc::channel();
     for name in ["first", "second"] {
-        rename(&place, name, done.clone());
+        rename(&scene.place, name, done.clone());
     }
-    asked.recv().expect("the first is on its way");
-    drop(place.node);
-    answer.send(true).expect("the stream waits");
+    scene.asked.recv().expect("the first is on its way");
+    drop(scene.place.node);
+    scene.answer.send(true).expect("the stream waits");
     assert_eq!(changed.recv().expect("an answer"), Ok(2));
     assert!(matches!(changed.recv().expect("an answer"), Err(ServiceError::StreamAway(_))));
-    drop(place.service);
+    drop(scene.place.service);
 }
 
 /// The entry of a call leaves the outbox although nothing follows its message, and although the clock stands still, so
 /// that there is no heartbeat.
 #[test]
 fn a_call_that_is_delivered_before_its_acknowledgement_leaves_the_outbox() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, _waits, _answer) = slow(&server, false);
-    let place = start_over(Arc::clone(&stream) as _, directory.path(), without_snapshots);
-    configure(&place);
-    let metrics = place.node.link().metrics();
-    until("the heartbeat is consumed", || server.last() >= 2 && metrics.position() == server.last());
-    let before = server.last();
-    let (holds, _) = stream.calls.hold();
-    place.service.record(vec![call(1)]).expect("it is durable");
+    let scene = Scene::new(false, without_snapshots);
+    let metrics = scene.place.node.link().metrics();
+    until("the heartbeat is consumed", || scene.server.last() >= 2 && metrics.position() == scene.server.last());
+    let before = scene.server.last();
+    let (holds, _) = scene.stream.calls.hold();
+    scene.place.service.record(vec![call(1)]).expect("it is durable");
     until("the call is consumed", || metrics.position() > before);
     assert_eq!(metrics.outbox(), 1, "it is not acknowledged");
     drop(holds);
@@ -286,26 +277,21 @@ fn a_call_that_is_delivered_before_its_acknowledgement_leaves_the_outbox() {
 /// The bounds that a node has asked for may be older than its own last configuration. The stream has lost nothing then.
 #[test]
 fn a_configuration_that_is_published_while_the_stream_tells_its_bounds_is_not_lost() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, _asked, answer) = slow(&server, false);
-    let place = start_over(Arc::clone(&stream) as _, directory.path(), |settings| {
+    let scene = Scene::new(false, |settings| {
         without_snapshots(settings);
         settings.now = running_clock();
     });
-    configure(&place);
-    place.service.record(vec![call(1)]).expect("it is durable");
-    let metrics = place.node.link().metrics();
+    scene.place.service.record(vec![call(1)]).expect("it is durable");
+    let metrics = scene.place.node.link().metrics();
     for generation in 2..5 {
-        let (holds, before) = stream.bounds.hold();
-        until("the bounds are read", || stream.bounds.came() > before);
+        let (holds, before) = scene.stream.bounds.hold();
+        until("the bounds are read", || scene.stream.bounds.came() > before);
         let (done, changed) = mpsc::channel();
-        rename(&place, &format!("name {generation}"), done);
-        answer.send(true).expect("the stream waits");
+        rename(&scene.place, &format!("name {generation}"), done);
+        scene.answer.send(true).expect("the stream waits");
         assert_eq!(changed.recv().expect("an answer"), Ok(generation));
         drop(holds);
-        until("all is consumed", || follows(&place) && metrics.position() == server.last());
+        until("all is consumed", || follows(&scene.place) && metrics.position() == scene.server.last());
     }
     // A node that begins again publishes its call and its configurations again.
     assert_eq!(metrics.republished(), 0);
@@ -315,41 +301,35 @@ fn a_configuration_that_is_published_while_the_stream_tells_its_bounds_is_not_lo
 /// still checks the connection before, the consumer checks the stream again.
 #[test]
 fn an_end_that_the_stream_loses_while_a_node_checks_it_is_published_again() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, asked, answer) = slow(&server, false);
-    let place = start_over(Arc::clone(&stream) as _, directory.path(), |settings| {
+    let scene = Scene::new(false, |settings| {
         without_snapshots(settings);
         settings.now = running_clock();
     });
-    configure(&place);
-    until("it follows", || follows(&place));
-    server.sync();
-    place.service.record(vec![call(1)]).expect("it is durable");
-    let metrics = place.node.link().metrics();
-    until("the call is published", || follows(&place) && metrics.position() == server.last());
+    until("it follows", || follows(&scene.place));
+    scene.server.sync();
+    scene.place.service.record(vec![call(1)]).expect("it is durable");
+    let metrics = scene.place.node.link().metrics();
+    until("the call is published", || follows(&scene.place) && metrics.position() == scene.server.last());
     // A change is on its way, and another thread finds the stream unreachable.
-    let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
     let (done, changed) = mpsc::channel();
-    rename(&place, "lost", done);
-    asked.recv().expect("it is on its way");
-    let (holds, before) = stream.single.hold();
-    *stream.refuses_calls.lock().expect("no panic") = true;
-    place.service.record(vec![call(2)]).expect("it is durable");
-    until("the consumer checks the stream", || stream.single.came() > before);
+    rename(&scene.place, "lost", done);
+    scene.asked.recv().expect("it is on its way");
+    let (holds, before) = scene.stream.single.hold();
+    *scene.stream.refuses_calls.lock().expect("no panic") = true;
+    scene.place.service.record(vec![call(2)]).expect("it is durable");
+    until("the consumer checks the stream", || scene.stream.single.came() > before);
     // Meanwhile the stream loses its end, and others publish. The change gets the report.
-    assert!(server.crash() > 0);
-    assert!(stream.stream.consume(Position::START, 2, Duration::ZERO).is_err(), "the report");
+    assert!(scene.server.crash() > 0);
+    assert!(scene.stream.stream.consume(Position::START, 2, Duration::ZERO).is_err(), "the report");
     for _ in 0..3 {
-        server.inject(Subject::Other, b"another program's");
+        scene.server.inject(Subject::Other, b"another program's");
     }
-    answer.send(false).expect("the stream waits");
+    scene.answer.send(false).expect("the stream waits");
     assert!(changed.recv().expect("an answer").is_err());
-    accept_all(answer);
-    *stream.refuses_calls.lock().expect("no panic") = false;
+    accept_all(scene.answer);
+    *scene.stream.refuses_calls.lock().expect("no panic") = false;
     drop(holds);
-    until("it follows", || follows(&place) && metrics.position() == server.last());
+    until("it follows", || follows(&scene.place) && metrics.position() == scene.server.last());
     assert!(metrics.republished() > 0, "the stream lacks the first call");
 }
 
@@ -357,22 +337,16 @@ fn an_end_that_the_stream_loses_while_a_node_checks_it_is_published_again() {
 /// it.
 #[test]
 fn a_change_is_not_superseded_by_a_snapshot_of_the_same_node() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, asked, answer) = slow(&server, false);
-    let place = start_over(stream, directory.path(), |settings| settings.snapshot_every = Duration::ZERO);
-    configure(&place);
-    let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
-    asked.recv().expect("a snapshot begins");
+    let scene = Scene::new(false, |settings| settings.snapshot_every = Duration::ZERO);
+    scene.asked.recv().expect("a snapshot begins");
     let (done, changed) = mpsc::channel();
-    rename(&place, "meanwhile", done);
+    rename(&scene.place, "meanwhile", done);
     // If the change does not wait, it follows the same message as the snapshot.
-    let _ = asked.recv_timeout(Duration::from_millis(500));
-    let before = server.last();
-    answer.send(true).expect("the stream waits");
-    until("the snapshot's message is in the stream", || server.last() > before);
-    accept_all(answer);
+    let _ = scene.asked.recv_timeout(Duration::from_millis(500));
+    let before = scene.server.last();
+    scene.answer.send(true).expect("the stream waits");
+    until("the snapshot's message is in the stream", || scene.server.last() > before);
+    accept_all(scene.answer);
     assert_eq!(changed.recv().expect("an answer"), Ok(2));
 }
 
@@ -380,31 +354,25 @@ fn a_change_is_not_superseded_by_a_snapshot_of_the_same_node() {
 /// take the change for ordered, and accepts the next one.
 #[test]
 fn a_change_that_the_stream_loses_before_its_acknowledgement_arrives_is_not_acknowledged() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, asked, answer) = slow(&server, true);
-    let place = start_over(Arc::clone(&stream) as _, directory.path(), without_snapshots);
-    configure(&place);
-    until("it follows", || follows(&place));
-    server.sync();
-    let metrics = place.node.link().metrics();
-    place.service.record(vec![call(1)]).expect("it is durable");
-    until("the call is published", || follows(&place) && metrics.position() == server.last());
-    let answer = answer; // If an assertion fails, it is dropped before the node, which waits for it.
-    let (holds, before) = stream.next.hold();
-    until("the consumer waits", || stream.next.came() > before);
+    let scene = Scene::new(true, without_snapshots);
+    until("it follows", || follows(&scene.place));
+    scene.server.sync();
+    let metrics = scene.place.node.link().metrics();
+    scene.place.service.record(vec![call(1)]).expect("it is durable");
+    until("the call is published", || follows(&scene.place) && metrics.position() == scene.server.last());
+    let (holds, before) = scene.stream.next.hold();
+    until("the consumer waits", || scene.stream.next.came() > before);
     let (done, changed) = mpsc::channel();
-    rename(&place, "lost", done.clone());
-    asked.recv().expect("it is in the stream");
-    assert!(server.crash() > 1, "the call and the change are lost");
+    rename(&scene.place, "lost", done.clone());
+    scene.asked.recv().expect("it is in the stream");
+    assert!(scene.server.crash() > 1, "the call and the change are lost");
     drop(holds);
-    until("the call is published again", || metrics.republished() > 0 && follows(&place));
-    answer.send(true).expect("the stream waits");
+    until("the call is published again", || metrics.republished() > 0 && follows(&scene.place));
+    scene.answer.send(true).expect("the stream waits");
     let answered = changed.recv().expect("an answer");
     assert!(matches!(answered, Err(ServiceError::OutcomeUnknown(_))), "{answered:?}");
-    accept_all(answer);
-    until("it follows", || follows(&place));
-    rename(&place, "next", done);
+    accept_all(scene.answer);
+    until("it follows", || follows(&scene.place));
+    rename(&scene.place, "next", done);
     assert_eq!(changed.recv().expect("an answer"), Ok(2));
 }
