@@ -91,7 +91,7 @@ pub(super) struct State {
     pub(super) standing: Standing,
     /// The reason why the stream is unreachable, or `None` if it is reachable.
     pub(super) away: Option<String>,
-    /// How often the stream was found unreachable. What was asked before the last time proves nothing after it.
+    /// How often the stream was found unreachable. An answer counts only if this has not increased since the question.
     pub(super) losses: u64,
     /// The reason why the stream takes no more messages, or `None` if it takes them.
     pub(super) full: Option<String>,

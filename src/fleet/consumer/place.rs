@@ -18,8 +18,8 @@ use std::sync::{Arc, mpsc};
 pub(super) enum Why {
     /// The stream lost messages, or is another one.
     Lost,
-    /// The node's place is valid, but does not suffice: the stream no longer holds the messages after it, or other nodes wait
-    /// for all that this node has.
+    /// The node has no place, or its place is valid and does not suffice: the stream no longer holds the messages after it, or
+    /// other nodes wait for all that this node has.
     Behind,
     /// A snapshot may have what this node lacks.
     Gap,

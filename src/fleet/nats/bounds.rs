@@ -99,8 +99,7 @@ pub(super) async fn configuration(core: &Core) -> Result<Option<Delivery>, Strea
 
 async fn configuration_in(core: &Core, stream: &Stream) -> Result<Option<Delivery>, StreamError> {
     let subject = core.connection.subjects.configuration();
-    let get = async || delivery(core, stream.get_last_raw_message_by_subject(subject).await);
-    repeated(core.connection.options.patience, get).await
+    delivery(core, async || stream.get_last_raw_message_by_subject(subject).await).await
 }
 
 /// Returns the message at a position.
@@ -109,17 +108,21 @@ pub(super) async fn message_at(core: &Core, position: Position) -> Result<Option
     if position < first(&stream).await? {
         return Ok(None);
     }
-    let get = async || delivery(core, stream.get_raw_message(position.0).await);
-    repeated(core.connection.options.patience, get).await
+    delivery(core, async || stream.get_raw_message(position.0).await).await
 }
 
-fn delivery(core: &Core, read: Result<StreamMessage, RawMessageError>) -> Result<Option<Delivery>, StreamError> {
-    match read {
+/// Reads one message. Returns `None` if there is none.
+async fn delivery(
+    core: &Core,
+    read: impl AsyncFn() -> Result<StreamMessage, RawMessageError>,
+) -> Result<Option<Delivery>, StreamError> {
+    let read = async || match read().await {
         Ok(message) => {
             let (position, subject) = (Position(message.sequence), core.connection.subjects.read(&message.subject));
             Ok(Some(Delivery { position, subject, payload: message.payload.to_vec() }))
         }
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(reading(&error)),
-    }
+    };
+    repeated(core.connection.options.patience, read).await
 }

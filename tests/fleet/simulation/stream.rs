@@ -55,9 +55,10 @@ struct Server {
     /// Whether no message can be removed, and how often a node then tried.
     keeps_all: bool,
     kept: u64,
-    /// Whether one thread runs all nodes, so that no message arrives while a node waits for one.
+    /// Whether each snapshot ends early when it is read, and how often one did.
     breaks_snapshots: bool,
     broken: u64,
+    /// Whether one thread runs all nodes, so that no message arrives while a node waits for one.
     is_stepped: bool,
     ports: Vec<PortState>,
 }
